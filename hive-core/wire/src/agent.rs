@@ -1,0 +1,383 @@
+//! Control messages of the link between server and satellite, version 2: JSON text, tagged by `type`.
+//!
+//! Data travels beside them as binary [`frame`](crate::frame)s. Unknown message types decode to `Unknown` and unknown
+//! fields are skipped, so that old satellites and new servers live together.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::{CommandStatus, PowerAction};
+use crate::frame::StreamId;
+use crate::id::CommandId;
+use crate::{ErrorCode, SatelliteId, Timestamp};
+
+/// The WebSocket sub-protocol of this version.
+pub const SUBPROTOCOL: &str = "hive.agent.v2";
+/// The `protocol_version` of this version.
+pub const PROTOCOL_VERSION: &str = "2";
+/// The most bytes of one message, control or data.
+pub const MAX_MESSAGE: usize = 1024 * 1024;
+/// How long a new connection may take to send its handshake, in seconds.
+pub const HANDSHAKE_TIMEOUT_SECONDS: u64 = 10;
+/// Output kept of each of a command's two streams, in bytes; what comes after is dropped and `truncated` set.
+pub const MAX_OUTPUT: u64 = 10 * 1024 * 1024;
+/// The most bytes of a command's standard input.
+pub const MAX_STDIN: usize = 512 * 1024;
+/// How long a command may run unless the request says otherwise, in seconds.
+pub const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
+/// The longest a command may run, in seconds.
+pub const MAX_TIMEOUT_SECONDS: u32 = 24 * 3600;
+
+/// WebSocket close codes of our own.
+pub mod close {
+    /// The peer sent something that is not the protocol.
+    pub const PROTOCOL_ERROR: u16 = 4400;
+    /// The API key is wrong, expired or was replaced.
+    pub const AUTH_FAILED: u16 = 4401;
+    /// No handshake came in time, or heartbeats were missed.
+    pub const TIMEOUT: u16 = 4408;
+    /// A newer connection of the same satellite took over.
+    pub const REPLACED: u16 = 4409;
+    /// The server cannot keep up with this satellite's link.
+    pub const OVERLOADED: u16 = 4429;
+    /// The server stops; connect again.
+    pub const GOING_AWAY: u16 = 1001;
+}
+
+/// What a satellite says to its server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ToServer {
+    /// The first message.
+    Handshake(Box<Handshake>),
+    /// The answer to a ping, or unprompted.
+    #[serde(alias = "heartbeat")]
+    HeartbeatPong {
+        /// When it was sent.
+        timestamp: Timestamp,
+        /// How the machine does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metrics: Option<Metrics>,
+    },
+    /// The command is in the journal and runs.
+    CommandAck {
+        /// Which command.
+        id: CommandId,
+    },
+    /// The satellite is about to send one output stream of a command.
+    StreamOpen {
+        /// The stream's number, odd.
+        stream: StreamId,
+        /// Which command.
+        command_id: CommandId,
+        /// Which of its outputs.
+        channel: Channel,
+        /// The offset of the first byte it will send.
+        offset: u64,
+    },
+    /// The command has ended, and all its output was sent before this message.
+    CommandResult(CommandResult),
+    /// The satellite is about to close.
+    Disconnect {
+        /// Why: `shutdown`, `update` or `restart`.
+        reason: String,
+    },
+    /// Something went wrong that belongs to no command.
+    Error {
+        /// What.
+        error: ErrorBody,
+    },
+    /// A message of a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What the server says to a satellite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ToAgent {
+    /// The answer to the handshake.
+    HandshakeAck(HandshakeAck),
+    /// Asks for a [`ToServer::HeartbeatPong`].
+    HeartbeatPing {
+        /// When it was sent.
+        timestamp: Timestamp,
+    },
+    /// Run this; may come again after a reconnect.
+    Command(Box<Command>),
+    /// End this command and everything it started.
+    CommandCancel {
+        /// Which command.
+        id: CommandId,
+    },
+    /// The result is stored; the satellite may forget it.
+    ResultAck {
+        /// Which command.
+        id: CommandId,
+    },
+    /// The satellite may send up to this offset of the stream.
+    StreamCredit {
+        /// Which stream.
+        stream: StreamId,
+        /// The offset behind the last byte it may send.
+        limit: u64,
+    },
+    /// The server is about to close.
+    Disconnect {
+        /// Why.
+        reason: String,
+        /// The shortest time before the next attempt, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    /// Something went wrong that belongs to no command.
+    Error {
+        /// What.
+        error: ErrorBody,
+    },
+    /// A message of a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A satellite's first message. The API key went before it, in the `Authorization` header.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Handshake {
+    /// Who it says it is; must be the satellite of the key.
+    pub agent_id: SatelliteId,
+    /// The agent's version.
+    pub version: String,
+    /// `"2"`.
+    pub protocol_version: String,
+    /// What it can do: `shell`, `pty`, `power`, `stdio` …
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// What of the protocol beyond its version it speaks.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Names the journal of finished commands. Another one means that the memory of what ran is lost.
+    pub journal_id: String,
+    /// Names the machine's current boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// The machine.
+    pub system: SystemInfo,
+}
+
+/// The machine a satellite runs on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SystemInfo {
+    /// The host's name.
+    pub hostname: String,
+    /// `linux`, `darwin` or `windows`.
+    pub os: String,
+    /// The distribution or release.
+    pub os_version: String,
+    /// `x86_64`, `aarch64` …
+    pub arch: String,
+    /// The kernel's version.
+    pub kernel: String,
+    /// Seconds since boot.
+    pub uptime_seconds: u64,
+    /// Logical processors.
+    pub cpu_cores: u32,
+    /// Memory, in MiB.
+    pub memory_total_mb: u64,
+    /// Memory free for programs, in MiB.
+    pub memory_available_mb: u64,
+}
+
+/// How the machine does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metrics {
+    /// Processors in use, 0 to 100.
+    pub cpu_percent: f32,
+    /// Memory in use, 0 to 100.
+    pub memory_percent: f32,
+    /// The root disk in use, 0 to 100.
+    pub disk_percent: f32,
+    /// Load over 1, 5 and 15 minutes.
+    pub load_average: [f64; 3],
+    /// Bytes received since boot.
+    pub network_rx_bytes: u64,
+    /// Bytes sent since boot.
+    pub network_tx_bytes: u64,
+    /// Open terminals.
+    pub active_sessions: u32,
+}
+
+/// The answer to a handshake.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HandshakeAck {
+    /// Whether the link is up.
+    pub success: bool,
+    /// `"2"`.
+    pub protocol_version: String,
+    /// The server's clock.
+    pub server_time: Timestamp,
+    /// Seconds between heartbeats.
+    pub heartbeat_interval: u64,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+}
+
+/// A code and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
+
+/// A command on its way to a satellite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Which command: executed at most once.
+    pub id: CommandId,
+    /// How long from now it may still be started, in milliseconds; relative, because clocks differ.
+    pub expires_in_ms: u64,
+    /// What the server has of its output from an earlier link.
+    #[serde(default)]
+    pub received: Received,
+    /// What to do.
+    #[serde(flatten)]
+    pub payload: Payload,
+}
+
+/// How much of a command's output the server has, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// Of its standard output.
+    pub stdout: u64,
+    /// Of its standard error.
+    pub stderr: u64,
+}
+
+/// What a command does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command_type", content = "payload", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Payload {
+    /// Runs a program.
+    Exec(ExecSpec),
+    /// Shuts down, reboots, …
+    Power(PowerSpec),
+}
+
+impl Payload {
+    /// The word of `command_type`.
+    pub fn command_type(&self) -> &'static str {
+        match self {
+            Self::Exec(_) => "exec",
+            Self::Power(_) => "power",
+        }
+    }
+}
+
+/// A program to run.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecSpec {
+    /// A line for `/bin/sh -c`, or the program where `args` is there.
+    pub command: String,
+    /// With it, the program runs without a shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<String>>,
+    /// Added to the environment. Values may be secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Where to run; the agent user's home unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Its standard input, base64; `/dev/null` unless given. May be secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// When it is ended by force, in seconds.
+    pub timeout_seconds: u32,
+}
+
+impl std::fmt::Debug for ExecSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExecSpec")
+            .field("command", &self.command)
+            .field("args", &self.args)
+            .field("env", &self.env.keys())
+            .field("cwd", &self.cwd)
+            .field("stdin", &self.stdin.is_some())
+            .field("timeout_seconds", &self.timeout_seconds)
+            .finish()
+    }
+}
+
+/// A change of the machine's power.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerSpec {
+    /// Which.
+    pub action: PowerAction,
+    /// Seconds until it happens.
+    #[serde(default)]
+    pub delay_seconds: u32,
+    /// Shown to who is logged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// One of a command's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandResult {
+    /// Which command.
+    pub id: CommandId,
+    /// A terminal status.
+    pub status: CommandStatus,
+    /// The exit code, 128 + the number where a signal ended it; none where it never ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// How long it ran, in milliseconds.
+    pub duration_ms: u64,
+    /// Bytes of output sent, each stream from its beginning.
+    pub sent: Received,
+    /// Whether output beyond [`MAX_OUTPUT`] was dropped.
+    #[serde(default)]
+    pub truncated: bool,
+    /// Why it failed, where it was not the program's own exit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_a_newer_version_is_readable() {
+        let newer = r#"{"type":"from_the_future","field":1}"#;
+        assert_eq!(serde_json::from_str::<ToAgent>(newer).unwrap(), ToAgent::Unknown);
+        assert_eq!(serde_json::from_str::<ToServer>(newer).unwrap(), ToServer::Unknown);
+    }
+
+    #[test]
+    fn the_values_of_environment_and_input_are_not_printed() {
+        let spec = ExecSpec {
+            env: [("KEY".into(), "hunter2".into())].into(),
+            stdin: Some("hunter2".into()),
+            ..ExecSpec::default()
+        };
+        assert!(!format!("{spec:?}").contains("hunter2"));
+    }
+}

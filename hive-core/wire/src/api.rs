@@ -1,0 +1,131 @@
+//! Bodies of the REST interface `/api/v1`, and what the service traits take and return.
+
+mod audit;
+mod command;
+mod identity;
+mod satellite;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ErrorCode;
+
+pub use audit::{
+    Actor, AuditEntry, AuditExportLine, AuditManifest, AuditQuery, AuditResult, AuditTarget, AuditVerification, ChainFault,
+};
+pub use command::{
+    CommandInfo, CommandStatus, CommandType, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, MAX_IN_FLIGHT, PowerAction,
+    PowerRequest, TargetStatus,
+};
+pub use identity::{
+    ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewRegistrationToken, PlatformRole,
+    RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TokenScope, User,
+};
+pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
+
+/// A successful answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Envelope<T> {
+    /// Always true.
+    pub success: bool,
+    /// What was asked for.
+    pub data: T,
+    /// Where `data` is one page of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pagination: Option<Pagination>,
+}
+
+impl<T> Envelope<T> {
+    /// Wraps an answer that is no list page.
+    pub fn new(data: T) -> Self {
+        Self {
+            success: true,
+            data,
+            pagination: None,
+        }
+    }
+}
+
+/// Which part of a list an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pagination {
+    /// From 1.
+    pub page: u32,
+    /// The most entries of a page.
+    pub per_page: u32,
+    /// Entries of the whole list.
+    pub total: u64,
+    /// Pages of the whole list.
+    pub total_pages: u64,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// Entries of the whole list.
+    pub total: u64,
+    /// From 1.
+    pub page: u32,
+    /// The most entries of a page.
+    pub per_page: u32,
+}
+
+impl<T> Page<T> {
+    /// The page as an answer.
+    pub fn into_envelope(self) -> Envelope<Vec<T>> {
+        let pagination = Pagination {
+            page: self.page,
+            per_page: self.per_page,
+            total: self.total,
+            total_pages: self.total.div_ceil(u64::from(self.per_page.max(1))),
+        };
+        Envelope {
+            success: true,
+            data: self.items,
+            pagination: Some(pagination),
+        }
+    }
+}
+
+/// Which page of a list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PageRequest {
+    /// From 1.
+    pub page: u32,
+    /// 1 to [`PageRequest::MAX_PER_PAGE`].
+    pub per_page: u32,
+}
+
+impl PageRequest {
+    /// The most entries of a page.
+    pub const MAX_PER_PAGE: u32 = 1000;
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self { page: 1, per_page: 20 }
+    }
+}
+
+/// A failed answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorEnvelope {
+    /// Always false.
+    pub success: bool,
+    /// What went wrong.
+    pub error: ApiError,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApiError {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+    /// The field that broke a rule, the id of the command that goes on, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
+}

@@ -1,0 +1,292 @@
+//! Commands: what to run, how far it is, how it ended.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{Channel, ErrorBody};
+use crate::id::CommandId;
+use crate::{SatelliteId, SatelliteName, Timestamp};
+
+/// The most targets of one fan-out that run at the same time.
+pub const MAX_IN_FLIGHT: u32 = 1000;
+
+/// How far a command is. It ends in exactly one terminal status; the first one wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandStatus {
+    /// Durable, and not yet on its way.
+    Queued,
+    /// Handed to a link: it may have started.
+    Delivered,
+    /// In the satellite's journal.
+    Started,
+    /// Exit code 0.
+    Succeeded,
+    /// Another exit code, refused by the satellite, or could not be started.
+    Failed,
+    /// Ended by force when its time was up.
+    TimedOut,
+    /// Ended by force on request, or taken out of the queue.
+    Cancelled,
+    /// Not started before its expiry, and it never will be.
+    Expired,
+    /// It may have run: a crash hid the end. Never run again by itself.
+    OutcomeUnknown,
+}
+
+impl CommandStatus {
+    /// Whether the status is final.
+    pub fn is_terminal(self) -> bool {
+        !matches!(self, Self::Queued | Self::Delivered | Self::Started)
+    }
+
+    /// The word as it is stored and sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Delivered => "delivered",
+            Self::Started => "started",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::OutcomeUnknown => "outcome_unknown",
+        }
+    }
+}
+
+impl std::str::FromStr for CommandStatus {
+    type Err = serde::de::value::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(serde::de::IntoDeserializer::into_deserializer(text))
+    }
+}
+
+/// What kind of thing a command does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandType {
+    /// Runs a program.
+    Exec,
+    /// Changes the machine's power.
+    Power,
+}
+
+/// A program to run on one or many satellites.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecCommand {
+    /// A line for `/bin/sh -c`, or the program where `args` is there.
+    pub command: String,
+    /// With it, the program runs without a shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<String>>,
+    /// Added to the environment. Values may be secrets: they are stored sealed and never shown again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Where to run; the agent user's home unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Its standard input, base64, at most 512 KiB; `/dev/null` unless given. Stored sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// When it is ended by force, in seconds; 60 unless given, at most a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u32>,
+    /// How long it may wait for its satellite, in seconds; 300 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_seconds: Option<u32>,
+    /// The caller's word that running it twice does no harm.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idempotent: bool,
+}
+
+impl std::fmt::Debug for ExecCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExecCommand")
+            .field("command", &self.command)
+            .field("args", &self.args)
+            .field("env", &self.env.keys())
+            .field("cwd", &self.cwd)
+            .field("stdin", &self.stdin.is_some())
+            .field("timeout_seconds", &self.timeout_seconds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ExecCommand {
+    /// A line for the satellite's shell.
+    pub fn shell(line: impl Into<String>) -> Self {
+        Self {
+            command: line.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A program and its arguments, without a shell.
+    pub fn program<A: Into<String>>(program: impl Into<String>, args: impl IntoIterator<Item = A>) -> Self {
+        Self {
+            command: program.into(),
+            args: Some(args.into_iter().map(Into::into).collect()),
+            ..Self::default()
+        }
+    }
+}
+
+/// A command for several satellites.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecManyRequest {
+    /// Ids, names, `tag:x` or `all`.
+    pub targets: Vec<String>,
+    /// The most that run at the same time; 64 unless given, at most [`MAX_IN_FLIGHT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// What to run.
+    #[serde(flatten)]
+    pub command: ExecCommand,
+}
+
+/// What became of one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetStatus {
+    /// The command was not given to it (offline, inactive); nothing was stored.
+    NotRun,
+    /// The command's status.
+    #[serde(untagged)]
+    Command(CommandStatus),
+}
+
+/// What a command did on one satellite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExecResult {
+    /// Where.
+    pub satellite_id: SatelliteId,
+    /// Its name.
+    pub satellite_name: SatelliteName,
+    /// The command, where one was stored.
+    pub command_id: Option<CommandId>,
+    /// What became of it.
+    pub status: TargetStatus,
+    /// The exit code; 128 + the number where a signal ended it.
+    pub exit_code: Option<i32>,
+    /// Standard output: lossy UTF-8, or base64 where that was asked for.
+    pub stdout: String,
+    /// Standard error, likewise.
+    pub stderr: String,
+    /// How long it ran, in milliseconds.
+    pub duration_ms: u64,
+    /// Whether output beyond the cap was dropped.
+    pub truncated: bool,
+    /// Why it failed, where it was not the program's own exit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+}
+
+/// One step of a running command, as it is streamed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ExecEvent {
+    /// The command is durable.
+    Accepted {
+        /// Where.
+        satellite_id: SatelliteId,
+        /// Which.
+        command_id: CommandId,
+    },
+    /// A piece of output.
+    Output {
+        /// Where.
+        satellite_id: SatelliteId,
+        /// Which of its outputs.
+        channel: Channel,
+        /// The offset of the piece's first byte.
+        offset: u64,
+        /// The bytes, base64.
+        data: String,
+    },
+    /// This target is done. Its `stdout` and `stderr` are empty: the pieces went before.
+    Exit(Box<ExecResult>),
+}
+
+/// A stored command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandInfo {
+    /// Which.
+    pub id: CommandId,
+    /// Its satellite.
+    pub satellite_id: SatelliteId,
+    /// What kind of thing it does.
+    pub command_type: CommandType,
+    /// The line or program that runs, or the power action.
+    pub summary: String,
+    /// How far it is.
+    pub status: CommandStatus,
+    /// The exit code; 128 + the number where a signal ended it.
+    pub exit_code: Option<i32>,
+    /// Standard output so far: lossy UTF-8, or base64 where that was asked for.
+    pub stdout: String,
+    /// Standard error so far, likewise.
+    pub stderr: String,
+    /// How long it ran, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Whether output beyond the cap was dropped.
+    pub truncated: bool,
+    /// Why it failed, where it was not the program's own exit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+    /// Who asked for it.
+    pub created_by: String,
+    /// When it became durable.
+    pub created_at: Timestamp,
+    /// Until when it may start.
+    pub expires_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A change of a machine's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerAction {
+    /// Turns it off.
+    Shutdown,
+    /// Starts it again.
+    Reboot,
+    /// Suspends it to memory.
+    Sleep,
+    /// Suspends it to disk.
+    Hibernate,
+    /// Takes back a delayed one.
+    Cancel,
+}
+
+impl PowerAction {
+    /// The word as it is sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Reboot => "reboot",
+            Self::Sleep => "sleep",
+            Self::Hibernate => "hibernate",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// A request to change a machine's power.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerRequest {
+    /// Which change.
+    pub action: PowerAction,
+    /// Seconds until it happens.
+    #[serde(default)]
+    pub delay_seconds: u32,
+    /// Shown to who is logged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

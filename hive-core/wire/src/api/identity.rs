@@ -1,0 +1,173 @@
+//! Users, teams, API keys and registration tokens.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ApiKeyId, RegistrationTokenId, TeamId, Timestamp, UserId};
+
+/// What a user is on the platform as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlatformRole {
+    /// May do everything everywhere.
+    GlobalAdmin,
+    /// May do nothing outside of own teams.
+    GlobalUser,
+}
+
+/// A person who may log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Their id.
+    pub id: UserId,
+    /// The login name.
+    pub username: String,
+    /// Their platform role.
+    pub role: PlatformRole,
+    /// When they were added.
+    pub created_at: Timestamp,
+}
+
+/// Who the caller is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// The user, or the owner of the API key.
+    pub user: User,
+    /// The API key the call came with.
+    pub api_key_id: Option<ApiKeyId>,
+}
+
+/// A login.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct LoginRequest {
+    /// The login name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+/// A successful login.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct LoginResponse {
+    /// A JWT for the `Authorization` header.
+    pub token: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Who logged in.
+    pub user: User,
+}
+
+/// A team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Team {
+    /// Its id.
+    pub id: TeamId,
+    /// Its short name, unique.
+    pub slug: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A team to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamCreate {
+    /// Its short name: 1 to 32 characters of `[a-z0-9-]`.
+    pub slug: String,
+}
+
+/// An API key to be made, for the caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiKeyCreate {
+    /// What it is for.
+    pub name: String,
+    /// When it ends; never unless given.
+    pub expires_in_hours: Option<u32>,
+}
+
+/// An API key, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyInfo {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What it is for.
+    pub name: String,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// An API key as it was just made.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewApiKey {
+    /// Shown once.
+    pub api_key: String,
+    /// The rest of it.
+    pub info: ApiKeyInfo,
+}
+
+/// For whom a registration token registers satellites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenScope {
+    /// For the whole hive.
+    Global,
+    /// For one team.
+    Team,
+}
+
+/// A registration token to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationTokenCreate {
+    /// For whom.
+    pub scope: TokenScope,
+    /// The team, where the scope is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team_id: Option<TeamId>,
+    /// Its life; global 1 (at most 24), team 24 (at most 72) unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_hours: Option<u32>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A registration token as it was just made.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewRegistrationToken {
+    /// Shown once.
+    pub token: String,
+    /// Its id.
+    pub token_id: RegistrationTokenId,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// For whom.
+    pub scope: TokenScope,
+}
+
+/// A registration token, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationTokenInfo {
+    /// Its id.
+    pub token_id: RegistrationTokenId,
+    /// For whom.
+    pub scope: TokenScope,
+    /// The team, where the scope is one.
+    pub team_id: Option<TeamId>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Who made it.
+    pub created_by: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When a satellite registered with it.
+    pub used_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}

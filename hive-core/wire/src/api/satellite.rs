@@ -1,0 +1,159 @@
+//! Satellites as clients see them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::SystemInfo;
+use crate::{SatelliteId, SatelliteName, TeamId, Timestamp};
+
+/// Whom a satellite serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SatelliteType {
+    /// The whole hive.
+    Global,
+    /// One team.
+    Team,
+}
+
+/// Whether a satellite may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SatelliteStatus {
+    /// Registered and not yet activated.
+    Inactive,
+    /// In use.
+    Active,
+    /// Taken out of use by an admin.
+    Maintenance,
+    /// In trouble by its own word.
+    Error,
+}
+
+/// One satellite. Everything that it says of itself is hostile text: escape it wherever it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Satellite {
+    /// Its id.
+    pub id: SatelliteId,
+    /// Its name, unique in the hive.
+    pub name: SatelliteName,
+    /// Whom it serves.
+    pub satellite_type: SatelliteType,
+    /// The team it serves, where it serves one.
+    pub team_id: Option<TeamId>,
+    /// Whether it may be used.
+    pub status: SatelliteStatus,
+    /// Whether it has a link now.
+    pub online: bool,
+    /// Its labels.
+    pub tags: Vec<String>,
+    /// Where it stands, by an admin's word.
+    pub region: Option<String>,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// The machine, by its own word.
+    pub system: SystemInfo,
+    /// The agent's version.
+    pub agent_version: Option<String>,
+    /// Its public base URL.
+    pub satellite_url: Option<String>,
+    /// The last sign of life.
+    pub last_seen: Option<Timestamp>,
+    /// When it first registered.
+    pub created_at: Timestamp,
+    /// When this record last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Which satellites are wanted. Everything that is set must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SatelliteFilter {
+    /// Only those online (`Some(true)`) or offline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<bool>,
+    /// Only those of this status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<SatelliteStatus>,
+    /// Only those that carry all of these tags.
+    pub tags: Vec<String>,
+    /// Only those whose name or host name contains this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+    /// Only those of this team.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team_id: Option<TeamId>,
+}
+
+/// What to change of a satellite. What is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SatelliteUpdate {
+    /// A new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<SatelliteName>,
+    /// New labels, all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// A new status; global admins only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<SatelliteStatus>,
+    /// A new region; global admins only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+/// Something that happened to a satellite. It may arrive twice: `seq` only grows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data")]
+#[non_exhaustive]
+pub enum SatelliteEvent {
+    /// It has a link.
+    #[serde(rename = "satellite:online")]
+    Online {
+        /// Grows with every event of this hive.
+        seq: u64,
+        /// Which.
+        id: SatelliteId,
+        /// Its name.
+        name: SatelliteName,
+    },
+    /// Its link is gone.
+    #[serde(rename = "satellite:offline")]
+    Offline {
+        /// Grows with every event of this hive.
+        seq: u64,
+        /// Which.
+        id: SatelliteId,
+        /// The last sign of life.
+        last_seen: Option<Timestamp>,
+    },
+    /// Its record changed.
+    #[serde(rename = "satellite:updated")]
+    Updated {
+        /// Grows with every event of this hive.
+        seq: u64,
+        /// Which.
+        id: SatelliteId,
+        /// The new values by field.
+        changes: BTreeMap<String, serde_json::Value>,
+    },
+    /// It was removed.
+    #[serde(rename = "satellite:removed")]
+    Removed {
+        /// Grows with every event of this hive.
+        seq: u64,
+        /// Which.
+        id: SatelliteId,
+    },
+}
+
+impl SatelliteEvent {
+    /// The satellite it is about.
+    pub fn satellite(&self) -> SatelliteId {
+        match self {
+            Self::Online { id, .. } | Self::Offline { id, .. } | Self::Updated { id, .. } | Self::Removed { id, .. } => *id,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The error codes of every interface: stable words a program can act on.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal;)*) => {
+        /// A stable word for what went wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+            /// A code of a newer version.
+            #[serde(other, rename = "UNKNOWN")]
+            Unknown,
+        }
+
+        impl ErrorCode {
+            /// The word as it stands in answers.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                    Self::Unknown => "UNKNOWN",
+                }
+            }
+
+            /// The HTTP status that goes with it.
+            pub fn http_status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                    Self::Unknown => 500,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The call needs credentials and brought none.
+    AuthRequired = "AUTH_REQUIRED", 401;
+    /// The credentials are wrong, expired or revoked.
+    AuthInvalid = "AUTH_INVALID", 401;
+    /// The caller may see the thing but not do this to it.
+    Forbidden = "FORBIDDEN", 403;
+    /// There is no such thing, or the caller may not know of it.
+    NotFound = "NOT_FOUND", 404;
+    /// There is no such satellite, or the caller may not know of it.
+    SatelliteNotFound = "SATELLITE_NOT_FOUND", 404;
+    /// There is no such session, or the caller may not know of it.
+    SessionNotFound = "SESSION_NOT_FOUND", 404;
+    /// A field of the request breaks a rule.
+    InvalidInput = "INVALID_INPUT", 400;
+    /// The request contradicts what is there.
+    Conflict = "CONFLICT", 409;
+    /// The satellite has no link now.
+    SatelliteOffline = "SATELLITE_OFFLINE", 503;
+    /// The satellite is not active.
+    SatelliteInactive = "SATELLITE_INACTIVE", 409;
+    /// The call needs a live link, and this satellite polls.
+    LinkRequired = "LINK_REQUIRED", 409;
+    /// Too many sessions on this satellite.
+    SessionLimit = "SESSION_LIMIT", 429;
+    /// Too many calls; try again later.
+    RateLimited = "RATE_LIMITED", 429;
+    /// The command did not end in its time.
+    CommandTimeout = "COMMAND_TIMEOUT", 504;
+    /// The satellite's own policy refuses the command.
+    CommandBlocked = "COMMAND_BLOCKED", 403;
+    /// The request is larger than allowed.
+    PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413;
+    /// The hive cannot reach its storage; nothing was changed.
+    Unavailable = "UNAVAILABLE", 503;
+    /// A fault of the hive.
+    Internal = "INTERNAL_ERROR", 500;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_serialized_word_is_the_documented_one() {
+        for code in [ErrorCode::AuthRequired, ErrorCode::SatelliteInactive, ErrorCode::Internal] {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
+    }
+
+    #[test]
+    fn a_code_of_a_newer_version_is_still_readable() {
+        assert_eq!(
+            serde_json::from_str::<ErrorCode>("\"FROM_THE_FUTURE\"").unwrap(),
+            ErrorCode::Unknown
+        );
+    }
+}

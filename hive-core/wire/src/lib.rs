@@ -1,0 +1,33 @@
+//! What satellites, servers and clients of a hive say to each other.
+//!
+//! In the order in which a command meets them:
+//!
+//! - [`id`] names every thing by a type of its own, [`name`] and [`time`] are the other words all messages share;
+//! - [`credential`] is the shape of API keys and registration tokens;
+//! - [`api`] holds the bodies of the REST interface, and [`code`] the error codes in them;
+//! - [`satellite_api`] holds the bodies satellites exchange over plain HTTPS;
+//! - [`agent`] holds the control messages of the link between server and satellite;
+//! - [`frame`] is the binary envelope of the data on that link, [`stream`] the state machines that send and receive
+//!   one stream of it: credit, offsets, resume and priority.
+//!
+//! Nothing here does I/O, reads a clock or spawns a task, so that the same code serves a WebSocket, HTTPS polling,
+//! an in-memory link and a fuzzer.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod agent;
+pub mod api;
+pub mod code;
+pub mod credential;
+pub mod frame;
+pub mod id;
+pub mod name;
+pub mod satellite_api;
+pub mod stream;
+pub mod time;
+
+pub use code::ErrorCode;
+pub use id::{ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SessionId, TeamId, UserId};
+pub use name::{InvalidName, SatelliteName};
+pub use time::Timestamp;

@@ -1,0 +1,124 @@
+//! Bodies of the HTTPS API for satellites (`/api/satellites`). Unknown fields are accepted and skipped.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::SatelliteType;
+use crate::{SatelliteId, TeamId};
+
+/// What a registering satellite says of itself. Its type and team come from the token alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegisterRequest {
+    /// The wanted name; checked by the server, so that a bad one gets the documented answer.
+    pub name: String,
+    /// What it can do.
+    #[serde(default = "default_capabilities")]
+    pub capabilities: Vec<String>,
+    /// Labels to start with; afterwards they are the server's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Its public base URL, without a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub satellite_url: Option<String>,
+    /// The machine.
+    #[serde(default)]
+    pub system_info: RegisterSystemInfo,
+}
+
+fn default_capabilities() -> Vec<String> {
+    ["stdio", "http", "sse"].map(String::from).to_vec()
+}
+
+/// The machine, as told at registration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RegisterSystemInfo {
+    /// `linux`, `darwin` or `windows`.
+    pub os: String,
+    /// `x86_64`, `aarch64` …
+    pub arch: String,
+    /// Memory, in MiB.
+    pub memory_mb: u64,
+    /// The host's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The agent's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<String>,
+}
+
+/// The answer to a registration. The API key is never shown again.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RegisterResponse {
+    /// Always true.
+    pub success: bool,
+    /// The satellite.
+    pub satellite: RegisteredSatellite,
+    /// For people.
+    pub message: String,
+}
+
+/// A satellite as it was just registered.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RegisteredSatellite {
+    /// Its id: the same as before where it had registered before.
+    pub id: SatelliteId,
+    /// Its name.
+    pub name: String,
+    /// Whether it serves the whole hive or one team.
+    pub satellite_type: SatelliteType,
+    /// Its team, where it has one.
+    pub team_id: Option<TeamId>,
+    /// `inactive`.
+    pub status: String,
+    /// Shown once.
+    pub api_key: String,
+}
+
+/// An error of this API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorResponse {
+    /// Always false.
+    pub success: bool,
+    /// One of the documented words, such as `registration_token_used`.
+    pub error: String,
+    /// What went wrong.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instructions: String,
+}
+
+/// Whether and how satellites register (`GET /api/satellites/register/status`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterStatus {
+    /// `token_based`.
+    pub registration_method: String,
+    /// Always true.
+    pub token_required: bool,
+    /// What a token may start with.
+    pub supported_prefixes: Vec<String>,
+    /// What to do.
+    pub instructions: String,
+}
+
+/// A heartbeat over HTTPS; also how a stored key is verified at start. Everything in it is optional.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeartbeatRequest {
+    /// `active`, `degraded` or `error`.
+    pub status: String,
+    /// The agent's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// The answer to a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatResponse {
+    /// Always true.
+    pub success: bool,
+    /// The satellite's status as the server has it: `active` or `inactive`.
+    pub status: String,
+    /// The version of its configuration.
+    pub config_version: u64,
+}

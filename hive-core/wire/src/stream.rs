@@ -1,0 +1,18 @@
+//! One direction of one stream, as a sender and as a receiver see it: credit, offsets, resume.
+//!
+//! Both are plain structs. A [`Sender`] says which bytes to send next and never holds them: they lie in a spool, a ring
+//! or a socket. A [`Receiver`] says which bytes of a frame are new and how much more the sender may send. [`Lanes`]
+//! decides what goes out first when several streams share a link.
+
+mod lanes;
+mod receiver;
+mod sender;
+
+pub use lanes::{Lane, Lanes};
+pub use receiver::{Receiver, StreamError};
+pub use sender::{Chunk, Sender};
+
+/// Bytes a sender may send before it hears from the receiver.
+pub const INITIAL_WINDOW: u64 = 256 * 1024;
+/// The most bytes a receiver lets be under way.
+pub const MAX_WINDOW: u64 = 1024 * 1024;

@@ -1,0 +1,98 @@
+//! The receiving side of a stream.
+
+use bytes::Bytes;
+
+use super::INITIAL_WINDOW;
+use crate::frame::Frame;
+
+/// A sender that does not keep to the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// Bytes are missing in front of the frame.
+    #[error("frame at offset {offset} leaves a gap behind {expected}")]
+    Gap {
+        /// Where the frame begins.
+        offset: u64,
+        /// Where it should have begun.
+        expected: u64,
+    },
+    /// The frame goes beyond the credit.
+    #[error("frame ends at {end}, but the credit ends at {limit}")]
+    BeyondCredit {
+        /// Where the frame ends.
+        end: u64,
+        /// Where the credit ends.
+        limit: u64,
+    },
+    /// Bytes behind the end of the stream.
+    #[error("frame behind the end of the stream")]
+    AfterEnd,
+}
+
+/// Where the receiving of one stream stands.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    received: u64,
+    limit: u64,
+    window: u64,
+    is_ended: bool,
+}
+
+impl Receiver {
+    /// A stream of which the first `offset` bytes are here.
+    pub fn resuming_at(offset: u64) -> Self {
+        Self {
+            received: offset,
+            limit: offset + INITIAL_WINDOW,
+            window: INITIAL_WINDOW,
+            is_ended: false,
+        }
+    }
+
+    /// Takes a frame; gives its bytes that are new. A frame seen before gives none.
+    pub fn accept(&mut self, frame: &Frame) -> Result<Bytes, StreamError> {
+        if frame.offset > self.received {
+            return Err(StreamError::Gap {
+                offset: frame.offset,
+                expected: self.received,
+            });
+        }
+        let end = frame.end();
+        if end > self.limit {
+            return Err(StreamError::BeyondCredit { end, limit: self.limit });
+        }
+        if self.is_ended && end > self.received {
+            return Err(StreamError::AfterEnd);
+        }
+        let known = (self.received - frame.offset).min(frame.payload.len() as u64);
+        self.received = self.received.max(end);
+        self.is_ended |= frame.is_last && end == self.received;
+        Ok(frame.payload.slice(known as usize..))
+    }
+
+    /// Says that bytes before `consumed` are dealt with. Gives the new limit to tell the sender, once half of the window
+    /// is used up, so that credit is told rarely.
+    pub fn consumed_to(&mut self, consumed: u64) -> Option<u64> {
+        let limit = consumed.min(self.received) + self.window;
+        let is_worth_telling = !self.is_ended && limit >= self.limit + self.window / 2;
+        is_worth_telling.then(|| {
+            self.limit = limit;
+            limit
+        })
+    }
+
+    /// Widens the window, up to [`MAX_WINDOW`](super::MAX_WINDOW), for links with a long round trip.
+    pub fn widen(&mut self, window: u64) {
+        self.window = window.clamp(self.window, super::MAX_WINDOW);
+    }
+
+    /// How many bytes are here, counted from the beginning of the stream.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Whether the sender has said that nothing follows.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+}
