@@ -1,1 +1,52 @@
+//! One control plane for people, programs and AI agents over a fleet of machines, as a library.
+//!
+//! A [`Hive`] owns the fleet. Nobody acts on it but as somebody: [`Hive::acting_as`] gives an [`ActingHive`], which
+//! implements the service traits, checks permission once and writes the audit record with the change.
+//!
+//! In the order of data flow:
+//!
+//! - [`wire`] is what everybody says to each other;
+//! - [`access`] decides who may do what;
+//! - [`registry`], [`router`], [`session`], [`provisioning`] and [`audit`] are the five services, [`identity`] the users,
+//!   teams, keys and registration tokens they need;
+//! - [`hive`] implements them in this process, `client` (feature `client`) by calling a hive elsewhere;
+//! - [`link`] is how a hive reaches one satellite;
+//! - [`store`] is where it keeps what must last, [`vault`] how it seals what must stay secret.
+//!
+//! The library serves no HTTP, reads no environment and prints nothing.
+
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub use hive_wire as wire;
+
+pub mod access;
+pub mod audit;
+#[cfg(feature = "client")]
+pub mod client;
+pub mod clock;
+pub mod error;
+pub mod hive;
+pub mod identity;
+pub mod keys;
+pub mod link;
+pub mod provisioning;
+pub mod registry;
+pub mod router;
+pub mod session;
+pub mod store;
+pub mod subscription;
+pub mod vault;
+
+pub use access::Principal;
+pub use audit::AuditLogger;
+#[cfg(feature = "client")]
+pub use client::RemoteHive;
+pub use error::{Error, Result};
+pub use hive::{ActingHive, Hive, HiveBuilder};
+pub use identity::Identity;
+pub use provisioning::ProvisioningService;
+pub use registry::DeviceRegistry;
+pub use router::CommandRouter;
+pub use session::SessionManager;
+pub use subscription::Subscription;

@@ -290,3 +290,57 @@ pub struct PowerRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
+
+/// How output stands in an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputEncoding {
+    /// As text; bytes that are not UTF-8 are replaced.
+    #[default]
+    Lossy,
+    /// As base64, exact.
+    Base64,
+}
+
+/// Which satellites a command is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// All that the caller may use and that are active.
+    All,
+    /// All active ones that carry the tag.
+    Tag(String),
+    /// The one with this id.
+    Id(SatelliteId),
+    /// The one with this name.
+    Name(SatelliteName),
+}
+
+/// A text that names no target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no target: give all, tag:x, a satellite's id or its name")]
+pub struct InvalidTarget(String);
+
+impl std::str::FromStr for Target {
+    type Err = InvalidTarget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let refused = || InvalidTarget(text.chars().take(64).collect());
+        match text.strip_prefix("tag:") {
+            Some("") => Err(refused()),
+            Some(tag) => Ok(Self::Tag(tag.to_owned())),
+            None if text == "all" => Ok(Self::All),
+            None => text.parse().map(Self::Id).or_else(|_| text.try_into().map(Self::Name)).map_err(|_| refused()),
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Tag(tag) => write!(f, "tag:{tag}"),
+            Self::Id(id) => write!(f, "{id}"),
+            Self::Name(name) => write!(f, "{name}"),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Who may do what: one pure table, asked in one place, deny by default.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hive_wire::api::{Actor, PlatformRole};
+use hive_wire::{ApiKeyId, SatelliteId, TeamId, UserId};
+use serde::{Deserialize, Serialize};
+
+/// A permission, as in the published matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Permission {
+    /// See satellites and their state.
+    #[serde(rename = "satellites.read")]
+    SatellitesRead,
+    /// Run commands.
+    #[serde(rename = "satellites.exec")]
+    SatellitesExec,
+    /// Change name and tags.
+    #[serde(rename = "satellites.tag")]
+    SatellitesTag,
+    /// Shut down, reboot, …
+    #[serde(rename = "satellites.power")]
+    SatellitesPower,
+    /// Remove satellites.
+    #[serde(rename = "satellites.delete")]
+    SatellitesDelete,
+    /// Set a satellite's status and region.
+    #[serde(rename = "satellites.manage")]
+    SatellitesManage,
+    /// Open terminals.
+    #[serde(rename = "sessions.open")]
+    SessionsOpen,
+    /// Read the audit trail.
+    #[serde(rename = "audit.read")]
+    AuditRead,
+    /// Make, list and revoke registration tokens.
+    #[serde(rename = "tokens.manage")]
+    TokensManage,
+    /// Make teams.
+    #[serde(rename = "teams.manage")]
+    TeamsManage,
+    /// Make, list and revoke one's own API keys.
+    #[serde(rename = "api_keys.own")]
+    ApiKeysOwn,
+}
+
+impl Permission {
+    /// The word as it stands in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SatellitesRead => "satellites.read",
+            Self::SatellitesExec => "satellites.exec",
+            Self::SatellitesTag => "satellites.tag",
+            Self::SatellitesPower => "satellites.power",
+            Self::SatellitesDelete => "satellites.delete",
+            Self::SatellitesManage => "satellites.manage",
+            Self::SessionsOpen => "sessions.open",
+            Self::AuditRead => "audit.read",
+            Self::TokensManage => "tokens.manage",
+            Self::TeamsManage => "teams.manage",
+            Self::ApiKeysOwn => "api_keys.own",
+        }
+    }
+}
+
+/// What somebody is within one reach: the platform or a team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees.
+    Viewer,
+    /// Sees and runs.
+    Operator,
+    /// Does everything.
+    Admin,
+}
+
+impl Role {
+    /// Whether the role carries the permission: the matrix, row by row.
+    pub fn grants(self, permission: Permission) -> bool {
+        let least = match permission {
+            Permission::SatellitesRead | Permission::ApiKeysOwn => Self::Viewer,
+            Permission::SatellitesExec | Permission::SatellitesTag | Permission::SessionsOpen | Permission::AuditRead => {
+                Self::Operator
+            }
+            Permission::SatellitesPower
+            | Permission::SatellitesDelete
+            | Permission::SatellitesManage
+            | Permission::TokensManage
+            | Permission::TeamsManage => Self::Admin,
+        };
+        self >= least
+    }
+}
+
+/// How somebody proved who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Credential {
+    /// By a login.
+    Login(UserId),
+    /// By an API key of this user.
+    ApiKey(ApiKeyId, UserId),
+    /// By being this process: start-up, the server's own commands, an embedding program.
+    System,
+}
+
+/// Somebody who acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// How they proved who they are.
+    pub credential: Credential,
+    /// A name for people, and for the audit trail.
+    pub name: String,
+    /// Where the call came from.
+    pub ip: Option<String>,
+    /// Their platform role.
+    pub role: PlatformRole,
+    /// What they are in their teams.
+    pub teams: BTreeMap<TeamId, Role>,
+    /// What an API key is limited to; everything of its owner where there is none.
+    pub scopes: Option<BTreeSet<Permission>>,
+}
+
+impl Principal {
+    /// The hive itself, with every permission.
+    pub fn system() -> Self {
+        Self {
+            credential: Credential::System,
+            name: "system".into(),
+            ip: None,
+            role: PlatformRole::GlobalAdmin,
+            teams: BTreeMap::new(),
+            scopes: None,
+        }
+    }
+
+    /// The user who acts, themselves or by a key.
+    pub fn user(&self) -> Option<UserId> {
+        match self.credential {
+            Credential::Login(user) | Credential::ApiKey(_, user) => Some(user),
+            Credential::System => None,
+        }
+    }
+
+    /// The principal as the audit trail names it.
+    pub fn actor(&self) -> Actor {
+        let (kind, id) = match self.credential {
+            Credential::Login(user) => ("user", user.to_string()),
+            Credential::ApiKey(key, _) => ("api_key", key.to_string()),
+            Credential::System => ("system", "system".to_owned()),
+        };
+        Actor { kind: kind.into(), id, name: self.name.clone(), ip: self.ip.clone() }
+    }
+
+    fn role_at(&self, reach: Reach) -> Option<Role> {
+        match (self.role, reach) {
+            (PlatformRole::GlobalAdmin, _) => Some(Role::Admin),
+            (PlatformRole::GlobalUser, Reach::Team(team)) => self.teams.get(&team).copied(),
+            (PlatformRole::GlobalUser, Reach::Own) => Some(Role::Viewer),
+            (PlatformRole::GlobalUser, Reach::Platform) => None,
+        }
+    }
+}
+
+/// What an action reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The hive as a whole, and satellites that serve all teams.
+    Platform,
+    /// One team and its satellites.
+    Team(TeamId),
+    /// The caller's own things.
+    Own,
+}
+
+impl Reach {
+    /// What an action on a satellite of this team reaches.
+    pub fn satellite(team: Option<TeamId>) -> Self {
+        team.map_or(Self::Platform, Self::Team)
+    }
+}
+
+/// The answer to "may they?".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// They may.
+    Allow,
+    /// They may not, and they may know that the thing exists.
+    Forbid,
+    /// They may not even know: it looks as if it did not exist.
+    Hide,
+}
+
+/// Decides whether `principal` may use `permission` on what `reach` says.
+pub fn may(principal: &Principal, permission: Permission, reach: Reach) -> Verdict {
+    let Some(role) = principal.role_at(reach) else {
+        return Verdict::Hide;
+    };
+    let is_in_scope = |wanted| principal.scopes.as_ref().is_none_or(|scopes| scopes.contains(&wanted));
+    if role.grants(permission) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
+}
+
+/// What of the satellites somebody may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// All.
+    Everything,
+    /// Those of these teams.
+    Teams(Vec<TeamId>),
+}
+
+impl Sight {
+    /// Whether a satellite of this team is in sight.
+    pub fn covers(&self, team: Option<TeamId>) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Teams(teams) => team.is_some_and(|team| teams.contains(&team)),
+        }
+    }
+}
+
+/// Returns the teams whose things `principal` may use `permission` on.
+pub fn sight(principal: &Principal, permission: Permission) -> Sight {
+    if may(principal, permission, Reach::Platform) == Verdict::Allow {
+        return Sight::Everything;
+    }
+    let is_allowed = |team: &TeamId| may(principal, permission, Reach::Team(*team)) == Verdict::Allow;
+    Sight::Teams(principal.teams.keys().copied().filter(is_allowed).collect())
+}
+
+/// A satellite that proved who it is by its API key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SatelliteIdentity {
+    /// Which satellite.
+    pub id: SatelliteId,
+    /// Which of its keys, so that a link opened with an older one can be told apart.
+    pub key_generation: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::id::Seed;
+
+    fn team(n: u8) -> TeamId {
+        TeamId::new(Seed { unix_millis: 1, random: [n; 10] })
+    }
+
+    fn user(role: PlatformRole, teams: &[(TeamId, Role)]) -> Principal {
+        let id = UserId::new(Seed { unix_millis: 1, random: [0; 10] });
+        Principal {
+            credential: Credential::Login(id),
+            name: "anna".into(),
+            ip: None,
+            role,
+            teams: teams.iter().copied().collect(),
+            scopes: None,
+        }
+    }
+
+    #[test]
+    fn the_matrix_is_the_published_one() {
+        use Permission::*;
+        let check = |permission: Permission, expected: [bool; 3]| {
+            let got = [Role::Admin, Role::Operator, Role::Viewer].map(|role| role.grants(permission));
+            assert_eq!(got, expected, "{permission:?} for admin, operator, viewer");
+        };
+        check(SatellitesRead, [true, true, true]);
+        check(SatellitesExec, [true, true, false]);
+        check(SessionsOpen, [true, true, false]);
+        check(SatellitesTag, [true, true, false]);
+        check(AuditRead, [true, true, false]);
+        check(SatellitesPower, [true, false, false]);
+        check(SatellitesDelete, [true, false, false]);
+        check(SatellitesManage, [true, false, false]);
+        check(TokensManage, [true, false, false]);
+        check(TeamsManage, [true, false, false]);
+        check(ApiKeysOwn, [true, true, true]);
+    }
+
+    #[test]
+    fn another_team_is_hidden_and_not_forbidden() {
+        let operator = user(PlatformRole::GlobalUser, &[(team(1), Role::Operator)]);
+        let check = |permission, reach, verdict| assert_eq!(may(&operator, permission, reach), verdict);
+        check(Permission::SatellitesExec, Reach::Team(team(1)), Verdict::Allow);
+        check(Permission::SatellitesPower, Reach::Team(team(1)), Verdict::Forbid);
+        check(Permission::SatellitesRead, Reach::Team(team(2)), Verdict::Hide);
+        check(Permission::SatellitesRead, Reach::Platform, Verdict::Hide);
+        check(Permission::ApiKeysOwn, Reach::Own, Verdict::Allow);
+    }
+
+    #[test]
+    fn a_key_never_has_more_than_its_scopes_nor_than_its_owner() {
+        let mut key = user(PlatformRole::GlobalAdmin, &[]);
+        key.scopes = Some([Permission::SatellitesRead].into());
+        assert_eq!(may(&key, Permission::SatellitesRead, Reach::Platform), Verdict::Allow);
+        assert_eq!(may(&key, Permission::SatellitesExec, Reach::Platform), Verdict::Forbid);
+        let mut weak = user(PlatformRole::GlobalUser, &[(team(1), Role::Viewer)]);
+        weak.scopes = Some([Permission::SatellitesExec].into());
+        assert_eq!(may(&weak, Permission::SatellitesExec, Reach::Team(team(1))), Verdict::Forbid);
+    }
+
+    #[test]
+    fn sight_is_what_the_verdicts_say() {
+        let mixed = user(PlatformRole::GlobalUser, &[(team(1), Role::Viewer), (team(2), Role::Operator)]);
+        assert_eq!(sight(&mixed, Permission::SatellitesRead), Sight::Teams(vec![team(1), team(2)]));
+        assert_eq!(sight(&mixed, Permission::SatellitesExec), Sight::Teams(vec![team(2)]));
+        assert_eq!(sight(&Principal::system(), Permission::SatellitesExec), Sight::Everything);
+    }
+}

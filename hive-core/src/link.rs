@@ -1,0 +1,152 @@
+//! How a hive reaches one satellite.
+
+use bytes::Bytes;
+use hive_wire::agent::ToAgent;
+use hive_wire::frame::Frame;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// One message to a satellite.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outgoing {
+    /// A control message.
+    Control(ToAgent),
+    /// Data.
+    Frame(Frame),
+}
+
+impl Outgoing {
+    /// The message as bytes and whether they are text: JSON for control, the frame's own bytes for data.
+    pub fn encode(&self) -> (bool, Bytes) {
+        match self {
+            Self::Control(message) => {
+                (true, serde_json::to_vec(message).expect("control messages are plain data").into())
+            }
+            Self::Frame(frame) => (false, frame.encode()),
+        }
+    }
+}
+
+/// Why a link ends, as the satellite is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// A WebSocket close code, see [`hive_wire::agent::close`].
+    pub code: u16,
+    /// For people.
+    pub reason: String,
+    /// The shortest time before the next attempt, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// The link cannot take the message: it is closed, or its satellite does not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the link takes no more messages")]
+pub struct LinkClosed;
+
+/// The way to one satellite.
+pub trait AgentLink: Send + Sync {
+    /// Hands over a message without waiting. A link whose satellite does not read is closed, not waited for.
+    fn send(&self, message: Outgoing) -> Result<(), LinkClosed>;
+
+    /// Ends the link; what was handed over before is still delivered where the satellite reads.
+    fn close(&self, close: Close);
+}
+
+/// A link over a bounded channel: one end for the hive, the other for whoever moves the bytes.
+#[derive(Debug)]
+pub struct ChannelLink {
+    outgoing: mpsc::Sender<Outgoing>,
+    closing: CancellationToken,
+    close: std::sync::Mutex<Option<Close>>,
+}
+
+/// The other end of a [`ChannelLink`].
+#[derive(Debug)]
+pub struct LinkEnd {
+    outgoing: mpsc::Receiver<Outgoing>,
+    link: std::sync::Arc<ChannelLink>,
+}
+
+impl ChannelLink {
+    /// Messages a satellite may owe; then its link is closed.
+    pub const CAPACITY: usize = 256;
+
+    /// A link and its other end.
+    pub fn pair() -> (std::sync::Arc<Self>, LinkEnd) {
+        let (sender, outgoing) = mpsc::channel(Self::CAPACITY);
+        let link = std::sync::Arc::new(Self {
+            outgoing: sender,
+            closing: CancellationToken::new(),
+            close: std::sync::Mutex::new(None),
+        });
+        (link.clone(), LinkEnd { outgoing, link })
+    }
+}
+
+impl AgentLink for ChannelLink {
+    fn send(&self, message: Outgoing) -> Result<(), LinkClosed> {
+        if self.closing.is_cancelled() {
+            return Err(LinkClosed);
+        }
+        self.outgoing.try_send(message).map_err(|error| {
+            if let mpsc::error::TrySendError::Full(_) = error {
+                self.close(Close {
+                    code: hive_wire::agent::close::OVERLOADED,
+                    reason: "the satellite does not read".into(),
+                    retry_after_ms: None,
+                });
+            }
+            LinkClosed
+        })
+    }
+
+    fn close(&self, close: Close) {
+        self.close.lock().expect("nothing panics while it holds this lock").get_or_insert(close);
+        self.closing.cancel();
+    }
+}
+
+impl LinkEnd {
+    /// Waits for the next message. After [`AgentLink::close`] it gives what is left, then the reason.
+    pub async fn next(&mut self) -> Result<Outgoing, Close> {
+        tokio::select! {
+            biased;
+            Some(message) = self.outgoing.recv() => Ok(message),
+            () = self.link.closing.cancelled() => Err(self.close_reason()),
+        }
+    }
+
+    fn close_reason(&self) -> Close {
+        let close = self.link.close.lock().expect("nothing panics while it holds this lock").clone();
+        close.expect("the reason is set before the token is cancelled")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ping() -> Outgoing {
+        Outgoing::Control(ToAgent::HeartbeatPing { timestamp: hive_wire::Timestamp::from_micros(0) })
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_a_close_still_arrives() {
+        let (link, mut end) = ChannelLink::pair();
+        link.send(ping()).unwrap();
+        link.close(Close { code: 4409, reason: "replaced".into(), retry_after_ms: None });
+        assert_eq!(link.send(ping()), Err(LinkClosed));
+        assert_eq!(end.next().await, Ok(ping()));
+        assert_eq!(end.next().await.unwrap_err().code, 4409);
+    }
+
+    #[tokio::test]
+    async fn a_satellite_that_does_not_read_loses_its_link() {
+        let (link, mut end) = ChannelLink::pair();
+        while link.send(ping()).is_ok() {}
+        for _ in 0..ChannelLink::CAPACITY {
+            end.next().await.unwrap();
+        }
+        assert_eq!(end.next().await.unwrap_err().code, hive_wire::agent::close::OVERLOADED);
+    }
+}

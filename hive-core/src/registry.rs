@@ -1,0 +1,40 @@
+//! Which satellites there are.
+
+use async_trait::async_trait;
+use hive_wire::SatelliteId;
+use hive_wire::api::{Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
+use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
+use secrecy::SecretString;
+
+use crate::{Result, Subscription};
+
+/// The registry of satellites.
+#[async_trait]
+pub trait DeviceRegistry: Send + Sync {
+    /// Registers a satellite, or registers it again under its name.
+    ///
+    /// The token alone decides type and team. Of all calls with one token at most one succeeds. A name that exists keeps
+    /// its id and gets a new key, and the old key is dead at once; a name of another team is refused.
+    async fn register(&self, token: SecretString, request: RegisterRequest) -> Result<RegisteredSatellite>;
+
+    /// Ends a satellite's link. It comes back unless it was removed.
+    async fn mark_offline(&self, id: SatelliteId) -> Result<()>;
+
+    /// Returns a satellite; `None` where there is none, or the caller may not know of it.
+    async fn get(&self, id: SatelliteId) -> Result<Option<Satellite>>;
+
+    /// Lists satellites by name.
+    async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>>;
+
+    /// Changes what a person may change of a satellite.
+    async fn update(&self, id: SatelliteId, update: SatelliteUpdate) -> Result<Satellite>;
+
+    /// Removes a satellite: its key is dead, its link ended, its open commands are cancelled or of unknown outcome.
+    async fn remove(&self, id: SatelliteId) -> Result<()>;
+
+    /// Lists the satellites that carry a tag.
+    async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>>;
+
+    /// Subscribes to what happens to satellites the caller may see.
+    async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>>;
+}

@@ -1,0 +1,66 @@
+//! Running commands.
+
+use async_trait::async_trait;
+use hive_wire::api::{CommandInfo, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest, Target};
+use hive_wire::{CommandId, SatelliteId};
+
+use crate::{Result, Subscription};
+
+/// How a command is given, apart from what it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecOptions {
+    /// The same key and command within 24 hours give the same command; another command gives `Conflict`.
+    pub idempotency_key: Option<String>,
+    /// How output stands in the answer.
+    pub encoding: OutputEncoding,
+    /// The most targets that run at the same time; 64 unless given.
+    pub concurrency: Option<u32>,
+}
+
+/// Runs commands on satellites.
+///
+/// A command that was accepted is durable, is executed at most once, and ends in exactly one terminal status.
+#[async_trait]
+pub trait CommandRouter: Send + Sync {
+    /// Runs a command and waits for its end. A non-zero exit is a result, not an error.
+    ///
+    /// # Errors
+    /// `SatelliteOffline` and `SatelliteInactive` where nothing was stored; `CommandTimeout` with the output so far;
+    /// `CommandBlocked` where the satellite's own policy refuses.
+    async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult>;
+
+    /// Runs a command on several satellites and waits for all. The targets are settled first; one that could not be
+    /// given the command has its own entry. Results come in the order of the targets' names.
+    async fn exec_multi(&self, targets: Vec<Target>, command: ExecCommand, options: ExecOptions) -> Result<Vec<ExecResult>>;
+
+    /// Runs a command on the satellites that carry a tag.
+    async fn exec_by_tag(&self, tag: &str, command: ExecCommand, options: ExecOptions) -> Result<Vec<ExecResult>> {
+        self.exec_multi(vec![Target::Tag(tag.to_owned())], command, options).await
+    }
+
+    /// Like [`exec_multi`](Self::exec_multi), and tells what happens while it happens. Dropping the subscription leaves
+    /// the commands running.
+    async fn exec_stream(
+        &self,
+        targets: Vec<Target>,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<Subscription<ExecEvent>>;
+
+    /// Stores a command for a satellite, online or not, and returns at once. It runs when the satellite is there, unless
+    /// it expires first.
+    async fn submit(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<CommandId>;
+
+    /// Changes a machine's power and waits for the satellite's word that it has been set going.
+    async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult>;
+
+    /// Returns a command with its output so far; `None` where there is none, or the caller may not know of it.
+    async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>>;
+
+    /// Lists a satellite's commands, newest first, without their output.
+    async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>>;
+
+    /// Ends a command: a queued one at once, a running one when its whole process tree is gone. One that has ended stays
+    /// as it is. Returns it as it then stands.
+    async fn command_cancel(&self, id: CommandId) -> Result<CommandInfo>;
+}

@@ -1,0 +1,180 @@
+//! Where a hive keeps what must last.
+//!
+//! Small traits, one per kind of thing, and [`Store`] for all of them together. Every method that changes something takes
+//! the audit records of the change and commits both in one transaction. What must happen once is one method. Every
+//! promise below has a check in [`conformance`], which each implementation passes.
+
+pub mod conformance;
+mod rows;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hive_wire::agent::{Channel, Received};
+use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, Team, User};
+use hive_wire::{ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId};
+
+use crate::access::{Role, Sight};
+use crate::audit::AuditDraft;
+use crate::error::Source;
+
+pub use rows::{
+    ApiKeyRow, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, NewRegistrationToken,
+    NewSatellite, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen,
+    TokenState, Window,
+};
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A unique value is taken. Nothing was changed.
+    #[error("{0} is taken")]
+    Taken(&'static str),
+    /// The storage cannot be reached or cannot write. Nothing was changed.
+    #[error("storage is not reachable")]
+    Unavailable(#[source] Source),
+    /// What is stored cannot be read.
+    #[error("stored data is damaged: {0}")]
+    Damaged(String),
+}
+
+/// The result of a store's methods.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Satellites.
+#[async_trait]
+pub trait SatelliteStore: Send + Sync {
+    /// Takes a registration token and registers a satellite with it, in one transaction. Of all callers with one token at
+    /// most one gets `Registered`. A satellite of this name and team (removed ones too) keeps its id and creation time,
+    /// gets the new key and is inactive again. Where the name belongs to another team the token is not spent. The record
+    /// is written only for `Registered`, with the satellite's final id as its target.
+    async fn satellite_register(
+        &self,
+        token: RegistrationTokenId,
+        satellite: NewSatellite,
+        audit: AuditDraft,
+    ) -> StoreResult<RegisterOutcome>;
+    /// Returns a satellite that is not removed.
+    async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>>;
+    /// Returns the satellite of this name that is not removed.
+    async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>>;
+    /// Lists satellites by name, and how many there are. Removed ones are left out.
+    async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)>;
+    /// Changes a satellite. `Taken` where the new name belongs to another, removed ones included.
+    async fn satellite_update(&self, id: SatelliteId, patch: SatellitePatch, audit: AuditDraft) -> StoreResult<Option<SatelliteRow>>;
+    /// Removes a satellite, kills its key and ends its open commands: queued ones as cancelled, others as of unknown
+    /// outcome. False where there is none.
+    async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
+    /// Activates a satellite that is inactive. True for the one caller that did it; only then the record is written.
+    async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
+    /// Returns what verifies a satellite's key.
+    async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>>;
+    /// Notes signs of life, all in one transaction. Not audited: telemetry.
+    async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()>;
+}
+
+/// Commands and their output.
+#[async_trait]
+pub trait CommandStore: Send + Sync {
+    /// Stores commands, all or none. With an idempotency key seen within its life: `Existing` where the body is the same,
+    /// `Conflict` otherwise, and nothing is stored.
+    async fn command_insert(
+        &self,
+        commands: Vec<NewCommand>,
+        idempotency: Option<IdempotencyKey>,
+        audit: AuditDraft,
+    ) -> StoreResult<Inserted>;
+    /// Marks a queued command as delivered to this journal. False where it is not queued any more.
+    async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool>;
+    /// Marks a delivered command as started. False where it is not delivered any more.
+    async fn command_start(&self, id: CommandId, now: Timestamp) -> StoreResult<bool>;
+    /// Gives a command its terminal status. True for the one caller that did; the records are written only then.
+    async fn command_finish(&self, id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> StoreResult<bool>;
+    /// Returns a command.
+    async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>>;
+    /// Lists a satellite's commands that have not ended, oldest first.
+    async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>>;
+    /// Lists a satellite's commands, newest first, and how many there are.
+    async fn command_list(&self, satellite: SatelliteId, window: Window) -> StoreResult<(Vec<CommandRow>, u64)>;
+    /// Lists up to `limit` open commands that are overdue: queued ones past their expiry, others past `expires_at` plus
+    /// their timeout plus `grace`.
+    async fn command_list_overdue(&self, now: Timestamp, grace: std::time::Duration, limit: u32) -> StoreResult<Vec<CommandRow>>;
+    /// Stores a piece of output. Bytes before what is there are skipped, so that a piece may come twice; one that leaves
+    /// a gap is `Damaged`. Not audited.
+    async fn command_output_append(&self, id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> StoreResult<()>;
+    /// Returns how much output of each stream is stored.
+    async fn command_output_len(&self, id: CommandId) -> StoreResult<Received>;
+    /// Returns the stored output of one stream.
+    async fn command_output(&self, id: CommandId, channel: Channel) -> StoreResult<Bytes>;
+}
+
+/// Users, teams and API keys.
+#[async_trait]
+pub trait IdentityStore: Send + Sync {
+    /// Adds a user. `Taken` where the name is.
+    async fn user_create(&self, user: NewUser, audit: AuditDraft) -> StoreResult<User>;
+    /// Returns a user.
+    async fn user_get(&self, id: UserId) -> StoreResult<Option<User>>;
+    /// Returns the user of this name with what verifies the password.
+    async fn user_find(&self, username: &str) -> StoreResult<Option<PasswordRow>>;
+    /// Adds a team. `Taken` where the slug is.
+    async fn team_create(&self, team: Team, audit: AuditDraft) -> StoreResult<()>;
+    /// Lists all teams by slug.
+    async fn team_list(&self) -> StoreResult<Vec<Team>>;
+    /// Makes a user a member of a team, or changes what they are there.
+    async fn team_member_put(&self, team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> StoreResult<()>;
+    /// Lists a user's teams and what they are there.
+    async fn team_memberships(&self, user: UserId) -> StoreResult<Vec<(TeamId, Role)>>;
+    /// Stores an API key.
+    async fn api_key_create(&self, key: ApiKeyRow, audit: AuditDraft) -> StoreResult<()>;
+    /// Returns an API key, revoked or not.
+    async fn api_key_get(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyRow>>;
+    /// Lists a user's API keys, newest first.
+    async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>>;
+    /// Revokes a user's API key. False where there is none, or it was revoked before.
+    async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
+}
+
+/// Registration tokens. The token itself is signed, not stored.
+#[async_trait]
+pub trait RegistrationTokenStore: Send + Sync {
+    /// Stores a token.
+    async fn registration_token_create(&self, token: NewRegistrationToken, audit: AuditDraft) -> StoreResult<()>;
+    /// Returns a token.
+    async fn registration_token_get(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenInfo>>;
+    /// Lists the tokens in sight, newest first.
+    async fn registration_token_list(&self, sight: &Sight) -> StoreResult<Vec<RegistrationTokenInfo>>;
+    /// Revokes a token that was neither used nor revoked. False otherwise.
+    async fn registration_token_revoke(&self, id: RegistrationTokenId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
+}
+
+/// The audit trail.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Appends a record that goes with no other change.
+    async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry>;
+    /// Lists records in sight, newest first, and how many there are.
+    async fn audit_list(&self, query: &AuditQuery, sight: &Sight, window: Window) -> StoreResult<(Vec<AuditEntry>, u64)>;
+    /// Returns a record in sight.
+    async fn audit_get(&self, id: AuditId, sight: &Sight) -> StoreResult<Option<AuditEntry>>;
+    /// Returns up to `limit` records as they are stored, from `first_seq` on, in order.
+    async fn audit_lines(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditLine>>;
+    /// Checks the whole stored chain.
+    async fn audit_verify(&self) -> StoreResult<AuditVerification>;
+}
+
+/// Everything a hive keeps.
+pub trait Store: SatelliteStore + CommandStore + IdentityStore + RegistrationTokenStore + AuditStore {}
+
+impl<T: SatelliteStore + CommandStore + IdentityStore + RegistrationTokenStore + AuditStore> Store for T {}
+
+impl From<StoreError> for crate::Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Taken(what) => Self::Conflict(format!("the {what} is taken")),
+            StoreError::Unavailable(source) => Self::Unavailable(source),
+            StoreError::Damaged(_) => Self::internal(error),
+        }
+    }
+}

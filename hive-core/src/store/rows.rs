@@ -1,0 +1,360 @@
+//! What goes into a store and comes out of it. Rows never leave `store` and `hive`.
+
+use std::collections::BTreeSet;
+
+use hive_wire::agent::{ErrorBody, SystemInfo};
+use hive_wire::api::{Actor, CommandStatus, CommandType, SatelliteStatus, TokenScope, User};
+use hive_wire::{ApiKeyId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId};
+
+use crate::access::{Permission, Sight};
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Entries to skip.
+    pub offset: u64,
+    /// The most entries to return.
+    pub limit: u32,
+}
+
+impl Window {
+    /// Everything.
+    pub const ALL: Self = Self { offset: 0, limit: u32::MAX };
+}
+
+/// A satellite that registers.
+#[derive(Debug, Clone)]
+pub struct NewSatellite {
+    /// The id it gets where its name is new.
+    pub id: SatelliteId,
+    /// Its name.
+    pub name: SatelliteName,
+    /// The team of its token; none for a global one.
+    pub team_id: Option<TeamId>,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// The labels it starts with; kept labels win where the name is known.
+    pub tags: Vec<String>,
+    /// Its public base URL.
+    pub satellite_url: String,
+    /// The machine.
+    pub system: SystemInfo,
+    /// The agent's version.
+    pub agent_version: Option<String>,
+    /// The argon2id hash of its new key's secret.
+    pub api_key_hash: String,
+    /// Who made its token.
+    pub created_by: String,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// How a registration went.
+#[derive(Debug, Clone)]
+pub enum RegisterOutcome {
+    /// It is registered, and the token is spent.
+    Registered(Box<SatelliteRow>),
+    /// The token cannot be used.
+    TokenUnusable(TokenState),
+    /// The name belongs to another team, or the whole hive. The token is not spent.
+    NameTaken,
+}
+
+/// What a registration token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenState {
+    /// There is none of this id.
+    Unknown,
+    /// A satellite has registered with it.
+    Used,
+    /// It was revoked.
+    Revoked,
+    /// Its time is up.
+    Expired,
+}
+
+/// A satellite as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SatelliteRow {
+    /// Its id.
+    pub id: SatelliteId,
+    /// Its name.
+    pub name: SatelliteName,
+    /// The team it serves; none where it serves all.
+    pub team_id: Option<TeamId>,
+    /// Whether it may be used.
+    pub status: SatelliteStatus,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// Its labels, sorted.
+    pub tags: Vec<String>,
+    /// Where it stands.
+    pub region: Option<String>,
+    /// Its public base URL.
+    pub satellite_url: Option<String>,
+    /// The machine.
+    pub system: SystemInfo,
+    /// The agent's version.
+    pub agent_version: Option<String>,
+    /// The last sign of life.
+    pub last_heartbeat: Option<Timestamp>,
+    /// When it first registered.
+    pub created_at: Timestamp,
+    /// When the row last changed, signs of life apart.
+    pub updated_at: Timestamp,
+}
+
+/// What verifies a satellite's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SatelliteKeyRow {
+    /// The argon2id hash of the secret.
+    pub hash: String,
+    /// Grows with every new key.
+    pub generation: u64,
+}
+
+/// Which satellites are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SatelliteQuery {
+    /// Only those in sight.
+    pub sight: Sight,
+    /// Only those of this status.
+    pub status: Option<SatelliteStatus>,
+    /// Only those that carry all of these labels.
+    pub tags: Vec<String>,
+    /// Only those whose name or host name contains this, letter by letter.
+    pub search: Option<String>,
+    /// Only those of this team.
+    pub team_id: Option<TeamId>,
+}
+
+impl SatelliteQuery {
+    /// Everything in sight.
+    pub fn in_sight(sight: Sight) -> Self {
+        Self { sight, status: None, tags: Vec::new(), search: None, team_id: None }
+    }
+}
+
+/// What to change of a satellite; `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct SatellitePatch {
+    /// A new name.
+    pub name: Option<SatelliteName>,
+    /// New labels, all of them.
+    pub tags: Option<Vec<String>>,
+    /// A new status.
+    pub status: Option<SatelliteStatus>,
+    /// A new region.
+    pub region: Option<String>,
+}
+
+/// A sign of life.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Whose.
+    pub id: SatelliteId,
+    /// When.
+    pub at: Timestamp,
+    /// The machine, where it told.
+    pub system: Option<SystemInfo>,
+    /// The agent's version, where it told.
+    pub agent_version: Option<String>,
+}
+
+/// A command to be stored.
+#[derive(Debug, Clone)]
+pub struct NewCommand {
+    /// Its id.
+    pub id: CommandId,
+    /// Its satellite.
+    pub satellite_id: SatelliteId,
+    /// The fan-out it belongs to.
+    pub job_id: Option<JobId>,
+    /// What kind of thing it does.
+    pub command_type: CommandType,
+    /// The JSON of its payload, secrets sealed.
+    pub payload: String,
+    /// For people.
+    pub summary: String,
+    /// Whether it may run twice.
+    pub idempotent: bool,
+    /// How long it may run, in seconds.
+    pub timeout_seconds: u32,
+    /// Who asked.
+    pub actor: Actor,
+    /// The satellite's team.
+    pub team_id: Option<TeamId>,
+    /// The time.
+    pub created_at: Timestamp,
+    /// Until when it may start.
+    pub expires_at: Timestamp,
+    /// Where it is handed to a link at once: stored as delivered, in the same transaction.
+    pub delivery: Option<Delivery>,
+}
+
+/// A hand-over to a satellite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The satellite's journal: redelivery to another one cannot know what ran.
+    pub journal_id: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A caller's key for "the same request again".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Whose: the actor's id.
+    pub owner: String,
+    /// The key, as given.
+    pub key: String,
+    /// SHA-256 of the request, in hex.
+    pub body_hash: String,
+    /// Until when it counts.
+    pub expires_at: Timestamp,
+}
+
+/// How storing commands went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    /// They are stored.
+    New,
+    /// The same request stored these before, in their order.
+    Existing(Vec<CommandId>),
+    /// The key was used for another request.
+    Conflict,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandOutcome {
+    /// A terminal status.
+    pub status: CommandStatus,
+    /// The exit code.
+    pub exit_code: Option<i32>,
+    /// How long it ran, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Whether output was dropped.
+    pub truncated: bool,
+    /// Why it failed, where it was not the program's own exit.
+    pub error: Option<ErrorBody>,
+    /// When.
+    pub finished_at: Timestamp,
+    /// The last pieces of output that are not stored yet: offset and bytes of stdout and stderr. They are appended as
+    /// `command_output_append` does, in the same transaction.
+    pub output: Vec<(hive_wire::agent::Channel, u64, bytes::Bytes)>,
+}
+
+/// A command as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandRow {
+    /// Its id.
+    pub id: CommandId,
+    /// Its satellite.
+    pub satellite_id: SatelliteId,
+    /// The fan-out it belongs to.
+    pub job_id: Option<JobId>,
+    /// What kind of thing it does.
+    pub command_type: CommandType,
+    /// The JSON of its payload, secrets sealed.
+    pub payload: String,
+    /// For people.
+    pub summary: String,
+    /// Whether it may run twice.
+    pub idempotent: bool,
+    /// How long it may run, in seconds.
+    pub timeout_seconds: u32,
+    /// Who asked.
+    pub actor: Actor,
+    /// The satellite's team.
+    pub team_id: Option<TeamId>,
+    /// How far it is.
+    pub status: CommandStatus,
+    /// The journal it was delivered to.
+    pub journal_id: Option<String>,
+    /// The exit code.
+    pub exit_code: Option<i32>,
+    /// How long it ran, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Whether output was dropped.
+    pub truncated: bool,
+    /// Why it failed.
+    pub error: Option<ErrorBody>,
+    /// When it became durable.
+    pub created_at: Timestamp,
+    /// Until when it may start.
+    pub expires_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A user to be added.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Who.
+    pub user: User,
+    /// The argon2id hash of the password.
+    pub password_hash: String,
+}
+
+/// A user with what verifies the password.
+#[derive(Debug, Clone)]
+pub struct PasswordRow {
+    /// Who.
+    pub user: User,
+    /// The argon2id hash of the password.
+    pub password_hash: String,
+}
+
+/// A user's API key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyRow {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Whose.
+    pub user_id: UserId,
+    /// What it is for.
+    pub name: String,
+    /// The argon2id hash of the secret.
+    pub hash: String,
+    /// What it is limited to.
+    pub scopes: Option<BTreeSet<Permission>>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A registration token to be stored.
+#[derive(Debug, Clone)]
+pub struct NewRegistrationToken {
+    /// Its id.
+    pub id: RegistrationTokenId,
+    /// For whom.
+    pub scope: TokenScope,
+    /// The team, where the scope is one.
+    pub team_id: Option<TeamId>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Who makes it.
+    pub created_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// An audit record as it is stored: the text and what chains it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Its place.
+    pub seq: u64,
+    /// The stored canonical text, as it was hashed.
+    pub record: String,
+    /// The hash of the record before.
+    pub previous_hash: String,
+    /// Its hash.
+    pub hash: String,
+}

@@ -1,0 +1,40 @@
+//! A stream of events to one listener.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use tokio::sync::mpsc;
+
+/// Events for one listener, over a bounded channel.
+///
+/// A listener that falls behind by more than the bound loses its subscription: the stream ends, and it lists anew and
+/// subscribes again. Dropping it unsubscribes.
+#[derive(Debug)]
+pub struct Subscription<T> {
+    events: mpsc::Receiver<T>,
+}
+
+impl<T> Subscription<T> {
+    /// Events a listener may owe.
+    pub const CAPACITY: usize = 1024;
+
+    /// A subscription and the end that feeds it.
+    pub fn channel() -> (mpsc::Sender<T>, Self) {
+        let (sender, events) = mpsc::channel(Self::CAPACITY);
+        (sender, Self { events })
+    }
+
+    /// Waits for the next event; `None` once the subscription has ended.
+    pub async fn next(&mut self) -> Option<T> {
+        self.events.recv().await
+    }
+}
+
+impl<T> Stream for Subscription<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.events.poll_recv(context)
+    }
+}
