@@ -5,15 +5,20 @@
 
 pub mod chain;
 mod export;
+mod signer;
 
 use async_trait::async_trait;
-use hive_wire::api::{Actor, AuditEntry, AuditExportLine, AuditQuery, AuditResult, AuditTarget, AuditVerification, Page, PageRequest};
+use hive_wire::api::{
+    Actor, AuditEntry, AuditExportLine, AuditQuery, AuditResult, AuditTarget, AuditVerification, Page, PageRequest,
+};
 use hive_wire::{AuditId, TeamId, Timestamp};
 use serde_json::Value;
 
 use crate::{Result, Subscription};
 
+pub(crate) use export::export_trail;
 pub use export::{ExportError, read_export, verify_export};
+pub use signer::AuditSigner;
 
 /// A record before it has its place in the chain.
 #[derive(Debug, Clone, PartialEq)]

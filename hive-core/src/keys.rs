@@ -1,1 +1,283 @@
-//! The hive's own secrets.
+//! The hive's own secrets, and the files they lie in.
+//!
+//! Each file is made once, at the first start. Several processes may start at once: the first file that is complete wins
+//! and all read it. Losing `vault.json` loses what was sealed, losing `audit.key` the proof of who exported a trail.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64;
+use secrecy::SecretSlice;
+use zeroize::Zeroizing;
+
+use crate::audit::AuditSigner;
+use crate::clock::Source;
+use crate::vault::Vault;
+
+const VAULT_FILE: &str = "vault.json";
+const TOKEN_FILE: &str = "token.key";
+const AUDIT_FILE: &str = "audit.key";
+/// The public half of the audit key, for whoever verifies an export elsewhere.
+const AUDIT_PUBLIC_FILE: &str = "audit.pub";
+const SECRET_LEN: usize = 32;
+
+/// Why the keys could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The directory or a file in it cannot be read or written.
+    #[error("cannot open key file {path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file holds no key. It is left as it is: put back the right one, from a backup.
+    #[error("key file {path} is damaged; put back the right one from a backup")]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// The hive's own secrets.
+#[derive(Debug)]
+pub struct Keys {
+    /// Seals what is stored.
+    pub vault: Vault,
+    /// Signs logins and registration tokens (HS256).
+    pub token_secret: SecretSlice<u8>,
+    /// Signs exports of the audit trail.
+    pub audit: AuditSigner,
+}
+
+impl Keys {
+    /// Fresh keys that live in memory only.
+    pub fn generate(source: &Source) -> Self {
+        Self {
+            vault: Vault::generate(source),
+            token_secret: source.random::<SECRET_LEN>().to_vec().into(),
+            audit: AuditSigner::generate(source),
+        }
+    }
+
+    /// Opens the keys in a directory, and makes what is missing.
+    pub fn open(dir: &Path, source: &Source) -> Result<Self, KeysError> {
+        let dir = KeyDir::open(dir)?;
+        let fresh = Self::generate(source);
+        let vault = dir.open_or_make(source, VAULT_FILE, &fresh.vault.to_text(), |text| Vault::from_text(text).ok())?;
+        let secret = |bytes: &[u8]| Zeroizing::new(BASE64.encode(bytes));
+        let token_secret = dir.open_or_make(source, TOKEN_FILE, &secret(&source.random::<SECRET_LEN>()), decode)?;
+        let audit = dir.open_or_make(source, AUDIT_FILE, &secret(&fresh.audit.secret()[..]), decode)?;
+        let audit = AuditSigner::from_secret(&audit);
+        dir.publish(source, AUDIT_PUBLIC_FILE, &audit.public_key())?;
+        Ok(Self {
+            vault,
+            token_secret: token_secret.to_vec().into(),
+            audit,
+        })
+    }
+}
+
+fn decode(text: &str) -> Option<Zeroizing<[u8; SECRET_LEN]>> {
+    let bytes = Zeroizing::new(BASE64.decode(text.as_bytes()).ok()?);
+    bytes[..].try_into().map(Zeroizing::new).ok()
+}
+
+/// A directory only its owner may look into.
+struct KeyDir<'d>(&'d Path);
+
+impl<'d> KeyDir<'d> {
+    fn open(path: &'d Path) -> Result<Self, KeysError> {
+        let named = |source| KeysError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(path)
+            .and_then(|()| restrict(path, 0o700))
+            .map_err(named)?;
+        Ok(Self(path))
+    }
+
+    /// Reads a file, after having made it of `fresh` where it is missing.
+    fn open_or_make<K>(
+        &self,
+        source: &Source,
+        name: &str,
+        fresh: &str,
+        parse: impl FnOnce(&str) -> Option<K>,
+    ) -> Result<K, KeysError> {
+        let path = self.0.join(name);
+        let text = self.read_or_make(source, &path, fresh).map_err(|source| KeysError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| parse(text.trim_end()))
+            .ok_or(KeysError::Damaged { path })
+    }
+
+    fn read_or_make(&self, source: &Source, path: &Path, fresh: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+        if !path.exists() {
+            let temporary = self.write_temporary(source, fresh, 0o600)?;
+            // A hard link never replaces: of several processes the first makes the file and all read that one.
+            let linked = std::fs::hard_link(&temporary, path);
+            std::fs::remove_file(&temporary)?;
+            match linked {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => self.sync()?,
+            }
+        }
+        restrict(path, 0o600)?;
+        std::fs::read(path).map(Zeroizing::new)
+    }
+
+    /// Writes a file anybody may read, unless it says that already.
+    fn publish(&self, source: &Source, name: &str, text: &str) -> Result<(), KeysError> {
+        let path = self.0.join(name);
+        if std::fs::read_to_string(&path).is_ok_and(|there| there.trim_end() == text) {
+            return Ok(());
+        }
+        self.write_temporary(source, text, 0o644)
+            .and_then(|temporary| std::fs::rename(temporary, &path))
+            .and_then(|()| self.sync())
+            .map_err(|source| KeysError::Io { path, source })
+    }
+
+    fn write_temporary(&self, source: &Source, text: &str, mode: u32) -> io::Result<PathBuf> {
+        let unique = data_encoding::HEXLOWER.encode(&source.random::<8>());
+        let path = self.0.join(format!(".{unique}.tmp"));
+        let mut file = create_new(&path, mode)?;
+        file.write_all(text.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        Ok(path)
+    }
+
+    /// Makes new names in the directory durable.
+    fn sync(&self) -> io::Result<()> {
+        if cfg!(unix) { File::open(self.0)?.sync_all() } else { Ok(()) }
+    }
+}
+
+#[cfg(unix)]
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    // The process's umask may have taken away more than `mode` says.
+    restrict(path, mode)?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn create_new(path: &Path, _mode: u32) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut permissions = std::fs::metadata(path)?.permissions();
+    if permissions.mode() & 0o777 == mode {
+        return Ok(());
+    }
+    permissions.set_mode(mode);
+    std::fs::set_permissions(path, permissions)
+}
+
+#[cfg(not(unix))]
+fn restrict(_path: &Path, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    fn open(dir: &Path) -> Keys {
+        Keys::open(dir, &Source::default()).unwrap()
+    }
+
+    fn same(one: &Keys, other: &Keys) -> bool {
+        one.vault.to_text() == other.vault.to_text()
+            && one.token_secret.expose_secret() == other.token_secret.expose_secret()
+            && one.audit.public_key() == other.audit.public_key()
+    }
+
+    #[test]
+    fn keys_are_made_once_and_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("keys");
+        let first = open(&keys);
+        assert!(same(&first, &open(&keys)));
+        assert!(!same(&first, &open(&dir.path().join("others"))));
+        assert_eq!(
+            std::fs::read_to_string(keys.join(AUDIT_PUBLIC_FILE)).unwrap().trim_end(),
+            first.audit.public_key()
+        );
+    }
+
+    #[test]
+    fn processes_that_start_at_once_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let all: Vec<Keys> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..16).map(|_| scope.spawn(|| open(dir.path()))).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
+        });
+        assert!(all.iter().all(|keys| same(keys, &all[0])));
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            4,
+            "a temporary file was left behind"
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_and_left_alone() {
+        for name in [VAULT_FILE, TOKEN_FILE, AUDIT_FILE] {
+            let dir = tempfile::tempdir().unwrap();
+            open(dir.path());
+            std::fs::write(dir.path().join(name), "garbage").unwrap();
+            let error = Keys::open(dir.path(), &Source::default()).unwrap_err();
+            assert!(
+                matches!(error, KeysError::Damaged { .. }) && error.to_string().contains(name),
+                "{error}"
+            );
+            assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), "garbage");
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let keys = Keys::generate(&Source::default());
+        let printed = format!("{keys:?}");
+        let secrets = [
+            BASE64.encode(keys.token_secret.expose_secret()),
+            BASE64.encode(&keys.audit.secret()[..]),
+        ];
+        assert!(secrets.iter().all(|secret| !printed.contains(secret)));
+        assert!(printed.contains("REDACTED") && printed.contains(&keys.audit.public_key()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_may_read_secrets() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("keys");
+        open(&keys);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        std::fs::set_permissions(keys.join(TOKEN_FILE), std::fs::Permissions::from_mode(0o644)).unwrap();
+        open(&keys);
+        assert_eq!(mode(&keys), 0o700);
+        assert_eq!(
+            [VAULT_FILE, TOKEN_FILE, AUDIT_FILE].map(|name| mode(&keys.join(name))),
+            [0o600; 3]
+        );
+        assert_eq!(mode(&keys.join(AUDIT_PUBLIC_FILE)), 0o644);
+    }
+}

@@ -14,6 +14,31 @@
 //! - [`store`] is where it keeps what must last, [`vault`] how it seals what must stay secret.
 //!
 //! The library serves no HTTP, reads no environment and prints nothing.
+//!
+//! # A hive in another program
+//!
+//! ```
+//! use hive_core::wire::api::{ExecCommand, PageRequest, RegistrationTokenCreate, SatelliteFilter, TokenScope};
+//! use hive_core::{CommandRouter, DeviceRegistry, Hive, Identity, router::ExecOptions};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> hive_core::Result<()> {
+//! let hive = Hive::builder().in_memory().build().await?;
+//! let me = hive.as_system();
+//!
+//! // A satellite registers with a token and dials in over whatever link you serve.
+//! let wanted = RegistrationTokenCreate { scope: TokenScope::Global, team_id: None, expires_in_hours: None, description: None };
+//! let token = me.registration_token_create(wanted).await?.token;
+//! assert!(token.starts_with("hive_satellite_global_"));
+//!
+//! for satellite in me.list(SatelliteFilter::default(), PageRequest::default()).await?.items {
+//!     let result = me.exec(satellite.id, ExecCommand::shell("uptime"), ExecOptions::default()).await?;
+//!     assert_eq!(result.exit_code, Some(0));
+//! }
+//! hive.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -50,3 +75,8 @@ pub use registry::DeviceRegistry;
 pub use router::CommandRouter;
 pub use session::SessionManager;
 pub use subscription::Subscription;
+
+/// A hive, here or elsewhere: everything a client may ask of it.
+pub trait HiveApi: DeviceRegistry + CommandRouter + AuditLogger + Identity {}
+
+impl<T: DeviceRegistry + CommandRouter + AuditLogger + Identity> HiveApi for T {}

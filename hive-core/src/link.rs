@@ -19,9 +19,10 @@ impl Outgoing {
     /// The message as bytes and whether they are text: JSON for control, the frame's own bytes for data.
     pub fn encode(&self) -> (bool, Bytes) {
         match self {
-            Self::Control(message) => {
-                (true, serde_json::to_vec(message).expect("control messages are plain data").into())
-            }
+            Self::Control(message) => (
+                true,
+                serde_json::to_vec(message).expect("control messages are plain data").into(),
+            ),
             Self::Frame(frame) => (false, frame.encode()),
         }
     }
@@ -101,7 +102,10 @@ impl AgentLink for ChannelLink {
     }
 
     fn close(&self, close: Close) {
-        self.close.lock().expect("nothing panics while it holds this lock").get_or_insert(close);
+        self.close
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .get_or_insert(close);
         self.closing.cancel();
     }
 }
@@ -117,7 +121,12 @@ impl LinkEnd {
     }
 
     fn close_reason(&self) -> Close {
-        let close = self.link.close.lock().expect("nothing panics while it holds this lock").clone();
+        let close = self
+            .link
+            .close
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .clone();
         close.expect("the reason is set before the token is cancelled")
     }
 }
@@ -127,14 +136,20 @@ mod tests {
     use super::*;
 
     fn ping() -> Outgoing {
-        Outgoing::Control(ToAgent::HeartbeatPing { timestamp: hive_wire::Timestamp::from_micros(0) })
+        Outgoing::Control(ToAgent::HeartbeatPing {
+            timestamp: hive_wire::Timestamp::from_micros(0),
+        })
     }
 
     #[tokio::test]
     async fn what_was_sent_before_a_close_still_arrives() {
         let (link, mut end) = ChannelLink::pair();
         link.send(ping()).unwrap();
-        link.close(Close { code: 4409, reason: "replaced".into(), retry_after_ms: None });
+        link.close(Close {
+            code: 4409,
+            reason: "replaced".into(),
+            retry_after_ms: None,
+        });
         assert_eq!(link.send(ping()), Err(LinkClosed));
         assert_eq!(end.next().await, Ok(ping()));
         assert_eq!(end.next().await.unwrap_err().code, 4409);

@@ -7,6 +7,8 @@
 pub mod conformance;
 mod rows;
 #[cfg(feature = "sqlite")]
+mod sql;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -62,7 +64,12 @@ pub trait SatelliteStore: Send + Sync {
     /// Lists satellites by name, and how many there are. Removed ones are left out.
     async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)>;
     /// Changes a satellite. `Taken` where the new name belongs to another, removed ones included.
-    async fn satellite_update(&self, id: SatelliteId, patch: SatellitePatch, audit: AuditDraft) -> StoreResult<Option<SatelliteRow>>;
+    async fn satellite_update(
+        &self,
+        id: SatelliteId,
+        patch: SatellitePatch,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<SatelliteRow>>;
     /// Removes a satellite, kills its key and ends its open commands: queued ones as cancelled, others as of unknown
     /// outcome. False where there is none.
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
@@ -85,7 +92,8 @@ pub trait CommandStore: Send + Sync {
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
     ) -> StoreResult<Inserted>;
-    /// Marks a queued command as delivered to this journal. False where it is not queued any more.
+    /// Marks a queued command as delivered to this journal; an idempotent one also where it was delivered or started
+    /// before. False for any other.
     async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool>;
     /// Marks a delivered command as started. False where it is not delivered any more.
     async fn command_start(&self, id: CommandId, now: Timestamp) -> StoreResult<bool>;
@@ -105,8 +113,9 @@ pub trait CommandStore: Send + Sync {
     async fn command_output_append(&self, id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> StoreResult<()>;
     /// Returns how much output of each stream is stored.
     async fn command_output_len(&self, id: CommandId) -> StoreResult<Received>;
-    /// Returns the stored output of one stream.
-    async fn command_output(&self, id: CommandId, channel: Channel) -> StoreResult<Bytes>;
+    /// Returns the stored output of one stream behind the first `from` bytes, in whole pieces up to about `limit` bytes
+    /// and at least one; empty where there is no more.
+    async fn command_output(&self, id: CommandId, channel: Channel, from: u64, limit: usize) -> StoreResult<Bytes>;
 }
 
 /// Users, teams and API keys.

@@ -19,7 +19,10 @@ pub struct Window {
 
 impl Window {
     /// Everything.
-    pub const ALL: Self = Self { offset: 0, limit: u32::MAX };
+    pub const ALL: Self = Self {
+        offset: 0,
+        limit: u32::MAX,
+    };
 }
 
 /// A satellite that registers.
@@ -131,7 +134,13 @@ pub struct SatelliteQuery {
 impl SatelliteQuery {
     /// Everything in sight.
     pub fn in_sight(sight: Sight) -> Self {
-        Self { sight, status: None, tags: Vec::new(), search: None, team_id: None }
+        Self {
+            sight,
+            status: None,
+            tags: Vec::new(),
+            search: None,
+            team_id: None,
+        }
     }
 }
 

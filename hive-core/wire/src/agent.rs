@@ -100,7 +100,7 @@ pub enum ToServer {
 #[non_exhaustive]
 pub enum ToAgent {
     /// The answer to the handshake.
-    HandshakeAck(HandshakeAck),
+    HandshakeAck(Box<HandshakeAck>),
     /// Asks for a [`ToServer::HeartbeatPong`].
     HeartbeatPing {
         /// When it was sent.

@@ -13,8 +13,8 @@ pub use audit::{
     Actor, AuditEntry, AuditExportLine, AuditManifest, AuditQuery, AuditResult, AuditTarget, AuditVerification, ChainFault,
 };
 pub use command::{
-    CommandInfo, CommandStatus, CommandType, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, InvalidTarget, MAX_IN_FLIGHT, OutputEncoding, PowerAction,
-    PowerRequest, Target, TargetStatus,
+    CommandInfo, CommandStatus, CommandType, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, InvalidTarget, MAX_IN_FLIGHT,
+    OutputEncoding, PowerAction, PowerRequest, Target, TargetStatus,
 };
 pub use identity::{
     ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewRegistrationToken, PlatformRole,

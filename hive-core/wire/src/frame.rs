@@ -87,7 +87,7 @@ impl Frame {
 
     /// The offset behind the last payload byte.
     pub fn end(&self) -> u64 {
-        self.offset + self.payload.len() as u64
+        self.offset.saturating_add(self.payload.len() as u64)
     }
 
     /// Writes the frame as one message.

@@ -329,7 +329,11 @@ impl std::str::FromStr for Target {
             Some("") => Err(refused()),
             Some(tag) => Ok(Self::Tag(tag.to_owned())),
             None if text == "all" => Ok(Self::All),
-            None => text.parse().map(Self::Id).or_else(|_| text.try_into().map(Self::Name)).map_err(|_| refused()),
+            None => text
+                .parse()
+                .map(Self::Id)
+                .or_else(|_| text.try_into().map(Self::Name))
+                .map_err(|_| refused()),
         }
     }
 }

@@ -39,11 +39,12 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// A stream of which the first `offset` bytes are here.
+    /// A stream of which the first `offset` bytes are here. After a cut it takes a new one: credit told on the old link
+    /// may never have arrived.
     pub fn resuming_at(offset: u64) -> Self {
         Self {
             received: offset,
-            limit: offset + INITIAL_WINDOW,
+            limit: offset.saturating_add(INITIAL_WINDOW),
             window: INITIAL_WINDOW,
             is_ended: false,
         }
@@ -73,8 +74,8 @@ impl Receiver {
     /// Says that bytes before `consumed` are dealt with. Gives the new limit to tell the sender, once half of the window
     /// is used up, so that credit is told rarely.
     pub fn consumed_to(&mut self, consumed: u64) -> Option<u64> {
-        let limit = consumed.min(self.received) + self.window;
-        let is_worth_telling = !self.is_ended && limit >= self.limit + self.window / 2;
+        let limit = consumed.min(self.received).saturating_add(self.window);
+        let is_worth_telling = !self.is_ended && limit >= self.limit.saturating_add(self.window / 2);
         is_worth_telling.then(|| {
             self.limit = limit;
             limit

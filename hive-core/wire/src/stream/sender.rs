@@ -30,7 +30,7 @@ impl Sender {
         Self {
             produced: offset,
             sent: offset,
-            limit: offset + INITIAL_WINDOW,
+            limit: offset.saturating_add(INITIAL_WINDOW),
             is_finished: false,
             is_last_sent: false,
         }

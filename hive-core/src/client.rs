@@ -1,0 +1,81 @@
+//! A hive elsewhere: the service traits over its REST interface.
+//!
+//! [`RemoteHive`] is to a program on another machine what [`ActingHive`](crate::ActingHive) is inside the hive's own
+//! process. It acts as the owner of its API key; who may do what is decided on the other side. The parts:
+//!
+//! - `transport` sends requests and reads bounded answers, `tls` says whom it trusts;
+//! - `registry`, `router`, `audit` and `identity` implement one trait each;
+//! - `stream` turns a body that does not end into a [`Subscription`](crate::Subscription), cut up by `lines` and `sse`.
+
+mod audit;
+mod identity;
+mod lines;
+mod registry;
+mod router;
+mod sse;
+mod stream;
+mod tls;
+mod transport;
+
+use std::sync::Arc;
+
+use hive_wire::api::{LoginRequest, LoginResponse};
+use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
+
+use crate::Result;
+use transport::{Credential, Transport};
+
+/// A hive that is reached over HTTP.
+///
+/// Clones share their connections. Nothing that may have run is sent twice, except with an idempotency key. A hive that
+/// cannot be reached is [`Error::Unavailable`](crate::Error::Unavailable), with the cause.
+///
+/// ```no_run
+/// # async fn list() -> hive_core::Result<()> {
+/// use hive_core::{DeviceRegistry, RemoteHive};
+///
+/// let hive = RemoteHive::connect("http://127.0.0.1:3000", "hive_key_…".into())?;
+/// for satellite in hive.list(Default::default(), Default::default()).await?.items {
+///     assert!(!satellite.name.as_str().is_empty());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RemoteHive {
+    transport: Arc<Transport>,
+    /// Readers of endless answers. Each ends when its subscription is dropped.
+    readers: TaskTracker,
+}
+
+impl RemoteHive {
+    /// Names a hive by its URL and acts on it with an API key. Nothing is sent yet.
+    pub fn connect(url: &str, api_key: SecretString) -> Result<Self> {
+        Self::new(url, Credential::ApiKey(api_key))
+    }
+
+    /// Logs in with a password. The hive acts as that user until the login ends.
+    pub async fn login(url: &str, request: LoginRequest) -> Result<(Self, LoginResponse)> {
+        let answer: LoginResponse = {
+            let stranger = Transport::new(url, Credential::None)?;
+            stranger
+                .fetch(stranger.post(&["api", "v1", "auth", "login"]).json(&request))
+                .await?
+        };
+        let hive = Self::new(url, Credential::Login(answer.token.clone().into()))?;
+        Ok((hive, answer))
+    }
+
+    /// The hive's URL.
+    pub fn url(&self) -> &str {
+        self.transport.base()
+    }
+
+    fn new(url: &str, credential: Credential) -> Result<Self> {
+        Ok(Self {
+            transport: Arc::new(Transport::new(url, credential)?),
+            readers: TaskTracker::new(),
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! Lines out of chunks of bytes, with a bound.
+
+/// A line longer than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a line of more than {0} bytes")]
+pub(super) struct LineTooLong(usize);
+
+/// Cuts a stream of bytes into lines that end in LF, CRLF or CR, without their ends.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pending: Vec<u8>,
+    limit: usize,
+    /// Whether the last byte was a CR: an LF behind it ends the same line.
+    is_behind_cr: bool,
+}
+
+impl Lines {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            pending: Vec::new(),
+            limit,
+            is_behind_cr: false,
+        }
+    }
+
+    /// Takes the next bytes and gives the lines that they end.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, LineTooLong> {
+        let mut lines = Vec::new();
+        let mut rest = bytes;
+        while let Some((&first, behind)) = rest.split_first() {
+            if std::mem::take(&mut self.is_behind_cr) && first == b'\n' {
+                rest = behind;
+                continue;
+            }
+            let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            if self.pending.len() + piece.len() > self.limit {
+                return Err(self.too_long());
+            }
+            self.pending.extend_from_slice(piece);
+            let Some(end) = end else { break };
+            lines.push(std::mem::take(&mut self.pending));
+            self.is_behind_cr = rest[end] == b'\r';
+            rest = &rest[end + 1..];
+        }
+        Ok(lines)
+    }
+
+    /// What goes wrong beyond the bound.
+    pub(super) fn too_long(&self) -> LineTooLong {
+        LineTooLong(self.limit)
+    }
+
+    /// Takes what stands behind the last end of a line.
+    pub(super) fn take_rest(&mut self) -> Option<Vec<u8>> {
+        Some(std::mem::take(&mut self.pending)).filter(|rest| !rest.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(chunks: &[&str], expected: &[&str]) {
+        let mut lines = Lines::new(100);
+        let mut got = Vec::new();
+        for chunk in chunks {
+            got.extend(lines.push(chunk.as_bytes()).unwrap());
+        }
+        let got: Vec<_> = got.into_iter().map(|line| String::from_utf8(line).unwrap()).collect();
+        assert_eq!(got, expected, "of {chunks:?}");
+    }
+
+    #[test]
+    fn lines_end_in_lf_crlf_or_cr() {
+        check(&["a\nb\r\nc\rd"], &["a", "b", "c"]);
+        check(&["a\r", "\nb\n"], &["a", "b"]);
+        check(&["a\r", "b\n"], &["a", "b"]);
+        check(&["\n\n"], &["", ""]);
+        check(&["\r\r\n\n"], &["", "", ""]);
+        check(&["a", "b", "c\n"], &["abc"]);
+        check(&["", "a"], &[]);
+    }
+
+    #[test]
+    fn a_line_has_a_bound() {
+        let mut lines = Lines::new(4);
+        assert_eq!(lines.push(b"1234\n12"), Ok(vec![b"1234".to_vec()]));
+        assert_eq!(lines.push(b"345"), Err(LineTooLong(4)));
+    }
+}

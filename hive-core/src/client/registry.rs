@@ -1,0 +1,141 @@
+//! [`DeviceRegistry`] over REST.
+
+use async_trait::async_trait;
+use hive_wire::SatelliteId;
+use hive_wire::api::{Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteUpdate};
+use hive_wire::satellite_api::{ErrorResponse, RegisterRequest, RegisterResponse, RegisteredSatellite};
+use reqwest::{Method, header};
+use secrecy::SecretString;
+
+use super::RemoteHive;
+use super::transport::Patience;
+use crate::{DeviceRegistry, Error, Result, Subscription};
+
+#[async_trait]
+impl DeviceRegistry for RemoteHive {
+    async fn register(&self, token: SecretString, request: RegisterRequest) -> Result<RegisteredSatellite> {
+        let call = self.transport.post_as(&token, &["api", "satellites", "register"]);
+        let (status, body) = self.transport.exchange(call.json(&request)).await?;
+        if status.is_success() {
+            let answer: RegisterResponse = serde_json::from_slice(&body).map_err(Error::internal)?;
+            return Ok(answer.satellite);
+        }
+        Err(serde_json::from_slice(&body).map_or_else(|_| self.transport.failure(status, &body), refusal))
+    }
+
+    async fn mark_offline(&self, id: SatelliteId) -> Result<()> {
+        let path = ["api", "v1", "satellites", &id.to_string(), "disconnect"];
+        self.transport.call(self.transport.post(&path)).await
+    }
+
+    async fn get(&self, id: SatelliteId) -> Result<Option<Satellite>> {
+        let path = ["api", "v1", "satellites", &id.to_string()];
+        present(self.transport.fetch(self.transport.get(&path)).await)
+    }
+
+    async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
+        let call = self.transport.get(&["api", "v1", "satellites"]);
+        self.transport
+            .fetch_page(call.query(&filter_pairs(filter)).query(&page))
+            .await
+    }
+
+    async fn update(&self, id: SatelliteId, update: SatelliteUpdate) -> Result<Satellite> {
+        let path = ["api", "v1", "satellites", &id.to_string()];
+        self.transport
+            .fetch(self.transport.request(Method::PUT, &path).json(&update))
+            .await
+    }
+
+    async fn remove(&self, id: SatelliteId) -> Result<()> {
+        let path = ["api", "v1", "satellites", &id.to_string()];
+        self.transport.call(self.transport.request(Method::DELETE, &path)).await
+    }
+
+    async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
+        self.transport
+            .fetch(self.transport.get(&["api", "v1", "satellites", "by-tag", tag]))
+            .await
+    }
+
+    async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>> {
+        let call = self
+            .transport
+            .get(&["api", "v1", "events"])
+            .header(header::ACCEPT, "text/event-stream");
+        Ok(self.events(self.transport.send(call, Patience::Command).await?))
+    }
+}
+
+/// `None` where the hive knows of no such thing.
+pub(super) fn present<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(thing) => Ok(Some(thing)),
+        Err(Error::NotFound { .. } | Error::SatelliteNotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn filter_pairs(filter: SatelliteFilter) -> Vec<(&'static str, String)> {
+    let SatelliteFilter {
+        online,
+        status,
+        tags,
+        search,
+        team_id,
+    } = filter;
+    let mut pairs: Vec<_> = tags.into_iter().map(|tag| ("tag", tag)).collect();
+    pairs.extend(online.map(|online| ("online", online.to_string())));
+    pairs.extend(status.map(|status| ("status", status_word(status).to_owned())));
+    pairs.extend(search.map(|search| ("search", search)));
+    pairs.extend(team_id.map(|team| ("team", team.to_string())));
+    pairs
+}
+
+fn status_word(status: SatelliteStatus) -> &'static str {
+    match status {
+        SatelliteStatus::Inactive => "inactive",
+        SatelliteStatus::Active => "active",
+        SatelliteStatus::Maintenance => "maintenance",
+        SatelliteStatus::Error => "error",
+    }
+}
+
+/// The satellite API has words of its own.
+fn refusal(answer: ErrorResponse) -> Error {
+    match answer.error.as_str() {
+        "registration_token_required" => Error::AuthRequired,
+        word if word.starts_with("registration_token_") => Error::AuthInvalid,
+        "scope_mismatch" => Error::Forbidden(answer.message),
+        "conflict" | "name_taken" => Error::Conflict(answer.message),
+        "invalid_input" | "invalid_name" => Error::invalid("name", answer.message),
+        _ => Error::Other(answer.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_becomes_the_documented_query() {
+        let filter = SatelliteFilter {
+            online: Some(true),
+            status: Some(SatelliteStatus::Active),
+            tags: vec!["web".into(), "eu".into()],
+            search: Some("front".into()),
+            team_id: None,
+        };
+        let pairs = filter_pairs(filter)
+            .into_iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect::<Vec<_>>();
+        assert_eq!(pairs, ["tag=web", "tag=eu", "online=true", "status=active", "search=front"]);
+    }
+
+    #[test]
+    fn what_is_hidden_is_absent() {
+        assert_eq!(present::<u8>(Err(Error::SatelliteNotFound("x".into()))).unwrap(), None);
+        assert!(present::<u8>(Err(Error::AuthInvalid)).is_err());
+    }
+}

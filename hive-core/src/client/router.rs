@@ -1,0 +1,105 @@
+//! [`CommandRouter`] over REST.
+
+use async_trait::async_trait;
+use hive_wire::api::{
+    CommandInfo, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest, Target,
+};
+use hive_wire::{CommandId, SatelliteId};
+use reqwest::{RequestBuilder, header};
+use serde::Deserialize;
+
+use super::RemoteHive;
+use super::registry::present;
+use super::transport::Patience;
+use crate::router::ExecOptions;
+use crate::{CommandRouter, Result, Subscription};
+
+#[async_trait]
+impl CommandRouter for RemoteHive {
+    async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult> {
+        let call = self.exec_call(satellite, &command, &options);
+        self.transport.fetch_results(call).await
+    }
+
+    async fn exec_multi(&self, targets: Vec<Target>, command: ExecCommand, options: ExecOptions) -> Result<Vec<ExecResult>> {
+        let call = self.exec_many_call(&targets, command, &options);
+        self.transport.fetch_results(call).await
+    }
+
+    async fn exec_stream(
+        &self,
+        targets: Vec<Target>,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<Subscription<ExecEvent>> {
+        let call = self
+            .exec_many_call(&targets, command, &options)
+            .header(header::ACCEPT, "text/event-stream");
+        Ok(self.events(self.transport.send(call, Patience::Command).await?))
+    }
+
+    async fn submit(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<CommandId> {
+        let call = self.exec_call(satellite, &command, &options).query(&[("wait", "false")]);
+        let Submitted { command_id } = self.transport.fetch(call).await?;
+        Ok(command_id)
+    }
+
+    async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult> {
+        let call = self
+            .transport
+            .post(&["api", "v1", "satellites", &satellite.to_string(), "power"]);
+        self.transport
+            .fetch_results(with_options(call, &options).json(&request))
+            .await
+    }
+
+    async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
+        let call = self.transport.get(&["api", "v1", "commands", &id.to_string()]);
+        present(self.transport.fetch(call.query(&[("encoding", encoding)])).await)
+    }
+
+    async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
+        let call = self
+            .transport
+            .get(&["api", "v1", "satellites", &satellite.to_string(), "commands"]);
+        self.transport.fetch_page(call.query(&page)).await
+    }
+
+    async fn command_cancel(&self, id: CommandId) -> Result<CommandInfo> {
+        let call = self.transport.post(&["api", "v1", "commands", &id.to_string(), "cancel"]);
+        self.transport.fetch(call).await
+    }
+}
+
+/// The answer to a command that is not waited for.
+#[derive(Deserialize)]
+struct Submitted {
+    command_id: CommandId,
+}
+
+impl RemoteHive {
+    fn exec_call(&self, satellite: SatelliteId, command: &ExecCommand, options: &ExecOptions) -> RequestBuilder {
+        let call = self
+            .transport
+            .post(&["api", "v1", "satellites", &satellite.to_string(), "exec"]);
+        with_options(call, options).json(command)
+    }
+
+    fn exec_many_call(&self, targets: &[Target], command: ExecCommand, options: &ExecOptions) -> RequestBuilder {
+        let targets = targets.iter().map(Target::to_string).collect();
+        let body = ExecManyRequest {
+            targets,
+            concurrency: options.concurrency,
+            command,
+        };
+        with_options(self.transport.post(&["api", "v1", "exec"]), options).json(&body)
+    }
+}
+
+fn with_options(call: RequestBuilder, options: &ExecOptions) -> RequestBuilder {
+    let call = call.query(&[("encoding", options.encoding)]);
+    match &options.idempotency_key {
+        Some(key) => call.header("idempotency-key", key),
+        None => call,
+    }
+}

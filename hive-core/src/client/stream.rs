@@ -1,0 +1,97 @@
+//! Answers that do not end: read by a task, handed on over a bounded channel.
+//!
+//! A listener that is slow slows the reader, and TCP the hive, which ends the stream of a listener that falls behind. The
+//! reader ends when the subscription is dropped, when the stream ends, and with anything it cannot read: a listener knows
+//! by what is missing.
+
+use reqwest::Response;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use super::RemoteHive;
+use super::lines::{LineTooLong, Lines};
+use super::sse::Parser;
+use crate::Subscription;
+
+/// The most bytes of one event, or of one line.
+const MAX_EVENT: usize = 4 * 1024 * 1024;
+
+/// How a body is cut up.
+enum Cutter {
+    Events(Parser),
+    Lines(Lines),
+}
+
+impl Cutter {
+    fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, LineTooLong> {
+        match self {
+            Self::Events(parser) => Ok(parser.push(bytes)?.into_iter().map(String::into_bytes).collect()),
+            Self::Lines(lines) => lines.push(bytes),
+        }
+    }
+
+    fn take_rest(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Events(_) => None,
+            Self::Lines(lines) => lines.take_rest(),
+        }
+    }
+}
+
+impl RemoteHive {
+    /// The server-sent events of an answer.
+    pub(super) fn events<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
+        self.follow(response, Cutter::Events(Parser::new(MAX_EVENT)))
+    }
+
+    /// The JSON lines of an answer.
+    pub(super) fn json_lines<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
+        self.follow(response, Cutter::Lines(Lines::new(MAX_EVENT)))
+    }
+
+    fn follow<T: DeserializeOwned + Send + 'static>(&self, response: Response, cutter: Cutter) -> Subscription<T> {
+        let (sender, subscription) = Subscription::channel();
+        self.readers.spawn(async move {
+            tokio::select! {
+                () = sender.closed() => {}
+                () = pump(response, cutter, &sender) => {}
+            }
+        });
+        subscription
+    }
+}
+
+async fn pump<T: DeserializeOwned>(mut response: Response, mut cutter: Cutter, listener: &mpsc::Sender<T>) {
+    loop {
+        let pieces = match response.chunk().await {
+            Ok(Some(chunk)) => match cutter.push(&chunk) {
+                Ok(pieces) => pieces,
+                Err(error) => return tracing::warn!(%error, "the stream of a remote hive cannot be read"),
+            },
+            Ok(None) => {
+                deliver(cutter.take_rest(), listener).await;
+                return;
+            }
+            Err(error) => return tracing::debug!(error = %error.without_url(), "the stream of a remote hive broke off"),
+        };
+        if !deliver(pieces, listener).await {
+            return;
+        }
+    }
+}
+
+/// Hands pieces on; false where the listener is gone.
+async fn deliver<T: DeserializeOwned>(pieces: impl IntoIterator<Item = Vec<u8>>, listener: &mpsc::Sender<T>) -> bool {
+    for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+        match serde_json::from_slice(&piece) {
+            Ok(item) => {
+                if listener.send(item).await.is_err() {
+                    return false;
+                }
+            }
+            // An event of a newer version: skipped, as everywhere on the wire.
+            Err(error) => tracing::debug!(%error, "skipped an event of a remote hive"),
+        }
+    }
+    true
+}

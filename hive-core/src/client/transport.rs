@@ -1,0 +1,320 @@
+//! Requests and bounded answers. Errors are rebuilt from what the hive says.
+
+use std::time::Duration;
+
+use hive_wire::api::{Envelope, ErrorEnvelope, Page};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+
+use super::tls;
+use crate::{Error, Result};
+
+/// The most bytes of an answer. Beyond it the call fails, though what it asked for was done.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// The most bytes of the collected output of many commands.
+const MAX_RESULTS: usize = 512 * 1024 * 1024;
+/// The most bytes of an error that are read.
+const MAX_ERROR: usize = 256 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call may take that waits for no command.
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// A hive that does not answer probes for about a minute is gone, however long the command may take.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// With what a call proves who makes it.
+#[derive(Debug)]
+pub(super) enum Credential {
+    None,
+    ApiKey(SecretString),
+    Login(SecretString),
+}
+
+#[derive(Debug)]
+pub(super) struct Transport {
+    client: Client,
+    base: Url,
+    credential: Credential,
+}
+
+/// Whether, and how long, an answer may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// As long as a plain call.
+    Call,
+    /// As long as a command runs.
+    Command,
+}
+
+impl Transport {
+    pub(super) fn new(url: &str, credential: Credential) -> Result<Self> {
+        let base = parse_base(url)?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls::config(base.scheme() == "https")?)
+            .user_agent(concat!("hive-core/", env!("CARGO_PKG_VERSION")))
+            // The credential is for this hive, not for where an answer points to.
+            .redirect(redirect::Policy::none())
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(KEEPALIVE)
+            .tcp_keepalive_interval(KEEPALIVE)
+            .tcp_keepalive_retries(3)
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self {
+            client,
+            base,
+            credential,
+        })
+    }
+
+    pub(super) fn base(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    pub(super) fn get(&self, path: &[&str]) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    pub(super) fn post(&self, path: &[&str]) -> RequestBuilder {
+        self.request(Method::POST, path)
+    }
+
+    /// A request below the base URL. Each part of the path is one segment, whatever is in it.
+    pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let request = self.client.request(method, self.url(path));
+        match &self.credential {
+            Credential::None => request,
+            Credential::ApiKey(key) => request.header("x-api-key", secret_header(key)),
+            Credential::Login(token) => request.bearer_auth(token.expose_secret()),
+        }
+    }
+
+    /// A POST with a credential of its own.
+    pub(super) fn post_as(&self, credential: &SecretString, path: &[&str]) -> RequestBuilder {
+        self.client.post(self.url(path)).bearer_auth(credential.expose_secret())
+    }
+
+    /// Sends a request and gives the `data` of its answer.
+    pub(super) async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        Ok(self.envelope(request, Patience::Call).await?.data)
+    }
+
+    /// Like [`fetch`](Self::fetch), for as long as a command takes and with as much output.
+    pub(super) async fn fetch_results<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        Ok(self.envelope(request, Patience::Command).await?.data)
+    }
+
+    pub(super) async fn fetch_page<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Page<T>> {
+        let Envelope { data, pagination, .. } = self.envelope::<Vec<T>>(request, Patience::Call).await?;
+        let Some(pagination) = pagination else {
+            return Err(Error::Other("the answer does not say which page it is".into()));
+        };
+        Ok(Page {
+            items: data,
+            total: pagination.total,
+            page: pagination.page,
+            per_page: pagination.per_page,
+        })
+    }
+
+    /// Sends a request whose answer has no `data` of interest.
+    pub(super) async fn call(&self, request: RequestBuilder) -> Result<()> {
+        let response = self.send(request, Patience::Call).await?;
+        read(response, MAX_ANSWER).await.map(drop)
+    }
+
+    /// Sends a request and gives whatever the answer is, for interfaces with a shape of their own.
+    pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<(StatusCode, Vec<u8>)> {
+        let request = request.timeout(CALL_TIMEOUT).build().map_err(Error::internal)?;
+        let response = self.dispatch(request).await?;
+        let status = response.status();
+        Ok((status, read(response, MAX_ERROR).await?))
+    }
+
+    /// Sends a request; a failed answer is the error it tells of.
+    pub(super) async fn send(&self, request: RequestBuilder, patience: Patience) -> Result<Response> {
+        let request = match patience {
+            Patience::Call => request.timeout(CALL_TIMEOUT),
+            Patience::Command => request,
+        };
+        let response = self.dispatch(request.build().map_err(Error::internal)?).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = read(response, MAX_ERROR).await?;
+        Err(self.failure(status, &body))
+    }
+
+    /// Sends a request, and once more where the first did not get through and a second does no harm.
+    async fn dispatch(&self, request: reqwest::Request) -> Result<Response> {
+        let repeat = if is_repeatable(&request) { request.try_clone() } else { None };
+        let first = self.client.execute(request).await;
+        let answer = match (first, repeat) {
+            (Err(error), Some(request)) if !error.is_connect() && !error.is_timeout() => self.client.execute(request).await,
+            (answer, _) => answer,
+        };
+        answer.map_err(|error| self.unreachable(error))
+    }
+
+    async fn envelope<T: DeserializeOwned>(&self, request: RequestBuilder, patience: Patience) -> Result<Envelope<T>> {
+        let response = self.send(request, patience).await?;
+        let limit = if patience == Patience::Command {
+            MAX_RESULTS
+        } else {
+            MAX_ANSWER
+        };
+        let body = read(response, limit).await?;
+        serde_json::from_slice(&body).map_err(|error| Error::Other(format!("cannot read the answer of {}: {error}", self.base())))
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .expect("http and https URLs have a path")
+            .pop_if_empty()
+            .extend(path);
+        url
+    }
+
+    /// The error a failed answer tells of.
+    pub(super) fn failure(&self, status: StatusCode, body: &[u8]) -> Error {
+        if let Ok(ErrorEnvelope { error, .. }) = serde_json::from_slice(body) {
+            return Error::from_wire(error);
+        }
+        let message = format!("{} answered {status}, and not as a hive does", self.base());
+        let is_passing = matches!(status.as_u16(), 502..=504);
+        if is_passing {
+            Error::Unavailable(message.into())
+        } else {
+            Error::Other(message)
+        }
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> Error {
+        Error::Unavailable(format!("cannot reach {}: {}", self.base(), root_cause(&error.without_url())).into())
+    }
+}
+
+/// A header that is left out of `Debug`. A key that fits into no header is none of ours: the hive refuses the empty one.
+fn secret_header(key: &SecretString) -> header::HeaderValue {
+    let mut value = header::HeaderValue::from_str(key.expose_secret()).unwrap_or(header::HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+fn is_repeatable(request: &reqwest::Request) -> bool {
+    request.method() == Method::GET || request.headers().contains_key("idempotency-key")
+}
+
+fn parse_base(text: &str) -> Result<Url> {
+    let refused = |rule: &str| Error::invalid("url", rule);
+    let mut url = Url::parse(text).map_err(|_| refused("not a URL such as https://hive.example.com"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused("must start with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused("must not contain credentials"));
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
+/// Reads a body of at most `limit` bytes.
+async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(interrupted)? {
+        if body.len() + chunk.len() > limit {
+            return Err(Error::PayloadTooLarge(format!("the answer is larger than {limit} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn interrupted(error: reqwest::Error) -> Error {
+    Error::Unavailable(format!("the answer broke off: {}", root_cause(&error.without_url())).into())
+}
+
+/// The innermost cause: "connection refused" says more than "error sending request".
+fn root_cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it did not answer in time".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transport(url: &str) -> Transport {
+        Transport::new(url, Credential::ApiKey("hive_key_secret".to_owned().into())).unwrap()
+    }
+
+    fn check_path(base: &str, path: &[&str], expected: &str) {
+        let request = transport(base).get(path).build().unwrap();
+        assert_eq!(request.url().as_str(), expected);
+    }
+
+    #[test]
+    fn a_path_stays_below_the_base_url() {
+        check_path("http://hive:3000", &["api", "v1"], "http://hive:3000/api/v1");
+        check_path(
+            "http://hive:3000/behind/proxy/",
+            &["api", "v1"],
+            "http://hive:3000/behind/proxy/api/v1",
+        );
+        check_path("http://hive", &["by-tag", "a/../b?c"], "http://hive/by-tag/a%2F..%2Fb%3Fc");
+    }
+
+    #[test]
+    fn a_text_that_is_no_base_url_is_refused() {
+        for bad in ["", "hive:3000", "ftp://hive", "http://user:password@hive", "localhost"] {
+            let refused = Transport::new(bad, Credential::None);
+            assert!(matches!(refused, Err(Error::InvalidInput { .. })), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn the_key_is_never_shown() {
+        let transport = transport("http://hive");
+        let request = transport.get(&["api"]).build().unwrap();
+        assert!(!format!("{transport:?} {request:?}").contains("hive_key_secret"));
+    }
+
+    #[test]
+    fn only_what_does_no_harm_twice_is_repeatable() {
+        let transport = transport("http://hive");
+        let check = |request: RequestBuilder, expected| assert_eq!(is_repeatable(&request.build().unwrap()), expected);
+        check(transport.get(&["x"]), true);
+        check(transport.post(&["x"]), false);
+        check(transport.request(Method::DELETE, &["x"]), false);
+        check(transport.post(&["x"]).header("idempotency-key", "a"), true);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_a_hives_says_so() {
+        let transport = transport("http://hive");
+        let check = |status: u16, is_unavailable| {
+            let error = transport.failure(StatusCode::from_u16(status).unwrap(), b"<html>");
+            assert_eq!(matches!(error, Error::Unavailable(_)), is_unavailable, "{status}");
+        };
+        check(502, true);
+        check(404, false);
+    }
+
+    #[test]
+    fn a_timeout_of_a_command_is_the_typed_error() {
+        let body = br#"{"success":false,"error":{"code":"COMMAND_TIMEOUT","message":"x",
+            "details":{"command_id":"cmd_00000000000000000000000001","result":null}}}"#;
+        let error = transport("http://hive").failure(StatusCode::GATEWAY_TIMEOUT, body);
+        assert!(matches!(error, Error::CommandTimeout { .. }), "{error:?}");
+    }
+}

@@ -1,0 +1,166 @@
+//! The hive in this process.
+//!
+//! In the order in which a command meets them: [`authentication`](Hive::authenticate_api_key) names the principal,
+//! [`ActingHive`] checks permission, `router` stores the command, `delivery` hands it to a link of `links`, [`Attached`]
+//! takes what the satellite says, `running` holds output until it is stored and wakes who waits. `sweeper` ends what
+//! nobody ended.
+
+mod acting;
+mod attached;
+mod audit;
+mod authentication;
+mod builder;
+mod delivery;
+mod enrolment;
+mod fan_out;
+mod hashing;
+mod identity;
+mod links;
+mod payload;
+mod registry;
+mod router;
+mod running;
+mod setup;
+mod sweeper;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hive_wire::api::SatelliteEvent;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Principal;
+use crate::clock::Source;
+use crate::keys::Keys;
+use crate::store::Store;
+
+pub use acting::ActingHive;
+pub use attached::Attached;
+pub use builder::HiveBuilder;
+pub use enrolment::{RegistrationError, TokenProblem};
+
+/// When a registered satellite becomes active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// With its first heartbeat; an accepted handshake is one.
+    Heartbeat,
+    /// When an admin says so.
+    Manual,
+}
+
+/// What can be set about a hive. Every interval may be shortened for tests.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The hive's address as satellites and people reach it; the issuer of its tokens.
+    pub external_url: String,
+    /// When a registered satellite becomes active.
+    pub activation: Activation,
+    /// Time between heartbeats.
+    pub heartbeat_interval: Duration,
+    /// Silence after which a satellite counts as gone.
+    pub heartbeat_timeout: Duration,
+    /// How long a login lasts.
+    pub login_lifetime: Duration,
+    /// How long beyond its timeout a waiting call waits for a command's result: the time to kill and to report.
+    pub result_grace: Duration,
+    /// How long after expiry and timeout a command that was handed over may stay without a word before its outcome counts
+    /// as unknown. Satellites keep their journal as long.
+    pub outcome_grace: Duration,
+    /// Time between two looks for overdue commands.
+    pub sweep_interval: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            external_url: "http://127.0.0.1:3000".into(),
+            activation: Activation::Heartbeat,
+            heartbeat_interval: Duration::from_secs(30),
+            heartbeat_timeout: Duration::from_secs(90),
+            login_lifetime: Duration::from_secs(3600),
+            result_grace: Duration::from_secs(15),
+            outcome_grace: Duration::from_secs(600),
+            sweep_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A fleet and everything that is known of it. Cheap to clone; the clones are one hive.
+#[derive(Clone)]
+pub struct Hive {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    keys: Keys,
+    source: Source,
+    settings: Settings,
+    verifier: hashing::Verifier,
+    links: links::Links,
+    running: running::Running,
+    seen: sweeper::SeenBuffer,
+    events: broadcast::Sender<SatelliteEvent>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+/// Events a slow listener may owe before its subscription ends.
+const EVENT_CAPACITY: usize = 1024;
+
+impl Hive {
+    /// Starts to build a hive.
+    pub fn builder() -> HiveBuilder {
+        HiveBuilder::default()
+    }
+
+    /// Returns the hive as `principal` may use it. The only way to act on a hive.
+    pub fn acting_as(&self, principal: Principal) -> ActingHive {
+        ActingHive::new(self.clone(), principal)
+    }
+
+    /// Returns the hive as the hive itself may use it: for start-up, its own command line and programs that embed it.
+    pub fn as_system(&self) -> ActingHive {
+        self.acting_as(Principal::system())
+    }
+
+    /// Returns the settings.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Returns the clock and the randomness.
+    pub fn source(&self) -> &Source {
+        &self.inner.source
+    }
+
+    /// Returns whether the storage can be read now.
+    pub async fn is_ready(&self) -> bool {
+        self.inner.store.team_list().await.is_ok()
+    }
+
+    /// Ends all links, telling the satellites to come back, and waits for what the hive still does.
+    pub async fn shutdown(&self) {
+        self.inner.shutdown.cancel();
+        self.inner.links.close_all("the server stops");
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.inner.store.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Hive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hive")
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
+    }
+}

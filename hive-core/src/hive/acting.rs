@@ -1,0 +1,109 @@
+//! The hive as somebody may use it: the one place where permission is checked.
+
+use hive_wire::api::{AuditResult, AuditTarget};
+use hive_wire::{AuditId, SatelliteId, TeamId};
+use serde_json::Value;
+
+use super::Hive;
+use crate::access::{Permission, Principal, Reach, Verdict, may};
+use crate::audit::AuditDraft;
+use crate::store::SatelliteRow;
+use crate::{Error, Result};
+
+/// The hive as `principal` may use it.
+#[derive(Debug, Clone)]
+pub struct ActingHive {
+    pub(super) hive: Hive,
+    pub(super) principal: Principal,
+}
+
+/// What an audit record is about.
+pub(super) struct Subject {
+    pub(super) kind: &'static str,
+    pub(super) id: String,
+    pub(super) team: Option<TeamId>,
+}
+
+impl Subject {
+    pub(super) fn new(kind: &'static str, id: impl ToString) -> Self {
+        Self {
+            kind,
+            id: id.to_string(),
+            team: None,
+        }
+    }
+
+    pub(super) fn satellite(row: &SatelliteRow) -> Self {
+        Self {
+            kind: "satellite",
+            id: row.id.to_string(),
+            team: row.team_id,
+        }
+    }
+
+    pub(super) fn of_team(mut self, team: Option<TeamId>) -> Self {
+        self.team = team;
+        self
+    }
+}
+
+impl ActingHive {
+    pub(super) fn new(hive: Hive, principal: Principal) -> Self {
+        Self { hive, principal }
+    }
+
+    /// Returns who acts.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Checks that the principal may do something that is not about one hidden thing.
+    pub(super) fn allow(&self, permission: Permission, reach: Reach) -> Result<()> {
+        match may(&self.principal, permission, reach) {
+            Verdict::Allow => Ok(()),
+            Verdict::Forbid | Verdict::Hide => Err(Error::Forbidden(permission.as_str().into())),
+        }
+    }
+
+    /// Finds a satellite the principal may use `permission` on. One that is hidden looks as if it did not exist.
+    pub(super) async fn satellite_for(&self, id: SatelliteId, permission: Permission) -> Result<SatelliteRow> {
+        let row = self.hive.store().satellite_get(id).await?;
+        let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
+        self.allow_satellite(row, permission)
+    }
+
+    pub(super) fn allow_satellite(&self, row: SatelliteRow, permission: Permission) -> Result<SatelliteRow> {
+        match may(&self.principal, permission, Reach::satellite(row.team_id)) {
+            Verdict::Allow => Ok(row),
+            Verdict::Forbid => Err(Error::Forbidden(permission.as_str().into())),
+            Verdict::Hide => Err(Error::SatelliteNotFound(row.id.to_string())),
+        }
+    }
+
+    /// Drafts a record of something the principal did.
+    pub(super) fn record(&self, action: &'static str, subject: Subject, details: Value) -> AuditDraft {
+        self.draft(action, subject, details, AuditResult::Success)
+    }
+
+    /// Drafts a record of something that will reach beyond the database.
+    pub(super) fn intent(&self, action: &'static str, subject: Subject, details: Value) -> AuditDraft {
+        self.draft(action, subject, details, AuditResult::Intent)
+    }
+
+    pub(super) fn draft(&self, action: &'static str, subject: Subject, details: Value, result: AuditResult) -> AuditDraft {
+        AuditDraft {
+            id: AuditId::new(self.hive.source().seed()),
+            timestamp: self.hive.source().now(),
+            actor: self.principal.actor(),
+            action,
+            target: AuditTarget {
+                kind: subject.kind.into(),
+                id: subject.id,
+            },
+            team_id: subject.team,
+            details,
+            result,
+            error: None,
+        }
+    }
+}

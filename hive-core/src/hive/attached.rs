@@ -1,0 +1,417 @@
+//! A satellite with a live link: what it says, and what follows from it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hive_wire::agent::{
+    Channel, CommandResult, ErrorBody, Handshake, HandshakeAck, PROTOCOL_VERSION, SystemInfo, ToAgent, ToServer,
+};
+use hive_wire::api::{AuditResult, AuditTarget, CommandStatus, SatelliteEvent, SatelliteStatus};
+use hive_wire::frame::{Frame, FrameKind, StreamId};
+use hive_wire::stream::Receiver;
+use hive_wire::{AuditId, CommandId, ErrorCode, SatelliteId};
+use serde_json::json;
+use tracing::{debug, info, warn};
+
+use super::links::Live;
+use super::running::Context;
+use super::{Activation, Hive};
+use crate::access::SatelliteIdentity;
+use crate::audit::AuditDraft;
+use crate::link::{AgentLink, Outgoing};
+use crate::store::{CommandOutcome, Seen};
+use crate::{Error, Result};
+
+/// Output streams one link may have open.
+const MAX_STREAMS: usize = 4096;
+/// Characters of any text a satellite says about itself or about an error.
+const MAX_TEXT: usize = 1024;
+
+/// A satellite with a live link. Dropping it ends the satellite's presence, unless a newer link has taken over.
+pub struct Attached {
+    hive: Hive,
+    satellite: SatelliteId,
+    live: Live,
+    streams: HashMap<StreamId, Incoming>,
+}
+
+/// One output on its way here.
+struct Incoming {
+    command: CommandId,
+    channel: Channel,
+    receiver: Receiver,
+}
+
+impl Hive {
+    /// Takes a satellite's handshake: it is online from here on, and what is open for it is on its way.
+    ///
+    /// # Errors
+    /// `AuthInvalid` where the satellite is not the one of the key, or the key was replaced meanwhile; `InvalidInput` for
+    /// another protocol version.
+    pub async fn attach(&self, identity: SatelliteIdentity, handshake: Handshake, link: Arc<dyn AgentLink>) -> Result<Attached> {
+        let id = identity.id;
+        if handshake.agent_id != id {
+            return Err(Error::AuthInvalid);
+        }
+        if handshake.protocol_version != PROTOCOL_VERSION {
+            return Err(Error::invalid("protocol_version", format!("must be {PROTOCOL_VERSION}")));
+        }
+        let journal_id: Arc<str> = checked_journal(&handshake.journal_id)?.into();
+        let row = self.store().satellite_get(id).await?.ok_or(Error::AuthInvalid)?;
+        self.check_generation(&identity).await?;
+        self.activate(id, row.status).await?;
+        self.note_seen(Seen {
+            id,
+            at: self.source().now(),
+            system: Some(shortened(handshake.system)),
+            agent_version: Some(cut(handshake.version)),
+        });
+        let live = self.inner.links.open(id, journal_id, link);
+        // From here on the drop of `attached` takes the link back, whatever fails.
+        let attached = Attached {
+            hive: self.clone(),
+            satellite: id,
+            live,
+            streams: HashMap::new(),
+        };
+        attached.say(ToAgent::HandshakeAck(Box::new(self.welcome())));
+        info!(satellite.id = %id, satellite.name = %row.name, "satellite online");
+        self.publish(|seq| SatelliteEvent::Online { seq, id, name: row.name });
+        self.deliver_open(id, &attached.live).await?;
+        Ok(attached)
+    }
+
+    /// The answer to an accepted handshake.
+    fn welcome(&self) -> HandshakeAck {
+        HandshakeAck {
+            success: true,
+            protocol_version: PROTOCOL_VERSION.into(),
+            server_time: self.source().now(),
+            heartbeat_interval: self.settings().heartbeat_interval.as_secs().max(1),
+            error: None,
+        }
+    }
+
+    /// Refuses a key that was replaced between its verification and now.
+    async fn check_generation(&self, identity: &SatelliteIdentity) -> Result<()> {
+        let key = self.store().satellite_key(identity.id).await?;
+        let is_current = key.is_some_and(|key| key.generation == identity.key_generation);
+        is_current.then_some(()).ok_or(Error::AuthInvalid)
+    }
+
+    /// Activates an inactive satellite where a heartbeat is enough for that.
+    pub(super) async fn activate(&self, id: SatelliteId, status: SatelliteStatus) -> Result<bool> {
+        if status != SatelliteStatus::Inactive || self.settings().activation != Activation::Heartbeat {
+            return Ok(false);
+        }
+        let row = self.store().satellite_get(id).await?;
+        let record = AuditDraft {
+            id: AuditId::new(self.source().seed()),
+            timestamp: self.source().now(),
+            actor: satellite_actor(id),
+            action: "satellite.activate",
+            target: AuditTarget {
+                kind: "satellite".into(),
+                id: id.to_string(),
+            },
+            team_id: row.and_then(|row| row.team_id),
+            details: json!({ "by": "heartbeat" }),
+            result: AuditResult::Success,
+            error: None,
+        };
+        Ok(self.store().satellite_activate(id, self.source().now(), record).await?)
+    }
+
+    /// Drafts the record of how a command ended.
+    pub(super) fn outcome_record(&self, id: CommandId, context: &Context, outcome: &CommandOutcome) -> AuditDraft {
+        let is_success = outcome.status == CommandStatus::Succeeded;
+        AuditDraft {
+            id: AuditId::new(self.source().seed()),
+            timestamp: outcome.finished_at,
+            actor: context.actor.clone(),
+            action: match context.command_type {
+                hive_wire::api::CommandType::Exec => "satellite.exec",
+                hive_wire::api::CommandType::Power => "satellite.power",
+            },
+            target: AuditTarget {
+                kind: "satellite".into(),
+                id: context.satellite.to_string(),
+            },
+            team_id: context.team,
+            details: json!({ "command_id": id, "status": outcome.status, "exit_code": outcome.exit_code }),
+            result: if is_success {
+                AuditResult::Success
+            } else {
+                AuditResult::Failure
+            },
+            error: outcome.error.as_ref().map(|error| error.message.clone()),
+        }
+    }
+}
+
+impl Attached {
+    /// Returns which satellite it is.
+    pub fn satellite(&self) -> SatelliteId {
+        self.satellite
+    }
+
+    /// Takes a control message.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the satellite breaks the protocol, others where the hive could not store what it said. Either
+    /// way the link is to be closed: with the next one both sides agree anew on what is open.
+    pub async fn on_control(&mut self, message: ToServer) -> Result<()> {
+        match message {
+            ToServer::HeartbeatPong { .. } => self.on_heartbeat(),
+            ToServer::CommandAck { id } => self.on_ack(id),
+            ToServer::StreamOpen {
+                stream,
+                command_id,
+                channel,
+                offset,
+            } => {
+                self.on_stream_open(stream, command_id, channel, offset)?;
+            }
+            ToServer::CommandResult(result) => self.on_result(result).await?,
+            ToServer::Handshake(_) => return Err(Error::invalid("handshake", "comes once")),
+            ToServer::Disconnect { reason } => {
+                debug!(satellite.id = %self.satellite, reason = %cut(reason).escape_debug(), "satellite leaves");
+            }
+            ToServer::Error { error } => {
+                warn!(satellite.id = %self.satellite, error = %cut(error.message).escape_debug(), "satellite reports an error");
+            }
+            _ => debug!(satellite.id = %self.satellite, "message of a newer version ignored"),
+        }
+        Ok(())
+    }
+
+    /// Takes a piece of data.
+    ///
+    /// # Errors
+    /// As [`on_control`](Self::on_control).
+    pub async fn on_frame(&mut self, frame: Frame) -> Result<()> {
+        if frame.kind != FrameKind::Data {
+            return Ok(());
+        }
+        let stream = frame.stream;
+        let incoming = self
+            .streams
+            .get_mut(&stream)
+            .ok_or_else(|| broken("frame of a stream that is not open"))?;
+        let new = incoming.receiver.accept(&frame).map_err(broken)?;
+        let received = incoming.receiver.received();
+        let (command, channel) = (incoming.command, incoming.channel);
+        self.store_output(command, channel, received - new.len() as u64, &new).await?;
+        let Some(incoming) = self.streams.get_mut(&stream) else {
+            return Ok(());
+        };
+        if let Some(limit) = incoming.receiver.consumed_to(received) {
+            self.say(ToAgent::StreamCredit { stream, limit });
+        } else if incoming.receiver.is_ended() {
+            self.streams.remove(&stream);
+        }
+        Ok(())
+    }
+
+    /// Holds output until a piece is full, and stores that before the satellite may send on.
+    async fn store_output(&self, id: CommandId, channel: Channel, offset: u64, bytes: &Bytes) -> Result<()> {
+        let running = &self.hive.inner.running;
+        if running.context(id, self.satellite).is_none() {
+            // The command was ended from here meanwhile (removed, overdue): the output has no place any more.
+            return Ok(());
+        }
+        if let Some((offset, piece)) = running.add(id, channel, offset, bytes).map_err(broken)? {
+            let end = offset + piece.len() as u64;
+            self.hive.store().command_output_append(id, channel, offset, piece).await?;
+            running.stored(id, channel, end);
+        }
+        Ok(())
+    }
+
+    fn on_heartbeat(&self) {
+        let at = self.hive.source().now();
+        self.hive.note_seen(Seen {
+            id: self.satellite,
+            at,
+            system: None,
+            agent_version: None,
+        });
+    }
+
+    /// Notes that a command runs. Written behind: the result may well come first, and then it wins.
+    fn on_ack(&self, id: CommandId) {
+        if self.hive.inner.running.context(id, self.satellite).is_none() {
+            return;
+        }
+        let hive = self.hive.clone();
+        self.hive.inner.tasks.spawn(async move {
+            if let Err(error) = hive.store().command_start(id, hive.source().now()).await {
+                warn!(command.id = %id, error = %error, "command's start not stored");
+            }
+        });
+    }
+
+    fn on_stream_open(&mut self, stream: StreamId, command: CommandId, channel: Channel, offset: u64) -> Result<()> {
+        if !stream.is_from_satellite() || self.streams.len() >= MAX_STREAMS {
+            return Err(broken("stream number not allowed, or too many streams"));
+        }
+        let has_gap = match self.hive.inner.running.received(command) {
+            Some(received) if channel == Channel::Stdout => offset > received.stdout,
+            Some(received) => offset > received.stderr,
+            None => false,
+        };
+        if has_gap {
+            return Err(broken("stream begins behind what was received"));
+        }
+        self.streams.insert(
+            stream,
+            Incoming {
+                command,
+                channel,
+                receiver: Receiver::resuming_at(offset),
+            },
+        );
+        Ok(())
+    }
+
+    /// Takes a result, from the satellite that was asked only, and acknowledges it once it is stored.
+    async fn on_result(&mut self, result: CommandResult) -> Result<()> {
+        let id = result.id;
+        match self.hive.inner.running.context(id, self.satellite) {
+            Some(context) => {
+                let outcome = self.outcome(result)?;
+                self.hive.finish(id, &context, outcome).await?;
+            }
+            // Ended before, here or by another process: the satellite may forget it. Others' results are not taken.
+            None => match self.hive.store().command_get(id).await? {
+                Some(row) if row.satellite_id == self.satellite && row.status.is_terminal() => {}
+                _ => {
+                    warn!(satellite.id = %self.satellite, command.id = %id, "result of a command this satellite was not given");
+                    return Ok(());
+                }
+            },
+        }
+        self.say(ToAgent::ResultAck { id });
+        Ok(())
+    }
+
+    /// Checks a result against what was received.
+    fn outcome(&self, result: CommandResult) -> Result<CommandOutcome> {
+        let CommandResult {
+            id,
+            status,
+            exit_code,
+            duration_ms,
+            sent,
+            truncated,
+            error,
+        } = result;
+        if !status.is_terminal() {
+            return Err(broken("result without an end"));
+        }
+        if self.hive.inner.running.received(id) != Some(sent) {
+            return Err(broken("result before all of its output"));
+        }
+        Ok(CommandOutcome {
+            status,
+            exit_code,
+            duration_ms: Some(duration_ms),
+            truncated,
+            error: error.map(|error| ErrorBody {
+                code: known_code(error.code),
+                message: cut(error.message),
+            }),
+            finished_at: self.hive.source().now(),
+            output: self.hive.inner.running.held(id),
+        })
+    }
+
+    /// Says something; a link that is gone does not hear it, and the next one starts anew.
+    fn say(&self, message: ToAgent) {
+        if self.live.send(Outgoing::Control(message)).is_err() {
+            debug!(satellite.id = %self.satellite, "link takes no more messages");
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if !self.hive.inner.links.forget(self.satellite, self.live.epoch) {
+            return;
+        }
+        info!(satellite.id = %self.satellite, "satellite offline");
+        let last_seen = Some(self.hive.source().now());
+        self.hive.publish(|seq| SatelliteEvent::Offline {
+            seq,
+            id: self.satellite,
+            last_seen,
+        });
+    }
+}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attached")
+            .field("satellite", &self.satellite)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The satellite as the audit trail names it.
+pub(super) fn satellite_actor(id: SatelliteId) -> hive_wire::api::Actor {
+    hive_wire::api::Actor {
+        kind: "satellite".into(),
+        id: id.to_string(),
+        name: id.to_string(),
+        ip: None,
+    }
+}
+
+fn broken(rule: impl ToString) -> Error {
+    Error::invalid("link", rule.to_string())
+}
+
+fn checked_journal(id: &str) -> Result<&str> {
+    let is_plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if !is_plain || !(8..=64).contains(&id.len()) {
+        return Err(Error::invalid("journal_id", "8 to 64 letters, digits, '-' or '_'"));
+    }
+    Ok(id)
+}
+
+/// A satellite's own words for an error, from a list of ours.
+fn known_code(code: ErrorCode) -> ErrorCode {
+    match code {
+        ErrorCode::CommandBlocked | ErrorCode::InvalidInput | ErrorCode::CommandTimeout | ErrorCode::Unavailable => code,
+        _ => ErrorCode::Internal,
+    }
+}
+
+fn cut(text: String) -> String {
+    if text.chars().count() > MAX_TEXT {
+        text.chars().take(MAX_TEXT).collect()
+    } else {
+        text
+    }
+}
+
+/// What a machine says of itself, each text cut to a length nobody minds storing.
+fn shortened(system: SystemInfo) -> SystemInfo {
+    let SystemInfo {
+        hostname,
+        os,
+        os_version,
+        arch,
+        kernel,
+        ..
+    } = system;
+    SystemInfo {
+        hostname: cut(hostname),
+        os: cut(os),
+        os_version: cut(os_version),
+        arch: cut(arch),
+        kernel: cut(kernel),
+        ..system
+    }
+}

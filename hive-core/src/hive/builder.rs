@@ -1,0 +1,118 @@
+//! Putting a hive together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, links, running, sweeper};
+use crate::clock::Source;
+use crate::keys::Keys;
+use crate::store::Store;
+use crate::{Error, Result};
+
+/// Builds a [`Hive`]. Ends in [`build`](Self::build).
+///
+/// Without a store and without a data directory the hive lives in memory and is gone with the process.
+#[derive(Default)]
+pub struct HiveBuilder {
+    data_dir: Option<PathBuf>,
+    store: Option<Arc<dyn Store>>,
+    keys: Option<Keys>,
+    source: Source,
+    settings: Settings,
+}
+
+impl HiveBuilder {
+    /// Keeps the database in `<dir>/hive.db` and the keys in `<dir>/keys/`; both are made where they are missing.
+    #[must_use]
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(dir.into());
+        self
+    }
+
+    /// Keeps nothing beyond the process: the default, said aloud.
+    #[must_use]
+    pub fn in_memory(mut self) -> Self {
+        self.data_dir = None;
+        self
+    }
+
+    /// Uses another store.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Uses these keys.
+    #[must_use]
+    pub fn keys(mut self, keys: Keys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Uses another clock and randomness.
+    #[must_use]
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Uses these settings.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Opens storage and keys and starts the hive. Must be called within a tokio runtime.
+    pub async fn build(self) -> Result<Hive> {
+        let keys = match (self.keys, &self.data_dir) {
+            (Some(keys), _) => keys,
+            (None, Some(dir)) => Keys::open(&dir.join("keys"), &self.source).map_err(Error::internal)?,
+            (None, None) => Keys::generate(&self.source),
+        };
+        let store = match self.store {
+            Some(store) => store,
+            None => open_store(self.data_dir.as_deref()).await?,
+        };
+        let hive = Hive {
+            inner: Arc::new(Inner {
+                store,
+                keys,
+                source: self.source,
+                settings: self.settings,
+                verifier: hashing::Verifier::default(),
+                links: links::Links::default(),
+                running: running::Running::default(),
+                seen: sweeper::SeenBuffer::default(),
+                events: broadcast::channel(EVENT_CAPACITY).0,
+                tasks: TaskTracker::new(),
+                shutdown: CancellationToken::new(),
+            }),
+        };
+        sweeper::start(&hive);
+        Ok(hive)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+async fn open_store(data_dir: Option<&std::path::Path>) -> Result<Arc<dyn Store>> {
+    use crate::store::sqlite::SqliteStore;
+    let store = match data_dir {
+        Some(dir) => {
+            std::fs::create_dir_all(dir).map_err(|error| Error::Unavailable(error.into()))?;
+            SqliteStore::open(&dir.join("hive.db")).await?
+        }
+        None => SqliteStore::in_memory().await?,
+    };
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "sqlite"))]
+async fn open_store(_data_dir: Option<&std::path::Path>) -> Result<Arc<dyn Store>> {
+    Err(Error::invalid("store", "is needed where hive-core is built without sqlite"))
+}

@@ -1,0 +1,121 @@
+//! Handing commands to links.
+
+use std::time::Duration;
+
+use hive_wire::agent::{Command, Received, ToAgent};
+use hive_wire::api::CommandStatus;
+use hive_wire::{CommandId, SatelliteId, Timestamp};
+use tracing::{debug, warn};
+
+use super::links::Live;
+use super::payload::unseal;
+use super::running::Context;
+use super::{Hive, registry};
+use crate::Result;
+use crate::link::Outgoing;
+use crate::store::{CommandOutcome, CommandRow, Delivery};
+
+/// What a command that was not ended by its satellite tells.
+pub(super) fn ended(status: CommandStatus, now: Timestamp, error: Option<hive_wire::agent::ErrorBody>) -> CommandOutcome {
+    CommandOutcome {
+        status,
+        exit_code: None,
+        duration_ms: None,
+        truncated: false,
+        error,
+        finished_at: now,
+        output: Vec::new(),
+    }
+}
+
+impl Hive {
+    /// A hand-over to the journal behind a link, now.
+    pub(super) fn delivery(&self, live: &Live) -> Delivery {
+        Delivery {
+            journal_id: live.journal_id.to_string(),
+            at: self.source().now(),
+        }
+    }
+
+    /// Sends a command that the store has as delivered. A link that is gone is no error: the command is sent again with
+    /// the next one.
+    pub(super) fn send_command(&self, live: &Live, id: CommandId, payload: hive_wire::agent::Payload, expires_in: Duration) {
+        let received = self.inner.running.received(id).unwrap_or_default();
+        let expires_in_ms = expires_in.as_millis() as u64;
+        let command = Box::new(Command {
+            id,
+            expires_in_ms,
+            received,
+            payload,
+        });
+        if live.send(Outgoing::Control(ToAgent::Command(command))).is_err() {
+            debug!(command.id = %id, "command waits for the satellite's next link");
+        }
+    }
+
+    /// Brings everything that is open for a satellite to its link: queued commands are handed over, those of this journal
+    /// are sent again, and of those of another journal nobody can say what became of them.
+    pub(super) async fn deliver_open(&self, satellite: SatelliteId, live: &Live) -> Result<()> {
+        let Some(row) = self.store().satellite_get(satellite).await? else {
+            return Ok(());
+        };
+        if !registry::is_usable(row.status) {
+            return Ok(());
+        }
+        for command in self.store().command_list_open(satellite).await? {
+            self.deliver(command, live).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings one open command to a link.
+    pub(super) async fn deliver(&self, row: CommandRow, live: &Live) -> Result<()> {
+        let now = self.source().now();
+        let is_known = row.journal_id.as_deref() == Some(&*live.journal_id);
+        let is_under_way = row.status != CommandStatus::Queued;
+        if !is_under_way && row.expires_at <= now {
+            return self.end_without_satellite(&row, CommandStatus::Expired).await;
+        }
+        if is_under_way && !is_known && !row.idempotent {
+            return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await;
+        }
+        let stored = if is_under_way && is_known {
+            self.store().command_output_len(row.id).await?
+        } else {
+            Received::default()
+        };
+        self.inner.running.begin(row.id, Context::from(&row), stored);
+        if !is_known && !self.store().command_deliver(row.id, self.delivery(live)).await? {
+            return Ok(());
+        }
+        let payload = match unseal(&row.payload, row.id, &self.inner.keys.vault) {
+            Ok(payload) => payload,
+            Err(error) => {
+                warn!(command.id = %row.id, error = %error, "stored command cannot be read");
+                return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await;
+            }
+        };
+        self.send_command(live, row.id, payload, row.expires_at.since(now));
+        Ok(())
+    }
+
+    /// Ends a command without its satellite's word, and tells who waits.
+    pub(super) async fn end_without_satellite(&self, row: &CommandRow, status: CommandStatus) -> Result<()> {
+        let context = Context::from(row);
+        let outcome = ended(status, self.source().now(), None);
+        self.finish(row.id, &context, outcome).await
+    }
+
+    /// Gives a command its end, in the store first. A command that had ended before keeps that end.
+    pub(super) async fn finish(&self, id: CommandId, context: &Context, outcome: CommandOutcome) -> Result<()> {
+        // The fan-out's own record speaks for its commands.
+        let records = if context.job.is_none() {
+            vec![self.outcome_record(id, context, &outcome)]
+        } else {
+            Vec::new()
+        };
+        let is_first = self.store().command_finish(id, outcome.clone(), records).await?;
+        self.inner.running.end(id, is_first.then_some(outcome));
+        Ok(())
+    }
+}

@@ -1,0 +1,361 @@
+//! Satellites that register, and how they prove who they are afterwards.
+
+use hive_wire::agent::{SystemInfo, close};
+use hive_wire::api::{AuditResult, AuditTarget, SatelliteEvent, SatelliteStatus, SatelliteType};
+use hive_wire::credential::{TOKEN_PREFIXES, satellite_key, split_satellite_key};
+use hive_wire::satellite_api::{HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisteredSatellite};
+use hive_wire::{AuditId, SatelliteId, SatelliteName};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use tracing::info;
+
+use super::Hive;
+use super::attached::satellite_actor;
+use super::hashing::hash_key;
+use super::registry::{check_labels, normalized};
+use super::tokens::{self, Refused, Registration};
+use crate::Result;
+use crate::access::SatelliteIdentity;
+use crate::audit::AuditDraft;
+use crate::error::Error;
+use crate::store::{NewSatellite, RegisterOutcome, SatelliteRow, Seen, TokenState};
+
+/// Where a satellite that says nothing else is thought to be.
+const DEFAULT_SATELLITE_URL: &str = "http://127.0.0.1:3001";
+/// Characters of any text a registering satellite says of itself.
+const MAX_TEXT: usize = 255;
+
+/// Why a satellite could not register.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// Because of its token.
+    #[error("{0}")]
+    Token(TokenProblem),
+    /// For another reason.
+    #[error(transparent)]
+    Hive(#[from] Error),
+}
+
+/// What is wrong with a registration token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenProblem {
+    /// There is none.
+    Required,
+    /// It is not one of ours.
+    Invalid,
+    /// Its time is up.
+    Expired,
+    /// A satellite has registered with it.
+    Used,
+    /// It was revoked.
+    Revoked,
+    /// It says one thing in front and another inside.
+    ScopeMismatch,
+}
+
+impl TokenProblem {
+    /// The stable word for it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Required => "registration_token_required",
+            Self::Invalid => "registration_token_invalid",
+            Self::Expired => "registration_token_expired",
+            Self::Used => "registration_token_used",
+            Self::Revoked => "registration_token_revoked",
+            Self::ScopeMismatch => "scope_mismatch",
+        }
+    }
+
+    /// What to do next.
+    pub fn instructions(self) -> &'static str {
+        match self {
+            Self::Required => {
+                "Send 'Authorization: Bearer <token>'. An admin makes one with 'hive tokens create --scope global'."
+            }
+            Self::Invalid => {
+                "Copy the whole token, from hive_satellite_ to its end, as it was shown when it was made on this server."
+            }
+            Self::Expired => "Ask an admin for a new one: 'hive tokens create'. It can live longer with --expires-in-hours.",
+            Self::Used => "A token registers one satellite. Ask an admin for another one: 'hive tokens create'.",
+            Self::Revoked => "Ask an admin why, and for a new one: 'hive tokens create'.",
+            Self::ScopeMismatch => "Do not edit the token: use it with the prefix it was made with.",
+        }
+    }
+}
+
+impl std::fmt::Display for TokenProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Required => "registering needs a registration token",
+            Self::Invalid => "the registration token is not valid on this server",
+            Self::Expired => "the registration token has expired",
+            Self::Used => "the registration token was used before",
+            Self::Revoked => "the registration token was revoked",
+            Self::ScopeMismatch => "the registration token's prefix and content disagree",
+        })
+    }
+}
+
+impl From<Refused> for TokenProblem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Invalid => Self::Invalid,
+            Refused::Expired => Self::Expired,
+            Refused::ScopeMismatch => Self::ScopeMismatch,
+        }
+    }
+}
+
+impl From<TokenState> for TokenProblem {
+    fn from(state: TokenState) -> Self {
+        match state {
+            TokenState::Unknown => Self::Invalid,
+            TokenState::Used => Self::Used,
+            TokenState::Revoked => Self::Revoked,
+            TokenState::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<RegistrationError> for Error {
+    fn from(error: RegistrationError) -> Self {
+        match error {
+            RegistrationError::Hive(error) => error,
+            RegistrationError::Token(TokenProblem::Required) => Self::AuthRequired,
+            RegistrationError::Token(
+                TokenProblem::Used | TokenProblem::Revoked | TokenProblem::Expired | TokenProblem::Invalid,
+            ) => Self::AuthInvalid,
+            RegistrationError::Token(TokenProblem::ScopeMismatch) => Self::Forbidden("scope_mismatch".into()),
+        }
+    }
+}
+
+impl Hive {
+    /// Registers a satellite with a token. `seen_url` is where a trusted proxy saw it, used where it says nothing itself.
+    ///
+    /// # Errors
+    /// See [`TokenProblem`]; `InvalidInput` for a bad name, label or URL; `Conflict` where the name belongs to others. None
+    /// of them spends the token.
+    pub async fn register_satellite(
+        &self,
+        token: &SecretString,
+        request: RegisterRequest,
+        ip: Option<String>,
+        seen_url: Option<String>,
+    ) -> Result<RegisteredSatellite, RegistrationError> {
+        let registration = self.read_token(token).map_err(RegistrationError::Token)?;
+        let name = SatelliteName::try_from(request.name.clone()).map_err(Error::from)?;
+        let secret = data_encoding::BASE64URL_NOPAD.encode(&self.source().random::<32>());
+        let satellite = self.new_satellite(&name, registration, request, seen_url, &secret)?;
+        let record = self.registration_record(&satellite, ip.clone(), AuditResult::Success, None);
+        let failure = |problem: &str| self.registration_record(&satellite, ip.clone(), AuditResult::Failure, Some(problem));
+        let outcome = self
+            .store()
+            .satellite_register(registration.id, satellite.clone(), record)
+            .await
+            .map_err(Error::from)?;
+        match outcome {
+            RegisterOutcome::Registered(row) => Ok(self.registered(*row, &secret)),
+            RegisterOutcome::TokenUnusable(state) => {
+                let problem = TokenProblem::from(state);
+                self.store()
+                    .audit_append(failure(problem.code()))
+                    .await
+                    .map_err(Error::from)?;
+                Err(RegistrationError::Token(problem))
+            }
+            RegisterOutcome::NameTaken => {
+                self.store().audit_append(failure("name taken")).await.map_err(Error::from)?;
+                Err(Error::Conflict(format!("the name {name} is taken")).into())
+            }
+        }
+    }
+
+    /// Finds out which satellite a key belongs to.
+    ///
+    /// # Errors
+    /// `AuthInvalid` for any key that is not the current one of a satellite.
+    pub async fn authenticate_satellite(&self, key: &str) -> Result<SatelliteIdentity> {
+        let (id, secret) = split_satellite_key(key).map_err(|_| Error::AuthInvalid)?;
+        let row = self.store().satellite_key(id).await?.ok_or(Error::AuthInvalid)?;
+        if !self.inner.verifier.is_key(secret, &row.hash) {
+            return Err(Error::AuthInvalid);
+        }
+        Ok(SatelliteIdentity {
+            id,
+            key_generation: row.generation,
+        })
+    }
+
+    /// Takes a heartbeat over HTTPS; also how a satellite finds out at its start whether its key is still good.
+    ///
+    /// # Errors
+    /// `SatelliteNotFound` for another satellite's id.
+    pub async fn satellite_heartbeat(
+        &self,
+        identity: &SatelliteIdentity,
+        id: SatelliteId,
+        heartbeat: HeartbeatRequest,
+    ) -> Result<HeartbeatResponse> {
+        let no_satellite = || Error::SatelliteNotFound(id.to_string());
+        if identity.id != id {
+            return Err(no_satellite());
+        }
+        let row = self.store().satellite_get(id).await?.ok_or_else(no_satellite)?;
+        let is_activated = self.activate(id, row.status).await?;
+        let agent_version = heartbeat.version.map(|version| version.chars().take(MAX_TEXT).collect());
+        self.note_seen(Seen {
+            id,
+            at: self.source().now(),
+            system: None,
+            agent_version,
+        });
+        let status = if is_activated { SatelliteStatus::Active } else { row.status };
+        let status = json!(status).as_str().unwrap_or_default().to_owned();
+        Ok(HeartbeatResponse {
+            success: true,
+            status,
+            config_version: 0,
+        })
+    }
+
+    fn read_token(&self, token: &SecretString) -> Result<Registration, TokenProblem> {
+        let token = token.expose_secret();
+        if token.is_empty() {
+            return Err(TokenProblem::Required);
+        }
+        if !TOKEN_PREFIXES.iter().any(|prefix| token.starts_with(prefix)) {
+            return Err(TokenProblem::Invalid);
+        }
+        Ok(tokens::read_registration(
+            &self.inner.keys.token_secret,
+            token,
+            self.source().now(),
+        )?)
+    }
+
+    fn new_satellite(
+        &self,
+        name: &SatelliteName,
+        registration: Registration,
+        request: RegisterRequest,
+        seen_url: Option<String>,
+        secret: &str,
+    ) -> Result<NewSatellite> {
+        check_labels("tags", request.tags.iter())?;
+        check_labels("capabilities", request.capabilities.iter())?;
+        let info = request.system_info;
+        let system = SystemInfo {
+            hostname: cut(info.hostname.unwrap_or_default()),
+            os: cut(info.os),
+            arch: cut(info.arch),
+            memory_total_mb: info.memory_mb,
+            ..SystemInfo::default()
+        };
+        Ok(NewSatellite {
+            id: SatelliteId::new(self.source().seed()),
+            name: name.clone(),
+            team_id: registration.team_id,
+            capabilities: normalized(request.capabilities),
+            tags: normalized(request.tags),
+            satellite_url: base_url(request.satellite_url)?
+                .or(seen_url)
+                .unwrap_or_else(|| DEFAULT_SATELLITE_URL.into()),
+            system,
+            agent_version: info.agent_version.map(cut),
+            api_key_hash: hash_key(secret, self.source()),
+            created_by: registration.id.to_string(),
+            now: self.source().now(),
+        })
+    }
+
+    /// Ends what the satellite's earlier key had opened, and writes the answer.
+    fn registered(&self, row: SatelliteRow, secret: &str) -> RegisteredSatellite {
+        if let Some(live) = self.inner.links.get(row.id) {
+            live.close(close::AUTH_FAILED, "the satellite registered again, with a new key");
+        }
+        info!(satellite.id = %row.id, satellite.name = %row.name, "satellite registered");
+        let changes = [("status".to_owned(), json!(row.status))].into();
+        self.publish(|seq| SatelliteEvent::Updated {
+            seq,
+            id: row.id,
+            changes,
+        });
+        RegisteredSatellite {
+            id: row.id,
+            name: row.name.to_string(),
+            satellite_type: if row.team_id.is_some() {
+                SatelliteType::Team
+            } else {
+                SatelliteType::Global
+            },
+            team_id: row.team_id,
+            status: json!(row.status).as_str().unwrap_or_default().to_owned(),
+            api_key: satellite_key(row.team_id.is_none(), row.id, secret),
+        }
+    }
+
+    fn registration_record(
+        &self,
+        satellite: &NewSatellite,
+        ip: Option<String>,
+        result: AuditResult,
+        error: Option<&str>,
+    ) -> AuditDraft {
+        let mut actor = satellite_actor(satellite.id);
+        actor.name = satellite.name.to_string();
+        actor.ip = ip;
+        AuditDraft {
+            id: AuditId::new(self.source().seed()),
+            timestamp: satellite.now,
+            actor,
+            action: "satellite.register",
+            target: AuditTarget {
+                kind: "satellite".into(),
+                id: satellite.id.to_string(),
+            },
+            team_id: satellite.team_id,
+            details: json!({ "name": satellite.name, "token_id": satellite.created_by }),
+            result,
+            error: error.map(str::to_owned),
+        }
+    }
+}
+
+/// Checks a public base URL: scheme and host, and no path.
+fn base_url(url: Option<String>) -> Result<Option<String>> {
+    let Some(url) = url else { return Ok(None) };
+    let rule = "must be a base URL without a path, such as https://satellite.example.com";
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let rest = rest.ok_or_else(|| Error::invalid("satellite_url", rule))?;
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    let is_host = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    if host.is_empty() || url.len() > MAX_TEXT || !host.chars().all(is_host) {
+        return Err(Error::invalid("satellite_url", rule));
+    }
+    Ok(Some(url.trim_end_matches('/').to_owned()))
+}
+
+fn cut(text: String) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_satellite_url_has_no_path() {
+        let check = |url: &str, expected: Option<&str>| {
+            let got = base_url(Some(url.into())).ok().flatten();
+            assert_eq!(got.as_deref(), expected, "{url}");
+        };
+        check("https://satellite.example.com", Some("https://satellite.example.com"));
+        check("https://satellite.example.com/", Some("https://satellite.example.com"));
+        check("http://[::1]:3001", Some("http://[::1]:3001"));
+        check("https://satellite.example.com/mcp", None);
+        check("ftp://satellite.example.com", None);
+        check("https://", None);
+        check("https://user:secret@host", None);
+    }
+}

@@ -1,0 +1,139 @@
+//! Which satellites have a link now, and by which way they are reached.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use hive_wire::SatelliteId;
+use hive_wire::agent::close;
+
+use crate::link::{AgentLink, Close, LinkClosed, Outgoing};
+
+/// One live link.
+#[derive(Clone)]
+pub(super) struct Live {
+    /// Tells this link from the satellite's earlier and later ones.
+    pub(super) epoch: u64,
+    /// The journal behind it.
+    pub(super) journal_id: Arc<str>,
+    link: Arc<dyn AgentLink>,
+}
+
+impl Live {
+    pub(super) fn send(&self, message: Outgoing) -> Result<(), LinkClosed> {
+        self.link.send(message)
+    }
+
+    pub(super) fn close(&self, code: u16, reason: &str) {
+        self.link.close(Close {
+            code,
+            reason: reason.into(),
+            retry_after_ms: None,
+        });
+    }
+}
+
+/// All live links. A satellite has at most one: the newest.
+#[derive(Default)]
+pub(super) struct Links {
+    live: RwLock<HashMap<SatelliteId, Live>>,
+    epochs: AtomicU64,
+    events: AtomicU64,
+}
+
+impl Links {
+    /// Makes this the satellite's link and ends the one before.
+    pub(super) fn open(&self, id: SatelliteId, journal_id: Arc<str>, link: Arc<dyn AgentLink>) -> Live {
+        let live = Live {
+            epoch: self.epochs.fetch_add(1, Ordering::Relaxed),
+            journal_id,
+            link,
+        };
+        let before = self
+            .live
+            .write()
+            .expect("nothing panics while it holds this lock")
+            .insert(id, live.clone());
+        if let Some(before) = before {
+            before.close(close::REPLACED, "a newer link took over");
+        }
+        live
+    }
+
+    /// Forgets the link, unless a newer one has taken its place. Says whether the satellite is offline by that.
+    pub(super) fn forget(&self, id: SatelliteId, epoch: u64) -> bool {
+        let mut live = self.live.write().expect("nothing panics while it holds this lock");
+        let is_current = live.get(&id).is_some_and(|live| live.epoch == epoch);
+        if is_current {
+            live.remove(&id);
+        }
+        is_current
+    }
+
+    pub(super) fn get(&self, id: SatelliteId) -> Option<Live> {
+        self.live
+            .read()
+            .expect("nothing panics while it holds this lock")
+            .get(&id)
+            .cloned()
+    }
+
+    pub(super) fn is_online(&self, id: SatelliteId) -> bool {
+        self.live
+            .read()
+            .expect("nothing panics while it holds this lock")
+            .contains_key(&id)
+    }
+
+    /// Ends a satellite's link.
+    pub(super) fn close(&self, id: SatelliteId, reason: &str) {
+        if let Some(live) = self.get(id) {
+            live.close(close::GOING_AWAY, reason);
+        }
+    }
+
+    /// Ends all links, asking the satellites to come back one after the other.
+    pub(super) fn close_all(&self, reason: &str) {
+        let live = self.live.read().expect("nothing panics while it holds this lock");
+        // A thousand satellites a second is what a server takes back without effort.
+        let spread_ms = live.len() as u64;
+        for link in live.values() {
+            let close = Close {
+                code: close::GOING_AWAY,
+                reason: reason.into(),
+                retry_after_ms: Some(spread_ms),
+            };
+            link.link.close(close);
+        }
+    }
+
+    /// The number of the next event.
+    pub(super) fn next_event(&self) -> u64 {
+        self.events.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::ChannelLink;
+    use hive_wire::id::Seed;
+
+    #[tokio::test]
+    async fn an_old_link_never_unregisters_the_new_one() {
+        let links = Links::default();
+        let id = SatelliteId::new(Seed {
+            unix_millis: 1,
+            random: [1; 10],
+        });
+        let (old, mut old_end) = ChannelLink::pair();
+        let old = links.open(id, "j".into(), old);
+        let (new, _new_end) = ChannelLink::pair();
+        let new = links.open(id, "j".into(), new);
+        assert_eq!(old_end.next().await.unwrap_err().code, close::REPLACED);
+        assert!(!links.forget(id, old.epoch));
+        assert!(links.is_online(id));
+        assert!(links.forget(id, new.epoch));
+        assert!(!links.is_online(id));
+    }
+}

@@ -1,0 +1,302 @@
+//! What a command does, checked, as it is stored: environment values and standard input sealed.
+
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64;
+use hive_wire::CommandId;
+use hive_wire::agent::{DEFAULT_TIMEOUT_SECONDS, ExecSpec, MAX_STDIN, MAX_TIMEOUT_SECONDS, Payload, PowerSpec};
+use hive_wire::api::{CommandType, ExecCommand, PowerRequest};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::clock::Source;
+use crate::vault::Vault;
+use crate::{Error, Result};
+
+/// The most bytes of a command line, its arguments and its environment together.
+const MAX_COMMAND: usize = 128 * 1024;
+/// Characters of a command line that lists and records show.
+const MAX_SUMMARY: usize = 1024;
+/// Seconds in which a satellite must set a change of power going.
+const POWER_TIMEOUT_SECONDS: u32 = 30;
+/// The longest delay of a change of power: a week.
+const MAX_POWER_DELAY_SECONDS: u32 = 7 * 24 * 3600;
+
+/// A checked payload and how long it may take.
+#[derive(Debug, Clone)]
+pub(super) struct Work {
+    pub(super) payload: Payload,
+    pub(super) timeout_seconds: u32,
+    pub(super) idempotent: bool,
+    pub(super) expires_in_seconds: u32,
+}
+
+/// How long a command may wait for its satellite unless the request says otherwise.
+const DEFAULT_EXPIRY_SECONDS: u32 = 300;
+/// The longest a command may wait for its satellite: a week.
+const MAX_EXPIRY_SECONDS: u32 = 7 * 24 * 3600;
+
+impl Work {
+    pub(super) fn exec(command: ExecCommand) -> Result<Self> {
+        let ExecCommand {
+            command,
+            args,
+            env,
+            cwd,
+            stdin,
+            timeout_seconds,
+            expires_in_seconds,
+            idempotent,
+        } = command;
+        let timeout_seconds = timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+        check_range("timeout_seconds", timeout_seconds, 1, MAX_TIMEOUT_SECONDS)?;
+        let expires_in_seconds = expires_in_seconds.unwrap_or(DEFAULT_EXPIRY_SECONDS);
+        check_range("expires_in_seconds", expires_in_seconds, 1, MAX_EXPIRY_SECONDS)?;
+        if command.trim().is_empty() {
+            return Err(Error::invalid("command", "must not be empty"));
+        }
+        check_text("command", &command)?;
+        for arg in args.iter().flatten() {
+            check_text("args", arg)?;
+        }
+        check_env(&env)?;
+        check_text("cwd", cwd.as_deref().unwrap_or_default())?;
+        check_stdin(stdin.as_deref())?;
+        let size = command.len() + args.iter().flatten().map(String::len).sum::<usize>();
+        if size + env.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_COMMAND {
+            return Err(Error::PayloadTooLarge(format!(
+                "command, args and env are more than {MAX_COMMAND} bytes together"
+            )));
+        }
+        let payload = Payload::Exec(ExecSpec {
+            command,
+            args,
+            env,
+            cwd,
+            stdin,
+            timeout_seconds,
+        });
+        Ok(Self {
+            payload,
+            timeout_seconds,
+            idempotent,
+            expires_in_seconds,
+        })
+    }
+
+    pub(super) fn power(request: PowerRequest) -> Result<Self> {
+        let PowerRequest {
+            action,
+            delay_seconds,
+            message,
+        } = request;
+        check_range("delay_seconds", delay_seconds, 0, MAX_POWER_DELAY_SECONDS)?;
+        let is_plain = |text: &str| text.chars().count() <= 256 && !text.chars().any(char::is_control);
+        if message.as_deref().is_some_and(|text| !is_plain(text)) {
+            return Err(Error::invalid(
+                "message",
+                "at most 256 characters, none of them control characters",
+            ));
+        }
+        let payload = Payload::Power(PowerSpec {
+            action,
+            delay_seconds,
+            message,
+        });
+        let expires_in_seconds = DEFAULT_EXPIRY_SECONDS;
+        Ok(Self {
+            payload,
+            timeout_seconds: POWER_TIMEOUT_SECONDS,
+            idempotent: false,
+            expires_in_seconds,
+        })
+    }
+
+    pub(super) fn command_type(&self) -> CommandType {
+        match self.payload {
+            Payload::Power(_) => CommandType::Power,
+            _ => CommandType::Exec,
+        }
+    }
+
+    /// The command in one line, for people.
+    pub(super) fn summary(&self) -> String {
+        let line = match &self.payload {
+            Payload::Exec(ExecSpec { command, args: None, .. }) => command.clone(),
+            Payload::Exec(ExecSpec {
+                command,
+                args: Some(args),
+                ..
+            }) => std::iter::once(command)
+                .chain(args)
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
+            Payload::Power(power) => power.action.as_str().to_owned(),
+            _ => String::new(),
+        };
+        line.chars().take(MAX_SUMMARY).collect()
+    }
+
+    /// What the audit trail says of it: names of variables, never their values.
+    pub(super) fn details(&self) -> Value {
+        match &self.payload {
+            Payload::Exec(exec) => json!({
+                "command": self.summary(),
+                "shell": exec.args.is_none(),
+                "env": exec.env.keys().collect::<Vec<_>>(),
+                "cwd": exec.cwd,
+                "has_stdin": exec.stdin.is_some(),
+                "timeout_seconds": exec.timeout_seconds,
+            }),
+            Payload::Power(power) => json!({ "action": power.action, "delay_seconds": power.delay_seconds }),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// A payload as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    open: Payload,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
+}
+
+/// What of a payload is sealed.
+#[derive(Serialize, Deserialize)]
+struct Secrets {
+    env: BTreeMap<String, String>,
+    stdin: Option<String>,
+}
+
+/// Writes a payload as it is stored. It can be opened for this command alone.
+pub(super) fn seal(payload: &Payload, id: CommandId, vault: &Vault, source: &Source) -> String {
+    let mut open = payload.clone();
+    let mut sealed = None;
+    if let Payload::Exec(exec) = &mut open {
+        let secrets = Secrets {
+            env: std::mem::take(&mut exec.env),
+            stdin: exec.stdin.take(),
+        };
+        if !secrets.env.is_empty() || secrets.stdin.is_some() {
+            let text = zeroize::Zeroizing::new(serde_json::to_vec(&secrets).expect("secrets are plain data"));
+            sealed = Some(vault.seal(source, id.to_string().as_bytes(), &text));
+        }
+    }
+    serde_json::to_string(&Stored { open, sealed }).expect("payloads are plain data")
+}
+
+/// Reads a stored payload.
+pub(super) fn unseal(stored: &str, id: CommandId, vault: &Vault) -> Result<Payload> {
+    let Stored { mut open, sealed } = serde_json::from_str(stored).map_err(Error::internal)?;
+    if let (Payload::Exec(exec), Some(sealed)) = (&mut open, sealed) {
+        let text = vault.open(id.to_string().as_bytes(), &sealed).map_err(Error::internal)?;
+        let secrets: Secrets = serde_json::from_slice(&text).map_err(Error::internal)?;
+        exec.env = secrets.env;
+        exec.stdin = secrets.stdin;
+    }
+    Ok(open)
+}
+
+fn check_range(field: &str, value: u32, least: u32, most: u32) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("must be {least} to {most}")))
+}
+
+fn check_text(field: &str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Error::invalid(field, "must not contain a zero byte"));
+    }
+    Ok(())
+}
+
+fn check_env(env: &BTreeMap<String, String>) -> Result<()> {
+    for (key, value) in env {
+        if key.is_empty() || key.contains(['=', '\0']) {
+            return Err(Error::invalid(
+                "env",
+                "names must not be empty nor contain '=' or a zero byte",
+            ));
+        }
+        check_text("env", value)?;
+    }
+    Ok(())
+}
+
+fn check_stdin(stdin: Option<&str>) -> Result<()> {
+    let Some(stdin) = stdin else { return Ok(()) };
+    let bytes = BASE64
+        .decode(stdin.as_bytes())
+        .map_err(|_| Error::invalid("stdin", "must be base64"))?;
+    if bytes.len() > MAX_STDIN {
+        return Err(Error::PayloadTooLarge(format!("stdin: more than {MAX_STDIN} bytes")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Keys;
+
+    #[test]
+    fn environment_and_input_are_stored_sealed_and_for_one_command() {
+        let source = Source::default();
+        let keys = Keys::generate(&source);
+        let mut command = ExecCommand::shell("deploy");
+        command.env.insert("TOKEN".into(), "hunter2".into());
+        command.stdin = Some(BASE64.encode(b"hunter2"));
+        let work = Work::exec(command).unwrap();
+        let (id, other) = (CommandId::new(source.seed()), CommandId::new(source.seed()));
+        let stored = seal(&work.payload, id, &keys.vault, &source);
+        assert!(
+            !stored.contains("hunter2") && !stored.contains(&BASE64.encode(b"hunter2")),
+            "{stored}"
+        );
+        assert!(!work.details().to_string().contains("hunter2"));
+        assert_eq!(unseal(&stored, id, &keys.vault).unwrap(), work.payload);
+        assert!(unseal(&stored, other, &keys.vault).is_err());
+    }
+
+    #[test]
+    fn a_field_that_breaks_a_rule_is_named() {
+        let check = |field: &str, command: ExecCommand| {
+            let error = Work::exec(command).unwrap_err().to_string();
+            assert!(error.starts_with(field), "{error}");
+        };
+        check("command", ExecCommand::shell("  "));
+        check("command", ExecCommand::shell("a\0b"));
+        check(
+            "timeout_seconds",
+            ExecCommand {
+                timeout_seconds: Some(0),
+                ..ExecCommand::shell("true")
+            },
+        );
+        check(
+            "stdin",
+            ExecCommand {
+                stdin: Some("not base64!".into()),
+                ..ExecCommand::shell("true")
+            },
+        );
+        check(
+            "env",
+            ExecCommand {
+                env: [("A=B".into(), String::new())].into(),
+                ..ExecCommand::shell("true")
+            },
+        );
+        check(
+            "expires_in_seconds",
+            ExecCommand {
+                expires_in_seconds: Some(u32::MAX),
+                ..ExecCommand::shell("true")
+            },
+        );
+    }
+}

@@ -1,0 +1,281 @@
+//! `DeviceRegistry` in this process.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use hive_wire::SatelliteId;
+use hive_wire::api::{
+    Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate,
+};
+use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, mpsc};
+
+use super::acting::Subject;
+use super::{ActingHive, Hive};
+use crate::access::{Permission, Sight, sight};
+use crate::registry::DeviceRegistry;
+use crate::store::{SatellitePatch, SatelliteQuery, SatelliteRow, Window};
+use crate::{Error, Result, Subscription};
+
+/// The most labels of one satellite.
+const MAX_TAGS: usize = 64;
+/// The most characters of a label or a region.
+const MAX_LABEL_LEN: usize = 64;
+
+#[async_trait]
+impl DeviceRegistry for ActingHive {
+    async fn register(&self, token: SecretString, request: RegisterRequest) -> Result<RegisteredSatellite> {
+        self.hive
+            .register_satellite(&token, request, self.principal.ip.clone(), None)
+            .await
+            .map_err(Error::from)
+    }
+
+    async fn mark_offline(&self, id: SatelliteId) -> Result<()> {
+        let row = self.satellite_for(id, Permission::SatellitesManage).await?;
+        let record = self.record("satellite.disconnect", Subject::satellite(&row), json!({}));
+        self.hive.store().audit_append(record).await?;
+        self.hive.inner.links.close(id, "an admin ended the link");
+        Ok(())
+    }
+
+    async fn get(&self, id: SatelliteId) -> Result<Option<Satellite>> {
+        match self.satellite_for(id, Permission::SatellitesRead).await {
+            Ok(row) => Ok(Some(self.hive.satellite(row))),
+            Err(Error::SatelliteNotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
+        let window = window(page)?;
+        let query = SatelliteQuery {
+            sight: sight(&self.principal, Permission::SatellitesRead),
+            status: filter.status,
+            tags: filter.tags,
+            search: filter.search,
+            team_id: filter.team_id,
+        };
+        let (items, total) = match filter.online {
+            None => {
+                let (rows, total) = self.hive.store().satellite_list(&query, window).await?;
+                (rows.into_iter().map(|row| self.hive.satellite(row)).collect(), total)
+            }
+            Some(online) => {
+                // Presence lives in memory, so that what is left after it is counted here.
+                let (rows, _) = self.hive.store().satellite_list(&query, Window::ALL).await?;
+                let all = rows
+                    .into_iter()
+                    .map(|row| self.hive.satellite(row))
+                    .filter(|satellite| satellite.online == online);
+                let all: Vec<_> = all.collect();
+                let total = all.len() as u64;
+                (
+                    all.into_iter()
+                        .skip(window.offset as usize)
+                        .take(window.limit as usize)
+                        .collect(),
+                    total,
+                )
+            }
+        };
+        Ok(Page {
+            items,
+            total,
+            page: page.page,
+            per_page: page.per_page,
+        })
+    }
+
+    async fn update(&self, id: SatelliteId, update: SatelliteUpdate) -> Result<Satellite> {
+        let row = self.satellite_for(id, Permission::SatellitesTag).await?;
+        let needs_admin = update.status.is_some() || update.region.is_some();
+        let row = if needs_admin {
+            self.allow_satellite(row, Permission::SatellitesManage)?
+        } else {
+            row
+        };
+        check_labels("tags", update.tags.iter().flatten())?;
+        check_labels("region", update.region.iter())?;
+        let changes = changes(&update);
+        let record = self.record("satellite.update", Subject::satellite(&row), json!(changes));
+        let SatelliteUpdate {
+            name,
+            tags,
+            status,
+            region,
+        } = update;
+        let patch = SatellitePatch {
+            name,
+            tags: tags.map(normalized),
+            status,
+            region,
+        };
+        let row = self.hive.store().satellite_update(id, patch, record).await?;
+        let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
+        self.hive.publish(|seq| SatelliteEvent::Updated { seq, id, changes });
+        Ok(self.hive.satellite(row))
+    }
+
+    async fn remove(&self, id: SatelliteId) -> Result<()> {
+        let row = self.satellite_for(id, Permission::SatellitesDelete).await?;
+        let record = self.record("satellite.remove", Subject::satellite(&row), json!({ "name": row.name }));
+        let open = self.hive.store().command_list_open(id).await?;
+        if !self
+            .hive
+            .store()
+            .satellite_remove(id, self.hive.source().now(), record)
+            .await?
+        {
+            return Err(Error::SatelliteNotFound(id.to_string()));
+        }
+        self.hive.inner.links.close(id, "the satellite was removed");
+        for command in open {
+            self.hive.inner.running.finished(command.id);
+        }
+        self.hive.publish(|seq| SatelliteEvent::Removed { seq, id });
+        Ok(())
+    }
+
+    async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
+        let mut query = SatelliteQuery::in_sight(sight(&self.principal, Permission::SatellitesRead));
+        query.tags = vec![tag.to_owned()];
+        let (rows, _) = self.hive.store().satellite_list(&query, Window::ALL).await?;
+        Ok(rows.into_iter().map(|row| self.hive.satellite(row)).collect())
+    }
+
+    async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>> {
+        let (sender, subscription) = Subscription::channel();
+        let events = self.hive.inner.events.subscribe();
+        let sight = sight(&self.principal, Permission::SatellitesRead);
+        let pump = pump(self.hive.clone(), events, sight, sender);
+        self.hive.inner.tasks.spawn(pump);
+        Ok(subscription)
+    }
+}
+
+impl Hive {
+    /// A stored satellite as clients see it.
+    pub(super) fn satellite(&self, row: SatelliteRow) -> Satellite {
+        let SatelliteRow {
+            id,
+            name,
+            team_id,
+            status,
+            capabilities,
+            tags,
+            region,
+            satellite_url,
+            system,
+            agent_version,
+            last_heartbeat,
+            created_at,
+            updated_at,
+        } = row;
+        Satellite {
+            id,
+            name,
+            satellite_type: if team_id.is_some() {
+                SatelliteType::Team
+            } else {
+                SatelliteType::Global
+            },
+            team_id,
+            status,
+            online: self.inner.links.is_online(id),
+            tags,
+            region,
+            capabilities,
+            system,
+            agent_version,
+            satellite_url,
+            last_seen: last_heartbeat,
+            created_at,
+            updated_at,
+        }
+    }
+
+    /// Tells all listeners. Nobody listening is fine.
+    pub(super) fn publish(&self, event: impl FnOnce(u64) -> SatelliteEvent) {
+        let event = event(self.inner.links.next_event());
+        drop(self.inner.events.send(event));
+    }
+}
+
+/// Passes on what `sight` covers until the listener leaves, falls behind or the hive stops.
+async fn pump(hive: Hive, mut events: broadcast::Receiver<SatelliteEvent>, sight: Sight, listener: mpsc::Sender<SatelliteEvent>) {
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = listener.closed() => return,
+            () = hive.inner.shutdown.cancelled() => return,
+        };
+        let Ok(event) = event else { return };
+        if hive.is_in_sight(&sight, event.satellite()).await && listener.try_send(event).is_err() {
+            return;
+        }
+    }
+}
+
+impl Hive {
+    async fn is_in_sight(&self, sight: &Sight, id: SatelliteId) -> bool {
+        match sight {
+            Sight::Everything => true,
+            Sight::Teams(_) => {
+                let row = self.store().satellite_get(id).await.ok().flatten();
+                row.is_some_and(|row| sight.covers(row.team_id))
+            }
+        }
+    }
+}
+
+/// Which part of the list a page is.
+pub(super) fn window(page: PageRequest) -> Result<Window> {
+    if page.page == 0 {
+        return Err(Error::invalid("page", "pages count from 1"));
+    }
+    if !(1..=PageRequest::MAX_PER_PAGE).contains(&page.per_page) {
+        return Err(Error::invalid(
+            "per_page",
+            format!("must be 1 to {}", PageRequest::MAX_PER_PAGE),
+        ));
+    }
+    Ok(Window {
+        offset: u64::from(page.page - 1) * u64::from(page.per_page),
+        limit: page.per_page,
+    })
+}
+
+/// Checks labels: 1 to 64 printable characters each, no commas, at most 64 of them.
+pub(super) fn check_labels<'l>(field: &str, labels: impl Iterator<Item = &'l String>) -> Result<()> {
+    for (count, label) in labels.enumerate() {
+        let is_allowed = |c: char| c.is_alphanumeric() || "-_.:/=@".contains(c);
+        let is_label = !label.is_empty() && label.chars().count() <= MAX_LABEL_LEN && label.chars().all(is_allowed);
+        if !is_label || count >= MAX_TAGS {
+            let rule = format!("1 to {MAX_LABEL_LEN} letters, digits or -_.:/=@ each, at most {MAX_TAGS} of them");
+            return Err(Error::invalid(field, rule));
+        }
+    }
+    Ok(())
+}
+
+/// Labels sorted and without doubles.
+pub(super) fn normalized(mut tags: Vec<String>) -> Vec<String> {
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+fn changes(update: &SatelliteUpdate) -> BTreeMap<String, Value> {
+    match json!(update) {
+        Value::Object(fields) => fields.into_iter().collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// Whether commands may be given to a satellite of this status.
+pub(super) fn is_usable(status: SatelliteStatus) -> bool {
+    matches!(status, SatelliteStatus::Active | SatelliteStatus::Error)
+}

@@ -1,0 +1,448 @@
+//! `CommandRouter` in this process.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use data_encoding::BASE64;
+use hive_wire::agent::Channel;
+use hive_wire::api::{
+    CommandInfo, CommandStatus, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest, Target,
+    TargetStatus,
+};
+use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::acting::Subject;
+use super::fan_out::FanOut;
+use super::links::Live;
+use super::payload::{Work, seal};
+use super::registry::{is_usable, window};
+use super::running::{Context, Place};
+use super::{ActingHive, Hive};
+use crate::access::Permission;
+use crate::audit::AuditDraft;
+use crate::router::{CommandRouter, ExecOptions};
+use crate::store::{CommandRow, IdempotencyKey, Inserted, NewCommand, SatelliteRow};
+use crate::{Error, Result, Subscription};
+
+/// How long an idempotency key counts.
+const IDEMPOTENCY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// The most characters of an idempotency key.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+/// Output read from the store at a time.
+pub(super) const READ_AT_ONCE: usize = 1024 * 1024;
+
+#[async_trait]
+impl CommandRouter for ActingHive {
+    async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult> {
+        let row = self.satellite_for(satellite, Permission::SatellitesExec).await?;
+        self.run_and_wait(row, Work::exec(command)?, "satellite.exec", options).await
+    }
+
+    async fn exec_multi(&self, targets: Vec<Target>, command: ExecCommand, options: ExecOptions) -> Result<Vec<ExecResult>> {
+        let encoding = options.encoding;
+        FanOut::settle(self, targets, Work::exec(command)?, options)
+            .await?
+            .run(encoding)
+            .await
+    }
+
+    async fn exec_stream(
+        &self,
+        targets: Vec<Target>,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<Subscription<ExecEvent>> {
+        Ok(FanOut::settle(self, targets, Work::exec(command)?, options).await?.stream())
+    }
+
+    async fn submit(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<CommandId> {
+        let row = self.satellite_for(satellite, Permission::SatellitesExec).await?;
+        let live = usable_link(&self.hive, &row)?;
+        let work = Work::exec(command)?;
+        self.accept(&row, work, "satellite.exec", options.idempotency_key, live).await
+    }
+
+    async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult> {
+        let row = self.satellite_for(satellite, Permission::SatellitesPower).await?;
+        self.run_and_wait(row, Work::power(request)?, "satellite.power", options)
+            .await
+    }
+
+    async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
+        let Some(row) = self.command_for(id, Permission::SatellitesRead).await? else {
+            return Ok(None);
+        };
+        let stdout = self.hive.output(id, Channel::Stdout).await?;
+        let stderr = self.hive.output(id, Channel::Stderr).await?;
+        Ok(Some(info(row, encode(&stdout, encoding), encode(&stderr, encoding))))
+    }
+
+    async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
+        let window = window(page)?;
+        self.satellite_for(satellite, Permission::SatellitesRead).await?;
+        let (rows, total) = self.hive.store().command_list(satellite, window).await?;
+        let items = rows.into_iter().map(|row| info(row, String::new(), String::new())).collect();
+        Ok(Page {
+            items,
+            total,
+            page: page.page,
+            per_page: page.per_page,
+        })
+    }
+
+    async fn command_cancel(&self, id: CommandId) -> Result<CommandInfo> {
+        let no_command = || Error::NotFound {
+            what: "command",
+            id: id.to_string(),
+        };
+        let row = self
+            .command_for(id, Permission::SatellitesExec)
+            .await?
+            .ok_or_else(no_command)?;
+        if !row.status.is_terminal() {
+            let subject = Subject::new("command", id).of_team(row.team_id);
+            let record = self.intent("command.cancel", subject, json!({ "satellite_id": row.satellite_id }));
+            self.hive.store().audit_append(record).await?;
+            self.hive.cancel(row).await?;
+        }
+        self.command_get(id, OutputEncoding::Lossy).await?.ok_or_else(no_command)
+    }
+}
+
+impl ActingHive {
+    /// Finds a command on a satellite the principal may use `permission` on.
+    async fn command_for(&self, id: CommandId, permission: Permission) -> Result<Option<CommandRow>> {
+        use crate::access::{Reach, Verdict, may};
+        let Some(row) = self.hive.store().command_get(id).await? else {
+            return Ok(None);
+        };
+        match may(&self.principal, permission, Reach::satellite(row.team_id)) {
+            Verdict::Allow => Ok(Some(row)),
+            Verdict::Forbid => Err(Error::Forbidden(permission.as_str().into())),
+            Verdict::Hide => Ok(None),
+        }
+    }
+
+    async fn run_and_wait(
+        &self,
+        row: SatelliteRow,
+        work: Work,
+        action: &'static str,
+        options: ExecOptions,
+    ) -> Result<ExecResult> {
+        let Some(live) = usable_link(&self.hive, &row)? else {
+            return Err(Error::SatelliteOffline(row.name.to_string()));
+        };
+        let timeout = self.hive.patience(work.timeout_seconds);
+        let place = Place {
+            satellite: row.id,
+            name: row.name.clone(),
+        };
+        let id = self.accept(&row, work, action, options.idempotency_key, Some(live)).await?;
+        let result = self.hive.wait(id, &place, timeout, options.encoding).await?;
+        as_answer(id, result)
+    }
+
+    /// Makes a command durable and, where there is a link, hands it over.
+    async fn accept(
+        &self,
+        row: &SatelliteRow,
+        work: Work,
+        action: &'static str,
+        idempotency_key: Option<String>,
+        live: Option<Live>,
+    ) -> Result<CommandId> {
+        let key = self.idempotency(idempotency_key, &json!([row.id, work.payload, work.timeout_seconds]))?;
+        let id = CommandId::new(self.hive.source().seed());
+        let mut details = work.details();
+        details["command_id"] = json!(id);
+        let record = self.intent(action, Subject::satellite(row), details);
+        let command = self.new_command(id, row, &work, None, live.as_ref());
+        let expires_in = command.expires_at.since(command.created_at);
+        let is_handed_over = live.is_some();
+        if is_handed_over {
+            self.hive
+                .inner
+                .running
+                .begin(id, self.context(row, &work, None), hive_wire::agent::Received::default());
+        }
+        match self.insert(vec![command], key, record).await {
+            Ok(Inserted::New) => {}
+            other => {
+                self.hive.inner.running.end(id, None);
+                return match other? {
+                    Inserted::Existing(ids) => ids.first().copied().ok_or_else(|| Error::internal("no command of that key")),
+                    _ => Err(Error::Conflict("the idempotency key was used for another request".into())),
+                };
+            }
+        }
+        // The link of now, not of before the insert: whichever opened in between has not seen the command.
+        match self.hive.inner.links.get(row.id) {
+            Some(now) if live.as_ref().is_some_and(|live| live.journal_id == now.journal_id) => {
+                self.hive.send_command(&now, id, work.payload, expires_in);
+            }
+            Some(now) => self.hive.deliver_again(id, &now).await?,
+            None => {}
+        }
+        Ok(id)
+    }
+
+    pub(super) async fn insert(
+        &self,
+        commands: Vec<NewCommand>,
+        key: Option<IdempotencyKey>,
+        record: AuditDraft,
+    ) -> Result<Inserted> {
+        Ok(self.hive.store().command_insert(commands, key, record).await?)
+    }
+
+    pub(super) fn new_command(
+        &self,
+        id: CommandId,
+        row: &SatelliteRow,
+        work: &Work,
+        job_id: Option<JobId>,
+        live: Option<&Live>,
+    ) -> NewCommand {
+        let created_at = self.hive.source().now();
+        NewCommand {
+            id,
+            satellite_id: row.id,
+            job_id,
+            command_type: work.command_type(),
+            payload: seal(&work.payload, id, &self.hive.inner.keys.vault, self.hive.source()),
+            summary: work.summary(),
+            idempotent: work.idempotent,
+            timeout_seconds: work.timeout_seconds,
+            actor: self.principal.actor(),
+            team_id: row.team_id,
+            created_at,
+            expires_at: created_at.plus(Duration::from_secs(u64::from(work.expires_in_seconds))),
+            delivery: live.map(|live| self.hive.delivery(live)),
+        }
+    }
+
+    pub(super) fn context(&self, row: &SatelliteRow, work: &Work, job: Option<JobId>) -> Context {
+        Context {
+            satellite: row.id,
+            team: row.team_id,
+            job,
+            command_type: work.command_type(),
+            actor: self.principal.actor(),
+        }
+    }
+
+    /// The caller's key for "the same request again", with what makes the request the same.
+    pub(super) fn idempotency(&self, key: Option<String>, request: &serde_json::Value) -> Result<Option<IdempotencyKey>> {
+        let Some(key) = key else { return Ok(None) };
+        if key.is_empty() || key.chars().count() > MAX_IDEMPOTENCY_KEY || key.chars().any(char::is_control) {
+            return Err(Error::invalid(
+                "Idempotency-Key",
+                format!("1 to {MAX_IDEMPOTENCY_KEY} printable characters"),
+            ));
+        }
+        let owner = self
+            .principal
+            .user()
+            .map_or_else(|| "system".to_owned(), |user| user.to_string());
+        let body_hash = data_encoding::HEXLOWER.encode(&Sha256::digest(request.to_string()));
+        let expires_at = self.hive.source().now().plus(IDEMPOTENCY_LIFETIME);
+        Ok(Some(IdempotencyKey {
+            owner,
+            key,
+            body_hash,
+            expires_at,
+        }))
+    }
+}
+
+impl Hive {
+    /// How long a call waits for a command: its timeout, and the time to kill and to report.
+    pub(super) fn patience(&self, timeout_seconds: u32) -> Duration {
+        Duration::from_secs(u64::from(timeout_seconds)) + self.settings().result_grace
+    }
+
+    /// Brings a command that missed its link to the one that is there now.
+    pub(super) async fn deliver_again(&self, id: CommandId, live: &Live) -> Result<()> {
+        match self.store().command_get(id).await? {
+            Some(row) if !row.status.is_terminal() => self.deliver(row, live).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for a command's end, `timeout` long, and returns how it then stands.
+    pub(super) async fn wait(
+        &self,
+        id: CommandId,
+        place: &Place,
+        timeout: Duration,
+        encoding: OutputEncoding,
+    ) -> Result<ExecResult> {
+        if let Some(mut progress) = self.inner.running.follow(id) {
+            let end = progress.wait_for(|progress| progress.finished.is_some());
+            let stopped = self.inner.shutdown.cancelled();
+            let end = tokio::select! {
+                end = tokio::time::timeout(timeout, end) => end.ok().and_then(Result::ok).and_then(|end| end.finished.clone()),
+                () = stopped => return Err(Error::Unavailable("the server stops; the command goes on".into())),
+            };
+            if let Some(outcome) = end.as_ref().and_then(|end| end.outcome.as_ref()) {
+                return self.result_at_once(id, place, outcome, encoding).await;
+            }
+        }
+        let row = self.store().command_get(id).await?;
+        let row = row.ok_or_else(|| Error::NotFound {
+            what: "command",
+            id: id.to_string(),
+        })?;
+        let stdout = self.output(id, Channel::Stdout).await?;
+        let stderr = self.output(id, Channel::Stderr).await?;
+        Ok(ExecResult {
+            satellite_id: place.satellite,
+            satellite_name: place.name.clone(),
+            command_id: Some(id),
+            status: TargetStatus::Command(row.status),
+            exit_code: row.exit_code,
+            stdout: encode(&stdout, encoding),
+            stderr: encode(&stderr, encoding),
+            duration_ms: row.duration_ms.unwrap_or(0),
+            truncated: row.truncated,
+            error: row.error,
+        })
+    }
+
+    /// The result of a command that has just ended. Its output is mostly still in the outcome.
+    async fn result_at_once(
+        &self,
+        id: CommandId,
+        place: &Place,
+        outcome: &crate::store::CommandOutcome,
+        encoding: OutputEncoding,
+    ) -> Result<ExecResult> {
+        let mut texts = [String::new(), String::new()];
+        for (text, wanted) in texts.iter_mut().zip([Channel::Stdout, Channel::Stderr]) {
+            let held = outcome.output.iter().find(|(channel, ..)| *channel == wanted);
+            *text = match held {
+                Some((_, 0, bytes)) => encode(bytes, encoding),
+                // A held piece that is not the first has others before it in the store. No held piece means no output,
+                // unless all of it was stored to the byte.
+                Some(_) => encode(&self.output(id, wanted).await?, encoding),
+                None => encode(&self.stored_output(id, wanted, 0).await?, encoding),
+            };
+        }
+        let [stdout, stderr] = texts;
+        Ok(ExecResult {
+            satellite_id: place.satellite,
+            satellite_name: place.name.clone(),
+            command_id: Some(id),
+            status: TargetStatus::Command(outcome.status),
+            exit_code: outcome.exit_code,
+            stdout,
+            stderr,
+            duration_ms: outcome.duration_ms.unwrap_or(0),
+            truncated: outcome.truncated,
+            error: outcome.error.clone(),
+        })
+    }
+
+    /// Returns all output of one stream so far, stored and held.
+    pub(super) async fn output(&self, id: CommandId, channel: Channel) -> Result<Bytes> {
+        let mut all = BytesMut::from(self.stored_output(id, channel, 0).await?);
+        if let Some(held) = self.inner.running.output(id, channel, all.len() as u64) {
+            all.extend_from_slice(&held);
+        }
+        Ok(all.freeze())
+    }
+
+    async fn stored_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
+        let mut all = BytesMut::new();
+        loop {
+            let piece = self
+                .store()
+                .command_output(id, channel, from + all.len() as u64, READ_AT_ONCE)
+                .await?;
+            if piece.is_empty() {
+                return Ok(all.freeze());
+            }
+            all.extend_from_slice(&piece);
+        }
+    }
+
+    /// Ends a command: a queued one at once, a running one by its satellite, for which this waits.
+    async fn cancel(&self, row: CommandRow) -> Result<()> {
+        use hive_wire::agent::ToAgent;
+        if row.status == CommandStatus::Queued {
+            return self.end_without_satellite(&row, CommandStatus::Cancelled).await;
+        }
+        let Some(live) = self.inner.links.get(row.satellite_id) else {
+            return Err(Error::SatelliteOffline(row.satellite_id.to_string()));
+        };
+        let Some(mut progress) = self.inner.running.follow(row.id) else {
+            return Ok(());
+        };
+        let message = crate::link::Outgoing::Control(ToAgent::CommandCancel { id: row.id });
+        live.send(message)
+            .map_err(|_| Error::SatelliteOffline(row.satellite_id.to_string()))?;
+        let end = progress.wait_for(|progress| progress.finished.is_some());
+        // A tree that cannot be killed in time leaves the command as it is; the caller sees that in what it gets.
+        drop(tokio::time::timeout(self.settings().result_grace, end).await);
+        Ok(())
+    }
+}
+
+/// A satellite's link, where the satellite may be used at all.
+pub(super) fn usable_link(hive: &Hive, row: &SatelliteRow) -> Result<Option<Live>> {
+    if !is_usable(row.status) {
+        return Err(Error::SatelliteInactive(row.name.to_string()));
+    }
+    Ok(hive.inner.links.get(row.id))
+}
+
+/// A waiting call's answer: a timeout and a refusal are errors there.
+fn as_answer(id: CommandId, result: ExecResult) -> Result<ExecResult> {
+    let is_blocked = result
+        .error
+        .as_ref()
+        .is_some_and(|error| error.code == ErrorCode::CommandBlocked);
+    match result.status {
+        TargetStatus::Command(CommandStatus::Failed) if is_blocked => Err(Error::CommandBlocked(
+            result.error.map(|error| error.message).unwrap_or_default(),
+        )),
+        TargetStatus::Command(status) if status == CommandStatus::TimedOut || !status.is_terminal() => {
+            Err(Error::CommandTimeout {
+                command: id,
+                result: Some(Box::new(result)),
+            })
+        }
+        _ => Ok(result),
+    }
+}
+
+pub(super) fn encode(bytes: &[u8], encoding: OutputEncoding) -> String {
+    match encoding {
+        OutputEncoding::Lossy => String::from_utf8_lossy(bytes).into_owned(),
+        OutputEncoding::Base64 => BASE64.encode(bytes),
+    }
+}
+
+fn info(row: CommandRow, stdout: String, stderr: String) -> CommandInfo {
+    CommandInfo {
+        id: row.id,
+        satellite_id: row.satellite_id,
+        command_type: row.command_type,
+        summary: row.summary,
+        status: row.status,
+        exit_code: row.exit_code,
+        stdout,
+        stderr,
+        duration_ms: row.duration_ms,
+        truncated: row.truncated,
+        error: row.error,
+        created_by: row.actor.name,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        finished_at: row.finished_at,
+    }
+}

@@ -1,0 +1,314 @@
+//! Commands that satellites work on now: output that is not stored yet, and who waits.
+//!
+//! Output is held up to one piece per stream and then stored, so that a big one lives on disk. Whoever follows a command
+//! keeps an offset of their own: a slow one holds nothing up and misses nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::{Bytes, BytesMut};
+use hive_wire::agent::{Channel, MAX_OUTPUT, Received};
+use hive_wire::api::{Actor, CommandType};
+use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId};
+use tokio::sync::watch;
+
+use crate::store::{CommandOutcome, CommandRow};
+
+/// Output of one stream that is held in memory before it is stored.
+const PIECE: usize = 64 * 1024;
+
+/// What a running command's records and answers need to know.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    pub(super) satellite: SatelliteId,
+    pub(super) team: Option<TeamId>,
+    pub(super) job: Option<JobId>,
+    pub(super) command_type: CommandType,
+    pub(super) actor: Actor,
+}
+
+impl From<&CommandRow> for Context {
+    fn from(row: &CommandRow) -> Self {
+        Self {
+            satellite: row.satellite_id,
+            team: row.team_id,
+            job: row.job_id,
+            command_type: row.command_type,
+            actor: row.actor.clone(),
+        }
+    }
+}
+
+/// How far a command is, for those who follow it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress {
+    /// Output that is here, stored or held.
+    pub(super) received: Received,
+    /// How it ended.
+    pub(super) finished: Option<Arc<Finished>>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(super) struct Finished {
+    /// None where it was ended without a word from here: the store knows.
+    pub(super) outcome: Option<CommandOutcome>,
+}
+
+/// A target of a fan-out, once settled.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) satellite: SatelliteId,
+    pub(super) name: SatelliteName,
+}
+
+struct Entry {
+    context: Context,
+    stdout: Held,
+    stderr: Held,
+    progress: watch::Sender<Progress>,
+}
+
+/// The end of one output: everything before `offset` is stored.
+#[derive(Default)]
+struct Held {
+    offset: u64,
+    bytes: BytesMut,
+}
+
+impl Held {
+    fn end(&self) -> u64 {
+        self.offset + self.bytes.len() as u64
+    }
+
+    /// Adds what is new of a piece that begins at or before the end.
+    fn add(&mut self, offset: u64, bytes: &Bytes) {
+        let known = self.end().saturating_sub(offset).min(bytes.len() as u64);
+        self.bytes.extend_from_slice(&bytes[known as usize..]);
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= PIECE
+    }
+}
+
+/// Why output was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("output of a command that does not run here")]
+    NotRunning,
+    #[error("output leaves a gap")]
+    Gap,
+    #[error("output beyond the cap")]
+    BeyondCap,
+}
+
+/// All commands that satellites work on now.
+#[derive(Default)]
+pub(super) struct Running {
+    entries: Mutex<HashMap<CommandId, Entry>>,
+}
+
+impl Running {
+    /// Notes that a satellite works on a command, of whose output `stored` is stored. What is held already stays.
+    pub(super) fn begin(&self, id: CommandId, context: Context, stored: Received) {
+        self.with(|entries| {
+            entries.entry(id).or_insert_with(|| Entry {
+                context,
+                stdout: Held {
+                    offset: stored.stdout,
+                    ..Held::default()
+                },
+                stderr: Held {
+                    offset: stored.stderr,
+                    ..Held::default()
+                },
+                progress: watch::Sender::new(Progress {
+                    received: stored,
+                    finished: None,
+                }),
+            });
+        });
+    }
+
+    /// Follows a command; `None` where no satellite works on it.
+    pub(super) fn follow(&self, id: CommandId) -> Option<watch::Receiver<Progress>> {
+        self.with(|entries| entries.get(&id).map(|entry| entry.progress.subscribe()))
+    }
+
+    /// Returns what a command's records need, where this satellite works on it.
+    pub(super) fn context(&self, id: CommandId, satellite: SatelliteId) -> Option<Context> {
+        let context = self.with(|entries| entries.get(&id).map(|entry| entry.context.clone()))?;
+        (context.satellite == satellite).then_some(context)
+    }
+
+    /// Returns how much output is here, stored or held.
+    pub(super) fn received(&self, id: CommandId) -> Option<Received> {
+        self.with(|entries| entries.get(&id).map(|entry| entry.progress.borrow().received))
+    }
+
+    /// Takes output. Gives what has grown to a piece and is to be stored now; say [`stored`](Self::stored) when it is.
+    pub(super) fn add(
+        &self,
+        id: CommandId,
+        channel: Channel,
+        offset: u64,
+        bytes: &Bytes,
+    ) -> Result<Option<(u64, Bytes)>, Refused> {
+        self.with(|entries| {
+            let entry = entries.get_mut(&id).ok_or(Refused::NotRunning)?;
+            let held = entry.held(channel);
+            if offset > held.end() {
+                return Err(Refused::Gap);
+            }
+            if offset + bytes.len() as u64 > MAX_OUTPUT {
+                return Err(Refused::BeyondCap);
+            }
+            held.add(offset, bytes);
+            let full = held.is_full().then(|| (held.offset, Bytes::copy_from_slice(&held.bytes)));
+            let received = Received {
+                stdout: entry.stdout.end(),
+                stderr: entry.stderr.end(),
+            };
+            entry.progress.send_modify(|progress| progress.received = received);
+            Ok(full)
+        })
+    }
+
+    /// Lets go of output that is stored by now.
+    pub(super) fn stored(&self, id: CommandId, channel: Channel, end: u64) {
+        self.with(|entries| {
+            if let Some(entry) = entries.get_mut(&id) {
+                let held = entry.held(channel);
+                let len = (end.saturating_sub(held.offset) as usize).min(held.bytes.len());
+                drop(held.bytes.split_to(len));
+                held.offset += len as u64;
+            }
+        });
+    }
+
+    /// Returns held output from `from` on; `None` where it is stored, or not here.
+    pub(super) fn output(&self, id: CommandId, channel: Channel, from: u64) -> Option<Bytes> {
+        self.with(|entries| {
+            let held = entries.get_mut(&id)?.held(channel);
+            let skip = from.checked_sub(held.offset)? as usize;
+            (skip < held.bytes.len()).then(|| Bytes::copy_from_slice(&held.bytes[skip..]))
+        })
+    }
+
+    /// Returns all held output, to be stored with the end.
+    pub(super) fn held(&self, id: CommandId) -> Vec<(Channel, u64, Bytes)> {
+        self.with(|entries| {
+            let Some(entry) = entries.get_mut(&id) else {
+                return Vec::new();
+            };
+            let held = [(Channel::Stdout, &entry.stdout), (Channel::Stderr, &entry.stderr)];
+            let with_bytes = held.into_iter().filter(|(_, held)| !held.bytes.is_empty());
+            with_bytes
+                .map(|(channel, held)| (channel, held.offset, Bytes::copy_from_slice(&held.bytes)))
+                .collect()
+        })
+    }
+
+    /// Forgets a command and tells those who follow it.
+    pub(super) fn end(&self, id: CommandId, outcome: Option<CommandOutcome>) {
+        let entry = self.with(|entries| entries.remove(&id));
+        if let Some(entry) = entry {
+            entry
+                .progress
+                .send_modify(|progress| progress.finished = Some(Arc::new(Finished { outcome })));
+        }
+    }
+
+    /// Forgets a command that was ended without its satellite.
+    pub(super) fn finished(&self, id: CommandId) {
+        self.end(id, None);
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<CommandId, Entry>) -> T) -> T {
+        work(&mut self.entries.lock().expect("nothing panics while it holds this lock"))
+    }
+}
+
+impl Entry {
+    fn held(&mut self, channel: Channel) -> &mut Held {
+        match channel {
+            Channel::Stdout => &mut self.stdout,
+            Channel::Stderr => &mut self.stderr,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::id::Seed;
+
+    fn running() -> (Running, CommandId, SatelliteId) {
+        let seed = Seed {
+            unix_millis: 1,
+            random: [1; 10],
+        };
+        let (id, satellite) = (CommandId::new(seed), SatelliteId::new(seed));
+        let actor = Actor {
+            kind: "system".into(),
+            id: "system".into(),
+            name: "system".into(),
+            ip: None,
+        };
+        let context = Context {
+            satellite,
+            team: None,
+            job: None,
+            command_type: CommandType::Exec,
+            actor,
+        };
+        let running = Running::default();
+        running.begin(id, context, Received::default());
+        (running, id, satellite)
+    }
+
+    #[test]
+    fn output_that_comes_twice_is_taken_once() {
+        let (running, id, _) = running();
+        for (offset, bytes) in [(0, "abc"), (0, "abc"), (1, "bcde")] {
+            running
+                .add(id, Channel::Stdout, offset, &Bytes::from_static(bytes.as_bytes()))
+                .unwrap();
+        }
+        assert_eq!(running.output(id, Channel::Stdout, 0).unwrap(), "abcde");
+        assert_eq!(
+            running.add(id, Channel::Stdout, 6, &Bytes::from_static(b"x")),
+            Err(Refused::Gap)
+        );
+    }
+
+    #[test]
+    fn a_full_piece_is_let_go_only_once_it_is_stored() {
+        let (running, id, _) = running();
+        let (offset, piece) = running.add(id, Channel::Stderr, 0, &vec![7; PIECE].into()).unwrap().unwrap();
+        assert_eq!((offset, piece.len()), (0, PIECE));
+        assert!(running.output(id, Channel::Stderr, 0).is_some());
+        running.stored(id, Channel::Stderr, PIECE as u64);
+        assert!(running.output(id, Channel::Stderr, 0).is_none());
+        assert_eq!(running.received(id).unwrap().stderr, PIECE as u64);
+    }
+
+    #[test]
+    fn another_satellite_has_no_say() {
+        let (running, id, satellite) = running();
+        let other = SatelliteId::new(Seed {
+            unix_millis: 1,
+            random: [2; 10],
+        });
+        assert!(running.context(id, satellite).is_some());
+        assert!(running.context(id, other).is_none());
+    }
+
+    #[test]
+    fn output_beyond_the_cap_is_refused() {
+        let (running, id, _) = running();
+        let too_far = running.add(id, Channel::Stdout, 0, &vec![0; MAX_OUTPUT as usize + 1].into());
+        assert_eq!(too_far, Err(Refused::BeyondCap));
+    }
+}

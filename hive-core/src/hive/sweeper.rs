@@ -1,0 +1,92 @@
+//! What happens by itself: signs of life are written behind, overdue commands are ended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use hive_wire::SatelliteId;
+use hive_wire::api::CommandStatus;
+use tokio::time::MissedTickBehavior;
+use tracing::warn;
+
+use super::Hive;
+use crate::Result;
+use crate::store::Seen;
+
+/// Overdue commands that are ended at one go.
+const AT_ONCE: u32 = 500;
+
+/// Signs of life that are not written yet, the latest of each satellite.
+#[derive(Default)]
+pub(super) struct SeenBuffer(Mutex<HashMap<SatelliteId, Seen>>);
+
+impl SeenBuffer {
+    fn note(&self, seen: Seen) {
+        let mut latest = self.0.lock().expect("nothing panics while it holds this lock");
+        let before = latest.remove(&seen.id);
+        let merged = match before {
+            Some(before) => Seen {
+                system: seen.system.or(before.system),
+                agent_version: seen.agent_version.or(before.agent_version),
+                ..seen
+            },
+            None => seen,
+        };
+        latest.insert(merged.id, merged);
+    }
+
+    fn take(&self) -> Vec<Seen> {
+        let mut latest = self.0.lock().expect("nothing panics while it holds this lock");
+        latest.drain().map(|(_, seen)| seen).collect()
+    }
+}
+
+/// Starts what happens by itself; it ends with the hive, or when nobody holds the hive any more.
+pub(super) fn start(hive: &Hive) {
+    let inner = Arc::downgrade(&hive.inner);
+    let shutdown = hive.inner.shutdown.clone();
+    let mut ticks = tokio::time::interval(hive.settings().sweep_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    hive.inner.tasks.spawn(async move {
+        loop {
+            let is_last = tokio::select! {
+                _ = ticks.tick() => false,
+                () = shutdown.cancelled() => true,
+            };
+            let Some(inner) = inner.upgrade() else { return };
+            if let Err(error) = (Hive { inner }).sweep().await {
+                warn!(error = %error, "sweep failed, the next one tries again");
+            }
+            if is_last {
+                return;
+            }
+        }
+    });
+}
+
+impl Hive {
+    /// Notes a sign of life, to be written with the next sweep.
+    pub(super) fn note_seen(&self, seen: Seen) {
+        self.inner.seen.note(seen);
+    }
+
+    async fn sweep(&self) -> Result<()> {
+        self.end_overdue().await?;
+        let seen = self.inner.seen.take();
+        if seen.is_empty() {
+            return Ok(());
+        }
+        Ok(self.store().satellite_seen(seen).await?)
+    }
+
+    async fn end_overdue(&self) -> Result<()> {
+        let (now, grace) = (self.source().now(), self.settings().outcome_grace);
+        for row in self.store().command_list_overdue(now, grace, AT_ONCE).await? {
+            let status = match row.status {
+                CommandStatus::Queued => CommandStatus::Expired,
+                _ => CommandStatus::OutcomeUnknown,
+            };
+            self.end_without_satellite(&row, status).await?;
+        }
+        Ok(())
+    }
+}

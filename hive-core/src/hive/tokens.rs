@@ -1,0 +1,195 @@
+//! Signed tokens: HS256 JWTs for logins and for registration.
+
+use hive_wire::api::{PlatformRole, TokenScope};
+use hive_wire::credential::{GLOBAL_TOKEN_PREFIX, TEAM_TOKEN_PREFIX, registration_jwt};
+use hive_wire::{RegistrationTokenId, TeamId, Timestamp, UserId};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+const LOGIN_AUDIENCE: &str = "hive-api";
+const REGISTRATION_AUDIENCE: &str = "satellite-registration";
+/// Seconds by which two clocks may differ.
+const LEEWAY_SECONDS: i64 = 60;
+
+/// Why a token is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Invalid,
+    Expired,
+    /// The words in front of the token and the claims in it disagree.
+    ScopeMismatch,
+}
+
+/// What a login token says.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LoginClaims {
+    pub(super) iss: String,
+    pub(super) aud: String,
+    pub(super) sub: UserId,
+    pub(super) roles: Vec<PlatformRole>,
+    pub(super) iat: i64,
+    pub(super) exp: i64,
+}
+
+/// What a registration token says.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RegistrationClaims {
+    pub(super) iss: String,
+    pub(super) aud: String,
+    pub(super) iat: i64,
+    pub(super) exp: i64,
+    pub(super) jti: String,
+    pub(super) scope: TokenScope,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) team_id: Option<TeamId>,
+    pub(super) created_by: String,
+    pub(super) permissions: Vec<String>,
+}
+
+/// A verified registration token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Registration {
+    pub(super) id: RegistrationTokenId,
+    pub(super) team_id: Option<TeamId>,
+}
+
+/// Writes a login token.
+pub(super) fn login(
+    secret: &SecretSlice<u8>,
+    issuer: &str,
+    user: UserId,
+    role: PlatformRole,
+    now: Timestamp,
+    until: Timestamp,
+) -> String {
+    let claims = LoginClaims {
+        iss: issuer.into(),
+        aud: LOGIN_AUDIENCE.into(),
+        sub: user,
+        roles: vec![role],
+        iat: now.as_seconds(),
+        exp: until.as_seconds(),
+    };
+    sign(secret, &claims)
+}
+
+/// Reads a login token.
+pub(super) fn read_login(secret: &SecretSlice<u8>, token: &str, now: Timestamp) -> Result<LoginClaims, Refused> {
+    let claims: LoginClaims = verify(secret, token, LOGIN_AUDIENCE)?;
+    if claims.exp <= now.as_seconds() {
+        Err(Refused::Expired)
+    } else {
+        Ok(claims)
+    }
+}
+
+/// Writes a registration token. The prefix in front of the JWT tells people whom it is for.
+pub(super) fn registration(
+    secret: &SecretSlice<u8>,
+    issuer: &str,
+    token: Registration,
+    created_by: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> String {
+    let (scope, prefix, kind) = match token.team_id {
+        None => (TokenScope::Global, GLOBAL_TOKEN_PREFIX, "gsat"),
+        Some(_) => (TokenScope::Team, TEAM_TOKEN_PREFIX, "tsat"),
+    };
+    let claims = RegistrationClaims {
+        iss: issuer.into(),
+        aud: REGISTRATION_AUDIENCE.into(),
+        iat: now.as_seconds(),
+        exp: until.as_seconds(),
+        jti: format!("{kind}_{}", token.id),
+        scope,
+        team_id: token.team_id,
+        created_by: created_by.into(),
+        permissions: vec!["satellite:register".into()],
+    };
+    format!("{prefix}{}", sign(secret, &claims))
+}
+
+/// Reads a registration token. Whether it was used or revoked, the store knows.
+pub(super) fn read_registration(secret: &SecretSlice<u8>, token: &str, now: Timestamp) -> Result<Registration, Refused> {
+    let jwt = registration_jwt(token).ok_or(Refused::Invalid)?;
+    let claims: RegistrationClaims = verify(secret, jwt, REGISTRATION_AUDIENCE)?;
+    if claims.exp + LEEWAY_SECONDS <= now.as_seconds() {
+        return Err(Refused::Expired);
+    }
+    let says_global = token.contains("_satellite_global_");
+    let is_global = claims.scope == TokenScope::Global;
+    if says_global != is_global || is_global != claims.team_id.is_none() {
+        return Err(Refused::ScopeMismatch);
+    }
+    let id = claims
+        .jti
+        .split_once('_')
+        .and_then(|(_, id)| id.parse().ok())
+        .ok_or(Refused::Invalid)?;
+    Ok(Registration {
+        id,
+        team_id: claims.team_id,
+    })
+}
+
+fn sign(secret: &SecretSlice<u8>, claims: &impl Serialize) -> String {
+    let key = EncodingKey::from_secret(secret.expose_secret());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).expect("claims are plain data and the key is a secret")
+}
+
+/// Verifies signature and audience. The times are checked by the caller, with the hive's own clock.
+fn verify<C: DeserializeOwned>(secret: &SecretSlice<u8>, token: &str, audience: &str) -> Result<C, Refused> {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_audience(&[audience]);
+    validation.validate_exp = false;
+    let key = DecodingKey::from_secret(secret.expose_secret());
+    let data = jsonwebtoken::decode::<C>(token, &key, &validation).map_err(|_| Refused::Invalid)?;
+    Ok(data.claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Source;
+    use std::time::Duration;
+
+    fn secret() -> SecretSlice<u8> {
+        SecretSlice::from(vec![7; 32])
+    }
+
+    #[test]
+    fn a_registration_token_is_taken_until_it_expires() {
+        let source = Source::default();
+        let now = source.now();
+        let until = now.plus(Duration::from_secs(3600));
+        let wanted = Registration {
+            id: RegistrationTokenId::new(source.seed()),
+            team_id: None,
+        };
+        let token = registration(&secret(), "http://hive", wanted, "admin", now, until);
+        let check = |text: &str, at: Timestamp, expected| assert_eq!(read_registration(&secret(), text, at), expected);
+        check(&token, now, Ok(wanted));
+        check(&token, until.plus(Duration::from_secs(61)), Err(Refused::Expired));
+        check(&token.replace("hive_", "deploystack_"), now, Ok(wanted));
+        check(&token.replace("_global_", "_team_"), now, Err(Refused::ScopeMismatch));
+        check(&token[..token.len() - 4], now, Err(Refused::Invalid));
+        check("", now, Err(Refused::Invalid));
+        let other = SecretSlice::from(vec![8; 32]);
+        assert_eq!(read_registration(&other, &token, now), Err(Refused::Invalid));
+    }
+
+    #[test]
+    fn a_token_for_one_thing_is_no_token_for_another() {
+        let source = Source::default();
+        let now = source.now();
+        let until = now.plus(Duration::from_secs(60));
+        let user = UserId::new(source.seed());
+        let token = login(&secret(), "http://hive", user, PlatformRole::GlobalAdmin, now, until);
+        assert_eq!(read_login(&secret(), &token, now).map(|claims| claims.sub).ok(), Some(user));
+        assert!(read_login(&secret(), &token, until).is_err());
+        assert!(read_registration(&secret(), &format!("{GLOBAL_TOKEN_PREFIX}{token}"), now).is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! What every store promises, as checks each implementation passes.

@@ -1,0 +1,241 @@
+//! Commands in SQLite.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hive_wire::agent::{Channel, ErrorBody, Received};
+use hive_wire::api::CommandStatus;
+use hive_wire::{CommandId, ErrorCode, SatelliteId, Timestamp};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Executor, query};
+
+use super::SqliteStore;
+use super::bind::{Bind, Query};
+use super::fields::{Fields, only_number};
+use super::output;
+use super::writer::Transaction;
+use crate::audit::AuditDraft;
+use crate::store::{
+    CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, Inserted, NewCommand, StoreResult, Window, sql,
+};
+
+#[async_trait]
+impl CommandStore for SqliteStore {
+    async fn command_insert(
+        &self,
+        commands: Vec<NewCommand>,
+        idempotency: Option<IdempotencyKey>,
+        audit: AuditDraft,
+    ) -> StoreResult<Inserted> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                if let Some(key) = idempotency
+                    && let Some(before) = claim(transaction, key, &commands, audit.timestamp).await?
+                {
+                    return Ok(before);
+                }
+                for command in commands {
+                    transaction.execute(insert(command)).await?;
+                }
+                transaction.audit(audit).await?;
+                Ok(Inserted::New)
+            })
+        })
+        .await
+    }
+
+    async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool> {
+        let statement = query(sql::COMMAND_DELIVER)
+            .text(id)
+            .bind(delivery.journal_id)
+            .time(delivery.at);
+        self.change(statement).await
+    }
+
+    async fn command_start(&self, id: CommandId, now: Timestamp) -> StoreResult<bool> {
+        self.change(query(sql::COMMAND_START).text(id).time(now)).await
+    }
+
+    async fn command_finish(&self, id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> StoreResult<bool> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                if transaction.execute(finish(id, &outcome)).await? == 0 {
+                    return Ok(false);
+                }
+                for (channel, offset, bytes) in outcome.output {
+                    output::append(transaction, id, channel, offset, bytes).await?;
+                }
+                for draft in audit {
+                    transaction.audit(draft).await?;
+                }
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>> {
+        let row = self.read().await?.fetch_optional(query(sql::COMMAND_GET).text(id)).await?;
+        row.as_ref().map(read_command).transpose()
+    }
+
+    async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>> {
+        self.commands(query(sql::COMMAND_LIST_OPEN).text(satellite)).await
+    }
+
+    async fn command_list(&self, satellite: SatelliteId, window: Window) -> StoreResult<(Vec<CommandRow>, u64)> {
+        let [limit, offset] = window.values();
+        let rows = self
+            .commands(query(sql::COMMAND_LIST).text(satellite).bind(limit).bind(offset))
+            .await?;
+        let total = self
+            .read()
+            .await?
+            .fetch_one(query(sql::COMMAND_COUNT).text(satellite))
+            .await?;
+        Ok((rows, only_number(&total)?))
+    }
+
+    async fn command_list_overdue(&self, now: Timestamp, grace: Duration, limit: u32) -> StoreResult<Vec<CommandRow>> {
+        self.commands(
+            query(sql::COMMAND_LIST_OVERDUE)
+                .time(now)
+                .number(grace.as_micros())
+                .number(limit),
+        )
+        .await
+    }
+
+    async fn command_output_append(&self, id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> StoreResult<()> {
+        self.write(move |transaction| Box::pin(output::append(transaction, id, channel, offset, bytes)))
+            .await
+    }
+
+    async fn command_output_len(&self, id: CommandId) -> StoreResult<Received> {
+        output::lengths(&mut *self.read().await?, id).await
+    }
+
+    async fn command_output(&self, id: CommandId, channel: Channel, from: u64, limit: usize) -> StoreResult<Bytes> {
+        output::read(&mut *self.read().await?, id, channel, from, limit).await
+    }
+}
+
+impl SqliteStore {
+    async fn commands(&self, statement: Query) -> StoreResult<Vec<CommandRow>> {
+        self.read()
+            .await?
+            .fetch_all(statement)
+            .await?
+            .iter()
+            .map(read_command)
+            .collect()
+    }
+
+    /// Runs a statement that is not audited; whether it changed something.
+    async fn change(&self, statement: Query) -> StoreResult<bool> {
+        self.write(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) }))
+            .await
+    }
+}
+
+/// Claims an idempotency key for these commands, or returns what became of the request that had it before.
+async fn claim(
+    transaction: &mut Transaction,
+    key: IdempotencyKey,
+    commands: &[NewCommand],
+    now: Timestamp,
+) -> StoreResult<Option<Inserted>> {
+    transaction.execute(query(sql::IDEMPOTENCY_PURGE).time(now)).await?;
+    let found = transaction
+        .fetch_optional(query(sql::IDEMPOTENCY_FIND).text(&key.owner).text(&key.key))
+        .await?;
+    if let Some(row) = found {
+        let is_same = row.text("body_hash")? == key.body_hash;
+        return Ok(Some(if is_same {
+            Inserted::Existing(row.json("command_ids")?)
+        } else {
+            Inserted::Conflict
+        }));
+    }
+    let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
+    let statement = query(sql::IDEMPOTENCY_INSERT)
+        .bind(key.owner)
+        .bind(key.key)
+        .bind(key.body_hash)
+        .json(&ids)
+        .time(key.expires_at);
+    transaction.execute(statement).await?;
+    Ok(None)
+}
+
+fn insert(command: NewCommand) -> Query {
+    let (status, journal_id, delivered_at) = match command.delivery {
+        Some(Delivery { journal_id, at }) => (CommandStatus::Delivered, Some(journal_id), Some(at)),
+        None => (CommandStatus::Queued, None, None),
+    };
+    query(sql::COMMAND_INSERT)
+        .text(command.id)
+        .text(command.satellite_id)
+        .text_opt(command.job_id)
+        .word(command.command_type)
+        .bind(command.payload)
+        .bind(command.summary)
+        .bind(command.idempotent)
+        .number(command.timeout_seconds)
+        .json(&command.actor)
+        .bind(command.actor.id)
+        .text_opt(command.team_id)
+        .bind(status.as_str())
+        .bind(journal_id)
+        .time(command.created_at)
+        .time(command.expires_at)
+        .time_opt(delivered_at)
+}
+
+fn finish(id: CommandId, outcome: &CommandOutcome) -> Query {
+    let error = outcome.error.as_ref();
+    query(sql::COMMAND_FINISH)
+        .text(id)
+        .bind(outcome.status.as_str())
+        .bind(outcome.exit_code)
+        .number_opt(outcome.duration_ms)
+        .bind(outcome.truncated)
+        .bind(error.map(|error| error.code.as_str()))
+        .text_opt(error.map(|error| &error.message))
+        .time(outcome.finished_at)
+}
+
+fn read_command(row: &SqliteRow) -> StoreResult<CommandRow> {
+    Ok(CommandRow {
+        id: row.parse("id")?,
+        satellite_id: row.parse("satellite_id")?,
+        job_id: row.parse_opt("job_id")?,
+        command_type: row.word("command_type")?,
+        payload: row.text("payload")?,
+        summary: row.text("summary")?,
+        idempotent: row.flag("idempotent")?,
+        timeout_seconds: row.number("timeout_seconds")?,
+        actor: row.json("actor")?,
+        team_id: row.parse_opt("target_team_id")?,
+        status: row.parse("status")?,
+        journal_id: row.text_opt("journal_id")?,
+        exit_code: row.number_opt("exit_code")?,
+        duration_ms: row.number_opt("duration_ms")?,
+        truncated: row.flag("truncated")?,
+        error: read_error(row)?,
+        created_at: row.time("created_at")?,
+        expires_at: row.time("expires_at")?,
+        finished_at: row.time_opt("finished_at")?,
+    })
+}
+
+fn read_error(row: &SqliteRow) -> StoreResult<Option<ErrorBody>> {
+    let Some(code) = row.word_opt::<ErrorCode>("error_code")? else {
+        return Ok(None);
+    };
+    Ok(Some(ErrorBody {
+        code,
+        message: row.text_opt("error_message")?.unwrap_or_default(),
+    }))
+}

@@ -1,0 +1,160 @@
+//! Users, teams and API keys in SQLite.
+
+use async_trait::async_trait;
+use hive_wire::api::{Team, User};
+use hive_wire::{ApiKeyId, TeamId, Timestamp, UserId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Executor, query};
+
+use super::SqliteStore;
+use super::bind::{Bind, Query};
+use super::error::taken;
+use super::fields::Fields;
+use crate::access::Role;
+use crate::audit::AuditDraft;
+use crate::store::{ApiKeyRow, IdentityStore, NewUser, PasswordRow, StoreResult, sql};
+
+#[async_trait]
+impl IdentityStore for SqliteStore {
+    async fn user_create(&self, user: NewUser, audit: AuditDraft) -> StoreResult<User> {
+        let NewUser { user, password_hash } = user;
+        let statement = query(sql::USER_INSERT)
+            .text(user.id)
+            .text(&user.username)
+            .word(user.role)
+            .bind(password_hash)
+            .time(user.created_at);
+        self.add(statement, "username", audit).await?;
+        Ok(user)
+    }
+
+    async fn user_get(&self, id: UserId) -> StoreResult<Option<User>> {
+        let row = self.read().await?.fetch_optional(query(sql::USER_GET).text(id)).await?;
+        row.as_ref().map(read_user).transpose()
+    }
+
+    async fn user_find(&self, username: &str) -> StoreResult<Option<PasswordRow>> {
+        let row = self
+            .read()
+            .await?
+            .fetch_optional(query(sql::USER_FIND).text(username))
+            .await?;
+        row.map(|row| {
+            Ok(PasswordRow {
+                user: read_user(&row)?,
+                password_hash: row.text("password_hash")?,
+            })
+        })
+        .transpose()
+    }
+
+    async fn team_create(&self, team: Team, audit: AuditDraft) -> StoreResult<()> {
+        let statement = query(sql::TEAM_INSERT).text(team.id).bind(team.slug).time(team.created_at);
+        self.add(statement, "slug", audit).await
+    }
+
+    async fn team_list(&self) -> StoreResult<Vec<Team>> {
+        let rows = self.read().await?.fetch_all(query(sql::TEAM_LIST)).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Team {
+                    id: row.parse("id")?,
+                    slug: row.text("slug")?,
+                    created_at: row.time("created_at")?,
+                })
+            })
+            .collect()
+    }
+
+    async fn team_member_put(&self, team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> StoreResult<()> {
+        self.add(query(sql::TEAM_MEMBER_PUT).text(team).text(user).word(role), "member", audit)
+            .await
+    }
+
+    async fn team_memberships(&self, user: UserId) -> StoreResult<Vec<(TeamId, Role)>> {
+        let rows = self.read().await?.fetch_all(query(sql::TEAM_MEMBERSHIPS).text(user)).await?;
+        rows.iter()
+            .map(|row| Ok((row.parse("team_id")?, row.word("role")?)))
+            .collect()
+    }
+
+    async fn api_key_create(&self, key: ApiKeyRow, audit: AuditDraft) -> StoreResult<()> {
+        let statement = query(sql::API_KEY_INSERT)
+            .text(key.id)
+            .text(key.user_id)
+            .bind(key.name)
+            .bind(key.hash)
+            .json_opt(key.scopes.as_ref())
+            .time(key.created_at)
+            .time_opt(key.expires_at)
+            .time_opt(key.revoked_at);
+        self.add(statement, "id", audit).await
+    }
+
+    async fn api_key_get(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyRow>> {
+        let row = self.read().await?.fetch_optional(query(sql::API_KEY_GET).text(id)).await?;
+        row.as_ref().map(read_api_key).transpose()
+    }
+
+    async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>> {
+        self.read()
+            .await?
+            .fetch_all(query(sql::API_KEY_LIST).text(user))
+            .await?
+            .iter()
+            .map(read_api_key)
+            .collect()
+    }
+
+    async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let is_revoked = transaction
+                    .execute(query(sql::API_KEY_REVOKE).text(id).text(user).time(now))
+                    .await?
+                    > 0;
+                if is_revoked {
+                    transaction.audit(audit).await?;
+                }
+                Ok(is_revoked)
+            })
+        })
+        .await
+    }
+}
+
+impl SqliteStore {
+    /// Runs a statement that adds something; `unique` is what may be taken.
+    async fn add(&self, statement: Query, unique: &'static str, audit: AuditDraft) -> StoreResult<()> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                transaction.execute(statement).await.map_err(taken(unique))?;
+                transaction.audit(audit).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+fn read_user(row: &SqliteRow) -> StoreResult<User> {
+    Ok(User {
+        id: row.parse("id")?,
+        username: row.text("username")?,
+        role: row.word("role")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn read_api_key(row: &SqliteRow) -> StoreResult<ApiKeyRow> {
+    Ok(ApiKeyRow {
+        id: row.parse("id")?,
+        user_id: row.parse("user_id")?,
+        name: row.text("name")?,
+        hash: row.text("key_hash")?,
+        scopes: row.json_opt("scopes")?,
+        created_at: row.time("created_at")?,
+        expires_at: row.time_opt("expires_at")?,
+        revoked_at: row.time_opt("revoked_at")?,
+    })
+}

@@ -1,0 +1,288 @@
+//! Satellites in SQLite.
+
+use async_trait::async_trait;
+use hive_wire::agent::SystemInfo;
+use hive_wire::api::SatelliteType;
+use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Executor, query};
+
+use super::SqliteStore;
+use super::bind::{Bind, assembled};
+use super::error::taken;
+use super::fields::{Fields, damaged, only_number};
+use super::tokens::token_state;
+use super::writer::Transaction;
+use crate::audit::AuditDraft;
+use crate::store::sql::{self, Filter, containing};
+use crate::store::{
+    NewSatellite, RegisterOutcome, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen,
+    StoreResult, Window,
+};
+
+#[async_trait]
+impl SatelliteStore for SqliteStore {
+    async fn satellite_register(
+        &self,
+        token: RegistrationTokenId,
+        satellite: NewSatellite,
+        audit: AuditDraft,
+    ) -> StoreResult<RegisterOutcome> {
+        self.write(move |transaction| Box::pin(register(transaction, token, satellite, audit)))
+            .await
+    }
+
+    async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>> {
+        let row = self.read().await?.fetch_optional(query(sql::SATELLITE_GET).text(id)).await?;
+        row.as_ref().map(read_satellite).transpose()
+    }
+
+    async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>> {
+        let row = self
+            .read()
+            .await?
+            .fetch_optional(query(sql::SATELLITE_FIND).text(name))
+            .await?;
+        row.as_ref().map(read_satellite).transpose()
+    }
+
+    async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)> {
+        let filter = filter(query);
+        let count = filter.statement(sql::SATELLITE_COUNT, "", &[]);
+        let list = filter.statement(sql::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &window.values());
+        let mut connection = self.read().await?;
+        let total = only_number(&connection.fetch_one(assembled(count)).await?)?;
+        let rows = connection.fetch_all(assembled(list)).await?;
+        Ok((rows.iter().map(read_satellite).collect::<StoreResult<_>>()?, total))
+    }
+
+    async fn satellite_update(
+        &self,
+        id: SatelliteId,
+        patch: SatellitePatch,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<SatelliteRow>> {
+        self.write(move |transaction| Box::pin(update(transaction, id, patch, audit)))
+            .await
+    }
+
+    async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                if transaction.execute(query(sql::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
+                    return Ok(false);
+                }
+                transaction
+                    .execute(query(sql::SATELLITE_COMMANDS_END).text(id).time(now))
+                    .await?;
+                transaction.audit(audit).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let is_done = transaction.execute(query(sql::SATELLITE_ACTIVATE).text(id).time(now)).await? > 0;
+                if is_done {
+                    transaction.audit(audit).await?;
+                }
+                Ok(is_done)
+            })
+        })
+        .await
+    }
+
+    async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>> {
+        let row = self.read().await?.fetch_optional(query(sql::SATELLITE_KEY).text(id)).await?;
+        row.map(|row| {
+            Ok(SatelliteKeyRow {
+                hash: row.text("api_key_hash")?,
+                generation: row.number("key_generation")?,
+            })
+        })
+        .transpose()
+    }
+
+    async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()> {
+        self.write(move |transaction| {
+            Box::pin(async move {
+                for Seen {
+                    id,
+                    at,
+                    system,
+                    agent_version,
+                } in seen
+                {
+                    let hostname = system.as_ref().map(|system| &system.hostname);
+                    let statement = query(sql::SATELLITE_SEEN)
+                        .text(id)
+                        .time(at)
+                        .text_opt(hostname)
+                        .json_opt(system.as_ref())
+                        .bind(agent_version);
+                    transaction.execute(statement).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+fn filter(query: &SatelliteQuery) -> Filter {
+    let SatelliteQuery {
+        sight,
+        status,
+        tags,
+        search,
+        team_id,
+    } = query;
+    let mut filter = Filter::default();
+    filter
+        .always("s.deleted_at IS NULL")
+        .in_sight("s.team_id", sight)
+        .and_text("s.team_id = ?", *team_id);
+    filter.and_text("s.status = ?", status.map(super::bind::word_of));
+    for tag in tags {
+        filter.and_text("s.id IN (SELECT satellite_id FROM satellite_tags WHERE tag = ?)", Some(tag));
+    }
+    filter.and_text(
+        r"(s.name LIKE ? ESCAPE '\' OR s.hostname LIKE ? ESCAPE '\')",
+        search.as_deref().map(containing),
+    );
+    filter
+}
+
+async fn register(
+    transaction: &mut Transaction,
+    token: RegistrationTokenId,
+    satellite: NewSatellite,
+    mut audit: AuditDraft,
+) -> StoreResult<RegisterOutcome> {
+    let known = transaction
+        .fetch_optional(query(sql::SATELLITE_BY_NAME).text(&satellite.name))
+        .await?;
+    let known = known.as_ref().map(read_owner).transpose()?;
+    let is_foreign = known.is_some_and(|(_, team)| team != satellite.team_id);
+    let is_spent = !is_foreign
+        && transaction
+            .execute(query(sql::TOKEN_TAKE).text(token).time(satellite.now))
+            .await?
+            > 0;
+    if !is_spent {
+        // A token that is of no use learns nothing about names.
+        let state = token_state(transaction, token, satellite.now).await?;
+        return Ok(state.map_or(RegisterOutcome::NameTaken, RegisterOutcome::TokenUnusable));
+    }
+    let row = match known {
+        Some((id, _)) => renew(transaction, id, satellite).await?,
+        None => insert(transaction, satellite).await?,
+    };
+    audit.target.id = row.id.to_string();
+    transaction.audit(audit).await?;
+    Ok(RegisterOutcome::Registered(Box::new(row)))
+}
+
+async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
+    let satellite_type = if satellite.team_id.is_some() {
+        SatelliteType::Team
+    } else {
+        SatelliteType::Global
+    };
+    let tags = sorted(satellite.tags);
+    let statement = query(sql::SATELLITE_INSERT)
+        .text(satellite.id)
+        .text(&satellite.name)
+        .word(satellite_type)
+        .text_opt(satellite.team_id)
+        .json(&satellite.capabilities)
+        .json(&tags)
+        .bind(satellite.api_key_hash)
+        .text(&satellite.system.hostname)
+        .json(&satellite.system)
+        .bind(satellite.agent_version)
+        .bind(satellite.satellite_url)
+        .bind(satellite.created_by)
+        .time(satellite.now);
+    let row = transaction.fetch_optional(statement).await?.ok_or_else(|| damaged("id"))?;
+    tag(transaction, satellite.id, &tags).await?;
+    read_satellite(&row)
+}
+
+async fn renew(transaction: &mut Transaction, id: SatelliteId, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
+    let statement = query(sql::SATELLITE_RENEW)
+        .text(id)
+        .json(&satellite.capabilities)
+        .bind(satellite.api_key_hash)
+        .text(&satellite.system.hostname)
+        .json(&satellite.system)
+        .bind(satellite.agent_version)
+        .bind(satellite.satellite_url)
+        .time(satellite.now);
+    read_satellite(&transaction.fetch_optional(statement).await?.ok_or_else(|| damaged("id"))?)
+}
+
+async fn update(
+    transaction: &mut Transaction,
+    id: SatelliteId,
+    patch: SatellitePatch,
+    audit: AuditDraft,
+) -> StoreResult<Option<SatelliteRow>> {
+    let tags = patch.tags.map(sorted);
+    let statement = query(sql::SATELLITE_UPDATE)
+        .text(id)
+        .text_opt(patch.name)
+        .json_opt(tags.as_ref())
+        .word_opt(patch.status)
+        .bind(patch.region)
+        .time(audit.timestamp);
+    let Some(row) = transaction.fetch_optional(statement).await.map_err(taken("name"))? else {
+        return Ok(None);
+    };
+    if let Some(tags) = tags {
+        transaction.execute(query(sql::SATELLITE_TAGS_CLEAR).text(id)).await?;
+        tag(transaction, id, &tags).await?;
+    }
+    transaction.audit(audit).await?;
+    read_satellite(&row).map(Some)
+}
+
+async fn tag(transaction: &mut Transaction, id: SatelliteId, tags: &[String]) -> StoreResult<()> {
+    for tag in tags {
+        transaction
+            .execute(query(sql::SATELLITE_TAG_INSERT).text(id).text(tag))
+            .await?;
+    }
+    Ok(())
+}
+
+fn sorted(mut tags: Vec<String>) -> Vec<String> {
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+fn read_owner(row: &SqliteRow) -> StoreResult<(SatelliteId, Option<TeamId>)> {
+    Ok((row.parse("id")?, row.parse_opt("team_id")?))
+}
+
+fn read_satellite(row: &SqliteRow) -> StoreResult<SatelliteRow> {
+    Ok(SatelliteRow {
+        id: row.parse("id")?,
+        name: row.text("name")?.try_into().map_err(|_| damaged("name"))?,
+        team_id: row.parse_opt("team_id")?,
+        status: row.word("status")?,
+        capabilities: row.json("capabilities")?,
+        tags: row.json("tags")?,
+        region: row.text_opt("region")?,
+        satellite_url: row.text_opt("satellite_url")?,
+        system: row.json::<SystemInfo>("system_info")?,
+        agent_version: row.text_opt("agent_version")?,
+        last_heartbeat: row.time_opt("last_heartbeat")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}

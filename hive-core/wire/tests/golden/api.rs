@@ -1,0 +1,222 @@
+//! Bodies of REST: commands, satellites, the audit trail, errors.
+
+use hive_wire::agent::Channel;
+use hive_wire::api::{self, CommandStatus, ExecEvent, TargetStatus};
+use hive_wire::{AuditId, ErrorCode, SatelliteId, TeamId};
+
+use super::{Golden, SEED, error, id, now, system};
+
+fn exec_result() -> api::ExecResult {
+    api::ExecResult {
+        satellite_id: SatelliteId::new(SEED),
+        satellite_name: "web-server-01".try_into().unwrap(),
+        command_id: Some(id()),
+        status: TargetStatus::Command(CommandStatus::Failed),
+        exit_code: Some(3),
+        stdout: "out\n".into(),
+        stderr: "err\n".into(),
+        duration_ms: 12,
+        truncated: false,
+        error: None,
+    }
+}
+
+#[test]
+fn commands_over_rest() {
+    let mut golden = Golden::open("api_command");
+    let exec = api::ExecCommand {
+        env: [("LANG".into(), "C".into())].into(),
+        cwd: Some("/tmp".into()),
+        stdin: Some("aGVsbG8=".into()),
+        timeout_seconds: Some(5),
+        expires_in_seconds: Some(600),
+        idempotent: true,
+        ..api::ExecCommand::program("printf", ["%s", "a b"])
+    };
+    golden.check("exec", &exec);
+    golden.check("exec_line", &api::ExecCommand::shell("uptime"));
+    let many = api::ExecManyRequest {
+        targets: vec!["tag:web".into(), "all".into()],
+        concurrency: Some(8),
+        command: exec,
+    };
+    golden.check("exec_many", &many);
+    golden.check("exec_result", &api::Envelope::new(exec_result()));
+    let not_run = api::ExecResult {
+        command_id: None,
+        status: TargetStatus::NotRun,
+        exit_code: None,
+        error: Some(error()),
+        ..exec_result()
+    };
+    golden.check("exec_result_not_run", &not_run);
+    let accepted = ExecEvent::Accepted {
+        satellite_id: SatelliteId::new(SEED),
+        command_id: id(),
+    };
+    golden.check("event_accepted", &accepted);
+    let output = ExecEvent::Output {
+        satellite_id: SatelliteId::new(SEED),
+        channel: Channel::Stdout,
+        offset: 4,
+        data: "b3V0Cg==".into(),
+    };
+    golden.check("event_output", &output);
+    golden.check("event_exit", &ExecEvent::Exit(Box::new(exec_result())));
+    let info = api::CommandInfo {
+        id: id(),
+        satellite_id: SatelliteId::new(SEED),
+        command_type: api::CommandType::Exec,
+        summary: "uptime".into(),
+        status: CommandStatus::OutcomeUnknown,
+        exit_code: None,
+        stdout: String::new(),
+        stderr: String::new(),
+        duration_ms: None,
+        truncated: false,
+        error: Some(error()),
+        created_by: "admin".into(),
+        created_at: now(),
+        expires_at: now(),
+        finished_at: Some(now()),
+    };
+    golden.check("info", &info);
+    let power = api::PowerRequest {
+        action: api::PowerAction::Reboot,
+        delay_seconds: 60,
+        message: Some("maintenance".into()),
+    };
+    golden.check("power", &power);
+    golden.close();
+}
+
+#[test]
+fn satellites_over_rest() {
+    let mut golden = Golden::open("api_satellite");
+    let satellite = api::Satellite {
+        id: SatelliteId::new(SEED),
+        name: "web-server-01".try_into().unwrap(),
+        satellite_type: api::SatelliteType::Global,
+        team_id: None,
+        status: api::SatelliteStatus::Active,
+        online: true,
+        tags: vec!["web".into()],
+        region: Some("eu".into()),
+        capabilities: vec!["shell".into()],
+        system: system(),
+        agent_version: Some("0.1.0".into()),
+        satellite_url: None,
+        last_seen: Some(now()),
+        created_at: now(),
+        updated_at: now(),
+    };
+    let page = api::Page {
+        items: vec![satellite],
+        total: 21,
+        page: 2,
+        per_page: 20,
+    };
+    golden.check("list", &page.into_envelope());
+    let update = api::SatelliteUpdate {
+        name: Some("web-server-02".try_into().unwrap()),
+        tags: Some(vec![]),
+        status: Some(api::SatelliteStatus::Maintenance),
+        region: Some("eu".into()),
+    };
+    golden.check("update", &update);
+    let id = SatelliteId::new(SEED);
+    let name = "web-server-01".try_into().unwrap();
+    golden.check("event_online", &api::SatelliteEvent::Online { seq: 1, id, name });
+    let last_seen = Some(now());
+    golden.check("event_offline", &api::SatelliteEvent::Offline { seq: 2, id, last_seen });
+    let changes = [("tags".into(), serde_json::json!(["web"]))].into();
+    golden.check("event_updated", &api::SatelliteEvent::Updated { seq: 3, id, changes });
+    golden.check("event_removed", &api::SatelliteEvent::Removed { seq: 4, id });
+    golden.close();
+}
+
+#[test]
+fn the_audit_trail() {
+    let mut golden = Golden::open("api_audit");
+    let entry = api::AuditEntry {
+        seq: 1,
+        id: AuditId::new(SEED),
+        timestamp: now(),
+        actor: api::Actor {
+            kind: "api_key".into(),
+            id: "key_1".into(),
+            name: "ci".into(),
+            ip: Some("192.0.2.1".into()),
+        },
+        action: "satellite.exec".into(),
+        target: api::AuditTarget {
+            kind: "satellite".into(),
+            id: SatelliteId::new(SEED).to_string(),
+        },
+        team_id: Some(TeamId::new(SEED)),
+        details: serde_json::json!({"command": "uptime"}),
+        result: api::AuditResult::Failure,
+        error: Some("satellite is offline".into()),
+        previous_hash: "0".repeat(64),
+        hash: "ab".repeat(32),
+    };
+    golden.check("entry", &entry);
+    let record = api::AuditExportLine::Record {
+        seq: 1,
+        previous_hash: "0".repeat(64),
+        hash: "ab".repeat(32),
+        record: "{}".into(),
+    };
+    golden.check("export_record", &record);
+    let manifest = api::AuditManifest {
+        version: 1,
+        first_seq: 1,
+        last_seq: 1,
+        head_hash: "ab".repeat(32),
+        exported_at: now(),
+        public_key: "EXAMPLE".into(),
+    };
+    golden.check("manifest", &manifest);
+    let signed = api::AuditExportLine::Manifest {
+        manifest: serde_json::to_string(&manifest).unwrap(),
+        signature: "EXAMPLE".into(),
+    };
+    golden.check("export_manifest", &signed);
+    let faults = vec![
+        api::ChainFault::Changed { seq: 1 },
+        api::ChainFault::Removed { first: 2, last: 3 },
+        api::ChainFault::Reordered { seq: 4 },
+        api::ChainFault::Inserted { seq: 5 },
+        api::ChainFault::TailCut {
+            last_seq: 6,
+            expected: 9,
+        },
+        api::ChainFault::ManifestMissing,
+        api::ChainFault::ManifestForged,
+        api::ChainFault::Unreadable { line: 7 },
+    ];
+    let verification = api::AuditVerification {
+        valid: false,
+        records: 6,
+        head_hash: "ab".repeat(32),
+        public_key: Some("EXAMPLE".into()),
+        faults,
+    };
+    golden.check("verification", &verification);
+    golden.close();
+}
+
+#[test]
+fn an_error_over_rest() {
+    let mut golden = Golden::open("api");
+    let refused = api::ErrorEnvelope {
+        success: false,
+        error: api::ApiError {
+            code: ErrorCode::CommandTimeout,
+            message: "the command did not end in its time".into(),
+            details: Some(serde_json::json!({"command_id": id()})),
+        },
+    };
+    golden.check("error", &refused);
+    golden.close();
+}

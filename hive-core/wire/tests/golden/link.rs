@@ -1,0 +1,159 @@
+//! Messages and data of the link between a satellite and its server.
+
+use bytes::Bytes;
+use hive_wire::SatelliteId;
+use hive_wire::agent::{self, Channel, Payload, Received, ToAgent, ToServer};
+use hive_wire::api::{CommandStatus, PowerAction};
+use hive_wire::frame::{Frame, StreamId};
+
+use super::{Golden, SEED, error, id, now, system};
+
+fn command(payload: Payload) -> ToAgent {
+    ToAgent::Command(Box::new(agent::Command {
+        id: id(),
+        expires_in_ms: 300_000,
+        received: Received { stdout: 7, stderr: 0 },
+        payload,
+    }))
+}
+
+#[test]
+fn what_a_satellite_says() {
+    let mut golden = Golden::open("to_server");
+    let handshake = agent::Handshake {
+        agent_id: SatelliteId::new(SEED),
+        version: "0.1.0".into(),
+        protocol_version: agent::PROTOCOL_VERSION.into(),
+        capabilities: ["shell", "power"].map(String::from).to_vec(),
+        features: vec![],
+        journal_id: "6f1c9d".into(),
+        boot_id: Some("b0a7".into()),
+        system: system(),
+    };
+    golden.check("handshake", &ToServer::Handshake(Box::new(handshake)));
+    let metrics = agent::Metrics {
+        cpu_percent: 12.5,
+        memory_percent: 50.0,
+        disk_percent: 80.25,
+        load_average: [0.5, 0.25, 0.125],
+        network_rx_bytes: 1 << 40,
+        network_tx_bytes: 3,
+        active_sessions: 2,
+    };
+    let pong = |metrics| ToServer::HeartbeatPong {
+        timestamp: now(),
+        metrics,
+    };
+    golden.check("heartbeat_pong", &pong(Some(metrics)));
+    golden.check("heartbeat_pong_bare", &pong(None));
+    golden.check("command_ack", &ToServer::CommandAck { id: id() });
+    let open = |channel, offset| ToServer::StreamOpen {
+        stream: StreamId(3),
+        command_id: id(),
+        channel,
+        offset,
+    };
+    golden.check("stream_open_stdout", &open(Channel::Stdout, 0));
+    golden.check("stream_open_stderr", &open(Channel::Stderr, 65_536));
+    let result = |status, exit_code, error| {
+        ToServer::CommandResult(agent::CommandResult {
+            id: id(),
+            status,
+            exit_code,
+            duration_ms: 1_234,
+            sent: Received { stdout: 12, stderr: 0 },
+            truncated: false,
+            error,
+        })
+    };
+    for status in [
+        CommandStatus::Succeeded,
+        CommandStatus::Failed,
+        CommandStatus::TimedOut,
+        CommandStatus::Cancelled,
+        CommandStatus::Expired,
+        CommandStatus::OutcomeUnknown,
+    ] {
+        golden.check(&format!("command_result_{}", status.as_str()), &result(status, Some(0), None));
+    }
+    golden.check("command_result_refused", &result(CommandStatus::Failed, None, Some(error())));
+    golden.check(
+        "disconnect",
+        &ToServer::Disconnect {
+            reason: "shutdown".into(),
+        },
+    );
+    golden.check("error", &ToServer::Error { error: error() });
+    golden.close();
+}
+
+#[test]
+fn what_a_server_says() {
+    let mut golden = Golden::open("to_agent");
+    let ack = |error: Option<agent::ErrorBody>| {
+        ToAgent::HandshakeAck(agent::HandshakeAck {
+            success: error.is_none(),
+            protocol_version: agent::PROTOCOL_VERSION.into(),
+            server_time: now(),
+            heartbeat_interval: 30,
+            error,
+        })
+    };
+    golden.check("handshake_ack", &ack(None));
+    golden.check("handshake_refused", &ack(Some(error())));
+    golden.check("heartbeat_ping", &ToAgent::HeartbeatPing { timestamp: now() });
+    let exec = agent::ExecSpec {
+        command: "printf".into(),
+        args: Some(vec!["%s".into(), "a b".into()]),
+        env: [("LANG".into(), "C".into())].into(),
+        cwd: Some("/tmp".into()),
+        stdin: Some("aGVsbG8=".into()),
+        timeout_seconds: 60,
+    };
+    golden.check("command_exec", &command(Payload::Exec(exec)));
+    let line = agent::ExecSpec {
+        command: "uptime | cut -c1-20".into(),
+        timeout_seconds: 60,
+        ..agent::ExecSpec::default()
+    };
+    golden.check("command_exec_line", &command(Payload::Exec(line)));
+    for action in [
+        PowerAction::Shutdown,
+        PowerAction::Reboot,
+        PowerAction::Sleep,
+        PowerAction::Hibernate,
+        PowerAction::Cancel,
+    ] {
+        let power = agent::PowerSpec {
+            action,
+            delay_seconds: 60,
+            message: Some("maintenance".into()),
+        };
+        golden.check(&format!("command_power_{}", action.as_str()), &command(Payload::Power(power)));
+    }
+    golden.check("command_cancel", &ToAgent::CommandCancel { id: id() });
+    golden.check("result_ack", &ToAgent::ResultAck { id: id() });
+    let credit = ToAgent::StreamCredit {
+        stream: StreamId(3),
+        limit: 1 << 20,
+    };
+    golden.check("stream_credit", &credit);
+    let disconnect = |retry_after_ms| ToAgent::Disconnect {
+        reason: "the server stops".into(),
+        retry_after_ms,
+    };
+    golden.check("disconnect", &disconnect(Some(5_000)));
+    golden.check("disconnect_bare", &disconnect(None));
+    golden.check("error", &ToAgent::Error { error: error() });
+    golden.close();
+}
+
+#[test]
+fn the_data_on_the_link() {
+    let mut golden = Golden::open("frame");
+    let data = |offset, payload: &'static [u8], is_last| Frame::data(StreamId(3), offset, Bytes::from_static(payload), is_last);
+    golden.check_frame("data", &data(0, b"hello\n", false));
+    golden.check_frame("data_last", &data(0x0102_0304_0506_0708, b"\x00\xff", true));
+    golden.check_frame("end", &data(65_536, b"", true));
+    golden.close();
+}
