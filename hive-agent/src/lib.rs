@@ -1,1 +1,53 @@
+//! The satellite: dials out to a hive and runs what it is asked to.
+//!
+//! In the order in which a command meets them:
+//!
+//! - [`agent`] puts the parts together; [`config`] is what it needs to know, [`error`] why it cannot go on, and
+//!   [`messages`] how a person is told;
+//! - `identity`, `enrol` and `http` make the machine a satellite of its hive: a data directory, a key, a token;
+//! - `connection` keeps a link up, with [`backoff`] between attempts;
+//! - `dispatch` takes a command from the link: [`policy`] may refuse it, `journal` remembers that it starts, `exec` runs it
+//!   (for `power` too), `spool` keeps its output, and `job` is how the link sees its progress;
+//! - `status`, `metrics`, `machine` and `local_api` say how all of this is going.
+//!
+//! The library reads neither flags nor environment, and prints nothing.
+//!
+//! # The contract of a command
+//!
+//! Delivered at least once, executed at most once. The journal's record of a start is on disk before the process exists.
+//! Delivered again, a command that runs is attached to, one that ended gives its result again, and one whose end a crash
+//! has hidden gives `outcome_unknown`. Timeout and cancel end everything the command started, and so does the end of the
+//! agent; background children of commands that ended by themselves are left alone.
+
 #![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod backoff;
+mod clock;
+pub mod config;
+mod connection;
+mod dispatch;
+mod enrol;
+pub mod error;
+mod exec;
+#[cfg(test)]
+mod fake_hive;
+mod files;
+mod http;
+mod identity;
+mod job;
+mod journal;
+mod local_api;
+mod machine;
+pub mod messages;
+mod metrics;
+pub mod policy;
+mod power;
+mod random;
+mod spool;
+mod status;
+
+pub use agent::Agent;
+pub use config::Config;
+pub use error::Error;
+pub use status::LinkState;

@@ -1,1 +1,141 @@
-fn main() {}
+//! The binary `satellite-agent`: settings in, one line of JSON out when the satellite can be used, logs on standard error.
+
+#![forbid(unsafe_code)]
+
+mod settings;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use hive_agent::messages::explain;
+use hive_agent::{Agent, Config, Error, LinkState};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use settings::{Environment, Flags, LogFormat};
+
+/// How long threads that do not end by themselves may hold up the exit.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let environment = Environment {
+        variable: |name: &str| std::env::var(name).ok(),
+    };
+    let language = environment.language();
+    let level = flags.log_level.clone().or_else(|| environment.get("LOG_LEVEL"));
+    start_logs(flags.log_format, level.as_deref());
+    match flags.into_config(&environment).map_err(Failure::Agent).and_then(live) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Agent(error)) => {
+            say(&explain(&error, language));
+            ExitCode::from(error.exit_code())
+        }
+        Err(Failure::System(error)) => {
+            say(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the process ends without being asked to.
+enum Failure {
+    Agent(Error),
+    System(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// One thread is enough for what an agent does, and the quickest way from a message to a process and back.
+fn live(config: Config) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(LAST_CALL);
+    ended
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let shutdown = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let signalled = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        shutdown.cancel();
+    };
+    let life = async {
+        let connected = tokio::select! {
+            connected = Agent::connect(config) => connected.map_err(Failure::Agent)?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let announcement = announce(connected.link_state(), connected.name().to_owned(), connected.local_api());
+        let (ended, announced) = tokio::join!(connected.run(shutdown.clone()), async {
+            tokio::select! {
+                announced = announcement => announced,
+                () = shutdown.cancelled() => Ok(()),
+            }
+        });
+        ended.map_err(Failure::Agent)?;
+        Ok(announced?)
+    };
+    let (ended, ()) = tokio::join!(
+        async {
+            let ended = life.await;
+            // Ends the waiting for signals.
+            shutdown.cancel();
+            ended
+        },
+        async {
+            tokio::select! {
+                () = signalled => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+    );
+    ended
+}
+
+/// Prints the one line that tells that the satellite can be used.
+async fn announce(
+    mut link: watch::Receiver<LinkState>,
+    name: String,
+    local_api: Option<std::net::SocketAddr>,
+) -> io::Result<()> {
+    let state = link.wait_for(|state| matches!(state, LinkState::Online { .. })).await;
+    let Ok(LinkState::Online { satellite_id, .. }) = state.as_deref() else {
+        return Ok(());
+    };
+    let local_api = local_api.map(|address| format!("http://{address}"));
+    let line = json!({ "event": "online", "satellite_id": satellite_id, "name": name, "local_api": local_api });
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+fn start_logs(format: LogFormat, level: Option<&str>) {
+    let filter = EnvFilter::new(level.unwrap_or("info"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+}
+
+fn say(text: &str) {
+    // Nobody is left to tell if standard error is closed.
+    drop(writeln!(io::stderr(), "{text}"));
+}

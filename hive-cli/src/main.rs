@@ -1,1 +1,40 @@
-fn main() {}
+//! `hive`, the command line of a hive.
+//!
+//! [`args`] says what may be typed, [`settings`] which hive is meant, [`commands`] what is done: each through the service
+//! traits, so that it does not matter where the hive is. [`output`] is the only place that writes.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod args;
+mod commands;
+mod escape;
+mod exec;
+mod exit;
+mod failure;
+mod files;
+mod find;
+mod output;
+mod pages;
+mod settings;
+mod table;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let output = output::Output { is_json: cli.global.format() == args::Format::Json };
+    let ended = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => {
+            let ended = runtime.block_on(commands::run(cli, output));
+            // A thread that still reads the terminal is not waited for.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Err(failure::Failure::Runtime(error)),
+    };
+    ended.unwrap_or_else(|failure| output.failure(&failure)).into()
+}

@@ -80,9 +80,10 @@ impl Role {
     pub fn grants(self, permission: Permission) -> bool {
         let least = match permission {
             Permission::SatellitesRead | Permission::ApiKeysOwn => Self::Viewer,
-            Permission::SatellitesExec | Permission::SatellitesTag | Permission::SessionsOpen | Permission::AuditRead => {
-                Self::Operator
-            }
+            Permission::SatellitesExec
+            | Permission::SatellitesTag
+            | Permission::SessionsOpen
+            | Permission::AuditRead => Self::Operator,
             Permission::SatellitesPower
             | Permission::SatellitesDelete
             | Permission::SatellitesManage
@@ -149,12 +150,7 @@ impl Principal {
             Credential::ApiKey(key, _) => ("api_key", key.to_string()),
             Credential::System => ("system", "system".to_owned()),
         };
-        Actor {
-            kind: kind.into(),
-            id,
-            name: self.name.clone(),
-            ip: self.ip.clone(),
-        }
+        Actor { kind: kind.into(), id, name: self.name.clone(), ip: self.ip.clone() }
     }
 
     fn role_at(&self, reach: Reach) -> Option<Role> {
@@ -202,11 +198,7 @@ pub fn may(principal: &Principal, permission: Permission, reach: Reach) -> Verdi
         return Verdict::Hide;
     };
     let is_in_scope = |wanted| principal.scopes.as_ref().is_none_or(|scopes| scopes.contains(&wanted));
-    if role.grants(permission) && is_in_scope(permission) {
-        Verdict::Allow
-    } else {
-        Verdict::Forbid
-    }
+    if role.grants(permission) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
 }
 
 /// What of the satellites somebody may see.
@@ -252,17 +244,11 @@ mod tests {
     use hive_wire::id::Seed;
 
     fn team(n: u8) -> TeamId {
-        TeamId::new(Seed {
-            unix_millis: 1,
-            random: [n; 10],
-        })
+        TeamId::new(Seed { unix_millis: 1, random: [n; 10] })
     }
 
     fn user(role: PlatformRole, teams: &[(TeamId, Role)]) -> Principal {
-        let id = UserId::new(Seed {
-            unix_millis: 1,
-            random: [0; 10],
-        });
+        let id = UserId::new(Seed { unix_millis: 1, random: [0; 10] });
         Principal {
             credential: Credential::Login(id),
             name: "anna".into(),
@@ -317,14 +303,8 @@ mod tests {
 
     #[test]
     fn sight_is_what_the_verdicts_say() {
-        let mixed = user(
-            PlatformRole::GlobalUser,
-            &[(team(1), Role::Viewer), (team(2), Role::Operator)],
-        );
-        assert_eq!(
-            sight(&mixed, Permission::SatellitesRead),
-            Sight::Teams(vec![team(1), team(2)])
-        );
+        let mixed = user(PlatformRole::GlobalUser, &[(team(1), Role::Viewer), (team(2), Role::Operator)]);
+        assert_eq!(sight(&mixed, Permission::SatellitesRead), Sight::Teams(vec![team(1), team(2)]));
         assert_eq!(sight(&mixed, Permission::SatellitesExec), Sight::Teams(vec![team(2)]));
         assert_eq!(sight(&Principal::system(), Permission::SatellitesExec), Sight::Everything);
     }

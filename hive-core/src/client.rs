@@ -59,9 +59,7 @@ impl RemoteHive {
     pub async fn login(url: &str, request: LoginRequest) -> Result<(Self, LoginResponse)> {
         let answer: LoginResponse = {
             let stranger = Transport::new(url, Credential::None)?;
-            stranger
-                .fetch(stranger.post(&["api", "v1", "auth", "login"]).json(&request))
-                .await?
+            stranger.fetch(stranger.post(&["api", "v1", "auth", "login"]).json(&request)).await?
         };
         let hive = Self::new(url, Credential::Login(answer.token.clone().into()))?;
         Ok((hive, answer))
@@ -73,9 +71,6 @@ impl RemoteHive {
     }
 
     fn new(url: &str, credential: Credential) -> Result<Self> {
-        Ok(Self {
-            transport: Arc::new(Transport::new(url, credential)?),
-            readers: TaskTracker::new(),
-        })
+        Ok(Self { transport: Arc::new(Transport::new(url, credential)?), readers: TaskTracker::new() })
     }
 }

@@ -20,9 +20,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock everybody else asks")]
     fn now(&self) -> Timestamp {
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(0).plus(since_epoch)
     }
 }
@@ -77,10 +75,7 @@ pub struct Source {
 
 impl Default for Source {
     fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-        }
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
     }
 }
 
@@ -99,9 +94,6 @@ impl Source {
 
     /// Returns what a new id is made of: `SatelliteId::new(source.seed())`.
     pub fn seed(&self) -> Seed {
-        Seed {
-            unix_millis: self.now().unix_millis(),
-            random: self.random(),
-        }
+        Seed { unix_millis: self.now().unix_millis(), random: self.random() }
     }
 }

@@ -85,10 +85,7 @@ pub enum Error {
 impl Error {
     /// A field that breaks a rule.
     pub fn invalid(field: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self::InvalidInput {
-            field: field.into(),
-            rule: rule.into(),
-        }
+        Self::InvalidInput { field: field.into(), rule: rule.into() }
     }
 
     /// A fault of the hive.
@@ -130,11 +127,7 @@ impl Error {
             Self::RateLimited { retry_after_seconds } => Some(json!({ "retry_after_seconds": retry_after_seconds })),
             _ => None,
         };
-        ApiError {
-            code: self.code(),
-            message: self.to_string(),
-            details,
-        }
+        ApiError { code: self.code(), message: self.to_string(), details }
     }
 
     /// The error a remote hive answered.
@@ -144,22 +137,12 @@ impl Error {
         match error.code {
             ErrorCode::AuthRequired => Self::AuthRequired,
             ErrorCode::AuthInvalid => Self::AuthInvalid,
-            ErrorCode::Forbidden => Self::Forbidden(
-                error
-                    .message
-                    .strip_prefix("not allowed: ")
-                    .unwrap_or(&error.message)
-                    .to_owned(),
-            ),
+            ErrorCode::Forbidden => {
+                Self::Forbidden(error.message.strip_prefix("not allowed: ").unwrap_or(&error.message).to_owned())
+            }
             ErrorCode::SatelliteNotFound => Self::SatelliteNotFound(text("satellite")),
-            ErrorCode::NotFound => Self::NotFound {
-                what: known_word(&text("what")),
-                id: text("id"),
-            },
-            ErrorCode::InvalidInput => Self::InvalidInput {
-                field: text("field"),
-                rule: text("rule"),
-            },
+            ErrorCode::NotFound => Self::NotFound { what: known_word(&text("what")), id: text("id") },
+            ErrorCode::InvalidInput => Self::InvalidInput { field: text("field"), rule: text("rule") },
             ErrorCode::Conflict => Self::Conflict(error.message),
             ErrorCode::SatelliteOffline => Self::SatelliteOffline(text("satellite")),
             ErrorCode::SatelliteInactive => Self::SatelliteInactive(text("satellite")),
@@ -184,17 +167,8 @@ impl Error {
 
 /// `what` is one of our own words, so that it can be a `&'static str` on both sides.
 fn known_word(what: &str) -> &'static str {
-    const WORDS: [&str; 9] = [
-        "command",
-        "team",
-        "user",
-        "API key",
-        "registration token",
-        "audit record",
-        "path",
-        "job",
-        "thing",
-    ];
+    const WORDS: [&str; 9] =
+        ["command", "team", "user", "API key", "registration token", "audit record", "path", "job", "thing"];
     WORDS.iter().find(|word| **word == what).copied().unwrap_or("thing")
 }
 
@@ -218,10 +192,7 @@ mod tests {
     fn an_error_is_the_same_behind_the_wire() {
         check_survives_the_wire(Error::AuthRequired);
         check_survives_the_wire(Error::Forbidden("satellites.exec".into()));
-        check_survives_the_wire(Error::NotFound {
-            what: "command",
-            id: "cmd_x".into(),
-        });
+        check_survives_the_wire(Error::NotFound { what: "command", id: "cmd_x".into() });
         check_survives_the_wire(Error::SatelliteNotFound("web".into()));
         check_survives_the_wire(Error::SatelliteOffline("web-server-01".into()));
         check_survives_the_wire(Error::invalid("name", "too short"));

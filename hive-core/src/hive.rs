@@ -82,9 +82,9 @@ impl Default for Settings {
             activation: Activation::Heartbeat,
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(90),
-            login_lifetime: Duration::from_secs(3600),
+            login_lifetime: Duration::from_hours(1),
             result_grace: Duration::from_secs(15),
-            outcome_grace: Duration::from_secs(600),
+            outcome_grace: Duration::from_mins(10),
             sweep_interval: Duration::from_secs(5),
         }
     }
@@ -159,8 +159,6 @@ impl Hive {
 
 impl std::fmt::Debug for Hive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hive")
-            .field("settings", &self.inner.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("Hive").field("settings", &self.inner.settings).finish_non_exhaustive()
     }
 }

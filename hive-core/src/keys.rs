@@ -73,11 +73,7 @@ impl Keys {
         let audit = dir.open_or_make(source, AUDIT_FILE, &secret(&fresh.audit.secret()[..]), decode)?;
         let audit = AuditSigner::from_secret(&audit);
         dir.publish(source, AUDIT_PUBLIC_FILE, &audit.public_key())?;
-        Ok(Self {
-            vault,
-            token_secret: token_secret.to_vec().into(),
-            audit,
-        })
+        Ok(Self { vault, token_secret: token_secret.to_vec().into(), audit })
     }
 }
 
@@ -91,13 +87,8 @@ struct KeyDir<'d>(&'d Path);
 
 impl<'d> KeyDir<'d> {
     fn open(path: &'d Path) -> Result<Self, KeysError> {
-        let named = |source| KeysError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        std::fs::create_dir_all(path)
-            .and_then(|()| restrict(path, 0o700))
-            .map_err(named)?;
+        let named = |source| KeysError::Io { path: path.to_owned(), source };
+        std::fs::create_dir_all(path).and_then(|()| restrict(path, 0o700)).map_err(named)?;
         Ok(Self(path))
     }
 
@@ -110,14 +101,9 @@ impl<'d> KeyDir<'d> {
         parse: impl FnOnce(&str) -> Option<K>,
     ) -> Result<K, KeysError> {
         let path = self.0.join(name);
-        let text = self.read_or_make(source, &path, fresh).map_err(|source| KeysError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        std::str::from_utf8(&text)
-            .ok()
-            .and_then(|text| parse(text.trim_end()))
-            .ok_or(KeysError::Damaged { path })
+        let text =
+            self.read_or_make(source, &path, fresh).map_err(|source| KeysError::Io { path: path.clone(), source })?;
+        std::str::from_utf8(&text).ok().and_then(|text| parse(text.trim_end())).ok_or(KeysError::Damaged { path })
     }
 
     fn read_or_make(&self, source: &Source, path: &Path, fresh: &str) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -215,10 +201,7 @@ mod tests {
         let first = open(&keys);
         assert!(same(&first, &open(&keys)));
         assert!(!same(&first, &open(&dir.path().join("others"))));
-        assert_eq!(
-            std::fs::read_to_string(keys.join(AUDIT_PUBLIC_FILE)).unwrap().trim_end(),
-            first.audit.public_key()
-        );
+        assert_eq!(std::fs::read_to_string(keys.join(AUDIT_PUBLIC_FILE)).unwrap().trim_end(), first.audit.public_key());
     }
 
     #[test]
@@ -229,11 +212,7 @@ mod tests {
             starts.into_iter().map(|start| start.join().unwrap()).collect()
         });
         assert!(all.iter().all(|keys| same(keys, &all[0])));
-        assert_eq!(
-            std::fs::read_dir(dir.path()).unwrap().count(),
-            4,
-            "a temporary file was left behind"
-        );
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4, "a temporary file was left behind");
     }
 
     #[test]
@@ -243,10 +222,7 @@ mod tests {
             open(dir.path());
             std::fs::write(dir.path().join(name), "garbage").unwrap();
             let error = Keys::open(dir.path(), &Source::default()).unwrap_err();
-            assert!(
-                matches!(error, KeysError::Damaged { .. }) && error.to_string().contains(name),
-                "{error}"
-            );
+            assert!(matches!(error, KeysError::Damaged { .. }) && error.to_string().contains(name), "{error}");
             assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), "garbage");
         }
     }
@@ -255,10 +231,7 @@ mod tests {
     fn nothing_secret_is_printed() {
         let keys = Keys::generate(&Source::default());
         let printed = format!("{keys:?}");
-        let secrets = [
-            BASE64.encode(keys.token_secret.expose_secret()),
-            BASE64.encode(&keys.audit.secret()[..]),
-        ];
+        let secrets = [BASE64.encode(keys.token_secret.expose_secret()), BASE64.encode(&keys.audit.secret()[..])];
         assert!(secrets.iter().all(|secret| !printed.contains(secret)));
         assert!(printed.contains("REDACTED") && printed.contains(&keys.audit.public_key()));
     }
@@ -274,10 +247,7 @@ mod tests {
         std::fs::set_permissions(keys.join(TOKEN_FILE), std::fs::Permissions::from_mode(0o644)).unwrap();
         open(&keys);
         assert_eq!(mode(&keys), 0o700);
-        assert_eq!(
-            [VAULT_FILE, TOKEN_FILE, AUDIT_FILE].map(|name| mode(&keys.join(name))),
-            [0o600; 3]
-        );
+        assert_eq!([VAULT_FILE, TOKEN_FILE, AUDIT_FILE].map(|name| mode(&keys.join(name))), [0o600; 3]);
         assert_eq!(mode(&keys.join(AUDIT_PUBLIC_FILE)), 0o644);
     }
 }

@@ -1,5 +1,6 @@
 //! How a hive reaches one satellite.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::ToAgent;
 use hive_wire::frame::Frame;
@@ -19,10 +20,9 @@ impl Outgoing {
     /// The message as bytes and whether they are text: JSON for control, the frame's own bytes for data.
     pub fn encode(&self) -> (bool, Bytes) {
         match self {
-            Self::Control(message) => (
-                true,
-                serde_json::to_vec(message).expect("control messages are plain data").into(),
-            ),
+            Self::Control(message) => {
+                (true, serde_json::to_vec(message).expect("control messages are plain data").into())
+            }
             Self::Frame(frame) => (false, frame.encode()),
         }
     }
@@ -45,9 +45,13 @@ pub struct Close {
 pub struct LinkClosed;
 
 /// The way to one satellite.
+#[async_trait]
 pub trait AgentLink: Send + Sync {
     /// Hands over a message without waiting. A link whose satellite does not read is closed, not waited for.
     fn send(&self, message: Outgoing) -> Result<(), LinkClosed>;
+
+    /// Waits until at least half of the room for messages is free: for those who have many to send.
+    async fn ready(&self) -> Result<(), LinkClosed>;
 
     /// Ends the link; what was handed over before is still delivered where the satellite reads.
     fn close(&self, close: Close);
@@ -84,6 +88,7 @@ impl ChannelLink {
     }
 }
 
+#[async_trait]
 impl AgentLink for ChannelLink {
     fn send(&self, message: Outgoing) -> Result<(), LinkClosed> {
         if self.closing.is_cancelled() {
@@ -101,11 +106,15 @@ impl AgentLink for ChannelLink {
         })
     }
 
+    async fn ready(&self) -> Result<(), LinkClosed> {
+        tokio::select! {
+            room = self.outgoing.reserve_many(Self::CAPACITY / 2) => room.map(drop).map_err(|_| LinkClosed),
+            () = self.closing.cancelled() => Err(LinkClosed),
+        }
+    }
+
     fn close(&self, close: Close) {
-        self.close
-            .lock()
-            .expect("nothing panics while it holds this lock")
-            .get_or_insert(close);
+        self.close.lock().expect("nothing panics while it holds this lock").get_or_insert(close);
         self.closing.cancel();
     }
 }
@@ -121,12 +130,7 @@ impl LinkEnd {
     }
 
     fn close_reason(&self) -> Close {
-        let close = self
-            .link
-            .close
-            .lock()
-            .expect("nothing panics while it holds this lock")
-            .clone();
+        let close = self.link.close.lock().expect("nothing panics while it holds this lock").clone();
         close.expect("the reason is set before the token is cancelled")
     }
 }
@@ -136,20 +140,14 @@ mod tests {
     use super::*;
 
     fn ping() -> Outgoing {
-        Outgoing::Control(ToAgent::HeartbeatPing {
-            timestamp: hive_wire::Timestamp::from_micros(0),
-        })
+        Outgoing::Control(ToAgent::HeartbeatPing { timestamp: hive_wire::Timestamp::from_micros(0) })
     }
 
     #[tokio::test]
     async fn what_was_sent_before_a_close_still_arrives() {
         let (link, mut end) = ChannelLink::pair();
         link.send(ping()).unwrap();
-        link.close(Close {
-            code: 4409,
-            reason: "replaced".into(),
-            retry_after_ms: None,
-        });
+        link.close(Close { code: 4409, reason: "replaced".into(), retry_after_ms: None });
         assert_eq!(link.send(ping()), Err(LinkClosed));
         assert_eq!(end.next().await, Ok(ping()));
         assert_eq!(end.next().await.unwrap_err().code, 4409);

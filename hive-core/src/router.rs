@@ -1,7 +1,9 @@
 //! Running commands.
 
 use async_trait::async_trait;
-use hive_wire::api::{CommandInfo, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest, Target};
+use hive_wire::api::{
+    CommandInfo, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest, Target,
+};
 use hive_wire::{CommandId, SatelliteId};
 
 use crate::{Result, Subscription};
@@ -31,7 +33,12 @@ pub trait CommandRouter: Send + Sync {
 
     /// Runs a command on several satellites and waits for all. The targets are settled first; one that could not be
     /// given the command has its own entry. Results come in the order of the targets' names.
-    async fn exec_multi(&self, targets: Vec<Target>, command: ExecCommand, options: ExecOptions) -> Result<Vec<ExecResult>>;
+    async fn exec_multi(
+        &self,
+        targets: Vec<Target>,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<Vec<ExecResult>>;
 
     /// Runs a command on the satellites that carry a tag.
     async fn exec_by_tag(&self, tag: &str, command: ExecCommand, options: ExecOptions) -> Result<Vec<ExecResult>> {

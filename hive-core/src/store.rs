@@ -15,16 +15,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
 use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, Team, User};
-use hive_wire::{ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId};
+use hive_wire::{
+    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
+};
 
 use crate::access::{Role, Sight};
 use crate::audit::AuditDraft;
 use crate::error::Source;
 
 pub use rows::{
-    ApiKeyRow, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, NewRegistrationToken,
-    NewSatellite, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen,
-    TokenState, Window,
+    ApiKeyRow, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand,
+    NewRegistrationToken, NewSatellite, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow, SatellitePatch,
+    SatelliteQuery, SatelliteRow, Seen, TokenState, Window,
 };
 
 /// Why the store could not do it.
@@ -98,7 +100,8 @@ pub trait CommandStore: Send + Sync {
     /// Marks a delivered command as started. False where it is not delivered any more.
     async fn command_start(&self, id: CommandId, now: Timestamp) -> StoreResult<bool>;
     /// Gives a command its terminal status. True for the one caller that did; the records are written only then.
-    async fn command_finish(&self, id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> StoreResult<bool>;
+    async fn command_finish(&self, id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>)
+    -> StoreResult<bool>;
     /// Returns a command.
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>>;
     /// Lists a satellite's commands that have not ended, oldest first.
@@ -107,10 +110,21 @@ pub trait CommandStore: Send + Sync {
     async fn command_list(&self, satellite: SatelliteId, window: Window) -> StoreResult<(Vec<CommandRow>, u64)>;
     /// Lists up to `limit` open commands that are overdue: queued ones past their expiry, others past `expires_at` plus
     /// their timeout plus `grace`.
-    async fn command_list_overdue(&self, now: Timestamp, grace: std::time::Duration, limit: u32) -> StoreResult<Vec<CommandRow>>;
+    async fn command_list_overdue(
+        &self,
+        now: Timestamp,
+        grace: std::time::Duration,
+        limit: u32,
+    ) -> StoreResult<Vec<CommandRow>>;
     /// Stores a piece of output. Bytes before what is there are skipped, so that a piece may come twice; one that leaves
     /// a gap is `Damaged`. Not audited.
-    async fn command_output_append(&self, id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> StoreResult<()>;
+    async fn command_output_append(
+        &self,
+        id: CommandId,
+        channel: Channel,
+        offset: u64,
+        bytes: Bytes,
+    ) -> StoreResult<()>;
     /// Returns how much output of each stream is stored.
     async fn command_output_len(&self, id: CommandId) -> StoreResult<Received>;
     /// Returns the stored output of one stream behind the first `from` bytes, in whole pieces up to about `limit` bytes
@@ -155,7 +169,12 @@ pub trait RegistrationTokenStore: Send + Sync {
     /// Lists the tokens in sight, newest first.
     async fn registration_token_list(&self, sight: &Sight) -> StoreResult<Vec<RegistrationTokenInfo>>;
     /// Revokes a token that was neither used nor revoked. False otherwise.
-    async fn registration_token_revoke(&self, id: RegistrationTokenId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
+    async fn registration_token_revoke(
+        &self,
+        id: RegistrationTokenId,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> StoreResult<bool>;
 }
 
 /// The audit trail.
@@ -164,7 +183,12 @@ pub trait AuditStore: Send + Sync {
     /// Appends a record that goes with no other change.
     async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry>;
     /// Lists records in sight, newest first, and how many there are.
-    async fn audit_list(&self, query: &AuditQuery, sight: &Sight, window: Window) -> StoreResult<(Vec<AuditEntry>, u64)>;
+    async fn audit_list(
+        &self,
+        query: &AuditQuery,
+        sight: &Sight,
+        window: Window,
+    ) -> StoreResult<(Vec<AuditEntry>, u64)>;
     /// Returns a record in sight.
     async fn audit_get(&self, id: AuditId, sight: &Sight) -> StoreResult<Option<AuditEntry>>;
     /// Returns up to `limit` records as they are stored, from `first_seq` on, in order.

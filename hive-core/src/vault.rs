@@ -63,10 +63,7 @@ impl Drop for KeyRing {
 impl Vault {
     /// A vault with one fresh key.
     pub fn generate(source: &Source) -> Self {
-        Self {
-            current: 1,
-            keys: BTreeMap::from([(1, Zeroizing::new(source.random()))]),
-        }
+        Self { current: 1, keys: BTreeMap::from([(1, Zeroizing::new(source.random()))]) }
     }
 
     /// Adds a fresh key and seals with it from now on. What older keys sealed still opens.
@@ -81,13 +78,7 @@ impl Vault {
         let header = header(self.current);
         let key = self.keys.get(&self.current).expect("the current key is in the ring");
         let ciphertext = cipher(key)
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: plaintext,
-                    aad: &bound(header, aad),
-                },
-            )
+            .encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad: &bound(header, aad) })
             .expect("a plaintext in memory is below the cipher's limit");
         BASE64.encode(&[&header[..], &nonce[..], &ciphertext[..]].concat())
     }
@@ -103,13 +94,7 @@ impl Vault {
         let kid = u32::from_be_bytes(kid);
         let key = self.keys.get(&kid).ok_or(VaultError::UnknownKey(kid))?;
         cipher(key)
-            .decrypt(
-                &XNonce::from(*nonce),
-                Payload {
-                    msg: ciphertext,
-                    aad: &bound(*header, aad),
-                },
-            )
+            .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &bound(*header, aad) })
             .map(Zeroizing::new)
             .map_err(|_| VaultError::Forged)
     }
@@ -117,38 +102,22 @@ impl Vault {
     /// The key ring as text, for its file.
     pub(crate) fn to_text(&self) -> Zeroizing<String> {
         let keys = self.keys.iter().map(|(kid, key)| (*kid, BASE64.encode(&key[..]))).collect();
-        let ring = KeyRing {
-            current: self.current,
-            keys,
-        };
+        let ring = KeyRing { current: self.current, keys };
         Zeroizing::new(serde_json::to_string(&ring).expect("a key ring is plain data"))
     }
 
     /// Reads a key ring's text.
     pub(crate) fn from_text(text: &str) -> Result<Self, InvalidKeyRing> {
         let ring: KeyRing = serde_json::from_str(text).map_err(|_| InvalidKeyRing)?;
-        let keys = ring
-            .keys
-            .iter()
-            .map(|(kid, key)| Ok((*kid, decode_key(key)?)))
-            .collect::<Result<BTreeMap<_, _>, _>>()?;
-        if keys.contains_key(&ring.current) {
-            Ok(Self {
-                current: ring.current,
-                keys,
-            })
-        } else {
-            Err(InvalidKeyRing)
-        }
+        let keys =
+            ring.keys.iter().map(|(kid, key)| Ok((*kid, decode_key(key)?))).collect::<Result<BTreeMap<_, _>, _>>()?;
+        if keys.contains_key(&ring.current) { Ok(Self { current: ring.current, keys }) } else { Err(InvalidKeyRing) }
     }
 }
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vault")
-            .field("current", &self.current)
-            .field("keys", &self.keys.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Vault").field("current", &self.current).field("keys", &self.keys.len()).finish_non_exhaustive()
     }
 }
 
@@ -179,10 +148,7 @@ mod tests {
     const GOLDEN: &str = include_str!("vault/golden_v1.txt");
 
     fn vault() -> Vault {
-        Vault {
-            current: 1,
-            keys: BTreeMap::from([(1, Zeroizing::new([7; KEY_LEN]))]),
-        }
+        Vault { current: 1, keys: BTreeMap::from([(1, Zeroizing::new([7; KEY_LEN]))]) }
     }
 
     fn seal(plaintext: &[u8]) -> String {
@@ -207,16 +173,10 @@ mod tests {
         for position in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[position] ^= 1;
-            assert!(
-                vault().open(b"command cmd_1", &BASE64.encode(&changed)).is_err(),
-                "byte {position}"
-            );
+            assert!(vault().open(b"command cmd_1", &BASE64.encode(&changed)).is_err(), "byte {position}");
         }
         for length in 0..bytes.len() {
-            assert!(
-                vault().open(b"command cmd_1", &BASE64.encode(&bytes[..length])).is_err(),
-                "cut to {length}"
-            );
+            assert!(vault().open(b"command cmd_1", &BASE64.encode(&bytes[..length])).is_err(), "cut to {length}");
         }
     }
 
@@ -235,10 +195,7 @@ mod tests {
 
     #[test]
     fn text_of_version_1_still_opens() {
-        assert_eq!(
-            vault().open(b"command cmd_1", GOLDEN.trim_end()).unwrap()[..],
-            b"sealed by version 1"[..]
-        );
+        assert_eq!(vault().open(b"command cmd_1", GOLDEN.trim_end()).unwrap()[..], b"sealed by version 1"[..]);
     }
 
     #[test]

@@ -1,1 +1,17 @@
-fn main() {}
+//! What only the parts together can show: real servers, satellites and command lines, driven from outside.
+//!
+//! Each module is one subject, each test makes its own hive.
+
+#![forbid(unsafe_code)]
+
+mod audit;
+mod crash;
+mod driven;
+mod every_endpoint;
+mod exec;
+mod fanout;
+mod link;
+mod registration;
+mod secrets;
+mod shutdown;
+mod support;

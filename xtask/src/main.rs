@@ -1,1 +1,46 @@
-fn main() {}
+//! The project's chores: `cargo xtask test`, `lint`, `bench`, `ci`.
+//!
+//! - [`test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
+//! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at;
+//! - [`bench`] prints the figures;
+//! - [`run`] starts the programs that do the work.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a chore tells what it does")]
+
+mod bench;
+mod lint;
+mod machine;
+mod run;
+mod test;
+mod tidy;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's chores")]
+enum Chore {
+    /// Runs all tests: units, end to end, doctests, examples, bindings.
+    Test {
+        /// Runs only the tests whose name contains this, and no examples or bindings.
+        filter: Option<String>,
+    },
+    /// Checks format, lints, documentation and the rules of the house.
+    Lint,
+    /// Measures, one JSON line a figure.
+    Bench {
+        /// Runs only this one.
+        name: Option<String>,
+    },
+    /// What a change must pass: lint, then test.
+    Ci,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Chore::parse() {
+        Chore::Test { filter } => test::run(filter.as_deref()),
+        Chore::Lint => lint::run(),
+        Chore::Bench { name } => bench::run(name.as_deref()),
+        Chore::Ci => lint::run().and_then(|()| test::run(None)),
+    }
+}

@@ -152,13 +152,7 @@ impl Verifier {
         if !is_intact {
             self.faults.push(ChainFault::Changed { seq });
         }
-        let is_regular = self.place(Placed {
-            seq,
-            previous_hash,
-            hash,
-            is_intact,
-            holes: self.holes,
-        });
+        let is_regular = self.place(Placed { seq, previous_hash, hash, is_intact, holes: self.holes });
         self.check_number(line.seq.wrapping_sub(seq), seq, is_regular);
     }
 
@@ -245,11 +239,7 @@ impl Verifier {
 
     fn fall_back(&mut self, here: Placed) {
         let seq = here.seq;
-        if self.fill_gap(&here) {
-            self.faults.push(ChainFault::Reordered { seq })
-        } else {
-            self.insert_fault(seq)
-        }
+        if self.fill_gap(&here) { self.faults.push(ChainFault::Reordered { seq }) } else { self.insert_fault(seq) }
     }
 
     fn accept(&mut self, here: Placed) {
@@ -282,22 +272,10 @@ impl Verifier {
     fn open_gap(&mut self, behind: Placed) {
         let (first, last) = (self.next, behind.seq - 1);
         if behind.seq - first > behind.holes {
-            self.gaps.insert(
-                first,
-                Gap {
-                    last,
-                    left: self.tip.clone(),
-                    right: behind.previous_hash.clone(),
-                },
-            );
+            self.gaps.insert(first, Gap { last, left: self.tip.clone(), right: behind.previous_hash.clone() });
         }
         let is_between = |seq: &u64| (first..=last).contains(seq);
-        for early in self
-            .early
-            .extract_if(.., |seq, _| is_between(seq))
-            .map(|(_, early)| early)
-            .collect::<Vec<_>>()
-        {
+        for early in self.early.extract_if(.., |seq, _| is_between(seq)).map(|(_, early)| early).collect::<Vec<_>>() {
             self.fall_back(early);
         }
         self.next = behind.seq + 1;
@@ -318,24 +296,10 @@ impl Verifier {
         }
         let Gap { last, left, right } = self.gaps.remove(&first).expect("the gap was just found");
         if first < here.seq {
-            self.gaps.insert(
-                first,
-                Gap {
-                    last: here.seq - 1,
-                    left,
-                    right: here.previous_hash.clone(),
-                },
-            );
+            self.gaps.insert(first, Gap { last: here.seq - 1, left, right: here.previous_hash.clone() });
         }
         if here.seq < last {
-            self.gaps.insert(
-                here.seq + 1,
-                Gap {
-                    last,
-                    left: here.hash.clone(),
-                    right,
-                },
-            );
+            self.gaps.insert(here.seq + 1, Gap { last, left: here.hash.clone(), right });
         }
         true
     }
@@ -380,16 +344,10 @@ impl Verifier {
             self.disown(last_seq.max(1));
         } else if last_seq > expected {
             // What was appended may name any hash: that is no fault of the genuine last record.
-            if self
-                .disowned
-                .take_if(|(seq, hash)| *seq == expected && *hash == manifest.head_hash)
-                .is_some()
-            {
+            if self.disowned.take_if(|(seq, hash)| *seq == expected && *hash == manifest.head_hash).is_some() {
                 self.faults.retain(|fault| *fault != ChainFault::Changed { seq: expected });
             }
-            (expected + 1..=last_seq)
-                .take(MAX_FAULTS)
-                .for_each(|seq| self.insert_fault(seq));
+            (expected + 1..=last_seq).take(MAX_FAULTS).for_each(|seq| self.insert_fault(seq));
         }
     }
 }
@@ -398,9 +356,10 @@ fn place_of(fault: &ChainFault) -> u64 {
     match fault {
         ChainFault::Changed { seq } | ChainFault::Reordered { seq } | ChainFault::Inserted { seq } => *seq,
         ChainFault::Removed { first, .. } => *first,
-        ChainFault::TailCut { .. } | ChainFault::ManifestMissing | ChainFault::ManifestForged | ChainFault::Unreadable { .. } => {
-            u64::MAX
-        }
+        ChainFault::TailCut { .. }
+        | ChainFault::ManifestMissing
+        | ChainFault::ManifestForged
+        | ChainFault::Unreadable { .. } => u64::MAX,
     }
 }
 

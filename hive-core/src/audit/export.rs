@@ -44,25 +44,10 @@ pub(crate) async fn export_trail(
     loop {
         let batch = store.audit_lines(last_seq + 1, BATCH).await?;
         let is_last = batch.len() < BATCH as usize;
-        for AuditLine {
-            seq,
-            record,
-            previous_hash,
-            hash,
-        } in batch
-        {
+        for AuditLine { seq, record, previous_hash, hash } in batch {
             first_seq = if first_seq == 0 { seq } else { first_seq };
             (last_seq, head_hash) = (seq, hash.clone());
-            if lines
-                .send(AuditExportLine::Record {
-                    seq,
-                    previous_hash,
-                    hash,
-                    record,
-                })
-                .await
-                .is_err()
-            {
+            if lines.send(AuditExportLine::Record { seq, previous_hash, hash, record }).await.is_err() {
                 return Ok(());
             }
         }
@@ -71,14 +56,7 @@ pub(crate) async fn export_trail(
         }
     }
     let public_key = signer.public_key();
-    let manifest = AuditManifest {
-        version: VERSION,
-        first_seq,
-        last_seq,
-        head_hash,
-        exported_at: now,
-        public_key,
-    };
+    let manifest = AuditManifest { version: VERSION, first_seq, last_seq, head_hash, exported_at: now, public_key };
     // Where nobody listens any more there is nobody to tell.
     lines.send(sign(signer, &manifest)).await.ok();
     Ok(())
@@ -131,31 +109,12 @@ pub fn verify_export(reader: impl BufRead, pinned_public_key: Option<&str>) -> R
     let mut manifest = None;
     for line in read_export(reader) {
         match line? {
-            (
-                _,
-                Some(AuditExportLine::Record {
-                    seq,
-                    previous_hash,
-                    hash,
-                    record,
-                }),
-            ) if manifest.is_none() => {
-                verifier.record(&AuditLine {
-                    seq,
-                    record,
-                    previous_hash,
-                    hash,
-                });
+            (_, Some(AuditExportLine::Record { seq, previous_hash, hash, record })) if manifest.is_none() => {
+                verifier.record(&AuditLine { seq, record, previous_hash, hash });
             }
             // The manifest is the last line: what stands behind it was put there later.
             (_, Some(AuditExportLine::Record { seq, .. })) => verifier.note(ChainFault::Inserted { seq }),
-            (
-                _,
-                Some(AuditExportLine::Manifest {
-                    manifest: text,
-                    signature,
-                }),
-            ) if manifest.is_none() => {
+            (_, Some(AuditExportLine::Manifest { manifest: text, signature })) if manifest.is_none() => {
                 manifest = Some((text, signature));
             }
             (number, _) => verifier.unreadable(number),
@@ -180,10 +139,7 @@ fn conclude(
     if manifest.version != VERSION {
         return Err(ExportError::UnknownVersion(manifest.version));
     }
-    Ok(AuditVerification {
-        public_key: Some(manifest.public_key.clone()),
-        ..verifier.finish(Some(&manifest))
-    })
+    Ok(AuditVerification { public_key: Some(manifest.public_key.clone()), ..verifier.finish(Some(&manifest)) })
 }
 
 /// Returns the manifest where its signature holds: that of the pinned key, or else of the key it names.

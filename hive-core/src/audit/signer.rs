@@ -28,9 +28,7 @@ impl AuditSigner {
     }
 
     pub(crate) fn from_secret(secret: &[u8; 32]) -> Self {
-        Self {
-            key: SigningKey::from_bytes(secret),
-        }
+        Self { key: SigningKey::from_bytes(secret) }
     }
 
     pub(crate) fn secret(&self) -> Zeroizing<[u8; 32]> {
@@ -40,9 +38,7 @@ impl AuditSigner {
 
 impl std::fmt::Debug for AuditSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AuditSigner")
-            .field("public_key", &self.public_key())
-            .finish_non_exhaustive()
+        f.debug_struct("AuditSigner").field("public_key", &self.public_key()).finish_non_exhaustive()
     }
 }
 
@@ -54,9 +50,6 @@ pub(super) fn public_key(text: &str) -> Option<VerifyingKey> {
 
 /// Whether `signature`, in base64, is the key's own of this text.
 pub(super) fn is_signed(key: &VerifyingKey, text: &str, signature: &str) -> bool {
-    let signature = BASE64
-        .decode(signature.as_bytes())
-        .ok()
-        .and_then(|bytes| Signature::from_slice(&bytes).ok());
+    let signature = BASE64.decode(signature.as_bytes()).ok().and_then(|bytes| Signature::from_slice(&bytes).ok());
     signature.is_some_and(|signature| key.verify_strict(text.as_bytes(), &signature).is_ok())
 }

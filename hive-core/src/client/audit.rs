@@ -14,9 +14,7 @@ use crate::{AuditLogger, Result, Subscription};
 impl AuditLogger for RemoteHive {
     async fn log(&self, action: String, target: AuditTarget, details: Value) -> Result<AuditEntry> {
         let body = json!({ "action": action, "target": target, "details": details });
-        self.transport
-            .fetch(self.transport.post(&["api", "v1", "audit", "logs"]).json(&body))
-            .await
+        self.transport.fetch(self.transport.post(&["api", "v1", "audit", "logs"]).json(&body)).await
     }
 
     async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>> {
@@ -25,11 +23,7 @@ impl AuditLogger for RemoteHive {
     }
 
     async fn entry(&self, id: AuditId) -> Result<Option<AuditEntry>> {
-        present(
-            self.transport
-                .fetch(self.transport.get(&["api", "v1", "audit", "logs", &id.to_string()]))
-                .await,
-        )
+        present(self.transport.fetch(self.transport.get(&["api", "v1", "audit", "logs", &id.to_string()])).await)
     }
 
     async fn export(&self) -> Result<Subscription<AuditExportLine>> {

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo, Team,
-    TeamCreate,
+    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo,
+    Team, TeamCreate,
 };
 use hive_wire::{ApiKeyId, RegistrationTokenId};
 use reqwest::Method;

@@ -16,11 +16,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            pending: Vec::new(),
-            limit,
-            is_behind_cr: false,
-        }
+        Self { pending: Vec::new(), limit, is_behind_cr: false }
     }
 
     /// Takes the next bytes and gives the lines that they end.

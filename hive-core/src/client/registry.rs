@@ -1,9 +1,11 @@
 //! [`DeviceRegistry`] over REST.
 
 use async_trait::async_trait;
-use hive_wire::SatelliteId;
-use hive_wire::api::{Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteUpdate};
+use hive_wire::api::{
+    ApiError, Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteUpdate,
+};
 use hive_wire::satellite_api::{ErrorResponse, RegisterRequest, RegisterResponse, RegisteredSatellite};
+use hive_wire::{ErrorCode, SatelliteId};
 use reqwest::{Method, header};
 use secrecy::SecretString;
 
@@ -35,16 +37,12 @@ impl DeviceRegistry for RemoteHive {
 
     async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
         let call = self.transport.get(&["api", "v1", "satellites"]);
-        self.transport
-            .fetch_page(call.query(&filter_pairs(filter)).query(&page))
-            .await
+        self.transport.fetch_page(call.query(&filter_pairs(filter)).query(&page)).await
     }
 
     async fn update(&self, id: SatelliteId, update: SatelliteUpdate) -> Result<Satellite> {
         let path = ["api", "v1", "satellites", &id.to_string()];
-        self.transport
-            .fetch(self.transport.request(Method::PUT, &path).json(&update))
-            .await
+        self.transport.fetch(self.transport.request(Method::PUT, &path).json(&update)).await
     }
 
     async fn remove(&self, id: SatelliteId) -> Result<()> {
@@ -53,16 +51,11 @@ impl DeviceRegistry for RemoteHive {
     }
 
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
-        self.transport
-            .fetch(self.transport.get(&["api", "v1", "satellites", "by-tag", tag]))
-            .await
+        self.transport.fetch(self.transport.get(&["api", "v1", "satellites", "by-tag", tag])).await
     }
 
     async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>> {
-        let call = self
-            .transport
-            .get(&["api", "v1", "events"])
-            .header(header::ACCEPT, "text/event-stream");
+        let call = self.transport.get(&["api", "v1", "events"]).header(header::ACCEPT, "text/event-stream");
         Ok(self.events(self.transport.send(call, Patience::Command).await?))
     }
 }
@@ -77,13 +70,7 @@ pub(super) fn present<T>(answer: Result<T>) -> Result<Option<T>> {
 }
 
 fn filter_pairs(filter: SatelliteFilter) -> Vec<(&'static str, String)> {
-    let SatelliteFilter {
-        online,
-        status,
-        tags,
-        search,
-        team_id,
-    } = filter;
+    let SatelliteFilter { online, status, tags, search, team_id } = filter;
     let mut pairs: Vec<_> = tags.into_iter().map(|tag| ("tag", tag)).collect();
     pairs.extend(online.map(|online| ("online", online.to_string())));
     pairs.extend(status.map(|status| ("status", status_word(status).to_owned())));
@@ -101,15 +88,21 @@ fn status_word(status: SatelliteStatus) -> &'static str {
     }
 }
 
-/// The satellite API has words of its own.
+/// The satellite API has words of its own; all others are the error codes in lower case.
 fn refusal(answer: ErrorResponse) -> Error {
-    match answer.error.as_str() {
+    let ErrorResponse { error: word, message, .. } = answer;
+    match word.as_str() {
         "registration_token_required" => Error::AuthRequired,
+        "scope_mismatch" => Error::Forbidden(word),
         word if word.starts_with("registration_token_") => Error::AuthInvalid,
-        "scope_mismatch" => Error::Forbidden(answer.message),
-        "conflict" | "name_taken" => Error::Conflict(answer.message),
-        "invalid_input" | "invalid_name" => Error::invalid("name", answer.message),
-        _ => Error::Other(answer.message),
+        "invalid_input" => {
+            let (field, rule) = message.split_once(": ").unwrap_or(("request", &message));
+            Error::invalid(field, rule)
+        }
+        word => {
+            let code = serde_json::from_value(word.to_ascii_uppercase().into()).unwrap_or(ErrorCode::Unknown);
+            Error::from_wire(ApiError { code, message, details: None })
+        }
     }
 }
 
@@ -126,10 +119,7 @@ mod tests {
             search: Some("front".into()),
             team_id: None,
         };
-        let pairs = filter_pairs(filter)
-            .into_iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect::<Vec<_>>();
+        let pairs = filter_pairs(filter).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
         assert_eq!(pairs, ["tag=web", "tag=eu", "online=true", "status=active", "search=front"]);
     }
 
@@ -137,5 +127,24 @@ mod tests {
     fn what_is_hidden_is_absent() {
         assert_eq!(present::<u8>(Err(Error::SatelliteNotFound("x".into()))).unwrap(), None);
         assert!(present::<u8>(Err(Error::AuthInvalid)).is_err());
+    }
+
+    #[test]
+    fn a_refused_registration_is_the_error_a_local_hive_gives() {
+        let check = |word: &str, message: &str, expected: &Error| {
+            let answer = ErrorResponse {
+                success: false,
+                error: word.into(),
+                message: message.into(),
+                instructions: String::new(),
+            };
+            assert_eq!(refusal(answer).to_wire(), expected.to_wire(), "{word}");
+        };
+        check("registration_token_required", "x", &Error::AuthRequired);
+        check("registration_token_used", "x", &Error::AuthInvalid);
+        check("scope_mismatch", "x", &Error::Forbidden("scope_mismatch".into()));
+        check("invalid_input", "name: too short", &Error::invalid("name", "too short"));
+        check("conflict", "the name is taken", &Error::Conflict("the name is taken".into()));
+        check("not_yet_known", "x", &Error::Other("x".into()));
     }
 }

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    CommandInfo, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest, Target,
+    CommandInfo, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest,
+    Target,
 };
 use hive_wire::{CommandId, SatelliteId};
 use reqwest::{RequestBuilder, header};
@@ -21,7 +22,12 @@ impl CommandRouter for RemoteHive {
         self.transport.fetch_results(call).await
     }
 
-    async fn exec_multi(&self, targets: Vec<Target>, command: ExecCommand, options: ExecOptions) -> Result<Vec<ExecResult>> {
+    async fn exec_multi(
+        &self,
+        targets: Vec<Target>,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<Vec<ExecResult>> {
         let call = self.exec_many_call(&targets, command, &options);
         self.transport.fetch_results(call).await
     }
@@ -32,9 +38,7 @@ impl CommandRouter for RemoteHive {
         command: ExecCommand,
         options: ExecOptions,
     ) -> Result<Subscription<ExecEvent>> {
-        let call = self
-            .exec_many_call(&targets, command, &options)
-            .header(header::ACCEPT, "text/event-stream");
+        let call = self.exec_many_call(&targets, command, &options).header(header::ACCEPT, "text/event-stream");
         Ok(self.events(self.transport.send(call, Patience::Command).await?))
     }
 
@@ -45,12 +49,8 @@ impl CommandRouter for RemoteHive {
     }
 
     async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult> {
-        let call = self
-            .transport
-            .post(&["api", "v1", "satellites", &satellite.to_string(), "power"]);
-        self.transport
-            .fetch_results(with_options(call, &options).json(&request))
-            .await
+        let call = self.transport.post(&["api", "v1", "satellites", &satellite.to_string(), "power"]);
+        self.transport.fetch_results(with_options(call, &options).json(&request)).await
     }
 
     async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
@@ -59,9 +59,7 @@ impl CommandRouter for RemoteHive {
     }
 
     async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
-        let call = self
-            .transport
-            .get(&["api", "v1", "satellites", &satellite.to_string(), "commands"]);
+        let call = self.transport.get(&["api", "v1", "satellites", &satellite.to_string(), "commands"]);
         self.transport.fetch_page(call.query(&page)).await
     }
 
@@ -79,19 +77,13 @@ struct Submitted {
 
 impl RemoteHive {
     fn exec_call(&self, satellite: SatelliteId, command: &ExecCommand, options: &ExecOptions) -> RequestBuilder {
-        let call = self
-            .transport
-            .post(&["api", "v1", "satellites", &satellite.to_string(), "exec"]);
+        let call = self.transport.post(&["api", "v1", "satellites", &satellite.to_string(), "exec"]);
         with_options(call, options).json(command)
     }
 
     fn exec_many_call(&self, targets: &[Target], command: ExecCommand, options: &ExecOptions) -> RequestBuilder {
         let targets = targets.iter().map(Target::to_string).collect();
-        let body = ExecManyRequest {
-            targets,
-            concurrency: options.concurrency,
-            command,
-        };
+        let body = ExecManyRequest { targets, concurrency: options.concurrency, command };
         with_options(self.transport.post(&["api", "v1", "exec"]), options).json(&body)
     }
 }

@@ -18,12 +18,7 @@ pub(super) struct Parser {
 impl Parser {
     /// A parser of events of at most `limit` bytes of data.
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            lines: Lines::new(limit),
-            limit,
-            data: String::new(),
-            has_data: false,
-        }
+        Self { lines: Lines::new(limit), limit, data: String::new(), has_data: false }
     }
 
     /// Takes the next bytes and gives the data of the events that they end.
@@ -74,10 +69,7 @@ mod tests {
 
     fn check(chunks: &[&str], expected: &[&str]) {
         let mut parser = Parser::new(64);
-        let got: Vec<_> = chunks
-            .iter()
-            .flat_map(|chunk| parser.push(chunk.as_bytes()).unwrap())
-            .collect();
+        let got: Vec<_> = chunks.iter().flat_map(|chunk| parser.push(chunk.as_bytes()).unwrap()).collect();
         assert_eq!(got, expected, "of {chunks:?}");
     }
 
@@ -100,11 +92,7 @@ mod tests {
     fn chunks_may_be_cut_anywhere() {
         let text = "event: output\ndata: {\"x\":\"ä\"}\n\ndata: 2\n\n";
         let mut parser = Parser::new(64);
-        let got: Vec<_> = text
-            .as_bytes()
-            .iter()
-            .flat_map(|byte| parser.push(&[*byte]).unwrap())
-            .collect();
+        let got: Vec<_> = text.as_bytes().iter().flat_map(|byte| parser.push(&[*byte]).unwrap()).collect();
         assert_eq!(got, ["{\"x\":\"ä\"}", "2"]);
     }
 

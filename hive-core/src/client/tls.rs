@@ -14,9 +14,8 @@ use crate::{Error, Result};
 pub(super) fn config(is_https: bool) -> Result<ClientConfig> {
     let unusable = |error| Error::Unavailable(Box::new(error));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?;
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(unusable)?;
     let builder = if is_https {
         builder.with_platform_verifier().map_err(unusable)?
     } else {

@@ -61,11 +61,7 @@ impl Transport {
             .tcp_keepalive_retries(3)
             .build()
             .map_err(Error::internal)?;
-        Ok(Self {
-            client,
-            base,
-            credential,
-        })
+        Ok(Self { client, base, credential })
     }
 
     pub(super) fn base(&self) -> &str {
@@ -110,12 +106,7 @@ impl Transport {
         let Some(pagination) = pagination else {
             return Err(Error::Other("the answer does not say which page it is".into()));
         };
-        Ok(Page {
-            items: data,
-            total: pagination.total,
-            page: pagination.page,
-            per_page: pagination.per_page,
-        })
+        Ok(Page { items: data, total: pagination.total, page: pagination.page, per_page: pagination.per_page })
     }
 
     /// Sends a request whose answer has no `data` of interest.
@@ -152,7 +143,9 @@ impl Transport {
         let repeat = if is_repeatable(&request) { request.try_clone() } else { None };
         let first = self.client.execute(request).await;
         let answer = match (first, repeat) {
-            (Err(error), Some(request)) if !error.is_connect() && !error.is_timeout() => self.client.execute(request).await,
+            (Err(error), Some(request)) if !error.is_connect() && !error.is_timeout() => {
+                self.client.execute(request).await
+            }
             (answer, _) => answer,
         };
         answer.map_err(|error| self.unreachable(error))
@@ -160,21 +153,15 @@ impl Transport {
 
     async fn envelope<T: DeserializeOwned>(&self, request: RequestBuilder, patience: Patience) -> Result<Envelope<T>> {
         let response = self.send(request, patience).await?;
-        let limit = if patience == Patience::Command {
-            MAX_RESULTS
-        } else {
-            MAX_ANSWER
-        };
+        let limit = if patience == Patience::Command { MAX_RESULTS } else { MAX_ANSWER };
         let body = read(response, limit).await?;
-        serde_json::from_slice(&body).map_err(|error| Error::Other(format!("cannot read the answer of {}: {error}", self.base())))
+        serde_json::from_slice(&body)
+            .map_err(|error| Error::Other(format!("cannot read the answer of {}: {error}", self.base())))
     }
 
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
-        url.path_segments_mut()
-            .expect("http and https URLs have a path")
-            .pop_if_empty()
-            .extend(path);
+        url.path_segments_mut().expect("http and https URLs have a path").pop_if_empty().extend(path);
         url
     }
 
@@ -185,11 +172,7 @@ impl Transport {
         }
         let message = format!("{} answered {status}, and not as a hive does", self.base());
         let is_passing = matches!(status.as_u16(), 502..=504);
-        if is_passing {
-            Error::Unavailable(message.into())
-        } else {
-            Error::Other(message)
-        }
+        if is_passing { Error::Unavailable(message.into()) } else { Error::Other(message) }
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Error {
@@ -266,11 +249,7 @@ mod tests {
     #[test]
     fn a_path_stays_below_the_base_url() {
         check_path("http://hive:3000", &["api", "v1"], "http://hive:3000/api/v1");
-        check_path(
-            "http://hive:3000/behind/proxy/",
-            &["api", "v1"],
-            "http://hive:3000/behind/proxy/api/v1",
-        );
+        check_path("http://hive:3000/behind/proxy/", &["api", "v1"], "http://hive:3000/behind/proxy/api/v1");
         check_path("http://hive", &["by-tag", "a/../b?c"], "http://hive/by-tag/a%2F..%2Fb%3Fc");
     }
 

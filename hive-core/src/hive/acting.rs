@@ -26,19 +26,11 @@ pub(super) struct Subject {
 
 impl Subject {
     pub(super) fn new(kind: &'static str, id: impl ToString) -> Self {
-        Self {
-            kind,
-            id: id.to_string(),
-            team: None,
-        }
+        Self { kind, id: id.to_string(), team: None }
     }
 
     pub(super) fn satellite(row: &SatelliteRow) -> Self {
-        Self {
-            kind: "satellite",
-            id: row.id.to_string(),
-            team: row.team_id,
-        }
+        Self { kind: "satellite", id: row.id.to_string(), team: row.team_id }
     }
 
     pub(super) fn of_team(mut self, team: Option<TeamId>) -> Self {
@@ -90,16 +82,19 @@ impl ActingHive {
         self.draft(action, subject, details, AuditResult::Intent)
     }
 
-    pub(super) fn draft(&self, action: &'static str, subject: Subject, details: Value, result: AuditResult) -> AuditDraft {
+    pub(super) fn draft(
+        &self,
+        action: &'static str,
+        subject: Subject,
+        details: Value,
+        result: AuditResult,
+    ) -> AuditDraft {
         AuditDraft {
             id: AuditId::new(self.hive.source().seed()),
             timestamp: self.hive.source().now(),
             actor: self.principal.actor(),
             action,
-            target: AuditTarget {
-                kind: subject.kind.into(),
-                id: subject.id,
-            },
+            target: AuditTarget { kind: subject.kind.into(), id: subject.id },
             team_id: subject.team,
             details,
             result,

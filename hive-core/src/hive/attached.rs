@@ -49,7 +49,12 @@ impl Hive {
     /// # Errors
     /// `AuthInvalid` where the satellite is not the one of the key, or the key was replaced meanwhile; `InvalidInput` for
     /// another protocol version.
-    pub async fn attach(&self, identity: SatelliteIdentity, handshake: Handshake, link: Arc<dyn AgentLink>) -> Result<Attached> {
+    pub async fn attach(
+        &self,
+        identity: SatelliteIdentity,
+        handshake: Handshake,
+        link: Arc<dyn AgentLink>,
+    ) -> Result<Attached> {
         let id = identity.id;
         if handshake.agent_id != id {
             return Err(Error::AuthInvalid);
@@ -69,16 +74,11 @@ impl Hive {
         });
         let live = self.inner.links.open(id, journal_id, link);
         // From here on the drop of `attached` takes the link back, whatever fails.
-        let attached = Attached {
-            hive: self.clone(),
-            satellite: id,
-            live,
-            streams: HashMap::new(),
-        };
+        let attached = Attached { hive: self.clone(), satellite: id, live, streams: HashMap::new() };
         attached.say(ToAgent::HandshakeAck(Box::new(self.welcome())));
         info!(satellite.id = %id, satellite.name = %row.name, "satellite online");
         self.publish(|seq| SatelliteEvent::Online { seq, id, name: row.name });
-        self.deliver_open(id, &attached.live).await?;
+        self.start_delivery(id, attached.live.clone());
         Ok(attached)
     }
 
@@ -111,10 +111,7 @@ impl Hive {
             timestamp: self.source().now(),
             actor: satellite_actor(id),
             action: "satellite.activate",
-            target: AuditTarget {
-                kind: "satellite".into(),
-                id: id.to_string(),
-            },
+            target: AuditTarget { kind: "satellite".into(), id: id.to_string() },
             team_id: row.and_then(|row| row.team_id),
             details: json!({ "by": "heartbeat" }),
             result: AuditResult::Success,
@@ -134,17 +131,10 @@ impl Hive {
                 hive_wire::api::CommandType::Exec => "satellite.exec",
                 hive_wire::api::CommandType::Power => "satellite.power",
             },
-            target: AuditTarget {
-                kind: "satellite".into(),
-                id: context.satellite.to_string(),
-            },
+            target: AuditTarget { kind: "satellite".into(), id: context.satellite.to_string() },
             team_id: context.team,
             details: json!({ "command_id": id, "status": outcome.status, "exit_code": outcome.exit_code }),
-            result: if is_success {
-                AuditResult::Success
-            } else {
-                AuditResult::Failure
-            },
+            result: if is_success { AuditResult::Success } else { AuditResult::Failure },
             error: outcome.error.as_ref().map(|error| error.message.clone()),
         }
     }
@@ -165,12 +155,7 @@ impl Attached {
         match message {
             ToServer::HeartbeatPong { .. } => self.on_heartbeat(),
             ToServer::CommandAck { id } => self.on_ack(id),
-            ToServer::StreamOpen {
-                stream,
-                command_id,
-                channel,
-                offset,
-            } => {
+            ToServer::StreamOpen { stream, command_id, channel, offset } => {
                 self.on_stream_open(stream, command_id, channel, offset)?;
             }
             ToServer::CommandResult(result) => self.on_result(result).await?,
@@ -195,10 +180,7 @@ impl Attached {
             return Ok(());
         }
         let stream = frame.stream;
-        let incoming = self
-            .streams
-            .get_mut(&stream)
-            .ok_or_else(|| broken("frame of a stream that is not open"))?;
+        let incoming = self.streams.get_mut(&stream).ok_or_else(|| broken("frame of a stream that is not open"))?;
         let new = incoming.receiver.accept(&frame).map_err(broken)?;
         let received = incoming.receiver.received();
         let (command, channel) = (incoming.command, incoming.channel);
@@ -231,12 +213,7 @@ impl Attached {
 
     fn on_heartbeat(&self) {
         let at = self.hive.source().now();
-        self.hive.note_seen(Seen {
-            id: self.satellite,
-            at,
-            system: None,
-            agent_version: None,
-        });
+        self.hive.note_seen(Seen { id: self.satellite, at, system: None, agent_version: None });
     }
 
     /// Notes that a command runs. Written behind: the result may well come first, and then it wins.
@@ -264,14 +241,7 @@ impl Attached {
         if has_gap {
             return Err(broken("stream begins behind what was received"));
         }
-        self.streams.insert(
-            stream,
-            Incoming {
-                command,
-                channel,
-                receiver: Receiver::resuming_at(offset),
-            },
-        );
+        self.streams.insert(stream, Incoming { command, channel, receiver: Receiver::resuming_at(offset) });
         Ok(())
     }
 
@@ -298,15 +268,7 @@ impl Attached {
 
     /// Checks a result against what was received.
     fn outcome(&self, result: CommandResult) -> Result<CommandOutcome> {
-        let CommandResult {
-            id,
-            status,
-            exit_code,
-            duration_ms,
-            sent,
-            truncated,
-            error,
-        } = result;
+        let CommandResult { id, status, exit_code, duration_ms, sent, truncated, error } = result;
         if !status.is_terminal() {
             return Err(broken("result without an end"));
         }
@@ -318,10 +280,7 @@ impl Attached {
             exit_code,
             duration_ms: Some(duration_ms),
             truncated,
-            error: error.map(|error| ErrorBody {
-                code: known_code(error.code),
-                message: cut(error.message),
-            }),
+            error: error.map(|error| ErrorBody { code: known_code(error.code), message: cut(error.message) }),
             finished_at: self.hive.source().now(),
             output: self.hive.inner.running.held(id),
         })
@@ -342,30 +301,19 @@ impl Drop for Attached {
         }
         info!(satellite.id = %self.satellite, "satellite offline");
         let last_seen = Some(self.hive.source().now());
-        self.hive.publish(|seq| SatelliteEvent::Offline {
-            seq,
-            id: self.satellite,
-            last_seen,
-        });
+        self.hive.publish(|seq| SatelliteEvent::Offline { seq, id: self.satellite, last_seen });
     }
 }
 
 impl std::fmt::Debug for Attached {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Attached")
-            .field("satellite", &self.satellite)
-            .finish_non_exhaustive()
+        f.debug_struct("Attached").field("satellite", &self.satellite).finish_non_exhaustive()
     }
 }
 
 /// The satellite as the audit trail names it.
 pub(super) fn satellite_actor(id: SatelliteId) -> hive_wire::api::Actor {
-    hive_wire::api::Actor {
-        kind: "satellite".into(),
-        id: id.to_string(),
-        name: id.to_string(),
-        ip: None,
-    }
+    hive_wire::api::Actor { kind: "satellite".into(), id: id.to_string(), name: id.to_string(), ip: None }
 }
 
 fn broken(rule: impl ToString) -> Error {
@@ -383,29 +331,20 @@ fn checked_journal(id: &str) -> Result<&str> {
 /// A satellite's own words for an error, from a list of ours.
 fn known_code(code: ErrorCode) -> ErrorCode {
     match code {
-        ErrorCode::CommandBlocked | ErrorCode::InvalidInput | ErrorCode::CommandTimeout | ErrorCode::Unavailable => code,
+        ErrorCode::CommandBlocked | ErrorCode::InvalidInput | ErrorCode::CommandTimeout | ErrorCode::Unavailable => {
+            code
+        }
         _ => ErrorCode::Internal,
     }
 }
 
 fn cut(text: String) -> String {
-    if text.chars().count() > MAX_TEXT {
-        text.chars().take(MAX_TEXT).collect()
-    } else {
-        text
-    }
+    if text.chars().count() > MAX_TEXT { text.chars().take(MAX_TEXT).collect() } else { text }
 }
 
 /// What a machine says of itself, each text cut to a length nobody minds storing.
 fn shortened(system: SystemInfo) -> SystemInfo {
-    let SystemInfo {
-        hostname,
-        os,
-        os_version,
-        arch,
-        kernel,
-        ..
-    } = system;
+    let SystemInfo { hostname, os, os_version, arch, kernel, .. } = system;
     SystemInfo {
         hostname: cut(hostname),
         os: cut(os),

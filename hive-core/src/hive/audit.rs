@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hive_wire::AuditId;
-use hive_wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditResult, AuditTarget, AuditVerification, Page, PageRequest};
+use hive_wire::api::{
+    AuditEntry, AuditExportLine, AuditQuery, AuditResult, AuditTarget, AuditVerification, Page, PageRequest,
+};
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -40,12 +42,7 @@ impl AuditLogger for ActingHive {
     async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>> {
         let window = window(page)?;
         let (items, total) = self.hive.store().audit_list(&query, &self.audit_sight()?, window).await?;
-        Ok(Page {
-            items,
-            total,
-            page: page.page,
-            per_page: page.per_page,
-        })
+        Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
     async fn entry(&self, id: AuditId) -> Result<Option<AuditEntry>> {

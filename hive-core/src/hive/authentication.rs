@@ -25,8 +25,7 @@ impl Hive {
         if !self.inner.verifier.is_key(secret, &row.hash) || is_over {
             return Err(Error::AuthInvalid);
         }
-        self.principal(Credential::ApiKey(id, row.user_id), row.user_id, ip, row.scopes)
-            .await
+        self.principal(Credential::ApiKey(id, row.user_id), row.user_id, ip, row.scopes).await
     }
 
     /// Finds out whose a login token is.
@@ -71,32 +70,18 @@ impl Hive {
     ) -> Result<Principal> {
         let user = self.store().user_get(user).await?.ok_or(Error::AuthInvalid)?;
         let teams = self.store().team_memberships(user.id).await?.into_iter().collect();
-        Ok(Principal {
-            credential,
-            name: user.username,
-            ip,
-            role: user.role,
-            teams,
-            scopes,
-        })
+        Ok(Principal { credential, name: user.username, ip, role: user.role, teams, scopes })
     }
 
     fn login_record(&self, user: &User, ip: Option<String>) -> AuditDraft {
-        let actor = hive_wire::api::Actor {
-            kind: "user".into(),
-            id: user.id.to_string(),
-            name: user.username.clone(),
-            ip,
-        };
+        let actor =
+            hive_wire::api::Actor { kind: "user".into(), id: user.id.to_string(), name: user.username.clone(), ip };
         AuditDraft {
             id: AuditId::new(self.source().seed()),
             timestamp: self.source().now(),
             actor,
             action: "auth.login",
-            target: AuditTarget {
-                kind: "user".into(),
-                id: user.id.to_string(),
-            },
+            target: AuditTarget { kind: "user".into(), id: user.id.to_string() },
             team_id: None,
             details: json!({}),
             result: AuditResult::Success,

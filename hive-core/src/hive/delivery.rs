@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hive_wire::agent::{Command, Received, ToAgent};
+use hive_wire::agent::{Command, Received, ToAgent, close};
 use hive_wire::api::CommandStatus;
 use hive_wire::{CommandId, SatelliteId, Timestamp};
 use tracing::{debug, warn};
@@ -16,7 +16,11 @@ use crate::link::Outgoing;
 use crate::store::{CommandOutcome, CommandRow, Delivery};
 
 /// What a command that was not ended by its satellite tells.
-pub(super) fn ended(status: CommandStatus, now: Timestamp, error: Option<hive_wire::agent::ErrorBody>) -> CommandOutcome {
+pub(super) fn ended(
+    status: CommandStatus,
+    now: Timestamp,
+    error: Option<hive_wire::agent::ErrorBody>,
+) -> CommandOutcome {
     CommandOutcome {
         status,
         exit_code: None,
@@ -31,31 +35,41 @@ pub(super) fn ended(status: CommandStatus, now: Timestamp, error: Option<hive_wi
 impl Hive {
     /// A hand-over to the journal behind a link, now.
     pub(super) fn delivery(&self, live: &Live) -> Delivery {
-        Delivery {
-            journal_id: live.journal_id.to_string(),
-            at: self.source().now(),
-        }
+        Delivery { journal_id: live.journal_id.to_string(), at: self.source().now() }
     }
 
     /// Sends a command that the store has as delivered. A link that is gone is no error: the command is sent again with
     /// the next one.
-    pub(super) fn send_command(&self, live: &Live, id: CommandId, payload: hive_wire::agent::Payload, expires_in: Duration) {
+    pub(super) fn send_command(
+        &self,
+        live: &Live,
+        id: CommandId,
+        payload: hive_wire::agent::Payload,
+        expires_in: Duration,
+    ) {
         let received = self.inner.running.received(id).unwrap_or_default();
         let expires_in_ms = expires_in.as_millis() as u64;
-        let command = Box::new(Command {
-            id,
-            expires_in_ms,
-            received,
-            payload,
-        });
+        let command = Box::new(Command { id, expires_in_ms, received, payload });
         if live.send(Outgoing::Control(ToAgent::Command(command))).is_err() {
             debug!(command.id = %id, "command waits for the satellite's next link");
         }
     }
 
+    /// Starts to bring everything that is open for a satellite to its link. Where that fails the link is closed: the next
+    /// one starts anew.
+    pub(super) fn start_delivery(&self, satellite: SatelliteId, live: Live) {
+        let hive = self.clone();
+        self.inner.tasks.spawn(async move {
+            if let Err(error) = hive.deliver_open(satellite, &live).await {
+                warn!(satellite.id = %satellite, error = %error, "open commands not delivered");
+                live.close(close::GOING_AWAY, "the server cannot deliver now");
+            }
+        });
+    }
+
     /// Brings everything that is open for a satellite to its link: queued commands are handed over, those of this journal
     /// are sent again, and of those of another journal nobody can say what became of them.
-    pub(super) async fn deliver_open(&self, satellite: SatelliteId, live: &Live) -> Result<()> {
+    async fn deliver_open(&self, satellite: SatelliteId, live: &Live) -> Result<()> {
         let Some(row) = self.store().satellite_get(satellite).await? else {
             return Ok(());
         };
@@ -63,6 +77,9 @@ impl Hive {
             return Ok(());
         }
         for command in self.store().command_list_open(satellite).await? {
+            if live.ready().await.is_err() {
+                return Ok(());
+            }
             self.deliver(command, live).await?;
         }
         Ok(())
@@ -79,11 +96,8 @@ impl Hive {
         if is_under_way && !is_known && !row.idempotent {
             return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await;
         }
-        let stored = if is_under_way && is_known {
-            self.store().command_output_len(row.id).await?
-        } else {
-            Received::default()
-        };
+        let stored =
+            if is_under_way && is_known { self.store().command_output_len(row.id).await? } else { Received::default() };
         self.inner.running.begin(row.id, Context::from(&row), stored);
         if !is_known && !self.store().command_deliver(row.id, self.delivery(live)).await? {
             return Ok(());
@@ -109,11 +123,7 @@ impl Hive {
     /// Gives a command its end, in the store first. A command that had ended before keeps that end.
     pub(super) async fn finish(&self, id: CommandId, context: &Context, outcome: CommandOutcome) -> Result<()> {
         // The fan-out's own record speaks for its commands.
-        let records = if context.job.is_none() {
-            vec![self.outcome_record(id, context, &outcome)]
-        } else {
-            Vec::new()
-        };
+        let records = if context.job.is_none() { vec![self.outcome_record(id, context, &outcome)] } else { Vec::new() };
         let is_first = self.store().command_finish(id, outcome.clone(), records).await?;
         self.inner.running.end(id, is_first.then_some(outcome));
         Ok(())

@@ -75,7 +75,9 @@ impl TokenProblem {
             Self::Invalid => {
                 "Copy the whole token, from hive_satellite_ to its end, as it was shown when it was made on this server."
             }
-            Self::Expired => "Ask an admin for a new one: 'hive tokens create'. It can live longer with --expires-in-hours.",
+            Self::Expired => {
+                "Ask an admin for a new one: 'hive tokens create'. It can live longer with --expires-in-hours."
+            }
             Self::Used => "A token registers one satellite. Ask an admin for another one: 'hive tokens create'.",
             Self::Revoked => "Ask an admin why, and for a new one: 'hive tokens create'.",
             Self::ScopeMismatch => "Do not edit the token: use it with the prefix it was made with.",
@@ -148,20 +150,15 @@ impl Hive {
         let secret = data_encoding::BASE64URL_NOPAD.encode(&self.source().random::<32>());
         let satellite = self.new_satellite(&name, registration, request, seen_url, &secret)?;
         let record = self.registration_record(&satellite, ip.clone(), AuditResult::Success, None);
-        let failure = |problem: &str| self.registration_record(&satellite, ip.clone(), AuditResult::Failure, Some(problem));
-        let outcome = self
-            .store()
-            .satellite_register(registration.id, satellite.clone(), record)
-            .await
-            .map_err(Error::from)?;
+        let failure =
+            |problem: &str| self.registration_record(&satellite, ip.clone(), AuditResult::Failure, Some(problem));
+        let outcome =
+            self.store().satellite_register(registration.id, satellite.clone(), record).await.map_err(Error::from)?;
         match outcome {
             RegisterOutcome::Registered(row) => Ok(self.registered(*row, &secret)),
             RegisterOutcome::TokenUnusable(state) => {
                 let problem = TokenProblem::from(state);
-                self.store()
-                    .audit_append(failure(problem.code()))
-                    .await
-                    .map_err(Error::from)?;
+                self.store().audit_append(failure(problem.code())).await.map_err(Error::from)?;
                 Err(RegistrationError::Token(problem))
             }
             RegisterOutcome::NameTaken => {
@@ -181,10 +178,7 @@ impl Hive {
         if !self.inner.verifier.is_key(secret, &row.hash) {
             return Err(Error::AuthInvalid);
         }
-        Ok(SatelliteIdentity {
-            id,
-            key_generation: row.generation,
-        })
+        Ok(SatelliteIdentity { id, key_generation: row.generation })
     }
 
     /// Takes a heartbeat over HTTPS; also how a satellite finds out at its start whether its key is still good.
@@ -204,19 +198,10 @@ impl Hive {
         let row = self.store().satellite_get(id).await?.ok_or_else(no_satellite)?;
         let is_activated = self.activate(id, row.status).await?;
         let agent_version = heartbeat.version.map(|version| version.chars().take(MAX_TEXT).collect());
-        self.note_seen(Seen {
-            id,
-            at: self.source().now(),
-            system: None,
-            agent_version,
-        });
+        self.note_seen(Seen { id, at: self.source().now(), system: None, agent_version });
         let status = if is_activated { SatelliteStatus::Active } else { row.status };
         let status = json!(status).as_str().unwrap_or_default().to_owned();
-        Ok(HeartbeatResponse {
-            success: true,
-            status,
-            config_version: 0,
-        })
+        Ok(HeartbeatResponse { success: true, status, config_version: 0 })
     }
 
     fn read_token(&self, token: &SecretString) -> Result<Registration, TokenProblem> {
@@ -227,11 +212,7 @@ impl Hive {
         if !TOKEN_PREFIXES.iter().any(|prefix| token.starts_with(prefix)) {
             return Err(TokenProblem::Invalid);
         }
-        Ok(tokens::read_registration(
-            &self.inner.keys.token_secret,
-            token,
-            self.source().now(),
-        )?)
+        Ok(tokens::read_registration(&self.inner.keys.token_secret, token, self.source().now())?)
     }
 
     fn new_satellite(
@@ -276,19 +257,11 @@ impl Hive {
         }
         info!(satellite.id = %row.id, satellite.name = %row.name, "satellite registered");
         let changes = [("status".to_owned(), json!(row.status))].into();
-        self.publish(|seq| SatelliteEvent::Updated {
-            seq,
-            id: row.id,
-            changes,
-        });
+        self.publish(|seq| SatelliteEvent::Updated { seq, id: row.id, changes });
         RegisteredSatellite {
             id: row.id,
             name: row.name.to_string(),
-            satellite_type: if row.team_id.is_some() {
-                SatelliteType::Team
-            } else {
-                SatelliteType::Global
-            },
+            satellite_type: if row.team_id.is_some() { SatelliteType::Team } else { SatelliteType::Global },
             team_id: row.team_id,
             status: json!(row.status).as_str().unwrap_or_default().to_owned(),
             api_key: satellite_key(row.team_id.is_none(), row.id, secret),
@@ -310,10 +283,7 @@ impl Hive {
             timestamp: satellite.now,
             actor,
             action: "satellite.register",
-            target: AuditTarget {
-                kind: "satellite".into(),
-                id: satellite.id.to_string(),
-            },
+            target: AuditTarget { kind: "satellite".into(), id: satellite.id.to_string() },
             team_id: satellite.team_id,
             details: json!({ "name": satellite.name, "token_id": satellite.created_by }),
             result,

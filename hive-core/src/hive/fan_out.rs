@@ -10,7 +10,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use hive_wire::agent::{Channel, ErrorBody, Received};
 use hive_wire::api::{
-    AuditResult, CommandStatus, ExecEvent, ExecResult, MAX_IN_FLIGHT, OutputEncoding, SatelliteStatus, Target, TargetStatus,
+    AuditResult, CommandStatus, ExecEvent, ExecResult, MAX_IN_FLIGHT, OutputEncoding, SatelliteStatus, Target,
+    TargetStatus,
 };
 use hive_wire::{CommandId, JobId};
 use serde_json::json;
@@ -56,7 +57,12 @@ enum Step {
 
 impl FanOut {
     /// Finds the targets and makes their commands durable.
-    pub(super) async fn settle(acting: &ActingHive, targets: Vec<Target>, work: Work, options: ExecOptions) -> Result<Self> {
+    pub(super) async fn settle(
+        acting: &ActingHive,
+        targets: Vec<Target>,
+        work: Work,
+        options: ExecOptions,
+    ) -> Result<Self> {
         let concurrency = options.concurrency.unwrap_or(DEFAULT_IN_FLIGHT);
         if !(1..=MAX_IN_FLIGHT).contains(&concurrency) {
             return Err(Error::invalid("concurrency", format!("must be 1 to {MAX_IN_FLIGHT}")));
@@ -75,23 +81,26 @@ impl FanOut {
         Ok(fan_out)
     }
 
-    async fn store(&mut self, rows: Vec<SatelliteRow>, targets: Vec<Target>, work: Work, key: Option<String>) -> Result<()> {
+    async fn store(
+        &mut self,
+        rows: Vec<SatelliteRow>,
+        targets: Vec<Target>,
+        work: Work,
+        key: Option<String>,
+    ) -> Result<()> {
         let acting = self.acting.clone();
         let mut commands = Vec::new();
         for row in rows {
-            let place = Place {
-                satellite: row.id,
-                name: row.name.clone(),
-            };
+            let place = Place { satellite: row.id, name: row.name.clone() };
             let step = match usable_link(&acting.hive, &row) {
                 Ok(Some(_)) => {
                     let id = CommandId::new(acting.hive.source().seed());
                     commands.push(acting.new_command(id, &row, &work, Some(self.job), None));
-                    acting
-                        .hive
-                        .inner
-                        .running
-                        .begin(id, acting.context(&row, &work, Some(self.job)), Received::default());
+                    acting.hive.inner.running.begin(
+                        id,
+                        acting.context(&row, &work, Some(self.job)),
+                        Received::default(),
+                    );
                     Step::Run(id)
                 }
                 Ok(None) => Step::NotRun(reason(&Error::SatelliteOffline(row.name.to_string()))),
@@ -130,13 +139,7 @@ impl FanOut {
             let Some(row) = self.acting.hive.store().satellite_get(command.satellite_id).await? else {
                 continue;
             };
-            adopted.push(Planned {
-                place: Place {
-                    satellite: row.id,
-                    name: row.name,
-                },
-                step: Step::Run(id),
-            });
+            adopted.push(Planned { place: Place { satellite: row.id, name: row.name }, step: Step::Run(id) });
         }
         self.planned = adopted;
         Ok(())
@@ -168,12 +171,7 @@ impl FanOut {
         let hive = self.acting.hive.clone();
         let patience = hive.patience(self.timeout_seconds);
         for Planned { place, step } in &self.planned {
-            let watcher = Watcher {
-                hive: hive.clone(),
-                place: place.clone(),
-                events: sender.clone(),
-                patience,
-            };
+            let watcher = Watcher { hive: hive.clone(), place: place.clone(), events: sender.clone(), patience };
             hive.inner.tasks.spawn(watcher.watch(step.clone()));
         }
         hive.inner.tasks.spawn(async move {
@@ -212,17 +210,9 @@ impl FanOut {
         }
         let mut details = self.summary.clone();
         details["results"] = json!(counts);
-        let is_success = results
-            .iter()
-            .all(|result| result.status == TargetStatus::Command(CommandStatus::Succeeded));
-        let result = if is_success {
-            AuditResult::Success
-        } else {
-            AuditResult::Failure
-        };
-        let record = self
-            .acting
-            .draft("satellite.exec_multi", Subject::new("job", self.job), details, result);
+        let is_success = results.iter().all(|result| result.status == TargetStatus::Command(CommandStatus::Succeeded));
+        let result = if is_success { AuditResult::Success } else { AuditResult::Failure };
+        let record = self.acting.draft("satellite.exec_multi", Subject::new("job", self.job), details, result);
         if let Err(error) = self.acting.hive.store().audit_append(record).await {
             warn!(job.id = %self.job, error = %error, "outcome of a fan-out not recorded");
         }
@@ -245,12 +235,10 @@ impl ActingHive {
                     let row = self.hive.store().satellite_find(name).await?;
                     let row = row.ok_or_else(|| Error::SatelliteNotFound(name.to_string()))?;
                     // A hidden one is named as the caller named it: its id is not theirs to learn.
-                    let allowed = self
-                        .allow_satellite(row, Permission::SatellitesExec)
-                        .map_err(|error| match error {
-                            Error::SatelliteNotFound(_) => Error::SatelliteNotFound(name.to_string()),
-                            other => other,
-                        });
+                    let allowed = self.allow_satellite(row, Permission::SatellitesExec).map_err(|error| match error {
+                        Error::SatelliteNotFound(_) => Error::SatelliteNotFound(name.to_string()),
+                        other => other,
+                    });
                     vec![allowed?]
                 }
             };
@@ -312,10 +300,7 @@ impl Watcher {
 
     /// Tells of one command until it ends; `Err(Gone)` inside where nobody listens.
     async fn follow(&self, id: CommandId) -> Result<Result<(), Gone>> {
-        let accepted = ExecEvent::Accepted {
-            satellite_id: self.place.satellite,
-            command_id: id,
-        };
+        let accepted = ExecEvent::Accepted { satellite_id: self.place.satellite, command_id: id };
         if self.tell(accepted).await.is_err() {
             return Ok(Err(Gone));
         }
@@ -343,10 +328,8 @@ impl Watcher {
 
     /// Tells the output between what was told and what is here.
     async fn tell_output(&self, id: CommandId, told: &mut Received, here: Received) -> Result<Result<(), Gone>> {
-        let channels = [
-            (Channel::Stdout, &mut told.stdout, here.stdout),
-            (Channel::Stderr, &mut told.stderr, here.stderr),
-        ];
+        let channels =
+            [(Channel::Stdout, &mut told.stdout, here.stdout), (Channel::Stderr, &mut told.stderr, here.stderr)];
         for (channel, told, here) in channels {
             while *told < here {
                 let bytes = self.hive.output_from(id, channel, *told).await?;
@@ -354,12 +337,7 @@ impl Watcher {
                     break;
                 }
                 let data = BASE64.encode(&bytes);
-                let event = ExecEvent::Output {
-                    satellite_id: self.place.satellite,
-                    channel,
-                    offset: *told,
-                    data,
-                };
+                let event = ExecEvent::Output { satellite_id: self.place.satellite, channel, offset: *told, data };
                 if self.tell(event).await.is_err() {
                     return Ok(Err(Gone));
                 }
@@ -382,19 +360,13 @@ impl Hive {
     async fn output_from(&self, id: CommandId, channel: Channel, from: u64) -> Result<bytes::Bytes> {
         match self.inner.running.output(id, channel, from) {
             Some(held) => Ok(held),
-            None => Ok(self
-                .store()
-                .command_output(id, channel, from, super::router::READ_AT_ONCE)
-                .await?),
+            None => Ok(self.store().command_output(id, channel, from, super::router::READ_AT_ONCE).await?),
         }
     }
 }
 
 fn reason(error: &Error) -> ErrorBody {
-    ErrorBody {
-        code: error.code(),
-        message: error.to_string(),
-    }
+    ErrorBody { code: error.code(), message: error.to_string() }
 }
 
 fn not_run(place: &Place, error: ErrorBody) -> ExecResult {

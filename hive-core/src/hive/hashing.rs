@@ -44,12 +44,7 @@ impl Verifier {
     /// Whether `secret` is the key behind `hash`.
     pub(super) fn is_key(&self, secret: &str, hash: &str) -> bool {
         let fingerprint = fingerprint(secret, hash);
-        if self
-            .remembered
-            .lock()
-            .expect("nothing panics while it holds this lock")
-            .contains(&fingerprint)
-        {
+        if self.remembered.lock().expect("nothing panics while it holds this lock").contains(&fingerprint) {
             return true;
         }
         let is_key = matches(secret, hash);
@@ -66,17 +61,14 @@ impl Verifier {
     /// Whether `password` is the one behind `hash`. Without a hash it takes as long and says no, so that the time does not
     /// tell whether a user exists.
     pub(super) async fn is_password(&self, password: String, hash: Option<String>) -> Result<bool> {
-        let _place = self
-            .waiting
-            .try_acquire()
-            .map_err(|_| Error::RateLimited { retry_after_seconds: 1 })?;
+        let _place = self.waiting.try_acquire().map_err(|_| Error::RateLimited { retry_after_seconds: 1 })?;
         let _turn = self.running.acquire().await.map_err(Error::internal)?;
-        let verify = move || match hash {
-            Some(hash) => matches(&password, &hash),
-            None => {
-                drop(hash_with(&password_params(), &password, &[0; 16]));
-                false
+        let verify = move || {
+            if let Some(hash) = hash {
+                return matches(&password, &hash);
             }
+            drop(hash_with(&password_params(), &password, &[0; 16]));
+            false
         };
         tokio::task::spawn_blocking(verify).await.map_err(Error::internal)
     }
@@ -90,9 +82,7 @@ pub(super) fn hash_key(secret: &str, source: &Source) -> String {
 /// Hashes a password.
 pub(super) async fn hash_password(password: String, source: &Source) -> Result<String> {
     let salt = source.random::<16>();
-    tokio::task::spawn_blocking(move || hash_with(&password_params(), &password, &salt))
-        .await
-        .map_err(Error::internal)
+    tokio::task::spawn_blocking(move || hash_with(&password_params(), &password, &salt)).await.map_err(Error::internal)
 }
 
 fn fingerprint(secret: &str, hash: &str) -> [u8; 32] {
@@ -109,9 +99,8 @@ fn matches(secret: &str, hash: &str) -> bool {
 
 fn hash_with(params: &Params, secret: &str, salt: &[u8]) -> String {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-    let hash: PasswordHash = argon2
-        .hash_password_with_salt(secret.as_bytes(), salt)
-        .expect("the salt has a length argon2 takes");
+    let hash: PasswordHash =
+        argon2.hash_password_with_salt(secret.as_bytes(), salt).expect("the salt has a length argon2 takes");
     hash.to_string()
 }
 
@@ -146,12 +135,7 @@ mod tests {
     async fn a_password_is_verified() {
         let hash = hash_password("correct horse".into(), &Source::default()).await.unwrap();
         let verifier = Verifier::default();
-        assert!(
-            verifier
-                .is_password("correct horse".into(), Some(hash.clone()))
-                .await
-                .unwrap()
-        );
+        assert!(verifier.is_password("correct horse".into(), Some(hash.clone())).await.unwrap());
         assert!(!verifier.is_password("wrong horse".into(), Some(hash)).await.unwrap());
         assert!(!verifier.is_password("nobody".into(), None).await.unwrap());
     }

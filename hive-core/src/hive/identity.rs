@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo, Team,
-    TeamCreate, TokenScope,
+    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo,
+    Team, TeamCreate, TokenScope,
 };
 use hive_wire::credential::user_key;
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
@@ -42,11 +42,7 @@ impl Identity for ActingHive {
             return Err(Error::invalid("slug", "1 to 32 characters of a-z, 0-9 and '-'"));
         }
         let source = self.hive.source();
-        let team = Team {
-            id: TeamId::new(source.seed()),
-            slug: team.slug,
-            created_at: source.now(),
-        };
+        let team = Team { id: TeamId::new(source.seed()), slug: team.slug, created_at: source.now() };
         let record = self.record(
             "team.create",
             Subject::new("team", team.id).of_team(Some(team.id)),
@@ -80,19 +76,11 @@ impl Identity for ActingHive {
         let record = self.record("api_key.revoke", Subject::new("api_key", id), json!({}));
         let now = self.hive.source().now();
         let is_revoked = self.hive.store().api_key_revoke(id, self.owner()?, now, record).await?;
-        is_revoked.then_some(()).ok_or_else(|| Error::NotFound {
-            what: "API key",
-            id: id.to_string(),
-        })
+        is_revoked.then_some(()).ok_or_else(|| Error::NotFound { what: "API key", id: id.to_string() })
     }
 
     async fn registration_token_create(&self, token: RegistrationTokenCreate) -> Result<NewRegistrationToken> {
-        let RegistrationTokenCreate {
-            scope,
-            team_id,
-            expires_in_hours,
-            description,
-        } = token;
+        let RegistrationTokenCreate { scope, team_id, expires_in_hours, description } = token;
         let team_id = match (scope, team_id) {
             (TokenScope::Global, None) => None,
             (TokenScope::Team, Some(team)) => Some(team),
@@ -117,22 +105,14 @@ impl Identity for ActingHive {
             expires_at,
         };
         let subject = Subject::new("registration_token", id).of_team(team_id);
-        let record = self.record(
-            "registration_token.create",
-            subject,
-            json!({ "scope": scope, "expires_at": expires_at }),
-        );
+        let record =
+            self.record("registration_token.create", subject, json!({ "scope": scope, "expires_at": expires_at }));
         self.hive.store().registration_token_create(row, record).await?;
         let secret = &self.hive.inner.keys.token_secret;
         let issuer = &self.hive.settings().external_url;
         let claims = tokens::Registration { id, team_id };
         let token = tokens::registration(secret, issuer, claims, &self.principal.name, now, expires_at);
-        Ok(NewRegistrationToken {
-            token,
-            token_id: id,
-            expires_at,
-            scope,
-        })
+        Ok(NewRegistrationToken { token, token_id: id, expires_at, scope })
     }
 
     async fn registration_token_list(&self) -> Result<Vec<RegistrationTokenInfo>> {
@@ -144,21 +124,14 @@ impl Identity for ActingHive {
     }
 
     async fn registration_token_revoke(&self, id: RegistrationTokenId) -> Result<()> {
-        let no_token = || Error::NotFound {
-            what: "registration token",
-            id: id.to_string(),
-        };
+        let no_token = || Error::NotFound { what: "registration token", id: id.to_string() };
         let token = self.hive.store().registration_token_get(id).await?.ok_or_else(no_token)?;
         if !sight(&self.principal, Permission::TokensManage).covers(token.team_id) {
             return Err(no_token());
         }
         let subject = Subject::new("registration_token", id).of_team(token.team_id);
         let record = self.record("registration_token.revoke", subject, json!({}));
-        let is_revoked = self
-            .hive
-            .store()
-            .registration_token_revoke(id, self.hive.source().now(), record)
-            .await?;
+        let is_revoked = self.hive.store().registration_token_revoke(id, self.hive.source().now(), record).await?;
         is_revoked
             .then_some(())
             .ok_or_else(|| Error::Conflict("the registration token was used or revoked before".into()))
@@ -167,18 +140,13 @@ impl Identity for ActingHive {
 
 impl ActingHive {
     fn owner(&self) -> Result<UserId> {
-        self.principal
-            .user()
-            .ok_or_else(|| Error::Forbidden("the hive itself is no user".into()))
+        self.principal.user().ok_or_else(|| Error::Forbidden("the hive itself is no user".into()))
     }
 
     async fn check_team(&self, team: Option<TeamId>) -> Result<()> {
         let Some(team) = team else { return Ok(()) };
         let is_there = self.hive.store().team_list().await?.iter().any(|known| known.id == team);
-        is_there.then_some(()).ok_or_else(|| Error::NotFound {
-            what: "team",
-            id: team.to_string(),
-        })
+        is_there.then_some(()).ok_or_else(|| Error::NotFound { what: "team", id: team.to_string() })
     }
 
     /// Makes an API key for a user.
@@ -186,10 +154,7 @@ impl ActingHive {
         check_note("name", Some(&key.name))?;
         let source = self.hive.source();
         let (id, now) = (ApiKeyId::new(source.seed()), source.now());
-        let life = key
-            .expires_in_hours
-            .map(|hours| checked_hours(hours, MAX_KEY_HOURS))
-            .transpose()?;
+        let life = key.expires_in_hours.map(|hours| checked_hours(hours, MAX_KEY_HOURS)).transpose()?;
         let secret = data_encoding::BASE64URL_NOPAD.encode(&source.random::<32>());
         let row = ApiKeyRow {
             id,
@@ -202,38 +167,16 @@ impl ActingHive {
             expires_at: life.map(|life| now.plus(life)),
             revoked_at: None,
         };
-        let record = self.record(
-            "api_key.create",
-            Subject::new("api_key", id),
-            json!({ "user_id": user, "name": row.name }),
-        );
+        let record =
+            self.record("api_key.create", Subject::new("api_key", id), json!({ "user_id": user, "name": row.name }));
         self.hive.store().api_key_create(row.clone(), record).await?;
-        Ok(NewApiKey {
-            api_key: user_key(id, &secret),
-            info: info(row),
-        })
+        Ok(NewApiKey { api_key: user_key(id, &secret), info: info(row) })
     }
 }
 
 fn info(row: ApiKeyRow) -> ApiKeyInfo {
-    let ApiKeyRow {
-        id,
-        user_id,
-        name,
-        hash: _,
-        scopes: _,
-        created_at,
-        expires_at,
-        revoked_at,
-    } = row;
-    ApiKeyInfo {
-        id,
-        name,
-        user_id,
-        created_at,
-        expires_at,
-        revoked_at,
-    }
+    let ApiKeyRow { id, user_id, name, hash: _, scopes: _, created_at, expires_at, revoked_at } = row;
+    ApiKeyInfo { id, name, user_id, created_at, expires_at, revoked_at }
 }
 
 fn check_note(field: &str, note: Option<&str>) -> Result<()> {
@@ -241,10 +184,7 @@ fn check_note(field: &str, note: Option<&str>) -> Result<()> {
     if note.is_none_or(is_plain) {
         return Ok(());
     }
-    Err(Error::invalid(
-        field,
-        format!("at most {MAX_NOTE} characters, none of them control characters"),
-    ))
+    Err(Error::invalid(field, format!("at most {MAX_NOTE} characters, none of them control characters")))
 }
 
 fn checked_hours(hours: u32, most: u32) -> Result<Duration> {

@@ -24,12 +24,12 @@ impl Live {
         self.link.send(message)
     }
 
+    pub(super) async fn ready(&self) -> Result<(), LinkClosed> {
+        self.link.ready().await
+    }
+
     pub(super) fn close(&self, code: u16, reason: &str) {
-        self.link.close(Close {
-            code,
-            reason: reason.into(),
-            retry_after_ms: None,
-        });
+        self.link.close(Close { code, reason: reason.into(), retry_after_ms: None });
     }
 }
 
@@ -44,16 +44,8 @@ pub(super) struct Links {
 impl Links {
     /// Makes this the satellite's link and ends the one before.
     pub(super) fn open(&self, id: SatelliteId, journal_id: Arc<str>, link: Arc<dyn AgentLink>) -> Live {
-        let live = Live {
-            epoch: self.epochs.fetch_add(1, Ordering::Relaxed),
-            journal_id,
-            link,
-        };
-        let before = self
-            .live
-            .write()
-            .expect("nothing panics while it holds this lock")
-            .insert(id, live.clone());
+        let live = Live { epoch: self.epochs.fetch_add(1, Ordering::Relaxed), journal_id, link };
+        let before = self.live.write().expect("nothing panics while it holds this lock").insert(id, live.clone());
         if let Some(before) = before {
             before.close(close::REPLACED, "a newer link took over");
         }
@@ -71,18 +63,11 @@ impl Links {
     }
 
     pub(super) fn get(&self, id: SatelliteId) -> Option<Live> {
-        self.live
-            .read()
-            .expect("nothing panics while it holds this lock")
-            .get(&id)
-            .cloned()
+        self.live.read().expect("nothing panics while it holds this lock").get(&id).cloned()
     }
 
     pub(super) fn is_online(&self, id: SatelliteId) -> bool {
-        self.live
-            .read()
-            .expect("nothing panics while it holds this lock")
-            .contains_key(&id)
+        self.live.read().expect("nothing panics while it holds this lock").contains_key(&id)
     }
 
     /// Ends a satellite's link.
@@ -98,11 +83,7 @@ impl Links {
         // A thousand satellites a second is what a server takes back without effort.
         let spread_ms = live.len() as u64;
         for link in live.values() {
-            let close = Close {
-                code: close::GOING_AWAY,
-                reason: reason.into(),
-                retry_after_ms: Some(spread_ms),
-            };
+            let close = Close { code: close::GOING_AWAY, reason: reason.into(), retry_after_ms: Some(spread_ms) };
             link.link.close(close);
         }
     }
@@ -122,10 +103,7 @@ mod tests {
     #[tokio::test]
     async fn an_old_link_never_unregisters_the_new_one() {
         let links = Links::default();
-        let id = SatelliteId::new(Seed {
-            unix_millis: 1,
-            random: [1; 10],
-        });
+        let id = SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] });
         let (old, mut old_end) = ChannelLink::pair();
         let old = links.open(id, "j".into(), old);
         let (new, _new_end) = ChannelLink::pair();

@@ -38,16 +38,7 @@ const MAX_EXPIRY_SECONDS: u32 = 7 * 24 * 3600;
 
 impl Work {
     pub(super) fn exec(command: ExecCommand) -> Result<Self> {
-        let ExecCommand {
-            command,
-            args,
-            env,
-            cwd,
-            stdin,
-            timeout_seconds,
-            expires_in_seconds,
-            idempotent,
-        } = command;
+        let ExecCommand { command, args, env, cwd, stdin, timeout_seconds, expires_in_seconds, idempotent } = command;
         let timeout_seconds = timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
         check_range("timeout_seconds", timeout_seconds, 1, MAX_TIMEOUT_SECONDS)?;
         let expires_in_seconds = expires_in_seconds.unwrap_or(DEFAULT_EXPIRY_SECONDS);
@@ -68,48 +59,20 @@ impl Work {
                 "command, args and env are more than {MAX_COMMAND} bytes together"
             )));
         }
-        let payload = Payload::Exec(ExecSpec {
-            command,
-            args,
-            env,
-            cwd,
-            stdin,
-            timeout_seconds,
-        });
-        Ok(Self {
-            payload,
-            timeout_seconds,
-            idempotent,
-            expires_in_seconds,
-        })
+        let payload = Payload::Exec(ExecSpec { command, args, env, cwd, stdin, timeout_seconds });
+        Ok(Self { payload, timeout_seconds, idempotent, expires_in_seconds })
     }
 
     pub(super) fn power(request: PowerRequest) -> Result<Self> {
-        let PowerRequest {
-            action,
-            delay_seconds,
-            message,
-        } = request;
+        let PowerRequest { action, delay_seconds, message } = request;
         check_range("delay_seconds", delay_seconds, 0, MAX_POWER_DELAY_SECONDS)?;
         let is_plain = |text: &str| text.chars().count() <= 256 && !text.chars().any(char::is_control);
         if message.as_deref().is_some_and(|text| !is_plain(text)) {
-            return Err(Error::invalid(
-                "message",
-                "at most 256 characters, none of them control characters",
-            ));
+            return Err(Error::invalid("message", "at most 256 characters, none of them control characters"));
         }
-        let payload = Payload::Power(PowerSpec {
-            action,
-            delay_seconds,
-            message,
-        });
+        let payload = Payload::Power(PowerSpec { action, delay_seconds, message });
         let expires_in_seconds = DEFAULT_EXPIRY_SECONDS;
-        Ok(Self {
-            payload,
-            timeout_seconds: POWER_TIMEOUT_SECONDS,
-            idempotent: false,
-            expires_in_seconds,
-        })
+        Ok(Self { payload, timeout_seconds: POWER_TIMEOUT_SECONDS, idempotent: false, expires_in_seconds })
     }
 
     pub(super) fn command_type(&self) -> CommandType {
@@ -123,15 +86,9 @@ impl Work {
     pub(super) fn summary(&self) -> String {
         let line = match &self.payload {
             Payload::Exec(ExecSpec { command, args: None, .. }) => command.clone(),
-            Payload::Exec(ExecSpec {
-                command,
-                args: Some(args),
-                ..
-            }) => std::iter::once(command)
-                .chain(args)
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(" "),
+            Payload::Exec(ExecSpec { command, args: Some(args), .. }) => {
+                std::iter::once(command).chain(args).map(String::as_str).collect::<Vec<_>>().join(" ")
+            }
             Payload::Power(power) => power.action.as_str().to_owned(),
             _ => String::new(),
         };
@@ -176,10 +133,7 @@ pub(super) fn seal(payload: &Payload, id: CommandId, vault: &Vault, source: &Sou
     let mut open = payload.clone();
     let mut sealed = None;
     if let Payload::Exec(exec) = &mut open {
-        let secrets = Secrets {
-            env: std::mem::take(&mut exec.env),
-            stdin: exec.stdin.take(),
-        };
+        let secrets = Secrets { env: std::mem::take(&mut exec.env), stdin: exec.stdin.take() };
         if !secrets.env.is_empty() || secrets.stdin.is_some() {
             let text = zeroize::Zeroizing::new(serde_json::to_vec(&secrets).expect("secrets are plain data"));
             sealed = Some(vault.seal(source, id.to_string().as_bytes(), &text));
@@ -217,10 +171,7 @@ fn check_text(field: &str, text: &str) -> Result<()> {
 fn check_env(env: &BTreeMap<String, String>) -> Result<()> {
     for (key, value) in env {
         if key.is_empty() || key.contains(['=', '\0']) {
-            return Err(Error::invalid(
-                "env",
-                "names must not be empty nor contain '=' or a zero byte",
-            ));
+            return Err(Error::invalid("env", "names must not be empty nor contain '=' or a zero byte"));
         }
         check_text("env", value)?;
     }
@@ -229,9 +180,7 @@ fn check_env(env: &BTreeMap<String, String>) -> Result<()> {
 
 fn check_stdin(stdin: Option<&str>) -> Result<()> {
     let Some(stdin) = stdin else { return Ok(()) };
-    let bytes = BASE64
-        .decode(stdin.as_bytes())
-        .map_err(|_| Error::invalid("stdin", "must be base64"))?;
+    let bytes = BASE64.decode(stdin.as_bytes()).map_err(|_| Error::invalid("stdin", "must be base64"))?;
     if bytes.len() > MAX_STDIN {
         return Err(Error::PayloadTooLarge(format!("stdin: more than {MAX_STDIN} bytes")));
     }
@@ -253,10 +202,7 @@ mod tests {
         let work = Work::exec(command).unwrap();
         let (id, other) = (CommandId::new(source.seed()), CommandId::new(source.seed()));
         let stored = seal(&work.payload, id, &keys.vault, &source);
-        assert!(
-            !stored.contains("hunter2") && !stored.contains(&BASE64.encode(b"hunter2")),
-            "{stored}"
-        );
+        assert!(!stored.contains("hunter2") && !stored.contains(&BASE64.encode(b"hunter2")), "{stored}");
         assert!(!work.details().to_string().contains("hunter2"));
         assert_eq!(unseal(&stored, id, &keys.vault).unwrap(), work.payload);
         assert!(unseal(&stored, other, &keys.vault).is_err());
@@ -270,33 +216,9 @@ mod tests {
         };
         check("command", ExecCommand::shell("  "));
         check("command", ExecCommand::shell("a\0b"));
-        check(
-            "timeout_seconds",
-            ExecCommand {
-                timeout_seconds: Some(0),
-                ..ExecCommand::shell("true")
-            },
-        );
-        check(
-            "stdin",
-            ExecCommand {
-                stdin: Some("not base64!".into()),
-                ..ExecCommand::shell("true")
-            },
-        );
-        check(
-            "env",
-            ExecCommand {
-                env: [("A=B".into(), String::new())].into(),
-                ..ExecCommand::shell("true")
-            },
-        );
-        check(
-            "expires_in_seconds",
-            ExecCommand {
-                expires_in_seconds: Some(u32::MAX),
-                ..ExecCommand::shell("true")
-            },
-        );
+        check("timeout_seconds", ExecCommand { timeout_seconds: Some(0), ..ExecCommand::shell("true") });
+        check("stdin", ExecCommand { stdin: Some("not base64!".into()), ..ExecCommand::shell("true") });
+        check("env", ExecCommand { env: [("A=B".into(), String::new())].into(), ..ExecCommand::shell("true") });
+        check("expires_in_seconds", ExecCommand { expires_in_seconds: Some(u32::MAX), ..ExecCommand::shell("true") });
     }
 }

@@ -27,10 +27,7 @@ const MAX_LABEL_LEN: usize = 64;
 #[async_trait]
 impl DeviceRegistry for ActingHive {
     async fn register(&self, token: SecretString, request: RegisterRequest) -> Result<RegisteredSatellite> {
-        self.hive
-            .register_satellite(&token, request, self.principal.ip.clone(), None)
-            .await
-            .map_err(Error::from)
+        self.hive.register_satellite(&token, request, self.principal.ip.clone(), None).await.map_err(Error::from)
     }
 
     async fn mark_offline(&self, id: SatelliteId) -> Result<()> {
@@ -66,56 +63,33 @@ impl DeviceRegistry for ActingHive {
             Some(online) => {
                 // Presence lives in memory, so that what is left after it is counted here.
                 let (rows, _) = self.hive.store().satellite_list(&query, Window::ALL).await?;
-                let all = rows
-                    .into_iter()
-                    .map(|row| self.hive.satellite(row))
-                    .filter(|satellite| satellite.online == online);
+                let all =
+                    rows.into_iter().map(|row| self.hive.satellite(row)).filter(|satellite| satellite.online == online);
                 let all: Vec<_> = all.collect();
                 let total = all.len() as u64;
-                (
-                    all.into_iter()
-                        .skip(window.offset as usize)
-                        .take(window.limit as usize)
-                        .collect(),
-                    total,
-                )
+                (all.into_iter().skip(window.offset as usize).take(window.limit as usize).collect(), total)
             }
         };
-        Ok(Page {
-            items,
-            total,
-            page: page.page,
-            per_page: page.per_page,
-        })
+        Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
     async fn update(&self, id: SatelliteId, update: SatelliteUpdate) -> Result<Satellite> {
         let row = self.satellite_for(id, Permission::SatellitesTag).await?;
         let needs_admin = update.status.is_some() || update.region.is_some();
-        let row = if needs_admin {
-            self.allow_satellite(row, Permission::SatellitesManage)?
-        } else {
-            row
-        };
+        let row = if needs_admin { self.allow_satellite(row, Permission::SatellitesManage)? } else { row };
         check_labels("tags", update.tags.iter().flatten())?;
         check_labels("region", update.region.iter())?;
         let changes = changes(&update);
         let record = self.record("satellite.update", Subject::satellite(&row), json!(changes));
-        let SatelliteUpdate {
-            name,
-            tags,
-            status,
-            region,
-        } = update;
-        let patch = SatellitePatch {
-            name,
-            tags: tags.map(normalized),
-            status,
-            region,
-        };
+        let SatelliteUpdate { name, tags, status, region } = update;
+        let patch = SatellitePatch { name, tags: tags.map(normalized), status, region };
         let row = self.hive.store().satellite_update(id, patch, record).await?;
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
         self.hive.publish(|seq| SatelliteEvent::Updated { seq, id, changes });
+        if let Some(live) = self.hive.inner.links.get(id).filter(|_| is_usable(row.status)) {
+            // What was queued before the satellite could be used runs now.
+            self.hive.start_delivery(id, live);
+        }
         Ok(self.hive.satellite(row))
     }
 
@@ -123,12 +97,7 @@ impl DeviceRegistry for ActingHive {
         let row = self.satellite_for(id, Permission::SatellitesDelete).await?;
         let record = self.record("satellite.remove", Subject::satellite(&row), json!({ "name": row.name }));
         let open = self.hive.store().command_list_open(id).await?;
-        if !self
-            .hive
-            .store()
-            .satellite_remove(id, self.hive.source().now(), record)
-            .await?
-        {
+        if !self.hive.store().satellite_remove(id, self.hive.source().now(), record).await? {
             return Err(Error::SatelliteNotFound(id.to_string()));
         }
         self.hive.inner.links.close(id, "the satellite was removed");
@@ -177,11 +146,7 @@ impl Hive {
         Satellite {
             id,
             name,
-            satellite_type: if team_id.is_some() {
-                SatelliteType::Team
-            } else {
-                SatelliteType::Global
-            },
+            satellite_type: if team_id.is_some() { SatelliteType::Team } else { SatelliteType::Global },
             team_id,
             status,
             online: self.inner.links.is_online(id),
@@ -205,7 +170,12 @@ impl Hive {
 }
 
 /// Passes on what `sight` covers until the listener leaves, falls behind or the hive stops.
-async fn pump(hive: Hive, mut events: broadcast::Receiver<SatelliteEvent>, sight: Sight, listener: mpsc::Sender<SatelliteEvent>) {
+async fn pump(
+    hive: Hive,
+    mut events: broadcast::Receiver<SatelliteEvent>,
+    sight: Sight,
+    listener: mpsc::Sender<SatelliteEvent>,
+) {
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
@@ -237,15 +207,9 @@ pub(super) fn window(page: PageRequest) -> Result<Window> {
         return Err(Error::invalid("page", "pages count from 1"));
     }
     if !(1..=PageRequest::MAX_PER_PAGE).contains(&page.per_page) {
-        return Err(Error::invalid(
-            "per_page",
-            format!("must be 1 to {}", PageRequest::MAX_PER_PAGE),
-        ));
+        return Err(Error::invalid("per_page", format!("must be 1 to {}", PageRequest::MAX_PER_PAGE)));
     }
-    Ok(Window {
-        offset: u64::from(page.page - 1) * u64::from(page.per_page),
-        limit: page.per_page,
-    })
+    Ok(Window { offset: u64::from(page.page - 1) * u64::from(page.per_page), limit: page.per_page })
 }
 
 /// Checks labels: 1 to 64 printable characters each, no commas, at most 64 of them.

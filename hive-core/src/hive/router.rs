@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64;
 use hive_wire::agent::Channel;
 use hive_wire::api::{
-    CommandInfo, CommandStatus, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest, Target,
-    TargetStatus,
+    CommandInfo, CommandStatus, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest,
+    Target, TargetStatus,
 };
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId};
 use serde_json::json;
@@ -28,7 +28,7 @@ use crate::store::{CommandRow, IdempotencyKey, Inserted, NewCommand, SatelliteRo
 use crate::{Error, Result, Subscription};
 
 /// How long an idempotency key counts.
-const IDEMPOTENCY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const IDEMPOTENCY_LIFETIME: Duration = Duration::from_hours(24);
 /// The most characters of an idempotency key.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 /// Output read from the store at a time.
@@ -41,12 +41,14 @@ impl CommandRouter for ActingHive {
         self.run_and_wait(row, Work::exec(command)?, "satellite.exec", options).await
     }
 
-    async fn exec_multi(&self, targets: Vec<Target>, command: ExecCommand, options: ExecOptions) -> Result<Vec<ExecResult>> {
+    async fn exec_multi(
+        &self,
+        targets: Vec<Target>,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<Vec<ExecResult>> {
         let encoding = options.encoding;
-        FanOut::settle(self, targets, Work::exec(command)?, options)
-            .await?
-            .run(encoding)
-            .await
+        FanOut::settle(self, targets, Work::exec(command)?, options).await?.run(encoding).await
     }
 
     async fn exec_stream(
@@ -67,8 +69,7 @@ impl CommandRouter for ActingHive {
 
     async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult> {
         let row = self.satellite_for(satellite, Permission::SatellitesPower).await?;
-        self.run_and_wait(row, Work::power(request)?, "satellite.power", options)
-            .await
+        self.run_and_wait(row, Work::power(request)?, "satellite.power", options).await
     }
 
     async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
@@ -85,23 +86,12 @@ impl CommandRouter for ActingHive {
         self.satellite_for(satellite, Permission::SatellitesRead).await?;
         let (rows, total) = self.hive.store().command_list(satellite, window).await?;
         let items = rows.into_iter().map(|row| info(row, String::new(), String::new())).collect();
-        Ok(Page {
-            items,
-            total,
-            page: page.page,
-            per_page: page.per_page,
-        })
+        Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
     async fn command_cancel(&self, id: CommandId) -> Result<CommandInfo> {
-        let no_command = || Error::NotFound {
-            what: "command",
-            id: id.to_string(),
-        };
-        let row = self
-            .command_for(id, Permission::SatellitesExec)
-            .await?
-            .ok_or_else(no_command)?;
+        let no_command = || Error::NotFound { what: "command", id: id.to_string() };
+        let row = self.command_for(id, Permission::SatellitesExec).await?.ok_or_else(no_command)?;
         if !row.status.is_terminal() {
             let subject = Subject::new("command", id).of_team(row.team_id);
             let record = self.intent("command.cancel", subject, json!({ "satellite_id": row.satellite_id }));
@@ -137,10 +127,7 @@ impl ActingHive {
             return Err(Error::SatelliteOffline(row.name.to_string()));
         };
         let timeout = self.hive.patience(work.timeout_seconds);
-        let place = Place {
-            satellite: row.id,
-            name: row.name.clone(),
-        };
+        let place = Place { satellite: row.id, name: row.name.clone() };
         let id = self.accept(&row, work, action, options.idempotency_key, Some(live)).await?;
         let result = self.hive.wait(id, &place, timeout, options.encoding).await?;
         as_answer(id, result)
@@ -164,17 +151,16 @@ impl ActingHive {
         let expires_in = command.expires_at.since(command.created_at);
         let is_handed_over = live.is_some();
         if is_handed_over {
-            self.hive
-                .inner
-                .running
-                .begin(id, self.context(row, &work, None), hive_wire::agent::Received::default());
+            self.hive.inner.running.begin(id, self.context(row, &work, None), hive_wire::agent::Received::default());
         }
         match self.insert(vec![command], key, record).await {
             Ok(Inserted::New) => {}
             other => {
                 self.hive.inner.running.end(id, None);
                 return match other? {
-                    Inserted::Existing(ids) => ids.first().copied().ok_or_else(|| Error::internal("no command of that key")),
+                    Inserted::Existing(ids) => {
+                        ids.first().copied().ok_or_else(|| Error::internal("no command of that key"))
+                    }
                     _ => Err(Error::Conflict("the idempotency key was used for another request".into())),
                 };
             }
@@ -236,26 +222,19 @@ impl ActingHive {
     }
 
     /// The caller's key for "the same request again", with what makes the request the same.
-    pub(super) fn idempotency(&self, key: Option<String>, request: &serde_json::Value) -> Result<Option<IdempotencyKey>> {
+    pub(super) fn idempotency(
+        &self,
+        key: Option<String>,
+        request: &serde_json::Value,
+    ) -> Result<Option<IdempotencyKey>> {
         let Some(key) = key else { return Ok(None) };
         if key.is_empty() || key.chars().count() > MAX_IDEMPOTENCY_KEY || key.chars().any(char::is_control) {
-            return Err(Error::invalid(
-                "Idempotency-Key",
-                format!("1 to {MAX_IDEMPOTENCY_KEY} printable characters"),
-            ));
+            return Err(Error::invalid("Idempotency-Key", format!("1 to {MAX_IDEMPOTENCY_KEY} printable characters")));
         }
-        let owner = self
-            .principal
-            .user()
-            .map_or_else(|| "system".to_owned(), |user| user.to_string());
+        let owner = self.principal.user().map_or_else(|| "system".to_owned(), |user| user.to_string());
         let body_hash = data_encoding::HEXLOWER.encode(&Sha256::digest(request.to_string()));
         let expires_at = self.hive.source().now().plus(IDEMPOTENCY_LIFETIME);
-        Ok(Some(IdempotencyKey {
-            owner,
-            key,
-            body_hash,
-            expires_at,
-        }))
+        Ok(Some(IdempotencyKey { owner, key, body_hash, expires_at }))
     }
 }
 
@@ -293,10 +272,7 @@ impl Hive {
             }
         }
         let row = self.store().command_get(id).await?;
-        let row = row.ok_or_else(|| Error::NotFound {
-            what: "command",
-            id: id.to_string(),
-        })?;
+        let row = row.ok_or_else(|| Error::NotFound { what: "command", id: id.to_string() })?;
         let stdout = self.output(id, Channel::Stdout).await?;
         let stderr = self.output(id, Channel::Stderr).await?;
         Ok(ExecResult {
@@ -359,10 +335,7 @@ impl Hive {
     async fn stored_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
         let mut all = BytesMut::new();
         loop {
-            let piece = self
-                .store()
-                .command_output(id, channel, from + all.len() as u64, READ_AT_ONCE)
-                .await?;
+            let piece = self.store().command_output(id, channel, from + all.len() as u64, READ_AT_ONCE).await?;
             if piece.is_empty() {
                 return Ok(all.freeze());
             }
@@ -383,8 +356,7 @@ impl Hive {
             return Ok(());
         };
         let message = crate::link::Outgoing::Control(ToAgent::CommandCancel { id: row.id });
-        live.send(message)
-            .map_err(|_| Error::SatelliteOffline(row.satellite_id.to_string()))?;
+        live.send(message).map_err(|_| Error::SatelliteOffline(row.satellite_id.to_string()))?;
         let end = progress.wait_for(|progress| progress.finished.is_some());
         // A tree that cannot be killed in time leaves the command as it is; the caller sees that in what it gets.
         drop(tokio::time::timeout(self.settings().result_grace, end).await);
@@ -402,19 +374,13 @@ pub(super) fn usable_link(hive: &Hive, row: &SatelliteRow) -> Result<Option<Live
 
 /// A waiting call's answer: a timeout and a refusal are errors there.
 fn as_answer(id: CommandId, result: ExecResult) -> Result<ExecResult> {
-    let is_blocked = result
-        .error
-        .as_ref()
-        .is_some_and(|error| error.code == ErrorCode::CommandBlocked);
+    let is_blocked = result.error.as_ref().is_some_and(|error| error.code == ErrorCode::CommandBlocked);
     match result.status {
-        TargetStatus::Command(CommandStatus::Failed) if is_blocked => Err(Error::CommandBlocked(
-            result.error.map(|error| error.message).unwrap_or_default(),
-        )),
+        TargetStatus::Command(CommandStatus::Failed) if is_blocked => {
+            Err(Error::CommandBlocked(result.error.map(|error| error.message).unwrap_or_default()))
+        }
         TargetStatus::Command(status) if status == CommandStatus::TimedOut || !status.is_terminal() => {
-            Err(Error::CommandTimeout {
-                command: id,
-                result: Some(Box::new(result)),
-            })
+            Err(Error::CommandTimeout { command: id, result: Some(Box::new(result)) })
         }
         _ => Ok(result),
     }

@@ -115,18 +115,9 @@ impl Running {
         self.with(|entries| {
             entries.entry(id).or_insert_with(|| Entry {
                 context,
-                stdout: Held {
-                    offset: stored.stdout,
-                    ..Held::default()
-                },
-                stderr: Held {
-                    offset: stored.stderr,
-                    ..Held::default()
-                },
-                progress: watch::Sender::new(Progress {
-                    received: stored,
-                    finished: None,
-                }),
+                stdout: Held { offset: stored.stdout, ..Held::default() },
+                stderr: Held { offset: stored.stderr, ..Held::default() },
+                progress: watch::Sender::new(Progress { received: stored, finished: None }),
             });
         });
     }
@@ -166,10 +157,7 @@ impl Running {
             }
             held.add(offset, bytes);
             let full = held.is_full().then(|| (held.offset, Bytes::copy_from_slice(&held.bytes)));
-            let received = Received {
-                stdout: entry.stdout.end(),
-                stderr: entry.stderr.end(),
-            };
+            let received = Received { stdout: entry.stdout.end(), stderr: entry.stderr.end() };
             entry.progress.send_modify(|progress| progress.received = received);
             Ok(full)
         })
@@ -204,9 +192,7 @@ impl Running {
             };
             let held = [(Channel::Stdout, &entry.stdout), (Channel::Stderr, &entry.stderr)];
             let with_bytes = held.into_iter().filter(|(_, held)| !held.bytes.is_empty());
-            with_bytes
-                .map(|(channel, held)| (channel, held.offset, Bytes::copy_from_slice(&held.bytes)))
-                .collect()
+            with_bytes.map(|(channel, held)| (channel, held.offset, Bytes::copy_from_slice(&held.bytes))).collect()
         })
     }
 
@@ -214,9 +200,7 @@ impl Running {
     pub(super) fn end(&self, id: CommandId, outcome: Option<CommandOutcome>) {
         let entry = self.with(|entries| entries.remove(&id));
         if let Some(entry) = entry {
-            entry
-                .progress
-                .send_modify(|progress| progress.finished = Some(Arc::new(Finished { outcome })));
+            entry.progress.send_modify(|progress| progress.finished = Some(Arc::new(Finished { outcome })));
         }
     }
 
@@ -245,24 +229,10 @@ mod tests {
     use hive_wire::id::Seed;
 
     fn running() -> (Running, CommandId, SatelliteId) {
-        let seed = Seed {
-            unix_millis: 1,
-            random: [1; 10],
-        };
+        let seed = Seed { unix_millis: 1, random: [1; 10] };
         let (id, satellite) = (CommandId::new(seed), SatelliteId::new(seed));
-        let actor = Actor {
-            kind: "system".into(),
-            id: "system".into(),
-            name: "system".into(),
-            ip: None,
-        };
-        let context = Context {
-            satellite,
-            team: None,
-            job: None,
-            command_type: CommandType::Exec,
-            actor,
-        };
+        let actor = Actor { kind: "system".into(), id: "system".into(), name: "system".into(), ip: None };
+        let context = Context { satellite, team: None, job: None, command_type: CommandType::Exec, actor };
         let running = Running::default();
         running.begin(id, context, Received::default());
         (running, id, satellite)
@@ -272,15 +242,10 @@ mod tests {
     fn output_that_comes_twice_is_taken_once() {
         let (running, id, _) = running();
         for (offset, bytes) in [(0, "abc"), (0, "abc"), (1, "bcde")] {
-            running
-                .add(id, Channel::Stdout, offset, &Bytes::from_static(bytes.as_bytes()))
-                .unwrap();
+            running.add(id, Channel::Stdout, offset, &Bytes::from_static(bytes.as_bytes())).unwrap();
         }
         assert_eq!(running.output(id, Channel::Stdout, 0).unwrap(), "abcde");
-        assert_eq!(
-            running.add(id, Channel::Stdout, 6, &Bytes::from_static(b"x")),
-            Err(Refused::Gap)
-        );
+        assert_eq!(running.add(id, Channel::Stdout, 6, &Bytes::from_static(b"x")), Err(Refused::Gap));
     }
 
     #[test]
@@ -297,10 +262,7 @@ mod tests {
     #[test]
     fn another_satellite_has_no_say() {
         let (running, id, satellite) = running();
-        let other = SatelliteId::new(Seed {
-            unix_millis: 1,
-            random: [2; 10],
-        });
+        let other = SatelliteId::new(Seed { unix_millis: 1, random: [2; 10] });
         assert!(running.context(id, satellite).is_some());
         assert!(running.context(id, other).is_none());
     }

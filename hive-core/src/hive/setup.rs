@@ -26,18 +26,10 @@ impl ActingHive {
         }
         let source = self.hive.source();
         let password = BASE64URL_NOPAD.encode(&source.random::<18>());
-        let user = User {
-            id: UserId::new(source.seed()),
-            username: username.into(),
-            role,
-            created_at: source.now(),
-        };
+        let user = User { id: UserId::new(source.seed()), username: username.into(), role, created_at: source.now() };
         let password_hash = hash_password(password.clone(), source).await?;
-        let record = self.record(
-            "user.create",
-            Subject::new("user", user.id),
-            json!({ "username": username, "role": role }),
-        );
+        let record =
+            self.record("user.create", Subject::new("user", user.id), json!({ "username": username, "role": role }));
         let user = self.hive.store().user_create(NewUser { user, password_hash }, record).await?;
         Ok((user, password.into()))
     }
@@ -58,13 +50,8 @@ impl ActingHive {
     pub async fn team_member_add(&self, team: &str, username: &str, role: Role) -> Result<()> {
         self.allow(Permission::TeamsManage, Reach::Platform)?;
         let teams = self.hive.store().team_list().await?;
-        let found = teams
-            .into_iter()
-            .find(|known| known.slug == team || known.id.to_string() == team);
-        let team = found.ok_or_else(|| Error::NotFound {
-            what: "team",
-            id: team.into(),
-        })?;
+        let found = teams.into_iter().find(|known| known.slug == team || known.id.to_string() == team);
+        let team = found.ok_or_else(|| Error::NotFound { what: "team", id: team.into() })?;
         let user = self.find_user(username).await?;
         let subject = Subject::new("team", team.id).of_team(Some(team.id));
         let record = self.record("team.member_put", subject, json!({ "user_id": user.id, "role": role }));
@@ -73,9 +60,6 @@ impl ActingHive {
 
     async fn find_user(&self, username: &str) -> Result<User> {
         let row = self.hive.store().user_find(username).await?;
-        row.map(|row| row.user).ok_or_else(|| Error::NotFound {
-            what: "user",
-            id: username.into(),
-        })
+        row.map(|row| row.user).ok_or_else(|| Error::NotFound { what: "user", id: username.into() })
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hive_wire::agent::{
-    Channel, Command, CommandResult, ErrorBody, Handshake, PROTOCOL_VERSION, Received, SystemInfo, ToAgent, ToServer, close,
+    Channel, Command, CommandResult, ErrorBody, Handshake, PROTOCOL_VERSION, Received, SystemInfo, ToAgent, ToServer,
+    close,
 };
 use hive_wire::api::{
-    AuditQuery, AuditResult, CommandStatus, ExecCommand, ExecEvent, OutputEncoding, PageRequest, PlatformRole,
-    RegistrationTokenCreate, SatelliteStatus, SatelliteUpdate, Target, TargetStatus, TeamCreate, TokenScope,
+    ApiKeyCreate, AuditQuery, AuditResult, CommandStatus, ExecCommand, ExecEvent, OutputEncoding, PageRequest,
+    PlatformRole, RegistrationTokenCreate, SatelliteStatus, SatelliteUpdate, Target, TargetStatus, TeamCreate,
+    TokenScope,
 };
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
@@ -24,10 +26,7 @@ use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, Identity};
 const NAME: &str = "web-server-01";
 
 async fn hive() -> Hive {
-    let settings = Settings {
-        result_grace: Duration::from_millis(200),
-        ..Settings::default()
-    };
+    let settings = Settings { result_grace: Duration::from_millis(200), ..Settings::default() };
     Hive::builder().in_memory().settings(settings).build().await.unwrap()
 }
 
@@ -36,12 +35,7 @@ async fn token(acting: &ActingHive, create: RegistrationTokenCreate) -> secrecy:
 }
 
 fn global() -> RegistrationTokenCreate {
-    RegistrationTokenCreate {
-        scope: TokenScope::Global,
-        team_id: None,
-        expires_in_hours: None,
-        description: None,
-    }
+    RegistrationTokenCreate { scope: TokenScope::Global, team_id: None, expires_in_hours: None, description: None }
 }
 
 fn request(name: &str) -> RegisterRequest {
@@ -71,11 +65,7 @@ async fn connect(hive: &Hive, registered: &RegisteredSatellite, journal: &str) -
     let (link, mut end) = ChannelLink::pair();
     let attached = hive.attach(identity, handshake(registered.id, journal), link).await.unwrap();
     assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(ack)) if ack.success));
-    Satellite {
-        id: registered.id,
-        attached,
-        end,
-    }
+    Satellite { id: registered.id, attached, end }
 }
 
 fn handshake(id: SatelliteId, journal: &str) -> Handshake {
@@ -101,12 +91,7 @@ impl Satellite {
 
     async fn send_output(&mut self, id: CommandId, offset: u64, bytes: &'static [u8]) {
         let stream = StreamId(1);
-        let open = ToServer::StreamOpen {
-            stream,
-            command_id: id,
-            channel: Channel::Stdout,
-            offset,
-        };
+        let open = ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset };
         self.attached.on_control(open).await.unwrap();
         let frame = Frame::data(stream, offset, Bytes::from_static(bytes), true);
         self.attached.on_frame(frame).await.unwrap();
@@ -135,19 +120,18 @@ impl Satellite {
 }
 
 /// Runs a command in the background, as a caller who waits.
-fn exec(hive: &Hive, id: SatelliteId, line: &str) -> tokio::task::JoinHandle<crate::Result<hive_wire::api::ExecResult>> {
+fn exec(
+    hive: &Hive,
+    id: SatelliteId,
+    line: &str,
+) -> tokio::task::JoinHandle<crate::Result<hive_wire::api::ExecResult>> {
     let (hive, line) = (hive.as_system(), line.to_owned());
     let tasks = tokio_util::task::TaskTracker::new();
     tasks.spawn(async move { hive.exec(id, ExecCommand::shell(line), ExecOptions::default()).await })
 }
 
 async fn status(hive: &Hive, id: CommandId) -> CommandStatus {
-    hive.as_system()
-        .command_get(id, OutputEncoding::Lossy)
-        .await
-        .unwrap()
-        .unwrap()
-        .status
+    hive.as_system().command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status
 }
 
 #[tokio::test]
@@ -157,21 +141,14 @@ async fn a_command_runs_and_its_caller_gets_the_output() {
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let waiting = exec(&hive, satellite.id, "echo hello");
     let command = satellite.command().await;
-    satellite
-        .attached
-        .on_control(ToServer::CommandAck { id: command.id })
-        .await
-        .unwrap();
+    satellite.attached.on_control(ToServer::CommandAck { id: command.id }).await.unwrap();
     satellite.send_output(command.id, 0, b"hello\n").await;
     satellite.finish(command.id, CommandStatus::Succeeded, 0, 6).await;
     let result = waiting.await.unwrap().unwrap();
     assert_eq!((result.stdout.as_str(), result.exit_code), ("hello\n", Some(0)));
     assert_eq!(satellite.acknowledged().await, command.id);
     assert_eq!(status(&hive, command.id).await, CommandStatus::Succeeded);
-    let about_exec = AuditQuery {
-        action: Some("satellite.exec".into()),
-        ..AuditQuery::default()
-    };
+    let about_exec = AuditQuery { action: Some("satellite.exec".into()), ..AuditQuery::default() };
     let trail = hive.as_system().query(about_exec, PageRequest::default()).await.unwrap();
     let results: Vec<_> = trail.items.into_iter().map(|entry| entry.result).collect();
     assert_eq!(results, [AuditResult::Success, AuditResult::Intent]);
@@ -235,11 +212,7 @@ async fn the_first_end_of_a_command_wins() {
     satellite.finish(command.id, CommandStatus::Succeeded, 0, 0).await;
     assert_eq!(status(&hive, command.id).await, CommandStatus::Failed);
     assert_eq!(satellite.acknowledged().await, command.id);
-    assert_eq!(
-        satellite.acknowledged().await,
-        command.id,
-        "or the satellite would never forget it"
-    );
+    assert_eq!(satellite.acknowledged().await, command.id, "or the satellite would never forget it");
 }
 
 #[tokio::test]
@@ -249,14 +222,7 @@ async fn a_waiting_call_to_an_offline_satellite_stores_nothing() {
     drop(connect(&hive, &registered, "journal-1").await);
     let refused = exec(&hive, registered.id, "true").await.unwrap().unwrap_err();
     assert_eq!(refused.code(), ErrorCode::SatelliteOffline);
-    assert_eq!(
-        hive.as_system()
-            .command_list(registered.id, PageRequest::default())
-            .await
-            .unwrap()
-            .total,
-        0
-    );
+    assert_eq!(hive.as_system().command_list(registered.id, PageRequest::default()).await.unwrap().total, 0);
 }
 
 #[tokio::test]
@@ -264,14 +230,26 @@ async fn a_queued_command_runs_when_its_satellite_is_there() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
     drop(connect(&hive, &registered, "journal-1").await);
-    let id = hive
-        .as_system()
-        .submit(registered.id, ExecCommand::shell("true"), ExecOptions::default())
-        .await
-        .unwrap();
+    let id = hive.as_system().submit(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
     assert_eq!(status(&hive, id).await, CommandStatus::Queued);
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     assert_eq!(satellite.command().await.id, id);
+}
+
+#[tokio::test]
+async fn more_commands_than_a_link_has_room_for_are_all_delivered() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    drop(connect(&hive, &registered, "journal-1").await);
+    let count = 2 * ChannelLink::CAPACITY;
+    for _ in 0..count {
+        let acting = hive.as_system();
+        acting.submit(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+    }
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    for _ in 0..count {
+        satellite.command().await;
+    }
 }
 
 #[tokio::test]
@@ -291,13 +269,7 @@ async fn a_timeout_is_an_error_that_carries_the_output_so_far() {
     let command = satellite.command().await;
     satellite.send_output(command.id, 0, b"so far").await;
     satellite.finish(command.id, CommandStatus::TimedOut, 137, 6).await;
-    let Err(Error::CommandTimeout {
-        command: id,
-        result: Some(result),
-    }) = waiting.await.unwrap()
-    else {
-        panic!()
-    };
+    let Err(Error::CommandTimeout { command: id, result: Some(result) }) = waiting.await.unwrap() else { panic!() };
     assert_eq!((id, result.stdout.as_str()), (command.id, "so far"));
 }
 
@@ -315,10 +287,7 @@ async fn a_refusal_by_the_satellites_policy_is_said() {
         duration_ms: 0,
         sent: Received::default(),
         truncated: false,
-        error: Some(ErrorBody {
-            code: ErrorCode::CommandBlocked,
-            message: "rm is blocked here".into(),
-        }),
+        error: Some(ErrorBody { code: ErrorCode::CommandBlocked, message: "rm is blocked here".into() }),
     };
     satellite.attached.on_control(ToServer::CommandResult(result)).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap_err().code(), ErrorCode::CommandBlocked);
@@ -352,26 +321,11 @@ async fn the_same_key_is_the_same_command() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
     let _satellite = connect(&hive, &registered, "journal-1").await;
-    let options = || ExecOptions {
-        idempotency_key: Some("deploy-42".into()),
-        ..ExecOptions::default()
-    };
+    let options = || ExecOptions { idempotency_key: Some("deploy-42".into()), ..ExecOptions::default() };
     let acting = hive.as_system();
-    let first = acting
-        .submit(registered.id, ExecCommand::shell("true"), options())
-        .await
-        .unwrap();
-    assert_eq!(
-        acting
-            .submit(registered.id, ExecCommand::shell("true"), options())
-            .await
-            .unwrap(),
-        first
-    );
-    let other = acting
-        .submit(registered.id, ExecCommand::shell("false"), options())
-        .await
-        .unwrap_err();
+    let first = acting.submit(registered.id, ExecCommand::shell("true"), options()).await.unwrap();
+    assert_eq!(acting.submit(registered.id, ExecCommand::shell("true"), options()).await.unwrap(), first);
+    let other = acting.submit(registered.id, ExecCommand::shell("false"), options()).await.unwrap_err();
     assert_eq!(other.code(), ErrorCode::Conflict);
 }
 
@@ -381,10 +335,7 @@ async fn a_cancel_ends_a_queued_command_at_once_and_a_running_one_by_its_satelli
     let registered = register(&hive, NAME).await;
     drop(connect(&hive, &registered, "journal-1").await);
     let acting = hive.as_system();
-    let queued = acting
-        .submit(registered.id, ExecCommand::shell("true"), ExecOptions::default())
-        .await
-        .unwrap();
+    let queued = acting.submit(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
     assert_eq!(acting.command_cancel(queued).await.unwrap().status, CommandStatus::Cancelled);
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let waiting = exec(&hive, satellite.id, "sleep 100");
@@ -393,16 +344,10 @@ async fn a_cancel_ends_a_queued_command_at_once_and_a_running_one_by_its_satelli
         let acting = hive.as_system();
         tokio_util::task::TaskTracker::new().spawn(async move { acting.command_cancel(running).await })
     };
-    assert_eq!(
-        satellite.end.next().await.unwrap(),
-        Outgoing::Control(ToAgent::CommandCancel { id: running })
-    );
+    assert_eq!(satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::CommandCancel { id: running }));
     satellite.finish(running, CommandStatus::Cancelled, 137, 0).await;
     assert_eq!(cancelling.await.unwrap().unwrap().status, CommandStatus::Cancelled);
-    assert_eq!(
-        waiting.await.unwrap().unwrap().status,
-        TargetStatus::Command(CommandStatus::Cancelled)
-    );
+    assert_eq!(waiting.await.unwrap().unwrap().status, TargetStatus::Command(CommandStatus::Cancelled));
 }
 
 #[tokio::test]
@@ -413,11 +358,7 @@ async fn a_fan_out_reaches_its_targets_by_tag_and_says_who_was_not_there() {
     let mut satellite = connect(&hive, &one, "journal-1").await;
     let acting = hive.as_system();
     let mut events = acting
-        .exec_stream(
-            vec![Target::Tag("web".into())],
-            ExecCommand::shell("true"),
-            ExecOptions::default(),
-        )
+        .exec_stream(vec![Target::Tag("web".into())], ExecCommand::shell("true"), ExecOptions::default())
         .await
         .unwrap();
     let id = satellite.command().await.id;
@@ -449,22 +390,12 @@ async fn at_most_the_wanted_number_of_targets_is_under_way() {
         satellites.push(connect(&hive, &registered, "journal-1").await);
     }
     let acting = hive.as_system();
-    let options = ExecOptions {
-        concurrency: Some(1),
-        ..ExecOptions::default()
-    };
-    let run = tokio_util::task::TaskTracker::new().spawn(async move {
-        acting
-            .exec_multi(vec![Target::All], ExecCommand::shell("true"), options)
-            .await
-    });
+    let options = ExecOptions { concurrency: Some(1), ..ExecOptions::default() };
+    let run = tokio_util::task::TaskTracker::new()
+        .spawn(async move { acting.exec_multi(vec![Target::All], ExecCommand::shell("true"), options).await });
     for satellite in &mut satellites {
         let id = satellite.command().await.id;
-        let open = hive
-            .as_system()
-            .command_list(satellite.id, PageRequest::default())
-            .await
-            .unwrap();
+        let open = hive.as_system().command_list(satellite.id, PageRequest::default()).await.unwrap();
         assert_eq!(open.items.first().map(|command| command.id), Some(id));
         satellite.finish(id, CommandStatus::Succeeded, 0, 0).await;
     }
@@ -479,10 +410,7 @@ async fn registering_again_keeps_the_id_and_kills_the_old_key_at_once() {
     let second = register(&hive, NAME).await;
     assert_eq!(second.id, first.id);
     assert_eq!(second.status, "inactive");
-    assert!(matches!(
-        hive.authenticate_satellite(&first.api_key).await,
-        Err(Error::AuthInvalid)
-    ));
+    assert!(matches!(hive.authenticate_satellite(&first.api_key).await, Err(Error::AuthInvalid)));
     assert_eq!(satellite.end.next().await.unwrap_err().code, close::AUTH_FAILED);
     hive.authenticate_satellite(&second.api_key).await.unwrap();
 }
@@ -496,11 +424,7 @@ async fn a_token_is_good_for_one_registration_and_a_name_for_one_team() {
     let again = hive.register_satellite(&spent, request("web-server-02"), None, None).await;
     assert!(matches!(again, Err(RegistrationError::Token(TokenProblem::Used))));
     let team = acting.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
-    let create = RegistrationTokenCreate {
-        scope: TokenScope::Team,
-        team_id: Some(team.id),
-        ..global()
-    };
+    let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
     let teams = token(&acting, create).await;
     let taken = hive.register_satellite(&teams, request(NAME), None, None).await;
     assert!(matches!(taken, Err(RegistrationError::Hive(Error::Conflict(_)))));
@@ -515,42 +439,26 @@ async fn another_team_looks_as_if_it_did_not_exist() {
     let system = hive.as_system();
     let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
     system.team_create(TeamCreate { slug: "red".into() }).await.unwrap();
-    let create = RegistrationTokenCreate {
-        scope: TokenScope::Team,
-        team_id: Some(team.id),
-        ..global()
-    };
+    let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
     let blue = token(&system, create).await;
     let registered = hive.register_satellite(&blue, request(NAME), None, None).await.unwrap();
     let mut keys = Vec::new();
     for (name, slug) in [("anna", "blue"), ("bert", "red")] {
         system.user_create(name, PlatformRole::GlobalUser).await.unwrap();
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
-        keys.push(system.api_key_create_for(name, Default::default()).await.unwrap().api_key);
+        keys.push(system.api_key_create_for(name, ApiKeyCreate::default()).await.unwrap().api_key);
     }
     let anna = hive.acting_as(hive.authenticate_api_key(&keys[0], None).await.unwrap());
     let bert = hive.acting_as(hive.authenticate_api_key(&keys[1], None).await.unwrap());
     assert!(anna.get(registered.id).await.unwrap().is_some());
     assert!(bert.get(registered.id).await.unwrap().is_none());
-    let refused = bert
-        .exec(registered.id, ExecCommand::shell("true"), ExecOptions::default())
-        .await
-        .unwrap_err();
+    let refused = bert.exec(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::SatelliteNotFound);
     let named = vec![Target::Name(NAME.try_into().unwrap())];
-    let refused = bert
-        .exec_multi(named, ExecCommand::shell("true"), ExecOptions::default())
-        .await
-        .unwrap_err();
+    let refused = bert.exec_multi(named, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap_err();
     assert_eq!(refused.to_string(), format!("no satellite {NAME}"));
-    let manage = SatelliteUpdate {
-        status: Some(SatelliteStatus::Maintenance),
-        ..SatelliteUpdate::default()
-    };
-    assert_eq!(
-        anna.update(registered.id, manage).await.unwrap_err().code(),
-        ErrorCode::Forbidden
-    );
+    let manage = SatelliteUpdate { status: Some(SatelliteStatus::Maintenance), ..SatelliteUpdate::default() };
+    assert_eq!(anna.update(registered.id, manage).await.unwrap_err().code(), ErrorCode::Forbidden);
     assert!(anna.query(AuditQuery::default(), PageRequest::default()).await.is_ok());
     assert_eq!(anna.export().await.unwrap_err().code(), ErrorCode::Forbidden);
 }
@@ -559,37 +467,24 @@ async fn another_team_looks_as_if_it_did_not_exist() {
 async fn a_password_opens_a_login_and_a_revoked_key_opens_nothing() {
     use secrecy::ExposeSecret;
     let hive = hive().await;
-    let (user, password) = hive
-        .as_system()
-        .user_create("admin", PlatformRole::GlobalAdmin)
-        .await
-        .unwrap();
-    let login = |password: &str| hive_wire::api::LoginRequest {
-        username: "admin".into(),
-        password: password.into(),
-    };
+    let (user, password) = hive.as_system().user_create("admin", PlatformRole::GlobalAdmin).await.unwrap();
+    let login = |password: &str| hive_wire::api::LoginRequest { username: "admin".into(), password: password.into() };
     let opened = hive.login(login(password.expose_secret()), None).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_jwt(&opened.token, None).await.unwrap());
     assert_eq!(acting.me().await.unwrap().user, user);
     assert!(matches!(hive.login(login("wrong"), None).await, Err(Error::AuthInvalid)));
-    let key = acting.api_key_create(Default::default()).await.unwrap();
+    let key = acting.api_key_create(ApiKeyCreate::default()).await.unwrap();
     hive.authenticate_api_key(&key.api_key, None).await.unwrap();
     acting.api_key_revoke(key.info.id).await.unwrap();
-    assert!(matches!(
-        hive.authenticate_api_key(&key.api_key, None).await,
-        Err(Error::AuthInvalid)
-    ));
+    assert!(matches!(hive.authenticate_api_key(&key.api_key, None).await, Err(Error::AuthInvalid)));
 }
 
 #[tokio::test]
 async fn secrets_of_a_hive_are_not_printed() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let printed = format!(
-        "{hive:?} {:?} {:?}",
-        hive.as_system(),
-        hive.authenticate_satellite(&registered.api_key).await
-    );
+    let printed =
+        format!("{hive:?} {:?} {:?}", hive.as_system(), hive.authenticate_satellite(&registered.api_key).await);
     assert!(!printed.contains(&registered.api_key[registered.api_key.len() - 43..]));
 }
 

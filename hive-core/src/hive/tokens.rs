@@ -78,11 +78,7 @@ pub(super) fn login(
 /// Reads a login token.
 pub(super) fn read_login(secret: &SecretSlice<u8>, token: &str, now: Timestamp) -> Result<LoginClaims, Refused> {
     let claims: LoginClaims = verify(secret, token, LOGIN_AUDIENCE)?;
-    if claims.exp <= now.as_seconds() {
-        Err(Refused::Expired)
-    } else {
-        Ok(claims)
-    }
+    if claims.exp <= now.as_seconds() { Err(Refused::Expired) } else { Ok(claims) }
 }
 
 /// Writes a registration token. The prefix in front of the JWT tells people whom it is for.
@@ -113,7 +109,11 @@ pub(super) fn registration(
 }
 
 /// Reads a registration token. Whether it was used or revoked, the store knows.
-pub(super) fn read_registration(secret: &SecretSlice<u8>, token: &str, now: Timestamp) -> Result<Registration, Refused> {
+pub(super) fn read_registration(
+    secret: &SecretSlice<u8>,
+    token: &str,
+    now: Timestamp,
+) -> Result<Registration, Refused> {
     let jwt = registration_jwt(token).ok_or(Refused::Invalid)?;
     let claims: RegistrationClaims = verify(secret, jwt, REGISTRATION_AUDIENCE)?;
     if claims.exp + LEEWAY_SECONDS <= now.as_seconds() {
@@ -124,20 +124,14 @@ pub(super) fn read_registration(secret: &SecretSlice<u8>, token: &str, now: Time
     if says_global != is_global || is_global != claims.team_id.is_none() {
         return Err(Refused::ScopeMismatch);
     }
-    let id = claims
-        .jti
-        .split_once('_')
-        .and_then(|(_, id)| id.parse().ok())
-        .ok_or(Refused::Invalid)?;
-    Ok(Registration {
-        id,
-        team_id: claims.team_id,
-    })
+    let id = claims.jti.split_once('_').and_then(|(_, id)| id.parse().ok()).ok_or(Refused::Invalid)?;
+    Ok(Registration { id, team_id: claims.team_id })
 }
 
 fn sign(secret: &SecretSlice<u8>, claims: &impl Serialize) -> String {
     let key = EncodingKey::from_secret(secret.expose_secret());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).expect("claims are plain data and the key is a secret")
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key)
+        .expect("claims are plain data and the key is a secret")
 }
 
 /// Verifies signature and audience. The times are checked by the caller, with the hive's own clock.
@@ -164,11 +158,8 @@ mod tests {
     fn a_registration_token_is_taken_until_it_expires() {
         let source = Source::default();
         let now = source.now();
-        let until = now.plus(Duration::from_secs(3600));
-        let wanted = Registration {
-            id: RegistrationTokenId::new(source.seed()),
-            team_id: None,
-        };
+        let until = now.plus(Duration::from_hours(1));
+        let wanted = Registration { id: RegistrationTokenId::new(source.seed()), team_id: None };
         let token = registration(&secret(), "http://hive", wanted, "admin", now, until);
         let check = |text: &str, at: Timestamp, expected| assert_eq!(read_registration(&secret(), text, at), expected);
         check(&token, now, Ok(wanted));
@@ -185,7 +176,7 @@ mod tests {
     fn a_token_for_one_thing_is_no_token_for_another() {
         let source = Source::default();
         let now = source.now();
-        let until = now.plus(Duration::from_secs(60));
+        let until = now.plus(Duration::from_mins(1));
         let user = UserId::new(source.seed());
         let token = login(&secret(), "http://hive", user, PlatformRole::GlobalAdmin, now, until);
         assert_eq!(read_login(&secret(), &token, now).map(|claims| claims.sub).ok(), Some(user));

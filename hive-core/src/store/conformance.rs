@@ -1,1 +1,92 @@
-//! What every store promises, as checks each implementation passes.
+//! What every store promises, as checks that each implementation passes.
+//!
+//! Each check makes what it needs under names of its own, so that all run on one store, one after the other or on one that
+//! is in use. A failed check panics.
+
+#![expect(clippy::unwrap_used, reason = "a failed check panics")]
+
+mod audit;
+mod commands;
+mod fixture;
+mod identity;
+mod output;
+mod registration;
+mod satellites;
+
+use std::sync::Arc;
+
+use super::Store;
+use fixture::Fixture;
+
+/// Callers of a race.
+const CALLERS: usize = 64;
+
+macro_rules! run {
+    ($fixture:expr, $($check:path),* $(,)?) => {$(
+        tracing::debug!(check = stringify!($check), "checking a promise of the store");
+        Box::pin($check($fixture)).await;
+    )*};
+}
+
+/// Checks every promise.
+///
+/// # Panics
+/// At the first promise that is not kept.
+pub async fn check_all(store: Arc<dyn Store>) {
+    let fixture = &Fixture::new(store);
+    run!(
+        fixture,
+        registration::a_token_registers_one_satellite_of_many,
+        registration::a_token_registers_one_name_once,
+        registration::a_known_name_keeps_its_id_and_gets_a_new_key,
+        registration::a_removed_satellite_comes_back_under_its_id,
+        registration::a_name_of_another_team_is_refused_and_spends_no_token,
+        registration::a_useless_token_says_why_and_tells_no_names,
+        registration::a_token_is_revoked_or_used_and_never_both,
+        registration::a_token_is_revoked_once,
+        registration::tokens_are_listed_by_sight,
+        satellites::a_removed_satellite_is_gone_and_its_commands_end,
+        satellites::a_satellite_is_removed_once,
+        satellites::a_satellite_is_activated_once,
+        satellites::an_update_changes_what_it_names,
+        satellites::a_name_is_taken_even_by_a_removed_satellite,
+        satellites::a_list_holds_what_was_asked_for,
+        satellites::a_search_takes_wildcards_for_letters,
+        satellites::a_page_is_a_part_of_the_list,
+        satellites::signs_of_life_only_go_forward,
+        commands::commands_are_stored_all_or_none,
+        commands::a_command_reads_back_as_it_was_stored,
+        commands::an_idempotency_key_stores_one_request_of_many,
+        commands::an_idempotency_key_is_its_owners_and_ends,
+        commands::a_command_is_delivered_and_started_once,
+        commands::an_idempotent_command_may_be_delivered_again,
+        commands::a_command_ends_once,
+        commands::an_ended_command_stays_as_it_is,
+        commands::open_commands_come_oldest_first,
+        commands::commands_are_listed_newest_first,
+        commands::overdue_commands_are_found,
+        output::pieces_may_come_twice_and_leave_no_gap,
+        output::output_is_read_from_any_byte_in_whole_pieces,
+        output::the_last_pieces_are_stored_with_the_end,
+        identity::a_username_is_taken_once,
+        identity::a_slug_is_taken_once,
+        identity::a_member_is_what_was_said_last,
+        identity::an_api_key_reads_back_as_it_was_stored,
+        identity::an_api_key_is_revoked_once_and_by_its_owner,
+        audit::records_have_no_gaps_however_many_write,
+        audit::a_record_is_what_was_drafted,
+        audit::a_change_that_fails_leaves_no_record,
+        audit::records_are_found_by_what_they_say,
+        audit::records_out_of_sight_are_not_there,
+    );
+}
+
+/// Checks what two programs promise each other that opened one database.
+///
+/// # Panics
+/// At the first promise that is not kept.
+pub async fn check_shared(one: Arc<dyn Store>, other: Arc<dyn Store>) {
+    let (one, other) = (&Fixture::new(one), &Fixture::new(other));
+    Box::pin(audit::two_programs_write_one_chain(one, other)).await;
+    Box::pin(registration::two_programs_take_a_token_once(one, other)).await;
+}

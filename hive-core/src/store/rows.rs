@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use hive_wire::agent::{ErrorBody, SystemInfo};
 use hive_wire::api::{Actor, CommandStatus, CommandType, SatelliteStatus, TokenScope, User};
-use hive_wire::{ApiKeyId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId};
+use hive_wire::{
+    ApiKeyId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
+};
 
 use crate::access::{Permission, Sight};
 
@@ -19,10 +21,7 @@ pub struct Window {
 
 impl Window {
     /// Everything.
-    pub const ALL: Self = Self {
-        offset: 0,
-        limit: u32::MAX,
-    };
+    pub const ALL: Self = Self { offset: 0, limit: u32::MAX };
 }
 
 /// A satellite that registers.
@@ -134,13 +133,7 @@ pub struct SatelliteQuery {
 impl SatelliteQuery {
     /// Everything in sight.
     pub fn in_sight(sight: Sight) -> Self {
-        Self {
-            sight,
-            status: None,
-            tags: Vec::new(),
-            search: None,
-            team_id: None,
-        }
+        Self { sight, status: None, tags: Vec::new(), search: None, team_id: None }
     }
 }
 

@@ -42,18 +42,11 @@ macro_rules! audit_columns {
 
 pub(super) const SATELLITE_COUNT: &str = "SELECT COUNT(*) FROM satellites s";
 pub(super) const SATELLITE_LIST: &str = concat!("SELECT ", satellite_columns!(), " FROM satellites s");
-pub(super) const SATELLITE_GET: &str = concat!(
-    "SELECT ",
-    satellite_columns!(),
-    " FROM satellites WHERE id = $1 AND deleted_at IS NULL"
-);
-pub(super) const SATELLITE_FIND: &str = concat!(
-    "SELECT ",
-    satellite_columns!(),
-    " FROM satellites WHERE name = $1 AND deleted_at IS NULL"
-);
-pub(super) const SATELLITE_KEY: &str =
-    "SELECT api_key_hash, key_generation FROM satellites WHERE id = $1 AND deleted_at IS NULL AND api_key_hash IS NOT NULL";
+pub(super) const SATELLITE_GET: &str =
+    concat!("SELECT ", satellite_columns!(), " FROM satellites WHERE id = $1 AND deleted_at IS NULL");
+pub(super) const SATELLITE_FIND: &str =
+    concat!("SELECT ", satellite_columns!(), " FROM satellites WHERE name = $1 AND deleted_at IS NULL");
+pub(super) const SATELLITE_KEY: &str = "SELECT api_key_hash, key_generation FROM satellites WHERE id = $1 AND deleted_at IS NULL AND api_key_hash IS NOT NULL";
 /// Removed ones included: a name is never given to another satellite.
 pub(super) const SATELLITE_BY_NAME: &str = "SELECT id, team_id FROM satellites WHERE name = $1";
 pub(super) const SATELLITE_INSERT: &str = concat!(
@@ -126,7 +119,8 @@ pub(super) const OUTPUT_LENGTHS: &str = "SELECT channel, MAX(first_byte + length
 pub(super) const OUTPUT_PIECES: &str = "SELECT first_byte, bytes FROM command_output \
      WHERE command_id = $1 AND channel = $2 AND first_byte + length > $3 ORDER BY first_byte";
 pub(super) const IDEMPOTENCY_PURGE: &str = "DELETE FROM idempotency_keys WHERE expires_at <= $1";
-pub(super) const IDEMPOTENCY_FIND: &str = "SELECT body_hash, command_ids FROM idempotency_keys WHERE owner = $1 AND key = $2";
+pub(super) const IDEMPOTENCY_FIND: &str =
+    "SELECT body_hash, command_ids FROM idempotency_keys WHERE owner = $1 AND key = $2";
 pub(super) const IDEMPOTENCY_INSERT: &str =
     "INSERT INTO idempotency_keys (owner, key, body_hash, command_ids, expires_at) VALUES ($1, $2, $3, $4, $5)";
 
@@ -135,23 +129,18 @@ pub(super) const IDEMPOTENCY_INSERT: &str =
 pub(super) const USER_INSERT: &str =
     "INSERT INTO users (id, username, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)";
 pub(super) const USER_GET: &str = "SELECT id, username, role, password_hash, created_at FROM users WHERE id = $1";
-pub(super) const USER_FIND: &str = "SELECT id, username, role, password_hash, created_at FROM users WHERE username = $1";
+pub(super) const USER_FIND: &str =
+    "SELECT id, username, role, password_hash, created_at FROM users WHERE username = $1";
 pub(super) const TEAM_INSERT: &str = "INSERT INTO teams (id, slug, created_at) VALUES ($1, $2, $3)";
 pub(super) const TEAM_LIST: &str = "SELECT id, slug, created_at FROM teams ORDER BY slug";
 pub(super) const TEAM_MEMBER_PUT: &str = "INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3) \
      ON CONFLICT (team_id, user_id) DO UPDATE SET role = excluded.role";
 pub(super) const TEAM_MEMBERSHIPS: &str = "SELECT team_id, role FROM team_members WHERE user_id = $1 ORDER BY team_id";
-pub(super) const API_KEY_INSERT: &str = concat!(
-    "INSERT INTO api_keys (",
-    api_key_columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-);
+pub(super) const API_KEY_INSERT: &str =
+    concat!("INSERT INTO api_keys (", api_key_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
 pub(super) const API_KEY_GET: &str = concat!("SELECT ", api_key_columns!(), " FROM api_keys WHERE id = $1");
-pub(super) const API_KEY_LIST: &str = concat!(
-    "SELECT ",
-    api_key_columns!(),
-    " FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC, id DESC"
-);
+pub(super) const API_KEY_LIST: &str =
+    concat!("SELECT ", api_key_columns!(), " FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC, id DESC");
 pub(super) const API_KEY_REVOKE: &str =
     "UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL";
 pub(super) const TOKEN_INSERT: &str = "INSERT INTO registration_tokens (id, scope, team_id, description, created_by, \
@@ -176,8 +165,5 @@ pub(super) const AUDIT_LIST: &str = "SELECT seq, record, previous_hash, hash FRO
 pub(super) const AUDIT_COUNT: &str = "SELECT COUNT(*) FROM audit_log a";
 pub(super) const AUDIT_LINES: &str =
     "SELECT seq, record, previous_hash, hash FROM audit_log WHERE seq >= $1 ORDER BY seq LIMIT $2";
-pub(super) const AUDIT_ROWS: &str = concat!(
-    "SELECT ",
-    audit_columns!(),
-    " FROM audit_log WHERE seq >= $1 ORDER BY seq LIMIT $2"
-);
+pub(super) const AUDIT_ROWS: &str =
+    concat!("SELECT ", audit_columns!(), " FROM audit_log WHERE seq >= $1 ORDER BY seq LIMIT $2");

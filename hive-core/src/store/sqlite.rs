@@ -57,10 +57,7 @@ impl SqliteStore {
         }
         let writer = Pool::new();
         writer.put(first);
-        Ok(Self {
-            readers,
-            writer: Writer::start(writer),
-        })
+        Ok(Self { readers, writer: Writer::start(writer) })
     }
 
     /// A database in memory, gone with the store.
@@ -70,10 +67,7 @@ impl SqliteStore {
         // A database in memory belongs to its connection, so that reading and writing take turns.
         let pool = Pool::new();
         pool.put(only);
-        Ok(Self {
-            readers: Arc::clone(&pool),
-            writer: Writer::start(pool),
-        })
+        Ok(Self { readers: Arc::clone(&pool), writer: Writer::start(pool) })
     }
 
     /// Finishes what was handed in before, and closes the file. What is handed in later is refused.
@@ -113,7 +107,9 @@ async fn connect_patiently(options: &SqliteConnectOptions) -> StoreResult<Sqlite
     let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
     loop {
         match options.connect().await {
-            Err(error) if is_busy(&error) && tokio::time::Instant::now() < deadline => tokio::time::sleep(OPEN_RETRY).await,
+            Err(error) if is_busy(&error) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(OPEN_RETRY).await
+            }
             result => return result.map_err(StoreError::from),
         }
     }

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::ErrorCode;
 
 pub use audit::{
-    Actor, AuditEntry, AuditExportLine, AuditManifest, AuditQuery, AuditResult, AuditTarget, AuditVerification, ChainFault,
+    Actor, AuditEntry, AuditExportLine, AuditManifest, AuditQuery, AuditResult, AuditTarget, AuditVerification,
+    ChainFault,
 };
 pub use command::{
-    CommandInfo, CommandStatus, CommandType, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, InvalidTarget, MAX_IN_FLIGHT,
-    OutputEncoding, PowerAction, PowerRequest, Target, TargetStatus,
+    CommandInfo, CommandStatus, CommandType, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, InvalidTarget,
+    MAX_IN_FLIGHT, OutputEncoding, PowerAction, PowerRequest, Target, TargetStatus,
 };
 pub use identity::{
     ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewRegistrationToken, PlatformRole,
@@ -37,11 +38,7 @@ pub struct Envelope<T> {
 impl<T> Envelope<T> {
     /// Wraps an answer that is no list page.
     pub fn new(data: T) -> Self {
-        Self {
-            success: true,
-            data,
-            pagination: None,
-        }
+        Self { success: true, data, pagination: None }
     }
 }
 
@@ -80,11 +77,7 @@ impl<T> Page<T> {
             total: self.total,
             total_pages: self.total.div_ceil(u64::from(self.per_page.max(1))),
         };
-        Envelope {
-            success: true,
-            data: self.items,
-            pagination: Some(pagination),
-        }
+        Envelope { success: true, data: self.items, pagination: Some(pagination) }
     }
 }
 

@@ -86,9 +86,6 @@ mod tests {
 
     #[test]
     fn a_code_of_a_newer_version_is_still_readable() {
-        assert_eq!(
-            serde_json::from_str::<ErrorCode>("\"FROM_THE_FUTURE\"").unwrap(),
-            ErrorCode::Unknown
-        );
+        assert_eq!(serde_json::from_str::<ErrorCode>("\"FROM_THE_FUTURE\"").unwrap(), ErrorCode::Unknown);
     }
 }

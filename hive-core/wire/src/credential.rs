@@ -14,12 +14,8 @@ pub const GLOBAL_TOKEN_PREFIX: &str = "hive_satellite_global_";
 /// What our own registration tokens for a team start with.
 pub const TEAM_TOKEN_PREFIX: &str = "hive_satellite_team_";
 /// Every prefix a registration token may have, the published ones included.
-pub const TOKEN_PREFIXES: [&str; 4] = [
-    GLOBAL_TOKEN_PREFIX,
-    TEAM_TOKEN_PREFIX,
-    "deploystack_satellite_global_",
-    "deploystack_satellite_team_",
-];
+pub const TOKEN_PREFIXES: [&str; 4] =
+    [GLOBAL_TOKEN_PREFIX, TEAM_TOKEN_PREFIX, "deploystack_satellite_global_", "deploystack_satellite_team_"];
 
 const USER_KEY_PREFIX: &str = "hive_key_";
 const SATELLITE_KEY_PREFIXES: [&str; 2] = ["hive_satellite_api_global_", "hive_satellite_api_team_"];
@@ -68,10 +64,7 @@ fn strip(id: &str) -> &str {
 }
 
 fn split<'k>(key: &'k str, prefixes: &[&str]) -> Result<(&'k str, &'k str), MalformedCredential> {
-    let rest = prefixes
-        .iter()
-        .find_map(|prefix| key.strip_prefix(prefix))
-        .ok_or(MalformedCredential)?;
+    let rest = prefixes.iter().find_map(|prefix| key.strip_prefix(prefix)).ok_or(MalformedCredential)?;
     let cut = rest.len().checked_sub(SECRET_LEN).ok_or(MalformedCredential)?;
     let (id, secret) = rest.split_at_checked(cut).ok_or(MalformedCredential)?;
     let is_base64url = secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');

@@ -76,13 +76,7 @@ pub enum FrameError {
 impl Frame {
     /// A data frame.
     pub fn data(stream: StreamId, offset: u64, payload: Bytes, is_last: bool) -> Self {
-        Self {
-            kind: FrameKind::Data,
-            is_last,
-            stream,
-            offset,
-            payload,
-        }
+        Self { kind: FrameKind::Data, is_last, stream, offset, payload }
     }
 
     /// The offset behind the last payload byte.
@@ -120,11 +114,7 @@ impl Frame {
             return Err(FrameError::OffsetOverflow);
         }
         Ok(Self {
-            kind: if kind == KIND_DATA {
-                FrameKind::Data
-            } else {
-                FrameKind::Unknown(kind)
-            },
+            kind: if kind == KIND_DATA { FrameKind::Data } else { FrameKind::Unknown(kind) },
             is_last: flags & FLAG_FIN != 0,
             stream: StreamId(u32::from_be_bytes([s0, s1, s2, s3])),
             offset,
@@ -141,10 +131,7 @@ mod tests {
     #[test]
     fn a_frame_has_the_documented_bytes() {
         let frame = Frame::data(StreamId(3), 0x0102, Bytes::from_static(b"hi"), true);
-        assert_eq!(
-            frame.encode().as_ref(),
-            b"\x01\x01\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x01\x02hi"
-        );
+        assert_eq!(frame.encode().as_ref(), b"\x01\x01\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x01\x02hi");
     }
 
     #[test]

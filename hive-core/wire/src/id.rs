@@ -138,20 +138,10 @@ mod tests {
 
     #[test]
     fn a_text_of_another_shape_is_refused() {
-        let good = SatelliteId::new(Seed {
-            unix_millis: 1,
-            random: [7; 10],
-        })
-        .to_string();
-        for bad in [
-            "",
-            "sat_",
-            "sat",
-            &good[..29],
-            &format!("{good}0"),
-            &good.replace("sat_", "usr_"),
-            &good.to_uppercase(),
-        ] {
+        let good = SatelliteId::new(Seed { unix_millis: 1, random: [7; 10] }).to_string();
+        for bad in
+            ["", "sat_", "sat", &good[..29], &format!("{good}0"), &good.replace("sat_", "usr_"), &good.to_uppercase()]
+        {
             check_refused(bad);
         }
         check_refused("sat_80000000000000000000000000");
@@ -160,14 +150,8 @@ mod tests {
 
     #[test]
     fn later_ids_sort_behind_earlier_ones() {
-        let early = SatelliteId::new(Seed {
-            unix_millis: 1_000,
-            random: [255; 10],
-        });
-        let late = SatelliteId::new(Seed {
-            unix_millis: 1_001,
-            random: [0; 10],
-        });
+        let early = SatelliteId::new(Seed { unix_millis: 1_000, random: [255; 10] });
+        let late = SatelliteId::new(Seed { unix_millis: 1_001, random: [0; 10] });
         assert!(early < late && early.to_string() < late.to_string());
     }
 

@@ -18,7 +18,9 @@ pub struct SatelliteName(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// Too short or too long.
-    #[error("satellite name {value:?} has {length} characters; it must have {MIN_LEN} to {MAX_LEN} of a-z, 0-9, '-' and '_'")]
+    #[error(
+        "satellite name {value:?} has {length} characters; it must have {MIN_LEN} to {MAX_LEN} of a-z, 0-9, '-' and '_'"
+    )]
     Length {
         /// The refused text, cut where it is very long.
         value: String,
@@ -46,11 +48,7 @@ impl InvalidName {
             Self::Length { value, length } => format!(
                 "Der Satellitenname {value:?} hat {length} Zeichen; er muss aus {MIN_LEN} bis {MAX_LEN} Zeichen bestehen, erlaubt sind a-z, 0-9, '-' und '_'"
             ),
-            Self::Character {
-                value,
-                length,
-                character,
-            } => format!(
+            Self::Character { value, length, character } => format!(
                 "Der Satellitenname {value:?} ({length} Zeichen) enthält {character:?}; erlaubt sind nur a-z, 0-9, '-' und '_', {MIN_LEN} bis {MAX_LEN} Zeichen"
             ),
         }
@@ -72,11 +70,7 @@ impl TryFrom<String> for SatelliteName {
         let value = || text.chars().take(2 * MAX_LEN).collect();
         let is_allowed = |c: &char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
         if let Some(character) = text.chars().find(|c| !is_allowed(c)) {
-            return Err(InvalidName::Character {
-                value: value(),
-                length,
-                character,
-            });
+            return Err(InvalidName::Character { value: value(), length, character });
         }
         if !(MIN_LEN..=MAX_LEN).contains(&length) {
             return Err(InvalidName::Length { value: value(), length });

@@ -74,9 +74,7 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        text.parse::<jiff::Timestamp>()
-            .map(|time| Self(time.as_microsecond()))
-            .map_err(|_| InvalidTimestamp)
+        text.parse::<jiff::Timestamp>().map(|time| Self(time.as_microsecond())).map_err(|_| InvalidTimestamp)
     }
 }
 
@@ -101,10 +99,7 @@ mod tests {
     fn a_time_is_written_with_microseconds_in_utc() {
         let time: Timestamp = "2026-02-05T05:42:00Z".parse().unwrap();
         assert_eq!(time.to_string(), "2026-02-05T05:42:00.000000Z");
-        assert_eq!(
-            "2026-02-05T06:42:00.000001+01:00".parse::<Timestamp>(),
-            Ok(time.plus(Duration::from_micros(1)))
-        );
+        assert_eq!("2026-02-05T06:42:00.000001+01:00".parse::<Timestamp>(), Ok(time.plus(Duration::from_micros(1))));
     }
 
     #[test]

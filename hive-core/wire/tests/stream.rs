@@ -128,8 +128,7 @@ impl Pair {
         };
         let payload = bytes_of(chunk.offset, chunk.len);
         let sent = Frame::data(STREAM, chunk.offset, payload, chunk.is_last).encode();
-        self.frames
-            .push_back(Frame::decode(sent).expect("a sender makes frames within the limits"));
+        self.frames.push_back(Frame::decode(sent).expect("a sender makes frames within the limits"));
         true
     }
 
@@ -303,16 +302,13 @@ fn a_sender_without_credit_waits_for_it() {
 fn each_breach_has_its_name() {
     let check = |frames: &[(u64, usize, bool)], expected: StreamError| {
         let mut receiver = Receiver::resuming_at(0);
-        let mut results = frames
-            .iter()
-            .map(|&(offset, len, is_last)| receiver.accept(&Frame::data(STREAM, offset, Bytes::from(vec![0; len]), is_last)));
+        let mut results = frames.iter().map(|&(offset, len, is_last)| {
+            receiver.accept(&Frame::data(STREAM, offset, Bytes::from(vec![0; len]), is_last))
+        });
         assert_eq!(results.find_map(Result::err), Some(expected));
     };
     check(&[(0, 5, false), (6, 1, false)], StreamError::Gap { offset: 6, expected: 5 });
     check(&[(0, 5, true), (5, 1, false)], StreamError::AfterEnd);
-    let beyond = StreamError::BeyondCredit {
-        end: INITIAL_WINDOW + 1,
-        limit: INITIAL_WINDOW,
-    };
+    let beyond = StreamError::BeyondCredit { end: INITIAL_WINDOW + 1, limit: INITIAL_WINDOW };
     check(&[(0, INITIAL_WINDOW as usize + 1, false)], beyond);
 }

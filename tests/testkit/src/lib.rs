@@ -1,1 +1,41 @@
+//! Real servers, satellites and command lines for end-to-end tests and benches.
+//!
+//! In the order in which a test meets them:
+//!
+//! - [`TestHive`] starts a real `hive-server` on a free port, with an admin and an API key made by its own commands;
+//! - [`Satellite`] is a real `satellite-agent` of that hive;
+//! - [`TestHive::rest`] and [`TestHive::cli`] drive it from outside: [`Rest`] over HTTP, [`Finished`] is what a command
+//!   line left behind;
+//! - [`FaultProxy`] stands in a link and breaks it;
+//! - [`Process`] signals, kills and waits, [`procfs`] looks at what a process has started;
+//! - [`until`] waits for a condition: nothing here waits for a time.
+//!
+//! What is started here ends with the value that started it, by the ids it was started under. What goes wrong panics,
+//! and a panicking test prints the end of every log.
+
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed check panics and its logs go where the output of the test goes"
+)]
+
+mod binaries;
+mod cli;
+mod faults;
+mod hive;
+mod process;
+pub mod procfs;
+mod rest;
+mod satellite;
+mod wait;
+
+pub use binaries::binary;
+pub use cli::Finished;
+pub use faults::FaultProxy;
+pub use hive::{ServerOptions, TestHive};
+pub use nix::sys::signal::Signal;
+pub use process::Process;
+pub use rest::{Answer, Call, Events, Rest};
+pub use satellite::{Satellite, SatelliteOptions};
+pub use wait::{PATIENCE, until, until_some};

@@ -8,22 +8,11 @@ use super::*;
 
 fn draft(n: u64) -> AuditDraft {
     AuditDraft {
-        id: AuditId::new(Seed {
-            unix_millis: n,
-            random: [n as u8; 10],
-        }),
+        id: AuditId::new(Seed { unix_millis: n, random: [n as u8; 10] }),
         timestamp: Timestamp::from_micros(n as i64 * 1_000_000),
-        actor: Actor {
-            kind: "user".into(),
-            id: "usr_1".into(),
-            name: "anna".into(),
-            ip: None,
-        },
+        actor: Actor { kind: "user".into(), id: "usr_1".into(), name: "anna".into(), ip: None },
         action: "satellite.exec",
-        target: AuditTarget {
-            kind: "satellite".into(),
-            id: "sat_1".into(),
-        },
+        target: AuditTarget { kind: "satellite".into(), id: "sat_1".into() },
         team_id: None,
         details: json!({ "z": 1, "a": { "y": n, "b": null } }),
         result: AuditResult::Success,
@@ -33,12 +22,7 @@ fn draft(n: u64) -> AuditDraft {
 
 fn sealed(n: u64, seq: u64, previous_hash: &str) -> AuditLine {
     let (entry, record) = seal(draft(n), seq, previous_hash);
-    AuditLine {
-        seq,
-        record,
-        previous_hash: entry.previous_hash,
-        hash: entry.hash,
-    }
+    AuditLine { seq, record, previous_hash: entry.previous_hash, hash: entry.hash }
 }
 
 fn chain_of(length: u64) -> Vec<AuditLine> {
@@ -130,12 +114,7 @@ fn the_canonical_text_has_sorted_keys_and_no_hashes() {
 #[test]
 fn an_entry_reads_back_as_it_was_sealed() {
     let (sealed, record) = seal(draft(3), 5, GENESIS_HASH);
-    let line = AuditLine {
-        seq: 5,
-        record,
-        previous_hash: sealed.previous_hash.clone(),
-        hash: sealed.hash.clone(),
-    };
+    let line = AuditLine { seq: 5, record, previous_hash: sealed.previous_hash.clone(), hash: sealed.hash.clone() };
     assert_eq!(entry(&line).unwrap(), sealed);
 }
 
@@ -155,10 +134,7 @@ fn a_changed_record_is_found_and_nothing_else() {
 
 #[test]
 fn two_changed_records_are_two_faults() {
-    check(
-        |lines| (2..4).for_each(|at| change(&mut lines[at])),
-        &[Changed { seq: 3 }, Changed { seq: 4 }],
-    );
+    check(|lines| (2..4).for_each(|at| change(&mut lines[at])), &[Changed { seq: 3 }, Changed { seq: 4 }]);
     check(
         |lines| [0, 7].into_iter().for_each(|at| change_and_hash(&mut lines[at])),
         &[Changed { seq: 1 }, Changed { seq: 8 }],
@@ -190,14 +166,7 @@ fn removed_records_are_found_as_one_range() {
 #[test]
 fn two_removed_ranges_are_two_faults() {
     let remove = |lines: &mut Vec<AuditLine>| lines.retain(|line| ![2, 5, 6, 8].contains(&line.seq));
-    check(
-        remove,
-        &[
-            Removed { first: 2, last: 2 },
-            Removed { first: 5, last: 6 },
-            Removed { first: 8, last: 8 },
-        ],
-    );
+    check(remove, &[Removed { first: 2, last: 2 }, Removed { first: 5, last: 6 }, Removed { first: 8, last: 8 }]);
 }
 
 #[test]
@@ -212,13 +181,7 @@ fn a_removed_record_is_found_although_the_rest_was_numbered_anew() {
 #[test]
 fn a_cut_tail_shows_by_the_manifest() {
     for kept in 0..10u64 {
-        check_by_manifest(
-            |lines| lines.truncate(kept as usize),
-            &[TailCut {
-                last_seq: kept,
-                expected: 10,
-            }],
-        );
+        check_by_manifest(|lines| lines.truncate(kept as usize), &[TailCut { last_seq: kept, expected: 10 }]);
     }
 }
 
@@ -269,26 +232,14 @@ fn an_inserted_record_is_found_whatever_it_claims() {
         let next = at as u64 + 1;
         let previous = |lines: &[AuditLine]| lines[at - 1].hash.clone();
         // It claims the place of the one behind it, and fits the one before.
-        check(
-            |lines| lines.insert(at, forged(next, &previous(lines))),
-            &[Inserted { seq: next }],
-        );
+        check(|lines| lines.insert(at, forged(next, &previous(lines))), &[Inserted { seq: next }]);
         // It claims the place of the one before it.
-        check(
-            |lines| lines.insert(at, forged(next - 1, &previous(lines))),
-            &[Inserted { seq: next - 1 }],
-        );
+        check(|lines| lines.insert(at, forged(next - 1, &previous(lines))), &[Inserted { seq: next - 1 }]);
         // Its hash is made up.
-        let unhashed = |lines: &[AuditLine]| AuditLine {
-            hash: "00".into(),
-            ..forged(next, &previous(lines))
-        };
+        let unhashed = |lines: &[AuditLine]| AuditLine { hash: "00".into(), ..forged(next, &previous(lines)) };
         check(|lines| lines.insert(at, unhashed(lines)), &[Inserted { seq: next }]);
         // It claims a place far behind the end, or none.
-        check(
-            |lines| lines.insert(at, forged(1_000, GENESIS_HASH)),
-            &[Inserted { seq: 1_000 }],
-        );
+        check(|lines| lines.insert(at, forged(1_000, GENESIS_HASH)), &[Inserted { seq: 1_000 }]);
         check(|lines| lines.insert(at, forged(0, GENESIS_HASH)), &[Inserted { seq: 0 }]);
         // A record stands there twice.
         check(|lines| lines.insert(at, lines[at].clone()), &[Inserted { seq: next }]);
@@ -306,10 +257,7 @@ fn an_inserted_record_is_found_although_the_rest_was_numbered_anew() {
 
 #[test]
 fn appended_records_show_by_the_manifest() {
-    check_by_manifest(
-        |lines| lines.push(forged(11, &lines[9].hash.clone())),
-        &[Inserted { seq: 11 }],
-    );
+    check_by_manifest(|lines| lines.push(forged(11, &lines[9].hash.clone())), &[Inserted { seq: 11 }]);
     check_by_manifest(|lines| lines.push(forged(11, GENESIS_HASH)), &[Inserted { seq: 11 }]);
     check_by_manifest(|lines| lines.push(forged(15, GENESIS_HASH)), &[Inserted { seq: 15 }]);
 }
@@ -329,11 +277,7 @@ fn a_line_that_cannot_be_read_is_not_also_missing() {
     for seq in 1..10 {
         let mut verifier = Verifier::new();
         for line in &lines {
-            if line.seq == seq {
-                verifier.unreadable(seq)
-            } else {
-                verifier.record(line)
-            }
+            if line.seq == seq { verifier.unreadable(seq) } else { verifier.record(line) }
         }
         assert_eq!(verifier.finish(Some(&manifest(&lines))).faults, [Unreadable { line: seq }]);
     }
@@ -354,9 +298,7 @@ fn a_file_that_is_no_chain_at_all_does_not_fill_the_memory() {
 fn no_tampering_goes_unnoticed() {
     let mut state = 7u64;
     let mut random = move |below: u64| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
     let whole = chain_of(30);

@@ -12,17 +12,9 @@ fn draft(n: u64) -> AuditDraft {
     AuditDraft {
         id: AuditId::new(source.seed()),
         timestamp: source.now(),
-        actor: Actor {
-            kind: "user".into(),
-            id: "usr_1".into(),
-            name: "anna".into(),
-            ip: None,
-        },
+        actor: Actor { kind: "user".into(), id: "usr_1".into(), name: "anna".into(), ip: None },
         action: "satellite.exec",
-        target: AuditTarget {
-            kind: "satellite".into(),
-            id: "sat_1".into(),
-        },
+        target: AuditTarget { kind: "satellite".into(), id: "sat_1".into() },
         team_id: None,
         details: json!({ "n": n, "text": "two\nlines \u{1b}[2J" }),
         result: AuditResult::Success,
@@ -84,13 +76,7 @@ async fn an_export_goes_beyond_one_batch() {
 async fn a_cut_tail_is_named() {
     let (mut lines, key) = export_of(5).await;
     lines.drain(3..5);
-    assert_eq!(
-        faults(&lines, &key),
-        [ChainFault::TailCut {
-            last_seq: 3,
-            expected: 5
-        }]
-    );
+    assert_eq!(faults(&lines, &key), [ChainFault::TailCut { last_seq: 3, expected: 5 }]);
     lines.pop();
     assert_eq!(faults(&lines, &key), [ChainFault::ManifestMissing]);
 }
@@ -98,9 +84,7 @@ async fn a_cut_tail_is_named() {
 #[tokio::test]
 async fn a_changed_line_is_named() {
     let (mut lines, key) = export_of(5).await;
-    lines[2] = edit(&lines[2], "record", |record| {
-        *record = record.as_str().unwrap().replace("anna", "eve").into()
-    });
+    lines[2] = edit(&lines[2], "record", |record| *record = record.as_str().unwrap().replace("anna", "eve").into());
     assert_eq!(faults(&lines, &key), [ChainFault::Changed { seq: 3 }]);
     lines[2] = "{}".into();
     assert_eq!(faults(&lines, &key), [ChainFault::Unreadable { line: 3 }]);
@@ -129,7 +113,8 @@ async fn a_manifest_of_another_key_is_forged() {
 async fn a_changed_manifest_is_forged() {
     let (mut lines, key) = export_of(3).await;
     lines.remove(2);
-    let shortened = |text: &mut Value| *text = text.as_str().unwrap().replace("\"last_seq\":3", "\"last_seq\":2").into();
+    let shortened =
+        |text: &mut Value| *text = text.as_str().unwrap().replace("\"last_seq\":3", "\"last_seq\":2").into();
     lines[2] = edit(&lines[2], "manifest", shortened);
     assert_eq!(faults(&lines, &key), [ChainFault::ManifestForged]);
     assert_eq!(verify(&lines, None).faults, [ChainFault::ManifestForged]);
@@ -148,19 +133,13 @@ async fn a_newer_file_is_not_judged() {
         public_key: signer.public_key(),
     };
     let line = serde_json::to_string(&sign(&signer, &manifest)).unwrap();
-    assert!(matches!(
-        verify_export(line.as_bytes(), None),
-        Err(ExportError::UnknownVersion(2))
-    ));
+    assert!(matches!(verify_export(line.as_bytes(), None), Err(ExportError::UnknownVersion(2))));
 }
 
 #[test]
 fn a_key_that_is_none_is_refused() {
     for bad in ["", "AAAA", "not base64", "hive.db"] {
-        assert!(
-            matches!(verify_export(&b""[..], Some(bad)), Err(ExportError::InvalidKey)),
-            "{bad}"
-        );
+        assert!(matches!(verify_export(&b""[..], Some(bad)), Err(ExportError::InvalidKey)), "{bad}");
     }
 }
 

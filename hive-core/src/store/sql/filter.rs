@@ -23,8 +23,7 @@ impl Filter {
     /// Adds a condition; each `?` in it stands for the value.
     pub(in crate::store) fn and(&mut self, condition: &str, value: Value) -> &mut Self {
         self.values.push(value);
-        self.conditions
-            .push(condition.replace('?', &format!("${}", self.values.len())));
+        self.conditions.push(condition.replace('?', &format!("${}", self.values.len())));
         self
     }
 
@@ -51,11 +50,7 @@ impl Filter {
         self.values.extend(teams.iter().map(|team| Value::Text(team.to_string())));
         let places: Vec<_> = (first..first + teams.len()).map(|place| format!("${place}")).collect();
         let is_blind = places.is_empty();
-        self.always(&if is_blind {
-            "1 = 0".to_owned()
-        } else {
-            format!("{column} IN ({})", places.join(", "))
-        })
+        self.always(&if is_blind { "1 = 0".to_owned() } else { format!("{column} IN ({})", places.join(", ")) })
     }
 
     /// The statement `select` with these conditions, then `rest`, in which each `?` stands for the next of `values`.
@@ -104,25 +99,11 @@ mod tests {
     #[test]
     fn conditions_are_numbered_in_their_order() {
         let mut filter = Filter::default();
-        filter
-            .always("x IS NULL")
-            .and_text("(a = ? OR b = ?)", Some("one"))
-            .and_text("c = ?", None::<&str>);
+        filter.always("x IS NULL").and_text("(a = ? OR b = ?)", Some("one")).and_text("c = ?", None::<&str>);
         filter.and("d > ?", Value::Number(2));
         let (text, values) = filter.statement("SELECT 1", " LIMIT ? OFFSET ?", &[10, 20]);
-        assert_eq!(
-            text,
-            "SELECT 1 WHERE x IS NULL AND (a = $1 OR b = $1) AND d > $2 LIMIT $3 OFFSET $4"
-        );
-        assert_eq!(
-            values,
-            [
-                Value::Text("one".into()),
-                Value::Number(2),
-                Value::Number(10),
-                Value::Number(20)
-            ]
-        );
+        assert_eq!(text, "SELECT 1 WHERE x IS NULL AND (a = $1 OR b = $1) AND d > $2 LIMIT $3 OFFSET $4");
+        assert_eq!(values, [Value::Text("one".into()), Value::Number(2), Value::Number(10), Value::Number(20)]);
     }
 
     #[test]

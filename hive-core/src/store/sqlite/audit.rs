@@ -24,7 +24,12 @@ impl AuditStore for SqliteStore {
         self.write(move |transaction| Box::pin(transaction.audit(draft))).await
     }
 
-    async fn audit_list(&self, query: &AuditQuery, sight: &Sight, window: Window) -> StoreResult<(Vec<AuditEntry>, u64)> {
+    async fn audit_list(
+        &self,
+        query: &AuditQuery,
+        sight: &Sight,
+        window: Window,
+    ) -> StoreResult<(Vec<AuditEntry>, u64)> {
         let mut filter = Filter::default();
         filter
             .and_text("(a.actor_id = ? OR a.actor_name = ?)", query.actor.as_ref())
@@ -143,16 +148,13 @@ fn satellite_of(entry: &AuditEntry) -> Option<String> {
     if entry.target.kind == "satellite" {
         return Some(entry.target.id.clone());
     }
-    entry
-        .details
-        .get("satellite_id")
-        .and_then(|id| id.as_str())
-        .map(str::to_owned)
+    entry.details.get("satellite_id").and_then(|id| id.as_str()).map(str::to_owned)
 }
 
 fn read_line(row: &SqliteRow) -> StoreResult<AuditLine> {
     Ok(AuditLine {
-        seq: row.number("seq")?,
+        // One that is negative was put there by somebody else, and is far from where it should be.
+        seq: row.int("seq")?.cast_unsigned(),
         record: row.text("record")?,
         previous_hash: row.text("previous_hash")?,
         hash: row.text("hash")?,

@@ -73,12 +73,10 @@ impl Bind for Query {
 /// A statement put together from texts of `sql`, and its values.
 pub(super) fn assembled((text, values): (String, Vec<Value>)) -> Query {
     // Put together from constants; what callers say is in `values` alone.
-    values
-        .into_iter()
-        .fold(query(AssertSqlSafe(text)), |query, value| match value {
-            Value::Text(text) => query.bind(text),
-            Value::Number(number) => query.bind(number),
-        })
+    values.into_iter().fold(query(AssertSqlSafe(text)), |query, value| match value {
+        Value::Text(text) => query.bind(text),
+        Value::Number(number) => query.bind(number),
+    })
 }
 
 /// The word of an enum that is one word in JSON.

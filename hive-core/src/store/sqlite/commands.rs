@@ -46,10 +46,7 @@ impl CommandStore for SqliteStore {
     }
 
     async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool> {
-        let statement = query(sql::COMMAND_DELIVER)
-            .text(id)
-            .bind(delivery.journal_id)
-            .time(delivery.at);
+        let statement = query(sql::COMMAND_DELIVER).text(id).bind(delivery.journal_id).time(delivery.at);
         self.change(statement).await
     }
 
@@ -57,7 +54,12 @@ impl CommandStore for SqliteStore {
         self.change(query(sql::COMMAND_START).text(id).time(now)).await
     }
 
-    async fn command_finish(&self, id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> StoreResult<bool> {
+    async fn command_finish(
+        &self,
+        id: CommandId,
+        outcome: CommandOutcome,
+        audit: Vec<AuditDraft>,
+    ) -> StoreResult<bool> {
         self.write(move |transaction| {
             Box::pin(async move {
                 if transaction.execute(finish(id, &outcome)).await? == 0 {
@@ -86,30 +88,23 @@ impl CommandStore for SqliteStore {
 
     async fn command_list(&self, satellite: SatelliteId, window: Window) -> StoreResult<(Vec<CommandRow>, u64)> {
         let [limit, offset] = window.values();
-        let rows = self
-            .commands(query(sql::COMMAND_LIST).text(satellite).bind(limit).bind(offset))
-            .await?;
-        let total = self
-            .read()
-            .await?
-            .fetch_one(query(sql::COMMAND_COUNT).text(satellite))
-            .await?;
+        let rows = self.commands(query(sql::COMMAND_LIST).text(satellite).bind(limit).bind(offset)).await?;
+        let total = self.read().await?.fetch_one(query(sql::COMMAND_COUNT).text(satellite)).await?;
         Ok((rows, only_number(&total)?))
     }
 
     async fn command_list_overdue(&self, now: Timestamp, grace: Duration, limit: u32) -> StoreResult<Vec<CommandRow>> {
-        self.commands(
-            query(sql::COMMAND_LIST_OVERDUE)
-                .time(now)
-                .number(grace.as_micros())
-                .number(limit),
-        )
-        .await
+        self.commands(query(sql::COMMAND_LIST_OVERDUE).time(now).number(grace.as_micros()).number(limit)).await
     }
 
-    async fn command_output_append(&self, id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> StoreResult<()> {
-        self.write(move |transaction| Box::pin(output::append(transaction, id, channel, offset, bytes)))
-            .await
+    async fn command_output_append(
+        &self,
+        id: CommandId,
+        channel: Channel,
+        offset: u64,
+        bytes: Bytes,
+    ) -> StoreResult<()> {
+        self.write(move |transaction| Box::pin(output::append(transaction, id, channel, offset, bytes))).await
     }
 
     async fn command_output_len(&self, id: CommandId) -> StoreResult<Received> {
@@ -123,19 +118,12 @@ impl CommandStore for SqliteStore {
 
 impl SqliteStore {
     async fn commands(&self, statement: Query) -> StoreResult<Vec<CommandRow>> {
-        self.read()
-            .await?
-            .fetch_all(statement)
-            .await?
-            .iter()
-            .map(read_command)
-            .collect()
+        self.read().await?.fetch_all(statement).await?.iter().map(read_command).collect()
     }
 
     /// Runs a statement that is not audited; whether it changed something.
     async fn change(&self, statement: Query) -> StoreResult<bool> {
-        self.write(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) }))
-            .await
+        self.write(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) })).await
     }
 }
 
@@ -147,16 +135,10 @@ async fn claim(
     now: Timestamp,
 ) -> StoreResult<Option<Inserted>> {
     transaction.execute(query(sql::IDEMPOTENCY_PURGE).time(now)).await?;
-    let found = transaction
-        .fetch_optional(query(sql::IDEMPOTENCY_FIND).text(&key.owner).text(&key.key))
-        .await?;
+    let found = transaction.fetch_optional(query(sql::IDEMPOTENCY_FIND).text(&key.owner).text(&key.key)).await?;
     if let Some(row) = found {
         let is_same = row.text("body_hash")? == key.body_hash;
-        return Ok(Some(if is_same {
-            Inserted::Existing(row.json("command_ids")?)
-        } else {
-            Inserted::Conflict
-        }));
+        return Ok(Some(if is_same { Inserted::Existing(row.json("command_ids")?) } else { Inserted::Conflict }));
     }
     let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
     let statement = query(sql::IDEMPOTENCY_INSERT)
@@ -234,8 +216,5 @@ fn read_error(row: &SqliteRow) -> StoreResult<Option<ErrorBody>> {
     let Some(code) = row.word_opt::<ErrorCode>("error_code")? else {
         return Ok(None);
     };
-    Ok(Some(ErrorBody {
-        code,
-        message: row.text_opt("error_message")?.unwrap_or_default(),
-    }))
+    Ok(Some(ErrorBody { code, message: row.text_opt("error_message")?.unwrap_or_default() }))
 }

@@ -18,7 +18,9 @@ impl From<sqlx::Error> for StoreError {
                 ErrorKind::UniqueViolation => Self::Taken("id"),
                 ErrorKind::ForeignKeyViolation => Self::Damaged("it refers to something that is not there".into()),
                 ErrorKind::NotNullViolation | ErrorKind::CheckViolation => Self::Damaged(error.to_string()),
-                _ if matches!(primary_code(&**database), Some(CORRUPT | NOT_A_DATABASE)) => Self::Damaged(error.to_string()),
+                _ if matches!(primary_code(&**database), Some(CORRUPT | NOT_A_DATABASE)) => {
+                    Self::Damaged(error.to_string())
+                }
                 _ => Self::Unavailable(Box::new(error)),
             },
             sqlx::Error::ColumnDecode { index, .. } => Self::Damaged(format!("{index} cannot be read")),
@@ -40,10 +42,7 @@ pub(super) fn taken(what: &'static str) -> impl FnOnce(StoreError) -> StoreError
 
 /// Whether another connection holds the database.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(primary_code)
-        .is_some_and(|code| code == BUSY || code == LOCKED)
+    error.as_database_error().and_then(primary_code).is_some_and(|code| code == BUSY || code == LOCKED)
 }
 
 fn primary_code(error: &dyn DatabaseError) -> Option<i32> {

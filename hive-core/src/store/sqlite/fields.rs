@@ -24,9 +24,7 @@ pub(super) trait Fields {
     }
 
     fn parse_opt<T: FromStr>(&self, column: &str) -> StoreResult<Option<T>> {
-        self.text_opt(column)?
-            .map(|text| text.parse().map_err(|_| damaged(column)))
-            .transpose()
+        self.text_opt(column)?.map(|text| text.parse().map_err(|_| damaged(column))).transpose()
     }
 
     /// An enum that is one word in JSON.
@@ -36,8 +34,7 @@ pub(super) trait Fields {
 
     fn word_opt<T: DeserializeOwned>(&self, column: &str) -> StoreResult<Option<T>> {
         let word = self.text_opt(column)?;
-        word.map(|word| serde_json::from_value(Json::String(word)).map_err(|_| damaged(column)))
-            .transpose()
+        word.map(|word| serde_json::from_value(Json::String(word)).map_err(|_| damaged(column))).transpose()
     }
 
     fn json<T: DeserializeOwned>(&self, column: &str) -> StoreResult<T> {
@@ -45,9 +42,7 @@ pub(super) trait Fields {
     }
 
     fn json_opt<T: DeserializeOwned>(&self, column: &str) -> StoreResult<Option<T>> {
-        self.text_opt(column)?
-            .map(|text| serde_json::from_str(&text).map_err(|_| damaged(column)))
-            .transpose()
+        self.text_opt(column)?.map(|text| serde_json::from_str(&text).map_err(|_| damaged(column))).transpose()
     }
 
     fn time(&self, column: &str) -> StoreResult<Timestamp> {
@@ -63,9 +58,7 @@ pub(super) trait Fields {
     }
 
     fn number_opt<T: TryFrom<i64>>(&self, column: &str) -> StoreResult<Option<T>> {
-        self.int_opt(column)?
-            .map(|number| number.try_into().map_err(|_| damaged(column)))
-            .transpose()
+        self.int_opt(column)?.map(|number| number.try_into().map_err(|_| damaged(column))).transpose()
     }
 }
 

@@ -34,18 +34,8 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn user_find(&self, username: &str) -> StoreResult<Option<PasswordRow>> {
-        let row = self
-            .read()
-            .await?
-            .fetch_optional(query(sql::USER_FIND).text(username))
-            .await?;
-        row.map(|row| {
-            Ok(PasswordRow {
-                user: read_user(&row)?,
-                password_hash: row.text("password_hash")?,
-            })
-        })
-        .transpose()
+        let row = self.read().await?.fetch_optional(query(sql::USER_FIND).text(username)).await?;
+        row.map(|row| Ok(PasswordRow { user: read_user(&row)?, password_hash: row.text("password_hash")? })).transpose()
     }
 
     async fn team_create(&self, team: Team, audit: AuditDraft) -> StoreResult<()> {
@@ -56,26 +46,17 @@ impl IdentityStore for SqliteStore {
     async fn team_list(&self) -> StoreResult<Vec<Team>> {
         let rows = self.read().await?.fetch_all(query(sql::TEAM_LIST)).await?;
         rows.iter()
-            .map(|row| {
-                Ok(Team {
-                    id: row.parse("id")?,
-                    slug: row.text("slug")?,
-                    created_at: row.time("created_at")?,
-                })
-            })
+            .map(|row| Ok(Team { id: row.parse("id")?, slug: row.text("slug")?, created_at: row.time("created_at")? }))
             .collect()
     }
 
     async fn team_member_put(&self, team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> StoreResult<()> {
-        self.add(query(sql::TEAM_MEMBER_PUT).text(team).text(user).word(role), "member", audit)
-            .await
+        self.add(query(sql::TEAM_MEMBER_PUT).text(team).text(user).word(role), "member", audit).await
     }
 
     async fn team_memberships(&self, user: UserId) -> StoreResult<Vec<(TeamId, Role)>> {
         let rows = self.read().await?.fetch_all(query(sql::TEAM_MEMBERSHIPS).text(user)).await?;
-        rows.iter()
-            .map(|row| Ok((row.parse("team_id")?, row.word("role")?)))
-            .collect()
+        rows.iter().map(|row| Ok((row.parse("team_id")?, row.word("role")?))).collect()
     }
 
     async fn api_key_create(&self, key: ApiKeyRow, audit: AuditDraft) -> StoreResult<()> {
@@ -97,22 +78,14 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>> {
-        self.read()
-            .await?
-            .fetch_all(query(sql::API_KEY_LIST).text(user))
-            .await?
-            .iter()
-            .map(read_api_key)
-            .collect()
+        self.read().await?.fetch_all(query(sql::API_KEY_LIST).text(user)).await?.iter().map(read_api_key).collect()
     }
 
     async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
         self.write(move |transaction| {
             Box::pin(async move {
-                let is_revoked = transaction
-                    .execute(query(sql::API_KEY_REVOKE).text(id).text(user).time(now))
-                    .await?
-                    > 0;
+                let is_revoked =
+                    transaction.execute(query(sql::API_KEY_REVOKE).text(id).text(user).time(now)).await? > 0;
                 if is_revoked {
                     transaction.audit(audit).await?;
                 }

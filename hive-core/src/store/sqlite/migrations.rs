@@ -22,9 +22,7 @@ pub(super) async fn run(connection: &mut SqliteConnection) -> StoreResult<()> {
 
 async fn apply(connection: &mut SqliteConnection) -> StoreResult<()> {
     connection.execute(VERSIONS).await?;
-    let row = connection
-        .fetch_one("SELECT COALESCE(MAX(version), 0) FROM schema_migrations")
-        .await?;
+    let row = connection.fetch_one("SELECT COALESCE(MAX(version), 0) FROM schema_migrations").await?;
     let version: i64 = row.try_get(0)?;
     let newest = MIGRATIONS.len() as i64;
     if version > newest {
@@ -34,9 +32,7 @@ async fn apply(connection: &mut SqliteConnection) -> StoreResult<()> {
     }
     for (migration, version) in MIGRATIONS.iter().zip(1i64..).filter(|(_, number)| *number > version) {
         raw_sql(*migration).execute(&mut *connection).await?;
-        connection
-            .execute(query("INSERT INTO schema_migrations (version) VALUES ($1)").bind(version))
-            .await?;
+        connection.execute(query("INSERT INTO schema_migrations (version) VALUES ($1)").bind(version)).await?;
     }
     Ok(())
 }

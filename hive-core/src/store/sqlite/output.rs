@@ -20,25 +20,17 @@ pub(super) async fn append(
     offset: u64,
     mut bytes: Bytes,
 ) -> StoreResult<()> {
-    let last = transaction
-        .fetch_optional(query(sql::OUTPUT_LENGTH).text(id).word(channel))
-        .await?;
+    let last = transaction.fetch_optional(query(sql::OUTPUT_LENGTH).text(id).word(channel)).await?;
     let stored = last.as_ref().map_or(Ok(0), only_number)?;
     let Some(repeated) = stored.checked_sub(offset) else {
-        return Err(StoreError::Damaged(format!(
-            "output at {offset} leaves a gap behind {stored}"
-        )));
+        return Err(StoreError::Damaged(format!("output at {offset} leaves a gap behind {stored}")));
     };
     if repeated >= bytes.len() as u64 {
         return Ok(());
     }
     let new = bytes.split_off(repeated as usize);
-    let statement = query(sql::OUTPUT_INSERT)
-        .text(id)
-        .word(channel)
-        .number(stored)
-        .number(new.len())
-        .bind(Vec::from(new));
+    let statement =
+        query(sql::OUTPUT_INSERT).text(id).word(channel).number(stored).number(new.len()).bind(Vec::from(new));
     transaction.execute(statement).await?;
     Ok(())
 }

@@ -20,10 +20,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            idle: Mutex::new(Vec::new()),
-            available: Arc::new(Semaphore::new(0)),
-        })
+        Arc::new(Self { idle: Mutex::new(Vec::new()), available: Arc::new(Semaphore::new(0)) })
     }
 
     /// Adds a connection.
@@ -39,11 +36,7 @@ impl Pool {
             .await
             .map_err(|closed| StoreError::Unavailable(closed.into()))?;
         let connection = self.lock().pop();
-        Ok(Lease {
-            connection,
-            pool: Arc::clone(self),
-            _permit: permit,
-        })
+        Ok(Lease { connection, pool: Arc::clone(self), _permit: permit })
     }
 
     /// Lends nothing any more, and returns the connections that are not out. The others close when they come back.
@@ -70,17 +63,13 @@ impl Deref for Lease {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
-        self.connection
-            .as_ref()
-            .expect("a lease has its connection until it is dropped")
+        self.connection.as_ref().expect("a lease has its connection until it is dropped")
     }
 }
 
 impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
-        self.connection
-            .as_mut()
-            .expect("a lease has its connection until it is dropped")
+        self.connection.as_mut().expect("a lease has its connection until it is dropped")
     }
 }
 

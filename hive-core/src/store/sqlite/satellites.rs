@@ -28,8 +28,7 @@ impl SatelliteStore for SqliteStore {
         satellite: NewSatellite,
         audit: AuditDraft,
     ) -> StoreResult<RegisterOutcome> {
-        self.write(move |transaction| Box::pin(register(transaction, token, satellite, audit)))
-            .await
+        self.write(move |transaction| Box::pin(register(transaction, token, satellite, audit))).await
     }
 
     async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>> {
@@ -38,11 +37,7 @@ impl SatelliteStore for SqliteStore {
     }
 
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>> {
-        let row = self
-            .read()
-            .await?
-            .fetch_optional(query(sql::SATELLITE_FIND).text(name))
-            .await?;
+        let row = self.read().await?.fetch_optional(query(sql::SATELLITE_FIND).text(name)).await?;
         row.as_ref().map(read_satellite).transpose()
     }
 
@@ -62,8 +57,7 @@ impl SatelliteStore for SqliteStore {
         patch: SatellitePatch,
         audit: AuditDraft,
     ) -> StoreResult<Option<SatelliteRow>> {
-        self.write(move |transaction| Box::pin(update(transaction, id, patch, audit)))
-            .await
+        self.write(move |transaction| Box::pin(update(transaction, id, patch, audit))).await
     }
 
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
@@ -72,9 +66,7 @@ impl SatelliteStore for SqliteStore {
                 if transaction.execute(query(sql::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
                     return Ok(false);
                 }
-                transaction
-                    .execute(query(sql::SATELLITE_COMMANDS_END).text(id).time(now))
-                    .await?;
+                transaction.execute(query(sql::SATELLITE_COMMANDS_END).text(id).time(now)).await?;
                 transaction.audit(audit).await?;
                 Ok(true)
             })
@@ -98,10 +90,7 @@ impl SatelliteStore for SqliteStore {
     async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>> {
         let row = self.read().await?.fetch_optional(query(sql::SATELLITE_KEY).text(id)).await?;
         row.map(|row| {
-            Ok(SatelliteKeyRow {
-                hash: row.text("api_key_hash")?,
-                generation: row.number("key_generation")?,
-            })
+            Ok(SatelliteKeyRow { hash: row.text("api_key_hash")?, generation: row.number("key_generation")? })
         })
         .transpose()
     }
@@ -109,13 +98,7 @@ impl SatelliteStore for SqliteStore {
     async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()> {
         self.write(move |transaction| {
             Box::pin(async move {
-                for Seen {
-                    id,
-                    at,
-                    system,
-                    agent_version,
-                } in seen
-                {
+                for Seen { id, at, system, agent_version } in seen {
                     let hostname = system.as_ref().map(|system| &system.hostname);
                     let statement = query(sql::SATELLITE_SEEN)
                         .text(id)
@@ -133,26 +116,14 @@ impl SatelliteStore for SqliteStore {
 }
 
 fn filter(query: &SatelliteQuery) -> Filter {
-    let SatelliteQuery {
-        sight,
-        status,
-        tags,
-        search,
-        team_id,
-    } = query;
+    let SatelliteQuery { sight, status, tags, search, team_id } = query;
     let mut filter = Filter::default();
-    filter
-        .always("s.deleted_at IS NULL")
-        .in_sight("s.team_id", sight)
-        .and_text("s.team_id = ?", *team_id);
+    filter.always("s.deleted_at IS NULL").in_sight("s.team_id", sight).and_text("s.team_id = ?", *team_id);
     filter.and_text("s.status = ?", status.map(super::bind::word_of));
     for tag in tags {
         filter.and_text("s.id IN (SELECT satellite_id FROM satellite_tags WHERE tag = ?)", Some(tag));
     }
-    filter.and_text(
-        r"(s.name LIKE ? ESCAPE '\' OR s.hostname LIKE ? ESCAPE '\')",
-        search.as_deref().map(containing),
-    );
+    filter.and_text(r"(s.name LIKE ? ESCAPE '\' OR s.hostname LIKE ? ESCAPE '\')", search.as_deref().map(containing));
     filter
 }
 
@@ -162,16 +133,11 @@ async fn register(
     satellite: NewSatellite,
     mut audit: AuditDraft,
 ) -> StoreResult<RegisterOutcome> {
-    let known = transaction
-        .fetch_optional(query(sql::SATELLITE_BY_NAME).text(&satellite.name))
-        .await?;
+    let known = transaction.fetch_optional(query(sql::SATELLITE_BY_NAME).text(&satellite.name)).await?;
     let known = known.as_ref().map(read_owner).transpose()?;
     let is_foreign = known.is_some_and(|(_, team)| team != satellite.team_id);
-    let is_spent = !is_foreign
-        && transaction
-            .execute(query(sql::TOKEN_TAKE).text(token).time(satellite.now))
-            .await?
-            > 0;
+    let is_spent =
+        !is_foreign && transaction.execute(query(sql::TOKEN_TAKE).text(token).time(satellite.now)).await? > 0;
     if !is_spent {
         // A token that is of no use learns nothing about names.
         let state = token_state(transaction, token, satellite.now).await?;
@@ -187,11 +153,7 @@ async fn register(
 }
 
 async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
-    let satellite_type = if satellite.team_id.is_some() {
-        SatelliteType::Team
-    } else {
-        SatelliteType::Global
-    };
+    let satellite_type = if satellite.team_id.is_some() { SatelliteType::Team } else { SatelliteType::Global };
     let tags = sorted(satellite.tags);
     let statement = query(sql::SATELLITE_INSERT)
         .text(satellite.id)
@@ -252,9 +214,7 @@ async fn update(
 
 async fn tag(transaction: &mut Transaction, id: SatelliteId, tags: &[String]) -> StoreResult<()> {
     for tag in tags {
-        transaction
-            .execute(query(sql::SATELLITE_TAG_INSERT).text(id).text(tag))
-            .await?;
+        transaction.execute(query(sql::SATELLITE_TAG_INSERT).text(id).text(tag)).await?;
     }
     Ok(())
 }

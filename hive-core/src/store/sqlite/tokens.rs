@@ -45,16 +45,15 @@ impl RegistrationTokenStore for SqliteStore {
         let mut filter = Filter::default();
         filter.in_sight("t.team_id", sight);
         let statement = assembled(filter.statement(sql::TOKEN_LIST, " ORDER BY t.created_at DESC, t.id DESC", &[]));
-        self.read()
-            .await?
-            .fetch_all(statement)
-            .await?
-            .iter()
-            .map(read_token)
-            .collect()
+        self.read().await?.fetch_all(statement).await?.iter().map(read_token).collect()
     }
 
-    async fn registration_token_revoke(&self, id: RegistrationTokenId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
+    async fn registration_token_revoke(
+        &self,
+        id: RegistrationTokenId,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> StoreResult<bool> {
         self.write(move |transaction| {
             Box::pin(async move {
                 let is_revoked = transaction.execute(query(sql::TOKEN_REVOKE).text(id).time(now)).await? > 0;

@@ -37,12 +37,7 @@ impl Writer {
         let (task, closing) = (TaskTracker::new(), CancellationToken::new());
         task.spawn(write(connection, waiting, closing.clone()));
         task.close();
-        Self {
-            jobs,
-            task,
-            _close_on_drop: closing.clone().drop_guard(),
-            closing,
-        }
+        Self { jobs, task, _close_on_drop: closing.clone().drop_guard(), closing }
     }
 
     /// Runs `work` in a transaction and returns what it returned once that is committed.
@@ -54,11 +49,7 @@ impl Writer {
         W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Work {
-            work: Some(work),
-            result: None,
-            reply,
-        });
+        let job = Box::new(Work { work: Some(work), result: None, reply });
         self.jobs.send(job).await.map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -93,10 +84,7 @@ async fn write(connection: Arc<Pool>, mut waiting: mpsc::Receiver<Box<dyn Job>>,
     }
     for connection in connection.close() {
         if let Err(error) = sqlx::Connection::close(connection).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the database was not closed cleanly"
-            );
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database was not closed cleanly");
         }
     }
 }

@@ -120,19 +120,12 @@ impl std::fmt::Debug for ExecCommand {
 impl ExecCommand {
     /// A line for the satellite's shell.
     pub fn shell(line: impl Into<String>) -> Self {
-        Self {
-            command: line.into(),
-            ..Self::default()
-        }
+        Self { command: line.into(), ..Self::default() }
     }
 
     /// A program and its arguments, without a shell.
     pub fn program<A: Into<String>>(program: impl Into<String>, args: impl IntoIterator<Item = A>) -> Self {
-        Self {
-            command: program.into(),
-            args: Some(args.into_iter().map(Into::into).collect()),
-            ..Self::default()
-        }
+        Self { command: program.into(), args: Some(args.into_iter().map(Into::into).collect()), ..Self::default() }
     }
 }
 
@@ -329,11 +322,7 @@ impl std::str::FromStr for Target {
             Some("") => Err(refused()),
             Some(tag) => Ok(Self::Tag(tag.to_owned())),
             None if text == "all" => Ok(Self::All),
-            None => text
-                .parse()
-                .map(Self::Id)
-                .or_else(|_| text.try_into().map(Self::Name))
-                .map_err(|_| refused()),
+            None => text.parse().map(Self::Id).or_else(|_| text.try_into().map(Self::Name)).map_err(|_| refused()),
         }
     }
 }

@@ -153,7 +153,10 @@ impl SatelliteEvent {
     /// The satellite it is about.
     pub fn satellite(&self) -> SatelliteId {
         match self {
-            Self::Online { id, .. } | Self::Offline { id, .. } | Self::Updated { id, .. } | Self::Removed { id, .. } => *id,
+            Self::Online { id, .. }
+            | Self::Offline { id, .. }
+            | Self::Updated { id, .. }
+            | Self::Removed { id, .. } => *id,
         }
     }
 }

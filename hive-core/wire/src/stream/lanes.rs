@@ -25,10 +25,7 @@ pub struct Lanes<T> {
 impl<T> Lanes<T> {
     /// Lanes that hold `capacity` messages each.
     pub fn new(capacity: usize) -> Self {
-        Self {
-            queues: std::array::from_fn(|_| VecDeque::new()),
-            capacity,
-        }
+        Self { queues: std::array::from_fn(|_| VecDeque::new()), capacity }
     }
 
     /// Adds a message; gives it back where its lane is full, so that the producer waits or gives up.

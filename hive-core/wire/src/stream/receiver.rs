@@ -42,21 +42,13 @@ impl Receiver {
     /// A stream of which the first `offset` bytes are here. After a cut it takes a new one: credit told on the old link
     /// may never have arrived.
     pub fn resuming_at(offset: u64) -> Self {
-        Self {
-            received: offset,
-            limit: offset.saturating_add(INITIAL_WINDOW),
-            window: INITIAL_WINDOW,
-            is_ended: false,
-        }
+        Self { received: offset, limit: offset.saturating_add(INITIAL_WINDOW), window: INITIAL_WINDOW, is_ended: false }
     }
 
     /// Takes a frame; gives its bytes that are new. A frame seen before gives none.
     pub fn accept(&mut self, frame: &Frame) -> Result<Bytes, StreamError> {
         if frame.offset > self.received {
-            return Err(StreamError::Gap {
-                offset: frame.offset,
-                expected: self.received,
-            });
+            return Err(StreamError::Gap { offset: frame.offset, expected: self.received });
         }
         let end = frame.end();
         if end > self.limit {

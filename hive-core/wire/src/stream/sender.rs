@@ -61,11 +61,7 @@ impl Sender {
         if len == 0 && (!is_last || self.is_last_sent) {
             return None;
         }
-        let chunk = Chunk {
-            offset: self.sent,
-            len: len as usize,
-            is_last,
-        };
+        let chunk = Chunk { offset: self.sent, len: len as usize, is_last };
         self.sent += len;
         self.is_last_sent = is_last;
         Some(chunk)

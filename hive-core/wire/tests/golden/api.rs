@@ -35,11 +35,8 @@ fn commands_over_rest() {
     };
     golden.check("exec", &exec);
     golden.check("exec_line", &api::ExecCommand::shell("uptime"));
-    let many = api::ExecManyRequest {
-        targets: vec!["tag:web".into(), "all".into()],
-        concurrency: Some(8),
-        command: exec,
-    };
+    let many =
+        api::ExecManyRequest { targets: vec!["tag:web".into(), "all".into()], concurrency: Some(8), command: exec };
     golden.check("exec_many", &many);
     golden.check("exec_result", &api::Envelope::new(exec_result()));
     let not_run = api::ExecResult {
@@ -50,10 +47,7 @@ fn commands_over_rest() {
         ..exec_result()
     };
     golden.check("exec_result_not_run", &not_run);
-    let accepted = ExecEvent::Accepted {
-        satellite_id: SatelliteId::new(SEED),
-        command_id: id(),
-    };
+    let accepted = ExecEvent::Accepted { satellite_id: SatelliteId::new(SEED), command_id: id() };
     golden.check("event_accepted", &accepted);
     let output = ExecEvent::Output {
         satellite_id: SatelliteId::new(SEED),
@@ -81,11 +75,8 @@ fn commands_over_rest() {
         finished_at: Some(now()),
     };
     golden.check("info", &info);
-    let power = api::PowerRequest {
-        action: api::PowerAction::Reboot,
-        delay_seconds: 60,
-        message: Some("maintenance".into()),
-    };
+    let power =
+        api::PowerRequest { action: api::PowerAction::Reboot, delay_seconds: 60, message: Some("maintenance".into()) };
     golden.check("power", &power);
     golden.close();
 }
@@ -110,12 +101,7 @@ fn satellites_over_rest() {
         created_at: now(),
         updated_at: now(),
     };
-    let page = api::Page {
-        items: vec![satellite],
-        total: 21,
-        page: 2,
-        per_page: 20,
-    };
+    let page = api::Page { items: vec![satellite], total: 21, page: 2, per_page: 20 };
     golden.check("list", &page.into_envelope());
     let update = api::SatelliteUpdate {
         name: Some("web-server-02".try_into().unwrap()),
@@ -149,10 +135,7 @@ fn the_audit_trail() {
             ip: Some("192.0.2.1".into()),
         },
         action: "satellite.exec".into(),
-        target: api::AuditTarget {
-            kind: "satellite".into(),
-            id: SatelliteId::new(SEED).to_string(),
-        },
+        target: api::AuditTarget { kind: "satellite".into(), id: SatelliteId::new(SEED).to_string() },
         team_id: Some(TeamId::new(SEED)),
         details: serde_json::json!({"command": "uptime"}),
         result: api::AuditResult::Failure,
@@ -187,10 +170,7 @@ fn the_audit_trail() {
         api::ChainFault::Removed { first: 2, last: 3 },
         api::ChainFault::Reordered { seq: 4 },
         api::ChainFault::Inserted { seq: 5 },
-        api::ChainFault::TailCut {
-            last_seq: 6,
-            expected: 9,
-        },
+        api::ChainFault::TailCut { last_seq: 6, expected: 9 },
         api::ChainFault::ManifestMissing,
         api::ChainFault::ManifestForged,
         api::ChainFault::Unreadable { line: 7 },

@@ -14,33 +14,16 @@ fn identities_over_rest() {
         role: api::PlatformRole::GlobalAdmin,
         created_at: now(),
     };
-    let login = api::LoginRequest {
-        username: "admin".into(),
-        password: "EXAMPLE".into(),
-    };
+    let login = api::LoginRequest { username: "admin".into(), password: "EXAMPLE".into() };
     golden.check("login_request", &login);
-    let logged_in = api::LoginResponse {
-        token: "EXAMPLE".into(),
-        expires_at: now(),
-        user: user.clone(),
-    };
+    let logged_in = api::LoginResponse { token: "EXAMPLE".into(), expires_at: now(), user: user.clone() };
     golden.check("login_response", &logged_in);
-    let me = api::Me {
-        user,
-        api_key_id: Some(ApiKeyId::new(SEED)),
-    };
+    let me = api::Me { user, api_key_id: Some(ApiKeyId::new(SEED)) };
     golden.check("me", &me);
-    let team = api::Team {
-        id: TeamId::new(SEED),
-        slug: "ops".into(),
-        created_at: now(),
-    };
+    let team = api::Team { id: TeamId::new(SEED), slug: "ops".into(), created_at: now() };
     golden.check("team", &team);
     golden.check("team_create", &api::TeamCreate { slug: "ops".into() });
-    let key_create = api::ApiKeyCreate {
-        name: "ci".into(),
-        expires_in_hours: Some(24),
-    };
+    let key_create = api::ApiKeyCreate { name: "ci".into(), expires_in_hours: Some(24) };
     golden.check("api_key_create", &key_create);
     let key = api::NewApiKey {
         api_key: "hive_key_EXAMPLE".into(),

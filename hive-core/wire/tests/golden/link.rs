@@ -40,19 +40,11 @@ fn what_a_satellite_says() {
         network_tx_bytes: 3,
         active_sessions: 2,
     };
-    let pong = |metrics| ToServer::HeartbeatPong {
-        timestamp: now(),
-        metrics,
-    };
+    let pong = |metrics| ToServer::HeartbeatPong { timestamp: now(), metrics };
     golden.check("heartbeat_pong", &pong(Some(metrics)));
     golden.check("heartbeat_pong_bare", &pong(None));
     golden.check("command_ack", &ToServer::CommandAck { id: id() });
-    let open = |channel, offset| ToServer::StreamOpen {
-        stream: StreamId(3),
-        command_id: id(),
-        channel,
-        offset,
-    };
+    let open = |channel, offset| ToServer::StreamOpen { stream: StreamId(3), command_id: id(), channel, offset };
     golden.check("stream_open_stdout", &open(Channel::Stdout, 0));
     golden.check("stream_open_stderr", &open(Channel::Stderr, 65_536));
     let result = |status, exit_code, error| {
@@ -77,12 +69,7 @@ fn what_a_satellite_says() {
         golden.check(&format!("command_result_{}", status.as_str()), &result(status, Some(0), None));
     }
     golden.check("command_result_refused", &result(CommandStatus::Failed, None, Some(error())));
-    golden.check(
-        "disconnect",
-        &ToServer::Disconnect {
-            reason: "shutdown".into(),
-        },
-    );
+    golden.check("disconnect", &ToServer::Disconnect { reason: "shutdown".into() });
     golden.check("error", &ToServer::Error { error: error() });
     golden.close();
 }
@@ -111,37 +98,20 @@ fn what_a_server_says() {
         timeout_seconds: 60,
     };
     golden.check("command_exec", &command(Payload::Exec(exec)));
-    let line = agent::ExecSpec {
-        command: "uptime | cut -c1-20".into(),
-        timeout_seconds: 60,
-        ..agent::ExecSpec::default()
-    };
+    let line =
+        agent::ExecSpec { command: "uptime | cut -c1-20".into(), timeout_seconds: 60, ..agent::ExecSpec::default() };
     golden.check("command_exec_line", &command(Payload::Exec(line)));
-    for action in [
-        PowerAction::Shutdown,
-        PowerAction::Reboot,
-        PowerAction::Sleep,
-        PowerAction::Hibernate,
-        PowerAction::Cancel,
-    ] {
-        let power = agent::PowerSpec {
-            action,
-            delay_seconds: 60,
-            message: Some("maintenance".into()),
-        };
+    for action in
+        [PowerAction::Shutdown, PowerAction::Reboot, PowerAction::Sleep, PowerAction::Hibernate, PowerAction::Cancel]
+    {
+        let power = agent::PowerSpec { action, delay_seconds: 60, message: Some("maintenance".into()) };
         golden.check(&format!("command_power_{}", action.as_str()), &command(Payload::Power(power)));
     }
     golden.check("command_cancel", &ToAgent::CommandCancel { id: id() });
     golden.check("result_ack", &ToAgent::ResultAck { id: id() });
-    let credit = ToAgent::StreamCredit {
-        stream: StreamId(3),
-        limit: 1 << 20,
-    };
+    let credit = ToAgent::StreamCredit { stream: StreamId(3), limit: 1 << 20 };
     golden.check("stream_credit", &credit);
-    let disconnect = |retry_after_ms| ToAgent::Disconnect {
-        reason: "the server stops".into(),
-        retry_after_ms,
-    };
+    let disconnect = |retry_after_ms| ToAgent::Disconnect { reason: "the server stops".into(), retry_after_ms };
     golden.check("disconnect", &disconnect(Some(5_000)));
     golden.check("disconnect_bare", &disconnect(None));
     golden.check("error", &ToAgent::Error { error: error() });
@@ -151,7 +121,9 @@ fn what_a_server_says() {
 #[test]
 fn the_data_on_the_link() {
     let mut golden = Golden::open("frame");
-    let data = |offset, payload: &'static [u8], is_last| Frame::data(StreamId(3), offset, Bytes::from_static(payload), is_last);
+    let data = |offset, payload: &'static [u8], is_last| {
+        Frame::data(StreamId(3), offset, Bytes::from_static(payload), is_last)
+    };
     golden.check_frame("data", &data(0, b"hello\n", false));
     golden.check_frame("data_last", &data(0x0102_0304_0506_0708, b"\x00\xff", true));
     golden.check_frame("end", &data(65_536, b"", true));

@@ -21,10 +21,7 @@ use hive_wire::{CommandId, ErrorCode, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-const SEED: Seed = Seed {
-    unix_millis: 1_770_000_000_000,
-    random: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
-};
+const SEED: Seed = Seed { unix_millis: 1_770_000_000_000, random: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] };
 
 /// The files of one folder, as the test meets them.
 struct Golden {
@@ -37,18 +34,15 @@ impl Golden {
     fn open(folder: &str) -> Self {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
         fs::create_dir_all(&dir).unwrap();
-        Self {
-            dir,
-            seen: BTreeSet::new(),
-            is_refreshing: std::env::var_os("HIVE_REFRESH_GOLDEN").is_some(),
-        }
+        Self { dir, seen: BTreeSet::new(), is_refreshing: std::env::var_os("HIVE_REFRESH_GOLDEN").is_some() }
     }
 
     /// The message is written as its file says, and the file reads as something that is written the same again.
     fn check<T: Serialize + DeserializeOwned>(&mut self, name: &str, message: &T) {
         let encode = |message: &T| serde_json::to_vec(message).unwrap();
         let stored = self.check_bytes(&format!("{name}.json"), &encode(message));
-        let read: T = serde_json::from_slice(&stored).unwrap_or_else(|error| panic!("{name} does not read back: {error}"));
+        let read: T =
+            serde_json::from_slice(&stored).unwrap_or_else(|error| panic!("{name} does not read back: {error}"));
         assert_eq!(encode(&read), stored, "{name} loses something when it is read");
     }
 
@@ -72,15 +66,11 @@ impl Golden {
     /// No file may be left that nothing writes any more.
     fn close(self) {
         let files: BTreeSet<String> = files_of(&self.dir).map(|(name, _)| name).collect();
-        assert_eq!(
-            files, self.seen,
-            "files that no message writes belong to golden/old or nowhere"
-        );
+        assert_eq!(files, self.seen, "files that no message writes belong to golden/old or nowhere");
     }
 }
 
-const HOW_TO_REFRESH: &str =
-    "if that is meant: HIVE_REFRESH_GOLDEN=1 cargo test -p hive-wire --test golden, and keep a released file in golden/old";
+const HOW_TO_REFRESH: &str = "if that is meant: HIVE_REFRESH_GOLDEN=1 cargo test -p hive-wire --test golden, and keep a released file in golden/old";
 
 fn files_of(dir: &Path) -> impl Iterator<Item = (String, PathBuf)> + use<> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
@@ -96,10 +86,7 @@ fn id() -> CommandId {
 }
 
 fn error() -> agent::ErrorBody {
-    agent::ErrorBody {
-        code: ErrorCode::CommandBlocked,
-        message: "the satellite's policy blocks \"rm\"".into(),
-    }
+    agent::ErrorBody { code: ErrorCode::CommandBlocked, message: "the satellite's policy blocks \"rm\"".into() }
 }
 
 fn system() -> agent::SystemInfo {

@@ -31,11 +31,7 @@ fn what_satellites_exchange_over_https() {
         status: "inactive".into(),
         api_key: "hive_satellite_api_team_EXAMPLE".into(),
     };
-    let response = satellite::RegisterResponse {
-        success: true,
-        satellite: registered,
-        message: "registered".into(),
-    };
+    let response = satellite::RegisterResponse { success: true, satellite: registered, message: "registered".into() };
     golden.check("register_response", &response);
     let refused = satellite::ErrorResponse {
         success: false,
@@ -51,16 +47,9 @@ fn what_satellites_exchange_over_https() {
         instructions: "ask an admin for a token".into(),
     };
     golden.check("register_status", &status);
-    let heartbeat = satellite::HeartbeatRequest {
-        status: "active".into(),
-        version: Some("0.1.0".into()),
-    };
+    let heartbeat = satellite::HeartbeatRequest { status: "active".into(), version: Some("0.1.0".into()) };
     golden.check("heartbeat_request", &heartbeat);
-    let answer = satellite::HeartbeatResponse {
-        success: true,
-        status: "active".into(),
-        config_version: 0,
-    };
+    let answer = satellite::HeartbeatResponse { success: true, status: "active".into(), config_version: 0 };
     golden.check("heartbeat_response", &answer);
     golden.close();
 }

@@ -37,19 +37,11 @@ impl Transaction {
     pub(super) async fn begin(mut connection: Lease) -> StoreResult<Self> {
         let head = match connection.fetch_optional(sqlx::query(sql::SQLITE_BEGIN)).await {
             Ok(Some(row)) => read_head(&row),
-            Ok(None) => Ok(Head {
-                seq: 0,
-                hash: GENESIS_HASH.to_owned(),
-            }),
+            Ok(None) => Ok(Head { seq: 0, hash: GENESIS_HASH.to_owned() }),
             Err(error) => Err(error),
         };
         match head {
-            Ok(head) => Ok(Self {
-                connection,
-                head,
-                marked: None,
-                is_fresh: false,
-            }),
+            Ok(head) => Ok(Self { connection, head, marked: None, is_fresh: false }),
             Err(error) => {
                 // The lock may be taken already, and the error is told anyway.
                 connection.execute("ROLLBACK").await.ok();
@@ -72,10 +64,7 @@ impl Transaction {
     pub(in crate::store::sqlite) async fn audit(&mut self, draft: AuditDraft) -> StoreResult<AuditEntry> {
         let (entry, record) = chain::seal(draft, self.head.seq + 1, &self.head.hash);
         self.execute(insert_audit(&entry, record)).await?;
-        self.head = Head {
-            seq: entry.seq,
-            hash: entry.hash.clone(),
-        };
+        self.head = Head { seq: entry.seq, hash: entry.hash.clone() };
         Ok(entry)
     }
 
@@ -110,8 +99,5 @@ impl Transaction {
 }
 
 fn read_head(row: &SqliteRow) -> sqlx::Result<Head> {
-    Ok(Head {
-        seq: row.try_get::<i64, _>("seq")?.cast_unsigned(),
-        hash: row.try_get("hash")?,
-    })
+    Ok(Head { seq: row.try_get::<i64, _>("seq")?.cast_unsigned(), hash: row.try_get("hash")? })
 }

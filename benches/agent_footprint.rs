@@ -1,0 +1,99 @@
+//! What a satellite costs its machine: the binary as it is shipped, its memory when idle, the time until it is online.
+
+mod support {
+    pub(crate) mod figure;
+    pub(crate) mod memory;
+    pub(crate) mod samples;
+}
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use hive_testkit::TestHive;
+use support::figure::{Figure, is_asked_for};
+use support::memory::Memory;
+use support::samples::percentile;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+const NAME: &str = "footprint-satellite";
+const STARTS: usize = 10;
+/// When memory is looked at: the start is over, and the first heartbeat is not due.
+const SETTLED: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    if !is_asked_for() {
+        return Ok(());
+    }
+    let binary = build()?;
+    report(
+        "binary_size",
+        std::fs::metadata(&binary)?.len() as f64,
+        "bytes",
+        "cargo build --profile dist -p hive-agent",
+    );
+    let hive = TestHive::start().await;
+    let mut registered = hive.satellite(NAME).await;
+    registered.process().stop().await;
+    let data_dir = registered.data_dir();
+
+    let mut milliseconds = Vec::new();
+    for _ in 0..STARTS {
+        let began = Instant::now();
+        let agent = start(&binary, hive.url(), data_dir).await?;
+        milliseconds.push(began.elapsed().as_secs_f64() * 1000.0);
+        stop(agent).await?;
+    }
+    report("start_p50", percentile(&milliseconds, 50), "ms", "spawn to the `online` line with a stored key, 10 starts");
+
+    let agent = start(&binary, hive.url(), data_dir).await?;
+    sleep(SETTLED).await;
+    let memory = Memory::of(agent.id().context("the agent runs")?)?;
+    stop(agent).await?;
+    report("idle_pss", memory.proportional as f64, "bytes", "smaps_rollup, 5 s after the `online` line");
+    report("idle_rss", memory.resident as f64, "bytes", "smaps_rollup, 5 s after the `online` line");
+    Ok(())
+}
+
+/// Builds the agent in the profile it is shipped in.
+fn build() -> anyhow::Result<PathBuf> {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    let status = cargo.args(["build", "--quiet", "--profile", "dist", "-p", "hive-agent"]).status()?;
+    ensure!(status.success(), "the agent does not build");
+    // `target/tmp` is where Cargo keeps what benches write; the profiles lie beside it.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("it lies in the target directory")?;
+    Ok(target.join("dist/satellite-agent"))
+}
+
+/// Starts the agent and waits until it is online.
+async fn start(binary: &Path, url: &str, data_dir: &Path) -> anyhow::Result<Child> {
+    let mut agent = Command::new(binary)
+        .env_clear()
+        .args(["--server", url, "--name", NAME, "--data-dir"])
+        .arg(data_dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(agent.stdout.take().context("stdout was piped")?).lines();
+    while let Some(line) = lines.next_line().await? {
+        if line.contains(r#""event":"online""#) {
+            return Ok(agent);
+        }
+    }
+    anyhow::bail!("the agent ended before it was online")
+}
+
+async fn stop(mut agent: Child) -> anyhow::Result<()> {
+    agent.kill().await?;
+    Ok(())
+}
+
+fn report(name: &'static str, value: f64, unit: &'static str, command: &str) {
+    Figure { bench: "agent_footprint", name, value, unit, peer: None, command: command.into() }.print();
+}

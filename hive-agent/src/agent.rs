@@ -1,0 +1,196 @@
+//! The agent as a whole: [`Agent::connect`] makes it a satellite of its hive, [`Agent::run`] is its life.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hive_wire::SatelliteId;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_tungstenite::Connector;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::dispatch::Dispatch;
+use crate::enrol::Enrolment;
+use crate::error::Error;
+use crate::http::{self, HiveApi};
+use crate::identity::DataDir;
+use crate::local_api::{self, Pages};
+use crate::machine;
+use crate::metrics::Counters;
+use crate::status::{LinkState, Status};
+
+/// A satellite that belongs to its hive.
+pub struct Agent {
+    connection: Connection,
+    dispatch: Arc<Dispatch>,
+    status: Arc<Status>,
+    local: LocalPages,
+    // Held for its lock, to the very end.
+    _data: Arc<DataDir>,
+}
+
+/// The local pages end when this is dropped.
+struct LocalPages {
+    address: Option<SocketAddr>,
+    tasks: TaskTracker,
+    _stop: DropGuard,
+}
+
+impl Agent {
+    /// Opens the data directory, serves the local pages, and enrols: by the stored key, else by the registration token.
+    ///
+    /// A hive that cannot be reached is tried again for ever, so this may take long; dropping the future gives up.
+    pub async fn connect(config: Config) -> Result<Self, Error> {
+        let data = Arc::new(DataDir::open(&config.data_dir)?);
+        let counters = Arc::new(Counters::new());
+        let boot_id = config.boot_id.clone().or_else(machine::boot_id);
+        let dispatch = Dispatch::open(&config, &data, boot_id, counters.clone()).map_err(|source| Error::DataDir {
+            path: config.data_dir.clone(),
+            source,
+        })?;
+        let dispatch = Arc::new(dispatch);
+        let status = Arc::new(Status::new(config.server.to_string()));
+        let pages = Pages {
+            status: status.clone(),
+            counters: counters.clone(),
+            dispatch: dispatch.clone(),
+        };
+        let local = LocalPages::serve(config.local_api, pages).await?;
+
+        let tls = http::tls_config(&config.server)?;
+        let enrolment = Enrolment::new(&config, data.clone(), HiveApi::new(config.server.clone(), &tls));
+        let identity = enrolment.enrol().await?;
+        status.registered(&identity);
+        let connector = if config.server.is_tls() { Connector::Rustls(Arc::new(tls)) } else { Connector::Plain };
+        let enrolled = (enrolment, identity);
+        Ok(Self {
+            connection: Connection::new(&config, connector, enrolled, dispatch.clone(), status.clone(), counters),
+            dispatch,
+            status,
+            local,
+            _data: data,
+        })
+    }
+
+    /// Which satellite it is.
+    pub fn satellite_id(&self) -> SatelliteId {
+        self.connection.identity().satellite_id
+    }
+
+    /// The name it is registered under.
+    pub fn name(&self) -> &str {
+        &self.connection.identity().satellite_name
+    }
+
+    /// Where its local pages are.
+    pub fn local_api(&self) -> Option<SocketAddr> {
+        self.local.address
+    }
+
+    /// Whether it can be used, now and later.
+    pub fn link_state(&self) -> watch::Receiver<LinkState> {
+        self.status.link.subscribe()
+    }
+
+    /// Keeps the link up and runs what the hive asks for, until `shutdown`. Then the commands that run are ended, with
+    /// everything they started, the hive is told, and this returns within a few seconds.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        // The link outlives the commands, to carry their results.
+        let close_link = CancellationToken::new();
+        let stopping = async {
+            shutdown.cancelled().await;
+            self.dispatch.stop().await;
+            close_link.cancel();
+            std::future::pending().await
+        };
+        let ended = tokio::select! {
+            ended = self.connection.run(close_link.clone()) => ended,
+            () = stopping => Ok(()),
+        };
+        if ended.is_err() {
+            self.dispatch.stop().await;
+        }
+        self.local.stop().await;
+        ended
+    }
+}
+
+impl LocalPages {
+    async fn serve(address: Option<SocketAddr>, pages: Pages) -> Result<Self, Error> {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let mut bound = None;
+        if let Some(address) = address {
+            let refused = |source| Error::LocalApi { address, source };
+            let listener = TcpListener::bind(address).await.map_err(refused)?;
+            bound = Some(listener.local_addr().map_err(refused)?);
+            tasks.spawn(local_api::serve(listener, Arc::new(pages), tasks.clone(), stop.clone()));
+        }
+        Ok(Self {
+            address: bound,
+            tasks,
+            _stop: stop.drop_guard(),
+        })
+    }
+
+    async fn stop(self) {
+        let Self { tasks, _stop, .. } = self;
+        drop(_stop);
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_hive::{FakeHive, KEY, TOKEN, satellite_id, shell};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    async fn get(address: SocketAddr, request: &str) -> String {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(format!("{request} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_local_pages_tell_everything_but_secrets() {
+        let mut hive = FakeHive::start().await;
+        let dir = tempfile::tempdir().unwrap();
+        let agent = Agent::connect(hive.config(dir.path())).await.unwrap();
+        assert_eq!((agent.satellite_id(), agent.name()), (satellite_id(), "web-server-01"));
+        let (address, mut state, stop) = (agent.local_api().unwrap(), agent.link_state(), CancellationToken::new());
+        let visit = async {
+            let mut link = hive.link().await;
+            state.wait_for(|state| matches!(state, LinkState::Online { .. })).await.unwrap();
+            link.say(shell(1, "sleep 60; echo topsecret", 0)).await;
+            link.next().await;
+            let mut all = String::new();
+            for (path, part) in [
+                ("/health", "\"connected\":true"),
+                ("/metrics", "satellite_connection_status 1"),
+                ("/api/status/backend", "\"state\":\"online\""),
+                ("/api/status/registration", "\"satellite_name\":\"web-server-01\""),
+                ("/api/status/processes", "\"command_type\":\"exec\""),
+            ] {
+                let answer = get(address, &format!("GET {path}")).await;
+                assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(part), "{answer}");
+                all += &answer;
+            }
+            for secret in [KEY, TOKEN, "topsecret"] {
+                assert!(!all.contains(secret), "{secret}");
+            }
+            assert!(get(address, "POST /health").await.starts_with("HTTP/1.1 405"));
+            assert!(get(address, "GET /etc/passwd").await.starts_with("HTTP/1.1 404"));
+            stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(agent.run(stop.clone()), visit);
+        ended.unwrap();
+        assert!(TcpStream::connect(address).await.is_err(), "the pages have ended");
+    }
+}

@@ -1,0 +1,158 @@
+//! The link to the server, kept up for as long as the agent runs.
+//!
+//! This module decides when to connect and what the end of a link means. [`websocket`] opens one, [`link`] is the loop of
+//! one that is open, [`outbox`] decides what goes out next, [`resume`] is one command on one link.
+
+mod link;
+mod outbox;
+mod resume;
+mod websocket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_tungstenite::Connector;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::backoff::{Backoff, Limits};
+use crate::clock;
+use crate::config::Config;
+use crate::dispatch::Dispatch;
+use crate::enrol::Enrolment;
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::machine;
+use crate::metrics::Counters;
+use crate::random;
+use crate::status::{LinkState, Status};
+
+/// Why a link, or the attempt to open one, ended.
+#[derive(Debug)]
+enum LinkEnd {
+    /// The agent stops.
+    Stopped,
+    /// The server does not accept the key.
+    KeyRejected,
+    /// Another agent connected with the same identity.
+    Replaced,
+    /// Anything else: it is tried again, but not before `retry_after`.
+    Lost { cause: String, retry_after: Duration },
+}
+
+impl LinkEnd {
+    fn lost(cause: impl Into<String>) -> Self {
+        Self::Lost {
+            cause: cause.into(),
+            retry_after: Duration::ZERO,
+        }
+    }
+}
+
+/// What keeps the link up.
+pub(crate) struct Connection {
+    dialer: websocket::Dialer,
+    enrolment: Enrolment,
+    identity: Identity,
+    dispatch: Arc<Dispatch>,
+    status: Arc<Status>,
+    counters: Arc<Counters>,
+    capabilities: Vec<String>,
+    limits: Limits,
+    was_ever_up: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        config: &Config,
+        tls: Connector,
+        (enrolment, identity): (Enrolment, Identity),
+        dispatch: Arc<Dispatch>,
+        status: Arc<Status>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            dialer: websocket::Dialer::new(config, tls),
+            enrolment,
+            identity,
+            dispatch,
+            status,
+            counters,
+            capabilities: machine::capabilities(&config.policy),
+            limits: config.reconnect,
+            was_ever_up: false,
+        }
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Connects, again and again, until it is told to stop or the server refuses the satellite for good.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let mut backoff = Backoff::new(self.limits);
+        loop {
+            let end = self.attend_one_link(&mut backoff, &stop).await;
+            self.counters.set_online(false);
+            let roll = random::roll();
+            let (delay, cause) = match end {
+                LinkEnd::Stopped => return Ok(()),
+                LinkEnd::KeyRejected => {
+                    let enrolled = tokio::select! {
+                        () = stop.cancelled() => return Ok(()),
+                        enrolled = self.enrolment.enrol() => enrolled?,
+                    };
+                    self.status.registered(&enrolled);
+                    self.identity = enrolled;
+                    (backoff.next_delay(roll), "the key was not accepted".to_owned())
+                }
+                LinkEnd::Replaced => {
+                    warn!("another agent has connected with this satellite's key; if that is a copy of this machine, register one of them anew");
+                    (backoff.longest_delay(roll), "another agent took over".to_owned())
+                }
+                LinkEnd::Lost { cause, retry_after } => (backoff.next_delay_after(retry_after, roll), cause),
+            };
+            warn!(retry_in_ms = delay.as_millis() as u64, "no link to the server: {cause}");
+            let retry_at = clock::now().plus(delay);
+            self.status.link.send_replace(LinkState::Offline { retry_at, cause });
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    async fn attend_one_link(&mut self, backoff: &mut Backoff, stop: &CancellationToken) -> LinkEnd {
+        self.status.link.send_replace(LinkState::Connecting);
+        let handshake = websocket::handshake(&self.identity, &self.dispatch, &self.capabilities);
+        // The future of connecting is large and short-lived; on the heap it does not stay part of this task.
+        let opening = Box::pin(self.dialer.open(&self.identity.api_key, handshake));
+        let opened = tokio::select! {
+            () = stop.cancelled() => return LinkEnd::Stopped,
+            opened = opening => opened,
+        };
+        let (socket, heartbeat_interval) = match opened {
+            Ok(opened) => opened,
+            Err(end) => return end,
+        };
+        backoff.reset();
+        self.tell_online();
+        link::Link::new(&self.dispatch, &self.counters).run(socket, heartbeat_interval, stop).await
+    }
+
+    fn tell_online(&mut self) {
+        if self.was_ever_up {
+            self.counters.reconnected();
+        }
+        self.was_ever_up = true;
+        self.counters.set_online(true);
+        info!(satellite.id = %self.identity.satellite_id, "the satellite is online");
+        self.status.link.send_replace(LinkState::Online {
+            satellite_id: self.identity.satellite_id,
+            since: clock::now(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

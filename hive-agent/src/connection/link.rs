@@ -1,0 +1,181 @@
+//! The loop of one open link: messages in, messages out, progress of commands, silence of the server.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt as _, StreamExt as _};
+use hive_wire::agent::{ToAgent, ToServer};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::Error as SocketError;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::LinkEnd;
+use super::outbox::Outbox;
+use super::websocket::{Socket, closed, text, told_to_leave};
+use crate::clock;
+use crate::dispatch::Dispatch;
+use crate::machine::Gauge;
+use crate::metrics::Counters;
+
+/// How many heartbeat intervals the server may be silent.
+const MISSED_HEARTBEATS: u32 = 3;
+/// How long a stopping agent tries to say its last words.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// One open link.
+pub(super) struct Link<'a> {
+    dispatch: &'a Arc<Dispatch>,
+    counters: &'a Counters,
+    outbox: Outbox,
+    gauge: Gauge,
+    /// When the ping went out whose pong is awaited.
+    pinged: Option<Instant>,
+}
+
+impl<'a> Link<'a> {
+    pub(super) fn new(dispatch: &'a Arc<Dispatch>, counters: &'a Counters) -> Self {
+        Self {
+            dispatch,
+            counters,
+            outbox: Outbox::new(),
+            gauge: Gauge::new(),
+            pinged: None,
+        }
+    }
+
+    /// Serves the link until it ends.
+    pub(super) async fn run(mut self, socket: Socket, heartbeat_interval: Duration, stop: &CancellationToken) -> LinkEnd {
+        let (mut sink, mut stream) = socket.split();
+        let patience = heartbeat_interval * MISSED_HEARTBEATS;
+        let mut silence = pin!(tokio::time::sleep(patience));
+        let mut is_flushed = true;
+        loop {
+            self.outbox.fill();
+            tokio::select! {
+                () = stop.cancelled() => return self.say_goodbye(sink).await,
+                sent = std::future::poll_fn(|context| send_next(&mut sink, &mut self.outbox, &mut is_flushed, context)) => {
+                    if let Err(error) = sent {
+                        return LinkEnd::lost(error.to_string());
+                    }
+                }
+                message = stream.next(), if self.outbox.has_room() => {
+                    silence.as_mut().reset(Instant::now() + patience);
+                    if let Some(end) = self.on_message(message) {
+                        return end;
+                    }
+                }
+                marked = self.dispatch.board().take() => marked.into_iter().for_each(|id| self.on_progress(id)),
+                () = &mut silence => return LinkEnd::lost(format!("no word from the server for {} s", patience.as_secs())),
+            }
+        }
+    }
+
+    fn on_message(&mut self, message: Option<Result<Message, SocketError>>) -> Option<LinkEnd> {
+        match message {
+            Some(Ok(Message::Text(json))) => match serde_json::from_str(&json) {
+                Ok(message) => return self.on_control(message),
+                Err(error) => warn!(%error, "the server sent a message that cannot be read"),
+            },
+            Some(Ok(Message::Pong(_))) => {
+                if let Some(pinged) = self.pinged.take() {
+                    self.counters.heartbeat_took(pinged.elapsed());
+                }
+            }
+            Some(Ok(Message::Close(frame))) => return Some(closed(frame)),
+            // Data for the satellite belongs to streams that nobody has opened, and pings are answered by the socket.
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Some(LinkEnd::lost(error.to_string())),
+            None => return Some(LinkEnd::lost("the server hung up")),
+        }
+        None
+    }
+
+    fn on_control(&mut self, message: ToAgent) -> Option<LinkEnd> {
+        match message {
+            ToAgent::Command(command) => {
+                let (id, received) = (command.id, command.received);
+                self.dispatch.deliver(*command);
+                self.outbox.attach(id, received, self.dispatch);
+            }
+            ToAgent::CommandCancel { id } => self.dispatch.cancel(id),
+            ToAgent::ResultAck { id } => {
+                if self.dispatch.acknowledge(id) {
+                    self.outbox.detach(id);
+                }
+            }
+            ToAgent::StreamCredit { stream, limit } => self.outbox.credit(stream, limit),
+            ToAgent::HeartbeatPing { .. } => return self.answer_heartbeat().err(),
+            ToAgent::Disconnect { reason, retry_after_ms } => return Some(told_to_leave(&reason, retry_after_ms)),
+            ToAgent::Error { error } => warn!(code = error.code.as_str(), message = ?error.message, "the server reports an error"),
+            other => debug!(?other, "a message that means nothing here is ignored"),
+        }
+        None
+    }
+
+    /// The answer, and a ping of our own, whose round trip is the latency of this link.
+    fn answer_heartbeat(&mut self) -> Result<(), LinkEnd> {
+        self.outbox.push(text(&ToServer::HeartbeatPong {
+            timestamp: clock::now(),
+            metrics: Some(self.gauge.read()),
+        })?);
+        if self.outbox.has_room() {
+            self.outbox.push(Message::Ping(Bytes::new()));
+            self.pinged = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn on_progress(&mut self, id: hive_wire::CommandId) {
+        if let Some(job) = self.dispatch.job(id) {
+            self.outbox.advance(id, job.progress());
+        }
+    }
+
+    /// Sends what is ready, and that the satellite goes.
+    async fn say_goodbye(mut self, mut sink: impl Sink<Message, Error = SocketError> + Unpin) -> LinkEnd {
+        let last_words = async {
+            for job in self.dispatch.jobs() {
+                self.outbox.advance(job.id, job.progress());
+            }
+            loop {
+                self.outbox.fill();
+                let Some(message) = self.outbox.pop() else { break };
+                sink.feed(message).await?;
+            }
+            let goodbye = ToServer::Disconnect { reason: "shutdown".into() };
+            if let Ok(goodbye) = text(&goodbye) {
+                sink.feed(goodbye).await?;
+            }
+            sink.close().await
+        };
+        // The server copes with a satellite that goes without a word.
+        drop(tokio::time::timeout(GOODBYE, last_words).await);
+        LinkEnd::Stopped
+    }
+}
+
+/// Hands one message to the socket, or flushes it if there is none. Every step is complete within one poll, so that
+/// nothing is lost when something else happens first.
+fn send_next(
+    sink: &mut (impl Sink<Message, Error = SocketError> + Unpin),
+    outbox: &mut Outbox,
+    is_flushed: &mut bool,
+    context: &mut Context<'_>,
+) -> Poll<Result<(), SocketError>> {
+    ready!(sink.poll_ready_unpin(context))?;
+    if let Some(message) = outbox.pop() {
+        *is_flushed = false;
+        return Poll::Ready(sink.start_send_unpin(message));
+    }
+    if *is_flushed {
+        return Poll::Pending;
+    }
+    ready!(sink.poll_flush_unpin(context))?;
+    *is_flushed = true;
+    Poll::Ready(Ok(()))
+}

@@ -1,0 +1,350 @@
+//! One command on one link: what of it the server has, and what it gets next.
+//!
+//! The order is fixed: the acknowledgement, the output of both streams, the result. What must not overtake output is given
+//! out as output, the rest as control.
+
+use hive_wire::CommandId;
+use hive_wire::agent::{Channel, CommandResult, Received, ToServer};
+use hive_wire::frame::{Frame, StreamId};
+use hive_wire::stream::Sender;
+use tracing::warn;
+
+use crate::job::Progress;
+use crate::spool::Reader;
+
+/// The next thing to send.
+#[derive(Debug, PartialEq)]
+pub(super) enum Piece {
+    Control(ToServer),
+    Data(Frame),
+}
+
+/// Where the sending of one command stands.
+#[derive(Debug)]
+pub(super) struct Resume {
+    id: CommandId,
+    progress: Progress,
+    outputs: [Output; 2],
+    is_stderrs_turn: bool,
+    has_sent_ack: bool,
+    pub(super) has_sent_result: bool,
+}
+
+#[derive(Debug)]
+struct Output {
+    channel: Channel,
+    reader: Reader,
+    sender: Sender,
+    /// Opened just before the first byte: a silent output needs none.
+    stream: Option<StreamId>,
+    produced: u64,
+    /// How much the server has or will have of it.
+    delivered: u64,
+    /// It cannot be read any more; the rest is lost.
+    is_broken: bool,
+}
+
+impl Output {
+    fn resuming_at(offset: u64, channel: Channel, reader: Reader) -> Self {
+        Self {
+            channel,
+            reader,
+            sender: Sender::resuming_at(offset),
+            stream: None,
+            produced: 0,
+            delivered: offset,
+            is_broken: false,
+        }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Whether there is nothing left to send, given that nothing more is produced.
+    fn is_done(&self) -> bool {
+        let has_nothing_new = !self.has_begun() && self.produced <= self.delivered;
+        has_nothing_new || self.is_broken || self.sender.is_done()
+    }
+
+    fn next(&mut self, id: CommandId, new_stream: impl FnOnce() -> StreamId) -> Option<Piece> {
+        if self.is_broken {
+            return None;
+        }
+        let Some(stream) = self.stream else {
+            let has_news = self.produced > self.delivered;
+            return has_news.then(|| {
+                let stream = *self.stream.insert(new_stream());
+                Piece::Control(ToServer::StreamOpen {
+                    stream,
+                    command_id: id,
+                    channel: self.channel,
+                    offset: self.delivered,
+                })
+            });
+        };
+        let chunk = self.sender.next_chunk()?;
+        match self.reader.read(chunk.offset, chunk.len) {
+            Ok(bytes) => {
+                self.delivered = chunk.offset + chunk.len as u64;
+                Some(Piece::Data(Frame::data(stream, chunk.offset, bytes, chunk.is_last)))
+            }
+            Err(error) => {
+                warn!(command.id = %id, %error, "cannot read a command's output; the rest of it is lost");
+                self.is_broken = true;
+                None
+            }
+        }
+    }
+}
+
+impl Resume {
+    /// A command of which the server has `received`.
+    pub(super) fn new(id: CommandId, received: Received, readers: [Reader; 2]) -> Self {
+        let [stdout, stderr] = readers;
+        Self {
+            id,
+            progress: Progress::default(),
+            outputs: [
+                Output::resuming_at(received.stdout, Channel::Stdout, stdout),
+                Output::resuming_at(received.stderr, Channel::Stderr, stderr),
+            ],
+            is_stderrs_turn: false,
+            has_sent_ack: false,
+            has_sent_result: false,
+        }
+    }
+
+    /// Takes in how far the command is.
+    pub(super) fn advance(&mut self, progress: Progress) {
+        let Received { stdout, stderr } = progress.produced;
+        for (output, produced) in self.outputs.iter_mut().zip([stdout, stderr]) {
+            output.produced = produced;
+            output.sender.produced_to(produced);
+            if progress.result.is_some() {
+                output.sender.finish();
+            }
+        }
+        self.progress = progress;
+    }
+
+    /// Takes in that the server lets more of a stream be sent.
+    pub(super) fn credit(&mut self, stream: StreamId, limit: u64) {
+        if let Some(output) = self.outputs.iter_mut().find(|output| output.stream == Some(stream)) {
+            output.sender.credit(limit);
+        }
+    }
+
+    /// The server asks again for something it was told on this link: the acknowledgement is given again.
+    pub(super) fn repeat_ack(&mut self) {
+        self.has_sent_ack = false;
+    }
+
+    /// The streams opened for it.
+    pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
+        self.outputs.iter().filter_map(|output| output.stream)
+    }
+
+    /// The next message that need not wait behind output.
+    pub(super) fn next_control(&mut self) -> Option<ToServer> {
+        if self.progress.is_started && !self.has_sent_ack {
+            self.has_sent_ack = true;
+            return Some(ToServer::CommandAck { id: self.id });
+        }
+        let was_silent = !self.outputs.iter().any(Output::has_begun);
+        if was_silent { self.take_result() } else { None }
+    }
+
+    /// The next piece of output, and the result behind the last one.
+    pub(super) fn next_output(&mut self, mut new_stream: impl FnMut() -> StreamId) -> Option<Piece> {
+        let first = usize::from(self.is_stderrs_turn);
+        for n in [first, 1 - first] {
+            if let Some(piece) = self.outputs[n].next(self.id, &mut new_stream) {
+                // A stream's opening and its first bytes go out together.
+                self.is_stderrs_turn = (n == 1) == matches!(piece, Piece::Control(_));
+                return Some(piece);
+            }
+        }
+        let has_spoken = self.outputs.iter().any(Output::has_begun);
+        if has_spoken { self.take_result().map(Piece::Control) } else { None }
+    }
+
+    fn take_result(&mut self) -> Option<ToServer> {
+        let result = self.progress.result.as_ref()?;
+        if self.has_sent_result || !self.outputs.iter().all(Output::is_done) {
+            return None;
+        }
+        self.has_sent_result = true;
+        let [stdout, stderr] = [self.outputs[0].delivered, self.outputs[1].delivered];
+        let is_cut = stdout < result.sent.stdout || stderr < result.sent.stderr;
+        Some(ToServer::CommandResult(CommandResult {
+            sent: Received { stdout, stderr },
+            truncated: result.truncated || is_cut,
+            ..result.clone()
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::Spool;
+    use hive_wire::api::CommandStatus;
+    use hive_wire::id::Seed;
+    use hive_wire::stream::INITIAL_WINDOW;
+
+    struct Rig {
+        _dir: tempfile::TempDir,
+        spool: Spool,
+        id: CommandId,
+        streams: u32,
+    }
+
+    fn rig() -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        Rig {
+            spool: Spool::open(dir.path().to_owned()).unwrap(),
+            id: CommandId::new(Seed { unix_millis: 1, random: [1; 10] }),
+            _dir: dir,
+            streams: 1,
+        }
+    }
+
+    impl Rig {
+        fn write(&self, stdout: &[u8], stderr: &[u8]) {
+            self.spool.writer(self.id, Channel::Stdout).append(stdout);
+            self.spool.writer(self.id, Channel::Stderr).append(stderr);
+        }
+
+        fn resume(&self, received: Received) -> Resume {
+            let reader = |channel| self.spool.reader(self.id, channel);
+            Resume::new(self.id, received, [reader(Channel::Stdout), reader(Channel::Stderr)])
+        }
+
+        fn progress(&self, is_ended: bool) -> Progress {
+            let produced = self.spool.kept(self.id);
+            let result = CommandResult {
+                id: self.id,
+                status: CommandStatus::Succeeded,
+                exit_code: Some(0),
+                duration_ms: 1,
+                sent: produced,
+                truncated: false,
+                error: None,
+            };
+            Progress {
+                is_started: true,
+                produced,
+                result: is_ended.then_some(result),
+            }
+        }
+
+        /// Everything it sends now, one short word a piece.
+        fn words(&mut self, resume: &mut Resume) -> Vec<String> {
+            let mut words = Vec::new();
+            while let Some(control) = resume.next_control() {
+                words.push(word(&Piece::Control(control)));
+            }
+            let mut new_stream = || {
+                self.streams += 2;
+                StreamId(self.streams - 2)
+            };
+            while let Some(piece) = resume.next_output(&mut new_stream) {
+                words.push(word(&piece));
+            }
+            words
+        }
+    }
+
+    fn word(piece: &Piece) -> String {
+        match piece {
+            Piece::Control(ToServer::CommandAck { .. }) => "ack".into(),
+            Piece::Control(ToServer::StreamOpen { stream, offset, channel, .. }) => format!("open {stream} {channel:?} {offset}"),
+            Piece::Control(ToServer::CommandResult(result)) => {
+                let cut = if result.truncated { " cut" } else { "" };
+                format!("result {} {}{cut}", result.sent.stdout, result.sent.stderr)
+            }
+            Piece::Control(other) => panic!("{other:?}"),
+            Piece::Data(frame) => {
+                let end = if frame.is_last { " last" } else { "" };
+                format!("data {} {}+{}{end}", frame.stream, frame.offset, frame.payload.len())
+            }
+        }
+    }
+
+    fn received(stdout: u64, stderr: u64) -> Received {
+        Received { stdout, stderr }
+    }
+
+    #[test]
+    fn a_silent_command_needs_two_messages() {
+        let mut rig = rig();
+        let mut resume = rig.resume(received(0, 0));
+        resume.advance(rig.progress(true));
+        assert_eq!(rig.words(&mut resume), ["ack", "result 0 0"]);
+        assert_eq!(rig.words(&mut resume), [""; 0]);
+    }
+
+    #[test]
+    fn output_goes_before_the_result() {
+        let mut rig = rig();
+        rig.write(b"hello", b"oops!!");
+        let mut resume = rig.resume(received(0, 0));
+        resume.advance(rig.progress(false));
+        assert_eq!(
+            rig.words(&mut resume),
+            ["ack", "open 1 Stdout 0", "data 1 0+5", "open 3 Stderr 0", "data 3 0+6"]
+        );
+        resume.advance(rig.progress(true));
+        assert_eq!(rig.words(&mut resume), ["data 1 5+0 last", "data 3 6+0 last", "result 5 6"]);
+    }
+
+    #[test]
+    fn what_the_server_has_is_not_sent_again() {
+        let mut rig = rig();
+        rig.write(b"hello", b"oops!!");
+        let mut resume = rig.resume(received(3, 6));
+        resume.advance(rig.progress(true));
+        assert_eq!(
+            rig.words(&mut resume),
+            ["ack", "open 1 Stdout 3", "data 1 3+2 last", "result 5 6"]
+        );
+    }
+
+    #[test]
+    fn no_more_is_sent_than_there_is_credit() {
+        let mut rig = rig();
+        let window = INITIAL_WINDOW as usize;
+        rig.write(&vec![b'x'; window + 10], b"");
+        let mut resume = rig.resume(received(0, 0));
+        resume.advance(rig.progress(true));
+        let words = rig.words(&mut resume);
+        assert_eq!(words.last().unwrap(), &format!("data 1 {}+65536", window - 65536));
+        resume.credit(StreamId(9), u64::MAX);
+        assert_eq!(rig.words(&mut resume), [""; 0]);
+        resume.credit(StreamId(1), INITIAL_WINDOW + 4);
+        assert_eq!(rig.words(&mut resume), [format!("data 1 {window}+4")]);
+        resume.credit(StreamId(1), INITIAL_WINDOW * 2);
+        assert_eq!(
+            rig.words(&mut resume),
+            [format!("data 1 {}+6 last", window + 4), format!("result {} 0", window + 10)]
+        );
+    }
+
+    #[test]
+    fn output_that_is_lost_is_said_to_be_cut() {
+        let mut rig = rig();
+        rig.write(b"hello", b"");
+        let progress = rig.progress(true);
+        rig.spool.remove(rig.id);
+        let mut resume = rig.resume(received(2, 0));
+        resume.advance(progress.clone());
+        assert_eq!(rig.words(&mut resume), ["ack", "open 1 Stdout 2", "result 2 0 cut"]);
+        let mut resume = rig.resume(received(2, 0));
+        resume.advance(Progress {
+            produced: received(0, 0),
+            ..progress
+        });
+        assert_eq!(rig.words(&mut resume), ["ack", "result 2 0 cut"]);
+    }
+}

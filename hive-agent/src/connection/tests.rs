@@ -1,0 +1,310 @@
+//! An agent against a hive that plays by the wire, and against one that does not.
+
+use std::time::Duration;
+
+use hive_wire::agent::{Channel, ErrorBody, HandshakeAck, PROTOCOL_VERSION, Received, SUBPROTOCOL, ToAgent, ToServer, close};
+use hive_wire::api::CommandStatus;
+use hive_wire::frame::StreamId;
+use hive_wire::stream::INITIAL_WINDOW;
+use hive_wire::ErrorCode;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::fake_hive::{FakeHive, HiveLink, KEY, Said, command_id, shell};
+use crate::{Agent, Config, Error, clock};
+
+struct Rig {
+    hive: FakeHive,
+    dir: TempDir,
+    config: Config,
+}
+
+async fn rig() -> Rig {
+    let hive = FakeHive::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let config = hive.config(dir.path());
+    Rig { hive, dir, config }
+}
+
+/// A running agent.
+struct Life {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    ended: tokio::task::JoinHandle<Result<(), Error>>,
+}
+
+impl Rig {
+    fn start(&self) -> Life {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (config, shutdown) = (self.config.clone(), stop.clone());
+        let ended = tasks.spawn(async move { Agent::connect(config).await?.run(shutdown).await });
+        Life { stop, tasks, ended }
+    }
+
+    async fn start_and_link(&mut self) -> (Life, HiveLink) {
+        let life = self.start();
+        (life, self.hive.link().await)
+    }
+
+    fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default()
+    }
+
+    fn stored_key(&self) -> bool {
+        self.file("data/backend.key.json").contains(KEY)
+    }
+}
+
+impl Life {
+    async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.ended.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_handshake_tells_who_comes() {
+    let mut rig = rig().await;
+    let life = rig.start();
+    let (mut link, handshake) = rig.hive.raw_link().await;
+    assert_eq!(handshake.protocol_version, PROTOCOL_VERSION);
+    assert_eq!(handshake.capabilities, ["shell", "power", "metrics"]);
+    assert_eq!(handshake.journal_id.len(), 32);
+    assert!(rig.hive.asked().contains(&format!("GET /ws/agent {KEY}")));
+    link.accept(1).await;
+    let timestamp = clock::now();
+    link.say(ToAgent::HeartbeatPing { timestamp }).await;
+    let Said::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
+        panic!("no answer to a heartbeat");
+    };
+    assert!(metrics.memory_percent > 0.0);
+    life.stop().await;
+    assert_eq!(link.next().await, Said::Control(ToServer::Disconnect { reason: "shutdown".into() }));
+    assert_eq!(link.next().await, Said::Closed);
+}
+
+#[tokio::test]
+async fn a_command_is_acknowledged_streamed_and_ended() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    link.say(shell(1, "echo hello; exit 3", 0)).await;
+    assert_eq!(link.next().await, Said::Control(ToServer::CommandAck { id: command_id(1) }));
+    let open = ToServer::StreamOpen { stream: StreamId(1), command_id: command_id(1), channel: Channel::Stdout, offset: 0 };
+    assert_eq!(link.next().await, Said::Control(open));
+    let (result, transcript) = link.result().await;
+    assert_eq!((result.status, result.exit_code), (CommandStatus::Failed, Some(3)));
+    assert_eq!(result.sent, Received { stdout: 6, stderr: 0 });
+    assert_eq!(transcript.bytes, b"hello\n");
+    link.say(ToAgent::ResultAck { id: command_id(1) }).await;
+    link.say(shell(2, "true", 0)).await;
+    let (result, transcript) = link.result().await;
+    assert_eq!((result.status, transcript.offsets.len()), (CommandStatus::Succeeded, 0));
+    assert_eq!(std::fs::read_dir(rig.dir.path().join("data/spool")).unwrap().count(), 0);
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_delivered_twice_runs_once() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    for _ in 0..2 {
+        link.say(shell(1, "echo run >> runs; sleep 0.1", 0)).await;
+    }
+    let (first, transcript) = link.result().await;
+    assert_eq!(transcript.acks, 1 + usize::from(transcript.acks > 1), "acknowledged once or twice");
+    link.say(shell(1, "echo run >> runs; sleep 0.1", 0)).await;
+    let (again, _) = link.result().await;
+    assert_eq!(first, again);
+    link.say(ToAgent::ResultAck { id: command_id(1) }).await;
+    link.say(shell(1, "echo run >> runs", 0)).await;
+    assert_eq!(link.result().await.0.status, CommandStatus::OutcomeUnknown);
+    assert_eq!(rig.file("runs"), "run\n");
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn a_cut_link_resumes_where_the_hive_stands() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    let line = "printf 0123456789; until [ -e go ]; do sleep 0.01; done; printf abcdef";
+    link.say(shell(1, line, 0)).await;
+    let received = loop {
+        if let Said::Data(frame) = link.next().await {
+            break frame;
+        }
+    };
+    assert_eq!(received.payload, "0123456789");
+    drop(link);
+    let mut link = rig.hive.link().await;
+    // Four of the ten bytes were stored before the cut.
+    link.say(shell(1, line, 4)).await;
+    std::fs::write(rig.dir.path().join("go"), "").unwrap();
+    let (result, transcript) = link.result().await;
+    assert_eq!(transcript.offsets, [4]);
+    assert_eq!(transcript.bytes, b"456789abcdef");
+    assert_eq!((result.status, result.sent.stdout), (CommandStatus::Succeeded, 16));
+    drop(link);
+    // The result was lost as well.
+    let mut link = rig.hive.link().await;
+    link.say(shell(1, line, 16)).await;
+    let (again, transcript) = link.result().await;
+    assert_eq!(again, result);
+    assert!(transcript.offsets.is_empty(), "the hive has it all");
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_is_sent_than_there_is_credit() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    let total = INITIAL_WINDOW * 3;
+    link.say(shell(1, &format!("head -c {total} /dev/zero"), 0)).await;
+    let mut sent = 0;
+    while sent < INITIAL_WINDOW {
+        if let Said::Data(frame) = link.next().await {
+            sent = frame.end();
+        }
+    }
+    assert_eq!(sent, INITIAL_WINDOW);
+    // A silent command overtakes the output that waits; had more output been sent, it would come first.
+    link.say(shell(2, "true", 0)).await;
+    let (result, transcript) = link.result().await;
+    assert_eq!((result.id, transcript.bytes.len()), (command_id(2), 0));
+    link.say(ToAgent::StreamCredit { stream: StreamId(1), limit: total }).await;
+    let (result, transcript) = link.result().await;
+    assert_eq!(result.sent.stdout, total);
+    assert_eq!(transcript.bytes.len() as u64, total - INITIAL_WINDOW);
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancel_ends_a_command() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    link.say(shell(1, "sleep 60", 0)).await;
+    link.say(ToAgent::CommandCancel { id: command_id(1) }).await;
+    assert_eq!(link.result().await.0.status, CommandStatus::Cancelled);
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopping_agent_tells_what_became_of_its_commands() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    link.say(shell(1, "echo hello; sleep 60", 0)).await;
+    while !matches!(link.next().await, Said::Data(_)) {}
+    let (result, ()) = tokio::join!(link.result(), life.stop());
+    assert_eq!(result.0.status, CommandStatus::Cancelled);
+    assert_eq!(result.0.sent.stdout, 6);
+    assert_eq!(link.next().await, Said::Control(ToServer::Disconnect { reason: "shutdown".into() }));
+}
+
+#[tokio::test]
+async fn messages_of_another_version_are_ignored() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    for odd in [r#"{"type":"from_the_future"}"#, "not json", r#"{"type":"command","id":"nonsense"}"#] {
+        link.say_text(odd).await;
+    }
+    link.say(ToAgent::ResultAck { id: command_id(7) }).await;
+    link.say(ToAgent::StreamCredit { stream: StreamId(7), limit: 7 }).await;
+    link.say(shell(1, "true", 0)).await;
+    assert_eq!(link.result().await.0.status, CommandStatus::Succeeded);
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_hive_is_left_and_tried_again() {
+    let mut rig = rig().await;
+    let life = rig.start();
+    let (mut link, _) = rig.hive.raw_link().await;
+    link.accept(0).await;
+    let begun = tokio::time::Instant::now();
+    let _next = rig.hive.link().await;
+    assert!(begun.elapsed() >= Duration::from_secs(3));
+    assert_eq!(link.next().await, Said::Closed);
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn a_busy_hive_is_left_alone_for_as_long_as_it_asks() {
+    let mut rig = rig().await;
+    rig.hive.answer_once("/ws/agent", 503, "");
+    let life = rig.start();
+    let begun = tokio::time::Instant::now();
+    let mut link = rig.hive.link().await;
+    assert!(begun.elapsed() >= Duration::from_secs(1), "Retry-After of the upgrade");
+    let begun = tokio::time::Instant::now();
+    link.say(ToAgent::Disconnect { reason: "restart".into(), retry_after_ms: Some(700) }).await;
+    let _link = rig.hive.link().await;
+    assert!(begun.elapsed() >= Duration::from_millis(700), "retry_after_ms of the goodbye");
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn only_a_401_costs_the_key() {
+    let mut rig = rig().await;
+    let (life, link) = rig.start_and_link().await;
+    for code in [close::REPLACED, close::OVERLOADED, close::GOING_AWAY, close::PROTOCOL_ERROR] {
+        if code == close::REPLACED {
+            link_again(&mut rig).await.close(code).await;
+        }
+    }
+    drop(link);
+    rig.hive.answer_once("/ws/agent", 403, "");
+    rig.hive.answer_once("/ws/agent", 500, "");
+    let link = rig.hive.link().await;
+    assert!(rig.stored_key());
+    assert_eq!(rig.hive.count("/register"), 1);
+    // The link says 401, and so does the call that makes sure: the token is used.
+    rig.hive.refuse_once("/heartbeat", 401, "invalid_key");
+    link.close(close::AUTH_FAILED).await;
+    let _link = rig.hive.link().await;
+    assert_eq!(rig.hive.count("/register"), 2);
+    assert!(rig.stored_key());
+    life.stop().await;
+}
+
+async fn link_again(rig: &mut Rig) -> HiveLink {
+    // Takes the place of the link the test holds: the agent has only one, so it is cut first by the caller's drop.
+    let life = rig.start();
+    drop(life);
+    rig.hive.link().await
+}
+
+#[tokio::test]
+async fn a_key_the_hive_does_not_know_and_no_token_end_the_agent() {
+    let mut rig = rig().await;
+    let (life, _link) = rig.start_and_link().await;
+    life.stop().await;
+    rig.config.registration_token = None;
+    rig.hive.answer_once("/ws/agent", 401, "");
+    rig.hive.answer_once("/heartbeat", 200, "{}");
+    rig.hive.refuse_once("/heartbeat", 401, "invalid_key");
+    let life = rig.start();
+    let error = life.ended.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::KeyRejected), "{error}");
+    assert_eq!(error.exit_code(), 3);
+    assert!(!rig.stored_key());
+}
+
+#[tokio::test]
+async fn a_refused_handshake_is_tried_again() {
+    let mut rig = rig().await;
+    let life = rig.start();
+    let (mut link, _) = rig.hive.raw_link().await;
+    let refusal = HandshakeAck {
+        success: false,
+        protocol_version: PROTOCOL_VERSION.into(),
+        server_time: clock::now(),
+        heartbeat_interval: 0,
+        error: Some(ErrorBody { code: ErrorCode::Unavailable, message: "not now".into() }),
+    };
+    link.say(ToAgent::HandshakeAck(Box::new(refusal))).await;
+    let _link = rig.hive.link().await;
+    assert!(rig.stored_key());
+    assert!(SUBPROTOCOL.ends_with("v2"));
+    life.stop().await;
+}

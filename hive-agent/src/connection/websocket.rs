@@ -1,0 +1,174 @@
+//! Opens a link: TCP, TLS, the upgrade with the key, the handshake.
+
+use std::time::Duration;
+
+use hive_wire::ErrorCode;
+use hive_wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer, close};
+use hive_wire::frame::HEADER_LEN;
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::StatusCode;
+use hyper::header::{self, HeaderValue};
+use secrecy::SecretString;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::Error as SocketError;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
+use tracing::warn;
+
+use super::LinkEnd;
+use crate::config::{Config, ServerUrl};
+use crate::dispatch::Dispatch;
+use crate::http;
+use crate::identity::Identity;
+use crate::machine;
+
+/// Bytes read from a socket at once; an idle link costs little more than this.
+const READ_BUFFER: usize = 4 * 1024;
+/// Bytes gathered before they are written, unless there is nothing more to gather.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Knows where the server is and how to get there.
+pub(super) struct Dialer {
+    server: ServerUrl,
+    tls: Connector,
+    timeout: Duration,
+}
+
+impl Dialer {
+    pub(super) fn new(config: &Config, tls: Connector) -> Self {
+        Self {
+            server: config.server.clone(),
+            tls,
+            timeout: config.handshake_timeout,
+        }
+    }
+
+    /// Opens a link; gives it with the server's heartbeat interval.
+    pub(super) async fn open(&self, key: &SecretString, handshake: Handshake) -> Result<(Socket, Duration), LinkEnd> {
+        let socket = self.within(self.connect()).await??;
+        let mut socket = self.within(self.upgrade(socket, key)).await??;
+        let ack = self.within(shake_hands(&mut socket, handshake)).await??;
+        Ok((socket, Duration::from_secs(ack.heartbeat_interval.max(1))))
+    }
+
+    async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, LinkEnd> {
+        let timed_out = |_| LinkEnd::lost(format!("{} did not answer in time", self.server));
+        tokio::time::timeout(self.timeout, step).await.map_err(timed_out)
+    }
+
+    async fn connect(&self) -> Result<TcpStream, LinkEnd> {
+        let failed = |error: std::io::Error| LinkEnd::lost(format!("cannot connect to {}: {error}", self.server));
+        let socket = TcpStream::connect(self.server.host_and_port()).await.map_err(failed)?;
+        socket.set_nodelay(true).map_err(failed)?;
+        Ok(socket)
+    }
+
+    async fn upgrade(&self, socket: TcpStream, key: &SecretString) -> Result<Socket, LinkEnd> {
+        let request = self.request(key).map_err(|error| self.refused(error))?;
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(MAX_MESSAGE + HEADER_LEN))
+            .max_frame_size(Some(MAX_MESSAGE + HEADER_LEN));
+        let upgraded =
+            tokio_tungstenite::client_async_tls_with_config(request, socket, Some(limits), Some(self.tls.clone())).await;
+        upgraded.map(|(socket, _)| socket).map_err(|error| self.refused(error))
+    }
+
+    fn request(&self, key: &SecretString) -> Result<Request, SocketError> {
+        let mut request = self.server.websocket("/ws/agent").into_client_request()?;
+        let mut bearer = HeaderValue::try_from(http::authorization(key))
+            .map_err(|_| SocketError::Utf8("the stored key has characters no header may have".into()))?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        let protocol = HeaderValue::from_static(SUBPROTOCOL);
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        Ok(request)
+    }
+
+    fn refused(&self, error: SocketError) -> LinkEnd {
+        match error {
+            SocketError::Http(response) if response.status() == StatusCode::UNAUTHORIZED => LinkEnd::KeyRejected,
+            SocketError::Http(response) => LinkEnd::Lost {
+                cause: format!("{} answers {}", self.server, response.status()),
+                retry_after: http::retry_after(response.headers()).unwrap_or_default(),
+            },
+            error => LinkEnd::lost(format!("{}: {error}", self.server)),
+        }
+    }
+}
+
+/// The first message of a link.
+pub(super) fn handshake(identity: &Identity, dispatch: &Dispatch, capabilities: &[String]) -> Handshake {
+    Handshake {
+        agent_id: identity.satellite_id,
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol_version: PROTOCOL_VERSION.into(),
+        capabilities: capabilities.to_vec(),
+        features: Vec::new(),
+        journal_id: dispatch.journal_id().to_owned(),
+        boot_id: dispatch.boot_id().map(Into::into),
+        system: machine::system_info(),
+    }
+}
+
+async fn shake_hands(socket: &mut Socket, handshake: Handshake) -> Result<HandshakeAck, LinkEnd> {
+    let hello = text(&ToServer::Handshake(Box::new(handshake)))?;
+    socket.send(hello).await.map_err(|error| LinkEnd::lost(error.to_string()))?;
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(message))) => match serde_json::from_str(&message) {
+                Ok(ToAgent::HandshakeAck(ack)) => return judge(*ack),
+                Ok(ToAgent::Disconnect { reason, retry_after_ms }) => return Err(told_to_leave(&reason, retry_after_ms)),
+                _ => {}
+            },
+            Some(Ok(Message::Close(frame))) => return Err(closed(frame)),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(LinkEnd::lost(error.to_string())),
+            None => return Err(LinkEnd::lost("the server hung up before the handshake")),
+        }
+    }
+}
+
+fn judge(ack: HandshakeAck) -> Result<HandshakeAck, LinkEnd> {
+    if ack.success {
+        return Ok(ack);
+    }
+    let error = ack.error.map(|error| (error.code, error.message));
+    warn!(?error, "the server refused the handshake");
+    Err(match error {
+        Some((ErrorCode::AuthRequired | ErrorCode::AuthInvalid, _)) => LinkEnd::KeyRejected,
+        Some((_, message)) => LinkEnd::lost(message),
+        None => LinkEnd::lost("the server refused the handshake"),
+    })
+}
+
+/// A control message as it goes over the socket.
+pub(super) fn text(message: &ToServer) -> Result<Message, LinkEnd> {
+    let json = serde_json::to_string(message).map_err(|error| LinkEnd::lost(error.to_string()))?;
+    Ok(Message::text(json))
+}
+
+/// What a close frame means.
+pub(super) fn closed(frame: Option<CloseFrame>) -> LinkEnd {
+    let Some(frame) = frame else { return LinkEnd::lost("the server closed the link") };
+    match u16::from(frame.code) {
+        close::AUTH_FAILED => LinkEnd::KeyRejected,
+        close::REPLACED => LinkEnd::Replaced,
+        code => LinkEnd::lost(format!("the server closed the link ({code}, {:?})", frame.reason.as_str())),
+    }
+}
+
+/// What a disconnect message means.
+pub(super) fn told_to_leave(reason: &str, retry_after_ms: Option<u64>) -> LinkEnd {
+    let at_most = Duration::from_secs(3600);
+    LinkEnd::Lost {
+        cause: format!("the server says goodbye: {reason:?}"),
+        retry_after: Duration::from_millis(retry_after_ms.unwrap_or(0)).min(at_most),
+    }
+}

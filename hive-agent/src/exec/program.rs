@@ -1,0 +1,116 @@
+//! What exactly is run: which file, in which directory, with which environment. The agent's own environment holds tokens,
+//! so nothing of it is handed on.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hive_wire::agent::{ErrorBody, ExecSpec, MAX_STDIN};
+use hive_wire::{CommandId, ErrorCode};
+
+use crate::config::Account;
+
+/// Marks every process of a command, so that those who left its process group are found.
+pub(super) const MARKER: &str = "HIVE_COMMAND_ID";
+
+/// A program, ready to start.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(super) id: CommandId,
+    pub(super) path: PathBuf,
+    /// As it was asked for; the program sees it as its own name.
+    pub(super) name: String,
+    pub(super) args: Vec<String>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) cwd: PathBuf,
+    pub(super) stdin: Option<Vec<u8>>,
+    pub(super) timeout: Duration,
+}
+
+impl Program {
+    /// The program of an exec command: `/bin/sh -c` with a line, or the named file with its arguments.
+    pub(crate) fn of_spec(id: CommandId, spec: &ExecSpec, account: &Account) -> Result<Self, ErrorBody> {
+        let cwd = working_directory(spec.cwd.as_deref(), account)?;
+        let env = environment(id, spec, account)?;
+        let (name, args) = match &spec.args {
+            None => ("/bin/sh".to_owned(), vec!["-c".to_owned(), spec.command.clone()]),
+            Some(args) => (spec.command.clone(), args.clone()),
+        };
+        Ok(Self {
+            id,
+            path: find(&name, &env, &cwd)?,
+            name,
+            args,
+            env,
+            cwd,
+            stdin: spec.stdin.as_deref().map(decode_input).transpose()?,
+            timeout: Duration::from_secs(spec.timeout_seconds.into()),
+        })
+    }
+}
+
+fn working_directory(wanted: Option<&str>, account: &Account) -> Result<PathBuf, ErrorBody> {
+    let home = Path::new(&account.home);
+    match wanted {
+        Some(wanted) if home.join(wanted).is_dir() => Ok(home.join(wanted)),
+        Some(wanted) => Err(invalid(format!("cwd: there is no directory {wanted:?}"))),
+        // Users of services often have a home that was never made.
+        None if home.is_dir() => Ok(home.to_owned()),
+        None => Ok("/".into()),
+    }
+}
+
+fn environment(id: CommandId, spec: &ExecSpec, account: &Account) -> Result<Vec<(String, String)>, ErrorBody> {
+    let Account {
+        path,
+        home,
+        user,
+        shell,
+        lang,
+        extra,
+    } = account;
+    let own = [("PATH", path), ("HOME", home), ("USER", user), ("SHELL", shell), ("LANG", lang)];
+    let own = own.map(|(key, value)| (key.to_owned(), value.clone()));
+    let asked = spec.env.iter().map(|(key, value)| (key.clone(), value.clone()));
+    if let Some(key) = spec.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
+        return Err(invalid(format!("env: {key:?} cannot be the name of a variable")));
+    }
+    let marker = (MARKER.to_owned(), id.to_string());
+    Ok(own.into_iter().chain(extra.iter().cloned()).chain(asked).chain([marker]).collect())
+}
+
+/// Finds the file as a shell would. Found here, so that starting it needs no copy of the agent's process.
+fn find(name: &str, env: &[(String, String)], cwd: &Path) -> Result<PathBuf, ErrorBody> {
+    if name.is_empty() {
+        return Err(invalid("command: it is empty".to_owned()));
+    }
+    if name.contains('/') {
+        return Ok(cwd.join(name));
+    }
+    let path = env.iter().rev().find(|(key, _)| key == "PATH").map_or("", |(_, path)| path);
+    std::env::split_paths(path)
+        .map(|dir| cwd.join(dir).join(name))
+        .find(|file| is_executable(file))
+        .ok_or_else(|| invalid(format!("cannot start {name:?}: there is no such program in PATH")))
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+fn decode_input(base64: &str) -> Result<Vec<u8>, ErrorBody> {
+    let input = data_encoding::BASE64
+        .decode(base64.as_bytes())
+        .map_err(|_| invalid("stdin: it is not base64".to_owned()))?;
+    if input.len() > MAX_STDIN {
+        return Err(invalid(format!("stdin: it is longer than {MAX_STDIN} bytes")));
+    }
+    Ok(input)
+}
+
+fn invalid(message: String) -> ErrorBody {
+    ErrorBody {
+        code: ErrorCode::InvalidInput,
+        message,
+    }
+}

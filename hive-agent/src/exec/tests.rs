@@ -1,0 +1,299 @@
+//! Real processes.
+
+use super::*;
+use crate::config::Account;
+use crate::spool::Spool;
+use hive_wire::CommandId;
+use hive_wire::agent::{ExecSpec, MAX_OUTPUT};
+use hive_wire::id::Seed;
+use std::collections::BTreeMap;
+use std::path::Path;
+use tempfile::TempDir;
+
+struct Bench {
+    dir: TempDir,
+    spool: Spool,
+    id: CommandId,
+    account: Account,
+    stop: Stop,
+}
+
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).unwrap();
+    Bench {
+        spool: Spool::open(dir.path().join("spool")).unwrap(),
+        id: CommandId::new(Seed { unix_millis: 1, random }),
+        account: Account {
+            home: dir.path().to_string_lossy().into_owned(),
+            ..Account::of_this_user()
+        },
+        stop: Stop {
+            cancel: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
+        },
+        dir,
+    }
+}
+
+impl Bench {
+    async fn run(&self, spec: &ExecSpec) -> Outcome {
+        let program = match Program::of_spec(self.id, spec, &self.account) {
+            Ok(program) => program,
+            Err(error) => return Outcome::without_run(CommandStatus::Failed, Some(error)),
+        };
+        let outputs = Outputs {
+            stdout: self.spool.writer(self.id, Channel::Stdout),
+            stderr: self.spool.writer(self.id, Channel::Stderr),
+            on_growth: |_, _| {},
+        };
+        run(program, outputs, &self.stop).await
+    }
+
+    fn output(&self, channel: Channel) -> String {
+        let kept = self.spool.kept(self.id);
+        let len = match channel {
+            Channel::Stdout => kept.stdout,
+            Channel::Stderr => kept.stderr,
+        };
+        let bytes = self.spool.reader(self.id, channel).read(0, len as usize).unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default()
+    }
+
+    /// Waits until the command has written this file.
+    async fn until_file(&self, name: &str) {
+        while self.file(name).is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+fn shell(line: &str) -> ExecSpec {
+    ExecSpec {
+        command: line.into(),
+        timeout_seconds: 30,
+        ..ExecSpec::default()
+    }
+}
+
+async fn check(line: &str, status: CommandStatus, exit_code: i32, stdout: &str, stderr: &str) {
+    let bench = bench();
+    let outcome = bench.run(&shell(line)).await;
+    assert_eq!((outcome.status, outcome.exit_code), (status, Some(exit_code)), "{line}");
+    assert_eq!(bench.output(Channel::Stdout), stdout, "{line}");
+    assert_eq!(bench.output(Channel::Stderr), stderr, "{line}");
+}
+
+#[tokio::test]
+async fn a_command_ends_as_its_shell_does() {
+    check("true", CommandStatus::Succeeded, 0, "", "").await;
+    check("echo out; echo err >&2; exit 3", CommandStatus::Failed, 3, "out\n", "err\n").await;
+    check("kill -TERM $$", CommandStatus::Failed, 128 + 15, "", "").await;
+    check("cat", CommandStatus::Succeeded, 0, "", "").await;
+}
+
+#[tokio::test]
+async fn argv_meets_no_shell() {
+    let bench = bench();
+    let spec = ExecSpec {
+        args: Some(vec!["%s".into(), "$HOME; `id` *".into()]),
+        ..shell("printf")
+    };
+    assert_eq!(bench.run(&spec).await.status, CommandStatus::Succeeded);
+    assert_eq!(bench.output(Channel::Stdout), "$HOME; `id` *");
+}
+
+#[tokio::test]
+async fn input_arrives_and_ends() {
+    let bench = bench();
+    let input = "0123456789".repeat(20_000);
+    let spec = ExecSpec {
+        stdin: Some(data_encoding::BASE64.encode(input.as_bytes())),
+        ..shell("cat")
+    };
+    assert_eq!(bench.run(&spec).await.status, CommandStatus::Succeeded);
+    assert_eq!(bench.output(Channel::Stdout), input);
+}
+
+#[tokio::test]
+async fn input_nobody_reads_holds_nothing_up() {
+    let bench = bench();
+    let spec = ExecSpec {
+        stdin: Some(data_encoding::BASE64.encode(&[b'x'; 300_000])),
+        ..shell("exit 4")
+    };
+    assert_eq!(bench.run(&spec).await.exit_code, Some(4));
+}
+
+#[tokio::test]
+async fn the_environment_is_rebuilt() {
+    // The test runner's own environment stands for the agent's: CARGO_* must not be seen.
+    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok());
+    let mut bench = bench();
+    bench.account.extra = vec![("POLICY".into(), "p".into())];
+    let spec = ExecSpec {
+        env: BTreeMap::from([("ASKED".into(), "a b".into()), ("HIVE_COMMAND_ID".into(), "forged".into())]),
+        args: Some(Vec::new()),
+        ..shell("env")
+    };
+    bench.run(&spec).await;
+    let output = bench.output(Channel::Stdout);
+    let mut names: Vec<_> = output.lines().filter_map(|line| line.split('=').next()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["ASKED", "HIVE_COMMAND_ID", "HOME", "LANG", "PATH", "POLICY", "SHELL", "USER"]);
+    assert!(output.contains(&format!("HIVE_COMMAND_ID={}", bench.id)) && output.contains("ASKED=a b"));
+}
+
+#[tokio::test]
+async fn a_command_runs_at_home_unless_told_otherwise() {
+    let bench = bench();
+    let home = bench.dir.path().canonicalize().unwrap();
+    bench.run(&shell("pwd -P")).await;
+    assert_eq!(Path::new(bench.output(Channel::Stdout).trim()), home);
+    let spec = ExecSpec {
+        cwd: Some("/usr".into()),
+        ..shell("pwd -P")
+    };
+    bench.run(&spec).await;
+    assert_eq!(bench.output(Channel::Stdout), "/usr\n");
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why() {
+    let bench = bench();
+    let program = |name: &str| ExecSpec {
+        args: Some(Vec::new()),
+        ..shell(name)
+    };
+    let with_env = |key: &str| ExecSpec {
+        env: BTreeMap::from([(key.into(), "x".into())]),
+        ..shell("true")
+    };
+    for (spec, part) in [
+        (program("no-such-program"), "no-such-program"),
+        (program("/no/such/file"), "/no/such/file"),
+        (program("/usr"), "ermission denied"),
+        (program(""), "empty"),
+        (ExecSpec { cwd: Some("/no/dir".into()), ..shell("true") }, "/no/dir"),
+        (ExecSpec { stdin: Some("?".into()), ..shell("true") }, "base64"),
+        (with_env("A=B"), "A=B"),
+        (shell("tr\0ue"), "nul"),
+    ] {
+        let outcome = bench.run(&spec).await;
+        assert_eq!((outcome.status, outcome.exit_code), (CommandStatus::Failed, None), "{spec:?}");
+        let error = outcome.error.unwrap();
+        assert_eq!(error.code, ErrorCode::InvalidInput, "{}", error.message);
+        assert!(error.message.contains(part), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn output_beyond_the_cap_is_dropped_and_the_program_runs_on() {
+    let bench = bench();
+    let outcome = bench.run(&shell("head -c 11000000 /dev/zero; echo done > done")).await;
+    assert_eq!(outcome.status, CommandStatus::Succeeded);
+    assert!(outcome.is_truncated);
+    assert_eq!(outcome.kept.stdout, MAX_OUTPUT);
+    assert_eq!(bench.file("done"), "done\n");
+}
+
+#[tokio::test]
+async fn a_background_child_is_left_alone_and_waited_for_no_longer_than_a_moment() {
+    let bench = bench();
+    let begun = Instant::now();
+    let outcome = bench.run(&shell("echo early; (sleep 20; true) & echo $! > pid")).await;
+    assert_eq!(outcome.status, CommandStatus::Succeeded);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(bench.output(Channel::Stdout), "early\n");
+    let pid: i32 = bench.file("pid").trim().parse().unwrap();
+    assert!(is_alive(pid));
+    tree::end(pid.cast_unsigned(), bench.id).await;
+}
+
+fn is_alive(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// A shell, a child, a grandchild in its own session, and one that was orphaned in another session.
+const FAMILY: &str = "sleep 97 & echo $! >> pids
+    setsid sh -c 'echo $$ >> pids; sleep 97 & echo $! >> pids; wait' &
+    setsid sh -c 'setsid sleep 97 & echo $! >> pids'
+    echo $$ >> pids; echo ready > ready; wait";
+
+async fn check_family_is_gone(bench: &Bench) {
+    let pids: Vec<i32> = bench.file("pids").lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(pids.len(), 5);
+    for pid in pids {
+        assert!(!is_alive(pid), "{pid} is alive");
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_ends_everything_the_command_started() {
+    let bench = bench();
+    let spec = ExecSpec {
+        timeout_seconds: 1,
+        ..shell(FAMILY)
+    };
+    let outcome = bench.run(&spec).await;
+    assert_eq!(outcome.status, CommandStatus::TimedOut);
+    assert!(outcome.duration < Duration::from_secs(5));
+    check_family_is_gone(&bench).await;
+}
+
+#[tokio::test]
+async fn a_cancel_ends_everything_the_command_started() {
+    let bench = bench();
+    let cancel = async {
+        bench.until_file("ready").await;
+        bench.stop.cancel.cancel();
+    };
+    let spec = shell(FAMILY);
+    let (outcome, ()) = tokio::join!(bench.run(&spec), cancel);
+    assert_eq!((outcome.status, outcome.exit_code), (CommandStatus::Cancelled, Some(128 + 9)));
+    check_family_is_gone(&bench).await;
+}
+
+#[tokio::test]
+async fn a_stopped_agent_ends_its_commands_and_says_why() {
+    let bench = bench();
+    let stop = async {
+        bench.until_file("ready").await;
+        bench.stop.shutdown.cancel();
+    };
+    let spec = shell("echo before; echo x > ready; sleep 60");
+    let (outcome, ()) = tokio::join!(bench.run(&spec), stop);
+    assert_eq!(outcome.status, CommandStatus::Cancelled);
+    assert!(outcome.error.unwrap().message.contains("stopped"));
+    assert_eq!(bench.output(Channel::Stdout), "before\n");
+}
+
+#[tokio::test]
+async fn a_command_cancelled_before_its_start_never_starts() {
+    let bench = bench();
+    bench.stop.cancel.cancel();
+    let outcome = bench.run(&shell("echo x > ready")).await;
+    assert_eq!((outcome.status, outcome.exit_code), (CommandStatus::Cancelled, None));
+    assert_eq!(bench.file("ready"), "");
+}
+
+#[tokio::test]
+async fn a_command_that_forks_without_end_is_ended() {
+    let bench = bench();
+    let spec = ExecSpec {
+        timeout_seconds: 1,
+        ..shell("i=0; while [ $i -lt 200000 ]; do setsid sleep 30 & i=$((i+1)); sleep 0.01; done")
+    };
+    assert_eq!(bench.run(&spec).await.status, CommandStatus::TimedOut);
+    let marker = format!("HIVE_COMMAND_ID={}", bench.id);
+    let left = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).contains(&marker)
+    });
+    assert_eq!(left.count(), 0);
+}

@@ -1,0 +1,194 @@
+//! The few calls an agent makes over plain HTTPS: is a hive there, register, verify a key.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hive_wire::SatelliteId;
+use hive_wire::satellite_api::{ErrorResponse, HeartbeatRequest, RegisterRequest, RegisterResponse};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, StatusCode, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::ServerUrl;
+use crate::error::Error;
+use crate::messages::with_causes;
+
+/// How long the question whether a hive is there may take.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the other calls may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest answer that is read.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// Why a call gave no answer to go on with.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// Nothing answered.
+    Unreachable(String),
+    /// The server said no.
+    Status {
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        /// What it said, where it was one of ours.
+        refusal: Option<Box<ErrorResponse>>,
+    },
+}
+
+impl CallError {
+    /// Whether the same call may succeed later.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// The shortest time to wait that the server asked for.
+    pub(crate) fn retry_after(&self) -> Duration {
+        match self {
+            Self::Status { retry_after, .. } => retry_after.unwrap_or_default(),
+            Self::Unreachable(_) => Duration::ZERO,
+        }
+    }
+
+    /// For the log.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Unreachable(cause) => cause.clone(),
+            Self::Status { status, .. } => format!("it answers {status}"),
+        }
+    }
+}
+
+/// A hive's HTTPS interface for satellites.
+#[derive(Debug)]
+pub(crate) struct HiveApi {
+    server: ServerUrl,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl HiveApi {
+    pub(crate) fn new(server: ServerUrl, tls: &rustls::ClientConfig) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(HEALTH_TIMEOUT));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        // Calls are minutes apart at best: an idle connection would only cost memory on both sides.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Self { server, client }
+    }
+
+    pub(crate) fn server(&self) -> &ServerUrl {
+        &self.server
+    }
+
+    /// Asks whether a hive is there.
+    pub(crate) async fn health(&self) -> Result<(), CallError> {
+        let request = self.request(Method::GET, "/api/health", None).body(Full::default());
+        self.call(request, HEALTH_TIMEOUT).await.map(drop)
+    }
+
+    /// Spends the token.
+    pub(crate) async fn register(&self, token: &SecretString, body: &RegisterRequest) -> Result<RegisterResponse, CallError> {
+        self.post("/api/satellites/register", token, body).await
+    }
+
+    /// Verifies a key.
+    pub(crate) async fn heartbeat(&self, id: SatelliteId, key: &SecretString) -> Result<(), CallError> {
+        let body = HeartbeatRequest {
+            status: "active".into(),
+            version: Some(env!("CARGO_PKG_VERSION").into()),
+        };
+        let path = format!("/api/satellites/{id}/heartbeat");
+        self.post::<serde_json::Value>(&path, key, &body).await.map(drop)
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, bearer: &SecretString, body: &impl Serialize) -> Result<T, CallError> {
+        let json = serde_json::to_vec(body).map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let request = self
+            .request(Method::POST, path, Some(bearer))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::from(json));
+        let answer = self.call(request, TIMEOUT).await?;
+        serde_json::from_slice(&answer).map_err(|_| CallError::Status {
+            status: StatusCode::OK,
+            retry_after: None,
+            refusal: None,
+        })
+    }
+
+    fn request(&self, method: Method, path: &str, bearer: Option<&SecretString>) -> hyper::http::request::Builder {
+        let agent = concat!("satellite-agent/", env!("CARGO_PKG_VERSION"));
+        let request = Request::builder()
+            .method(method)
+            .uri(self.server.http(path))
+            .header(header::USER_AGENT, agent);
+        match bearer {
+            Some(bearer) => request.header(header::AUTHORIZATION, authorization(bearer)),
+            None => request,
+        }
+    }
+
+    async fn call(
+        &self,
+        request: hyper::http::Result<Request<Full<Bytes>>>,
+        timeout: Duration,
+    ) -> Result<Bytes, CallError> {
+        let exchange = async {
+            let request = request.map_err(|error| CallError::Unreachable(error.to_string()))?;
+            let response = self.client.request(request).await.map_err(|error| CallError::Unreachable(with_causes(&error)))?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| CallError::Unreachable(error.to_string()))?.to_bytes();
+            if head.status.is_success() {
+                return Ok(body);
+            }
+            Err(CallError::Status {
+                status: head.status,
+                retry_after: retry_after(&head.headers),
+                refusal: serde_json::from_slice(&body).ok().map(Box::new),
+            })
+        };
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err(CallError::Unreachable(format!("no answer within {} s", timeout.as_secs()))))
+    }
+}
+
+/// The header of a call that proves who makes it.
+pub(crate) fn authorization(bearer: &SecretString) -> String {
+    format!("Bearer {}", bearer.expose_secret())
+}
+
+/// How long a server asks to be left alone.
+pub(crate) fn retry_after(headers: &hyper::HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(Duration::from_secs(3600)))
+}
+
+/// TLS with the system's root certificates, which are read only where the server's address asks for them.
+pub(crate) fn tls_config(server: &ServerUrl) -> Result<rustls::ClientConfig, Error> {
+    use hyper_rustls::ConfigBuilderExt as _;
+    // Named, because a process that links another provider too has no default one.
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Certificates(std::io::Error::other(error)))?;
+    if server.is_tls() {
+        let trusting = builder.with_native_roots().map_err(Error::Certificates)?;
+        Ok(trusting.with_no_client_auth())
+    } else {
+        Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+    }
+}

@@ -1,0 +1,137 @@
+//! The machine: what it is, and how it does.
+
+use std::time::Duration;
+
+use hive_wire::agent::{Metrics, SystemInfo};
+use sysinfo::{Networks, System};
+use tokio::time::Instant;
+
+use crate::policy::Policy;
+
+const MIB: u64 = 1024 * 1024;
+/// Two looks at the processors closer together than this give no meaningful difference.
+const CPU_INTERVAL: Duration = sysinfo::MINIMUM_CPU_UPDATE_INTERVAL;
+
+/// What this agent offers to its hive.
+pub(crate) fn capabilities(policy: &Policy) -> Vec<String> {
+    let offers = [
+        ("shell", policy.allow_shell),
+        ("power", policy.allow_power_commands),
+        ("metrics", true),
+    ];
+    let offered = offers.into_iter().filter(|(_, is_offered)| *is_offered);
+    offered.map(|(word, _)| word.to_owned()).collect()
+}
+
+/// The machine as it is told in a handshake.
+pub(crate) fn system_info() -> SystemInfo {
+    let memory = System::new().map(|mut system| {
+        system.refresh_memory();
+        (system.total_memory() / MIB, system.available_memory() / MIB)
+    });
+    let (memory_total_mb, memory_available_mb) = memory.unwrap_or_default();
+    SystemInfo {
+        hostname: System::host_name().unwrap_or_default(),
+        os: if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS }.into(),
+        os_version: System::long_os_version().unwrap_or_default(),
+        arch: std::env::consts::ARCH.into(),
+        kernel: System::kernel_version().unwrap_or_default(),
+        uptime_seconds: System::uptime().unwrap_or_default(),
+        cpu_cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
+        memory_total_mb,
+        memory_available_mb,
+    }
+}
+
+/// Names the current boot, where the kernel has a name for it.
+pub(crate) fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// Looks at the machine now and then. Processes are never listed: that is what makes it cheap.
+pub(crate) struct Gauge {
+    system: Option<System>,
+    networks: Option<Networks>,
+    last_look: Option<(Instant, Metrics)>,
+}
+
+impl Gauge {
+    pub(crate) fn new() -> Self {
+        let mut system = System::new().ok();
+        if let Some(system) = &mut system {
+            // The first look only gives later ones something to compare with.
+            system.refresh_cpu_usage();
+        }
+        Self {
+            system,
+            networks: Networks::new().ok(),
+            last_look: None,
+        }
+    }
+
+    /// How the machine does. Asked again within a moment, it gives the last answer.
+    pub(crate) fn read(&mut self) -> Metrics {
+        match &self.last_look {
+            Some((time, metrics)) if time.elapsed() < CPU_INTERVAL => metrics.clone(),
+            _ => {
+                let metrics = self.look();
+                self.last_look = Some((Instant::now(), metrics.clone()));
+                metrics
+            }
+        }
+    }
+
+    fn look(&mut self) -> Metrics {
+        let mut metrics = Metrics {
+            disk_percent: root_disk_percent(),
+            load_average: System::load_average().map_or([0.0; 3], |load| [load.one, load.five, load.fifteen]),
+            ..Metrics::default()
+        };
+        if let Some(system) = &mut self.system {
+            system.refresh_cpu_usage();
+            system.refresh_memory();
+            let total = system.total_memory().max(1);
+            let used = total.saturating_sub(system.available_memory());
+            metrics.cpu_percent = system.global_cpu_usage();
+            metrics.memory_percent = (used as f64 / total as f64 * 100.0) as f32;
+        }
+        if let Some(networks) = &mut self.networks {
+            networks.refresh(true);
+            metrics.network_rx_bytes = networks.values().map(sysinfo::NetworkData::total_received).sum();
+            metrics.network_tx_bytes = networks.values().map(sysinfo::NetworkData::total_transmitted).sum();
+        }
+        metrics
+    }
+}
+
+/// Only the root disk: a dead network mount among the others would block for ever.
+fn root_disk_percent() -> f32 {
+    let Ok(disk) = nix::sys::statvfs::statvfs("/") else { return 0.0 };
+    let total = disk.blocks().max(1) as f64;
+    let free = disk.blocks_available() as f64;
+    ((total - free) / total * 100.0) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_knows_itself() {
+        let system = system_info();
+        assert!(!system.hostname.is_empty() && system.cpu_cores > 0 && system.memory_total_mb > 0);
+        let metrics = Gauge::new().read();
+        assert!((0.0..=100.0).contains(&metrics.memory_percent));
+        assert!((0.0..=100.0).contains(&metrics.disk_percent));
+    }
+
+    #[test]
+    fn what_the_policy_forbids_is_not_offered() {
+        let policy = Policy {
+            allow_power_commands: false,
+            ..Policy::default()
+        };
+        assert_eq!(capabilities(&policy), ["shell", "metrics"]);
+    }
+}

@@ -1,0 +1,256 @@
+//! What a person reads when the agent cannot go on: what is wrong, and what to do next. In English, and in German where
+//! the locale is German.
+
+use hive_wire::satellite_api::ErrorResponse;
+
+use crate::error::Error;
+
+/// A language of the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// `en`, and every other locale.
+    English,
+    /// `de`.
+    German,
+}
+
+impl Language {
+    /// The language of a locale: the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set decides.
+    pub fn of_locale(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let is_set = |value: &String| !value.is_empty();
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .find_map(|name| variable(name).filter(is_set))
+            .unwrap_or_default();
+        let language = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
+        if language.eq_ignore_ascii_case("de") {
+            Self::German
+        } else {
+            Self::English
+        }
+    }
+
+    fn pick(self, english: impl Into<String>, german: impl Into<String>) -> String {
+        match self {
+            Self::English => english.into(),
+            Self::German => german.into(),
+        }
+    }
+}
+
+/// Says an error to a person: one line of what is wrong, one of what to do.
+pub fn explain(error: &Error, language: Language) -> String {
+    let (what, next) = (what_happened(error, language), what_to_do(error, language));
+    if next.is_empty() { what } else { format!("{what}\n{next}") }
+}
+
+/// Says that the server does not answer. The agent goes on trying.
+pub fn unreachable(server: &str, cause: &str, language: Language) -> String {
+    language.pick(
+        format!(
+            "cannot reach the server {server}: {cause}. Check that --server (HIVE_SERVER_URL) is right, that the hive runs and that \
+             no firewall is in between; the agent keeps trying"
+        ),
+        format!(
+            "Der Server {server} ist nicht erreichbar: {cause}. Bitte prüfen, ob --server (HIVE_SERVER_URL) stimmt, der Hive läuft \
+             und keine Firewall dazwischen liegt; der Agent versucht es weiter"
+        ),
+    )
+}
+
+fn what_happened(error: &Error, language: Language) -> String {
+    match error {
+        Error::Name(name) => language.pick(name.to_string(), name.in_german()),
+        Error::Setting { setting, reason } => language.pick(
+            format!("the setting {setting} is wrong: {reason}"),
+            format!("Die Einstellung {setting} ist falsch: {reason}"),
+        ),
+        Error::TokenMissing => language.pick(
+            "no registration token was given, and this satellite is not registered yet",
+            "Es wurde kein Registrierungstoken angegeben, und dieser Satellit ist noch nicht registriert",
+        ),
+        Error::TokenPlaceholder => language.pick(
+            "the registration token is the placeholder of an example, not a real token",
+            "Das Registrierungstoken ist der Platzhalter eines Beispiels, kein echtes Token",
+        ),
+        Error::TokenMalformed => language.pick(
+            "the registration token is malformed: it must look like hive_satellite_global_… or hive_satellite_team_… and be complete",
+            "Das Registrierungstoken ist fehlerhaft: Es muss wie hive_satellite_global_… oder hive_satellite_team_… aussehen und vollständig sein",
+        ),
+        Error::DataDir { path, source } => language.pick(
+            format!("the data directory {} cannot be written: {source}", path.display()),
+            format!("In das Datenverzeichnis {} kann nicht geschrieben werden: {source}", path.display()),
+        ),
+        Error::DataDirInUse(path) => language.pick(
+            format!("another agent already runs with the data directory {}", path.display()),
+            format!("Mit dem Datenverzeichnis {} läuft bereits ein anderer Agent", path.display()),
+        ),
+        Error::StoredKey { path, source } => language.pick(
+            format!("the stored key {} cannot be read: {source}", path.display()),
+            format!("Der gespeicherte Schlüssel {} ist nicht lesbar: {source}", path.display()),
+        ),
+        Error::Refused(refusal) => printable(&refusal.message),
+        Error::NotAHive { server, status } => language.pick(
+            format!("{server} answers, but not as a hive (status {status})"),
+            format!("{server} antwortet, aber nicht als Hive (Status {status})"),
+        ),
+        Error::KeyRejected => language.pick(
+            "the server no longer accepts this satellite's key, and no registration token was given; the key was removed",
+            "Der Server nimmt den Schlüssel dieses Satelliten nicht mehr an, und es wurde kein Registrierungstoken angegeben; der Schlüssel wurde entfernt",
+        ),
+        Error::LocalApi { address, source } => language.pick(
+            format!("the local status pages cannot listen on {address}: {source}"),
+            format!("Die lokalen Statusseiten können nicht auf {address} lauschen: {source}"),
+        ),
+        Error::Certificates(_) => with_causes(error),
+    }
+}
+
+fn what_to_do(error: &Error, language: Language) -> String {
+    match error {
+        Error::Name(_) => language.pick(
+            "Give a valid one with --name or HIVE_SATELLITE_NAME.",
+            "Bitte mit --name oder HIVE_SATELLITE_NAME einen gültigen angeben.",
+        ),
+        Error::Setting { .. } => language.pick(
+            "satellite-agent --help lists all settings.",
+            "satellite-agent --help zeigt alle Einstellungen.",
+        ),
+        Error::TokenMissing | Error::TokenPlaceholder | Error::TokenMalformed | Error::KeyRejected => language.pick(
+            "Ask an administrator for one (hive tokens create), and give it with --registration-token or HIVE_REGISTRATION_TOKEN.",
+            "Bitte einen Administrator um eines bitten (hive tokens create) und es mit --registration-token oder HIVE_REGISTRATION_TOKEN angeben.",
+        ),
+        Error::DataDir { .. } => language.pick(
+            "Choose another one with --data-dir or HIVE_DATA_DIR, or make it writable. A registration token was not spent.",
+            "Bitte mit --data-dir oder HIVE_DATA_DIR ein anderes wählen oder es beschreibbar machen. Es wurde kein Registrierungstoken verbraucht.",
+        ),
+        Error::DataDirInUse(_) => language.pick(
+            "Stop the other agent, or give this one its own directory with --data-dir.",
+            "Bitte den anderen Agenten beenden oder diesem mit --data-dir ein eigenes Verzeichnis geben.",
+        ),
+        Error::StoredKey { .. } => language.pick(
+            "Repair it, or remove it and register again with a new token.",
+            "Bitte reparieren oder löschen und mit einem neuen Token neu registrieren.",
+        ),
+        Error::Refused(refusal) => what_the_refused_can_do(refusal, language),
+        Error::NotAHive { .. } => language.pick(
+            "Check --server or HIVE_SERVER_URL, and what stands between here and the hive.",
+            "Bitte --server oder HIVE_SERVER_URL prüfen und was zwischen hier und dem Hive steht.",
+        ),
+        Error::LocalApi { .. } => language.pick(
+            "Choose another address with --local-api, or off.",
+            "Bitte mit --local-api eine andere Adresse wählen, oder off.",
+        ),
+        Error::Certificates(_) => language.pick(
+            "Install the package of root certificates (ca-certificates).",
+            "Bitte das Paket mit den Wurzelzertifikaten installieren (ca-certificates).",
+        ),
+    }
+}
+
+/// The server's own instructions, unless they are in the wrong language for a case that is known here.
+fn what_the_refused_can_do(refusal: &ErrorResponse, language: Language) -> String {
+    let known = match (language, refusal.error.as_str()) {
+        (Language::German, "registration_token_expired") => "Das Token ist abgelaufen. Bitte ein neues anfordern (hive tokens create).",
+        (Language::German, "registration_token_used") => {
+            "Das Token wurde bereits benutzt; jedes gilt für eine Registrierung. Bitte ein neues anfordern (hive tokens create)."
+        }
+        (Language::German, "registration_token_revoked") => "Das Token wurde widerrufen. Bitte ein neues anfordern (hive tokens create).",
+        (Language::German, "registration_token_invalid") => {
+            "Das Token ist ungültig. Bitte prüfen, ob es vollständig ist und zu diesem Hive gehört."
+        }
+        (Language::English, "registration_token_expired" | "registration_token_used" | "registration_token_revoked")
+            if refusal.instructions.is_empty() =>
+        {
+            "Ask an administrator for a new token (hive tokens create); each is good for one registration."
+        }
+        _ => return printable(&refusal.instructions),
+    };
+    known.to_owned()
+}
+
+/// The error and what caused it, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    printable(&text)
+}
+
+/// Text from elsewhere, so that it cannot move a terminal's cursor.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().take(1_000).map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::SatelliteName;
+
+    fn language(lc_all: &str, lc_messages: &str, lang: &str) -> Language {
+        Language::of_locale(|name| {
+            Some(match name {
+                "LC_ALL" => lc_all.to_owned(),
+                "LC_MESSAGES" => lc_messages.to_owned(),
+                _ => lang.to_owned(),
+            })
+        })
+    }
+
+    #[test]
+    fn the_first_locale_that_is_set_decides() {
+        assert_eq!(language("", "", "de_DE.UTF-8"), Language::German);
+        assert_eq!(language("", "de", "en_US.UTF-8"), Language::German);
+        assert_eq!(language("C", "de_AT", "de_DE"), Language::English);
+        assert_eq!(language("de-CH", "", ""), Language::German);
+        assert_eq!(language("", "", "den_CA"), Language::English);
+        assert_eq!(Language::of_locale(|_| None), Language::English);
+    }
+
+    #[test]
+    fn a_bad_name_is_explained_in_both_languages() {
+        let error = Error::from(SatelliteName::try_from("Short").unwrap_err());
+        assert!(explain(&error, Language::English).contains("contains 'S'"));
+        assert!(explain(&error, Language::German).contains("enthält 'S'"));
+        assert!(explain(&error, Language::German).contains("--name"));
+    }
+
+    fn refused(code: &str, instructions: &str) -> Error {
+        Error::Refused(Box::new(ErrorResponse {
+            success: false,
+            error: code.into(),
+            message: format!("said \u{1b}[2J{code}"),
+            instructions: instructions.into(),
+        }))
+    }
+
+    #[test]
+    fn every_message_is_distinct_and_says_what_next() {
+        let io = || std::io::Error::other("disk");
+        let errors = [
+            Error::TokenMissing,
+            Error::TokenPlaceholder,
+            Error::TokenMalformed,
+            Error::KeyRejected,
+            Error::DataDir { path: "d".into(), source: io() },
+            Error::DataDirInUse("d".into()),
+            Error::StoredKey { path: "d".into(), source: io() },
+            refused("registration_token_expired", ""),
+            refused("registration_token_used", ""),
+            refused("registration_token_revoked", "ask again"),
+            refused("registration_token_invalid", "look closer"),
+            Error::NotAHive { server: "http://x".into(), status: 404 },
+        ];
+        for language in [Language::English, Language::German] {
+            let texts: Vec<_> = errors.iter().map(|error| explain(error, language)).collect();
+            for (n, text) in texts.iter().enumerate() {
+                assert_eq!(text.lines().count(), 2, "{text}");
+                assert!(!texts[..n].contains(text) && !text.contains('\u{1b}'), "{text}");
+            }
+        }
+    }
+}

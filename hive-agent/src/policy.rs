@@ -1,0 +1,172 @@
+//! What the owner of a machine lets the hive do on it.
+//!
+//! The server cannot widen it. It is a guard rail, not a sandbox: it compares the beginning of a command's text, so it
+//! stops mistakes and keeps honest users on the paved way, but whoever may run `ls` through a shell may also run
+//! `ls; anything`. What must not happen has to be out of reach of the user the agent runs as.
+
+use hive_wire::agent::{ErrorBody, ExecSpec, Payload};
+use hive_wire::ErrorCode;
+
+/// The rules. The default allows everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether commands run at all.
+    pub allow_shell: bool,
+    /// Whether the machine may be shut down, rebooted, …
+    pub allow_power_commands: bool,
+    /// Unless empty, a command must begin with one of these, followed by a blank or nothing.
+    pub allowed_commands: Vec<String>,
+    /// A command must not begin with one of these; `rm` stops `rm -rf /` and `/bin/rm`, and lets `rmdir` pass.
+    pub blocked_commands: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            allow_shell: true,
+            allow_power_commands: true,
+            allowed_commands: Vec::new(),
+            blocked_commands: Vec::new(),
+        }
+    }
+}
+
+impl Policy {
+    /// Says why a command is refused.
+    pub fn check(&self, payload: &Payload) -> Result<(), ErrorBody> {
+        match payload {
+            Payload::Exec(spec) => self.check_exec(spec),
+            Payload::Power(_) if !self.allow_power_commands => Err(blocked("power commands are not allowed on this satellite")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_exec(&self, spec: &ExecSpec) -> Result<(), ErrorBody> {
+        if !self.allow_shell {
+            return Err(blocked("commands are not allowed on this satellite"));
+        }
+        let text = text_of(spec);
+        if self.blocked_commands.iter().any(|prefix| is_blocked_by(&text, prefix)) {
+            return Err(blocked("the satellite's policy blocks this command"));
+        }
+        let is_listed = self.allowed_commands.iter().any(|prefix| begins_with(&text, prefix, char::is_whitespace));
+        if !self.allowed_commands.is_empty() && !is_listed {
+            return Err(blocked("the satellite's policy does not list this command"));
+        }
+        Ok(())
+    }
+}
+
+fn text_of(spec: &ExecSpec) -> String {
+    let arguments = spec.args.iter().flatten().map(String::as_str);
+    let words: Vec<_> = std::iter::once(spec.command.trim_start()).chain(arguments).collect();
+    words.join(" ")
+}
+
+/// The program counts with and without its directory.
+fn is_blocked_by(text: &str, prefix: &str) -> bool {
+    let ends_word = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'));
+    let program_end = text.find(ends_word).unwrap_or(text.len());
+    let without_directory = text[..program_end].rfind('/').map_or(text, |slash| &text[slash + 1..]);
+    begins_with(text, prefix, ends_word) || begins_with(without_directory, prefix, ends_word)
+}
+
+/// Whether the text begins with the prefix, and the prefix with a whole word.
+fn begins_with(text: &str, prefix: &str, ends_word: impl Fn(char) -> bool) -> bool {
+    let prefix = prefix.trim_start();
+    let Some(rest) = text.strip_prefix(prefix) else { return false };
+    let prefix_ends_word = prefix.ends_with(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')));
+    !prefix.is_empty() && (prefix_ends_word || rest.chars().next().is_none_or(ends_word))
+}
+
+fn blocked(message: &str) -> ErrorBody {
+    ErrorBody {
+        code: ErrorCode::CommandBlocked,
+        message: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::agent::PowerSpec;
+    use hive_wire::api::PowerAction;
+
+    fn shell(line: &str) -> Payload {
+        Payload::Exec(ExecSpec {
+            command: line.into(),
+            ..ExecSpec::default()
+        })
+    }
+
+    fn argv(program: &str, args: &[&str]) -> Payload {
+        Payload::Exec(ExecSpec {
+            command: program.into(),
+            args: Some(args.iter().map(ToString::to_string).collect()),
+            ..ExecSpec::default()
+        })
+    }
+
+    fn check(policy: &Policy, payload: Payload, is_allowed: bool) {
+        assert_eq!(policy.check(&payload).is_ok(), is_allowed, "{payload:?}");
+    }
+
+    #[test]
+    fn everything_is_allowed_by_default() {
+        check(&Policy::default(), shell("rm -rf /"), true);
+    }
+
+    #[test]
+    fn a_block_covers_whole_words() {
+        let policy = Policy {
+            blocked_commands: vec!["rm".into(), "apt remove".into()],
+            ..Policy::default()
+        };
+        check(&policy, shell("rm -rf /"), false);
+        check(&policy, shell("  rm -rf /"), false);
+        check(&policy, shell("rm;ls"), false);
+        check(&policy, shell("/bin/rm -rf /"), false);
+        check(&policy, argv("rm", &["-rf", "/"]), false);
+        check(&policy, argv("apt", &["remove", "x"]), false);
+        check(&policy, shell("rmdir x"), true);
+        check(&policy, shell("rm-safely x"), true);
+        check(&policy, shell("ls /bin/rm"), true);
+        check(&policy, argv("apt", &["install", "x"]), true);
+    }
+
+    #[test]
+    fn an_allow_list_admits_nothing_else() {
+        let policy = Policy {
+            allowed_commands: vec!["systemctl status".into(), "/opt/app/".into()],
+            blocked_commands: vec!["/opt/app/drop".into()],
+            ..Policy::default()
+        };
+        check(&policy, shell("systemctl status nginx"), true);
+        check(&policy, shell("systemctl status"), true);
+        check(&policy, shell("systemctl statusx"), false);
+        check(&policy, shell("systemctl status;reboot"), false);
+        check(&policy, shell("systemctl stop nginx"), false);
+        check(&policy, argv("/opt/app/run", &["now"]), true);
+        check(&policy, argv("/opt/app/drop", &[]), false);
+        check(&policy, shell(""), false);
+    }
+
+    #[test]
+    fn switches_turn_whole_kinds_off() {
+        let policy = Policy {
+            allow_shell: false,
+            allow_power_commands: false,
+            ..Policy::default()
+        };
+        check(&policy, shell("true"), false);
+        check(&policy, argv("true", &[]), false);
+        let reboot = Payload::Power(PowerSpec {
+            action: PowerAction::Reboot,
+            delay_seconds: 0,
+            message: None,
+        });
+        check(&Policy::default(), reboot.clone(), true);
+        let refusal = policy.check(&reboot).unwrap_err();
+        assert_eq!(refusal.code, ErrorCode::CommandBlocked);
+    }
+}

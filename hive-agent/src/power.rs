@@ -1,0 +1,107 @@
+//! Shutdown, reboot and the like: which program does it.
+//!
+//! With a helper, the helper, with the arguments `action delay_seconds message`; else the tools of a Linux system. Tests
+//! never come without a helper.
+
+use std::path::Path;
+
+use hive_wire::ErrorCode;
+use hive_wire::agent::{ErrorBody, ExecSpec, PowerSpec};
+use hive_wire::api::PowerAction;
+
+/// How long the tool that changes the power may take, in seconds.
+const TIMEOUT_SECONDS: u32 = 60;
+
+/// The program that carries out a power command.
+pub(crate) fn program(spec: &PowerSpec, helper: Option<&Path>) -> Result<ExecSpec, ErrorBody> {
+    let message = shown_message(spec);
+    let mut words = match helper {
+        Some(helper) => vec![
+            helper.to_string_lossy().into_owned(),
+            spec.action.as_str().to_owned(),
+            spec.delay_seconds.to_string(),
+            message,
+        ],
+        None if cfg!(target_os = "linux") => system_tool(spec, message)?,
+        None => return Err(refused("this satellite has no --power-helper")),
+    };
+    let command = words.remove(0);
+    Ok(ExecSpec {
+        command,
+        args: Some(words),
+        timeout_seconds: TIMEOUT_SECONDS,
+        ..ExecSpec::default()
+    })
+}
+
+fn system_tool(spec: &PowerSpec, message: String) -> Result<Vec<String>, ErrorBody> {
+    let words = match spec.action {
+        PowerAction::Shutdown => shutdown("-h", spec, message),
+        PowerAction::Reboot => shutdown("-r", spec, message),
+        PowerAction::Cancel => vec!["shutdown".into(), "-c".into()],
+        PowerAction::Sleep | PowerAction::Hibernate if spec.delay_seconds > 0 => {
+            return Err(refused("sleep and hibernate cannot be delayed on this satellite"));
+        }
+        PowerAction::Sleep => vec!["systemctl".into(), "suspend".into()],
+        PowerAction::Hibernate => vec!["systemctl".into(), "hibernate".into()],
+    };
+    Ok(words)
+}
+
+/// `shutdown` counts in minutes: a delay is rounded up to whole ones. The message stands behind `--`, so that it is never
+/// read as an option.
+fn shutdown(flag: &str, spec: &PowerSpec, message: String) -> Vec<String> {
+    let minutes = spec.delay_seconds.div_ceil(60);
+    let mut words = vec!["shutdown".into(), flag.into(), "--".into(), format!("+{minutes}")];
+    if !message.is_empty() {
+        words.push(message);
+    }
+    words
+}
+
+/// The message as it may stand on a terminal.
+fn shown_message(spec: &PowerSpec) -> String {
+    let message = spec.message.as_deref().unwrap_or_default();
+    message.chars().filter(|c| !c.is_control()).take(500).collect()
+}
+
+fn refused(message: &str) -> ErrorBody {
+    ErrorBody {
+        code: ErrorCode::InvalidInput,
+        message: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(action: PowerAction, delay_seconds: u32, helper: Option<&str>, expected: Option<&str>) {
+        let spec = PowerSpec {
+            action,
+            delay_seconds,
+            message: Some("back \u{1b}[2Jsoon".into()),
+        };
+        let words = program(&spec, helper.map(Path::new)).ok().map(|program| {
+            let args = program.args.unwrap_or_default();
+            [vec![program.command], args].concat().join(" ")
+        });
+        assert_eq!(words.as_deref(), expected);
+    }
+
+    #[test]
+    fn the_helper_gets_it_all() {
+        check(PowerAction::Reboot, 5, Some("/opt/power"), Some("/opt/power reboot 5 back [2Jsoon"));
+        check(PowerAction::Cancel, 0, Some("/opt/power"), Some("/opt/power cancel 0 back [2Jsoon"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn without_a_helper_the_system_does_it() {
+        check(PowerAction::Reboot, 0, None, Some("shutdown -r -- +0 back [2Jsoon"));
+        check(PowerAction::Shutdown, 61, None, Some("shutdown -h -- +2 back [2Jsoon"));
+        check(PowerAction::Sleep, 0, None, Some("systemctl suspend"));
+        check(PowerAction::Hibernate, 3, None, None);
+        check(PowerAction::Cancel, 0, None, Some("shutdown -c"));
+    }
+}

@@ -1,0 +1,252 @@
+//! The binary's settings: flags, then environment, then defaults.
+//!
+//! A variable is known by three names, `HIVE_X`, `DEPLOYSTACK_X` and `SATELLITE_X`; the first one that is set wins.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use hive_agent::config::{ServerUrl, parse_satellite_url};
+use hive_agent::messages::Language;
+use hive_agent::{Config, Error};
+use hive_wire::SatelliteName;
+
+/// The agent of a satellite: dials out to its hive and runs what it is asked to.
+#[derive(Debug, Default, Parser)]
+#[command(name = "satellite-agent", version, about, after_help = ENVIRONMENT)]
+pub(crate) struct Flags {
+    /// The address of the hive, such as https://hive.example.com
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The single-use token to register with; needed at the first start only
+    #[arg(long, value_name = "TOKEN")]
+    registration_token: Option<Secret>,
+    /// The satellite's name: 10 to 32 characters of a-z, 0-9, '-' and '_'
+    #[arg(long)]
+    name: Option<String>,
+    /// Where the key and the journal are kept [default: persistent_data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The public base URL of this satellite, without a path
+    #[arg(long, value_name = "URL")]
+    satellite_url: Option<String>,
+    /// A label to register with; may be given more than once
+    #[arg(long)]
+    tag: Vec<String>,
+    /// Run for power commands, with the arguments ACTION DELAY_SECONDS MESSAGE
+    #[arg(long, value_name = "PATH")]
+    power_helper: Option<PathBuf>,
+    /// Whether the hive may run commands [default: true]
+    #[arg(long, value_name = "BOOL")]
+    allow_shell: Option<bool>,
+    /// Whether the hive may shut down, reboot, … [default: true]
+    #[arg(long, value_name = "BOOL")]
+    allow_power: Option<bool>,
+    /// Commands must begin with one of these; a guard rail, not a sandbox
+    #[arg(long, value_name = "PREFIX")]
+    allowed_command: Vec<String>,
+    /// Commands must not begin with one of these; a guard rail, not a sandbox
+    #[arg(long, value_name = "PREFIX")]
+    blocked_command: Vec<String>,
+    /// Where the local status pages are served, or "off" [default: 127.0.0.1:0]
+    #[arg(long, value_name = "ADDR")]
+    local_api: Option<String>,
+    /// How logs look, on standard error
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter of tracing [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// Stands for the machine's boot id, for trying out reboots
+    #[arg(long, hide = true)]
+    boot_id: Option<String>,
+}
+
+const ENVIRONMENT: &str = "Environment: HIVE_SERVER_URL (or HIVE_BACKEND_URL), HIVE_REGISTRATION_TOKEN, HIVE_SATELLITE_NAME, \
+HIVE_DATA_DIR, HIVE_SATELLITE_URL, HIVE_TAGS, HIVE_POWER_HELPER, HIVE_ALLOW_SHELL, HIVE_ALLOW_POWER, HIVE_ALLOWED_COMMANDS, \
+HIVE_BLOCKED_COMMANDS, HIVE_LOCAL_API, HIVE_LOG_LEVEL; each also with DEPLOYSTACK_ or SATELLITE_ in front. Lists are separated \
+by commas. Flags win.
+
+Exit codes: 0 stopped, 2 a setting, the name, the token or the data directory is wrong, 3 the server refused, 1 anything else.";
+
+/// A flag that is not shown.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Looks variables up, under all their names.
+pub(crate) struct Environment<F> {
+    pub(crate) variable: F,
+}
+
+impl<F: Fn(&str) -> Option<String>> Environment<F> {
+    /// A setting, by the part of its name behind `HIVE_`. Empty counts as not set.
+    pub(crate) fn get(&self, suffix: &str) -> Option<String> {
+        let short = suffix.strip_prefix("SATELLITE_").unwrap_or(suffix);
+        let names = [format!("HIVE_{suffix}"), format!("DEPLOYSTACK_{suffix}"), format!("SATELLITE_{short}")];
+        names.iter().find_map(|name| (self.variable)(name).filter(|value| !value.trim().is_empty()))
+    }
+
+    fn list(&self, suffix: &str) -> Vec<String> {
+        let text = self.get(suffix).unwrap_or_default();
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(ToOwned::to_owned).collect()
+    }
+
+    fn flag(&self, suffix: &str, setting: &'static str) -> Result<Option<bool>, Error> {
+        let parse = |text: String| match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(wrong(setting, "true or false is needed")),
+        };
+        self.get(suffix).map(parse).transpose()
+    }
+
+    /// The language of messages.
+    pub(crate) fn language(&self) -> Language {
+        Language::of_locale(&self.variable)
+    }
+}
+
+fn wrong(setting: &'static str, reason: &str) -> Error {
+    Error::Setting {
+        setting,
+        reason: reason.to_owned(),
+    }
+}
+
+fn either(flags: Vec<String>, environment: Vec<String>) -> Vec<String> {
+    if flags.is_empty() { environment } else { flags }
+}
+
+impl Flags {
+    /// Puts the settings together. The name is looked at before anything else.
+    pub(crate) fn into_config<F: Fn(&str) -> Option<String>>(self, environment: &Environment<F>) -> Result<Config, Error> {
+        let name = self.name.or_else(|| environment.get("SATELLITE_NAME")).unwrap_or_default();
+        let name = SatelliteName::try_from(name)?;
+        let server = self.server.or_else(|| environment.get("SERVER_URL")).or_else(|| environment.get("BACKEND_URL"));
+        let server: ServerUrl = server
+            .ok_or_else(|| wrong("--server", "it is missing; give the address of the hive, or set HIVE_SERVER_URL"))?
+            .parse()?;
+        let data_dir = self.data_dir.or_else(|| environment.get("DATA_DIR").map(Into::into));
+        let mut config = Config::new(server, name, data_dir.unwrap_or_else(|| "persistent_data".into()));
+
+        let token = self.registration_token.map(|Secret(token)| token);
+        let token = token.or_else(|| environment.get("REGISTRATION_TOKEN"));
+        config.registration_token = token.map(|token| token.trim().into());
+        let url = self.satellite_url.or_else(|| environment.get("SATELLITE_URL"));
+        config.satellite_url = url.map(|url| parse_satellite_url(&url)).transpose()?;
+        config.tags = either(self.tag, environment.list("TAGS"));
+        config.power_helper = absolute(self.power_helper.or_else(|| environment.get("POWER_HELPER").map(Into::into)))?;
+        let allow_shell = self.allow_shell.map_or_else(|| environment.flag("ALLOW_SHELL", "--allow-shell"), |flag| Ok(Some(flag)))?;
+        let allow_power = self.allow_power.map_or_else(|| environment.flag("ALLOW_POWER", "--allow-power"), |flag| Ok(Some(flag)))?;
+        config.policy.allow_shell = allow_shell.unwrap_or(true);
+        config.policy.allow_power_commands = allow_power.unwrap_or(true);
+        config.policy.allowed_commands = either(self.allowed_command, environment.list("ALLOWED_COMMANDS"));
+        config.policy.blocked_commands = either(self.blocked_command, environment.list("BLOCKED_COMMANDS"));
+        config.local_api = match self.local_api.or_else(|| environment.get("LOCAL_API")).as_deref() {
+            None => config.local_api,
+            Some("off") => None,
+            Some(address) => Some(address.parse().map_err(|_| wrong("--local-api", "an address such as 127.0.0.1:3001, or off, is needed"))?),
+        };
+        config.boot_id = self.boot_id;
+        config.language = environment.language();
+        let account = &mut config.account;
+        for (field, variable) in [(&mut account.path, "PATH"), (&mut account.home, "HOME"), (&mut account.lang, "LANG")] {
+            if let Some(value) = (environment.variable)(variable).filter(|value| !value.is_empty()) {
+                *field = value;
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// The helper is started from another directory than this one.
+fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
+    let resolve = |path: PathBuf| std::path::absolute(path).map_err(|error| wrong("--power-helper", &error.to_string()));
+    path.map(resolve).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, Error> {
+        let flags = Flags::try_parse_from([&["satellite-agent"], flags].concat()).unwrap();
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        flags.into_config(&Environment { variable })
+    }
+
+    #[test]
+    fn flags_win_over_environment_and_environment_over_defaults() {
+        let variables = [
+            ("HIVE_SERVER_URL", "http://env:1"),
+            ("HIVE_SATELLITE_NAME", "name-from-env"),
+            ("HIVE_TAGS", "a, b"),
+            ("HIVE_ALLOW_POWER", "no"),
+        ];
+        let from_env = config(&[], &variables).unwrap();
+        assert_eq!(from_env.server.to_string(), "http://env:1");
+        assert_eq!(from_env.name.as_str(), "name-from-env");
+        assert_eq!(from_env.tags, ["a", "b"]);
+        assert!(!from_env.policy.allow_power_commands && from_env.policy.allow_shell);
+        assert_eq!(from_env.data_dir, PathBuf::from("persistent_data"));
+        let flags = ["--server", "http://flag:1", "--name", "name-from-flag", "--tag", "c", "--allow-power", "true", "--local-api", "off"];
+        let from_flags = config(&flags, &variables).unwrap();
+        assert_eq!(from_flags.server.to_string(), "http://flag:1");
+        assert_eq!(from_flags.name.as_str(), "name-from-flag");
+        assert_eq!(from_flags.tags, ["c"]);
+        assert!(from_flags.policy.allow_power_commands && from_flags.local_api.is_none());
+    }
+
+    #[test]
+    fn a_variable_has_three_names() {
+        let check = |variables: &[(&str, &str)], server: &str, name: &str| {
+            let config = config(&[], variables).unwrap();
+            assert_eq!((config.server.to_string().as_str(), config.name.as_str()), (server, name));
+        };
+        check(&[("DEPLOYSTACK_BACKEND_URL", "http://x"), ("DEPLOYSTACK_SATELLITE_NAME", "satellite-1")], "http://x", "satellite-1");
+        check(&[("SATELLITE_SERVER_URL", "http://x"), ("SATELLITE_NAME", "satellite-1")], "http://x", "satellite-1");
+        check(
+            &[("DEPLOYSTACK_SERVER_URL", "http://old"), ("HIVE_SERVER_URL", "http://new"), ("HIVE_SATELLITE_NAME", "satellite-1")],
+            "http://new",
+            "satellite-1",
+        );
+    }
+
+    #[test]
+    fn the_name_is_looked_at_first() {
+        assert!(matches!(config(&["--name", "short", "--server", "nonsense"], &[]), Err(Error::Name(_))));
+        assert!(matches!(config(&[], &[]), Err(Error::Name(_))));
+        assert!(matches!(config(&["--name", "long-enough"], &[]), Err(Error::Setting { setting: "--server", .. })));
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let flags = Flags::try_parse_from(["satellite-agent", "--registration-token", "hunter2"]).unwrap();
+        assert!(!format!("{flags:?}").contains("hunter2"));
+    }
+}

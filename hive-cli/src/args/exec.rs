@@ -1,0 +1,153 @@
+//! Commands and power.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use hive_core::wire::CommandId;
+use hive_core::wire::api::{MAX_IN_FLIGHT, PowerAction};
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["argv", "shell"]))]
+pub(crate) struct ExecArgs {
+    /// Where: names, ids, tag:x or all
+    #[arg(required = true, value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// The program and its arguments, run without a shell
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) argv: Vec<String>,
+    /// A line for the satellite's shell instead
+    #[arg(long, value_name = "LINE")]
+    pub(crate) shell: Option<String>,
+    /// When it is ended by force [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u32>,
+    /// Add to its environment; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_variable)]
+    pub(crate) env: Vec<Variable>,
+    /// Where it runs [default: the agent user's home]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cwd: Option<String>,
+    /// A file for its standard input, or - for ours
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stdin: Option<PathBuf>,
+    /// The most satellites that run it at the same time [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_IN_FLIGHT)))]
+    pub(crate) concurrency: Option<u32>,
+    /// Queue it, also for satellites that are offline, and do not wait
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// How long it may wait for its satellite [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) expires_in: Option<u32>,
+    /// The same key and command within 24 hours run once
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// A variable of an environment. The value may be a secret.
+#[derive(Clone)]
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}=…", self.name)
+    }
+}
+
+fn parse_variable(text: &str) -> Result<Variable, &'static str> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok(Variable { name: name.to_owned(), value: value.to_owned() }),
+        _ => Err("must look like KEY=VALUE"),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PowerArgs {
+    /// Where: a name or id
+    #[arg(value_name = "TARGET")]
+    pub(crate) satellite: String,
+    /// What to do
+    #[arg(long, value_enum)]
+    pub(crate) action: Action,
+    /// Seconds until it happens
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) delay: u32,
+    /// Shown to who is logged in there
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// What to do to a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Action {
+    Shutdown,
+    Reboot,
+    Sleep,
+    Hibernate,
+    /// Take back a delayed one
+    Cancel,
+}
+
+impl From<Action> for PowerAction {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Shutdown => Self::Shutdown,
+            Action::Reboot => Self::Reboot,
+            Action::Sleep => Self::Sleep,
+            Action::Hibernate => Self::Hibernate,
+            Action::Cancel => Self::Cancel,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CommandsCommand {
+    /// Show a command with its output so far
+    Get {
+        /// Its id
+        id: CommandId,
+    },
+    /// List a satellite's commands, newest first
+    List {
+        /// The satellite's name or id
+        satellite: String,
+        /// The most commands
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+    },
+    /// Cancel a command: with its whole process tree where it runs
+    Cancel {
+        /// Its id
+        id: CommandId,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<(&str, &str)>) {
+        let got = parse_variable(text).ok();
+        assert_eq!(got.as_ref().map(|v| (v.name.as_str(), v.value.as_str())), expected, "{text:?}");
+    }
+
+    #[test]
+    fn a_variable_is_a_name_and_a_value() {
+        check("A=b", Some(("A", "b")));
+        check("A=b=c", Some(("A", "b=c")));
+        check("A=", Some(("A", "")));
+        check("=b", None);
+        check("A", None);
+    }
+
+    #[test]
+    fn a_value_is_not_shown() {
+        assert!(!format!("{:?}", parse_variable("TOKEN=hunter2").unwrap()).contains("hunter2"));
+    }
+}

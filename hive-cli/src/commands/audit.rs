@@ -1,0 +1,139 @@
+//! `hive audit`: the trail, its exported file, and whether either was tampered with.
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::Path;
+
+use hive_core::audit::{ExportError, verify_export};
+use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditVerification, ChainFault};
+use hive_core::{AuditLogger, Error};
+use serde_json::json;
+
+use super::{hive, word};
+use crate::api::Api;
+use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs};
+use crate::failure::{Failure, Result};
+use crate::files::Draft;
+use crate::output::Output;
+use crate::settings::Given;
+use crate::table::Table;
+use crate::{find, pages};
+
+/// Gives the exit code: 1 where a verification finds something wrong. A file is verified without a hive.
+pub(super) async fn run(given: Given, output: Output, command: AuditCommand) -> Result<u8> {
+    match command {
+        AuditCommand::List(args) => list(&hive(given)?, output, args).await.map(|()| 0),
+        AuditCommand::Export { file } => export(&hive(given)?, output, &file).await.map(|()| 0),
+        AuditCommand::Verify(AuditVerifyArgs { file: Some(path), public_key }) => {
+            report(output, &verify_file(&path, public_key.as_deref())?)
+        }
+        AuditCommand::Verify(_) => report(output, &AuditLogger::verify(&hive(given)?).await?),
+    }
+}
+
+async fn list(api: &dyn Api, output: Output, args: AuditListArgs) -> Result<()> {
+    let satellite_id = match &args.satellite {
+        // A removed satellite still has its records.
+        Some(word) => Some(match word.parse() {
+            Ok(id) => id,
+            Err(_) => find::satellite(api, word).await?.id,
+        }),
+        None => None,
+    };
+    let AuditListArgs { actor, action, since, until, limit, .. } = args;
+    let query = AuditQuery { actor, action, satellite_id, since, until };
+    let list = pages::collect(limit, async |page| AuditLogger::query(api, query.clone(), page).await).await?;
+    output.show(&list, |list| Table::of(["SEQ", "TIME", "ACTOR", "ACTION", "TARGET", "RESULT", "ERROR"], list, row))
+}
+
+fn row(entry: &AuditEntry) -> [String; 7] {
+    [
+        entry.seq.to_string(),
+        entry.timestamp.to_string(),
+        entry.actor.name.clone(),
+        entry.action.clone(),
+        format!("{} {}", entry.target.kind, entry.target.id),
+        word(&entry.result),
+        entry.error.clone().unwrap_or_default(),
+    ]
+}
+
+/// Writes the trail. The file gets its name when the manifest is in it.
+async fn export(api: &dyn Api, output: Output, path: &Path) -> Result<()> {
+    let mut lines = AuditLogger::export(api).await?;
+    let mut draft = Draft::create(path).map_err(Failure::file("write", path))?;
+    let mut records = 0_u64;
+    let mut is_whole = false;
+    while let Some(line) = lines.next().await {
+        is_whole = matches!(line, AuditExportLine::Manifest { .. });
+        records += u64::from(!is_whole);
+        write_line(&mut draft, &line).map_err(Failure::file("write", path))?;
+    }
+    if !is_whole {
+        return Err(Error::Unavailable("the export broke off before its manifest".into()).into());
+    }
+    draft.keep().map_err(Failure::file("write", path))?;
+    let sentence = format!("{records} records are in {}", path.display());
+    output.tell(&json!({ "file": path, "records": records }), &sentence)
+}
+
+fn write_line(to: &mut Draft, line: &AuditExportLine) -> std::io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    to.write_all(&text)
+}
+
+fn report(output: Output, verification: &AuditVerification) -> Result<u8> {
+    output.tell(verification, &findings(verification))?;
+    Ok(u8::from(!verification.valid))
+}
+
+fn verify_file(path: &Path, public_key: Option<&str>) -> Result<AuditVerification> {
+    let file = File::open(path).map_err(Failure::file("read", path))?;
+    verify_export(BufReader::new(file), public_key).map_err(|error| match error {
+        ExportError::Read(error) => Failure::file("read", path)(error),
+        other => Failure::usage(format!("{}: {other}", path.display())),
+    })
+}
+
+fn findings(verification: &AuditVerification) -> String {
+    let verdict = if verification.valid { "nothing is wrong" } else { "tampered with" };
+    let mut lines = vec![format!("{} records, {verdict}", verification.records)];
+    lines.extend(verification.public_key.iter().map(|key| format!("signed by {key}")));
+    lines.extend(verification.faults.iter().map(|fault| format!("- {}", described(fault))));
+    lines.join("\n")
+}
+
+fn described(fault: &ChainFault) -> String {
+    match fault {
+        ChainFault::Changed { seq } => format!("record {seq} was changed"),
+        ChainFault::Removed { first, last } if first == last => format!("record {first} was removed"),
+        ChainFault::Removed { first, last } => format!("records {first} to {last} were removed"),
+        ChainFault::Reordered { seq } => format!("record {seq} was moved"),
+        ChainFault::Inserted { seq } => format!("a record was slipped in as {seq}"),
+        ChainFault::TailCut { last_seq, expected } => {
+            format!("the end was cut off: {last_seq} is last, {expected} should be")
+        }
+        ChainFault::ManifestMissing => "there is no manifest, so a cut end cannot be seen".into(),
+        ChainFault::ManifestForged => "the manifest was not signed by the key".into(),
+        ChainFault::Unreadable { line } => format!("line {line} is no record"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_named() {
+        let verification = AuditVerification {
+            valid: false,
+            records: 4,
+            head_hash: String::new(),
+            public_key: Some("key".into()),
+            faults: vec![ChainFault::Changed { seq: 2 }, ChainFault::Removed { first: 5, last: 7 }],
+        };
+        let expected = "4 records, tampered with\nsigned by key\n- record 2 was changed\n- records 5 to 7 were removed";
+        assert_eq!(findings(&verification), expected);
+    }
+}

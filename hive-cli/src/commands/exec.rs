@@ -1,0 +1,182 @@
+//! `hive exec`: on one satellite as if it were here, on several line by line, or as one JSON document.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use data_encoding::BASE64;
+use hive_core::router::ExecOptions;
+use hive_core::wire::SatelliteId;
+use hive_core::wire::agent::ErrorBody;
+use hive_core::wire::api::{
+    CommandStatus, ExecCommand, ExecResult, OutputEncoding, Satellite, SatelliteFilter, Target, TargetStatus,
+};
+
+use super::shown;
+use crate::api::Api;
+use crate::args::ExecArgs;
+use crate::exec::follow::{Interrupts, follow};
+use crate::exec::view::{View, status_word};
+use crate::exit;
+use crate::failure::{Failure, Result};
+use crate::find;
+use crate::output::{self, Output};
+use crate::table::Table;
+
+/// The most bytes of a standard input.
+const MAX_STDIN: usize = 512 * 1024;
+
+pub(super) async fn run(api: &dyn Api, output: Output, args: ExecArgs) -> Result<u8> {
+    let targets = find::targets(&args.targets)?;
+    let options = ExecOptions {
+        idempotency_key: args.idempotency_key.clone(),
+        encoding: OutputEncoding::Lossy,
+        concurrency: args.concurrency,
+    };
+    let is_waited_for = !args.no_wait;
+    let command = command(args).await?;
+    if is_waited_for {
+        wait(api, output, targets, command, options).await
+    } else {
+        submit(api, output, &targets, command, options).await
+    }
+}
+
+async fn command(args: ExecArgs) -> Result<ExecCommand> {
+    let stdin = match &args.stdin {
+        Some(path) => Some(BASE64.encode(&read_stdin(path).await?)),
+        None => None,
+    };
+    let (command, arguments) = match (args.shell, args.argv) {
+        (Some(line), _) => (line, None),
+        (None, mut argv) if !argv.is_empty() => (argv.remove(0), Some(argv)),
+        (None, _) => return Err(Failure::usage("no command: give it behind --, or a line with --shell")),
+    };
+    Ok(ExecCommand {
+        command,
+        args: arguments,
+        env: args.env.into_iter().map(|variable| (variable.name, variable.value)).collect(),
+        cwd: args.cwd,
+        stdin,
+        timeout_seconds: args.timeout,
+        expires_in_seconds: args.expires_in,
+        idempotent: false,
+    })
+}
+
+async fn read_stdin(path: &Path) -> Result<Vec<u8>> {
+    let source = path.to_owned();
+    let read = move || {
+        if source.as_os_str() == "-" { read_bounded(io::stdin()) } else { read_bounded(File::open(source)?) }
+    };
+    // Its own thread: a pipe may be silent for long.
+    let bytes = tokio::task::spawn_blocking(read).await.map_err(io::Error::other).flatten();
+    let bytes = bytes.map_err(Failure::file("read", path))?;
+    if bytes.len() > MAX_STDIN {
+        return Err(Failure::usage(format!("--stdin: more than {MAX_STDIN} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_STDIN as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+async fn wait(
+    api: &dyn Api,
+    output: Output,
+    targets: Vec<Target>,
+    command: ExecCommand,
+    options: ExecOptions,
+) -> Result<u8> {
+    let mut interrupts = Interrupts::listen()?;
+    let starting = async {
+        let view = view(api, output, &targets).await?;
+        let events = api.exec_stream(targets, command, options).await?;
+        Ok::<_, Failure>((view, events))
+    };
+    let (view, events) = tokio::select! {
+        started = starting => started?,
+        () = interrupts.next() => return Err(Failure::Interrupted),
+    };
+    let is_raw = matches!(view, View::Raw);
+    let followed = follow(api, events, view, interrupts).await?;
+    if output.is_json {
+        output::json(&followed.results)?;
+    } else if followed.results.is_empty() && !is_raw {
+        output::note("no active satellite is meant");
+    }
+    Ok(if followed.is_interrupted { exit::INTERRUPTED } else { exit::worst(&followed.results) })
+}
+
+async fn view(api: &dyn Api, output: Output, targets: &[Target]) -> Result<View> {
+    if output.is_json {
+        return Ok(View::Collected);
+    }
+    if let [Target::Id(_) | Target::Name(_)] = targets {
+        return Ok(View::Raw);
+    }
+    let named = |satellite: Satellite| (satellite.id, satellite.name.to_string());
+    let names: BTreeMap<SatelliteId, String> =
+        find::all(api, SatelliteFilter::default()).await?.into_iter().map(named).collect();
+    Ok(View::prefixed(names))
+}
+
+async fn submit(
+    api: &dyn Api,
+    output: Output,
+    targets: &[Target],
+    command: ExecCommand,
+    options: ExecOptions,
+) -> Result<u8> {
+    let satellites = find::satellites(api, targets).await?;
+    let mut results = Vec::new();
+    for satellite in &satellites {
+        let options =
+            ExecOptions { idempotency_key: key_for(satellite.id, satellites.len(), &options), ..options.clone() };
+        let submitted = api.submit(satellite.id, command.clone(), options).await;
+        results.push(submission(satellite, submitted));
+    }
+    output.show(&results, |results| {
+        Table::of(["SATELLITE", "COMMAND", "STATUS", "ERROR"], results, |result| {
+            let error = result.error.as_ref().map(|error| error.message.clone());
+            [
+                result.satellite_name.to_string(),
+                shown(result.command_id),
+                status_word(result.status).into(),
+                shown(error),
+            ]
+        })
+    })?;
+    let is_all_queued = results.iter().all(|result| result.command_id.is_some());
+    Ok(if is_all_queued { 0 } else { exit::worst(&results) })
+}
+
+/// A key means one command, and each satellite gets its own.
+fn key_for(satellite: SatelliteId, count: usize, options: &ExecOptions) -> Option<String> {
+    let key = options.idempotency_key.as_ref()?;
+    Some(if count == 1 { key.clone() } else { format!("{key}-{satellite}") })
+}
+
+fn submission(satellite: &Satellite, submitted: hive_core::Result<hive_core::wire::CommandId>) -> ExecResult {
+    let (command_id, error) = match submitted {
+        Ok(id) => (Some(id), None),
+        Err(error) => (None, Some(ErrorBody { code: error.code(), message: Failure::from(error).to_string() })),
+    };
+    let status = command_id.map_or(TargetStatus::NotRun, |_| TargetStatus::Command(CommandStatus::Queued));
+    ExecResult {
+        satellite_id: satellite.id,
+        satellite_name: satellite.name.clone(),
+        command_id,
+        status,
+        exit_code: None,
+        stdout: String::new(),
+        stderr: String::new(),
+        duration_ms: 0,
+        truncated: false,
+        error,
+    }
+}

@@ -1,0 +1,54 @@
+//! `hive tokens`: registration tokens.
+
+use hive_core::Identity;
+use hive_core::wire::api::{RegistrationTokenCreate, RegistrationTokenInfo};
+use serde_json::json;
+
+use super::word;
+use crate::api::Api;
+use crate::args::{TokensCommand, TokensCreateArgs};
+use crate::failure::Result;
+use crate::find;
+use crate::output::Output;
+use crate::table::Table;
+
+pub(super) async fn run(api: &dyn Api, output: Output, command: TokensCommand) -> Result<()> {
+    match command {
+        TokensCommand::Create(args) => create(api, output, args).await,
+        TokensCommand::List => {
+            let tokens = Identity::registration_token_list(api).await?;
+            let heading = ["ID", "SCOPE", "BY", "EXPIRES", "STATE", "DESCRIPTION"];
+            output.show(&tokens, |tokens| Table::of(heading, tokens, row))
+        }
+        TokensCommand::Revoke { id } => {
+            Identity::registration_token_revoke(api, id).await?;
+            output.tell(&json!({ "token_id": id, "revoked": true }), &format!("{id} is revoked"))
+        }
+    }
+}
+
+async fn create(api: &dyn Api, output: Output, args: TokensCreateArgs) -> Result<()> {
+    let team_id = match &args.team {
+        Some(team) => Some(find::team(api, team).await?),
+        None => None,
+    };
+    let wanted = RegistrationTokenCreate {
+        scope: args.scope.into(),
+        team_id,
+        expires_in_hours: args.expires_in_hours,
+        description: args.description,
+    };
+    let new = Identity::registration_token_create(api, wanted).await?;
+    // The bare token: `--registration-token "$(hive tokens create --scope global)"`.
+    output.tell(&new, &new.token)
+}
+
+fn row(token: &RegistrationTokenInfo) -> [String; 6] {
+    let state = match (token.used_at, token.revoked_at) {
+        (Some(_), _) => "used",
+        (None, Some(_)) => "revoked",
+        (None, None) => "open",
+    };
+    let (id, scope, expires) = (token.token_id.to_string(), word(&token.scope), token.expires_at.to_string());
+    [id, scope, token.created_by.clone(), expires, state.into(), token.description.clone().unwrap_or_default()]
+}

@@ -1,0 +1,226 @@
+//! `hive up`: a hive and a satellite of it in one process, for a first look and for a single machine.
+//!
+//! Nothing is special about either: the hive lies in the data directory as one of `hive-server` would, and the satellite
+//! registers with an ordinary token and dials in over a WebSocket. What was there at the last start is used again.
+
+mod name;
+mod welcome;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use hive_agent::messages::{Language, explain};
+use hive_agent::{Agent, LinkState};
+use hive_core::hive::Settings;
+use hive_core::wire::SatelliteId;
+use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope};
+use hive_core::{Error, Hive, Identity};
+use hive_server::{BindError, Limits, Server};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::args::UpArgs;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::settings::{self, Access, UP_FILE};
+use welcome::Welcome;
+
+/// The first user.
+const ADMIN: &str = "admin";
+/// How long the satellite may take to be there.
+const START_TIME: Duration = Duration::from_secs(30);
+/// How long the satellite may take to end its commands, and then the server to end its connections: 5 s in all.
+const SATELLITE_GRACE: Duration = Duration::from_millis(2500);
+const SERVER_GRACE: Duration = Duration::from_millis(2000);
+
+pub(super) async fn run(output: Output, args: UpArgs) -> Result<()> {
+    let stop = on_signals().map_err(Failure::Runtime)?;
+    let hive = open(&args).await?;
+    let server = bind(&args, hive.clone()).await?;
+    let url = format!("http://{}", reachable(server.local_addr()));
+    let password = first_admin(&hive).await?;
+    // Shown nowhere else: whatever goes wrong from here on, it must have been said.
+    if let Some(password) = password.as_ref().filter(|_| !output.is_json) {
+        welcome::password(ADMIN, password)?;
+    }
+    keep_access(&hive, &args.data_dir, &url).await?;
+
+    let (tasks, stop_server) = (TaskTracker::new(), CancellationToken::new());
+    let serving = tasks.spawn(server.run(stop_server.clone()));
+    let lived = live(output, &args, &hive, &url, password, &stop).await;
+    stop_server.cancel();
+    serving.await.map_err(|error| Failure::Runtime(error.into()))?;
+    lived
+}
+
+async fn open(args: &UpArgs) -> Result<Hive> {
+    let settings = Settings { external_url: format!("http://{}", reachable(args.listen)), ..Settings::default() };
+    Ok(Hive::builder().data_dir(&args.data_dir).settings(settings).build().await?)
+}
+
+async fn bind(args: &UpArgs, hive: Hive) -> Result<Server> {
+    let limits = Limits { shutdown_grace: SERVER_GRACE, ..Limits::default() };
+    let config = hive_server::Config { listen: args.listen, limits, ..hive_server::Config::default() };
+    Server::bind(config, hive).await.map_err(|error| Failure::Up(cannot_listen(args.listen, &error)))
+}
+
+fn cannot_listen(address: SocketAddr, error: &BindError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let other = SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(3001));
+    format!("cannot listen on {address}{cause}\nIs a hive running there? Take another address with --listen {other}")
+}
+
+/// Where this machine reaches a listener.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Makes the first user, and gives the password; `None` where there is one already.
+async fn first_admin(hive: &Hive) -> Result<Option<SecretString>> {
+    match hive.as_system().user_create(ADMIN, PlatformRole::GlobalAdmin).await {
+        Ok((_, password)) => Ok(Some(password)),
+        Err(Error::Conflict(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sees to it that the other commands find this hive and have a key to it.
+async fn keep_access(hive: &Hive, data_dir: &Path, url: &str) -> Result<()> {
+    let path = data_dir.join(UP_FILE);
+    let api_key = match settings::load(&path)? {
+        Some(access) if hive.authenticate_api_key(access.api_key.expose_secret(), None).await.is_ok() => access.api_key,
+        _ => {
+            let wanted = ApiKeyCreate { name: "hive up".into(), ..ApiKeyCreate::default() };
+            hive.as_system().api_key_create_for(ADMIN, wanted).await?.api_key.into()
+        }
+    };
+    settings::save(&path, &Access { url: url.to_owned(), api_key })
+}
+
+/// Runs the satellite until the process is asked to stop.
+async fn live(
+    output: Output,
+    args: &UpArgs,
+    hive: &Hive,
+    url: &str,
+    password: Option<SecretString>,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let starting = timeout(START_TIME, connect(args, hive, url));
+    let agent = tokio::select! {
+        started = starting => started.map_err(|_| Failure::Up("the satellite did not start in time".into()))??,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let (name, link, stop_agent) = (agent.name().to_owned(), agent.link_state(), CancellationToken::new());
+    let mut running = TaskTracker::new().spawn(agent.run(stop_agent.clone()));
+    let lived = tokio::select! {
+        ended = &mut running => return outcome(ended),
+        satellite_id = online(link) => {
+            let satellite_id = satellite_id?;
+            let welcome = Welcome { url, name: &name, satellite_id, data_dir: &args.data_dir, user: ADMIN, password };
+            welcome.say(output)
+        }
+        () = stop.cancelled() => Ok(()),
+    };
+    if lived.is_ok() {
+        tokio::select! {
+            ended = &mut running => return outcome(ended),
+            () = stop.cancelled() => {}
+        }
+    }
+    stop_agent.cancel();
+    end(running).await?;
+    lived
+}
+
+type Running = JoinHandle<Result<(), hive_agent::Error>>;
+
+/// Waits for the satellite to end its commands, but not for ever.
+async fn end(running: Running) -> Result<()> {
+    timeout(SATELLITE_GRACE, running).await.map_or(Ok(()), outcome)
+}
+
+fn outcome(ended: Result<Result<(), hive_agent::Error>, tokio::task::JoinError>) -> Result<()> {
+    ended.map_err(|error| Failure::Runtime(error.into()))?.map_err(|error| told(&error))
+}
+
+/// Makes the satellite one of the hive: by its stored key, else by a fresh registration token.
+async fn connect(args: &UpArgs, hive: &Hive, url: &str) -> Result<Agent> {
+    use hive_agent::Error::{KeyRejected, TokenMissing};
+
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let server = url.parse().map_err(|error| told(&error))?;
+    let mut config = hive_agent::Config::new(server, name::of_host(&host), args.data_dir.join("satellite"));
+    config.local_api = None;
+    match Agent::connect(config.clone()).await {
+        Err(TokenMissing | KeyRejected) => {
+            config.registration_token = Some(registration_token(hive).await?);
+            Agent::connect(config).await.map_err(|error| told(&error))
+        }
+        connected => connected.map_err(|error| told(&error)),
+    }
+}
+
+async fn registration_token(hive: &Hive) -> Result<SecretString> {
+    let wanted = RegistrationTokenCreate {
+        scope: TokenScope::Global,
+        team_id: None,
+        expires_in_hours: None,
+        description: Some("hive up".into()),
+    };
+    Ok(hive.as_system().registration_token_create(wanted).await?.token.into())
+}
+
+async fn online(mut link: watch::Receiver<LinkState>) -> Result<SatelliteId> {
+    let is_online = link.wait_for(|state| matches!(state, LinkState::Online { .. }));
+    let state = timeout(START_TIME, is_online).await.ok().and_then(Result::ok);
+    match state.as_deref() {
+        Some(LinkState::Online { satellite_id, .. }) => Ok(*satellite_id),
+        _ => Err(Failure::Up("the satellite did not come online".into())),
+    }
+}
+
+fn told(error: &hive_agent::Error) -> Failure {
+    Failure::Up(explain(error, Language::English))
+}
+
+/// A token that is cancelled when the process is asked to stop.
+fn on_signals() -> io::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    TaskTracker::new().spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        asked.cancel();
+    });
+    Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_on_this_machine() {
+        let check = |listen: &str, expected: &str| assert_eq!(reachable(listen.parse().unwrap()).to_string(), expected);
+        check("0.0.0.0:3000", "127.0.0.1:3000");
+        check("[::]:3000", "[::1]:3000");
+        check("192.0.2.7:80", "192.0.2.7:80");
+    }
+}

@@ -1,0 +1,95 @@
+//! What `hive up` says once everything is there.
+
+use std::path::Path;
+
+use hive_core::wire::SatelliteId;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use crate::failure::Result;
+use crate::output::{self, Output};
+use crate::settings::UP_DIR;
+
+/// Says the first user's password, once.
+pub(super) fn password(user: &str, password: &SecretString) -> Result<()> {
+    output::text(&format!("User {user}, password {} (shown this once)", password.expose_secret()))
+}
+
+pub(super) struct Welcome<'a> {
+    pub(super) url: &'a str,
+    pub(super) name: &'a str,
+    pub(super) satellite_id: SatelliteId,
+    pub(super) data_dir: &'a Path,
+    pub(super) user: &'a str,
+    pub(super) password: Option<SecretString>,
+}
+
+impl Welcome<'_> {
+    pub(super) fn say(&self, output: Output) -> Result<()> {
+        if output.is_json {
+            return output::json(&json!({
+                "event": "up",
+                "http": self.url,
+                "username": self.user,
+                "password": self.password.as_ref().map(|password| password.expose_secret()),
+                "satellite_id": self.satellite_id,
+                "satellite_name": self.name,
+            }));
+        }
+        output::text(&self.text())
+    }
+
+    fn text(&self) -> String {
+        let Self { url, name, .. } = self;
+        let login = if self.data_dir == Path::new(UP_DIR) {
+            "Try, in another terminal in this directory:".to_owned()
+        } else {
+            let key_file = self.data_dir.join(crate::settings::UP_FILE);
+            format!(
+                "Try, in another terminal, after `hive login {url} --username {}` (or with the key in {}):",
+                self.user,
+                key_file.display()
+            )
+        };
+        format!(
+            "The hive is at {url}, and this machine is its satellite {name}. Stop it with Ctrl-C.\n\
+             \n\
+             {login}\n  \
+               hive satellites list\n  \
+               hive exec {name} -- uname -a\n  \
+               hive exec all --shell 'uptime; df -h /'\n  \
+               hive audit list\n\
+             \n\
+             A second machine joins with two lines; start this hive with --listen 0.0.0.0:3000 to be reached from there:\n  \
+               TOKEN=$(hive tokens create --scope global)\n  \
+               satellite-agent --server {url} --name second-machine --registration-token \"$TOKEN\""
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_core::wire::id::Seed;
+
+    #[test]
+    fn the_welcome_says_what_to_try() {
+        let welcome = Welcome {
+            url: "http://127.0.0.1:3000",
+            name: "build-server-7",
+            satellite_id: SatelliteId::new(Seed { unix_millis: 1, random: [0; 10] }),
+            data_dir: Path::new(UP_DIR),
+            user: "admin",
+            password: None,
+        };
+        let text = welcome.text();
+        for line in [
+            "The hive is at http://127.0.0.1:3000",
+            "\n  hive exec build-server-7 -- uname -a\n",
+            "\n  TOKEN=$(hive tokens create --scope global)\n",
+            "\n  satellite-agent --server http://127.0.0.1:3000 --name second-machine",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in\n{text}");
+        }
+    }
+}

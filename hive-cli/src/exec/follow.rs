@@ -1,0 +1,167 @@
+//! Waits for running commands. The first Ctrl-C cancels them and waits for their end; the second leaves.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use hive_core::Subscription;
+use hive_core::wire::agent::Channel;
+use hive_core::wire::api::{CommandInfo, ExecEvent, ExecResult, OutputEncoding, TargetStatus};
+use hive_core::wire::{CommandId, SatelliteId};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::collect::{Collector, Step};
+use super::view::View;
+use crate::api::Api;
+use crate::failure::{Failure, Result};
+
+/// How long cancelled commands may take to end before we leave them to the hive.
+const CANCEL_TIME: Duration = Duration::from_secs(10);
+/// How often a command is asked for whose stream broke off.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// How long the hive may be away before a command whose stream broke off is given up.
+const ASK_FOR: Duration = Duration::from_secs(30);
+
+/// Presses of Ctrl-C. While it exists, they end nothing by themselves.
+pub(crate) struct Interrupts(Signal);
+
+impl Interrupts {
+    pub(crate) fn listen() -> Result<Self> {
+        signal(SignalKind::interrupt()).map(Self).map_err(Failure::Runtime)
+    }
+
+    /// Waits for one. Cancel-safe.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What became of the targets.
+pub(crate) struct Followed {
+    pub(crate) results: Vec<ExecResult>,
+    pub(crate) is_interrupted: bool,
+}
+
+/// Shows events until the stream ends, and finds out about the commands it did not tell the end of.
+pub(crate) async fn follow(
+    api: &dyn Api,
+    events: Subscription<ExecEvent>,
+    mut view: View,
+    mut interrupts: Interrupts,
+) -> Result<Followed> {
+    let mut following = Following { api, collector: Collector::new(view.is_collected()), view: &mut view };
+    let is_interrupted = following.until_end(events, &mut interrupts).await?;
+    if !is_interrupted {
+        tokio::select! {
+            outcome = following.ask_for_the_rest() => outcome?,
+            () = interrupts.next() => return Err(Failure::Interrupted),
+        }
+    }
+    Ok(Followed { results: following.collector.into_results(), is_interrupted })
+}
+
+struct Following<'a> {
+    api: &'a dyn Api,
+    collector: Collector,
+    view: &'a mut View,
+}
+
+impl Following<'_> {
+    /// Returns whether Ctrl-C came.
+    async fn until_end(&mut self, mut events: Subscription<ExecEvent>, interrupts: &mut Interrupts) -> Result<bool> {
+        let api = self.api;
+        let mut cancels = FuturesUnordered::new();
+        let mut deadline: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                event = events.next() => {
+                    let Some(event) = event else { break };
+                    let step = self.on_event(event)?;
+                    // A fan-out goes on accepting: what comes after the Ctrl-C is cancelled as well.
+                    if let (Some(Step::Accepted(command)), Some(_)) = (step, deadline) {
+                        cancels.push(api.command_cancel(command));
+                    }
+                }
+                () = interrupts.next() => {
+                    if deadline.is_some() {
+                        return Ok(true);
+                    }
+                    deadline = Some(Instant::now() + CANCEL_TIME);
+                    cancels.extend(self.collector.open().into_iter().map(|(_, command)| api.command_cancel(command)));
+                }
+                Some(_) = cancels.next() => {}
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return Ok(true),
+            }
+        }
+        let Some(deadline) = deadline else { return Ok(false) };
+        let all_asked = async { while cancels.next().await.is_some() {} };
+        // One that cannot be cancelled in time goes on without us.
+        let _ = timeout_at(deadline, all_asked).await;
+        Ok(true)
+    }
+
+    fn on_event(&mut self, event: ExecEvent) -> Result<Option<Step>> {
+        let step = self.collector.on_event(event);
+        match &step {
+            Some(Step::Output { satellite, channel, bytes }) => self.view.on_output(*satellite, *channel, bytes)?,
+            Some(Step::Done(satellite)) => {
+                if let Some(result) = self.collector.result(*satellite) {
+                    self.view.on_end(result)?;
+                }
+            }
+            Some(Step::Accepted(_)) | None => {}
+        }
+        Ok(step)
+    }
+
+    /// The commands are durable: where the stream broke off, they are asked for by their ids until they have ended.
+    async fn ask_for_the_rest(&mut self) -> Result<()> {
+        for (satellite, command) in self.collector.open() {
+            let info = ended(self.api, command).await?;
+            for event in told_again(self.api, satellite, info).await? {
+                self.on_event(event)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks for a command until it has ended, through a restart of the hive.
+async fn ended(api: &dyn Api, command: CommandId) -> Result<CommandInfo> {
+    let mut last_heard = Instant::now();
+    loop {
+        match api.command_get(command, OutputEncoding::Base64).await {
+            Ok(Some(info)) if info.status.is_terminal() => return Ok(info),
+            Ok(Some(_)) => last_heard = Instant::now(),
+            Ok(None) => {
+                return Err(hive_core::Error::NotFound { what: "command", id: command.to_string() }.into());
+            }
+            Err(hive_core::Error::Unavailable(_)) if last_heard.elapsed() < ASK_FOR => {}
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// The events of a command that has ended. What was heard of its output before is known by its offset.
+async fn told_again(api: &dyn Api, satellite_id: SatelliteId, info: CommandInfo) -> Result<[ExecEvent; 3]> {
+    let missing = || hive_core::Error::SatelliteNotFound(satellite_id.to_string());
+    let satellite_name = api.get(satellite_id).await?.ok_or_else(missing)?.name;
+    let output = |channel, data| ExecEvent::Output { satellite_id, channel, offset: 0, data };
+    let result = ExecResult {
+        satellite_id,
+        satellite_name,
+        command_id: Some(info.id),
+        status: TargetStatus::Command(info.status),
+        exit_code: info.exit_code,
+        stdout: String::new(),
+        stderr: String::new(),
+        duration_ms: info.duration_ms.unwrap_or(0),
+        truncated: info.truncated,
+        error: info.error,
+    };
+    Ok([output(Channel::Stdout, info.stdout), output(Channel::Stderr, info.stderr), ExecEvent::Exit(Box::new(result))])
+}

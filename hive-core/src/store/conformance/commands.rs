@@ -1,0 +1,219 @@
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hive_wire::agent::ErrorBody;
+use hive_wire::api::{CommandStatus, CommandType};
+use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId};
+
+use super::CALLERS;
+use super::fixture::{DAY, Fixture};
+use crate::store::{CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, Window};
+
+fn ones(results: Vec<bool>) -> usize {
+    results.into_iter().filter(|done| *done).count()
+}
+
+fn delivery(on: &Fixture) -> Delivery {
+    Delivery { journal_id: "journal-1".into(), at: on.now() }
+}
+
+pub(super) async fn commands_are_stored_all_or_none(on: &Fixture) {
+    let (satellite, actor) = (on.satellite().await.id, on.unique());
+    let (first, second) = (on.new_command(satellite), on.new_command(satellite));
+    let twice = vec![first.clone(), second.clone(), first.clone()];
+    assert!(on.store.command_insert(twice, None, on.draft_by(&actor)).await.is_err());
+    let foreign = vec![first.clone(), on.new_command(SatelliteId::new(on.source.seed()))];
+    assert!(on.store.command_insert(foreign, None, on.draft_by(&actor)).await.is_err());
+    assert!(on.store.command_list_open(satellite).await.unwrap().is_empty());
+    assert!(on.records_by(&actor).await.is_empty());
+    let both = vec![first, second];
+    assert_eq!(on.store.command_insert(both, None, on.draft_by(&actor)).await.unwrap(), Inserted::New);
+    assert_eq!(on.store.command_list_open(satellite).await.unwrap().len(), 2);
+    assert_eq!(on.records_by(&actor).await.len(), 1);
+}
+
+pub(super) async fn a_command_reads_back_as_it_was_stored(on: &Fixture) {
+    let satellite = on.satellite().await;
+    let plain = on.new_command(satellite.id);
+    let full = NewCommand {
+        job_id: Some(JobId::new(on.source.seed())),
+        command_type: CommandType::Power,
+        payload: "{\"text\":\"'; DROP TABLE users; -- \u{1b}ä\"}".into(),
+        idempotent: true,
+        team_id: satellite.team_id,
+        delivery: Some(delivery(on)),
+        ..on.new_command(satellite.id)
+    };
+    for (new, status) in [(plain, CommandStatus::Queued), (full, CommandStatus::Delivered)] {
+        on.insert(new.clone()).await;
+        let expected = CommandRow {
+            id: new.id,
+            satellite_id: new.satellite_id,
+            job_id: new.job_id,
+            command_type: new.command_type,
+            payload: new.payload,
+            summary: new.summary,
+            idempotent: new.idempotent,
+            timeout_seconds: new.timeout_seconds,
+            actor: new.actor,
+            team_id: new.team_id,
+            status,
+            journal_id: new.delivery.map(|delivery| delivery.journal_id),
+            exit_code: None,
+            duration_ms: None,
+            truncated: false,
+            error: None,
+            created_at: new.created_at,
+            expires_at: new.expires_at,
+            finished_at: None,
+        };
+        assert_eq!(on.stored(new.id).await, expected);
+    }
+    assert_eq!(on.store.command_get(CommandId::new(on.source.seed())).await.unwrap(), None);
+}
+
+fn key(on: &Fixture, owner: &str, body: &str) -> IdempotencyKey {
+    IdempotencyKey { owner: owner.into(), key: "again".into(), body_hash: body.into(), expires_at: on.now().plus(DAY) }
+}
+
+pub(super) async fn an_idempotency_key_stores_one_request_of_many(on: &Fixture) {
+    let (satellite, owner) = (on.satellite().await.id, on.unique());
+    let insert = async |_| {
+        let commands = vec![on.new_command(satellite), on.new_command(satellite)];
+        let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
+        let inserted =
+            on.store.command_insert(commands, Some(key(on, &owner, "a")), on.draft_by(&owner)).await.unwrap();
+        (ids, inserted)
+    };
+    let results = join_all((0..CALLERS).map(insert)).await;
+    let (new, others): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, inserted)| *inserted == Inserted::New);
+    assert_eq!(new.len(), 1);
+    assert!(others.iter().all(|(_, inserted)| *inserted == Inserted::Existing(new[0].0.clone())));
+    let other_body = vec![on.new_command(satellite)];
+    let conflict = on.store.command_insert(other_body, Some(key(on, &owner, "b")), on.draft_by(&owner)).await.unwrap();
+    assert_eq!(conflict, Inserted::Conflict);
+    assert_eq!(on.store.command_list_open(satellite).await.unwrap().len(), 2);
+    assert_eq!(on.records_by(&owner).await.len(), 1);
+}
+
+pub(super) async fn an_idempotency_key_is_its_owners_and_ends(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let (one, other) = (on.unique(), on.unique());
+    let insert =
+        async |key| on.store.command_insert(vec![on.new_command(satellite)], Some(key), on.draft()).await.unwrap();
+    assert_eq!(insert(IdempotencyKey { expires_at: on.now(), ..key(on, &one, "a") }).await, Inserted::New);
+    assert_eq!(insert(key(on, &other, "b")).await, Inserted::New, "somebody else's key");
+    assert_eq!(insert(key(on, &one, "c")).await, Inserted::New, "the key has ended");
+    assert_eq!(insert(key(on, &one, "a")).await, Inserted::Conflict);
+}
+
+pub(super) async fn a_command_is_delivered_and_started_once(on: &Fixture) {
+    let id = on.command().await;
+    assert!(!on.store.command_start(id, on.now()).await.unwrap(), "started before it was delivered");
+    let deliver = async |_| on.store.command_deliver(id, delivery(on)).await.unwrap();
+    assert_eq!(ones(join_all((0..CALLERS).map(deliver)).await), 1);
+    let row = on.stored(id).await;
+    assert_eq!((row.status, row.journal_id.as_deref()), (CommandStatus::Delivered, Some("journal-1")));
+    let start = async |_| on.store.command_start(id, on.now()).await.unwrap();
+    assert_eq!(ones(join_all((0..CALLERS).map(start)).await), 1);
+    assert_eq!(on.stored(id).await.status, CommandStatus::Started);
+    assert!(!on.store.command_deliver(id, delivery(on)).await.unwrap());
+}
+
+pub(super) async fn an_idempotent_command_may_be_delivered_again(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let id = on.insert(NewCommand { idempotent: true, ..on.new_command(satellite) }).await;
+    let elsewhere = Delivery { journal_id: "journal-2".into(), at: on.now() };
+    assert!(on.store.command_deliver(id, delivery(on)).await.unwrap());
+    assert!(on.store.command_start(id, on.now()).await.unwrap());
+    assert!(on.store.command_deliver(id, elsewhere.clone()).await.unwrap());
+    let row = on.stored(id).await;
+    assert_eq!((row.status, row.journal_id), (CommandStatus::Delivered, Some("journal-2".into())));
+    on.store.command_finish(id, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap();
+    assert!(!on.store.command_deliver(id, elsewhere).await.unwrap());
+}
+
+pub(super) async fn a_command_ends_once(on: &Fixture) {
+    let (id, actor) = (on.command().await, on.unique());
+    let finish = async |n: usize| {
+        let outcome = CommandOutcome { exit_code: Some(n as i32), ..on.outcome(CommandStatus::Failed) };
+        let records = vec![on.draft_by(&actor), on.draft_by(&actor)];
+        on.store.command_finish(id, outcome, records).await.unwrap().then_some(n as i32)
+    };
+    let winners: Vec<_> = join_all((0..CALLERS).map(finish)).await.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1);
+    assert_eq!(on.stored(id).await.exit_code, Some(winners[0]));
+    assert_eq!(on.records_by(&actor).await.len(), 2);
+}
+
+pub(super) async fn an_ended_command_stays_as_it_is(on: &Fixture) {
+    let id = on.command().await;
+    let error = ErrorBody { code: ErrorCode::CommandBlocked, message: "refused by policy".into() };
+    let outcome = CommandOutcome {
+        exit_code: Some(-1),
+        duration_ms: Some(1 << 40),
+        truncated: true,
+        error: Some(error),
+        ..on.outcome(CommandStatus::Failed)
+    };
+    assert!(on.store.command_finish(id, outcome.clone(), Vec::new()).await.unwrap());
+    let row = on.stored(id).await;
+    assert_eq!((row.status, row.exit_code, row.duration_ms), (outcome.status, outcome.exit_code, outcome.duration_ms));
+    assert_eq!((row.truncated, &row.error, row.finished_at), (true, &outcome.error, Some(outcome.finished_at)));
+    assert!(!on.store.command_deliver(id, delivery(on)).await.unwrap());
+    assert!(!on.store.command_start(id, on.now()).await.unwrap());
+    assert!(!on.store.command_finish(id, on.outcome(CommandStatus::Succeeded), vec![on.draft()]).await.unwrap());
+    assert_eq!(on.stored(id).await, row);
+    let nobody = CommandId::new(on.source.seed());
+    assert!(!on.store.command_finish(nobody, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap());
+}
+
+pub(super) async fn open_commands_come_oldest_first(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let now = on.now();
+    let made = |minutes: u64| NewCommand {
+        created_at: now.minus(Duration::from_secs(minutes * 60)),
+        ..on.new_command(satellite)
+    };
+    let (middle, oldest, newest, ended) = (made(2), made(3), made(1), made(4));
+    let ids = [&oldest, &middle, &newest].map(|command| command.id);
+    for command in [&middle, &oldest, &newest, &ended] {
+        on.insert(command.clone()).await;
+    }
+    on.store.command_finish(ended.id, on.outcome(CommandStatus::Cancelled), Vec::new()).await.unwrap();
+    let open: Vec<_> = on.store.command_list_open(satellite).await.unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(open, ids);
+}
+
+pub(super) async fn commands_are_listed_newest_first(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let now = on.now();
+    let mut ids = Vec::new();
+    for second in 0..5 {
+        let command = NewCommand { created_at: now.plus(Duration::from_secs(second)), ..on.new_command(satellite) };
+        ids.insert(0, on.insert(command).await);
+    }
+    for (offset, range) in [(0, 0..3), (3, 3..5), (5, 5..5)] {
+        let (rows, total) = on.store.command_list(satellite, Window { offset, limit: 3 }).await.unwrap();
+        assert_eq!((rows.iter().map(|row| row.id).collect::<Vec<_>>(), total), (ids[range].to_vec(), 5));
+    }
+}
+
+pub(super) async fn overdue_commands_are_found(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let (now, second) = (on.now(), Duration::from_secs(1));
+    let expires = |expires_at| NewCommand { expires_at, timeout_seconds: 10, ..on.new_command(satellite) };
+    let handed = |expires_at| NewCommand { delivery: Some(delivery(on)), ..expires(expires_at) };
+    let limit = now.minus(second * 15);
+    let queued = on.insert(expires(now)).await;
+    let silent = on.insert(handed(limit)).await;
+    let ended = on.insert(expires(now)).await;
+    on.insert(expires(now.plus(second))).await;
+    on.insert(handed(limit.plus(second))).await;
+    on.store.command_finish(ended, on.outcome(CommandStatus::Expired), Vec::new()).await.unwrap();
+
+    let overdue = on.store.command_list_overdue(now, second * 5, 1_000_000).await.unwrap();
+    let ours: Vec<_> = overdue.into_iter().filter(|row| row.satellite_id == satellite).map(|row| row.id).collect();
+    assert_eq!(ours, [silent, queued]);
+    assert_eq!(on.store.command_list_overdue(now, second * 5, 1).await.unwrap().len(), 1);
+}

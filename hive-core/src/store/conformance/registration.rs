@@ -1,0 +1,157 @@
+use futures_util::future::join_all;
+use hive_wire::api::SatelliteStatus;
+
+use super::CALLERS;
+use super::fixture::Fixture;
+use crate::access::Sight;
+use crate::store::{RegisterOutcome, SatellitePatch, SatelliteQuery, TokenState, Window};
+
+fn registered(outcomes: &[RegisterOutcome]) -> usize {
+    outcomes.iter().filter(|outcome| matches!(outcome, RegisterOutcome::Registered(_))).count()
+}
+
+fn used(outcomes: &[RegisterOutcome]) -> usize {
+    outcomes.iter().filter(|outcome| matches!(outcome, RegisterOutcome::TokenUnusable(TokenState::Used))).count()
+}
+
+pub(super) async fn a_token_registers_one_satellite_of_many(on: &Fixture) {
+    let (team, actor) = (Some(on.team().await), on.unique());
+    let token = on.token(team).await;
+    let register = async |_| {
+        let satellite = on.new_satellite(&on.name(), team);
+        on.store.satellite_register(token, satellite, on.draft_by(&actor)).await.unwrap()
+    };
+    let outcomes = join_all((0..CALLERS).map(register)).await;
+    assert_eq!((registered(&outcomes), used(&outcomes)), (1, CALLERS - 1));
+    let sight = Sight::Teams(team.into_iter().collect());
+    let (rows, _) = on.store.satellite_list(&SatelliteQuery::in_sight(sight), Window::ALL).await.unwrap();
+    let records = on.records_by(&actor).await;
+    assert_eq!((rows.len(), records.len()), (1, 1));
+    assert_eq!(records[0].target.id, rows[0].id.to_string(), "the record names the satellite's final id");
+    assert!(on.store.registration_token_get(token).await.unwrap().unwrap().used_at.is_some());
+}
+
+pub(super) async fn a_token_registers_one_name_once(on: &Fixture) {
+    let (token, name) = (on.token(None).await, on.name());
+    let register =
+        async |_| on.store.satellite_register(token, on.new_satellite(&name, None), on.draft()).await.unwrap();
+    let outcomes = join_all((0..CALLERS).map(register)).await;
+    assert_eq!((registered(&outcomes), used(&outcomes)), (1, CALLERS - 1));
+}
+
+pub(super) async fn a_known_name_keeps_its_id_and_gets_a_new_key(on: &Fixture) {
+    let (name, actor) = (on.name(), on.unique());
+    let first = on.register(&name, None).await;
+    let first_key = on.store.satellite_key(first.id).await.unwrap().unwrap();
+    on.store.satellite_activate(first.id, on.now(), on.draft()).await.unwrap();
+    let tags =
+        SatellitePatch { tags: Some(vec!["kept".into()]), region: Some("eu".into()), ..SatellitePatch::default() };
+    on.store.satellite_update(first.id, tags, on.draft()).await.unwrap();
+
+    let again = on.new_satellite(&name, None);
+    let outcome = on.store.satellite_register(on.token(None).await, again.clone(), on.draft_by(&actor)).await.unwrap();
+    let RegisterOutcome::Registered(second) = outcome else { panic!("{outcome:?}") };
+    let second_key = on.store.satellite_key(first.id).await.unwrap().unwrap();
+    assert_eq!((second.id, second.created_at), (first.id, first.created_at));
+    assert_eq!(second.status, SatelliteStatus::Inactive);
+    assert_eq!((&second.tags[..], second.region.as_deref()), (&["kept".to_owned()][..], Some("eu")));
+    assert_eq!(second_key.hash, again.api_key_hash);
+    assert!(second_key.generation > first_key.generation);
+    assert_eq!(on.records_by(&actor).await[0].target.id, first.id.to_string());
+}
+
+pub(super) async fn a_removed_satellite_comes_back_under_its_id(on: &Fixture) {
+    let (name, team) = (on.name(), Some(on.team().await));
+    let first = on.register(&name, team).await;
+    let first_key = on.store.satellite_key(first.id).await.unwrap().unwrap();
+    assert!(on.store.satellite_remove(first.id, on.now(), on.draft()).await.unwrap());
+    let second = on.register(&name, team).await;
+    assert_eq!((second.id, second.created_at, second.status), (first.id, first.created_at, SatelliteStatus::Inactive));
+    assert_eq!(on.store.satellite_get(first.id).await.unwrap(), Some(second));
+    assert!(on.store.satellite_key(first.id).await.unwrap().unwrap().generation > first_key.generation);
+}
+
+pub(super) async fn a_name_of_another_team_is_refused_and_spends_no_token(on: &Fixture) {
+    let (name, theirs, ours, actor) = (on.name(), Some(on.team().await), Some(on.team().await), on.unique());
+    let there = on.register(&name, theirs).await;
+    on.store.satellite_remove(there.id, on.now(), on.draft()).await.unwrap();
+    for team in [ours, None] {
+        let token = on.token(team).await;
+        let satellite = on.new_satellite(&name, team);
+        let outcome = on.store.satellite_register(token, satellite, on.draft_by(&actor)).await.unwrap();
+        assert!(matches!(outcome, RegisterOutcome::NameTaken), "{outcome:?}");
+        let other_name = on.new_satellite(&on.name(), team);
+        let outcome = on.store.satellite_register(token, other_name, on.draft()).await.unwrap();
+        assert!(matches!(outcome, RegisterOutcome::Registered(_)), "the token was spent: {outcome:?}");
+    }
+    assert!(on.records_by(&actor).await.is_empty(), "a refused registration left a record");
+}
+
+pub(super) async fn a_useless_token_says_why_and_tells_no_names(on: &Fixture) {
+    let (taken, actor, now) = (on.satellite().await.name, on.unique(), on.now());
+    let unknown = hive_wire::RegistrationTokenId::new(on.source.seed());
+    let expired = on.token_until(None, now).await;
+    let revoked = on.token(None).await;
+    assert!(on.store.registration_token_revoke(revoked, now, on.draft()).await.unwrap());
+    let used = on.token(None).await;
+    on.store.satellite_register(used, on.new_satellite(&on.name(), None), on.draft()).await.unwrap();
+    let cases = [
+        (unknown, TokenState::Unknown),
+        (expired, TokenState::Expired),
+        (revoked, TokenState::Revoked),
+        (used, TokenState::Used),
+    ];
+    for (token, state) in cases {
+        for name in [&on.name(), &taken] {
+            let satellite = on.new_satellite(name, None);
+            let outcome = on.store.satellite_register(token, satellite, on.draft_by(&actor)).await.unwrap();
+            assert!(matches!(&outcome, RegisterOutcome::TokenUnusable(why) if *why == state), "{state:?}: {outcome:?}");
+        }
+    }
+    assert!(on.records_by(&actor).await.is_empty());
+}
+
+pub(super) async fn a_token_is_revoked_or_used_and_never_both(on: &Fixture) {
+    for _ in 0..16 {
+        let token = on.token(None).await;
+        let register = on.store.satellite_register(token, on.new_satellite(&on.name(), None), on.draft());
+        let revoke = on.store.registration_token_revoke(token, on.now(), on.draft());
+        let (registered, revoked) = futures_util::join!(register, revoke);
+        let is_registered = matches!(registered.unwrap(), RegisterOutcome::Registered(_));
+        assert_ne!(is_registered, revoked.unwrap());
+        let info = on.store.registration_token_get(token).await.unwrap().unwrap();
+        assert_ne!(info.used_at.is_some(), info.revoked_at.is_some());
+    }
+}
+
+pub(super) async fn a_token_is_revoked_once(on: &Fixture) {
+    let (token, actor) = (on.token(None).await, on.unique());
+    let revoke = async |_| on.store.registration_token_revoke(token, on.now(), on.draft_by(&actor)).await.unwrap();
+    let revoked = join_all((0..CALLERS).map(revoke)).await;
+    assert_eq!(revoked.into_iter().filter(|done| *done).count(), 1);
+    assert_eq!(on.records_by(&actor).await.len(), 1);
+}
+
+pub(super) async fn tokens_are_listed_by_sight(on: &Fixture) {
+    let (ours, theirs) = (on.team().await, on.team().await);
+    let (first, foreign, global, second) =
+        (on.token(Some(ours)).await, on.token(Some(theirs)).await, on.token(None).await, on.token(Some(ours)).await);
+    let list = async |sight| {
+        let tokens = on.store.registration_token_list(&sight).await.unwrap();
+        tokens.into_iter().map(|token| token.token_id).collect::<Vec<_>>()
+    };
+    assert_eq!(list(Sight::Teams(vec![ours])).await, [second, first], "newest first");
+    assert_eq!(list(Sight::Teams(Vec::new())).await, []);
+    let all = list(Sight::Everything).await;
+    assert!([first, foreign, global, second].iter().all(|token| all.contains(token)));
+}
+
+pub(super) async fn two_programs_take_a_token_once(one: &Fixture, other: &Fixture) {
+    let token = one.token(None).await;
+    let register = async |n: usize| {
+        let on = if n.is_multiple_of(2) { one } else { other };
+        on.store.satellite_register(token, on.new_satellite(&on.name(), None), on.draft()).await.unwrap()
+    };
+    let outcomes = join_all((0..CALLERS).map(register)).await;
+    assert_eq!((registered(&outcomes), used(&outcomes)), (1, CALLERS - 1));
+}

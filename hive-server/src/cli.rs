@@ -1,0 +1,248 @@
+//! The commands of `hive-server`. Each works beside a running server on the same data.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use hive_core::access::Role;
+use hive_core::hive::{Activation, Settings};
+use hive_core::wire::api::{ApiKeyCreate, PlatformRole, TeamCreate};
+use hive_core::{Hive, Identity};
+use hive_server::telemetry::{self, LogFilter, LogFormat};
+use hive_server::{Config, Server};
+use ipnet::IpNet;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// Serves a hive: REST, the satellite API and the agent WebSocket.
+#[derive(Parser)]
+#[command(name = "hive-server", version, args_conflicts_with_subcommands = false)]
+pub(crate) struct Cli {
+    /// Where the hive keeps its database and its keys
+    #[arg(
+        long,
+        global = true,
+        env = "HIVE_DATA_DIR",
+        default_value = "./hive-data",
+        value_name = "DIR"
+    )]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    serve: Serve,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "HIVE_LISTEN", default_value = "127.0.0.1:3000", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// The URL by which clients and satellites reach this server; registration tokens are bound to it
+    #[arg(long, env = "HIVE_EXTERNAL_URL", value_name = "URL")]
+    external_url: Option<String>,
+    /// A proxy whose X-Forwarded-For is believed; may be given several times
+    #[arg(long, value_name = "IP or CIDR", value_parser = parse_network)]
+    trusted_proxy: Vec<IpNet>,
+    /// When a registered satellite becomes active: with its first heartbeat, or by an admin
+    #[arg(long, value_name = "heartbeat|manual", value_parser = parse_activation)]
+    activation: Option<Activation>,
+    /// Seconds between the heartbeats of a link
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    heartbeat_interval: Option<Duration>,
+    /// Seconds of silence after which a satellite is offline
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    heartbeat_timeout: Option<Duration>,
+    /// How log lines look
+    #[arg(long, env = "HIVE_LOG_FORMAT", default_value = "text", value_name = "text|json")]
+    log_format: LogFormat,
+    /// What is logged: a level, or levels by module
+    #[arg(long, env = "HIVE_LOG_LEVEL", default_value = "info", value_name = "FILTER")]
+    log_level: LogFilter,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Global admins
+    #[command(subcommand)]
+    Admin(UserCommand),
+    /// Users without rights of their own; teams give them some
+    #[command(subcommand)]
+    User(UserCommand),
+    /// API keys
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
+    /// Teams
+    #[command(subcommand)]
+    Team(TeamCommand),
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Adds one and prints the one-time password
+    Create {
+        /// The login name
+        #[arg(long)]
+        username: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum ApiKeyCommand {
+    /// Makes a key for a user and prints it
+    Create {
+        /// Whose key it is
+        #[arg(long)]
+        username: String,
+        /// What it is for
+        #[arg(long, default_value = "command line")]
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum TeamCommand {
+    /// Makes a team
+    Create {
+        /// Its short name
+        #[arg(long)]
+        slug: String,
+    },
+    /// Puts a user into a team, or changes their role there
+    Add {
+        /// The team's short name
+        #[arg(long, value_name = "SLUG")]
+        team: String,
+        /// The login name
+        #[arg(long)]
+        username: String,
+        /// What they are in it
+        #[arg(long, value_name = "admin|operator|viewer", value_parser = parse_role)]
+        role: Role,
+    },
+}
+
+fn parse_network(text: &str) -> Result<IpNet, &'static str> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse()
+        .or_else(|_| address())
+        .map_err(|_| "must be an address or a network such as 10.0.0.0/8")
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|seconds| !seconds.is_zero())
+        .ok_or("must be a number of seconds above 0")
+}
+
+fn parse_activation(text: &str) -> Result<Activation, &'static str> {
+    match text {
+        "heartbeat" => Ok(Activation::Heartbeat),
+        "manual" => Ok(Activation::Manual),
+        _ => Err("must be heartbeat or manual"),
+    }
+}
+
+fn parse_role(text: &str) -> Result<Role, &'static str> {
+    match text {
+        "admin" => Ok(Role::Admin),
+        "operator" => Ok(Role::Operator),
+        "viewer" => Ok(Role::Viewer),
+        _ => Err("must be admin, operator or viewer"),
+    }
+}
+
+/// Does what the command line says; `print` gets the documents for standard output.
+pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> Outcome {
+    match cli.command {
+        None => serve(cli.serve, cli.data_dir, print).await,
+        Some(command) => {
+            let hive = Hive::builder().data_dir(cli.data_dir).build().await?;
+            let document = set_up(&hive, command).await;
+            hive.shutdown().await;
+            print(&document?);
+            Ok(())
+        }
+    }
+}
+
+async fn set_up(hive: &Hive, command: Command) -> hive_core::Result<Value> {
+    match command {
+        Command::Admin(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalAdmin).await,
+        Command::User(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalUser).await,
+        Command::ApiKey(ApiKeyCommand::Create { username, name }) => {
+            let wanted = ApiKeyCreate {
+                name,
+                ..ApiKeyCreate::default()
+            };
+            let key = hive.as_system().api_key_create_for(&username, wanted).await?;
+            Ok(json!({ "api_key": key.api_key }))
+        }
+        Command::Team(TeamCommand::Create { slug }) => {
+            let team = hive.as_system().team_create(TeamCreate { slug }).await?;
+            Ok(json!(team))
+        }
+        Command::Team(TeamCommand::Add { team, username, role }) => {
+            hive.as_system().team_member_add(&team, &username, role).await?;
+            Ok(json!({ "team": team, "username": username, "role": role }))
+        }
+    }
+}
+
+async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core::Result<Value> {
+    let (user, password) = hive.as_system().user_create(username, role).await?;
+    Ok(json!({ "username": user.username, "password": password.expose_secret() }))
+}
+
+async fn serve(args: Serve, data_dir: PathBuf, print: fn(&Value)) -> Outcome {
+    telemetry::init(args.log_format, &args.log_level)?;
+    let hive = Hive::builder().data_dir(data_dir).settings(settings(&args)).build().await?;
+    let config = Config {
+        listen: args.listen,
+        trusted_proxies: args.trusted_proxy,
+        ..Config::default()
+    };
+    let server = Server::bind(config, hive).await?;
+    // Before anybody knows that we are here, so that nobody can stop us in the wrong way.
+    let shutdown = on_signals()?;
+    print(&json!({ "event": "listening", "http": format!("http://{}", server.local_addr()) }));
+    server.run(shutdown).await;
+    Ok(())
+}
+
+fn settings(args: &Serve) -> Settings {
+    let default = Settings::default();
+    Settings {
+        external_url: args.external_url.clone().unwrap_or(default.external_url),
+        activation: args.activation.unwrap_or(default.activation),
+        heartbeat_interval: args.heartbeat_interval.unwrap_or(default.heartbeat_interval),
+        heartbeat_timeout: args.heartbeat_timeout.unwrap_or(default.heartbeat_timeout),
+        ..default
+    }
+}
+
+/// A token that is cancelled when the process is asked to stop.
+fn on_signals() -> std::io::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let token = CancellationToken::new();
+    let asked = token.clone();
+    TaskTracker::new().spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        asked.cancel();
+    });
+    Ok(token)
+}

@@ -1,0 +1,67 @@
+//! What can be set about the server. What can be set about the hive is in `hive_core::hive::Settings`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Where to listen, whom to trust, and how much of everything is too much.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How much is too much.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 3000).into(),
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How much of everything is too much.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of a request's body; a larger one is answered 413.
+    pub body_bytes: usize,
+    /// How long a connection may take to send the head of a request, the idle time between two of them included.
+    pub header_timeout: Duration,
+    /// How long a satellite's new link may take to send its handshake.
+    pub handshake_timeout: Duration,
+    /// How long one message to a satellite may take to leave; then its link is ended.
+    pub write_timeout: Duration,
+    /// How many callers may be in the middle of proving who they are; one more is answered 503. Checking a secret costs
+    /// memory and time on purpose, and strangers must not be able to spend ours.
+    pub handshaking: usize,
+    /// How long after the call to stop a request may still be answered.
+    pub request_grace: Duration,
+    /// How long after the call to stop everything is cut.
+    pub shutdown_grace: Duration,
+    /// Over how long the satellites of a stopping server are asked to spread their return.
+    pub restart_spread: Duration,
+    /// How often a silent event stream shows that it lives.
+    pub keep_alive: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 1024 * 1024,
+            header_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(hive_core::wire::agent::HANDSHAKE_TIMEOUT_SECONDS),
+            write_timeout: Duration::from_secs(10),
+            handshaking: 512,
+            request_grace: Duration::from_secs(1),
+            shutdown_grace: Duration::from_millis(4500),
+            restart_spread: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(15),
+        }
+    }
+}

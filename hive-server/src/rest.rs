@@ -1,0 +1,66 @@
+//! REST under `/api/v1`. A handler extracts, calls the hive as the caller, maps the answer: it decides nothing.
+
+mod api_keys;
+mod audit;
+mod auth;
+mod commands;
+mod events;
+mod exec;
+mod satellites;
+mod sse;
+mod teams;
+mod tokens;
+
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use hive_core::wire::api::{Envelope, Page};
+
+use crate::error::Failure;
+use crate::state::AppState;
+
+/// The answer of a handler.
+type Answer<T> = Result<Json<Envelope<T>>, Failure>;
+/// The answer of a handler that makes something.
+type Created<T> = Result<(StatusCode, Json<Envelope<T>>), Failure>;
+
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/v1/auth/login", post(auth::login))
+        .route("/api/v1/auth/me", get(auth::me))
+        .route("/api/v1/satellites", get(satellites::list))
+        .route("/api/v1/satellites/by-tag/{tag}", get(satellites::by_tag))
+        .route(
+            "/api/v1/satellites/{id}",
+            get(satellites::get).put(satellites::update).delete(satellites::remove),
+        )
+        .route("/api/v1/satellites/{id}/disconnect", post(satellites::disconnect))
+        .route("/api/v1/satellites/{id}/exec", post(exec::one))
+        .route("/api/v1/satellites/{id}/power", post(exec::power))
+        .route("/api/v1/satellites/{id}/commands", get(commands::list))
+        .route("/api/v1/exec", post(exec::many))
+        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/commands/{id}", get(commands::get))
+        .route("/api/v1/commands/{id}/cancel", post(commands::cancel))
+        .route("/api/v1/registration-tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/registration-tokens/{id}", delete(tokens::revoke))
+        .route("/api/v1/teams", get(teams::list).post(teams::create))
+        .route("/api/v1/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/api/v1/api-keys/{id}", delete(api_keys::revoke))
+        .route("/api/v1/audit/logs", get(audit::list).post(audit::log))
+        .route("/api/v1/audit/logs/{id}", get(audit::get))
+        .route("/api/v1/audit/export", get(audit::export))
+        .route("/api/v1/audit/verify", get(audit::verify))
+}
+
+fn ok<T>(data: T) -> Json<Envelope<T>> {
+    Json(Envelope::new(data))
+}
+
+fn created<T>(data: T) -> (StatusCode, Json<Envelope<T>>) {
+    (StatusCode::CREATED, ok(data))
+}
+
+fn page<T>(page: Page<T>) -> Json<Envelope<Vec<T>>> {
+    Json(page.into_envelope())
+}

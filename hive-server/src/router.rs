@@ -1,0 +1,79 @@
+//! Which path leads where.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::Uri;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hive_core::Error;
+use serde_json::{Value, json};
+
+use crate::error::Failure;
+use crate::state::AppState;
+use crate::{rest, satellites, ws};
+
+/// All of the server as one router, to be served by [`Server`](crate::Server) or merged into another app.
+///
+/// The other app puts `ConnectInfo<SocketAddr>` into its requests, so that the audit trail knows the callers' addresses,
+/// and shuts the hive down itself.
+pub fn router(state: AppState) -> Router {
+    let limits = state.limits();
+    let calls = Router::new().merge(rest::routes()).merge(satellites::routes());
+    Router::new()
+        .merge(calls.layer(from_fn_with_state(state.clone(), answer_before_the_end)))
+        .merge(ws::routes())
+        .merge(health())
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(limits.body_bytes))
+        .with_state(state)
+}
+
+fn health() -> Router<AppState> {
+    Router::new()
+        .route("/health", get(alive))
+        .route("/health/live", get(alive))
+        .route("/api/health", get(alive))
+        .route("/health/ready", get(ready))
+}
+
+async fn alive() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// Whether calls can be served: the storage answers, and the server is not about to stop.
+async fn ready(State(state): State<AppState>) -> Result<Json<Value>, Failure> {
+    if state.stopping().is_cancelled() {
+        return Err(Failure::Stopping);
+    }
+    if !state.hive().is_ready().await {
+        return Err(Error::Unavailable("the storage cannot be read".into()).into());
+    }
+    Ok(alive().await)
+}
+
+async fn unknown_path(uri: Uri) -> Failure {
+    Error::NotFound {
+        what: "path",
+        id: uri.path().chars().take(200).collect(),
+    }
+    .into()
+}
+
+async fn wrong_method() -> Failure {
+    Failure::WrongMethod
+}
+
+/// Answers a request that still waits when the server has stopped for a while: the command that it waits for goes on.
+async fn answer_before_the_end(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let end = async {
+        state.stopping().cancelled().await;
+        tokio::time::sleep(state.limits().request_grace).await;
+    };
+    tokio::select! {
+        response = next.run(request) => response,
+        () = end => Failure::Stopping.into_response(),
+    }
+}

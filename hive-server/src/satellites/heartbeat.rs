@@ -1,0 +1,27 @@
+//! A heartbeat over HTTPS: also how a satellite finds out whether its stored key is still good.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use hive_core::wire::SatelliteId;
+use hive_core::wire::satellite_api::{HeartbeatRequest, HeartbeatResponse};
+
+use super::SatelliteFailure;
+use crate::auth::bearer;
+use crate::error::Failure;
+use crate::extract::{Body, Path};
+use crate::state::{Admitted, AppState};
+
+pub(super) async fn heartbeat(
+    State(state): State<AppState>,
+    admitted: Result<Admitted, Failure>,
+    headers: HeaderMap,
+    id: Result<Path<SatelliteId>, Failure>,
+    request: Result<Body<HeartbeatRequest>, Failure>,
+) -> Result<Json<HeartbeatResponse>, SatelliteFailure> {
+    let _admitted = admitted?;
+    let identity = state.hive().authenticate_satellite(bearer(&headers)?).await?;
+    let (Path(id), Body(request)) = (id?, request?);
+    let response = state.hive().satellite_heartbeat(&identity, id, request).await?;
+    Ok(Json(response))
+}

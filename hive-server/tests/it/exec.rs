@@ -1,0 +1,197 @@
+//! Commands from the REST interface to a satellite and back.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use bytes::Bytes;
+use hive_core::wire::CommandId;
+use hive_core::wire::agent::{Channel, Command, CommandResult, Received, ToAgent, ToServer};
+use hive_core::wire::api::CommandStatus;
+use hive_core::wire::frame::{Frame, StreamId};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::task::TaskTracker;
+
+use super::harness::{Satellite, TestServer, request};
+
+const OUTPUT: &[u8] = b"hello \xff\n";
+
+async fn next_command(link: &mut Satellite) -> Command {
+    loop {
+        if let ToAgent::Command(command) = link.next().await {
+            return *command;
+        }
+    }
+}
+
+/// Does what a satellite does that runs a command.
+async fn run_command(link: &mut Satellite) -> CommandId {
+    let id = next_command(link).await.id;
+    link.send(&ToServer::CommandAck { id }).await;
+    let stream = StreamId(1);
+    link.send(&ToServer::StreamOpen {
+        stream,
+        command_id: id,
+        channel: Channel::Stdout,
+        offset: 0,
+    })
+    .await;
+    let frame = Frame::data(stream, 0, Bytes::from_static(OUTPUT), true);
+    link.send_raw(Message::binary(frame.encode())).await;
+    link.send(&ToServer::CommandResult(CommandResult {
+        id,
+        status: CommandStatus::Succeeded,
+        exit_code: Some(0),
+        duration_ms: 1,
+        sent: Received {
+            stdout: OUTPUT.len() as u64,
+            stderr: 0,
+        },
+        truncated: false,
+        error: None,
+    }))
+    .await;
+    loop {
+        if link.next().await == (ToAgent::ResultAck { id }) {
+            return id;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_answered_with_its_result() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut link = server.online(&satellite).await;
+    let path = format!("/api/v1/satellites/{}/exec?encoding=base64", satellite.id);
+    let (answer, id) = tokio::join!(server.post(&key, &path, json!({ "command": "echo" })), run_command(&mut link));
+    let result = answer.json()["data"].clone();
+    assert_eq!(
+        (&result["status"], &result["exit_code"]),
+        (&json!("succeeded"), &json!(0)),
+        "{answer:?}"
+    );
+    assert_eq!(result["stdout"], "aGVsbG8g/wo=");
+    let stored = server.get(&key, &format!("/api/v1/commands/{id}")).await.json();
+    assert_eq!(stored["data"]["stdout"], "hello \u{fffd}\n");
+    let listed = server
+        .get(&key, &format!("/api/v1/satellites/{}/commands", satellite.id))
+        .await
+        .json();
+    assert_eq!(listed["pagination"]["total"], 1);
+}
+
+#[tokio::test]
+async fn a_command_is_watched_as_a_stream_of_events() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut link = server.online(&satellite).await;
+    let request = Request::post("/api/v1/exec")
+        .header("x-api-key", &key)
+        .header("content-type", "application/json")
+        .header("accept", "text/event-stream")
+        .body(Body::from(json!({ "targets": ["all"], "command": "echo" }).to_string()))
+        .unwrap();
+    let (answer, _) = tokio::join!(server.call(request), run_command(&mut link));
+    assert_eq!(answer.headers["content-type"], "text/event-stream");
+    let names: Vec<_> = answer.text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(names, ["accepted", "output", "exit"], "{answer:?}");
+    let data: Vec<Value> = answer
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|json| json.parse().unwrap())
+        .collect();
+    assert_eq!(
+        (&data[1]["event"], &data[1]["data"]),
+        (&json!("output"), &json!("aGVsbG8g/wo="))
+    );
+}
+
+#[tokio::test]
+async fn a_satellite_that_is_away_is_waited_for_only_on_request() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let satellite = server.register("web-server-01", None).await;
+    drop(server.online(&satellite).await);
+    while server.is_online(&satellite).await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let path = format!("/api/v1/satellites/{}/exec", satellite.id);
+    server
+        .post(&key, &path, json!({ "command": "true" }))
+        .await
+        .assert_error(503, "SATELLITE_OFFLINE");
+    let queued = server
+        .post(&key, &format!("{path}?wait=false"), json!({ "command": "true" }))
+        .await;
+    assert_eq!(queued.status, 202);
+    let id = queued.json()["data"]["command_id"].as_str().unwrap().to_owned();
+    let command = format!("/api/v1/commands/{id}");
+    assert_eq!(server.get(&key, &command).await.json()["data"]["status"], "queued");
+    let mut link = server.online(&satellite).await;
+    assert_eq!(run_command(&mut link).await.to_string(), id);
+    assert_eq!(server.get(&key, &command).await.json()["data"]["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn the_same_key_gives_the_same_command() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let satellite = server.register("web-server-01", None).await;
+    let path = format!("/api/v1/satellites/{}/exec?wait=false", satellite.id);
+    drop(server.online(&satellite).await);
+    let post = async |command: &str, idempotency_key: &str| {
+        let mut request = request("POST", &path, Some(&key), Some(json!({ "command": command })));
+        request
+            .headers_mut()
+            .insert("idempotency-key", idempotency_key.parse().unwrap());
+        server.call(request).await
+    };
+    let first = post("true", "k1").await;
+    assert_eq!(first.status, 202, "{first:?}");
+    assert_eq!(post("true", "k1").await.json(), first.json());
+    assert_ne!(post("true", "k2").await.json(), first.json());
+    post("false", "k1").await.assert_error(409, "CONFLICT");
+    post("true", &"k".repeat(256)).await.assert_error(400, "INVALID_INPUT");
+}
+
+#[tokio::test]
+async fn a_stopping_server_answers_who_still_waits() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut link = server.online(&satellite).await;
+    let body = json!({ "command": "sleep 60" }).to_string();
+    let head = format!(
+        "POST /api/v1/satellites/{}/exec HTTP/1.1\r\nhost: hive\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        satellite.id,
+        body.len()
+    );
+    let calls = TaskTracker::new();
+    let address = server.address;
+    let call = calls.spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    });
+    next_command(&mut link).await;
+    server.stop.cancel();
+    let answer = call.await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 503") && answer.contains("UNAVAILABLE"),
+        "{answer}"
+    );
+    assert_eq!(link.close_code().await, 1001);
+    drop(link);
+    tokio::time::timeout(Duration::from_secs(5), server.running.wait())
+        .await
+        .expect("the server stops within 5 s");
+}

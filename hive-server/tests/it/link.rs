@@ -1,0 +1,191 @@
+//! The links of satellites: who gets one, and how each of them ends.
+
+use std::time::Duration;
+
+use hive_core::hive::Settings;
+use hive_core::wire::Timestamp;
+use hive_core::wire::agent::{ToAgent, ToServer, close};
+use hive_server::Limits;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use super::harness::{TestServer, handshake};
+
+/// The HTTP answer of a link that was not opened.
+fn refused<T>(result: Result<T, tungstenite::Error>) -> (u16, serde_json::Value) {
+    match result {
+        Err(tungstenite::Error::Http(response)) => {
+            let body = response.body().clone().unwrap_or_default();
+            (response.status().as_u16(), serde_json::from_slice(&body).unwrap())
+        }
+        Err(other) => panic!("no HTTP answer: {other:?}"),
+        Ok(_) => panic!("the link was opened"),
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_before_the_upgrade() {
+    let server = TestServer::start().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut wrong = satellite.api_key.clone();
+    wrong.replace_range(wrong.len() - 4.., "AAAA");
+    for key in ["nonsense", &wrong] {
+        let (status, body) = refused(server.connect(key).await);
+        assert_eq!((status, body["error"].as_str()), (401, Some("auth_invalid")), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_satellite_names_the_sub_protocol() {
+    let server = TestServer::start().await;
+    let satellite = server.register("web-server-01", None).await;
+    for protocol in [None, Some("hive.ui.v2")] {
+        let (status, body) = refused(server.connect_as(&satellite.api_key, protocol).await);
+        assert_eq!(status, 426);
+        assert!(body["message"].as_str().unwrap().contains("hive.agent.v2"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_satellite_is_online_from_its_handshake_to_its_end() {
+    let server = TestServer::start().await;
+    let satellite = server.register("web-server-01", None).await;
+    let link = server.online(&satellite).await;
+    assert!(server.is_online(&satellite).await);
+    drop(link);
+    while server.is_online(&satellite).await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_stranger_is_sent_away() {
+    let limits = Limits {
+        handshake_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = TestServer::with(limits, Settings::default()).await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut link = server.connect(&satellite.api_key).await.unwrap();
+    assert_eq!(link.close_code().await, close::TIMEOUT);
+}
+
+#[tokio::test]
+async fn what_is_not_the_protocol_ends_the_link() {
+    let server = TestServer::start().await;
+    let satellite = server.register("web-server-01", None).await;
+    let again = ToServer::Handshake(Box::new(handshake(&satellite)));
+    for garbage in [
+        Message::text("garbage"),
+        Message::text(r#"{"type":"command_ack"}"#),
+        Message::binary(vec![1, 2, 3]),
+        Message::text(serde_json::to_string(&again).unwrap()),
+    ] {
+        let mut link = server.online(&satellite).await;
+        link.send_raw(garbage.clone()).await;
+        assert_eq!(link.close_code().await, close::PROTOCOL_ERROR, "{garbage:?}");
+    }
+    for garbage in [
+        Message::text("garbage"),
+        Message::text(r#"{"type":"error","error":{"code":"X","message":""}}"#),
+    ] {
+        let mut link = server.connect(&satellite.api_key).await.unwrap();
+        link.send_raw(garbage.clone()).await;
+        assert_eq!(
+            link.close_code().await,
+            close::PROTOCOL_ERROR,
+            "{garbage:?} instead of a handshake"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_a_newer_version_is_skipped() {
+    let server = TestServer::start().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut link = server.online(&satellite).await;
+    link.send_raw(Message::text(r#"{"type":"from_the_future"}"#)).await;
+    link.send(&ToServer::Disconnect {
+        reason: "shutdown".into(),
+    })
+    .await;
+    assert_eq!(link.close_code().await, 1000);
+}
+
+#[tokio::test]
+async fn a_satellite_cannot_speak_for_another_one() {
+    let server = TestServer::start().await;
+    let (one, other) = (
+        server.register("web-server-01", None).await,
+        server.register("web-server-02", None).await,
+    );
+    let mut link = server.connect(&one.api_key).await.unwrap();
+    link.send(&ToServer::Handshake(Box::new(handshake(&other)))).await;
+    match link.next().await {
+        ToAgent::HandshakeAck(ack) => assert!(!ack.success && ack.error.is_some(), "{ack:?}"),
+        message => panic!("no acknowledgement: {message:?}"),
+    }
+    assert_eq!(link.close_code().await, close::AUTH_FAILED);
+    assert!(!server.is_online(&other).await);
+}
+
+#[tokio::test]
+async fn a_newer_link_replaces_the_older_one_and_outlives_it() {
+    let server = TestServer::start().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut first = server.online(&satellite).await;
+    let _second = server.online(&satellite).await;
+    assert_eq!(first.close_code().await, close::REPLACED);
+    assert!(first.next_raw().await.is_none());
+    drop(first);
+    assert!(server.is_online(&satellite).await);
+}
+
+#[tokio::test]
+async fn a_link_lives_by_heartbeats() {
+    let settings = Settings {
+        heartbeat_interval: Duration::from_millis(50),
+        heartbeat_timeout: Duration::from_millis(400),
+        ..Settings::default()
+    };
+    let server = TestServer::with(Limits::default(), settings).await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut link = server.online(&satellite).await;
+    for _ in 0..12 {
+        assert!(matches!(link.next().await, ToAgent::HeartbeatPing { .. }));
+        link.send(&ToServer::HeartbeatPong {
+            timestamp: Timestamp::from_micros(0),
+            metrics: None,
+        })
+        .await;
+    }
+    assert_eq!(link.close_code().await, close::TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_new_key_ends_the_link_of_the_old_one() {
+    let server = TestServer::start().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut link = server.online(&satellite).await;
+    server.register("web-server-01", None).await;
+    assert_eq!(link.close_code().await, close::AUTH_FAILED);
+    assert_eq!(refused(server.connect(&satellite.api_key).await).0, 401);
+}
+
+#[tokio::test]
+async fn a_stopping_server_asks_its_satellites_to_come_back() {
+    let server = TestServer::start().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut link = server.online(&satellite).await;
+    let mut stranger = server.connect(&satellite.api_key).await.unwrap();
+    server.stop.cancel();
+    match link.next().await {
+        ToAgent::Disconnect { reason, retry_after_ms } => assert!(reason == "restart" && retry_after_ms.is_some()),
+        message => panic!("no farewell: {message:?}"),
+    }
+    assert_eq!(link.close_code().await, close::GOING_AWAY);
+    assert_eq!(stranger.close_code().await, close::GOING_AWAY);
+    drop((link, stranger));
+    tokio::time::timeout(Duration::from_secs(5), server.running.wait())
+        .await
+        .expect("the server stops within 5 s");
+}

@@ -1,0 +1,10 @@
+//! The server from outside: requests to its router, sockets to its address, its binary.
+
+#![expect(clippy::unwrap_used, reason = "a failed check panics")]
+
+mod binary;
+mod exec;
+mod harness;
+mod link;
+mod rest;
+mod satellite_api;

@@ -1,0 +1,307 @@
+//! REST: who may call, what is refused and how, and the envelope around everything.
+
+use axum::body::Body;
+use axum::http::Request;
+use hive_core::wire::api::PlatformRole;
+use hive_core::wire::id::Seed;
+use hive_core::wire::{ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId};
+use serde_json::json;
+
+use super::harness::{TestServer, request};
+
+const SEED: Seed = Seed {
+    unix_millis: 1,
+    random: [1; 10],
+};
+
+/// Every route of `/api/v1` that asks who is calling.
+fn routes() -> Vec<(&'static str, String)> {
+    let satellite = format!("/api/v1/satellites/{}", SatelliteId::new(SEED));
+    let command = format!("/api/v1/commands/{}", CommandId::new(SEED));
+    vec![
+        ("GET", "/api/v1/auth/me".into()),
+        ("GET", "/api/v1/satellites".into()),
+        ("GET", "/api/v1/satellites/by-tag/web".into()),
+        ("GET", satellite.clone()),
+        ("PUT", satellite.clone()),
+        ("DELETE", satellite.clone()),
+        ("POST", format!("{satellite}/disconnect")),
+        ("POST", format!("{satellite}/exec")),
+        ("POST", format!("{satellite}/power")),
+        ("GET", format!("{satellite}/commands")),
+        ("POST", "/api/v1/exec".into()),
+        ("GET", "/api/v1/events".into()),
+        ("GET", command.clone()),
+        ("POST", format!("{command}/cancel")),
+        ("GET", "/api/v1/registration-tokens".into()),
+        ("POST", "/api/v1/registration-tokens".into()),
+        (
+            "DELETE",
+            format!("/api/v1/registration-tokens/{}", RegistrationTokenId::new(SEED)),
+        ),
+        ("GET", "/api/v1/teams".into()),
+        ("POST", "/api/v1/teams".into()),
+        ("GET", "/api/v1/api-keys".into()),
+        ("POST", "/api/v1/api-keys".into()),
+        ("DELETE", format!("/api/v1/api-keys/{}", ApiKeyId::new(SEED))),
+        ("GET", "/api/v1/audit/logs".into()),
+        ("POST", "/api/v1/audit/logs".into()),
+        ("GET", format!("/api/v1/audit/logs/{}", AuditId::new(SEED))),
+        ("GET", "/api/v1/audit/export".into()),
+        ("GET", "/api/v1/audit/verify".into()),
+    ]
+}
+
+#[tokio::test]
+async fn every_route_asks_who_is_calling() {
+    let server = TestServer::start().await;
+    for (method, path) in routes() {
+        let body = (method != "GET").then(|| json!({ "nonsense": true }));
+        let answer = server.call(request(method, &path, None, body.clone())).await;
+        answer.assert_error(401, "AUTH_REQUIRED");
+        let answer = server.call(request(method, &path, Some("hive_key_x"), body)).await;
+        answer.assert_error(401, "AUTH_INVALID");
+    }
+}
+
+#[tokio::test]
+async fn a_key_may_come_in_either_header_and_a_login_as_a_bearer_token() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let (user, password) = server
+        .hive
+        .as_system()
+        .user_create("otto", PlatformRole::GlobalUser)
+        .await
+        .unwrap();
+    let password = secrecy::ExposeSecret::expose_secret(&password);
+    let login = json!({ "username": user.username, "password": password });
+    let login = server.call(request("POST", "/api/v1/auth/login", None, Some(login))).await;
+    let jwt = login.json()["data"]["token"].as_str().unwrap().to_owned();
+    let check = async |header: &str, value: String, name: &str| {
+        let request = Request::get("/api/v1/auth/me")
+            .header(header, value)
+            .body(Body::empty())
+            .unwrap();
+        let answer = server.call(request).await;
+        assert_eq!(answer.json()["data"]["user"]["username"], name, "{answer:?}");
+    };
+    check("x-api-key", key.clone(), "anna").await;
+    check("authorization", format!("Bearer {key}"), "anna").await;
+    check("authorization", format!("bearer {jwt}"), "otto").await;
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_apart_from_missing_ones_and_nothing_more() {
+    let server = TestServer::start().await;
+    server.admin().await;
+    for name in ["anna", "nobody"] {
+        let login = json!({ "username": name, "password": "wrong" });
+        let answer = server.call(request("POST", "/api/v1/auth/login", None, Some(login))).await;
+        answer.assert_error(401, "AUTH_INVALID");
+        assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    }
+    for value in ["Basic YTpi", "Bearer", "Bearer nonsense", "Bearer hive_key_nonsense"] {
+        let request = Request::get("/api/v1/auth/me")
+            .header("authorization", value)
+            .body(Body::empty())
+            .unwrap();
+        server.call(request).await.assert_error(401, "AUTH_INVALID");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_answered_in_the_envelope() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    server.get(&key, "/api/v1/nothing").await.assert_error(404, "NOT_FOUND");
+    server.get(&key, "/").await.assert_error(404, "NOT_FOUND");
+    server.get(&key, "/api/v1/exec").await.assert_error(405, "INVALID_INPUT");
+    let unknown = format!("/api/v1/satellites/{}", SatelliteId::new(SEED));
+    server.get(&key, &unknown).await.assert_error(404, "SATELLITE_NOT_FOUND");
+    let unknown = format!("/api/v1/commands/{}", CommandId::new(SEED));
+    server.get(&key, &unknown).await.assert_error(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn what_does_not_parse_is_named() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let check = async |method: &str, path: &str, body: Option<serde_json::Value>, field: &str| {
+        let answer = server.call(request(method, path, Some(&key), body)).await;
+        answer.assert_error(400, "INVALID_INPUT");
+        assert_eq!(answer.json()["error"]["details"]["field"], field, "{answer:?}");
+    };
+    let satellite = format!("/api/v1/satellites/{}", SatelliteId::new(SEED));
+    check("GET", "/api/v1/satellites/web", None, "id").await;
+    check("GET", "/api/v1/satellites?page=0", None, "page").await;
+    check("GET", "/api/v1/satellites?per_page=1001", None, "per_page").await;
+    check("GET", "/api/v1/satellites?per_page=many", None, "per_page").await;
+    check("GET", "/api/v1/satellites?status=asleep", None, "status").await;
+    check("GET", "/api/v1/satellites?team=ours", None, "team").await;
+    check("GET", "/api/v1/audit/logs?since=yesterday", None, "since").await;
+    check(
+        "POST",
+        &format!("{satellite}/exec?wait=perhaps"),
+        Some(json!({ "command": "true" })),
+        "wait",
+    )
+    .await;
+    check(
+        "POST",
+        &format!("{satellite}/exec?encoding=hex"),
+        Some(json!({ "command": "true" })),
+        "encoding",
+    )
+    .await;
+    check("POST", &format!("{satellite}/exec"), Some(json!({})), "command").await;
+    check("POST", &format!("{satellite}/exec"), None, "command").await;
+    check(
+        "POST",
+        &format!("{satellite}/power"),
+        Some(json!({ "action": "explode" })),
+        "action",
+    )
+    .await;
+    check(
+        "POST",
+        "/api/v1/exec",
+        Some(json!({ "targets": ["tag:"], "command": "true" })),
+        "targets",
+    )
+    .await;
+    check("PUT", &satellite, Some(json!({ "name": "short" })), "name").await;
+}
+
+#[tokio::test]
+async fn a_form_is_no_body() {
+    let server = TestServer::start().await;
+    let request = Request::post("/api/v1/teams")
+        .header("x-api-key", server.admin().await)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(r#"{"slug":"ours"}"#))
+        .unwrap();
+    server.call(request).await.assert_error(400, "INVALID_INPUT");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let slug = "x".repeat(1024 * 1024);
+    server
+        .post(&key, "/api/v1/teams", json!({ "slug": slug }))
+        .await
+        .assert_error(413, "PAYLOAD_TOO_LARGE");
+}
+
+#[tokio::test]
+async fn another_teams_satellite_looks_as_if_it_did_not_exist() {
+    let server = TestServer::start().await;
+    let (red, red_key) = server.team("red").await;
+    let (_, blue_key) = server.team("blue").await;
+    let satellite = server.register("red-server-01", Some(&red)).await;
+    let path = format!("/api/v1/satellites/{}", satellite.id);
+    assert_eq!(server.get(&red_key, &path).await.json()["data"]["name"], "red-server-01");
+    for (method, path, body) in [
+        ("GET", path.clone(), None),
+        ("PUT", path.clone(), Some(json!({ "tags": ["mine"] }))),
+        ("DELETE", path.clone(), None),
+        ("POST", format!("{path}/disconnect"), None),
+        ("POST", format!("{path}/exec"), Some(json!({ "command": "true" }))),
+        ("POST", format!("{path}/power"), Some(json!({ "action": "reboot" }))),
+        ("GET", format!("{path}/commands"), None),
+    ] {
+        let answer = server.call(request(method, &path, Some(&blue_key), body)).await;
+        answer.assert_error(404, "SATELLITE_NOT_FOUND");
+    }
+    let list = server.get(&blue_key, "/api/v1/satellites").await.json();
+    assert_eq!((&list["data"], &list["pagination"]["total"]), (&json!([]), &json!(0)));
+}
+
+#[tokio::test]
+async fn satellites_are_listed_filtered_and_changed() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    for name in ["web-server-01", "web-server-02", "db-server-0001"] {
+        let satellite = server.register(name, None).await;
+        let tags: &[&str] = if name.starts_with("web") {
+            &["web", "prod"]
+        } else {
+            &["prod"]
+        };
+        let path = format!("/api/v1/satellites/{}", satellite.id);
+        let answer = server
+            .call(request("PUT", &path, Some(&key), Some(json!({ "tags": tags }))))
+            .await;
+        assert_eq!(answer.json()["data"]["name"], name, "{answer:?}");
+    }
+    let check = async |query: &str, total: u64| {
+        let answer = server.get(&key, &format!("/api/v1/satellites?{query}")).await;
+        assert_eq!(answer.json()["pagination"]["total"], total, "{query}: {answer:?}");
+    };
+    check("", 3).await;
+    check("tag=web", 2).await;
+    check("tag=prod&tag=web", 2).await;
+    check("search=db-", 1).await;
+    check("status=inactive", 3).await;
+    check("status=online", 0).await;
+    check("online=false", 3).await;
+    let page = server.get(&key, "/api/v1/satellites?per_page=2&page=2").await.json();
+    assert_eq!(page["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        page["pagination"],
+        json!({ "page": 2, "per_page": 2, "total": 3, "total_pages": 2 })
+    );
+    let tagged = server.get(&key, "/api/v1/satellites/by-tag/web").await.json();
+    assert_eq!(tagged["data"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn keys_tokens_and_teams_are_made_listed_and_revoked() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let check = async |path: &str, body: serde_json::Value, id: &str| {
+        let made = server.post(&key, path, body).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        assert_ne!(server.get(&key, path).await.json()["data"], json!([]));
+        let id = made.json()["data"].pointer(id).unwrap().as_str().unwrap().to_owned();
+        format!("{path}/{id}")
+    };
+    check("/api/v1/teams", json!({ "slug": "ours" }), "/id").await;
+    let token = check("/api/v1/registration-tokens", json!({ "scope": "global" }), "/token_id").await;
+    let revoked = server.call(request("DELETE", &token, Some(&key), None)).await;
+    assert_eq!(revoked.json(), json!({ "success": true, "data": null }));
+    let second = check("/api/v1/api-keys", json!({ "name": "second" }), "/info/id").await;
+    assert_eq!(server.call(request("DELETE", &second, Some(&key), None)).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_audit_trail_is_read_checked_and_exported() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let note = json!({ "action": "note.add", "target": { "type": "note", "id": "1" }, "details": { "text": "hello" } });
+    let made = server.post(&key, "/api/v1/audit/logs", note).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let found = server.get(&key, "/api/v1/audit/logs?action=audit.note").await.json();
+    assert_eq!(found["data"][0]["actor"]["name"], "anna", "{found}");
+    let entry = format!("/api/v1/audit/logs/{}", found["data"][0]["id"].as_str().unwrap());
+    assert_eq!(server.get(&key, &entry).await.json()["data"], found["data"][0]);
+    assert_eq!(server.get(&key, "/api/v1/audit/verify").await.json()["data"]["valid"], true);
+    let export = server.get(&key, "/api/v1/audit/export").await;
+    assert_eq!(export.headers["content-type"], "application/jsonl");
+    assert!(export.text.ends_with('\n') && export.text.lines().last().unwrap().contains("\"manifest\""));
+}
+
+#[tokio::test]
+async fn health_is_nobodys_secret() {
+    let server = TestServer::start().await;
+    for path in ["/health", "/health/live", "/health/ready", "/api/health"] {
+        let answer = server.call(request("GET", path, None, None)).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()),
+            (200, json!({ "status": "ok" })),
+            "{path}"
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! `kill -9` at any moment: nothing that was acknowledged is lost, nothing runs twice, and what is doubtful says so.
+//!
+//! `HIVE_CRASH_SEED` and `HIVE_CRASH_ROUNDS` repeat a failure or look for longer.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use hive_testkit::{Rest, Satellite, TestHive, until_some};
+use serde_json::{Value, json};
+
+use crate::support::text;
+
+const ROUNDS: u32 = 10;
+/// How many callers give commands at the same time.
+const CALLERS: u32 = 3;
+
+/// A small reproducible source of numbers (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
+}
+
+/// Gives commands until it is told to stop. Each appends its own number to the file; acknowledged ones are returned
+/// with their ids.
+async fn give_commands(
+    rest: Rest,
+    path: String,
+    file: &Path,
+    numbers: &AtomicU32,
+    stop: &AtomicBool,
+) -> BTreeMap<u32, String> {
+    let mut acknowledged = BTreeMap::new();
+    while !stop.load(Ordering::SeqCst) {
+        let number = numbers.fetch_add(1, Ordering::SeqCst);
+        let line = format!("sleep 0.02; echo {number} >> {}; sleep 0.02", file.display());
+        let command = json!({"command": line, "expires_in_seconds": 600});
+        match rest.call("POST", &path).json(&command).send().await {
+            Ok(answer) if answer.status == 202 => {
+                acknowledged.insert(number, text(&answer.data()["command_id"]).to_owned());
+            }
+            Ok(answer) => assert!(answer.status >= 500, "{} {}", answer.status, answer.text()),
+            // Nobody listens at the moment. Whether the command was stored is not known.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    acknowledged
+}
+
+/// Kills one or both of them at a random moment and starts them again, several times.
+async fn kill_at_random(hive: &mut TestHive, satellite: &mut Satellite, dice: &mut Dice, rounds: u32) {
+    for round in 0..rounds {
+        tokio::time::sleep(Duration::from_millis(100 + dice.below(700))).await;
+        // Each is killed alone before both are.
+        let (kills_server, kills_agent) = match round % 3 {
+            0 => (true, false),
+            1 => (false, true),
+            _ => (true, true),
+        };
+        if kills_server {
+            hive.kill_server();
+        }
+        if kills_agent {
+            satellite.process().kill();
+        }
+        if kills_server {
+            hive.restart_server().await;
+        }
+        if kills_agent {
+            satellite.restart().await;
+        }
+        // Now and then nobody waits until they have found each other.
+        if dice.below(3) > 0 {
+            hive.until_online(satellite, true).await;
+        }
+    }
+    hive.until_online(satellite, true).await;
+}
+
+async fn until_terminal(hive: &TestHive, id: &str) -> Value {
+    until_some(&format!("{id} has ended"), async || {
+        let command = hive.command(id).await;
+        let is_open = ["queued", "delivered", "started"].contains(&text(&command["status"]));
+        (!is_open).then_some(command)
+    })
+    .await
+}
+
+/// How often each number stands in the file.
+fn counts(file: &Path) -> BTreeMap<u32, u32> {
+    let mut counts = BTreeMap::new();
+    for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
+        *counts.entry(line.parse().expect("whole lines are appended")).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_or_run_twice_when_processes_are_killed() {
+    let seed = number("HIVE_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()) | 1 << 32);
+    let rounds = number("HIVE_CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds as u32);
+    let mut hive = TestHive::start().await;
+    let mut satellite = hive.satellite("web-server-01").await;
+    let file = hive.dir().join("numbers");
+    let (numbers, stop) = (AtomicU32::new(0), AtomicBool::new(false));
+    let (rest, path) = (hive.rest(), satellite.path("/exec?wait=false"));
+    let caller = || give_commands(rest.clone(), path.clone(), &file, &numbers, &stop);
+
+    let callers: [_; CALLERS as usize] = std::array::from_fn(|_| caller());
+    let [first, second, third] = callers;
+    let mut dice = Dice(seed);
+    let killing = async {
+        kill_at_random(&mut hive, &mut satellite, &mut dice, rounds).await;
+        stop.store(true, Ordering::SeqCst);
+    };
+    let (first, second, third, ()) = tokio::join!(first, second, third, killing);
+    let acknowledged: BTreeMap<u32, String> = first.into_iter().chain(second).chain(third).collect();
+
+    let mut statuses: BTreeMap<String, u32> = BTreeMap::new();
+    let mut ended = BTreeMap::new();
+    for (number, id) in &acknowledged {
+        let status = text(&until_terminal(&hive, id).await["status"]).to_owned();
+        *statuses.entry(status.clone()).or_default() += 1;
+        ended.insert(*number, status);
+    }
+    // The last ones to be queued have ended, so nothing is appended any more.
+    let counts = counts(&file);
+    let told = format!("seed {seed}, {} acknowledged: {statuses:?}", acknowledged.len());
+    for (number, count) in &counts {
+        assert_eq!(*count, 1, "{number} ran twice; {told}");
+    }
+    for (number, status) in &ended {
+        let has_run = counts.contains_key(number);
+        match status.as_str() {
+            "succeeded" => assert!(has_run, "{number} succeeded and never ran; {told}"),
+            "outcome_unknown" => {}
+            other => panic!("{number} ended {other}; {told}"),
+        }
+    }
+    let succeeded = statuses.get("succeeded").copied().unwrap_or_default();
+    assert!(succeeded > rounds && u64::from(succeeded) > acknowledged.len() as u64 / 2, "{told}");
+}

@@ -1,0 +1,40 @@
+//! Small things that several subjects need.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use hive_testkit::{Process, procfs, until};
+use serde_json::Value;
+
+/// A number of seconds to sleep that no other process on this machine sleeps: by it a test finds its own processes.
+pub(crate) fn unique_seconds() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::SeqCst);
+    format!("{}.{:03}7", 40_000 + std::process::id() % 10_000, count)
+}
+
+/// Waits until as many processes sleep these seconds.
+pub(crate) async fn until_sleeping(seconds: &str, count: usize) {
+    let what = format!("{count} processes sleep {seconds}");
+    until(&what, async || sleeping(seconds) == count).await;
+}
+
+/// How many processes sleep these seconds.
+pub(crate) fn sleeping(seconds: &str) -> usize {
+    procfs::running_with(seconds).len()
+}
+
+/// The fields of an object.
+pub(crate) fn keys(object: &Value) -> BTreeSet<&str> {
+    object.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
+}
+
+/// Checks that everything a process has said on its standard output is JSON, one document a line.
+pub(crate) fn expect_json_lines(process: &Process) -> Vec<Value> {
+    let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
+    process.stdout().lines().map(read).collect()
+}

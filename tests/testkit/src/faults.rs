@@ -1,0 +1,186 @@
+//! A TCP proxy that stands in a link and breaks it: cuts, silence, delay.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What is done to the bytes now.
+#[derive(Debug, Clone, Copy, Default)]
+struct Faults {
+    /// Connections up to this one are cut.
+    cut: u64,
+    /// Connections up to this one pass nothing any more and stay open.
+    frozen: u64,
+    /// Bytes are kept, both ways; nobody is told.
+    is_holding: bool,
+    /// New connections are closed at once.
+    is_refusing: bool,
+    delay: Duration,
+}
+
+#[derive(Debug)]
+struct Shared {
+    target: SocketAddr,
+    faults: watch::Sender<Faults>,
+    connections: AtomicU64,
+    passed: AtomicU64,
+    /// Cut all when this many bytes have passed; `u64::MAX` for never.
+    cut_at: AtomicU64,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A proxy in front of a server. It ends with its value.
+#[derive(Debug)]
+pub struct FaultProxy {
+    url: String,
+    shared: Arc<Shared>,
+}
+
+impl FaultProxy {
+    /// Listens on a free port and passes everything on to the server.
+    pub async fn start(server_url: &str) -> Self {
+        let target = server_url.strip_prefix("http://").unwrap().parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared {
+            target,
+            faults: watch::Sender::new(Faults::default()),
+            connections: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+            cut_at: AtomicU64::new(u64::MAX),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        shared.tasks.spawn(shared.stop.clone().run_until_cancelled_owned(accept(listener, shared.clone())));
+        Self { url, shared }
+    }
+
+    /// Where to connect instead of the server.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Breaks all connections there are now.
+    pub fn cut(&self) {
+        self.shared.cut();
+    }
+
+    /// Breaks all connections once this many more bytes have passed, both ways together.
+    pub fn cut_after(&self, bytes: u64) {
+        let at = self.shared.passed.load(Ordering::SeqCst) + bytes;
+        self.shared.cut_at.store(at, Ordering::SeqCst);
+    }
+
+    /// Keeps all bytes from now on and tells nobody, as a dead peer does; or lets them go again.
+    pub fn hold(&self, is_holding: bool) {
+        self.shared.faults.send_modify(|faults| faults.is_holding = is_holding);
+    }
+
+    /// Keeps all bytes of the connections there are now, for good, and tells nobody; new ones work.
+    pub fn freeze(&self) {
+        let newest = self.connections();
+        self.shared.faults.send_modify(|faults| faults.frozen = newest);
+    }
+
+    /// Breaks the connections that were frozen.
+    pub fn cut_frozen(&self) {
+        self.shared.faults.send_modify(|faults| faults.cut = faults.frozen);
+    }
+
+    /// Closes new connections at once; or accepts them again.
+    pub fn refuse(&self, is_refusing: bool) {
+        self.shared.faults.send_modify(|faults| faults.is_refusing = is_refusing);
+    }
+
+    /// Lets every piece wait on its way.
+    pub fn delay(&self, delay: Duration) {
+        self.shared.faults.send_modify(|faults| faults.delay = delay);
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes have passed, both ways together.
+    pub fn passed(&self) -> u64 {
+        self.shared.passed.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+impl Shared {
+    fn cut(&self) {
+        let newest = self.connections.load(Ordering::SeqCst);
+        self.faults.send_modify(|faults| faults.cut = newest);
+    }
+
+    fn count(&self, bytes: usize) {
+        let passed = self.passed.fetch_add(bytes as u64, Ordering::SeqCst) + bytes as u64;
+        let is_due = passed >= self.cut_at.load(Ordering::SeqCst);
+        if is_due && self.cut_at.swap(u64::MAX, Ordering::SeqCst) != u64::MAX {
+            self.cut();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let (incoming, _) = listener.accept().await.unwrap();
+        if shared.faults.borrow().is_refusing {
+            continue;
+        }
+        let number = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        let connection = pass(number, incoming, shared.clone());
+        shared.tasks.spawn(shared.stop.clone().run_until_cancelled_owned(connection));
+    }
+}
+
+/// Passes bytes both ways until either side ends or the connection is cut. Connections count from one.
+async fn pass(number: u64, incoming: TcpStream, shared: Arc<Shared>) {
+    let mut faults = shared.faults.subscribe();
+    let Ok(outgoing) = TcpStream::connect(shared.target).await else {
+        return;
+    };
+    incoming.set_nodelay(true).ok();
+    outgoing.set_nodelay(true).ok();
+    let (from_client, to_client) = incoming.into_split();
+    let (from_server, to_server) = outgoing.into_split();
+    tokio::select! {
+        () = copy(number, from_client, to_server, &shared) => {}
+        () = copy(number, from_server, to_client, &shared) => {}
+        _ = faults.wait_for(|faults| faults.cut >= number) => {}
+    }
+}
+
+async fn copy(number: u64, mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, shared: &Shared) {
+    let mut faults = shared.faults.subscribe();
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(len @ 1..) = from.read(&mut buffer).await {
+        let Ok(now) =
+            faults.wait_for(|faults| !faults.is_holding && faults.frozen < number).await.map(|faults| *faults)
+        else {
+            return;
+        };
+        if !now.delay.is_zero() {
+            tokio::time::sleep(now.delay).await;
+        }
+        if to.write_all(&buffer[..len]).await.is_err() {
+            return;
+        }
+        shared.count(len);
+    }
+}

@@ -1,0 +1,207 @@
+//! One real hive, with a server process of its own.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::binaries::binary;
+use crate::cli::Finished;
+use crate::process::Process;
+use crate::rest::Rest;
+use crate::satellite::{Satellite, SatelliteOptions};
+use crate::wait::{until, until_some};
+
+/// The admin of every test hive.
+const ADMIN: &str = "admin";
+
+/// How a server is started.
+#[derive(Debug, Clone, Default)]
+pub struct ServerOptions {
+    /// Further arguments.
+    pub args: Vec<String>,
+    /// Further environment.
+    pub env: Vec<(String, String)>,
+}
+
+/// A running hive: a server, its admin and the admin's API key.
+#[derive(Debug)]
+pub struct TestHive {
+    // The server ends before its folder goes.
+    server: Process,
+    url: String,
+    api_key: String,
+    password: String,
+    options: ServerOptions,
+    dir: TempDir,
+}
+
+impl TestHive {
+    /// Starts a hive on a free port.
+    pub async fn start() -> Self {
+        Self::start_with(ServerOptions::default()).await
+    }
+
+    /// Starts a hive on a free port, with options of the server.
+    pub async fn start_with(options: ServerOptions) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (server, url) = start_server(dir.path(), "127.0.0.1:0", &options).await;
+        let mut hive = Self { server, url, api_key: String::new(), password: String::new(), options, dir };
+        hive.password = text(&hive.server_command(&["admin", "create", "--username", ADMIN]).await["password"]);
+        hive.api_key = hive.new_api_key(ADMIN).await;
+        hive
+    }
+
+    /// Where it is reached.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The admin's API key.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// The admin's password.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Where the server and the satellites keep what they keep, and where their logs are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The server's data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        data_dir(self.dir.path())
+    }
+
+    /// The server's process.
+    pub fn server(&mut self) -> &mut Process {
+        &mut self.server
+    }
+
+    /// The admin over HTTP.
+    pub fn rest(&self) -> Rest {
+        self.anonymous().with("x-api-key", &self.api_key)
+    }
+
+    /// Somebody without credentials over HTTP.
+    pub fn anonymous(&self) -> Rest {
+        Rest::new(&self.url)
+    }
+
+    /// Runs `hive` as the admin.
+    pub async fn cli<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(&self, args: I) -> Finished {
+        let mut command = Command::new(binary("hive"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.dir.path()).env("HIVE_URL", &self.url).env("HIVE_API_KEY", &self.api_key);
+        command.args(args);
+        Finished::run(command).await
+    }
+
+    /// Runs one of the server's own commands beside it, and returns the line it prints.
+    pub async fn server_command(&self, args: &[&str]) -> Value {
+        let mut command = Command::new(binary("hive-server"));
+        command.env_clear().args(args).arg("--data-dir").arg(self.data_dir());
+        Finished::run(command).await.expect_success().json()
+    }
+
+    /// Makes a further API key of a user.
+    pub async fn new_api_key(&self, username: &str) -> String {
+        text(&self.server_command(&["api-key", "create", "--username", username]).await["api_key"])
+    }
+
+    /// Makes a team; its id.
+    pub async fn new_team(&self, slug: &str) -> String {
+        text(&self.rest().post("/api/v1/teams", &json!({"slug": slug})).await.data()["id"])
+    }
+
+    /// Makes a registration token for the whole hive, or for a team.
+    pub async fn new_token(&self, team_id: Option<&str>) -> String {
+        let wanted = match team_id {
+            Some(team_id) => json!({"scope": "team", "team_id": team_id}),
+            None => json!({"scope": "global"}),
+        };
+        text(&self.rest().post("/api/v1/registration-tokens", &wanted).await.data()["token"])
+    }
+
+    /// Starts a satellite and waits until it can be used.
+    pub async fn satellite(&self, name: &str) -> Satellite {
+        self.satellite_with(name, SatelliteOptions::default()).await
+    }
+
+    /// Starts a satellite with options and waits until it can be used.
+    pub async fn satellite_with(&self, name: &str, options: SatelliteOptions) -> Satellite {
+        let token = self.new_token(options.team_id.as_deref()).await;
+        self.satellite_with_token(name, &token, options).await
+    }
+
+    /// Starts a satellite with this token and waits until it can be used.
+    pub async fn satellite_with_token(&self, name: &str, token: &str, options: SatelliteOptions) -> Satellite {
+        Satellite::start(name, &self.url, token, self.dir.path(), options).await
+    }
+
+    /// Gets a command as it stands.
+    pub async fn command(&self, id: &str) -> Value {
+        self.rest().get(&format!("/api/v1/commands/{id}")).await.data()
+    }
+
+    /// Waits until a command has this status, and returns it as it then stands.
+    pub async fn until_status(&self, id: &str, status: &str) -> Value {
+        until_some(&format!("{id} is {status}"), async || {
+            let command = self.command(id).await;
+            (command["status"] == status).then_some(command)
+        })
+        .await
+    }
+
+    /// Runs a line in the shell of a satellite and returns the result.
+    pub async fn exec(&self, satellite: &Satellite, line: &str) -> Value {
+        self.rest().post(&satellite.path("/exec"), &json!({"command": line})).await.data()
+    }
+
+    /// Queues a command for a satellite and returns its id.
+    pub async fn submit(&self, satellite: &Satellite, command: &Value) -> String {
+        let answer = self.rest().post(&satellite.path("/exec?wait=false"), command).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        text(&answer.data()["command_id"])
+    }
+
+    /// Waits until the server has the satellite online, or offline.
+    pub async fn until_online(&self, satellite: &Satellite, is_online: bool) {
+        let what = format!("{} is online: {is_online}", satellite.name());
+        until(&what, async || self.rest().get(&satellite.path("")).await.data()["online"] == is_online).await;
+    }
+
+    /// Kills the server as `kill -9` does.
+    pub fn kill_server(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts the server again on the same port and data.
+    pub async fn restart_server(&mut self) {
+        let address = self.url.strip_prefix("http://").unwrap().to_owned();
+        (self.server, _) = start_server(self.dir.path(), &address, &self.options).await;
+    }
+}
+
+fn data_dir(dir: &Path) -> PathBuf {
+    dir.join("server")
+}
+
+async fn start_server(dir: &Path, listen: &str, options: &ServerOptions) -> (Process, String) {
+    let mut command = std::process::Command::new(binary("hive-server"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.envs(options.env.iter().map(|(name, value)| (name, value)));
+    command.arg("--data-dir").arg(data_dir(dir)).args(["--listen", listen]).args(&options.args);
+    let mut server = Process::spawn("hive-server", command, &dir.join("logs"));
+    let listening = server.event("listening").await;
+    (server, text(&listening["http"]))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+}

@@ -1,0 +1,30 @@
+//! `cargo xtask lint`: everything that can be held without running the product.
+
+use anyhow::Result;
+
+use crate::run::{self, built, cargo, root, works};
+use crate::tidy;
+
+pub(crate) fn run() -> Result<()> {
+    tidy::run()?;
+    run::run(&mut cargo(["fmt", "--all", "--check"]))?;
+    run::run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run::run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    fuzz_targets()?;
+    deny()
+}
+
+/// The fuzz targets lie outside of the workspace: nothing else would notice that they do not compile any more.
+fn fuzz_targets() -> Result<()> {
+    let mut check = cargo(["check", "--quiet", "--manifest-path", "hive-core/wire/fuzz/Cargo.toml", "--target-dir"]);
+    run::run(check.arg(built("fuzz")))
+}
+
+/// Licences, sources and duplicates, where cargo-deny is installed and told what to allow.
+fn deny() -> Result<()> {
+    let is_possible = root().join("deny.toml").exists() && works("cargo-deny", ["--version"]);
+    if !is_possible {
+        return Ok(());
+    }
+    run::run(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))
+}

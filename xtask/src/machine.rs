@@ -1,0 +1,38 @@
+//! Makes a bare Debian machine ready: installs, by its package's name, what is missing and only that.
+
+use anyhow::{Result, bail};
+
+use crate::run::{program, run, works};
+
+/// A program the tests call, and the Debian package it comes in.
+pub(crate) struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// For the test of the Python binding and for the tests that damage a database from outside.
+pub(crate) const PYTHON: Tool = Tool { program: "python3", package: "python3" };
+
+/// Makes sure that all these can be called.
+pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<&str> =
+        tools.iter().filter(|tool| !works(tool.program, ["--version"])).map(|tool| tool.package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !works("apt-get", ["--version"]) {
+        bail!("please install: {}", missing.join(" "));
+    }
+    run(as_root("apt-get").args(["update", "--quiet"]))?;
+    run(as_root("apt-get").args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(missing))
+}
+
+fn as_root(name: &str) -> std::process::Command {
+    let is_root = crate::run::output_of(program("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if is_root {
+        return program(name);
+    }
+    let mut command = program("sudo");
+    command.args(["--non-interactive", name]);
+    command
+}

@@ -1,0 +1,154 @@
+//! The rules of the house that no other tool looks at. Each fault is named with its file and line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{cargo, output_of, root};
+
+/// A file this long is a question.
+const LONG_FILE: usize = 500;
+/// A file this long is two ideas.
+const TOO_LONG_FILE: usize = 1000;
+
+/// Folders with sources of ours.
+const SOURCES: [&str; 9] =
+    ["benches", "examples", "hive-agent", "hive-cli", "hive-core", "hive-ffi", "hive-server", "tests", "xtask"];
+
+/// Which crates may not stand in the tree of which of ours, whatever its features.
+const FORBIDDEN_CRATES: [(&str, &[&str]); 4] = [
+    ("hive-agent", &["hive-core", "hive-server", "axum", "sqlx", "sqlx-core", "libsqlite3-sys"]),
+    ("hive-core", &["axum", "hive-agent", "hive-cli", "hive-server", "portable-pty"]),
+    ("hive-server", &["hive-agent", "hive-cli"]),
+    ("hive-wire", &["sqlx", "tokio"]),
+];
+
+pub(crate) fn run() -> Result<()> {
+    let mut faults = Vec::new();
+    for path in sources()? {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = path.strip_prefix(root()).unwrap_or(&path).to_string_lossy().into_owned();
+        faults.extend(faults_of(&name, &text));
+        report_length(&name, text.lines().count());
+    }
+    for (package, forbidden) in FORBIDDEN_CRATES {
+        let mut tree = cargo(["tree", "--edges", "normal", "--all-features", "--prefix", "none", "--package", package]);
+        let tree = output_of(&mut tree)?;
+        faults.extend(forbidden_in(package, &tree, forbidden));
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    bail!("the rules of the house are broken:\n{}", faults.join("\n"))
+}
+
+fn report_length(name: &str, lines: usize) {
+    if lines > LONG_FILE {
+        println!("note: {name} has {lines} lines; is there a second idea in it?");
+    }
+}
+
+fn sources() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in SOURCES {
+        collect(&root().join(folder), &mut found)?;
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn collect(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            collect(&path, found)?;
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// What breaks a rule in one file.
+fn faults_of(name: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let lines = text.lines().count();
+    if lines > TOO_LONG_FILE {
+        faults.push(format!("{name}: {lines} lines are two ideas"));
+    }
+    if is_crate_root(name) && !text.contains("#![forbid(unsafe_code)]") {
+        faults.push(format!("{name}: a crate root says #![forbid(unsafe_code)]"));
+    }
+    for (line, text) in (1..).zip(text.lines()) {
+        faults.extend(fault_of_line(name, text).map(|fault| format!("{name}:{line}: {fault}")));
+    }
+    faults
+}
+
+fn is_crate_root(name: &str) -> bool {
+    name.ends_with("src/lib.rs") || name.ends_with("src/main.rs") || name.contains("/src/bin/")
+}
+
+fn fault_of_line(name: &str, line: &str) -> Option<&'static str> {
+    let is_attribute = line.trim_start().starts_with('#');
+    if is_attribute && line.contains("[allow(") {
+        return Some("an exception is #[expect(lint, reason = \"...\")]");
+    }
+    let is_open_end = [concat!("TO", "DO"), concat!("FIX", "ME")].iter().any(|word| line.contains(word));
+    if is_open_end && !names_an_issue(line) {
+        return Some("what is left open names its issue, such as (#12)");
+    }
+    let is_core = name.starts_with("hive-core/src/") || name.starts_with("hive-core/wire/src/");
+    if is_core && line.contains("std::env::") {
+        return Some("hive-core reads no environment");
+    }
+    None
+}
+
+fn names_an_issue(line: &str) -> bool {
+    line.split('#').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// What stands in a crate's tree (one `name version` a line) and must not.
+fn forbidden_in(package: &str, tree: &str, forbidden: &[&str]) -> Vec<String> {
+    let mut found: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.retain(|name| forbidden.contains(name));
+    found.iter().map(|name| format!("{package} depends on {name}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, text: &str, expected: &[&str]) {
+        let faults = faults_of(name, text);
+        assert_eq!(faults.len(), expected.len(), "{faults:?}");
+        for (fault, part) in faults.iter().zip(expected) {
+            assert!(fault.contains(part), "{fault:?} does not say {part:?}");
+        }
+    }
+
+    #[test]
+    fn each_rule_of_a_file_is_seen() {
+        check("hive-cli/src/main.rs", "#![forbid(unsafe_code)]\n", &[]);
+        check("hive-cli/src/main.rs", "fn main() {}\n", &["forbid(unsafe_code)"]);
+        check("hive-cli/src/output.rs", "fn f() {}\n#[allow(dead_code)]\n", &["output.rs:2: an exception"]);
+        check(
+            "hive-cli/src/output.rs",
+            concat!("// TO", "DO later\n// TO", "DO(#12) later\n"),
+            &["output.rs:1: what is left open"],
+        );
+        check("hive-core/src/keys.rs", "let home = std::env::var(\"HOME\");\n", &["no environment"]);
+        check("hive-agent/src/config.rs", "let home = std::env::var(\"HOME\");\n", &[]);
+        check("hive-cli/src/output.rs", &"\n".repeat(1001), &["two ideas"]);
+    }
+
+    #[test]
+    fn a_forbidden_crate_is_named_once() {
+        let tree = "hive-agent v0.1.0\nsqlx v0.9.0\nserde v1.0.0\nsqlx v0.9.0 (*)\n";
+        assert_eq!(forbidden_in("hive-agent", tree, &["sqlx", "axum"]), ["hive-agent depends on sqlx"]);
+    }
+}
