@@ -59,6 +59,7 @@ impl KeepAlive {
             .header("x-api-key", &self.api_key)
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body.to_owned())))?;
+        self.sender.ready().await?;
         let began = Instant::now();
         let answer = self.sender.send_request(request).await?.into_body().collect().await?.to_bytes();
         let milliseconds = began.elapsed().as_secs_f64() * 1000.0;

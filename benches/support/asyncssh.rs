@@ -132,7 +132,7 @@ fn sshd_config(directory: &Path, home: &Path, port: u16) -> String {
          PermitRootLogin yes\n\
          PasswordAuthentication no\n\
          PrintMotd no\n\
-         LogLevel ERROR\n\
+         LogLevel QUIET\n\
          SetEnv HOME={home}\n"
     )
 }

@@ -1,8 +1,11 @@
 //! The agent as a whole: [`Agent::connect`] makes it a satellite of its hive, [`Agent::run`] is its life.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::FusedFuture as _;
 use hive_wire::SatelliteId;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -36,7 +39,7 @@ pub struct Agent {
 struct LocalPages {
     address: Option<SocketAddr>,
     tasks: TaskTracker,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 impl Agent {
@@ -47,17 +50,11 @@ impl Agent {
         let data = Arc::new(DataDir::open(&config.data_dir)?);
         let counters = Arc::new(Counters::new());
         let boot_id = config.boot_id.clone().or_else(machine::boot_id);
-        let dispatch = Dispatch::open(&config, &data, boot_id, counters.clone()).map_err(|source| Error::DataDir {
-            path: config.data_dir.clone(),
-            source,
-        })?;
+        let dispatch = Dispatch::open(&config, &data, boot_id, counters.clone())
+            .map_err(|source| Error::DataDir { path: config.data_dir.clone(), source })?;
         let dispatch = Arc::new(dispatch);
         let status = Arc::new(Status::new(config.server.to_string()));
-        let pages = Pages {
-            status: status.clone(),
-            counters: counters.clone(),
-            dispatch: dispatch.clone(),
-        };
+        let pages = Pages { status: status.clone(), counters: counters.clone(), dispatch: dispatch.clone() };
         let local = LocalPages::serve(config.local_api, pages).await?;
 
         let tls = http::tls_config(&config.server)?;
@@ -104,11 +101,14 @@ impl Agent {
             shutdown.cancelled().await;
             self.dispatch.stop().await;
             close_link.cancel();
-            std::future::pending().await
         };
-        let ended = tokio::select! {
-            ended = self.connection.run(close_link.clone()) => ended,
-            () = stopping => Ok(()),
+        let mut stopping = pin!(stopping.fuse());
+        let mut living = pin!(self.connection.run(close_link.clone()));
+        let ended = loop {
+            tokio::select! {
+                ended = &mut living => break ended,
+                () = &mut stopping, if !stopping.is_terminated() => {}
+            }
         };
         if ended.is_err() {
             self.dispatch.stop().await;
@@ -128,16 +128,12 @@ impl LocalPages {
             bound = Some(listener.local_addr().map_err(refused)?);
             tasks.spawn(local_api::serve(listener, Arc::new(pages), tasks.clone(), stop.clone()));
         }
-        Ok(Self {
-            address: bound,
-            tasks,
-            _stop: stop.drop_guard(),
-        })
+        Ok(Self { address: bound, tasks, stop: stop.drop_guard() })
     }
 
     async fn stop(self) {
-        let Self { tasks, _stop, .. } = self;
-        drop(_stop);
+        let Self { tasks, stop, .. } = self;
+        drop(stop);
         tasks.close();
         tasks.wait().await;
     }

@@ -16,10 +16,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            initial: Duration::from_secs(1),
-            max: Duration::from_secs(300),
-        }
+        Self { initial: Duration::from_secs(1), max: Duration::from_mins(5) }
     }
 }
 
@@ -87,10 +84,7 @@ mod tests {
     #[test]
     fn the_servers_delay_is_a_floor() {
         let mut backoff = Backoff::new(Limits::default());
-        assert_eq!(
-            backoff.next_delay_after(Duration::from_secs(7), 0.5),
-            Duration::from_millis(7_500)
-        );
+        assert_eq!(backoff.next_delay_after(Duration::from_secs(7), 0.5), Duration::from_millis(7_500));
     }
 
     proptest! {
@@ -102,7 +96,7 @@ mod tests {
             }
             let ceiling = backoff.clone().next_delay(1.0);
             prop_assert_eq!(backoff.next_delay(roll), ceiling.mul_f64(roll));
-            prop_assert!(ceiling <= Duration::from_secs(300));
+            prop_assert!(ceiling <= Duration::from_mins(5));
         }
     }
 }

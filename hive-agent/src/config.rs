@@ -154,10 +154,7 @@ impl std::str::FromStr for ServerUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refused = |reason: &str| Error::Setting {
-            setting: "--server",
-            reason: reason.to_owned(),
-        };
+        let refused = |reason: &str| Error::Setting { setting: "--server", reason: reason.to_owned() };
         let uri: Uri = text.trim().parse().map_err(|_| refused("not a URL such as https://hive.example.com"))?;
         let is_tls = match uri.scheme_str() {
             Some("https" | "wss") => true,
@@ -168,28 +165,16 @@ impl std::str::FromStr for ServerUrl {
         if authority.contains('@') || uri.query().is_some() {
             return Err(refused("a user, a password or a query have no place in it"));
         }
-        Ok(Self {
-            is_tls,
-            authority: authority.to_owned(),
-            base_path: uri.path().trim_end_matches('/').to_owned(),
-        })
+        Ok(Self { is_tls, authority: authority.to_owned(), base_path: uri.path().trim_end_matches('/').to_owned() })
     }
 }
 
 /// Checks a public base URL of a satellite: `http` or `https`, a host, no path.
 pub fn parse_satellite_url(text: &str) -> Result<String, Error> {
-    let refused = |reason: &str| Error::Setting {
-        setting: "--satellite-url",
-        reason: reason.to_owned(),
-    };
-    let url: ServerUrl = text
-        .parse()
-        .map_err(|_| refused("a base URL such as https://satellite.example.com is needed"))?;
-    if url.base_path.is_empty() {
-        Ok(url.to_string())
-    } else {
-        Err(refused("it must have no path"))
-    }
+    let refused = |reason: &str| Error::Setting { setting: "--satellite-url", reason: reason.to_owned() };
+    let url: ServerUrl =
+        text.parse().map_err(|_| refused("a base URL such as https://satellite.example.com is needed"))?;
+    if url.base_path.is_empty() { Ok(url.to_string()) } else { Err(refused("it must have no path")) }
 }
 
 #[cfg(test)]
@@ -211,11 +196,7 @@ mod tests {
         );
         check(
             "https://hive.example.com/base/",
-            Some((
-                "https://hive.example.com/base/x",
-                "wss://hive.example.com/base/ws/agent",
-                "hive.example.com:443",
-            )),
+            Some(("https://hive.example.com/base/x", "wss://hive.example.com/base/ws/agent", "hive.example.com:443")),
         );
         check("http://[::1]", Some(("http://[::1]/x", "ws://[::1]/ws/agent", "[::1]:80")));
         check("http://[::1]:81", Some(("http://[::1]:81/x", "ws://[::1]:81/ws/agent", "[::1]:81")));

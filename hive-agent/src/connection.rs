@@ -42,10 +42,7 @@ enum LinkEnd {
 
 impl LinkEnd {
     fn lost(cause: impl Into<String>) -> Self {
-        Self::Lost {
-            cause: cause.into(),
-            retry_after: Duration::ZERO,
-        }
+        Self::Lost { cause: cause.into(), retry_after: Duration::ZERO }
     }
 }
 
@@ -107,7 +104,9 @@ impl Connection {
                     (backoff.next_delay(roll), "the key was not accepted".to_owned())
                 }
                 LinkEnd::Replaced => {
-                    warn!("another agent has connected with this satellite's key; if that is a copy of this machine, register one of them anew");
+                    warn!(
+                        "another agent has connected with this satellite's key; if that is a copy of this machine, register one of them anew"
+                    );
                     (backoff.longest_delay(roll), "another agent took over".to_owned())
                 }
                 LinkEnd::Lost { cause, retry_after } => (backoff.next_delay_after(retry_after, roll), cause),
@@ -125,8 +124,7 @@ impl Connection {
     async fn attend_one_link(&mut self, backoff: &mut Backoff, stop: &CancellationToken) -> LinkEnd {
         self.status.link.send_replace(LinkState::Connecting);
         let handshake = websocket::handshake(&self.identity, &self.dispatch, &self.capabilities);
-        // The future of connecting is large and short-lived; on the heap it does not stay part of this task.
-        let opening = Box::pin(self.dialer.open(&self.identity.api_key, handshake));
+        let opening = self.dialer.open(&self.identity.api_key, handshake);
         let opened = tokio::select! {
             () = stop.cancelled() => return LinkEnd::Stopped,
             opened = opening => opened,
@@ -147,10 +145,9 @@ impl Connection {
         self.was_ever_up = true;
         self.counters.set_online(true);
         info!(satellite.id = %self.identity.satellite_id, "the satellite is online");
-        self.status.link.send_replace(LinkState::Online {
-            satellite_id: self.identity.satellite_id,
-            since: clock::now(),
-        });
+        self.status
+            .link
+            .send_replace(LinkState::Online { satellite_id: self.identity.satellite_id, since: clock::now() });
     }
 }
 

@@ -59,7 +59,12 @@ struct Rules {
 
 impl Dispatch {
     /// Reads what an earlier process left in the data directory.
-    pub(crate) fn open(config: &Config, data: &DataDir, boot_id: Option<String>, counters: Arc<Counters>) -> io::Result<Self> {
+    pub(crate) fn open(
+        config: &Config,
+        data: &DataDir,
+        boot_id: Option<String>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
         let Opened { mut file, records } = JournalFile::open(&data.join("journal.jsonl"))?;
         let now = clock::now();
         let mut ledger = Ledger::of_earlier_process(&records);
@@ -70,10 +75,7 @@ impl Dispatch {
         let spool = Spool::open(data.join("spool"))?;
         spool.sweep(|id| ledger.wants_output(id))?;
         Ok(Self {
-            state: Mutex::new(State {
-                ledger,
-                jobs: HashMap::new(),
-            }),
+            state: Mutex::new(State { ledger, jobs: HashMap::new() }),
             journal: Journal::start(file)?,
             spool,
             board: Board::default(),
@@ -149,7 +151,7 @@ impl Dispatch {
                 None => {
                     let started = self.start_record(command);
                     state.ledger.apply(&started);
-                    let job = self.insert(state, command, Progress::default());
+                    let job = Self::insert(state, command, Progress::default());
                     return (job, Some(started));
                 }
                 Some(refusal) => ended(id, CommandStatus::Failed, Some(refusal)),
@@ -163,19 +165,15 @@ impl Dispatch {
             // A running command has its job, and that was looked for before.
             Decision::Reattach => ended(id, CommandStatus::OutcomeUnknown, None),
         };
-        (self.insert(state, command, progress), None)
+        (Self::insert(state, command, progress), None)
     }
 
     /// What an earlier process kept of the output goes to the server as well.
     fn with_kept_output(&self, id: CommandId, progress: Progress) -> Progress {
-        Progress {
-            is_started: true,
-            produced: self.spool.kept(id),
-            ..progress
-        }
+        Progress { is_started: true, produced: self.spool.kept(id), ..progress }
     }
 
-    fn insert(&self, state: &mut State, command: &Command, progress: Progress) -> Arc<Job> {
+    fn insert(state: &mut State, command: &Command, progress: Progress) -> Arc<Job> {
         let job = Arc::new(Job::new(command.id, command.payload.command_type(), clock::now(), progress));
         state.jobs.insert(command.id, job.clone());
         job
@@ -197,10 +195,7 @@ impl Dispatch {
 
     fn start_record(&self, command: &Command) -> Record {
         let power = match &command.payload {
-            Payload::Power(spec) => Some(PowerStart {
-                action: spec.action,
-                boot_id: self.rules.boot_id.clone(),
-            }),
+            Payload::Power(spec) => Some(PowerStart { action: spec.action, boot_id: self.rules.boot_id.clone() }),
             _ => None,
         };
         Record::Started {
@@ -212,21 +207,18 @@ impl Dispatch {
 
     /// Journals the start, runs the command, journals the end.
     async fn carry_out(self: Arc<Self>, job: Arc<Job>, payload: Payload, started: Record) {
-        let outcome = match self.journal.append_durably(&started).await {
-            Err(cause) => {
-                error!(command.id = %job.id, error = %cause, "cannot journal a command; it is not run");
-                let refusal = ErrorBody {
-                    code: ErrorCode::Unavailable,
-                    message: "the satellite cannot write its journal".to_owned(),
-                };
-                Outcome::without_run(CommandStatus::Failed, Some(refusal))
-            }
-            Ok(()) => {
-                debug!(command.id = %job.id, kind = job.kind, "command started");
-                job.update(|progress| progress.is_started = true);
-                self.board.mark(job.id);
-                self.execute(&job, &payload).await
-            }
+        let outcome = if let Err(cause) = self.journal.append_durably(&started).await {
+            error!(command.id = %job.id, error = %cause, "cannot journal a command; it is not run");
+            let refusal = ErrorBody {
+                code: ErrorCode::Unavailable,
+                message: "the satellite cannot write its journal".to_owned(),
+            };
+            Outcome::without_run(CommandStatus::Failed, Some(refusal))
+        } else {
+            debug!(command.id = %job.id, kind = job.kind, "command started");
+            job.update(|progress| progress.is_started = true);
+            self.board.mark(job.id);
+            self.execute(&job, &payload).await
         };
         let is_power = matches!(payload, Payload::Power(_));
         if is_power && self.stopping.is_cancelled() && outcome.status == CommandStatus::Cancelled {
@@ -254,10 +246,7 @@ impl Dispatch {
             stderr: self.spool.writer(job.id, Channel::Stderr),
             on_growth: |channel, len| self.grow(job, channel, len),
         };
-        let stop = Stop {
-            cancel: job.cancel.clone(),
-            shutdown: self.stopping.clone(),
-        };
+        let stop = Stop { cancel: job.cancel.clone(), shutdown: self.stopping.clone() };
         exec::run(program, outputs, &stop).await
     }
 
@@ -281,10 +270,7 @@ impl Dispatch {
             error: outcome.error,
         };
         debug!(command.id = %job.id, status = result.status.as_str(), "command ended");
-        let finished = Record::Finished {
-            at: clock::now(),
-            result: result.clone(),
-        };
+        let finished = Record::Finished { at: clock::now(), result: result.clone() };
         self.state().ledger.apply(&finished);
         // First the link, then the file: a result that is lost with this process is only one that nobody knows.
         job.update(|progress| progress.result = Some(result));
@@ -383,10 +369,7 @@ fn ended(id: CommandId, status: CommandStatus, error: Option<ErrorBody>) -> Prog
         truncated: false,
         error,
     };
-    Progress {
-        result: Some(result),
-        ..Progress::default()
-    }
+    Progress { result: Some(result), ..Progress::default() }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! A key is dropped only when the server answers 401 to it, a token is spent only when there is no key, and a server that
 //! cannot be reached is tried again for as long as it takes.
 
-use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use hive_wire::credential;
+use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use hyper::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
@@ -21,9 +21,8 @@ use crate::messages::{self, Language};
 use crate::random;
 
 /// What stands where a token should, in examples and templates.
-const PLACEHOLDERS: [&str; 8] = [
-    "your-token-here", "your_token_here", "your-token", "changeme", "change-me", "placeholder", "token", "xxx",
-];
+const PLACEHOLDERS: [&str; 8] =
+    ["your-token-here", "your_token_here", "your-token", "changeme", "change-me", "placeholder", "token", "xxx"];
 
 /// Everything enrolling needs, kept for the day the server no longer accepts the key.
 #[derive(Debug)]
@@ -54,7 +53,10 @@ impl Enrolment {
             return self.register(Error::TokenMissing).await;
         };
         if stored.satellite_name != self.request.name {
-            warn!(registered = stored.satellite_name, "the satellite is registered under another name; it keeps that one");
+            warn!(
+                registered = stored.satellite_name,
+                "the satellite is registered under another name; it keeps that one"
+            );
         }
         match self.verify(stored).await? {
             Some(identity) => Ok(identity),
@@ -132,10 +134,7 @@ impl Enrolment {
             CallError::Status { status, .. } => status.as_u16(),
             CallError::Unreachable(_) => 0,
         };
-        Error::NotAHive {
-            server: self.api.server().to_string(),
-            status,
-        }
+        Error::NotAHive { server: self.api.server().to_string(), status }
     }
 }
 
@@ -167,10 +166,13 @@ fn check_token(token: &SecretString) -> Result<(), Error> {
     if is_placeholder {
         return Err(Error::TokenPlaceholder);
     }
-    let is_part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let is_part =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     match credential::registration_jwt(token) {
         Some(jwt) if jwt.split('.').count() == 3 && jwt.split('.').all(is_part) => Ok(()),
-        Some(rest) if rest.starts_with('<') || rest.starts_with("...") || rest.starts_with('…') => Err(Error::TokenPlaceholder),
+        Some(rest) if rest.starts_with('<') || rest.starts_with("...") || rest.starts_with('…') => {
+            Err(Error::TokenPlaceholder)
+        }
         _ => Err(Error::TokenMalformed),
     }
 }

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{FusedFuture as _, join};
+use hive_wire::ErrorCode;
 use hive_wire::agent::{Channel, ErrorBody, Received};
 use hive_wire::api::CommandStatus;
-use hive_wire::ErrorCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::Instant;
@@ -98,10 +98,7 @@ pub(crate) async fn run<F: Fn(Channel, u64)>(program: Program, mut outputs: Outp
         exit_code,
         error,
         duration: begun.elapsed(),
-        kept: Received {
-            stdout: outputs.stdout.len(),
-            stderr: outputs.stderr.len(),
-        },
+        kept: Received { stdout: outputs.stdout.len(), stderr: outputs.stderr.len() },
         is_truncated: outputs.stdout.is_truncated() || outputs.stderr.is_truncated(),
     }
 }
@@ -191,7 +188,9 @@ fn judge(ending: Ending, status: std::io::Result<ExitStatus>) -> (CommandStatus,
     let (status, error) = match ending {
         Ending::TimedOut => (CommandStatus::TimedOut, None),
         Ending::Cancelled => (CommandStatus::Cancelled, None),
-        Ending::Stopped => (CommandStatus::Cancelled, Some((ErrorCode::Unavailable, "the satellite was stopped".to_owned()))),
+        Ending::Stopped => {
+            (CommandStatus::Cancelled, Some((ErrorCode::Unavailable, "the satellite was stopped".to_owned())))
+        }
         Ending::Exited => match (exit_code, status) {
             (Some(0), _) => (CommandStatus::Succeeded, None),
             (_, Ok(_)) => (CommandStatus::Failed, None),

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use hive_wire::agent::{
-    Command, CommandResult, ExecSpec, Handshake, HandshakeAck, PROTOCOL_VERSION, Payload, Received, SUBPROTOCOL, ToAgent, ToServer,
+    Command, CommandResult, ExecSpec, Handshake, HandshakeAck, PROTOCOL_VERSION, Payload, Received, SUBPROTOCOL,
+    ToAgent, ToServer,
 };
 use hive_wire::frame::Frame;
 use hive_wire::id::Seed;
@@ -231,7 +232,8 @@ async fn serve(mut socket: TcpStream, script: Arc<Mutex<Script>>, opened: mpsc::
     script.lock().unwrap().bodies.push(String::from_utf8_lossy(&request[head.len()..]).into_owned());
     let (status, body) = scripted.unwrap_or_else(|| usual_answer(path));
     let retry = if status == 503 { "retry-after: 1\r\n" } else { "" };
-    let answer = format!("HTTP/1.1 {status} X\r\n{retry}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    let answer =
+        format!("HTTP/1.1 {status} X\r\n{retry}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
     socket.write_all(answer.as_bytes()).await.unwrap();
 }
 

@@ -100,21 +100,27 @@ impl HiveApi {
     }
 
     /// Spends the token.
-    pub(crate) async fn register(&self, token: &SecretString, body: &RegisterRequest) -> Result<RegisterResponse, CallError> {
+    pub(crate) async fn register(
+        &self,
+        token: &SecretString,
+        body: &RegisterRequest,
+    ) -> Result<RegisterResponse, CallError> {
         self.post("/api/satellites/register", token, body).await
     }
 
     /// Verifies a key.
     pub(crate) async fn heartbeat(&self, id: SatelliteId, key: &SecretString) -> Result<(), CallError> {
-        let body = HeartbeatRequest {
-            status: "active".into(),
-            version: Some(env!("CARGO_PKG_VERSION").into()),
-        };
+        let body = HeartbeatRequest { status: "active".into(), version: Some(env!("CARGO_PKG_VERSION").into()) };
         let path = format!("/api/satellites/{id}/heartbeat");
         self.post::<serde_json::Value>(&path, key, &body).await.map(drop)
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, bearer: &SecretString, body: &impl Serialize) -> Result<T, CallError> {
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        bearer: &SecretString,
+        body: &impl Serialize,
+    ) -> Result<T, CallError> {
         let json = serde_json::to_vec(body).map_err(|error| CallError::Unreachable(error.to_string()))?;
         let request = self
             .request(Method::POST, path, Some(bearer))
@@ -130,10 +136,7 @@ impl HiveApi {
 
     fn request(&self, method: Method, path: &str, bearer: Option<&SecretString>) -> hyper::http::request::Builder {
         let agent = concat!("satellite-agent/", env!("CARGO_PKG_VERSION"));
-        let request = Request::builder()
-            .method(method)
-            .uri(self.server.http(path))
-            .header(header::USER_AGENT, agent);
+        let request = Request::builder().method(method).uri(self.server.http(path)).header(header::USER_AGENT, agent);
         match bearer {
             Some(bearer) => request.header(header::AUTHORIZATION, authorization(bearer)),
             None => request,
@@ -147,7 +150,8 @@ impl HiveApi {
     ) -> Result<Bytes, CallError> {
         let exchange = async {
             let request = request.map_err(|error| CallError::Unreachable(error.to_string()))?;
-            let response = self.client.request(request).await.map_err(|error| CallError::Unreachable(with_causes(&error)))?;
+            let response =
+                self.client.request(request).await.map_err(|error| CallError::Unreachable(with_causes(&error)))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await;
             let body = body.map_err(|error| CallError::Unreachable(error.to_string()))?.to_bytes();
@@ -174,7 +178,7 @@ pub(crate) fn authorization(bearer: &SecretString) -> String {
 /// How long a server asks to be left alone.
 pub(crate) fn retry_after(headers: &hyper::HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(Duration::from_secs(3600)))
+    Some(Duration::from_secs(seconds).min(Duration::from_hours(1)))
 }
 
 /// TLS with the system's root certificates, which are read only where the server's address asks for them.

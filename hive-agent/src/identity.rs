@@ -23,10 +23,7 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Makes, locks and tries the directory, before anything is spent that could not be kept afterwards.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let refused = |source| Error::DataDir {
-            path: path.to_owned(),
-            source,
-        };
+        let refused = |source| Error::DataDir { path: path.to_owned(), source };
         files::create_private_dir(path).map_err(refused)?;
         let lock = files::private_file().write(true).truncate(false).open(path.join("agent.lock")).map_err(refused)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
@@ -36,10 +33,7 @@ impl DataDir {
         let probe = path.join("probe");
         files::write_atomically(&probe, b"can this be kept?").map_err(refused)?;
         fs::remove_file(&probe).map_err(refused)?;
-        Ok(Self {
-            path: path.to_owned(),
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The path of a file in it.
@@ -54,10 +48,7 @@ impl DataDir {
     /// The stored identity, if the satellite has registered before.
     pub(crate) fn identity(&self) -> Result<Option<Identity>, Error> {
         let path = self.key_path();
-        let unreadable = |source| Error::StoredKey {
-            path: path.clone(),
-            source,
-        };
+        let unreadable = |source| Error::StoredKey { path: path.clone(), source };
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -74,10 +65,7 @@ impl DataDir {
         let content = serde_json::to_vec_pretty(&KeyFile::from(identity)).map_err(io::Error::from);
         content
             .and_then(|content| files::write_atomically(&self.key_path(), &content))
-            .map_err(|source| Error::DataDir {
-                path: self.path.clone(),
-                source,
-            })
+            .map_err(|source| Error::DataDir { path: self.path.clone(), source })
     }
 
     /// Forgets the identity: the server answered 401 to its key.
@@ -85,10 +73,7 @@ impl DataDir {
         let path = self.key_path();
         fs::remove_file(&path)
             .and_then(|()| files::sync_parent(&path))
-            .map_err(|source| Error::DataDir {
-                path: self.path.clone(),
-                source,
-            })
+            .map_err(|source| Error::DataDir { path: self.path.clone(), source })
     }
 }
 
@@ -115,20 +100,8 @@ struct KeyFile {
 
 impl From<KeyFile> for Identity {
     fn from(file: KeyFile) -> Self {
-        let KeyFile {
-            api_key,
-            satellite_id,
-            satellite_name,
-            registered_at,
-            last_verified,
-        } = file;
-        Self {
-            satellite_id,
-            satellite_name,
-            api_key: api_key.into(),
-            registered_at,
-            last_verified,
-        }
+        let KeyFile { api_key, satellite_id, satellite_name, registered_at, last_verified } = file;
+        Self { satellite_id, satellite_name, api_key: api_key.into(), registered_at, last_verified }
     }
 }
 

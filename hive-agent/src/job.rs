@@ -33,13 +33,7 @@ pub(crate) struct Progress {
 
 impl Job {
     pub(crate) fn new(id: CommandId, kind: &'static str, now: Timestamp, progress: Progress) -> Self {
-        Self {
-            id,
-            kind,
-            delivered_at: now,
-            cancel: CancellationToken::new(),
-            progress: Mutex::new(progress),
-        }
+        Self { id, kind, delivered_at: now, cancel: CancellationToken::new(), progress: Mutex::new(progress) }
     }
 
     pub(crate) fn progress(&self) -> Progress {

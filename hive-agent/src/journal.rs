@@ -184,11 +184,6 @@ fn log_failure(written: io::Result<()>) {
 impl Journal {
     /// A journal that cannot be written.
     pub(crate) fn broken() -> Self {
-        Self {
-            id: "broken".into(),
-            queue: mpsc::channel(1).0,
-            size: Arc::default(),
-            limit: AtomicU64::new(u64::MAX),
-        }
+        Self { id: "broken".into(), queue: mpsc::channel(1).0, size: Arc::default(), limit: AtomicU64::new(u64::MAX) }
     }
 }

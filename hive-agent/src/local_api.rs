@@ -42,13 +42,14 @@ pub(crate) async fn serve(listener: TcpListener, pages: Arc<Pages>, tasks: TaskT
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
-        let socket = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => socket,
-                // Mostly too many open files: a pause lets some close.
-                Err(_) => { tokio::time::sleep(Duration::from_millis(100)).await; continue }
-            },
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((socket, _)) = accepted else {
+            // Mostly too many open files: a pause lets some close.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
         };
         let (pages, stop) = (pages.clone(), stop.clone());
         tasks.spawn(async move {

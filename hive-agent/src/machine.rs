@@ -14,11 +14,7 @@ const CPU_INTERVAL: Duration = sysinfo::MINIMUM_CPU_UPDATE_INTERVAL;
 
 /// What this agent offers to its hive.
 pub(crate) fn capabilities(policy: &Policy) -> Vec<String> {
-    let offers = [
-        ("shell", policy.allow_shell),
-        ("power", policy.allow_power_commands),
-        ("metrics", true),
-    ];
+    let offers = [("shell", policy.allow_shell), ("power", policy.allow_power_commands), ("metrics", true)];
     let offered = offers.into_iter().filter(|(_, is_offered)| *is_offered);
     offered.map(|(word, _)| word.to_owned()).collect()
 }
@@ -63,11 +59,7 @@ impl Gauge {
             // The first look only gives later ones something to compare with.
             system.refresh_cpu_usage();
         }
-        Self {
-            system,
-            networks: Networks::new().ok(),
-            last_look: None,
-        }
+        Self { system, networks: Networks::new().ok(), last_look: None }
     }
 
     /// How the machine does. Asked again within a moment, it gives the last answer.
@@ -128,10 +120,7 @@ mod tests {
 
     #[test]
     fn what_the_policy_forbids_is_not_offered() {
-        let policy = Policy {
-            allow_power_commands: false,
-            ..Policy::default()
-        };
+        let policy = Policy { allow_power_commands: false, ..Policy::default() };
         assert_eq!(capabilities(&policy), ["shell", "metrics"]);
     }
 }

@@ -24,9 +24,7 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let environment = Environment {
-        variable: |name: &str| std::env::var(name).ok(),
-    };
+    let environment = Environment { variable: |name: &str| std::env::var(name).ok() };
     let language = environment.language();
     let level = flags.log_level.clone().or_else(|| environment.get("LOG_LEVEL"));
     start_logs(flags.log_format, level.as_deref());
@@ -125,10 +123,8 @@ async fn announce(
 
 fn start_logs(format: LogFormat, level: Option<&str>) {
     let filter = EnvFilter::new(level.unwrap_or("info"));
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     match format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),

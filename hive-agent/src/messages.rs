@@ -23,11 +23,7 @@ impl Language {
             .find_map(|name| variable(name).filter(is_set))
             .unwrap_or_default();
         let language = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
-        if language.eq_ignore_ascii_case("de") {
-            Self::German
-        } else {
-            Self::English
-        }
+        if language.eq_ignore_ascii_case("de") { Self::German } else { Self::English }
     }
 
     fn pick(self, english: impl Into<String>, german: impl Into<String>) -> String {
@@ -151,17 +147,22 @@ fn what_to_do(error: &Error, language: Language) -> String {
 /// The server's own instructions, unless they are in the wrong language for a case that is known here.
 fn what_the_refused_can_do(refusal: &ErrorResponse, language: Language) -> String {
     let known = match (language, refusal.error.as_str()) {
-        (Language::German, "registration_token_expired") => "Das Token ist abgelaufen. Bitte ein neues anfordern (hive tokens create).",
+        (Language::German, "registration_token_expired") => {
+            "Das Token ist abgelaufen. Bitte ein neues anfordern (hive tokens create)."
+        }
         (Language::German, "registration_token_used") => {
             "Das Token wurde bereits benutzt; jedes gilt für eine Registrierung. Bitte ein neues anfordern (hive tokens create)."
         }
-        (Language::German, "registration_token_revoked") => "Das Token wurde widerrufen. Bitte ein neues anfordern (hive tokens create).",
+        (Language::German, "registration_token_revoked") => {
+            "Das Token wurde widerrufen. Bitte ein neues anfordern (hive tokens create)."
+        }
         (Language::German, "registration_token_invalid") => {
             "Das Token ist ungültig. Bitte prüfen, ob es vollständig ist und zu diesem Hive gehört."
         }
-        (Language::English, "registration_token_expired" | "registration_token_used" | "registration_token_revoked")
-            if refusal.instructions.is_empty() =>
-        {
+        (
+            Language::English,
+            "registration_token_expired" | "registration_token_used" | "registration_token_revoked",
+        ) if refusal.instructions.is_empty() => {
             "Ask an administrator for a new token (hive tokens create); each is good for one registration."
         }
         _ => return printable(&refusal.instructions),

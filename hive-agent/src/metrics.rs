@@ -125,7 +125,7 @@ mod tests {
     fn commands_are_counted_by_end_and_duration() {
         let counters = Counters::new();
         counters.command_ended(CommandStatus::Succeeded, Duration::from_millis(1));
-        counters.command_ended(CommandStatus::TimedOut, Duration::from_secs(3600));
+        counters.command_ended(CommandStatus::TimedOut, Duration::from_hours(1));
         let text = counters.to_prometheus();
         for line in [
             "satellite_connection_status 0",

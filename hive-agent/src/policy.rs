@@ -4,8 +4,8 @@
 //! stops mistakes and keeps honest users on the paved way, but whoever may run `ls` through a shell may also run
 //! `ls; anything`. What must not happen has to be out of reach of the user the agent runs as.
 
-use hive_wire::agent::{ErrorBody, ExecSpec, Payload};
 use hive_wire::ErrorCode;
+use hive_wire::agent::{ErrorBody, ExecSpec, Payload};
 
 /// The rules. The default allows everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,9 @@ impl Policy {
     pub fn check(&self, payload: &Payload) -> Result<(), ErrorBody> {
         match payload {
             Payload::Exec(spec) => self.check_exec(spec),
-            Payload::Power(_) if !self.allow_power_commands => Err(blocked("power commands are not allowed on this satellite")),
+            Payload::Power(_) if !self.allow_power_commands => {
+                Err(blocked("power commands are not allowed on this satellite"))
+            }
             _ => Ok(()),
         }
     }
@@ -80,10 +82,7 @@ fn begins_with(text: &str, prefix: &str, ends_word: impl Fn(char) -> bool) -> bo
 }
 
 fn blocked(message: &str) -> ErrorBody {
-    ErrorBody {
-        code: ErrorCode::CommandBlocked,
-        message: message.to_owned(),
-    }
+    ErrorBody { code: ErrorCode::CommandBlocked, message: message.to_owned() }
 }
 
 #[cfg(test)]
@@ -93,10 +92,7 @@ mod tests {
     use hive_wire::api::PowerAction;
 
     fn shell(line: &str) -> Payload {
-        Payload::Exec(ExecSpec {
-            command: line.into(),
-            ..ExecSpec::default()
-        })
+        Payload::Exec(ExecSpec { command: line.into(), ..ExecSpec::default() })
     }
 
     fn argv(program: &str, args: &[&str]) -> Payload {
@@ -118,10 +114,7 @@ mod tests {
 
     #[test]
     fn a_block_covers_whole_words() {
-        let policy = Policy {
-            blocked_commands: vec!["rm".into(), "apt remove".into()],
-            ..Policy::default()
-        };
+        let policy = Policy { blocked_commands: vec!["rm".into(), "apt remove".into()], ..Policy::default() };
         check(&policy, shell("rm -rf /"), false);
         check(&policy, shell("  rm -rf /"), false);
         check(&policy, shell("rm;ls"), false);
@@ -153,18 +146,10 @@ mod tests {
 
     #[test]
     fn switches_turn_whole_kinds_off() {
-        let policy = Policy {
-            allow_shell: false,
-            allow_power_commands: false,
-            ..Policy::default()
-        };
+        let policy = Policy { allow_shell: false, allow_power_commands: false, ..Policy::default() };
         check(&policy, shell("true"), false);
         check(&policy, argv("true", &[]), false);
-        let reboot = Payload::Power(PowerSpec {
-            action: PowerAction::Reboot,
-            delay_seconds: 0,
-            message: None,
-        });
+        let reboot = Payload::Power(PowerSpec { action: PowerAction::Reboot, delay_seconds: 0, message: None });
         check(&Policy::default(), reboot.clone(), true);
         let refusal = policy.check(&reboot).unwrap_err();
         assert_eq!(refusal.code, ErrorCode::CommandBlocked);

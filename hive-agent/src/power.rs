@@ -26,12 +26,7 @@ pub(crate) fn program(spec: &PowerSpec, helper: Option<&Path>) -> Result<ExecSpe
         None => return Err(refused("this satellite has no --power-helper")),
     };
     let command = words.remove(0);
-    Ok(ExecSpec {
-        command,
-        args: Some(words),
-        timeout_seconds: TIMEOUT_SECONDS,
-        ..ExecSpec::default()
-    })
+    Ok(ExecSpec { command, args: Some(words), timeout_seconds: TIMEOUT_SECONDS, ..ExecSpec::default() })
 }
 
 fn system_tool(spec: &PowerSpec, message: String) -> Result<Vec<String>, ErrorBody> {
@@ -66,10 +61,7 @@ fn shown_message(spec: &PowerSpec) -> String {
 }
 
 fn refused(message: &str) -> ErrorBody {
-    ErrorBody {
-        code: ErrorCode::InvalidInput,
-        message: message.to_owned(),
-    }
+    ErrorBody { code: ErrorCode::InvalidInput, message: message.to_owned() }
 }
 
 #[cfg(test)]
@@ -77,11 +69,7 @@ mod tests {
     use super::*;
 
     fn check(action: PowerAction, delay_seconds: u32, helper: Option<&str>, expected: Option<&str>) {
-        let spec = PowerSpec {
-            action,
-            delay_seconds,
-            message: Some("back \u{1b}[2Jsoon".into()),
-        };
+        let spec = PowerSpec { action, delay_seconds, message: Some("back \u{1b}[2Jsoon".into()) };
         let words = program(&spec, helper.map(Path::new)).ok().map(|program| {
             let args = program.args.unwrap_or_default();
             [vec![program.command], args].concat().join(" ")

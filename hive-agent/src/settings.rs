@@ -129,10 +129,7 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
 }
 
 fn wrong(setting: &'static str, reason: &str) -> Error {
-    Error::Setting {
-        setting,
-        reason: reason.to_owned(),
-    }
+    Error::Setting { setting, reason: reason.to_owned() }
 }
 
 fn either(flags: Vec<String>, environment: Vec<String>) -> Vec<String> {
@@ -141,7 +138,10 @@ fn either(flags: Vec<String>, environment: Vec<String>) -> Vec<String> {
 
 impl Flags {
     /// Puts the settings together. The name is looked at before anything else.
-    pub(crate) fn into_config<F: Fn(&str) -> Option<String>>(self, environment: &Environment<F>) -> Result<Config, Error> {
+    pub(crate) fn into_config<F: Fn(&str) -> Option<String>>(
+        self,
+        environment: &Environment<F>,
+    ) -> Result<Config, Error> {
         let name = self.name.or_else(|| environment.get("SATELLITE_NAME")).unwrap_or_default();
         let name = SatelliteName::try_from(name)?;
         let server = self.server.or_else(|| environment.get("SERVER_URL")).or_else(|| environment.get("BACKEND_URL"));
@@ -158,8 +158,10 @@ impl Flags {
         config.satellite_url = url.map(|url| parse_satellite_url(&url)).transpose()?;
         config.tags = either(self.tag, environment.list("TAGS"));
         config.power_helper = absolute(self.power_helper.or_else(|| environment.get("POWER_HELPER").map(Into::into)))?;
-        let allow_shell = self.allow_shell.map_or_else(|| environment.flag("ALLOW_SHELL", "--allow-shell"), |flag| Ok(Some(flag)))?;
-        let allow_power = self.allow_power.map_or_else(|| environment.flag("ALLOW_POWER", "--allow-power"), |flag| Ok(Some(flag)))?;
+        let allow_shell =
+            self.allow_shell.map_or_else(|| environment.flag("ALLOW_SHELL", "--allow-shell"), |flag| Ok(Some(flag)))?;
+        let allow_power =
+            self.allow_power.map_or_else(|| environment.flag("ALLOW_POWER", "--allow-power"), |flag| Ok(Some(flag)))?;
         config.policy.allow_shell = allow_shell.unwrap_or(true);
         config.policy.allow_power_commands = allow_power.unwrap_or(true);
         config.policy.allowed_commands = either(self.allowed_command, environment.list("ALLOWED_COMMANDS"));
@@ -167,12 +169,17 @@ impl Flags {
         config.local_api = match self.local_api.or_else(|| environment.get("LOCAL_API")).as_deref() {
             None => config.local_api,
             Some("off") => None,
-            Some(address) => Some(address.parse().map_err(|_| wrong("--local-api", "an address such as 127.0.0.1:3001, or off, is needed"))?),
+            Some(address) => Some(
+                address
+                    .parse()
+                    .map_err(|_| wrong("--local-api", "an address such as 127.0.0.1:3001, or off, is needed"))?,
+            ),
         };
         config.boot_id = self.boot_id;
         config.language = environment.language();
         let account = &mut config.account;
-        for (field, variable) in [(&mut account.path, "PATH"), (&mut account.home, "HOME"), (&mut account.lang, "LANG")] {
+        for (field, variable) in [(&mut account.path, "PATH"), (&mut account.home, "HOME"), (&mut account.lang, "LANG")]
+        {
             if let Some(value) = (environment.variable)(variable).filter(|value| !value.is_empty()) {
                 *field = value;
             }
@@ -183,7 +190,8 @@ impl Flags {
 
 /// The helper is started from another directory than this one.
 fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
-    let resolve = |path: PathBuf| std::path::absolute(path).map_err(|error| wrong("--power-helper", &error.to_string()));
+    let resolve =
+        |path: PathBuf| std::path::absolute(path).map_err(|error| wrong("--power-helper", &error.to_string()));
     path.map(resolve).transpose()
 }
 
@@ -214,7 +222,18 @@ mod tests {
         assert_eq!(from_env.tags, ["a", "b"]);
         assert!(!from_env.policy.allow_power_commands && from_env.policy.allow_shell);
         assert_eq!(from_env.data_dir, PathBuf::from("persistent_data"));
-        let flags = ["--server", "http://flag:1", "--name", "name-from-flag", "--tag", "c", "--allow-power", "true", "--local-api", "off"];
+        let flags = [
+            "--server",
+            "http://flag:1",
+            "--name",
+            "name-from-flag",
+            "--tag",
+            "c",
+            "--allow-power",
+            "true",
+            "--local-api",
+            "off",
+        ];
         let from_flags = config(&flags, &variables).unwrap();
         assert_eq!(from_flags.server.to_string(), "http://flag:1");
         assert_eq!(from_flags.name.as_str(), "name-from-flag");
@@ -228,10 +247,18 @@ mod tests {
             let config = config(&[], variables).unwrap();
             assert_eq!((config.server.to_string().as_str(), config.name.as_str()), (server, name));
         };
-        check(&[("DEPLOYSTACK_BACKEND_URL", "http://x"), ("DEPLOYSTACK_SATELLITE_NAME", "satellite-1")], "http://x", "satellite-1");
+        check(
+            &[("DEPLOYSTACK_BACKEND_URL", "http://x"), ("DEPLOYSTACK_SATELLITE_NAME", "satellite-1")],
+            "http://x",
+            "satellite-1",
+        );
         check(&[("SATELLITE_SERVER_URL", "http://x"), ("SATELLITE_NAME", "satellite-1")], "http://x", "satellite-1");
         check(
-            &[("DEPLOYSTACK_SERVER_URL", "http://old"), ("HIVE_SERVER_URL", "http://new"), ("HIVE_SATELLITE_NAME", "satellite-1")],
+            &[
+                ("DEPLOYSTACK_SERVER_URL", "http://old"),
+                ("HIVE_SERVER_URL", "http://new"),
+                ("HIVE_SATELLITE_NAME", "satellite-1"),
+            ],
             "http://new",
             "satellite-1",
         );

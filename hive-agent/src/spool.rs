@@ -38,29 +38,18 @@ impl Spool {
 
     /// Where one output is written.
     pub(crate) fn writer(&self, id: CommandId, channel: Channel) -> Writer {
-        Writer {
-            path: self.path(id, channel),
-            file: None,
-            len: 0,
-            is_truncated: false,
-        }
+        Writer { path: self.path(id, channel), file: None, len: 0, is_truncated: false }
     }
 
     /// Where one output is read.
     pub(crate) fn reader(&self, id: CommandId, channel: Channel) -> Reader {
-        Reader {
-            path: self.path(id, channel),
-            file: None,
-        }
+        Reader { path: self.path(id, channel), file: None }
     }
 
     /// How much there is of a command's output.
     pub(crate) fn kept(&self, id: CommandId) -> Received {
         let len = |channel| fs::metadata(self.path(id, channel)).map_or(0, |file| file.len());
-        Received {
-            stdout: len(Channel::Stdout),
-            stderr: len(Channel::Stderr),
-        }
+        Received { stdout: len(Channel::Stdout), stderr: len(Channel::Stderr) }
     }
 
     /// Drops a command's output.

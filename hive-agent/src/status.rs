@@ -49,11 +49,7 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn new(server: String) -> Self {
-        Self {
-            server,
-            link: watch::Sender::new(LinkState::Connecting),
-            registration: Mutex::new(None),
-        }
+        Self { server, link: watch::Sender::new(LinkState::Connecting), registration: Mutex::new(None) }
     }
 
     pub(crate) fn registered(&self, identity: &Identity) {

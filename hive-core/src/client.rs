@@ -14,6 +14,8 @@ mod registry;
 mod router;
 mod sse;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transport;
 

@@ -22,16 +22,10 @@ pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Serves a hive: REST, the satellite API and the agent WebSocket.
 #[derive(Parser)]
-#[command(name = "hive-server", version, args_conflicts_with_subcommands = false)]
+#[command(name = "hive-server", version)]
 pub(crate) struct Cli {
     /// Where the hive keeps its database and its keys
-    #[arg(
-        long,
-        global = true,
-        env = "HIVE_DATA_DIR",
-        default_value = "./hive-data",
-        value_name = "DIR"
-    )]
+    #[arg(long, global = true, env = "HIVE_DATA_DIR", default_value = "./hive-data", value_name = "DIR")]
     data_dir: PathBuf,
     #[command(flatten)]
     serve: Serve,
@@ -130,19 +124,12 @@ enum TeamCommand {
 
 fn parse_network(text: &str) -> Result<IpNet, &'static str> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse()
-        .or_else(|_| address())
-        .map_err(|_| "must be an address or a network such as 10.0.0.0/8")
+    text.parse().or_else(|_| address()).map_err(|_| "must be an address or a network such as 10.0.0.0/8")
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text
-        .parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds
-        .filter(|seconds| !seconds.is_zero())
-        .ok_or("must be a number of seconds above 0")
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|seconds| !seconds.is_zero()).ok_or("must be a number of seconds above 0")
 }
 
 fn parse_activation(text: &str) -> Result<Activation, &'static str> {
@@ -181,10 +168,7 @@ async fn set_up(hive: &Hive, command: Command) -> hive_core::Result<Value> {
         Command::Admin(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalAdmin).await,
         Command::User(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalUser).await,
         Command::ApiKey(ApiKeyCommand::Create { username, name }) => {
-            let wanted = ApiKeyCreate {
-                name,
-                ..ApiKeyCreate::default()
-            };
+            let wanted = ApiKeyCreate { name, ..ApiKeyCreate::default() };
             let key = hive.as_system().api_key_create_for(&username, wanted).await?;
             Ok(json!({ "api_key": key.api_key }))
         }
@@ -207,11 +191,7 @@ async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core:
 async fn serve(args: Serve, data_dir: PathBuf, print: fn(&Value)) -> Outcome {
     telemetry::init(args.log_format, &args.log_level)?;
     let hive = Hive::builder().data_dir(data_dir).settings(settings(&args)).build().await?;
-    let config = Config {
-        listen: args.listen,
-        trusted_proxies: args.trusted_proxy,
-        ..Config::default()
-    };
+    let config = Config { listen: args.listen, trusted_proxies: args.trusted_proxy, ..Config::default() };
     let server = Server::bind(config, hive).await?;
     // Before anybody knows that we are here, so that nobody can stop us in the wrong way.
     let shutdown = on_signals()?;

@@ -18,11 +18,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            listen: (Ipv4Addr::LOCALHOST, 3000).into(),
-            trusted_proxies: Vec::new(),
-            limits: Limits::default(),
-        }
+        Self { listen: (Ipv4Addr::LOCALHOST, 3000).into(), trusted_proxies: Vec::new(), limits: Limits::default() }
     }
 }
 

@@ -44,19 +44,12 @@ impl Failure {
     /// Turns the failure into its answer, and logs what the answer leaves out.
     pub(crate) fn answer(self) -> Answer {
         let error = self.to_wire();
-        Answer {
-            status: self.status(&error),
-            retry_after_seconds: self.retry_after_seconds(),
-            error,
-        }
+        Answer { status: self.status(&error), retry_after_seconds: self.retry_after_seconds(), error }
     }
 
     fn to_wire(&self) -> ApiError {
-        let unavailable = |message: &str| ApiError {
-            code: ErrorCode::Unavailable,
-            message: message.into(),
-            details: None,
-        };
+        let unavailable =
+            |message: &str| ApiError { code: ErrorCode::Unavailable, message: message.into(), details: None };
         match self {
             Self::Hive(error) => logged(error),
             Self::WrongMethod => ApiError {
@@ -137,10 +130,7 @@ impl Answer {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let answer = self.answer();
-        answer.with_body(Json(ErrorEnvelope {
-            success: false,
-            error: answer.error.clone(),
-        }))
+        answer.with_body(Json(ErrorEnvelope { success: false, error: answer.error.clone() }))
     }
 }
 

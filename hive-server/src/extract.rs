@@ -2,6 +2,7 @@
 //! names its field.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::path::ErrorKind;
@@ -13,8 +14,12 @@ use hive_core::Error;
 use hive_core::wire::api::PageRequest;
 use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
+use tokio::time::timeout;
 
 use crate::error::Failure;
+
+/// How long a body may take. Bodies are small: one that takes longer is held back on purpose.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A JSON body. No body is an object without fields.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -24,7 +29,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let is_json = is_json(request.headers());
-        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        let bytes = read.map_err(|_| Error::invalid("body", "did not come in time"))?.map_err(unreadable)?;
         if bytes.is_empty() {
             return parse(b"{}").map(Self);
         }
@@ -37,10 +43,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }
@@ -50,7 +53,9 @@ fn unreadable(rejection: BytesRejection) -> Failure {
         return Error::invalid("body", "could not be read").into();
     };
     match cause {
-        FailedToBufferBody::LengthLimitError(_) => Error::PayloadTooLarge("the body is larger than allowed".into()).into(),
+        FailedToBufferBody::LengthLimitError(_) => {
+            Error::PayloadTooLarge("the body is larger than allowed".into()).into()
+        }
         _ => Error::invalid("body", "could not be read").into(),
     }
 }
@@ -67,9 +72,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 
 /// The field that a message of serde is about. Of a missing one only the message knows the name.
 fn field_of(path: &str, message: &str) -> String {
-    let quoted = ["missing field `", "unknown field `"]
-        .iter()
-        .find_map(|start| message.strip_prefix(start));
+    let quoted = ["missing field `", "unknown field `"].iter().find_map(|start| message.strip_prefix(start));
     let name = quoted.and_then(|rest| rest.split('`').next());
     match (path, name) {
         (".", Some(name)) => name.to_owned(),
@@ -87,8 +90,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let path = axum::extract::Path::from_request_parts(parts, state).await;
-        path.map(|path| Self(path.0))
-            .map_err(|rejection| wrong_path(rejection).into())
+        path.map(|path| Self(path.0)).map_err(|rejection| wrong_path(rejection).into())
     }
 }
 
@@ -98,7 +100,9 @@ fn wrong_path(rejection: PathRejection) -> Error {
     };
     match cause.kind() {
         ErrorKind::DeserializeError { key, message, .. } => Error::invalid(key.clone(), message.clone()),
-        ErrorKind::ParseErrorAtKey { key, expected_type, .. } => Error::invalid(key.clone(), format!("not a {expected_type}")),
+        ErrorKind::ParseErrorAtKey { key, expected_type, .. } => {
+            Error::invalid(key.clone(), format!("not a {expected_type}"))
+        }
         ErrorKind::Message(message) => Error::invalid("id", message.clone()),
         _ => Error::invalid("path", cause.body_text()),
     }
@@ -113,20 +117,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Pairs {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let query = Query::try_from_uri(&parts.uri);
-        query
-            .map(|query| Self(query.0))
-            .map_err(|error| Error::invalid("query", error.body_text()).into())
+        query.map(|query| Self(query.0)).map_err(|error| Error::invalid("query", error.body_text()).into())
     }
 }
 
 impl Pairs {
     /// All values of this name.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
-        self.0
-            .iter()
-            .filter(|pair| pair.0 == name)
-            .map(|pair| pair.1.clone())
-            .collect()
+        self.0.iter().filter(|pair| pair.0 == name).map(|pair| pair.1.clone()).collect()
     }
 
     /// The text of this name.

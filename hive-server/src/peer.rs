@@ -31,28 +31,19 @@ impl FromRequestParts<AppState> for Peer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
-        let socket = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|info| info.0.ip().to_canonical());
+        let socket = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
         Ok(find_peer(socket, &parts.headers, |address| state.is_trusted_proxy(address)))
     }
 }
 
 /// Walks back from the socket through the proxies we trust, to the first address that we do not.
 fn find_peer(socket: Option<IpAddr>, headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Peer {
-    let mut peer = Peer {
-        address: socket,
-        is_forwarded: false,
-    };
+    let mut peer = Peer { address: socket, is_forwarded: false };
     for hop in forwarded_hops(headers).iter().rev() {
         let Some(address) = peer.address.filter(|address| is_trusted(*address)).and(hop.parse().ok()) else {
             break;
         };
-        peer = Peer {
-            address: Some(address),
-            is_forwarded: true,
-        };
+        peer = Peer { address: Some(address), is_forwarded: true };
     }
     peer
 }
@@ -73,13 +64,7 @@ mod tests {
         headers.insert(FORWARDED_FOR, forwarded.parse().unwrap());
         let network: ipnet::IpNet = "10.0.0.0/8".parse().unwrap();
         let peer = find_peer(Some(socket.parse().unwrap()), &headers, |address| network.contains(&address));
-        assert_eq!(
-            peer,
-            Peer {
-                address: Some(expected.parse().unwrap()),
-                is_forwarded
-            }
-        );
+        assert_eq!(peer, Peer { address: Some(expected.parse().unwrap()), is_forwarded });
     }
 
     #[test]

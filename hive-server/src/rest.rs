@@ -30,10 +30,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/v1/auth/me", get(auth::me))
         .route("/api/v1/satellites", get(satellites::list))
         .route("/api/v1/satellites/by-tag/{tag}", get(satellites::by_tag))
-        .route(
-            "/api/v1/satellites/{id}",
-            get(satellites::get).put(satellites::update).delete(satellites::remove),
-        )
+        .route("/api/v1/satellites/{id}", get(satellites::get).put(satellites::update).delete(satellites::remove))
         .route("/api/v1/satellites/{id}/disconnect", post(satellites::disconnect))
         .route("/api/v1/satellites/{id}/exec", post(exec::one))
         .route("/api/v1/satellites/{id}/power", post(exec::power))

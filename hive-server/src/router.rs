@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::Uri;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderValue, Uri, header};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hive_core::Error;
@@ -27,6 +27,7 @@ pub fn router(state: AppState) -> Router {
         .merge(health())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(map_response(guarded))
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .with_state(state)
 }
@@ -55,11 +56,7 @@ async fn ready(State(state): State<AppState>) -> Result<Json<Value>, Failure> {
 }
 
 async fn unknown_path(uri: Uri) -> Failure {
-    Error::NotFound {
-        what: "path",
-        id: uri.path().chars().take(200).collect(),
-    }
-    .into()
+    Error::NotFound { what: "path", id: uri.path().chars().take(200).collect() }.into()
 }
 
 async fn wrong_method() -> Failure {
@@ -76,4 +73,12 @@ async fn answer_before_the_end(State(state): State<AppState>, request: Request, 
         response = next.run(request) => response,
         () = end => Failure::Stopping.into_response(),
     }
+}
+
+/// Answers hold secrets and the words of satellites: nobody keeps them, and no browser guesses what they are.
+async fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }

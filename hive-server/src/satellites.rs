@@ -17,20 +17,11 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/satellites/register", post(register::register))
         .route("/api/satellites/register/status", get(register::status))
         .route("/api/satellites/{id}/heartbeat", post(heartbeat::heartbeat))
-        .route(
-            "/api/satellites/global/registration-tokens",
-            get(tokens::list_global).post(tokens::create_global),
-        )
-        .route(
-            "/api/satellites/global/registration-tokens/{token_id}",
-            delete(tokens::revoke_global),
-        )
+        .route("/api/satellites/global/registration-tokens", get(tokens::list_global).post(tokens::create_global))
+        .route("/api/satellites/global/registration-tokens/{token_id}", delete(tokens::revoke_global))
         .route(
             "/api/teams/{team_id}/satellites/registration-tokens",
             get(tokens::list_of_team).post(tokens::create_for_team),
         )
-        .route(
-            "/api/teams/{team_id}/satellites/registration-tokens/{token_id}",
-            delete(tokens::revoke_of_team),
-        )
+        .route("/api/teams/{team_id}/satellites/registration-tokens/{token_id}", delete(tokens::revoke_of_team))
 }

@@ -25,6 +25,9 @@ use crate::state::AppState;
 /// How long to wait when the system gives no more connections, for lack of files or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The most bytes of a request's head.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}")]
@@ -50,17 +53,10 @@ pub async fn serve(config: Config, hive: Hive, shutdown: CancellationToken) -> R
 impl Server {
     /// Takes the address. Connections wait until [`run`](Self::run).
     pub async fn bind(config: Config, hive: Hive) -> Result<Self, BindError> {
-        let refused = |source| BindError {
-            address: config.listen,
-            source,
-        };
+        let refused = |source| BindError { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        Ok(Self {
-            listener,
-            address,
-            state: AppState::new(&config, hive),
-        })
+        Ok(Self { listener, address, state: AppState::new(&config, hive) })
     }
 
     /// The address, with the port that was taken.
@@ -75,10 +71,7 @@ impl Server {
         let Self { listener, state, .. } = self;
         drop(listener);
         tracing::info!("the server stops");
-        if timeout(state.limits().shutdown_grace, stop(&state, &connections))
-            .await
-            .is_err()
-        {
+        if timeout(state.limits().shutdown_grace, stop(&state, &connections)).await.is_err() {
             tracing::warn!("the server stops with connections still open");
         }
     }
@@ -127,6 +120,7 @@ async fn serve_connection(state: AppState, app: Router, stream: TcpStream, peer:
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(state.limits().header_timeout)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);

@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use hive_core::Hive;
 use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -60,6 +58,13 @@ impl AppState {
         &self.0.links
     }
 
+    /// Lets a caller prove who they are. Asked for when the whole request is here, so that nobody holds a leave by sending
+    /// slowly.
+    pub(crate) fn admit(&self) -> Result<Admitted, Failure> {
+        let leave = self.0.handshaking.clone().try_acquire_owned();
+        leave.map(Admitted).map_err(|_| Failure::Overloaded)
+    }
+
     /// When one of the satellites of a stopping server shall come back: each at another time, so that they do not come
     /// all at once.
     pub(crate) fn spread_ms(&self) -> u64 {
@@ -75,12 +80,3 @@ impl AppState {
 
 /// The leave to prove who one is, given back when it is dropped.
 pub(crate) struct Admitted(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
-
-impl FromRequestParts<AppState> for Admitted {
-    type Rejection = Failure;
-
-    async fn from_request_parts(_: &mut Parts, state: &AppState) -> Result<Self, Failure> {
-        let leave = state.0.handshaking.clone().try_acquire_owned();
-        leave.map(Self).map_err(|_| Failure::Overloaded)
-    }
-}

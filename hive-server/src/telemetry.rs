@@ -43,6 +43,7 @@ impl FromStr for LogFilter {
 pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), TryInitError> {
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(EnvFilter::new(&filter.0));
     match format {
         LogFormat::Text => log.finish().try_init(),

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use hive_testkit::{Rest, Satellite, TestHive, until_some};
-use serde_json::{Value, json};
+use hive_testkit::{Rest, Satellite, TestHive};
+use serde_json::json;
 
 use crate::support::text;
 
@@ -89,15 +89,6 @@ async fn kill_at_random(hive: &mut TestHive, satellite: &mut Satellite, dice: &m
     hive.until_online(satellite, true).await;
 }
 
-async fn until_terminal(hive: &TestHive, id: &str) -> Value {
-    until_some(&format!("{id} has ended"), async || {
-        let command = hive.command(id).await;
-        let is_open = ["queued", "delivered", "started"].contains(&text(&command["status"]));
-        (!is_open).then_some(command)
-    })
-    .await
-}
-
 /// How often each number stands in the file.
 fn counts(file: &Path) -> BTreeMap<u32, u32> {
     let mut counts = BTreeMap::new();
@@ -131,7 +122,7 @@ async fn nothing_is_lost_or_run_twice_when_processes_are_killed() {
     let mut statuses: BTreeMap<String, u32> = BTreeMap::new();
     let mut ended = BTreeMap::new();
     for (number, id) in &acknowledged {
-        let status = text(&until_terminal(&hive, id).await["status"]).to_owned();
+        let status = text(&hive.until_ended(id).await["status"]).to_owned();
         *statuses.entry(status.clone()).or_default() += 1;
         ended.insert(*number, status);
     }

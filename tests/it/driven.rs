@@ -67,7 +67,9 @@ async fn exec_prints_an_array_and_exits_with_the_worst_status() {
     let results = results.as_array().expect("an array");
     assert_eq!(results.len(), 2);
     for (result, satellite) in results.iter().zip([&first, &second]) {
-        assert_eq!(keys(result), BTreeSet::from(RESULT_KEYS));
+        let mut expected = BTreeSet::from(RESULT_KEYS);
+        expected.insert("command_id");
+        assert_eq!(keys(result), expected, "what programs rely on, and the id to ask on with");
         assert_eq!(result["satellite_id"], satellite.id());
         assert_eq!(result["satellite_name"], satellite.name());
         assert_eq!(result["status"], "failed");

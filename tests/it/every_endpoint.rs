@@ -70,7 +70,7 @@ async fn who_does_not_say_who_they_are_gets_nothing() {
     ];
     for (method, path) in PATHS {
         for caller in &callers {
-            let answer = caller.call(method, &fill(path)).json(&json!({})).answer().await;
+            let answer = caller.call(method, &fill(path)).json(&json!({"name": "web-server-02"})).answer().await;
             assert_eq!(answer.status, 401, "{method} {path}: {}", answer.text());
             assert_eq!(answer.json()["success"], false, "{method} {path}");
         }

@@ -64,7 +64,8 @@ async fn a_command_gets_the_input_place_and_environment_it_was_given() {
         assert!(names.contains(&expected), "{expected} is missing in {names:?}");
     }
     for name in names {
-        let is_known = ["PATH", "HOME", "USER", "SHELL", "LANG", "PWD", "OLDPWD", "SHLVL", "_"].contains(&name);
+        let is_known =
+            ["PATH", "HOME", "USER", "SHELL", "LANG", "HIVE_COMMAND_ID", "PWD", "OLDPWD", "SHLVL", "_"].contains(&name);
         assert!(is_known, "{name} comes from nowhere");
     }
     let home = hive.exec(&satellite, "test \"$PWD\" = \"$HOME\" && echo home").await;

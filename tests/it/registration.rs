@@ -1,5 +1,6 @@
 //! How a satellite becomes one: tokens are spent once, names have one owner, keys survive restarts.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use crate::support::text;
+use crate::support::{keys, text};
 
 async fn register(hive: &TestHive, token: &str, name: &str) -> Answer {
     let request = json!({"name": name, "system_info": {"os": "linux", "arch": "x86_64", "memory_mb": 1024}});
@@ -111,9 +112,10 @@ async fn a_restart_needs_no_token() {
     let mode = std::fs::metadata(&key_file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let stored: Value = serde_json::from_slice(&std::fs::read(&key_file).unwrap()).unwrap();
-    for field in ["api_key", "satellite_id", "satellite_name", "registered_at", "last_verified"] {
-        assert!(stored[field].is_string(), "{field} is missing");
-    }
+    assert_eq!(
+        keys(&stored),
+        BTreeSet::from(["api_key", "satellite_id", "satellite_name", "registered_at", "last_verified"])
+    );
 
     satellite.process().stop().await;
     satellite.restart().await;
@@ -122,6 +124,7 @@ async fn a_restart_needs_no_token() {
     assert_eq!(hive.exec(&satellite, "echo again").await["stdout"], "again\n");
     let again: Value = serde_json::from_slice(&std::fs::read(&key_file).unwrap()).unwrap();
     assert_eq!(again["api_key"], stored["api_key"]);
+    assert!(again["last_verified"].is_string(), "a start verifies the stored key");
 }
 
 /// An agent that is expected to give up.

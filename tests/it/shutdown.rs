@@ -55,8 +55,8 @@ async fn a_satellite_ends_with_everything_it_has_started() {
     hive.until_online(&satellite, false).await;
 
     satellite.restart().await;
-    let command = hive.until_status(&id, "outcome_unknown").await;
-    assert_eq!(command["stdout"], "");
+    let command = hive.until_status(&id, "cancelled").await;
+    assert_eq!(command["error"]["code"], "UNAVAILABLE", "it says that nobody asked for this: {command}");
 }
 
 #[tokio::test]

@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use crate::run::{self, built, cargo, root, works};
+use crate::run::{self, WORKSPACE, built, cargo, root, works};
 use crate::tidy;
 
 pub(crate) fn run() -> Result<()> {
     tidy::run()?;
     run::run(&mut cargo(["fmt", "--all", "--check"]))?;
-    run::run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    run::run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    run::run(cargo(["clippy", "--all-targets"]).args(WORKSPACE).args(["--", "-D", "warnings"]))?;
+    run::run(cargo(["doc", "--no-deps"]).args(WORKSPACE).env("RUSTDOCFLAGS", "-D warnings"))?;
     fuzz_targets()?;
     deny()
 }

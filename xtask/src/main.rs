@@ -3,17 +3,20 @@
 //! - [`test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at;
 //! - [`bench`] prints the figures;
-//! - [`run`] starts the programs that do the work.
+//! - [`run`] starts the programs that do the work, [`hive`] a hive for those that need one.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a chore tells what it does")]
 
 mod bench;
+mod hive;
 mod lint;
 mod machine;
 mod run;
 mod test;
 mod tidy;
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -27,6 +30,8 @@ enum Chore {
     },
     /// Checks format, lints, documentation and the rules of the house.
     Lint,
+    /// Checks the rules of the house alone.
+    Tidy,
     /// Measures, one JSON line a figure.
     Bench {
         /// Runs only this one.
@@ -36,11 +41,19 @@ enum Chore {
     Ci,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Chore::parse() {
+fn main() -> ExitCode {
+    let done = match Chore::parse() {
         Chore::Test { filter } => test::run(filter.as_deref()),
         Chore::Lint => lint::run(),
+        Chore::Tidy => tidy::run(),
         Chore::Bench { name } => bench::run(name.as_deref()),
         Chore::Ci => lint::run().and_then(|()| test::run(None)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

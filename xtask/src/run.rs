@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+/// All crates, with the features that tests and lints need: the same everywhere, so that nothing is compiled twice.
+pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "hive-ffi/bindgen"];
+
 /// The top of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root")

@@ -1,74 +1,83 @@
 //! `cargo xtask test`: builds the binaries, then runs everything that proves something with them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::hive::UpHive;
 use crate::machine;
-use crate::run::{self, built, cargo, program, root, works};
+use crate::run::{self, WORKSPACE, built, cargo, program, root, works};
 
 /// The profile of everything that runs in tests, so that nothing is compiled twice.
 const PROFILE: &str = "debug";
 
+/// Benches are no tests: they would run.
+const TESTED: [&str; 3] = ["--lib", "--bins", "--tests"];
+
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     machine::ensure(&[machine::PYTHON])?;
-    // With all targets in one go the features are those of the test run, and it finds everything built.
-    run::run(&mut cargo(["build", "--workspace", "--all-targets"]))?;
+    // All in one go, with the targets and features of the test run, so that it finds everything built.
+    run::run(cargo(["build"]).args(WORKSPACE).args(TESTED).arg("--examples"))?;
     if filter.is_none() {
-        run::run(&mut with_binaries(cargo(["test", "--workspace", "--doc"])))?;
-        examples()?;
-        python_binding()?;
+        doctests()?;
+        from_outside()?;
     }
     // Last, because its last line is the summary.
     tests(filter)
 }
 
 fn tests(filter: Option<&str>) -> Result<()> {
-    let mut tests = if works("cargo-nextest", ["--version"]) {
-        cargo(["nextest", "run", "--workspace", "--all-targets", "--no-fail-fast"])
-    } else {
-        cargo(["test", "--workspace", "--all-targets", "--no-fail-fast"])
-    };
-    tests.args(filter);
-    run::run(&mut with_binaries(tests))
+    let mut tests = if works("cargo-nextest", ["--version"]) { cargo(["nextest", "run"]) } else { cargo(["test"]) };
+    tests.args(WORKSPACE).args(TESTED).arg("--no-fail-fast").args(filter);
+    // Member binaries get no `CARGO_BIN_EXE_*` in the root package: the testkit finds them here.
+    run::run(tests.env("HIVE_BIN_DIR", built(PROFILE)))
 }
 
-/// Member binaries get no `CARGO_BIN_EXE_*` in the root package: the testkit finds them here.
-fn with_binaries(mut command: Command) -> Command {
-    command.env("HIVE_BIN_DIR", built(PROFILE));
-    command
+fn doctests() -> Result<()> {
+    run::run(cargo(["test", "--doc"]).args(WORKSPACE))
 }
 
-/// Runs each example as it is; those that need an argument would be none of ours.
-fn examples() -> Result<()> {
+/// What drives a hive from outside: the examples and the Python binding.
+fn from_outside() -> Result<()> {
+    let hive = UpHive::start(PROFILE)?;
+    examples(&hive)?;
+    python_binding(&hive)
+}
+
+/// Runs each example as it is.
+fn examples(hive: &UpHive) -> Result<()> {
     for name in sources_in(&root().join("examples"))? {
-        run::run(&mut with_binaries(cargo(["run", "--quiet", "--example", &name])))?;
+        let path = built(PROFILE).join("examples").join(name);
+        run::run(hive.tell(&mut program(&path.to_string_lossy())))?;
     }
     Ok(())
 }
 
 /// The Rust files of a folder, by name, without their ending.
 fn sources_in(dir: &Path) -> Result<Vec<String>> {
-    let mut names: Vec<String> = files_in(dir)?
-        .iter()
-        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
-        .filter_map(|path| path.file_stem()?.to_str().map(String::from))
-        .collect();
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        let stem = path.file_stem().filter(|_| path.extension().is_some_and(|ending| ending == "rs"));
+        names.extend(stem.map(|stem| stem.to_string_lossy().into_owned()));
+    }
     names.sort();
     Ok(names)
 }
 
-fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
-    entries.map(|entry| Ok(entry?.path())).collect()
-}
-
-/// Calls the hive from Python, through the library that was just built.
-fn python_binding() -> Result<()> {
-    run::run(
-        with_binaries(program("python3"))
-            .args(["-m", "unittest", "discover", "--verbose", "--start-directory"])
-            .arg("hive-ffi/python"),
-    )
+/// Generates the Python module from the library that was just built, and calls the hive with it.
+fn python_binding(hive: &UpHive) -> Result<()> {
+    let module = built("python");
+    let library =
+        built(PROFILE).join(format!("{}hive_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
+    let bindgen = built(PROFILE).join("uniffi-bindgen");
+    let mut generate: Command = program(&bindgen.to_string_lossy());
+    generate.args(["generate", "--language", "python", "--out-dir"]).arg(&module).arg("--library").arg(&library);
+    run::run(&mut generate)?;
+    let beside = module.join(library.file_name().expect("the library has a name"));
+    std::fs::copy(&library, &beside).with_context(|| format!("cannot copy the library to {}", beside.display()))?;
+    let mut tests = program("python3");
+    tests.args(["-m", "unittest", "discover", "--start-directory", "hive-ffi/python"]);
+    run::run(hive.tell(tests.env("PYTHONPATH", module).env("PYTHONDONTWRITEBYTECODE", "1")))
 }

@@ -39,17 +39,16 @@ pub(super) struct Link<'a> {
 
 impl<'a> Link<'a> {
     pub(super) fn new(dispatch: &'a Arc<Dispatch>, counters: &'a Counters) -> Self {
-        Self {
-            dispatch,
-            counters,
-            outbox: Outbox::new(),
-            gauge: Gauge::new(),
-            pinged: None,
-        }
+        Self { dispatch, counters, outbox: Outbox::new(), gauge: Gauge::new(), pinged: None }
     }
 
     /// Serves the link until it ends.
-    pub(super) async fn run(mut self, socket: Socket, heartbeat_interval: Duration, stop: &CancellationToken) -> LinkEnd {
+    pub(super) async fn run(
+        mut self,
+        socket: Socket,
+        heartbeat_interval: Duration,
+        stop: &CancellationToken,
+    ) -> LinkEnd {
         let (mut sink, mut stream) = socket.split();
         let patience = heartbeat_interval * MISSED_HEARTBEATS;
         let mut silence = pin!(tokio::time::sleep(patience));
@@ -111,7 +110,9 @@ impl<'a> Link<'a> {
             ToAgent::StreamCredit { stream, limit } => self.outbox.credit(stream, limit),
             ToAgent::HeartbeatPing { .. } => return self.answer_heartbeat().err(),
             ToAgent::Disconnect { reason, retry_after_ms } => return Some(told_to_leave(&reason, retry_after_ms)),
-            ToAgent::Error { error } => warn!(code = error.code.as_str(), message = ?error.message, "the server reports an error"),
+            ToAgent::Error { error } => {
+                warn!(code = error.code.as_str(), message = ?error.message, "the server reports an error");
+            }
             other => debug!(?other, "a message that means nothing here is ignored"),
         }
         None
@@ -119,10 +120,7 @@ impl<'a> Link<'a> {
 
     /// The answer, and a ping of our own, whose round trip is the latency of this link.
     fn answer_heartbeat(&mut self) -> Result<(), LinkEnd> {
-        self.outbox.push(text(&ToServer::HeartbeatPong {
-            timestamp: clock::now(),
-            metrics: Some(self.gauge.read()),
-        })?);
+        self.outbox.push(text(&ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(self.gauge.read()) })?);
         if self.outbox.has_room() {
             self.outbox.push(Message::Ping(Bytes::new()));
             self.pinged = Some(Instant::now());

@@ -61,7 +61,11 @@ impl Outbox {
             Some(known) if !known.has_sent_result => known.repeat_ack(),
             _ => {
                 self.detach(id);
-                self.begin(id, received, [Channel::Stdout, Channel::Stderr].map(|channel| dispatch.reader(id, channel)));
+                self.begin(
+                    id,
+                    received,
+                    [Channel::Stdout, Channel::Stderr].map(|channel| dispatch.reader(id, channel)),
+                );
             }
         }
         self.make_ready(id);
@@ -198,7 +202,9 @@ mod tests {
 
     fn kind(message: &Message) -> String {
         match message {
-            Message::Text(text) => serde_json::from_str::<serde_json::Value>(text).unwrap()["type"].as_str().unwrap().into(),
+            Message::Text(text) => {
+                serde_json::from_str::<serde_json::Value>(text).unwrap()["type"].as_str().unwrap().into()
+            }
             Message::Binary(bytes) => format!("stream {}", bytes[5]),
             other => panic!("{other:?}"),
         }
@@ -209,8 +215,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::open(dir.path().to_owned()).unwrap();
         let mut outbox = Outbox::new();
-        attached(&mut outbox, &spool, 1, &[b'x'; 200_000]);
-        attached(&mut outbox, &spool, 2, &[b'y'; 200_000]);
+        attached(&mut outbox, &spool, 1, &vec![b'x'; 200_000]);
+        attached(&mut outbox, &spool, 2, &vec![b'y'; 200_000]);
         outbox.fill();
         assert_eq!(outbox.ready.len(), 2);
         attached(&mut outbox, &spool, 3, b"");
@@ -223,7 +229,10 @@ mod tests {
         let control = ["command_ack", "command_ack", "command_ack", "command_result"];
         assert_eq!(order[..4], control, "the silent command does not wait for the loud ones");
         let data: Vec<_> = order.iter().filter(|kind| kind.starts_with("stream ")).collect();
-        assert_eq!(data.iter().take(6).copied().collect::<Vec<_>>(), ["stream 1", "stream 3", "stream 1", "stream 3", "stream 1", "stream 3"]);
+        assert_eq!(
+            data.iter().take(6).copied().collect::<Vec<_>>(),
+            ["stream 1", "stream 3", "stream 1", "stream 3", "stream 1", "stream 3"]
+        );
         assert_eq!(order.iter().filter(|kind| *kind == "command_result").count(), 3);
         assert_eq!(order.last().unwrap(), "command_result");
         assert!(outbox.ready.is_empty());
@@ -235,7 +244,7 @@ mod tests {
         let spool = Spool::open(dir.path().to_owned()).unwrap();
         let mut outbox = Outbox::new();
         for n in 0..50 {
-            attached(&mut outbox, &spool, n, &[b'x'; 100_000]);
+            attached(&mut outbox, &spool, n, &vec![b'x'; 100_000]);
         }
         outbox.fill();
         outbox.fill();

@@ -232,11 +232,7 @@ mod tests {
                 truncated: false,
                 error: None,
             };
-            Progress {
-                is_started: true,
-                produced,
-                result: is_ended.then_some(result),
-            }
+            Progress { is_started: true, produced, result: is_ended.then_some(result) }
         }
 
         /// Everything it sends now, one short word a piece.
@@ -259,7 +255,9 @@ mod tests {
     fn word(piece: &Piece) -> String {
         match piece {
             Piece::Control(ToServer::CommandAck { .. }) => "ack".into(),
-            Piece::Control(ToServer::StreamOpen { stream, offset, channel, .. }) => format!("open {stream} {channel:?} {offset}"),
+            Piece::Control(ToServer::StreamOpen { stream, offset, channel, .. }) => {
+                format!("open {stream} {channel:?} {offset}")
+            }
             Piece::Control(ToServer::CommandResult(result)) => {
                 let cut = if result.truncated { " cut" } else { "" };
                 format!("result {} {}{cut}", result.sent.stdout, result.sent.stderr)
@@ -291,10 +289,7 @@ mod tests {
         rig.write(b"hello", b"oops!!");
         let mut resume = rig.resume(received(0, 0));
         resume.advance(rig.progress(false));
-        assert_eq!(
-            rig.words(&mut resume),
-            ["ack", "open 1 Stdout 0", "data 1 0+5", "open 3 Stderr 0", "data 3 0+6"]
-        );
+        assert_eq!(rig.words(&mut resume), ["ack", "open 1 Stdout 0", "data 1 0+5", "open 3 Stderr 0", "data 3 0+6"]);
         resume.advance(rig.progress(true));
         assert_eq!(rig.words(&mut resume), ["data 1 5+0 last", "data 3 6+0 last", "result 5 6"]);
     }
@@ -305,10 +300,7 @@ mod tests {
         rig.write(b"hello", b"oops!!");
         let mut resume = rig.resume(received(3, 6));
         resume.advance(rig.progress(true));
-        assert_eq!(
-            rig.words(&mut resume),
-            ["ack", "open 1 Stdout 3", "data 1 3+2 last", "result 5 6"]
-        );
+        assert_eq!(rig.words(&mut resume), ["ack", "open 1 Stdout 3", "data 1 3+2 last", "result 5 6"]);
     }
 
     #[test]
@@ -341,10 +333,7 @@ mod tests {
         resume.advance(progress.clone());
         assert_eq!(rig.words(&mut resume), ["ack", "open 1 Stdout 2", "result 2 0 cut"]);
         let mut resume = rig.resume(received(2, 0));
-        resume.advance(Progress {
-            produced: received(0, 0),
-            ..progress
-        });
+        resume.advance(Progress { produced: received(0, 0), ..progress });
         assert_eq!(rig.words(&mut resume), ["ack", "result 2 0 cut"]);
     }
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use hive_wire::agent::{Channel, ErrorBody, HandshakeAck, PROTOCOL_VERSION, Received, SUBPROTOCOL, ToAgent, ToServer, close};
+use hive_wire::ErrorCode;
+use hive_wire::agent::{
+    Channel, ErrorBody, HandshakeAck, PROTOCOL_VERSION, Received, SUBPROTOCOL, ToAgent, ToServer, close,
+};
 use hive_wire::api::CommandStatus;
 use hive_wire::frame::StreamId;
 use hive_wire::stream::INITIAL_WINDOW;
-use hive_wire::ErrorCode;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -91,7 +93,8 @@ async fn a_command_is_acknowledged_streamed_and_ended() {
     let (life, mut link) = rig.start_and_link().await;
     link.say(shell(1, "echo hello; exit 3", 0)).await;
     assert_eq!(link.next().await, Said::Control(ToServer::CommandAck { id: command_id(1) }));
-    let open = ToServer::StreamOpen { stream: StreamId(1), command_id: command_id(1), channel: Channel::Stdout, offset: 0 };
+    let open =
+        ToServer::StreamOpen { stream: StreamId(1), command_id: command_id(1), channel: Channel::Stdout, offset: 0 };
     assert_eq!(link.next().await, Said::Control(open));
     let (result, transcript) = link.result().await;
     assert_eq!((result.status, result.exit_code), (CommandStatus::Failed, Some(3)));
@@ -246,11 +249,10 @@ async fn a_busy_hive_is_left_alone_for_as_long_as_it_asks() {
 #[tokio::test]
 async fn only_a_401_costs_the_key() {
     let mut rig = rig().await;
-    let (life, link) = rig.start_and_link().await;
+    let (life, mut link) = rig.start_and_link().await;
     for code in [close::REPLACED, close::OVERLOADED, close::GOING_AWAY, close::PROTOCOL_ERROR] {
-        if code == close::REPLACED {
-            link_again(&mut rig).await.close(code).await;
-        }
+        link.close(code).await;
+        link = rig.hive.link().await;
     }
     drop(link);
     rig.hive.answer_once("/ws/agent", 403, "");
@@ -265,13 +267,6 @@ async fn only_a_401_costs_the_key() {
     assert_eq!(rig.hive.count("/register"), 2);
     assert!(rig.stored_key());
     life.stop().await;
-}
-
-async fn link_again(rig: &mut Rig) -> HiveLink {
-    // Takes the place of the link the test holds: the agent has only one, so it is cut first by the caller's drop.
-    let life = rig.start();
-    drop(life);
-    rig.hive.link().await
 }
 
 #[tokio::test]

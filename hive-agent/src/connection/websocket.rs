@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use hive_wire::ErrorCode;
 use hive_wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer, close};
 use hive_wire::frame::HEADER_LEN;
-use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
 use secrecy::SecretString;
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::Error as SocketError;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tracing::warn;
 
@@ -41,17 +41,14 @@ pub(super) struct Dialer {
 
 impl Dialer {
     pub(super) fn new(config: &Config, tls: Connector) -> Self {
-        Self {
-            server: config.server.clone(),
-            tls,
-            timeout: config.handshake_timeout,
-        }
+        Self { server: config.server.clone(), tls, timeout: config.handshake_timeout }
     }
 
     /// Opens a link; gives it with the server's heartbeat interval.
     pub(super) async fn open(&self, key: &SecretString, handshake: Handshake) -> Result<(Socket, Duration), LinkEnd> {
         let socket = self.within(self.connect()).await??;
-        let mut socket = self.within(self.upgrade(socket, key)).await??;
+        // Large while it lasts, and done once a link: not to be part of the task for good.
+        let mut socket = Box::pin(self.within(self.upgrade(socket, key))).await??;
         let ack = self.within(shake_hands(&mut socket, handshake)).await??;
         Ok((socket, Duration::from_secs(ack.heartbeat_interval.max(1))))
     }
@@ -76,7 +73,8 @@ impl Dialer {
             .max_message_size(Some(MAX_MESSAGE + HEADER_LEN))
             .max_frame_size(Some(MAX_MESSAGE + HEADER_LEN));
         let upgraded =
-            tokio_tungstenite::client_async_tls_with_config(request, socket, Some(limits), Some(self.tls.clone())).await;
+            tokio_tungstenite::client_async_tls_with_config(request, socket, Some(limits), Some(self.tls.clone()))
+                .await;
         upgraded.map(|(socket, _)| socket).map_err(|error| self.refused(error))
     }
 
@@ -124,7 +122,9 @@ async fn shake_hands(socket: &mut Socket, handshake: Handshake) -> Result<Handsh
         match socket.next().await {
             Some(Ok(Message::Text(message))) => match serde_json::from_str(&message) {
                 Ok(ToAgent::HandshakeAck(ack)) => return judge(*ack),
-                Ok(ToAgent::Disconnect { reason, retry_after_ms }) => return Err(told_to_leave(&reason, retry_after_ms)),
+                Ok(ToAgent::Disconnect { reason, retry_after_ms }) => {
+                    return Err(told_to_leave(&reason, retry_after_ms));
+                }
                 _ => {}
             },
             Some(Ok(Message::Close(frame))) => return Err(closed(frame)),
@@ -166,7 +166,7 @@ pub(super) fn closed(frame: Option<CloseFrame>) -> LinkEnd {
 
 /// What a disconnect message means.
 pub(super) fn told_to_leave(reason: &str, retry_after_ms: Option<u64>) -> LinkEnd {
-    let at_most = Duration::from_secs(3600);
+    let at_most = Duration::from_hours(1);
     LinkEnd::Lost {
         cause: format!("the server says goodbye: {reason:?}"),
         retry_after: Duration::from_millis(retry_after_ms.unwrap_or(0)).min(at_most),

@@ -11,10 +11,7 @@ struct Rig {
 }
 
 async fn rig() -> Rig {
-    Rig {
-        hive: FakeHive::start().await,
-        dir: tempfile::tempdir().unwrap(),
-    }
+    Rig { hive: FakeHive::start().await, dir: tempfile::tempdir().unwrap() }
 }
 
 impl Rig {
@@ -38,12 +35,11 @@ async fn a_token_is_spent_once_and_a_restart_needs_none() {
     let rig = rig().await;
     let identity = rig.enrol(Some(TOKEN)).await.unwrap();
     assert_eq!(identity.satellite_id, satellite_id());
-    assert_eq!(
-        rig.hive.asked(),
-        ["GET /api/health -".to_owned(), format!("POST /api/satellites/register {TOKEN}")]
-    );
+    assert_eq!(rig.hive.asked(), ["GET /api/health -".to_owned(), format!("POST /api/satellites/register {TOKEN}")]);
     let bodies = rig.hive.bodies();
-    for told in ["\"name\":\"web-server-01\"", "\"tags\":[\"blue\"]", "https://sat.example.com", "\"memory_mb\":", "\"shell\""] {
+    for told in
+        ["\"name\":\"web-server-01\"", "\"tags\":[\"blue\"]", "https://sat.example.com", "\"memory_mb\":", "\"shell\""]
+    {
         assert!(bodies.contains(told), "{told} is missing in {bodies}");
     }
     for token in [Some(TOKEN), None] {
@@ -123,10 +119,24 @@ async fn what_cannot_be_a_token_is_not_sent() {
     };
     check(None, "TokenMissing").await;
     check(Some(""), "TokenMissing").await;
-    for placeholder in ["your-token-here", "<token>", "changeme", "${TOKEN}", "YOUR_TOKEN_HERE", "<paste here>", "hive_satellite_global_..."] {
+    for placeholder in [
+        "your-token-here",
+        "<token>",
+        "changeme",
+        "${TOKEN}",
+        "YOUR_TOKEN_HERE",
+        "<paste here>",
+        "hive_satellite_global_...",
+    ] {
         check(Some(placeholder), "TokenPlaceholder").await;
     }
-    for malformed in ["aaa.bbb.ccc", "hive_satellite_global_aaa.bbb", "hive_satellite_team_a.b.c d", "hive_key_x", "hive_satellite_global_"] {
+    for malformed in [
+        "aaa.bbb.ccc",
+        "hive_satellite_global_aaa.bbb",
+        "hive_satellite_team_a.b.c d",
+        "hive_key_x",
+        "hive_satellite_global_",
+    ] {
         check(Some(malformed), "TokenMalformed").await;
     }
 }

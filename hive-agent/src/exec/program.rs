@@ -61,14 +61,7 @@ fn working_directory(wanted: Option<&str>, account: &Account) -> Result<PathBuf,
 }
 
 fn environment(id: CommandId, spec: &ExecSpec, account: &Account) -> Result<Vec<(String, String)>, ErrorBody> {
-    let Account {
-        path,
-        home,
-        user,
-        shell,
-        lang,
-        extra,
-    } = account;
+    let Account { path, home, user, shell, lang, extra } = account;
     let own = [("PATH", path), ("HOME", home), ("USER", user), ("SHELL", shell), ("LANG", lang)];
     let own = own.map(|(key, value)| (key.to_owned(), value.clone()));
     let asked = spec.env.iter().map(|(key, value)| (key.clone(), value.clone()));
@@ -99,9 +92,8 @@ fn is_executable(file: &Path) -> bool {
 }
 
 fn decode_input(base64: &str) -> Result<Vec<u8>, ErrorBody> {
-    let input = data_encoding::BASE64
-        .decode(base64.as_bytes())
-        .map_err(|_| invalid("stdin: it is not base64".to_owned()))?;
+    let input =
+        data_encoding::BASE64.decode(base64.as_bytes()).map_err(|_| invalid("stdin: it is not base64".to_owned()))?;
     if input.len() > MAX_STDIN {
         return Err(invalid(format!("stdin: it is longer than {MAX_STDIN} bytes")));
     }
@@ -109,8 +101,5 @@ fn decode_input(base64: &str) -> Result<Vec<u8>, ErrorBody> {
 }
 
 fn invalid(message: String) -> ErrorBody {
-    ErrorBody {
-        code: ErrorCode::InvalidInput,
-        message,
-    }
+    ErrorBody { code: ErrorCode::InvalidInput, message }
 }

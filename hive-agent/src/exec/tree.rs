@@ -8,10 +8,10 @@ pub(super) async fn end(root: u32, id: CommandId) {
     drop(tokio::task::spawn_blocking(move || Tree::new(root, id).end()).await);
 }
 
-#[cfg(target_os = "linux")]
-use linux::Tree;
 #[cfg(not(target_os = "linux"))]
 use group::Tree;
+#[cfg(target_os = "linux")]
+use linux::Tree;
 
 /// With `/proc`: by process group, by descent, and by the marker in the environment, which survives `setsid` and a double
 /// fork. A process that also empties its environment after its parents have gone is out of reach.
@@ -46,10 +46,7 @@ mod linux {
 
     impl Tree {
         pub(super) fn new(root: u32, id: CommandId) -> Self {
-            Self {
-                root: root.cast_signed(),
-                marker: format!("{MARKER}={id}").into_bytes(),
-            }
+            Self { root: root.cast_signed(), marker: format!("{MARKER}={id}").into_bytes() }
         }
 
         /// Stops all of it first, so that nothing is born while the killing goes on.
@@ -155,9 +152,7 @@ mod group {
 
     impl Tree {
         pub(super) fn new(root: u32, _id: CommandId) -> Self {
-            Self {
-                group: Pid::from_raw(root.cast_signed()),
-            }
+            Self { group: Pid::from_raw(root.cast_signed()) }
         }
 
         pub(super) fn end(&self) {

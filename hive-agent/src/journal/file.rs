@@ -47,34 +47,24 @@ impl JournalFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::begin(path),
             Err(error) => return Err(error),
         }
-        match parse(&content) {
-            Some((id, records, size)) => {
-                let mut file = files::private_file().write(true).truncate(false).open(path)?;
-                file.set_len(size)?;
-                file.seek(io::SeekFrom::End(0))?;
-                let path = path.to_owned();
-                Ok(Opened {
-                    file: Self { path, id, file, size },
-                    records,
-                })
-            }
-            None => {
-                let aside = path.with_extension("broken");
-                warn!(path = %aside.display(), "the journal is damaged; it is set aside and a new one begins");
-                fs::rename(path, &aside)?;
-                Self::begin(path)
-            }
-        }
+        let Some((id, records, size)) = parse(&content) else {
+            let aside = path.with_extension("broken");
+            warn!(path = %aside.display(), "the journal is damaged; it is set aside and a new one begins");
+            fs::rename(path, &aside)?;
+            return Self::begin(path);
+        };
+        let mut file = files::private_file().write(true).truncate(false).open(path)?;
+        file.set_len(size)?;
+        file.seek(io::SeekFrom::End(0))?;
+        let path = path.to_owned();
+        Ok(Opened { file: Self { path, id, file, size }, records })
     }
 
     fn begin(path: &Path) -> io::Result<Opened> {
         let id = random::unique_id()?;
         let (file, size) = write_whole(path, &id, &[])?;
         let path = path.to_owned();
-        Ok(Opened {
-            file: Self { path, id, file, size },
-            records: Vec::new(),
-        })
+        Ok(Opened { file: Self { path, id, file, size }, records: Vec::new() })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -113,10 +103,7 @@ impl JournalFile {
 }
 
 fn write_whole(path: &Path, id: &str, lines: &[u8]) -> io::Result<(File, u64)> {
-    let header = Header {
-        journal: id.to_owned(),
-        version: 1,
-    };
+    let header = Header { journal: id.to_owned(), version: 1 };
     let mut content = serde_json::to_vec(&header)?;
     content.push(b'\n');
     content.extend_from_slice(lines);
@@ -196,7 +183,8 @@ mod tests {
     #[test]
     fn damage_in_the_middle_begins_another_journal() {
         let (_dir, path, id) = journal(3);
-        let content = fs::read_to_string(&path).unwrap().replacen("started", "sta\u{1}ted", 1).replacen("{\"rec", "\"rec", 1);
+        let content =
+            fs::read_to_string(&path).unwrap().replacen("started", "sta\u{1}ted", 1).replacen("{\"rec", "\"rec", 1);
         fs::write(&path, content).unwrap();
         let opened = JournalFile::open(&path).unwrap();
         assert_ne!(opened.file.id, id);

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hive_wire::agent::CommandResult;
-use hive_wire::api::{CommandStatus, PowerAction};
 use hive_wire::agent::Received;
+use hive_wire::api::{CommandStatus, PowerAction};
 use hive_wire::{CommandId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Record;
 
 /// How long past its expiry an acknowledged command is remembered: until then a late copy of it may still be under way.
-const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+const REMEMBERED: Duration = Duration::from_mins(10);
 /// How long past its expiry a result is kept that the server never acknowledged, for the case that it forgot the command.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+const KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// What to do with a delivered command.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,10 +87,9 @@ impl Ledger {
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
             Record::Started { id, expires_at, power } => {
-                self.entries.entry(*id).or_insert_with(|| Entry {
-                    expires_at: *expires_at,
-                    state: State::Running(power.clone()),
-                });
+                self.entries
+                    .entry(*id)
+                    .or_insert_with(|| Entry { expires_at: *expires_at, state: State::Running(power.clone()) });
             }
             Record::Finished { at: _, result } => {
                 if let Some(entry) = self.entries.get_mut(&result.id)
@@ -126,10 +125,7 @@ impl Ledger {
     pub(crate) fn acknowledgement(&self, id: CommandId) -> Option<Record> {
         let entry = self.entries.get(&id)?;
         let is_news = !matches!(entry.state, State::Running(_) | State::Acknowledged);
-        is_news.then_some(Record::Acknowledged {
-            id,
-            expires_at: entry.expires_at,
-        })
+        is_news.then_some(Record::Acknowledged { id, expires_at: entry.expires_at })
     }
 
     /// Whether the command's output may still be asked for.
@@ -222,7 +218,9 @@ mod tests {
 
     fn ledger(records: &[Record]) -> Ledger {
         let mut ledger = Ledger::default();
-        records.iter().for_each(|record| ledger.apply(record));
+        for record in records {
+            ledger.apply(record);
+        }
         ledger
     }
 

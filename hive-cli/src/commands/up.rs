@@ -38,7 +38,7 @@ const ADMIN: &str = "admin";
 const START_TIME: Duration = Duration::from_secs(30);
 /// How long the satellite may take to end its commands, and then the server to end its connections: 5 s in all.
 const SATELLITE_GRACE: Duration = Duration::from_millis(2500);
-const SERVER_GRACE: Duration = Duration::from_millis(2000);
+const SERVER_GRACE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(output: Output, args: UpArgs) -> Result<()> {
     let stop = on_signals().map_err(Failure::Runtime)?;

@@ -70,6 +70,9 @@ impl HiveBuilder {
 
     /// Opens storage and keys and starts the hive. Must be called within a tokio runtime.
     pub async fn build(self) -> Result<Hive> {
+        if let Some(dir) = &self.data_dir {
+            make_private_dir(dir).map_err(|error| Error::Unavailable(error.into()))?;
+        }
         let keys = match (self.keys, &self.data_dir) {
             (Some(keys), _) => keys,
             (None, Some(dir)) => Keys::open(&dir.join("keys"), &self.source).map_err(Error::internal)?,
@@ -103,13 +106,19 @@ impl HiveBuilder {
 async fn open_store(data_dir: Option<&std::path::Path>) -> Result<Arc<dyn Store>> {
     use crate::store::sqlite::SqliteStore;
     let store = match data_dir {
-        Some(dir) => {
-            std::fs::create_dir_all(dir).map_err(|error| Error::Unavailable(error.into()))?;
-            SqliteStore::open(&dir.join("hive.db")).await?
-        }
+        Some(dir) => SqliteStore::open(&dir.join("hive.db")).await?,
         None => SqliteStore::in_memory().await?,
     };
     Ok(Arc::new(store))
+}
+
+/// Makes the directory for the owner alone: command output and hashes lie in it. One that is there stays as it is.
+fn make_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
 }
 
 #[cfg(not(feature = "sqlite"))]

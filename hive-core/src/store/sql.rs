@@ -19,6 +19,15 @@ macro_rules! command_columns {
     };
 }
 
+macro_rules! command_insert {
+    () => {
+        "INSERT INTO satellite_commands (id, satellite_id, job_id, command_type, payload, summary, idempotent, \
+         timeout_seconds, actor, created_by, target_team_id, status, journal_id, truncated, created_at, expires_at, \
+         delivered_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14)"
+    };
+}
+
 macro_rules! token_columns {
     () => {
         "id, scope, team_id, description, created_by, created_at, expires_at, used_at, revoked_at"
@@ -81,10 +90,14 @@ pub(super) const SATELLITE_COMMANDS_END: &str = "UPDATE satellite_commands SET \
 
 // Commands
 
-pub(super) const COMMAND_INSERT: &str = "INSERT INTO satellite_commands (id, satellite_id, job_id, command_type, payload, \
-     summary, idempotent, timeout_seconds, actor, created_by, target_team_id, status, journal_id, truncated, created_at, \
-     expires_at, delivered_at, updated_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14)";
+pub(super) const COMMAND_INSERT: &str = command_insert!();
+/// Both statements in one trip to the database.
+pub(super) const COMMAND_INSERT_AND_AUDIT: &str = concat!(
+    command_insert!(),
+    "; INSERT INTO audit_log (",
+    audit_columns!(),
+    ") VALUES ($17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)"
+);
 pub(super) const COMMAND_DELIVER: &str = "UPDATE satellite_commands SET status = 'delivered', journal_id = $2, \
      delivered_at = $3, updated_at = $3 WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
 pub(super) const COMMAND_START: &str = "UPDATE satellite_commands SET status = 'started', started_at = $2, updated_at = $2 \

@@ -26,7 +26,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use self::error::is_busy;
 use self::pool::{Lease, Pool};
-use self::writer::{Transaction, Writer};
+use self::writer::{Transaction, Undo, Writer};
 use super::{StoreError, StoreResult};
 
 /// Connections that read at the same time.
@@ -85,12 +85,24 @@ impl SqliteStore {
         self.readers.take().await
     }
 
+    /// Runs `work` in a transaction. Where it fails, all that it did is undone.
     async fn write<T, W>(&self, work: W) -> StoreResult<T>
     where
         T: Send + 'static,
         W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
     {
-        self.writer.run(work).await
+        self.writer.run(work, Undo::ToMark).await
+    }
+
+    /// Like [`write`](Self::write) and a little faster, for work that fails with its first statement or not at all.
+    ///
+    /// Where it fails later nevertheless, the other work of the same transaction is undone with it.
+    async fn write_simple<T, W>(&self, work: W) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
+    {
+        self.writer.run(work, Undo::WithAll).await
     }
 }
 
@@ -108,7 +120,7 @@ async fn connect_patiently(options: &SqliteConnectOptions) -> StoreResult<Sqlite
     loop {
         match options.connect().await {
             Err(error) if is_busy(&error) && tokio::time::Instant::now() < deadline => {
-                tokio::time::sleep(OPEN_RETRY).await
+                tokio::time::sleep(OPEN_RETRY).await;
             }
             result => return result.map_err(StoreError::from),
         }

@@ -46,7 +46,11 @@ pub(super) struct Note {
     details: Value,
 }
 
-pub(super) async fn list(Caller(hive): Caller, Filter(query): Filter, Paging(wanted): Paging) -> Answer<Vec<AuditEntry>> {
+pub(super) async fn list(
+    Caller(hive): Caller,
+    Filter(query): Filter,
+    Paging(wanted): Paging,
+) -> Answer<Vec<AuditEntry>> {
     let found = hive.query(query, wanted).await?;
     Ok(page(found))
 }
@@ -58,10 +62,7 @@ pub(super) async fn log(Caller(hive): Caller, Body(note): Body<Note>) -> Created
 
 pub(super) async fn get(Caller(hive): Caller, Path(id): Path<AuditId>) -> Answer<AuditEntry> {
     let found = hive.entry(id).await?;
-    Ok(ok(found.ok_or_else(|| Error::NotFound {
-        what: "audit record",
-        id: id.to_string(),
-    })?))
+    Ok(ok(found.ok_or_else(|| Error::NotFound { what: "audit record", id: id.to_string() })?))
 }
 
 pub(super) async fn verify(Caller(hive): Caller) -> Answer<AuditVerification> {

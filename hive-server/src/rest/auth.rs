@@ -8,14 +8,14 @@ use super::{Answer, ok};
 use crate::auth::Caller;
 use crate::extract::Body;
 use crate::peer::Peer;
-use crate::state::{Admitted, AppState};
+use crate::state::AppState;
 
 pub(super) async fn login(
     State(state): State<AppState>,
     peer: Peer,
-    _admitted: Admitted,
     Body(login): Body<LoginRequest>,
 ) -> Answer<LoginResponse> {
+    let _admitted = state.admit()?;
     let response = state.hive().login(login, peer.ip()).await?;
     Ok(ok(response))
 }

@@ -20,10 +20,7 @@ pub(super) async fn list(
 pub(super) async fn get(Caller(hive): Caller, Path(id): Path<CommandId>, query: Pairs) -> Answer<CommandInfo> {
     let encoding = query.word("encoding")?.unwrap_or_default();
     let found = hive.command_get(id, encoding).await?;
-    Ok(ok(found.ok_or_else(|| Error::NotFound {
-        what: "command",
-        id: id.to_string(),
-    })?))
+    Ok(ok(found.ok_or_else(|| Error::NotFound { what: "command", id: id.to_string() })?))
 }
 
 pub(super) async fn cancel(Caller(hive): Caller, Path(id): Path<CommandId>) -> Answer<CommandInfo> {

@@ -100,10 +100,7 @@ pub(super) async fn many(
     Body(request): Body<ExecManyRequest>,
 ) -> Result<Response, Failure> {
     let targets = read_targets(&request.targets)?;
-    let options = ExecOptions {
-        concurrency: request.concurrency,
-        ..options
-    };
+    let options = ExecOptions { concurrency: request.concurrency, ..options };
     match mode {
         Mode::Wait => Ok(ok(hive.exec_multi(targets, request.command, options).await?).into_response()),
         Mode::Queue => Err(Error::invalid("wait", "several targets cannot be queued for").into()),

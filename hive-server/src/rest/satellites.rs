@@ -34,22 +34,17 @@ fn read_filter(query: &Pairs) -> Result<SatelliteFilter, Error> {
     };
     // The published interface lists the two states of the link among those of the satellite.
     match query.text("status") {
-        Some("online") => Ok(SatelliteFilter {
-            online: Some(true),
-            ..filter
-        }),
-        Some("offline") => Ok(SatelliteFilter {
-            online: Some(false),
-            ..filter
-        }),
-        _ => Ok(SatelliteFilter {
-            status: query.word("status")?,
-            ..filter
-        }),
+        Some("online") => Ok(SatelliteFilter { online: Some(true), ..filter }),
+        Some("offline") => Ok(SatelliteFilter { online: Some(false), ..filter }),
+        _ => Ok(SatelliteFilter { status: query.word("status")?, ..filter }),
     }
 }
 
-pub(super) async fn list(Caller(hive): Caller, Filter(filter): Filter, Paging(wanted): Paging) -> Answer<Vec<Satellite>> {
+pub(super) async fn list(
+    Caller(hive): Caller,
+    Filter(filter): Filter,
+    Paging(wanted): Paging,
+) -> Answer<Vec<Satellite>> {
     let found = hive.list(filter, wanted).await?;
     Ok(page(found))
 }

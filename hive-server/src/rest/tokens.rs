@@ -13,7 +13,10 @@ pub(super) async fn list(Caller(hive): Caller) -> Answer<Vec<RegistrationTokenIn
     Ok(ok(tokens))
 }
 
-pub(super) async fn create(Caller(hive): Caller, Body(token): Body<RegistrationTokenCreate>) -> Created<NewRegistrationToken> {
+pub(super) async fn create(
+    Caller(hive): Caller,
+    Body(token): Body<RegistrationTokenCreate>,
+) -> Created<NewRegistrationToken> {
     let token = hive.registration_token_create(token).await?;
     Ok(created(token))
 }

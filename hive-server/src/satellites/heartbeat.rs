@@ -10,17 +10,17 @@ use super::SatelliteFailure;
 use crate::auth::bearer;
 use crate::error::Failure;
 use crate::extract::{Body, Path};
-use crate::state::{Admitted, AppState};
+use crate::state::AppState;
 
 pub(super) async fn heartbeat(
     State(state): State<AppState>,
-    admitted: Result<Admitted, Failure>,
     headers: HeaderMap,
     id: Result<Path<SatelliteId>, Failure>,
     request: Result<Body<HeartbeatRequest>, Failure>,
 ) -> Result<Json<HeartbeatResponse>, SatelliteFailure> {
-    let _admitted = admitted?;
+    let admitted = state.admit()?;
     let identity = state.hive().authenticate_satellite(bearer(&headers)?).await?;
+    drop(admitted);
     let (Path(id), Body(request)) = (id?, request?);
     let response = state.hive().satellite_heartbeat(&identity, id, request).await?;
     Ok(Json(response))

@@ -13,7 +13,7 @@ use crate::auth::bearer;
 use crate::error::Failure;
 use crate::extract::Body;
 use crate::peer::Peer;
-use crate::state::{Admitted, AppState};
+use crate::state::AppState;
 
 /// The port of a satellite whose public URL nobody knows.
 const DEFAULT_PORT: u16 = 3001;
@@ -22,25 +22,14 @@ pub(super) async fn register(
     State(state): State<AppState>,
     peer: Peer,
     headers: HeaderMap,
-    admitted: Result<Admitted, Failure>,
     request: Result<Body<RegisterRequest>, Failure>,
 ) -> Result<Json<RegisterResponse>, SatelliteFailure> {
-    let _admitted = admitted?;
     let token = registration_token(&headers)?;
     let Body(request) = request?;
-    let satellite = state
-        .hive()
-        .register_satellite(&token, request, peer.ip(), Some(seen_url(peer)))
-        .await?;
-    let message = format!(
-        "satellite {} is registered; keep its API key, it is not shown again",
-        satellite.name
-    );
-    Ok(Json(RegisterResponse {
-        success: true,
-        satellite,
-        message,
-    }))
+    let _admitted = state.admit()?;
+    let satellite = state.hive().register_satellite(&token, request, peer.ip(), Some(seen_url(peer))).await?;
+    let message = format!("satellite {} is registered; keep its API key, it is not shown again", satellite.name);
+    Ok(Json(RegisterResponse { success: true, satellite, message }))
 }
 
 fn registration_token(headers: &HeaderMap) -> Result<SecretString, SatelliteFailure> {
@@ -61,7 +50,8 @@ pub(super) async fn status() -> Json<RegisterStatus> {
         registration_method: "token_based".into(),
         token_required: true,
         supported_prefixes: TOKEN_PREFIXES.map(String::from).to_vec(),
-        instructions: "Ask an admin for a registration token (hive tokens create) and start the satellite with it.".into(),
+        instructions: "Ask an admin for a registration token (hive tokens create) and start the satellite with it."
+            .into(),
     })
 }
 
@@ -70,13 +60,7 @@ mod tests {
     use super::*;
 
     fn check(address: &str, is_forwarded: bool, url: &str) {
-        assert_eq!(
-            seen_url(Peer {
-                address: Some(address.parse().unwrap()),
-                is_forwarded
-            }),
-            url
-        );
+        assert_eq!(seen_url(Peer { address: Some(address.parse().unwrap()), is_forwarded }), url);
     }
 
     #[test]

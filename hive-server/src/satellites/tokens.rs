@@ -56,11 +56,7 @@ pub(super) async fn create_for_team(
 
 async fn create(Caller(hive): Caller, team: Option<TeamId>, wishes: Wishes) -> Answer<NewRegistrationToken> {
     let token = RegistrationTokenCreate {
-        scope: if team.is_some() {
-            TokenScope::Team
-        } else {
-            TokenScope::Global
-        },
+        scope: if team.is_some() { TokenScope::Team } else { TokenScope::Global },
         team_id: team,
         expires_in_hours: wishes.expires_in_hours,
         description: wishes.description,
@@ -73,7 +69,10 @@ pub(super) async fn list_global(caller: Result<Caller, Failure>) -> Answer<Token
     Ok(success(Tokens { tokens }))
 }
 
-pub(super) async fn list_of_team(caller: Result<Caller, Failure>, team: Result<Path<TeamId>, Failure>) -> Answer<Tokens> {
+pub(super) async fn list_of_team(
+    caller: Result<Caller, Failure>,
+    team: Result<Path<TeamId>, Failure>,
+) -> Answer<Tokens> {
     let tokens = find(&caller?.0, Some(team?.0)).await?;
     Ok(success(Tokens { tokens }))
 }
@@ -85,7 +84,10 @@ async fn find(hive: &ActingHive, team: Option<TeamId>) -> Result<Vec<Registratio
     Ok(tokens)
 }
 
-pub(super) async fn revoke_global(caller: Result<Caller, Failure>, id: Result<Path<RegistrationTokenId>, Failure>) -> Answer<()> {
+pub(super) async fn revoke_global(
+    caller: Result<Caller, Failure>,
+    id: Result<Path<RegistrationTokenId>, Failure>,
+) -> Answer<()> {
     revoke(caller?, None, id?.0).await
 }
 
@@ -102,11 +104,7 @@ pub(super) async fn revoke_of_team(
 async fn revoke(Caller(hive): Caller, team: Option<TeamId>, id: RegistrationTokenId) -> Answer<()> {
     let is_there = find(&hive, team).await?.iter().any(|token| token.token_id == id);
     if !is_there {
-        return Err(Error::NotFound {
-            what: "registration token",
-            id: id.to_string(),
-        }
-        .into());
+        return Err(Error::NotFound { what: "registration token", id: id.to_string() }.into());
     }
     hive.registration_token_revoke(id).await?;
     Ok(success(()))

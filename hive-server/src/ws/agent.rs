@@ -19,7 +19,6 @@ use super::close::{Ending, refusal};
 use super::link::Link;
 use super::socket::{Incoming, Socket};
 use crate::auth::bearer;
-use crate::error::Failure;
 use crate::satellites::SatelliteFailure;
 use crate::state::{Admitted, AppState};
 
@@ -34,11 +33,10 @@ type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 pub(super) async fn upgrade(
     State(state): State<AppState>,
-    admitted: Result<Admitted, Failure>,
     headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Result<Response, SatelliteFailure> {
-    let admitted = admitted?;
+    let admitted = state.admit()?;
     let identity = state.hive().authenticate_satellite(bearer(&headers)?).await?;
     let upgrade = negotiate(upgrade)?;
     let present = state.links().token();
@@ -52,9 +50,7 @@ pub(super) async fn upgrade(
 }
 
 fn negotiate(upgrade: Upgrade) -> Result<WebSocketUpgrade, SatelliteFailure> {
-    let upgrade = upgrade
-        .map_err(|_| SatelliteFailure::UpgradeRequired)?
-        .protocols([SUBPROTOCOL]);
+    let upgrade = upgrade.map_err(|_| SatelliteFailure::UpgradeRequired)?.protocols([SUBPROTOCOL]);
     if upgrade.selected_protocol().is_none() {
         return Err(SatelliteFailure::UpgradeRequired);
     }
@@ -70,13 +66,17 @@ async fn serve(state: AppState, identity: SatelliteIdentity, admitted: Admitted,
     let opened = Box::pin(open(&state, identity, &mut socket)).await;
     drop(admitted);
     match opened {
-        Ok((attached, end)) => Link::new(state, socket, attached, end).run().await,
-        Err(ending) => socket.end(ending, state.spread_ms()).await,
+        Ok((attached, end)) => Box::pin(Link::new(state, socket, attached, end).run()).await,
+        Err(ending) => Box::pin(socket.end(ending, state.spread_ms())).await,
     }
 }
 
 /// Waits for the handshake and takes the satellite in.
-async fn open(state: &AppState, identity: SatelliteIdentity, socket: &mut Socket) -> Result<(Attached, LinkEnd), Ending> {
+async fn open(
+    state: &AppState,
+    identity: SatelliteIdentity,
+    socket: &mut Socket,
+) -> Result<(Attached, LinkEnd), Ending> {
     let first = timeout(state.limits().handshake_timeout, handshake(socket));
     let handshake = tokio::select! {
         first = first => first.map_err(|_| Ending::timeout("no handshake came in time"))??,

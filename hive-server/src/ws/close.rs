@@ -19,11 +19,7 @@ pub(super) enum Ending {
 
 impl Ending {
     fn told(code: u16, reason: impl Into<String>) -> Self {
-        Self::Told(Close {
-            code,
-            reason: reason.into(),
-            retry_after_ms: None,
-        })
+        Self::Told(Close { code, reason: reason.into(), retry_after_ms: None })
     }
 
     /// The satellite sent something that is not the protocol.
@@ -52,7 +48,9 @@ impl From<Error> for Ending {
     fn from(error: Error) -> Self {
         let code = match error {
             Error::Unavailable(_) | Error::Internal(_) | Error::RateLimited { .. } => close::OVERLOADED,
-            Error::AuthInvalid | Error::AuthRequired | Error::SatelliteNotFound(_) | Error::Forbidden(_) => close::AUTH_FAILED,
+            Error::AuthInvalid | Error::AuthRequired | Error::SatelliteNotFound(_) | Error::Forbidden(_) => {
+                close::AUTH_FAILED
+            }
             _ => close::PROTOCOL_ERROR,
         };
         Self::told(code, error.to_string())
@@ -63,31 +61,19 @@ impl From<Error> for Ending {
 pub(super) fn farewell(close: &Close, spread_ms: u64) -> Option<ToAgent> {
     let is_restart = close.code == close::GOING_AWAY;
     let retry_after_ms = close.retry_after_ms.or(is_restart.then_some(spread_ms));
-    let reason = if is_restart {
-        "restart".to_owned()
-    } else {
-        close.reason.clone()
-    };
-    retry_after_ms
-        .is_some()
-        .then_some(ToAgent::Disconnect { reason, retry_after_ms })
+    let reason = if is_restart { "restart".to_owned() } else { close.reason.clone() };
+    retry_after_ms.is_some().then_some(ToAgent::Disconnect { reason, retry_after_ms })
 }
 
 /// The close frame itself.
 pub(super) fn frame(close: &Close) -> CloseFrame {
     let cut = close.reason.floor_char_boundary(MAX_REASON);
-    CloseFrame {
-        code: close.code,
-        reason: close.reason[..cut].into(),
-    }
+    CloseFrame { code: close.code, reason: close.reason[..cut].into() }
 }
 
 /// The error of a refused handshake.
 pub(super) fn refusal(error: &Error) -> ErrorBody {
-    ErrorBody {
-        code: error.code(),
-        message: error.to_string(),
-    }
+    ErrorBody { code: error.code(), message: error.to_string() }
 }
 
 #[cfg(test)]
@@ -110,30 +96,16 @@ mod tests {
 
     #[test]
     fn a_long_reason_fits_into_its_frame() {
-        let close = Close {
-            code: 4400,
-            reason: "ä".repeat(100),
-            retry_after_ms: None,
-        };
+        let close = Close { code: 4400, reason: "ä".repeat(100), retry_after_ms: None };
         assert_eq!(frame(&close).reason.len(), 122);
     }
 
     #[test]
     fn a_restart_says_when_to_come_back() {
-        let close = Close {
-            code: close::GOING_AWAY,
-            reason: "x".into(),
-            retry_after_ms: None,
-        };
-        let expected = ToAgent::Disconnect {
-            reason: "restart".into(),
-            retry_after_ms: Some(40),
-        };
+        let close = Close { code: close::GOING_AWAY, reason: "x".into(), retry_after_ms: None };
+        let expected = ToAgent::Disconnect { reason: "restart".into(), retry_after_ms: Some(40) };
         assert_eq!(farewell(&close, 40), Some(expected));
-        let replaced = Close {
-            code: close::REPLACED,
-            ..close
-        };
+        let replaced = Close { code: close::REPLACED, ..close };
         assert_eq!(farewell(&replaced, 40), None);
     }
 }

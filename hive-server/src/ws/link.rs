@@ -1,4 +1,6 @@
 //! The loop of one satellite's link: bytes in, bytes out, heartbeats. What the messages mean is the hive's to say.
+//!
+//! What handles a message lives in a box of its own: the future of an idle link must not keep room for it.
 
 use hive_core::hive::Attached;
 use hive_core::link::{LinkEnd, Outgoing};
@@ -24,14 +26,7 @@ impl Link {
     pub(super) fn new(state: AppState, socket: Socket, attached: Attached, end: LinkEnd) -> Self {
         let now = Instant::now();
         let ping_at = now + state.hive().settings().heartbeat_interval;
-        Self {
-            state,
-            socket,
-            attached,
-            end,
-            heard: now,
-            ping_at,
-        }
+        Self { state, socket, attached, end, heard: now, ping_at }
     }
 
     /// Moves messages until either side ends the link.
@@ -47,9 +42,7 @@ impl Link {
                 break ending;
             }
         };
-        let Self {
-            state, socket, attached, ..
-        } = self;
+        let Self { state, socket, attached, .. } = self;
         // The satellite is offline from now on, however long its socket takes to close.
         drop(attached);
         socket.end(ending, state.spread_ms()).await;
@@ -74,13 +67,13 @@ impl Link {
         match message {
             ToServer::Handshake(_) => Err(Ending::protocol("a second handshake")),
             ToServer::Disconnect { .. } => Err(Ending::goodbye()),
-            message => Ok(self.attached.on_control(message).await?),
+            message => Ok(Box::pin(self.attached.on_control(message)).await?),
         }
     }
 
     async fn on_frame(&mut self, frame: Frame) -> Result<(), Ending> {
         match frame.kind {
-            FrameKind::Data => Ok(self.attached.on_frame(frame).await?),
+            FrameKind::Data => Ok(Box::pin(self.attached.on_frame(frame)).await?),
             _ => Ok(()),
         }
     }
@@ -95,8 +88,6 @@ impl Link {
         }
         self.ping_at = now + self.state.hive().settings().heartbeat_interval;
         let timestamp = self.state.hive().source().now();
-        self.socket
-            .send(Outgoing::Control(ToAgent::HeartbeatPing { timestamp }))
-            .await
+        self.socket.send(Outgoing::Control(ToAgent::HeartbeatPing { timestamp })).await
     }
 }

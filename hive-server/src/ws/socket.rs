@@ -25,13 +25,14 @@ pub(super) enum Incoming {
 
 /// A WebSocket that speaks the link's protocol.
 pub(super) struct Socket {
-    socket: WebSocket,
+    /// In a box, because it is moved from future to future, and each would keep room for it.
+    socket: Box<WebSocket>,
     write_timeout: Duration,
 }
 
 impl Socket {
     pub(super) fn new(socket: WebSocket, write_timeout: Duration) -> Self {
-        Self { socket, write_timeout }
+        Self { socket: Box::new(socket), write_timeout }
     }
 
     /// Waits for the next message. Dropping the future loses none.
@@ -72,10 +73,7 @@ impl Socket {
         if let Some(message) = farewell(&close, spread_ms) {
             self.send(Outgoing::Control(message)).await?;
         }
-        self.socket
-            .send(Message::Close(Some(frame(&close))))
-            .await
-            .map_err(|_| Ending::Gone)?;
+        self.socket.send(Message::Close(Some(frame(&close)))).await.map_err(|_| Ending::Gone)?;
         while let Some(Ok(_)) = self.socket.recv().await {}
         Ok(())
     }

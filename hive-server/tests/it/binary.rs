@@ -9,12 +9,7 @@ use tokio::process::Command;
 
 fn hive_server(data_dir: &std::path::Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hive-server"));
-    command
-        .args(args)
-        .arg("--data-dir")
-        .arg(data_dir)
-        .env_remove("HIVE_DATA_DIR")
-        .env_remove("HIVE_LISTEN");
+    command.args(args).arg("--data-dir").arg(data_dir).env_remove("HIVE_DATA_DIR").env_remove("HIVE_LISTEN");
     command.kill_on_drop(true);
     command
 }
@@ -28,11 +23,7 @@ async fn run(data_dir: &std::path::Path, args: &[&str]) -> Value {
 async fn refuse(data_dir: &std::path::Path, args: &[&str], code: i32, message: &str) {
     let output = hive_server(data_dir, args).output().await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        (output.status.code(), output.stdout.len()),
-        (Some(code), 0),
-        "{args:?}: {said}"
-    );
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{args:?}: {said}");
     assert!(said.contains(message), "{said:?} does not say {message:?}");
     assert!(code != 1 || said.lines().count() == 1, "{said:?} is more than one line");
 }
@@ -41,10 +32,7 @@ async fn refuse(data_dir: &std::path::Path, args: &[&str], code: i32, message: &
 async fn a_hive_is_set_up_beside_its_running_server() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let mut server = hive_server(dir, &["--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut server = hive_server(dir, &["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let first: Value = lines.next_line().await.unwrap().unwrap().parse().unwrap();
     assert_eq!(first["event"], "listening");
@@ -56,11 +44,7 @@ async fn a_hive_is_set_up_beside_its_running_server() {
     assert!(key["api_key"].as_str().unwrap().starts_with("hive_key_"), "{key}");
     assert_eq!(run(dir, &["team", "create", "--slug", "red"]).await["slug"], "red");
     assert_eq!(run(dir, &["user", "create", "--username", "otto"]).await["username"], "otto");
-    let member = run(
-        dir,
-        &["team", "add", "--team", "red", "--username", "otto", "--role", "viewer"],
-    )
-    .await;
+    let member = run(dir, &["team", "add", "--team", "red", "--username", "otto", "--role", "viewer"]).await;
     assert_eq!(member["role"], "viewer");
 
     refuse(dir, &["admin", "create", "--username", "anna"], 1, "the username is taken").await;
@@ -75,16 +59,10 @@ async fn a_hive_is_set_up_beside_its_running_server() {
 
     let pid = server.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-    let status = tokio::time::timeout(Duration::from_secs(5), server.wait())
-        .await
-        .expect("it ends within 5 s")
-        .unwrap();
+    let status =
+        tokio::time::timeout(Duration::from_secs(5), server.wait()).await.expect("it ends within 5 s").unwrap();
     assert!(status.success());
-    assert_eq!(
-        lines.next_line().await.unwrap(),
-        None,
-        "nothing but the address stands on standard output"
-    );
+    assert_eq!(lines.next_line().await.unwrap(), None, "nothing but the address stands on standard output");
 }
 
 #[tokio::test]

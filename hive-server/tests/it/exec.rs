@@ -11,7 +11,6 @@ use hive_core::wire::api::CommandStatus;
 use hive_core::wire::frame::{Frame, StreamId};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_util::task::TaskTracker;
 
 use super::harness::{Satellite, TestServer, request};
 
@@ -30,13 +29,7 @@ async fn run_command(link: &mut Satellite) -> CommandId {
     let id = next_command(link).await.id;
     link.send(&ToServer::CommandAck { id }).await;
     let stream = StreamId(1);
-    link.send(&ToServer::StreamOpen {
-        stream,
-        command_id: id,
-        channel: Channel::Stdout,
-        offset: 0,
-    })
-    .await;
+    link.send(&ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset: 0 }).await;
     let frame = Frame::data(stream, 0, Bytes::from_static(OUTPUT), true);
     link.send_raw(Message::binary(frame.encode())).await;
     link.send(&ToServer::CommandResult(CommandResult {
@@ -44,10 +37,7 @@ async fn run_command(link: &mut Satellite) -> CommandId {
         status: CommandStatus::Succeeded,
         exit_code: Some(0),
         duration_ms: 1,
-        sent: Received {
-            stdout: OUTPUT.len() as u64,
-            stderr: 0,
-        },
+        sent: Received { stdout: OUTPUT.len() as u64, stderr: 0 },
         truncated: false,
         error: None,
     }))
@@ -68,18 +58,11 @@ async fn a_command_is_answered_with_its_result() {
     let path = format!("/api/v1/satellites/{}/exec?encoding=base64", satellite.id);
     let (answer, id) = tokio::join!(server.post(&key, &path, json!({ "command": "echo" })), run_command(&mut link));
     let result = answer.json()["data"].clone();
-    assert_eq!(
-        (&result["status"], &result["exit_code"]),
-        (&json!("succeeded"), &json!(0)),
-        "{answer:?}"
-    );
+    assert_eq!((&result["status"], &result["exit_code"]), (&json!("succeeded"), &json!(0)), "{answer:?}");
     assert_eq!(result["stdout"], "aGVsbG8g/wo=");
     let stored = server.get(&key, &format!("/api/v1/commands/{id}")).await.json();
     assert_eq!(stored["data"]["stdout"], "hello \u{fffd}\n");
-    let listed = server
-        .get(&key, &format!("/api/v1/satellites/{}/commands", satellite.id))
-        .await
-        .json();
+    let listed = server.get(&key, &format!("/api/v1/satellites/{}/commands", satellite.id)).await.json();
     assert_eq!(listed["pagination"]["total"], 1);
 }
 
@@ -99,16 +82,9 @@ async fn a_command_is_watched_as_a_stream_of_events() {
     assert_eq!(answer.headers["content-type"], "text/event-stream");
     let names: Vec<_> = answer.text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     assert_eq!(names, ["accepted", "output", "exit"], "{answer:?}");
-    let data: Vec<Value> = answer
-        .text
-        .lines()
-        .filter_map(|line| line.strip_prefix("data: "))
-        .map(|json| json.parse().unwrap())
-        .collect();
-    assert_eq!(
-        (&data[1]["event"], &data[1]["data"]),
-        (&json!("output"), &json!("aGVsbG8g/wo="))
-    );
+    let data: Vec<Value> =
+        answer.text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|json| json.parse().unwrap()).collect();
+    assert_eq!((&data[1]["event"], &data[1]["data"]), (&json!("output"), &json!("aGVsbG8g/wo=")));
 }
 
 #[tokio::test]
@@ -121,13 +97,8 @@ async fn a_satellite_that_is_away_is_waited_for_only_on_request() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let path = format!("/api/v1/satellites/{}/exec", satellite.id);
-    server
-        .post(&key, &path, json!({ "command": "true" }))
-        .await
-        .assert_error(503, "SATELLITE_OFFLINE");
-    let queued = server
-        .post(&key, &format!("{path}?wait=false"), json!({ "command": "true" }))
-        .await;
+    server.post(&key, &path, json!({ "command": "true" })).await.assert_error(503, "SATELLITE_OFFLINE");
+    let queued = server.post(&key, &format!("{path}?wait=false"), json!({ "command": "true" })).await;
     assert_eq!(queued.status, 202);
     let id = queued.json()["data"]["command_id"].as_str().unwrap().to_owned();
     let command = format!("/api/v1/commands/{id}");
@@ -146,9 +117,7 @@ async fn the_same_key_gives_the_same_command() {
     drop(server.online(&satellite).await);
     let post = async |command: &str, idempotency_key: &str| {
         let mut request = request("POST", &path, Some(&key), Some(json!({ "command": command })));
-        request
-            .headers_mut()
-            .insert("idempotency-key", idempotency_key.parse().unwrap());
+        request.headers_mut().insert("idempotency-key", idempotency_key.parse().unwrap());
         server.call(request).await
     };
     let first = post("true", "k1").await;
@@ -165,33 +134,13 @@ async fn a_stopping_server_answers_who_still_waits() {
     let key = server.admin().await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
-    let body = json!({ "command": "sleep 60" }).to_string();
-    let head = format!(
-        "POST /api/v1/satellites/{}/exec HTTP/1.1\r\nhost: hive\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        satellite.id,
-        body.len()
-    );
-    let calls = TaskTracker::new();
-    let address = server.address;
-    let call = calls.spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    });
+    let path = format!("/api/v1/satellites/{}/exec", satellite.id);
+    let call = server.open_call("POST", &path, &key, json!({ "command": "sleep 60" })).await;
     next_command(&mut link).await;
     server.stop.cancel();
-    let answer = call.await.unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.1 503") && answer.contains("UNAVAILABLE"),
-        "{answer}"
-    );
+    let answer = call.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("UNAVAILABLE"), "{answer}");
     assert_eq!(link.close_code().await, 1001);
     drop(link);
-    tokio::time::timeout(Duration::from_secs(5), server.running.wait())
-        .await
-        .expect("the server stops within 5 s");
+    tokio::time::timeout(Duration::from_secs(5), server.running.wait()).await.expect("the server stops within 5 s");
 }

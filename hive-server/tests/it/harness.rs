@@ -19,6 +19,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -71,23 +72,13 @@ impl TestServer {
 
     pub(crate) async fn with(limits: Limits, settings: Settings) -> Self {
         let hive = Hive::builder().in_memory().settings(settings).build().await.unwrap();
-        let config = Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            limits,
-            ..Config::default()
-        };
+        let config = Config { listen: ([127, 0, 0, 1], 0).into(), limits, ..Config::default() };
         let app = router(AppState::new(&config, hive.clone()));
         let server = Server::bind(config, hive.clone()).await.unwrap();
         let (address, stop, running) = (server.local_addr(), CancellationToken::new(), TaskTracker::new());
         running.spawn(server.run(stop.clone()));
         running.close();
-        Self {
-            hive,
-            address,
-            stop,
-            running,
-            app,
-        }
+        Self { hive, address, stop, running, app }
     }
 
     /// Calls the router without a socket.
@@ -95,11 +86,20 @@ impl TestServer {
         let response = TowerToHyperService::new(self.app.clone()).call(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text: String::from_utf8(bytes.into()).unwrap(),
-        }
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.into()).unwrap() }
+    }
+
+    /// Sends a request over a socket of its own.
+    pub(crate) async fn open_call(&self, method: &str, path: &str, key: &str, body: Value) -> OpenCall {
+        let body = body.to_string();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: hive\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        OpenCall { stream, answer: String::new() }
     }
 
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
@@ -113,12 +113,7 @@ impl TestServer {
     /// A user with this role and an API key.
     pub(crate) async fn user(&self, name: &str, role: PlatformRole) -> String {
         self.hive.as_system().user_create(name, role).await.unwrap();
-        let key = self
-            .hive
-            .as_system()
-            .api_key_create_for(name, ApiKeyCreate::default())
-            .await
-            .unwrap();
+        let key = self.hive.as_system().api_key_create_for(name, ApiKeyCreate::default()).await.unwrap();
         key.api_key
     }
 
@@ -128,35 +123,17 @@ impl TestServer {
 
     /// A team with one operator: the team, and the operator's API key.
     pub(crate) async fn team(&self, slug: &str) -> (Team, String) {
-        let team = self
-            .hive
-            .as_system()
-            .team_create(TeamCreate { slug: slug.into() })
-            .await
-            .unwrap();
+        let team = self.hive.as_system().team_create(TeamCreate { slug: slug.into() }).await.unwrap();
         let key = self.user(&format!("{slug}-operator"), PlatformRole::GlobalUser).await;
         let operator = format!("{slug}-operator");
-        self.hive
-            .as_system()
-            .team_member_add(slug, &operator, Role::Operator)
-            .await
-            .unwrap();
+        self.hive.as_system().team_member_add(slug, &operator, Role::Operator).await.unwrap();
         (team, key)
     }
 
     pub(crate) async fn registration_token(&self, team: Option<&Team>) -> String {
-        let scope = if team.is_some() {
-            TokenScope::Team
-        } else {
-            TokenScope::Global
-        };
+        let scope = if team.is_some() { TokenScope::Team } else { TokenScope::Global };
         let team_id = team.map(|team| team.id);
-        let wanted = RegistrationTokenCreate {
-            scope,
-            team_id,
-            expires_in_hours: None,
-            description: None,
-        };
+        let wanted = RegistrationTokenCreate { scope, team_id, expires_in_hours: None, description: None };
         self.hive.as_system().registration_token_create(wanted).await.unwrap().token
     }
 
@@ -177,13 +154,9 @@ impl TestServer {
 
     pub(crate) async fn connect_as(&self, key: &str, protocol: Option<&str>) -> Result<Satellite, tungstenite::Error> {
         let mut request = format!("ws://{}/ws/agent", self.address).into_client_request()?;
-        request
-            .headers_mut()
-            .insert("authorization", format!("Bearer {key}").parse().unwrap());
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
         if let Some(protocol) = protocol {
-            request
-                .headers_mut()
-                .insert("sec-websocket-protocol", protocol.parse().unwrap());
+            request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
         }
         let (socket, _) = connect_async(request).await?;
         Ok(Satellite { socket })
@@ -203,11 +176,33 @@ pub(crate) fn request(method: &str, path: &str, key: Option<&str>, body: Option<
         builder = builder.header("x-api-key", key);
     }
     match body {
-        Some(body) => builder
-            .header("content-type", "application/json")
-            .body(body.to_string().into())
-            .unwrap(),
+        Some(body) => builder.header("content-type", "application/json").body(body.to_string().into()).unwrap(),
         None => builder.body(Body::empty()).unwrap(),
+    }
+}
+
+/// A call whose answer is read as it comes.
+pub(crate) struct OpenCall {
+    stream: TcpStream,
+    answer: String,
+}
+
+impl OpenCall {
+    /// Reads until this text has come.
+    pub(crate) async fn read_until(&mut self, text: &str) {
+        while !self.answer.contains(text) {
+            let mut piece = [0; 1024];
+            let read = tokio::time::timeout(Duration::from_secs(10), self.stream.read(&mut piece)).await;
+            let read = read.unwrap_or_else(|_| panic!("{text:?} does not come; {:?} came", self.answer)).unwrap();
+            assert_ne!(read, 0, "the answer ended without {text:?}: {:?}", self.answer);
+            self.answer.push_str(str::from_utf8(&piece[..read]).unwrap());
+        }
+    }
+
+    /// Reads until the server closes the connection, and gives the whole answer.
+    pub(crate) async fn read_to_end(mut self) -> String {
+        self.stream.read_to_string(&mut self.answer).await.unwrap();
+        self.answer
     }
 }
 

@@ -59,10 +59,7 @@ async fn a_satellite_is_online_from_its_handshake_to_its_end() {
 
 #[tokio::test]
 async fn a_silent_stranger_is_sent_away() {
-    let limits = Limits {
-        handshake_timeout: Duration::from_millis(50),
-        ..Limits::default()
-    };
+    let limits = Limits { handshake_timeout: Duration::from_millis(50), ..Limits::default() };
     let server = TestServer::with(limits, Settings::default()).await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.connect(&satellite.api_key).await.unwrap();
@@ -84,17 +81,10 @@ async fn what_is_not_the_protocol_ends_the_link() {
         link.send_raw(garbage.clone()).await;
         assert_eq!(link.close_code().await, close::PROTOCOL_ERROR, "{garbage:?}");
     }
-    for garbage in [
-        Message::text("garbage"),
-        Message::text(r#"{"type":"error","error":{"code":"X","message":""}}"#),
-    ] {
+    for garbage in [Message::text("garbage"), Message::text(r#"{"type":"error","error":{"code":"X","message":""}}"#)] {
         let mut link = server.connect(&satellite.api_key).await.unwrap();
         link.send_raw(garbage.clone()).await;
-        assert_eq!(
-            link.close_code().await,
-            close::PROTOCOL_ERROR,
-            "{garbage:?} instead of a handshake"
-        );
+        assert_eq!(link.close_code().await, close::PROTOCOL_ERROR, "{garbage:?} instead of a handshake");
     }
 }
 
@@ -104,20 +94,14 @@ async fn a_message_of_a_newer_version_is_skipped() {
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
     link.send_raw(Message::text(r#"{"type":"from_the_future"}"#)).await;
-    link.send(&ToServer::Disconnect {
-        reason: "shutdown".into(),
-    })
-    .await;
+    link.send(&ToServer::Disconnect { reason: "shutdown".into() }).await;
     assert_eq!(link.close_code().await, 1000);
 }
 
 #[tokio::test]
 async fn a_satellite_cannot_speak_for_another_one() {
     let server = TestServer::start().await;
-    let (one, other) = (
-        server.register("web-server-01", None).await,
-        server.register("web-server-02", None).await,
-    );
+    let (one, other) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
     let mut link = server.connect(&one.api_key).await.unwrap();
     link.send(&ToServer::Handshake(Box::new(handshake(&other)))).await;
     match link.next().await {
@@ -152,11 +136,7 @@ async fn a_link_lives_by_heartbeats() {
     let mut link = server.online(&satellite).await;
     for _ in 0..12 {
         assert!(matches!(link.next().await, ToAgent::HeartbeatPing { .. }));
-        link.send(&ToServer::HeartbeatPong {
-            timestamp: Timestamp::from_micros(0),
-            metrics: None,
-        })
-        .await;
+        link.send(&ToServer::HeartbeatPong { timestamp: Timestamp::from_micros(0), metrics: None }).await;
     }
     assert_eq!(link.close_code().await, close::TIMEOUT);
 }
@@ -185,7 +165,5 @@ async fn a_stopping_server_asks_its_satellites_to_come_back() {
     assert_eq!(link.close_code().await, close::GOING_AWAY);
     assert_eq!(stranger.close_code().await, close::GOING_AWAY);
     drop((link, stranger));
-    tokio::time::timeout(Duration::from_secs(5), server.running.wait())
-        .await
-        .expect("the server stops within 5 s");
+    tokio::time::timeout(Duration::from_secs(5), server.running.wait()).await.expect("the server stops within 5 s");
 }

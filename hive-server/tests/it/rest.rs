@@ -1,5 +1,7 @@
 //! REST: who may call, what is refused and how, and the envelope around everything.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use hive_core::wire::api::PlatformRole;
@@ -9,10 +11,7 @@ use serde_json::json;
 
 use super::harness::{TestServer, request};
 
-const SEED: Seed = Seed {
-    unix_millis: 1,
-    random: [1; 10],
-};
+const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
 
 /// Every route of `/api/v1` that asks who is calling.
 fn routes() -> Vec<(&'static str, String)> {
@@ -35,10 +34,7 @@ fn routes() -> Vec<(&'static str, String)> {
         ("POST", format!("{command}/cancel")),
         ("GET", "/api/v1/registration-tokens".into()),
         ("POST", "/api/v1/registration-tokens".into()),
-        (
-            "DELETE",
-            format!("/api/v1/registration-tokens/{}", RegistrationTokenId::new(SEED)),
-        ),
+        ("DELETE", format!("/api/v1/registration-tokens/{}", RegistrationTokenId::new(SEED))),
         ("GET", "/api/v1/teams".into()),
         ("POST", "/api/v1/teams".into()),
         ("GET", "/api/v1/api-keys".into()),
@@ -68,21 +64,13 @@ async fn every_route_asks_who_is_calling() {
 async fn a_key_may_come_in_either_header_and_a_login_as_a_bearer_token() {
     let server = TestServer::start().await;
     let key = server.admin().await;
-    let (user, password) = server
-        .hive
-        .as_system()
-        .user_create("otto", PlatformRole::GlobalUser)
-        .await
-        .unwrap();
+    let (user, password) = server.hive.as_system().user_create("otto", PlatformRole::GlobalUser).await.unwrap();
     let password = secrecy::ExposeSecret::expose_secret(&password);
     let login = json!({ "username": user.username, "password": password });
     let login = server.call(request("POST", "/api/v1/auth/login", None, Some(login))).await;
     let jwt = login.json()["data"]["token"].as_str().unwrap().to_owned();
     let check = async |header: &str, value: String, name: &str| {
-        let request = Request::get("/api/v1/auth/me")
-            .header(header, value)
-            .body(Body::empty())
-            .unwrap();
+        let request = Request::get("/api/v1/auth/me").header(header, value).body(Body::empty()).unwrap();
         let answer = server.call(request).await;
         assert_eq!(answer.json()["data"]["user"]["username"], name, "{answer:?}");
     };
@@ -102,10 +90,7 @@ async fn wrong_credentials_are_told_apart_from_missing_ones_and_nothing_more() {
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
     for value in ["Basic YTpi", "Bearer", "Bearer nonsense", "Bearer hive_key_nonsense"] {
-        let request = Request::get("/api/v1/auth/me")
-            .header("authorization", value)
-            .body(Body::empty())
-            .unwrap();
+        let request = Request::get("/api/v1/auth/me").header("authorization", value).body(Body::empty()).unwrap();
         server.call(request).await.assert_error(401, "AUTH_INVALID");
     }
 }
@@ -140,36 +125,12 @@ async fn what_does_not_parse_is_named() {
     check("GET", "/api/v1/satellites?status=asleep", None, "status").await;
     check("GET", "/api/v1/satellites?team=ours", None, "team").await;
     check("GET", "/api/v1/audit/logs?since=yesterday", None, "since").await;
-    check(
-        "POST",
-        &format!("{satellite}/exec?wait=perhaps"),
-        Some(json!({ "command": "true" })),
-        "wait",
-    )
-    .await;
-    check(
-        "POST",
-        &format!("{satellite}/exec?encoding=hex"),
-        Some(json!({ "command": "true" })),
-        "encoding",
-    )
-    .await;
+    check("POST", &format!("{satellite}/exec?wait=perhaps"), Some(json!({ "command": "true" })), "wait").await;
+    check("POST", &format!("{satellite}/exec?encoding=hex"), Some(json!({ "command": "true" })), "encoding").await;
     check("POST", &format!("{satellite}/exec"), Some(json!({})), "command").await;
     check("POST", &format!("{satellite}/exec"), None, "command").await;
-    check(
-        "POST",
-        &format!("{satellite}/power"),
-        Some(json!({ "action": "explode" })),
-        "action",
-    )
-    .await;
-    check(
-        "POST",
-        "/api/v1/exec",
-        Some(json!({ "targets": ["tag:"], "command": "true" })),
-        "targets",
-    )
-    .await;
+    check("POST", &format!("{satellite}/power"), Some(json!({ "action": "explode" })), "action").await;
+    check("POST", "/api/v1/exec", Some(json!({ "targets": ["tag:"], "command": "true" })), "targets").await;
     check("PUT", &satellite, Some(json!({ "name": "short" })), "name").await;
 }
 
@@ -189,10 +150,7 @@ async fn a_body_that_is_too_large_is_refused() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let slug = "x".repeat(1024 * 1024);
-    server
-        .post(&key, "/api/v1/teams", json!({ "slug": slug }))
-        .await
-        .assert_error(413, "PAYLOAD_TOO_LARGE");
+    server.post(&key, "/api/v1/teams", json!({ "slug": slug })).await.assert_error(413, "PAYLOAD_TOO_LARGE");
 }
 
 #[tokio::test]
@@ -225,15 +183,9 @@ async fn satellites_are_listed_filtered_and_changed() {
     let key = server.admin().await;
     for name in ["web-server-01", "web-server-02", "db-server-0001"] {
         let satellite = server.register(name, None).await;
-        let tags: &[&str] = if name.starts_with("web") {
-            &["web", "prod"]
-        } else {
-            &["prod"]
-        };
+        let tags: &[&str] = if name.starts_with("web") { &["web", "prod"] } else { &["prod"] };
         let path = format!("/api/v1/satellites/{}", satellite.id);
-        let answer = server
-            .call(request("PUT", &path, Some(&key), Some(json!({ "tags": tags }))))
-            .await;
+        let answer = server.call(request("PUT", &path, Some(&key), Some(json!({ "tags": tags })))).await;
         assert_eq!(answer.json()["data"]["name"], name, "{answer:?}");
     }
     let check = async |query: &str, total: u64| {
@@ -249,10 +201,7 @@ async fn satellites_are_listed_filtered_and_changed() {
     check("online=false", 3).await;
     let page = server.get(&key, "/api/v1/satellites?per_page=2&page=2").await.json();
     assert_eq!(page["data"].as_array().unwrap().len(), 1);
-    assert_eq!(
-        page["pagination"],
-        json!({ "page": 2, "per_page": 2, "total": 3, "total_pages": 2 })
-    );
+    assert_eq!(page["pagination"], json!({ "page": 2, "per_page": 2, "total": 3, "total_pages": 2 }));
     let tagged = server.get(&key, "/api/v1/satellites/by-tag/web").await.json();
     assert_eq!(tagged["data"].as_array().unwrap().len(), 2);
 }
@@ -298,10 +247,27 @@ async fn health_is_nobodys_secret() {
     let server = TestServer::start().await;
     for path in ["/health", "/health/live", "/health/ready", "/api/health"] {
         let answer = server.call(request("GET", path, None, None)).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.json()),
-            (200, json!({ "status": "ok" })),
-            "{path}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({ "status": "ok" })), "{path}");
     }
+}
+
+#[tokio::test]
+async fn events_come_as_they_happen_and_end_with_the_server() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut events = server.open_call("GET", "/api/v1/events", &key, json!({})).await;
+    events.read_until("content-type: text/event-stream").await;
+    drop(server.online(&satellite).await);
+    events.read_until("event: satellite:online\ndata: {\"event\":\"satellite:online\"").await;
+    events.read_until("event: satellite:offline\n").await;
+    server.stop.cancel();
+    tokio::time::timeout(Duration::from_secs(5), events.read_to_end()).await.expect("the stream ends with the server");
+}
+
+#[tokio::test]
+async fn answers_are_not_kept() {
+    let server = TestServer::start().await;
+    let answer = server.post(&server.admin().await, "/api/v1/api-keys", json!({})).await;
+    assert_eq!((&answer.headers["cache-control"], &answer.headers["x-content-type-options"]), ("no-store", "nosniff"));
 }

@@ -149,11 +149,22 @@ impl TestHive {
         self.rest().get(&format!("/api/v1/commands/{id}")).await.data()
     }
 
-    /// Waits until a command has this status, and returns it as it then stands.
+    /// Waits until a command has this status, and returns it as it then stands; panics when it ends otherwise.
     pub async fn until_status(&self, id: &str, status: &str) -> Value {
         until_some(&format!("{id} is {status}"), async || {
             let command = self.command(id).await;
-            (command["status"] == status).then_some(command)
+            let is_there = command["status"] == status;
+            assert!(is_there || is_open(&command), "not {status}: {command}");
+            is_there.then_some(command)
+        })
+        .await
+    }
+
+    /// Waits until a command has ended, and returns it as it then stands.
+    pub async fn until_ended(&self, id: &str) -> Value {
+        until_some(&format!("{id} has ended"), async || {
+            let command = self.command(id).await;
+            (!is_open(&command)).then_some(command)
         })
         .await
     }
@@ -200,6 +211,11 @@ async fn start_server(dir: &Path, listen: &str, options: &ServerOptions) -> (Pro
     let mut server = Process::spawn("hive-server", command, &dir.join("logs"));
     let listening = server.event("listening").await;
     (server, text(&listening["http"]))
+}
+
+/// Whether a command has not ended.
+fn is_open(command: &Value) -> bool {
+    ["queued", "delivered", "started"].iter().any(|status| command["status"] == *status)
 }
 
 fn text(value: &Value) -> String {

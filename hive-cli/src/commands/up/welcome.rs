@@ -31,7 +31,7 @@ impl Welcome<'_> {
                 "event": "up",
                 "http": self.url,
                 "username": self.user,
-                "password": self.password.as_ref().map(|password| password.expose_secret()),
+                "password": self.password.as_ref().map(ExposeSecret::expose_secret),
                 "satellite_id": self.satellite_id,
                 "satellite_name": self.name,
             }));

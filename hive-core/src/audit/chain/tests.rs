@@ -50,7 +50,9 @@ fn manifest(lines: &[AuditLine]) -> AuditManifest {
 
 fn verify(lines: &[AuditLine], manifest: Option<&AuditManifest>) -> Vec<ChainFault> {
     let mut verifier = Verifier::new();
-    lines.iter().for_each(|line| verifier.record(line));
+    for line in lines {
+        verifier.record(line);
+    }
     let verification = verifier.finish(manifest);
     assert_eq!(verification.valid, verification.faults.is_empty());
     assert_eq!(verification.records, lines.len() as u64);

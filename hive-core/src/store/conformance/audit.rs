@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hive_wire::SatelliteId;
-use hive_wire::api::{AuditEntry, AuditQuery, AuditResult, AuditTarget};
+use hive_wire::agent::Channel;
+use hive_wire::api::{AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus};
 use serde_json::json;
 
 use super::fixture::Fixture;
 use crate::access::Sight;
 use crate::audit::AuditDraft;
-use crate::store::Window;
+use crate::store::{CommandOutcome, Window};
 
 /// Records written at the same time.
 const WRITES: usize = 200;
@@ -78,17 +79,28 @@ pub(super) async fn a_record_is_what_was_drafted(on: &Fixture) {
 }
 
 pub(super) async fn a_change_that_fails_leaves_no_record(on: &Fixture) {
-    let (taken, actor) = (on.user().await.username, on.unique());
-    // Good and bad ones side by side, so that they meet in one transaction.
-    let write = async |n: usize| {
-        if n.is_multiple_of(2) {
-            assert!(on.store.user_create(on.new_user(&taken), on.draft_by(&actor)).await.is_err());
-        } else {
-            on.store.user_create(on.new_user(&on.unique()), on.draft_by(&actor)).await.unwrap();
-        }
+    let (taken, actor, satellite) = (on.user().await.username, on.unique(), on.satellite().await.id);
+    let commands = join_all((0..WRITES).map(|_| on.insert(on.new_command(satellite)))).await;
+    let finish = async |n: usize, offset| {
+        let output = vec![(Channel::Stdout, 0, "a".into()), (Channel::Stdout, offset, "b".into())];
+        let outcome = CommandOutcome { output, ..on.outcome(CommandStatus::Succeeded) };
+        on.store.command_finish(commands[n], outcome, vec![on.draft_by(&actor)]).await
+    };
+    // Good and bad ones of all kinds side by side, so that they meet in one transaction.
+    let write = async |n: usize| match n % 5 {
+        0 => assert!(on.store.user_create(on.new_user(&taken), on.draft_by(&actor)).await.is_err()),
+        1 => drop(on.store.user_create(on.new_user(&on.unique()), on.draft_by(&actor)).await.unwrap()),
+        2 => assert!(finish(n, 2).await.is_err(), "a gap"),
+        3 => assert!(finish(n, 1).await.unwrap()),
+        _ => drop(on.store.audit_append(on.draft_by(&actor)).await.unwrap()),
     };
     join_all((0..WRITES).map(write)).await;
-    assert_eq!(on.records_by(&actor).await.len(), WRITES / 2);
+    assert_eq!(on.records_by(&actor).await.len(), WRITES * 3 / 5);
+    for (n, id) in commands.iter().enumerate().filter(|(n, _)| [2, 3].contains(&(n % 5))) {
+        let is_good = n % 5 == 3;
+        assert_eq!(on.stored(*id).await.finished_at.is_some(), is_good);
+        assert_eq!(on.store.command_output_len(*id).await.unwrap().stdout, if is_good { 2 } else { 0 });
+    }
     check_chain(on).await;
 }
 

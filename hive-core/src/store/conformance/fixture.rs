@@ -22,7 +22,7 @@ use crate::store::{
     RegisterOutcome, SatelliteRow, Store, Window,
 };
 
-pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 
 pub(super) struct Fixture {
     pub(super) store: Arc<dyn Store>,

@@ -21,7 +21,7 @@ const VERIFY_BATCH: u32 = 500;
 #[async_trait]
 impl AuditStore for SqliteStore {
     async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry> {
-        self.write(move |transaction| Box::pin(transaction.audit(draft))).await
+        self.write_simple(move |transaction| Box::pin(transaction.audit(draft))).await
     }
 
     async fn audit_list(
@@ -80,10 +80,10 @@ impl AuditStore for SqliteStore {
     }
 }
 
-/// The statement that stores a sealed record.
-pub(super) fn insert_audit(entry: &AuditEntry, record: String) -> Query {
+/// Binds a sealed record to the statement that stores it.
+pub(super) fn bind_audit(statement: Query, entry: &AuditEntry, record: String) -> Query {
     let columns = Columns::of(entry);
-    query(sql::AUDIT_INSERT)
+    statement
         .number(entry.seq)
         .bind(columns.id)
         .bind(columns.timestamp)

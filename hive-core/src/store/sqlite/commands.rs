@@ -28,6 +28,11 @@ impl CommandStore for SqliteStore {
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
     ) -> StoreResult<Inserted> {
+        let commands = match <[NewCommand; 1]>::try_from(commands) {
+            Ok([command]) if idempotency.is_none() => return self.insert_one(command, audit).await,
+            Ok(command) => Vec::from(command),
+            Err(commands) => commands,
+        };
         self.write(move |transaction| {
             Box::pin(async move {
                 if let Some(key) = idempotency
@@ -36,7 +41,7 @@ impl CommandStore for SqliteStore {
                     return Ok(before);
                 }
                 for command in commands {
-                    transaction.execute(insert(command)).await?;
+                    transaction.execute(bind(query(sql::COMMAND_INSERT), command)).await?;
                 }
                 transaction.audit(audit).await?;
                 Ok(Inserted::New)
@@ -60,21 +65,10 @@ impl CommandStore for SqliteStore {
         outcome: CommandOutcome,
         audit: Vec<AuditDraft>,
     ) -> StoreResult<bool> {
-        self.write(move |transaction| {
-            Box::pin(async move {
-                if transaction.execute(finish(id, &outcome)).await? == 0 {
-                    return Ok(false);
-                }
-                for (channel, offset, bytes) in outcome.output {
-                    output::append(transaction, id, channel, offset, bytes).await?;
-                }
-                for draft in audit {
-                    transaction.audit(draft).await?;
-                }
-                Ok(true)
-            })
-        })
-        .await
+        if outcome.output.is_empty() {
+            return self.write_simple(move |transaction| Box::pin(end(transaction, id, outcome, audit))).await;
+        }
+        self.write(move |transaction| Box::pin(end(transaction, id, outcome, audit))).await
     }
 
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>> {
@@ -121,10 +115,40 @@ impl SqliteStore {
         self.read().await?.fetch_all(statement).await?.iter().map(read_command).collect()
     }
 
+    /// The common case, and the one that has to be fast.
+    async fn insert_one(&self, command: NewCommand, audit: AuditDraft) -> StoreResult<Inserted> {
+        self.write_simple(move |transaction| {
+            Box::pin(async move {
+                transaction.audit_with(bind(query(sql::COMMAND_INSERT_AND_AUDIT), command), audit).await?;
+                Ok(Inserted::New)
+            })
+        })
+        .await
+    }
+
     /// Runs a statement that is not audited; whether it changed something.
     async fn change(&self, statement: Query) -> StoreResult<bool> {
-        self.write(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) })).await
+        self.write_simple(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) })).await
     }
+}
+
+/// Gives a command its end; whether it had none.
+async fn end(
+    transaction: &mut Transaction,
+    id: CommandId,
+    outcome: CommandOutcome,
+    audit: Vec<AuditDraft>,
+) -> StoreResult<bool> {
+    if transaction.execute(finish(id, &outcome)).await? == 0 {
+        return Ok(false);
+    }
+    for (channel, offset, bytes) in outcome.output {
+        output::append(transaction, id, channel, offset, bytes).await?;
+    }
+    for draft in audit {
+        transaction.audit(draft).await?;
+    }
+    Ok(true)
 }
 
 /// Claims an idempotency key for these commands, or returns what became of the request that had it before.
@@ -151,12 +175,12 @@ async fn claim(
     Ok(None)
 }
 
-fn insert(command: NewCommand) -> Query {
+fn bind(statement: Query, command: NewCommand) -> Query {
     let (status, journal_id, delivered_at) = match command.delivery {
         Some(Delivery { journal_id, at }) => (CommandStatus::Delivered, Some(journal_id), Some(at)),
         None => (CommandStatus::Queued, None, None),
     };
-    query(sql::COMMAND_INSERT)
+    statement
         .text(command.id)
         .text(command.satellite_id)
         .text_opt(command.job_id)

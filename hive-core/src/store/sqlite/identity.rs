@@ -82,7 +82,7 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
-        self.write(move |transaction| {
+        self.write_simple(move |transaction| {
             Box::pin(async move {
                 let is_revoked =
                     transaction.execute(query(sql::API_KEY_REVOKE).text(id).text(user).time(now)).await? > 0;
@@ -99,7 +99,7 @@ impl IdentityStore for SqliteStore {
 impl SqliteStore {
     /// Runs a statement that adds something; `unique` is what may be taken.
     async fn add(&self, statement: Query, unique: &'static str, audit: AuditDraft) -> StoreResult<()> {
-        self.write(move |transaction| {
+        self.write_simple(move |transaction| {
             Box::pin(async move {
                 transaction.execute(statement).await.map_err(taken(unique))?;
                 transaction.audit(audit).await?;

@@ -61,7 +61,7 @@ impl SatelliteStore for SqliteStore {
     }
 
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
-        self.write(move |transaction| {
+        self.write_simple(move |transaction| {
             Box::pin(async move {
                 if transaction.execute(query(sql::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
                     return Ok(false);
@@ -75,7 +75,7 @@ impl SatelliteStore for SqliteStore {
     }
 
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
-        self.write(move |transaction| {
+        self.write_simple(move |transaction| {
             Box::pin(async move {
                 let is_done = transaction.execute(query(sql::SATELLITE_ACTIVATE).text(id).time(now)).await? > 0;
                 if is_done {
@@ -96,7 +96,7 @@ impl SatelliteStore for SqliteStore {
     }
 
     async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()> {
-        self.write(move |transaction| {
+        self.write_simple(move |transaction| {
             Box::pin(async move {
                 for Seen { id, at, system, agent_version } in seen {
                     let hostname = system.as_ref().map(|system| &system.hostname);

@@ -18,7 +18,7 @@ use crate::store::{NewRegistrationToken, RegistrationTokenStore, StoreResult, To
 #[async_trait]
 impl RegistrationTokenStore for SqliteStore {
     async fn registration_token_create(&self, token: NewRegistrationToken, audit: AuditDraft) -> StoreResult<()> {
-        self.write(move |transaction| {
+        self.write_simple(move |transaction| {
             Box::pin(async move {
                 let statement = query(sql::TOKEN_INSERT)
                     .text(token.id)
@@ -54,7 +54,7 @@ impl RegistrationTokenStore for SqliteStore {
         now: Timestamp,
         audit: AuditDraft,
     ) -> StoreResult<bool> {
-        self.write(move |transaction| {
+        self.write_simple(move |transaction| {
             Box::pin(async move {
                 let is_revoked = transaction.execute(query(sql::TOKEN_REVOKE).text(id).time(now)).await? > 0;
                 if is_revoked {

@@ -1,7 +1,7 @@
 //! One task writes: it takes all jobs that wait, runs them in one transaction and answers them when it is committed.
 //!
-//! A commit to disk costs the same for one job as for a hundred. Each job runs in a savepoint of its own, so that one that
-//! fails undoes nothing of the others; one that is alone needs none.
+//! A commit to disk costs the same for one job as for a hundred. A job that fails undoes nothing of the others: it runs in
+//! a savepoint of its own, unless it is alone or of the kind that leaves nothing behind where it fails.
 
 use std::sync::Arc;
 
@@ -43,13 +43,13 @@ impl Writer {
     /// Runs `work` in a transaction and returns what it returned once that is committed.
     ///
     /// A caller that stops waiting before its work has begun takes it back; later it may be done or not.
-    pub(super) async fn run<T, W>(&self, work: W) -> StoreResult<T>
+    pub(super) async fn run<T, W>(&self, work: W, undo: Undo) -> StoreResult<T>
     where
         T: Send + 'static,
         W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Work { work: Some(work), result: None, reply });
+        let job = Box::new(Work { todo: Some(work), undo, result: None, reply });
         self.jobs.send(job).await.map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -104,18 +104,34 @@ async fn commit(connection: &Arc<Pool>, batch: &mut [Box<dyn Job>]) -> StoreResu
 async fn run_all(transaction: &mut Transaction, batch: &mut [Box<dyn Job>]) -> StoreResult<()> {
     let is_alone = batch.len() == 1;
     for job in batch {
-        if is_alone && !job.run(transaction).await {
+        let is_marked = !is_alone && job.undo() == Undo::ToMark;
+        if is_marked {
+            transaction.mark().await?;
+        }
+        transaction.next();
+        if job.run(transaction).await {
+            continue;
+        }
+        if is_alone {
             transaction.roll_back().await;
             return Ok(());
         }
-        if !is_alone {
-            transaction.mark().await?;
-            if !job.run(transaction).await {
-                transaction.back_to_mark().await?;
-            }
+        if is_marked {
+            transaction.back_to_mark().await?;
+        } else if transaction.is_touched() {
+            return Err(StoreError::Unavailable("other work of the same transaction failed".into()));
         }
     }
     transaction.commit().await
+}
+
+/// How much is undone with a job that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// The job alone.
+    ToMark,
+    /// Nothing where its first statement fails, everything where a later one does.
+    WithAll,
 }
 
 /// The transaction was not committed, which is the same bad news for all of its jobs.
@@ -124,6 +140,8 @@ async fn run_all(transaction: &mut Transaction, batch: &mut [Box<dyn Job>]) -> S
 struct Lost(#[source] Arc<StoreError>);
 
 trait Job: Send {
+    fn undo(&self) -> Undo;
+
     /// Does the work; false where it failed and must be undone.
     fn run<'t>(&'t mut self, transaction: &'t mut Transaction) -> BoxFuture<'t, bool>;
 
@@ -132,7 +150,8 @@ trait Job: Send {
 }
 
 struct Work<T, W> {
-    work: Option<W>,
+    todo: Option<W>,
+    undo: Undo,
     result: Option<StoreResult<T>>,
     reply: oneshot::Sender<StoreResult<T>>,
 }
@@ -142,9 +161,13 @@ where
     T: Send + 'static,
     W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
 {
+    fn undo(&self) -> Undo {
+        self.undo
+    }
+
     fn run<'t>(&'t mut self, transaction: &'t mut Transaction) -> BoxFuture<'t, bool> {
         Box::pin(async move {
-            let Some(work) = self.work.take_if(|_| !self.reply.is_closed()) else {
+            let Some(work) = self.todo.take_if(|_| !self.reply.is_closed()) else {
                 return true;
             };
             self.result.insert(work(transaction).await).is_ok()
