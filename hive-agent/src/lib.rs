@@ -12,6 +12,24 @@
 //!
 //! The library reads neither flags nor environment, and prints nothing.
 //!
+//! # Example
+//!
+//! ```no_run
+//! use hive_agent::{Agent, Config};
+//! use hive_wire::SatelliteName;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let name = SatelliteName::try_from("web-server-01")?;
+//! let mut config = Config::new("https://hive.example.com".parse()?, name, "persistent_data");
+//! config.registration_token = Some("hive_satellite_global_…".into());
+//! let agent = Agent::connect(config).await?;
+//! println!("registered as {}", agent.satellite_id());
+//! agent.run(CancellationToken::new()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The contract of a command
 //!
 //! Delivered at least once, executed at most once. The journal's record of a start is on disk before the process exists.

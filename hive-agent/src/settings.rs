@@ -3,6 +3,7 @@
 //! A variable is known by three names, `HIVE_X`, `DEPLOYSTACK_X` and `SATELLITE_X`; the first one that is set wins.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use hive_agent::config::{ServerUrl, parse_satellite_url};
@@ -50,6 +51,15 @@ pub(crate) struct Flags {
     /// Where the local status pages are served, or "off" [default: 127.0.0.1:0]
     #[arg(long, value_name = "ADDR")]
     local_api: Option<String>,
+    /// The most commands that run at the same time; more of them are refused [default: 512]
+    #[arg(long, value_name = "N")]
+    max_running: Option<usize>,
+    /// The first pause before the server is tried again, in seconds; it doubles each time [default: 1]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    reconnect_initial: Option<Duration>,
+    /// The longest pause before the server is tried again, in seconds [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    reconnect_max: Option<Duration>,
     /// How logs look, on standard error
     #[arg(long, value_enum, default_value_t)]
     pub(crate) log_format: LogFormat,
@@ -67,6 +77,11 @@ HIVE_BLOCKED_COMMANDS, HIVE_LOCAL_API, HIVE_LOG_LEVEL; each also with DEPLOYSTAC
 by commas. Flags win.
 
 Exit codes: 0 stopped, 2 a setting, the name, the token or the data directory is wrong, 3 the server refused, 1 anything else.";
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
 
 /// A flag that is not shown.
 #[derive(Clone)]
@@ -175,6 +190,9 @@ impl Flags {
                     .map_err(|_| wrong("--local-api", "an address such as 127.0.0.1:3001, or off, is needed"))?,
             ),
         };
+        config.max_running = self.max_running.unwrap_or(config.max_running);
+        config.reconnect.initial = self.reconnect_initial.unwrap_or(config.reconnect.initial);
+        config.reconnect.max = self.reconnect_max.unwrap_or(config.reconnect.max);
         config.boot_id = self.boot_id;
         config.language = environment.language();
         let account = &mut config.account;

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use hive_testkit::{Rest, Satellite, TestHive};
+use hive_testkit::{Rest, Satellite, TestHive, until_some};
 use serde_json::json;
 
 use crate::support::text;
 
-const ROUNDS: u32 = 10;
+const ROUNDS: u32 = 18;
 /// How many callers give commands at the same time.
-const CALLERS: u32 = 3;
+const CALLERS: usize = 4;
 
 /// A small reproducible source of numbers (xorshift64).
 struct Dice(u64);
@@ -32,8 +32,8 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
 }
 
-/// Gives commands until it is told to stop. Each appends its own number to the file; acknowledged ones are returned
-/// with their ids.
+/// Gives commands until it is told to stop; each appends its own number to the file. A call that got no answer is made
+/// again with the same `Idempotency-Key`, so that in the end every command was acknowledged. Returns their ids.
 async fn give_commands(
     rest: Rest,
     path: String,
@@ -44,16 +44,17 @@ async fn give_commands(
     let mut acknowledged = BTreeMap::new();
     while !stop.load(Ordering::SeqCst) {
         let number = numbers.fetch_add(1, Ordering::SeqCst);
-        let line = format!("sleep 0.02; echo {number} >> {}; sleep 0.02", file.display());
+        let pause = if number.is_multiple_of(2) { "sleep 0.03" } else { ":" };
+        let line = format!("{pause}; echo {number} >> {}; {pause}", file.display());
         let command = json!({"command": line, "expires_in_seconds": 600});
-        match rest.call("POST", &path).json(&command).send().await {
-            Ok(answer) if answer.status == 202 => {
-                acknowledged.insert(number, text(&answer.data()["command_id"]).to_owned());
-            }
-            Ok(answer) => assert!(answer.status >= 500, "{} {}", answer.status, answer.text()),
-            // Nobody listens at the moment. Whether the command was stored is not known.
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
+        let call = rest.with("idempotency-key", &format!("number-{number}"));
+        let id = until_some("a command is acknowledged", async || {
+            // Where nobody answers, it is not known whether the command was stored.
+            let answer = call.call("POST", &path).json(&command).send().await.ok()?;
+            assert!(answer.status == 202 || answer.status >= 500, "{} {}", answer.status, answer.text());
+            (answer.status == 202).then(|| text(&answer.data()["command_id"]).to_owned())
+        });
+        acknowledged.insert(number, id.await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     acknowledged
@@ -109,15 +110,15 @@ async fn nothing_is_lost_or_run_twice_when_processes_are_killed() {
     let (rest, path) = (hive.rest(), satellite.path("/exec?wait=false"));
     let caller = || give_commands(rest.clone(), path.clone(), &file, &numbers, &stop);
 
-    let callers: [_; CALLERS as usize] = std::array::from_fn(|_| caller());
-    let [first, second, third] = callers;
+    let callers: [_; CALLERS] = std::array::from_fn(|_| caller());
+    let [a, b, c, d] = callers;
     let mut dice = Dice(seed);
     let killing = async {
         kill_at_random(&mut hive, &mut satellite, &mut dice, rounds).await;
         stop.store(true, Ordering::SeqCst);
     };
-    let (first, second, third, ()) = tokio::join!(first, second, third, killing);
-    let acknowledged: BTreeMap<u32, String> = first.into_iter().chain(second).chain(third).collect();
+    let (a, b, c, d, ()) = tokio::join!(a, b, c, d, killing);
+    let acknowledged: BTreeMap<u32, String> = [a, b, c, d].into_iter().flatten().collect();
 
     let mut statuses: BTreeMap<String, u32> = BTreeMap::new();
     let mut ended = BTreeMap::new();
@@ -140,6 +141,11 @@ async fn nothing_is_lost_or_run_twice_when_processes_are_killed() {
             other => panic!("{number} ended {other}; {told}"),
         }
     }
+    for number in counts.keys() {
+        assert!(ended.contains_key(number), "{number} ran and was never acknowledged; {told}");
+    }
+    let trail = hive.rest().get("/api/v1/audit/verify").await.data();
+    assert_eq!(trail["valid"], true, "the trail has holes: {trail}; {told}");
     let succeeded = statuses.get("succeeded").copied().unwrap_or_default();
     assert!(succeeded > rounds && u64::from(succeeded) > acknowledged.len() as u64 / 2, "{told}");
 }

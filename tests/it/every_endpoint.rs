@@ -57,15 +57,12 @@ fn fill(path: &str) -> String {
 async fn who_does_not_say_who_they_are_gets_nothing() {
     let hive = TestHive::start().await;
     let satellite = hive.satellite("web-server-01").await;
-    let stored = std::fs::read(satellite.data_dir().join("backend.key.json")).unwrap();
-    let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
-    let satellite_key = stored["api_key"].as_str().unwrap();
     let callers = [
         hive.anonymous(),
         hive.anonymous().with("x-api-key", ""),
         hive.anonymous()
             .with("x-api-key", "hive_key_01kge3h900e41861050r3gg28a_0123456789012345678901234567890123456789012"),
-        hive.anonymous().with("x-api-key", satellite_key),
+        hive.anonymous().with("x-api-key", &satellite.api_key()),
         hive.anonymous().bearer("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9."),
     ];
     for (method, path) in PATHS {

@@ -304,3 +304,31 @@ async fn power_goes_through_the_helper() {
     let unknown = hive.rest().post(&satellite.path("/power"), &json!({"action": "explode"})).await;
     assert_eq!(unknown.refusal().1, "INVALID_INPUT");
 }
+
+#[tokio::test]
+async fn a_reboot_is_not_asked_for_again_after_the_boot() {
+    let hive = TestHive::start().await;
+    let helper = hive.dir().join("helper");
+    let told = hive.dir().join("told");
+    // The machine goes down: the agent with everything else, and nobody is told how the helper ended.
+    let script = format!("#!/bin/sh\necho \"$1\" >> {}\nkill -9 $PPID\nsleep 5\n", told.display());
+    std::fs::write(&helper, script).unwrap();
+    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut options = SatelliteOptions::default();
+    options.args(["--power-helper", helper.to_str().unwrap(), "--boot-id", "first"]);
+    let mut satellite = hive.satellite_with("web-server-01", options).await;
+
+    let reboot = json!({"action": "reboot"});
+    let path = satellite.path("/power");
+    let waiting = async { hive.rest().post(&path, &reboot).await };
+    let booting = async {
+        satellite.process().exited().await;
+        satellite.options().args.retain(|argument| argument != "first");
+        satellite.options().args(["second"]);
+        satellite.restart().await;
+    };
+    let (answer, ()) = tokio::join!(waiting, booting);
+    assert_eq!(answer.data()["status"], "succeeded", "{}", answer.text());
+    assert_eq!(hive.exec(&satellite, "echo up").await["stdout"], "up\n");
+    assert_eq!(std::fs::read_to_string(&told).unwrap(), "reboot\n");
+}

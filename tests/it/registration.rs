@@ -10,7 +10,7 @@ use hive_core::Identity;
 use hive_core::clock::{Clock, ManualClock, Source, SystemClock};
 use hive_core::hive::Hive;
 use hive_core::wire::api::{RegistrationTokenCreate, TokenScope};
-use hive_testkit::{Answer, Finished, SatelliteOptions, TestHive, binary, until};
+use hive_testkit::{Answer, Finished, SatelliteOptions, ServerOptions, TestHive, binary, until};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::task::JoinSet;
@@ -260,6 +260,20 @@ async fn a_bad_name_is_refused_before_anything_else() {
         }
     }
     assert!(!data_dir.exists(), "a refused name leaves nothing behind");
+}
+
+#[tokio::test]
+async fn where_admins_activate_a_heartbeat_does_not() {
+    let args = ["--activation", "manual"].map(String::from).to_vec();
+    let hive = TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await;
+    let satellite = registered(&hive, &hive.new_token(None).await, "satellite-01").await;
+    assert_eq!(heartbeat(&hive, &satellite).await, 200);
+    let path = format!("/api/v1/satellites/{}", text(&satellite["id"]));
+    assert_eq!(hive.rest().get(&path).await.data()["status"], "inactive");
+    let exec = hive.rest().post(&format!("{path}/exec"), &json!({"command": "true"})).await;
+    assert_eq!(exec.refusal(), (409, "SATELLITE_INACTIVE".into()));
+    hive.rest().put(&path, &json!({"status": "active"})).await.data();
+    assert_eq!(hive.rest().get(&path).await.data()["status"], "active");
 }
 
 #[tokio::test]

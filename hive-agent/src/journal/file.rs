@@ -151,7 +151,7 @@ mod tests {
         let path = dir.path().join("journal.jsonl");
         let mut opened = JournalFile::open(&path).unwrap();
         for n in 0..count {
-            opened.file.append(&record(n).to_line().unwrap(), true).unwrap();
+            opened.file.append(&record(n).to_line().unwrap(), false).unwrap();
         }
         (dir, path, opened.file.id)
     }

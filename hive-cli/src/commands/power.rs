@@ -19,6 +19,7 @@ pub(super) async fn run(api: &dyn Api, output: Output, args: PowerArgs) -> Resul
     }
     let request = PowerRequest { action, delay_seconds: args.delay, message: args.message };
     let result = api.power(satellite.id, request, ExecOptions::default()).await?;
-    output.tell(&result, &ending(&result))?;
+    let sentence = format!("{}\n{}", ending(&result), result.stderr);
+    output.tell(&result, sentence.trim_end())?;
     Ok(exit::of(result.status, result.exit_code))
 }

@@ -48,7 +48,8 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database file, and makes it where it is missing.
     pub async fn open(path: &Path) -> StoreResult<Self> {
-        let options = options().filename(path).create_if_missing(true);
+        create_private(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+        let options = options().filename(path);
         let mut first = connect_patiently(&options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
         migrations::run(&mut first).await?;
         let readers = Pool::new();
@@ -104,6 +105,15 @@ impl SqliteStore {
     {
         self.writer.run(work, Undo::WithAll).await
     }
+}
+
+/// Makes the file where it is missing, for its owner alone. SQLite gives the files beside it the same mode.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 fn options() -> SqliteConnectOptions {

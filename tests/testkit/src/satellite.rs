@@ -71,9 +71,21 @@ impl Satellite {
         format!("/api/v1/satellites/{}{rest}", self.id)
     }
 
+    /// Its API key, out of the one file that is there to hold it.
+    pub fn api_key(&self) -> String {
+        let stored = std::fs::read(self.data_dir.join("backend.key.json")).unwrap();
+        let stored: Value = serde_json::from_slice(&stored).unwrap();
+        stored["api_key"].as_str().expect("a stored key").to_owned()
+    }
+
     /// Where it keeps its key and its journal.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
+    }
+
+    /// How it is started again.
+    pub fn options(&mut self) -> &mut SatelliteOptions {
+        &mut self.options
     }
 
     /// Its process.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -48,7 +49,8 @@ pub(super) async fn a_member_is_what_was_said_last(on: &Fixture) {
     for (team, role) in [(team, Role::Viewer), (other, Role::Operator), (team, Role::Admin)] {
         on.store.team_member_put(team, user, role, on.draft()).await.unwrap();
     }
-    assert_eq!(on.store.team_memberships(user).await.unwrap(), [(team, Role::Admin), (other, Role::Operator)]);
+    let memberships: BTreeMap<_, _> = on.store.team_memberships(user).await.unwrap().into_iter().collect();
+    assert_eq!(memberships, [(team, Role::Admin), (other, Role::Operator)].into());
     let nowhere = TeamId::new(on.source.seed());
     assert!(on.store.team_member_put(nowhere, user, Role::Viewer, on.draft()).await.is_err());
 }

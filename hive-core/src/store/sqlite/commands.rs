@@ -128,7 +128,8 @@ impl SqliteStore {
 
     /// Runs a statement that is not audited; whether it changed something.
     async fn change(&self, statement: Query) -> StoreResult<bool> {
-        self.write_simple(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) })).await
+        self.write_simple(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) }))
+            .await
     }
 }
 

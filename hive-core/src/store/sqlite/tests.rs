@@ -108,6 +108,17 @@ async fn a_file_that_is_no_database_is_damaged_and_left_alone() {
     assert_eq!(std::fs::read_to_string(dir.path().join("hive.db")).unwrap(), text);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    store.audit_append(draft()).await.unwrap();
+    let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().metadata().unwrap()).collect();
+    assert!(files.len() > 1 && files.iter().all(|file| file.permissions().mode() & 0o777 == 0o600));
+}
+
 #[tokio::test]
 async fn a_place_that_cannot_be_written_is_unavailable() {
     let dir = tempfile::tempdir().unwrap();

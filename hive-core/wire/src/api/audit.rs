@@ -166,7 +166,7 @@ pub enum ChainFault {
         /// The last missing one.
         last: u64,
     },
-    /// The record stands behind a later one.
+    /// The record stands at another place than its own.
     Reordered {
         /// Which record.
         seq: u64,

@@ -26,7 +26,7 @@ fn what_a_satellite_says() {
         protocol_version: agent::PROTOCOL_VERSION.into(),
         capabilities: ["shell", "power"].map(String::from).to_vec(),
         features: vec![],
-        journal_id: "6f1c9d".into(),
+        journal_id: "6f1c9d3ae2b8".into(),
         boot_id: Some("b0a7".into()),
         system: system(),
     };
@@ -78,13 +78,14 @@ fn what_a_satellite_says() {
 fn what_a_server_says() {
     let mut golden = Golden::open("to_agent");
     let ack = |error: Option<agent::ErrorBody>| {
-        ToAgent::HandshakeAck(agent::HandshakeAck {
+        let ack = agent::HandshakeAck {
             success: error.is_none(),
             protocol_version: agent::PROTOCOL_VERSION.into(),
             server_time: now(),
             heartbeat_interval: 30,
             error,
-        })
+        };
+        ToAgent::HandshakeAck(Box::new(ack))
     };
     golden.check("handshake_ack", &ack(None));
     golden.check("handshake_refused", &ack(Some(error())));

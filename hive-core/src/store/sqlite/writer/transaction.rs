@@ -71,7 +71,11 @@ impl Transaction {
     }
 
     /// Runs statements of which the last appends an audit record; all their other values are bound.
-    pub(in crate::store::sqlite) async fn audit_with(&mut self, statements: Query, draft: AuditDraft) -> StoreResult<AuditEntry> {
+    pub(in crate::store::sqlite) async fn audit_with(
+        &mut self,
+        statements: Query,
+        draft: AuditDraft,
+    ) -> StoreResult<AuditEntry> {
         let (entry, record) = chain::seal(draft, self.head.seq + 1, &self.head.hash);
         // The first of several statements may have been done where the last fails.
         self.touch();

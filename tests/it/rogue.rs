@@ -1,0 +1,174 @@
+//! A satellite that does not keep to the rules: what it says about others' commands counts for nothing.
+
+use futures_util::{SinkExt, StreamExt};
+use hive_testkit::{Satellite, TestHive, until};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::support::text;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A bare connection to the server.
+struct Rogue {
+    socket: Socket,
+}
+
+impl Rogue {
+    async fn dial(hive: &TestHive, key: &str) -> Result<Self, Error> {
+        let url = format!("{}/ws/agent", hive.url().replace("http://", "ws://"));
+        let mut request = url.into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("authorization", format!("Bearer {key}").parse().unwrap());
+        headers.insert("sec-websocket-protocol", "hive.agent.v2".parse().unwrap());
+        let (socket, _) = connect_async(request).await?;
+        Ok(Self { socket })
+    }
+
+    /// Registers as a satellite of its own and opens a link.
+    async fn register(hive: &TestHive, name: &str) -> Self {
+        let token = hive.new_token(None).await;
+        let answer =
+            hive.anonymous().bearer(&token).post("/api/satellites/register", &json!({"name": name})).await.json();
+        let satellite = &answer["satellite"];
+        let mut rogue = Self::dial(hive, text(&satellite["api_key"])).await.unwrap();
+        rogue.say(&handshake(text(&satellite["id"]))).await;
+        let ack = rogue.hear("handshake_ack").await;
+        assert_eq!(ack["success"], true, "{ack}");
+        rogue
+    }
+
+    async fn say(&mut self, message: &Value) {
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// Waits for a message of this type.
+    async fn hear(&mut self, kind: &str) -> Value {
+        loop {
+            let message = self.socket.next().await.expect("the link is open").unwrap();
+            let Message::Text(text) = message else { continue };
+            let message: Value = serde_json::from_str(&text).unwrap();
+            if message["type"] == kind {
+                return message;
+            }
+        }
+    }
+
+    /// Waits for the end of the link; the code it was closed with.
+    async fn closed(&mut self) -> Option<u16> {
+        while let Some(Ok(message)) = self.socket.next().await {
+            if let Message::Close(frame) = message {
+                return frame.map(|frame| frame.code.into());
+            }
+        }
+        None
+    }
+}
+
+fn handshake(id: &str) -> Value {
+    json!({
+        "type": "handshake",
+        "agent_id": id,
+        "version": "0.0.0",
+        "protocol_version": "2",
+        "journal_id": "rogue-journal",
+        "system": {"hostname": "rogue"},
+    })
+}
+
+fn result(id: &str) -> Value {
+    json!({
+        "type": "command_result",
+        "id": id,
+        "status": "succeeded",
+        "exit_code": 0,
+        "duration_ms": 1,
+        "sent": {"stdout": 0, "stderr": 0},
+    })
+}
+
+/// A command that runs until its file is there.
+async fn running(hive: &TestHive, satellite: &Satellite) -> String {
+    let gate = hive.dir().join("gate");
+    let line = format!("until test -e {}; do sleep 0.01; done; echo honest", gate.display());
+    let id = hive.submit(satellite, &json!({"command": line})).await;
+    hive.until_status(&id, "started").await;
+    id
+}
+
+#[tokio::test]
+async fn a_result_counts_only_from_the_satellite_that_was_asked() {
+    let hive = TestHive::start().await;
+    let honest = hive.satellite("satellite-01").await;
+    let id = running(&hive, &honest).await;
+    let mut rogue = Rogue::register(&hive, "satellite-02").await;
+    rogue.say(&json!({"type": "command_ack", "id": id})).await;
+    let output = json!({"type": "stream_open", "stream": 1, "command_id": id, "channel": "stdout", "offset": 0});
+    rogue.say(&output).await;
+    let lie = hive_core::wire::frame::Frame::data(hive_core::wire::frame::StreamId(1), 0, "lie\n".into(), true);
+    rogue.socket.send(Message::binary(lie.encode())).await.ok();
+    rogue.socket.send(Message::text(result(&id).to_string())).await.ok();
+    // It is still heard after all that, or was thrown out: either way the server has seen it.
+    rogue.socket.send(Message::Ping("seen".into())).await.ok();
+    while let Some(Ok(message)) = rogue.socket.next().await {
+        if matches!(message, Message::Pong(_) | Message::Close(_)) {
+            break;
+        }
+    }
+    assert_eq!(hive.command(&id).await["status"], "started");
+    std::fs::write(hive.dir().join("gate"), "").unwrap();
+    assert_eq!(hive.until_status(&id, "succeeded").await["stdout"], "honest\n");
+}
+
+#[tokio::test]
+async fn a_link_needs_the_key_of_the_satellite_it_speaks_for() {
+    let hive = TestHive::start().await;
+    let honest = hive.satellite("satellite-01").await;
+    for key in ["", "hive_satellite_api_global_nonsense", hive.api_key()] {
+        let refused = Rogue::dial(&hive, key).await.err();
+        let Some(Error::Http(answer)) = refused else { panic!("{key:?} was let in") };
+        assert_eq!(answer.status().as_u16(), 401);
+    }
+    let token = hive.new_token(None).await;
+    let answer =
+        hive.anonymous().bearer(&token).post("/api/satellites/register", &json!({"name": "satellite-02"})).await;
+    let key = text(&answer.json()["satellite"]["api_key"]).to_owned();
+    let mut rogue = Rogue::dial(&hive, &key).await.unwrap();
+    rogue.say(&handshake(honest.id())).await;
+    let refused = rogue.hear("handshake_ack").await;
+    assert_eq!((&refused["success"], &refused["error"]["code"]), (&json!(false), &json!("AUTH_INVALID")), "{refused}");
+    assert_eq!(rogue.closed().await, Some(4401));
+    assert_eq!(hive.exec(&honest, "echo still here").await["stdout"], "still here\n");
+}
+
+#[tokio::test]
+async fn what_is_not_the_protocol_ends_the_link_and_nothing_else() {
+    let hive = TestHive::start().await;
+    let honest = hive.satellite("satellite-01").await;
+    for (number, message) in [
+        Message::text("not json"),
+        Message::text(r#"{"type":"command_ack","id":"cmd_nonsense"}"#),
+        Message::binary(vec![1, 2, 3]),
+        Message::binary(
+            hive_core::wire::frame::Frame::data(hive_core::wire::frame::StreamId(7), 1 << 40, "beyond".into(), false)
+                .encode(),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut rogue = Rogue::register(&hive, &format!("rogue-satellite-{number}")).await;
+        let told = format!("{message:?}");
+        rogue.socket.send(message).await.unwrap();
+        assert_eq!(rogue.closed().await, Some(4400), "{told}");
+    }
+    // A message of a newer version is none of these.
+    let mut newer = Rogue::register(&hive, "newer-satellite").await;
+    newer.say(&json!({"type": "from_the_future", "field": 1})).await;
+    newer.socket.send(Message::Ping("seen".into())).await.unwrap();
+    until("the newer one is answered", async || matches!(newer.socket.next().await, Some(Ok(Message::Pong(_))))).await;
+    assert_eq!(hive.exec(&honest, "echo still here").await["stdout"], "still here\n");
+}

@@ -1,0 +1,84 @@
+//! What belongs to another team looks as if it were not there.
+
+use hive_testkit::{Rest, SatelliteOptions, TestHive};
+use serde_json::{Value, json};
+
+use crate::support::text;
+
+/// Somebody who is in this team alone.
+async fn member(hive: &TestHive, username: &str, team: &str, role: &str) -> Rest {
+    hive.server_command(&["user", "create", "--username", username]).await;
+    hive.server_command(&["team", "add", "--team", team, "--username", username, "--role", role]).await;
+    hive.anonymous().with("x-api-key", &hive.new_api_key(username).await)
+}
+
+async fn names(caller: &Rest) -> Vec<String> {
+    let list = caller.get("/api/v1/satellites").await.data();
+    list.as_array().unwrap().iter().map(|satellite| text(&satellite["name"]).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_member_sees_and_uses_the_teams_satellites_and_no_others() {
+    let hive = TestHive::start().await;
+    let created = hive.server_command(&["team", "create", "--slug", "ops"]).await;
+    let dev = hive.new_team("dev").await;
+    let of_team = async |name: &str, team: &str| {
+        let options = SatelliteOptions { team_id: Some(team.to_owned()), ..SatelliteOptions::default() };
+        hive.satellite_with(name, options).await
+    };
+    let ours = of_team("satellite-ops", text(&created["id"])).await;
+    let theirs = of_team("satellite-dev", &dev).await;
+    let global = hive.satellite("satellite-all").await;
+    let operator = member(&hive, "olga", "ops", "operator").await;
+
+    assert_eq!(names(&operator).await, ["satellite-ops"]);
+    let ran = operator.post(&ours.path("/exec"), &json!({"command": "echo ours"})).await.data();
+    assert_eq!(ran["stdout"], "ours\n");
+    let command = hive.exec(&theirs, "echo theirs").await;
+    for other in [&theirs, &global] {
+        for (method, rest, body) in [
+            ("GET", "", Value::Null),
+            ("PUT", "", json!({"tags": ["mine"]})),
+            ("DELETE", "", Value::Null),
+            ("POST", "/exec", json!({"command": "true"})),
+            ("POST", "/exec?wait=false", json!({"command": "true"})),
+            ("POST", "/power", json!({"action": "reboot"})),
+            ("POST", "/disconnect", json!({})),
+            ("GET", "/commands", Value::Null),
+        ] {
+            let answer = operator.call(method, &other.path(rest)).json(&body).answer().await;
+            assert_eq!(answer.status, 404, "{method} {rest}: {}", answer.text());
+        }
+    }
+    let of_command = format!("/api/v1/commands/{}", text(&command["command_id"]));
+    assert_eq!(operator.get(&of_command).await.status, 404);
+    assert_eq!(operator.post(&format!("{of_command}/cancel"), &json!({})).await.status, 404);
+    let all = operator.post("/api/v1/exec", &json!({"targets": ["all"], "command": "true"})).await.data();
+    assert_eq!(all.as_array().map(Vec::len), Some(1), "all are all that the caller may use");
+    let by_name = operator.post("/api/v1/exec", &json!({"targets": ["satellite-dev"], "command": "true"})).await;
+    assert_eq!(by_name.status, 404);
+}
+
+#[tokio::test]
+async fn a_role_in_the_team_bounds_what_a_member_may_do() {
+    let hive = TestHive::start().await;
+    let team = hive.new_team("ops").await;
+    let options = SatelliteOptions { team_id: Some(team.clone()), ..SatelliteOptions::default() };
+    let satellite = hive.satellite_with("satellite-ops", options).await;
+    let viewer = member(&hive, "vera", "ops", "viewer").await;
+    let operator = member(&hive, "olga", "ops", "operator").await;
+    let admin = member(&hive, "adam", "ops", "admin").await;
+
+    assert_eq!(viewer.get(&satellite.path("")).await.data()["name"], "satellite-ops");
+    let exec = json!({"command": "true"});
+    assert_eq!(viewer.post(&satellite.path("/exec"), &exec).await.refusal(), (403, "FORBIDDEN".into()));
+    assert_eq!(operator.post(&satellite.path("/exec"), &exec).await.data()["status"], "succeeded");
+
+    let token = json!({"scope": "team", "team_id": team});
+    let tokens = "/api/v1/registration-tokens";
+    assert_eq!(operator.post(tokens, &token).await.refusal().0, 403);
+    assert!(admin.post(tokens, &token).await.is_success());
+    assert_eq!(admin.post(tokens, &json!({"scope": "global"})).await.refusal().0, 403);
+    assert_eq!(operator.delete(&satellite.path("")).await.refusal().0, 403);
+    assert!(admin.delete(&satellite.path("")).await.is_success());
+}
