@@ -71,40 +71,26 @@ async fn serve(config: Config) -> Result<(), Failure> {
             _ = interrupt.recv() => {}
         }
         shutdown.cancel();
+        std::future::pending::<()>().await;
     };
-    let life = async {
-        let connected = tokio::select! {
-            connected = Agent::connect(config) => connected.map_err(Failure::Agent)?,
-            () = shutdown.cancelled() => return Ok(()),
-        };
-        let announcement = announce(connected.link_state(), connected.name().to_owned(), connected.local_api());
-        let (ended, announced) = tokio::join!(connected.run(shutdown.clone()), async {
-            tokio::select! {
-                announced = announcement => announced,
-                () = shutdown.cancelled() => Ok(()),
-            }
-        });
-        ended.map_err(Failure::Agent)?;
-        Ok(announced?)
-    };
-    let (ended, ()) = tokio::join!(
-        async {
-            let ended = life.await;
-            // Ends the waiting for signals.
-            shutdown.cancel();
-            ended
-        },
-        async {
-            tokio::select! {
-                () = signalled => {}
-                () = shutdown.cancelled() => {}
-            }
-        }
-    );
-    ended
+    tokio::select! {
+        ended = live_until(&shutdown, config) => ended,
+        () = signalled => Ok(()),
+    }
 }
 
-/// Prints the one line that tells that the satellite can be used.
+async fn live_until(shutdown: &CancellationToken, config: Config) -> Result<(), Failure> {
+    let agent = tokio::select! {
+        connected = Agent::connect(config) => connected.map_err(Failure::Agent)?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let announcement = announce(agent.link_state(), agent.name().to_owned(), agent.local_api());
+    let (ended, announced) = tokio::join!(agent.run(shutdown.clone()), announcement);
+    ended.map_err(Failure::Agent)?;
+    Ok(announced?)
+}
+
+/// Prints the one line that tells that the satellite can be used. Ends without it when the agent does.
 async fn announce(
     mut link: watch::Receiver<LinkState>,
     name: String,

@@ -90,7 +90,7 @@ impl Trail {
     }
 
     async fn verify(&self, lines: &[String]) -> Finished {
-        std::fs::write(&self.path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        std::fs::write(&self.path, lines.join("\n") + "\n").unwrap();
         self.hive.cli(["-o", "json", "audit", "verify", self.path.to_str().unwrap()]).await
     }
 

@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use hive_testkit::{Satellite, SatelliteOptions, TestHive, procfs, until};
 use serde_json::{Value, json};
 
-use crate::support::{sleeping, text, unique_seconds, until_sleeping};
+use crate::support::{counted_to, sleeping, text, unique_seconds, until_sleeping};
 
 /// What is kept of each output.
 const CAP: usize = 10 * 1024 * 1024;
@@ -183,9 +183,8 @@ async fn a_long_output_streams_without_a_gap() {
             stream.extend(decode(&event));
         }
     }
-    let expected: String = (1..=200_000).map(|number| format!("{number}\n")).collect();
     assert_eq!(streams["stderr"], b"1\n2\n3\n");
-    assert!(streams["stdout"] == expected.as_bytes(), "the stream is not what was printed");
+    assert!(streams["stdout"] == counted_to(200_000).as_bytes(), "the stream is not what was printed");
 }
 
 fn lines_of(path: &Path) -> usize {

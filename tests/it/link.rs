@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use hive_testkit::{FaultProxy, Satellite, SatelliteOptions, ServerOptions, TestHive, until};
 use serde_json::{Value, json};
 
-use crate::support::text;
+use crate::support::{counted_to, text};
 
 /// A hive that counts a satellite as gone after three seconds of silence.
 async fn impatient() -> TestHive {
@@ -59,8 +59,11 @@ async fn output_goes_on_at_the_byte_where_it_stopped() {
     hive.until_status(&id, "succeeded").await;
     let command = hive.rest().get(&format!("/api/v1/commands/{id}?encoding=base64")).await.data();
     let stdout = BASE64.decode(text(&command["stdout"]).as_bytes()).expect("base64");
-    let once: String = (1..=60_000).map(|number| format!("{number}\n")).collect();
-    assert!(stdout == once.repeat(6).as_bytes(), "{} bytes are not those that were printed", stdout.len());
+    assert!(
+        stdout == counted_to(60_000).repeat(6).as_bytes(),
+        "{} bytes are not those that were printed",
+        stdout.len()
+    );
     assert!(proxy.connections() > 1, "nothing was cut");
 }
 

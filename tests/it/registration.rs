@@ -150,7 +150,7 @@ impl Attempt<'_> {
 
 /// A token that was made so long ago that it has expired.
 async fn expired_token(hive: &TestHive) -> String {
-    let long_ago = SystemClock.now().minus(Duration::from_secs(2 * 3600));
+    let long_ago = SystemClock.now().minus(Duration::from_hours(2));
     let source = Source { clock: Arc::new(ManualClock::at(long_ago)), ..Source::default() };
     let before = Hive::builder().data_dir(hive.data_dir()).source(source).build().await.unwrap();
     let wanted = RegistrationTokenCreate {

@@ -24,6 +24,11 @@ pub(crate) fn sleeping(seconds: &str) -> usize {
     procfs::running_with(seconds).len()
 }
 
+/// What `seq 1 last` prints.
+pub(crate) fn counted_to(last: u32) -> String {
+    (1..=last).flat_map(|number| [number.to_string(), "\n".into()]).collect()
+}
+
 /// The fields of an object.
 pub(crate) fn keys(object: &Value) -> BTreeSet<&str> {
     object.as_object().expect("an object").keys().map(String::as_str).collect()
