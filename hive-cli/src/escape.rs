@@ -21,7 +21,7 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_harmful(c) && c != '\t')
 }
 
-/// Like [`line`], for a message of several lines.
+/// Like [`line()`], for a message of several lines.
 pub(crate) fn message(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_harmful(c) && !matches!(c, '\t' | '\n'))
 }

@@ -24,7 +24,7 @@ use crate::audit::AuditDraft;
 use crate::error::Source;
 
 pub use rows::{
-    ApiKeyRow, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand,
+    ApiKeyOwner, ApiKeyRow, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand,
     NewRegistrationToken, NewSatellite, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow, SatellitePatch,
     SatelliteQuery, SatelliteRow, Seen, TokenState, Window,
 };
@@ -151,8 +151,8 @@ pub trait IdentityStore: Send + Sync {
     async fn team_memberships(&self, user: UserId) -> StoreResult<Vec<(TeamId, Role)>>;
     /// Stores an API key.
     async fn api_key_create(&self, key: ApiKeyRow, audit: AuditDraft) -> StoreResult<()>;
-    /// Returns an API key, revoked or not.
-    async fn api_key_get(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyRow>>;
+    /// Returns an API key, revoked or not, with its owner and the owner's teams: all that a call needs, in one read.
+    async fn api_key_owner(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyOwner>>;
     /// Lists a user's API keys, newest first.
     async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>>;
     /// Revokes a user's API key. False where there is none, or it was revoked before.

@@ -4,7 +4,7 @@
 //!
 //! - [`config`] says where to listen, whom to trust and how much of everything is too much;
 //! - [`server`] accepts connections and ends them again;
-//! - [`router`] finds the handler, `extract` parses what came, `auth` and `peer` say who is calling and from where;
+//! - [`mod@router`] finds the handler, `extract` parses what came, `auth` and `peer` say who is calling and from where;
 //! - `rest`, `satellites` and `ws` are the three edges: each parses, calls the hive as somebody, and maps the answer;
 //! - `error` is where an error becomes an answer, `ws::close` where it becomes a close code;
 //! - [`telemetry`] writes the log.

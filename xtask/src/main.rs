@@ -1,8 +1,8 @@
 //! The project's chores: `cargo xtask test`, `lint`, `bench`, `ci`.
 //!
-//! - [`test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
+//! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at;
-//! - [`bench`] prints the figures;
+//! - [`mod@bench`] prints the figures;
 //! - [`run`] starts the programs that do the work, [`hive`] a hive for those that need one.
 
 #![forbid(unsafe_code)]

@@ -112,7 +112,6 @@ CREATE TABLE satellite_commands (
 
 CREATE INDEX satellite_commands_satellite ON satellite_commands (satellite_id, created_at);
 CREATE INDEX satellite_commands_open ON satellite_commands (satellite_id, created_at) WHERE finished_at IS NULL;
-CREATE INDEX satellite_commands_overdue ON satellite_commands (expires_at) WHERE finished_at IS NULL;
 
 CREATE TABLE command_output (
     command_id TEXT NOT NULL REFERENCES satellite_commands (id),
@@ -152,9 +151,7 @@ CREATE TABLE audit_log (
     hash TEXT NOT NULL
 );
 
-CREATE INDEX audit_log_timestamp ON audit_log (timestamp);
 CREATE INDEX audit_log_action ON audit_log (action);
 CREATE INDEX audit_log_actor ON audit_log (actor_id);
-CREATE INDEX audit_log_actor_name ON audit_log (actor_name);
 CREATE INDEX audit_log_satellite ON audit_log (satellite_id) WHERE satellite_id IS NOT NULL;
 CREATE INDEX audit_log_team ON audit_log (team_id) WHERE team_id IS NOT NULL;

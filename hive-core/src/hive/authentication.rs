@@ -1,13 +1,16 @@
 //! Who is calling: API keys, logins and login tokens become a [`Principal`].
 
+use std::collections::BTreeSet;
+
 use hive_wire::api::{AuditResult, AuditTarget, LoginRequest, LoginResponse, User};
 use hive_wire::credential::split_user_key;
-use hive_wire::{AuditId, UserId};
+use hive_wire::{AuditId, TeamId};
 use serde_json::json;
 
 use super::{Hive, tokens};
-use crate::access::{Credential, Permission, Principal};
+use crate::access::{Credential, Permission, Principal, Role};
 use crate::audit::AuditDraft;
+use crate::store::ApiKeyOwner;
 use crate::{Error, Result};
 
 /// The longest password that is looked at, in bytes.
@@ -20,12 +23,13 @@ impl Hive {
     /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked or expired: they look the same.
     pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>) -> Result<Principal> {
         let (id, secret) = split_user_key(key).map_err(|_| Error::AuthInvalid)?;
-        let row = self.store().api_key_get(id).await?.ok_or(Error::AuthInvalid)?;
-        let is_over = row.revoked_at.is_some() || row.expires_at.is_some_and(|end| end <= self.source().now());
-        if !self.inner.verifier.is_key(secret, &row.hash) || is_over {
+        let owner = self.store().api_key_owner(id).await?.ok_or(Error::AuthInvalid)?;
+        let ApiKeyOwner { key, user, teams } = owner;
+        let is_over = key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= self.source().now());
+        if !self.inner.verifier.is_key(secret, &key.hash) || is_over {
             return Err(Error::AuthInvalid);
         }
-        self.principal(Credential::ApiKey(id, row.user_id), row.user_id, ip, row.scopes).await
+        Ok(principal(Credential::ApiKey(id, user.id), user, teams, ip, key.scopes))
     }
 
     /// Finds out whose a login token is.
@@ -34,8 +38,10 @@ impl Hive {
     /// `AuthInvalid` for any token that is not valid now.
     pub async fn authenticate_jwt(&self, token: &str, ip: Option<String>) -> Result<Principal> {
         let claims = tokens::read_login(&self.inner.keys.token_secret, token, self.source().now());
-        let user = claims.map_err(|_| Error::AuthInvalid)?.sub;
-        self.principal(Credential::Login(user), user, ip, None).await
+        let id = claims.map_err(|_| Error::AuthInvalid)?.sub;
+        let user = self.store().user_get(id).await?.ok_or(Error::AuthInvalid)?;
+        let teams = self.store().team_memberships(id).await?;
+        Ok(principal(Credential::Login(id), user, teams, ip, None))
     }
 
     /// Exchanges a name and a password for a login token.
@@ -61,18 +67,6 @@ impl Hive {
         Ok(LoginResponse { token, expires_at, user })
     }
 
-    async fn principal(
-        &self,
-        credential: Credential,
-        user: UserId,
-        ip: Option<String>,
-        scopes: Option<std::collections::BTreeSet<Permission>>,
-    ) -> Result<Principal> {
-        let user = self.store().user_get(user).await?.ok_or(Error::AuthInvalid)?;
-        let teams = self.store().team_memberships(user.id).await?.into_iter().collect();
-        Ok(Principal { credential, name: user.username, ip, role: user.role, teams, scopes })
-    }
-
     fn login_record(&self, user: &User, ip: Option<String>) -> AuditDraft {
         let actor =
             hive_wire::api::Actor { kind: "user".into(), id: user.id.to_string(), name: user.username.clone(), ip };
@@ -88,4 +82,14 @@ impl Hive {
             error: None,
         }
     }
+}
+
+fn principal(
+    credential: Credential,
+    user: User,
+    teams: Vec<(TeamId, Role)>,
+    ip: Option<String>,
+    scopes: Option<BTreeSet<Permission>>,
+) -> Principal {
+    Principal { credential, name: user.username, ip, role: user.role, teams: teams.into_iter().collect(), scopes }
 }

@@ -72,6 +72,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         identity::a_slug_is_taken_once,
         identity::a_member_is_what_was_said_last,
         identity::an_api_key_reads_back_as_it_was_stored,
+        identity::an_api_key_names_its_owner_and_all_their_teams,
         identity::an_api_key_is_revoked_once_and_by_its_owner,
         audit::records_have_no_gaps_however_many_write,
         audit::a_record_is_what_was_drafted,

@@ -8,7 +8,7 @@ use hive_wire::{
     ApiKeyId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
 };
 
-use crate::access::{Permission, Sight};
+use crate::access::{Permission, Role, Sight};
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -327,6 +327,17 @@ pub struct ApiKeyRow {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// An API key and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyOwner {
+    /// The key.
+    pub key: ApiKeyRow,
+    /// Its owner.
+    pub user: User,
+    /// The owner's teams, and what they are there.
+    pub teams: Vec<(TeamId, Role)>,
 }
 
 /// A registration token to be stored.

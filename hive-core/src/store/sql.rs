@@ -151,7 +151,10 @@ pub(super) const TEAM_MEMBER_PUT: &str = "INSERT INTO team_members (team_id, use
 pub(super) const TEAM_MEMBERSHIPS: &str = "SELECT team_id, role FROM team_members WHERE user_id = $1 ORDER BY team_id";
 pub(super) const API_KEY_INSERT: &str =
     concat!("INSERT INTO api_keys (", api_key_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
-pub(super) const API_KEY_GET: &str = concat!("SELECT ", api_key_columns!(), " FROM api_keys WHERE id = $1");
+/// One row for each team of the owner, and one without a team where there is none.
+pub(super) const API_KEY_OWNER: &str = "SELECT k.id, k.user_id, k.name, k.key_hash, k.scopes, k.created_at, k.expires_at, \
+     k.revoked_at, u.username, u.role, u.created_at AS user_created_at, m.team_id, m.role AS team_role \
+     FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN team_members m ON m.user_id = k.user_id WHERE k.id = $1";
 pub(super) const API_KEY_LIST: &str =
     concat!("SELECT ", api_key_columns!(), " FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC, id DESC");
 pub(super) const API_KEY_REVOKE: &str =

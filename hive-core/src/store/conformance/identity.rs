@@ -63,10 +63,24 @@ pub(super) async fn an_api_key_reads_back_as_it_was_stored(on: &Fixture) {
     let limited = ApiKeyRow { scopes, expires_at: Some(later), created_at: later, ..on.api_key(user) };
     for key in [&plain, &limited] {
         on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
-        assert_eq!(on.store.api_key_get(key.id).await.unwrap().as_ref(), Some(key));
+        assert_eq!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key, *key);
     }
     assert_eq!(on.store.api_key_list(user).await.unwrap(), [limited, plain], "newest first");
     assert_eq!(on.store.api_key_list(on.user().await.id).await.unwrap(), []);
+}
+
+pub(super) async fn an_api_key_names_its_owner_and_all_their_teams(on: &Fixture) {
+    let (alone, member) = (on.user().await, on.user().await);
+    let teams = [(on.team().await, Role::Admin), (on.team().await, Role::Viewer)];
+    for (team, role) in teams {
+        on.store.team_member_put(team, member.id, role, on.draft()).await.unwrap();
+    }
+    for (user, expected) in [(alone, BTreeMap::new()), (member, teams.into())] {
+        let key = on.api_key(user.id);
+        on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
+        let owner = on.store.api_key_owner(key.id).await.unwrap().unwrap();
+        assert_eq!((owner.user, owner.teams.into_iter().collect::<BTreeMap<_, _>>()), (user, expected));
+    }
 }
 
 pub(super) async fn an_api_key_is_revoked_once_and_by_its_owner(on: &Fixture) {
@@ -78,5 +92,5 @@ pub(super) async fn an_api_key_is_revoked_once_and_by_its_owner(on: &Fixture) {
     let revoked = join_all((0..CALLERS).map(|_| revoke(user))).await;
     assert_eq!(revoked.into_iter().filter(|done| *done).count(), 1);
     assert_eq!(on.records_by(&actor).await.len(), 1);
-    assert!(on.store.api_key_get(key.id).await.unwrap().unwrap().revoked_at.is_some());
+    assert!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key.revoked_at.is_some());
 }

@@ -12,7 +12,7 @@ use super::error::taken;
 use super::fields::Fields;
 use crate::access::Role;
 use crate::audit::AuditDraft;
-use crate::store::{ApiKeyRow, IdentityStore, NewUser, PasswordRow, StoreResult, sql};
+use crate::store::{ApiKeyOwner, ApiKeyRow, IdentityStore, NewUser, PasswordRow, StoreResult, sql};
 
 #[async_trait]
 impl IdentityStore for SqliteStore {
@@ -72,9 +72,9 @@ impl IdentityStore for SqliteStore {
         self.add(statement, "id", audit).await
     }
 
-    async fn api_key_get(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyRow>> {
-        let row = self.read().await?.fetch_optional(query(sql::API_KEY_GET).text(id)).await?;
-        row.as_ref().map(read_api_key).transpose()
+    async fn api_key_owner(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyOwner>> {
+        let rows = self.read().await?.fetch_all(query(sql::API_KEY_OWNER).text(id)).await?;
+        rows.first().map(|first| read_api_key_owner(first, &rows)).transpose()
     }
 
     async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>> {
@@ -117,6 +117,21 @@ fn read_user(row: &SqliteRow) -> StoreResult<User> {
         role: row.word("role")?,
         created_at: row.time("created_at")?,
     })
+}
+
+/// Every row has the key and its owner, and one of the owner's teams.
+fn read_api_key_owner(first: &SqliteRow, rows: &[SqliteRow]) -> StoreResult<ApiKeyOwner> {
+    let user = User {
+        id: first.parse("user_id")?,
+        username: first.text("username")?,
+        role: first.word("role")?,
+        created_at: first.time("user_created_at")?,
+    };
+    let mut teams = Vec::new();
+    for row in rows {
+        teams.extend(row.parse_opt("team_id")?.zip(row.word_opt("team_role")?));
+    }
+    Ok(ApiKeyOwner { key: read_api_key(first)?, user, teams })
 }
 
 fn read_api_key(row: &SqliteRow) -> StoreResult<ApiKeyRow> {
