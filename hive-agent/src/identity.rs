@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hive_wire::{SatelliteId, Timestamp};
 use nix::errno::Errno;
@@ -12,6 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::files;
+
+/// How often the lock of the data directory is tried. An agent that was killed leaves it for a moment to a child that it
+/// was just starting, until that child has become its program.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The agent's directory, locked: two agents never share a key or a journal.
 #[derive(Debug)]
@@ -26,7 +32,7 @@ impl DataDir {
         let refused = |source| Error::DataDir { path: path.to_owned(), source };
         files::create_private_dir(path).map_err(refused)?;
         let lock = files::private_file().write(true).truncate(false).open(path.join("agent.lock")).map_err(refused)?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        let lock = lock_exclusively(lock).map_err(|errno| match errno {
             Errno::EWOULDBLOCK => Error::DataDirInUse(path.to_owned()),
             errno => refused(errno.into()),
         })?;
@@ -75,6 +81,17 @@ impl DataDir {
             .and_then(|()| files::sync_parent(&path))
             .map_err(|source| Error::DataDir { path: self.path.clone(), source })
     }
+}
+
+fn lock_exclusively(mut file: File) -> Result<Flock<File>, Errno> {
+    for _ in 1..LOCK_ATTEMPTS {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((unlocked, Errno::EWOULDBLOCK)) => file = unlocked,
+            settled => return settled.map_err(|(_, errno)| errno),
+        }
+        std::thread::sleep(LOCK_INTERVAL);
+    }
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
 }
 
 /// A registered satellite.
@@ -156,6 +173,19 @@ mod tests {
         assert!(matches!(DataDir::open(dir.path()), Err(Error::DataDirInUse(_))));
         drop(first);
         DataDir::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDir::open(dir.path()).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(LOCK_INTERVAL * 3);
+                drop(held);
+            });
+            DataDir::open(dir.path()).unwrap();
+        });
     }
 
     #[test]
