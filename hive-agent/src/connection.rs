@@ -11,6 +11,7 @@ mod websocket;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio_tungstenite::Connector;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -34,6 +35,8 @@ enum LinkEnd {
     Stopped,
     /// The server does not accept the key.
     KeyRejected,
+    /// The server gave the satellite a new key.
+    NewKey(SecretString),
     /// Another agent connected with the same identity.
     Replaced,
     /// Anything else: it is tried again, but not before `retry_after`.
@@ -102,6 +105,11 @@ impl Connection {
                     self.status.registered(&enrolled);
                     self.identity = enrolled;
                     (backoff.next_delay(roll), "the key was not accepted".to_owned())
+                }
+                LinkEnd::NewKey(api_key) => {
+                    self.identity.api_key = api_key;
+                    self.enrolment.keep_new_key(&self.identity);
+                    (Duration::ZERO, "the server gave this satellite a new key".to_owned())
                 }
                 LinkEnd::Replaced => {
                     warn!(

@@ -8,7 +8,7 @@ use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use hyper::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::backoff::{Backoff, Limits};
 use crate::clock;
@@ -119,6 +119,15 @@ impl Enrolment {
         self.data.keep(&identity)?;
         info!(satellite.id = %identity.satellite_id, "satellite registered");
         Ok(identity)
+    }
+
+    /// Keeps the key the server gave in place of the one before. Where the disk does not take it, the satellite works with it
+    /// until it stops, and says so.
+    pub(crate) fn keep_new_key(&self, identity: &Identity) {
+        match self.data.keep(identity) {
+            Ok(()) => info!(satellite.id = %identity.satellite_id, "the satellite's key was replaced"),
+            Err(error) => error!(%error, "cannot keep the satellite's new key; after a restart it must register again"),
+        }
     }
 
     async fn wait(&self, backoff: &mut Backoff, error: &CallError) {

@@ -24,9 +24,9 @@ use crate::audit::AuditDraft;
 use crate::error::Source;
 
 pub use rows::{
-    ApiKeyOwner, ApiKeyRow, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand,
-    NewRegistrationToken, NewSatellite, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow, SatellitePatch,
-    SatelliteQuery, SatelliteRow, Seen, TokenState, Window,
+    ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted,
+    NewCommand, NewRegistrationToken, NewSatellite, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow,
+    SatellitePatch, SatelliteQuery, SatelliteRow, Seen, TokenState, Window,
 };
 
 /// Why the store could not do it.
@@ -65,7 +65,7 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>>;
     /// Lists satellites by name, and how many there are. Removed ones are left out.
     async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)>;
-    /// Changes a satellite. `Taken` where the new name belongs to another, removed ones included.
+    /// Changes a satellite; with another team its key before is dead. `Taken` where the new name belongs to another, removed ones included.
     async fn satellite_update(
         &self,
         id: SatelliteId,

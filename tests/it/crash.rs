@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use hive_testkit::{Rest, Satellite, TestHive, until_some};
+use hive_testkit::{Rest, Satellite, TestHive, until, until_some};
 use serde_json::json;
 
-use crate::support::text;
+use crate::support::{counted_to, text, unique_seconds, until_sleeping};
 
 const ROUNDS: u32 = 18;
 /// How many callers give commands at the same time.
@@ -148,4 +148,44 @@ async fn nothing_is_lost_or_run_twice_when_processes_are_killed() {
     assert_eq!(trail["valid"], true, "the trail has holes: {trail}; {told}");
     let succeeded = statuses.get("succeeded").copied().unwrap_or_default();
     assert!(succeeded > rounds && u64::from(succeeded) > acknowledged.len() as u64 / 2, "{told}");
+}
+
+#[tokio::test]
+async fn a_satellite_that_lost_its_journal_does_not_guess() {
+    let hive = TestHive::start().await;
+    let mut satellite = hive.satellite("web-server-01").await;
+    let runs = hive.dir().join("runs");
+    let seconds = unique_seconds();
+    let line = format!("echo run >> {}; sleep {seconds}", runs.display());
+    let id = hive.submit(&satellite, &json!({"command": line})).await;
+    until_sleeping(&seconds, 1).await;
+    satellite.process().kill();
+    for entry in std::fs::read_dir(satellite.data_dir()).unwrap() {
+        let path = entry.unwrap().path();
+        let is_key = path.file_name().is_some_and(|name| name == "backend.key.json");
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap();
+        } else if !is_key {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    satellite.restart().await;
+    hive.until_status(&id, "outcome_unknown").await;
+    assert_eq!(std::fs::read_to_string(runs).unwrap(), "run\n", "it is not run again");
+}
+
+#[tokio::test]
+async fn output_is_exact_although_the_server_was_killed_in_the_middle() {
+    let mut hive = TestHive::start().await;
+    let satellite = hive.satellite("web-server-01").await;
+    let gate = hive.dir().join("gate");
+    let wait = format!("until test -e {}; do sleep 0.01; done", gate.display());
+    let line = format!("seq 1 60000; {wait}; seq 1 60000");
+    let id = hive.submit(&satellite, &json!({"command": line})).await;
+    until("the first half is on its way", async || hive.command(&id).await["stdout"] != "").await;
+    hive.kill_server();
+    std::fs::write(&gate, "").unwrap();
+    hive.restart_server().await;
+    let command = hive.until_status(&id, "succeeded").await;
+    assert!(text(&command["stdout"]) == counted_to(60_000).repeat(2), "bytes are missing, changed or doubled");
 }

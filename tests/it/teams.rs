@@ -82,3 +82,27 @@ async fn a_role_in_the_team_bounds_what_a_member_may_do() {
     assert_eq!(operator.delete(&satellite.path("")).await.refusal().0, 403);
     assert!(admin.delete(&satellite.path("")).await.is_success());
 }
+
+#[tokio::test]
+async fn a_satellite_moves_to_another_team_and_needs_no_new_token() {
+    let hive = TestHive::start().await;
+    let (ops, dev) = (hive.new_team("ops").await, hive.new_team("dev").await);
+    let options = SatelliteOptions { team_id: Some(ops), ..SatelliteOptions::default() };
+    let mut satellite = hive.satellite_with("satellite-ops", options).await;
+    let (olga, dora) = (member(&hive, "olga", "ops", "admin").await, member(&hive, "dora", "dev", "operator").await);
+
+    let to_dev = json!({"team_id": dev});
+    let by_the_team = olga.call("PUT", &satellite.path("")).json(&to_dev).answer().await;
+    assert_eq!(by_the_team.refusal().0, 403, "teams do not give satellites away");
+    let moved = hive.rest().call("PUT", &satellite.path("")).json(&to_dev).answer().await.data();
+    assert_eq!((text(&moved["team_id"]), text(&moved["satellite_type"])), (dev.as_str(), "team"));
+    assert!(names(&olga).await.is_empty());
+    assert_eq!(names(&dora).await, ["satellite-ops"]);
+
+    hive.until_online(&satellite, true).await;
+    satellite.process().kill();
+    satellite.restart().await;
+    hive.until_online(&satellite, true).await;
+    let ran = dora.post(&satellite.path("/exec"), &json!({"command": "echo moved"})).await.data();
+    assert_eq!(ran["stdout"], "moved\n");
+}

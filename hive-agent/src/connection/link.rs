@@ -110,6 +110,7 @@ impl<'a> Link<'a> {
             ToAgent::StreamCredit { stream, limit } => self.outbox.credit(stream, limit),
             ToAgent::HeartbeatPing { .. } => return self.answer_heartbeat().err(),
             ToAgent::Disconnect { reason, retry_after_ms } => return Some(told_to_leave(&reason, retry_after_ms)),
+            ToAgent::RotateKey { api_key } => return Some(LinkEnd::NewKey(api_key.0.into())),
             ToAgent::Error { error } => {
                 warn!(code = error.code.as_str(), message = ?error.message, "the server reports an error");
             }

@@ -54,6 +54,12 @@ pub(crate) struct UpdateArgs {
     /// Where it stands
     #[arg(long)]
     pub(crate) region: Option<String>,
+    /// The team it serves from now on, by slug or id
+    #[arg(long, value_name = "TEAM", conflicts_with = "no_team")]
+    pub(crate) team: Option<String>,
+    /// Let it serve the whole hive
+    #[arg(long)]
+    pub(crate) no_team: bool,
 }
 
 fn parse_name(text: &str) -> Result<SatelliteName, hive_core::wire::InvalidName> {

@@ -36,14 +36,21 @@ async fn list(api: &dyn Api, output: Output, args: ListArgs) -> Result<()> {
 
 async fn update(api: &dyn Api, output: Output, args: UpdateArgs) -> Result<()> {
     let has_new_tags = args.no_tags || !args.tags.is_empty();
+    let team_id = match args.team {
+        Some(team) => Some(Some(find::team(api, &team).await?)),
+        None => args.no_team.then_some(None),
+    };
     let update = SatelliteUpdate {
         name: args.name,
         tags: has_new_tags.then_some(args.tags),
         status: args.status.map(Into::into),
         region: args.region,
+        team_id,
     };
     if update == SatelliteUpdate::default() {
-        return Err(Failure::usage("nothing to change: give --name, --tag, --no-tags, --status or --region"));
+        return Err(Failure::usage(
+            "nothing to change: give --name, --tag, --no-tags, --status, --region, --team or --no-team",
+        ));
     }
     let id = find::satellite(api, &args.satellite).await?.id;
     output.show(&DeviceRegistry::update(api, id, update).await?, details)

@@ -143,7 +143,7 @@ impl ActingHive {
         self.principal.user().ok_or_else(|| Error::Forbidden("the hive itself is no user".into()))
     }
 
-    async fn check_team(&self, team: Option<TeamId>) -> Result<()> {
+    pub(super) async fn check_team(&self, team: Option<TeamId>) -> Result<()> {
         let Some(team) = team else { return Ok(()) };
         let is_there = self.hive.store().team_list().await?.iter().any(|known| known.id == team);
         is_there.then_some(()).ok_or_else(|| Error::NotFound { what: "team", id: team.to_string() })

@@ -3,20 +3,25 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use hive_wire::SatelliteId;
+use hive_wire::agent::{ToAgent, close};
 use hive_wire::api::{
     Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate,
 };
+use hive_wire::credential::{Secret, satellite_key};
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
+use hive_wire::{SatelliteId, TeamId};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
+use tracing::warn;
 
 use super::acting::Subject;
+use super::hashing::hash_key;
 use super::{ActingHive, Hive};
-use crate::access::{Permission, Sight, sight};
+use crate::access::{Permission, Reach, Sight, sight};
+use crate::link::Outgoing;
 use crate::registry::DeviceRegistry;
-use crate::store::{SatellitePatch, SatelliteQuery, SatelliteRow, Window};
+use crate::store::{Assignment, SatellitePatch, SatelliteQuery, SatelliteRow, Window};
 use crate::{Error, Result, Subscription};
 
 /// The most labels of one satellite.
@@ -75,18 +80,23 @@ impl DeviceRegistry for ActingHive {
 
     async fn update(&self, id: SatelliteId, update: SatelliteUpdate) -> Result<Satellite> {
         let row = self.satellite_for(id, Permission::SatellitesTag).await?;
-        let needs_admin = update.status.is_some() || update.region.is_some();
-        let row = if needs_admin { self.allow_satellite(row, Permission::SatellitesManage)? } else { row };
+        if update.status.is_some() || update.region.is_some() || update.team_id.is_some() {
+            self.allow(Permission::SatellitesManage, Reach::Platform)?;
+        }
+        let assignment = self.assignment(&row, update.team_id).await?;
         check_labels("tags", update.tags.iter().flatten())?;
         check_labels("region", update.region.iter())?;
         let changes = changes(&update);
         let record = self.record("satellite.update", Subject::satellite(&row), json!(changes));
-        let SatelliteUpdate { name, tags, status, region } = update;
-        let patch = SatellitePatch { name, tags: tags.map(normalized), status, region };
+        let SatelliteUpdate { name, tags, status, region, team_id: _ } = update;
+        let (assignment, api_key) = assignment.unzip();
+        let patch = SatellitePatch { name, tags: tags.map(normalized), status, region, assignment };
         let row = self.hive.store().satellite_update(id, patch, record).await?;
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
         self.hive.publish(|seq| SatelliteEvent::Updated { seq, id, changes });
-        if let Some(live) = self.hive.inner.links.get(id).filter(|_| is_usable(row.status)) {
+        if let Some(api_key) = api_key {
+            self.hive.hand_over_key(id, api_key);
+        } else if let Some(live) = self.hive.inner.links.get(id).filter(|_| is_usable(row.status)) {
             // What was queued before the satellite could be used runs now.
             self.hive.start_delivery(id, live);
         }
@@ -125,7 +135,33 @@ impl DeviceRegistry for ActingHive {
     }
 }
 
+impl ActingHive {
+    /// What another team means for a satellite: a new key, which says whom it serves. None where nothing changes.
+    async fn assignment(
+        &self,
+        row: &SatelliteRow,
+        team: Option<Option<TeamId>>,
+    ) -> Result<Option<(Assignment, Secret)>> {
+        let Some(team_id) = team.filter(|team| *team != row.team_id) else { return Ok(None) };
+        self.check_team(team_id).await?;
+        let source = self.hive.source();
+        let secret = data_encoding::BASE64URL_NOPAD.encode(&source.random::<32>());
+        let api_key = Secret(satellite_key(team_id.is_none(), row.id, &secret));
+        Ok(Some((Assignment { team_id, api_key_hash: hash_key(&secret, source) }, api_key)))
+    }
+}
+
 impl Hive {
+    /// Gives a satellite its new key and ends the link of the old one. One that is offline registers again.
+    fn hand_over_key(&self, id: SatelliteId, api_key: Secret) {
+        if let Some(live) = self.inner.links.get(id) {
+            if live.send(Outgoing::Control(ToAgent::RotateKey { api_key })).is_err() {
+                warn!(satellite.id = %id, "the new key did not reach the satellite; it has to register again");
+            }
+            live.close(close::GOING_AWAY, "the satellite has a new key");
+        }
+    }
+
     /// A stored satellite as clients see it.
     pub(super) fn satellite(&self, row: SatelliteRow) -> Satellite {
         let SatelliteRow {

@@ -10,8 +10,8 @@ use hive_wire::agent::{
 };
 use hive_wire::api::{
     ApiKeyCreate, AuditQuery, AuditResult, CommandStatus, ExecCommand, ExecEvent, OutputEncoding, PageRequest,
-    PlatformRole, RegistrationTokenCreate, SatelliteStatus, SatelliteUpdate, Target, TargetStatus, TeamCreate,
-    TokenScope,
+    PlatformRole, RegistrationTokenCreate, SatelliteStatus, SatelliteType, SatelliteUpdate, Target, TargetStatus,
+    TeamCreate, TokenScope,
 };
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
@@ -413,6 +413,25 @@ async fn registering_again_keeps_the_id_and_kills_the_old_key_at_once() {
     assert!(matches!(hive.authenticate_satellite(&first.api_key).await, Err(Error::AuthInvalid)));
     assert_eq!(satellite.end.next().await.unwrap_err().code, close::AUTH_FAILED);
     hive.authenticate_satellite(&second.api_key).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_satellite_that_changes_its_team_gets_a_new_key_and_the_old_one_is_dead() {
+    let hive = hive().await;
+    let system = hive.as_system();
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    let assign = |team_id| SatelliteUpdate { team_id: Some(team_id), ..SatelliteUpdate::default() };
+    let moved = system.update(registered.id, assign(Some(team.id))).await.unwrap();
+    assert_eq!((moved.team_id, moved.satellite_type), (Some(team.id), SatelliteType::Team));
+    let Outgoing::Control(ToAgent::RotateKey { api_key }) = satellite.end.next().await.unwrap() else { panic!() };
+    satellite.end.next().await.expect_err("the link of the old key is closed");
+    assert!(matches!(hive.authenticate_satellite(&registered.api_key).await, Err(Error::AuthInvalid)));
+    assert_eq!(hive.authenticate_satellite(&api_key.0).await.unwrap().id, registered.id);
+    assert!(api_key.0.starts_with("hive_satellite_api_team_") && !format!("{api_key:?}").contains(&api_key.0));
+    system.update(registered.id, assign(Some(team.id))).await.unwrap();
+    hive.authenticate_satellite(&api_key.0).await.expect("the same team changes nothing");
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         satellites::a_satellite_is_removed_once,
         satellites::a_satellite_is_activated_once,
         satellites::an_update_changes_what_it_names,
+        satellites::another_team_comes_with_another_key,
         satellites::a_name_is_taken_even_by_a_removed_satellite,
         satellites::a_list_holds_what_was_asked_for,
         satellites::a_search_takes_wildcards_for_letters,

@@ -148,6 +148,17 @@ pub struct SatellitePatch {
     pub status: Option<SatelliteStatus>,
     /// A new region.
     pub region: Option<String>,
+    /// Another team, and the key that goes with it.
+    pub assignment: Option<Assignment>,
+}
+
+/// Whom a satellite serves from now on. Its key before is dead.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The team; none for the whole hive.
+    pub team_id: Option<TeamId>,
+    /// The argon2id hash of its new key's secret.
+    pub api_key_hash: String,
 }
 
 /// A sign of life.

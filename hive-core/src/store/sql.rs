@@ -72,7 +72,10 @@ pub(super) const SATELLITE_RENEW: &str = concat!(
 );
 pub(super) const SATELLITE_UPDATE: &str = concat!(
     "UPDATE satellites SET name = COALESCE($2, name), tags = COALESCE($3, tags), status = COALESCE($4, status), \
-     region = COALESCE($5, region), updated_at = $6 WHERE id = $1 AND deleted_at IS NULL RETURNING ",
+     region = COALESCE($5, region), updated_at = $6, team_id = CASE WHEN $7 IS NULL THEN team_id ELSE $8 END, \
+     satellite_type = CASE WHEN $7 IS NULL THEN satellite_type WHEN $8 IS NULL THEN 'global' ELSE 'team' END, \
+     api_key_hash = COALESCE($7, api_key_hash), \
+     key_generation = key_generation + CASE WHEN $7 IS NULL THEN 0 ELSE 1 END WHERE id = $1 AND deleted_at IS NULL RETURNING ",
     satellite_columns!()
 );
 pub(super) const SATELLITE_REMOVE: &str = "UPDATE satellites SET api_key_hash = NULL, key_generation = key_generation + 1, \

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{CommandStatus, PowerAction};
+use crate::credential::Secret;
 use crate::frame::StreamId;
 use crate::id::CommandId;
 use crate::{ErrorCode, SatelliteId, Timestamp};
@@ -124,6 +125,11 @@ pub enum ToAgent {
         stream: StreamId,
         /// The offset behind the last byte it may send.
         limit: u64,
+    },
+    /// The satellite's key from here on. It keeps it, and connects with it.
+    RotateKey {
+        /// The new key; the one before is dead.
+        api_key: Secret,
     },
     /// The server is about to close.
     Disconnect {

@@ -3,6 +3,8 @@
 //! A key is `<kind prefix>_<key id>_<43 base64url characters>`. Base64url contains `_`, so the secret is cut off by its
 //! length first; what is left of the key id finds the row.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::InvalidId;
 use crate::{ApiKeyId, SatelliteId};
 
@@ -19,6 +21,17 @@ pub const TOKEN_PREFIXES: [&str; 4] =
 
 const USER_KEY_PREFIX: &str = "hive_key_";
 const SATELLITE_KEY_PREFIXES: [&str; 2] = ["hive_satellite_api_global_", "hive_satellite_api_team_"];
+
+/// A credential on its way over the wire. It is written in full and never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
 
 /// A text that has not the shape of the credential it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

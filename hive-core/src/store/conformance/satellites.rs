@@ -8,7 +8,7 @@ use hive_wire::api::{CommandStatus, SatelliteStatus};
 use super::CALLERS;
 use super::fixture::Fixture;
 use crate::access::Sight;
-use crate::store::{Delivery, SatellitePatch, SatelliteQuery, Seen, StoreError, Window};
+use crate::store::{Assignment, Delivery, SatellitePatch, SatelliteQuery, Seen, StoreError, Window};
 
 pub(super) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixture) {
     let satellite = on.satellite().await;
@@ -60,6 +60,7 @@ pub(super) async fn an_update_changes_what_it_names(on: &Fixture) {
         tags: Some(vec!["b".into(), "a".into(), "b".into()]),
         status: Some(SatelliteStatus::Maintenance),
         region: Some("eu-central".into()),
+        assignment: None,
     };
     let after = on.store.satellite_update(before.id, patch.clone(), on.draft_by(&actor)).await.unwrap().unwrap();
     assert_eq!(Some(&after.name), patch.name.as_ref());
@@ -70,6 +71,23 @@ pub(super) async fn an_update_changes_what_it_names(on: &Fixture) {
     let nobody = SatelliteId::new(on.source.seed());
     assert_eq!(on.store.satellite_update(nobody, nothing, on.draft_by(&actor)).await.unwrap(), None);
     assert_eq!(on.records_by(&actor).await.len(), 1, "what is not there leaves no record");
+}
+
+pub(super) async fn another_team_comes_with_another_key(on: &Fixture) {
+    let (satellite, team) = (on.satellite().await, on.team().await);
+    let mut generation = on.store.satellite_key(satellite.id).await.unwrap().unwrap().generation;
+    for (team_id, hash) in [(Some(team), "hash-of-the-team"), (None, "hash-of-all")] {
+        let assignment = Some(Assignment { team_id, api_key_hash: hash.into() });
+        let patch = SatellitePatch { assignment, ..SatellitePatch::default() };
+        let after = on.store.satellite_update(satellite.id, patch, on.draft()).await.unwrap().unwrap();
+        let key = on.store.satellite_key(satellite.id).await.unwrap().unwrap();
+        assert_eq!((after.team_id, key.hash.as_str()), (team_id, hash));
+        assert!(key.generation > generation);
+        generation = key.generation;
+    }
+    let rename = SatellitePatch { name: Some(on.name()), ..SatellitePatch::default() };
+    on.store.satellite_update(satellite.id, rename, on.draft()).await.unwrap().unwrap();
+    assert_eq!(on.store.satellite_key(satellite.id).await.unwrap().unwrap().generation, generation);
 }
 
 pub(super) async fn a_name_is_taken_even_by_a_removed_satellite(on: &Fixture) {

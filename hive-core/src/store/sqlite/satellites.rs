@@ -194,13 +194,19 @@ async fn update(
     audit: AuditDraft,
 ) -> StoreResult<Option<SatelliteRow>> {
     let tags = patch.tags.map(sorted);
+    let (team_id, api_key_hash) = match patch.assignment {
+        Some(assignment) => (assignment.team_id, Some(assignment.api_key_hash)),
+        None => (None, None),
+    };
     let statement = query(sql::SATELLITE_UPDATE)
         .text(id)
         .text_opt(patch.name)
         .json_opt(tags.as_ref())
         .word_opt(patch.status)
         .bind(patch.region)
-        .time(audit.timestamp);
+        .time(audit.timestamp)
+        .bind(api_key_hash)
+        .text_opt(team_id);
     let Some(row) = transaction.fetch_optional(statement).await.map_err(taken("name"))? else {
         return Ok(None);
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::agent::SystemInfo;
 use crate::{SatelliteId, SatelliteName, TeamId, Timestamp};
@@ -102,6 +102,15 @@ pub struct SatelliteUpdate {
     /// A new region; global admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// Another team, or `null` for the whole hive; global admins only. The satellite gets a new key over its link. One that
+    /// is offline registers again, with a token of the new team.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub team_id: Option<Option<TeamId>>,
+}
+
+/// Tells a field that is `null` from one that is not there.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Something that happened to a satellite. It may arrive twice: `seq` only grows.

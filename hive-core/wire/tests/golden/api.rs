@@ -108,8 +108,11 @@ fn satellites_over_rest() {
         tags: Some(vec![]),
         status: Some(api::SatelliteStatus::Maintenance),
         region: Some("eu".into()),
+        team_id: None,
     };
     golden.check("update", &update);
+    let update = api::SatelliteUpdate { team_id: Some(None), ..api::SatelliteUpdate::default() };
+    golden.check("update_to_no_team", &update);
     let id = SatelliteId::new(SEED);
     let name = "web-server-01".try_into().unwrap();
     golden.check("event_online", &api::SatelliteEvent::Online { seq: 1, id, name });

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use hive_wire::SatelliteId;
 use hive_wire::agent::{self, Channel, Payload, Received, ToAgent, ToServer};
 use hive_wire::api::{CommandStatus, PowerAction};
+use hive_wire::credential::Secret;
 use hive_wire::frame::{Frame, StreamId};
 
 use super::{Golden, SEED, error, id, now, system};
@@ -113,6 +114,8 @@ fn what_a_server_says() {
     let credit = ToAgent::StreamCredit { stream: StreamId(3), limit: 1 << 20 };
     golden.check("stream_credit", &credit);
     let disconnect = |retry_after_ms| ToAgent::Disconnect { reason: "the server stops".into(), retry_after_ms };
+    let api_key = Secret("hive_satellite_api_team_0123_secret".into());
+    golden.check("rotate_key", &ToAgent::RotateKey { api_key });
     golden.check("disconnect", &disconnect(Some(5_000)));
     golden.check("disconnect_bare", &disconnect(None));
     golden.check("error", &ToAgent::Error { error: error() });
