@@ -83,7 +83,10 @@ impl DeviceRegistry for ActingHive {
         if update.status.is_some() || update.region.is_some() || update.team_id.is_some() {
             self.allow(Permission::SatellitesManage, Reach::Platform)?;
         }
-        let assignment = self.assignment(&row, update.team_id).await?;
+        let assignment = match update.team_id.filter(|team| *team != row.team_id) {
+            Some(team) => Some(self.assignment(&row, team).await?),
+            None => None,
+        };
         check_labels("tags", update.tags.iter().flatten())?;
         check_labels("region", update.region.iter())?;
         let changes = changes(&update);
@@ -136,18 +139,13 @@ impl DeviceRegistry for ActingHive {
 }
 
 impl ActingHive {
-    /// What another team means for a satellite: a new key, which says whom it serves. None where nothing changes.
-    async fn assignment(
-        &self,
-        row: &SatelliteRow,
-        team: Option<Option<TeamId>>,
-    ) -> Result<Option<(Assignment, Secret)>> {
-        let Some(team_id) = team.filter(|team| *team != row.team_id) else { return Ok(None) };
+    /// What another team means for a satellite: a new key, which says whom it serves.
+    async fn assignment(&self, row: &SatelliteRow, team_id: Option<TeamId>) -> Result<(Assignment, Secret)> {
         self.check_team(team_id).await?;
         let source = self.hive.source();
         let secret = data_encoding::BASE64URL_NOPAD.encode(&source.random::<32>());
         let api_key = Secret(satellite_key(team_id.is_none(), row.id, &secret));
-        Ok(Some((Assignment { team_id, api_key_hash: hash_key(&secret, source) }, api_key)))
+        Ok((Assignment { team_id, api_key_hash: hash_key(&secret, source) }, api_key))
     }
 }
 
