@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{CommandStatus, PowerAction};
+use crate::api::{CommandStatus, PowerAction, SessionEnd, Size};
 use crate::credential::Secret;
 use crate::frame::StreamId;
 use crate::id::CommandId;
-use crate::{ErrorCode, SatelliteId, Timestamp};
+use crate::{ErrorCode, SatelliteId, SessionId, Timestamp, ViewerId};
 
 /// The WebSocket sub-protocol of this version.
 pub const SUBPROTOCOL: &str = "hive.agent.v2";
@@ -80,6 +80,33 @@ pub enum ToServer {
     },
     /// The command has ended, and all its output was sent before this message.
     CommandResult(CommandResult),
+    /// A terminal is there, and its output comes on this stream from here on: the answer to [`ToAgent::PtyStart`] and
+    /// [`ToAgent::PtyAttach`].
+    PtyStarted(PtyStarted),
+    /// Output that was dropped before it could be sent: the stream goes on at `to`. In order with the stream's frames.
+    PtyGap {
+        /// Which terminal.
+        session_id: SessionId,
+        /// The first missing byte.
+        from: u64,
+        /// The first byte that follows.
+        to: u64,
+    },
+    /// Everything before this offset of the input was given to the terminal.
+    PtyApplied {
+        /// Which terminal.
+        session_id: SessionId,
+        /// The offset.
+        offset: u64,
+    },
+    /// The terminal is gone with all its processes, and all its output was sent before this message; also the answer to
+    /// [`ToAgent::PtyAttach`] for one that is not there. Said again on each link until [`ToAgent::PtyEndAck`].
+    PtyEnded {
+        /// Which terminal.
+        session_id: SessionId,
+        /// How it ended.
+        end: SessionEnd,
+    },
     /// The satellite is about to close.
     Disconnect {
         /// Why: `shutdown`, `update` or `restart`.
@@ -126,6 +153,54 @@ pub enum ToAgent {
         /// The offset behind the last byte it may send.
         limit: u64,
     },
+    /// Open a terminal. Sent once: a link that breaks before the answer is followed by [`Self::PtyAttach`].
+    PtyStart(Box<PtySpec>),
+    /// Go on with a terminal on this link. The answer is [`ToServer::PtyStarted`] or [`ToServer::PtyEnded`].
+    PtyAttach {
+        /// Which terminal.
+        session_id: SessionId,
+        /// How much of its output the server has. Without it, the server has nothing: the satellite goes on at the first
+        /// byte somebody still needs, or a screenful before the end.
+        received: Option<u64>,
+    },
+    /// How far a terminal's output may go. Nothing is sent before the first one on a link.
+    PtyFlow {
+        /// Which terminal.
+        session_id: SessionId,
+        /// The offset behind the last byte that may be sent.
+        limit: u64,
+        /// The first byte that somebody still needs. While it is there, it and what follows are kept, and the terminal is
+        /// read only up to `limit`, so that its program waits. Without it the oldest bytes are dropped.
+        keep: Option<u64>,
+    },
+    /// Whose input comes from here on, to be told in [`PtyStarted`].
+    PtyWriter {
+        /// Which terminal.
+        session_id: SessionId,
+        /// Who; nobody where the keyboard is free.
+        writer: Option<ViewerId>,
+    },
+    /// The terminal gets another size.
+    PtyResize {
+        /// Which terminal.
+        session_id: SessionId,
+        /// The size.
+        #[serde(flatten)]
+        size: Size,
+        /// Whether its program is told even where the size is the same, so that it draws its screen anew.
+        #[serde(default)]
+        redraw: bool,
+    },
+    /// End a terminal with all its processes.
+    PtyEnd {
+        /// Which terminal.
+        session_id: SessionId,
+    },
+    /// The end is stored; the satellite may forget the terminal.
+    PtyEndAck {
+        /// Which terminal.
+        session_id: SessionId,
+    },
     /// The satellite's key from here on. It keeps it, and connects with it.
     RotateKey {
         /// The new key; the one before is dead.
@@ -169,6 +244,9 @@ pub struct Handshake {
     /// Names the machine's current boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
+    /// The terminals it has, ended ones whose end is not acknowledged included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<SessionId>,
     /// The machine.
     pub system: SystemInfo,
 }
@@ -319,6 +397,60 @@ impl std::fmt::Debug for ExecSpec {
             .field("timeout_seconds", &self.timeout_seconds)
             .finish()
     }
+}
+
+/// A terminal to open.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PtySpec {
+    /// Which terminal.
+    pub session_id: SessionId,
+    /// The path of a program to run as a login shell; the user's own unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<String>,
+    /// Its size.
+    #[serde(flatten)]
+    pub size: Size,
+    /// Added to its environment. Values may be secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// How long it may go without input and output before it is ended, in seconds; for ever unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_seconds: Option<u64>,
+    /// How long it outlives the link, in seconds.
+    pub linger_seconds: u64,
+}
+
+impl std::fmt::Debug for PtySpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PtySpec")
+            .field("session_id", &self.session_id)
+            .field("shell", &self.shell)
+            .field("size", &self.size)
+            .field("env", &self.env.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A terminal that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PtyStarted {
+    /// Which terminal.
+    pub session_id: SessionId,
+    /// The stream of its output, and of its input the other way; odd.
+    pub stream: StreamId,
+    /// The offset of the first byte of output that will be sent.
+    pub output: u64,
+    /// How many bytes of input the satellite has: the offset of the next.
+    pub input: u64,
+    /// The first byte of output that somebody still needed when the link before broke, where that is not long ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<u64>,
+    /// Whose input came last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<ViewerId>,
+    /// Its size.
+    #[serde(flatten)]
+    pub size: Size,
 }
 
 /// A change of the machine's power.

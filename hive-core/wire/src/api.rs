@@ -4,6 +4,7 @@ mod audit;
 mod command;
 mod identity;
 mod satellite;
+mod session;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,9 @@ pub use identity::{
     RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TokenScope, User,
 };
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
+pub use session::{
+    EndReason, MAX_SCREEN, Session, SessionCreate, SessionEnd, SessionFilter, SessionInput, SessionStatus, Size,
+};
 
 /// A successful answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]

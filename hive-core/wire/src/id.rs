@@ -111,6 +111,8 @@ ids! {
     SatelliteId = "sat";
     /// One terminal.
     SessionId = "sess";
+    /// One who looks at a terminal. Random and told to nobody else, so that it says who comes back.
+    ViewerId = "view";
     /// One command on one satellite.
     CommandId = "cmd";
     /// One request that fans out to many commands.

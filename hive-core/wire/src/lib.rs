@@ -7,6 +7,7 @@
 //! - [`api`] holds the bodies of the REST interface, and [`code`] the error codes in them;
 //! - [`satellite_api`] holds the bodies satellites exchange over plain HTTPS;
 //! - [`agent`] holds the control messages of the link between server and satellite;
+//! - [`session`] holds the messages between a server and whoever looks at a terminal;
 //! - [`frame`] is the binary envelope of the data on that link, [`stream`] the state machines that send and receive
 //!   one stream of it: credit, offsets, resume and priority.
 //!
@@ -24,10 +25,13 @@ pub mod frame;
 pub mod id;
 pub mod name;
 pub mod satellite_api;
+pub mod session;
 pub mod stream;
 pub mod time;
 
 pub use code::ErrorCode;
-pub use id::{ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SessionId, TeamId, UserId};
+pub use id::{
+    ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SessionId, TeamId, UserId, ViewerId,
+};
 pub use name::{InvalidName, SatelliteName};
 pub use time::Timestamp;

@@ -6,6 +6,7 @@
 use bytes::{Buf, Bytes};
 use hive_wire::agent::{ToAgent, ToServer};
 use hive_wire::frame::Frame;
+use hive_wire::session::{FromViewer, ToViewer};
 use hive_wire::stream::{MAX_WINDOW, Receiver};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
@@ -19,10 +20,12 @@ fuzz_target!(|input: &[u8]| {
         let kind = input.get_u8();
         let len = usize::from(input.get_u16()).min(input.remaining());
         let message = input.split_to(len);
-        match kind % 4 {
+        match kind % 6 {
             0 => control::<ToServer>(&message),
             1 => control::<ToAgent>(&message),
-            2 => receive(&mut receiver, message),
+            2 => control::<FromViewer>(&message),
+            3 => control::<ToViewer>(&message),
+            4 => receive(&mut receiver, message),
             _ => {
                 stored = receiver.received().min(stored + message.len() as u64);
                 receiver.consumed_to(stored);

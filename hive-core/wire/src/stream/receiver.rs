@@ -45,6 +45,17 @@ impl Receiver {
         Self { received: offset, limit: offset.saturating_add(INITIAL_WINDOW), window: INITIAL_WINDOW, is_ended: false }
     }
 
+    /// A stream of which the first `offset` bytes are here, and whose sender may send up to `limit` and what
+    /// [`grant`](Self::grant) adds to that. For those who decide about credit themselves.
+    pub fn granting(offset: u64, limit: u64) -> Self {
+        Self { limit, ..Self::resuming_at(offset) }
+    }
+
+    /// Says that the sender may send up to `limit`. Credit is never taken back.
+    pub fn grant(&mut self, limit: u64) {
+        self.limit = self.limit.max(limit);
+    }
+
     /// Takes a frame; gives its bytes that are new. A frame seen before gives none.
     pub fn accept(&mut self, frame: &Frame) -> Result<Bytes, StreamError> {
         if frame.offset > self.received {

@@ -36,6 +36,17 @@ impl Sender {
         }
     }
 
+    /// A stream of which the receiver has the first `offset` bytes, and that sends nothing before it gets credit.
+    pub fn without_credit(offset: u64) -> Self {
+        Self { limit: offset, ..Self::resuming_at(offset) }
+    }
+
+    /// Goes on at `offset`, because what lies before it cannot be had any more.
+    pub fn skip_to(&mut self, offset: u64) {
+        self.sent = self.sent.max(offset);
+        self.produced = self.produced.max(offset);
+    }
+
     /// Says that the source has `end` bytes by now. A smaller number than before is ignored.
     pub fn produced_to(&mut self, end: u64) {
         if !self.is_finished {

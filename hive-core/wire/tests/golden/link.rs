@@ -1,13 +1,17 @@
 //! Messages and data of the link between a satellite and its server.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use hive_wire::SatelliteId;
 use hive_wire::agent::{self, Channel, Payload, Received, ToAgent, ToServer};
-use hive_wire::api::{CommandStatus, PowerAction};
+use hive_wire::api::{CommandStatus, EndReason, PowerAction, SessionEnd, Size};
 use hive_wire::credential::Secret;
 use hive_wire::frame::{Frame, StreamId};
+use hive_wire::{SatelliteId, ViewerId};
 
-use super::{Golden, SEED, error, id, now, system};
+use super::{Golden, SEED, error, id, now, session, system};
+
+const SIZE: Size = Size { cols: 120, rows: 40 };
 
 fn command(payload: Payload) -> ToAgent {
     ToAgent::Command(Box::new(agent::Command {
@@ -28,6 +32,7 @@ fn what_a_satellite_says() {
         capabilities: ["shell", "power"].map(String::from).to_vec(),
         features: vec![],
         journal_id: "6f1c9d3ae2b8".into(),
+        sessions: Vec::new(),
         boot_id: Some("b0a7".into()),
         system: system(),
     };
@@ -69,6 +74,28 @@ fn what_a_satellite_says() {
     ] {
         golden.check(&format!("command_result_{}", status.as_str()), &result(status, Some(0), None));
     }
+    let started = agent::PtyStarted {
+        session_id: session(),
+        stream: StreamId(5),
+        output: 65_536,
+        input: 12,
+        keep: Some(65_000),
+        writer: Some(ViewerId::new(SEED)),
+        size: SIZE,
+    };
+    golden.check("pty_started", &ToServer::PtyStarted(started.clone()));
+    let bare = agent::PtyStarted { keep: None, writer: None, ..started };
+    golden.check("pty_started_bare", &ToServer::PtyStarted(bare));
+    golden.check("pty_gap", &ToServer::PtyGap { session_id: session(), from: 1, to: 65_536 });
+    golden.check("pty_applied", &ToServer::PtyApplied { session_id: session(), offset: 12 });
+    let ended = |reason, exit_code, error| ToServer::PtyEnded {
+        session_id: session(),
+        end: SessionEnd { reason, exit_code, error },
+    };
+    for reason in [EndReason::Exited, EndReason::Killed, EndReason::Timeout, EndReason::Lost] {
+        golden.check(&format!("pty_ended_{}", reason.as_str()), &ended(reason, Some(130), None));
+    }
+    golden.check("pty_ended_error", &ended(EndReason::Error, None, Some(error())));
     golden.check("command_result_refused", &result(CommandStatus::Failed, None, Some(error())));
     golden.check("disconnect", &ToServer::Disconnect { reason: "shutdown".into() });
     golden.check("error", &ToServer::Error { error: error() });
@@ -113,6 +140,26 @@ fn what_a_server_says() {
     golden.check("result_ack", &ToAgent::ResultAck { id: id() });
     let credit = ToAgent::StreamCredit { stream: StreamId(3), limit: 1 << 20 };
     golden.check("stream_credit", &credit);
+    let spec = agent::PtySpec {
+        session_id: session(),
+        shell: Some("/bin/zsh".into()),
+        size: SIZE,
+        env: [("EDITOR".into(), "vim".into())].into(),
+        idle_timeout_seconds: Some(3_600),
+        linger_seconds: 600,
+    };
+    let bare = agent::PtySpec { shell: None, env: BTreeMap::new(), idle_timeout_seconds: None, ..spec.clone() };
+    golden.check("pty_start", &ToAgent::PtyStart(Box::new(spec)));
+    golden.check("pty_start_bare", &ToAgent::PtyStart(Box::new(bare)));
+    golden.check("pty_attach", &ToAgent::PtyAttach { session_id: session(), received: Some(7) });
+    golden.check("pty_attach_bare", &ToAgent::PtyAttach { session_id: session(), received: None });
+    let flow = |keep| ToAgent::PtyFlow { session_id: session(), limit: 1 << 20, keep };
+    golden.check("pty_flow", &flow(Some(65_536)));
+    golden.check("pty_flow_bare", &flow(None));
+    golden.check("pty_writer", &ToAgent::PtyWriter { session_id: session(), writer: Some(ViewerId::new(SEED)) });
+    golden.check("pty_resize", &ToAgent::PtyResize { session_id: session(), size: SIZE, redraw: true });
+    golden.check("pty_end", &ToAgent::PtyEnd { session_id: session() });
+    golden.check("pty_end_ack", &ToAgent::PtyEndAck { session_id: session() });
     let disconnect = |retry_after_ms| ToAgent::Disconnect { reason: "the server stops".into(), retry_after_ms };
     let api_key = Secret("hive_satellite_api_team_0123_secret".into());
     golden.check("rotate_key", &ToAgent::RotateKey { api_key });

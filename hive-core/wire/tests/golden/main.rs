@@ -10,6 +10,7 @@ mod api;
 mod identity;
 mod link;
 mod registration;
+mod session;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +20,7 @@ use hive_wire::agent::{self, ToAgent, ToServer};
 use hive_wire::frame::Frame;
 use hive_wire::id::Seed;
 use hive_wire::satellite_api as satellite;
-use hive_wire::{CommandId, ErrorCode, Timestamp};
+use hive_wire::{CommandId, ErrorCode, SessionId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -85,6 +86,10 @@ fn now() -> Timestamp {
 
 fn id() -> CommandId {
     CommandId::new(SEED)
+}
+
+fn session() -> SessionId {
+    SessionId::new(SEED)
 }
 
 fn error() -> agent::ErrorBody {

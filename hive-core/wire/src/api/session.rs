@@ -1,0 +1,172 @@
+//! Terminals as clients see them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Actor;
+use crate::agent::ErrorBody;
+use crate::{SatelliteId, SatelliteName, SessionId, Timestamp};
+
+/// The most columns or rows of a terminal.
+pub const MAX_SCREEN: u16 = 1000;
+
+/// Whether a terminal can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStatus {
+    /// Its satellite was asked to open it.
+    Starting,
+    /// Its program runs.
+    Open,
+    /// Its program has ended.
+    Ended,
+}
+
+/// Why a terminal ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// Its program exited.
+    Exited,
+    /// Somebody ended it, or its satellite stopped.
+    Killed,
+    /// Nobody used it for too long, or its satellite was without a link for too long.
+    Timeout,
+    /// It could not be opened.
+    Error,
+    /// Its satellite does not know of it any more.
+    Lost,
+}
+
+impl EndReason {
+    /// The word as it stands in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::Killed => "killed",
+            Self::Timeout => "timeout",
+            Self::Error => "error",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// How a terminal ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnd {
+    /// Why.
+    pub reason: EndReason,
+    /// The program's exit code, 128 + the number where a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// What went wrong, where it could not be opened or was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+}
+
+/// The size of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Columns, 1 to [`MAX_SCREEN`].
+    pub cols: u16,
+    /// Rows, 1 to [`MAX_SCREEN`].
+    pub rows: u16,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { cols: 80, rows: 24 }
+    }
+}
+
+/// One terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Where it runs.
+    pub satellite_id: SatelliteId,
+    /// That satellite's name.
+    pub satellite_name: SatelliteName,
+    /// Whether it can be used.
+    pub status: SessionStatus,
+    /// Whether its satellite has a link now.
+    pub online: bool,
+    /// Its size.
+    #[serde(flatten)]
+    pub size: Size,
+    /// The program, where it is not the user's login shell.
+    pub shell: Option<String>,
+    /// Who opened it.
+    pub created_by: Actor,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How it ended.
+    pub end: Option<SessionEnd>,
+    /// How many look at it now.
+    pub viewers: u32,
+}
+
+/// A terminal to be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionCreate {
+    /// Where.
+    pub satellite_id: SatelliteId,
+    /// Columns, 1 to [`MAX_SCREEN`].
+    #[serde(default = "default_cols")]
+    pub cols: u16,
+    /// Rows, 1 to [`MAX_SCREEN`].
+    #[serde(default = "default_rows")]
+    pub rows: u16,
+    /// The path of a program to run as a login shell; the user's own unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<String>,
+    /// Added to its environment. Values may be secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+fn default_cols() -> u16 {
+    Size::default().cols
+}
+
+fn default_rows() -> u16 {
+    Size::default().rows
+}
+
+impl SessionCreate {
+    /// A login shell of the usual size.
+    pub fn on(satellite_id: SatelliteId) -> Self {
+        let Size { cols, rows } = Size::default();
+        Self { satellite_id, cols, rows, shell: None, env: BTreeMap::new() }
+    }
+}
+
+/// Which terminals are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionFilter {
+    /// Only those on this satellite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub satellite_id: Option<SatelliteId>,
+    /// Also those that have ended, the latest thousand.
+    pub ended: bool,
+}
+
+/// Bytes to type into a terminal.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionInput {
+    /// Base64. May be secret.
+    pub data: String,
+}
+
+impl std::fmt::Debug for SessionInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionInput").finish_non_exhaustive()
+    }
+}
