@@ -14,9 +14,9 @@ pub mod sqlite;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
-use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, Team, User};
+use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, SessionEnd, Size, Team, User};
 use hive_wire::{
-    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
+    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
 };
 
 use crate::access::{Role, Sight};
@@ -25,8 +25,8 @@ use crate::error::Source;
 
 pub use rows::{
     ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted,
-    NewCommand, NewRegistrationToken, NewSatellite, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow,
-    SatellitePatch, SatelliteQuery, SatelliteRow, Seen, TokenState, Window,
+    NewCommand, NewRegistrationToken, NewSatellite, NewSession, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow,
+    SatellitePatch, SatelliteQuery, SatelliteRow, Seen, SessionQuery, SessionRow, TokenState, Window,
 };
 
 /// Why the store could not do it.
@@ -72,8 +72,8 @@ pub trait SatelliteStore: Send + Sync {
         patch: SatellitePatch,
         audit: AuditDraft,
     ) -> StoreResult<Option<SatelliteRow>>;
-    /// Removes a satellite, kills its key and ends its open commands: queued ones as cancelled, others as of unknown
-    /// outcome. False where there is none.
+    /// Removes a satellite, kills its key and ends what is open on it: queued commands as cancelled, others as of unknown
+    /// outcome, terminals as lost. False where there is none.
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
     /// Activates a satellite that is inactive. True for the one caller that did it; only then the record is written.
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
@@ -130,6 +130,27 @@ pub trait CommandStore: Send + Sync {
     /// Returns the stored output of one stream behind the first `from` bytes, in whole pieces up to about `limit` bytes
     /// and at least one; empty where there is no more.
     async fn command_output(&self, id: CommandId, channel: Channel, from: u64, limit: usize) -> StoreResult<Bytes>;
+}
+
+/// Terminals. Their bytes are not stored.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Stores a terminal as starting, unless `limit` terminals of its satellite have not ended: then false, and nothing is
+    /// stored. However many callers come at once, no more than `limit` are there.
+    async fn session_insert(&self, session: NewSession, limit: u32, audit: AuditDraft) -> StoreResult<bool>;
+    /// Marks a starting terminal as open. False for any other; the record is written only for true.
+    async fn session_open(&self, id: SessionId, audit: AuditDraft) -> StoreResult<bool>;
+    /// Returns a terminal, ended ones too.
+    async fn session_get(&self, id: SessionId) -> StoreResult<Option<SessionRow>>;
+    /// Lists up to `limit` terminals, newest first.
+    async fn session_list(&self, query: &SessionQuery, limit: u32) -> StoreResult<Vec<SessionRow>>;
+    /// Lists the terminals of a satellite, or of all, that have not ended, oldest first.
+    async fn session_list_open(&self, satellite: Option<SatelliteId>) -> StoreResult<Vec<SessionRow>>;
+    /// Gives a terminal its end. True for the one caller that did; only then the record is written.
+    async fn session_end(&self, id: SessionId, end: SessionEnd, now: Timestamp, audit: AuditDraft)
+    -> StoreResult<bool>;
+    /// Notes the size of a terminal that has not ended. Not audited: telemetry.
+    async fn session_resize(&self, id: SessionId, size: Size) -> StoreResult<()>;
 }
 
 /// Users, teams and API keys.
@@ -198,9 +219,15 @@ pub trait AuditStore: Send + Sync {
 }
 
 /// Everything a hive keeps.
-pub trait Store: SatelliteStore + CommandStore + IdentityStore + RegistrationTokenStore + AuditStore {}
+pub trait Store:
+    SatelliteStore + CommandStore + SessionStore + IdentityStore + RegistrationTokenStore + AuditStore
+{
+}
 
-impl<T: SatelliteStore + CommandStore + IdentityStore + RegistrationTokenStore + AuditStore> Store for T {}
+impl<T: SatelliteStore + CommandStore + SessionStore + IdentityStore + RegistrationTokenStore + AuditStore> Store
+    for T
+{
+}
 
 impl From<StoreError> for crate::Error {
     fn from(error: StoreError) -> Self {

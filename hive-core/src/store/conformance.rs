@@ -12,6 +12,7 @@ mod identity;
 mod output;
 mod registration;
 mod satellites;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -69,6 +70,16 @@ pub async fn check_all(store: Arc<dyn Store>) {
         output::pieces_may_come_twice_and_leave_no_gap,
         output::output_is_read_from_any_byte_in_whole_pieces,
         output::the_last_pieces_are_stored_with_the_end,
+        sessions::no_more_terminals_are_stored_than_may_be_open,
+        sessions::a_terminal_that_is_refused_or_fails_leaves_nothing,
+        sessions::a_terminal_reads_back_as_it_was_stored,
+        sessions::a_terminal_is_opened_once,
+        sessions::a_terminal_ends_once,
+        sessions::an_ended_terminal_stays_as_it_is,
+        sessions::a_terminal_has_the_size_that_was_noted_last,
+        sessions::terminals_are_listed_newest_first_and_by_sight,
+        sessions::open_terminals_come_oldest_first,
+        sessions::terminals_of_a_removed_satellite_are_lost,
         identity::a_username_is_taken_once,
         identity::a_slug_is_taken_once,
         identity::a_member_is_what_was_said_last,
@@ -91,4 +102,5 @@ pub async fn check_shared(one: Arc<dyn Store>, other: Arc<dyn Store>) {
     let (one, other) = (&Fixture::new(one), &Fixture::new(other));
     Box::pin(audit::two_programs_write_one_chain(one, other)).await;
     Box::pin(registration::two_programs_take_a_token_once(one, other)).await;
+    Box::pin(sessions::two_programs_keep_one_limit(one, other)).await;
 }

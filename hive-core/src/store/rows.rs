@@ -10,6 +10,10 @@ use hive_wire::{
 
 use crate::access::{Permission, Role, Sight};
 
+pub use sessions::{NewSession, SessionQuery, SessionRow};
+
+mod sessions;
+
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {

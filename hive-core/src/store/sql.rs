@@ -28,6 +28,14 @@ macro_rules! command_insert {
     };
 }
 
+macro_rules! session_select {
+    () => {
+        "SELECT s.id, s.satellite_id, t.name AS satellite_name, s.team_id, s.status, s.screen_cols, s.screen_rows, s.shell, \
+         s.actor, s.created_at, s.ended_at, s.end_reason, s.exit_code, s.error_code, s.error_message \
+         FROM sessions s JOIN satellites t ON t.id = s.satellite_id"
+    };
+}
+
 macro_rules! token_columns {
     () => {
         "id, scope, team_id, description, created_by, created_at, expires_at, used_at, revoked_at"
@@ -90,6 +98,9 @@ pub(super) const SATELLITE_TAG_INSERT: &str = "INSERT INTO satellite_tags (satel
 pub(super) const SATELLITE_COMMANDS_END: &str = "UPDATE satellite_commands SET \
      status = CASE WHEN status = 'queued' THEN 'cancelled' ELSE 'outcome_unknown' END, finished_at = $2, updated_at = $2 \
      WHERE satellite_id = $1 AND finished_at IS NULL";
+pub(super) const SATELLITE_SESSIONS_END: &str = "UPDATE sessions SET status = 'ended', end_reason = 'lost', \
+     error_code = 'SATELLITE_NOT_FOUND', error_message = 'the satellite was removed', ended_at = $2 \
+     WHERE satellite_id = $1 AND ended_at IS NULL";
 
 // Commands
 
@@ -139,6 +150,20 @@ pub(super) const IDEMPOTENCY_FIND: &str =
     "SELECT body_hash, command_ids FROM idempotency_keys WHERE owner = $1 AND key = $2";
 pub(super) const IDEMPOTENCY_INSERT: &str =
     "INSERT INTO idempotency_keys (owner, key, body_hash, command_ids, expires_at) VALUES ($1, $2, $3, $4, $5)";
+
+// Sessions
+
+/// Counts and stores in one statement. The transaction holds the write lock, so that no other counts in between.
+pub(super) const SESSION_INSERT: &str = "INSERT INTO sessions (id, satellite_id, team_id, status, screen_cols, \
+     screen_rows, shell, actor, created_by, created_at) SELECT $1, $2, $3, 'starting', $4, $5, $6, $7, $8, $9 \
+     WHERE (SELECT COUNT(*) FROM sessions WHERE satellite_id = $2 AND ended_at IS NULL) < $10";
+pub(super) const SESSION_OPEN: &str = "UPDATE sessions SET status = 'open' WHERE id = $1 AND status = 'starting'";
+pub(super) const SESSION_END: &str = "UPDATE sessions SET status = 'ended', end_reason = $2, exit_code = $3, \
+     error_code = $4, error_message = $5, ended_at = $6 WHERE id = $1 AND ended_at IS NULL";
+pub(super) const SESSION_RESIZE: &str =
+    "UPDATE sessions SET screen_cols = $2, screen_rows = $3 WHERE id = $1 AND ended_at IS NULL";
+pub(super) const SESSION_LIST: &str = session_select!();
+pub(super) const SESSION_GET: &str = concat!(session_select!(), " WHERE s.id = $1");
 
 // Users, teams, API keys, registration tokens
 

@@ -13,6 +13,7 @@ mod migrations;
 mod output;
 mod pool;
 mod satellites;
+mod sessions;
 mod tokens;
 mod writer;
 

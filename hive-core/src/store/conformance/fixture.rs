@@ -6,11 +6,11 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{
-    Actor, AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus, CommandType, PlatformRole, Team,
+    Actor, AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus, CommandType, PlatformRole, Size, Team,
     TokenScope, User,
 };
 use hive_wire::{
-    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
+    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
 };
 use serde_json::json;
 
@@ -18,8 +18,8 @@ use crate::access::Sight;
 use crate::audit::AuditDraft;
 use crate::clock::Source;
 use crate::store::{
-    ApiKeyRow, CommandOutcome, CommandRow, Inserted, NewCommand, NewRegistrationToken, NewSatellite, NewUser,
-    RegisterOutcome, SatelliteRow, Store, Window,
+    ApiKeyRow, CommandOutcome, CommandRow, Inserted, NewCommand, NewRegistrationToken, NewSatellite, NewSession,
+    NewUser, RegisterOutcome, SatelliteRow, Store, Window,
 };
 
 pub(super) const DAY: Duration = Duration::from_hours(24);
@@ -200,6 +200,18 @@ impl Fixture {
             error: None,
             finished_at: self.now(),
             output: Vec::new(),
+        }
+    }
+
+    pub(super) fn new_session(&self, satellite: SatelliteId) -> NewSession {
+        NewSession {
+            id: SessionId::new(self.source.seed()),
+            satellite_id: satellite,
+            team_id: None,
+            size: Size::default(),
+            shell: None,
+            actor: self.draft().actor,
+            created_at: self.now(),
         }
     }
 }

@@ -237,7 +237,8 @@ fn read_command(row: &SqliteRow) -> StoreResult<CommandRow> {
     })
 }
 
-fn read_error(row: &SqliteRow) -> StoreResult<Option<ErrorBody>> {
+/// Reads the columns `error_code` and `error_message`.
+pub(super) fn read_error(row: &SqliteRow) -> StoreResult<Option<ErrorBody>> {
     let Some(code) = row.word_opt::<ErrorCode>("error_code")? else {
         return Ok(None);
     };

@@ -5,7 +5,10 @@ use sqlx::{Executor, Row, SqliteConnection, query, raw_sql};
 use crate::store::{StoreError, StoreResult};
 
 /// Each migration's text; its version is its place, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_foundation.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_foundation.sql"),
+    include_str!("../../../migrations/sqlite/0002_sessions.sql"),
+];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER NOT NULL PRIMARY KEY)";
 

@@ -67,6 +67,7 @@ impl SatelliteStore for SqliteStore {
                     return Ok(false);
                 }
                 transaction.execute(query(sql::SATELLITE_COMMANDS_END).text(id).time(now)).await?;
+                transaction.execute(query(sql::SATELLITE_SESSIONS_END).text(id).time(now)).await?;
                 transaction.audit(audit).await?;
                 Ok(true)
             })
