@@ -4,20 +4,26 @@
 //! process. It acts as the owner of its API key; who may do what is decided on the other side. The parts:
 //!
 //! - `transport` sends requests and reads bounded answers, `tls` says whom it trusts;
-//! - `registry`, `router`, `audit` and `identity` implement one trait each;
-//! - `stream` turns a body that does not end into a [`Subscription`](crate::Subscription), cut up by `lines` and `sse`.
+//! - `registry`, `router`, `session`, `audit` and `identity` implement one trait each;
+//! - `stream` turns a body that does not end into a [`Subscription`](crate::Subscription), cut up by `lines` and `sse`;
+//! - `websocket` opens a socket, `attachment` is a terminal's viewer on one, `silence` tells when
+//!   the hive is gone.
 
+mod attachment;
 mod audit;
 mod identity;
 mod lines;
 mod registry;
 mod router;
+mod session;
+mod silence;
 mod sse;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod transport;
+mod websocket;
 
 use std::sync::Arc;
 

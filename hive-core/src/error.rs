@@ -34,6 +34,15 @@ pub enum Error {
     /// There is no such satellite, or the caller may not know of it.
     #[error("no satellite {0}")]
     SatelliteNotFound(String),
+    /// There is no such session, or the caller may not know of it.
+    #[error("no session {0}")]
+    SessionNotFound(String),
+    /// As many terminals as are allowed are open on the satellite.
+    #[error("{limit} terminals are open on this satellite, which is the most allowed; end one of them first")]
+    SessionLimit {
+        /// How many are allowed.
+        limit: u32,
+    },
     /// A field of the request breaks a rule.
     #[error("{field}: {rule}")]
     InvalidInput {
@@ -101,6 +110,8 @@ impl Error {
             Self::Forbidden(_) => ErrorCode::Forbidden,
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::SatelliteNotFound(_) => ErrorCode::SatelliteNotFound,
+            Self::SessionNotFound(_) => ErrorCode::SessionNotFound,
+            Self::SessionLimit { .. } => ErrorCode::SessionLimit,
             Self::InvalidInput { .. } => ErrorCode::InvalidInput,
             Self::Conflict(_) => ErrorCode::Conflict,
             Self::SatelliteOffline(_) => ErrorCode::SatelliteOffline,
@@ -123,6 +134,8 @@ impl Error {
             Self::SatelliteNotFound(subject) | Self::SatelliteOffline(subject) | Self::SatelliteInactive(subject) => {
                 Some(json!({ "satellite": subject }))
             }
+            Self::SessionNotFound(session) => Some(json!({ "session": session })),
+            Self::SessionLimit { limit } => Some(json!({ "limit": limit })),
             Self::CommandTimeout { command, result } => Some(json!({ "command_id": command, "result": result })),
             Self::RateLimited { retry_after_seconds } => Some(json!({ "retry_after_seconds": retry_after_seconds })),
             _ => None,
@@ -141,6 +154,10 @@ impl Error {
                 Self::Forbidden(error.message.strip_prefix("not allowed: ").unwrap_or(&error.message).to_owned())
             }
             ErrorCode::SatelliteNotFound => Self::SatelliteNotFound(text("satellite")),
+            ErrorCode::SessionNotFound => Self::SessionNotFound(text("session")),
+            ErrorCode::SessionLimit => {
+                Self::SessionLimit { limit: detail("limit").and_then(|v| v.as_u64()).unwrap_or_default() as u32 }
+            }
             ErrorCode::NotFound => Self::NotFound { what: known_word(&text("what")), id: text("id") },
             ErrorCode::InvalidInput => Self::InvalidInput { field: text("field"), rule: text("rule") },
             ErrorCode::Conflict => Self::Conflict(error.message),
@@ -195,6 +212,8 @@ mod tests {
         check_survives_the_wire(Error::NotFound { what: "command", id: "cmd_x".into() });
         check_survives_the_wire(Error::SatelliteNotFound("web".into()));
         check_survives_the_wire(Error::SatelliteOffline("web-server-01".into()));
+        check_survives_the_wire(Error::SessionNotFound("sess_x".into()));
+        check_survives_the_wire(Error::SessionLimit { limit: 10 });
         check_survives_the_wire(Error::invalid("name", "too short"));
         check_survives_the_wire(Error::Conflict("the name is taken".into()));
         check_survives_the_wire(Error::RateLimited { retry_after_seconds: 7 });

@@ -2,8 +2,8 @@
 //!
 //! In the order in which a command meets them: [`authentication`](Hive::authenticate_api_key) names the principal,
 //! [`ActingHive`] checks permission, `router` stores the command, `delivery` hands it to a link of `links`, [`Attached`]
-//! takes what the satellite says, `running` holds output until it is stored and wakes who waits. `sweeper` ends what
-//! nobody ended.
+//! takes what the satellite says, `running` holds output until it is stored and wakes who waits. `sessions` are the
+//! terminals. `sweeper` ends what nobody ended.
 
 mod acting;
 mod attached;
@@ -20,6 +20,7 @@ mod payload;
 mod registry;
 mod router;
 mod running;
+mod sessions;
 mod setup;
 mod sweeper;
 #[cfg(test)]
@@ -73,6 +74,16 @@ pub struct Settings {
     pub outcome_grace: Duration,
     /// Time between two looks for overdue commands.
     pub sweep_interval: Duration,
+    /// The most terminals of one satellite.
+    pub max_sessions_per_satellite: u32,
+    /// How long a terminal outlives its satellite's link.
+    pub session_linger: Duration,
+    /// How long a terminal may go without input and output before it is ended; for ever where there is none.
+    pub session_idle_timeout: Option<Duration>,
+    /// How long who types may leave output unread before the program does not wait for them any more.
+    pub claim_stall: Duration,
+    /// How long keyboard and unread output of a viewer that was cut off are kept for it.
+    pub claim_linger: Duration,
 }
 
 impl Default for Settings {
@@ -86,6 +97,11 @@ impl Default for Settings {
             result_grace: Duration::from_secs(15),
             outcome_grace: Duration::from_mins(10),
             sweep_interval: Duration::from_secs(5),
+            max_sessions_per_satellite: 10,
+            session_linger: Duration::from_mins(10),
+            session_idle_timeout: Some(Duration::from_hours(24)),
+            claim_stall: Duration::from_secs(10),
+            claim_linger: Duration::from_secs(30),
         }
     }
 }
@@ -104,6 +120,7 @@ struct Inner {
     verifier: hashing::Verifier,
     links: links::Links,
     running: running::Running,
+    sessions: sessions::Sessions,
     seen: sweeper::SeenBuffer,
     events: broadcast::Sender<SatelliteEvent>,
     tasks: TaskTracker,
@@ -144,9 +161,10 @@ impl Hive {
         self.inner.store.team_list().await.is_ok()
     }
 
-    /// Ends all links, telling the satellites to come back, and waits for what the hive still does.
+    /// Ends all attachments and links, telling the satellites to come back, and waits for what the hive still does.
     pub async fn shutdown(&self) {
         self.inner.shutdown.cancel();
+        self.inner.sessions.close_all();
         self.inner.links.close_all("the server stops");
         self.inner.tasks.close();
         self.inner.tasks.wait().await;

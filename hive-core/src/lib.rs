@@ -77,6 +77,6 @@ pub use session::SessionManager;
 pub use subscription::Subscription;
 
 /// A hive, here or elsewhere: everything a client may ask of it.
-pub trait HiveApi: DeviceRegistry + CommandRouter + AuditLogger + Identity {}
+pub trait HiveApi: DeviceRegistry + CommandRouter + SessionManager + AuditLogger + Identity {}
 
-impl<T: DeviceRegistry + CommandRouter + AuditLogger + Identity> HiveApi for T {}
+impl<T: DeviceRegistry + CommandRouter + SessionManager + AuditLogger + Identity> HiveApi for T {}

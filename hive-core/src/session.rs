@@ -1,79 +1,118 @@
-//! Terminals.
+//! Terminals that do not die.
+//!
+//! A session outlives its link, its viewers and a restart of the server. Its output and its input count their bytes from
+//! its beginning: whoever comes back says how far they got, and goes on there. [`SessionManager`] is the service,
+//! [`Attachment`] one viewer's way in. [`Terminal`] is an attachment that comes back by itself.
+
+mod backoff;
+mod resume;
+mod saying;
+mod terminal;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hive_wire::{SatelliteId, SessionId, Timestamp};
+use data_encoding::BASE64;
+use hive_wire::SessionId;
+use hive_wire::api::{Session, SessionCreate, SessionFilter, SessionInput, Size};
+use hive_wire::session::{AttachRequest, Attached, FromViewer, ToViewer};
 
-use crate::{Result, Subscription};
+use crate::{Error, Result};
 
-/// A terminal to be opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateSessionParams {
-    /// Where.
-    pub satellite: SatelliteId,
-    /// Columns, 1 to 1000.
-    pub cols: u16,
-    /// Rows, 1 to 1000.
-    pub rows: u16,
-    /// The program; the user's login shell unless given.
-    pub shell: Option<String>,
+pub use terminal::{Terminal, TerminalEvent, ViewOptions};
+
+/// Terminals on satellites.
+#[async_trait]
+pub trait SessionManager: Send + Sync {
+    /// Opens a terminal and waits until its program runs.
+    ///
+    /// # Errors
+    /// `SatelliteOffline` without a link, `SessionLimit` where as many as are allowed are open, `CommandBlocked` where the
+    /// satellite's own policy refuses.
+    async fn session_create(&self, params: SessionCreate) -> Result<Session>;
+    /// Returns a terminal, ended ones too; `None` where there is none, or the caller may not know of it.
+    async fn session_get(&self, id: SessionId) -> Result<Option<Session>>;
+    /// Lists terminals, newest first.
+    async fn session_list(&self, filter: SessionFilter) -> Result<Vec<Session>>;
+    /// Types into a terminal nobody else types into: returns when the satellite has typed every byte, once and in order.
+    ///
+    /// # Errors
+    /// `Conflict` where a viewer has the keyboard. After `Unavailable` some of the bytes may have been typed.
+    async fn session_input(&self, id: SessionId, data: Bytes) -> Result<()>;
+    /// Changes a terminal's size.
+    async fn session_resize(&self, id: SessionId, size: Size) -> Result<()>;
+    /// Ends a terminal with its whole process tree, and returns when that is gone. One whose satellite is offline counts
+    /// as ended at once, and is ended there when the satellite comes back.
+    async fn session_terminate(&self, id: SessionId) -> Result<()>;
+    /// Looks at a terminal: this is how to subscribe to its output, and how to type into it.
+    async fn session_attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment>;
 }
 
-/// An open terminal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    /// Its id.
-    pub id: SessionId,
-    /// Where it runs.
-    pub satellite: SatelliteId,
-    /// Columns.
-    pub cols: u16,
-    /// Rows.
-    pub rows: u16,
-    /// When it was opened.
-    pub created_at: Timestamp,
+/// One viewer's way into a terminal, in two halves, so that one may wait while the other works. The attachment is over
+/// when both are dropped.
+#[derive(Debug)]
+pub struct Attachment {
+    /// How things stood when it began.
+    pub attached: Attached,
+    /// What is told.
+    pub output: Box<dyn AttachmentOutput>,
+    /// What is said.
+    pub input: Box<dyn AttachmentInput>,
 }
 
-/// Something that happened in a terminal.
+/// What happens in a terminal, for one viewer.
+///
+/// Two traits and not channels: a keystroke and its echo pass here, and each task in between would cost them a wake-up.
+#[async_trait]
+pub trait AttachmentOutput: Send + std::fmt::Debug {
+    /// Waits for what happens next; `None` where the attachment is over, because the terminal ended (told before) or the
+    /// way to it broke. Dropping the future loses nothing.
+    async fn next(&mut self) -> Option<SessionEvent>;
+}
+
+/// What one viewer says to a terminal.
+#[async_trait]
+pub trait AttachmentInput: Send + std::fmt::Debug {
+    /// Says it.
+    ///
+    /// # Errors
+    /// `Unavailable` where the way is broken; `Conflict` for input while the keyboard is not this viewer's, or beyond
+    /// what may be under way.
+    async fn send(&mut self, action: ViewerAction) -> Result<()>;
+}
+
+/// Something that happens in a terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum SessionEvent {
     /// Bytes of output; `offset` counts from the session's first byte.
     Output {
         /// The offset of the first byte.
         offset: u64,
-        /// The bytes.
+        /// The bytes, at most 64 KiB.
         data: Bytes,
     },
-    /// Output that nobody has any more.
-    Gap {
-        /// The first missing byte.
-        from: u64,
-        /// The first byte that is there again.
-        to: u64,
-    },
-    /// The program has ended.
-    Ended {
-        /// Its exit code.
-        exit_code: Option<i32>,
-    },
+    /// Anything else. Never [`ToViewer::Attached`].
+    Told(ToViewer),
 }
 
-/// Terminals on satellites. A session outlives its link, its viewers and a restart of the server.
-#[async_trait]
-pub trait SessionManager: Send + Sync {
-    /// Opens a terminal.
-    async fn create(&self, params: CreateSessionParams) -> Result<Session>;
-    /// Returns a terminal; `None` where there is none, or the caller may not know of it.
-    async fn get(&self, id: SessionId) -> Result<Option<Session>>;
-    /// Lists terminals, of one satellite or of all.
-    async fn list(&self, satellite: Option<SatelliteId>) -> Result<Vec<Session>>;
-    /// Types into a terminal: every byte arrives once and in order, or the call fails.
-    async fn send_input(&self, id: SessionId, data: Bytes) -> Result<()>;
-    /// Changes a terminal's size.
-    async fn resize(&self, id: SessionId, cols: u16, rows: u16) -> Result<()>;
-    /// Ends a terminal with its whole process tree.
-    async fn terminate(&self, id: SessionId) -> Result<()>;
-    /// Watches a terminal from its current state on.
-    async fn subscribe(&self, id: SessionId) -> Result<Subscription<SessionEvent>>;
+/// Something a viewer does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ViewerAction {
+    /// Types; `offset` counts from the session's first byte of input. Bytes that were typed before are left out.
+    Input {
+        /// The offset of the first byte.
+        offset: u64,
+        /// The bytes, at most 64 KiB.
+        data: Bytes,
+    },
+    /// Anything else. Never [`FromViewer::Attach`].
+    Say(FromViewer),
+}
+
+/// Reads what is to be typed from its form on the wire.
+///
+/// # Errors
+/// `InvalidInput` where it is not base64.
+pub fn typed_bytes(input: &SessionInput) -> Result<Bytes> {
+    let bytes = BASE64.decode(input.data.as_bytes());
+    bytes.map(Bytes::from).map_err(|_| Error::invalid("data", "must be base64"))
 }

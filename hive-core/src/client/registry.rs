@@ -64,7 +64,7 @@ impl DeviceRegistry for RemoteHive {
 pub(super) fn present<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Ok(thing) => Ok(Some(thing)),
-        Err(Error::NotFound { .. } | Error::SatelliteNotFound(_)) => Ok(None),
+        Err(Error::NotFound { .. } | Error::SatelliteNotFound(_) | Error::SessionNotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,5 +1,6 @@
 //! Requests and bounded answers. Errors are rebuilt from what the hive says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hive_wire::api::{Envelope, ErrorEnvelope, Page};
@@ -10,13 +11,14 @@ use serde::de::DeserializeOwned;
 use super::tls;
 use crate::{Error, Result};
 
+const API_KEY: header::HeaderName = header::HeaderName::from_static("x-api-key");
 /// The most bytes of an answer. Beyond it the call fails, though what it asked for was done.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// The most bytes of the collected output of many commands.
 const MAX_RESULTS: usize = 512 * 1024 * 1024;
 /// The most bytes of an error that are read.
 const MAX_ERROR: usize = 256 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call may take that waits for no command.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// A hive that does not answer probes for about a minute is gone, however long the command may take.
@@ -33,6 +35,7 @@ pub(super) enum Credential {
 #[derive(Debug)]
 pub(super) struct Transport {
     client: Client,
+    tls: Arc<rustls::ClientConfig>,
     base: Url,
     credential: Credential,
 }
@@ -49,8 +52,9 @@ pub(super) enum Patience {
 impl Transport {
     pub(super) fn new(url: &str, credential: Credential) -> Result<Self> {
         let base = parse_base(url)?;
+        let tls = Arc::new(tls::config(base.scheme() == "https")?);
         let client = Client::builder()
-            .tls_backend_preconfigured(tls::config(base.scheme() == "https")?)
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(&tls))
             .user_agent(concat!("hive-core/", env!("CARGO_PKG_VERSION")))
             // The credential is for this hive, not for where an answer points to.
             .redirect(redirect::Policy::none())
@@ -61,7 +65,7 @@ impl Transport {
             .tcp_keepalive_retries(3)
             .build()
             .map_err(Error::internal)?;
-        Ok(Self { client, base, credential })
+        Ok(Self { client, tls, base, credential })
     }
 
     pub(super) fn base(&self) -> &str {
@@ -79,11 +83,26 @@ impl Transport {
     /// A request below the base URL. Each part of the path is one segment, whatever is in it.
     pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let request = self.client.request(method, self.url(path));
-        match &self.credential {
-            Credential::None => request,
-            Credential::ApiKey(key) => request.header("x-api-key", secret_header(key)),
-            Credential::Login(token) => request.bearer_auth(token.expose_secret()),
+        match self.authorization() {
+            Some((name, value)) => request.header(name, value),
+            None => request,
         }
+    }
+
+    /// The header that proves who calls.
+    pub(super) fn authorization(&self) -> Option<(header::HeaderName, header::HeaderValue)> {
+        match &self.credential {
+            Credential::None => None,
+            Credential::ApiKey(key) => Some((API_KEY, secret_header(key.expose_secret()))),
+            Credential::Login(token) => {
+                Some((header::AUTHORIZATION, secret_header(&format!("Bearer {}", token.expose_secret()))))
+            }
+        }
+    }
+
+    /// Whom connections of another kind trust: whom this one trusts.
+    pub(super) fn tls(&self) -> Arc<rustls::ClientConfig> {
+        self.tls.clone()
     }
 
     /// A POST with a credential of its own.
@@ -159,7 +178,8 @@ impl Transport {
             .map_err(|error| Error::Other(format!("cannot read the answer of {}: {error}", self.base())))
     }
 
-    fn url(&self, path: &[&str]) -> Url {
+    /// The URL of a path below the base URL.
+    pub(super) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         url.path_segments_mut().expect("http and https URLs have a path").pop_if_empty().extend(path);
         url
@@ -181,8 +201,8 @@ impl Transport {
 }
 
 /// A header that is left out of `Debug`. A key that fits into no header is none of ours: the hive refuses the empty one.
-fn secret_header(key: &SecretString) -> header::HeaderValue {
-    let mut value = header::HeaderValue::from_str(key.expose_secret()).unwrap_or(header::HeaderValue::from_static(""));
+fn secret_header(text: &str) -> header::HeaderValue {
+    let mut value = header::HeaderValue::from_str(text).unwrap_or(header::HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
 }

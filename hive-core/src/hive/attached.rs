@@ -1,5 +1,7 @@
 //! A satellite with a live link: what it says, and what follows from it.
 
+mod terminals;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::links::Live;
 use super::running::Context;
+use super::sessions::LiveSession;
 use super::{Activation, Hive};
 use crate::access::SatelliteIdentity;
 use crate::audit::AuditDraft;
@@ -36,11 +39,14 @@ pub struct Attached {
     streams: HashMap<StreamId, Incoming>,
 }
 
-/// One output on its way here.
-struct Incoming {
-    command: CommandId,
-    channel: Channel,
-    receiver: Receiver,
+/// One stream on its way here.
+enum Incoming {
+    /// One output of a command.
+    Output { command: CommandId, channel: Channel, receiver: Receiver },
+    /// The output of a terminal.
+    Terminal(Arc<LiveSession>),
+    /// A terminal that is none here: what it brings is passed over.
+    Stray,
 }
 
 impl Hive {
@@ -72,12 +78,14 @@ impl Hive {
             system: Some(shortened(handshake.system)),
             agent_version: Some(cut(handshake.version)),
         });
+        // Before the link is known to anybody: nothing may overtake the answer.
+        link.send(Outgoing::Control(ToAgent::HandshakeAck(Box::new(self.welcome())))).ok();
         let live = self.inner.links.open(id, journal_id, link);
         // From here on the drop of `attached` takes the link back, whatever fails.
         let attached = Attached { hive: self.clone(), satellite: id, live, streams: HashMap::new() };
-        attached.say(ToAgent::HandshakeAck(Box::new(self.welcome())));
         info!(satellite.id = %id, satellite.name = %row.name, "satellite online");
         self.publish(|seq| SatelliteEvent::Online { seq, id, name: row.name });
+        self.start_resuming(id, attached.live.clone(), handshake.sessions);
         self.start_delivery(id, attached.live.clone());
         Ok(attached)
     }
@@ -159,6 +167,10 @@ impl Attached {
                 self.on_stream_open(stream, command_id, channel, offset)?;
             }
             ToServer::CommandResult(result) => self.on_result(result).await?,
+            ToServer::PtyStarted(started) => self.on_pty_started(started).await?,
+            ToServer::PtyGap { session_id, from, to } => self.on_pty_gap(session_id, from, to)?,
+            ToServer::PtyApplied { session_id, offset } => self.on_pty_applied(session_id, offset)?,
+            ToServer::PtyEnded { session_id, end } => self.on_pty_ended(session_id, end).await?,
             ToServer::Handshake(_) => return Err(Error::invalid("handshake", "comes once")),
             ToServer::Disconnect { reason } => {
                 debug!(satellite.id = %self.satellite, reason = %cut(reason).escape_debug(), "satellite leaves");
@@ -179,21 +191,28 @@ impl Attached {
         if frame.kind != FrameKind::Data {
             return Ok(());
         }
-        let stream = frame.stream;
-        let incoming = self.streams.get_mut(&stream).ok_or_else(|| broken("frame of a stream that is not open"))?;
-        let new = incoming.receiver.accept(&frame).map_err(broken)?;
-        let received = incoming.receiver.received();
-        let (command, channel) = (incoming.command, incoming.channel);
-        self.store_output(command, channel, received - new.len() as u64, &new).await?;
-        let Some(incoming) = self.streams.get_mut(&stream) else {
-            return Ok(());
-        };
-        if let Some(limit) = incoming.receiver.consumed_to(received) {
+        let incoming = self.streams.get_mut(&frame.stream);
+        match incoming.ok_or_else(|| broken("frame of a stream that is not open"))? {
+            Incoming::Terminal(session) => session.on_frame(self.hive.inner.sessions.now(), self.live.epoch, &frame),
+            Incoming::Stray => Ok(()),
+            Incoming::Output { command, channel, receiver } => {
+                let new = receiver.accept(&frame).map_err(broken)?;
+                let (command, channel, received) = (*command, *channel, receiver.received());
+                self.store_output(command, channel, received - new.len() as u64, &new).await?;
+                self.grant(frame.stream, received);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets a command's satellite send on, or forgets the stream where it has ended.
+    fn grant(&mut self, stream: StreamId, stored: u64) {
+        let Some(Incoming::Output { receiver, .. }) = self.streams.get_mut(&stream) else { return };
+        if let Some(limit) = receiver.consumed_to(stored) {
             self.say(ToAgent::StreamCredit { stream, limit });
-        } else if incoming.receiver.is_ended() {
+        } else if receiver.is_ended() {
             self.streams.remove(&stream);
         }
-        Ok(())
     }
 
     /// Holds output until a piece is full, and stores that before the satellite may send on.
@@ -230,9 +249,7 @@ impl Attached {
     }
 
     fn on_stream_open(&mut self, stream: StreamId, command: CommandId, channel: Channel, offset: u64) -> Result<()> {
-        if !stream.is_from_satellite() || self.streams.len() >= MAX_STREAMS {
-            return Err(broken("stream number not allowed, or too many streams"));
-        }
+        self.check_stream(stream)?;
         let has_gap = match self.hive.inner.running.received(command) {
             Some(received) if channel == Channel::Stdout => offset > received.stdout,
             Some(received) => offset > received.stderr,
@@ -241,7 +258,15 @@ impl Attached {
         if has_gap {
             return Err(broken("stream begins behind what was received"));
         }
-        self.streams.insert(stream, Incoming { command, channel, receiver: Receiver::resuming_at(offset) });
+        let receiver = Receiver::resuming_at(offset);
+        self.streams.insert(stream, Incoming::Output { command, channel, receiver });
+        Ok(())
+    }
+
+    fn check_stream(&self, stream: StreamId) -> Result<()> {
+        if !stream.is_from_satellite() || self.streams.len() >= MAX_STREAMS {
+            return Err(broken("stream number not allowed, or too many streams"));
+        }
         Ok(())
     }
 
@@ -280,7 +305,7 @@ impl Attached {
             exit_code,
             duration_ms: Some(duration_ms),
             truncated,
-            error: error.map(|error| ErrorBody { code: known_code(error.code), message: cut(error.message) }),
+            error: error.map(cleaned),
             finished_at: self.hive.source().now(),
             output: self.hive.inner.running.held(id),
         })
@@ -296,7 +321,9 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        if !self.hive.inner.links.forget(self.satellite, self.live.epoch) {
+        let is_offline = self.hive.inner.links.forget(self.satellite, self.live.epoch);
+        self.hive.inner.sessions.unlink(self.satellite, self.live.epoch);
+        if !is_offline {
             return;
         }
         info!(satellite.id = %self.satellite, "satellite offline");
@@ -316,7 +343,8 @@ pub(super) fn satellite_actor(id: SatelliteId) -> hive_wire::api::Actor {
     hive_wire::api::Actor { kind: "satellite".into(), id: id.to_string(), name: id.to_string(), ip: None }
 }
 
-fn broken(rule: impl ToString) -> Error {
+/// A satellite that does not keep to the protocol.
+pub(super) fn broken(rule: impl ToString) -> Error {
     Error::invalid("link", rule.to_string())
 }
 
@@ -328,12 +356,19 @@ fn checked_journal(id: &str) -> Result<&str> {
     Ok(id)
 }
 
+/// An error as a satellite tells it, no longer than anybody minds storing.
+fn cleaned(error: ErrorBody) -> ErrorBody {
+    ErrorBody { code: known_code(error.code), message: cut(error.message) }
+}
+
 /// A satellite's own words for an error, from a list of ours.
 fn known_code(code: ErrorCode) -> ErrorCode {
     match code {
-        ErrorCode::CommandBlocked | ErrorCode::InvalidInput | ErrorCode::CommandTimeout | ErrorCode::Unavailable => {
-            code
-        }
+        ErrorCode::CommandBlocked
+        | ErrorCode::InvalidInput
+        | ErrorCode::CommandTimeout
+        | ErrorCode::RateLimited
+        | ErrorCode::Unavailable => code,
         _ => ErrorCode::Internal,
     }
 }

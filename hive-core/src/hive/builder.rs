@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, links, running, sweeper};
+use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, links, running, sessions, sweeper};
 use crate::clock::Source;
 use crate::keys::Keys;
 use crate::store::Store;
@@ -91,6 +91,7 @@ impl HiveBuilder {
                 verifier: hashing::Verifier::default(),
                 links: links::Links::default(),
                 running: running::Running::default(),
+                sessions: sessions::Sessions::default(),
                 seen: sweeper::SeenBuffer::default(),
                 events: broadcast::channel(EVENT_CAPACITY).0,
                 tasks: TaskTracker::new(),
@@ -98,6 +99,7 @@ impl HiveBuilder {
             }),
         };
         sweeper::start(&hive);
+        sessions::start(&hive);
         Ok(hive)
     }
 }

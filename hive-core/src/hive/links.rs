@@ -24,6 +24,11 @@ impl Live {
         self.link.send(message)
     }
 
+    /// Sends what the next link would begin anew with: one that is gone need not have it.
+    pub(super) fn pass(&self, message: Outgoing) {
+        self.send(message).ok();
+    }
+
     pub(super) async fn ready(&self) -> Result<(), LinkClosed> {
         self.link.ready().await
     }

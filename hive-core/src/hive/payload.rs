@@ -168,7 +168,8 @@ fn check_text(field: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_env(env: &BTreeMap<String, String>) -> Result<()> {
+/// Checks the names and values of an environment.
+pub(super) fn check_env(env: &BTreeMap<String, String>) -> Result<()> {
     for (key, value) in env {
         if key.is_empty() || key.contains(['=', '\0']) {
             return Err(Error::invalid("env", "names must not be empty nor contain '=' or a zero byte"));

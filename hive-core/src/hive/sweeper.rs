@@ -71,6 +71,7 @@ impl Hive {
 
     async fn sweep(&self) -> Result<()> {
         self.end_overdue().await?;
+        self.end_lost_sessions().await?;
         let seen = self.inner.seen.take();
         if seen.is_empty() {
             return Ok(());

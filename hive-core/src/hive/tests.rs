@@ -25,20 +25,20 @@ use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, Identity};
 
 const NAME: &str = "web-server-01";
 
-async fn hive() -> Hive {
+pub(super) async fn hive() -> Hive {
     let settings = Settings { result_grace: Duration::from_millis(200), ..Settings::default() };
     Hive::builder().in_memory().settings(settings).build().await.unwrap()
 }
 
-async fn token(acting: &ActingHive, create: RegistrationTokenCreate) -> secrecy::SecretString {
+pub(super) async fn token(acting: &ActingHive, create: RegistrationTokenCreate) -> secrecy::SecretString {
     acting.registration_token_create(create).await.unwrap().token.into()
 }
 
-fn global() -> RegistrationTokenCreate {
+pub(super) fn global() -> RegistrationTokenCreate {
     RegistrationTokenCreate { scope: TokenScope::Global, team_id: None, expires_in_hours: None, description: None }
 }
 
-fn request(name: &str) -> RegisterRequest {
+pub(super) fn request(name: &str) -> RegisterRequest {
     RegisterRequest {
         name: name.into(),
         capabilities: vec!["shell".into()],
@@ -48,7 +48,7 @@ fn request(name: &str) -> RegisterRequest {
     }
 }
 
-async fn register(hive: &Hive, name: &str) -> RegisteredSatellite {
+pub(super) async fn register(hive: &Hive, name: &str) -> RegisteredSatellite {
     let token = token(&hive.as_system(), global()).await;
     hive.register_satellite(&token, request(name), None, None).await.unwrap()
 }
@@ -68,7 +68,7 @@ async fn connect(hive: &Hive, registered: &RegisteredSatellite, journal: &str) -
     Satellite { id: registered.id, attached, end }
 }
 
-fn handshake(id: SatelliteId, journal: &str) -> Handshake {
+pub(super) fn handshake(id: SatelliteId, journal: &str) -> Handshake {
     Handshake {
         agent_id: id,
         version: "0.1.0".into(),
@@ -76,6 +76,7 @@ fn handshake(id: SatelliteId, journal: &str) -> Handshake {
         capabilities: Vec::new(),
         features: Vec::new(),
         journal_id: journal.into(),
+        sessions: Vec::new(),
         boot_id: None,
         system: SystemInfo::default(),
     }

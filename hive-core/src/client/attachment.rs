@@ -1,0 +1,270 @@
+//! A viewer of a terminal on a WebSocket.
+//!
+//! Its two halves own the socket together and move its bytes themselves: a keystroke and its echo pass no task and no
+//! channel in between. Dropping both closes it.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use futures_util::{Sink, SinkExt as _, StreamExt as _};
+use hive_wire::ErrorCode;
+use hive_wire::agent::ErrorBody;
+use hive_wire::api::ApiError;
+use hive_wire::frame::{Frame, FrameKind};
+use hive_wire::session::{AttachRequest, FromViewer, STREAM, SUBPROTOCOL, ToViewer};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::Error as SocketError;
+
+use super::silence::{Look, Silence};
+use super::transport::Transport;
+use super::websocket::Socket;
+use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
+use crate::{Error, Result};
+
+/// How long a hive may take to let a viewer in: one that was restarted waits for the satellite.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(20);
+/// Opens a socket, and attaches over it.
+pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRequest) -> Result<Attachment> {
+    let mut socket = transport.open_socket(path, SUBPROTOCOL).await?;
+    let attach = async {
+        socket.send(text(&FromViewer::Attach(request))).await.map_err(|error| broken(&error))?;
+        loop {
+            match read(socket.next().await) {
+                Incoming::Event(SessionEvent::Told(ToViewer::Attached(attached))) => return Ok(*attached),
+                Incoming::Event(SessionEvent::Told(ToViewer::Error { error })) => return Err(error_of(error)),
+                Incoming::Nothing => {}
+                Incoming::Event(_) => return Err(broken("the hive does not speak this protocol")),
+                Incoming::End(cause) => return Err(broken(&cause)),
+            }
+        }
+    };
+    let attached = timeout(ATTACH_TIMEOUT, attach).await.map_err(|_| broken("the hive did not answer in time"))??;
+    let shared = Shared::new(socket);
+    let input = Box::new(Input(shared.clone()));
+    let (silence, watch) = (Silence::since(Instant::now()), Box::pin(sleep(Duration::ZERO)));
+    let output = Box::new(Output { shared, silence, watch, is_over: false });
+    Ok(Attachment { attached, output, input })
+}
+
+/// What the socket's two halves share.
+#[derive(Debug)]
+struct Shared {
+    ends: Mutex<Ends>,
+    wakers: Arc<Wakers>,
+    /// Wakes both halves: a socket remembers only who asked last, and that may be the one who has stopped waiting.
+    waker: Waker,
+}
+
+#[derive(Debug)]
+struct Ends {
+    socket: Socket,
+    /// Whether something was handed to the socket and may still be in its buffer.
+    is_unflushed: bool,
+}
+
+/// Who waits for the socket.
+#[derive(Debug, Default)]
+struct Wakers {
+    output: AtomicWaker,
+    input: AtomicWaker,
+}
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.output.wake();
+        self.input.wake();
+    }
+}
+
+impl Shared {
+    fn new(socket: Socket) -> Arc<Self> {
+        let wakers = Arc::new(Wakers::default());
+        let waker = Waker::from(wakers.clone());
+        Arc::new(Self { ends: Mutex::new(Ends { socket, is_unflushed: false }), wakers, waker })
+    }
+
+    /// Works on the socket for one of the halves.
+    fn poll<T>(
+        &self,
+        half: &AtomicWaker,
+        context: &Context<'_>,
+        work: impl FnOnce(&mut Ends, &mut Context<'_>) -> T,
+    ) -> T {
+        half.register(context.waker());
+        let mut ends = self.ends.lock().expect("nothing panics while it holds this lock");
+        work(&mut ends, &mut Context::from_waker(&self.waker))
+    }
+}
+
+impl Ends {
+    /// Hands a message to the socket. What does not go out at once goes out while somebody waits for output.
+    fn poll_send(&mut self, message: &mut Option<Message>, context: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        ready!(self.socket.poll_ready_unpin(context))?;
+        if let Some(message) = message.take() {
+            self.socket.start_send_unpin(message)?;
+            self.is_unflushed = true;
+        }
+        self.flush(context)?;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message, SocketError>>> {
+        if let Err(error) = self.flush(context) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        self.socket.poll_next_unpin(context)
+    }
+
+    fn flush(&mut self, context: &mut Context<'_>) -> Result<(), SocketError> {
+        if self.is_unflushed
+            && let Poll::Ready(flushed) = Pin::new(&mut self.socket).poll_flush(context)
+        {
+            self.is_unflushed = false;
+            return flushed;
+        }
+        Ok(())
+    }
+}
+
+/// What the hive tells.
+#[derive(Debug)]
+struct Output {
+    shared: Arc<Shared>,
+    silence: Silence,
+    /// When to look whether the hive is silent.
+    watch: Pin<Box<Sleep>>,
+    /// Whether the last event was given.
+    is_over: bool,
+}
+
+#[async_trait]
+impl AttachmentOutput for Output {
+    async fn next(&mut self) -> Option<SessionEvent> {
+        while !self.is_over {
+            let incoming = tokio::select! {
+                biased;
+                message = receive(&self.shared) => {
+                    self.silence = Silence::since(Instant::now());
+                    read(message)
+                }
+                () = self.watch.as_mut() => self.on_watch(),
+            };
+            let event = match incoming {
+                Incoming::Event(event) => event,
+                Incoming::Nothing => continue,
+                Incoming::End(message) => {
+                    let error = ErrorBody { code: ErrorCode::Unavailable, message };
+                    SessionEvent::Told(ToViewer::Error { error })
+                }
+            };
+            self.is_over = matches!(event, SessionEvent::Told(ToViewer::Ended(_) | ToViewer::Error { .. }));
+            return Some(event);
+        }
+        None
+    }
+}
+
+impl Output {
+    fn on_watch(&mut self) -> Incoming {
+        match self.silence.look(Instant::now()) {
+            Look::Again(at) => self.watch.as_mut().reset(at),
+            Look::Ask(again_at) => {
+                self.watch.as_mut().reset(again_at);
+                if let Err(error) = self.ask() {
+                    return Incoming::End(error.to_string());
+                }
+            }
+            Look::GiveUp => return Incoming::End("the hive does not answer".into()),
+        }
+        Incoming::Nothing
+    }
+
+    /// Sends a ping. A socket that takes nothing does not get it, and then there is no answer either.
+    fn ask(&self) -> Result<(), SocketError> {
+        let (mut ping, waiting) = (Some(Message::Ping(Bytes::new())), Context::from_waker(Waker::noop()));
+        let asking =
+            self.shared.poll(&self.shared.wakers.output, &waiting, |ends, context| ends.poll_send(&mut ping, context));
+        match asking {
+            Poll::Ready(asked) => asked,
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+async fn receive(shared: &Shared) -> Option<Result<Message, SocketError>> {
+    std::future::poll_fn(|context| shared.poll(&shared.wakers.output, context, Ends::poll_receive)).await
+}
+
+/// What the viewer says.
+#[derive(Debug)]
+struct Input(Arc<Shared>);
+
+#[async_trait]
+impl AttachmentInput for Input {
+    async fn send(&mut self, action: ViewerAction) -> Result<()> {
+        let mut message = Some(match action {
+            ViewerAction::Input { offset, data } => Message::Binary(Frame::data(STREAM, offset, data, false).encode()),
+            ViewerAction::Say(word) => text(&word),
+        });
+        let shared = &self.0;
+        let sent = std::future::poll_fn(|context| {
+            shared.poll(&shared.wakers.input, context, |ends, context| ends.poll_send(&mut message, context))
+        });
+        sent.await.map_err(|error| broken(&error))
+    }
+}
+
+/// What a message of the socket is.
+enum Incoming {
+    Event(SessionEvent),
+    /// A sign of life, or something of a newer version.
+    Nothing,
+    /// The end, and its cause.
+    End(String),
+}
+
+fn read(message: Option<Result<Message, SocketError>>) -> Incoming {
+    match message {
+        Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+            Ok(ToViewer::Unknown) => Incoming::Nothing,
+            Ok(told) => Incoming::Event(SessionEvent::Told(told)),
+            Err(error) => Incoming::End(format!("the hive said something that cannot be read: {error}")),
+        },
+        Some(Ok(Message::Binary(bytes))) => match Frame::decode(bytes) {
+            Ok(Frame { kind: FrameKind::Data, stream: STREAM, offset, payload, .. }) => {
+                Incoming::Event(SessionEvent::Output { offset, data: payload })
+            }
+            Ok(_) => Incoming::Nothing,
+            Err(error) => Incoming::End(format!("the hive sent something that cannot be read: {error}")),
+        },
+        Some(Ok(Message::Close(frame))) => {
+            let reason = frame.map(|frame| frame.reason.to_string()).filter(|reason| !reason.is_empty());
+            Incoming::End(reason.unwrap_or_else(|| "the hive hung up".into()))
+        }
+        Some(Ok(_)) => Incoming::Nothing,
+        Some(Err(error)) => Incoming::End(error.to_string()),
+        None => Incoming::End("the hive hung up".into()),
+    }
+}
+
+fn text(word: &FromViewer) -> Message {
+    Message::text(serde_json::to_string(word).expect("control messages are plain data"))
+}
+
+fn error_of(ErrorBody { code, message }: ErrorBody) -> Error {
+    Error::from_wire(ApiError { code, message, details: None })
+}
+
+fn broken(cause: &(impl ToString + ?Sized)) -> Error {
+    Error::Unavailable(cause.to_string().into())
+}

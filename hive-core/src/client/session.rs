@@ -1,0 +1,62 @@
+//! [`SessionManager`] over REST, and over a WebSocket for who looks at a terminal.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use data_encoding::BASE64;
+use hive_wire::SessionId;
+use hive_wire::api::{Session, SessionCreate, SessionFilter, SessionInput, Size};
+use hive_wire::session::AttachRequest;
+use reqwest::Method;
+
+use super::RemoteHive;
+use super::attachment;
+use super::registry::present;
+use crate::session::Attachment;
+use crate::{Error, Result, SessionManager};
+
+/// Bytes typed with one call: as base64 they fit into what a hive takes.
+const MAX_INPUT: usize = 512 * 1024;
+
+#[async_trait]
+impl SessionManager for RemoteHive {
+    async fn session_create(&self, params: SessionCreate) -> Result<Session> {
+        self.transport.fetch(self.transport.post(&["api", "v1", "sessions"]).json(&params)).await
+    }
+
+    async fn session_get(&self, id: SessionId) -> Result<Option<Session>> {
+        let path = ["api", "v1", "sessions", &id.to_string()];
+        present(self.transport.fetch(self.transport.get(&path)).await)
+    }
+
+    async fn session_list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
+        self.transport.fetch(self.transport.get(&["api", "v1", "sessions"]).query(&filter)).await
+    }
+
+    async fn session_input(&self, id: SessionId, data: Bytes) -> Result<()> {
+        for piece in data.chunks(MAX_INPUT) {
+            let input = SessionInput { data: BASE64.encode(piece) };
+            let path = ["api", "v1", "sessions", &id.to_string(), "input"];
+            self.transport.call(self.transport.post(&path).json(&input)).await?;
+        }
+        Ok(())
+    }
+
+    async fn session_resize(&self, id: SessionId, size: Size) -> Result<()> {
+        let path = ["api", "v1", "sessions", &id.to_string(), "resize"];
+        self.transport.call(self.transport.post(&path).json(&size)).await
+    }
+
+    async fn session_terminate(&self, id: SessionId) -> Result<()> {
+        let path = ["api", "v1", "sessions", &id.to_string()];
+        self.transport.call(self.transport.request(Method::DELETE, &path)).await
+    }
+
+    async fn session_attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment> {
+        let path = ["api", "v1", "sessions", &id.to_string(), "attach"];
+        attachment::open(&self.transport, &path, request).await.map_err(|error| match error {
+            // The socket says no details.
+            Error::SessionNotFound(_) => Error::SessionNotFound(id.to_string()),
+            error => error,
+        })
+    }
+}

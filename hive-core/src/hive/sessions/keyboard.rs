@@ -1,0 +1,230 @@
+//! Who may type into a terminal: one viewer at a time.
+//!
+//! The keyboard of a viewer that was cut off is kept for it for a while, so that it goes on where it was and nothing that it
+//! typed is lost or mixed with what others type.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hive_wire::ViewerId;
+
+/// Who has the keyboard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// Nobody: who asks gets it.
+    #[default]
+    Nobody,
+    /// A viewer that is there.
+    Viewer(ViewerId),
+    /// A viewer that was cut off, until then.
+    CutOff(ViewerId, Duration),
+}
+
+/// What came of asking for the keyboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It was free, or the viewer's own.
+    Given,
+    /// This viewer decides.
+    Holder(ViewerId),
+    /// Nobody is there to decide: the viewer gets it when its time is up.
+    Later,
+}
+
+/// The keyboard of one terminal.
+#[derive(Debug, Default)]
+pub(super) struct Keyboard {
+    holder: Holder,
+    /// The offset of the first byte the holder types: what it sent when it had the keyboard before is stale.
+    since: u64,
+    /// Who asked for it, in order.
+    waiting: VecDeque<ViewerId>,
+}
+
+impl Keyboard {
+    /// A keyboard that is kept for a viewer until then; it may type from `since` on.
+    pub(super) fn kept_for(viewer: ViewerId, until: Duration, since: u64) -> Self {
+        Self { holder: Holder::CutOff(viewer, until), since, waiting: VecDeque::new() }
+    }
+
+    pub(super) fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    /// Whose input comes last: who has the keyboard, there or cut off.
+    pub(super) fn writer(&self) -> Option<ViewerId> {
+        match self.holder {
+            Holder::Nobody => None,
+            Holder::Viewer(viewer) | Holder::CutOff(viewer, _) => Some(viewer),
+        }
+    }
+
+    /// Whether a viewer has it and is there.
+    pub(super) fn is_held_by(&self, viewer: ViewerId) -> bool {
+        self.holder == Holder::Viewer(viewer)
+    }
+
+    /// Whether a viewer may type at this offset.
+    pub(super) fn may_type(&self, viewer: ViewerId, offset: u64) -> bool {
+        self.is_held_by(viewer) && offset >= self.since
+    }
+
+    /// Gives it to a viewer, who types from `next` on.
+    pub(super) fn give(&mut self, viewer: ViewerId, next: u64) {
+        if self.writer() != Some(viewer) {
+            self.since = next;
+        }
+        self.holder = Holder::Viewer(viewer);
+        self.waiting.retain(|waiting| *waiting != viewer);
+    }
+
+    /// Takes in that a viewer asks for it.
+    pub(super) fn ask(&mut self, viewer: ViewerId, next: u64) -> Asked {
+        match self.holder {
+            Holder::Viewer(holder) if holder != viewer => {
+                self.wait(viewer);
+                Asked::Holder(holder)
+            }
+            Holder::CutOff(holder, _) if holder != viewer => {
+                self.wait(viewer);
+                Asked::Later
+            }
+            _ => {
+                self.give(viewer, next);
+                Asked::Given
+            }
+        }
+    }
+
+    /// Takes it back from a viewer that lets it go: who asked first gets it.
+    pub(super) fn release(&mut self, viewer: ViewerId, next: u64) {
+        if self.is_held_by(viewer) {
+            self.pass_on(next);
+        }
+    }
+
+    /// Takes it back from a viewer that will not type any more, there or cut off.
+    pub(super) fn give_up(&mut self, viewer: ViewerId, next: u64) {
+        if self.writer() == Some(viewer) {
+            self.pass_on(next);
+        }
+    }
+
+    /// Notes that a viewer is not there any more. Its keyboard is kept for it until then.
+    pub(super) fn cut_off(&mut self, viewer: ViewerId, until: Duration) {
+        self.waiting.retain(|waiting| *waiting != viewer);
+        if self.is_held_by(viewer) {
+            self.holder = Holder::CutOff(viewer, until);
+        }
+    }
+
+    /// Gives up on a viewer that did not come back in time.
+    pub(super) fn expire(&mut self, now: Duration, next: u64) {
+        if let Holder::CutOff(_, until) = self.holder
+            && now >= until
+        {
+            self.pass_on(next);
+        }
+    }
+
+    fn pass_on(&mut self, next: u64) {
+        self.holder = self.waiting.pop_front().map_or(Holder::Nobody, Holder::Viewer);
+        self.since = next;
+    }
+
+    fn wait(&mut self, viewer: ViewerId) {
+        if !self.waiting.contains(&viewer) {
+            self.waiting.push_back(viewer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::id::Seed;
+
+    fn viewer(n: u8) -> ViewerId {
+        ViewerId::new(Seed { unix_millis: 1, random: [n; 10] })
+    }
+
+    fn held_by(n: u8) -> Keyboard {
+        let mut keyboard = Keyboard::default();
+        keyboard.give(viewer(n), 0);
+        keyboard
+    }
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_free_keyboard_is_given_and_one_in_use_is_asked_for() {
+        let mut keyboard = Keyboard::default();
+        assert_eq!(keyboard.ask(viewer(1), 0), Asked::Given);
+        assert_eq!(keyboard.ask(viewer(2), 0), Asked::Holder(viewer(1)));
+        assert!(keyboard.may_type(viewer(1), 0) && !keyboard.may_type(viewer(2), 0));
+    }
+
+    #[test]
+    fn who_asked_first_gets_what_is_let_go() {
+        let mut keyboard = held_by(1);
+        for n in [2, 3, 2] {
+            keyboard.ask(viewer(n), 0);
+        }
+        keyboard.release(viewer(3), 10);
+        assert!(keyboard.is_held_by(viewer(1)), "only who has it can let it go");
+        keyboard.release(viewer(1), 10);
+        assert!(keyboard.is_held_by(viewer(2)));
+        keyboard.release(viewer(2), 10);
+        keyboard.release(viewer(3), 10);
+        assert_eq!(keyboard.holder(), Holder::Nobody);
+    }
+
+    #[test]
+    fn what_a_viewer_sent_before_it_lost_the_keyboard_is_stale_when_it_has_it_again() {
+        let mut keyboard = held_by(1);
+        keyboard.give(viewer(2), 100);
+        keyboard.give(viewer(1), 103);
+        assert!(!keyboard.may_type(viewer(1), 100));
+        assert!(keyboard.may_type(viewer(1), 103));
+    }
+
+    #[test]
+    fn a_viewer_that_was_cut_off_goes_on_where_it_was() {
+        let mut keyboard = held_by(1);
+        keyboard.cut_off(viewer(1), SOON);
+        assert!(!keyboard.may_type(viewer(1), 0), "it is not there");
+        assert_eq!(keyboard.ask(viewer(2), 50), Asked::Later);
+        assert_eq!(keyboard.ask(viewer(1), 50), Asked::Given);
+        assert!(keyboard.may_type(viewer(1), 0), "what it typed before counts still");
+    }
+
+    #[test]
+    fn the_keyboard_of_one_that_stays_away_goes_to_who_waits() {
+        let mut keyboard = held_by(1);
+        keyboard.cut_off(viewer(1), SOON);
+        keyboard.ask(viewer(2), 50);
+        keyboard.ask(viewer(3), 50);
+        keyboard.cut_off(viewer(2), SOON);
+        keyboard.expire(SOON / 2, 60);
+        assert_eq!(keyboard.writer(), Some(viewer(1)));
+        keyboard.expire(SOON, 60);
+        assert!(keyboard.may_type(viewer(3), 60) && !keyboard.may_type(viewer(3), 50));
+    }
+
+    #[test]
+    fn one_that_comes_back_to_read_only_leaves_the_keyboard_to_others() {
+        let mut keyboard = held_by(1);
+        keyboard.ask(viewer(2), 0);
+        keyboard.cut_off(viewer(1), SOON);
+        keyboard.give_up(viewer(1), 5);
+        assert!(keyboard.is_held_by(viewer(2)));
+    }
+
+    #[test]
+    fn it_can_be_taken_from_anybody() {
+        let mut keyboard = Keyboard::kept_for(viewer(1), SOON, 7);
+        keyboard.give(viewer(2), 9);
+        keyboard.expire(SOON, 9);
+        assert!(keyboard.is_held_by(viewer(2)));
+    }
+}

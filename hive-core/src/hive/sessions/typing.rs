@@ -1,0 +1,258 @@
+//! What is typed into a terminal, on its way to the satellite: every byte once and in order, over as many links as it takes.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+use hive_wire::session::INPUT_WINDOW;
+
+/// Frames that may be under way at once; what is typed meanwhile goes together in the next one. A link has room for 256
+/// messages of all its terminals, and who types on a slow one must not fill it.
+const MAX_IN_FLIGHT: usize = 16;
+
+/// Why input was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("input leaves a gap")]
+    Gap,
+    #[error("more input than may be under way")]
+    BeyondWindow,
+}
+
+/// A satellite that says what cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("offset of input that was never sent, or was acknowledged before")]
+pub(super) struct Impossible;
+
+/// The input of one terminal. Offsets count its bytes, whoever typed them.
+#[derive(Debug, Default)]
+pub(super) struct Typing {
+    received: u64,
+    applied: u64,
+    /// What the satellite may not have: the bytes up to `received`.
+    pending: BytesMut,
+    sent: u64,
+    in_flight: VecDeque<u64>,
+    /// What was with the satellite when this process began: nobody here waits until it is typed.
+    inherited: u64,
+}
+
+impl Typing {
+    /// The input of a terminal whose satellite has `received` bytes of it. How many of them are typed it says by itself;
+    /// until then as many as may be are taken to be under way, and what is typed here waits here.
+    pub(super) fn resuming_at(received: u64) -> Self {
+        let applied = received.saturating_sub(INPUT_WINDOW);
+        Self { received, applied, sent: received, inherited: received, ..Self::default() }
+    }
+
+    /// Everything before it was taken from those who type.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Everything before it was given to the program.
+    pub(super) fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// How many bytes may be typed now.
+    pub(super) fn room(&self) -> usize {
+        let under_way = self.received - self.applied.max(self.inherited);
+        INPUT_WINDOW.saturating_sub(under_way) as usize
+    }
+
+    /// Takes typed bytes. Those that were taken before are left out.
+    pub(super) fn accept(&mut self, offset: u64, data: &Bytes) -> Result<(), Refused> {
+        let known = self.received.checked_sub(offset).ok_or(Refused::Gap)?;
+        let new = data.get(known as usize..).unwrap_or_default();
+        if new.len() > self.room() {
+            return Err(Refused::BeyondWindow);
+        }
+        self.pending.extend_from_slice(new);
+        self.received += new.len() as u64;
+        Ok(())
+    }
+
+    /// Takes the next piece to send, with its offset; `None` where there is nothing to send, or enough is under way.
+    pub(super) fn next_frame(&mut self) -> Option<(u64, Bytes)> {
+        let (start, offset) = (self.start(), self.sent);
+        let end = self.received.min(self.applied + INPUT_WINDOW);
+        if offset >= end || self.in_flight.len() >= MAX_IN_FLIGHT {
+            return None;
+        }
+        let bytes = Bytes::copy_from_slice(&self.pending[(offset - start) as usize..(end - start) as usize]);
+        self.sent = end;
+        self.in_flight.push_back(self.sent);
+        Some((offset, bytes))
+    }
+
+    /// Notes that everything before `offset` was given to the program.
+    pub(super) fn on_applied(&mut self, offset: u64) -> Result<(), Impossible> {
+        if offset > self.sent {
+            return Err(Impossible);
+        }
+        self.applied = self.applied.max(offset);
+        self.forget(offset);
+        while self.in_flight.front().is_some_and(|end| *end <= offset) {
+            self.in_flight.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Goes on over another link, at whose other end everything before `taken` is.
+    pub(super) fn on_link(&mut self, taken: u64) -> Result<(), Impossible> {
+        if taken < self.start() || taken > self.received {
+            return Err(Impossible);
+        }
+        self.forget(taken);
+        self.sent = taken;
+        self.in_flight.clear();
+        Ok(())
+    }
+
+    /// The offset of the first pending byte.
+    fn start(&self) -> u64 {
+        self.received - self.pending.len() as u64
+    }
+
+    fn forget(&mut self, offset: u64) {
+        let count = offset.saturating_sub(self.start());
+        self.pending.advance(count as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::frame::MAX_PAYLOAD;
+    use proptest::prelude::*;
+
+    fn typed(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[test]
+    fn what_is_typed_twice_is_taken_once() {
+        let mut typing = Typing::default();
+        typing.accept(0, &typed("abc")).unwrap();
+        typing.accept(1, &typed("bcd")).unwrap();
+        typing.accept(0, &typed("a")).unwrap();
+        assert_eq!(typing.next_frame(), Some((0, typed("abcd"))));
+        assert_eq!(typing.next_frame(), None);
+        assert_eq!(typing.accept(5, &typed("f")), Err(Refused::Gap));
+    }
+
+    #[test]
+    fn no_more_is_under_way_than_the_window() {
+        let mut typing = Typing::default();
+        let window = Bytes::from(vec![7; INPUT_WINDOW as usize]);
+        typing.accept(0, &window).unwrap();
+        assert_eq!(typing.accept(INPUT_WINDOW, &typed("x")), Err(Refused::BeyondWindow));
+        assert_eq!(typing.next_frame().unwrap().1.len(), MAX_PAYLOAD, "the window fits into one frame");
+        typing.on_applied(10).unwrap();
+        assert_eq!(typing.room(), 10);
+        typing.accept(INPUT_WINDOW, &typed("x")).unwrap();
+    }
+
+    #[test]
+    fn many_keystrokes_at_once_go_together() {
+        let mut typing = Typing::default();
+        let mut frames = 0;
+        for n in 0..1000 {
+            typing.accept(n, &typed("x")).unwrap();
+            frames += usize::from(typing.next_frame().is_some());
+        }
+        assert_eq!(frames, MAX_IN_FLIGHT);
+        typing.on_applied(1).unwrap();
+        let (offset, rest) = typing.next_frame().unwrap();
+        assert_eq!((offset, rest.len()), (MAX_IN_FLIGHT as u64, 1000 - MAX_IN_FLIGHT));
+    }
+
+    #[test]
+    fn another_link_gets_what_the_satellite_does_not_have() {
+        let mut typing = Typing::resuming_at(100);
+        typing.accept(100, &typed("abcdef")).unwrap();
+        assert_eq!(typing.next_frame(), Some((100, typed("abcdef"))));
+        typing.on_applied(102).unwrap();
+        typing.on_link(104).unwrap();
+        assert_eq!(typing.next_frame(), Some((104, typed("ef"))));
+        assert_eq!(typing.applied(), 102, "what the satellite has is not yet typed");
+    }
+
+    #[test]
+    fn a_window_that_may_be_full_is_not_filled_again() {
+        let before = 10 * INPUT_WINDOW;
+        let mut typing = Typing::resuming_at(before);
+        typing.accept(before, &typed("abcdef")).expect("who types is not to suffer");
+        assert_eq!(typing.next_frame(), None, "as many bytes as may be were under way when the hive died");
+        typing.on_applied(before - INPUT_WINDOW + 2).unwrap();
+        assert_eq!(typing.next_frame(), Some((before, typed("ab"))));
+        typing.on_applied(before).unwrap();
+        assert_eq!(typing.next_frame(), Some((before + 2, typed("cdef"))));
+    }
+
+    #[test]
+    fn a_satellite_cannot_have_what_was_not_sent_nor_lose_what_it_had() {
+        let mut typing = Typing::resuming_at(100);
+        typing.accept(100, &typed("abc")).unwrap();
+        assert_eq!(typing.on_applied(101), Err(Impossible));
+        assert_eq!(typing.on_link(104), Err(Impossible));
+        assert_eq!(typing.on_link(99), Err(Impossible));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Type(usize),
+        Apply(usize),
+        Cut { arrived: usize },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (1usize..3000).prop_map(Step::Type),
+            (0usize..3000).prop_map(Step::Apply),
+            (0usize..20).prop_map(|arrived| Step::Cut { arrived }),
+        ]
+    }
+
+    proptest! {
+        /// A satellite that takes what is new of each frame has every typed byte once and in order, whatever is cut.
+        #[test]
+        fn every_byte_arrives_once_over_all_links(steps in proptest::collection::vec(step(), 1..100)) {
+            let mut typing = Typing::default();
+            let (mut typed, mut satellite, mut link) = (Vec::<u8>::new(), Vec::<u8>::new(), Vec::new());
+            let take = |satellite: &mut Vec<u8>, (offset, bytes): (u64, Bytes)| {
+                assert!(offset as usize <= satellite.len(), "a gap");
+                let known = (satellite.len() - offset as usize).min(bytes.len());
+                satellite.extend_from_slice(&bytes[known..]);
+            };
+            for step in steps {
+                match step {
+                    Step::Type(count) => {
+                        let bytes: Vec<u8> = (typed.len()..typed.len() + count).map(|n| (n % 251) as u8).collect();
+                        if typing.accept(typed.len() as u64, &bytes.clone().into()).is_ok() {
+                            typed.extend(bytes);
+                        }
+                    }
+                    Step::Apply(count) => {
+                        link.drain(..).for_each(|frame| take(&mut satellite, frame));
+                        let applied = (typing.applied() as usize + count).min(satellite.len());
+                        typing.on_applied(applied as u64).unwrap();
+                    }
+                    Step::Cut { arrived } => {
+                        let arrived = arrived.min(link.len());
+                        link.drain(..arrived).for_each(|frame| take(&mut satellite, frame));
+                        link.clear();
+                        typing.on_link(satellite.len() as u64).unwrap();
+                    }
+                }
+                while let Some(frame) = typing.next_frame() {
+                    link.push(frame);
+                }
+                prop_assert!(typing.received() - typing.applied() <= INPUT_WINDOW);
+            }
+            typing.on_link(satellite.len() as u64).unwrap();
+            typing.next_frame().into_iter().for_each(|frame| take(&mut satellite, frame));
+            prop_assert_eq!(satellite, typed);
+        }
+    }
+}

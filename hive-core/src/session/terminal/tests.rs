@@ -1,0 +1,371 @@
+//! A terminal over a hive that does what the test says.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use hive_wire::api::{Actor, EndReason, SessionCreate, SessionFilter};
+use hive_wire::id::Seed;
+use hive_wire::{SatelliteId, SatelliteName, Timestamp};
+use tokio::sync::mpsc;
+
+use super::*;
+
+const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
+
+fn session() -> Session {
+    Session {
+        id: SessionId::new(SEED),
+        satellite_id: SatelliteId::new(SEED),
+        satellite_name: SatelliteName::try_from("web-server-01").unwrap(),
+        status: SessionStatus::Open,
+        online: true,
+        size: Size::default(),
+        shell: None,
+        created_by: Actor { kind: "user".into(), id: "usr_x".into(), name: "anna".into(), ip: None },
+        created_at: Timestamp::from_micros(0),
+        ended_at: None,
+        end: None,
+        viewers: 1,
+    }
+}
+
+fn mine(input: u64) -> Control {
+    Control { is_mine: true, input, holder: Some("anna".into()) }
+}
+
+fn others(input: u64) -> Control {
+    Control { is_mine: false, input, holder: Some("otto".into()) }
+}
+
+fn attached(output: u64, control: Control) -> Attached {
+    Attached { session: session(), viewer: ViewerId::new(SEED), output, modes: None, control, is_resumed: true }
+}
+
+/// What the hive answers to the next who attaches.
+type Answer = Result<Attached>;
+
+/// A hive in the hands of a test.
+struct Scripted {
+    answers: Mutex<VecDeque<Answer>>,
+    requests: mpsc::Sender<AttachRequest>,
+    ways: mpsc::Sender<FarEnd>,
+}
+
+/// The other end of one attachment. Dropping it breaks the way.
+struct FarEnd {
+    tell: mpsc::Sender<SessionEvent>,
+    said: mpsc::Receiver<ViewerAction>,
+}
+
+#[derive(Debug)]
+struct Output(mpsc::Receiver<SessionEvent>);
+
+#[derive(Debug)]
+struct Input(mpsc::Sender<ViewerAction>);
+
+#[async_trait]
+impl AttachmentOutput for Output {
+    async fn next(&mut self) -> Option<SessionEvent> {
+        self.0.recv().await
+    }
+}
+
+#[async_trait]
+impl AttachmentInput for Input {
+    async fn send(&mut self, action: ViewerAction) -> Result<()> {
+        self.0.send(action).await.map_err(|_| Error::Unavailable("the way is broken".into()))
+    }
+}
+
+#[async_trait]
+impl SessionManager for Scripted {
+    async fn session_create(&self, _: SessionCreate) -> Result<Session> {
+        unreachable!("a viewer opens no terminals")
+    }
+
+    async fn session_get(&self, _: SessionId) -> Result<Option<Session>> {
+        unreachable!("a viewer attaches at once")
+    }
+
+    async fn session_list(&self, _: SessionFilter) -> Result<Vec<Session>> {
+        unreachable!("a viewer lists nothing")
+    }
+
+    async fn session_input(&self, _: SessionId, _: Bytes) -> Result<()> {
+        unreachable!("a viewer types over its attachment")
+    }
+
+    async fn session_resize(&self, _: SessionId, _: Size) -> Result<()> {
+        unreachable!("a viewer resizes over its attachment")
+    }
+
+    async fn session_terminate(&self, _: SessionId) -> Result<()> {
+        unreachable!("a viewer ends no terminals")
+    }
+
+    async fn session_attach(&self, _: SessionId, request: AttachRequest) -> Result<Attachment> {
+        self.requests.send(request).await.unwrap();
+        let answer = self.answers.lock().unwrap().pop_front();
+        let attached = answer.unwrap_or_else(|| Err(Error::Unavailable("connection refused".into())))?;
+        let (tell, output) = mpsc::channel(16);
+        // Room for one: what is said waits until the test listens.
+        let (input, said) = mpsc::channel(1);
+        self.ways.send(FarEnd { tell, said }).await.unwrap();
+        Ok(Attachment { attached, output: Box::new(Output(output)), input: Box::new(Input(input)) })
+    }
+}
+
+/// A terminal, and the hive it looks at.
+struct World {
+    terminal: Terminal,
+    hive: Arc<Scripted>,
+    requests: mpsc::Receiver<AttachRequest>,
+    ways: mpsc::Receiver<FarEnd>,
+}
+
+impl World {
+    async fn open(first: Attached) -> (Self, FarEnd) {
+        Self::open_as(ViewOptions::default(), first).await
+    }
+
+    async fn open_as(options: ViewOptions, first: Attached) -> (Self, FarEnd) {
+        let (requests_in, requests) = mpsc::channel(64);
+        let (ways_in, mut ways) = mpsc::channel(64);
+        let answers = Mutex::new([Ok(first)].into());
+        let hive = Arc::new(Scripted { answers, requests: requests_in, ways: ways_in });
+        let terminal = Terminal::open(hive.clone(), session().id, options).await.unwrap();
+        let way = ways.recv().await.unwrap();
+        let mut world = Self { terminal, hive, requests, ways };
+        world.requests.recv().await.unwrap();
+        (world, way)
+    }
+
+    fn answer_next(&self, answer: Answer) {
+        self.hive.answers.lock().unwrap().push_back(answer);
+    }
+
+    async fn next(&mut self) -> TerminalEvent {
+        self.terminal.next().await.expect("the terminal is not over")
+    }
+
+    /// What the terminal says, while nothing happens to it.
+    async fn said(&mut self, way: &mut FarEnd) -> ViewerAction {
+        tokio::select! {
+            said = way.said.recv() => said.unwrap(),
+            event = self.terminal.next() => panic!("{event:?}"),
+        }
+    }
+
+    async fn come_back(&mut self) -> (FarEnd, TerminalEvent) {
+        let event = loop {
+            match self.next().await {
+                TerminalEvent::Away { .. } => {}
+                event => break event,
+            }
+        };
+        (self.ways.recv().await.unwrap(), event)
+    }
+}
+
+fn output(offset: u64, text: &'static str) -> SessionEvent {
+    SessionEvent::Output { offset, data: text.into() }
+}
+
+fn shown(end: u64, text: &'static str) -> TerminalEvent {
+    TerminalEvent::Output { end, data: text.into() }
+}
+
+fn typed(offset: u64, text: &'static str) -> ViewerAction {
+    ViewerAction::Input { offset, data: text.into() }
+}
+
+fn ended() -> SessionEnd {
+    SessionEnd { reason: EndReason::Exited, exit_code: Some(3), error: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_seen_and_typed_before_a_cut_goes_on_behind_it() {
+    let (mut world, mut way) = World::open(attached(0, mine(0))).await;
+    world.terminal.write("ls".into()).unwrap();
+    assert_eq!(world.said(&mut way).await, typed(0, "ls"));
+    way.tell.send(output(0, "abc")).await.unwrap();
+    assert_eq!(world.next().await, shown(3, "abc"));
+    drop(way);
+    assert!(matches!(world.next().await, TerminalEvent::Away { .. }));
+    assert!(world.terminal.is_away());
+    world.terminal.write("\n".into()).unwrap();
+
+    world.answer_next(Ok(attached(2, mine(1))));
+    let (mut way, event) = world.come_back().await;
+    assert_eq!(event, TerminalEvent::Back { lost_input: 0 });
+    let request = world.requests.recv().await.unwrap();
+    assert_eq!((request.viewer, request.output), (Some(ViewerId::new(SEED)), Some(3)));
+    assert_eq!(world.said(&mut way).await, typed(1, "s\n"));
+    way.tell.send(output(2, "cde")).await.unwrap();
+    assert_eq!(world.next().await, shown(5, "de"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hive_that_stays_away_is_tried_again_and_again() {
+    let (mut world, way) = World::open(attached(0, mine(0))).await;
+    drop(way);
+    for _ in 0..12 {
+        let TerminalEvent::Away { retry_in, .. } = world.next().await else { panic!("it came back") };
+        assert!(retry_in <= Duration::from_secs(5));
+    }
+    world.answer_next(Ok(attached(0, mine(0))));
+    assert_eq!(world.come_back().await.1, TerminalEvent::Back { lost_input: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn typing_does_not_hold_up_the_way_back() {
+    let (mut world, way) = World::open(attached(0, mine(0))).await;
+    drop(way);
+    world.answer_next(Ok(attached(0, mine(0))));
+    let mut typed = 0;
+    while world.terminal.is_away() || typed == 0 {
+        // Each keystroke drops the future that waits, as a loop over keyboard and terminal does.
+        drop(tokio::time::timeout(Duration::from_millis(1), world.terminal.next()).await);
+        world.terminal.write("x".into()).unwrap();
+        typed += 1;
+        assert!(typed < 1000, "it never attaches");
+    }
+    let mut way = world.ways.recv().await.unwrap();
+    let ViewerAction::Input { offset: 0, data } = world.said(&mut way).await else { panic!("no input") };
+    assert_eq!(data.len(), typed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_typed_while_another_took_the_keyboard_is_lost_and_counted() {
+    let (mut world, way) = World::open(attached(0, mine(0))).await;
+    drop(way);
+    world.next().await;
+    world.terminal.write("rm -r".into()).unwrap();
+    world.answer_next(Ok(Attached { is_resumed: false, ..attached(0, others(0)) }));
+    let (_way, event) = world.come_back().await;
+    assert_eq!(event, TerminalEvent::Back { lost_input: 5 });
+    assert_eq!(world.next().await, TerminalEvent::Told(ToViewer::Control(others(0))));
+    assert_eq!(world.terminal.room(), 0);
+    assert!(matches!(world.terminal.write("x".into()), Err(Error::Conflict(text)) if text.contains("otto")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_meanwhile_is_told_on_the_way_back() {
+    let (mut world, way) = World::open(attached(0, mine(0))).await;
+    drop(way);
+    let size = Size { cols: 200, rows: 50 };
+    let session = Session { online: false, size, ..session() };
+    world.answer_next(Ok(Attached { session, modes: Some("\x1b[?25l".into()), ..attached(900, mine(0)) }));
+    world.come_back().await;
+    assert_eq!(world.next().await, TerminalEvent::Reset { modes: "\x1b[?25l".into() });
+    assert_eq!(world.next().await, TerminalEvent::Told(ToViewer::Resized(size)));
+    assert_eq!(world.next().await, TerminalEvent::Told(ToViewer::Link { online: false }));
+    assert_eq!(world.terminal.session().size, size);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_took_the_keyboard_does_not_take_it_again_by_coming_back() {
+    let options = ViewOptions { mode: ViewMode::Take, size: None };
+    let (mut world, way) = World::open_as(options, attached(0, mine(0))).await;
+    world.terminal.resize(Size { cols: 10, rows: 10 });
+    drop(way);
+    world.answer_next(Ok(attached(0, others(0))));
+    world.come_back().await;
+    let request = world.requests.recv().await.unwrap();
+    assert_eq!((request.mode, request.size), (ViewMode::Control, Some(Size { cols: 10, rows: 10 })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn gaps_and_resets_are_told() {
+    let (mut world, way) = World::open(attached(0, mine(0))).await;
+    let told = [ToViewer::Gap { from: 0, to: 10 }, ToViewer::Reset { output: 50, modes: "m".into() }];
+    for told in told {
+        way.tell.send(SessionEvent::Told(told)).await.unwrap();
+    }
+    way.tell.send(output(50, "abc")).await.unwrap();
+    assert_eq!(world.next().await, TerminalEvent::Gap { from: 0, to: 10 });
+    assert_eq!(world.next().await, TerminalEvent::Reset { modes: "m".into() });
+    assert_eq!(world.next().await, shown(53, "abc"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_screen_seen_from_its_beginning_is_not_cleared() {
+    let modes = |output, modes: &str| Attached { modes: Some(modes.into()), ..attached(output, mine(0)) };
+    let (mut world, way) = World::open(modes(0, "")).await;
+    way.tell.send(output(0, "$ ")).await.unwrap();
+    assert_eq!(world.next().await, shown(2, "$ "));
+    let (mut world, _way) = World::open(modes(700, "")).await;
+    assert_eq!(world.next().await, TerminalEvent::Reset { modes: String::new() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_is_read_while_nobody_takes_what_is_said() {
+    let (mut world, mut way) = World::open(attached(0, mine(0))).await;
+    world.terminal.take_control();
+    world.terminal.release_control();
+    way.tell.send(output(0, "a")).await.unwrap();
+    assert_eq!(world.next().await, shown(1, "a"));
+    assert_eq!(world.said(&mut way).await, ViewerAction::Say(FromViewer::TakeControl));
+    assert_eq!(world.said(&mut way).await, ViewerAction::Say(FromViewer::ReleaseControl));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_is_acknowledged_though_nothing_else_happens() {
+    let (mut world, mut way) = World::open(attached(0, mine(0))).await;
+    way.tell.send(output(0, "abc")).await.unwrap();
+    world.next().await;
+    world.terminal.ack(3);
+    assert_eq!(world.said(&mut way).await, ViewerAction::Say(FromViewer::Ack { offset: 3 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_follows_the_end() {
+    let (mut world, way) = World::open(attached(0, mine(0))).await;
+    way.tell.send(SessionEvent::Told(ToViewer::Ended(ended()))).await.unwrap();
+    assert_eq!(world.next().await, TerminalEvent::Ended(ended()));
+    assert_eq!(world.terminal.next().await, None);
+    assert_eq!(world.terminal.session().end, Some(ended()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_that_ended_meanwhile_has_its_end_even_if_nobody_tells() {
+    let (mut world, way) = World::open(attached(0, mine(0))).await;
+    drop(way);
+    let session = Session { status: SessionStatus::Ended, end: Some(ended()), ..session() };
+    world.answer_next(Ok(Attached { session, ..attached(0, mine(0)) }));
+    drop(world.come_back().await);
+    assert_eq!(world.next().await, TerminalEvent::Ended(ended()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_let_in_any_more_does_not_try_for_ever() {
+    for refusal in [Error::AuthInvalid, Error::SessionNotFound("x".into()), Error::Forbidden("x".into())] {
+        let (mut world, way) = World::open(attached(0, mine(0))).await;
+        let code = refusal.code();
+        drop(way);
+        world.answer_next(Err(refusal));
+        world.next().await;
+        let event = world.next().await;
+        assert!(matches!(&event, TerminalEvent::Refused(error) if error.code == code), "{event:?}");
+        assert_eq!(world.terminal.next().await, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_hive_says_last_is_the_cause() {
+    let (mut world, way) = World::open(attached(0, mine(0))).await;
+    let error = ErrorBody { code: ErrorCode::Unavailable, message: "connection reset".into() };
+    way.tell.send(SessionEvent::Told(ToViewer::Error { error })).await.unwrap();
+    let event = world.next().await;
+    assert!(matches!(&event, TerminalEvent::Away { cause, .. } if cause == "connection reset"), "{event:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_says_what_it_typed_and_lets_the_keyboard_go() {
+    let (mut world, mut way) = World::open(attached(0, mine(0))).await;
+    world.terminal.write("exit\n".into()).unwrap();
+    way.tell.send(output(0, "more to read")).await.unwrap();
+    let listening = async { [way.said.recv().await.unwrap(), way.said.recv().await.unwrap()] };
+    let ((), said) = tokio::join!(world.terminal.leave(), listening);
+    assert_eq!(said, [typed(0, "exit\n"), ViewerAction::Say(FromViewer::ReleaseControl)]);
+}
