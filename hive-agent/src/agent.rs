@@ -23,12 +23,14 @@ use crate::identity::DataDir;
 use crate::local_api::{self, Pages};
 use crate::machine;
 use crate::metrics::Counters;
+use crate::pty::Terminals;
 use crate::status::{LinkState, Status};
 
 /// A satellite that belongs to its hive.
 pub struct Agent {
     connection: Connection,
     dispatch: Arc<Dispatch>,
+    terminals: Arc<Terminals>,
     status: Arc<Status>,
     local: LocalPages,
     // Held for its lock, to the very end.
@@ -53,8 +55,14 @@ impl Agent {
         let dispatch = Dispatch::open(&config, &data, boot_id, counters.clone())
             .map_err(|source| Error::DataDir { path: config.data_dir.clone(), source })?;
         let dispatch = Arc::new(dispatch);
+        let terminals = Arc::new(Terminals::new(&config));
         let status = Arc::new(Status::new(config.server.to_string()));
-        let pages = Pages { status: status.clone(), counters: counters.clone(), dispatch: dispatch.clone() };
+        let pages = Pages {
+            status: status.clone(),
+            counters: counters.clone(),
+            dispatch: dispatch.clone(),
+            terminals: terminals.clone(),
+        };
         let local = LocalPages::serve(config.local_api, pages).await?;
 
         let tls = http::tls_config(&config.server)?;
@@ -62,10 +70,18 @@ impl Agent {
         let identity = enrolment.enrol().await?;
         status.registered(&identity);
         let connector = if config.server.is_tls() { Connector::Rustls(Arc::new(tls)) } else { Connector::Plain };
-        let enrolled = (enrolment, identity);
         Ok(Self {
-            connection: Connection::new(&config, connector, enrolled, dispatch.clone(), status.clone(), counters),
+            connection: Connection::new(
+                &config,
+                connector,
+                (enrolment, identity),
+                dispatch.clone(),
+                terminals.clone(),
+                status.clone(),
+                counters,
+            ),
             dispatch,
+            terminals,
             status,
             local,
             _data: data,
@@ -92,14 +108,14 @@ impl Agent {
         self.status.link.subscribe()
     }
 
-    /// Keeps the link up and runs what the hive asks for, until `shutdown`. Then the commands that run are ended, with
+    /// Keeps the link up and runs what the hive asks for, until `shutdown`. Then commands and terminals are ended, with
     /// everything they started, the hive is told, and this returns within a few seconds.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        // The link outlives the commands, to carry their results.
+        // The link outlives commands and terminals, to carry their ends.
         let close_link = CancellationToken::new();
         let stopping = async {
             shutdown.cancelled().await;
-            self.dispatch.stop().await;
+            Self::stop_work(&self.dispatch, &self.terminals).await;
             close_link.cancel();
         };
         let mut stopping = pin!(stopping.fuse());
@@ -111,10 +127,14 @@ impl Agent {
             }
         };
         if ended.is_err() {
-            self.dispatch.stop().await;
+            Self::stop_work(&self.dispatch, &self.terminals).await;
         }
         self.local.stop().await;
         ended
+    }
+
+    async fn stop_work(dispatch: &Dispatch, terminals: &Terminals) {
+        tokio::join!(dispatch.stop(), terminals.stop());
     }
 }
 
@@ -142,7 +162,7 @@ impl LocalPages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake_hive::{FakeHive, KEY, TOKEN, satellite_id, shell};
+    use crate::fake_hive::{FakeHive, KEY, TOKEN, View, satellite_id, shell, terminal};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
 
@@ -166,13 +186,19 @@ mod tests {
             state.wait_for(|state| matches!(state, LinkState::Online { .. })).await.unwrap();
             link.say(shell(1, "sleep 60; echo topsecret", 0)).await;
             link.next().await;
+            let mut spec = terminal();
+            spec.env.insert("PASSWORD".into(), "topsecret".into());
+            View::open(&mut link, spec.clone()).await;
+            let session = format!("\"session_id\":\"{}\"", spec.session_id);
             let mut all = String::new();
             for (path, part) in [
                 ("/health", "\"connected\":true"),
                 ("/metrics", "satellite_connection_status 1"),
                 ("/api/status/backend", "\"state\":\"online\""),
                 ("/api/status/registration", "\"satellite_name\":\"web-server-01\""),
+                ("/metrics", "satellite_pty_sessions_active 1"),
                 ("/api/status/processes", "\"command_type\":\"exec\""),
+                ("/api/status/processes", &session),
             ] {
                 let answer = get(address, &format!("GET {path}")).await;
                 assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(part), "{answer}");

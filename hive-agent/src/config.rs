@@ -36,7 +36,7 @@ pub struct Config {
     pub power_helper: Option<PathBuf>,
     /// Where the local status pages are served; nowhere if `None`.
     pub local_api: Option<SocketAddr>,
-    /// The environment of commands.
+    /// The environment of commands and terminals.
     pub account: Account,
     /// How fast lost connections are tried again.
     pub reconnect: Limits,
@@ -44,6 +44,13 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// The most commands that run at the same time; more of them fail with `RATE_LIMITED`.
     pub max_running: usize,
+    /// The most terminals at the same time, those included whose end the hive does not know yet; more of them fail with
+    /// `RATE_LIMITED`.
+    pub max_sessions: usize,
+    /// How long the processes of a terminal that ends may take to hang up, before they are ended by force.
+    pub session_kill_grace: Duration,
+    /// How long a terminal without a link keeps output for somebody who needs it, and lets its program wait.
+    pub claim_linger: Duration,
     /// Names the machine's current boot; asked from the kernel unless given.
     pub boot_id: Option<String>,
     /// The language of messages for people.
@@ -67,13 +74,16 @@ impl Config {
             reconnect: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
             max_running: 512,
+            max_sessions: 64,
+            session_kill_grace: Duration::from_millis(300),
+            claim_linger: Duration::from_secs(30),
             boot_id: None,
             language: Language::English,
         }
     }
 }
 
-/// What commands get as `PATH HOME USER SHELL LANG`. Nothing else of the agent's environment reaches them.
+/// What commands and terminals get as `PATH HOME USER SHELL LANG`. Nothing else of the agent's environment reaches them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Where programs are found.
@@ -86,7 +96,7 @@ pub struct Account {
     pub shell: String,
     /// The locale.
     pub lang: String,
-    /// Added to every command by the machine's owner.
+    /// Added to every command and terminal by the machine's owner.
     pub extra: Vec<(String, String)>,
 }
 

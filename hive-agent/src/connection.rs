@@ -1,11 +1,12 @@
 //! The link to the server, kept up for as long as the agent runs.
 //!
 //! This module decides when to connect and what the end of a link means. [`websocket`] opens one, [`link`] is the loop of
-//! one that is open, [`outbox`] decides what goes out next, [`resume`] is one command on one link.
+//! one that is open, [`outbox`] decides what goes out next, [`resume`] is one command on one link, [`terminal`] one terminal.
 
 mod link;
 mod outbox;
 mod resume;
+mod terminal;
 mod websocket;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::machine;
 use crate::metrics::Counters;
+use crate::pty::Terminals;
 use crate::random;
 use crate::status::{LinkState, Status};
 
@@ -55,6 +57,7 @@ pub(crate) struct Connection {
     enrolment: Enrolment,
     identity: Identity,
     dispatch: Arc<Dispatch>,
+    terminals: Arc<Terminals>,
     status: Arc<Status>,
     counters: Arc<Counters>,
     capabilities: Vec<String>,
@@ -68,6 +71,7 @@ impl Connection {
         tls: Connector,
         (enrolment, identity): (Enrolment, Identity),
         dispatch: Arc<Dispatch>,
+        terminals: Arc<Terminals>,
         status: Arc<Status>,
         counters: Arc<Counters>,
     ) -> Self {
@@ -76,6 +80,7 @@ impl Connection {
             enrolment,
             identity,
             dispatch,
+            terminals,
             status,
             counters,
             capabilities: machine::capabilities(&config.policy),
@@ -131,7 +136,7 @@ impl Connection {
 
     async fn attend_one_link(&mut self, backoff: &mut Backoff, stop: &CancellationToken) -> LinkEnd {
         self.status.link.send_replace(LinkState::Connecting);
-        let handshake = websocket::handshake(&self.identity, &self.dispatch, &self.capabilities);
+        let handshake = websocket::handshake(&self.identity, &self.dispatch, &self.terminals, &self.capabilities);
         let opening = self.dialer.open(&self.identity.api_key, handshake);
         let opened = tokio::select! {
             () = stop.cancelled() => return LinkEnd::Stopped,
@@ -143,7 +148,7 @@ impl Connection {
         };
         backoff.reset();
         self.tell_online();
-        link::Link::new(&self.dispatch, &self.counters).run(socket, heartbeat_interval, stop).await
+        link::Link::new(&self.dispatch, &self.terminals, &self.counters).run(socket, heartbeat_interval, stop).await
     }
 
     fn tell_online(&mut self) {

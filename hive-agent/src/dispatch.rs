@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info};
 
+use crate::board::Board;
 use crate::clock;
 use crate::config::{Account, Config};
 use crate::exec::{self, Outcome, Outputs, Program, Stop};
 use crate::identity::DataDir;
-use crate::job::{Board, Job, Progress};
+use crate::job::{Job, Progress};
 use crate::journal::{Decision, Journal, JournalFile, Ledger, Opened, PowerStart, Record};
 use crate::metrics::Counters;
 use crate::policy::Policy;
@@ -34,7 +35,7 @@ pub(crate) struct Dispatch {
     state: Mutex<State>,
     journal: Journal,
     spool: Spool,
-    board: Board,
+    board: Board<CommandId>,
     rules: Rules,
     counters: Arc<Counters>,
     tasks: TaskTracker,
@@ -103,7 +104,7 @@ impl Dispatch {
     }
 
     /// Where jobs that come further are marked.
-    pub(crate) fn board(&self) -> &Board {
+    pub(crate) fn board(&self) -> &Board<CommandId> {
         &self.board
     }
 

@@ -5,7 +5,6 @@
 //! is gone does it count as ended. Knows neither the link nor the journal.
 
 mod program;
-mod tree;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::pin::pin;
@@ -23,8 +22,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::spool::Writer;
+use crate::tree;
 
-pub(crate) use program::Program;
+pub(crate) use program::{Program, environment, home, not_started};
 
 /// How long the pipes are read after the main process has exited, where a background child holds them open.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -89,7 +89,7 @@ pub(crate) async fn run<F: Fn(Channel, u64)>(program: Program, mut outputs: Outp
     let begun = Instant::now();
     let mut child = match spawn(&program) {
         Ok(child) => child,
-        Err(error) => return Outcome::without_run(CommandStatus::Failed, Some(not_started(&program, &error))),
+        Err(error) => return Outcome::without_run(CommandStatus::Failed, Some(not_started(&program.name, &error))),
     };
     let (ending, status) = attend(&mut child, program, &mut outputs, stop).await;
     let (status, exit_code, error) = judge(ending, status);
@@ -120,7 +120,7 @@ fn spawn(program: &Program) -> std::io::Result<Child> {
 
 async fn attend<F: Fn(Channel, u64)>(
     child: &mut Child,
-    program: Program,
+    mut program: Program,
     outputs: &mut Outputs<F>,
     stop: &Stop,
 ) -> (Ending, std::io::Result<ExitStatus>) {
@@ -128,7 +128,7 @@ async fn attend<F: Fn(Channel, u64)>(
     let stdout = keep(child.stdout.take(), &mut outputs.stdout, |len| on_growth(Channel::Stdout, len));
     let stderr = keep(child.stderr.take(), &mut outputs.stderr, |len| on_growth(Channel::Stderr, len));
     let mut pipes = pin!(join(stdout, stderr).fuse());
-    let mut input = pin!(feed(child.stdin.take(), program.stdin).fuse());
+    let mut input = pin!(feed(child.stdin.take(), program.stdin.take()).fuse());
     let mut time_up = pin!(tokio::time::sleep(program.timeout));
     let ending = loop {
         tokio::select! {
@@ -142,7 +142,7 @@ async fn attend<F: Fn(Channel, u64)>(
     };
     // `id` is there until the main process is reaped, and while it is not, no stranger can get its number.
     if let (false, Some(root)) = (matches!(ending, Ending::Exited), child.id()) {
-        tree::end(root, program.id).await;
+        tree::end(program.root(root)).await;
     }
     let status = child.wait().await;
     if !pipes.is_terminated() {
@@ -201,15 +201,6 @@ fn judge(ending: Ending, status: std::io::Result<ExitStatus>) -> (CommandStatus,
         },
     };
     (status, exit_code, error.map(|(code, message)| ErrorBody { code, message }))
-}
-
-fn not_started(program: &Program, error: &std::io::Error) -> ErrorBody {
-    use std::io::ErrorKind::{OutOfMemory, ResourceBusy, WouldBlock};
-    let is_our_fault = matches!(error.kind(), OutOfMemory | ResourceBusy | WouldBlock);
-    ErrorBody {
-        code: if is_our_fault { ErrorCode::Unavailable } else { ErrorCode::InvalidInput },
-        message: format!("cannot start {:?}: {error}", program.name),
-    }
 }
 
 #[cfg(test)]

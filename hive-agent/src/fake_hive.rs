@@ -1,5 +1,7 @@
 //! Plays the hive for tests: answers the HTTPS calls as it is told to, and hands out the links that satellites open.
 
+mod view;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -23,6 +25,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::config::Config;
+
+pub(crate) use view::{View, terminal};
 
 /// The API key a registration gives.
 pub(crate) const KEY: &str = "hive_satellite_api_global_hunter2";
@@ -155,6 +159,10 @@ impl HiveLink {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
+    pub(crate) async fn send(&mut self, frame: &Frame) {
+        self.socket.send(Message::Binary(frame.encode())).await.unwrap();
+    }
+
     pub(crate) async fn close(mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "".into() };
         self.socket.close(Some(frame)).await.unwrap();
@@ -210,6 +218,7 @@ pub(crate) fn shell(n: u8, line: &str, received: u64) -> ToAgent {
 }
 
 async fn serve(mut socket: TcpStream, script: Arc<Mutex<Script>>, opened: mpsc::Sender<WebSocketStream<TcpStream>>) {
+    socket.set_nodelay(true).unwrap();
     let head = peek_head(&socket).await;
     let mut words = head.split_whitespace();
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

@@ -8,6 +8,8 @@
 //! - `connection` keeps a link up, with [`backoff`] between attempts;
 //! - `dispatch` takes a command from the link: [`policy`] may refuse it, `journal` remembers that it starts, `exec` runs it
 //!   (for `power` too), `spool` keeps its output, and `job` is how the link sees its progress;
+//! - `pty` is for terminals what `dispatch` is for commands; on a `board` both leave word for the link, and `tree` ends
+//!   what either has started;
 //! - `status`, `metrics`, `machine` and `local_api` say how all of this is going.
 //!
 //! The library reads neither flags nor environment, and prints nothing.
@@ -37,10 +39,19 @@
 //! has hidden gives `outcome_unknown`. Timeout and cancel end everything the command started, and so does the end of the
 //! agent; background children of commands that ended by themselves are left alone.
 
+//!
+//! # The contract of a terminal
+//!
+//! It outlives the link: output and input count their bytes, and go on after a cut where the hive says it stands. While
+//! somebody needs its output, its program waits for them; else the last MiB is kept, and what is lost is said to be lost.
+//! It ends with its program, when it is told to, and when nobody has come back or used it for too long; then everything
+//! in it is ended, and only when that is gone does the hive hear of it. It does not outlive the agent.
+
 #![forbid(unsafe_code)]
 
 pub mod agent;
 pub mod backoff;
+mod board;
 mod clock;
 pub mod config;
 mod connection;
@@ -61,9 +72,11 @@ pub mod messages;
 mod metrics;
 pub mod policy;
 mod power;
+mod pty;
 mod random;
 mod spool;
 mod status;
+mod tree;
 
 pub use agent::Agent;
 pub use config::Config;

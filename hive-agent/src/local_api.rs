@@ -22,6 +22,7 @@ use tracing::debug;
 
 use crate::dispatch::Dispatch;
 use crate::metrics::Counters;
+use crate::pty::Terminals;
 use crate::status::{LinkState, Status};
 
 /// Connections at the same time; the next one waits to be accepted.
@@ -35,6 +36,7 @@ pub(crate) struct Pages {
     pub(crate) status: Arc<Status>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) dispatch: Arc<Dispatch>,
+    pub(crate) terminals: Arc<Terminals>,
 }
 
 /// Serves the pages until it is told to stop.
@@ -84,7 +86,7 @@ fn answer<B>(request: &Request<B>, pages: &Pages) -> Response<Full<Bytes>> {
     }
     match request.uri().path() {
         "/health" => page(&pages.health()),
-        "/metrics" => plain(StatusCode::OK, pages.counters.to_prometheus()),
+        "/metrics" => plain(StatusCode::OK, pages.metrics()),
         "/api/status/backend" => page(&pages.backend()),
         "/api/status/registration" => page(&pages.registration()),
         "/api/status/processes" => page(&pages.processes()),
@@ -100,6 +102,10 @@ impl Pages {
             "uptime_seconds": self.counters.uptime().as_secs(),
             "version": env!("CARGO_PKG_VERSION"),
         })
+    }
+
+    fn metrics(&self) -> String {
+        self.counters.to_prometheus(self.terminals.active())
     }
 
     fn backend(&self) -> Value {
@@ -118,7 +124,16 @@ impl Pages {
         let processes: Vec<_> = running
             .map(|job| json!({ "command_id": job.id, "command_type": job.kind, "since": job.delivered_at }))
             .collect();
-        json!({ "processes": processes, "unacknowledged_results": jobs.len() - processes.len() })
+        let terminals = self.terminals.all();
+        let open = terminals.iter().filter(|terminal| !terminal.has_ended());
+        let sessions: Vec<_> = open
+            .map(|terminal| json!({ "session_id": terminal.id, "pid": terminal.pid, "since": terminal.since }))
+            .collect();
+        json!({
+            "processes": processes,
+            "unacknowledged_results": jobs.len() - processes.len(),
+            "sessions": sessions,
+        })
     }
 }
 

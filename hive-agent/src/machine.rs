@@ -14,7 +14,12 @@ const CPU_INTERVAL: Duration = sysinfo::MINIMUM_CPU_UPDATE_INTERVAL;
 
 /// What this agent offers to its hive.
 pub(crate) fn capabilities(policy: &Policy) -> Vec<String> {
-    let offers = [("shell", policy.allow_shell), ("power", policy.allow_power_commands), ("metrics", true)];
+    let offers = [
+        ("shell", policy.allow_shell),
+        ("pty", policy.allow_shell),
+        ("power", policy.allow_power_commands),
+        ("metrics", true),
+    ];
     let offered = offers.into_iter().filter(|(_, is_offered)| *is_offered);
     offered.map(|(word, _)| word.to_owned()).collect()
 }
@@ -121,6 +126,6 @@ mod tests {
     #[test]
     fn what_the_policy_forbids_is_not_offered() {
         let policy = Policy { allow_power_commands: false, ..Policy::default() };
-        assert_eq!(capabilities(&policy), ["shell", "metrics"]);
+        assert_eq!(capabilities(&policy), ["shell", "pty", "metrics"]);
     }
 }

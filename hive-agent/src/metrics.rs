@@ -80,14 +80,14 @@ impl Counters {
         self.heartbeat_micros.store(latency.as_micros() as u64, Relaxed);
     }
 
-    /// The text format of Prometheus.
-    pub(crate) fn to_prometheus(&self) -> String {
+    /// The text format of Prometheus, with what others count.
+    pub(crate) fn to_prometheus(&self, open_sessions: usize) -> String {
         let mut text = String::new();
-        self.write(&mut text).expect("writing to a string cannot fail");
+        self.write(&mut text, open_sessions).expect("writing to a string cannot fail");
         text
     }
 
-    fn write(&self, out: &mut String) -> std::fmt::Result {
+    fn write(&self, out: &mut String, open_sessions: usize) -> std::fmt::Result {
         let seconds = |micros: &AtomicU64| micros.load(Relaxed) as f64 / 1e6;
         writeln!(out, "# TYPE satellite_uptime_seconds gauge")?;
         writeln!(out, "satellite_uptime_seconds {:.3}", self.uptime().as_secs_f64())?;
@@ -97,6 +97,8 @@ impl Counters {
         writeln!(out, "satellite_reconnect_total {}", self.reconnects())?;
         writeln!(out, "# TYPE satellite_heartbeat_latency_ms gauge")?;
         writeln!(out, "satellite_heartbeat_latency_ms {:.3}", seconds(&self.heartbeat_micros) * 1e3)?;
+        writeln!(out, "# TYPE satellite_pty_sessions_active gauge")?;
+        writeln!(out, "satellite_pty_sessions_active {open_sessions}")?;
         writeln!(out, "# TYPE satellite_commands_total counter")?;
         let mut total = 0;
         for (status, count) in STATUSES.iter().zip(&self.commands) {
@@ -126,9 +128,10 @@ mod tests {
         let counters = Counters::new();
         counters.command_ended(CommandStatus::Succeeded, Duration::from_millis(1));
         counters.command_ended(CommandStatus::TimedOut, Duration::from_hours(1));
-        let text = counters.to_prometheus();
+        let text = counters.to_prometheus(2);
         for line in [
             "satellite_connection_status 0",
+            "satellite_pty_sessions_active 2",
             "satellite_commands_total{status=\"succeeded\"} 1",
             "satellite_commands_total{status=\"timed_out\"} 1",
             "satellite_command_duration_seconds_bucket{le=\"0.005\"} 1",

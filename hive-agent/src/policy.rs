@@ -10,7 +10,7 @@ use hive_wire::agent::{ErrorBody, ExecSpec, Payload};
 /// The rules. The default allows everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Whether commands run at all.
+    /// Whether commands run, and terminals open, at all.
     pub allow_shell: bool,
     /// Whether the machine may be shut down, rebooted, …
     pub allow_power_commands: bool,
@@ -43,15 +43,26 @@ impl Policy {
         }
     }
 
+    /// Says why a terminal with this program is refused. What is typed there is not looked at.
+    pub fn check_terminal(&self, shell: &str) -> Result<(), ErrorBody> {
+        if !self.allow_shell {
+            return Err(blocked("terminals are not allowed on this satellite"));
+        }
+        self.check_text(shell)
+    }
+
     fn check_exec(&self, spec: &ExecSpec) -> Result<(), ErrorBody> {
         if !self.allow_shell {
             return Err(blocked("commands are not allowed on this satellite"));
         }
-        let text = text_of(spec);
-        if self.blocked_commands.iter().any(|prefix| is_blocked_by(&text, prefix)) {
+        self.check_text(&text_of(spec))
+    }
+
+    fn check_text(&self, text: &str) -> Result<(), ErrorBody> {
+        if self.blocked_commands.iter().any(|prefix| is_blocked_by(text, prefix)) {
             return Err(blocked("the satellite's policy blocks this command"));
         }
-        let is_listed = self.allowed_commands.iter().any(|prefix| begins_with(&text, prefix, char::is_whitespace));
+        let is_listed = self.allowed_commands.iter().any(|prefix| begins_with(text, prefix, char::is_whitespace));
         if !self.allowed_commands.is_empty() && !is_listed {
             return Err(blocked("the satellite's policy does not list this command"));
         }
@@ -142,6 +153,22 @@ mod tests {
         check(&policy, argv("/opt/app/run", &["now"]), true);
         check(&policy, argv("/opt/app/drop", &[]), false);
         check(&policy, shell(""), false);
+    }
+
+    #[test]
+    fn a_terminal_is_judged_by_its_shell() {
+        let check = |policy: &Policy, shell: &str, is_allowed: bool| {
+            assert_eq!(policy.check_terminal(shell).is_ok(), is_allowed, "{shell}");
+        };
+        check(&Policy::default(), "/bin/bash", true);
+        check(&Policy { allow_shell: false, ..Policy::default() }, "/bin/bash", false);
+        let blocking = Policy { blocked_commands: vec!["bash".into()], ..Policy::default() };
+        check(&blocking, "/bin/bash", false);
+        check(&blocking, "/bin/dash", true);
+        let listing =
+            Policy { allowed_commands: vec!["systemctl".into(), "/usr/bin/rbash".into()], ..Policy::default() };
+        check(&listing, "/bin/bash", false);
+        check(&listing, "/usr/bin/rbash", true);
     }
 
     #[test]

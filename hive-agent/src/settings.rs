@@ -36,7 +36,7 @@ pub(crate) struct Flags {
     /// Run for power commands, with the arguments ACTION DELAY_SECONDS MESSAGE
     #[arg(long, value_name = "PATH")]
     power_helper: Option<PathBuf>,
-    /// Whether the hive may run commands [default: true]
+    /// Whether the hive may run commands and open terminals [default: true]
     #[arg(long, value_name = "BOOL")]
     allow_shell: Option<bool>,
     /// Whether the hive may shut down, reboot, … [default: true]
@@ -54,6 +54,15 @@ pub(crate) struct Flags {
     /// The most commands that run at the same time; more of them are refused [default: 512]
     #[arg(long, value_name = "N")]
     max_running: Option<usize>,
+    /// The most terminals at the same time; more of them are refused [default: 64]
+    #[arg(long, value_name = "N")]
+    max_sessions: Option<usize>,
+    /// How long the processes of a terminal that ends may take to hang up, in seconds [default: 0.3]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, hide = true)]
+    session_kill_grace: Option<Duration>,
+    /// How long a terminal without a link keeps output for somebody who needs it, in seconds [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, hide = true)]
+    claim_linger: Option<Duration>,
     /// The first pause before the server is tried again, in seconds; it doubles each time [default: 1]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     reconnect_initial: Option<Duration>,
@@ -191,6 +200,9 @@ impl Flags {
             ),
         };
         config.max_running = self.max_running.unwrap_or(config.max_running);
+        config.max_sessions = self.max_sessions.unwrap_or(config.max_sessions);
+        config.session_kill_grace = self.session_kill_grace.unwrap_or(config.session_kill_grace);
+        config.claim_linger = self.claim_linger.unwrap_or(config.claim_linger);
         config.reconnect.initial = self.reconnect_initial.unwrap_or(config.reconnect.initial);
         config.reconnect.max = self.reconnect_max.unwrap_or(config.reconnect.max);
         config.boot_id = self.boot_id;
@@ -251,12 +263,17 @@ mod tests {
             "true",
             "--local-api",
             "off",
+            "--max-sessions",
+            "3",
+            "--claim-linger",
+            "0.5",
         ];
         let from_flags = config(&flags, &variables).unwrap();
         assert_eq!(from_flags.server.to_string(), "http://flag:1");
         assert_eq!(from_flags.name.as_str(), "name-from-flag");
         assert_eq!(from_flags.tags, ["c"]);
         assert!(from_flags.policy.allow_power_commands && from_flags.local_api.is_none());
+        assert_eq!((from_flags.max_sessions, from_flags.claim_linger), (3, Duration::from_millis(500)));
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt as _, StreamExt as _};
-use hive_wire::agent::{ToAgent, ToServer};
+use hive_wire::SessionId;
+use hive_wire::agent::{Metrics, PtySpec, ToAgent, ToServer};
+use hive_wire::api::{EndReason, SessionEnd};
+use hive_wire::frame::{Frame, FrameKind};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::Error as SocketError;
@@ -21,6 +24,7 @@ use crate::clock;
 use crate::dispatch::Dispatch;
 use crate::machine::Gauge;
 use crate::metrics::Counters;
+use crate::pty::{Terminal, Terminals};
 
 /// How many heartbeat intervals the server may be silent.
 const MISSED_HEARTBEATS: u32 = 3;
@@ -30,6 +34,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// One open link.
 pub(super) struct Link<'a> {
     dispatch: &'a Arc<Dispatch>,
+    terminals: &'a Terminals,
     counters: &'a Counters,
     outbox: Outbox,
     gauge: Gauge,
@@ -38,8 +43,8 @@ pub(super) struct Link<'a> {
 }
 
 impl<'a> Link<'a> {
-    pub(super) fn new(dispatch: &'a Arc<Dispatch>, counters: &'a Counters) -> Self {
-        Self { dispatch, counters, outbox: Outbox::new(), gauge: Gauge::new(), pinged: None }
+    pub(super) fn new(dispatch: &'a Arc<Dispatch>, terminals: &'a Terminals, counters: &'a Counters) -> Self {
+        Self { dispatch, terminals, counters, outbox: Outbox::new(), gauge: Gauge::new(), pinged: None }
     }
 
     /// Serves the link until it ends.
@@ -68,6 +73,7 @@ impl<'a> Link<'a> {
                         return end;
                     }
                 }
+                marked = self.terminals.board().take() => marked.into_iter().for_each(|id| self.outbox.advance_terminal(id)),
                 marked = self.dispatch.board().take() => marked.into_iter().for_each(|id| self.on_progress(id)),
                 () = &mut silence => return LinkEnd::lost(format!("no word from the server for {} s", patience.as_secs())),
             }
@@ -80,18 +86,28 @@ impl<'a> Link<'a> {
                 Ok(message) => return self.on_control(message),
                 Err(error) => warn!(%error, "the server sent a message that cannot be read"),
             },
+            Some(Ok(Message::Binary(bytes))) => return self.on_data(bytes).err(),
             Some(Ok(Message::Pong(_))) => {
                 if let Some(pinged) = self.pinged.take() {
                     self.counters.heartbeat_took(pinged.elapsed());
                 }
             }
             Some(Ok(Message::Close(frame))) => return Some(closed(frame)),
-            // Data for the satellite belongs to streams that nobody has opened, and pings are answered by the socket.
+            // Pings are answered by the socket.
             Some(Ok(_)) => {}
             Some(Err(error)) => return Some(LinkEnd::lost(error.to_string())),
             None => return Some(LinkEnd::lost("the server hung up")),
         }
         None
+    }
+
+    /// What was typed. Where it does not fit to what came before, the next link begins anew with what is here.
+    fn on_data(&mut self, bytes: Bytes) -> Result<(), LinkEnd> {
+        let frame = Frame::decode(bytes).map_err(|error| LinkEnd::lost(error.to_string()))?;
+        if frame.kind != FrameKind::Data {
+            return Ok(());
+        }
+        self.outbox.type_in(&frame).map_err(|error| LinkEnd::lost(error.to_string()))
     }
 
     fn on_control(&mut self, message: ToAgent) -> Option<LinkEnd> {
@@ -108,6 +124,19 @@ impl<'a> Link<'a> {
                 }
             }
             ToAgent::StreamCredit { stream, limit } => self.outbox.credit(stream, limit),
+            ToAgent::PtyStart(spec) => return self.start_terminal(&spec).err(),
+            ToAgent::PtyAttach { session_id, received } => return self.attach_terminal(session_id, received).err(),
+            ToAgent::PtyFlow { session_id, limit, keep } => self.outbox.set_flow(session_id, limit, keep),
+            ToAgent::PtyWriter { session_id, writer } => self.with_terminal(session_id, |it| it.set_writer(writer)),
+            ToAgent::PtyResize { session_id, size, redraw } => {
+                self.with_terminal(session_id, |it| it.resize(size, redraw));
+            }
+            ToAgent::PtyEnd { session_id } => return self.end_terminal(session_id).err(),
+            ToAgent::PtyEndAck { session_id } => {
+                if self.terminals.forget(session_id) {
+                    self.outbox.detach_terminal(session_id);
+                }
+            }
             ToAgent::HeartbeatPing { .. } => return self.answer_heartbeat().err(),
             ToAgent::Disconnect { reason, retry_after_ms } => return Some(told_to_leave(&reason, retry_after_ms)),
             ToAgent::RotateKey { api_key } => return Some(LinkEnd::NewKey(api_key.0.into())),
@@ -119,9 +148,55 @@ impl<'a> Link<'a> {
         None
     }
 
+    fn start_terminal(&mut self, spec: &PtySpec) -> Result<(), LinkEnd> {
+        match self.terminals.start(spec) {
+            Ok(terminal) => self.outbox.attach_again(terminal),
+            Err(error) => {
+                let end = SessionEnd { reason: EndReason::Error, exit_code: None, error: Some(error) };
+                self.tell_ended(spec.session_id, end)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_terminal(&mut self, id: SessionId, received: Option<u64>) -> Result<(), LinkEnd> {
+        match self.terminals.get(id) {
+            Some(terminal) => self.outbox.attach_terminal(terminal, received),
+            None => self.tell_lost(id)?,
+        }
+        Ok(())
+    }
+
+    fn end_terminal(&mut self, id: SessionId) -> Result<(), LinkEnd> {
+        match self.terminals.get(id) {
+            Some(terminal) => {
+                terminal.stop();
+                self.outbox.await_end(terminal);
+            }
+            None => self.tell_lost(id)?,
+        }
+        Ok(())
+    }
+
+    fn with_terminal(&self, id: SessionId, act: impl FnOnce(&Terminal)) {
+        if let Some(terminal) = self.terminals.get(id) {
+            act(&terminal);
+        }
+    }
+
+    fn tell_lost(&mut self, id: SessionId) -> Result<(), LinkEnd> {
+        self.tell_ended(id, SessionEnd { reason: EndReason::Lost, exit_code: None, error: None })
+    }
+
+    fn tell_ended(&mut self, session_id: SessionId, end: SessionEnd) -> Result<(), LinkEnd> {
+        self.outbox.push(text(&ToServer::PtyEnded { session_id, end })?);
+        Ok(())
+    }
+
     /// The answer, and a ping of our own, whose round trip is the latency of this link.
     fn answer_heartbeat(&mut self) -> Result<(), LinkEnd> {
-        self.outbox.push(text(&ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(self.gauge.read()) })?);
+        let metrics = Metrics { active_sessions: self.terminals.active() as u32, ..self.gauge.read() };
+        self.outbox.push(text(&ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics) })?);
         if self.outbox.has_room() {
             self.outbox.push(Message::Ping(Bytes::new()));
             self.pinged = Some(Instant::now());
@@ -141,6 +216,9 @@ impl<'a> Link<'a> {
             for job in self.dispatch.jobs() {
                 self.outbox.advance(job.id, job.progress());
             }
+            for terminal in self.terminals.all() {
+                self.outbox.advance_terminal(terminal.id);
+            }
             loop {
                 self.outbox.fill();
                 let Some(message) = self.outbox.pop() else { break };
@@ -155,6 +233,13 @@ impl<'a> Link<'a> {
         // The server copes with a satellite that goes without a word.
         drop(tokio::time::timeout(GOODBYE, last_words).await);
         LinkEnd::Stopped
+    }
+}
+
+/// Whatever ends a link, the terminals know at once.
+impl Drop for Link<'_> {
+    fn drop(&mut self) {
+        self.terminals.leave();
     }
 }
 

@@ -1,5 +1,7 @@
 //! An agent against a hive that plays by the wire, and against one that does not.
 
+mod terminals;
+
 use std::time::Duration;
 
 use hive_wire::ErrorCode;
@@ -72,7 +74,7 @@ async fn the_handshake_tells_who_comes() {
     let life = rig.start();
     let (mut link, handshake) = rig.hive.raw_link().await;
     assert_eq!(handshake.protocol_version, PROTOCOL_VERSION);
-    assert_eq!(handshake.capabilities, ["shell", "power", "metrics"]);
+    assert_eq!(handshake.capabilities, ["shell", "pty", "power", "metrics"]);
     assert_eq!(handshake.journal_id.len(), 32);
     assert!(rig.hive.asked().contains(&format!("GET /ws/agent {KEY}")));
     link.accept(1).await;

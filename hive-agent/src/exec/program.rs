@@ -1,6 +1,7 @@
 //! What exactly is run: which file, in which directory, with which environment. The agent's own environment holds tokens,
 //! so nothing of it is handed on.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,14 +10,15 @@ use hive_wire::agent::{ErrorBody, ExecSpec, MAX_STDIN};
 use hive_wire::{CommandId, ErrorCode};
 
 use crate::config::Account;
+use crate::tree::Root;
 
 /// Marks every process of a command, so that those who left its process group are found.
-pub(super) const MARKER: &str = "HIVE_COMMAND_ID";
+const MARKER: &str = "HIVE_COMMAND_ID";
 
 /// A program, ready to start.
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(super) id: CommandId,
+    id: CommandId,
     pub(super) path: PathBuf,
     /// As it was asked for; the program sees it as its own name.
     pub(super) name: String,
@@ -31,7 +33,9 @@ impl Program {
     /// The program of an exec command: `/bin/sh -c` with a line, or the named file with its arguments.
     pub(crate) fn of_spec(id: CommandId, spec: &ExecSpec, account: &Account) -> Result<Self, ErrorBody> {
         let cwd = working_directory(spec.cwd.as_deref(), account)?;
-        let env = environment(id, spec, account)?;
+        let Account { path, home, user, shell, lang, extra: _ } = account;
+        let own = [("PATH", &**path), ("HOME", home), ("USER", user), ("SHELL", shell), ("LANG", lang)];
+        let env = environment(&own, account, &spec.env, (MARKER, id.to_string()))?;
         let (name, args) = match &spec.args {
             None => ("/bin/sh".to_owned(), vec!["-c".to_owned(), spec.command.clone()]),
             Some(args) => (spec.command.clone(), args.clone()),
@@ -47,29 +51,41 @@ impl Program {
             timeout: Duration::from_secs(spec.timeout_seconds.into()),
         })
     }
+
+    /// Everything it started, once it runs as this process.
+    pub(super) fn root(&self, pid: u32) -> Root {
+        Root { pid, marker: format!("{MARKER}={}", self.id) }
+    }
 }
 
 fn working_directory(wanted: Option<&str>, account: &Account) -> Result<PathBuf, ErrorBody> {
-    let home = Path::new(&account.home);
     match wanted {
-        Some(wanted) if home.join(wanted).is_dir() => Ok(home.join(wanted)),
+        Some(wanted) if Path::new(&account.home).join(wanted).is_dir() => Ok(Path::new(&account.home).join(wanted)),
         Some(wanted) => Err(invalid(format!("cwd: there is no directory {wanted:?}"))),
-        // Users of services often have a home that was never made.
-        None if home.is_dir() => Ok(home.to_owned()),
-        None => Ok("/".into()),
+        None => Ok(home(account)),
     }
 }
 
-fn environment(id: CommandId, spec: &ExecSpec, account: &Account) -> Result<Vec<(String, String)>, ErrorBody> {
-    let Account { path, home, user, shell, lang, extra } = account;
-    let own = [("PATH", path), ("HOME", home), ("USER", user), ("SHELL", shell), ("LANG", lang)];
-    let own = own.map(|(key, value)| (key.to_owned(), value.clone()));
-    let asked = spec.env.iter().map(|(key, value)| (key.clone(), value.clone()));
-    if let Some(key) = spec.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
+/// The home directory. Users of services often have one that was never made.
+pub(crate) fn home(account: &Account) -> PathBuf {
+    let home = Path::new(&account.home);
+    if home.is_dir() { home.to_owned() } else { "/".into() }
+}
+
+/// The environment of a program: `own` variables, then the owner's, then those asked for, then the marker.
+pub(crate) fn environment(
+    own: &[(&str, &str)],
+    account: &Account,
+    asked: &BTreeMap<String, String>,
+    marker: (&str, String),
+) -> Result<Vec<(String, String)>, ErrorBody> {
+    if let Some(key) = asked.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
         return Err(invalid(format!("env: {key:?} cannot be the name of a variable")));
     }
-    let marker = (MARKER.to_owned(), id.to_string());
-    Ok(own.into_iter().chain(extra.iter().cloned()).chain(asked).chain([marker]).collect())
+    let own = own.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+    let asked = asked.iter().map(|(key, value)| (key.clone(), value.clone()));
+    let marker = (marker.0.to_owned(), marker.1);
+    Ok(own.chain(account.extra.iter().cloned()).chain(asked).chain([marker]).collect())
 }
 
 /// Finds the file as a shell would. Found here, so that starting it needs no copy of the agent's process.
@@ -98,6 +114,16 @@ fn decode_input(base64: &str) -> Result<Vec<u8>, ErrorBody> {
         return Err(invalid(format!("stdin: it is longer than {MAX_STDIN} bytes")));
     }
     Ok(input)
+}
+
+/// What is said of a program that cannot be started.
+pub(crate) fn not_started(name: &str, error: &std::io::Error) -> ErrorBody {
+    use std::io::ErrorKind::{OutOfMemory, ResourceBusy, WouldBlock};
+    let is_our_fault = matches!(error.kind(), OutOfMemory | ResourceBusy | WouldBlock);
+    ErrorBody {
+        code: if is_our_fault { ErrorCode::Unavailable } else { ErrorCode::InvalidInput },
+        message: format!("cannot start {name:?}: {error}"),
+    }
 }
 
 fn invalid(message: String) -> ErrorBody {

@@ -184,7 +184,8 @@ async fn a_background_child_is_left_alone_and_waited_for_no_longer_than_a_moment
     assert_eq!(bench.output(Channel::Stdout), "early\n");
     let pid: i32 = bench.file("pid").trim().parse().unwrap();
     assert!(is_alive(pid));
-    tree::end(pid.cast_unsigned(), bench.id).await;
+    let marker = format!("HIVE_COMMAND_ID={}", bench.id);
+    tree::end(tree::Root { pid: pid.cast_unsigned(), marker }).await;
 }
 
 fn is_alive(pid: i32) -> bool {

@@ -1,0 +1,102 @@
+//! What runs in a terminal: which program, under which name, with which environment. The agent's own environment holds
+//! tokens, so nothing of it is handed on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hive_wire::agent::{ErrorBody, PtySpec};
+use hive_wire::api::Size;
+use hive_wire::{ErrorCode, SessionId};
+use pty_process::{Command, Pty};
+use tokio::process::Child;
+
+use crate::config::Account;
+use crate::exec;
+use crate::tree::Root;
+
+/// What programs take the terminal for.
+const TERM: &str = "xterm-256color";
+/// Marks every process of a terminal, so that those who left its session are found.
+const MARKER: &str = "HIVE_SESSION_ID";
+
+/// A shell, ready to start.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    id: SessionId,
+    path: String,
+    env: Vec<(String, String)>,
+    cwd: PathBuf,
+}
+
+impl Shell {
+    /// The shell that was asked for, or the account's own.
+    pub(crate) fn of_spec(spec: &PtySpec, account: &Account) -> Result<Self, ErrorBody> {
+        let shell = spec.shell.as_ref().unwrap_or(&account.shell);
+        if !Path::new(shell).is_absolute() {
+            let message = format!("shell: {shell:?} is not an absolute path");
+            return Err(ErrorBody { code: ErrorCode::InvalidInput, message });
+        }
+        let Account { path, home, user, shell: _, lang, extra: _ } = account;
+        let own = [
+            ("TERM", TERM),
+            ("PATH", path),
+            ("HOME", home),
+            ("USER", user),
+            ("LOGNAME", user),
+            ("SHELL", shell),
+            ("LANG", lang),
+        ];
+        Ok(Self {
+            id: spec.session_id,
+            env: exec::environment(&own, account, &spec.env, (MARKER, spec.session_id.to_string()))?,
+            path: shell.clone(),
+            cwd: exec::home(account),
+        })
+    }
+
+    /// The program's path.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Starts it as a login shell, which leads a session of its own on a new terminal.
+    pub(crate) fn start(&self, size: Size) -> Result<(Child, Pty), ErrorBody> {
+        let (pty, line) = open(size).map_err(|error| ErrorBody {
+            code: ErrorCode::Unavailable,
+            message: format!("the satellite cannot open a terminal: {error}"),
+        })?;
+        let started = Command::new(&self.path)
+            .arg0(self.login_name())
+            .env_clear()
+            .envs(self.env.iter().map(|(key, value)| (key, value)))
+            .current_dir(&self.cwd)
+            .kill_on_drop(true)
+            .spawn(line);
+        let child = started.map_err(|error| exec::not_started(&self.path, &cause(error)))?;
+        Ok((child, pty))
+    }
+
+    /// Everything it starts, once it runs as this process.
+    pub(crate) fn root(&self, pid: u32) -> Root {
+        Root { pid, marker: format!("{MARKER}={}", self.id) }
+    }
+
+    /// By a name that begins like this, a shell knows that it is the first one.
+    fn login_name(&self) -> String {
+        let name = Path::new(&self.path).file_name().unwrap_or_default();
+        format!("-{}", name.to_string_lossy())
+    }
+}
+
+fn open(size: Size) -> pty_process::Result<(Pty, pty_process::Pts)> {
+    let (pty, line) = pty_process::open()?;
+    pty.resize(pty_process::Size::new(size.rows, size.cols))?;
+    Ok((pty, line))
+}
+
+fn cause(error: pty_process::Error) -> io::Error {
+    match error {
+        pty_process::Error::Io(error) => error,
+        error => io::Error::other(error),
+    }
+}
