@@ -53,6 +53,8 @@ struct Serve {
     /// Seconds of silence after which a satellite is offline
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     heartbeat_timeout: Option<Duration>,
+    #[command(flatten)]
+    terminals: Terminals,
     /// How log lines look
     #[arg(long, env = "HIVE_LOG_FORMAT", default_value = "text", value_name = "text|json")]
     log_format: LogFormat,
@@ -60,6 +62,29 @@ struct Serve {
     #[arg(long, env = "HIVE_LOG_LEVEL", default_value = "info", value_name = "FILTER")]
     log_level: LogFilter,
 }
+
+#[derive(Args)]
+struct Terminals {
+    /// The most terminals that may be open on one satellite
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    max_sessions_per_agent: Option<u32>,
+    /// Seconds for which a terminal outlives the link of its satellite
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    session_linger: Option<Duration>,
+    /// Seconds without input and output after which a terminal is ended
+    #[arg(long, value_name = "SECONDS|never", value_parser = parse_idle_timeout)]
+    session_idle_timeout: Option<IdleTimeout>,
+    /// Seconds for which a program waits for who types and does not read
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
+    claim_stall: Option<Duration>,
+    /// Seconds for which keyboard and output of a viewer that was cut off are kept for it
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
+    claim_linger: Option<Duration>,
+}
+
+/// When an idle terminal is ended, if ever.
+#[derive(Clone, Copy)]
+struct IdleTimeout(Option<Duration>);
 
 #[derive(Subcommand)]
 enum Command {
@@ -132,6 +157,13 @@ fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
     seconds.filter(|seconds| !seconds.is_zero()).ok_or("must be a number of seconds above 0")
 }
 
+fn parse_idle_timeout(text: &str) -> Result<IdleTimeout, &'static str> {
+    match text {
+        "never" => Ok(IdleTimeout(None)),
+        _ => parse_seconds(text).map(|seconds| IdleTimeout(Some(seconds))).map_err(|_| "must be seconds, or never"),
+    }
+}
+
 fn parse_activation(text: &str) -> Result<Activation, &'static str> {
     match text {
         "heartbeat" => Ok(Activation::Heartbeat),
@@ -202,11 +234,17 @@ async fn serve(args: Serve, data_dir: PathBuf, print: fn(&Value)) -> Outcome {
 
 fn settings(args: &Serve) -> Settings {
     let default = Settings::default();
+    let terminals = &args.terminals;
     Settings {
         external_url: args.external_url.clone().unwrap_or(default.external_url),
         activation: args.activation.unwrap_or(default.activation),
         heartbeat_interval: args.heartbeat_interval.unwrap_or(default.heartbeat_interval),
         heartbeat_timeout: args.heartbeat_timeout.unwrap_or(default.heartbeat_timeout),
+        max_sessions_per_satellite: terminals.max_sessions_per_agent.unwrap_or(default.max_sessions_per_satellite),
+        session_linger: terminals.session_linger.unwrap_or(default.session_linger),
+        session_idle_timeout: terminals.session_idle_timeout.map_or(default.session_idle_timeout, |timeout| timeout.0),
+        claim_stall: terminals.claim_stall.unwrap_or(default.claim_stall),
+        claim_linger: terminals.claim_linger.unwrap_or(default.claim_linger),
         ..default
     }
 }

@@ -44,6 +44,8 @@ pub struct Limits {
     pub restart_spread: Duration,
     /// How often a silent event stream shows that it lives.
     pub keep_alive: Duration,
+    /// How often who looks at a terminal is asked whether they are there; three times without a word, and they are not.
+    pub viewer_ping: Duration,
 }
 
 impl Default for Limits {
@@ -58,6 +60,7 @@ impl Default for Limits {
             shutdown_grace: Duration::from_millis(4500),
             restart_spread: Duration::from_secs(5),
             keep_alive: Duration::from_secs(15),
+            viewer_ping: Duration::from_secs(30),
         }
     }
 }

@@ -7,6 +7,7 @@ use hive_core::Error;
 use hive_core::clock::{Entropy, SystemEntropy};
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::{ApiError, ErrorEnvelope};
+use hive_core::wire::session::SUBPROTOCOL;
 use serde_json::json;
 
 /// When a caller who found the server full may try again, in seconds.
@@ -21,6 +22,8 @@ pub(crate) enum Failure {
     Hive(Error),
     /// The path is there, but not for this method.
     WrongMethod,
+    /// The path is a WebSocket, and the request is not the beginning of one.
+    UpgradeRequired,
     /// Too many callers are in the middle of proving who they are.
     Overloaded,
     /// The server stops and waits no longer.
@@ -48,15 +51,13 @@ impl Failure {
     }
 
     fn to_wire(&self) -> ApiError {
-        let unavailable =
-            |message: &str| ApiError { code: ErrorCode::Unavailable, message: message.into(), details: None };
+        let told = |code, message: &str| ApiError { code, message: message.into(), details: None };
+        let invalid = |message: &str| told(ErrorCode::InvalidInput, message);
+        let unavailable = |message| told(ErrorCode::Unavailable, message);
         match self {
             Self::Hive(error) => logged(error),
-            Self::WrongMethod => ApiError {
-                code: ErrorCode::InvalidInput,
-                message: "this path does not take this method".into(),
-                details: None,
-            },
+            Self::WrongMethod => invalid("this path does not take this method"),
+            Self::UpgradeRequired => invalid(&format!("this path is a WebSocket of the sub-protocol {SUBPROTOCOL}")),
             Self::Overloaded => unavailable("too many callers are logging in at the same time"),
             Self::Stopping => unavailable("the server is stopping; a command that it has accepted goes on"),
         }
@@ -65,6 +66,7 @@ impl Failure {
     fn status(&self, error: &ApiError) -> StatusCode {
         match self {
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             _ => StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
@@ -123,6 +125,9 @@ impl Answer {
         if self.status == StatusCode::UNAUTHORIZED {
             set(header::WWW_AUTHENTICATE, "Bearer".into());
         }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            set(header::UPGRADE, "websocket".into());
+        }
         response
     }
 }
@@ -146,6 +151,7 @@ mod tests {
     #[test]
     fn each_failure_has_its_status_and_code() {
         check(Failure::WrongMethod, 405, ErrorCode::InvalidInput);
+        check(Failure::UpgradeRequired, 426, ErrorCode::InvalidInput);
         check(Failure::Overloaded, 503, ErrorCode::Unavailable);
         check(Failure::Stopping, 503, ErrorCode::Unavailable);
         check(Error::AuthRequired.into(), 401, ErrorCode::AuthRequired);

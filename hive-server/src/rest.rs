@@ -7,6 +7,7 @@ mod commands;
 mod events;
 mod exec;
 mod satellites;
+mod sessions;
 mod sse;
 mod teams;
 mod tokens;
@@ -35,6 +36,11 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/v1/satellites/{id}/exec", post(exec::one))
         .route("/api/v1/satellites/{id}/power", post(exec::power))
         .route("/api/v1/satellites/{id}/commands", get(commands::list))
+        .route("/api/v1/satellites/{id}/sessions", get(sessions::list_of))
+        .route("/api/v1/sessions", get(sessions::list).post(sessions::create))
+        .route("/api/v1/sessions/{id}", get(sessions::get).delete(sessions::end))
+        .route("/api/v1/sessions/{id}/input", post(sessions::input))
+        .route("/api/v1/sessions/{id}/resize", post(sessions::resize))
         .route("/api/v1/exec", post(exec::many))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/commands/{id}", get(commands::get))

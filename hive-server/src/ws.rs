@@ -1,9 +1,12 @@
-//! WebSockets: the links of satellites.
+//! WebSockets: the links of satellites, and those who look at terminals.
 
 mod agent;
 mod close;
 mod link;
+mod origin;
+mod session;
 mod socket;
+mod viewer;
 
 use axum::Router;
 use axum::routing::get;
@@ -11,5 +14,5 @@ use axum::routing::get;
 use crate::state::AppState;
 
 pub(crate) fn routes() -> Router<AppState> {
-    Router::new().route("/ws/agent", get(agent::upgrade))
+    Router::new().route("/ws/agent", get(agent::upgrade)).route("/api/v1/sessions/{id}/attach", get(session::attach))
 }

@@ -3,10 +3,16 @@
 use axum::extract::ws::CloseFrame;
 use hive_core::Error;
 use hive_core::link::Close;
+use hive_core::wire::ErrorCode;
 use hive_core::wire::agent::{ErrorBody, ToAgent, close};
+use hive_core::wire::session::ToViewer;
+
+use crate::error::Failure;
 
 /// The longest reason of a close frame: a control frame holds 125 bytes, two of them the code.
 const MAX_REASON: usize = 123;
+/// A viewer's close code is the HTTP status of what went wrong, among the codes of our own.
+const VIEWER_CODES: u16 = 4000;
 
 /// How a link ends.
 #[derive(Debug)]
@@ -57,6 +63,58 @@ impl From<Error> for Ending {
     }
 }
 
+/// How a viewer's socket ends.
+#[derive(Debug)]
+pub(super) enum Parting {
+    /// There is nobody left to tell.
+    Gone,
+    /// The viewer is told why.
+    Told {
+        /// The last message, where the close frame alone does not say it.
+        last_word: Option<ToViewer>,
+        close: Close,
+    },
+}
+
+impl Parting {
+    fn told(error: ErrorBody) -> Self {
+        let code = VIEWER_CODES + error.code.http_status();
+        let close = Close { code, reason: error.message.clone(), retry_after_ms: None };
+        Self::Told { last_word: Some(ToViewer::Error { error }), close }
+    }
+
+    fn silent(code: u16, reason: &str) -> Self {
+        Self::Told { last_word: None, close: Close { code, reason: reason.into(), retry_after_ms: None } }
+    }
+
+    /// The viewer sent something that is not the protocol.
+    pub(super) fn protocol(reason: impl Into<String>) -> Self {
+        Self::told(ErrorBody { code: ErrorCode::InvalidInput, message: reason.into() })
+    }
+
+    /// The viewer said nothing for too long.
+    pub(super) fn timeout(reason: &str) -> Self {
+        Self::silent(close::TIMEOUT, reason)
+    }
+
+    /// The terminal has ended, and the viewer knows.
+    pub(super) fn over() -> Self {
+        Self::silent(1000, "the terminal has ended")
+    }
+
+    /// The server stops, or the viewer has come back over another socket.
+    pub(super) fn going_away() -> Self {
+        Self::silent(close::GOING_AWAY, "the server restarts")
+    }
+}
+
+impl From<Error> for Parting {
+    fn from(error: Error) -> Self {
+        let answer = Failure::from(error).answer().error;
+        Self::told(ErrorBody { code: answer.code, message: answer.message })
+    }
+}
+
 /// What the satellite is told in front of the close frame, where the frame alone does not say it.
 pub(super) fn farewell(close: &Close, spread_ms: u64) -> Option<ToAgent> {
     let is_restart = close.code == close::GOING_AWAY;
@@ -92,6 +150,21 @@ mod tests {
         check(Error::AuthInvalid, close::AUTH_FAILED);
         check(Error::internal("disk full"), close::OVERLOADED);
         check(Error::invalid("stream", "gap"), close::PROTOCOL_ERROR);
+    }
+
+    #[test]
+    fn a_viewer_is_told_why_it_is_not_let_in_and_nothing_more() {
+        let check = |error: Error, expected: u16| match Parting::from(error) {
+            Parting::Told { last_word: Some(ToViewer::Error { error }), close } => {
+                assert_eq!((close.code, close.reason), (expected, error.message.clone()));
+                assert!(!error.message.contains("SELECT"), "{error:?}");
+            }
+            other => panic!("{other:?}"),
+        };
+        check(Error::SessionNotFound("x".into()), 4404);
+        check(Error::Forbidden("sessions.open".into()), 4403);
+        check(Error::Unavailable("x".into()), 4503);
+        check(Error::internal("SELECT secret FROM keys"), 4500);
     }
 
     #[test]

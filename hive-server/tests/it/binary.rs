@@ -73,3 +73,11 @@ async fn an_address_that_is_taken_is_named() {
     refuse(dir.path(), &["--listen", &address], 1, &format!("cannot listen on {address}")).await;
     refuse(dir.path(), &["--listen", "nowhere"], 2, "nowhere").await;
 }
+
+#[tokio::test]
+async fn a_limit_that_cannot_be_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    refuse(dir.path(), &["--max-sessions-per-agent", "0"], 2, "max-sessions-per-agent").await;
+    refuse(dir.path(), &["--session-linger", "0"], 2, "session-linger").await;
+    refuse(dir.path(), &["--session-idle-timeout", "often"], 2, "must be seconds, or never").await;
+}

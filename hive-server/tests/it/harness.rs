@@ -261,6 +261,7 @@ pub(crate) fn handshake(satellite: &RegisteredSatellite) -> Handshake {
         capabilities: vec!["shell".into()],
         features: Vec::new(),
         journal_id: "journal-0001".into(),
+        sessions: Vec::new(),
         boot_id: None,
         system: hive_core::wire::agent::SystemInfo::default(),
     }

@@ -8,3 +8,6 @@ mod harness;
 mod link;
 mod rest;
 mod satellite_api;
+mod sessions;
+mod shell;
+mod viewers;

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::Request;
 use hive_core::wire::api::PlatformRole;
 use hive_core::wire::id::Seed;
-use hive_core::wire::{ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId};
+use hive_core::wire::{ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SessionId};
 use serde_json::json;
 
 use super::harness::{TestServer, request};
@@ -17,6 +17,7 @@ const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
 fn routes() -> Vec<(&'static str, String)> {
     let satellite = format!("/api/v1/satellites/{}", SatelliteId::new(SEED));
     let command = format!("/api/v1/commands/{}", CommandId::new(SEED));
+    let session = format!("/api/v1/sessions/{}", SessionId::new(SEED));
     vec![
         ("GET", "/api/v1/auth/me".into()),
         ("GET", "/api/v1/satellites".into()),
@@ -28,6 +29,14 @@ fn routes() -> Vec<(&'static str, String)> {
         ("POST", format!("{satellite}/exec")),
         ("POST", format!("{satellite}/power")),
         ("GET", format!("{satellite}/commands")),
+        ("GET", format!("{satellite}/sessions")),
+        ("GET", "/api/v1/sessions".into()),
+        ("POST", "/api/v1/sessions".into()),
+        ("GET", session.clone()),
+        ("DELETE", session.clone()),
+        ("POST", format!("{session}/input")),
+        ("POST", format!("{session}/resize")),
+        ("GET", format!("{session}/attach")),
         ("POST", "/api/v1/exec".into()),
         ("GET", "/api/v1/events".into()),
         ("GET", command.clone()),

@@ -1,0 +1,56 @@
+//! Whether a browser may open a socket here: it does not ask before it opens one across origins.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use hive_core::Error;
+
+use crate::error::Failure;
+
+/// The request comes from no browser, or from one that shows a page of this server.
+pub(super) struct SameOrigin;
+
+impl<S: Send + Sync> FromRequestParts<S> for SameOrigin {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        if is_same_origin(&parts.headers) { Ok(Self) } else { Err(Error::Forbidden("another origin".into()).into()) }
+    }
+}
+
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let page = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let (Some(host), Some((scheme, authority))) = (host, page) else { return false };
+    let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    let bare = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
+    bare(authority) == bare(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(origin: Option<&str>, host: &str, expected: bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+        }
+        assert_eq!(is_same_origin(&headers), expected, "{origin:?} at {host}");
+    }
+
+    #[test]
+    fn a_page_of_another_origin_is_refused() {
+        check(None, "hive:3000", true);
+        check(Some("http://hive:3000"), "hive:3000", true);
+        check(Some("https://Hive.Example.com"), "hive.example.com", true);
+        check(Some("https://hive.example.com"), "hive.example.com:443", true);
+        check(Some("https://evil.example.com"), "hive.example.com", false);
+        check(Some("http://hive:3001"), "hive:3000", false);
+        check(Some("https://hive.example.com.evil.com"), "hive.example.com", false);
+        check(Some("null"), "hive:3000", false);
+        check(Some(""), "hive:3000", false);
+    }
+}
