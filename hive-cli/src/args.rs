@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod exec;
 mod satellites;
+mod sessions;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -11,6 +12,7 @@ pub(crate) use access::{KeysCommand, LoginArgs, TeamsCommand, TokensCommand, Tok
 pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs};
 pub(crate) use exec::{CommandsCommand, ExecArgs, PowerArgs};
 pub(crate) use satellites::{ListArgs, SatellitesCommand, UpdateArgs};
+pub(crate) use sessions::{SessionsCommand, ShellArgs, ViewArgs};
 
 use crate::settings::Given;
 
@@ -92,6 +94,11 @@ pub(crate) enum Command {
     Satellites(SatellitesCommand),
     /// Run a command on satellites and exit with the worst status
     Exec(ExecArgs),
+    /// Open a terminal on a satellite; it outlives a broken link
+    Shell(ShellArgs),
+    /// Terminals: see them, come back to one, end them
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// Shut down, reboot, … a satellite's machine
     Power(PowerArgs),
     /// See and cancel commands
@@ -111,6 +118,13 @@ pub(crate) enum Command {
     Audit(AuditCommand),
 }
 
+impl Command {
+    /// Whether a person sits in front of it and waits for each key: then one thread does all, without hand-overs.
+    pub(crate) fn is_interactive(&self) -> bool {
+        matches!(self, Self::Shell(_) | Self::Sessions(SessionsCommand::Attach { .. }))
+    }
+}
+
 #[cfg(feature = "up")]
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
@@ -126,6 +140,7 @@ pub(crate) struct UpArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use hive_core::wire::session::ViewMode;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split(' '))
@@ -162,6 +177,31 @@ mod tests {
         assert!(parse("hive exec --shell=ls all").is_ok());
         assert!(parse("hive exec --shell=ls all -- ls").is_err());
         assert!(parse("hive exec -- ls").is_err());
+    }
+
+    #[test]
+    fn a_session_is_looked_at_in_one_way() {
+        let check = |line: &str, expected| {
+            let Command::Shell(args) = parse(line).unwrap().command else { panic!("no shell") };
+            assert_eq!(args.view.mode(), expected, "{line}");
+        };
+        check("hive shell web", ViewMode::Control);
+        check("hive shell web --read-only", ViewMode::ReadOnly);
+        check("hive shell --take web -e A=b --env C=d --shell /bin/sh", ViewMode::Take);
+        assert!(parse("hive shell web --read-only --take").is_err());
+        assert!(parse("hive shell").is_err());
+        assert!(parse("hive sessions kill").is_err());
+        assert!(parse("hive sessions attach web").is_err());
+    }
+
+    #[test]
+    fn only_terminals_are_interactive() {
+        let check =
+            |line: &str, expected| assert_eq!(parse(line).unwrap().command.is_interactive(), expected, "{line}");
+        check("hive shell web", true);
+        check("hive sessions attach sess_01jd3k00000000000000000000", true);
+        check("hive sessions list", false);
+        check("hive whoami", false);
     }
 
     #[test]

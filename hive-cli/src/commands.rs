@@ -7,6 +7,8 @@ mod keys;
 mod login;
 mod power;
 mod satellites;
+mod sessions;
+mod shell;
 mod teams;
 mod tokens;
 #[cfg(feature = "up")]
@@ -24,7 +26,7 @@ use crate::table::Table;
 
 /// Runs a command and gives the exit code.
 pub(crate) async fn run(cli: Cli, output: Output) -> Result<u8> {
-    log();
+    log(if cli.command.is_interactive() { "off" } else { "warn" });
     let given = cli.global.given();
     let done = match cli.command {
         #[cfg(feature = "up")]
@@ -32,6 +34,8 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<u8> {
         Command::Login(args) => login::run(output, args).await,
         Command::Audit(command) => return audit::run(given, output, command).await,
         Command::Exec(args) => return exec::run(&hive(given)?, output, args).await,
+        Command::Shell(args) => return shell::run(hive(given)?, output, args).await,
+        Command::Sessions(command) => return sessions::run(hive(given)?, output, command).await,
         Command::Power(args) => return power::run(&hive(given)?, output, args).await,
         Command::Whoami => whoami(&hive(given)?, output).await,
         Command::Satellites(command) => satellites::run(&hive(given)?, output, command).await,
@@ -60,9 +64,9 @@ async fn whoami(api: &dyn Api, output: Output) -> Result<()> {
     })
 }
 
-/// Logs go to stderr: only what goes wrong, unless `HIVE_LOG` asks for more.
-fn log() {
-    let filter = EnvFilter::try_from_env("HIVE_LOG").unwrap_or_else(|_| "warn".into());
+/// Logs go to stderr: only what goes wrong, and nothing onto a session's screen, unless `HIVE_LOG` asks for more.
+fn log(default: &str) {
+    let filter = EnvFilter::try_from_env("HIVE_LOG").unwrap_or_else(|_| default.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 

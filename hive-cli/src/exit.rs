@@ -1,4 +1,4 @@
-//! What `hive exec` and `hive power` exit with: the worst target's status.
+//! What `hive exec` and `hive power` exit with, the worst target's status, and `hive shell` with its program's.
 //!
 //! | target | status |
 //! |---|---|
@@ -8,10 +8,22 @@
 //! | timed out | 124, as `timeout` |
 //! | cancelled | 130 |
 //! | not run, expired, of unknown outcome, or not ended | 255, as `ssh` |
+//!
+//! | session | status |
+//! |---|---|
+//! | its program exited | its exit code, 128 + the number of the signal that ended it |
+//! | ended by somebody | the same, 130 where there is none |
+//! | timed out | 124 |
+//! | could not be opened | 126 |
+//! | lost, or the hive does not let us in any more | 255 |
+//! | left with `~.`; it lives on | 0 |
+//! | left by a signal; it lives on | 128 + the signal's number |
 
-use hive_core::wire::api::{CommandStatus, ExecResult, TargetStatus};
+use hive_core::wire::api::{CommandStatus, EndReason, ExecResult, SessionEnd, TargetStatus};
 
 pub(crate) const INTERRUPTED: u8 = 130;
+/// The session is out of reach for good.
+pub(crate) const LOST: u8 = 255;
 
 /// The highest status of all targets.
 pub(crate) fn worst(results: &[ExecResult]) -> u8 {
@@ -27,6 +39,23 @@ pub(crate) fn of(status: TargetStatus, exit_code: Option<i32>) -> u8 {
         TargetStatus::Command(CommandStatus::Cancelled) => INTERRUPTED,
         TargetStatus::NotRun | TargetStatus::Command(_) => 255,
     }
+}
+
+/// The status of a session that has ended.
+pub(crate) fn of_session(end: &SessionEnd) -> u8 {
+    let exit_code = end.exit_code.map(|code| code.clamp(0, 255) as u8);
+    match end.reason {
+        EndReason::Exited => exit_code.unwrap_or(0),
+        EndReason::Killed => exit_code.unwrap_or(INTERRUPTED),
+        EndReason::Timeout => 124,
+        EndReason::Error => 126,
+        EndReason::Lost => LOST,
+    }
+}
+
+/// The status of a session that was left by a signal.
+pub(crate) fn of_signal(number: i32) -> u8 {
+    (128 + number).clamp(128, 255) as u8
 }
 
 #[cfg(test)]
@@ -52,5 +81,25 @@ mod tests {
         check(OutcomeUnknown, None, 255);
         check(Started, None, 255);
         assert_eq!(of(TargetStatus::NotRun, None), 255);
+    }
+
+    #[test]
+    fn a_session_gives_its_program_s_status() {
+        let check = |reason, exit_code, expected| {
+            assert_eq!(
+                of_session(&SessionEnd { reason, exit_code, error: None }),
+                expected,
+                "{reason:?} {exit_code:?}"
+            );
+        };
+        check(EndReason::Exited, Some(0), 0);
+        check(EndReason::Exited, Some(3), 3);
+        check(EndReason::Exited, Some(128 + 9), 137);
+        check(EndReason::Killed, Some(129), 129);
+        check(EndReason::Killed, None, 130);
+        check(EndReason::Timeout, Some(129), 124);
+        check(EndReason::Error, None, 126);
+        check(EndReason::Lost, None, 255);
+        assert_eq!(of_signal(15), 143);
     }
 }

@@ -26,6 +26,9 @@ pub(crate) enum Failure {
     #[cfg(feature = "up")]
     #[error("{0}")]
     Up(String),
+    /// The user's terminal cannot be opened or changed.
+    #[error("cannot use the terminal: {0}")]
+    Terminal(io::Error),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -53,6 +56,7 @@ impl Failure {
             Self::Runtime(_) => "RUNTIME",
             #[cfg(feature = "up")]
             Self::Up(_) => "UP",
+            Self::Terminal(_) => "TERMINAL",
             Self::Interrupted => "INTERRUPTED",
         }
     }
@@ -72,10 +76,16 @@ impl Failure {
     }
 }
 
-/// An unreachable hive is best described by the cause.
+/// An unreachable hive is best described by the cause, and what a command of ours helps against by the command.
 fn described(error: &hive_core::Error) -> String {
     match (error, error.source()) {
         (hive_core::Error::Unavailable(_), Some(cause)) => cause.to_string(),
+        (hive_core::Error::SessionLimit { .. }, _) => {
+            format!("{error}\nSee them with `hive sessions list`, end one with `hive sessions kill ID`")
+        }
+        (hive_core::Error::SessionNotFound(_), _) => {
+            format!("{error}\nSee yours with `hive sessions list --ended`")
+        }
         _ => error.to_string(),
     }
 }
@@ -90,6 +100,17 @@ mod tests {
         check(Failure::usage("x"), 2);
         check(hive_core::Error::AuthInvalid.into(), 1);
         check(Failure::Interrupted, 130);
+    }
+
+    #[test]
+    fn a_failure_says_what_to_do_about_it() {
+        let check = |error: hive_core::Error, hint| {
+            let text = Failure::from(error).to_string();
+            assert!(text.contains(hint), "{text}");
+        };
+        check(hive_core::Error::SessionLimit { limit: 10 }, "`hive sessions list`");
+        check(hive_core::Error::SessionLimit { limit: 10 }, "10 terminals");
+        check(hive_core::Error::SessionNotFound("sess_x".into()), "`hive sessions list --ended`");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `hive`, the command line of a hive.
 //!
 //! [`args`] says what may be typed, [`settings`] which hive is meant, [`commands`] what is done: each through the service
-//! traits, so that it does not matter where the hive is. [`output`] is the only place that writes.
+//! traits, so that it does not matter where the hive is. [`output`] is the only place that writes, but for a terminal's own
+//! bytes: those are [`shell`]'s.
 
 #![forbid(unsafe_code)]
 
@@ -17,17 +18,19 @@ mod find;
 mod output;
 mod pages;
 mod settings;
+mod shell;
 mod table;
 mod terminal;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     let output = output::Output { is_json: cli.global.format() == args::Format::Json };
-    let ended = match tokio::runtime::Runtime::new() {
+    let ended = match runtime(cli.command.is_interactive()) {
         Ok(runtime) => {
             let ended = runtime.block_on(commands::run(cli, output));
             // A thread that still reads the terminal is not waited for.
@@ -37,4 +40,9 @@ fn main() -> ExitCode {
         Err(error) => Err(failure::Failure::Runtime(error)),
     };
     ended.unwrap_or_else(|failure| output.failure(&failure)).into()
+}
+
+fn runtime(is_interactive: bool) -> std::io::Result<Runtime> {
+    let mut builder = if is_interactive { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()
 }

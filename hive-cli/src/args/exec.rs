@@ -57,7 +57,7 @@ impl std::fmt::Debug for Variable {
     }
 }
 
-fn parse_variable(text: &str) -> Result<Variable, &'static str> {
+pub(super) fn parse_variable(text: &str) -> Result<Variable, &'static str> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok(Variable { name: name.to_owned(), value: value.to_owned() }),
         _ => Err("must look like KEY=VALUE"),

@@ -58,6 +58,7 @@ impl Welcome<'_> {
                hive satellites list\n  \
                hive exec {name} -- uname -a\n  \
                hive exec all --shell 'uptime; df -h /'\n  \
+               hive shell {name}\n  \
                hive audit list\n\
              \n\
              A second machine joins with two lines; start this hive with --listen 0.0.0.0:3000 to be reached from there:\n  \

@@ -1,0 +1,428 @@
+use std::fs::File;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use hive_core::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewOptions, ViewerAction};
+use hive_core::wire::api::{Actor, EndReason, Session, SessionCreate, SessionFilter, SessionStatus, Size};
+use hive_core::wire::id::Seed;
+use hive_core::wire::session::{AttachRequest, Attached, FromViewer, ViewMode};
+use hive_core::wire::{ErrorCode, SatelliteId, Timestamp, ViewerId};
+use hive_core::{Error, Result};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::pty::openpty;
+use nix::sys::termios;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::pipe;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+
+const SEED: Seed = Seed { unix_millis: 1, random: [0; 10] };
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A hive with one session, whose attachments are played by the test.
+struct FakeHive {
+    attachments: Mutex<mpsc::Receiver<Attachment>>,
+    refused: Arc<Notify>,
+    terminated: mpsc::Sender<()>,
+}
+
+#[async_trait]
+impl SessionManager for FakeHive {
+    async fn session_create(&self, _: SessionCreate) -> Result<Session> {
+        Ok(session())
+    }
+    async fn session_get(&self, _: SessionId) -> Result<Option<Session>> {
+        Ok(Some(session()))
+    }
+    async fn session_list(&self, _: SessionFilter) -> Result<Vec<Session>> {
+        Ok(vec![session()])
+    }
+    async fn session_input(&self, _: SessionId, _: Bytes) -> Result<()> {
+        Ok(())
+    }
+    async fn session_resize(&self, _: SessionId, _: Size) -> Result<()> {
+        Ok(())
+    }
+    async fn session_terminate(&self, _: SessionId) -> Result<()> {
+        self.terminated.send(()).await.map_err(Error::internal)
+    }
+    async fn session_attach(&self, _: SessionId, _: AttachRequest) -> Result<Attachment> {
+        let attachment = self.attachments.lock().unwrap().try_recv();
+        attachment.map_err(|_| {
+            self.refused.notify_one();
+            Error::Unavailable("connection refused".into())
+        })
+    }
+}
+
+#[derive(Debug)]
+struct FakeOutput(mpsc::Receiver<SessionEvent>);
+
+#[async_trait]
+impl AttachmentOutput for FakeOutput {
+    async fn next(&mut self) -> Option<SessionEvent> {
+        self.0.recv().await
+    }
+}
+
+#[derive(Debug)]
+struct FakeInput(mpsc::Sender<ViewerAction>);
+
+#[async_trait]
+impl AttachmentInput for FakeInput {
+    async fn send(&mut self, action: ViewerAction) -> Result<()> {
+        self.0.send(action).await.map_err(|_| Error::Unavailable("broken".into()))
+    }
+}
+
+fn session() -> Session {
+    Session {
+        id: SessionId::new(SEED),
+        satellite_id: SatelliteId::new(SEED),
+        satellite_name: "web-server-01".to_owned().try_into().unwrap(),
+        status: SessionStatus::Open,
+        online: true,
+        size: Size::default(),
+        shell: None,
+        created_by: Actor { kind: "user".into(), id: "usr_x".into(), name: "ann".into(), ip: None },
+        created_at: Timestamp::from_micros(0),
+        ended_at: None,
+        end: None,
+        viewers: 1,
+    }
+}
+
+fn mine() -> Control {
+    Control { is_mine: true, input: 0, holder: Some("me".into()) }
+}
+
+fn of_ann() -> Control {
+    Control { is_mine: false, input: 0, holder: Some("ann".into()) }
+}
+
+/// The hive's side of one attachment.
+struct Played {
+    tell: mpsc::Sender<SessionEvent>,
+    said: mpsc::Receiver<ViewerAction>,
+}
+
+impl Played {
+    async fn told(&self, told: ToViewer) {
+        self.tell.send(SessionEvent::Told(told)).await.unwrap();
+    }
+
+    async fn output(&self, offset: u64, data: impl Into<Bytes>) {
+        self.tell.send(SessionEvent::Output { offset, data: data.into() }).await.unwrap();
+    }
+
+    /// What is typed or wanted next; acks are left out.
+    async fn until_said(&mut self) -> ViewerAction {
+        loop {
+            let said = timeout(PATIENCE, self.said.recv()).await.expect("something is said").expect("it is attached");
+            if !matches!(said, ViewerAction::Say(FromViewer::Ack { .. })) {
+                return said;
+            }
+        }
+    }
+
+    async fn until_acked(&mut self, offset: u64) {
+        let acked = async { while self.said.recv().await != Some(ViewerAction::Say(FromViewer::Ack { offset })) {} };
+        timeout(PATIENCE, acked).await.expect("the output is acknowledged");
+    }
+}
+
+/// A user in front of a session.
+struct Rig {
+    attach: mpsc::Sender<Attachment>,
+    /// Told of each attempt to come back that was in vain.
+    refused: Arc<Notify>,
+    terminated: mpsc::Receiver<()>,
+    keys: pipe::Sender,
+    sight: pipe::Receiver,
+    seen: String,
+    view: JoinHandle<crate::failure::Result<Left>>,
+}
+
+impl Rig {
+    async fn start(mode: ViewMode, control: Control) -> (Self, Played) {
+        let (attachment, played) = attachment(control, 0, false);
+        (Self::show(mode, attachment).await, played)
+    }
+
+    async fn show(mode: ViewMode, attachment: Attachment) -> Self {
+        let (attach, attachments) = mpsc::channel(1);
+        let (terminate, terminated) = mpsc::channel(1);
+        let refused = Arc::new(Notify::new());
+        let hive = Arc::new(FakeHive {
+            attachments: Mutex::new(attachments),
+            refused: refused.clone(),
+            terminated: terminate,
+        });
+        attach.send(attachment).await.unwrap();
+        let options = ViewOptions { mode, size: None };
+        let terminal = Terminal::open(hive.clone(), session().id, options).await.unwrap();
+        let (user, own) = raw_terminal();
+        let parts = Parts {
+            hive,
+            terminal,
+            keyboard: Keyboard::terminal(user.try_clone().unwrap()).unwrap(),
+            screen: Screen::terminal(user).unwrap(),
+            signals: Signals::listen().unwrap(),
+            is_read_only: mode == ViewMode::ReadOnly,
+        };
+        let view = TaskTracker::new().spawn(View::new(parts).run());
+        let keys = pipe::Sender::from_file_unchecked(own.try_clone().unwrap()).unwrap();
+        let sight = pipe::Receiver::from_file_unchecked(own).unwrap();
+        Self { attach, refused, terminated, keys, sight, seen: String::new(), view }
+    }
+
+    async fn attach_again(&self, control: Control, output: u64) -> Played {
+        let (attachment, played) = attachment(control, output, true);
+        self.attach.send(attachment).await.unwrap();
+        played
+    }
+
+    async fn type_keys(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).await.unwrap();
+    }
+
+    /// Waits until this was written to the terminal.
+    async fn until_seen(&mut self, text: &str) {
+        let mut buffer = vec![0; 64 * 1024];
+        while !self.seen.contains(text) {
+            let read = timeout(PATIENCE, self.sight.read(&mut buffer)).await;
+            let read = read.unwrap_or_else(|_| panic!("{text:?} is not in {:?}", self.seen)).unwrap();
+            self.seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+    }
+
+    async fn left(self) -> Left {
+        timeout(PATIENCE, self.view).await.expect("the view ends").unwrap().unwrap()
+    }
+}
+
+fn attachment(control: Control, output: u64, is_resumed: bool) -> (Attachment, Played) {
+    let (tell, events) = mpsc::channel(1);
+    let (say, said) = mpsc::channel(64);
+    let attached =
+        Attached { session: session(), viewer: ViewerId::new(SEED), output, modes: None, control, is_resumed };
+    let attachment = Attachment { attached, output: Box::new(FakeOutput(events)), input: Box::new(FakeInput(say)) };
+    (attachment, Played { tell, said })
+}
+
+/// A terminal in raw mode: the program's side and the user's.
+fn raw_terminal() -> (File, File) {
+    let pty = openpty(None, None).unwrap();
+    let mut raw = termios::tcgetattr(&pty.slave).unwrap();
+    termios::cfmakeraw(&mut raw);
+    termios::tcsetattr(&pty.slave, termios::SetArg::TCSANOW, &raw).unwrap();
+    for side in [&pty.slave, &pty.master] {
+        fcntl(side, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    }
+    (pty.slave.into(), pty.master.into())
+}
+
+fn typed(offset: u64, keys: &'static str) -> ViewerAction {
+    ViewerAction::Input { offset, data: Bytes::from_static(keys.as_bytes()) }
+}
+
+#[tokio::test]
+async fn keys_go_out_and_output_comes_in() {
+    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
+    rig.type_keys("ls\r").await;
+    assert_eq!(hive.until_said().await, typed(0, "ls\r"));
+    hive.output(0, "a file\r\n").await;
+    rig.until_seen("a file\r\n").await;
+    hive.until_acked(8).await;
+    hive.told(ToViewer::Applied { offset: 3 }).await;
+    rig.type_keys("~.").await;
+    assert!(matches!(rig.left().await, Left::Detached));
+}
+
+#[tokio::test]
+async fn who_leaves_has_everything_typed_and_lets_the_keyboard_go() {
+    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
+    rig.type_keys("make\r~.").await;
+    assert_eq!(hive.until_said().await, typed(0, "make\r"));
+    assert_eq!(hive.until_said().await, ViewerAction::Say(FromViewer::ReleaseControl));
+    assert!(!rig.view.is_finished());
+    hive.told(ToViewer::Control(Control { holder: None, ..of_ann() })).await;
+    assert!(matches!(rig.left().await, Left::Detached));
+}
+
+#[tokio::test]
+async fn more_is_typed_when_the_satellite_has_what_was() {
+    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
+    let (pasted, mut arrived) = (vec![b'x'; 200 * 1024], 0);
+    let pasting = async { rig.keys.write_all(&pasted).await.unwrap() };
+    let reading = async {
+        while arrived < pasted.len() as u64 {
+            let ViewerAction::Input { offset, data } = hive.until_said().await else { continue };
+            assert_eq!(offset, arrived);
+            arrived += data.len() as u64;
+            hive.told(ToViewer::Applied { offset: arrived }).await;
+        }
+    };
+    timeout(PATIENCE, async { tokio::join!(pasting, reading) }).await.expect("all of it arrives");
+}
+
+#[tokio::test]
+async fn a_screen_that_reads_nothing_stops_no_key() {
+    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
+    for piece in 0..8 {
+        hive.output(piece * 65536, vec![b'x'; 65536]).await;
+    }
+    rig.type_keys("\x03").await;
+    assert_eq!(hive.until_said().await, typed(0, "\x03"));
+    hive.told(ToViewer::Applied { offset: 1 }).await;
+    rig.type_keys("\r~.").await;
+    assert_eq!(hive.until_said().await, typed(1, "\r"));
+    hive.told(ToViewer::Applied { offset: 2 }).await;
+    assert!(matches!(rig.left().await, Left::Detached));
+}
+
+#[tokio::test]
+async fn a_reader_s_screen_that_reads_nothing_takes_no_more() {
+    let (rig, hive) = Rig::start(ViewMode::ReadOnly, of_ann()).await;
+    let flood = async {
+        for piece in 0..64 {
+            hive.output(piece * 65536, vec![b'x'; 65536]).await;
+        }
+    };
+    assert!(timeout(Duration::from_millis(300), flood).await.is_err());
+    drop(rig);
+}
+
+#[tokio::test]
+async fn a_broken_link_is_told_once_and_the_session_goes_on() {
+    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    hive.output(0, "before").await;
+    rig.until_seen("before").await;
+    drop(hive);
+    rig.until_seen("[hive: the link to the hive broke (").await;
+    rig.type_keys("x").await;
+    rig.refused.notified().await;
+    rig.refused.notified().await;
+    let mut hive = rig.attach_again(mine(), 6).await;
+    rig.until_seen("[hive: attached again]").await;
+    assert_eq!(hive.until_said().await, typed(0, "x"));
+    hive.output(6, "behind").await;
+    rig.until_seen("behind").await;
+    assert_eq!(rig.seen.matches("the link to the hive broke").count(), 1, "{}", rig.seen);
+}
+
+#[tokio::test]
+async fn one_may_leave_while_the_link_is_broken() {
+    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    drop(hive);
+    rig.until_seen("the link to the hive broke").await;
+    rig.type_keys("unsent\r~.").await;
+    assert!(matches!(rig.left().await, Left::Detached));
+}
+
+#[tokio::test]
+async fn who_has_not_the_keyboard_is_told_so_once() {
+    let (mut rig, mut hive) = Rig::start(ViewMode::Control, of_ann()).await;
+    rig.until_seen("[hive: ann has the keyboard; ~R asks for it, ~T takes it]").await;
+    rig.type_keys("abc").await;
+    rig.until_seen("\x07").await;
+    rig.type_keys("def\r").await;
+    rig.type_keys("~T").await;
+    assert_eq!(hive.until_said().await, ViewerAction::Say(FromViewer::TakeControl));
+    hive.told(ToViewer::Control(mine())).await;
+    rig.until_seen("[hive: you have the keyboard]").await;
+    assert_eq!(rig.seen.matches("ann has the keyboard").count(), 2, "{}", rig.seen);
+    rig.type_keys("now").await;
+    assert_eq!(hive.until_said().await, typed(0, "now"));
+}
+
+#[tokio::test]
+async fn what_is_said_first_stands_behind_the_reset() {
+    let (mut attachment, hive) = attachment(of_ann(), 5000, false);
+    attachment.attached.modes = Some("\x1b[?7l".into());
+    let mut rig = Rig::show(ViewMode::Control, attachment).await;
+    hive.output(5000, "$ ").await;
+    rig.until_seen("\x1bc\x1b[?7l\r\n\x1b[2m[hive: ann has").await;
+}
+
+#[tokio::test]
+async fn a_reader_never_types() {
+    let (mut rig, mut hive) = Rig::start(ViewMode::ReadOnly, of_ann()).await;
+    rig.type_keys("rm\r~T~R").await;
+    rig.until_seen("\x07").await;
+    rig.type_keys("\r~K").await;
+    timeout(PATIENCE, rig.terminated.recv()).await.unwrap().unwrap();
+    hive.told(ToViewer::Ended(ended())).await;
+    assert!(matches!(rig.left().await, Left::Ended(_)));
+    assert_eq!(hive.said.try_recv().ok(), None);
+}
+
+#[tokio::test]
+async fn the_keyboard_goes_to_who_asked() {
+    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
+    rig.type_keys("~G").await;
+    rig.until_seen("[hive: nobody has asked for the keyboard]").await;
+    hive.told(ToViewer::ControlRequested { by: 7, name: "ann\u{1b}[2J".into() }).await;
+    rig.until_seen("[hive: ann\\u{1b}[2J asks for the keyboard; ~G gives it]").await;
+    rig.type_keys("~G").await;
+    assert_eq!(hive.until_said().await, ViewerAction::Say(FromViewer::GrantControl { to: 7 }));
+    hive.told(ToViewer::Control(of_ann())).await;
+    rig.until_seen("[hive: ann has the keyboard").await;
+}
+
+#[tokio::test]
+async fn the_end_comes_behind_all_output() {
+    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    for piece in 0..8 {
+        hive.output(piece * 65536, vec![b'x'; 65536]).await;
+    }
+    hive.output(8 * 65536, "the last words").await;
+    hive.told(ToViewer::Ended(ended())).await;
+    rig.until_seen("the last words").await;
+    let Left::Ended(end) = rig.left().await else { panic!("it has not ended") };
+    assert_eq!(end.exit_code, Some(3));
+}
+
+#[tokio::test]
+async fn missing_output_is_never_silent() {
+    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    hive.told(ToViewer::Gap { from: 0, to: 1000 }).await;
+    rig.until_seen("[hive: 1000 bytes of output were lost]").await;
+    hive.told(ToViewer::Reset { output: 2000, modes: "\x1b[?7l".into() }).await;
+    hive.output(2000, "fresh").await;
+    rig.until_seen("\x1bc\x1b[?7lfresh").await;
+}
+
+#[tokio::test]
+async fn a_satellite_s_link_is_told() {
+    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    hive.told(ToViewer::Link { online: false }).await;
+    rig.until_seen("[hive: web-server-01 lost its link to the hive; the session waits there]").await;
+    hive.told(ToViewer::Link { online: true }).await;
+    rig.until_seen("[hive: web-server-01 is linked again]").await;
+}
+
+#[tokio::test]
+async fn who_is_let_in_no_more_is_told_why() {
+    let (rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    let error = ErrorBody { code: ErrorCode::AuthInvalid, message: "credentials are wrong".into() };
+    hive.told(ToViewer::Error { error: error.clone() }).await;
+    let Left::Refused(told) = rig.left().await else { panic!("it was let in") };
+    assert_eq!(told.message, error.message);
+}
+
+#[tokio::test]
+async fn a_terminal_that_is_gone_has_hung_up() {
+    let (Rig { keys, sight, view, .. }, _hive) = Rig::start(ViewMode::Control, mine()).await;
+    drop((keys, sight));
+    let left = timeout(PATIENCE, view).await.expect("the view ends").unwrap().unwrap();
+    assert!(matches!(left, Left::Signal(1)), "{left:?}");
+}
+
+fn ended() -> SessionEnd {
+    SessionEnd { reason: EndReason::Exited, exit_code: Some(3), error: None }
+}
