@@ -10,27 +10,11 @@ use std::time::Duration;
 use hive_testkit::{Rest, Satellite, TestHive, until, until_some};
 use serde_json::json;
 
-use crate::support::{counted_to, text, unique_seconds, until_sleeping};
+use crate::support::{Dice, counted_to, number, text, unique_seconds, until_sleeping};
 
 const ROUNDS: u32 = 18;
 /// How many callers give commands at the same time.
 const CALLERS: usize = 4;
-
-/// A small reproducible source of numbers (xorshift64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number")))
-}
 
 /// Gives commands until it is told to stop; each appends its own number to the file. A call that got no answer is made
 /// again with the same `Idempotency-Key`, so that in the end every command was acknowledged. Returns their ids.

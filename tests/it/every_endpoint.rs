@@ -4,7 +4,7 @@ use hive_testkit::TestHive;
 use serde_json::json;
 
 /// All paths that want to know who is calling.
-const PATHS: [(&str, &str); 35] = [
+const PATHS: [(&str, &str); 43] = [
     ("GET", "/api/v1/auth/me"),
     ("GET", "/api/v1/satellites"),
     ("GET", "/api/v1/satellites/SAT"),
@@ -20,6 +20,14 @@ const PATHS: [(&str, &str); 35] = [
     ("POST", "/api/v1/exec"),
     ("GET", "/api/v1/commands/CMD"),
     ("POST", "/api/v1/commands/CMD/cancel"),
+    ("GET", "/api/v1/sessions"),
+    ("POST", "/api/v1/sessions"),
+    ("GET", "/api/v1/sessions/SESS"),
+    ("DELETE", "/api/v1/sessions/SESS"),
+    ("POST", "/api/v1/sessions/SESS/input"),
+    ("POST", "/api/v1/sessions/SESS/resize"),
+    ("GET", "/api/v1/sessions/SESS/attach"),
+    ("GET", "/api/v1/satellites/SAT/sessions"),
     ("GET", "/api/v1/registration-tokens"),
     ("POST", "/api/v1/registration-tokens"),
     ("DELETE", "/api/v1/registration-tokens/REG"),
@@ -49,7 +57,15 @@ const OPEN_PATHS: [&str; 5] =
 /// Puts ids of the right shape, of nothing, where the path wants one.
 fn fill(path: &str) -> String {
     let id = "01kge3h900e41861050r3gg28a";
-    let words = [("SAT", "sat"), ("CMD", "cmd"), ("REG", "reg"), ("KEY", "key"), ("AUD", "aud"), ("TEAM", "team")];
+    let words = [
+        ("SESS", "sess"),
+        ("SAT", "sat"),
+        ("CMD", "cmd"),
+        ("REG", "reg"),
+        ("KEY", "key"),
+        ("AUD", "aud"),
+        ("TEAM", "team"),
+    ];
     words.iter().fold(path.to_owned(), |path, (word, prefix)| path.replace(word, &format!("{prefix}_{id}")))
 }
 
@@ -84,13 +100,19 @@ async fn who_does_not_say_who_they_are_gets_nothing() {
 async fn what_is_not_there_is_not_found() {
     let hive = TestHive::start().await;
     for (method, path) in PATHS {
-        let is_about_one = ["SAT", "CMD", "REG", "KEY", "AUD"].iter().any(|word| path.contains(word));
+        // Without an upgrade there is nothing to attach to, whatever it is.
+        if path.ends_with("/attach") {
+            continue;
+        }
+        let is_about_one = ["SESS", "SAT", "CMD", "REG", "KEY", "AUD"].iter().any(|word| path.contains(word));
         if !is_about_one || path.starts_with("/api/satellites") {
             continue;
         }
         let body = match path {
             _ if path.contains("exec") => json!({"command": "true"}),
             _ if path.ends_with("power") => json!({"action": "reboot"}),
+            _ if path.ends_with("input") => json!({"data": "ZXhpdAo="}),
+            _ if path.ends_with("resize") => json!({"cols": 100, "rows": 30}),
             _ => json!({}),
         };
         let answer = hive.rest().call(method, &fill(path)).json(&body).answer().await;

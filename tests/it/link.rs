@@ -22,7 +22,7 @@ async fn behind(hive: &TestHive, proxy: &FaultProxy) -> Satellite {
 #[tokio::test]
 async fn a_result_arrives_once_although_the_link_was_cut() {
     let hive = TestHive::start().await;
-    let proxy = FaultProxy::start(hive.url()).await;
+    let proxy = FaultProxy::start(hive.url());
     let satellite = behind(&hive, &proxy).await;
     let (gate, runs) = (hive.dir().join("gate"), hive.dir().join("runs"));
     let line =
@@ -44,7 +44,7 @@ async fn a_result_arrives_once_although_the_link_was_cut() {
 #[tokio::test]
 async fn output_goes_on_at_the_byte_where_it_stopped() {
     let hive = TestHive::start().await;
-    let proxy = FaultProxy::start(hive.url()).await;
+    let proxy = FaultProxy::start(hive.url());
     let satellite = behind(&hive, &proxy).await;
     let command = json!({"command": "for n in 1 2 3 4 5 6; do seq 1 60000; sleep 0.2; done"});
     let id = hive.submit(&satellite, &command).await;
@@ -70,7 +70,7 @@ async fn output_goes_on_at_the_byte_where_it_stopped() {
 #[tokio::test]
 async fn a_silent_peer_counts_as_gone_on_both_sides() {
     let hive = impatient().await;
-    let proxy = FaultProxy::start(hive.url()).await;
+    let proxy = FaultProxy::start(hive.url());
     let satellite = behind(&hive, &proxy).await;
     let before = proxy.connections();
     proxy.hold(true);
@@ -84,7 +84,7 @@ async fn a_silent_peer_counts_as_gone_on_both_sides() {
 #[tokio::test]
 async fn the_end_of_an_old_link_does_not_end_the_new_one() {
     let hive = impatient().await;
-    let proxy = FaultProxy::start(hive.url()).await;
+    let proxy = FaultProxy::start(hive.url());
     let satellite = behind(&hive, &proxy).await;
     let before = proxy.connections();
     // The old connection stays open and silent towards the satellite; the server still sees it.
@@ -107,7 +107,7 @@ async fn the_end_of_an_old_link_does_not_end_the_new_one() {
 #[tokio::test]
 async fn a_slow_link_is_a_link() {
     let hive = TestHive::start().await;
-    let proxy = FaultProxy::start(hive.url()).await;
+    let proxy = FaultProxy::start(hive.url());
     let satellite = behind(&hive, &proxy).await;
     proxy.delay(Duration::from_millis(50));
     assert_eq!(hive.exec(&satellite, "echo slow").await["stdout"], "slow\n");
@@ -141,7 +141,7 @@ async fn events_tell_who_comes_and_goes() {
 #[tokio::test]
 async fn a_disconnected_satellite_comes_back_by_itself() {
     let hive = TestHive::start().await;
-    let proxy = FaultProxy::start(hive.url()).await;
+    let proxy = FaultProxy::start(hive.url());
     let satellite = behind(&hive, &proxy).await;
     let before = proxy.connections();
     hive.rest().post(&satellite.path("/disconnect"), &json!({})).await.data();

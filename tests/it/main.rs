@@ -16,6 +16,7 @@ mod local;
 mod registration;
 mod rogue;
 mod secrets;
+mod sessions;
 mod shutdown;
 mod support;
 mod teams;

@@ -13,7 +13,8 @@ use crate::support::text;
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A bare connection to the server.
-struct Rogue {
+pub(crate) struct Rogue {
+    pub(crate) id: String,
     socket: Socket,
 }
 
@@ -25,17 +26,25 @@ impl Rogue {
         headers.insert("authorization", format!("Bearer {key}").parse().unwrap());
         headers.insert("sec-websocket-protocol", "hive.agent.v2".parse().unwrap());
         let (socket, _) = connect_async(request).await?;
-        Ok(Self { socket })
+        Ok(Self { id: String::new(), socket })
     }
 
     /// Registers as a satellite of its own and opens a link.
-    async fn register(hive: &TestHive, name: &str) -> Self {
+    pub(crate) async fn register(hive: &TestHive, name: &str) -> Self {
+        Self::register_with(hive, name, &[]).await
+    }
+
+    /// The same, and says that it has these terminals.
+    pub(crate) async fn register_with(hive: &TestHive, name: &str, sessions: &[String]) -> Self {
         let token = hive.new_token(None).await;
         let answer =
             hive.anonymous().bearer(&token).post("/api/satellites/register", &json!({"name": name})).await.json();
         let satellite = &answer["satellite"];
         let mut rogue = Self::dial(hive, text(&satellite["api_key"])).await.unwrap();
-        rogue.say(&handshake(text(&satellite["id"]))).await;
+        text(&satellite["id"]).clone_into(&mut rogue.id);
+        let mut handshake = handshake(&rogue.id);
+        handshake["sessions"] = json!(sessions);
+        rogue.say(&handshake).await;
         let ack = rogue.hear("handshake_ack").await;
         assert_eq!(ack["success"], true, "{ack}");
         rogue
@@ -45,8 +54,30 @@ impl Rogue {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
 
+    /// Says something that may end the link.
+    pub(crate) async fn try_say(&mut self, message: &Value) {
+        self.socket.send(Message::text(message.to_string())).await.ok();
+    }
+
+    /// Sends a frame, which may end the link.
+    pub(crate) async fn try_send(&mut self, stream: u32, offset: u64, data: &'static str) {
+        let stream = hive_core::wire::frame::StreamId(stream);
+        let frame = hive_core::wire::frame::Frame::data(stream, offset, data.into(), false);
+        self.socket.send(Message::binary(frame.encode())).await.ok();
+    }
+
+    /// Waits until the server has seen all that was said: it answers, or has thrown it out.
+    pub(crate) async fn seen(&mut self) {
+        self.socket.send(Message::Ping("seen".into())).await.ok();
+        while let Some(Ok(message)) = self.socket.next().await {
+            if matches!(message, Message::Pong(_) | Message::Close(_)) {
+                break;
+            }
+        }
+    }
+
     /// Waits for a message of this type.
-    async fn hear(&mut self, kind: &str) -> Value {
+    pub(crate) async fn hear(&mut self, kind: &str) -> Value {
         loop {
             let message = self.socket.next().await.expect("the link is open").unwrap();
             let Message::Text(text) = message else { continue };
@@ -58,7 +89,7 @@ impl Rogue {
     }
 
     /// Waits for the end of the link; the code it was closed with.
-    async fn closed(&mut self) -> Option<u16> {
+    pub(crate) async fn closed(&mut self) -> Option<u16> {
         while let Some(Ok(message)) = self.socket.next().await {
             if let Message::Close(frame) = message {
                 return frame.map(|frame| frame.code.into());
@@ -75,6 +106,7 @@ fn handshake(id: &str) -> Value {
         "version": "0.0.0",
         "protocol_version": "2",
         "journal_id": "rogue-journal",
+        "capabilities": ["shell", "pty"],
         "system": {"hostname": "rogue"},
     })
 }
@@ -108,16 +140,9 @@ async fn a_result_counts_only_from_the_satellite_that_was_asked() {
     rogue.say(&json!({"type": "command_ack", "id": id})).await;
     let output = json!({"type": "stream_open", "stream": 1, "command_id": id, "channel": "stdout", "offset": 0});
     rogue.say(&output).await;
-    let lie = hive_core::wire::frame::Frame::data(hive_core::wire::frame::StreamId(1), 0, "lie\n".into(), true);
-    rogue.socket.send(Message::binary(lie.encode())).await.ok();
-    rogue.socket.send(Message::text(result(&id).to_string())).await.ok();
-    // It is still heard after all that, or was thrown out: either way the server has seen it.
-    rogue.socket.send(Message::Ping("seen".into())).await.ok();
-    while let Some(Ok(message)) = rogue.socket.next().await {
-        if matches!(message, Message::Pong(_) | Message::Close(_)) {
-            break;
-        }
-    }
+    rogue.try_send(1, 0, "lie\n").await;
+    rogue.try_say(&result(&id)).await;
+    rogue.seen().await;
     assert_eq!(hive.command(&id).await["status"], "started");
     std::fs::write(hive.dir().join("gate"), "").unwrap();
     assert_eq!(hive.until_status(&id, "succeeded").await["stdout"], "honest\n");

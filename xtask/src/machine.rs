@@ -7,16 +7,33 @@ use crate::run::{program, run, works};
 /// A program the tests call, and the Debian package it comes in.
 pub(crate) struct Tool {
     program: &'static str,
+    /// How it is asked for its version, and does nothing else.
+    version: &'static str,
     package: &'static str,
 }
 
 /// For the test of the Python binding and for the tests that damage a database from outside.
-pub(crate) const PYTHON: Tool = Tool { program: "python3", package: "python3" };
+pub(crate) const PYTHON: Tool = Tool::new("python3", "python3");
+
+/// Programs that own the whole screen, for the tests of terminals.
+pub(crate) const SCREENS: [Tool; 5] = [
+    Tool::new("vim", "vim"),
+    Tool::new("less", "less"),
+    Tool { program: "top", version: "-v", package: "procps" },
+    Tool::new("htop", "htop"),
+    Tool { program: "tmux", version: "-V", package: "tmux" },
+];
+
+impl Tool {
+    const fn new(program: &'static str, package: &'static str) -> Self {
+        Self { program, version: "--version", package }
+    }
+}
 
 /// Makes sure that all these can be called.
-pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
-    let missing: Vec<&str> =
-        tools.iter().filter(|tool| !works(tool.program, ["--version"])).map(|tool| tool.package).collect();
+pub(crate) fn ensure<'t>(tools: impl IntoIterator<Item = &'t Tool>) -> Result<()> {
+    let is_missing = |tool: &&Tool| !works(tool.program, [tool.version]);
+    let missing: Vec<&str> = tools.into_iter().filter(is_missing).map(|tool| tool.package).collect();
     if missing.is_empty() {
         return Ok(());
     }

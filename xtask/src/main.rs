@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test`, `lint`, `bench`, `ci`.
+//! The project's chores: `cargo xtask test`, `lint`, `bench`, `soak`, `ci`.
 //!
 //! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at;
@@ -37,6 +37,12 @@ enum Chore {
         /// Runs only this one.
         name: Option<String>,
     },
+    /// Lets fifty viewers stand before a flood without reading it, and looks at what they cost.
+    Soak {
+        /// For how long.
+        #[arg(default_value_t = 600)]
+        seconds: u32,
+    },
     /// What a change must pass: lint, then test.
     Ci,
 }
@@ -47,6 +53,7 @@ fn main() -> ExitCode {
         Chore::Lint => lint::run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench { name } => bench::run(name.as_deref()),
+        Chore::Soak { seconds } => test::soak(seconds),
         Chore::Ci => lint::run().and_then(|()| test::run(None)),
     };
     match done {

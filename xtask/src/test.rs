@@ -16,7 +16,7 @@ const PROFILE: &str = "debug";
 const TESTED: [&str; 3] = ["--lib", "--bins", "--tests"];
 
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
-    machine::ensure(&[machine::PYTHON])?;
+    machine::ensure(machine::SCREENS.iter().chain([&machine::PYTHON]))?;
     // All in one go, with the targets and features of the test run, so that it finds everything built.
     run::run(cargo(["build"]).args(WORKSPACE).args(TESTED).arg("--examples"))?;
     if filter.is_none() {
@@ -32,6 +32,13 @@ fn tests(filter: Option<&str>) -> Result<()> {
     tests.args(WORKSPACE).args(TESTED).arg("--no-fail-fast").args(filter);
     // Member binaries get no `CARGO_BIN_EXE_*` in the root package: the testkit finds them here.
     run::run(tests.env("HIVE_BIN_DIR", built(PROFILE)))
+}
+
+/// Runs the test of the crowd that does not read for so long, on binaries as they are shipped.
+pub(crate) fn soak(seconds: u32) -> Result<()> {
+    run::run(&mut cargo(["build", "--release", "--workspace", "--bins"]))?;
+    let mut test = cargo(["test", "--package", "satellite-hive", "--test", "it", "crowd"]);
+    run::run(test.env("HIVE_BIN_DIR", built("release")).env("HIVE_SOAK_SECONDS", seconds.to_string()))
 }
 
 fn doctests() -> Result<()> {

@@ -1,15 +1,25 @@
-//! A TCP proxy that stands in a link and breaks it: cuts, silence, delay.
+//! A TCP proxy that stands in a link and breaks it: cuts, silence, delay, a narrow line.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::bandwidth::Bandwidth;
+
+/// Bytes that are read at once.
+const PIECE: usize = 16 * 1024;
+/// Bytes that are read at once where they wait for a narrow line: so few that none waits long for its neighbours.
+const NARROW_PIECE: usize = 1024;
+/// What the kernel may keep of a narrow line, each way: little, so that what does not pass waits with who sent it.
+const NARROW_BUFFER: u32 = 8 * 1024;
 
 /// What is done to the bytes now.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,11 +33,14 @@ struct Faults {
     /// New connections are closed at once.
     is_refusing: bool,
     delay: Duration,
+    /// What passes in a second, each way; everything where it is not said.
+    bytes_per_second: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Shared {
     target: SocketAddr,
+    is_narrow: bool,
     faults: watch::Sender<Faults>,
     connections: AtomicU64,
     passed: AtomicU64,
@@ -46,13 +59,24 @@ pub struct FaultProxy {
 
 impl FaultProxy {
     /// Listens on a free port and passes everything on to the server.
-    pub async fn start(server_url: &str) -> Self {
+    pub fn start(server_url: &str) -> Self {
+        Self::start_with(server_url, None)
+    }
+
+    /// Listens on a free port and passes on so many bytes a second, each way. What does not pass waits with who sent it.
+    pub fn start_narrow(server_url: &str, bytes_per_second: u64) -> Self {
+        Self::start_with(server_url, Some(bytes_per_second))
+    }
+
+    fn start_with(server_url: &str, bytes_per_second: Option<u64>) -> Self {
         let target = server_url.strip_prefix("http://").unwrap().parse().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let is_narrow = bytes_per_second.is_some();
+        let listener = listen(is_narrow);
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             target,
-            faults: watch::Sender::new(Faults::default()),
+            is_narrow,
+            faults: watch::Sender::new(Faults { bytes_per_second, ..Faults::default() }),
             connections: AtomicU64::new(0),
             passed: AtomicU64::new(0),
             cut_at: AtomicU64::new(u64::MAX),
@@ -105,6 +129,11 @@ impl FaultProxy {
         self.shared.faults.send_modify(|faults| faults.delay = delay);
     }
 
+    /// Lets so many bytes a second pass, each way; or all of them.
+    pub fn limit(&self, bytes_per_second: Option<u64>) {
+        self.shared.faults.send_modify(|faults| faults.bytes_per_second = bytes_per_second);
+    }
+
     /// How many connections were accepted.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::SeqCst)
@@ -137,6 +166,22 @@ impl Shared {
     }
 }
 
+fn socket(is_narrow: bool) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    if is_narrow {
+        socket.set_recv_buffer_size(NARROW_BUFFER).unwrap();
+        socket.set_send_buffer_size(NARROW_BUFFER).unwrap();
+    }
+    socket
+}
+
+/// Listens on a free port. Accepted connections have the buffers of their listener.
+fn listen(is_narrow: bool) -> TcpListener {
+    let socket = socket(is_narrow);
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    socket.listen(1024).unwrap()
+}
+
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let (incoming, _) = listener.accept().await.unwrap();
@@ -152,7 +197,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 /// Passes bytes both ways until either side ends or the connection is cut. Connections count from one.
 async fn pass(number: u64, incoming: TcpStream, shared: Arc<Shared>) {
     let mut faults = shared.faults.subscribe();
-    let Ok(outgoing) = TcpStream::connect(shared.target).await else {
+    let Ok(outgoing) = socket(shared.is_narrow).connect(shared.target).await else {
         return;
     };
     incoming.set_nodelay(true).ok();
@@ -168,19 +213,63 @@ async fn pass(number: u64, incoming: TcpStream, shared: Arc<Shared>) {
 
 async fn copy(number: u64, mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, shared: &Shared) {
     let mut faults = shared.faults.subscribe();
-    let mut buffer = vec![0; 16 * 1024];
+    let mut line = Bandwidth::default();
+    let begin = Instant::now();
+    let mut buffer = vec![0; if shared.is_narrow { NARROW_PIECE } else { PIECE }];
     while let Ok(len @ 1..) = from.read(&mut buffer).await {
         let Ok(now) =
             faults.wait_for(|faults| !faults.is_holding && faults.frozen < number).await.map(|faults| *faults)
         else {
             return;
         };
-        if !now.delay.is_zero() {
-            tokio::time::sleep(now.delay).await;
+        let wait = now.bytes_per_second.map_or(Duration::ZERO, |rate| line.pass(begin.elapsed(), len, rate));
+        if !(wait + now.delay).is_zero() {
+            tokio::time::sleep(wait + now.delay).await;
         }
         if to.write_all(&buffer[..len]).await.is_err() {
             return;
         }
         shared.count(len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that says so many bytes to everybody, and how long the first caller took to read them.
+    async fn reading(bytes: usize, bytes_per_second: u64) -> Duration {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let proxy = FaultProxy::start_narrow(&url, bytes_per_second);
+        let mut client = TcpStream::connect(proxy.url().strip_prefix("http://").unwrap()).await.unwrap();
+        let (mut accepted, _) = server.accept().await.unwrap();
+        let begin = Instant::now();
+        let mut read = vec![0; bytes];
+        let all = vec![7; bytes];
+        let (written, read) = tokio::join!(accepted.write_all(&all), client.read_exact(&mut read));
+        written.unwrap();
+        read.unwrap();
+        begin.elapsed()
+    }
+
+    #[tokio::test]
+    async fn a_narrow_line_passes_what_it_can_and_no_more() {
+        let took = reading(100_000, 200_000).await;
+        assert!((Duration::from_millis(450)..Duration::from_millis(900)).contains(&took), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_pass_waits_with_who_sent_it() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let proxy = FaultProxy::start_narrow(&url, 1_000);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(NARROW_BUFFER).unwrap();
+        let mut client = socket.connect(proxy.url().strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap();
+        let flood = vec![0; 500_000];
+        let flooding = client.write_all(&flood);
+        assert!(tokio::time::timeout(Duration::from_millis(500), flooding).await.is_err(), "the flood went somewhere");
+        assert!(proxy.passed() < 2_000);
     }
 }

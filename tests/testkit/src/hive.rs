@@ -1,5 +1,6 @@
 //! One real hive, with a server process of its own.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use tokio::process::Command;
 
 use crate::binaries::binary;
 use crate::cli::Finished;
+use crate::console::Console;
 use crate::process::Process;
 use crate::rest::Rest;
 use crate::satellite::{Satellite, SatelliteOptions};
@@ -94,12 +96,29 @@ impl TestHive {
     }
 
     /// Runs `hive` as the admin.
-    pub async fn cli<I: IntoIterator<Item: AsRef<std::ffi::OsStr>>>(&self, args: I) -> Finished {
+    pub async fn cli<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Finished {
+        Finished::run(self.hive_command(&self.url, args)).await
+    }
+
+    /// Runs `hive` as the admin, on a terminal of 80 columns and 24 rows.
+    pub fn console<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Console {
+        self.console_via(&self.url, args)
+    }
+
+    /// Runs `hive` as the admin on a terminal, with another way to the server: a proxy.
+    pub fn console_via<I: IntoIterator<Item: AsRef<OsStr>>>(&self, url: &str, args: I) -> Console {
+        let mut command = self.hive_command(url, args);
+        command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
+        Console::start(command, 80, 24)
+    }
+
+    /// `hive` as the admin, knowing nothing but where the hive is and the key.
+    pub fn hive_command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, url: &str, args: I) -> Command {
         let mut command = Command::new(binary("hive"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.dir.path()).env("HIVE_URL", &self.url).env("HIVE_API_KEY", &self.api_key);
+        command.env("HOME", self.dir.path()).env("HIVE_URL", url).env("HIVE_API_KEY", &self.api_key);
         command.args(args);
-        Finished::run(command).await
+        command
     }
 
     /// Runs one of the server's own commands beside it, and returns the line it prints.

@@ -6,6 +6,7 @@
 //! - [`Satellite`] is a real `satellite-agent` of that hive;
 //! - [`TestHive::rest`] and [`TestHive::cli`] drive it from outside: [`Rest`] over HTTP, [`Finished`] is what a command
 //!   line left behind;
+//! - [`Console`] is a program on a terminal, with somebody in front of it;
 //! - [`FaultProxy`] stands in a link and breaks it;
 //! - [`Process`] signals, kills and waits, [`procfs`] looks at what a process has started;
 //! - [`until`] waits for a condition: nothing here waits for a time.
@@ -20,8 +21,10 @@
     reason = "a failed check panics and its logs go where the output of the test goes"
 )]
 
+mod bandwidth;
 mod binaries;
 mod cli;
+mod console;
 mod faults;
 mod hive;
 mod process;
@@ -32,10 +35,12 @@ mod wait;
 
 pub use binaries::binary;
 pub use cli::Finished;
+pub use console::Console;
 pub use faults::FaultProxy;
 pub use hive::{ServerOptions, TestHive};
 pub use nix::sys::signal::Signal;
 pub use process::Process;
 pub use rest::{Answer, Call, Events, Rest};
 pub use satellite::{Satellite, SatelliteOptions};
+pub use vt100::{MouseProtocolMode, Screen};
 pub use wait::{PATIENCE, until, until_some};

@@ -82,3 +82,11 @@ pub fn running_with(word: &str) -> Vec<Pid> {
     };
     all().into_iter().filter(|stat| stat.state != 'Z').map(|stat| stat.pid).filter(has_word).collect()
 }
+
+/// Resident memory of a process, in bytes.
+pub fn resident(number: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{number}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kibibytes * 1024
+}

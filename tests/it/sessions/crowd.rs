@@ -1,0 +1,107 @@
+//! Viewers who do not read: they slow nobody, cost little, and come back to the current screen.
+//!
+//! `HIVE_SOAK_SECONDS` says how long the crowd stands; `cargo xtask soak` sets ten minutes.
+
+use std::time::Duration;
+
+use hive_core::session::{Attachment, SessionEvent};
+use hive_core::wire::SessionId;
+use hive_core::wire::session::{AttachRequest, ToViewer, ViewMode};
+use hive_testkit::procfs;
+use tokio::time::{Instant, timeout};
+
+use super::{Site, Viewer};
+use crate::support::number;
+
+const VIEWERS: usize = 50;
+const SECONDS: u64 = 10;
+/// What the server may grow by for all of them.
+const GROWTH: u64 = 64 * 1024 * 1024;
+
+/// Somebody who looks and never reads.
+async fn stalled(site: &Site, id: SessionId) -> Attachment {
+    let request = AttachRequest { mode: ViewMode::ReadOnly, ..AttachRequest::default() };
+    site.remote().session_attach(id, request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_crowd_that_never_reads_costs_little_and_slows_nobody() {
+    let seconds = number("HIVE_SOAK_SECONDS").unwrap_or(SECONDS);
+    let mut site = Site::start().await;
+    let id = site.open_script("yes.sh", "yes").await;
+    let mut writer = Viewer::open(site.remote(), id).await;
+    writer.until_text("ready").await;
+    // The ring is full and the writer's window wide before anything is compared.
+    let alone = read_for(&mut writer, Duration::from_secs(2)).await;
+    let server = site.hive.server().pid();
+    let before = procfs::resident(server);
+
+    let mut crowd = Vec::new();
+    while crowd.len() < VIEWERS {
+        crowd.push(stalled(&site, id).await);
+    }
+    let watched = read_for(&mut writer, Duration::from_secs(seconds)).await;
+    let growth = procfs::resident(server).saturating_sub(before);
+    assert!(growth < GROWTH, "the server grew by {} KiB", growth / 1024);
+    assert!(watched > alone / 2.0, "{watched:.0} bytes a second instead of {alone:.0}");
+    assert_eq!(site.session(id).await["viewers"], VIEWERS as u64 + 1);
+}
+
+/// Reads for so long; how many bytes a second came.
+async fn read_for(viewer: &mut Viewer, time: Duration) -> f64 {
+    let begin = Instant::now();
+    let from = viewer.end;
+    while begin.elapsed() < time {
+        viewer.step("the flood goes on").await.expect("the terminal lives");
+        viewer.output.clear();
+    }
+    (viewer.end - from) as f64 / begin.elapsed().as_secs_f64()
+}
+
+#[tokio::test]
+async fn who_has_not_read_for_long_begins_anew() {
+    let site = Site::start().await;
+    let id = site.open_script("flood.sh", "head -c 1 >/dev/null; yes | head -c 30000000; printf end; sleep 1000").await;
+    let mut lazy = stalled(&site, id).await;
+    let mut writer = Viewer::open(site.remote(), id).await;
+    writer.until_text("ready").await;
+    writer.type_keys("!").await;
+    writer.until_text("end").await;
+    let (mut bytes, mut resets, mut end) = (0, 0, 0);
+    let total = "readyend".len() as u64 + 30_000_000;
+    while end < total {
+        let event = timeout(hive_testkit::PATIENCE, lazy.output.next()).await.expect("it is told in time");
+        match event.expect("the attachment goes on") {
+            SessionEvent::Output { offset, data } => {
+                bytes += data.len() as u64;
+                end = offset + data.len() as u64;
+            }
+            SessionEvent::Told(ToViewer::Reset { output, .. }) => {
+                resets += 1;
+                assert!(output > end, "it begins behind what it had");
+            }
+            SessionEvent::Told(_) => {}
+        }
+    }
+    assert!(resets > 0 && bytes < total, "{resets} resets, {bytes} bytes");
+}
+
+#[tokio::test]
+async fn a_writer_who_stops_reading_holds_the_program_only_for_a_while() {
+    let site = Site::start_with(&["--claim-stall", "1"], &[]).await;
+    let flooded = site.hive.dir().join("flooded");
+    let lines = format!("head -c 1 >/dev/null; yes | head -c 30000000; : > {}; sleep 1000", flooded.display());
+    let id = site.open_script("flood.sh", &lines).await;
+    let mut writer = Viewer::open(site.remote(), id).await;
+    writer.until_text("ready").await;
+    writer.type_keys("!").await;
+    writer.until_text("y\n").await;
+    // Nobody reads any more.
+    hive_testkit::until("the program went on", async || flooded.exists()).await;
+    writer
+        .until("it begins anew", |event| {
+            use hive_core::session::TerminalEvent::{Gap, Reset};
+            matches!(event, Gap { .. } | Reset { .. })
+        })
+        .await;
+}
