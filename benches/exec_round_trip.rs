@@ -8,6 +8,7 @@ mod support {
     pub(crate) mod asyncssh;
     pub(crate) mod figure;
     pub(crate) mod samples;
+    pub(crate) mod sshd;
 }
 
 use anyhow::{Context, ensure};

@@ -106,6 +106,7 @@ fn handshake(id: SatelliteId) -> Handshake {
         capabilities: vec!["shell".into()],
         features: Vec::new(),
         journal_id: id.to_string(),
+        sessions: Vec::new(),
         boot_id: None,
         system: SystemInfo { hostname: id.to_string(), os: "linux".into(), ..SystemInfo::default() },
     }
