@@ -28,9 +28,10 @@ async fn stalled(site: &Site, id: SessionId) -> Attachment {
 async fn a_crowd_that_never_reads_costs_little_and_slows_nobody() {
     let seconds = number("HIVE_SOAK_SECONDS").unwrap_or(SECONDS);
     let mut site = Site::start().await;
-    let id = site.open_script("yes.sh", "yes").await;
+    let id = site.open_script("yes.sh", "head -c 1 >/dev/null; yes").await;
     let mut writer = Viewer::open(site.remote(), id).await;
     writer.until_text("ready").await;
+    writer.type_keys("!").await;
     // The ring is full and the writer's window wide before anything is compared.
     let alone = read_for(&mut writer, Duration::from_secs(2)).await;
     let server = site.hive.server().pid();
