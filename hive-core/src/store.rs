@@ -23,6 +23,9 @@ use crate::access::{Role, Sight};
 use crate::audit::AuditDraft;
 use crate::error::Source;
 
+#[cfg(feature = "sqlite")]
+pub use sql::SqlStore;
+
 pub use rows::{
     ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted,
     NewCommand, NewRegistrationToken, NewSatellite, NewSession, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow,

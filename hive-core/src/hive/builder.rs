@@ -106,10 +106,10 @@ impl HiveBuilder {
 
 #[cfg(feature = "sqlite")]
 async fn open_store(data_dir: Option<&std::path::Path>) -> Result<Arc<dyn Store>> {
-    use crate::store::sqlite::SqliteStore;
+    use crate::store::sqlite;
     let store = match data_dir {
-        Some(dir) => SqliteStore::open(&dir.join("hive.db")).await?,
-        None => SqliteStore::in_memory().await?,
+        Some(dir) => sqlite::open(&dir.join("hive.db")).await?,
+        None => sqlite::in_memory().await?,
     };
     Ok(Arc::new(store))
 }

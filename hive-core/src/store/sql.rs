@@ -1,213 +1,141 @@
-//! The statement texts, with `$N`, for every dialect: what differs is how a transaction begins and what a column type is
-//! called. Statements whose filters vary are put together in [`Filter`].
+//! The store in an SQL database, written once for all of them.
+//!
+//! In the order in which a call meets it:
+//!
+//! - the store's traits are implemented in a file each (`commands`, `satellites`, …), of the statements in `text` and
+//!   `filter`;
+//! - `statement` binds our types to a statement, `fields` reads them from a row;
+//! - reads go through a few connections of a `pool`, writes through the one task in `writer`, which commits all that wait
+//!   in one transaction;
+//! - `connection` is what a database has to offer. `sqlite` and `postgres` beside this module do, and nothing else knows
+//!   which of them it is.
+//!
+//! Several processes may write one database: each write transaction takes the database's lock before it reads anything.
 
-pub(super) use filter::{Filter, Value, containing};
-
+mod audit;
+mod commands;
+mod connection;
+mod error;
+mod fields;
 mod filter;
+mod identity;
+mod migrations;
+mod output;
+mod pool;
+mod satellites;
+mod sessions;
+mod statement;
+mod text;
+mod tokens;
+mod writer;
 
-macro_rules! satellite_columns {
-    () => {
-        "id, name, team_id, status, capabilities, tags, region, satellite_url, system_info, agent_version, last_heartbeat, \
-         created_at, updated_at"
-    };
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::StoreResult;
+use crate::audit::AuditDraft;
+use writer::{Transaction, Undo, Writer};
+
+pub(super) use connection::{Connect, Connection, Dialect};
+pub(super) use error::told;
+pub(super) use fields::Row;
+pub(super) use migrations::run as migrate;
+pub(super) use pool::Pool;
+pub(super) use statement::{Statement, Value};
+pub(super) use text::SQLITE_COMMAND_INSERT_AND_AUDIT;
+
+/// A store in an SQL database.
+#[derive(Debug)]
+pub struct SqlStore {
+    readers: Arc<Pool>,
+    writer: Writer,
 }
 
-macro_rules! command_columns {
-    () => {
-        "id, satellite_id, job_id, command_type, payload, summary, idempotent, timeout_seconds, actor, target_team_id, status, \
-         journal_id, exit_code, duration_ms, truncated, error_code, error_message, created_at, expires_at, finished_at"
-    };
+impl SqlStore {
+    /// A store that reads and writes through these connections. The writers' pool holds one.
+    pub(super) fn new(readers: Arc<Pool>, writer: Arc<Pool>) -> Self {
+        Self { readers, writer: Writer::start(writer) }
+    }
+
+    /// Finishes what was handed in before, and closes the database. What is handed in later is refused.
+    ///
+    /// Dropping the store without it loses nothing that was acknowledged.
+    pub async fn close(&self) -> StoreResult<()> {
+        self.writer.close().await;
+        self.readers.close().await
+    }
+
+    /// Reads rows. A connection that was lost while it was idle is nobody's trouble: another is taken.
+    async fn fetch_all(&self, statement: Statement) -> StoreResult<Vec<Row>> {
+        loop {
+            let mut connection = self.readers.take().await?;
+            let rows = connection.fetch_all(statement.clone()).await;
+            if rows.is_ok() || !connection.was_stale() {
+                return rows;
+            }
+        }
+    }
+
+    /// Reads the row of a statement that finds at most one.
+    async fn fetch_optional(&self, statement: Statement) -> StoreResult<Option<Row>> {
+        Ok(self.fetch_all(statement).await?.pop())
+    }
+
+    /// Reads the column `total` of the statement's only row.
+    async fn fetch_total(&self, statement: Statement) -> StoreResult<u64> {
+        self.fetch_optional(statement).await?.ok_or_else(|| fields::damaged("total"))?.number("total")
+    }
+
+    /// Runs `work` in a transaction. Where it fails, all that it did is undone.
+    async fn write<T, W>(&self, work: W) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
+    {
+        self.writer.run(work, Undo::ToMark).await
+    }
+
+    /// Like [`write`](Self::write) and a little faster, for work that fails with its first statement or not at all.
+    ///
+    /// Where it fails later nevertheless, the other work of the same transaction is undone with it.
+    async fn write_simple<T, W>(&self, work: W) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
+    {
+        self.writer.run(work, Undo::WithAll).await
+    }
+
+    /// Runs a statement that is not audited; whether it changed something.
+    async fn change(&self, statement: Statement) -> StoreResult<bool> {
+        self.write_simple(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) }))
+            .await
+    }
+
+    /// Runs a statement, and writes the record where it changed something; whether it did.
+    async fn change_audited(&self, statement: Statement, audit: AuditDraft) -> StoreResult<bool> {
+        self.write_simple(move |transaction| {
+            Box::pin(async move {
+                let is_done = transaction.execute(statement).await? > 0;
+                if is_done {
+                    transaction.audit(audit).await?;
+                }
+                Ok(is_done)
+            })
+        })
+        .await
+    }
+
+    /// Runs a statement on the writing connection.
+    #[cfg(test)]
+    pub(super) async fn run(&self, statement: &'static str) {
+        self.change(Statement::new(statement)).await.expect("a test's statement runs");
+    }
 }
 
-macro_rules! command_insert {
-    () => {
-        "INSERT INTO satellite_commands (id, satellite_id, job_id, command_type, payload, summary, idempotent, \
-         timeout_seconds, actor, created_by, target_team_id, status, journal_id, truncated, created_at, expires_at, \
-         delivered_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14)"
-    };
+/// The statement that stores a sealed record, for tests that go past the store.
+#[cfg(test)]
+pub(super) fn audit_insert(entry: &hive_wire::api::AuditEntry, record: String) -> Statement {
+    audit::bind_audit(Statement::new(text::AUDIT_INSERT), entry, record)
 }
-
-macro_rules! session_select {
-    () => {
-        "SELECT s.id, s.satellite_id, t.name AS satellite_name, s.team_id, s.status, s.screen_cols, s.screen_rows, s.shell, \
-         s.actor, s.created_at, s.ended_at, s.end_reason, s.exit_code, s.error_code, s.error_message \
-         FROM sessions s JOIN satellites t ON t.id = s.satellite_id"
-    };
-}
-
-macro_rules! token_columns {
-    () => {
-        "id, scope, team_id, description, created_by, created_at, expires_at, used_at, revoked_at"
-    };
-}
-
-macro_rules! api_key_columns {
-    () => {
-        "id, user_id, name, key_hash, scopes, created_at, expires_at, revoked_at"
-    };
-}
-
-macro_rules! audit_columns {
-    () => {
-        "seq, id, timestamp, actor_id, actor_name, action, target_type, target_id, satellite_id, team_id, record, \
-         previous_hash, hash"
-    };
-}
-
-// Satellites
-
-pub(super) const SATELLITE_COUNT: &str = "SELECT COUNT(*) FROM satellites s";
-pub(super) const SATELLITE_LIST: &str = concat!("SELECT ", satellite_columns!(), " FROM satellites s");
-pub(super) const SATELLITE_GET: &str =
-    concat!("SELECT ", satellite_columns!(), " FROM satellites WHERE id = $1 AND deleted_at IS NULL");
-pub(super) const SATELLITE_FIND: &str =
-    concat!("SELECT ", satellite_columns!(), " FROM satellites WHERE name = $1 AND deleted_at IS NULL");
-pub(super) const SATELLITE_KEY: &str = "SELECT api_key_hash, key_generation FROM satellites WHERE id = $1 AND deleted_at IS NULL AND api_key_hash IS NOT NULL";
-/// Removed ones included: a name is never given to another satellite.
-pub(super) const SATELLITE_BY_NAME: &str = "SELECT id, team_id FROM satellites WHERE name = $1";
-pub(super) const SATELLITE_INSERT: &str = concat!(
-    "INSERT INTO satellites (id, name, satellite_type, team_id, status, capabilities, tags, api_key_hash, key_generation, \
-     hostname, system_info, agent_version, satellite_url, created_by, created_at, updated_at) \
-     VALUES ($1, $2, $3, $4, 'inactive', $5, $6, $7, 1, $8, $9, $10, $11, $12, $13, $13) RETURNING ",
-    satellite_columns!()
-);
-pub(super) const SATELLITE_RENEW: &str = concat!(
-    "UPDATE satellites SET status = 'inactive', capabilities = $2, api_key_hash = $3, key_generation = key_generation + 1, \
-     hostname = $4, system_info = $5, agent_version = $6, satellite_url = $7, updated_at = $8, deleted_at = NULL \
-     WHERE id = $1 RETURNING ",
-    satellite_columns!()
-);
-pub(super) const SATELLITE_UPDATE: &str = concat!(
-    "UPDATE satellites SET name = COALESCE($2, name), tags = COALESCE($3, tags), status = COALESCE($4, status), \
-     region = COALESCE($5, region), updated_at = $6, team_id = CASE WHEN $7 IS NULL THEN team_id ELSE $8 END, \
-     satellite_type = CASE WHEN $7 IS NULL THEN satellite_type WHEN $8 IS NULL THEN 'global' ELSE 'team' END, \
-     api_key_hash = COALESCE($7, api_key_hash), \
-     key_generation = key_generation + CASE WHEN $7 IS NULL THEN 0 ELSE 1 END WHERE id = $1 AND deleted_at IS NULL RETURNING ",
-    satellite_columns!()
-);
-pub(super) const SATELLITE_REMOVE: &str = "UPDATE satellites SET api_key_hash = NULL, key_generation = key_generation + 1, \
-     deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";
-pub(super) const SATELLITE_ACTIVATE: &str = "UPDATE satellites SET status = 'active', updated_at = $2 \
-     WHERE id = $1 AND status = 'inactive' AND deleted_at IS NULL";
-pub(super) const SATELLITE_SEEN: &str = "UPDATE satellites SET \
-     last_heartbeat = CASE WHEN last_heartbeat > $2 THEN last_heartbeat ELSE $2 END, hostname = COALESCE($3, hostname), \
-     system_info = COALESCE($4, system_info), agent_version = COALESCE($5, agent_version) WHERE id = $1 AND deleted_at IS NULL";
-pub(super) const SATELLITE_TAGS_CLEAR: &str = "DELETE FROM satellite_tags WHERE satellite_id = $1";
-pub(super) const SATELLITE_TAG_INSERT: &str = "INSERT INTO satellite_tags (satellite_id, tag) VALUES ($1, $2)";
-pub(super) const SATELLITE_COMMANDS_END: &str = "UPDATE satellite_commands SET \
-     status = CASE WHEN status = 'queued' THEN 'cancelled' ELSE 'outcome_unknown' END, finished_at = $2, updated_at = $2 \
-     WHERE satellite_id = $1 AND finished_at IS NULL";
-pub(super) const SATELLITE_SESSIONS_END: &str = "UPDATE sessions SET status = 'ended', end_reason = 'lost', \
-     error_code = 'SATELLITE_NOT_FOUND', error_message = 'the satellite was removed', ended_at = $2 \
-     WHERE satellite_id = $1 AND ended_at IS NULL";
-
-// Commands
-
-pub(super) const COMMAND_INSERT: &str = command_insert!();
-/// Both statements in one trip to the database.
-pub(super) const COMMAND_INSERT_AND_AUDIT: &str = concat!(
-    command_insert!(),
-    "; INSERT INTO audit_log (",
-    audit_columns!(),
-    ") VALUES ($17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)"
-);
-pub(super) const COMMAND_DELIVER: &str = "UPDATE satellite_commands SET status = 'delivered', journal_id = $2, \
-     delivered_at = $3, updated_at = $3 WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
-pub(super) const COMMAND_START: &str = "UPDATE satellite_commands SET status = 'started', started_at = $2, updated_at = $2 \
-     WHERE id = $1 AND status = 'delivered'";
-pub(super) const COMMAND_FINISH: &str = "UPDATE satellite_commands SET status = $2, exit_code = $3, duration_ms = $4, \
-     truncated = $5, error_code = $6, error_message = $7, finished_at = $8, updated_at = $8 \
-     WHERE id = $1 AND finished_at IS NULL";
-pub(super) const COMMAND_GET: &str = concat!("SELECT ", command_columns!(), " FROM satellite_commands WHERE id = $1");
-pub(super) const COMMAND_LIST_OPEN: &str = concat!(
-    "SELECT ",
-    command_columns!(),
-    " FROM satellite_commands WHERE satellite_id = $1 AND finished_at IS NULL ORDER BY created_at, id"
-);
-pub(super) const COMMAND_LIST: &str = concat!(
-    "SELECT ",
-    command_columns!(),
-    " FROM satellite_commands WHERE satellite_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3"
-);
-pub(super) const COMMAND_COUNT: &str = "SELECT COUNT(*) FROM satellite_commands WHERE satellite_id = $1";
-pub(super) const COMMAND_LIST_OVERDUE: &str = concat!(
-    "SELECT ",
-    command_columns!(),
-    " FROM satellite_commands WHERE finished_at IS NULL AND expires_at <= $1 \
-     AND (status = 'queued' OR expires_at + timeout_seconds * 1000000 + $2 <= $1) ORDER BY expires_at LIMIT $3"
-);
-pub(super) const OUTPUT_LENGTH: &str = "SELECT first_byte + length FROM command_output \
-     WHERE command_id = $1 AND channel = $2 ORDER BY first_byte DESC LIMIT 1";
-pub(super) const OUTPUT_INSERT: &str =
-    "INSERT INTO command_output (command_id, channel, first_byte, length, bytes) VALUES ($1, $2, $3, $4, $5)";
-pub(super) const OUTPUT_LENGTHS: &str = "SELECT channel, MAX(first_byte + length) AS total FROM command_output \
-     WHERE command_id = $1 GROUP BY channel";
-pub(super) const OUTPUT_PIECES: &str = "SELECT first_byte, bytes FROM command_output \
-     WHERE command_id = $1 AND channel = $2 AND first_byte + length > $3 ORDER BY first_byte";
-pub(super) const IDEMPOTENCY_PURGE: &str = "DELETE FROM idempotency_keys WHERE expires_at <= $1";
-pub(super) const IDEMPOTENCY_FIND: &str =
-    "SELECT body_hash, command_ids FROM idempotency_keys WHERE owner = $1 AND key = $2";
-pub(super) const IDEMPOTENCY_INSERT: &str =
-    "INSERT INTO idempotency_keys (owner, key, body_hash, command_ids, expires_at) VALUES ($1, $2, $3, $4, $5)";
-
-// Sessions
-
-/// Counts and stores in one statement. The transaction holds the write lock, so that no other counts in between.
-pub(super) const SESSION_INSERT: &str = "INSERT INTO sessions (id, satellite_id, team_id, status, screen_cols, \
-     screen_rows, shell, actor, created_by, created_at) SELECT $1, $2, $3, 'starting', $4, $5, $6, $7, $8, $9 \
-     WHERE (SELECT COUNT(*) FROM sessions WHERE satellite_id = $2 AND ended_at IS NULL) < $10";
-pub(super) const SESSION_OPEN: &str = "UPDATE sessions SET status = 'open' WHERE id = $1 AND status = 'starting'";
-pub(super) const SESSION_END: &str = "UPDATE sessions SET status = 'ended', end_reason = $2, exit_code = $3, \
-     error_code = $4, error_message = $5, ended_at = $6 WHERE id = $1 AND ended_at IS NULL";
-pub(super) const SESSION_RESIZE: &str =
-    "UPDATE sessions SET screen_cols = $2, screen_rows = $3 WHERE id = $1 AND ended_at IS NULL";
-pub(super) const SESSION_LIST: &str = session_select!();
-pub(super) const SESSION_GET: &str = concat!(session_select!(), " WHERE s.id = $1");
-
-// Users, teams, API keys, registration tokens
-
-pub(super) const USER_INSERT: &str =
-    "INSERT INTO users (id, username, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)";
-pub(super) const USER_GET: &str = "SELECT id, username, role, password_hash, created_at FROM users WHERE id = $1";
-pub(super) const USER_FIND: &str =
-    "SELECT id, username, role, password_hash, created_at FROM users WHERE username = $1";
-pub(super) const TEAM_INSERT: &str = "INSERT INTO teams (id, slug, created_at) VALUES ($1, $2, $3)";
-pub(super) const TEAM_LIST: &str = "SELECT id, slug, created_at FROM teams ORDER BY slug";
-pub(super) const TEAM_MEMBER_PUT: &str = "INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3) \
-     ON CONFLICT (team_id, user_id) DO UPDATE SET role = excluded.role";
-pub(super) const TEAM_MEMBERSHIPS: &str = "SELECT team_id, role FROM team_members WHERE user_id = $1 ORDER BY team_id";
-pub(super) const API_KEY_INSERT: &str =
-    concat!("INSERT INTO api_keys (", api_key_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
-/// One row for each team of the owner, and one without a team where there is none.
-pub(super) const API_KEY_OWNER: &str = "SELECT k.id, k.user_id, k.name, k.key_hash, k.scopes, k.created_at, k.expires_at, \
-     k.revoked_at, u.username, u.role, u.created_at AS user_created_at, m.team_id, m.role AS team_role \
-     FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN team_members m ON m.user_id = k.user_id WHERE k.id = $1";
-pub(super) const API_KEY_LIST: &str =
-    concat!("SELECT ", api_key_columns!(), " FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC, id DESC");
-pub(super) const API_KEY_REVOKE: &str =
-    "UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL";
-pub(super) const TOKEN_INSERT: &str = "INSERT INTO registration_tokens (id, scope, team_id, description, created_by, \
-     created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-pub(super) const TOKEN_GET: &str = concat!("SELECT ", token_columns!(), " FROM registration_tokens WHERE id = $1");
-pub(super) const TOKEN_LIST: &str = concat!("SELECT ", token_columns!(), " FROM registration_tokens t");
-pub(super) const TOKEN_TAKE: &str = "UPDATE registration_tokens SET used_at = $2 \
-     WHERE id = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2";
-pub(super) const TOKEN_REVOKE: &str =
-    "UPDATE registration_tokens SET revoked_at = $2 WHERE id = $1 AND used_at IS NULL AND revoked_at IS NULL";
-
-// Audit
-
-/// Takes SQLite's write lock before anything is read, so that what is read stays true, and returns the head of the chain.
-pub(super) const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1";
-pub(super) const AUDIT_INSERT: &str = concat!(
-    "INSERT INTO audit_log (",
-    audit_columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-);
-pub(super) const AUDIT_LIST: &str = "SELECT seq, record, previous_hash, hash FROM audit_log a";
-pub(super) const AUDIT_COUNT: &str = "SELECT COUNT(*) FROM audit_log a";
-pub(super) const AUDIT_LINES: &str =
-    "SELECT seq, record, previous_hash, hash FROM audit_log WHERE seq >= $1 ORDER BY seq LIMIT $2";
-pub(super) const AUDIT_ROWS: &str =
-    concat!("SELECT ", audit_columns!(), " FROM audit_log WHERE seq >= $1 ORDER BY seq LIMIT $2");

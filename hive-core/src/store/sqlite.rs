@@ -1,33 +1,19 @@
 //! The store in one SQLite file, or in memory for tests and embedding.
 //!
-//! Reads go through a few connections, writes through one task that commits all that wait in one transaction. Several
-//! processes may open the same file: each write transaction takes the file's lock before it reads anything.
-
-mod audit;
-mod bind;
-mod commands;
-mod error;
-mod fields;
-mod identity;
-mod migrations;
-mod output;
-mod pool;
-mod satellites;
-mod sessions;
-mod tokens;
-mod writer;
+//! Reads go through a few connections, writes through one. Several processes may open the same file: each write transaction
+//! takes the file's lock before it reads anything.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use async_trait::async_trait;
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Sqlite};
 
-use self::error::is_busy;
-use self::pool::{Lease, Pool};
-use self::writer::{Transaction, Undo, Writer};
+use super::sql::{self, Connection, Dialect, Pool, Row, SqlStore, Statement, Value};
 use super::{StoreError, StoreResult};
 
 /// Connections that read at the same time.
@@ -39,73 +25,44 @@ const OPEN_RETRY: Duration = Duration::from_millis(20);
 /// The page cache of each connection, in KiB (negative is SQLite's way to say so).
 const CACHE: &str = "-8000";
 
-/// A store in an SQLite database.
-#[derive(Debug)]
-pub struct SqliteStore {
-    readers: Arc<Pool>,
-    writer: Writer,
+// SQLite's primary result codes; the extended ones carry more in the bits above.
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const CORRUPT: i32 = 11;
+const NOT_A_DATABASE: i32 = 26;
+
+static DIALECT: Dialect = Dialect {
+    // Takes the write lock before anything is read, so that what is read stays true.
+    begin: "BEGIN IMMEDIATE",
+    begin_at_head: "BEGIN IMMEDIATE; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1",
+    command_insert_and_audit: sql::SQLITE_COMMAND_INSERT_AND_AUDIT,
+    is_spoiled_by_failure: false,
+    migrations: &[
+        include_str!("../../migrations/sqlite/0001_foundation.sql"),
+        include_str!("../../migrations/sqlite/0002_sessions.sql"),
+    ],
+};
+
+/// Opens the database file, and makes it where it is missing.
+pub async fn open(path: &Path) -> StoreResult<SqlStore> {
+    create_private(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+    let options = options().filename(path);
+    let mut writer = connect_patiently(&options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
+    sql::migrate(&mut writer).await?;
+    let mut readers: Vec<Box<dyn Connection>> = Vec::with_capacity(READERS);
+    for _ in 0..READERS {
+        readers.push(Box::new(connect(&options.clone().pragma("query_only", "ON")).await?));
+    }
+    Ok(SqlStore::new(Pool::of(readers), Pool::of(vec![Box::new(writer)])))
 }
 
-impl SqliteStore {
-    /// Opens the database file, and makes it where it is missing.
-    pub async fn open(path: &Path) -> StoreResult<Self> {
-        create_private(path).map_err(|error| StoreError::Unavailable(error.into()))?;
-        let options = options().filename(path);
-        let mut first = connect_patiently(&options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
-        migrations::run(&mut first).await?;
-        let readers = Pool::new();
-        for _ in 0..READERS {
-            readers.put(options.clone().pragma("query_only", "ON").connect().await?);
-        }
-        let writer = Pool::new();
-        writer.put(first);
-        Ok(Self { readers, writer: Writer::start(writer) })
-    }
-
-    /// A database in memory, gone with the store.
-    pub async fn in_memory() -> StoreResult<Self> {
-        let mut only = options().filename(":memory:").connect().await?;
-        migrations::run(&mut only).await?;
-        // A database in memory belongs to its connection, so that reading and writing take turns.
-        let pool = Pool::new();
-        pool.put(only);
-        Ok(Self { readers: Arc::clone(&pool), writer: Writer::start(pool) })
-    }
-
-    /// Finishes what was handed in before, and closes the file. What is handed in later is refused.
-    ///
-    /// Dropping the store without it loses nothing that was acknowledged.
-    pub async fn close(&self) -> StoreResult<()> {
-        self.writer.close().await;
-        for connection in self.readers.close() {
-            connection.close().await?;
-        }
-        Ok(())
-    }
-
-    async fn read(&self) -> StoreResult<Lease> {
-        self.readers.take().await
-    }
-
-    /// Runs `work` in a transaction. Where it fails, all that it did is undone.
-    async fn write<T, W>(&self, work: W) -> StoreResult<T>
-    where
-        T: Send + 'static,
-        W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
-    {
-        self.writer.run(work, Undo::ToMark).await
-    }
-
-    /// Like [`write`](Self::write) and a little faster, for work that fails with its first statement or not at all.
-    ///
-    /// Where it fails later nevertheless, the other work of the same transaction is undone with it.
-    async fn write_simple<T, W>(&self, work: W) -> StoreResult<T>
-    where
-        T: Send + 'static,
-        W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
-    {
-        self.writer.run(work, Undo::WithAll).await
-    }
+/// A database in memory, gone with the store.
+pub async fn in_memory() -> StoreResult<SqlStore> {
+    let mut only = connect(&options().filename(":memory:")).await?;
+    sql::migrate(&mut only).await?;
+    // A database in memory belongs to its connection, so that reading and writing take turns.
+    let pool = Pool::of(vec![Box::new(only)]);
+    Ok(SqlStore::new(pool.clone(), pool))
 }
 
 /// Makes the file where it is missing, for its owner alone. SQLite gives the files beside it the same mode.
@@ -126,6 +83,10 @@ fn options() -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+async fn connect(options: &SqliteConnectOptions) -> StoreResult<SqliteConnection> {
+    options.connect().await.map_err(told)
+}
+
 async fn connect_patiently(options: &SqliteConnectOptions) -> StoreResult<SqliteConnection> {
     let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -133,9 +94,65 @@ async fn connect_patiently(options: &SqliteConnectOptions) -> StoreResult<Sqlite
             Err(error) if is_busy(&error) && tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(OPEN_RETRY).await;
             }
-            result => return result.map_err(StoreError::from),
+            result => return result.map_err(told),
         }
     }
+}
+
+#[async_trait]
+impl Connection for SqliteConnection {
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
+
+    async fn execute(&mut self, statement: Statement) -> StoreResult<u64> {
+        let done = Executor::execute(self, query(statement)).await.map_err(told)?;
+        Ok(done.rows_affected())
+    }
+
+    async fn fetch_all(&mut self, statement: Statement) -> StoreResult<Vec<Row>> {
+        let rows = Executor::fetch_all(self, query(statement)).await.map_err(told)?;
+        Ok(rows.into_iter().map(Row::new).collect())
+    }
+
+    async fn script(&mut self, text: &'static str) -> StoreResult<Vec<Row>> {
+        // SQLite takes several statements at once, and keeps them prepared.
+        Connection::fetch_all(self, Statement::new(text)).await
+    }
+
+    async fn close(self: Box<Self>) -> StoreResult<()> {
+        sqlx::Connection::close(*self).await.map_err(told)
+    }
+}
+
+type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+
+fn query(Statement { text, values }: Statement) -> Query {
+    let query = match text {
+        std::borrow::Cow::Borrowed(text) => sqlx::query(text),
+        // Put together from constants; what callers say is in `values` alone.
+        std::borrow::Cow::Owned(text) => sqlx::query(AssertSqlSafe(text)),
+    };
+    values.into_iter().fold(query, |query, value| match value {
+        Value::Text(text) => query.bind(text),
+        Value::Number(number) => query.bind(number),
+        Value::Flag(flag) => query.bind(flag),
+        Value::Bytes(bytes) => query.bind(Vec::from(bytes)),
+    })
+}
+
+fn told(error: sqlx::Error) -> StoreError {
+    sql::told(error, |error| matches!(primary_code(error), Some(CORRUPT | NOT_A_DATABASE)))
+}
+
+/// Whether another connection holds the database.
+fn is_busy(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(primary_code).is_some_and(|code| code == BUSY || code == LOCKED)
+}
+
+fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
+    let code: i32 = error.try_downcast_ref::<SqliteError>()?.code()?.parse().ok()?;
+    Some(code & 0xff)
 }
 
 #[cfg(test)]

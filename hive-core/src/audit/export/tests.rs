@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::audit::AuditDraft;
 use crate::clock::Source;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite;
 
 fn draft(n: u64) -> AuditDraft {
     let source = Source::default();
@@ -24,7 +24,7 @@ fn draft(n: u64) -> AuditDraft {
 
 /// An exported trail of as many records, line by line, and the key that signed it.
 async fn export_of(records: u64) -> (Vec<String>, String) {
-    let store = SqliteStore::in_memory().await.unwrap();
+    let store = sqlite::in_memory().await.unwrap();
     for n in 0..records {
         store.audit_append(draft(n)).await.unwrap();
     }

@@ -2,59 +2,53 @@
 
 use std::fmt::Write;
 
+use super::{Statement, Value};
 use crate::access::Sight;
 use crate::store::Window;
 
-/// A value of a condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) enum Value {
-    Text(String),
-    Number(i64),
-}
-
 /// Conditions that must all hold, and their values in the order of their `$N`.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Filter {
+pub(super) struct Filter {
     conditions: Vec<String>,
     values: Vec<Value>,
 }
 
 impl Filter {
     /// Adds a condition; each `?` in it stands for the value.
-    pub(in crate::store) fn and(&mut self, condition: &str, value: Value) -> &mut Self {
-        self.values.push(value);
+    pub(super) fn and(&mut self, condition: &str, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
         self.conditions.push(condition.replace('?', &format!("${}", self.values.len())));
         self
     }
 
     /// Like [`and`](Self::and), where there is a text to compare with.
-    pub(in crate::store) fn and_text(&mut self, condition: &str, text: Option<impl ToString>) -> &mut Self {
+    pub(super) fn and_text(&mut self, condition: &str, text: Option<impl ToString>) -> &mut Self {
         if let Some(text) = text {
-            self.and(condition, Value::Text(text.to_string()));
+            self.and(condition, text.to_string());
         }
         self
     }
 
     /// Adds a condition that has no value.
-    pub(in crate::store) fn always(&mut self, condition: &str) -> &mut Self {
+    pub(super) fn always(&mut self, condition: &str) -> &mut Self {
         self.conditions.push(condition.to_owned());
         self
     }
 
     /// Leaves only what is in sight, by the team in `column`.
-    pub(in crate::store) fn in_sight(&mut self, column: &str, sight: &Sight) -> &mut Self {
+    pub(super) fn in_sight(&mut self, column: &str, sight: &Sight) -> &mut Self {
         let Sight::Teams(teams) = sight else {
             return self;
         };
         let first = self.values.len() + 1;
-        self.values.extend(teams.iter().map(|team| Value::Text(team.to_string())));
+        self.values.extend(teams.iter().map(|team| Value::from(team.to_string())));
         let places: Vec<_> = (first..first + teams.len()).map(|place| format!("${place}")).collect();
         let is_blind = places.is_empty();
         self.always(&if is_blind { "1 = 0".to_owned() } else { format!("{column} IN ({})", places.join(", ")) })
     }
 
     /// The statement `select` with these conditions, then `rest`, in which each `?` stands for the next of `values`.
-    pub(in crate::store) fn statement(&self, select: &str, rest: &str, values: &[i64]) -> (String, Vec<Value>) {
+    pub(super) fn statement(&self, select: &str, rest: &str, values: &[i64]) -> Statement {
         let mut text = select.to_owned();
         for (index, condition) in self.conditions.iter().enumerate() {
             text.push_str(if index == 0 { " WHERE " } else { " AND " });
@@ -64,22 +58,22 @@ impl Filter {
         let mut pieces = rest.split('?');
         text.push_str(pieces.next().unwrap_or_default());
         for (piece, value) in pieces.zip(values) {
-            all.push(Value::Number(*value));
+            all.push(Value::from(*value));
             write!(text, "${}{piece}", all.len()).expect("a String takes all text");
         }
-        (text, all)
+        Statement { text: text.into(), values: all }
     }
 }
 
 impl Window {
     /// The values of `LIMIT $N OFFSET $M`.
-    pub(in crate::store) fn values(self) -> [i64; 2] {
+    pub(super) fn values(self) -> [i64; 2] {
         [self.limit.into(), self.offset.try_into().unwrap_or(i64::MAX)]
     }
 }
 
 /// A pattern for `LIKE … ESCAPE '\'` that holds wherever `text` stands in the value, letter by letter.
-pub(in crate::store) fn containing(text: &str) -> String {
+pub(super) fn containing(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
     for letter in text.chars() {
@@ -100,17 +94,17 @@ mod tests {
     fn conditions_are_numbered_in_their_order() {
         let mut filter = Filter::default();
         filter.always("x IS NULL").and_text("(a = ? OR b = ?)", Some("one")).and_text("c = ?", None::<&str>);
-        filter.and("d > ?", Value::Number(2));
-        let (text, values) = filter.statement("SELECT 1", " LIMIT ? OFFSET ?", &[10, 20]);
+        filter.and("d > ?", 2);
+        let Statement { text, values } = filter.statement("SELECT 1", " LIMIT ? OFFSET ?", &[10, 20]);
         assert_eq!(text, "SELECT 1 WHERE x IS NULL AND (a = $1 OR b = $1) AND d > $2 LIMIT $3 OFFSET $4");
-        assert_eq!(values, [Value::Text("one".into()), Value::Number(2), Value::Number(10), Value::Number(20)]);
+        assert_eq!(values, [Value::from("one"), 2.into(), 10.into(), 20.into()]);
     }
 
     #[test]
     fn who_sees_no_team_sees_nothing() {
         let mut filter = Filter::default();
         filter.in_sight("team_id", &Sight::Teams(Vec::new()));
-        assert_eq!(filter.statement("SELECT 1", "", &[]).0, "SELECT 1 WHERE 1 = 0");
+        assert_eq!(filter.statement("SELECT 1", "", &[]).text, "SELECT 1 WHERE 1 = 0");
     }
 
     #[test]

@@ -1,13 +1,15 @@
+use std::sync::Arc;
+
 use hive_wire::api::{Actor, AuditResult, AuditTarget, ChainFault, Size};
 use hive_wire::{AuditId, SessionId};
 use serde_json::json;
-use sqlx::{Executor, query, raw_sql};
+use sqlx::raw_sql;
 
 use super::*;
 use crate::audit::AuditDraft;
 use crate::audit::chain::{self, GENESIS_HASH};
 use crate::clock::Source;
-use crate::store::{AuditStore, CommandStore, NewSession, SatelliteStore, SessionStore, Store, conformance, sql};
+use crate::store::{AuditStore, CommandStore, NewSession, SatelliteStore, SessionStore, Store, conformance};
 
 fn draft() -> AuditDraft {
     let source = Source::default();
@@ -24,8 +26,8 @@ fn draft() -> AuditDraft {
     }
 }
 
-async fn open(dir: &tempfile::TempDir) -> SqliteStore {
-    SqliteStore::open(&dir.path().join("hive.db")).await.unwrap()
+async fn open(dir: &tempfile::TempDir) -> SqlStore {
+    super::open(&dir.path().join("hive.db")).await.unwrap()
 }
 
 /// A connection of somebody who does not go through the store.
@@ -41,7 +43,7 @@ async fn a_file_keeps_every_promise() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_keeps_every_promise() {
-    conformance::check_all(Arc::new(SqliteStore::in_memory().await.unwrap())).await;
+    conformance::check_all(Arc::new(in_memory().await.unwrap())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,8 +96,8 @@ async fn a_closed_store_has_done_its_work_and_takes_no_more() {
 async fn a_database_of_a_newer_program_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     open(&dir).await.close().await.unwrap();
-    stranger(&dir).await.execute("INSERT INTO schema_migrations (version) VALUES (999)").await.unwrap();
-    let error = SqliteStore::open(&dir.path().join("hive.db")).await.unwrap_err();
+    stranger(&dir).await.script("INSERT INTO schema_migrations (version) VALUES (999)").await.unwrap();
+    let error = super::open(&dir.path().join("hive.db")).await.unwrap_err();
     assert!(matches!(&error, StoreError::Damaged(text) if text.contains("newer")), "{error}");
 }
 
@@ -118,8 +120,8 @@ async fn a_database_of_the_first_version_grows_and_loses_nothing() {
     let mut first = stranger(&dir).await;
     raw_sql(FIRST_VERSION).execute(&mut first).await.unwrap();
     let (entry, record) = chain::seal(draft(), 1, GENESIS_HASH);
-    first.execute(audit::bind_audit(query(sql::AUDIT_INSERT), &entry, record)).await.unwrap();
-    first.close().await.unwrap();
+    Connection::execute(&mut first, sql::audit_insert(&entry, record)).await.unwrap();
+    sqlx::Connection::close(first).await.unwrap();
 
     for sessions in 1..=2 {
         let store = open(&dir).await;
@@ -147,7 +149,7 @@ async fn a_file_that_is_no_database_is_damaged_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let text = "no database ".repeat(1_000);
     std::fs::write(dir.path().join("hive.db"), &text).unwrap();
-    let error = SqliteStore::open(&dir.path().join("hive.db")).await.unwrap_err();
+    let error = super::open(&dir.path().join("hive.db")).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
     assert_eq!(std::fs::read_to_string(dir.path().join("hive.db")).unwrap(), text);
 }
@@ -166,13 +168,8 @@ async fn only_the_owner_may_read_the_files() {
 #[tokio::test]
 async fn a_place_that_cannot_be_written_is_unavailable() {
     let dir = tempfile::tempdir().unwrap();
-    let error = SqliteStore::open(&dir.path().join("missing/hive.db")).await.unwrap_err();
+    let error = super::open(&dir.path().join("missing/hive.db")).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-}
-
-/// Runs a statement on the writing connection.
-async fn run(store: &SqliteStore, statement: &'static str) {
-    store.write(move |transaction| Box::pin(transaction.execute(query(statement)))).await.unwrap();
 }
 
 /// A full disk: nothing is acknowledged, nothing is half done, and with space again it goes on.
@@ -181,12 +178,12 @@ async fn a_full_disk_fails_every_job_and_breaks_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
     store.audit_append(draft()).await.unwrap();
-    run(&store, "PRAGMA max_page_count = 1").await;
+    store.run("PRAGMA max_page_count = 1").await;
     let big = || AuditDraft { details: json!({ "text": "x".repeat(1 << 20) }), ..draft() };
     for result in futures_util::future::join_all((0..20).map(|_| store.audit_append(big()))).await {
         assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     }
-    run(&store, "PRAGMA max_page_count = 1000000").await;
+    store.run("PRAGMA max_page_count = 1000000").await;
     assert_eq!(store.audit_append(big()).await.unwrap().seq, 2);
     assert!(store.audit_verify().await.unwrap().valid);
 }
@@ -198,7 +195,7 @@ async fn faults_after(tampering: &'static str) -> Vec<ChainFault> {
     for _ in 0..5 {
         store.audit_append(draft()).await.unwrap();
     }
-    stranger(&dir).await.execute(query(tampering)).await.unwrap();
+    stranger(&dir).await.script(tampering).await.unwrap();
     store.audit_verify().await.unwrap().faults
 }
 

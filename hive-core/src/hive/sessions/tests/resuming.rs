@@ -8,7 +8,7 @@ use hive_wire::session::{FromViewer, ToViewer, ViewMode};
 use super::looker::request as wish;
 use super::*;
 use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite;
 
 /// A hive that can be killed: the next one has the same store.
 struct Mortal {
@@ -17,7 +17,7 @@ struct Mortal {
 
 impl Mortal {
     async fn new() -> Self {
-        Self { store: Arc::new(SqliteStore::in_memory().await.unwrap()) }
+        Self { store: Arc::new(sqlite::in_memory().await.unwrap()) }
     }
 
     async fn hive(&self) -> Hive {

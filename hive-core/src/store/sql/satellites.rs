@@ -1,27 +1,25 @@
-//! Satellites in SQLite.
+//! Satellites in an SQL database.
 
 use async_trait::async_trait;
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::SatelliteType;
 use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, query};
 
-use super::SqliteStore;
-use super::bind::{Bind, assembled};
 use super::error::taken;
-use super::fields::{Fields, damaged, only_number};
+use super::fields::damaged;
+use super::filter::{Filter, containing};
+use super::statement::word_of;
 use super::tokens::token_state;
 use super::writer::Transaction;
+use super::{Row, SqlStore, Statement, text};
 use crate::audit::AuditDraft;
-use crate::store::sql::{self, Filter, containing};
 use crate::store::{
     NewSatellite, RegisterOutcome, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen,
     StoreResult, Window,
 };
 
 #[async_trait]
-impl SatelliteStore for SqliteStore {
+impl SatelliteStore for SqlStore {
     async fn satellite_register(
         &self,
         token: RegistrationTokenId,
@@ -32,22 +30,21 @@ impl SatelliteStore for SqliteStore {
     }
 
     async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>> {
-        let row = self.read().await?.fetch_optional(query(sql::SATELLITE_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(text::SATELLITE_GET).text(id)).await?;
         row.as_ref().map(read_satellite).transpose()
     }
 
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>> {
-        let row = self.read().await?.fetch_optional(query(sql::SATELLITE_FIND).text(name)).await?;
+        let row = self.fetch_optional(Statement::new(text::SATELLITE_FIND).text(name)).await?;
         row.as_ref().map(read_satellite).transpose()
     }
 
     async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)> {
         let filter = filter(query);
-        let count = filter.statement(sql::SATELLITE_COUNT, "", &[]);
-        let list = filter.statement(sql::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &window.values());
-        let mut connection = self.read().await?;
-        let total = only_number(&connection.fetch_one(assembled(count)).await?)?;
-        let rows = connection.fetch_all(assembled(list)).await?;
+        let count = filter.statement(text::SATELLITE_COUNT, "", &[]);
+        let list = filter.statement(text::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &window.values());
+        let total = self.fetch_total(count).await?;
+        let rows = self.fetch_all(list).await?;
         Ok((rows.iter().map(read_satellite).collect::<StoreResult<_>>()?, total))
     }
 
@@ -63,11 +60,11 @@ impl SatelliteStore for SqliteStore {
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
         self.write_simple(move |transaction| {
             Box::pin(async move {
-                if transaction.execute(query(sql::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
+                if transaction.execute(Statement::new(text::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
                     return Ok(false);
                 }
-                transaction.execute(query(sql::SATELLITE_COMMANDS_END).text(id).time(now)).await?;
-                transaction.execute(query(sql::SATELLITE_SESSIONS_END).text(id).time(now)).await?;
+                transaction.execute(Statement::new(text::SATELLITE_COMMANDS_END).text(id).time(now)).await?;
+                transaction.execute(Statement::new(text::SATELLITE_SESSIONS_END).text(id).time(now)).await?;
                 transaction.audit(audit).await?;
                 Ok(true)
             })
@@ -76,20 +73,11 @@ impl SatelliteStore for SqliteStore {
     }
 
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
-        self.write_simple(move |transaction| {
-            Box::pin(async move {
-                let is_done = transaction.execute(query(sql::SATELLITE_ACTIVATE).text(id).time(now)).await? > 0;
-                if is_done {
-                    transaction.audit(audit).await?;
-                }
-                Ok(is_done)
-            })
-        })
-        .await
+        self.change_audited(Statement::new(text::SATELLITE_ACTIVATE).text(id).time(now), audit).await
     }
 
     async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>> {
-        let row = self.read().await?.fetch_optional(query(sql::SATELLITE_KEY).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(text::SATELLITE_KEY).text(id)).await?;
         row.map(|row| {
             Ok(SatelliteKeyRow { hash: row.text("api_key_hash")?, generation: row.number("key_generation")? })
         })
@@ -101,7 +89,7 @@ impl SatelliteStore for SqliteStore {
             Box::pin(async move {
                 for Seen { id, at, system, agent_version } in seen {
                     let hostname = system.as_ref().map(|system| &system.hostname);
-                    let statement = query(sql::SATELLITE_SEEN)
+                    let statement = Statement::new(text::SATELLITE_SEEN)
                         .text(id)
                         .time(at)
                         .text_opt(hostname)
@@ -120,7 +108,7 @@ fn filter(query: &SatelliteQuery) -> Filter {
     let SatelliteQuery { sight, status, tags, search, team_id } = query;
     let mut filter = Filter::default();
     filter.always("s.deleted_at IS NULL").in_sight("s.team_id", sight).and_text("s.team_id = ?", *team_id);
-    filter.and_text("s.status = ?", status.map(super::bind::word_of));
+    filter.and_text("s.status = ?", status.map(word_of));
     for tag in tags {
         filter.and_text("s.id IN (SELECT satellite_id FROM satellite_tags WHERE tag = ?)", Some(tag));
     }
@@ -134,11 +122,11 @@ async fn register(
     satellite: NewSatellite,
     mut audit: AuditDraft,
 ) -> StoreResult<RegisterOutcome> {
-    let known = transaction.fetch_optional(query(sql::SATELLITE_BY_NAME).text(&satellite.name)).await?;
+    let known = transaction.fetch_optional(Statement::new(text::SATELLITE_BY_NAME).text(&satellite.name)).await?;
     let known = known.as_ref().map(read_owner).transpose()?;
     let is_foreign = known.is_some_and(|(_, team)| team != satellite.team_id);
     let is_spent =
-        !is_foreign && transaction.execute(query(sql::TOKEN_TAKE).text(token).time(satellite.now)).await? > 0;
+        !is_foreign && transaction.execute(Statement::new(text::TOKEN_TAKE).text(token).time(satellite.now)).await? > 0;
     if !is_spent {
         // A token that is of no use learns nothing about names.
         let state = token_state(transaction, token, satellite.now).await?;
@@ -156,7 +144,7 @@ async fn register(
 async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
     let satellite_type = if satellite.team_id.is_some() { SatelliteType::Team } else { SatelliteType::Global };
     let tags = sorted(satellite.tags);
-    let statement = query(sql::SATELLITE_INSERT)
+    let statement = Statement::new(text::SATELLITE_INSERT)
         .text(satellite.id)
         .text(&satellite.name)
         .word(satellite_type)
@@ -176,7 +164,7 @@ async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> Store
 }
 
 async fn renew(transaction: &mut Transaction, id: SatelliteId, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
-    let statement = query(sql::SATELLITE_RENEW)
+    let statement = Statement::new(text::SATELLITE_RENEW)
         .text(id)
         .json(&satellite.capabilities)
         .bind(satellite.api_key_hash)
@@ -199,7 +187,7 @@ async fn update(
         Some(assignment) => (assignment.team_id, Some(assignment.api_key_hash)),
         None => (None, None),
     };
-    let statement = query(sql::SATELLITE_UPDATE)
+    let statement = Statement::new(text::SATELLITE_UPDATE)
         .text(id)
         .text_opt(patch.name)
         .json_opt(tags.as_ref())
@@ -212,7 +200,7 @@ async fn update(
         return Ok(None);
     };
     if let Some(tags) = tags {
-        transaction.execute(query(sql::SATELLITE_TAGS_CLEAR).text(id)).await?;
+        transaction.execute(Statement::new(text::SATELLITE_TAGS_CLEAR).text(id)).await?;
         tag(transaction, id, &tags).await?;
     }
     transaction.audit(audit).await?;
@@ -221,7 +209,7 @@ async fn update(
 
 async fn tag(transaction: &mut Transaction, id: SatelliteId, tags: &[String]) -> StoreResult<()> {
     for tag in tags {
-        transaction.execute(query(sql::SATELLITE_TAG_INSERT).text(id).text(tag)).await?;
+        transaction.execute(Statement::new(text::SATELLITE_TAG_INSERT).text(id).text(tag)).await?;
     }
     Ok(())
 }
@@ -232,11 +220,11 @@ fn sorted(mut tags: Vec<String>) -> Vec<String> {
     tags
 }
 
-fn read_owner(row: &SqliteRow) -> StoreResult<(SatelliteId, Option<TeamId>)> {
+fn read_owner(row: &Row) -> StoreResult<(SatelliteId, Option<TeamId>)> {
     Ok((row.parse("id")?, row.parse_opt("team_id")?))
 }
 
-fn read_satellite(row: &SqliteRow) -> StoreResult<SatelliteRow> {
+fn read_satellite(row: &Row) -> StoreResult<SatelliteRow> {
     Ok(SatelliteRow {
         id: row.parse("id")?,
         name: row.text("name")?.try_into().map_err(|_| damaged("name"))?,

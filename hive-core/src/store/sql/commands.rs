@@ -1,4 +1,4 @@
-//! Commands in SQLite.
+//! Commands in an SQL database.
 
 use std::time::Duration;
 
@@ -7,21 +7,16 @@ use bytes::Bytes;
 use hive_wire::agent::{Channel, ErrorBody, Received};
 use hive_wire::api::CommandStatus;
 use hive_wire::{CommandId, ErrorCode, SatelliteId, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, query};
 
-use super::SqliteStore;
-use super::bind::{Bind, Query};
-use super::fields::{Fields, only_number};
-use super::output;
 use super::writer::Transaction;
+use super::{Row, SqlStore, Statement, output, text};
 use crate::audit::AuditDraft;
 use crate::store::{
-    CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, Inserted, NewCommand, StoreResult, Window, sql,
+    CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, Inserted, NewCommand, StoreResult, Window,
 };
 
 #[async_trait]
-impl CommandStore for SqliteStore {
+impl CommandStore for SqlStore {
     async fn command_insert(
         &self,
         commands: Vec<NewCommand>,
@@ -41,7 +36,7 @@ impl CommandStore for SqliteStore {
                     return Ok(before);
                 }
                 for command in commands {
-                    transaction.execute(bind(query(sql::COMMAND_INSERT), command)).await?;
+                    transaction.execute(bind(Statement::new(text::COMMAND_INSERT), command)).await?;
                 }
                 transaction.audit(audit).await?;
                 Ok(Inserted::New)
@@ -51,12 +46,12 @@ impl CommandStore for SqliteStore {
     }
 
     async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool> {
-        let statement = query(sql::COMMAND_DELIVER).text(id).bind(delivery.journal_id).time(delivery.at);
+        let statement = Statement::new(text::COMMAND_DELIVER).text(id).bind(delivery.journal_id).time(delivery.at);
         self.change(statement).await
     }
 
     async fn command_start(&self, id: CommandId, now: Timestamp) -> StoreResult<bool> {
-        self.change(query(sql::COMMAND_START).text(id).time(now)).await
+        self.change(Statement::new(text::COMMAND_START).text(id).time(now)).await
     }
 
     async fn command_finish(
@@ -72,23 +67,23 @@ impl CommandStore for SqliteStore {
     }
 
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>> {
-        let row = self.read().await?.fetch_optional(query(sql::COMMAND_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(text::COMMAND_GET).text(id)).await?;
         row.as_ref().map(read_command).transpose()
     }
 
     async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>> {
-        self.commands(query(sql::COMMAND_LIST_OPEN).text(satellite)).await
+        self.commands(Statement::new(text::COMMAND_LIST_OPEN).text(satellite)).await
     }
 
     async fn command_list(&self, satellite: SatelliteId, window: Window) -> StoreResult<(Vec<CommandRow>, u64)> {
         let [limit, offset] = window.values();
-        let rows = self.commands(query(sql::COMMAND_LIST).text(satellite).bind(limit).bind(offset)).await?;
-        let total = self.read().await?.fetch_one(query(sql::COMMAND_COUNT).text(satellite)).await?;
-        Ok((rows, only_number(&total)?))
+        let rows = self.commands(Statement::new(text::COMMAND_LIST).text(satellite).bind(limit).bind(offset)).await?;
+        Ok((rows, self.fetch_total(Statement::new(text::COMMAND_COUNT).text(satellite)).await?))
     }
 
     async fn command_list_overdue(&self, now: Timestamp, grace: Duration, limit: u32) -> StoreResult<Vec<CommandRow>> {
-        self.commands(query(sql::COMMAND_LIST_OVERDUE).time(now).number(grace.as_micros()).number(limit)).await
+        self.commands(Statement::new(text::COMMAND_LIST_OVERDUE).time(now).number(grace.as_micros()).number(limit))
+            .await
     }
 
     async fn command_output_append(
@@ -102,34 +97,29 @@ impl CommandStore for SqliteStore {
     }
 
     async fn command_output_len(&self, id: CommandId) -> StoreResult<Received> {
-        output::lengths(&mut *self.read().await?, id).await
+        output::lengths(self, id).await
     }
 
     async fn command_output(&self, id: CommandId, channel: Channel, from: u64, limit: usize) -> StoreResult<Bytes> {
-        output::read(&mut *self.read().await?, id, channel, from, limit).await
+        output::read(self, id, channel, from, limit).await
     }
 }
 
-impl SqliteStore {
-    async fn commands(&self, statement: Query) -> StoreResult<Vec<CommandRow>> {
-        self.read().await?.fetch_all(statement).await?.iter().map(read_command).collect()
+impl SqlStore {
+    async fn commands(&self, statement: Statement) -> StoreResult<Vec<CommandRow>> {
+        self.fetch_all(statement).await?.iter().map(read_command).collect()
     }
 
     /// The common case, and the one that has to be fast.
     async fn insert_one(&self, command: NewCommand, audit: AuditDraft) -> StoreResult<Inserted> {
         self.write_simple(move |transaction| {
             Box::pin(async move {
-                transaction.audit_with(bind(query(sql::COMMAND_INSERT_AND_AUDIT), command), audit).await?;
+                let statements = Statement::new(transaction.dialect().command_insert_and_audit);
+                transaction.audit_with(bind(statements, command), audit).await?;
                 Ok(Inserted::New)
             })
         })
         .await
-    }
-
-    /// Runs a statement that is not audited; whether it changed something.
-    async fn change(&self, statement: Query) -> StoreResult<bool> {
-        self.write_simple(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) }))
-            .await
     }
 }
 
@@ -159,14 +149,15 @@ async fn claim(
     commands: &[NewCommand],
     now: Timestamp,
 ) -> StoreResult<Option<Inserted>> {
-    transaction.execute(query(sql::IDEMPOTENCY_PURGE).time(now)).await?;
-    let found = transaction.fetch_optional(query(sql::IDEMPOTENCY_FIND).text(&key.owner).text(&key.key)).await?;
+    transaction.execute(Statement::new(text::IDEMPOTENCY_PURGE).time(now)).await?;
+    let found =
+        transaction.fetch_optional(Statement::new(text::IDEMPOTENCY_FIND).text(&key.owner).text(&key.key)).await?;
     if let Some(row) = found {
         let is_same = row.text("body_hash")? == key.body_hash;
         return Ok(Some(if is_same { Inserted::Existing(row.json("command_ids")?) } else { Inserted::Conflict }));
     }
     let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
-    let statement = query(sql::IDEMPOTENCY_INSERT)
+    let statement = Statement::new(text::IDEMPOTENCY_INSERT)
         .bind(key.owner)
         .bind(key.key)
         .bind(key.body_hash)
@@ -176,7 +167,7 @@ async fn claim(
     Ok(None)
 }
 
-fn bind(statement: Query, command: NewCommand) -> Query {
+fn bind(statement: Statement, command: NewCommand) -> Statement {
     let (status, journal_id, delivered_at) = match command.delivery {
         Some(Delivery { journal_id, at }) => (CommandStatus::Delivered, Some(journal_id), Some(at)),
         None => (CommandStatus::Queued, None, None),
@@ -200,12 +191,12 @@ fn bind(statement: Query, command: NewCommand) -> Query {
         .time_opt(delivered_at)
 }
 
-fn finish(id: CommandId, outcome: &CommandOutcome) -> Query {
+fn finish(id: CommandId, outcome: &CommandOutcome) -> Statement {
     let error = outcome.error.as_ref();
-    query(sql::COMMAND_FINISH)
+    Statement::new(text::COMMAND_FINISH)
         .text(id)
         .bind(outcome.status.as_str())
-        .bind(outcome.exit_code)
+        .number_opt(outcome.exit_code)
         .number_opt(outcome.duration_ms)
         .bind(outcome.truncated)
         .bind(error.map(|error| error.code.as_str()))
@@ -213,7 +204,7 @@ fn finish(id: CommandId, outcome: &CommandOutcome) -> Query {
         .time(outcome.finished_at)
 }
 
-fn read_command(row: &SqliteRow) -> StoreResult<CommandRow> {
+fn read_command(row: &Row) -> StoreResult<CommandRow> {
     Ok(CommandRow {
         id: row.parse("id")?,
         satellite_id: row.parse("satellite_id")?,
@@ -238,7 +229,7 @@ fn read_command(row: &SqliteRow) -> StoreResult<CommandRow> {
 }
 
 /// Reads the columns `error_code` and `error_message`.
-pub(super) fn read_error(row: &SqliteRow) -> StoreResult<Option<ErrorBody>> {
+pub(super) fn read_error(row: &Row) -> StoreResult<Option<ErrorBody>> {
     let Some(code) = row.word_opt::<ErrorCode>("error_code")? else {
         return Ok(None);
     };

@@ -1,26 +1,22 @@
-//! Registration tokens in SQLite.
+//! Registration tokens in an SQL database.
 
 use async_trait::async_trait;
 use hive_wire::api::RegistrationTokenInfo;
 use hive_wire::{RegistrationTokenId, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, query};
 
-use super::SqliteStore;
-use super::bind::{Bind, assembled};
-use super::fields::Fields;
+use super::filter::Filter;
 use super::writer::Transaction;
+use super::{Row, SqlStore, Statement, text};
 use crate::access::Sight;
 use crate::audit::AuditDraft;
-use crate::store::sql::{self, Filter};
 use crate::store::{NewRegistrationToken, RegistrationTokenStore, StoreResult, TokenState};
 
 #[async_trait]
-impl RegistrationTokenStore for SqliteStore {
+impl RegistrationTokenStore for SqlStore {
     async fn registration_token_create(&self, token: NewRegistrationToken, audit: AuditDraft) -> StoreResult<()> {
         self.write_simple(move |transaction| {
             Box::pin(async move {
-                let statement = query(sql::TOKEN_INSERT)
+                let statement = Statement::new(text::TOKEN_INSERT)
                     .text(token.id)
                     .word(token.scope)
                     .text_opt(token.team_id)
@@ -37,15 +33,15 @@ impl RegistrationTokenStore for SqliteStore {
     }
 
     async fn registration_token_get(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenInfo>> {
-        let row = self.read().await?.fetch_optional(query(sql::TOKEN_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(text::TOKEN_GET).text(id)).await?;
         row.as_ref().map(read_token).transpose()
     }
 
     async fn registration_token_list(&self, sight: &Sight) -> StoreResult<Vec<RegistrationTokenInfo>> {
         let mut filter = Filter::default();
         filter.in_sight("t.team_id", sight);
-        let statement = assembled(filter.statement(sql::TOKEN_LIST, " ORDER BY t.created_at DESC, t.id DESC", &[]));
-        self.read().await?.fetch_all(statement).await?.iter().map(read_token).collect()
+        let statement = filter.statement(text::TOKEN_LIST, " ORDER BY t.created_at DESC, t.id DESC", &[]);
+        self.fetch_all(statement).await?.iter().map(read_token).collect()
     }
 
     async fn registration_token_revoke(
@@ -54,16 +50,7 @@ impl RegistrationTokenStore for SqliteStore {
         now: Timestamp,
         audit: AuditDraft,
     ) -> StoreResult<bool> {
-        self.write_simple(move |transaction| {
-            Box::pin(async move {
-                let is_revoked = transaction.execute(query(sql::TOKEN_REVOKE).text(id).time(now)).await? > 0;
-                if is_revoked {
-                    transaction.audit(audit).await?;
-                }
-                Ok(is_revoked)
-            })
-        })
-        .await
+        self.change_audited(Statement::new(text::TOKEN_REVOKE).text(id).time(now), audit).await
     }
 }
 
@@ -73,7 +60,7 @@ pub(super) async fn token_state(
     id: RegistrationTokenId,
     now: Timestamp,
 ) -> StoreResult<Option<TokenState>> {
-    let Some(row) = transaction.fetch_optional(query(sql::TOKEN_GET).text(id)).await? else {
+    let Some(row) = transaction.fetch_optional(Statement::new(text::TOKEN_GET).text(id)).await? else {
         return Ok(Some(TokenState::Unknown));
     };
     let token = read_token(&row)?;
@@ -85,7 +72,7 @@ pub(super) async fn token_state(
     })
 }
 
-fn read_token(row: &SqliteRow) -> StoreResult<RegistrationTokenInfo> {
+fn read_token(row: &Row) -> StoreResult<RegistrationTokenInfo> {
     Ok(RegistrationTokenInfo {
         token_id: row.parse("id")?,
         scope: row.word("scope")?,

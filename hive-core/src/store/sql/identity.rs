@@ -1,24 +1,20 @@
-//! Users, teams and API keys in SQLite.
+//! Users, teams and API keys in an SQL database.
 
 use async_trait::async_trait;
 use hive_wire::api::{Team, User};
 use hive_wire::{ApiKeyId, TeamId, Timestamp, UserId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, query};
 
-use super::SqliteStore;
-use super::bind::{Bind, Query};
 use super::error::taken;
-use super::fields::Fields;
+use super::{Row, SqlStore, Statement, text};
 use crate::access::Role;
 use crate::audit::AuditDraft;
-use crate::store::{ApiKeyOwner, ApiKeyRow, IdentityStore, NewUser, PasswordRow, StoreResult, sql};
+use crate::store::{ApiKeyOwner, ApiKeyRow, IdentityStore, NewUser, PasswordRow, StoreResult};
 
 #[async_trait]
-impl IdentityStore for SqliteStore {
+impl IdentityStore for SqlStore {
     async fn user_create(&self, user: NewUser, audit: AuditDraft) -> StoreResult<User> {
         let NewUser { user, password_hash } = user;
-        let statement = query(sql::USER_INSERT)
+        let statement = Statement::new(text::USER_INSERT)
             .text(user.id)
             .text(&user.username)
             .word(user.role)
@@ -29,38 +25,38 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn user_get(&self, id: UserId) -> StoreResult<Option<User>> {
-        let row = self.read().await?.fetch_optional(query(sql::USER_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(text::USER_GET).text(id)).await?;
         row.as_ref().map(read_user).transpose()
     }
 
     async fn user_find(&self, username: &str) -> StoreResult<Option<PasswordRow>> {
-        let row = self.read().await?.fetch_optional(query(sql::USER_FIND).text(username)).await?;
+        let row = self.fetch_optional(Statement::new(text::USER_FIND).text(username)).await?;
         row.map(|row| Ok(PasswordRow { user: read_user(&row)?, password_hash: row.text("password_hash")? })).transpose()
     }
 
     async fn team_create(&self, team: Team, audit: AuditDraft) -> StoreResult<()> {
-        let statement = query(sql::TEAM_INSERT).text(team.id).bind(team.slug).time(team.created_at);
+        let statement = Statement::new(text::TEAM_INSERT).text(team.id).bind(team.slug).time(team.created_at);
         self.add(statement, "slug", audit).await
     }
 
     async fn team_list(&self) -> StoreResult<Vec<Team>> {
-        let rows = self.read().await?.fetch_all(query(sql::TEAM_LIST)).await?;
+        let rows = self.fetch_all(Statement::new(text::TEAM_LIST)).await?;
         rows.iter()
             .map(|row| Ok(Team { id: row.parse("id")?, slug: row.text("slug")?, created_at: row.time("created_at")? }))
             .collect()
     }
 
     async fn team_member_put(&self, team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> StoreResult<()> {
-        self.add(query(sql::TEAM_MEMBER_PUT).text(team).text(user).word(role), "member", audit).await
+        self.add(Statement::new(text::TEAM_MEMBER_PUT).text(team).text(user).word(role), "member", audit).await
     }
 
     async fn team_memberships(&self, user: UserId) -> StoreResult<Vec<(TeamId, Role)>> {
-        let rows = self.read().await?.fetch_all(query(sql::TEAM_MEMBERSHIPS).text(user)).await?;
+        let rows = self.fetch_all(Statement::new(text::TEAM_MEMBERSHIPS).text(user)).await?;
         rows.iter().map(|row| Ok((row.parse("team_id")?, row.word("role")?))).collect()
     }
 
     async fn api_key_create(&self, key: ApiKeyRow, audit: AuditDraft) -> StoreResult<()> {
-        let statement = query(sql::API_KEY_INSERT)
+        let statement = Statement::new(text::API_KEY_INSERT)
             .text(key.id)
             .text(key.user_id)
             .bind(key.name)
@@ -73,32 +69,22 @@ impl IdentityStore for SqliteStore {
     }
 
     async fn api_key_owner(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyOwner>> {
-        let rows = self.read().await?.fetch_all(query(sql::API_KEY_OWNER).text(id)).await?;
+        let rows = self.fetch_all(Statement::new(text::API_KEY_OWNER).text(id)).await?;
         rows.first().map(|first| read_api_key_owner(first, &rows)).transpose()
     }
 
     async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>> {
-        self.read().await?.fetch_all(query(sql::API_KEY_LIST).text(user)).await?.iter().map(read_api_key).collect()
+        self.fetch_all(Statement::new(text::API_KEY_LIST).text(user)).await?.iter().map(read_api_key).collect()
     }
 
     async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
-        self.write_simple(move |transaction| {
-            Box::pin(async move {
-                let is_revoked =
-                    transaction.execute(query(sql::API_KEY_REVOKE).text(id).text(user).time(now)).await? > 0;
-                if is_revoked {
-                    transaction.audit(audit).await?;
-                }
-                Ok(is_revoked)
-            })
-        })
-        .await
+        self.change_audited(Statement::new(text::API_KEY_REVOKE).text(id).text(user).time(now), audit).await
     }
 }
 
-impl SqliteStore {
+impl SqlStore {
     /// Runs a statement that adds something; `unique` is what may be taken.
-    async fn add(&self, statement: Query, unique: &'static str, audit: AuditDraft) -> StoreResult<()> {
+    async fn add(&self, statement: Statement, unique: &'static str, audit: AuditDraft) -> StoreResult<()> {
         self.write_simple(move |transaction| {
             Box::pin(async move {
                 transaction.execute(statement).await.map_err(taken(unique))?;
@@ -110,7 +96,7 @@ impl SqliteStore {
     }
 }
 
-fn read_user(row: &SqliteRow) -> StoreResult<User> {
+fn read_user(row: &Row) -> StoreResult<User> {
     Ok(User {
         id: row.parse("id")?,
         username: row.text("username")?,
@@ -120,7 +106,7 @@ fn read_user(row: &SqliteRow) -> StoreResult<User> {
 }
 
 /// Every row has the key and its owner, and one of the owner's teams.
-fn read_api_key_owner(first: &SqliteRow, rows: &[SqliteRow]) -> StoreResult<ApiKeyOwner> {
+fn read_api_key_owner(first: &Row, rows: &[Row]) -> StoreResult<ApiKeyOwner> {
     let user = User {
         id: first.parse("user_id")?,
         username: first.text("username")?,
@@ -134,7 +120,7 @@ fn read_api_key_owner(first: &SqliteRow, rows: &[SqliteRow]) -> StoreResult<ApiK
     Ok(ApiKeyOwner { key: read_api_key(first)?, user, teams })
 }
 
-fn read_api_key(row: &SqliteRow) -> StoreResult<ApiKeyRow> {
+fn read_api_key(row: &Row) -> StoreResult<ApiKeyRow> {
     Ok(ApiKeyRow {
         id: row.parse("id")?,
         user_id: row.parse("user_id")?,

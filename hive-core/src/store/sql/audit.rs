@@ -1,25 +1,23 @@
-//! The audit trail in SQLite.
+//! The audit trail in an SQL database.
 
 use async_trait::async_trait;
 use hive_wire::AuditId;
 use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, ChainFault};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, query};
 
-use super::SqliteStore;
-use super::bind::{Bind, Query, assembled};
-use super::fields::{Fields, damaged, only_number};
+use super::fields::damaged;
+use super::filter::Filter;
+use super::statement::storable;
+use super::{Row, SqlStore, Statement, text};
 use crate::access::Sight;
 use crate::audit::AuditDraft;
 use crate::audit::chain::{self, Verifier};
-use crate::store::sql::{self, Filter, Value};
 use crate::store::{AuditLine, AuditStore, StoreResult, Window};
 
 /// Records verified at once.
 const VERIFY_BATCH: u32 = 500;
 
 #[async_trait]
-impl AuditStore for SqliteStore {
+impl AuditStore for SqlStore {
     async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry> {
         self.write_simple(move |transaction| Box::pin(transaction.audit(draft))).await
     }
@@ -37,38 +35,36 @@ impl AuditStore for SqliteStore {
             .and_text("a.satellite_id = ?", query.satellite_id)
             .in_sight("a.team_id", sight);
         if let Some(since) = query.since {
-            filter.and("a.timestamp >= ?", Value::Number(since.as_micros()));
+            filter.and("a.timestamp >= ?", since.as_micros());
         }
         if let Some(until) = query.until {
-            filter.and("a.timestamp < ?", Value::Number(until.as_micros()));
+            filter.and("a.timestamp < ?", until.as_micros());
         }
-        let count = filter.statement(sql::AUDIT_COUNT, "", &[]);
-        let list = filter.statement(sql::AUDIT_LIST, " ORDER BY a.seq DESC LIMIT ? OFFSET ?", &window.values());
-        let mut connection = self.read().await?;
-        let total = only_number(&connection.fetch_one(assembled(count)).await?)?;
-        let rows = connection.fetch_all(assembled(list)).await?;
+        let count = filter.statement(text::AUDIT_COUNT, "", &[]);
+        let list = filter.statement(text::AUDIT_LIST, " ORDER BY a.seq DESC LIMIT ? OFFSET ?", &window.values());
+        let total = self.fetch_total(count).await?;
+        let rows = self.fetch_all(list).await?;
         Ok((rows.iter().map(read_entry).collect::<StoreResult<_>>()?, total))
     }
 
     async fn audit_get(&self, id: AuditId, sight: &Sight) -> StoreResult<Option<AuditEntry>> {
         let mut filter = Filter::default();
         filter.and_text("a.id = ?", Some(id)).in_sight("a.team_id", sight);
-        let statement = assembled(filter.statement(sql::AUDIT_LIST, "", &[]));
-        let row = self.read().await?.fetch_optional(statement).await?;
+        let row = self.fetch_optional(filter.statement(text::AUDIT_LIST, "", &[])).await?;
         row.as_ref().map(read_entry).transpose()
     }
 
     async fn audit_lines(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditLine>> {
-        let statement = query(sql::AUDIT_LINES).number(first_seq).number(limit);
-        self.read().await?.fetch_all(statement).await?.iter().map(read_line).collect()
+        let statement = Statement::new(text::AUDIT_LINES).number(first_seq).number(limit);
+        self.fetch_all(statement).await?.iter().map(read_line).collect()
     }
 
     async fn audit_verify(&self) -> StoreResult<AuditVerification> {
         let mut verifier = Verifier::new();
         let mut next = i64::MIN;
         loop {
-            let statement = query(sql::AUDIT_ROWS).bind(next).number(VERIFY_BATCH);
-            let rows = self.read().await?.fetch_all(statement).await?;
+            let statement = Statement::new(text::AUDIT_ROWS).bind(next).number(VERIFY_BATCH);
+            let rows = self.fetch_all(statement).await?;
             for row in &rows {
                 verify_row(&mut verifier, row);
             }
@@ -81,7 +77,7 @@ impl AuditStore for SqliteStore {
 }
 
 /// Binds a sealed record to the statement that stores it.
-pub(super) fn bind_audit(statement: Query, entry: &AuditEntry, record: String) -> Query {
+pub(super) fn bind_audit(statement: Statement, entry: &AuditEntry, record: String) -> Statement {
     let columns = Columns::of(entry);
     statement
         .number(entry.seq)
@@ -118,17 +114,17 @@ impl Columns {
         Self {
             id: entry.id.to_string(),
             timestamp: entry.timestamp.as_micros(),
-            actor_id: entry.actor.id.clone(),
-            actor_name: entry.actor.name.clone(),
-            action: entry.action.clone(),
-            target_type: entry.target.kind.clone(),
-            target_id: entry.target.id.clone(),
-            satellite_id: satellite_of(entry),
+            actor_id: storable(entry.actor.id.clone()),
+            actor_name: storable(entry.actor.name.clone()),
+            action: storable(entry.action.clone()),
+            target_type: storable(entry.target.kind.clone()),
+            target_id: storable(entry.target.id.clone()),
+            satellite_id: satellite_of(entry).map(storable),
             team_id: entry.team_id.map(|team| team.to_string()),
         }
     }
 
-    fn read(row: &SqliteRow) -> StoreResult<Self> {
+    fn read(row: &Row) -> StoreResult<Self> {
         Ok(Self {
             id: row.text("id")?,
             timestamp: row.int("timestamp")?,
@@ -151,7 +147,7 @@ fn satellite_of(entry: &AuditEntry) -> Option<String> {
     entry.details.get("satellite_id").and_then(|id| id.as_str()).map(str::to_owned)
 }
 
-fn read_line(row: &SqliteRow) -> StoreResult<AuditLine> {
+fn read_line(row: &Row) -> StoreResult<AuditLine> {
     Ok(AuditLine {
         // One that is negative was put there by somebody else, and is far from where it should be.
         seq: row.int("seq")?.cast_unsigned(),
@@ -162,11 +158,11 @@ fn read_line(row: &SqliteRow) -> StoreResult<AuditLine> {
 }
 
 /// Reads what was hashed, so that a changed column cannot tell another story.
-fn read_entry(row: &SqliteRow) -> StoreResult<AuditEntry> {
+fn read_entry(row: &Row) -> StoreResult<AuditEntry> {
     chain::entry(&read_line(row)?).map_err(|_| damaged("record"))
 }
 
-fn verify_row(verifier: &mut Verifier, row: &SqliteRow) {
+fn verify_row(verifier: &mut Verifier, row: &Row) {
     let seq = row.number("seq").unwrap_or_default();
     let Ok(line) = read_line(row) else {
         return verifier.unreadable(seq);

@@ -1,15 +1,15 @@
 //! A write transaction: statements, and the head of the audit chain.
 
+use std::sync::Arc;
+
 use hive_wire::api::AuditEntry;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, Row, query};
 
 use crate::audit::AuditDraft;
 use crate::audit::chain::{self, GENESIS_HASH};
-use crate::store::sqlite::audit::bind_audit;
-use crate::store::sqlite::bind::Query;
-use crate::store::sqlite::pool::Lease;
-use crate::store::{StoreResult, sql};
+use crate::store::StoreResult;
+use crate::store::sql::audit::bind_audit;
+use crate::store::sql::pool::{Lease, Pool};
+use crate::store::sql::{Dialect, Row, Statement, text};
 
 const MARK: &str = "SAVEPOINT job";
 const MOVE_MARK: &str = "RELEASE job; SAVEPOINT job";
@@ -23,7 +23,7 @@ struct Head {
 }
 
 #[derive(Debug)]
-pub(in crate::store::sqlite) struct Transaction {
+pub(in crate::store::sql) struct Transaction {
     connection: Lease,
     head: Head,
     /// The head at the mark.
@@ -35,45 +35,51 @@ pub(in crate::store::sqlite) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) async fn begin(mut connection: Lease) -> StoreResult<Self> {
-        let head = match connection.fetch_optional(query(sql::SQLITE_BEGIN)).await {
-            Ok(Some(row)) => read_head(&row),
-            Ok(None) => Ok(Head { seq: 0, hash: GENESIS_HASH.to_owned() }),
-            Err(error) => Err(error),
-        };
-        match head {
-            Ok(head) => Ok(Self { connection, head, marked: None, is_fresh: false, is_touched: false }),
-            Err(error) => {
-                // The lock may be taken already, and the error is told anyway.
-                connection.execute("ROLLBACK").await.ok();
-                Err(error.into())
+    /// Begins on a connection of the pool. One that was lost while it was idle is nobody's trouble: another is taken.
+    pub(super) async fn begin(pool: &Arc<Pool>) -> StoreResult<Self> {
+        loop {
+            let mut connection = pool.take().await?;
+            match read_head(&mut connection).await {
+                Ok(head) => {
+                    return Ok(Self { connection, head, marked: None, is_fresh: false, is_touched: false });
+                }
+                Err(_) if connection.was_stale() => {}
+                Err(error) => {
+                    // The lock may be taken already, and the error is told anyway.
+                    connection.script("ROLLBACK").await.ok();
+                    return Err(error);
+                }
             }
         }
     }
 
+    pub(in crate::store::sql) fn dialect(&self) -> &'static Dialect {
+        self.connection.dialect()
+    }
+
     /// Runs a statement; how many rows it changed.
-    pub(in crate::store::sqlite) async fn execute(&mut self, query: Query) -> StoreResult<u64> {
-        let rows = self.connection.execute(query).await?.rows_affected();
+    pub(in crate::store::sql) async fn execute(&mut self, statement: Statement) -> StoreResult<u64> {
+        let rows = self.connection.execute(statement).await?;
         self.touch();
         Ok(rows)
     }
 
-    pub(in crate::store::sqlite) async fn fetch_optional(&mut self, query: Query) -> StoreResult<Option<SqliteRow>> {
-        // Not sqlx's `fetch_optional`: it stops at the first row, before a changing statement with RETURNING is done.
-        let row = self.connection.fetch_all(query).await?.pop();
+    /// Runs a statement to its end, and returns the row of one that has at most one.
+    pub(in crate::store::sql) async fn fetch_optional(&mut self, statement: Statement) -> StoreResult<Option<Row>> {
+        let row = self.connection.fetch_all(statement).await?.pop();
         self.touch();
         Ok(row)
     }
 
     /// Appends an audit record.
-    pub(in crate::store::sqlite) async fn audit(&mut self, draft: AuditDraft) -> StoreResult<AuditEntry> {
-        self.audit_with(query(sql::AUDIT_INSERT), draft).await
+    pub(in crate::store::sql) async fn audit(&mut self, draft: AuditDraft) -> StoreResult<AuditEntry> {
+        self.audit_with(Statement::new(text::AUDIT_INSERT), draft).await
     }
 
     /// Runs statements of which the last appends an audit record; all their other values are bound.
-    pub(in crate::store::sqlite) async fn audit_with(
+    pub(in crate::store::sql) async fn audit_with(
         &mut self,
-        statements: Query,
+        statements: Statement,
         draft: AuditDraft,
     ) -> StoreResult<AuditEntry> {
         let (entry, record) = chain::seal(draft, self.head.seq + 1, &self.head.hash);
@@ -103,7 +109,7 @@ impl Transaction {
     pub(super) async fn mark(&mut self) -> StoreResult<()> {
         if !self.is_fresh {
             let statement = if self.marked.is_none() { MARK } else { MOVE_MARK };
-            self.connection.execute(query(statement)).await?;
+            self.connection.script(statement).await?;
         }
         self.marked = Some(self.head.clone());
         self.is_fresh = true;
@@ -112,23 +118,27 @@ impl Transaction {
 
     /// Undoes what was done since the mark. Fails where the database gave up the whole transaction.
     pub(super) async fn back_to_mark(&mut self) -> StoreResult<()> {
-        self.connection.execute(query(BACK_TO_MARK)).await?;
+        self.connection.script(BACK_TO_MARK).await?;
         self.head = self.marked.clone().expect("back to a mark that was set");
         self.is_fresh = true;
         Ok(())
     }
 
     pub(super) async fn commit(&mut self) -> StoreResult<()> {
-        self.connection.execute(query("COMMIT")).await?;
-        Ok(())
+        self.connection.script("COMMIT").await.map(drop)
     }
 
     pub(super) async fn roll_back(&mut self) {
         // It may have been rolled back by the database itself, which is as good.
-        self.connection.execute("ROLLBACK").await.ok();
+        self.connection.script("ROLLBACK").await.ok();
     }
 }
 
-fn read_head(row: &SqliteRow) -> sqlx::Result<Head> {
-    Ok(Head { seq: row.try_get::<i64, _>("seq")?.cast_unsigned(), hash: row.try_get("hash")? })
+async fn read_head(connection: &mut Lease) -> StoreResult<Head> {
+    let begin = connection.dialect().begin_at_head;
+    let rows = connection.script(begin).await?;
+    match rows.last() {
+        Some(row) => Ok(Head { seq: row.number("seq")?, hash: row.text("hash")? }),
+        None => Ok(Head { seq: 0, hash: GENESIS_HASH.to_owned() }),
+    }
 }

@@ -1,31 +1,28 @@
-//! Terminals in SQLite.
+//! Terminals in an SQL database.
 
 use async_trait::async_trait;
 use hive_wire::api::{SessionEnd, Size};
 use hive_wire::{SatelliteId, SessionId, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, query};
 
-use super::SqliteStore;
-use super::bind::{Bind, Query, assembled};
 use super::commands::read_error;
-use super::fields::{Fields, damaged};
+use super::fields::damaged;
+use super::filter::Filter;
+use super::{Row, SqlStore, Statement, text};
 use crate::audit::AuditDraft;
-use crate::store::sql::{self, Filter};
 use crate::store::{NewSession, SessionQuery, SessionRow, SessionStore, StoreResult};
 
 #[async_trait]
-impl SessionStore for SqliteStore {
+impl SessionStore for SqlStore {
     async fn session_insert(&self, session: NewSession, limit: u32, audit: AuditDraft) -> StoreResult<bool> {
         self.change_audited(insert(session, limit), audit).await
     }
 
     async fn session_open(&self, id: SessionId, audit: AuditDraft) -> StoreResult<bool> {
-        self.change_audited(query(sql::SESSION_OPEN).text(id), audit).await
+        self.change_audited(Statement::new(text::SESSION_OPEN).text(id), audit).await
     }
 
     async fn session_get(&self, id: SessionId) -> StoreResult<Option<SessionRow>> {
-        let row = self.read().await?.fetch_optional(query(sql::SESSION_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(text::SESSION_GET).text(id)).await?;
         row.as_ref().map(read_session).transpose()
     }
 
@@ -53,10 +50,10 @@ impl SessionStore for SqliteStore {
         audit: AuditDraft,
     ) -> StoreResult<bool> {
         let SessionEnd { reason, exit_code, error } = end;
-        let statement = query(sql::SESSION_END)
+        let statement = Statement::new(text::SESSION_END)
             .text(id)
             .bind(reason.as_str())
-            .bind(exit_code)
+            .number_opt(exit_code)
             .bind(error.as_ref().map(|error| error.code.as_str()))
             .bind(error.map(|error| error.message))
             .time(now);
@@ -64,35 +61,20 @@ impl SessionStore for SqliteStore {
     }
 
     async fn session_resize(&self, id: SessionId, size: Size) -> StoreResult<()> {
-        let statement = query(sql::SESSION_RESIZE).text(id).number(size.cols).number(size.rows);
-        self.write_simple(move |transaction| Box::pin(transaction.execute(statement))).await.map(drop)
+        let statement = Statement::new(text::SESSION_RESIZE).text(id).number(size.cols).number(size.rows);
+        self.change(statement).await.map(drop)
     }
 }
 
-impl SqliteStore {
+impl SqlStore {
     async fn sessions(&self, filter: &Filter, order: &str, values: &[i64]) -> StoreResult<Vec<SessionRow>> {
-        let statement = assembled(filter.statement(sql::SESSION_LIST, order, values));
-        self.read().await?.fetch_all(statement).await?.iter().map(read_session).collect()
-    }
-
-    /// Runs a statement, and writes the record where it changed something; whether it did.
-    async fn change_audited(&self, statement: Query, audit: AuditDraft) -> StoreResult<bool> {
-        self.write_simple(move |transaction| {
-            Box::pin(async move {
-                let is_done = transaction.execute(statement).await? > 0;
-                if is_done {
-                    transaction.audit(audit).await?;
-                }
-                Ok(is_done)
-            })
-        })
-        .await
+        self.fetch_all(filter.statement(text::SESSION_LIST, order, values)).await?.iter().map(read_session).collect()
     }
 }
 
-fn insert(session: NewSession, limit: u32) -> Query {
+fn insert(session: NewSession, limit: u32) -> Statement {
     let NewSession { id, satellite_id, team_id, size, shell, actor, created_at } = session;
-    query(sql::SESSION_INSERT)
+    Statement::new(text::SESSION_INSERT)
         .text(id)
         .text(satellite_id)
         .text_opt(team_id)
@@ -105,7 +87,7 @@ fn insert(session: NewSession, limit: u32) -> Query {
         .number(limit)
 }
 
-fn read_session(row: &SqliteRow) -> StoreResult<SessionRow> {
+fn read_session(row: &Row) -> StoreResult<SessionRow> {
     Ok(SessionRow {
         id: row.parse("id")?,
         satellite_id: row.parse("satellite_id")?,
@@ -121,7 +103,7 @@ fn read_session(row: &SqliteRow) -> StoreResult<SessionRow> {
     })
 }
 
-fn read_end(row: &SqliteRow) -> StoreResult<Option<SessionEnd>> {
+fn read_end(row: &Row) -> StoreResult<Option<SessionEnd>> {
     let Some(reason) = row.word_opt("end_reason")? else {
         return Ok(None);
     };

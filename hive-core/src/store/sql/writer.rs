@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::pool::Pool;
+use super::Pool;
 use crate::store::{StoreError, StoreResult};
 
 pub(super) use transaction::Transaction;
@@ -82,16 +82,14 @@ async fn write(connection: Arc<Pool>, mut waiting: mpsc::Receiver<Box<dyn Job>>,
             job.answer(committed.as_ref().err());
         }
     }
-    for connection in connection.close() {
-        if let Err(error) = sqlx::Connection::close(connection).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database was not closed cleanly");
-        }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the database was not closed cleanly");
     }
 }
 
 /// Runs the jobs in one transaction. On an error nothing of any of them was done.
 async fn commit(connection: &Arc<Pool>, batch: &mut [Box<dyn Job>]) -> StoreResult<()> {
-    let mut transaction = Transaction::begin(connection.take().await?).await?;
+    let mut transaction = Transaction::begin(connection).await?;
     match run_all(&mut transaction, batch).await {
         Ok(()) => Ok(()),
         Err(error) => {
@@ -104,7 +102,8 @@ async fn commit(connection: &Arc<Pool>, batch: &mut [Box<dyn Job>]) -> StoreResu
 async fn run_all(transaction: &mut Transaction, batch: &mut [Box<dyn Job>]) -> StoreResult<()> {
     let is_alone = batch.len() == 1;
     for job in batch {
-        let is_marked = !is_alone && job.undo() == Undo::ToMark;
+        let is_undone_alone = job.undo() == Undo::ToMark || transaction.dialect().is_spoiled_by_failure;
+        let is_marked = !is_alone && is_undone_alone;
         if is_marked {
             transaction.mark().await?;
         }

@@ -1,0 +1,53 @@
+//! One connection to a database, whichever it is.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use super::{Row, Statement};
+use crate::store::StoreResult;
+
+/// What has to be said to each database in its own words.
+#[derive(Debug)]
+pub(in crate::store) struct Dialect {
+    /// Begins a transaction that overlaps with no other writer's, of this process or another.
+    pub(in crate::store) begin: &'static str,
+    /// Does the same and returns the `seq` and `hash` of the audit chain's head, where there is one.
+    pub(in crate::store) begin_at_head: &'static str,
+    /// Inserts a command and the record that goes with it in one trip.
+    pub(in crate::store) command_insert_and_audit: &'static str,
+    /// Whether a statement that fails spoils its transaction back to the last mark.
+    pub(in crate::store) is_spoiled_by_failure: bool,
+    /// Each migration's text; its version is its place, from 1.
+    pub(in crate::store) migrations: &'static [&'static str],
+}
+
+/// A connection to a database.
+#[async_trait]
+pub(in crate::store) trait Connection: Debug + Send {
+    /// How to talk to it.
+    fn dialect(&self) -> &'static Dialect;
+
+    /// Runs a statement; how many rows it changed.
+    async fn execute(&mut self, statement: Statement) -> StoreResult<u64>;
+
+    /// Runs a statement to its end and returns its rows.
+    async fn fetch_all(&mut self, statement: Statement) -> StoreResult<Vec<Row>>;
+
+    /// Runs one or several statements without values in one trip, and returns the rows of all.
+    async fn script(&mut self, text: &'static str) -> StoreResult<Vec<Row>>;
+
+    /// Whether it is of no use any more: cut, or left in the middle of a statement.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
+    /// Says goodbye.
+    async fn close(self: Box<Self>) -> StoreResult<()>;
+}
+
+/// Makes connections.
+#[async_trait]
+pub(in crate::store) trait Connect: Debug + Send + Sync {
+    async fn connect(&self) -> StoreResult<Box<dyn Connection>>;
+}
