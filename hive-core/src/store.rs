@@ -5,8 +5,11 @@
 //! promise below has a check in [`conformance`], which each implementation passes.
 
 pub mod conformance;
+mod database;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod rows;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -23,7 +26,8 @@ use crate::access::{Role, Sight};
 use crate::audit::AuditDraft;
 use crate::error::Source;
 
-#[cfg(feature = "sqlite")]
+pub use database::{Database, InvalidDatabase};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlStore;
 
 pub use rows::{

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, links, running, sessions, sweeper};
 use crate::clock::Source;
 use crate::keys::Keys;
-use crate::store::Store;
+use crate::store::{Database, Store};
 use crate::{Error, Result};
 
 /// Builds a [`Hive`]. Ends in [`build`](Self::build).
@@ -19,6 +19,7 @@ use crate::{Error, Result};
 #[derive(Default)]
 pub struct HiveBuilder {
     data_dir: Option<PathBuf>,
+    database: Option<Database>,
     store: Option<Arc<dyn Store>>,
     keys: Option<Keys>,
     source: Source,
@@ -26,7 +27,8 @@ pub struct HiveBuilder {
 }
 
 impl HiveBuilder {
-    /// Keeps the database in `<dir>/hive.db` and the keys in `<dir>/keys/`; both are made where they are missing.
+    /// Keeps the keys in `<dir>/keys/` and, unless another one is named, the database in `<dir>/hive.db`; both are made where
+    /// they are missing.
     #[must_use]
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(dir.into());
@@ -37,6 +39,13 @@ impl HiveBuilder {
     #[must_use]
     pub fn in_memory(mut self) -> Self {
         self.data_dir = None;
+        self
+    }
+
+    /// Uses this database instead of a file in the data directory.
+    #[must_use]
+    pub fn database(mut self, database: Database) -> Self {
+        self.database = Some(database);
         self
     }
 
@@ -80,7 +89,10 @@ impl HiveBuilder {
         };
         let store = match self.store {
             Some(store) => store,
-            None => open_store(self.data_dir.as_deref()).await?,
+            None => match self.database {
+                Some(database) => database.open().await?,
+                None => Database::default_in(self.data_dir.as_deref()).map_err(Error::internal)?.open().await?,
+            },
         };
         let hive = Hive {
             inner: Arc::new(Inner {
@@ -104,16 +116,6 @@ impl HiveBuilder {
     }
 }
 
-#[cfg(feature = "sqlite")]
-async fn open_store(data_dir: Option<&std::path::Path>) -> Result<Arc<dyn Store>> {
-    use crate::store::sqlite;
-    let store = match data_dir {
-        Some(dir) => sqlite::open(&dir.join("hive.db")).await?,
-        None => sqlite::in_memory().await?,
-    };
-    Ok(Arc::new(store))
-}
-
 /// Makes the directory for the owner alone: command output and hashes lie in it. One that is there stays as it is.
 fn make_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
@@ -121,9 +123,4 @@ fn make_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir)
-}
-
-#[cfg(not(feature = "sqlite"))]
-async fn open_store(_data_dir: Option<&std::path::Path>) -> Result<Arc<dyn Store>> {
-    Err(Error::invalid("store", "is needed where hive-core is built without sqlite"))
 }

@@ -13,6 +13,8 @@
 //! Several processes may write one database: each write transaction takes the database's lock before it reads anything.
 
 mod audit;
+#[cfg(test)]
+pub(super) mod checks;
 mod commands;
 mod connection;
 mod error;
@@ -43,6 +45,9 @@ pub(super) use fields::Row;
 pub(super) use migrations::run as migrate;
 pub(super) use pool::Pool;
 pub(super) use statement::{Statement, Value};
+#[cfg(feature = "postgres")]
+pub(super) use text::POSTGRES_COMMAND_INSERT_AND_AUDIT;
+#[cfg(feature = "sqlite")]
 pub(super) use text::SQLITE_COMMAND_INSERT_AND_AUDIT;
 
 /// A store in an SQL database.

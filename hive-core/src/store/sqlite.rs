@@ -31,7 +31,7 @@ const LOCKED: i32 = 6;
 const CORRUPT: i32 = 11;
 const NOT_A_DATABASE: i32 = 26;
 
-static DIALECT: Dialect = Dialect {
+pub(super) static DIALECT: Dialect = Dialect {
     // Takes the write lock before anything is read, so that what is read stays true.
     begin: "BEGIN IMMEDIATE",
     begin_at_head: "BEGIN IMMEDIATE; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1",

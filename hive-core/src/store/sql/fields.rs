@@ -53,7 +53,7 @@ impl Row {
         Self(Box::new(row))
     }
 
-    pub(super) fn text(&self, column: &str) -> StoreResult<String> {
+    pub(in crate::store) fn text(&self, column: &str) -> StoreResult<String> {
         self.0.text(column)?.ok_or_else(|| damaged(column))
     }
 

@@ -35,3 +35,21 @@ async fn apply(connection: &mut dyn Connection) -> StoreResult<()> {
     }
     Ok(())
 }
+
+#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+mod tests {
+    use crate::store::{postgres, sqlite};
+
+    #[test]
+    fn every_database_has_the_same_migrations() {
+        let names = |database| {
+            let dir = format!("{}/migrations/{database}", env!("CARGO_MANIFEST_DIR"));
+            let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names("sqlite"), names("postgres"));
+        let count = names("sqlite").len();
+        assert_eq!((sqlite::DIALECT.migrations.len(), postgres::DIALECT.migrations.len()), (count, count));
+    }
+}

@@ -112,7 +112,10 @@ fn filter(query: &SatelliteQuery) -> Filter {
     for tag in tags {
         filter.and_text("s.id IN (SELECT satellite_id FROM satellite_tags WHERE tag = ?)", Some(tag));
     }
-    filter.and_text(r"(s.name LIKE ? ESCAPE '\' OR s.hostname LIKE ? ESCAPE '\')", search.as_deref().map(containing));
+    filter.and_text(
+        r"(LOWER(s.name) LIKE LOWER(?) ESCAPE '\' OR LOWER(s.hostname) LIKE LOWER(?) ESCAPE '\')",
+        search.as_deref().map(containing),
+    );
     filter
 }
 

@@ -108,8 +108,19 @@ pub(super) const SATELLITE_SESSIONS_END: &str = "UPDATE sessions SET status = 'e
 
 pub(super) const COMMAND_INSERT: &str = command_insert!();
 /// Both statements in one trip to the database, as SQLite takes them.
+#[cfg(feature = "sqlite")]
 pub(in crate::store) const SQLITE_COMMAND_INSERT_AND_AUDIT: &str =
     concat!(command_insert!(), "; INSERT INTO audit_log (", audit_columns!(), ") VALUES ", audit_values_behind!());
+/// Both in one statement, as PostgreSQL takes them.
+#[cfg(feature = "postgres")]
+pub(in crate::store) const POSTGRES_COMMAND_INSERT_AND_AUDIT: &str = concat!(
+    "WITH command AS (",
+    command_insert!(),
+    ") INSERT INTO audit_log (",
+    audit_columns!(),
+    ") VALUES ",
+    audit_values_behind!()
+);
 pub(super) const COMMAND_DELIVER: &str = "UPDATE satellite_commands SET status = 'delivered', journal_id = $2, \
      delivered_at = $3, updated_at = $3 WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
 pub(super) const COMMAND_START: &str = "UPDATE satellite_commands SET status = 'started', started_at = $2, updated_at = $2 \

@@ -77,7 +77,15 @@ async fn write(connection: Arc<Pool>, mut waiting: mpsc::Receiver<Box<dyn Job>>,
                 continue;
             }
         }
-        let committed = commit(&connection, &mut batch).await.map_err(|error| Lost(Arc::new(error)));
+        let committed = match Transaction::begin(&connection).await {
+            Ok(transaction) => commit(transaction, &mut batch).await,
+            Err(error) => {
+                // Who came meanwhile would only find the same, one batch after the other.
+                batch.extend(std::iter::from_fn(|| waiting.try_recv().ok()));
+                Err(error)
+            }
+        };
+        let committed = committed.map_err(|error| Lost(Arc::new(error)));
         for job in batch.drain(..) {
             job.answer(committed.as_ref().err());
         }
@@ -88,8 +96,7 @@ async fn write(connection: Arc<Pool>, mut waiting: mpsc::Receiver<Box<dyn Job>>,
 }
 
 /// Runs the jobs in one transaction. On an error nothing of any of them was done.
-async fn commit(connection: &Arc<Pool>, batch: &mut [Box<dyn Job>]) -> StoreResult<()> {
-    let mut transaction = Transaction::begin(connection).await?;
+async fn commit(mut transaction: Transaction, batch: &mut [Box<dyn Job>]) -> StoreResult<()> {
     match run_all(&mut transaction, batch).await {
         Ok(()) => Ok(()),
         Err(error) => {

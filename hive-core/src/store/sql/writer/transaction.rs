@@ -6,10 +6,10 @@ use hive_wire::api::AuditEntry;
 
 use crate::audit::AuditDraft;
 use crate::audit::chain::{self, GENESIS_HASH};
-use crate::store::StoreResult;
 use crate::store::sql::audit::bind_audit;
 use crate::store::sql::pool::{Lease, Pool};
 use crate::store::sql::{Dialect, Row, Statement, text};
+use crate::store::{StoreError, StoreResult};
 
 const MARK: &str = "SAVEPOINT job";
 const MOVE_MARK: &str = "RELEASE job; SAVEPOINT job";
@@ -32,6 +32,8 @@ pub(in crate::store::sql) struct Transaction {
     is_fresh: bool,
     /// Whether the job at work may have changed something.
     is_touched: bool,
+    /// Whether a statement failed and took with it what was done since the mark.
+    is_spoiled: bool,
 }
 
 impl Transaction {
@@ -41,7 +43,14 @@ impl Transaction {
             let mut connection = pool.take().await?;
             match read_head(&mut connection).await {
                 Ok(head) => {
-                    return Ok(Self { connection, head, marked: None, is_fresh: false, is_touched: false });
+                    return Ok(Self {
+                        connection,
+                        head,
+                        marked: None,
+                        is_fresh: false,
+                        is_touched: false,
+                        is_spoiled: false,
+                    });
                 }
                 Err(_) if connection.was_stale() => {}
                 Err(error) => {
@@ -59,16 +68,16 @@ impl Transaction {
 
     /// Runs a statement; how many rows it changed.
     pub(in crate::store::sql) async fn execute(&mut self, statement: Statement) -> StoreResult<u64> {
-        let rows = self.connection.execute(statement).await?;
-        self.touch();
-        Ok(rows)
+        let rows = self.connection.execute(statement).await;
+        self.note(&rows);
+        rows
     }
 
     /// Runs a statement to its end, and returns the row of one that has at most one.
     pub(in crate::store::sql) async fn fetch_optional(&mut self, statement: Statement) -> StoreResult<Option<Row>> {
-        let row = self.connection.fetch_all(statement).await?.pop();
-        self.touch();
-        Ok(row)
+        let rows = self.connection.fetch_all(statement).await;
+        self.note(&rows);
+        Ok(rows?.pop())
     }
 
     /// Appends an audit record.
@@ -88,6 +97,13 @@ impl Transaction {
         self.execute(bind_audit(statements, &entry, record)).await?;
         self.head = Head { seq: entry.seq, hash: entry.hash.clone() };
         Ok(entry)
+    }
+
+    fn note<T>(&mut self, done: &StoreResult<T>) {
+        match done {
+            Ok(_) => self.touch(),
+            Err(_) => self.is_spoiled = self.dialect().is_spoiled_by_failure,
+        }
     }
 
     fn touch(&mut self) {
@@ -121,10 +137,15 @@ impl Transaction {
         self.connection.script(BACK_TO_MARK).await?;
         self.head = self.marked.clone().expect("back to a mark that was set");
         self.is_fresh = true;
+        self.is_spoiled = false;
         Ok(())
     }
 
+    /// Makes it last. One that is spoiled is refused here: a database may call it committed when nothing is.
     pub(super) async fn commit(&mut self) -> StoreResult<()> {
+        if self.is_spoiled {
+            return Err(StoreError::Unavailable("a statement of the transaction failed".into()));
+        }
         self.connection.script("COMMIT").await.map(drop)
     }
 

@@ -1,0 +1,119 @@
+//! Which database a hive keeps what must last in.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::{Store, StoreResult};
+
+/// A database, named and not opened yet: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
+///
+/// ```
+/// use hive_core::store::Database;
+///
+/// let database: Database = "sqlite:/var/lib/hive/hive.db".parse()?;
+/// # Ok::<(), hive_core::store::InvalidDatabase>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Database(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    #[cfg(feature = "sqlite")]
+    File(PathBuf),
+    #[cfg(feature = "sqlite")]
+    Memory,
+    #[cfg(feature = "postgres")]
+    Postgres(Box<super::postgres::PostgresAddress>),
+}
+
+/// Why a text names no database. It never says what was in it: there may be a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDatabase {
+    /// It is neither of the kinds there are.
+    #[error("the database must be sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME")]
+    Unknown,
+    /// There is no path behind `sqlite:`.
+    #[error("the database must be sqlite:PATH with the path of a file")]
+    NoFile,
+    /// It is of a kind this program was built without.
+    #[error("this program was built without {0}")]
+    NotBuilt(&'static str),
+    /// It is no address of a PostgreSQL database.
+    #[cfg(feature = "postgres")]
+    #[error("the database {0}")]
+    Address(super::postgres::InvalidAddress),
+}
+
+impl Database {
+    /// The SQLite file at this path, made where it is missing.
+    #[cfg(feature = "sqlite")]
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self(Kind::File(path.into()))
+    }
+
+    /// SQLite in memory, gone with the process.
+    #[cfg(feature = "sqlite")]
+    pub fn in_memory() -> Self {
+        Self(Kind::Memory)
+    }
+
+    /// Where nobody says it: `hive.db` in the data directory, or memory without one.
+    ///
+    /// # Errors
+    /// Where hive-core is built without SQLite.
+    pub fn default_in(data_dir: Option<&Path>) -> Result<Self, InvalidDatabase> {
+        #[cfg(feature = "sqlite")]
+        return Ok(data_dir.map_or_else(Self::in_memory, |dir| Self::sqlite(dir.join("hive.db"))));
+        #[cfg(not(feature = "sqlite"))]
+        return Err(data_dir.map_or(InvalidDatabase::NotBuilt("SQLite"), |_| InvalidDatabase::NotBuilt("SQLite")));
+    }
+
+    /// Opens it, and sets up its tables where they are missing.
+    pub async fn open(&self) -> StoreResult<Arc<dyn Store>> {
+        let store = match &self.0 {
+            #[cfg(feature = "sqlite")]
+            Kind::File(path) => super::sqlite::open(path).await?,
+            #[cfg(feature = "sqlite")]
+            Kind::Memory => super::sqlite::in_memory().await?,
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(address) => super::postgres::open(address).await?,
+        };
+        Ok(Arc::new(store))
+    }
+}
+
+impl FromStr for Database {
+    type Err = InvalidDatabase;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDatabase> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            return sqlite(path.strip_prefix("//").unwrap_or(path));
+        }
+        if text.starts_with("postgres:") || text.starts_with("postgresql:") {
+            return postgres(text);
+        }
+        Err(InvalidDatabase::Unknown)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(path: &str) -> Result<Database, InvalidDatabase> {
+    let is_file = !path.is_empty() && !path.starts_with(':');
+    is_file.then(|| Database::sqlite(path)).ok_or(InvalidDatabase::NoFile)
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn sqlite(_path: &str) -> Result<Database, InvalidDatabase> {
+    Err(InvalidDatabase::NotBuilt("SQLite"))
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(url: &str) -> Result<Database, InvalidDatabase> {
+    url.parse().map(|address| Database(Kind::Postgres(Box::new(address)))).map_err(InvalidDatabase::Address)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_url: &str) -> Result<Database, InvalidDatabase> {
+    Err(InvalidDatabase::NotBuilt("PostgreSQL"))
+}

@@ -1,0 +1,39 @@
+//! What the tests of all databases share.
+
+use hive_wire::AuditId;
+use hive_wire::api::{Actor, AuditResult, AuditTarget, ChainFault};
+use serde_json::json;
+
+use crate::audit::AuditDraft;
+use crate::clock::Source;
+
+/// Statements that change a chain of five behind the store's back, and the fault that each leaves.
+pub(in crate::store) const TAMPERINGS: [(&str, ChainFault); 8] = [
+    (
+        "UPDATE audit_log SET record = REPLACE(record, 'check.ed', 'eaten') WHERE seq = 3",
+        ChainFault::Changed { seq: 3 },
+    ),
+    ("UPDATE audit_log SET action = 'eaten' WHERE seq = 3", ChainFault::Changed { seq: 3 }),
+    ("UPDATE audit_log SET actor_id = 'eve' WHERE seq = 3", ChainFault::Changed { seq: 3 }),
+    ("UPDATE audit_log SET team_id = 'team_1' WHERE seq = 3", ChainFault::Changed { seq: 3 }),
+    ("UPDATE audit_log SET timestamp = timestamp + 1 WHERE seq = 3", ChainFault::Changed { seq: 3 }),
+    ("UPDATE audit_log SET seq = 9 WHERE seq = 3", ChainFault::Reordered { seq: 3 }),
+    ("UPDATE audit_log SET seq = -3 WHERE seq = 3", ChainFault::Reordered { seq: 3 }),
+    ("DELETE FROM audit_log WHERE seq IN (2, 3)", ChainFault::Removed { first: 2, last: 3 }),
+];
+
+/// A record.
+pub(in crate::store) fn draft() -> AuditDraft {
+    let source = Source::default();
+    AuditDraft {
+        id: AuditId::new(source.seed()),
+        timestamp: source.now(),
+        actor: Actor { kind: "system".into(), id: "system".into(), name: "system".into(), ip: None },
+        action: "check.ed",
+        target: AuditTarget { kind: "thing".into(), id: "1".into() },
+        team_id: None,
+        details: json!({}),
+        result: AuditResult::Success,
+        error: None,
+    }
+}
