@@ -41,6 +41,8 @@ enum LinkEnd {
     NewKey(SecretString),
     /// Another agent connected with the same identity.
     Replaced,
+    /// The server said something that is not the protocol: it is told so, and tried again.
+    Broken(String),
     /// Anything else: it is tried again, but not before `retry_after`.
     Lost { cause: String, retry_after: Duration },
 }
@@ -122,6 +124,7 @@ impl Connection {
                     );
                     (backoff.longest_delay(roll), "another agent took over".to_owned())
                 }
+                LinkEnd::Broken(cause) => (backoff.next_delay(roll), cause),
                 LinkEnd::Lost { cause, retry_after } => (backoff.next_delay_after(retry_after, roll), cause),
             };
             warn!(retry_in_ms = delay.as_millis() as u64, "no link to the server: {cause}");

@@ -69,6 +69,9 @@ pub(crate) struct Flags {
     /// The longest pause before the server is tried again, in seconds [default: 300]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     reconnect_max: Option<Duration>,
+    /// How long the server may take for each step of opening a link, in seconds [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, hide = true)]
+    handshake_timeout: Option<Duration>,
     /// How logs look, on standard error
     #[arg(long, value_enum, default_value_t)]
     pub(crate) log_format: LogFormat,
@@ -205,6 +208,7 @@ impl Flags {
         config.claim_linger = self.claim_linger.unwrap_or(config.claim_linger);
         config.reconnect.initial = self.reconnect_initial.unwrap_or(config.reconnect.initial);
         config.reconnect.max = self.reconnect_max.unwrap_or(config.reconnect.max);
+        config.handshake_timeout = self.handshake_timeout.unwrap_or(config.handshake_timeout);
         config.boot_id = self.boot_id;
         config.language = environment.language();
         let account = &mut config.account;

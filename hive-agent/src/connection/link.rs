@@ -6,14 +6,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Sink, SinkExt as _, StreamExt as _};
+use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use hive_wire::SessionId;
-use hive_wire::agent::{Metrics, PtySpec, ToAgent, ToServer};
+use hive_wire::agent::{Metrics, PtySpec, ToAgent, ToServer, close};
 use hive_wire::api::{EndReason, SessionEnd};
 use hive_wire::frame::{Frame, FrameKind};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::error::Error as SocketError;
+use tokio_tungstenite::tungstenite::error::{Error as SocketError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -30,6 +31,8 @@ use crate::pty::{Terminal, Terminals};
 const MISSED_HEARTBEATS: u32 = 3;
 /// How long a stopping agent tries to say its last words.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// The longest reason of a close frame: a control frame holds 125 bytes, two of them the code.
+const MAX_REASON: usize = 123;
 
 /// One open link.
 pub(super) struct Link<'a> {
@@ -54,7 +57,21 @@ impl<'a> Link<'a> {
         heartbeat_interval: Duration,
         stop: &CancellationToken,
     ) -> LinkEnd {
-        let (mut sink, mut stream) = socket.split();
+        let (mut sink, stream) = socket.split();
+        let end = self.serve(&mut sink, stream, heartbeat_interval, stop).await;
+        if let LinkEnd::Broken(reason) = &end {
+            complain(&mut sink, reason).await;
+        }
+        end
+    }
+
+    async fn serve(
+        &mut self,
+        sink: &mut (impl Sink<Message, Error = SocketError> + Unpin),
+        mut stream: impl Stream<Item = Result<Message, SocketError>> + Unpin,
+        heartbeat_interval: Duration,
+        stop: &CancellationToken,
+    ) -> LinkEnd {
         let patience = heartbeat_interval * MISSED_HEARTBEATS;
         let mut silence = pin!(tokio::time::sleep(patience));
         let mut is_flushed = true;
@@ -62,7 +79,7 @@ impl<'a> Link<'a> {
             self.outbox.fill();
             tokio::select! {
                 () = stop.cancelled() => return self.say_goodbye(sink).await,
-                sent = std::future::poll_fn(|context| send_next(&mut sink, &mut self.outbox, &mut is_flushed, context)) => {
+                sent = std::future::poll_fn(|context| send_next(sink, &mut self.outbox, &mut is_flushed, context)) => {
                     if let Err(error) = sent {
                         return LinkEnd::lost(error.to_string());
                     }
@@ -84,7 +101,8 @@ impl<'a> Link<'a> {
         match message {
             Some(Ok(Message::Text(json))) => match serde_json::from_str(&json) {
                 Ok(message) => return self.on_control(message),
-                Err(error) => warn!(%error, "the server sent a message that cannot be read"),
+                // What it said may have been a command: only a new link brings it again.
+                Err(error) => return Some(LinkEnd::Broken(format!("the server sent what cannot be read: {error}"))),
             },
             Some(Ok(Message::Binary(bytes))) => return self.on_data(bytes).err(),
             Some(Ok(Message::Pong(_))) => {
@@ -95,7 +113,7 @@ impl<'a> Link<'a> {
             Some(Ok(Message::Close(frame))) => return Some(closed(frame)),
             // Pings are answered by the socket.
             Some(Ok(_)) => {}
-            Some(Err(error)) => return Some(LinkEnd::lost(error.to_string())),
+            Some(Err(error)) => return Some(broken_or_lost(error)),
             None => return Some(LinkEnd::lost("the server hung up")),
         }
         None
@@ -103,11 +121,11 @@ impl<'a> Link<'a> {
 
     /// What was typed. Where it does not fit to what came before, the next link begins anew with what is here.
     fn on_data(&mut self, bytes: Bytes) -> Result<(), LinkEnd> {
-        let frame = Frame::decode(bytes).map_err(|error| LinkEnd::lost(error.to_string()))?;
+        let frame = Frame::decode(bytes).map_err(|error| LinkEnd::Broken(error.to_string()))?;
         if frame.kind != FrameKind::Data {
             return Ok(());
         }
-        self.outbox.type_in(&frame).map_err(|error| LinkEnd::lost(error.to_string()))
+        self.outbox.type_in(&frame).map_err(|error| LinkEnd::Broken(error.to_string()))
     }
 
     fn on_control(&mut self, message: ToAgent) -> Option<LinkEnd> {
@@ -211,7 +229,7 @@ impl<'a> Link<'a> {
     }
 
     /// Sends what is ready, and that the satellite goes.
-    async fn say_goodbye(mut self, mut sink: impl Sink<Message, Error = SocketError> + Unpin) -> LinkEnd {
+    async fn say_goodbye(&mut self, sink: &mut (impl Sink<Message, Error = SocketError> + Unpin)) -> LinkEnd {
         let last_words = async {
             for job in self.dispatch.jobs() {
                 self.outbox.advance(job.id, job.progress());
@@ -234,6 +252,24 @@ impl<'a> Link<'a> {
         drop(tokio::time::timeout(GOODBYE, last_words).await);
         LinkEnd::Stopped
     }
+}
+
+/// Whether the server broke the protocol, or the network the connection.
+fn broken_or_lost(error: SocketError) -> LinkEnd {
+    match error {
+        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => LinkEnd::lost(error.to_string()),
+        SocketError::Protocol(_) | SocketError::Utf8(_) | SocketError::Capacity(_) => {
+            LinkEnd::Broken(error.to_string())
+        }
+        error => LinkEnd::lost(error.to_string()),
+    }
+}
+
+/// Tells the server why the link ends, if it still hears.
+async fn complain(sink: &mut (impl Sink<Message, Error = SocketError> + Unpin), reason: &str) {
+    let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
+    let close = CloseFrame { code: close::PROTOCOL_ERROR.into(), reason: reason.into() };
+    drop(tokio::time::timeout(GOODBYE, sink.send(Message::Close(Some(close)))).await);
 }
 
 /// Whatever ends a link, the terminals know at once.

@@ -38,6 +38,13 @@ const WRITE_BUFFER: usize = 16 * 1024;
 /// it costs no throughput; a line with a round trip of 50 ms carries about 2 MB/s.
 const SEND_BUFFER: u32 = 64 * 1024;
 
+/// What an answer is told with that no hive gives.
+const NO_WEBSOCKETS: &str =
+    " to the WebSocket upgrade; what stands in between must let WebSockets to /ws/agent through";
+/// The same where there is no answer.
+const NO_UPGRADE: &str =
+    "the WebSocket upgrade is not answered (what stands in between must let WebSockets to /ws/agent through)";
+
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Knows where the server is and how to get there.
@@ -54,16 +61,16 @@ impl Dialer {
 
     /// Opens a link; gives it with the server's heartbeat interval.
     pub(super) async fn open(&self, key: &SecretString, handshake: Handshake) -> Result<(Socket, Duration), LinkEnd> {
-        let socket = self.within(self.connect()).await??;
+        let socket = self.within(self.connect(), "it does not accept the connection").await??;
         // Large while it lasts, and done once a link: not to be part of the task for good.
-        let mut socket = Box::pin(self.within(self.upgrade(socket, key))).await??;
-        let ack = self.within(shake_hands(&mut socket, handshake)).await??;
+        let mut socket = Box::pin(self.within(self.upgrade(socket, key), NO_UPGRADE)).await??;
+        let ack = self.within(shake_hands(&mut socket, handshake), "it does not answer the handshake").await??;
         Ok((socket, Duration::from_secs(ack.heartbeat_interval.max(1))))
     }
 
-    async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, LinkEnd> {
-        let timed_out = |_| LinkEnd::lost(format!("{} did not answer in time", self.server));
-        tokio::time::timeout(self.timeout, step).await.map_err(timed_out)
+    async fn within<T>(&self, step: impl Future<Output = T>, otherwise: &str) -> Result<T, LinkEnd> {
+        let late = |_| LinkEnd::lost(format!("{}: {otherwise} within {} s", self.server, self.timeout.as_secs_f64()));
+        tokio::time::timeout(self.timeout, step).await.map_err(late)
     }
 
     async fn connect(&self) -> Result<TcpStream, LinkEnd> {
@@ -99,12 +106,17 @@ impl Dialer {
         match error {
             SocketError::Http(response) if response.status() == StatusCode::UNAUTHORIZED => LinkEnd::KeyRejected,
             SocketError::Http(response) => LinkEnd::Lost {
-                cause: format!("{} answers {}", self.server, response.status()),
+                cause: format!("{} answers {}{}", self.server, response.status(), hint(response.status())),
                 retry_after: http::retry_after(response.headers()).unwrap_or_default(),
             },
             error => LinkEnd::lost(format!("{}: {error}", self.server)),
         }
     }
+}
+
+/// A hive that cannot take a satellite now says so; other answers come from something that knows no WebSockets.
+fn hint(status: StatusCode) -> &'static str {
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS { "" } else { NO_WEBSOCKETS }
 }
 
 /// Connects to the first address that answers.
