@@ -10,7 +10,9 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::checksum::Checksum;
 use crate::error::Error;
 use crate::files;
 
@@ -61,8 +63,11 @@ impl DataDir {
             Err(error) => return Err(unreadable(error)),
         };
         // The parser's own message could quote the key.
-        let file: KeyFile = serde_json::from_slice(&bytes)
-            .map_err(|_| unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not the JSON of a key")))?;
+        let damaged = |what| unreadable(io::Error::new(io::ErrorKind::InvalidData, what));
+        let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| damaged("it is not the JSON of a key"))?;
+        if !file.is_as_written() {
+            return Err(damaged("it was changed since it was written"));
+        }
         Ok(Some(file.into()))
     }
 
@@ -113,24 +118,42 @@ struct KeyFile {
     registered_at: Timestamp,
     #[serde(default)]
     last_verified: Option<Timestamp>,
+    /// Over all the others. Older agents wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
+}
+
+impl KeyFile {
+    fn sum(&self) -> Checksum {
+        let Self { api_key, satellite_id, satellite_name, registered_at, last_verified, checksum: _ } = self;
+        let all = json!([api_key, satellite_id, satellite_name, registered_at, last_verified]);
+        Checksum::of(all.to_string().as_bytes())
+    }
+
+    fn is_as_written(&self) -> bool {
+        self.checksum.as_ref().is_none_or(|written| self.sum().is(written.as_bytes()))
+    }
 }
 
 impl From<KeyFile> for Identity {
     fn from(file: KeyFile) -> Self {
-        let KeyFile { api_key, satellite_id, satellite_name, registered_at, last_verified } = file;
+        let KeyFile { api_key, satellite_id, satellite_name, registered_at, last_verified, checksum: _ } = file;
         Self { satellite_id, satellite_name, api_key: api_key.into(), registered_at, last_verified }
     }
 }
 
 impl From<&Identity> for KeyFile {
     fn from(identity: &Identity) -> Self {
-        Self {
+        let mut file = Self {
             api_key: identity.api_key.expose_secret().to_owned(),
             satellite_id: identity.satellite_id,
             satellite_name: identity.satellite_name.clone(),
             registered_at: identity.registered_at,
             last_verified: identity.last_verified,
-        }
+            checksum: None,
+        };
+        file.checksum = Some(file.sum().to_string());
+        file
     }
 }
 
@@ -205,5 +228,20 @@ mod tests {
         let error = data.identity().unwrap_err();
         assert!(!crate::messages::with_causes(&error).contains("hunter2"));
         assert!(data.key_path().exists());
+    }
+
+    #[test]
+    fn a_key_that_was_changed_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        data.keep(&identity()).unwrap();
+        let content = fs::read_to_string(data.key_path()).unwrap();
+        for changed in ["hunter3", "iunter2"] {
+            fs::write(data.key_path(), content.replace("hunter2", changed)).unwrap();
+            assert!(matches!(data.identity(), Err(Error::StoredKey { .. })));
+        }
+        let without_checksum: Vec<&str> = content.lines().filter(|line| !line.contains("checksum")).collect();
+        fs::write(data.key_path(), without_checksum.join("\n").replace("null,", "null")).unwrap();
+        assert_eq!(data.identity().unwrap().unwrap().api_key.expose_secret(), "hunter2", "as an older agent left it");
     }
 }

@@ -1,4 +1,5 @@
-//! The memory of what ran: an append-only file of JSON lines, so that no command runs twice, whatever dies.
+//! The memory of what ran: an append-only file of JSON lines, so that no command runs twice, whatever dies. Each line has
+//! a checksum behind it, so that a disk that changed something is found out.
 //!
 //! Its first line gives it a random id. A satellite that lost its journal has another id, and the server learns from that
 //! that it must not trust the silence about earlier commands. Only the start of a command waits for the disk, and that
@@ -49,9 +50,7 @@ pub(crate) enum Record {
 
 impl Record {
     fn to_line(&self) -> io::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(self)?;
-        line.push(b'\n');
-        Ok(line)
+        file::line(self)
     }
 }
 

@@ -52,6 +52,7 @@
 pub mod agent;
 pub mod backoff;
 mod board;
+mod checksum;
 mod clock;
 pub mod config;
 mod connection;

@@ -8,7 +8,13 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::Record;
+use crate::checksum::Checksum;
 use crate::{files, random};
+
+/// The version that is written. Version 1 had no checksums.
+const VERSION: u32 = 2;
+/// What stands between a line's JSON, which escapes it, and its checksum.
+const SEPARATOR: u8 = b'\t';
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
@@ -25,6 +31,8 @@ pub(crate) struct JournalFile {
     file: File,
     /// Where the last whole line ends.
     size: u64,
+    /// Whether something may stand behind that.
+    is_torn: bool,
 }
 
 /// A journal and what stood in it.
@@ -37,8 +45,8 @@ pub(crate) struct Opened {
 impl JournalFile {
     /// Opens the journal, or begins one.
     ///
-    /// A last line that was never finished is cut off: nothing was started because of it. A line in the middle that
-    /// cannot be read means that memory is lost; the file is set aside and a journal with another id begins, so that the
+    /// A last line that was never finished is cut off: nothing was started because of it. A whole line that is not what
+    /// was written means that memory is lost; the file is set aside and a journal with another id begins, so that the
     /// server learns of it.
     pub(crate) fn open(path: &Path) -> io::Result<Opened> {
         let mut content = Vec::new();
@@ -47,24 +55,27 @@ impl JournalFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::begin(path),
             Err(error) => return Err(error),
         }
-        let Some((id, records, size)) = parse(&content) else {
+        let Some(Parsed { id, mut records, size, unfinished }) = parse(&content) else {
             let aside = path.with_extension("broken");
             warn!(path = %aside.display(), "the journal is damaged; it is set aside and a new one begins");
             fs::rename(path, &aside)?;
             return Self::begin(path);
         };
-        let mut file = files::private_file().write(true).truncate(false).open(path)?;
-        file.set_len(size)?;
-        file.seek(io::SeekFrom::End(0))?;
-        let path = path.to_owned();
-        Ok(Opened { file: Self { path, id, file, size }, records })
+        let file = files::private_file().write(true).truncate(false).open(path)?;
+        let mut file = Self { path: path.to_owned(), id, file, size, is_torn: true };
+        file.mend()?;
+        if let Some(record) = unfinished {
+            file.append(&record.to_line()?, true)?;
+            records.push(record);
+        }
+        Ok(Opened { file, records })
     }
 
     fn begin(path: &Path) -> io::Result<Opened> {
         let id = random::unique_id()?;
         let (file, size) = write_whole(path, &id, &[])?;
         let path = path.to_owned();
-        Ok(Opened { file: Self { path, id, file, size }, records: Vec::new() })
+        Ok(Opened { file: Self { path, id, file, size, is_torn: false }, records: Vec::new() })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -77,35 +88,40 @@ impl JournalFile {
 
     /// Appends whole lines. If they cannot be written completely, none of them stays.
     pub(super) fn append(&mut self, lines: &[u8], is_durable: bool) -> io::Result<()> {
-        let mut written = self.file.write_all(lines);
-        if is_durable && written.is_ok() {
-            written = self.file.sync_data();
-        }
+        self.mend()?;
+        self.is_torn = true;
+        let written = self.file.write_all(lines).and_then(|()| if is_durable { self.file.sync_data() } else { Ok(()) });
         match written {
             Ok(()) => {
                 self.size += lines.len() as u64;
-                Ok(())
+                self.is_torn = false;
             }
-            // Half a line in the middle would cost the whole journal at the next start.
-            Err(error) => {
-                self.file.set_len(self.size)?;
-                self.file.seek(io::SeekFrom::End(0))?;
-                Err(error)
-            }
+            // Before the next line at the latest.
+            Err(_) => drop(self.mend()),
         }
+        written
+    }
+
+    /// Cuts off what was not written completely: half a line in the middle would cost the whole journal at the next start.
+    fn mend(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            self.file.set_len(self.size)?;
+            self.file.seek(io::SeekFrom::End(0))?;
+            self.is_torn = false;
+        }
+        Ok(())
     }
 
     /// Replaces all lines but the first.
     pub(crate) fn rewrite(&mut self, lines: &[u8]) -> io::Result<()> {
         (self.file, self.size) = write_whole(&self.path, &self.id, lines)?;
+        self.is_torn = false;
         Ok(())
     }
 }
 
 fn write_whole(path: &Path, id: &str, lines: &[u8]) -> io::Result<(File, u64)> {
-    let header = Header { journal: id.to_owned(), version: 1 };
-    let mut content = serde_json::to_vec(&header)?;
-    content.push(b'\n');
+    let mut content = line(&Header { journal: id.to_owned(), version: VERSION })?;
     content.extend_from_slice(lines);
     files::write_atomically(path, &content)?;
     let mut file = files::private_file().write(true).truncate(false).open(path)?;
@@ -113,22 +129,52 @@ fn write_whole(path: &Path, id: &str, lines: &[u8]) -> io::Result<(File, u64)> {
     Ok((file, size))
 }
 
-/// Gives the id, the records, and where the last whole line ends; `None` if the file is damaged.
-fn parse(content: &[u8]) -> Option<(String, Vec<Record>, u64)> {
-    let mut lines = content.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")).peekable();
-    let first = lines.next()?;
-    let header: Header = serde_json::from_slice(first).ok()?;
-    let mut records = Vec::new();
-    let mut size = first.len();
-    while let Some(line) = lines.next() {
-        match serde_json::from_slice(line) {
-            Ok(record) => records.push(record),
-            Err(_) if lines.peek().is_none() => break,
-            Err(_) => return None,
+/// What a journal's file holds.
+struct Parsed {
+    id: String,
+    records: Vec<Record>,
+    /// Where the last whole line ends.
+    size: u64,
+    /// A last record that has everything but the end of its line.
+    unfinished: Option<Record>,
+}
+
+/// Reads a whole file; `None` if it is damaged.
+fn parse(content: &[u8]) -> Option<Parsed> {
+    let mut lines = content.split_inclusive(|&byte| byte == b'\n');
+    let first = lines.next()?.strip_suffix(b"\n")?;
+    let header = read::<Header>(first, true)?;
+    let is_old = header.version < VERSION;
+    let mut parsed = Parsed { id: header.journal, records: Vec::new(), size: first.len() as u64 + 1, unfinished: None };
+    for line in lines {
+        match line.strip_suffix(b"\n") {
+            Some(whole) => parsed.records.push(read(whole, is_old)?),
+            // Its last byte may be what has become of the line's end.
+            None => parsed.unfinished = read(line, false).or_else(|| read(&line[..line.len() - 1], false)),
         }
-        size += line.len();
+        if line.ends_with(b"\n") {
+            parsed.size += line.len() as u64;
+        }
     }
-    Some((header.journal, records, size as u64))
+    Some(parsed)
+}
+
+/// Writes something as a line of the file: JSON, checksum, end.
+pub(super) fn line(content: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(content)?;
+    let checksum = Checksum::of(&line);
+    line.push(SEPARATOR);
+    writeln!(line, "{checksum}")?;
+    Ok(line)
+}
+
+/// Reads a line without its end. `None` where it is not what was written.
+fn read<T: for<'l> Deserialize<'l>>(line: &[u8], may_be_bare: bool) -> Option<T> {
+    let json = match line.iter().rposition(|&byte| byte == SEPARATOR) {
+        Some(at) => Some(&line[..at]).filter(|json| Checksum::of(json).is(&line[at + 1..])),
+        None => Some(line).filter(|_| may_be_bare),
+    };
+    serde_json::from_slice(json?).ok()
 }
 
 #[cfg(test)]
@@ -167,7 +213,7 @@ mod tests {
     #[test]
     fn a_torn_last_line_is_cut_off() {
         let (_dir, path, id) = journal(2);
-        for torn in [&b"{\"record\":\"star"[..], b"\0\0\0\0", b"garbage\n"] {
+        for torn in [&b"{\"record\":\"star"[..], b"\0\0\0\0", b"x"] {
             let mut content = fs::read(&path).unwrap();
             content.extend_from_slice(torn);
             fs::write(&path, content).unwrap();
@@ -181,22 +227,46 @@ mod tests {
     }
 
     #[test]
-    fn damage_in_the_middle_begins_another_journal() {
-        let (_dir, path, id) = journal(3);
-        let content =
-            fs::read_to_string(&path).unwrap().replacen("started", "sta\u{1}ted", 1).replacen("{\"rec", "\"rec", 1);
+    fn damage_begins_another_journal() {
+        let damage: [fn(&str) -> String; 4] = [
+            |content| content.replacen("\"rec", "rec", 1),
+            |content| content.replacen("cmd_", "cmd_0", 1).replacen("_00", "_0", 1),
+            |content| content.replacen('\t', " ", 2),
+            |content| format!("{content}garbage\n"),
+        ];
+        for damage in damage {
+            let (_dir, path, id) = journal(3);
+            let content = damage(&fs::read_to_string(&path).unwrap());
+            fs::write(&path, &content).unwrap();
+            let opened = JournalFile::open(&path).unwrap();
+            assert_ne!(opened.file.id, id);
+            assert!(opened.records.is_empty());
+            assert_eq!(fs::read_to_string(path.with_extension("broken")).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_journal_without_checksums_is_read_and_gets_some() {
+        let (_dir, path, _) = journal(0);
+        let old = |record: &Record| serde_json::to_string(record).unwrap() + "\n";
+        let content = format!("{{\"journal\":\"0123456789\",\"version\":1}}\n{}{}", old(&record(0)), old(&record(1)));
         fs::write(&path, content).unwrap();
-        let opened = JournalFile::open(&path).unwrap();
-        assert_ne!(opened.file.id, id);
-        assert!(opened.records.is_empty());
-        assert!(path.with_extension("broken").exists());
+        let mut opened = JournalFile::open(&path).unwrap();
+        assert_eq!((&*opened.file.id, &opened.records[..]), ("0123456789", &[record(0), record(1)][..]));
+        opened.file.append(&record(2).to_line().unwrap(), false).unwrap();
+        let mut opened = JournalFile::open(&path).unwrap();
+        assert_eq!(opened.records, [record(0), record(1), record(2)]);
+        opened.file.rewrite(&record(2).to_line().unwrap()).unwrap();
+        let content = fs::read_to_string(&path).unwrap();
+        assert!(content.lines().count() == 2 && content.lines().all(|line| line.contains('\t')), "{content}");
     }
 
     #[test]
     fn a_line_of_a_newer_version_is_no_damage() {
         let (_dir, path, id) = journal(1);
         let mut opened = JournalFile::open(&path).unwrap();
-        opened.file.append(b"{\"record\":\"from_the_future\",\"x\":1}\n", false).unwrap();
+        let newer = line(&serde_json::json!({"record": "from_the_future", "x": 1})).unwrap();
+        opened.file.append(&newer, false).unwrap();
         opened.file.append(&record(1).to_line().unwrap(), false).unwrap();
         let opened = JournalFile::open(&path).unwrap();
         assert_eq!(opened.file.id, id);
@@ -226,6 +296,20 @@ mod tests {
             let whole: Vec<_> = (0..10).map(record).take(opened.records.len()).collect();
             prop_assert_eq!(&opened.file.id, &id);
             prop_assert_eq!(opened.records, whole);
+        }
+
+        #[test]
+        fn a_changed_byte_is_no_other_journal(place in any::<usize>(), flip in 1u8..) {
+            let (_dir, path, id) = journal(5);
+            let mut content = fs::read(&path).unwrap();
+            let place = place % content.len();
+            content[place] ^= flip;
+            fs::write(&path, &content).unwrap();
+            let opened = JournalFile::open(&path).unwrap();
+            let all: Vec<_> = (0..5).map(record).collect();
+            let is_whole = opened.file.id == id && opened.records == all;
+            let is_new = opened.file.id != id && opened.records.is_empty();
+            prop_assert!(is_whole || is_new, "{:?}", opened.records);
         }
     }
 }
