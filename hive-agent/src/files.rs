@@ -8,11 +8,19 @@ use std::path::Path;
 /// Writes a whole file, mode 0600: a crash leaves the old content or the new one, never a part.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = private_file().write(true).truncate(true).open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let written = write_whole(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = written {
+        // On a full disk even this much room is wanted back.
+        drop(fs::remove_file(&temporary));
+        return Err(error);
+    }
     sync_parent(path)
+}
+
+fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = private_file().write(true).truncate(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// Makes the renaming, creating or removing of this file survive a loss of power.

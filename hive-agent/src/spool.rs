@@ -94,8 +94,10 @@ impl Writer {
         let kept = &bytes[..bytes.len().min(room as usize)];
         self.is_truncated |= kept.len() < bytes.len();
         if let Err(error) = self.write(kept) {
-            warn!(%error, "cannot keep a command's output; the rest of it is dropped");
+            warn!(%error, path = %self.path.display(), "cannot keep a command's output; the rest of it is dropped");
             self.is_truncated = true;
+            // What was written of the piece counts for nothing, also for who looks at the file later.
+            drop(self.file.as_ref().map(|file| file.set_len(self.len)));
         }
         self.len
     }
