@@ -1,7 +1,7 @@
 //! The hive's own secrets, and the files they lie in.
 //!
 //! Each file is made once, at the first start. Several processes may start at once: the first file that is complete wins
-//! and all read it. Losing `vault.json` loses what was sealed, losing `audit.key` the proof of who exported a trail.
+//! and all read it. A checksum stands behind each, so that a disk that changed one is found out. Losing `vault.json` loses what was sealed, losing `audit.key` the proof of who exported a trail.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use secrecy::SecretSlice;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::audit::AuditSigner;
@@ -21,6 +22,8 @@ const AUDIT_FILE: &str = "audit.key";
 /// The public half of the audit key, for whoever verifies an export elsewhere.
 const AUDIT_PUBLIC_FILE: &str = "audit.pub";
 const SECRET_LEN: usize = 32;
+/// What begins the line of the checksum. Files of earlier versions have none.
+const CHECKSUM: &str = "sha256:";
 
 /// Why the keys could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -103,12 +106,13 @@ impl<'d> KeyDir<'d> {
         let path = self.0.join(name);
         let text =
             self.read_or_make(source, &path, fresh).map_err(|source| KeysError::Io { path: path.clone(), source })?;
-        std::str::from_utf8(&text).ok().and_then(|text| parse(text.trim_end())).ok_or(KeysError::Damaged { path })
+        std::str::from_utf8(&text).ok().and_then(checked).and_then(parse).ok_or(KeysError::Damaged { path })
     }
 
     fn read_or_make(&self, source: &Source, path: &Path, fresh: &str) -> io::Result<Zeroizing<Vec<u8>>> {
         if !path.exists() {
-            let temporary = self.write_temporary(source, fresh, 0o600)?;
+            let content = Zeroizing::new(format!("{fresh}\n{}", checksum(fresh)));
+            let temporary = self.write_temporary(source, &content, 0o600)?;
             // A hard link never replaces: of several processes the first makes the file and all read that one.
             let linked = std::fs::hard_link(&temporary, path);
             std::fs::remove_file(&temporary)?;
@@ -146,6 +150,20 @@ impl<'d> KeyDir<'d> {
     /// Makes new names in the directory durable.
     fn sync(&self) -> io::Result<()> {
         if cfg!(unix) { File::open(self.0)?.sync_all() } else { Ok(()) }
+    }
+}
+
+fn checksum(text: &str) -> String {
+    format!("{CHECKSUM}{}", data_encoding::HEXLOWER.encode(&Sha256::digest(text)))
+}
+
+/// The text in front of its checksum, where it is what was written.
+fn checked(content: &str) -> Option<&str> {
+    let content = content.trim_end();
+    match content.rsplit_once('\n') {
+        Some((text, sum)) if sum == checksum(text) => Some(text),
+        Some((_, sum)) if sum.starts_with(CHECKSUM) => None,
+        _ => Some(content),
     }
 }
 
@@ -225,6 +243,36 @@ mod tests {
             assert!(matches!(error, KeysError::Damaged { .. }) && error.to_string().contains(name), "{error}");
             assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), "garbage");
         }
+    }
+
+    #[test]
+    fn a_changed_byte_is_found() {
+        for name in [VAULT_FILE, TOKEN_FILE, AUDIT_FILE] {
+            let dir = tempfile::tempdir().unwrap();
+            open(dir.path());
+            let path = dir.path().join(name);
+            let content = std::fs::read(&path).unwrap();
+            for place in 0..content.len() - 1 {
+                let mut changed = content.clone();
+                changed[place] ^= 1;
+                std::fs::write(&path, &changed).unwrap();
+                let opened = Keys::open(dir.path(), &Source::default());
+                assert!(matches!(opened, Err(KeysError::Damaged { .. })), "{name}, byte {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_checksum_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = open(dir.path());
+        for name in [VAULT_FILE, TOKEN_FILE, AUDIT_FILE] {
+            let path = dir.path().join(name);
+            let content = std::fs::read_to_string(&path).unwrap();
+            let (text, _) = content.trim_end().rsplit_once('\n').unwrap();
+            std::fs::write(&path, text).unwrap();
+        }
+        assert!(same(&first, &open(dir.path())));
     }
 
     #[test]
