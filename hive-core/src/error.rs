@@ -83,6 +83,9 @@ pub enum Error {
     /// The hive cannot reach its storage. Nothing was changed.
     #[error("the hive or its storage is not reachable")]
     Unavailable(#[source] Source),
+    /// What the hive has stored is not what it stored.
+    #[error("stored data is damaged")]
+    Damaged(#[source] Source),
     /// A fault of the hive.
     #[error("internal error")]
     Internal(#[source] Source),
@@ -121,7 +124,7 @@ impl Error {
             Self::RateLimited { .. } => ErrorCode::RateLimited,
             Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
-            Self::Internal(_) => ErrorCode::Internal,
+            Self::Internal(_) | Self::Damaged(_) => ErrorCode::Internal,
             Self::Other(_) => ErrorCode::Unknown,
         }
     }

@@ -241,7 +241,7 @@ impl From<StoreError> for crate::Error {
         match error {
             StoreError::Taken(what) => Self::Conflict(format!("the {what} is taken")),
             StoreError::Unavailable(source) => Self::Unavailable(source),
-            StoreError::Damaged(_) => Self::internal(error),
+            StoreError::Damaged(what) => Self::Damaged(what.into()),
         }
     }
 }

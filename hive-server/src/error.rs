@@ -85,7 +85,7 @@ impl Failure {
 fn logged(error: &Error) -> ApiError {
     let mut wire = error.to_wire();
     match error {
-        Error::Internal(cause) => {
+        Error::Internal(cause) | Error::Damaged(cause) => {
             let id = request_id();
             tracing::error!(request.id = %id, cause = %chain(cause.as_ref()), "a request failed");
             wire.details = Some(json!({ "request_id": id }));

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, links, running, sessions, sweeper};
 use crate::clock::Source;
-use crate::keys::Keys;
+use crate::keys::{Keys, KeysError};
 use crate::store::{Database, Store};
 use crate::{Error, Result};
 
@@ -84,7 +84,7 @@ impl HiveBuilder {
         }
         let keys = match (self.keys, &self.data_dir) {
             (Some(keys), _) => keys,
-            (None, Some(dir)) => Keys::open(&dir.join("keys"), &self.source).map_err(Error::internal)?,
+            (None, Some(dir)) => Keys::open(&dir.join("keys"), &self.source).map_err(refused)?,
             (None, None) => Keys::generate(&self.source),
         };
         let store = match self.store {
@@ -113,6 +113,14 @@ impl HiveBuilder {
         sweeper::start(&hive);
         sessions::start(&hive);
         Ok(hive)
+    }
+}
+
+/// Keys that cannot be read may be on a disk that is full; those that are damaged need somebody.
+fn refused(error: KeysError) -> Error {
+    match error {
+        KeysError::Io { .. } => Error::Unavailable(error.into()),
+        KeysError::Damaged { .. } => Error::Damaged(error.into()),
     }
 }
 

@@ -3,6 +3,9 @@
 //! Reads go through a few connections, writes through one. Several processes may open the same file: each write transaction
 //! takes the file's lock before it reads anything.
 
+mod damage;
+mod wal;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,14 +49,21 @@ pub(super) static DIALECT: Dialect = Dialect {
 /// Opens the database file, and makes it where it is missing.
 pub async fn open(path: &Path) -> StoreResult<SqlStore> {
     create_private(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+    damage::check_log(path).await?;
     let options = options().filename(path);
-    let mut writer = connect_patiently(&options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
-    sql::migrate(&mut writer).await?;
+    let writer = first_connection(path, &options).await.map_err(damage::named(path))?;
     let mut readers: Vec<Box<dyn Connection>> = Vec::with_capacity(READERS);
     for _ in 0..READERS {
         readers.push(Box::new(connect(&options.clone().pragma("query_only", "ON")).await?));
     }
     Ok(SqlStore::new(Pool::of(readers), Pool::of(vec![Box::new(writer)])))
+}
+
+async fn first_connection(path: &Path, options: &SqliteConnectOptions) -> StoreResult<SqliteConnection> {
+    let mut first = connect_patiently(&options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
+    damage::check_tables(path, &mut first).await?;
+    sql::migrate(&mut first).await?;
+    Ok(first)
 }
 
 /// A database in memory, gone with the store.
