@@ -48,6 +48,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     begin_at_head: concat!(begin!(), "; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1"),
     command_insert_and_audit: sql::POSTGRES_COMMAND_INSERT_AND_AUDIT,
     is_spoiled_by_failure: true,
+    after_failed_commit: None,
     migrations: &[
         include_str!("../../migrations/postgres/0001_foundation.sql"),
         include_str!("../../migrations/postgres/0002_sessions.sql"),

@@ -18,6 +18,8 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) command_insert_and_audit: &'static str,
     /// Whether a statement that fails spoils its transaction back to the last mark.
     pub(in crate::store) is_spoiled_by_failure: bool,
+    /// Writes over what a commit that failed may have left behind, where the database needs that.
+    pub(in crate::store) after_failed_commit: Option<&'static str>,
     /// Each migration's text; its version is its place, from 1.
     pub(in crate::store) migrations: &'static [&'static str],
 }

@@ -146,7 +146,23 @@ impl Transaction {
         if self.is_spoiled {
             return Err(StoreError::Unavailable("a statement of the transaction failed".into()));
         }
-        self.connection.script("COMMIT").await.map(drop)
+        if let Err(error) = self.connection.script("COMMIT").await {
+            self.roll_back().await;
+            self.supersede().await;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Writes over what a failed commit may have left behind.
+    async fn supersede(&mut self) {
+        let Some(script) = self.dialect().after_failed_commit else {
+            return;
+        };
+        if let Err(error) = self.connection.script(script).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
+            self.roll_back().await;
+        }
     }
 
     pub(super) async fn roll_back(&mut self) {
