@@ -8,6 +8,7 @@ use hive_wire::agent::{DEFAULT_TIMEOUT_SECONDS, ExecSpec, MAX_STDIN, MAX_TIMEOUT
 use hive_wire::api::{CommandType, ExecCommand, PowerRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::clock::Source;
 use crate::vault::Vault;
@@ -119,6 +120,10 @@ struct Stored {
     open: Payload,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealed: Option<String>,
+    /// Over the open part as it is written here: what was changed on the disk is not run. Earlier versions wrote none. A
+    /// field that is added must not be written where it says nothing, so that earlier digests stay right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
 }
 
 /// What of a payload is sealed.
@@ -139,12 +144,16 @@ pub(super) fn seal(payload: &Payload, id: CommandId, vault: &Vault, source: &Sou
             sealed = Some(vault.seal(source, id.to_string().as_bytes(), &text));
         }
     }
-    serde_json::to_string(&Stored { open, sealed }).expect("payloads are plain data")
+    let digest = Some(digest(&open, id));
+    serde_json::to_string(&Stored { open, sealed, digest }).expect("payloads are plain data")
 }
 
 /// Reads a stored payload.
 pub(super) fn unseal(stored: &str, id: CommandId, vault: &Vault) -> Result<Payload> {
-    let Stored { mut open, sealed } = serde_json::from_str(stored).map_err(Error::internal)?;
+    let Stored { mut open, sealed, digest: written } = serde_json::from_str(stored).map_err(Error::internal)?;
+    if written.is_some_and(|written| written != digest(&open, id)) {
+        return Err(Error::internal("the stored command was changed"));
+    }
     if let (Payload::Exec(exec), Some(sealed)) = (&mut open, sealed) {
         let text = vault.open(id.to_string().as_bytes(), &sealed).map_err(Error::internal)?;
         let secrets: Secrets = serde_json::from_slice(&text).map_err(Error::internal)?;
@@ -152,6 +161,12 @@ pub(super) fn unseal(stored: &str, id: CommandId, vault: &Vault) -> Result<Paylo
         exec.stdin = secrets.stdin;
     }
     Ok(open)
+}
+
+fn digest(open: &Payload, id: CommandId) -> String {
+    let text = serde_json::to_string(open).expect("payloads are plain data");
+    let digest = Sha256::new().chain_update(id.to_string()).chain_update(text).finalize();
+    data_encoding::HEXLOWER.encode(&digest[..16])
 }
 
 fn check_range(field: &str, value: u32, least: u32, most: u32) -> Result<()> {
@@ -207,6 +222,23 @@ mod tests {
         assert!(!work.details().to_string().contains("hunter2"));
         assert_eq!(unseal(&stored, id, &keys.vault).unwrap(), work.payload);
         assert!(unseal(&stored, other, &keys.vault).is_err());
+    }
+
+    #[test]
+    fn a_command_that_was_changed_is_not_run() {
+        let source = Source::default();
+        let keys = Keys::generate(&source);
+        let work = Work::exec(ExecCommand::shell("rm -r /tmp/x")).unwrap();
+        let id = CommandId::new(source.seed());
+        let stored = seal(&work.payload, id, &keys.vault, &source);
+        assert_eq!(unseal(&stored, id, &keys.vault).unwrap(), work.payload);
+        assert!(unseal(&stored.replace("/tmp/x", "/tmp x"), id, &keys.vault).is_err());
+        let (old, _) = stored.split_once(",\"digest\"").unwrap();
+        assert_eq!(
+            unseal(&format!("{old}}}"), id, &keys.vault).unwrap(),
+            work.payload,
+            "as an earlier version stored it"
+        );
     }
 
     #[test]
