@@ -1,8 +1,8 @@
 //! Time and randomness, so that tests can hold both in their hands.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use hive_wire::Timestamp;
 use hive_wire::id::Seed;
@@ -11,6 +11,12 @@ use hive_wire::id::Seed;
 pub trait Clock: Send + Sync {
     /// Returns the time now.
     fn now(&self) -> Timestamp;
+
+    /// Returns a time that goes on evenly, also while somebody sets the clock: by it is decided what is over. It begins
+    /// with the time of day and may be another later.
+    fn steady(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// The machine's clock.
@@ -22,6 +28,13 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(0).plus(since_epoch)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock everybody else asks")]
+    fn steady(&self) -> Timestamp {
+        static BEGIN: OnceLock<(Instant, Timestamp)> = OnceLock::new();
+        let (begin, time) = BEGIN.get_or_init(|| (Instant::now(), self.now()));
+        time.plus(begin.elapsed())
     }
 }
 
@@ -83,6 +96,11 @@ impl Source {
     /// Returns the time now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Returns the time by which is decided what is over: it does not jump.
+    pub fn steady(&self) -> Timestamp {
+        self.clock.steady()
     }
 
     /// Returns fresh random bytes.

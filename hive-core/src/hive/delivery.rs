@@ -87,7 +87,7 @@ impl Hive {
 
     /// Brings one open command to a link.
     pub(super) async fn deliver(&self, row: CommandRow, live: &Live) -> Result<()> {
-        let now = self.source().now();
+        let now = self.source().steady();
         let is_known = row.journal_id.as_deref() == Some(&*live.journal_id);
         let is_under_way = row.status != CommandStatus::Queued;
         if !is_under_way && row.expires_at <= now {

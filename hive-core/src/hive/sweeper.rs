@@ -80,7 +80,7 @@ impl Hive {
     }
 
     async fn end_overdue(&self) -> Result<()> {
-        let (now, grace) = (self.source().now(), self.settings().outcome_grace);
+        let (now, grace) = (self.source().steady(), self.settings().outcome_grace);
         for row in self.store().command_list_overdue(now, grace, AT_ONCE).await? {
             let status = match row.status {
                 CommandStatus::Queued => CommandStatus::Expired,
