@@ -4,7 +4,7 @@ use hive_wire::agent::{SystemInfo, close};
 use hive_wire::api::{AuditResult, AuditTarget, SatelliteEvent, SatelliteStatus, SatelliteType};
 use hive_wire::credential::{TOKEN_PREFIXES, satellite_key, split_satellite_key};
 use hive_wire::satellite_api::{HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisteredSatellite};
-use hive_wire::{AuditId, SatelliteId, SatelliteName};
+use hive_wire::{AuditId, SatelliteId, SatelliteName, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tracing::info;
@@ -145,10 +145,10 @@ impl Hive {
         ip: Option<String>,
         seen_url: Option<String>,
     ) -> Result<RegisteredSatellite, RegistrationError> {
-        let registration = self.read_token(token).map_err(RegistrationError::Token)?;
+        let (registration, used_at) = self.read_token(token).map_err(RegistrationError::Token)?;
         let name = SatelliteName::try_from(request.name.clone()).map_err(Error::from)?;
         let secret = data_encoding::BASE64URL_NOPAD.encode(&self.source().random::<32>());
-        let satellite = self.new_satellite(&name, registration, request, seen_url, &secret)?;
+        let satellite = self.new_satellite(&name, (registration, used_at), request, seen_url, &secret)?;
         let record = self.registration_record(&satellite, ip.clone(), AuditResult::Success, None);
         let failure =
             |problem: &str| self.registration_record(&satellite, ip.clone(), AuditResult::Failure, Some(problem));
@@ -204,7 +204,7 @@ impl Hive {
         Ok(HeartbeatResponse { success: true, status, config_version: 0 })
     }
 
-    fn read_token(&self, token: &SecretString) -> Result<Registration, TokenProblem> {
+    fn read_token(&self, token: &SecretString) -> Result<(Registration, Timestamp), TokenProblem> {
         let token = token.expose_secret();
         if token.is_empty() {
             return Err(TokenProblem::Required);
@@ -218,7 +218,7 @@ impl Hive {
     fn new_satellite(
         &self,
         name: &SatelliteName,
-        registration: Registration,
+        (registration, now): (Registration, Timestamp),
         request: RegisterRequest,
         seen_url: Option<String>,
         secret: &str,
@@ -246,7 +246,7 @@ impl Hive {
             agent_version: info.agent_version.map(cut),
             api_key_hash: hash_key(secret, self.source()),
             created_by: registration.id.to_string(),
-            now: self.source().now(),
+            now,
         })
     }
 

@@ -78,7 +78,7 @@ pub(super) fn login(
 /// Reads a login token.
 pub(super) fn read_login(secret: &SecretSlice<u8>, token: &str, now: Timestamp) -> Result<LoginClaims, Refused> {
     let claims: LoginClaims = verify(secret, token, LOGIN_AUDIENCE)?;
-    if claims.exp <= now.as_seconds() { Err(Refused::Expired) } else { Ok(claims) }
+    if is_over(claims.exp, now) { Err(Refused::Expired) } else { Ok(claims) }
 }
 
 /// Writes a registration token. The prefix in front of the JWT tells people whom it is for.
@@ -108,15 +108,15 @@ pub(super) fn registration(
     format!("{prefix}{}", sign(secret, &claims))
 }
 
-/// Reads a registration token. Whether it was used or revoked, the store knows.
+/// Reads a registration token, and tells when it counts as used. Whether it was used before or revoked, the store knows.
 pub(super) fn read_registration(
     secret: &SecretSlice<u8>,
     token: &str,
     now: Timestamp,
-) -> Result<Registration, Refused> {
+) -> Result<(Registration, Timestamp), Refused> {
     let jwt = registration_jwt(token).ok_or(Refused::Invalid)?;
     let claims: RegistrationClaims = verify(secret, jwt, REGISTRATION_AUDIENCE)?;
-    if claims.exp + LEEWAY_SECONDS <= now.as_seconds() {
+    if is_over(claims.exp, now) {
         return Err(Refused::Expired);
     }
     let says_global = token.contains("_satellite_global_");
@@ -125,7 +125,14 @@ pub(super) fn read_registration(
         return Err(Refused::ScopeMismatch);
     }
     let id = claims.jti.split_once('_').and_then(|(_, id)| id.parse().ok()).ok_or(Refused::Invalid)?;
-    Ok(Registration { id, team_id: claims.team_id })
+    // Who comes within the leeway has come at the last moment of the token's life, as the store counts it.
+    let last_moment = Timestamp::from_micros(claims.exp.saturating_mul(1_000_000).saturating_sub(1));
+    Ok((Registration { id, team_id: claims.team_id }, now.min(last_moment)))
+}
+
+/// Whether a token's life is over by any clock that is nearly right.
+fn is_over(exp: i64, now: Timestamp) -> bool {
+    exp.saturating_add(LEEWAY_SECONDS) <= now.as_seconds()
 }
 
 fn sign(secret: &SecretSlice<u8>, claims: &impl Serialize) -> String {
@@ -162,14 +169,30 @@ mod tests {
         let wanted = Registration { id: RegistrationTokenId::new(source.seed()), team_id: None };
         let token = registration(&secret(), "http://hive", wanted, "admin", now, until);
         let check = |text: &str, at: Timestamp, expected| assert_eq!(read_registration(&secret(), text, at), expected);
-        check(&token, now, Ok(wanted));
+        check(&token, now, Ok((wanted, now)));
         check(&token, until.plus(Duration::from_secs(61)), Err(Refused::Expired));
-        check(&token.replace("hive_", "deploystack_"), now, Ok(wanted));
+        check(&token.replace("hive_", "deploystack_"), now, Ok((wanted, now)));
         check(&token.replace("_global_", "_team_"), now, Err(Refused::ScopeMismatch));
         check(&token[..token.len() - 4], now, Err(Refused::Invalid));
         check("", now, Err(Refused::Invalid));
         let other = SecretSlice::from(vec![8; 32]);
         assert_eq!(read_registration(&other, &token, now), Err(Refused::Invalid));
+    }
+
+    #[test]
+    fn a_clock_may_be_wrong_by_a_minute() {
+        let source = Source::default();
+        let now = source.now();
+        let until = now.plus(Duration::from_hours(1));
+        let late = until.plus(Duration::from_secs(58));
+        let user = UserId::new(source.seed());
+        let token = login(&secret(), "http://hive", user, PlatformRole::GlobalAdmin, now, until);
+        assert!(read_login(&secret(), &token, late).is_ok());
+        assert!(read_login(&secret(), &token, now.minus(Duration::from_hours(24))).is_ok(), "made by a clock ahead");
+        let wanted = Registration { id: RegistrationTokenId::new(source.seed()), team_id: None };
+        let token = registration(&secret(), "http://hive", wanted, "admin", now, until);
+        let (read, used_at) = read_registration(&secret(), &token, late).unwrap();
+        assert!(read == wanted && used_at < until, "the store takes it as used before it expired");
     }
 
     #[test]
@@ -180,7 +203,7 @@ mod tests {
         let user = UserId::new(source.seed());
         let token = login(&secret(), "http://hive", user, PlatformRole::GlobalAdmin, now, until);
         assert_eq!(read_login(&secret(), &token, now).map(|claims| claims.sub).ok(), Some(user));
-        assert!(read_login(&secret(), &token, until).is_err());
+        assert!(read_login(&secret(), &token, until.plus(Duration::from_secs(61))).is_err());
         assert!(read_registration(&secret(), &format!("{GLOBAL_TOKEN_PREFIX}{token}"), now).is_err());
     }
 }
