@@ -1,5 +1,6 @@
 //! `CommandRouter` in this process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use super::fan_out::FanOut;
 use super::links::Live;
 use super::payload::{Work, seal};
 use super::registry::{is_usable, window};
-use super::running::{Context, Place};
+use super::running::{Context, Finished, Place};
 use super::{ActingHive, Hive};
 use crate::access::Permission;
 use crate::audit::AuditDraft;
@@ -31,6 +32,8 @@ use crate::{Error, Result, Subscription};
 const IDEMPOTENCY_LIFETIME: Duration = Duration::from_hours(24);
 /// The most characters of an idempotency key.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
+/// How often is looked whether a satellite is back that has a command one waits for.
+const RETURN_INTERVAL: Duration = Duration::from_millis(50);
 /// Output read from the store at a time.
 pub(super) const READ_AT_ONCE: usize = 1024 * 1024;
 
@@ -193,7 +196,7 @@ impl ActingHive {
         job_id: Option<JobId>,
         live: Option<&Live>,
     ) -> NewCommand {
-        let created_at = self.hive.source().now();
+        let created_at = self.hive.source().steady();
         NewCommand {
             id,
             satellite_id: row.id,
@@ -233,7 +236,7 @@ impl ActingHive {
         }
         let owner = self.principal.user().map_or_else(|| "system".to_owned(), |user| user.to_string());
         let body_hash = data_encoding::HEXLOWER.encode(&Sha256::digest(request.to_string()));
-        let expires_at = self.hive.source().now().plus(IDEMPOTENCY_LIFETIME);
+        let expires_at = self.hive.source().steady().plus(IDEMPOTENCY_LIFETIME);
         Ok(Some(IdempotencyKey { owner, key, body_hash, expires_at }))
     }
 }
@@ -260,16 +263,14 @@ impl Hive {
         timeout: Duration,
         encoding: OutputEncoding,
     ) -> Result<ExecResult> {
-        if let Some(mut progress) = self.inner.running.follow(id) {
-            let end = progress.wait_for(|progress| progress.finished.is_some());
-            let stopped = self.inner.shutdown.cancelled();
-            let end = tokio::select! {
-                end = tokio::time::timeout(timeout, end) => end.ok().and_then(Result::ok).and_then(|end| end.finished.clone()),
-                () = stopped => return Err(Error::Unavailable("the server stops; the command goes on".into())),
-            };
-            if let Some(outcome) = end.as_ref().and_then(|end| end.outcome.as_ref()) {
-                return self.result_at_once(id, place, outcome, encoding).await;
+        let end = tokio::select! {
+            end = tokio::time::timeout(timeout, self.end_of(id)) => end.unwrap_or(Ok(None))?,
+            () = self.inner.shutdown.cancelled() => {
+                return Err(Error::Unavailable("the server stops; the command goes on".into()));
             }
+        };
+        if let Some(outcome) = end.as_ref().and_then(|end| end.outcome.as_ref()) {
+            return self.result_at_once(id, place, outcome, encoding).await;
         }
         let row = self.store().command_get(id).await?;
         let row = row.ok_or_else(|| Error::NotFound { what: "command", id: id.to_string() })?;
@@ -287,6 +288,22 @@ impl Hive {
             truncated: row.truncated,
             error: row.error,
         })
+    }
+
+    /// Waits until a command has ended; how, where that is known from here. Whoever asks again for a command of before a
+    /// restart may be here before its satellite is: that is waited for as well.
+    async fn end_of(&self, id: CommandId) -> Result<Option<Arc<Finished>>> {
+        loop {
+            if let Some(mut progress) = self.inner.running.follow(id) {
+                let end = progress.wait_for(|progress| progress.finished.is_some()).await;
+                return Ok(end.ok().and_then(|end| end.finished.clone()));
+            }
+            let row = self.store().command_get(id).await?;
+            if row.is_none_or(|row| row.status.is_terminal()) {
+                return Ok(None);
+            }
+            tokio::time::sleep(RETURN_INTERVAL).await;
+        }
     }
 
     /// The result of a command that has just ended. Its output is mostly still in the outcome.
