@@ -6,11 +6,15 @@
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
 mod audit;
+mod bad_days;
+mod chaos;
 mod crash;
 mod driven;
 mod every_endpoint;
 mod exec;
 mod fanout;
+mod faults;
+mod fuzz;
 mod link;
 mod local;
 mod registration;

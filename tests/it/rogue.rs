@@ -15,7 +15,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// A bare connection to the server.
 pub(crate) struct Rogue {
     pub(crate) id: String,
-    socket: Socket,
+    key: String,
+    pub(crate) socket: Socket,
 }
 
 impl Rogue {
@@ -26,7 +27,7 @@ impl Rogue {
         headers.insert("authorization", format!("Bearer {key}").parse().unwrap());
         headers.insert("sec-websocket-protocol", "hive.agent.v2".parse().unwrap());
         let (socket, _) = connect_async(request).await?;
-        Ok(Self { id: String::new(), socket })
+        Ok(Self { id: String::new(), key: key.to_owned(), socket })
     }
 
     /// Registers as a satellite of its own and opens a link.
@@ -42,12 +43,24 @@ impl Rogue {
         let satellite = &answer["satellite"];
         let mut rogue = Self::dial(hive, text(&satellite["api_key"])).await.unwrap();
         text(&satellite["id"]).clone_into(&mut rogue.id);
-        let mut handshake = handshake(&rogue.id);
-        handshake["sessions"] = json!(sessions);
-        rogue.say(&handshake).await;
-        let ack = rogue.hear("handshake_ack").await;
-        assert_eq!(ack["success"], true, "{ack}");
+        rogue.shake_hands(sessions).await;
         rogue
+    }
+
+    /// Opens a new link.
+    pub(crate) async fn come_back(self, hive: &TestHive) -> Self {
+        let link = Self::dial(hive, &self.key).await.unwrap();
+        let mut rogue = Self { id: self.id, ..link };
+        rogue.shake_hands(&[]).await;
+        rogue
+    }
+
+    async fn shake_hands(&mut self, sessions: &[String]) {
+        let mut handshake = handshake(&self.id);
+        handshake["sessions"] = json!(sessions);
+        self.say(&handshake).await;
+        let ack = self.hear("handshake_ack").await;
+        assert_eq!(ack["success"], true, "{ack}");
     }
 
     async fn say(&mut self, message: &Value) {

@@ -48,6 +48,14 @@ pub(crate) fn expect_json_lines(process: &Process) -> Vec<Value> {
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
+    /// Dice of any number: near ones give nothing alike.
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self((mixed ^ (mixed >> 31)) | 1)
+    }
+
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }

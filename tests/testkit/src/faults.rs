@@ -1,8 +1,8 @@
-//! A TCP proxy that stands in a link and breaks it: cuts, silence, delay, a narrow line.
+//! A TCP proxy that stands in a link and breaks it: cuts, silence, delay, a narrow line, flipped bits, no WebSockets.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +21,30 @@ const NARROW_PIECE: usize = 1024;
 /// What the kernel may keep of a narrow line, each way: little, so that what does not pass waits with who sent it.
 const NARROW_BUFFER: u32 = 8 * 1024;
 
+/// The byte of a piece that is damaged: behind the longest header of a WebSocket frame.
+const DAMAGED: usize = 20;
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toward {
+    /// From whoever dialled to the server.
+    Server,
+    /// From the server to whoever dialled.
+    Client,
+}
+
+/// What becomes of a request to go on as a WebSocket. All other requests pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Upgrades {
+    /// It passes too.
+    #[default]
+    Pass,
+    /// It is answered with 403, as by a proxy that knows no WebSockets.
+    Refuse,
+    /// It is never answered.
+    Hang,
+}
+
 /// What is done to the bytes now.
 #[derive(Debug, Clone, Copy, Default)]
 struct Faults {
@@ -32,6 +56,7 @@ struct Faults {
     is_holding: bool,
     /// New connections are closed at once.
     is_refusing: bool,
+    upgrades: Upgrades,
     delay: Duration,
     /// What passes in a second, each way; everything where it is not said.
     bytes_per_second: Option<u64>,
@@ -46,6 +71,10 @@ struct Shared {
     passed: AtomicU64,
     /// Cut all when this many bytes have passed; `u64::MAX` for never.
     cut_at: AtomicU64,
+    /// Damage the next piece on its way to the server.
+    damages_to_server: AtomicBool,
+    /// Damage the next piece on its way from the server.
+    damages_to_client: AtomicBool,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -80,6 +109,8 @@ impl FaultProxy {
             connections: AtomicU64::new(0),
             passed: AtomicU64::new(0),
             cut_at: AtomicU64::new(u64::MAX),
+            damages_to_server: AtomicBool::new(false),
+            damages_to_client: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
@@ -124,6 +155,21 @@ impl FaultProxy {
         self.shared.faults.send_modify(|faults| faults.is_refusing = is_refusing);
     }
 
+    /// Flips one bit in the payload of the next message that goes this way. A text is none any more after that.
+    pub fn corrupt(&self, toward: Toward) {
+        self.shared.damages(toward).store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the bit that was to be flipped still waits for a message.
+    pub fn is_corrupting(&self, toward: Toward) -> bool {
+        self.shared.damages(toward).load(Ordering::SeqCst)
+    }
+
+    /// Treats new WebSockets like this from now on; what is open stays.
+    pub fn upgrades(&self, upgrades: Upgrades) {
+        self.shared.faults.send_modify(|faults| faults.upgrades = upgrades);
+    }
+
     /// Lets every piece wait on its way.
     pub fn delay(&self, delay: Duration) {
         self.shared.faults.send_modify(|faults| faults.delay = delay);
@@ -152,6 +198,20 @@ impl Drop for FaultProxy {
 }
 
 impl Shared {
+    fn damages(&self, toward: Toward) -> &AtomicBool {
+        match toward {
+            Toward::Server => &self.damages_to_server,
+            Toward::Client => &self.damages_to_client,
+        }
+    }
+
+    /// Damages a piece that is long enough to carry more than headers, where that was asked for.
+    fn damage(&self, toward: Toward, piece: &mut [u8]) {
+        if piece.len() > DAMAGED && self.damages(toward).swap(false, Ordering::SeqCst) {
+            piece[DAMAGED] ^= 0x80;
+        }
+    }
+
     fn cut(&self) {
         let newest = self.connections.load(Ordering::SeqCst);
         self.faults.send_modify(|faults| faults.cut = newest);
@@ -197,6 +257,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 /// Passes bytes both ways until either side ends or the connection is cut. Connections count from one.
 async fn pass(number: u64, incoming: TcpStream, shared: Arc<Shared>) {
     let mut faults = shared.faults.subscribe();
+    let upgrades = faults.borrow().upgrades;
+    if upgrades != Upgrades::Pass && wants_upgrade(&incoming).await {
+        tokio::select! {
+            () = block(incoming, upgrades) => {}
+            _ = faults.wait_for(|faults| faults.cut >= number) => {}
+        }
+        return;
+    }
     let Ok(outgoing) = socket(shared.is_narrow).connect(shared.target).await else {
         return;
     };
@@ -205,13 +273,45 @@ async fn pass(number: u64, incoming: TcpStream, shared: Arc<Shared>) {
     let (from_client, to_client) = incoming.into_split();
     let (from_server, to_server) = outgoing.into_split();
     tokio::select! {
-        () = copy(number, from_client, to_server, &shared) => {}
-        () = copy(number, from_server, to_client, &shared) => {}
+        () = copy(number, Toward::Server, from_client, to_server, &shared) => {}
+        () = copy(number, Toward::Client, from_server, to_client, &shared) => {}
         _ = faults.wait_for(|faults| faults.cut >= number) => {}
     }
 }
 
-async fn copy(number: u64, mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, shared: &Shared) {
+/// Whether a connection begins with a request to become a WebSocket. Nothing of it is taken away.
+async fn wants_upgrade(incoming: &TcpStream) -> bool {
+    let mut head = vec![0; PIECE];
+    loop {
+        let Ok(len @ 1..) = incoming.peek(&mut head).await else { return false };
+        let text = String::from_utf8_lossy(&head[..len]).to_ascii_lowercase();
+        if text.contains("\r\n\r\n") || len == head.len() {
+            return text.contains("upgrade: websocket");
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Does to the connection what is done to WebSockets.
+async fn block(mut incoming: TcpStream, upgrades: Upgrades) {
+    let mut request = vec![0; PIECE];
+    drop(incoming.read(&mut request).await);
+    if upgrades == Upgrades::Refuse {
+        let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        drop(incoming.write_all(refusal).await);
+        drop(incoming.shutdown().await);
+    }
+    // Open until whoever dialled gives up.
+    while let Ok(1..) = incoming.read(&mut request).await {}
+}
+
+async fn copy(
+    number: u64,
+    toward: Toward,
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    shared: &Shared,
+) {
     let mut faults = shared.faults.subscribe();
     let mut line = Bandwidth::default();
     let begin = Instant::now();
@@ -226,6 +326,7 @@ async fn copy(number: u64, mut from: impl AsyncReadExt + Unpin, mut to: impl Asy
         if !(wait + now.delay).is_zero() {
             tokio::time::sleep(wait + now.delay).await;
         }
+        shared.damage(toward, &mut buffer[..len]);
         if to.write_all(&buffer[..len]).await.is_err() {
             return;
         }

@@ -25,6 +25,8 @@ pub struct ServerOptions {
     pub args: Vec<String>,
     /// Further environment.
     pub env: Vec<(String, String)>,
+    /// The server's data directory, where it does not lie in the hive's own folder.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// A running hive: a server, its admin and the admin's API key.
@@ -77,7 +79,7 @@ impl TestHive {
 
     /// The server's data directory.
     pub fn data_dir(&self) -> PathBuf {
-        data_dir(self.dir.path())
+        data_dir(self.dir.path(), &self.options)
     }
 
     /// The server's process.
@@ -211,6 +213,17 @@ impl TestHive {
         self.server.kill();
     }
 
+    /// Starts the server on a data directory it is expected to refuse; its exit code, and what it said.
+    pub async fn refused_server(&self) -> (i32, String) {
+        let logs = self.dir.path().join("refused");
+        let options = ServerOptions { data_dir: Some(self.data_dir()), ..self.options.clone() };
+        let mut server = spawn_server(&logs, "127.0.0.1:0", &options);
+        server.exited().await;
+        let said = server.log();
+        std::fs::remove_dir_all(logs).unwrap();
+        (server.try_code().expect("it has ended"), said)
+    }
+
     /// Starts the server again on the same port and data.
     pub async fn restart_server(&mut self) {
         let address = self.url.strip_prefix("http://").unwrap().to_owned();
@@ -218,18 +231,22 @@ impl TestHive {
     }
 }
 
-fn data_dir(dir: &Path) -> PathBuf {
-    dir.join("server")
+fn data_dir(dir: &Path, options: &ServerOptions) -> PathBuf {
+    options.data_dir.clone().unwrap_or_else(|| dir.join("server"))
 }
 
 async fn start_server(dir: &Path, listen: &str, options: &ServerOptions) -> (Process, String) {
+    let mut server = spawn_server(dir, listen, options);
+    let listening = server.event("listening").await;
+    (server, text(&listening["http"]))
+}
+
+fn spawn_server(dir: &Path, listen: &str, options: &ServerOptions) -> Process {
     let mut command = std::process::Command::new(binary("hive-server"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
-    command.arg("--data-dir").arg(data_dir(dir)).args(["--listen", listen]).args(&options.args);
-    let mut server = Process::spawn("hive-server", command, &dir.join("logs"));
-    let listening = server.event("listening").await;
-    (server, text(&listening["http"]))
+    command.arg("--data-dir").arg(data_dir(dir, options)).args(["--listen", listen]).args(&options.args);
+    Process::spawn("hive-server", command, &dir.join("logs"))
 }
 
 /// Whether a command has not ended.

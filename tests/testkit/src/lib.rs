@@ -7,7 +7,8 @@
 //! - [`TestHive::rest`] and [`TestHive::cli`] drive it from outside: [`Rest`] over HTTP, [`Finished`] is what a command
 //!   line left behind;
 //! - [`Console`] is a program on a terminal, with somebody in front of it;
-//! - [`FaultProxy`] stands in a link and breaks it;
+//! - [`FaultProxy`] stands in a link and breaks it, [`SmallDisk`] is soon full, [`FailingDisk`] keeps nothing, and a
+//!   [`WallClock`] is wrong;
 //! - [`Process`] signals, kills and waits, [`procfs`] looks at what a process has started;
 //! - [`until`] waits for a condition: nothing here waits for a time.
 //!
@@ -25,6 +26,7 @@ mod bandwidth;
 mod binaries;
 mod cli;
 mod console;
+mod disk;
 mod faults;
 mod hive;
 mod process;
@@ -32,11 +34,13 @@ pub mod procfs;
 mod rest;
 mod satellite;
 mod wait;
+mod wall_clock;
 
 pub use binaries::binary;
 pub use cli::Finished;
 pub use console::Console;
-pub use faults::FaultProxy;
+pub use disk::{FailingDisk, SmallDisk};
+pub use faults::{FaultProxy, Toward, Upgrades};
 pub use hive::{ServerOptions, TestHive};
 pub use nix::sys::signal::Signal;
 pub use process::Process;
@@ -44,3 +48,4 @@ pub use rest::{Answer, Call, Events, Rest};
 pub use satellite::{Satellite, SatelliteOptions};
 pub use vt100::{MouseProtocolMode, Screen};
 pub use wait::{PATIENCE, until, until_some};
+pub use wall_clock::WallClock;

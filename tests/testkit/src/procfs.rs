@@ -83,6 +83,13 @@ pub fn running_with(word: &str) -> Vec<Pid> {
     all().into_iter().filter(|stat| stat.state != 'Z').map(|stat| stat.pid).filter(has_word).collect()
 }
 
+/// Whether somebody traces every thread of a process.
+pub fn are_threads_traced(number: i32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{number}/task")) else { return false };
+    let is_traced = |status: String| !status.contains("TracerPid:\t0\n");
+    threads.flatten().all(|thread| fs::read_to_string(thread.path().join("status")).is_ok_and(is_traced))
+}
+
 /// Resident memory of a process, in bytes.
 pub fn resident(number: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{number}/status")).unwrap();

@@ -21,6 +21,8 @@ pub struct SatelliteOptions {
     pub args: Vec<String>,
     /// Further environment.
     pub env: Vec<(String, String)>,
+    /// Its data directory, where that does not lie in the hive's own folder.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl SatelliteOptions {
@@ -46,7 +48,7 @@ pub struct Satellite {
 impl Satellite {
     /// Starts it with a token and waits until it can be used.
     pub(crate) async fn start(name: &str, server: &str, token: &str, dir: &Path, options: SatelliteOptions) -> Self {
-        let data_dir = dir.join(name);
+        let data_dir = options.data_dir.clone().unwrap_or_else(|| dir.join(name));
         let logs = dir.join("logs");
         let server = options.server.clone().unwrap_or_else(|| server.to_owned());
         let mut command = command(&server, name, &data_dir, &options);

@@ -1,0 +1,180 @@
+//! Files that are not what was written: a clear refusal or a recovery, never silence.
+
+use std::path::{Path, PathBuf};
+
+use hive_testkit::{Satellite, TestHive, until};
+use serde_json::json;
+
+use super::{Runs, expect_whole_trail, flip, flip_all};
+use crate::support::text;
+
+/// Checks that the server does not start on its data, and says which file it is about.
+async fn expect_refusal(hive: &TestHive, file: &Path) {
+    let (code, said) = hive.refused_server().await;
+    assert_eq!(code, 1, "{said}");
+    let names_it = said.contains(&file.display().to_string());
+    assert!(said.contains("damaged") && said.contains("backup") && names_it, "{}: {said}", file.display());
+}
+
+fn len(path: &Path) -> usize {
+    std::fs::metadata(path).unwrap().len() as usize
+}
+
+/// A hive with as many commands behind it, and what they left.
+async fn used(commands: u32) -> (TestHive, Satellite, Vec<String>) {
+    let hive = TestHive::start().await;
+    let satellite = hive.satellite("web-server-01").await;
+    let runs = Runs::of(&hive);
+    let mut ids = Vec::new();
+    for number in 0..commands {
+        let result = hive.rest().post(&satellite.path("/exec"), &runs.command(number)).await.data();
+        ids.push(text(&result["command_id"]).to_owned());
+    }
+    (hive, satellite, ids)
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_on_keys_that_were_changed() {
+    let mut hive = TestHive::start().await;
+    hive.server().stop().await;
+    for name in ["vault.json", "token.key", "audit.key"] {
+        let path = hive.data_dir().join("keys").join(name);
+        let good = std::fs::read(&path).unwrap();
+        flip(&path, good.len() / 4);
+        expect_refusal(&hive, &path).await;
+        std::fs::write(&path, good).unwrap();
+    }
+    hive.restart_server().await;
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_on_tables_that_do_not_hang_together() {
+    let (mut hive, _satellite, ids) = used(20).await;
+    hive.server().stop().await;
+    let path = hive.data_dir().join("hive.db");
+    let good = std::fs::read(&path).unwrap();
+    // The magic word, and the heads of pages in between.
+    let pages = (1..8).map(|eighth| good.len() / 4096 * eighth / 8 * 4096);
+    for place in std::iter::once(3).chain(pages) {
+        flip(&path, place);
+        expect_refusal(&hive, &path).await;
+        std::fs::write(&path, &good).unwrap();
+    }
+    std::fs::write(&path, &good[..good.len() / 2]).unwrap();
+    expect_refusal(&hive, &path).await;
+    std::fs::write(&path, &good).unwrap();
+    hive.restart_server().await;
+    assert_eq!(hive.command(&ids[0]).await["status"], "succeeded");
+}
+
+/// Kills the server and gives the log of its database.
+fn log_of_killed(hive: &mut TestHive) -> PathBuf {
+    hive.kill_server();
+    let log = hive.data_dir().join("hive.db-wal");
+    assert!(len(&log) > 100_000, "everything stands in the log still");
+    log
+}
+
+#[tokio::test]
+async fn a_log_with_damage_in_the_middle_is_refused_and_not_cut_short() {
+    let (mut hive, satellite, ids) = used(20).await;
+    let log = log_of_killed(&mut hive);
+    let good = std::fs::read(&log).unwrap();
+    // Its head, and places within frames.
+    for place in [12, good.len() / 10, good.len() / 3, good.len() / 2] {
+        flip(&log, place);
+        expect_refusal(&hive, &log).await;
+        std::fs::write(&log, &good).unwrap();
+    }
+    hive.restart_server().await;
+    for id in &ids {
+        assert_eq!(hive.command(id).await["status"], "succeeded");
+    }
+    hive.until_online(&satellite, true).await;
+    expect_whole_trail(&hive).await;
+}
+
+#[tokio::test]
+async fn a_log_that_ends_too_early_is_recovered_and_told() {
+    let (mut hive, satellite, ids) = used(20).await;
+    let log = log_of_killed(&mut hive);
+    let file = std::fs::File::options().write(true).open(&log).unwrap();
+    file.set_len(len(&log) as u64 * 2 / 3 + 100).unwrap();
+    hive.restart_server().await;
+    let said = hive.server().log();
+    assert!(said.contains("ends within a transaction") && said.contains(&log.display().to_string()), "{said}");
+    assert_eq!(hive.command(&ids[0]).await["status"], "succeeded");
+    hive.until_online(&satellite, true).await;
+    assert_eq!(hive.exec(&satellite, "echo on").await["stdout"], "on\n");
+    expect_whole_trail(&hive).await;
+}
+
+#[tokio::test]
+async fn a_command_that_was_changed_on_the_disk_is_not_run() {
+    let (mut hive, mut satellite, _) = used(1).await;
+    satellite.process().stop().await;
+    hive.until_online(&satellite, false).await;
+    let id = hive.submit(&satellite, &json!({"command": "echo precious >> runs; : marked-on-the-disk"})).await;
+    hive.server().stop().await;
+    let places = flip_all(&hive.data_dir().join("hive.db"), "marked-on-the-disk");
+    assert!(places >= 2, "the command and its record are found: {places}");
+    hive.restart_server().await;
+    satellite.restart().await;
+    hive.until_status(&id, "outcome_unknown").await;
+    assert!(hive.server().log().contains("stored command cannot be read"), "{}", hive.server().log());
+    let trail = hive.rest().get("/api/v1/audit/verify").await.data();
+    assert_eq!(trail["valid"], false, "the trail shows it too: {trail}");
+}
+
+#[tokio::test]
+async fn a_journal_that_was_changed_makes_nothing_run_again() {
+    let (hive, mut satellite, _) = used(3).await;
+    let runs = hive.dir().join("again");
+    let gate = hive.dir().join("gate");
+    let line = format!("echo run >> {}; until test -e {}; do sleep 0.01; done", runs.display(), gate.display());
+    let id = hive.submit(&satellite, &json!({"command": line})).await;
+    until("it runs", async || runs.exists()).await;
+    satellite.process().kill();
+    // As if it were another command that was started: only the checksum knows better.
+    let journal = satellite.data_dir().join("journal.jsonl");
+    assert!(flip_all(&journal, &id[id.len() - 4..]) >= 1);
+    satellite.restart().await;
+    assert!(satellite.process().log().contains("the journal is damaged; it is set aside"));
+    assert!(journal.with_extension("broken").exists());
+    hive.until_status(&id, "outcome_unknown").await;
+    std::fs::write(gate, "").unwrap();
+    assert_eq!(hive.exec(&satellite, "echo on").await["stdout"], "on\n");
+    assert_eq!(std::fs::read_to_string(runs).unwrap(), "run\n");
+}
+
+#[tokio::test]
+async fn a_journal_whose_last_line_is_torn_goes_on() {
+    let (hive, mut satellite, _) = used(3).await;
+    satellite.process().kill();
+    let journal = satellite.data_dir().join("journal.jsonl");
+    let mut content = std::fs::read(&journal).unwrap();
+    content.extend_from_slice(b"{\"record\":\"started\",\"id\":\"cmd_");
+    std::fs::write(&journal, content).unwrap();
+    satellite.restart().await;
+    assert!(!satellite.process().log().contains("set aside"), "{}", satellite.process().log());
+    assert_eq!(hive.exec(&satellite, "echo on").await["stdout"], "on\n");
+}
+
+#[tokio::test]
+async fn a_satellite_does_not_use_a_key_that_was_changed() {
+    let hive = TestHive::start().await;
+    let mut satellite = hive.satellite("web-server-01").await;
+    satellite.process().stop().await;
+    let path = satellite.data_dir().join("backend.key.json");
+    let good = std::fs::read(&path).unwrap();
+    let key = satellite.api_key();
+    assert_eq!(flip_all(&path, &key[key.len() - 10..]), 1);
+    satellite.start_again();
+    satellite.process().exited().await;
+    let (code, said) = (satellite.process().try_code(), satellite.process().log());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains(&path.display().to_string()) && said.contains("Repair it"), "{said}");
+    assert!(path.exists(), "it is not thrown away");
+    std::fs::write(&path, good).unwrap();
+    satellite.restart().await;
+}

@@ -1,0 +1,182 @@
+//! Disks that are full, and disks that do not keep what they are given.
+
+use std::collections::BTreeSet;
+
+use hive_core::wire::agent::MAX_OUTPUT;
+use hive_testkit::{FailingDisk, Satellite, SatelliteOptions, ServerOptions, SmallDisk, TestHive, until, until_some};
+use serde_json::{Value, json};
+
+use super::{Runs, command_id, expect_whole_trail, queue};
+use crate::support::text;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Gives commands until one is refused, and then some more; the ids of those that were not, by number, and the number of the
+/// first that was refused.
+async fn fill_up(hive: &TestHive, satellite: &Satellite, runs: &Runs) -> (Vec<(u32, String)>, u32) {
+    let mut acknowledged = Vec::new();
+    for number in 0..2_000 {
+        let answer = queue(hive, satellite, &runs.command(number)).await;
+        if answer.status == 202 {
+            acknowledged.push((number, command_id(&answer)));
+            continue;
+        }
+        assert_eq!(answer.refusal(), (503, "UNAVAILABLE".into()));
+        return (acknowledged, number);
+    }
+    panic!("the disk is never full");
+}
+
+#[tokio::test]
+async fn a_server_whose_disk_is_full_acknowledges_nothing_and_answers_what_it_knows() {
+    let disk = SmallDisk::new(24);
+    let options = ServerOptions { data_dir: Some(disk.path().join("server")), ..ServerOptions::default() };
+    let mut hive = TestHive::start_with(options).await;
+    let pid = hive.server().pid();
+    let mut satellite = hive.satellite("web-server-01").await;
+    satellite.process().stop().await;
+    hive.until_online(&satellite, false).await;
+    let runs = Runs::of(&hive);
+    disk.fill();
+    let (mut acknowledged, refused) = fill_up(&hive, &satellite, &runs).await;
+    assert_eq!(queue(&hive, &satellite, &runs.command(refused + 1)).await.refusal().1, "UNAVAILABLE");
+    assert!(hive.server().log().contains("full"), "the log says why: {}", hive.server().tail());
+    for path in [satellite.path(""), "/api/v1/satellites".into(), satellite.path("/commands"), "/api/v1/auth/me".into()]
+    {
+        assert_eq!(hive.rest().get(&path).await.status, 200, "{path} is read");
+    }
+
+    disk.free();
+    let answer = until_some("commands are taken again", async || {
+        Some(queue(&hive, &satellite, &runs.command(refused + 2)).await).filter(|answer| answer.status == 202)
+    });
+    acknowledged.push((refused + 2, command_id(&answer.await)));
+    satellite.restart().await;
+    for (_, id) in &acknowledged {
+        hive.until_status(id, "succeeded").await;
+    }
+    let expected: BTreeSet<u32> = acknowledged.iter().map(|(number, _)| *number).collect();
+    assert_eq!(runs.numbers(), expected, "what was acknowledged has run, and nothing else");
+    expect_whole_trail(&hive).await;
+    assert_eq!(hive.server().pid(), pid);
+}
+
+async fn on(hive: &TestHive, disk: &SmallDisk) -> Satellite {
+    let data_dir = Some(disk.path().join("satellite"));
+    hive.satellite_with("web-server-01", SatelliteOptions { data_dir, ..SatelliteOptions::default() }).await
+}
+
+fn expect_unjournalled(result: &Value) {
+    let error = &result["error"];
+    assert_eq!(error["code"], "UNAVAILABLE", "{result}");
+    assert!(text(&error["message"]).contains("cannot write its journal"), "{result}");
+}
+
+#[tokio::test]
+async fn a_satellite_whose_disk_is_full_runs_nothing_and_says_so() {
+    let disk = SmallDisk::new(8);
+    let hive = TestHive::start().await;
+    let satellite = on(&hive, &disk).await;
+    let runs = Runs::of(&hive);
+    disk.fill();
+    // What is left of the last page still takes a few.
+    let mut ran = BTreeSet::new();
+    for number in 0..200 {
+        let result = hive.rest().post(&satellite.path("/exec"), &runs.command(number)).await.data();
+        if result["status"] == "failed" {
+            expect_unjournalled(&result);
+            break;
+        }
+        assert_eq!(result["status"], "succeeded", "{result}");
+        ran.insert(number);
+    }
+    assert!(ran.len() < 200, "the disk is never full");
+    expect_unjournalled(&hive.rest().post(&satellite.path("/exec"), &runs.command(1_000)).await.data());
+    assert_eq!(runs.numbers(), ran, "what could not be journalled never ran");
+
+    disk.free();
+    let result = hive.rest().post(&satellite.path("/exec"), &runs.command(1_001)).await.data();
+    assert_eq!(result["status"], "succeeded", "{result}");
+}
+
+#[tokio::test]
+async fn output_for_which_there_is_no_room_is_said_to_be_truncated() {
+    let disk = SmallDisk::new(4);
+    let hive = TestHive::start().await;
+    let mut satellite = on(&hive, &disk).await;
+    let before = disk.used();
+    let result = hive.exec(&satellite, "head -c 8000000 /dev/zero | tr '\\0' x").await;
+    assert_eq!((&result["status"], &result["truncated"]), (&json!("succeeded"), &json!(true)));
+    assert!((1..4 * MIB as usize).contains(&text(&result["stdout"]).len()), "what there was room for is here");
+    assert!(satellite.process().log().contains("cannot keep a command's output"), "{}", satellite.process().tail());
+    until("the output is gone once it is acknowledged", async || disk.used() < before + MIB / 4).await;
+    assert_eq!(hive.exec(&satellite, "echo next").await["stdout"], "next\n");
+}
+
+#[tokio::test]
+async fn an_endless_output_takes_no_more_disk_than_its_cap() {
+    let disk = SmallDisk::new(64);
+    let hive = TestHive::start().await;
+    let satellite = on(&hive, &disk).await;
+    let before = disk.used();
+    let id = hive.submit(&satellite, &json!({"command": "head -c 200M /dev/zero"})).await;
+    let mut most = 0;
+    let ended = until_some("the command has ended", async || {
+        most = disk.used().max(most);
+        let command = hive.command(&id).await;
+        (command["status"] == "succeeded").then_some(command)
+    });
+    assert_eq!(ended.await["truncated"], true);
+    assert!(most > before && most <= before + MAX_OUTPUT + MIB, "{most} bytes, {before} of them before");
+    until("the output is gone once it is acknowledged", async || disk.used() < before + MIB / 4).await;
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_that_did_not_reach_the_disk() {
+    let mut hive = TestHive::start().await;
+    let mut satellite = hive.satellite("web-server-01").await;
+    satellite.process().stop().await;
+    hive.until_online(&satellite, false).await;
+    let runs = Runs::of(&hive);
+    assert_eq!(queue(&hive, &satellite, &runs.command(1)).await.status, 202);
+
+    let failing = FailingDisk::under(hive.server()).await;
+    for number in [2, 3] {
+        assert_eq!(queue(&hive, &satellite, &runs.command(number)).await.refusal(), (503, "UNAVAILABLE".into()));
+    }
+    assert_eq!(hive.rest().get(&satellite.path("")).await.status, 200, "reads go on");
+    failing.end().await;
+    assert_eq!(queue(&hive, &satellite, &runs.command(4)).await.status, 202, "the disk works again");
+
+    // A server that is killed now does not find what it has refused.
+    let failing = FailingDisk::under(hive.server()).await;
+    assert_eq!(queue(&hive, &satellite, &runs.command(5)).await.refusal().1, "UNAVAILABLE");
+    hive.kill_server();
+    drop(failing);
+    hive.restart_server().await;
+    let last = command_id(&queue(&hive, &satellite, &runs.command(6)).await);
+    satellite.restart().await;
+    hive.until_status(&last, "succeeded").await;
+    until("all have run", async || runs.numbers().len() >= 3).await;
+    assert_eq!(runs.numbers(), BTreeSet::from([1, 4, 6]));
+    expect_whole_trail(&hive).await;
+}
+
+#[tokio::test]
+async fn nothing_is_run_whose_start_did_not_reach_the_disk() {
+    let hive = TestHive::start().await;
+    let mut satellite = hive.satellite("web-server-01").await;
+    let runs = Runs::of(&hive);
+    let failing = FailingDisk::under(satellite.process()).await;
+    for number in [1, 2] {
+        expect_unjournalled(&hive.rest().post(&satellite.path("/exec"), &runs.command(number)).await.data());
+    }
+    failing.end().await;
+    assert_eq!(hive.rest().post(&satellite.path("/exec"), &runs.command(3)).await.data()["status"], "succeeded");
+    satellite.process().kill();
+    satellite.restart().await;
+    assert_eq!(hive.rest().post(&satellite.path("/exec"), &runs.command(4)).await.data()["status"], "succeeded");
+    assert_eq!(runs.numbers(), BTreeSet::from([3, 4]));
+    let log = satellite.process().log();
+    assert!(!log.contains("set aside"), "the journal is whole: {log}");
+}
