@@ -64,7 +64,7 @@ async fn a_server_whose_clock_jumps_by_a_day_ends_nothing_for_it() {
     hive.until_status(&running, "started").await;
     let queued = hive.submit(&absent, &json!({"command": "true"})).await;
     let session = hive.rest().post("/api/v1/sessions", &json!({"satellite_id": satellite.id()})).await.data();
-    let session = format!("/api/v1/sessions/{}", text(&session["session_id"]));
+    let session = format!("/api/v1/sessions/{}", text(&session["id"]));
     let (connections, status) = (proxy.connections(), hive.rest().get(&session).await.data()["status"].clone());
 
     for seconds in [DAY, -DAY] {

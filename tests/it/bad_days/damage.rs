@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use hive_testkit::{Satellite, TestHive, until};
+use hive_testkit::{Finished, Satellite, TestHive, until};
 use serde_json::json;
+use tokio::process::Command;
 
 use super::{Runs, expect_whole_trail, flip, flip_all};
 use crate::support::text;
@@ -33,6 +34,17 @@ async fn used(commands: u32) -> (TestHive, Satellite, Vec<String>) {
     (hive, satellite, ids)
 }
 
+/// Ends the server, and puts everything that its database's log holds into the database itself, which is returned.
+async fn stopped(hive: &mut TestHive) -> PathBuf {
+    hive.server().stop().await;
+    let path = hive.data_dir().join("hive.db");
+    let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint(TRUNCATE)')";
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).arg(&path);
+    Finished::run(command).await.expect_success();
+    path
+}
+
 #[tokio::test]
 async fn a_server_does_not_start_on_keys_that_were_changed() {
     let mut hive = TestHive::start().await;
@@ -50,8 +62,7 @@ async fn a_server_does_not_start_on_keys_that_were_changed() {
 #[tokio::test]
 async fn a_server_does_not_start_on_tables_that_do_not_hang_together() {
     let (mut hive, _satellite, ids) = used(20).await;
-    hive.server().stop().await;
-    let path = hive.data_dir().join("hive.db");
+    let path = stopped(&mut hive).await;
     let good = std::fs::read(&path).unwrap();
     // The magic word, and the heads of pages in between.
     let pages = (1..8).map(|eighth| good.len() / 4096 * eighth / 8 * 4096);
@@ -115,8 +126,8 @@ async fn a_command_that_was_changed_on_the_disk_is_not_run() {
     satellite.process().stop().await;
     hive.until_online(&satellite, false).await;
     let id = hive.submit(&satellite, &json!({"command": "echo precious >> runs; : marked-on-the-disk"})).await;
-    hive.server().stop().await;
-    let places = flip_all(&hive.data_dir().join("hive.db"), "marked-on-the-disk");
+    let path = stopped(&mut hive).await;
+    let places = flip_all(&path, "marked-on-the-disk");
     assert!(places >= 2, "the command and its record are found: {places}");
     hive.restart_server().await;
     satellite.restart().await;
