@@ -19,9 +19,14 @@ pub(crate) fn built(profile: &str) -> PathBuf {
     root().join(target).join(profile)
 }
 
-/// Cargo in the root of the repository.
+/// Cargo in the root of the repository, as if it were called from a shell: what Cargo says about this package would make
+/// it build some dependencies anew.
 pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
     let mut command = program(std::env::var("CARGO").as_deref().unwrap_or("cargo"));
+    let about_us = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(about_us) {
+        command.env_remove(name);
+    }
     command.args(args);
     command
 }
