@@ -54,6 +54,7 @@ impl Agent {
         let boot_id = config.boot_id.clone().or_else(machine::boot_id);
         let dispatch = Dispatch::open(&config, &data, boot_id, counters.clone())
             .map_err(|source| Error::DataDir { path: config.data_dir.clone(), source })?;
+        dispatch.end_leftovers().await;
         let dispatch = Arc::new(dispatch);
         let terminals = Arc::new(Terminals::new(&config));
         let status = Arc::new(Status::new(config.server.to_string()));

@@ -12,7 +12,7 @@ use hive_wire::api::CommandStatus;
 use hive_wire::{CommandId, ErrorCode};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::board::Board;
 use crate::clock;
@@ -25,6 +25,7 @@ use crate::metrics::Counters;
 use crate::policy::Policy;
 use crate::power;
 use crate::spool::{Reader, Spool};
+use crate::tree;
 
 /// How long a stopping agent waits for its commands to be gone.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -91,6 +92,23 @@ impl Dispatch {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         })
+    }
+
+    /// Ends what is left of commands that were running when an earlier process was killed: nobody sees to their time any
+    /// more, nor can they be cancelled. Only then are they said to be of unknown outcome.
+    pub(crate) async fn end_leftovers(&self) {
+        let interrupted = self.state().ledger.interrupted();
+        let ending = async {
+            for id in interrupted {
+                let count = tree::end_leftovers(exec::marker(id)).await;
+                if count > 0 {
+                    warn!(command.id = %id, processes = count, "ended what an agent that was killed had left running");
+                }
+            }
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, ending).await.is_err() {
+            error!("some processes of an agent that was killed do not end");
+        }
     }
 
     /// Names the journal, for the handshake.

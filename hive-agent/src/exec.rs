@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::spool::Writer;
 use crate::tree;
 
-pub(crate) use program::{Program, environment, home, not_started};
+pub(crate) use program::{Program, environment, home, marker, not_started};
 
 /// How long the pipes are read after the main process has exited, where a background child holds them open.
 const DRAIN: Duration = Duration::from_millis(200);

@@ -23,6 +23,14 @@ pub(crate) async fn hang_up(root: Root, grace: Duration) {
     drop(tokio::task::spawn_blocking(move || Tree::new(&root).hang_up(grace)).await);
 }
 
+/// Ends what an agent that was killed has left of a tree; how many processes that were. Without `/proc` none is found.
+pub(crate) async fn end_leftovers(marker: String) -> usize {
+    tokio::task::spawn_blocking(move || Tree::new(&Root { pid: NOBODY, marker }).end_marked()).await.unwrap_or_default()
+}
+
+/// A number no process has: the root is long gone, and another may have its number.
+const NOBODY: u32 = u32::MAX;
+
 #[cfg(not(target_os = "linux"))]
 use group::Tree;
 #[cfg(target_os = "linux")]
@@ -103,6 +111,15 @@ mod linux {
 
         pub(super) fn end(&self) {
             self.kill(read(self.root).map(|root| (self.root, root.started)).into_iter().collect());
+        }
+
+        pub(super) fn end_marked(&self) -> usize {
+            let members = self.find(&Members::new());
+            let count = members.len();
+            if count > 0 {
+                self.kill(members);
+            }
+            count
         }
 
         /// Stops all of it first, so that nothing is born while the killing goes on. `known` are members found before.
@@ -217,6 +234,11 @@ mod group {
                 thread::sleep(grace);
                 self.end();
             }
+        }
+
+        #[expect(clippy::unused_self, reason = "where there is `/proc` it is looked through")]
+        pub(super) fn end_marked(&self) -> usize {
+            0
         }
 
         pub(super) fn end(&self) {

@@ -1,9 +1,10 @@
 //! `kill -9` at moments that matter. What random ones bring to light is in `chaos`.
 
+use hive_testkit::procfs::{Pid, running_with as sleepers};
 use hive_testkit::{TestHive, until};
 use serde_json::json;
 
-use crate::support::{counted_to, text, unique_seconds, until_sleeping};
+use crate::support::{counted_to, sleeping, text, unique_seconds, until_sleeping};
 
 #[tokio::test]
 async fn a_satellite_that_lost_its_journal_does_not_guess() {
@@ -27,6 +28,25 @@ async fn a_satellite_that_lost_its_journal_does_not_guess() {
     satellite.restart().await;
     hive.until_status(&id, "outcome_unknown").await;
     assert_eq!(std::fs::read_to_string(runs).unwrap(), "run\n", "it is not run again");
+}
+
+#[tokio::test]
+async fn what_a_killed_satellite_left_running_ends_before_its_outcome_is_called_unknown() {
+    let hive = TestHive::start().await;
+    let mut satellite = hive.satellite("web-server-01").await;
+    let seconds = unique_seconds();
+    let line = format!("setsid sleep {seconds} & sleep {seconds}");
+    let id = hive.submit(&satellite, &json!({"command": line})).await;
+    until_sleeping(&seconds, 2).await;
+    let daemon = format!("setsid sleep {seconds} > /dev/null 2>&1 &");
+    assert_eq!(hive.exec(&satellite, &daemon).await["status"], "succeeded");
+    until_sleeping(&seconds, 3).await;
+    satellite.process().kill_alone();
+    satellite.restart().await;
+    hive.until_status(&id, "outcome_unknown").await;
+    assert_eq!(sleeping(&seconds), 1, "what a command has left behind on purpose goes on");
+    satellite.process().stop().await;
+    sleepers(&seconds).into_iter().for_each(Pid::kill);
 }
 
 #[tokio::test]

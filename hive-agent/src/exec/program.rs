@@ -54,8 +54,13 @@ impl Program {
 
     /// Everything it started, once it runs as this process.
     pub(super) fn root(&self, pid: u32) -> Root {
-        Root { pid, marker: format!("{MARKER}={}", self.id) }
+        Root { pid, marker: marker(self.id) }
     }
+}
+
+/// What all processes of a command have in their environment.
+pub(crate) fn marker(id: CommandId) -> String {
+    format!("{MARKER}={id}")
 }
 
 fn working_directory(wanted: Option<&str>, account: &Account) -> Result<PathBuf, ErrorBody> {

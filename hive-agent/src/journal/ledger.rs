@@ -121,6 +121,12 @@ impl Ledger {
         }
     }
 
+    /// Programs that an earlier process had started and whose end it did not see. A change of power is left to itself.
+    pub(crate) fn interrupted(&self) -> Vec<CommandId> {
+        let is_program = |entry: &Entry| entry.state == State::Interrupted(None);
+        self.entries.iter().filter(|(_, entry)| is_program(entry)).map(|(id, _)| *id).collect()
+    }
+
     /// The record that says that the server has stored the command's result.
     pub(crate) fn acknowledgement(&self, id: CommandId) -> Option<Record> {
         let entry = self.entries.get(&id)?;

@@ -107,7 +107,7 @@ impl World {
             tally.acknowledged += u32::from(ended.is_some());
             let entry = Entry { work: one.work, told: one.told.clone(), ended, runs };
             if let Some(broken) = violation(&entry) {
-                return Err(format!("{broken}: {one:#?} {entry:?}"));
+                return Err(format!("{broken}: {one:?} {entry:?}\nanswers: {:#?}", one.answers));
             }
         }
         let trail = self.hive.rest().get("/api/v1/audit/verify").await.data();
@@ -163,7 +163,7 @@ async fn act(hive: &mut TestHive, satellites: &mut [(Satellite, FaultProxy)], de
             hive.restart_server().await;
         }
         Deed::KillAgent(at) => {
-            satellites[at].0.process().kill();
+            satellites[at].0.process().kill_alone();
             satellites[at].0.start_again();
         }
         Deed::StopAgent(at) => {
@@ -172,7 +172,7 @@ async fn act(hive: &mut TestHive, satellites: &mut [(Satellite, FaultProxy)], de
         }
         Deed::KillBoth(at) => {
             hive.kill_server();
-            satellites[at].0.process().kill();
+            satellites[at].0.process().kill_alone();
             hive.restart_server().await;
             satellites[at].0.start_again();
         }

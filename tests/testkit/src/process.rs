@@ -93,6 +93,12 @@ impl Process {
         self.status = Some(self.child.wait().unwrap());
     }
 
+    /// The same, and what it has started is left to itself for good.
+    pub fn kill_alone(&mut self) {
+        self.kill();
+        self.strays.clear();
+    }
+
     /// Asks it to end and waits until it has; how long that took.
     pub async fn stop(&mut self) -> Duration {
         let begin = tokio::time::Instant::now();
