@@ -15,6 +15,7 @@ mod enrolment;
 mod fan_out;
 mod hashing;
 mod identity;
+mod insist;
 mod links;
 mod payload;
 mod registry;

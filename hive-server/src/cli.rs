@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use hive_core::access::Role;
-use hive_core::hive::{Activation, Settings};
+use hive_core::hive::{Activation, HiveBuilder, Settings};
+use hive_core::store::{Database, InvalidDatabase};
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, TeamCreate};
 use hive_core::{Hive, Identity};
 use hive_server::telemetry::{self, LogFilter, LogFormat};
 use hive_server::{Config, Server};
 use ipnet::IpNet;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -24,13 +25,32 @@ pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 #[derive(Parser)]
 #[command(name = "hive-server", version)]
 pub(crate) struct Cli {
-    /// Where the hive keeps its database and its keys
-    #[arg(long, global = true, env = "HIVE_DATA_DIR", default_value = "./hive-data", value_name = "DIR")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     serve: Serve,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+#[derive(Args)]
+struct Place {
+    /// Where the hive keeps its keys, and its database unless that is elsewhere
+    #[arg(long, global = true, env = "HIVE_DATA_DIR", default_value = "./hive-data", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME; hive.db in the data directory unless given
+    #[arg(long, global = true, env = "HIVE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database: Option<SecretString>,
+}
+
+impl Place {
+    /// A hive that is kept here. What is wrong about the database is said here and not where arguments are parsed: there the
+    /// message would hold the password.
+    fn builder(self) -> Result<HiveBuilder, InvalidDatabase> {
+        let builder = Hive::builder().data_dir(self.data_dir);
+        let Some(database) = self.database else { return Ok(builder) };
+        Ok(builder.database(database.expose_secret().parse::<Database>()?))
+    }
 }
 
 #[derive(Args)]
@@ -184,9 +204,9 @@ fn parse_role(text: &str) -> Result<Role, &'static str> {
 /// Does what the command line says; `print` gets the documents for standard output.
 pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> Outcome {
     match cli.command {
-        None => serve(cli.serve, cli.data_dir, print).await,
+        None => serve(cli.serve, cli.place, print).await,
         Some(command) => {
-            let hive = Hive::builder().data_dir(cli.data_dir).build().await?;
+            let hive = cli.place.builder()?.build().await?;
             let document = set_up(&hive, command).await;
             hive.shutdown().await;
             print(&document?);
@@ -220,9 +240,9 @@ async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core:
     Ok(json!({ "username": user.username, "password": password.expose_secret() }))
 }
 
-async fn serve(args: Serve, data_dir: PathBuf, print: fn(&Value)) -> Outcome {
+async fn serve(args: Serve, place: Place, print: fn(&Value)) -> Outcome {
     telemetry::init(args.log_format, &args.log_level)?;
-    let hive = Hive::builder().data_dir(data_dir).settings(settings(&args)).build().await?;
+    let hive = place.builder()?.settings(settings(&args)).build().await?;
     let config = Config { listen: args.listen, trusted_proxies: args.trusted_proxy, ..Config::default() };
     let server = Server::bind(config, hive).await?;
     // Before anybody knows that we are here, so that nobody can stop us in the wrong way.

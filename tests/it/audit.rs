@@ -1,6 +1,6 @@
 //! The audit trail: complete, and proof against those who would change it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hive_testkit::{Finished, TestHive};
 use serde_json::{Value, json};
@@ -178,7 +178,12 @@ async fn a_trail_signed_by_another_hive_is_not_ours() {
 }
 
 /// Changes the database behind the server's back.
-async fn sql(database: &Path, statement: &str) {
+async fn sql(hive: &TestHive, statement: &str) {
+    if let Some(database) = hive.database() {
+        assert_ne!(database.execute(statement).await, 0, "{statement} changed nothing");
+        return;
+    }
+    let database = hive.data_dir().join("hive.db");
     let script = "import sqlite3, sys\n\
                   database = sqlite3.connect(sys.argv[1], timeout=10)\n\
                   print(database.execute(sys.argv[2]).rowcount)\n\
@@ -192,17 +197,16 @@ async fn sql(database: &Path, statement: &str) {
 #[tokio::test]
 async fn damage_to_the_database_is_named() {
     let hive = busy_hive().await;
-    let database = hive.data_dir().join("hive.db");
     let verify = async || hive.rest().get("/api/v1/audit/verify").await.data();
     let intact = verify().await;
     assert_eq!((&intact["valid"], &intact["faults"]), (&json!(true), &json!([])));
     assert!(intact["records"].as_u64() > Some(5));
 
-    sql(&database, "UPDATE audit_log SET record = replace(record, 'success', 'failure') WHERE seq = 2").await;
+    sql(&hive, "UPDATE audit_log SET record = replace(record, 'success', 'failure') WHERE seq = 2").await;
     let found = verify().await;
     assert_eq!(found["valid"], false);
     assert!(found["faults"].as_array().unwrap().contains(&json!({"fault": "changed", "seq": 2})), "{found}");
-    sql(&database, "DELETE FROM audit_log WHERE seq = 4").await;
+    sql(&hive, "DELETE FROM audit_log WHERE seq = 4").await;
     let found = verify().await;
     assert!(
         found["faults"].as_array().unwrap().contains(&json!({"fault": "removed", "first": 4, "last": 4})),

@@ -9,6 +9,7 @@ mod audit;
 mod bad_days;
 mod chaos;
 mod crash;
+mod database;
 mod driven;
 mod every_endpoint;
 mod exec;

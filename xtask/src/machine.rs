@@ -34,14 +34,17 @@ impl Tool {
 pub(crate) fn ensure<'t>(tools: impl IntoIterator<Item = &'t Tool>) -> Result<()> {
     let is_missing = |tool: &&Tool| !works(tool.program, [tool.version]);
     let missing: Vec<&str> = tools.into_iter().filter(is_missing).map(|tool| tool.package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
+    if missing.is_empty() { Ok(()) } else { install(missing) }
+}
+
+/// Installs Debian packages.
+pub(crate) fn install<'p>(packages: impl IntoIterator<Item = &'p str>) -> Result<()> {
+    let packages: Vec<&str> = packages.into_iter().collect();
     if !works("apt-get", ["--version"]) {
-        bail!("please install: {}", missing.join(" "));
+        bail!("please install: {}", packages.join(" "));
     }
     run(as_root("apt-get").args(["update", "--quiet"]))?;
-    run(as_root("apt-get").args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(missing))
+    run(as_root("apt-get").args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages))
 }
 
 fn as_root(name: &str) -> std::process::Command {

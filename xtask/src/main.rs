@@ -3,7 +3,7 @@
 //! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at;
 //! - [`mod@bench`] prints the figures;
-//! - [`run`] starts the programs that do the work, [`hive`] a hive for those that need one.
+//! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a chore tells what it does")]
@@ -12,6 +12,7 @@ mod bench;
 mod hive;
 mod lint;
 mod machine;
+mod postgres;
 mod run;
 mod test;
 mod tidy;
@@ -19,14 +20,18 @@ mod tidy;
 use std::process::ExitCode;
 
 use clap::Parser;
+use test::Database;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's chores")]
 enum Chore {
-    /// Runs all tests: units, end to end, doctests, examples, bindings.
+    /// Runs all tests: units, doctests, examples, bindings, and end to end on SQLite and again on PostgreSQL.
     Test {
         /// Runs only the tests whose name contains this, and no examples or bindings.
         filter: Option<String>,
+        /// Runs only the end-to-end tests, on this database.
+        #[arg(long, value_name = "sqlite|postgres")]
+        database: Option<Database>,
     },
     /// Checks format, lints, documentation and the rules of the house.
     Lint,
@@ -49,7 +54,8 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Chore::parse() {
-        Chore::Test { filter } => test::run(filter.as_deref()),
+        Chore::Test { filter, database: None } => test::run(filter.as_deref()),
+        Chore::Test { filter, database: Some(database) } => test::end_to_end(database, filter.as_deref()),
         Chore::Lint => lint::run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench { name } => bench::run(name.as_deref()),

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::hive::UpHive;
 use crate::machine;
+use crate::postgres::Postgres;
 use crate::run::{self, WORKSPACE, built, cargo, program, root, works};
 
 /// The profile of everything that runs in tests, so that nothing is compiled twice.
@@ -15,21 +16,62 @@ const PROFILE: &str = "debug";
 /// Benches are no tests: they would run.
 const TESTED: [&str; 3] = ["--lib", "--bins", "--tests"];
 
+/// What drives servers from outside, and therefore can use another database.
+const END_TO_END: [&str; 2] = ["--test", "it"];
+
+/// Which database the servers of the end-to-end tests use.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+impl Database {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
 pub(crate) fn run(filter: Option<&str>) -> Result<()> {
-    machine::ensure(machine::SCREENS.iter().chain([&machine::PYTHON]))?;
-    // All in one go, with the targets and features of the test run, so that it finds everything built.
-    run::run(cargo(["build"]).args(WORKSPACE).args(TESTED).arg("--examples"))?;
+    build()?;
+    let postgres = Postgres::start()?;
     if filter.is_none() {
         doctests()?;
         from_outside()?;
     }
-    // Last, because its last line is the summary.
-    tests(filter)
+    // Last, because their last lines are the summary. What fails on one database is no reason not to try the other.
+    let on_sqlite = tests(Database::Sqlite, TESTED, filter, &postgres);
+    let on_postgres = tests(Database::Postgres, END_TO_END, filter, &postgres);
+    on_sqlite.and(on_postgres)
 }
 
-fn tests(filter: Option<&str>) -> Result<()> {
-    let mut tests = if works("cargo-nextest", ["--version"]) { cargo(["nextest", "run"]) } else { cargo(["test"]) };
-    tests.args(WORKSPACE).args(TESTED).arg("--no-fail-fast").args(filter);
+/// Runs the end-to-end tests on one database.
+pub(crate) fn end_to_end(database: Database, filter: Option<&str>) -> Result<()> {
+    build()?;
+    tests(database, END_TO_END, filter, &Postgres::start()?)
+}
+
+/// All in one go, with the targets and features of the test run, so that it finds everything built.
+fn build() -> Result<()> {
+    machine::ensure(machine::SCREENS.iter().chain([&machine::PYTHON]))?;
+    run::run(cargo(["build"]).args(WORKSPACE).args(TESTED).arg("--examples"))
+}
+
+fn tests<const N: usize>(
+    database: Database,
+    targets: [&str; N],
+    filter: Option<&str>,
+    postgres: &Postgres,
+) -> Result<()> {
+    let has_nextest = works("cargo-nextest", ["--version"]);
+    let mut tests = if has_nextest { cargo(["nextest", "run"]) } else { cargo(["test"]) };
+    tests.args(WORKSPACE).args(targets).arg("--no-fail-fast").args(filter);
+    // Those that need PostgreSQL are left out only where nobody has started one.
+    tests.args(if has_nextest { ["--run-ignored", "all"] } else { ["--", "--include-ignored"] });
+    tests.env("HIVE_TEST_POSTGRES", postgres.url()).env("HIVE_TEST_DATABASE", database.name());
     // Member binaries get no `CARGO_BIN_EXE_*` in the root package: the testkit finds them here.
     run::run(tests.env("HIVE_BIN_DIR", built(PROFILE)))
 }

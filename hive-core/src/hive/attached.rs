@@ -224,7 +224,14 @@ impl Attached {
         }
         if let Some((offset, piece)) = running.add(id, channel, offset, bytes).map_err(broken)? {
             let end = offset + piece.len() as u64;
-            self.hive.store().command_output_append(id, channel, offset, piece).await?;
+            let insistence = self.hive.insist();
+            loop {
+                let stored = self.hive.store().command_output_append(id, channel, offset, piece.clone()).await;
+                let stored = stored.map_err(Error::from);
+                if !insistence.wants_another(&stored).await {
+                    break stored?;
+                }
+            }
             running.stored(id, channel, end);
         }
         Ok(())
@@ -276,7 +283,13 @@ impl Attached {
         match self.hive.inner.running.context(id, self.satellite) {
             Some(context) => {
                 let outcome = self.outcome(result)?;
-                self.hive.finish(id, &context, outcome).await?;
+                match self.hive.finish(id, &context, outcome.clone()).await {
+                    Err(Error::Unavailable(_)) => {
+                        self.hive.finish_later(id, context, outcome, self.live.clone());
+                        return Ok(());
+                    }
+                    finished => finished?,
+                }
             }
             // Ended before, here or by another process: the satellite may forget it. Others' results are not taken.
             None => match self.hive.store().command_get(id).await? {

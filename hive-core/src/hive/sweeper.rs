@@ -34,6 +34,12 @@ impl SeenBuffer {
         latest.insert(merged.id, merged);
     }
 
+    /// Takes back what could not be written, behind what was noted meanwhile.
+    fn put_back(&self, seen: Vec<Seen>) {
+        let newer = self.take();
+        seen.into_iter().chain(newer).for_each(|seen| self.note(seen));
+    }
+
     fn take(&self) -> Vec<Seen> {
         let mut latest = self.0.lock().expect("nothing panics while it holds this lock");
         latest.drain().map(|(_, seen)| seen).collect()
@@ -76,7 +82,8 @@ impl Hive {
         if seen.is_empty() {
             return Ok(());
         }
-        Ok(self.store().satellite_seen(seen).await?)
+        self.store().satellite_seen(seen.clone()).await.inspect_err(|_| self.inner.seen.put_back(seen))?;
+        Ok(())
     }
 
     async fn end_overdue(&self) -> Result<()> {

@@ -10,6 +10,7 @@ use tokio::process::Command;
 fn hive_server(data_dir: &std::path::Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hive-server"));
     command.args(args).arg("--data-dir").arg(data_dir).env_remove("HIVE_DATA_DIR").env_remove("HIVE_LISTEN");
+    command.env_remove("HIVE_DATABASE_URL");
     command.kill_on_drop(true);
     command
 }
@@ -80,4 +81,41 @@ async fn a_limit_that_cannot_be_is_refused() {
     refuse(dir.path(), &["--max-sessions-per-agent", "0"], 2, "max-sessions-per-agent").await;
     refuse(dir.path(), &["--session-linger", "0"], 2, "session-linger").await;
     refuse(dir.path(), &["--session-idle-timeout", "often"], 2, "must be seconds, or never").await;
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_is_refused_without_its_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = format!("postgres://anna:s3cret@{free}/hive");
+    let rule = "the database must be sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME";
+    for (url, message) in [
+        ("mysql://anna:s3cret@localhost/hive", rule),
+        ("s3cret", rule),
+        ("sqlite:", "must be sqlite:PATH with the path of a file"),
+        ("postgres://anna:s3cret@localhost:port/hive", "invalid port number"),
+        ("postgres://anna:s3cret@localhost/hive?sslmode=s3cret", "a parameter behind the ?"),
+        (&gone, &format!("cannot connect to the database hive of anna on {free}")),
+    ] {
+        for args in [vec!["--listen", "127.0.0.1:0"], vec!["admin", "create", "--username", "anna"]] {
+            let mut command = hive_server(dir.path(), &args);
+            let output = command.env("HIVE_DATABASE_URL", url).output().await.unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{url}: {said}");
+            assert!(said.contains(message) && !said.contains("s3cret"), "{url}: {said}");
+        }
+    }
+    let help = hive_server(dir.path(), &["--help"]).env("HIVE_DATABASE_URL", &gone).output().await.unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("HIVE_DATABASE_URL") && !help.contains("s3cret"), "{help}");
+}
+
+#[tokio::test]
+async fn a_database_may_lie_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("elsewhere.db").display());
+    let data = dir.path().join("data");
+    run(&data, &["admin", "create", "--username", "anna", "--database", &url]).await;
+    refuse(&data, &["--database", &url, "admin", "create", "--username", "anna"], 1, "the username is taken").await;
+    assert!(dir.path().join("elsewhere.db").exists() && data.join("keys").exists() && !data.join("hive.db").exists());
 }

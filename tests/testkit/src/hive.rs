@@ -10,6 +10,7 @@ use tokio::process::Command;
 use crate::binaries::binary;
 use crate::cli::Finished;
 use crate::console::Console;
+use crate::database::{Engine, PostgresDatabase};
 use crate::process::Process;
 use crate::rest::Rest;
 use crate::satellite::{Satellite, SatelliteOptions};
@@ -27,6 +28,8 @@ pub struct ServerOptions {
     pub env: Vec<(String, String)>,
     /// The server's data directory, where it does not lie in the hive's own folder.
     pub data_dir: Option<PathBuf>,
+    /// The URL of its database, where that is not the one the run is about.
+    pub database: Option<String>,
 }
 
 /// A running hive: a server, its admin and the admin's API key.
@@ -39,6 +42,8 @@ pub struct TestHive {
     password: String,
     options: ServerOptions,
     dir: TempDir,
+    /// Its own, in a run about PostgreSQL. It goes last.
+    database: Option<PostgresDatabase>,
 }
 
 impl TestHive {
@@ -48,10 +53,15 @@ impl TestHive {
     }
 
     /// Starts a hive on a free port, with options of the server.
-    pub async fn start_with(options: ServerOptions) -> Self {
+    pub async fn start_with(mut options: ServerOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let mut database = None;
+        if options.database.is_none() && Engine::of_this_run() == Engine::Postgres {
+            database = Some(PostgresDatabase::create().await);
+            options.database = database.as_ref().map(PostgresDatabase::url);
+        }
         let (server, url) = start_server(dir.path(), "127.0.0.1:0", &options).await;
-        let mut hive = Self { server, url, api_key: String::new(), password: String::new(), options, dir };
+        let mut hive = Self { server, url, api_key: String::new(), password: String::new(), options, dir, database };
         hive.password = text(&hive.server_command(&["admin", "create", "--username", ADMIN]).await["password"]);
         hive.api_key = hive.new_api_key(ADMIN).await;
         hive
@@ -80,6 +90,11 @@ impl TestHive {
     /// The server's data directory.
     pub fn data_dir(&self) -> PathBuf {
         data_dir(self.dir.path(), &self.options)
+    }
+
+    /// Its own PostgreSQL database, in a run about PostgreSQL.
+    pub fn database(&self) -> Option<&PostgresDatabase> {
+        self.database.as_ref()
     }
 
     /// The server's process.
@@ -125,9 +140,15 @@ impl TestHive {
 
     /// Runs one of the server's own commands beside it, and returns the line it prints.
     pub async fn server_command(&self, args: &[&str]) -> Value {
+        self.try_server_command(args).await.expect_success().json()
+    }
+
+    /// Runs one of the server's own commands beside it, which may fail.
+    pub async fn try_server_command(&self, args: &[&str]) -> Finished {
         let mut command = Command::new(binary("hive-server"));
         command.env_clear().args(args).arg("--data-dir").arg(self.data_dir());
-        Finished::run(command).await.expect_success().json()
+        command.envs(self.options.database.iter().map(|url| ("HIVE_DATABASE_URL", url)));
+        Finished::run(command).await
     }
 
     /// Makes a further API key of a user.
@@ -224,6 +245,12 @@ impl TestHive {
         (server.try_code().expect("it has ended"), said)
     }
 
+    /// Starts a second server on the same data, and the admin who calls it.
+    pub async fn second_server(&self) -> (Process, Rest) {
+        let (server, url) = start_server(self.dir.path(), "127.0.0.1:0", &self.options).await;
+        (server, Rest::new(&url).with("x-api-key", &self.api_key))
+    }
+
     /// Starts the server again on the same port and data.
     pub async fn restart_server(&mut self) {
         let address = self.url.strip_prefix("http://").unwrap().to_owned();
@@ -245,6 +272,7 @@ fn spawn_server(dir: &Path, listen: &str, options: &ServerOptions) -> Process {
     let mut command = std::process::Command::new(binary("hive-server"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
+    command.envs(options.database.iter().map(|url| ("HIVE_DATABASE_URL", url)));
     command.arg("--data-dir").arg(data_dir(dir, options)).args(["--listen", listen]).args(&options.args);
     Process::spawn("hive-server", command, &dir.join("logs"))
 }

@@ -9,6 +9,7 @@
 //! - [`Console`] is a program on a terminal, with somebody in front of it;
 //! - [`FaultProxy`] stands in a link and breaks it, [`SmallDisk`] is soon full, [`FailingDisk`] keeps nothing, and a
 //!   [`WallClock`] is wrong;
+//! - [`PostgresDatabase`] is where it keeps its data when the run is about PostgreSQL;
 //! - [`Process`] signals, kills and waits, [`procfs`] looks at what a process has started;
 //! - [`until`] waits for a condition: nothing here waits for a time.
 //!
@@ -26,6 +27,7 @@ mod bandwidth;
 mod binaries;
 mod cli;
 mod console;
+mod database;
 mod disk;
 mod faults;
 mod hive;
@@ -39,6 +41,7 @@ mod wall_clock;
 pub use binaries::binary;
 pub use cli::Finished;
 pub use console::Console;
+pub use database::{Engine, PostgresDatabase};
 pub use disk::{FailingDisk, SmallDisk};
 pub use faults::{FaultProxy, Toward, Upgrades};
 pub use hive::{ServerOptions, TestHive};

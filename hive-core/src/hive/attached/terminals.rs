@@ -28,7 +28,13 @@ impl Attached {
             return Ok(());
         };
         self.open_stream(stream, session.clone());
-        self.hive.session_started(&session, &self.live, &started).await
+        let insistence = self.hive.insist();
+        loop {
+            let stored = self.hive.session_started(&session, &self.live, &started).await;
+            if !insistence.wants_another(&stored).await {
+                return stored;
+            }
+        }
     }
 
     pub(super) fn on_pty_gap(&self, id: SessionId, from: u64, to: u64) -> Result<()> {
@@ -44,7 +50,14 @@ impl Attached {
     /// Takes the word that a terminal is gone, and acknowledges it once that is stored.
     pub(super) async fn on_pty_ended(&mut self, id: SessionId, end: SessionEnd) -> Result<()> {
         let end = SessionEnd { error: end.error.map(cleaned), ..end };
-        if self.hive.session_ended(self.satellite, id, end).await? {
+        let insistence = self.hive.insist();
+        let is_ours = loop {
+            let stored = self.hive.session_ended(self.satellite, id, end.clone()).await;
+            if !insistence.wants_another(&stored).await {
+                break stored?;
+            }
+        };
+        if is_ours {
             self.forget_stream(id);
             self.say(ToAgent::PtyEndAck { session_id: id });
         }
