@@ -9,7 +9,7 @@ use hive_core::access::Role;
 use hive_core::hive::{Activation, HiveBuilder, Settings};
 use hive_core::store::{Database, InvalidDatabase};
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, TeamCreate};
-use hive_core::{Hive, Identity};
+use hive_core::{AuditLogger, Hive, Identity};
 use hive_server::telemetry::{self, LogFilter, LogFormat};
 use hive_server::{Config, Server};
 use ipnet::IpNet;
@@ -44,12 +44,19 @@ struct Place {
 }
 
 impl Place {
-    /// A hive that is kept here. What is wrong about the database is said here and not where arguments are parsed: there the
+    /// The database. What is wrong about it is said here and not where arguments are parsed: there the
     /// message would hold the password.
+    fn database(&self) -> Result<Database, InvalidDatabase> {
+        match &self.database {
+            Some(database) => database.expose_secret().parse(),
+            None => Database::default_in(Some(&self.data_dir)),
+        }
+    }
+
+    /// A hive that is kept here.
     fn builder(self) -> Result<HiveBuilder, InvalidDatabase> {
-        let builder = Hive::builder().data_dir(self.data_dir);
-        let Some(database) = self.database else { return Ok(builder) };
-        Ok(builder.database(database.expose_secret().parse::<Database>()?))
+        let database = self.database()?;
+        Ok(Hive::builder().data_dir(self.data_dir).database(database))
     }
 }
 
@@ -120,6 +127,8 @@ enum Command {
     /// Teams
     #[command(subcommand)]
     Team(TeamCommand),
+    /// Looks through keys, database and audit trail, and fails where something is damaged
+    Check,
 }
 
 #[derive(Subcommand)]
@@ -206,16 +215,18 @@ pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> Outcome {
     match cli.command {
         None => serve(cli.serve, cli.place, print).await,
         Some(command) => {
+            let database = cli.place.database()?;
             let hive = cli.place.builder()?.build().await?;
-            let document = set_up(&hive, command).await;
+            let document = set_up(&hive, command, &database).await;
             hive.shutdown().await;
-            print(&document?);
-            Ok(())
+            let document = document?;
+            print(&document);
+            if document["sound"] == false { Err("stored data is damaged".into()) } else { Ok(()) }
         }
     }
 }
 
-async fn set_up(hive: &Hive, command: Command) -> hive_core::Result<Value> {
+async fn set_up(hive: &Hive, command: Command, database: &Database) -> hive_core::Result<Value> {
     match command {
         Command::Admin(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalAdmin).await,
         Command::User(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalUser).await,
@@ -232,7 +243,15 @@ async fn set_up(hive: &Hive, command: Command) -> hive_core::Result<Value> {
             hive.as_system().team_member_add(&team, &username, role).await?;
             Ok(json!({ "team": team, "username": username, "role": role }))
         }
+        Command::Check => check(hive, database).await,
     }
+}
+
+/// What is damaged so that the hive cannot be opened was told before this.
+async fn check(hive: &Hive, database: &Database) -> hive_core::Result<Value> {
+    let (trail, faults) = (hive.as_system().verify().await?, database.check().await?);
+    let is_sound = trail.valid && faults.is_empty();
+    Ok(json!({ "sound": is_sound, "database": { "faults": faults }, "audit": trail }))
 }
 
 async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core::Result<Value> {

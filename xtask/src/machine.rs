@@ -24,6 +24,14 @@ pub(crate) const SCREENS: [Tool; 5] = [
     Tool { program: "tmux", version: "-V", package: "tmux" },
 ];
 
+/// What makes disks fail and clocks wrong, and small disks, for the tests of bad days.
+pub(crate) const BAD_DAYS: [Tool; 3] = [
+    Tool::new("strace", "strace"),
+    // The library alone is preloaded; its program is there to be found.
+    Tool::new("faketime", "faketime"),
+    Tool::new("mount", "mount"),
+];
+
 impl Tool {
     const fn new(program: &'static str, package: &'static str) -> Self {
         Self { program, version: "--version", package }

@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test`, `lint`, `bench`, `soak`, `ci`.
+//! The project's chores: `cargo xtask test`, `lint`, `bench`, `soak`, `chaos`, `ci`.
 //!
 //! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at;
@@ -48,6 +48,15 @@ enum Chore {
         #[arg(default_value_t = 600)]
         seconds: u32,
     },
+    /// Breaks servers, satellites and links at random, and looks whether every promise is kept; stops where one is not.
+    Chaos {
+        /// How many times something is broken.
+        #[arg(default_value_t = 2_000)]
+        rounds: u32,
+        /// The number all chance comes from, to repeat a run.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// What a change must pass: lint, then test.
     Ci,
 }
@@ -60,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Bench { name } => bench::run(name.as_deref()),
         Chore::Soak { seconds } => test::soak(seconds),
+        Chore::Chaos { rounds, seed } => test::chaos(rounds, seed),
         Chore::Ci => lint::run().and_then(|()| test::run(None)),
     };
     match done {

@@ -56,7 +56,7 @@ pub(crate) fn end_to_end(database: Database, filter: Option<&str>) -> Result<()>
 
 /// All in one go, with the targets and features of the test run, so that it finds everything built.
 fn build() -> Result<()> {
-    machine::ensure(machine::SCREENS.iter().chain([&machine::PYTHON]))?;
+    machine::ensure(machine::SCREENS.iter().chain(&machine::BAD_DAYS).chain([&machine::PYTHON]))?;
     run::run(cargo(["build"]).args(WORKSPACE).args(TESTED).arg("--examples"))
 }
 
@@ -81,6 +81,18 @@ pub(crate) fn soak(seconds: u32) -> Result<()> {
     run::run(&mut cargo(["build", "--release", "--workspace", "--bins"]))?;
     let mut test = cargo(["test", "--package", "satellite-hive", "--test", "it", "crowd"]);
     run::run(test.env("HIVE_BIN_DIR", built("release")).env("HIVE_SOAK_SECONDS", seconds.to_string()))
+}
+
+/// Runs the test that breaks everything at random for so many rounds.
+pub(crate) fn chaos(rounds: u32, seed: Option<u64>) -> Result<()> {
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+    println!("chaos of {rounds} rounds: cargo xtask chaos {rounds} --seed {seed}");
+    build()?;
+    let mut test = cargo(["test"]);
+    test.args(WORKSPACE)
+        .args(["--test", "it", "chaos::nothing", "--", "--nocapture"])
+        .env("HIVE_BIN_DIR", built(PROFILE));
+    run::run(test.env("HIVE_CHAOS_ROUNDS", rounds.to_string()).env("HIVE_CHAOS_SEED", seed.to_string()))
 }
 
 fn doctests() -> Result<()> {

@@ -81,6 +81,19 @@ impl Database {
         };
         Ok(Arc::new(store))
     }
+
+    /// Looks through all of it for damage, also beside a server that uses it; what is wrong, one line each. Of PostgreSQL
+    /// nothing is found: that is its own administrator's to look after.
+    ///
+    /// # Errors
+    /// Where it cannot be read at all.
+    pub async fn check(&self) -> StoreResult<Vec<String>> {
+        match &self.0 {
+            #[cfg(feature = "sqlite")]
+            Kind::File(path) => super::sqlite::check(path).await,
+            _ => Ok(Vec::new()),
+        }
+    }
 }
 
 impl FromStr for Database {

@@ -16,6 +16,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Sqlite};
 
+pub(super) use damage::check;
+
 use super::sql::{self, Connection, Dialect, Pool, Row, SqlStore, Statement, Value};
 use super::{StoreError, StoreResult};
 

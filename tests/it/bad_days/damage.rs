@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use hive_testkit::{Finished, Satellite, TestHive, until};
-use serde_json::json;
+use hive_testkit::{Finished, Satellite, TestHive, binary, until};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{Runs, expect_whole_trail, flip, flip_all};
@@ -38,11 +38,16 @@ async fn used(commands: u32) -> (TestHive, Satellite, Vec<String>) {
 async fn stopped(hive: &mut TestHive) -> PathBuf {
     hive.server().stop().await;
     let path = hive.data_dir().join("hive.db");
-    let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint(TRUNCATE)')";
-    let mut command = Command::new("python3");
-    command.args(["-c", script]).arg(&path);
-    Finished::run(command).await.expect_success();
+    run_on(&path, "PRAGMA wal_checkpoint(TRUNCATE)").await;
     path
+}
+
+/// Runs statements on a database behind its server's back.
+async fn run_on(database: &Path, statements: &str) {
+    let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])";
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).arg(database).arg(statements);
+    Finished::run(command).await.expect_success();
 }
 
 #[tokio::test]
@@ -135,6 +140,30 @@ async fn a_command_that_was_changed_on_the_disk_is_not_run() {
     assert!(hive.server().log().contains("stored command cannot be read"), "{}", hive.server().log());
     let trail = hive.rest().get("/api/v1/audit/verify").await.data();
     assert_eq!(trail["valid"], false, "the trail shows it too: {trail}");
+    let (is_sound, said) = check(&hive).await;
+    assert!(!is_sound && said["audit"]["valid"] == false && said["database"]["faults"] == json!([]), "{said}");
+}
+
+/// What `hive-server check` says.
+async fn check(hive: &TestHive) -> (bool, Value) {
+    let mut command = Command::new(binary("hive-server"));
+    command.env_clear().arg("check").arg("--data-dir").arg(hive.data_dir());
+    let finished = Finished::run(command).await;
+    let said = finished.json();
+    assert_eq!(finished.code == Some(0), said["sound"] == true, "{said}");
+    (finished.code == Some(0), said)
+}
+
+#[tokio::test]
+async fn a_hive_can_be_looked_through_while_it_runs() {
+    let (mut hive, _satellite, _) = used(5).await;
+    let (is_sound, said) = check(&hive).await;
+    assert!(is_sound && said["audit"]["records"].as_u64() > Some(10), "{said}");
+    // Commands of a satellite that is not there: SQLite does not mind.
+    let path = stopped(&mut hive).await;
+    run_on(&path, "PRAGMA foreign_keys = OFF; DELETE FROM satellites").await;
+    let (is_sound, said) = check(&hive).await;
+    assert!(!is_sound && said["database"]["faults"] != json!([]), "{said}");
 }
 
 #[tokio::test]
