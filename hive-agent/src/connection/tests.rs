@@ -210,11 +210,24 @@ async fn a_stopping_agent_tells_what_became_of_its_commands() {
 async fn messages_of_another_version_are_ignored() {
     let mut rig = rig().await;
     let (life, mut link) = rig.start_and_link().await;
-    for odd in [r#"{"type":"from_the_future"}"#, "not json", r#"{"type":"command","id":"nonsense"}"#] {
-        link.say_text(odd).await;
-    }
+    link.say_text(r#"{"type":"from_the_future"}"#).await;
+    link.say_text(r#"{"type":"result_ack","id":"cmd_0000000001e1e1e1e1e1e1e1e1","from_the_future":1}"#).await;
     link.say(ToAgent::ResultAck { id: command_id(7) }).await;
     link.say(ToAgent::StreamCredit { stream: StreamId(7), limit: 7 }).await;
+    link.say(shell(1, "true", 0)).await;
+    assert_eq!(link.result().await.0.status, CommandStatus::Succeeded);
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_ends_the_link_and_may_come_again_on_the_next() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    for damaged in ["not json", r#"{"type":"command","id":"nonsense"}"#] {
+        link.say_text(damaged).await;
+        assert_eq!(link.next().await, Said::Closed);
+        link = rig.hive.link().await;
+    }
     link.say(shell(1, "true", 0)).await;
     assert_eq!(link.result().await.0.status, CommandStatus::Succeeded);
     life.stop().await;

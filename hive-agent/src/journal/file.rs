@@ -230,7 +230,7 @@ mod tests {
     fn damage_begins_another_journal() {
         let damage: [fn(&str) -> String; 4] = [
             |content| content.replacen("\"rec", "rec", 1),
-            |content| content.replacen("cmd_", "cmd_0", 1).replacen("_00", "_0", 1),
+            |content| content.replacen("\"cmd_0", "\"cmd_1", 1),
             |content| content.replacen('\t', " ", 2),
             |content| format!("{content}garbage\n"),
         ];
