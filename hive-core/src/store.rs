@@ -19,7 +19,7 @@ use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
 use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, SessionEnd, Size, Team, User};
 use hive_wire::{
-    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
+    ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
 };
 
 use crate::access::{Role, Sight};
@@ -31,8 +31,8 @@ pub use database::{Database, InvalidDatabase};
 pub use sql::SqlStore;
 
 pub use rows::{
-    ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted,
-    NewCommand, NewRegistrationToken, NewSatellite, NewSession, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow,
+    ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, JobEnd,
+    JobInserted, JobRow, JobTargetRow, NewCommand, NewJob, NewJobTarget, NewRegistrationToken, NewSatellite, NewSession, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow,
     SatellitePatch, SatelliteQuery, SatelliteRow, Seen, SessionQuery, SessionRow, TokenState, Window,
 };
 
@@ -139,6 +139,33 @@ pub trait CommandStore: Send + Sync {
     async fn command_output(&self, id: CommandId, channel: Channel, from: u64, limit: usize) -> StoreResult<Bytes>;
 }
 
+/// Jobs: commands that belong together, with the satellites they are for and those that could not be given one.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Stores a job, its targets and its commands, all or none. With an idempotency key seen within its life: `Existing`
+    /// where the body is the same, `Conflict` otherwise, and nothing is stored.
+    async fn job_insert(
+        &self,
+        job: NewJob,
+        commands: Vec<NewCommand>,
+        idempotency: Option<IdempotencyKey>,
+        audit: AuditDraft,
+    ) -> StoreResult<JobInserted>;
+    /// Returns a job.
+    async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>>;
+    /// Lists the jobs all of whose satellites are in sight, newest first, and how many there are.
+    async fn job_list(&self, sight: &Sight, window: Window) -> StoreResult<(Vec<JobRow>, u64)>;
+    /// Lists the jobs that have not ended, oldest first.
+    async fn job_list_open(&self) -> StoreResult<Vec<JobId>>;
+    /// Lists a job's targets in their order, and how many there are.
+    async fn job_target_list(&self, id: JobId, window: Window) -> StoreResult<(Vec<JobTargetRow>, u64)>;
+    /// Cancels a job that was not cancelled before and has not ended: its queued commands end as cancelled with it. True
+    /// for the one caller that did; only then the record is written. None of its commands is delivered afterwards.
+    async fn job_cancel(&self, id: JobId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
+    /// Ends a job none of whose commands is open. True for the one caller that did; only then the record is written.
+    async fn job_finish(&self, id: JobId, end: JobEnd, audit: AuditDraft) -> StoreResult<bool>;
+}
+
 /// Terminals. Their bytes are not stored.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
@@ -227,12 +254,12 @@ pub trait AuditStore: Send + Sync {
 
 /// Everything a hive keeps.
 pub trait Store:
-    SatelliteStore + CommandStore + SessionStore + IdentityStore + RegistrationTokenStore + AuditStore
+    SatelliteStore + CommandStore + JobStore + SessionStore + IdentityStore + RegistrationTokenStore + AuditStore
 {
 }
 
-impl<T: SatelliteStore + CommandStore + SessionStore + IdentityStore + RegistrationTokenStore + AuditStore> Store
-    for T
+impl<T> Store for T where
+    T: SatelliteStore + CommandStore + JobStore + SessionStore + IdentityStore + RegistrationTokenStore + AuditStore
 {
 }
 

@@ -9,6 +9,7 @@ mod audit;
 mod commands;
 mod fixture;
 mod identity;
+mod jobs;
 mod output;
 mod registration;
 mod satellites;
@@ -61,6 +62,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         commands::an_idempotency_key_stores_one_request_of_many,
         commands::an_idempotency_key_is_its_owners_and_ends,
         commands::a_command_is_delivered_and_started_once,
+        commands::a_hand_over_may_say_until_when_a_command_starts,
         commands::an_idempotent_command_may_be_delivered_again,
         commands::a_command_ends_once,
         commands::an_ended_command_stays_as_it_is,
@@ -70,6 +72,16 @@ pub async fn check_all(store: Arc<dyn Store>) {
         output::pieces_may_come_twice_and_leave_no_gap,
         output::output_is_read_from_any_byte_in_whole_pieces,
         output::the_last_pieces_are_stored_with_the_end,
+        jobs::a_job_is_stored_with_its_targets_all_or_none,
+        jobs::a_job_reads_back_as_it_was_stored,
+        jobs::a_target_says_how_far_its_command_is,
+        jobs::targets_come_in_their_order_and_in_pages,
+        jobs::an_idempotency_key_stores_one_job_of_many,
+        jobs::a_jobs_key_is_not_a_commands,
+        jobs::a_job_is_cancelled_once_and_its_queue_with_it,
+        jobs::of_a_queued_command_either_delivery_or_cancel_wins,
+        jobs::a_job_ends_once_and_behind_its_commands,
+        jobs::jobs_are_listed_newest_first_and_by_sight,
         sessions::no_more_terminals_are_stored_than_may_be_open,
         sessions::a_terminal_that_is_refused_or_fails_leaves_nothing,
         sessions::a_terminal_reads_back_as_it_was_stored,
@@ -103,4 +115,5 @@ pub async fn check_shared(one: Arc<dyn Store>, other: Arc<dyn Store>) {
     Box::pin(audit::two_programs_write_one_chain(one, other)).await;
     Box::pin(registration::two_programs_take_a_token_once(one, other)).await;
     Box::pin(sessions::two_programs_keep_one_limit(one, other)).await;
+    Box::pin(jobs::two_programs_cancel_and_end_a_job_once(one, other)).await;
 }

@@ -10,8 +10,10 @@ use hive_wire::{
 
 use crate::access::{Permission, Role, Sight};
 
+pub use jobs::{JobEnd, JobInserted, JobRow, JobTargetRow, NewJob, NewJobTarget};
 pub use sessions::{NewSession, SessionQuery, SessionRow};
 
+mod jobs;
 mod sessions;
 
 /// Which part of a list is wanted.
@@ -216,6 +218,8 @@ pub struct Delivery {
     pub journal_id: String,
     /// When.
     pub at: Timestamp,
+    /// Until when the command may start, where that begins to count now; as it was stored otherwise.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A caller's key for "the same request again".

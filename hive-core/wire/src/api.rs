@@ -3,6 +3,7 @@
 mod audit;
 mod command;
 mod identity;
+mod job;
 mod satellite;
 mod session;
 
@@ -22,6 +23,7 @@ pub use identity::{
     ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewRegistrationToken, PlatformRole,
     RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TokenScope, User,
 };
+pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
 pub use session::{
     EndReason, MAX_SCREEN, Session, SessionCreate, SessionEnd, SessionFilter, SessionInput, SessionStatus, Size,

@@ -14,7 +14,7 @@ fn ones(results: Vec<bool>) -> usize {
 }
 
 fn delivery(on: &Fixture) -> Delivery {
-    Delivery { journal_id: "journal-1".into(), at: on.now() }
+    Delivery { journal_id: "journal-1".into(), at: on.now(), expires_at: None }
 }
 
 pub(super) async fn commands_are_stored_all_or_none(on: &Fixture) {
@@ -120,10 +120,20 @@ pub(super) async fn a_command_is_delivered_and_started_once(on: &Fixture) {
     assert!(!on.store.command_deliver(id, delivery(on)).await.unwrap());
 }
 
+pub(super) async fn a_hand_over_may_say_until_when_a_command_starts(on: &Fixture) {
+    let (id, later) = (on.command().await, on.now().plus(DAY * 7));
+    let before = on.stored(id).await.expires_at;
+    assert!(on.store.command_deliver(id, Delivery { expires_at: Some(later), ..delivery(on) }).await.unwrap());
+    assert_eq!(on.stored(id).await.expires_at, later);
+    let other = on.command().await;
+    assert!(on.store.command_deliver(other, delivery(on)).await.unwrap());
+    assert!(on.stored(other).await.expires_at >= before, "as it was stored");
+}
+
 pub(super) async fn an_idempotent_command_may_be_delivered_again(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let id = on.insert(NewCommand { idempotent: true, ..on.new_command(satellite) }).await;
-    let elsewhere = Delivery { journal_id: "journal-2".into(), at: on.now() };
+    let elsewhere = Delivery { journal_id: "journal-2".into(), at: on.now(), expires_at: None };
     assert!(on.store.command_deliver(id, delivery(on)).await.unwrap());
     assert!(on.store.command_start(id, on.now()).await.unwrap());
     assert!(on.store.command_deliver(id, elsewhere.clone()).await.unwrap());

@@ -153,6 +153,16 @@ pub enum TargetStatus {
     Command(CommandStatus),
 }
 
+impl TargetStatus {
+    /// The word as it is stored and sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotRun => "not_run",
+            Self::Command(status) => status.as_str(),
+        }
+    }
+}
+
 /// What a command did on one satellite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExecResult {

@@ -1,0 +1,272 @@
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use hive_wire::id::Seed;
+use proptest::prelude::*;
+
+use super::*;
+use CommandStatus::*;
+
+const WAIT: Duration = Duration::from_secs(300);
+const HOLD: Duration = Duration::from_secs(400);
+
+fn seed(n: usize) -> Seed {
+    Seed { unix_millis: n as u64, random: [1; 10] }
+}
+
+fn satellite(n: usize) -> SatelliteId {
+    SatelliteId::new(seed(n))
+}
+
+fn command(n: usize) -> CommandId {
+    CommandId::new(seed(n))
+}
+
+fn spot(n: usize, status: TargetStatus) -> Spot {
+    let is_run = status != TargetStatus::NotRun;
+    let name = format!("box-{n:04}").try_into().unwrap();
+    Spot { satellite: satellite(n), name, command: is_run.then(|| command(n)), status, exit_code: None }
+}
+
+fn plan_of(cap: usize, now: Instant, statuses: &[TargetStatus]) -> Plan {
+    let spots = statuses.iter().enumerate().map(|(n, status)| spot(n, *status)).collect();
+    Plan::new(Rules { cap, wait: WAIT, hold: HOLD }, spots, now, |_| HOLD)
+}
+
+fn queued(count: usize, cap: usize, now: Instant) -> Plan {
+    plan_of(cap, now, &vec![TargetStatus::Command(Queued); count])
+}
+
+fn commands(numbers: impl IntoIterator<Item = usize>) -> Vec<CommandId> {
+    numbers.into_iter().map(command).collect()
+}
+
+fn all_here(_: SatelliteId) -> bool {
+    true
+}
+
+#[tokio::test]
+async fn turns_come_in_order_and_never_more_than_the_cap() {
+    let now = Instant::now();
+    let mut plan = queued(5, 2, now);
+    assert_eq!(plan.next(now, all_here), commands([0, 1]));
+    assert_eq!(plan.next(now, all_here), []);
+    assert!(plan.ended(command(1), Succeeded, Some(0)));
+    assert_eq!(plan.next(now, all_here), commands([2]));
+    assert!(plan.ended(command(0), Failed, Some(1)));
+    assert!(plan.ended(command(2), Succeeded, Some(0)));
+    assert_eq!(plan.next(now, all_here), commands([3, 4]));
+    assert!(!plan.is_done());
+    for n in [3, 4] {
+        plan.ended(command(n), Succeeded, Some(0));
+    }
+    assert!(plan.is_done());
+    let counts = plan.counts();
+    assert_eq!((counts.of(TargetStatus::Command(Succeeded)), counts.of(TargetStatus::Command(Failed))), (4, 1));
+}
+
+#[tokio::test]
+async fn what_was_under_way_before_a_restart_counts() {
+    let now = Instant::now();
+    let statuses = [Started, Queued, Delivered, Succeeded, Queued].map(TargetStatus::Command);
+    let mut plan = plan_of(3, now, &statuses);
+    assert_eq!(plan.next(now, all_here), commands([1]), "two of three are taken");
+    plan.ended(command(2), OutcomeUnknown, None);
+    assert_eq!(plan.next(now, all_here), commands([4]));
+}
+
+#[tokio::test]
+async fn the_first_end_counts() {
+    let now = Instant::now();
+    let mut plan = queued(1, 1, now);
+    plan.next(now, all_here);
+    assert!(plan.ended(command(0), Failed, Some(3)));
+    assert!(!plan.ended(command(0), Succeeded, Some(0)));
+    assert_eq!(plan.spots()[0].exit_code, Some(3));
+    assert!(!plan.ended(command(7), Succeeded, None), "a command of another job");
+    assert_eq!(plan.story(0).len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_is_away_holds_nobody_up_and_goes_when_it_is_back() {
+    let now = Instant::now();
+    let mut plan = queued(3, 1, now);
+    let first_is_away = |id| id != satellite(0);
+    assert_eq!(plan.next(now, first_is_away), commands([1]));
+    plan.ended(command(1), Succeeded, Some(0));
+    assert_eq!(plan.next(now, all_here), commands([0]), "before those behind it");
+}
+
+#[tokio::test]
+async fn one_that_stays_away_is_given_up_counted_from_its_turn() {
+    let now = Instant::now();
+    let mut plan = queued(3, 1, now);
+    let last_is_away = |id| id != satellite(2);
+    assert_eq!(plan.next(now, last_is_away), commands([0]));
+    let later = now + 10 * WAIT;
+    assert_eq!(plan.given_up(later), [], "it waits for the cap");
+    plan.ended(command(0), Succeeded, Some(0));
+    assert_eq!(plan.next(later, last_is_away), commands([1]));
+    plan.ended(command(1), Succeeded, Some(0));
+    assert_eq!(plan.next(later, last_is_away), []);
+    assert_eq!(plan.wakes_at(later), Some(later + WAIT));
+    assert_eq!(plan.given_up(later + WAIT - Duration::from_millis(1)), []);
+    assert_eq!(plan.given_up(later + WAIT), commands([2]));
+    plan.ended(command(2), Expired, None);
+    assert!(plan.is_done());
+}
+
+#[tokio::test]
+async fn one_that_came_back_behind_a_full_cap_is_not_given_up() {
+    let now = Instant::now();
+    let mut plan = queued(2, 1, now);
+    assert_eq!(plan.next(now, |id| id != satellite(0)), commands([1]));
+    assert_eq!(plan.next(now, all_here), [], "the other one runs");
+    assert_eq!(plan.given_up(now + 10 * WAIT), []);
+    plan.ended(command(1), Succeeded, Some(0));
+    assert_eq!(plan.next(now, all_here), commands([0]));
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_used_is_tried_again_and_given_up_all_the_same() {
+    let now = Instant::now();
+    let mut plan = queued(1, 1, now);
+    for minute in 0..4 {
+        let then = now + Duration::from_secs(60 * minute);
+        assert_eq!(plan.next(then, all_here), commands([0]));
+        plan.passed_over(command(0), then);
+    }
+    assert_eq!(plan.given_up(now + WAIT), commands([0]), "counted from the first time");
+}
+
+#[tokio::test]
+async fn a_turn_that_came_to_nothing_is_given_again() {
+    let now = Instant::now();
+    let mut plan = queued(2, 1, now);
+    assert_eq!(plan.next(now, all_here), commands([0]));
+    plan.give_back(command(0));
+    assert_eq!(plan.counts().queued(), 2);
+    assert_eq!(plan.next(now, all_here), commands([0]));
+    plan.ended(command(0), Cancelled, None);
+    plan.give_back(command(0));
+    assert_eq!(plan.next(now, all_here), commands([1]), "one that has ended stays so");
+}
+
+#[tokio::test]
+async fn one_that_is_never_heard_of_again_is_in_the_way_only_while_it_may_run() {
+    let now = Instant::now();
+    let mut plan = queued(2, 1, now);
+    plan.next(now, all_here);
+    assert_eq!(plan.wakes_at(now), Some(now + HOLD));
+    assert_eq!(plan.next(now + HOLD - Duration::from_millis(1), all_here), []);
+    assert_eq!(plan.next(now + HOLD, all_here), commands([1]));
+    plan.ended(command(1), Succeeded, Some(0));
+    assert!(!plan.is_done(), "its end is still to come");
+}
+
+#[tokio::test]
+async fn a_stopped_job_gives_no_more_turns() {
+    let now = Instant::now();
+    let mut plan = queued(3, 1, now);
+    plan.next(now, all_here);
+    plan.stop();
+    plan.ended(command(0), Cancelled, None);
+    assert_eq!(plan.next(now, all_here), []);
+    for n in [1, 2] {
+        plan.ended(command(n), Cancelled, None);
+    }
+    assert!(plan.is_done());
+}
+
+#[tokio::test]
+async fn who_waits_is_told_when_that_makes_no_more_sense() {
+    let (now, patience) = (Instant::now(), Duration::from_secs(75));
+    let mut plan = queued(2, 1, now);
+    plan.next(now, all_here);
+    assert_eq!(plan.patience_ends(patience), None, "one waits for its turn");
+    plan.ended(command(0), Succeeded, Some(0));
+    plan.next(now + WAIT, all_here);
+    assert_eq!(plan.patience_ends(patience), Some(now + WAIT + patience));
+}
+
+#[tokio::test]
+async fn targets_that_are_not_run_have_ended() {
+    let now = Instant::now();
+    let mut plan = plan_of(1, now, &[TargetStatus::NotRun, TargetStatus::NotRun]);
+    assert!(plan.is_done() && plan.next(now, all_here).is_empty());
+    assert_eq!(plan.story(1), [Happening::Ended(1)]);
+    assert_eq!((plan.counts().ended(), plan.counts().is_success()), (2, false));
+}
+
+/// What happens to a job from outside.
+#[derive(Debug, Clone)]
+enum Event {
+    Turn,
+    End(usize),
+    Leave(usize),
+    Return(usize),
+    Fail(usize),
+    Pass(usize),
+    Later(u64),
+}
+
+fn events(count: usize) -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        3 => Just(Event::Turn),
+        3 => (0..count).prop_map(Event::End),
+        1 => (0..count).prop_map(Event::Leave),
+        1 => (0..count).prop_map(Event::Return),
+        1 => (0..count).prop_map(Event::Fail),
+        1 => (0..count).prop_map(Event::Pass),
+        1 => (0u64..120).prop_map(Event::Later),
+    ];
+    prop::collection::vec(event, 0..120)
+}
+
+proptest! {
+    #[test]
+    fn no_target_is_lost_or_run_twice_and_the_cap_is_kept(cap in 1usize..5, events in events(8)) {
+        let mut now = Instant::now();
+        let mut plan = queued(8, cap, now);
+        let away = RefCell::new(HashSet::new());
+        let (mut flying, mut ended) = (HashSet::new(), HashSet::new());
+        for event in events {
+            match event {
+                Event::Turn => {
+                    for id in plan.next(now, |id| !away.borrow().contains(&id)) {
+                        prop_assert!(!ended.contains(&id), "it had ended");
+                        prop_assert!(flying.insert(id), "it was under way");
+                    }
+                }
+                Event::End(n) => {
+                    // Only what was handed over ends in this story.
+                    if flying.remove(&command(n)) {
+                        prop_assert!(plan.ended(command(n), Succeeded, Some(0)));
+                        ended.insert(command(n));
+                    }
+                }
+                Event::Leave(n) => drop(away.borrow_mut().insert(satellite(n))),
+                Event::Return(n) => drop(away.borrow_mut().remove(&satellite(n))),
+                Event::Fail(n) if flying.remove(&command(n)) => plan.give_back(command(n)),
+                Event::Pass(n) if flying.remove(&command(n)) => plan.passed_over(command(n), now),
+                Event::Fail(_) | Event::Pass(_) => {}
+                // Shorter than what is under way may last, so that the cap is the cap.
+                Event::Later(millis) => now += Duration::from_millis(millis),
+            }
+            prop_assert!(flying.len() <= cap);
+            prop_assert_eq!(plan.counts().total(), 8);
+            prop_assert_eq!(plan.counts().running(), flying.len() as u64);
+        }
+        // Everybody is there now: the job comes to its end.
+        away.borrow_mut().clear();
+        for _ in 0..100 {
+            flying.extend(plan.next(now, all_here));
+            for id in flying.drain() {
+                plan.ended(id, Succeeded, Some(0));
+                prop_assert!(ended.insert(id));
+            }
+        }
+        prop_assert!(plan.is_done() && plan.counts().is_success());
+        prop_assert_eq!(ended.len(), 8);
+    }
+}

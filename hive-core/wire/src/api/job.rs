@@ -1,0 +1,267 @@
+//! Jobs: one command on many satellites, owned by the hive.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::agent::ErrorBody;
+use crate::api::{CommandStatus, ExecCommand, TargetStatus};
+use crate::{CommandId, JobId, SatelliteId, SatelliteName, Timestamp};
+
+/// A job to be started.
+///
+/// The command is written beside the targets, as in [`ExecManyRequest`](super::ExecManyRequest). An object with the
+/// command's own fields under `command` is read as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobCreate {
+    /// Ids, names, `tag:x` or `all`.
+    pub targets: Vec<String>,
+    /// The most that run at the same time; 64 unless given, at most [`MAX_IN_FLIGHT`](super::MAX_IN_FLIGHT).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// How long targets may wait for their turn, in seconds; a day unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u32>,
+    /// What to run.
+    #[serde(flatten)]
+    pub command: ExecCommand,
+}
+
+/// What [`JobCreate`] is read from.
+#[derive(Deserialize)]
+struct Written {
+    targets: Vec<String>,
+    concurrency: Option<u32>,
+    deadline_seconds: Option<u32>,
+    command: Value,
+    #[serde(flatten)]
+    beside: Map<String, Value>,
+}
+
+impl<'de> Deserialize<'de> for JobCreate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Written { targets, concurrency, deadline_seconds, command, mut beside } = Written::deserialize(deserializer)?;
+        let command = if command.is_object() {
+            if let Some(field) = beside.keys().next() {
+                return Err(serde::de::Error::custom(format!("unknown field `{field}`")));
+            }
+            command
+        } else {
+            beside.insert("command".into(), command);
+            Value::Object(beside)
+        };
+        let command = ExecCommand::deserialize(command).map_err(serde::de::Error::custom)?;
+        Ok(Self { targets, concurrency, deadline_seconds, command })
+    }
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// Targets wait or run.
+    Running,
+    /// It was cancelled, and some of its commands have not ended yet.
+    Cancelling,
+    /// All targets succeeded.
+    Succeeded,
+    /// All targets have ended or were not run, and not all of them succeeded.
+    Failed,
+    /// It was cancelled, and everything that ran has ended.
+    Cancelled,
+}
+
+impl JobStatus {
+    /// Whether the status is final.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// The word as it is stored and sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Cancelling => "cancelling",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How many targets of a job are how far. Statuses that no target has are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobCounts(BTreeMap<String, u64>);
+
+impl JobCounts {
+    /// Counts `count` targets of this status more.
+    pub fn add(&mut self, status: TargetStatus, count: u64) {
+        if count > 0 {
+            *self.0.entry(status.as_str().to_owned()).or_default() += count;
+        }
+    }
+
+    /// How many targets have this status.
+    pub fn of(&self, status: TargetStatus) -> u64 {
+        self.0.get(status.as_str()).copied().unwrap_or_default()
+    }
+
+    /// How many targets there are.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// How many targets wait for their turn.
+    pub fn queued(&self) -> u64 {
+        self.of(TargetStatus::Command(CommandStatus::Queued))
+    }
+
+    /// How many targets were handed over and have not ended.
+    pub fn running(&self) -> u64 {
+        [CommandStatus::Delivered, CommandStatus::Started].map(|status| self.of(TargetStatus::Command(status))).iter().sum()
+    }
+
+    /// How many targets have ended, those that were not run among them.
+    pub fn ended(&self) -> u64 {
+        self.total() - self.queued() - self.running()
+    }
+
+    /// Whether every target succeeded.
+    pub fn is_success(&self) -> bool {
+        self.of(TargetStatus::Command(CommandStatus::Succeeded)) == self.total()
+    }
+
+    /// Each status that is there, by its word.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map(|(status, count)| (status.as_str(), *count))
+    }
+}
+
+/// One command on many satellites.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Which.
+    pub id: JobId,
+    /// How far it is.
+    pub status: JobStatus,
+    /// The line or program that runs.
+    pub summary: String,
+    /// The targets as they were asked for.
+    pub targets: Vec<String>,
+    /// How many of the satellites they stood for are how far.
+    pub counts: JobCounts,
+    /// The most that run at the same time.
+    pub concurrency: u32,
+    /// Who asked for it.
+    pub created_by: String,
+    /// When it became durable.
+    pub created_at: Timestamp,
+    /// Until when its targets may be started.
+    pub deadline_at: Timestamp,
+    /// When it was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// One satellite of a job. Its output is asked for by its command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobTarget {
+    /// Where.
+    pub satellite_id: SatelliteId,
+    /// Its name, as it was when the job began.
+    pub satellite_name: SatelliteName,
+    /// The command, where there is one.
+    pub command_id: Option<CommandId>,
+    /// How far it is.
+    pub status: TargetStatus,
+    /// The exit code; 128 + the number where a signal ended it.
+    pub exit_code: Option<i32>,
+    /// How long it ran, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Bytes of standard output that are stored.
+    pub stdout_bytes: u64,
+    /// Bytes of standard error that are stored.
+    pub stderr_bytes: u64,
+    /// Whether output beyond the cap was dropped.
+    pub truncated: bool,
+    /// Why it was not run or failed, where it was not the program's own exit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorBody>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// One step of a job, as it is streamed. A target's end is told once, those of before first; the job's own end comes last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum JobEvent {
+    /// How far it is now. Steps in between may be left out.
+    Progress {
+        /// How many targets are how far.
+        counts: JobCounts,
+    },
+    /// A target has ended, or was not run.
+    Target {
+        /// Where.
+        satellite_id: SatelliteId,
+        /// Its name.
+        satellite_name: SatelliteName,
+        /// The command, where there is one.
+        command_id: Option<CommandId>,
+        /// What became of it.
+        status: TargetStatus,
+        /// The exit code.
+        exit_code: Option<i32>,
+    },
+    /// The job has ended.
+    Ended(Box<Job>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<JobCreate, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_command_stands_beside_its_targets_or_by_itself() {
+        let beside = read(r#"{"targets":["all"],"command":"uptime","cwd":"/","concurrency":2}"#).unwrap();
+        let itself = read(r#"{"targets":["all"],"command":{"command":"uptime","cwd":"/"},"concurrency":2}"#).unwrap();
+        assert_eq!(beside, itself);
+        assert_eq!((beside.command.cwd.as_deref(), beside.concurrency), (Some("/"), Some(2)));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_and_named() {
+        let check = |text: &str, named: &str| assert!(read(text).unwrap_err().contains(named), "{text}");
+        check(r#"{"targets":["all"],"command":"true","stop_on_failures":3}"#, "`stop_on_failures`");
+        check(r#"{"targets":["all"],"command":{"command":"true"},"batch":3}"#, "`batch`");
+        check(r#"{"command":"true"}"#, "`targets`");
+        check(r#"{"targets":["all"]}"#, "`command`");
+    }
+
+    #[test]
+    fn every_target_counts_once() {
+        let mut counts = JobCounts::default();
+        for (status, count) in [
+            (TargetStatus::NotRun, 1),
+            (TargetStatus::Command(CommandStatus::Queued), 2),
+            (TargetStatus::Command(CommandStatus::Delivered), 3),
+            (TargetStatus::Command(CommandStatus::Started), 4),
+            (TargetStatus::Command(CommandStatus::Succeeded), 5),
+            (TargetStatus::Command(CommandStatus::Failed), 0),
+        ] {
+            counts.add(status, count);
+        }
+        assert_eq!((counts.total(), counts.queued(), counts.running(), counts.ended()), (15, 2, 7, 6));
+        assert!(!counts.is_success());
+        assert_eq!(counts.iter().count(), 5, "a status nobody has is left out");
+    }
+}
