@@ -15,6 +15,9 @@ pub enum Permission {
     /// Run commands.
     #[serde(rename = "satellites.exec")]
     SatellitesExec,
+    /// Start and cancel jobs.
+    #[serde(rename = "jobs.run")]
+    JobsRun,
     /// Change name and tags.
     #[serde(rename = "satellites.tag")]
     SatellitesTag,
@@ -50,6 +53,7 @@ impl Permission {
         match self {
             Self::SatellitesRead => "satellites.read",
             Self::SatellitesExec => "satellites.exec",
+            Self::JobsRun => "jobs.run",
             Self::SatellitesTag => "satellites.tag",
             Self::SatellitesPower => "satellites.power",
             Self::SatellitesDelete => "satellites.delete",
@@ -60,6 +64,11 @@ impl Permission {
             Self::TeamsManage => "teams.manage",
             Self::ApiKeysOwn => "api_keys.own",
         }
+    }
+
+    /// The permission that says more and this as well: who may run commands on satellites may run them by jobs.
+    fn is_part_of(self) -> Option<Self> {
+        (self == Self::JobsRun).then_some(Self::SatellitesExec)
     }
 }
 
@@ -81,6 +90,7 @@ impl Role {
         let least = match permission {
             Permission::SatellitesRead | Permission::ApiKeysOwn => Self::Viewer,
             Permission::SatellitesExec
+            | Permission::JobsRun
             | Permission::SatellitesTag
             | Permission::SessionsOpen
             | Permission::AuditRead => Self::Operator,
@@ -197,7 +207,12 @@ pub fn may(principal: &Principal, permission: Permission, reach: Reach) -> Verdi
     let Some(role) = principal.role_at(reach) else {
         return Verdict::Hide;
     };
-    let is_in_scope = |wanted| principal.scopes.as_ref().is_none_or(|scopes| scopes.contains(&wanted));
+    let is_in_scope = |wanted: Permission| {
+        let scopes = principal.scopes.as_ref();
+        scopes.is_none_or(|scopes| {
+            scopes.contains(&wanted) || wanted.is_part_of().is_some_and(|all| scopes.contains(&all))
+        })
+    };
     if role.grants(permission) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
 }
 
@@ -268,6 +283,7 @@ mod tests {
         };
         check(SatellitesRead, [true, true, true]);
         check(SatellitesExec, [true, true, false]);
+        check(JobsRun, [true, true, false]);
         check(SessionsOpen, [true, true, false]);
         check(SatellitesTag, [true, true, false]);
         check(AuditRead, [true, true, false]);
@@ -299,6 +315,19 @@ mod tests {
         let mut weak = user(PlatformRole::GlobalUser, &[(team(1), Role::Viewer)]);
         weak.scopes = Some([Permission::SatellitesExec].into());
         assert_eq!(may(&weak, Permission::SatellitesExec, Reach::Team(team(1))), Verdict::Forbid);
+    }
+
+    #[test]
+    fn who_may_run_commands_may_run_jobs_and_not_the_other_way_round() {
+        let mut key = user(PlatformRole::GlobalAdmin, &[]);
+        let mut check = |scope, permission, verdict| {
+            key.scopes = Some([scope].into());
+            assert_eq!(may(&key, permission, Reach::Platform), verdict, "{scope:?} {permission:?}");
+        };
+        check(Permission::SatellitesExec, Permission::JobsRun, Verdict::Allow);
+        check(Permission::JobsRun, Permission::JobsRun, Verdict::Allow);
+        check(Permission::JobsRun, Permission::SatellitesExec, Verdict::Forbid);
+        check(Permission::SatellitesRead, Permission::JobsRun, Verdict::Forbid);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! process. It acts as the owner of its API key; who may do what is decided on the other side. The parts:
 //!
 //! - `transport` sends requests and reads bounded answers, `tls` says whom it trusts;
-//! - `registry`, `router`, `session`, `audit` and `identity` implement one trait each;
+//! - `registry`, `router`, `job`, `session`, `audit` and `identity` implement one trait each;
 //! - `stream` turns a body that does not end into a [`Subscription`](crate::Subscription), cut up by `lines` and `sse`;
 //! - `websocket` opens a socket, `attachment` is a terminal's viewer on one, `silence` tells when
 //!   the hive is gone.
@@ -12,6 +12,7 @@
 mod attachment;
 mod audit;
 mod identity;
+mod job;
 mod lines;
 mod registry;
 mod router;

@@ -2,7 +2,8 @@
 //!
 //! In the order in which a command meets them: [`authentication`](Hive::authenticate_api_key) names the principal,
 //! [`ActingHive`] checks permission, `router` stores the command, `delivery` hands it to a link of `links`, [`Attached`]
-//! takes what the satellite says, `running` holds output until it is stored and wakes who waits. `sessions` are the
+//! takes what the satellite says, `running` holds output until it is stored and wakes who waits, `report` is what they
+//! get. `jobs` give commands of many satellites their turns, `watching` tells of them while they run. `sessions` are the
 //! terminals. `sweeper` ends what nobody ended.
 
 mod acting;
@@ -12,13 +13,14 @@ mod authentication;
 mod builder;
 mod delivery;
 mod enrolment;
-mod fan_out;
 mod hashing;
 mod identity;
 mod insist;
+mod jobs;
 mod links;
 mod payload;
 mod registry;
+mod report;
 mod router;
 mod running;
 mod sessions;
@@ -27,6 +29,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +48,9 @@ pub use acting::ActingHive;
 pub use attached::Attached;
 pub use builder::HiveBuilder;
 pub use enrolment::{RegistrationError, TokenProblem};
+pub use report::{CommandReport, ExecReport, OutputReader};
+
+use report::reason;
 
 /// When a registered satellite becomes active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +127,7 @@ struct Inner {
     verifier: hashing::Verifier,
     links: links::Links,
     running: running::Running,
+    jobs: jobs::Jobs,
     sessions: sessions::Sessions,
     seen: sweeper::SeenBuffer,
     events: broadcast::Sender<SatelliteEvent>,

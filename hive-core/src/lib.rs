@@ -7,8 +7,8 @@
 //!
 //! - [`wire`] is what everybody says to each other;
 //! - [`access`] decides who may do what;
-//! - [`registry`], [`router`], [`session`], [`provisioning`] and [`audit`] are the five services, [`identity`] the users,
-//!   teams, keys and registration tokens they need;
+//! - [`registry`], [`router`], [`session`], [`provisioning`] and [`audit`] are the five services, [`job`] commands on many
+//!   satellites, [`identity`] the users, teams, keys and registration tokens they need;
 //! - [`hive`] implements them in this process, `client` (feature `client`) by calling a hive elsewhere;
 //! - [`link`] is how a hive reaches one satellite;
 //! - [`store`] is where it keeps what must last, [`vault`] how it seals what must stay secret.
@@ -53,6 +53,7 @@ pub mod clock;
 pub mod error;
 pub mod hive;
 pub mod identity;
+pub mod job;
 pub mod keys;
 pub mod link;
 pub mod provisioning;
@@ -70,6 +71,7 @@ pub use client::RemoteHive;
 pub use error::{Error, Result};
 pub use hive::{ActingHive, Hive, HiveBuilder};
 pub use identity::Identity;
+pub use job::JobManager;
 pub use provisioning::ProvisioningService;
 pub use registry::DeviceRegistry;
 pub use router::CommandRouter;
@@ -77,6 +79,6 @@ pub use session::SessionManager;
 pub use subscription::Subscription;
 
 /// A hive, here or elsewhere: everything a client may ask of it.
-pub trait HiveApi: DeviceRegistry + CommandRouter + SessionManager + AuditLogger + Identity {}
+pub trait HiveApi: DeviceRegistry + CommandRouter + JobManager + SessionManager + AuditLogger + Identity {}
 
-impl<T: DeviceRegistry + CommandRouter + SessionManager + AuditLogger + Identity> HiveApi for T {}
+impl<T: DeviceRegistry + CommandRouter + JobManager + SessionManager + AuditLogger + Identity> HiveApi for T {}

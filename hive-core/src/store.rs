@@ -19,7 +19,8 @@ use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
 use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, SessionEnd, Size, Team, User};
 use hive_wire::{
-    ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
+    ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp,
+    UserId,
 };
 
 use crate::access::{Role, Sight};
@@ -31,9 +32,10 @@ pub use database::{Database, InvalidDatabase};
 pub use sql::SqlStore;
 
 pub use rows::{
-    ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, JobEnd,
-    JobInserted, JobRow, JobTargetRow, NewCommand, NewJob, NewJobTarget, NewRegistrationToken, NewSatellite, NewSession, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow,
-    SatellitePatch, SatelliteQuery, SatelliteRow, Seen, SessionQuery, SessionRow, TokenState, Window,
+    ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted,
+    JobEnd, JobInserted, JobRow, JobTargetRow, NewCommand, NewJob, NewJobTarget, NewRegistrationToken, NewSatellite,
+    NewSession, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow,
+    Seen, SessionQuery, SessionRow, TokenState, Window,
 };
 
 /// Why the store could not do it.
@@ -151,6 +153,8 @@ pub trait JobStore: Send + Sync {
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
     ) -> StoreResult<JobInserted>;
+    /// Returns what a job's commands do, as it was stored.
+    async fn job_payload(&self, id: JobId) -> StoreResult<Option<String>>;
     /// Returns a job.
     async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>>;
     /// Lists the jobs all of whose satellites are in sight, newest first, and how many there are.

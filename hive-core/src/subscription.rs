@@ -21,7 +21,12 @@ impl<T> Subscription<T> {
 
     /// A subscription and the end that feeds it.
     pub fn channel() -> (mpsc::Sender<T>, Self) {
-        let (sender, events) = mpsc::channel(Self::CAPACITY);
+        Self::with_capacity(Self::CAPACITY)
+    }
+
+    /// The same with room for so many events: where whoever feeds it waits for the listener, or events are large.
+    pub(crate) fn with_capacity(capacity: usize) -> (mpsc::Sender<T>, Self) {
+        let (sender, events) = mpsc::channel(capacity);
         (sender, Self { events })
     }
 

@@ -1,6 +1,8 @@
 //! [`CommandRouter`] over REST.
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use hive_wire::agent::Channel;
 use hive_wire::api::{
     CommandInfo, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest,
     Target,
@@ -14,6 +16,9 @@ use super::registry::present;
 use super::transport::Patience;
 use crate::router::ExecOptions;
 use crate::{CommandRouter, Result, Subscription};
+
+/// Output that is fetched with one call.
+const OUTPUT_AT_ONCE: u64 = 1024 * 1024;
 
 #[async_trait]
 impl CommandRouter for RemoteHive {
@@ -56,6 +61,12 @@ impl CommandRouter for RemoteHive {
     async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
         let call = self.transport.get(&["api", "v1", "commands", &id.to_string()]);
         present(self.transport.fetch(call.query(&[("encoding", encoding)])).await)
+    }
+
+    async fn command_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
+        let call = self.transport.get(&["api", "v1", "commands", &id.to_string(), "output"]);
+        let part = [("offset", from), ("limit", OUTPUT_AT_ONCE)];
+        self.transport.fetch_bytes(call.query(&[("channel", channel)]).query(&part)).await
     }
 
     async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {

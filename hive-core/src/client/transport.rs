@@ -128,6 +128,12 @@ impl Transport {
         Ok(Page { items: data, total: pagination.total, page: pagination.page, per_page: pagination.per_page })
     }
 
+    /// Sends a request and gives its answer as it is.
+    pub(super) async fn fetch_bytes(&self, request: RequestBuilder) -> Result<bytes::Bytes> {
+        let response = self.send(request, Patience::Call).await?;
+        Ok(read(response, MAX_ANSWER).await?.into())
+    }
+
     /// Sends a request whose answer has no `data` of interest.
     pub(super) async fn call(&self, request: RequestBuilder) -> Result<()> {
         let response = self.send(request, Patience::Call).await?;

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, links, running, sessions, sweeper};
+use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, jobs, links, running, sessions, sweeper};
 use crate::clock::Source;
 use crate::keys::{Keys, KeysError};
 use crate::store::{Database, Store};
@@ -103,6 +103,7 @@ impl HiveBuilder {
                 verifier: hashing::Verifier::default(),
                 links: links::Links::default(),
                 running: running::Running::default(),
+                jobs: jobs::Jobs::default(),
                 sessions: sessions::Sessions::default(),
                 seen: sweeper::SeenBuffer::default(),
                 events: broadcast::channel(EVENT_CAPACITY).0,

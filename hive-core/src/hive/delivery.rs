@@ -8,12 +8,11 @@ use hive_wire::{CommandId, SatelliteId, Timestamp};
 use tracing::{debug, warn};
 
 use super::links::Live;
-use super::payload::unseal;
 use super::running::Context;
 use super::{Hive, registry};
-use crate::Result;
 use crate::link::Outgoing;
 use crate::store::{CommandOutcome, CommandRow, Delivery};
+use crate::{Error, Result};
 
 /// What a command that was not ended by its satellite tells.
 pub(super) fn ended(
@@ -35,7 +34,7 @@ pub(super) fn ended(
 impl Hive {
     /// A hand-over to the journal behind a link, now.
     pub(super) fn delivery(&self, live: &Live) -> Delivery {
-        Delivery { journal_id: live.journal_id.to_string(), at: self.source().now() }
+        Delivery { journal_id: live.journal_id.to_string(), at: self.source().now(), expires_at: None }
     }
 
     /// Sends a command that the store has as delivered. A link that is gone is no error: the command is sent again with
@@ -77,16 +76,25 @@ impl Hive {
             return Ok(());
         }
         for command in self.store().command_list_open(satellite).await? {
+            if let (CommandStatus::Queued, Some(job)) = (command.status, command.job_id) {
+                // Who has a turn is its job's to say.
+                self.inner.jobs.wake(job);
+                continue;
+            }
             if live.ready().await.is_err() {
                 return Ok(());
             }
-            self.deliver(command, live).await?;
+            let cancelled = command.job_id.filter(|job| self.inner.jobs.is_stopped(*job)).map(|_| command.id);
+            self.deliver(command, live, None).await?;
+            if let Some(id) = cancelled {
+                live.pass(Outgoing::Control(ToAgent::CommandCancel { id }));
+            }
         }
         Ok(())
     }
 
-    /// Brings one open command to a link.
-    pub(super) async fn deliver(&self, row: CommandRow, live: &Live) -> Result<()> {
+    /// Brings one open command to a link. A job says with its turn how long from now on the command may start.
+    pub(super) async fn deliver(&self, row: CommandRow, live: &Live, turn: Option<Duration>) -> Result<()> {
         let now = self.source().steady();
         let is_known = row.journal_id.as_deref() == Some(&*live.journal_id);
         let is_under_way = row.status != CommandStatus::Queued;
@@ -96,20 +104,24 @@ impl Hive {
         if is_under_way && !is_known && !row.idempotent {
             return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await;
         }
-        let stored =
-            if is_under_way && is_known { self.store().command_output_len(row.id).await? } else { Received::default() };
-        self.inner.running.begin(row.id, Context::from(&row), stored);
-        if !is_known && !self.store().command_deliver(row.id, self.delivery(live)).await? {
-            return Ok(());
-        }
-        let payload = match unseal(&row.payload, row.id, &self.inner.keys.vault) {
+        let payload = match self.payload_of(&row).await {
             Ok(payload) => payload,
+            Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(error) => {
                 warn!(command.id = %row.id, error = %error, "stored command cannot be read");
                 return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await;
             }
         };
-        self.send_command(live, row.id, payload, row.expires_at.since(now));
+        let stored =
+            if is_under_way && is_known { self.store().command_output_len(row.id).await? } else { Received::default() };
+        self.inner.running.begin(row.id, Context::from(&row), stored);
+        let expires_at = turn.filter(|_| !is_under_way).map(|turn| now.plus(turn));
+        let delivery = Delivery { expires_at, ..self.delivery(live) };
+        if !is_known && !self.store().command_deliver(row.id, delivery).await? {
+            self.inner.jobs.look_again(row.job_id);
+            return Ok(());
+        }
+        self.send_command(live, row.id, payload, expires_at.unwrap_or(row.expires_at).since(now));
         Ok(())
     }
 
@@ -122,9 +134,14 @@ impl Hive {
 
     /// Gives a command its end, in the store first. A command that had ended before keeps that end.
     pub(super) async fn finish(&self, id: CommandId, context: &Context, outcome: CommandOutcome) -> Result<()> {
-        // The fan-out's own record speaks for its commands.
+        // The job's own record speaks for its commands.
         let records = if context.job.is_none() { vec![self.outcome_record(id, context, &outcome)] } else { Vec::new() };
         let is_first = self.store().command_finish(id, outcome.clone(), records).await?;
+        match context.job {
+            Some(job) if is_first => self.inner.jobs.ended(job, id, outcome.status, outcome.exit_code),
+            Some(job) => self.inner.jobs.look_again(Some(job)),
+            None => {}
+        }
         self.inner.running.end(id, is_first.then_some(outcome));
         Ok(())
     }

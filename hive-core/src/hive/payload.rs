@@ -1,9 +1,9 @@
 //! What a command does, checked, as it is stored: environment values and standard input sealed.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use data_encoding::BASE64;
-use hive_wire::CommandId;
 use hive_wire::agent::{DEFAULT_TIMEOUT_SECONDS, ExecSpec, MAX_STDIN, MAX_TIMEOUT_SECONDS, Payload, PowerSpec};
 use hive_wire::api::{CommandType, ExecCommand, PowerRequest};
 use serde::{Deserialize, Serialize};
@@ -133,8 +133,8 @@ struct Secrets {
     stdin: Option<String>,
 }
 
-/// Writes a payload as it is stored. It can be opened for this command alone.
-pub(super) fn seal(payload: &Payload, id: CommandId, vault: &Vault, source: &Source) -> String {
+/// Writes a payload as it is stored. It can be opened for this command or job alone.
+pub(super) fn seal(payload: &Payload, id: impl Display, vault: &Vault, source: &Source) -> String {
     let mut open = payload.clone();
     let mut sealed = None;
     if let Payload::Exec(exec) = &mut open {
@@ -149,9 +149,9 @@ pub(super) fn seal(payload: &Payload, id: CommandId, vault: &Vault, source: &Sou
 }
 
 /// Reads a stored payload.
-pub(super) fn unseal(stored: &str, id: CommandId, vault: &Vault) -> Result<Payload> {
+pub(super) fn unseal(stored: &str, id: impl Display, vault: &Vault) -> Result<Payload> {
     let Stored { mut open, sealed, digest: written } = serde_json::from_str(stored).map_err(Error::internal)?;
-    if written.is_some_and(|written| written != digest(&open, id)) {
+    if written.is_some_and(|written| written != digest(&open, &id)) {
         return Err(Error::internal("the stored command was changed"));
     }
     if let (Payload::Exec(exec), Some(sealed)) = (&mut open, sealed) {
@@ -163,13 +163,13 @@ pub(super) fn unseal(stored: &str, id: CommandId, vault: &Vault) -> Result<Paylo
     Ok(open)
 }
 
-fn digest(open: &Payload, id: CommandId) -> String {
+fn digest(open: &Payload, id: impl Display) -> String {
     let text = serde_json::to_string(open).expect("payloads are plain data");
     let digest = Sha256::new().chain_update(id.to_string()).chain_update(text).finalize();
     data_encoding::HEXLOWER.encode(&digest[..16])
 }
 
-fn check_range(field: &str, value: u32, least: u32, most: u32) -> Result<()> {
+pub(super) fn check_range(field: &str, value: u32, least: u32, most: u32) -> Result<()> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
@@ -207,6 +207,7 @@ fn check_stdin(stdin: Option<&str>) -> Result<()> {
 mod tests {
     use super::*;
     use crate::keys::Keys;
+    use hive_wire::CommandId;
 
     #[test]
     fn environment_and_input_are_stored_sealed_and_for_one_command() {

@@ -121,6 +121,7 @@ impl DeviceRegistry for ActingHive {
         for command in open {
             self.hive.inner.running.finished(command.id);
         }
+        self.hive.inner.jobs.look_again(None);
         self.hive.publish(|seq| SatelliteEvent::Removed { seq, id });
         Ok(())
     }

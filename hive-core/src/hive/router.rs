@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use data_encoding::BASE64;
+use bytes::Bytes;
 use hive_wire::agent::Channel;
 use hive_wire::api::{
     CommandInfo, CommandStatus, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest,
@@ -16,14 +15,13 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::acting::Subject;
-use super::fan_out::FanOut;
 use super::links::Live;
 use super::payload::{Work, seal};
 use super::registry::{is_usable, window};
-use super::running::{Context, Finished, Place};
+use super::report::{CommandReport, ExecReport, OutputReader, encode};
+use super::running::{Context, Place};
 use super::{ActingHive, Hive};
 use crate::access::Permission;
-use crate::audit::AuditDraft;
 use crate::router::{CommandRouter, ExecOptions};
 use crate::store::{CommandRow, IdempotencyKey, Inserted, NewCommand, SatelliteRow};
 use crate::{Error, Result, Subscription};
@@ -32,16 +30,13 @@ use crate::{Error, Result, Subscription};
 const IDEMPOTENCY_LIFETIME: Duration = Duration::from_hours(24);
 /// The most characters of an idempotency key.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
-/// How often is looked whether a satellite is back that has a command one waits for.
-const RETURN_INTERVAL: Duration = Duration::from_millis(50);
-/// Output read from the store at a time.
-pub(super) const READ_AT_ONCE: usize = 1024 * 1024;
+/// Output of each stream that an error carries.
+const MAX_ERROR_OUTPUT: usize = 1024 * 1024;
 
 #[async_trait]
 impl CommandRouter for ActingHive {
     async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult> {
-        let row = self.satellite_for(satellite, Permission::SatellitesExec).await?;
-        self.run_and_wait(row, Work::exec(command)?, "satellite.exec", options).await
+        self.exec_report(satellite, command, options).await?.whole().await
     }
 
     async fn exec_multi(
@@ -50,8 +45,12 @@ impl CommandRouter for ActingHive {
         command: ExecCommand,
         options: ExecOptions,
     ) -> Result<Vec<ExecResult>> {
-        let encoding = options.encoding;
-        FanOut::settle(self, targets, Work::exec(command)?, options).await?.run(encoding).await
+        let reports = self.exec_multi_reports(targets, command, options).await?;
+        let mut results = Vec::with_capacity(reports.len());
+        for report in reports {
+            results.push(report.whole().await?);
+        }
+        Ok(results)
     }
 
     async fn exec_stream(
@@ -60,7 +59,7 @@ impl CommandRouter for ActingHive {
         command: ExecCommand,
         options: ExecOptions,
     ) -> Result<Subscription<ExecEvent>> {
-        Ok(FanOut::settle(self, targets, Work::exec(command)?, options).await?.stream())
+        self.watch_exec(targets, Work::exec(command)?, options).await
     }
 
     async fn submit(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<CommandId> {
@@ -72,23 +71,29 @@ impl CommandRouter for ActingHive {
 
     async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult> {
         let row = self.satellite_for(satellite, Permission::SatellitesPower).await?;
-        self.run_and_wait(row, Work::power(request)?, "satellite.power", options).await
+        self.run_and_wait(row, Work::power(request)?, "satellite.power", options).await?.whole().await
     }
 
     async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
-        let Some(row) = self.command_for(id, Permission::SatellitesRead).await? else {
+        let Some(CommandReport { mut info, output }) = self.command_report(id).await? else {
             return Ok(None);
         };
-        let stdout = self.hive.output(id, Channel::Stdout).await?;
-        let stderr = self.hive.output(id, Channel::Stderr).await?;
-        Ok(Some(info(row, encode(&stdout, encoding), encode(&stderr, encoding))))
+        info.stdout = encode(&output.all(Channel::Stdout, usize::MAX).await?, encoding);
+        info.stderr = encode(&output.all(Channel::Stderr, usize::MAX).await?, encoding);
+        Ok(Some(info))
+    }
+
+    async fn command_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
+        let no_command = || Error::NotFound { what: "command", id: id.to_string() };
+        let report = self.command_report(id).await?.ok_or_else(no_command)?;
+        report.output.read(channel, from).await
     }
 
     async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
         let window = window(page)?;
         self.satellite_for(satellite, Permission::SatellitesRead).await?;
         let (rows, total) = self.hive.store().command_list(satellite, window).await?;
-        let items = rows.into_iter().map(|row| info(row, String::new(), String::new())).collect();
+        let items = rows.into_iter().map(info).collect();
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
@@ -106,6 +111,23 @@ impl CommandRouter for ActingHive {
 }
 
 impl ActingHive {
+    /// Like [`exec`](CommandRouter::exec), with a way to a large output instead of the output.
+    pub async fn exec_report(
+        &self,
+        satellite: SatelliteId,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<ExecReport> {
+        let row = self.satellite_for(satellite, Permission::SatellitesExec).await?;
+        self.run_and_wait(row, Work::exec(command)?, "satellite.exec", options).await
+    }
+
+    /// Like [`command_get`](CommandRouter::command_get), with a way to its output instead of the output.
+    pub async fn command_report(&self, id: CommandId) -> Result<Option<CommandReport>> {
+        let row = self.command_for(id, Permission::SatellitesRead).await?;
+        Ok(row.map(|row| CommandReport { info: info(row), output: OutputReader::new(&self.hive, id) }))
+    }
+
     /// Finds a command on a satellite the principal may use `permission` on.
     async fn command_for(&self, id: CommandId, permission: Permission) -> Result<Option<CommandRow>> {
         use crate::access::{Reach, Verdict, may};
@@ -125,19 +147,19 @@ impl ActingHive {
         work: Work,
         action: &'static str,
         options: ExecOptions,
-    ) -> Result<ExecResult> {
+    ) -> Result<ExecReport> {
         let Some(live) = usable_link(&self.hive, &row)? else {
             return Err(Error::SatelliteOffline(row.name.to_string()));
         };
         let timeout = self.hive.patience(work.timeout_seconds);
         let place = Place { satellite: row.id, name: row.name.clone() };
         let id = self.accept(&row, work, action, options.idempotency_key, Some(live)).await?;
-        let result = self.hive.wait(id, &place, timeout, options.encoding).await?;
-        as_answer(id, result)
+        let standing = self.hive.standing(id, &place, timeout).await?;
+        as_answer(id, self.hive.report(id, standing, options.encoding).await?).await
     }
 
     /// Makes a command durable and, where there is a link, hands it over.
-    async fn accept(
+    pub(super) async fn accept(
         &self,
         row: &SatelliteRow,
         work: Work,
@@ -151,12 +173,12 @@ impl ActingHive {
         details["command_id"] = json!(id);
         let record = self.intent(action, Subject::satellite(row), details);
         let command = self.new_command(id, row, &work, None, live.as_ref());
-        let expires_in = command.expires_at.since(command.created_at);
+        let expires_in = Duration::from_secs(work.expires_in_seconds.into());
         let is_handed_over = live.is_some();
         if is_handed_over {
             self.hive.inner.running.begin(id, self.context(row, &work, None), hive_wire::agent::Received::default());
         }
-        match self.insert(vec![command], key, record).await {
+        match self.hive.store().command_insert(vec![command], key, record).await {
             Ok(Inserted::New) => {}
             other => {
                 self.hive.inner.running.end(id, None);
@@ -179,15 +201,6 @@ impl ActingHive {
         Ok(id)
     }
 
-    pub(super) async fn insert(
-        &self,
-        commands: Vec<NewCommand>,
-        key: Option<IdempotencyKey>,
-        record: AuditDraft,
-    ) -> Result<Inserted> {
-        Ok(self.hive.store().command_insert(commands, key, record).await?)
-    }
-
     pub(super) fn new_command(
         &self,
         id: CommandId,
@@ -196,20 +209,23 @@ impl ActingHive {
         job_id: Option<JobId>,
         live: Option<&Live>,
     ) -> NewCommand {
-        let created_at = self.hive.source().steady();
         NewCommand {
             id,
             satellite_id: row.id,
             job_id,
             command_type: work.command_type(),
-            payload: seal(&work.payload, id, &self.hive.inner.keys.vault, self.hive.source()),
+            payload: match job_id {
+                Some(_) => String::new(),
+                None => seal(&work.payload, id, &self.hive.inner.keys.vault, self.hive.source()),
+            },
             summary: work.summary(),
             idempotent: work.idempotent,
             timeout_seconds: work.timeout_seconds,
             actor: self.principal.actor(),
             team_id: row.team_id,
-            created_at,
-            expires_at: created_at.plus(Duration::from_secs(u64::from(work.expires_in_seconds))),
+            created_at: self.hive.source().now(),
+            // What is over is decided by a time that does not jump.
+            expires_at: self.hive.source().steady().plus(Duration::from_secs(u64::from(work.expires_in_seconds))),
             delivery: live.map(|live| self.hive.delivery(live)),
         }
     }
@@ -250,113 +266,8 @@ impl Hive {
     /// Brings a command that missed its link to the one that is there now.
     pub(super) async fn deliver_again(&self, id: CommandId, live: &Live) -> Result<()> {
         match self.store().command_get(id).await? {
-            Some(row) if !row.status.is_terminal() => self.deliver(row, live).await,
+            Some(row) if !row.status.is_terminal() => self.deliver(row, live, None).await,
             _ => Ok(()),
-        }
-    }
-
-    /// Waits for a command's end, `timeout` long, and returns how it then stands.
-    pub(super) async fn wait(
-        &self,
-        id: CommandId,
-        place: &Place,
-        timeout: Duration,
-        encoding: OutputEncoding,
-    ) -> Result<ExecResult> {
-        let end = tokio::select! {
-            end = tokio::time::timeout(timeout, self.end_of(id)) => end.unwrap_or(Ok(None))?,
-            () = self.inner.shutdown.cancelled() => {
-                return Err(Error::Unavailable("the server stops; the command goes on".into()));
-            }
-        };
-        if let Some(outcome) = end.as_ref().and_then(|end| end.outcome.as_ref()) {
-            return self.result_at_once(id, place, outcome, encoding).await;
-        }
-        let row = self.store().command_get(id).await?;
-        let row = row.ok_or_else(|| Error::NotFound { what: "command", id: id.to_string() })?;
-        let stdout = self.output(id, Channel::Stdout).await?;
-        let stderr = self.output(id, Channel::Stderr).await?;
-        Ok(ExecResult {
-            satellite_id: place.satellite,
-            satellite_name: place.name.clone(),
-            command_id: Some(id),
-            status: TargetStatus::Command(row.status),
-            exit_code: row.exit_code,
-            stdout: encode(&stdout, encoding),
-            stderr: encode(&stderr, encoding),
-            duration_ms: row.duration_ms.unwrap_or(0),
-            truncated: row.truncated,
-            error: row.error,
-        })
-    }
-
-    /// Waits until a command has ended; how, where that is known from here. Whoever asks again for a command of before a
-    /// restart may be here before its satellite is: that is waited for as well.
-    async fn end_of(&self, id: CommandId) -> Result<Option<Arc<Finished>>> {
-        loop {
-            if let Some(mut progress) = self.inner.running.follow(id) {
-                let end = progress.wait_for(|progress| progress.finished.is_some()).await;
-                return Ok(end.ok().and_then(|end| end.finished.clone()));
-            }
-            let row = self.store().command_get(id).await?;
-            if row.is_none_or(|row| row.status.is_terminal()) {
-                return Ok(None);
-            }
-            tokio::time::sleep(RETURN_INTERVAL).await;
-        }
-    }
-
-    /// The result of a command that has just ended. Its output is mostly still in the outcome.
-    async fn result_at_once(
-        &self,
-        id: CommandId,
-        place: &Place,
-        outcome: &crate::store::CommandOutcome,
-        encoding: OutputEncoding,
-    ) -> Result<ExecResult> {
-        let mut texts = [String::new(), String::new()];
-        for (text, wanted) in texts.iter_mut().zip([Channel::Stdout, Channel::Stderr]) {
-            let held = outcome.output.iter().find(|(channel, ..)| *channel == wanted);
-            *text = match held {
-                Some((_, 0, bytes)) => encode(bytes, encoding),
-                // A held piece that is not the first has others before it in the store. No held piece means no output,
-                // unless all of it was stored to the byte.
-                Some(_) => encode(&self.output(id, wanted).await?, encoding),
-                None => encode(&self.stored_output(id, wanted, 0).await?, encoding),
-            };
-        }
-        let [stdout, stderr] = texts;
-        Ok(ExecResult {
-            satellite_id: place.satellite,
-            satellite_name: place.name.clone(),
-            command_id: Some(id),
-            status: TargetStatus::Command(outcome.status),
-            exit_code: outcome.exit_code,
-            stdout,
-            stderr,
-            duration_ms: outcome.duration_ms.unwrap_or(0),
-            truncated: outcome.truncated,
-            error: outcome.error.clone(),
-        })
-    }
-
-    /// Returns all output of one stream so far, stored and held.
-    pub(super) async fn output(&self, id: CommandId, channel: Channel) -> Result<Bytes> {
-        let mut all = BytesMut::from(self.stored_output(id, channel, 0).await?);
-        if let Some(held) = self.inner.running.output(id, channel, all.len() as u64) {
-            all.extend_from_slice(&held);
-        }
-        Ok(all.freeze())
-    }
-
-    async fn stored_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
-        let mut all = BytesMut::new();
-        loop {
-            let piece = self.store().command_output(id, channel, from + all.len() as u64, READ_AT_ONCE).await?;
-            if piece.is_empty() {
-                return Ok(all.freeze());
-            }
-            all.extend_from_slice(&piece);
         }
     }
 
@@ -390,27 +301,24 @@ pub(super) fn usable_link(hive: &Hive, row: &SatelliteRow) -> Result<Option<Live
 }
 
 /// A waiting call's answer: a timeout and a refusal are errors there.
-fn as_answer(id: CommandId, result: ExecResult) -> Result<ExecResult> {
+async fn as_answer(id: CommandId, report: ExecReport) -> Result<ExecReport> {
+    let result = &report.result;
     let is_blocked = result.error.as_ref().is_some_and(|error| error.code == ErrorCode::CommandBlocked);
     match result.status {
         TargetStatus::Command(CommandStatus::Failed) if is_blocked => {
-            Err(Error::CommandBlocked(result.error.map(|error| error.message).unwrap_or_default()))
+            let why = result.error.as_ref().map(|error| error.message.clone());
+            Err(Error::CommandBlocked(why.unwrap_or_default()))
         }
         TargetStatus::Command(status) if status == CommandStatus::TimedOut || !status.is_terminal() => {
+            let result = report.with_output(MAX_ERROR_OUTPUT).await?;
             Err(Error::CommandTimeout { command: id, result: Some(Box::new(result)) })
         }
-        _ => Ok(result),
+        _ => Ok(report),
     }
 }
 
-pub(super) fn encode(bytes: &[u8], encoding: OutputEncoding) -> String {
-    match encoding {
-        OutputEncoding::Lossy => String::from_utf8_lossy(bytes).into_owned(),
-        OutputEncoding::Base64 => BASE64.encode(bytes),
-    }
-}
-
-fn info(row: CommandRow, stdout: String, stderr: String) -> CommandInfo {
+/// A stored command as clients see it, without its output.
+fn info(row: CommandRow) -> CommandInfo {
     CommandInfo {
         id: row.id,
         satellite_id: row.satellite_id,
@@ -418,8 +326,8 @@ fn info(row: CommandRow, stdout: String, stderr: String) -> CommandInfo {
         summary: row.summary,
         status: row.status,
         exit_code: row.exit_code,
-        stdout,
-        stderr,
+        stdout: String::new(),
+        stderr: String::new(),
         duration_ms: row.duration_ms,
         truncated: row.truncated,
         error: row.error,

@@ -16,6 +16,9 @@ use crate::store::{CommandOutcome, CommandRow};
 
 /// Output of one stream that is held in memory before it is stored.
 const PIECE: usize = 64 * 1024;
+/// The last output of a command that is kept for those who follow it; more of it they read from the store. A thousand
+/// that are not asked for must cost little.
+const KEPT: usize = 8 * 1024;
 
 /// What a running command's records and answers need to know.
 #[derive(Debug, Clone)]
@@ -55,7 +58,7 @@ pub(super) struct Finished {
     pub(super) outcome: Option<CommandOutcome>,
 }
 
-/// A target of a fan-out, once settled.
+/// Where a command runs.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) satellite: SatelliteId,
@@ -197,7 +200,12 @@ impl Running {
     }
 
     /// Forgets a command and tells those who follow it.
-    pub(super) fn end(&self, id: CommandId, outcome: Option<CommandOutcome>) {
+    pub(super) fn end(&self, id: CommandId, mut outcome: Option<CommandOutcome>) {
+        if let Some(outcome) = &mut outcome
+            && outcome.output.iter().map(|(.., bytes)| bytes.len()).sum::<usize>() > KEPT
+        {
+            outcome.output.clear();
+        }
         let entry = self.with(|entries| entries.remove(&id));
         if let Some(entry) = entry {
             entry.progress.send_modify(|progress| progress.finished = Some(Arc::new(Finished { outcome })));

@@ -1,4 +1,4 @@
-//! What happens by itself: signs of life are written behind, overdue commands are ended.
+//! What happens by itself: jobs go on, signs of life are written behind, overdue commands are ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -76,6 +76,7 @@ impl Hive {
     }
 
     async fn sweep(&self) -> Result<()> {
+        self.resume_jobs().await?;
         self.end_overdue().await?;
         self.end_lost_sessions().await?;
         let seen = self.inner.seen.take();

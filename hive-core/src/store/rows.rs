@@ -191,7 +191,7 @@ pub struct NewCommand {
     pub job_id: Option<JobId>,
     /// What kind of thing it does.
     pub command_type: CommandType,
-    /// The JSON of its payload, secrets sealed.
+    /// The JSON of its payload, secrets sealed; empty where its job has it.
     pub payload: String,
     /// For people.
     pub summary: String,
@@ -277,7 +277,7 @@ pub struct CommandRow {
     pub job_id: Option<JobId>,
     /// What kind of thing it does.
     pub command_type: CommandType,
-    /// The JSON of its payload, secrets sealed.
+    /// The JSON of its payload, secrets sealed; empty where its job has it.
     pub payload: String,
     /// For people.
     pub summary: String,

@@ -21,6 +21,7 @@ mod error;
 mod fields;
 mod filter;
 mod identity;
+mod jobs;
 mod migrations;
 mod output;
 mod pool;

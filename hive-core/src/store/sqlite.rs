@@ -48,6 +48,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     migrations: &[
         include_str!("../../migrations/sqlite/0001_foundation.sql"),
         include_str!("../../migrations/sqlite/0002_sessions.sql"),
+        include_str!("../../migrations/sqlite/0003_jobs.sql"),
     ],
 };
 

@@ -41,6 +41,14 @@ pub(in crate::hive) enum Happening {
     Ended(usize),
 }
 
+impl Happening {
+    pub(in crate::hive) fn place(self) -> usize {
+        match self {
+            Self::HandedOver(place) | Self::Ended(place) => place,
+        }
+    }
+}
+
 /// The targets of one job, and how far each is.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -102,7 +110,8 @@ impl Plan {
         let busy = self.under_way.values().filter(|flight| flight.until > now).count();
         let mut free = self.rules.cap.saturating_sub(busy);
         let mut turns = Vec::new();
-        let back: Vec<_> = self.passed.keys().copied().filter(|place| is_online(self.spots[*place].satellite)).collect();
+        let back: Vec<_> =
+            self.passed.keys().copied().filter(|place| is_online(self.spots[*place].satellite)).collect();
         for place in back {
             let waited = self.passed.remove(&place);
             if free == 0 {

@@ -31,6 +31,7 @@ fn new_job(on: &Fixture) -> NewJob {
     let now = on.now();
     NewJob {
         id: JobId::new(on.source.seed()),
+        payload: r#"{"command":"uptime"}"#.into(),
         summary: "uptime".into(),
         asked: vec!["all".into()],
         targets: Vec::new(),
@@ -124,6 +125,7 @@ pub(super) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
     job.targets.push(target(&second, Err(reason.clone())));
     let command = commands[0].clone();
     on.store.job_insert(job.clone(), commands, None, on.draft()).await.unwrap();
+    assert_eq!(on.store.job_payload(job.id).await.unwrap(), Some(job.payload));
     let row = stored(on, job.id).await;
     let mut teams = vec![first.team_id, second.team_id];
     teams.sort();
@@ -324,8 +326,7 @@ pub(super) async fn jobs_are_listed_newest_first_and_by_sight(on: &Fixture) {
     let mixed = insert(2, &[&at[0], &at[2]]).await;
     let hives = insert(4, &[&at[0], &at[3]]).await;
     let list = async |teams: Vec<TeamId>, offset, limit| {
-        let (rows, total) =
-            on.store.job_list(&Sight::Teams(teams), Window { offset, limit }).await.unwrap();
+        let (rows, total) = on.store.job_list(&Sight::Teams(teams), Window { offset, limit }).await.unwrap();
         (rows.into_iter().map(|row| row.id).collect::<Vec<_>>(), total)
     };
     assert_eq!(list(vec![ours], 0, 10).await, (vec![newest, oldest], 2));

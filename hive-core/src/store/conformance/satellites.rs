@@ -15,7 +15,7 @@ pub(super) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixtur
     let (id, now) = (satellite.id, on.now());
     let queued = on.insert(on.new_command(id)).await;
     let delivered = on.insert(on.new_command(id)).await;
-    on.store.command_deliver(delivered, Delivery { journal_id: "j".into(), at: now }).await.unwrap();
+    on.store.command_deliver(delivered, Delivery { journal_id: "j".into(), at: now, expires_at: None }).await.unwrap();
     let ended = on.insert(on.new_command(id)).await;
     on.store.command_finish(ended, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap();
 

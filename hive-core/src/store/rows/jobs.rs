@@ -9,6 +9,8 @@ use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId, Timestamp}
 pub struct NewJob {
     /// Its id.
     pub id: JobId,
+    /// The JSON of what its commands do, secrets sealed: the commands themselves have none.
+    pub payload: String,
     /// For people.
     pub summary: String,
     /// The targets as they were asked for.

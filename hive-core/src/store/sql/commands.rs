@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, ErrorBody, Received};
 use hive_wire::api::CommandStatus;
-use hive_wire::{CommandId, ErrorCode, SatelliteId, Timestamp};
+use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, Timestamp};
 
 use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, output, text};
@@ -30,10 +30,14 @@ impl CommandStore for SqlStore {
         };
         self.write(move |transaction| {
             Box::pin(async move {
+                let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
                 if let Some(key) = idempotency
-                    && let Some(before) = claim(transaction, key, &commands, audit.timestamp).await?
+                    && let Some(before) = claim(transaction, key, &ids, None, audit.timestamp).await?
                 {
-                    return Ok(before);
+                    return Ok(match before {
+                        Earlier::Commands(ids) => Inserted::Existing(ids),
+                        Earlier::Job(_) | Earlier::Other => Inserted::Conflict,
+                    });
                 }
                 for command in commands {
                     transaction.execute(bind(Statement::new(text::COMMAND_INSERT), command)).await?;
@@ -46,7 +50,8 @@ impl CommandStore for SqlStore {
     }
 
     async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool> {
-        let statement = Statement::new(text::COMMAND_DELIVER).text(id).bind(delivery.journal_id).time(delivery.at);
+        let Delivery { journal_id, at, expires_at } = delivery;
+        let statement = Statement::new(text::COMMAND_DELIVER).text(id).bind(journal_id).time(at).time_opt(expires_at);
         self.change(statement).await
     }
 
@@ -142,34 +147,48 @@ async fn end(
     Ok(true)
 }
 
-/// Claims an idempotency key for these commands, or returns what became of the request that had it before.
-async fn claim(
+/// What an idempotency key stands for already.
+pub(super) enum Earlier {
+    /// The same request, which stored these.
+    Commands(Vec<CommandId>),
+    /// The same request, which stored this one.
+    Job(JobId),
+    /// Another request.
+    Other,
+}
+
+/// Claims an idempotency key for these commands or this job, or returns what it stands for already.
+pub(super) async fn claim(
     transaction: &mut Transaction,
     key: IdempotencyKey,
-    commands: &[NewCommand],
+    commands: &[CommandId],
+    job: Option<JobId>,
     now: Timestamp,
-) -> StoreResult<Option<Inserted>> {
+) -> StoreResult<Option<Earlier>> {
     transaction.execute(Statement::new(text::IDEMPOTENCY_PURGE).time(now)).await?;
     let found =
         transaction.fetch_optional(Statement::new(text::IDEMPOTENCY_FIND).text(&key.owner).text(&key.key)).await?;
     if let Some(row) = found {
-        let is_same = row.text("body_hash")? == key.body_hash;
-        return Ok(Some(if is_same { Inserted::Existing(row.json("command_ids")?) } else { Inserted::Conflict }));
+        return Ok(Some(match row.parse_opt("job_id")? {
+            _ if row.text("body_hash")? != key.body_hash => Earlier::Other,
+            Some(job) => Earlier::Job(job),
+            None => Earlier::Commands(row.json("command_ids")?),
+        }));
     }
-    let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
     let statement = Statement::new(text::IDEMPOTENCY_INSERT)
         .bind(key.owner)
         .bind(key.key)
         .bind(key.body_hash)
-        .json(&ids)
+        .json(&commands)
+        .text_opt(job)
         .time(key.expires_at);
     transaction.execute(statement).await?;
     Ok(None)
 }
 
-fn bind(statement: Statement, command: NewCommand) -> Statement {
+pub(super) fn bind(statement: Statement, command: NewCommand) -> Statement {
     let (status, journal_id, delivered_at) = match command.delivery {
-        Some(Delivery { journal_id, at }) => (CommandStatus::Delivered, Some(journal_id), Some(at)),
+        Some(Delivery { journal_id, at, .. }) => (CommandStatus::Delivered, Some(journal_id), Some(at)),
         None => (CommandStatus::Queued, None, None),
     };
     statement

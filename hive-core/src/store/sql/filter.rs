@@ -37,14 +37,31 @@ impl Filter {
 
     /// Leaves only what is in sight, by the team in `column`.
     pub(super) fn in_sight(&mut self, column: &str, sight: &Sight) -> &mut Self {
+        match self.places(sight) {
+            Some(places) if places.is_empty() => self.always("1 = 0"),
+            Some(places) => self.always(&format!("{column} IN ({places})")),
+            None => self,
+        }
+    }
+
+    /// Leaves only what is in sight with all of its teams, by a sub-query that is complete but for the teams in sight.
+    pub(super) fn all_in_sight(&mut self, elsewhere: &str, sight: &Sight) -> &mut Self {
+        match self.places(sight) {
+            Some(places) if places.is_empty() => self.always("1 = 0"),
+            Some(places) => self.always(&format!("NOT EXISTS ({elsewhere} NOT IN ({places}))")),
+            None => self,
+        }
+    }
+
+    /// Adds the teams in sight as values; their places, or none where everything is in sight.
+    fn places(&mut self, sight: &Sight) -> Option<String> {
         let Sight::Teams(teams) = sight else {
-            return self;
+            return None;
         };
         let first = self.values.len() + 1;
         self.values.extend(teams.iter().map(|team| Value::from(team.to_string())));
         let places: Vec<_> = (first..first + teams.len()).map(|place| format!("${place}")).collect();
-        let is_blind = places.is_empty();
-        self.always(&if is_blind { "1 = 0".to_owned() } else { format!("{column} IN ({})", places.join(", ")) })
+        Some(places.join(", "))
     }
 
     /// The statement `select` with these conditions, then `rest`, in which each `?` stands for the next of `values`.

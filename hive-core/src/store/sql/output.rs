@@ -8,8 +8,10 @@ use super::writer::Transaction;
 use super::{SqlStore, Statement, text};
 use crate::store::{StoreError, StoreResult};
 
-/// Pieces that are read at once.
+/// Pieces that are read at once, at most.
 const PIECES: usize = 16;
+/// The bytes of most pieces.
+const PIECE: usize = 64 * 1024;
 
 /// Stores what of a piece is not stored yet.
 pub(super) async fn append(
@@ -55,8 +57,9 @@ pub(super) async fn read(
     limit: usize,
 ) -> StoreResult<Bytes> {
     let mut output = BytesMut::new();
+    let at_once = (limit / PIECE).clamp(1, PIECES);
     loop {
-        let statement = Statement::new(text::OUTPUT_PIECES).text(id).word(channel).number(from).number(PIECES);
+        let statement = Statement::new(text::OUTPUT_PIECES).text(id).word(channel).number(from).number(at_once);
         let pieces = store.fetch_all(statement).await?;
         for row in &pieces {
             let (first, bytes): (u64, _) = (row.number("first_byte")?, row.bytes("bytes")?);
@@ -68,7 +71,7 @@ pub(super) async fn read(
             output.extend_from_slice(&bytes[before.min(bytes.len())..]);
             from = first + bytes.len() as u64;
         }
-        if pieces.len() < PIECES {
+        if pieces.len() < at_once {
             return Ok(output.freeze());
         }
     }

@@ -24,6 +24,13 @@ macro_rules! command_insert {
     };
 }
 
+macro_rules! job_columns {
+    () => {
+        "j.id, j.status, j.summary, j.asked, j.teams, j.concurrency, j.timeout_seconds, j.expires_in_seconds, j.actor, \
+         j.created_at, j.deadline_at, j.cancelled_at, j.finished_at, j.counts"
+    };
+}
+
 macro_rules! session_select {
     () => {
         "SELECT s.id, s.satellite_id, t.name AS satellite_name, s.team_id, s.status, s.screen_cols, s.screen_rows, s.shell, \
@@ -122,7 +129,7 @@ pub(in crate::store) const POSTGRES_COMMAND_INSERT_AND_AUDIT: &str = concat!(
     audit_values_behind!()
 );
 pub(super) const COMMAND_DELIVER: &str = "UPDATE satellite_commands SET status = 'delivered', journal_id = $2, \
-     delivered_at = $3, updated_at = $3 WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
+     delivered_at = $3, updated_at = $3, expires_at = COALESCE($4, expires_at) WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
 pub(super) const COMMAND_START: &str = "UPDATE satellite_commands SET status = 'started', started_at = $2, updated_at = $2 \
      WHERE id = $1 AND status = 'delivered'";
 pub(super) const COMMAND_FINISH: &str = "UPDATE satellite_commands SET status = $2, exit_code = $3, duration_ms = $4, \
@@ -156,9 +163,45 @@ pub(super) const OUTPUT_PIECES: &str = "SELECT first_byte, bytes FROM command_ou
      WHERE command_id = $1 AND channel = $2 AND first_byte + length > $3 ORDER BY first_byte LIMIT $4";
 pub(super) const IDEMPOTENCY_PURGE: &str = "DELETE FROM idempotency_keys WHERE expires_at <= $1";
 pub(super) const IDEMPOTENCY_FIND: &str =
-    "SELECT body_hash, command_ids FROM idempotency_keys WHERE owner = $1 AND key = $2";
-pub(super) const IDEMPOTENCY_INSERT: &str =
-    "INSERT INTO idempotency_keys (owner, key, body_hash, command_ids, expires_at) VALUES ($1, $2, $3, $4, $5)";
+    "SELECT body_hash, command_ids, job_id FROM idempotency_keys WHERE owner = $1 AND key = $2";
+pub(super) const IDEMPOTENCY_INSERT: &str = "INSERT INTO idempotency_keys (owner, key, body_hash, command_ids, job_id, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
+
+// Jobs
+
+pub(super) const JOB_INSERT: &str = "INSERT INTO jobs (id, payload, summary, asked, teams, status, concurrency, \
+     timeout_seconds, expires_in_seconds, actor, created_by, created_at, deadline_at) \
+     VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $8, $9, $10, $11, $12)";
+pub(super) const JOB_TEAM_INSERT: &str = "INSERT INTO job_teams (job_id, team_id) VALUES ($1, $2)";
+pub(super) const JOB_TARGET_INSERT: &str = "INSERT INTO job_targets (job_id, place, satellite_id, satellite_name, \
+     team_id, command_id, error_code, error_message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+pub(super) const JOB_PAYLOAD: &str = "SELECT payload FROM jobs WHERE id = $1";
+pub(super) const JOB_GET: &str = concat!("SELECT ", job_columns!(), " FROM jobs j WHERE j.id = $1");
+pub(super) const JOB_LIST: &str = concat!("SELECT ", job_columns!(), " FROM jobs j");
+pub(super) const JOB_PAGE: &str = " ORDER BY j.created_at DESC, j.id DESC LIMIT ? OFFSET ?";
+pub(super) const JOB_COUNT: &str = "SELECT COUNT(*) AS total FROM jobs j";
+/// To be completed by the teams in sight.
+pub(super) const JOB_TEAMS_ELSEWHERE: &str = "SELECT 1 FROM job_teams t WHERE t.job_id = j.id AND t.team_id";
+pub(super) const JOB_LIST_OPEN: &str = "SELECT id FROM jobs WHERE finished_at IS NULL ORDER BY created_at, id";
+pub(super) const JOB_COUNTS: &str = "SELECT c.status AS status, COUNT(*) AS targets FROM job_targets t \
+     LEFT JOIN satellite_commands c ON c.id = t.command_id WHERE t.job_id = $1 GROUP BY c.status";
+pub(super) const JOB_TARGET_LIST: &str = "SELECT t.satellite_id, t.satellite_name, t.team_id, t.command_id, c.status, \
+     c.exit_code, c.duration_ms, COALESCE(c.truncated, FALSE) AS truncated, \
+     COALESCE(t.error_code, c.error_code) AS error_code, COALESCE(t.error_message, c.error_message) AS error_message, \
+     c.expires_at, c.finished_at, \
+     COALESCE((SELECT MAX(first_byte + length) FROM command_output WHERE command_id = t.command_id \
+     AND channel = 'stdout'), 0) AS stdout_bytes, \
+     COALESCE((SELECT MAX(first_byte + length) FROM command_output WHERE command_id = t.command_id \
+     AND channel = 'stderr'), 0) AS stderr_bytes \
+     FROM job_targets t LEFT JOIN satellite_commands c ON c.id = t.command_id \
+     WHERE t.job_id = $1 ORDER BY t.place LIMIT $2 OFFSET $3";
+pub(super) const JOB_TARGET_COUNT: &str = "SELECT COUNT(*) AS total FROM job_targets WHERE job_id = $1";
+pub(super) const JOB_CANCEL: &str =
+    "UPDATE jobs SET status = 'cancelling', cancelled_at = $2 WHERE id = $1 AND status = 'running'";
+pub(super) const JOB_COMMANDS_CANCEL: &str = "UPDATE satellite_commands SET status = 'cancelled', finished_at = $2, \
+     updated_at = $2 WHERE status = 'queued' AND id IN (SELECT command_id FROM job_targets WHERE job_id = $1)";
+pub(super) const JOB_FINISH: &str = "UPDATE jobs SET status = $2, counts = $3, finished_at = $4 \
+     WHERE id = $1 AND finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM job_targets t \
+     JOIN satellite_commands c ON c.id = t.command_id WHERE t.job_id = $1 AND c.finished_at IS NULL)";
 
 // Sessions
 

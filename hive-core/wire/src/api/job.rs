@@ -41,7 +41,8 @@ struct Written {
 
 impl<'de> Deserialize<'de> for JobCreate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Written { targets, concurrency, deadline_seconds, command, mut beside } = Written::deserialize(deserializer)?;
+        let Written { targets, concurrency, deadline_seconds, command, mut beside } =
+            Written::deserialize(deserializer)?;
         let command = if command.is_object() {
             if let Some(field) = beside.keys().next() {
                 return Err(serde::de::Error::custom(format!("unknown field `{field}`")));
@@ -120,7 +121,10 @@ impl JobCounts {
 
     /// How many targets were handed over and have not ended.
     pub fn running(&self) -> u64 {
-        [CommandStatus::Delivered, CommandStatus::Started].map(|status| self.of(TargetStatus::Command(status))).iter().sum()
+        [CommandStatus::Delivered, CommandStatus::Started]
+            .map(|status| self.of(TargetStatus::Command(status)))
+            .iter()
+            .sum()
     }
 
     /// How many targets have ended, those that were not run among them.

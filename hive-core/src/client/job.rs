@@ -1,0 +1,50 @@
+//! [`JobManager`] over REST.
+
+use async_trait::async_trait;
+use hive_wire::JobId;
+use hive_wire::api::{ExecCommand, Job, JobCreate, JobEvent, JobTarget, Page, PageRequest, Target};
+use reqwest::header;
+
+use super::RemoteHive;
+use super::registry::present;
+use super::transport::Patience;
+use crate::job::{JobManager, JobOptions};
+use crate::{Result, Subscription};
+
+#[async_trait]
+impl JobManager for RemoteHive {
+    async fn job_submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job> {
+        let JobOptions { idempotency_key, concurrency, deadline_seconds } = options;
+        let targets = targets.iter().map(Target::to_string).collect();
+        let body = JobCreate { targets, concurrency, deadline_seconds, command };
+        let call = self.transport.post(&["api", "v1", "jobs"]).json(&body);
+        let call = match idempotency_key {
+            Some(key) => call.header("idempotency-key", key),
+            None => call,
+        };
+        self.transport.fetch(call).await
+    }
+
+    async fn job_get(&self, id: JobId) -> Result<Option<Job>> {
+        present(self.transport.fetch(self.transport.get(&["api", "v1", "jobs", &id.to_string()])).await)
+    }
+
+    async fn job_list(&self, page: PageRequest) -> Result<Page<Job>> {
+        self.transport.fetch_page(self.transport.get(&["api", "v1", "jobs"]).query(&page)).await
+    }
+
+    async fn job_target_list(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
+        let call = self.transport.get(&["api", "v1", "jobs", &id.to_string(), "targets"]);
+        self.transport.fetch_page(call.query(&page)).await
+    }
+
+    async fn job_cancel(&self, id: JobId) -> Result<Job> {
+        self.transport.fetch(self.transport.post(&["api", "v1", "jobs", &id.to_string(), "cancel"])).await
+    }
+
+    async fn job_watch(&self, id: JobId) -> Result<Subscription<JobEvent>> {
+        let call = self.transport.get(&["api", "v1", "jobs", &id.to_string(), "events"]);
+        let call = call.header(header::ACCEPT, "text/event-stream");
+        Ok(self.events(self.transport.send(call, Patience::Command).await?))
+    }
+}

@@ -1,0 +1,300 @@
+//! Commands that are watched while they run: of one satellite, or of a job.
+
+use data_encoding::BASE64;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use hive_wire::agent::{Channel, Received};
+use hive_wire::api::{CommandStatus, ExecEvent, ExecResult, OutputEncoding, Target, TargetStatus};
+use hive_wire::{CommandId, JobId};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::jobs::{Asked, LiveJob};
+use super::payload::Work;
+use super::report::{ExecReport, reason};
+use super::router::usable_link;
+use super::running::Place;
+use super::{ActingHive, Hive};
+use crate::access::Permission;
+use crate::router::ExecOptions;
+use crate::store::{JobTargetRow, SatelliteRow, Window};
+use crate::{Error, Result, Subscription};
+
+/// Events that wait for one who watches; then the reading of output waits, and memory is bounded by so many pieces.
+const EVENTS: usize = 32;
+/// Output of one event, about.
+const PIECE: usize = 64 * 1024;
+/// Steps of a job's story that are looked at together.
+const STEPS: usize = 256;
+
+impl ActingHive {
+    /// Like [`CommandRouter::exec_multi`](crate::CommandRouter::exec_multi), with ways to the output instead of the output.
+    pub async fn exec_multi_reports(
+        &self,
+        targets: Vec<Target>,
+        command: hive_wire::api::ExecCommand,
+        options: ExecOptions,
+    ) -> Result<Vec<ExecReport>> {
+        let work = Work::exec(command)?;
+        let patience = self.hive.patience(work.timeout_seconds);
+        let encoding = options.encoding;
+        let id = self.fan_out(targets, work, options).await?;
+        if let Some(job) = self.hive.open_job(id).await? {
+            job.settled(patience).await;
+            if self.hive.inner.shutdown.is_cancelled() {
+                return Err(Error::Unavailable("the server stops; the job goes on".into()));
+            }
+        }
+        let (rows, _) = self.hive.store().job_target_list(id, Window::ALL).await?;
+        Ok(rows.into_iter().map(|row| self.hive.target_report(row, encoding)).collect())
+    }
+
+    /// Runs a command on satellites and tells what happens.
+    pub(super) async fn watch_exec(
+        &self,
+        targets: Vec<Target>,
+        work: Work,
+        options: ExecOptions,
+    ) -> Result<Subscription<ExecEvent>> {
+        let patience = self.hive.patience(work.timeout_seconds);
+        if let [Target::Id(_) | Target::Name(_)] = targets.as_slice() {
+            let mut found = self.find(&targets, Permission::SatellitesExec).await?;
+            if let Some(row) = found.pop() {
+                return self.watch_one(row, work, options, patience).await;
+            }
+        }
+        let id = self.fan_out(targets, work, options).await?;
+        let (rows, _) = self.hive.store().job_target_list(id, Window::ALL).await?;
+        let job = self.hive.open_job(id).await?;
+        let watch = move |hive: Hive, events| async move {
+            let watch = Watch { hive: &hive, events, patience };
+            watch.job(job.as_deref(), &rows).await
+        };
+        Ok(self.watched(watch))
+    }
+
+    /// A single satellite needs no job.
+    async fn watch_one(
+        &self,
+        row: SatelliteRow,
+        work: Work,
+        options: ExecOptions,
+        patience: std::time::Duration,
+    ) -> Result<Subscription<ExecEvent>> {
+        let place = Place { satellite: row.id, name: row.name.clone() };
+        let live = match usable_link(&self.hive, &row) {
+            Ok(Some(live)) => Ok(live),
+            Ok(None) => Err(Error::SatelliteOffline(row.name.to_string())),
+            Err(error) => Err(error),
+        };
+        let accepted = match live {
+            Ok(live) => Ok(self.accept(&row, work, "satellite.exec", options.idempotency_key, Some(live)).await?),
+            Err(error) => Err(not_run(&place, &error)),
+        };
+        Ok(self.watched(move |hive: Hive, events| async move {
+            let watch = Watch { hive: &hive, events, patience };
+            match accepted {
+                Ok(id) => {
+                    watch.accepted(&place, id).await?;
+                    watch.follow(place, id).await
+                }
+                Err(result) => watch.tell(ExecEvent::Exit(Box::new(result))).await,
+            }
+        }))
+    }
+
+    async fn fan_out(&self, targets: Vec<Target>, work: Work, options: ExecOptions) -> Result<JobId> {
+        let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
+        let permission = Permission::SatellitesExec;
+        self.start_job(Asked { targets, work, idempotency_key, concurrency, deadline_seconds: None, permission }).await
+    }
+
+    /// Tells in a task of its own, as long as somebody listens and the hive runs.
+    fn watched<F, W>(&self, watch: F) -> Subscription<ExecEvent>
+    where
+        F: FnOnce(Hive, mpsc::Sender<ExecEvent>) -> W + Send + 'static,
+        W: Future<Output = Result<(), Gone>> + Send + 'static,
+    {
+        let (events, subscription) = Subscription::with_capacity(EVENTS);
+        let hive = self.hive.clone();
+        self.hive.inner.tasks.spawn(async move {
+            let (shutdown, listener) = (hive.inner.shutdown.clone(), events.clone());
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = listener.closed() => {}
+                // Nobody watches any more, or everything was told; the commands go on.
+                _ = watch(hive, events) => {}
+            }
+        });
+        subscription
+    }
+}
+
+/// Nobody listens any more.
+pub(super) struct Gone;
+
+/// What one who watches is told.
+struct Watch<'a> {
+    hive: &'a Hive,
+    events: mpsc::Sender<ExecEvent>,
+    patience: std::time::Duration,
+}
+
+impl Watch<'_> {
+    /// Tells of all targets of a job: first who takes part, then what happens.
+    async fn job(&self, job: Option<&LiveJob>, rows: &[JobTargetRow]) -> Result<(), Gone> {
+        let mut open = vec![false; rows.len()];
+        for (row, open) in rows.iter().zip(&mut open) {
+            let place = place(row);
+            match row.command_id {
+                Some(id) => {
+                    self.accepted(&place, id).await?;
+                    *open = true;
+                }
+                None => {
+                    let not_run = self.hive.target_report(row.clone(), OutputEncoding::Lossy).result;
+                    self.tell(ExecEvent::Exit(Box::new(not_run))).await?;
+                }
+            }
+        }
+        match job {
+            Some(job) => self.live(job, rows, open).await,
+            None => self.ended(rows).await,
+        }
+    }
+
+    async fn ended(&self, rows: &[JobTargetRow]) -> Result<(), Gone> {
+        for row in rows {
+            if let Some(id) = row.command_id {
+                self.follow(place(row), id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows each command from when it was handed over, or ended without that.
+    async fn live(&self, job: &LiveJob, rows: &[JobTargetRow], mut open: Vec<bool>) -> Result<(), Gone> {
+        let mut news = job.follow();
+        let mut chapter = 0;
+        let mut followed = FuturesUnordered::new();
+        loop {
+            let told = *news.borrow_and_update();
+            while chapter < told.chapter() {
+                let steps = job.story(chapter, STEPS);
+                chapter += steps.len();
+                for (happening, _) in steps {
+                    let number = happening.place();
+                    if let Some(id) = rows[number].command_id.filter(|_| std::mem::take(&mut open[number])) {
+                        followed.push(self.follow(place(&rows[number]), id));
+                    }
+                }
+            }
+            let is_all_followed = !open.contains(&true);
+            if followed.is_empty() && (is_all_followed || told.is_over()) {
+                return Ok(());
+            }
+            tokio::select! {
+                Some(told) = followed.next() => told?,
+                changed = news.changed(), if !is_all_followed && !told.is_over() => drop(changed),
+            }
+        }
+    }
+
+    async fn accepted(&self, place: &Place, id: CommandId) -> Result<(), Gone> {
+        self.tell(ExecEvent::Accepted { satellite_id: place.satellite, command_id: id }).await
+    }
+
+    /// Tells of one command until it ends.
+    async fn follow(&self, place: Place, id: CommandId) -> Result<(), Gone> {
+        let exit = match self.output_until_end(&place, id).await {
+            Ok(told) => {
+                told?;
+                self.hive.standing(id, &place, self.patience).await.map(|standing| standing.result)
+            }
+            Err(error) => Err(error),
+        };
+        let exit = exit.unwrap_or_else(|error| {
+            warn!(command.id = %id, error = %error, "a command cannot be followed");
+            unfinished(id, &place, &error)
+        });
+        self.tell(ExecEvent::Exit(Box::new(exit))).await
+    }
+
+    async fn output_until_end(&self, place: &Place, id: CommandId) -> Result<Result<(), Gone>> {
+        let mut told = Received::default();
+        if let Some(mut progress) = self.hive.inner.running.follow(id) {
+            loop {
+                let (received, is_ended) = {
+                    let now = progress.borrow_and_update();
+                    (now.received, now.finished.is_some())
+                };
+                if self.output(place, id, &mut told, received).await?.is_err() {
+                    return Ok(Err(Gone));
+                }
+                if is_ended || progress.changed().await.is_err() {
+                    break;
+                }
+            }
+        }
+        let all = self.hive.store().command_output_len(id).await?;
+        self.output(place, id, &mut told, all).await
+    }
+
+    /// Tells the output between what was told and what is here.
+    async fn output(
+        &self,
+        place: &Place,
+        id: CommandId,
+        told: &mut Received,
+        here: Received,
+    ) -> Result<Result<(), Gone>> {
+        let channels =
+            [(Channel::Stdout, &mut told.stdout, here.stdout), (Channel::Stderr, &mut told.stderr, here.stderr)];
+        for (channel, told, here) in channels {
+            while *told < here {
+                // The place first: what waits for one must not be in memory.
+                let Ok(room) = self.events.reserve().await else { return Ok(Err(Gone)) };
+                let bytes = self.hive.output_from(id, channel, *told, PIECE).await?;
+                if bytes.is_empty() {
+                    break;
+                }
+                let data = BASE64.encode(&bytes);
+                room.send(ExecEvent::Output { satellite_id: place.satellite, channel, offset: *told, data });
+                *told += bytes.len() as u64;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn tell(&self, event: ExecEvent) -> Result<(), Gone> {
+        self.events.send(event).await.map_err(|_| Gone)
+    }
+}
+
+fn place(row: &JobTargetRow) -> Place {
+    Place { satellite: row.satellite_id, name: row.satellite_name.clone() }
+}
+
+fn not_run(place: &Place, error: &Error) -> ExecResult {
+    empty(place, None, TargetStatus::NotRun, error)
+}
+
+/// A command of which no more is known here than that it was stored.
+fn unfinished(id: CommandId, place: &Place, error: &Error) -> ExecResult {
+    empty(place, Some(id), TargetStatus::Command(CommandStatus::Delivered), error)
+}
+
+fn empty(place: &Place, command_id: Option<CommandId>, status: TargetStatus, error: &Error) -> ExecResult {
+    ExecResult {
+        satellite_id: place.satellite,
+        satellite_name: place.name.clone(),
+        command_id,
+        status,
+        exit_code: None,
+        stdout: String::new(),
+        stderr: String::new(),
+        duration_ms: 0,
+        truncated: false,
+        error: Some(reason(error)),
+    }
+}
