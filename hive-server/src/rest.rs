@@ -6,10 +6,13 @@ mod auth;
 mod commands;
 mod events;
 mod exec;
+mod jobs;
+mod output;
 mod satellites;
 mod sessions;
 mod sse;
 mod teams;
+mod text;
 mod tokens;
 
 use axum::http::StatusCode;
@@ -45,6 +48,12 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/commands/{id}", get(commands::get))
         .route("/api/v1/commands/{id}/cancel", post(commands::cancel))
+        .route("/api/v1/commands/{id}/output", get(commands::output))
+        .route("/api/v1/jobs", get(jobs::list).post(jobs::submit))
+        .route("/api/v1/jobs/{id}", get(jobs::get))
+        .route("/api/v1/jobs/{id}/targets", get(jobs::targets))
+        .route("/api/v1/jobs/{id}/events", get(jobs::events))
+        .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/api/v1/registration-tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/registration-tokens/{id}", delete(tokens::revoke))
         .route("/api/v1/teams", get(teams::list).post(teams::create))

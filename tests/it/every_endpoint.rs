@@ -4,7 +4,7 @@ use hive_testkit::TestHive;
 use serde_json::json;
 
 /// All paths that want to know who is calling.
-const PATHS: [(&str, &str); 43] = [
+const PATHS: [(&str, &str); 50] = [
     ("GET", "/api/v1/auth/me"),
     ("GET", "/api/v1/satellites"),
     ("GET", "/api/v1/satellites/SAT"),
@@ -20,6 +20,13 @@ const PATHS: [(&str, &str); 43] = [
     ("POST", "/api/v1/exec"),
     ("GET", "/api/v1/commands/CMD"),
     ("POST", "/api/v1/commands/CMD/cancel"),
+    ("GET", "/api/v1/commands/CMD/output"),
+    ("POST", "/api/v1/jobs"),
+    ("GET", "/api/v1/jobs"),
+    ("GET", "/api/v1/jobs/JOB"),
+    ("GET", "/api/v1/jobs/JOB/targets"),
+    ("GET", "/api/v1/jobs/JOB/events"),
+    ("POST", "/api/v1/jobs/JOB/cancel"),
     ("GET", "/api/v1/sessions"),
     ("POST", "/api/v1/sessions"),
     ("GET", "/api/v1/sessions/SESS"),
@@ -61,6 +68,7 @@ fn fill(path: &str) -> String {
         ("SESS", "sess"),
         ("SAT", "sat"),
         ("CMD", "cmd"),
+        ("JOB", "job"),
         ("REG", "reg"),
         ("KEY", "key"),
         ("AUD", "aud"),
@@ -104,7 +112,7 @@ async fn what_is_not_there_is_not_found() {
         if path.ends_with("/attach") {
             continue;
         }
-        let is_about_one = ["SESS", "SAT", "CMD", "REG", "KEY", "AUD"].iter().any(|word| path.contains(word));
+        let is_about_one = ["SESS", "SAT", "CMD", "JOB", "REG", "KEY", "AUD"].iter().any(|word| path.contains(word));
         if !is_about_one || path.starts_with("/api/satellites") {
             continue;
         }

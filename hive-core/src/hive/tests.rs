@@ -54,13 +54,13 @@ pub(super) async fn register(hive: &Hive, name: &str) -> RegisteredSatellite {
 }
 
 /// A satellite as the hive sees it: its end of a link.
-struct Satellite {
-    id: SatelliteId,
-    attached: Attached,
-    end: LinkEnd,
+pub(super) struct Satellite {
+    pub(super) id: SatelliteId,
+    pub(super) attached: Attached,
+    pub(super) end: LinkEnd,
 }
 
-async fn connect(hive: &Hive, registered: &RegisteredSatellite, journal: &str) -> Satellite {
+pub(super) async fn connect(hive: &Hive, registered: &RegisteredSatellite, journal: &str) -> Satellite {
     let identity = hive.authenticate_satellite(&registered.api_key).await.unwrap();
     let (link, mut end) = ChannelLink::pair();
     let attached = hive.attach(identity, handshake(registered.id, journal), link).await.unwrap();
@@ -83,14 +83,14 @@ pub(super) fn handshake(id: SatelliteId, journal: &str) -> Handshake {
 }
 
 impl Satellite {
-    async fn command(&mut self) -> Command {
+    pub(super) async fn command(&mut self) -> Command {
         match self.end.next().await.unwrap() {
             Outgoing::Control(ToAgent::Command(command)) => *command,
             other => panic!("not a command: {other:?}"),
         }
     }
 
-    async fn send_output(&mut self, id: CommandId, offset: u64, bytes: &'static [u8]) {
+    pub(super) async fn send_output(&mut self, id: CommandId, offset: u64, bytes: &'static [u8]) {
         let stream = StreamId(1);
         let open = ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset };
         self.attached.on_control(open).await.unwrap();
@@ -98,7 +98,7 @@ impl Satellite {
         self.attached.on_frame(frame).await.unwrap();
     }
 
-    async fn finish(&mut self, id: CommandId, status: CommandStatus, exit_code: i32, stdout: u64) {
+    pub(super) async fn finish(&mut self, id: CommandId, status: CommandStatus, exit_code: i32, stdout: u64) {
         let sent = Received { stdout, stderr: 0 };
         let result = CommandResult {
             id,
@@ -112,7 +112,7 @@ impl Satellite {
         self.attached.on_control(ToServer::CommandResult(result)).await.unwrap();
     }
 
-    async fn acknowledged(&mut self) -> CommandId {
+    pub(super) async fn acknowledged(&mut self) -> CommandId {
         match self.end.next().await.unwrap() {
             Outgoing::Control(ToAgent::ResultAck { id }) => id,
             other => panic!("not an acknowledgement: {other:?}"),

@@ -11,7 +11,7 @@ use hive_core::wire::api::{ExecCommand, ExecEvent, ExecManyRequest, ExecResult, 
 use hive_core::{CommandRouter, Error};
 use serde_json::json;
 
-use super::{Answer, ok, sse};
+use super::{Answer, ok, output, sse};
 use crate::auth::Caller;
 use crate::error::Failure;
 use crate::extract::{Body, Pairs, Path};
@@ -55,7 +55,7 @@ impl FromRequestParts<AppState> for How {
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
@@ -81,7 +81,10 @@ pub(super) async fn one(
     Body(command): Body<ExecCommand>,
 ) -> Result<Response, Failure> {
     match mode {
-        Mode::Wait => Ok(ok(hive.exec(id, command, options).await?).into_response()),
+        Mode::Wait => {
+            let encoding = options.encoding;
+            Ok(output::report(hive.exec_report(id, command, options).await?, encoding))
+        }
         Mode::Queue => {
             let command_id = hive.submit(id, command, options).await?;
             Ok((StatusCode::ACCEPTED, ok(json!({ "command_id": command_id }))).into_response())
@@ -102,7 +105,10 @@ pub(super) async fn many(
     let targets = read_targets(&request.targets)?;
     let options = ExecOptions { concurrency: request.concurrency, ..options };
     match mode {
-        Mode::Wait => Ok(ok(hive.exec_multi(targets, request.command, options).await?).into_response()),
+        Mode::Wait => {
+            let encoding = options.encoding;
+            Ok(output::reports(&hive.exec_multi_reports(targets, request.command, options).await?, encoding))
+        }
         Mode::Queue => Err(Error::invalid("wait", "several targets cannot be queued for").into()),
         Mode::Stream => {
             let events = hive.exec_stream(targets, request.command, options).await?;
@@ -111,7 +117,7 @@ pub(super) async fn many(
     }
 }
 
-fn read_targets(targets: &[String]) -> Result<Vec<Target>, Error> {
+pub(super) fn read_targets(targets: &[String]) -> Result<Vec<Target>, Error> {
     let read = |text: &String| text.parse();
     let targets: Result<_, hive_core::wire::api::InvalidTarget> = targets.iter().map(read).collect();
     targets.map_err(|error| Error::invalid("targets", error.to_string()))

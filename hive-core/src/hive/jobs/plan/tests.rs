@@ -24,7 +24,7 @@ fn command(n: usize) -> CommandId {
 
 fn spot(n: usize, status: TargetStatus) -> Spot {
     let is_run = status != TargetStatus::NotRun;
-    let name = format!("box-{n:04}").try_into().unwrap();
+    let name = format!("web-server-{n:04}").try_into().unwrap();
     Spot { satellite: satellite(n), name, command: is_run.then(|| command(n)), status, exit_code: None }
 }
 
