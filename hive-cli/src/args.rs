@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use access::{KeysCommand, LoginArgs, TeamsCommand, TokensCommand, TokensCreateArgs};
 pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs};
-pub(crate) use exec::{CommandsCommand, ExecArgs, PowerArgs};
+pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};
 pub(crate) use satellites::{ListArgs, SatellitesCommand, UpdateArgs};
 pub(crate) use sessions::{SessionsCommand, ShellArgs, ViewArgs};
 
@@ -101,6 +101,9 @@ pub(crate) enum Command {
     Sessions(SessionsCommand),
     /// Shut down, reboot, … a satellite's machine
     Power(PowerArgs),
+    /// Commands on several satellites: see them, watch them, cancel them
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// See and cancel commands
     #[command(subcommand)]
     Commands(CommandsCommand),

@@ -2,6 +2,7 @@
 
 mod audit;
 mod exec;
+mod given;
 mod jobs;
 mod keys;
 mod login;
@@ -39,7 +40,8 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<u8> {
         Command::Power(args) => return power::run(&hive(given)?, output, args).await,
         Command::Whoami => whoami(&hive(given)?, output).await,
         Command::Satellites(command) => satellites::run(&hive(given)?, output, command).await,
-        Command::Commands(command) => jobs::run(&hive(given)?, output, command).await,
+        Command::Jobs(command) => return jobs::run(&hive(given)?, output, command).await,
+        Command::Commands(command) => given::run(&hive(given)?, output, command).await,
         Command::Tokens(command) => tokens::run(&hive(given)?, output, command).await,
         Command::Teams(command) => teams::run(&hive(given)?, output, command).await,
         Command::Keys(command) => keys::run(&hive(given)?, output, command).await,

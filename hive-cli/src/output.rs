@@ -3,7 +3,7 @@
 //! stdout holds what was asked for: with `-o json` exactly one document. Everything else goes to stderr. A reader that
 //! went away is a failure like another, not a panic.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use hive_core::wire::agent::Channel;
 use serde::Serialize;
@@ -52,6 +52,33 @@ pub(crate) fn json<T: Serialize + ?Sized>(thing: &T) -> Result<()> {
     write_stdout(&text)
 }
 
+/// Writes a table.
+pub(crate) fn table(table: &Table) -> Result<()> {
+    write_stdout(table.to_string().as_bytes())
+}
+
+/// The one document, as a list that is written while its entries are found.
+pub(crate) struct JsonList {
+    is_empty: bool,
+}
+
+impl JsonList {
+    pub(crate) fn begin() -> Result<Self> {
+        write_stdout(b"[")?;
+        Ok(Self { is_empty: true })
+    }
+
+    pub(crate) fn push<T: Serialize>(&mut self, entry: &T) -> Result<()> {
+        let mut text = if std::mem::take(&mut self.is_empty) { Vec::new() } else { vec![b','] };
+        serde_json::to_writer(&mut text, entry).map_err(|error| Failure::Output(error.into()))?;
+        write_stdout(&text)
+    }
+
+    pub(crate) fn end(self) -> Result<()> {
+        write_stdout(b"]\n")
+    }
+}
+
 /// Writes lines for people.
 pub(crate) fn text(text: &str) -> Result<()> {
     write_stdout(format!("{}\n", escape::message(text)).as_bytes())
@@ -68,6 +95,19 @@ pub(crate) fn raw(channel: Channel, bytes: &[u8]) -> Result<()> {
 /// Says something that was not asked for.
 pub(crate) fn note(text: &str) {
     write_stderr(&format!("hive: {}\n", escape::message(text)));
+}
+
+/// Writes lines for people where programs write what is not asked for.
+pub(crate) fn aside(text: &str) {
+    write_stderr(&format!("{}\n", escape::message(text)));
+}
+
+/// Shows how far something is, in the place of what was shown before; nothing takes it away. Only people at a terminal
+/// see it.
+pub(crate) fn progress(text: &str) {
+    if io::stderr().is_terminal() {
+        write_stderr(&format!("\r\u{1b}[K{}", escape::cell(text)));
+    }
 }
 
 /// Asks on the terminal, without ending the line.

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use hive_core::wire::CommandId;
 use hive_core::wire::api::{MAX_IN_FLIGHT, PowerAction};
+use hive_core::wire::{CommandId, JobId};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["argv", "shell"]))]
@@ -36,6 +36,9 @@ pub(crate) struct ExecArgs {
     /// Queue it, also for satellites that are offline, and do not wait
     #[arg(long)]
     pub(crate) no_wait: bool,
+    /// Begin a job and print its id; it goes on without us
+    #[arg(long, conflicts_with = "no_wait")]
+    pub(crate) detach: bool,
     /// How long it may wait for its satellite [default: 300]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) expires_in: Option<u32>,
@@ -104,6 +107,34 @@ impl From<Action> for PowerAction {
             Action::Cancel => Self::Cancel,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// List jobs, newest first
+    List {
+        /// The most jobs
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+    },
+    /// Show a job and what became of each satellite
+    Show {
+        /// Its id
+        id: JobId,
+        /// What they said, instead of a table of them
+        #[arg(long)]
+        output: bool,
+    },
+    /// Tell of each satellite's end until the job has ended
+    Watch {
+        /// Its id
+        id: JobId,
+    },
+    /// Cancel a job: what waits ends at once, what runs with its whole process tree
+    Cancel {
+        /// Its id
+        id: JobId,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,22 +1,24 @@
-//! `hive exec`: on one satellite as if it were here, on several line by line, or as one JSON document.
+//! `hive exec`: on one satellite as if it were here, on several as a job of the hive, or as one JSON document.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use data_encoding::BASE64;
+use hive_core::job::JobOptions;
 use hive_core::router::ExecOptions;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::agent::ErrorBody;
 use hive_core::wire::api::{
-    CommandStatus, ExecCommand, ExecResult, OutputEncoding, Satellite, SatelliteFilter, Target, TargetStatus,
+    CommandStatus, ExecCommand, ExecResult, JobStatus, OutputEncoding, Satellite, Target, TargetStatus,
 };
 
 use super::shown;
 use crate::api::Api;
 use crate::args::ExecArgs;
 use crate::exec::follow::{Interrupts, follow};
+use crate::exec::job::{self, OnInterrupt};
+use crate::exec::results;
 use crate::exec::view::{View, status_word};
 use crate::exit;
 use crate::failure::{Failure, Result};
@@ -34,13 +36,48 @@ pub(super) async fn run(api: &dyn Api, output: Output, args: ExecArgs) -> Result
         encoding: OutputEncoding::Lossy,
         concurrency: args.concurrency,
     };
-    let is_waited_for = !args.no_wait;
+    let (is_queued, is_detached) = (args.no_wait, args.detach);
     let command = command(args).await?;
-    if is_waited_for {
+    let is_one = matches!(targets.as_slice(), [Target::Id(_) | Target::Name(_)]);
+    if is_queued {
+        submit(api, output, &targets, command, options).await
+    } else if is_one && !is_detached {
         wait(api, output, targets, command, options).await
     } else {
-        submit(api, output, &targets, command, options).await
+        fan_out(api, output, targets, command, options, is_detached).await
     }
+}
+
+/// Several satellites are a job of the hive: it goes on whatever becomes of us.
+async fn fan_out(
+    api: &dyn Api,
+    output: Output,
+    targets: Vec<Target>,
+    command: ExecCommand,
+    options: ExecOptions,
+    is_detached: bool,
+) -> Result<u8> {
+    let mut interrupts = Interrupts::listen()?;
+    let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
+    let options = JobOptions { idempotency_key, concurrency, deadline_seconds: None };
+    let job = tokio::select! {
+        job = api.job_submit(targets, command, options) => job?,
+        () = interrupts.next() => return Err(Failure::Interrupted),
+    };
+    if is_detached {
+        output.tell(&job, &job.id.to_string())?;
+        return Ok(0);
+    }
+    let followed = job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, |_| Ok(())).await?;
+    let worst = if output.is_json { results::json(api, job.id).await? } else { results::grouped(api, job.id).await? };
+    if !followed.is_interrupted {
+        return Ok(worst);
+    }
+    output::note(&match followed.job.status {
+        JobStatus::Cancelled => format!("{} was cancelled", job.id),
+        _ => format!("{} is still being cancelled; see `hive jobs show {}`", job.id, job.id),
+    });
+    Ok(exit::INTERRUPTED)
 }
 
 async fn command(args: ExecArgs) -> Result<ExecCommand> {
@@ -93,36 +130,16 @@ async fn wait(
     options: ExecOptions,
 ) -> Result<u8> {
     let mut interrupts = Interrupts::listen()?;
-    let starting = async {
-        let view = view(api, output, &targets).await?;
-        let events = api.exec_stream(targets, command, options).await?;
-        Ok::<_, Failure>((view, events))
-    };
-    let (view, events) = tokio::select! {
-        started = starting => started?,
+    let view = if output.is_json { View::Collected } else { View::Raw };
+    let events = tokio::select! {
+        events = api.exec_stream(targets, command, options) => events?,
         () = interrupts.next() => return Err(Failure::Interrupted),
     };
-    let is_raw = matches!(view, View::Raw);
     let followed = follow(api, events, view, interrupts).await?;
     if output.is_json {
         output::json(&followed.results)?;
-    } else if followed.results.is_empty() && !is_raw {
-        output::note("no active satellite is meant");
     }
     Ok(if followed.is_interrupted { exit::INTERRUPTED } else { exit::worst(&followed.results) })
-}
-
-async fn view(api: &dyn Api, output: Output, targets: &[Target]) -> Result<View> {
-    if output.is_json {
-        return Ok(View::Collected);
-    }
-    if let [Target::Id(_) | Target::Name(_)] = targets {
-        return Ok(View::Raw);
-    }
-    let named = |satellite: Satellite| (satellite.id, satellite.name.to_string());
-    let names: BTreeMap<SatelliteId, String> =
-        find::all(api, SatelliteFilter::default()).await?.into_iter().map(named).collect();
-    Ok(View::prefixed(names))
 }
 
 async fn submit(

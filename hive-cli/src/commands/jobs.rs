@@ -1,61 +1,121 @@
-//! `hive commands`: commands that were given before.
+//! `hive jobs`: commands on many satellites, owned by the hive.
 
-use hive_core::wire::api::{CommandInfo, OutputEncoding};
-use hive_core::{CommandRouter, Error};
+use hive_core::wire::JobId;
+use hive_core::wire::api::{Job, JobEvent};
 
 use super::{shown, word};
 use crate::api::Api;
-use crate::args::CommandsCommand;
+use crate::args::JobsCommand;
+use crate::exec::follow::Interrupts;
+use crate::exec::job::{OnInterrupt, follow, no_job};
+use crate::exec::results::{Targets, grouped};
+use crate::exec::view::status_word;
+use crate::exit;
 use crate::failure::Result;
-use crate::output::{self, Output};
+use crate::output::{self, JsonList, Output};
+use crate::pages;
 use crate::table::Table;
-use crate::{find, pages};
 
-pub(super) async fn run(api: &dyn Api, output: Output, command: CommandsCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn Api, output: Output, command: JobsCommand) -> Result<u8> {
     match command {
-        CommandsCommand::Get { id } => {
-            let info = api.command_get(id, OutputEncoding::Lossy).await?;
-            let info = info.ok_or_else(|| Error::NotFound { what: "command", id: id.to_string() })?;
-            show(output, &info)
+        JobsCommand::List { limit } => list(api, output, limit).await,
+        JobsCommand::Show { id, output: with_output } => show(api, output, id, with_output).await,
+        JobsCommand::Watch { id } => watch(api, output, id).await,
+        JobsCommand::Cancel { id } => {
+            let job = api.job_cancel(id).await?;
+            describe(output, &job).map(|()| 0)
         }
-        CommandsCommand::List { satellite, limit } => {
-            let satellite = find::satellite(api, &satellite).await?.id;
-            let list =
-                pages::collect(limit, async |page| CommandRouter::command_list(api, satellite, page).await).await?;
-            output.show(&list, |list| {
-                Table::of(["ID", "CREATED", "BY", "STATUS", "EXIT", "COMMAND"], list, |info| {
-                    let CommandInfo { id, created_at, created_by, status, exit_code, summary, .. } = info;
-                    let (id, at, exit) = (id.to_string(), created_at.to_string(), shown(*exit_code));
-                    [id, at, created_by.clone(), status.as_str().into(), exit, summary.clone()]
-                })
-            })
-        }
-        CommandsCommand::Cancel { id } => show(output, &api.command_cancel(id).await?),
     }
 }
 
-fn show(output: Output, info: &CommandInfo) -> Result<()> {
-    output.show(info, |info| {
-        Table::pairs([
-            ("id", info.id.to_string()),
-            ("satellite", info.satellite_id.to_string()),
-            ("type", word(&info.command_type)),
-            ("command", info.summary.clone()),
-            ("status", info.status.as_str().into()),
-            ("exit code", shown(info.exit_code)),
-            ("error", shown(info.error.as_ref().map(|error| &error.message))),
-            ("given by", info.created_by.clone()),
-            ("created", info.created_at.to_string()),
-            ("expires", info.expires_at.to_string()),
-            ("finished", shown(info.finished_at)),
-        ])
+async fn list(api: &dyn Api, output: Output, limit: usize) -> Result<u8> {
+    let list = pages::collect(limit, async |page| api.job_list(page).await).await?;
+    output.show(&list, |list| {
+        Table::of(["ID", "CREATED", "BY", "STATUS", "DONE", "COMMAND"], list, |job| {
+            [
+                job.id.to_string(),
+                job.created_at.to_string(),
+                job.created_by.clone(),
+                word(&job.status),
+                done(job),
+                job.summary.clone(),
+            ]
+        })
     })?;
-    let output_of = |title: &str, text: &str| {
-        if text.is_empty() { Ok(()) } else { output::text(&format!("\n{title}:\n{text}")) }
-    };
+    Ok(0)
+}
+
+async fn show(api: &dyn Api, output: Output, id: JobId, with_output: bool) -> Result<u8> {
+    let job = api.job_get(id).await?.ok_or_else(|| no_job(id))?;
+    describe(output, &job)?;
     if output.is_json {
-        return Ok(());
+        return Ok(0);
     }
-    output_of("stdout", &info.stdout)?;
-    output_of("stderr", &info.stderr)
+    output::text("")?;
+    if with_output {
+        grouped(api, id).await?;
+        return Ok(0);
+    }
+    let mut table = Table::new(&["SATELLITE", "COMMAND", "STATUS", "EXIT", "OUTPUT", "ERROR"]);
+    let mut targets = Targets::new(api, id);
+    while let Some(page) = targets.next().await? {
+        for target in page {
+            table.row([
+                target.satellite_name.to_string(),
+                shown(target.command_id),
+                status_word(target.status).to_owned(),
+                shown(target.exit_code),
+                (target.stdout_bytes + target.stderr_bytes).to_string(),
+                shown(target.error.map(|error| error.message)),
+            ]);
+        }
+    }
+    output::table(&table)?;
+    Ok(0)
+}
+
+async fn watch(api: &dyn Api, output: Output, id: JobId) -> Result<u8> {
+    let mut interrupts = Interrupts::listen()?;
+    let mut list = if output.is_json { Some(JsonList::begin()?) } else { None };
+    let followed = follow(api, id, &mut interrupts, OnInterrupt::Leave, |event| match &mut list {
+        Some(list) => list.push(event),
+        None => tell(event),
+    })
+    .await?;
+    if let Some(list) = list {
+        list.end()?;
+    } else {
+        output::text(&format!("{id}: {}, {} done", word(&followed.job.status), done(&followed.job)))?;
+    }
+    Ok(if followed.is_interrupted { exit::INTERRUPTED } else { 0 })
+}
+
+fn tell(event: &JobEvent) -> Result<()> {
+    let JobEvent::Target { satellite_name, status, exit_code, .. } = event else { return Ok(()) };
+    let code = exit_code.filter(|code| *code != 0).map(|code| format!(", exit code {code}")).unwrap_or_default();
+    output::progress("");
+    output::text(&format!("{satellite_name}: {}{code}", status_word(*status)))
+}
+
+pub(super) fn describe(output: Output, job: &Job) -> Result<()> {
+    output.show(job, |job| {
+        let counts: Vec<_> = job.counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        Table::pairs([
+            ("id", job.id.to_string()),
+            ("command", job.summary.clone()),
+            ("targets", job.targets.join(" ")),
+            ("status", word(&job.status)),
+            ("satellites", counts.join(", ")),
+            ("at once", job.concurrency.to_string()),
+            ("given by", job.created_by.clone()),
+            ("created", job.created_at.to_string()),
+            ("deadline", job.deadline_at.to_string()),
+            ("cancelled", shown(job.cancelled_at)),
+            ("finished", shown(job.finished_at)),
+        ])
+    })
+}
+
+fn done(job: &Job) -> String {
+    format!("{}/{}", job.counts.ended(), job.counts.total())
 }

@@ -1,4 +1,4 @@
-//! Waits for running commands. The first Ctrl-C cancels them and waits for their end; the second leaves.
+//! Waits for a running command. The first Ctrl-C cancels them and waits for their end; the second leaves.
 
 use std::time::Duration;
 
@@ -49,10 +49,10 @@ pub(crate) struct Followed {
 pub(crate) async fn follow(
     api: &dyn Api,
     events: Subscription<ExecEvent>,
-    mut view: View,
+    view: View,
     mut interrupts: Interrupts,
 ) -> Result<Followed> {
-    let mut following = Following { api, collector: Collector::new(view.is_collected()), view: &mut view };
+    let mut following = Following { api, collector: Collector::new(view.is_collected()), view: &view };
     let is_interrupted = following.until_end(events, &mut interrupts).await?;
     if !is_interrupted {
         tokio::select! {
@@ -66,7 +66,7 @@ pub(crate) async fn follow(
 struct Following<'a> {
     api: &'a dyn Api,
     collector: Collector,
-    view: &'a mut View,
+    view: &'a View,
 }
 
 impl Following<'_> {
@@ -106,7 +106,7 @@ impl Following<'_> {
     fn on_event(&mut self, event: ExecEvent) -> Result<Option<Step>> {
         let step = self.collector.on_event(event);
         match &step {
-            Some(Step::Output { satellite, channel, bytes }) => self.view.on_output(*satellite, *channel, bytes)?,
+            Some(Step::Output { channel, bytes, .. }) => self.view.on_output(*channel, bytes)?,
             Some(Step::Done(satellite)) => {
                 if let Some(result) = self.collector.result(*satellite) {
                     self.view.on_end(result)?;

@@ -1,0 +1,225 @@
+//! Satellites that ended alike, together: what a thousand of them said is read once.
+
+use std::collections::HashMap;
+
+use hive_core::wire::api::{CommandStatus, JobTarget, TargetStatus};
+use hive_core::wire::{CommandId, ErrorCode};
+use sha2::{Digest, Sha256};
+
+use super::view::status_word;
+
+/// Names of a group that are listed.
+const MAX_NAMES: usize = 16;
+
+/// What two outputs are compared by.
+pub(crate) type Fingerprint = [u8; 32];
+
+/// Takes the fingerprint of a satellite's output, piece by piece: all of its standard output, then of its standard error.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fingerprinter(Sha256);
+
+impl Fingerprinter {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> Fingerprint {
+        self.0.finalize().into()
+    }
+}
+
+/// Satellites that ended alike.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) names: Vec<String>,
+    pub(crate) status: TargetStatus,
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) truncated: bool,
+    error: Option<(ErrorCode, String)>,
+    /// One of their commands: all have said the same.
+    pub(crate) sample: Option<CommandId>,
+    pub(crate) stdout_bytes: u64,
+    pub(crate) stderr_bytes: u64,
+}
+
+/// What makes satellites alike. Their errors may name them, so that only the code counts.
+type Key = (&'static str, Option<i32>, bool, Option<ErrorCode>, u64, Fingerprint);
+
+/// All satellites of a job.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    groups: Vec<Group>,
+    places: HashMap<Key, usize>,
+}
+
+impl Groups {
+    pub(crate) fn add(&mut self, target: JobTarget, output: Fingerprint) {
+        let code = target.error.as_ref().map(|error| error.code);
+        let status = status_word(target.status);
+        // Where one ends and the other begins is part of what they said.
+        let key = (status, target.exit_code, target.truncated, code, target.stdout_bytes, output);
+        let name = target.satellite_name.to_string();
+        match self.places.get(&key) {
+            Some(place) => self.groups[*place].add(name, target),
+            None => {
+                self.places.insert(key, self.groups.len());
+                self.groups.push(Group::new(name, target));
+            }
+        }
+    }
+
+    /// The groups, the largest first.
+    pub(crate) fn sorted(mut self) -> Vec<Group> {
+        self.groups.sort_by(|a, b| b.names.len().cmp(&a.names.len()).then_with(|| a.names.cmp(&b.names)));
+        self.groups
+    }
+}
+
+impl Group {
+    fn new(name: String, target: JobTarget) -> Self {
+        Self {
+            names: vec![name],
+            status: target.status,
+            exit_code: target.exit_code,
+            truncated: target.truncated,
+            error: target.error.map(|error| (error.code, error.message)),
+            sample: target.command_id,
+            stdout_bytes: target.stdout_bytes,
+            stderr_bytes: target.stderr_bytes,
+        }
+    }
+
+    fn add(&mut self, name: String, target: JobTarget) {
+        self.names.push(name);
+        if let (Some((code, message)), Some(other)) = (&mut self.error, target.error)
+            && *message != other.message
+        {
+            code.as_str().clone_into(message);
+        }
+    }
+
+    /// Who they are and how they ended, in one line.
+    pub(crate) fn heading(&self) -> String {
+        let mut ending = Vec::new();
+        if self.status != TargetStatus::Command(CommandStatus::Succeeded) {
+            ending.push(status_word(self.status).to_owned());
+            ending.extend(self.exit_code.map(|code| format!("exit code {code}")));
+        }
+        if self.truncated {
+            ending.push("output cut".into());
+        }
+        if self.stdout_bytes + self.stderr_bytes == 0 && ending.is_empty() {
+            ending.push("no output".into());
+        }
+        let mut heading = format!("{}:", self.who());
+        if !ending.is_empty() {
+            heading = format!("{heading} {}", ending.join(", "));
+        }
+        match &self.error {
+            Some((_, message)) => format!("{heading}: {message}"),
+            None => heading,
+        }
+    }
+
+    /// Their names, and how many they are.
+    pub(crate) fn who(&self) -> String {
+        let count = self.names.len();
+        let listed = self.names.iter().take(MAX_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match count {
+            1 => listed,
+            _ if count > MAX_NAMES => format!("{listed}, … ({count})"),
+            _ => format!("{listed} ({count})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_core::wire::SatelliteId;
+    use hive_core::wire::agent::ErrorBody;
+    use hive_core::wire::id::Seed;
+
+    fn target(n: u8, status: CommandStatus, exit_code: i32, output: &str) -> JobTarget {
+        let seed = Seed { unix_millis: 1, random: [n; 10] };
+        JobTarget {
+            satellite_id: SatelliteId::new(seed),
+            satellite_name: format!("web-server-{n:02}").try_into().unwrap(),
+            command_id: Some(CommandId::new(seed)),
+            status: TargetStatus::Command(status),
+            exit_code: Some(exit_code),
+            duration_ms: Some(u64::from(n)),
+            stdout_bytes: output.len() as u64,
+            stderr_bytes: 0,
+            truncated: false,
+            error: None,
+            finished_at: None,
+        }
+    }
+
+    fn not_run(n: u8) -> JobTarget {
+        let message = format!("satellite web-server-{n:02} is offline");
+        let error = Some(ErrorBody { code: ErrorCode::SatelliteOffline, message });
+        JobTarget {
+            command_id: None,
+            status: TargetStatus::NotRun,
+            exit_code: None,
+            error,
+            ..target(n, CommandStatus::Queued, 0, "")
+        }
+    }
+
+    fn fingerprint(output: &str) -> Fingerprint {
+        let mut fingerprint = Fingerprinter::default();
+        fingerprint.push(output.as_bytes());
+        fingerprint.finish()
+    }
+
+    fn headings(of: Vec<(JobTarget, &str)>) -> Vec<String> {
+        let mut groups = Groups::default();
+        of.into_iter().for_each(|(target, output)| groups.add(target, fingerprint(output)));
+        groups.sorted().iter().map(Group::heading).collect()
+    }
+
+    #[test]
+    fn those_that_said_the_same_stand_together_the_most_first() {
+        use CommandStatus::*;
+        let said = |n, text| (target(n, Succeeded, 0, text), text);
+        let got =
+            headings(vec![said(1, "a"), said(2, "b"), said(3, "b"), said(4, "c"), (target(5, Failed, 3, "b"), "b")]);
+        let expected = [
+            "web-server-02, web-server-03 (2):",
+            "web-server-01:",
+            "web-server-04:",
+            "web-server-05: failed, exit code 3",
+        ];
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn those_that_were_not_run_for_the_same_reason_stand_together() {
+        assert_eq!(headings(vec![(not_run(1), "")]), ["web-server-01: not_run: satellite web-server-01 is offline"]);
+        let got = headings(vec![(not_run(1), ""), (not_run(2), "")]);
+        assert_eq!(got, ["web-server-01, web-server-02 (2): not_run: SATELLITE_OFFLINE"]);
+    }
+
+    #[test]
+    fn a_silent_success_says_so() {
+        let silent = |n| (target(n, CommandStatus::Succeeded, 0, ""), "");
+        assert_eq!(headings(vec![silent(1), silent(2)]), ["web-server-01, web-server-02 (2): no output"]);
+    }
+
+    #[test]
+    fn what_was_said_on_one_stream_is_not_the_same_on_the_other() {
+        let out = target(1, CommandStatus::Succeeded, 0, "x");
+        let err = JobTarget { stdout_bytes: 0, stderr_bytes: 1, ..target(2, CommandStatus::Succeeded, 0, "") };
+        assert_eq!(headings(vec![(out, "x"), (err, "x")]).len(), 2);
+    }
+
+    #[test]
+    fn a_long_list_of_names_is_cut() {
+        let many = (1..=20).map(|n| (target(n, CommandStatus::Succeeded, 0, "x"), "x")).collect();
+        let got = headings(many);
+        assert!(got[0].ends_with("web-server-16, … (20):"), "{got:?}");
+    }
+}

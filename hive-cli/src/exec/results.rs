@@ -1,0 +1,166 @@
+//! What became of a job's targets, read one after the other: their output is never in memory all together.
+
+use futures_util::{StreamExt, stream};
+use hive_core::wire::agent::Channel;
+use hive_core::wire::api::{ExecResult, JobTarget, PageRequest};
+use hive_core::wire::{CommandId, JobId};
+
+use super::groups::{Fingerprint, Fingerprinter, Group, Groups};
+use super::lines::Lines;
+use crate::api::Api;
+use crate::exit;
+use crate::failure::Result;
+use crate::output::{self, JsonList};
+
+/// Targets that are asked for at once.
+const PAGE: u32 = 200;
+/// Targets whose output is fetched at the same time.
+const FETCHED: usize = 4;
+
+/// Writes the results as one JSON list, in the order of names. Gives the exit status.
+pub(crate) async fn json(api: &dyn Api, id: JobId) -> Result<u8> {
+    let mut list = JsonList::begin()?;
+    let mut worst = 0;
+    let mut targets = Targets::new(api, id);
+    while let Some(page) = targets.next().await? {
+        let mut results = stream::iter(page.into_iter().map(|target| result(api, target))).buffered(FETCHED);
+        while let Some(result) = results.next().await {
+            let result = result?;
+            worst = worst.max(exit::of(result.status, result.exit_code));
+            list.push(&result)?;
+        }
+    }
+    list.end()?;
+    Ok(worst)
+}
+
+/// Writes the results for people: those that ended alike together. Gives the exit status.
+pub(crate) async fn grouped(api: &dyn Api, id: JobId) -> Result<u8> {
+    let (mut groups, mut worst) = (Groups::default(), 0);
+    let mut targets = Targets::new(api, id);
+    while let Some(page) = targets.next().await? {
+        let fingerprints = page.into_iter().map(|target| fingerprinted(api, target));
+        let mut fingerprints = stream::iter(fingerprints).buffered(FETCHED);
+        while let Some(done) = fingerprints.next().await {
+            let (target, output) = done?;
+            worst = worst.max(exit::of(target.status, target.exit_code));
+            groups.add(target, output);
+        }
+    }
+    for group in groups.sorted() {
+        show(api, &group).await?;
+    }
+    Ok(worst)
+}
+
+/// The pages of a job's targets.
+pub(crate) struct Targets<'a> {
+    api: &'a dyn Api,
+    id: JobId,
+    page: u32,
+    seen: u64,
+}
+
+impl<'a> Targets<'a> {
+    pub(crate) fn new(api: &'a dyn Api, id: JobId) -> Self {
+        Self { api, id, page: 1, seen: 0 }
+    }
+
+    /// The next page; none behind the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<JobTarget>>> {
+        let page = self.api.job_target_list(self.id, PageRequest { page: self.page, per_page: PAGE }).await?;
+        self.page += 1;
+        self.seen += page.items.len() as u64;
+        Ok(Some(page.items).filter(|items| !items.is_empty()))
+    }
+}
+
+/// Some output of a command, piece by piece.
+struct Output<'a> {
+    api: &'a dyn Api,
+    command: Option<CommandId>,
+    channel: Channel,
+    next: u64,
+    len: u64,
+}
+
+impl<'a> Output<'a> {
+    fn new(api: &'a dyn Api, command: Option<CommandId>, channel: Channel, len: u64) -> Self {
+        Self { api, command, channel, next: 0, len }
+    }
+
+    /// The next piece; empty at the end.
+    async fn next(&mut self) -> Result<bytes::Bytes> {
+        let Some(command) = self.command.filter(|_| self.next < self.len) else {
+            return Ok(bytes::Bytes::new());
+        };
+        let piece = self.api.command_output(command, self.channel, self.next).await?;
+        self.next += piece.len() as u64;
+        Ok(piece)
+    }
+}
+
+async fn result(api: &dyn Api, target: JobTarget) -> Result<ExecResult> {
+    let mut texts = Vec::new();
+    for (channel, len) in [(Channel::Stdout, target.stdout_bytes), (Channel::Stderr, target.stderr_bytes)] {
+        let mut output = Output::new(api, target.command_id, channel, len);
+        let mut all = Vec::new();
+        loop {
+            let piece = output.next().await?;
+            if piece.is_empty() {
+                break;
+            }
+            all.extend_from_slice(&piece);
+        }
+        texts.push(String::from_utf8_lossy(&all).into_owned());
+    }
+    let (stderr, stdout) = (texts.pop().unwrap_or_default(), texts.pop().unwrap_or_default());
+    Ok(ExecResult {
+        satellite_id: target.satellite_id,
+        satellite_name: target.satellite_name,
+        command_id: target.command_id,
+        status: target.status,
+        exit_code: target.exit_code,
+        stdout,
+        stderr,
+        duration_ms: target.duration_ms.unwrap_or(0),
+        truncated: target.truncated,
+        error: target.error,
+    })
+}
+
+async fn fingerprinted(api: &dyn Api, target: JobTarget) -> Result<(JobTarget, Fingerprint)> {
+    let mut fingerprint = Fingerprinter::default();
+    for (channel, len) in [(Channel::Stdout, target.stdout_bytes), (Channel::Stderr, target.stderr_bytes)] {
+        let mut output = Output::new(api, target.command_id, channel, len);
+        loop {
+            let piece = output.next().await?;
+            if piece.is_empty() {
+                break;
+            }
+            fingerprint.push(&piece);
+        }
+    }
+    Ok((target, fingerprint.finish()))
+}
+
+async fn show(api: &dyn Api, group: &Group) -> Result<()> {
+    output::text(&group.heading())?;
+    show_output(Output::new(api, group.sample, Channel::Stdout, group.stdout_bytes)).await?;
+    if group.stderr_bytes > 0 {
+        output::aside(&format!("{}, stderr:", group.who()));
+        show_output(Output::new(api, group.sample, Channel::Stderr, group.stderr_bytes)).await?;
+    }
+    Ok(())
+}
+
+async fn show_output(mut output: Output<'_>) -> Result<()> {
+    let mut lines = Lines::default();
+    loop {
+        let piece = output.next().await?;
+        if piece.is_empty() {
+            return output::raw(output.channel, lines.take_rest().as_bytes());
+        }
+        output::raw(output.channel, lines.push(&piece).as_bytes())?;
+    }
+}
