@@ -22,36 +22,37 @@ impl Default for Limits {
 
 /// Counts the attempts that failed.
 #[derive(Debug, Clone)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     limits: Limits,
     failures: u32,
 }
 
 impl Backoff {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// Nothing has failed yet.
+    pub fn new(limits: Limits) -> Self {
         Self { limits, failures: 0 }
     }
 
     /// The delay after one more failure. `roll` is a random number from 0 up to 1.
-    pub(crate) fn next_delay(&mut self, roll: f64) -> Duration {
+    pub fn next_delay(&mut self, roll: f64) -> Duration {
         let doubled = self.limits.initial.saturating_mul(1u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures = (self.failures + 1).min(31);
         doubled.min(self.limits.max).mul_f64(roll.clamp(0.0, 1.0))
     }
 
     /// The delay where the server named the shortest one: that, and a jittered part on top.
-    pub(crate) fn next_delay_after(&mut self, at_least: Duration, roll: f64) -> Duration {
+    pub fn next_delay_after(&mut self, at_least: Duration, roll: f64) -> Duration {
         at_least + self.next_delay(roll)
     }
 
     /// The delay after another agent with the same identity took over: about the cap, so that two of them do not throw
     /// each other out all the time.
-    pub(crate) fn longest_delay(&self, roll: f64) -> Duration {
+    pub fn longest_delay(&self, roll: f64) -> Duration {
         self.limits.max.mul_f64(0.5 + roll.clamp(0.0, 1.0) / 2.0)
     }
 
     /// Forgets the failures: the link was up.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }

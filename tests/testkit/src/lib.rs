@@ -10,6 +10,7 @@
 //! - [`FaultProxy`] stands in a link and breaks it, [`SmallDisk`] is soon full, [`FailingDisk`] keeps nothing, and a
 //!   [`WallClock`] is wrong;
 //! - [`PostgresDatabase`] is where it keeps its data when the run is about PostgreSQL;
+//! - [`Simulator`] is thousands of satellites without machines, each with a real link;
 //! - [`Process`] signals, kills and waits, [`procfs`] looks at what a process has started;
 //! - [`until`] waits for a condition: nothing here waits for a time.
 //!
@@ -35,6 +36,7 @@ mod process;
 pub mod procfs;
 mod rest;
 mod satellite;
+mod simulator;
 mod wait;
 mod wall_clock;
 
@@ -49,6 +51,7 @@ pub use nix::sys::signal::Signal;
 pub use process::Process;
 pub use rest::{Answer, Call, Events, Rest};
 pub use satellite::{Satellite, SatelliteOptions};
+pub use simulator::{SimulatedIdentity, Simulator, Tally, enrol};
 pub use vt100::{MouseProtocolMode, Screen};
 pub use wait::{PATIENCE, until, until_some};
 pub use wall_clock::WallClock;

@@ -1,0 +1,165 @@
+//! What a simulated satellite answers to commands: `true` ends at once, `head -c N /dev/zero` says N bytes, and anything else
+//! is not found, as a shell without programs would have it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use hive_core::wire::CommandId;
+use hive_core::wire::agent::{Channel, Command, CommandResult, MAX_OUTPUT, Payload, Received, ToServer};
+use hive_core::wire::api::CommandStatus;
+use hive_core::wire::frame::{Frame, MAX_PAYLOAD, StreamId};
+use hive_core::wire::stream::Sender;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::link::text;
+
+/// What every output is cut from.
+static ZEROS: [u8; MAX_PAYLOAD] = [0; MAX_PAYLOAD];
+
+/// The commands of one link.
+#[derive(Default)]
+pub(super) struct Work {
+    ready: VecDeque<ToServer>,
+    outputs: VecDeque<Output>,
+    streams: u32,
+}
+
+/// A command that still has something to say.
+struct Output {
+    stream: StreamId,
+    sender: Sender,
+    result: CommandResult,
+}
+
+impl Work {
+    /// Acknowledges a command, and says what it said before where the hive has not got all of that.
+    pub(super) fn begin(&mut self, command: Command) {
+        let Command { id, received, payload, .. } = command;
+        let result = run(id, &payload);
+        self.ready.push_back(ToServer::CommandAck { id });
+        if received.stdout >= result.sent.stdout {
+            self.ready.push_back(ToServer::CommandResult(result));
+            return;
+        }
+        let stream = StreamId(2 * self.streams + 1);
+        self.streams += 1;
+        let offset = received.stdout;
+        self.ready.push_back(ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset });
+        let mut sender = Sender::resuming_at(offset);
+        sender.produced_to(result.sent.stdout);
+        sender.finish();
+        self.outputs.push_back(Output { stream, sender, result });
+    }
+
+    /// Lets a stream go on.
+    pub(super) fn credit(&mut self, stream: StreamId, limit: u64) {
+        if let Some(output) = self.outputs.iter_mut().find(|output| output.stream == stream) {
+            output.sender.credit(limit);
+        }
+    }
+
+    /// Takes the next message to send; nothing where there is none, or no credit for it.
+    pub(super) fn next(&mut self) -> Option<Message> {
+        if let Some(message) = self.ready.pop_front() {
+            return Some(text(&message));
+        }
+        for place in 0..self.outputs.len() {
+            let output = &mut self.outputs[place];
+            let Some(chunk) = output.sender.next_chunk() else { continue };
+            let payload = Bytes::from_static(&ZEROS[..chunk.len]);
+            let frame = Frame::data(output.stream, chunk.offset, payload, chunk.is_last);
+            if chunk.is_last {
+                let done = self.outputs.remove(place)?;
+                self.ready.push_back(ToServer::CommandResult(done.result));
+            }
+            return Some(Message::Binary(frame.encode()));
+        }
+        None
+    }
+}
+
+/// How a command ends. The same whenever it is asked, so that an answer may be given again.
+fn run(id: CommandId, payload: &Payload) -> CommandResult {
+    let (exit_code, bytes) = match payload {
+        Payload::Exec(spec) => {
+            let args = spec.args.iter().flatten().map(String::as_str);
+            meaning(&spec.command.split_whitespace().chain(args).collect::<Vec<_>>())
+        }
+        _ => (0, 0),
+    };
+    CommandResult {
+        id,
+        status: if exit_code == 0 { CommandStatus::Succeeded } else { CommandStatus::Failed },
+        exit_code: Some(exit_code),
+        duration_ms: 0,
+        sent: Received { stdout: bytes.min(MAX_OUTPUT), stderr: 0 },
+        truncated: bytes > MAX_OUTPUT,
+        error: None,
+    }
+}
+
+/// The exit code of a line, and how many bytes it says.
+fn meaning(words: &[&str]) -> (i32, u64) {
+    match words {
+        ["true"] => (0, 0),
+        ["head", "-c", count, "/dev/zero"] => count.parse().map_or((1, 0), |count| (0, count)),
+        _ => (127, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_core::wire::agent::ExecSpec;
+    use hive_core::wire::id::Seed;
+
+    fn command(line: &str, received: u64) -> Command {
+        Command {
+            id: CommandId::new(Seed { unix_millis: 1, random: [1; 10] }),
+            expires_in_ms: 1000,
+            received: Received { stdout: received, stderr: 0 },
+            payload: Payload::Exec(ExecSpec { command: line.into(), ..ExecSpec::default() }),
+        }
+    }
+
+    /// What is said without further credit: the number of messages, the bytes of output, and the last message.
+    fn said(work: &mut Work) -> (usize, usize, String) {
+        let (mut messages, mut bytes, mut last) = (0, 0, String::new());
+        while let Some(message) = work.next() {
+            messages += 1;
+            match message {
+                Message::Binary(frame) => bytes += Frame::decode(frame).unwrap().payload.len(),
+                message => last = message.into_text().unwrap().to_string(),
+            }
+        }
+        (messages, bytes, last)
+    }
+
+    #[test]
+    fn a_silent_command_ends_at_once() {
+        let mut work = Work::default();
+        work.begin(command("true", 0));
+        let (messages, bytes, last) = said(&mut work);
+        assert_eq!((messages, bytes), (2, 0));
+        assert!(last.contains("succeeded"), "{last}");
+        work.begin(command("reboot", 0));
+        assert!(said(&mut work).2.contains("127"));
+    }
+
+    #[test]
+    fn output_waits_for_credit_and_goes_on_where_it_stopped() {
+        let mut work = Work::default();
+        work.begin(command("head -c 300000 /dev/zero", 0));
+        let (_, bytes, last) = said(&mut work);
+        assert!(bytes < 300_000 && !last.contains("command_result"), "{bytes} {last}");
+        work.credit(StreamId(1), 1 << 20);
+        let (_, rest, last) = said(&mut work);
+        assert_eq!(bytes + rest, 300_000);
+        assert!(last.contains("command_result"), "{last}");
+
+        work.begin(command("head -c 300000 /dev/zero", 299_999));
+        assert_eq!(said(&mut work).1, 1);
+        work.begin(command("head -c 300000 /dev/zero", 300_000));
+        assert_eq!(said(&mut work).1, 0);
+    }
+}
