@@ -16,6 +16,7 @@ mod exec;
 mod fanout;
 mod faults;
 mod fuzz;
+mod jobs;
 mod link;
 mod local;
 mod registration;

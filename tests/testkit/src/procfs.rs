@@ -92,8 +92,17 @@ pub fn are_threads_traced(number: i32) -> bool {
 
 /// Resident memory of a process, in bytes.
 pub fn resident(number: i32) -> u64 {
+    memory(number, "VmRSS:")
+}
+
+/// The most resident memory that a process has ever had, in bytes.
+pub fn peak(number: i32) -> u64 {
+    memory(number, "VmHWM:")
+}
+
+fn memory(number: i32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{number}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a process has memory");
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     kibibytes * 1024
 }
