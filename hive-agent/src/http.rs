@@ -23,6 +23,8 @@ use crate::messages::with_causes;
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the other calls may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest a server may ask to be left alone: one that is hostile must not be rid of its satellites for good.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 1024 * 1024;
 
@@ -178,7 +180,7 @@ pub(crate) fn authorization(bearer: &SecretString) -> String {
 /// How long a server asks to be left alone.
 pub(crate) fn retry_after(headers: &hyper::HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(Duration::from_hours(1)))
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// TLS with the system's root certificates, which are read only where the server's address asks for them.
@@ -194,5 +196,26 @@ pub(crate) fn tls_config(server: &ServerUrl) -> Result<rustls::ClientConfig, Err
         Ok(trusting.with_no_client_auth())
     } else {
         Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(value: &str, expected: Option<u64>) {
+        let headers = [(header::RETRY_AFTER, value.parse().unwrap())].into_iter().collect();
+        assert_eq!(retry_after(&headers), expected.map(Duration::from_secs), "{value:?}");
+    }
+
+    #[test]
+    fn a_server_is_left_alone_for_an_hour_at_most() {
+        check("7", Some(7));
+        check(" 0 ", Some(0));
+        check("86400", Some(3600));
+        check("18446744073709551615", Some(3600));
+        for nonsense in ["", "-1", "1.5", "soon", "18446744073709551616", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+            check(nonsense, None);
+        }
     }
 }

@@ -65,7 +65,7 @@ impl Dialer {
         // Large while it lasts, and done once a link: not to be part of the task for good.
         let mut socket = Box::pin(self.within(self.upgrade(socket, key), NO_UPGRADE)).await??;
         let ack = self.within(shake_hands(&mut socket, handshake), "it does not answer the handshake").await??;
-        Ok((socket, Duration::from_secs(ack.heartbeat_interval.max(1))))
+        Ok((socket, heartbeat_interval(&ack)))
     }
 
     async fn within<T>(&self, step: impl Future<Output = T>, otherwise: &str) -> Result<T, LinkEnd> {
@@ -158,6 +158,11 @@ pub(super) fn handshake(
     }
 }
 
+/// The server's heartbeat interval, within what makes sense.
+fn heartbeat_interval(ack: &HandshakeAck) -> Duration {
+    Duration::from_secs(ack.heartbeat_interval).clamp(Duration::from_secs(1), Duration::from_hours(1))
+}
+
 async fn shake_hands(socket: &mut Socket, handshake: Handshake) -> Result<HandshakeAck, LinkEnd> {
     let hello = text(&ToServer::Handshake(Box::new(handshake)))?;
     socket.send(hello).await.map_err(|error| LinkEnd::lost(error.to_string()))?;
@@ -209,9 +214,41 @@ pub(super) fn closed(frame: Option<CloseFrame>) -> LinkEnd {
 
 /// What a disconnect message means.
 pub(super) fn told_to_leave(reason: &str, retry_after_ms: Option<u64>) -> LinkEnd {
-    let at_most = Duration::from_hours(1);
     LinkEnd::Lost {
         cause: format!("the server says goodbye: {reason:?}"),
-        retry_after: Duration::from_millis(retry_after_ms.unwrap_or(0)).min(at_most),
+        retry_after: Duration::from_millis(retry_after_ms.unwrap_or(0)).min(http::MAX_RETRY_AFTER),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_server_can_send_a_satellite_away_for_good() {
+        let check = |asked, expected| match told_to_leave("restart", asked) {
+            LinkEnd::Lost { retry_after, .. } => assert_eq!(retry_after, expected, "{asked:?}"),
+            other => panic!("{other:?}"),
+        };
+        check(None, Duration::ZERO);
+        check(Some(700), Duration::from_millis(700));
+        check(Some(u64::MAX), http::MAX_RETRY_AFTER);
+    }
+
+    #[test]
+    fn no_server_can_stop_the_heart() {
+        let check = |asked, expected| {
+            let ack = HandshakeAck {
+                success: true,
+                protocol_version: PROTOCOL_VERSION.into(),
+                server_time: hive_wire::Timestamp::from_micros(0),
+                heartbeat_interval: asked,
+                error: None,
+            };
+            assert_eq!(heartbeat_interval(&ack).as_secs(), expected);
+        };
+        check(0, 1);
+        check(30, 30);
+        check(u64::MAX, 3600);
     }
 }
