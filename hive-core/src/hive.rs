@@ -34,6 +34,7 @@ mod watching;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hive_wire::UserId;
 use hive_wire::api::SatelliteEvent;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,7 @@ use crate::store::Store;
 
 pub use acting::ActingHive;
 pub use attached::Attached;
+pub use authentication::Effort;
 pub use builder::HiveBuilder;
 pub use enrolment::{RegistrationError, TokenProblem};
 pub use report::{CommandReport, ExecReport, OutputReader};
@@ -81,6 +83,8 @@ pub struct Settings {
     pub outcome_grace: Duration,
     /// Time between two looks for overdue commands.
     pub sweep_interval: Duration,
+    /// How many satellites a second are asked to come back where the hive stops.
+    pub return_rate: u32,
     /// The most terminals of one satellite.
     pub max_sessions_per_satellite: u32,
     /// How long a terminal outlives its satellite's link.
@@ -104,6 +108,7 @@ impl Default for Settings {
             result_grace: Duration::from_secs(15),
             outcome_grace: Duration::from_mins(10),
             sweep_interval: Duration::from_secs(5),
+            return_rate: 1000,
             max_sessions_per_satellite: 10,
             session_linger: Duration::from_mins(10),
             session_idle_timeout: Some(Duration::from_hours(24)),
@@ -164,16 +169,16 @@ impl Hive {
         &self.inner.source
     }
 
-    /// Returns whether the storage can be read now.
+    /// Returns whether the storage can be read now. Asks for a thing that is not there, which costs next to nothing.
     pub async fn is_ready(&self) -> bool {
-        self.inner.store.team_list().await.is_ok()
+        self.inner.store.user_get(UserId::new(self.source().seed())).await.is_ok()
     }
 
     /// Ends all attachments and links, telling the satellites to come back, and waits for what the hive still does.
     pub async fn shutdown(&self) {
         self.inner.shutdown.cancel();
         self.inner.sessions.close_all();
-        self.inner.links.close_all("the server stops");
+        self.inner.links.close_all("the server stops", self.settings().return_rate);
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
     }

@@ -1,10 +1,15 @@
 //! Who is calling: the credentials of a request, and the hive as it acts for them.
 
+use std::convert::Infallible;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use hive_core::hive::Effort;
 use hive_core::{ActingHive, Error, Hive, Principal};
+use tokio::time::Instant;
 
+use crate::door::{Offence, Stranger};
 use crate::error::Failure;
 use crate::peer::Peer;
 use crate::state::AppState;
@@ -13,6 +18,49 @@ const API_KEY: &str = "x-api-key";
 /// What tells a user's API key from a JWT where both come as bearer tokens.
 const USER_KEY_PREFIX: &str = "hive_key_";
 
+/// Somebody who has not proved who they are, and is about to.
+pub(crate) struct Visitor {
+    pub(crate) peer: Peer,
+    state: AppState,
+    /// None where the router is mounted in an app that has a door of its own.
+    stranger: Option<Stranger>,
+}
+
+impl FromRequestParts<AppState> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        let peer = Peer::from_request_parts(parts, state).await?;
+        Ok(Self { peer, state: state.clone(), stranger: parts.extensions.get().cloned() })
+    }
+}
+
+impl Visitor {
+    /// How much it may cost to check what they show.
+    pub(crate) fn effort(&self) -> Effort {
+        self.state.door().effort(self.peer)
+    }
+
+    /// Takes in what the check has shown: they are known from here on, or have one more wrong key against them.
+    pub(crate) fn judge<T>(&self, checked: Result<T, Error>) -> Result<T, Error> {
+        self.judge_as(Offence::Key, checked)
+    }
+
+    pub(crate) fn judge_as<T>(&self, offence: Offence, checked: Result<T, Error>) -> Result<T, Error> {
+        match (&checked, &self.stranger) {
+            (Ok(_), Some(stranger)) => stranger.is_known_now(),
+            (Err(Error::AuthInvalid), _) => self.state.door().resent(self.peer, offence),
+            _ => {}
+        }
+        checked
+    }
+
+    /// When they must have said what they want.
+    pub(crate) fn until(&self) -> Instant {
+        self.stranger.as_ref().map_or_else(|| self.state.door().until(), Stranger::until)
+    }
+}
+
 /// The hive, acting for whoever calls.
 pub(crate) struct Caller(pub(crate) ActingHive);
 
@@ -20,20 +68,20 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
-        let Ok(peer) = Peer::from_request_parts(parts, state).await;
-        let principal = authenticate(state.hive(), &parts.headers, peer).await?;
-        Ok(Self(state.hive().acting_as(principal)))
+        let Ok(visitor) = Visitor::from_request_parts(parts, state).await;
+        let checked = authenticate(state.hive(), &parts.headers, visitor.peer, visitor.effort()).await;
+        Ok(Self(state.hive().acting_as(visitor.judge(checked)?)))
     }
 }
 
-async fn authenticate(hive: &Hive, headers: &HeaderMap, peer: Peer) -> Result<Principal, Error> {
+async fn authenticate(hive: &Hive, headers: &HeaderMap, peer: Peer, effort: Effort) -> Result<Principal, Error> {
     if let Some(key) = headers.get(API_KEY) {
         let key = key.to_str().map_err(|_| Error::AuthInvalid)?;
-        return hive.authenticate_api_key(key, peer.ip()).await;
+        return hive.authenticate_api_key(key, peer.ip(), effort).await;
     }
     let token = bearer(headers)?;
     if token.starts_with(USER_KEY_PREFIX) {
-        return hive.authenticate_api_key(token, peer.ip()).await;
+        return hive.authenticate_api_key(token, peer.ip(), effort).await;
     }
     hive.authenticate_jwt(token, peer.ip()).await
 }

@@ -11,8 +11,9 @@ use hive_core::store::{Database, InvalidDatabase};
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, TeamCreate};
 use hive_core::{AuditLogger, Hive, Identity};
 use hive_server::telemetry::{self, LogFilter, LogFormat};
-use hive_server::{Config, Server};
+use hive_server::{Config, Limits, Server};
 use ipnet::IpNet;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -82,6 +83,8 @@ struct Serve {
     heartbeat_timeout: Option<Duration>,
     #[command(flatten)]
     terminals: Terminals,
+    #[command(flatten)]
+    door: Door,
     /// How log lines look
     #[arg(long, env = "HIVE_LOG_FORMAT", default_value = "text", value_name = "text|json")]
     log_format: LogFormat,
@@ -107,6 +110,25 @@ struct Terminals {
     /// Seconds for which keyboard and output of a viewer that was cut off are kept for it
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
     claim_linger: Option<Duration>,
+}
+
+#[derive(Args)]
+struct Door {
+    /// Satellites that may connect in a second; the others are told when to come back. 0 for any number
+    #[arg(long, value_name = "NUMBER")]
+    handshake_rate: Option<u32>,
+    /// Satellites that may be connecting at the same time; 0 for any number
+    #[arg(long, value_name = "NUMBER")]
+    max_handshakes: Option<usize>,
+    /// Seconds until a new connection must have proved who is calling
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    handshake_timeout: Option<Duration>,
+    /// Connections whose callers have not proved who they are; with one more the oldest is cut. 0 for any number
+    #[arg(long, value_name = "NUMBER")]
+    max_unauthenticated: Option<usize>,
+    /// The same of one address; behind a trusted proxy, of the one it forwards for
+    #[arg(long, value_name = "NUMBER")]
+    max_unauthenticated_per_address: Option<usize>,
 }
 
 /// When an idle terminal is ended, if ever.
@@ -261,8 +283,10 @@ async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core:
 
 async fn serve(args: Serve, place: Place, print: fn(&Value)) -> Outcome {
     telemetry::init(args.log_format, &args.log_level)?;
+    allow_open_files();
     let hive = place.builder()?.settings(settings(&args)).build().await?;
-    let config = Config { listen: args.listen, trusted_proxies: args.trusted_proxy, ..Config::default() };
+    let limits = limits(&args.door);
+    let config = Config { listen: args.listen, trusted_proxies: args.trusted_proxy, limits };
     let server = Server::bind(config, hive).await?;
     // Before anybody knows that we are here, so that nobody can stop us in the wrong way.
     let shutdown = on_signals()?;
@@ -271,8 +295,31 @@ async fn serve(args: Serve, place: Place, print: fn(&Value)) -> Outcome {
     Ok(())
 }
 
+/// Takes as many open files as this process may have: each link is one, and 1,024 is what a shell usually starts with.
+fn allow_open_files() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it was");
+    }
+}
+
+fn limits(door: &Door) -> Limits {
+    let default = Limits::default();
+    Limits {
+        handshake_rate: door.handshake_rate.unwrap_or(default.handshake_rate),
+        handshaking: door.max_handshakes.unwrap_or(default.handshaking),
+        handshake_timeout: door.handshake_timeout.unwrap_or(default.handshake_timeout),
+        strangers: door.max_unauthenticated.unwrap_or(default.strangers),
+        strangers_per_address: door.max_unauthenticated_per_address.unwrap_or(default.strangers_per_address),
+        ..default
+    }
+}
+
 fn settings(args: &Serve) -> Settings {
     let default = Settings::default();
+    // They are asked to come back as fast as they will be let in.
+    let return_rate = args.door.handshake_rate.filter(|rate| *rate > 0).unwrap_or(default.return_rate);
     let terminals = &args.terminals;
     Settings {
         external_url: args.external_url.clone().unwrap_or(default.external_url),
@@ -284,6 +331,7 @@ fn settings(args: &Serve) -> Settings {
         session_idle_timeout: terminals.session_idle_timeout.map_or(default.session_idle_timeout, |timeout| timeout.0),
         claim_stall: terminals.claim_stall.unwrap_or(default.claim_stall),
         claim_linger: terminals.claim_linger.unwrap_or(default.claim_linger),
+        return_rate,
         ..default
     }
 }

@@ -29,14 +29,21 @@ pub struct Limits {
     pub body_bytes: usize,
     /// How long a connection may take to send the head of a request, the idle time between two of them included.
     pub header_timeout: Duration,
-    /// How long a satellite's new link may take to send its handshake.
+    /// How long a new connection may take until its caller has proved who they are, and a satellite's link until its
+    /// handshake is here.
     pub handshake_timeout: Duration,
+    /// Connections of callers who have not proved who they are; 0 for any number. With one more, the oldest is cut.
+    pub strangers: usize,
+    /// The same of one address.
+    pub strangers_per_address: usize,
     /// How long one message to a satellite may take to leave; then its link is ended.
     pub write_timeout: Duration,
-    /// How many callers may be in the middle of proving who they are; one more is answered 503. Checking a secret costs
-    /// memory and time on purpose, and strangers must not be able to spend ours.
+    /// How many satellites may be in the middle of proving who they are; 0 for any number. One more is answered 503, and told
+    /// when to come back.
     pub handshaking: usize,
-    /// How long after the call to stop a request may still be answered.
+    /// How many satellites may begin to prove who they are in a second; 0 for any number. The others are answered as above.
+    pub handshake_rate: u32,
+    /// How long after the call to stop those are waited for who were calling then; what they wait for goes on without them.
     pub request_grace: Duration,
     /// How long after the call to stop everything is cut.
     pub shutdown_grace: Duration,
@@ -54,9 +61,12 @@ impl Default for Limits {
             body_bytes: 1024 * 1024,
             header_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(hive_core::wire::agent::HANDSHAKE_TIMEOUT_SECONDS),
+            strangers: 2048,
+            strangers_per_address: 512,
             write_timeout: Duration::from_secs(10),
             handshaking: 512,
-            request_grace: Duration::from_secs(1),
+            handshake_rate: 1000,
+            request_grace: Duration::from_millis(1500),
             shutdown_grace: Duration::from_millis(4500),
             restart_spread: Duration::from_secs(5),
             keep_alive: Duration::from_secs(15),

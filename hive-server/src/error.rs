@@ -1,5 +1,7 @@
 //! Where an error becomes an answer: code, status, envelope. Causes go to the log and nowhere else.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,8 +12,6 @@ use hive_core::wire::api::{ApiError, ErrorEnvelope};
 use hive_core::wire::session::SUBPROTOCOL;
 use serde_json::json;
 
-/// When a caller who found the server full may try again, in seconds.
-const OVERLOADED_RETRY_SECONDS: u64 = 1;
 /// When a caller who found the server stopping may try again, in seconds.
 const STOPPING_RETRY_SECONDS: u64 = 5;
 
@@ -24,8 +24,8 @@ pub(crate) enum Failure {
     WrongMethod,
     /// The path is a WebSocket, and the request is not the beginning of one.
     UpgradeRequired,
-    /// Too many callers are in the middle of proving who they are.
-    Overloaded,
+    /// Too many callers are in the middle of proving who they are; when this one may try again.
+    Overloaded { retry_after: Duration },
     /// The server stops and waits no longer.
     Stopping,
 }
@@ -58,7 +58,7 @@ impl Failure {
             Self::Hive(error) => logged(error),
             Self::WrongMethod => invalid("this path does not take this method"),
             Self::UpgradeRequired => invalid(&format!("this path is a WebSocket of the sub-protocol {SUBPROTOCOL}")),
-            Self::Overloaded => unavailable("too many callers are logging in at the same time"),
+            Self::Overloaded { .. } => unavailable("too many callers come at the same time"),
             Self::Stopping => unavailable("the server is stopping; a command that it has accepted goes on"),
         }
     }
@@ -74,7 +74,7 @@ impl Failure {
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Hive(Error::RateLimited { retry_after_seconds }) => Some(*retry_after_seconds),
-            Self::Overloaded => Some(OVERLOADED_RETRY_SECONDS),
+            Self::Overloaded { retry_after } => Some(retry_after.as_secs_f64().round() as u64),
             Self::Stopping => Some(STOPPING_RETRY_SECONDS),
             _ => None,
         }
@@ -152,7 +152,7 @@ mod tests {
     fn each_failure_has_its_status_and_code() {
         check(Failure::WrongMethod, 405, ErrorCode::InvalidInput);
         check(Failure::UpgradeRequired, 426, ErrorCode::InvalidInput);
-        check(Failure::Overloaded, 503, ErrorCode::Unavailable);
+        check(Failure::Overloaded { retry_after: Duration::ZERO }, 503, ErrorCode::Unavailable);
         check(Failure::Stopping, 503, ErrorCode::Unavailable);
         check(Error::AuthRequired.into(), 401, ErrorCode::AuthRequired);
         check(Error::SatelliteNotFound("x".into()).into(), 404, ErrorCode::SatelliteNotFound);
@@ -171,7 +171,7 @@ mod tests {
     fn who_is_told_to_wait_is_told_how_long() {
         let response = Failure::from(Error::RateLimited { retry_after_seconds: 7 }).into_response();
         assert_eq!(response.headers()[header::RETRY_AFTER], "7");
-        let response = Failure::Overloaded.into_response();
-        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        let response = Failure::Overloaded { retry_after: Duration::from_secs(3) }.into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "3");
     }
 }

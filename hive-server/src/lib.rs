@@ -3,7 +3,7 @@
 //! In the order in which a call meets them:
 //!
 //! - [`config`] says where to listen, whom to trust and how much of everything is too much;
-//! - [`server`] accepts connections and ends them again;
+//! - [`server`] accepts connections and ends them again; `door` says how many strangers may wait in it;
 //! - [`mod@router`] finds the handler, `extract` parses what came, `auth` and `peer` say who is calling and from where;
 //! - `rest`, `satellites` and `ws` are the three edges: each parses, calls the hive as somebody, and maps the answer;
 //! - `error` is where an error becomes an answer, `ws::close` where it becomes a close code;
@@ -20,9 +20,11 @@ pub mod state;
 pub mod telemetry;
 
 mod auth;
+mod door;
 mod error;
 mod extract;
 mod peer;
+mod readiness;
 mod rest;
 mod satellites;
 mod ws;

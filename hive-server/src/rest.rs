@@ -15,6 +15,7 @@ mod teams;
 mod text;
 mod tokens;
 
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -23,6 +24,9 @@ use hive_core::wire::api::{Envelope, Page};
 use crate::error::Failure;
 use crate::state::AppState;
 
+/// The most bytes of a login: a stranger sends it.
+const MAX_LOGIN: usize = 16 * 1024;
+
 /// The answer of a handler.
 type Answer<T> = Result<Json<Envelope<T>>, Failure>;
 /// The answer of a handler that makes something.
@@ -30,7 +34,7 @@ type Created<T> = Result<(StatusCode, Json<Envelope<T>>), Failure>;
 
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/api/v1/auth/login", post(auth::login))
+        .route("/api/v1/auth/login", post(auth::login).layer(DefaultBodyLimit::max(MAX_LOGIN)))
         .route("/api/v1/auth/me", get(auth::me))
         .route("/api/v1/satellites", get(satellites::list))
         .route("/api/v1/satellites/by-tag/{tag}", get(satellites::by_tag))

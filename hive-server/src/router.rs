@@ -1,8 +1,11 @@
 //! Which path leads where.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
 use axum::http::{HeaderValue, Uri, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -11,6 +14,7 @@ use hive_core::Error;
 use serde_json::{Value, json};
 
 use crate::error::Failure;
+use crate::peer::Peer;
 use crate::state::AppState;
 use crate::{rest, satellites, ws};
 
@@ -27,6 +31,7 @@ pub fn router(state: AppState) -> Router {
         .merge(health())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(state.clone(), at_the_door))
         .layer(map_response(guarded))
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .with_state(state)
@@ -44,15 +49,13 @@ async fn alive() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// Whether calls can be served: the storage answers, and the server is not about to stop.
-async fn ready(State(state): State<AppState>) -> Result<Json<Value>, Failure> {
-    if state.stopping().is_cancelled() {
-        return Err(Failure::Stopping);
+/// Whether calls can be served: the storage answers, and the server is not about to stop. Why not is nobody's business but
+/// the log's.
+async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
+    if state.is_ready().await {
+        return (StatusCode::OK, alive().await);
     }
-    if !state.hive().is_ready().await {
-        return Err(Error::Unavailable("the storage cannot be read".into()).into());
-    }
-    Ok(alive().await)
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable" })))
 }
 
 async fn unknown_path(uri: Uri) -> Failure {
@@ -63,8 +66,13 @@ async fn wrong_method() -> Failure {
     Failure::WrongMethod
 }
 
-/// Answers a request that still waits when the server has stopped for a while: the command that it waits for goes on.
+/// Answers a request that still waits when the server has stopped for a while: the command that it waits for goes on. What
+/// would change something then is refused, so that the caller tries again with the next server.
 async fn answer_before_the_end(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let open = state.begin_request();
+    if open.is_none() && !request.method().is_safe() {
+        return Failure::Stopping.into_response();
+    }
     let end = async {
         state.stopping().cancelled().await;
         tokio::time::sleep(state.limits().request_grace).await;
@@ -72,6 +80,20 @@ async fn answer_before_the_end(State(state): State<AppState>, request: Request, 
     tokio::select! {
         response = next.run(request) => response,
         () = end => Failure::Stopping.into_response(),
+    }
+}
+
+/// Holds a request that a trusted proxy passes on against the limits of the address it comes from. Connections without a
+/// proxy are held against them as a whole.
+async fn at_the_door(State(state): State<AppState>, peer: Peer, mut request: Request, next: Next) -> Response {
+    let Some(address) = peer.address.filter(|_| peer.is_forwarded) else {
+        return next.run(request).await;
+    };
+    let stranger = state.door().enter(address);
+    request.extensions_mut().insert(stranger.clone());
+    tokio::select! {
+        response = next.run(request) => response,
+        () = stranger.overstayed() => Failure::Overloaded { retry_after: Duration::from_secs(1) }.into_response(),
     }
 }
 

@@ -6,15 +6,19 @@ mod register;
 mod tokens;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post};
 
 use crate::state::AppState;
 
 pub(crate) use error::SatelliteFailure;
 
+/// The most bytes of a registration: a stranger sends it.
+const MAX_REGISTRATION: usize = 64 * 1024;
+
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/api/satellites/register", post(register::register))
+        .route("/api/satellites/register", post(register::register).layer(DefaultBodyLimit::max(MAX_REGISTRATION)))
         .route("/api/satellites/register/status", get(register::status))
         .route("/api/satellites/{id}/heartbeat", post(heartbeat::heartbeat))
         .route("/api/satellites/global/registration-tokens", get(tokens::list_global).post(tokens::create_global))

@@ -1,12 +1,15 @@
 //! Accepts connections, serves them, and ends them again within a bounded time.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, header};
 use hive_core::Hive;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -26,7 +29,10 @@ use crate::state::AppState;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The most bytes of a request's head.
-const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
+
+/// How long answers that are written already may take to leave.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -67,26 +73,46 @@ impl Server {
     /// Serves until `shutdown` is cancelled; then answers what is open, ends the links, shuts the hive down and returns.
     pub async fn run(self, shutdown: CancellationToken) {
         let connections = TaskTracker::new();
-        self.accept(&connections, &shutdown).await;
-        let Self { listener, state, .. } = self;
-        drop(listener);
+        self.accept(&connections, shutdown.cancelled()).await;
         tracing::info!("the server stops");
-        if timeout(state.limits().shutdown_grace, stop(&state, &connections)).await.is_err() {
+        let grace = self.state.limits().shutdown_grace;
+        if timeout(grace, self.stop(&connections)).await.is_err() {
             tracing::warn!("the server stops with connections still open");
         }
     }
 
-    async fn accept(&self, connections: &TaskTracker, shutdown: &CancellationToken) {
+    /// Requests are answered first, so that a command that ends now is still reported, and who calls meanwhile is told to
+    /// come back; then the links end with the hive.
+    async fn stop(self, connections: &TaskTracker) {
+        let limits = self.state.limits();
+        self.state.stopping().cancel();
+        let answered = timeout(limits.request_grace + LAST_WORDS, self.state.requests_answered());
+        self.accept(connections, answered).await;
+        let Self { listener, state, .. } = self;
+        drop(listener);
+        connections.close();
+        // What a client has only half sent, or does not read, is not waited for.
+        drop(timeout(LAST_WORDS, connections.wait()).await);
+        state.cutting().cancel();
+        connections.wait().await;
+        state.hive().shutdown().await;
+        state.links().close();
+        state.links().wait().await;
+    }
+
+    /// Takes connections until `end`.
+    async fn accept<T>(&self, connections: &TaskTracker, end: impl Future<Output = T>) {
         let app = router(self.state.clone());
+        let mut end = pin!(end);
         loop {
             tokio::select! {
+                _ = end.as_mut() => return,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
                         connections.spawn(serve_connection(self.state.clone(), app.clone(), stream, peer));
                     }
                     Err(error) => pause(error).await,
                 },
-                () = shutdown.cancelled() => return,
             }
         }
     }
@@ -97,25 +123,30 @@ async fn pause(error: io::Error) {
     sleep(ACCEPT_PAUSE).await;
 }
 
-/// Requests are answered first, so that a command that ends now is still reported; then the links end with the hive.
-async fn stop(state: &AppState, connections: &TaskTracker) {
-    state.stopping().cancel();
-    connections.close();
-    connections.wait().await;
-    state.hive().shutdown().await;
-    state.links().close();
-    state.links().wait().await;
-}
-
 async fn serve_connection(state: AppState, app: Router, stream: TcpStream, peer: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
+    // Of those behind a proxy the requests tell the address.
+    let address = peer.ip().to_canonical();
+    let stranger = (!state.is_trusted_proxy(address)).then(|| state.door().enter(address));
     let app = TowerToHyperService::new(app);
+    let has_called = AtomicBool::new(false);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        has_called.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
-        app.call(request)
+        if let Some(stranger) = &stranger {
+            request.extensions_mut().insert(stranger.clone());
+        }
+        let (answer, stopping) = (app.call(request), state.stopping());
+        async move {
+            let mut answer = answer.await?;
+            if stopping.is_cancelled() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -124,13 +155,25 @@ async fn serve_connection(state: AppState, app: Router, stream: TcpStream, peer:
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
+    let overstayed = async {
+        match &stranger {
+            Some(stranger) => stranger.overstayed().await,
+            None => std::future::pending().await,
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = overstayed => return,
         () = state.stopping().cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            // An open request is answered by then; what a client has only half sent is not waited for.
-            let Ok(ended) = timeout(2 * state.limits().request_grace, connection).await else { return };
-            ended
+            // It ends when an open request is answered. Who has just come is answered too: a graceful end would be one
+            // without a word.
+            if has_called.load(Ordering::Relaxed) {
+                connection.as_mut().graceful_shutdown();
+            }
+            tokio::select! {
+                ended = connection => ended,
+                () = state.cutting().cancelled() => return,
+            }
         }
     };
     if let Err(error) = ended {

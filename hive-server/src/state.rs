@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use hive_core::Hive;
 use ipnet::IpNet;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::{Config, Limits};
-use crate::error::Failure;
+use crate::door::Door;
+use crate::readiness::Readiness;
 
 /// The hive, the limits, and what must end with the server. Cheap to clone.
 #[derive(Clone)]
@@ -20,9 +21,12 @@ struct Inner {
     hive: Hive,
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
-    handshaking: Arc<Semaphore>,
+    door: Door,
+    readiness: Readiness,
+    requests: TaskTracker,
     links: TaskTracker,
     stopping: CancellationToken,
+    cutting: CancellationToken,
 }
 
 impl AppState {
@@ -32,9 +36,12 @@ impl AppState {
             hive,
             limits: config.limits.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
-            handshaking: Arc::new(Semaphore::new(config.limits.handshaking)),
+            door: Door::new(&config.limits),
+            readiness: Readiness::default(),
+            requests: TaskTracker::new(),
             links: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            cutting: CancellationToken::new(),
         }))
     }
 
@@ -48,9 +55,31 @@ impl AppState {
         &self.0.limits
     }
 
-    /// Cancelled when the server stops: open requests are answered soon, event streams end.
+    /// Cancelled when the server stops: open requests are answered soon, new ones are refused, event streams end.
     pub fn stopping(&self) -> &CancellationToken {
         &self.0.stopping
+    }
+
+    /// Cancelled when those who called before the stop have their answers, or are not waited for any longer.
+    pub(crate) fn cutting(&self) -> &CancellationToken {
+        &self.0.cutting
+    }
+
+    /// Counts a request as open for as long as the token is held. None where the server stops: it waits for nobody who comes
+    /// later.
+    pub(crate) fn begin_request(&self) -> Option<TaskTrackerToken> {
+        (!self.stopping().is_cancelled()).then(|| self.0.requests.token())
+    }
+
+    /// Waits until all who called before the stop have their answers.
+    pub(crate) async fn requests_answered(&self) {
+        self.0.requests.close();
+        self.0.requests.wait().await;
+    }
+
+    /// Whether calls can be served.
+    pub(crate) async fn is_ready(&self) -> bool {
+        !self.stopping().is_cancelled() && self.0.readiness.look(self.hive()).await
     }
 
     /// The tasks of the satellites' links. They end when the hive ends the links.
@@ -58,11 +87,9 @@ impl AppState {
         &self.0.links
     }
 
-    /// Lets a caller prove who they are. Asked for when the whole request is here, so that nobody holds a leave by sending
-    /// slowly.
-    pub(crate) fn admit(&self) -> Result<Admitted, Failure> {
-        let leave = self.0.handshaking.clone().try_acquire_owned();
-        leave.map(Admitted).map_err(|_| Failure::Overloaded)
+    /// What strangers may take before they have proved who they are.
+    pub(crate) fn door(&self) -> &Door {
+        &self.0.door
     }
 
     /// When one of the satellites of a stopping server shall come back: each at another time, so that they do not come
@@ -77,6 +104,3 @@ impl AppState {
         self.0.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 }
-
-/// The leave to prove who one is, given back when it is dropped.
-pub(crate) struct Admitted(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hive_agent::messages::{Language, explain};
 use hive_agent::{Agent, LinkState};
-use hive_core::hive::Settings;
+use hive_core::hive::{Effort, Settings};
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope};
 use hive_core::{Error, Hive, Identity};
@@ -96,11 +96,15 @@ async fn first_admin(hive: &Hive) -> Result<Option<SecretString>> {
     }
 }
 
+async fn is_valid(hive: &Hive, api_key: &SecretString) -> bool {
+    hive.authenticate_api_key(api_key.expose_secret(), None, Effort::Full).await.is_ok()
+}
+
 /// Sees to it that the other commands find this hive and have a key to it.
 async fn keep_access(hive: &Hive, data_dir: &Path, url: &str) -> Result<()> {
     let path = data_dir.join(UP_FILE);
     let api_key = match settings::load(&path)? {
-        Some(access) if hive.authenticate_api_key(access.api_key.expose_secret(), None).await.is_ok() => access.api_key,
+        Some(Access { api_key, .. }) if is_valid(hive, &api_key).await => api_key,
         _ => {
             let wanted = ApiKeyCreate { name: "hive up".into(), ..ApiKeyCreate::default() };
             hive.as_system().api_key_create_for(ADMIN, wanted).await?.api_key.into()

@@ -13,6 +13,26 @@ use crate::audit::AuditDraft;
 use crate::store::ApiKeyOwner;
 use crate::{Error, Result};
 
+/// How much it may cost to check a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Whatever it takes.
+    Full,
+    /// Next to nothing: a key that was verified before is known again, any other is `RateLimited`. For callers who have
+    /// shown too many wrong ones.
+    Remembered,
+}
+
+impl Effort {
+    /// The answer to a key that is not known, or not looked at.
+    pub(super) fn refusal(self) -> Error {
+        match self {
+            Self::Full => Error::AuthInvalid,
+            Self::Remembered => Error::RateLimited { retry_after_seconds: 1 },
+        }
+    }
+}
+
 /// The longest password that is looked at, in bytes.
 const MAX_PASSWORD: usize = 1024;
 
@@ -20,14 +40,15 @@ impl Hive {
     /// Finds out whose an API key is.
     ///
     /// # Errors
-    /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked or expired: they look the same.
-    pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>) -> Result<Principal> {
-        let (id, secret) = split_user_key(key).map_err(|_| Error::AuthInvalid)?;
-        let owner = self.store().api_key_owner(id).await?.ok_or(Error::AuthInvalid)?;
+    /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked or expired: they look the same. `RateLimited`
+    /// where the effort does not suffice to tell.
+    pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>, effort: Effort) -> Result<Principal> {
+        let (id, secret) = split_user_key(key).map_err(|_| effort.refusal())?;
+        let owner = self.store().api_key_owner(id).await?.ok_or_else(|| effort.refusal())?;
         let ApiKeyOwner { key, user, teams } = owner;
         let is_over = key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= self.source().now());
-        if !self.inner.verifier.is_key(secret, &key.hash) || is_over {
-            return Err(Error::AuthInvalid);
+        if !self.inner.verifier.is_key(secret, &key.hash, effort) || is_over {
+            return Err(effort.refusal());
         }
         Ok(principal(Credential::ApiKey(id, user.id), user, teams, ip, key.scopes))
     }
@@ -47,9 +68,13 @@ impl Hive {
     /// Exchanges a name and a password for a login token.
     ///
     /// # Errors
-    /// `AuthInvalid` where either is wrong; `RateLimited` where too many others are logging in.
-    pub async fn login(&self, request: LoginRequest, ip: Option<String>) -> Result<LoginResponse> {
+    /// `AuthInvalid` where either is wrong; `RateLimited` where too many others are logging in, or the effort does not suffice:
+    /// passwords are not remembered.
+    pub async fn login(&self, request: LoginRequest, ip: Option<String>, effort: Effort) -> Result<LoginResponse> {
         let LoginRequest { username, password } = request;
+        if effort == Effort::Remembered {
+            return Err(effort.refusal());
+        }
         if password.len() > MAX_PASSWORD {
             return Err(Error::AuthInvalid);
         }

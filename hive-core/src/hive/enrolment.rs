@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::Hive;
 use super::attached::satellite_actor;
+use super::authentication::Effort;
 use super::hashing::hash_key;
 use super::registry::{check_labels, normalized};
 use super::tokens::{self, Refused, Registration};
@@ -171,12 +172,13 @@ impl Hive {
     /// Finds out which satellite a key belongs to.
     ///
     /// # Errors
-    /// `AuthInvalid` for any key that is not the current one of a satellite.
-    pub async fn authenticate_satellite(&self, key: &str) -> Result<SatelliteIdentity> {
-        let (id, secret) = split_satellite_key(key).map_err(|_| Error::AuthInvalid)?;
-        let row = self.store().satellite_key(id).await?.ok_or(Error::AuthInvalid)?;
-        if !self.inner.verifier.is_key(secret, &row.hash) {
-            return Err(Error::AuthInvalid);
+    /// `AuthInvalid` for any key that is not the current one of a satellite; `RateLimited` where the effort does not suffice to
+    /// tell.
+    pub async fn authenticate_satellite(&self, key: &str, effort: Effort) -> Result<SatelliteIdentity> {
+        let (id, secret) = split_satellite_key(key).map_err(|_| effort.refusal())?;
+        let row = self.store().satellite_key(id).await?.ok_or_else(|| effort.refusal())?;
+        if !self.inner.verifier.is_key(secret, &row.hash, effort) {
+            return Err(effort.refusal());
         }
         Ok(SatelliteIdentity { id, key_generation: row.generation })
     }

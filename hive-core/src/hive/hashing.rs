@@ -13,11 +13,12 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use super::authentication::Effort;
 use crate::clock::Source;
 use crate::{Error, Result};
 
-/// Passwords that are hashed at the same time: 19 MiB and one core each.
-const PASSWORDS_AT_ONCE: usize = 2;
+/// Passwords that are hashed at the same time, 19 MiB and one core each: strangers must not be able to take all cores.
+const PASSWORDS_AT_ONCE: usize = 1;
 /// Logins that may wait for their turn; more are told to come back.
 const PASSWORDS_WAITING: usize = 16;
 /// Verified keys that are remembered; then all are forgotten and verified anew.
@@ -41,13 +42,13 @@ impl Default for Verifier {
 }
 
 impl Verifier {
-    /// Whether `secret` is the key behind `hash`.
-    pub(super) fn is_key(&self, secret: &str, hash: &str) -> bool {
+    /// Whether `secret` is the key behind `hash`, as far as the effort suffices to tell.
+    pub(super) fn is_key(&self, secret: &str, hash: &str, effort: Effort) -> bool {
         let fingerprint = fingerprint(secret, hash);
         if self.remembered.lock().expect("nothing panics while it holds this lock").contains(&fingerprint) {
             return true;
         }
-        let is_key = matches(secret, hash);
+        let is_key = effort == Effort::Full && matches(secret, hash);
         if is_key {
             let mut remembered = self.remembered.lock().expect("nothing panics while it holds this lock");
             if remembered.len() >= REMEMBERED {
@@ -124,10 +125,12 @@ mod tests {
         let (one, two) = (hash_key("secret-one", &source), hash_key("secret-two", &source));
         let verifier = Verifier::default();
         for _ in 0..2 {
-            assert!(verifier.is_key("secret-one", &one));
-            assert!(!verifier.is_key("secret-one", &two));
-            assert!(!verifier.is_key("secret-two", &one));
+            assert!(verifier.is_key("secret-one", &one, Effort::Full));
+            assert!(!verifier.is_key("secret-one", &two, Effort::Full));
+            assert!(!verifier.is_key("secret-two", &one, Effort::Full));
         }
+        assert!(verifier.is_key("secret-one", &one, Effort::Remembered));
+        assert!(!verifier.is_key("secret-two", &two, Effort::Remembered), "it was never verified");
         assert!(one.starts_with("$argon2id$v=19$m=256,t=1,p=1$"), "{one}");
     }
 

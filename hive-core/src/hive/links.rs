@@ -82,12 +82,11 @@ impl Links {
         }
     }
 
-    /// Ends all links, asking the satellites to come back one after the other.
-    pub(super) fn close_all(&self, reason: &str) {
+    /// Ends all links, asking the satellites to come back one after the other, `rate` of them a second.
+    pub(super) fn close_all(&self, reason: &str, rate: u32) {
         let live = self.live.read().expect("nothing panics while it holds this lock");
-        // One after the other: a thousand satellites a second is what a server takes back without effort.
         for (place, link) in live.values().enumerate() {
-            let retry_after_ms = Some(place as u64);
+            let retry_after_ms = Some(place as u64 * 1000 / u64::from(rate.max(1)));
             link.link.close(Close { code: close::GOING_AWAY, reason: reason.into(), retry_after_ms });
         }
     }
@@ -103,6 +102,24 @@ mod tests {
     use super::*;
     use crate::link::ChannelLink;
     use hive_wire::id::Seed;
+
+    #[tokio::test]
+    async fn satellites_are_asked_to_come_back_one_after_the_other() {
+        let links = Links::default();
+        let mut ends = Vec::new();
+        for number in 0..50 {
+            let (link, end) = ChannelLink::pair();
+            links.open(SatelliteId::new(Seed { unix_millis: 1, random: [number; 10] }), "j".into(), link);
+            ends.push(end);
+        }
+        links.close_all("the server stops", 100);
+        let mut told = Vec::new();
+        for end in &mut ends {
+            told.extend(end.next().await.unwrap_err().retry_after_ms);
+        }
+        told.sort_unstable();
+        assert_eq!(told, (0..50).map(|place| place * 10).collect::<Vec<_>>());
+    }
 
     #[tokio::test]
     async fn an_old_link_never_unregisters_the_new_one() {

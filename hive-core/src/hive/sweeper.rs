@@ -15,6 +15,9 @@ use crate::store::Seen;
 /// Overdue commands that are ended at one go.
 const AT_ONCE: u32 = 500;
 
+/// Signs of life that are written at one go: commands wait in between, and no longer.
+const SEEN_AT_ONCE: usize = 250;
+
 /// Signs of life that are not written yet, the latest of each satellite.
 #[derive(Default)]
 pub(super) struct SeenBuffer(Mutex<HashMap<SatelliteId, Seen>>);
@@ -80,10 +83,10 @@ impl Hive {
         self.end_overdue().await?;
         self.end_lost_sessions().await?;
         let seen = self.inner.seen.take();
-        if seen.is_empty() {
-            return Ok(());
+        for (written, some) in seen.chunks(SEEN_AT_ONCE).enumerate() {
+            let rest = || self.inner.seen.put_back(seen[written * SEEN_AT_ONCE..].to_vec());
+            self.store().satellite_seen(some.to_vec()).await.inspect_err(|_| rest())?;
         }
-        self.store().satellite_seen(seen.clone()).await.inspect_err(|_| self.inner.seen.put_back(seen))?;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use hive_wire::frame::{Frame, StreamId};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
 use hive_wire::{CommandId, ErrorCode, SatelliteId};
 
-use super::{ActingHive, Attached, Hive, RegistrationError, Settings, TokenProblem};
+use super::{ActingHive, Attached, Effort, Hive, RegistrationError, Settings, TokenProblem};
 use crate::access::Role;
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
 use crate::router::ExecOptions;
@@ -61,7 +61,7 @@ pub(super) struct Satellite {
 }
 
 pub(super) async fn connect(hive: &Hive, registered: &RegisteredSatellite, journal: &str) -> Satellite {
-    let identity = hive.authenticate_satellite(&registered.api_key).await.unwrap();
+    let identity = hive.authenticate_satellite(&registered.api_key, Effort::Full).await.unwrap();
     let (link, mut end) = ChannelLink::pair();
     let attached = hive.attach(identity, handshake(registered.id, journal), link).await.unwrap();
     assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(ack)) if ack.success));
@@ -411,9 +411,9 @@ async fn registering_again_keeps_the_id_and_kills_the_old_key_at_once() {
     let second = register(&hive, NAME).await;
     assert_eq!(second.id, first.id);
     assert_eq!(second.status, "inactive");
-    assert!(matches!(hive.authenticate_satellite(&first.api_key).await, Err(Error::AuthInvalid)));
+    assert!(matches!(hive.authenticate_satellite(&first.api_key, Effort::Full).await, Err(Error::AuthInvalid)));
     assert_eq!(satellite.end.next().await.unwrap_err().code, close::AUTH_FAILED);
-    hive.authenticate_satellite(&second.api_key).await.unwrap();
+    hive.authenticate_satellite(&second.api_key, Effort::Full).await.unwrap();
 }
 
 #[tokio::test]
@@ -428,11 +428,11 @@ async fn a_satellite_that_changes_its_team_gets_a_new_key_and_the_old_one_is_dea
     assert_eq!((moved.team_id, moved.satellite_type), (Some(team.id), SatelliteType::Team));
     let Outgoing::Control(ToAgent::RotateKey { api_key }) = satellite.end.next().await.unwrap() else { panic!() };
     satellite.end.next().await.expect_err("the link of the old key is closed");
-    assert!(matches!(hive.authenticate_satellite(&registered.api_key).await, Err(Error::AuthInvalid)));
-    assert_eq!(hive.authenticate_satellite(&api_key.0).await.unwrap().id, registered.id);
+    assert!(matches!(hive.authenticate_satellite(&registered.api_key, Effort::Full).await, Err(Error::AuthInvalid)));
+    assert_eq!(hive.authenticate_satellite(&api_key.0, Effort::Full).await.unwrap().id, registered.id);
     assert!(api_key.0.starts_with("hive_satellite_api_team_") && !format!("{api_key:?}").contains(&api_key.0));
     system.update(registered.id, assign(Some(team.id))).await.unwrap();
-    hive.authenticate_satellite(&api_key.0).await.expect("the same team changes nothing");
+    hive.authenticate_satellite(&api_key.0, Effort::Full).await.expect("the same team changes nothing");
 }
 
 #[tokio::test]
@@ -468,8 +468,8 @@ async fn another_team_looks_as_if_it_did_not_exist() {
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
         keys.push(system.api_key_create_for(name, ApiKeyCreate::default()).await.unwrap().api_key);
     }
-    let anna = hive.acting_as(hive.authenticate_api_key(&keys[0], None).await.unwrap());
-    let bert = hive.acting_as(hive.authenticate_api_key(&keys[1], None).await.unwrap());
+    let anna = hive.acting_as(hive.authenticate_api_key(&keys[0], None, Effort::Full).await.unwrap());
+    let bert = hive.acting_as(hive.authenticate_api_key(&keys[1], None, Effort::Full).await.unwrap());
     assert!(anna.get(registered.id).await.unwrap().is_some());
     assert!(bert.get(registered.id).await.unwrap().is_none());
     let refused = bert.exec(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap_err();
@@ -489,22 +489,27 @@ async fn a_password_opens_a_login_and_a_revoked_key_opens_nothing() {
     let hive = hive().await;
     let (user, password) = hive.as_system().user_create("admin", PlatformRole::GlobalAdmin).await.unwrap();
     let login = |password: &str| hive_wire::api::LoginRequest { username: "admin".into(), password: password.into() };
-    let opened = hive.login(login(password.expose_secret()), None).await.unwrap();
+    let opened = hive.login(login(password.expose_secret()), None, Effort::Full).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_jwt(&opened.token, None).await.unwrap());
     assert_eq!(acting.me().await.unwrap().user, user);
-    assert!(matches!(hive.login(login("wrong"), None).await, Err(Error::AuthInvalid)));
+    assert!(matches!(hive.login(login("wrong"), None, Effort::Full).await, Err(Error::AuthInvalid)));
+    let unlooked = hive.login(login(password.expose_secret()), None, Effort::Remembered).await;
+    assert!(matches!(unlooked, Err(Error::RateLimited { .. })), "passwords are not remembered");
     let key = acting.api_key_create(ApiKeyCreate::default()).await.unwrap();
-    hive.authenticate_api_key(&key.api_key, None).await.unwrap();
+    hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap();
     acting.api_key_revoke(key.info.id).await.unwrap();
-    assert!(matches!(hive.authenticate_api_key(&key.api_key, None).await, Err(Error::AuthInvalid)));
+    assert!(matches!(hive.authenticate_api_key(&key.api_key, None, Effort::Full).await, Err(Error::AuthInvalid)));
 }
 
 #[tokio::test]
 async fn secrets_of_a_hive_are_not_printed() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let printed =
-        format!("{hive:?} {:?} {:?}", hive.as_system(), hive.authenticate_satellite(&registered.api_key).await);
+    let printed = format!(
+        "{hive:?} {:?} {:?}",
+        hive.as_system(),
+        hive.authenticate_satellite(&registered.api_key, Effort::Full).await
+    );
     assert!(!printed.contains(&registered.api_key[registered.api_key.len() - 43..]));
 }
 

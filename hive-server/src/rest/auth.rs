@@ -5,19 +5,18 @@ use hive_core::Identity;
 use hive_core::wire::api::{LoginRequest, LoginResponse, Me};
 
 use super::{Answer, ok};
-use crate::auth::Caller;
+use crate::auth::{Caller, Visitor};
+use crate::door::Offence;
 use crate::extract::Body;
-use crate::peer::Peer;
 use crate::state::AppState;
 
 pub(super) async fn login(
     State(state): State<AppState>,
-    peer: Peer,
+    visitor: Visitor,
     Body(login): Body<LoginRequest>,
 ) -> Answer<LoginResponse> {
-    let _admitted = state.admit()?;
-    let response = state.hive().login(login, peer.ip()).await?;
-    Ok(ok(response))
+    let checked = state.hive().login(login, visitor.peer.ip(), visitor.effort()).await;
+    Ok(ok(visitor.judge_as(Offence::Password, checked)?))
 }
 
 pub(super) async fn me(Caller(hive): Caller) -> Answer<Me> {

@@ -7,19 +7,21 @@ use hive_core::wire::SatelliteId;
 use hive_core::wire::satellite_api::{HeartbeatRequest, HeartbeatResponse};
 
 use super::SatelliteFailure;
-use crate::auth::bearer;
+use crate::auth::{Visitor, bearer};
 use crate::error::Failure;
 use crate::extract::{Body, Path};
 use crate::state::AppState;
 
 pub(super) async fn heartbeat(
     State(state): State<AppState>,
+    visitor: Visitor,
     headers: HeaderMap,
     id: Result<Path<SatelliteId>, Failure>,
     request: Result<Body<HeartbeatRequest>, Failure>,
 ) -> Result<Json<HeartbeatResponse>, SatelliteFailure> {
-    let admitted = state.admit()?;
-    let identity = state.hive().authenticate_satellite(bearer(&headers)?).await?;
+    let admitted = state.door().admit()?;
+    let checked = state.hive().authenticate_satellite(bearer(&headers)?, visitor.effort()).await;
+    let identity = visitor.judge(checked)?;
     drop(admitted);
     let (Path(id), Body(request)) = (id?, request?);
     let response = state.hive().satellite_heartbeat(&identity, id, request).await?;

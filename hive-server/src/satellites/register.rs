@@ -9,7 +9,7 @@ use hive_core::wire::satellite_api::{RegisterRequest, RegisterResponse, Register
 use secrecy::SecretString;
 
 use super::SatelliteFailure;
-use crate::auth::bearer;
+use crate::auth::{Visitor, bearer};
 use crate::error::Failure;
 use crate::extract::Body;
 use crate::peer::Peer;
@@ -20,13 +20,14 @@ const DEFAULT_PORT: u16 = 3001;
 
 pub(super) async fn register(
     State(state): State<AppState>,
-    peer: Peer,
+    visitor: Visitor,
     headers: HeaderMap,
     request: Result<Body<RegisterRequest>, Failure>,
 ) -> Result<Json<RegisterResponse>, SatelliteFailure> {
     let token = registration_token(&headers)?;
     let Body(request) = request?;
-    let _admitted = state.admit()?;
+    let _admitted = state.door().admit()?;
+    let peer = visitor.peer;
     let satellite = state.hive().register_satellite(&token, request, peer.ip(), Some(seen_url(peer))).await?;
     let message = format!("satellite {} is registered; keep its API key, it is not shown again", satellite.name);
     Ok(Json(RegisterResponse { success: true, satellite, message }))

@@ -13,19 +13,23 @@ use hive_core::access::SatelliteIdentity;
 use hive_core::hive::Attached;
 use hive_core::link::{ChannelLink, LinkEnd, Outgoing};
 use hive_core::wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::close::{Ending, refusal};
 use super::link::Link;
 use super::socket::{Incoming, Socket};
-use crate::auth::bearer;
+use crate::auth::{Visitor, bearer};
+use crate::door::Admitted;
+use crate::error::Failure;
 use crate::satellites::SatelliteFailure;
-use crate::state::{Admitted, AppState};
+use crate::state::AppState;
 
 /// Read at once. The default of 128 KiB would cost 1.3 GB for 10,000 satellites.
 const READ_BUFFER: usize = 4096;
 /// Messages are written as they come.
 const WRITE_BUFFER: usize = 0;
+/// The most bytes of the first message.
+const MAX_HANDSHAKE: usize = 64 * 1024;
 /// What may wait for a socket that does not take it: the message being sent, and pongs behind it.
 const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 
@@ -33,17 +37,23 @@ type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 pub(super) async fn upgrade(
     State(state): State<AppState>,
+    visitor: Visitor,
     headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Result<Response, SatelliteFailure> {
-    let admitted = state.admit()?;
-    let identity = state.hive().authenticate_satellite(bearer(&headers)?).await?;
+    if state.stopping().is_cancelled() {
+        return Err(Failure::Stopping.into());
+    }
+    let admitted = state.door().admit()?;
+    let checked = state.hive().authenticate_satellite(bearer(&headers)?, visitor.effort()).await;
+    let identity = visitor.judge(checked)?;
     let upgrade = negotiate(upgrade)?;
+    let until = visitor.until();
     let present = state.links().token();
     Ok(upgrade.on_upgrade(move |socket| {
         let socket = Socket::new(socket, state.limits().write_timeout);
         Box::pin(async move {
-            serve(state, identity, admitted, socket).await;
+            serve(state, identity, admitted, socket, until).await;
             drop(present);
         })
     }))
@@ -62,8 +72,8 @@ fn negotiate(upgrade: Upgrade) -> Result<WebSocketUpgrade, SatelliteFailure> {
         .max_frame_size(MAX_MESSAGE))
 }
 
-async fn serve(state: AppState, identity: SatelliteIdentity, admitted: Admitted, mut socket: Socket) {
-    let opened = Box::pin(open(&state, identity, &mut socket)).await;
+async fn serve(state: AppState, identity: SatelliteIdentity, admitted: Admitted, mut socket: Socket, until: Instant) {
+    let opened = Box::pin(open(&state, identity, &mut socket, until)).await;
     drop(admitted);
     match opened {
         Ok((attached, end)) => Box::pin(Link::new(state, socket, attached, end).run()).await,
@@ -76,8 +86,9 @@ async fn open(
     state: &AppState,
     identity: SatelliteIdentity,
     socket: &mut Socket,
+    until: Instant,
 ) -> Result<(Attached, LinkEnd), Ending> {
-    let first = timeout(state.limits().handshake_timeout, handshake(socket));
+    let first = timeout_at(until, handshake(socket));
     let handshake = tokio::select! {
         first = first => first.map_err(|_| Ending::timeout("no handshake came in time"))??,
         () = state.stopping().cancelled() => return Err(Ending::going_away()),
@@ -87,7 +98,7 @@ async fn open(
 
 async fn handshake(socket: &mut Socket) -> Result<Handshake, Ending> {
     loop {
-        match socket.receive().await? {
+        match socket.receive_at_most(MAX_HANDSHAKE).await? {
             Incoming::Control(ToServer::Handshake(handshake)) => return Ok(*handshake),
             Incoming::Alive => {}
             Incoming::Control(_) | Incoming::Frame(_) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use hive_core::link::{Close, Outgoing};
-use hive_core::wire::agent::ToServer;
+use hive_core::wire::agent::{MAX_MESSAGE, ToServer};
 use hive_core::wire::frame::Frame;
 use tokio::time::timeout;
 
@@ -37,7 +37,13 @@ impl Socket {
 
     /// Waits for the next message. Dropping the future loses none.
     pub(super) async fn receive(&mut self) -> Result<Incoming, Ending> {
+        self.receive_at_most(MAX_MESSAGE).await
+    }
+
+    /// The same, and a longer message ends the link unread.
+    pub(super) async fn receive_at_most(&mut self, bytes: usize) -> Result<Incoming, Ending> {
         match self.socket.recv().await {
+            Some(Ok(message)) if len(&message) > bytes => Err(Ending::protocol("the message is too long")),
             Some(Ok(message)) => read(message),
             Some(Err(error)) => Err(Ending::protocol(error.to_string())),
             None => Err(Ending::Gone),
@@ -76,6 +82,14 @@ impl Socket {
         self.socket.send(Message::Close(Some(frame(&close)))).await.map_err(|_| Ending::Gone)?;
         while let Some(Ok(_)) = self.socket.recv().await {}
         Ok(())
+    }
+}
+
+fn len(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) => bytes.len(),
+        _ => 0,
     }
 }
 

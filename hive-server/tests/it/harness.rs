@@ -72,7 +72,12 @@ impl TestServer {
 
     pub(crate) async fn with(limits: Limits, settings: Settings) -> Self {
         let hive = Hive::builder().in_memory().settings(settings).build().await.unwrap();
-        let config = Config { listen: ([127, 0, 0, 1], 0).into(), limits, ..Config::default() };
+        Self::of(hive, Config { limits, ..Config::default() }).await
+    }
+
+    /// A server of this hive, on a free port.
+    pub(crate) async fn of(hive: Hive, config: Config) -> Self {
+        let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..config };
         let app = router(AppState::new(&config, hive.clone()));
         let server = Server::bind(config, hive.clone()).await.unwrap();
         let (address, stop, running) = (server.local_addr(), CancellationToken::new(), TaskTracker::new());
@@ -91,15 +96,14 @@ impl TestServer {
 
     /// Sends a request over a socket of its own.
     pub(crate) async fn open_call(&self, method: &str, path: &str, key: &str, body: Value) -> OpenCall {
-        let body = body.to_string();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: hive\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        OpenCall { stream, answer: String::new() }
+        let mut call = self.open_socket().await;
+        call.send(method, path, key, body).await;
+        call
+    }
+
+    /// Opens a connection and says nothing.
+    pub(crate) async fn open_socket(&self) -> OpenCall {
+        OpenCall { stream: TcpStream::connect(self.address).await.unwrap(), answer: String::new() }
     }
 
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
@@ -188,6 +192,34 @@ pub(crate) struct OpenCall {
 }
 
 impl OpenCall {
+    /// Sends a request with an API key.
+    pub(crate) async fn send(&mut self, method: &str, path: &str, key: &str, body: Value) {
+        let body = body.to_string();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: hive\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.say(&request).await;
+    }
+
+    /// Sends some bytes.
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Waits until the server has closed the connection, however it does so; what it had said.
+    pub(crate) async fn closed(mut self) -> String {
+        let mut piece = [0; 1024];
+        while let Ok(read @ 1..) = tokio::time::timeout(Duration::from_secs(20), self.stream.read(&mut piece))
+            .await
+            .expect("it is closed in time")
+        {
+            self.answer.push_str(str::from_utf8(&piece[..read]).unwrap());
+        }
+        self.answer
+    }
+
     /// Reads until this text has come.
     pub(crate) async fn read_until(&mut self, text: &str) {
         while !self.answer.contains(text) {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
 mod binary;
+mod door;
 mod exec;
 mod harness;
 mod link;
@@ -10,4 +11,5 @@ mod rest;
 mod satellite_api;
 mod sessions;
 mod shell;
+mod stop;
 mod viewers;

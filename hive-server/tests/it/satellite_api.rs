@@ -98,11 +98,10 @@ async fn how_to_register_is_told_to_everybody() {
 
 #[tokio::test]
 async fn who_finds_the_door_crowded_is_told_to_come_back() {
-    let server = TestServer::with(Limits { handshaking: 0, ..Limits::default() }, Settings::default()).await;
+    let server = TestServer::with(Limits { handshake_rate: 1, ..Limits::default() }, Settings::default()).await;
+    assert_eq!(register(&server, "any", "web-server-01").await.status, 401);
     let answer = register(&server, "any", "web-server-01").await;
     answer.assert_refusal(503, "unavailable");
-    assert_eq!(answer.headers["retry-after"], "1");
-    let login = json!({ "username": "anna", "password": "x" });
-    let answer = server.call(request("POST", "/api/v1/auth/login", None, Some(login))).await;
-    answer.assert_error(503, "UNAVAILABLE");
+    let seconds: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=2).contains(&seconds), "{seconds}");
 }

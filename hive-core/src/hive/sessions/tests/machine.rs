@@ -10,7 +10,7 @@ use hive_wire::satellite_api::RegisteredSatellite;
 use hive_wire::{SatelliteId, SessionId, ViewerId};
 
 use crate::hive::tests::{handshake, register};
-use crate::hive::{Attached, Hive};
+use crate::hive::{Attached, Effort, Hive};
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
 
 /// Bytes of output a satellite keeps.
@@ -78,7 +78,7 @@ impl Machine {
 
     /// Opens a link; the one before may still be there.
     pub(super) async fn connect(&mut self, hive: &Hive) {
-        let identity = hive.authenticate_satellite(&self.registered.api_key).await.unwrap();
+        let identity = hive.authenticate_satellite(&self.registered.api_key, Effort::Full).await.unwrap();
         let (link, end) = ChannelLink::pair();
         let mut hello = handshake(self.id, "journal-1");
         hello.sessions = self.terminals.keys().copied().collect();

@@ -1,0 +1,84 @@
+//! How a server stops, and how it says whether it can be called.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hive_core::Hive;
+use hive_core::hive::Settings;
+use hive_core::store::sqlite::SqliteStore;
+use hive_core::wire::agent::{CommandResult, Received, ToAgent, ToServer};
+use hive_core::wire::api::CommandStatus;
+use hive_server::{Config, Limits};
+use serde_json::{Value, json};
+
+use super::harness::TestServer;
+
+/// What a path answers to somebody who comes over a new connection.
+async fn answer(server: &TestServer, path: &str) -> String {
+    let mut call = server.open_socket().await;
+    call.say(&format!("GET {path} HTTP/1.1\r\nhost: hive\r\nconnection: close\r\n\r\n")).await;
+    call.read_to_end().await
+}
+
+#[tokio::test]
+async fn a_stopping_server_finishes_what_it_has_begun_and_begins_nothing() {
+    let patient =
+        Limits { request_grace: Duration::from_secs(20), shutdown_grace: Duration::from_secs(30), ..Limits::default() };
+    let server = TestServer::with(patient, Settings::default()).await;
+    let key = server.admin().await;
+    let satellite = server.register("web-server-01", None).await;
+    let mut link = server.online(&satellite).await;
+    let path = format!("/api/v1/satellites/{}/exec", satellite.id);
+    let waiting = server.open_call("POST", &path, &key, json!({ "command": "true" })).await;
+    let ToAgent::Command(command) = link.next().await else { panic!("no command") };
+    assert!(answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200"));
+
+    server.stop.cancel();
+    let ready = loop {
+        let ready = answer(&server, "/health/ready").await;
+        if !ready.starts_with("HTTP/1.1 200") {
+            break ready;
+        }
+    };
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with(r#"{"status":"unavailable"}"#), "{ready}");
+    assert!(answer(&server, "/health/live").await.starts_with("HTTP/1.1 200"));
+    for path in [path.clone(), format!("{path}?wait=false")] {
+        let refused = server.open_call("POST", &path, &key, json!({ "command": "true" })).await.read_to_end().await;
+        assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after: 5"), "{refused}");
+    }
+    let read = server.open_call("GET", "/api/v1/teams", &key, Value::Null).await.read_to_end().await;
+    assert!(read.starts_with("HTTP/1.1 200"), "who only reads is answered: {read}");
+    assert!(server.connect(&satellite.api_key).await.is_err(), "no satellite is let in any more");
+
+    let result = CommandResult {
+        id: command.id,
+        status: CommandStatus::Succeeded,
+        exit_code: Some(0),
+        duration_ms: 1,
+        sent: Received::default(),
+        truncated: false,
+        error: None,
+    };
+    link.send(&ToServer::CommandResult(result)).await;
+    let finished = waiting.read_to_end().await;
+    assert!(finished.starts_with("HTTP/1.1 200") && finished.contains("succeeded"), "{finished}");
+    while !matches!(link.next().await, ToAgent::Disconnect { .. }) {}
+    drop(link);
+    tokio::time::timeout(Duration::from_secs(15), server.running.wait()).await.expect("nobody is waited for any more");
+}
+
+#[tokio::test]
+async fn without_its_storage_a_server_is_alive_and_not_ready() {
+    let store = Arc::new(SqliteStore::in_memory().await.unwrap());
+    let hive = Hive::builder().store(store.clone()).build().await.unwrap();
+    let server = TestServer::of(hive, Config::default()).await;
+    assert!(answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200"));
+    store.close().await.unwrap();
+    let looked = async { while answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200") {} };
+    tokio::time::timeout(Duration::from_secs(10), looked).await.expect("an answer counts for a second");
+    let ready = answer(&server, "/health/ready").await;
+    assert!(ready.ends_with(r#"{"status":"unavailable"}"#), "strangers learn the state and nothing else: {ready}");
+    for path in ["/health/live", "/health"] {
+        assert!(answer(&server, path).await.starts_with("HTTP/1.1 200"), "{path}");
+    }
+}
