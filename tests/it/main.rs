@@ -24,5 +24,6 @@ mod rogue;
 mod secrets;
 mod sessions;
 mod shutdown;
+mod storm;
 mod support;
 mod teams;
