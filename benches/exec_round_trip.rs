@@ -7,67 +7,31 @@
 mod support {
     pub(crate) mod asyncssh;
     pub(crate) mod figure;
+    pub(crate) mod http;
     pub(crate) mod samples;
     pub(crate) mod sshd;
 }
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use hive_testkit::TestHive;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use support::asyncssh::Asyncssh;
 use support::figure::{Figure, Peer, is_asked_for};
+use support::http::KeepAlive;
 use support::samples::percentile;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 const WARM_UP: usize = 30;
 const ROUNDS: usize = 500;
 
-/// An HTTP connection that stays open.
-struct KeepAlive {
-    sender: SendRequest<Full<Bytes>>,
-    path: String,
-    host: String,
-    api_key: String,
-    _connection: tokio::task::JoinSet<hyper::Result<()>>,
-}
-
-impl KeepAlive {
-    async fn open(url: &str, satellite: &str, api_key: &str) -> anyhow::Result<Self> {
-        let host = url.strip_prefix("http://").context("the server listens without TLS")?.trim_end_matches('/');
-        let stream = TcpStream::connect(host).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(connection);
-        Ok(Self {
-            sender,
-            path: format!("/api/v1/satellites/{satellite}/exec"),
-            host: host.to_owned(),
-            api_key: api_key.to_owned(),
-            _connection: tasks,
-        })
-    }
-
-    /// Runs a command; returns the milliseconds from the request to the last byte of the answer.
-    async fn exec(&mut self, body: &str) -> anyhow::Result<f64> {
-        let request = hyper::Request::post(&self.path)
-            .header("host", &self.host)
-            .header("x-api-key", &self.api_key)
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body.to_owned())))?;
-        self.sender.ready().await?;
-        let began = Instant::now();
-        let answer = self.sender.send_request(request).await?.into_body().collect().await?.to_bytes();
-        let milliseconds = began.elapsed().as_secs_f64() * 1000.0;
-        let answer: Value = serde_json::from_slice(&answer)?;
-        ensure!(answer["data"]["status"] == "succeeded", "the command did not succeed: {answer}");
-        Ok(milliseconds)
-    }
+/// Runs a command; returns the milliseconds from the request to the last byte of the answer.
+async fn exec(connection: &mut KeepAlive, path: &str, body: &str) -> anyhow::Result<f64> {
+    let began = Instant::now();
+    let (_, answer) = connection.call("POST", path, body).await?;
+    let milliseconds = began.elapsed().as_secs_f64() * 1000.0;
+    let answer: Value = serde_json::from_slice(&answer)?;
+    ensure!(answer["data"]["status"] == "succeeded", "the command did not succeed: {answer}");
+    Ok(milliseconds)
 }
 
 /// Milliseconds of each round.
@@ -85,9 +49,9 @@ async fn main() -> anyhow::Result<()> {
     }
     let hive = TestHive::start().await;
     let satellite = hive.satellite("round-trip-satellite").await;
-    let mut ours = KeepAlive::open(hive.url(), satellite.id(), hive.api_key()).await?;
+    let mut ours = KeepAlive::open(hive.url(), hive.api_key()).await?;
     let mut peer = Asyncssh::connect("true").await?;
-    let samples = measure(&mut ours, &mut peer).await?;
+    let samples = measure(&mut ours, &satellite.path("/exec"), &mut peer).await?;
     for (name, percent) in [("p50", 50), ("p95", 95)] {
         report(name, percentile(&samples.ours, percent), "sh -c true", &peer, percentile(&samples.peer, percent));
     }
@@ -97,12 +61,15 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(ours: &mut KeepAlive, peer: &mut Asyncssh) -> anyhow::Result<Samples> {
+async fn measure(ours: &mut KeepAlive, path: &str, peer: &mut Asyncssh) -> anyhow::Result<Samples> {
     let by_login_shell = json!({ "command": peer.shell, "args": ["-c", "true"] }).to_string();
     let mut samples = Samples::default();
     for round in 0..WARM_UP + ROUNDS {
-        let milliseconds =
-            [ours.exec(r#"{"command":"true"}"#).await?, ours.exec(&by_login_shell).await?, peer.run().await?];
+        let milliseconds = [
+            exec(ours, path, r#"{"command":"true"}"#).await?,
+            exec(ours, path, &by_login_shell).await?,
+            peer.run().await?,
+        ];
         if round >= WARM_UP {
             samples.ours.push(milliseconds[0]);
             samples.ours_by_login_shell.push(milliseconds[1]);
