@@ -14,7 +14,7 @@ import sys
 import time
 
 import salt.client
-import salt.config
+import salt.exceptions
 import salt.version
 
 PATIENCE_SECONDS = 150
@@ -61,18 +61,28 @@ def main():
                 "multiprocessing": False,
             }
             running.append(start("minion", write_config(folder / f"minion-{number:02}", "minion", settings)))
-        client = salt.client.LocalClient(c_path=str(master / "master"))
-        serve(client, count)
+        serve(str(master / "master"), count)
     finally:
         for process in running:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def serve(client, count):
+def connected(config, count):
+    """A client whose master has all minions."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while len(client.cmd("*", "test.ping", timeout=5)) < count:
-        if time.monotonic() > until:
-            sys.exit("not all minions came")
+    while time.monotonic() < until:
+        try:
+            # It reads the master's key when it is made.
+            client = salt.client.LocalClient(c_path=config)
+            if len(client.cmd("*", "test.ping", timeout=5)) == count:
+                return client
+        except salt.exceptions.SaltException:
+            time.sleep(0.5)
+    sys.exit("not all minions came")
+
+
+def serve(config, count):
+    client = connected(config, count)
     print(json.dumps({"version": salt.version.__version__}), flush=True)
     for _ in sys.stdin:
         began = time.monotonic()
