@@ -132,9 +132,8 @@ impl Link {
     /// Serves the link until it ends.
     pub(super) async fn serve(mut self, satellite: &mut Satellite) -> LinkEnd {
         loop {
-            let message = match timeout(self.patience, self.socket.next()).await {
-                Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(_)) | None) | Err(_) => return LinkEnd::LOST,
+            let Ok(Some(Ok(message))) = timeout(self.patience, self.socket.next()).await else {
+                return LinkEnd::LOST;
             };
             let step = match read(message) {
                 Ok(Some(message)) => self.on_control(message, satellite).await,
