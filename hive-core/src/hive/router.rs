@@ -1,6 +1,5 @@
 //! `CommandRouter` in this process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;

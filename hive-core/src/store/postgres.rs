@@ -52,6 +52,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     migrations: &[
         include_str!("../../migrations/postgres/0001_foundation.sql"),
         include_str!("../../migrations/postgres/0002_sessions.sql"),
+        include_str!("../../migrations/postgres/0003_jobs.sql"),
     ],
 };
 
