@@ -58,7 +58,7 @@ async fn break_one(run: u64, rounds: u64, next: &AtomicU64) {
         }
         let seed = seed_of(run, epoch);
         let left = (rounds - epoch * EPOCH as u64).min(EPOCH as u64) as usize;
-        let begin = std::time::Instant::now();
+        let begin = tokio::time::Instant::now();
         match world.epoch(seed, &plan::plan(seed, left, SATELLITES)).await {
             Ok(tally) => tell(epoch, epochs, seed, tally, begin.elapsed().as_secs_f64()),
             Err(broken) => panic!("seed {seed}: {broken}"),

@@ -12,7 +12,7 @@ use super::ledger::{OPEN, Told, Work};
 use crate::support::{Dice, text};
 
 /// How long a caller with an `Idempotency-Key` goes on asking: everything is in order again long before.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// One in so many commands never ends by itself.
 const ENDLESS: u64 = 24;
 

@@ -194,5 +194,7 @@ async fn act(hive: &mut TestHive, satellites: &mut [(Satellite, FaultProxy)], de
 
 /// What was frozen is found out in its own time; the proxies let go of it only now.
 fn mend(satellites: &[(Satellite, FaultProxy)]) {
-    satellites.iter().for_each(|(_, proxy)| proxy.cut_frozen());
+    for (_, proxy) in satellites {
+        proxy.cut_frozen();
+    }
 }

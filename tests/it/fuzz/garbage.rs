@@ -52,16 +52,16 @@ impl Garbage {
             Self::Raw(bytes) => return bytes.clone(),
             Self::Message { opcode, payload } => (*opcode, payload),
         };
-        let mask = if is_masked { 0x80 } else { 0 };
+        let mask = if is_masked { 0x80 } else { 0x00 };
         let mut bytes = vec![0x80 | opcode];
         match payload.len() {
             len @ ..126 => bytes.push(mask | len as u8),
             len @ ..65_536 => {
-                bytes.push(mask | 126);
+                bytes.push(mask | 0x7e);
                 bytes.extend((len as u16).to_be_bytes());
             }
             len => {
-                bytes.push(mask | 127);
+                bytes.push(mask | 0x7f);
                 bytes.extend((len as u64).to_be_bytes());
             }
         }

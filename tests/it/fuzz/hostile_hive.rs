@@ -73,6 +73,7 @@ async fn serve(
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     if is_turned.load(Ordering::SeqCst) && head.starts_with(b"GET /ws/agent") {
+        #[expect(clippy::result_large_err, reason = "the library wants it so")]
         let speaks = |_: &Request, mut response: Response| {
             response.headers_mut().insert("sec-websocket-protocol", "hive.agent.v2".parse().unwrap());
             Ok(response)

@@ -59,11 +59,10 @@ fn read(mut file: impl Read) -> io::Result<Log> {
                 // The frame before may have been changed in its content or in its checksum.
                 let follows = [&mut sum, &mut written].map(|sum| sum.takes(&frame)).contains(&true);
                 written.state = (word(&frame, 16), word(&frame, 20));
-                scan.frame(frame[8..16] == header[16..24], follows, word(&frame, 4) != 0);
+                if !scan.frame(frame[8..16] == header[16..24], follows, word(&frame, 4) != 0) {
+                    return Ok(Log::Damaged { frame: scan.good + 1 });
+                }
             }
-        }
-        if scan.is_damaged {
-            return Ok(Log::Damaged { frame: scan.good + 1 });
         }
     }
     Ok(if scan.is_broken || scan.is_open { Log::Unfinished } else { Log::Whole })
@@ -76,30 +75,27 @@ struct Scan {
     good: u64,
     /// Whether a transaction has begun behind the last end of one.
     is_open: bool,
-    /// Whether the frames that are what was written are over.
-    is_behind: bool,
     /// Whether a frame of this log is not what was written.
     is_broken: bool,
-    /// Behind them: whether the frame before ended a transaction, or one before that, to which it continues.
-    has_end: bool,
-    is_damaged: bool,
+    /// Where the frames that are what was written are over: whether the frame before ended a transaction, or one before that,
+    /// to which it continues.
+    behind: Option<bool>,
 }
 
 impl Scan {
     /// Takes a frame: whether it is of this generation of the log, whether it continues the frame before, and whether a
-    /// transaction ends with it.
-    fn frame(&mut self, is_current: bool, follows: bool, is_end: bool) {
-        if !self.is_behind && is_current && follows {
+    /// transaction ends with it. False where it stands behind the end of another transaction that is lost.
+    fn frame(&mut self, is_current: bool, follows: bool, is_end: bool) -> bool {
+        if self.behind.is_none() && is_current && follows {
             self.good += 1;
             self.is_open = !is_end;
-            return;
+            return true;
         }
-        let continues = self.is_behind && follows;
-        self.is_damaged = is_current && continues && self.has_end;
-        self.has_end = is_end || (continues && self.has_end);
+        let is_behind_an_end = follows && self.behind == Some(true);
         // One of an earlier generation continues nothing of this one.
-        self.is_broken |= is_current || (!self.is_behind && follows);
-        self.is_behind = true;
+        self.is_broken |= is_current || (self.behind.is_none() && follows);
+        self.behind = Some(is_end || is_behind_an_end);
+        !(is_current && is_behind_an_end)
     }
 }
 
