@@ -135,6 +135,8 @@ async fn garbage_from_a_hive_ends_the_link_and_never_the_satellite() {
             }
             Answer::Gone | Answer::Waits => {}
         }
+        // One that waits for more dials again only when this one is gone.
+        drop(link);
         link = hostile.link().await;
     }
     assert!(closed > 10, "only {closed} pieces were garbage enough");

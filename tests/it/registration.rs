@@ -114,7 +114,7 @@ async fn a_restart_needs_no_token() {
     let stored: Value = serde_json::from_slice(&std::fs::read(&key_file).unwrap()).unwrap();
     assert_eq!(
         keys(&stored),
-        BTreeSet::from(["api_key", "satellite_id", "satellite_name", "registered_at", "last_verified"])
+        BTreeSet::from(["api_key", "satellite_id", "satellite_name", "registered_at", "last_verified", "checksum"])
     );
 
     satellite.process().stop().await;
