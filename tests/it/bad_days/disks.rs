@@ -30,12 +30,18 @@ async fn fill_up(hive: &TestHive, satellite: &Satellite, runs: &Runs) -> (Vec<(u
 #[tokio::test]
 async fn a_server_whose_disk_is_full_acknowledges_nothing_and_answers_what_it_knows() {
     let disk = SmallDisk::new(24);
-    let options = ServerOptions { data_dir: Some(disk.path().join("server")), ..ServerOptions::default() };
-    let mut hive = TestHive::start_with(options).await;
+    let env = vec![("HIVE_LOG_LEVEL".to_owned(), "info,hive_server=debug".to_owned())];
+    let data_dir = Some(disk.path().join("server"));
+    let mut hive = TestHive::start_with(ServerOptions { data_dir, env, ..ServerOptions::default() }).await;
     let pid = hive.server().pid();
     let mut satellite = hive.satellite("web-server-01").await;
     satellite.process().stop().await;
     hive.until_online(&satellite, false).await;
+    let busy = hive.satellite("busy-server-01").await;
+    let gate = hive.dir().join("gate");
+    let line = format!("until test -e {}; do sleep 0.01; done; echo done", gate.display());
+    let running = hive.submit(&busy, &json!({"command": line})).await;
+    hive.until_status(&running, "started").await;
     let runs = Runs::of(&hive);
     disk.fill();
     let (mut acknowledged, refused) = fill_up(&hive, &satellite, &runs).await;
@@ -45,8 +51,13 @@ async fn a_server_whose_disk_is_full_acknowledges_nothing_and_answers_what_it_kn
     {
         assert_eq!(hive.rest().get(&path).await.status, 200, "{path} is read");
     }
+    std::fs::write(gate, "").unwrap();
+    // Its result cannot be stored: it stays with its satellite.
+    until("the result was refused", async || hive.server().log().contains("close.code=4429")).await;
+    assert_eq!(hive.command(&running).await["status"], "started");
 
     disk.free();
+    assert_eq!(hive.until_status(&running, "succeeded").await["stdout"], "done\n");
     let answer = until_some("commands are taken again", async || {
         Some(queue(&hive, &satellite, &runs.command(refused + 2)).await).filter(|answer| answer.status == 202)
     });
