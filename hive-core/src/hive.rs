@@ -14,6 +14,7 @@ mod builder;
 mod delivery;
 mod enrolment;
 mod hashing;
+mod high_water;
 mod identity;
 mod insist;
 mod jobs;
@@ -135,6 +136,8 @@ struct Inner {
     jobs: jobs::Jobs,
     sessions: sessions::Sessions,
     seen: sweeper::SeenBuffer,
+    /// Where the store lies in a directory of ours.
+    high_water: Option<high_water::HighWater>,
     events: broadcast::Sender<SatelliteEvent>,
     tasks: TaskTracker,
     shutdown: CancellationToken,

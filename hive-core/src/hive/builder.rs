@@ -7,6 +7,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::high_water::HighWater;
 use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, jobs, links, running, sessions, sweeper};
 use crate::clock::Source;
 use crate::keys::{Keys, KeysError};
@@ -94,6 +95,10 @@ impl HiveBuilder {
                 None => Database::default_in(self.data_dir.as_deref()).map_err(Error::internal)?.open().await?,
             },
         };
+        let high_water = match &self.data_dir {
+            Some(dir) => Some(HighWater::check(dir, store.as_ref()).await?),
+            None => None,
+        };
         let hive = Hive {
             inner: Arc::new(Inner {
                 store,
@@ -106,6 +111,7 @@ impl HiveBuilder {
                 jobs: jobs::Jobs::default(),
                 sessions: sessions::Sessions::default(),
                 seen: sweeper::SeenBuffer::default(),
+                high_water,
                 events: broadcast::channel(EVENT_CAPACITY).0,
                 tasks: TaskTracker::new(),
                 shutdown: CancellationToken::new(),

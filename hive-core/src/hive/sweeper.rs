@@ -87,7 +87,10 @@ impl Hive {
             let rest = || self.inner.seen.put_back(seen[written * SEEN_AT_ONCE..].to_vec());
             self.store().satellite_seen(some.to_vec()).await.inspect_err(|_| rest())?;
         }
-        Ok(())
+        match &self.inner.high_water {
+            Some(mark) => mark.advance(self.store()).await,
+            None => Ok(()),
+        }
     }
 
     async fn end_overdue(&self) -> Result<()> {

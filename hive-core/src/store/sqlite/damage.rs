@@ -15,8 +15,9 @@ use super::wal::{self, Log};
 use super::{BUSY_TIMEOUT, told};
 use crate::store::{StoreError, StoreResult};
 
-/// A larger database is not looked through at each start: `hive-server check` does that.
-const SMALL: u64 = 64 * 1024 * 1024;
+/// A larger database is not looked through at each start, which takes about 1.5 s for each gigabyte that is in memory:
+/// `hive-server check` does that.
+const SMALL: u64 = 256 * 1024 * 1024;
 /// How long a log that looks damaged is left alone before it is looked at again: another process may just be writing it.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 3;
@@ -70,8 +71,8 @@ pub(super) async fn check_tables(database: &Path, connection: &mut SqliteConnect
     }
 }
 
-/// Looks through a whole database, also beside a server that uses it; what is wrong, one line each. Takes about a second for
-/// each gigabyte that is in memory, longer from a disk.
+/// Looks through a whole database, also beside a server that uses it; what is wrong, one line each. Takes some seconds
+/// for each gigabyte.
 pub(in crate::store) async fn check(database: &Path) -> StoreResult<Vec<String>> {
     let options = SqliteConnectOptions::new().filename(database).busy_timeout(BUSY_TIMEOUT).pragma("query_only", "ON");
     let mut connection = options.connect().await.map_err(told).map_err(named(database))?;
