@@ -116,6 +116,8 @@ async fn a_log_that_ends_too_early_is_recovered_and_told() {
     let log = log_of_killed(&mut hive);
     let file = std::fs::File::options().write(true).open(&log).unwrap();
     file.set_len(len(&log) as u64 * 2 / 3 + 100).unwrap();
+    // Whether anybody knows what is missing is a matter of seconds.
+    std::fs::remove_file(hive.data_dir().join("audit.head")).unwrap();
     hive.restart_server().await;
     let said = hive.server().log();
     assert!(said.contains("ends within a transaction") && said.contains(&log.display().to_string()), "{said}");
@@ -123,6 +125,32 @@ async fn a_log_that_ends_too_early_is_recovered_and_told() {
     hive.until_online(&satellite, true).await;
     assert_eq!(hive.exec(&satellite, "echo on").await["stdout"], "on\n");
     expect_whole_trail(&hive).await;
+}
+
+#[tokio::test]
+async fn a_database_that_has_lost_its_newest_changes_is_refused() {
+    let (mut hive, _satellite, ids) = used(3).await;
+    let mark = hive.data_dir().join("audit.head");
+    let trail = hive.rest().get("/api/v1/audit/verify").await.data();
+    let marked = || -> Value { serde_json::from_slice(&std::fs::read(&mark).unwrap_or_default()).unwrap_or_default() };
+    until("the end of the trail is marked", async || marked()["seq"] == trail["records"]).await;
+    let log = log_of_killed(&mut hive);
+    let database = hive.data_dir().join("hive.db");
+    let good = [&database, &log].map(|path| (path.clone(), std::fs::read(path).unwrap()));
+    std::fs::remove_file(&log).unwrap();
+    expect_refusal(&hive, &mark).await;
+    for (path, content) in good {
+        std::fs::write(path, content).unwrap();
+    }
+    hive.restart_server().await;
+    for id in &ids {
+        assert_eq!(hive.command(id).await["status"], "succeeded");
+    }
+    hive.kill_server();
+    std::fs::remove_file(&log).unwrap();
+    std::fs::remove_file(&mark).unwrap();
+    hive.restart_server().await;
+    assert_eq!(hive.anonymous().get("/health").await.status, 200, "who accepts the loss goes on");
 }
 
 #[tokio::test]
