@@ -66,8 +66,8 @@ pub trait CommandRouter: Send + Sync {
     /// Returns a command with its output so far; `None` where there is none, or the caller may not know of it.
     async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>>;
 
-    /// Returns some of a command's output as it is, from a byte on: about a mebibyte at most, and empty where there is no
-    /// more, or none yet.
+    /// Returns some of a command's output as it is, from a byte on: a mebibyte at most, and empty where there is no more, or
+    /// none yet.
     async fn command_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes>;
 
     /// Lists a satellite's commands, newest first, without their output.

@@ -59,17 +59,22 @@ pub(crate) struct Targets<'a> {
     id: JobId,
     page: u32,
     seen: u64,
+    total: Option<u64>,
 }
 
 impl<'a> Targets<'a> {
     pub(crate) fn new(api: &'a dyn Api, id: JobId) -> Self {
-        Self { api, id, page: 1, seen: 0 }
+        Self { api, id, page: 1, seen: 0, total: None }
     }
 
     /// The next page; none behind the last.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<JobTarget>>> {
+        if self.total.is_some_and(|total| self.seen >= total) {
+            return Ok(None);
+        }
         let page = self.api.job_target_list(self.id, PageRequest { page: self.page, per_page: PAGE }).await?;
         self.page += 1;
+        self.total = Some(page.total);
         self.seen += page.items.len() as u64;
         Ok(Some(page.items).filter(|items| !items.is_empty()))
     }

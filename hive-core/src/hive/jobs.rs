@@ -115,7 +115,7 @@ pub(super) struct LiveJob {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Told {
     chapter: usize,
-    counts_changed: u64,
+    changes: u64,
     is_over: bool,
 }
 
@@ -136,7 +136,7 @@ impl LiveJob {
         if row.cancelled_at.is_some() {
             plan.stop();
         }
-        let told = Told { chapter: plan.chapter(), counts_changed: 0, is_over: false };
+        let told = Told { chapter: plan.chapter(), changes: 0, is_over: false };
         Arc::new(Self {
             id: row.id,
             plan: Mutex::new(plan),
@@ -160,7 +160,7 @@ impl LiveJob {
         };
         self.told.send_modify(|told| {
             told.chapter = told.chapter.max(chapter);
-            told.counts_changed += 1;
+            told.changes += 1;
         });
         result
     }

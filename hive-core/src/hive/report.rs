@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// Output of both streams together that an answer has in it.
 const INLINE: u64 = 64 * 1024;
 /// Output read from the store at a time.
-const READ_AT_ONCE: usize = 1024 * 1024;
+const READ_AT_ONCE: usize = 256 * 1024;
 
 /// How often is looked whether a satellite is back that has a command one waits for.
 const RETURN_INTERVAL: Duration = Duration::from_millis(50);

@@ -109,8 +109,12 @@ impl Document {
     }
 
     fn answer(mut self) -> Response {
-        self.parts.push_back(Part::Text(self.text));
         let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        if self.parts.is_empty() {
+            // The common case: nothing is left to be read.
+            return (headers, self.text).into_response();
+        }
+        self.parts.push_back(Part::Text(self.text));
         (headers, body(self.parts)).into_response()
     }
 }

@@ -1,8 +1,8 @@
 //! Bodies of REST: commands, satellites, the audit trail, errors.
 
 use hive_wire::agent::Channel;
-use hive_wire::api::{self, CommandStatus, ExecEvent, TargetStatus};
-use hive_wire::{AuditId, ErrorCode, SatelliteId, TeamId};
+use hive_wire::api::{self, CommandStatus, ExecEvent, JobEvent, TargetStatus};
+use hive_wire::{AuditId, ErrorCode, JobId, SatelliteId, TeamId};
 
 use super::{Golden, SEED, error, id, now, system};
 
@@ -78,6 +78,69 @@ fn commands_over_rest() {
     let power =
         api::PowerRequest { action: api::PowerAction::Reboot, delay_seconds: 60, message: Some("maintenance".into()) };
     golden.check("power", &power);
+    golden.close();
+}
+
+#[test]
+fn jobs_over_rest() {
+    let mut golden = Golden::open("api_job");
+    let create = api::JobCreate {
+        targets: vec!["tag:web".into(), "all".into()],
+        concurrency: Some(8),
+        deadline_seconds: Some(3600),
+        command: api::ExecCommand { timeout_seconds: Some(5), ..api::ExecCommand::shell("uptime") },
+    };
+    golden.check("create", &create);
+    let bare = api::JobCreate { concurrency: None, deadline_seconds: None, ..create };
+    golden.check("create_bare", &bare);
+    let mut counts = api::JobCounts::default();
+    counts.add(TargetStatus::Command(CommandStatus::Succeeded), 2);
+    counts.add(TargetStatus::NotRun, 1);
+    let job = api::Job {
+        id: JobId::new(SEED),
+        status: api::JobStatus::Running,
+        summary: "uptime".into(),
+        targets: vec!["tag:web".into()],
+        counts: counts.clone(),
+        concurrency: 8,
+        created_by: "admin".into(),
+        created_at: now(),
+        deadline_at: now(),
+        cancelled_at: None,
+        finished_at: None,
+    };
+    golden.check("job", &api::Envelope::new(job.clone()));
+    let status = api::JobStatus::Cancelled;
+    let ended = api::Job { status, cancelled_at: Some(now()), finished_at: Some(now()), ..job };
+    golden.check("job_cancelled", &ended);
+    let target = api::JobTarget {
+        satellite_id: SatelliteId::new(SEED),
+        satellite_name: "web-server-01".try_into().unwrap(),
+        command_id: Some(id()),
+        status: TargetStatus::Command(CommandStatus::Failed),
+        exit_code: Some(3),
+        duration_ms: Some(12),
+        stdout_bytes: 4,
+        stderr_bytes: 0,
+        truncated: false,
+        error: None,
+        finished_at: Some(now()),
+    };
+    golden.check("target", &target);
+    let status = TargetStatus::NotRun;
+    let not_run =
+        api::JobTarget { command_id: None, status, exit_code: None, duration_ms: None, error: Some(error()), ..target };
+    golden.check("target_not_run", &not_run);
+    golden.check("event_progress", &JobEvent::Progress { counts });
+    let told = JobEvent::Target {
+        satellite_id: SatelliteId::new(SEED),
+        satellite_name: "web-server-01".try_into().unwrap(),
+        command_id: Some(id()),
+        status: TargetStatus::Command(CommandStatus::Succeeded),
+        exit_code: Some(0),
+    };
+    golden.check("event_target", &told);
+    golden.check("event_ended", &JobEvent::Ended(Box::new(ended)));
     golden.close();
 }
 
