@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hive_core::RemoteHive;
-use hive_testkit::{PATIENCE, Rest, Simulator, TestHive, enrol};
+use hive_testkit::{PATIENCE, Rest, ServerOptions, Simulator, TestHive, enrol};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -106,4 +106,28 @@ async fn strangers_at_the_door_keep_nobody_from_using_the_hive() {
         assert_eq!(hive.exec(&satellite, "echo here").await["stdout"], "here\n");
     }
     assert!(strangers.try_join_next().is_none(), "they are still there");
+}
+
+#[tokio::test]
+async fn the_limits_of_the_door_can_be_set() {
+    let args = ["--max-unauthenticated-per-address", "2", "--handshake-timeout", "300", "--handshake-rate", "1"];
+    let args = args.map(String::from).to_vec();
+    let hive = TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await;
+    let address = hive.url().trim_start_matches("http://");
+    let mut oldest = TcpStream::connect(address).await.unwrap();
+    let newer = TcpStream::connect(address).await.unwrap();
+    let _newest = TcpStream::connect(address).await.unwrap();
+    let is_cut = timeout(PATIENCE, oldest.read_u8()).await.expect("the oldest has to go");
+    assert!(is_cut.is_err());
+    let nothing = newer.try_read(&mut [0; 1]).expect_err("nothing was said to it");
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "there is room for two");
+
+    let stranger = hive.anonymous().bearer("x");
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let answer = stranger.post("/api/satellites/register", &json!({"name": "web-server-01"})).await;
+        told.push((answer.status, answer.headers.contains_key("retry-after")));
+    }
+    assert_eq!(told[0], (401, false));
+    assert!(told[1..].contains(&(503, true)), "one in a second: {told:?}");
 }

@@ -80,6 +80,8 @@ async fn a_limit_that_cannot_be_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     refuse(dir.path(), &["--max-sessions-per-agent", "0"], 2, "max-sessions-per-agent").await;
     refuse(dir.path(), &["--session-linger", "0"], 2, "session-linger").await;
+    refuse(dir.path(), &["--handshake-rate", "fast"], 2, "handshake-rate").await;
+    refuse(dir.path(), &["--handshake-timeout", "0"], 2, "handshake-timeout").await;
     refuse(dir.path(), &["--session-idle-timeout", "often"], 2, "must be seconds, or never").await;
 }
 
