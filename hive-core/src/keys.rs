@@ -24,6 +24,8 @@ const AUDIT_PUBLIC_FILE: &str = "audit.pub";
 const SECRET_LEN: usize = 32;
 /// What begins the line of the checksum. Files of earlier versions have none.
 const CHECKSUM: &str = "sha256:";
+/// The files without which a hive is not the same hive.
+const FILES: [&str; 3] = [VAULT_FILE, TOKEN_FILE, AUDIT_FILE];
 
 /// Why the keys could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,52 @@ impl Keys {
         dir.publish(source, AUDIT_PUBLIC_FILE, &audit.public_key())?;
         Ok(Self { vault, token_secret: token_secret.to_vec().into(), audit })
     }
+}
+
+/// Reads the files of the keys, for a backup.
+pub(crate) fn read(dir: &Path) -> Result<Vec<(&'static str, Zeroizing<String>)>, KeysError> {
+    let read = |name| {
+        let path = dir.join(name);
+        let text = std::fs::read_to_string(&path).map_err(|source| KeysError::Io { path, source })?;
+        Ok((name, Zeroizing::new(text)))
+    };
+    FILES.into_iter().map(read).collect()
+}
+
+/// Says which file of a key is there already.
+pub(crate) fn expect_none(dir: &Path) -> Result<(), PathBuf> {
+    FILES.iter().map(|name| dir.join(name)).find(|path| path.exists()).map_or(Ok(()), Err)
+}
+
+/// Puts back a file out of a backup, where there is none of its name.
+pub(crate) fn put_back(dir: &Path, name: &str, text: &str) -> Result<(), KeysError> {
+    let path = dir.join(name);
+    if !FILES.contains(&name) {
+        return Err(KeysError::Damaged { path });
+    }
+    let keys = KeyDir::open(dir)?;
+    let written = create_new(&path, 0o600).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        keys.sync()
+    });
+    written.map_err(|source| KeysError::Io { path, source })
+}
+
+/// Takes back what was put back.
+pub(crate) fn remove(dir: &Path) {
+    for name in FILES {
+        std::fs::remove_file(dir.join(name)).ok();
+    }
+}
+
+/// Makes a directory for the owner alone: command output and hashes lie in it. One that is there stays as it is.
+pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
 }
 
 fn decode(text: &str) -> Option<Zeroizing<[u8; SECRET_LEN]>> {

@@ -4,6 +4,8 @@
 //! the audit records of the change and commits both in one transaction. What must happen once is one method. Every
 //! promise below has a check in [`conformance`], which each implementation passes.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod backup;
 pub mod conformance;
 mod database;
 #[cfg(feature = "postgres")]

@@ -1,5 +1,7 @@
 //! The commands of `hive-server`. Each works beside a running server on the same data.
 
+mod backup;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,6 +60,12 @@ impl Place {
     fn builder(self) -> Result<HiveBuilder, InvalidDatabase> {
         let database = self.database()?;
         Ok(Hive::builder().data_dir(self.data_dir).database(database))
+    }
+
+    /// What a backup is of.
+    fn whole(self) -> Result<hive_core::store::backup::Place, InvalidDatabase> {
+        let database = self.database()?;
+        Ok(hive_core::store::backup::Place { database, keys: self.data_dir.join("keys") })
     }
 }
 
@@ -137,6 +145,26 @@ struct IdleTimeout(Option<Duration>);
 
 #[derive(Subcommand)]
 enum Command {
+    /// Writes the whole hive to a file: its database as of now, and its keys
+    Backup {
+        /// The file; it holds all secrets of the hive
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Restores a backup where there is no hive yet
+    Restore {
+        /// The file that a backup was written to
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
+    /// Looks through keys, database and audit trail, and fails where something is damaged
+    Check,
+    #[command(flatten)]
+    SetUp(SetUp),
+}
+
+#[derive(Subcommand)]
+enum SetUp {
     /// Global admins
     #[command(subcommand)]
     Admin(UserCommand),
@@ -149,8 +177,6 @@ enum Command {
     /// Teams
     #[command(subcommand)]
     Team(TeamCommand),
-    /// Looks through keys, database and audit trail, and fails where something is damaged
-    Check,
 }
 
 #[derive(Subcommand)]
@@ -236,44 +262,58 @@ fn parse_role(text: &str) -> Result<Role, &'static str> {
 pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> Outcome {
     match cli.command {
         None => serve(cli.serve, cli.place, print).await,
-        Some(command) => {
+        Some(Command::Backup { output }) => {
+            print(&backup::create(&cli.place.whole()?, &output).await?);
+            Ok(())
+        }
+        Some(Command::Restore { from }) => {
+            print(&backup::restore(&cli.place.whole()?, &from).await?);
+            Ok(())
+        }
+        Some(Command::Check) => {
             let database = cli.place.database()?;
             let hive = cli.place.builder()?.build().await?;
-            let document = set_up(&hive, command, &database).await;
+            let found = check(&hive, &database).await;
             hive.shutdown().await;
-            let document = document?;
+            let (is_sound, document) = found?;
             print(&document);
-            if document["sound"] == false { Err("stored data is damaged".into()) } else { Ok(()) }
+            if is_sound { Ok(()) } else { Err("stored data is damaged".into()) }
+        }
+        Some(Command::SetUp(command)) => {
+            let hive = cli.place.builder()?.build().await?;
+            let document = set_up(&hive, command).await;
+            hive.shutdown().await;
+            print(&document?);
+            Ok(())
         }
     }
 }
 
-async fn set_up(hive: &Hive, command: Command, database: &Database) -> hive_core::Result<Value> {
+async fn set_up(hive: &Hive, command: SetUp) -> hive_core::Result<Value> {
     match command {
-        Command::Admin(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalAdmin).await,
-        Command::User(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalUser).await,
-        Command::ApiKey(ApiKeyCommand::Create { username, name }) => {
+        SetUp::Admin(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalAdmin).await,
+        SetUp::User(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalUser).await,
+        SetUp::ApiKey(ApiKeyCommand::Create { username, name }) => {
             let wanted = ApiKeyCreate { name, ..ApiKeyCreate::default() };
             let key = hive.as_system().api_key_create_for(&username, wanted).await?;
             Ok(json!({ "api_key": key.api_key }))
         }
-        Command::Team(TeamCommand::Create { slug }) => {
+        SetUp::Team(TeamCommand::Create { slug }) => {
             let team = hive.as_system().team_create(TeamCreate { slug }).await?;
             Ok(json!(team))
         }
-        Command::Team(TeamCommand::Add { team, username, role }) => {
+        SetUp::Team(TeamCommand::Add { team, username, role }) => {
             hive.as_system().team_member_add(&team, &username, role).await?;
             Ok(json!({ "team": team, "username": username, "role": role }))
         }
-        Command::Check => check(hive, database).await,
     }
 }
 
 /// What is damaged so that the hive cannot be opened was told before this.
-async fn check(hive: &Hive, database: &Database) -> hive_core::Result<Value> {
+async fn check(hive: &Hive, database: &Database) -> hive_core::Result<(bool, Value)> {
     let (trail, faults) = (hive.as_system().verify().await?, database.check().await?);
     let is_sound = trail.valid && faults.is_empty();
-    Ok(json!({ "sound": is_sound, "database": { "faults": faults }, "audit": trail }))
+    Ok((is_sound, json!({ "sound": is_sound, "database": { "faults": faults }, "audit": trail })))
 }
 
 async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core::Result<Value> {

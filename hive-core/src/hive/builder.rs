@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::high_water::HighWater;
 use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, jobs, links, running, sessions, sweeper};
 use crate::clock::Source;
-use crate::keys::{Keys, KeysError};
+use crate::keys::{Keys, KeysError, make_private_dir};
 use crate::store::{Database, Store};
 use crate::{Error, Result};
 
@@ -129,13 +129,4 @@ fn refused(error: KeysError) -> Error {
         KeysError::Io { .. } => Error::Unavailable(error.into()),
         KeysError::Damaged { .. } => Error::Damaged(error.into()),
     }
-}
-
-/// Makes the directory for the owner alone: command output and hashes lie in it. One that is there stays as it is.
-fn make_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
 }

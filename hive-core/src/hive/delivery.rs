@@ -59,7 +59,14 @@ impl Hive {
     pub(super) fn start_delivery(&self, satellite: SatelliteId, live: Live) {
         let hive = self.clone();
         self.inner.tasks.spawn(async move {
-            if let Err(error) = hive.deliver_open(satellite, &live).await {
+            let insistence = hive.insist();
+            let delivered = loop {
+                let delivered = hive.deliver_open(satellite, &live).await;
+                if !insistence.wants_another(&delivered).await {
+                    break delivered;
+                }
+            };
+            if let Err(error) = delivered {
                 warn!(satellite.id = %satellite, error = %error, "open commands not delivered");
                 live.close(close::GOING_AWAY, "the server cannot deliver now");
             }

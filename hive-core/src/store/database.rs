@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Store, StoreResult};
+use super::{Store, StoreError, StoreResult};
 
 /// A database, named and not opened yet: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
 ///
@@ -92,6 +92,19 @@ impl Database {
             #[cfg(feature = "sqlite")]
             Kind::File(path) => super::sqlite::check(path).await,
             _ => Ok(Vec::new()),
+        }
+    }
+
+    /// A connection to it as it is. `is_new` makes a file that is missing.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) async fn connect(&self, is_new: bool) -> StoreResult<Box<dyn super::sql::Connection>> {
+        match &self.0 {
+            #[cfg(feature = "sqlite")]
+            Kind::File(path) => super::sqlite::connect_to(path, is_new).await,
+            #[cfg(feature = "sqlite")]
+            Kind::Memory => Err(StoreError::Unavailable("a hive in memory cannot be copied".into())),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(address) => super::postgres::connect_to(address).await,
         }
     }
 }

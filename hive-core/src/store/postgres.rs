@@ -26,14 +26,14 @@ const READERS: usize = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a statement may take, the wait for other writers included, before the database counts as gone.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// How long the growth of the layout may take, which is done once for each new version.
+/// How long a statement may take that concerns everything: the growth of the layout, a backup.
 const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What every connection is told first. The database gives up a statement a little before we give up the database, and the
 /// lock of a writer that is not heard of any more. Acknowledged means on disk, whatever the database's default.
 const GREETING: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'; \
      SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'";
-const MIGRATION_GREETING: &str = "SET statement_timeout = 0";
+const MIGRATION_GREETING: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 
 /// Names the writers' lock among the advisory locks of the database ("hive" in ASCII).
 macro_rules! begin {
@@ -46,9 +46,13 @@ pub(super) static DIALECT: Dialect = Dialect {
     begin: begin!(),
     // Statements of their own, so that the head is read behind the lock and not as of before it.
     begin_at_head: concat!(begin!(), "; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1"),
+    begin_reading: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     command_insert_and_audit: sql::POSTGRES_COMMAND_INSERT_AND_AUDIT,
     is_spoiled_by_failure: true,
     after_failed_commit: None,
+    table_names: "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1",
+    column_names: "SELECT column_name::text AS name, data_type::text AS kind FROM information_schema.columns \
+         WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position",
     migrations: &[
         include_str!("../../migrations/postgres/0001_foundation.sql"),
         include_str!("../../migrations/postgres/0002_sessions.sql"),
@@ -58,13 +62,20 @@ pub(super) static DIALECT: Dialect = Dialect {
 
 /// Opens the database, and sets up its tables where they are missing.
 pub async fn open(address: &PostgresAddress) -> StoreResult<SqlStore> {
-    let mut first = PostgresConnector { address: address.clone(), patience: MIGRATION_PATIENCE }.connect().await?;
-    check_encoding(&mut *first).await?;
-    first.script(MIGRATION_GREETING).await?;
+    let mut first = connect_to(address).await?;
     sql::migrate(&mut *first).await?;
     first.close().await?;
     let connect = Arc::new(PostgresConnector { address: address.clone(), patience: PATIENCE });
     Ok(SqlStore::new(Pool::connecting(connect.clone(), READERS), Pool::connecting(connect, 1)))
+}
+
+/// A connection to the database as it is, with all the time of the world.
+pub(super) async fn connect_to(address: &PostgresAddress) -> StoreResult<Box<dyn Connection>> {
+    let connector = PostgresConnector { address: address.clone(), patience: MIGRATION_PATIENCE };
+    let mut connection = connector.connect().await?;
+    check_encoding(&mut *connection).await?;
+    connection.script(MIGRATION_GREETING).await?;
+    Ok(connection)
 }
 
 /// Text is kept as it is said, which not every database can.

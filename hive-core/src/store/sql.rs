@@ -43,7 +43,7 @@ use writer::{Transaction, Undo, Writer};
 pub(super) use connection::{Connect, Connection, Dialect};
 pub(super) use error::told;
 pub(super) use fields::Row;
-pub(super) use migrations::run as migrate;
+pub(super) use migrations::{Version, run as migrate};
 pub(super) use pool::Pool;
 pub(super) use statement::{Statement, Value};
 #[cfg(feature = "postgres")]

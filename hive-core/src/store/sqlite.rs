@@ -10,6 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode, SqliteSynchronous,
@@ -40,11 +42,14 @@ pub(super) static DIALECT: Dialect = Dialect {
     // Takes the write lock before anything is read, so that what is read stays true.
     begin: "BEGIN IMMEDIATE",
     begin_at_head: "BEGIN IMMEDIATE; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1",
+    begin_reading: "BEGIN",
     command_insert_and_audit: sql::SQLITE_COMMAND_INSERT_AND_AUDIT,
     is_spoiled_by_failure: false,
     // A server that is killed now would find a whole transaction in the log, and take it for one that was acknowledged.
     // This changes nothing that means anything, and writes one page over it.
     after_failed_commit: Some("BEGIN IMMEDIATE; PRAGMA user_version = 0; COMMIT"),
+    table_names: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name",
+    column_names: "SELECT name, type AS kind FROM pragma_table_info($1) ORDER BY cid",
     migrations: &[
         include_str!("../../migrations/sqlite/0001_foundation.sql"),
         include_str!("../../migrations/sqlite/0002_sessions.sql"),
@@ -70,6 +75,14 @@ async fn first_connection(path: &Path, options: &SqliteConnectOptions) -> StoreR
     damage::check_tables(path, &mut first).await?;
     sql::migrate(&mut first).await?;
     Ok(first)
+}
+
+/// A connection to the database file as it is; `is_new` makes it where it is missing.
+pub(super) async fn connect_to(path: &Path, is_new: bool) -> StoreResult<Box<dyn Connection>> {
+    if is_new {
+        create_private(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+    }
+    Ok(Box::new(connect(&options().filename(path)).await?))
 }
 
 /// A database in memory, gone with the store.
@@ -131,8 +144,12 @@ impl Connection for SqliteConnection {
         Ok(rows.into_iter().map(Row::new).collect())
     }
 
+    fn fetch(&mut self, statement: Statement) -> BoxStream<'_, StoreResult<Row>> {
+        Executor::fetch(self, query(statement)).map_ok(Row::new).map_err(told).boxed()
+    }
+
     async fn script(&mut self, text: &'static str) -> StoreResult<Vec<Row>> {
-        // SQLite takes several statements at once, and keeps them prepared.
+        // SQLite takes several statements at once, and keeps them prepared. No script has rows before its last statement.
         Connection::fetch_all(self, Statement::new(text)).await
     }
 
@@ -153,7 +170,7 @@ fn query(Statement { text, values }: Statement) -> Query {
         Value::Text(text) => query.bind(text),
         Value::Number(number) => query.bind(number),
         Value::Flag(flag) => query.bind(flag),
-        Value::Bytes(bytes) => query.bind(Vec::from(bytes)),
+        Value::Bytes(bytes) => query.bind(bytes.map(Vec::from)),
     })
 }
 

@@ -7,10 +7,10 @@ use tracing::warn;
 
 use super::ending::end_as;
 use super::live::{LiveSession, Started};
-use crate::Result;
 use crate::hive::Hive;
 use crate::hive::links::Live;
 use crate::link::Outgoing;
+use crate::{Error, Result};
 
 impl Hive {
     /// Starts to go on with a satellite's terminals over a new link; `listed` is what the satellite says it has. Where that
@@ -26,7 +26,13 @@ impl Hive {
     }
 
     async fn resume_sessions(&self, satellite: SatelliteId, live: &Live, listed: &[SessionId]) -> Result<()> {
-        let open = self.store().session_list_open(Some(satellite)).await?;
+        let insistence = self.insist();
+        let open = loop {
+            let open = self.store().session_list_open(Some(satellite)).await.map_err(Error::from);
+            if !insistence.wants_another(&open).await {
+                break open?;
+            }
+        };
         for row in &open {
             let session = self.live_session(row);
             if listed.contains(&row.id) {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgArguments, PgConnection, PgDatabaseError, PgRow, PgSeverity};
 use sqlx::{AssertSqlSafe, Either, Executor, Postgres, raw_sql};
@@ -73,6 +74,20 @@ impl Connection for PostgresConnection {
         Ok(self.leave(done)?.into_iter().map(Row::new).collect())
     }
 
+    fn fetch(&mut self, statement: Statement) -> BoxStream<'_, StoreResult<Row>> {
+        if let Err(error) = self.enter() {
+            return futures_util::stream::once(async { Err(error) }).boxed();
+        }
+        let (inner, is_lost) = (&mut self.inner, &mut self.is_lost);
+        let rows = Executor::fetch(inner, query(statement)).map_ok(Row::new).map_err(told);
+        // Used again only where all rows were taken.
+        let end = futures_util::stream::poll_fn(move |_| {
+            *is_lost = false;
+            std::task::Poll::Ready(None)
+        });
+        rows.chain(end).boxed()
+    }
+
     async fn script(&mut self, text: &'static str) -> StoreResult<Vec<Row>> {
         self.enter()?;
         let done = timeout(self.patience, rows_of_last(&mut self.inner, text)).await;
@@ -116,7 +131,7 @@ fn query(Statement { text, values }: Statement) -> Query {
         Value::Text(text) => query.bind(text),
         Value::Number(number) => query.bind(number),
         Value::Flag(flag) => query.bind(flag),
-        Value::Bytes(bytes) => query.bind(Vec::from(bytes)),
+        Value::Bytes(bytes) => query.bind(bytes.map(Vec::from)),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 
 use super::{Row, Statement};
 use crate::store::StoreResult;
@@ -14,12 +15,18 @@ pub(in crate::store) struct Dialect {
     pub(in crate::store) begin: &'static str,
     /// Does the same and returns the `seq` and `hash` of the audit chain's head, where there is one.
     pub(in crate::store) begin_at_head: &'static str,
+    /// Begins a transaction that only reads, and sees everything as of one moment.
+    pub(in crate::store) begin_reading: &'static str,
     /// Inserts a command and the record that goes with it in one trip.
     pub(in crate::store) command_insert_and_audit: &'static str,
     /// Whether a statement that fails spoils its transaction back to the last mark.
     pub(in crate::store) is_spoiled_by_failure: bool,
     /// Writes over what a commit that failed may have left behind, where the database needs that.
     pub(in crate::store) after_failed_commit: Option<&'static str>,
+    /// Finds the `name` of each table.
+    pub(in crate::store) table_names: &'static str,
+    /// Finds `name` and `kind` of each column of a table, in their order.
+    pub(in crate::store) column_names: &'static str,
     /// Each migration's text; its version is its place, from 1.
     pub(in crate::store) migrations: &'static [&'static str],
 }
@@ -36,7 +43,10 @@ pub(in crate::store) trait Connection: Debug + Send {
     /// Runs a statement to its end and returns its rows.
     async fn fetch_all(&mut self, statement: Statement) -> StoreResult<Vec<Row>>;
 
-    /// Runs one or several statements without values in one trip, and returns the rows of all.
+    /// Runs a statement and returns its rows as they come.
+    fn fetch(&mut self, statement: Statement) -> BoxStream<'_, StoreResult<Row>>;
+
+    /// Runs one or several statements without values in one trip, and returns the rows of the last.
     async fn script(&mut self, text: &'static str) -> StoreResult<Vec<Row>>;
 
     /// Whether it is of no use any more: cut, or left in the middle of a statement.

@@ -16,8 +16,8 @@ pub(in crate::store) struct Row(Box<dyn Columns>);
 trait Columns: Send + Sync {
     fn text(&self, column: &str) -> StoreResult<Option<String>>;
     fn int(&self, column: &str) -> StoreResult<Option<i64>>;
-    fn flag(&self, column: &str) -> StoreResult<bool>;
-    fn bytes(&self, column: &str) -> StoreResult<Vec<u8>>;
+    fn flag(&self, column: &str) -> StoreResult<Option<bool>>;
+    fn bytes(&self, column: &str) -> StoreResult<Option<Vec<u8>>>;
 }
 
 impl<D, R> Columns for R
@@ -38,11 +38,11 @@ where
         self.try_get(column).map_err(|_| damaged(column))
     }
 
-    fn flag(&self, column: &str) -> StoreResult<bool> {
+    fn flag(&self, column: &str) -> StoreResult<Option<bool>> {
         self.try_get(column).map_err(|_| damaged(column))
     }
 
-    fn bytes(&self, column: &str) -> StoreResult<Vec<u8>> {
+    fn bytes(&self, column: &str) -> StoreResult<Option<Vec<u8>>> {
         self.try_get(column).map_err(|_| damaged(column))
     }
 }
@@ -57,7 +57,7 @@ impl Row {
         self.0.text(column)?.ok_or_else(|| damaged(column))
     }
 
-    pub(super) fn text_opt(&self, column: &str) -> StoreResult<Option<String>> {
+    pub(in crate::store) fn text_opt(&self, column: &str) -> StoreResult<Option<String>> {
         self.0.text(column)
     }
 
@@ -66,10 +66,18 @@ impl Row {
     }
 
     pub(super) fn flag(&self, column: &str) -> StoreResult<bool> {
+        self.0.flag(column)?.ok_or_else(|| damaged(column))
+    }
+
+    pub(in crate::store) fn flag_opt(&self, column: &str) -> StoreResult<Option<bool>> {
         self.0.flag(column)
     }
 
     pub(super) fn bytes(&self, column: &str) -> StoreResult<Vec<u8>> {
+        self.0.bytes(column)?.ok_or_else(|| damaged(column))
+    }
+
+    pub(in crate::store) fn bytes_opt(&self, column: &str) -> StoreResult<Option<Vec<u8>>> {
         self.0.bytes(column)
     }
 
@@ -112,7 +120,7 @@ impl Row {
         self.int(column)?.try_into().map_err(|_| damaged(column))
     }
 
-    pub(super) fn number_opt<T: TryFrom<i64>>(&self, column: &str) -> StoreResult<Option<T>> {
+    pub(in crate::store) fn number_opt<T: TryFrom<i64>>(&self, column: &str) -> StoreResult<Option<T>> {
         self.0.int(column)?.map(|number| number.try_into().map_err(|_| damaged(column))).transpose()
     }
 }

@@ -7,6 +7,9 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BI
 const NEWEST: &str = "SELECT COALESCE(MAX(version), 0) AS version FROM schema_migrations";
 const NOTE: &str = "INSERT INTO schema_migrations (version) VALUES ($1)";
 
+/// How far the layout of a database has grown.
+pub(in crate::store) struct Version(i64);
+
 /// Brings the database up to date. Of several processes that start at once one does it and the others wait.
 pub(in crate::store) async fn run(connection: &mut dyn Connection) -> StoreResult<()> {
     let begin = connection.dialect().begin;
@@ -19,21 +22,47 @@ pub(in crate::store) async fn run(connection: &mut dyn Connection) -> StoreResul
 }
 
 async fn apply(connection: &mut dyn Connection) -> StoreResult<()> {
-    connection.script(VERSIONS).await?;
-    let rows = connection.fetch_all(Statement::new(NEWEST)).await?;
-    let version: i64 = rows.first().map_or(Ok(0), |row| row.int("version"))?;
-    let migrations = connection.dialect().migrations;
-    let newest = migrations.len() as i64;
-    if version > newest {
+    let (Version(there), Version(newest)) = (Version::of(connection).await?, Version::newest(connection));
+    if there > newest {
         return Err(StoreError::Damaged(format!(
-            "the database has version {version}, this program knows up to {newest}; a newer program wrote it"
+            "the database has version {there}, this program knows up to {newest}; a newer program wrote it"
         )));
     }
-    for (migration, version) in migrations.iter().zip(1i64..).filter(|(_, number)| *number > version) {
-        connection.script(migration).await?;
-        connection.execute(Statement::new(NOTE).bind(version)).await?;
+    Version(there).grow(connection, newest).await
+}
+
+impl Version {
+    /// The one this program knows.
+    pub(in crate::store) fn newest(connection: &dyn Connection) -> Self {
+        Self(connection.dialect().migrations.len() as i64)
     }
-    Ok(())
+
+    /// The one a database has; 0 where there is nothing in it.
+    pub(in crate::store) async fn of(connection: &mut dyn Connection) -> StoreResult<Self> {
+        let names = Statement::new(connection.dialect().table_names);
+        let names: Vec<String> =
+            connection.fetch_all(names).await?.iter().map(|row| row.text("name")).collect::<StoreResult<_>>()?;
+        if !names.iter().any(|name| name == "schema_migrations") {
+            return Ok(Self(0));
+        }
+        let rows = connection.fetch_all(Statement::new(NEWEST)).await?;
+        rows.first().map_or(Ok(0), |row| row.int("version")).map(Self)
+    }
+
+    pub(in crate::store) fn number(&self) -> i64 {
+        self.0
+    }
+
+    /// Runs the migrations behind this one, up to another.
+    pub(in crate::store) async fn grow(self, connection: &mut dyn Connection, to: i64) -> StoreResult<()> {
+        connection.script(VERSIONS).await?;
+        let migrations = connection.dialect().migrations.iter().zip(1i64..);
+        for (migration, version) in migrations.filter(|(_, number)| (self.0 + 1..=to).contains(number)) {
+            connection.script(migration).await?;
+            connection.execute(Statement::new(NOTE).bind(version)).await?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(all(test, feature = "sqlite", feature = "postgres"))]

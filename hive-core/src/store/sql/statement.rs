@@ -22,8 +22,8 @@ pub(in crate::store) struct Statement {
 pub(in crate::store) enum Value {
     Text(Option<String>),
     Number(Option<i64>),
-    Flag(bool),
-    Bytes(Bytes),
+    Flag(Option<bool>),
+    Bytes(Option<Bytes>),
 }
 
 impl Statement {
@@ -33,7 +33,7 @@ impl Statement {
     }
 
     /// Binds the next value.
-    pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
+    pub(in crate::store) fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
         self
     }
@@ -114,13 +114,13 @@ impl From<i64> for Value {
 
 impl From<bool> for Value {
     fn from(flag: bool) -> Self {
-        Self::Flag(flag)
+        Self::Flag(Some(flag))
     }
 }
 
 impl From<Bytes> for Value {
     fn from(bytes: Bytes) -> Self {
-        Self::Bytes(bytes)
+        Self::Bytes(Some(bytes))
     }
 }
 
