@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
 mod audit;
+mod backup;
 mod bad_days;
 mod chaos;
 mod crash;

@@ -256,6 +256,16 @@ impl TestHive {
         let address = self.url.strip_prefix("http://").unwrap().to_owned();
         (self.server, _) = start_server(self.dir.path(), &address, &self.options).await;
     }
+
+    /// Restores a backup where there is nothing yet, in this database or in SQLite, and starts the server there on the same
+    /// port.
+    pub async fn restore_server(&mut self, backup: &Path, database: Option<String>) {
+        let before = tempfile::Builder::new().prefix("server-before-").tempdir_in(self.dir()).unwrap().keep();
+        std::fs::rename(self.data_dir(), before.join("server")).unwrap();
+        self.options.database = database;
+        self.server_command(&["restore", "--from", backup.to_str().unwrap()]).await;
+        self.restart_server().await;
+    }
 }
 
 fn data_dir(dir: &Path, options: &ServerOptions) -> PathBuf {
