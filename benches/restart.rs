@@ -17,7 +17,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use hive_core::audit::AuditDraft;
 use hive_core::clock::Source;
 use hive_core::store::AuditStore;
-use hive_core::store::sqlite::SqliteStore;
+use hive_core::store::sqlite;
 use hive_core::wire::AuditId;
 use hive_core::wire::api::{Actor, AuditResult, AuditTarget};
 use hive_testkit::{Simulator, TestHive};
@@ -77,7 +77,7 @@ async fn until_ready(hive: &mut TestHive) -> anyhow::Result<f64> {
 
 /// Appends records to the trail of a hive whose server is stopped.
 async fn write_records(hive: &TestHive, count: u64) -> anyhow::Result<()> {
-    let store = SqliteStore::open(&hive.data_dir().join("hive.db")).await?;
+    let store = sqlite::open(&hive.data_dir().join("hive.db")).await?;
     let source = Source::default();
     stream::iter(0..count)
         .map(|number| store.audit_append(draft(&source, number)))

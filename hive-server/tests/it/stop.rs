@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hive_core::Hive;
 use hive_core::hive::Settings;
-use hive_core::store::sqlite::SqliteStore;
+use hive_core::store::sqlite;
 use hive_core::wire::agent::{CommandResult, Received, ToAgent, ToServer};
 use hive_core::wire::api::CommandStatus;
 use hive_server::{Config, Limits};
@@ -69,7 +69,7 @@ async fn a_stopping_server_finishes_what_it_has_begun_and_begins_nothing() {
 
 #[tokio::test]
 async fn without_its_storage_a_server_is_alive_and_not_ready() {
-    let store = Arc::new(SqliteStore::in_memory().await.unwrap());
+    let store = Arc::new(sqlite::in_memory().await.unwrap());
     let hive = Hive::builder().store(store.clone()).build().await.unwrap();
     let server = TestServer::of(hive, Config::default()).await;
     assert!(answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200"));

@@ -13,7 +13,7 @@ use hive_wire::satellite_api::RegisteredSatellite;
 
 use crate::access::Role;
 use crate::hive::tests::{Satellite, connect, global, hive, register, request, token};
-use crate::hive::{Hive, Settings};
+use crate::hive::{Effort, Hive, Settings};
 use crate::job::{JobManager, JobOptions};
 use crate::keys::Keys;
 use crate::link::Outgoing;
@@ -337,7 +337,7 @@ async fn a_job_with_a_hidden_satellite_is_hidden() {
         system.user_create(&format!("{slug}-user"), role).await.unwrap();
         system.team_member_add(slug, &format!("{slug}-user"), Role::Operator).await.unwrap();
         let key = system.api_key_create_for(&format!("{slug}-user"), ApiKeyCreate::default()).await.unwrap();
-        acting.push(hive.acting_as(hive.authenticate_api_key(&key.api_key, None).await.unwrap()));
+        acting.push(hive.acting_as(hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap()));
     }
     let named = |name: &str| Target::Name(name.try_into().unwrap());
     let submit = async |who: &crate::ActingHive, targets: Vec<Target>| {
