@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
-use hive_testkit::{SatelliteOptions, ServerOptions, TestHive};
+use hive_testkit::{PostgresDatabase, SatelliteOptions, ServerOptions, TestHive};
 use serde_json::json;
 
 use crate::support::text;
@@ -81,6 +81,7 @@ async fn no_secret_is_written_anywhere() {
         ("standard input", stdin_value),
         ("standard input in base64", &stdin_base64),
         ("a wrong password", wrong),
+        ("the database's password", PostgresDatabase::PASSWORD),
     ];
     for (what, secret) in secrets {
         assert!(!said.contains(secret), "the command line shows {what}");

@@ -132,7 +132,7 @@ fn user() -> Result<u32> {
 fn of_user(path: PathBuf, user: u32, dir: &Path) -> Command {
     let mut command = program(&path.to_string_lossy());
     let path = std::env::var_os("PATH").unwrap_or_default();
-    command.env_clear().env("PATH", path).env("LC_ALL", "C").current_dir(dir).uid(user).process_group(0);
+    command.env_clear().env("PATH", path).env("LC_ALL", "C").current_dir(dir).uid(user);
     command
 }
 

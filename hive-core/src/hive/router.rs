@@ -183,7 +183,9 @@ impl ActingHive {
                 self.hive.inner.running.end(id, None);
                 return match other? {
                     Inserted::Existing(ids) => {
-                        ids.first().copied().ok_or_else(|| Error::internal("no command of that key"))
+                        let id = ids.first().copied().ok_or_else(|| Error::internal("no command of that key"))?;
+                        self.hive.take_up(id, row.id).await?;
+                        Ok(id)
                     }
                     _ => Err(Error::Conflict("the idempotency key was used for another request".into())),
                 };
@@ -266,6 +268,15 @@ impl Hive {
     pub(super) async fn deliver_again(&self, id: CommandId, live: &Live) -> Result<()> {
         match self.store().command_get(id).await? {
             Some(row) if !row.status.is_terminal() => self.deliver(row, live, None).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings a command to its satellite that is stored and that nobody here works on: its commit came through, and the
+    /// answer to it did not.
+    async fn take_up(&self, id: CommandId, satellite: SatelliteId) -> Result<()> {
+        match self.inner.links.get(satellite) {
+            Some(live) if self.inner.running.follow(id).is_none() => self.deliver_again(id, &live).await,
             _ => Ok(()),
         }
     }

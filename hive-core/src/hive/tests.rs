@@ -331,6 +331,26 @@ async fn the_same_key_is_the_same_command() {
 }
 
 #[tokio::test]
+async fn a_command_that_was_stored_without_an_answer_runs_when_it_is_asked_for_again() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    let acting = hive.as_system();
+    let submit = async || {
+        let options = ExecOptions { idempotency_key: Some("again".into()), ..ExecOptions::default() };
+        acting.submit(satellite.id, ExecCommand::shell("true"), options).await.unwrap()
+    };
+    let id = submit().await;
+    // What is left where the commit came through and its answer was lost: stored as delivered, and nobody works on it.
+    hive.inner.running.end(id, None);
+    assert_eq!(submit().await, id);
+    assert_eq!(submit().await, id);
+    assert_eq!((satellite.command().await.id, satellite.command().await.id), (id, id));
+    satellite.finish(id, CommandStatus::Succeeded, 0, 0).await;
+    assert_eq!(satellite.acknowledged().await, id, "it was not sent a third time");
+}
+
+#[tokio::test]
 async fn a_cancel_ends_a_queued_command_at_once_and_a_running_one_by_its_satellite() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;

@@ -32,6 +32,9 @@ pub struct PostgresDatabase {
 }
 
 impl PostgresDatabase {
+    /// What must not be seen anywhere.
+    pub const PASSWORD: &str = "s3cret-of-the-database";
+
     /// Makes a database in the cluster that `cargo xtask test` has started.
     pub async fn create() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -56,7 +59,7 @@ impl PostgresDatabase {
 
     /// Where it is by another way: a proxy.
     pub fn url_via(&self, address: &str) -> String {
-        format!("postgres://{}:s3cret-of-the-database@{address}/{}", self.server.get_username(), self.name)
+        format!("postgres://{}:{}@{address}/{}", self.server.get_username(), Self::PASSWORD, self.name)
     }
 
     /// Runs a statement behind the server's back; how many rows it changed.

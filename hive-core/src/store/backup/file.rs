@@ -98,14 +98,15 @@ pub(super) fn check(file: impl BufRead) -> Result<Summary, BackupError> {
     let mut reader = Reader::new(file);
     match reader.next_with_bytes()? {
         Some((Line::Header(header), _)) if header.format > FORMAT => return Err(BackupError::Newer),
-        Some((line @ Line::Header(_), bytes)) => check_rest(&mut reader, &line, bytes),
+        Some((Line::Header(_), bytes)) => check_rest(&mut reader, &bytes),
         _ => Err(damaged("it has no header")),
     }
 }
 
-fn check_rest<R: BufRead>(reader: &mut Reader<R>, _header: &Line, first: Vec<u8>) -> Result<Summary, BackupError> {
+/// Checks what is behind the header.
+fn check_rest<R: BufRead>(reader: &mut Reader<R>, header: &[u8]) -> Result<Summary, BackupError> {
     let damaged = |why: &str| BackupError::Damaged(why.to_owned());
-    let (mut hash, mut count) = (Sha256::new_with_prefix(&first), 0);
+    let (mut hash, mut count) = (Sha256::new_with_prefix(header), 0);
     while let Some((line, bytes)) = reader.next_with_bytes()? {
         let Line::End { rows, sha256 } = line else {
             count += u64::from(matches!(line, Line::Row(_)));
