@@ -58,24 +58,20 @@ pub(crate) fn table(table: &Table) -> Result<()> {
 }
 
 /// The one document, as a list that is written while its entries are found.
+#[derive(Debug, Default)]
 pub(crate) struct JsonList {
-    is_empty: bool,
+    is_begun: bool,
 }
 
 impl JsonList {
-    pub(crate) fn begin() -> Result<Self> {
-        write_stdout(b"[")?;
-        Ok(Self { is_empty: true })
-    }
-
     pub(crate) fn push<T: Serialize>(&mut self, entry: &T) -> Result<()> {
-        let mut text = if std::mem::take(&mut self.is_empty) { Vec::new() } else { vec![b','] };
+        let mut text = if std::mem::replace(&mut self.is_begun, true) { vec![b','] } else { vec![b'['] };
         serde_json::to_writer(&mut text, entry).map_err(|error| Failure::Output(error.into()))?;
         write_stdout(&text)
     }
 
     pub(crate) fn end(self) -> Result<()> {
-        write_stdout(b"]\n")
+        write_stdout(if self.is_begun { b"]\n" } else { b"[]\n" })
     }
 }
 

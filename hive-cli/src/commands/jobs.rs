@@ -76,7 +76,7 @@ async fn show(api: &dyn Api, output: Output, id: JobId, with_output: bool) -> Re
 
 async fn watch(api: &dyn Api, output: Output, id: JobId) -> Result<u8> {
     let mut interrupts = Interrupts::listen()?;
-    let mut list = if output.is_json { Some(JsonList::begin()?) } else { None };
+    let mut list = output.is_json.then(JsonList::default);
     let followed = follow(api, id, &mut interrupts, OnInterrupt::Leave, |event| match &mut list {
         Some(list) => list.push(event),
         None => tell(event),

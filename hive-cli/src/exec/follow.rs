@@ -109,7 +109,7 @@ impl Following<'_> {
             Some(Step::Output { channel, bytes, .. }) => self.view.on_output(*channel, bytes)?,
             Some(Step::Done(satellite)) => {
                 if let Some(result) = self.collector.result(*satellite) {
-                    self.view.on_end(result)?;
+                    self.view.on_end(result);
                 }
             }
             Some(Step::Accepted(_)) | None => {}

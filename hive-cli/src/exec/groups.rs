@@ -59,12 +59,11 @@ impl Groups {
         // Where one ends and the other begins is part of what they said.
         let key = (status, target.exit_code, target.truncated, code, target.stdout_bytes, output);
         let name = target.satellite_name.to_string();
-        match self.places.get(&key) {
-            Some(place) => self.groups[*place].add(name, target),
-            None => {
-                self.places.insert(key, self.groups.len());
-                self.groups.push(Group::new(name, target));
-            }
+        if let Some(place) = self.places.get(&key) {
+            self.groups[*place].add(name, target);
+        } else {
+            self.places.insert(key, self.groups.len());
+            self.groups.push(Group::new(name, target));
         }
     }
 
@@ -177,7 +176,9 @@ mod tests {
 
     fn headings(of: Vec<(JobTarget, &str)>) -> Vec<String> {
         let mut groups = Groups::default();
-        of.into_iter().for_each(|(target, output)| groups.add(target, fingerprint(output)));
+        for (target, output) in of {
+            groups.add(target, fingerprint(output));
+        }
         groups.sorted().iter().map(Group::heading).collect()
     }
 

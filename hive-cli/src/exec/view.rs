@@ -27,20 +27,12 @@ impl View {
     }
 
     /// Says how a target ended, where its output does not say it.
-    pub(crate) fn on_end(&self, result: &ExecResult) -> Result<()> {
-        match self {
-            Self::Collected => Ok(()),
-            Self::Raw => {
-                // The exit code is ours: nothing to add, as with ssh.
-                let is_told = result.error.is_none()
-                    && !result.truncated
-                    && result.exit_code.is_some()
-                    && is_plain(result.status);
-                if !is_told {
-                    output::note(&ending(result));
-                }
-                Ok(())
-            }
+    pub(crate) fn on_end(&self, result: &ExecResult) {
+        // The exit code is ours: nothing to add, as with ssh.
+        let is_told =
+            result.error.is_none() && !result.truncated && result.exit_code.is_some() && is_plain(result.status);
+        if !self.is_collected() && !is_told {
+            output::note(&ending(result));
         }
     }
 }

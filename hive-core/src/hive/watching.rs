@@ -146,15 +146,12 @@ impl Watch<'_> {
         let mut open = vec![false; rows.len()];
         for (row, open) in rows.iter().zip(&mut open) {
             let place = place(row);
-            match row.command_id {
-                Some(id) => {
-                    self.accepted(&place, id).await?;
-                    *open = true;
-                }
-                None => {
-                    let not_run = self.hive.target_report(row.clone(), OutputEncoding::Lossy).result;
-                    self.tell(ExecEvent::Exit(Box::new(not_run))).await?;
-                }
+            if let Some(id) = row.command_id {
+                self.accepted(&place, id).await?;
+                *open = true;
+            } else {
+                let not_run = self.hive.target_report(row.clone(), OutputEncoding::Lossy).result;
+                self.tell(ExecEvent::Exit(Box::new(not_run))).await?;
             }
         }
         match job {

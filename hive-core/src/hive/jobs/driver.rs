@@ -152,7 +152,9 @@ impl Hive {
             let plan = job.plan();
             if plan.is_stopped() { plan.under_way() } else { Vec::new() }
         };
-        under_way.into_iter().for_each(|at| self.cancel_there(at));
+        for at in under_way {
+            self.cancel_there(at);
+        }
     }
 
     fn cancel_there(&self, (satellite, id): UnderWay) {

@@ -231,7 +231,9 @@ impl Plan {
     /// How many targets are how far.
     pub(super) fn counts(&self) -> JobCounts {
         let mut counts = JobCounts::default();
-        self.spots.iter().for_each(|spot| counts.add(spot.status, 1));
+        for spot in &self.spots {
+            counts.add(spot.status, 1);
+        }
         counts
     }
 

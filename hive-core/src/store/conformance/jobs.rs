@@ -23,7 +23,9 @@ fn status(status: CommandStatus) -> TargetStatus {
 
 fn counts<const N: usize>(of: [(TargetStatus, u64); N]) -> JobCounts {
     let mut counts = JobCounts::default();
-    of.into_iter().for_each(|(status, count)| counts.add(status, count));
+    for (status, count) in of {
+        counts.add(status, count);
+    }
     counts
 }
 
@@ -63,7 +65,9 @@ fn target(satellite: &SatelliteRow, command: Result<CommandId, ErrorBody>) -> Ne
 /// A job on these satellites.
 async fn job_on(on: &Fixture, satellites: &[SatelliteRow]) -> (JobId, Vec<CommandId>) {
     let (mut job, mut commands) = (new_job(on), Vec::new());
-    satellites.iter().for_each(|satellite| add(on, &mut job, &mut commands, satellite));
+    for satellite in satellites {
+        add(on, &mut job, &mut commands, satellite);
+    }
     let (id, ids) = (job.id, commands.iter().map(|command| command.id).collect());
     assert_eq!(on.store.job_insert(job, commands, None, on.draft()).await.unwrap(), JobInserted::New);
     (id, ids)
@@ -316,7 +320,9 @@ pub(super) async fn jobs_are_listed_newest_first_and_by_sight(on: &Fixture) {
     let insert = async |minutes: u64, satellites: &[&SatelliteRow]| {
         let (mut job, mut commands) = (new_job(on), Vec::new());
         job.created_at = base.plus(Duration::from_secs(60 * minutes));
-        satellites.iter().for_each(|satellite| add(on, &mut job, &mut commands, satellite));
+        for satellite in satellites {
+            add(on, &mut job, &mut commands, satellite);
+        }
         let id = job.id;
         on.store.job_insert(job, commands, None, on.draft()).await.unwrap();
         id

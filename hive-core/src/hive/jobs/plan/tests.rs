@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use CommandStatus::*;
 
-const WAIT: Duration = Duration::from_secs(300);
+const WAIT: Duration = Duration::from_mins(5);
 const HOLD: Duration = Duration::from_secs(400);
 
 fn seed(n: usize) -> Seed {
@@ -132,7 +132,7 @@ async fn one_that_cannot_be_used_is_tried_again_and_given_up_all_the_same() {
     let now = Instant::now();
     let mut plan = queued(1, 1, now);
     for minute in 0..4 {
-        let then = now + Duration::from_secs(60 * minute);
+        let then = now + Duration::from_mins(minute);
         assert_eq!(plan.next(then, all_here), commands([0]));
         plan.passed_over(command(0), then);
     }
