@@ -51,13 +51,13 @@ impl Door {
     /// Takes in somebody unknown. Where that makes too many, the one who has stood there longest must go.
     pub(crate) fn enter(&self, address: IpAddr) -> Stranger {
         let sent_away = CancellationToken::new();
-        let (place, too_many) = locked(&self.waiting).enter(source_of(address), sent_away.clone());
+        let (number, too_many) = locked(&self.waiting).enter(source_of(address), sent_away.clone());
         if let Some(oldest) = too_many {
             oldest.cancel();
         }
         Stranger(Arc::new(Place {
             waiting: Arc::clone(&self.waiting),
-            place,
+            number,
             sent_away,
             known: CancellationToken::new(),
             until: self.until(),
@@ -101,7 +101,7 @@ pub(crate) struct Stranger(Arc<Place>);
 
 struct Place {
     waiting: Arc<Mutex<Waiting<CancellationToken>>>,
-    place: u64,
+    number: u64,
     sent_away: CancellationToken,
     known: CancellationToken,
     until: Instant,
@@ -111,7 +111,7 @@ impl Stranger {
     /// They have proved who they are, and are a stranger no more.
     pub(crate) fn is_known_now(&self) {
         self.0.known.cancel();
-        locked(&self.0.waiting).leave(self.0.place);
+        locked(&self.0.waiting).leave(self.0.number);
     }
 
     /// When they must have said what they want.
@@ -132,7 +132,7 @@ impl Stranger {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        locked(&self.waiting).leave(self.place);
+        locked(&self.waiting).leave(self.number);
     }
 }
 
@@ -153,7 +153,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn source_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
+        IpAddr::V4(address) => address.into(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::store::sql::{Connection, Row, Statement, Value};
 use crate::store::{StoreError, StoreResult};
 
 /// All tables: what others refer to comes first.
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 15] = [
     "teams",
     "users",
     "team_members",
@@ -21,6 +21,9 @@ pub(super) const TABLES: [&str; 12] = [
     "satellite_tags",
     "satellite_commands",
     "command_output",
+    "jobs",
+    "job_teams",
+    "job_targets",
     "idempotency_keys",
     "sessions",
     "audit_log",
