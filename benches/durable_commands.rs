@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     }
     measure(ServerOptions::default(), ["run_sqlite", "accepted_sqlite"]).await?;
     if let Ok(url) = std::env::var("HIVE_BENCH_POSTGRES") {
-        let options = ServerOptions { args: vec!["--database".into(), url], ..ServerOptions::default() };
+        let options = ServerOptions { database: Some(url), ..ServerOptions::default() };
         measure(options, ["run_postgres", "accepted_postgres"]).await?;
     }
     Ok(())

@@ -123,5 +123,6 @@ async fn rows(connection: &mut dyn Connection, statement: Statement) -> StoreRes
     connection.fetch_all(statement).await
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests;

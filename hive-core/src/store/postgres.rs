@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a statement may take, the wait for other writers included, before the database counts as gone.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// How long a statement may take that concerns everything: the growth of the layout, a backup.
-const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
+const MIGRATION_PATIENCE: Duration = Duration::from_hours(1);
 
 /// What every connection is told first. The database gives up a statement a little before we give up the database, and the
 /// lock of a writer that is not heard of any more. Acknowledged means on disk, whatever the database's default.

@@ -23,7 +23,7 @@ fn len(path: &Path) -> usize {
 
 /// A hive with as many commands behind it, and what they left.
 async fn used(commands: u32) -> (TestHive, Satellite, Vec<String>) {
-    let hive = TestHive::start().await;
+    let hive = TestHive::start_on_sqlite().await;
     let satellite = hive.satellite("web-server-01").await;
     let runs = Runs::of(&hive);
     let mut ids = Vec::new();

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use hive_core::wire::agent::MAX_OUTPUT;
-use hive_testkit::{FailingDisk, Satellite, SatelliteOptions, ServerOptions, SmallDisk, TestHive, until, until_some};
+use hive_testkit::{
+    Engine, FailingDisk, Satellite, SatelliteOptions, ServerOptions, SmallDisk, TestHive, until, until_some,
+};
 use serde_json::{Value, json};
 
 use super::{Runs, command_id, expect_whole_trail, queue};
@@ -30,8 +32,8 @@ async fn fill_up(hive: &TestHive, satellite: &Satellite, runs: &Runs) -> (Vec<(u
 #[tokio::test]
 async fn a_server_whose_disk_is_full_acknowledges_nothing_and_answers_what_it_knows() {
     let disk = SmallDisk::new(24);
-    let data_dir = Some(disk.path().join("server"));
-    let mut hive = TestHive::start_with(ServerOptions { data_dir, ..ServerOptions::default() }).await;
+    let (data_dir, engine) = (Some(disk.path().join("server")), Some(Engine::Sqlite));
+    let mut hive = TestHive::start_with(ServerOptions { data_dir, engine, ..ServerOptions::default() }).await;
     let pid = hive.server().pid();
     let mut satellite = hive.satellite("web-server-01").await;
     satellite.process().stop().await;
@@ -143,7 +145,7 @@ async fn an_endless_output_takes_no_more_disk_than_its_cap() {
 
 #[tokio::test]
 async fn nothing_is_acknowledged_that_did_not_reach_the_disk() {
-    let mut hive = TestHive::start().await;
+    let mut hive = TestHive::start_on_sqlite().await;
     let mut satellite = hive.satellite("web-server-01").await;
     satellite.process().stop().await;
     hive.until_online(&satellite, false).await;

@@ -28,7 +28,9 @@ pub struct ServerOptions {
     pub env: Vec<(String, String)>,
     /// The server's data directory, where it does not lie in the hive's own folder.
     pub data_dir: Option<PathBuf>,
-    /// The URL of its database, where that is not the one the run is about.
+    /// The kind of its database, where it is not the one that the run is about.
+    pub engine: Option<Engine>,
+    /// The URL of its database, where the test has made one.
     pub database: Option<String>,
 }
 
@@ -52,11 +54,17 @@ impl TestHive {
         Self::start_with(ServerOptions::default()).await
     }
 
+    /// Starts a hive that keeps its data in SQLite, for tests of what happens to that file.
+    pub async fn start_on_sqlite() -> Self {
+        Self::start_with(ServerOptions { engine: Some(Engine::Sqlite), ..ServerOptions::default() }).await
+    }
+
     /// Starts a hive on a free port, with options of the server.
     pub async fn start_with(mut options: ServerOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut database = None;
-        if options.database.is_none() && Engine::of_this_run() == Engine::Postgres {
+        let engine = options.engine.unwrap_or_else(Engine::of_this_run);
+        if options.database.is_none() && engine == Engine::Postgres {
             database = Some(PostgresDatabase::create().await);
             options.database = database.as_ref().map(PostgresDatabase::url);
         }

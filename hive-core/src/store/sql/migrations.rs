@@ -65,7 +65,8 @@ impl Version {
     }
 }
 
-#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod tests {
     use crate::store::{postgres, sqlite};
 
