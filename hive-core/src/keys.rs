@@ -3,6 +3,9 @@
 //! Each file is made once, at the first start. Several processes may start at once: the first file that is complete wins
 //! and all read it. A checksum stands behind each, so that a disk that changed one is found out. Losing `vault.json` loses what was sealed, losing `audit.key` the proof of who exported a trail.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod files;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -24,8 +27,6 @@ const AUDIT_PUBLIC_FILE: &str = "audit.pub";
 const SECRET_LEN: usize = 32;
 /// What begins the line of the checksum. Files of earlier versions have none.
 const CHECKSUM: &str = "sha256:";
-/// The files without which a hive is not the same hive.
-const FILES: [&str; 3] = [VAULT_FILE, TOKEN_FILE, AUDIT_FILE];
 
 /// Why the keys could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -79,43 +80,6 @@ impl Keys {
         let audit = AuditSigner::from_secret(&audit);
         dir.publish(source, AUDIT_PUBLIC_FILE, &audit.public_key())?;
         Ok(Self { vault, token_secret: token_secret.to_vec().into(), audit })
-    }
-}
-
-/// Reads the files of the keys, for a backup.
-pub(crate) fn read(dir: &Path) -> Result<Vec<(&'static str, Zeroizing<String>)>, KeysError> {
-    let read = |name| {
-        let path = dir.join(name);
-        let text = std::fs::read_to_string(&path).map_err(|source| KeysError::Io { path, source })?;
-        Ok((name, Zeroizing::new(text)))
-    };
-    FILES.into_iter().map(read).collect()
-}
-
-/// Says which file of a key is there already.
-pub(crate) fn expect_none(dir: &Path) -> Result<(), PathBuf> {
-    FILES.iter().map(|name| dir.join(name)).find(|path| path.exists()).map_or(Ok(()), Err)
-}
-
-/// Puts back a file out of a backup, where there is none of its name.
-pub(crate) fn put_back(dir: &Path, name: &str, text: &str) -> Result<(), KeysError> {
-    let path = dir.join(name);
-    if !FILES.contains(&name) {
-        return Err(KeysError::Damaged { path });
-    }
-    let keys = KeyDir::open(dir)?;
-    let written = create_new(&path, 0o600).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        keys.sync()
-    });
-    written.map_err(|source| KeysError::Io { path, source })
-}
-
-/// Takes back what was put back.
-pub(crate) fn remove(dir: &Path) {
-    for name in FILES {
-        std::fs::remove_file(dir.join(name)).ok();
     }
 }
 

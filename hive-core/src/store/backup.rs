@@ -16,7 +16,7 @@ use hive_wire::Timestamp;
 use self::file::{Header, Line, SealedWriter};
 use super::sql::{Connection, Row, Statement, Version};
 use super::{Database, StoreError, StoreResult};
-use crate::keys::{self, KeysError};
+use crate::keys::{KeysError, files, make_private_dir};
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -80,7 +80,7 @@ pub async fn create(place: &Place, now: Timestamp, out: &mut (dyn Write + Send))
         program: env!("CARGO_PKG_VERSION").into(),
         created_at: now,
     }))?;
-    for (name, text) in keys::read(&place.keys)? {
+    for (name, text) in files::read(&place.keys)? {
         out.line(&Line::Key { name: name.to_owned(), text: text.to_string() })?;
     }
     for table in tables::all(&mut *connection).await? {
@@ -98,9 +98,9 @@ pub async fn restore<R: BufRead + Send>(
     open: impl Fn() -> std::io::Result<R>,
 ) -> Result<Summary, BackupError> {
     let summary = file::check(open()?)?;
-    keys::expect_none(&place.keys).map_err(|path| BackupError::NotEmpty(format!("there is {}", path.display())))?;
+    files::expect_none(&place.keys).map_err(|path| BackupError::NotEmpty(format!("there is {}", path.display())))?;
     if let Some(data_dir) = place.keys.parent() {
-        keys::make_private_dir(data_dir)?;
+        make_private_dir(data_dir)?;
     }
     let mut connection = place.database.connect(true).await?;
     let begin = connection.dialect().begin;
@@ -111,7 +111,7 @@ pub async fn restore<R: BufRead + Send>(
         Err(_) => connection.script("ROLLBACK").await.map(drop).map_err(BackupError::from),
     };
     if let Err(error) = restored.and(ended) {
-        keys::remove(&place.keys);
+        files::remove(&place.keys);
         return Err(error);
     }
     connection.close().await?;

@@ -1,10 +1,10 @@
 //! Which database a hive keeps what must last in.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Store, StoreError, StoreResult};
+use super::{Store, StoreResult};
 
 /// A database, named and not opened yet: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
 ///
@@ -20,7 +20,7 @@ pub struct Database(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     #[cfg(feature = "sqlite")]
-    File(PathBuf),
+    File(std::path::PathBuf),
     #[cfg(feature = "sqlite")]
     Memory,
     #[cfg(feature = "postgres")]
@@ -48,7 +48,7 @@ pub enum InvalidDatabase {
 impl Database {
     /// The SQLite file at this path, made where it is missing.
     #[cfg(feature = "sqlite")]
-    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+    pub fn sqlite(path: impl Into<std::path::PathBuf>) -> Self {
         Self(Kind::File(path.into()))
     }
 
@@ -71,15 +71,16 @@ impl Database {
 
     /// Opens it, and sets up its tables where they are missing.
     pub async fn open(&self) -> StoreResult<Arc<dyn Store>> {
-        let store = match &self.0 {
+        match &self.0 {
             #[cfg(feature = "sqlite")]
-            Kind::File(path) => super::sqlite::open(path).await?,
+            Kind::File(path) => Ok(Arc::new(super::sqlite::open(path).await?)),
             #[cfg(feature = "sqlite")]
-            Kind::Memory => super::sqlite::in_memory().await?,
+            Kind::Memory => Ok(Arc::new(super::sqlite::in_memory().await?)),
             #[cfg(feature = "postgres")]
-            Kind::Postgres(address) => super::postgres::open(address).await?,
-        };
-        Ok(Arc::new(store))
+            Kind::Postgres(address) => Ok(Arc::new(super::postgres::open(address).await?)),
+            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+            none => match *none {},
+        }
     }
 
     /// Looks through all of it for damage, also beside a server that uses it; what is wrong, one line each. Of PostgreSQL
@@ -97,12 +98,13 @@ impl Database {
 
     /// A connection to it as it is. `is_new` makes a file that is missing.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "only files are made"))]
     pub(super) async fn connect(&self, is_new: bool) -> StoreResult<Box<dyn super::sql::Connection>> {
         match &self.0 {
             #[cfg(feature = "sqlite")]
             Kind::File(path) => super::sqlite::connect_to(path, is_new).await,
             #[cfg(feature = "sqlite")]
-            Kind::Memory => Err(StoreError::Unavailable("a hive in memory cannot be copied".into())),
+            Kind::Memory => Err(super::StoreError::Unavailable("a hive in memory cannot be copied".into())),
             #[cfg(feature = "postgres")]
             Kind::Postgres(address) => super::postgres::connect_to(address).await,
         }

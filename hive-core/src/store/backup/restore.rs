@@ -6,7 +6,7 @@ use std::path::Path;
 use super::file::{Header, Line, Reader};
 use super::tables::{self, Table};
 use super::{BackupError, Connection, Version};
-use crate::keys;
+use crate::keys::files;
 use crate::store::sql::Value;
 
 /// Values of one statement; databases take some 32,000.
@@ -45,7 +45,7 @@ async fn rows<R: BufRead + Send>(
     let mut batch: Option<Batch> = None;
     while let Some(line) = lines.next()? {
         match line {
-            Line::Key { name, text } => keys::put_back(keys, &name, &text)?,
+            Line::Key { name, text } => files::put_back(keys, &name, &text)?,
             Line::Table { name, columns } => {
                 Batch::flush(batch.take(), connection).await?;
                 let place = known.iter().position(|table| table.name == name);

@@ -93,7 +93,7 @@ async fn a_backup_of_the_first_layout_grows() {
 async fn every_table_is_in_a_backup() {
     let dir = tempfile::tempdir().unwrap();
     let place = place(&dir, "one");
-    keys::make_private_dir(place.keys.parent().unwrap()).unwrap();
+    make_private_dir(place.keys.parent().unwrap()).unwrap();
     drop(place.database.open().await.unwrap());
     let mut connection = place.database.connect(false).await.unwrap();
     let known = tables::all(&mut *connection).await.unwrap();

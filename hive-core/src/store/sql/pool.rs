@@ -22,12 +22,14 @@ pub(in crate::store) struct Pool {
 
 impl Pool {
     /// These connections, none of which can be lost.
+    #[cfg(feature = "sqlite")]
     pub(in crate::store) fn of(connections: Vec<Box<dyn Connection>>) -> Arc<Self> {
         let available = Arc::new(Semaphore::new(connections.len()));
         Arc::new(Self { idle: Mutex::new(connections), available, connect: None })
     }
 
     /// Up to `size` connections, each made when it is first needed.
+    #[cfg(feature = "postgres")]
     pub(in crate::store) fn connecting(connect: Arc<dyn Connect>, size: usize) -> Arc<Self> {
         let available = Arc::new(Semaphore::new(size));
         Arc::new(Self { idle: Mutex::default(), available, connect: Some(connect) })
