@@ -6,6 +6,8 @@ use hive_testkit::{FaultProxy, Satellite, SatelliteOptions, ServerOptions, TestH
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::support::counted_to;
+
 /// A hive that says why it closes a link.
 async fn hive_with(args: &[&str]) -> TestHive {
     let args = args.iter().map(ToString::to_string).collect();
@@ -38,6 +40,21 @@ async fn a_link_on_which_nothing_flows_is_found_by_its_heartbeats() {
     proxy.hold(false);
     hive.until_online(&satellite, true).await;
     assert_eq!(hive.exec(&satellite, "echo back").await["stdout"], "back\n");
+}
+
+#[tokio::test]
+async fn a_narrow_link_is_slow_and_stays_up() {
+    let hive = hive_with(&["--heartbeat-interval", "1", "--heartbeat-timeout", "3"]).await;
+    let proxy = FaultProxy::start_narrow(hive.url(), 40_000);
+    let satellite = behind(&hive, &proxy).await;
+    let connections = proxy.connections();
+    let begin = Instant::now();
+    // More than passes before heartbeats are missed, were they to wait behind it.
+    let result = hive.exec(&satellite, "seq 1 40000").await;
+    let took = begin.elapsed();
+    assert!(result["stdout"] == counted_to(40_000), "bytes are missing or changed");
+    assert!(took > Duration::from_secs(4), "the link is not narrow: {took:?}");
+    assert_eq!(proxy.connections(), connections, "the link was lost");
 }
 
 #[tokio::test]

@@ -305,7 +305,20 @@ async fn block(mut incoming: TcpStream, upgrades: Upgrades) {
     while let Ok(1..) = incoming.read(&mut request).await {}
 }
 
+/// Passes bytes one way, and the end behind them: where nothing flows, nobody hears of that either.
 async fn copy(
+    number: u64,
+    toward: Toward,
+    from: impl AsyncReadExt + Unpin,
+    to: impl AsyncWriteExt + Unpin,
+    shared: &Shared,
+) {
+    copy_bytes(number, toward, from, to, shared).await;
+    let flows = |faults: &Faults| !faults.is_holding && faults.frozen < number;
+    shared.faults.subscribe().wait_for(flows).await.ok();
+}
+
+async fn copy_bytes(
     number: u64,
     toward: Toward,
     mut from: impl AsyncReadExt + Unpin,
