@@ -152,7 +152,11 @@ impl Attempt<'_> {
 async fn expired_token(hive: &TestHive) -> String {
     let long_ago = SystemClock.now().minus(Duration::from_hours(2));
     let source = Source { clock: Arc::new(ManualClock::at(long_ago)), ..Source::default() };
-    let before = Hive::builder().data_dir(hive.data_dir()).source(source).build().await.unwrap();
+    let mut before = Hive::builder().data_dir(hive.data_dir()).source(source);
+    if let Some(database) = hive.database() {
+        before = before.database(database.url().parse().unwrap());
+    }
+    let before = before.build().await.unwrap();
     let wanted = RegistrationTokenCreate {
         scope: TokenScope::Global,
         team_id: None,

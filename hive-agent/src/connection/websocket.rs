@@ -33,10 +33,10 @@ const READ_BUFFER: usize = 4 * 1024;
 /// Bytes gathered before they are written, unless there is nothing more to gather.
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// Bytes the kernel takes ahead of the network; Linux doubles it. What answers a keystroke waits behind them: beside a
-/// command that floods a line of 100 KB/s, 2 s with this size, and 7 s with the kernel's own. On the loopback interface
-/// it costs no throughput; a line with a round trip of 50 ms carries about 2 MB/s.
-const SEND_BUFFER: u32 = 64 * 1024;
+/// Bytes the kernel takes ahead of what the network has taken. What answers a keystroke waits behind them, which would be
+/// seconds on a narrow line with the kernel's own measure.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT: u32 = 16 * 1024;
 
 /// What an answer is told with that no hive gives.
 const NO_WEBSOCKETS: &str =
@@ -133,9 +133,11 @@ async fn connect(host_and_port: &str) -> io::Result<TcpStream> {
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.set_nodelay(true)?;
-    socket.connect(address).await
+    let stream = socket.connect(address).await?;
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(stream)
 }
 
 /// The first message of a link.
