@@ -51,6 +51,7 @@ pub use attached::Attached;
 pub use authentication::Effort;
 pub use builder::HiveBuilder;
 pub use enrolment::{RegistrationError, TokenProblem};
+pub use high_water::forget_trail_mark;
 pub use report::{CommandReport, ExecReport, OutputReader};
 
 use report::reason;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use hive_core::access::Role;
-use hive_core::hive::{Activation, HiveBuilder, Settings};
+use hive_core::hive::{Activation, HiveBuilder, Settings, forget_trail_mark};
 use hive_core::store::{Database, InvalidDatabase};
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, TeamCreate};
 use hive_core::{AuditLogger, Hive, Identity};
@@ -267,8 +267,9 @@ pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> Outcome {
             Ok(())
         }
         Some(Command::Restore { from }) => {
+            let data_dir = cli.place.data_dir.clone();
             print(&backup::restore(&cli.place.whole()?, &from).await?);
-            Ok(())
+            Ok(forget_trail_mark(&data_dir)?)
         }
         Some(Command::Check) => {
             let database = cli.place.database()?;

@@ -17,6 +17,14 @@ const FILE: &str = "audit.head";
 const BATCH: u32 = 500;
 const BATCHES: u32 = 20;
 
+/// Forgets how far the trail of a data directory had come, because another one was put in its place on purpose.
+pub fn forget_trail_mark(data_dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(data_dir.join(FILE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A place in the trail.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
@@ -136,8 +144,11 @@ mod tests {
             write(&dir.path().join(FILE), &wrong).await.unwrap();
             assert!(matches!(build(dir.path()).await, Err(Error::Damaged(_))), "{wrong:?}");
         }
+        forget_trail_mark(dir.path()).unwrap();
+        forget_trail_mark(dir.path()).unwrap();
+        assert_eq!(used(dir.path()).await.seq, 9, "a database that was put there on purpose is taken");
         write(&dir.path().join(FILE), &mark).await.unwrap();
-        assert_eq!(used(dir.path()).await.seq, 9, "an old mark is no trouble");
+        assert_eq!(used(dir.path()).await.seq, 12, "an old mark is no trouble");
     }
 
     #[tokio::test]
