@@ -32,31 +32,33 @@ async fn a_crowd_that_never_reads_costs_little_and_slows_nobody() {
     let mut writer = Viewer::open(site.remote(), id).await;
     writer.until_text("ready").await;
     writer.type_keys("!").await;
-    // The ring is full and the writer's window wide before anything is compared.
-    let alone = read_for(&mut writer, Duration::from_secs(2)).await;
     let server = site.hive.server().pid();
+    // The ring is full and the writer's window wide before anything is compared.
+    let alone = read_for(&mut writer, server, Duration::from_secs(2)).await;
     let before = procfs::resident(server);
 
     let mut crowd = Vec::new();
     while crowd.len() < VIEWERS {
         crowd.push(stalled(&site, id).await);
     }
-    let watched = read_for(&mut writer, Duration::from_secs(seconds)).await;
+    let watched = read_for(&mut writer, server, Duration::from_secs(seconds)).await;
     let growth = procfs::resident(server).saturating_sub(before);
     assert!(growth < GROWTH, "the server grew by {} KiB", growth / 1024);
-    assert!(watched > alone / 2.0, "{watched:.0} bytes a second instead of {alone:.0}");
+    // Were they served what they do not read, it would be fifty times as much. A busy machine makes it a few times as much.
+    assert!(watched < 10.0 * alone, "{watched:.1} ms of the server for a megabyte instead of {alone:.1}");
     assert_eq!(site.session(id).await["viewers"], VIEWERS as u64 + 1);
 }
 
-/// Reads for so long; how many bytes a second came.
-async fn read_for(viewer: &mut Viewer, time: Duration) -> f64 {
-    let begin = Instant::now();
-    let from = viewer.end;
+/// Reads for so long; how many milliseconds of a processor the server took for a megabyte. That says who is slowed also on a
+/// machine that has other things to do.
+async fn read_for(viewer: &mut Viewer, server: i32, time: Duration) -> f64 {
+    let (begin, ticks, from) = (Instant::now(), procfs::processor_ticks(server), viewer.end);
     while begin.elapsed() < time {
         viewer.step("the flood goes on").await.expect("the terminal lives");
         viewer.output.clear();
     }
-    (viewer.end - from) as f64 / begin.elapsed().as_secs_f64()
+    let took = procfs::processor_ticks(server) - ticks;
+    10.0 * took as f64 / ((viewer.end - from) as f64 / 1e6)
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ struct Stat {
     pid: Pid,
     parent: i32,
     state: char,
+    /// Clock ticks on a processor, its own and the kernel's for it.
+    ticks: u64,
 }
 
 /// Reads `/proc/<pid>/stat`: `pid (name) state parent … start time`. The name may hold anything, even parentheses.
@@ -41,10 +43,12 @@ fn stat(number: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let started = fields.get(19)?.parse().ok()?;
+    let [own, kernels] = [11, 12].map(|field| fields.get(field)?.parse::<u64>().ok());
     Some(Stat {
         pid: Pid { number, started },
         parent: fields.get(1)?.parse().ok()?,
         state: fields.first()?.chars().next()?,
+        ticks: own? + kernels?,
     })
 }
 
@@ -88,6 +92,11 @@ pub fn are_threads_traced(number: i32) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{number}/task")) else { return false };
     let is_traced = |status: String| !status.contains("TracerPid:\t0\n");
     threads.flatten().all(|thread| fs::read_to_string(thread.path().join("status")).is_ok_and(is_traced))
+}
+
+/// How long a process has had a processor, in hundredths of a second.
+pub fn processor_ticks(number: i32) -> u64 {
+    stat(number).expect("the process runs").ticks
 }
 
 /// Resident memory of a process, in bytes.
