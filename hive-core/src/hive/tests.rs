@@ -112,10 +112,14 @@ impl Satellite {
         self.attached.on_control(ToServer::CommandResult(result)).await.unwrap();
     }
 
+    /// What it is told of its results. Around the opening of a link a command may come twice.
     pub(super) async fn acknowledged(&mut self) -> CommandId {
-        match self.end.next().await.unwrap() {
-            Outgoing::Control(ToAgent::ResultAck { id }) => id,
-            other => panic!("not an acknowledgement: {other:?}"),
+        loop {
+            match self.end.next().await.unwrap() {
+                Outgoing::Control(ToAgent::Command(_)) => {}
+                Outgoing::Control(ToAgent::ResultAck { id }) => return id,
+                other => panic!("not an acknowledgement: {other:?}"),
+            }
         }
     }
 }
