@@ -228,6 +228,8 @@ impl Hive {
             if self.inner.jobs.get(id).is_none() {
                 info!(job.id = %id, "job goes on");
                 self.resume_job(id).await?;
+                // What ended between the reading of its targets and its being here was told to nobody.
+                self.inner.jobs.look_again(Some(id));
             }
         }
         Ok(())
