@@ -126,10 +126,23 @@ impl Hive {
         let delivery = Delivery { expires_at, ..self.delivery(live) };
         if !is_known && !self.store().command_deliver(row.id, delivery).await? {
             self.inner.jobs.look_again(row.job_id);
+            self.end_if_over(row.id).await?;
+            return Ok(());
+        }
+        if is_known && self.end_if_over(row.id).await? {
             return Ok(());
         }
         self.send_command(live, row.id, payload, expires_at.unwrap_or(row.expires_at).since(now));
         Ok(())
+    }
+
+    /// Looks whether a command has ended since its row was read. Then nobody else would tell those who wait for it here.
+    async fn end_if_over(&self, id: CommandId) -> Result<bool> {
+        let is_over = self.store().command_get(id).await?.is_none_or(|row| row.status.is_terminal());
+        if is_over {
+            self.inner.running.end(id, None);
+        }
+        Ok(is_over)
     }
 
     /// Ends a command without its satellite's word, and tells who waits.

@@ -228,15 +228,20 @@ impl Hive {
             if self.inner.jobs.get(id).is_none() {
                 info!(job.id = %id, "job goes on");
                 self.resume_job(id).await?;
-                // What ended between the reading of its targets and its being here was told to nobody.
-                self.inner.jobs.look_again(Some(id));
             }
         }
         Ok(())
     }
 
-    /// Gives a stored job its driver, unless it has one.
+    /// Gives a job of before its driver, unless it has one. What ends while its targets are read is told to nobody.
     async fn resume_job(&self, id: JobId) -> Result<()> {
+        self.begin_job(id).await?;
+        self.inner.jobs.look_again(Some(id));
+        Ok(())
+    }
+
+    /// Gives a stored job its driver, unless it has one.
+    async fn begin_job(&self, id: JobId) -> Result<()> {
         let Some(row) = self.store().job_get(id).await? else { return Ok(()) };
         let (targets, _) = self.store().job_target_list(id, Window::ALL).await?;
         let job = LiveJob::new(self, &row, &targets);

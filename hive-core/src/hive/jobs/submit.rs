@@ -56,7 +56,7 @@ impl ActingHive {
         let record = self.intent("satellite.exec_multi", subject, details);
         match self.hive.store().job_insert(job, commands, key, record).await? {
             JobInserted::New => {
-                self.hive.resume_job(id).await?;
+                self.hive.begin_job(id).await?;
                 Ok(id)
             }
             JobInserted::Existing(id) => Ok(id),

@@ -256,10 +256,13 @@ async fn a_cancelled_job_is_cancelled_after_a_restart_too() {
     let after = lasting.start().await;
     fleet.reconnect(&after).await;
     let satellite = &mut fleet.satellites[0];
-    let mut is_asked = false;
-    while !is_asked {
-        let message = satellite.end.next().await.unwrap();
-        is_asked = message == Outgoing::Control(ToAgent::CommandCancel { id: running });
+    // In either order: a satellite that has ended it before it is given it again says its result once more.
+    let (mut is_given, mut is_asked) = (false, false);
+    while !(is_given && is_asked) {
+        match satellite.end.next().await.unwrap() {
+            Outgoing::Control(ToAgent::Command(command)) => is_given |= command.id == running,
+            message => is_asked |= message == Outgoing::Control(ToAgent::CommandCancel { id: running }),
+        }
     }
     satellite.finish(running, CommandStatus::Cancelled, 137, 0).await;
     assert_eq!(ended(&after, id).await.0.status, JobStatus::Cancelled);
