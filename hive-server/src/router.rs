@@ -7,12 +7,13 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::http::{HeaderValue, Uri, header};
-use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hive_core::Error;
 use serde_json::{Value, json};
 
+use crate::door::Stranger;
 use crate::error::Failure;
 use crate::peer::Peer;
 use crate::state::AppState;
@@ -43,6 +44,19 @@ fn health() -> Router<AppState> {
         .route("/health/live", get(alive))
         .route("/api/health", get(alive))
         .route("/health/ready", get(ready))
+        .layer(from_fn(at_once))
+}
+
+/// Answers a probe however many stand at the door: a balancer that hears nothing takes the server for dead. The connection
+/// ends with the answer, so that no stranger stays for having asked.
+async fn at_once(request: Request, next: Next) -> Response {
+    let Some(stranger) = request.extensions().get::<Stranger>().cloned() else {
+        return next.run(request).await;
+    };
+    stranger.is_known_now();
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn alive() -> Json<Value> {
@@ -92,6 +106,7 @@ async fn at_the_door(State(state): State<AppState>, peer: Peer, mut request: Req
     let stranger = state.door().enter(address);
     request.extensions_mut().insert(stranger.clone());
     tokio::select! {
+        biased;
         response = next.run(request) => response,
         () = stranger.overstayed() => Failure::Overloaded { retry_after: Duration::from_secs(1) }.into_response(),
     }

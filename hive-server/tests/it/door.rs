@@ -71,6 +71,15 @@ async fn of_too_many_strangers_the_oldest_goes() {
 }
 
 #[tokio::test]
+async fn who_has_spoken_is_heard_before_they_have_to_go() {
+    let server = server(Limits { strangers: 1, ..Limits::default() }).await;
+    let probe = server.open_socket_saying(HEALTH);
+    let _others = [(); 3].map(|()| server.open_socket_saying(""));
+    let said = probe.closed().await;
+    assert!(said.ends_with(r#"{"status":"ok"}"#), "{said:?}");
+}
+
+#[tokio::test]
 async fn behind_a_proxy_the_forwarded_address_counts() {
     let hive = Hive::builder().in_memory().build().await.unwrap();
     let limits = Limits { strangers_per_address: 1, ..Limits::default() };
