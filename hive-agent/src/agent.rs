@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_tungstenite::Connector;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::config::Config;
 use crate::connection::Connection;
@@ -120,10 +120,12 @@ impl Agent {
             close_link.cancel();
         };
         let mut stopping = pin!(stopping.fuse());
-        let mut living = pin!(self.connection.run(close_link.clone()));
+        // A task of its own is woken alone: what happens on the link looks at nothing that our caller waits for.
+        let links = TaskTracker::new();
+        let mut living = AbortOnDropHandle::new(links.spawn(self.connection.run(close_link.clone())));
         let ended = loop {
             tokio::select! {
-                ended = &mut living => break ended,
+                ended = &mut living => break ended.expect("nobody else ends it"),
                 () = &mut stopping, if !stopping.is_terminated() => {}
             }
         };
