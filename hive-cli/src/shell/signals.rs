@@ -2,7 +2,10 @@
 
 use std::io;
 
-use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use futures_util::StreamExt as _;
+use futures_util::stream::{BoxStream, SelectAll, unfold};
+use nix::sys::signal::Signal as Number;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Something that was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,40 +18,33 @@ pub(super) enum Signal {
     Continued,
 }
 
+impl From<Number> for Signal {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::SIGWINCH => Self::Resized,
+            Number::SIGCONT => Self::Continued,
+            number => Self::Leave(number as i32),
+        }
+    }
+}
+
 /// The signals that concern us. From here on, none of them ends the process by itself.
-#[derive(Debug)]
 pub(super) struct Signals {
-    hangup: Stream,
-    interrupt: Stream,
-    quit: Stream,
-    terminate: Stream,
-    resized: Stream,
-    continued: Stream,
+    /// Only one that has come is looked at: they are waited for with every keystroke.
+    all: SelectAll<BoxStream<'static, Signal>>,
 }
 
 impl Signals {
     pub(super) fn listen() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            terminate: signal(SignalKind::terminate())?,
-            resized: signal(SignalKind::window_change())?,
-            continued: signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGCONT as i32))?,
-        })
+        let concerning =
+            [Number::SIGHUP, Number::SIGINT, Number::SIGQUIT, Number::SIGTERM, Number::SIGWINCH, Number::SIGCONT];
+        let all = concerning.into_iter().map(listen_to).collect::<io::Result<_>>()?;
+        Ok(Self { all })
     }
 
     /// Waits for the next one. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Signal {
-        let left = |kind: SignalKind| Signal::Leave(kind.as_raw_value());
-        tokio::select! {
-            _ = self.hangup.recv() => left(SignalKind::hangup()),
-            _ = self.interrupt.recv() => left(SignalKind::interrupt()),
-            _ = self.quit.recv() => left(SignalKind::quit()),
-            _ = self.terminate.recv() => left(SignalKind::terminate()),
-            _ = self.resized.recv() => Signal::Resized,
-            _ = self.continued.recv() => Signal::Continued,
-        }
+        self.all.next().await.expect("signals never end")
     }
 
     /// Waits until we are to go; gives the number of the signal.
@@ -59,4 +55,9 @@ impl Signals {
             }
         }
     }
+}
+
+fn listen_to(number: Number) -> io::Result<BoxStream<'static, Signal>> {
+    let stream = signal(SignalKind::from_raw(number as i32))?;
+    Ok(unfold(stream, move |mut stream| async move { stream.recv().await.map(|()| (number.into(), stream)) }).boxed())
 }
