@@ -17,7 +17,6 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -158,15 +157,11 @@ async fn serve_connection(state: AppState, app: Router, stream: TcpStream, peer:
     let mut connection = pin!(connection);
     let overstayed = async {
         match &stranger {
-            Some(stranger) => {
-                stranger.overstayed().await;
-                // Who has said it all may have been quicker than we: their words are looked for once more.
-                yield_now().await;
-                stranger.overstayed().await;
-            }
+            Some(stranger) => stranger.overstayed().await,
             None => std::future::pending().await,
         }
     };
+    // What somebody has said is read before they are sent away: it may show that they may stay.
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,

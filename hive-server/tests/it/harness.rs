@@ -1,6 +1,5 @@
 //! A server over a hive in memory, a caller of its router, and a satellite that does what a test tells it.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -105,14 +104,6 @@ impl TestServer {
     /// Opens a connection and says nothing.
     pub(crate) async fn open_socket(&self) -> OpenCall {
         OpenCall { stream: TcpStream::connect(self.address).await.unwrap(), answer: String::new() }
-    }
-
-    /// Opens a connection and says this, before anything of the server runs again.
-    pub(crate) fn open_socket_saying(&self, text: &str) -> OpenCall {
-        let mut stream = std::net::TcpStream::connect(self.address).unwrap();
-        stream.write_all(text.as_bytes()).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        OpenCall { stream: TcpStream::from_std(stream).unwrap(), answer: String::new() }
     }
 
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
