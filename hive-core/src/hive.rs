@@ -19,6 +19,7 @@ mod identity;
 mod insist;
 mod jobs;
 mod links;
+mod passwords;
 mod payload;
 mod registry;
 mod report;
@@ -30,6 +31,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod users;
 mod watching;
 
 use std::sync::Arc;
