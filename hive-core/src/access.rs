@@ -106,6 +106,16 @@ pub enum Credential {
     System,
 }
 
+impl Credential {
+    /// The user behind it.
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            Self::Login(user) | Self::ApiKey(_, user) => Some(user),
+            Self::System => None,
+        }
+    }
+}
+
 /// Somebody who acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -138,10 +148,7 @@ impl Principal {
 
     /// The user who acts, themselves or by a key.
     pub fn user(&self) -> Option<UserId> {
-        match self.credential {
-            Credential::Login(user) | Credential::ApiKey(_, user) => Some(user),
-            Credential::System => None,
-        }
+        self.credential.user()
     }
 
     /// The principal as the audit trail names it.

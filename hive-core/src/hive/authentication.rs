@@ -43,9 +43,8 @@ impl Hive {
     pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>, effort: Effort) -> Result<Principal> {
         let (id, secret) = split_user_key(key).map_err(|_| effort.refusal())?;
         let owner = self.store().api_key_owner(id).await?.ok_or_else(|| effort.refusal())?;
+        let is_over = self.is_key_over(&owner);
         let ApiKeyOwner { key, user, teams } = owner;
-        let is_expired = key.expires_at.is_some_and(|end| end <= self.source().now());
-        let is_over = is_expired || key.revoked_at.is_some() || user.disabled_at.is_some();
         if !self.inner.verifier.is_key(secret, &key.hash, effort) || is_over {
             return Err(effort.refusal());
         }

@@ -129,7 +129,9 @@ impl Identity for ActingHive {
         self.allow(Permission::ApiKeysOwn, Reach::Own)?;
         let record = self.record("api_key.revoke", Subject::new("api_key", id), json!({}));
         let now = self.hive.source().now();
-        let is_revoked = self.hive.store().api_key_revoke(id, self.owner()?, now, record).await?;
+        let owner = self.owner()?;
+        let is_revoked = self.hive.store().api_key_revoke(id, owner, now, record).await?;
+        self.hive.recheck(Some(owner)).await;
         is_revoked.then_some(()).ok_or_else(|| no_api_key(id))
     }
 
@@ -239,6 +241,7 @@ impl ActingHive {
         let record = self.record("api_key.rotate", Subject::new("api_key", id), json!({ "user_id": user }));
         let rotated =
             self.hive.store().api_key_rotate(id, user, hash_key(&secret, source), source.now(), record).await?;
+        self.hive.recheck(Some(user)).await;
         let row = rotated.ok_or_else(|| Error::Conflict("the API key was revoked before or has expired".into()))?;
         Ok(NewApiKey { api_key: user_key(id, &secret), info: info(row) })
     }

@@ -44,7 +44,10 @@ impl ActingHive {
         let record = self.record("user.update", Subject::new("user", user.id), details);
         let patch = UserPatch { role, disabled, now: self.hive.source().now() };
         match self.hive.store().user_update(user.id, patch, record).await? {
-            UserUpdated::Updated(user) => Ok(user),
+            UserUpdated::Updated(user) => {
+                self.hive.recheck(Some(user.id)).await;
+                Ok(user)
+            }
             UserUpdated::LastAdmin => Err(Error::Conflict("this is the last global admin".into())),
             UserUpdated::Unknown => Err(no_user(user.id)),
         }
@@ -55,6 +58,7 @@ impl ActingHive {
         let details = json!({ "username": user.username });
         let record = self.record("user.password_reset", Subject::new("user", user.id), details);
         let is_set = self.hive.store().user_password_set(user.id, hash, None, record).await?;
+        self.hive.recheck(Some(user.id)).await;
         is_set.then_some(NewPassword { password }).ok_or_else(|| no_user(user.id))
     }
 
@@ -69,6 +73,7 @@ impl ActingHive {
         let hash = hash_password(new, self.hive.source()).await?;
         let record = self.record("user.password_change", Subject::new("user", user), json!({}));
         let is_set = self.hive.store().user_password_set(user, hash, Some(row.password_hash), record).await?;
+        self.hive.recheck(Some(user)).await;
         is_set.then_some(()).ok_or_else(wrong)
     }
 
@@ -95,6 +100,7 @@ impl ActingHive {
         let details = json!({ "user_id": user.id, "username": user.username, "role": role });
         let record = self.record("team.member_put", subject, details);
         self.hive.store().team_member_put(team, user.id, role, record).await?;
+        self.hive.recheck(Some(user.id)).await;
         Ok(TeamMember { user_id: user.id, username: user.username, role })
     }
 
@@ -102,6 +108,7 @@ impl ActingHive {
         let subject = Subject::new("team", team).of_team(Some(team));
         let record = self.record("team.member_remove", subject, json!({ "user_id": user }));
         let is_removed = self.hive.store().team_member_remove(team, user, record).await?;
+        self.hive.recheck(Some(user)).await;
         is_removed.then_some(()).ok_or_else(|| Error::NotFound { what: "team member", id: user.to_string() })
     }
 

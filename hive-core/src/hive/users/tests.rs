@@ -1,5 +1,7 @@
 //! What users are refused, and from when on.
 
+use std::time::Duration;
+
 use hive_wire::ErrorCode;
 use hive_wire::api::{
     ApiKeyCreate, LoginRequest, NewUser, PageRequest, PasswordChange, PlatformRole, TeamCreate, TeamMemberPut,
@@ -9,8 +11,8 @@ use hive_wire::credential::Secret;
 
 use crate::access::{Permission, Principal, Role};
 use crate::hive::tests::hive;
-use crate::hive::{ActingHive, Effort, Hive};
-use crate::{DeviceRegistry, Error, Identity, Result};
+use crate::hive::{ActingHive, Effort, Hive, Settings};
+use crate::{DeviceRegistry, Error, Identity, Result, Subscription};
 
 const STRONG: &str = "a long word of one's own";
 
@@ -165,4 +167,61 @@ async fn a_rotated_key_has_one_secret_and_gives_no_more_rights() {
     scoped.api_key_rotate(own.info.id).await.unwrap();
     anna.api_key_revoke(new.info.id).await.unwrap();
     check_refused(anna.api_key_rotate(new.info.id).await, ErrorCode::Conflict);
+}
+
+/// Waits until a stream has ended.
+async fn until_over<T>(stream: &mut Subscription<T>) {
+    let over = async { while stream.next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(10), over).await.expect("the stream goes on");
+}
+
+async fn is_going_on<T: std::fmt::Debug>(stream: &mut Subscription<T>) -> bool {
+    tokio::task::yield_now().await;
+    futures_util::FutureExt::now_or_never(stream.next()).is_none()
+}
+
+#[tokio::test]
+async fn what_is_open_ends_with_the_right_to_it() {
+    let hive = hive().await;
+    let system = hive.as_system();
+    let ops = system.team_create(TeamCreate { slug: "ops".into() }).await.unwrap().id;
+    let NewUser { user, password } = add(&hive, "olga", PlatformRole::GlobalUser).await;
+    let operator = |role| TeamMemberPut { username: "olga".into(), role };
+    system.team_member_put(ops, operator(Role::Operator)).await.unwrap();
+    let login = log_in(&hive, "olga", &password.0).await.unwrap();
+    let key = login.api_key_create(ApiKeyCreate::default()).await.unwrap();
+    let by_key = use_key(&hive, &key.api_key).await.unwrap();
+
+    let mut bystander = system.subscribe().await.unwrap();
+    let mut by_login_stream = login.subscribe().await.unwrap();
+    let mut by_key_stream = by_key.subscribe().await.unwrap();
+    system.team_member_put(ops, operator(Role::Admin)).await.unwrap();
+    assert!(is_going_on(&mut by_login_stream).await, "more rights end nothing");
+    system.user_password_reset(user.id).await.unwrap();
+    until_over(&mut by_login_stream).await;
+    assert!(is_going_on(&mut by_key_stream).await, "the key is still good");
+    let new = by_key.api_key_rotate(key.info.id).await.unwrap();
+    until_over(&mut by_key_stream).await;
+
+    let by_key = use_key(&hive, &new.api_key).await.unwrap();
+    let mut demoted = by_key.subscribe().await.unwrap();
+    system.team_member_put(ops, operator(Role::Viewer)).await.unwrap();
+    until_over(&mut demoted).await;
+    let mut disabled = by_key.subscribe().await.unwrap();
+    system.user_update(user.id, UserUpdate { role: None, disabled: Some(true) }).await.unwrap();
+    until_over(&mut disabled).await;
+    check_refused(by_key.subscribe().await.map(drop), ErrorCode::AuthInvalid);
+    assert!(is_going_on(&mut bystander).await);
+}
+
+#[tokio::test]
+async fn what_is_open_ends_though_another_process_took_the_right() {
+    let settings = Settings { sweep_interval: Duration::from_millis(20), ..Settings::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let open = async || Hive::builder().data_dir(dir.path()).settings(settings.clone()).build().await.unwrap();
+    let (hive, other) = (open().await, open().await);
+    let NewUser { user, password } = add(&hive, "olga", PlatformRole::GlobalUser).await;
+    let mut stream = log_in(&hive, "olga", &password.0).await.unwrap().subscribe().await.unwrap();
+    other.as_system().user_update(user.id, UserUpdate { role: None, disabled: Some(true) }).await.unwrap();
+    until_over(&mut stream).await;
 }
