@@ -276,12 +276,25 @@ mod tests {
     /// A variant that is missing among [`errors`] does not compile here.
     fn is_listed(error: &Error) {
         match error {
-            Error::AuthRequired | Error::AuthInvalid | Error::Forbidden(_) | Error::NotFound { .. } => {}
-            Error::SatelliteNotFound(_) | Error::SessionNotFound(_) | Error::SessionLimit { .. } => {}
-            Error::InvalidInput { .. } | Error::Conflict(_) | Error::SatelliteOffline(_) => {}
-            Error::SatelliteInactive(_) | Error::CommandTimeout { .. } | Error::CommandBlocked(_) => {}
-            Error::RateLimited { .. } | Error::PayloadTooLarge(_) | Error::Unavailable(_) => {}
-            Error::Damaged(_) | Error::Internal(_) | Error::Other(_) => {}
+            Error::AuthRequired
+            | Error::AuthInvalid
+            | Error::Forbidden(_)
+            | Error::NotFound { .. }
+            | Error::SatelliteNotFound(_)
+            | Error::SessionNotFound(_)
+            | Error::SessionLimit { .. }
+            | Error::InvalidInput { .. }
+            | Error::Conflict(_)
+            | Error::SatelliteOffline(_)
+            | Error::SatelliteInactive(_)
+            | Error::CommandTimeout { .. }
+            | Error::CommandBlocked(_)
+            | Error::RateLimited { .. }
+            | Error::PayloadTooLarge(_)
+            | Error::Unavailable(_)
+            | Error::Damaged(_)
+            | Error::Internal(_)
+            | Error::Other(_) => {}
         }
     }
 

@@ -50,6 +50,7 @@ pub trait SessionManager: Send + Sync {
 /// One viewer's way into a terminal, in two halves, so that one may wait while the other works. The attachment is over
 /// when both are dropped.
 #[derive(Debug)]
+#[must_use = "who drops an attachment has left the terminal"]
 pub struct Attachment {
     /// How things stood when it began.
     pub attached: Attached,

@@ -105,6 +105,11 @@ impl Parting {
         Self::silent(1000, "the terminal has ended")
     }
 
+    /// The viewer knows why already.
+    pub(super) fn behind(error: &ApiError) -> Self {
+        Self::silent(VIEWER_CODES + error.code.http_status(), &error.message)
+    }
+
     /// The server stops, or the viewer has come back over another socket.
     pub(super) fn going_away() -> Self {
         Self::silent(close::GOING_AWAY, "the server restarts")

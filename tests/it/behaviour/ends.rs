@@ -17,7 +17,15 @@ use super::world::NAME;
 use super::{World, claims};
 use crate::support::{unique_seconds, until_sleeping};
 
-claims!(what_is_open_ends_with_the_right_to_it, a_lower_role_ends_what_is_open, the_hive_ends_though_nobody_reads);
+claims!(
+    what_is_open_ends_with_the_right_to_it,
+    a_lower_role_ends_what_is_open,
+    who_looks_away_leaves_no_task,
+    the_hive_ends_though_nobody_reads,
+);
+
+/// More than connections are kept for later.
+const ROUNDS: usize = 12;
 
 async fn until_over<T>(stream: &mut Subscription<T>) {
     let over = async { while stream.next().await.is_some() {} };
@@ -82,6 +90,35 @@ async fn a_lower_role_ends_what_is_open(world: World) {
     let mut events = olga.api.subscribe().await.unwrap();
     world.hive.as_system().team_member_remove(team, olga.user).await.unwrap();
     until_over(&mut events).await;
+    world.end().await;
+}
+
+/// Hive, server and client run on the test's own runtime, which counts its tasks.
+async fn who_looks_away_leaves_no_task(world: World) {
+    let machine = world.satellite().await;
+    let api = world.api();
+    let session = api.session_create(wanted(machine.id)).await.unwrap();
+    let seconds = unique_seconds();
+    let sleep = || ExecCommand::shell(format!("sleep {seconds}"));
+    let job = api.job_submit(vec![Target::All], sleep(), JobOptions::default()).await.unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for _ in 0..ROUNDS {
+        let mut stream = api.exec_stream(vec![Target::All], sleep(), ExecOptions::default()).await.unwrap();
+        let Some(ExecEvent::Accepted { command_id, .. }) = stream.next().await else { panic!("not accepted") };
+        let open = (
+            api.subscribe().await.unwrap(),
+            api.job_watch(job.id).await.unwrap(),
+            api.export().await.unwrap(),
+            api.session_attach(session.id, AttachRequest::default()).await.unwrap(),
+        );
+        drop((open, stream));
+        api.command_cancel(command_id).await.unwrap();
+    }
+    // Some are those of connections that are kept for the next call.
+    until("nothing is left of it", async || tasks() < before + ROUNDS).await;
+    api.job_cancel(job.id).await.unwrap();
+    until_sleeping(&seconds, 0).await;
     world.end().await;
 }
 

@@ -5,6 +5,8 @@ use hive_core::wire::api::{CommandStatus, ExecCommand, Job, JobEvent, JobStatus,
 use hive_core::wire::{ErrorCode, JobId};
 use hive_core::{HiveApi, Subscription};
 
+use hive_testkit::SatelliteOptions;
+
 use super::world::NAME;
 use super::{World, claims};
 use crate::support::{unique_seconds, until_sleeping};
@@ -65,7 +67,7 @@ async fn a_job_is_watched_to_its_end_and_then_told_again(world: World) {
 
 async fn a_cancelled_job_ends_what_runs_and_what_waits(world: World) {
     let _first = world.satellite().await;
-    let _second = world.satellite_with("web-server-02", Default::default()).await;
+    let _second = world.satellite_with("web-server-02", SatelliteOptions::default()).await;
     let (api, seconds) = (world.api(), unique_seconds());
     let options = JobOptions { concurrency: Some(1), ..JobOptions::default() };
     let command = ExecCommand::shell(format!("sleep {seconds}"));

@@ -4,7 +4,7 @@ use hive_core::Subscription;
 use hive_core::wire::api::{
     PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate,
 };
-use hive_testkit::until;
+use hive_testkit::{SatelliteOptions, until};
 
 use super::world::{NAME, request};
 use super::{World, claims};
@@ -44,7 +44,7 @@ async fn satellites_are_found_by_what_they_are(world: World) {
     for (name, team) in [("database-01", None), ("web-front-01", Some(team)), ("web-front-02", None)] {
         world.absent(name, team).await;
     }
-    let _machine = world.satellite_with("web-back-01", Default::default()).await;
+    let _machine = world.satellite_with("web-back-01", SatelliteOptions::default()).await;
     let check = async |filter: SatelliteFilter, expected: &[&str]| {
         let found = world.api().list(filter.clone(), PageRequest::default()).await.unwrap();
         assert_eq!((names(&found.items).as_slice(), found.total), (expected, expected.len() as u64), "{filter:?}");
