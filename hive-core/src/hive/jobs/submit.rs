@@ -134,6 +134,8 @@ impl ActingHive {
         }
         let mut found = BTreeMap::new();
         for target in targets {
+            // One that cannot be written cannot be asked for from elsewhere either.
+            target.to_string().parse::<Target>().map_err(|error| Error::invalid("targets", error.to_string()))?;
             let rows = match target {
                 Target::All => self.find_all(Vec::new(), permission).await?,
                 Target::Tag(tag) => self.find_all(vec![tag.clone()], permission).await?,

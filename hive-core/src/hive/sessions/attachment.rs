@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::live::{Admission, LiveSession, Next};
 use super::viewers::Seat;
 use crate::hive::ActingHive;
+use crate::hive::passes::Pass;
 use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
 use crate::{Error, Result};
 
@@ -17,25 +18,33 @@ use crate::{Error, Result};
 #[derive(Debug)]
 struct Place {
     acting: ActingHive,
+    pass: Pass,
     session: Arc<LiveSession>,
     seat: Seat,
 }
 
+impl Place {
+    fn leave(&self) {
+        self.session.leave(self.acting.hive.inner.sessions.now(), self.seat);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.session.leave(self.acting.hive.inner.sessions.now(), self.seat);
+        self.leave();
     }
 }
 
 /// Makes the two halves for a viewer that was let in.
 pub(super) fn attachment(
     acting: ActingHive,
+    pass: Pass,
     session: Arc<LiveSession>,
     admission: &Admission,
     attached: Attached,
 ) -> Attachment {
     let changes = session.changes();
-    let place = Arc::new(Place { acting, session, seat: admission.seat });
+    let place = Arc::new(Place { acting, pass, session, seat: admission.seat });
     let output = Output { place: place.clone(), changes, cursor: admission.cursor, is_over: false };
     Attachment { attached, output: Box::new(output), input: Box::new(Input { place }) }
 }
@@ -53,6 +62,9 @@ struct Output {
 impl AttachmentOutput for Output {
     async fn next(&mut self) -> Option<SessionEvent> {
         while !self.is_over {
+            if let Err(error) = self.place.pass.check() {
+                return Some(self.on_lost(error));
+            }
             // Before the look: what changes during it is seen with the next one.
             self.changes.mark_unchanged();
             let now = self.place.acting.hive.inner.sessions.now();
@@ -62,11 +74,25 @@ impl AttachmentOutput for Output {
                     self.is_over = true;
                     return Some(event);
                 }
-                Next::Nothing => self.is_over = self.changes.changed().await.is_err(),
+                Next::Nothing => {
+                    tokio::select! {
+                        changed = self.changes.changed() => self.is_over = changed.is_err(),
+                        lost = self.place.pass.lost() => return Some(self.on_lost(lost)),
+                    }
+                }
                 Next::Over => self.is_over = true,
             }
         }
         None
+    }
+}
+
+impl Output {
+    /// Whoever may not look any more is told so, and has no place here from then on.
+    fn on_lost(&mut self, error: impl Into<Error>) -> SessionEvent {
+        self.is_over = true;
+        self.place.leave();
+        SessionEvent::Told(ToViewer::Error { error: error.into().to_wire() })
     }
 }
 
@@ -78,7 +104,8 @@ struct Input {
 #[async_trait]
 impl AttachmentInput for Input {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
-        let Place { acting, session, seat } = &*self.place;
+        let Place { acting, pass, session, seat } = &*self.place;
+        pass.check()?;
         let now = acting.hive.inner.sessions.now();
         match action {
             ViewerAction::Input { offset, data } => session.input(now, *seat, offset, &data),
