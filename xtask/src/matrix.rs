@@ -36,8 +36,8 @@ fn combinations(metadata: &Value) -> Result<Vec<Combination>> {
         let name = package["name"].as_str().context("a package has a name")?;
         let features = package["features"].as_object().filter(|features| !features.is_empty());
         let Some(features) = features else { continue };
-        let usual: Vec<&str> =
-            features.get("default").and_then(Value::as_array).into_iter().flatten().flat_map(Value::as_str).collect();
+        let usual = features.get("default").and_then(Value::as_array).into_iter().flatten();
+        let usual: Vec<&str> = usual.filter_map(Value::as_str).collect();
         let each = features.keys().filter(|feature| *feature != "default").map(Some);
         let unusual =
             std::iter::once(None).chain(each).filter(|feature| usual != feature.map(String::as_str).as_slice());

@@ -21,8 +21,9 @@ pub(crate) fn faults() -> Result<Vec<String>> {
         let names = names(package)?;
         let path = path_of(package);
         if std::env::var_os(REFRESH).is_some() {
-            let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
-            std::fs::write(&path, lines).with_context(|| format!("cannot write {}", path.display()))?;
+            let lines: Vec<&str> = names.iter().map(String::as_str).collect();
+            std::fs::write(&path, lines.join("\n") + "\n")
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         let list = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         faults.extend(differences(package, &names, &list));
