@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let binary = build()?;
     report(
         "binary_size",
-        std::fs::metadata(&binary)?.len() as f64,
+        &[std::fs::metadata(&binary)?.len() as f64],
         "bytes",
         "cargo build --profile dist -p hive-agent",
     );
@@ -48,14 +48,14 @@ async fn main() -> anyhow::Result<()> {
         milliseconds.push(began.elapsed().as_secs_f64() * 1000.0);
         stop(agent).await?;
     }
-    report("start_p50", percentile(&milliseconds, 50), "ms", "spawn to the `online` line with a stored key, 10 starts");
+    report("start_p50", &milliseconds, "ms", "spawn to the `online` line with a stored key, 10 starts");
 
     let agent = start(&binary, hive.url(), data_dir).await?;
     sleep(SETTLED).await;
     let memory = Memory::of(agent.id().context("the agent runs")?)?;
     stop(agent).await?;
-    report("idle_pss", memory.proportional as f64, "bytes", "smaps_rollup, 5 s after the `online` line");
-    report("idle_rss", memory.resident as f64, "bytes", "smaps_rollup, 5 s after the `online` line");
+    report("idle_pss", &[memory.proportional as f64], "bytes", "smaps_rollup, 5 s after the `online` line");
+    report("idle_rss", &[memory.resident as f64], "bytes", "smaps_rollup, 5 s after the `online` line");
     Ok(())
 }
 
@@ -94,6 +94,8 @@ async fn stop(mut agent: Child) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn report(name: &'static str, value: f64, unit: &'static str, command: &str) {
-    Figure { bench: "agent_footprint", name, value, unit, peer: None, command: command.into() }.print();
+/// The median of what was measured.
+fn report(name: &'static str, samples: &[f64], unit: &'static str, command: &str) {
+    let value = percentile(samples, 50);
+    Figure { bench: "agent_footprint", name, value, unit, peer: None, command: command.into() }.print(samples);
 }

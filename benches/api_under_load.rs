@@ -45,7 +45,8 @@ async fn main() -> anyhow::Result<()> {
         format!("{} calls of one client, {links} links, {heartbeats:.0} heartbeats a second", milliseconds.len());
     for (name, percent) in [("api_p50", 50), ("api_p95", 95), ("api_p99", 99)] {
         let value = percentile(&milliseconds, percent);
-        Figure { bench: "api_under_load", name, value, unit: "ms", peer: None, command: command.clone() }.print();
+        Figure { bench: "api_under_load", name, value, unit: "ms", peer: None, command: command.clone() }
+            .print(&milliseconds);
     }
     Ok(())
 }

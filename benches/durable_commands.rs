@@ -7,6 +7,7 @@
 mod support {
     pub(crate) mod figure;
     pub(crate) mod http;
+    pub(crate) mod samples;
 }
 
 use std::time::Duration;
@@ -46,41 +47,51 @@ async fn measure(options: ServerOptions, [run, queued]: [&'static str; 2]) -> an
 
     let began = Instant::now();
     let accepted = hand_in(&hive, &identities).await?;
-    simulator.until("all have run", PATIENCE, |tally| tally.runs == accepted).await;
-    report(run, accepted as f64 / began.elapsed().as_secs_f64(), "online, until all have run");
+    simulator.until("all have run", PATIENCE, |tally| tally.runs == total(&accepted)).await;
+    report(run, &accepted, began.elapsed(), "online, until all have run");
 
     simulator.stop().await;
     let began = Instant::now();
     let accepted = hand_in(&hive, &identities).await?;
-    report(queued, accepted as f64 / began.elapsed().as_secs_f64(), "offline, so that they queue");
+    report(queued, &accepted, began.elapsed(), "offline, so that they queue");
     Ok(())
 }
 
-/// Hands in commands for a while; how many were accepted.
-async fn hand_in(hive: &TestHive, satellites: &[SimulatedIdentity]) -> anyhow::Result<u64> {
-    let end = Instant::now() + HOLD;
+/// Hands in commands for a while; how many were accepted in each second of it.
+async fn hand_in(hive: &TestHive, satellites: &[SimulatedIdentity]) -> anyhow::Result<Vec<u64>> {
+    let began = Instant::now();
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         let path = format!("/api/v1/satellites/{}/exec?wait=false", satellites[caller % satellites.len()].id);
         let mut connection = KeepAlive::open(hive.url(), hive.api_key()).await?;
         callers.spawn(async move {
-            let mut accepted = 0;
-            while Instant::now() < end {
+            let mut accepted = vec![0; HOLD.as_secs() as usize];
+            while let Some(second) = accepted.get_mut(began.elapsed().as_secs() as usize) {
                 let (status, answer) = connection.call("POST", &path, r#"{"command":"true"}"#).await?;
                 ensure!(status == 202, "not accepted: {status} {}", String::from_utf8_lossy(&answer));
-                accepted += 1;
+                *second += 1;
             }
             anyhow::Ok(accepted)
         });
     }
-    callers.join_all().await.into_iter().sum()
+    let mut all = vec![0; HOLD.as_secs() as usize];
+    for accepted in callers.join_all().await {
+        all.iter_mut().zip(accepted?).for_each(|(all, one)| *all += one);
+    }
+    Ok(all)
 }
 
-fn report(name: &'static str, value: f64, satellites: &str) {
+fn total(accepted: &[u64]) -> u64 {
+    accepted.iter().sum()
+}
+
+fn report(name: &'static str, accepted: &[u64], took: Duration, satellites: &str) {
+    let value = total(accepted) as f64 / took.as_secs_f64();
+    let of_each_second: Vec<f64> = accepted.iter().map(|count| *count as f64).collect();
     let command = format!(
         "POST /api/v1/satellites/:id/exec?wait=false of `true` over {CALLERS} connections for {} s; {SATELLITES} satellites, \
          {satellites}",
         HOLD.as_secs()
     );
-    Figure { bench: "durable_commands", name, value, unit: "commands/s", peer: None, command }.print();
+    Figure { bench: "durable_commands", name, value, unit: "commands/s", peer: None, command }.print(&of_each_second);
 }

@@ -53,11 +53,10 @@ async fn main() -> anyhow::Result<()> {
     let mut peer = Asyncssh::connect("true").await?;
     let samples = measure(&mut ours, &satellite.path("/exec"), &mut peer).await?;
     for (name, percent) in [("p50", 50), ("p95", 95)] {
-        report(name, percentile(&samples.ours, percent), "sh -c true", &peer, percentile(&samples.peer, percent));
+        report(name, percent, &samples.ours, "sh -c true", &peer, &samples.peer);
     }
-    let by_login_shell = percentile(&samples.ours_by_login_shell, 50);
     let command = format!("{} -c true", peer.shell);
-    report("p50_by_login_shell", by_login_shell, &command, &peer, percentile(&samples.peer, 50));
+    report("p50_by_login_shell", 50, &samples.ours_by_login_shell, &command, &peer, &samples.peer);
     Ok(())
 }
 
@@ -79,16 +78,16 @@ async fn measure(ours: &mut KeepAlive, path: &str, peer: &mut Asyncssh) -> anyho
     Ok(samples)
 }
 
-fn report(name: &'static str, value: f64, command: &str, peer: &Asyncssh, of_peer: f64) {
+fn report(name: &'static str, percent: usize, ours: &[f64], command: &str, peer: &Asyncssh, theirs: &[f64]) {
     Figure {
         bench: "exec_round_trip",
         name,
-        value,
+        value: percentile(ours, percent),
         unit: "ms",
-        peer: Some(Peer { name: peer.name.clone(), value: of_peer }),
+        peer: Some(Peer { name: peer.name.clone(), value: percentile(theirs, percent) }),
         command: format!(
             "POST /api/v1/satellites/:id/exec of `{command}` on an open connection, {ROUNDS} rounds by turns"
         ),
     }
-    .print();
+    .print(ours);
 }

@@ -94,5 +94,5 @@ async fn fan_out(connection: &mut KeepAlive, count: usize) -> anyhow::Result<f64
 
 fn report(name: &'static str, seconds: &[f64], peer: Option<Peer>, command: &str) {
     let value = percentile(seconds, 50);
-    Figure { bench: "fan_out", name, value, unit: "s", peer, command: command.into() }.print();
+    Figure { bench: "fan_out", name, value, unit: "s", peer, command: command.into() }.print(seconds);
 }

@@ -10,6 +10,7 @@ mod support {
     pub(crate) mod hub;
     pub(crate) mod memory;
     pub(crate) mod roles;
+    pub(crate) mod samples;
 }
 
 use std::path::Path;
@@ -125,5 +126,5 @@ fn report(name: &'static str, value: f64, of_peer: f64, unit: &'static str, link
         peer: Some(Peer { name: "bare tokio-tungstenite server with 4 KiB read buffers".into(), value: of_peer }),
         command: format!("{links} links with heartbeats, held for {} s", HOLD.as_secs()),
     }
-    .print();
+    .print(&[value]);
 }

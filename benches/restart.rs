@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     );
     for (name, percent) in [("ready_p50", 50), ("ready_max", 100)] {
         let value = percentile(&seconds, percent);
-        Figure { bench: "restart", name, value, unit: "s", peer: None, command: command.clone() }.print();
+        Figure { bench: "restart", name, value, unit: "s", peer: None, command: command.clone() }.print(&seconds);
     }
     Ok(())
 }

@@ -72,5 +72,5 @@ fn report(name: &'static str, percent: usize, ours: &[f64], of: &str, (peer, the
         peer: Some(Peer { name: peer.into(), value: percentile(theirs, percent) }),
         command: format!("`stty raw -echo; cat` behind {of}, one byte at a time, {ROUNDS} rounds by turns"),
     }
-    .print();
+    .print(ours);
 }

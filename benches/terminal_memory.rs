@@ -3,6 +3,7 @@
 mod support {
     pub(crate) mod figure;
     pub(crate) mod memory;
+    pub(crate) mod samples;
 }
 
 use std::sync::Arc;
@@ -76,6 +77,6 @@ fn report(names: [&'static str; 2], before: Memory, after: Memory, done: &str) {
     for (name, (before, after)) in names.into_iter().zip(grown) {
         let value = (after as f64 - before as f64) / SESSIONS as f64;
         let command = format!("growth by a terminal, smaps_rollup, {SESSIONS} of them {done}, nobody looks");
-        Figure { bench: "terminal_memory", name, value, unit: "bytes", peer: None, command }.print();
+        Figure { bench: "terminal_memory", name, value, unit: "bytes", peer: None, command }.print(&[value]);
     }
 }

@@ -45,23 +45,23 @@ async fn main() -> anyhow::Result<()> {
             rates.push(BYTES as f64 / 1e6 / seconds);
         }
     }
-    let [shell, library, ssh, local] = rates.map(|rates| percentile(&rates, 50));
-    report("shell", shell, "hive shell", "ssh -tt on loopback", ssh);
-    report("shell_beside_local", shell, "hive shell", "a local PTY", local);
-    report("library", library, "hive_core::session::Terminal", "ssh -tt on loopback", ssh);
+    let [shell, library, ssh, local] = rates;
+    report("shell", &shell, "hive shell", ("ssh -tt on loopback", &ssh));
+    report("shell_beside_local", &shell, "hive shell", ("a local PTY", &local));
+    report("library", &library, "hive_core::session::Terminal", ("ssh -tt on loopback", &ssh));
     Ok(())
 }
 
-fn report(name: &'static str, value: f64, of: &str, peer: &str, of_peer: f64) {
+fn report(name: &'static str, ours: &[f64], of: &str, (peer, theirs): (&str, &[f64])) {
     Figure {
         bench: "terminal_throughput",
         name,
-        value,
+        value: percentile(ours, 50),
         unit: "MB/s",
-        peer: Some(Peer { name: peer.into(), value: of_peer }),
+        peer: Some(Peer { name: peer.into(), value: percentile(theirs, 50) }),
         command: format!(
             "`head -c {BYTES} /dev/zero | tr '\\0' x` on a raw terminal behind {of}, median of {ROUNDS} by turns"
         ),
     }
-    .print();
+    .print(ours);
 }

@@ -4,7 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use hive_core::wire::api::{RegistrationTokenCreate, TokenScope};
+use hive_core::wire::api::RegistrationTokenCreate;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use hive_core::{AuditLogger, DeviceRegistry, Hive, Identity};
 
@@ -16,13 +16,7 @@ async fn main() -> anyhow::Result<()> {
     // Nobody acts on a hive but as somebody. The program itself is the system; its users would be principals of their own.
     let system = hive.as_system();
 
-    let token = RegistrationTokenCreate {
-        scope: TokenScope::Global,
-        team_id: None,
-        expires_in_hours: None,
-        description: Some("the first satellite".into()),
-    };
-    let token = system.registration_token_create(token).await?.token;
+    let token = system.registration_token_create(RegistrationTokenCreate::global()).await?.token;
     let request = RegisterRequest {
         name: "web-server-01".into(),
         capabilities: vec!["shell".into()],
@@ -30,13 +24,18 @@ async fn main() -> anyhow::Result<()> {
         satellite_url: None,
         system_info: RegisterSystemInfo::default(),
     };
-    system.register(token.into(), request).await?;
+    let registered = system.register(token.into(), request).await?;
 
-    for satellite in system.get_by_tag("production").await? {
+    let in_production = system.get_by_tag("production").await?;
+    for satellite in &in_production {
         println!("{} {} {:?}", satellite.id, satellite.name, satellite.status);
     }
+    assert_eq!(in_production[0].id, registered.id);
+
+    // The token that was made and the satellite that registered: what changes something leaves a record.
     let trail = system.verify().await?;
     println!("{} audit records, valid: {}", trail.records, trail.valid);
+    assert!(trail.valid && trail.records == 2);
     hive.shutdown().await;
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::samples::percentile;
+
 /// A figure and, where the same run measured one, its peer.
 pub(crate) struct Figure {
     pub(crate) bench: &'static str,
@@ -22,9 +24,9 @@ pub(crate) struct Peer {
 }
 
 impl Figure {
-    /// Prints the figure with the machine and the commit it belongs to.
+    /// Prints the figure with the spread of the measurements it is made of, and the machine and the commit it belongs to.
     #[expect(clippy::print_stdout, reason = "the line is what the bench is for")]
-    pub(crate) fn print(self) {
+    pub(crate) fn print(self, samples: &[f64]) {
         let ratio = self.peer.as_ref().map(|peer| rounded(self.value / peer.value));
         let peer = self.peer.map(|peer| json!({ "name": peer.name, "value": rounded(peer.value) }));
         println!(
@@ -34,6 +36,7 @@ impl Figure {
                 "figure": self.name,
                 "value": rounded(self.value),
                 "unit": self.unit,
+                "spread": spread(samples),
                 "peer": peer,
                 "ratio": ratio,
                 "command": self.command,
@@ -47,6 +50,12 @@ impl Figure {
 /// Whether figures are wanted. `cargo bench` says so; a test run of all targets starts benches too, and means nothing by it.
 pub(crate) fn is_asked_for() -> bool {
     std::env::args().any(|argument| argument == "--bench")
+}
+
+/// How far the measurements lie apart: half of them are between the quarters.
+fn spread(samples: &[f64]) -> Value {
+    let at = |percent| rounded(percentile(samples, percent));
+    json!({ "samples": samples.len(), "min": at(0), "p25": at(25), "p75": at(75), "max": at(100) })
 }
 
 fn rounded(value: f64) -> f64 {

@@ -12,7 +12,8 @@
 //!   what either has started;
 //! - `status`, `metrics`, `machine` and `local_api` say how all of this is going.
 //!
-//! The library reads neither flags nor environment, and prints nothing.
+//! The library reads neither flags nor environment, and prints nothing. What the binary needs for that is the feature
+//! `program`, which a program that embeds an agent leaves out.
 //!
 //! # Example
 //!
@@ -38,7 +39,6 @@
 //! Delivered again, a command that runs is attached to, one that ended gives its result again, and one whose end a crash
 //! has hidden gives `outcome_unknown`. Timeout and cancel end everything the command started, and so does the end of the
 //! agent; background children of commands that ended by themselves are left alone.
-
 //!
 //! # The contract of a terminal
 //!

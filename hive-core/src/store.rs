@@ -2,12 +2,14 @@
 //!
 //! Small traits, one per kind of thing, and [`Store`] for all of them together. Every method that changes something takes
 //! the audit records of the change and commits both in one transaction. What must happen once is one method. Every
-//! promise below has a check in [`conformance`], which each implementation passes.
+//! promise below has a check in [`conformance`], which each implementation passes. Who wants something else of a few
+//! methods only writes a [`StoreLayer`] over a store that is there.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod backup;
 pub mod conformance;
 mod database;
+mod layer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod rows;
@@ -32,6 +34,7 @@ use crate::audit::AuditDraft;
 use crate::error::Source;
 
 pub use database::{Database, InvalidDatabase};
+pub use layer::StoreLayer;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlStore;
 

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
+use crate::package::Check;
 use crate::run::{self, WORKSPACE, built, cargo, root, works};
-use crate::tidy;
+use crate::{matrix, package, tidy};
 
 /// Comments that become help texts are read in terminals, where a URL stands bare.
 const DOC_RULES: &str = "-D warnings -A rustdoc::bare_urls";
@@ -14,6 +15,8 @@ pub(crate) fn run() -> Result<()> {
     run::run(cargo(["clippy", "--all-targets"]).args(WORKSPACE).args(["--", "-D", "warnings"]))?;
     run::run(cargo(["doc", "--no-deps"]).args(WORKSPACE).env("RUSTDOCFLAGS", DOC_RULES))?;
     fuzz_targets()?;
+    matrix::run()?;
+    package::run(Check::Contents)?;
     deny()
 }
 

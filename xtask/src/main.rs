@@ -1,8 +1,9 @@
-//! The project's chores: `cargo xtask test`, `lint`, `bench`, `soak`, `chaos`, `ci`.
+//! The project's chores: `cargo xtask test`, `lint`, `bench`, `package`, `soak`, `chaos`, `ci`.
 //!
 //! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
-//! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at;
-//! - [`mod@bench`] prints the figures;
+//! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at, [`trees`] what the small crates
+//!   depend on, [`matrix`] each crate with each of its features alone, [`mod@package`] what others would get;
+//! - [`mod@bench`] prints the figures, and [`table`] writes them down for people;
 //! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one.
 
 #![forbid(unsafe_code)]
@@ -12,10 +13,14 @@ mod bench;
 mod hive;
 mod lint;
 mod machine;
+mod matrix;
+mod package;
 mod postgres;
 mod run;
+mod table;
 mod test;
 mod tidy;
+mod trees;
 
 use std::process::ExitCode;
 
@@ -37,11 +42,13 @@ enum Chore {
     Lint,
     /// Checks the rules of the house alone.
     Tidy,
-    /// Measures, one JSON line a figure.
+    /// Measures: one JSON line a figure, and a table of them.
     Bench {
-        /// Runs only this one.
-        name: Option<String>,
+        /// Runs only these.
+        names: Vec<String>,
     },
+    /// Makes the packages for crates.io, and builds each from what is in it.
+    Package,
     /// Lets fifty viewers stand before a flood without reading it, and looks at what they cost.
     Soak {
         /// For how long.
@@ -67,7 +74,8 @@ fn main() -> ExitCode {
         Chore::Test { filter, database: Some(database) } => test::end_to_end(database, filter.as_deref()),
         Chore::Lint => lint::run(),
         Chore::Tidy => tidy::run(),
-        Chore::Bench { name } => bench::run(name.as_deref()),
+        Chore::Bench { names } => bench::run(&names),
+        Chore::Package => package::run(package::Check::Build),
         Chore::Soak { seconds } => test::soak(seconds),
         Chore::Chaos { rounds, seed } => test::chaos(rounds, seed),
         Chore::Ci => lint::run().and_then(|()| test::run(None)),

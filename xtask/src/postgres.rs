@@ -19,16 +19,11 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 /// How often we look whether it is there, and how far apart.
 const ATTEMPTS: u32 = 600;
 const INTERVAL: Duration = Duration::from_millis(50);
-/// What is only for tests: nothing here outlives the machine. The tests open many connections at once.
-const SETTINGS: [&str; 7] = [
-    "listen_addresses=127.0.0.1",
-    "unix_socket_directories=",
-    "fsync=off",
-    "full_page_writes=off",
-    "max_connections=400",
-    "shared_buffers=64MB",
-    "autovacuum=off",
-];
+/// The tests open many connections at once.
+const SETTINGS: [&str; 4] =
+    ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=400", "shared_buffers=64MB"];
+/// What is only for tests: nothing there outlives the machine.
+const FORGETFUL: [&str; 3] = ["fsync=off", "full_page_writes=off", "autovacuum=off"];
 
 /// A running cluster.
 pub(crate) struct Postgres {
@@ -38,22 +33,31 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a cluster, after having installed PostgreSQL where it is missing.
+    /// Starts a cluster for tests, after having installed PostgreSQL where it is missing.
     pub(crate) fn start() -> Result<Self> {
+        Self::start_with(&FORGETFUL)
+    }
+
+    /// Starts a cluster whose commits are on disk, as that of a real hive.
+    pub(crate) fn start_durable() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    fn start_with(settings: &[&str]) -> Result<Self> {
         if programs().is_none() {
             machine::install(["postgresql"])?;
         }
         let programs = programs().context("there is no PostgreSQL below /usr/lib/postgresql")?;
         let dir = std::env::temp_dir().join(format!("hive-postgres-{}", std::process::id()));
         std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let started = Self::start_in(&programs, &dir);
+        let started = Self::start_in(&programs, &dir, settings);
         if started.is_err() {
             std::fs::remove_dir_all(&dir).ok();
         }
         started
     }
 
-    fn start_in(programs: &Path, dir: &Path) -> Result<Self> {
+    fn start_in(programs: &Path, dir: &Path, settings: &[&str]) -> Result<Self> {
         let user = user()?;
         std::os::unix::fs::chown(dir, Some(user), None).context("cannot give the cluster its folder")?;
         let mut initdb = of_user(programs.join("initdb"), user, dir);
@@ -62,7 +66,7 @@ impl Postgres {
         let port = free_port()?;
         let mut postgres = of_user(programs.join("postgres"), user, dir);
         postgres.arg("-D").arg(dir.join("data")).args(["-p", &port.to_string()]);
-        postgres.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+        postgres.args(SETTINGS.iter().chain(settings).flat_map(|setting| ["-c", setting]));
         let log = std::fs::File::create(dir.join("log"))?;
         let child = postgres.stdout(log.try_clone()?).stderr(log).spawn().context("cannot start postgres")?;
         let mut cluster = Self { child, dir: dir.to_owned(), port };

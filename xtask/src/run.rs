@@ -1,5 +1,6 @@
 //! Starting programs: each is named before it runs, and one that fails ends the chore.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -60,6 +61,20 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {line}"))?;
     ensure!(output.status.success(), "{line} failed: {}", output.status);
     String::from_utf8(output.stdout).with_context(|| format!("{line} printed no text"))
+}
+
+/// Runs it and hands over each line it prints, as it comes.
+pub(crate) fn each_line(command: &mut Command, mut take: impl FnMut(&str)) -> Result<()> {
+    let line = describe(command);
+    println!("$ {line}");
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {line}"))?;
+    let stdout = child.stdout.take().context("its output was piped")?;
+    for printed in BufReader::new(stdout).lines() {
+        take(&printed.with_context(|| format!("{line} printed no text"))?);
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "{line} failed: {status}");
+    Ok(())
 }
 
 fn describe(command: &Command) -> String {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, output_of, root};
+use crate::trees;
 
 /// A file this long is a question.
 const LONG_FILE: usize = 500;
@@ -36,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
         let tree = output_of(&mut tree)?;
         faults.extend(forbidden_in(package, &tree, forbidden));
     }
+    faults.extend(trees::faults()?);
     if faults.is_empty() {
         return Ok(());
     }

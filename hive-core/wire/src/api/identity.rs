@@ -226,6 +226,18 @@ pub struct RegistrationTokenCreate {
     pub description: Option<String>,
 }
 
+impl RegistrationTokenCreate {
+    /// A token for a satellite of the whole hive, of the usual life.
+    pub fn global() -> Self {
+        Self { scope: TokenScope::Global, team_id: None, expires_in_hours: None, description: None }
+    }
+
+    /// A token for a satellite of one team, of the usual life.
+    pub fn team(team_id: TeamId) -> Self {
+        Self { scope: TokenScope::Team, team_id: Some(team_id), ..Self::global() }
+    }
+}
+
 /// A registration token as it was just made.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct NewRegistrationToken {

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
 mod api;
+mod document;
 mod identity;
 mod link;
 mod registration;

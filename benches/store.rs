@@ -1,0 +1,225 @@
+//! What it costs to keep something for good: a command that is stored, one that ends, a record that is appended, each in a
+//! transaction that is on disk before it counts.
+//!
+//! On SQLite in a file, and with `HIVE_BENCH_POSTGRES`, the URL of an empty database, there as well. One after the other, and
+//! 64 at the same time, which the store commits together.
+
+mod support {
+    pub(crate) mod figure;
+    pub(crate) mod measured;
+    pub(crate) mod samples;
+}
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use criterion::BenchmarkGroup;
+use criterion::measurement::WallTime;
+use futures_util::future::try_join_all;
+use hive_core::audit::AuditDraft;
+use hive_core::clock::Source;
+use hive_core::store::{
+    CommandOutcome, Database, NewCommand, NewRegistrationToken, NewSatellite, RegisterOutcome, Store, StoreResult,
+};
+use hive_core::wire::agent::SystemInfo;
+use hive_core::wire::api::{Actor, AuditResult, AuditTarget, CommandStatus, CommandType, TokenScope};
+use hive_core::wire::{AuditId, CommandId, RegistrationTokenId, SatelliteId};
+use serde_json::json;
+use support::figure::is_asked_for;
+use support::measured::{Unit, criterion, report};
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+/// What is under way at the same time.
+const CROWD: usize = 64;
+const MICROSECONDS: Unit = ("µs", 1e3);
+const DAY: Duration = Duration::from_hours(24);
+/// The benches of one database, by the words behind its name.
+const MEASURED: [(&str, &str); 5] = [
+    ("command_insert", "one command and its audit record"),
+    ("command_finish", "the end of one command and its audit record"),
+    ("audit_append", "one audit record"),
+    ("command_insert_crowd", "one command of 64 that are inserted at the same time"),
+    ("command_finish_crowd", "the end of one command of 64 that end at the same time"),
+];
+
+fn main() -> anyhow::Result<()> {
+    if !is_asked_for() {
+        return Ok(());
+    }
+    let dir = tempfile::tempdir()?;
+    let mut databases = vec![("store_sqlite", Database::sqlite(dir.path().join("hive.db")))];
+    if let Ok(url) = std::env::var("HIVE_BENCH_POSTGRES") {
+        databases.push(("store_postgres", url.parse()?));
+    }
+    for (bench, database) in databases {
+        measure(bench, &database)?;
+        for (name, command) in MEASURED {
+            report(bench, name, None, MICROSECONDS, command)?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(bench: &str, database: &Database) -> anyhow::Result<()> {
+    let runtime = Runtime::new()?;
+    let desk = runtime.block_on(Desk::open(database))?;
+    let mut criterion = criterion();
+    let mut group = criterion.benchmark_group(bench);
+    let mut run = |name: &str, work: Work, size: usize| bench_one(&mut group, &runtime, &desk, (name, work, size));
+    run("command_insert", Work::Insert, 1);
+    run("command_finish", Work::Finish, 1);
+    run("audit_append", Work::Append, 1);
+    run("command_insert_crowd", Work::Insert, CROWD);
+    run("command_finish_crowd", Work::Finish, CROWD);
+    group.finish();
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    Insert,
+    Finish,
+    Append,
+}
+
+/// Measures one of the works, so many of it at the same time: the time is that of one.
+fn bench_one(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    runtime: &Runtime,
+    desk: &Desk,
+    (name, work, size): (&str, Work, usize),
+) {
+    group.bench_function(name, |bencher| {
+        bencher.to_async(runtime).iter_custom(|iterations| async move {
+            let mut took = Duration::ZERO;
+            for _ in 0..iterations.div_ceil(size as u64) {
+                took += desk.do_at_once(work, size).await.expect("the store takes it");
+            }
+            let done = iterations.div_ceil(size as u64) * size as u64;
+            took.mul_f64(iterations as f64 / done as f64)
+        });
+    });
+}
+
+/// A store with one satellite in it.
+struct Desk {
+    store: Arc<dyn Store>,
+    source: Source,
+    satellite: SatelliteId,
+}
+
+impl Desk {
+    async fn open(database: &Database) -> anyhow::Result<Self> {
+        let store = database.open().await?;
+        let source = Source::default();
+        let mut desk = Self { store, satellite: SatelliteId::new(source.seed()), source };
+        desk.satellite = desk.register().await?;
+        Ok(desk)
+    }
+
+    /// Does it so often at the same time; how long all of that took, without what had to be there before.
+    async fn do_at_once(&self, work: Work, size: usize) -> StoreResult<Duration> {
+        let commands: Vec<NewCommand> = (0..size).map(|_| self.command()).collect();
+        let ids: Vec<CommandId> = commands.iter().map(|command| command.id).collect();
+        if let Work::Finish = work {
+            self.store.command_insert(commands.clone(), None, self.draft()).await?;
+        }
+        let began = Instant::now();
+        match work {
+            Work::Insert => {
+                let each = |command| self.store.command_insert(vec![command], None, self.draft());
+                try_join_all(commands.into_iter().map(each)).await?;
+            }
+            Work::Finish => {
+                let each = |id| self.store.command_finish(id, self.outcome(), vec![self.draft()]);
+                try_join_all(ids.into_iter().map(each)).await?;
+            }
+            Work::Append => {
+                try_join_all((0..size).map(|_| self.store.audit_append(self.draft()))).await?;
+            }
+        }
+        Ok(began.elapsed())
+    }
+
+    async fn register(&self) -> anyhow::Result<SatelliteId> {
+        let now = self.source.now();
+        let token = NewRegistrationToken {
+            id: RegistrationTokenId::new(self.source.seed()),
+            scope: TokenScope::Global,
+            team_id: None,
+            description: None,
+            created_by: "bench".into(),
+            created_at: now,
+            expires_at: now.plus(DAY),
+        };
+        let token_id = token.id;
+        self.store.registration_token_create(token, self.draft()).await?;
+        let satellite = NewSatellite {
+            id: self.satellite,
+            name: "measured-satellite".try_into()?,
+            team_id: None,
+            capabilities: Vec::new(),
+            tags: Vec::new(),
+            satellite_url: String::new(),
+            system: SystemInfo::default(),
+            agent_version: None,
+            api_key_hash: "none".into(),
+            created_by: "bench".into(),
+            now,
+        };
+        let outcome = self.store.satellite_register(token_id, satellite, self.draft()).await?;
+        ensure!(matches!(outcome, RegisterOutcome::Registered(_)), "not registered: {outcome:?}");
+        Ok(self.satellite)
+    }
+
+    fn command(&self) -> NewCommand {
+        let now = self.source.now();
+        NewCommand {
+            id: CommandId::new(self.source.seed()),
+            satellite_id: self.satellite,
+            job_id: None,
+            command_type: CommandType::Exec,
+            payload: r#"{"command":"uptime","timeout_seconds":60}"#.into(),
+            summary: "uptime".into(),
+            idempotent: false,
+            timeout_seconds: 60,
+            actor: actor(),
+            team_id: None,
+            created_at: now,
+            expires_at: now.plus(DAY),
+            delivery: None,
+        }
+    }
+
+    fn outcome(&self) -> CommandOutcome {
+        CommandOutcome {
+            status: CommandStatus::Succeeded,
+            exit_code: Some(0),
+            duration_ms: Some(3),
+            truncated: false,
+            error: None,
+            finished_at: self.source.now(),
+            output: Vec::new(),
+        }
+    }
+
+    fn draft(&self) -> AuditDraft {
+        AuditDraft {
+            id: AuditId::new(self.source.seed()),
+            timestamp: self.source.now(),
+            actor: actor(),
+            action: "satellite.exec",
+            target: AuditTarget { kind: "satellite".into(), id: self.satellite.to_string() },
+            team_id: None,
+            details: json!({ "command": "uptime" }),
+            result: AuditResult::Success,
+            error: None,
+        }
+    }
+}
+
+fn actor() -> Actor {
+    Actor { kind: "user".into(), id: "usr_bench".into(), name: "bench".into(), ip: Some("203.0.113.7".into()) }
+}

@@ -1,0 +1,117 @@
+//! Who gets in, satellites and people, and what they find there.
+
+use hive_wire::ErrorCode;
+use hive_wire::agent::{ToAgent, close};
+use hive_wire::api::{
+    ApiKeyCreate, AuditQuery, ExecCommand, NewUser, PageRequest, PlatformRole, RegistrationTokenCreate,
+    SatelliteStatus, SatelliteType, SatelliteUpdate, Target, TeamCreate, TokenScope, UserCreate,
+};
+
+use super::{NAME, connect, global, hive, register, request, token};
+use crate::access::Role;
+use crate::hive::{Effort, RegistrationError, TokenProblem};
+use crate::link::Outgoing;
+use crate::router::ExecOptions;
+use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, Identity};
+
+fn user(name: &str, role: PlatformRole) -> UserCreate {
+    UserCreate { username: name.into(), role }
+}
+
+#[tokio::test]
+async fn registering_again_keeps_the_id_and_kills_the_old_key_at_once() {
+    let hive = hive().await;
+    let first = register(&hive, NAME).await;
+    let mut satellite = connect(&hive, &first, "journal-1").await;
+    let second = register(&hive, NAME).await;
+    assert_eq!(second.id, first.id);
+    assert_eq!(second.status, "inactive");
+    assert!(matches!(hive.authenticate_satellite(&first.api_key, Effort::Full).await, Err(Error::AuthInvalid)));
+    assert_eq!(satellite.end.next().await.unwrap_err().code, close::AUTH_FAILED);
+    hive.authenticate_satellite(&second.api_key, Effort::Full).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_satellite_that_changes_its_team_gets_a_new_key_and_the_old_one_is_dead() {
+    let hive = hive().await;
+    let system = hive.as_system();
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    let assign = |team_id| SatelliteUpdate { team_id: Some(team_id), ..SatelliteUpdate::default() };
+    let moved = system.update(registered.id, assign(Some(team.id))).await.unwrap();
+    assert_eq!((moved.team_id, moved.satellite_type), (Some(team.id), SatelliteType::Team));
+    let Outgoing::Control(ToAgent::RotateKey { api_key }) = satellite.end.next().await.unwrap() else { panic!() };
+    satellite.end.next().await.expect_err("the link of the old key is closed");
+    assert!(matches!(hive.authenticate_satellite(&registered.api_key, Effort::Full).await, Err(Error::AuthInvalid)));
+    assert_eq!(hive.authenticate_satellite(&api_key.0, Effort::Full).await.unwrap().id, registered.id);
+    assert!(api_key.0.starts_with("hive_satellite_api_team_") && !format!("{api_key:?}").contains(&api_key.0));
+    system.update(registered.id, assign(Some(team.id))).await.unwrap();
+    hive.authenticate_satellite(&api_key.0, Effort::Full).await.expect("the same team changes nothing");
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_one_registration_and_a_name_for_one_team() {
+    let hive = hive().await;
+    let acting = hive.as_system();
+    let spent = token(&acting, global()).await;
+    hive.register_satellite(&spent, request(NAME), None, None).await.unwrap();
+    let again = hive.register_satellite(&spent, request("web-server-02"), None, None).await;
+    assert!(matches!(again, Err(RegistrationError::Token(TokenProblem::Used))));
+    let team = acting.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
+    let teams = token(&acting, create).await;
+    let taken = hive.register_satellite(&teams, request(NAME), None, None).await;
+    assert!(matches!(taken, Err(RegistrationError::Hive(Error::Conflict(_)))));
+    hive.register_satellite(&teams, request("web-server-03"), None, None)
+        .await
+        .expect("a refused name spends no token");
+}
+
+#[tokio::test]
+async fn another_team_looks_as_if_it_did_not_exist() {
+    let hive = hive().await;
+    let system = hive.as_system();
+    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    system.team_create(TeamCreate { slug: "red".into() }).await.unwrap();
+    let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
+    let blue = token(&system, create).await;
+    let registered = hive.register_satellite(&blue, request(NAME), None, None).await.unwrap();
+    let mut keys = Vec::new();
+    for (name, slug) in [("anna", "blue"), ("bert", "red")] {
+        system.user_create(user(name, PlatformRole::GlobalUser)).await.unwrap();
+        system.team_member_add(slug, name, Role::Operator).await.unwrap();
+        keys.push(system.api_key_create_for(name, ApiKeyCreate::default()).await.unwrap().api_key);
+    }
+    let anna = hive.acting_as(hive.authenticate_api_key(&keys[0], None, Effort::Full).await.unwrap());
+    let bert = hive.acting_as(hive.authenticate_api_key(&keys[1], None, Effort::Full).await.unwrap());
+    assert!(anna.get(registered.id).await.unwrap().is_some());
+    assert!(bert.get(registered.id).await.unwrap().is_none());
+    let refused = bert.exec(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::SatelliteNotFound);
+    let named = vec![Target::Name(NAME.try_into().unwrap())];
+    let refused = bert.exec_multi(named, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap_err();
+    assert_eq!(refused.to_string(), format!("no satellite {NAME}"));
+    let manage = SatelliteUpdate { status: Some(SatelliteStatus::Maintenance), ..SatelliteUpdate::default() };
+    assert_eq!(anna.update(registered.id, manage).await.unwrap_err().code(), ErrorCode::Forbidden);
+    assert!(anna.query(AuditQuery::default(), PageRequest::default()).await.is_ok());
+    assert_eq!(anna.export().await.unwrap_err().code(), ErrorCode::Forbidden);
+}
+
+#[tokio::test]
+async fn a_password_opens_a_login_and_a_revoked_key_opens_nothing() {
+    let hive = hive().await;
+    let NewUser { user, password } =
+        hive.as_system().user_create(user("admin", PlatformRole::GlobalAdmin)).await.unwrap();
+    let login = |password: &str| hive_wire::api::LoginRequest { username: "admin".into(), password: password.into() };
+    let opened = hive.login(login(&password.0), None, Effort::Full).await.unwrap();
+    let acting = hive.acting_as(hive.authenticate_jwt(&opened.token, None).await.unwrap());
+    assert_eq!(acting.me().await.unwrap().user, user);
+    assert!(matches!(hive.login(login("wrong"), None, Effort::Full).await, Err(Error::AuthInvalid)));
+    let unlooked = hive.login(login(&password.0), None, Effort::Remembered).await;
+    assert!(matches!(unlooked, Err(Error::RateLimited { .. })), "passwords are not remembered");
+    let key = acting.api_key_create(ApiKeyCreate::default()).await.unwrap();
+    hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap();
+    acting.api_key_revoke(key.info.id).await.unwrap();
+    assert!(matches!(hive.authenticate_api_key(&key.api_key, None, Effort::Full).await, Err(Error::AuthInvalid)));
+}
