@@ -47,7 +47,7 @@ pub(super) async fn run(output: Output, args: UpArgs) -> Result<()> {
     let url = format!("http://{}", reachable(server.local_addr()));
     let password = first_admin(&hive).await?;
     // Shown nowhere else: whatever goes wrong from here on, it must have been said.
-    if let Some(password) = password.as_ref().filter(|_| !output.is_json) {
+    if let Some(password) = password.as_ref().filter(|_| !output.is_json()) {
         welcome::password(ADMIN, password)?;
     }
     keep_access(&hive, &args.data_dir, &url).await?;
@@ -110,7 +110,7 @@ async fn keep_access(hive: &Hive, data_dir: &Path, url: &str) -> Result<()> {
             hive.as_system().api_key_create_for(ADMIN, wanted).await?.api_key.into()
         }
     };
-    settings::save(&path, &Access { url: url.to_owned(), api_key })
+    settings::save(&path, url, &api_key)
 }
 
 /// Runs the satellite until the process is asked to stop.

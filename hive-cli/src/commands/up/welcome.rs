@@ -26,8 +26,8 @@ pub(super) struct Welcome<'a> {
 
 impl Welcome<'_> {
     pub(super) fn say(&self, output: Output) -> Result<()> {
-        if output.is_json {
-            return output::json(&json!({
+        if output.is_json() {
+            return output::line(&json!({
                 "event": "up",
                 "http": self.url,
                 "username": self.user,

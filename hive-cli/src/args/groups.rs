@@ -1,0 +1,61 @@
+//! The first page of help: commands by what one wants to do.
+
+use clap::Command;
+use clap::builder::styling::Style;
+
+/// Each command that is shown, in one group.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Begin", &["up", "login", "logout", "profiles", "whoami"]),
+    ("Satellites", &["satellites", "tokens"]),
+    ("Commands and terminals", &["exec", "jobs", "commands", "shell", "sessions", "power"]),
+    ("People and proof", &["teams", "api-keys", "audit"]),
+    ("More", &["completions", "help"]),
+];
+
+pub(super) const AFTER: &str = "\
+`hive COMMAND --help` says more about each, with examples.
+
+The hive that is meant: --url or --profile, else HIVE_URL or HIVE_PROFILE, else the profile of the last login, else a
+hive that was started in this directory with `hive up`.";
+
+/// Puts the commands of the first page into their groups.
+pub(super) fn grouped(command: Command) -> Command {
+    let mut built = command.clone();
+    built.build();
+    let template =
+        format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{{options}}\n\n{AFTER}", list(&built));
+    command.help_template(template)
+}
+
+fn list(command: &Command) -> String {
+    let (bold, heading) = (Style::new().bold(), Style::new().bold().underline());
+    let known = |name: &&&str| command.find_subcommand(**name).is_some();
+    let width = GROUPS.iter().flat_map(|(_, names)| *names).map(|name| name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        text += &format!("{heading}{title}:{heading:#}\n");
+        for name in names.iter().filter(known) {
+            let about = command.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
+            text += &format!("  {bold}{name:width$}{bold:#}  {}\n", about.unwrap_or_default());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut command = crate::args::Cli::command();
+        command.build();
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        for shown in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let count = grouped.iter().filter(|name| **name == shown.get_name()).count();
+            assert_eq!(count, 1, "{} is {count} times in the groups", shown.get_name());
+        }
+    }
+}
