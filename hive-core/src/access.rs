@@ -6,6 +6,8 @@ use hive_wire::api::{Actor, PlatformRole};
 use hive_wire::{ApiKeyId, SatelliteId, TeamId, UserId};
 use serde::{Deserialize, Serialize};
 
+pub use hive_wire::api::Role;
+
 /// A permission, as in the published matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Permission {
@@ -39,7 +41,10 @@ pub enum Permission {
     /// Make, list and revoke registration tokens.
     #[serde(rename = "tokens.manage")]
     TokensManage,
-    /// Make teams.
+    /// Add users and change them.
+    #[serde(rename = "users.manage")]
+    UsersManage,
+    /// Make teams; say who is in one.
     #[serde(rename = "teams.manage")]
     TeamsManage,
     /// Make, list and revoke one's own API keys.
@@ -61,46 +66,32 @@ impl Permission {
             Self::SessionsOpen => "sessions.open",
             Self::AuditRead => "audit.read",
             Self::TokensManage => "tokens.manage",
+            Self::UsersManage => "users.manage",
             Self::TeamsManage => "teams.manage",
             Self::ApiKeysOwn => "api_keys.own",
         }
     }
 
+    /// Whether a role carries the permission: the matrix, row by row.
+    pub fn is_granted_to(self, role: Role) -> bool {
+        let least = match self {
+            Self::SatellitesRead | Self::ApiKeysOwn => Role::Viewer,
+            Self::SatellitesExec | Self::JobsRun | Self::SatellitesTag | Self::SessionsOpen | Self::AuditRead => {
+                Role::Operator
+            }
+            Self::SatellitesPower
+            | Self::SatellitesDelete
+            | Self::SatellitesManage
+            | Self::TokensManage
+            | Self::UsersManage
+            | Self::TeamsManage => Role::Admin,
+        };
+        role >= least
+    }
+
     /// The permission that says more and this as well: who may run commands on satellites may run them by jobs.
     fn is_part_of(self) -> Option<Self> {
         (self == Self::JobsRun).then_some(Self::SatellitesExec)
-    }
-}
-
-/// What somebody is within one reach: the platform or a team.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Sees.
-    Viewer,
-    /// Sees and runs.
-    Operator,
-    /// Does everything.
-    Admin,
-}
-
-impl Role {
-    /// Whether the role carries the permission: the matrix, row by row.
-    pub fn grants(self, permission: Permission) -> bool {
-        let least = match permission {
-            Permission::SatellitesRead | Permission::ApiKeysOwn => Self::Viewer,
-            Permission::SatellitesExec
-            | Permission::JobsRun
-            | Permission::SatellitesTag
-            | Permission::SessionsOpen
-            | Permission::AuditRead => Self::Operator,
-            Permission::SatellitesPower
-            | Permission::SatellitesDelete
-            | Permission::SatellitesManage
-            | Permission::TokensManage
-            | Permission::TeamsManage => Self::Admin,
-        };
-        self >= least
     }
 }
 
@@ -113,6 +104,16 @@ pub enum Credential {
     ApiKey(ApiKeyId, UserId),
     /// By being this process: start-up, the server's own commands, an embedding program.
     System,
+}
+
+impl Credential {
+    /// The user behind it.
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            Self::Login(user) | Self::ApiKey(_, user) => Some(user),
+            Self::System => None,
+        }
+    }
 }
 
 /// Somebody who acts.
@@ -147,10 +148,7 @@ impl Principal {
 
     /// The user who acts, themselves or by a key.
     pub fn user(&self) -> Option<UserId> {
-        match self.credential {
-            Credential::Login(user) | Credential::ApiKey(_, user) => Some(user),
-            Credential::System => None,
-        }
+        self.credential.user()
     }
 
     /// The principal as the audit trail names it.
@@ -213,7 +211,7 @@ pub fn may(principal: &Principal, permission: Permission, reach: Reach) -> Verdi
             scopes.contains(&wanted) || wanted.is_part_of().is_some_and(|all| scopes.contains(&all))
         })
     };
-    if role.grants(permission) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
+    if permission.is_granted_to(role) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
 }
 
 /// What of the satellites somebody may see.
@@ -278,7 +276,7 @@ mod tests {
     fn the_matrix_is_the_published_one() {
         use Permission::*;
         let check = |permission: Permission, expected: [bool; 3]| {
-            let got = [Role::Admin, Role::Operator, Role::Viewer].map(|role| role.grants(permission));
+            let got = [Role::Admin, Role::Operator, Role::Viewer].map(|role| permission.is_granted_to(role));
             assert_eq!(got, expected, "{permission:?} for admin, operator, viewer");
         };
         check(SatellitesRead, [true, true, true]);
@@ -291,6 +289,7 @@ mod tests {
         check(SatellitesDelete, [true, false, false]);
         check(SatellitesManage, [true, false, false]);
         check(TokensManage, [true, false, false]);
+        check(UsersManage, [true, false, false]);
         check(TeamsManage, [true, false, false]);
         check(ApiKeysOwn, [true, true, true]);
     }

@@ -187,8 +187,18 @@ impl Error {
 
 /// `what` is one of our own words, so that it can be a `&'static str` on both sides.
 fn known_word(what: &str) -> &'static str {
-    const WORDS: [&str; 9] =
-        ["command", "team", "user", "API key", "registration token", "audit record", "path", "job", "thing"];
+    const WORDS: [&str; 10] = [
+        "command",
+        "team",
+        "team member",
+        "user",
+        "API key",
+        "registration token",
+        "audit record",
+        "path",
+        "job",
+        "thing",
+    ];
     WORDS.iter().find(|word| **word == what).copied().unwrap_or("thing")
 }
 

@@ -19,6 +19,8 @@ mod identity;
 mod insist;
 mod jobs;
 mod links;
+mod passes;
+mod passwords;
 mod payload;
 mod registry;
 mod report;
@@ -30,6 +32,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod users;
 mod watching;
 
 use std::sync::Arc;
@@ -136,6 +139,7 @@ struct Inner {
     running: running::Running,
     jobs: jobs::Jobs,
     sessions: sessions::Sessions,
+    passes: passes::Passes,
     seen: sweeper::SeenBuffer,
     /// Where the store lies in a directory of ours.
     high_water: Option<high_water::HighWater>,
@@ -154,6 +158,10 @@ impl Hive {
     }
 
     /// Returns the hive as `principal` may use it. The only way to act on a hive.
+    ///
+    /// The principal is believed: an edge finds out anew with each call who is calling
+    /// ([`authenticate_api_key`](Self::authenticate_api_key), [`authenticate_jwt`](Self::authenticate_jwt)). What goes on behind
+    /// a call, streams and terminals, ends by itself when a user of this hive or their credential may not have it any more.
     pub fn acting_as(&self, principal: Principal) -> ActingHive {
         ActingHive::new(self.clone(), principal)
     }

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo,
-    Team, TeamCreate,
+    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest,
+    PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TeamMember, TeamMemberPut, User,
+    UserCreate, UserUpdate,
 };
-use hive_wire::{ApiKeyId, RegistrationTokenId};
+use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
 use crate::Result;
 
@@ -14,16 +15,47 @@ use crate::Result;
 pub trait Identity: Send + Sync {
     /// Returns who the caller is.
     async fn me(&self) -> Result<Me>;
+    /// Gives the caller another password, of 10 characters or more. All logins end, the caller's own too; API keys stay.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the current password is wrong, or the new one is easily guessed.
+    async fn password_change(&self, change: PasswordChange) -> Result<()>;
+
+    /// Adds a user. Their first password is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// `Conflict` where the name is taken, by somebody who was disabled too.
+    async fn user_create(&self, user: UserCreate) -> Result<NewUser>;
+    /// Lists users by name.
+    async fn user_list(&self, page: PageRequest) -> Result<Page<User>>;
+    /// Returns a user; `None` where there is none, or the caller may not know of them.
+    async fn user_get(&self, id: UserId) -> Result<Option<User>>;
+    /// Changes a user. Who is disabled loses all logins, and their API keys are refused until they are enabled again.
+    ///
+    /// # Errors
+    /// `Conflict` where no global admin would be left who is not disabled.
+    async fn user_update(&self, id: UserId, update: UserUpdate) -> Result<User>;
+    /// Gives a user a random password, which is in the answer and nowhere else. All their logins end; API keys stay.
+    async fn user_password_reset(&self, id: UserId) -> Result<NewPassword>;
 
     /// Makes a team.
     async fn team_create(&self, team: TeamCreate) -> Result<Team>;
     /// Lists the caller's teams; a global admin sees all.
     async fn team_list(&self) -> Result<Vec<Team>>;
+    /// Lists a team's members by name, for its admins.
+    async fn team_member_list(&self, team: TeamId) -> Result<Vec<TeamMember>>;
+    /// Makes a user a member of a team, or changes what they are there.
+    async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<TeamMember>;
+    /// Takes a user out of a team.
+    async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<()>;
 
     /// Makes an API key for the caller. Its secret is in the answer and nowhere else.
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey>;
     /// Lists the caller's API keys.
     async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>>;
+    /// Gives one of the caller's API keys another secret, which is in the answer and nowhere else. The one before is dead
+    /// at once; the key's end stays.
+    async fn api_key_rotate(&self, id: ApiKeyId) -> Result<NewApiKey>;
     /// Revokes one of the caller's API keys, at once.
     async fn api_key_revoke(&self, id: ApiKeyId) -> Result<()>;
 

@@ -19,7 +19,9 @@ pub mod sqlite;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
-use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, SessionEnd, Size, Team, User};
+use hive_wire::api::{
+    AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, SessionEnd, Size, Team, TeamMember, User,
+};
 use hive_wire::{
     ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp,
     UserId,
@@ -36,8 +38,8 @@ pub use sql::SqlStore;
 pub use rows::{
     ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted,
     JobEnd, JobInserted, JobRow, JobTargetRow, NewCommand, NewJob, NewJobTarget, NewRegistrationToken, NewSatellite,
-    NewSession, NewUser, PasswordRow, RegisterOutcome, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow,
-    Seen, SessionQuery, SessionRow, TokenState, Window,
+    NewSession, NewUser, RegisterOutcome, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen,
+    SessionQuery, SessionRow, TokenState, UserPatch, UserRow, UserUpdated, Window,
 };
 
 /// Why the store could not do it.
@@ -199,15 +201,33 @@ pub trait IdentityStore: Send + Sync {
     /// Adds a user. `Taken` where the name is.
     async fn user_create(&self, user: NewUser, audit: AuditDraft) -> StoreResult<User>;
     /// Returns a user.
-    async fn user_get(&self, id: UserId) -> StoreResult<Option<User>>;
-    /// Returns the user of this name with what verifies the password.
-    async fn user_find(&self, username: &str) -> StoreResult<Option<PasswordRow>>;
+    async fn user_get(&self, id: UserId) -> StoreResult<Option<UserRow>>;
+    /// Returns the user of this name.
+    async fn user_find(&self, username: &str) -> StoreResult<Option<UserRow>>;
+    /// Lists users by name, and how many there are.
+    async fn user_list(&self, window: Window) -> StoreResult<(Vec<User>, u64)>;
+    /// Changes a user; who is disabled has no login of before when they are enabled again. However many callers come at
+    /// once, a global admin who is not disabled is left.
+    async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdated>;
+    /// Sets a password, and ends all logins. With `before` only where that is the hash of now: of all callers with one
+    /// hash at most one gets true. The record is written only then.
+    async fn user_password_set(
+        &self,
+        id: UserId,
+        hash: String,
+        before: Option<String>,
+        audit: AuditDraft,
+    ) -> StoreResult<bool>;
     /// Adds a team. `Taken` where the slug is.
     async fn team_create(&self, team: Team, audit: AuditDraft) -> StoreResult<()>;
     /// Lists all teams by slug.
     async fn team_list(&self) -> StoreResult<Vec<Team>>;
     /// Makes a user a member of a team, or changes what they are there.
     async fn team_member_put(&self, team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> StoreResult<()>;
+    /// Takes a user out of a team. False where they are not in it; the record is written only for true.
+    async fn team_member_remove(&self, team: TeamId, user: UserId, audit: AuditDraft) -> StoreResult<bool>;
+    /// Lists a team's members by name.
+    async fn team_member_list(&self, team: TeamId) -> StoreResult<Vec<TeamMember>>;
     /// Lists a user's teams and what they are there.
     async fn team_memberships(&self, user: UserId) -> StoreResult<Vec<(TeamId, Role)>>;
     /// Stores an API key.
@@ -216,6 +236,16 @@ pub trait IdentityStore: Send + Sync {
     async fn api_key_owner(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyOwner>>;
     /// Lists a user's API keys, newest first.
     async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>>;
+    /// Gives a user's API key that is neither revoked nor expired another secret, by its hash; the one before is dead.
+    /// Returns the key as it is now; the record is written only then.
+    async fn api_key_rotate(
+        &self,
+        id: ApiKeyId,
+        user: UserId,
+        hash: String,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<ApiKeyRow>>;
     /// Revokes a user's API key. False where there is none, or it was revoked before.
     async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
 }

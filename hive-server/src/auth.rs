@@ -55,6 +55,21 @@ impl Visitor {
         checked
     }
 
+    /// Whether a caller who is known may show a password: not where too many wrong ones came from.
+    pub(crate) fn may_guess(&self) -> Result<(), Error> {
+        match self.effort() {
+            Effort::Full => Ok(()),
+            Effort::Remembered => Err(Error::RateLimited { retry_after_seconds: 1 }),
+        }
+    }
+
+    /// Takes in what became of a password that a known caller has shown.
+    pub(crate) fn judge_guess<T>(&self, checked: &Result<T, Error>) {
+        if matches!(checked, Err(Error::InvalidInput { field, .. }) if field == "current") {
+            self.state.door().resent(self.peer, Offence::Password);
+        }
+    }
+
     /// When they must have said what they want.
     pub(crate) fn until(&self) -> Instant {
         self.stranger.as_ref().map_or_else(|| self.state.door().until(), Stranger::until)

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use hive_core::access::Role;
 use hive_core::hive::{Activation, HiveBuilder, Settings, forget_trail_mark};
 use hive_core::store::{Database, InvalidDatabase};
-use hive_core::wire::api::{ApiKeyCreate, PlatformRole, TeamCreate};
+use hive_core::wire::api::{ApiKeyCreate, NewUser, PlatformRole, TeamCreate, UserCreate};
 use hive_core::{AuditLogger, Hive, Identity};
 use hive_server::telemetry::{self, LogFilter, LogFormat};
 use hive_server::{Config, Limits, Server};
@@ -318,8 +318,9 @@ async fn check(hive: &Hive, database: &Database) -> hive_core::Result<(bool, Val
 }
 
 async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core::Result<Value> {
-    let (user, password) = hive.as_system().user_create(username, role).await?;
-    Ok(json!({ "username": user.username, "password": password.expose_secret() }))
+    let wanted = UserCreate { username: username.to_owned(), role };
+    let NewUser { user, password } = hive.as_system().user_create(wanted).await?;
+    Ok(json!({ "username": user.username, "password": password.0 }))
 }
 
 async fn serve(args: Serve, place: Place, print: fn(&Value)) -> Outcome {

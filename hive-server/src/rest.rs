@@ -14,6 +14,7 @@ mod sse;
 mod teams;
 mod text;
 mod tokens;
+mod users;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -36,6 +37,7 @@ pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/v1/auth/login", post(auth::login).layer(DefaultBodyLimit::max(MAX_LOGIN)))
         .route("/api/v1/auth/me", get(auth::me))
+        .route("/api/v1/auth/password", post(auth::change_password))
         .route("/api/v1/satellites", get(satellites::list))
         .route("/api/v1/satellites/by-tag/{tag}", get(satellites::by_tag))
         .route("/api/v1/satellites/{id}", get(satellites::get).put(satellites::update).delete(satellites::remove))
@@ -60,9 +62,15 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/api/v1/registration-tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/registration-tokens/{id}", delete(tokens::revoke))
+        .route("/api/v1/users", get(users::list).post(users::create))
+        .route("/api/v1/users/{id}", get(users::get).put(users::update))
+        .route("/api/v1/users/{id}/password", post(users::reset_password))
         .route("/api/v1/teams", get(teams::list).post(teams::create))
+        .route("/api/v1/teams/{id}/members", get(teams::members).put(teams::put_member))
+        .route("/api/v1/teams/{id}/members/{user}", delete(teams::remove_member))
         .route("/api/v1/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/api/v1/api-keys/{id}", delete(api_keys::revoke))
+        .route("/api/v1/api-keys/{id}/rotate", post(api_keys::rotate))
         .route("/api/v1/audit/logs", get(audit::list).post(audit::log))
         .route("/api/v1/audit/logs/{id}", get(audit::get))
         .route("/api/v1/audit/export", get(audit::export))

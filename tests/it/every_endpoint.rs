@@ -4,7 +4,7 @@ use hive_testkit::TestHive;
 use serde_json::json;
 
 /// All paths that want to know who is calling.
-const PATHS: [(&str, &str); 50] = [
+const PATHS: [(&str, &str); 60] = [
     ("GET", "/api/v1/auth/me"),
     ("GET", "/api/v1/satellites"),
     ("GET", "/api/v1/satellites/SAT"),
@@ -38,11 +38,21 @@ const PATHS: [(&str, &str); 50] = [
     ("GET", "/api/v1/registration-tokens"),
     ("POST", "/api/v1/registration-tokens"),
     ("DELETE", "/api/v1/registration-tokens/REG"),
+    ("POST", "/api/v1/auth/password"),
+    ("GET", "/api/v1/users"),
+    ("POST", "/api/v1/users"),
+    ("GET", "/api/v1/users/USR"),
+    ("PUT", "/api/v1/users/USR"),
+    ("POST", "/api/v1/users/USR/password"),
     ("GET", "/api/v1/teams"),
     ("POST", "/api/v1/teams"),
+    ("GET", "/api/v1/teams/TEAM/members"),
+    ("PUT", "/api/v1/teams/TEAM/members"),
+    ("DELETE", "/api/v1/teams/TEAM/members/USR"),
     ("GET", "/api/v1/api-keys"),
     ("POST", "/api/v1/api-keys"),
     ("DELETE", "/api/v1/api-keys/KEY"),
+    ("POST", "/api/v1/api-keys/KEY/rotate"),
     ("GET", "/api/v1/audit/logs"),
     ("POST", "/api/v1/audit/logs"),
     ("GET", "/api/v1/audit/logs/AUD"),
@@ -71,6 +81,7 @@ fn fill(path: &str) -> String {
         ("JOB", "job"),
         ("REG", "reg"),
         ("KEY", "key"),
+        ("USR", "usr"),
         ("AUD", "aud"),
         ("TEAM", "team"),
     ];
@@ -112,7 +123,9 @@ async fn what_is_not_there_is_not_found() {
         if path.ends_with("/attach") {
             continue;
         }
-        let is_about_one = ["SESS", "SAT", "CMD", "JOB", "REG", "KEY", "AUD"].iter().any(|word| path.contains(word));
+        let is_about_one = ["SESS", "SAT", "CMD", "JOB", "REG", "KEY", "AUD", "USR", "/TEAM/members"]
+            .iter()
+            .any(|word| path.contains(word));
         if !is_about_one || path.starts_with("/api/satellites") {
             continue;
         }
@@ -120,6 +133,7 @@ async fn what_is_not_there_is_not_found() {
             _ if path.contains("exec") => json!({"command": "true"}),
             _ if path.ends_with("power") => json!({"action": "reboot"}),
             _ if path.ends_with("input") => json!({"data": "ZXhpdAo="}),
+            _ if path.ends_with("members") => json!({"username": "admin", "role": "viewer"}),
             _ if path.ends_with("resize") => json!({"cols": 100, "rows": 30}),
             _ => json!({}),
         };

@@ -15,7 +15,7 @@ use hive_agent::messages::{Language, explain};
 use hive_agent::{Agent, LinkState};
 use hive_core::hive::{Effort, Settings};
 use hive_core::wire::SatelliteId;
-use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope};
+use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope, UserCreate};
 use hive_core::{Error, Hive, Identity};
 use hive_server::{BindError, Limits, Server};
 use secrecy::{ExposeSecret, SecretString};
@@ -89,8 +89,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// Makes the first user, and gives the password; `None` where there is one already.
 async fn first_admin(hive: &Hive) -> Result<Option<SecretString>> {
-    match hive.as_system().user_create(ADMIN, PlatformRole::GlobalAdmin).await {
-        Ok((_, password)) => Ok(Some(password)),
+    let admin = UserCreate { username: ADMIN.to_owned(), role: PlatformRole::GlobalAdmin };
+    match hive.as_system().user_create(admin).await {
+        Ok(new) => Ok(Some(new.password.0.into())),
         Err(Error::Conflict(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

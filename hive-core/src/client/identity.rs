@@ -2,16 +2,20 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo,
-    Team, TeamCreate,
+    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest,
+    PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TeamMember, TeamMemberPut, User,
+    UserCreate, UserUpdate,
 };
-use hive_wire::{ApiKeyId, RegistrationTokenId};
+use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 use reqwest::Method;
 
 use super::RemoteHive;
+use super::registry::present;
 use crate::{Identity, Result};
 
 const ME: [&str; 4] = ["api", "v1", "auth", "me"];
+const PASSWORD: [&str; 4] = ["api", "v1", "auth", "password"];
+const USERS: [&str; 3] = ["api", "v1", "users"];
 const TEAMS: [&str; 3] = ["api", "v1", "teams"];
 const API_KEYS: [&str; 3] = ["api", "v1", "api-keys"];
 const TOKENS: [&str; 3] = ["api", "v1", "registration-tokens"];
@@ -22,6 +26,31 @@ impl Identity for RemoteHive {
         self.transport.fetch(self.transport.get(&ME)).await
     }
 
+    async fn password_change(&self, change: PasswordChange) -> Result<()> {
+        self.transport.call(self.transport.post(&PASSWORD).json(&change)).await
+    }
+
+    async fn user_create(&self, user: UserCreate) -> Result<NewUser> {
+        self.transport.fetch(self.transport.post(&USERS).json(&user)).await
+    }
+
+    async fn user_list(&self, page: PageRequest) -> Result<Page<User>> {
+        self.transport.fetch_page(self.transport.get(&USERS).query(&page)).await
+    }
+
+    async fn user_get(&self, id: UserId) -> Result<Option<User>> {
+        present(self.transport.fetch(self.transport.get(&["api", "v1", "users", &id.to_string()])).await)
+    }
+
+    async fn user_update(&self, id: UserId, update: UserUpdate) -> Result<User> {
+        let path = ["api", "v1", "users", &id.to_string()];
+        self.transport.fetch(self.transport.request(Method::PUT, &path).json(&update)).await
+    }
+
+    async fn user_password_reset(&self, id: UserId) -> Result<NewPassword> {
+        self.transport.fetch(self.transport.post(&["api", "v1", "users", &id.to_string(), "password"])).await
+    }
+
     async fn team_create(&self, team: TeamCreate) -> Result<Team> {
         self.transport.fetch(self.transport.post(&TEAMS).json(&team)).await
     }
@@ -30,12 +59,30 @@ impl Identity for RemoteHive {
         self.transport.fetch(self.transport.get(&TEAMS)).await
     }
 
+    async fn team_member_list(&self, team: TeamId) -> Result<Vec<TeamMember>> {
+        self.transport.fetch(self.transport.get(&["api", "v1", "teams", &team.to_string(), "members"])).await
+    }
+
+    async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<TeamMember> {
+        let path = ["api", "v1", "teams", &team.to_string(), "members"];
+        self.transport.fetch(self.transport.request(Method::PUT, &path).json(&member)).await
+    }
+
+    async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<()> {
+        let path = ["api", "v1", "teams", &team.to_string(), "members", &user.to_string()];
+        self.transport.call(self.transport.request(Method::DELETE, &path)).await
+    }
+
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey> {
         self.transport.fetch(self.transport.post(&API_KEYS).json(&key)).await
     }
 
     async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>> {
         self.transport.fetch(self.transport.get(&API_KEYS)).await
+    }
+
+    async fn api_key_rotate(&self, id: ApiKeyId) -> Result<NewApiKey> {
+        self.transport.fetch(self.transport.post(&["api", "v1", "api-keys", &id.to_string(), "rotate"])).await
     }
 
     async fn api_key_revoke(&self, id: ApiKeyId) -> Result<()> {

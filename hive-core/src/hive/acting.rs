@@ -3,6 +3,7 @@
 use hive_wire::api::{AuditResult, AuditTarget};
 use hive_wire::{AuditId, SatelliteId, TeamId};
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use super::Hive;
 use crate::access::{Permission, Principal, Reach, Verdict, may};
@@ -70,6 +71,25 @@ impl ActingHive {
             Verdict::Forbid => Err(Error::Forbidden(permission.as_str().into())),
             Verdict::Hide => Err(Error::SatelliteNotFound(row.id.to_string())),
         }
+    }
+
+    /// Tells a listener something in a task of its own: as long as it listens, the principal may and the hive runs.
+    pub(super) async fn tell<T: Send + 'static>(
+        &self,
+        listener: &mpsc::Sender<T>,
+        telling: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<()> {
+        let (pass, listener) = (self.pass().await?, listener.clone());
+        let shutdown = self.hive.inner.shutdown.clone();
+        self.hive.inner.tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = listener.closed() => {}
+                _ = pass.lost() => {}
+                () = telling => {}
+            }
+        });
+        Ok(())
     }
 
     /// Drafts a record of something the principal did.

@@ -54,13 +54,14 @@ impl AuditLogger for ActingHive {
         let record = self.record("audit.export", Subject::new("audit", "all"), json!({}));
         self.hive.store().audit_append(record).await?;
         let (sender, subscription) = Subscription::channel();
-        let hive = self.hive.clone();
-        self.hive.inner.tasks.spawn(async move {
+        let (hive, lines) = (self.hive.clone(), sender.clone());
+        let export = async move {
             let now = hive.source().now();
-            if let Err(error) = export_trail(hive.store(), &hive.inner.keys.audit, now, &sender).await {
+            if let Err(error) = export_trail(hive.store(), &hive.inner.keys.audit, now, &lines).await {
                 warn!(error = %error, "audit export ended early");
             }
-        });
+        };
+        self.tell(&sender, export).await?;
         Ok(subscription)
     }
 

@@ -7,10 +7,11 @@ use hive_wire::credential::split_user_key;
 use hive_wire::{AuditId, TeamId};
 use serde_json::json;
 
-use super::{Hive, tokens};
+use super::tokens::LoginClaims;
+use super::{Hive, passwords, tokens};
 use crate::access::{Credential, Permission, Principal, Role};
 use crate::audit::AuditDraft;
-use crate::store::ApiKeyOwner;
+use crate::store::{ApiKeyOwner, UserRow};
 use crate::{Error, Result};
 
 /// How much it may cost to check a credential.
@@ -33,20 +34,17 @@ impl Effort {
     }
 }
 
-/// The longest password that is looked at, in bytes.
-const MAX_PASSWORD: usize = 1024;
-
 impl Hive {
     /// Finds out whose an API key is.
     ///
     /// # Errors
-    /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked or expired: they look the same. `RateLimited`
-    /// where the effort does not suffice to tell.
+    /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired or of a user who is disabled: they
+    /// look the same. `RateLimited` where the effort does not suffice to tell.
     pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>, effort: Effort) -> Result<Principal> {
         let (id, secret) = split_user_key(key).map_err(|_| effort.refusal())?;
         let owner = self.store().api_key_owner(id).await?.ok_or_else(|| effort.refusal())?;
+        let is_over = self.is_key_over(&owner);
         let ApiKeyOwner { key, user, teams } = owner;
-        let is_over = key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= self.source().now());
         if !self.inner.verifier.is_key(secret, &key.hash, effort) || is_over {
             return Err(effort.refusal());
         }
@@ -59,36 +57,41 @@ impl Hive {
     /// `AuthInvalid` for any token that is not valid now.
     pub async fn authenticate_jwt(&self, token: &str, ip: Option<String>) -> Result<Principal> {
         let claims = tokens::read_login(&self.inner.keys.token_secret, token, self.source().now());
-        let id = claims.map_err(|_| Error::AuthInvalid)?.sub;
-        let user = self.store().user_get(id).await?.ok_or(Error::AuthInvalid)?;
+        let LoginClaims { sub: id, generation, .. } = claims.map_err(|_| Error::AuthInvalid)?;
+        let row = self.store().user_get(id).await?.ok_or(Error::AuthInvalid)?;
+        if row.login_generation != generation || row.user.disabled_at.is_some() {
+            return Err(Error::AuthInvalid);
+        }
         let teams = self.store().team_memberships(id).await?;
-        Ok(principal(Credential::Login(id), user, teams, ip, None))
+        Ok(principal(Credential::Login(id), row.user, teams, ip, None))
     }
 
     /// Exchanges a name and a password for a login token.
     ///
     /// # Errors
-    /// `AuthInvalid` where either is wrong; `RateLimited` where too many others are logging in, or the effort does not suffice:
+    /// `AuthInvalid` where either is wrong, or the user is disabled; `RateLimited` where too many others are logging in, or the effort does not suffice:
     /// passwords are not remembered.
     pub async fn login(&self, request: LoginRequest, ip: Option<String>, effort: Effort) -> Result<LoginResponse> {
         let LoginRequest { username, password } = request;
         if effort == Effort::Remembered {
             return Err(effort.refusal());
         }
-        if password.len() > MAX_PASSWORD {
+        if password.len() > passwords::LONGEST {
             return Err(Error::AuthInvalid);
         }
         let row = self.store().user_find(&username).await?;
         let hash = row.as_ref().map(|row| row.password_hash.clone());
         let is_right = self.inner.verifier.is_password(password, hash).await?;
-        let Some(user) = row.map(|row| row.user).filter(|_| is_right) else {
+        let Some(UserRow { user, login_generation, .. }) = row.filter(|row| is_right && row.user.disabled_at.is_none())
+        else {
             return Err(Error::AuthInvalid);
         };
         self.store().audit_append(self.login_record(&user, ip)).await?;
         let now = self.source().now();
         let expires_at = now.plus(self.settings().login_lifetime);
+        let login = tokens::Login { user: user.id, role: user.role, generation: login_generation };
         let secret = &self.inner.keys.token_secret;
-        let token = tokens::login(secret, &self.settings().external_url, user.id, user.role, now, expires_at);
+        let token = tokens::login(secret, &self.settings().external_url, login, now, expires_at);
         Ok(LoginResponse { token, expires_at, user })
     }
 

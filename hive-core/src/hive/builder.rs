@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::high_water::HighWater;
-use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, jobs, links, running, sessions, sweeper};
+use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, jobs, links, passes, running, sessions, sweeper};
 use crate::clock::Source;
 use crate::keys::{Keys, KeysError, make_private_dir};
 use crate::store::{Database, Store};
@@ -110,6 +110,7 @@ impl HiveBuilder {
                 running: running::Running::default(),
                 jobs: jobs::Jobs::default(),
                 sessions: sessions::Sessions::default(),
+                passes: passes::Passes::default(),
                 seen: sweeper::SeenBuffer::default(),
                 high_water,
                 events: broadcast::channel(EVENT_CAPACITY).0,

@@ -1,11 +1,13 @@
 //! `Identity` in this process.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo,
-    Team, TeamCreate, TokenScope,
+    ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest,
+    PasswordChange, RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TeamMember, TeamMemberPut,
+    TokenScope, User, UserCreate, UserUpdate,
 };
 use hive_wire::credential::user_key;
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
@@ -13,8 +15,11 @@ use serde_json::json;
 
 use super::acting::Subject;
 use super::hashing::hash_key;
+use super::registry::window;
+use super::users::no_user;
 use super::{ActingHive, tokens};
 use crate::access::{Credential, Permission, Reach, Sight, sight};
+use crate::clock::Source;
 use crate::identity::Identity;
 use crate::store::{self, ApiKeyRow};
 use crate::{Error, Result};
@@ -27,12 +32,41 @@ const MAX_KEY_HOURS: u32 = 10 * 365 * 24;
 #[async_trait]
 impl Identity for ActingHive {
     async fn me(&self) -> Result<Me> {
-        let user = self.hive.store().user_get(self.owner()?).await?.ok_or(Error::AuthInvalid)?;
+        let user = self.hive.store().user_get(self.owner()?).await?.ok_or(Error::AuthInvalid)?.user;
         let api_key_id = match self.principal.credential {
             Credential::ApiKey(key, _) => Some(key),
             _ => None,
         };
         Ok(Me { user, api_key_id })
+    }
+
+    async fn password_change(&self, change: PasswordChange) -> Result<()> {
+        self.change_password(self.owner()?, change).await
+    }
+
+    async fn user_create(&self, user: UserCreate) -> Result<NewUser> {
+        self.allow(Permission::UsersManage, Reach::Platform)?;
+        self.add_user(user).await
+    }
+
+    async fn user_list(&self, page: PageRequest) -> Result<Page<User>> {
+        self.allow(Permission::UsersManage, Reach::Platform)?;
+        let (items, total) = self.hive.store().user_list(window(page)?).await?;
+        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+    }
+
+    async fn user_get(&self, id: UserId) -> Result<Option<User>> {
+        Ok(self.user_for(id).await?.map(|row| row.user))
+    }
+
+    async fn user_update(&self, id: UserId, update: UserUpdate) -> Result<User> {
+        let user = self.user_for(id).await?.ok_or_else(|| no_user(id))?.user;
+        self.change_user(&user, update).await
+    }
+
+    async fn user_password_reset(&self, id: UserId) -> Result<NewPassword> {
+        let user = self.user_for(id).await?.ok_or_else(|| no_user(id))?.user;
+        self.reset_password(&user).await
     }
 
     async fn team_create(&self, team: TeamCreate) -> Result<Team> {
@@ -60,6 +94,21 @@ impl Identity for ActingHive {
         Ok(teams)
     }
 
+    async fn team_member_list(&self, team: TeamId) -> Result<Vec<TeamMember>> {
+        self.allow_team(team).await?;
+        Ok(self.hive.store().team_member_list(team).await?)
+    }
+
+    async fn team_member_put(&self, team: TeamId, member: TeamMemberPut) -> Result<TeamMember> {
+        self.allow_team(team).await?;
+        self.put_member(team, member).await
+    }
+
+    async fn team_member_remove(&self, team: TeamId, user: UserId) -> Result<()> {
+        self.allow_team(team).await?;
+        self.remove_member(team, user).await
+    }
+
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey> {
         self.allow(Permission::ApiKeysOwn, Reach::Own)?;
         self.make_api_key(self.owner()?, key).await
@@ -71,12 +120,19 @@ impl Identity for ActingHive {
         Ok(rows.into_iter().map(info).collect())
     }
 
+    async fn api_key_rotate(&self, id: ApiKeyId) -> Result<NewApiKey> {
+        self.allow(Permission::ApiKeysOwn, Reach::Own)?;
+        self.rotate_api_key(self.owner()?, id).await
+    }
+
     async fn api_key_revoke(&self, id: ApiKeyId) -> Result<()> {
         self.allow(Permission::ApiKeysOwn, Reach::Own)?;
         let record = self.record("api_key.revoke", Subject::new("api_key", id), json!({}));
         let now = self.hive.source().now();
-        let is_revoked = self.hive.store().api_key_revoke(id, self.owner()?, now, record).await?;
-        is_revoked.then_some(()).ok_or_else(|| Error::NotFound { what: "API key", id: id.to_string() })
+        let owner = self.owner()?;
+        let is_revoked = self.hive.store().api_key_revoke(id, owner, now, record).await?;
+        self.hive.recheck(Some(owner)).await;
+        is_revoked.then_some(()).ok_or_else(|| no_api_key(id))
     }
 
     async fn registration_token_create(&self, token: RegistrationTokenCreate) -> Result<NewRegistrationToken> {
@@ -155,7 +211,7 @@ impl ActingHive {
         let source = self.hive.source();
         let (id, now) = (ApiKeyId::new(source.seed()), source.now());
         let life = key.expires_in_hours.map(|hours| checked_hours(hours, MAX_KEY_HOURS)).transpose()?;
-        let secret = data_encoding::BASE64URL_NOPAD.encode(&source.random::<32>());
+        let secret = key_secret(source);
         let row = ApiKeyRow {
             id,
             user_id: user,
@@ -172,6 +228,39 @@ impl ActingHive {
         self.hive.store().api_key_create(row.clone(), record).await?;
         Ok(NewApiKey { api_key: user_key(id, &secret), info: info(row) })
     }
+
+    async fn rotate_api_key(&self, user: UserId, id: ApiKeyId) -> Result<NewApiKey> {
+        let keys = self.hive.store().api_key_list(user).await?;
+        let key = keys.into_iter().find(|key| key.id == id).ok_or_else(|| no_api_key(id))?;
+        // Scopes never change, so that nothing can come in between.
+        if !may_no_more_than(&key.scopes, &self.principal.scopes) {
+            return Err(Error::Forbidden("the key may more than the one it is rotated with".into()));
+        }
+        let source = self.hive.source();
+        let secret = key_secret(source);
+        let record = self.record("api_key.rotate", Subject::new("api_key", id), json!({ "user_id": user }));
+        let rotated =
+            self.hive.store().api_key_rotate(id, user, hash_key(&secret, source), source.now(), record).await?;
+        self.hive.recheck(Some(user)).await;
+        let row = rotated.ok_or_else(|| Error::Conflict("the API key was revoked before or has expired".into()))?;
+        Ok(NewApiKey { api_key: user_key(id, &secret), info: info(row) })
+    }
+}
+
+fn key_secret(source: &Source) -> String {
+    data_encoding::BASE64URL_NOPAD.encode(&source.random::<32>())
+}
+
+fn may_no_more_than(key: &Option<BTreeSet<Permission>>, other: &Option<BTreeSet<Permission>>) -> bool {
+    match (key, other) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(key), Some(other)) => key.is_subset(other),
+    }
+}
+
+fn no_api_key(id: ApiKeyId) -> Error {
+    Error::NotFound { what: "API key", id: id.to_string() }
 }
 
 fn info(row: ApiKeyRow) -> ApiKeyInfo {

@@ -137,8 +137,8 @@ impl DeviceRegistry for ActingHive {
         let (sender, subscription) = Subscription::channel();
         let events = self.hive.inner.events.subscribe();
         let sight = sight(&self.principal, Permission::SatellitesRead);
-        let pump = pump(self.hive.clone(), events, sight, sender);
-        self.hive.inner.tasks.spawn(pump);
+        let pump = pump(self.hive.clone(), events, sight, sender.clone());
+        self.tell(&sender, pump).await?;
         Ok(subscription)
     }
 }
@@ -208,7 +208,7 @@ impl Hive {
     }
 }
 
-/// Passes on what `sight` covers until the listener leaves, falls behind or the hive stops.
+/// Passes on what `sight` covers until the listener falls behind.
 async fn pump(
     hive: Hive,
     mut events: broadcast::Receiver<SatelliteEvent>,
@@ -216,12 +216,7 @@ async fn pump(
     listener: mpsc::Sender<SatelliteEvent>,
 ) {
     loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            () = listener.closed() => return,
-            () = hive.inner.shutdown.cancelled() => return,
-        };
-        let Ok(event) = event else { return };
+        let Ok(event) = events.recv().await else { return };
         if hive.is_in_sight(&sight, event.satellite()).await && listener.try_send(event).is_err() {
             return;
         }

@@ -82,6 +82,7 @@ impl Hive {
         self.resume_jobs().await?;
         self.end_overdue().await?;
         self.end_lost_sessions().await?;
+        self.recheck(None).await;
         let seen = self.inner.seen.take();
         for (written, some) in seen.chunks(SEEN_AT_ONCE).enumerate() {
             let rest = || self.inner.seen.put_back(seen[written * SEEN_AT_ONCE..].to_vec());

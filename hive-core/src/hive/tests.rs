@@ -9,9 +9,9 @@ use hive_wire::agent::{
     close,
 };
 use hive_wire::api::{
-    ApiKeyCreate, AuditQuery, AuditResult, CommandStatus, ExecCommand, ExecEvent, OutputEncoding, PageRequest,
+    ApiKeyCreate, AuditQuery, AuditResult, CommandStatus, ExecCommand, ExecEvent, NewUser, OutputEncoding, PageRequest,
     PlatformRole, RegistrationTokenCreate, SatelliteStatus, SatelliteType, SatelliteUpdate, Target, TargetStatus,
-    TeamCreate, TokenScope,
+    TeamCreate, TokenScope, UserCreate,
 };
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
@@ -36,6 +36,10 @@ pub(super) async fn token(acting: &ActingHive, create: RegistrationTokenCreate) 
 
 pub(super) fn global() -> RegistrationTokenCreate {
     RegistrationTokenCreate { scope: TokenScope::Global, team_id: None, expires_in_hours: None, description: None }
+}
+
+fn user(name: &str, role: PlatformRole) -> UserCreate {
+    UserCreate { username: name.into(), role }
 }
 
 pub(super) fn request(name: &str) -> RegisterRequest {
@@ -488,7 +492,7 @@ async fn another_team_looks_as_if_it_did_not_exist() {
     let registered = hive.register_satellite(&blue, request(NAME), None, None).await.unwrap();
     let mut keys = Vec::new();
     for (name, slug) in [("anna", "blue"), ("bert", "red")] {
-        system.user_create(name, PlatformRole::GlobalUser).await.unwrap();
+        system.user_create(user(name, PlatformRole::GlobalUser)).await.unwrap();
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
         keys.push(system.api_key_create_for(name, ApiKeyCreate::default()).await.unwrap().api_key);
     }
@@ -509,15 +513,15 @@ async fn another_team_looks_as_if_it_did_not_exist() {
 
 #[tokio::test]
 async fn a_password_opens_a_login_and_a_revoked_key_opens_nothing() {
-    use secrecy::ExposeSecret;
     let hive = hive().await;
-    let (user, password) = hive.as_system().user_create("admin", PlatformRole::GlobalAdmin).await.unwrap();
+    let NewUser { user, password } =
+        hive.as_system().user_create(user("admin", PlatformRole::GlobalAdmin)).await.unwrap();
     let login = |password: &str| hive_wire::api::LoginRequest { username: "admin".into(), password: password.into() };
-    let opened = hive.login(login(password.expose_secret()), None, Effort::Full).await.unwrap();
+    let opened = hive.login(login(&password.0), None, Effort::Full).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_jwt(&opened.token, None).await.unwrap());
     assert_eq!(acting.me().await.unwrap().user, user);
     assert!(matches!(hive.login(login("wrong"), None, Effort::Full).await, Err(Error::AuthInvalid)));
-    let unlooked = hive.login(login(password.expose_secret()), None, Effort::Remembered).await;
+    let unlooked = hive.login(login(&password.0), None, Effort::Remembered).await;
     assert!(matches!(unlooked, Err(Error::RateLimited { .. })), "passwords are not remembered");
     let key = acting.api_key_create(ApiKeyCreate::default()).await.unwrap();
     hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap();

@@ -31,6 +31,17 @@ pub(super) struct LoginClaims {
     pub(super) roles: Vec<PlatformRole>,
     pub(super) iat: i64,
     pub(super) exp: i64,
+    /// A user's logins end by moving theirs on.
+    #[serde(default)]
+    pub(super) generation: u64,
+}
+
+/// Who logs in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Login {
+    pub(super) user: UserId,
+    pub(super) role: PlatformRole,
+    pub(super) generation: u64,
 }
 
 /// What a registration token says.
@@ -56,21 +67,15 @@ pub(super) struct Registration {
 }
 
 /// Writes a login token.
-pub(super) fn login(
-    secret: &SecretSlice<u8>,
-    issuer: &str,
-    user: UserId,
-    role: PlatformRole,
-    now: Timestamp,
-    until: Timestamp,
-) -> String {
+pub(super) fn login(secret: &SecretSlice<u8>, issuer: &str, login: Login, now: Timestamp, until: Timestamp) -> String {
     let claims = LoginClaims {
         iss: issuer.into(),
         aud: LOGIN_AUDIENCE.into(),
-        sub: user,
-        roles: vec![role],
+        sub: login.user,
+        roles: vec![login.role],
         iat: now.as_seconds(),
         exp: until.as_seconds(),
+        generation: login.generation,
     };
     sign(secret, &claims)
 }
@@ -161,6 +166,10 @@ mod tests {
         SecretSlice::from(vec![7; 32])
     }
 
+    fn of(user: UserId) -> Login {
+        Login { user, role: PlatformRole::GlobalAdmin, generation: 1 }
+    }
+
     #[test]
     fn a_registration_token_is_taken_until_it_expires() {
         let source = Source::default();
@@ -186,7 +195,7 @@ mod tests {
         let until = now.plus(Duration::from_hours(1));
         let late = until.plus(Duration::from_secs(58));
         let user = UserId::new(source.seed());
-        let token = login(&secret(), "http://hive", user, PlatformRole::GlobalAdmin, now, until);
+        let token = login(&secret(), "http://hive", of(user), now, until);
         assert!(read_login(&secret(), &token, late).is_ok());
         assert!(read_login(&secret(), &token, now.minus(Duration::from_hours(24))).is_ok(), "made by a clock ahead");
         let wanted = Registration { id: RegistrationTokenId::new(source.seed()), team_id: None };
@@ -201,7 +210,7 @@ mod tests {
         let now = source.now();
         let until = now.plus(Duration::from_mins(1));
         let user = UserId::new(source.seed());
-        let token = login(&secret(), "http://hive", user, PlatformRole::GlobalAdmin, now, until);
+        let token = login(&secret(), "http://hive", of(user), now, until);
         assert_eq!(read_login(&secret(), &token, now).map(|claims| claims.sub).ok(), Some(user));
         assert!(read_login(&secret(), &token, until.plus(Duration::from_secs(61))).is_err());
         assert!(read_registration(&secret(), &format!("{GLOBAL_TOKEN_PREFIX}{token}"), now).is_err());

@@ -70,7 +70,7 @@ impl ActingHive {
             let watch = Watch { hive: &hive, events, patience };
             watch.job(job.as_deref(), &rows).await
         };
-        Ok(self.watched(watch))
+        self.watched(watch).await
     }
 
     /// A single satellite needs no job.
@@ -91,7 +91,7 @@ impl ActingHive {
             Ok(live) => Ok(self.accept(&row, work, "satellite.exec", options.idempotency_key, Some(live)).await?),
             Err(error) => Err(not_run(&place, &error)),
         };
-        Ok(self.watched(move |hive: Hive, events| async move {
+        let watch = move |hive: Hive, events| async move {
             let watch = Watch { hive: &hive, events, patience };
             match accepted {
                 Ok(id) => {
@@ -100,7 +100,8 @@ impl ActingHive {
                 }
                 Err(result) => watch.tell(ExecEvent::Exit(Box::new(result))).await,
             }
-        }))
+        };
+        self.watched(watch).await
     }
 
     async fn fan_out(&self, targets: Vec<Target>, work: Work, options: ExecOptions) -> Result<JobId> {
@@ -109,24 +110,16 @@ impl ActingHive {
         self.start_job(Asked { targets, work, idempotency_key, concurrency, deadline_seconds: None, permission }).await
     }
 
-    /// Tells in a task of its own, as long as somebody listens and the hive runs.
-    fn watched<F, W>(&self, watch: F) -> Subscription<ExecEvent>
+    /// Where nobody watches any more, or everything was told, the commands go on.
+    async fn watched<F, W>(&self, watch: F) -> Result<Subscription<ExecEvent>>
     where
         F: FnOnce(Hive, mpsc::Sender<ExecEvent>) -> W + Send + 'static,
         W: Future<Output = Result<(), Gone>> + Send + 'static,
     {
         let (events, subscription) = Subscription::with_capacity(EVENTS);
         let hive = self.hive.clone();
-        self.hive.inner.tasks.spawn(async move {
-            let (shutdown, listener) = (hive.inner.shutdown.clone(), events.clone());
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = listener.closed() => {}
-                // Nobody watches any more, or everything was told; the commands go on.
-                _ = watch(hive, events) => {}
-            }
-        });
-        subscription
+        self.tell(&events.clone(), async move { drop(watch(hive, events).await) }).await?;
+        Ok(subscription)
     }
 }
 

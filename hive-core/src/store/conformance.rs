@@ -93,11 +93,16 @@ pub async fn check_all(store: Arc<dyn Store>) {
         sessions::open_terminals_come_oldest_first,
         sessions::terminals_of_a_removed_satellite_are_lost,
         identity::a_username_is_taken_once,
+        identity::users_are_listed_by_name_and_in_pages,
+        identity::an_update_changes_what_it_names_of_a_user,
+        identity::a_password_is_changed_once_from_what_it_was,
         identity::a_slug_is_taken_once,
         identity::a_member_is_what_was_said_last,
+        identity::members_are_listed_by_name_and_taken_out_once,
         identity::an_api_key_reads_back_as_it_was_stored,
         identity::an_api_key_names_its_owner_and_all_their_teams,
         identity::an_api_key_is_revoked_once_and_by_its_owner,
+        identity::an_api_key_is_rotated_by_its_owner_and_while_it_is_good,
         audit::records_have_no_gaps_however_many_write,
         audit::a_record_is_what_was_drafted,
         audit::a_change_that_fails_leaves_no_record,
@@ -115,5 +120,6 @@ pub async fn check_shared(one: Arc<dyn Store>, other: Arc<dyn Store>) {
     Box::pin(audit::two_programs_write_one_chain(one, other)).await;
     Box::pin(registration::two_programs_take_a_token_once(one, other)).await;
     Box::pin(sessions::two_programs_keep_one_limit(one, other)).await;
+    Box::pin(identity::two_programs_leave_one_admin(one, other)).await;
     Box::pin(jobs::two_programs_cancel_and_end_a_job_once(one, other)).await;
 }

@@ -57,6 +57,7 @@ pub(super) static DIALECT: Dialect = Dialect {
         include_str!("../../migrations/postgres/0001_foundation.sql"),
         include_str!("../../migrations/postgres/0002_sessions.sql"),
         include_str!("../../migrations/postgres/0003_jobs.sql"),
+        include_str!("../../migrations/postgres/0004_users.sql"),
     ],
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hive_wire::agent::{ErrorBody, SystemInfo};
-use hive_wire::api::{Actor, CommandStatus, CommandType, SatelliteStatus, TokenScope, User};
+use hive_wire::api::{Actor, CommandStatus, CommandType, PlatformRole, SatelliteStatus, TokenScope, User};
 use hive_wire::{
     ApiKeyId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
 };
@@ -318,13 +318,37 @@ pub struct NewUser {
     pub password_hash: String,
 }
 
-/// A user with what verifies the password.
-#[derive(Debug, Clone)]
-pub struct PasswordRow {
+/// A user with what verifies their password and their logins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRow {
     /// Who.
     pub user: User,
     /// The argon2id hash of the password.
     pub password_hash: String,
+    /// Logins of earlier generations are dead.
+    pub login_generation: u64,
+}
+
+/// What changes about a user. What is not given stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPatch {
+    /// Their platform role.
+    pub role: Option<PlatformRole>,
+    /// Whether they are disabled.
+    pub disabled: Option<bool>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What became of a change of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserUpdated {
+    /// As they are now.
+    Updated(User),
+    /// No global admin would be left who is not disabled. Nothing was changed.
+    LastAdmin,
+    /// There is no such user.
+    Unknown,
 }
 
 /// A user's API key.

@@ -54,6 +54,7 @@ pub(super) static DIALECT: Dialect = Dialect {
         include_str!("../../migrations/sqlite/0001_foundation.sql"),
         include_str!("../../migrations/sqlite/0002_sessions.sql"),
         include_str!("../../migrations/sqlite/0003_jobs.sql"),
+        include_str!("../../migrations/sqlite/0004_users.sql"),
     ],
 };
 

@@ -20,8 +20,9 @@ pub use command::{
     MAX_IN_FLIGHT, OutputEncoding, PowerAction, PowerRequest, Target, TargetStatus,
 };
 pub use identity::{
-    ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewRegistrationToken, PlatformRole,
-    RegistrationTokenCreate, RegistrationTokenInfo, Team, TeamCreate, TokenScope, User,
+    ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser,
+    PasswordChange, PlatformRole, RegistrationTokenCreate, RegistrationTokenInfo, Role, Team, TeamCreate, TeamMember,
+    TeamMemberPut, TokenScope, User, UserCreate, UserUpdate,
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};

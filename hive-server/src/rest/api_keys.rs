@@ -22,3 +22,8 @@ pub(super) async fn revoke(Caller(hive): Caller, Path(id): Path<ApiKeyId>) -> An
     hive.api_key_revoke(id).await?;
     Ok(ok(()))
 }
+
+pub(super) async fn rotate(Caller(hive): Caller, Path(id): Path<ApiKeyId>) -> Answer<NewApiKey> {
+    let key = hive.api_key_rotate(id).await?;
+    Ok(ok(key))
+}

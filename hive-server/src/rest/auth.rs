@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use hive_core::Identity;
-use hive_core::wire::api::{LoginRequest, LoginResponse, Me};
+use hive_core::wire::api::{LoginRequest, LoginResponse, Me, PasswordChange};
 
 use super::{Answer, ok};
 use crate::auth::{Caller, Visitor};
@@ -22,4 +22,15 @@ pub(super) async fn login(
 pub(super) async fn me(Caller(hive): Caller) -> Answer<Me> {
     let me = hive.me().await?;
     Ok(ok(me))
+}
+
+pub(super) async fn change_password(
+    visitor: Visitor,
+    Caller(hive): Caller,
+    Body(change): Body<PasswordChange>,
+) -> Answer<()> {
+    visitor.may_guess()?;
+    let changed = hive.password_change(change).await;
+    visitor.judge_guess(&changed);
+    Ok(ok(changed?))
 }

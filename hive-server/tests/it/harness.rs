@@ -10,7 +10,9 @@ use futures_util::{SinkExt, StreamExt};
 use hive_core::access::Role;
 use hive_core::hive::Settings;
 use hive_core::wire::agent::{Handshake, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer};
-use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, Team, TeamCreate, TokenScope};
+use hive_core::wire::api::{
+    ApiKeyCreate, PlatformRole, RegistrationTokenCreate, Team, TeamCreate, TokenScope, UserCreate,
+};
 use hive_core::wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use hive_core::{DeviceRegistry, Hive, Identity};
 use hive_server::{AppState, Config, Limits, Server, router};
@@ -116,7 +118,7 @@ impl TestServer {
 
     /// A user with this role and an API key.
     pub(crate) async fn user(&self, name: &str, role: PlatformRole) -> String {
-        self.hive.as_system().user_create(name, role).await.unwrap();
+        self.hive.as_system().user_create(UserCreate { username: name.into(), role }).await.unwrap();
         let key = self.hive.as_system().api_key_create_for(name, ApiKeyCreate::default()).await.unwrap();
         key.api_key
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use hive_core::wire::api::PlatformRole;
+use hive_core::Identity;
+use hive_core::wire::api::{NewUser, PlatformRole, UserCreate};
 use hive_core::wire::id::Seed;
 use hive_core::wire::{ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SessionId};
 use serde_json::json;
@@ -73,8 +74,8 @@ async fn every_route_asks_who_is_calling() {
 async fn a_key_may_come_in_either_header_and_a_login_as_a_bearer_token() {
     let server = TestServer::start().await;
     let key = server.admin().await;
-    let (user, password) = server.hive.as_system().user_create("otto", PlatformRole::GlobalUser).await.unwrap();
-    let password = secrecy::ExposeSecret::expose_secret(&password);
+    let otto = UserCreate { username: "otto".into(), role: PlatformRole::GlobalUser };
+    let NewUser { user, password } = server.hive.as_system().user_create(otto).await.unwrap();
     let login = json!({ "username": user.username, "password": password });
     let login = server.call(request("POST", "/api/v1/auth/login", None, Some(login))).await;
     let jwt = login.json()["data"]["token"].as_str().unwrap().to_owned();

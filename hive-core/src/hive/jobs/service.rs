@@ -65,7 +65,7 @@ impl JobManager for ActingHive {
 
     async fn job_watch(&self, id: JobId) -> Result<Subscription<JobEvent>> {
         let row = self.job_for(id, Permission::SatellitesRead).await?.ok_or_else(|| no_job(id))?;
-        Ok(self.hive.watch_job(row.id))
+        self.watch_job(row.id).await
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::{Happening, LiveJob, Spot};
-use crate::hive::Hive;
+use crate::hive::{ActingHive, Hive};
 use crate::store::Window;
 use crate::{Result, Subscription};
 
@@ -27,24 +27,23 @@ struct Gone;
 
 type Told = Result<(), Gone>;
 
-impl Hive {
+impl ActingHive {
     /// Tells of a job until it has ended.
-    pub(super) fn watch_job(&self, id: JobId) -> Subscription<JobEvent> {
+    pub(super) async fn watch_job(&self, id: JobId) -> Result<Subscription<JobEvent>> {
         let (listener, subscription) = Subscription::with_capacity(EVENTS);
-        let hive = self.clone();
-        self.inner.tasks.spawn(async move {
-            tokio::select! {
-                () = hive.inner.shutdown.cancelled() => {}
-                told = hive.tell_job(id, &listener) => {
-                    if let Err(error) = told {
-                        warn!(job.id = %id, error = %error, "a job cannot be told of");
-                    }
-                }
+        let hive = self.hive.clone();
+        let telling = listener.clone();
+        let told = async move {
+            if let Err(error) = hive.tell_job(id, &telling).await {
+                warn!(job.id = %id, error = %error, "a job cannot be told of");
             }
-        });
-        subscription
+        };
+        self.tell(&listener, told).await?;
+        Ok(subscription)
     }
+}
 
+impl Hive {
     async fn tell_job(&self, id: JobId, listener: &mpsc::Sender<JobEvent>) -> Result<()> {
         let told = match self.open_job(id).await? {
             Some(job) => tell_live(&job, listener).await,

@@ -8,6 +8,7 @@ use hive_wire::agent::{Command, Payload, ToAgent};
 use hive_wire::api::{
     ApiKeyCreate, AuditEntry, AuditQuery, AuditResult, CommandStatus, ExecCommand, ExecEvent, Job, JobEvent, JobStatus,
     JobTarget, PageRequest, PlatformRole, RegistrationTokenCreate, Target, TargetStatus, TeamCreate, TokenScope,
+    UserCreate,
 };
 use hive_wire::satellite_api::RegisteredSatellite;
 
@@ -336,8 +337,8 @@ async fn a_job_with_a_hidden_satellite_is_hidden() {
         let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
         let secret = token(&system, create).await;
         hive.register_satellite(&secret, request(&format!("{slug}-server-01")), None, None).await.unwrap();
-        let role = PlatformRole::GlobalUser;
-        system.user_create(&format!("{slug}-user"), role).await.unwrap();
+        let wanted = UserCreate { username: format!("{slug}-user"), role: PlatformRole::GlobalUser };
+        system.user_create(wanted).await.unwrap();
         system.team_member_add(slug, &format!("{slug}-user"), Role::Operator).await.unwrap();
         let key = system.api_key_create_for(&format!("{slug}-user"), ApiKeyCreate::default()).await.unwrap();
         acting.push(hive.acting_as(hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap()));

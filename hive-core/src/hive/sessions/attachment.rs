@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use hive_wire::agent::ErrorBody;
 use hive_wire::api::SessionEnd;
 use hive_wire::session::{Attached, FromViewer, ToViewer};
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 use super::live::{Admission, LiveSession, Next};
 use super::viewers::Seat;
 use crate::hive::ActingHive;
+use crate::hive::passes::Pass;
 use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
 use crate::{Error, Result};
 
@@ -17,6 +19,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 struct Place {
     acting: ActingHive,
+    pass: Pass,
     session: Arc<LiveSession>,
     seat: Seat,
 }
@@ -30,12 +33,13 @@ impl Drop for Place {
 /// Makes the two halves for a viewer that was let in.
 pub(super) fn attachment(
     acting: ActingHive,
+    pass: Pass,
     session: Arc<LiveSession>,
     admission: &Admission,
     attached: Attached,
 ) -> Attachment {
     let changes = session.changes();
-    let place = Arc::new(Place { acting, session, seat: admission.seat });
+    let place = Arc::new(Place { acting, pass, session, seat: admission.seat });
     let output = Output { place: place.clone(), changes, cursor: admission.cursor, is_over: false };
     Attachment { attached, output: Box::new(output), input: Box::new(Input { place }) }
 }
@@ -53,6 +57,9 @@ struct Output {
 impl AttachmentOutput for Output {
     async fn next(&mut self) -> Option<SessionEvent> {
         while !self.is_over {
+            if let Err(error) = self.place.pass.check() {
+                return Some(self.on_lost(error));
+            }
             // Before the look: what changes during it is seen with the next one.
             self.changes.mark_unchanged();
             let now = self.place.acting.hive.inner.sessions.now();
@@ -62,11 +69,25 @@ impl AttachmentOutput for Output {
                     self.is_over = true;
                     return Some(event);
                 }
-                Next::Nothing => self.is_over = self.changes.changed().await.is_err(),
+                Next::Nothing => {
+                    tokio::select! {
+                        changed = self.changes.changed() => self.is_over = changed.is_err(),
+                        lost = self.place.pass.lost() => return Some(self.on_lost(lost)),
+                    }
+                }
                 Next::Over => self.is_over = true,
             }
         }
         None
+    }
+}
+
+impl Output {
+    /// Whoever may not look any more is told so, and that is all.
+    fn on_lost(&mut self, error: impl Into<Error>) -> SessionEvent {
+        self.is_over = true;
+        let error = error.into().to_wire();
+        SessionEvent::Told(ToViewer::Error { error: ErrorBody { code: error.code, message: error.message } })
     }
 }
 
@@ -78,7 +99,8 @@ struct Input {
 #[async_trait]
 impl AttachmentInput for Input {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
-        let Place { acting, session, seat } = &*self.place;
+        let Place { acting, pass, session, seat } = &*self.place;
+        pass.check()?;
         let now = acting.hive.inner.sessions.now();
         match action {
             ViewerAction::Input { offset, data } => session.input(now, *seat, offset, &data),

@@ -97,6 +97,7 @@ impl SessionManager for ActingHive {
         let Some(session) = self.known_session(&row).await? else {
             return self.attach_to_ended(row);
         };
+        let pass = self.pass().await?;
         self.record_attach(&row, &session, &request).await?;
         let who = Who { actor: self.principal.actor(), fresh: ViewerId::new(self.hive.source().seed()) };
         let admission = session.admit(self.hive.inner.sessions.now(), &request, who);
@@ -108,7 +109,7 @@ impl SessionManager for ActingHive {
             control: admission.control.clone(),
             is_resumed: admission.is_resumed,
         };
-        Ok(attachment(self.clone(), session, &admission, attached))
+        Ok(attachment(self.clone(), pass, session, &admission, attached))
     }
 }
 

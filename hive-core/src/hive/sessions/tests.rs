@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hive_wire::api::{
     AuditQuery, PageRequest, PlatformRole, RegistrationTokenCreate, Session, SessionCreate, TeamCreate, TokenScope,
+    UserCreate,
 };
 use hive_wire::{ErrorCode, SessionId};
 
@@ -73,7 +74,8 @@ async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Machine) {
     for (name, slug) in [("anna", "blue"), ("bert", "red")] {
         let team = system.team_create(TeamCreate { slug: slug.into() }).await.unwrap();
         teams.push(team.id);
-        system.user_create(name, PlatformRole::GlobalUser).await.unwrap();
+        let wanted = UserCreate { username: name.into(), role: PlatformRole::GlobalUser };
+        system.user_create(wanted).await.unwrap();
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
         let key = system.api_key_create_for(name, hive_wire::api::ApiKeyCreate::default()).await.unwrap().api_key;
         acting.push(hive.acting_as(hive.authenticate_api_key(&key, None, Effort::Full).await.unwrap()));

@@ -91,7 +91,7 @@ impl Fixture {
 
     pub(super) fn new_user(&self, username: &str) -> NewUser {
         let (id, role) = (self.user_id(), PlatformRole::GlobalUser);
-        let user = User { id, username: username.into(), role, created_at: self.now() };
+        let user = User { id, username: username.into(), role, created_at: self.now(), disabled_at: None };
         NewUser { user, password_hash: "$argon2id$password".into() }
     }
 

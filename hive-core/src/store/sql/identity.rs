@@ -1,14 +1,16 @@
 //! Users, teams and API keys in an SQL database.
 
 use async_trait::async_trait;
-use hive_wire::api::{Team, User};
+use hive_wire::api::{Team, TeamMember, User};
 use hive_wire::{ApiKeyId, TeamId, Timestamp, UserId};
 
 use super::error::taken;
 use super::{Row, SqlStore, Statement, text};
 use crate::access::Role;
 use crate::audit::AuditDraft;
-use crate::store::{ApiKeyOwner, ApiKeyRow, IdentityStore, NewUser, PasswordRow, StoreResult};
+use crate::store::{
+    ApiKeyOwner, ApiKeyRow, IdentityStore, NewUser, StoreResult, UserPatch, UserRow, UserUpdated, Window,
+};
 
 #[async_trait]
 impl IdentityStore for SqlStore {
@@ -24,14 +26,47 @@ impl IdentityStore for SqlStore {
         Ok(user)
     }
 
-    async fn user_get(&self, id: UserId) -> StoreResult<Option<User>> {
+    async fn user_get(&self, id: UserId) -> StoreResult<Option<UserRow>> {
         let row = self.fetch_optional(Statement::new(text::USER_GET).text(id)).await?;
-        row.as_ref().map(read_user).transpose()
+        row.as_ref().map(read_user_row).transpose()
     }
 
-    async fn user_find(&self, username: &str) -> StoreResult<Option<PasswordRow>> {
+    async fn user_find(&self, username: &str) -> StoreResult<Option<UserRow>> {
         let row = self.fetch_optional(Statement::new(text::USER_FIND).text(username)).await?;
-        row.map(|row| Ok(PasswordRow { user: read_user(&row)?, password_hash: row.text("password_hash")? })).transpose()
+        row.as_ref().map(read_user_row).transpose()
+    }
+
+    async fn user_list(&self, window: Window) -> StoreResult<(Vec<User>, u64)> {
+        let [limit, offset] = window.values();
+        let rows = self.fetch_all(Statement::new(text::USER_LIST).bind(limit).bind(offset)).await?;
+        let total = self.fetch_total(Statement::new(text::USER_COUNT)).await?;
+        Ok((rows.iter().map(read_user).collect::<StoreResult<_>>()?, total))
+    }
+
+    async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdated> {
+        self.write_simple(move |transaction| {
+            Box::pin(async move {
+                let Some(row) = transaction.fetch_optional(Statement::new(text::USER_GET).text(id)).await? else {
+                    return Ok(UserUpdated::Unknown);
+                };
+                let Some(row) = transaction.fetch_optional(update(&read_user(&row)?, &patch)).await? else {
+                    return Ok(UserUpdated::LastAdmin);
+                };
+                transaction.audit(audit).await?;
+                Ok(UserUpdated::Updated(read_user(&row)?))
+            })
+        })
+        .await
+    }
+
+    async fn user_password_set(
+        &self,
+        id: UserId,
+        hash: String,
+        before: Option<String>,
+        audit: AuditDraft,
+    ) -> StoreResult<bool> {
+        self.change_audited(Statement::new(text::USER_PASSWORD_SET).text(id).bind(hash).bind(before), audit).await
     }
 
     async fn team_create(&self, team: Team, audit: AuditDraft) -> StoreResult<()> {
@@ -48,6 +83,23 @@ impl IdentityStore for SqlStore {
 
     async fn team_member_put(&self, team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> StoreResult<()> {
         self.add(Statement::new(text::TEAM_MEMBER_PUT).text(team).text(user).word(role), "member", audit).await
+    }
+
+    async fn team_member_remove(&self, team: TeamId, user: UserId, audit: AuditDraft) -> StoreResult<bool> {
+        self.change_audited(Statement::new(text::TEAM_MEMBER_REMOVE).text(team).text(user), audit).await
+    }
+
+    async fn team_member_list(&self, team: TeamId) -> StoreResult<Vec<TeamMember>> {
+        let rows = self.fetch_all(Statement::new(text::TEAM_MEMBER_LIST).text(team)).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(TeamMember {
+                    user_id: row.parse("user_id")?,
+                    username: row.text("username")?,
+                    role: row.word("role")?,
+                })
+            })
+            .collect()
     }
 
     async fn team_memberships(&self, user: UserId) -> StoreResult<Vec<(TeamId, Role)>> {
@@ -77,6 +129,25 @@ impl IdentityStore for SqlStore {
         self.fetch_all(Statement::new(text::API_KEY_LIST).text(user)).await?.iter().map(read_api_key).collect()
     }
 
+    async fn api_key_rotate(
+        &self,
+        id: ApiKeyId,
+        user: UserId,
+        hash: String,
+        now: Timestamp,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<ApiKeyRow>> {
+        let statement = Statement::new(text::API_KEY_ROTATE).text(id).text(user).bind(hash).time(now);
+        self.write_simple(move |transaction| {
+            Box::pin(async move {
+                let Some(row) = transaction.fetch_optional(statement).await? else { return Ok(None) };
+                transaction.audit(audit).await?;
+                read_api_key(&row).map(Some)
+            })
+        })
+        .await
+    }
+
     async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
         self.change_audited(Statement::new(text::API_KEY_REVOKE).text(id).text(user).time(now), audit).await
     }
@@ -96,12 +167,36 @@ impl SqlStore {
     }
 }
 
+/// The statement that changes a user who is as `user` says now.
+fn update(user: &User, patch: &UserPatch) -> Statement {
+    let disabled_at = match patch.disabled {
+        Some(true) => Some(user.disabled_at.unwrap_or(patch.now)),
+        Some(false) => None,
+        None => user.disabled_at,
+    };
+    let is_disabled_now = disabled_at.is_some() && user.disabled_at.is_none();
+    Statement::new(text::USER_UPDATE)
+        .text(user.id)
+        .word(patch.role.unwrap_or(user.role))
+        .time_opt(disabled_at)
+        .number(i64::from(is_disabled_now))
+}
+
+fn read_user_row(row: &Row) -> StoreResult<UserRow> {
+    Ok(UserRow {
+        user: read_user(row)?,
+        password_hash: row.text("password_hash")?,
+        login_generation: row.number("login_generation")?,
+    })
+}
+
 fn read_user(row: &Row) -> StoreResult<User> {
     Ok(User {
         id: row.parse("id")?,
         username: row.text("username")?,
         role: row.word("role")?,
         created_at: row.time("created_at")?,
+        disabled_at: row.time_opt("disabled_at")?,
     })
 }
 
@@ -112,6 +207,7 @@ fn read_api_key_owner(first: &Row, rows: &[Row]) -> StoreResult<ApiKeyOwner> {
         username: first.text("username")?,
         role: first.word("role")?,
         created_at: first.time("user_created_at")?,
+        disabled_at: first.time_opt("disabled_at")?,
     };
     let mut teams = Vec::new();
     for row in rows {

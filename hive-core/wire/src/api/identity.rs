@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::credential::Secret;
 use crate::{ApiKeyId, RegistrationTokenId, TeamId, Timestamp, UserId};
 
 /// What a user is on the platform as a whole.
@@ -12,6 +13,18 @@ pub enum PlatformRole {
     GlobalAdmin,
     /// May do nothing outside of own teams.
     GlobalUser,
+}
+
+/// What somebody is within one reach: the platform or a team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees.
+    Viewer,
+    /// Sees and runs.
+    Operator,
+    /// Does everything.
+    Admin,
 }
 
 /// A person who may log in.
@@ -25,6 +38,63 @@ pub struct User {
     pub role: PlatformRole,
     /// When they were added.
     pub created_at: Timestamp,
+    /// Since when neither their logins nor their keys are taken.
+    #[serde(default)]
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// A user to be added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserCreate {
+    /// The login name, unique: 1 to 64 characters of `[a-z0-9._@-]`.
+    pub username: String,
+    /// Their platform role; without rights of their own unless given.
+    #[serde(default = "PlatformRole::least")]
+    pub role: PlatformRole,
+}
+
+/// A user as they were just added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewUser {
+    /// Who.
+    pub user: User,
+    /// Random, and shown once.
+    pub password: Secret,
+}
+
+/// What an admin may change of a user. What is not given stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UserUpdate {
+    /// Their platform role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<PlatformRole>,
+    /// Whether their logins and keys are refused. Logins of before stay refused when it is taken back; keys are taken
+    /// again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+}
+
+/// A password that was just set by somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPassword {
+    /// Random, and shown once.
+    pub password: Secret,
+}
+
+/// Another password for the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordChange {
+    /// The one of now.
+    pub current: Secret,
+    /// The one from now on.
+    pub new: Secret,
+}
+
+impl PlatformRole {
+    fn least() -> Self {
+        Self::GlobalUser
+    }
 }
 
 /// Who the caller is.
@@ -72,6 +142,26 @@ pub struct Team {
 pub struct TeamCreate {
     /// Its short name: 1 to 32 characters of `[a-z0-9-]`.
     pub slug: String,
+}
+
+/// Somebody in a team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamMember {
+    /// Who.
+    pub user_id: UserId,
+    /// Their login name.
+    pub username: String,
+    /// What they are in the team.
+    pub role: Role,
+}
+
+/// Somebody who is to be in a team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TeamMemberPut {
+    /// Their login name: who runs a team need not know all users by their ids.
+    pub username: String,
+    /// What they are to be in it.
+    pub role: Role,
 }
 
 /// An API key to be made, for the caller.

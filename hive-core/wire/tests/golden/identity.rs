@@ -1,9 +1,14 @@
 //! Bodies of REST: users, teams, keys, tokens.
 
 use hive_wire::api;
+use hive_wire::credential::Secret;
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
 use super::{Golden, SEED, now};
+
+fn secret() -> Secret {
+    Secret("EXAMPLE".into())
+}
 
 #[test]
 fn identities_over_rest() {
@@ -13,7 +18,16 @@ fn identities_over_rest() {
         username: "admin".into(),
         role: api::PlatformRole::GlobalAdmin,
         created_at: now(),
+        disabled_at: Some(now()),
     };
+    golden.check("user", &user);
+    let create = api::UserCreate { username: "olga".into(), role: api::PlatformRole::GlobalUser };
+    golden.check("user_create", &create);
+    golden.check("user_new", &api::NewUser { user: user.clone(), password: secret() });
+    let update = api::UserUpdate { role: Some(api::PlatformRole::GlobalUser), disabled: Some(true) };
+    golden.check("user_update", &update);
+    golden.check("password_new", &api::NewPassword { password: secret() });
+    golden.check("password_change", &api::PasswordChange { current: secret(), new: secret() });
     let login = api::LoginRequest { username: "admin".into(), password: "EXAMPLE".into() };
     golden.check("login_request", &login);
     let logged_in = api::LoginResponse { token: "EXAMPLE".into(), expires_at: now(), user: user.clone() };
@@ -23,6 +37,9 @@ fn identities_over_rest() {
     let team = api::Team { id: TeamId::new(SEED), slug: "ops".into(), created_at: now() };
     golden.check("team", &team);
     golden.check("team_create", &api::TeamCreate { slug: "ops".into() });
+    let member = api::TeamMember { user_id: UserId::new(SEED), username: "olga".into(), role: api::Role::Operator };
+    golden.check("team_member", &member);
+    golden.check("team_member_put", &api::TeamMemberPut { username: "olga".into(), role: api::Role::Viewer });
     let key_create = api::ApiKeyCreate { name: "ci".into(), expires_in_hours: Some(24) };
     golden.check("api_key_create", &key_create);
     let key = api::NewApiKey {
