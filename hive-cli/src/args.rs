@@ -5,6 +5,7 @@ mod audit;
 mod exec;
 mod global;
 mod groups;
+mod people;
 mod profiles;
 mod satellites;
 mod sessions;
@@ -14,10 +15,11 @@ mod tools;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use access::{ApiKeysCommand, Scope, TeamsCommand, TokensCommand, TokensCreateArgs};
+pub(crate) use access::{ApiKeysCommand, Scope, TokensCommand, TokensCreateArgs};
 pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs, Record};
 pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};
 pub(crate) use global::{Colour, Format, Global};
+pub(crate) use people::{MembersCommand, PasswdArgs, TeamsCommand, UsersCommand};
 pub(crate) use profiles::{LoginArgs, LogoutArgs, ProfilesCommand};
 pub(crate) use satellites::{ListArgs, SatellitesCommand, UpdateArgs};
 pub(crate) use sessions::{SessionsCommand, ShellArgs, ViewArgs};
@@ -93,12 +95,17 @@ pub(crate) enum Command {
     /// Registration tokens: with one, one satellite joins
     #[command(subcommand)]
     Tokens(TokensCommand),
-    /// Teams
+    /// Users: who may log in
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Teams, and who is in them
     #[command(subcommand)]
     Teams(TeamsCommand),
     /// Your API keys
     #[command(subcommand, alias = "keys")]
     ApiKeys(ApiKeysCommand),
+    /// Change your password
+    Passwd(PasswdArgs),
     /// The audit trail: who did what
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -18,6 +18,7 @@ mod teams;
 mod tokens;
 #[cfg(feature = "up")]
 mod up;
+mod users;
 mod whoami;
 
 use hive_core::RemoteHive;
@@ -66,6 +67,8 @@ async fn ask(called: &Called, output: Output, command: Command) -> Result<u8> {
         Command::Satellites(command) => satellites::run(hive, output, command).await,
         Command::Commands(command) => given::run(hive, output, command).await,
         Command::Tokens(command) => tokens::run(hive, output, command).await,
+        Command::Users(command) => users::run(hive, output, command).await,
+        Command::Passwd(_) => users::passwd(hive, output).await,
         Command::Teams(command) => teams::run(hive, output, command).await,
         Command::ApiKeys(command) => api_keys::run(hive, output, command).await,
         _ => unreachable!("the other commands call no hive"),

@@ -1,6 +1,6 @@
 //! Satellites and teams by the words people use for them.
 
-use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteStatus, Target};
+use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteStatus, Target, User};
 use hive_core::wire::{SatelliteId, TeamId};
 use hive_core::{DeviceRegistry, Error, Identity};
 
@@ -70,6 +70,20 @@ pub(crate) async fn team(api: &dyn Api, word: &str) -> Result<TeamId> {
     let teams = Identity::team_list(api).await?;
     let team = teams.into_iter().find(|team| team.slug == word);
     Ok(team.ok_or_else(|| Error::NotFound { what: "team", id: word.to_owned() })?.id)
+}
+
+/// All users.
+pub(crate) async fn users(api: &dyn Api) -> Result<Vec<User>> {
+    Ok(pages::collect(usize::MAX, async |page| Identity::user_list(api, page).await).await?)
+}
+
+/// The user with this id or name.
+pub(crate) async fn user(api: &dyn Api, word: &str) -> Result<User> {
+    let missing = || Error::NotFound { what: "user", id: word.to_owned() };
+    if let Ok(id) = word.parse() {
+        return Ok(Identity::user_get(api, id).await?.ok_or_else(missing)?);
+    }
+    Ok(users(api).await?.into_iter().find(|user| user.username == word).ok_or_else(missing)?)
 }
 
 fn active() -> SatelliteFilter {

@@ -8,6 +8,11 @@ use secrecy::SecretString;
 use crate::failure::{Failure, Result};
 use crate::output;
 
+/// Whether somebody sits there.
+pub(crate) fn is_there() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// Reads a secret: without echo from a terminal, else the first line of stdin.
 pub(crate) async fn password(question: &str) -> Result<SecretString> {
     if !io::stdin().is_terminal() {

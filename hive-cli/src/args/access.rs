@@ -1,4 +1,4 @@
-//! Teams, API keys and registration tokens.
+//! API keys and registration tokens.
 
 use clap::{Args, Subcommand, ValueEnum};
 use hive_core::wire::api::TokenScope;
@@ -59,19 +59,6 @@ impl From<Scope> for TokenScope {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum TeamsCommand {
-    /// Make a team
-    #[command(after_long_help = "Example:\n  hive teams create ops")]
-    Create {
-        /// Its short name: a-z, 0-9 and -
-        slug: String,
-    },
-    /// List your teams
-    #[command(after_long_help = "Example:\n  hive teams list")]
-    List,
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum ApiKeysCommand {
     /// Make a key, and print it once
     #[command(after_long_help = "Example:\n  hive api-keys create --name 'nightly backup' --expires-in-hours 720")]
@@ -86,6 +73,12 @@ pub(crate) enum ApiKeysCommand {
     /// List your keys, without their secrets
     #[command(after_long_help = "Example:\n  hive api-keys list")]
     List,
+    /// Give a key another secret, and print it once; the one before is dead at once
+    #[command(after_long_help = "Example:\n  hive api-keys rotate key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    Rotate {
+        /// Its id
+        id: ApiKeyId,
+    },
     /// Revoke a key, at once
     #[command(after_long_help = "Example:\n  hive api-keys revoke key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Revoke {

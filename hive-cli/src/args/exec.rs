@@ -55,13 +55,13 @@ ended alike are shown together, and the exit status is the worst. Ctrl-C cancels
 With -o json the results are one list, with -o jsonl one line each, written when it ended.
 
 Exit status:
-  0        succeeded
-  1..255   the program's own, 128 + N where signal N ended it
-  124      timed out
-  126      refused by the satellite, or could not be started
-  130      cancelled
-  255      not run, expired, or of unknown outcome
-  2, 67..78 of `hive` itself: `hive help` names the page, docs/command-line.md lists them
+  0          succeeded
+  1..255     the program's own, 128 + N where signal N ended it
+  124        timed out
+  126        refused by the satellite, or could not be started
+  130        cancelled
+  255        not run, expired, or of unknown outcome
+  2, 67..78  `hive` itself failed, see `hive --help`
 
 Examples:
   hive exec web-server-01 -- systemctl status nginx

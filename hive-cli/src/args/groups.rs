@@ -8,7 +8,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Begin", &["up", "login", "logout", "profiles", "whoami"]),
     ("Satellites", &["satellites", "tokens"]),
     ("Commands and terminals", &["exec", "jobs", "commands", "shell", "sessions", "power"]),
-    ("People and proof", &["teams", "api-keys", "audit"]),
+    ("People and proof", &["users", "teams", "passwd", "api-keys", "audit"]),
     ("More", &["completions", "help"]),
 ];
 
@@ -16,7 +16,14 @@ pub(super) const AFTER: &str = "\
 `hive COMMAND --help` says more about each, with examples.
 
 The hive that is meant: --url or --profile, else HIVE_URL or HIVE_PROFILE, else the profile of the last login, else a
-hive that was started in this directory with `hive up`.";
+hive that was started in this directory with `hive up`.
+
+Exit status where `hive` itself fails:
+  1   something else                   74  a file or the keyring cannot be used
+  2   the arguments make no sense      75  not now: the satellite is offline, or too busy
+  67  the key or password is wrong     76  that is no hive of this version, or TLS fails
+  68  there is no such thing           77  not allowed
+  69  the hive cannot be reached       78  no hive is known here";
 
 /// Puts the commands of the first page into their groups.
 pub(super) fn grouped(command: Command) -> Command {

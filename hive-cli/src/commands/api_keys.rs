@@ -21,6 +21,10 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: ApiKeysCommand) 
             let keys = Identity::api_key_list(api).await?;
             output.show(&keys, |keys| Table::of(["ID", "NAME", "CREATED", "EXPIRES", "REVOKED"], keys, row))
         }
+        ApiKeysCommand::Rotate { id } => {
+            let new = Identity::api_key_rotate(api, id).await?;
+            output.tell(&new, &new.api_key)
+        }
         ApiKeysCommand::Revoke { id } => {
             Identity::api_key_revoke(api, id).await?;
             output.tell(&json!({ "id": id, "revoked": true }), &format!("{id} is revoked"))

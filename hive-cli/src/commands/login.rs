@@ -57,7 +57,7 @@ async fn with_password(args: &LoginArgs) -> Result<Login> {
     let request = LoginRequest { username: username.clone(), password: password.expose_secret().to_owned() };
     let (hive, _) = RemoteHive::login(&args.hive, request).await.map_err(|error| match error {
         error @ Error::AuthInvalid => {
-            Failure::from(error).advised(format!("Is {username} right, and the password? An admin can set another one"))
+            Failure::from(error).advised(format!("Is {username} right, and the password? An admin gives you another one with `hive users reset-password {username}`"))
         }
         error => error.into(),
     })?;

@@ -1,10 +1,14 @@
 //! How far a job is: a bar on the terminal, for people alone, which is gone at the end.
 
+use std::time::Duration;
+
 use hive_core::wire::api::{CommandStatus, JobCounts, TargetStatus};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often it is drawn in a second, at the most.
 const RATE: u8 = 15;
+/// When it is drawn in any case.
+const TICK: Duration = Duration::from_millis(250);
 
 /// A bar on standard error. Where that is no terminal, nothing is drawn.
 pub(crate) struct Progress(ProgressBar);
@@ -13,7 +17,12 @@ impl Progress {
     pub(crate) fn new() -> Self {
         let style = ProgressStyle::with_template("{bar:20} {wide_msg}").expect("the template is well formed");
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(RATE));
-        Self(bar.with_style(style.progress_chars("━╸ ")))
+        let bar = bar.with_style(style.progress_chars("━╸ "));
+        if !bar.is_hidden() {
+            // A step that came too soon behind another to be drawn is drawn now.
+            bar.enable_steady_tick(TICK);
+        }
+        Self(bar)
     }
 
     pub(crate) fn show(&self, counts: &JobCounts) {
