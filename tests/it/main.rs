@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod bad_days;
 mod chaos;
+mod command_line;
 mod crash;
 mod database;
 mod driven;
