@@ -28,11 +28,8 @@ pub(crate) use tools::UpArgs;
 pub(crate) use tools::{CompletionsArgs, ManArgs, Shell};
 
 /// One control plane for people, programs and AI agents over a fleet of machines.
-///
-/// A hive knows satellites: machines on which its agent runs. Run commands on one or on all of them, open terminals that
-/// survive broken links, and look up who did what.
 #[derive(Debug, Parser)]
-#[command(name = "hive", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "hive", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -51,12 +48,16 @@ impl Cli {
 
 /// Everything that may be typed, as clap knows it.
 pub(crate) fn command() -> clap::Command {
-    groups::grouped(Cli::command())
+    groups::grouped(plain())
+}
+
+fn plain() -> clap::Command {
+    Cli::command().mut_subcommands(|command| command.disable_help_subcommand(true))
 }
 
 /// The same for the manual, which has a page for each command.
 pub(crate) fn pages() -> clap::Command {
-    Cli::command().after_long_help(groups::AFTER)
+    plain().long_about(groups::ABOUT).after_help(groups::AFTER)
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,7 +73,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Profiles(ProfilesCommand),
     /// Show which hive is meant, and who you are there
-    #[command(after_long_help = "Example:\n  hive whoami --profile staging")]
+    #[command(after_help = "Example:\n  hive whoami --profile staging")]
     Whoami,
     /// See and change satellites
     #[command(subcommand, visible_alias = "sats")]

@@ -9,10 +9,10 @@ pub(crate) enum TokensCommand {
     /// Make a token: with it one satellite may join, once
     Create(TokensCreateArgs),
     /// List tokens, without their secrets
-    #[command(after_long_help = "Example:\n  hive tokens list")]
+    #[command(after_help = "Example:\n  hive tokens list")]
     List,
     /// Revoke a token that was not used
-    #[command(after_long_help = "Example:\n  hive tokens revoke reg_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    #[command(after_help = "Example:\n  hive tokens revoke reg_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Revoke {
         /// Its id
         id: RegistrationTokenId,
@@ -20,7 +20,7 @@ pub(crate) enum TokensCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
 The token alone is printed, so that a script can take it.
 
 Examples:
@@ -61,7 +61,7 @@ impl From<Scope> for TokenScope {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApiKeysCommand {
     /// Make a key, and print it once
-    #[command(after_long_help = "Example:\n  hive api-keys create --name 'nightly backup' --expires-in-hours 720")]
+    #[command(after_help = "Example:\n  hive api-keys create --name 'nightly backup' --expires-in-hours 720")]
     Create {
         /// What it is for
         #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
@@ -71,16 +71,16 @@ pub(crate) enum ApiKeysCommand {
         expires_in_hours: Option<u32>,
     },
     /// List your keys, without their secrets
-    #[command(after_long_help = "Example:\n  hive api-keys list")]
+    #[command(after_help = "Example:\n  hive api-keys list")]
     List,
     /// Give a key another secret, and print it once; the one before is dead at once
-    #[command(after_long_help = "Example:\n  hive api-keys rotate key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    #[command(after_help = "Example:\n  hive api-keys rotate key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Rotate {
         /// Its id
         id: ApiKeyId,
     },
     /// Revoke a key, at once
-    #[command(after_long_help = "Example:\n  hive api-keys revoke key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    #[command(after_help = "Example:\n  hive api-keys revoke key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Revoke {
         /// Its id
         id: ApiKeyId,

@@ -10,27 +10,25 @@ pub(crate) enum AuditCommand {
     /// List records, newest first
     List(AuditListArgs),
     /// Show one record with all that is in it
-    #[command(visible_alias = "get", after_long_help = "Example:\n  hive audit show 14")]
+    #[command(visible_alias = "get", after_help = "Example:\n  hive audit show 14")]
     Show {
         /// Its number (SEQ) or id
         #[arg(value_name = "SEQ|ID", value_parser = parse_record)]
         record: Record,
     },
     /// Write the whole trail and its signed manifest to a file
-    #[command(after_long_help = "Example:\n  hive audit export --output trail.jsonl")]
+    #[command(after_help = "Example:\n  hive audit export --output trail.jsonl")]
     Export {
         /// The file
         #[arg(long = "output", id = "file", value_name = "FILE")]
         file: PathBuf,
     },
     /// Check the hive's trail, or an exported file without the hive
-    ///
-    /// Exits with 1 where it was tampered with.
     Verify(AuditVerifyArgs),
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
 Examples:
   hive audit list --actor anna --since 2026-02-05T00:00:00Z
   hive audit list --satellite web-server-01 --action satellite.exec -o jsonl")]
@@ -68,7 +66,9 @@ fn parse_record(text: &str) -> Result<Record, &'static str> {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
+The exit status is 1 where it was tampered with.
+
 Examples:
   hive audit verify
   hive audit verify trail.jsonl --public-key \"$(cat audit.pub)\"")]

@@ -8,7 +8,7 @@ use hive_core::wire::{CommandId, JobId};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["argv", "shell"]))]
-#[command(after_long_help = EXEC_HELP)]
+#[command(override_usage = EXEC_USAGE, after_help = EXEC_HELP)]
 pub(crate) struct ExecArgs {
     /// Where: names, ids, tag:x or all
     #[arg(required = true, value_name = "TARGET", add = crate::completing::targets())]
@@ -48,8 +48,12 @@ pub(crate) struct ExecArgs {
     pub(crate) idempotency_key: Option<String>,
 }
 
+const EXEC_USAGE: &str = "\
+hive exec [OPTIONS] <TARGET>... -- <CMD>...
+       hive exec [OPTIONS] <TARGET>... --shell <LINE>";
+
 const EXEC_HELP: &str = "\
-On one satellite output and exit status are the program's, as with ssh. On several it is a job of the hive: those that
+On one satellite output and exit status are the program's, as with ssh. On several it is a job of the hive: those that \
 ended alike are shown together, and the exit status is the worst. Ctrl-C cancels; a second one leaves it to the hive.
 
 With -o json the results are one list, with -o jsonl one line each, written when it ended.
@@ -90,8 +94,9 @@ pub(super) fn parse_variable(text: &str) -> Result<Variable, &'static str> {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
-It asks before it does harm; without a terminal it wants --yes. The exit status is as with `hive exec`.
+#[command(after_help = "\
+It asks before it does harm; without a terminal it wants --yes. `cancel` takes a delayed one back. The exit status is as \
+with `hive exec`.
 
 Examples:
   hive power web-server-01 --action reboot --delay 300 --message 'New kernel; back in a minute'
@@ -121,7 +126,6 @@ pub(crate) enum Action {
     Reboot,
     Sleep,
     Hibernate,
-    /// Take back a delayed one
     Cancel,
 }
 
@@ -140,7 +144,7 @@ impl From<Action> for PowerAction {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
     /// List jobs, newest first
-    #[command(after_long_help = "Example:\n  hive jobs list --limit 5")]
+    #[command(after_help = "Example:\n  hive jobs list --limit 5")]
     List {
         /// The most jobs
         #[arg(long, default_value_t = 50, value_name = "N")]
@@ -148,7 +152,7 @@ pub(crate) enum JobsCommand {
     },
     /// Show a job and what became of each satellite
     #[command(visible_alias = "get")]
-    #[command(after_long_help = "Example:\n  hive jobs show job_01m7zr6n3tf0mb0g8n9t2k5c1d --output")]
+    #[command(after_help = "Example:\n  hive jobs show job_01m7zr6n3tf0mb0g8n9t2k5c1d --output")]
     Show {
         /// Its id
         id: JobId,
@@ -157,7 +161,7 @@ pub(crate) enum JobsCommand {
         output: bool,
     },
     /// Tell of each satellite's end until the job has ended
-    #[command(after_long_help = "\
+    #[command(after_help = "\
 Ctrl-C leaves the job alone.
 
 Example:
@@ -167,7 +171,7 @@ Example:
         id: JobId,
     },
     /// Cancel a job: what waits ends at once, what runs with its whole process tree
-    #[command(after_long_help = "Example:\n  hive jobs cancel job_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    #[command(after_help = "Example:\n  hive jobs cancel job_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Cancel {
         /// Its id
         id: JobId,
@@ -177,7 +181,7 @@ Example:
 #[derive(Debug, Subcommand)]
 pub(crate) enum CommandsCommand {
     /// List a satellite's commands, newest first
-    #[command(after_long_help = "Example:\n  hive commands list web-server-01 --limit 5")]
+    #[command(after_help = "Example:\n  hive commands list web-server-01 --limit 5")]
     List {
         /// The satellite's name or id
         #[arg(add = crate::completing::satellites())]
@@ -188,13 +192,13 @@ pub(crate) enum CommandsCommand {
     },
     /// Show a command with its output so far
     #[command(visible_alias = "show")]
-    #[command(after_long_help = "Example:\n  hive commands get cmd_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    #[command(after_help = "Example:\n  hive commands get cmd_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Get {
         /// Its id
         id: CommandId,
     },
     /// Cancel a command: with its whole process tree where it runs
-    #[command(after_long_help = "Example:\n  hive commands cancel cmd_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    #[command(after_help = "Example:\n  hive commands cancel cmd_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Cancel {
         /// Its id
         id: CommandId,

@@ -6,17 +6,17 @@ use hive_core::wire::api::{PlatformRole, Role};
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
     /// List users
-    #[command(after_long_help = "Example:\n  hive users list")]
+    #[command(after_help = "Example:\n  hive users list")]
     List,
     /// Show one user
-    #[command(visible_alias = "show", after_long_help = "Example:\n  hive users get anna")]
+    #[command(visible_alias = "show", after_help = "Example:\n  hive users get anna")]
     Get {
         /// Their name or id
         user: String,
     },
     /// Add a user, and print their first password once
-    #[command(after_long_help = "\
-Who is no admin has no rights but those that teams give them: `hive teams members add`.
+    #[command(after_help = "\
+An admin may do everything everywhere; a user what their teams allow, see `hive teams members add`.
 
 Examples:
   hive users create anna
@@ -29,7 +29,7 @@ Examples:
         role: UserRole,
     },
     /// Change what a user is in the whole hive
-    #[command(after_long_help = "Example:\n  hive users role anna admin")]
+    #[command(after_help = "Example:\n  hive users role anna admin")]
     Role {
         /// Their name or id
         user: String,
@@ -38,19 +38,19 @@ Examples:
         role: UserRole,
     },
     /// Refuse a user's logins and keys, at once
-    #[command(after_long_help = "Example:\n  hive users disable anna")]
+    #[command(after_help = "Example:\n  hive users disable anna")]
     Disable {
         /// Their name or id
         user: String,
     },
     /// Take a user's keys again, and let them log in
-    #[command(after_long_help = "Example:\n  hive users enable anna")]
+    #[command(after_help = "Example:\n  hive users enable anna")]
     Enable {
         /// Their name or id
         user: String,
     },
     /// Give a user another password, and print it once; their logins end, their keys stay
-    #[command(after_long_help = "Example:\n  hive users reset-password anna")]
+    #[command(after_help = "Example:\n  hive users reset-password anna")]
     ResetPassword {
         /// Their name or id
         user: String,
@@ -60,9 +60,7 @@ Examples:
 /// What a user is in the whole hive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum UserRole {
-    /// May do everything everywhere
     Admin,
-    /// May do what their teams allow
     #[default]
     User,
 }
@@ -77,7 +75,7 @@ impl From<UserRole> for PlatformRole {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
 The passwords are asked for, or are the first two lines of standard input. All logins end; API keys stay.
 
 Example:
@@ -87,10 +85,10 @@ pub(crate) struct PasswdArgs {}
 #[derive(Debug, Subcommand)]
 pub(crate) enum TeamsCommand {
     /// List your teams
-    #[command(after_long_help = "Example:\n  hive teams list")]
+    #[command(after_help = "Example:\n  hive teams list")]
     List,
     /// Make a team
-    #[command(after_long_help = "Example:\n  hive teams create ops")]
+    #[command(after_help = "Example:\n  hive teams create ops")]
     Create {
         /// Its short name: a-z, 0-9 and -
         slug: String,
@@ -103,13 +101,13 @@ pub(crate) enum TeamsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum MembersCommand {
     /// List a team's members
-    #[command(after_long_help = "Example:\n  hive teams members list ops")]
+    #[command(after_help = "Example:\n  hive teams members list ops")]
     List {
         /// The team's short name or id
         team: String,
     },
     /// Make users members, or change what they are there
-    #[command(after_long_help = "\
+    #[command(after_help = "\
 A viewer sees; an operator also runs commands and opens terminals; an admin does everything in the team.
 
 Example:
@@ -125,7 +123,7 @@ Example:
         role: MemberRole,
     },
     /// Take users out of a team
-    #[command(alias = "rm", after_long_help = "Example:\n  hive teams members remove ops anna")]
+    #[command(alias = "rm", after_help = "Example:\n  hive teams members remove ops anna")]
     Remove {
         /// The team's short name or id
         team: String,

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
-The password is asked for, or is the first line of standard input. It is exchanged for an API key, which lies in the
+#[command(after_help = "\
+The password is asked for, or is the first line of standard input. It is exchanged for an API key, which lies in the \
 keyring of this machine where there is one, and in a file that only you may read otherwise.
 
 Examples:
@@ -27,7 +27,7 @@ pub(crate) struct LoginArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
 Without a word it is the login that is used now. `hive profiles remove` forgets one of a hive that cannot be reached.
 
 Examples:
@@ -42,16 +42,16 @@ pub(crate) struct LogoutArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfilesCommand {
     /// List the logins that are kept
-    #[command(after_long_help = "Example:\n  hive profiles list")]
+    #[command(after_help = "Example:\n  hive profiles list")]
     List,
     /// Use this one from now on
-    #[command(after_long_help = "Example:\n  hive profiles use staging")]
+    #[command(after_help = "Example:\n  hive profiles use staging")]
     Use {
         /// Its name
         name: String,
     },
     /// Forget one here; its key stays valid at the hive, unlike with `hive logout`
-    #[command(alias = "rm", after_long_help = "Example:\n  hive profiles remove staging")]
+    #[command(alias = "rm", after_help = "Example:\n  hive profiles remove staging")]
     Remove {
         /// Its name
         name: String,

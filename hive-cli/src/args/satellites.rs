@@ -11,7 +11,7 @@ pub(crate) enum SatellitesCommand {
     /// List satellites
     List(ListArgs),
     /// Show one satellite
-    #[command(visible_alias = "show", after_long_help = "Example:\n  hive satellites get web-server-01")]
+    #[command(visible_alias = "show", after_help = "Example:\n  hive satellites get web-server-01")]
     Get {
         /// Its name or id
         #[arg(add = completing::satellites())]
@@ -20,17 +20,17 @@ pub(crate) enum SatellitesCommand {
     /// Change a satellite
     Update(UpdateArgs),
     /// List the labels that satellites carry
-    #[command(after_long_help = "Example:\n  hive satellites tags")]
+    #[command(after_help = "Example:\n  hive satellites tags")]
     Tags,
     /// End a satellite's link; it comes back by itself
-    #[command(after_long_help = "Example:\n  hive satellites disconnect web-server-01")]
+    #[command(after_help = "Example:\n  hive satellites disconnect web-server-01")]
     Disconnect {
         /// Its name or id
         #[arg(add = completing::satellites())]
         satellite: String,
     },
     /// Remove a satellite: its key is dead at once
-    #[command(alias = "rm", after_long_help = "Example:\n  hive satellites remove web-server-01")]
+    #[command(alias = "rm", after_help = "Example:\n  hive satellites remove web-server-01")]
     Remove {
         /// Its name or id
         #[arg(add = completing::satellites())]
@@ -42,7 +42,7 @@ pub(crate) enum SatellitesCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
 Everything that is given must hold.
 
 Examples:
@@ -71,7 +71,7 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
 What is not given stays. --tag names all labels; --add-tag and --remove-tag change those that are there.
 
 Examples:

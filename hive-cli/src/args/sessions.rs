@@ -9,9 +9,9 @@ use crate::completing;
 use crate::shell::escapes::HELP;
 
 #[derive(Debug, Args)]
-#[command(after_long_help = help(
+#[command(after_help = help(
     "\
-It is a session of the hive: when the link breaks it goes on at the byte where it was, and when you leave it lives on.
+It is a session of the hive: when the link breaks it goes on at the byte where it was, and when you leave it lives on. \
 The exit status is the program's, 0 when you leave with ~., 255 when it is lost.",
     "hive shell web-server-01\n  hive shell web-server-01 --shell /bin/zsh -e EDITOR=vim"
 ))]
@@ -53,7 +53,7 @@ impl ViewArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionsCommand {
     /// List sessions, newest first
-    #[command(after_long_help = "Examples:\n  hive sessions list\n  hive sessions list web-server-01 --ended")]
+    #[command(after_help = "Examples:\n  hive sessions list\n  hive sessions list web-server-01 --ended")]
     List {
         /// Only those on this satellite, by name or id
         #[arg(add = completing::satellites())]
@@ -63,7 +63,7 @@ pub(crate) enum SessionsCommand {
         ended: bool,
     },
     /// Come back to a session, also to one that was opened elsewhere
-    #[command(after_long_help = help(
+    #[command(after_help = help(
         "The session's size follows whoever has the keyboard.",
         "hive sessions attach sess_01m7zf3q2yezybcjcax9t2g0rk --read-only"
     ))]
@@ -75,7 +75,7 @@ pub(crate) enum SessionsCommand {
         view: ViewArgs,
     },
     /// End sessions with all their processes
-    #[command(after_long_help = "Example:\n  hive sessions kill sess_01m7zf3q2yezybcjcax9t2g0rk")]
+    #[command(after_help = "Example:\n  hive sessions kill sess_01m7zf3q2yezybcjcax9t2g0rk")]
     Kill {
         /// Their ids
         #[arg(required = true, value_name = "ID", add = completing::sessions())]

@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 
 #[cfg(feature = "up")]
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
-Everything is kept in the data directory: a second start finds the satellites, users and keys of the first. It runs until
+#[command(after_help = "\
+Everything is kept in the data directory: a second start finds the satellites, users and keys of the first. It runs until \
 Ctrl-C. Other commands in the same directory find it by themselves.
 
 Examples:
@@ -23,7 +23,7 @@ pub(crate) struct UpArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(after_help = "\
 Examples:
   source <(hive completions bash)                                       # in ~/.bashrc
   source <(hive completions zsh)                                        # in ~/.zshrc, behind compinit
@@ -43,7 +43,7 @@ pub(crate) enum Shell {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "Example:\n  hive man /usr/local/share/man/man1")]
+#[command(after_help = "Example:\n  hive man /usr/local/share/man/man1")]
 pub(crate) struct ManArgs {
     /// Where they are written to
     #[arg(value_name = "DIR")]
