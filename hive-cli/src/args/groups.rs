@@ -15,7 +15,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 pub(super) const ABOUT: &str = "\
 One control plane for people, programs and AI agents over a fleet of machines.
 
-A hive knows satellites: machines on which its agent runs. Run commands on one or on all of them, open terminals that
+A hive knows satellites: machines on which its agent runs. Run commands on one or on all of them, open terminals that \
 survive broken links, and look up who did what.";
 
 pub(super) const AFTER: &str = "\
