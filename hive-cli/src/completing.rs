@@ -65,5 +65,5 @@ fn ask(question: impl AsyncFnOnce(RemoteHive) -> Result<Vec<CompletionCandidate>
         let access = settings::settle(Wanted::default()).await?;
         question(RemoteHive::connect(&access.url, access.api_key)?).await
     };
-    runtime.block_on(timeout(PATIENCE, answer)).ok().and_then(Result::ok).unwrap_or_default()
+    runtime.block_on(async { timeout(PATIENCE, answer).await }).ok().and_then(Result::ok).unwrap_or_default()
 }

@@ -128,7 +128,9 @@ fn collect(mut command: clap::Command, path: &str, pages: &mut String) {
 fn page(command: &mut clap::Command, path: &str, pages: &mut String) {
     let text = command.render_help().to_string();
     // What is on every page is in the file once: on the first one.
-    let common = |text: &str| text.split("\n\n").filter(|part| !part.starts_with("Global options:")).collect::<Vec<_>>().join("\n\n");
+    let common = |text: &str| {
+        text.split("\n\n").filter(|part| !part.starts_with("Global options:")).collect::<Vec<_>>().join("\n\n")
+    };
     *pages += &format!("$ {path} --help\n{}\n\n", common(&text).trim_end());
     for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
         let path = format!("{path} {}", inner.get_name());

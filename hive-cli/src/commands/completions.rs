@@ -8,6 +8,8 @@ use crate::failure::{Failure, Result};
 use crate::output;
 
 const NAME: &str = "hive";
+/// Else bash takes `tag:x` apart, and puts what it is offered behind the colon.
+const WHOLE_WORDS: &[u8] = b"COMP_WORDBREAKS=${COMP_WORDBREAKS//:}\n";
 
 pub(super) fn run(args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
@@ -17,5 +19,8 @@ pub(super) fn run(args: &CompletionsArgs) -> Result<()> {
         Shell::Fish => &Fish,
     };
     shell.write_registration(VARIABLE, NAME, NAME, NAME, &mut script).map_err(Failure::Output)?;
+    if args.shell == Shell::Bash {
+        script.extend_from_slice(WHOLE_WORDS);
+    }
     output::plain(&script)
 }

@@ -62,9 +62,9 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Obstacle> {
         return of_tls(error);
     }
     if let Some(error) = cause.downcast_ref::<io::Error>() {
-        // What an `io::Error` carries is not among its causes.
-        let carried = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        return carried.map_or_else(|| of_io(error), of_tls);
+        // What an `io::Error` carries is not among its causes, and it may carry another one.
+        let carried = error.get_ref().and_then(|inner| of_cause(inner));
+        return carried.or_else(|| of_io(error));
     }
     // The types of these are private to the HTTP client.
     let text = cause.to_string();
@@ -110,7 +110,7 @@ mod tests {
     fn what_an_io_error_carries_counts() {
         let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
         check(unknown.clone(), Obstacle::Certificate);
-        check(io::Error::other(unknown), Obstacle::Certificate);
+        check(io::Error::other(io::Error::other(unknown)), Obstacle::Certificate);
         let no_tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
         check(io::Error::new(ErrorKind::InvalidData, no_tls), Obstacle::NoTls);
     }

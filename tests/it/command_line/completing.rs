@@ -1,31 +1,32 @@
 //! Completions in real shells, and the manual.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
-use hive_testkit::{Finished, TestHive, binary};
+use hive_testkit::{Console, Finished, TestHive, binary};
 use tokio::process::Command;
 
 use super::Home;
 
-/// What bash offers for the last word of a line.
-async fn offered(hive: &TestHive, line: &str) -> Vec<String> {
-    let script = r#"
-        PATH=$1:$PATH
-        source <(hive completions bash)
-        read -ra COMP_WORDS <<< "$2"
-        [[ $2 == *' ' ]] && COMP_WORDS+=('')
-        COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_TYPE=9
-        _clap_complete_hive hive "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
-        printf '%s\n' "${COMPREPLY[@]}"
-    "#;
+/// Somebody in front of a bash that has read the completions.
+async fn at_bash(hive: &TestHive) -> Console {
     let mut command = Command::new("bash");
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-    command.env("HIVE_URL", hive.url()).env("HIVE_API_KEY", hive.api_key());
     let folder = binary("hive");
-    command.args(["--norc", "-c", script, "bash"]).arg(folder.parent().unwrap()).arg(line);
-    let finished = Finished::run(command).await.expect_success();
-    assert_eq!(finished.stderr, "", "a Tab says nothing by itself");
-    finished.stdout.lines().map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
+    let path = [folder.parent().unwrap().as_os_str(), &std::env::var_os("PATH").unwrap()].join(OsStr::new(":"));
+    command.env_clear().env("PATH", path).env("HOME", hive.dir()).env("TERM", "xterm-256color").env("PS1", "> ");
+    command.env("HIVE_URL", hive.url()).env("HIVE_API_KEY", hive.api_key()).args(["--norc", "-i"]);
+    let mut console = Console::start(command, 80, 24);
+    console.type_keys("source <(hive completions bash); echo rea''dy\r").await;
+    console.until_text("ready").await;
+    console
+}
+
+/// Types a line and a Tab, waits for what becomes of the line, and takes it back.
+async fn check(console: &mut Console, line: &str, completed: &str) {
+    console.type_keys(format!("{line}\t")).await;
+    console.until_text(&format!("> {completed}")).await;
+    console.type_keys("\u{15}\u{c}").await;
+    console.until("the line is gone", |screen| screen.contents().trim() == ">").await;
 }
 
 #[tokio::test]
@@ -33,13 +34,19 @@ async fn bash_completes_commands_options_and_the_names_of_satellites() {
     let mut hive = TestHive::start().await;
     let _satellite = hive.satellite("web-server-01").await;
     hive.cli(["satellites", "update", "web-server-01", "--tag", "prod"]).await.expect_success();
-    assert_eq!(offered(&hive, "hive sat").await, ["satellites"]);
-    assert_eq!(offered(&hive, "hive satellites get web").await, ["web-server-01"]);
-    assert_eq!(offered(&hive, "hive exec tag:").await, ["tag:prod"]);
-    assert!(offered(&hive, "hive exec --time").await.contains(&"--timeout".to_owned()));
-    assert_eq!(offered(&hive, "hive power web-server-01 --action re").await, ["reboot"]);
+    let mut console = at_bash(&hive).await;
+    check(&mut console, "hive sat", "hive satellites").await;
+    check(&mut console, "hive satellites get w", "hive satellites get web-server-01").await;
+    check(&mut console, "hive exec tag:", "hive exec tag:prod").await;
+    check(&mut console, "hive exec all --time", "hive exec all --timeout").await;
+    check(&mut console, "hive power web-server-01 --action re", "hive power web-server-01 --action reboot").await;
+
+    // No hive: no names, and no noise.
     hive.kill_server();
-    assert_eq!(offered(&hive, "hive satellites get web").await, [""; 0], "no hive, no names, no noise");
+    console.type_keys("hive satellites get w\t").await;
+    console.type_keys("X; echo qui''et\r").await;
+    console.until_text("quiet").await;
+    assert!(console.text().starts_with("> hive satellites get wX; echo qui''et\n"), "{}", console.text());
 }
 
 #[tokio::test]

@@ -83,9 +83,9 @@ async fn a_password_is_asked_for_and_never_seen() {
     let hive = TestHive::start().await;
     let home = Home::new();
     let mut console = home.console(["login", hive.url()]);
-    console.until_text("Username: ").await;
+    console.until_text("Username:").await;
     console.type_keys("admin\r").await;
-    console.until_text("Password: ").await;
+    console.until_text("Password:").await;
     console.type_keys(format!("{}\r", hive.password())).await;
     assert_eq!(console.exit_code().await, 0, "{}", console.text());
     assert!(console.text().contains("is logged in"), "{}", console.text());

@@ -149,7 +149,7 @@ async fn satellites_are_labelled_and_records_are_looked_at() {
     hive.cli(["satellites", "update", "web-server-01", "--tag", "web", "--tag", "old"]).await.expect_success();
     let update = ["satellites", "update", "web-server-01", "--add-tag", "größe", "--remove-tag", "old"];
     let updated = hive.cli(["-o", "json"].iter().chain(&update)).await.expect_success().json();
-    assert_eq!(updated["tags"], json!(["web", "größe"]));
+    assert_eq!(updated["tags"], json!(["größe", "web"]));
     let tags = hive.cli(["-o", "jsonl", "satellites", "tags"]).await.expect_success();
     assert!(tags.stdout.contains(r#"{"online":1,"satellites":1,"tag":"web"}"#), "{}", tags.stdout);
 
