@@ -3,22 +3,33 @@
 mod access;
 mod audit;
 mod exec;
+mod global;
+mod groups;
+mod people;
+mod profiles;
 mod satellites;
 mod sessions;
+#[cfg(test)]
+mod tests;
+mod tools;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use access::{KeysCommand, LoginArgs, TeamsCommand, TokensCommand, TokensCreateArgs};
-pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs};
+pub(crate) use access::{ApiKeysCommand, Scope, TokensCommand, TokensCreateArgs};
+pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs, Record};
 pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};
+pub(crate) use global::{Colour, Format, Global};
+pub(crate) use people::{MembersCommand, PasswdArgs, TeamsCommand, UsersCommand};
+pub(crate) use profiles::{LoginArgs, LogoutArgs, ProfilesCommand};
 pub(crate) use satellites::{ListArgs, SatellitesCommand, UpdateArgs};
 pub(crate) use sessions::{SessionsCommand, ShellArgs, ViewArgs};
-
-use crate::settings::Given;
+#[cfg(feature = "up")]
+pub(crate) use tools::UpArgs;
+pub(crate) use tools::{CompletionsArgs, ManArgs, Shell};
 
 /// One control plane for people, programs and AI agents over a fleet of machines.
 #[derive(Debug, Parser)]
-#[command(name = "hive", version, propagate_version = true)]
+#[command(name = "hive", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -26,58 +37,27 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Options of every command.
-#[derive(Debug, Args)]
-pub(crate) struct Global {
-    /// How results are written; with json, stdout holds exactly one document [default: table]
-    #[arg(short = 'o', long, global = true, value_enum)]
-    format: Option<Format>,
-    /// The same, in front of the command: behind it, `audit export --output` names a file
-    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "format")]
-    output: Option<Format>,
-    /// The hive, such as https://hive.example.com
-    #[arg(long, global = true, env = "HIVE_URL")]
-    url: Option<String>,
-    /// The key to it
-    #[arg(long, global = true, env = "HIVE_API_KEY", hide_env_values = true, value_name = "KEY")]
-    api_key: Option<Key>,
-}
-
-impl Global {
-    pub(crate) fn format(&self) -> Format {
-        self.format.or(self.output).unwrap_or_default()
-    }
-
-    /// The hive and the key that were given. An empty one counts as none: that is how scripts unset a variable.
-    pub(crate) fn given(&self) -> Given {
-        let url = self.url.clone().filter(|url| !url.is_empty());
-        let api_key = self.api_key.clone().filter(|key| !key.0.is_empty());
-        Given { url, api_key: api_key.map(|key| key.0.into()) }
+impl Cli {
+    /// Reads what was typed; help and what is wrong are written in the colours that are wanted, and end the program.
+    pub(crate) fn read() -> Self {
+        let mut command = command().color(global::colour_of(std::env::args_os()));
+        let mut matches = command.get_matches_mut();
+        Self::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.format(&mut command).exit())
     }
 }
 
-/// A secret on its way from the command line, never shown.
-#[derive(Clone)]
-struct Key(String);
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key")
-    }
+/// Everything that may be typed, as clap knows it.
+pub(crate) fn command() -> clap::Command {
+    groups::grouped(plain())
 }
 
-impl From<String> for Key {
-    fn from(key: String) -> Self {
-        Self(key)
-    }
+fn plain() -> clap::Command {
+    Cli::command().mut_subcommands(|command| command.disable_help_subcommand(true))
 }
 
-/// How results are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    #[default]
-    Table,
-    Json,
+/// The same for the manual, which has a page for each command.
+pub(crate) fn pages() -> clap::Command {
+    plain().long_about(groups::ABOUT).after_help(groups::AFTER)
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,140 +65,61 @@ pub(crate) enum Command {
     /// Start a hive with a satellite on this machine
     #[cfg(feature = "up")]
     Up(UpArgs),
-    /// Log in with a password and keep a key for later calls
+    /// Log in to a hive, and keep the key for later calls
     Login(LoginArgs),
-    /// Show who the key belongs to
+    /// Revoke the key of a login, and forget it
+    Logout(LogoutArgs),
+    /// The hives that you are logged in to
+    #[command(subcommand)]
+    Profiles(ProfilesCommand),
+    /// Show which hive is meant, and who you are there
+    #[command(after_help = "Example:\n  hive whoami --profile staging")]
     Whoami,
     /// See and change satellites
     #[command(subcommand, visible_alias = "sats")]
     Satellites(SatellitesCommand),
-    /// Run a command on satellites and exit with the worst status
+    /// Run a command on satellites
     Exec(ExecArgs),
     /// Open a terminal on a satellite; it outlives a broken link
     Shell(ShellArgs),
     /// Terminals: see them, come back to one, end them
     #[command(subcommand)]
     Sessions(SessionsCommand),
-    /// Shut down, reboot, … a satellite's machine
+    /// Shut down or restart a satellite's machine
     Power(PowerArgs),
-    /// Commands on several satellites: see them, watch them, cancel them
+    /// Commands on several satellites: see, watch and cancel them
     #[command(subcommand)]
     Jobs(JobsCommand),
-    /// See and cancel commands
+    /// Commands on one satellite: see and cancel them
     #[command(subcommand)]
     Commands(CommandsCommand),
-    /// Registration tokens: one lets one satellite join
+    /// Registration tokens: with one, one satellite joins
     #[command(subcommand)]
     Tokens(TokensCommand),
-    /// Teams
+    /// Users: who may log in
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Teams, and who is in them
     #[command(subcommand)]
     Teams(TeamsCommand),
     /// Your API keys
-    #[command(subcommand)]
-    Keys(KeysCommand),
-    /// The audit trail
+    #[command(subcommand, alias = "keys")]
+    ApiKeys(ApiKeysCommand),
+    /// Change your password
+    Passwd(PasswdArgs),
+    /// The audit trail: who did what
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Print what makes a shell complete commands and the names of satellites
+    Completions(CompletionsArgs),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 impl Command {
     /// Whether a person sits in front of it and waits for each key: then one thread does all, without hand-overs.
     pub(crate) fn is_interactive(&self) -> bool {
         matches!(self, Self::Shell(_) | Self::Sessions(SessionsCommand::Attach { .. }))
-    }
-}
-
-#[cfg(feature = "up")]
-#[derive(Debug, Args)]
-pub(crate) struct UpArgs {
-    /// Where everything is kept
-    #[arg(long, default_value = crate::settings::UP_DIR, value_name = "DIR")]
-    pub(crate) data_dir: std::path::PathBuf,
-    /// Where the hive listens
-    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
-    pub(crate) listen: std::net::SocketAddr,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-    use hive_core::wire::session::ViewMode;
-
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split(' '))
-    }
-
-    #[test]
-    fn the_arguments_are_well_formed() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn what_stands_behind_two_dashes_is_the_satellites() {
-        let cli = parse("hive -o json exec all tag:web --timeout 5 -- sh -c -o").unwrap();
-        let Command::Exec(args) = cli.command else { panic!("no exec") };
-        assert_eq!(args.targets, ["all", "tag:web"]);
-        assert_eq!(args.argv, ["sh", "-c", "-o"]);
-        assert_eq!((cli.global.format(), args.timeout), (Format::Json, Some(5)));
-    }
-
-    #[test]
-    fn the_format_may_stand_in_front_or_behind() {
-        let check = |line: &str, expected| assert_eq!(parse(line).unwrap().global.format(), expected, "{line}");
-        check("hive whoami", Format::Table);
-        check("hive -o json whoami", Format::Json);
-        check("hive --output json whoami", Format::Json);
-        check("hive whoami -o json", Format::Json);
-        check("hive audit export --output trail.jsonl", Format::Table);
-        check("hive -o json audit export --output trail.jsonl", Format::Json);
-    }
-
-    #[test]
-    fn a_command_is_given_once() {
-        assert!(parse("hive exec all").is_err());
-        assert!(parse("hive exec --shell=ls all").is_ok());
-        assert!(parse("hive exec --shell=ls all -- ls").is_err());
-        assert!(parse("hive exec -- ls").is_err());
-    }
-
-    #[test]
-    fn a_session_is_looked_at_in_one_way() {
-        let check = |line: &str, expected| {
-            let Command::Shell(args) = parse(line).unwrap().command else { panic!("no shell") };
-            assert_eq!(args.view.mode(), expected, "{line}");
-        };
-        check("hive shell web", ViewMode::Control);
-        check("hive shell web --read-only", ViewMode::ReadOnly);
-        check("hive shell --take web -e A=b --env C=d --shell /bin/sh", ViewMode::Take);
-        assert!(parse("hive shell web --read-only --take").is_err());
-        assert!(parse("hive shell").is_err());
-        assert!(parse("hive sessions kill").is_err());
-        assert!(parse("hive sessions attach web").is_err());
-    }
-
-    #[test]
-    fn only_terminals_are_interactive() {
-        let check =
-            |line: &str, expected| assert_eq!(parse(line).unwrap().command.is_interactive(), expected, "{line}");
-        check("hive shell web", true);
-        check("hive sessions attach sess_01jd3k00000000000000000000", true);
-        check("hive sessions list", false);
-        check("hive whoami", false);
-    }
-
-    #[test]
-    fn a_key_is_never_shown() {
-        let cli = parse("hive --api-key hive_key_secret whoami").unwrap();
-        assert!(!format!("{cli:?} {:?}", cli.global.given()).contains("hive_key_secret"));
-        let help = Cli::command().render_long_help().to_string();
-        assert!(help.contains("HIVE_API_KEY") && !help.contains("HIVE_API_KEY="), "{help}");
-    }
-
-    #[test]
-    fn a_team_token_needs_its_team() {
-        assert!(parse("hive tokens create --scope team").is_err());
-        assert!(parse("hive tokens create --scope team --team web").is_ok());
-        assert!(parse("hive tokens create --scope global").is_ok());
     }
 }

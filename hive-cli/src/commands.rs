@@ -1,12 +1,16 @@
 //! What the commands do: one file for each group.
 
+mod api_keys;
 mod audit;
+mod completions;
 mod exec;
 mod given;
 mod jobs;
-mod keys;
 mod login;
+mod logout;
+mod man;
 mod power;
+mod profiles;
 mod satellites;
 mod sessions;
 mod shell;
@@ -14,56 +18,84 @@ mod teams;
 mod tokens;
 #[cfg(feature = "up")]
 mod up;
+mod users;
+mod whoami;
 
-use hive_core::{Identity, RemoteHive};
+use hive_core::RemoteHive;
 use tracing_subscriber::EnvFilter;
 
-use crate::api::Api;
+use crate::advice;
 use crate::args::{Cli, Command};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::settings::{self, Given};
-use crate::table::Table;
+use crate::settings::{self, Access, Wanted};
 
 /// Runs a command and gives the exit code.
 pub(crate) async fn run(cli: Cli, output: Output) -> Result<u8> {
     log(if cli.command.is_interactive() { "off" } else { "warn" });
-    let given = cli.global.given();
+    let wanted = cli.global.wanted();
     let done = match cli.command {
         #[cfg(feature = "up")]
         Command::Up(args) => up::run(output, args).await,
-        Command::Login(args) => login::run(output, args).await,
-        Command::Audit(command) => return audit::run(given, output, command).await,
-        Command::Exec(args) => return exec::run(&hive(given)?, output, args).await,
-        Command::Shell(args) => return shell::run(hive(given)?, output, args).await,
-        Command::Sessions(command) => return sessions::run(hive(given)?, output, command).await,
-        Command::Power(args) => return power::run(&hive(given)?, output, args).await,
-        Command::Whoami => whoami(&hive(given)?, output).await,
-        Command::Satellites(command) => satellites::run(&hive(given)?, output, command).await,
-        Command::Jobs(command) => return jobs::run(&hive(given)?, output, command).await,
-        Command::Commands(command) => given::run(&hive(given)?, output, command).await,
-        Command::Tokens(command) => tokens::run(&hive(given)?, output, command).await,
-        Command::Teams(command) => teams::run(&hive(given)?, output, command).await,
-        Command::Keys(command) => keys::run(&hive(given)?, output, command).await,
+        Command::Login(args) => login::run(output, wanted, args).await,
+        Command::Logout(args) => logout::run(output, wanted, args).await,
+        Command::Profiles(command) => profiles::run(output, command).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(output, &args),
+        Command::Audit(command) => return audit::run(wanted, output, command).await,
+        command => return call(wanted, output, command).await,
     };
     done.map(|()| 0)
 }
 
-fn hive(given: Given) -> Result<RemoteHive> {
-    let access = settings::settle(given)?;
-    Ok(RemoteHive::connect(&access.url, access.api_key)?)
+/// Runs a command that is a call to a hive.
+async fn call(wanted: Wanted, output: Output, command: Command) -> Result<u8> {
+    let called = Called::settle(wanted).await?;
+    let done = ask(&called, output, command).await;
+    called.advise(done).await
 }
 
-async fn whoami(api: &dyn Api, output: Output) -> Result<()> {
-    let me = Identity::me(api).await?;
-    output.show(&me, |me| {
-        Table::pairs([
-            ("username", me.user.username.clone()),
-            ("role", word(&me.user.role)),
-            ("user id", me.user.id.to_string()),
-            ("API key", shown(me.api_key_id)),
-        ])
-    })
+async fn ask(called: &Called, output: Output, command: Command) -> Result<u8> {
+    let hive = &called.hive;
+    let done = match command {
+        Command::Exec(args) => return exec::run(hive, output, args).await,
+        Command::Shell(args) => return shell::run(hive.clone(), output, args).await,
+        Command::Sessions(command) => return sessions::run(hive.clone(), output, command).await,
+        Command::Power(args) => return power::run(hive, output, args).await,
+        Command::Jobs(command) => return jobs::run(hive, output, command).await,
+        Command::Whoami => whoami::run(hive, &called.access, output).await,
+        Command::Satellites(command) => satellites::run(hive, output, command).await,
+        Command::Commands(command) => given::run(hive, output, command).await,
+        Command::Tokens(command) => tokens::run(hive, output, command).await,
+        Command::Users(command) => users::run(hive, output, command).await,
+        Command::Passwd(_) => users::passwd(hive, output).await,
+        Command::Teams(command) => teams::run(hive, output, command).await,
+        Command::ApiKeys(command) => api_keys::run(hive, output, command).await,
+        _ => unreachable!("the other commands call no hive"),
+    };
+    done.map(|()| 0)
+}
+
+/// A hive that is called, and how it came to be this one.
+struct Called {
+    hive: RemoteHive,
+    access: Access,
+}
+
+impl Called {
+    async fn settle(wanted: Wanted) -> Result<Self> {
+        let access = settings::settle(wanted).await?;
+        let hive = RemoteHive::connect(&access.url, access.api_key.clone())?;
+        Ok(Self { hive, access })
+    }
+
+    /// Adds to a failure what this hive may know about it.
+    async fn advise<T>(&self, done: Result<T>) -> Result<T> {
+        match done {
+            Err(failure) => Err(advice::on_call(&self.hive, &self.access, failure).await),
+            done => done,
+        }
+    }
 }
 
 /// Logs go to stderr: only what goes wrong, and nothing onto a session's screen, unless `HIVE_LOG` asks for more.

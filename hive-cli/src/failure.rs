@@ -4,18 +4,29 @@ use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
+use hive_core::client::Unreachable;
+
+use crate::advice;
+use crate::keyring::KeyringError;
+
 /// A failure, as it is told on stderr.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The arguments make no sense.
     #[error("{0}")]
     Usage(String),
+    /// Nobody said which hive is meant, or there is no key to it.
+    #[error("{0}")]
+    NoHive(String),
     /// The hive refused or cannot be reached.
     #[error("{}", described(.0))]
     Hive(#[from] hive_core::Error),
     /// A file cannot be read or written.
     #[error("cannot {verb} {}: {source}", path.display())]
     File { verb: &'static str, path: PathBuf, source: io::Error },
+    /// A key cannot be had from the keyring.
+    #[error("{0}")]
+    Keyring(#[from] KeyringError),
     /// There is nobody who reads our output.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
@@ -32,6 +43,9 @@ pub(crate) enum Failure {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// A failure, and what to do about this one.
+    #[error("{failure}")]
+    Advised { failure: Box<Failure>, advice: String },
 }
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -46,26 +60,51 @@ impl Failure {
         move |source| Self::File { verb, path, source }
     }
 
+    /// The same, with better advice than its kind alone allows.
+    pub(crate) fn advised(self, advice: impl Into<String>) -> Self {
+        let failure = match self {
+            Self::Advised { failure, .. } => failure,
+            plain => Box::new(plain),
+        };
+        Self::Advised { failure, advice: advice.into() }
+    }
+
+    /// What to do about it.
+    pub(crate) fn advice(&self) -> Option<String> {
+        match self {
+            Self::Hive(error) => advice::on(error),
+            Self::Advised { advice, .. } => Some(advice.clone()),
+            _ => None,
+        }
+    }
+
     /// The stable word for it.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Usage(_) => "USAGE",
+            Self::NoHive(_) => "NO_HIVE",
             Self::Hive(error) => error.code().as_str(),
             Self::File { .. } => "FILE",
+            Self::Keyring(_) => "KEYRING",
             Self::Output(_) => "OUTPUT",
             Self::Runtime(_) => "RUNTIME",
             #[cfg(feature = "up")]
             Self::Up(_) => "UP",
             Self::Terminal(_) => "TERMINAL",
             Self::Interrupted => "INTERRUPTED",
+            Self::Advised { failure, .. } => failure.code(),
         }
     }
 
-    /// What `hive` exits with.
+    /// What `hive` exits with. The numbers are those of `sysexits.h`: a program behind `hive exec` hardly uses them.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
+            Self::Hive(error) => exit_code_of(error),
+            Self::File { .. } | Self::Keyring(_) => 74,
+            Self::NoHive(_) => 78,
             Self::Interrupted => 130,
+            Self::Advised { failure, .. } => failure.exit_code(),
             _ => 1,
         }
     }
@@ -76,16 +115,35 @@ impl Failure {
     }
 }
 
-/// An unreachable hive is best described by the cause, and what a command of ours helps against by the command.
+fn exit_code_of(error: &hive_core::Error) -> u8 {
+    use hive_core::Error as E;
+    use hive_core::client::Obstacle::{Certificate, NoHttp, NoTls};
+    match error {
+        E::InvalidInput { .. } => 2,
+        E::AuthRequired | E::AuthInvalid => 67,
+        E::Unavailable(_) => match unreachable(error).map(|unreachable| unreachable.obstacle) {
+            Some(Certificate | NoHttp | NoTls) => 76,
+            _ => 69,
+        },
+        E::SatelliteOffline(_) | E::SatelliteInactive(_) | E::SessionLimit { .. } | E::RateLimited { .. } => 75,
+        E::NotFound { what: "path", .. } | E::Other(_) => 76,
+        E::NotFound { .. } | E::SatelliteNotFound(_) | E::SessionNotFound(_) => 68,
+        E::Forbidden(_) | E::CommandBlocked(_) => 77,
+        E::CommandTimeout { .. } => 124,
+        _ => 1,
+    }
+}
+
+/// Why a hive cannot be reached, where that is what went wrong.
+pub(crate) fn unreachable(error: &hive_core::Error) -> Option<&Unreachable> {
+    error.source()?.downcast_ref()
+}
+
+/// An unreachable hive is best described by the cause.
 fn described(error: &hive_core::Error) -> String {
     match (error, error.source()) {
         (hive_core::Error::Unavailable(_), Some(cause)) => cause.to_string(),
-        (hive_core::Error::SessionLimit { .. }, _) => {
-            format!("{error}\nSee them with `hive sessions list`, end one with `hive sessions kill ID`")
-        }
-        (hive_core::Error::SessionNotFound(_), _) => {
-            format!("{error}\nSee yours with `hive sessions list --ended`")
-        }
+        (hive_core::Error::NotFound { what: "path", id }, _) => format!("this hive knows no {id}"),
         _ => error.to_string(),
     }
 }
@@ -93,30 +151,41 @@ fn described(error: &hive_core::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hive_core::Error;
+    use hive_core::client::Obstacle;
 
     #[test]
     fn exit_codes_are_the_documented_ones() {
         let check = |failure: Failure, code| assert_eq!(failure.exit_code(), code, "{failure}");
+        let unreachable = |obstacle| {
+            let unreachable = Unreachable { url: "http://hive".into(), obstacle, cause: "x".into() };
+            Failure::from(Error::Unavailable(Box::new(unreachable)))
+        };
         check(Failure::usage("x"), 2);
-        check(hive_core::Error::AuthInvalid.into(), 1);
+        check(Error::invalid("timeout_seconds", "too long").into(), 2);
+        check(Error::AuthInvalid.into(), 67);
+        check(Error::SatelliteNotFound("web".into()).into(), 68);
+        check(unreachable(Obstacle::Refused), 69);
+        check(Error::Unavailable("stopping".into()).into(), 69);
+        check(Error::SatelliteOffline("web".into()).into(), 75);
+        check(unreachable(Obstacle::Certificate), 76);
+        check(Error::NotFound { what: "path", id: "/api/v2".into() }.into(), 76);
+        check(Error::Forbidden("x".into()).into(), 77);
+        check(Failure::NoHive("x".into()), 78);
+        check(Failure::NoHive("x".into()).advised("y"), 78);
         check(Failure::Interrupted, 130);
     }
 
     #[test]
-    fn a_failure_says_what_to_do_about_it() {
-        let check = |error: hive_core::Error, hint| {
-            let text = Failure::from(error).to_string();
-            assert!(text.contains(hint), "{text}");
-        };
-        check(hive_core::Error::SessionLimit { limit: 10 }, "`hive sessions list`");
-        check(hive_core::Error::SessionLimit { limit: 10 }, "10 terminals");
-        check(hive_core::Error::SessionNotFound("sess_x".into()), "`hive sessions list --ended`");
+    fn the_better_advice_counts() {
+        let failure = Failure::from(Error::AuthInvalid).advised("first").advised("second");
+        assert_eq!(failure.advice().as_deref(), Some("second"));
+        assert_eq!(failure.code(), "AUTH_INVALID");
     }
 
     #[test]
     fn an_unreachable_hive_is_named_with_the_cause() {
-        let failure =
-            Failure::from(hive_core::Error::Unavailable("cannot reach http://hive: connection refused".into()));
+        let failure = Failure::from(Error::Unavailable("cannot reach http://hive: connection refused".into()));
         assert_eq!(failure.to_string(), "cannot reach http://hive: connection refused");
         assert_eq!(failure.code(), "UNAVAILABLE");
     }

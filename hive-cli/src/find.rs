@@ -1,12 +1,17 @@
 //! Satellites and teams by the words people use for them.
 
-use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteStatus, Target};
+use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteStatus, Target, User};
 use hive_core::wire::{SatelliteId, TeamId};
 use hive_core::{DeviceRegistry, Error, Identity};
 
 use crate::api::Api;
 use crate::failure::{Failure, Result};
 use crate::pages;
+
+/// Satellites whose names are compared with a word that is none of them.
+const COMPARED: usize = 1000;
+/// How much alike two names are that somebody may have confused, from 0 to 1.
+const ALIKE: f64 = 0.8;
 
 /// Reads targets; one that is none is a usage error.
 pub(crate) fn targets(words: &[String]) -> Result<Vec<Target>> {
@@ -41,7 +46,20 @@ pub(crate) async fn satellites(api: &dyn Api, targets: &[Target]) -> Result<Vec<
 
 /// All satellites that the filter lets through.
 pub(crate) async fn all(api: &dyn Api, filter: SatelliteFilter) -> Result<Vec<Satellite>> {
-    Ok(pages::collect(usize::MAX, async |page| DeviceRegistry::list(api, filter.clone(), page).await).await?)
+    some(api, filter, usize::MAX).await
+}
+
+/// As many satellites that the filter lets through.
+pub(crate) async fn some(api: &dyn Api, filter: SatelliteFilter, limit: usize) -> Result<Vec<Satellite>> {
+    Ok(pages::collect(limit, async |page| DeviceRegistry::list(api, filter.clone(), page).await).await?)
+}
+
+/// The name that is most like this word, if there is one that somebody may have meant by it.
+pub(crate) async fn similar(api: &dyn Api, word: &str) -> Option<String> {
+    let satellites = some(api, SatelliteFilter::default(), COMPARED).await.ok()?;
+    let names = satellites.into_iter().map(|satellite| satellite.name.to_string());
+    let likeness = |name: &String| strsim::jaro_winkler(name, word);
+    names.filter(|name| likeness(name) >= ALIKE).max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
 /// The team with this id or slug.
@@ -52,6 +70,20 @@ pub(crate) async fn team(api: &dyn Api, word: &str) -> Result<TeamId> {
     let teams = Identity::team_list(api).await?;
     let team = teams.into_iter().find(|team| team.slug == word);
     Ok(team.ok_or_else(|| Error::NotFound { what: "team", id: word.to_owned() })?.id)
+}
+
+/// All users.
+pub(crate) async fn users(api: &dyn Api) -> Result<Vec<User>> {
+    Ok(pages::collect(usize::MAX, async |page| Identity::user_list(api, page).await).await?)
+}
+
+/// The user with this id or name.
+pub(crate) async fn user(api: &dyn Api, word: &str) -> Result<User> {
+    let missing = || Error::NotFound { what: "user", id: word.to_owned() };
+    if let Ok(id) = word.parse() {
+        return Ok(Identity::user_get(api, id).await?.ok_or_else(missing)?);
+    }
+    Ok(users(api).await?.into_iter().find(|user| user.username == word).ok_or_else(missing)?)
 }
 
 fn active() -> SatelliteFilter {

@@ -1,35 +1,42 @@
 //! `hive`, the command line of a hive.
 //!
 //! [`args`] says what may be typed, [`settings`] which hive is meant, [`commands`] what is done: each through the service
-//! traits, so that it does not matter where the hive is. [`output`] is the only place that writes, but for a terminal's own
+//! traits, so that it does not matter where the hive is; [`advice`] what helps where that fails. [`output`] is the only place that writes, but for a terminal's own
 //! bytes: those are [`shell`]'s.
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod api;
 mod args;
 mod commands;
+mod completing;
 mod escape;
 mod exec;
 mod exit;
 mod failure;
 mod files;
 mod find;
+mod keyring;
 mod output;
 mod pages;
+mod profiles;
 mod settings;
 mod shell;
+mod style;
 mod table;
 mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap_complete::CompleteEnv;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
-    let output = output::Output { is_json: cli.global.format() == args::Format::Json };
+    CompleteEnv::with_factory(args::command).var(completing::VARIABLE).complete();
+    let cli = args::Cli::read();
+    style::choose(cli.global.colour());
+    let output = output::Output { format: cli.global.format() };
     let ended = match runtime(cli.command.is_interactive()) {
         Ok(runtime) => {
             let ended = runtime.block_on(commands::run(cli, output));

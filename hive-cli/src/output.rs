@@ -1,33 +1,55 @@
 //! The only place that writes to stdout and stderr.
 //!
-//! stdout holds what was asked for: with `-o json` exactly one document. Everything else goes to stderr. A reader that
-//! went away is a failure like another, not a panic.
+//! stdout holds what was asked for: with `-o json` exactly one document, with `-o jsonl` one a line. Everything else goes
+//! to stderr. A reader that went away is a failure like another, not a panic.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use hive_core::wire::agent::Channel;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::args::Format;
 use crate::escape;
 use crate::failure::{Failure, Result};
-use crate::table::Table;
+use crate::style::{self, ADVICE, FAILURE};
+use crate::table::{Place, Table};
 
 /// How output is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
-    pub(crate) is_json: bool,
+    pub(crate) format: Format,
 }
 
 impl Output {
+    /// Whether programs read it, in either form.
+    pub(crate) fn is_json(self) -> bool {
+        self.format != Format::Table
+    }
+
+    /// Whether it is written line by line, as things happen.
+    pub(crate) fn is_lines(self) -> bool {
+        self.format == Format::Jsonl
+    }
+
     /// Shows a thing as JSON or as a table.
-    pub(crate) fn show<T: Serialize + ?Sized>(self, thing: &T, table: impl FnOnce(&T) -> Table) -> Result<()> {
-        if self.is_json { json(thing) } else { write_stdout(table(thing).to_string().as_bytes()) }
+    pub(crate) fn show<T: Serialize + ?Sized>(self, thing: &T, as_table: impl FnOnce(&T) -> Table) -> Result<()> {
+        if self.is_json() { self.json(thing) } else { table(&as_table(thing)) }
     }
 
     /// Shows a thing as JSON, or says a sentence.
     pub(crate) fn tell<T: Serialize>(self, thing: &T, sentence: &str) -> Result<()> {
-        if self.is_json { json(thing) } else { text(sentence) }
+        if self.is_json() { self.json(thing) } else { text(sentence) }
+    }
+
+    /// Writes a thing as JSON: a list as one document, or each of its entries as a line.
+    pub(crate) fn json<T: Serialize + ?Sized>(self, thing: &T) -> Result<()> {
+        if self.is_lines()
+            && let Ok(Value::Array(entries)) = serde_json::to_value(thing)
+        {
+            return entries.iter().try_for_each(line);
+        }
+        line(thing)
     }
 
     /// Tells a failure and gives the exit code that goes with it.
@@ -35,18 +57,24 @@ impl Output {
         if failure.is_silent() {
             return failure.exit_code();
         }
-        if self.is_json {
-            let document = json!({ "error": { "code": failure.code(), "message": failure.to_string() } });
-            write_stderr(&format!("{document}\n"));
+        if self.is_json() {
+            let mut error = json!({ "code": failure.code(), "message": failure.to_string() });
+            if let Some(advice) = failure.advice() {
+                error["advice"] = advice.into();
+            }
+            write_stderr(&format!("{}\n", json!({ "error": error })));
         } else {
             note(&failure.to_string());
+            if let Some(advice) = failure.advice() {
+                write_stderr(&format!("{}\n", style::on_stderr(ADVICE, escape::message(&advice))));
+            }
         }
         failure.exit_code()
     }
 }
 
-/// Writes the one document.
-pub(crate) fn json<T: Serialize + ?Sized>(thing: &T) -> Result<()> {
+/// Writes one document and its line end.
+pub(crate) fn line<T: Serialize + ?Sized>(thing: &T) -> Result<()> {
     let mut text = serde_json::to_vec(thing).map_err(|error| Failure::Output(error.into()))?;
     text.push(b'\n');
     write_stdout(&text)
@@ -54,24 +82,37 @@ pub(crate) fn json<T: Serialize + ?Sized>(thing: &T) -> Result<()> {
 
 /// Writes a table.
 pub(crate) fn table(table: &Table) -> Result<()> {
-    write_stdout(table.to_string().as_bytes())
+    let place = Place { width: style::width(), is_coloured: style::is_coloured(&io::stdout()) };
+    write_stdout(table.render(place).as_bytes())
 }
 
-/// The one document, as a list that is written while its entries are found.
-#[derive(Debug, Default)]
+/// A list that is written while its entries are found: as the one document, or line by line.
+#[derive(Debug)]
 pub(crate) struct JsonList {
+    is_lines: bool,
     is_begun: bool,
 }
 
 impl JsonList {
+    pub(crate) fn new(output: Output) -> Self {
+        Self { is_lines: output.is_lines(), is_begun: false }
+    }
+
     pub(crate) fn push<T: Serialize>(&mut self, entry: &T) -> Result<()> {
+        if self.is_lines {
+            return line(entry);
+        }
         let mut text = if std::mem::replace(&mut self.is_begun, true) { vec![b','] } else { vec![b'['] };
         serde_json::to_writer(&mut text, entry).map_err(|error| Failure::Output(error.into()))?;
         write_stdout(&text)
     }
 
     pub(crate) fn end(self) -> Result<()> {
-        write_stdout(if self.is_begun { b"]\n" } else { b"[]\n" })
+        match (self.is_lines, self.is_begun) {
+            (true, _) => Ok(()),
+            (false, true) => write_stdout(b"]\n"),
+            (false, false) => write_stdout(b"[]\n"),
+        }
     }
 }
 
@@ -88,22 +129,19 @@ pub(crate) fn raw(channel: Channel, bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// Writes a text of ours as it is.
+pub(crate) fn plain(bytes: &[u8]) -> Result<()> {
+    write_stdout(bytes)
+}
+
 /// Says something that was not asked for.
 pub(crate) fn note(text: &str) {
-    write_stderr(&format!("hive: {}\n", escape::message(text)));
+    write_stderr(&format!("{} {}\n", style::on_stderr(FAILURE, "hive:"), escape::message(text)));
 }
 
 /// Writes lines for people where programs write what is not asked for.
 pub(crate) fn aside(text: &str) {
     write_stderr(&format!("{}\n", escape::message(text)));
-}
-
-/// Shows how far something is, in the place of what was shown before; nothing takes it away. Only people at a terminal
-/// see it.
-pub(crate) fn progress(text: &str) {
-    if io::stderr().is_terminal() {
-        write_stderr(&format!("\r\u{1b}[K{}", escape::cell(text)));
-    }
 }
 
 /// Asks on the terminal, without ending the line.

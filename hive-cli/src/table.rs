@@ -1,25 +1,41 @@
-//! Plain tables: columns padded to their widest cell, every cell made harmless.
+//! Plain tables: columns as wide as their widest cell on the screen, every cell made harmless.
 
-use std::fmt;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::escape;
+use crate::style::{self, HEADING};
 
-/// The most characters of a cell that are shown.
-const MAX_CELL: usize = 80;
+/// What stands between columns.
+const GAP: usize = 2;
+/// Columns are cut down to this width, and to no less.
+const MIN_COLUMN: usize = 12;
+/// Titles of columns whose words are coloured.
+const STATES: [&str; 5] = ["STATUS", "ONLINE", "RESULT", "STATE", "CURRENT"];
+/// The random part of our ids has as many letters.
+const ID_LEN: usize = 26;
 
 /// Rows under a heading.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
+    has_heading: bool,
+}
+
+/// Where a table is shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    /// The columns of the screen; none where the lines may be as long as they are.
+    pub(crate) width: Option<usize>,
+    pub(crate) is_coloured: bool,
 }
 
 impl Table {
     pub(crate) fn new(heading: &[&str]) -> Self {
-        Self { rows: vec![heading.iter().map(|&title| title.to_owned()).collect()] }
+        Self { rows: vec![heading.iter().map(|&title| title.to_owned()).collect()], has_heading: true }
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| shown(&cell)).collect());
+        self.rows.push(cells.into_iter().map(shown).collect());
     }
 
     /// A table of one row for each of `things`.
@@ -31,53 +47,148 @@ impl Table {
         table
     }
 
-    /// Names beside values, without a heading.
+    /// Names beside values, without a heading. Values are never cut.
     pub(crate) fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Self {
-        let row = |(name, value): (&str, String)| vec![name.to_owned(), shown(&value)];
-        Self { rows: pairs.into_iter().map(row).collect() }
+        let row = |(name, value): (&str, String)| vec![name.to_owned(), shown(value)];
+        Self { rows: pairs.into_iter().map(row).collect(), has_heading: false }
+    }
+
+    pub(crate) fn render(&self, place: Place) -> String {
+        let mut widths = self.widths();
+        if let Some(width) = place.width.filter(|_| self.has_heading) {
+            self.fit(&mut widths, width);
+        }
+        let mut text = String::new();
+        for (number, row) in self.rows.iter().enumerate() {
+            let is_heading = number == 0 && self.has_heading;
+            for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+                let is_last = column + 1 == row.len();
+                let (cut, cut_width) = cut(cell, width);
+                let style =
+                    if place.is_coloured { self.style(is_heading, column, cell) } else { anstyle::Style::new() };
+                text += &format!("{style}{cut}{style:#}");
+                if !is_last {
+                    text.extend(std::iter::repeat_n(' ', width.saturating_sub(cut_width) + GAP));
+                }
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    fn style(&self, is_heading: bool, column: usize, cell: &str) -> anstyle::Style {
+        let title = self.rows[0].get(column).filter(|_| self.has_heading);
+        match title {
+            _ if is_heading => HEADING,
+            Some(title) if STATES.contains(&title.as_str()) => style::of_state(cell),
+            _ => anstyle::Style::new(),
+        }
     }
 
     fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width_in = |row: &Vec<String>, column| row.get(column).map_or(0, |cell: &String| cell.chars().count());
+        let width_in = |row: &Vec<String>, column| row.get(column).map_or(0, |cell: &String| cell.width());
         (0..columns).map(|column| self.rows.iter().map(|row| width_in(row, column)).max().unwrap_or(0)).collect()
     }
-}
 
-fn shown(cell: &str) -> String {
-    let cell = escape::cell(if cell.is_empty() { "-" } else { cell });
-    match cell.char_indices().nth(MAX_CELL) {
-        Some((cut, _)) => format!("{}…", &cell[..cut]),
-        None => cell.into_owned(),
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
-        for row in &self.rows {
-            let padded = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
-            writeln!(f, "{}", padded.collect::<Vec<_>>().join("  ").trim_end())?;
+    /// Takes from the widest columns what does not fit. Ids stay whole: half of one is of no use.
+    fn fit(&self, widths: &mut [usize], room: usize) {
+        let fixed: Vec<bool> = (0..widths.len()).map(|column| self.has_ids(column)).collect();
+        loop {
+            let total = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+            let widest = (0..widths.len()).filter(|&column| !fixed[column]).max_by_key(|&column| widths[column]);
+            match widest {
+                Some(column) if total > room && widths[column] > MIN_COLUMN => {
+                    let next =
+                        (0..widths.len()).filter(|&other| other != column && !fixed[other]).map(|other| widths[other]);
+                    let step = widths[column].saturating_sub(next.max().unwrap_or(0)).max(1);
+                    let wanted = (total - room).min(step);
+                    widths[column] = widths[column].saturating_sub(wanted).max(MIN_COLUMN);
+                }
+                _ => return,
+            }
         }
-        Ok(())
     }
+
+    fn has_ids(&self, column: usize) -> bool {
+        let is_id = |cell: &str| cell.rsplit_once('_').is_some_and(|(_, rest)| rest.len() == ID_LEN);
+        self.rows.iter().skip(1).filter_map(|row| row.get(column)).any(|cell| is_id(cell))
+    }
+}
+
+fn shown(cell: String) -> String {
+    if cell.is_empty() { "-".into() } else { escape::cell(&cell).into_owned() }
+}
+
+/// A cell that is no wider than this, and its width.
+fn cut(cell: &str, room: usize) -> (String, usize) {
+    let width = cell.width();
+    if width <= room {
+        return (cell.to_owned(), width);
+    }
+    let (mut text, mut taken) = (String::new(), 0);
+    for c in cell.chars() {
+        let width = c.width().unwrap_or(0);
+        if taken + width + 1 > room {
+            break;
+        }
+        taken += width;
+        text.push(c);
+    }
+    text.push('…');
+    (text, taken + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let table = Table::of(["NAME", "N"], &["a", "longer"], |name| [(*name).to_owned(), String::new()]);
-        assert_eq!(table.to_string(), "NAME    N\na       -\nlonger  -\n");
+    fn plain(table: &Table) -> String {
+        table.render(Place::default())
+    }
+
+    fn on_screen(table: &Table, width: usize) -> String {
+        table.render(Place { width: Some(width), is_coloured: false })
     }
 
     #[test]
-    fn a_cell_is_one_harmless_bounded_line() {
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let table = Table::of(["NAME", "N"], &["a", "longer"], |name| [(*name).to_owned(), String::new()]);
+        assert_eq!(plain(&table), "NAME    N\na       -\nlonger  -\n");
+    }
+
+    #[test]
+    fn a_letter_may_be_two_columns_wide() {
+        let table = Table::of(["NAME", "N"], &["日本語", "Zürich"], |name| [(*name).to_owned(), "1".into()]);
+        assert_eq!(plain(&table), "NAME    N\n日本語  1\nZürich  1\n");
+    }
+
+    #[test]
+    fn a_cell_is_one_harmless_line() {
         let table = Table::pairs([("name", "\u{1b}[2J\n".into()), ("long", "x".repeat(100))]);
-        let text = table.to_string();
+        let text = on_screen(&table, 40);
         assert!(text.starts_with("name  \\u{1b}[2J\\n\n"), "{text:?}");
-        assert!(text.lines().all(|line| line.chars().count() < 90));
+        assert!(text.contains(&"x".repeat(100)), "a value is shown whole");
+    }
+
+    #[test]
+    fn on_a_screen_the_widest_columns_are_cut_and_ids_are_not() {
+        let id = format!("sat_{}", "0".repeat(ID_LEN));
+        let mut table = Table::new(&["ID", "HOST", "TAGS"]);
+        table.row([id.clone(), "h".repeat(40), "日".repeat(30)]);
+        assert!(plain(&table).contains(&"h".repeat(40)), "nothing is cut where nobody looks");
+        let text = on_screen(&table, 80);
+        assert!(text.lines().all(|line| line.width() <= 80), "{text}");
+        assert!(text.contains(&id) && text.contains("h…") && text.contains("日…"), "{text}");
+        assert!(on_screen(&table, 10).contains(&id), "a screen may be too small");
+    }
+
+    #[test]
+    fn colours_are_beside_the_words() {
+        let table = Table::of(["NAME", "STATUS"], &["failed"], |name| [(*name).to_owned(), (*name).to_owned()]);
+        let text = table.render(Place { width: None, is_coloured: true });
+        assert!(text.contains("\u{1b}[31mfailed\u{1b}[0m\n"), "{text:?}");
+        assert!(text.contains("\nfailed  "), "a name is no state: {text:?}");
+        assert!(!plain(&table).contains('\u{1b}'));
     }
 }

@@ -8,12 +8,17 @@ use secrecy::SecretString;
 use crate::failure::{Failure, Result};
 use crate::output;
 
-/// Reads a password: without echo from a terminal, else the first line of stdin.
-pub(crate) async fn password() -> Result<SecretString> {
+/// Whether somebody sits there.
+pub(crate) fn is_there() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Reads a secret: without echo from a terminal, else the first line of stdin.
+pub(crate) async fn password(question: &str) -> Result<SecretString> {
     if !io::stdin().is_terminal() {
         return Ok(line().await?.into());
     }
-    output::prompt("Password: ");
+    output::prompt(question);
     let echo = Echo::off().map_err(Failure::Runtime)?;
     let password = line().await;
     drop(echo);
@@ -21,10 +26,16 @@ pub(crate) async fn password() -> Result<SecretString> {
     Ok(password?.into())
 }
 
+/// Asks for a line.
+pub(crate) async fn ask(question: &str) -> Result<String> {
+    output::prompt(question);
+    line().await
+}
+
 /// Asks for a yes. Without a terminal there is nobody to ask.
 pub(crate) async fn confirm(question: &str) -> Result<()> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("{question} Say so with --yes")));
+        return Err(Failure::usage(format!("{question} Nobody is here to say so; give --yes")));
     }
     output::prompt(&format!("{question} [y/N] "));
     let is_yes = matches!(line().await?.to_lowercase().as_str(), "y" | "yes");

@@ -3,7 +3,7 @@
 //! [`RemoteHive`] is to a program on another machine what [`ActingHive`](crate::ActingHive) is inside the hive's own
 //! process. It acts as the owner of its API key; who may do what is decided on the other side. The parts:
 //!
-//! - `transport` sends requests and reads bounded answers, `tls` says whom it trusts;
+//! - `transport` sends requests and reads bounded answers, `tls` says whom it trusts, `unreachable` what was in the way;
 //! - `registry`, `router`, `job`, `session`, `audit` and `identity` implement one trait each;
 //! - `stream` turns a body that does not end into a [`Subscription`](crate::Subscription), cut up by `lines` and `sse`;
 //! - `websocket` opens a socket, `attachment` is a terminal's viewer on one, `silence` tells when
@@ -24,6 +24,7 @@ mod stream;
 mod tests;
 mod tls;
 mod transport;
+mod unreachable;
 mod websocket;
 
 use std::sync::Arc;
@@ -34,11 +35,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::Result;
 use transport::{Credential, Transport};
+pub use unreachable::{Obstacle, Unreachable};
 
 /// A hive that is reached over HTTP.
 ///
 /// Clones share their connections. Nothing that may have run is sent twice, except with an idempotency key. A hive that
-/// cannot be reached is [`Error::Unavailable`](crate::Error::Unavailable), with the cause.
+/// cannot be reached is [`Error::Unavailable`](crate::Error::Unavailable), with an [`Unreachable`] as its source.
 ///
 /// ```no_run
 /// # async fn list() -> hive_core::Result<()> {

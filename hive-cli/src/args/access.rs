@@ -1,26 +1,18 @@
-//! Logins, teams, API keys and registration tokens.
+//! API keys and registration tokens.
 
 use clap::{Args, Subcommand, ValueEnum};
 use hive_core::wire::api::TokenScope;
 use hive_core::wire::{ApiKeyId, RegistrationTokenId};
 
-#[derive(Debug, Args)]
-pub(crate) struct LoginArgs {
-    /// The hive, such as https://hive.example.com
-    #[arg(value_name = "URL")]
-    pub(crate) hive: String,
-    /// Who you are there; the password is asked for, or read from stdin
-    #[arg(long, short)]
-    pub(crate) username: String,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
-    /// Make a token
+    /// Make a token: with it one satellite may join, once
     Create(TokensCreateArgs),
     /// List tokens, without their secrets
+    #[command(after_help = "Example:\n  hive tokens list")]
     List,
     /// Revoke a token that was not used
+    #[command(after_help = "Example:\n  hive tokens revoke reg_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Revoke {
         /// Its id
         id: RegistrationTokenId,
@@ -28,10 +20,17 @@ pub(crate) enum TokensCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The token alone is printed, so that a script can take it.
+
+Examples:
+  hive tokens create --description 'for web-server-02'
+  satellite-agent --server https://hive.example.com --name web-server-02 \\
+    --registration-token \"$(hive tokens create --team ops)\"")]
 pub(crate) struct TokensCreateArgs {
-    /// For the whole hive, or for one team
+    /// For the whole hive, or for one team [default: team with --team, else global]
     #[arg(long, value_enum)]
-    pub(crate) scope: Scope,
+    pub(crate) scope: Option<Scope>,
     /// The team's short name or id
     #[arg(long, required_if_eq("scope", "team"))]
     pub(crate) team: Option<String>,
@@ -60,30 +59,28 @@ impl From<Scope> for TokenScope {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum TeamsCommand {
-    /// Make a team
-    Create {
-        /// Its short name
-        slug: String,
-    },
-    /// List your teams
-    List,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeysCommand {
-    /// Make a key
+pub(crate) enum ApiKeysCommand {
+    /// Make a key, and print it once
+    #[command(after_help = "Example:\n  hive api-keys create --name 'nightly backup' --expires-in-hours 720")]
     Create {
         /// What it is for
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
         name: String,
         /// Its life [default: forever]
         #[arg(long, value_name = "HOURS")]
         expires_in_hours: Option<u32>,
     },
     /// List your keys, without their secrets
+    #[command(after_help = "Example:\n  hive api-keys list")]
     List,
+    /// Give a key another secret, and print it once; the one before is dead at once
+    #[command(after_help = "Example:\n  hive api-keys rotate key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    Rotate {
+        /// Its id
+        id: ApiKeyId,
+    },
     /// Revoke a key, at once
+    #[command(after_help = "Example:\n  hive api-keys revoke key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Revoke {
         /// Its id
         id: ApiKeyId,

@@ -3,13 +3,21 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hive_core::wire::Timestamp;
+use hive_core::wire::{AuditId, Timestamp};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// List records, newest first
     List(AuditListArgs),
+    /// Show one record with all that is in it
+    #[command(visible_alias = "get", after_help = "Example:\n  hive audit show 14")]
+    Show {
+        /// Its number (SEQ) or id
+        #[arg(value_name = "SEQ|ID", value_parser = parse_record)]
+        record: Record,
+    },
     /// Write the whole trail and its signed manifest to a file
+    #[command(after_help = "Example:\n  hive audit export --output trail.jsonl")]
     Export {
         /// The file
         #[arg(long = "output", id = "file", value_name = "FILE")]
@@ -20,15 +28,19 @@ pub(crate) enum AuditCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hive audit list --actor anna --since 2026-02-05T00:00:00Z
+  hive audit list --satellite web-server-01 --action satellite.exec -o jsonl")]
 pub(crate) struct AuditListArgs {
     /// Only of this user, key or satellite, by name or id
-    #[arg(long)]
+    #[arg(long, value_name = "NAME|ID")]
     pub(crate) actor: Option<String>,
     /// Only of this action, such as satellite.exec
     #[arg(long)]
     pub(crate) action: Option<String>,
     /// Only about this satellite, by name or id
-    #[arg(long)]
+    #[arg(long, add = crate::completing::satellites())]
     pub(crate) satellite: Option<String>,
     /// Not before, such as 2026-02-05T05:42:00Z
     #[arg(long, value_name = "TIME")]
@@ -41,9 +53,27 @@ pub(crate) struct AuditListArgs {
     pub(crate) limit: usize,
 }
 
+/// A record, as people name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    Seq(u64),
+    Id(AuditId),
+}
+
+fn parse_record(text: &str) -> Result<Record, &'static str> {
+    let by_seq = text.parse().ok().filter(|seq| *seq > 0).map(Record::Seq);
+    by_seq.or_else(|| text.parse().ok().map(Record::Id)).ok_or("must be a number from 1, or an id such as aud_…")
+}
+
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The exit status is 1 where it was tampered with.
+
+Examples:
+  hive audit verify
+  hive audit verify trail.jsonl --public-key \"$(cat audit.pub)\"")]
 pub(crate) struct AuditVerifyArgs {
-    /// An exported file; the hive's own trail unless given
+    /// An exported file [default: the hive's own trail]
     pub(crate) file: Option<PathBuf>,
     /// The key that must have signed it, base64
     #[arg(long, requires = "file", value_name = "KEY")]

@@ -8,9 +8,10 @@ use hive_core::wire::{CommandId, JobId};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["argv", "shell"]))]
+#[command(override_usage = EXEC_USAGE, after_help = EXEC_HELP)]
 pub(crate) struct ExecArgs {
     /// Where: names, ids, tag:x or all
-    #[arg(required = true, value_name = "TARGET")]
+    #[arg(required = true, value_name = "TARGET", add = crate::completing::targets())]
     pub(crate) targets: Vec<String>,
     /// The program and its arguments, run without a shell
     #[arg(last = true, value_name = "CMD")]
@@ -22,7 +23,7 @@ pub(crate) struct ExecArgs {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u32>,
     /// Add to its environment; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_variable)]
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub(crate) env: Vec<Variable>,
     /// Where it runs [default: the agent user's home]
     #[arg(long, value_name = "DIR")]
@@ -47,6 +48,31 @@ pub(crate) struct ExecArgs {
     pub(crate) idempotency_key: Option<String>,
 }
 
+const EXEC_USAGE: &str = "\
+hive exec [OPTIONS] <TARGET>... -- <CMD>...
+       hive exec [OPTIONS] <TARGET>... --shell <LINE>";
+
+const EXEC_HELP: &str = "\
+On one satellite output and exit status are the program's, as with ssh. On several it is a job of the hive: those that \
+ended alike are shown together, and the exit status is the worst. Ctrl-C cancels; a second one leaves it to the hive.
+
+With -o json the results are one list, with -o jsonl one line each, written when it ended.
+
+Exit status:
+  0          succeeded
+  1..255     the program's own, 128 + N where signal N ended it
+  124        timed out
+  126        refused by the satellite, or could not be started
+  130        cancelled
+  255        not run, expired, or of unknown outcome
+  2, 67..78  `hive` itself failed, see `hive --help`
+
+Examples:
+  hive exec web-server-01 -- systemctl status nginx
+  hive exec tag:web tag:db --shell 'df -h / | tail -1'
+  hive exec all --concurrency 10 --timeout 600 -e STAGE=blue -- ./deploy.sh
+  hive exec web-server-01 --stdin nginx.conf --shell 'cat > /etc/nginx/nginx.conf'";
+
 /// A variable of an environment. The value may be a secret.
 #[derive(Clone)]
 pub(crate) struct Variable {
@@ -68,17 +94,24 @@ pub(super) fn parse_variable(text: &str) -> Result<Variable, &'static str> {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+It asks before it does harm; without a terminal it wants --yes. `cancel` takes a delayed one back. The exit status is as \
+with `hive exec`.
+
+Examples:
+  hive power web-server-01 --action reboot --delay 300 --message 'New kernel; back in a minute'
+  hive power web-server-01 --action cancel")]
 pub(crate) struct PowerArgs {
-    /// Where: a name or id
-    #[arg(value_name = "TARGET")]
+    /// The satellite's name or id
+    #[arg(add = crate::completing::satellites())]
     pub(crate) satellite: String,
     /// What to do
     #[arg(long, value_enum)]
     pub(crate) action: Action,
-    /// Seconds until it happens
+    /// When
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     pub(crate) delay: u32,
-    /// Shown to who is logged in there
+    /// Shown to those who are logged in there
     #[arg(long, value_name = "TEXT")]
     pub(crate) message: Option<String>,
     /// Do not ask
@@ -93,7 +126,6 @@ pub(crate) enum Action {
     Reboot,
     Sleep,
     Hibernate,
-    /// Take back a delayed one
     Cancel,
 }
 
@@ -112,12 +144,15 @@ impl From<Action> for PowerAction {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
     /// List jobs, newest first
+    #[command(after_help = "Example:\n  hive jobs list --limit 5")]
     List {
         /// The most jobs
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
     },
     /// Show a job and what became of each satellite
+    #[command(visible_alias = "get")]
+    #[command(after_help = "Example:\n  hive jobs show job_01m7zr6n3tf0mb0g8n9t2k5c1d --output")]
     Show {
         /// Its id
         id: JobId,
@@ -126,11 +161,17 @@ pub(crate) enum JobsCommand {
         output: bool,
     },
     /// Tell of each satellite's end until the job has ended
+    #[command(after_help = "\
+Ctrl-C leaves the job alone.
+
+Example:
+  hive jobs watch job_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Watch {
         /// Its id
         id: JobId,
     },
     /// Cancel a job: what waits ends at once, what runs with its whole process tree
+    #[command(after_help = "Example:\n  hive jobs cancel job_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Cancel {
         /// Its id
         id: JobId,
@@ -139,20 +180,25 @@ pub(crate) enum JobsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CommandsCommand {
-    /// Show a command with its output so far
-    Get {
-        /// Its id
-        id: CommandId,
-    },
     /// List a satellite's commands, newest first
+    #[command(after_help = "Example:\n  hive commands list web-server-01 --limit 5")]
     List {
         /// The satellite's name or id
+        #[arg(add = crate::completing::satellites())]
         satellite: String,
         /// The most commands
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
     },
+    /// Show a command with its output so far
+    #[command(visible_alias = "show")]
+    #[command(after_help = "Example:\n  hive commands get cmd_01m7zr6n3tf0mb0g8n9t2k5c1d")]
+    Get {
+        /// Its id
+        id: CommandId,
+    },
     /// Cancel a command: with its whole process tree where it runs
+    #[command(after_help = "Example:\n  hive commands cancel cmd_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Cancel {
         /// Its id
         id: CommandId,

@@ -4,40 +4,83 @@ use clap::{Args, Subcommand, ValueEnum};
 use hive_core::wire::SatelliteName;
 use hive_core::wire::api::SatelliteStatus;
 
+use crate::completing;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum SatellitesCommand {
     /// List satellites
     List(ListArgs),
     /// Show one satellite
+    #[command(visible_alias = "show", after_help = "Example:\n  hive satellites get web-server-01")]
     Get {
         /// Its name or id
+        #[arg(add = completing::satellites())]
         satellite: String,
     },
     /// Change a satellite
     Update(UpdateArgs),
+    /// List the labels that satellites carry
+    #[command(after_help = "Example:\n  hive satellites tags")]
+    Tags,
+    /// End a satellite's link; it comes back by itself
+    #[command(after_help = "Example:\n  hive satellites disconnect web-server-01")]
+    Disconnect {
+        /// Its name or id
+        #[arg(add = completing::satellites())]
+        satellite: String,
+    },
     /// Remove a satellite: its key is dead at once
+    #[command(alias = "rm", after_help = "Example:\n  hive satellites remove web-server-01")]
     Remove {
         /// Its name or id
+        #[arg(add = completing::satellites())]
         satellite: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Everything that is given must hold.
+
+Examples:
+  hive satellites list --tag web --tag production --online
+  hive satellites list --online=false -o json")]
 pub(crate) struct ListArgs {
     /// Only those with this label; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
-    /// Only those online, or offline
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    /// Only those online, or with --online=false those offline
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    #[arg(hide_possible_values = true)]
     pub(crate) online: Option<bool>,
+    /// Only those of this status
+    #[arg(long, value_enum)]
+    pub(crate) status: Option<Status>,
     /// Only those whose name or host name contains this
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
+    /// Only those of this team, by slug or id
+    #[arg(long)]
+    pub(crate) team: Option<String>,
+    /// The most satellites [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+What is not given stays. --tag names all labels; --add-tag and --remove-tag change those that are there.
+
+Examples:
+  hive satellites update web-server-01 --add-tag production --region eu-central
+  hive satellites update web-server-01 --status maintenance
+  hive satellites update web-server-01 --team ops")]
 pub(crate) struct UpdateArgs {
     /// Its name or id
+    #[arg(add = completing::satellites())]
     pub(crate) satellite: String,
     /// A new name
     #[arg(long, value_parser = parse_name)]
@@ -45,6 +88,12 @@ pub(crate) struct UpdateArgs {
     /// Its labels, all of them; may be repeated
     #[arg(long = "tag", value_name = "TAG", conflicts_with = "no_tags")]
     pub(crate) tags: Vec<String>,
+    /// A label more; may be repeated
+    #[arg(long = "add-tag", value_name = "TAG", conflicts_with_all = ["tags", "no_tags"])]
+    pub(crate) added_tags: Vec<String>,
+    /// A label less; may be repeated
+    #[arg(long = "remove-tag", value_name = "TAG", conflicts_with_all = ["tags", "no_tags"])]
+    pub(crate) removed_tags: Vec<String>,
     /// Take all labels away
     #[arg(long)]
     pub(crate) no_tags: bool,
@@ -52,10 +101,10 @@ pub(crate) struct UpdateArgs {
     #[arg(long, value_enum)]
     pub(crate) status: Option<Status>,
     /// Where it stands
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT")]
     pub(crate) region: Option<String>,
     /// The team it serves from now on, by slug or id
-    #[arg(long, value_name = "TEAM", conflicts_with = "no_team")]
+    #[arg(long, conflicts_with = "no_team")]
     pub(crate) team: Option<String>,
     /// Let it serve the whole hive
     #[arg(long)]

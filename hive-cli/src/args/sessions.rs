@@ -5,13 +5,19 @@ use hive_core::wire::SessionId;
 use hive_core::wire::session::ViewMode;
 
 use super::exec::{Variable, parse_variable};
+use crate::completing;
 use crate::shell::escapes::HELP;
 
 #[derive(Debug, Args)]
-#[command(after_help = orders())]
+#[command(after_help = help(
+    "\
+It is a session of the hive: when the link breaks it goes on at the byte where it was, and when you leave it lives on. \
+The exit status is the program's, 0 when you leave with ~., 255 when it is lost.",
+    "hive shell web-server-01\n  hive shell web-server-01 --shell /bin/zsh -e EDITOR=vim"
+))]
 pub(crate) struct ShellArgs {
-    /// Where: a name or id
-    #[arg(value_name = "TARGET")]
+    /// The satellite's name or id
+    #[arg(add = completing::satellites())]
     pub(crate) satellite: String,
     #[command(flatten)]
     pub(crate) view: ViewArgs,
@@ -47,30 +53,36 @@ impl ViewArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionsCommand {
     /// List sessions, newest first
+    #[command(after_help = "Examples:\n  hive sessions list\n  hive sessions list web-server-01 --ended")]
     List {
         /// Only those on this satellite, by name or id
-        #[arg(value_name = "TARGET")]
+        #[arg(add = completing::satellites())]
         satellite: Option<String>,
         /// Also those that have ended
         #[arg(long)]
         ended: bool,
     },
     /// Come back to a session, also to one that was opened elsewhere
-    #[command(after_help = orders())]
+    #[command(after_help = help(
+        "The session's size follows whoever has the keyboard.",
+        "hive sessions attach sess_01m7zf3q2yezybcjcax9t2g0rk --read-only"
+    ))]
     Attach {
         /// Its id
+        #[arg(add = completing::sessions())]
         id: SessionId,
         #[command(flatten)]
         view: ViewArgs,
     },
     /// End sessions with all their processes
+    #[command(after_help = "Example:\n  hive sessions kill sess_01m7zf3q2yezybcjcax9t2g0rk")]
     Kill {
         /// Their ids
-        #[arg(required = true, value_name = "ID")]
+        #[arg(required = true, value_name = "ID", add = completing::sessions())]
         ids: Vec<SessionId>,
     },
 }
 
-fn orders() -> String {
-    format!("On the terminal:\n  {}", HELP.replace('\n', "\n  "))
+fn help(about: &str, examples: &str) -> String {
+    format!("{about}\n\nOn the terminal:\n  {}\n\nExamples:\n  {examples}", HELP.replace('\n', "\n  "))
 }

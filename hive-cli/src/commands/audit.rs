@@ -5,29 +5,39 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use hive_core::audit::{ExportError, verify_export};
-use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditVerification, ChainFault};
+use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditVerification, ChainFault, PageRequest};
 use hive_core::{AuditLogger, Error};
 use serde_json::json;
 
-use super::{hive, word};
+use super::{Called, shown, word};
 use crate::api::Api;
-use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs};
+use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs, Record};
 use crate::failure::{Failure, Result};
 use crate::files::Draft;
 use crate::output::Output;
-use crate::settings::Given;
+use crate::pages;
+use crate::settings::Wanted;
 use crate::table::Table;
-use crate::{find, pages};
+
+/// How often a record is looked for by its number, while others are added in front of it.
+const TRIES: usize = 5;
 
 /// Gives the exit code: 1 where a verification finds something wrong. A file is verified without a hive.
-pub(super) async fn run(given: Given, output: Output, command: AuditCommand) -> Result<u8> {
+pub(super) async fn run(wanted: Wanted, output: Output, command: AuditCommand) -> Result<u8> {
+    if let AuditCommand::Verify(AuditVerifyArgs { file: Some(path), public_key }) = command {
+        return report(output, &verify_file(&path, public_key.as_deref())?);
+    }
+    let called = Called::settle(wanted).await?;
+    let done = ask(&called.hive, output, command).await;
+    called.advise(done).await
+}
+
+async fn ask(api: &dyn Api, output: Output, command: AuditCommand) -> Result<u8> {
     match command {
-        AuditCommand::List(args) => list(&hive(given)?, output, args).await.map(|()| 0),
-        AuditCommand::Export { file } => export(&hive(given)?, output, &file).await.map(|()| 0),
-        AuditCommand::Verify(AuditVerifyArgs { file: Some(path), public_key }) => {
-            report(output, &verify_file(&path, public_key.as_deref())?)
-        }
-        AuditCommand::Verify(_) => report(output, &AuditLogger::verify(&hive(given)?).await?),
+        AuditCommand::List(args) => list(api, output, args).await.map(|()| 0),
+        AuditCommand::Show { record } => show(output, &find(api, record).await?).map(|()| 0),
+        AuditCommand::Export { file } => export(api, output, &file).await.map(|()| 0),
+        AuditCommand::Verify(_) => report(output, &AuditLogger::verify(api).await?),
     }
 }
 
@@ -36,7 +46,7 @@ async fn list(api: &dyn Api, output: Output, args: AuditListArgs) -> Result<()> 
         // A removed satellite still has its records.
         Some(word) => Some(match word.parse() {
             Ok(id) => id,
-            Err(_) => find::satellite(api, word).await?.id,
+            Err(_) => crate::find::satellite(api, word).await?.id,
         }),
         None => None,
     };
@@ -56,6 +66,57 @@ fn row(entry: &AuditEntry) -> [String; 7] {
         word(&entry.result),
         entry.error.clone().unwrap_or_default(),
     ]
+}
+
+async fn find(api: &dyn Api, record: Record) -> Result<AuditEntry> {
+    let found = match record {
+        Record::Id(id) => AuditLogger::entry(api, id).await?,
+        Record::Seq(seq) => by_seq(api, seq).await?,
+    };
+    let id = match record {
+        Record::Id(id) => id.to_string(),
+        Record::Seq(seq) => seq.to_string(),
+    };
+    Ok(found.ok_or(Error::NotFound { what: "audit record", id })?)
+}
+
+/// Looks where a record without gaps before it would be; whoever may not see all of the trail does not find it there.
+async fn by_seq(api: &dyn Api, seq: u64) -> Result<Option<AuditEntry>> {
+    let mut page = 1;
+    for _ in 0..TRIES {
+        let at = PageRequest { page, per_page: 1 };
+        let Some(entry) = AuditLogger::query(api, AuditQuery::default(), at).await?.items.pop() else { break };
+        // The newest is first, and more come meanwhile.
+        match i64::try_from(entry.seq).unwrap_or(0) - i64::try_from(seq).unwrap_or(i64::MAX) {
+            0 => return Ok(Some(entry)),
+            distance => match u32::try_from(i64::from(page) + distance) {
+                Ok(next @ 1..) => page = next,
+                _ => break,
+            },
+        }
+    }
+    Ok(None)
+}
+
+fn show(output: Output, entry: &AuditEntry) -> Result<()> {
+    output.show(entry, |entry| {
+        let ip = shown(entry.actor.ip.as_ref());
+        Table::pairs([
+            ("seq", entry.seq.to_string()),
+            ("id", entry.id.to_string()),
+            ("time", entry.timestamp.to_string()),
+            ("actor", format!("{} {} ({})", entry.actor.kind, entry.actor.name, entry.actor.id)),
+            ("from", ip),
+            ("action", entry.action.clone()),
+            ("target", format!("{} {}", entry.target.kind, entry.target.id)),
+            ("team", shown(entry.team_id)),
+            ("result", word(&entry.result)),
+            ("error", shown(entry.error.as_ref())),
+            ("details", entry.details.to_string()),
+            ("hash before", entry.previous_hash.clone()),
+            ("hash", entry.hash.clone()),
+        ])
+    })
 }
 
 /// Writes the trail. The file gets its name when the manifest is in it.

@@ -10,14 +10,16 @@ use hive_core::router::ExecOptions;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::agent::ErrorBody;
 use hive_core::wire::api::{
-    CommandStatus, ExecCommand, ExecResult, JobStatus, OutputEncoding, Satellite, Target, TargetStatus,
+    CommandStatus, ExecCommand, ExecResult, JobEvent, JobStatus, OutputEncoding, Satellite, Target, TargetStatus,
 };
 
 use super::shown;
 use crate::api::Api;
-use crate::args::ExecArgs;
+use crate::args::{ExecArgs, Format};
+use crate::exec::ends::Ends;
 use crate::exec::follow::{Interrupts, follow};
 use crate::exec::job::{self, OnInterrupt};
+use crate::exec::progress::Progress;
 use crate::exec::results;
 use crate::exec::view::{View, status_word};
 use crate::exit;
@@ -68,8 +70,21 @@ async fn fan_out(
         output.tell(&job, &job.id.to_string())?;
         return Ok(0);
     }
-    let followed = job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, |_| Ok(())).await?;
-    let worst = if output.is_json { results::json(api, job.id).await? } else { results::grouped(api, job.id).await? };
+    let (mut ends, mut worst) = (Ends::new(api, job.id), 0);
+    let on_target = async |event: &JobEvent, progress: &Progress| {
+        if !output.is_lines() {
+            return Ok(());
+        }
+        let Some(result) = ends.result(event).await? else { return Ok(()) };
+        worst = worst.max(exit::of(result.status, result.exit_code));
+        progress.aside(|| output::line(&result))
+    };
+    let followed = job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, on_target).await?;
+    let worst = match output.format {
+        Format::Table => results::grouped(api, job.id).await?,
+        Format::Json => results::json(api, output, job.id).await?,
+        Format::Jsonl => worst,
+    };
     if !followed.is_interrupted {
         return Ok(worst);
     }
@@ -130,14 +145,14 @@ async fn wait(
     options: ExecOptions,
 ) -> Result<u8> {
     let mut interrupts = Interrupts::listen()?;
-    let view = if output.is_json { View::Collected } else { View::Raw };
+    let view = if output.is_json() { View::Collected } else { View::Raw };
     let events = tokio::select! {
         events = api.exec_stream(targets, command, options) => events?,
         () = interrupts.next() => return Err(Failure::Interrupted),
     };
     let followed = follow(api, events, view, interrupts).await?;
-    if output.is_json {
-        output::json(&followed.results)?;
+    if output.is_json() {
+        output.json(&followed.results)?;
     }
     Ok(if followed.is_interrupted { exit::INTERRUPTED } else { exit::worst(&followed.results) })
 }

@@ -53,7 +53,7 @@ fn show(output: Output, info: &CommandInfo) -> Result<()> {
     let output_of = |title: &str, text: &str| {
         if text.is_empty() { Ok(()) } else { output::text(&format!("\n{title}:\n{text}")) }
     };
-    if output.is_json {
+    if output.is_json() {
         return Ok(());
     }
     output_of("stdout", &info.stdout)?;

@@ -8,7 +8,8 @@ use crate::api::Api;
 use crate::args::JobsCommand;
 use crate::exec::follow::Interrupts;
 use crate::exec::job::{OnInterrupt, follow, no_job};
-use crate::exec::results::{Targets, grouped};
+use crate::exec::progress::Progress;
+use crate::exec::results::{Targets, grouped, json};
 use crate::exec::view::status_word;
 use crate::exit;
 use crate::failure::Result;
@@ -47,8 +48,12 @@ async fn list(api: &dyn Api, output: Output, limit: usize) -> Result<u8> {
 
 async fn show(api: &dyn Api, output: Output, id: JobId, with_output: bool) -> Result<u8> {
     let job = api.job_get(id).await?.ok_or_else(|| no_job(id))?;
+    if output.is_json() && with_output {
+        json(api, output, id).await?;
+        return Ok(0);
+    }
     describe(output, &job)?;
-    if output.is_json {
+    if output.is_json() {
         return Ok(0);
     }
     output::text("")?;
@@ -76,12 +81,14 @@ async fn show(api: &dyn Api, output: Output, id: JobId, with_output: bool) -> Re
 
 async fn watch(api: &dyn Api, output: Output, id: JobId) -> Result<u8> {
     let mut interrupts = Interrupts::listen()?;
-    let mut list = output.is_json.then(JsonList::default);
-    let followed = follow(api, id, &mut interrupts, OnInterrupt::Leave, |event| match &mut list {
-        Some(list) => list.push(event),
-        None => tell(event),
-    })
-    .await?;
+    let mut list = output.is_json().then(|| JsonList::new(output));
+    let on_target = async |event: &JobEvent, progress: &Progress| {
+        progress.aside(|| match &mut list {
+            Some(list) => list.push(event),
+            None => tell(event),
+        })
+    };
+    let followed = follow(api, id, &mut interrupts, OnInterrupt::Leave, on_target).await?;
     if let Some(list) = list {
         list.end()?;
     } else {
@@ -93,7 +100,6 @@ async fn watch(api: &dyn Api, output: Output, id: JobId) -> Result<u8> {
 fn tell(event: &JobEvent) -> Result<()> {
     let JobEvent::Target { satellite_name, status, exit_code, .. } = event else { return Ok(()) };
     let code = exit_code.filter(|code| *code != 0).map(|code| format!(", exit code {code}")).unwrap_or_default();
-    output::progress("");
     output::text(&format!("{satellite_name}: {}{code}", status_word(*status)))
 }
 

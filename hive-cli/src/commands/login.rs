@@ -1,27 +1,91 @@
-//! `hive login`: exchanges a password for an API key and keeps the key.
+//! `hive login`: exchanges a password for an API key and keeps the key, or keeps one that somebody has.
 
+use std::io::IsTerminal;
+
+use hive_core::wire::ApiKeyId;
 use hive_core::wire::api::{ApiKeyCreate, LoginRequest};
-use hive_core::{Identity, RemoteHive};
-use secrecy::ExposeSecret;
+use hive_core::{Error, Identity, RemoteHive};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::args::LoginArgs;
 use crate::failure::{Failure, Result};
-use crate::output::Output;
-use crate::settings::{self, Access};
+use crate::keyring::KeyringError;
+use crate::output::{self, Output};
+use crate::profiles::{self, Profile, Profiles};
+use crate::settings::{self, Wanted};
 use crate::terminal;
 
-pub(super) async fn run(output: Output, args: LoginArgs) -> Result<()> {
-    let no_home = || Failure::usage("neither XDG_CONFIG_HOME nor HOME is set: there is no place for a profile");
-    let path = settings::profile_path().ok_or_else(no_home)?;
-    let password = terminal::password().await?;
-    let request = LoginRequest { username: args.username, password: password.expose_secret().to_owned() };
-    let (hive, login) = RemoteHive::login(&args.hive, request).await?;
+/// What a login came to.
+struct Login {
+    hive: RemoteHive,
+    username: String,
+    id: ApiKeyId,
+    api_key: SecretString,
+}
+
+pub(super) async fn run(output: Output, wanted: Wanted, args: LoginArgs) -> Result<()> {
+    let mut profiles = Profiles::load()?;
+    let login = if args.with_key { with_key(&args).await? } else { with_password(&args).await? };
+    let url = login.hive.url().to_owned();
+    let name = settings::wanted_profile(&wanted).unwrap_or_else(|| profiles::name_of(&url));
+    let name = profiles::checked_name(&name)?;
+    let kept = Profile::keep(&url, &login.username, login.id, &login.api_key, !args.no_keyring).await;
+    let (profile, no_keyring) = kept;
+    let (place, replaced) = (profile.place(), profiles.put(name, profile));
+    profiles.save()?;
+    if let Some(old) = replaced {
+        retire(&login, &old).await;
+    }
+    if let Some(error) = no_keyring.filter(|error| !matches!(error, KeyringError::Missing)) {
+        output::note(&format!("{error}; the key is in a file instead"));
+    }
+    let where_it_is = if place == "keyring" { "the keyring".into() } else { profiles.path().display().to_string() };
+    let Login { username, id, .. } = login;
+    let sentence = format!("{username} is logged in to {url} (profile {name}); the key is in {where_it_is}");
+    let document = json!({ "profile": name, "url": url, "username": username, "api_key_id": id, "key_in": place });
+    output.tell(&document, &sentence)
+}
+
+async fn with_password(args: &LoginArgs) -> Result<Login> {
+    let username = match &args.username {
+        Some(username) => username.clone(),
+        None if std::io::stdin().is_terminal() => terminal::ask("Username: ").await?,
+        None => return Err(Failure::usage("who are you? Say so with --username")),
+    };
+    let password = terminal::password("Password: ").await?;
+    let request = LoginRequest { username: username.clone(), password: password.expose_secret().to_owned() };
+    let (hive, _) = RemoteHive::login(&args.hive, request).await.map_err(|error| match error {
+        error @ Error::AuthInvalid => {
+            Failure::from(error).advised(format!("Is {username} right, and the password? An admin gives you another one with `hive users reset-password {username}`"))
+        }
+        error => error.into(),
+    })?;
     let key = hive.api_key_create(ApiKeyCreate { name: key_name(), expires_in_hours: None }).await?;
-    let access = Access { url: hive.url().to_owned(), api_key: key.api_key.into() };
-    settings::save(&path, &access)?;
-    let sentence = format!("{} is logged in to {}; the key is in {}", login.user.username, access.url, path.display());
-    output.tell(&json!({ "url": access.url, "username": login.user.username, "api_key_id": key.info.id }), &sentence)
+    Ok(Login { hive, username, id: key.info.id, api_key: key.api_key.into() })
+}
+
+async fn with_key(args: &LoginArgs) -> Result<Login> {
+    let api_key = terminal::password("API key: ").await?;
+    let hive = RemoteHive::connect(&args.hive, api_key.clone())?;
+    let me = hive.me().await.map_err(|error| match error {
+        error @ (Error::AuthInvalid | Error::AuthRequired) => {
+            Failure::from(error).advised("Is the key whole? `hive api-keys create` makes another")
+        }
+        error => error.into(),
+    })?;
+    let no_key = || Failure::usage("that is no API key");
+    Ok(Login { hive, username: me.user.username, id: me.api_key_id.ok_or_else(no_key)?, api_key })
+}
+
+/// Revokes the key of the login that this one takes the place of. Where that cannot be done, the key is its owner's to find
+/// among theirs.
+async fn retire(login: &Login, old: &Profile) {
+    old.forget_key().await.ok();
+    let is_same_hive = old.url == login.hive.url();
+    if let Some(id) = old.api_key_id.filter(|id| is_same_hive && *id != login.id) {
+        login.hive.api_key_revoke(id).await.ok();
+    }
 }
 
 /// What the key is called, so that its owner knows which one to revoke.

@@ -1,24 +1,41 @@
 //! `hive satellites`.
 
+use std::collections::BTreeMap;
+
 use hive_core::DeviceRegistry;
 use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteUpdate};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{shown, word};
 use crate::api::Api;
 use crate::args::{ListArgs, SatellitesCommand, UpdateArgs};
 use crate::failure::{Failure, Result};
-use crate::find;
 use crate::output::Output;
 use crate::table::Table;
+use crate::{find, terminal};
 
 pub(super) async fn run(api: &dyn Api, output: Output, command: SatellitesCommand) -> Result<()> {
     match command {
         SatellitesCommand::List(args) => list(api, output, args).await,
         SatellitesCommand::Get { satellite } => output.show(&find::satellite(api, &satellite).await?, details),
         SatellitesCommand::Update(args) => update(api, output, args).await,
-        SatellitesCommand::Remove { satellite } => {
+        SatellitesCommand::Tags => tags(api, output).await,
+        SatellitesCommand::Disconnect { satellite } => {
             let satellite = find::satellite(api, &satellite).await?;
+            DeviceRegistry::mark_offline(api, satellite.id).await?;
+            let sentence = format!("the link of {} is ended; it comes back by itself", satellite.name);
+            output.tell(&json!({ "id": satellite.id, "disconnected": true }), &sentence)
+        }
+        SatellitesCommand::Remove { satellite, yes } => {
+            let satellite = find::satellite(api, &satellite).await?;
+            if !yes {
+                terminal::confirm(&format!(
+                    "Remove {}? Its key is dead at once, and it has to register again.",
+                    satellite.name
+                ))
+                .await?;
+            }
             DeviceRegistry::remove(api, satellite.id).await?;
             output.tell(&json!({ "id": satellite.id, "removed": true }), &format!("{} is removed", satellite.name))
         }
@@ -26,15 +43,45 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: SatellitesComman
 }
 
 async fn list(api: &dyn Api, output: Output, args: ListArgs) -> Result<()> {
-    let filter =
-        SatelliteFilter { online: args.online, tags: args.tags, search: args.search, ..SatelliteFilter::default() };
-    let satellites = find::all(api, filter).await?;
+    let ListArgs { tags, online, status, search, team, limit } = args;
+    let team_id = match team {
+        Some(team) => Some(find::team(api, &team).await?),
+        None => None,
+    };
+    let filter = SatelliteFilter { online, status: status.map(Into::into), tags, search, team_id };
+    let satellites = find::some(api, filter, limit.unwrap_or(usize::MAX)).await?;
     output.show(&satellites, |satellites| {
         Table::of(["NAME", "ID", "STATUS", "ONLINE", "TAGS", "HOST", "OS"], satellites, row)
     })
 }
 
+/// A label, and who carries it.
+#[derive(Debug, Default, Serialize)]
+struct Tag {
+    tag: String,
+    satellites: usize,
+    online: usize,
+}
+
+async fn tags(api: &dyn Api, output: Output) -> Result<()> {
+    let mut tags: BTreeMap<String, Tag> = BTreeMap::new();
+    for satellite in find::all(api, SatelliteFilter::default()).await? {
+        for tag in satellite.tags {
+            let entry = tags.entry(tag.clone()).or_insert_with(|| Tag { tag, ..Tag::default() });
+            entry.satellites += 1;
+            entry.online += usize::from(satellite.online);
+        }
+    }
+    let tags: Vec<Tag> = tags.into_values().collect();
+    output.show(&tags, |tags| {
+        Table::of(["TAG", "SATELLITES", "CONNECTED"], tags, |tag| {
+            [tag.tag.clone(), tag.satellites.to_string(), tag.online.to_string()]
+        })
+    })
+}
+
 async fn update(api: &dyn Api, output: Output, args: UpdateArgs) -> Result<()> {
+    let changes_tags = !args.added_tags.is_empty() || !args.removed_tags.is_empty();
     let has_new_tags = args.no_tags || !args.tags.is_empty();
     let team_id = match args.team {
         Some(team) => Some(Some(find::team(api, &team).await?)),
@@ -47,13 +94,25 @@ async fn update(api: &dyn Api, output: Output, args: UpdateArgs) -> Result<()> {
         region: args.region,
         team_id,
     };
-    if update == SatelliteUpdate::default() {
-        return Err(Failure::usage(
-            "nothing to change: give --name, --tag, --no-tags, --status, --region, --team or --no-team",
-        ));
+    if update == SatelliteUpdate::default() && !changes_tags {
+        return Err(Failure::usage("nothing to change")
+            .advised("Give --name, --tag, --add-tag, --remove-tag, --status, --region or --team"));
     }
-    let id = find::satellite(api, &args.satellite).await?.id;
-    output.show(&DeviceRegistry::update(api, id, update).await?, details)
+    let satellite = find::satellite(api, &args.satellite).await?;
+    let tags = changes_tags.then(|| changed(&satellite.tags, args.added_tags, &args.removed_tags));
+    let update = SatelliteUpdate { tags: tags.or(update.tags), ..update };
+    output.show(&DeviceRegistry::update(api, satellite.id, update).await?, details)
+}
+
+/// Labels with some more and some less.
+fn changed(tags: &[String], added: Vec<String>, removed: &[String]) -> Vec<String> {
+    let mut changed: Vec<String> = tags.iter().filter(|tag| !removed.contains(tag)).cloned().collect();
+    for tag in added {
+        if !changed.contains(&tag) {
+            changed.push(tag);
+        }
+    }
+    changed
 }
 
 fn row(satellite: &Satellite) -> [String; 7] {
@@ -94,4 +153,20 @@ fn details(satellite: &Satellite) -> Table {
 
 fn yes_or_no(is_so: bool) -> String {
     if is_so { "yes" } else { "no" }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_changed_one_by_one() {
+        let check = |tags: &[&str], added: &[&str], removed: &[&str], expected: &[&str]| {
+            let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+            assert_eq!(changed(&own(tags), own(added), &own(removed)), own(expected));
+        };
+        check(&["web"], &["prod", "web"], &[], &["web", "prod"]);
+        check(&["web", "prod"], &[], &["web", "missing"], &["prod"]);
+        check(&["web"], &["web"], &["web"], &["web"]);
+    }
 }

@@ -74,8 +74,8 @@ async fn kill(api: &dyn SessionManager, output: Output, ids: &[SessionId]) -> Re
         let error = error.map(|error| ErrorBody { code: error.code(), message: Failure::from(error).to_string() });
         kills.push(Kill { id, ended: error.is_none(), error });
     }
-    if output.is_json {
-        output::json(&kills)?;
+    if output.is_json() {
+        output.json(&kills)?;
     } else {
         kills.iter().try_for_each(tell)?;
     }
@@ -95,6 +95,7 @@ fn tell(Kill { id, error, .. }: &Kill) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Place;
     use hive_core::wire::Timestamp;
     use hive_core::wire::api::{Actor, EndReason, SessionEnd, Size};
     use hive_core::wire::id::Seed;
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn a_session_is_one_harmless_row() {
         let table = Table::of(["ID", "SATELLITE", "STATUS", "BY", "SINCE", "VIEWERS", "SIZE"], &[session()], row);
-        let row = table.to_string().lines().nth(1).unwrap().to_owned();
+        let row = table.render(Place::default()).lines().nth(1).unwrap().to_owned();
         for cell in ["web-server-01", "open", "ann\\u{1b}[2J", "1970-01-01T00:00:00", "2", "120x40"] {
             assert!(row.contains(cell), "{cell:?} is not in {row:?}");
         }

@@ -60,5 +60,5 @@ fn wanted(satellite_id: SatelliteId, size: Size, args: ShellArgs) -> SessionCrea
 }
 
 fn refuse_json(output: Output) -> Result<()> {
-    if output.is_json { Err(Failure::usage("a terminal is no JSON document: leave -o json out")) } else { Ok(()) }
+    if output.is_json() { Err(Failure::usage("a terminal is no JSON document: leave -o json out")) } else { Ok(()) }
 }

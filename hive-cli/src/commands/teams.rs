@@ -1,11 +1,14 @@
-//! `hive teams`.
+//! `hive teams`, and who is in them.
 
-use hive_core::Identity;
-use hive_core::wire::api::{Team, TeamCreate};
+use hive_core::wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut};
+use hive_core::{Error, Identity};
+use serde_json::json;
 
+use super::word;
 use crate::api::Api;
-use crate::args::TeamsCommand;
-use crate::failure::Result;
+use crate::args::{MembersCommand, TeamsCommand};
+use crate::failure::{Failure, Result};
+use crate::find;
 use crate::output::Output;
 use crate::table::Table;
 
@@ -16,11 +19,59 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: TeamsCommand) ->
             output.show(&team, |team| table(std::slice::from_ref(team)))
         }
         TeamsCommand::List => output.show(&Identity::team_list(api).await?, |teams| table(teams)),
+        TeamsCommand::Members(command) => members(api, output, command).await,
     }
 }
 
+async fn members(api: &dyn Api, output: Output, command: MembersCommand) -> Result<()> {
+    match command {
+        MembersCommand::List { team } => {
+            let team = find::team(api, &team).await?;
+            show(output, &Identity::team_member_list(api, team).await?)
+        }
+        MembersCommand::Add { team, users, role } => {
+            let team = find::team(api, &team).await?;
+            let mut added = Vec::new();
+            for username in users {
+                let member = TeamMemberPut { username, role: role.into() };
+                added.push(Identity::team_member_put(api, team, member).await?);
+            }
+            show(output, &added)
+        }
+        MembersCommand::Remove { team, users } => {
+            let id = find::team(api, &team).await?;
+            let members = Identity::team_member_list(api, id).await?;
+            // All of them are known before the first one is taken out.
+            let found: Result<Vec<_>> = users.iter().map(|word| member(&members, word, &team)).collect();
+            let found = found?;
+            for member in &found {
+                Identity::team_member_remove(api, id, member.user_id).await?;
+            }
+            let names: Vec<_> = found.iter().map(|member| member.username.as_str()).collect();
+            let sentence = format!("{} is not in {team} any more", names.join(", "));
+            output.tell(&json!({ "team": id, "removed": names }), &sentence)
+        }
+    }
+}
+
+fn member<'m>(members: &'m [TeamMember], word: &str, team: &str) -> Result<&'m TeamMember> {
+    let found = members.iter().find(|member| member.username == word || member.user_id.to_string() == word);
+    found.ok_or_else(|| {
+        Failure::from(Error::NotFound { what: "user", id: format!("{word} in {team}") })
+            .advised(format!("See who is in it with `hive teams members list {team}`"))
+    })
+}
+
+fn show(output: Output, members: &[TeamMember]) -> Result<()> {
+    output.show(members, |members| {
+        Table::of(["USERNAME", "ID", "ROLE"], members, |member| {
+            [member.username.clone(), member.user_id.to_string(), word(&member.role)]
+        })
+    })
+}
+
 fn table(teams: &[Team]) -> Table {
-    Table::of(["ID", "TEAM", "CREATED"], teams, |team| {
-        [team.id.to_string(), team.slug.clone(), team.created_at.to_string()]
+    Table::of(["TEAM", "ID", "CREATED"], teams, |team| {
+        [team.slug.clone(), team.id.to_string(), team.created_at.to_string()]
     })
 }

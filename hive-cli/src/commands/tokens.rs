@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::word;
 use crate::api::Api;
-use crate::args::{TokensCommand, TokensCreateArgs};
+use crate::args::{Scope, TokensCommand, TokensCreateArgs};
 use crate::failure::Result;
 use crate::find;
 use crate::output::Output;
@@ -32,14 +32,15 @@ async fn create(api: &dyn Api, output: Output, args: TokensCreateArgs) -> Result
         Some(team) => Some(find::team(api, team).await?),
         None => None,
     };
+    let scope = args.scope.unwrap_or(if team_id.is_some() { Scope::Team } else { Scope::Global });
     let wanted = RegistrationTokenCreate {
-        scope: args.scope.into(),
+        scope: scope.into(),
         team_id,
         expires_in_hours: args.expires_in_hours,
         description: args.description,
     };
     let new = Identity::registration_token_create(api, wanted).await?;
-    // The bare token: `--registration-token "$(hive tokens create --scope global)"`.
+    // The bare token: `--registration-token "$(hive tokens create)"`.
     output.tell(&new, &new.token)
 }
 

@@ -16,7 +16,7 @@ use hive_agent::{Agent, LinkState};
 use hive_core::hive::{Effort, Settings};
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope, UserCreate};
-use hive_core::{Error, Hive, Identity};
+use hive_core::{Error, Hive, Identity, RemoteHive};
 use hive_server::{BindError, Limits, Server};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,11 +29,14 @@ use tokio_util::task::TaskTracker;
 use crate::args::UpArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
+use crate::profiles::Profiles;
 use crate::settings::{self, Access, UP_FILE};
 use welcome::Welcome;
 
 /// The first user.
 const ADMIN: &str = "admin";
+/// How long a hive that runs here already may take to say so.
+const PROBE_TIME: Duration = Duration::from_secs(2);
 /// How long the satellite may take to be there.
 const START_TIME: Duration = Duration::from_secs(30);
 /// How long the satellite may take to end its commands, and then the server to end its connections: 5 s in all.
@@ -42,12 +45,13 @@ const SERVER_GRACE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(output: Output, args: UpArgs) -> Result<()> {
     let stop = on_signals().map_err(Failure::Runtime)?;
+    refuse_second(&args.data_dir).await?;
     let hive = open(&args).await?;
     let server = bind(&args, hive.clone()).await?;
     let url = format!("http://{}", reachable(server.local_addr()));
     let password = first_admin(&hive).await?;
     // Shown nowhere else: whatever goes wrong from here on, it must have been said.
-    if let Some(password) = password.as_ref().filter(|_| !output.is_json) {
+    if let Some(password) = password.as_ref().filter(|_| !output.is_json()) {
         welcome::password(ADMIN, password)?;
     }
     keep_access(&hive, &args.data_dir, &url).await?;
@@ -60,6 +64,19 @@ pub(super) async fn run(output: Output, args: UpArgs) -> Result<()> {
     lived
 }
 
+/// Two of them in one directory would be one satellite twice.
+async fn refuse_second(data_dir: &Path) -> Result<()> {
+    let Some(Access { url, api_key, .. }) = settings::load(&data_dir.join(UP_FILE))? else { return Ok(()) };
+    let running = RemoteHive::connect(&url, api_key)?;
+    // Whoever takes its key is the hive whose key it is.
+    let is_running = timeout(PROBE_TIME, running.me()).await.is_ok_and(|me| me.is_ok());
+    if !is_running {
+        return Ok(());
+    }
+    let told = format!("a hive with the data of {} runs already, at {url}", data_dir.display());
+    Err(Failure::Up(told).advised("Use it from here: `hive satellites list`; it ends with Ctrl-C where it was started"))
+}
+
 async fn open(args: &UpArgs) -> Result<Hive> {
     let settings = Settings { external_url: format!("http://{}", reachable(args.listen)), ..Settings::default() };
     Ok(Hive::builder().data_dir(&args.data_dir).settings(settings).build().await?)
@@ -68,13 +85,14 @@ async fn open(args: &UpArgs) -> Result<Hive> {
 async fn bind(args: &UpArgs, hive: Hive) -> Result<Server> {
     let limits = Limits { shutdown_grace: SERVER_GRACE, ..Limits::default() };
     let config = hive_server::Config { listen: args.listen, limits, ..hive_server::Config::default() };
-    Server::bind(config, hive).await.map_err(|error| Failure::Up(cannot_listen(args.listen, &error)))
+    Server::bind(config, hive).await.map_err(|error| cannot_listen(args.listen, &error))
 }
 
-fn cannot_listen(address: SocketAddr, error: &BindError) -> String {
+fn cannot_listen(address: SocketAddr, error: &BindError) -> Failure {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     let other = SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(3001));
-    format!("cannot listen on {address}{cause}\nIs a hive running there? Take another address with --listen {other}")
+    Failure::Up(format!("cannot listen on {address}{cause}"))
+        .advised(format!("Does another hive run there? Take another address with --listen {other}"))
 }
 
 /// Where this machine reaches a listener.
@@ -111,7 +129,7 @@ async fn keep_access(hive: &Hive, data_dir: &Path, url: &str) -> Result<()> {
             hive.as_system().api_key_create_for(ADMIN, wanted).await?.api_key.into()
         }
     };
-    settings::save(&path, &Access { url: url.to_owned(), api_key })
+    settings::save(&path, url, &api_key)
 }
 
 /// Runs the satellite until the process is asked to stop.
@@ -134,7 +152,8 @@ async fn live(
         ended = &mut running => return outcome(ended),
         satellite_id = online(link) => {
             let satellite_id = satellite_id?;
-            let welcome = Welcome { url, name: &name, satellite_id, data_dir: &args.data_dir, user: ADMIN, password };
+            let (data_dir, login) = (args.data_dir.as_path(), current_login());
+            let welcome = Welcome { url, name: &name, satellite_id, data_dir, user: ADMIN, password, login };
             welcome.say(output)
         }
         () = stop.cancelled() => Ok(()),
@@ -148,6 +167,11 @@ async fn live(
     stop_agent.cancel();
     end(running).await?;
     lived
+}
+
+/// The profile that other commands use here, before this hive.
+fn current_login() -> Option<String> {
+    Profiles::load().ok()?.current().map(|(name, _)| name.to_owned())
 }
 
 type Running = JoinHandle<Result<(), hive_agent::Error>>;

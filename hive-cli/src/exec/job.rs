@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hive_core::wire::JobId;
-use hive_core::wire::api::{CommandStatus, Job, JobCounts, JobEvent, TargetStatus};
+use hive_core::wire::api::{Job, JobEvent};
 use hive_core::{Error, Subscription};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::follow::Interrupts;
+use super::progress::Progress;
 use crate::api::Api;
 use crate::failure::{Failure, Result};
 use crate::output;
@@ -34,17 +35,18 @@ pub(crate) enum OnInterrupt {
     Leave,
 }
 
-/// Waits for a job's end, through restarts of the hive. `on_target` is given each target's end, once.
+/// Waits for a job's end, through restarts of the hive. `on_target` is given each target's end, once, and the bar that has
+/// to step aside for what is written of it.
 pub(crate) async fn follow(
     api: &dyn Api,
     id: JobId,
     interrupts: &mut Interrupts,
     on_interrupt: OnInterrupt,
-    on_target: impl FnMut(&JobEvent) -> Result<()>,
+    on_target: impl AsyncFnMut(&JobEvent, &Progress) -> Result<()>,
 ) -> Result<Followed> {
-    let mut following = Following { api, id, on_interrupt, told: BTreeSet::new(), deadline: None, on_target };
+    let (told, progress) = (BTreeSet::new(), Progress::new());
+    let mut following = Following { api, id, on_interrupt, told, progress, deadline: None, on_target };
     let ended = following.until_end(interrupts).await;
-    output::progress("");
     let job = match ended? {
         Some(job) => job,
         None => api.job_get(id).await?.ok_or_else(|| no_job(id))?,
@@ -57,12 +59,13 @@ struct Following<'a, F> {
     id: JobId,
     on_interrupt: OnInterrupt,
     told: BTreeSet<hive_core::wire::SatelliteId>,
+    progress: Progress,
     /// When we leave, once it was cancelled.
     deadline: Option<Instant>,
     on_target: F,
 }
 
-impl<F: FnMut(&JobEvent) -> Result<()>> Following<'_, F> {
+impl<F: AsyncFnMut(&JobEvent, &Progress) -> Result<()>> Following<'_, F> {
     /// Returns the job where it has ended, and none where we leave before.
     async fn until_end(&mut self, interrupts: &mut Interrupts) -> Result<Option<Job>> {
         let mut last_heard = Instant::now();
@@ -94,7 +97,7 @@ impl<F: FnMut(&JobEvent) -> Result<()>> Following<'_, F> {
             tokio::select! {
                 event = events.next() => match event {
                     Some(JobEvent::Ended(job)) => return Ok(Some(Some(*job))),
-                    Some(event) => self.on_event(&event)?,
+                    Some(event) => self.on_event(&event).await?,
                     None => return Ok(None),
                 },
                 () = interrupts.next() => {
@@ -113,55 +116,25 @@ impl<F: FnMut(&JobEvent) -> Result<()>> Following<'_, F> {
     }
 
     async fn cancel(&self) {
-        output::progress("");
-        output::note(&format!("{} is being cancelled; press Ctrl-C again to leave it to the hive", self.id));
+        let note = |text: String| self.progress.aside(|| output::note(&text));
+        note(format!("{} is being cancelled; press Ctrl-C again to leave it to the hive", self.id));
         if let Err(error) = self.api.job_cancel(self.id).await {
-            output::note(&format!("{} could not be cancelled: {}", self.id, Failure::from(error)));
+            note(format!("{} could not be cancelled: {}", self.id, Failure::from(error)));
         }
     }
 
-    fn on_event(&mut self, event: &JobEvent) -> Result<()> {
+    async fn on_event(&mut self, event: &JobEvent) -> Result<()> {
         match event {
-            JobEvent::Progress { counts } => output::progress(&progress(counts)),
-            JobEvent::Target { satellite_id, .. } if self.told.insert(*satellite_id) => (self.on_target)(event)?,
+            JobEvent::Progress { counts } => self.progress.show(counts),
+            JobEvent::Target { satellite_id, .. } if self.told.insert(*satellite_id) => {
+                (self.on_target)(event, &self.progress).await?;
+            }
             _ => {}
         }
         Ok(())
     }
 }
 
-/// How far a job is, in one line.
-fn progress(counts: &JobCounts) -> String {
-    let succeeded = counts.of(TargetStatus::Command(CommandStatus::Succeeded));
-    let mut line = format!("{} of {} done", counts.ended(), counts.total());
-    for (count, word) in
-        [(counts.ended() - succeeded, "not successful"), (counts.running(), "running"), (counts.queued(), "waiting")]
-    {
-        if count > 0 {
-            line = format!("{line}, {count} {word}");
-        }
-    }
-    line
-}
-
 pub(crate) fn no_job(id: JobId) -> Error {
     Error::NotFound { what: "job", id: id.to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_says_what_there_is() {
-        let mut counts = JobCounts::default();
-        let check = |counts: &JobCounts, expected: &str| assert_eq!(progress(counts), expected);
-        counts.add(TargetStatus::Command(CommandStatus::Queued), 3);
-        check(&counts, "0 of 3 done, 3 waiting");
-        counts.add(TargetStatus::Command(CommandStatus::Succeeded), 2);
-        counts.add(TargetStatus::Command(CommandStatus::Failed), 1);
-        counts.add(TargetStatus::NotRun, 1);
-        counts.add(TargetStatus::Command(CommandStatus::Started), 1);
-        check(&counts, "4 of 8 done, 2 not successful, 1 running, 3 waiting");
-    }
 }

@@ -18,8 +18,8 @@ const PAGE: u32 = 200;
 const FETCHED: usize = 4;
 
 /// Writes the results as one JSON list, in the order of names. Gives the exit status.
-pub(crate) async fn json(api: &dyn Api, id: JobId) -> Result<u8> {
-    let mut list = JsonList::default();
+pub(crate) async fn json(api: &dyn Api, output: output::Output, id: JobId) -> Result<u8> {
+    let mut list = JsonList::new(output);
     let mut worst = 0;
     let mut targets = Targets::new(api, id);
     while let Some(page) = targets.next().await? {

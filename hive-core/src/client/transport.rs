@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::tls;
+use super::unreachable::{Unreachable, causes};
 use crate::{Error, Result};
 
 const API_KEY: header::HeaderName = header::HeaderName::from_static("x-api-key");
@@ -202,7 +203,7 @@ impl Transport {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Error {
-        Error::Unavailable(format!("cannot reach {}: {}", self.base(), root_cause(&error.without_url())).into())
+        Error::Unavailable(Box::new(Unreachable::new(self.base(), &error.without_url())))
     }
 }
 
@@ -252,11 +253,7 @@ fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it did not answer in time".into();
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::Result;
 use crate::output::{self, Output};
-use crate::settings::UP_DIR;
+use crate::settings::{UP_DIR, UP_FILE};
 
 /// Says the first user's password, once.
 pub(super) fn password(user: &str, password: &SecretString) -> Result<()> {
@@ -22,12 +22,14 @@ pub(super) struct Welcome<'a> {
     pub(super) data_dir: &'a Path,
     pub(super) user: &'a str,
     pub(super) password: Option<SecretString>,
+    /// The profile of a login elsewhere, which counts before this hive.
+    pub(super) login: Option<String>,
 }
 
 impl Welcome<'_> {
     pub(super) fn say(&self, output: Output) -> Result<()> {
-        if output.is_json {
-            return output::json(&json!({
+        if output.is_json() {
+            return output::line(&json!({
                 "event": "up",
                 "http": self.url,
                 "username": self.user,
@@ -41,16 +43,7 @@ impl Welcome<'_> {
 
     fn text(&self) -> String {
         let Self { url, name, .. } = self;
-        let login = if self.data_dir == Path::new(UP_DIR) {
-            "Try, in another terminal in this directory:".to_owned()
-        } else {
-            let key_file = self.data_dir.join(crate::settings::UP_FILE);
-            format!(
-                "Try, in another terminal, after `hive login {url} --username {}` (or with the key in {}):",
-                self.user,
-                key_file.display()
-            )
-        };
+        let login = self.how_to_be_meant();
         format!(
             "The hive is at {url}, and this machine is its satellite {name}. Stop it with Ctrl-C.\n\
              \n\
@@ -62,9 +55,26 @@ impl Welcome<'_> {
                hive audit list\n\
              \n\
              A second machine joins with two lines; start this hive with --listen 0.0.0.0:3000 to be reached from there:\n  \
-               TOKEN=$(hive tokens create --scope global)\n  \
+               TOKEN=$(hive tokens create)\n  \
                satellite-agent --server {url} --name second-machine --registration-token \"$TOKEN\""
         )
+    }
+
+    /// How other commands come to mean this hive.
+    fn how_to_be_meant(&self) -> String {
+        let Self { url, data_dir, user, login, .. } = self;
+        if *data_dir != Path::new(UP_DIR) {
+            let file = data_dir.join(UP_FILE);
+            return format!(
+                "Try, in another terminal, after `hive login {url} --username {user}` (or with the key in {}):",
+                file.display()
+            );
+        }
+        let here = "Try, in another terminal in this directory:";
+        match login {
+            Some(name) => format!("{here}\n  export HIVE_URL={url}      # else the login {name} is meant"),
+            None => here.to_owned(),
+        }
     }
 }
 
@@ -82,15 +92,19 @@ mod tests {
             data_dir: Path::new(UP_DIR),
             user: "admin",
             password: None,
+            login: None,
         };
         let text = welcome.text();
         for line in [
             "The hive is at http://127.0.0.1:3000",
             "\n  hive exec build-server-7 -- uname -a\n",
-            "\n  TOKEN=$(hive tokens create --scope global)\n",
+            "\n  TOKEN=$(hive tokens create)\n",
             "\n  satellite-agent --server http://127.0.0.1:3000 --name second-machine",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
+        assert!(!text.contains("export"));
+        let text = Welcome { login: Some("prod".into()), ..welcome }.text();
+        assert!(text.contains("\n  export HIVE_URL=http://127.0.0.1:3000 "), "{text}");
     }
 }

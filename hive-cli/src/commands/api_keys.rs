@@ -1,4 +1,4 @@
-//! `hive keys`: one's own API keys.
+//! `hive api-keys`: one's own API keys.
 
 use hive_core::Identity;
 use hive_core::wire::api::{ApiKeyCreate, ApiKeyInfo};
@@ -6,22 +6,26 @@ use serde_json::json;
 
 use super::shown;
 use crate::api::Api;
-use crate::args::KeysCommand;
+use crate::args::ApiKeysCommand;
 use crate::failure::Result;
 use crate::output::Output;
 use crate::table::Table;
 
-pub(super) async fn run(api: &dyn Api, output: Output, command: KeysCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn Api, output: Output, command: ApiKeysCommand) -> Result<()> {
     match command {
-        KeysCommand::Create { name, expires_in_hours } => {
+        ApiKeysCommand::Create { name, expires_in_hours } => {
             let new = Identity::api_key_create(api, ApiKeyCreate { name, expires_in_hours }).await?;
             output.tell(&new, &new.api_key)
         }
-        KeysCommand::List => {
+        ApiKeysCommand::List => {
             let keys = Identity::api_key_list(api).await?;
             output.show(&keys, |keys| Table::of(["ID", "NAME", "CREATED", "EXPIRES", "REVOKED"], keys, row))
         }
-        KeysCommand::Revoke { id } => {
+        ApiKeysCommand::Rotate { id } => {
+            let new = Identity::api_key_rotate(api, id).await?;
+            output.tell(&new, &new.api_key)
+        }
+        ApiKeysCommand::Revoke { id } => {
             Identity::api_key_revoke(api, id).await?;
             output.tell(&json!({ "id": id, "revoked": true }), &format!("{id} is revoked"))
         }

@@ -1,0 +1,125 @@
+//! Options of every command.
+
+use std::ffi::OsString;
+
+use clap::{Args, ColorChoice, ValueEnum};
+
+use crate::settings::Wanted;
+
+const HEADING: &str = "Global options";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = HEADING)]
+pub(crate) struct Global {
+    /// How results are written: table, json, or jsonl for one document a line [default: table]
+    #[arg(short = 'o', long, global = true, value_enum, hide_possible_values = true)]
+    format: Option<Format>,
+    /// The same, in front of the command: behind it, `audit export --output` names a file.
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "format", hide = true)]
+    output: Option<Format>,
+    /// Colours: auto, always or never; NO_COLOR and CLICOLOR_FORCE count too [default: auto]
+    #[arg(long, global = true, value_enum, hide_possible_values = true, value_name = "WHEN")]
+    color: Option<Colour>,
+    /// Use the hive of this login, see `hive profiles list` [env: HIVE_PROFILE]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "url")]
+    profile: Option<String>,
+    /// Use the hive at this address, such as https://hive.example.com [env: HIVE_URL]
+    #[arg(long, global = true)]
+    url: Option<String>,
+    /// Use this key; others on this machine see arguments, so better the variable [env: HIVE_API_KEY]
+    #[arg(long, global = true, value_name = "KEY")]
+    api_key: Option<Key>,
+}
+
+impl Global {
+    pub(crate) fn format(&self) -> Format {
+        self.format.or(self.output).unwrap_or_default()
+    }
+
+    pub(crate) fn colour(&self) -> Colour {
+        self.color.unwrap_or_default()
+    }
+
+    /// The hive and the key that the flags name. An empty value counts as none, as in the environment.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let api_key = self.api_key.as_ref().filter(|key| !key.0.is_empty());
+        Wanted {
+            url: given(&self.url),
+            profile: given(&self.profile),
+            api_key: api_key.map(|key| key.0.clone().into()),
+        }
+    }
+}
+
+/// A secret on its way from the command line, never shown.
+#[derive(Clone)]
+struct Key(String);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+impl From<String> for Key {
+    fn from(key: String) -> Self {
+        Self(key)
+    }
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    #[default]
+    Table,
+    Json,
+    Jsonl,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<Colour> for ColorChoice {
+    fn from(colour: Colour) -> Self {
+        match colour {
+            Colour::Auto => Self::Auto,
+            Colour::Always => Self::Always,
+            Colour::Never => Self::Never,
+        }
+    }
+}
+
+/// When help and usage errors are coloured: they are written before the arguments are understood.
+pub(super) fn colour_of(args: impl Iterator<Item = OsString>) -> ColorChoice {
+    let words: Vec<_> = args.map(|word| word.to_string_lossy().into_owned()).take_while(|word| word != "--").collect();
+    let given = words.iter().enumerate().find_map(|(place, word)| match word.strip_prefix("--color") {
+        Some("") => words.get(place + 1).cloned(),
+        Some(rest) => rest.strip_prefix('=').map(str::to_owned),
+        None => None,
+    });
+    given.and_then(|word| Colour::from_str(&word, false).ok()).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_colour_is_known_before_the_arguments_are() {
+        let check = |line: &str, expected| {
+            assert_eq!(colour_of(line.split(' ').map(OsString::from)), expected, "{line}");
+        };
+        check("hive", ColorChoice::Auto);
+        check("hive --color never --help", ColorChoice::Never);
+        check("hive exec --color=always", ColorChoice::Always);
+        check("hive --color", ColorChoice::Auto);
+        check("hive exec all -- ls --color=never", ColorChoice::Auto);
+    }
+}

@@ -1,0 +1,86 @@
+//! The first page of help: commands by what one wants to do.
+
+use clap::Command;
+use clap::builder::styling::Style;
+
+/// Each command that is shown, in one group.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Begin", &["up", "login", "logout", "profiles", "whoami"]),
+    ("Satellites", &["satellites", "tokens"]),
+    ("Commands and terminals", &["exec", "jobs", "commands", "shell", "sessions", "power"]),
+    ("People and proof", &["users", "teams", "passwd", "api-keys", "audit"]),
+    ("More", &["completions", "help"]),
+];
+
+pub(super) const ABOUT: &str = "\
+One control plane for people, programs and AI agents over a fleet of machines.
+
+A hive knows satellites: machines on which its agent runs. Run commands on one or on all of them, open terminals that \
+survive broken links, and look up who did what.";
+
+pub(super) const AFTER: &str = "\
+`hive COMMAND --help` says more about each command, with examples.
+
+The hive that is meant: --url or --profile, else HIVE_URL or HIVE_PROFILE, else the profile of the last login, else a hive \
+that was started in this directory with `hive up`.
+
+Exit status where `hive` itself fails:
+  1   something else
+  2   the arguments make no sense
+  67  the key or the password is wrong
+  68  there is no such thing
+  69  the hive cannot be reached
+  74  a file or the keyring cannot be used
+  75  not now: the satellite is offline, or too busy
+  76  that is no hive of this version, or TLS fails
+  77  not allowed
+  78  no hive is known here";
+
+/// Puts the commands of the first page into their groups.
+pub(super) fn grouped(command: Command) -> Command {
+    let mut built = command.clone();
+    built.build();
+    let heading = heading();
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{heading}Options:{heading:#}\n{{options}}{{after-help}}",
+        list(&built)
+    );
+    command.about(ABOUT).after_help(AFTER).help_template(template)
+}
+
+fn heading() -> Style {
+    Style::new().bold().underline()
+}
+
+fn list(command: &Command) -> String {
+    let (bold, heading) = (Style::new().bold(), heading());
+    let known = |name: &&&str| command.find_subcommand(**name).is_some();
+    let width = GROUPS.iter().flat_map(|(_, names)| *names).map(|name| name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        text += &format!("{heading}{title}:{heading:#}\n");
+        for name in names.iter().filter(known) {
+            let about = command.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
+            text += &format!("  {bold}{name:width$}{bold:#}  {}\n", about.unwrap_or_default());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut command = crate::args::Cli::command();
+        command.build();
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        for shown in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let count = grouped.iter().filter(|name| **name == shown.get_name()).count();
+            assert_eq!(count, 1, "{} is {count} times in the groups", shown.get_name());
+        }
+    }
+}

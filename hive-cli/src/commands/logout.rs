@@ -1,0 +1,52 @@
+//! `hive logout`: revokes the key of a login at its hive, and forgets it here.
+
+use hive_core::{Error, Identity, RemoteHive};
+use serde_json::json;
+
+use crate::args::LogoutArgs;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::profiles::{Profile, Profiles};
+use crate::settings::{self, Wanted};
+
+pub(super) async fn run(output: Output, wanted: Wanted, args: LogoutArgs) -> Result<()> {
+    let mut profiles = Profiles::load()?;
+    let named = args.name.or_else(|| settings::wanted_profile(&wanted));
+    let (name, profile) = match &named {
+        Some(name) => profiles.get(name)?,
+        None => profiles.current().ok_or_else(|| {
+            Failure::NoHive("you are not logged in".into())
+                .advised("`hive profiles list` shows the logins that are kept")
+        })?,
+    };
+    let (name, profile) = (name.to_owned(), profile.clone());
+    revoke(&profile).await.map_err(|failure| {
+        let advice = failure.advice().unwrap_or_default();
+        failure.advised(format!("{advice}\n`hive profiles remove {name}` forgets it here, and leaves the key valid"))
+    })?;
+    profiles.remove(&name)?;
+    profiles.save()?;
+    profile.forget_key().await?;
+    let sentence = format!("logged out of {} (profile {name}); the key is revoked", profile.url);
+    output.tell(&json!({ "profile": name, "url": profile.url, "revoked": true }), &sentence)
+}
+
+/// Revokes the key. One that is not valid any more is as good as revoked.
+async fn revoke(profile: &Profile) -> Result<()> {
+    let hive = RemoteHive::connect(&profile.url, profile.api_key().await?)?;
+    let revoked = async {
+        // A profile of an earlier version does not know its key's id.
+        let id = match profile.api_key_id {
+            Some(id) => Some(id),
+            None => hive.me().await?.api_key_id,
+        };
+        match id {
+            Some(id) => hive.api_key_revoke(id).await,
+            None => Ok(()),
+        }
+    };
+    match revoked.await {
+        Ok(()) | Err(Error::AuthInvalid | Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

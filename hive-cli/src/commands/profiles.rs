@@ -1,0 +1,69 @@
+//! `hive profiles`: the logins that are kept.
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::ProfilesCommand;
+use crate::failure::Result;
+use crate::output::{self, Output};
+use crate::profiles::Profiles;
+use crate::table::Table;
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    current: bool,
+    url: &'a str,
+    username: Option<&'a str>,
+    key_in: &'static str,
+}
+
+pub(super) async fn run(output: Output, command: ProfilesCommand) -> Result<()> {
+    let mut profiles = Profiles::load()?;
+    match command {
+        ProfilesCommand::List => list(output, &profiles),
+        ProfilesCommand::Use { name } => {
+            profiles.use_from_now_on(&name)?;
+            profiles.save()?;
+            let url = &profiles.get(&name)?.1.url;
+            output.tell(&json!({ "name": name, "url": url }), &format!("{name} ({url}) is used from now on"))
+        }
+        ProfilesCommand::Remove { name } => {
+            let removed = profiles.remove(&name)?;
+            profiles.save()?;
+            if let Err(error) = removed.forget_key().await {
+                output::note(&format!("its key may still lie in the keyring: {error}"));
+            }
+            let sentence = format!("{name} is forgotten; its key stays valid at {}", removed.url);
+            output.tell(&json!({ "name": name, "removed": true }), &sentence)
+        }
+    }
+}
+
+fn list(output: Output, profiles: &Profiles) -> Result<()> {
+    let current = profiles.current().map(|(name, _)| name);
+    let listed: Vec<_> = profiles
+        .iter()
+        .map(|(name, profile)| Listed {
+            name,
+            current: Some(name) == current,
+            url: &profile.url,
+            username: profile.username.as_deref(),
+            key_in: profile.place(),
+        })
+        .collect();
+    if listed.is_empty() && !output.is_json() {
+        return output::text("no logins are kept; `hive login URL` makes one");
+    }
+    output.show(&listed, |listed| {
+        Table::of(["NAME", "CURRENT", "HIVE", "USERNAME", "KEY IN"], listed, |profile| {
+            [
+                profile.name.to_owned(),
+                if profile.current { "yes" } else { "" }.to_owned(),
+                profile.url.to_owned(),
+                profile.username.unwrap_or_default().to_owned(),
+                profile.key_in.to_owned(),
+            ]
+        })
+    })
+}

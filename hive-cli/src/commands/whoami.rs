@@ -1,0 +1,39 @@
+//! `hive whoami`: which hive is meant, and who one is there.
+
+use hive_core::Identity;
+use hive_core::wire::api::Me;
+use serde::Serialize;
+
+use super::{shown, word};
+use crate::api::Api;
+use crate::failure::Result;
+use crate::output::Output;
+use crate::settings::{Access, Origin};
+use crate::table::Table;
+
+#[derive(Serialize)]
+struct Who<'a> {
+    #[serde(flatten)]
+    me: Me,
+    url: &'a str,
+    profile: Option<&'a str>,
+}
+
+pub(super) async fn run(api: &dyn Api, access: &Access, output: Output) -> Result<()> {
+    let (profile, by) = match &access.origin {
+        Origin::Given => (None, "--api-key or HIVE_API_KEY".to_owned()),
+        Origin::Profile(name) => (Some(name.as_str()), format!("the profile {name}")),
+        Origin::Here => (None, "the hive that was started here".to_owned()),
+    };
+    let who = Who { me: Identity::me(api).await?, url: &access.url, profile };
+    output.show(&who, |Who { me, url, .. }| {
+        Table::pairs([
+            ("hive", (*url).to_owned()),
+            ("key of", by),
+            ("username", me.user.username.clone()),
+            ("role", word(&me.user.role)),
+            ("user id", me.user.id.to_string()),
+            ("API key", shown(me.api_key_id)),
+        ])
+    })
+}

@@ -1,0 +1,66 @@
+//! What became of a job's targets, one after the other as they end, with their output.
+
+use std::collections::BTreeMap;
+
+use hive_core::wire::agent::ErrorBody;
+use hive_core::wire::api::{ExecResult, JobEvent, OutputEncoding};
+use hive_core::wire::{JobId, SatelliteId};
+
+use super::results::Targets;
+use crate::api::Api;
+use crate::failure::Result;
+
+/// The ends of one job's targets.
+pub(crate) struct Ends<'a> {
+    api: &'a dyn Api,
+    id: JobId,
+    /// Why targets were not run, once one was met. That was settled when the job began.
+    refusals: Option<BTreeMap<SatelliteId, ErrorBody>>,
+}
+
+impl<'a> Ends<'a> {
+    pub(crate) fn new(api: &'a dyn Api, id: JobId) -> Self {
+        Self { api, id, refusals: None }
+    }
+
+    /// The result of a target that has ended; none where the event is about none.
+    pub(crate) async fn result(&mut self, event: &JobEvent) -> Result<Option<ExecResult>> {
+        let JobEvent::Target { satellite_id, satellite_name, command_id, status, exit_code } = event else {
+            return Ok(None);
+        };
+        let mut result = ExecResult {
+            satellite_id: *satellite_id,
+            satellite_name: satellite_name.clone(),
+            command_id: *command_id,
+            status: *status,
+            exit_code: *exit_code,
+            stdout: String::new(),
+            stderr: String::new(),
+            duration_ms: 0,
+            truncated: false,
+            error: None,
+        };
+        let Some(command) = *command_id else {
+            result.error = self.refusal(*satellite_id).await?;
+            return Ok(Some(result));
+        };
+        if let Some(info) = self.api.command_get(command, OutputEncoding::Lossy).await? {
+            (result.stdout, result.stderr) = (info.stdout, info.stderr);
+            (result.truncated, result.error) = (info.truncated, info.error);
+            result.duration_ms = info.duration_ms.unwrap_or(0);
+        }
+        Ok(Some(result))
+    }
+
+    async fn refusal(&mut self, satellite: SatelliteId) -> Result<Option<ErrorBody>> {
+        if self.refusals.is_none() {
+            let (mut refusals, mut targets) = (BTreeMap::new(), Targets::new(self.api, self.id));
+            while let Some(page) = targets.next().await? {
+                let refused = page.into_iter().filter(|target| target.command_id.is_none());
+                refusals.extend(refused.filter_map(|target| Some((target.satellite_id, target.error?))));
+            }
+            self.refusals = Some(refusals);
+        }
+        Ok(self.refusals.as_ref().and_then(|refusals| refusals.get(&satellite)).cloned())
+    }
+}

@@ -1,0 +1,56 @@
+//! Colours: which words stand out, and whether any do.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal};
+
+use anstream::{AutoStream, ColorChoice, stream::RawStream};
+use anstyle::{AnsiColor, Style};
+
+use crate::args::Colour;
+
+pub(crate) const HEADING: Style = Style::new().bold();
+pub(crate) const FAILURE: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const ADVICE: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const ODD: Style = AnsiColor::Yellow.on_default();
+
+/// Takes the user's word for this whole run. `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM=dumb` count where there is
+/// none.
+pub(crate) fn choose(colour: Colour) {
+    match colour {
+        Colour::Auto => ColorChoice::Auto,
+        Colour::Always => ColorChoice::Always,
+        Colour::Never => ColorChoice::Never,
+    }
+    .write_global();
+}
+
+pub(crate) fn is_coloured(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
+}
+
+/// A text in a style, for standard error.
+pub(crate) fn on_stderr(style: Style, text: impl Display) -> String {
+    if is_coloured(&io::stderr()) { format!("{style}{text}{style:#}") } else { text.to_string() }
+}
+
+/// How wide lines of standard output may be; none where nobody looks at them.
+pub(crate) fn width() -> Option<usize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// How a word for a state looks.
+pub(crate) fn of_state(word: &str) -> Style {
+    match word.split([' ', ',']).next().unwrap_or_default() {
+        "succeeded" | "active" | "yes" | "success" | "open" => GOOD,
+        "failed" | "failure" | "timed_out" | "not_run" | "expired" | "outcome_unknown" | "lost" | "error" => BAD,
+        "cancelled" | "cancelling" | "no" | "inactive" | "maintenance" | "disabled" | "revoked" => ODD,
+        _ => Style::new(),
+    }
+}
