@@ -46,6 +46,13 @@ macro_rules! errors {
                     Self::Unknown { .. } => ErrorCode::Unknown,
                 }
             }
+
+            fn parts(&self) -> ErrorParts {
+                let (message, details) = match self {
+                    $(Self::$name { message, details })|* | Self::Unknown { message, details } => (message, details),
+                };
+                ErrorParts { code: self.code().as_str().into(), message: message.clone(), details: details.clone() }
+            }
         }
     };
 }
@@ -128,10 +135,21 @@ impl From<ErrorBody> for HiveError {
     }
 }
 
-/// Returns the stable word for an error, such as `SATELLITE_OFFLINE`: the same in every interface of a hive.
+/// An error as every interface of a hive tells it.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct ErrorParts {
+    /// The stable word for it, such as `SATELLITE_OFFLINE`.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// JSON for programs.
+    pub details: Option<String>,
+}
+
+/// Takes an error apart, for languages in which the parts of an enum are hard to reach.
 #[uniffi::export]
-pub fn error_code(error: &HiveError) -> String {
-    error.code().as_str().to_owned()
+pub fn error_parts(error: &HiveError) -> ErrorParts {
+    error.parts()
 }
 
 #[cfg(test)]
@@ -142,8 +160,9 @@ mod tests {
     fn an_error_keeps_code_message_and_details() {
         let check = |error: Error| {
             let sent = error.to_wire();
-            let told = HiveError::from(error);
-            assert_eq!((told.code(), told.to_string()), (sent.code, sent.message));
+            let details = sent.details.map(|details| details.to_string());
+            let code = sent.code.as_str().to_owned();
+            assert_eq!(HiveError::from(error).parts(), ErrorParts { code, message: sent.message, details });
         };
         check(Error::AuthRequired);
         check(Error::SatelliteNotFound("web".into()));

@@ -36,7 +36,7 @@ pub use audit::audit_verify_file;
 #[cfg(feature = "embedded")]
 pub use embedded::Server;
 pub use engine::tasks_under_way;
-pub use error::{HiveError, error_code};
+pub use error::{ErrorParts, HiveError, error_parts};
 pub use feed::{AuditExport, ExecEvents, JobEvents, SatelliteEvents};
 pub use hive::Hive;
 pub use jobs::JobProgress;

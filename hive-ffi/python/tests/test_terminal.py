@@ -32,7 +32,7 @@ async def test_who_stops_waiting_loses_nothing(place: Place) -> None:
         with pytest.raises(TimeoutError):
             await terminal.read_until("never said", timeout=0.01)
         await terminal.write("seq 1 2000; echo done-$((1+1))\n")
-        chunks = []
+        chunks: list[bytes] = []
         while b"done-2" not in b"".join(chunks):
             try:
                 chunks.append(await asyncio.wait_for(terminal.__anext__(), 0.001))

@@ -164,7 +164,8 @@ def error_of(code: str, message: str, details: Optional[str] = None) -> HiveErro
 
 def translated(error: Any) -> HiveError:
     """The exception for an error of the library below."""
-    return error_of(native.error_code(error), error.message, error.details)
+    parts = native.error_parts(error)
+    return error_of(parts.code, parts.message, parts.details)
 
 
 async def awaited(call: Awaitable[T]) -> T:

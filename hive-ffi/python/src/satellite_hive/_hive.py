@@ -119,9 +119,8 @@ class Hive(Opened):
         team_id: Union[str, None, Literal[False]] = None,
     ) -> Satellite:
         """Changes what a person may change of a satellite. What is ``None`` stays; ``team_id=False`` is the whole hive."""
-        reach = None
-        if team_id is not None:
-            reach = native.Reach.HIVE() if team_id is False else native.Reach.TEAM(team_id)
+        kinds: Any = native.Reach
+        reach = None if team_id is None else kinds.HIVE() if team_id is False else kinds.TEAM(team_id)
         labels = None if tags is None else list(tags)
         update = native.SatelliteUpdate(name=name, tags=labels, status=status, region=region, reach=reach)
         changed: Satellite = await self._call(lambda hive: hive.satellite_update(satellite, update))

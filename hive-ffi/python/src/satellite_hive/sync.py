@@ -99,7 +99,7 @@ def _waiting(
     method: Callable[Concatenate[Async, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[_Sync[Async], P], T]:
     @functools.wraps(method)
-    def call(self: _Sync[Async], *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self: _Sync[Async], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._loop.run(method(self._inner, *args, **kwargs))
 
     return call
