@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import AsyncIterator, Iterator
@@ -58,24 +57,23 @@ async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet
     """Two satellites: one of them is online, the other was."""
     home = tmp_path_factory.mktemp("fleet")
     async with Hive.open(home / "hive") as hive, hive.serve("127.0.0.1:0") as server:
-        await hive.user_create("ann", admin=True)
-        api_key = (await hive.user_api_key_create("ann", "tests")).api_key
-        for name in (SECOND, NAME):
+
+        @contextlib.asynccontextmanager
+        async def joined(name: str) -> AsyncIterator[None]:
+            token = (await hive.registration_token_create()).token
             async with hive.events() as events:
-                token = (await hive.registration_token_create()).token
-                running = satellite(server.url, token, name, home / name)
-                running.__enter__()
-                try:
+                with satellite(server.url, token, name, home / name):
                     async for event in events:
                         if isinstance(event, SatelliteOnline):
                             break
-                finally:
-                    if name == SECOND:
-                        running.__exit__(*sys.exc_info())
-        try:
+                    yield
+
+        await hive.user_create("ann", admin=True)
+        api_key = (await hive.user_api_key_create("ann", "tests")).api_key
+        async with joined(SECOND):
+            pass
+        async with joined(NAME):
             yield Fleet(hive, server, api_key)
-        finally:
-            running.__exit__(None, None, None)
 
 
 @dataclass
@@ -87,10 +85,10 @@ class Place:
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=["here", "elsewhere"])
-async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+async def place(request: pytest.FixtureRequest, fleet: Fleet) -> AsyncIterator[Place]:
     """The same tests hold in this process and over HTTP."""
     if request.param == "here":
-        yield Place(request.getfixturevalue("fleet").hive, NAME)
+        yield Place(fleet.hive, NAME)
         return
     async with Hive.connect(os.environ["HIVE_URL"], os.environ["HIVE_API_KEY"]) as hive:
         yield Place(hive, (await hive.satellites(online=True))[0].name)

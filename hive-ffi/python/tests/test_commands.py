@@ -104,5 +104,5 @@ async def test_satellites_are_found_by_what_they_are(fleet: Fleet) -> None:
     assert [satellite.name for satellite in await fleet.hive.satellites()] == [NAME, SECOND]
     assert [satellite.name for satellite in await fleet.hive.satellites(online=False, tags=["web"])] == [SECOND]
     found = await fleet.hive.satellite(NAME)
-    assert found.online and found.last_seen and found.last_seen.tzinfo
+    assert found.online and found.os == "linux" and found.created_at.tzinfo
     assert await fleet.hive.satellite(found.id) == found

@@ -7,14 +7,18 @@ import asyncio
 import pytest
 from conftest import Place
 
-from satellite_hive import Conflict, TerminalControl, TerminalLink, TerminalOutput
+from satellite_hive import Conflict, Terminal, TerminalControl, TerminalLink, TerminalOutput
 
-PROMPT = {"PS1": "ready> ", "ENV": ""}
+
+async def ready(terminal: Terminal) -> None:
+    """Gives the shell a prompt that is nowhere in what is typed, and waits for it."""
+    await terminal.write("PS1='rea''dy> '\n")
+    await terminal.read_until("ready> ", timeout=20)
 
 
 async def test_a_terminal_is_driven(place: Place) -> None:
-    async with place.hive.terminal(place.satellite, shell="/bin/sh", env=PROMPT, cols=100, rows=30) as terminal:
-        await terminal.read_until("ready> ", timeout=20)
+    async with place.hive.terminal(place.satellite, shell="/bin/sh", cols=100, rows=30) as terminal:
+        await ready(terminal)
         await terminal.write("stty size; echo $((6*7))\n")
         assert b"30 100\r\n42\r\n" in await terminal.read_until("42\r\nready> ", timeout=20)
         await terminal.resize(90, 20)
@@ -27,8 +31,8 @@ async def test_a_terminal_is_driven(place: Place) -> None:
 
 
 async def test_who_stops_waiting_loses_nothing(place: Place) -> None:
-    async with place.hive.terminal(place.satellite, shell="/bin/sh", env=PROMPT) as terminal:
-        await terminal.read_until("ready> ", timeout=20)
+    async with place.hive.terminal(place.satellite, shell="/bin/sh") as terminal:
+        await ready(terminal)
         with pytest.raises(TimeoutError):
             await terminal.read_until("never said", timeout=0.01)
         await terminal.write("seq 1 2000; echo done-$((1+1))\n")
@@ -44,8 +48,8 @@ async def test_who_stops_waiting_loses_nothing(place: Place) -> None:
 
 
 async def test_a_terminal_outlives_its_viewer_and_its_link(place: Place) -> None:
-    async with place.hive.terminal(place.satellite, shell="/bin/sh", env=PROMPT) as terminal:
-        await terminal.read_until("ready> ", timeout=20)
+    async with place.hive.terminal(place.satellite, shell="/bin/sh") as terminal:
+        await ready(terminal)
         await terminal.write("word=kept\n")
         session = terminal.session.id
     async with place.hive.attach(session) as terminal:
@@ -68,8 +72,8 @@ async def test_a_terminal_outlives_its_viewer_and_its_link(place: Place) -> None
 
 
 async def test_one_types_and_the_other_reads_along(place: Place) -> None:
-    async with place.hive.terminal(place.satellite, shell="/bin/sh", env=PROMPT) as writer:
-        await writer.read_until("ready> ", timeout=20)
+    async with place.hive.terminal(place.satellite, shell="/bin/sh") as writer:
+        await ready(writer)
         async with place.hive.attach(writer.session.id, mode="read_only") as reader:
             with pytest.raises(Conflict):
                 await reader.write("whoami\n")
