@@ -1,7 +1,8 @@
-//! The project's chores: `cargo xtask test`, `lint`, `bench`, `soak`, `chaos`, `ci`.
+//! The project's chores: `cargo xtask test`, `lint`, `bench`, `bindings`, `wheel`, `swift`, `soak`, `chaos`, `ci`.
 //!
 //! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at;
+//! - [`bindings`] builds what Python and Swift see, and tries it from there;
 //! - [`mod@bench`] prints the figures;
 //! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one.
 
@@ -9,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "a chore tells what it does")]
 
 mod bench;
+mod bindings;
 mod hive;
 mod lint;
 mod machine;
@@ -42,6 +44,12 @@ enum Chore {
         /// Runs only this one.
         name: Option<String>,
     },
+    /// Tries the Python and Swift bindings alone.
+    Bindings,
+    /// Builds the Python wheel, into target/wheels.
+    Wheel,
+    /// Writes the Swift package, into target/swift.
+    Swift,
     /// Lets fifty viewers stand before a flood without reading it, and looks at what they cost.
     Soak {
         /// For how long.
@@ -68,6 +76,9 @@ fn main() -> ExitCode {
         Chore::Lint => lint::run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench { name } => bench::run(name.as_deref()),
+        Chore::Bindings => bindings::run(),
+        Chore::Wheel => bindings::wheel(),
+        Chore::Swift => bindings::swift_package(),
         Chore::Soak { seconds } => test::soak(seconds),
         Chore::Chaos { rounds, seed } => test::chaos(rounds, seed),
         Chore::Ci => lint::run().and_then(|()| test::run(None)),
