@@ -33,7 +33,6 @@ pub struct Terminal {
     /// How far the output was taken.
     taken: watch::Sender<u64>,
     session: Arc<Mutex<Session>>,
-    engine: Arc<Engine>,
 }
 
 /// What is to be said to the terminal.
@@ -135,13 +134,11 @@ impl Terminal {
                 }
             })
         });
-        let events = Feed::new(engine.clone(), events);
-        Arc::new(Self { orders, events, taken, session, engine })
+        let events = Feed::new(engine, events);
+        Arc::new(Self { orders, events, taken, session })
     }
 
     async fn order(&self, order: Order) -> Result<(), HiveError> {
-        // The engine outlives the order, and with it the task that carries it out.
-        let _running = &self.engine;
         self.orders.send(order).await.map_err(|_| over())
     }
 }
