@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -36,3 +38,18 @@ def test_a_hive_of_ones_own_needs_no_event_loop() -> None:
         key = hive.user_api_key_create("ann", "script").api_key
         with Hive.connect(server.url, key) as elsewhere:
             assert elsewhere.me().user.username == "ann"
+
+
+FORGETFUL = """
+from satellite_hive.sync import Hive
+hive = Hive.open()
+server = hive.serve("127.0.0.1:0")
+events = hive.events()
+elsewhere = Hive.connect(server.url, "hive_key_of_nobody")
+print(hive.teams())
+"""
+
+
+def test_a_script_that_closes_nothing_ends() -> None:
+    done = subprocess.run([sys.executable, "-c", FORGETFUL], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")

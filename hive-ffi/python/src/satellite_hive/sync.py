@@ -13,6 +13,7 @@ import asyncio
 import functools
 import os
 import threading
+import weakref
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -181,17 +182,17 @@ class Hive(_Sync[_hive.Hive]):
         """A hive in this process, whose data lies in a directory; in memory where none is given."""
         return cls(_hive.Hive.open(path), _Loop())
 
+    def __init__(self, inner: _hive.Hive, loop: _Loop) -> None:
+        super().__init__(inner, loop)
+        # Also at the program's end, while its threads still run.
+        weakref.finalize(self, loop.close)
+
     def close(self) -> None:
         """Ends it, and the thread it lived on."""
         try:
             super().close()
         finally:
             self._loop.close()
-
-    def __del__(self) -> None:
-        loop: Optional[_Loop] = getattr(self, "_loop", None)
-        if loop is not None:
-            loop.close()
 
     def serve(self, address: str = "127.0.0.1:3000") -> Server:
         """Lets satellites and clients reach a hive in this process over HTTP. Port 0 takes a free one."""
