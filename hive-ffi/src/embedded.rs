@@ -91,14 +91,14 @@ impl Hive {
         Ok(Arc::new(Server { address, place: self.place.clone(), engine }))
     }
 
-    /// Adds a user to this hive, and returns the password, which is told nowhere else.
-    pub async fn user_create(&self, username: String, is_admin: bool) -> Result<String, HiveError> {
+    /// Adds a user to this hive. Their password is told here and nowhere else.
+    pub async fn user_create(&self, username: String, is_admin: bool) -> Result<records::NewUser, HiveError> {
         let place = self.place.clone();
         let role = if is_admin { PlatformRole::GlobalAdmin } else { PlatformRole::GlobalUser };
         let create = async move {
             let system = here(&place)?.hive().await?.as_system();
-            let (_, password) = system.user_create(&username, role).await?;
-            Ok(password.expose_secret().to_owned())
+            let (user, password) = system.user_create(&username, role).await?;
+            Ok(records::NewUser { user: user.into(), password: password.expose_secret().to_owned() })
         };
         self.engine.run(create).await
     }

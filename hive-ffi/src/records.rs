@@ -20,7 +20,7 @@ use crate::HiveError;
 
 pub use audit::{AuditEntry, AuditFilter, AuditVerification};
 pub use command::{Channel, Command, CommandInfo, CommandResult, ExecEvent, PowerAction};
-pub use identity::{ApiKey, Me, NewApiKey, NewRegistrationToken, RegistrationToken, Team, User};
+pub use identity::{ApiKey, Me, NewApiKey, NewRegistrationToken, NewUser, RegistrationToken, Team, User};
 pub use job::{FanOut, FanOutOptions, Job, JobEvent, JobTarget};
 pub use satellite::{Reach, Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
 pub use session::{Session, SessionOptions, Size, TerminalEvent, ViewMode};

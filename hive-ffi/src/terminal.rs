@@ -100,14 +100,14 @@ impl Terminal {
         self.order(Order::GrantControl(to)).await
     }
 
-    /// Leaves: says what was typed, lets the keyboard go, and ends the events. The program lives on.
+    /// Leaves: ends the events, says what was typed, and lets the keyboard go. The program lives on.
     pub async fn close(&self) {
+        self.events.close();
         let (done, left) = oneshot::channel();
         if self.order(Order::Leave(done)).await.is_ok() {
             // A task that has ended has left.
             left.await.ok();
         }
-        self.events.close();
     }
 }
 

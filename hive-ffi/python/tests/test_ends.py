@@ -64,6 +64,15 @@ async def test_the_event_loop_goes_on_while_calls_wait(place: Place) -> None:
     assert turns > 20
 
 
+async def test_a_closed_hive_leaves_no_connection(fleet: Fleet) -> None:
+    before = sockets()
+    hive = Hive.connect(fleet.server.url, fleet.api_key)
+    await hive.me()
+    assert sockets() > before
+    await hive.aclose()
+    await until(lambda: sockets() <= before)
+
+
 async def test_a_closed_hive_says_so() -> None:
     hive = Hive.open()
     await hive.teams()

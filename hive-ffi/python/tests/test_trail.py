@@ -47,8 +47,9 @@ async def test_a_token_of_a_team_is_listed_and_revoked(fleet: Fleet) -> None:
 
 
 async def test_a_password_logs_in(fleet: Fleet) -> None:
-    password = await fleet.hive.user_create("bea", admin=True)
-    async with Hive.login(fleet.server.url, "bea", password) as hive:
+    bea = await fleet.hive.user_create("bea", admin=True)
+    assert bea.password not in repr(bea) and bea.user.role == "global_admin"
+    async with Hive.login(fleet.server.url, "bea", bea.password) as hive:
         assert (await hive.satellite(NAME)).online
 
 

@@ -30,6 +30,15 @@ impl From<api::User> for User {
     }
 }
 
+/// A user as they were just added.
+#[derive(Clone, PartialEq, Eq, uniffi::Record)]
+pub struct NewUser {
+    /// Who.
+    pub user: User,
+    /// Told once, and nowhere else.
+    pub password: String,
+}
+
 /// Who the caller is.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Me {

@@ -26,6 +26,7 @@ from ._records import (
     Me,
     NewApiKey,
     NewRegistrationToken,
+    NewUser,
     RegistrationToken,
     Satellite,
     SatelliteEvent,
@@ -434,10 +435,10 @@ class Hive(Opened):
         """Revokes a registration token that was not used yet."""
         await self._call(lambda hive: hive.registration_token_revoke(token_id))
 
-    async def user_create(self, username: str, *, admin: bool = False) -> str:
-        """Adds a user to a hive in this process, and returns the password, which is told nowhere else."""
-        password: str = await self._call(lambda hive: hive.user_create(username, admin))
-        return password
+    async def user_create(self, username: str, *, admin: bool = False) -> NewUser:
+        """Adds a user to a hive in this process."""
+        user: NewUser = await self._call(lambda hive: hive.user_create(username, admin))
+        return user
 
     async def user_api_key_create(self, username: str, name: str) -> NewApiKey:
         """Makes an API key for a user of a hive in this process."""

@@ -222,6 +222,14 @@ class User:
     created_at: datetime
 
 
+@dataclass(frozen=True, repr=False)
+class NewUser:
+    """A user as they were just added. Their password is told here and nowhere else."""
+
+    user: User
+    password: str
+
+
 @dataclass(frozen=True)
 class Me:
     """Who the caller is."""
@@ -523,6 +531,7 @@ _RECORDS: dict[str, type] = {
         ApiKey,
         NewApiKey,
         NewRegistrationToken,
+        NewUser,
         RegistrationToken,
     )
 }

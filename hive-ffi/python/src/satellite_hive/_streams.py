@@ -17,21 +17,23 @@ class Opened:
     """Something that is opened once: by ``await``, by ``async with``, or by its first use."""
 
     def __init__(self, opening: Callable[[], Awaitable[Any]]) -> None:
-        self._opening = opening
+        self._opening: Optional[Callable[[], Awaitable[Any]]] = opening
         self._opened: Any = None
-        self._is_closed = False
         self._lock: Optional[asyncio.Lock] = None
 
     async def _open(self) -> Any:
         if self._opened is not None:
             return self._opened
-        if self._is_closed:
-            raise Conflict(f"this {type(self).__name__} was closed")
         if self._lock is None:
             self._lock = asyncio.Lock()
         async with self._lock:
             if self._opened is None:
-                self._opened = await awaited(self._opening())
+                opened = None if self._opening is None else await awaited(self._opening())
+                if self._opening is None:
+                    if opened is not None:
+                        await self._end(opened)
+                    raise Conflict(f"this {type(self).__name__} was closed")
+                self._opened = opened
         return self._opened
 
     async def _self(self: Self) -> Self:
@@ -54,8 +56,8 @@ class Opened:
 
     async def aclose(self) -> None:
         """Ends it. What was opened is let go, here and on the other side."""
-        self._is_closed = True
-        opened, self._opened = self._opened, None
+        # With them goes what they hold.
+        opened, self._opened, self._opening = self._opened, None, None
         if opened is not None:
             await self._end(opened)
 

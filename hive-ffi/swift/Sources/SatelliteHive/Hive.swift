@@ -287,6 +287,16 @@ extension Hive {
             teamId: team, expiresInHours: expiresInHours, description: description)
     }
 
+    /// Adds a user to a hive in this process.
+    public func createUser(_ username: String, isAdmin: Bool = false) async throws -> NewUser {
+        try await inner.userCreate(username: username, isAdmin: isAdmin)
+    }
+
+    /// Makes an API key for a user of a hive in this process.
+    public func createApiKey(for username: String, _ name: String) async throws -> NewApiKey {
+        try await inner.userApiKeyCreate(username: username, name: name)
+    }
+
     /// The registration tokens the caller may make, newest first.
     public func registrationTokens() async throws -> [RegistrationToken] {
         try await inner.registrationTokenList()

@@ -21,6 +21,7 @@ public typealias JobTarget = HiveFFI.JobTarget
 public typealias Me = HiveFFI.Me
 public typealias NewApiKey = HiveFFI.NewApiKey
 public typealias NewRegistrationToken = HiveFFI.NewRegistrationToken
+public typealias NewUser = HiveFFI.NewUser
 public typealias Page = HiveFFI.Page
 public typealias PowerAction = HiveFFI.PowerAction
 public typealias Reach = HiveFFI.Reach
