@@ -1,69 +1,162 @@
-//! The client.
+//! The hive, here or elsewhere.
 
 use std::sync::Arc;
 
-use hive_core::wire::api::{PageRequest, SatelliteFilter, Target};
-use hive_core::{CommandRouter, DeviceRegistry, RemoteHive};
+use futures_util::future::BoxFuture;
+use hive_core::wire::SatelliteId;
+use hive_core::wire::api::{self, PageRequest, Target};
+use hive_core::{HiveApi, RemoteHive};
 
-use crate::{Command, CommandOutcome, HiveError, Satellite};
+#[cfg(feature = "embedded")]
+use crate::embedded::Embedded;
+use crate::engine::Engine;
+use crate::{HiveError, records};
 
-/// A hive that is reached over HTTP, with an API key.
-#[derive(Debug, uniffi::Object)]
+/// A hive: one in this process, or one that is reached over HTTP.
+///
+/// Both are used alike. Dropping the object ends what it does; [`close`](Self::close) also waits for it.
+#[derive(uniffi::Object)]
 pub struct Hive {
-    remote: RemoteHive,
+    pub(crate) place: Arc<Place>,
+    pub(crate) engine: Arc<Engine>,
 }
 
-#[uniffi::export(async_runtime = "tokio")]
+/// Where the hive is.
+pub(crate) enum Place {
+    Elsewhere(RemoteHive),
+    #[cfg(feature = "embedded")]
+    Here(Embedded),
+}
+
+#[uniffi::export]
 impl Hive {
     /// Names a hive by its URL, such as `https://hive.example.com`, and acts on it with a key. Nothing is sent yet.
     #[uniffi::constructor]
     pub fn connect(url: &str, api_key: String) -> Result<Arc<Self>, HiveError> {
+        let engine = Engine::get()?;
         let remote = RemoteHive::connect(url, api_key.into())?;
-        Ok(Arc::new(Self { remote }))
+        Ok(Arc::new(Self { place: Arc::new(Place::Elsewhere(remote)), engine }))
     }
 
-    /// Returns all satellites the key's owner may see, by name.
-    pub async fn satellites(&self) -> Result<Vec<Satellite>, HiveError> {
-        let mut satellites = Vec::new();
-        for page in 1.. {
-            let wanted = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
-            let got = self.remote.list(SatelliteFilter::default(), wanted).await?;
-            let is_last = got.items.is_empty();
-            satellites.extend(got.items.into_iter().map(Satellite::from));
-            if is_last || satellites.len() as u64 >= got.total {
-                break;
+    /// Logs in to a hive with a password, and acts on it as that user until the login ends.
+    #[uniffi::constructor]
+    pub async fn login(url: String, username: String, password: String) -> Result<Arc<Self>, HiveError> {
+        let engine = Engine::get()?;
+        let login = async move { Ok(RemoteHive::login(&url, api::LoginRequest { username, password }).await?) };
+        let (remote, _) = engine.run(login).await?;
+        Ok(Arc::new(Self { place: Arc::new(Place::Elsewhere(remote)), engine }))
+    }
+
+    /// Opens what has to be opened, so that what is wrong with it is told here and not by the first call.
+    pub async fn ready(&self) -> Result<(), HiveError> {
+        self.call(|_| async { Ok(()) }).await
+    }
+
+    /// Ends what this object does, and waits for it. A hive elsewhere goes on.
+    pub async fn close(&self) -> Result<(), HiveError> {
+        let place = self.place.clone();
+        let closing = async move {
+            match place.as_ref() {
+                Place::Elsewhere(_) => {}
+                #[cfg(feature = "embedded")]
+                Place::Here(embedded) => embedded.close().await,
             }
-        }
-        Ok(satellites)
-    }
-
-    /// Runs a command on satellites and waits for all of them. Targets are names, ids, `tag:x` or `all`; the outcomes come
-    /// in the order of the satellites' names. A command that fails is an outcome, not an error.
-    pub async fn exec(&self, targets: Vec<String>, command: Command) -> Result<Vec<CommandOutcome>, HiveError> {
-        let targets = targets.iter().map(|word| target(word)).collect::<Result<_, _>>()?;
-        let (command, options) = command.into();
-        let results = self.remote.exec_multi(targets, command, options).await?;
-        results.into_iter().map(CommandOutcome::try_from).collect()
+            Ok(())
+        };
+        self.engine.run(closing).await
     }
 }
 
-fn target(word: &str) -> Result<Target, HiveError> {
-    word.parse().map_err(|error| HiveError::Invalid(format!("{error}")))
+impl Hive {
+    /// Does some work with the hive on the engine's threads.
+    pub(crate) async fn call<T, F>(
+        &self,
+        work: impl FnOnce(Arc<dyn HiveApi>) -> F + Send + 'static,
+    ) -> Result<T, HiveError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, HiveError>> + Send + 'static,
+    {
+        let place = self.place.clone();
+        self.engine.run(async move { work(place.api().await?).await }).await
+    }
+}
+
+impl Place {
+    #[cfg_attr(not(feature = "embedded"), expect(clippy::unused_async, reason = "a hive elsewhere needs no opening"))]
+    async fn api(&self) -> Result<Arc<dyn HiveApi>, HiveError> {
+        match self {
+            Self::Elsewhere(remote) => Ok(Arc::new(remote.clone())),
+            #[cfg(feature = "embedded")]
+            Self::Here(embedded) => Ok(Arc::new(embedded.hive().await?.as_system())),
+        }
+    }
+}
+
+/// All pages of a list.
+pub(crate) async fn every_page<'h, T: 'h>(
+    mut page_of: impl FnMut(PageRequest) -> BoxFuture<'h, hive_core::Result<api::Page<T>>>,
+) -> Result<Vec<T>, HiveError> {
+    let mut items = Vec::new();
+    for page in 1.. {
+        let got = page_of(PageRequest { page, per_page: PageRequest::MAX_PER_PAGE }).await?;
+        let is_last = got.items.is_empty();
+        items.extend(got.items);
+        if is_last || items.len() as u64 >= got.total {
+            break;
+        }
+    }
+    Ok(items)
+}
+
+/// The satellite with this id or name.
+pub(crate) async fn find(api: &dyn HiveApi, word: &str) -> Result<api::Satellite, HiveError> {
+    let missing = || hive_core::Error::SatelliteNotFound(word.to_owned());
+    if let Ok(id) = word.parse::<SatelliteId>() {
+        return Ok(api.get(id).await?.ok_or_else(missing)?);
+    }
+    let filter = api::SatelliteFilter { search: Some(word.to_owned()), ..api::SatelliteFilter::default() };
+    let similar = every_page(|page| api.list(filter.clone(), page)).await?;
+    Ok(similar.into_iter().find(|satellite| satellite.name.as_str() == word).ok_or_else(missing)?)
+}
+
+/// The id of the satellite with this id or name.
+pub(crate) async fn find_id(api: &dyn HiveApi, word: &str) -> Result<SatelliteId, HiveError> {
+    match word.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(find(api, word).await?.id),
+    }
+}
+
+/// Reads targets: names, ids, `tag:x` or `all`.
+pub(crate) fn targets(words: &[String]) -> Result<Vec<Target>, HiveError> {
+    words.iter().map(|word| records::id("targets", word)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
     fn a_url_that_is_none_is_refused() {
-        let refused = Hive::connect("not a url", "key".into());
-        assert!(matches!(refused, Err(HiveError::Invalid(_))), "{refused:?}");
+        let refused = Hive::connect("not a url", "key".into()).err();
+        assert!(matches!(refused, Some(HiveError::InvalidInput { .. })), "{refused:?}");
     }
 
     #[test]
-    fn the_key_is_never_shown() {
-        let hive = Hive::connect("http://127.0.0.1:1", "hive_key_secret".into()).unwrap();
-        assert!(!format!("{hive:?}").contains("hive_key_secret"));
+    fn a_word_that_is_no_target_is_refused() {
+        assert!(matches!(targets(&["tag:".into()]), Err(HiveError::InvalidInput { .. })));
+        assert_eq!(targets(&["all".into(), "tag:web".into()]).unwrap(), [Target::All, Target::Tag("web".into())]);
+    }
+
+    #[tokio::test]
+    async fn every_page_is_read_once() {
+        let page_of = |PageRequest { page, per_page }| {
+            let items = if page == 1 { vec![1; 1000] } else { vec![2; 5] };
+            futures_util::future::ready(Ok(api::Page { items, total: 1005, page, per_page })).boxed()
+        };
+        assert_eq!(every_page(page_of).await.unwrap().len(), 1005);
     }
 }

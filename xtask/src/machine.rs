@@ -8,20 +8,26 @@ use crate::run::{program, run, works};
 pub(crate) struct Tool {
     program: &'static str,
     /// How it is asked for its version, and does nothing else.
-    version: &'static str,
+    version: &'static [&'static str],
     package: &'static str,
 }
 
-/// For the test of the Python binding and for the tests that damage a database from outside.
-pub(crate) const PYTHON: Tool = Tool::new("python3", "python3");
+/// What builds and tries the bindings. Python is also for the tests that damage a database from outside.
+pub(crate) const BINDINGS: [Tool; 4] = [
+    Tool::new("python3", "python3"),
+    // Debian leaves out of Python what makes environments.
+    Tool { program: "python3", version: &["-c", "import ensurepip, venv"], package: "python3-venv" },
+    Tool { program: "python3", version: &["-c", "import pip"], package: "python3-pip" },
+    Tool::new("cc", "gcc"),
+];
 
 /// Programs that own the whole screen, for the tests of terminals.
 pub(crate) const SCREENS: [Tool; 5] = [
     Tool::new("vim", "vim"),
     Tool::new("less", "less"),
-    Tool { program: "top", version: "-v", package: "procps" },
+    Tool { program: "top", version: &["-v"], package: "procps" },
     Tool::new("htop", "htop"),
-    Tool { program: "tmux", version: "-V", package: "tmux" },
+    Tool { program: "tmux", version: &["-V"], package: "tmux" },
 ];
 
 /// What makes disks fail and clocks wrong, and small disks, for the tests of bad days.
@@ -34,13 +40,13 @@ pub(crate) const BAD_DAYS: [Tool; 3] = [
 
 impl Tool {
     const fn new(program: &'static str, package: &'static str) -> Self {
-        Self { program, version: "--version", package }
+        Self { program, version: &["--version"], package }
     }
 }
 
 /// Makes sure that all these can be called.
 pub(crate) fn ensure<'t>(tools: impl IntoIterator<Item = &'t Tool>) -> Result<()> {
-    let is_missing = |tool: &&Tool| !works(tool.program, [tool.version]);
+    let is_missing = |tool: &&Tool| !works(tool.program, tool.version);
     let missing: Vec<&str> = tools.into_iter().filter(is_missing).map(|tool| tool.package).collect();
     if missing.is_empty() { Ok(()) } else { install(missing) }
 }

@@ -1,8 +1,9 @@
-//! The project's chores: `cargo xtask test`, `lint`, `bench`, `package`, `soak`, `chaos`, `ci`.
+//! The project's chores: `cargo xtask test`, `lint`, `bench`, `bindings`, `wheel`, `swift`, `package`, `soak`, `chaos`, `ci`.
 //!
 //! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at, [`trees`] what the small crates
 //!   depend on, [`matrix`] each crate with each of its features alone, [`mod@package`] what others would get;
+//! - [`bindings`] builds what Python and Swift see, and tries it from there;
 //! - [`mod@bench`] prints the figures, and [`table`] writes them down for people;
 //! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one.
 
@@ -10,6 +11,7 @@
 #![expect(clippy::print_stdout, reason = "a chore tells what it does")]
 
 mod bench;
+mod bindings;
 mod hive;
 mod lint;
 mod machine;
@@ -49,6 +51,12 @@ enum Chore {
     },
     /// Makes the packages for crates.io, and builds each from what is in it.
     Package,
+    /// Tries the Python and Swift bindings alone.
+    Bindings,
+    /// Builds the Python wheel, into target/wheels.
+    Wheel,
+    /// Writes the Swift package, into target/swift.
+    Swift,
     /// Lets fifty viewers stand before a flood without reading it, and looks at what they cost.
     Soak {
         /// For how long.
@@ -76,6 +84,9 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Bench { names } => bench::run(&names),
         Chore::Package => package::run(package::Check::Build),
+        Chore::Bindings => bindings::run(),
+        Chore::Wheel => bindings::wheel(),
+        Chore::Swift => bindings::swift_package(),
         Chore::Soak { seconds } => test::soak(seconds),
         Chore::Chaos { rounds, seed } => test::chaos(rounds, seed),
         Chore::Ci => lint::run().and_then(|()| test::run(None)),

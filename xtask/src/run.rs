@@ -20,15 +20,19 @@ pub(crate) fn built(profile: &str) -> PathBuf {
     root().join(target).join(profile)
 }
 
-/// Cargo in the root of the repository, as if it were called from a shell: what Cargo says about this package would make
-/// it build some dependencies anew.
+/// Cargo in the root of the repository.
 pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
-    let mut command = program(std::env::var("CARGO").as_deref().unwrap_or("cargo"));
+    let mut command = without_us(program(std::env::var("CARGO").as_deref().unwrap_or("cargo")));
+    command.args(args);
+    command
+}
+
+/// As if it were called from a shell: what Cargo says about this package would make it build some dependencies anew.
+pub(crate) fn without_us(mut command: Command) -> Command {
     let about_us = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(about_us) {
         command.env_remove(name);
     }
-    command.args(args);
     command
 }
 
@@ -40,9 +44,9 @@ pub(crate) fn program(name: &str) -> Command {
 }
 
 /// Whether the program can be started with these arguments and is content.
-pub(crate) fn works<const N: usize>(name: &str, args: [&str; N]) -> bool {
+pub(crate) fn works<'a>(name: &str, args: impl AsRef<[&'a str]>) -> bool {
     let mut command = program(name);
-    command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(args.as_ref()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 

@@ -1,14 +1,13 @@
 //! `cargo xtask test`: builds the binaries, then runs everything that proves something with them.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::hive::UpHive;
-use crate::machine;
 use crate::postgres::Postgres;
 use crate::run::{self, WORKSPACE, built, cargo, program, root, works};
+use crate::{bindings, machine};
 
 /// The profile of everything that runs in tests, so that nothing is compiled twice.
 const PROFILE: &str = "debug";
@@ -56,7 +55,7 @@ pub(crate) fn end_to_end(database: Database, filter: Option<&str>) -> Result<()>
 
 /// All in one go, with the targets and features of the test run, so that it finds everything built.
 fn build() -> Result<()> {
-    machine::ensure(machine::SCREENS.iter().chain(&machine::BAD_DAYS).chain([&machine::PYTHON]))?;
+    machine::ensure(machine::SCREENS.iter().chain(&machine::BAD_DAYS).chain(&machine::BINDINGS))?;
     run::run(cargo(["build"]).args(WORKSPACE).args(TESTED).arg("--examples"))
 }
 
@@ -105,11 +104,11 @@ fn doctests() -> Result<()> {
     run::run(cargo(["test", "--doc"]).args(WORKSPACE))
 }
 
-/// What drives a hive from outside: the examples and the Python binding.
+/// What drives a hive from outside: the examples and the bindings.
 fn from_outside() -> Result<()> {
     let hive = UpHive::start(PROFILE)?;
     examples(&hive)?;
-    python_binding(&hive)
+    bindings::test(&hive, PROFILE)
 }
 
 /// Runs each example as it is.
@@ -131,20 +130,4 @@ fn sources_in(dir: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
-}
-
-/// Generates the Python module from the library that was just built, and calls the hive with it.
-fn python_binding(hive: &UpHive) -> Result<()> {
-    let module = built("python");
-    let library =
-        built(PROFILE).join(format!("{}hive_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
-    let bindgen = built(PROFILE).join("uniffi-bindgen");
-    let mut generate: Command = program(&bindgen.to_string_lossy());
-    generate.args(["generate", "--language", "python", "--out-dir"]).arg(&module).arg("--library").arg(&library);
-    run::run(&mut generate)?;
-    let beside = module.join(library.file_name().expect("the library has a name"));
-    std::fs::copy(&library, &beside).with_context(|| format!("cannot copy the library to {}", beside.display()))?;
-    let mut tests = program("python3");
-    tests.args(["-m", "unittest", "discover", "--start-directory", "hive-ffi/python"]);
-    run::run(hive.tell(tests.env("PYTHONPATH", module).env("PYTHONDONTWRITEBYTECODE", "1")))
 }

@@ -1,0 +1,512 @@
+"""The hive, here or elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Optional, Union
+
+from ._errors import awaited, called
+from ._native import hive_ffi as native
+from ._options import CommandLine, CommandOptions, command_of, seconds
+from ._records import (
+    ApiKey,
+    AuditEntry,
+    AuditVerification,
+    CommandInfo,
+    CommandResult,
+    ExecEvent,
+    FanOut,
+    Job,
+    JobEvent,
+    JobTarget,
+    Me,
+    NewApiKey,
+    NewRegistrationToken,
+    NewUser,
+    RegistrationToken,
+    Satellite,
+    SatelliteEvent,
+    Session,
+    Team,
+    ours,
+)
+from ._streams import Opened, Stream
+from ._terminal import Terminal
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Targets = Union[str, Iterable[str]]
+"""Satellites: names, ids, ``tag:x`` or ``all``; one or several."""
+
+PowerAction = Literal["shutdown", "reboot", "sleep", "hibernate", "cancel"]
+ViewMode = Literal["control", "take", "read_only"]
+
+_EXPORT_BATCH = 1000
+"""Lines of an exported trail that are written at once."""
+
+
+class Hive(Opened):
+    """A hive: one elsewhere (:meth:`connect`, :meth:`login`), or one in this process (:meth:`open`).
+
+    Both are used alike. ``async with`` opens it and closes it again; without, the first call opens it, and it ends with the
+    object. Every failure is a :class:`HiveError`. A task that is cancelled while it awaits gives up its call.
+    """
+
+    @classmethod
+    def connect(cls, url: str, api_key: str) -> Hive:
+        """Names a hive by its URL, and acts on it with a key. Nothing is sent yet."""
+        connected = called(lambda: native.Hive.connect(url, api_key))
+        return cls(lambda: _ready(connected))
+
+    @classmethod
+    def login(cls, url: str, username: str, password: str) -> Hive:
+        """Logs in to a hive with a password, and acts on it as that user until the login ends."""
+        return cls(lambda: native.Hive.login(url, username, password))
+
+    @classmethod
+    def open(cls, path: Union[str, os.PathLike[str], None] = None) -> Hive:
+        """A hive in this process, whose data lies in a directory; in memory, and gone with the object, where none is given."""
+        opened = called(lambda: native.Hive.open(None if path is None else os.fspath(path)))
+        return cls(lambda: _ready(opened))
+
+    async def _end(self, opened: Any) -> None:
+        await awaited(opened.close())
+
+    def serve(self, address: str = "127.0.0.1:3000") -> Server:
+        """Lets satellites and clients reach a hive in this process over HTTP. Port 0 takes a free one.
+
+        The hive is over with its server: satellites that were told to go are not let in again.
+        """
+
+        async def opening() -> Any:
+            return await (await self._open()).serve(address)
+
+        return Server(opening)
+
+    # Satellites.
+
+    async def satellites(
+        self,
+        *,
+        online: Optional[bool] = None,
+        status: Optional[str] = None,
+        tags: Iterable[str] = (),
+        search: Optional[str] = None,
+        team_id: Optional[str] = None,
+    ) -> list[Satellite]:
+        """All satellites the caller may see and of which everything that is given holds, by name."""
+        wanted = native.SatelliteFilter(online=online, status=status, tags=list(tags), search=search, team_id=team_id)
+        satellites: list[Satellite] = await self._call(lambda hive: hive.satellite_list(wanted))
+        return satellites
+
+    async def satellite(self, satellite: str) -> Satellite:
+        """The satellite with this name or id."""
+        found: Satellite = await self._call(lambda hive: hive.satellite_get(satellite))
+        return found
+
+    async def satellite_update(
+        self,
+        satellite: str,
+        *,
+        name: Optional[str] = None,
+        tags: Optional[Iterable[str]] = None,
+        status: Optional[str] = None,
+        region: Optional[str] = None,
+        team_id: Union[str, None, Literal[False]] = None,
+    ) -> Satellite:
+        """Changes what a person may change of a satellite. What is ``None`` stays; ``team_id=False`` is the whole hive."""
+        kinds: Any = native.Reach
+        reach = None if team_id is None else kinds.HIVE() if team_id is False else kinds.TEAM(team_id)
+        labels = None if tags is None else list(tags)
+        update = native.SatelliteUpdate(name=name, tags=labels, status=status, region=region, reach=reach)
+        changed: Satellite = await self._call(lambda hive: hive.satellite_update(satellite, update))
+        return changed
+
+    async def satellite_remove(self, satellite: str) -> None:
+        """Removes a satellite: its key is dead, its link ended, its open commands are cancelled or of unknown outcome."""
+        await self._call(lambda hive: hive.satellite_remove(satellite))
+
+    async def satellite_disconnect(self, satellite: str) -> None:
+        """Ends a satellite's link. It comes back unless it was removed."""
+        await self._call(lambda hive: hive.satellite_disconnect(satellite))
+
+    def events(self) -> Stream[SatelliteEvent]:
+        """What happens to satellites from now on. Raises :class:`Unavailable` where it breaks off."""
+        return self._stream(lambda hive: hive.satellite_events())
+
+    # Commands.
+
+    async def exec(self, satellite: str, command: CommandLine, **options: Unpack[CommandOptions]) -> CommandResult:
+        """Runs a command on one satellite, by its name or id, and waits for its end.
+
+        A program that fails is a result. A satellite that is offline is :class:`SatelliteOffline`, and nothing was stored.
+        """
+        wanted = command_of(command, options)
+        result: CommandResult = await self._call(lambda hive: hive.exec(satellite, wanted))
+        return result
+
+    async def exec_many(
+        self,
+        targets: Targets,
+        command: CommandLine,
+        *,
+        concurrency: Optional[int] = None,
+        **options: Unpack[CommandOptions],
+    ) -> list[CommandResult]:
+        """Runs a command on many satellites and waits for all of them. One that could not be given it is ``not_run``."""
+        names, wanted = _list(targets), command_of(command, options)
+        results: list[CommandResult] = await self._call(lambda hive: hive.exec_many(names, wanted, concurrency))
+        return results
+
+    def exec_stream(
+        self,
+        targets: Targets,
+        command: CommandLine,
+        *,
+        concurrency: Optional[int] = None,
+        **options: Unpack[CommandOptions],
+    ) -> Stream[ExecEvent]:
+        """Like :meth:`exec_many`, and tells what happens while it happens. Closing it leaves the commands running."""
+        names, wanted = _list(targets), command_of(command, options)
+        return self._stream(lambda hive: hive.exec_stream(names, wanted, concurrency))
+
+    async def fan_out(
+        self,
+        targets: Targets,
+        command: CommandLine,
+        *,
+        progress: Optional[Callable[[JobEvent], object]] = None,
+        concurrency: Optional[int] = None,
+        deadline: Optional[float] = None,
+        **options: Unpack[CommandOptions],
+    ) -> FanOut:
+        """Runs a command on many satellites as a job, and returns what it did everywhere.
+
+        ``progress`` is called on the event loop with each :data:`JobEvent`. The job goes on when nobody waits for it any more,
+        and however often the hive is restarted.
+        """
+        names, wanted = _list(targets), command_of(command, options)
+        how = native.FanOutOptions(concurrency=concurrency, deadline_seconds=seconds(deadline))
+        told = None if progress is None else _Progress(progress)
+        result: FanOut = await self._call(lambda hive: hive.fan_out(names, wanted, how, told))
+        return result
+
+    async def submit(self, satellite: str, command: CommandLine, **options: Unpack[CommandOptions]) -> str:
+        """Stores a command for a satellite, online or not, and returns its id at once."""
+        wanted = command_of(command, options)
+        command_id: str = await self._call(lambda hive: hive.submit(satellite, wanted))
+        return command_id
+
+    async def power(
+        self, satellite: str, action: PowerAction, *, delay: float = 0, message: Optional[str] = None
+    ) -> CommandResult:
+        """Changes a machine's power and waits for the satellite's word that it has been set going."""
+        change, wait = native.PowerAction[action.upper()], round(delay)
+        result: CommandResult = await self._call(lambda hive: hive.power(satellite, change, wait, message))
+        return result
+
+    async def command(self, command_id: str) -> Optional[CommandInfo]:
+        """A command with its output so far; ``None`` where there is none, or the caller may not know of it."""
+        info: Optional[CommandInfo] = await self._call(lambda hive: hive.command_get(command_id))
+        return info
+
+    async def commands(self, satellite: str, *, limit: int = 100, page: int = 1) -> list[CommandInfo]:
+        """A satellite's commands, newest first, without their output."""
+        part = native.Page(page=page, per_page=limit)
+        commands: list[CommandInfo] = await self._call(lambda hive: hive.command_list(satellite, part))
+        return commands
+
+    async def command_output(
+        self, command_id: str, channel: Literal["stdout", "stderr"] = "stdout", *, start: int = 0
+    ) -> bytes:
+        """Some of a command's output: a mebibyte at most, and empty where there is no more, or none yet."""
+        which = native.Channel[channel.upper()]
+        output: bytes = await self._call(lambda hive: hive.command_output(command_id, which, start))
+        return output
+
+    async def command_cancel(self, command_id: str) -> CommandInfo:
+        """Ends a command: a queued one at once, a running one when its whole process tree is gone."""
+        info: CommandInfo = await self._call(lambda hive: hive.command_cancel(command_id))
+        return info
+
+    # Jobs.
+
+    async def job_submit(
+        self,
+        targets: Targets,
+        command: CommandLine,
+        *,
+        concurrency: Optional[int] = None,
+        deadline: Optional[float] = None,
+        **options: Unpack[CommandOptions],
+    ) -> Job:
+        """Stores a job and begins it."""
+        names, wanted = _list(targets), command_of(command, options)
+        how = native.FanOutOptions(concurrency=concurrency, deadline_seconds=seconds(deadline))
+        job: Job = await self._call(lambda hive: hive.job_submit(names, wanted, how))
+        return job
+
+    async def job(self, job_id: str) -> Optional[Job]:
+        """A job; ``None`` where there is none, or the caller may not know of one of its satellites."""
+        job: Optional[Job] = await self._call(lambda hive: hive.job_get(job_id))
+        return job
+
+    async def jobs(self, *, limit: int = 100, page: int = 1) -> list[Job]:
+        """Jobs, newest first."""
+        part = native.Page(page=page, per_page=limit)
+        jobs: list[Job] = await self._call(lambda hive: hive.job_list(part))
+        return jobs
+
+    async def job_targets(self, job_id: str) -> list[JobTarget]:
+        """All satellites of a job by name. Their output is asked for by their commands."""
+        targets: list[JobTarget] = await self._call(lambda hive: hive.job_target_list(job_id))
+        return targets
+
+    async def job_cancel(self, job_id: str) -> Job:
+        """Cancels a job: what waits ends at once, what runs when its process tree is gone. Does not wait for its end."""
+        job: Job = await self._call(lambda hive: hive.job_cancel(job_id))
+        return job
+
+    def job_watch(self, job_id: str) -> Stream[JobEvent]:
+        """What happens to a job until it has ended, beginning with what has happened."""
+        return self._stream(lambda hive: hive.job_watch(job_id))
+
+    # Terminals.
+
+    def terminal(
+        self,
+        satellite: str,
+        *,
+        shell: Optional[str] = None,
+        env: Optional[Mapping[str, str]] = None,
+        cols: int = 80,
+        rows: int = 24,
+    ) -> Terminal:
+        """Opens a terminal on a satellite, and looks at it: ``async with hive.terminal("web") as terminal``."""
+        size = native.Size(cols=cols, rows=rows)
+        options = native.SessionOptions(shell=shell, env=dict(env or {}), size=size)
+
+        async def opening() -> Any:
+            hive = await self._open()
+            session = await hive.session_create(satellite, options)
+            return await hive.session_attach(session.id, native.ViewMode.CONTROL, size)
+
+        return Terminal(opening)
+
+    def attach(
+        self, session_id: str, *, mode: ViewMode = "control", cols: Optional[int] = None, rows: Optional[int] = None
+    ) -> Terminal:
+        """Looks at a terminal that is there."""
+        size = None if cols is None or rows is None else native.Size(cols=cols, rows=rows)
+        how = native.ViewMode[mode.upper()]
+
+        async def opening() -> Any:
+            return await (await self._open()).session_attach(session_id, how, size)
+
+        return Terminal(opening)
+
+    async def sessions(self, satellite: Optional[str] = None, *, ended: bool = False) -> list[Session]:
+        """Terminals, newest first; those that have ended only where asked for."""
+        sessions: list[Session] = await self._call(lambda hive: hive.session_list(satellite, ended))
+        return sessions
+
+    async def session(self, session_id: str) -> Optional[Session]:
+        """A terminal, ended ones too; ``None`` where there is none, or the caller may not know of it."""
+        session: Optional[Session] = await self._call(lambda hive: hive.session_get(session_id))
+        return session
+
+    async def session_input(self, session_id: str, data: Union[bytes, str]) -> None:
+        """Types into a terminal nobody else types into, and waits until the satellite has typed every byte."""
+        typed = data.encode() if isinstance(data, str) else data
+        await self._call(lambda hive: hive.session_input(session_id, typed))
+
+    async def session_resize(self, session_id: str, cols: int, rows: int) -> None:
+        """Changes a terminal's size."""
+        await self._call(lambda hive: hive.session_resize(session_id, native.Size(cols=cols, rows=rows)))
+
+    async def session_terminate(self, session_id: str) -> None:
+        """Ends a terminal with its whole process tree."""
+        await self._call(lambda hive: hive.session_terminate(session_id))
+
+    # The audit trail.
+
+    async def audit(
+        self,
+        *,
+        actor: Optional[str] = None,
+        action: Optional[str] = None,
+        satellite_id: Optional[str] = None,
+        since: Optional[datetime] = None,
+        until: Optional[datetime] = None,
+        limit: int = 100,
+        page: int = 1,
+    ) -> list[AuditEntry]:
+        """Audit records of which everything that is given holds, newest first."""
+        wanted = native.AuditFilter(actor=actor, action=action, satellite_id=satellite_id, since=since, until=until)
+        part = native.Page(page=page, per_page=limit)
+        entries: list[AuditEntry] = await self._call(lambda hive: hive.audit_query(wanted, part))
+        return entries
+
+    async def audit_log(self, action: str, target_kind: str, target_id: str, details: Any = None) -> AuditEntry:
+        """Appends a record of the caller's own."""
+        text = json.dumps({} if details is None else details)
+        entry: AuditEntry = await self._call(lambda hive: hive.audit_log(action, target_kind, target_id, text))
+        return entry
+
+    def audit_lines(self) -> Stream[str]:
+        """The whole trail, a line of JSON an item; the last is the signed manifest."""
+        return self._stream(lambda hive: hive.audit_export())
+
+    async def audit_export(self, path: Union[str, os.PathLike[str]]) -> int:
+        """Writes the whole trail to a file that anybody can verify, and returns the number of records."""
+        written, batch = 0, []
+        async with self.audit_lines() as lines:
+            with await asyncio.to_thread(Path(path).open, "w", encoding="utf-8") as file:
+                async for line in lines:
+                    batch.append(f"{line}\n")
+                    if len(batch) == _EXPORT_BATCH:
+                        written += len(batch)
+                        await asyncio.to_thread(file.writelines, batch)
+                        batch = []
+                await asyncio.to_thread(file.writelines, batch)
+        # The last line is the manifest.
+        return written + len(batch) - 1
+
+    async def audit_verify(self) -> AuditVerification:
+        """Checks the stored trail from its first record to its last."""
+        found: AuditVerification = await self._call(lambda hive: hive.audit_verify())
+        return found
+
+    # Who there is.
+
+    async def me(self) -> Me:
+        """Who the caller is."""
+        me: Me = await self._call(lambda hive: hive.me())
+        return me
+
+    async def team_create(self, slug: str) -> Team:
+        """Makes a team."""
+        team: Team = await self._call(lambda hive: hive.team_create(slug))
+        return team
+
+    async def teams(self) -> list[Team]:
+        """The caller's teams; a global admin sees all."""
+        teams: list[Team] = await self._call(lambda hive: hive.team_list())
+        return teams
+
+    async def api_key_create(self, name: str, *, expires_in_hours: Optional[int] = None) -> NewApiKey:
+        """Makes an API key for the caller."""
+        key: NewApiKey = await self._call(lambda hive: hive.api_key_create(name, expires_in_hours))
+        return key
+
+    async def api_keys(self) -> list[ApiKey]:
+        """The caller's API keys."""
+        keys: list[ApiKey] = await self._call(lambda hive: hive.api_key_list())
+        return keys
+
+    async def api_key_revoke(self, key_id: str) -> None:
+        """Revokes one of the caller's API keys, at once."""
+        await self._call(lambda hive: hive.api_key_revoke(key_id))
+
+    async def registration_token_create(
+        self,
+        *,
+        team_id: Optional[str] = None,
+        expires_in_hours: Optional[int] = None,
+        description: Optional[str] = None,
+    ) -> NewRegistrationToken:
+        """Makes a registration token, for the whole hive or for a team."""
+        token: NewRegistrationToken = await self._call(
+            lambda hive: hive.registration_token_create(team_id, expires_in_hours, description)
+        )
+        return token
+
+    async def registration_tokens(self) -> list[RegistrationToken]:
+        """The registration tokens the caller may make, newest first."""
+        tokens: list[RegistrationToken] = await self._call(lambda hive: hive.registration_token_list())
+        return tokens
+
+    async def registration_token_revoke(self, token_id: str) -> None:
+        """Revokes a registration token that was not used yet."""
+        await self._call(lambda hive: hive.registration_token_revoke(token_id))
+
+    async def user_create(self, username: str, *, admin: bool = False) -> NewUser:
+        """Adds a user to a hive in this process."""
+        user: NewUser = await self._call(lambda hive: hive.user_create(username, admin))
+        return user
+
+    async def user_api_key_create(self, username: str, name: str) -> NewApiKey:
+        """Makes an API key for a user of a hive in this process."""
+        key: NewApiKey = await self._call(lambda hive: hive.user_api_key_create(username, name))
+        return key
+
+    async def _call(self, call: Callable[[Any], Any]) -> Any:
+        return ours(await awaited(call(await self._open())))
+
+    def _stream(self, opening: Callable[[Any], Any]) -> Stream[Any]:
+        async def opened() -> Any:
+            return await opening(await self._open())
+
+        return Stream(opened)
+
+
+class Server(Opened):
+    """Where a hive in this process can be reached. It ends with its object."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it does."""
+        if self._opened is None:
+            raise RuntimeError("this Server does not listen")
+        url: str = self._opened.url()
+        return url
+
+    async def stop(self) -> None:
+        """Answers what was asked, tells the satellites to come back, and closes the hive."""
+        await self.aclose()
+
+    async def _end(self, opened: Any) -> None:
+        await awaited(opened.stop())
+
+
+class _Progress(native.JobProgress):  # type: ignore[misc, name-defined, unused-ignore]
+    """Hands what a thread of the library tells to the event loop."""
+
+    def __init__(self, progress: Callable[[JobEvent], object]) -> None:
+        self._progress = progress
+        self._loop = asyncio.get_running_loop()
+
+    def on_event(self, event: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._progress, ours(event))
+        except RuntimeError:
+            # The loop is closed: nobody listens any more.
+            pass
+
+
+async def audit_verify_file(
+    path: Union[str, os.PathLike[str]], public_key: Optional[str] = None
+) -> AuditVerification:
+    """Checks an exported trail, without a hive. Without a public key, it is believed to be signed by the key it names."""
+    found: AuditVerification = ours(await awaited(native.audit_verify_file(os.fspath(path), public_key)))
+    return found
+
+
+def tasks_under_way() -> int:
+    """How many calls and terminals are under way in this process, for whoever looks for one that was forgotten."""
+    count: int = native.tasks_under_way()
+    return count
+
+
+async def _ready(hive: Any) -> Any:
+    await hive.ready()
+    return hive
+
+
+def _list(targets: Targets) -> list[str]:
+    return [targets] if isinstance(targets, str) else list(targets)

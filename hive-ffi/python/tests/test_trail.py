@@ -1,0 +1,61 @@
+"""The audit trail, and who there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import NAME, Fleet, Place
+
+from satellite_hive import Conflict, Hive, audit_verify_file
+
+
+async def test_the_trail_is_asked_and_proved(place: Place, tmp_path: Path) -> None:
+    await place.hive.exec(place.satellite, "echo traced")
+    [outcome, intent] = await place.hive.audit(action="satellite.exec", limit=2)
+    assert (intent.result, outcome.result) == ("intent", "success")
+    assert outcome.seq > intent.seq and isinstance(intent.details, dict)
+    assert (await place.hive.audit_verify()).valid
+
+    trail = tmp_path / "trail.jsonl"
+    records = await place.hive.audit_export(trail)
+    found = await audit_verify_file(trail)
+    assert found.valid and found.records == records and found.public_key
+    trail.write_text(trail.read_text().replace("satellite.exec", "satellite.exit"))
+    changed = await audit_verify_file(trail, found.public_key)
+    assert not changed.valid and changed.faults[0]["fault"] == "changed"
+
+
+async def test_who_calls_is_known(fleet: Fleet) -> None:
+    async with Hive.connect(fleet.server.url, fleet.api_key) as hive:
+        me = await hive.me()
+        assert (me.user.username, me.user.role) == ("ann", "global_admin")
+        key = await hive.api_key_create("another", expires_in_hours=1)
+        assert key.api_key not in repr(key)
+        await hive.api_key_revoke(key.info.id)
+        assert [known.name for known in await hive.api_keys() if not known.revoked_at] == ["tests"]
+
+
+async def test_a_token_of_a_team_is_listed_and_revoked(fleet: Fleet) -> None:
+    team = await fleet.hive.team_create("ops")
+    assert team in await fleet.hive.teams()
+    token = await fleet.hive.registration_token_create(team_id=team.id, description="for tests")
+    assert token.token not in repr(token)
+    await fleet.hive.registration_token_revoke(token.id)
+    [listed] = [known for known in await fleet.hive.registration_tokens() if known.id == token.id]
+    assert listed.team_id == team.id and listed.revoked_at
+
+
+async def test_a_password_logs_in(fleet: Fleet) -> None:
+    bea = await fleet.hive.user_create("bea", admin=True)
+    assert bea.password not in repr(bea) and bea.user.role == "global_admin"
+    async with Hive.login(fleet.server.url, "bea", bea.password) as hive:
+        assert (await hive.satellite(NAME)).online
+
+
+async def test_what_needs_a_hive_here_is_refused_elsewhere(fleet: Fleet) -> None:
+    async with Hive.connect(fleet.server.url, fleet.api_key) as hive:
+        with pytest.raises(Conflict):
+            await hive.serve("127.0.0.1:0")
+        with pytest.raises(Conflict):
+            await hive.user_create("cid")

@@ -1,0 +1,144 @@
+//! Commands: on one satellite, on many, later.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use hive_core::HiveApi;
+use hive_core::router::ExecOptions;
+use hive_core::wire::api::{self, OutputEncoding};
+
+use crate::feed::complete;
+use crate::hive::{find_id, targets};
+use crate::records::{Channel, Command, CommandInfo, CommandResult, ExecEvent, Page, PowerAction, id};
+use crate::{ExecEvents, Hive, HiveError};
+
+#[uniffi::export]
+impl Hive {
+    /// Runs a command on one satellite, by its id or name, and waits for its end. A program that fails is a result, not an
+    /// error; a satellite that is offline is an error, and nothing was stored.
+    pub async fn exec(&self, satellite: String, command: Command) -> Result<CommandResult, HiveError> {
+        let exec = |hive: Arc<dyn HiveApi>| async move {
+            let id = find_id(hive.as_ref(), &satellite).await?;
+            let (command, options) = split(command, None);
+            hive.exec(id, command, options).await?.try_into()
+        };
+        self.call(exec).await
+    }
+
+    /// Runs a command on many satellites and waits for all of them. Targets are names, ids, `tag:x` or `all`; the results
+    /// come by name. One that could not be given the command has its own, `not_run`.
+    pub async fn exec_many(
+        &self,
+        targets: Vec<String>,
+        command: Command,
+        concurrency: Option<u32>,
+    ) -> Result<Vec<CommandResult>, HiveError> {
+        let exec = move |hive: Arc<dyn HiveApi>| async move {
+            let (command, options) = split(command, concurrency);
+            let results = hive.exec_multi(self::targets(&targets)?, command, options).await?;
+            results.into_iter().map(CommandResult::try_from).collect()
+        };
+        self.call(exec).await
+    }
+
+    /// Like `exec_many`, and tells what happens while it happens. Closing the stream leaves the commands running.
+    pub async fn exec_stream(
+        &self,
+        targets: Vec<String>,
+        command: Command,
+        concurrency: Option<u32>,
+    ) -> Result<Arc<ExecEvents>, HiveError> {
+        let start = move |hive: Arc<dyn HiveApi>| async move {
+            let (command, options) = split(command, concurrency);
+            Ok(hive.exec_stream(self::targets(&targets)?, command, options).await?)
+        };
+        let events = self.call(start).await?;
+        let events = complete(events, "the events broke off; the commands go on", all_done());
+        let events = events.map(|event| event.and_then(ExecEvent::try_from));
+        Ok(ExecEvents::new(self.engine.clone(), events))
+    }
+
+    /// Stores a command for a satellite, online or not, and returns its id at once.
+    pub async fn submit(&self, satellite: String, command: Command) -> Result<String, HiveError> {
+        let submit = |hive: Arc<dyn HiveApi>| async move {
+            let id = find_id(hive.as_ref(), &satellite).await?;
+            let (command, options) = split(command, None);
+            Ok(hive.submit(id, command, options).await?.to_string())
+        };
+        self.call(submit).await
+    }
+
+    /// Changes a machine's power and waits for the satellite's word that it has been set going.
+    pub async fn power(
+        &self,
+        satellite: String,
+        action: PowerAction,
+        delay_seconds: u32,
+        message: Option<String>,
+    ) -> Result<CommandResult, HiveError> {
+        let change = move |hive: Arc<dyn HiveApi>| async move {
+            let id = find_id(hive.as_ref(), &satellite).await?;
+            let request = api::PowerRequest { action: action.into(), delay_seconds, message };
+            hive.power(id, request, exact(None, None)).await?.try_into()
+        };
+        self.call(change).await
+    }
+
+    /// Returns a command with its output so far; nothing where there is none, or the caller may not know of it.
+    pub async fn command_get(&self, command: String) -> Result<Option<CommandInfo>, HiveError> {
+        let get = |hive: Arc<dyn HiveApi>| async move {
+            let info = hive.command_get(id("command", &command)?, OutputEncoding::Base64).await?;
+            info.map(CommandInfo::try_from).transpose()
+        };
+        self.call(get).await
+    }
+
+    /// Lists a satellite's commands, newest first, without their output.
+    pub async fn command_list(&self, satellite: String, page: Page) -> Result<Vec<CommandInfo>, HiveError> {
+        let list = move |hive: Arc<dyn HiveApi>| async move {
+            let id = find_id(hive.as_ref(), &satellite).await?;
+            let commands = hive.command_list(id, page.into()).await?;
+            commands.items.into_iter().map(CommandInfo::try_from).collect()
+        };
+        self.call(list).await
+    }
+
+    /// Returns some of a command's output, from a byte on: a mebibyte at most, and empty where there is no more, or none yet.
+    pub async fn command_output(&self, command: String, channel: Channel, from: u64) -> Result<Vec<u8>, HiveError> {
+        let read = move |hive: Arc<dyn HiveApi>| async move {
+            Ok(hive.command_output(id("command", &command)?, channel.into(), from).await?.into())
+        };
+        self.call(read).await
+    }
+
+    /// Ends a command: a queued one at once, a running one when its whole process tree is gone. Returns it as it then stands.
+    pub async fn command_cancel(&self, command: String) -> Result<CommandInfo, HiveError> {
+        let cancel =
+            |hive: Arc<dyn HiveApi>| async move { hive.command_cancel(id("command", &command)?).await?.try_into() };
+        self.call(cancel).await
+    }
+}
+
+fn split(command: Command, concurrency: Option<u32>) -> (api::ExecCommand, ExecOptions) {
+    let (command, key) = command.into_parts();
+    (command, exact(key, concurrency))
+}
+
+/// Output is asked for as it came.
+fn exact(idempotency_key: Option<String>, concurrency: Option<u32>) -> ExecOptions {
+    ExecOptions { idempotency_key, encoding: OutputEncoding::Base64, concurrency }
+}
+
+/// Says after each event whether every command that was told of has ended.
+fn all_done() -> impl FnMut(&api::ExecEvent) -> bool + Send + 'static {
+    let mut open = HashSet::new();
+    move |event| {
+        match event {
+            api::ExecEvent::Accepted { satellite_id, .. } => drop(open.insert(*satellite_id)),
+            api::ExecEvent::Exit(result) => drop(open.remove(&result.satellite_id)),
+            api::ExecEvent::Output { .. } => {}
+        }
+        open.is_empty()
+    }
+}

@@ -1,0 +1,173 @@
+//! Jobs: one command on many satellites.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use hive_core::wire::api;
+
+use super::{CommandResult, Failure, time};
+
+/// How one command is run on many satellites.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, uniffi::Record)]
+pub struct FanOutOptions {
+    /// The most satellites that run it at the same time; 64 unless given.
+    #[uniffi(default = None)]
+    pub concurrency: Option<u32>,
+    /// How long satellites may wait for their turn, in seconds; a day unless given.
+    #[uniffi(default = None)]
+    pub deadline_seconds: Option<u32>,
+}
+
+/// One command on many satellites, owned by the hive.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Job {
+    /// Which.
+    pub id: String,
+    /// `running`, `cancelling`, `succeeded`, `failed` or `cancelled`.
+    pub status: String,
+    /// Whether that is how it ended.
+    pub is_over: bool,
+    /// The line or program that runs.
+    pub summary: String,
+    /// The targets as they were asked for.
+    pub targets: Vec<String>,
+    /// How many satellites have which status.
+    pub counts: HashMap<String, u64>,
+    /// The most that run at the same time.
+    pub concurrency: u32,
+    /// Who asked for it.
+    pub created_by: String,
+    /// When it became durable.
+    pub created_at: SystemTime,
+    /// Until when its satellites may start.
+    pub deadline_at: SystemTime,
+    /// When it was cancelled.
+    pub cancelled_at: Option<SystemTime>,
+    /// When it ended.
+    pub finished_at: Option<SystemTime>,
+}
+
+impl From<api::Job> for Job {
+    fn from(job: api::Job) -> Self {
+        Self {
+            id: job.id.to_string(),
+            status: job.status.as_str().to_owned(),
+            is_over: job.status.is_terminal(),
+            summary: job.summary,
+            targets: job.targets,
+            counts: counts(&job.counts),
+            concurrency: job.concurrency,
+            created_by: job.created_by,
+            created_at: time(job.created_at),
+            deadline_at: time(job.deadline_at),
+            cancelled_at: job.cancelled_at.map(time),
+            finished_at: job.finished_at.map(time),
+        }
+    }
+}
+
+/// One satellite of a job. Its output is asked for by its command.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct JobTarget {
+    /// Where.
+    pub satellite_id: String,
+    /// Its name, as it was when the job began.
+    pub satellite_name: String,
+    /// The command, where there is one.
+    pub command_id: Option<String>,
+    /// How far it is, or how it ended.
+    pub status: String,
+    /// The exit code; 128 + the number where a signal ended it.
+    pub exit_code: Option<i32>,
+    /// How long it ran.
+    pub duration: Option<Duration>,
+    /// Bytes of standard output that are stored.
+    pub stdout_bytes: u64,
+    /// Bytes of standard error that are stored.
+    pub stderr_bytes: u64,
+    /// Whether output beyond the cap was dropped.
+    pub truncated: bool,
+    /// Why it was not run or failed, where it was not the program's own exit.
+    pub error: Option<Failure>,
+    /// When it ended.
+    pub finished_at: Option<SystemTime>,
+}
+
+impl From<api::JobTarget> for JobTarget {
+    fn from(target: api::JobTarget) -> Self {
+        Self {
+            satellite_id: target.satellite_id.to_string(),
+            satellite_name: target.satellite_name.to_string(),
+            command_id: target.command_id.map(|id| id.to_string()),
+            status: target.status.as_str().to_owned(),
+            exit_code: target.exit_code,
+            duration: target.duration_ms.map(Duration::from_millis),
+            stdout_bytes: target.stdout_bytes,
+            stderr_bytes: target.stderr_bytes,
+            truncated: target.truncated,
+            error: target.error.map(Failure::from),
+            finished_at: target.finished_at.map(time),
+        }
+    }
+}
+
+/// One step of a job.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+pub enum JobEvent {
+    /// How far it is now. Steps in between may be left out.
+    Progress {
+        /// How many satellites have which status.
+        counts: HashMap<String, u64>,
+    },
+    /// A satellite is done, or the command was not run there.
+    Target {
+        /// Where.
+        satellite_id: String,
+        /// Its name.
+        satellite_name: String,
+        /// The command, where there is one.
+        command_id: Option<String>,
+        /// What became of it.
+        status: String,
+        /// The exit code.
+        exit_code: Option<i32>,
+    },
+    /// The job has ended. The last step.
+    Ended {
+        /// As it ended.
+        job: Job,
+    },
+}
+
+impl JobEvent {
+    /// The event; none where it is of a kind that this version does not know.
+    pub(crate) fn of(event: api::JobEvent) -> Option<Self> {
+        match event {
+            api::JobEvent::Progress { counts: now } => Some(Self::Progress { counts: counts(&now) }),
+            api::JobEvent::Target { satellite_id, satellite_name, command_id, status, exit_code } => {
+                Some(Self::Target {
+                    satellite_id: satellite_id.to_string(),
+                    satellite_name: satellite_name.to_string(),
+                    command_id: command_id.map(|id| id.to_string()),
+                    status: status.as_str().to_owned(),
+                    exit_code,
+                })
+            }
+            api::JobEvent::Ended(job) => Some(Self::Ended { job: (*job).into() }),
+            _ => None,
+        }
+    }
+}
+
+/// A job that has ended, with what it did everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct FanOut {
+    /// The job.
+    pub job: Job,
+    /// What the command did on each satellite, by name.
+    pub results: Vec<CommandResult>,
+}
+
+fn counts(counts: &api::JobCounts) -> HashMap<String, u64> {
+    counts.iter().map(|(status, count)| (status.to_owned(), count)).collect()
+}

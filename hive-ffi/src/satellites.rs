@@ -1,0 +1,63 @@
+//! Satellites: which there are, and what happens to them.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+
+use crate::feed::complete;
+use crate::hive::{every_page, find, find_id};
+use crate::records::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
+use crate::{Hive, HiveError, SatelliteEvents};
+
+#[uniffi::export]
+impl Hive {
+    /// Returns all satellites the caller may see and the filter lets through, by name.
+    pub async fn satellite_list(&self, filter: SatelliteFilter) -> Result<Vec<Satellite>, HiveError> {
+        let list = |hive: Arc<dyn hive_core::HiveApi>| async move {
+            let filter: hive_core::wire::api::SatelliteFilter = filter.try_into()?;
+            let satellites = every_page(|page| hive.list(filter.clone(), page)).await?;
+            Ok(satellites.into_iter().map(Satellite::from).collect())
+        };
+        self.call(list).await
+    }
+
+    /// Returns the satellite with this id or name.
+    pub async fn satellite_get(&self, satellite: String) -> Result<Satellite, HiveError> {
+        self.call(|hive| async move { Ok(find(hive.as_ref(), &satellite).await?.into()) }).await
+    }
+
+    /// Changes what a person may change of a satellite.
+    pub async fn satellite_update(&self, satellite: String, update: SatelliteUpdate) -> Result<Satellite, HiveError> {
+        let change = |hive: Arc<dyn hive_core::HiveApi>| async move {
+            let id = find_id(hive.as_ref(), &satellite).await?;
+            Ok(hive.update(id, update.try_into()?).await?.into())
+        };
+        self.call(change).await
+    }
+
+    /// Removes a satellite: its key is dead, its link ended, its open commands are cancelled or of unknown outcome.
+    pub async fn satellite_remove(&self, satellite: String) -> Result<(), HiveError> {
+        let remove = |hive: Arc<dyn hive_core::HiveApi>| async move {
+            let id = find_id(hive.as_ref(), &satellite).await?;
+            Ok(hive.remove(id).await?)
+        };
+        self.call(remove).await
+    }
+
+    /// Ends a satellite's link. It comes back unless it was removed.
+    pub async fn satellite_disconnect(&self, satellite: String) -> Result<(), HiveError> {
+        let end = |hive: Arc<dyn hive_core::HiveApi>| async move {
+            let id = find_id(hive.as_ref(), &satellite).await?;
+            Ok(hive.mark_offline(id).await?)
+        };
+        self.call(end).await
+    }
+
+    /// Listens to what happens to satellites from now on.
+    pub async fn satellite_events(&self) -> Result<Arc<SatelliteEvents>, HiveError> {
+        let events = self.call(|hive| async move { Ok(hive.subscribe().await?) }).await?;
+        let events = events.filter_map(async |event| SatelliteEvent::of(event));
+        let broken = "the events broke off: list the satellites anew, and listen again";
+        Ok(SatelliteEvents::new(self.engine.clone(), complete(events, broken, |_| false)))
+    }
+}

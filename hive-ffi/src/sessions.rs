@@ -1,0 +1,77 @@
+//! Terminals: which there are, and the way into one.
+
+use std::sync::Arc;
+
+use hive_core::session::ViewOptions;
+use hive_core::wire::SessionId;
+use hive_core::wire::api::{self, SessionCreate};
+use hive_core::{HiveApi, session};
+
+use crate::hive::find_id;
+use crate::records::{Session, SessionOptions, Size, ViewMode, id};
+use crate::{Hive, HiveError, Terminal};
+
+#[uniffi::export]
+impl Hive {
+    /// Opens a terminal on a satellite, by its id or name, and waits until its program runs.
+    pub async fn session_create(&self, satellite: String, options: SessionOptions) -> Result<Session, HiveError> {
+        let create = move |hive: Arc<dyn HiveApi>| async move {
+            let SessionOptions { shell, env, size } = options;
+            let api::Size { cols, rows } = size.map(api::Size::from).unwrap_or_default();
+            let satellite_id = find_id(hive.as_ref(), &satellite).await?;
+            let wanted = SessionCreate { satellite_id, cols, rows, shell, env: env.into_iter().collect() };
+            Ok(hive.session_create(wanted).await?.into())
+        };
+        self.call(create).await
+    }
+
+    /// Looks at a terminal, so that its output can be read and something typed into it.
+    pub async fn session_attach(
+        &self,
+        session: String,
+        mode: ViewMode,
+        size: Option<Size>,
+    ) -> Result<Arc<Terminal>, HiveError> {
+        let attach = move |hive: Arc<dyn HiveApi>| async move {
+            let session: SessionId = id("session", &session)?;
+            let options = ViewOptions { mode: mode.into(), size: size.map(api::Size::from) };
+            Ok(session::Terminal::open(hive, session, options).await?)
+        };
+        let terminal = self.call(attach).await?;
+        Ok(Terminal::new(terminal, self.engine.clone()))
+    }
+
+    /// Returns a terminal, ended ones too; nothing where there is none, or the caller may not know of it.
+    pub async fn session_get(&self, session: String) -> Result<Option<Session>, HiveError> {
+        self.call(|hive| async move { Ok(hive.session_get(id("session", &session)?).await?.map(Session::from)) }).await
+    }
+
+    /// Lists terminals, newest first; of one satellite where one is named, those that have ended only where asked for.
+    pub async fn session_list(&self, satellite: Option<String>, ended: bool) -> Result<Vec<Session>, HiveError> {
+        let list = move |hive: Arc<dyn HiveApi>| async move {
+            let satellite_id = match satellite {
+                Some(satellite) => Some(find_id(hive.as_ref(), &satellite).await?),
+                None => None,
+            };
+            let sessions = hive.session_list(api::SessionFilter { satellite_id, ended }).await?;
+            Ok(sessions.into_iter().map(Session::from).collect())
+        };
+        self.call(list).await
+    }
+
+    /// Types into a terminal nobody else types into: returns when the satellite has typed every byte, once and in order.
+    pub async fn session_input(&self, session: String, data: Vec<u8>) -> Result<(), HiveError> {
+        self.call(|hive| async move { Ok(hive.session_input(id("session", &session)?, data.into()).await?) }).await
+    }
+
+    /// Changes a terminal's size.
+    pub async fn session_resize(&self, session: String, size: Size) -> Result<(), HiveError> {
+        self.call(move |hive| async move { Ok(hive.session_resize(id("session", &session)?, size.into()).await?) })
+            .await
+    }
+
+    /// Ends a terminal with its whole process tree, and returns when that is gone.
+    pub async fn session_terminate(&self, session: String) -> Result<(), HiveError> {
+        self.call(|hive| async move { Ok(hive.session_terminate(id("session", &session)?).await?) }).await
+    }
+}

@@ -1,0 +1,309 @@
+//  The hive, here or elsewhere.
+
+import Foundation
+import HiveFFI
+
+/// A hive: one elsewhere (`connect`, `login`), or one in this process (`open`).
+///
+/// Both are used alike. Every failure is a `HiveError`. Satellites are named by their name or id, targets by those, `tag:x` or `all`.
+/// A call that has begun is waited for, also by a task that is cancelled; streams end with their task.
+public final class Hive: Sendable {
+    let inner: HiveFFI.Hive
+
+    init(_ inner: HiveFFI.Hive) {
+        self.inner = inner
+    }
+
+    /// Names a hive by its URL, and acts on it with a key. Nothing is sent yet.
+    public static func connect(url: String, apiKey: String) throws -> Hive {
+        Hive(try HiveFFI.Hive.connect(url: url, apiKey: apiKey))
+    }
+
+    /// Logs in to a hive with a password, and acts on it as that user until the login ends.
+    public static func login(url: String, username: String, password: String) async throws -> Hive {
+        Hive(try await HiveFFI.Hive.login(url: url, username: username, password: password))
+    }
+
+    /// A hive in this process, whose data lies in a directory; in memory where none is given. The first call opens it.
+    public static func open(path: String? = nil) throws -> Hive {
+        Hive(try HiveFFI.Hive.open(path: path))
+    }
+
+    /// Lets satellites and clients reach a hive in this process over HTTP. Port 0 takes a free one.
+    ///
+    /// The hive is over with its server: satellites that were told to go are not let in again.
+    public func serve(_ address: String = "127.0.0.1:3000") async throws -> Server {
+        Server(try await inner.serve(address: address))
+    }
+
+    /// Ends what this object does, and waits for it. A hive elsewhere goes on.
+    public func close() async throws {
+        try await inner.close()
+    }
+}
+
+/// Where a hive in this process can be reached. It ends with its object.
+public final class Server: Sendable {
+    let inner: HiveFFI.Server
+
+    init(_ inner: HiveFFI.Server) {
+        self.inner = inner
+    }
+
+    /// Where it listens.
+    public var url: String { inner.url() }
+
+    /// Answers what was asked, tells the satellites to come back, and closes the hive.
+    public func stop() async throws {
+        try await inner.stop()
+    }
+}
+
+// MARK: Satellites
+
+extension Hive {
+    /// All satellites the caller may see and the filter lets through, by name.
+    public func satellites(_ filter: SatelliteFilter = SatelliteFilter()) async throws -> [Satellite] {
+        try await inner.satelliteList(filter: filter)
+    }
+
+    /// The satellite with this name or id.
+    public func satellite(_ name: String) async throws -> Satellite {
+        try await inner.satelliteGet(satellite: name)
+    }
+
+    /// Changes what a person may change of a satellite.
+    @discardableResult
+    public func update(_ satellite: String, _ update: SatelliteUpdate) async throws -> Satellite {
+        try await inner.satelliteUpdate(satellite: satellite, update: update)
+    }
+
+    /// Removes a satellite: its key is dead, its link ended, its open commands are cancelled or of unknown outcome.
+    public func remove(_ satellite: String) async throws {
+        try await inner.satelliteRemove(satellite: satellite)
+    }
+
+    /// Ends a satellite's link. It comes back unless it was removed.
+    public func disconnect(_ satellite: String) async throws {
+        try await inner.satelliteDisconnect(satellite: satellite)
+    }
+
+    /// What happens to satellites from now on.
+    public func events() async throws -> Events<SatelliteEvent> {
+        Events(source: EventSource(try await inner.satelliteEvents()))
+    }
+}
+
+// MARK: Commands and jobs
+
+extension Hive {
+    /// Runs a command on one satellite and waits for its end. A program that fails is a result.
+    public func exec(_ satellite: String, _ command: Command) async throws -> CommandResult {
+        try await inner.exec(satellite: satellite, command: command)
+    }
+
+    /// Runs a command on many satellites and waits for all of them.
+    public func exec(on targets: [String], _ command: Command, concurrency: UInt32? = nil) async throws -> [CommandResult] {
+        try await inner.execMany(targets: targets, command: command, concurrency: concurrency)
+    }
+
+    /// The same, and tells what happens while it happens.
+    public func stream(on targets: [String], _ command: Command, concurrency: UInt32? = nil) async throws -> Events<ExecEvent> {
+        let events = try await inner.execStream(targets: targets, command: command, concurrency: concurrency)
+        return Events(source: EventSource(events))
+    }
+
+    /// Runs a command on many satellites as a job, tells how it goes on, and returns what it did everywhere.
+    ///
+    /// `progress` is called on a thread of the library. The job goes on when nobody waits for it any more.
+    public func fanOut(
+        to targets: [String],
+        _ command: Command,
+        options: FanOutOptions = FanOutOptions(),
+        progress: (@Sendable (JobEvent) -> Void)? = nil
+    ) async throws -> FanOut {
+        let told = progress.map { ProgressCall($0) }
+        return try await inner.fanOut(targets: targets, command: command, options: options, progress: told)
+    }
+
+    /// Stores a command for a satellite, online or not, and returns its id at once.
+    public func submit(_ satellite: String, _ command: Command) async throws -> String {
+        try await inner.submit(satellite: satellite, command: command)
+    }
+
+    /// Changes a machine's power and waits for the satellite's word that it has been set going.
+    @discardableResult
+    public func power(
+        _ satellite: String, _ action: PowerAction, delay seconds: UInt32 = 0, message: String? = nil
+    ) async throws -> CommandResult {
+        try await inner.power(satellite: satellite, action: action, delaySeconds: seconds, message: message)
+    }
+
+    /// A command with its output so far.
+    public func command(_ id: String) async throws -> CommandInfo? {
+        try await inner.commandGet(command: id)
+    }
+
+    /// Ends a command: a queued one at once, a running one when its whole process tree is gone.
+    @discardableResult
+    public func cancel(command id: String) async throws -> CommandInfo {
+        try await inner.commandCancel(command: id)
+    }
+
+    /// Stores a job and begins it.
+    public func submit(
+        job targets: [String], _ command: Command, options: FanOutOptions = FanOutOptions()
+    ) async throws -> Job {
+        try await inner.jobSubmit(targets: targets, command: command, options: options)
+    }
+
+    /// A job.
+    public func job(_ id: String) async throws -> Job? {
+        try await inner.jobGet(job: id)
+    }
+
+    /// Jobs, newest first.
+    public func jobs(page: Page = Page()) async throws -> [Job] {
+        try await inner.jobList(page: page)
+    }
+
+    /// All satellites of a job by name.
+    public func targets(ofJob id: String) async throws -> [JobTarget] {
+        try await inner.jobTargetList(job: id)
+    }
+
+    /// Cancels a job. Does not wait for its end.
+    @discardableResult
+    public func cancel(job id: String) async throws -> Job {
+        try await inner.jobCancel(job: id)
+    }
+
+    /// What happens to a job until it has ended, beginning with what has happened.
+    public func watch(job id: String) async throws -> Events<JobEvent> {
+        Events(source: EventSource(try await inner.jobWatch(job: id)))
+    }
+}
+
+/// A closure as the library below calls it.
+private final class ProgressCall: JobProgress {
+    private let call: @Sendable (JobEvent) -> Void
+
+    init(_ call: @escaping @Sendable (JobEvent) -> Void) {
+        self.call = call
+    }
+
+    func onEvent(event: JobEvent) {
+        call(event)
+    }
+}
+
+// MARK: Terminals
+
+extension Hive {
+    /// Opens a terminal on a satellite, and looks at it.
+    public func terminal(on satellite: String, options: SessionOptions = SessionOptions()) async throws -> Terminal {
+        let session = try await inner.sessionCreate(satellite: satellite, options: options)
+        return try await attach(session.id, size: options.size)
+    }
+
+    /// Looks at a terminal that is there.
+    public func attach(_ session: String, mode: ViewMode = .control, size: Size? = nil) async throws -> Terminal {
+        Terminal(try await inner.sessionAttach(session: session, mode: mode, size: size))
+    }
+
+    /// Terminals, newest first; those that have ended only where asked for.
+    public func sessions(on satellite: String? = nil, ended: Bool = false) async throws -> [Session] {
+        try await inner.sessionList(satellite: satellite, ended: ended)
+    }
+
+    /// Ends a terminal with its whole process tree.
+    public func terminate(session id: String) async throws {
+        try await inner.sessionTerminate(session: id)
+    }
+}
+
+// MARK: The audit trail
+
+extension Hive {
+    /// Audit records, newest first.
+    public func audit(_ filter: AuditFilter = AuditFilter(), page: Page = Page()) async throws -> [AuditEntry] {
+        try await inner.auditQuery(filter: filter, page: page)
+    }
+
+    /// The whole trail, a line of JSON an element; the last is the signed manifest.
+    public func auditLines() async throws -> Events<String> {
+        Events(source: EventSource(try await inner.auditExport()))
+    }
+
+    /// Checks the stored trail from its first record to its last.
+    public func verifyAudit() async throws -> AuditVerification {
+        try await inner.auditVerify()
+    }
+
+    /// Checks an exported trail, without a hive.
+    public static func verifyAudit(file path: String, publicKey: String? = nil) async throws -> AuditVerification {
+        try await auditVerifyFile(path: path, publicKey: publicKey)
+    }
+}
+
+// MARK: Who there is
+
+extension Hive {
+    /// Who the caller is.
+    public func me() async throws -> Me {
+        try await inner.me()
+    }
+
+    /// Makes a team.
+    public func createTeam(_ slug: String) async throws -> Team {
+        try await inner.teamCreate(slug: slug)
+    }
+
+    /// The caller's teams; a global admin sees all.
+    public func teams() async throws -> [Team] {
+        try await inner.teamList()
+    }
+
+    /// Makes an API key for the caller.
+    public func createApiKey(_ name: String, expiresInHours: UInt32? = nil) async throws -> NewApiKey {
+        try await inner.apiKeyCreate(name: name, expiresInHours: expiresInHours)
+    }
+
+    /// The caller's API keys.
+    public func apiKeys() async throws -> [ApiKey] {
+        try await inner.apiKeyList()
+    }
+
+    /// Revokes one of the caller's API keys, at once.
+    public func revoke(apiKey id: String) async throws {
+        try await inner.apiKeyRevoke(key: id)
+    }
+
+    /// Makes a registration token, for the whole hive or for a team.
+    public func createRegistrationToken(
+        team: String? = nil, expiresInHours: UInt32? = nil, description: String? = nil
+    ) async throws -> NewRegistrationToken {
+        try await inner.registrationTokenCreate(
+            teamId: team, expiresInHours: expiresInHours, description: description)
+    }
+
+    /// Adds a user to a hive in this process.
+    public func createUser(_ username: String, isAdmin: Bool = false) async throws -> NewUser {
+        try await inner.userCreate(username: username, isAdmin: isAdmin)
+    }
+
+    /// Makes an API key for a user of a hive in this process.
+    public func createApiKey(for username: String, _ name: String) async throws -> NewApiKey {
+        try await inner.userApiKeyCreate(username: username, name: name)
+    }
+
+    /// The registration tokens the caller may make, newest first.
+    public func registrationTokens() async throws -> [RegistrationToken] {
+        try await inner.registrationTokenList()
+    }
+
+    /// Revokes a registration token that was not used yet.
+    public func revoke(registrationToken id: String) async throws {
+        try await inner.registrationTokenRevoke(token: id)
+    }
+}

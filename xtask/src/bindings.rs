@@ -1,0 +1,74 @@
+//! The bindings as other languages have them: written by the generator, wrapped by hand, and tried from their side.
+//!
+//! [`python`] builds the wheel and installs it where nothing else of ours is; [`swift`] writes the package, and compiles as much of
+//! it as this machine can.
+
+mod python;
+mod swift;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::hive::UpHive;
+use crate::machine;
+use crate::run::{self, built, cargo, program};
+
+/// Tries all bindings against a running hive.
+pub(crate) fn test(hive: &UpHive, profile: &str) -> Result<()> {
+    python::test(hive, profile)?;
+    swift::test(hive, profile)
+}
+
+/// Tries all bindings by themselves.
+pub(crate) fn run() -> Result<()> {
+    machine::ensure(&machine::BINDINGS)?;
+    run::run(&mut cargo(["build", "--bins", "--package", "hive-cli", "--package", "hive-agent"]))?;
+    let profile = build("debug")?;
+    test(&UpHive::start(&profile)?, &profile)
+}
+
+/// Builds the wheel to be given away.
+pub(crate) fn wheel() -> Result<()> {
+    let wheel = python::wheel(&build("release")?)?;
+    println!("{}", wheel.display());
+    Ok(())
+}
+
+/// Writes the Swift package.
+pub(crate) fn swift_package() -> Result<()> {
+    let package = swift::package(&build("debug")?)?;
+    println!("{}", package.display());
+    Ok(())
+}
+
+/// Builds the library and its generator.
+fn build(profile: &str) -> Result<String> {
+    let cargo_profile = if profile == "debug" { "dev" } else { profile };
+    let mut build = cargo(["build", "--package", "hive-ffi", "--features", "bindgen", "--profile"]);
+    run::run(build.arg(cargo_profile))?;
+    Ok(profile.to_owned())
+}
+
+/// The library that the bindings call.
+fn library(profile: &str) -> PathBuf {
+    built(profile).join(format!("{}hive_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX))
+}
+
+/// The program that writes the bindings' sources.
+fn generator(profile: &str) -> PathBuf {
+    built(profile).join(format!("hive-bindgen{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Makes a folder anew, with nothing in it.
+fn emptied(dir: &Path) -> Result<()> {
+    if dir.exists() {
+        std::fs::remove_dir_all(dir).with_context(|| format!("cannot clear {}", dir.display()))?;
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
+}
+
+/// A program by its path.
+fn at(path: &Path) -> std::process::Command {
+    program(&path.to_string_lossy())
+}
