@@ -112,5 +112,5 @@ fn answer_of_a_shell(home: &Path, satellite: &str) -> anyhow::Result<()> {
 fn report(name: &'static str, milliseconds: &[f64], where_it_starts: &str) {
     let value = percentile(milliseconds, 50);
     let command = format!("`hive up` to the answer of a shell behind `hive shell`, {where_it_starts}, {ROUNDS} starts");
-    Figure { bench: "up", name, value, unit: "ms", peer: None, command }.print();
+    Figure { bench: "up", name, value, unit: "ms", peer: None, command }.print(milliseconds);
 }

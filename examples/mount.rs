@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
-use hive_core::wire::api::{ApiKeyCreate, PlatformRole};
+use hive_core::wire::api::{ApiKeyCreate, PlatformRole, UserCreate};
 use hive_core::{Hive, Identity, RemoteHive};
 use hive_server::AppState;
 use http_body_util::{BodyExt, Empty};
@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
     let serving = tasks.spawn(serving.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
 
     let system = hive.as_system();
-    system.user_create("anna", PlatformRole::GlobalUser).await?;
+    system.user_create(UserCreate { username: "anna".into(), role: PlatformRole::GlobalUser }).await?;
     let key = system.api_key_create_for("anna", ApiKeyCreate::default()).await?.api_key;
     let me = RemoteHive::connect(&format!("{url}/hive"), key.into())?.me().await?;
     println!("the hive knows {}", me.user.username);

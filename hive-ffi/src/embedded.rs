@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hive_core::wire::api::{ApiKeyCreate, PlatformRole};
-use secrecy::ExposeSecret;
+use hive_core::wire::api::ApiKeyCreate;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -89,18 +88,6 @@ impl Hive {
         };
         let address = engine.run(serve).await?;
         Ok(Arc::new(Server { address, place: self.place.clone(), engine }))
-    }
-
-    /// Adds a user to this hive. Their password is told here and nowhere else.
-    pub async fn user_create(&self, username: String, is_admin: bool) -> Result<records::NewUser, HiveError> {
-        let place = self.place.clone();
-        let role = if is_admin { PlatformRole::GlobalAdmin } else { PlatformRole::GlobalUser };
-        let create = async move {
-            let system = here(&place)?.hive().await?.as_system();
-            let (user, password) = system.user_create(&username, role).await?;
-            Ok(records::NewUser { user: user.into(), password: password.expose_secret().to_owned() })
-        };
-        self.engine.run(create).await
     }
 
     /// Makes an API key for a user of this hive.

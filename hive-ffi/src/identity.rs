@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use hive_core::HiveApi;
-use hive_core::wire::api::{ApiKeyCreate, RegistrationTokenCreate, TeamCreate, TokenScope};
+use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TeamCreate, TokenScope, UserCreate};
 
-use crate::records::{ApiKey, Me, NewApiKey, NewRegistrationToken, RegistrationToken, Team, id};
+use crate::records::{ApiKey, Me, NewApiKey, NewRegistrationToken, NewUser, RegistrationToken, Team, id};
 use crate::{Hive, HiveError};
 
 #[uniffi::export]
@@ -13,6 +13,15 @@ impl Hive {
     /// Returns who the caller is.
     pub async fn me(&self) -> Result<Me, HiveError> {
         self.call(|hive| async move { Ok(hive.me().await?.into()) }).await
+    }
+
+    /// Adds a user. Their password is told here and nowhere else.
+    pub async fn user_create(&self, username: String, is_admin: bool) -> Result<NewUser, HiveError> {
+        let role = if is_admin { PlatformRole::GlobalAdmin } else { PlatformRole::GlobalUser };
+        let create = move |hive: Arc<dyn HiveApi>| async move {
+            Ok(hive.user_create(UserCreate { username, role }).await?.into())
+        };
+        self.call(create).await
     }
 
     /// Makes a team.

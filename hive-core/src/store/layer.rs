@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
-use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, SessionEnd, Size, Team, User};
+use hive_wire::api::{
+    AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, SessionEnd, Size, Team, TeamMember, User,
+};
 use hive_wire::{
     ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp,
     UserId,
@@ -12,9 +14,9 @@ use hive_wire::{
 use super::{
     ApiKeyOwner, ApiKeyRow, AuditLine, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey,
     IdentityStore, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, NewCommand, NewJob,
-    NewRegistrationToken, NewSatellite, NewSession, NewUser, PasswordRow, RegisterOutcome, RegistrationTokenStore,
-    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow,
-    SessionStore, Store, StoreResult, Window,
+    NewRegistrationToken, NewSatellite, NewSession, NewUser, RegisterOutcome, RegistrationTokenStore, SatelliteKeyRow,
+    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow, SessionStore, Store,
+    StoreResult, UserPatch, UserRow, UserUpdated, Window,
 };
 use crate::access::{Role, Sight};
 use crate::audit::AuditDraft;
@@ -148,15 +150,27 @@ layer! {
     }
     IdentityStore {
         user_create(user: NewUser, audit: AuditDraft) -> User;
-        user_get(id: UserId) -> Option<User>;
-        user_find(username: &str) -> Option<PasswordRow>;
+        user_get(id: UserId) -> Option<UserRow>;
+        user_find(username: &str) -> Option<UserRow>;
+        user_list(window: Window) -> (Vec<User>, u64);
+        user_update(id: UserId, patch: UserPatch, audit: AuditDraft) -> UserUpdated;
+        user_password_set(id: UserId, hash: String, before: Option<String>, audit: AuditDraft) -> bool;
         team_create(team: Team, audit: AuditDraft) -> ();
         team_list() -> Vec<Team>;
         team_member_put(team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> ();
+        team_member_remove(team: TeamId, user: UserId, audit: AuditDraft) -> bool;
+        team_member_list(team: TeamId) -> Vec<TeamMember>;
         team_memberships(user: UserId) -> Vec<(TeamId, Role)>;
         api_key_create(key: ApiKeyRow, audit: AuditDraft) -> ();
         api_key_owner(id: ApiKeyId) -> Option<ApiKeyOwner>;
         api_key_list(user: UserId) -> Vec<ApiKeyRow>;
+        api_key_rotate(
+            id: ApiKeyId,
+            user: UserId,
+            hash: String,
+            now: Timestamp,
+            audit: AuditDraft
+        ) -> Option<ApiKeyRow>;
         api_key_revoke(id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> bool;
     }
     RegistrationTokenStore {

@@ -51,6 +51,7 @@ async def test_a_password_logs_in(fleet: Fleet) -> None:
     assert bea.password not in repr(bea) and bea.user.role == "global_admin"
     async with Hive.login(fleet.server.url, "bea", bea.password) as hive:
         assert (await hive.satellite(NAME)).online
+        assert (await hive.user_create("cid")).user.role == "global_user"
 
 
 async def test_what_needs_a_hive_here_is_refused_elsewhere(fleet: Fleet) -> None:
@@ -58,4 +59,4 @@ async def test_what_needs_a_hive_here_is_refused_elsewhere(fleet: Fleet) -> None
         with pytest.raises(Conflict):
             await hive.serve("127.0.0.1:0")
         with pytest.raises(Conflict):
-            await hive.user_create("cid")
+            await hive.user_api_key_create("ann", "laptop")

@@ -39,6 +39,12 @@ pub struct NewUser {
     pub password: String,
 }
 
+impl From<api::NewUser> for NewUser {
+    fn from(new: api::NewUser) -> Self {
+        Self { user: new.user.into(), password: new.password.0 }
+    }
+}
+
 /// Who the caller is.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Me {

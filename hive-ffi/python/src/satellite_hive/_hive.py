@@ -436,7 +436,7 @@ class Hive(Opened):
         await self._call(lambda hive: hive.registration_token_revoke(token_id))
 
     async def user_create(self, username: str, *, admin: bool = False) -> NewUser:
-        """Adds a user to a hive in this process."""
+        """Adds a user. Their password is told here and nowhere else."""
         user: NewUser = await self._call(lambda hive: hive.user_create(username, admin))
         return user
 
