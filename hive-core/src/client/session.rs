@@ -61,6 +61,7 @@ impl RemoteHive {
     async fn input_piece(&self, id: SessionId, piece: &[u8]) -> Result<()> {
         let input = SessionInput { data: BASE64.encode(piece) };
         let path = ["api", "v1", "sessions", &id.to_string(), "input"];
-        self.transport.call(self.transport.post(&path).json(&input)).await
+        // As long as the program takes to read it.
+        self.transport.fetch_results(self.transport.post(&path).json(&input)).await
     }
 }

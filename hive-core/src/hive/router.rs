@@ -280,13 +280,17 @@ impl Hive {
     /// Ends a command: a queued one at once, a running one by its satellite, for which this waits.
     async fn cancel(&self, row: CommandRow) -> Result<()> {
         use hive_wire::agent::ToAgent;
-        if row.status == CommandStatus::Queued {
-            return self.end_without_satellite(&row, CommandStatus::Cancelled).await;
+        if row.status == CommandStatus::Queued && self.end_without_satellite(&row, CommandStatus::Cancelled).await? {
+            return Ok(());
         }
         let Some(live) = self.inner.links.get(row.satellite_id) else {
             return Err(Error::SatelliteOffline(row.satellite_id.to_string()));
         };
-        let Some(mut progress) = self.inner.running.follow(row.id) else {
+        if self.inner.running.follow(row.id).is_none() {
+            // Its satellite has just come back, and was not told of it yet.
+            self.deliver_again(row.id, &live).await?;
+        }
+        let Some(mut progress) = self.inner.running.cancel(row.id) else {
             return Ok(());
         };
         let message = crate::link::Outgoing::Control(ToAgent::CommandCancel { id: row.id });

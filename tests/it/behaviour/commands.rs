@@ -128,15 +128,16 @@ async fn targets_come_by_name_and_each_once(world: World) {
     world.end().await;
 }
 
-/// What a stream tells: the command, its standard output and how it ended.
-async fn heard(stream: &mut Subscription<ExecEvent>) -> (Option<CommandId>, Vec<u8>, Option<TargetStatus>) {
-    let (mut id, mut output, mut end) = (None, Vec::new(), None);
+/// What a stream tells: the command, its output and how it ended.
+async fn heard(stream: &mut Subscription<ExecEvent>) -> (Option<CommandId>, [Vec<u8>; 2], Option<TargetStatus>) {
+    let (mut id, mut output, mut end) = (None, [Vec::new(), Vec::new()], None);
     while let Some(event) = stream.next().await {
         assert!(end.is_none(), "behind the end: {event:?}");
         match event {
             ExecEvent::Accepted { command_id, .. } => id = Some(command_id),
             ExecEvent::Output { channel, offset, data, .. } => {
-                assert_eq!((channel, offset), (Channel::Stdout, output.len() as u64));
+                let output = &mut output[usize::from(channel == Channel::Stderr)];
+                assert_eq!(offset, output.len() as u64);
                 output.extend(BASE64.decode(data.as_bytes()).unwrap());
             }
             ExecEvent::Exit(result) => end = Some(result.status),
@@ -147,10 +148,11 @@ async fn heard(stream: &mut Subscription<ExecEvent>) -> (Option<CommandId>, Vec<
 
 async fn a_stream_tells_what_happens_in_its_order(world: World) {
     let _satellite = world.satellite().await;
-    let command = ExecCommand::shell("seq 1 100000");
+    let command = ExecCommand::shell("seq 1 200000; seq 1 3 >&2");
     let mut stream = world.api().exec_stream(vec![name(NAME)], command, ExecOptions::default()).await.unwrap();
-    let (id, output, end) = heard(&mut stream).await;
-    assert!(id.is_some() && output == counted_to(100_000).as_bytes(), "{} bytes", output.len());
+    let (id, [stdout, stderr], end) = heard(&mut stream).await;
+    assert!(id.is_some() && stdout == counted_to(200_000).as_bytes(), "{} bytes", stdout.len());
+    assert_eq!(stderr, b"1\n2\n3\n");
     assert_eq!(end, Some(DONE));
     world.end().await;
 }
@@ -259,16 +261,17 @@ async fn a_timeout_is_an_error_with_the_output_so_far(world: World) {
 async fn a_change_of_power_is_set_going(world: World) {
     let log = world.dir().join("power");
     let helper = world.dir().join("helper");
-    std::fs::write(&helper, format!("#!/bin/sh\necho \"$@\" >> {}\n", log.display())).unwrap();
+    std::fs::write(&helper, format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > {}\n", log.display())).unwrap();
     std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let mut options = SatelliteOptions::default();
     options.args(["--power-helper", helper.to_str().unwrap()]);
     let satellite = world.satellite_with(NAME, options).await;
-    let request = PowerRequest { action: PowerAction::Sleep, delay_seconds: 7, message: Some("by test".into()) };
+    let request =
+        PowerRequest { action: PowerAction::Sleep, delay_seconds: 7, message: Some("maintenance; $(date)".into()) };
     let result = world.api().power(satellite.id, request, ExecOptions::default()).await.unwrap();
     assert_eq!(result.status, DONE);
     until_some("the helper was called", async || {
-        std::fs::read_to_string(&log).ok().filter(|said| said == "sleep 7 by test\n")
+        std::fs::read_to_string(&log).ok().filter(|said| said == "sleep\n7\nmaintenance; $(date)\n")
     })
     .await;
     world.end().await;

@@ -113,7 +113,9 @@ async fn who_looks_away_leaves_no_task(world: World) {
             api.session_attach(session.id, AttachRequest::default()).await.unwrap(),
         );
         drop((open, stream));
-        api.command_cancel(command_id).await.unwrap();
+        // Also where the command is just being handed over.
+        let cancelled = api.command_cancel(command_id).await.unwrap();
+        assert_eq!(cancelled.status, CommandStatus::Cancelled);
     }
     // Some are those of connections that are kept for the next call.
     until("nothing is left of it", async || tasks() < before + ROUNDS).await;

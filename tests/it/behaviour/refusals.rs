@@ -179,6 +179,8 @@ async fn what_breaks_a_rule() {
         exec_multi(vec![], sh("true"), plain()),
         exec_multi(vec![named("no-such-tag")], sh("true"), plain()),
         exec_multi(vec![named("")], sh("true"), plain()),
+        exec_multi(vec![Target::All; 10_001], sh("true"), plain()),
+        job_submit(vec![named("web"); 10_001], sh("true"), JobOptions::default()),
         exec_multi(vec![Target::All], sh("true"), ExecOptions { concurrency: Some(0), ..plain() }),
         exec_multi(vec![Target::All], sh("true"), ExecOptions { concurrency: Some(5000), ..plain() }),
         exec_stream(vec![], sh("true"), plain()),
