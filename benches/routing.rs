@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<()> {
         MICROSECONDS,
         "ActingHive::exec on a satellite that answers at once, SQLite in memory",
     )?;
-    let settled = format!("a job for {TARGETS} satellites by name: all settled and stored, none of them active");
+    let settled = format!("a job for {TARGETS} satellites by id: all settled and stored, none of them active");
     report("routing", "settle", None, MICROSECONDS, &settled)
 }
 

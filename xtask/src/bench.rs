@@ -20,8 +20,8 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
     }
     let mut table = Table::default();
     let ended = run::each_line(&mut bench, |line| {
-        table.take(line);
-        println!("{line}");
+        // What else a bench says is not for whoever keeps the figures.
+        if table.take(line) { println!("{line}") } else { eprintln!("{line}") }
     });
     // Also of those that were measured before another one failed.
     print!("\n{table}");

@@ -32,5 +32,5 @@ fn deny() -> Result<()> {
     if !is_possible {
         return Ok(());
     }
-    run::run(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))
+    run::run(&mut cargo(["deny", "--workspace", "check", "bans", "licenses", "sources"]))
 }

@@ -8,7 +8,7 @@
 //! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "a chore tells what it does")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a chore tells what it does")]
 
 mod bench;
 mod bindings;

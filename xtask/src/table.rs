@@ -12,17 +12,18 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Takes a line of what was printed; one that is no figure is passed over.
-    pub(crate) fn take(&mut self, line: &str) {
-        let Ok(figure) = serde_json::from_str::<Value>(line) else { return };
+    /// Takes a line of what was printed. False where it is no figure.
+    pub(crate) fn take(&mut self, line: &str) -> bool {
+        let figure: Value = serde_json::from_str(line).unwrap_or_default();
         if figure["figure"].is_null() {
-            return;
+            return false;
         }
         self.rows.push(row(&figure));
         let origin = origin(&figure);
         if !self.origins.contains(&origin) {
             self.origins.push(origin);
         }
+        true
     }
 }
 
@@ -108,8 +109,8 @@ mod tests {
     #[test]
     fn a_figure_becomes_a_row_and_anything_else_does_not() {
         let mut table = Table::default();
-        table.take("Benchmarking codec/frame_write_64");
-        table.take(r#"{"event":"listening"}"#);
+        assert!(!table.take("Benchmarking codec/frame_write_64"));
+        assert!(!table.take(r#"{"event":"listening"}"#));
         table.take(
             r#"{"bench":"echo","figure":"p50","value":0.2415,"unit":"ms","spread":{"samples":9,"min":0.1,"p25":0.2,"p75":0.3,"max":4.0},
             "peer":{"name":"ssh","value":0.5},"ratio":0.483,"command":"cat | cat","commit":"abc","machine":{"cpu":"C","cores":2,"memory":"1 kB","kernel":"Linux 6"}}"#,
