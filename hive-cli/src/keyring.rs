@@ -50,15 +50,14 @@ mod service {
     /// How long it may take to find out that there is one.
     const CONNECT: Duration = Duration::from_secs(3);
     /// How long its owner may take to unlock it.
-    const UNLOCK: Duration = Duration::from_secs(60);
+    const UNLOCK: Duration = Duration::from_mins(1);
 
     impl From<Error> for KeyringError {
         fn from(error: Error) -> Self {
             match error {
-                Error::Unavailable => Self::Missing,
                 Error::NoResult => Self::Lost,
-                // Nobody on the bus offers one.
-                Error::Zbus(_) | Error::ZbusFdo(_) => Self::Missing,
+                // There is no bus, or nobody on it offers one.
+                Error::Unavailable | Error::Zbus(_) | Error::ZbusFdo(_) => Self::Missing,
                 other => Self::Refused(other),
             }
         }
