@@ -10,6 +10,7 @@ use secrecy::SecretString;
 pub(crate) enum KeyringError {
     #[error("there is no keyring here")]
     Missing,
+    #[cfg(all(feature = "keyring", target_os = "linux"))]
     #[error("the keyring did not answer in time")]
     Silent,
     #[error("the keyring does not have it any more")]

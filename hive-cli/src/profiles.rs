@@ -4,6 +4,7 @@
 //! otherwise. What `hive login` left in earlier versions, a `profile.json`, is read as the profile `default`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use hive_core::wire::ApiKeyId;
@@ -204,6 +205,15 @@ pub(crate) fn name_of(url: &str) -> String {
     rest.split('/').next().unwrap_or(rest).to_owned()
 }
 
+/// Whether what is sent there leaves this machine as it is.
+pub(crate) fn is_readable_on_the_way(url: &str) -> bool {
+    let name = name_of(url);
+    let host = name.strip_prefix('[').map_or_else(|| name.split(':').next(), |rest| rest.split(']').next());
+    let host = host.unwrap_or_default();
+    let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    url.starts_with("http://") && !is_here
+}
+
 /// Reads a name for a profile.
 pub(crate) fn checked_name(name: &str) -> Result<&str> {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']' | '@');
@@ -283,6 +293,16 @@ mod tests {
         let text = br#"{"version":2,"current":null,"profiles":{}}"#;
         files::write_private(&directory.path().join(FILE), text).unwrap();
         assert!(Profiles::load_from(directory.path()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_encrypted_is_known() {
+        for url in ["http://hive.example.com", "http://192.0.2.7:3000", "http://[2001:db8::1]:3000/x"] {
+            assert!(is_readable_on_the_way(url), "{url}");
+        }
+        for url in ["https://hive.example.com", "http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]"] {
+            assert!(!is_readable_on_the_way(url), "{url}");
+        }
     }
 
     #[test]
