@@ -134,7 +134,7 @@ fn page(command: &mut clap::Command, path: &str, pages: &mut String) {
     let common = |text: &str| {
         text.split("\n\n").filter(|part| !part.starts_with("Global options:")).collect::<Vec<_>>().join("\n\n")
     };
-    pages.push_str(&format!("$ {path} --help\n{}\n\n", common(&text).trim_end()));
+    pages.extend(["$ ", path, " --help\n", common(&text).trim_end(), "\n\n"]);
     for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
         let path = format!("{path} {}", inner.get_name());
         page(inner, &path, pages);
