@@ -4,6 +4,8 @@
 
 use hive_core::Error;
 use hive_core::client::{Obstacle, Unreachable};
+use hive_core::wire::ErrorCode;
+use hive_core::wire::api::ExecResult;
 
 use crate::api::Api;
 use crate::failure::{Failure, unreachable};
@@ -77,6 +79,17 @@ fn not_ours() -> String {
     format!(
         "Is that the address of a hive, and of about the same version as this `hive` ({version})? The older one wants an update"
     )
+}
+
+/// What helps where a command was not run, or was refused.
+pub(crate) fn on_result(result: &ExecResult) -> Option<String> {
+    let name = result.satellite_name.to_string();
+    match result.error.as_ref()?.code {
+        ErrorCode::SatelliteOffline => on(&Error::SatelliteOffline(name)),
+        ErrorCode::SatelliteInactive => on(&Error::SatelliteInactive(name)),
+        ErrorCode::CommandBlocked => on(&Error::CommandBlocked(name)),
+        _ => None,
+    }
 }
 
 /// The failure of a call, with advice that fits the hive that was called.

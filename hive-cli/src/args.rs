@@ -62,6 +62,15 @@ pub(crate) fn pages() -> clap::Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Local(LocalCommand),
+    #[command(flatten)]
+    Call(CallCommand),
+}
+
+/// What is done here, with a hive or without.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalCommand {
     /// Start a hive with a satellite on this machine
     #[cfg(feature = "up")]
     Up(UpArgs),
@@ -72,6 +81,19 @@ pub(crate) enum Command {
     /// The hives that you are logged in to
     #[command(subcommand)]
     Profiles(ProfilesCommand),
+    /// The audit trail: who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Print what makes a shell complete commands and the names of satellites
+    Completions(CompletionsArgs),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+/// What is a call to a hive.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CallCommand {
     /// Show which hive is meant, and who you are there
     #[command(after_help = "Example:\n  hive whoami --profile staging")]
     Whoami,
@@ -102,24 +124,17 @@ pub(crate) enum Command {
     /// Teams, and who is in them
     #[command(subcommand)]
     Teams(TeamsCommand),
+    /// Change your password
+    Passwd(PasswdArgs),
     /// Your API keys
     #[command(subcommand, alias = "keys")]
     ApiKeys(ApiKeysCommand),
-    /// Change your password
-    Passwd(PasswdArgs),
-    /// The audit trail: who did what
-    #[command(subcommand)]
-    Audit(AuditCommand),
-    /// Print what makes a shell complete commands and the names of satellites
-    Completions(CompletionsArgs),
-    /// Write the man pages
-    #[command(hide = true)]
-    Man(ManArgs),
 }
 
 impl Command {
     /// Whether a person sits in front of it and waits for each key: then one thread does all, without hand-overs.
     pub(crate) fn is_interactive(&self) -> bool {
-        matches!(self, Self::Shell(_) | Self::Sessions(SessionsCommand::Attach { .. }))
+        use CallCommand::{Sessions, Shell};
+        matches!(self, Self::Call(Shell(_) | Sessions(SessionsCommand::Attach { .. })))
     }
 }

@@ -25,7 +25,7 @@ use hive_core::RemoteHive;
 use tracing_subscriber::EnvFilter;
 
 use crate::advice;
-use crate::args::{Cli, Command};
+use crate::args::{CallCommand, Cli, Command, LocalCommand};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::settings::{self, Access, Wanted};
@@ -35,43 +35,44 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<u8> {
     log(if cli.command.is_interactive() { "off" } else { "warn" });
     let wanted = cli.global.wanted();
     let done = match cli.command {
-        #[cfg(feature = "up")]
-        Command::Up(args) => up::run(output, args).await,
-        Command::Login(args) => login::run(output, wanted, args).await,
-        Command::Logout(args) => logout::run(output, wanted, args).await,
-        Command::Profiles(command) => profiles::run(output, command).await,
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => man::run(output, &args),
-        Command::Audit(command) => return audit::run(wanted, output, command).await,
-        command => return call(wanted, output, command).await,
+        Command::Call(command) => return call(wanted, output, command).await,
+        Command::Local(command) => match command {
+            #[cfg(feature = "up")]
+            LocalCommand::Up(args) => up::run(output, args).await,
+            LocalCommand::Login(args) => login::run(output, wanted, args).await,
+            LocalCommand::Logout(args) => logout::run(output, wanted, args).await,
+            LocalCommand::Profiles(command) => profiles::run(output, command).await,
+            LocalCommand::Audit(command) => return audit::run(wanted, output, command).await,
+            LocalCommand::Completions(args) => completions::run(&args),
+            LocalCommand::Man(args) => man::run(output, &args),
+        },
     };
     done.map(|()| 0)
 }
 
-/// Runs a command that is a call to a hive.
-async fn call(wanted: Wanted, output: Output, command: Command) -> Result<u8> {
+/// Makes a call to the hive that is meant.
+async fn call(wanted: Wanted, output: Output, command: CallCommand) -> Result<u8> {
     let called = Called::settle(wanted).await?;
     let done = ask(&called, output, command).await;
     called.advise(done).await
 }
 
-async fn ask(called: &Called, output: Output, command: Command) -> Result<u8> {
+async fn ask(called: &Called, output: Output, command: CallCommand) -> Result<u8> {
     let hive = &called.hive;
     let done = match command {
-        Command::Exec(args) => return exec::run(hive, output, args).await,
-        Command::Shell(args) => return shell::run(hive.clone(), output, args).await,
-        Command::Sessions(command) => return sessions::run(hive.clone(), output, command).await,
-        Command::Power(args) => return power::run(hive, output, args).await,
-        Command::Jobs(command) => return jobs::run(hive, output, command).await,
-        Command::Whoami => whoami::run(hive, &called.access, output).await,
-        Command::Satellites(command) => satellites::run(hive, output, command).await,
-        Command::Commands(command) => given::run(hive, output, command).await,
-        Command::Tokens(command) => tokens::run(hive, output, command).await,
-        Command::Users(command) => users::run(hive, output, command).await,
-        Command::Passwd(_) => users::passwd(hive, output).await,
-        Command::Teams(command) => teams::run(hive, output, command).await,
-        Command::ApiKeys(command) => api_keys::run(hive, output, command).await,
-        _ => unreachable!("the other commands call no hive"),
+        CallCommand::Exec(args) => return exec::run(hive, output, args).await,
+        CallCommand::Shell(args) => return shell::run(hive.clone(), output, args).await,
+        CallCommand::Sessions(command) => return sessions::run(hive.clone(), output, command).await,
+        CallCommand::Power(args) => return power::run(hive, output, args).await,
+        CallCommand::Jobs(command) => return jobs::run(hive, output, command).await,
+        CallCommand::Whoami => whoami::run(hive, &called.access, output).await,
+        CallCommand::Satellites(command) => satellites::run(hive, output, command).await,
+        CallCommand::Commands(command) => given::run(hive, output, command).await,
+        CallCommand::Tokens(command) => tokens::run(hive, output, command).await,
+        CallCommand::Users(command) => users::run(hive, output, command).await,
+        CallCommand::Passwd(_) => users::passwd(hive, output).await,
+        CallCommand::Teams(command) => teams::run(hive, output, command).await,
+        CallCommand::ApiKeys(command) => api_keys::run(hive, output, command).await,
     };
     done.map(|()| 0)
 }

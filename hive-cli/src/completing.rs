@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::failure::Result;
 use crate::find;
+use crate::profiles::Profiles;
 use crate::settings::{self, Wanted};
 
 /// Set by the script of `hive completions`, to the name of the shell.
@@ -43,6 +44,14 @@ pub(crate) fn sessions() -> ArgValueCandidates {
             };
             Ok(sessions.into_iter().map(of).collect())
         })
+    })
+}
+
+/// Names of logins.
+pub(crate) fn profiles() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let profiles = Profiles::load().ok();
+        profiles.iter().flat_map(Profiles::iter).map(|(name, _)| CompletionCandidate::new(name)).collect()
     })
 }
 

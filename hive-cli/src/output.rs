@@ -65,8 +65,8 @@ impl Output {
             write_stderr(&format!("{}\n", json!({ "error": error })));
         } else {
             note(&failure.to_string());
-            if let Some(advice) = failure.advice() {
-                write_stderr(&format!("{}\n", style::on_stderr(ADVICE, escape::message(&advice))));
+            if let Some(text) = failure.advice() {
+                advice(&text);
             }
         }
         failure.exit_code()
@@ -137,6 +137,11 @@ pub(crate) fn plain(bytes: &[u8]) -> Result<()> {
 /// Says something that was not asked for.
 pub(crate) fn note(text: &str) {
     write_stderr(&format!("{} {}\n", style::on_stderr(FAILURE, "hive:"), escape::message(text)));
+}
+
+/// Says what to do next.
+pub(crate) fn advice(text: &str) {
+    write_stderr(&format!("{}\n", style::on_stderr(ADVICE, escape::message(text))));
 }
 
 /// Writes lines for people where programs write what is not asked for.

@@ -4,6 +4,7 @@
 //! otherwise. What `hive login` left in earlier versions, a `profile.json`, is read as the profile `default`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use hive_core::wire::ApiKeyId;
@@ -87,7 +88,8 @@ impl Profile {
 pub(crate) struct Profiles {
     version: u32,
     current: Option<String>,
-    profiles: BTreeMap<String, Profile>,
+    #[serde(rename = "profiles")]
+    by_name: BTreeMap<String, Profile>,
     #[serde(skip)]
     directory: PathBuf,
 }
@@ -102,7 +104,7 @@ impl Profiles {
     }
 
     fn empty(directory: PathBuf) -> Self {
-        Self { version: VERSION, current: None, profiles: BTreeMap::new(), directory }
+        Self { version: VERSION, current: None, by_name: BTreeMap::new(), directory }
     }
 
     fn load_from(directory: &Path) -> Result<Self> {
@@ -140,7 +142,7 @@ impl Profiles {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Profile)> {
-        self.profiles.iter().map(|(name, profile)| (name.as_str(), profile))
+        self.by_name.iter().map(|(name, profile)| (name.as_str(), profile))
     }
 
     /// The name and the profile that is used where nobody says otherwise.
@@ -149,14 +151,14 @@ impl Profiles {
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<(&str, &Profile)> {
-        let found = self.profiles.get_key_value(name).map(|(name, profile)| (name.as_str(), profile));
+        let found = self.by_name.get_key_value(name).map(|(name, profile)| (name.as_str(), profile));
         found.ok_or_else(|| self.unknown(name))
     }
 
     /// Puts a profile in the place of its name, and makes it the current one. Gives the one that was there.
     pub(crate) fn put(&mut self, name: &str, profile: Profile) -> Option<Profile> {
         self.current = Some(name.to_owned());
-        self.profiles.insert(name.to_owned(), profile)
+        self.by_name.insert(name.to_owned(), profile)
     }
 
     pub(crate) fn use_from_now_on(&mut self, name: &str) -> Result<()> {
@@ -166,16 +168,16 @@ impl Profiles {
 
     /// Takes a profile out. Where it was the current one, the only one left takes its place.
     pub(crate) fn remove(&mut self, name: &str) -> Result<Profile> {
-        let removed = self.profiles.remove(name).ok_or_else(|| self.unknown(name))?;
+        let removed = self.by_name.remove(name).ok_or_else(|| self.unknown(name))?;
         if self.current.as_deref() == Some(name) {
-            let mut left = self.profiles.keys();
+            let mut left = self.by_name.keys();
             self.current = left.next().filter(|_| left.len() == 0).cloned();
         }
         Ok(removed)
     }
 
     fn unknown(&self, name: &str) -> Failure {
-        let known: Vec<_> = self.profiles.keys().map(String::as_str).collect();
+        let known: Vec<_> = self.by_name.keys().map(String::as_str).collect();
         let advice = if known.is_empty() {
             "There are none; `hive login URL` makes one".to_owned()
         } else {
@@ -201,6 +203,15 @@ fn directory() -> Option<PathBuf> {
 pub(crate) fn name_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest).to_owned()
+}
+
+/// Whether what is sent there leaves this machine as it is.
+pub(crate) fn is_readable_on_the_way(url: &str) -> bool {
+    let name = name_of(url);
+    let host = name.strip_prefix('[').map_or_else(|| name.split(':').next(), |rest| rest.split(']').next());
+    let host = host.unwrap_or_default();
+    let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    url.starts_with("http://") && !is_here
 }
 
 /// Reads a name for a profile.
@@ -282,6 +293,16 @@ mod tests {
         let text = br#"{"version":2,"current":null,"profiles":{}}"#;
         files::write_private(&directory.path().join(FILE), text).unwrap();
         assert!(Profiles::load_from(directory.path()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_encrypted_is_known() {
+        for url in ["http://hive.example.com", "http://192.0.2.7:3000", "http://[2001:db8::1]:3000/x"] {
+            assert!(is_readable_on_the_way(url), "{url}");
+        }
+        for url in ["https://hive.example.com", "http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]"] {
+            assert!(!is_readable_on_the_way(url), "{url}");
+        }
     }
 
     #[test]

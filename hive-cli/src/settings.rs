@@ -11,7 +11,9 @@
 
 use std::path::Path;
 
-use secrecy::{ExposeSecret, SecretString};
+#[cfg(feature = "up")]
+use secrecy::ExposeSecret;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
@@ -180,6 +182,7 @@ pub(crate) fn load(path: &Path) -> Result<Option<Access>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret;
 
     fn wanted(url: &str, profile: &str, api_key: &str) -> Wanted {
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());

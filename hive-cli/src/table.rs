@@ -66,7 +66,7 @@ impl Table {
                 let (cut, cut_width) = cut(cell, width);
                 let style =
                     if place.is_coloured { self.style(is_heading, column, cell) } else { anstyle::Style::new() };
-                text += &format!("{style}{cut}{style:#}");
+                text.extend([style.render().to_string(), cut, style.render_reset().to_string()]);
                 if !is_last {
                     text.extend(std::iter::repeat_n(' ', width.saturating_sub(cut_width) + GAP));
                 }

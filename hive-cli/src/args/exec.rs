@@ -108,7 +108,7 @@ pub(crate) struct PowerArgs {
     /// What to do
     #[arg(long, value_enum)]
     pub(crate) action: Action,
-    /// When
+    /// How long from now
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     pub(crate) delay: u32,
     /// Shown to those who are logged in there

@@ -21,7 +21,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_enum, hide_possible_values = true, value_name = "WHEN")]
     color: Option<Colour>,
     /// Use the hive of this login, see `hive profiles list` [env: HIVE_PROFILE]
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "url")]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "url", add = crate::completing::profiles())]
     profile: Option<String>,
     /// Use the hive at this address, such as https://hive.example.com [env: HIVE_URL]
     #[arg(long, global = true)]

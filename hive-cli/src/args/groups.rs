@@ -58,12 +58,12 @@ fn list(command: &Command) -> String {
     let width = GROUPS.iter().flat_map(|(_, names)| *names).map(|name| name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for (title, names) in GROUPS {
-        text += &format!("{heading}{title}:{heading:#}\n");
+        let mut lines = vec![format!("{heading}{title}:{heading:#}")];
         for name in names.iter().filter(known) {
             let about = command.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
-            text += &format!("  {bold}{name:width$}{bold:#}  {}\n", about.unwrap_or_default());
+            lines.push(format!("  {bold}{name:width$}{bold:#}  {}", about.unwrap_or_default()));
         }
-        text.push('\n');
+        text = text + &lines.join("\n") + "\n\n";
     }
     text
 }

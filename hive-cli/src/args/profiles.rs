@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use crate::completing;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The password is asked for, or is the first line of standard input. It is exchanged for an API key, which lies in the \
@@ -35,7 +37,7 @@ Examples:
   hive logout staging")]
 pub(crate) struct LogoutArgs {
     /// The login's profile [default: the one in use]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completing::profiles())]
     pub(crate) name: Option<String>,
 }
 
@@ -48,12 +50,14 @@ pub(crate) enum ProfilesCommand {
     #[command(after_help = "Example:\n  hive profiles use staging")]
     Use {
         /// Its name
+        #[arg(add = completing::profiles())]
         name: String,
     },
     /// Forget one here; its key stays valid at the hive, unlike with `hive logout`
     #[command(alias = "rm", after_help = "Example:\n  hive profiles remove staging")]
     Remove {
         /// Its name
+        #[arg(add = completing::profiles())]
         name: String,
     },
 }

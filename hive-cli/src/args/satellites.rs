@@ -47,13 +47,13 @@ Everything that is given must hold.
 
 Examples:
   hive satellites list --tag web --tag production --online
-  hive satellites list --online=false -o json")]
+  hive satellites list --online false -o json")]
 pub(crate) struct ListArgs {
     /// Only those with this label; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
-    /// Only those online, or with --online=false those offline
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    /// Only those online; with --online false those offline
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     #[arg(hide_possible_values = true)]
     pub(crate) online: Option<bool>,
     /// Only those of this status

@@ -15,7 +15,7 @@ fn the_arguments_are_well_formed() {
 #[test]
 fn what_stands_behind_two_dashes_is_the_satellites() {
     let cli = parse("hive -o json exec all tag:web --timeout 5 -- sh -c -o").unwrap();
-    let Command::Exec(args) = cli.command else { panic!("no exec") };
+    let Command::Call(CallCommand::Exec(args)) = cli.command else { panic!("no exec") };
     assert_eq!(args.targets, ["all", "tag:web"]);
     assert_eq!(args.argv, ["sh", "-c", "-o"]);
     assert_eq!((cli.global.format(), args.timeout), (Format::Json, Some(5)));
@@ -43,7 +43,7 @@ fn a_command_is_given_once() {
 #[test]
 fn a_session_is_looked_at_in_one_way() {
     let check = |line: &str, expected| {
-        let Command::Shell(args) = parse(line).unwrap().command else { panic!("no shell") };
+        let Command::Call(CallCommand::Shell(args)) = parse(line).unwrap().command else { panic!("no shell") };
         assert_eq!(args.view.mode(), expected, "{line}");
     };
     check("hive shell web", ViewMode::Control);
@@ -80,8 +80,11 @@ fn a_team_token_needs_its_team() {
 
 #[test]
 fn old_names_still_mean_the_same() {
-    assert!(matches!(parse("hive keys list").unwrap().command, Command::ApiKeys(ApiKeysCommand::List)));
-    assert!(matches!(parse("hive sats list").unwrap().command, Command::Satellites(_)));
+    assert!(matches!(
+        parse("hive keys list").unwrap().command,
+        Command::Call(CallCommand::ApiKeys(ApiKeysCommand::List))
+    ));
+    assert!(matches!(parse("hive sats list").unwrap().command, Command::Call(CallCommand::Satellites(_))));
 }
 
 #[test]
@@ -131,7 +134,7 @@ fn page(command: &mut clap::Command, path: &str, pages: &mut String) {
     let common = |text: &str| {
         text.split("\n\n").filter(|part| !part.starts_with("Global options:")).collect::<Vec<_>>().join("\n\n")
     };
-    *pages += &format!("$ {path} --help\n{}\n\n", common(&text).trim_end());
+    pages.extend(["$ ", path, " --help\n", common(&text).trim_end(), "\n\n"]);
     for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
         let path = format!("{path} {}", inner.get_name());
         page(inner, &path, pages);

@@ -25,8 +25,8 @@ pub(crate) struct UpArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  source <(hive completions bash)                                       # in ~/.bashrc
-  source <(hive completions zsh)                                        # in ~/.zshrc, behind compinit
+  source <(hive completions bash)      # in ~/.bashrc
+  source <(hive completions zsh)       # in ~/.zshrc, behind compinit
   hive completions fish > ~/.config/fish/completions/hive.fish")]
 pub(crate) struct CompletionsArgs {
     /// The shell

@@ -53,6 +53,7 @@ async fn with_password(args: &LoginArgs) -> Result<Login> {
         None if std::io::stdin().is_terminal() => terminal::ask("Username: ").await?,
         None => return Err(Failure::usage("who are you? Say so with --username")),
     };
+    warn_of_listeners(&args.hive);
     let password = terminal::password("Password: ").await?;
     let request = LoginRequest { username: username.clone(), password: password.expose_secret().to_owned() };
     let (hive, _) = RemoteHive::login(&args.hive, request).await.map_err(|error| match error {
@@ -66,6 +67,7 @@ async fn with_password(args: &LoginArgs) -> Result<Login> {
 }
 
 async fn with_key(args: &LoginArgs) -> Result<Login> {
+    warn_of_listeners(&args.hive);
     let api_key = terminal::password("API key: ").await?;
     let hive = RemoteHive::connect(&args.hive, api_key.clone())?;
     let me = hive.me().await.map_err(|error| match error {
@@ -76,6 +78,13 @@ async fn with_key(args: &LoginArgs) -> Result<Login> {
     })?;
     let no_key = || Failure::usage("that is no API key");
     Ok(Login { hive, username: me.user.username, id: me.api_key_id.ok_or_else(no_key)?, api_key })
+}
+
+/// Without TLS everybody on the way can read along.
+fn warn_of_listeners(url: &str) {
+    if profiles::is_readable_on_the_way(url) {
+        output::note(&format!("{url} is not encrypted: whoever is on the way can read what you send"));
+    }
 }
 
 /// Revokes the key of the login that this one takes the place of. Where that cannot be done, the key is its owner's to find

@@ -57,22 +57,22 @@ async fn list(api: &dyn Api, output: Output, args: ListArgs) -> Result<()> {
 
 /// A label, and who carries it.
 #[derive(Debug, Default, Serialize)]
-struct Tag {
+struct Label {
     tag: String,
     satellites: usize,
     online: usize,
 }
 
 async fn tags(api: &dyn Api, output: Output) -> Result<()> {
-    let mut tags: BTreeMap<String, Tag> = BTreeMap::new();
+    let mut tags: BTreeMap<String, Label> = BTreeMap::new();
     for satellite in find::all(api, SatelliteFilter::default()).await? {
         for tag in satellite.tags {
-            let entry = tags.entry(tag.clone()).or_insert_with(|| Tag { tag, ..Tag::default() });
+            let entry = tags.entry(tag.clone()).or_insert_with(|| Label { tag, ..Label::default() });
             entry.satellites += 1;
             entry.online += usize::from(satellite.online);
         }
     }
-    let tags: Vec<Tag> = tags.into_values().collect();
+    let tags: Vec<Label> = tags.into_values().collect();
     output.show(&tags, |tags| {
         Table::of(["TAG", "SATELLITES", "CONNECTED"], tags, |tag| {
             [tag.tag.clone(), tag.satellites.to_string(), tag.online.to_string()]

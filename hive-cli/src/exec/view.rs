@@ -4,7 +4,7 @@ use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{CommandStatus, ExecResult, TargetStatus};
 
 use crate::failure::Result;
-use crate::output;
+use crate::{advice, output};
 
 /// Where output goes.
 pub(crate) enum View {
@@ -33,6 +33,9 @@ impl View {
             result.error.is_none() && !result.truncated && result.exit_code.is_some() && is_plain(result.status);
         if !self.is_collected() && !is_told {
             output::note(&ending(result));
+            if let Some(advice) = advice::on_result(result) {
+                output::advice(&advice);
+            }
         }
     }
 }

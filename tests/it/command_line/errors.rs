@@ -71,7 +71,7 @@ async fn what_a_hive_refuses_comes_with_the_next_step() {
 
     satellite.process().kill();
     hive.until_online(&satellite, false).await;
-    check(&hive.cli(["exec", "web-server-01", "--", "true"]).await, 75, &["is offline", "--no-wait"]);
+    check(&hive.cli(["exec", "web-server-01", "--", "true"]).await, 255, &["not_run", "is offline", "--no-wait"]);
     check(&hive.cli(["shell", "web-server-01"]).await, 75, &["is offline", "hive satellites get"]);
 }
 
