@@ -1,10 +1,10 @@
-//! The project's chores: `cargo xtask test`, `lint`, `bench`, `bindings`, `wheel`, `swift`, `soak`, `chaos`, `ci`.
+//! The project's chores: `cargo xtask test`, `lint`, `bench`, `soak`, `chaos`, `ci`.
 //!
 //! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at;
-//! - [`bindings`] builds what Python and Swift see, and tries it from there;
 //! - [`mod@bench`] prints the figures;
-//! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one.
+//! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one;
+//! - [`bindings`] builds what Python and Swift see, and tries it from there: the chores `bindings`, `wheel` and `swift`.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a chore tells what it does")]
@@ -44,12 +44,6 @@ enum Chore {
         /// Runs only this one.
         name: Option<String>,
     },
-    /// Tries the Python and Swift bindings alone.
-    Bindings,
-    /// Builds the Python wheel, into target/wheels.
-    Wheel,
-    /// Writes the Swift package, into target/swift.
-    Swift,
     /// Lets fifty viewers stand before a flood without reading it, and looks at what they cost.
     Soak {
         /// For how long.
@@ -65,6 +59,12 @@ enum Chore {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Tries the Python and Swift bindings alone.
+    Bindings,
+    /// Builds the Python wheel, into target/wheels.
+    Wheel,
+    /// Writes the Swift package, into target/swift.
+    Swift,
     /// What a change must pass: lint, then test.
     Ci,
 }
@@ -76,11 +76,11 @@ fn main() -> ExitCode {
         Chore::Lint => lint::run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench { name } => bench::run(name.as_deref()),
+        Chore::Soak { seconds } => test::soak(seconds),
+        Chore::Chaos { rounds, seed } => test::chaos(rounds, seed),
         Chore::Bindings => bindings::run(),
         Chore::Wheel => bindings::wheel(),
         Chore::Swift => bindings::swift_package(),
-        Chore::Soak { seconds } => test::soak(seconds),
-        Chore::Chaos { rounds, seed } => test::chaos(rounds, seed),
         Chore::Ci => lint::run().and_then(|()| test::run(None)),
     };
     match done {
