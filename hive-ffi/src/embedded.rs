@@ -69,7 +69,7 @@ impl Hive {
             closed: CancellationToken::new(),
             tasks: engine.tasks().clone(),
         };
-        Ok(Arc::new(Self { place: Arc::new(Place::Here(embedded)), engine }))
+        Ok(Self::at(Place::Here(embedded), engine))
     }
 
     /// Lets satellites and clients reach this hive over HTTP. Port 0 takes a free one.
@@ -139,7 +139,9 @@ impl Drop for Server {
 fn here(place: &Place) -> Result<&Embedded, HiveError> {
     match place {
         Place::Here(embedded) => Ok(embedded),
-        Place::Elsewhere(_) => Err(HiveError::conflict("this hive is elsewhere: only one in this process can do that")),
+        Place::Elsewhere(_) | Place::LoggedIn(_) => {
+            Err(HiveError::conflict("this hive is elsewhere: only one in this process can do that"))
+        }
     }
 }
 
@@ -159,7 +161,7 @@ mod tests {
         hive.user_create("ann".into(), true).await.unwrap();
         let key = hive.user_api_key_create("ann".into(), "test".into()).await.unwrap();
 
-        let remote = Hive::connect(&server.url(), key.api_key).unwrap();
+        let remote = Hive::connect(server.url(), key.api_key).unwrap();
         assert_eq!(remote.me().await.unwrap().user.username, "ann");
 
         server.stop().await.unwrap();
@@ -169,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hive_elsewhere_cannot_be_served() {
-        let hive = Hive::connect("http://127.0.0.1:1", "key".into()).unwrap();
+        let hive = Hive::connect("http://127.0.0.1:1".into(), "key".into()).unwrap();
         let refused = hive.serve("127.0.0.1:0".into()).await;
         assert!(matches!(refused, Err(HiveError::Conflict { .. })));
     }

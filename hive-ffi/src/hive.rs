@@ -6,6 +6,9 @@ use futures_util::future::BoxFuture;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{self, PageRequest, Target};
 use hive_core::{HiveApi, RemoteHive};
+use secrecy::SecretString;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 #[cfg(feature = "embedded")]
 use crate::embedded::Embedded;
@@ -23,19 +26,39 @@ pub struct Hive {
 
 /// Where the hive is.
 pub(crate) enum Place {
-    Elsewhere(RemoteHive),
+    Elsewhere(Named),
+    LoggedIn(RemoteHive),
     #[cfg(feature = "embedded")]
     Here(Embedded),
 }
 
+/// A hive elsewhere. Its client is made by the first call and not before: it reads the machine's certificates, which is
+/// nothing for the thread of an event loop.
+pub(crate) struct Named {
+    url: String,
+    api_key: SecretString,
+    client: OnceCell<RemoteHive>,
+}
+
+impl Named {
+    async fn client(&self) -> Result<RemoteHive, HiveError> {
+        let connect = async || {
+            let (url, api_key) = (self.url.clone(), self.api_key.clone());
+            let connecting = spawn_blocking(move || RemoteHive::connect(&url, api_key));
+            connecting.await.map_err(|error| HiveError::internal(error.to_string()))?.map_err(HiveError::from)
+        };
+        self.client.get_or_try_init(connect).await.cloned()
+    }
+}
+
 #[uniffi::export]
 impl Hive {
-    /// Names a hive by its URL, such as `https://hive.example.com`, and acts on it with a key. Nothing is sent yet.
+    /// Names a hive by its URL, such as `https://hive.example.com`, and acts on it with a key. Nothing is sent yet, and a URL
+    /// that is none is refused by the first call.
     #[uniffi::constructor]
-    pub fn connect(url: &str, api_key: String) -> Result<Arc<Self>, HiveError> {
-        let engine = Engine::get()?;
-        let remote = RemoteHive::connect(url, api_key.into())?;
-        Ok(Arc::new(Self { place: Arc::new(Place::Elsewhere(remote)), engine }))
+    pub fn connect(url: String, api_key: String) -> Result<Arc<Self>, HiveError> {
+        let named = Named { url, api_key: api_key.into(), client: OnceCell::new() };
+        Ok(Self::at(Place::Elsewhere(named), Engine::get()?))
     }
 
     /// Logs in to a hive with a password, and acts on it as that user until the login ends.
@@ -43,8 +66,8 @@ impl Hive {
     pub async fn login(url: String, username: String, password: String) -> Result<Arc<Self>, HiveError> {
         let engine = Engine::get()?;
         let login = async move { Ok(RemoteHive::login(&url, api::LoginRequest { username, password }).await?) };
-        let (remote, _) = engine.run(login).await?;
-        Ok(Arc::new(Self { place: Arc::new(Place::Elsewhere(remote)), engine }))
+        let (client, _) = engine.run(login).await?;
+        Ok(Self::at(Place::LoggedIn(client), engine))
     }
 
     /// Opens what has to be opened, so that what is wrong with it is told here and not by the first call.
@@ -57,7 +80,7 @@ impl Hive {
         let place = self.place.clone();
         let closing = async move {
             match place.as_ref() {
-                Place::Elsewhere(_) => {}
+                Place::Elsewhere(_) | Place::LoggedIn(_) => {}
                 #[cfg(feature = "embedded")]
                 Place::Here(embedded) => embedded.close().await,
             }
@@ -68,6 +91,10 @@ impl Hive {
 }
 
 impl Hive {
+    pub(crate) fn at(place: Place, engine: Arc<Engine>) -> Arc<Self> {
+        Arc::new(Self { place: Arc::new(place), engine })
+    }
+
     /// Does some work with the hive on the engine's threads.
     pub(crate) async fn call<T, F>(
         &self,
@@ -83,10 +110,10 @@ impl Hive {
 }
 
 impl Place {
-    #[cfg_attr(not(feature = "embedded"), expect(clippy::unused_async, reason = "a hive elsewhere needs no opening"))]
     async fn api(&self) -> Result<Arc<dyn HiveApi>, HiveError> {
         match self {
-            Self::Elsewhere(remote) => Ok(Arc::new(remote.clone())),
+            Self::Elsewhere(named) => Ok(Arc::new(named.client().await?)),
+            Self::LoggedIn(client) => Ok(Arc::new(client.clone())),
             #[cfg(feature = "embedded")]
             Self::Here(embedded) => Ok(Arc::new(embedded.hive().await?.as_system())),
         }
@@ -139,10 +166,10 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_url_that_is_none_is_refused() {
-        let refused = Hive::connect("not a url", "key".into()).err();
-        assert!(matches!(refused, Some(HiveError::InvalidInput { .. })), "{refused:?}");
+    #[tokio::test]
+    async fn a_url_that_is_none_is_refused() {
+        let refused = Hive::connect("not a url".into(), "key".into()).unwrap().ready().await;
+        assert!(matches!(refused, Err(HiveError::InvalidInput { .. })), "{refused:?}");
     }
 
     #[test]

@@ -73,6 +73,6 @@ async def test_a_hive_that_is_not_there_is_unavailable() -> None:
         await Hive.connect("http://127.0.0.1:1", "hive_key_of_nobody").satellites()
 
 
-def test_a_url_that_is_none_is_refused() -> None:
+async def test_a_url_that_is_none_is_refused() -> None:
     with pytest.raises(satellite_hive.InvalidInput):
-        Hive.connect("not a url", "key")
+        await Hive.connect("not a url", "key")

@@ -47,6 +47,18 @@ async def test_who_stops_waiting_loses_nothing(place: Place) -> None:
         await place.hive.session_terminate(terminal.session.id)
 
 
+async def test_more_is_typed_and_said_than_may_be_under_way(place: Place) -> None:
+    async with place.hive.terminal(place.satellite, shell="/bin/sh") as terminal:
+        await ready(terminal)
+        await terminal.write("stty raw -echo; echo raw-$((1+1)); head -c 300000 | tr '\\0' x; echo done-$((1+1))\n")
+        await terminal.read_until("raw-2", timeout=20)
+        typing = asyncio.create_task(terminal.write(bytes(300_000)))
+        said = await terminal.read_until("done-2", timeout=60)
+        await typing
+        assert said.count(b"x") == 300_000
+        await place.hive.session_terminate(terminal.session.id)
+
+
 async def test_a_terminal_outlives_its_viewer_and_its_link(place: Place) -> None:
     async with place.hive.terminal(place.satellite, shell="/bin/sh") as terminal:
         await ready(terminal)

@@ -11,8 +11,8 @@ use super::{at, emptied, generator};
 use crate::hive::UpHive;
 use crate::run::{built, output_of, program, root, run, without_us};
 
-/// What builds and checks the wheel.
-const TOOLS: [&str; 3] = ["maturin>=1.9,<2", "mypy>=1.11", "typing_extensions"];
+/// What builds and checks the wheel, and what reads C as Swift does.
+const TOOLS: [&str; 4] = ["maturin>=1.9,<2", "mypy>=1.11", "typing_extensions", "libclang>=16"];
 /// What stands beside the wheel where it is tried.
 const BESIDE: [&str; 2] = ["pytest>=8", "pytest-asyncio>=1"];
 
@@ -20,6 +20,11 @@ const BESIDE: [&str; 2] = ["pytest>=8", "pytest-asyncio>=1"];
 pub(super) fn wheel(profile: &str) -> Result<PathBuf> {
     let (python, wheels) = (Python::ready()?, built("wheels"));
     python.wheel(profile, &wheels)
+}
+
+/// One of the tools.
+pub(super) fn tool(name: &str) -> Result<Command> {
+    Ok(at(&Python::ready()?.tool(name)))
 }
 
 pub(super) fn test(hive: &UpHive, profile: &str) -> Result<()> {

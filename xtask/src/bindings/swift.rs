@@ -1,13 +1,13 @@
 //! The Swift package: the generated sources beside those that were written by hand.
 //!
-//! It is compiled and run where there is a Swift toolchain. The C header and the module map it stands on are compiled here in any
-//! case, and a C program calls the library through them.
+//! It is compiled and run where there is a Swift toolchain. The C header and the module map it stands on are tried in any case: a C
+//! program calls the library through the header, and clang imports the module.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{at, emptied, generator, library};
+use super::{at, emptied, generator, library, python};
 use crate::hive::UpHive;
 use crate::run::{built, output_of, program, root, run, works};
 
@@ -72,17 +72,11 @@ fn check_header(package: &Path, profile: &str) -> Result<()> {
     check_module(&c_module)
 }
 
-/// Imports the module as Swift does, where there is a compiler that can.
+/// Imports the module as Swift's compiler does, with the one that comes with Python's packages.
 fn check_module(c_module: &Path) -> Result<()> {
-    if !works("clang", ["--version"]) {
-        println!("note: there is no clang: the module map was read, and not imported");
-        return Ok(());
-    }
-    let import = built("swift").join("import.m");
-    std::fs::write(&import, format!("@import {C_MODULE};\n"))?;
-    let mut clang = program("clang");
-    clang.args(["-fsyntax-only", "-fmodules", "-I"]).arg(c_module).arg(import);
-    run(&mut clang)
+    let include = output_of(program("cc").arg("-print-file-name=include"))?;
+    let script = root().join("hive-ffi").join("swift").join("Check").join("module.py");
+    run(python::tool("python")?.arg(script).arg(c_module).args([C_MODULE, include.trim()]))
 }
 
 fn read(path: &Path) -> Result<String> {

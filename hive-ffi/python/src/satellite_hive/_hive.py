@@ -59,7 +59,10 @@ class Hive(Opened):
 
     @classmethod
     def connect(cls, url: str, api_key: str) -> Hive:
-        """Names a hive by its URL, and acts on it with a key. Nothing is sent yet."""
+        """Names a hive by its URL, and acts on it with a key.
+
+        Nothing is sent yet; a URL that is none is :class:`InvalidInput` with the first call.
+        """
         connected = called(lambda: native.Hive.connect(url, api_key))
         return cls(lambda: _ready(connected))
 

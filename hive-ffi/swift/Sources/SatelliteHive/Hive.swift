@@ -14,7 +14,7 @@ public final class Hive: Sendable {
         self.inner = inner
     }
 
-    /// Names a hive by its URL, and acts on it with a key. Nothing is sent yet.
+    /// Names a hive by its URL, and acts on it with a key. Nothing is sent yet; a URL that is none is refused by the first call.
     public static func connect(url: String, apiKey: String) throws -> Hive {
         Hive(try HiveFFI.Hive.connect(url: url, apiKey: apiKey))
     }
