@@ -116,6 +116,7 @@ layer! {
         command_deliver(id: CommandId, delivery: Delivery) -> bool;
         command_start(id: CommandId, now: Timestamp) -> bool;
         command_finish(id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> bool;
+        command_finish_queued(id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> bool;
         command_get(id: CommandId) -> Option<CommandRow>;
         command_list_open(satellite: SatelliteId) -> Vec<CommandRow>;
         command_list(satellite: SatelliteId, window: Window) -> (Vec<CommandRow>, u64);
