@@ -77,7 +77,10 @@ impl Viewer {
     }
 
     async fn until_seen(&mut self, text: &str) {
-        while !self.text().contains(text) {
+        // Each byte is looked at once: there may be many.
+        let mut looked_at = 0;
+        while !String::from_utf8_lossy(&self.output[looked_at..]).contains(text) {
+            looked_at = self.output.len().saturating_sub(text.len());
             assert!(self.step().await.is_some(), "over before {text:?}: {:?}", self.text());
         }
     }
