@@ -108,6 +108,14 @@ async fn with_jsonl_each_result_is_a_line_as_soon_as_it_is_there() {
     }
     assert_eq!(of("web-server-03")["error"]["code"], "SATELLITE_OFFLINE");
 
+    let jobs = hive.cli(["-o", "json", "jobs", "list"]).await.expect_success().json();
+    let id = jobs[0]["id"].as_str().unwrap();
+    let watched = hive.cli(["-o", "jsonl", "jobs", "watch", id]).await.expect_success();
+    let events: Vec<Value> = watched.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() == 3 && events.iter().all(|event| event["event"] == "target"), "{}", watched.stdout);
+    let shown = hive.cli(["-o", "json", "jobs", "show", id, "--output"]).await.expect_success().json();
+    assert_eq!(shown.as_array().unwrap().iter().filter(|result| result["stdout"] == "out\n").count(), 2);
+
     let one = hive.cli(["-o", "jsonl", "exec", "web-server-01", "--", "echo", "hello"]).await.expect_success();
     assert_eq!(one.json()["stdout"], "hello\n");
 }
