@@ -46,8 +46,13 @@ pub(crate) fn swift_package() -> Result<()> {
 fn build(profile: &str) -> Result<String> {
     let cargo_profile = if profile == "debug" { "dev" } else { profile };
     let mut build = cargo(["build", "--package", "hive-ffi", "--features", "bindgen", "--profile"]);
-    run::run(build.arg(cargo_profile))?;
+    run::run(with_symbols(build.arg(cargo_profile)))?;
     Ok(profile.to_owned())
+}
+
+/// The generator finds in the library's symbols what it has to write down: they are kept.
+fn with_symbols(cargo: &mut std::process::Command) -> &mut std::process::Command {
+    cargo.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
 }
 
 /// The library that the bindings call.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{at, emptied, generator};
+use super::{at, emptied, generator, with_symbols};
 use crate::hive::UpHive;
 use crate::run::{built, output_of, program, root, run, without_us};
 
@@ -71,11 +71,11 @@ impl Python {
         let mut maturin = without_us(at(&self.tool("maturin")));
         maturin.args(["build", "--features", "bindgen", "--out"]).arg(dir).current_dir(sources());
         match profile {
-            // Packed and repaired for other machines only where it is for them.
+            // Packed, and tried for what it asks of other machines, only where it is for them.
             "debug" => maturin.args(["--profile", "dev", "--compatibility", "linux", "--compression-method", "stored"]),
-            _ => maturin.args(["--profile", profile, "--strip"]),
+            _ => maturin.args(["--profile", profile]),
         };
-        run(maturin.env("PATH", self.path_with_generator(profile)?))?;
+        run(with_symbols(&mut maturin).env("PATH", self.path_with_generator(profile)?))?;
         let wheels = files(dir, "whl")?;
         ensure!(wheels.len() == 1, "maturin wrote {} wheels", wheels.len());
         wheels.into_iter().next().context("no wheel")
