@@ -69,6 +69,11 @@ fn of<T: std::str::FromStr<Err: std::fmt::Debug>>(prefix: &str) -> T {
     format!("{prefix}_01kge3h900e41861050r3gg28a").parse().unwrap()
 }
 
+/// A terminal without a login shell, whose start may do much that is not to be broken off.
+fn small_shell(satellite: SatelliteId) -> SessionCreate {
+    SessionCreate { shell: Some("/bin/sh".into()), ..SessionCreate::on(satellite) }
+}
+
 /// Asks both for each of these, and expects this code.
 macro_rules! refused {
     ($both:expr, $code:ident, $($method:ident($($argument:expr),*)),+ $(,)?) => {$(
@@ -214,7 +219,7 @@ async fn what_breaks_a_rule() {
         }),
         log(String::new(), AuditTarget { kind: "x".into(), id: "y".into() }, json!(null)),
     );
-    let session = world.api().session_create(SessionCreate::on(id)).await.unwrap().id;
+    let session = world.api().session_create(small_shell(id)).await.unwrap().id;
     let size = Size { cols: 80, rows: 0 };
     refused!(
         both,
@@ -261,7 +266,7 @@ async fn what_contradicts_what_is_there() {
     let named = |name: &str| SatelliteUpdate { name: Some(name.try_into().unwrap()), ..SatelliteUpdate::default() };
     let user = |name: &str| UserCreate { username: name.into(), role: PlatformRole::GlobalUser };
     world.api().exec(id, sh("true"), key("taken")).await.unwrap();
-    let session = world.api().session_create(SessionCreate::on(id)).await.unwrap().id;
+    let session = world.api().session_create(small_shell(id)).await.unwrap().id;
     world.api().session_terminate(session).await.unwrap();
     let key_info = world.api().api_key_create(ApiKeyCreate::default()).await.unwrap().info;
     world.api().api_key_revoke(key_info.id).await.unwrap();
@@ -305,7 +310,7 @@ async fn what_a_satellite_refuses_or_is_not_there_for() {
     refused!(both, CommandBlocked, exec(id, sh("rm -rf /nothing"), plain()), power(id, reboot.clone(), plain()));
     let seconds = unique_seconds();
     let running = world.api().submit(id, sh(&format!("sleep {seconds}")), plain()).await.unwrap();
-    let session = world.api().session_create(SessionCreate::on(id)).await.unwrap().id;
+    let session = world.api().session_create(small_shell(id)).await.unwrap().id;
     machine.process.process().kill();
     until("it is offline", async || !world.api().get(id).await.unwrap().unwrap().online).await;
     refused!(
