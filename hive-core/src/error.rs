@@ -89,9 +89,9 @@ pub enum Error {
     /// A fault of the hive.
     #[error("internal error")]
     Internal(#[source] Source),
-    /// An error of a remote hive whose code this version does not know.
+    /// An error of a remote hive that this version has no variant for, as it was told.
     #[error("{0}")]
-    Other(String),
+    Other(ApiError),
 }
 
 impl Error {
@@ -103,6 +103,11 @@ impl Error {
     /// A fault of the hive.
     pub fn internal(source: impl Into<Source>) -> Self {
         Self::Internal(source.into())
+    }
+
+    /// The hive, or what it needs for this, cannot be reached; why, in words that every caller may read.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Self::Unavailable(Box::new(ApiError { code: ErrorCode::Unavailable, message: why.into(), details: None }))
     }
 
     /// The stable word for it.
@@ -125,12 +130,16 @@ impl Error {
             Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Internal(_) | Self::Damaged(_) => ErrorCode::Internal,
-            Self::Other(_) => ErrorCode::Unknown,
+            Self::Other(told) => told.code,
         }
     }
 
-    /// The error as it is answered. Causes are left out: they may name files, SQL or hosts.
+    /// The error as it is answered. Causes are left out, as they may name files, SQL or hosts, except those that were meant
+    /// for callers.
     pub fn to_wire(&self) -> ApiError {
+        if let Some(told) = self.told() {
+            return told.clone();
+        }
         let details = match self {
             Self::InvalidInput { field, rule } => Some(json!({ "field": field, "rule": rule })),
             Self::NotFound { what, id } => Some(json!({ "what": what, "id": id })),
@@ -144,6 +153,15 @@ impl Error {
             _ => None,
         };
         ApiError { code: self.code(), message: self.to_string(), details }
+    }
+
+    /// What a caller was told already, or is to be told word by word.
+    fn told(&self) -> Option<&ApiError> {
+        match self {
+            Self::Other(told) => Some(told),
+            Self::Unavailable(cause) | Self::Internal(cause) => cause.downcast_ref(),
+            _ => None,
+        }
     }
 
     /// The error a remote hive answered.
@@ -171,34 +189,26 @@ impl Error {
             ErrorCode::RateLimited => Self::RateLimited {
                 retry_after_seconds: detail("retry_after_seconds").and_then(|v| v.as_u64()).unwrap_or(1),
             },
-            ErrorCode::Unavailable => Self::Unavailable(error.message.into()),
-            ErrorCode::Internal => Self::Internal(error.message.into()),
+            ErrorCode::Unavailable => Self::Unavailable(Box::new(error)),
+            ErrorCode::Internal => Self::Internal(Box::new(error)),
             ErrorCode::CommandTimeout => match text("command_id").parse() {
                 Ok(command) => Self::CommandTimeout {
                     command,
                     result: detail("result").and_then(|value| serde_json::from_value(value).ok()),
                 },
-                Err(_) => Self::Other(error.message),
+                Err(_) => Self::Other(error),
             },
-            _ => Self::Other(error.message),
+            _ => Self::Other(error),
         }
     }
 }
 
+/// What may not be found.
+const WORDS: [&str; 10] =
+    ["command", "team", "team member", "user", "API key", "registration token", "audit record", "path", "job", "thing"];
+
 /// `what` is one of our own words, so that it can be a `&'static str` on both sides.
 fn known_word(what: &str) -> &'static str {
-    const WORDS: [&str; 10] = [
-        "command",
-        "team",
-        "team member",
-        "user",
-        "API key",
-        "registration token",
-        "audit record",
-        "path",
-        "job",
-        "thing",
-    ];
     WORDS.iter().find(|word| **word == what).copied().unwrap_or("thing")
 }
 
@@ -210,26 +220,113 @@ impl From<hive_wire::InvalidName> for Error {
 
 #[cfg(test)]
 mod tests {
+    use hive_wire::SatelliteId;
+    use hive_wire::api::{CommandStatus, ExecResult, TargetStatus};
+    use hive_wire::id::Seed;
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn check_survives_the_wire(error: Error) {
-        let sent = error.to_wire();
-        let rebuilt = Error::from_wire(sent.clone());
-        assert_eq!(rebuilt.to_wire(), sent);
+    /// One error of each kind, with texts that are not made to be easy.
+    fn errors(text: &str, number: u32) -> Vec<Error> {
+        let text = || text.to_owned();
+        let command = CommandId::new(Seed { unix_millis: number.into(), random: [7; 10] });
+        let told = |code| ApiError { code, message: text(), details: Some(json!({ "request_id": text() })) };
+        let result = ExecResult {
+            satellite_id: SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] }),
+            satellite_name: "web-server-01".try_into().unwrap(),
+            command_id: Some(command),
+            status: TargetStatus::Command(CommandStatus::TimedOut),
+            exit_code: Some(number as i32),
+            stdout: text(),
+            stderr: text(),
+            duration_ms: number.into(),
+            truncated: true,
+            error: None,
+        };
+        let words = WORDS.map(|what| Error::NotFound { what, id: text() });
+        let mut errors = vec![
+            Error::AuthRequired,
+            Error::AuthInvalid,
+            Error::Forbidden(text()),
+            Error::SatelliteNotFound(text()),
+            Error::SessionNotFound(text()),
+            Error::SessionLimit { limit: number },
+            Error::invalid(text(), text()),
+            Error::Conflict(text()),
+            Error::SatelliteOffline(text()),
+            Error::SatelliteInactive(text()),
+            Error::CommandTimeout { command, result: None },
+            Error::CommandTimeout { command, result: Some(Box::new(result)) },
+            Error::CommandBlocked(text()),
+            Error::RateLimited { retry_after_seconds: number.into() },
+            Error::PayloadTooLarge(text()),
+            Error::unavailable(text()),
+            Error::Unavailable("of a disk".into()),
+            Error::Damaged("SELECT".into()),
+            Error::internal("SELECT"),
+            Error::internal(told(ErrorCode::Internal)),
+            Error::Other(told(ErrorCode::LinkRequired)),
+            Error::Other(told(ErrorCode::Unknown)),
+        ];
+        errors.extend(words);
+        errors
+    }
+
+    /// A variant that is missing among [`errors`] does not compile here.
+    fn is_listed(error: &Error) {
+        match error {
+            Error::AuthRequired
+            | Error::AuthInvalid
+            | Error::Forbidden(_)
+            | Error::NotFound { .. }
+            | Error::SatelliteNotFound(_)
+            | Error::SessionNotFound(_)
+            | Error::SessionLimit { .. }
+            | Error::InvalidInput { .. }
+            | Error::Conflict(_)
+            | Error::SatelliteOffline(_)
+            | Error::SatelliteInactive(_)
+            | Error::CommandTimeout { .. }
+            | Error::CommandBlocked(_)
+            | Error::RateLimited { .. }
+            | Error::PayloadTooLarge(_)
+            | Error::Unavailable(_)
+            | Error::Damaged(_)
+            | Error::Internal(_)
+            | Error::Other(_) => {}
+        }
+    }
+
+    /// What a caller can tell of an error: its kind, its fields, and what it says.
+    fn seen(error: &Error) -> (String, ApiError) {
+        let kind = match error {
+            // The cause is another, and what is damaged is not told apart from other faults.
+            Error::Unavailable(_) => "Unavailable".to_owned(),
+            Error::Internal(_) | Error::Damaged(_) => "Internal".to_owned(),
+            other => format!("{other:?}"),
+        };
+        (kind, error.to_wire())
+    }
+
+    proptest! {
+        #[test]
+        fn an_error_is_the_same_behind_the_wire(text: String, number: u32) {
+            for error in errors(&text, number) {
+                is_listed(&error);
+                let sent = serde_json::to_string(&error.to_wire()).unwrap();
+                let told: ApiError = serde_json::from_str(&sent).unwrap();
+                prop_assert_eq!(told.code, error.code());
+                let rebuilt = Error::from_wire(told);
+                prop_assert_eq!(seen(&rebuilt), seen(&error));
+                prop_assert_eq!(rebuilt.code(), error.code());
+            }
+        }
     }
 
     #[test]
-    fn an_error_is_the_same_behind_the_wire() {
-        check_survives_the_wire(Error::AuthRequired);
-        check_survives_the_wire(Error::Forbidden("satellites.exec".into()));
-        check_survives_the_wire(Error::NotFound { what: "command", id: "cmd_x".into() });
-        check_survives_the_wire(Error::SatelliteNotFound("web".into()));
-        check_survives_the_wire(Error::SatelliteOffline("web-server-01".into()));
-        check_survives_the_wire(Error::SessionNotFound("sess_x".into()));
-        check_survives_the_wire(Error::SessionLimit { limit: 10 });
-        check_survives_the_wire(Error::invalid("name", "too short"));
-        check_survives_the_wire(Error::Conflict("the name is taken".into()));
-        check_survives_the_wire(Error::RateLimited { retry_after_seconds: 7 });
+    fn words_that_were_meant_for_callers_are_told() {
+        assert_eq!(Error::unavailable("the server stops").to_wire().message, "the server stops");
     }
 
     #[test]

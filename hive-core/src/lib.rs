@@ -7,8 +7,7 @@
 //!
 //! - [`wire`] is what everybody says to each other;
 //! - [`access`] decides who may do what;
-//! - [`registry`], [`router`], [`session`], [`provisioning`] and [`audit`] are the five services, [`job`] commands on many
-//!   satellites, [`identity`] the users, teams, keys and registration tokens they need;
+//! - [`registry`], [`router`], [`job`], [`session`], [`audit`] and [`identity`] are the services, and [`HiveApi`] all of them;
 //! - [`hive`] implements them in this process, `client` (feature `client`) by calling a hive elsewhere;
 //! - [`link`] is how a hive reaches one satellite;
 //! - [`store`] is where it keeps what must last, [`vault`] how it seals what must stay secret.
@@ -79,6 +78,9 @@ pub use session::SessionManager;
 pub use subscription::Subscription;
 
 /// A hive, here or elsewhere: everything a client may ask of it.
+///
+/// [`ActingHive`] and `RemoteHive` (feature `client`) implement it, and keep the same promises: a program that takes `&dyn HiveApi`
+/// need not know which it has.
 pub trait HiveApi: DeviceRegistry + CommandRouter + JobManager + SessionManager + AuditLogger + Identity {}
 
 impl<T: DeviceRegistry + CommandRouter + JobManager + SessionManager + AuditLogger + Identity> HiveApi for T {}

@@ -1,4 +1,4 @@
-//! Agents ready to run.
+//! Agents ready to run: a sketch of what is to come. Nothing implements it yet, and [`HiveApi`](crate::HiveApi) leaves it out.
 
 use async_trait::async_trait;
 use hive_wire::{SatelliteName, Timestamp};

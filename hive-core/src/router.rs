@@ -8,7 +8,7 @@ use hive_wire::api::{
 };
 use hive_wire::{CommandId, SatelliteId};
 
-use crate::{Result, Subscription};
+use crate::{Error, Result, Subscription};
 
 /// How a command is given, apart from what it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,17 @@ pub struct ExecOptions {
     pub encoding: OutputEncoding,
     /// The most targets that run at the same time; 64 unless given.
     pub concurrency: Option<u32>,
+}
+
+/// The most characters of an idempotency key.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// Checks that a caller's "the same request again" can be said in a header.
+pub(crate) fn check_idempotency_key(key: &str) -> Result<()> {
+    if (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Error::invalid("Idempotency-Key", format!("1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters, no spaces")))
 }
 
 /// Runs commands on satellites.

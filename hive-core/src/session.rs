@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use hive_wire::SessionId;
-use hive_wire::api::{Session, SessionCreate, SessionFilter, SessionInput, Size};
+use hive_wire::api::{MAX_SCREEN, Session, SessionCreate, SessionFilter, SessionInput, Size};
 use hive_wire::session::{AttachRequest, Attached, FromViewer, ToViewer};
 
 use crate::{Error, Result};
@@ -50,6 +50,7 @@ pub trait SessionManager: Send + Sync {
 /// One viewer's way into a terminal, in two halves, so that one may wait while the other works. The attachment is over
 /// when both are dropped.
 #[derive(Debug)]
+#[must_use = "who drops an attachment has left the terminal"]
 pub struct Attachment {
     /// How things stood when it began.
     pub attached: Attached,
@@ -75,8 +76,9 @@ pub trait AttachmentInput: Send + std::fmt::Debug {
     /// Says it.
     ///
     /// # Errors
-    /// `Unavailable` where the way is broken; `Conflict` for input while the keyboard is not this viewer's, or beyond
-    /// what may be under way.
+    /// `Unavailable` where the way is broken; `Conflict` for input while the keyboard is not this viewer's, as far as it was
+    /// told; `InvalidInput` for a size that cannot be. Beyond what may be under way, input is refused by `Conflict` or
+    /// ends the attachment.
     async fn send(&mut self, action: ViewerAction) -> Result<()>;
 }
 
@@ -115,4 +117,14 @@ pub enum ViewerAction {
 pub fn typed_bytes(input: &SessionInput) -> Result<Bytes> {
     let bytes = BASE64.decode(input.data.as_bytes());
     bytes.map(Bytes::from).map_err(|_| Error::invalid("data", "must be base64"))
+}
+
+/// Checks the size of a screen.
+pub(crate) fn check_size(size: Size) -> Result<()> {
+    for (field, value) in [("cols", size.cols), ("rows", size.rows)] {
+        if !(1..=MAX_SCREEN).contains(&value) {
+            return Err(Error::invalid(field, format!("must be 1 to {MAX_SCREEN}")));
+        }
+    }
+    Ok(())
 }

@@ -115,6 +115,14 @@ pub trait CommandStore: Send + Sync {
     /// Gives a command its terminal status. True for the one caller that did; the records are written only then.
     async fn command_finish(&self, id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>)
     -> StoreResult<bool>;
+    /// Gives a command its terminal status while it is queued. False for any other, also one that was delivered at the last
+    /// moment; the records are written only for true.
+    async fn command_finish_queued(
+        &self,
+        id: CommandId,
+        outcome: CommandOutcome,
+        audit: Vec<AuditDraft>,
+    ) -> StoreResult<bool>;
     /// Returns a command.
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>>;
     /// Lists a satellite's commands that have not ended, oldest first.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 /// A listener that falls behind by more than the bound loses its subscription: the stream ends, and it lists anew and
 /// subscribes again. Dropping it unsubscribes.
 #[derive(Debug)]
+#[must_use = "a subscription that is dropped has ended"]
 pub struct Subscription<T> {
     events: mpsc::Receiver<T>,
 }

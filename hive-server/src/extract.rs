@@ -159,12 +159,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
         let default = PageRequest::default();
         let page = pairs.value("page")?.unwrap_or(default.page);
         let per_page = pairs.value("per_page")?.unwrap_or(default.per_page);
-        if page == 0 {
-            return Err(Error::invalid("page", "counts from 1").into());
-        }
-        if !(1..=PageRequest::MAX_PER_PAGE).contains(&per_page) {
-            return Err(Error::invalid("per_page", format!("must be 1 to {}", PageRequest::MAX_PER_PAGE)).into());
-        }
         Ok(Self(PageRequest { page, per_page }))
     }
 }

@@ -1,13 +1,10 @@
 //! How a command runs on one satellite.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use data_encoding::BASE64;
-use hive_testkit::{Satellite, SatelliteOptions, TestHive, procfs, until};
+use hive_testkit::{Satellite, SatelliteOptions, TestHive, procfs};
 use serde_json::{Value, json};
 
-use crate::support::{counted_to, sleeping, text, unique_seconds, until_sleeping};
+use crate::support::{sleeping, text, unique_seconds, until_sleeping};
 
 /// What is kept of each output.
 const CAP: usize = 10 * 1024 * 1024;
@@ -171,44 +168,6 @@ fn decode(output: &Value) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_long_output_streams_without_a_gap() {
-    let (hive, satellite) = start().await;
-    let call =
-        hive.rest().call("POST", &satellite.path("/exec")).json(&json!({"command": "seq 1 200000; seq 1 3 >&2"}));
-    let mut streams: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (name, event) in call.events().await.rest().await {
-        if name == "output" {
-            let stream = streams.entry(text(&event["channel"]).to_owned()).or_default();
-            assert_eq!(event["offset"], stream.len());
-            stream.extend(decode(&event));
-        }
-    }
-    assert_eq!(streams["stderr"], b"1\n2\n3\n");
-    assert!(streams["stdout"] == counted_to(200_000).as_bytes(), "the stream is not what was printed");
-}
-
-fn lines_of(path: &Path) -> usize {
-    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
-}
-
-#[tokio::test]
-async fn an_idempotency_key_runs_a_command_once() {
-    let (hive, satellite) = start().await;
-    let file = hive.dir().join("runs");
-    let command = json!({"command": format!("echo run >> {}", file.display())});
-    let call = |command: &Value| {
-        let call = hive.rest().call("POST", &satellite.path("/exec")).json(command);
-        call.with("idempotency-key", "deploy-42").answer()
-    };
-    let first = call(&command).await.data();
-    let second = call(&command).await.data();
-    assert_eq!(first["command_id"], second["command_id"]);
-    assert_eq!(second["status"], "succeeded");
-    assert_eq!(lines_of(&file), 1);
-    assert_eq!(call(&json!({"command": "true"})).await.refusal(), (409, "CONFLICT".into()));
-}
-
-#[tokio::test]
 async fn an_offline_satellite_gets_queued_commands_when_it_is_back_and_no_others() {
     let (hive, mut satellite) = start().await;
     satellite.process().kill();
@@ -280,28 +239,6 @@ async fn the_satellites_own_policy_refuses() {
     assert_eq!(answer.refusal(), (403, "COMMAND_BLOCKED".into()));
     let answer = hive.rest().post(&closed.path("/power"), &json!({"action": "reboot"})).await;
     assert_eq!(answer.refusal(), (403, "COMMAND_BLOCKED".into()));
-}
-
-#[tokio::test]
-async fn power_goes_through_the_helper() {
-    let hive = TestHive::start().await;
-    let helper = hive.dir().join("helper");
-    let told = hive.dir().join("told");
-    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > {}\n", told.display());
-    std::fs::write(&helper, script).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&helper, mode).unwrap();
-    let mut options = SatelliteOptions::default();
-    options.args(["--power-helper", helper.to_str().unwrap()]);
-    let satellite = hive.satellite_with("web-server-01", options).await;
-
-    let request = json!({"action": "reboot", "delay_seconds": 5, "message": "maintenance; $(date)"});
-    let result = hive.rest().post(&satellite.path("/power"), &request).await.data();
-    assert_eq!(result["status"], "succeeded", "{result}");
-    until("the helper was told", async || lines_of(&told) == 3).await;
-    assert_eq!(std::fs::read_to_string(&told).unwrap(), "reboot\n5\nmaintenance; $(date)\n");
-    let unknown = hive.rest().post(&satellite.path("/power"), &json!({"action": "explode"})).await;
-    assert_eq!(unknown.refusal().1, "INVALID_INPUT");
 }
 
 #[tokio::test]

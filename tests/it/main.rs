@@ -8,6 +8,7 @@
 mod audit;
 mod backup;
 mod bad_days;
+mod behaviour;
 mod chaos;
 mod command_line;
 mod crash;

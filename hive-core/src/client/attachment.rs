@@ -4,6 +4,7 @@
 //! channel in between. Dropping both closes it.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
@@ -13,7 +14,6 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use hive_wire::ErrorCode;
-use hive_wire::agent::ErrorBody;
 use hive_wire::api::ApiError;
 use hive_wire::frame::{Frame, FrameKind};
 use hive_wire::session::{AttachRequest, FromViewer, STREAM, SUBPROTOCOL, ToViewer};
@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::error::Error as SocketError;
 use super::silence::{Look, Silence};
 use super::transport::Transport;
 use super::websocket::Socket;
-use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
+use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction, check_size};
 use crate::{Error, Result};
 
 /// How long a hive may take to let a viewer in: one that was restarted waits for the satellite.
@@ -37,7 +37,7 @@ pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRe
         loop {
             match read(socket.next().await) {
                 Incoming::Event(SessionEvent::Told(ToViewer::Attached(attached))) => return Ok(*attached),
-                Incoming::Event(SessionEvent::Told(ToViewer::Error { error })) => return Err(error_of(error)),
+                Incoming::Event(SessionEvent::Told(ToViewer::Error { error })) => return Err(Error::from_wire(error)),
                 Incoming::Nothing => {}
                 Incoming::Event(_) => return Err(broken("the hive does not speak this protocol")),
                 Incoming::End(cause) => return Err(broken(&cause)),
@@ -45,7 +45,7 @@ pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRe
         }
     };
     let attached = timeout(ATTACH_TIMEOUT, attach).await.map_err(|_| broken("the hive did not answer in time"))??;
-    let shared = Shared::new(socket);
+    let shared = Shared::new(socket, attached.control.is_mine);
     let input = Box::new(Input(shared.clone()));
     let (silence, watch) = (Silence::since(Instant::now()), Box::pin(sleep(Duration::ZERO)));
     let output = Box::new(Output { shared, silence, watch, is_over: false });
@@ -57,6 +57,10 @@ pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRe
 struct Shared {
     ends: Mutex<Ends>,
     wakers: Arc<Wakers>,
+    /// Whether the keyboard is this viewer's, as far as it was told, or may be, because it has asked for it.
+    may_type: AtomicBool,
+    /// Whether it was told that the terminal has ended.
+    has_ended: AtomicBool,
     /// Wakes both halves: a socket remembers only who asked last, and that may be the one who has stopped waiting.
     waker: Waker,
 }
@@ -87,10 +91,11 @@ impl Wake for Wakers {
 }
 
 impl Shared {
-    fn new(socket: Socket) -> Arc<Self> {
+    fn new(socket: Socket, is_mine: bool) -> Arc<Self> {
         let wakers = Arc::new(Wakers::default());
         let waker = Waker::from(wakers.clone());
-        Arc::new(Self { ends: Mutex::new(Ends { socket, is_unflushed: false }), wakers, waker })
+        let (ends, may_type) = (Mutex::new(Ends { socket, is_unflushed: false }), AtomicBool::new(is_mine));
+        Arc::new(Self { ends, wakers, may_type, has_ended: AtomicBool::new(false), waker })
     }
 
     /// Works on the socket for one of the halves.
@@ -163,10 +168,17 @@ impl AttachmentOutput for Output {
                 Incoming::Event(event) => event,
                 Incoming::Nothing => continue,
                 Incoming::End(message) => {
-                    let error = ErrorBody { code: ErrorCode::Unavailable, message };
+                    let error = ApiError { code: ErrorCode::Unavailable, message, details: None };
                     SessionEvent::Told(ToViewer::Error { error })
                 }
             };
+            match &event {
+                SessionEvent::Told(ToViewer::Control(control)) => {
+                    self.shared.may_type.store(control.is_mine, Ordering::Relaxed);
+                }
+                SessionEvent::Told(ToViewer::Ended(_)) => self.shared.has_ended.store(true, Ordering::Relaxed),
+                _ => {}
+            }
             self.is_over = matches!(event, SessionEvent::Told(ToViewer::Ended(_) | ToViewer::Error { .. }));
             return Some(event);
         }
@@ -212,6 +224,7 @@ struct Input(Arc<Shared>);
 #[async_trait]
 impl AttachmentInput for Input {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
+        self.check(&action)?;
         let mut message = Some(match action {
             ViewerAction::Input { offset, data } => Message::Binary(Frame::data(STREAM, offset, data, false).encode()),
             ViewerAction::Say(word) => text(&word),
@@ -221,6 +234,27 @@ impl AttachmentInput for Input {
             shared.poll(&shared.wakers.input, context, |ends, context| ends.poll_send(&mut message, context))
         });
         sent.await.map_err(|error| broken(&error))
+    }
+}
+
+impl Input {
+    /// Refuses what the hive would refuse without a word.
+    fn check(&self, action: &ViewerAction) -> Result<()> {
+        let Shared { may_type, has_ended, .. } = &*self.0;
+        match action {
+            ViewerAction::Input { .. } if has_ended.load(Ordering::Relaxed) => {
+                return Err(Error::Conflict("the terminal has ended".into()));
+            }
+            ViewerAction::Input { .. } if !may_type.load(Ordering::Relaxed) => {
+                return Err(Error::Conflict("another has the keyboard".into()));
+            }
+            ViewerAction::Say(FromViewer::Resize(size)) => check_size(*size)?,
+            ViewerAction::Say(FromViewer::TakeControl | FromViewer::RequestControl) => {
+                may_type.store(true, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -259,10 +293,6 @@ fn read(message: Option<Result<Message, SocketError>>) -> Incoming {
 
 fn text(word: &FromViewer) -> Message {
     Message::text(serde_json::to_string(word).expect("control messages are plain data"))
-}
-
-fn error_of(ErrorBody { code, message }: ErrorBody) -> Error {
-    Error::from_wire(ApiError { code, message, details: None })
 }
 
 fn broken(cause: &(impl ToString + ?Sized)) -> Error {

@@ -7,6 +7,7 @@ use reqwest::header;
 
 use super::RemoteHive;
 use super::registry::present;
+use super::router::keyed;
 use super::transport::Patience;
 use crate::job::{JobManager, JobOptions};
 use crate::{Result, Subscription};
@@ -18,11 +19,7 @@ impl JobManager for RemoteHive {
         let targets = targets.iter().map(Target::to_string).collect();
         let body = JobCreate { targets, concurrency, deadline_seconds, command };
         let call = self.transport.post(&["api", "v1", "jobs"]).json(&body);
-        let call = match idempotency_key {
-            Some(key) => call.header("idempotency-key", key),
-            None => call,
-        };
-        self.transport.fetch(call).await
+        self.transport.fetch(keyed(call, idempotency_key.as_deref())?).await
     }
 
     async fn job_get(&self, id: JobId) -> Result<Option<Job>> {

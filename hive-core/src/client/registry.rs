@@ -51,7 +51,19 @@ impl DeviceRegistry for RemoteHive {
     }
 
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
-        self.transport.fetch(self.transport.get(&["api", "v1", "satellites", "by-tag", tag])).await
+        // Not by a path of the tag's own: `.` and `..` are labels too, and no part of a path.
+        let filter = SatelliteFilter { tags: vec![tag.to_owned()], ..SatelliteFilter::default() };
+        let mut found = Vec::new();
+        for page in 1.. {
+            let wanted = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
+            let Page { items, total, .. } = self.list(filter.clone(), wanted).await?;
+            let is_last = items.len() < PageRequest::MAX_PER_PAGE as usize;
+            found.extend(items);
+            if is_last || found.len() as u64 >= total {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>> {

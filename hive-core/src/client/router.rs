@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::RemoteHive;
 use super::registry::present;
 use super::transport::Patience;
-use crate::router::ExecOptions;
+use crate::router::{ExecOptions, check_idempotency_key};
 use crate::{CommandRouter, Result, Subscription};
 
 /// Output that is fetched with one call.
@@ -23,7 +23,7 @@ const OUTPUT_AT_ONCE: u64 = 1024 * 1024;
 #[async_trait]
 impl CommandRouter for RemoteHive {
     async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult> {
-        let call = self.exec_call(satellite, &command, &options);
+        let call = self.exec_call(satellite, &command, &options)?;
         self.transport.fetch_results(call).await
     }
 
@@ -33,7 +33,7 @@ impl CommandRouter for RemoteHive {
         command: ExecCommand,
         options: ExecOptions,
     ) -> Result<Vec<ExecResult>> {
-        let call = self.exec_many_call(&targets, command, &options);
+        let call = self.exec_many_call(&targets, command, &options)?;
         self.transport.fetch_results(call).await
     }
 
@@ -43,19 +43,19 @@ impl CommandRouter for RemoteHive {
         command: ExecCommand,
         options: ExecOptions,
     ) -> Result<Subscription<ExecEvent>> {
-        let call = self.exec_many_call(&targets, command, &options).header(header::ACCEPT, "text/event-stream");
-        Ok(self.events(self.transport.send(call, Patience::Command).await?))
+        let call = self.exec_many_call(&targets, command, &options)?.header(header::ACCEPT, "text/event-stream");
+        Ok(self.large_events(self.transport.send(call, Patience::Command).await?))
     }
 
     async fn submit(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<CommandId> {
-        let call = self.exec_call(satellite, &command, &options).query(&[("wait", "false")]);
+        let call = self.exec_call(satellite, &command, &options)?.query(&[("wait", "false")]);
         let Submitted { command_id } = self.transport.fetch(call).await?;
         Ok(command_id)
     }
 
     async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult> {
         let call = self.transport.post(&["api", "v1", "satellites", &satellite.to_string(), "power"]);
-        self.transport.fetch_results(with_options(call, &options).json(&request)).await
+        self.transport.fetch_results(with_options(call, &options)?.json(&request)).await
     }
 
     async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
@@ -87,22 +87,35 @@ struct Submitted {
 }
 
 impl RemoteHive {
-    fn exec_call(&self, satellite: SatelliteId, command: &ExecCommand, options: &ExecOptions) -> RequestBuilder {
+    fn exec_call(
+        &self,
+        satellite: SatelliteId,
+        command: &ExecCommand,
+        options: &ExecOptions,
+    ) -> Result<RequestBuilder> {
         let call = self.transport.post(&["api", "v1", "satellites", &satellite.to_string(), "exec"]);
-        with_options(call, options).json(command)
+        Ok(with_options(call, options)?.json(command))
     }
 
-    fn exec_many_call(&self, targets: &[Target], command: ExecCommand, options: &ExecOptions) -> RequestBuilder {
+    fn exec_many_call(
+        &self,
+        targets: &[Target],
+        command: ExecCommand,
+        options: &ExecOptions,
+    ) -> Result<RequestBuilder> {
         let targets = targets.iter().map(Target::to_string).collect();
         let body = ExecManyRequest { targets, concurrency: options.concurrency, command };
-        with_options(self.transport.post(&["api", "v1", "exec"]), options).json(&body)
+        Ok(with_options(self.transport.post(&["api", "v1", "exec"]), options)?.json(&body))
     }
 }
 
-fn with_options(call: RequestBuilder, options: &ExecOptions) -> RequestBuilder {
-    let call = call.query(&[("encoding", options.encoding)]);
-    match &options.idempotency_key {
-        Some(key) => call.header("idempotency-key", key),
-        None => call,
-    }
+fn with_options(call: RequestBuilder, options: &ExecOptions) -> Result<RequestBuilder> {
+    keyed(call.query(&[("encoding", options.encoding)]), options.idempotency_key.as_deref())
+}
+
+/// The call with its "the same request again". What fits into no header is refused here, as the hive would.
+pub(super) fn keyed(call: RequestBuilder, key: Option<&str>) -> Result<RequestBuilder> {
+    let Some(key) = key else { return Ok(call) };
+    check_idempotency_key(key)?;
+    Ok(call.header("idempotency-key", key))
 }

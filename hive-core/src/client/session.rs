@@ -33,10 +33,10 @@ impl SessionManager for RemoteHive {
     }
 
     async fn session_input(&self, id: SessionId, data: Bytes) -> Result<()> {
-        for piece in data.chunks(MAX_INPUT) {
-            let input = SessionInput { data: BASE64.encode(piece) };
-            let path = ["api", "v1", "sessions", &id.to_string(), "input"];
-            self.transport.call(self.transport.post(&path).json(&input)).await?;
+        let (first, rest) = data.split_at(data.len().min(MAX_INPUT));
+        self.input_piece(id, first).await?;
+        for piece in rest.chunks(MAX_INPUT) {
+            self.input_piece(id, piece).await.map_err(|error| Error::unavailable(error.to_string()))?;
         }
         Ok(())
     }
@@ -53,10 +53,15 @@ impl SessionManager for RemoteHive {
 
     async fn session_attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment> {
         let path = ["api", "v1", "sessions", &id.to_string(), "attach"];
-        attachment::open(&self.transport, &path, request).await.map_err(|error| match error {
-            // The socket says no details.
-            Error::SessionNotFound(_) => Error::SessionNotFound(id.to_string()),
-            error => error,
-        })
+        attachment::open(&self.transport, &path, request).await
+    }
+}
+
+impl RemoteHive {
+    async fn input_piece(&self, id: SessionId, piece: &[u8]) -> Result<()> {
+        let input = SessionInput { data: BASE64.encode(piece) };
+        let path = ["api", "v1", "sessions", &id.to_string(), "input"];
+        // As long as the program takes to read it.
+        self.transport.fetch_results(self.transport.post(&path).json(&input)).await
     }
 }

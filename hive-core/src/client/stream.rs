@@ -13,6 +13,8 @@ use super::lines::{LineTooLong, Lines};
 use super::sse::Parser;
 use crate::Subscription;
 
+/// Events with output in them that a listener may owe; then the reader waits.
+const LARGE_EVENTS: usize = 32;
 /// The most bytes of one event, or of one line.
 const MAX_EVENT: usize = 4 * 1024 * 1024;
 
@@ -41,16 +43,25 @@ impl Cutter {
 impl RemoteHive {
     /// The server-sent events of an answer.
     pub(super) fn events<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
-        self.follow(response, Cutter::Events(Parser::new(MAX_EVENT)))
+        self.follow(response, Cutter::Events(Parser::new(MAX_EVENT)), Subscription::channel())
+    }
+
+    /// The same where an event may be large.
+    pub(super) fn large_events<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
+        self.follow(response, Cutter::Events(Parser::new(MAX_EVENT)), Subscription::with_capacity(LARGE_EVENTS))
     }
 
     /// The JSON lines of an answer.
     pub(super) fn json_lines<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
-        self.follow(response, Cutter::Lines(Lines::new(MAX_EVENT)))
+        self.follow(response, Cutter::Lines(Lines::new(MAX_EVENT)), Subscription::channel())
     }
 
-    fn follow<T: DeserializeOwned + Send + 'static>(&self, response: Response, cutter: Cutter) -> Subscription<T> {
-        let (sender, subscription) = Subscription::channel();
+    fn follow<T: DeserializeOwned + Send + 'static>(
+        &self,
+        response: Response,
+        cutter: Cutter,
+        (sender, subscription): (mpsc::Sender<T>, Subscription<T>),
+    ) -> Subscription<T> {
         self.readers.spawn(async move {
             tokio::select! {
                 () = sender.closed() => {}

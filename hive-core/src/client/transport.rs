@@ -182,7 +182,7 @@ impl Transport {
         let limit = if patience == Patience::Command { MAX_RESULTS } else { MAX_ANSWER };
         let body = read(response, limit).await?;
         serde_json::from_slice(&body)
-            .map_err(|error| Error::Other(format!("cannot read the answer of {}: {error}", self.base())))
+            .map_err(|error| Error::Other(format!("cannot read the answer of {}: {error}", self.base()).into()))
     }
 
     /// The URL of a path below the base URL.
@@ -199,7 +199,7 @@ impl Transport {
         }
         let message = format!("{} answered {status}, and not as a hive does", self.base());
         let is_passing = matches!(status.as_u16(), 502..=504);
-        if is_passing { Error::Unavailable(message.into()) } else { Error::Other(message) }
+        if is_passing { Error::Unavailable(message.into()) } else { Error::Other(message.into()) }
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Error {

@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 use super::links::Live;
 use super::running::Context;
 use super::{Hive, registry};
+use crate::audit::AuditDraft;
 use crate::link::Outgoing;
 use crate::store::{CommandOutcome, CommandRow, Delivery};
 use crate::{Error, Result};
@@ -51,6 +52,9 @@ impl Hive {
         let command = Box::new(Command { id, expires_in_ms, received, payload });
         if live.send(Outgoing::Control(ToAgent::Command(command))).is_err() {
             debug!(command.id = %id, "command waits for the satellite's next link");
+        } else if self.inner.running.is_cancelled(id) {
+            // The cancel may have come before the command did.
+            live.pass(Outgoing::Control(ToAgent::CommandCancel { id }));
         }
     }
 
@@ -106,17 +110,17 @@ impl Hive {
         let is_known = row.journal_id.as_deref() == Some(&*live.journal_id);
         let is_under_way = row.status != CommandStatus::Queued;
         if !is_under_way && row.expires_at <= now {
-            return self.end_without_satellite(&row, CommandStatus::Expired).await;
+            return self.end_without_satellite(&row, CommandStatus::Expired).await.map(drop);
         }
         if is_under_way && !is_known && !row.idempotent {
-            return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await;
+            return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await.map(drop);
         }
         let payload = match self.payload_of(&row).await {
             Ok(payload) => payload,
             Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(error) => {
                 warn!(command.id = %row.id, error = %error, "stored command cannot be read");
-                return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await;
+                return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await.map(drop);
             }
         };
         let stored =
@@ -145,24 +149,43 @@ impl Hive {
         Ok(is_over)
     }
 
-    /// Ends a command without its satellite's word, and tells who waits.
-    pub(super) async fn end_without_satellite(&self, row: &CommandRow, status: CommandStatus) -> Result<()> {
-        let context = Context::from(row);
+    /// Ends a command without its satellite's word, and tells who waits. False where it was queued, and has been handed over
+    /// since its row was read.
+    pub(super) async fn end_without_satellite(&self, row: &CommandRow, status: CommandStatus) -> Result<bool> {
+        let (id, context) = (row.id, Context::from(row));
         let outcome = ended(status, self.source().now(), None);
-        self.finish(row.id, &context, outcome).await
+        if row.status != CommandStatus::Queued {
+            return self.finish(id, &context, outcome).await.map(|()| true);
+        }
+        let records = self.records_of_end(id, &context, &outcome);
+        let is_first = self.store().command_finish_queued(id, outcome.clone(), records).await?;
+        let is_over = is_first || self.store().command_get(id).await?.is_none_or(|row| row.status.is_terminal());
+        if is_over {
+            self.on_finished(id, &context, outcome, is_first);
+        }
+        Ok(is_over)
     }
 
     /// Gives a command its end, in the store first. A command that had ended before keeps that end.
     pub(super) async fn finish(&self, id: CommandId, context: &Context, outcome: CommandOutcome) -> Result<()> {
-        // The job's own record speaks for its commands.
-        let records = if context.job.is_none() { vec![self.outcome_record(id, context, &outcome)] } else { Vec::new() };
+        let records = self.records_of_end(id, context, &outcome);
         let is_first = self.store().command_finish(id, outcome.clone(), records).await?;
+        self.on_finished(id, context, outcome, is_first);
+        Ok(())
+    }
+
+    /// The job's own record speaks for its commands.
+    fn records_of_end(&self, id: CommandId, context: &Context, outcome: &CommandOutcome) -> Vec<AuditDraft> {
+        if context.job.is_none() { vec![self.outcome_record(id, context, outcome)] } else { Vec::new() }
+    }
+
+    /// Tells who waits that a command has ended, by this or before it.
+    fn on_finished(&self, id: CommandId, context: &Context, outcome: CommandOutcome, is_first: bool) {
         match context.job {
             Some(job) if is_first => self.inner.jobs.ended(job, id, outcome.status, outcome.exit_code),
             Some(job) => self.inner.jobs.look_again(Some(job)),
             None => {}
         }
         self.inner.running.end(id, is_first.then_some(outcome));
-        Ok(())
     }
 }

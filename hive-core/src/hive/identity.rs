@@ -233,7 +233,7 @@ impl ActingHive {
         let keys = self.hive.store().api_key_list(user).await?;
         let key = keys.into_iter().find(|key| key.id == id).ok_or_else(|| no_api_key(id))?;
         // Scopes never change, so that nothing can come in between.
-        if !may_no_more_than(&key.scopes, &self.principal.scopes) {
+        if !may_no_more_than(key.scopes.as_ref(), self.principal.scopes.as_ref()) {
             return Err(Error::Forbidden("the key may more than the one it is rotated with".into()));
         }
         let source = self.hive.source();
@@ -251,7 +251,7 @@ fn key_secret(source: &Source) -> String {
     data_encoding::BASE64URL_NOPAD.encode(&source.random::<32>())
 }
 
-fn may_no_more_than(key: &Option<BTreeSet<Permission>>, other: &Option<BTreeSet<Permission>>) -> bool {
+fn may_no_more_than(key: Option<&BTreeSet<Permission>>, other: Option<&BTreeSet<Permission>>) -> bool {
     match (key, other) {
         (_, None) => true,
         (None, Some(_)) => false,

@@ -87,7 +87,7 @@ impl From<Lost> for Error {
     fn from(lost: Lost) -> Self {
         match lost {
             Lost::Credential => Self::AuthInvalid,
-            Lost::Rights => Self::Unavailable("what the caller may do has changed".into()),
+            Lost::Rights => Self::unavailable("what the caller may do has changed"),
         }
     }
 }

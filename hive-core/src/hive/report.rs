@@ -111,7 +111,7 @@ impl Hive {
         let end = tokio::select! {
             end = tokio::time::timeout(timeout, self.end_of(id)) => end.unwrap_or(Ok(None))?,
             () = self.inner.shutdown.cancelled() => {
-                return Err(Error::Unavailable("the server stops; the command goes on".into()));
+                return Err(Error::unavailable("the server stops; the command goes on"));
             }
         };
         if let Some(end) = end

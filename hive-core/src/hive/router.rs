@@ -21,14 +21,12 @@ use super::report::{CommandReport, ExecReport, OutputReader, encode};
 use super::running::{Context, Place};
 use super::{ActingHive, Hive};
 use crate::access::Permission;
-use crate::router::{CommandRouter, ExecOptions};
+use crate::router::{CommandRouter, ExecOptions, check_idempotency_key};
 use crate::store::{CommandRow, IdempotencyKey, Inserted, NewCommand, SatelliteRow};
 use crate::{Error, Result, Subscription};
 
 /// How long an idempotency key counts.
 const IDEMPOTENCY_LIFETIME: Duration = Duration::from_hours(24);
-/// The most characters of an idempotency key.
-const MAX_IDEMPOTENCY_KEY: usize = 255;
 /// Output of each stream that an error carries.
 const MAX_ERROR_OUTPUT: usize = 1024 * 1024;
 
@@ -248,9 +246,7 @@ impl ActingHive {
         request: &serde_json::Value,
     ) -> Result<Option<IdempotencyKey>> {
         let Some(key) = key else { return Ok(None) };
-        if key.is_empty() || key.chars().count() > MAX_IDEMPOTENCY_KEY || key.chars().any(char::is_control) {
-            return Err(Error::invalid("Idempotency-Key", format!("1 to {MAX_IDEMPOTENCY_KEY} printable characters")));
-        }
+        check_idempotency_key(&key)?;
         let owner = self.principal.user().map_or_else(|| "system".to_owned(), |user| user.to_string());
         let body_hash = data_encoding::HEXLOWER.encode(&Sha256::digest(request.to_string()));
         let expires_at = self.hive.source().steady().plus(IDEMPOTENCY_LIFETIME);
@@ -284,13 +280,17 @@ impl Hive {
     /// Ends a command: a queued one at once, a running one by its satellite, for which this waits.
     async fn cancel(&self, row: CommandRow) -> Result<()> {
         use hive_wire::agent::ToAgent;
-        if row.status == CommandStatus::Queued {
-            return self.end_without_satellite(&row, CommandStatus::Cancelled).await;
+        if row.status == CommandStatus::Queued && self.end_without_satellite(&row, CommandStatus::Cancelled).await? {
+            return Ok(());
         }
         let Some(live) = self.inner.links.get(row.satellite_id) else {
             return Err(Error::SatelliteOffline(row.satellite_id.to_string()));
         };
-        let Some(mut progress) = self.inner.running.follow(row.id) else {
+        if self.inner.running.follow(row.id).is_none() {
+            // Its satellite has just come back, and was not told of it yet.
+            self.deliver_again(row.id, &live).await?;
+        }
+        let Some(mut progress) = self.inner.running.cancel(row.id) else {
             return Ok(());
         };
         let message = crate::link::Outgoing::Control(ToAgent::CommandCancel { id: row.id });

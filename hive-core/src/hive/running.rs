@@ -69,6 +69,7 @@ struct Entry {
     context: Context,
     stdout: Held,
     stderr: Held,
+    is_cancelled: bool,
     progress: watch::Sender<Progress>,
 }
 
@@ -120,9 +121,25 @@ impl Running {
                 context,
                 stdout: Held { offset: stored.stdout, ..Held::default() },
                 stderr: Held { offset: stored.stderr, ..Held::default() },
+                is_cancelled: false,
                 progress: watch::Sender::new(Progress { received: stored, finished: None }),
             });
         });
+    }
+
+    /// Notes that a command is to be ended, also where it is not with its satellite yet, and follows it; `None` where no
+    /// satellite works on it.
+    pub(super) fn cancel(&self, id: CommandId) -> Option<watch::Receiver<Progress>> {
+        self.with(|entries| {
+            let entry = entries.get_mut(&id)?;
+            entry.is_cancelled = true;
+            Some(entry.progress.subscribe())
+        })
+    }
+
+    /// Whether a command is to be ended.
+    pub(super) fn is_cancelled(&self, id: CommandId) -> bool {
+        self.with(|entries| entries.get(&id).is_some_and(|entry| entry.is_cancelled))
     }
 
     /// Follows a command; `None` where no satellite works on it.

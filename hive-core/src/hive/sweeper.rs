@@ -101,6 +101,7 @@ impl Hive {
                 CommandStatus::Queued => CommandStatus::Expired,
                 _ => CommandStatus::OutcomeUnknown,
             };
+            // One that was handed over at the last moment is not overdue.
             self.end_without_satellite(&row, status).await?;
         }
         Ok(())

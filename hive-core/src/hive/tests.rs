@@ -17,6 +17,7 @@ use hive_wire::frame::{Frame, StreamId};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
 use hive_wire::{CommandId, ErrorCode, SatelliteId};
 
+use super::payload::Work;
 use super::{ActingHive, Attached, Effort, Hive, RegistrationError, Settings, TokenProblem};
 use crate::access::Role;
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
@@ -377,6 +378,39 @@ async fn a_cancel_ends_a_queued_command_at_once_and_a_running_one_by_its_satelli
     satellite.finish(running, CommandStatus::Cancelled, 137, 0).await;
     assert_eq!(cancelling.await.unwrap().unwrap().status, CommandStatus::Cancelled);
     assert_eq!(waiting.await.unwrap().unwrap().status, TargetStatus::Command(CommandStatus::Cancelled));
+}
+
+#[tokio::test]
+async fn a_cancel_that_overtakes_its_command_is_said_behind_it() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    // As far as a call has come that is about to send its command.
+    let id = CommandId::new(hive.source().seed());
+    let row = hive.store().satellite_get(satellite.id).await.unwrap().unwrap();
+    let work = Work::exec(ExecCommand::shell("sleep 60")).unwrap();
+    hive.inner.running.begin(id, hive.as_system().context(&row, &work, None), Received::default());
+    assert!(hive.inner.running.cancel(id).is_some());
+    let live = hive.inner.links.get(satellite.id).unwrap();
+    hive.send_command(&live, id, work.payload, Duration::from_mins(1));
+    assert_eq!(satellite.command().await.id, id);
+    assert_eq!(satellite.end.next().await, Ok(Outgoing::Control(ToAgent::CommandCancel { id })));
+}
+
+#[tokio::test]
+async fn a_cancel_is_said_again_with_the_next_link() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    let id =
+        hive.as_system().submit(satellite.id, ExecCommand::shell("sleep 60"), ExecOptions::default()).await.unwrap();
+    assert_eq!(satellite.command().await.id, id);
+    // The satellite says nothing, and the call gives up.
+    hive.as_system().command_cancel(id).await.unwrap();
+    drop(satellite);
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    assert_eq!(satellite.command().await.id, id);
+    assert_eq!(satellite.end.next().await, Ok(Outgoing::Control(ToAgent::CommandCancel { id })));
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl ActingHive {
         if let Some(job) = self.hive.open_job(id).await? {
             job.settled(patience).await;
             if self.hive.inner.shutdown.is_cancelled() {
-                return Err(Error::Unavailable("the server stops; the job goes on".into()));
+                return Err(Error::unavailable("the server stops; the job goes on"));
             }
         }
         let (rows, _) = self.hive.store().job_target_list(id, Window::ALL).await?;

@@ -307,7 +307,7 @@ impl Terminal {
             }
             ToViewer::Applied { offset } => return self.saying.typing.on_applied(*offset),
             ToViewer::Ended(end) => return self.on_ended(end.clone()),
-            ToViewer::Error { error } if is_final(error.code) => return self.on_refused(error.clone()),
+            ToViewer::Error { error } if is_final(error.code) => return self.on_refused(error.clone().into()),
             ToViewer::Error { error } => return self.on_broken(error.message.clone(), Duration::ZERO),
             ToViewer::Control(control) => drop(self.saying.typing.on_control(control.clone())),
             ToViewer::Resized(size) => self.session.size = *size,

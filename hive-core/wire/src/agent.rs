@@ -320,6 +320,12 @@ pub struct ErrorBody {
     pub message: String,
 }
 
+impl From<crate::api::ApiError> for ErrorBody {
+    fn from(error: crate::api::ApiError) -> Self {
+        Self { code: error.code, message: error.message }
+    }
+}
+
 /// A command on its way to a satellite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {

@@ -119,7 +119,8 @@ pub struct ErrorEnvelope {
 }
 
 /// What went wrong.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
 pub struct ApiError {
     /// For programs.
     pub code: ErrorCode,
@@ -128,4 +129,16 @@ pub struct ApiError {
     /// The field that broke a rule, the id of the command that goes on, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<serde_json::Value>,
+}
+
+impl From<String> for ApiError {
+    fn from(message: String) -> Self {
+        Self { code: ErrorCode::Unknown, message, details: None }
+    }
+}
+
+impl From<&str> for ApiError {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
 }

@@ -8,8 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ViewerId;
-use crate::agent::ErrorBody;
-use crate::api::{Session, SessionEnd, Size};
+use crate::api::{ApiError, Session, SessionEnd, Size};
 use crate::frame::StreamId;
 
 /// The WebSocket sub-protocol.
@@ -128,7 +127,7 @@ pub enum ToViewer {
     /// It cannot be let in; the last message.
     Error {
         /// Why.
-        error: ErrorBody,
+        error: ApiError,
     },
     /// A message of a newer version.
     #[serde(other)]

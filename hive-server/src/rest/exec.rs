@@ -18,7 +18,6 @@ use crate::extract::{Body, Pairs, Path};
 use crate::state::AppState;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const MAX_IDEMPOTENCY_KEY: usize = 255;
 
 /// What becomes of the call once the command is accepted.
 enum Mode {
@@ -42,7 +41,7 @@ impl FromRequestParts<AppState> for How {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
         let query = Pairs::from_request_parts(parts, state).await?;
         let options = ExecOptions {
-            idempotency_key: idempotency_key(&parts.headers)?,
+            idempotency_key: idempotency_key(&parts.headers),
             encoding: query.word("encoding")?.unwrap_or_default(),
             ..ExecOptions::default()
         };
@@ -55,17 +54,9 @@ impl FromRequestParts<AppState> for How {
     }
 }
 
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(None);
-    };
-    match value.to_str() {
-        Ok(key) if (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Error::invalid(
-            "Idempotency-Key",
-            format!("must be 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters"),
-        )),
-    }
+/// What cannot be read is left for the hive to refuse.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Option<String> {
+    headers.get(IDEMPOTENCY_KEY).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 fn wants_events(headers: &HeaderMap) -> bool {

@@ -17,7 +17,7 @@ use crate::state::AppState;
 
 pub(super) async fn submit(Caller(hive): Caller, headers: HeaderMap, Body(job): Body<JobCreate>) -> Created<Job> {
     let JobCreate { targets, concurrency, deadline_seconds, command } = job;
-    let options = JobOptions { idempotency_key: idempotency_key(&headers)?, concurrency, deadline_seconds };
+    let options = JobOptions { idempotency_key: idempotency_key(&headers), concurrency, deadline_seconds };
     let job = hive.job_submit(read_targets(&targets)?, command, options).await?;
     Ok((StatusCode::ACCEPTED, ok(job)))
 }

@@ -5,6 +5,7 @@ use hive_core::Error;
 use hive_core::link::Close;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::agent::{ErrorBody, ToAgent, close};
+use hive_core::wire::api::ApiError;
 use hive_core::wire::session::ToViewer;
 
 use crate::error::Failure;
@@ -79,7 +80,7 @@ pub(super) enum Parting {
 }
 
 impl Parting {
-    fn told(error: ErrorBody) -> Self {
+    fn told(error: ApiError) -> Self {
         let code = VIEWER_CODES + error.code.http_status();
         let close = Close { code, reason: error.message.clone(), retry_after_ms: None };
         Self::Told { last_word: Some(ToViewer::Error { error }), close }
@@ -91,7 +92,7 @@ impl Parting {
 
     /// The viewer sent something that is not the protocol.
     pub(super) fn protocol(reason: impl Into<String>) -> Self {
-        Self::told(ErrorBody { code: ErrorCode::InvalidInput, message: reason.into() })
+        Self::told(ApiError { code: ErrorCode::InvalidInput, message: reason.into(), details: None })
     }
 
     /// The viewer said nothing for too long.
@@ -104,6 +105,11 @@ impl Parting {
         Self::silent(1000, "the terminal has ended")
     }
 
+    /// The viewer knows why already.
+    pub(super) fn behind(error: &ApiError) -> Self {
+        Self::silent(VIEWER_CODES + error.code.http_status(), &error.message)
+    }
+
     /// The server stops, or the viewer has come back over another socket.
     pub(super) fn going_away() -> Self {
         Self::silent(close::GOING_AWAY, "the server restarts")
@@ -112,8 +118,7 @@ impl Parting {
 
 impl From<Error> for Parting {
     fn from(error: Error) -> Self {
-        let answer = Failure::from(error).answer().error;
-        Self::told(ErrorBody { code: answer.code, message: answer.message })
+        Self::told(Failure::from(error).answer().error)
     }
 }
 

@@ -35,8 +35,8 @@ pub(super) struct Viewer {
     socket: SplitStream<WebSocket>,
     output: Box<dyn AttachmentOutput>,
     input: Box<dyn AttachmentInput>,
-    /// Whether it was told its last event.
-    is_over: bool,
+    /// How it is parted from, once it was told its last event.
+    parting: Option<Parting>,
     /// Whether it was told that the keyboard is its own.
     is_writer: bool,
     /// When the refusal of what it typed must have an explanation.
@@ -89,7 +89,7 @@ impl Viewer {
             socket,
             output,
             input,
-            is_over: false,
+            parting: None,
             is_writer,
             doubt_until: None,
             ping_at: Instant::now() + ping_interval,
@@ -113,7 +113,7 @@ impl Viewer {
                 () = stopped.as_mut() => Err(Parting::going_away()),
                 sent = std::future::poll_fn(|context| self.outbox.poll_sent(context)) => sent.and_then(|()| self.on_sent()),
                 message = self.socket.next() => self.on_message(message).await,
-                event = self.output.next(), if has_room && !self.is_over => self.on_event(event),
+                event = self.output.next(), if has_room && self.parting.is_none() => self.on_event(event),
                 () = watch.as_mut() => self.on_time(),
             };
             if let Err(parting) = step {
@@ -133,7 +133,7 @@ impl Viewer {
     }
 
     fn on_sent(&mut self) -> Result<(), Parting> {
-        if self.is_over { Err(Parting::over()) } else { Ok(()) }
+        self.parting.take().map_or(Ok(()), Err)
     }
 
     fn on_event(&mut self, event: Option<SessionEvent>) -> Result<(), Parting> {
@@ -154,7 +154,8 @@ impl Viewer {
                 self.is_writer = control.is_mine;
                 self.doubt_until = None;
             }
-            ToViewer::Ended(_) | ToViewer::Error { .. } => self.is_over = true,
+            ToViewer::Ended(_) => self.parting = Some(Parting::over()),
+            ToViewer::Error { error } => self.parting = Some(Parting::behind(error)),
             _ => {}
         }
     }

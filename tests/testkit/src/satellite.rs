@@ -47,7 +47,7 @@ pub struct Satellite {
 
 impl Satellite {
     /// Starts it with a token and waits until it can be used.
-    pub(crate) async fn start(name: &str, server: &str, token: &str, dir: &Path, options: SatelliteOptions) -> Self {
+    pub async fn start(name: &str, server: &str, token: &str, dir: &Path, options: SatelliteOptions) -> Self {
         let data_dir = options.data_dir.clone().unwrap_or_else(|| dir.join(name));
         let logs = dir.join("logs");
         let server = options.server.clone().unwrap_or_else(|| server.to_owned());

@@ -6,7 +6,7 @@ use hive_core::session::{Attachment, AttachmentInput, AttachmentOutput, SessionE
 use hive_core::wire::api::{Actor, EndReason, Session, SessionCreate, SessionFilter, SessionStatus, Size};
 use hive_core::wire::id::Seed;
 use hive_core::wire::session::{AttachRequest, Attached, FromViewer, ViewMode};
-use hive_core::wire::{ErrorCode, SatelliteId, Timestamp, ViewerId};
+use hive_core::wire::{SatelliteId, Timestamp, ViewerId};
 use hive_core::{Error, Result};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::pty::openpty;
@@ -409,7 +409,7 @@ async fn a_satellite_s_link_is_told() {
 #[tokio::test]
 async fn who_is_let_in_no_more_is_told_why() {
     let (rig, hive) = Rig::start(ViewMode::Control, mine()).await;
-    let error = ErrorBody { code: ErrorCode::AuthInvalid, message: "credentials are wrong".into() };
+    let error = Error::AuthInvalid.to_wire();
     hive.told(ToViewer::Error { error: error.clone() }).await;
     let Left::Refused(told) = rig.left().await else { panic!("it was let in") };
     assert_eq!(told.message, error.message);

@@ -16,6 +16,8 @@ use crate::hive::{ActingHive, reason};
 use crate::store::{JobInserted, NewCommand, NewJob, NewJobTarget, SatelliteQuery, SatelliteRow, Window};
 use crate::{Error, Result};
 
+/// The most targets that are named; a label, or `all`, stands for any number of satellites.
+const MAX_TARGETS: usize = 10_000;
 /// Targets under way at the same time unless the request says otherwise.
 const DEFAULT_IN_FLIGHT: u32 = 64;
 /// How long targets may wait for their turn unless the request says otherwise: a day.
@@ -129,11 +131,13 @@ impl ActingHive {
 
     /// Finds the satellites targets stand for, each once, by name.
     pub(in crate::hive) async fn find(&self, targets: &[Target], permission: Permission) -> Result<Vec<SatelliteRow>> {
-        if targets.is_empty() {
-            return Err(Error::invalid("targets", "must name at least one"));
+        if !(1..=MAX_TARGETS).contains(&targets.len()) {
+            return Err(Error::invalid("targets", format!("must name 1 to {MAX_TARGETS}")));
         }
         let mut found = BTreeMap::new();
         for target in targets {
+            // One that cannot be written cannot be asked for from elsewhere either.
+            target.to_string().parse::<Target>().map_err(|error| Error::invalid("targets", error.to_string()))?;
             let rows = match target {
                 Target::All => self.find_all(Vec::new(), permission).await?,
                 Target::Tag(tag) => self.find_all(vec![tag.clone()], permission).await?,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hive_wire::agent::ErrorBody;
 use hive_wire::api::SessionEnd;
 use hive_wire::session::{Attached, FromViewer, ToViewer};
 use tokio::sync::watch;
@@ -24,9 +23,15 @@ struct Place {
     seat: Seat,
 }
 
+impl Place {
+    fn leave(&self) {
+        self.session.leave(self.acting.hive.inner.sessions.now(), self.seat);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.session.leave(self.acting.hive.inner.sessions.now(), self.seat);
+        self.leave();
     }
 }
 
@@ -83,11 +88,11 @@ impl AttachmentOutput for Output {
 }
 
 impl Output {
-    /// Whoever may not look any more is told so, and that is all.
+    /// Whoever may not look any more is told so, and has no place here from then on.
     fn on_lost(&mut self, error: impl Into<Error>) -> SessionEvent {
         self.is_over = true;
-        let error = error.into().to_wire();
-        SessionEvent::Told(ToViewer::Error { error: ErrorBody { code: error.code, message: error.message } })
+        self.place.leave();
+        SessionEvent::Told(ToViewer::Error { error: error.into().to_wire() })
     }
 }
 

@@ -51,9 +51,9 @@ impl Hive {
         });
         match tokio::time::timeout(END_PATIENCE, has_an_answer).await {
             Ok(Standing::Ended(_)) => Ok(()),
-            Ok(Standing::Closed) => Err(Error::Unavailable("the server stops".into())),
+            Ok(Standing::Closed) => Err(Error::unavailable("the server stops")),
             Ok(_) => self.end_session(row, end_as(EndReason::Killed, None)).await,
-            Err(_) => Err(Error::Unavailable("the satellite did not end the terminal in time".into())),
+            Err(_) => Err(Error::unavailable("the satellite did not end the terminal in time")),
         }
     }
 

@@ -29,7 +29,7 @@ use crate::store::SessionRow;
 
 pub(in crate::hive) use admission::{Admission, Who};
 pub(in crate::hive) use satellite::Started;
-pub(in crate::hive) use view::{Next, check_size};
+pub(in crate::hive) use view::Next;
 
 /// Output that one who comes without any gets: more than a screen of it.
 const TAIL: u64 = 64 * 1024;

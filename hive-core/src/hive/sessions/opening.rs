@@ -10,11 +10,12 @@ use hive_wire::{ErrorCode, SatelliteId, SessionId};
 use serde_json::json;
 
 use super::ending::end_as;
-use super::live::{LiveSession, Standing, check_size};
+use super::live::{LiveSession, Standing};
 use super::patience;
 use crate::hive::ActingHive;
 use crate::hive::acting::Subject;
 use crate::hive::payload::check_env;
+use crate::session::check_size;
 use crate::store::{NewSession, SatelliteRow, SessionRow};
 use crate::{Error, Result};
 
@@ -135,8 +136,8 @@ impl ActingHive {
         let is_there = session.wait_for(|standing| matches!(standing, Standing::Open { .. } | Standing::Ended(_)));
         match tokio::time::timeout(START_PATIENCE, is_there).await {
             Ok(Standing::Open { .. } | Standing::Ended(_)) => Ok(()),
-            Ok(_) => Err(Error::Unavailable("the server stops".into())),
-            Err(_) => Err(Error::Unavailable("the satellite did not open the terminal in time".into())),
+            Ok(_) => Err(Error::unavailable("the server stops")),
+            Err(_) => Err(Error::unavailable("the satellite did not open the terminal in time")),
         }
     }
 }
@@ -171,7 +172,7 @@ fn refusal(end: SessionEnd) -> Error {
         ErrorCode::CommandBlocked => Error::CommandBlocked(error.message),
         ErrorCode::InvalidInput => Error::invalid("shell", error.message),
         ErrorCode::RateLimited => Error::RateLimited { retry_after_seconds: START_PATIENCE.as_secs() },
-        _ => Error::Unavailable(error.message.into()),
+        _ => Error::unavailable(error.message),
     }
 }
 

@@ -11,13 +11,13 @@ use hive_wire::{SessionId, ViewerId};
 use serde_json::json;
 
 use super::attachment::{attachment, epilogue};
-use super::live::{LiveSession, Standing, Who, check_size};
+use super::live::{LiveSession, Standing, Who};
 use super::opening::Wanted;
 use super::records::subject;
 use crate::access::{Permission, Reach, Sight, Verdict, may, sight};
 use crate::hive::router::usable_link;
 use crate::hive::{ActingHive, Hive};
-use crate::session::{Attachment, SessionManager};
+use crate::session::{Attachment, SessionManager, check_size};
 use crate::store::{SessionQuery, SessionRow};
 use crate::{Error, Result};
 
@@ -64,7 +64,7 @@ impl SessionManager for ActingHive {
         let mut is_first = true;
         while !data.is_empty() {
             let (count, end) = match session.input_unseen(self.hive.inner.sessions.now(), &data) {
-                Err(error) if !is_first => return Err(Error::Unavailable(error.into())),
+                Err(error) if !is_first => return Err(Error::unavailable(error.to_string())),
                 typed => typed?,
             };
             data.advance(count);
@@ -141,7 +141,7 @@ impl ActingHive {
         let is_known = session.wait_for(|standing| *standing != Standing::Unknown);
         match tokio::time::timeout(RETURN_PATIENCE, is_known).await {
             Ok(Standing::Open { .. } | Standing::Ended(_)) => Ok(Some(session)),
-            Ok(_) => Err(Error::Unavailable("the server stops".into())),
+            Ok(_) => Err(Error::unavailable("the server stops")),
             Err(_) => Err(Error::SatelliteOffline(row.satellite_name.to_string())),
         }
     }
@@ -231,7 +231,7 @@ async fn wait_until_typed(session: &LiveSession, end: u64) -> Result<()> {
     };
     match tokio::time::timeout(TYPING_PATIENCE, typed).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Error::Unavailable("the terminal ended before everything was typed".into())),
-        Err(_) => Err(Error::Unavailable("the program does not read what is typed".into())),
+        Ok(false) => Err(Error::unavailable("the terminal ended before everything was typed")),
+        Err(_) => Err(Error::unavailable("the program does not read what is typed")),
     }
 }

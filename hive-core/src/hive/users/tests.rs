@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hive_wire::ErrorCode;
 use hive_wire::api::{
-    ApiKeyCreate, LoginRequest, NewUser, PageRequest, PasswordChange, PlatformRole, TeamCreate, TeamMemberPut,
-    UserCreate, UserUpdate,
+    ApiKeyCreate, LoginRequest, NewUser, PageRequest, PasswordChange, PlatformRole, SatelliteFilter, TeamCreate,
+    TeamMemberPut, UserCreate, UserUpdate,
 };
 use hive_wire::credential::Secret;
 
@@ -161,7 +161,7 @@ async fn a_rotated_key_has_one_secret_and_gives_no_more_rights() {
     let principal = hive.authenticate_api_key(&new.api_key, None, Effort::Full).await.unwrap();
     let scopes = Some([Permission::ApiKeysOwn, Permission::SatellitesRead].into());
     let scoped = hive.acting_as(Principal { scopes, ..principal });
-    scoped.list(Default::default(), PageRequest::default()).await.unwrap();
+    scoped.list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
     check_refused(scoped.api_key_rotate(new.info.id).await, ErrorCode::Forbidden);
     let own = scoped.api_key_create(ApiKeyCreate::default()).await.unwrap();
     scoped.api_key_rotate(own.info.id).await.unwrap();

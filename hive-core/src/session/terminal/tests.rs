@@ -354,7 +354,7 @@ async fn who_is_not_let_in_any_more_does_not_try_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn what_the_hive_says_last_is_the_cause() {
     let (mut world, way) = World::open(attached(0, mine(0))).await;
-    let error = ErrorBody { code: ErrorCode::Unavailable, message: "connection reset".into() };
+    let error = Error::unavailable("connection reset").to_wire();
     way.tell.send(SessionEvent::Told(ToViewer::Error { error })).await.unwrap();
     let event = world.next().await;
     assert!(matches!(&event, TerminalEvent::Away { cause, .. } if cause == "connection reset"), "{event:?}");

@@ -156,6 +156,25 @@ pub(super) async fn a_command_ends_once(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 2);
 }
 
+pub(super) async fn a_queued_command_is_delivered_or_ended_and_never_both(on: &Fixture) {
+    for _ in 0..8 {
+        let (id, actor) = (on.command().await, on.unique());
+        let delivery = Delivery { journal_id: "journal".into(), at: on.now(), expires_at: None };
+        let deliver = on.store.command_deliver(id, delivery);
+        let outcome = on.outcome(CommandStatus::Cancelled);
+        let finish = on.store.command_finish_queued(id, outcome, vec![on.draft_by(&actor)]);
+        let (delivered, finished) = futures_util::join!(deliver, finish);
+        let (delivered, finished) = (delivered.unwrap(), finished.unwrap());
+        assert!(delivered != finished);
+        let expected = if finished { CommandStatus::Cancelled } else { CommandStatus::Delivered };
+        assert_eq!((on.stored(id).await.status, on.records_by(&actor).await.len()), (expected, usize::from(finished)));
+    }
+    let id = on.command().await;
+    assert!(on.store.command_finish_queued(id, on.outcome(CommandStatus::Expired), Vec::new()).await.unwrap());
+    assert!(!on.store.command_finish_queued(id, on.outcome(CommandStatus::Cancelled), Vec::new()).await.unwrap());
+    assert_eq!(on.stored(id).await.status, CommandStatus::Expired);
+}
+
 pub(super) async fn an_ended_command_stays_as_it_is(on: &Fixture) {
     let id = on.command().await;
     let error = ErrorBody { code: ErrorCode::CommandBlocked, message: "refused by policy".into() };

@@ -218,7 +218,7 @@ pub(super) async fn an_api_key_is_revoked_once_and_by_its_owner(on: &Fixture) {
 
 pub(super) async fn an_api_key_is_rotated_by_its_owner_and_while_it_is_good(on: &Fixture) {
     let (user, stranger, actor) = (on.user().await.id, on.user().await.id, on.unique());
-    let soon = on.now().plus(Duration::from_secs(60));
+    let soon = on.now().plus(Duration::from_mins(1));
     let key = ApiKeyRow { expires_at: Some(soon), ..on.api_key(user) };
     on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
     let rotate = async |by, now| {

@@ -65,10 +65,16 @@ impl CommandStore for SqlStore {
         outcome: CommandOutcome,
         audit: Vec<AuditDraft>,
     ) -> StoreResult<bool> {
-        if outcome.output.is_empty() {
-            return self.write_simple(move |transaction| Box::pin(end(transaction, id, outcome, audit))).await;
-        }
-        self.write(move |transaction| Box::pin(end(transaction, id, outcome, audit))).await
+        self.end_command(text::COMMAND_FINISH, id, outcome, audit).await
+    }
+
+    async fn command_finish_queued(
+        &self,
+        id: CommandId,
+        outcome: CommandOutcome,
+        audit: Vec<AuditDraft>,
+    ) -> StoreResult<bool> {
+        self.end_command(text::COMMAND_FINISH_QUEUED, id, outcome, audit).await
     }
 
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>> {
@@ -129,13 +135,30 @@ impl SqlStore {
 }
 
 /// Gives a command its end; whether it had none.
+impl SqlStore {
+    async fn end_command(
+        &self,
+        text: &'static str,
+        id: CommandId,
+        outcome: CommandOutcome,
+        audit: Vec<AuditDraft>,
+    ) -> StoreResult<bool> {
+        let finish = finish(Statement::new(text), id, &outcome);
+        if outcome.output.is_empty() {
+            return self.write_simple(move |transaction| Box::pin(end(transaction, finish, id, outcome, audit))).await;
+        }
+        self.write(move |transaction| Box::pin(end(transaction, finish, id, outcome, audit))).await
+    }
+}
+
 async fn end(
     transaction: &mut Transaction,
+    finish: Statement,
     id: CommandId,
     outcome: CommandOutcome,
     audit: Vec<AuditDraft>,
 ) -> StoreResult<bool> {
-    if transaction.execute(finish(id, &outcome)).await? == 0 {
+    if transaction.execute(finish).await? == 0 {
         return Ok(false);
     }
     for (channel, offset, bytes) in outcome.output {
@@ -210,9 +233,9 @@ pub(super) fn bind(statement: Statement, command: NewCommand) -> Statement {
         .time_opt(delivered_at)
 }
 
-fn finish(id: CommandId, outcome: &CommandOutcome) -> Statement {
+fn finish(statement: Statement, id: CommandId, outcome: &CommandOutcome) -> Statement {
     let error = outcome.error.as_ref();
-    Statement::new(text::COMMAND_FINISH)
+    statement
         .text(id)
         .bind(outcome.status.as_str())
         .number_opt(outcome.exit_code)

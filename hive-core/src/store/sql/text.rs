@@ -24,6 +24,13 @@ macro_rules! command_insert {
     };
 }
 
+macro_rules! command_finish {
+    () => {
+        "UPDATE satellite_commands SET status = $2, exit_code = $3, duration_ms = $4, truncated = $5, error_code = $6, \
+         error_message = $7, finished_at = $8, updated_at = $8 WHERE id = $1"
+    };
+}
+
 macro_rules! job_columns {
     () => {
         "j.id, j.status, j.summary, j.asked, j.teams, j.concurrency, j.timeout_seconds, j.expires_in_seconds, j.actor, \
@@ -138,9 +145,8 @@ pub(super) const COMMAND_DELIVER: &str = "UPDATE satellite_commands SET status =
      delivered_at = $3, updated_at = $3, expires_at = COALESCE($4, expires_at) WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
 pub(super) const COMMAND_START: &str = "UPDATE satellite_commands SET status = 'started', started_at = $2, updated_at = $2 \
      WHERE id = $1 AND status = 'delivered'";
-pub(super) const COMMAND_FINISH: &str = "UPDATE satellite_commands SET status = $2, exit_code = $3, duration_ms = $4, \
-     truncated = $5, error_code = $6, error_message = $7, finished_at = $8, updated_at = $8 \
-     WHERE id = $1 AND finished_at IS NULL";
+pub(super) const COMMAND_FINISH: &str = concat!(command_finish!(), " AND finished_at IS NULL");
+pub(super) const COMMAND_FINISH_QUEUED: &str = concat!(command_finish!(), " AND status = 'queued'");
 pub(super) const COMMAND_GET: &str = concat!("SELECT ", command_columns!(), " FROM satellite_commands WHERE id = $1");
 pub(super) const COMMAND_LIST_OPEN: &str = concat!(
     "SELECT ",

@@ -17,6 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hive_wire::agent::{self, ToAgent, ToServer};
+use hive_wire::api::ApiError;
 use hive_wire::frame::Frame;
 use hive_wire::id::Seed;
 use hive_wire::satellite_api as satellite;
@@ -94,6 +95,11 @@ fn session() -> SessionId {
 
 fn error() -> agent::ErrorBody {
     agent::ErrorBody { code: ErrorCode::CommandBlocked, message: "the satellite's policy blocks \"rm\"".into() }
+}
+
+fn api_error() -> ApiError {
+    let agent::ErrorBody { code, message } = error();
+    ApiError { code, message, details: Some(serde_json::json!({ "satellite": "web-01" })) }
 }
 
 fn system() -> agent::SystemInfo {

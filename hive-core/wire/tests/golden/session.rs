@@ -4,7 +4,7 @@ use hive_wire::api::{self, EndReason, SessionEnd, SessionStatus, Size};
 use hive_wire::session::{AttachRequest, Attached, Control, FromViewer, ToViewer, ViewMode};
 use hive_wire::{SatelliteId, ViewerId};
 
-use super::{Golden, SEED, error, now, session};
+use super::{Golden, SEED, api_error, error, now, session};
 
 const SIZE: Size = Size { cols: 120, rows: 40 };
 
@@ -72,7 +72,7 @@ fn what_a_viewer_is_told() {
     golden.check("link", &ToViewer::Link { online: false });
     let end = SessionEnd { reason: EndReason::Exited, exit_code: Some(0), error: None };
     golden.check("ended", &ToViewer::Ended(end));
-    golden.check("error", &ToViewer::Error { error: error() });
+    golden.check("error", &ToViewer::Error { error: api_error() });
     golden.close();
 }
 

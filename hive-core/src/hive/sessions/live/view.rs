@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hive_wire::ViewerId;
-use hive_wire::api::{MAX_SCREEN, Size};
+use hive_wire::api::Size;
 use hive_wire::frame::MAX_PAYLOAD;
 use hive_wire::session::{Control, FromViewer, ToViewer};
 use hive_wire::stream::Missing;
@@ -12,7 +12,7 @@ use hive_wire::stream::Missing;
 use super::{LiveSession, State};
 use crate::hive::sessions::keyboard::{Asked, Holder};
 use crate::hive::sessions::viewers::{Notice, Seat, Viewer};
-use crate::session::SessionEvent;
+use crate::session::{SessionEvent, check_size};
 use crate::{Error, Result};
 
 /// What there is for a viewer.
@@ -114,16 +114,6 @@ impl LiveSession {
         }
         self.change(|state| state.on_message(now, seat, message))
     }
-}
-
-/// Checks the size of a screen.
-pub(in crate::hive) fn check_size(size: Size) -> Result<()> {
-    for (field, value) in [("cols", size.cols), ("rows", size.rows)] {
-        if !(1..=MAX_SCREEN).contains(&value) {
-            return Err(Error::invalid(field, format!("must be 1 to {MAX_SCREEN}")));
-        }
-    }
-    Ok(())
 }
 
 impl State {
@@ -272,7 +262,7 @@ impl State {
     }
 
     fn seated(&mut self, seat: Seat) -> Result<&mut Viewer> {
-        let gone = || Error::Unavailable("this viewer is attached elsewhere now".into());
+        let gone = || Error::unavailable("this viewer is attached elsewhere now");
         self.viewers.at(seat).ok_or_else(gone)
     }
 }

@@ -1,0 +1,142 @@
+//! What is open ends: with the right to it, and with the hive.
+
+use std::time::Duration;
+
+use hive_core::access::Role;
+use hive_core::job::JobOptions;
+use hive_core::router::ExecOptions;
+use hive_core::session::SessionEvent;
+use hive_core::wire::ErrorCode;
+use hive_core::wire::api::{CommandStatus, ExecCommand, ExecEvent, OutputEncoding, SessionCreate, Target, UserUpdate};
+use hive_core::wire::session::{AttachRequest, ToViewer};
+use hive_core::{Identity, Subscription};
+use hive_testkit::{PATIENCE, SatelliteOptions, until};
+use tokio::time::timeout;
+
+use super::world::NAME;
+use super::{World, claims};
+use crate::support::{unique_seconds, until_sleeping};
+
+claims!(
+    what_is_open_ends_with_the_right_to_it,
+    a_lower_role_ends_what_is_open,
+    who_looks_away_leaves_no_task,
+    the_hive_ends_though_nobody_reads,
+);
+
+/// More than connections are kept for later.
+const ROUNDS: usize = 12;
+
+async fn until_over<T>(stream: &mut Subscription<T>) {
+    let over = async { while stream.next().await.is_some() {} };
+    timeout(PATIENCE, over).await.expect("the stream ends");
+}
+
+fn wanted(satellite: hive_core::wire::SatelliteId) -> SessionCreate {
+    SessionCreate { shell: Some("/bin/sh".into()), ..SessionCreate::on(satellite) }
+}
+
+async fn what_is_open_ends_with_the_right_to_it(world: World) {
+    let team = world.team("ops").await;
+    let options = SatelliteOptions { team_id: Some(team.to_string()), ..SatelliteOptions::default() };
+    let machine = world.satellite_with(NAME, options).await;
+    let olga = world.somebody("olga", &[(team, Role::Operator)]).await;
+    let (api, seconds) = (olga.api.as_ref(), unique_seconds());
+    let command = || ExecCommand::shell(format!("echo begun; sleep {seconds}"));
+
+    let mut events = api.subscribe().await.unwrap();
+    let target = || vec![Target::Id(machine.id)];
+    let mut stream = api.exec_stream(target(), command(), ExecOptions::default()).await.unwrap();
+    let Some(ExecEvent::Accepted { command_id, .. }) = stream.next().await else { panic!("not accepted") };
+    let job = api.job_submit(target(), command(), JobOptions::default()).await.unwrap();
+    let mut watch = api.job_watch(job.id).await.unwrap();
+    let session = api.session_create(wanted(machine.id)).await.unwrap();
+    let mut viewer = api.session_attach(session.id, AttachRequest::default()).await.unwrap();
+    let mut bystander = world.api().session_attach(session.id, AttachRequest::default()).await.unwrap();
+    until_sleeping(&seconds, 2).await;
+
+    let disabled = UserUpdate { role: None, disabled: Some(true) };
+    world.hive.as_system().user_update(olga.user, disabled).await.unwrap();
+    until_over(&mut events).await;
+    until_over(&mut stream).await;
+    until_over(&mut watch).await;
+    let told = async {
+        loop {
+            match viewer.output.next().await {
+                Some(SessionEvent::Told(ToViewer::Error { error })) => return error.code,
+                Some(_) => {}
+                None => panic!("over without a word"),
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, told).await.expect("it is told"), ErrorCode::AuthInvalid);
+    assert_eq!(timeout(PATIENCE, viewer.output.next()).await.expect("it is over"), None);
+    until("only the bystander looks on", async || {
+        world.api().session_get(session.id).await.unwrap().unwrap().viewers == 1
+    })
+    .await;
+    let found = world.api().command_get(command_id, OutputEncoding::Lossy).await.unwrap().unwrap();
+    assert_eq!(found.status, CommandStatus::Started, "what was begun goes on");
+    assert!(matches!(timeout(PATIENCE, bystander.output.next()).await, Ok(Some(_))));
+    world.api().command_cancel(command_id).await.unwrap();
+    world.api().job_cancel(job.id).await.unwrap();
+    until_sleeping(&seconds, 0).await;
+    world.end().await;
+}
+
+async fn a_lower_role_ends_what_is_open(world: World) {
+    let team = world.team("ops").await;
+    let olga = world.somebody("olga", &[(team, Role::Operator)]).await;
+    let mut events = olga.api.subscribe().await.unwrap();
+    world.hive.as_system().team_member_remove(team, olga.user).await.unwrap();
+    until_over(&mut events).await;
+    world.end().await;
+}
+
+/// Hive, server and client run on the test's own runtime, which counts its tasks.
+async fn who_looks_away_leaves_no_task(world: World) {
+    let machine = world.satellite().await;
+    let api = world.api();
+    let session = api.session_create(wanted(machine.id)).await.unwrap();
+    let seconds = unique_seconds();
+    let sleep = || ExecCommand::shell(format!("sleep {seconds}"));
+    let job = api.job_submit(vec![Target::All], sleep(), JobOptions::default()).await.unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for _ in 0..ROUNDS {
+        let mut stream = api.exec_stream(vec![Target::All], sleep(), ExecOptions::default()).await.unwrap();
+        let Some(ExecEvent::Accepted { command_id, .. }) = stream.next().await else { panic!("not accepted") };
+        let open = (
+            api.subscribe().await.unwrap(),
+            api.job_watch(job.id).await.unwrap(),
+            api.export().await.unwrap(),
+            api.session_attach(session.id, AttachRequest::default()).await.unwrap(),
+        );
+        drop((open, stream));
+        // Also where the command is just being handed over.
+        let cancelled = api.command_cancel(command_id).await.unwrap();
+        assert_eq!(cancelled.status, CommandStatus::Cancelled);
+    }
+    // Some are those of connections that are kept for the next call.
+    until("nothing is left of it", async || tasks() < before + ROUNDS).await;
+    api.job_cancel(job.id).await.unwrap();
+    until_sleeping(&seconds, 0).await;
+    world.end().await;
+}
+
+async fn the_hive_ends_though_nobody_reads(world: World) {
+    let machine = world.satellite().await;
+    let api = world.api();
+    let flood = ExecCommand::shell("seq 1 3000000");
+    let streams = (
+        api.subscribe().await.unwrap(),
+        api.exec_stream(vec![Target::All], flood, ExecOptions::default()).await.unwrap(),
+        api.export().await.unwrap(),
+    );
+    let session = api.session_create(wanted(machine.id)).await.unwrap();
+    let mut viewer = api.session_attach(session.id, AttachRequest::default()).await.unwrap();
+    world.end().await;
+    let over = async { while viewer.output.next().await.is_some() {} };
+    timeout(Duration::from_secs(10), over).await.expect("the viewer is told, or cut off");
+    drop(streams);
+}

@@ -1,0 +1,212 @@
+//! A hive in this process, a server in front of it, and a satellite.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hive_core::access::Role;
+use hive_core::hive::{Effort, Settings};
+use hive_core::wire::api::{
+    ApiKeyCreate, PlatformRole, RegistrationTokenCreate, SatelliteStatus, SatelliteUpdate, TeamCreate, TeamMemberPut,
+    TokenScope, UserCreate,
+};
+use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
+use hive_core::wire::{ApiKeyId, SatelliteId, TeamId, UserId};
+use hive_core::{DeviceRegistry, Hive, HiveApi, Identity, RemoteHive};
+use hive_server::{Config, Server};
+use hive_testkit::{Engine, PATIENCE, PostgresDatabase, Satellite, SatelliteOptions};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The satellite's name.
+pub(super) const NAME: &str = "web-server-01";
+
+/// From where the hive is asked.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Embedded,
+    Remote,
+}
+
+/// Somebody with an API key.
+pub(super) struct Somebody {
+    pub(super) user: UserId,
+    pub(super) key: ApiKeyId,
+    pub(super) api: Box<dyn HiveApi>,
+}
+
+pub(super) struct World {
+    side: Side,
+    /// The hive itself, for what happens behind the back of who is asked.
+    pub(super) hive: Hive,
+    pub(super) admin: Somebody,
+    admin_key: String,
+    url: String,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+    dir: TempDir,
+    _database: Option<PostgresDatabase>,
+}
+
+impl World {
+    pub(super) async fn embedded() -> Self {
+        Self::start(Side::Embedded).await
+    }
+
+    pub(super) async fn remote() -> Self {
+        Self::start(Side::Remote).await
+    }
+
+    async fn start(side: Side) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let database = match Engine::of_this_run() {
+            Engine::Postgres => Some(PostgresDatabase::create().await),
+            Engine::Sqlite => None,
+        };
+        let settings = Settings {
+            result_grace: Duration::from_secs(5),
+            max_sessions_per_satellite: 3,
+            sweep_interval: Duration::from_secs(1),
+            ..Settings::default()
+        };
+        let mut builder = Hive::builder().data_dir(dir.path().join("hive")).settings(settings);
+        if let Some(database) = &database {
+            builder = builder.database(database.url().parse().unwrap());
+        }
+        let hive = builder.build().await.unwrap();
+        let listen = ([127, 0, 0, 1], 0).into();
+        let server = Server::bind(Config { listen, ..Config::default() }, hive.clone()).await.unwrap();
+        let url = format!("http://{}", server.local_addr());
+        let stop = CancellationToken::new();
+        let served = TaskTracker::new().spawn(server.run(stop.clone()));
+        let (user, key, admin_key) = new_key(&hive, "admin", PlatformRole::GlobalAdmin).await;
+        let api = connect(side, &hive, &url, &admin_key).await;
+        let admin = Somebody { user, key, api };
+        Self { side, hive, admin, admin_key, url, stop, served, dir, _database: database }
+    }
+
+    /// The hive, asked by an admin.
+    pub(super) fn api(&self) -> &dyn HiveApi {
+        self.admin.api.as_ref()
+    }
+
+    /// The admin from both sides.
+    pub(super) async fn both(&self) -> [Box<dyn HiveApi>; 2] {
+        let from = |side| connect(side, &self.hive, &self.url, &self.admin_key);
+        [from(Side::Embedded).await, from(Side::Remote).await]
+    }
+
+    /// Somebody from both sides, in these teams.
+    pub(super) async fn both_as(&self, name: &str, teams: &[(TeamId, Role)]) -> [Box<dyn HiveApi>; 2] {
+        let (_, _, key) = self.new_member(name, teams).await;
+        let from = |side| connect(side, &self.hive, &self.url, &key);
+        [from(Side::Embedded).await, from(Side::Remote).await]
+    }
+
+    /// Somebody in these teams.
+    pub(super) async fn somebody(&self, name: &str, teams: &[(TeamId, Role)]) -> Somebody {
+        let (user, id, key) = self.new_member(name, teams).await;
+        Somebody { user, key: id, api: self.by_key(&key).await }
+    }
+
+    async fn new_member(&self, name: &str, teams: &[(TeamId, Role)]) -> (UserId, ApiKeyId, String) {
+        let made = new_key(&self.hive, name, PlatformRole::GlobalUser).await;
+        for (team, role) in teams {
+            let member = TeamMemberPut { username: name.into(), role: *role };
+            self.hive.as_system().team_member_put(*team, member).await.unwrap();
+        }
+        made
+    }
+
+    /// Whoever has this key.
+    pub(super) async fn by_key(&self, key: &str) -> Box<dyn HiveApi> {
+        connect(self.side, &self.hive, &self.url, key).await
+    }
+
+    pub(super) async fn team(&self, slug: &str) -> TeamId {
+        self.hive.as_system().team_create(TeamCreate { slug: slug.into() }).await.unwrap().id
+    }
+
+    /// A real satellite, online.
+    pub(super) async fn satellite(&self) -> Machine {
+        self.satellite_with(NAME, SatelliteOptions::default()).await
+    }
+
+    pub(super) async fn satellite_with(&self, name: &str, options: SatelliteOptions) -> Machine {
+        let team = options.team_id.as_ref().map(|team| team.parse().unwrap());
+        let process = Satellite::start(name, &self.url, &self.token(team).await, self.dir.path(), options).await;
+        Machine { id: process.id().parse().unwrap(), process }
+    }
+
+    /// A satellite that was registered and has never come.
+    pub(super) async fn absent(&self, name: &str, team: Option<TeamId>) -> SatelliteId {
+        let token = self.token(team).await;
+        let registered = self.hive.as_system().register(token.into(), request(name)).await.unwrap();
+        registered.id
+    }
+
+    /// A satellite that may be used and is not there.
+    pub(super) async fn away(&self, name: &str, team: Option<TeamId>) -> SatelliteId {
+        let id = self.absent(name, team).await;
+        let active = SatelliteUpdate { status: Some(SatelliteStatus::Active), ..SatelliteUpdate::default() };
+        self.hive.as_system().update(id, active).await.unwrap();
+        id
+    }
+
+    pub(super) async fn token(&self, team_id: Option<TeamId>) -> String {
+        let scope = if team_id.is_some() { TokenScope::Team } else { TokenScope::Global };
+        let wanted = RegistrationTokenCreate { scope, team_id, expires_in_hours: None, description: None };
+        self.hive.as_system().registration_token_create(wanted).await.unwrap().token
+    }
+
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.side, Side::Remote)
+    }
+
+    /// The id of no user.
+    pub(super) fn nobody(&self) -> UserId {
+        UserId::new(self.hive.source().seed())
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Ends the hive and its server, for which nothing may be left to wait.
+    pub(super) async fn end(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.served).await.expect("the server ends").unwrap();
+        tokio::time::timeout(PATIENCE, self.hive.shutdown()).await.expect("the hive ends");
+    }
+}
+
+/// A real satellite.
+pub(super) struct Machine {
+    pub(super) id: SatelliteId,
+    pub(super) process: Satellite,
+}
+
+pub(super) fn request(name: &str) -> RegisterRequest {
+    RegisterRequest {
+        name: name.into(),
+        capabilities: vec!["shell".into()],
+        tags: vec!["rack-7".into()],
+        satellite_url: None,
+        system_info: RegisterSystemInfo::default(),
+    }
+}
+
+async fn new_key(hive: &Hive, name: &str, role: PlatformRole) -> (UserId, ApiKeyId, String) {
+    let system = hive.as_system();
+    let user = system.user_create(UserCreate { username: name.into(), role }).await.unwrap().user.id;
+    let key = system.api_key_create_for(name, ApiKeyCreate::default()).await.unwrap();
+    (user, key.info.id, key.api_key)
+}
+
+async fn connect(side: Side, hive: &Hive, url: &str, key: &str) -> Box<dyn HiveApi> {
+    match side {
+        Side::Embedded => Box::new(hive.acting_as(hive.authenticate_api_key(key, None, Effort::Full).await.unwrap())),
+        Side::Remote => Box::new(RemoteHive::connect(url, key.into()).unwrap()),
+    }
+}
