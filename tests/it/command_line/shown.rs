@@ -148,7 +148,8 @@ async fn ctrl_c_ends_what_runs_and_exits_with_130() {
     for url in [hive.url(), far.url()] {
         let seconds = crate::support::unique_seconds();
         let mut console = hive.console_via(url, ["exec", "web-server-01", "--", "sleep", &seconds]);
-        crate::support::until_sleeping(&seconds, 1).await;
+        // The command line names the seconds too.
+        crate::support::until_sleeping(&seconds, 2).await;
         console.type_keys("\u{3}").await;
         assert_eq!(console.exit_code().await, 130);
         crate::support::until_sleeping(&seconds, 0).await;
