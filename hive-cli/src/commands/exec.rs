@@ -17,7 +17,7 @@ use super::shown;
 use crate::api::Api;
 use crate::args::{ExecArgs, Format};
 use crate::exec::ends::Ends;
-use crate::exec::follow::{Interrupts, follow};
+use crate::exec::follow::{Interrupts, begun, follow};
 use crate::exec::job::{self, OnInterrupt};
 use crate::exec::progress::Progress;
 use crate::exec::results;
@@ -62,10 +62,10 @@ async fn fan_out(
     let mut interrupts = Interrupts::listen()?;
     let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
     let options = JobOptions { idempotency_key, concurrency, deadline_seconds: None };
-    let job = tokio::select! {
-        job = api.job_submit(targets, command, options) => job?,
-        () = interrupts.next() => return Err(Failure::Interrupted),
-    };
+    let (job, is_interrupted) = begun(api.job_submit(targets, command, options), &mut interrupts).await?;
+    if is_interrupted {
+        api.job_cancel(job.id).await?;
+    }
     if is_detached {
         output.tell(&job, &job.id.to_string())?;
         return Ok(0);
@@ -85,7 +85,7 @@ async fn fan_out(
         Format::Json => results::json(api, output, job.id).await?,
         Format::Jsonl => worst,
     };
-    if !followed.is_interrupted {
+    if !followed.is_interrupted && !is_interrupted {
         return Ok(worst);
     }
     output::note(&match followed.job.status {
@@ -146,10 +146,7 @@ async fn wait(
 ) -> Result<u8> {
     let mut interrupts = Interrupts::listen()?;
     let view = if output.is_json() { View::Collected } else { View::Raw };
-    let events = tokio::select! {
-        events = api.exec_stream(targets, command, options) => events?,
-        () = interrupts.next() => return Err(Failure::Interrupted),
-    };
+    let events = begun(api.exec_stream(targets, command, options), &mut interrupts).await?;
     let followed = follow(api, events, view, interrupts).await?;
     if output.is_json() {
         output.json(&followed.results)?;

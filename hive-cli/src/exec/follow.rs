@@ -9,7 +9,7 @@ use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{CommandInfo, ExecEvent, ExecResult, OutputEncoding, TargetStatus};
 use hive_core::wire::{CommandId, SatelliteId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::collect::{Collector, Step};
 use super::view::View;
@@ -18,6 +18,8 @@ use crate::failure::{Failure, Result};
 
 /// How long cancelled commands may take to end before we leave them to the hive.
 const CANCEL_TIME: Duration = Duration::from_secs(10);
+/// How long what was interrupted at its beginning may take to begin.
+const BEGIN_TIME: Duration = Duration::from_secs(2);
 /// How often a command is asked for whose stream broke off.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long the hive may be away before a command whose stream broke off is given up.
@@ -39,21 +41,40 @@ impl Interrupts {
     }
 }
 
+/// Waits until something has begun, and says whether Ctrl-C came meanwhile. It may have begun already, and only its id is
+/// what it can be cancelled by: so it is waited for a little longer, unless Ctrl-C comes again.
+pub(crate) async fn begun<T>(
+    beginning: impl Future<Output = hive_core::Result<T>>,
+    interrupts: &mut Interrupts,
+) -> Result<(T, bool)> {
+    tokio::pin!(beginning);
+    tokio::select! {
+        begun = &mut beginning => return Ok((begun?, false)),
+        () = interrupts.next() => {}
+    }
+    tokio::select! {
+        begun = timeout(BEGIN_TIME, beginning) => Ok((begun.map_err(|_| Failure::Interrupted)??, true)),
+        () = interrupts.next() => Err(Failure::Interrupted),
+    }
+}
+
 /// What became of the targets.
 pub(crate) struct Followed {
     pub(crate) results: Vec<ExecResult>,
     pub(crate) is_interrupted: bool,
 }
 
-/// Shows events until the stream ends, and finds out about the commands it did not tell the end of.
+/// Shows events until the stream ends, and finds out about the commands it did not tell the end of. With `is_interrupted`
+/// they are cancelled from the beginning.
 pub(crate) async fn follow(
     api: &dyn Api,
-    events: Subscription<ExecEvent>,
+    (events, is_interrupted): (Subscription<ExecEvent>, bool),
     view: View,
     mut interrupts: Interrupts,
 ) -> Result<Followed> {
+    let deadline = is_interrupted.then(|| Instant::now() + CANCEL_TIME);
     let mut following = Following { api, collector: Collector::new(view.is_collected()), view: &view };
-    let is_interrupted = following.until_end(events, &mut interrupts).await?;
+    let is_interrupted = following.until_end(events, deadline, &mut interrupts).await?;
     if !is_interrupted {
         tokio::select! {
             outcome = following.ask_for_the_rest() => outcome?,
@@ -71,10 +92,14 @@ struct Following<'a> {
 
 impl Following<'_> {
     /// Returns whether Ctrl-C came.
-    async fn until_end(&mut self, mut events: Subscription<ExecEvent>, interrupts: &mut Interrupts) -> Result<bool> {
+    async fn until_end(
+        &mut self,
+        mut events: Subscription<ExecEvent>,
+        mut deadline: Option<Instant>,
+        interrupts: &mut Interrupts,
+    ) -> Result<bool> {
         let api = self.api;
         let mut cancels = FuturesUnordered::new();
-        let mut deadline: Option<Instant> = None;
         loop {
             tokio::select! {
                 event = events.next() => {

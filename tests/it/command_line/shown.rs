@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hive_testkit::{Finished, Process, TestHive, binary, until};
+use hive_testkit::{FaultProxy, Finished, Process, TestHive, binary, until};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::Instant;
@@ -142,12 +142,18 @@ async fn progress_is_for_people_and_gone_at_the_end() {
 async fn ctrl_c_ends_what_runs_and_exits_with_130() {
     let hive = TestHive::start().await;
     let _satellite = hive.satellite("web-server-01").await;
-    let seconds = crate::support::unique_seconds();
-    let mut console = hive.console(["exec", "web-server-01", "--", "sleep", &seconds]);
-    crate::support::until_sleeping(&seconds, 1).await;
-    console.type_keys("\u{3}").await;
-    assert_eq!(console.exit_code().await, 130);
-    crate::support::until_sleeping(&seconds, 0).await;
+    // On the long way it runs before anybody here has heard its id.
+    let far = FaultProxy::start(hive.url());
+    far.delay(Duration::from_millis(300));
+    for url in [hive.url(), far.url()] {
+        let seconds = crate::support::unique_seconds();
+        let mut console = hive.console_via(url, ["exec", "web-server-01", "--", "sleep", &seconds]);
+        // The command line names the seconds too.
+        crate::support::until_sleeping(&seconds, 2).await;
+        console.type_keys("\u{3}").await;
+        assert_eq!(console.exit_code().await, 130);
+        crate::support::until_sleeping(&seconds, 0).await;
+    }
 }
 
 #[tokio::test]
