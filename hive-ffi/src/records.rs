@@ -15,12 +15,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hive_core::wire::Timestamp;
 use hive_core::wire::agent::ErrorBody;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::HiveError;
 
 pub use audit::{AuditEntry, AuditFilter, AuditVerification};
 pub use command::{Channel, Command, CommandInfo, CommandResult, ExecEvent, PowerAction};
-pub use identity::{ApiKey, Me, NewApiKey, NewRegistrationToken, NewUser, RegistrationToken, Team, User};
+pub use identity::{ApiKey, Me, NewApiKey, NewRegistrationToken, NewUser, RegistrationToken, Team, TeamMember, User};
 pub use job::{FanOut, FanOutOptions, Job, JobEvent, JobTarget};
 pub use satellite::{Reach, Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
 pub use session::{Session, SessionOptions, Size, TerminalEvent, ViewMode};
@@ -88,6 +89,11 @@ pub(crate) fn word<T: Serialize>(value: &T) -> String {
         Ok(other) => other.to_string(),
         Err(error) => error.to_string(),
     }
+}
+
+/// The value of an enum of the wire, or the complaint that the word is none of its own.
+pub(crate) fn of_word<T: DeserializeOwned>(field: &str, text: &str, rule: &str) -> Result<T, HiveError> {
+    serde_json::from_value(text.into()).map_err(|_| HiveError::invalid(field, rule))
 }
 
 #[cfg(test)]

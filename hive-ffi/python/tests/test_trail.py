@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import NAME, Fleet, Place
 
-from satellite_hive import Conflict, Hive, audit_verify_file
+from satellite_hive import AuthInvalid, Conflict, Hive, audit_verify_file
 
 
 async def test_the_trail_is_asked_and_proved(place: Place, tmp_path: Path) -> None:
@@ -32,6 +32,7 @@ async def test_who_calls_is_known(fleet: Fleet) -> None:
         assert (me.user.username, me.user.role) == ("ann", "global_admin")
         key = await hive.api_key_create("another", expires_in_hours=1)
         assert key.api_key not in repr(key)
+        assert (await hive.api_key_rotate(key.info.id)).api_key != key.api_key
         await hive.api_key_revoke(key.info.id)
         assert [known.name for known in await hive.api_keys() if not known.revoked_at] == ["tests"]
 
@@ -51,7 +52,22 @@ async def test_a_password_logs_in(fleet: Fleet) -> None:
     assert bea.password not in repr(bea) and bea.user.role == "global_admin"
     async with Hive.login(fleet.server.url, "bea", bea.password) as hive:
         assert (await hive.satellite(NAME)).online
-        assert (await hive.user_create("cid")).user.role == "global_user"
+
+
+async def test_users_and_members_are_managed(fleet: Fleet) -> None:
+    async with Hive.connect(fleet.server.url, fleet.api_key) as hive:
+        dan = await hive.user_create("dan")
+        await hive.team_create("web")
+        member = await hive.team_member_put("web", "dan", "operator")
+        assert await hive.team_members("web") == [member] and member.user_id == dan.user.id
+        async with Hive.login(fleet.server.url, "dan", await hive.user_password_reset("dan")) as his:
+            assert [team.slug for team in await his.teams()] == ["web"]
+            await hive.user_update("dan", disabled=True)
+            with pytest.raises(AuthInvalid):
+                await his.teams()
+        await hive.team_member_remove("web", "dan")
+        [listed] = [user for user in await hive.users() if user.username == "dan"]
+        assert listed.disabled_at and not await hive.team_members("web")
 
 
 async def test_what_needs_a_hive_here_is_refused_elsewhere(fleet: Fleet) -> None:
@@ -59,4 +75,4 @@ async def test_what_needs_a_hive_here_is_refused_elsewhere(fleet: Fleet) -> None
         with pytest.raises(Conflict):
             await hive.serve("127.0.0.1:0")
         with pytest.raises(Conflict):
-            await hive.user_api_key_create("ann", "laptop")
+            await hive.user_api_key_create("ann", "another")

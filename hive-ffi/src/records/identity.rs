@@ -17,6 +17,8 @@ pub struct User {
     pub role: String,
     /// When they were added.
     pub created_at: SystemTime,
+    /// Since when neither their logins nor their keys are taken.
+    pub disabled_at: Option<SystemTime>,
 }
 
 impl From<api::User> for User {
@@ -26,6 +28,7 @@ impl From<api::User> for User {
             username: user.username,
             role: word(&user.role),
             created_at: time(user.created_at),
+            disabled_at: user.disabled_at.map(time),
         }
     }
 }
@@ -40,8 +43,25 @@ pub struct NewUser {
 }
 
 impl From<api::NewUser> for NewUser {
-    fn from(new: api::NewUser) -> Self {
-        Self { user: new.user.into(), password: new.password.0 }
+    fn from(created: api::NewUser) -> Self {
+        Self { user: created.user.into(), password: created.password.0 }
+    }
+}
+
+/// Somebody in a team.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct TeamMember {
+    /// Who.
+    pub user_id: String,
+    /// Their login name.
+    pub username: String,
+    /// `viewer`, `operator` or `admin`.
+    pub role: String,
+}
+
+impl From<api::TeamMember> for TeamMember {
+    fn from(member: api::TeamMember) -> Self {
+        Self { user_id: member.user_id.to_string(), username: member.username, role: word(&member.role) }
     }
 }
 

@@ -6,11 +6,8 @@ use std::time::SystemTime;
 use hive_core::wire::SatelliteName;
 use hive_core::wire::agent::SystemInfo;
 use hive_core::wire::api;
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::Error as WordError;
 
-use super::{id, time, word};
+use super::{id, of_word, time, word};
 use crate::HiveError;
 
 /// One satellite. Everything that it says of itself is hostile text: escape it wherever it is shown.
@@ -159,8 +156,7 @@ impl TryFrom<SatelliteUpdate> for api::SatelliteUpdate {
 }
 
 fn status_of(text: &str) -> Result<api::SatelliteStatus, HiveError> {
-    let status = api::SatelliteStatus::deserialize(text.into_deserializer());
-    status.map_err(|_: WordError| HiveError::invalid("status", "one of inactive, active, maintenance, error"))
+    of_word("status", text, "one of inactive, active, maintenance, error")
 }
 
 /// Something that happened to a satellite. It may arrive twice: `seq` only grows.

@@ -32,6 +32,8 @@ from ._records import (
     SatelliteEvent,
     Session,
     Team,
+    TeamMember,
+    User,
     ours,
 )
 from ._streams import Opened, Stream
@@ -45,6 +47,7 @@ Targets = Union[str, Iterable[str]]
 
 PowerAction = Literal["shutdown", "reboot", "sleep", "hibernate", "cancel"]
 ViewMode = Literal["control", "take", "read_only"]
+Role = Literal["viewer", "operator", "admin"]
 
 _EXPORT_BATCH = 1000
 """Lines of an exported trail that are written at once."""
@@ -412,6 +415,11 @@ class Hive(Opened):
         keys: list[ApiKey] = await self._call(lambda hive: hive.api_key_list())
         return keys
 
+    async def api_key_rotate(self, key_id: str) -> NewApiKey:
+        """Gives one of the caller's API keys another secret. The one before is dead at once."""
+        key: NewApiKey = await self._call(lambda hive: hive.api_key_rotate(key_id))
+        return key
+
     async def api_key_revoke(self, key_id: str) -> None:
         """Revokes one of the caller's API keys, at once."""
         await self._call(lambda hive: hive.api_key_revoke(key_id))
@@ -439,9 +447,42 @@ class Hive(Opened):
         await self._call(lambda hive: hive.registration_token_revoke(token_id))
 
     async def user_create(self, username: str, *, admin: bool = False) -> NewUser:
-        """Adds a user. Their password is told here and nowhere else."""
+        """Adds a user."""
         user: NewUser = await self._call(lambda hive: hive.user_create(username, admin))
         return user
+
+    async def users(self) -> list[User]:
+        """Users, by name."""
+        users: list[User] = await self._call(lambda hive: hive.user_list())
+        return users
+
+    async def user_update(self, user: str, *, admin: Optional[bool] = None, disabled: Optional[bool] = None) -> User:
+        """Changes a user, named by their id or login name. Who is disabled loses all logins, and their keys are refused."""
+        changed: User = await self._call(lambda hive: hive.user_update(user, admin, disabled))
+        return changed
+
+    async def user_password_reset(self, user: str) -> str:
+        """Gives a user a random password, and returns it: it is told nowhere else. All their logins end."""
+        password: str = await self._call(lambda hive: hive.user_password_reset(user))
+        return password
+
+    async def password_change(self, current: str, new: str) -> None:
+        """Gives the caller another password. All logins end, the caller's own too; API keys stay."""
+        await self._call(lambda hive: hive.password_change(current, new))
+
+    async def team_members(self, team: str) -> list[TeamMember]:
+        """The members of a team, named by its id or slug."""
+        members: list[TeamMember] = await self._call(lambda hive: hive.team_member_list(team))
+        return members
+
+    async def team_member_put(self, team: str, username: str, role: Role) -> TeamMember:
+        """Makes a user a member of a team, or changes what they are there."""
+        member: TeamMember = await self._call(lambda hive: hive.team_member_put(team, username, role))
+        return member
+
+    async def team_member_remove(self, team: str, user: str) -> None:
+        """Takes a user out of a team."""
+        await self._call(lambda hive: hive.team_member_remove(team, user))
 
     async def user_api_key_create(self, username: str, name: str) -> NewApiKey:
         """Makes an API key for a user of a hive in this process."""

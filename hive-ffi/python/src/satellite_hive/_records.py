@@ -220,6 +220,8 @@ class User:
     role: str
     """``global_admin`` or ``global_user``."""
     created_at: datetime
+    disabled_at: Optional[datetime]
+    """Since when neither their logins nor their keys are taken."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -245,6 +247,16 @@ class Team:
     id: str
     slug: str
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class TeamMember:
+    """Somebody in a team."""
+
+    user_id: str
+    username: str
+    role: str
+    """``viewer``, ``operator`` or ``admin``."""
 
 
 @dataclass(frozen=True)
@@ -528,6 +540,7 @@ _RECORDS: dict[str, type] = {
         User,
         Me,
         Team,
+        TeamMember,
         ApiKey,
         NewApiKey,
         NewRegistrationToken,

@@ -287,9 +287,51 @@ extension Hive {
             teamId: team, expiresInHours: expiresInHours, description: description)
     }
 
-    /// Adds a user to a hive in this process.
+    /// Adds a user.
     public func createUser(_ username: String, isAdmin: Bool = false) async throws -> NewUser {
         try await inner.userCreate(username: username, isAdmin: isAdmin)
+    }
+
+    /// Users, by name.
+    public func users() async throws -> [User] {
+        try await inner.userList()
+    }
+
+    /// Changes a user, named by their id or login name.
+    @discardableResult
+    public func update(user: String, isAdmin: Bool? = nil, disabled: Bool? = nil) async throws -> User {
+        try await inner.userUpdate(user: user, isAdmin: isAdmin, disabled: disabled)
+    }
+
+    /// Gives a user a random password, and returns it: it is told nowhere else.
+    public func resetPassword(user: String) async throws -> String {
+        try await inner.userPasswordReset(user: user)
+    }
+
+    /// Gives the caller another password. All logins end; API keys stay.
+    public func changePassword(current: String, new: String) async throws {
+        try await inner.passwordChange(current: current, new: new)
+    }
+
+    /// The members of a team, named by its id or slug.
+    public func members(ofTeam team: String) async throws -> [TeamMember] {
+        try await inner.teamMemberList(team: team)
+    }
+
+    /// Makes a user a member of a team, or changes what they are there: `viewer`, `operator` or `admin`.
+    @discardableResult
+    public func put(member username: String, inTeam team: String, role: String) async throws -> TeamMember {
+        try await inner.teamMemberPut(team: team, username: username, role: role)
+    }
+
+    /// Takes a user out of a team.
+    public func remove(member user: String, fromTeam team: String) async throws {
+        try await inner.teamMemberRemove(team: team, user: user)
+    }
+
+    /// Gives one of the caller's API keys another secret. The one before is dead at once.
+    public func rotate(apiKey id: String) async throws -> NewApiKey {
+        try await inner.apiKeyRotate(key: id)
     }
 
     /// Makes an API key for a user of a hive in this process.

@@ -34,6 +34,7 @@ public typealias Session = HiveFFI.Session
 public typealias SessionOptions = HiveFFI.SessionOptions
 public typealias Size = HiveFFI.Size
 public typealias Team = HiveFFI.Team
+public typealias TeamMember = HiveFFI.TeamMember
 public typealias TerminalEvent = HiveFFI.TerminalEvent
 public typealias User = HiveFFI.User
 public typealias ViewMode = HiveFFI.ViewMode
