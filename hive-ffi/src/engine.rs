@@ -1,6 +1,7 @@
 //! The runtime of everything in this library: started by the first object, ended with the last.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -10,6 +11,12 @@ use crate::HiveError;
 /// Threads that do the work. The languages' own threads only wait.
 const THREADS: usize = 2;
 
+/// How long [`shut_down`] waits for work that does not end.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many threads of engines there are, and who waits for their end.
+static ALIVE: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
 /// The one that runs, while there is one.
 static RUNNING: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
 
@@ -17,7 +24,7 @@ static RUNNING: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
 #[derive(Debug)]
 pub(crate) struct Engine {
     /// Taken when it ends.
-    runtime: Option<Runtime>,
+    runtime: Mutex<Option<Runtime>>,
     tasks: Tasks,
 }
 
@@ -35,12 +42,19 @@ impl Engine {
         if let Some(engine) = running.upgrade() {
             return Ok(engine);
         }
-        let runtime = Builder::new_multi_thread().worker_threads(THREADS).thread_name("hive").enable_all().build();
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(THREADS).thread_name("hive").enable_all();
+        let runtime = builder.on_thread_start(|| count(|alive| alive + 1)).on_thread_stop(|| count(|alive| alive - 1));
+        let runtime = runtime.build();
         let runtime = runtime.map_err(|error| HiveError::unavailable(format!("cannot start threads: {error}")))?;
         let tasks = Tasks { handle: runtime.handle().clone(), tracker: TaskTracker::new() };
-        let engine = Arc::new(Self { runtime: Some(runtime), tasks });
+        let engine = Arc::new(Self { runtime: Mutex::new(Some(runtime)), tasks });
         *running = Arc::downgrade(&engine);
         Ok(engine)
+    }
+
+    fn take_runtime(&self) -> Option<Runtime> {
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(crate) fn tasks(&self) -> &Tasks {
@@ -72,10 +86,32 @@ impl Tasks {
 impl Drop for Engine {
     /// Waits for nothing: the last object may be dropped by a thread that must not, such as an event loop's.
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.take_runtime() {
             runtime.shutdown_background();
         }
     }
+}
+
+fn count(change: impl FnOnce(usize) -> usize) {
+    let (alive, ended) = &ALIVE;
+    let mut alive = alive.lock().unwrap_or_else(PoisonError::into_inner);
+    *alive = change(*alive);
+    ended.notify_all();
+}
+
+/// Ends whatever this library does in this process, and waits for its threads, a few seconds at most. For a language that is
+/// about to end: its interpreter cannot be called any more then, and a thread that does takes the process down.
+///
+/// Not from a thread that was called by this library.
+#[uniffi::export]
+pub fn shut_down() {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+    if let Some(runtime) = running.and_then(|engine| engine.take_runtime()) {
+        runtime.shutdown_timeout(PATIENCE);
+    }
+    let (alive, ended) = &ALIVE;
+    let alive = alive.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(ended.wait_timeout_while(alive, PATIENCE, |alive| *alive > 0));
 }
 
 /// Returns how many calls and terminals are under way in this process, for whoever looks for one that was forgotten.
@@ -120,10 +156,10 @@ mod tests {
     fn tasks_end_with_the_last_who_holds_the_engine() {
         let engine = Arc::new(Engine {
             tasks: Engine::get().unwrap().tasks.clone(),
-            runtime: Some(Builder::new_multi_thread().worker_threads(1).build().unwrap()),
+            runtime: Mutex::new(Some(Builder::new_multi_thread().worker_threads(1).build().unwrap())),
         });
         let (sender, dropped) = mpsc::channel();
-        let handle = engine.runtime.as_ref().unwrap().handle().clone();
+        let handle = engine.runtime.lock().unwrap().as_ref().unwrap().handle().clone();
         let tasks = Tasks { handle, tracker: TaskTracker::new() };
         drop(tasks.start(for_ever(Guard(sender))));
         drop(engine);

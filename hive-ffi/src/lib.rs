@@ -35,7 +35,7 @@ mod terminal;
 pub use audit::audit_verify_file;
 #[cfg(feature = "embedded")]
 pub use embedded::Server;
-pub use engine::tasks_under_way;
+pub use engine::{shut_down, tasks_under_way};
 pub use error::{ErrorParts, HiveError, error_parts};
 pub use feed::{AuditExport, ExecEvents, JobEvents, SatelliteEvents};
 pub use hive::Hive;
