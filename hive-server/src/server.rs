@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::door::Stranger;
 use crate::router::router;
 use crate::state::AppState;
 
@@ -109,7 +110,9 @@ impl Server {
                 _ = end.as_mut() => return,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn(serve_connection(self.state.clone(), app.clone(), stream, peer));
+                        // Here, where they come one after the other: their tasks begin in any order.
+                        let stranger = stranger(&self.state, peer);
+                        connections.spawn(serve_connection(self.state.clone(), app.clone(), stream, peer, stranger));
                     }
                     Err(error) => pause(error).await,
                 },
@@ -123,14 +126,23 @@ async fn pause(error: io::Error) {
     sleep(ACCEPT_PAUSE).await;
 }
 
-async fn serve_connection(state: AppState, app: Router, stream: TcpStream, peer: SocketAddr) {
+/// Takes a connection in at the door, unless it comes through a proxy: of those behind it the requests tell the address.
+fn stranger(state: &AppState, peer: SocketAddr) -> Option<Stranger> {
+    let address = peer.ip().to_canonical();
+    (!state.is_trusted_proxy(address)).then(|| state.door().enter(address))
+}
+
+async fn serve_connection(
+    state: AppState,
+    app: Router,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stranger: Option<Stranger>,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
-    // Of those behind a proxy the requests tell the address.
-    let address = peer.ip().to_canonical();
-    let stranger = (!state.is_trusted_proxy(address)).then(|| state.door().enter(address));
     let app = TowerToHyperService::new(app);
     let has_called = AtomicBool::new(false);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
