@@ -18,8 +18,9 @@ pub(crate) async fn password(question: &str) -> Result<SecretString> {
     if !io::stdin().is_terminal() {
         return Ok(line().await?.into());
     }
-    output::prompt(question);
+    // Before the question: whoever answers at once is not seen either, and loses nothing.
     let echo = Echo::off().map_err(Failure::Runtime)?;
+    output::prompt(question);
     let password = line().await;
     drop(echo);
     output::prompt("\n");

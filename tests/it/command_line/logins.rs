@@ -86,6 +86,7 @@ async fn a_password_is_asked_for_and_never_seen() {
     console.until_text("Username:").await;
     console.type_keys("admin\r").await;
     console.until_text("Password:").await;
+    assert!(!console.echoes(), "it is asked for once nothing is shown any more");
     console.type_keys(format!("{}\r", hive.password())).await;
     assert_eq!(console.exit_code().await, 0, "{}", console.text());
     assert!(console.text().contains("is logged in"), "{}", console.text());

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::termios::{Termios, tcgetattr};
+use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 use nix::unistd::Pid;
 use pty_process::{OwnedReadPty, OwnedWritePty, Pts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -87,6 +87,11 @@ impl Console {
     /// The modes the terminal's line discipline is in now.
     pub fn modes(&self) -> Termios {
         tcgetattr(self.terminal.as_fd()).unwrap()
+    }
+
+    /// Whether the terminal shows what is typed by itself.
+    pub fn echoes(&self) -> bool {
+        self.modes().local_flags.contains(LocalFlags::ECHO)
     }
 
     /// The modes it was in before the program began.
