@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hive_core::HiveApi;
 use hive_core::session::{Attachment, SessionEvent, ViewerAction};
 use hive_core::wire::api::{EndReason, SessionCreate, SessionEnd, SessionFilter, SessionStatus, Size};
 use hive_core::wire::session::{AttachRequest, FromViewer, SCROLLBACK, ToViewer, ViewMode};
 use hive_core::wire::{ErrorCode, SessionId};
-use hive_testkit::{PATIENCE, until};
+use hive_testkit::{FaultProxy, PATIENCE, until};
 use tokio::time::timeout;
 
 use super::world::Machine;
@@ -45,11 +46,11 @@ struct Viewer {
 
 impl Viewer {
     async fn attach(world: &World, id: SessionId, mode: ViewMode) -> Self {
-        Self::attach_with(world, id, AttachRequest { mode, ..AttachRequest::default() }).await
+        Self::attach_with(world.api(), id, AttachRequest { mode, ..AttachRequest::default() }).await
     }
 
-    async fn attach_with(world: &World, id: SessionId, request: AttachRequest) -> Self {
-        let way = timeout(PATIENCE, world.api().session_attach(id, request)).await.expect("it is let in").unwrap();
+    async fn attach_with(api: &dyn HiveApi, id: SessionId, request: AttachRequest) -> Self {
+        let way = timeout(PATIENCE, api.session_attach(id, request)).await.expect("it is let in").unwrap();
         let (end, typed) = (way.attached.output, way.attached.control.input);
         Self { way, output: Vec::new(), end, typed, told: Vec::new() }
     }
@@ -230,12 +231,18 @@ async fn a_size_is_everybodys(world: World) {
 async fn who_does_not_read_gets_a_fresh_screen(world: World) {
     let machine = world.satellite().await;
     let id = open(&world, &machine).await;
-    let mut reader = Viewer::attach(&world, id, ViewMode::ReadOnly).await;
+    // Where there is a way in between, nothing passes on it, and little can wait there.
+    let proxy = FaultProxy::start_narrow(world.url(), u64::MAX);
+    let behind = world.behind(&proxy).await;
+    let read_only = AttachRequest { mode: ViewMode::ReadOnly, ..AttachRequest::default() };
+    let mut reader = Viewer::attach_with(behind.as_ref(), id, read_only).await;
     let mut typist = Viewer::attach(&world, id, ViewMode::Control).await;
-    // More than the hive keeps, and than all sockets on the way hold where there are some.
+    proxy.hold(true);
+    // More than the hive keeps, and than the server's socket holds where there is one.
     let lines = if world.is_remote() { 12 * SCROLLBACK / 8 } else { 2 * SCROLLBACK / 8 };
     typist.write(&format!("printf '\\033[?2004h'; seq 1 {lines}; echo en''d\n")).await.unwrap();
     typist.until_seen("end\r\n").await;
+    proxy.hold(false);
     let told = reader.until_told(|told| matches!(told, ToViewer::Reset { .. })).await;
     let ToViewer::Reset { output, modes } = told else { unreachable!() };
     assert!(output > SCROLLBACK as u64 && modes.contains("\u{1b}[?2004h"), "{output} {modes:?}");
@@ -268,7 +275,7 @@ async fn who_was_cut_off_goes_on_where_it_was(world: World) {
     let (who, end, typed) = (viewer.way.attached.viewer, viewer.end, viewer.typed);
     drop(viewer);
     let request = AttachRequest { viewer: Some(who), output: Some(end), ..AttachRequest::default() };
-    let mut back = Viewer::attach_with(&world, id, request).await;
+    let mut back = Viewer::attach_with(world.api(), id, request).await;
     let attached = &back.way.attached;
     assert!(attached.is_resumed && attached.viewer == who && attached.modes.is_none());
     assert_eq!((attached.output, attached.control.input, attached.control.is_mine), (end, typed, true));

@@ -13,7 +13,7 @@ use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use hive_core::wire::{ApiKeyId, SatelliteId, TeamId, UserId};
 use hive_core::{DeviceRegistry, Hive, HiveApi, Identity, RemoteHive};
 use hive_server::{Config, Server};
-use hive_testkit::{Engine, PATIENCE, PostgresDatabase, Satellite, SatelliteOptions};
+use hive_testkit::{Engine, FaultProxy, PATIENCE, PostgresDatabase, Satellite, SatelliteOptions};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -122,6 +122,15 @@ impl World {
     /// Whoever has this key.
     pub(super) async fn by_key(&self, key: &str) -> Box<dyn HiveApi> {
         connect(self.side, &self.hive, &self.url, key).await
+    }
+
+    /// The admin from the same side, who hears only what the proxy lets pass where there is a way in between.
+    pub(super) async fn behind(&self, proxy: &FaultProxy) -> Box<dyn HiveApi> {
+        connect(self.side, &self.hive, proxy.url(), &self.admin_key).await
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(super) async fn team(&self, slug: &str) -> TeamId {
