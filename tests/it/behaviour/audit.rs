@@ -51,11 +51,15 @@ async fn records_are_found_by_what_they_say(world: World) {
     world.end().await;
 }
 
-async fn an_export_is_whole_and_proves_it(world: World) {
-    let api = world.api();
-    // More than one batch of the store, and than a stream holds.
+/// Writes more records than a batch of the store has, and than a stream holds.
+pub(super) async fn write_many(world: &World) {
     let system = world.hive.as_system();
     join_all((0..1200).map(|number| system.log("note".into(), target("x"), json!(number)))).await;
+}
+
+async fn an_export_is_whole_and_proves_it(world: World) {
+    let api = world.api();
+    write_many(&world).await;
     let mut export = api.export().await.unwrap();
     let (mut file, mut seqs, mut last) = (Vec::new(), BTreeSet::new(), None);
     while let Some(line) = export.next().await {

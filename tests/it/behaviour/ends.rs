@@ -127,6 +127,7 @@ async fn who_looks_away_leaves_no_task(world: World) {
 async fn the_hive_ends_though_nobody_reads(world: World) {
     let machine = world.satellite().await;
     let api = world.api();
+    super::audit::write_many(&world).await;
     let flood = ExecCommand::shell("seq 1 3000000");
     let streams = (
         api.subscribe().await.unwrap(),
