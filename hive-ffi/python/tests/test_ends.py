@@ -122,10 +122,44 @@ asyncio.run(main())
 """
 
 
-async def test_what_is_forgotten_ends(fleet: Fleet) -> None:
-    """In a process of its own, whose threads and sockets are counted."""
-    alone = [sys.executable, "-c", ALONE, fleet.server.url, fleet.api_key, NAME]
-    done = await asyncio.to_thread(subprocess.run, alone, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+BUSY = """
+import asyncio, sys, threading
+from satellite_hive import Hive, sync, tasks_under_way
+
+url, key, satellite = sys.argv[1:]
+held = [Hive.connect(url, key), Hive.open()]
+waiting = sync.Hive.connect(url, key)
+
+async def main():
+    hive, own = held
+    held.extend([hive.events(), hive.terminal(satellite, shell="/bin/sh"), own.serve("127.0.0.1:0")])
+    for opened in held[2:]:
+        await opened
+    asyncio.create_task(hive.exec(satellite, "sleep 5"))
+    threading.Thread(target=lambda: waiting.exec(satellite, "sleep 5"), daemon=True).start()
+    # Two calls, and the terminal's viewer.
+    while tasks_under_way() < 3:
+        await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+
+
+async def alone(program: str, fleet: Fleet) -> None:
+    """Runs a program in a process of its own, and forgets its terminals."""
+    run = [sys.executable, "-c", program, fleet.server.url, fleet.api_key, NAME]
+    done = await asyncio.to_thread(subprocess.run, run, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     for session in await fleet.hive.sessions(NAME):
         await fleet.hive.session_terminate(session.id)
+
+
+async def test_what_is_forgotten_ends(fleet: Fleet) -> None:
+    """In a process of its own, whose threads and sockets are counted."""
+    await alone(ALONE, fleet)
+
+
+async def test_a_program_ends_whatever_is_under_way(fleet: Fleet) -> None:
+    """Several times: what must not happen depends on the moment."""
+    for _ in range(5):
+        await alone(BUSY, fleet)
