@@ -1,0 +1,63 @@
+//! Terminals: how one is opened, and what it is then.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::Size;
+use crate::frame::StreamId;
+use crate::{SessionId, ViewerId};
+
+/// A terminal to open.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PtySpec {
+    /// Which terminal.
+    pub session_id: SessionId,
+    /// The path of a program to run as a login shell; the user's own unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<String>,
+    /// Its size.
+    #[serde(flatten)]
+    pub size: Size,
+    /// Added to its environment. Values may be secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// How long it may go without input and output before it is ended, in seconds; for ever unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_seconds: Option<u64>,
+    /// How long it outlives the link, in seconds.
+    pub linger_seconds: u64,
+}
+
+impl std::fmt::Debug for PtySpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PtySpec")
+            .field("session_id", &self.session_id)
+            .field("shell", &self.shell)
+            .field("size", &self.size)
+            .field("env", &self.env.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A terminal that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PtyStarted {
+    /// Which terminal.
+    pub session_id: SessionId,
+    /// The stream of its output, and of its input the other way; odd.
+    pub stream: StreamId,
+    /// The offset of the first byte of output that will be sent.
+    pub output: u64,
+    /// How many bytes of input the satellite has: the offset of the next.
+    pub input: u64,
+    /// The first byte of output that somebody still needed when the link before broke, where that is not long ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<u64>,
+    /// Whose input came last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<ViewerId>,
+    /// Its size.
+    #[serde(flatten)]
+    pub size: Size,
+}
