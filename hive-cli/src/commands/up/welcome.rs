@@ -43,7 +43,7 @@ impl Welcome<'_> {
 
     fn text(&self) -> String {
         let Self { url, name, .. } = self;
-        let login = self.how_to_be_meant();
+        let (login, everywhere) = (self.how_to_be_meant(), everywhere(url));
         format!(
             "The hive is at {url}, and this machine is its satellite {name}. Stop it with Ctrl-C.\n\
              \n\
@@ -54,7 +54,7 @@ impl Welcome<'_> {
                hive shell {name}\n  \
                hive audit list\n\
              \n\
-             A second machine joins with two lines; start this hive with --listen 0.0.0.0:3000 to be reached from there:\n  \
+             A second machine joins with two lines; start this hive with --listen {everywhere} to be reached from there:\n  \
                TOKEN=$(hive tokens create)\n  \
                satellite-agent --server {url} --name second-machine --registration-token \"$TOKEN\""
         )
@@ -78,6 +78,12 @@ impl Welcome<'_> {
     }
 }
 
+/// Where to listen to be reached from other machines, at the same port.
+fn everywhere(url: &str) -> String {
+    let port = url.rsplit_once(':').map_or(url, |(_, port)| port);
+    format!("0.0.0.0:{port}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +92,7 @@ mod tests {
     #[test]
     fn the_welcome_says_what_to_try() {
         let welcome = Welcome {
-            url: "http://127.0.0.1:3000",
+            url: "http://127.0.0.1:3100",
             name: "build-server-7",
             satellite_id: SatelliteId::new(Seed { unix_millis: 1, random: [0; 10] }),
             data_dir: Path::new(UP_DIR),
@@ -96,15 +102,16 @@ mod tests {
         };
         let text = welcome.text();
         for line in [
-            "The hive is at http://127.0.0.1:3000",
+            "The hive is at http://127.0.0.1:3100",
             "\n  hive exec build-server-7 -- uname -a\n",
+            "start this hive with --listen 0.0.0.0:3100 to be reached from there:\n",
             "\n  TOKEN=$(hive tokens create)\n",
-            "\n  satellite-agent --server http://127.0.0.1:3000 --name second-machine",
+            "\n  satellite-agent --server http://127.0.0.1:3100 --name second-machine",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
         assert!(!text.contains("export"));
         let text = Welcome { login: Some("prod".into()), ..welcome }.text();
-        assert!(text.contains("\n  export HIVE_URL=http://127.0.0.1:3000 "), "{text}");
+        assert!(text.contains("\n  export HIVE_URL=http://127.0.0.1:3100 "), "{text}");
     }
 }
