@@ -13,7 +13,9 @@ pub(crate) fn run() -> Result<()> {
     tidy::run()?;
     run::run(&mut cargo(["fmt", "--all", "--check"]))?;
     run::run(cargo(["clippy", "--all-targets"]).args(WORKSPACE).args(["--", "-D", "warnings"]))?;
-    run::run(cargo(["doc", "--no-deps"]).args(WORKSPACE).env("RUSTDOCFLAGS", DOC_RULES))?;
+    // With the examples, which need what the tests need: the same dependencies as above, and not once more with fewer features.
+    let documented = ["--lib", "--bins", "--examples"];
+    run::run(cargo(["doc", "--no-deps"]).args(documented).args(WORKSPACE).env("RUSTDOCFLAGS", DOC_RULES))?;
     fuzz_targets()?;
     matrix::run()?;
     package::run(Check::Contents)?;

@@ -1,10 +1,11 @@
 //! Our crates with features, each alone, with none of them and with each one: what the whole workspace compiles has all
-//! that any other crate has asked for. What a crate has unless told otherwise is compiled everywhere, and not here.
+//! that any other crate has asked for. What a crate has unless told otherwise, or wherever all of ours are compiled, is not
+//! compiled here again.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::run::{self, cargo, output_of};
+use crate::run::{self, WORKSPACE, cargo, output_of};
 
 /// What the compiler warns of. What else clippy minds is looked at once, with everything compiled: a function that does not wait
 /// without a database may well do so with one.
@@ -38,7 +39,8 @@ fn combinations(metadata: &Value) -> Result<Vec<Combination>> {
         let Some(features) = features else { continue };
         let usual = features.get("default").and_then(Value::as_array).into_iter().flatten();
         let usual: Vec<&str> = usual.filter_map(Value::as_str).collect();
-        let each = features.keys().filter(|feature| *feature != "default").map(Some);
+        let is_everywhere = |feature: &str| WORKSPACE.contains(&format!("{name}/{feature}").as_str());
+        let each = features.keys().filter(|feature| *feature != "default" && !is_everywhere(feature)).map(Some);
         let unusual =
             std::iter::once(None).chain(each).filter(|feature| usual != feature.map(String::as_str).as_slice());
         all.extend(unusual.map(|feature| Combination { package: name.to_owned(), feature: feature.cloned() }));
@@ -54,11 +56,11 @@ mod tests {
     fn a_crate_is_tried_with_what_it_does_not_have_anyway() {
         let metadata = serde_json::json!({ "packages": [
             { "name": "hive-core", "features": { "default": ["sqlite"], "sqlite": [], "client": [] } },
-            { "name": "hive-ffi", "features": { "bindgen": [] } },
+            { "name": "hive-ffi", "features": { "bindgen": [], "embedded": [] } },
             { "name": "hive-wire", "features": {} },
         ] });
         let tried = combinations(&metadata).unwrap().into_iter().map(|one| (one.package, one.feature));
-        let expected = [("hive-core", None), ("hive-core", Some("client")), ("hive-ffi", Some("bindgen"))];
+        let expected = [("hive-core", None), ("hive-core", Some("client")), ("hive-ffi", Some("embedded"))];
         assert!(tried.eq(expected.map(|(package, feature)| (package.to_owned(), feature.map(String::from)))));
     }
 }
