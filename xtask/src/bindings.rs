@@ -14,6 +14,9 @@ use crate::hive::UpHive;
 use crate::machine;
 use crate::run::{self, built, cargo, program};
 
+/// The profile of the generator, and of what is only tried here.
+const PROFILE: &str = "debug";
+
 /// Tries all bindings against a running hive.
 pub(crate) fn test(hive: &UpHive, profile: &str) -> Result<()> {
     python::test(hive, profile)?;
@@ -24,35 +27,27 @@ pub(crate) fn test(hive: &UpHive, profile: &str) -> Result<()> {
 pub(crate) fn run() -> Result<()> {
     machine::ensure(&machine::BINDINGS)?;
     run::run(&mut cargo(["build", "--bins", "--package", "hive-cli", "--package", "hive-agent"]))?;
-    let profile = build("debug")?;
-    test(&UpHive::start(&profile)?, &profile)
+    build()?;
+    test(&UpHive::start(PROFILE)?, PROFILE)
 }
 
 /// Builds the wheel to be given away.
 pub(crate) fn wheel() -> Result<()> {
-    let wheel = python::wheel(&build("release")?)?;
-    println!("{}", wheel.display());
+    build()?;
+    println!("{}", python::wheel("release")?.display());
     Ok(())
 }
 
 /// Writes the Swift package.
 pub(crate) fn swift_package() -> Result<()> {
-    let package = swift::package(&build("debug")?)?;
-    println!("{}", package.display());
+    build()?;
+    println!("{}", swift::package(PROFILE)?.display());
     Ok(())
 }
 
 /// Builds the library and its generator.
-fn build(profile: &str) -> Result<String> {
-    let cargo_profile = if profile == "debug" { "dev" } else { profile };
-    let mut build = cargo(["build", "--package", "hive-ffi", "--features", "bindgen", "--profile"]);
-    run::run(with_symbols(build.arg(cargo_profile)))?;
-    Ok(profile.to_owned())
-}
-
-/// The generator finds in the library's symbols what it has to write down: they are kept.
-fn with_symbols(cargo: &mut std::process::Command) -> &mut std::process::Command {
-    cargo.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
+fn build() -> Result<()> {
+    run::run(&mut cargo(["build", "--package", "hive-ffi", "--features", "bindgen"]))
 }
 
 /// The library that the bindings call.
@@ -60,9 +55,9 @@ fn library(profile: &str) -> PathBuf {
     built(profile).join(format!("{}hive_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX))
 }
 
-/// The program that writes the bindings' sources.
-fn generator(profile: &str) -> PathBuf {
-    built(profile).join(format!("hive-bindgen{}", std::env::consts::EXE_SUFFIX))
+/// The program that writes the bindings' sources: the same ones for every profile.
+fn generator() -> PathBuf {
+    built(PROFILE).join(format!("hive-bindgen{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Makes a folder anew, with nothing in it.

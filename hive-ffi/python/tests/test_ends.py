@@ -6,12 +6,13 @@ import asyncio
 import os
 import subprocess
 import sys
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 from conftest import NAME, Fleet, Place
 
 from satellite_hive import Conflict, Hive, tasks_under_way
+from satellite_hive._native import hive_ffi
 
 
 async def until(claim: Callable[[], bool]) -> None:
@@ -157,6 +158,16 @@ async def alone(program: str, fleet: Fleet) -> None:
 async def test_what_is_forgotten_ends(fleet: Fleet) -> None:
     """In a process of its own, whose threads and sockets are counted."""
     await alone(ALONE, fleet)
+
+
+def test_a_call_may_outlive_its_event_loop() -> None:
+    """As where it is answered in the moment in which the loop is closed."""
+    loop = asyncio.new_event_loop()
+    waiting: Any = hive_ffi._UniffiContinuationHandleMap
+    handle = waiting.insert((loop, loop.create_future()))
+    loop.close()
+    # What it raises would be a warning, and fail.
+    hive_ffi._uniffi_continuation_callback(handle, 0)
 
 
 async def test_a_program_ends_whatever_is_under_way(fleet: Fleet) -> None:

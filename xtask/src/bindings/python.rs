@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{at, emptied, generator, with_symbols};
+use super::{at, emptied, generator};
 use crate::hive::UpHive;
 use crate::run::{built, output_of, program, root, run, without_us};
 
@@ -65,27 +65,29 @@ impl Python {
         Ok(python)
     }
 
-    /// Compiles the library with the features of the tests, and wraps it.
+    /// Compiles the library, without what writes bindings, and wraps it.
     fn wheel(&self, profile: &str, dir: &Path) -> Result<PathBuf> {
         emptied(dir)?;
         let mut maturin = without_us(at(&self.tool("maturin")));
-        maturin.args(["build", "--features", "bindgen", "--out"]).arg(dir).current_dir(sources());
+        maturin.args(["build", "--out"]).arg(dir).current_dir(sources());
         match profile {
             // Packed, and tried for what it asks of other machines, only where it is for them.
             "debug" => maturin.args(["--profile", "dev", "--compatibility", "linux", "--compression-method", "stored"]),
             _ => maturin.args(["--profile", profile]),
         };
-        run(with_symbols(&mut maturin).env("PATH", self.path_with_generator(profile)?))?;
+        // The generator finds in the library's symbols what it has to write down: they are kept.
+        maturin.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo").env("PATH", self.path_with_generator()?);
+        run(&mut maturin)?;
         let wheels = files(dir, "whl")?;
         ensure!(wheels.len() == 1, "maturin wrote {} wheels", wheels.len());
         wheels.into_iter().next().context("no wheel")
     }
 
     /// maturin looks for a generator of this name.
-    fn path_with_generator(&self, profile: &str) -> Result<std::ffi::OsString> {
+    fn path_with_generator(&self) -> Result<std::ffi::OsString> {
         let dir = self.home.join("generator");
         emptied(&dir)?;
-        let (from, to) = (generator(profile), dir.join("uniffi-bindgen"));
+        let (from, to) = (generator(), dir.join("uniffi-bindgen"));
         std::fs::copy(&from, to).with_context(|| format!("cannot copy {}", from.display()))?;
         let path = std::env::var_os("PATH").unwrap_or_default();
         Ok(std::env::join_paths(std::iter::once(dir).chain(std::env::split_paths(&path)))?)

@@ -44,7 +44,7 @@ pub(super) fn package(profile: &str) -> Result<PathBuf> {
     }
     let written = built("swift").join("written");
     emptied(&written)?;
-    let mut generate = at(&generator(profile));
+    let mut generate = at(&generator());
     generate.args(["generate", "--no-format", "--language", "swift", "--out-dir"]).arg(&written);
     run(generate.arg(library(profile)))?;
     place(&written.join(format!("{MODULE}.swift")), &sources.join(MODULE).join(format!("{MODULE}.swift")))?;

@@ -7,6 +7,8 @@
 without ``async``. Every failure is a :class:`HiveError`, one class a code.
 """
 
+# First: it is in force before anything is called.
+from . import _ends as _ends
 from ._errors import (
     AuthInvalid,
     AuthRequired,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import json
 import os
 from datetime import datetime
@@ -546,10 +545,6 @@ def tasks_under_way() -> int:
     """How many calls and terminals are under way in this process, for whoever looks for one that was forgotten."""
     count: int = native.tasks_under_way()
     return count
-
-
-# A thread of the library that calls an interpreter which is about to end takes the process down.
-atexit.register(native.shut_down)
 
 
 async def _ready(hive: Any) -> Any:
