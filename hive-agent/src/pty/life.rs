@@ -65,9 +65,6 @@ impl Life {
             if self.terminal.has_run_out() {
                 return EndReason::Timeout;
             }
-            if let Some(size) = self.terminal.next_size() {
-                self.pump.resize(size);
-            }
             if unsaid.is_due() {
                 unsaid = Unsaid::default();
                 self.tell();

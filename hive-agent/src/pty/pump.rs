@@ -44,7 +44,7 @@ impl Pump {
         Self { terminal, reader, writer, buffer: Vec::with_capacity(PIECE), closed_until: None }
     }
 
-    pub(super) fn resize(&self, size: Size) {
+    fn resize(&self, size: Size) {
         // The size of a terminal that is gone is nobody's concern.
         self.writer.resize(pty_process::Size::new(size.rows, size.cols)).ok();
     }
@@ -54,7 +54,7 @@ impl Pump {
         self.closed_until
     }
 
-    /// Types what waits, and reads as much as there is room for, a batch at most.
+    /// Gives the program its size, types what waits, and reads as much as there is room for, a batch at most.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Moved> {
         if self.closed_until.is_some_and(|until| Instant::now() < until) {
             return Poll::Pending;
@@ -82,7 +82,12 @@ impl Pump {
     }
 
     fn type_waiting(&mut self, context: &mut Context<'_>, typed: &mut usize) -> io::Result<()> {
-        while let Some(bytes) = self.terminal.next_input() {
+        loop {
+            let (size, bytes) = self.terminal.next_turn();
+            if let Some(size) = size {
+                self.resize(size);
+            }
+            let Some(bytes) = bytes else { break };
             let Poll::Ready(written) = Pin::new(&mut self.writer).poll_write(context, &bytes) else { break };
             let written = written?;
             self.terminal.apply(written);

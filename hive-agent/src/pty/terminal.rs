@@ -176,19 +176,15 @@ impl Terminal {
         state.patience.on_use(Instant::now());
     }
 
-    /// The next bytes to be typed.
-    pub(super) fn next_input(&self) -> Option<Bytes> {
-        self.state().input.next()
+    /// Takes a size the program is to see now, and shows what is to be typed behind it.
+    pub(super) fn next_turn(&self) -> (Option<Size>, Option<Bytes>) {
+        let mut state = self.state();
+        (state.screen.next(Instant::now()), state.input.next())
     }
 
     /// So many of them were typed.
     pub(crate) fn apply(&self, len: usize) {
         self.state().input.apply(len);
-    }
-
-    /// Takes a size the program is to see now.
-    pub(super) fn next_size(&self) -> Option<Size> {
-        self.state().screen.next(Instant::now())
     }
 
     /// Whether it has waited for too long. Output that nobody has come back for is released on the way.

@@ -1,8 +1,10 @@
-//! What a viewer has to say: what it typed first, then what it asks for, then how far it has read.
+//! What a viewer has to say: its size first, for what is typed behind a change of it; what it typed, then what it asks for,
+//! then how far it has read.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use hive_wire::api::Size;
 use hive_wire::session::{Control, FromViewer};
 use tokio::time::Instant;
 
@@ -20,6 +22,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Saying {
     pub(super) typing: Typing,
+    /// The newest size; those before it are nobody's concern any more.
+    size: Option<Size>,
     words: VecDeque<FromViewer>,
     acks: Acks,
 }
@@ -29,16 +33,19 @@ impl Saying {
     pub(super) fn starting_with(control: Control, output: u64) -> Self {
         Self {
             typing: Typing::starting_with(control),
+            size: None,
             words: VecDeque::new(),
             acks: Acks { said: output, shown: None },
         }
     }
 
+    /// Changes the size.
+    pub(super) fn resize(&mut self, size: Size) {
+        self.size = Some(size);
+    }
+
     /// Asks for something.
     pub(super) fn ask(&mut self, word: FromViewer) {
-        if matches!(word, FromViewer::Resize(_)) {
-            self.words.retain(|word| !matches!(word, FromViewer::Resize(_)));
-        }
         let is_asked = self.words.back() == Some(&word);
         if !is_asked && self.words.len() < MAX_WORDS {
             self.words.push_back(word);
@@ -53,6 +60,9 @@ impl Saying {
 
     /// What to say now.
     pub(super) fn next(&self, now: Instant) -> Option<ViewerAction> {
+        if let Some(size) = self.size {
+            return Some(ViewerAction::Say(FromViewer::Resize(size)));
+        }
         if let Some((offset, data)) = self.typing.next() {
             return Some(ViewerAction::Input { offset, data });
         }
@@ -62,7 +72,7 @@ impl Saying {
 
     /// Whether something was typed or asked for that was not said.
     pub(super) fn is_unsaid(&self) -> bool {
-        !self.words.is_empty() || self.typing.next().is_some()
+        self.size.is_some() || !self.words.is_empty() || self.typing.next().is_some()
     }
 
     /// When there is something to say even if nothing happens.
@@ -74,6 +84,7 @@ impl Saying {
     pub(super) fn on_said(&mut self, action: &ViewerAction) {
         match action {
             ViewerAction::Input { offset, data } => self.typing.on_said(offset + data.len() as u64),
+            ViewerAction::Say(FromViewer::Resize(size)) if self.size == Some(*size) => self.size = None,
             ViewerAction::Say(FromViewer::Ack { offset }) => self.acks = Acks { said: *offset, shown: None },
             ViewerAction::Say(word) if self.words.front() == Some(word) => drop(self.words.pop_front()),
             ViewerAction::Say(_) => {}
@@ -82,6 +93,7 @@ impl Saying {
 
     /// Takes in that the way broke: what was asked for is stale when it is there again.
     pub(super) fn on_broken(&mut self) {
+        self.size = None;
         self.words.clear();
     }
 
@@ -117,7 +129,6 @@ impl Acks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hive_wire::api::Size;
 
     fn saying() -> Saying {
         Saying::starting_with(Control { is_mine: true, input: 0, holder: None }, 0)
@@ -163,13 +174,16 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_size_counts() {
+    fn the_last_size_is_said_before_what_is_typed_behind_it() {
         let mut saying = saying();
         let (small, large) = (Size { cols: 10, rows: 10 }, Size { cols: 200, rows: 50 });
-        saying.ask(FromViewer::Resize(small));
+        saying.resize(small);
         saying.ask(FromViewer::RequestControl);
-        saying.ask(FromViewer::Resize(large));
-        assert_eq!(saying.words, [FromViewer::RequestControl, FromViewer::Resize(large)]);
+        saying.resize(large);
+        saying.typing.push(b"x").unwrap();
+        let typed = ViewerAction::Input { offset: 0, data: "x".into() };
+        let [resized, asked] = [FromViewer::Resize(large), FromViewer::RequestControl].map(ViewerAction::Say);
+        assert_eq!(say_all(&mut saying, Instant::now()), [resized, typed, asked]);
     }
 
     #[test]

@@ -196,10 +196,10 @@ impl Terminal {
         self.saying.on_shown(end, Instant::now());
     }
 
-    /// Says that the screen has another size.
+    /// Says that the screen has another size. What is typed from now on sees it.
     pub fn resize(&mut self, size: Size) {
         self.options.size = Some(size);
-        self.saying.ask(FromViewer::Resize(size));
+        self.saying.resize(size);
     }
 
     /// Asks who has the keyboard for it. The answer is a [`ToViewer::Control`], if there is one.

@@ -118,6 +118,20 @@ async fn a_program_sees_the_size_and_every_change_of_it() {
 }
 
 #[tokio::test]
+async fn what_is_typed_behind_a_change_of_size_sees_it() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    let mut view = View::open(&mut link, terminal()).await;
+    for cols in 100..130 {
+        let size = Size { cols, rows: 43 };
+        link.say(ToAgent::PtyResize { session_id: view.id, size, redraw: false }).await;
+        view.say(&mut link, "stty size").await;
+        view.until(&mut link, &format!("43 {cols}\r\n")).await;
+    }
+    life.stop().await;
+}
+
+#[tokio::test]
 async fn an_end_by_itself_leaves_nothing_behind() {
     let mut rig = rig().await;
     let (life, mut link) = rig.start_and_link().await;
