@@ -31,7 +31,8 @@ impl UpHive {
         let log = std::fs::File::create(dir.join("up.log"))?;
         let mut up = hive(profile);
         up.args(["up", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&dir);
-        up.stdout(log.try_clone()?).stderr(log);
+        // Not the home of whoever runs this: what their profile does when a shell starts is their own affair.
+        up.env("HOME", &dir).stdout(log.try_clone()?).stderr(log);
         let child = up.spawn().context("cannot start hive up")?;
         let mut started = Self { child, dir, url: String::new(), api_key: String::new() };
         started.wait_until_usable(profile)?;

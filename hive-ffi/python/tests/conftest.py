@@ -34,8 +34,11 @@ def satellite(url: str, token: str, name: str, data_dir: Path) -> Iterator[subpr
     """A real satellite, as a process."""
     agent = Path(os.environ["HIVE_BIN_DIR"]) / "satellite-agent"
     arguments = ["--server", url, "--registration-token", token, "--name", name, "--data-dir", str(data_dir)]
+    arguments += ["--tag", "web", "--local-api", "off"]
+    # What the profile of this machine's user does when a shell starts is nothing that a test may depend on.
+    env = {**os.environ, "HOME": str(data_dir.parent)}
     with (data_dir.parent / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen([agent, *arguments, "--tag", "web", "--local-api", "off"], stdout=log, stderr=log)
+        process = subprocess.Popen([agent, *arguments], env=env, stdout=log, stderr=log)
     try:
         yield process
     finally:

@@ -13,6 +13,9 @@ async fn a_terminal_is_a_login_shell_in_a_clean_environment() {
     let hive = TestHive::start().await;
     let mut options = SatelliteOptions::default();
     options.env.push(("MY_OWN_SECRET".into(), "agents-only".into()));
+    for profile in [".profile", ".zprofile"] {
+        std::fs::write(hive.home().join(profile), "FAREWELL=goodbye").unwrap();
+    }
     let site = Site { satellite: hive.satellite_with(NAME, options).await, hive };
     let env = [("GREETING".to_owned(), "hello there".to_owned())].into();
     let wanted = SessionCreate { cols: 101, rows: 37, env, ..SessionCreate::on(site.satellite.id().parse().unwrap()) };
@@ -24,6 +27,7 @@ async fn a_terminal_is_a_login_shell_in_a_clean_environment() {
     assert_eq!(viewer.answer("${MY_OWN_SECRET-none}").await, "none");
     let name = viewer.answer("$0").await;
     assert!(name.starts_with('-'), "{name} is no login shell");
+    assert_eq!(viewer.answer("$FAREWELL").await, "goodbye");
     assert_eq!(viewer.answer("$(test $HOME = $(pwd -P) && tty | cut -c 1-9)").await, "/dev/pts/");
 }
 

@@ -13,7 +13,7 @@ use crate::console::Console;
 use crate::database::{Engine, PostgresDatabase};
 use crate::process::Process;
 use crate::rest::Rest;
-use crate::satellite::{Satellite, SatelliteOptions};
+use crate::satellite::{Satellite, SatelliteOptions, home};
 use crate::wait::{until, until_some};
 
 /// The admin of every test hive.
@@ -93,6 +93,11 @@ impl TestHive {
     /// Where the server and the satellites keep what they keep, and where their logs are.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The home directory of what the satellites run.
+    pub fn home(&self) -> PathBuf {
+        home(self.dir())
     }
 
     /// The server's data directory.

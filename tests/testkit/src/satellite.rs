@@ -38,8 +38,8 @@ impl SatelliteOptions {
 pub struct Satellite {
     name: String,
     id: String,
+    dir: PathBuf,
     data_dir: PathBuf,
-    logs: PathBuf,
     server: String,
     options: SatelliteOptions,
     process: Process,
@@ -49,13 +49,12 @@ impl Satellite {
     /// Starts it with a token and waits until it can be used.
     pub async fn start(name: &str, server: &str, token: &str, dir: &Path, options: SatelliteOptions) -> Self {
         let data_dir = options.data_dir.clone().unwrap_or_else(|| dir.join(name));
-        let logs = dir.join("logs");
         let server = options.server.clone().unwrap_or_else(|| server.to_owned());
-        let mut command = command(&server, name, &data_dir, &options);
+        let mut command = command(&server, name, dir, &data_dir, &options);
         command.args(["--registration-token", token]);
-        let mut process = Process::spawn(name, command, &logs);
+        let mut process = Process::spawn(name, command, &logs(dir));
         let id = id_of(&process.event("online").await);
-        Self { name: name.to_owned(), id, data_dir, logs, server, options, process }
+        Self { name: name.to_owned(), id, dir: dir.to_owned(), data_dir, server, options, process }
     }
 
     /// Its name.
@@ -103,8 +102,8 @@ impl Satellite {
 
     /// Starts it again, without a token, and does not wait.
     pub fn start_again(&mut self) {
-        let command = command(&self.server, &self.name, &self.data_dir, &self.options);
-        self.process = Process::spawn(&self.name, command, &self.logs);
+        let command = command(&self.server, &self.name, &self.dir, &self.data_dir, &self.options);
+        self.process = Process::spawn(&self.name, command, &logs(&self.dir));
     }
 }
 
@@ -112,10 +111,22 @@ fn id_of(online: &Value) -> String {
     online["satellite_id"].as_str().expect("an online line names its satellite").to_owned()
 }
 
+fn logs(dir: &Path) -> PathBuf {
+    dir.join("logs")
+}
+
+/// The home of whoever the satellites of a hive run commands for: what the profile of this machine's user does when a shell
+/// starts is nothing that a test may depend on.
+pub(crate) fn home(dir: &Path) -> PathBuf {
+    let home = dir.join("home");
+    std::fs::create_dir_all(&home).unwrap();
+    home
+}
+
 /// The command line of a satellite without a token, in an environment of its own.
-fn command(server: &str, name: &str, data_dir: &Path, options: &SatelliteOptions) -> Command {
+fn command(server: &str, name: &str, dir: &Path, data_dir: &Path, options: &SatelliteOptions) -> Command {
     let mut command = Command::new(binary("satellite-agent"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home(dir));
     command.envs(options.env.iter().map(|(name, value)| (name, value)));
     command.args(["--server", server, "--name", name, "--data-dir"]).arg(data_dir);
     for tag in &options.tags {
