@@ -67,19 +67,16 @@ impl Profile {
     }
 
     pub(crate) async fn api_key(&self) -> std::result::Result<SecretString, KeyringError> {
-        match (&self.api_key, self.api_key_id) {
+        match (&self.api_key, self.id_in_keyring()) {
             (Some(api_key), _) => Ok(api_key.clone().into()),
             (None, Some(id)) => keyring::find(&id.to_string()).await,
             (None, None) => Err(KeyringError::Lost),
         }
     }
 
-    /// Takes the key out of the keyring, if it lies there.
-    pub(crate) async fn forget_key(&self) -> std::result::Result<(), KeyringError> {
-        match (&self.api_key, self.api_key_id) {
-            (None, Some(id)) => keyring::forget(&id.to_string()).await,
-            _ => Ok(()),
-        }
+    /// Under which id its key lies in the keyring, if it lies there.
+    fn id_in_keyring(&self) -> Option<ApiKeyId> {
+        self.api_key_id.filter(|_| self.api_key.is_none())
     }
 }
 
@@ -174,6 +171,20 @@ impl Profiles {
             self.current = left.next().filter(|_| left.len() == 0).cloned();
         }
         Ok(removed)
+    }
+
+    /// Whether one of them has this key, wherever it lies.
+    pub(crate) fn have_key(&self, id: ApiKeyId) -> bool {
+        self.by_name.values().any(|profile| profile.api_key_id == Some(id))
+    }
+
+    /// Takes the key of a profile that is not kept any more out of the keyring, if it lies there and is no other profile's.
+    pub(crate) async fn forget_key_of(&self, gone: &Profile) -> std::result::Result<(), KeyringError> {
+        let id = gone.id_in_keyring().filter(|id| !self.by_name.values().any(|kept| kept.id_in_keyring() == Some(*id)));
+        match id {
+            Some(id) => keyring::forget(&id.to_string()).await,
+            None => Ok(()),
+        }
     }
 
     fn unknown(&self, name: &str) -> Failure {

@@ -3,6 +3,7 @@
 mod completing;
 mod errors;
 mod fake;
+mod keyring;
 mod logins;
 mod people;
 mod shown;
@@ -17,22 +18,37 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 /// Somebody's home directory, in which `hive` was never used.
-struct Home(TempDir);
+struct Home {
+    dir: TempDir,
+    /// The bus of their desktop.
+    bus: Option<String>,
+}
 
 impl Home {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self { dir: tempfile::tempdir().unwrap(), bus: None }
+    }
+
+    fn on_bus(address: &str) -> Self {
+        Self { bus: Some(address.to_owned()), ..Self::new() }
     }
 
     fn path(&self) -> &Path {
-        self.0.path()
+        self.dir.path()
     }
 
-    /// `hive` in this directory, with nothing else in its environment.
-    fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Command {
-        let mut command = Command::new(binary("hive"));
+    /// A program in this directory, with nothing else in its environment.
+    fn program(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.path()).current_dir(self.path()).args(args);
+        command.envs(self.bus.iter().map(|address| ("DBUS_SESSION_BUS_ADDRESS", address)));
+        command.env("HOME", self.path()).current_dir(self.path());
+        command
+    }
+
+    fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Command {
+        let mut command = self.program(binary("hive"));
+        command.args(args);
         command
     }
 
@@ -42,9 +58,7 @@ impl Home {
 
     /// Runs it with lines on its standard input.
     async fn run_with<I: IntoIterator<Item: AsRef<OsStr>>>(&self, lines: &str, args: I) -> Finished {
-        let mut command = Command::new("/bin/sh");
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.path()).current_dir(self.path());
+        let mut command = self.program("/bin/sh");
         // What runs a command to its end gives it no standard input: a shell in between has one.
         let path = self.path().join("stdin");
         std::fs::write(&path, lines).unwrap();

@@ -38,6 +38,10 @@ pub(crate) const BAD_DAYS: [Tool; 3] = [
     Tool::new("mount", "mount"),
 ];
 
+/// A keyring, and the bus of a desktop to find it on.
+pub(crate) const KEYRING: [Tool; 2] =
+    [Tool::new("dbus-run-session", "dbus-daemon"), Tool::new("gnome-keyring-daemon", "gnome-keyring")];
+
 impl Tool {
     const fn new(program: &'static str, package: &'static str) -> Self {
         Self { program, version: &["--version"], package }

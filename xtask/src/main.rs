@@ -1,4 +1,5 @@
-//! The project's chores: `cargo xtask test`, `lint`, `bench`, `bindings`, `wheel`, `swift`, `package`, `soak`, `chaos`, `ci`.
+//! The project's chores: `cargo xtask test`, `lint`, `bench`, `bindings`, `wheel`, `swift`, `package`, `keyring`, `soak`,
+//! `chaos`, `ci`.
 //!
 //! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at, [`trees`] what the small crates
@@ -57,6 +58,8 @@ enum Chore {
     Wheel,
     /// Writes the Swift package, into target/swift.
     Swift,
+    /// Runs the tests of logins beside a keyring, as on a desktop.
+    Keyring,
     /// Lets fifty viewers stand before a flood without reading it, and looks at what they cost.
     Soak {
         /// For how long.
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Chore::Bindings => bindings::run(),
         Chore::Wheel => bindings::wheel(),
         Chore::Swift => bindings::swift_package(),
+        Chore::Keyring => test::keyring(),
         Chore::Soak { seconds } => test::soak(seconds),
         Chore::Chaos { rounds, seed } => test::chaos(rounds, seed),
         Chore::Ci => lint::run().and_then(|()| test::run(None)),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::hive::UpHive;
 use crate::postgres::Postgres;
-use crate::run::{self, WORKSPACE, built, cargo, program, root, works};
+use crate::run::{self, WORKSPACE, built, cargo, program, root, without_us, works};
 use crate::{bindings, machine};
 
 /// The profile of everything that runs in tests, so that nothing is compiled twice.
@@ -17,6 +17,10 @@ const TESTED: [&str; 3] = ["--lib", "--bins", "--tests"];
 
 /// What drives servers from outside, and therefore can use another database.
 const END_TO_END: [&str; 2] = ["--test", "it"];
+
+/// Opens a keyring whose home is `$0`, and becomes the program that its arguments name. The keyring goes with the bus.
+const BESIDE_A_KEYRING: &str =
+    r#"printf secret | HOME="$0" gnome-keyring-daemon --unlock --components=secrets >/dev/null && exec "$@""#;
 
 /// Which database the servers of the end-to-end tests use.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -79,6 +83,18 @@ fn tests<const N: usize>(
     tests.env("HIVE_TEST_POSTGRES", postgres.url()).env("HIVE_TEST_DATABASE", database.name());
     // Member binaries get no `CARGO_BIN_EXE_*` in the root package: the testkit finds them here.
     run::run(tests.env("HIVE_BIN_DIR", built(PROFILE)))
+}
+
+/// Runs the tests of logins beside a keyring of their own.
+pub(crate) fn keyring() -> Result<()> {
+    machine::ensure(&machine::KEYRING)?;
+    build()?;
+    let home = built("xtask-keyring");
+    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    let mut session = without_us(program("dbus-run-session"));
+    session.args(["--", "sh", "-c", BESIDE_A_KEYRING]).arg(&home).args(["cargo", "test"]).args(WORKSPACE);
+    session.args(END_TO_END).arg("command_line::keyring");
+    run::run(session.env("HIVE_BIN_DIR", built(PROFILE)).env("HIVE_TEST_KEYRING", "yes"))
 }
 
 /// Runs the test of the crowd that does not read for so long, on binaries as they are shipped.

@@ -35,7 +35,8 @@ pub(super) async fn run(output: Output, wanted: Wanted, args: LoginArgs) -> Resu
     let (place, replaced) = (profile.place(), profiles.put(name, profile));
     profiles.save()?;
     if let Some(old) = replaced {
-        retire(&login, &old).await;
+        profiles.forget_key_of(&old).await.ok();
+        retire(&login, &profiles, &old).await;
     }
     if let Some(error) = no_keyring.filter(|error| !matches!(error, KeyringError::Missing)) {
         output::note(&format!("{error}; the key is in a file instead"));
@@ -87,12 +88,11 @@ fn warn_of_listeners(url: &str) {
     }
 }
 
-/// Revokes the key of the login that this one takes the place of. Where that cannot be done, the key is its owner's to find
-/// among theirs.
-async fn retire(login: &Login, old: &Profile) {
-    old.forget_key().await.ok();
+/// Revokes the key of the login that this one takes the place of, unless a profile still has it. Where that cannot be done,
+/// the key is its owner's to find among theirs.
+async fn retire(login: &Login, kept: &Profiles, old: &Profile) {
     let is_same_hive = old.url == login.hive.url();
-    if let Some(id) = old.api_key_id.filter(|id| is_same_hive && *id != login.id) {
+    if let Some(id) = old.api_key_id.filter(|id| is_same_hive && !kept.have_key(*id)) {
         login.hive.api_key_revoke(id).await.ok();
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn run(output: Output, wanted: Wanted, args: LogoutArgs) -> Res
     })?;
     profiles.remove(&name)?;
     profiles.save()?;
-    profile.forget_key().await?;
+    profiles.forget_key_of(&profile).await?;
     let sentence = format!("logged out of {} (profile {name}); the key is revoked", profile.url);
     output.tell(&json!({ "profile": name, "url": profile.url, "revoked": true }), &sentence)
 }

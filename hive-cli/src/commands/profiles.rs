@@ -31,7 +31,7 @@ pub(super) async fn run(output: Output, command: ProfilesCommand) -> Result<()> 
         ProfilesCommand::Remove { name } => {
             let removed = profiles.remove(&name)?;
             profiles.save()?;
-            if let Err(error) = removed.forget_key().await {
+            if let Err(error) = profiles.forget_key_of(&removed).await {
                 output::note(&format!("its key may still lie in the keyring: {error}"));
             }
             let sentence = format!("{name} is forgotten; its key stays valid at {}", removed.url);

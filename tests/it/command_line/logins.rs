@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::Home;
 
-fn stored(home: &Home) -> (String, u32) {
+/// What is kept of the logins, and the file's mode.
+pub(super) fn stored(home: &Home) -> (String, u32) {
     let path = home.path().join(".config/satellite-hive/profiles.json");
     let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     (std::fs::read_to_string(path).unwrap(), mode)
