@@ -89,7 +89,8 @@ pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot make {}: {error}", dir.display()));
+    builder.create(dir).map_err(named)
 }
 
 fn decode(text: &str) -> Option<Zeroizing<[u8; SECRET_LEN]>> {

@@ -12,6 +12,8 @@ use hive_core::wire::api::{ApiError, ErrorEnvelope};
 use hive_core::wire::session::SUBPROTOCOL;
 use serde_json::json;
 
+use crate::telemetry::with_causes;
+
 /// When a caller who found the server stopping may try again, in seconds.
 const STOPPING_RETRY_SECONDS: u64 = 5;
 
@@ -87,11 +89,11 @@ fn logged(error: &Error) -> ApiError {
     match error {
         Error::Internal(cause) | Error::Damaged(cause) => {
             let id = request_id();
-            tracing::error!(request.id = %id, cause = %chain(cause.as_ref()), "a request failed");
+            tracing::error!(request.id = %id, cause = %with_causes(cause.as_ref()), "a request failed");
             wire.details = Some(json!({ "request_id": id }));
         }
         Error::Unavailable(cause) => {
-            tracing::warn!(cause = %chain(cause.as_ref()), "the storage is not reachable");
+            tracing::warn!(cause = %with_causes(cause.as_ref()), "the storage is not reachable");
         }
         _ => {}
     }
@@ -102,12 +104,6 @@ fn request_id() -> String {
     let mut bytes = [0; 8];
     SystemEntropy.fill(&mut bytes);
     format!("req_{:016x}", u64::from_be_bytes(bytes))
-}
-
-/// An error and what caused it, as one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl Answer {

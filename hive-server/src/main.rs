@@ -8,10 +8,10 @@
 
 mod cli;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
+use hive_server::telemetry::with_causes;
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", chain(error.as_ref()));
+            eprintln!("error: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -32,15 +32,4 @@ fn main() -> ExitCode {
 
 fn print(document: &Value) {
     println!("{document}");
-}
-
-/// An error and what caused it, as one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line.replace('\n', " ")
 }

@@ -1,5 +1,6 @@
 //! The server's log: to standard error, for people or as JSON lines.
 
+use std::error::Error;
 use std::io::IsTerminal;
 use std::str::FromStr;
 
@@ -48,5 +49,39 @@ pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), TryInitError> {
     match format {
         LogFormat::Text => log.finish().try_init(),
         LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
+    }
+}
+
+/// Returns an error and what caused it, as one line. Some errors tell their cause by themselves; it is not told again.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let (mut line, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !line.ends_with(&words) {
+            line = format!("{line}: {words}");
+        }
+        cause = error.source();
+    }
+    line.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Link(&'static str, #[source] Option<Box<Self>>);
+
+    fn check(chain: &[&'static str], expected: &str) {
+        let error = chain.iter().rev().fold(None, |cause, words| Some(Box::new(Link(words, cause)))).unwrap();
+        assert_eq!(with_causes(error.as_ref()), expected);
+    }
+
+    #[test]
+    fn every_cause_is_told_once() {
+        check(&["cannot start"], "cannot start");
+        check(&["cannot start", "no disk", "it is\nfull"], "cannot start: no disk: it is full");
+        check(&["cannot start: no disk", "no disk", "it is full"], "cannot start: no disk: it is full");
     }
 }

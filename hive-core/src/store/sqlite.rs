@@ -60,7 +60,7 @@ pub(super) static DIALECT: Dialect = Dialect {
 
 /// Opens the database file, and makes it where it is missing.
 pub async fn open(path: &Path) -> StoreResult<SqlStore> {
-    create_private(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+    create_private(path)?;
     damage::check_log(path).await?;
     let options = options().filename(path);
     let writer = first_connection(path, &options).await.map_err(damage::named(path))?;
@@ -81,9 +81,9 @@ async fn first_connection(path: &Path, options: &SqliteConnectOptions) -> StoreR
 /// A connection to the database file as it is; `is_new` makes it where it is missing.
 pub(super) async fn connect_to(path: &Path, is_new: bool) -> StoreResult<Box<dyn Connection>> {
     if is_new {
-        create_private(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+        create_private(path)?;
     }
-    Ok(Box::new(connect(&options().filename(path)).await?))
+    Ok(Box::new(connect(&options().filename(path)).await.map_err(damage::named(path))?))
 }
 
 /// A database in memory, gone with the store.
@@ -96,12 +96,13 @@ pub async fn in_memory() -> StoreResult<SqlStore> {
 }
 
 /// Makes the file where it is missing, for its owner alone. SQLite gives the files beside it the same mode.
-fn create_private(path: &Path) -> std::io::Result<()> {
+fn create_private(path: &Path) -> StoreResult<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    let opened = options.open(path).map(drop);
+    opened.map_err(|error| damage::named(path)(StoreError::Unavailable(error.into())))
 }
 
 fn options() -> SqliteConnectOptions {

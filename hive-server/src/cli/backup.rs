@@ -12,15 +12,16 @@ use serde_json::{Value, json};
 /// Writes a backup to a file that is not there yet. Under its own name there is a whole one or none.
 pub(super) async fn create(place: &Place, output: &Path) -> Result<Value, BackupError> {
     if output.exists() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is there", output.display())).into());
+        return Err(named(output)(io::ErrorKind::AlreadyExists.into()).into());
     }
     let part = PathBuf::from(format!("{}.part", output.display()));
-    let mut file = BufWriter::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(named(&part))?;
+    let mut file = BufWriter::new(opened);
     let written = backup::create(place, Source::default().now(), &mut file).await;
     let summary = written.and_then(|summary| {
         file.flush()?;
         file.get_ref().sync_all()?;
-        std::fs::rename(&part, output)?;
+        std::fs::rename(&part, output).map_err(named(output))?;
         Ok(summary)
     });
     if summary.is_err() {
@@ -31,8 +32,13 @@ pub(super) async fn create(place: &Place, output: &Path) -> Result<Value, Backup
 
 /// Restores a backup where there is no hive yet.
 pub(super) async fn restore(place: &Place, from: &Path) -> Result<Value, BackupError> {
-    let open = || Ok(BufReader::new(File::open(from)?));
+    let open = || Ok(BufReader::new(File::open(from).map_err(named(from))?));
     Ok(told("restored", from, &backup::restore(place, open).await?))
+}
+
+/// Says which file it is about.
+fn named(file: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", file.display()))
 }
 
 fn told(what: &str, file: &Path, Summary { rows, sha256 }: &Summary) -> Value {

@@ -98,8 +98,19 @@ pub(super) fn named(database: &Path) -> impl FnOnce(StoreError) -> StoreError {
         StoreError::Damaged(what) if !what.contains(&*database.to_string_lossy()) => {
             StoreError::Damaged(format!("{}: {what}; put back a backup", database.display()))
         }
+        StoreError::Unavailable(source) => {
+            StoreError::Unavailable(Box::new(CannotOpen { path: database.to_owned(), source }))
+        }
         other => other,
     }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the database {path}")]
+struct CannotOpen {
+    path: PathBuf,
+    #[source]
+    source: crate::error::Source,
 }
 
 fn beside(database: &Path, ending: &str) -> PathBuf {
