@@ -56,6 +56,16 @@ impl Place {
         }
     }
 
+    /// Fails where there is no hive. One that is looked through is not to be made by that.
+    fn expect_hive(&self) -> Result<(), String> {
+        let keys = self.keys();
+        if keys.is_dir() { Ok(()) } else { Err(format!("there is no hive: {} is missing", keys.display())) }
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+
     /// A hive that is kept here.
     fn builder(self) -> Result<HiveBuilder, InvalidDatabase> {
         let database = self.database()?;
@@ -65,7 +75,7 @@ impl Place {
     /// What a backup is of.
     fn whole(self) -> Result<hive_core::store::backup::Place, InvalidDatabase> {
         let database = self.database()?;
-        Ok(hive_core::store::backup::Place { database, keys: self.data_dir.join("keys") })
+        Ok(hive_core::store::backup::Place { database, keys: self.keys() })
     }
 }
 
@@ -272,6 +282,7 @@ pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> Outcome {
             Ok(forget_trail_mark(&data_dir)?)
         }
         Some(Command::Check) => {
+            cli.place.expect_hive()?;
             let database = cli.place.database()?;
             let hive = cli.place.builder()?.build().await?;
             let found = check(&hive, &database).await;

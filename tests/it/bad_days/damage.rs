@@ -172,11 +172,16 @@ async fn a_command_that_was_changed_on_the_disk_is_not_run() {
     assert!(!is_sound && said["audit"]["valid"] == false && said["database"]["faults"] == json!([]), "{said}");
 }
 
+/// Runs `hive-server check`.
+async fn run_check(data_dir: &Path) -> Finished {
+    let mut command = Command::new(binary("hive-server"));
+    command.env_clear().arg("check").arg("--data-dir").arg(data_dir);
+    Finished::run(command).await
+}
+
 /// What `hive-server check` says.
 async fn check(hive: &TestHive) -> (bool, Value) {
-    let mut command = Command::new(binary("hive-server"));
-    command.env_clear().arg("check").arg("--data-dir").arg(hive.data_dir());
-    let finished = Finished::run(command).await;
+    let finished = run_check(&hive.data_dir()).await;
     let said = finished.json();
     assert_eq!(finished.code == Some(0), said["sound"] == true, "{said}");
     (finished.code == Some(0), said)
@@ -192,6 +197,20 @@ async fn a_hive_can_be_looked_through_while_it_runs() {
     run_on(&path, "PRAGMA foreign_keys = OFF; DELETE FROM satellites").await;
     let (is_sound, said) = check(&hive).await;
     assert!(!is_sound && said["database"]["faults"] != json!([]), "{said}");
+}
+
+#[tokio::test]
+async fn a_hive_that_is_not_there_is_not_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let mistyped = dir.path().join("hvie-data");
+    let finished = run_check(&mistyped).await;
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
+    assert!(
+        finished.stderr.contains("there is no hive") && finished.stderr.contains("hvie-data"),
+        "{}",
+        finished.stderr
+    );
+    assert!(!mistyped.exists(), "nor is one made");
 }
 
 #[tokio::test]
