@@ -61,6 +61,10 @@ fn unreadable(rejection: BytesRejection) -> Failure {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    // Every body is one; a struct would be read from a list too.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Error::invalid("body", "must be a JSON object").into());
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let rule = error.inner().to_string();
@@ -70,13 +74,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     Ok(value)
 }
 
-/// The field that a message of serde is about. Of a missing one only the message knows the name.
+/// The field that a message of serde is about. Of a missing one only the message knows the name, and of a body that ends
+/// too soon nobody.
 fn field_of(path: &str, message: &str) -> String {
     let quoted = ["missing field `", "unknown field `"].iter().find_map(|start| message.strip_prefix(start));
     let name = quoted.and_then(|rest| rest.split('`').next());
     match (path, name) {
         (".", Some(name)) => name.to_owned(),
-        (".", None) => "body".to_owned(),
+        ("." | "?", None) => "body".to_owned(),
         (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
     }
@@ -166,7 +171,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hive_core::wire::api::{ExecCommand, RegistrationTokenCreate};
+    use hive_core::wire::api::{ExecCommand, ExecManyRequest, JobCreate, RegistrationTokenCreate, UserUpdate};
 
     fn check<T: DeserializeOwned>(body: &str, field: &str) {
         match parse::<T>(body.as_bytes()) {
@@ -180,9 +185,23 @@ mod tests {
     fn what_is_wrong_with_a_body_is_named() {
         check::<ExecCommand>("{}", "command");
         check::<ExecCommand>("nonsense", "body");
+        check::<ExecCommand>(r#"["x"]"#, "body");
+        check::<ExecCommand>("{", "body");
         check::<ExecCommand>(r#"{"command":"x"} more"#, "body");
         check::<ExecCommand>(r#"{"command":"x","args":["a",1]}"#, "args[1]");
         check::<ExecCommand>(r#"{"command":"x","commmand":"y"}"#, "commmand");
         check::<RegistrationTokenCreate>(r#"{"scope":"galaxy"}"#, "scope");
+        check::<UserUpdate>(r#"{"enabeld":false}"#, "enabeld");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_command_for_many_is_named_too() {
+        check::<ExecManyRequest>(r#"{"command":"x"}"#, "targets");
+        check::<ExecManyRequest>(r#"{"targets":["all"],"command":5}"#, "command");
+        check::<ExecManyRequest>(r#"{"targets":["all"],"command":"x","env":{"A":1}}"#, "env.A");
+        check::<ExecManyRequest>(r#"{"targets":["all"],"command":"x","timeout_second":5}"#, "timeout_second");
+        check::<ExecManyRequest>(r#"{"targets":["all"],"command":"x","deadline_seconds":5}"#, "deadline_seconds");
+        check::<JobCreate>(r#"{"targets":["all"],"command":{"command":"x","args":[1]}}"#, "command.args[0]");
+        check::<JobCreate>(r#"{"targets":["all"],"command":{"command":"x"},"cwd":"/"}"#, "cwd");
     }
 }

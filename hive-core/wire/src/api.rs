@@ -6,6 +6,7 @@ mod identity;
 mod job;
 mod satellite;
 mod session;
+mod written;
 
 use serde::{Deserialize, Serialize};
 

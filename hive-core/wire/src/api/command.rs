@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::written::{Misplaced, Written};
 use crate::agent::{Channel, ErrorBody};
 use crate::id::CommandId;
 use crate::{SatelliteId, SatelliteName, Timestamp};
@@ -129,8 +130,9 @@ impl ExecCommand {
     }
 }
 
-/// A command for several satellites.
+/// A command for several satellites, written as that of a [`JobCreate`](super::JobCreate).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct ExecManyRequest {
     /// Ids, names, `tag:x` or `all`.
     pub targets: Vec<String>,
@@ -140,6 +142,19 @@ pub struct ExecManyRequest {
     /// What to run.
     #[serde(flatten)]
     pub command: ExecCommand,
+}
+
+impl TryFrom<Written> for ExecManyRequest {
+    type Error = Misplaced;
+
+    fn try_from(written: Written) -> Result<Self, Misplaced> {
+        let Written { concurrency, deadline_seconds, .. } = written;
+        if deadline_seconds.is_some() {
+            return Err(Misplaced("deadline_seconds"));
+        }
+        let (targets, command) = written.parts()?;
+        Ok(Self { targets, concurrency, command })
+    }
 }
 
 /// What became of one target.

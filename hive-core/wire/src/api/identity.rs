@@ -45,6 +45,7 @@ pub struct User {
 
 /// A user to be added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UserCreate {
     /// The login name, unique: 1 to 64 characters of `[a-z0-9._@-]`.
     pub username: String,
@@ -64,7 +65,7 @@ pub struct NewUser {
 
 /// What an admin may change of a user. What is not given stays.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct UserUpdate {
     /// Their platform role.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +85,7 @@ pub struct NewPassword {
 
 /// Another password for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PasswordChange {
     /// The one of now.
     pub current: Secret,
@@ -108,6 +110,7 @@ pub struct Me {
 
 /// A login.
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// The login name.
     pub username: String,
@@ -139,6 +142,7 @@ pub struct Team {
 
 /// A team to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TeamCreate {
     /// Its short name: 1 to 32 characters of `[a-z0-9-]`.
     pub slug: String,
@@ -157,6 +161,7 @@ pub struct TeamMember {
 
 /// Somebody who is to be in a team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TeamMemberPut {
     /// Their login name: who runs a team need not know all users by their ids.
     pub username: String,
@@ -166,7 +171,7 @@ pub struct TeamMemberPut {
 
 /// An API key to be made, for the caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ApiKeyCreate {
     /// What it is for.
     pub name: String,
@@ -212,6 +217,7 @@ pub enum TokenScope {
 
 /// A registration token to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RegistrationTokenCreate {
     /// For whom.
     pub scope: TokenScope,

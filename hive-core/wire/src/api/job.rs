@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
+use super::written::{Misplaced, Written};
 use crate::agent::ErrorBody;
 use crate::api::{CommandStatus, ExecCommand, TargetStatus};
 use crate::{CommandId, JobId, SatelliteId, SatelliteName, Timestamp};
@@ -13,7 +13,8 @@ use crate::{CommandId, JobId, SatelliteId, SatelliteName, Timestamp};
 ///
 /// The command is written beside the targets, as in [`ExecManyRequest`](super::ExecManyRequest). An object with the
 /// command's own fields under `command` is read as well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct JobCreate {
     /// Ids, names, `tag:x` or `all`.
     pub targets: Vec<String>,
@@ -28,31 +29,12 @@ pub struct JobCreate {
     pub command: ExecCommand,
 }
 
-/// What [`JobCreate`] is read from.
-#[derive(Deserialize)]
-struct Written {
-    targets: Vec<String>,
-    concurrency: Option<u32>,
-    deadline_seconds: Option<u32>,
-    command: Value,
-    #[serde(flatten)]
-    beside: Map<String, Value>,
-}
+impl TryFrom<Written> for JobCreate {
+    type Error = Misplaced;
 
-impl<'de> Deserialize<'de> for JobCreate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Written { targets, concurrency, deadline_seconds, command, mut beside } =
-            Written::deserialize(deserializer)?;
-        let command = if command.is_object() {
-            if let Some(field) = beside.keys().next() {
-                return Err(serde::de::Error::custom(format!("unknown field `{field}`")));
-            }
-            command
-        } else {
-            beside.insert("command".into(), command);
-            Value::Object(beside)
-        };
-        let command = ExecCommand::deserialize(command).map_err(serde::de::Error::custom)?;
+    fn try_from(written: Written) -> Result<Self, Misplaced> {
+        let Written { concurrency, deadline_seconds, .. } = written;
+        let (targets, command) = written.parts()?;
         Ok(Self { targets, concurrency, deadline_seconds, command })
     }
 }

@@ -1,0 +1,93 @@
+//! A command for many as callers write it: beside its targets, or as an object among them.
+//!
+//! Its fields are listed here once more instead of flattened, so that one that is unknown is refused, and one that is wrong is
+//! named.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::api::ExecCommand;
+
+/// A command and its targets.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct Written {
+    targets: Vec<String>,
+    pub(super) concurrency: Option<u32>,
+    pub(super) deadline_seconds: Option<u32>,
+    command: Words,
+    args: Option<Vec<String>>,
+    env: Option<BTreeMap<String, String>>,
+    cwd: Option<String>,
+    stdin: Option<String>,
+    timeout_seconds: Option<u32>,
+    expires_in_seconds: Option<u32>,
+    idempotent: Option<bool>,
+}
+
+/// A field that means nothing where it stands.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown field `{0}`")]
+pub(super) struct Misplaced(pub(super) &'static str);
+
+impl Written {
+    /// The targets, and the command wherever it was written.
+    pub(super) fn parts(self) -> Result<(Vec<String>, ExecCommand), Misplaced> {
+        let Self { targets, command, args, env, cwd, stdin, timeout_seconds, expires_in_seconds, idempotent, .. } =
+            self;
+        let command = match command {
+            Words::Line(command) => command,
+            Words::Whole(command) => {
+                let beside = [
+                    ("args", args.is_some()),
+                    ("env", env.is_some()),
+                    ("cwd", cwd.is_some()),
+                    ("stdin", stdin.is_some()),
+                    ("timeout_seconds", timeout_seconds.is_some()),
+                    ("expires_in_seconds", expires_in_seconds.is_some()),
+                    ("idempotent", idempotent.is_some()),
+                ];
+                let misplaced = beside.into_iter().find(|(_, is_there)| *is_there);
+                return misplaced.map_or(Ok((targets, *command)), |(name, _)| Err(Misplaced(name)));
+            }
+        };
+        let (env, idempotent) = (env.unwrap_or_default(), idempotent.unwrap_or_default());
+        let command = ExecCommand { command, args, env, cwd, stdin, timeout_seconds, expires_in_seconds, idempotent };
+        Ok((targets, command))
+    }
+}
+
+/// What stands under `command`.
+enum Words {
+    Line(String),
+    Whole(Box<ExecCommand>),
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordsVisitor)
+    }
+}
+
+struct WordsVisitor;
+
+impl<'de> Visitor<'de> for WordsVisitor {
+    type Value = Words;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, or an object with the command's fields")
+    }
+
+    fn visit_str<E>(self, line: &str) -> Result<Words, E> {
+        Ok(Words::Line(line.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Words, A::Error> {
+        let command = ExecCommand::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Words::Whole(Box::new(command)))
+    }
+}
