@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hive_core::wire::{AuditId, Timestamp};
+use hive_core::wire::AuditId;
+
+use super::Moment;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
@@ -30,7 +32,7 @@ pub(crate) enum AuditCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  hive audit list --actor anna --since 2026-02-05T00:00:00Z
+  hive audit list --actor anna --since 2h
   hive audit list --satellite web-server-01 --action satellite.exec -o jsonl")]
 pub(crate) struct AuditListArgs {
     /// Only of this user, key or satellite, by name or id
@@ -42,12 +44,12 @@ pub(crate) struct AuditListArgs {
     /// Only about this satellite, by name or id
     #[arg(long, add = crate::completing::satellites())]
     pub(crate) satellite: Option<String>,
-    /// Not before, such as 2026-02-05T05:42:00Z
+    /// Not before: 2026-02-05T05:42:00Z, or so long ago: 30m, 2h, 7d
     #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<Timestamp>,
+    pub(crate) since: Option<Moment>,
     /// Before
     #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<Timestamp>,
+    pub(crate) until: Option<Moment>,
     /// The most records
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: usize,

@@ -5,6 +5,7 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use hive_core::audit::{ExportError, verify_export};
+use hive_core::clock::Source;
 use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditVerification, ChainFault, PageRequest};
 use hive_core::{AuditLogger, Error};
 use serde_json::json;
@@ -51,6 +52,8 @@ async fn list(api: &dyn Api, output: Output, args: AuditListArgs) -> Result<()> 
         None => None,
     };
     let AuditListArgs { actor, action, since, until, limit, .. } = args;
+    let now = Source::default().now();
+    let [since, until] = [since, until].map(|moment| moment.map(|moment| moment.as_of(now)));
     let query = AuditQuery { actor, action, satellite_id, since, until };
     let list = pages::collect(limit, async |page| AuditLogger::query(api, query.clone(), page).await).await?;
     output.show(&list, |list| Table::of(["SEQ", "TIME", "ACTOR", "ACTION", "TARGET", "RESULT", "ERROR"], list, row))
