@@ -240,7 +240,7 @@ async fn who_does_not_read_gets_a_fresh_screen(world: World) {
     proxy.hold(true);
     // More than the hive keeps, and than the server's socket holds where there is one.
     let lines = if world.is_remote() { 12 * SCROLLBACK / 8 } else { 2 * SCROLLBACK / 8 };
-    typist.write(&format!("printf '\\033[?2004h'; seq 1 {lines}; echo en''d\n")).await.unwrap();
+    typist.write(&format!("printf '\\033[?2004h'; seq 1 {lines}; echo en''d; sleep 1000\n")).await.unwrap();
     typist.until_seen("end\r\n").await;
     proxy.hold(false);
     let told = reader.until_told(|told| matches!(told, ToViewer::Reset { .. })).await;
