@@ -82,7 +82,7 @@ fn forest(seconds: &str) -> String {
 async fn a_timeout_ends_the_whole_tree_and_answers_504_with_the_output() {
     let (hive, satellite) = start().await;
     let seconds = unique_seconds();
-    let command = json!({"command": format!("echo before; {}", forest(&seconds)), "timeout_seconds": 1});
+    let command = json!({"command": format!("echo before; {}", forest(&seconds)), "timeout_seconds": 2});
     let answer = hive.rest().post(&satellite.path("/exec"), &command).await;
     assert_eq!(answer.refusal(), (504, "COMMAND_TIMEOUT".into()));
     assert_eq!(sleeping(&seconds), 0, "it is reported when the tree is gone");

@@ -246,7 +246,7 @@ async fn a_timeout_is_an_error_with_the_output_so_far(world: World) {
     let satellite = world.satellite().await;
     let seconds = unique_seconds();
     let command = ExecCommand {
-        timeout_seconds: Some(1),
+        timeout_seconds: Some(2),
         ..ExecCommand::shell(format!("echo so far; echo and this >&2; sleep {seconds}"))
     };
     let error = world.api().exec(satellite.id, command, ExecOptions::default()).await.unwrap_err();

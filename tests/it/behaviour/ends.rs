@@ -76,7 +76,7 @@ async fn what_is_open_ends_with_the_right_to_it(world: World) {
     })
     .await;
     let found = world.api().command_get(command_id, OutputEncoding::Lossy).await.unwrap().unwrap();
-    assert_eq!(found.status, CommandStatus::Started, "what was begun goes on");
+    assert!(!found.status.is_terminal(), "what was begun goes on: {found:?}");
     assert!(matches!(timeout(PATIENCE, bystander.output.next()).await, Ok(Some(_))));
     world.api().command_cancel(command_id).await.unwrap();
     world.api().job_cancel(job.id).await.unwrap();
