@@ -70,9 +70,7 @@ impl Terminal {
     /// Types, and returns when all of it is taken over: it reaches the program once and in order, also over a way that
     /// breaks, as long as the keyboard stays ours.
     pub async fn write(&self, data: Vec<u8>) -> Result<(), HiveError> {
-        let (done, written) = oneshot::channel();
-        self.order(Order::Write(data.into(), done)).await?;
-        written.await.unwrap_or_else(|_| Err(over()))
+        self.ask(|done| Order::Write(data.into(), done)).await.unwrap_or_else(|| Err(over()))
     }
 
     /// Says that the viewer's screen has another size. Only that of who has the keyboard counts.
@@ -103,11 +101,8 @@ impl Terminal {
     /// Leaves: ends the events, says what was typed, and lets the keyboard go. The program lives on.
     pub async fn close(&self) {
         self.events.close();
-        let (done, left) = oneshot::channel();
-        if self.order(Order::Leave(done)).await.is_ok() {
-            // A task that has ended has left.
-            left.await.ok();
-        }
+        // A task that has ended has left.
+        self.ask(Order::Leave).await;
     }
 }
 
@@ -136,6 +131,20 @@ impl Terminal {
         });
         let events = Feed::new(engine, events);
         Arc::new(Self { orders, events, taken, session })
+    }
+
+    /// Gives an order and waits for its answer; none where the task has ended, or ends meanwhile.
+    ///
+    /// An order that is given just as the task ends stays in the channel, and its answer open, for as long as our end of the
+    /// channel is there: the answer alone would be waited for without end.
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+        let (done, mut answer) = oneshot::channel();
+        self.order(order(done)).await.ok()?;
+        tokio::select! {
+            biased;
+            answer = &mut answer => answer.ok(),
+            () = self.orders.closed() => answer.try_recv().ok(),
+        }
     }
 
     async fn order(&self, order: Order) -> Result<(), HiveError> {
