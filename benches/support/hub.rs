@@ -68,6 +68,7 @@ fn accepted() -> HandshakeAck {
         protocol_version: PROTOCOL_VERSION.into(),
         server_time: Timestamp::from_micros(0),
         heartbeat_interval: HEARTBEAT.as_secs(),
+        hive_id: None,
         error: None,
     }
 }

@@ -146,6 +146,7 @@ impl HiveLink {
             protocol_version: PROTOCOL_VERSION.into(),
             server_time: clock::now(),
             heartbeat_interval,
+            hive_id: None,
             error: None,
         };
         self.say(ToAgent::HandshakeAck(Box::new(ack))).await;

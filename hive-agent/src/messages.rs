@@ -226,6 +226,8 @@ mod tests {
             error: code.into(),
             message: format!("said \u{1b}[2J{code}"),
             instructions: instructions.into(),
+            hive_id: None,
+            class: None,
         }))
     }
 

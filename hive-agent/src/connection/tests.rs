@@ -310,6 +310,7 @@ async fn a_refused_handshake_is_tried_again() {
         protocol_version: PROTOCOL_VERSION.into(),
         server_time: clock::now(),
         heartbeat_interval: 0,
+        hive_id: None,
         error: Some(ErrorBody { code: ErrorCode::Unavailable, message: "not now".into() }),
     };
     link.say(ToAgent::HandshakeAck(Box::new(refusal))).await;

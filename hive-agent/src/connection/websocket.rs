@@ -245,6 +245,7 @@ mod tests {
                 protocol_version: PROTOCOL_VERSION.into(),
                 server_time: hive_wire::Timestamp::from_micros(0),
                 heartbeat_interval: asked,
+                hive_id: None,
                 error: None,
             };
             assert_eq!(heartbeat_interval(&ack).as_secs(), expected);

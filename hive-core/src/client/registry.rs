@@ -149,6 +149,8 @@ mod tests {
                 error: word.into(),
                 message: message.into(),
                 instructions: String::new(),
+                hive_id: None,
+                class: None,
             };
             assert_eq!(refusal(answer).to_wire(), expected.to_wire(), "{word}");
         };

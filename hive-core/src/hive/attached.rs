@@ -97,6 +97,7 @@ impl Hive {
             protocol_version: PROTOCOL_VERSION.into(),
             server_time: self.source().now(),
             heartbeat_interval: self.settings().heartbeat_interval.as_secs().max(1),
+            hive_id: None,
             error: None,
         }
     }

@@ -14,7 +14,7 @@ use crate::api::{SessionEnd, Size};
 use crate::credential::Secret;
 use crate::frame::StreamId;
 use crate::id::CommandId;
-use crate::{ErrorCode, SatelliteId, SessionId, Timestamp, ViewerId};
+use crate::{ErrorCode, HiveId, SatelliteId, SessionId, Timestamp, ViewerId};
 
 /// The WebSocket sub-protocol of this version.
 pub const SUBPROTOCOL: &str = "hive.agent.v2";
@@ -309,6 +309,9 @@ pub struct HandshakeAck {
     pub server_time: Timestamp,
     /// Seconds between heartbeats.
     pub heartbeat_interval: u64,
+    /// The hive that answers; servers of earlier versions tell none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hive_id: Option<HiveId>,
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,

@@ -107,6 +107,8 @@ macro_rules! ids {
 }
 
 ids! {
+    /// One hive: its database, wherever that is served or restored.
+    HiveId = "hive";
     /// One managed machine.
     SatelliteId = "sat";
     /// One terminal.

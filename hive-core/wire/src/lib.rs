@@ -31,7 +31,7 @@ pub mod time;
 
 pub use code::ErrorCode;
 pub use id::{
-    ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SessionId, TeamId, UserId, ViewerId,
+    ApiKeyId, AuditId, CommandId, HiveId, JobId, RegistrationTokenId, SatelliteId, SessionId, TeamId, UserId, ViewerId,
 };
 pub use name::{InvalidName, SatelliteName};
 pub use time::Timestamp;

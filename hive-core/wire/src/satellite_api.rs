@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::SatelliteType;
-use crate::{SatelliteId, TeamId};
+use crate::{HiveId, SatelliteId, TeamId};
+
+/// The header in which a satellite says which hive it takes the server for.
+pub const HIVE_ID_HEADER: &str = "x-hive-id";
 
 /// What a registering satellite says of itself. Its type and team come from the token alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +58,9 @@ pub struct RegisterResponse {
     pub satellite: RegisteredSatellite,
     /// For people.
     pub message: String,
+    /// The hive it is registered with; servers of earlier versions tell none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hive_id: Option<HiveId>,
 }
 
 /// A satellite as it was just registered.
@@ -86,6 +92,28 @@ pub struct ErrorResponse {
     /// What to do next.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub instructions: String,
+    /// In a 401: the hive that answers. A 401 without it comes from something in between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hive_id: Option<HiveId>,
+    /// In a 401 to a satellite's key: why the key is not accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<RejectionClass>,
+}
+
+/// Why a hive does not accept a satellite's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RejectionClass {
+    /// The hive does not know the key.
+    UnknownKey,
+    /// The key was replaced by a newer one: the satellite runs on an older copy of its data.
+    Superseded,
+    /// The satellite named another hive in [`HIVE_ID_HEADER`]. Its key was not looked at.
+    OtherHive,
+    /// A class of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Whether and how satellites register (`GET /api/satellites/register/status`).

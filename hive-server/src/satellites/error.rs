@@ -59,6 +59,8 @@ fn body(error: &str, message: impl Into<String>, instructions: &str) -> Json<Err
         error: error.to_owned(),
         message: message.into(),
         instructions: instructions.to_owned(),
+        hive_id: None,
+        class: None,
     })
 }
 

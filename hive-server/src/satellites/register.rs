@@ -30,7 +30,7 @@ pub(super) async fn register(
     let peer = visitor.peer;
     let satellite = state.hive().register_satellite(&token, request, peer.ip(), Some(seen_url(peer))).await?;
     let message = format!("satellite {} is registered; keep its API key, it is not shown again", satellite.name);
-    Ok(Json(RegisterResponse { success: true, satellite, message }))
+    Ok(Json(RegisterResponse { success: true, satellite, message, hive_id: None }))
 }
 
 fn registration_token(headers: &HeaderMap) -> Result<SecretString, SatelliteFailure> {

@@ -137,6 +137,7 @@ async fn refuse(state: &AppState, socket: &mut Socket, error: Error) -> Ending {
         protocol_version: PROTOCOL_VERSION.into(),
         server_time: state.hive().source().now(),
         heartbeat_interval: state.hive().settings().heartbeat_interval.as_secs(),
+        hive_id: None,
         error: Some(refusal(&error)),
     };
     match socket.send(Outgoing::Control(ToAgent::HandshakeAck(Box::new(ack)))).await {

@@ -9,7 +9,7 @@ use hive_wire::agent::{
 };
 use hive_wire::api::MAX_SCREEN;
 use hive_wire::frame::{Frame, MAX_PAYLOAD};
-use hive_wire::satellite_api::RegisterRequest;
+use hive_wire::satellite_api::{ErrorResponse, RegisterRequest};
 use hive_wire::session::{self, FromViewer, INPUT_WINDOW, SCROLLBACK, ToViewer};
 use hive_wire::stream::INITIAL_WINDOW;
 use serde::Serialize;
@@ -73,6 +73,9 @@ fn the_page_shows_every_message_as_it_is_written() {
     check_all::<ToViewer>(&page, "to_viewer");
     for line in examples(&page, "json register") {
         check::<RegisterRequest>(&line);
+    }
+    for line in examples(&page, "json rejection") {
+        check::<ErrorResponse>(&line);
     }
 }
 

@@ -7,7 +7,7 @@ use hive_wire::agent::{self, Channel, Payload, Received, ToAgent, ToServer};
 use hive_wire::api::{CommandStatus, EndReason, PowerAction, SessionEnd, Size};
 use hive_wire::credential::Secret;
 use hive_wire::frame::{Frame, StreamId};
-use hive_wire::{SatelliteId, ViewerId};
+use hive_wire::{HiveId, SatelliteId, ViewerId};
 
 use super::{Golden, SEED, error, id, now, session, system};
 
@@ -111,6 +111,7 @@ fn what_a_server_says() {
             protocol_version: agent::PROTOCOL_VERSION.into(),
             server_time: now(),
             heartbeat_interval: 30,
+            hive_id: Some(HiveId::new(SEED)),
             error,
         };
         ToAgent::HandshakeAck(Box::new(ack))

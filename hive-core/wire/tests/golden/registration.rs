@@ -2,7 +2,7 @@
 
 use hive_wire::api::SatelliteType;
 use hive_wire::satellite_api as satellite;
-use hive_wire::{SatelliteId, TeamId};
+use hive_wire::{HiveId, SatelliteId, TeamId};
 
 use super::{Golden, SEED};
 
@@ -31,15 +31,37 @@ fn what_satellites_exchange_over_https() {
         status: "inactive".into(),
         api_key: "hive_satellite_api_team_EXAMPLE".into(),
     };
-    let response = satellite::RegisterResponse { success: true, satellite: registered, message: "registered".into() };
+    let response = satellite::RegisterResponse {
+        success: true,
+        satellite: registered,
+        message: "registered".into(),
+        hive_id: Some(HiveId::new(SEED)),
+    };
     golden.check("register_response", &response);
     let refused = satellite::ErrorResponse {
         success: false,
         error: "registration_token_used".into(),
         message: "the registration token was used before".into(),
         instructions: "ask for a new one".into(),
+        hive_id: None,
+        class: None,
     };
     golden.check("error", &refused);
+    for (name, class) in [
+        ("key_unknown", satellite::RejectionClass::UnknownKey),
+        ("key_superseded", satellite::RejectionClass::Superseded),
+        ("key_of_another_hive", satellite::RejectionClass::OtherHive),
+    ] {
+        let rejected = satellite::ErrorResponse {
+            error: "auth_invalid".into(),
+            message: "the credentials are not valid".into(),
+            instructions: String::new(),
+            hive_id: Some(HiveId::new(SEED)),
+            class: Some(class),
+            ..refused.clone()
+        };
+        golden.check(name, &rejected);
+    }
     let status = satellite::RegisterStatus {
         registration_method: "token_based".into(),
         token_required: true,
