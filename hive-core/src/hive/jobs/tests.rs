@@ -7,8 +7,8 @@ use hive_wire::JobId;
 use hive_wire::agent::{Command, Payload, ToAgent};
 use hive_wire::api::{
     ApiKeyCreate, AuditEntry, AuditQuery, AuditResult, CommandStatus, ExecCommand, ExecEvent, Job, JobEvent, JobStatus,
-    JobTarget, PageRequest, PlatformRole, RegistrationTokenCreate, Target, TargetStatus, TeamCreate, TokenScope,
-    UserCreate,
+    JobTarget, PageRequest, PlatformRole, RegistrationTokenCreate, SatelliteStatus, SatelliteUpdate, Target,
+    TargetStatus, TeamCreate, TokenScope, UserCreate,
 };
 use hive_wire::satellite_api::RegisteredSatellite;
 
@@ -131,6 +131,25 @@ async fn a_job_runs_on_all_of_its_targets_and_says_how_each_ended() {
     let records = records(&hive, "satellite.exec_multi").await;
     assert_eq!(results(&records), [AuditResult::Intent, AuditResult::Failure]);
     assert_eq!(records[1].details["results"]["not_run"], 1);
+}
+
+#[tokio::test]
+async fn a_target_in_maintenance_is_not_run_and_says_why() {
+    let hive = hive().await;
+    let mut fleet = fleet(&hive, 2).await;
+    let maintenance = SatelliteUpdate { status: Some(SatelliteStatus::Maintenance), ..SatelliteUpdate::default() };
+    hive.as_system().update(fleet.registered[0].id, maintenance).await.unwrap();
+    for asked in [Target::All, Target::Tag("web".into())] {
+        let command = ExecCommand::shell("true");
+        let id = hive.as_system().job_submit(vec![asked], command, JobOptions::default()).await.unwrap().id;
+        run(&mut fleet.satellites[1], 0).await;
+        assert_eq!(ended(&hive, id).await.0.status, JobStatus::Failed);
+        let targets = targets(&hive, id).await;
+        let statuses: Vec<_> = targets.iter().map(|target| target.status.as_str()).collect();
+        assert_eq!(statuses, ["not_run", "succeeded"]);
+        let reason = targets[0].error.as_ref().unwrap();
+        assert_eq!(reason.message, "satellite web-server-00 is in maintenance; an admin ends that");
+    }
 }
 
 #[tokio::test]
