@@ -30,7 +30,7 @@ pub(crate) fn on(error: &Error) -> Option<String> {
                 "See when it was last here with `hive satellites get {name}`; `hive exec --no-wait` queues a command for it"
             )
         }
-        Error::SatelliteInactive(name) => format!("Activate it with `hive satellites update {name} --status active`"),
+        Error::SatelliteInactive { name, .. } => on_inactive(name),
         Error::CommandBlocked(_) => {
             "The policy of its agent decides that: --allowed-command, --blocked-command, --allow-shell".into()
         }
@@ -40,6 +40,10 @@ pub(crate) fn on(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(advice)
+}
+
+fn on_inactive(name: &str) -> String {
+    format!("Activate it with `hive satellites update {name} --status active`")
 }
 
 fn on_obstacle(unreachable: &Unreachable) -> String {
@@ -86,7 +90,7 @@ pub(crate) fn on_result(result: &ExecResult) -> Option<String> {
     let name = result.satellite_name.to_string();
     match result.error.as_ref()?.code {
         ErrorCode::SatelliteOffline => on(&Error::SatelliteOffline(name)),
-        ErrorCode::SatelliteInactive => on(&Error::SatelliteInactive(name)),
+        ErrorCode::SatelliteInactive => Some(on_inactive(&name)),
         ErrorCode::CommandBlocked => on(&Error::CommandBlocked(name)),
         _ => None,
     }
@@ -126,6 +130,7 @@ fn on_key(Access { url, origin, .. }: &Access) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hive_core::wire::api::SatelliteStatus;
 
     fn check(error: Error, expected: &str) {
         let advice = on(&error).unwrap_or_default();
@@ -142,7 +147,10 @@ mod tests {
         check(Error::AuthInvalid, "`hive login URL`");
         check(Error::Forbidden("x".into()), "`hive whoami`");
         check(Error::SatelliteOffline("web".into()), "`hive satellites get web`");
-        check(Error::SatelliteInactive("web".into()), "--status active");
+        check(
+            Error::SatelliteInactive { name: "web".into(), status: SatelliteStatus::Maintenance },
+            "`hive satellites update web --status active`",
+        );
         check(Error::SessionLimit { limit: 10 }, "`hive sessions list`");
         check(Error::SessionNotFound("sess_x".into()), "`hive sessions list --ended`");
         check(Error::NotFound { what: "job", id: "job_x".into() }, "`hive jobs list`");

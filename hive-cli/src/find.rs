@@ -34,8 +34,8 @@ pub(crate) async fn satellites(api: &dyn Api, targets: &[Target]) -> Result<Vec<
     let mut found = Vec::new();
     for target in targets {
         match target {
-            Target::All => found.extend(all(api, active()).await?),
-            Target::Tag(tag) => found.extend(all(api, SatelliteFilter { tags: vec![tag.clone()], ..active() }).await?),
+            Target::All => found.extend(in_fleet(api, Vec::new()).await?),
+            Target::Tag(tag) => found.extend(in_fleet(api, vec![tag.clone()]).await?),
             Target::Id(_) | Target::Name(_) => found.push(satellite(api, &target.to_string()).await?),
         }
     }
@@ -86,6 +86,9 @@ pub(crate) async fn user(api: &dyn Api, word: &str) -> Result<User> {
     Ok(users(api).await?.into_iter().find(|user| user.username == word).ok_or_else(missing)?)
 }
 
-fn active() -> SatelliteFilter {
-    SatelliteFilter { status: Some(SatelliteStatus::Active), ..SatelliteFilter::default() }
+/// All satellites that `all` or a label stands for: those that were ever activated.
+async fn in_fleet(api: &dyn Api, tags: Vec<String>) -> Result<Vec<Satellite>> {
+    let mut found = all(api, SatelliteFilter { tags, ..SatelliteFilter::default() }).await?;
+    found.retain(|satellite| satellite.status != SatelliteStatus::Inactive);
+    Ok(found)
 }

@@ -1,6 +1,6 @@
 //! What can go wrong, as a caller can act on it.
 
-use hive_wire::api::ApiError;
+use hive_wire::api::{ApiError, SatelliteStatus};
 use hive_wire::{CommandId, ErrorCode};
 use serde_json::json;
 
@@ -58,8 +58,13 @@ pub enum Error {
     #[error("satellite {0} is offline")]
     SatelliteOffline(String),
     /// The satellite is not active.
-    #[error("satellite {0} is not active; it becomes active with its first heartbeat, or an admin activates it")]
-    SatelliteInactive(String),
+    #[error("satellite {name} {}", why_unusable(status))]
+    SatelliteInactive {
+        /// The satellite's name.
+        name: String,
+        /// What it is instead.
+        status: SatelliteStatus,
+    },
     /// No result came in time. The command is durable and may still end: ask for it by its id.
     #[error("command {command} did not end in its time")]
     CommandTimeout {
@@ -123,7 +128,7 @@ impl Error {
             Self::InvalidInput { .. } => ErrorCode::InvalidInput,
             Self::Conflict(_) => ErrorCode::Conflict,
             Self::SatelliteOffline(_) => ErrorCode::SatelliteOffline,
-            Self::SatelliteInactive(_) => ErrorCode::SatelliteInactive,
+            Self::SatelliteInactive { .. } => ErrorCode::SatelliteInactive,
             Self::CommandTimeout { .. } => ErrorCode::CommandTimeout,
             Self::CommandBlocked(_) => ErrorCode::CommandBlocked,
             Self::RateLimited { .. } => ErrorCode::RateLimited,
@@ -143,9 +148,8 @@ impl Error {
         let details = match self {
             Self::InvalidInput { field, rule } => Some(json!({ "field": field, "rule": rule })),
             Self::NotFound { what, id } => Some(json!({ "what": what, "id": id })),
-            Self::SatelliteNotFound(subject) | Self::SatelliteOffline(subject) | Self::SatelliteInactive(subject) => {
-                Some(json!({ "satellite": subject }))
-            }
+            Self::SatelliteNotFound(subject) | Self::SatelliteOffline(subject) => Some(json!({ "satellite": subject })),
+            Self::SatelliteInactive { name, status } => Some(json!({ "satellite": name, "status": status })),
             Self::SessionNotFound(session) => Some(json!({ "session": session })),
             Self::SessionLimit { limit } => Some(json!({ "limit": limit })),
             Self::CommandTimeout { command, result } => Some(json!({ "command_id": command, "result": result })),
@@ -183,7 +187,12 @@ impl Error {
             ErrorCode::InvalidInput => Self::InvalidInput { field: text("field"), rule: text("rule") },
             ErrorCode::Conflict => Self::Conflict(error.message),
             ErrorCode::SatelliteOffline => Self::SatelliteOffline(text("satellite")),
-            ErrorCode::SatelliteInactive => Self::SatelliteInactive(text("satellite")),
+            ErrorCode::SatelliteInactive => Self::SatelliteInactive {
+                name: text("satellite"),
+                status: detail("status")
+                    .and_then(|status| serde_json::from_value(status).ok())
+                    .unwrap_or(SatelliteStatus::Inactive),
+            },
             ErrorCode::CommandBlocked => Self::CommandBlocked(error.message),
             ErrorCode::PayloadTooLarge => Self::PayloadTooLarge(error.message),
             ErrorCode::RateLimited => Self::RateLimited {
@@ -200,6 +209,17 @@ impl Error {
             },
             _ => Self::Other(error),
         }
+    }
+}
+
+/// Why a satellite that is not active takes no commands, and what changes that.
+fn why_unusable(status: &SatelliteStatus) -> &'static str {
+    match status {
+        SatelliteStatus::Inactive => {
+            "is not active yet; it becomes active with its first heartbeat, or an admin activates it"
+        }
+        SatelliteStatus::Maintenance => "is in maintenance; an admin ends that",
+        _ => "is out of use; an admin activates it",
     }
 }
 
@@ -255,7 +275,8 @@ mod tests {
             Error::invalid(text(), text()),
             Error::Conflict(text()),
             Error::SatelliteOffline(text()),
-            Error::SatelliteInactive(text()),
+            Error::SatelliteInactive { name: text(), status: SatelliteStatus::Inactive },
+            Error::SatelliteInactive { name: text(), status: SatelliteStatus::Maintenance },
             Error::CommandTimeout { command, result: None },
             Error::CommandTimeout { command, result: Some(Box::new(result)) },
             Error::CommandBlocked(text()),
@@ -286,7 +307,7 @@ mod tests {
             | Error::InvalidInput { .. }
             | Error::Conflict(_)
             | Error::SatelliteOffline(_)
-            | Error::SatelliteInactive(_)
+            | Error::SatelliteInactive { .. }
             | Error::CommandTimeout { .. }
             | Error::CommandBlocked(_)
             | Error::RateLimited { .. }

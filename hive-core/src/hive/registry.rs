@@ -273,6 +273,11 @@ fn changes(update: &SatelliteUpdate) -> BTreeMap<String, Value> {
     }
 }
 
+/// Why a satellite takes no commands now.
+pub(super) fn inactive(row: &SatelliteRow) -> Error {
+    Error::SatelliteInactive { name: row.name.to_string(), status: row.status }
+}
+
 /// Whether commands may be given to a satellite of this status.
 pub(super) fn is_usable(status: SatelliteStatus) -> bool {
     matches!(status, SatelliteStatus::Active | SatelliteStatus::Error)

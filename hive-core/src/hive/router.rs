@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::acting::Subject;
 use super::links::Live;
 use super::payload::{Work, seal};
-use super::registry::{is_usable, window};
+use super::registry::{inactive, is_usable, window};
 use super::report::{CommandReport, ExecReport, OutputReader, encode};
 use super::running::{Context, Place};
 use super::{ActingHive, Hive};
@@ -305,7 +305,7 @@ impl Hive {
 /// A satellite's link, where the satellite may be used at all.
 pub(super) fn usable_link(hive: &Hive, row: &SatelliteRow) -> Result<Option<Live>> {
     if !is_usable(row.status) {
-        return Err(Error::SatelliteInactive(row.name.to_string()));
+        return Err(inactive(row));
     }
     Ok(hive.inner.links.get(row.id))
 }

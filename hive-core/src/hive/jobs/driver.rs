@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{LiveJob, UnderWay, terminal};
 use crate::hive::delivery::ended;
-use crate::hive::registry::is_usable;
+use crate::hive::registry::{inactive, is_usable};
 use crate::hive::running::Context;
 use crate::hive::{Hive, reason};
 use crate::link::Outgoing;
@@ -138,7 +138,7 @@ impl Hive {
         let Some(row) = self.store().command_get(command).await? else { return Ok(()) };
         let satellite = self.store().satellite_get(row.satellite_id).await?;
         let why = match satellite {
-            Some(satellite) if !is_usable(satellite.status) => Error::SatelliteInactive(satellite.name.to_string()),
+            Some(satellite) if !is_usable(satellite.status) => inactive(&satellite),
             Some(satellite) => Error::SatelliteOffline(satellite.name.to_string()),
             None => Error::SatelliteNotFound(row.satellite_id.to_string()),
         };

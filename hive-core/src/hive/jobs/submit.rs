@@ -154,7 +154,7 @@ impl ActingHive {
                 }
             };
             if rows.is_empty() {
-                return Err(Error::invalid("targets", format!("no active satellite for {target}")));
+                return Err(Error::invalid("targets", format!("no satellite for {target}")));
             }
             found.extend(rows.into_iter().map(|row| (row.name.clone(), row)));
         }
@@ -164,8 +164,10 @@ impl ActingHive {
     async fn find_all(&self, tags: Vec<String>, permission: Permission) -> Result<Vec<SatelliteRow>> {
         let mut query = SatelliteQuery::in_sight(sight(&self.principal, permission));
         query.tags = tags;
-        query.status = Some(SatelliteStatus::Active);
-        Ok(self.hive.store().satellite_list(&query, Window::ALL).await?.0)
+        let (mut rows, _) = self.hive.store().satellite_list(&query, Window::ALL).await?;
+        // One in maintenance is a target that is not run. One that was never activated is no part of the fleet yet.
+        rows.retain(|row| row.status != SatelliteStatus::Inactive);
+        Ok(rows)
     }
 }
 

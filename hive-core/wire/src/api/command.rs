@@ -323,9 +323,9 @@ pub enum OutputEncoding {
 /// Which satellites a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// All that the caller may use and that are active.
+    /// All that the caller may use and that were ever activated, those in maintenance among them.
     All,
-    /// All active ones that carry the tag.
+    /// Those of them that carry the tag.
     Tag(String),
     /// The one with this id.
     Id(SatelliteId),
