@@ -17,6 +17,7 @@ use anyhow::bail;
 use criterion::BenchmarkGroup;
 use criterion::measurement::WallTime;
 use futures_util::future::try_join_all;
+use hive_core::access::Authority;
 use hive_core::audit::AuditDraft;
 use hive_core::clock::Source;
 use hive_core::store::{
@@ -150,7 +151,8 @@ impl Desk {
             scope: TokenScope::Global,
             team_id: None,
             description: None,
-            created_by: "bench".into(),
+            actor: actor(),
+            authorised_by: Authority::Role,
             created_at: now,
             expires_at: now.plus(DAY),
         };
@@ -188,6 +190,7 @@ impl Desk {
             idempotent: false,
             timeout_seconds: 60,
             actor: actor(),
+            authorised_by: Authority::Role,
             team_id: None,
             created_at: now,
             expires_at: now.plus(DAY),

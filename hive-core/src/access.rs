@@ -6,7 +6,10 @@ use hive_wire::api::{Actor, PlatformRole};
 use hive_wire::{ApiKeyId, SatelliteId, TeamId, UserId};
 use serde::{Deserialize, Serialize};
 
+pub use self::authority::Authority;
 pub use hive_wire::api::Role;
+
+mod authority;
 
 /// A permission, as in the published matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

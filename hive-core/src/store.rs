@@ -57,6 +57,11 @@ pub enum StoreError {
     /// What is stored cannot be read.
     #[error("stored data is damaged: {0}")]
     Damaged(String),
+    /// The layout is one of before the first release. No migration starts there.
+    #[error(
+        "a version before the first release wrote the database, and this one cannot read it: begin with an empty one"
+    )]
+    Unsupported,
 }
 
 /// The result of a store's methods.
@@ -66,7 +71,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 #[async_trait]
 pub trait SatelliteStore: Send + Sync {
     /// Takes a registration token and registers a satellite with it, in one transaction. Of all callers with one token at
-    /// most one gets `Registered`. A satellite of this name and team (removed ones too) keeps its id and creation time,
+    /// most one gets `Registered`. A satellite of this name and team keeps its id and creation time,
     /// gets the new key and is inactive again. Where the name belongs to another team the token is not spent. The record
     /// is written only for `Registered`, with the satellite's final id as its target.
     async fn satellite_register(
@@ -81,7 +86,8 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>>;
     /// Lists satellites by name, and how many there are. Removed ones are left out.
     async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)>;
-    /// Changes a satellite; with another team its key before is dead. `Taken` where the new name belongs to another, removed ones included.
+    /// Changes a satellite; with another team its key before is dead. `Taken` where the new name belongs to another; a
+    /// removed satellite has none.
     async fn satellite_update(
         &self,
         id: SatelliteId,
@@ -316,6 +322,7 @@ impl From<StoreError> for crate::Error {
             StoreError::Taken(what) => Self::Conflict(format!("the {what} is taken")),
             StoreError::Unavailable(source) => Self::Unavailable(source),
             StoreError::Damaged(what) => Self::Damaged(what.into()),
+            error @ StoreError::Unsupported => Self::Damaged(error.to_string().into()),
         }
     }
 }

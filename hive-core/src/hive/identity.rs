@@ -18,7 +18,7 @@ use super::hashing::hash_key;
 use super::registry::window;
 use super::users::no_user;
 use super::{ActingHive, tokens};
-use crate::access::{Credential, Permission, Reach, Sight, sight};
+use crate::access::{Authority, Credential, Permission, Reach, Sight, sight};
 use crate::clock::Source;
 use crate::identity::Identity;
 use crate::store::{self, ApiKeyRow};
@@ -156,7 +156,8 @@ impl Identity for ActingHive {
             scope,
             team_id,
             description,
-            created_by: self.principal.name.clone(),
+            actor: self.principal.actor(),
+            authorised_by: Authority::Role,
             created_at: now,
             expires_at,
         };

@@ -20,7 +20,7 @@ use super::registry::{inactive, is_usable, window};
 use super::report::{CommandReport, ExecReport, OutputReader, encode};
 use super::running::{Context, Place};
 use super::{ActingHive, Hive};
-use crate::access::Permission;
+use crate::access::{Authority, Permission};
 use crate::router::{CommandRouter, ExecOptions, check_idempotency_key};
 use crate::store::{CommandRow, IdempotencyKey, Inserted, NewCommand, SatelliteRow};
 use crate::{Error, Result, Subscription};
@@ -221,6 +221,7 @@ impl ActingHive {
             idempotent: work.idempotent,
             timeout_seconds: work.timeout_seconds,
             actor: self.principal.actor(),
+            authorised_by: Authority::Role,
             team_id: row.team_id,
             created_at: self.hive.source().now(),
             // What is over is decided by a time that does not jump.

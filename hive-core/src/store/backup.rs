@@ -18,8 +18,8 @@ use super::sql::{Connection, Row, Statement, Version};
 use super::{Database, StoreError, StoreResult};
 use crate::keys::{KeysError, files, make_private_dir};
 
-/// The version of the format.
-const FORMAT: u32 = 1;
+/// The version of the format. Files of version 1 hold a layout of before the first release.
+const FORMAT: u32 = 2;
 
 /// A hive's database and its keys.
 #[derive(Debug, Clone)]
@@ -57,6 +57,9 @@ pub enum BackupError {
     /// A newer program wrote it.
     #[error("the backup is of a newer program")]
     Newer,
+    /// A program of before the first release wrote it.
+    #[error("a version before the first release wrote the backup, and this one cannot read it")]
+    Unsupported,
     /// There is something already where it should go.
     #[error("a backup is restored into an empty hive only: {0}")]
     NotEmpty(String),

@@ -8,7 +8,7 @@ use hive_wire::{
     ApiKeyId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
 };
 
-use crate::access::{Permission, Role, Sight};
+use crate::access::{Authority, Permission, Role, Sight};
 
 pub use jobs::{JobEnd, JobInserted, JobRow, JobTargetRow, NewJob, NewJobTarget};
 pub use sessions::{NewSession, SessionQuery, SessionRow};
@@ -201,6 +201,8 @@ pub struct NewCommand {
     pub timeout_seconds: u32,
     /// Who asked.
     pub actor: Actor,
+    /// What allowed it.
+    pub authorised_by: Authority,
     /// The satellite's team.
     pub team_id: Option<TeamId>,
     /// The time.
@@ -395,7 +397,9 @@ pub struct NewRegistrationToken {
     /// What it is for.
     pub description: Option<String>,
     /// Who makes it.
-    pub created_by: String,
+    pub actor: Actor,
+    /// What allowed it.
+    pub authorised_by: Authority,
     /// When.
     pub created_at: Timestamp,
     /// When it ends.

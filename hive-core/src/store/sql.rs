@@ -139,9 +139,3 @@ impl SqlStore {
         self.change(Statement::new(statement)).await.expect("a test's statement runs");
     }
 }
-
-/// The statement that stores a sealed record, for tests that go past the store.
-#[cfg(test)]
-pub(super) fn audit_insert(entry: &hive_wire::api::AuditEntry, record: String) -> Statement {
-    audit::bind_audit(Statement::new(text::AUDIT_INSERT), entry, record)
-}

@@ -50,12 +50,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     after_failed_commit: Some("BEGIN IMMEDIATE; PRAGMA user_version = 0; COMMIT"),
     table_names: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name",
     column_names: "SELECT name, type AS kind FROM pragma_table_info($1) ORDER BY cid",
-    migrations: &[
-        include_str!("../../migrations/sqlite/0001_foundation.sql"),
-        include_str!("../../migrations/sqlite/0002_sessions.sql"),
-        include_str!("../../migrations/sqlite/0003_jobs.sql"),
-        include_str!("../../migrations/sqlite/0004_users.sql"),
-    ],
+    migrations: &[include_str!("../../migrations/sqlite/0001_foundation.sql")],
 };
 
 /// Opens the database file, and makes it where it is missing.

@@ -8,7 +8,7 @@ use hive_wire::api::{MAX_IN_FLIGHT, SatelliteStatus, Target};
 use hive_wire::{CommandId, JobId, TeamId, Timestamp};
 use serde_json::json;
 
-use crate::access::{Permission, sight};
+use crate::access::{Authority, Permission, sight};
 use crate::hive::acting::Subject;
 use crate::hive::payload::{Work, check_range, seal};
 use crate::hive::router::usable_link;
@@ -101,6 +101,7 @@ impl ActingHive {
             timeout_seconds: asked.work.timeout_seconds,
             expires_in_seconds: asked.work.expires_in_seconds,
             actor: self.principal.actor(),
+            authorised_by: Authority::Role,
             created_at,
             deadline_at,
         };

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::ending::end_as;
 use super::live::{LiveSession, Standing};
 use super::patience;
+use crate::access::Authority;
 use crate::hive::ActingHive;
 use crate::hive::acting::Subject;
 use crate::hive::payload::check_env;
@@ -107,6 +108,7 @@ impl ActingHive {
             size: wanted.size,
             shell: wanted.shell.clone(),
             actor: self.principal.actor(),
+            authorised_by: Authority::Role,
             created_at: hive.source().now(),
         };
         if !hive.store().session_insert(session, limit, record).await? {

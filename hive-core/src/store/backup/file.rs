@@ -98,6 +98,7 @@ pub(super) fn check(file: impl BufRead) -> Result<Summary, BackupError> {
     let mut reader = Reader::new(file);
     match reader.next_with_bytes()? {
         Some((Line::Header(header), _)) if header.format > FORMAT => Err(BackupError::Newer),
+        Some((Line::Header(header), _)) if header.format < FORMAT => Err(BackupError::Unsupported),
         Some((Line::Header(_), bytes)) => check_rest(&mut reader, &bytes),
         _ => Err(damaged("it has no header")),
     }

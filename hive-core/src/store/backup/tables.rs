@@ -11,14 +11,17 @@ use crate::store::sql::{Connection, Row, Statement, Value};
 use crate::store::{StoreError, StoreResult};
 
 /// All tables: what others refer to comes first.
-pub(super) const TABLES: [&str; 15] = [
+pub(super) const TABLES: [&str; 18] = [
+    "hive",
     "teams",
     "users",
     "team_members",
+    "logins",
     "api_keys",
     "registration_tokens",
     "satellites",
     "satellite_tags",
+    "superseded_keys",
     "satellite_commands",
     "command_output",
     "jobs",

@@ -89,6 +89,13 @@ async fn a_backup_of_the_first_layout_grows() {
     assert!(other.database.open().await.unwrap().session_list_open(None).await.unwrap().is_empty());
 }
 
+#[test]
+fn a_backup_of_before_the_first_release_is_refused() {
+    let header = r#"{"header":{"format":1,"migration":4,"program":"0.1.0","created_at":"2026-11-01T00:00:00Z"}}"#;
+    let error = file::check(Cursor::new(format!("{header}\n"))).unwrap_err();
+    assert!(matches!(error, BackupError::Unsupported), "{error:?}");
+}
+
 #[tokio::test]
 async fn every_table_is_in_a_backup() {
     let dir = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use hive_wire::{
 };
 use serde_json::json;
 
-use crate::access::Sight;
+use crate::access::{Authority, Sight};
 use crate::audit::AuditDraft;
 use crate::clock::Source;
 use crate::store::{
@@ -118,7 +118,8 @@ impl Fixture {
             scope: if team.is_some() { TokenScope::Team } else { TokenScope::Global },
             team_id: team,
             description: Some("a check's".into()),
-            created_by: "anna".into(),
+            actor: self.draft().actor,
+            authorised_by: Authority::Role,
             created_at: self.now(),
             expires_at,
         };
@@ -169,6 +170,7 @@ impl Fixture {
             idempotent: false,
             timeout_seconds: 60,
             actor: self.draft().actor,
+            authorised_by: Authority::Role,
             team_id: None,
             created_at: now,
             expires_at: now.plus(DAY),
@@ -211,6 +213,7 @@ impl Fixture {
             size: Size::default(),
             shell: None,
             actor: self.draft().actor,
+            authorised_by: Authority::Role,
             created_at: self.now(),
         }
     }

@@ -7,7 +7,7 @@ use hive_wire::{CommandId, ErrorCode, JobId, TeamId};
 
 use super::CALLERS;
 use super::fixture::{DAY, Fixture};
-use crate::access::Sight;
+use crate::access::{Authority, Sight};
 use crate::store::{
     CommandOutcome, Delivery, IdempotencyKey, JobEnd, JobInserted, JobRow, JobTargetRow, NewCommand, NewJob,
     NewJobTarget, SatelliteRow, Window,
@@ -41,6 +41,7 @@ fn new_job(on: &Fixture) -> NewJob {
         timeout_seconds: 60,
         expires_in_seconds: 300,
         actor: on.draft().actor,
+        authorised_by: Authority::Role,
         created_at: now,
         deadline_at: now.plus(DAY),
     }

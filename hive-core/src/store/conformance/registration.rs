@@ -60,21 +60,20 @@ pub(super) async fn a_known_name_keeps_its_id_and_gets_a_new_key(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await[0].target.id, first.id.to_string());
 }
 
-pub(super) async fn a_removed_satellite_comes_back_under_its_id(on: &Fixture) {
-    let (name, team) = (on.name(), Some(on.team().await));
+pub(super) async fn the_name_of_a_removed_satellite_is_free(on: &Fixture) {
+    let (name, team, other) = (on.name(), Some(on.team().await), Some(on.team().await));
     let first = on.register(&name, team).await;
-    let first_key = on.store.satellite_key(first.id).await.unwrap().unwrap();
     assert!(on.store.satellite_remove(first.id, on.now(), on.draft()).await.unwrap());
-    let second = on.register(&name, team).await;
-    assert_eq!((second.id, second.created_at, second.status), (first.id, first.created_at, SatelliteStatus::Inactive));
-    assert_eq!(on.store.satellite_get(first.id).await.unwrap(), Some(second));
-    assert!(on.store.satellite_key(first.id).await.unwrap().unwrap().generation > first_key.generation);
+    let second = on.register(&name, other).await;
+    assert_ne!(second.id, first.id);
+    assert_eq!(second.team_id, other);
+    assert_eq!(on.store.satellite_find(&name).await.unwrap(), Some(second));
+    assert_eq!(on.store.satellite_get(first.id).await.unwrap(), None);
 }
 
 pub(super) async fn a_name_of_another_team_is_refused_and_spends_no_token(on: &Fixture) {
     let (name, theirs, ours, actor) = (on.name(), Some(on.team().await), Some(on.team().await), on.unique());
-    let there = on.register(&name, theirs).await;
-    on.store.satellite_remove(there.id, on.now(), on.draft()).await.unwrap();
+    on.register(&name, theirs).await;
     for team in [ours, None] {
         let token = on.token(team).await;
         let satellite = on.new_satellite(&name, team);

@@ -4,6 +4,8 @@ use hive_wire::agent::ErrorBody;
 use hive_wire::api::{Actor, JobCounts, JobStatus, TargetStatus};
 use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId, Timestamp};
 
+use crate::access::Authority;
+
 /// A job to be stored.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -25,6 +27,8 @@ pub struct NewJob {
     pub expires_in_seconds: u32,
     /// Who asked.
     pub actor: Actor,
+    /// What allowed it.
+    pub authorised_by: Authority,
     /// The time.
     pub created_at: Timestamp,
     /// Until when targets may have their turn.

@@ -3,7 +3,7 @@
 use hive_wire::api::{Actor, SessionEnd, SessionStatus, Size};
 use hive_wire::{SatelliteId, SatelliteName, SessionId, TeamId, Timestamp};
 
-use crate::access::Sight;
+use crate::access::{Authority, Sight};
 
 /// A terminal to be stored.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct NewSession {
     pub shell: Option<String>,
     /// Who asked.
     pub actor: Actor,
+    /// What allowed it.
+    pub authorised_by: Authority,
     /// The time.
     pub created_at: Timestamp,
 }

@@ -231,6 +231,8 @@ pub(super) fn bind(statement: Statement, command: NewCommand) -> Statement {
         .time(command.created_at)
         .time(command.expires_at)
         .time_opt(delivered_at)
+        .bind(command.actor.kind)
+        .text(command.authorised_by)
 }
 
 fn finish(statement: Statement, id: CommandId, outcome: &CommandOutcome) -> Statement {

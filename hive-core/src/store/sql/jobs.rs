@@ -154,7 +154,9 @@ async fn insert(transaction: &mut Transaction, job: NewJob) -> StoreResult<()> {
         .number(job.timeout_seconds)
         .number(job.expires_in_seconds)
         .json(&job.actor)
+        .bind(job.actor.kind)
         .bind(job.actor.id)
+        .text(job.authorised_by)
         .time(job.created_at)
         .time(job.deadline_at);
     transaction.execute(statement).await?;

@@ -37,13 +37,18 @@ impl Version {
         Self(connection.dialect().migrations.len() as i64)
     }
 
-    /// The one a database has; 0 where there is nothing in it.
+    /// The one a database has; 0 where there is nothing in it. `Unsupported` where its layout is not kept any more.
     pub(in crate::store) async fn of(connection: &mut dyn Connection) -> StoreResult<Self> {
         let names = Statement::new(connection.dialect().table_names);
         let names: Vec<String> =
             connection.fetch_all(names).await?.iter().map(|row| row.text("name")).collect::<StoreResult<_>>()?;
-        if !names.iter().any(|name| name == "schema_migrations") {
+        let has = |table: &str| names.iter().any(|name| name == table);
+        if !has("schema_migrations") {
             return Ok(Self(0));
+        }
+        // Layouts before the first one that is kept counted from 1 as well.
+        if !has("hive") {
+            return Err(StoreError::Unsupported);
         }
         let rows = connection.fetch_all(Statement::new(NEWEST)).await?;
         rows.first().map_or(Ok(0), |row| row.int("version")).map(Self)

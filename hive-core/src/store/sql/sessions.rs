@@ -73,7 +73,7 @@ impl SqlStore {
 }
 
 fn insert(session: NewSession, limit: u32) -> Statement {
-    let NewSession { id, satellite_id, team_id, size, shell, actor, created_at } = session;
+    let NewSession { id, satellite_id, team_id, size, shell, actor, authorised_by, created_at } = session;
     Statement::new(text::SESSION_INSERT)
         .text(id)
         .text(satellite_id)
@@ -82,7 +82,9 @@ fn insert(session: NewSession, limit: u32) -> Statement {
         .number(size.rows)
         .bind(shell)
         .json(&actor)
+        .bind(actor.kind)
         .bind(actor.id)
+        .text(authorised_by)
         .time(created_at)
         .number(limit)
 }

@@ -19,8 +19,8 @@ macro_rules! command_insert {
     () => {
         "INSERT INTO satellite_commands (id, satellite_id, job_id, command_type, payload, summary, idempotent, \
          timeout_seconds, actor, created_by, target_team_id, status, journal_id, truncated, created_at, expires_at, \
-         delivered_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14)"
+         delivered_at, updated_at, actor_kind, authorised_by) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14, $17, $18)"
     };
 }
 
@@ -73,7 +73,7 @@ macro_rules! audit_columns {
 
 macro_rules! audit_values_behind {
     () => {
-        "($17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)"
+        "($19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)"
     };
 }
 
@@ -86,8 +86,7 @@ pub(super) const SATELLITE_GET: &str =
 pub(super) const SATELLITE_FIND: &str =
     concat!("SELECT ", satellite_columns!(), " FROM satellites WHERE name = $1 AND deleted_at IS NULL");
 pub(super) const SATELLITE_KEY: &str = "SELECT api_key_hash, key_generation FROM satellites WHERE id = $1 AND deleted_at IS NULL AND api_key_hash IS NOT NULL";
-/// Removed ones included: a name is never given to another satellite.
-pub(super) const SATELLITE_BY_NAME: &str = "SELECT id, team_id FROM satellites WHERE name = $1";
+pub(super) const SATELLITE_BY_NAME: &str = "SELECT id, team_id FROM satellites WHERE name = $1 AND deleted_at IS NULL";
 pub(super) const SATELLITE_INSERT: &str = concat!(
     "INSERT INTO satellites (id, name, satellite_type, team_id, status, capabilities, tags, api_key_hash, key_generation, \
      hostname, system_info, agent_version, satellite_url, created_by, created_at, updated_at) \
@@ -96,7 +95,7 @@ pub(super) const SATELLITE_INSERT: &str = concat!(
 );
 pub(super) const SATELLITE_RENEW: &str = concat!(
     "UPDATE satellites SET status = 'inactive', capabilities = $2, api_key_hash = $3, key_generation = key_generation + 1, \
-     hostname = $4, system_info = $5, agent_version = $6, satellite_url = $7, updated_at = $8, deleted_at = NULL \
+     hostname = $4, system_info = $5, agent_version = $6, satellite_url = $7, updated_at = $8 \
      WHERE id = $1 RETURNING ",
     satellite_columns!()
 );
@@ -181,8 +180,8 @@ pub(super) const IDEMPOTENCY_INSERT: &str = "INSERT INTO idempotency_keys (owner
 // Jobs
 
 pub(super) const JOB_INSERT: &str = "INSERT INTO jobs (id, payload, summary, asked, teams, status, concurrency, \
-     timeout_seconds, expires_in_seconds, actor, created_by, created_at, deadline_at) \
-     VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $8, $9, $10, $11, $12)";
+     timeout_seconds, expires_in_seconds, actor, actor_kind, created_by, authorised_by, created_at, deadline_at) \
+     VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 pub(super) const JOB_TEAM_INSERT: &str = "INSERT INTO job_teams (job_id, team_id) VALUES ($1, $2)";
 pub(super) const JOB_TARGET_INSERT: &str = "INSERT INTO job_targets (job_id, place, satellite_id, satellite_name, \
      team_id, command_id, error_code, error_message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -219,8 +218,9 @@ pub(super) const JOB_FINISH: &str = "UPDATE jobs SET status = $2, counts = $3, f
 
 /// Counts and stores in one statement. The transaction holds the write lock, so that no other counts in between.
 pub(super) const SESSION_INSERT: &str = "INSERT INTO sessions (id, satellite_id, team_id, status, screen_cols, \
-     screen_rows, shell, actor, created_by, created_at) SELECT $1, $2, $3, 'starting', $4, $5, $6, $7, $8, $9 \
-     WHERE (SELECT COUNT(*) FROM sessions WHERE satellite_id = $2 AND ended_at IS NULL) < $10";
+     screen_rows, shell, actor, actor_kind, created_by, authorised_by, created_at) \
+     SELECT $1, $2, $3, 'starting', $4, $5, $6, $7, $8, $9, $10, $11 \
+     WHERE (SELECT COUNT(*) FROM sessions WHERE satellite_id = $2 AND ended_at IS NULL) < $12";
 pub(super) const SESSION_OPEN: &str = "UPDATE sessions SET status = 'open' WHERE id = $1 AND status = 'starting'";
 pub(super) const SESSION_END: &str = "UPDATE sessions SET status = 'ended', end_reason = $2, exit_code = $3, \
      error_code = $4, error_message = $5, ended_at = $6 WHERE id = $1 AND ended_at IS NULL";
@@ -271,8 +271,8 @@ pub(super) const API_KEY_ROTATE: &str = concat!(
 );
 pub(super) const API_KEY_REVOKE: &str =
     "UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL";
-pub(super) const TOKEN_INSERT: &str = "INSERT INTO registration_tokens (id, scope, team_id, description, created_by, \
-     created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+pub(super) const TOKEN_INSERT: &str = "INSERT INTO registration_tokens (id, scope, team_id, description, actor, \
+     actor_kind, created_by, authorised_by, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 pub(super) const TOKEN_GET: &str = concat!("SELECT ", token_columns!(), " FROM registration_tokens WHERE id = $1");
 pub(super) const TOKEN_LIST: &str = concat!("SELECT ", token_columns!(), " FROM registration_tokens t");
 pub(super) const TOKEN_TAKE: &str = "UPDATE registration_tokens SET used_at = $2 \

@@ -21,7 +21,10 @@ impl RegistrationTokenStore for SqlStore {
                     .word(token.scope)
                     .text_opt(token.team_id)
                     .bind(token.description)
-                    .bind(token.created_by)
+                    .json(&token.actor)
+                    .bind(token.actor.kind)
+                    .bind(token.actor.name)
+                    .text(token.authorised_by)
                     .time(token.created_at)
                     .time(token.expires_at);
                 transaction.execute(statement).await?;

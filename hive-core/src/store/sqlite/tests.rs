@@ -1,16 +1,12 @@
 use std::sync::Arc;
 
-use hive_wire::SessionId;
-use hive_wire::api::{ChainFault, Size};
+use hive_wire::api::ChainFault;
 use serde_json::json;
-use sqlx::raw_sql;
 
 use super::*;
 use crate::audit::AuditDraft;
-use crate::audit::chain::{self, GENESIS_HASH};
-use crate::clock::Source;
 use crate::store::sql::checks::{TAMPERINGS, draft};
-use crate::store::{AuditStore, CommandStore, NewSession, SatelliteStore, SessionStore, Store, conformance};
+use crate::store::{AuditStore, Store, conformance};
 
 async fn open(dir: &tempfile::TempDir) -> SqlStore {
     super::open(&dir.path().join("hive.db")).await.unwrap()
@@ -87,47 +83,19 @@ async fn a_database_of_a_newer_program_is_left_alone() {
     assert!(matches!(&error, StoreError::Damaged(text) if text.contains("newer")), "{error}");
 }
 
-/// What a program of the first version left behind: a satellite with a command that waits.
-const FIRST_VERSION: &str = concat!(
-    "CREATE TABLE schema_migrations (version INTEGER NOT NULL PRIMARY KEY); INSERT INTO schema_migrations VALUES (1);",
-    include_str!("../../../migrations/sqlite/0001_foundation.sql"),
-    "INSERT INTO satellites (id, name, satellite_type, status, capabilities, tags, key_generation, hostname, system_info,
-         created_by, created_at, updated_at)
-     VALUES ('sat_00000000000000000000000001', 'web-server-01', 'global', 'active', '[]', '[]', 1, 'host-1', '{}', 'anna', 7, 7);
-     INSERT INTO satellite_commands (id, satellite_id, command_type, payload, summary, idempotent, timeout_seconds, actor,
-         created_by, status, truncated, created_at, expires_at, updated_at)
-     VALUES ('cmd_00000000000000000000000002', 'sat_00000000000000000000000001', 'exec', '{}', 'true', FALSE, 60,
-         '{\"type\":\"user\",\"id\":\"anna\",\"name\":\"anna\"}', 'anna', 'queued', FALSE, 7, 8, 7);",
-);
-
 #[tokio::test]
-async fn a_database_of_the_first_version_grows_and_loses_nothing() {
+async fn a_database_of_before_the_first_release_is_refused_in_one_line_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let mut first = stranger(&dir).await;
-    raw_sql(FIRST_VERSION).execute(&mut first).await.unwrap();
-    let (entry, record) = chain::seal(draft(), 1, GENESIS_HASH);
-    Connection::execute(&mut first, sql::audit_insert(&entry, record)).await.unwrap();
-    sqlx::Connection::close(first).await.unwrap();
-
-    for sessions in 1..=2 {
-        let store = open(&dir).await;
-        let satellite = store.satellite_find(&"web-server-01".to_owned().try_into().unwrap()).await.unwrap().unwrap();
-        assert_eq!(store.command_list_open(satellite.id).await.unwrap().len(), 1);
-        let session = NewSession {
-            id: SessionId::new(Source::default().seed()),
-            satellite_id: satellite.id,
-            team_id: None,
-            size: Size::default(),
-            shell: None,
-            actor: draft().actor,
-            created_at: satellite.created_at,
-        };
-        assert!(store.session_insert(session, 2, draft()).await.unwrap());
-        assert_eq!(store.session_list_open(None).await.unwrap().len(), sessions);
-        let verification = store.audit_verify().await.unwrap();
-        assert!(verification.valid && verification.records == 1 + sessions as u64, "{verification:?}");
-        store.close().await.unwrap();
-    }
+    let mut before = stranger(&dir).await;
+    let tables = "CREATE TABLE schema_migrations (version INTEGER NOT NULL PRIMARY KEY); INSERT INTO schema_migrations \
+         VALUES (1), (2), (3), (4); CREATE TABLE teams (id TEXT NOT NULL PRIMARY KEY)";
+    before.script(tables).await.unwrap();
+    sqlx::Connection::close(before).await.unwrap();
+    let error = super::open(&dir.path().join("hive.db")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unsupported), "{error:?}");
+    assert_eq!(error.to_string().lines().count(), 1);
+    let tables = Connection::fetch_all(&mut stranger(&dir).await, Statement::new(DIALECT.table_names)).await.unwrap();
+    assert_eq!(tables.len(), 2);
 }
 
 #[tokio::test]
