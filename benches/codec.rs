@@ -76,6 +76,7 @@ fn command() -> Command {
     Command {
         id: CommandId::new(Seed { unix_millis: 1_700_000_000_000, random: [7; 10] }),
         expires_in_ms: 300_000,
+        sent_at: None,
         received: Received::default(),
         payload: Payload::Exec(spec),
     }
@@ -91,5 +92,9 @@ fn heartbeat() -> ToServer {
         network_tx_bytes: 987_654_321,
         active_sessions: 3,
     };
-    ToServer::HeartbeatPong { timestamp: Timestamp::from_micros(1_700_000_000_000_000), metrics: Some(metrics) }
+    ToServer::HeartbeatPong {
+        timestamp: Timestamp::from_micros(1_700_000_000_000_000),
+        metrics: Some(metrics),
+        capacity: None,
+    }
 }

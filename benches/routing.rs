@@ -131,6 +131,7 @@ async fn play(hive: &Hive) -> anyhow::Result<(SatelliteId, JoinSet<anyhow::Resul
         protocol_version: PROTOCOL_VERSION.into(),
         capabilities: Vec::new(),
         features: Vec::new(),
+        capacity: None,
         journal_id: "a-journal".into(),
         boot_id: None,
         sessions: Vec::new(),

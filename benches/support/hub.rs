@@ -48,7 +48,7 @@ async fn serve(stream: TcpStream) -> anyhow::Result<()> {
                 Some(Err(_)) | None => return Ok(()),
             },
             _ = heartbeat.tick() => {
-                let ping = ToAgent::HeartbeatPing { timestamp: Timestamp::from_micros(0) };
+                let ping = ToAgent::HeartbeatPing { timestamp: Timestamp::from_micros(0), sent_at: None };
                 socket.send(text_of(&ping)?).await?;
             }
         }
@@ -67,6 +67,7 @@ fn accepted() -> HandshakeAck {
         success: true,
         protocol_version: PROTOCOL_VERSION.into(),
         server_time: Timestamp::from_micros(0),
+        sent_at: None,
         heartbeat_interval: HEARTBEAT.as_secs(),
         hive_id: None,
         error: None,

@@ -145,6 +145,7 @@ impl HiveLink {
             success: true,
             protocol_version: PROTOCOL_VERSION.into(),
             server_time: clock::now(),
+            sent_at: None,
             heartbeat_interval,
             hive_id: None,
             error: None,
@@ -214,6 +215,7 @@ pub(crate) fn shell(n: u8, line: &str, received: u64) -> ToAgent {
         id: command_id(n),
         expires_in_ms: 60_000,
         received: Received { stdout: received, stderr: 0 },
+        sent_at: None,
         payload: Payload::Exec(ExecSpec { command: line.into(), timeout_seconds: 30, ..ExecSpec::default() }),
     }))
 }

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     fn ping() -> Outgoing {
-        Outgoing::Control(ToAgent::HeartbeatPing { timestamp: hive_wire::Timestamp::from_micros(0) })
+        Outgoing::Control(ToAgent::HeartbeatPing { timestamp: hive_wire::Timestamp::from_micros(0), sent_at: None })
     }
 
     #[tokio::test]

@@ -214,7 +214,8 @@ impl<'a> Link<'a> {
     /// The answer, and a ping of our own, whose round trip is the latency of this link.
     fn answer_heartbeat(&mut self) -> Result<(), LinkEnd> {
         let metrics = Metrics { active_sessions: self.terminals.active() as u32, ..self.gauge.read() };
-        self.outbox.push(text(&ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics) })?);
+        let pong = ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics), capacity: None };
+        self.outbox.push(text(&pong)?);
         if self.outbox.has_room() {
             self.outbox.push(Message::Ping(Bytes::new()));
             self.pinged = Some(Instant::now());

@@ -79,7 +79,7 @@ async fn the_handshake_tells_who_comes() {
     assert!(rig.hive.asked().contains(&format!("GET /ws/agent {KEY}")));
     link.accept(1).await;
     let timestamp = clock::now();
-    link.say(ToAgent::HeartbeatPing { timestamp }).await;
+    link.say(ToAgent::HeartbeatPing { timestamp, sent_at: None }).await;
     let Said::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
         panic!("no answer to a heartbeat");
     };
@@ -309,6 +309,7 @@ async fn a_refused_handshake_is_tried_again() {
         success: false,
         protocol_version: PROTOCOL_VERSION.into(),
         server_time: clock::now(),
+        sent_at: None,
         heartbeat_interval: 0,
         hive_id: None,
         error: Some(ErrorBody { code: ErrorCode::Unavailable, message: "not now".into() }),

@@ -35,7 +35,7 @@ fn id(n: u8) -> CommandId {
 }
 
 fn command(n: u8, payload: Payload) -> Command {
-    Command { id: id(n), expires_in_ms: 60_000, received: Received::default(), payload }
+    Command { id: id(n), expires_in_ms: 60_000, sent_at: None, received: Received::default(), payload }
 }
 
 fn shell(n: u8, line: &str) -> Command {

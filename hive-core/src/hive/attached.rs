@@ -96,6 +96,7 @@ impl Hive {
             success: true,
             protocol_version: PROTOCOL_VERSION.into(),
             server_time: self.source().now(),
+            sent_at: Some(self.source().steady()),
             heartbeat_interval: self.settings().heartbeat_interval.as_secs().max(1),
             hive_id: None,
             error: None,

@@ -71,6 +71,7 @@ pub(super) fn handshake(id: SatelliteId, journal: &str) -> Handshake {
         protocol_version: PROTOCOL_VERSION.into(),
         capabilities: Vec::new(),
         features: Vec::new(),
+        capacity: None,
         journal_id: journal.into(),
         sessions: Vec::new(),
         boot_id: None,

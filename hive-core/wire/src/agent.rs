@@ -33,6 +33,9 @@ pub const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
 /// The longest a command may run, in seconds.
 pub const MAX_TIMEOUT_SECONDS: u32 = 24 * 3600;
 
+/// Commands a satellite takes at the same time unless it says otherwise.
+pub const DEFAULT_CAPACITY: u32 = 512;
+
 /// WebSocket close codes of our own.
 pub mod close {
     /// The peer sent something that is not the protocol.
@@ -64,9 +67,18 @@ pub enum ToServer {
         /// How the machine does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         metrics: Option<Metrics>,
+        /// How many commands the satellite takes at the same time from here on; as before unless given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        capacity: Option<u32>,
     },
     /// The command is in the journal and runs.
     CommandAck {
+        /// Which command.
+        id: CommandId,
+    },
+    /// The satellite cannot take this command now. It is not in its journal and was not started: the server may send it
+    /// again, or end it.
+    Busy {
         /// Which command.
         id: CommandId,
     },
@@ -136,6 +148,9 @@ pub enum ToAgent {
     HeartbeatPing {
         /// When it was sent.
         timestamp: Timestamp,
+        /// When it was sent by the server's steady clock, see [`Command::sent_at`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_at: Option<Timestamp>,
     },
     /// Run this; may come again after a reconnect.
     Command(Box<Command>),
@@ -247,6 +262,9 @@ pub struct Handshake {
     /// Names the machine's current boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
+    /// How many commands it takes at the same time, [`DEFAULT_CAPACITY`] unless given. Changes of power do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
     /// The terminals it has, ended ones whose end is not acknowledged included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionId>,
@@ -307,6 +325,9 @@ pub struct HandshakeAck {
     pub protocol_version: String,
     /// The server's clock.
     pub server_time: Timestamp,
+    /// When it was sent by the server's steady clock, see [`Command::sent_at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
     /// Seconds between heartbeats.
     pub heartbeat_interval: u64,
     /// The hive that answers; servers of earlier versions tell none.

@@ -136,6 +136,7 @@ async fn refuse(state: &AppState, socket: &mut Socket, error: Error) -> Ending {
         success: false,
         protocol_version: PROTOCOL_VERSION.into(),
         server_time: state.hive().source().now(),
+        sent_at: None,
         heartbeat_interval: state.hive().settings().heartbeat_interval.as_secs(),
         hive_id: None,
         error: Some(refusal(&error)),

@@ -87,7 +87,8 @@ impl Link {
             return Ok(());
         }
         self.ping_at = now + self.state.hive().settings().heartbeat_interval;
-        let timestamp = self.state.hive().source().now();
-        self.socket.send(Outgoing::Control(ToAgent::HeartbeatPing { timestamp })).await
+        let source = self.state.hive().source();
+        let ping = ToAgent::HeartbeatPing { timestamp: source.now(), sent_at: Some(source.steady()) };
+        self.socket.send(Outgoing::Control(ping)).await
     }
 }

@@ -294,6 +294,7 @@ pub(crate) fn handshake(satellite: &RegisteredSatellite) -> Handshake {
         protocol_version: PROTOCOL_VERSION.into(),
         capabilities: vec!["shell".into()],
         features: Vec::new(),
+        capacity: None,
         journal_id: "journal-0001".into(),
         sessions: Vec::new(),
         boot_id: None,

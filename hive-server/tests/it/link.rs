@@ -136,7 +136,8 @@ async fn a_link_lives_by_heartbeats() {
     let mut link = server.online(&satellite).await;
     for _ in 0..12 {
         assert!(matches!(link.next().await, ToAgent::HeartbeatPing { .. }));
-        link.send(&ToServer::HeartbeatPong { timestamp: Timestamp::from_micros(0), metrics: None }).await;
+        link.send(&ToServer::HeartbeatPong { timestamp: Timestamp::from_micros(0), metrics: None, capacity: None })
+            .await;
     }
     assert_eq!(link.close_code().await, close::TIMEOUT);
 }

@@ -408,7 +408,7 @@ async fn a_heartbeat_counts_the_terminals_that_are_open() {
     }
     views[0].say(&mut link, "stty -echo; exit").await;
     views[0].until_end(&mut link).await;
-    link.say(ToAgent::HeartbeatPing { timestamp: clock::now() }).await;
+    link.say(ToAgent::HeartbeatPing { timestamp: clock::now(), sent_at: None }).await;
     let Said::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else { panic!() };
     assert_eq!(metrics.active_sessions, 1);
     life.stop().await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ErrorBody;
+use crate::Timestamp;
 use crate::api::{CommandStatus, PowerAction};
 use crate::id::CommandId;
 
@@ -13,8 +14,12 @@ use crate::id::CommandId;
 pub struct Command {
     /// Which command: executed at most once.
     pub id: CommandId,
-    /// How long from now it may still be started, in milliseconds; relative, because clocks differ.
+    /// How long after it was sent it may still be started, in milliseconds; relative, because clocks differ.
     pub expires_in_ms: u64,
+    /// When it was sent, by a clock of the server that does not jump. The satellite compares it with that of other
+    /// messages of the link, to tell how long this one was under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
     /// What the server has of its output from an earlier link.
     #[serde(default)]
     pub received: Received,

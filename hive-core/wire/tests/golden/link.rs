@@ -17,6 +17,7 @@ fn command(payload: Payload) -> ToAgent {
     ToAgent::Command(Box::new(agent::Command {
         id: id(),
         expires_in_ms: 300_000,
+        sent_at: Some(now()),
         received: Received { stdout: 7, stderr: 0 },
         payload,
     }))
@@ -31,6 +32,7 @@ fn what_a_satellite_says() {
         protocol_version: agent::PROTOCOL_VERSION.into(),
         capabilities: ["shell", "power"].map(String::from).to_vec(),
         features: vec![],
+        capacity: Some(512),
         journal_id: "6f1c9d3ae2b8".into(),
         sessions: Vec::new(),
         boot_id: Some("b0a7".into()),
@@ -46,10 +48,11 @@ fn what_a_satellite_says() {
         network_tx_bytes: 3,
         active_sessions: 2,
     };
-    let pong = |metrics| ToServer::HeartbeatPong { timestamp: now(), metrics };
-    golden.check("heartbeat_pong", &pong(Some(metrics)));
-    golden.check("heartbeat_pong_bare", &pong(None));
+    let pong = |metrics, capacity| ToServer::HeartbeatPong { timestamp: now(), metrics, capacity };
+    golden.check("heartbeat_pong", &pong(Some(metrics), Some(512)));
+    golden.check("heartbeat_pong_bare", &pong(None, None));
     golden.check("command_ack", &ToServer::CommandAck { id: id() });
+    golden.check("busy", &ToServer::Busy { id: id() });
     let open = |channel, offset| ToServer::StreamOpen { stream: StreamId(3), command_id: id(), channel, offset };
     golden.check("stream_open_stdout", &open(Channel::Stdout, 0));
     golden.check("stream_open_stderr", &open(Channel::Stderr, 65_536));
@@ -110,6 +113,7 @@ fn what_a_server_says() {
             success: error.is_none(),
             protocol_version: agent::PROTOCOL_VERSION.into(),
             server_time: now(),
+            sent_at: Some(now()),
             heartbeat_interval: 30,
             hive_id: Some(HiveId::new(SEED)),
             error,
@@ -118,7 +122,7 @@ fn what_a_server_says() {
     };
     golden.check("handshake_ack", &ack(None));
     golden.check("handshake_refused", &ack(Some(error())));
-    golden.check("heartbeat_ping", &ToAgent::HeartbeatPing { timestamp: now() });
+    golden.check("heartbeat_ping", &ToAgent::HeartbeatPing { timestamp: now(), sent_at: Some(now()) });
     let exec = agent::ExecSpec {
         command: "printf".into(),
         args: Some(vec!["%s".into(), "a b".into()]),

@@ -148,7 +148,7 @@ impl Link {
 
     async fn on_control(&mut self, message: ToAgent, satellite: &mut Satellite) -> Result<(), LinkEnd> {
         match message {
-            ToAgent::HeartbeatPing { timestamp } => {
+            ToAgent::HeartbeatPing { timestamp, .. } => {
                 satellite.count(|tally| tally.heartbeats += 1);
                 self.socket.send(text(&pong(timestamp))).await?;
             }
@@ -183,6 +183,7 @@ fn handshake(identity: &SimulatedIdentity) -> Handshake {
         protocol_version: PROTOCOL_VERSION.into(),
         capabilities: vec!["shell".into()],
         features: Vec::new(),
+        capacity: None,
         journal_id: identity.id.to_string(),
         sessions: Vec::new(),
         boot_id: None,
@@ -194,5 +195,6 @@ fn pong(timestamp: Timestamp) -> ToServer {
     ToServer::HeartbeatPong {
         timestamp,
         metrics: Some(Metrics { cpu_percent: 1.5, memory_percent: 20.0, ..Metrics::default() }),
+        capacity: None,
     }
 }

@@ -117,6 +117,7 @@ mod tests {
         Command {
             id: CommandId::new(Seed { unix_millis: 1, random: [1; 10] }),
             expires_in_ms: 1000,
+            sent_at: None,
             received: Received { stdout: received, stderr: 0 },
             payload: Payload::Exec(ExecSpec { command: line.into(), ..ExecSpec::default() }),
         }
