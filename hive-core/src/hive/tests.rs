@@ -2,6 +2,7 @@
 
 mod access;
 mod commands;
+mod digests;
 
 use std::sync::Arc;
 use std::time::Duration;
