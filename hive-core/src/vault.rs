@@ -2,7 +2,8 @@
 //!
 //! A sealed text is base64 of `version 1 | key id | nonce | XChaCha20-Poly1305 ciphertext and tag`. The associated data
 //! binds it to the place it belongs to, so that a sealed value moved to another row does not open. Old keys stay in the
-//! ring for what they sealed; new text is sealed with the current one.
+//! ring for what they sealed; new text is sealed with the current one. `digest` is for what need not come back and is only
+//! compared.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::clock::Source;
+
+mod digest;
 
 const VERSION: u8 = 1;
 const KEY_LEN: usize = 32;

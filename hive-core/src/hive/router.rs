@@ -11,7 +11,6 @@ use hive_wire::api::{
 };
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::acting::Subject;
 use super::links::Live;
@@ -249,7 +248,11 @@ impl ActingHive {
         let Some(key) = key else { return Ok(None) };
         check_idempotency_key(&key)?;
         let owner = self.principal.user().map_or_else(|| "system".to_owned(), |user| user.to_string());
-        let body_hash = data_encoding::HEXLOWER.encode(&Sha256::digest(request.to_string()));
+        // Keyed, because the request holds what is sealed everywhere else. Bound to its key, so that equal requests of
+        // different keys do not show.
+        let request = request.to_string();
+        let parts = [owner.as_bytes(), key.as_bytes(), request.as_bytes()];
+        let body_hash = self.hive.inner.keys.vault.digest("idempotency key", &parts);
         let expires_at = self.hive.source().steady().plus(IDEMPOTENCY_LIFETIME);
         Ok(Some(IdempotencyKey { owner, key, body_hash, expires_at }))
     }

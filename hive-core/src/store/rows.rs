@@ -231,7 +231,7 @@ pub struct IdempotencyKey {
     pub owner: String,
     /// The key, as given.
     pub key: String,
-    /// SHA-256 of the request, in hex.
+    /// A keyed digest of the request, in hex: the request may hold secrets.
     pub body_hash: String,
     /// Until when it counts.
     pub expires_at: Timestamp,
