@@ -10,6 +10,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{NAME, connect, register};
+use crate::CommandRouter;
 use crate::audit::AuditDraft;
 use crate::hive::Hive;
 use crate::hive::payload::Work;
@@ -18,7 +19,6 @@ use crate::router::ExecOptions;
 use crate::store::{
     Database, IdempotencyKey, Inserted, JobInserted, NewCommand, NewJob, Store, StoreLayer, StoreResult,
 };
-use crate::CommandRouter;
 
 /// Notes the digests of requests, and the records that come with them.
 struct Notes {
@@ -100,4 +100,42 @@ async fn a_secret_is_not_found_by_guessing_at_the_digest_of_its_request() {
         let job = json!([["all"], work.payload, work.timeout_seconds]).to_string();
         assert!([exec, job].iter().all(|request| !hashes.contains(&sha256(request))), "{pin:04}");
     }
+}
+
+#[tokio::test]
+async fn a_record_of_a_long_command_says_that_it_was_cut() {
+    let (hive, notes) = noted().await;
+    let registered = register(&hive, NAME).await;
+    let _satellite = connect(&hive, &registered, "journal-1").await;
+    let acting = hive.as_system();
+    let line = format!("echo {}", "ä".repeat(2000));
+    let long = || ExecCommand { command: line.clone(), ..with_pin("4711") };
+    acting.submit(registered.id, long(), ExecOptions::default()).await.unwrap();
+    acting.job_submit(vec![Target::All], long(), JobOptions::default()).await.unwrap();
+    let records = notes.records.lock().unwrap().clone();
+    assert_eq!(records.len(), 2);
+    for AuditDraft { details, .. } in records {
+        assert_eq!(details["command"], line.chars().take(1024).collect::<String>());
+        assert_eq!((&details["cut"], &details["command_length"]), (&json!(true), &json!(line.len())));
+        assert_eq!(details["command_sha256"], sha256(&line));
+        assert_eq!((&details["stdin"]["length"], &details["env_values"]["PIN"]["length"]), (&json!(4), &json!(4)));
+        let is_digest = |value: &serde_json::Value| value.as_str().is_some_and(|text| text.len() == 64);
+        assert!(is_digest(&details["stdin"]["hmac_sha256"]) && is_digest(&details["env_values"]["PIN"]["hmac_sha256"]));
+        assert!(!details.to_string().contains(&sha256("4711")), "{details}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_a_long_job_keeps_the_first_targets_and_a_digest_of_all() {
+    let (hive, notes) = noted().await;
+    let registered = register(&hive, NAME).await;
+    let targets: Vec<_> = std::iter::repeat_n(Target::Id(registered.id), 1001).collect();
+    let acting = hive.as_system();
+    let _satellite = connect(&hive, &registered, "journal-1").await;
+    acting.job_submit(targets, ExecCommand::shell("true"), JobOptions::default()).await.unwrap();
+    let details = notes.records.lock().unwrap()[0].details.clone();
+    assert_eq!(details["targets"].as_array().unwrap().len(), 1000);
+    assert_eq!((&details["cut"], &details["targets_length"]), (&json!(true), &json!(1001)));
+    assert_eq!(details["targets_sha256"], sha256(format!("{}\n", registered.id).repeat(1001)));
+    assert_eq!((&details["satellites"], &details["satellites_length"]), (&json!([registered.id]), &json!(null)));
 }
