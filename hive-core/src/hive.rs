@@ -13,6 +13,7 @@ mod authentication;
 mod builder;
 mod delivery;
 mod enrolment;
+mod excerpt;
 mod hashing;
 mod high_water;
 mod identity;

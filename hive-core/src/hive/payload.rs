@@ -10,14 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::excerpt::{self, Details};
 use crate::clock::Source;
 use crate::vault::Vault;
 use crate::{Error, Result};
 
 /// The most bytes of a command line, its arguments and its environment together.
 const MAX_COMMAND: usize = 128 * 1024;
-/// Characters of a command line that lists and records show.
-const MAX_SUMMARY: usize = 1024;
 /// Seconds in which a satellite must set a change of power going.
 const POWER_TIMEOUT_SECONDS: u32 = 30;
 /// The longest delay of a change of power: a week.
@@ -83,32 +82,44 @@ impl Work {
         }
     }
 
-    /// The command in one line, for people.
+    /// The command in one line, for lists: cut where it is long.
     pub(super) fn summary(&self) -> String {
-        let line = match &self.payload {
+        excerpt::summary(self.line())
+    }
+
+    /// The command in one line.
+    fn line(&self) -> String {
+        match &self.payload {
             Payload::Exec(ExecSpec { command, args: None, .. }) => command.clone(),
             Payload::Exec(ExecSpec { command, args: Some(args), .. }) => {
                 std::iter::once(command).chain(args).map(String::as_str).collect::<Vec<_>>().join(" ")
             }
             Payload::Power(power) => power.action.as_str().to_owned(),
             _ => String::new(),
-        };
-        line.chars().take(MAX_SUMMARY).collect()
+        }
     }
 
     /// What the audit trail says of it: names of variables, never their values.
-    pub(super) fn details(&self) -> Value {
+    pub(super) fn details(&self, vault: &Vault) -> Details {
+        let details = Details::default();
         match &self.payload {
-            Payload::Exec(exec) => json!({
-                "command": self.summary(),
-                "shell": exec.args.is_none(),
-                "env": exec.env.keys().collect::<Vec<_>>(),
-                "cwd": exec.cwd,
-                "has_stdin": exec.stdin.is_some(),
-                "timeout_seconds": exec.timeout_seconds,
-            }),
-            Payload::Power(power) => json!({ "action": power.action, "delay_seconds": power.delay_seconds }),
-            _ => Value::Null,
+            Payload::Exec(exec) => {
+                let details = match &exec.cwd {
+                    Some(cwd) => details.with_text("cwd", cwd),
+                    None => details.with("cwd", Value::Null),
+                };
+                let stdin = exec.stdin.as_ref().map(|stdin| BASE64.decode(stdin.as_bytes()).unwrap_or_default());
+                details
+                    .with_text("command", &self.line())
+                    .with("shell", json!(exec.args.is_none()))
+                    .with_env(&exec.env, vault)
+                    .with_stdin(stdin.as_deref(), vault)
+                    .with("timeout_seconds", json!(exec.timeout_seconds))
+            }
+            Payload::Power(power) => {
+                details.with("action", json!(power.action)).with("delay_seconds", json!(power.delay_seconds))
+            }
+            _ => details,
         }
     }
 }
@@ -220,7 +231,7 @@ mod tests {
         let (id, other) = (CommandId::new(source.seed()), CommandId::new(source.seed()));
         let stored = seal(&work.payload, id, &keys.vault, &source);
         assert!(!stored.contains("hunter2") && !stored.contains(&BASE64.encode(b"hunter2")), "{stored}");
-        assert!(!work.details().to_string().contains("hunter2"));
+        assert!(!work.details(&keys.vault).into_value().to_string().contains("hunter2"));
         assert_eq!(unseal(&stored, id, &keys.vault).unwrap(), work.payload);
         assert!(unseal(&stored, other, &keys.vault).is_err());
     }

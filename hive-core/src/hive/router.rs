@@ -165,9 +165,8 @@ impl ActingHive {
     ) -> Result<CommandId> {
         let key = self.idempotency(idempotency_key, &json!([row.id, work.payload, work.timeout_seconds]))?;
         let id = CommandId::new(self.hive.source().seed());
-        let mut details = work.details();
-        details["command_id"] = json!(id);
-        let record = self.intent(action, Subject::satellite(row), details);
+        let details = work.details(&self.hive.inner.keys.vault).with("command_id", json!(id));
+        let record = self.intent(action, Subject::satellite(row), details.into_value());
         let command = self.new_command(id, row, &work, None, live.as_ref());
         let expires_in = Duration::from_secs(work.expires_in_seconds.into());
         let is_handed_over = live.is_some();

@@ -12,6 +12,7 @@ use super::submit::{Asked, only_team};
 use crate::access::{Permission, Reach, Verdict, may, sight};
 use crate::audit::AuditDraft;
 use crate::hive::acting::Subject;
+use crate::hive::excerpt::is_cut;
 use crate::hive::payload::Work;
 use crate::hive::registry::window;
 use crate::hive::{ActingHive, Hive};
@@ -54,7 +55,8 @@ impl JobManager for ActingHive {
         let row = self.job_for(id, Permission::JobsRun).await?.ok_or_else(|| no_job(id))?;
         if row.status == JobStatus::Running {
             let subject = Subject::new("job", id).of_team(only_team(row.teams.iter().copied()));
-            let record = self.intent("job.cancel", subject, json!({ "command": row.summary }));
+            let record =
+                self.intent("job.cancel", subject, json!({ "command": row.summary, "cut": is_cut(&row.summary) }));
             if self.hive.store().job_cancel(id, self.hive.source().now(), record).await? {
                 self.hive.stop_job(id);
             }
@@ -108,6 +110,7 @@ impl Hive {
             team_id: only_team(row.teams.iter().copied()),
             details: json!({
                 "command": row.summary,
+                "cut": is_cut(&row.summary),
                 "status": end.status,
                 "targets": end.counts.total(),
                 "results": end.counts,

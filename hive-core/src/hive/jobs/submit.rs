@@ -50,10 +50,10 @@ impl ActingHive {
         let id = job.id;
         let request = json!([job.asked, asked.work.payload, asked.work.timeout_seconds]);
         let key = self.idempotency(asked.idempotency_key, &request)?;
-        let mut details = asked.work.details();
-        details["targets"] = json!(job.asked);
-        details["satellites"] = json!(rows.iter().map(|row| row.id).collect::<Vec<_>>());
-        details["concurrency"] = json!(concurrency);
+        let satellites: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let details = asked.work.details(&self.hive.inner.keys.vault);
+        let details = details.with_list("targets", &job.asked).with_list("satellites", &satellites);
+        let details = details.with("concurrency", json!(concurrency)).into_value();
         let subject = Subject::new("job", id).of_team(only_team(rows.iter().map(|row| row.team_id)));
         let record = self.intent("satellite.exec_multi", subject, details);
         match self.hive.store().job_insert(job, commands, key, record).await? {

@@ -15,9 +15,11 @@ use super::patience;
 use crate::access::Authority;
 use crate::hive::ActingHive;
 use crate::hive::acting::Subject;
+use crate::hive::excerpt::Details;
 use crate::hive::payload::check_env;
 use crate::session::check_size;
 use crate::store::{NewSession, SatelliteRow, SessionRow};
+use crate::vault::Vault;
 use crate::{Error, Result};
 
 /// How long a satellite may take to open a terminal.
@@ -50,14 +52,14 @@ impl Wanted {
     }
 
     /// What the audit trail says of it: names of variables, never their values.
-    fn details(&self) -> serde_json::Value {
-        json!({
-            "satellite_id": self.satellite.id,
-            "cols": self.size.cols,
-            "rows": self.size.rows,
-            "shell": self.shell,
-            "env": self.env.keys().collect::<Vec<_>>(),
-        })
+    fn details(&self, vault: &Vault) -> serde_json::Value {
+        Details::default()
+            .with("satellite_id", json!(self.satellite.id))
+            .with("cols", json!(self.size.cols))
+            .with("rows", json!(self.size.rows))
+            .with("shell", json!(self.shell))
+            .with_env(&self.env, vault)
+            .into_value()
     }
 }
 
@@ -100,7 +102,7 @@ impl ActingHive {
         let hive = &self.hive;
         let limit = hive.settings().max_sessions_per_satellite;
         let subject = Subject::new("session", id).of_team(wanted.satellite.team_id);
-        let record = self.intent("session.create", subject, wanted.details());
+        let record = self.intent("session.create", subject, wanted.details(&hive.inner.keys.vault));
         let session = NewSession {
             id,
             satellite_id: wanted.satellite.id,
