@@ -189,7 +189,8 @@ async fn a_background_child_is_left_alone_and_waited_for_no_longer_than_a_moment
 }
 
 fn is_alive(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !String::from_utf8_lossy(&stat).contains(") Z ")
 }
 
 /// A shell, a child, a grandchild in its own session, and one that was orphaned in another session.
@@ -213,6 +214,30 @@ async fn a_timeout_ends_everything_the_command_started() {
     let outcome = bench.run(&spec).await;
     assert_eq!(outcome.status, CommandStatus::TimedOut);
     check_family_is_gone(&bench);
+}
+
+#[tokio::test]
+async fn a_process_whose_kernel_name_cuts_a_character_is_ended_like_others() {
+    let bench = bench();
+    // The kernel keeps 15 bytes of a name: "v2" and 13 of the bytes behind it, which come in threes.
+    let program = bench.dir.path().join("v2バックアップ処理");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let spec = ExecSpec { args: Some(vec!["9".into()]), timeout_seconds: 1, ..shell(program.to_str().unwrap()) };
+    let outcome = bench.run(&spec).await;
+    assert_eq!(outcome.status, CommandStatus::TimedOut);
+    assert!(outcome.duration < Duration::from_secs(8), "{:?}", outcome.duration);
+    let child = ExecSpec { timeout_seconds: 1, ..shell(&format!("'{}' 9 & echo $! > pid; wait", program.display())) };
+    assert_eq!(bench.run(&child).await.status, CommandStatus::TimedOut);
+    assert!(!is_alive(bench.file("pid").trim().parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_command_whose_time_was_up_has_no_exit_code() {
+    let bench = bench();
+    for line in ["sleep 9", "trap 'exit 0' TERM; while :; do sleep 0.01; done"] {
+        let outcome = bench.run(&ExecSpec { timeout_seconds: 1, ..shell(line) }).await;
+        assert_eq!((outcome.status, outcome.exit_code), (CommandStatus::TimedOut, None), "{line}");
+    }
 }
 
 #[tokio::test]
