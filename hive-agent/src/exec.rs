@@ -180,10 +180,14 @@ async fn feed(pipe: Option<ChildStdin>, input: Option<Vec<u8>>) {
     }
 }
 
+/// The exit code is the program's own answer. A program whose time was up gave none, and one that was cancelled only tells
+/// by which signal it was ended.
 fn judge(ending: Ending, status: std::io::Result<ExitStatus>) -> (CommandStatus, Option<i32>, Option<ErrorBody>) {
-    let exit_code = status.as_ref().ok().and_then(|status| {
-        let of_signal = status.signal().map(|signal| 128 + signal);
-        status.code().or(of_signal)
+    let of_signal = |status: &ExitStatus| status.signal().map(|signal| 128 + signal);
+    let exit_code = status.as_ref().ok().and_then(|status| match ending {
+        Ending::Exited => status.code().or_else(|| of_signal(status)),
+        Ending::TimedOut => None,
+        Ending::Cancelled | Ending::Stopped => of_signal(status),
     });
     let (status, error) = match ending {
         Ending::TimedOut => (CommandStatus::TimedOut, None),

@@ -196,16 +196,44 @@ mod linux {
     }
 
     fn read(pid: i32) -> Option<Process> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in front may hold anything, also blanks and brackets.
-        let (_, rest) = stat.rsplit_once(") ")?;
-        let fields: Vec<_> = rest.split(' ').collect();
+        parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Reads a line of `/proc/PID/stat`. The name in it is bytes: it may hold blanks, brackets and line ends, and the kernel
+    /// cuts it at 15 bytes, which may be in the middle of a character. The fields behind it are ASCII.
+    fn parse(stat: &[u8]) -> Option<Process> {
+        let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+        let fields = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
+        let fields: Vec<_> = fields.split_ascii_whitespace().collect();
         let &[state, parent, group, session, ..] = fields.as_slice() else { return None };
         let is_dead = matches!(state, "Z" | "X");
         // The 22nd field in the numbering of proc(5), in which the state is the third.
         let started = fields.get(22 - 3)?.parse().ok()?;
         let (parent, group, session) = (parent.parse().ok()?, group.parse().ok()?, session.parse().ok()?);
         (!is_dead).then_some(Process { parent, group, session, started })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn check(name: &[u8], state: &str, is_alive: bool) {
+            let rest = format!(") {state} 2 3 4 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99 1 1\n");
+            let stat = [b"1 (", name, rest.as_bytes()].concat();
+            let found = parse(&stat).map(|it| (it.parent, it.group, it.session, it.started));
+            assert_eq!(found, is_alive.then_some((2, 3, 4, 99)), "{name:?}");
+        }
+
+        #[test]
+        fn a_process_is_read_whatever_its_name() {
+            check(b"sleep", "S", true);
+            check(b") R 1 (x", "D", true);
+            check(b"\n", "T", true);
+            check(&"v2\u{30d0}\u{30c3}\u{30af}\u{30a2}\u{30c3}".as_bytes()[..15], "S", true);
+            check(b"\xff\xfe", "S", true);
+            check(b"\xff", "Z", false);
+            assert!(parse(b"1 (x").is_none() && parse(b"1 (x) S 2").is_none() && parse(b"").is_none());
+        }
     }
 }
 

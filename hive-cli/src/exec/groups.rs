@@ -6,7 +6,7 @@ use hive_core::wire::api::{CommandStatus, JobTarget, TargetStatus};
 use hive_core::wire::{CommandId, ErrorCode};
 use sha2::{Digest, Sha256};
 
-use super::view::status_word;
+use super::view::{exit_code, status_word};
 
 /// Names of a group that are listed.
 const MAX_NAMES: usize = 16;
@@ -57,7 +57,7 @@ impl Groups {
         let code = target.error.as_ref().map(|error| error.code);
         let status = status_word(target.status);
         // Where one ends and the other begins is part of what they said.
-        let key = (status, target.exit_code, target.truncated, code, target.stdout_bytes, output);
+        let key = (status, exit_code(target.status, target.exit_code), target.truncated, code, target.stdout_bytes, output);
         let name = target.satellite_name.to_string();
         if let Some(place) = self.places.get(&key) {
             self.groups[*place].add(name, target);
@@ -79,7 +79,7 @@ impl Group {
         Self {
             names: vec![name],
             status: target.status,
-            exit_code: target.exit_code,
+            exit_code: exit_code(target.status, target.exit_code),
             truncated: target.truncated,
             error: target.error.map(|error| (error.code, error.message)),
             sample: target.command_id,

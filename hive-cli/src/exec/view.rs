@@ -47,10 +47,16 @@ fn is_plain(status: TargetStatus) -> bool {
 /// One sentence on how a target ended.
 pub(crate) fn ending(result: &ExecResult) -> String {
     let word = status_word(result.status);
-    let code = result.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+    let code = exit_code(result.status, result.exit_code);
+    let code = code.map(|code| format!(", exit code {code}")).unwrap_or_default();
     let cut = if result.truncated { ", output cut" } else { "" };
     let why = result.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
     format!("{}: {word}{code}{cut}{why}", result.satellite_name)
+}
+
+/// The exit code that is shown. A program whose time was up has none; older servers may send one.
+pub(crate) fn exit_code(status: TargetStatus, code: Option<i32>) -> Option<i32> {
+    code.filter(|_| status != TargetStatus::Command(CommandStatus::TimedOut))
 }
 
 pub(crate) fn status_word(status: TargetStatus) -> &'static str {

@@ -315,6 +315,8 @@ impl Attached {
         if self.hive.inner.running.received(id) != Some(sent) {
             return Err(broken("result before all of its output"));
         }
+        // Older satellites send the code of the signal that ended it.
+        let exit_code = exit_code.filter(|_| status != CommandStatus::TimedOut);
         Ok(CommandOutcome {
             status,
             exit_code,

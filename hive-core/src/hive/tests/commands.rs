@@ -170,6 +170,8 @@ async fn a_timeout_is_an_error_that_carries_the_output_so_far() {
     satellite.finish(command.id, CommandStatus::TimedOut, 137, 6).await;
     let Err(Error::CommandTimeout { command: id, result: Some(result) }) = waiting.await.unwrap() else { panic!() };
     assert_eq!((id, result.stdout.as_str()), (command.id, "so far"));
+    assert_eq!(result.exit_code, None, "a program whose time was up has no exit code");
+    assert_eq!(hive.as_system().command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap().exit_code, None);
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ pub struct CommandResult {
     pub id: CommandId,
     /// A terminal status.
     pub status: CommandStatus,
-    /// The exit code, 128 + the number where a signal ended it; none where it never ran.
+    /// The exit code, 128 + the number where a signal ended it; none where it never ran or its time was up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// How long it ran, in milliseconds.

@@ -189,7 +189,7 @@ pub struct ExecResult {
     pub command_id: Option<CommandId>,
     /// What became of it.
     pub status: TargetStatus,
-    /// The exit code; 128 + the number where a signal ended it.
+    /// The exit code; 128 + the number where a signal ended it; none where its time was up.
     pub exit_code: Option<i32>,
     /// Standard output: lossy UTF-8, or base64 where that was asked for.
     pub stdout: String,
@@ -243,7 +243,7 @@ pub struct CommandInfo {
     pub summary: String,
     /// How far it is.
     pub status: CommandStatus,
-    /// The exit code; 128 + the number where a signal ended it.
+    /// The exit code; 128 + the number where a signal ended it; none where its time was up.
     pub exit_code: Option<i32>,
     /// Standard output so far: lossy UTF-8, or base64 where that was asked for.
     pub stdout: String,

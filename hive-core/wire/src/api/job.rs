@@ -164,7 +164,7 @@ pub struct JobTarget {
     pub command_id: Option<CommandId>,
     /// How far it is.
     pub status: TargetStatus,
-    /// The exit code; 128 + the number where a signal ended it.
+    /// The exit code; 128 + the number where a signal ended it; none where its time was up.
     pub exit_code: Option<i32>,
     /// How long it ran, in milliseconds.
     pub duration_ms: Option<u64>,
