@@ -115,6 +115,26 @@ async fn a_terminal_that_died_with_its_satellite_is_lost() {
 }
 
 #[tokio::test]
+async fn a_killed_satellite_ends_the_jobs_of_its_terminals_at_its_next_start() {
+    let mut site = Site::start().await;
+    let mut viewer = site.shell().await;
+    let seconds = unique_seconds();
+    viewer.type_keys(detached(&seconds)).await;
+    until_sleeping(&seconds, 4).await;
+    site.satellite.process().kill();
+    assert!(sleeping(&seconds) > 0, "some of them do not care for the hangup");
+    site.satellite.restart().await;
+    assert_eq!(sleeping(&seconds), 0);
+    assert_eq!(viewer.ended().await.reason, EndReason::Lost);
+    let end = site.until_ended(viewer.id()).await;
+    assert!(end["error"]["message"].as_str().unwrap_or_default().contains("were ended"), "{end}");
+    // Said once: the next start knows nothing of it.
+    site.satellite.process().stop().await;
+    site.satellite.restart().await;
+    assert!(!site.satellite.process().log().contains("left running"), "{}", site.satellite.process().tail());
+}
+
+#[tokio::test]
 async fn an_idle_terminal_ends_and_a_busy_one_does_not() {
     let site = Site::start_with(&["--session-idle-timeout", "2"], &[]).await;
     let (mut idle, mut busy) = (site.shell().await, site.shell().await);
