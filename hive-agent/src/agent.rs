@@ -56,7 +56,8 @@ impl Agent {
             .map_err(|source| Error::DataDir { path: config.data_dir.clone(), source })?;
         dispatch.end_leftovers().await;
         let dispatch = Arc::new(dispatch);
-        let terminals = Arc::new(Terminals::new(&config));
+        let terminals = Arc::new(Terminals::new(&config, &data));
+        terminals.end_leftovers().await;
         let status = Arc::new(Status::new(config.server.to_string()));
         let pages = Pages {
             status: status.clone(),

@@ -84,7 +84,7 @@ impl Dispatch {
             rules: Rules {
                 policy: config.policy.clone(),
                 power_helper: config.power_helper.clone(),
-                account: config.account.clone(),
+                account: config.account_of_programs(),
                 boot_id,
                 max_running: config.max_running,
             },

@@ -2,10 +2,12 @@
 //!
 //! [`Terminals`] knows no link: whichever is up asks for a [`Terminal`], and is told on the [`Board`] who has news. What is
 //! decided about bytes, times and sizes is decided in [`output`], [`input`], [`patience`] and [`screen`], which do no I/O;
-//! [`life`] is the task, [`pump`] its hands, [`shell`] what is started.
+//! [`life`] is the task, [`pump`] its hands, [`shell`] what is started. [`open_list`] is what an agent that was killed leaves
+//! for the next one.
 
 mod input;
 mod life;
+mod open_list;
 mod output;
 mod patience;
 mod pump;
@@ -18,17 +20,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hive_wire::agent::{ErrorBody, PtySpec};
+use hive_wire::api::{EndReason, SessionEnd};
 use hive_wire::{ErrorCode, SessionId};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::board::Board;
 use crate::clock;
 use crate::config::{Account, Config};
+use crate::identity::DataDir;
 use crate::policy::Policy;
+use crate::tree;
 
 use life::Life;
+use open_list::OpenList;
 use patience::Limits;
 use pump::Pump;
 use screen::Screen;
@@ -45,6 +51,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) struct Terminals {
     /// Those whose end the server does not know of.
     known: Mutex<BTreeMap<SessionId, Arc<Terminal>>>,
+    /// How those ended that an earlier process had when it was killed, until the server knows.
+    lost: Mutex<BTreeMap<SessionId, SessionEnd>>,
+    open: Arc<OpenList>,
     board: Arc<Board<SessionId>>,
     rules: Rules,
     tasks: TaskTracker,
@@ -61,19 +70,37 @@ struct Rules {
 }
 
 impl Terminals {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, data: &DataDir) -> Self {
         Self {
             known: Mutex::default(),
+            lost: Mutex::default(),
+            open: Arc::new(OpenList::new(data.join("sessions"))),
             board: Arc::default(),
             rules: Rules {
                 policy: config.policy.clone(),
-                account: config.account.clone(),
+                account: config.account_of_programs(),
                 max_sessions: config.max_sessions,
                 kill_grace: config.session_kill_grace,
                 claim_linger: config.claim_linger,
             },
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Ends what is left of terminals that were open when an earlier process was killed. Only then are they said to be lost.
+    pub(crate) async fn end_leftovers(&self) {
+        let ending = async {
+            for id in self.open.list() {
+                let count = tree::end_leftovers(shell::marker(id)).await;
+                if count > 0 {
+                    warn!(session.id = %id, processes = count, "ended what an agent that was killed had left running");
+                }
+                self.lost().insert(id, lost_with(count));
+            }
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, ending).await.is_err() {
+            error!("some processes of an agent that was killed do not end");
         }
     }
 
@@ -92,6 +119,19 @@ impl Terminals {
         self.known().values().cloned().collect()
     }
 
+    /// The ids of all that the server may ask for, those of an earlier process included.
+    pub(crate) fn ids(&self) -> Vec<SessionId> {
+        let mut ids: Vec<_> = self.known().keys().copied().collect();
+        ids.extend(self.lost().keys());
+        ids
+    }
+
+    /// How a terminal ended that is not here any more.
+    pub(crate) fn end_of_absent(&self, id: SessionId) -> SessionEnd {
+        let end = self.lost().get(&id).cloned();
+        end.unwrap_or(SessionEnd { reason: EndReason::Lost, exit_code: None, error: None })
+    }
+
     /// How many have not ended.
     pub(crate) fn active(&self) -> usize {
         self.known().values().filter(|terminal| !terminal.has_ended()).count()
@@ -104,7 +144,7 @@ impl Terminals {
         }
         self.refuse_one_more()?;
         let shell = Shell::of_spec(spec, &self.rules.account)?;
-        self.rules.policy.check_terminal(shell.path())?;
+        self.rules.policy.check_terminal(shell.path(), &spec.env)?;
         let terminal = self.bring_to_life(&shell, spec)?;
         self.known().insert(spec.session_id, terminal.clone());
         Ok(terminal)
@@ -132,6 +172,7 @@ impl Terminals {
             idle: spec.idle_timeout_seconds.map(Duration::from_secs),
         };
         let terminal = Arc::new(Terminal::new(spec.session_id, pid, clock::now(), screen, limits));
+        self.open.insert(spec.session_id);
         debug!(session.id = %spec.session_id, pid, "terminal opened");
         let life = Life {
             pump: Pump::new(terminal.clone(), pty),
@@ -139,6 +180,7 @@ impl Terminals {
             child,
             root: shell.root(pid),
             board: self.board.clone(),
+            open: self.open.clone(),
             stopping: self.stopping.clone(),
             kill_grace: self.rules.kill_grace,
         };
@@ -152,6 +194,9 @@ impl Terminals {
         let has_ended = known.get(&id).is_none_or(|terminal| terminal.has_ended());
         if has_ended {
             known.remove(&id);
+            if self.lost().remove(&id).is_some() {
+                self.open.remove(id);
+            }
         }
         has_ended
     }
@@ -174,8 +219,27 @@ impl Terminals {
         }
     }
 
+    fn lost(&self) -> MutexGuard<'_, BTreeMap<SessionId, SessionEnd>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn known(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<Terminal>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of a terminal whose agent was killed, of which so many processes were left.
+fn lost_with(count: usize) -> SessionEnd {
+    let left = match count {
+        0 => String::new(),
+        1 => "; 1 process that was left of the terminal was ended".to_owned(),
+        count => format!("; {count} processes that were left of the terminal were ended"),
+    };
+    let message = format!("the satellite's agent was killed{left}");
+    SessionEnd {
+        reason: EndReason::Lost,
+        exit_code: None,
+        error: Some(ErrorBody { code: ErrorCode::Unavailable, message }),
     }
 }
 

@@ -203,7 +203,7 @@ impl<'a> Link<'a> {
     }
 
     fn tell_lost(&mut self, id: SessionId) -> Result<(), LinkEnd> {
-        self.tell_ended(id, SessionEnd { reason: EndReason::Lost, exit_code: None, error: None })
+        self.tell_ended(id, self.terminals.end_of_absent(id))
     }
 
     fn tell_ended(&mut self, session_id: SessionId, end: SessionEnd) -> Result<(), LinkEnd> {

@@ -155,7 +155,7 @@ pub(super) fn handshake(
         features: Vec::new(),
         capacity: None,
         journal_id: dispatch.journal_id().to_owned(),
-        sessions: terminals.all().iter().map(|terminal| terminal.id).collect(),
+        sessions: terminals.ids(),
         boot_id: dispatch.boot_id().map(Into::into),
         system: machine::system_info(),
     }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::open_list::OpenList;
 use super::pump::{BATCH, Moved, Pump};
 use super::terminal::Terminal;
 use crate::board::Board;
@@ -36,6 +37,7 @@ pub(super) struct Life {
     pub(super) child: Child,
     pub(super) root: Root,
     pub(super) board: Arc<Board<SessionId>>,
+    pub(super) open: Arc<OpenList>,
     /// The agent stops.
     pub(super) stopping: CancellationToken,
     pub(super) kill_grace: Duration,
@@ -53,6 +55,7 @@ impl Life {
     pub(super) async fn live(mut self) {
         let reason = self.attend().await;
         let exit_code = self.end().await;
+        self.open.remove(self.terminal.id);
         debug!(session.id = %self.terminal.id, reason = reason.as_str(), exit_code, "terminal ended");
         self.terminal.set_end(SessionEnd { reason, exit_code, error: None });
         self.tell();

@@ -78,7 +78,7 @@ impl Shell {
 
     /// Everything it starts, once it runs as this process.
     pub(crate) fn root(&self, pid: u32) -> Root {
-        Root { pid, marker: format!("{MARKER}={}", self.id) }
+        Root { pid, marker: marker(self.id) }
     }
 
     /// By a name that begins like this, a shell knows that it is the first one.
@@ -86,6 +86,11 @@ impl Shell {
         let name = Path::new(&self.path).file_name().unwrap_or_default();
         format!("-{}", name.to_string_lossy())
     }
+}
+
+/// What all processes of a terminal have in their environment.
+pub(super) fn marker(id: SessionId) -> String {
+    format!("{MARKER}={id}")
 }
 
 fn open(size: Size) -> pty_process::Result<(Pty, pty_process::Pts)> {

@@ -57,7 +57,8 @@ impl Groups {
         let code = target.error.as_ref().map(|error| error.code);
         let status = status_word(target.status);
         // Where one ends and the other begins is part of what they said.
-        let key = (status, exit_code(target.status, target.exit_code), target.truncated, code, target.stdout_bytes, output);
+        let key =
+            (status, exit_code(target.status, target.exit_code), target.truncated, code, target.stdout_bytes, output);
         let name = target.satellite_name.to_string();
         if let Some(place) = self.places.get(&key) {
             self.groups[*place].add(name, target);
