@@ -83,6 +83,22 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The account as programs get it. Where the policy lists commands, relative directories in `PATH` are left out: a request
+    /// says which directory they would be looked up in.
+    pub(crate) fn account_of_programs(&self) -> Account {
+        let mut account = self.account.clone();
+        if self.policy.has_list() {
+            let paths = account.extra.iter_mut().filter(|(key, _)| key == "PATH").map(|(_, path)| path);
+            for path in paths.chain([&mut account.path]) {
+                let absolute: Vec<_> = path.split(':').filter(|dir| dir.starts_with('/')).collect();
+                *path = absolute.join(":");
+            }
+        }
+        account
+    }
+}
+
 /// What commands and terminals get as `PATH HOME USER SHELL LANG`. Nothing else of the agent's environment reaches them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -220,6 +236,16 @@ mod tests {
         assert_eq!(parse_satellite_url("https://sat.example.com/").unwrap(), "https://sat.example.com");
         assert!(parse_satellite_url("https://sat.example.com/path").is_err());
         assert!(parse_satellite_url("sat.example.com").is_err());
+    }
+
+    #[test]
+    fn a_list_of_commands_leaves_no_relative_directory_to_look_in() {
+        let name = SatelliteName::try_from("web-server-01").unwrap();
+        let mut config = Config::new("http://localhost".parse().unwrap(), name, "data");
+        config.account.path = "/usr/bin:.::bin:/bin".into();
+        assert_eq!(config.account_of_programs(), config.account);
+        config.policy.allowed_commands = vec!["echo".into()];
+        assert_eq!(config.account_of_programs().path, "/usr/bin:/bin");
     }
 
     #[test]

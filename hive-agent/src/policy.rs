@@ -4,6 +4,10 @@
 //! stops mistakes and keeps honest users on the paved way, but whoever may run `ls` through a shell may also run
 //! `ls; anything`. What must not happen has to be out of reach of the user the agent runs as.
 
+mod program;
+
+use std::collections::BTreeMap;
+
 use hive_wire::ErrorCode;
 use hive_wire::agent::{ErrorBody, ExecSpec, Payload};
 
@@ -14,7 +18,8 @@ pub struct Policy {
     pub allow_shell: bool,
     /// Whether the machine may be shut down, rebooted, …
     pub allow_power_commands: bool,
-    /// Unless empty, a command must begin with one of these, followed by a blank or nothing.
+    /// Unless empty, a command must begin with one of these, followed by a blank or nothing, and a request may not change which
+    /// program that is: by variables such as `PATH` and `LD_PRELOAD`, or by a relative path and a directory.
     pub allowed_commands: Vec<String>,
     /// A command must not begin with one of these; `rm` stops `rm -rf /` and `/bin/rm`, and lets `rmdir` pass.
     pub blocked_commands: Vec<String>,
@@ -44,18 +49,46 @@ impl Policy {
     }
 
     /// Says why a terminal with this program is refused. What is typed there is not looked at.
-    pub fn check_terminal(&self, shell: &str) -> Result<(), ErrorBody> {
+    pub fn check_terminal(&self, shell: &str, env: &BTreeMap<String, String>) -> Result<(), ErrorBody> {
         if !self.allow_shell {
             return Err(blocked("terminals are not allowed on this satellite"));
         }
-        self.check_text(shell)
+        self.check_text(shell)?;
+        self.check_program(shell, false, env)
+    }
+
+    /// Whether only listed commands run.
+    pub(crate) fn has_list(&self) -> bool {
+        !self.allowed_commands.is_empty()
     }
 
     fn check_exec(&self, spec: &ExecSpec) -> Result<(), ErrorBody> {
         if !self.allow_shell {
             return Err(blocked("commands are not allowed on this satellite"));
         }
-        self.check_text(&text_of(spec))
+        self.check_text(&text_of(spec))?;
+        self.check_program(program_of(spec), spec.cwd.is_some(), &spec.env)
+    }
+
+    /// Where commands are listed, refuses a request that decides which program a name stands for.
+    fn check_program(
+        &self,
+        program: &str,
+        has_directory: bool,
+        env: &BTreeMap<String, String>,
+    ) -> Result<(), ErrorBody> {
+        if !self.has_list() {
+            return Ok(());
+        }
+        if let Some(variable) = env.keys().find(|variable| program::is_decisive(variable)) {
+            return Err(blocked(&format!("the satellite's policy lists commands; {variable:?} must not be set")));
+        }
+        if program::is_elsewhere(program, has_directory) {
+            return Err(blocked(
+                "the satellite's policy lists commands; a program must be named by itself or by an absolute path without '..'",
+            ));
+        }
+        Ok(())
     }
 
     fn check_text(&self, text: &str) -> Result<(), ErrorBody> {
@@ -63,7 +96,7 @@ impl Policy {
             return Err(blocked("the satellite's policy blocks this command"));
         }
         let is_listed = self.allowed_commands.iter().any(|prefix| begins_with(text, prefix, char::is_whitespace));
-        if !self.allowed_commands.is_empty() && !is_listed {
+        if self.has_list() && !is_listed {
             return Err(blocked("the satellite's policy does not list this command"));
         }
         Ok(())
@@ -74,6 +107,14 @@ fn text_of(spec: &ExecSpec) -> String {
     let arguments = spec.args.iter().flatten().map(String::as_str);
     let words: Vec<_> = std::iter::once(spec.command.trim_start()).chain(arguments).collect();
     words.join(" ")
+}
+
+/// The program as it is named; of a line for the shell, the first word.
+fn program_of(spec: &ExecSpec) -> &str {
+    match spec.args {
+        Some(_) => &spec.command,
+        None => spec.command.split_whitespace().next().unwrap_or_default(),
+    }
 }
 
 /// The program counts with and without its directory.
@@ -158,7 +199,7 @@ mod tests {
     #[test]
     fn a_terminal_is_judged_by_its_shell() {
         let check = |policy: &Policy, shell: &str, is_allowed: bool| {
-            assert_eq!(policy.check_terminal(shell).is_ok(), is_allowed, "{shell}");
+            assert_eq!(policy.check_terminal(shell, &BTreeMap::new()).is_ok(), is_allowed, "{shell}");
         };
         check(&Policy::default(), "/bin/bash", true);
         check(&Policy { allow_shell: false, ..Policy::default() }, "/bin/bash", false);
@@ -169,6 +210,39 @@ mod tests {
             Policy { allowed_commands: vec!["systemctl".into(), "/usr/bin/rbash".into()], ..Policy::default() };
         check(&listing, "/bin/bash", false);
         check(&listing, "/usr/bin/rbash", true);
+        let env = BTreeMap::from([("BASH_ENV".to_owned(), "/tmp/x".to_owned())]);
+        assert!(listing.check_terminal("/usr/bin/rbash", &env).is_err());
+        assert!(Policy::default().check_terminal("/bin/bash", &env).is_ok());
+    }
+
+    #[test]
+    fn a_request_does_not_decide_which_program_a_listed_name_is() {
+        let policy =
+            Policy { allowed_commands: vec!["echo".into(), "./run".into(), "/opt/app/".into()], ..Policy::default() };
+        let spec = |command: &str, cwd: Option<&str>, variable: Option<&str>| ExecSpec {
+            command: command.into(),
+            args: Some(Vec::new()),
+            cwd: cwd.map(Into::into),
+            env: variable.map(|name| (name.to_owned(), "/tmp/x".to_owned())).into_iter().collect(),
+            ..ExecSpec::default()
+        };
+        for (spec, is_allowed) in [
+            (spec("echo", Some("/tmp"), Some("GREETING")), true),
+            (spec("./run", None, None), true),
+            (spec("/opt/app/run", Some("/tmp"), None), true),
+            (spec("echo", None, Some("PATH")), false),
+            (spec("echo", None, Some("LD_PRELOAD")), false),
+            (spec("./run", Some("/tmp"), None), false),
+            (spec("/opt/app/../../tmp/x", None, None), false),
+        ] {
+            let line = ExecSpec { args: None, ..spec.clone() };
+            for spec in [spec, line] {
+                let refusal = policy.check(&Payload::Exec(spec.clone())).err();
+                assert_eq!(refusal.is_none(), is_allowed, "{spec:?}");
+                assert!(refusal.is_none_or(|refusal| refusal.code == ErrorCode::CommandBlocked));
+                check(&Policy::default(), Payload::Exec(spec), true);
+            }
+        }
     }
 
     #[test]

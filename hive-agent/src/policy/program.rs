@@ -1,0 +1,99 @@
+//! Which program a request makes of a name: where the policy lists commands, the machine's owner decides that alone.
+//!
+//! A list of names is worth nothing where the request says in which directory a name is looked up, or what is loaded into
+//! the program. docs/satellites.md has the variables.
+
+use std::path::{Component, Path};
+
+/// Variables that decide which program a name stands for, what is loaded into it, or what it runs in turn.
+const VARIABLES: [&str; 41] = [
+    "BASHOPTS",
+    "BASH_ENV",
+    "BROWSER",
+    "CDPATH",
+    "CLASSPATH",
+    "EDITOR",
+    "ENV",
+    "FPATH",
+    "GCONV_PATH",
+    "GETCONF_DIR",
+    "GLIBC_TUNABLES",
+    "HOME",
+    "HOSTALIASES",
+    "IFS",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "LESS",
+    "LESSCLOSE",
+    "LESSOPEN",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "LUA_INIT",
+    "LUA_PATH",
+    "MANPAGER",
+    "NLSPATH",
+    "OPENSSL_CONF",
+    "OPENSSL_ENGINES",
+    "OPENSSL_MODULES",
+    "PAGER",
+    "PATH",
+    "PERLLIB",
+    "PROMPT_COMMAND",
+    "PS4",
+    "SHELL",
+    "SHELLOPTS",
+    "TERMCAP",
+    "TERMINFO",
+    "TZDIR",
+    "VISUAL",
+    "ZDOTDIR",
+    "_JAVA_OPTIONS",
+];
+/// The beginnings of the names of more of them.
+const PREFIXES: [&str; 11] =
+    ["BASH_FUNC_", "DYLD_", "GIT_", "LD_", "NODE_", "PERL5", "PHP_", "PYTHON", "RUBY", "SYSTEMD_", "XDG_"];
+
+/// Whether a variable may decide which program runs.
+pub(super) fn is_decisive(variable: &str) -> bool {
+    VARIABLES.contains(&variable) || PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
+}
+
+/// Whether a program is named by a path that means different files in different directories, or leaves the one it begins
+/// with.
+pub(super) fn is_elsewhere(program: &str, has_directory: bool) -> bool {
+    let path = Path::new(program);
+    let is_relative = program.contains('/') && !path.is_absolute();
+    is_relative && has_directory || path.components().any(|part| part == Component::ParentDir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_loaders_and_paths_are_decisive() {
+        for variable in ["PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "BASH_ENV", "ENV", "IFS"] {
+            assert!(is_decisive(variable), "{variable}");
+        }
+        for variable in ["PYTHONPATH", "PERL5LIB", "NODE_OPTIONS", "BASH_FUNC_echo%%", "HOME", "GIT_SSH_COMMAND"] {
+            assert!(is_decisive(variable), "{variable}");
+        }
+        for variable in ["LANG", "LC_ALL", "TZ", "TERM", "PASSWORD", "MY_PATH", "PATHS", "ENVIRONMENT"] {
+            assert!(!is_decisive(variable), "{variable}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_elsewhere_where_the_request_moves_it() {
+        let check = |program, has_directory, expected| assert_eq!(is_elsewhere(program, has_directory), expected);
+        check("echo", true, false);
+        check("/opt/app/run", true, false);
+        check("./run", false, false);
+        check("./run", true, true);
+        check("bin/run", true, true);
+        check("/opt/app/../../tmp/run", false, true);
+        check("bin/../run", false, true);
+        check("..", false, true);
+        check("/opt/app..d/run", false, false);
+    }
+}
