@@ -78,6 +78,7 @@ fn command() -> Command {
         expires_in_ms: 300_000,
         sent_at: None,
         received: Received::default(),
+        started: false,
         payload: Payload::Exec(spec),
     }
 }

@@ -107,6 +107,7 @@ async fn register(system: &ActingHive, name: &str) -> anyhow::Result<RegisteredS
         tags: Vec::new(),
         satellite_url: None,
         system_info: RegisterSystemInfo::default(),
+        attempt: None,
     };
     Ok(system.register(token.into(), request).await?)
 }
@@ -133,6 +134,9 @@ async fn play(hive: &Hive) -> anyhow::Result<(SatelliteId, JoinSet<anyhow::Resul
         features: Vec::new(),
         capacity: None,
         journal_id: "a-journal".into(),
+        journal_position: None,
+        start_id: None,
+        earlier_start_ids: Vec::new(),
         boot_id: None,
         sessions: Vec::new(),
         system: SystemInfo::default(),
@@ -146,7 +150,7 @@ async fn play(hive: &Hive) -> anyhow::Result<(SatelliteId, JoinSet<anyhow::Resul
 async fn answer(mut attached: Attached, mut end: LinkEnd) -> anyhow::Result<()> {
     while let Ok(outgoing) = end.next().await {
         if let Outgoing::Control(ToAgent::Command(command)) = outgoing {
-            attached.on_control(ToServer::CommandAck { id: command.id }).await?;
+            attached.on_control(ToServer::CommandAck { id: command.id, journal_position: None }).await?;
             attached.on_control(ToServer::CommandResult(succeeded(command.id))).await.context("the result is taken")?;
         }
     }

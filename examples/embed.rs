@@ -23,6 +23,7 @@ async fn main() -> anyhow::Result<()> {
         tags: vec!["production".into()],
         satellite_url: None,
         system_info: RegisterSystemInfo::default(),
+        attempt: None,
     };
     let registered = system.register(token.into(), request).await?;
 

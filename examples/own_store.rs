@@ -64,6 +64,7 @@ async fn main() -> anyhow::Result<()> {
             tags: Vec::new(),
             satellite_url: None,
             system_info: RegisterSystemInfo::default(),
+            attempt: None,
         };
         let registered = system.register(token.clone().into(), request).await;
         println!(

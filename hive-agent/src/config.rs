@@ -28,7 +28,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Its public base URL, told at registration.
     pub satellite_url: Option<String>,
-    /// Labels to register with.
+    /// Labels to claim at registration. The token says which of them it gets.
     pub tags: Vec<String>,
     /// What the hive may do here.
     pub policy: Policy,

@@ -9,13 +9,14 @@ mod resume;
 mod terminal;
 mod websocket;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio_tungstenite::Connector;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::backoff::{Backoff, Limits};
 use crate::clock;
@@ -25,6 +26,7 @@ use crate::enrol::Enrolment;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::machine;
+use crate::messages::{self, Language};
 use crate::metrics::Counters;
 use crate::pty::Terminals;
 use crate::random;
@@ -41,6 +43,8 @@ enum LinkEnd {
     NewKey(SecretString),
     /// Another agent connected with the same identity.
     Replaced,
+    /// Another agent with the same identity is online, and the server does not take this one in beside it.
+    IdentityConflict,
     /// The server said something that is not the protocol: it is told so, and tried again.
     Broken(String),
     /// Anything else: it is tried again, but not before `retry_after`.
@@ -63,6 +67,8 @@ pub(crate) struct Connection {
     status: Arc<Status>,
     counters: Arc<Counters>,
     capabilities: Vec<String>,
+    data_dir: PathBuf,
+    language: Language,
     limits: Limits,
     was_ever_up: bool,
 }
@@ -86,6 +92,8 @@ impl Connection {
             status,
             counters,
             capabilities: machine::capabilities(&config.policy),
+            data_dir: config.data_dir.clone(),
+            language: config.language,
             limits: config.reconnect,
             was_ever_up: false,
         }
@@ -119,10 +127,15 @@ impl Connection {
                     (Duration::ZERO, "the server gave this satellite a new key".to_owned())
                 }
                 LinkEnd::Replaced => {
-                    warn!(
-                        "another agent has connected with this satellite's key; if that is a copy of this machine, register one of them anew"
-                    );
+                    warn!("{}", messages::identity_conflict(&self.data_dir, self.language));
                     (backoff.longest_delay(roll), "another agent took over".to_owned())
+                }
+                LinkEnd::IdentityConflict => {
+                    error!("{}", messages::identity_conflict(&self.data_dir, self.language));
+                    (
+                        backoff.longest_delay(roll),
+                        "identity_conflict: another agent is online as this satellite".to_owned(),
+                    )
                 }
                 LinkEnd::Broken(cause) => (backoff.next_delay(roll), cause),
                 LinkEnd::Lost { cause, retry_after } => (backoff.next_delay_after(retry_after, roll), cause),

@@ -24,6 +24,7 @@ use crate::journal::{Decision, Journal, JournalFile, Ledger, Opened, PowerStart,
 use crate::metrics::Counters;
 use crate::policy::Policy;
 use crate::power;
+use crate::random;
 use crate::spool::{Reader, Spool};
 use crate::tree;
 
@@ -71,9 +72,7 @@ impl Dispatch {
         let now = clock::now();
         let mut ledger = Ledger::of_earlier_process(&records);
         ledger.prune(now);
-        if !records.is_empty() {
-            file.rewrite(&ledger.to_lines(now)?)?;
-        }
+        file.start(&random::unique_id()?, &ledger.to_lines(now)?)?;
         let spool = Spool::open(data.join("spool"))?;
         spool.sweep(|id| ledger.wants_output(id))?;
         Ok(Self {
@@ -114,6 +113,16 @@ impl Dispatch {
     /// Names the journal, for the handshake.
     pub(crate) fn journal_id(&self) -> &str {
         self.journal.id()
+    }
+
+    /// How many records were ever appended to the journal, for the handshake.
+    pub(crate) fn journal_position(&self) -> u64 {
+        self.journal.position()
+    }
+
+    /// The start ids of the processes that wrote the journal, this one last, for the handshake.
+    pub(crate) fn start_ids(&self) -> &[String] {
+        self.journal.starts()
     }
 
     /// Names the boot, for the handshake.
@@ -165,7 +174,12 @@ impl Dispatch {
     /// Decides about a command that this process does not have yet; with the record of its start if it is to run.
     fn admit(&self, state: &mut State, command: &Command) -> (Arc<Job>, Option<Record>) {
         let id = command.id;
-        let progress = match state.ledger.decide(id, command.expires_in_ms, self.boot_id()) {
+        let decision = match state.ledger.decide(id, command.expires_in_ms, self.boot_id()) {
+            // The server was told of a start that is not in this journal: another one has run it.
+            Decision::Run | Decision::Expired if command.started => Decision::Unknown,
+            decision => decision,
+        };
+        let progress = match decision {
             Decision::Run => match self.refusal(state, &command.payload) {
                 None => {
                     let started = self.start_record(command);
@@ -235,7 +249,11 @@ impl Dispatch {
             Outcome::without_run(CommandStatus::Failed, Some(refusal))
         } else {
             debug!(command.id = %job.id, kind = job.kind, "command started");
-            job.update(|progress| progress.is_started = true);
+            let position = self.journal.position();
+            job.update(|progress| {
+                progress.is_started = true;
+                progress.journal_position = Some(position);
+            });
             self.board.mark(job.id);
             self.execute(&job, &payload).await
         };

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
 use tracing::{error, info, warn};
 
+use crate::attempt;
 use crate::backoff::{Backoff, Limits};
 use crate::clock;
 use crate::config::Config;
@@ -20,6 +21,8 @@ use crate::machine;
 use crate::messages::{self, Language};
 use crate::random;
 
+/// The file of a registration that has not ended.
+const ATTEMPT: &str = "registration.attempt";
 /// What stands where a token should, in examples and templates.
 const PLACEHOLDERS: [&str; 8] =
     ["your-token-here", "your_token_here", "your-token", "changeme", "change-me", "placeholder", "token", "xxx"];
@@ -91,9 +94,11 @@ impl Enrolment {
     async fn register(&self, without_token: Error) -> Result<Identity, Error> {
         let Some(token) = &self.token else { return Err(without_token) };
         check_token(token)?;
+        let unwritten = |source| Error::DataDir { path: self.data.join(""), source };
+        let attempt = attempt::begin(&self.data.join(ATTEMPT)).map_err(unwritten)?;
         let mut backoff = Backoff::new(self.limits);
         loop {
-            match self.try_to_register(token).await {
+            match self.try_to_register(token, &attempt).await {
                 Ok(identity) => return self.keep(identity),
                 Err(error) if error.is_passing() => self.wait(&mut backoff, &error).await,
                 Err(CallError::Status { refusal: Some(refusal), .. }) => return Err(Error::Refused(refusal)),
@@ -102,10 +107,11 @@ impl Enrolment {
         }
     }
 
-    async fn try_to_register(&self, token: &SecretString) -> Result<Identity, CallError> {
+    async fn try_to_register(&self, token: &SecretString, attempt: &str) -> Result<Identity, CallError> {
         // The token is shown only to something that says it is a hive.
         self.api.health().await?;
-        let answer = self.api.register(token, &self.request).await?;
+        let request = RegisterRequest { attempt: Some(attempt.to_owned()), ..self.request.clone() };
+        let answer = self.api.register(token, &request).await?;
         Ok(Identity {
             satellite_id: answer.satellite.id,
             satellite_name: answer.satellite.name,
@@ -117,6 +123,7 @@ impl Enrolment {
 
     fn keep(&self, identity: Identity) -> Result<Identity, Error> {
         self.data.keep(&identity)?;
+        attempt::end(&self.data.join(ATTEMPT));
         info!(satellite.id = %identity.satellite_id, "satellite registered");
         Ok(identity)
     }
@@ -161,6 +168,7 @@ fn register_request(config: &Config) -> RegisterRequest {
             hostname: Some(system.hostname),
             agent_version: Some(env!("CARGO_PKG_VERSION").into()),
         },
+        attempt: None,
     }
 }
 

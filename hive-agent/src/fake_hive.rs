@@ -216,6 +216,7 @@ pub(crate) fn shell(n: u8, line: &str, received: u64) -> ToAgent {
         expires_in_ms: 60_000,
         received: Received { stdout: received, stderr: 0 },
         sent_at: None,
+        started: false,
         payload: Payload::Exec(ExecSpec { command: line.into(), timeout_seconds: 30, ..ExecSpec::default() }),
     }))
 }

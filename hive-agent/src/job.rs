@@ -23,6 +23,8 @@ pub(crate) struct Job {
 pub(crate) struct Progress {
     /// Its start is on disk.
     pub(crate) is_started: bool,
+    /// How many records the journal had then, where this process has written it.
+    pub(crate) journal_position: Option<u64>,
     /// How much output there is.
     pub(crate) produced: Received,
     /// Its end.

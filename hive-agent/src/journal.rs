@@ -65,6 +65,10 @@ enum Work {
 #[derive(Debug)]
 pub(crate) struct Journal {
     id: String,
+    /// The start ids of the processes that wrote it, the latest last.
+    starts: Vec<String>,
+    /// Records ever appended that are on the disk.
+    position: Arc<AtomicU64>,
     queue: mpsc::Sender<Work>,
     size: Arc<AtomicU64>,
     /// The size at which it is worth rewriting.
@@ -76,8 +80,11 @@ impl Journal {
     pub(crate) fn start(file: JournalFile) -> io::Result<Self> {
         let (queue, work) = mpsc::channel(QUEUE);
         let size = Arc::new(AtomicU64::new(file.size()));
+        let position = Arc::new(AtomicU64::new(file.position()));
         let journal = Self {
             id: file.id().to_owned(),
+            starts: file.starts().to_vec(),
+            position: position.clone(),
             queue,
             limit: AtomicU64::new(SMALL.max(2 * file.size())),
             size: size.clone(),
@@ -85,13 +92,23 @@ impl Journal {
         std::thread::Builder::new()
             .name("journal".into())
             .stack_size(128 * 1024)
-            .spawn(move || write_all(file, work, &size))?;
+            .spawn(move || write_all(file, work, &size, &position))?;
         Ok(journal)
     }
 
     /// Names the journal.
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The start ids of the processes that wrote it, the latest last.
+    pub(crate) fn starts(&self) -> &[String] {
+        &self.starts
+    }
+
+    /// How many records were ever appended and are on the disk. What the server was told of is never lost by a crash.
+    pub(crate) fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
     }
 
     /// Writes a record and waits until it is on the disk.
@@ -138,7 +155,7 @@ fn writer_gone() -> io::Error {
 }
 
 /// The thread: everything that waits goes to the disk with one sync.
-fn write_all(mut file: JournalFile, mut work: mpsc::Receiver<Work>, size: &AtomicU64) {
+fn write_all(mut file: JournalFile, mut work: mpsc::Receiver<Work>, size: &AtomicU64, position: &AtomicU64) {
     while let Some(first) = work.blocking_recv() {
         let mut lines = Vec::new();
         let mut waiting = Vec::new();
@@ -151,20 +168,30 @@ fn write_all(mut file: JournalFile, mut work: mpsc::Receiver<Work>, size: &Atomi
                     waiting.push(done);
                 }
                 Work::Rewrite(content) => {
-                    write_batch(&mut file, &mut lines, &mut waiting);
+                    write_batch(&mut file, &mut lines, &mut waiting, position);
                     log_failure(file.rewrite(&content));
                 }
             }
             next = work.try_recv().ok();
         }
-        write_batch(&mut file, &mut lines, &mut waiting);
+        write_batch(&mut file, &mut lines, &mut waiting, position);
         size.store(file.size(), Ordering::Relaxed);
     }
 }
 
-fn write_batch(file: &mut JournalFile, lines: &mut Vec<u8>, waiting: &mut Vec<oneshot::Sender<io::Result<()>>>) {
-    let written = file.append(lines, !waiting.is_empty());
+fn write_batch(
+    file: &mut JournalFile,
+    lines: &mut Vec<u8>,
+    waiting: &mut Vec<oneshot::Sender<io::Result<()>>>,
+    position: &AtomicU64,
+) {
+    let is_durable = !waiting.is_empty();
+    let written = file.append(lines, is_durable);
     lines.clear();
+    if is_durable && written.is_ok() {
+        // In front of the answers: the acknowledgement of a command tells a position that includes its start.
+        position.store(file.position(), Ordering::Release);
+    }
     for done in waiting.drain(..) {
         let answer = written.as_ref().map(|&()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
         // Who no longer waits has given up the command.
@@ -183,6 +210,13 @@ fn log_failure(written: io::Result<()>) {
 impl Journal {
     /// A journal that cannot be written.
     pub(crate) fn broken() -> Self {
-        Self { id: "broken".into(), queue: mpsc::channel(1).0, size: Arc::default(), limit: AtomicU64::new(u64::MAX) }
+        Self {
+            id: "broken".into(),
+            starts: Vec::new(),
+            position: Arc::default(),
+            queue: mpsc::channel(1).0,
+            size: Arc::default(),
+            limit: AtomicU64::new(u64::MAX),
+        }
     }
 }

@@ -50,6 +50,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+mod attempt;
 pub mod backoff;
 mod board;
 mod checksum;

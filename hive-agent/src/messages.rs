@@ -1,6 +1,8 @@
 //! What a person reads when the agent cannot go on: what is wrong, and what to do next. In English, and in German where
 //! the locale is German.
 
+use std::path::Path;
+
 use hive_wire::satellite_api::ErrorResponse;
 
 use crate::error::Error;
@@ -50,6 +52,23 @@ pub fn unreachable(server: &str, cause: &str, language: Language) -> String {
         format!(
             "Der Server {server} ist nicht erreichbar: {cause}. Bitte prüfen, ob --server (HIVE_SERVER_URL) stimmt, der Hive läuft \
              und keine Firewall dazwischen liegt; der Agent versucht es weiter"
+        ),
+    )
+}
+
+/// Says that another agent is online with this satellite's identity. The agent tries again, seldom.
+pub(crate) fn identity_conflict(data_dir: &Path, language: Language) -> String {
+    let dir = data_dir.display();
+    language.pick(
+        format!(
+            "identity_conflict: another agent is online with this satellite's identity, so one of the two runs on a copy of the other's \
+             data directory. If this machine is the copy, stop this agent, delete {dir} and register it under a name of its own \
+             (--name, with a new token of `hive tokens create`); if not, stop the other one"
+        ),
+        format!(
+            "identity_conflict: Ein anderer Agent ist mit der Identität dieses Satelliten online; einer der beiden läuft auf einer Kopie \
+             des Datenverzeichnisses. Ist diese Maschine die Kopie, bitte diesen Agenten anhalten, {dir} löschen und unter eigenem Namen \
+             neu registrieren (--name, mit einem neuen Token von `hive tokens create`); sonst den anderen anhalten"
         ),
     )
 }

@@ -30,7 +30,7 @@ pub(crate) struct Flags {
     /// The public base URL of this satellite, without a path
     #[arg(long, value_name = "URL")]
     satellite_url: Option<String>,
-    /// A label to register with; may be given more than once
+    /// A label to claim at registration; the token says which are granted; may be given more than once
     #[arg(long)]
     tag: Vec<String>,
     /// Run for power commands, with the arguments ACTION DELAY_SECONDS MESSAGE

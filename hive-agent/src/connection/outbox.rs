@@ -309,7 +309,7 @@ mod tests {
             error: None,
         };
         let produced = spool.kept(id(n));
-        outbox.advance(id(n), Progress { is_started: true, produced, result: Some(result) });
+        outbox.advance(id(n), Progress { is_started: true, journal_position: None, produced, result: Some(result) });
     }
 
     fn kind(message: &Message) -> String {

@@ -149,7 +149,8 @@ impl Resume {
     pub(super) fn next_control(&mut self) -> Option<ToServer> {
         if self.progress.is_started && !self.has_sent_ack {
             self.has_sent_ack = true;
-            return Some(ToServer::CommandAck { id: self.id });
+            let journal_position = self.progress.journal_position;
+            return Some(ToServer::CommandAck { id: self.id, journal_position });
         }
         let was_silent = !self.outputs.iter().any(Output::has_begun);
         if was_silent { self.take_result() } else { None }
@@ -232,7 +233,7 @@ mod tests {
                 truncated: false,
                 error: None,
             };
-            Progress { is_started: true, produced, result: is_ended.then_some(result) }
+            Progress { is_started: true, journal_position: None, produced, result: is_ended.then_some(result) }
         }
 
         /// Everything it sends now, one short word a piece.

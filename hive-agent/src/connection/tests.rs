@@ -76,6 +76,8 @@ async fn the_handshake_tells_who_comes() {
     assert_eq!(handshake.protocol_version, PROTOCOL_VERSION);
     assert_eq!(handshake.capabilities, ["shell", "pty", "power", "metrics"]);
     assert_eq!(handshake.journal_id.len(), 32);
+    assert_eq!((handshake.start_id.unwrap().len(), handshake.journal_position), (32, Some(0)));
+    assert!(handshake.earlier_start_ids.is_empty());
     assert!(rig.hive.asked().contains(&format!("GET /ws/agent {KEY}")));
     link.accept(1).await;
     let timestamp = clock::now();
@@ -94,7 +96,8 @@ async fn a_command_is_acknowledged_streamed_and_ended() {
     let mut rig = rig().await;
     let (life, mut link) = rig.start_and_link().await;
     link.say(shell(1, "echo hello; exit 3", 0)).await;
-    assert_eq!(link.next().await, Said::Control(ToServer::CommandAck { id: command_id(1) }));
+    let acknowledged = ToServer::CommandAck { id: command_id(1), journal_position: Some(1) };
+    assert_eq!(link.next().await, Said::Control(acknowledged));
     let open =
         ToServer::StreamOpen { stream: StreamId(1), command_id: command_id(1), channel: Channel::Stdout, offset: 0 };
     assert_eq!(link.next().await, Said::Control(open));
@@ -265,7 +268,8 @@ async fn a_busy_hive_is_left_alone_for_as_long_as_it_asks() {
 async fn only_a_401_costs_the_key() {
     let mut rig = rig().await;
     let (life, mut link) = rig.start_and_link().await;
-    for code in [close::REPLACED, close::OVERLOADED, close::GOING_AWAY, close::PROTOCOL_ERROR] {
+    for code in [close::REPLACED, close::IDENTITY_CONFLICT, close::OVERLOADED, close::GOING_AWAY, close::PROTOCOL_ERROR]
+    {
         link.close(code).await;
         link = rig.hive.link().await;
     }

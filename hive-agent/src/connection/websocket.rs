@@ -147,6 +147,10 @@ pub(super) fn handshake(
     terminals: &Terminals,
     capabilities: &[String],
 ) -> Handshake {
+    let (start_id, earlier_start_ids) = match dispatch.start_ids().split_last() {
+        Some((this, earlier)) => (Some(this.clone()), earlier.to_vec()),
+        None => (None, Vec::new()),
+    };
     Handshake {
         agent_id: identity.satellite_id,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -155,6 +159,9 @@ pub(super) fn handshake(
         features: Vec::new(),
         capacity: None,
         journal_id: dispatch.journal_id().to_owned(),
+        journal_position: Some(dispatch.journal_position()),
+        start_id,
+        earlier_start_ids,
         sessions: terminals.ids(),
         boot_id: dispatch.boot_id().map(Into::into),
         system: machine::system_info(),
@@ -194,6 +201,7 @@ fn judge(ack: HandshakeAck) -> Result<HandshakeAck, LinkEnd> {
     warn!(?error, "the server refused the handshake");
     Err(match error {
         Some((ErrorCode::AuthRequired | ErrorCode::AuthInvalid, _)) => LinkEnd::KeyRejected,
+        Some((ErrorCode::Conflict, _)) => LinkEnd::IdentityConflict,
         Some((_, message)) => LinkEnd::lost(message),
         None => LinkEnd::lost("the server refused the handshake"),
     })
@@ -211,6 +219,7 @@ pub(super) fn closed(frame: Option<CloseFrame>) -> LinkEnd {
     match u16::from(frame.code) {
         close::AUTH_FAILED => LinkEnd::KeyRejected,
         close::REPLACED => LinkEnd::Replaced,
+        close::IDENTITY_CONFLICT => LinkEnd::IdentityConflict,
         code => LinkEnd::lost(format!("the server closed the link ({code}, {:?})", frame.reason.as_str())),
     }
 }

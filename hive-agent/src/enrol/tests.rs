@@ -100,6 +100,17 @@ async fn a_passing_failure_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_registration_that_is_sent_again_says_so() {
+    let rig = rig().await;
+    rig.hive.answer_once("/register", 500, "");
+    rig.enrol(Some(TOKEN)).await.unwrap();
+    let bodies = rig.hive.bodies();
+    let attempts: Vec<_> = bodies.split("\"attempt\":").skip(1).map(|rest| &rest[..34]).collect();
+    assert!(attempts.len() == 2 && attempts[0] == attempts[1], "{bodies}");
+    assert!(!rig.dir.path().join("data/registration.attempt").exists());
+}
+
+#[tokio::test]
 async fn something_that_is_no_hive_never_sees_the_token() {
     let rig = rig().await;
     rig.hive.answer_once("/api/health", 404, "<html>");

@@ -13,6 +13,8 @@ use crate::{files, random};
 
 /// The version that is written. Version 1 had no checksums.
 const VERSION: u32 = 2;
+/// Processes of which the journal keeps the start ids.
+const MAX_STARTS: usize = 32;
 /// What stands between a line's JSON, which escapes it, and its checksum.
 const SEPARATOR: u8 = b'\t';
 
@@ -21,6 +23,15 @@ const SEPARATOR: u8 = b'\t';
 struct Header {
     journal: String,
     version: u32,
+    /// Records ever appended before the file was last rewritten.
+    #[serde(default)]
+    appended: u64,
+    /// Lines that the last rewrite put behind this one.
+    #[serde(default)]
+    kept: u64,
+    /// The start ids of the processes that wrote it, the latest last.
+    #[serde(default)]
+    starts: Vec<String>,
 }
 
 /// An open journal.
@@ -33,6 +44,10 @@ pub(crate) struct JournalFile {
     size: u64,
     /// Whether something may stand behind that.
     is_torn: bool,
+    /// Records ever appended; a rewrite does not change it.
+    position: u64,
+    /// The start ids of the processes that wrote it, the latest last.
+    starts: Vec<String>,
 }
 
 /// A journal and what stood in it.
@@ -55,14 +70,16 @@ impl JournalFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::begin(path),
             Err(error) => return Err(error),
         }
-        let Some(Parsed { id, mut records, size, unfinished }) = parse(&content) else {
+        let Some(Parsed { header, mut records, size, unfinished }) = parse(&content) else {
             let aside = path.with_extension("broken");
             warn!(path = %aside.display(), "the journal is damaged; it is set aside and a new one begins");
             fs::rename(path, &aside)?;
             return Self::begin(path);
         };
         let file = files::private_file().write(true).truncate(false).open(path)?;
-        let mut file = Self { path: path.to_owned(), id, file, size, is_torn: true };
+        let position = header.appended + (records.len() as u64).saturating_sub(header.kept);
+        let (path, id, starts) = (path.to_owned(), header.journal, header.starts);
+        let mut file = Self { path, id, file, size, is_torn: true, position, starts };
         file.mend()?;
         if let Some(record) = unfinished {
             file.append(&record.to_line()?, true)?;
@@ -72,10 +89,30 @@ impl JournalFile {
     }
 
     fn begin(path: &Path) -> io::Result<Opened> {
-        let id = random::unique_id()?;
-        let (file, size) = write_whole(path, &id, &[])?;
-        let path = path.to_owned();
-        Ok(Opened { file: Self { path, id, file, size, is_torn: false }, records: Vec::new() })
+        let header =
+            Header { journal: random::unique_id()?, version: VERSION, appended: 0, kept: 0, starts: Vec::new() };
+        let (file, size) = write_whole(path, &header, &[])?;
+        let (path, id) = (path.to_owned(), header.journal);
+        let file = Self { path, id, file, size, is_torn: false, position: 0, starts: Vec::new() };
+        Ok(Opened { file, records: Vec::new() })
+    }
+
+    /// Notes durably that a process of this start id writes the journal from here on, and replaces all records by `lines`.
+    pub(crate) fn start(&mut self, start_id: &str, lines: &[u8]) -> io::Result<()> {
+        self.starts.push(start_id.to_owned());
+        let surplus = self.starts.len().saturating_sub(MAX_STARTS);
+        self.starts.drain(..surplus);
+        self.rewrite(lines)
+    }
+
+    /// How many records were ever appended.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The start ids of the processes that wrote it, the latest last.
+    pub(super) fn starts(&self) -> &[String] {
+        &self.starts
     }
 
     pub(super) fn id(&self) -> &str {
@@ -94,6 +131,7 @@ impl JournalFile {
         match written {
             Ok(()) => {
                 self.size += lines.len() as u64;
+                self.position += count(lines);
                 self.is_torn = false;
             }
             // Before the next line at the latest.
@@ -114,14 +152,26 @@ impl JournalFile {
 
     /// Replaces all lines but the first.
     pub(crate) fn rewrite(&mut self, lines: &[u8]) -> io::Result<()> {
-        (self.file, self.size) = write_whole(&self.path, &self.id, lines)?;
+        let header = Header {
+            journal: self.id.clone(),
+            version: VERSION,
+            appended: self.position,
+            kept: count(lines),
+            starts: self.starts.clone(),
+        };
+        (self.file, self.size) = write_whole(&self.path, &header, lines)?;
         self.is_torn = false;
         Ok(())
     }
 }
 
-fn write_whole(path: &Path, id: &str, lines: &[u8]) -> io::Result<(File, u64)> {
-    let mut content = line(&Header { journal: id.to_owned(), version: VERSION })?;
+/// The number of whole lines; JSON has no line breaks of its own.
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().filter(|&&byte| byte == b'\n').count() as u64
+}
+
+fn write_whole(path: &Path, header: &Header, lines: &[u8]) -> io::Result<(File, u64)> {
+    let mut content = line(header)?;
     content.extend_from_slice(lines);
     files::write_atomically(path, &content)?;
     let mut file = files::private_file().write(true).truncate(false).open(path)?;
@@ -131,7 +181,7 @@ fn write_whole(path: &Path, id: &str, lines: &[u8]) -> io::Result<(File, u64)> {
 
 /// What a journal's file holds.
 struct Parsed {
-    id: String,
+    header: Header,
     records: Vec<Record>,
     /// Where the last whole line ends.
     size: u64,
@@ -145,7 +195,7 @@ fn parse(content: &[u8]) -> Option<Parsed> {
     let first = lines.next()?.strip_suffix(b"\n")?;
     let header = read::<Header>(first, true)?;
     let is_old = header.version < VERSION;
-    let mut parsed = Parsed { id: header.journal, records: Vec::new(), size: first.len() as u64 + 1, unfinished: None };
+    let mut parsed = Parsed { header, records: Vec::new(), size: first.len() as u64 + 1, unfinished: None };
     for line in lines {
         match line.strip_suffix(b"\n") {
             Some(whole) => parsed.records.push(read(whole, is_old)?),
@@ -271,6 +321,34 @@ mod tests {
         let opened = JournalFile::open(&path).unwrap();
         assert_eq!(opened.file.id, id);
         assert_eq!(opened.records, [record(0), Record::Unknown, record(1)]);
+    }
+
+    #[test]
+    fn the_position_counts_every_record_ever_appended() {
+        let (_dir, path, _) = journal(3);
+        let reopened = || JournalFile::open(&path).unwrap().file;
+        assert_eq!(reopened().position, 3);
+        reopened().rewrite(&record(9).to_line().unwrap()).unwrap();
+        assert_eq!(reopened().position, 3, "a rewrite appends nothing");
+        reopened().append(&record(10).to_line().unwrap(), true).unwrap();
+        reopened().append(b"", true).unwrap();
+        assert_eq!(reopened().position, 4);
+        reopened().start("process", &[]).unwrap();
+        assert_eq!(reopened().position, 4);
+        let torn = [fs::read(&path).unwrap(), record(11).to_line().unwrap()[..9].to_vec()].concat();
+        fs::write(&path, torn).unwrap();
+        assert_eq!(reopened().position, 4, "half a record is none");
+    }
+
+    #[test]
+    fn the_latest_processes_are_remembered() {
+        let (_dir, path, _) = journal(1);
+        for n in 0..MAX_STARTS + 2 {
+            JournalFile::open(&path).unwrap().file.start(&format!("process-{n}"), &[]).unwrap();
+        }
+        let file = JournalFile::open(&path).unwrap().file;
+        assert_eq!((file.starts.len(), &*file.starts[0]), (MAX_STARTS, "process-2"));
+        assert_eq!(file.starts.last().unwrap(), &format!("process-{}", MAX_STARTS + 1));
     }
 
     #[test]

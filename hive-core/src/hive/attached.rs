@@ -164,7 +164,7 @@ impl Attached {
     pub async fn on_control(&mut self, message: ToServer) -> Result<()> {
         match message {
             ToServer::HeartbeatPong { .. } => self.on_heartbeat(),
-            ToServer::CommandAck { id } => self.on_ack(id),
+            ToServer::CommandAck { id, .. } => self.on_ack(id),
             ToServer::StreamOpen { stream, command_id, channel, offset } => {
                 self.on_stream_open(stream, command_id, channel, offset)?;
             }

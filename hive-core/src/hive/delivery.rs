@@ -50,7 +50,7 @@ impl Hive {
         let received = self.inner.running.received(id).unwrap_or_default();
         let expires_in_ms = expires_in.as_millis() as u64;
         let sent_at = Some(self.source().steady());
-        let command = Box::new(Command { id, expires_in_ms, sent_at, received, payload });
+        let command = Box::new(Command { id, expires_in_ms, sent_at, received, started: false, payload });
         if live.send(Outgoing::Control(ToAgent::Command(command))).is_err() {
             debug!(command.id = %id, "command waits for the satellite's next link");
         } else if self.inner.running.is_cancelled(id) {

@@ -42,6 +42,7 @@ pub(super) fn request(name: &str) -> RegisterRequest {
         tags: vec!["web".into()],
         satellite_url: None,
         system_info: RegisterSystemInfo::default(),
+        attempt: None,
     }
 }
 
@@ -74,6 +75,9 @@ pub(super) fn handshake(id: SatelliteId, journal: &str) -> Handshake {
         features: Vec::new(),
         capacity: None,
         journal_id: journal.into(),
+        journal_position: None,
+        start_id: None,
+        earlier_start_ids: Vec::new(),
         sessions: Vec::new(),
         boot_id: None,
         system: SystemInfo::default(),

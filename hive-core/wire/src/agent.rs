@@ -46,6 +46,8 @@ pub mod close {
     pub const TIMEOUT: u16 = 4408;
     /// A newer connection of the same satellite took over.
     pub const REPLACED: u16 = 4409;
+    /// Another process with this satellite's identity is online and answers.
+    pub const IDENTITY_CONFLICT: u16 = 4423;
     /// The server cannot keep up with this satellite's link.
     pub const OVERLOADED: u16 = 4429;
     /// The server stops; connect again.
@@ -75,6 +77,9 @@ pub enum ToServer {
     CommandAck {
         /// Which command.
         id: CommandId,
+        /// How many records were appended to the journal before or with its start, as in [`Handshake::journal_position`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        journal_position: Option<u64>,
     },
     /// The satellite cannot take this command now. It is not in its journal and was not started: the server may send it
     /// again, or end it.
@@ -259,6 +264,16 @@ pub struct Handshake {
     pub features: Vec<String>,
     /// Names the journal of finished commands. Another one means that the memory of what ran is lost.
     pub journal_id: String,
+    /// How many records were ever appended to this journal and are on the disk; it never falls. A smaller number than one
+    /// told before means that the machine was rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_position: Option<u64>,
+    /// Names the agent's process: random at each start. Without it, a copy of a satellite is not told from the satellite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_id: Option<String>,
+    /// The processes that wrote this journal before this one, the latest last. May leave out the oldest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_start_ids: Vec<String>,
     /// Names the machine's current boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,

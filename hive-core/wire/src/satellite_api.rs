@@ -16,7 +16,7 @@ pub struct RegisterRequest {
     /// What it can do.
     #[serde(default = "default_capabilities")]
     pub capabilities: Vec<String>,
-    /// Labels to start with; afterwards they are the server's.
+    /// Labels that it claims. Which of them it gets is its token's to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Its public base URL, without a path.
@@ -25,6 +25,9 @@ pub struct RegisterRequest {
     /// The machine.
     #[serde(default)]
     pub system_info: RegisterSystemInfo,
+    /// Random, and the same when this request is sent again: so that a lost answer costs no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<String>,
 }
 
 fn default_capabilities() -> Vec<String> {

@@ -27,7 +27,7 @@ async fn next_command(link: &mut Satellite) -> Command {
 /// Does what a satellite does that runs a command.
 async fn run_command(link: &mut Satellite) -> CommandId {
     let id = next_command(link).await.id;
-    link.send(&ToServer::CommandAck { id }).await;
+    link.send(&ToServer::CommandAck { id, journal_position: None }).await;
     let stream = StreamId(1);
     link.send(&ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset: 0 }).await;
     let frame = Frame::data(stream, 0, Bytes::from_static(OUTPUT), true);

@@ -203,6 +203,7 @@ pub(super) fn request(name: &str) -> RegisterRequest {
         tags: vec!["rack-7".into()],
         satellite_url: None,
         system_info: RegisterSystemInfo::default(),
+        attempt: None,
     }
 }
 

@@ -40,7 +40,7 @@ async fn a_command_runs_and_its_caller_gets_the_output() {
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let waiting = exec(&hive, satellite.id, "echo hello");
     let command = satellite.command().await;
-    satellite.attached.on_control(ToServer::CommandAck { id: command.id }).await.unwrap();
+    satellite.attached.on_control(ToServer::CommandAck { id: command.id, journal_position: None }).await.unwrap();
     satellite.send_output(command.id, 0, b"hello\n").await;
     satellite.finish(command.id, CommandStatus::Succeeded, 0, 6).await;
     let result = waiting.await.unwrap().unwrap();

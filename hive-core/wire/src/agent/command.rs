@@ -23,6 +23,9 @@ pub struct Command {
     /// What the server has of its output from an earlier link.
     #[serde(default)]
     pub received: Received,
+    /// Whether the server was told before that it runs: a journal that does not know it is not the one that was told of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub started: bool,
     /// What to do.
     #[serde(flatten)]
     pub payload: Payload,

@@ -120,6 +120,7 @@ fn the_numbers_of_the_page_are_those_of_the_protocol() {
         (close::AUTH_FAILED, "server"),
         (close::TIMEOUT, "server"),
         (close::REPLACED, "server"),
+        (close::IDENTITY_CONFLICT, "server"),
         (close::OVERLOADED, "server"),
     ] {
         let row = format!("| {code} | {who} |");

@@ -19,6 +19,7 @@ fn command(payload: Payload) -> ToAgent {
         expires_in_ms: 300_000,
         sent_at: Some(now()),
         received: Received { stdout: 7, stderr: 0 },
+        started: false,
         payload,
     }))
 }
@@ -34,11 +35,21 @@ fn what_a_satellite_says() {
         features: vec![],
         capacity: Some(512),
         journal_id: "6f1c9d3ae2b8".into(),
+        journal_position: None,
+        start_id: None,
+        earlier_start_ids: Vec::new(),
         sessions: Vec::new(),
         boot_id: Some("b0a7".into()),
         system: system(),
     };
-    golden.check("handshake", &ToServer::Handshake(Box::new(handshake)));
+    golden.check("handshake", &ToServer::Handshake(Box::new(handshake.clone())));
+    let told = agent::Handshake {
+        journal_position: Some(104),
+        start_id: Some("c3d2f1".into()),
+        earlier_start_ids: vec!["a1b2c3".into()],
+        ..handshake
+    };
+    golden.check("handshake_of_a_process", &ToServer::Handshake(Box::new(told)));
     let metrics = agent::Metrics {
         cpu_percent: 12.5,
         memory_percent: 50.0,
@@ -51,7 +62,9 @@ fn what_a_satellite_says() {
     let pong = |metrics, capacity| ToServer::HeartbeatPong { timestamp: now(), metrics, capacity };
     golden.check("heartbeat_pong", &pong(Some(metrics), Some(512)));
     golden.check("heartbeat_pong_bare", &pong(None, None));
-    golden.check("command_ack", &ToServer::CommandAck { id: id() });
+    let acknowledged = |journal_position| ToServer::CommandAck { id: id(), journal_position };
+    golden.check("command_ack", &acknowledged(Some(105)));
+    golden.check("command_ack_bare", &acknowledged(None));
     golden.check("busy", &ToServer::Busy { id: id() });
     let open = |channel, offset| ToServer::StreamOpen { stream: StreamId(3), command_id: id(), channel, offset };
     golden.check("stream_open_stdout", &open(Channel::Stdout, 0));

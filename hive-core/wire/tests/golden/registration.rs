@@ -21,6 +21,7 @@ fn what_satellites_exchange_over_https() {
             hostname: Some("web-01".into()),
             agent_version: Some("0.1.0".into()),
         },
+        attempt: None,
     };
     golden.check("register_request", &register);
     let registered = satellite::RegisteredSatellite {

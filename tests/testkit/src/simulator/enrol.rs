@@ -26,6 +26,7 @@ async fn enrol_one(hive: &(impl DeviceRegistry + Identity), number: usize) -> Re
         tags: Vec::new(),
         satellite_url: None,
         system_info: RegisterSystemInfo::default(),
+        attempt: None,
     };
     let satellite = hive.register(token.into(), request).await?;
     Ok(SimulatedIdentity { id: satellite.id, api_key: satellite.api_key })

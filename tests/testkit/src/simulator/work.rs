@@ -36,7 +36,7 @@ impl Work {
     pub(super) fn begin(&mut self, command: Command) {
         let Command { id, received, payload, .. } = command;
         let result = run(id, &payload);
-        self.ready.push_back(ToServer::CommandAck { id });
+        self.ready.push_back(ToServer::CommandAck { id, journal_position: None });
         if received.stdout >= result.sent.stdout {
             self.ready.push_back(ToServer::CommandResult(result));
             return;
@@ -118,6 +118,7 @@ mod tests {
             id: CommandId::new(Seed { unix_millis: 1, random: [1; 10] }),
             expires_in_ms: 1000,
             sent_at: None,
+            started: false,
             received: Received { stdout: received, stderr: 0 },
             payload: Payload::Exec(ExecSpec { command: line.into(), ..ExecSpec::default() }),
         }

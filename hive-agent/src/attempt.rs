@@ -1,0 +1,42 @@
+//! A random word that goes with a registration token, so that a registration whose answer was lost is answered again.
+//!
+//! It lies beside the key until there is one: a machine that loses its power in between asks again with the same word.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::{files, random};
+
+/// Returns the word of an attempt that has not ended, or begins one.
+pub(crate) fn begin(path: &Path) -> io::Result<String> {
+    let is_word = |text: &String| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if let Some(attempt) = fs::read_to_string(path).ok().filter(is_word) {
+        return Ok(attempt);
+    }
+    let attempt = random::unique_id()?;
+    files::write_atomically(path, attempt.as_bytes())?;
+    Ok(attempt)
+}
+
+/// Ends the attempt: the satellite has its key. A file that stays does no harm, as the next token is another one.
+pub(crate) fn end(path: &Path) {
+    drop(fs::remove_file(path));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_has_one_word_until_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registration.attempt");
+        let first = begin(&path).unwrap();
+        assert_eq!(begin(&path).unwrap(), first);
+        end(&path);
+        assert_ne!(begin(&path).unwrap(), first);
+        fs::write(&path, "damaged").unwrap();
+        assert_eq!(begin(&path).unwrap().len(), 32);
+    }
+}
