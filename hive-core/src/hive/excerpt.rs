@@ -122,7 +122,7 @@ mod tests {
         let short = Details::default().with_list("targets", &entries[..MAX_ENTRIES]).into_value();
         assert_eq!((short["targets"].as_array().unwrap().len(), &short["cut"]), (MAX_ENTRIES, &Value::Null));
         let long = Details::default().with_list("targets", &entries).into_value();
-        let lines: String = entries.iter().map(|entry| format!("{entry}\n")).collect();
+        let lines = entries.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n";
         assert_eq!(long["targets"].as_array().unwrap().len(), MAX_ENTRIES);
         assert_eq!((&long["cut"], &long["targets_length"]), (&json!(true), &json!(MAX_ENTRIES + 1)));
         assert_eq!(long["targets_sha256"], HEXLOWER.encode(&Sha256::digest(lines)));

@@ -234,6 +234,12 @@ impl Running {
         self.end(id, None);
     }
 
+    /// Returns how many there are.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.with(|entries| entries.len())
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<CommandId, Entry>) -> T) -> T {
         work(&mut self.entries.lock().expect("nothing panics while it holds this lock"))
     }

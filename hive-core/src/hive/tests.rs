@@ -3,6 +3,8 @@
 mod access;
 mod commands;
 mod digests;
+mod removal;
+mod teams;
 
 use std::sync::Arc;
 use std::time::Duration;
