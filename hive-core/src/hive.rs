@@ -20,6 +20,7 @@ mod identity;
 mod insist;
 mod jobs;
 mod links;
+mod open_work;
 mod passes;
 mod passwords;
 mod payload;

@@ -26,7 +26,8 @@ pub trait DeviceRegistry: Send + Sync {
     /// Lists satellites by name.
     async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>>;
 
-    /// Changes what a person may change of a satellite.
+    /// Changes what a person may change of a satellite. Another team ends what is open on it: commands as cancelled, terminals
+    /// as killed.
     async fn update(&self, id: SatelliteId, update: SatelliteUpdate) -> Result<Satellite>;
 
     /// Removes a satellite: its key is dead, its link ended, its open commands are cancelled or of unknown outcome.

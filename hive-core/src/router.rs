@@ -81,7 +81,8 @@ pub trait CommandRouter: Send + Sync {
     /// none yet.
     async fn command_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes>;
 
-    /// Lists a satellite's commands, newest first, without their output.
+    /// Lists a satellite's commands that were given in a team of the caller's, newest first, without their output. The satellite
+    /// may be of another team by now.
     async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>>;
 
     /// Ends a command: a queued one at once, a running one when its whole process tree is gone. One that has ended stays

@@ -86,7 +86,8 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>>;
     /// Lists satellites by name, and how many there are. Removed ones are left out.
     async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)>;
-    /// Changes a satellite; with another team its key before is dead. `Taken` where the new name belongs to another; a
+    /// Changes a satellite; with another team its key before is dead, and what is open on it ends: commands as cancelled,
+    /// terminals as killed. The record says in `ended` how many. `Taken` where the new name belongs to another; a
     /// removed satellite has none.
     async fn satellite_update(
         &self,
@@ -95,7 +96,7 @@ pub trait SatelliteStore: Send + Sync {
         audit: AuditDraft,
     ) -> StoreResult<Option<SatelliteRow>>;
     /// Removes a satellite, kills its key and ends what is open on it: queued commands as cancelled, others as of unknown
-    /// outcome, terminals as lost. False where there is none.
+    /// outcome, terminals as killed. The record says in `ended` how many. False where there is none.
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
     /// Activates a satellite that is inactive. True for the one caller that did it; only then the record is written.
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
@@ -108,7 +109,8 @@ pub trait SatelliteStore: Send + Sync {
 /// Commands and their output.
 #[async_trait]
 pub trait CommandStore: Send + Sync {
-    /// Stores commands, all or none. With an idempotency key seen within its life: `Existing` where the body is the same,
+    /// Stores commands, all or none; none where a satellite of theirs was removed, or is not of the command's team any more
+    /// (`NoSatellite`): who removes a satellite, or gives it away, has ended all of its commands. With an idempotency key seen within its life: `Existing` where the body is the same,
     /// `Conflict` otherwise, and nothing is stored.
     async fn command_insert(
         &self,
@@ -136,8 +138,22 @@ pub trait CommandStore: Send + Sync {
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>>;
     /// Lists a satellite's commands that have not ended, oldest first.
     async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>>;
-    /// Lists a satellite's commands, newest first, and how many there are.
-    async fn command_list(&self, satellite: SatelliteId, window: Window) -> StoreResult<(Vec<CommandRow>, u64)>;
+    /// Lists a satellite's commands that were given in a team in sight, newest first, and how many there are.
+    async fn command_list(
+        &self,
+        satellite: SatelliteId,
+        sight: &Sight,
+        window: Window,
+    ) -> StoreResult<(Vec<CommandRow>, u64)>;
+    /// Lists up to `limit` commands, latest first, that were ended since then because the satellite was removed or given to
+    /// another team, after they had been handed to this journal: the satellite may run them still.
+    async fn command_list_revoked(
+        &self,
+        satellite: SatelliteId,
+        journal_id: &str,
+        since: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<CommandId>>;
     /// Lists up to `limit` open commands that are overdue: queued ones past their expiry, others past `expires_at` plus
     /// their timeout plus `grace`.
     async fn command_list_overdue(
@@ -165,7 +181,8 @@ pub trait CommandStore: Send + Sync {
 /// Jobs: commands that belong together, with the satellites they are for and those that could not be given one.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Stores a job, its targets and its commands, all or none. With an idempotency key seen within its life: `Existing`
+    /// Stores a job, its targets and its commands, all or none. A target whose satellite was removed, or is not of its team any
+    /// more, is stored as not run, without its command. With an idempotency key seen within its life: `Existing`
     /// where the body is the same, `Conflict` otherwise, and nothing is stored.
     async fn job_insert(
         &self,
@@ -194,8 +211,8 @@ pub trait JobStore: Send + Sync {
 /// Terminals. Their bytes are not stored.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Stores a terminal as starting, unless `limit` terminals of its satellite have not ended: then false, and nothing is
-    /// stored. However many callers come at once, no more than `limit` are there.
+    /// Stores a terminal as starting, unless `limit` terminals of its satellite have not ended, or the satellite is not there
+    /// for the terminal's team any more: then false, and nothing is stored. However many callers come at once, no more than `limit` are there.
     async fn session_insert(&self, session: NewSession, limit: u32, audit: AuditDraft) -> StoreResult<bool>;
     /// Marks a starting terminal as open. False for any other; the record is written only for true.
     async fn session_open(&self, id: SessionId, audit: AuditDraft) -> StoreResult<bool>;

@@ -198,6 +198,9 @@ CREATE INDEX satellite_commands_satellite ON satellite_commands (satellite_id, c
 CREATE INDEX satellite_commands_open ON satellite_commands (satellite_id, priority, created_at, id)
     WHERE finished_at IS NULL;
 CREATE INDEX satellite_commands_expiry ON satellite_commands (expires_at) WHERE finished_at IS NULL;
+-- Commands that were ended with their satellite's removal or change of team, and that it may run still.
+CREATE INDEX satellite_commands_revoked ON satellite_commands (satellite_id, finished_at)
+    WHERE finished_at IS NOT NULL AND journal_id IS NOT NULL AND error_code = 'SATELLITE_NOT_FOUND';
 
 CREATE TABLE command_output (
     command_id TEXT NOT NULL REFERENCES satellite_commands (id),

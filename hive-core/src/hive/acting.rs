@@ -65,6 +65,18 @@ impl ActingHive {
         self.allow_satellite(row, permission)
     }
 
+    /// Checks that the principal may use `permission` on a satellite now; what to say of one that is of another team, where
+    /// they have nothing of an earlier time to see.
+    pub(super) async fn satellite_seen_now(&self, id: SatelliteId, permission: Permission) -> Result<Option<Error>> {
+        let row = self.hive.store().satellite_get(id).await?;
+        let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
+        match self.allow_satellite(row, permission) {
+            Ok(_) => Ok(None),
+            Err(hidden @ Error::SatelliteNotFound(_)) => Ok(Some(hidden)),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) fn allow_satellite(&self, row: SatelliteRow, permission: Permission) -> Result<SatelliteRow> {
         match may(&self.principal, permission, Reach::satellite(row.team_id)) {
             Verdict::Allow => Ok(row),

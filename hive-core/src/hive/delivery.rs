@@ -47,7 +47,10 @@ impl Hive {
         payload: hive_wire::agent::Payload,
         expires_in: Duration,
     ) {
-        let received = self.inner.running.received(id).unwrap_or_default();
+        let Some(received) = self.inner.running.received(id) else {
+            // It was ended since it was stored, with its satellite's removal or change of team.
+            return;
+        };
         let expires_in_ms = expires_in.as_millis() as u64;
         let sent_at = Some(self.source().steady());
         let command = Box::new(Command { id, expires_in_ms, sent_at, received, started: false, payload });
@@ -84,6 +87,7 @@ impl Hive {
         let Some(row) = self.store().satellite_get(satellite).await? else {
             return Ok(());
         };
+        self.cancel_revoked(satellite, live).await?;
         if !registry::is_usable(row.status) {
             return Ok(());
         }

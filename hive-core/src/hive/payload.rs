@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use hive_wire::agent::{DEFAULT_TIMEOUT_SECONDS, ExecSpec, MAX_STDIN, MAX_TIMEOUT_SECONDS, Payload, PowerSpec};
@@ -35,6 +36,9 @@ pub(super) struct Work {
 const DEFAULT_EXPIRY_SECONDS: u32 = 300;
 /// The longest a command may wait for its satellite: a week.
 const MAX_EXPIRY_SECONDS: u32 = 7 * 24 * 3600;
+
+/// The longest time between a command's being given and its end: it waits, and then it runs.
+pub(super) const MAX_LIFE: Duration = Duration::from_secs(MAX_EXPIRY_SECONDS as u64 + MAX_TIMEOUT_SECONDS as u64);
 
 impl Work {
     pub(super) fn exec(command: ExecCommand) -> Result<Self> {

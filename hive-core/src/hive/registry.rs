@@ -98,10 +98,9 @@ impl DeviceRegistry for ActingHive {
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
         self.hive.publish(|seq| SatelliteEvent::Updated { seq, id, changes });
         if let Some(api_key) = api_key {
-            // Behind the change, so that its old team opens no more; before the key, so that it still goes over this link.
-            let ended = self.hive.end_sessions_of(id).await;
+            // Before the key: the satellite is asked to end what it runs over the link that it still has.
+            self.hive.end_work_of_other_teams(id, row.team_id).await;
             self.hive.hand_over_key(id, api_key);
-            ended?;
         } else if let Some(live) = self.hive.inner.links.get(id).filter(|_| is_usable(row.status)) {
             // What was queued before the satellite could be used runs now.
             self.hive.start_delivery(id, live);
@@ -112,16 +111,11 @@ impl DeviceRegistry for ActingHive {
     async fn remove(&self, id: SatelliteId) -> Result<()> {
         let row = self.satellite_for(id, Permission::SatellitesDelete).await?;
         let record = self.record("satellite.remove", Subject::satellite(&row), json!({ "name": row.name }));
-        let open = self.hive.store().command_list_open(id).await?;
-        self.hive.end_sessions_of(id).await?;
         if !self.hive.store().satellite_remove(id, self.hive.source().now(), record).await? {
             return Err(Error::SatelliteNotFound(id.to_string()));
         }
+        self.hive.end_work_of_removed(id).await;
         self.hive.inner.links.close(id, "the satellite was removed");
-        for command in open {
-            self.hive.inner.running.finished(command.id);
-        }
-        self.hive.inner.jobs.look_again(None);
         self.hive.publish(|seq| SatelliteEvent::Removed { seq, id });
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::registry::{inactive, is_usable, window};
 use super::report::{CommandReport, ExecReport, OutputReader, encode};
 use super::running::{Context, Place};
 use super::{ActingHive, Hive};
-use crate::access::{Authority, Permission};
+use crate::access::{Authority, Permission, sight};
 use crate::router::{CommandRouter, ExecOptions, check_idempotency_key};
 use crate::store::{CommandRow, IdempotencyKey, Inserted, NewCommand, SatelliteRow};
 use crate::{Error, Result, Subscription};
@@ -87,8 +87,12 @@ impl CommandRouter for ActingHive {
 
     async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
         let window = window(page)?;
-        self.satellite_for(satellite, Permission::SatellitesRead).await?;
-        let (rows, total) = self.hive.store().command_list(satellite, window).await?;
+        let sight = sight(&self.principal, Permission::SatellitesRead);
+        let hidden = self.satellite_seen_now(satellite, Permission::SatellitesRead).await?;
+        let (rows, total) = self.hive.store().command_list(satellite, &sight, window).await?;
+        if let Some(hidden) = hidden.filter(|_| total == 0) {
+            return Err(hidden);
+        }
         let items = rows.into_iter().map(info).collect();
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
@@ -180,10 +184,15 @@ impl ActingHive {
                 return match other? {
                     Inserted::Existing(ids) => {
                         let id = ids.first().copied().ok_or_else(|| Error::internal("no command of that key"))?;
+                        // It may be of a team that the caller has left since.
+                        if !matches!(self.command_for(id, Permission::SatellitesExec).await, Ok(Some(_))) {
+                            return Err(key_of_another());
+                        }
                         self.hive.take_up(id, row.id).await?;
                         Ok(id)
                     }
-                    _ => Err(Error::Conflict("the idempotency key was used for another request".into())),
+                    Inserted::NoSatellite => Err(Error::SatelliteNotFound(row.id.to_string())),
+                    _ => Err(key_of_another()),
                 };
             }
         }
@@ -303,6 +312,11 @@ impl Hive {
         drop(tokio::time::timeout(self.settings().result_grace, end).await);
         Ok(())
     }
+}
+
+/// The same key was used for what is another request, or the caller may not know of any more.
+pub(super) fn key_of_another() -> Error {
+    Error::Conflict("the idempotency key was used for another request".into())
 }
 
 /// A satellite's link, where the satellite may be used at all.

@@ -96,6 +96,21 @@ impl Held {
     }
 }
 
+/// A command that was ended by a change of its satellite, with what those who follow it are still to be told.
+pub(super) struct Revoked {
+    pub(super) id: CommandId,
+    /// Output that is not stored yet.
+    pub(super) held: Vec<(Channel, u64, Bytes)>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Revoked {
+    /// Tells those who follow it. How it ended they read in the store.
+    pub(super) fn finish(self) {
+        self.progress.send_modify(|progress| progress.finished = Some(Arc::new(Finished { outcome: None })));
+    }
+}
+
 /// Why output was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
@@ -206,14 +221,7 @@ impl Running {
 
     /// Returns all held output, to be stored with the end.
     pub(super) fn held(&self, id: CommandId) -> Vec<(Channel, u64, Bytes)> {
-        self.with(|entries| {
-            let Some(entry) = entries.get_mut(&id) else {
-                return Vec::new();
-            };
-            let held = [(Channel::Stdout, &entry.stdout), (Channel::Stderr, &entry.stderr)];
-            let with_bytes = held.into_iter().filter(|(_, held)| !held.bytes.is_empty());
-            with_bytes.map(|(channel, held)| (channel, held.offset, Bytes::copy_from_slice(&held.bytes))).collect()
-        })
+        self.with(|entries| entries.get(&id).map(Entry::all_held).unwrap_or_default())
     }
 
     /// Forgets a command and tells those who follow it.
@@ -229,9 +237,13 @@ impl Running {
         }
     }
 
-    /// Forgets a command that was ended without its satellite.
-    pub(super) fn finished(&self, id: CommandId) {
-        self.end(id, None);
+    /// Takes out a satellite's commands that are meant. What the satellite says of them from now on finds no place.
+    pub(super) fn revoke(&self, satellite: SatelliteId, is_meant: impl Fn(&Context) -> bool) -> Vec<Revoked> {
+        self.with(|entries| {
+            let is_meant = |entry: &Entry| entry.context.satellite == satellite && is_meant(&entry.context);
+            let revoked = entries.extract_if(|_, entry| is_meant(entry));
+            revoked.map(|(id, entry)| Revoked { id, held: entry.all_held(), progress: entry.progress }).collect()
+        })
     }
 
     /// Returns how many there are.
@@ -246,6 +258,12 @@ impl Running {
 }
 
 impl Entry {
+    fn all_held(&self) -> Vec<(Channel, u64, Bytes)> {
+        let held = [(Channel::Stdout, &self.stdout), (Channel::Stderr, &self.stderr)];
+        let with_bytes = held.into_iter().filter(|(_, held)| !held.bytes.is_empty());
+        with_bytes.map(|(channel, held)| (channel, held.offset, Bytes::copy_from_slice(&held.bytes))).collect()
+    }
+
     fn held(&mut self, channel: Channel) -> &mut Held {
         match channel {
             Channel::Stdout => &mut self.stdout,

@@ -90,10 +90,14 @@ impl Sessions {
         self.get(id).filter(|session| session.satellite == satellite)
     }
 
+    /// Returns the terminals of a satellite.
+    fn of(&self, satellite: SatelliteId) -> Vec<Arc<LiveSession>> {
+        self.with(|entries| entries.by_satellite.get(&satellite).cloned().unwrap_or_default())
+    }
+
     /// Notes that the satellite's link of this epoch is gone.
     pub(super) fn unlink(&self, satellite: SatelliteId, epoch: u64) {
-        let here = self.with(|entries| entries.by_satellite.get(&satellite).cloned().unwrap_or_default());
-        for session in here {
+        for session in self.of(satellite) {
             session.on_link_lost(self.now(), epoch);
         }
     }

@@ -116,6 +116,17 @@ impl Satellite {
         self.attached.on_control(ToServer::CommandResult(result)).await.unwrap();
     }
 
+    /// What it is told beside commands, which around the opening of a link may come twice.
+    pub(super) async fn told(&mut self) -> ToAgent {
+        loop {
+            match self.end.next().await.unwrap() {
+                Outgoing::Control(ToAgent::Command(_)) => {}
+                Outgoing::Control(message) => return message,
+                Outgoing::Frame(frame) => panic!("a frame: {frame:?}"),
+            }
+        }
+    }
+
     /// What it is told of its results. Around the opening of a link a command may come twice.
     pub(super) async fn acknowledged(&mut self) -> CommandId {
         loop {

@@ -52,6 +52,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         satellites::a_satellite_is_activated_once,
         satellites::an_update_changes_what_it_names,
         satellites::another_team_comes_with_another_key,
+        satellites::another_team_ends_what_is_open,
         satellites::a_name_is_taken_until_its_satellite_is_removed,
         satellites::a_list_holds_what_was_asked_for,
         satellites::a_search_takes_wildcards_for_letters,
@@ -70,10 +71,15 @@ pub async fn check_all(store: Arc<dyn Store>) {
         commands::open_commands_come_oldest_first,
         commands::commands_are_listed_newest_first,
         commands::overdue_commands_are_found,
+        commands::nothing_is_given_to_a_satellite_that_is_gone,
+        commands::nothing_is_left_open_by_a_removal_in_a_race,
+        commands::commands_are_listed_by_the_team_they_were_given_in,
+        commands::an_ai_client_acts_by_a_rule_or_a_plan,
         output::pieces_may_come_twice_and_leave_no_gap,
         output::output_is_read_from_any_byte_in_whole_pieces,
         output::the_last_pieces_are_stored_with_the_end,
         jobs::a_job_is_stored_with_its_targets_all_or_none,
+        jobs::a_target_that_is_gone_is_stored_as_not_run,
         jobs::a_job_reads_back_as_it_was_stored,
         jobs::a_target_says_how_far_its_command_is,
         jobs::targets_come_in_their_order_and_in_pages,
@@ -92,7 +98,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         sessions::a_terminal_has_the_size_that_was_noted_last,
         sessions::terminals_are_listed_newest_first_and_by_sight,
         sessions::open_terminals_come_oldest_first,
-        sessions::terminals_of_a_removed_satellite_are_lost,
+        sessions::terminals_of_a_satellite_that_goes_are_ended,
         identity::a_username_is_taken_once,
         identity::users_are_listed_by_name_and_in_pages,
         identity::an_update_changes_what_it_names_of_a_user,
@@ -117,7 +123,8 @@ pub async fn check_all(store: Arc<dyn Store>) {
 /// # Panics
 /// At the first promise that is not kept.
 pub async fn check_shared(one: Arc<dyn Store>, other: Arc<dyn Store>) {
-    let (one, other) = (&Fixture::new(one), &Fixture::new(other));
+    let one = &Fixture::new(one);
+    let other = &one.beside(other);
     Box::pin(audit::two_programs_write_one_chain(one, other)).await;
     Box::pin(registration::two_programs_take_a_token_once(one, other)).await;
     Box::pin(sessions::two_programs_keep_one_limit(one, other)).await;

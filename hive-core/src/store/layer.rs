@@ -119,7 +119,8 @@ layer! {
         command_finish_queued(id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> bool;
         command_get(id: CommandId) -> Option<CommandRow>;
         command_list_open(satellite: SatelliteId) -> Vec<CommandRow>;
-        command_list(satellite: SatelliteId, window: Window) -> (Vec<CommandRow>, u64);
+        command_list(satellite: SatelliteId, sight: &Sight, window: Window) -> (Vec<CommandRow>, u64);
+        command_list_revoked(satellite: SatelliteId, journal_id: &str, since: Timestamp, limit: u32) -> Vec<CommandId>;
         command_list_overdue(now: Timestamp, grace: std::time::Duration, limit: u32) -> Vec<CommandRow>;
         command_output_append(id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> ();
         command_output_len(id: CommandId) -> Received;

@@ -246,6 +246,8 @@ pub enum Inserted {
     Existing(Vec<CommandId>),
     /// The key was used for another request.
     Conflict,
+    /// A satellite of theirs is not there, or is not of the team that the command says. Nothing is stored.
+    NoSatellite,
 }
 
 /// How a command ended.

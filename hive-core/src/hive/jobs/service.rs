@@ -73,7 +73,7 @@ impl JobManager for ActingHive {
 
 impl ActingHive {
     /// Finds a job the principal may use `permission` on all satellites of. One with a hidden satellite is hidden.
-    async fn job_for(&self, id: JobId, permission: Permission) -> Result<Option<JobRow>> {
+    pub(super) async fn job_for(&self, id: JobId, permission: Permission) -> Result<Option<JobRow>> {
         let Some(row) = self.hive.store().job_get(id).await? else {
             return Ok(None);
         };

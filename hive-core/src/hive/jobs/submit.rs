@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::access::{Authority, Permission, sight};
 use crate::hive::acting::Subject;
 use crate::hive::payload::{Work, check_range, seal};
-use crate::hive::router::usable_link;
+use crate::hive::router::{key_of_another, usable_link};
 use crate::hive::{ActingHive, reason};
 use crate::store::{JobInserted, NewCommand, NewJob, NewJobTarget, SatelliteQuery, SatelliteRow, Window};
 use crate::{Error, Result};
@@ -61,8 +61,9 @@ impl ActingHive {
                 self.hive.begin_job(id).await?;
                 Ok(id)
             }
-            JobInserted::Existing(id) => Ok(id),
-            JobInserted::Conflict => Err(Error::Conflict("the idempotency key was used for another request".into())),
+            // It may be of a team that the caller has left since.
+            JobInserted::Existing(id) if matches!(self.job_for(id, asked.permission).await, Ok(Some(_))) => Ok(id),
+            JobInserted::Existing(_) | JobInserted::Conflict => Err(key_of_another()),
         }
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use hive_wire::SatelliteId;
 use hive_wire::agent::{ErrorBody, ToAgent};
 use hive_wire::api::{EndReason, SessionEnd};
+use tracing::warn;
 
-use super::live::Standing;
+use super::live::{LiveSession, Standing};
 use crate::hive::Hive;
 use crate::link::Outgoing;
 use crate::store::SessionRow;
@@ -57,12 +58,27 @@ impl Hive {
         }
     }
 
-    /// Ends all terminals of a satellite at once: those who could use them may not any more.
-    pub(in crate::hive) async fn end_sessions_of(&self, satellite: SatelliteId) -> Result<()> {
-        for row in self.store().session_list_open(Some(satellite)).await? {
-            self.ask_to_end(&row);
-            self.end_session(&row, end_as(EndReason::Killed, None)).await?;
+    /// Follows the store in ending the terminals of a satellite that was removed or given to another team: those who could use
+    /// them may not any more.
+    pub(in crate::hive) async fn end_live_sessions_of(&self, satellite: SatelliteId) {
+        for live in self.inner.sessions.of(satellite) {
+            if let Err(error) = self.follow_end(&live).await {
+                warn!(session.id = %live.id, error = %error, "end of a terminal not recorded");
+            }
         }
+    }
+
+    /// Ends a terminal here that has ended in the store, and records that.
+    async fn follow_end(&self, live: &LiveSession) -> Result<()> {
+        let row = self.store().session_get(live.id).await?;
+        let Some((row, end)) = row.and_then(|row| row.end.clone().map(|end| (row, end))) else { return Ok(()) };
+        if matches!(live.standing(), Standing::Ended(_)) {
+            return Ok(());
+        }
+        self.ask_to_end(&row);
+        live.end(self.inner.sessions.now(), end.clone());
+        let record = self.ended_record(&row, &end, live.output());
+        self.store().audit_append(record).await?;
         Ok(())
     }
 }

@@ -74,6 +74,7 @@ impl ActingHive {
     async fn carry_through(&self, wanted: Wanted) -> Result<Session> {
         let hive = &self.hive;
         let id = SessionId::new(hive.source().seed());
+        let satellite = wanted.satellite.id;
         let live = LiveSession::new(id, wanted.satellite.id, wanted.size, patience(hive.settings()));
         let live = Arc::new(live);
         // Before the store has it: a link that opens right then must not take it for lost.
@@ -94,6 +95,9 @@ impl ActingHive {
         match (error, live.standing()) {
             (Some(error), _) => Err(error),
             (None, Standing::Ended(end)) if was_never_there(&end) => Err(refusal(end)),
+            (None, Standing::Ended(end)) if is_without_satellite(&end) => {
+                Err(Error::SatelliteNotFound(satellite.to_string()))
+            }
             _ => self.session_now(id).await,
         }
     }
@@ -114,7 +118,10 @@ impl ActingHive {
             created_at: hive.source().now(),
         };
         if !hive.store().session_insert(session, limit, record).await? {
-            return Err(Error::SessionLimit { limit });
+            let now = hive.store().satellite_get(wanted.satellite.id).await?;
+            let is_there = now.is_some_and(|now| now.team_id == wanted.satellite.team_id);
+            let gone = || Error::SatelliteNotFound(wanted.satellite.id.to_string());
+            return Err(if is_there { Error::SessionLimit { limit } } else { gone() });
         }
         hive.store().session_get(id).await?.ok_or_else(|| Error::SessionNotFound(id.to_string()))
     }
@@ -166,6 +173,11 @@ fn check_shell(shell: Option<&str>) -> Result<()> {
 /// Whether an end means that there was no terminal: the satellite refused, or the request went with its link.
 fn was_never_there(end: &SessionEnd) -> bool {
     matches!(end.reason, EndReason::Error | EndReason::Lost)
+}
+
+/// Whether it ended because its satellite was removed, or given to another team.
+fn is_without_satellite(end: &SessionEnd) -> bool {
+    end.error.as_ref().is_some_and(|error| error.code == ErrorCode::SatelliteNotFound)
 }
 
 /// Why a terminal could not be opened, by its satellite's word.

@@ -51,11 +51,15 @@ impl SessionManager for ActingHive {
         if sight == Sight::Teams(Vec::new()) {
             return Err(Error::Forbidden(Permission::SessionsOpen.as_str().into()));
         }
-        if let Some(satellite) = filter.satellite_id {
-            self.satellite_for(satellite, Permission::SessionsOpen).await?;
-        }
+        let hidden = match filter.satellite_id {
+            Some(satellite) => self.satellite_seen_now(satellite, Permission::SessionsOpen).await?,
+            None => None,
+        };
         let query = SessionQuery { sight, satellite_id: filter.satellite_id, ended: filter.ended };
         let rows = self.hive.store().session_list(&query, MAX_LISTED).await?;
+        if let Some(hidden) = hidden.filter(|_| rows.is_empty()) {
+            return Err(hidden);
+        }
         Ok(rows.into_iter().map(|row| self.hive.session(row)).collect())
     }
 

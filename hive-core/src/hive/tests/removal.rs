@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hive_wire::agent::ToAgent;
 use hive_wire::api::{CommandStatus, ExecCommand, OutputEncoding, SessionCreate, Target, TargetStatus};
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId};
 use tokio_util::task::TaskTracker;
@@ -117,7 +118,7 @@ async fn nothing_stays_open_for_satellites_that_are_removed() {
         let (targets, _) = hive.store().job_target_list(job, Window::ALL).await.unwrap();
         let is_over = |status: &TargetStatus| match status {
             TargetStatus::Command(status) => status.is_terminal(),
-            _ => true,
+            TargetStatus::NotRun => true,
         };
         assert!(targets.iter().all(|target| is_over(&target.status)), "{targets:?}");
     }
@@ -140,8 +141,7 @@ async fn who_waits_for_a_command_hears_that_its_satellite_was_removed() {
     let ended = waiting.await.unwrap().unwrap();
     assert_eq!((ended.status, ended.stdout.as_str()), (TargetStatus::Command(CommandStatus::OutcomeUnknown), "so far"));
     assert_eq!(ended.error.unwrap().message, "the satellite was removed");
-    let cancel = hive_wire::agent::ToAgent::CommandCancel { id: command };
-    assert_eq!(satellite.end.next().await.unwrap(), crate::link::Outgoing::Control(cancel));
+    assert_eq!(satellite.told().await, ToAgent::CommandCancel { id: command });
     satellite.end.next().await.expect_err("its link is closed");
     let found = hive.as_system().command_get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!(found.stdout, "so far");

@@ -108,7 +108,7 @@ async fn what_runs_ends_with_the_change_of_team() {
     let command = teams.satellite.command().await.id;
     teams.satellite.send_output(command, 0, b"before").await;
     teams.move_to_red().await;
-    assert_eq!(teams.satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::CommandCancel { id: command }));
+    assert_eq!(teams.satellite.told().await, ToAgent::CommandCancel { id: command });
     assert!(matches!(teams.satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::RotateKey { .. })));
     teams.satellite.end.next().await.expect_err("the link of the old key is closed");
     let stream = hive_wire::frame::StreamId(3);
@@ -121,7 +121,7 @@ async fn what_runs_ends_with_the_change_of_team() {
         match event {
             ExecEvent::Output { data, .. } => output.extend(data_encoding::BASE64.decode(data.as_bytes()).unwrap()),
             ExecEvent::Exit(result) => ends.push(result),
-            _ => {}
+            ExecEvent::Accepted { .. } => {}
         }
     }
     assert_eq!(output, b"before");
@@ -151,7 +151,7 @@ async fn what_is_queued_is_cancelled_with_the_change_of_team() {
     }
     // It was away at the change, and may run the command still.
     let mut satellite = connect_again(&teams.hive, id).await;
-    assert_eq!(satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::CommandCancel { id: running }));
+    assert_eq!(satellite.told().await, ToAgent::CommandCancel { id: running });
     let nothing = tokio::time::timeout(Duration::from_millis(50), satellite.end.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }

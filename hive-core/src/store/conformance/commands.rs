@@ -3,11 +3,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{CommandStatus, CommandType};
-use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId};
+use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId};
 
 use super::CALLERS;
 use super::fixture::{DAY, Fixture};
-use crate::store::{CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, Window};
+use crate::access::{Authority, Sight};
+use crate::store::{
+    Assignment, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, SatellitePatch, Window,
+};
 
 fn ones(results: Vec<bool>) -> usize {
     results.into_iter().filter(|done| *done).count()
@@ -22,8 +25,9 @@ pub(super) async fn commands_are_stored_all_or_none(on: &Fixture) {
     let (first, second) = (on.new_command(satellite), on.new_command(satellite));
     let twice = vec![first.clone(), second.clone(), first.clone()];
     assert!(on.store.command_insert(twice, None, on.draft_by(&actor)).await.is_err());
-    let foreign = vec![first.clone(), on.new_command(SatelliteId::new(on.source.seed()))];
-    assert!(on.store.command_insert(foreign, None, on.draft_by(&actor)).await.is_err());
+    let nobodys = vec![first.clone(), on.new_command(SatelliteId::new(on.source.seed()))];
+    let inserted = on.store.command_insert(nobodys, None, on.draft_by(&actor)).await.unwrap();
+    assert_eq!(inserted, Inserted::NoSatellite);
     assert!(on.store.command_list_open(satellite).await.unwrap().is_empty());
     assert!(on.records_by(&actor).await.is_empty());
     let both = vec![first, second];
@@ -223,7 +227,8 @@ pub(super) async fn commands_are_listed_newest_first(on: &Fixture) {
         ids.insert(0, on.insert(command).await);
     }
     for (offset, range) in [(0, 0..3), (3, 3..5), (5, 5..5)] {
-        let (rows, total) = on.store.command_list(satellite, Window { offset, limit: 3 }).await.unwrap();
+        let (rows, total) =
+            on.store.command_list(satellite, &Sight::Everything, Window { offset, limit: 3 }).await.unwrap();
         assert_eq!((rows.iter().map(|row| row.id).collect::<Vec<_>>(), total), (ids[range].to_vec(), 5));
     }
 }
@@ -245,4 +250,82 @@ pub(super) async fn overdue_commands_are_found(on: &Fixture) {
     let ours: Vec<_> = overdue.into_iter().filter(|row| row.satellite_id == satellite).map(|row| row.id).collect();
     assert_eq!(ours, [silent, queued]);
     assert_eq!(on.store.command_list_overdue(now, second * 5, 1).await.unwrap().len(), 1);
+}
+
+/// Another team for a satellite.
+pub(super) fn assigned(on: &Fixture, team_id: Option<TeamId>) -> SatellitePatch {
+    let assignment = Some(Assignment { team_id, api_key_hash: format!("$argon2id${}", on.unique()) });
+    SatellitePatch { assignment, ..SatellitePatch::default() }
+}
+
+pub(super) async fn nothing_is_given_to_a_satellite_that_is_gone(on: &Fixture) {
+    let (removed, reassigned, actor) = (on.satellite().await, on.satellite().await, on.unique());
+    on.store.satellite_remove(removed.id, on.now(), on.draft()).await.unwrap();
+    on.store.satellite_update(reassigned.id, assigned(on, None), on.draft()).await.unwrap();
+    for id in [removed.id, reassigned.id] {
+        let keys = [None, Some(key(on, &actor, "a"))];
+        for key in keys {
+            let inserted = on.store.command_insert(vec![on.new_command(id)], key, on.draft_by(&actor)).await.unwrap();
+            assert_eq!(inserted, Inserted::NoSatellite);
+        }
+        assert_eq!(on.store.command_list(id, &Sight::Everything, Window::ALL).await.unwrap(), (Vec::new(), 0));
+    }
+    assert!(on.records_by(&actor).await.is_empty(), "there is no record of what was not stored");
+    let now_global = NewCommand { team_id: None, ..on.new_command(reassigned.id) };
+    let inserted = on.store.command_insert(vec![now_global], Some(key(on, &actor, "a")), on.draft_by(&actor)).await;
+    assert_eq!(inserted.unwrap(), Inserted::New, "the key is not spent");
+    assert_eq!(on.records_by(&actor).await.len(), 1);
+}
+
+pub(super) async fn nothing_is_left_open_by_a_removal_in_a_race(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let insert = async |number: usize| {
+        let key = (number % 2 == 0).then(|| key(on, &on.unique(), "a"));
+        on.store.command_insert(vec![on.new_command(satellite)], key, on.draft()).await.unwrap()
+    };
+    let remove = async {
+        assert!(on.store.satellite_remove(satellite, on.now(), on.draft()).await.unwrap());
+    };
+    let (inserted, ()) = futures_util::join!(join_all((0..CALLERS).map(insert)), remove);
+    assert!(inserted.iter().all(|inserted| matches!(inserted, Inserted::New | Inserted::NoSatellite)));
+    assert!(on.store.command_list_open(satellite).await.unwrap().is_empty());
+}
+
+pub(super) async fn commands_are_listed_by_the_team_they_were_given_in(on: &Fixture) {
+    let (satellite, other) = (on.satellite().await, on.team().await);
+    let before = on.insert(on.new_command(satellite.id)).await;
+    on.store.satellite_update(satellite.id, assigned(on, Some(other)), on.draft()).await.unwrap();
+    let after = on.insert(NewCommand { team_id: Some(other), ..on.new_command(satellite.id) }).await;
+    let check = async |sight: Sight, expected: &[CommandId]| {
+        let (rows, total) = on.store.command_list(satellite.id, &sight, Window::ALL).await.unwrap();
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        assert_eq!((ids.as_slice(), total), (expected, expected.len() as u64), "{sight:?}");
+    };
+    let team = satellite.team_id.unwrap();
+    check(Sight::Teams(vec![team]), &[before]).await;
+    check(Sight::Teams(vec![other]), &[after]).await;
+    check(Sight::Teams(vec![team, other]), &[after, before]).await;
+    check(Sight::Everything, &[after, before]).await;
+    check(Sight::Teams(Vec::new()), &[]).await;
+}
+
+pub(super) async fn an_ai_client_acts_by_a_rule_or_a_plan(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let insert = async |kind: &str, authorised_by: Authority| {
+        let mut command = NewCommand { authorised_by, ..on.new_command(satellite) };
+        command.actor.kind = kind.into();
+        on.store.command_insert(vec![command], None, on.draft()).await
+    };
+    let unknown = Authority::Unknown("oracle:1".into());
+    assert!(insert("mcp", Authority::Role).await.is_err());
+    assert!(insert("mcp", unknown.clone()).await.is_err());
+    assert!(on.store.command_list_open(satellite).await.unwrap().is_empty());
+    for (kind, authority) in [
+        ("mcp", Authority::Rule("rul_1".into())),
+        ("mcp", Authority::Plan("pln_1".into())),
+        ("user", Authority::Role),
+        ("user", unknown),
+    ] {
+        assert_eq!(insert(kind, authority.clone()).await.unwrap(), Inserted::New, "{kind} {authority}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The things checks are about, each under a name of its own.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
@@ -27,11 +28,18 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 pub(super) struct Fixture {
     pub(super) store: Arc<dyn Store>,
     pub(super) source: Source,
+    /// The teams of the satellites that were registered here.
+    teams: Arc<Mutex<HashMap<SatelliteId, Option<TeamId>>>>,
 }
 
 impl Fixture {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, source: Source::default() }
+        Self { store, source: Source::default(), teams: Arc::default() }
+    }
+
+    /// Another store with the same satellites in it.
+    pub(super) fn beside(&self, store: Arc<dyn Store>) -> Self {
+        Self { store, source: Source::default(), teams: self.teams.clone() }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -147,7 +155,10 @@ impl Fixture {
     pub(super) async fn register(&self, name: &SatelliteName, team: Option<TeamId>) -> SatelliteRow {
         let token = self.token(team).await;
         match self.store.satellite_register(token, self.new_satellite(name, team), self.draft()).await.unwrap() {
-            RegisterOutcome::Registered(row) => *row,
+            RegisterOutcome::Registered(row) => {
+                self.teams.lock().unwrap().insert(row.id, row.team_id);
+                *row
+            }
             other => panic!("not registered: {other:?}"),
         }
     }
@@ -158,6 +169,12 @@ impl Fixture {
         self.register(&self.name(), Some(team)).await
     }
 
+    /// The team of a satellite that was registered here, as it was then.
+    pub(super) fn team_of(&self, satellite: SatelliteId) -> Option<TeamId> {
+        self.teams.lock().unwrap().get(&satellite).copied().flatten()
+    }
+
+    /// A command for a satellite as it was when it registered.
     pub(super) fn new_command(&self, satellite: SatelliteId) -> NewCommand {
         let now = self.now();
         NewCommand {
@@ -171,7 +188,7 @@ impl Fixture {
             timeout_seconds: 60,
             actor: self.draft().actor,
             authorised_by: Authority::Role,
-            team_id: None,
+            team_id: self.team_of(satellite),
             created_at: now,
             expires_at: now.plus(DAY),
             delivery: None,
@@ -209,7 +226,7 @@ impl Fixture {
         NewSession {
             id: SessionId::new(self.source.seed()),
             satellite_id: satellite,
-            team_id: None,
+            team_id: self.team_of(satellite),
             size: Size::default(),
             shell: None,
             actor: self.draft().actor,

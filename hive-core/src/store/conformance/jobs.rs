@@ -6,6 +6,7 @@ use hive_wire::api::{CommandStatus, JobCounts, JobStatus, TargetStatus};
 use hive_wire::{CommandId, ErrorCode, JobId, TeamId};
 
 use super::CALLERS;
+use super::commands::assigned;
 use super::fixture::{DAY, Fixture};
 use crate::access::{Authority, Sight};
 use crate::store::{
@@ -364,4 +365,25 @@ pub(super) async fn two_programs_cancel_and_end_a_job_once(one: &Fixture, other:
     };
     let (ours, theirs) = tokio::join!(finish(one), finish(other));
     assert!(ours ^ theirs);
+}
+
+pub(super) async fn a_target_that_is_gone_is_stored_as_not_run(on: &Fixture) {
+    let [there, removed, reassigned] = [on.satellite().await, on.satellite().await, on.satellite().await];
+    let (mut job, mut commands) = (new_job(on), Vec::new());
+    for satellite in [&there, &removed, &reassigned] {
+        add(on, &mut job, &mut commands, satellite);
+    }
+    on.store.satellite_remove(removed.id, on.now(), on.draft()).await.unwrap();
+    on.store.satellite_update(reassigned.id, assigned(on, None), on.draft()).await.unwrap();
+    let id = job.id;
+    assert_eq!(on.store.job_insert(job, commands, None, on.draft()).await.unwrap(), JobInserted::New);
+    let [one, two, three] = targets(on, id).await.try_into().unwrap();
+    assert_eq!(one.status, TargetStatus::Command(CommandStatus::Queued));
+    for target in [two, three] {
+        assert_eq!((target.status, target.command_id), (TargetStatus::NotRun, None));
+        assert_eq!(target.error.unwrap().code, ErrorCode::SatelliteNotFound);
+    }
+    for gone in [removed.id, reassigned.id] {
+        assert!(on.store.command_list_open(gone).await.unwrap().is_empty());
+    }
 }

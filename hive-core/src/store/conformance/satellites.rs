@@ -1,14 +1,16 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_wire::SatelliteId;
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{CommandStatus, SatelliteStatus};
+use hive_wire::{ErrorCode, SatelliteId};
+use serde_json::json;
 
 use super::CALLERS;
+use super::commands::assigned;
 use super::fixture::Fixture;
 use crate::access::Sight;
-use crate::store::{Assignment, Delivery, SatellitePatch, SatelliteQuery, Seen, StoreError, Window};
+use crate::store::{Assignment, Delivery, NewCommand, SatellitePatch, SatelliteQuery, Seen, StoreError, Window};
 
 pub(super) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixture) {
     let satellite = on.satellite().await;
@@ -185,4 +187,33 @@ pub(super) async fn signs_of_life_only_go_forward(on: &Fixture) {
     assert_eq!(after.last_heartbeat, Some(late));
     assert_eq!((after.system, after.agent_version.as_deref()), (system, Some("0.2.0")));
     assert_eq!(after.updated_at, before.updated_at, "a sign of life is no change");
+}
+
+pub(super) async fn another_team_ends_what_is_open(on: &Fixture) {
+    let (satellite, now, actor) = (on.satellite().await, on.now(), on.unique());
+    let id = satellite.id;
+    let queued = on.insert(on.new_command(id)).await;
+    let delivery = Delivery { journal_id: "journal-1".into(), at: now, expires_at: None };
+    let running = on.insert(NewCommand { delivery: Some(delivery.clone()), ..on.new_command(id) }).await;
+    let ended = on.insert(NewCommand { delivery: Some(delivery), ..on.new_command(id) }).await;
+    on.store.command_finish(ended, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap();
+    let rename = SatellitePatch { name: Some(on.name()), ..SatellitePatch::default() };
+    on.store.satellite_update(id, rename, on.draft()).await.unwrap().unwrap();
+    assert_eq!(on.store.command_list_open(id).await.unwrap().len(), 2, "a new name ends nothing");
+
+    on.store.satellite_update(id, assigned(on, None), on.draft_by(&actor)).await.unwrap().unwrap();
+    for command in [queued, running] {
+        let row = on.stored(command).await;
+        assert_eq!((row.status, row.team_id), (CommandStatus::Cancelled, satellite.team_id));
+        assert_eq!(row.error.unwrap().code, ErrorCode::SatelliteNotFound);
+    }
+    assert_eq!(on.stored(ended).await.status, CommandStatus::Succeeded);
+    let said = on.records_by(&actor).await.pop().unwrap().details["ended"].clone();
+    assert_eq!(said, json!({ "cancelled": 2, "sessions": 0 }));
+
+    let revoked = async |journal: &str, since| on.store.command_list_revoked(id, journal, since, 10).await.unwrap();
+    let before = now.minus(Duration::from_mins(1));
+    assert_eq!(revoked("journal-1", before).await, [running], "what was never handed over runs nowhere");
+    assert_eq!(revoked("journal-2", before).await, []);
+    assert_eq!(revoked("journal-1", on.now().plus(Duration::from_mins(1))).await, []);
 }

@@ -6,8 +6,10 @@ use hive_wire::api::{EndReason, SessionEnd, SessionStatus, Size};
 use hive_wire::{ErrorCode, SatelliteId, SessionId};
 
 use super::CALLERS;
+use super::commands::assigned;
 use super::fixture::Fixture;
 use crate::access::Sight;
+use crate::audit::AuditDraft;
 use crate::store::{NewSession, SatellitePatch, SessionQuery, SessionRow, StoreError};
 
 /// Terminals of a satellite that may be open at once, unless a check says otherwise.
@@ -78,8 +80,7 @@ pub(super) async fn a_terminal_that_is_refused_or_fails_leaves_nothing(on: &Fixt
     assert!(!on.store.session_insert(refused.clone(), 0, on.draft_by(&actor)).await.unwrap());
     assert_eq!(on.store.session_get(refused.id).await.unwrap(), None);
     let nowhere = on.new_session(SatelliteId::new(on.source.seed()));
-    let error = on.store.session_insert(nowhere, LIMIT, on.draft_by(&actor)).await.unwrap_err();
-    assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
+    assert!(!on.store.session_insert(nowhere, LIMIT, on.draft_by(&actor)).await.unwrap());
     insert(on, refused.clone()).await;
     let error = on.store.session_insert(refused, LIMIT, on.draft_by(&actor)).await.unwrap_err();
     assert!(matches!(error, StoreError::Taken("id")), "{error:?}");
@@ -230,23 +231,31 @@ pub(super) async fn open_terminals_come_oldest_first(on: &Fixture) {
     assert_eq!(ids(&all), [oldest, elsewhere, middle, newest]);
 }
 
-pub(super) async fn terminals_of_a_removed_satellite_are_lost(on: &Fixture) {
-    let (satellite, now) = (on.satellite().await, on.now());
-    let starting = insert(on, on.new_session(satellite.id)).await;
-    let open = insert(on, on.new_session(satellite.id)).await;
-    assert!(on.store.session_open(open, on.draft()).await.unwrap());
-    let ended = insert(on, on.new_session(satellite.id)).await;
-    end(on, ended).await;
-    let before = stored(on, ended).await;
+pub(super) async fn terminals_of_a_satellite_that_goes_are_ended(on: &Fixture) {
+    for is_removed in [true, false] {
+        let (satellite, now) = (on.satellite().await, on.now());
+        let starting = insert(on, on.new_session(satellite.id)).await;
+        let open = insert(on, on.new_session(satellite.id)).await;
+        assert!(on.store.session_open(open, on.draft()).await.unwrap());
+        let ended = insert(on, on.new_session(satellite.id)).await;
+        end(on, ended).await;
+        let (before, record) = (stored(on, ended).await, AuditDraft { timestamp: now, ..on.draft() });
 
-    assert!(on.store.satellite_remove(satellite.id, now, on.draft()).await.unwrap());
-    assert!(on.store.session_list_open(Some(satellite.id)).await.unwrap().is_empty());
-    for id in [starting, open] {
-        let SessionRow { satellite_name, status, ended_at, end, .. } = stored(on, id).await;
-        let end = end.unwrap();
-        assert_eq!((satellite_name, status, ended_at), (satellite.name.clone(), SessionStatus::Ended, Some(now)));
-        assert_eq!((end.reason, end.exit_code), (EndReason::Lost, None));
-        assert_eq!(end.error.unwrap().code, ErrorCode::SatelliteNotFound);
+        if is_removed {
+            assert!(on.store.satellite_remove(satellite.id, now, record).await.unwrap());
+        } else {
+            assert!(on.store.satellite_update(satellite.id, assigned(on, None), record).await.unwrap().is_some());
+        }
+        assert!(on.store.session_list_open(Some(satellite.id)).await.unwrap().is_empty());
+        for id in [starting, open] {
+            let SessionRow { satellite_name, team_id, status, ended_at, end, .. } = stored(on, id).await;
+            let end = end.unwrap();
+            assert_eq!((satellite_name, status, ended_at), (satellite.name.clone(), SessionStatus::Ended, Some(now)));
+            assert_eq!((team_id, end.reason, end.exit_code), (satellite.team_id, EndReason::Killed, None));
+            assert_eq!(end.error.unwrap().code, ErrorCode::SatelliteNotFound);
+        }
+        assert_eq!(stored(on, ended).await, before);
+        let refused = on.store.session_insert(on.new_session(satellite.id), 10, on.draft()).await.unwrap();
+        assert!(!refused, "a terminal on a satellite that is gone");
     }
-    assert_eq!(stored(on, ended).await, before);
 }

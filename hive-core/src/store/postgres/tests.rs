@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::audit::AuditDraft;
-use crate::store::sql::checks::{TAMPERINGS, draft};
+use crate::store::sql::checks::{TAMPERINGS, draft, no_row_acts_without_an_authority};
 use crate::store::{AuditStore, SatelliteQuery, SatelliteStore, Store, Window, conformance};
 
 /// The PostgreSQL for tests, with a database of this name.
@@ -58,7 +58,9 @@ async fn nobody_waits_for_ever_for_a_server_that_says_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 async fn a_database_keeps_every_promise() {
-    conformance::check_all(Arc::new(open(&database().await).await)).await;
+    let store = Arc::new(open(&database().await).await);
+    conformance::check_all(store.clone()).await;
+    no_row_acts_without_an_authority(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, ErrorBody, Received};
 use hive_wire::api::CommandStatus;
-use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, Timestamp};
+use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId, Timestamp};
 
+use super::filter::Filter;
 use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, output, text};
+use crate::access::Sight;
 use crate::audit::AuditDraft;
 use crate::store::{
     CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, Inserted, NewCommand, StoreResult, Window,
@@ -31,6 +33,11 @@ impl CommandStore for SqlStore {
         self.write(move |transaction| {
             Box::pin(async move {
                 let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
+                for command in &commands {
+                    if !is_there(transaction, command.satellite_id, command.team_id).await? {
+                        return Ok(Inserted::NoSatellite);
+                    }
+                }
                 if let Some(key) = idempotency
                     && let Some(before) = claim(transaction, key, &ids, None, audit.timestamp).await?
                 {
@@ -86,10 +93,29 @@ impl CommandStore for SqlStore {
         self.commands(Statement::new(text::COMMAND_LIST_OPEN).text(satellite)).await
     }
 
-    async fn command_list(&self, satellite: SatelliteId, window: Window) -> StoreResult<(Vec<CommandRow>, u64)> {
-        let [limit, offset] = window.values();
-        let rows = self.commands(Statement::new(text::COMMAND_LIST).text(satellite).bind(limit).bind(offset)).await?;
-        Ok((rows, self.fetch_total(Statement::new(text::COMMAND_COUNT).text(satellite)).await?))
+    async fn command_list(
+        &self,
+        satellite: SatelliteId,
+        sight: &Sight,
+        window: Window,
+    ) -> StoreResult<(Vec<CommandRow>, u64)> {
+        let mut filter = Filter::default();
+        filter.and_text("satellite_id = ?", Some(satellite)).in_sight("target_team_id", sight);
+        let list = filter.statement(text::COMMAND_LIST, text::COMMAND_PAGE_NEWEST, &window.values());
+        let rows = self.commands(list).await?;
+        Ok((rows, self.fetch_total(filter.statement(text::COMMAND_COUNT, "", &[])).await?))
+    }
+
+    async fn command_list_revoked(
+        &self,
+        satellite: SatelliteId,
+        journal_id: &str,
+        since: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<CommandId>> {
+        let statement = Statement::new(text::COMMAND_LIST_REVOKED);
+        let statement = statement.text(satellite).bind(journal_id).time(since).number(limit);
+        self.fetch_all(statement).await?.iter().map(|row| row.parse("id")).collect()
     }
 
     async fn command_list_overdue(&self, now: Timestamp, grace: Duration, limit: u32) -> StoreResult<Vec<CommandRow>> {
@@ -126,16 +152,26 @@ impl SqlStore {
         self.write_simple(move |transaction| {
             Box::pin(async move {
                 let statements = Statement::new(transaction.dialect().command_insert_and_audit);
-                transaction.audit_with(bind(statements, command), audit).await?;
-                Ok(Inserted::New)
+                let record = transaction.audit_with(bind(statements, command), audit).await?;
+                Ok(if record.is_some() { Inserted::New } else { Inserted::NoSatellite })
             })
         })
         .await
     }
 }
 
-/// Gives a command its end; whether it had none.
+/// Whether a satellite is there and of this team. The transaction holds the write lock, so that it stays so.
+pub(super) async fn is_there(
+    transaction: &mut Transaction,
+    satellite: SatelliteId,
+    team: Option<TeamId>,
+) -> StoreResult<bool> {
+    let statement = Statement::new(text::SATELLITE_OF_TEAM).text(satellite).text_opt(team);
+    Ok(transaction.fetch_optional(statement).await?.is_some())
+}
+
 impl SqlStore {
+    /// Gives a command its end; whether it had none.
     async fn end_command(
         &self,
         text: &'static str,

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use hive_wire::agent::ErrorBody;
 use hive_wire::api::{CommandStatus, JobCounts, TargetStatus};
-use hive_wire::{JobId, TeamId, Timestamp};
+use hive_wire::{CommandId, ErrorCode, JobId, TeamId, Timestamp};
 
 use super::commands::{Earlier, bind, claim, read_error};
 use super::fields::damaged;
@@ -37,8 +38,12 @@ impl JobStore for SqlStore {
                         Earlier::Commands(_) | Earlier::Other => JobInserted::Conflict,
                     });
                 }
+                let mut job = job;
                 for command in commands {
-                    transaction.execute(bind(Statement::new(text::COMMAND_INSERT), command)).await?;
+                    let id = command.id;
+                    if transaction.execute(bind(Statement::new(text::COMMAND_INSERT), command)).await? == 0 {
+                        take_command_off(&mut job, id);
+                    }
                 }
                 insert(transaction, job).await?;
                 transaction.audit(audit).await?;
@@ -168,6 +173,14 @@ async fn insert(transaction: &mut Transaction, job: NewJob) -> StoreResult<()> {
         insert_target(transaction, job.id, place, target).await?;
     }
     Ok(())
+}
+
+/// The satellite of this command was removed, or given to another team, since the job was put together.
+fn take_command_off(job: &mut NewJob, id: CommandId) {
+    for target in job.targets.iter_mut().filter(|target| target.command == Ok(id)) {
+        let message = format!("no satellite {}", target.satellite_name);
+        target.command = Err(ErrorBody { code: ErrorCode::SatelliteNotFound, message });
+    }
 }
 
 async fn insert_target(

@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 use hive_wire::agent::SystemInfo;
-use hive_wire::api::SatelliteType;
+use hive_wire::api::{CommandStatus, SatelliteType};
 use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp};
+
+use serde_json::{Map, Value as Json};
 
 use super::error::taken;
 use super::fields::damaged;
@@ -57,14 +59,15 @@ impl SatelliteStore for SqlStore {
         self.write(move |transaction| Box::pin(update(transaction, id, patch, audit))).await
     }
 
-    async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
+    async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, mut audit: AuditDraft) -> StoreResult<bool> {
         self.write_simple(move |transaction| {
             Box::pin(async move {
                 if transaction.execute(Statement::new(text::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
                     return Ok(false);
                 }
-                transaction.execute(Statement::new(text::SATELLITE_COMMANDS_END).text(id).time(now)).await?;
-                transaction.execute(Statement::new(text::SATELLITE_SESSIONS_END).text(id).time(now)).await?;
+                let handed_over = CommandStatus::OutcomeUnknown;
+                let ended = end_open_work(transaction, id, handed_over, "the satellite was removed", now).await?;
+                audit.details["ended"] = ended;
                 transaction.audit(audit).await?;
                 Ok(true)
             })
@@ -183,8 +186,9 @@ async fn update(
     transaction: &mut Transaction,
     id: SatelliteId,
     patch: SatellitePatch,
-    audit: AuditDraft,
+    mut audit: AuditDraft,
 ) -> StoreResult<Option<SatelliteRow>> {
+    let is_reassigned = patch.assignment.is_some();
     let tags = patch.tags.map(sorted);
     let (team_id, api_key_hash) = match patch.assignment {
         Some(assignment) => (assignment.team_id, Some(assignment.api_key_hash)),
@@ -206,8 +210,33 @@ async fn update(
         transaction.execute(Statement::new(text::SATELLITE_TAGS_CLEAR).text(id)).await?;
         tag(transaction, id, &tags).await?;
     }
+    if is_reassigned {
+        let (handed_over, why) = (CommandStatus::Cancelled, "the satellite was given to another team");
+        audit.details["ended"] = end_open_work(transaction, id, handed_over, why, audit.timestamp).await?;
+    }
     transaction.audit(audit).await?;
     read_satellite(&row).map(Some)
+}
+
+/// Ends what is open on a satellite, queued commands as cancelled and others as `handed_over`. Returns how much that was, as
+/// the record says it.
+async fn end_open_work(
+    transaction: &mut Transaction,
+    id: SatelliteId,
+    handed_over: CommandStatus,
+    why: &'static str,
+    now: Timestamp,
+) -> StoreResult<Json> {
+    let mut ended = Map::new();
+    for (status, is_queued) in [(CommandStatus::Cancelled, true), (handed_over, false)] {
+        let statement = Statement::new(text::SATELLITE_COMMANDS_END).text(id).bind(status.as_str());
+        let count = transaction.execute(statement.bind(why).time(now).bind(is_queued)).await?;
+        let total = ended.get(status.as_str()).and_then(Json::as_u64).unwrap_or(0) + count;
+        ended.insert(status.as_str().into(), total.into());
+    }
+    let sessions = Statement::new(text::SATELLITE_SESSIONS_END).text(id).bind(why).time(now);
+    ended.insert("sessions".into(), transaction.execute(sessions).await?.into());
+    Ok(Json::Object(ended))
 }
 
 async fn tag(transaction: &mut Transaction, id: SatelliteId, tags: &[String]) -> StoreResult<()> {

@@ -20,7 +20,9 @@ macro_rules! command_insert {
         "INSERT INTO satellite_commands (id, satellite_id, job_id, command_type, payload, summary, idempotent, \
          timeout_seconds, actor, created_by, target_team_id, status, journal_id, truncated, created_at, expires_at, \
          delivered_at, updated_at, actor_kind, authorised_by) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14, $17, $18)"
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14, $17, $18 \
+         WHERE EXISTS (SELECT 1 FROM satellites \
+         WHERE id = $2 AND deleted_at IS NULL AND team_id IS NOT DISTINCT FROM $11)"
     };
 }
 
@@ -73,7 +75,7 @@ macro_rules! audit_columns {
 
 macro_rules! audit_values_behind {
     () => {
-        "($19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)"
+        "$19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31"
     };
 }
 
@@ -107,6 +109,8 @@ pub(super) const SATELLITE_UPDATE: &str = concat!(
      key_generation = key_generation + CASE WHEN $7 IS NULL THEN 0 ELSE 1 END WHERE id = $1 AND deleted_at IS NULL RETURNING ",
     satellite_columns!()
 );
+pub(super) const SATELLITE_OF_TEAM: &str =
+    "SELECT 1 AS there FROM satellites WHERE id = $1 AND deleted_at IS NULL AND team_id IS NOT DISTINCT FROM $2";
 pub(super) const SATELLITE_REMOVE: &str = "UPDATE satellites SET api_key_hash = NULL, key_generation = key_generation + 1, \
      deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";
 pub(super) const SATELLITE_ACTIVATE: &str = "UPDATE satellites SET status = 'active', updated_at = $2 \
@@ -116,29 +120,38 @@ pub(super) const SATELLITE_SEEN: &str = "UPDATE satellites SET \
      system_info = COALESCE($4, system_info), agent_version = COALESCE($5, agent_version) WHERE id = $1 AND deleted_at IS NULL";
 pub(super) const SATELLITE_TAGS_CLEAR: &str = "DELETE FROM satellite_tags WHERE satellite_id = $1";
 pub(super) const SATELLITE_TAG_INSERT: &str = "INSERT INTO satellite_tags (satellite_id, tag) VALUES ($1, $2)";
-pub(super) const SATELLITE_COMMANDS_END: &str = "UPDATE satellite_commands SET \
-     status = CASE WHEN status = 'queued' THEN 'cancelled' ELSE 'outcome_unknown' END, finished_at = $2, updated_at = $2 \
-     WHERE satellite_id = $1 AND finished_at IS NULL";
-pub(super) const SATELLITE_SESSIONS_END: &str = "UPDATE sessions SET status = 'ended', end_reason = 'lost', \
-     error_code = 'SATELLITE_NOT_FOUND', error_message = 'the satellite was removed', ended_at = $2 \
+/// What is queued with `is_queued`, and what was handed over without.
+pub(super) const SATELLITE_COMMANDS_END: &str = "UPDATE satellite_commands SET status = $2, \
+     error_code = 'SATELLITE_NOT_FOUND', error_message = $3, finished_at = $4, updated_at = $4 \
+     WHERE satellite_id = $1 AND finished_at IS NULL AND (status = 'queued') = $5";
+pub(super) const SATELLITE_SESSIONS_END: &str = "UPDATE sessions SET status = 'ended', end_reason = 'killed', \
+     error_code = 'SATELLITE_NOT_FOUND', error_message = $2, ended_at = $3 \
      WHERE satellite_id = $1 AND ended_at IS NULL";
 
 // Commands
 
+/// Changes nothing where the satellite is not there for the command's team any more.
 pub(super) const COMMAND_INSERT: &str = command_insert!();
 /// Both statements in one trip to the database, as SQLite takes them.
 #[cfg(feature = "sqlite")]
-pub(in crate::store) const SQLITE_COMMAND_INSERT_AND_AUDIT: &str =
-    concat!(command_insert!(), "; INSERT INTO audit_log (", audit_columns!(), ") VALUES ", audit_values_behind!());
+pub(in crate::store) const SQLITE_COMMAND_INSERT_AND_AUDIT: &str = concat!(
+    command_insert!(),
+    "; INSERT INTO audit_log (",
+    audit_columns!(),
+    ") SELECT ",
+    audit_values_behind!(),
+    " WHERE EXISTS (SELECT 1 FROM satellite_commands WHERE id = $1)"
+);
 /// Both in one statement, as PostgreSQL takes them.
 #[cfg(feature = "postgres")]
 pub(in crate::store) const POSTGRES_COMMAND_INSERT_AND_AUDIT: &str = concat!(
     "WITH command AS (",
     command_insert!(),
-    ") INSERT INTO audit_log (",
+    " RETURNING id) INSERT INTO audit_log (",
     audit_columns!(),
-    ") VALUES ",
-    audit_values_behind!()
+    ") SELECT ",
+    audit_values_behind!(),
+    " FROM command"
 );
 pub(super) const COMMAND_DELIVER: &str = "UPDATE satellite_commands SET status = 'delivered', journal_id = $2, \
      delivered_at = $3, updated_at = $3, expires_at = COALESCE($4, expires_at) WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
@@ -152,12 +165,13 @@ pub(super) const COMMAND_LIST_OPEN: &str = concat!(
     command_columns!(),
     " FROM satellite_commands WHERE satellite_id = $1 AND finished_at IS NULL ORDER BY created_at, id"
 );
-pub(super) const COMMAND_LIST: &str = concat!(
-    "SELECT ",
-    command_columns!(),
-    " FROM satellite_commands WHERE satellite_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3"
-);
-pub(super) const COMMAND_COUNT: &str = "SELECT COUNT(*) AS total FROM satellite_commands WHERE satellite_id = $1";
+pub(super) const COMMAND_LIST: &str = concat!("SELECT ", command_columns!(), " FROM satellite_commands");
+pub(super) const COMMAND_PAGE_NEWEST: &str = " ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?";
+pub(super) const COMMAND_COUNT: &str = "SELECT COUNT(*) AS total FROM satellite_commands";
+/// Its conditions are those of the index `satellite_commands_revoked`.
+pub(super) const COMMAND_LIST_REVOKED: &str = "SELECT id FROM satellite_commands WHERE satellite_id = $1 \
+     AND finished_at IS NOT NULL AND journal_id IS NOT NULL AND error_code = 'SATELLITE_NOT_FOUND' \
+     AND journal_id = $2 AND finished_at > $3 ORDER BY finished_at DESC, id LIMIT $4";
 pub(super) const COMMAND_LIST_OVERDUE: &str = concat!(
     "SELECT ",
     command_columns!(),
@@ -220,7 +234,8 @@ pub(super) const JOB_FINISH: &str = "UPDATE jobs SET status = $2, counts = $3, f
 pub(super) const SESSION_INSERT: &str = "INSERT INTO sessions (id, satellite_id, team_id, status, screen_cols, \
      screen_rows, shell, actor, actor_kind, created_by, authorised_by, created_at) \
      SELECT $1, $2, $3, 'starting', $4, $5, $6, $7, $8, $9, $10, $11 \
-     WHERE (SELECT COUNT(*) FROM sessions WHERE satellite_id = $2 AND ended_at IS NULL) < $12";
+     WHERE (SELECT COUNT(*) FROM sessions WHERE satellite_id = $2 AND ended_at IS NULL) < $12 \
+     AND EXISTS (SELECT 1 FROM satellites WHERE id = $2 AND deleted_at IS NULL AND team_id IS NOT DISTINCT FROM $3)";
 pub(super) const SESSION_OPEN: &str = "UPDATE sessions SET status = 'open' WHERE id = $1 AND status = 'starting'";
 pub(super) const SESSION_END: &str = "UPDATE sessions SET status = 'ended', end_reason = $2, exit_code = $3, \
      error_code = $4, error_message = $5, ended_at = $6 WHERE id = $1 AND ended_at IS NULL";

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::audit::AuditDraft;
-use crate::store::sql::checks::{TAMPERINGS, draft};
+use crate::store::sql::checks::{TAMPERINGS, draft, no_row_acts_without_an_authority};
 use crate::store::{AuditStore, Store, conformance};
 
 async fn open(dir: &tempfile::TempDir) -> SqlStore {
@@ -25,7 +25,9 @@ async fn a_file_keeps_every_promise() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_keeps_every_promise() {
-    conformance::check_all(Arc::new(in_memory().await.unwrap())).await;
+    let store = Arc::new(in_memory().await.unwrap());
+    conformance::check_all(store.clone()).await;
+    no_row_acts_without_an_authority(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

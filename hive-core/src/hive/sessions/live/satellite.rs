@@ -40,7 +40,12 @@ pub(in crate::hive) enum Started {
 impl LiveSession {
     /// Asks the satellite to open it. The flow is told at once, so that its first output need not wait.
     pub(in crate::hive) fn begin(&self, live: &Live, spec: PtySpec) {
-        self.read(|state| state.ask(live, ToAgent::PtyStart(Box::new(spec))));
+        self.read(|state| {
+            // It may have ended since it was stored, with its satellite's removal.
+            if state.end.is_none() {
+                state.ask(live, ToAgent::PtyStart(Box::new(spec)));
+            }
+        });
     }
 
     /// Asks the satellite to go on with it over a new link.

@@ -82,21 +82,25 @@ impl Transaction {
 
     /// Appends an audit record.
     pub(in crate::store::sql) async fn audit(&mut self, draft: AuditDraft) -> StoreResult<AuditEntry> {
-        self.audit_with(Statement::new(text::AUDIT_INSERT), draft).await
+        let entry = self.audit_with(Statement::new(text::AUDIT_INSERT), draft).await?;
+        Ok(entry.expect("an insert of values inserts them"))
     }
 
-    /// Runs statements of which the last appends an audit record; all their other values are bound.
+    /// Runs statements of which the last appends an audit record; all their other values are bound. `None` where they
+    /// changed nothing: then there is no record.
     pub(in crate::store::sql) async fn audit_with(
         &mut self,
         statements: Statement,
         draft: AuditDraft,
-    ) -> StoreResult<AuditEntry> {
+    ) -> StoreResult<Option<AuditEntry>> {
         let (entry, record) = chain::seal(draft, self.head.seq + 1, &self.head.hash);
         // The first of several statements may have been done where the last fails.
         self.touch();
-        self.execute(bind_audit(statements, &entry, record)).await?;
+        if self.execute(bind_audit(statements, &entry, record)).await? == 0 {
+            return Ok(None);
+        }
         self.head = Head { seq: entry.seq, hash: entry.hash.clone() };
-        Ok(entry)
+        Ok(Some(entry))
     }
 
     fn note<T>(&mut self, done: &StoreResult<T>) {
