@@ -1,7 +1,5 @@
 //! Who is calling: the credentials of a request, and the hive as it acts for them.
 
-use std::convert::Infallible;
-
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -27,9 +25,9 @@ pub(crate) struct Visitor {
 }
 
 impl FromRequestParts<AppState> for Visitor {
-    type Rejection = Infallible;
+    type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
         let peer = Peer::from_request_parts(parts, state).await?;
         Ok(Self { peer, state: state.clone(), stranger: parts.extensions.get().cloned() })
     }
@@ -83,7 +81,7 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
-        let Ok(visitor) = Visitor::from_request_parts(parts, state).await;
+        let visitor = Visitor::from_request_parts(parts, state).await?;
         let checked = authenticate(state.hive(), &parts.headers, visitor.peer, visitor.effort()).await;
         Ok(Self(state.hive().acting_as(visitor.judge(checked)?)))
     }
