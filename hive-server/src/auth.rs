@@ -7,7 +7,7 @@ use hive_core::hive::Effort;
 use hive_core::{ActingHive, Error, Hive, Principal};
 use tokio::time::Instant;
 
-use crate::door::{Offence, Stranger};
+use crate::door::{Admitted, Offence, Stranger};
 use crate::error::Failure;
 use crate::peer::Peer;
 use crate::state::AppState;
@@ -42,6 +42,14 @@ impl Visitor {
     /// Takes in what the check has shown: they are known from here on, or have one more wrong key against them.
     pub(crate) fn judge<T>(&self, checked: Result<T, Error>) -> Result<T, Error> {
         self.judge_as(Offence::Key, checked)
+    }
+
+    /// The same for a satellite: where its key is wrong, the attempt is charged to its address alone.
+    pub(crate) fn judge_satellite<T>(&self, admitted: &Admitted, checked: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::AuthInvalid | Error::RateLimited { .. }) = &checked {
+            admitted.charge_failure();
+        }
+        self.judge(checked)
     }
 
     pub(crate) fn judge_as<T>(&self, offence: Offence, checked: Result<T, Error>) -> Result<T, Error> {

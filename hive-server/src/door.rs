@@ -1,11 +1,13 @@
 //! The door: what strangers may take of the server before they have proved who they are.
 //!
-//! Three plain structs decide, and here they get their locks and clocks: [`waiting`] bounds the connections of strangers,
-//! [`admission`] the handshakes of satellites, [`distrust`] what a wrong key may cost whoever shows many of them. An
-//! address is that of the socket, or the one a trusted proxy forwards for; of IPv6, its network of 64 bits.
+//! Four plain structs decide, and here they get their locks and clocks: [`waiting`] bounds the connections of strangers,
+//! [`admission`] the handshakes of all satellites, [`handshakes`] those of one, [`distrust`] what a wrong key may cost whoever
+//! shows many of them. An address is that of the socket, or the one a trusted proxy forwards for; of IPv6, its network of 64
+//! bits.
 
 mod admission;
 mod distrust;
+mod handshakes;
 mod waiting;
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,11 +16,13 @@ use std::time::Duration;
 
 use hive_core::clock::{Entropy, SystemEntropy};
 use hive_core::hive::Effort;
+use hive_core::wire::SatelliteId;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::admission::Admission;
 use self::distrust::Distrust;
+use self::handshakes::Handshakes;
 use self::waiting::Waiting;
 use crate::config::Limits;
 use crate::error::Failure;
@@ -33,6 +37,7 @@ const MAX_PATIENCE: Duration = Duration::from_hours(24);
 pub(crate) struct Door {
     waiting: Arc<Mutex<Waiting<CancellationToken>>>,
     admission: Arc<Mutex<Admission>>,
+    handshakes: Arc<Mutex<Handshakes<CancellationToken>>>,
     distrust: Mutex<Distrust>,
     patience: Duration,
 }
@@ -43,6 +48,7 @@ impl Door {
         Self {
             waiting: Arc::new(Mutex::new(Waiting::new(limits.strangers, limits.strangers_per_address))),
             admission: Arc::new(Mutex::new(admission)),
+            handshakes: Arc::default(),
             distrust: Mutex::default(),
             patience: limits.handshake_timeout.min(MAX_PATIENCE),
         }
@@ -71,10 +77,21 @@ impl Door {
 
     /// Lets a satellite prove who it is. Asked for when the whole request is here, so that nobody holds a leave by sending
     /// slowly.
-    pub(crate) fn admit(&self) -> Result<Admitted, Failure> {
-        let asked = locked(&self.admission).ask(Instant::now(), roll());
+    pub(crate) fn admit(&self, peer: Peer) -> Result<Admitted, Failure> {
+        let address = peer.address.map(source_of);
+        let asked = locked(&self.admission).ask(address, Instant::now(), roll());
         asked.map_err(|retry_after| Failure::Overloaded { retry_after })?;
-        Ok(Admitted(Arc::clone(&self.admission)))
+        Ok(Admitted { admission: Arc::clone(&self.admission), address })
+    }
+
+    /// Registers the handshake of a satellite whose key is right. Where that makes too many, its oldest one is ended.
+    pub(crate) fn begin_handshake(&self, satellite: SatelliteId) -> HandshakeGuard {
+        let replaced = CancellationToken::new();
+        let (number, oldest) = locked(&self.handshakes).begin(satellite, replaced.clone());
+        if let Some(oldest) = oldest {
+            oldest.cancel();
+        }
+        HandshakeGuard { handshakes: Arc::clone(&self.handshakes), satellite, number, replaced }
     }
 
     /// How much checking the credentials of a caller may cost.
@@ -137,11 +154,42 @@ impl Drop for Place {
 }
 
 /// The leave to prove who one is, given back when it is dropped.
-pub(crate) struct Admitted(Arc<Mutex<Admission>>);
+pub(crate) struct Admitted {
+    admission: Arc<Mutex<Admission>>,
+    address: Option<IpAddr>,
+}
+
+impl Admitted {
+    /// Notes that the attempt failed: it is charged to its address alone.
+    pub(crate) fn charge_failure(&self) {
+        locked(&self.admission).charge_failure(self.address, Instant::now());
+    }
+}
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        locked(&self.0).leave();
+        locked(&self.admission).leave();
+    }
+}
+
+/// A satellite's handshake under way. It is over when this is dropped.
+pub(crate) struct HandshakeGuard {
+    handshakes: Arc<Mutex<Handshakes<CancellationToken>>>,
+    satellite: SatelliteId,
+    number: u64,
+    replaced: CancellationToken,
+}
+
+impl HandshakeGuard {
+    /// Waits until newer handshakes of the satellite take its place.
+    pub(crate) async fn replaced(&self) {
+        self.replaced.cancelled().await;
+    }
+}
+
+impl Drop for HandshakeGuard {
+    fn drop(&mut self) {
+        locked(&self.handshakes).end(self.satellite, self.number);
     }
 }
 

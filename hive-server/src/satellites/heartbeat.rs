@@ -19,9 +19,10 @@ pub(super) async fn heartbeat(
     id: Result<Path<SatelliteId>, Failure>,
     request: Result<Body<HeartbeatRequest>, Failure>,
 ) -> Result<Json<HeartbeatResponse>, SatelliteFailure> {
-    let admitted = state.door().admit()?;
-    let checked = state.hive().authenticate_satellite(bearer(&headers)?, visitor.effort()).await;
-    let identity = visitor.judge(checked)?;
+    let key = bearer(&headers)?;
+    let admitted = state.door().admit(visitor.peer)?;
+    let checked = state.hive().authenticate_satellite(key, visitor.effort()).await;
+    let identity = visitor.judge_satellite(&admitted, checked)?;
     drop(admitted);
     let (Path(id), Body(request)) = (id?, request?);
     let response = state.hive().satellite_heartbeat(&identity, id, request).await?;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use hive_core::hive::TokenProblem;
+use hive_core::hive::{RegistrationError, TokenProblem};
 use hive_core::wire::credential::TOKEN_PREFIXES;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterResponse, RegisterStatus};
 use secrecy::SecretString;
@@ -26,9 +26,13 @@ pub(super) async fn register(
 ) -> Result<Json<RegisterResponse>, SatelliteFailure> {
     let token = registration_token(&headers)?;
     let Body(request) = request?;
-    let _admitted = state.door().admit()?;
     let peer = visitor.peer;
-    let satellite = state.hive().register_satellite(&token, request, peer.ip(), Some(seen_url(peer))).await?;
+    let admitted = state.door().admit(peer)?;
+    let registered = state.hive().register_satellite(&token, request, peer.ip(), Some(seen_url(peer))).await;
+    if let Err(RegistrationError::Token(_)) = &registered {
+        admitted.charge_failure();
+    }
+    let satellite = registered?;
     let message = format!("satellite {} is registered; keep its API key, it is not shown again", satellite.name);
     Ok(Json(RegisterResponse { success: true, satellite, message, hive_id: None }))
 }
