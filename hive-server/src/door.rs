@@ -10,12 +10,12 @@ mod distrust;
 mod handshakes;
 mod waiting;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hive_core::clock::{Entropy, SystemEntropy};
-use hive_core::hive::Effort;
+use hive_core::hive::{Effort, network_of};
 use hive_core::wire::SatelliteId;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,7 @@ impl Door {
     /// Takes in somebody unknown. Where that makes too many, the one who has stood there longest must go.
     pub(crate) fn enter(&self, address: IpAddr) -> Stranger {
         let sent_away = CancellationToken::new();
-        let (number, too_many) = locked(&self.waiting).enter(source_of(address), sent_away.clone());
+        let (number, too_many) = locked(&self.waiting).enter(network_of(address), sent_away.clone());
         if let Some(oldest) = too_many {
             oldest.cancel();
         }
@@ -78,7 +78,7 @@ impl Door {
     /// Lets a satellite prove who it is. Asked for when the whole request is here, so that nobody holds a leave by sending
     /// slowly.
     pub(crate) fn admit(&self, peer: Peer) -> Result<Admitted, Failure> {
-        let address = peer.address.map(source_of);
+        let address = peer.address.map(network_of);
         let asked = locked(&self.admission).ask(address, Instant::now(), roll());
         asked.map_err(|retry_after| Failure::Overloaded { retry_after })?;
         Ok(Admitted { admission: Arc::clone(&self.admission), address })
@@ -97,7 +97,7 @@ impl Door {
     /// How much checking the credentials of a caller may cost.
     pub(crate) fn effort(&self, peer: Peer) -> Effort {
         let is_distrusted = peer.address.is_some_and(|address| {
-            let source = source_of(address);
+            let source = network_of(address);
             locked(&self.distrust).is_over(source, Instant::now())
         });
         if is_distrusted { Effort::Remembered } else { Effort::Full }
@@ -106,7 +106,7 @@ impl Door {
     /// Notes that somebody at this address has shown wrong credentials.
     pub(crate) fn resent(&self, peer: Peer, offence: Offence) {
         if let Some(address) = peer.address {
-            locked(&self.distrust).note(source_of(address), offence, Instant::now());
+            locked(&self.distrust).note(network_of(address), offence, Instant::now());
         }
     }
 }
@@ -197,14 +197,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nothing panics while it holds this lock")
 }
 
-/// What counts as one address: somebody with IPv6 has 2^64 of them.
-fn source_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        IpAddr::V4(address) => address.into(),
-    }
-}
-
 /// A random number from 0 up to 1.
 fn roll() -> f64 {
     let mut bytes = [0; 4];
@@ -216,17 +208,6 @@ fn roll() -> f64 {
 mod tests {
     use super::*;
     use futures_util::FutureExt as _;
-
-    fn check(address: &str, source: &str) {
-        assert_eq!(source_of(address.parse().unwrap()), source.parse::<IpAddr>().unwrap());
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_address() {
-        check("203.0.113.7", "203.0.113.7");
-        check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::");
-        check("::ffff:203.0.113.7", "203.0.113.7");
-    }
 
     #[tokio::test]
     async fn who_is_known_may_stay() {

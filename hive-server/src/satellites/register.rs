@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use hive_core::hive::{RegistrationError, TokenProblem};
+use hive_core::hive::{AuthFailureKind, RegistrationError, TokenProblem};
 use hive_core::wire::credential::TOKEN_PREFIXES;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterResponse, RegisterStatus};
 use secrecy::SecretString;
 
 use super::SatelliteFailure;
-use crate::auth::{Visitor, bearer};
+use crate::auth::Visitor;
 use crate::error::Failure;
 use crate::extract::Body;
 use crate::peer::Peer;
@@ -24,7 +24,7 @@ pub(super) async fn register(
     headers: HeaderMap,
     request: Result<Body<RegisterRequest>, Failure>,
 ) -> Result<Json<RegisterResponse>, SatelliteFailure> {
-    let token = registration_token(&headers)?;
+    let token = registration_token(&visitor, &headers)?;
     let Body(request) = request?;
     let peer = visitor.peer;
     let admitted = state.door().admit(peer)?;
@@ -37,8 +37,9 @@ pub(super) async fn register(
     Ok(Json(RegisterResponse { success: true, satellite, message, hive_id: None }))
 }
 
-fn registration_token(headers: &HeaderMap) -> Result<SecretString, SatelliteFailure> {
-    let token = bearer(headers).map_err(|_| SatelliteFailure::Token(TokenProblem::Required))?;
+fn registration_token(visitor: &Visitor, headers: &HeaderMap) -> Result<SecretString, SatelliteFailure> {
+    let token = visitor.bearer(headers, AuthFailureKind::RegistrationToken);
+    let token = token.map_err(|_| SatelliteFailure::Token(TokenProblem::Required))?;
     Ok(token.into())
 }
 

@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use hive_core::Error;
 use hive_core::access::SatelliteIdentity;
-use hive_core::hive::Attached;
+use hive_core::hive::{Attached, AuthFailureKind};
 use hive_core::link::{ChannelLink, LinkEnd, Outgoing};
 use hive_core::wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer};
 use tokio::time::{Instant, timeout_at};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use super::close::{Ending, refusal};
 use super::link::Link;
 use super::socket::{Incoming, Socket};
-use crate::auth::{Visitor, bearer};
+use crate::auth::Visitor;
 use crate::door::{Admitted, HandshakeGuard};
 use crate::error::Failure;
 use crate::satellites::SatelliteFailure;
@@ -45,10 +45,10 @@ pub(super) async fn upgrade(
         return Err(Failure::Stopping.into());
     }
     // Who shows nothing is refused before it costs anybody a place.
-    let key = bearer(&headers)?;
+    let key = visitor.bearer(&headers, AuthFailureKind::SatelliteKey)?;
     let admitted = state.door().admit(visitor.peer)?;
     let checked = state.hive().authenticate_satellite(key, visitor.effort()).await;
-    let identity = visitor.judge_satellite(&admitted, checked)?;
+    let identity = visitor.judge_satellite(&admitted, key, checked)?;
     let upgrade = negotiate(upgrade)?;
     let until = visitor.until();
     let place = Place { admitted, handshake: state.door().begin_handshake(identity.id) };
