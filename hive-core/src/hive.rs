@@ -35,6 +35,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unexpected;
 mod users;
 mod watching;
 
@@ -145,6 +146,7 @@ struct Inner {
     sessions: sessions::Sessions,
     passes: passes::Passes,
     auth_failures: auth_failures::AuthFailures,
+    unexpected: unexpected::Shared,
     seen: sweeper::SeenBuffer,
     /// Where the store lies in a directory of ours.
     high_water: Option<high_water::HighWater>,

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::high_water::HighWater;
 use super::{
     EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, links, passes, running, sessions, sweeper,
+    unexpected,
 };
 use crate::clock::Source;
 use crate::keys::{Keys, KeysError, make_private_dir};
@@ -115,6 +116,7 @@ impl HiveBuilder {
                 sessions: sessions::Sessions::default(),
                 passes: passes::Passes::default(),
                 auth_failures,
+                unexpected: unexpected::Shared::default(),
                 seen: sweeper::SeenBuffer::default(),
                 high_water,
                 events: broadcast::channel(EVENT_CAPACITY).0,

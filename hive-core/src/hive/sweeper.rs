@@ -65,6 +65,7 @@ pub(super) fn start(hive: &Hive) {
             let Some(inner) = inner.upgrade() else { return };
             let hive = Hive { inner };
             hive.summarise_auth_failures();
+            hive.log_unexpected_left_out();
             if let Err(error) = hive.sweep().await {
                 warn!(error = %error, "sweep failed, the next one tries again");
             }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use hive_wire::agent::{Channel, CommandResult, ErrorBody, Received, ToServer};
-use hive_wire::api::{AuditEntry, AuditQuery, AuditResult, CommandStatus, EndReason, ExecCommand, PageRequest, SessionEnd};
+use hive_wire::api::{
+    AuditEntry, AuditQuery, AuditResult, CommandStatus, EndReason, ExecCommand, PageRequest, SessionEnd,
+};
 use hive_wire::frame::StreamId;
 use hive_wire::id::Seed;
 use hive_wire::{CommandId, ErrorCode, SessionId};
@@ -52,7 +54,7 @@ async fn a_message_about_anothers_command_or_terminal_is_audited() {
     assert_eq!(honest.command().await.id, id);
     let stream = StreamId(1);
     let output = ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset: 0 };
-    for message in [ToServer::CommandAck { id }, output, result_of(id)] {
+    for message in [ToServer::CommandAck { id, journal_position: None }, output, result_of(id)] {
         rogue.attached.on_control(message).await.unwrap();
     }
     let found = foreign_messages(&hive, 3).await;
@@ -64,7 +66,7 @@ async fn a_message_about_anothers_command_or_terminal_is_audited() {
     // What was never there at all, and what has ended, is none of another's.
     rogue.attached.on_control(result_of(CommandId::new(Seed { unix_millis: 1, random: [1; 10] }))).await.unwrap();
     honest.finish(id, CommandStatus::Succeeded, 0, 0).await;
-    honest.attached.on_control(ToServer::CommandAck { id }).await.unwrap();
+    honest.attached.on_control(ToServer::CommandAck { id, journal_position: None }).await.unwrap();
     assert_eq!(hive.auth_failure_totals()["foreign_message"].failures, 3);
 }
 
