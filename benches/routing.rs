@@ -63,7 +63,7 @@ fn measure() -> anyhow::Result<()> {
     group.bench_function("target_read", |bencher| bencher.iter(|| black_box("tag:web").parse::<Target>()));
     let (operator, team) = operator(hive.source());
     group.bench_function("may", |bencher| {
-        bencher.iter(|| may(black_box(&operator), Permission::SatellitesExec, Reach::Team(black_box(team))));
+        bencher.iter(|| may(black_box(&operator), &Permission::SatellitesExec, Reach::Team(black_box(team))));
     });
 
     let (satellite, _playing) = runtime.block_on(play(&hive))?;

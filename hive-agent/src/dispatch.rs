@@ -216,6 +216,9 @@ impl Dispatch {
     fn refusal(&self, state: &State, payload: &Payload) -> Option<ErrorBody> {
         let running = || state.jobs.values().filter(|job| !job.has_ended()).count();
         let is_busy = state.jobs.len() >= self.rules.max_running && running() >= self.rules.max_running;
+        if let Payload::Unknown { command_type, .. } = payload {
+            return Some(unsupported(command_type));
+        }
         match self.rules.policy.check(payload) {
             Err(refusal) => Some(refusal),
             Ok(()) if is_busy => Some(ErrorBody {
@@ -228,8 +231,10 @@ impl Dispatch {
 
     fn start_record(&self, command: &Command) -> Record {
         let power = match &command.payload {
-            Payload::Power(spec) => Some(PowerStart { action: spec.action, boot_id: self.rules.boot_id.clone() }),
-            _ => None,
+            Payload::Power(spec) => {
+                Some(PowerStart { action: spec.action.clone(), boot_id: self.rules.boot_id.clone() })
+            }
+            Payload::Exec(_) | Payload::Unknown { .. } => None,
         };
         Record::Started {
             id: command.id,
@@ -248,7 +253,7 @@ impl Dispatch {
             };
             Outcome::without_run(CommandStatus::Failed, Some(refusal))
         } else {
-            debug!(command.id = %job.id, kind = job.kind, "command started");
+            debug!(command.id = %job.id, kind = job.kind.as_str(), "command started");
             let position = self.journal.position();
             job.update(|progress| {
                 progress.is_started = true;
@@ -269,10 +274,7 @@ impl Dispatch {
         let spec = match payload {
             Payload::Exec(spec) => Ok(spec.clone()),
             Payload::Power(spec) => power::program(spec, self.rules.power_helper.as_deref()),
-            _ => Err(ErrorBody {
-                code: ErrorCode::InvalidInput,
-                message: "this satellite does not know this kind of command".to_owned(),
-            }),
+            Payload::Unknown { command_type, .. } => Err(unsupported(command_type)),
         };
         let program = match spec.and_then(|spec| Program::of_spec(job.id, &spec, &self.rules.account)) {
             Ok(program) => program,
@@ -291,12 +293,13 @@ impl Dispatch {
         job.update(|progress| match channel {
             Channel::Stdout => progress.produced.stdout = len,
             Channel::Stderr => progress.produced.stderr = len,
+            Channel::Unknown(_) => {}
         });
         self.board.mark(job.id);
     }
 
     async fn finish(&self, job: &Job, outcome: Outcome) {
-        self.counters.command_ended(outcome.status, outcome.duration);
+        self.counters.command_ended(&outcome.status, outcome.duration);
         let result = CommandResult {
             id: job.id,
             status: outcome.status,
@@ -396,6 +399,13 @@ impl Dispatch {
 }
 
 /// The progress of a command that is over before it begins.
+/// What a command of a kind that this agent does not know is refused with.
+fn unsupported(command_type: &str) -> ErrorBody {
+    let message =
+        format!("this satellite's agent does not know commands of the kind {command_type:?}; update the agent");
+    ErrorBody { code: ErrorCode::Unsupported, message }
+}
+
 fn ended(id: CommandId, status: CommandStatus, error: Option<ErrorBody>) -> Progress {
     let result = CommandResult {
         id,

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use hive_wire::agent::{CommandResult, Received};
+use hive_wire::api::CommandType;
 use hive_wire::{CommandId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -10,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: CommandId,
-    /// `exec` or `power`.
-    pub(crate) kind: &'static str,
+    /// What kind of thing it does.
+    pub(crate) kind: CommandType,
     pub(crate) delivered_at: Timestamp,
     /// Ends the command.
     pub(crate) cancel: CancellationToken,
@@ -32,7 +33,7 @@ pub(crate) struct Progress {
 }
 
 impl Job {
-    pub(crate) fn new(id: CommandId, kind: &'static str, now: Timestamp, progress: Progress) -> Self {
+    pub(crate) fn new(id: CommandId, kind: CommandType, now: Timestamp, progress: Progress) -> Self {
         Self { id, kind, delivered_at: now, cancel: CancellationToken::new(), progress: Mutex::new(progress) }
     }
 

@@ -65,8 +65,8 @@ impl Counters {
         self.reconnects.load(Relaxed)
     }
 
-    pub(crate) fn command_ended(&self, status: CommandStatus, duration: Duration) {
-        if let Some(n) = STATUSES.iter().position(|known| *known == status) {
+    pub(crate) fn command_ended(&self, status: &CommandStatus, duration: Duration) {
+        if let Some(n) = STATUSES.iter().position(|known| known == status) {
             self.commands[n].fetch_add(1, Relaxed);
         }
         self.duration_micros.fetch_add(duration.as_micros() as u64, Relaxed);
@@ -126,8 +126,8 @@ mod tests {
     #[test]
     fn commands_are_counted_by_end_and_duration() {
         let counters = Counters::new();
-        counters.command_ended(CommandStatus::Succeeded, Duration::from_millis(1));
-        counters.command_ended(CommandStatus::TimedOut, Duration::from_hours(1));
+        counters.command_ended(&CommandStatus::Succeeded, Duration::from_millis(1));
+        counters.command_ended(&CommandStatus::TimedOut, Duration::from_hours(1));
         let text = counters.to_prometheus(2);
         for line in [
             "satellite_connection_status 0",

@@ -44,7 +44,7 @@ impl Policy {
             Payload::Power(_) if !self.allow_power_commands => {
                 Err(blocked("power commands are not allowed on this satellite"))
             }
-            _ => Ok(()),
+            Payload::Power(_) | Payload::Unknown { .. } => Ok(()),
         }
     }
 

@@ -14,6 +14,10 @@ const TIMEOUT_SECONDS: u32 = 60;
 
 /// The program that carries out a power command.
 pub(crate) fn program(spec: &PowerSpec, helper: Option<&Path>) -> Result<ExecSpec, ErrorBody> {
+    if !spec.action.is_known() {
+        let message = format!("this satellite does not know the power action {:?}", spec.action.as_str());
+        return Err(ErrorBody { code: ErrorCode::Unsupported, message });
+    }
     let message = shown_message(spec);
     let mut words = match helper {
         Some(helper) => vec![
@@ -30,7 +34,7 @@ pub(crate) fn program(spec: &PowerSpec, helper: Option<&Path>) -> Result<ExecSpe
 }
 
 fn system_tool(spec: &PowerSpec, message: String) -> Result<Vec<String>, ErrorBody> {
-    let words = match spec.action {
+    let words = match &spec.action {
         PowerAction::Shutdown => shutdown("-h", spec, message),
         PowerAction::Reboot => shutdown("-r", spec, message),
         PowerAction::Cancel => vec!["shutdown".into(), "-c".into()],
@@ -39,6 +43,7 @@ fn system_tool(spec: &PowerSpec, message: String) -> Result<Vec<String>, ErrorBo
         }
         PowerAction::Sleep => vec!["systemctl".into(), "suspend".into()],
         PowerAction::Hibernate => vec!["systemctl".into(), "hibernate".into()],
+        PowerAction::Unknown(_) => return Err(refused("this satellite does not know this power action")),
     };
     Ok(words)
 }

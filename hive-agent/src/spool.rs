@@ -29,11 +29,8 @@ impl Spool {
     }
 
     fn path(&self, id: CommandId, channel: Channel) -> PathBuf {
-        let name = match channel {
-            Channel::Stdout => "stdout",
-            Channel::Stderr => "stderr",
-        };
-        self.dir.join(format!("{id}.{name}"))
+        debug_assert!(channel.is_known(), "an agent writes the outputs that it knows");
+        self.dir.join(format!("{id}.{channel}"))
     }
 
     /// Where one output is written.

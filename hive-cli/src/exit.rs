@@ -27,11 +27,11 @@ pub(crate) const LOST: u8 = 255;
 
 /// The highest status of all targets.
 pub(crate) fn worst(results: &[ExecResult]) -> u8 {
-    results.iter().map(|result| of(result.status, result.exit_code)).max().unwrap_or(0)
+    results.iter().map(|result| of(&result.status, result.exit_code)).max().unwrap_or(0)
 }
 
 /// The status of one target.
-pub(crate) fn of(status: TargetStatus, exit_code: Option<i32>) -> u8 {
+pub(crate) fn of(status: &TargetStatus, exit_code: Option<i32>) -> u8 {
     match status {
         TargetStatus::Command(CommandStatus::Succeeded) => 0,
         TargetStatus::Command(CommandStatus::Failed) => exit_code.map_or(126, |code| code.clamp(1, 255) as u8),
@@ -50,6 +50,7 @@ pub(crate) fn of_session(end: &SessionEnd) -> u8 {
         EndReason::Timeout => 124,
         EndReason::Error => 126,
         EndReason::Lost => LOST,
+        EndReason::Unknown(_) => exit_code.unwrap_or(LOST),
     }
 }
 
@@ -64,7 +65,7 @@ mod tests {
     use CommandStatus::*;
 
     fn check(status: CommandStatus, exit_code: Option<i32>, expected: u8) {
-        assert_eq!(of(TargetStatus::Command(status), exit_code), expected, "{status:?} {exit_code:?}");
+        assert_eq!(of(&TargetStatus::Command(status.clone()), exit_code), expected, "{status:?} {exit_code:?}");
     }
 
     #[test]
@@ -80,17 +81,14 @@ mod tests {
         check(Expired, None, 255);
         check(OutcomeUnknown, None, 255);
         check(Started, None, 255);
-        assert_eq!(of(TargetStatus::NotRun, None), 255);
+        assert_eq!(of(&TargetStatus::NotRun, None), 255);
     }
 
     #[test]
     fn a_session_gives_its_program_s_status() {
         let check = |reason, exit_code, expected| {
-            assert_eq!(
-                of_session(&SessionEnd { reason, exit_code, error: None }),
-                expected,
-                "{reason:?} {exit_code:?}"
-            );
+            let end = SessionEnd { reason, exit_code, error: None };
+            assert_eq!(of_session(&end), expected, "{end:?}");
         };
         check(EndReason::Exited, Some(0), 0);
         check(EndReason::Exited, Some(3), 3);

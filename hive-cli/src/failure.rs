@@ -1,5 +1,6 @@
 //! Why a command of ours failed, and what it ends with.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
@@ -79,11 +80,11 @@ impl Failure {
     }
 
     /// The stable word for it.
-    pub(crate) fn code(&self) -> &'static str {
-        match self {
+    pub(crate) fn code(&self) -> Cow<'static, str> {
+        let word = match self {
             Self::Usage(_) => "USAGE",
             Self::NoHive(_) => "NO_HIVE",
-            Self::Hive(error) => error.code().as_str(),
+            Self::Hive(error) => return error.code().to_string().into(),
             Self::File { .. } => "FILE",
             Self::Keyring(_) => "KEYRING",
             Self::Output(_) => "OUTPUT",
@@ -92,8 +93,9 @@ impl Failure {
             Self::Up(_) => "UP",
             Self::Terminal(_) => "TERMINAL",
             Self::Interrupted => "INTERRUPTED",
-            Self::Advised { failure, .. } => failure.code(),
-        }
+            Self::Advised { failure, .. } => return failure.code(),
+        };
+        word.into()
     }
 
     /// What `hive` exits with. The numbers are those of `sysexits.h`: a program behind `hive exec` hardly uses them.

@@ -122,10 +122,11 @@ pub(crate) fn text(text: &str) -> Result<()> {
 }
 
 /// Passes a program's bytes through as they are.
-pub(crate) fn raw(channel: Channel, bytes: &[u8]) -> Result<()> {
+pub(crate) fn raw(channel: &Channel, bytes: &[u8]) -> Result<()> {
     match channel {
         Channel::Stdout => write_stdout(bytes),
         Channel::Stderr => write(&mut io::stderr().lock(), bytes),
+        Channel::Unknown(_) => Ok(()),
     }
 }
 

@@ -52,11 +52,12 @@ impl Seat {
 
     /// Shows a session until it has ended or the user leaves.
     pub(crate) async fn show(mut self, hive: Arc<dyn SessionManager>, id: SessionId, mode: ViewMode) -> Result<Left> {
+        let is_read_only = mode == ViewMode::ReadOnly;
         let options = ViewOptions { mode, size: user_size() };
         let opening = Terminal::open(hive.clone(), id, options);
         let terminal = self.before(async { Ok(opening.await?) }).await?;
         let (keyboard, screen, loan) = user_terminal().map_err(Failure::Terminal)?;
-        let (signals, is_read_only) = (self.signals, mode == ViewMode::ReadOnly);
+        let signals = self.signals;
         let left = View::new(Parts { hive, terminal, keyboard, screen, signals, is_read_only }).run().await;
         drop(loan);
         left

@@ -3,80 +3,49 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hive_wire::api::{Actor, PlatformRole};
-use hive_wire::{ApiKeyId, SatelliteId, TeamId, UserId};
-use serde::{Deserialize, Serialize};
+use hive_wire::{ApiKeyId, SatelliteId, TeamId, UserId, open_enum};
 
 pub use self::authority::Authority;
 pub use hive_wire::api::Role;
 
 mod authority;
 
-/// A permission, as in the published matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Permission {
-    /// See satellites and their state.
-    #[serde(rename = "satellites.read")]
-    SatellitesRead,
-    /// Run commands.
-    #[serde(rename = "satellites.exec")]
-    SatellitesExec,
-    /// Start and cancel jobs.
-    #[serde(rename = "jobs.run")]
-    JobsRun,
-    /// Change name and tags.
-    #[serde(rename = "satellites.tag")]
-    SatellitesTag,
-    /// Shut down, reboot, …
-    #[serde(rename = "satellites.power")]
-    SatellitesPower,
-    /// Remove satellites.
-    #[serde(rename = "satellites.delete")]
-    SatellitesDelete,
-    /// Set a satellite's status and region.
-    #[serde(rename = "satellites.manage")]
-    SatellitesManage,
-    /// Open terminals.
-    #[serde(rename = "sessions.open")]
-    SessionsOpen,
-    /// Read the audit trail.
-    #[serde(rename = "audit.read")]
-    AuditRead,
-    /// Make, list and revoke registration tokens.
-    #[serde(rename = "tokens.manage")]
-    TokensManage,
-    /// Add users and change them.
-    #[serde(rename = "users.manage")]
-    UsersManage,
-    /// Make teams; say who is in one.
-    #[serde(rename = "teams.manage")]
-    TeamsManage,
-    /// Make, list and revoke one's own API keys.
-    #[serde(rename = "api_keys.own")]
-    ApiKeysOwn,
+open_enum! {
+    /// A permission, as in the published matrix.
+    #[derive(PartialOrd, Ord)]
+    pub enum Permission {
+        /// See satellites and their state.
+        SatellitesRead = "satellites.read",
+        /// Run commands.
+        SatellitesExec = "satellites.exec",
+        /// Start and cancel jobs.
+        JobsRun = "jobs.run",
+        /// Change name and tags.
+        SatellitesTag = "satellites.tag",
+        /// Shut down, reboot, …
+        SatellitesPower = "satellites.power",
+        /// Remove satellites.
+        SatellitesDelete = "satellites.delete",
+        /// Set a satellite's status and region.
+        SatellitesManage = "satellites.manage",
+        /// Open terminals.
+        SessionsOpen = "sessions.open",
+        /// Read the audit trail.
+        AuditRead = "audit.read",
+        /// Make, list and revoke registration tokens.
+        TokensManage = "tokens.manage",
+        /// Add users and change them.
+        UsersManage = "users.manage",
+        /// Make teams; say who is in one.
+        TeamsManage = "teams.manage",
+        /// Make, list and revoke one's own API keys.
+        ApiKeysOwn = "api_keys.own",
+    }
 }
 
 impl Permission {
-    /// The word as it stands in messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SatellitesRead => "satellites.read",
-            Self::SatellitesExec => "satellites.exec",
-            Self::JobsRun => "jobs.run",
-            Self::SatellitesTag => "satellites.tag",
-            Self::SatellitesPower => "satellites.power",
-            Self::SatellitesDelete => "satellites.delete",
-            Self::SatellitesManage => "satellites.manage",
-            Self::SessionsOpen => "sessions.open",
-            Self::AuditRead => "audit.read",
-            Self::TokensManage => "tokens.manage",
-            Self::UsersManage => "users.manage",
-            Self::TeamsManage => "teams.manage",
-            Self::ApiKeysOwn => "api_keys.own",
-        }
-    }
-
     /// Whether a role carries the permission: the matrix, row by row.
-    pub fn is_granted_to(self, role: Role) -> bool {
+    pub fn is_granted_to(&self, role: &Role) -> bool {
         let least = match self {
             Self::SatellitesRead | Self::ApiKeysOwn => Role::Viewer,
             Self::SatellitesExec | Self::JobsRun | Self::SatellitesTag | Self::SessionsOpen | Self::AuditRead => {
@@ -88,13 +57,14 @@ impl Permission {
             | Self::TokensManage
             | Self::UsersManage
             | Self::TeamsManage => Role::Admin,
+            Self::Unknown(_) => return false,
         };
-        role >= least
+        role.is_at_least(&least)
     }
 
     /// The permission that says more and this as well: who may run commands on satellites may run them by jobs.
-    fn is_part_of(self) -> Option<Self> {
-        (self == Self::JobsRun).then_some(Self::SatellitesExec)
+    fn is_part_of(&self) -> Option<Self> {
+        (*self == Self::JobsRun).then_some(Self::SatellitesExec)
     }
 }
 
@@ -165,11 +135,11 @@ impl Principal {
     }
 
     fn role_at(&self, reach: Reach) -> Option<Role> {
-        match (self.role, reach) {
+        match (&self.role, reach) {
             (PlatformRole::GlobalAdmin, _) => Some(Role::Admin),
-            (PlatformRole::GlobalUser, Reach::Team(team)) => self.teams.get(&team).copied(),
+            (PlatformRole::GlobalUser, Reach::Team(team)) => self.teams.get(&team).cloned(),
             (PlatformRole::GlobalUser, Reach::Own) => Some(Role::Viewer),
-            (PlatformRole::GlobalUser, Reach::Platform) => None,
+            (PlatformRole::GlobalUser, Reach::Platform) | (PlatformRole::Unknown(_), _) => None,
         }
     }
 }
@@ -204,17 +174,17 @@ pub enum Verdict {
 }
 
 /// Decides whether `principal` may use `permission` on what `reach` says.
-pub fn may(principal: &Principal, permission: Permission, reach: Reach) -> Verdict {
+pub fn may(principal: &Principal, permission: &Permission, reach: Reach) -> Verdict {
     let Some(role) = principal.role_at(reach) else {
         return Verdict::Hide;
     };
-    let is_in_scope = |wanted: Permission| {
+    let is_in_scope = |wanted: &Permission| {
         let scopes = principal.scopes.as_ref();
         scopes.is_none_or(|scopes| {
-            scopes.contains(&wanted) || wanted.is_part_of().is_some_and(|all| scopes.contains(&all))
+            scopes.contains(wanted) || wanted.is_part_of().is_some_and(|all| scopes.contains(&all))
         })
     };
-    if permission.is_granted_to(role) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
+    if permission.is_granted_to(&role) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
 }
 
 /// What of the satellites somebody may see.
@@ -237,7 +207,7 @@ impl Sight {
 }
 
 /// Returns the teams whose things `principal` may use `permission` on.
-pub fn sight(principal: &Principal, permission: Permission) -> Sight {
+pub fn sight(principal: &Principal, permission: &Permission) -> Sight {
     if may(principal, permission, Reach::Platform) == Verdict::Allow {
         return Sight::Everything;
     }
@@ -270,7 +240,7 @@ mod tests {
             name: "anna".into(),
             ip: None,
             role,
-            teams: teams.iter().copied().collect(),
+            teams: teams.iter().cloned().collect(),
             scopes: None,
         }
     }
@@ -279,7 +249,7 @@ mod tests {
     fn the_matrix_is_the_published_one() {
         use Permission::*;
         let check = |permission: Permission, expected: [bool; 3]| {
-            let got = [Role::Admin, Role::Operator, Role::Viewer].map(|role| permission.is_granted_to(role));
+            let got = [Role::Admin, Role::Operator, Role::Viewer].map(|role| permission.is_granted_to(&role));
             assert_eq!(got, expected, "{permission:?} for admin, operator, viewer");
         };
         check(SatellitesRead, [true, true, true]);
@@ -300,7 +270,7 @@ mod tests {
     #[test]
     fn another_team_is_hidden_and_not_forbidden() {
         let operator = user(PlatformRole::GlobalUser, &[(team(1), Role::Operator)]);
-        let check = |permission, reach, verdict| assert_eq!(may(&operator, permission, reach), verdict);
+        let check = |permission, reach, verdict| assert_eq!(may(&operator, &permission, reach), verdict);
         check(Permission::SatellitesExec, Reach::Team(team(1)), Verdict::Allow);
         check(Permission::SatellitesPower, Reach::Team(team(1)), Verdict::Forbid);
         check(Permission::SatellitesRead, Reach::Team(team(2)), Verdict::Hide);
@@ -312,19 +282,20 @@ mod tests {
     fn a_key_never_has_more_than_its_scopes_nor_than_its_owner() {
         let mut key = user(PlatformRole::GlobalAdmin, &[]);
         key.scopes = Some([Permission::SatellitesRead].into());
-        assert_eq!(may(&key, Permission::SatellitesRead, Reach::Platform), Verdict::Allow);
-        assert_eq!(may(&key, Permission::SatellitesExec, Reach::Platform), Verdict::Forbid);
+        assert_eq!(may(&key, &Permission::SatellitesRead, Reach::Platform), Verdict::Allow);
+        assert_eq!(may(&key, &Permission::SatellitesExec, Reach::Platform), Verdict::Forbid);
         let mut weak = user(PlatformRole::GlobalUser, &[(team(1), Role::Viewer)]);
         weak.scopes = Some([Permission::SatellitesExec].into());
-        assert_eq!(may(&weak, Permission::SatellitesExec, Reach::Team(team(1))), Verdict::Forbid);
+        assert_eq!(may(&weak, &Permission::SatellitesExec, Reach::Team(team(1))), Verdict::Forbid);
     }
 
     #[test]
     fn who_may_run_commands_may_run_jobs_and_not_the_other_way_round() {
         let mut key = user(PlatformRole::GlobalAdmin, &[]);
         let mut check = |scope, permission, verdict| {
+            let said = format!("{scope:?} {permission:?}");
             key.scopes = Some([scope].into());
-            assert_eq!(may(&key, permission, Reach::Platform), verdict, "{scope:?} {permission:?}");
+            assert_eq!(may(&key, &permission, Reach::Platform), verdict, "{said}");
         };
         check(Permission::SatellitesExec, Permission::JobsRun, Verdict::Allow);
         check(Permission::JobsRun, Permission::JobsRun, Verdict::Allow);
@@ -335,8 +306,8 @@ mod tests {
     #[test]
     fn sight_is_what_the_verdicts_say() {
         let mixed = user(PlatformRole::GlobalUser, &[(team(1), Role::Viewer), (team(2), Role::Operator)]);
-        assert_eq!(sight(&mixed, Permission::SatellitesRead), Sight::Teams(vec![team(1), team(2)]));
-        assert_eq!(sight(&mixed, Permission::SatellitesExec), Sight::Teams(vec![team(2)]));
-        assert_eq!(sight(&Principal::system(), Permission::SatellitesExec), Sight::Everything);
+        assert_eq!(sight(&mixed, &Permission::SatellitesRead), Sight::Teams(vec![team(1), team(2)]));
+        assert_eq!(sight(&mixed, &Permission::SatellitesExec), Sight::Teams(vec![team(2)]));
+        assert_eq!(sight(&Principal::system(), &Permission::SatellitesExec), Sight::Everything);
     }
 }

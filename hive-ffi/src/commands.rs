@@ -1,6 +1,7 @@
 //! Commands: on one satellite, on many, later.
 
 use std::collections::HashSet;
+use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -55,7 +56,7 @@ impl Hive {
         };
         let events = self.call(start).await?;
         let events = complete(events, "the events broke off; the commands go on", all_done());
-        let events = events.map(|event| event.and_then(ExecEvent::try_from));
+        let events = events.filter_map(|event| ready(event.and_then(ExecEvent::of).transpose()));
         Ok(ExecEvents::new(self.engine.clone(), events))
     }
 
@@ -137,7 +138,7 @@ fn all_done() -> impl FnMut(&api::ExecEvent) -> bool + Send + 'static {
         match event {
             api::ExecEvent::Accepted { satellite_id, .. } => drop(open.insert(*satellite_id)),
             api::ExecEvent::Exit(result) => drop(open.remove(&result.satellite_id)),
-            api::ExecEvent::Output { .. } => {}
+            api::ExecEvent::Output { .. } | api::ExecEvent::Unknown(_) => {}
         }
         open.is_empty()
     }

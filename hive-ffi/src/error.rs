@@ -24,6 +24,8 @@ macro_rules! errors {
             /// A code of a newer version.
             #[error("{message}")]
             Unknown {
+                /// The code.
+                code: String,
                 /// For people.
                 message: String,
                 /// JSON for programs.
@@ -35,7 +37,7 @@ macro_rules! errors {
             fn new(code: ErrorCode, message: String, details: Option<String>) -> Self {
                 match code {
                     $(ErrorCode::$name => Self::$name { message, details },)*
-                    _ => Self::Unknown { message, details },
+                    other => Self::Unknown { code: other.as_str().into(), message, details },
                 }
             }
 
@@ -43,13 +45,13 @@ macro_rules! errors {
             fn code(&self) -> ErrorCode {
                 match self {
                     $(Self::$name { .. } => ErrorCode::$name,)*
-                    Self::Unknown { .. } => ErrorCode::Unknown,
+                    Self::Unknown { code, .. } => ErrorCode::Unknown(code.as_str().into()),
                 }
             }
 
             fn parts(&self) -> ErrorParts {
                 let (message, details) = match self {
-                    $(Self::$name { message, details })|* | Self::Unknown { message, details } => (message, details),
+                    $(Self::$name { message, details })|* | Self::Unknown { message, details, .. } => (message, details),
                 };
                 ErrorParts { code: self.code().as_str().into(), message: message.clone(), details: details.clone() }
             }
@@ -88,6 +90,8 @@ errors! {
     CommandTimeout,
     /// The satellite's own policy refuses the command.
     CommandBlocked,
+    /// The satellite does not know this kind of command, or cannot do it.
+    Unsupported,
     /// The request is larger than allowed.
     PayloadTooLarge,
     /// The hive or its storage cannot be reached.

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hive_core::wire::Timestamp;
 use hive_core::wire::agent::ErrorBody;
+use hive_core::wire::open::OpenEnum;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::HiveError;
 
@@ -92,8 +92,9 @@ pub(crate) fn word<T: Serialize>(value: &T) -> String {
 }
 
 /// The value of an enum of the wire, or the complaint that the word is none of its own.
-pub(crate) fn of_word<T: DeserializeOwned>(field: &str, text: &str, rule: &str) -> Result<T, HiveError> {
-    serde_json::from_value(text.into()).map_err(|_| HiveError::invalid(field, rule))
+pub(crate) fn of_word<T: OpenEnum>(field: &str, text: &str, rule: &str) -> Result<T, HiveError> {
+    let word = T::from(text);
+    if word.is_known() { Ok(word) } else { Err(HiveError::invalid(field, rule)) }
 }
 
 #[cfg(test)]

@@ -315,7 +315,7 @@ async fn set_up(hive: &Hive, command: SetUp) -> hive_core::Result<Value> {
             Ok(json!(team))
         }
         SetUp::Team(TeamCommand::Add { team, username, role }) => {
-            hive.as_system().team_member_add(&team, &username, role).await?;
+            hive.as_system().team_member_add(&team, &username, role.clone()).await?;
             Ok(json!({ "team": team, "username": username, "role": role }))
         }
     }

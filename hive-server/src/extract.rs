@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use hive_core::Error;
 use hive_core::wire::api::PageRequest;
+use hive_core::wire::open::{OpenEnum, known};
 use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use tokio::time::timeout;
@@ -140,6 +141,15 @@ impl Pairs {
     /// The number, id, time … of this name.
     pub(crate) fn value<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, Error> {
         let read = |text: &str| text.parse().map_err(|error: T::Err| Error::invalid(name, error.to_string()));
+        self.text(name).map(read).transpose()
+    }
+
+    /// The word of an enum of this name, to which other versions may add.
+    pub(crate) fn known<T: OpenEnum>(&self, name: &str) -> Result<Option<T>, Error> {
+        let read = |text: &str| {
+            let word: StrDeserializer<'_, WordError> = text.into_deserializer();
+            known(word).map_err(|error| Error::invalid(name, error.to_string()))
+        };
         self.text(name).map(read).transpose()
     }
 

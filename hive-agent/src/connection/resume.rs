@@ -78,7 +78,7 @@ impl Output {
                 Piece::Control(ToServer::StreamOpen {
                     stream,
                     command_id: id,
-                    channel: self.channel,
+                    channel: self.channel.clone(),
                     offset: self.delivered,
                 })
             });

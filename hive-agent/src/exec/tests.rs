@@ -47,10 +47,7 @@ impl Bench {
 
     fn output(&self, channel: Channel) -> String {
         let kept = self.spool.kept(self.id);
-        let len = match channel {
-            Channel::Stdout => kept.stdout,
-            Channel::Stderr => kept.stderr,
-        };
+        let len = if channel == Channel::Stdout { kept.stdout } else { kept.stderr };
         let bytes = self.spool.reader(self.id, channel).read(0, len as usize).unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
     }

@@ -260,14 +260,15 @@ mod tests {
 
     #[test]
     fn a_reboot_has_worked_when_the_boot_is_another_one() {
-        let check = |action, boot_id, is_success: bool| {
+        let check = |action: PowerAction, boot_id, is_success: bool| {
+            let said = format!("{action:?} {boot_id:?}");
             let decision = Ledger::of_earlier_process(&[power(action)]).decide(id(1), 1000, boot_id);
             let expected = if is_success {
                 Decision::Answer(bare_result(id(1), CommandStatus::Succeeded))
             } else {
                 Decision::Unknown
             };
-            assert_eq!(decision, expected, "{action:?} {boot_id:?}");
+            assert_eq!(decision, expected, "{said}");
         };
         check(PowerAction::Reboot, Some("boot-2"), true);
         check(PowerAction::Shutdown, Some("boot-2"), true);

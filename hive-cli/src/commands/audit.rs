@@ -181,6 +181,7 @@ fn described(fault: &ChainFault) -> String {
         ChainFault::ManifestMissing => "there is no manifest, so a cut end cannot be seen".into(),
         ChainFault::ManifestForged => "the manifest was not signed by the key".into(),
         ChainFault::Unreadable { line } => format!("line {line} is no record"),
+        ChainFault::Unknown(fault) => fault.to_string(),
     }
 }
 

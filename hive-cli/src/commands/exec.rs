@@ -76,7 +76,7 @@ async fn fan_out(
             return Ok(());
         }
         let Some(result) = ends.result(event).await? else { return Ok(()) };
-        worst = worst.max(exit::of(result.status, result.exit_code));
+        worst = worst.max(exit::of(&result.status, result.exit_code));
         progress.aside(|| output::line(&result))
     };
     let followed = job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, on_target).await?;
@@ -175,7 +175,7 @@ async fn submit(
             [
                 result.satellite_name.to_string(),
                 shown(result.command_id),
-                status_word(result.status).into(),
+                status_word(&result.status).into(),
                 shown(error),
             ]
         })

@@ -68,7 +68,7 @@ async fn show(api: &dyn Api, output: Output, id: JobId, with_output: bool) -> Re
             table.row([
                 target.satellite_name.to_string(),
                 shown(target.command_id),
-                status_word(target.status).to_owned(),
+                status_word(&target.status).to_owned(),
                 shown(target.exit_code),
                 (target.stdout_bytes + target.stderr_bytes).to_string(),
                 shown(target.error.map(|error| error.message)),
@@ -100,7 +100,7 @@ async fn watch(api: &dyn Api, output: Output, id: JobId) -> Result<u8> {
 fn tell(event: &JobEvent) -> Result<()> {
     let JobEvent::Target { satellite_name, status, exit_code, .. } = event else { return Ok(()) };
     let code = exit_code.filter(|code| *code != 0).map(|code| format!(", exit code {code}")).unwrap_or_default();
-    output::text(&format!("{satellite_name}: {}{code}", status_word(*status)))
+    output::text(&format!("{satellite_name}: {}{code}", status_word(status)))
 }
 
 pub(super) fn describe(output: Output, job: &Job) -> Result<()> {

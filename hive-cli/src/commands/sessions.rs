@@ -46,7 +46,7 @@ fn row(session: &Session) -> [String; 7] {
 }
 
 fn status(session: &Session) -> String {
-    match (session.status, &session.end, session.online) {
+    match (&session.status, &session.end, session.online) {
         (SessionStatus::Ended, Some(end), _) => {
             let code = end.exit_code.map(|code| format!(" {code}")).unwrap_or_default();
             format!("{}{code}", end.reason.as_str())
@@ -55,6 +55,7 @@ fn status(session: &Session) -> String {
         (SessionStatus::Starting, ..) => "starting".into(),
         (SessionStatus::Open, _, true) => "open".into(),
         (SessionStatus::Open, _, false) => "open, satellite offline".into(),
+        (SessionStatus::Unknown(word), ..) => word.to_string(),
     }
 }
 

@@ -63,7 +63,11 @@ impl Collector {
             ExecEvent::Output { satellite_id, channel, offset, data } => {
                 let bytes = BASE64.decode(data.as_bytes()).ok()?;
                 let target = self.targets.entry(satellite_id).or_default();
-                let output = if channel == Channel::Stdout { &mut target.stdout } else { &mut target.stderr };
+                let output = match channel {
+                    Channel::Stdout => &mut target.stdout,
+                    Channel::Stderr => &mut target.stderr,
+                    Channel::Unknown(_) => return None,
+                };
                 let bytes = output.accept(offset, bytes);
                 if self.keeps_output {
                     output.kept.extend_from_slice(&bytes);
@@ -75,6 +79,7 @@ impl Collector {
                 self.finish(*result);
                 Some(Step::Done(satellite))
             }
+            ExecEvent::Unknown(_) => None,
         }
     }
 

@@ -32,7 +32,7 @@ impl<'a> Ends<'a> {
             satellite_id: *satellite_id,
             satellite_name: satellite_name.clone(),
             command_id: *command_id,
-            status: *status,
+            status: status.clone(),
             exit_code: *exit_code,
             stdout: String::new(),
             stderr: String::new(),

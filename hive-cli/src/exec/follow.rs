@@ -131,7 +131,7 @@ impl Following<'_> {
     fn on_event(&mut self, event: ExecEvent) -> Result<Option<Step>> {
         let step = self.collector.on_event(event);
         match &step {
-            Some(Step::Output { channel, bytes, .. }) => self.view.on_output(*channel, bytes)?,
+            Some(Step::Output { channel, bytes, .. }) => self.view.on_output(channel.clone(), bytes)?,
             Some(Step::Done(satellite)) => {
                 if let Some(result) = self.collector.result(*satellite) {
                     self.view.on_end(result);

@@ -43,7 +43,7 @@ pub(crate) struct Group {
 }
 
 /// What makes satellites alike. Their errors may name them, so that only the code counts.
-type Key = (&'static str, Option<i32>, bool, Option<ErrorCode>, u64, Fingerprint);
+type Key = (TargetStatus, Option<i32>, bool, Option<ErrorCode>, u64, Fingerprint);
 
 /// All satellites of a job.
 #[derive(Debug, Default)]
@@ -54,11 +54,11 @@ pub(crate) struct Groups {
 
 impl Groups {
     pub(crate) fn add(&mut self, target: JobTarget, output: Fingerprint) {
-        let code = target.error.as_ref().map(|error| error.code);
-        let status = status_word(target.status);
+        let code = target.error.as_ref().map(|error| error.code.clone());
+        let status = target.status.clone();
         // Where one ends and the other begins is part of what they said.
         let key =
-            (status, exit_code(target.status, target.exit_code), target.truncated, code, target.stdout_bytes, output);
+            (status, exit_code(&target.status, target.exit_code), target.truncated, code, target.stdout_bytes, output);
         let name = target.satellite_name.to_string();
         if let Some(place) = self.places.get(&key) {
             self.groups[*place].add(name, target);
@@ -79,8 +79,8 @@ impl Group {
     fn new(name: String, target: JobTarget) -> Self {
         Self {
             names: vec![name],
+            exit_code: exit_code(&target.status, target.exit_code),
             status: target.status,
-            exit_code: exit_code(target.status, target.exit_code),
             truncated: target.truncated,
             error: target.error.map(|error| (error.code, error.message)),
             sample: target.command_id,
@@ -102,7 +102,7 @@ impl Group {
     pub(crate) fn heading(&self) -> String {
         let mut ending = Vec::new();
         if self.status != TargetStatus::Command(CommandStatus::Succeeded) {
-            ending.push(status_word(self.status).to_owned());
+            ending.push(status_word(&self.status).to_owned());
             ending.extend(self.exit_code.map(|code| format!("exit code {code}")));
         }
         if self.truncated {

@@ -45,7 +45,7 @@ impl Drop for Progress {
 
 /// How far a job is, in one line.
 fn sentence(counts: &JobCounts) -> String {
-    let succeeded = counts.of(TargetStatus::Command(CommandStatus::Succeeded));
+    let succeeded = counts.of(&TargetStatus::Command(CommandStatus::Succeeded));
     let mut line = format!("{} of {} done", counts.ended(), counts.total());
     for (count, word) in
         [(counts.ended() - succeeded, "not successful"), (counts.running(), "running"), (counts.queued(), "waiting")]
@@ -65,12 +65,12 @@ mod tests {
     fn progress_says_what_there_is() {
         let mut counts = JobCounts::default();
         let check = |counts: &JobCounts, expected: &str| assert_eq!(sentence(counts), expected);
-        counts.add(TargetStatus::Command(CommandStatus::Queued), 3);
+        counts.add(&TargetStatus::Command(CommandStatus::Queued), 3);
         check(&counts, "0 of 3 done, 3 waiting");
-        counts.add(TargetStatus::Command(CommandStatus::Succeeded), 2);
-        counts.add(TargetStatus::Command(CommandStatus::Failed), 1);
-        counts.add(TargetStatus::NotRun, 1);
-        counts.add(TargetStatus::Command(CommandStatus::Started), 1);
+        counts.add(&TargetStatus::Command(CommandStatus::Succeeded), 2);
+        counts.add(&TargetStatus::Command(CommandStatus::Failed), 1);
+        counts.add(&TargetStatus::NotRun, 1);
+        counts.add(&TargetStatus::Command(CommandStatus::Started), 1);
         check(&counts, "4 of 8 done, 2 not successful, 1 running, 3 waiting");
     }
 }

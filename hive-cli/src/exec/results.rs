@@ -26,7 +26,7 @@ pub(crate) async fn json(api: &dyn Api, output: output::Output, id: JobId) -> Re
         let mut results = stream::iter(page.into_iter().map(|target| result(api, target))).buffered(FETCHED);
         while let Some(result) = results.next().await {
             let result = result?;
-            worst = worst.max(exit::of(result.status, result.exit_code));
+            worst = worst.max(exit::of(&result.status, result.exit_code));
             list.push(&result)?;
         }
     }
@@ -43,7 +43,7 @@ pub(crate) async fn grouped(api: &dyn Api, id: JobId) -> Result<u8> {
         let mut fingerprints = stream::iter(fingerprints).buffered(FETCHED);
         while let Some(done) = fingerprints.next().await {
             let (target, output) = done?;
-            worst = worst.max(exit::of(target.status, target.exit_code));
+            worst = worst.max(exit::of(&target.status, target.exit_code));
             groups.add(target, output);
         }
     }
@@ -99,7 +99,7 @@ impl<'a> Output<'a> {
         let Some(command) = self.command.filter(|_| self.next < self.len) else {
             return Ok(bytes::Bytes::new());
         };
-        let piece = self.api.command_output(command, self.channel, self.next).await?;
+        let piece = self.api.command_output(command, self.channel.clone(), self.next).await?;
         self.next += piece.len() as u64;
         Ok(piece)
     }
@@ -164,8 +164,8 @@ async fn show_output(mut output: Output<'_>) -> Result<()> {
     loop {
         let piece = output.next().await?;
         if piece.is_empty() {
-            return output::raw(output.channel, lines.take_rest().as_bytes());
+            return output::raw(&output.channel, lines.take_rest().as_bytes());
         }
-        output::raw(output.channel, lines.push(&piece).as_bytes())?;
+        output::raw(&output.channel, lines.push(&piece).as_bytes())?;
     }
 }

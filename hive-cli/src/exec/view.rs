@@ -22,7 +22,7 @@ impl View {
     pub(crate) fn on_output(&self, channel: Channel, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Collected => Ok(()),
-            Self::Raw => output::raw(channel, bytes),
+            Self::Raw => output::raw(&channel, bytes),
         }
     }
 
@@ -30,7 +30,7 @@ impl View {
     pub(crate) fn on_end(&self, result: &ExecResult) {
         // The exit code is ours: nothing to add, as with ssh.
         let is_told =
-            result.error.is_none() && !result.truncated && result.exit_code.is_some() && is_plain(result.status);
+            result.error.is_none() && !result.truncated && result.exit_code.is_some() && is_plain(&result.status);
         if !self.is_collected() && !is_told {
             output::note(&ending(result));
             if let Some(advice) = advice::on_result(result) {
@@ -40,14 +40,14 @@ impl View {
     }
 }
 
-fn is_plain(status: TargetStatus) -> bool {
+fn is_plain(status: &TargetStatus) -> bool {
     matches!(status, TargetStatus::Command(CommandStatus::Succeeded | CommandStatus::Failed))
 }
 
 /// One sentence on how a target ended.
 pub(crate) fn ending(result: &ExecResult) -> String {
-    let word = status_word(result.status);
-    let code = exit_code(result.status, result.exit_code);
+    let word = status_word(&result.status);
+    let code = exit_code(&result.status, result.exit_code);
     let code = code.map(|code| format!(", exit code {code}")).unwrap_or_default();
     let cut = if result.truncated { ", output cut" } else { "" };
     let why = result.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
@@ -55,10 +55,10 @@ pub(crate) fn ending(result: &ExecResult) -> String {
 }
 
 /// The exit code that is shown. A program whose time was up has none; older servers may send one.
-pub(crate) fn exit_code(status: TargetStatus, code: Option<i32>) -> Option<i32> {
-    code.filter(|_| status != TargetStatus::Command(CommandStatus::TimedOut))
+pub(crate) fn exit_code(status: &TargetStatus, code: Option<i32>) -> Option<i32> {
+    code.filter(|_| *status != TargetStatus::Command(CommandStatus::TimedOut))
 }
 
-pub(crate) fn status_word(status: TargetStatus) -> &'static str {
+pub(crate) fn status_word(status: &TargetStatus) -> &str {
     status.as_str()
 }

@@ -77,12 +77,13 @@ pub(super) fn left(satellite: &str, id: SessionId, left: &Left) -> Option<String
 
 /// How a session ended. Nothing where its program just exited: the exit code is ours.
 pub(crate) fn ended(satellite: &str, end: &SessionEnd) -> Option<String> {
-    let how = match end.reason {
+    let how = match &end.reason {
         EndReason::Exited => return None,
         EndReason::Killed => "was ended",
         EndReason::Timeout => "was ended, because it was not used or its satellite was away for too long",
         EndReason::Error => "could not be opened",
         EndReason::Lost => "was lost",
+        EndReason::Unknown(word) => &format!("ended as {word:?}"),
     };
     let why = end.error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default();
     Some(format!("the session on {satellite} {how}{why}"))

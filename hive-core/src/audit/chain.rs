@@ -359,7 +359,8 @@ fn place_of(fault: &ChainFault) -> u64 {
         ChainFault::TailCut { .. }
         | ChainFault::ManifestMissing
         | ChainFault::ManifestForged
-        | ChainFault::Unreadable { .. } => u64::MAX,
+        | ChainFault::Unreadable { .. }
+        | ChainFault::Unknown(_) => u64::MAX,
     }
 }
 

@@ -1,9 +1,7 @@
 //! [`DeviceRegistry`] over REST.
 
 use async_trait::async_trait;
-use hive_wire::api::{
-    ApiError, Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteUpdate,
-};
+use hive_wire::api::{ApiError, Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
 use hive_wire::satellite_api::{ErrorResponse, RegisterRequest, RegisterResponse, RegisteredSatellite};
 use hive_wire::{ErrorCode, SatelliteId};
 use reqwest::{Method, header};
@@ -85,19 +83,10 @@ fn filter_pairs(filter: SatelliteFilter) -> Vec<(&'static str, String)> {
     let SatelliteFilter { online, status, tags, search, team_id } = filter;
     let mut pairs: Vec<_> = tags.into_iter().map(|tag| ("tag", tag)).collect();
     pairs.extend(online.map(|online| ("online", online.to_string())));
-    pairs.extend(status.map(|status| ("status", status_word(status).to_owned())));
+    pairs.extend(status.map(|status| ("status", status.to_string())));
     pairs.extend(search.map(|search| ("search", search)));
     pairs.extend(team_id.map(|team| ("team", team.to_string())));
     pairs
-}
-
-fn status_word(status: SatelliteStatus) -> &'static str {
-    match status {
-        SatelliteStatus::Inactive => "inactive",
-        SatelliteStatus::Active => "active",
-        SatelliteStatus::Maintenance => "maintenance",
-        SatelliteStatus::Error => "error",
-    }
 }
 
 /// The satellite API has words of its own; all others are the error codes in lower case.
@@ -112,7 +101,7 @@ fn refusal(answer: ErrorResponse) -> Error {
             Error::invalid(field, rule)
         }
         word => {
-            let code = serde_json::from_value(word.to_ascii_uppercase().into()).unwrap_or(ErrorCode::Unknown);
+            let code = ErrorCode::from(word.to_ascii_uppercase().as_str());
             Error::from_wire(ApiError { code, message, details: None })
         }
     }
@@ -126,7 +115,7 @@ mod tests {
     fn a_filter_becomes_the_documented_query() {
         let filter = SatelliteFilter {
             online: Some(true),
-            status: Some(SatelliteStatus::Active),
+            status: Some(hive_wire::api::SatelliteStatus::Active),
             tags: vec!["web".into(), "eu".into()],
             search: Some("front".into()),
             team_id: None,

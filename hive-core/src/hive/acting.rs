@@ -52,7 +52,7 @@ impl ActingHive {
 
     /// Checks that the principal may do something that is not about one hidden thing.
     pub(super) fn allow(&self, permission: Permission, reach: Reach) -> Result<()> {
-        match may(&self.principal, permission, reach) {
+        match may(&self.principal, &permission, reach) {
             Verdict::Allow => Ok(()),
             Verdict::Forbid | Verdict::Hide => Err(Error::Forbidden(permission.as_str().into())),
         }
@@ -62,7 +62,7 @@ impl ActingHive {
     pub(super) async fn satellite_for(&self, id: SatelliteId, permission: Permission) -> Result<SatelliteRow> {
         let row = self.hive.store().satellite_get(id).await?;
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
-        self.allow_satellite(row, permission)
+        self.allow_satellite(row, &permission)
     }
 
     /// Checks that the principal may use `permission` on a satellite now; what to say of one that is of another team, where
@@ -70,14 +70,14 @@ impl ActingHive {
     pub(super) async fn satellite_seen_now(&self, id: SatelliteId, permission: Permission) -> Result<Option<Error>> {
         let row = self.hive.store().satellite_get(id).await?;
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
-        match self.allow_satellite(row, permission) {
+        match self.allow_satellite(row, &permission) {
             Ok(_) => Ok(None),
             Err(hidden @ Error::SatelliteNotFound(_)) => Ok(Some(hidden)),
             Err(error) => Err(error),
         }
     }
 
-    pub(super) fn allow_satellite(&self, row: SatelliteRow, permission: Permission) -> Result<SatelliteRow> {
+    pub(super) fn allow_satellite(&self, row: SatelliteRow, permission: &Permission) -> Result<SatelliteRow> {
         match may(&self.principal, permission, Reach::satellite(row.team_id)) {
             Verdict::Allow => Ok(row),
             Verdict::Forbid => Err(Error::Forbidden(permission.as_str().into())),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hive_wire::agent::{
     Channel, CommandResult, ErrorBody, Handshake, HandshakeAck, PROTOCOL_VERSION, SystemInfo, ToAgent, ToServer,
 };
-use hive_wire::api::{AuditResult, AuditTarget, CommandStatus, SatelliteEvent, SatelliteStatus};
+use hive_wire::api::{AuditResult, AuditTarget, CommandStatus, CommandType, SatelliteEvent, SatelliteStatus};
 use hive_wire::frame::{Frame, FrameKind, StreamId};
 use hive_wire::stream::Receiver;
 use hive_wire::{AuditId, CommandId, ErrorCode, SatelliteId};
@@ -19,7 +19,6 @@ use tracing::{debug, info, warn};
 use super::links::Live;
 use super::running::Context;
 use super::sessions::LiveSession;
-use super::unexpected::Unexpected;
 use super::{Activation, Hive};
 use crate::access::SatelliteIdentity;
 use crate::audit::AuditDraft;
@@ -72,7 +71,7 @@ impl Hive {
         let journal_id: Arc<str> = checked_journal(&handshake.journal_id)?.into();
         let row = self.store().satellite_get(id).await?.ok_or(Error::AuthInvalid)?;
         self.check_generation(&identity).await?;
-        self.activate(id, row.status).await?;
+        self.activate(id, &row.status).await?;
         self.note_seen(Seen {
             id,
             at: self.source().now(),
@@ -112,8 +111,8 @@ impl Hive {
     }
 
     /// Activates an inactive satellite where a heartbeat is enough for that.
-    pub(super) async fn activate(&self, id: SatelliteId, status: SatelliteStatus) -> Result<bool> {
-        if status != SatelliteStatus::Inactive || self.settings().activation != Activation::Heartbeat {
+    pub(super) async fn activate(&self, id: SatelliteId, status: &SatelliteStatus) -> Result<bool> {
+        if *status != SatelliteStatus::Inactive || self.settings().activation != Activation::Heartbeat {
             return Ok(false);
         }
         let row = self.store().satellite_get(id).await?;
@@ -139,8 +138,9 @@ impl Hive {
             timestamp: outcome.finished_at,
             actor: context.actor.clone(),
             action: match context.command_type {
-                hive_wire::api::CommandType::Exec => "satellite.exec",
-                hive_wire::api::CommandType::Power => "satellite.power",
+                CommandType::Exec => "satellite.exec",
+                CommandType::Power => "satellite.power",
+                CommandType::Unknown(_) => "satellite.command",
             },
             target: AuditTarget { kind: "satellite".into(), id: context.satellite.to_string() },
             team_id: context.team,
@@ -165,22 +165,21 @@ impl Attached {
     pub async fn on_control(&mut self, message: ToServer) -> Result<()> {
         match message {
             ToServer::HeartbeatPong { .. } => self.on_heartbeat(),
-            ToServer::CommandAck { id, .. } => self.on_ack(id).await?,
+            ToServer::CommandAck { id, .. } => self.on_ack(id),
             ToServer::StreamOpen { stream, command_id, channel, offset } => {
-                self.on_stream_open(stream, command_id, channel, offset).await?;
+                self.on_stream_open(stream, command_id, channel, offset)?;
             }
             ToServer::CommandResult(result) => self.on_result(result).await?,
             ToServer::PtyStarted(started) => self.on_pty_started(started).await?,
-            ToServer::PtyGap { session_id, from, to } => self.on_pty_gap(session_id, from, to).await?,
-            ToServer::PtyApplied { session_id, offset } => self.on_pty_applied(session_id, offset).await?,
+            ToServer::PtyGap { session_id, from, to } => self.on_pty_gap(session_id, from, to)?,
+            ToServer::PtyApplied { session_id, offset } => self.on_pty_applied(session_id, offset)?,
             ToServer::PtyEnded { session_id, end } => self.on_pty_ended(session_id, end).await?,
             ToServer::Handshake(_) => return Err(Error::invalid("handshake", "comes once")),
             ToServer::Disconnect { reason } => {
                 debug!(satellite.id = %self.satellite, reason = %cut(reason).escape_debug(), "satellite leaves");
             }
             ToServer::Error { error } => {
-                let words = cut(error.message);
-                self.hive.note_unexpected(self.satellite, Unexpected::ErrorReport, words.escape_debug())?;
+                warn!(satellite.id = %self.satellite, error = %cut(error.message).escape_debug(), "satellite reports an error");
             }
             _ => debug!(satellite.id = %self.satellite, "message of a newer version ignored"),
         }
@@ -201,7 +200,7 @@ impl Attached {
             Incoming::Stray => Ok(()),
             Incoming::Output { command, channel, receiver } => {
                 let new = receiver.accept(&frame).map_err(broken)?;
-                let (command, channel, received) = (*command, *channel, receiver.received());
+                let (command, channel, received) = (*command, channel.clone(), receiver.received());
                 self.store_output(command, channel, received - new.len() as u64, &new).await?;
                 self.grant(frame.stream, received);
                 Ok(())
@@ -226,17 +225,17 @@ impl Attached {
             // The command was ended from here meanwhile (removed, overdue): the output has no place any more.
             return Ok(());
         }
-        if let Some((offset, piece)) = running.add(id, channel, offset, bytes).map_err(broken)? {
+        if let Some((offset, piece)) = running.add(id, &channel, offset, bytes).map_err(broken)? {
             let end = offset + piece.len() as u64;
             let insistence = self.hive.insist();
             loop {
-                let stored = self.hive.store().command_output_append(id, channel, offset, piece.clone()).await;
+                let stored = self.hive.store().command_output_append(id, channel.clone(), offset, piece.clone()).await;
                 let stored = stored.map_err(Error::from);
                 if !insistence.wants_another(&stored).await {
                     break stored?;
                 }
             }
-            running.stored(id, channel, end);
+            running.stored(id, &channel, end);
         }
         Ok(())
     }
@@ -247,9 +246,9 @@ impl Attached {
     }
 
     /// Notes that a command runs. Written behind: the result may well come first, and then it wins.
-    async fn on_ack(&self, id: CommandId) -> Result<()> {
+    fn on_ack(&self, id: CommandId) {
         if self.hive.inner.running.context(id, self.satellite).is_none() {
-            return self.hive.note_stray_command(self.satellite, id).await;
+            return;
         }
         let hive = self.hive.clone();
         self.hive.inner.tasks.spawn(async move {
@@ -257,24 +256,14 @@ impl Attached {
                 warn!(command.id = %id, error = %error, "command's start not stored");
             }
         });
-        Ok(())
     }
 
-    async fn on_stream_open(
-        &mut self,
-        stream: StreamId,
-        command: CommandId,
-        channel: Channel,
-        offset: u64,
-    ) -> Result<()> {
+    fn on_stream_open(&mut self, stream: StreamId, command: CommandId, channel: Channel, offset: u64) -> Result<()> {
         self.check_stream(stream)?;
-        if self.hive.inner.running.context(command, self.satellite).is_none() {
-            self.hive.note_stray_command(self.satellite, command).await?;
-        }
         let has_gap = match self.hive.inner.running.received(command) {
             Some(received) if channel == Channel::Stdout => offset > received.stdout,
-            Some(received) => offset > received.stderr,
-            None => false,
+            Some(received) if channel == Channel::Stderr => offset > received.stderr,
+            _ => false,
         };
         if has_gap {
             return Err(broken("stream begins behind what was received"));
@@ -308,7 +297,10 @@ impl Attached {
             // Ended before, here or by another process: the satellite may forget it. Others' results are not taken.
             None => match self.hive.store().command_get(id).await? {
                 Some(row) if row.satellite_id == self.satellite && row.status.is_terminal() => {}
-                _ => return self.hive.note_stray_command(self.satellite, id).await,
+                _ => {
+                    warn!(satellite.id = %self.satellite, command.id = %id, "result of a command this satellite was not given");
+                    return Ok(());
+                }
             },
         }
         self.say(ToAgent::ResultAck { id });
@@ -326,12 +318,13 @@ impl Attached {
         }
         // Older satellites send the code of the signal that ended it.
         let exit_code = exit_code.filter(|_| status != CommandStatus::TimedOut);
+        let (status, error) = known_end(status, error.map(cleaned));
         Ok(CommandOutcome {
             status,
             exit_code,
             duration_ms: Some(duration_ms),
             truncated,
-            error: error.map(cleaned),
+            error,
             finished_at: self.hive.source().now(),
             output: self.hive.inner.running.held(id),
         })
@@ -382,6 +375,16 @@ fn checked_journal(id: &str) -> Result<&str> {
     Ok(id)
 }
 
+/// An end as it is stored. Whether a command whose end this version does not know did its work cannot be told.
+fn known_end(status: CommandStatus, error: Option<ErrorBody>) -> (CommandStatus, Option<ErrorBody>) {
+    let CommandStatus::Unknown(word) = status else { return (status, error) };
+    let mut message = format!("the satellite says it ended as {:?}", cut(word.into_string()));
+    if let Some(error) = error {
+        message = format!("{message}: {}", error.message);
+    }
+    (CommandStatus::OutcomeUnknown, Some(ErrorBody { code: ErrorCode::Internal, message: cut(message) }))
+}
+
 /// An error as a satellite tells it, no longer than anybody minds storing.
 fn cleaned(error: ErrorBody) -> ErrorBody {
     ErrorBody { code: known_code(error.code), message: cut(error.message) }
@@ -394,9 +397,16 @@ fn known_code(code: ErrorCode) -> ErrorCode {
         | ErrorCode::InvalidInput
         | ErrorCode::CommandTimeout
         | ErrorCode::RateLimited
-        | ErrorCode::Unavailable => code,
+        | ErrorCode::Unavailable
+        | ErrorCode::Unsupported => code,
+        ErrorCode::Unknown(word) if is_code(&word) => ErrorCode::Unknown(word),
         _ => ErrorCode::Internal,
     }
+}
+
+/// Whether a code of another version has the form of one.
+fn is_code(word: &str) -> bool {
+    word.len() <= 64 && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 fn cut(text: String) -> String {

@@ -74,7 +74,7 @@ impl AuditLogger for ActingHive {
 impl ActingHive {
     /// The teams whose records the principal may read.
     fn audit_sight(&self) -> Result<Sight> {
-        let sight = sight(&self.principal, Permission::AuditRead);
+        let sight = sight(&self.principal, &Permission::AuditRead);
         if sight == Sight::Teams(Vec::new()) {
             return Err(Error::Forbidden(Permission::AuditRead.as_str().into()));
         }

@@ -8,10 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::high_water::HighWater;
-use super::{
-    EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, links, passes, running, sessions, sweeper,
-    unexpected,
-};
+use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, jobs, links, passes, running, sessions, sweeper};
 use crate::clock::Source;
 use crate::keys::{Keys, KeysError, make_private_dir};
 use crate::store::{Database, Store};
@@ -102,7 +99,6 @@ impl HiveBuilder {
             Some(dir) => Some(HighWater::check(dir, store.as_ref()).await?),
             None => None,
         };
-        let (auth_failures, failure_queue) = auth_failures::AuthFailures::new();
         let hive = Hive {
             inner: Arc::new(Inner {
                 store,
@@ -115,8 +111,6 @@ impl HiveBuilder {
                 jobs: jobs::Jobs::default(),
                 sessions: sessions::Sessions::default(),
                 passes: passes::Passes::default(),
-                auth_failures,
-                unexpected: unexpected::Shared::default(),
                 seen: sweeper::SeenBuffer::default(),
                 high_water,
                 events: broadcast::channel(EVENT_CAPACITY).0,
@@ -125,7 +119,6 @@ impl HiveBuilder {
             }),
         };
         sweeper::start(&hive);
-        auth_failures::start(&hive, failure_queue);
         sessions::start(&hive);
         Ok(hive)
     }

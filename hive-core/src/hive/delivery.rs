@@ -88,11 +88,11 @@ impl Hive {
             return Ok(());
         };
         self.cancel_revoked(satellite, live).await?;
-        if !registry::is_usable(row.status) {
+        if !registry::is_usable(&row.status) {
             return Ok(());
         }
         for command in self.store().command_list_open(satellite).await? {
-            if let (CommandStatus::Queued, Some(job)) = (command.status, command.job_id) {
+            if let (CommandStatus::Queued, Some(job)) = (&command.status, command.job_id) {
                 // Who has a turn is its job's to say.
                 self.inner.jobs.wake(job);
                 continue;
@@ -187,7 +187,7 @@ impl Hive {
     /// Tells who waits that a command has ended, by this or before it.
     fn on_finished(&self, id: CommandId, context: &Context, outcome: CommandOutcome, is_first: bool) {
         match context.job {
-            Some(job) if is_first => self.inner.jobs.ended(job, id, outcome.status, outcome.exit_code),
+            Some(job) if is_first => self.inner.jobs.ended(job, id, outcome.status.clone(), outcome.exit_code),
             Some(job) => self.inner.jobs.look_again(Some(job)),
             None => {}
         }

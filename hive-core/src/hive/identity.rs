@@ -88,7 +88,7 @@ impl Identity for ActingHive {
 
     async fn team_list(&self) -> Result<Vec<Team>> {
         let mut teams = self.hive.store().team_list().await?;
-        if let Sight::Teams(mine) = sight(&self.principal, Permission::SatellitesRead) {
+        if let Sight::Teams(mine) = sight(&self.principal, &Permission::SatellitesRead) {
             teams.retain(|team| mine.contains(&team.id));
         }
         Ok(teams)
@@ -137,11 +137,12 @@ impl Identity for ActingHive {
 
     async fn registration_token_create(&self, token: RegistrationTokenCreate) -> Result<NewRegistrationToken> {
         let RegistrationTokenCreate { scope, team_id, expires_in_hours, description } = token;
-        let team_id = match (scope, team_id) {
+        let team_id = match (&scope, team_id) {
             (TokenScope::Global, None) => None,
             (TokenScope::Team, Some(team)) => Some(team),
             (TokenScope::Global, Some(_)) => return Err(Error::invalid("team_id", "a global token has no team")),
             (TokenScope::Team, None) => return Err(Error::invalid("team_id", "a team's token needs the team")),
+            (TokenScope::Unknown(_), _) => return Err(Error::invalid("scope", "must be global or team")),
         };
         self.allow(Permission::TokensManage, Reach::satellite(team_id))?;
         self.check_team(team_id).await?;
@@ -153,7 +154,7 @@ impl Identity for ActingHive {
         let expires_at = now.plus(hours);
         let row = store::NewRegistrationToken {
             id,
-            scope,
+            scope: scope.clone(),
             team_id,
             description,
             actor: self.principal.actor(),
@@ -173,7 +174,7 @@ impl Identity for ActingHive {
     }
 
     async fn registration_token_list(&self) -> Result<Vec<RegistrationTokenInfo>> {
-        let sight = sight(&self.principal, Permission::TokensManage);
+        let sight = sight(&self.principal, &Permission::TokensManage);
         if sight == Sight::Teams(Vec::new()) {
             return Err(Error::Forbidden(Permission::TokensManage.as_str().into()));
         }
@@ -183,7 +184,7 @@ impl Identity for ActingHive {
     async fn registration_token_revoke(&self, id: RegistrationTokenId) -> Result<()> {
         let no_token = || Error::NotFound { what: "registration token", id: id.to_string() };
         let token = self.hive.store().registration_token_get(id).await?.ok_or_else(no_token)?;
-        if !sight(&self.principal, Permission::TokensManage).covers(token.team_id) {
+        if !sight(&self.principal, &Permission::TokensManage).covers(token.team_id) {
             return Err(no_token());
         }
         let subject = Subject::new("registration_token", id).of_team(token.team_id);

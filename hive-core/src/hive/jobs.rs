@@ -216,7 +216,7 @@ fn spot(row: &JobTargetRow) -> Spot {
         satellite: row.satellite_id,
         name: row.satellite_name.clone(),
         command: row.command_id,
-        status: row.status,
+        status: row.status.clone(),
         exit_code: row.exit_code,
     }
 }

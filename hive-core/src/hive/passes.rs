@@ -56,10 +56,12 @@ impl Standing {
         if self.proof != before.proof {
             return Some(Lost::Credential);
         }
-        let is_kept = |(team, role): (&TeamId, &Role)| self.teams.get(team).is_some_and(|now| now >= role);
-        let may_as_much = match (before.role, self.role) {
-            (_, PlatformRole::GlobalAdmin) => true,
-            (PlatformRole::GlobalAdmin, PlatformRole::GlobalUser) => false,
+        let is_kept = |(team, role): (&TeamId, &Role)| {
+            !role.is_known() || self.teams.get(team).is_some_and(|now| now.is_at_least(role))
+        };
+        let may_as_much = match (&before.role, &self.role) {
+            (_, PlatformRole::GlobalAdmin) | (PlatformRole::Unknown(_), _) => true,
+            (_, PlatformRole::Unknown(_)) | (PlatformRole::GlobalAdmin, PlatformRole::GlobalUser) => false,
             (PlatformRole::GlobalUser, PlatformRole::GlobalUser) => before.teams.iter().all(is_kept),
         };
         (!may_as_much).then_some(Lost::Rights)

@@ -80,10 +80,7 @@ impl Work {
     }
 
     pub(super) fn command_type(&self) -> CommandType {
-        match self.payload {
-            Payload::Power(_) => CommandType::Power,
-            _ => CommandType::Exec,
-        }
+        self.payload.command_type()
     }
 
     /// The command in one line, for lists: cut where it is long.
@@ -99,7 +96,7 @@ impl Work {
                 std::iter::once(command).chain(args).map(String::as_str).collect::<Vec<_>>().join(" ")
             }
             Payload::Power(power) => power.action.as_str().to_owned(),
-            _ => String::new(),
+            Payload::Unknown { .. } => String::new(),
         }
     }
 
@@ -123,7 +120,7 @@ impl Work {
             Payload::Power(power) => {
                 details.with("action", json!(power.action)).with("delay_seconds", json!(power.delay_seconds))
             }
-            _ => details,
+            Payload::Unknown { .. } => details,
         }
     }
 }

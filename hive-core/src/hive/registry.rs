@@ -54,7 +54,7 @@ impl DeviceRegistry for ActingHive {
     async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
         let window = window(page)?;
         let query = SatelliteQuery {
-            sight: sight(&self.principal, Permission::SatellitesRead),
+            sight: sight(&self.principal, &Permission::SatellitesRead),
             status: filter.status,
             tags: filter.tags,
             search: filter.search,
@@ -101,7 +101,7 @@ impl DeviceRegistry for ActingHive {
             // Before the key: the satellite is asked to end what it runs over the link that it still has.
             self.hive.end_work_of_other_teams(id, row.team_id).await;
             self.hive.hand_over_key(id, api_key);
-        } else if let Some(live) = self.hive.inner.links.get(id).filter(|_| is_usable(row.status)) {
+        } else if let Some(live) = self.hive.inner.links.get(id).filter(|_| is_usable(&row.status)) {
             // What was queued before the satellite could be used runs now.
             self.hive.start_delivery(id, live);
         }
@@ -121,7 +121,7 @@ impl DeviceRegistry for ActingHive {
     }
 
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
-        let mut query = SatelliteQuery::in_sight(sight(&self.principal, Permission::SatellitesRead));
+        let mut query = SatelliteQuery::in_sight(sight(&self.principal, &Permission::SatellitesRead));
         query.tags = vec![tag.to_owned()];
         let (rows, _) = self.hive.store().satellite_list(&query, Window::ALL).await?;
         Ok(rows.into_iter().map(|row| self.hive.satellite(row)).collect())
@@ -130,7 +130,7 @@ impl DeviceRegistry for ActingHive {
     async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>> {
         let (sender, subscription) = Subscription::channel();
         let events = self.hive.inner.events.subscribe();
-        let sight = sight(&self.principal, Permission::SatellitesRead);
+        let sight = sight(&self.principal, &Permission::SatellitesRead);
         let pump = pump(self.hive.clone(), events, sight, sender.clone());
         self.tell(&sender, pump).await?;
         Ok(subscription)
@@ -211,7 +211,8 @@ async fn pump(
 ) {
     loop {
         let Ok(event) = events.recv().await else { return };
-        if hive.is_in_sight(&sight, event.satellite()).await && listener.try_send(event).is_err() {
+        let Some(satellite) = event.satellite() else { continue };
+        if hive.is_in_sight(&sight, satellite).await && listener.try_send(event).is_err() {
             return;
         }
     }
@@ -269,10 +270,10 @@ fn changes(update: &SatelliteUpdate) -> BTreeMap<String, Value> {
 
 /// Why a satellite takes no commands now.
 pub(super) fn inactive(row: &SatelliteRow) -> Error {
-    Error::SatelliteInactive { name: row.name.to_string(), status: row.status }
+    Error::SatelliteInactive { name: row.name.to_string(), status: row.status.clone() }
 }
 
 /// Whether commands may be given to a satellite of this status.
-pub(super) fn is_usable(status: SatelliteStatus) -> bool {
+pub(super) fn is_usable(status: &SatelliteStatus) -> bool {
     matches!(status, SatelliteStatus::Active | SatelliteStatus::Error)
 }

@@ -87,7 +87,7 @@ impl OutputReader {
     pub(super) async fn all(&self, channel: Channel, limit: usize) -> Result<Bytes> {
         let mut all = BytesMut::new();
         loop {
-            let piece = self.read(channel, all.len() as u64).await?;
+            let piece = self.read(channel.clone(), all.len() as u64).await?;
             all.extend_from_slice(&piece);
             if piece.is_empty() || all.len() >= limit {
                 all.truncate(limit);
@@ -162,7 +162,7 @@ impl Hive {
         for (channel, len, text) in
             [(Channel::Stdout, len.stdout, &mut result.stdout), (Channel::Stderr, len.stderr, &mut result.stderr)]
         {
-            *text = match outcome.and_then(|outcome| held(outcome, channel, len)) {
+            *text = match outcome.and_then(|outcome| held(outcome, &channel, len)) {
                 Some(bytes) => encode(bytes, encoding),
                 None if len == 0 => String::new(),
                 None => encode(&rest.all(channel, usize::MAX).await?, encoding),
@@ -192,7 +192,7 @@ impl Hive {
 
     /// Returns some output of one stream from an offset on, held or stored; empty where there is no more.
     pub(super) async fn output_from(&self, id: CommandId, channel: Channel, from: u64, limit: usize) -> Result<Bytes> {
-        match self.inner.running.output(id, channel, from) {
+        match self.inner.running.output(id, &channel, from) {
             Some(held) => Ok(held),
             None => Ok(self.store().command_output(id, channel, from, limit).await?),
         }
@@ -200,8 +200,8 @@ impl Hive {
 }
 
 /// All output of one stream, where the outcome still holds it.
-fn held(outcome: &CommandOutcome, channel: Channel, len: u64) -> Option<&Bytes> {
-    let (.., bytes) = outcome.output.iter().find(|(of, offset, _)| *of == channel && *offset == 0)?;
+fn held<'a>(outcome: &'a CommandOutcome, channel: &Channel, len: u64) -> Option<&'a Bytes> {
+    let (.., bytes) = outcome.output.iter().find(|(of, offset, _)| of == channel && *offset == 0)?;
     (bytes.len() as u64 == len).then_some(bytes)
 }
 
@@ -217,7 +217,7 @@ fn ended(id: CommandId, place: &Place, outcome: &CommandOutcome) -> ExecResult {
         satellite_id: place.satellite,
         satellite_name: place.name.clone(),
         command_id: Some(id),
-        status: TargetStatus::Command(outcome.status),
+        status: TargetStatus::Command(outcome.status.clone()),
         exit_code: outcome.exit_code,
         stdout: String::new(),
         stderr: String::new(),

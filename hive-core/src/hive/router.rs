@@ -87,7 +87,7 @@ impl CommandRouter for ActingHive {
 
     async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
         let window = window(page)?;
-        let sight = sight(&self.principal, Permission::SatellitesRead);
+        let sight = sight(&self.principal, &Permission::SatellitesRead);
         let hidden = self.satellite_seen_now(satellite, Permission::SatellitesRead).await?;
         let (rows, total) = self.hive.store().command_list(satellite, &sight, window).await?;
         if let Some(hidden) = hidden.filter(|_| total == 0) {
@@ -134,7 +134,7 @@ impl ActingHive {
         let Some(row) = self.hive.store().command_get(id).await? else {
             return Ok(None);
         };
-        match may(&self.principal, permission, Reach::satellite(row.team_id)) {
+        match may(&self.principal, &permission, Reach::satellite(row.team_id)) {
             Verdict::Allow => Ok(Some(row)),
             Verdict::Forbid => Err(Error::Forbidden(permission.as_str().into())),
             Verdict::Hide => Ok(None),
@@ -321,7 +321,7 @@ pub(super) fn key_of_another() -> Error {
 
 /// A satellite's link, where the satellite may be used at all.
 pub(super) fn usable_link(hive: &Hive, row: &SatelliteRow) -> Result<Option<Live>> {
-    if !is_usable(row.status) {
+    if !is_usable(&row.status) {
         return Err(inactive(row));
     }
     Ok(hive.inner.links.get(row.id))
@@ -331,12 +331,12 @@ pub(super) fn usable_link(hive: &Hive, row: &SatelliteRow) -> Result<Option<Live
 async fn as_answer(id: CommandId, report: ExecReport) -> Result<ExecReport> {
     let result = &report.result;
     let is_blocked = result.error.as_ref().is_some_and(|error| error.code == ErrorCode::CommandBlocked);
-    match result.status {
+    match &result.status {
         TargetStatus::Command(CommandStatus::Failed) if is_blocked => {
             let why = result.error.as_ref().map(|error| error.message.clone());
             Err(Error::CommandBlocked(why.unwrap_or_default()))
         }
-        TargetStatus::Command(status) if status == CommandStatus::TimedOut || !status.is_terminal() => {
+        TargetStatus::Command(status) if *status == CommandStatus::TimedOut || !status.is_terminal() => {
             let result = report.with_output(MAX_ERROR_OUTPUT).await?;
             Err(Error::CommandTimeout { command: id, result: Some(Box::new(result)) })
         }

@@ -36,7 +36,7 @@ impl From<&CommandRow> for Context {
             satellite: row.satellite_id,
             team: row.team_id,
             job: row.job_id,
-            command_type: row.command_type,
+            command_type: row.command_type.clone(),
             actor: row.actor.clone(),
         }
     }
@@ -177,13 +177,14 @@ impl Running {
     pub(super) fn add(
         &self,
         id: CommandId,
-        channel: Channel,
+        channel: &Channel,
         offset: u64,
         bytes: &Bytes,
     ) -> Result<Option<(u64, Bytes)>, Refused> {
         self.with(|entries| {
             let entry = entries.get_mut(&id).ok_or(Refused::NotRunning)?;
-            let held = entry.held(channel);
+            // Output of another kind than is kept here goes nowhere, and its stream goes on.
+            let Some(held) = entry.held(channel) else { return Ok(None) };
             if offset > held.end() {
                 return Err(Refused::Gap);
             }
@@ -199,10 +200,9 @@ impl Running {
     }
 
     /// Lets go of output that is stored by now.
-    pub(super) fn stored(&self, id: CommandId, channel: Channel, end: u64) {
+    pub(super) fn stored(&self, id: CommandId, channel: &Channel, end: u64) {
         self.with(|entries| {
-            if let Some(entry) = entries.get_mut(&id) {
-                let held = entry.held(channel);
+            if let Some(held) = entries.get_mut(&id).and_then(|entry| entry.held(channel)) {
                 let len = (end.saturating_sub(held.offset) as usize).min(held.bytes.len());
                 drop(held.bytes.split_to(len));
                 held.offset += len as u64;
@@ -211,9 +211,9 @@ impl Running {
     }
 
     /// Returns held output from `from` on; `None` where it is stored, or not here.
-    pub(super) fn output(&self, id: CommandId, channel: Channel, from: u64) -> Option<Bytes> {
+    pub(super) fn output(&self, id: CommandId, channel: &Channel, from: u64) -> Option<Bytes> {
         self.with(|entries| {
-            let held = entries.get_mut(&id)?.held(channel);
+            let held = entries.get_mut(&id)?.held(channel)?;
             let skip = from.checked_sub(held.offset)? as usize;
             (skip < held.bytes.len()).then(|| Bytes::copy_from_slice(&held.bytes[skip..]))
         })
@@ -264,10 +264,11 @@ impl Entry {
         with_bytes.map(|(channel, held)| (channel, held.offset, Bytes::copy_from_slice(&held.bytes))).collect()
     }
 
-    fn held(&mut self, channel: Channel) -> &mut Held {
+    fn held(&mut self, channel: &Channel) -> Option<&mut Held> {
         match channel {
-            Channel::Stdout => &mut self.stdout,
-            Channel::Stderr => &mut self.stderr,
+            Channel::Stdout => Some(&mut self.stdout),
+            Channel::Stderr => Some(&mut self.stderr),
+            Channel::Unknown(_) => None,
         }
     }
 }
@@ -291,20 +292,20 @@ mod tests {
     fn output_that_comes_twice_is_taken_once() {
         let (running, id, _) = running();
         for (offset, bytes) in [(0, "abc"), (0, "abc"), (1, "bcde")] {
-            running.add(id, Channel::Stdout, offset, &Bytes::from_static(bytes.as_bytes())).unwrap();
+            running.add(id, &Channel::Stdout, offset, &Bytes::from_static(bytes.as_bytes())).unwrap();
         }
-        assert_eq!(running.output(id, Channel::Stdout, 0).unwrap(), "abcde");
-        assert_eq!(running.add(id, Channel::Stdout, 6, &Bytes::from_static(b"x")), Err(Refused::Gap));
+        assert_eq!(running.output(id, &Channel::Stdout, 0).unwrap(), "abcde");
+        assert_eq!(running.add(id, &Channel::Stdout, 6, &Bytes::from_static(b"x")), Err(Refused::Gap));
     }
 
     #[test]
     fn a_full_piece_is_let_go_only_once_it_is_stored() {
         let (running, id, _) = running();
-        let (offset, piece) = running.add(id, Channel::Stderr, 0, &vec![7; PIECE].into()).unwrap().unwrap();
+        let (offset, piece) = running.add(id, &Channel::Stderr, 0, &vec![7; PIECE].into()).unwrap().unwrap();
         assert_eq!((offset, piece.len()), (0, PIECE));
-        assert!(running.output(id, Channel::Stderr, 0).is_some());
-        running.stored(id, Channel::Stderr, PIECE as u64);
-        assert!(running.output(id, Channel::Stderr, 0).is_none());
+        assert!(running.output(id, &Channel::Stderr, 0).is_some());
+        running.stored(id, &Channel::Stderr, PIECE as u64);
+        assert!(running.output(id, &Channel::Stderr, 0).is_none());
         assert_eq!(running.received(id).unwrap().stderr, PIECE as u64);
     }
 
@@ -319,7 +320,7 @@ mod tests {
     #[test]
     fn output_beyond_the_cap_is_refused() {
         let (running, id, _) = running();
-        let too_far = running.add(id, Channel::Stdout, 0, &vec![0; MAX_OUTPUT as usize + 1].into());
+        let too_far = running.add(id, &Channel::Stdout, 0, &vec![0; MAX_OUTPUT as usize + 1].into());
         assert_eq!(too_far, Err(Refused::BeyondCap));
     }
 }

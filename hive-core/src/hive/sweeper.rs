@@ -1,5 +1,4 @@
-//! What happens by itself: jobs go on, signs of life are written behind, overdue commands are ended, failed authentications
-//! are summed up.
+//! What happens by itself: jobs go on, signs of life are written behind, overdue commands are ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -63,14 +62,10 @@ pub(super) fn start(hive: &Hive) {
                 () = shutdown.cancelled() => true,
             };
             let Some(inner) = inner.upgrade() else { return };
-            let hive = Hive { inner };
-            hive.summarise_auth_failures();
-            hive.log_unexpected_left_out();
-            if let Err(error) = hive.sweep().await {
+            if let Err(error) = (Hive { inner }).sweep().await {
                 warn!(error = %error, "sweep failed, the next one tries again");
             }
             if is_last {
-                hive.write_last_summaries().await;
                 return;
             }
         }

@@ -4,7 +4,6 @@ mod access;
 mod commands;
 mod digests;
 mod removal;
-mod strays;
 mod teams;
 
 use std::sync::Arc;

@@ -7,7 +7,6 @@ use hive_wire::{TeamId, UserId};
 use serde_json::json;
 
 use super::acting::Subject;
-use super::auth_failures::{AuthFailure, AuthFailureKind};
 use super::hashing::hash_password;
 use super::{ActingHive, passwords};
 use crate::access::{Permission, Reach, Verdict, may};
@@ -17,7 +16,7 @@ use crate::{Error, Result};
 impl ActingHive {
     /// Finds a user the principal may change. Who may not looks for users in vain.
     pub(super) async fn user_for(&self, id: UserId) -> Result<Option<UserRow>> {
-        match may(&self.principal, Permission::UsersManage, Reach::Platform) {
+        match may(&self.principal, &Permission::UsersManage, Reach::Platform) {
             Verdict::Allow => Ok(self.hive.store().user_get(id).await?),
             Verdict::Forbid => Err(Error::Forbidden(Permission::UsersManage.as_str().into())),
             Verdict::Hide => Ok(None),
@@ -33,15 +32,15 @@ impl ActingHive {
         let source = self.hive.source();
         let user = User { id: UserId::new(source.seed()), username, role, created_at: source.now(), disabled_at: None };
         let (password, password_hash) = self.random_password().await?;
-        let details = json!({ "username": user.username, "role": role });
+        let details = json!({ "username": user.username, "role": user.role });
         let record = self.record("user.create", Subject::new("user", user.id), details);
         let user = self.hive.store().user_create(store::NewUser { user, password_hash }, record).await?;
         Ok(NewUser { user, password })
     }
 
     pub(super) async fn change_user(&self, user: &User, update: UserUpdate) -> Result<User> {
-        let UserUpdate { role, disabled } = update;
         let details = json!({ "username": user.username, "changes": update });
+        let UserUpdate { role, disabled } = update;
         let record = self.record("user.update", Subject::new("user", user.id), details);
         let patch = UserPatch { role, disabled, now: self.hive.source().now() };
         match self.hive.store().user_update(user.id, patch, record).await? {
@@ -69,8 +68,6 @@ impl ActingHive {
         passwords::check(&new, &row.user.username)?;
         let wrong = || Error::invalid("current", "is not the current password");
         if !self.hive.inner.verifier.is_password(current, Some(row.password_hash.clone())).await? {
-            let failure = AuthFailure::new(AuthFailureKind::Password, self.principal.ip.as_deref(), "wrong");
-            self.hive.note_auth_failure(failure.of(user).with("username", row.user.username));
             return Err(wrong());
         }
         let hash = hash_password(new, self.hive.source()).await?;
@@ -89,7 +86,7 @@ impl ActingHive {
 
     /// Checks that the principal may say who is in a team. Another's team looks as if it did not exist.
     pub(super) async fn allow_team(&self, team: TeamId) -> Result<()> {
-        match may(&self.principal, Permission::TeamsManage, Reach::Team(team)) {
+        match may(&self.principal, &Permission::TeamsManage, Reach::Team(team)) {
             Verdict::Allow => self.check_team(Some(team)).await,
             Verdict::Forbid => Err(Error::Forbidden(Permission::TeamsManage.as_str().into())),
             Verdict::Hide => Err(Error::NotFound { what: "team", id: team.to_string() }),
@@ -102,7 +99,7 @@ impl ActingHive {
         let subject = Subject::new("team", team).of_team(Some(team));
         let details = json!({ "user_id": user.id, "username": user.username, "role": role });
         let record = self.record("team.member_put", subject, details);
-        self.hive.store().team_member_put(team, user.id, role, record).await?;
+        self.hive.store().team_member_put(team, user.id, role.clone(), record).await?;
         self.hive.recheck(Some(user.id)).await;
         Ok(TeamMember { user_id: user.id, username: user.username, role })
     }

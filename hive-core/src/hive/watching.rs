@@ -58,7 +58,7 @@ impl ActingHive {
     ) -> Result<Subscription<ExecEvent>> {
         let patience = self.hive.patience(work.timeout_seconds);
         if let [Target::Id(_) | Target::Name(_)] = targets.as_slice() {
-            let mut found = self.find(&targets, Permission::SatellitesExec).await?;
+            let mut found = self.find(&targets, &Permission::SatellitesExec).await?;
             if let Some(row) = found.pop() {
                 return self.watch_one(row, work, options, patience).await;
             }
@@ -244,11 +244,12 @@ impl Watch<'_> {
             while *told < here {
                 // The place first: what waits for one must not be in memory.
                 let Ok(room) = self.events.reserve().await else { return Ok(Err(Gone)) };
-                let bytes = self.hive.output_from(id, channel, *told, PIECE).await?;
+                let bytes = self.hive.output_from(id, channel.clone(), *told, PIECE).await?;
                 if bytes.is_empty() {
                     break;
                 }
                 let data = BASE64.encode(&bytes);
+                let channel = channel.clone();
                 room.send(ExecEvent::Output { satellite_id: place.satellite, channel, offset: *told, data });
                 *told += bytes.len() as u64;
             }

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How to look at a terminal.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ViewOptions {
     /// What to do there.
     pub mode: ViewMode,
@@ -115,7 +115,7 @@ impl Terminal {
     /// # Errors
     /// Whatever [`SessionManager::session_attach`] says to this first attempt.
     pub async fn open(hive: Arc<dyn SessionManager>, id: SessionId, options: ViewOptions) -> Result<Self> {
-        let request = AttachRequest { viewer: None, output: None, mode: options.mode, size: options.size };
+        let request = AttachRequest { viewer: None, output: None, mode: options.mode.clone(), size: options.size };
         let Attachment { attached, output, input } = hive.session_attach(id, request).await?;
         Ok(Self {
             hive,
@@ -265,7 +265,7 @@ impl Terminal {
 
     fn attach_again(&self) -> BoxFuture<'static, Result<Attachment>> {
         let (hive, id) = (self.hive.clone(), self.id);
-        let ViewOptions { mode, size } = self.options;
+        let ViewOptions { mode, size } = self.options.clone();
         let request = AttachRequest { viewer: Some(self.viewer), output: Some(self.reading.position()), mode, size };
         Box::pin(async move { hive.session_attach(id, request).await })
     }
@@ -307,7 +307,7 @@ impl Terminal {
             }
             ToViewer::Applied { offset } => return self.saying.typing.on_applied(*offset),
             ToViewer::Ended(end) => return self.on_ended(end.clone()),
-            ToViewer::Error { error } if is_final(error.code) => return self.on_refused(error.clone().into()),
+            ToViewer::Error { error } if is_final(&error.code) => return self.on_refused(error.clone().into()),
             ToViewer::Error { error } => return self.on_broken(error.message.clone(), Duration::ZERO),
             ToViewer::Control(control) => drop(self.saying.typing.on_control(control.clone())),
             ToViewer::Resized(size) => self.session.size = *size,
@@ -342,7 +342,7 @@ impl Terminal {
     fn on_attempt(&mut self, outcome: Result<Attachment>) {
         match outcome {
             Ok(attachment) => self.on_attached(attachment),
-            Err(error) if is_final(error.code()) => {
+            Err(error) if is_final(&error.code()) => {
                 self.on_refused(ErrorBody { code: error.code(), message: error.to_string() });
             }
             Err(Error::RateLimited { retry_after_seconds }) => {
@@ -393,7 +393,7 @@ async fn say_next(input: &mut dyn AttachmentInput, saying: &Saying) -> (ViewerAc
 /// Who comes back does not take the keyboard from whoever took it meanwhile.
 fn mode_of_return(mode: ViewMode) -> ViewMode {
     match mode {
-        ViewMode::ReadOnly => ViewMode::ReadOnly,
+        ViewMode::ReadOnly | ViewMode::Unknown(_) => ViewMode::ReadOnly,
         ViewMode::Control | ViewMode::Take => ViewMode::Control,
     }
 }
@@ -413,7 +413,7 @@ fn news_of_jump(jump: Jump) -> TerminalEvent {
 }
 
 /// Whether another attempt would be told the same.
-fn is_final(code: ErrorCode) -> bool {
+fn is_final(code: &ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::AuthRequired

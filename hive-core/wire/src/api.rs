@@ -18,7 +18,7 @@ pub use audit::{
 };
 pub use command::{
     CommandInfo, CommandStatus, CommandType, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, InvalidTarget,
-    MAX_IN_FLIGHT, OutputEncoding, PowerAction, PowerRequest, Target, TargetStatus,
+    MAX_IN_FLIGHT, OutputEncoding, PowerAction, PowerRequest, Priority, Target, TargetStatus,
 };
 pub use identity::{
     ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser,
@@ -134,7 +134,7 @@ pub struct ApiError {
 
 impl From<String> for ApiError {
     fn from(message: String) -> Self {
-        Self { code: ErrorCode::Unknown, message, details: None }
+        Self { code: ErrorCode::Unknown("UNKNOWN".into()), message, details: None }
     }
 }
 

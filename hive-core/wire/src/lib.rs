@@ -2,6 +2,7 @@
 //!
 //! In the order in which a command meets them:
 //!
+//! - [`open`] makes the enums of words to which other versions may add;
 //! - [`id`] names every thing by a type of its own, [`name`] and [`time`] are the other words all messages share;
 //! - [`credential`] is the shape of API keys and registration tokens;
 //! - [`api`] holds the bodies of the REST interface, and [`code`] the error codes in them;
@@ -24,6 +25,7 @@ pub mod credential;
 pub mod frame;
 pub mod id;
 pub mod name;
+pub mod open;
 pub mod satellite_api;
 pub mod session;
 pub mod stream;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::SatelliteType;
+use crate::open_enum;
 use crate::{HiveId, SatelliteId, TeamId};
 
 /// The header in which a satellite says which hive it takes the server for.
@@ -103,20 +104,16 @@ pub struct ErrorResponse {
     pub class: Option<RejectionClass>,
 }
 
-/// Why a hive does not accept a satellite's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RejectionClass {
-    /// The hive does not know the key.
-    UnknownKey,
-    /// The key was replaced by a newer one: the satellite runs on an older copy of its data.
-    Superseded,
-    /// The satellite named another hive in [`HIVE_ID_HEADER`]. Its key was not looked at.
-    OtherHive,
-    /// A class of a later version.
-    #[serde(other)]
-    Unknown,
+open_enum! {
+    /// Why a hive does not accept a satellite's key.
+    pub enum RejectionClass {
+        /// The hive does not know the key.
+        UnknownKey = "unknown_key",
+        /// The key was replaced by a newer one: the satellite runs on an older copy of its data.
+        Superseded = "superseded",
+        /// The satellite named another hive in [`HIVE_ID_HEADER`]. Its key was not looked at.
+        OtherHive = "other_hive",
+    }
 }
 
 /// Whether and how satellites register (`GET /api/satellites/register/status`).

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ViewerId;
 use crate::api::{ApiError, Session, SessionEnd, Size};
 use crate::frame::StreamId;
+use crate::open_enum;
 
 /// The WebSocket sub-protocol.
 pub const SUBPROTOCOL: &str = "hive.session.v1";
@@ -20,17 +21,18 @@ pub const INPUT_WINDOW: u64 = 64 * 1024;
 /// Bytes of output a hive keeps of each terminal.
 pub const SCROLLBACK: usize = 1024 * 1024;
 
-/// How somebody looks at a terminal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ViewMode {
-    /// Types where nobody else does, else reads along until asked for the keyboard.
-    #[default]
-    Control,
-    /// Takes the keyboard from whoever has it.
-    Take,
-    /// Reads along, and never types.
-    ReadOnly,
+open_enum! {
+    /// How somebody looks at a terminal.
+    #[derive(Default)]
+    pub enum ViewMode {
+        /// Types where nobody else does, else reads along until asked for the keyboard.
+        #[default]
+        Control = "control",
+        /// Takes the keyboard from whoever has it.
+        Take = "take",
+        /// Reads along, and never types.
+        ReadOnly = "read_only",
+    }
 }
 
 /// The first message of a viewer.

@@ -173,11 +173,13 @@ pub enum Channel {
     Stderr,
 }
 
-impl From<agent::Channel> for Channel {
-    fn from(channel: agent::Channel) -> Self {
+impl Channel {
+    /// The output; none where it is of a kind that this version does not know.
+    fn of(channel: &agent::Channel) -> Option<Self> {
         match channel {
-            agent::Channel::Stdout => Self::Stdout,
-            agent::Channel::Stderr => Self::Stderr,
+            agent::Channel::Stdout => Some(Self::Stdout),
+            agent::Channel::Stderr => Some(Self::Stderr),
+            agent::Channel::Unknown(_) => None,
         }
     }
 }
@@ -219,21 +221,19 @@ pub enum ExecEvent {
     },
 }
 
-impl TryFrom<api::ExecEvent> for ExecEvent {
-    type Error = HiveError;
-
-    fn try_from(event: api::ExecEvent) -> Result<Self, HiveError> {
+impl ExecEvent {
+    /// The event; none where it is of a kind that this version does not know.
+    pub(crate) fn of(event: api::ExecEvent) -> Result<Option<Self>, HiveError> {
         Ok(match event {
             api::ExecEvent::Accepted { satellite_id, command_id } => {
-                Self::Accepted { satellite_id: satellite_id.to_string(), command_id: command_id.to_string() }
+                Some(Self::Accepted { satellite_id: satellite_id.to_string(), command_id: command_id.to_string() })
             }
-            api::ExecEvent::Output { satellite_id, channel, offset, data } => Self::Output {
-                satellite_id: satellite_id.to_string(),
-                channel: channel.into(),
-                offset,
-                data: bytes(&data)?,
-            },
-            api::ExecEvent::Exit(result) => Self::Exit { result: (*result).try_into()? },
+            api::ExecEvent::Output { satellite_id, channel, offset, data } => {
+                let Some(channel) = Channel::of(&channel) else { return Ok(None) };
+                Some(Self::Output { satellite_id: satellite_id.to_string(), channel, offset, data: bytes(&data)? })
+            }
+            api::ExecEvent::Exit(result) => Some(Self::Exit { result: (*result).try_into()? }),
+            api::ExecEvent::Unknown(_) => None,
         })
     }
 }

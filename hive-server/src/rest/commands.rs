@@ -27,7 +27,7 @@ pub(super) async fn get(Caller(hive): Caller, Path(id): Path<CommandId>, query: 
 }
 
 pub(super) async fn output(Caller(hive): Caller, Path(id): Path<CommandId>, query: Pairs) -> Result<Response, Failure> {
-    let channel = query.word("channel")?.unwrap_or(Channel::Stdout);
+    let channel = query.known("channel")?.unwrap_or(Channel::Stdout);
     let (from, limit) = (query.value("offset")?.unwrap_or(0), query.value("limit")?.unwrap_or(u64::MAX));
     let found = hive.command_report(id).await?.ok_or_else(|| no_command(id))?;
     Ok(output::raw(found.output, channel, from, limit))

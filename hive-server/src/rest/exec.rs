@@ -119,6 +119,7 @@ fn event_name(event: &ExecEvent) -> &'static str {
         ExecEvent::Accepted { .. } => "accepted",
         ExecEvent::Output { .. } => "output",
         ExecEvent::Exit(_) => "exit",
+        ExecEvent::Unknown(_) => "exec:event",
     }
 }
 

@@ -142,7 +142,7 @@ impl Part {
         match self {
             Self::Text(text) => Ok((text.into(), None)),
             Self::Output { output, channel, next, mut text } => {
-                let bytes = output.read(channel, next).await?;
+                let bytes = output.read(channel.clone(), next).await?;
                 if bytes.is_empty() {
                     return Ok((text.finish().into(), None));
                 }
@@ -151,7 +151,7 @@ impl Part {
                 Ok((written, Some(Self::Output { output, channel, next, text })))
             }
             Self::Raw { output, channel, next, end } => {
-                let mut bytes = output.read(channel, next).await?;
+                let mut bytes = output.read(channel.clone(), next).await?;
                 bytes.truncate((end - next).try_into().unwrap_or(usize::MAX));
                 let next = next + bytes.len() as u64;
                 let is_last = bytes.is_empty() || next >= end;

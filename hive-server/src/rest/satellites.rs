@@ -36,7 +36,7 @@ fn read_filter(query: &Pairs) -> Result<SatelliteFilter, Error> {
     match query.text("status") {
         Some("online") => Ok(SatelliteFilter { online: Some(true), ..filter }),
         Some("offline") => Ok(SatelliteFilter { online: Some(false), ..filter }),
-        _ => Ok(SatelliteFilter { status: query.word("status")?, ..filter }),
+        _ => Ok(SatelliteFilter { status: query.known("status")?, ..filter }),
     }
 }
 

@@ -67,10 +67,10 @@ fn body(error: &str, message: impl Into<String>, instructions: &str) -> Json<Err
 fn answer_call(failure: Failure) -> Response {
     let answer = failure.answer();
     let word = answer.error.code.as_str().to_ascii_lowercase();
-    answer.with_body(body(&word, &answer.error.message, instructions(answer.error.code)))
+    answer.with_body(body(&word, &answer.error.message, instructions(&answer.error.code)))
 }
 
-fn instructions(code: ErrorCode) -> &'static str {
+fn instructions(code: &ErrorCode) -> &'static str {
     match code {
         ErrorCode::AuthRequired => "Send the satellite's API key: Authorization: Bearer <key>.",
         ErrorCode::AuthInvalid => {

@@ -20,7 +20,7 @@ async fn a_record_of_ones_own_is_found_again(world: World) {
     let details =
         json!({ "text": "ä\u{0}\u{202e}\n\"", "number": u64::MAX, "nested": [null, 1.5, { "b": {}, "a": [] }] });
     let made = world.api().log("deploy.done".into(), target("4711"), details.clone()).await.unwrap();
-    assert_eq!((made.action.as_str(), made.result), ("audit.note", AuditResult::Success));
+    assert_eq!((made.action.as_str(), made.result.clone()), ("audit.note", AuditResult::Success));
     assert_eq!(made.details["action"], "deploy.done");
     assert_eq!(made.details["target"]["id"], "4711");
     assert_eq!(made.details["details"], details);

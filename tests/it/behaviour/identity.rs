@@ -45,10 +45,10 @@ async fn users_are_added_found_and_changed(world: World) {
     let raise = UserUpdate { role: Some(PlatformRole::GlobalAdmin), disabled: None };
     assert_eq!(api.user_update(olga.user.id, raise).await.unwrap().role, PlatformRole::GlobalAdmin);
     let disable = UserUpdate { role: None, disabled: Some(true) };
-    let disabled = api.user_update(olga.user.id, disable).await.unwrap();
+    let disabled = api.user_update(olga.user.id, disable.clone()).await.unwrap();
     assert!(disabled.disabled_at.is_some() && disabled.role == PlatformRole::GlobalAdmin);
     assert_eq!(api.user_update(olga.user.id, UserUpdate::default()).await.unwrap(), disabled);
-    api.user_update(anna.user.id, disable).await.unwrap();
+    api.user_update(anna.user.id, disable.clone()).await.unwrap();
     let last = api.user_update(world.admin.user, disable).await.unwrap_err();
     assert_eq!(last.code(), ErrorCode::Conflict, "the last admin");
     assert_eq!(
@@ -128,7 +128,7 @@ async fn tokens_are_made_used_and_revoked(world: World) {
     api.register(global.token.into(), request("web-server-01")).await.unwrap();
     let listed = api.registration_token_list().await.unwrap();
     let [second, first] = listed.as_slice() else { panic!("{listed:?}") };
-    assert_eq!((first.token_id, first.scope, first.team_id), (global.token_id, TokenScope::Global, None));
+    assert_eq!((first.token_id, first.scope.clone(), first.team_id), (global.token_id, TokenScope::Global, None));
     assert_eq!((second.token_id, second.team_id), (of_team.token_id, Some(team)));
     assert!(first.used_at.is_some() && first.revoked_at.is_none());
     assert!(second.used_at.is_none() && second.revoked_at.is_some());

@@ -55,7 +55,7 @@ async fn a_job_is_watched_to_its_end_and_then_told_again(world: World) {
     let first = told(api.job_watch(job.id).await.unwrap()).await;
     assert_eq!(first.0, expected);
     let end = first.1.clone().unwrap();
-    assert_eq!((end.id, end.status, end.counts.ended()), (job.id, JobStatus::Failed, 2));
+    assert_eq!((end.id, end.status.clone(), end.counts.ended()), (job.id, JobStatus::Failed, 2));
     assert_eq!(told(api.job_watch(job.id).await.unwrap()).await, first, "who comes later hears the same");
     assert_eq!(api.job_get(job.id).await.unwrap(), Some(end));
     let targets = api.job_target_list(job.id, PageRequest { page: 2, per_page: 1 }).await.unwrap();
@@ -77,7 +77,7 @@ async fn a_cancelled_job_ends_what_runs_and_what_waits(world: World) {
     assert!(api.job_cancel(job.id).await.unwrap().cancelled_at.is_some());
     let end = ended(api, job.id).await;
     let cancelled = TargetStatus::Command(CommandStatus::Cancelled);
-    assert_eq!((end.status, end.counts.of(cancelled)), (JobStatus::Cancelled, 2));
+    assert_eq!((end.status.clone(), end.counts.of(&cancelled)), (JobStatus::Cancelled, 2));
     until_sleeping(&seconds, 0).await;
     assert_eq!(api.job_cancel(job.id).await.unwrap(), end, "and stays as it is");
     world.end().await;

@@ -287,7 +287,7 @@ async fn what_contradicts_what_is_there() {
         update(other, named(NAME)),
         team_create(TeamCreate { slug: "ops".into() }),
         user_create(user("admin")),
-        user_update(world.admin.user, demoted),
+        user_update(world.admin.user, demoted.clone()),
         api_key_rotate(key_info.id),
         registration_token_revoke(token.token_id),
         session_input(session, "x".into()),

@@ -151,7 +151,7 @@ async fn a_terminal_is_opened_used_and_ended(world: World) {
     let of_machine = |ended| SessionFilter { satellite_id: Some(machine.id), ended };
     assert!(api.session_list(of_machine(false)).await.unwrap().is_empty());
     let ended = api.session_list(of_machine(true)).await.unwrap();
-    assert_eq!((ended[0].status, ended[0].ended_at.is_some()), (SessionStatus::Ended, true));
+    assert_eq!((ended[0].status.clone(), ended[0].ended_at.is_some()), (SessionStatus::Ended, true));
     api.session_terminate(session.id).await.expect("it has ended, as was wanted");
     world.end().await;
 }
@@ -257,7 +257,7 @@ async fn an_end_is_told_and_told_again(world: World) {
     let mut viewer = Viewer::attach(&world, id, ViewMode::Control).await;
     viewer.write("echo last; exit 7\n").await.unwrap();
     let end = viewer.until_over().await;
-    assert_eq!((end.reason, end.exit_code), (EndReason::Exited, Some(7)));
+    assert_eq!((end.reason.clone(), end.exit_code), (EndReason::Exited, Some(7)));
     assert!(viewer.text().contains("last\r\n"), "everything that was said comes before the end");
     assert_eq!(viewer.write("x").await.unwrap_err().code(), ErrorCode::Conflict);
     assert_eq!(world.api().session_get(id).await.unwrap().unwrap().end, Some(end.clone()));

@@ -113,7 +113,7 @@ impl World {
     async fn new_member(&self, name: &str, teams: &[(TeamId, Role)]) -> (UserId, ApiKeyId, String) {
         let made = new_key(&self.hive, name, PlatformRole::GlobalUser).await;
         for (team, role) in teams {
-            let member = TeamMemberPut { username: name.into(), role: *role };
+            let member = TeamMemberPut { username: name.into(), role: role.clone() };
             self.hive.as_system().team_member_put(*team, member).await.unwrap();
         }
         made

@@ -163,6 +163,7 @@ impl Rig {
             terminated: terminate,
         });
         attach.send(attachment).await.unwrap();
+        let is_read_only = mode == ViewMode::ReadOnly;
         let options = ViewOptions { mode, size: None };
         let terminal = Terminal::open(hive.clone(), session().id, options).await.unwrap();
         let (user, own) = raw_terminal();
@@ -172,7 +173,7 @@ impl Rig {
             keyboard: Keyboard::terminal(user.try_clone().unwrap()).unwrap(),
             screen: Screen::terminal(user).unwrap(),
             signals: Signals::listen().unwrap(),
-            is_read_only: mode == ViewMode::ReadOnly,
+            is_read_only,
         };
         let view = TaskTracker::new().spawn(View::new(parts).run());
         let keys = pipe::Sender::from_file_unchecked(own.try_clone().unwrap()).unwrap();

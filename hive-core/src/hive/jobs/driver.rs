@@ -121,7 +121,7 @@ impl Hive {
         }
         let Some(live) = self.inner.links.get(row.satellite_id) else { return Ok(false) };
         let satellite = self.store().satellite_get(row.satellite_id).await?;
-        if !satellite.is_some_and(|satellite| is_usable(satellite.status)) {
+        if !satellite.is_some_and(|satellite| is_usable(&satellite.status)) {
             return Ok(false);
         }
         let at = (row.satellite_id, command);
@@ -138,7 +138,7 @@ impl Hive {
         let Some(row) = self.store().command_get(command).await? else { return Ok(()) };
         let satellite = self.store().satellite_get(row.satellite_id).await?;
         let why = match satellite {
-            Some(satellite) if !is_usable(satellite.status) => inactive(&satellite),
+            Some(satellite) if !is_usable(&satellite.status) => inactive(&satellite),
             Some(satellite) => Error::SatelliteOffline(satellite.name.to_string()),
             None => Error::SatelliteNotFound(row.satellite_id.to_string()),
         };
@@ -170,7 +170,7 @@ impl Hive {
             return Ok(true);
         }
         let status = final_status(&row, &row.counts);
-        let end = JobEnd { status, counts: row.counts.clone(), finished_at: self.source().now() };
+        let end = JobEnd { status: status.clone(), counts: row.counts.clone(), finished_at: self.source().now() };
         let record = self.job_outcome(&row, &end);
         if self.store().job_finish(job.id, end, record).await? {
             info!(job.id = %job.id, job.status = status.as_str(), "job ended");

@@ -88,7 +88,7 @@ impl Plan {
             spots,
         };
         for place in 0..plan.spots.len() {
-            let Spot { command, status, .. } = plan.spots[place];
+            let Spot { command, status, .. } = plan.spots[place].clone();
             plan.places.extend(command.map(|command| (command, place)));
             match status {
                 TargetStatus::Command(CommandStatus::Queued) => drop(plan.queue.insert(place)),
@@ -232,7 +232,7 @@ impl Plan {
     pub(super) fn counts(&self) -> JobCounts {
         let mut counts = JobCounts::default();
         for spot in &self.spots {
-            counts.add(spot.status, 1);
+            counts.add(&spot.status, 1);
         }
         counts
     }

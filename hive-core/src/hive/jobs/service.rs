@@ -37,7 +37,7 @@ impl JobManager for ActingHive {
     }
 
     async fn job_list(&self, page: PageRequest) -> Result<Page<Job>> {
-        let sight = sight(&self.principal, Permission::SatellitesRead);
+        let sight = sight(&self.principal, &Permission::SatellitesRead);
         let (rows, total) = self.hive.store().job_list(&sight, window(page)?).await?;
         let items = rows.into_iter().map(job).collect();
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
@@ -78,7 +78,7 @@ impl ActingHive {
             return Ok(None);
         };
         let verdicts: Vec<_> =
-            row.teams.iter().map(|team| may(&self.principal, permission, Reach::satellite(*team))).collect();
+            row.teams.iter().map(|team| may(&self.principal, &permission, Reach::satellite(*team))).collect();
         if verdicts.contains(&Verdict::Hide) {
             return Ok(None);
         }

@@ -43,7 +43,7 @@ impl ActingHive {
         check_range("concurrency", concurrency, 1, MAX_IN_FLIGHT)?;
         let deadline_seconds = asked.deadline_seconds.unwrap_or(DEFAULT_DEADLINE_SECONDS);
         check_range("deadline_seconds", deadline_seconds, 1, MAX_DEADLINE_SECONDS)?;
-        let rows = self.find(&asked.targets, asked.permission).await?;
+        let rows = self.find(&asked.targets, &asked.permission).await?;
         let now = self.hive.source().now();
         let deadline_at = self.hive.source().steady().plus(Duration::from_secs(deadline_seconds.into()));
         let (job, commands) = self.settle(&asked, &rows, concurrency, now, deadline_at);
@@ -132,7 +132,7 @@ impl ActingHive {
     }
 
     /// Finds the satellites targets stand for, each once, by name.
-    pub(in crate::hive) async fn find(&self, targets: &[Target], permission: Permission) -> Result<Vec<SatelliteRow>> {
+    pub(in crate::hive) async fn find(&self, targets: &[Target], permission: &Permission) -> Result<Vec<SatelliteRow>> {
         if !(1..=MAX_TARGETS).contains(&targets.len()) {
             return Err(Error::invalid("targets", format!("must name 1 to {MAX_TARGETS}")));
         }
@@ -143,7 +143,7 @@ impl ActingHive {
             let rows = match target {
                 Target::All => self.find_all(Vec::new(), permission).await?,
                 Target::Tag(tag) => self.find_all(vec![tag.clone()], permission).await?,
-                Target::Id(id) => vec![self.satellite_for(*id, permission).await?],
+                Target::Id(id) => vec![self.satellite_for(*id, permission.clone()).await?],
                 Target::Name(name) => {
                     let row = self.hive.store().satellite_find(name).await?;
                     let row = row.ok_or_else(|| Error::SatelliteNotFound(name.to_string()))?;
@@ -163,7 +163,7 @@ impl ActingHive {
         Ok(found.into_values().collect())
     }
 
-    async fn find_all(&self, tags: Vec<String>, permission: Permission) -> Result<Vec<SatelliteRow>> {
+    async fn find_all(&self, tags: Vec<String>, permission: &Permission) -> Result<Vec<SatelliteRow>> {
         let mut query = SatelliteQuery::in_sight(sight(&self.principal, permission));
         query.tags = tags;
         let (mut rows, _) = self.hive.store().satellite_list(&query, Window::ALL).await?;

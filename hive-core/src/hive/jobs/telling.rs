@@ -113,11 +113,11 @@ async fn tell(listener: &mpsc::Sender<JobEvent>, event: JobEvent) -> Told {
 
 fn target(spot: Spot) -> JobEvent {
     let Spot { satellite, name, command, status, exit_code } = spot;
-    debug_assert!(is_ended(status), "only ends are told");
+    debug_assert!(is_ended(&status), "only ends are told");
     JobEvent::Target { satellite_id: satellite, satellite_name: name, command_id: command, status, exit_code }
 }
 
-fn is_ended(status: TargetStatus) -> bool {
+fn is_ended(status: &TargetStatus) -> bool {
     match status {
         TargetStatus::NotRun => true,
         TargetStatus::Command(status) => status.is_terminal(),

@@ -36,7 +36,7 @@ impl Hive {
     /// Drafts the record of how a terminal ended: of one that never was there, as the outcome of its creation.
     pub(super) fn ended_record(&self, row: &SessionRow, end: &SessionEnd, output: Option<u64>) -> AuditDraft {
         let is_failure = row.status == SessionStatus::Starting || end.reason == EndReason::Lost;
-        let (action, result) = match (row.status, is_failure) {
+        let (action, result) = match (&row.status, is_failure) {
             (SessionStatus::Starting, _) => ("session.create", AuditResult::Failure),
             (_, true) => ("session.end", AuditResult::Failure),
             (_, false) => ("session.end", AuditResult::Success),

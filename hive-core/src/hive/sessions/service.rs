@@ -47,7 +47,7 @@ impl SessionManager for ActingHive {
     }
 
     async fn session_list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
-        let sight = sight(&self.principal, Permission::SessionsOpen);
+        let sight = sight(&self.principal, &Permission::SessionsOpen);
         if sight == Sight::Teams(Vec::new()) {
             return Err(Error::Forbidden(Permission::SessionsOpen.as_str().into()));
         }
@@ -122,7 +122,7 @@ impl ActingHive {
     async fn session_for(&self, id: SessionId) -> Result<SessionRow> {
         let no_session = || Error::SessionNotFound(id.to_string());
         let row = self.hive.store().session_get(id).await?.ok_or_else(no_session)?;
-        match may(&self.principal, Permission::SessionsOpen, Reach::satellite(row.team_id)) {
+        match may(&self.principal, &Permission::SessionsOpen, Reach::satellite(row.team_id)) {
             Verdict::Allow => Ok(row),
             Verdict::Forbid => Err(Error::Forbidden(Permission::SessionsOpen.as_str().into())),
             Verdict::Hide => Err(no_session()),

@@ -72,7 +72,7 @@ async fn the_last_admin_stays_one() {
     let system = hive.as_system();
     let demoted = UserUpdate { role: Some(PlatformRole::GlobalUser), disabled: None };
     let disabled = UserUpdate { role: None, disabled: Some(true) };
-    for update in [demoted, disabled] {
+    for update in [demoted.clone(), disabled.clone()] {
         check_refused(system.user_update(anna.id, update).await, ErrorCode::Conflict);
     }
     let bert = add(&hive, "bert", PlatformRole::GlobalAdmin).await.user;

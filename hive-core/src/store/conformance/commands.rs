@@ -117,7 +117,7 @@ pub(super) async fn a_command_is_delivered_and_started_once(on: &Fixture) {
     let deliver = async |_| on.store.command_deliver(id, delivery(on)).await.unwrap();
     assert_eq!(ones(join_all((0..CALLERS).map(deliver)).await), 1);
     let row = on.stored(id).await;
-    assert_eq!((row.status, row.journal_id.as_deref()), (CommandStatus::Delivered, Some("journal-1")));
+    assert_eq!((row.status.clone(), row.journal_id.as_deref()), (CommandStatus::Delivered, Some("journal-1")));
     let start = async |_| on.store.command_start(id, on.now()).await.unwrap();
     assert_eq!(ones(join_all((0..CALLERS).map(start)).await), 1);
     assert_eq!(on.stored(id).await.status, CommandStatus::Started);
@@ -142,7 +142,7 @@ pub(super) async fn an_idempotent_command_may_be_delivered_again(on: &Fixture) {
     assert!(on.store.command_start(id, on.now()).await.unwrap());
     assert!(on.store.command_deliver(id, elsewhere.clone()).await.unwrap());
     let row = on.stored(id).await;
-    assert_eq!((row.status, row.journal_id), (CommandStatus::Delivered, Some("journal-2".into())));
+    assert_eq!((row.status.clone(), row.journal_id), (CommandStatus::Delivered, Some("journal-2".into())));
     on.store.command_finish(id, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap();
     assert!(!on.store.command_deliver(id, elsewhere).await.unwrap());
 }
@@ -191,7 +191,10 @@ pub(super) async fn an_ended_command_stays_as_it_is(on: &Fixture) {
     };
     assert!(on.store.command_finish(id, outcome.clone(), Vec::new()).await.unwrap());
     let row = on.stored(id).await;
-    assert_eq!((row.status, row.exit_code, row.duration_ms), (outcome.status, outcome.exit_code, outcome.duration_ms));
+    assert_eq!(
+        (row.status.clone(), row.exit_code, row.duration_ms),
+        (outcome.status.clone(), outcome.exit_code, outcome.duration_ms)
+    );
     assert_eq!((row.truncated, &row.error, row.finished_at), (true, &outcome.error, Some(outcome.finished_at)));
     assert!(!on.store.command_deliver(id, delivery(on)).await.unwrap());
     assert!(!on.store.command_start(id, on.now()).await.unwrap());

@@ -163,7 +163,7 @@ pub(super) async fn members_are_listed_by_name_and_taken_out_once(on: &Fixture) 
     let mut expected = Vec::new();
     for role in [Role::Admin, Role::Viewer, Role::Operator] {
         let user = on.user().await;
-        on.store.team_member_put(team, user.id, role, on.draft()).await.unwrap();
+        on.store.team_member_put(team, user.id, role.clone(), on.draft()).await.unwrap();
         expected.push(TeamMember { user_id: user.id, username: user.username, role });
     }
     expected.sort_by(|a, b| a.username.cmp(&b.username));
@@ -193,7 +193,7 @@ pub(super) async fn an_api_key_reads_back_as_it_was_stored(on: &Fixture) {
 pub(super) async fn an_api_key_names_its_owner_and_all_their_teams(on: &Fixture) {
     let (alone, member) = (on.user().await, on.user().await);
     let teams = [(on.team().await, Role::Admin), (on.team().await, Role::Viewer)];
-    for (team, role) in teams {
+    for (team, role) in teams.clone() {
         on.store.team_member_put(team, member.id, role, on.draft()).await.unwrap();
     }
     for (user, expected) in [(alone, BTreeMap::new()), (member, teams.into())] {

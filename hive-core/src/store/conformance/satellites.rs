@@ -66,7 +66,10 @@ pub(super) async fn an_update_changes_what_it_names(on: &Fixture) {
     };
     let after = on.store.satellite_update(before.id, patch.clone(), on.draft_by(&actor)).await.unwrap().unwrap();
     assert_eq!(Some(&after.name), patch.name.as_ref());
-    assert_eq!((&after.tags[..], after.status), (&["a".to_owned(), "b".to_owned()][..], SatelliteStatus::Maintenance));
+    assert_eq!(
+        (&after.tags[..], after.status.clone()),
+        (&["a".to_owned(), "b".to_owned()][..], SatelliteStatus::Maintenance)
+    );
     assert_eq!(after.region, patch.region);
     assert_eq!(on.store.satellite_find(&after.name).await.unwrap(), Some(after));
     assert_eq!(on.store.satellite_find(&before.name).await.unwrap(), None);

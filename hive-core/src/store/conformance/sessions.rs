@@ -141,7 +141,7 @@ pub(super) async fn a_terminal_ends_once(on: &Fixture) {
         let winners: Vec<_> = join_all((0..CALLERS).map(end)).await.into_iter().flatten().collect();
         assert_eq!(winners.len(), 1);
         let row = stored(on, id).await;
-        assert_eq!((row.status, row.end), (SessionStatus::Ended, Some(exited(winners[0]))));
+        assert_eq!((row.status.clone(), row.end), (SessionStatus::Ended, Some(exited(winners[0]))));
         assert_eq!(on.records_by(&actor).await.len(), 1);
     }
 }
@@ -156,7 +156,7 @@ pub(super) async fn an_ended_terminal_stays_as_it_is(on: &Fixture) {
         let (id, now) = (session(on).await, on.now());
         assert!(on.store.session_end(id, how.clone(), now, on.draft()).await.unwrap());
         let row = stored(on, id).await;
-        assert_eq!((row.status, row.ended_at, row.end.as_ref()), (SessionStatus::Ended, Some(now), Some(&how)));
+        assert_eq!((row.status.clone(), row.ended_at, row.end.as_ref()), (SessionStatus::Ended, Some(now), Some(&how)));
         assert!(!on.store.session_open(id, on.draft_by(&actor)).await.unwrap());
         assert!(!on.store.session_end(id, exited(0), on.now(), on.draft_by(&actor)).await.unwrap());
         on.store.session_resize(id, Size { cols: 7, rows: 7 }).await.unwrap();

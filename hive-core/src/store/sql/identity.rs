@@ -19,7 +19,7 @@ impl IdentityStore for SqlStore {
         let statement = Statement::new(text::USER_INSERT)
             .text(user.id)
             .text(&user.username)
-            .word(user.role)
+            .word(&user.role)
             .bind(password_hash)
             .time(user.created_at);
         self.add(statement, "username", audit).await?;
@@ -177,7 +177,7 @@ fn update(user: &User, patch: &UserPatch) -> Statement {
     let is_disabled_now = disabled_at.is_some() && user.disabled_at.is_none();
     Statement::new(text::USER_UPDATE)
         .text(user.id)
-        .word(patch.role.unwrap_or(user.role))
+        .word(patch.role.as_ref().unwrap_or(&user.role))
         .time_opt(disabled_at)
         .number(i64::from(is_disabled_now))
 }

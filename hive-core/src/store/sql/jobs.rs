@@ -141,7 +141,7 @@ impl SqlStore {
     async fn job_counts(&self, id: JobId) -> StoreResult<JobCounts> {
         let mut counts = JobCounts::default();
         for row in &self.fetch_all(Statement::new(text::JOB_COUNTS).text(id)).await? {
-            counts.add(read_status(row)?, row.number("targets")?);
+            counts.add(&read_status(row)?, row.number("targets")?);
         }
         Ok(counts)
     }

@@ -21,7 +21,7 @@ pub(super) async fn append(
     offset: u64,
     mut bytes: Bytes,
 ) -> StoreResult<()> {
-    let last = transaction.fetch_optional(Statement::new(text::OUTPUT_LENGTH).text(id).word(channel)).await?;
+    let last = transaction.fetch_optional(Statement::new(text::OUTPUT_LENGTH).text(id).word(&channel)).await?;
     let stored = last.as_ref().map_or(Ok(0), |row| row.number("total"))?;
     let Some(repeated) = u64::checked_sub(stored, offset) else {
         return Err(StoreError::Damaged(format!("output at {offset} leaves a gap behind {stored}")));
@@ -43,6 +43,7 @@ pub(super) async fn lengths(store: &SqlStore, id: CommandId) -> StoreResult<Rece
         match row.word("channel")? {
             Channel::Stdout => received.stdout = row.number("total")?,
             Channel::Stderr => received.stderr = row.number("total")?,
+            Channel::Unknown(_) => {}
         }
     }
     Ok(received)
@@ -59,7 +60,7 @@ pub(super) async fn read(
     let mut output = BytesMut::new();
     let at_once = (limit / PIECE).clamp(1, PIECES);
     loop {
-        let statement = Statement::new(text::OUTPUT_PIECES).text(id).word(channel).number(from).number(at_once);
+        let statement = Statement::new(text::OUTPUT_PIECES).text(id).word(&channel).number(from).number(at_once);
         let pieces = store.fetch_all(statement).await?;
         for row in &pieces {
             let (first, bytes): (u64, _) = (row.number("first_byte")?, row.bytes("bytes")?);

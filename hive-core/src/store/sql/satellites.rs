@@ -111,7 +111,7 @@ fn filter(query: &SatelliteQuery) -> Filter {
     let SatelliteQuery { sight, status, tags, search, team_id } = query;
     let mut filter = Filter::default();
     filter.always("s.deleted_at IS NULL").in_sight("s.team_id", sight).and_text("s.team_id = ?", *team_id);
-    filter.and_text("s.status = ?", status.map(word_of));
+    filter.and_text("s.status = ?", status.as_ref().map(word_of));
     for tag in tags {
         filter.and_text("s.id IN (SELECT satellite_id FROM satellite_tags WHERE tag = ?)", Some(tag));
     }

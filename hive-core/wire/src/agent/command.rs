@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use super::ErrorBody;
 use crate::Timestamp;
-use crate::api::{CommandStatus, PowerAction};
+use crate::api::{CommandStatus, CommandType, PowerAction};
 use crate::id::CommandId;
+use crate::open_enum;
 
 /// A command on its way to a satellite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,23 +44,83 @@ pub struct Received {
 }
 
 /// What a command does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command_type", content = "payload", rename_all = "snake_case")]
-#[non_exhaustive]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Payload {
     /// Runs a program.
     Exec(ExecSpec),
     /// Shuts down, reboots, …
     Power(PowerSpec),
+    /// Something that this version does not know: a satellite refuses it with `UNSUPPORTED`.
+    Unknown {
+        /// The word of `command_type`.
+        command_type: Box<str>,
+        /// What to do, as it was read. May hold secrets.
+        payload: Value,
+    },
 }
 
 impl Payload {
-    /// The word of `command_type`.
-    pub fn command_type(&self) -> &'static str {
+    /// What kind of thing it does.
+    pub fn command_type(&self) -> CommandType {
         match self {
-            Self::Exec(_) => "exec",
-            Self::Power(_) => "power",
+            Self::Exec(_) => CommandType::Exec,
+            Self::Power(_) => CommandType::Power,
+            Self::Unknown { command_type, .. } => CommandType::Unknown(command_type.clone()),
         }
+    }
+
+    /// What to do, without its kind.
+    pub fn to_value(&self) -> serde_json::Result<Value> {
+        match self {
+            Self::Exec(spec) => serde_json::to_value(spec),
+            Self::Power(spec) => serde_json::to_value(spec),
+            Self::Unknown { payload, .. } => Ok(payload.clone()),
+        }
+    }
+
+    /// Puts together what [`Self::command_type`] and [`Self::to_value`] gave.
+    pub fn from_parts(command_type: CommandType, payload: Value) -> serde_json::Result<Self> {
+        match command_type {
+            CommandType::Exec => serde_json::from_value(payload).map(Self::Exec),
+            CommandType::Power => serde_json::from_value(payload).map(Self::Power),
+            CommandType::Unknown(command_type) => Ok(Self::Unknown { command_type, payload }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exec(spec) => f.debug_tuple("Exec").field(spec).finish(),
+            Self::Power(spec) => f.debug_tuple("Power").field(spec).finish(),
+            Self::Unknown { command_type, .. } => {
+                f.debug_struct("Unknown").field("command_type", command_type).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+/// The two fields of a payload. Serde's own adjacent tags cannot keep the content of an unknown tag.
+#[derive(Serialize, Deserialize)]
+struct Tagged<K, P> {
+    command_type: K,
+    payload: P,
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Exec(payload) => Tagged { command_type: "exec", payload }.serialize(serializer),
+            Self::Power(payload) => Tagged { command_type: "power", payload }.serialize(serializer),
+            Self::Unknown { command_type, payload } => Tagged { command_type, payload }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Tagged { command_type, payload } = Tagged::deserialize(deserializer)?;
+        Self::from_parts(command_type, payload).map_err(D::Error::custom)
     }
 }
 
@@ -108,14 +171,14 @@ pub struct PowerSpec {
     pub message: Option<String>,
 }
 
-/// One of a command's outputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Channel {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
+open_enum! {
+    /// One of a command's outputs.
+    pub enum Channel {
+        /// Standard output.
+        Stdout = "stdout",
+        /// Standard error.
+        Stderr = "stderr",
+    }
 }
 
 /// How a command ended.

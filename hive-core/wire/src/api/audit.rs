@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::open::open_tagged;
+use crate::open_enum;
 use crate::{AuditId, SatelliteId, TeamId, Timestamp};
 
 /// Who did it.
@@ -29,16 +31,16 @@ pub struct AuditTarget {
     pub id: String,
 }
 
-/// What a record says of the action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuditResult {
-    /// It is about to be done: an effect outside of the database follows, and then an outcome.
-    Intent,
-    /// It was done.
-    Success,
-    /// It was refused or failed.
-    Failure,
+open_enum! {
+    /// What a record says of the action.
+    pub enum AuditResult {
+        /// It is about to be done: an effect outside of the database follows, and then an outcome.
+        Intent = "intent",
+        /// It was done.
+        Success = "success",
+        /// It was refused or failed.
+        Failure = "failure",
+    }
 }
 
 /// One audit record.
@@ -152,7 +154,7 @@ pub struct AuditVerification {
 
 /// Something wrong with a chain of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "fault", rename_all = "snake_case")]
+#[serde(tag = "fault", rename_all = "snake_case", remote = "Self")]
 pub enum ChainFault {
     /// The record's text is not what was hashed.
     Changed {
@@ -192,4 +194,13 @@ pub enum ChainFault {
         /// Which line, from 1.
         line: u64,
     },
+    /// Something that this version does not know.
+    #[serde(skip)]
+    Unknown(serde_json::Value),
 }
+
+open_tagged!(
+    ChainFault,
+    "fault",
+    ["changed", "removed", "reordered", "inserted", "tail_cut", "manifest_missing", "manifest_forged", "unreadable"]
+);

@@ -2,78 +2,95 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::written::{Misplaced, Written};
 use crate::agent::{Channel, ErrorBody};
 use crate::id::CommandId;
+use crate::open::{known, open_tagged};
+use crate::open_enum;
 use crate::{SatelliteId, SatelliteName, Timestamp};
 
 /// The most targets of one fan-out that run at the same time.
 pub const MAX_IN_FLIGHT: u32 = 1000;
 
-/// How far a command is. It ends in exactly one terminal status; the first one wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CommandStatus {
-    /// Durable, and not yet on its way.
-    Queued,
-    /// Handed to a link: it may have started.
-    Delivered,
-    /// In the satellite's journal.
-    Started,
-    /// Exit code 0.
-    Succeeded,
-    /// Another exit code, refused by the satellite, or could not be started.
-    Failed,
-    /// Ended by force when its time was up.
-    TimedOut,
-    /// Ended by force on request, or taken out of the queue.
-    Cancelled,
-    /// Not started before its expiry, and it never will be.
-    Expired,
-    /// It may have run: a crash hid the end. Never run again by itself.
-    OutcomeUnknown,
+open_enum! {
+    /// How far a command is. It ends in exactly one terminal status; the first one wins.
+    pub enum CommandStatus {
+        /// Durable, and not yet on its way.
+        Queued = "queued",
+        /// Handed to a link: it may have started.
+        Delivered = "delivered",
+        /// In the satellite's journal.
+        Started = "started",
+        /// Exit code 0.
+        Succeeded = "succeeded",
+        /// Another exit code, refused by the satellite, or could not be started.
+        Failed = "failed",
+        /// Ended by force when its time was up.
+        TimedOut = "timed_out",
+        /// Ended by force on request, or taken out of the queue.
+        Cancelled = "cancelled",
+        /// Not started before its expiry, and it never will be.
+        Expired = "expired",
+        /// It may have run: a crash hid the end. Never run again by itself.
+        OutcomeUnknown = "outcome_unknown",
+    }
 }
 
 impl CommandStatus {
-    /// Whether the status is final.
-    pub fn is_terminal(self) -> bool {
+    /// Whether the status is final. An unknown one is: what ended in a way this version does not know has ended.
+    pub fn is_terminal(&self) -> bool {
         !matches!(self, Self::Queued | Self::Delivered | Self::Started)
     }
+}
 
-    /// The word as it is stored and sent.
-    pub fn as_str(self) -> &'static str {
+open_enum! {
+    /// What kind of thing a command does.
+    pub enum CommandType {
+        /// Runs a program.
+        Exec = "exec",
+        /// Changes the machine's power.
+        Power = "power",
+    }
+}
+
+open_enum! {
+    /// Which of a satellite's waiting commands goes first.
+    #[derive(Default)]
+    pub enum Priority {
+        /// Somebody waits for the answer.
+        Immediate = "immediate",
+        /// Before the usual.
+        High = "high",
+        /// The usual.
+        #[default]
+        Normal = "normal",
+        /// When nothing else waits.
+        Low = "low",
+    }
+}
+
+impl Priority {
+    /// Its place in the order, the first one 0. An unknown word counts as [`Self::Normal`].
+    pub fn rank(&self) -> u8 {
         match self {
-            Self::Queued => "queued",
-            Self::Delivered => "delivered",
-            Self::Started => "started",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Immediate => 0,
+            Self::High => 1,
+            Self::Normal | Self::Unknown(_) => 2,
+            Self::Low => 3,
         }
     }
-}
 
-impl std::str::FromStr for CommandStatus {
-    type Err = serde::de::value::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::deserialize(serde::de::IntoDeserializer::into_deserializer(text))
+    /// The priority of this place in the order; beyond the last, the last.
+    pub fn of_rank(rank: u8) -> Self {
+        match rank {
+            0 => Self::Immediate,
+            1 => Self::High,
+            2 => Self::Normal,
+            _ => Self::Low,
+        }
     }
-}
-
-/// What kind of thing a command does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CommandType {
-    /// Runs a program.
-    Exec,
-    /// Changes the machine's power.
-    Power,
 }
 
 /// A program to run on one or many satellites.
@@ -158,23 +175,41 @@ impl TryFrom<Written> for ExecManyRequest {
 }
 
 /// What became of one target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TargetStatus {
     /// The command was not given to it (offline, inactive); nothing was stored.
     NotRun,
     /// The command's status.
-    #[serde(untagged)]
     Command(CommandStatus),
 }
 
 impl TargetStatus {
+    const NOT_RUN: &'static str = "not_run";
+
     /// The word as it is stored and sent.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
-            Self::NotRun => "not_run",
+            Self::NotRun => Self::NOT_RUN,
             Self::Command(status) => status.as_str(),
         }
+    }
+}
+
+impl From<&str> for TargetStatus {
+    fn from(word: &str) -> Self {
+        if word == Self::NOT_RUN { Self::NotRun } else { Self::Command(word.into()) }
+    }
+}
+
+impl Serialize for TargetStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for TargetStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::open::word(deserializer)
     }
 }
 
@@ -206,7 +241,7 @@ pub struct ExecResult {
 
 /// One step of a running command, as it is streamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(tag = "event", rename_all = "snake_case", remote = "Self")]
 pub enum ExecEvent {
     /// The command is durable.
     Accepted {
@@ -228,7 +263,12 @@ pub enum ExecEvent {
     },
     /// This target is done. Its `stdout` and `stderr` are empty: the pieces went before.
     Exit(Box<ExecResult>),
+    /// A step that this version does not know.
+    #[serde(skip)]
+    Unknown(serde_json::Value),
 }
+
+open_tagged!(ExecEvent, "event", ["accepted", "output", "exit"]);
 
 /// A stored command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -266,32 +306,19 @@ pub struct CommandInfo {
     pub finished_at: Option<Timestamp>,
 }
 
-/// A change of a machine's power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PowerAction {
-    /// Turns it off.
-    Shutdown,
-    /// Starts it again.
-    Reboot,
-    /// Suspends it to memory.
-    Sleep,
-    /// Suspends it to disk.
-    Hibernate,
-    /// Takes back a delayed one.
-    Cancel,
-}
-
-impl PowerAction {
-    /// The word as it is sent.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Shutdown => "shutdown",
-            Self::Reboot => "reboot",
-            Self::Sleep => "sleep",
-            Self::Hibernate => "hibernate",
-            Self::Cancel => "cancel",
-        }
+open_enum! {
+    /// A change of a machine's power.
+    pub enum PowerAction {
+        /// Turns it off.
+        Shutdown = "shutdown",
+        /// Starts it again.
+        Reboot = "reboot",
+        /// Suspends it to memory.
+        Sleep = "sleep",
+        /// Suspends it to disk.
+        Hibernate = "hibernate",
+        /// Takes back a delayed one.
+        Cancel = "cancel",
     }
 }
 
@@ -300,6 +327,7 @@ impl PowerAction {
 #[serde(deny_unknown_fields)]
 pub struct PowerRequest {
     /// Which change.
+    #[serde(deserialize_with = "known")]
     pub action: PowerAction,
     /// Seconds until it happens.
     #[serde(default)]

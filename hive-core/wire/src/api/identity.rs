@@ -3,28 +3,49 @@
 use serde::{Deserialize, Serialize};
 
 use crate::credential::Secret;
+use crate::open::{known, known_opt};
+use crate::open_enum;
 use crate::{ApiKeyId, RegistrationTokenId, TeamId, Timestamp, UserId};
 
-/// What a user is on the platform as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PlatformRole {
-    /// May do everything everywhere.
-    GlobalAdmin,
-    /// May do nothing outside of own teams.
-    GlobalUser,
+open_enum! {
+    /// What a user is on the platform as a whole.
+    pub enum PlatformRole {
+        /// May do everything everywhere.
+        GlobalAdmin = "global_admin",
+        /// May do nothing outside of own teams.
+        GlobalUser = "global_user",
+    }
 }
 
-/// What somebody is within one reach: the platform or a team.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Sees.
-    Viewer,
-    /// Sees and runs.
-    Operator,
-    /// Does everything.
-    Admin,
+open_enum! {
+    /// What somebody is within one reach: the platform or a team.
+    pub enum Role {
+        /// Sees.
+        Viewer = "viewer",
+        /// Sees and runs.
+        Operator = "operator",
+        /// Does everything.
+        Admin = "admin",
+    }
+}
+
+impl Role {
+    /// Whether the role includes all of what `least` may do. An unknown role includes nothing, and nobody has it all.
+    pub fn is_at_least(&self, least: &Self) -> bool {
+        match (self.rank(), least.rank()) {
+            (Some(has), Some(needs)) => has >= needs,
+            _ => false,
+        }
+    }
+
+    fn rank(&self) -> Option<u8> {
+        match self {
+            Self::Viewer => Some(0),
+            Self::Operator => Some(1),
+            Self::Admin => Some(2),
+            Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// A person who may log in.
@@ -50,7 +71,7 @@ pub struct UserCreate {
     /// The login name, unique: 1 to 64 characters of `[a-z0-9._@-]`.
     pub username: String,
     /// Their platform role; without rights of their own unless given.
-    #[serde(default = "PlatformRole::least")]
+    #[serde(default = "PlatformRole::least", deserialize_with = "known")]
     pub role: PlatformRole,
 }
 
@@ -64,11 +85,11 @@ pub struct NewUser {
 }
 
 /// What an admin may change of a user. What is not given stays.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UserUpdate {
     /// Their platform role.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_opt")]
     pub role: Option<PlatformRole>,
     /// Whether their logins and keys are refused. Logins of before stay refused when it is taken back; keys are taken
     /// again.
@@ -166,6 +187,7 @@ pub struct TeamMemberPut {
     /// Their login name: who runs a team need not know all users by their ids.
     pub username: String,
     /// What they are to be in it.
+    #[serde(deserialize_with = "known")]
     pub role: Role,
 }
 
@@ -205,14 +227,14 @@ pub struct NewApiKey {
     pub info: ApiKeyInfo,
 }
 
-/// For whom a registration token registers satellites.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenScope {
-    /// For the whole hive.
-    Global,
-    /// For one team.
-    Team,
+open_enum! {
+    /// For whom a registration token registers satellites.
+    pub enum TokenScope {
+        /// For the whole hive.
+        Global = "global",
+        /// For one team.
+        Team = "team",
+    }
 }
 
 /// A registration token to be made.
@@ -220,6 +242,7 @@ pub enum TokenScope {
 #[serde(deny_unknown_fields)]
 pub struct RegistrationTokenCreate {
     /// For whom.
+    #[serde(deserialize_with = "known")]
     pub scope: TokenScope,
     /// The team, where the scope is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

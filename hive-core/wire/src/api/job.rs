@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::written::{Misplaced, Written};
 use crate::agent::ErrorBody;
 use crate::api::{CommandStatus, ExecCommand, TargetStatus};
+use crate::open::open_tagged;
+use crate::open_enum;
 use crate::{CommandId, JobId, SatelliteId, SatelliteName, Timestamp};
 
 /// A job to be started.
@@ -39,37 +41,26 @@ impl TryFrom<Written> for JobCreate {
     }
 }
 
-/// How far a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobStatus {
-    /// Targets wait or run.
-    Running,
-    /// It was cancelled, and some of its commands have not ended yet.
-    Cancelling,
-    /// All targets succeeded.
-    Succeeded,
-    /// All targets have ended or were not run, and not all of them succeeded.
-    Failed,
-    /// It was cancelled, and everything that ran has ended.
-    Cancelled,
+open_enum! {
+    /// How far a job is.
+    pub enum JobStatus {
+        /// Targets wait or run.
+        Running = "running",
+        /// It was cancelled, and some of its commands have not ended yet.
+        Cancelling = "cancelling",
+        /// All targets succeeded.
+        Succeeded = "succeeded",
+        /// All targets have ended or were not run, and not all of them succeeded.
+        Failed = "failed",
+        /// It was cancelled, and everything that ran has ended.
+        Cancelled = "cancelled",
+    }
 }
 
 impl JobStatus {
     /// Whether the status is final.
-    pub fn is_terminal(self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
-    }
-
-    /// The word as it is stored and sent.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Cancelling => "cancelling",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
     }
 }
 
@@ -80,14 +71,14 @@ pub struct JobCounts(BTreeMap<String, u64>);
 
 impl JobCounts {
     /// Counts `count` targets of this status more.
-    pub fn add(&mut self, status: TargetStatus, count: u64) {
+    pub fn add(&mut self, status: &TargetStatus, count: u64) {
         if count > 0 {
             *self.0.entry(status.as_str().to_owned()).or_default() += count;
         }
     }
 
     /// How many targets have this status.
-    pub fn of(&self, status: TargetStatus) -> u64 {
+    pub fn of(&self, status: &TargetStatus) -> u64 {
         self.0.get(status.as_str()).copied().unwrap_or_default()
     }
 
@@ -98,13 +89,13 @@ impl JobCounts {
 
     /// How many targets wait for their turn.
     pub fn queued(&self) -> u64 {
-        self.of(TargetStatus::Command(CommandStatus::Queued))
+        self.of(&TargetStatus::Command(CommandStatus::Queued))
     }
 
     /// How many targets were handed over and have not ended.
     pub fn running(&self) -> u64 {
         [CommandStatus::Delivered, CommandStatus::Started]
-            .map(|status| self.of(TargetStatus::Command(status)))
+            .map(|status| self.of(&TargetStatus::Command(status)))
             .iter()
             .sum()
     }
@@ -116,7 +107,7 @@ impl JobCounts {
 
     /// Whether every target succeeded.
     pub fn is_success(&self) -> bool {
-        self.of(TargetStatus::Command(CommandStatus::Succeeded)) == self.total()
+        self.of(&TargetStatus::Command(CommandStatus::Succeeded)) == self.total()
     }
 
     /// Each status that is there, by its word.
@@ -183,7 +174,7 @@ pub struct JobTarget {
 
 /// One step of a job, as it is streamed. A target's end is told once, those of before first; the job's own end comes last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(tag = "event", rename_all = "snake_case", remote = "Self")]
 #[non_exhaustive]
 pub enum JobEvent {
     /// How far it is now. Steps in between may be left out.
@@ -206,7 +197,12 @@ pub enum JobEvent {
     },
     /// The job has ended.
     Ended(Box<Job>),
+    /// A step that this version does not know.
+    #[serde(skip)]
+    Unknown(serde_json::Value),
 }
+
+open_tagged!(JobEvent, "event", ["progress", "target", "ended"]);
 
 #[cfg(test)]
 mod tests {
@@ -244,7 +240,7 @@ mod tests {
             (TargetStatus::Command(CommandStatus::Succeeded), 5),
             (TargetStatus::Command(CommandStatus::Failed), 0),
         ] {
-            counts.add(status, count);
+            counts.add(&status, count);
         }
         assert_eq!((counts.total(), counts.queued(), counts.running(), counts.ended()), (15, 2, 7, 6));
         assert!(!counts.is_success());

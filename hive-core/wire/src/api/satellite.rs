@@ -5,30 +5,32 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::agent::SystemInfo;
+use crate::open::{known_opt, open_tagged};
+use crate::open_enum;
 use crate::{SatelliteId, SatelliteName, TeamId, Timestamp};
 
-/// Whom a satellite serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SatelliteType {
-    /// The whole hive.
-    Global,
-    /// One team.
-    Team,
+open_enum! {
+    /// Whom a satellite serves.
+    pub enum SatelliteType {
+        /// The whole hive.
+        Global = "global",
+        /// One team.
+        Team = "team",
+    }
 }
 
-/// Whether a satellite may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SatelliteStatus {
-    /// Registered and not yet activated.
-    Inactive,
-    /// In use.
-    Active,
-    /// Taken out of use by an admin.
-    Maintenance,
-    /// In trouble by its own word.
-    Error,
+open_enum! {
+    /// Whether a satellite may be used.
+    pub enum SatelliteStatus {
+        /// Registered and not yet activated.
+        Inactive = "inactive",
+        /// In use.
+        Active = "active",
+        /// Taken out of use by an admin.
+        Maintenance = "maintenance",
+        /// In trouble by its own word.
+        Error = "error",
+    }
 }
 
 /// One satellite. Everything that it says of itself is hostile text: escape it wherever it is shown.
@@ -97,7 +99,7 @@ pub struct SatelliteUpdate {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// A new status; global admins only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_opt")]
     pub status: Option<SatelliteStatus>,
     /// A new region; global admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +118,7 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Res
 
 /// Something that happened to a satellite. It may arrive twice: `seq` only grows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", content = "data")]
+#[serde(tag = "event", content = "data", remote = "Self")]
 #[non_exhaustive]
 pub enum SatelliteEvent {
     /// It has a link.
@@ -157,16 +159,26 @@ pub enum SatelliteEvent {
         /// Which.
         id: SatelliteId,
     },
+    /// An event that this version does not know.
+    #[serde(skip)]
+    Unknown(serde_json::Value),
 }
 
+open_tagged!(
+    SatelliteEvent,
+    "event",
+    ["satellite:online", "satellite:offline", "satellite:updated", "satellite:removed"]
+);
+
 impl SatelliteEvent {
-    /// The satellite it is about.
-    pub fn satellite(&self) -> SatelliteId {
+    /// The satellite it is about; none where this version does not know the event.
+    pub fn satellite(&self) -> Option<SatelliteId> {
         match self {
             Self::Online { id, .. }
             | Self::Offline { id, .. }
             | Self::Updated { id, .. }
-            | Self::Removed { id, .. } => *id,
+            | Self::Removed { id, .. } => Some(*id),
+            Self::Unknown(_) => None,
         }
     }
 }

@@ -6,49 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use super::Actor;
 use crate::agent::ErrorBody;
+use crate::open_enum;
 use crate::{SatelliteId, SatelliteName, SessionId, Timestamp};
 
 /// The most columns or rows of a terminal.
 pub const MAX_SCREEN: u16 = 1000;
 
-/// Whether a terminal can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionStatus {
-    /// Its satellite was asked to open it.
-    Starting,
-    /// Its program runs.
-    Open,
-    /// Its program has ended.
-    Ended,
+open_enum! {
+    /// Whether a terminal can be used.
+    pub enum SessionStatus {
+        /// Its satellite was asked to open it.
+        Starting = "starting",
+        /// Its program runs.
+        Open = "open",
+        /// Its program has ended.
+        Ended = "ended",
+    }
 }
 
-/// Why a terminal ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EndReason {
-    /// Its program exited.
-    Exited,
-    /// Somebody ended it, or its satellite stopped.
-    Killed,
-    /// Nobody used it for too long, or its satellite was without a link for too long.
-    Timeout,
-    /// It could not be opened.
-    Error,
-    /// Its satellite does not know of it any more.
-    Lost,
-}
-
-impl EndReason {
-    /// The word as it stands in answers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exited => "exited",
-            Self::Killed => "killed",
-            Self::Timeout => "timeout",
-            Self::Error => "error",
-            Self::Lost => "lost",
-        }
+open_enum! {
+    /// Why a terminal ended.
+    pub enum EndReason {
+        /// Its program exited.
+        Exited = "exited",
+        /// Somebody ended it, or its satellite stopped.
+        Killed = "killed",
+        /// Nobody used it for too long, or its satellite was without a link for too long.
+        Timeout = "timeout",
+        /// It could not be opened.
+        Error = "error",
+        /// Its satellite does not know of it any more.
+        Lost = "lost",
     }
 }
 

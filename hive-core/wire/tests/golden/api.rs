@@ -94,8 +94,8 @@ fn jobs_over_rest() {
     let bare = api::JobCreate { concurrency: None, deadline_seconds: None, ..create };
     golden.check("create_bare", &bare);
     let mut counts = api::JobCounts::default();
-    counts.add(TargetStatus::Command(CommandStatus::Succeeded), 2);
-    counts.add(TargetStatus::NotRun, 1);
+    counts.add(&TargetStatus::Command(CommandStatus::Succeeded), 2);
+    counts.add(&TargetStatus::NotRun, 1);
     let job = api::Job {
         id: JobId::new(SEED),
         status: api::JobStatus::Running,

@@ -151,8 +151,9 @@ fn what_a_server_says() {
     for action in
         [PowerAction::Shutdown, PowerAction::Reboot, PowerAction::Sleep, PowerAction::Hibernate, PowerAction::Cancel]
     {
+        let name = format!("command_power_{action}");
         let power = agent::PowerSpec { action, delay_seconds: 60, message: Some("maintenance".into()) };
-        golden.check(&format!("command_power_{}", action.as_str()), &command(Payload::Power(power)));
+        golden.check(&name, &command(Payload::Power(power)));
     }
     golden.check("command_cancel", &ToAgent::CommandCancel { id: id() });
     golden.check("result_ack", &ToAgent::ResultAck { id: id() });

@@ -29,7 +29,7 @@ fn spot(n: usize, status: TargetStatus) -> Spot {
 }
 
 fn plan_of(cap: usize, now: Instant, statuses: &[TargetStatus]) -> Plan {
-    let spots = statuses.iter().enumerate().map(|(n, status)| spot(n, *status)).collect();
+    let spots = statuses.iter().enumerate().map(|(n, status)| spot(n, status.clone())).collect();
     Plan::new(Rules { cap, wait: WAIT, hold: HOLD }, spots, now, |_| HOLD)
 }
 
@@ -62,7 +62,7 @@ async fn turns_come_in_order_and_never_more_than_the_cap() {
     }
     assert!(plan.is_done());
     let counts = plan.counts();
-    assert_eq!((counts.of(TargetStatus::Command(Succeeded)), counts.of(TargetStatus::Command(Failed))), (4, 1));
+    assert_eq!((counts.of(&TargetStatus::Command(Succeeded)), counts.of(&TargetStatus::Command(Failed))), (4, 1));
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn to_terminate_ends_it_on_the_satellite() {
     machine.until(|machine| machine.terminals.is_empty()).await;
     hive.as_system().session_terminate(id).await.expect("to end what has ended is fine");
     let trail = trail(&hive, "session.terminate").await;
-    assert_eq!((trail.len(), trail[0].result), (1, AuditResult::Intent));
+    assert_eq!((trail.len(), trail[0].result.clone()), (1, AuditResult::Intent));
 }
 
 #[tokio::test]

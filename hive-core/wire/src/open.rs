@@ -1,0 +1,253 @@
+//! Enums of words to which other versions may add: [`open_enum!`](crate::open_enum) and [`open_tagged!`].
+//!
+//! A word that this version does not know is kept as it is and written again byte for byte. What a program makes of it is
+//! decided where it is used, and always towards less: an unknown role grants nothing, an unknown status is an end.
+//! A request of the REST interface is stricter: its fields are read by [`known`], which refuses such a word.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+#[doc(hidden)]
+pub use serde;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// An enum made by [`open_enum!`](crate::open_enum).
+pub trait OpenEnum: for<'a> From<&'a str> {
+    /// The words of this version, in the order of their variants.
+    const WORDS: &'static [&'static str];
+
+    /// The word as it is stored and sent.
+    fn as_str(&self) -> &str;
+
+    /// Whether this version knows the word.
+    fn is_known(&self) -> bool;
+}
+
+/// Defines an enum of words with a variant `Unknown` that keeps every other word.
+///
+/// ```
+/// hive_wire::open_enum! {
+///     /// A color.
+///     pub enum Color {
+///         /// Like blood.
+///         Red = "red",
+///         /// Like grass.
+///         Green = "green",
+///     }
+/// }
+///
+/// assert_eq!(Color::from("red"), Color::Red);
+/// assert_eq!(serde_json::from_str::<Color>("\"mauve\"").unwrap().as_str(), "mauve");
+/// ```
+///
+/// Words are read by `From<&str>`, `FromStr` (which never fails) and serde. All three give the known variant for a known
+/// word.
+#[macro_export]
+macro_rules! open_enum {
+    (
+        $(#[$meta:meta])*
+        $vis:vis enum $name:ident {
+            $($(#[$variant_meta:meta])* $variant:ident = $word:literal),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        $vis enum $name {
+            $($(#[$variant_meta])* $variant,)*
+            /// A word that this version does not know, kept as it was.
+            Unknown(Box<str>),
+        }
+
+        impl $name {
+            /// Every variant that this version knows.
+            $vis const KNOWN: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The word as it is stored and sent.
+            $vis fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $word,)*
+                    Self::Unknown(word) => word,
+                }
+            }
+
+            /// Whether this version knows the word.
+            $vis fn is_known(&self) -> bool {
+                !matches!(self, Self::Unknown(_))
+            }
+        }
+
+        impl $crate::open::OpenEnum for $name {
+            const WORDS: &'static [&'static str] = &[$($word),*];
+
+            fn as_str(&self) -> &str {
+                self.as_str()
+            }
+
+            fn is_known(&self) -> bool {
+                self.is_known()
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(word: &str) -> Self {
+                match word {
+                    $($word => Self::$variant,)*
+                    other => Self::Unknown(other.into()),
+                }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = std::convert::Infallible;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                Ok(word.into())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl $crate::open::serde::Serialize for $name {
+            fn serialize<S: $crate::open::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> $crate::open::serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::open::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::open::word(deserializer)
+            }
+        }
+    };
+}
+
+/// Implements `Serialize` and `Deserialize` for an enum whose variants are tagged, with a variant `Unknown(Value)` for
+/// every other tag: the whole object, written again as it was read.
+///
+/// The enum derives both with `#[serde(remote = "Self")]` and skips `Unknown`.
+macro_rules! open_tagged {
+    ($name:ident, $tag:literal, [$($kind:literal),* $(,)?]) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    Self::Unknown(object) => object.serialize(serializer),
+                    known => Self::serialize(known, serializer),
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let object = serde_json::Value::deserialize(deserializer)?;
+                match object.get($tag).and_then(|kind| kind.as_str()) {
+                    None => Err(serde::de::Error::missing_field($tag)),
+                    Some($($kind)|*) => Self::deserialize(object).map_err(serde::de::Error::custom),
+                    Some(_) => Ok(Self::Unknown(object)),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use open_tagged;
+
+/// Reads a word.
+#[doc(hidden)]
+pub fn word<'de, D: Deserializer<'de>, T: for<'a> From<&'a str>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_str(WordVisitor(PhantomData))
+}
+
+struct WordVisitor<T>(PhantomData<T>);
+
+impl<T: for<'a> From<&'a str>> Visitor<'_> for WordVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a word")
+    }
+
+    fn visit_str<E>(self, word: &str) -> Result<T, E> {
+        Ok(word.into())
+    }
+}
+
+/// Reads a word for a field of a request, `#[serde(deserialize_with = "known")]`: one that this version does not know is
+/// refused, and the words it could be are named.
+pub fn known<'de, D: Deserializer<'de>, T: OpenEnum>(deserializer: D) -> Result<T, D::Error> {
+    let word: T = word(deserializer)?;
+    if word.is_known() { Ok(word) } else { Err(D::Error::unknown_variant(word.as_str(), T::WORDS)) }
+}
+
+/// As [`known`], for a field that need not be there and may be `null`.
+pub fn known_opt<'de, D: Deserializer<'de>, T: OpenEnum>(deserializer: D) -> Result<Option<T>, D::Error> {
+    struct Known<T>(T);
+
+    impl<'de, T: OpenEnum> Deserialize<'de> for Known<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            known(deserializer).map(Self)
+        }
+    }
+
+    Ok(Option::<Known<T>>::deserialize(deserializer)?.map(|known| known.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    crate::open_enum! {
+        /// A color.
+        enum Color {
+            /// Like blood.
+            Red = "red",
+            /// Like a forest at night.
+            DarkGreen = "dark_green",
+        }
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Request {
+        #[serde(default, deserialize_with = "known_opt")]
+        color: Option<Color>,
+    }
+
+    #[test]
+    fn a_known_word_is_its_variant_however_it_is_read() {
+        for (variant, word) in Color::KNOWN.iter().zip(Color::WORDS) {
+            assert_eq!(*variant, Color::from(*word));
+            assert_eq!(*variant, word.parse().unwrap());
+            assert_eq!(*variant, serde_json::from_value(serde_json::json!(word)).unwrap());
+            assert_eq!((variant.as_str(), variant.to_string().as_str()), (*word, *word));
+            assert!(variant.is_known());
+        }
+    }
+
+    #[test]
+    fn a_request_has_known_words_alone() {
+        let read = |text| serde_json::from_str::<Request>(text).map(|request| request.color);
+        assert_eq!(read(r#"{"color":"red"}"#).unwrap(), Some(Color::Red));
+        assert_eq!(read(r#"{"color":null}"#).unwrap(), None);
+        assert_eq!(read("{}").unwrap(), None);
+        let refused = read(r#"{"color":"mauve"}"#).unwrap_err().to_string();
+        for part in ["`mauve`", "`red`", "`dark_green`"] {
+            assert!(refused.contains(part), "{refused} does not name {part}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_word_is_written_as_it_was_read(word in any::<String>()) {
+            let written = serde_json::to_string(&word).unwrap();
+            let read: Color = serde_json::from_str(&written).unwrap();
+            prop_assert_eq!(serde_json::to_string(&read).unwrap(), written);
+            prop_assert_eq!(read.as_str(), word);
+        }
+    }
+}
