@@ -19,7 +19,11 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: CommandsCommand)
             show(output, &info)
         }
         CommandsCommand::List { satellite, limit } => {
-            let satellite = find::satellite(api, &satellite).await?.id;
+            // One that is of another team by now is found by its id alone.
+            let satellite = match satellite.parse() {
+                Ok(id) => id,
+                Err(_) => find::satellite(api, &satellite).await?.id,
+            };
             let list =
                 pages::collect(limit, async |page| CommandRouter::command_list(api, satellite, page).await).await?;
             output.show(&list, |list| {

@@ -44,7 +44,9 @@ impl Details {
         let texts: Vec<_> = entries.iter().map(ToString::to_string).collect();
         if texts.len() > MAX_ENTRIES {
             let mut digest = Sha256::new();
-            texts.iter().for_each(|text| digest.update(format!("{text}\n")));
+            for text in &texts {
+                digest.update(format!("{text}\n"));
+            }
             self.note_cut(name, texts.len(), &digest.finalize());
         }
         self.with(name, json!(texts[..texts.len().min(MAX_ENTRIES)]))

@@ -283,7 +283,7 @@ pub(super) async fn nothing_is_given_to_a_satellite_that_is_gone(on: &Fixture) {
 pub(super) async fn nothing_is_left_open_by_a_removal_in_a_race(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let insert = async |number: usize| {
-        let key = (number % 2 == 0).then(|| key(on, &on.unique(), "a"));
+        let key = number.is_multiple_of(2).then(|| key(on, &on.unique(), "a"));
         on.store.command_insert(vec![on.new_command(satellite)], key, on.draft()).await.unwrap()
     };
     let remove = async {

@@ -30,6 +30,9 @@ const ACTING: [&str; 4] = ["satellite_commands", "jobs", "sessions", "registrati
 /// one of an AI client that no rule and no plan allowed. Rows of each kind must be there.
 pub(in crate::store) async fn no_row_acts_without_an_authority(store: &SqlStore) {
     for table in ACTING {
+        let differing =
+            format!("UPDATE {table} SET actor = actor WHERE actor NOT LIKE '%\"type\":\"' || actor_kind || '\"%'");
+        assert!(!store.attempt(differing).await.unwrap(), "{table}: the kind is not the actor's");
         for values in ["actor_kind = NULL", "authorised_by = NULL", "actor_kind = 'mcp', authorised_by = 'role'"] {
             let refused = store.attempt(format!("UPDATE {table} SET {values}")).await;
             assert!(refused.is_err(), "{table}: {values}");

@@ -67,7 +67,7 @@ impl SatelliteStore for SqlStore {
                 }
                 let handed_over = CommandStatus::OutcomeUnknown;
                 let ended = end_open_work(transaction, id, handed_over, "the satellite was removed", now).await?;
-                audit.details["ended"] = ended;
+                note_ended(&mut audit, ended);
                 transaction.audit(audit).await?;
                 Ok(true)
             })
@@ -212,10 +212,17 @@ async fn update(
     }
     if is_reassigned {
         let (handed_over, why) = (CommandStatus::Cancelled, "the satellite was given to another team");
-        audit.details["ended"] = end_open_work(transaction, id, handed_over, why, audit.timestamp).await?;
+        let ended = end_open_work(transaction, id, handed_over, why, audit.timestamp).await?;
+        note_ended(&mut audit, ended);
     }
     transaction.audit(audit).await?;
     read_satellite(&row).map(Some)
+}
+
+fn note_ended(audit: &mut AuditDraft, ended: Json) {
+    if let Some(details) = audit.details.as_object_mut() {
+        details.insert("ended".into(), ended);
+    }
 }
 
 /// Ends what is open on a satellite, queued commands as cancelled and others as `handed_over`. Returns how much that was, as
