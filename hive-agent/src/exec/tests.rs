@@ -185,6 +185,32 @@ async fn a_background_child_is_left_alone_and_waited_for_no_longer_than_a_moment
     tree::end(tree::Root { pid: pid.cast_unsigned(), marker }).await;
 }
 
+#[tokio::test]
+async fn a_command_has_no_terminal() {
+    let bench = bench();
+    let line =
+        "read _ _ _ _ group session tty _ < /proc/self/stat; test $group = $$ && test $session = $$ && echo own $tty";
+    assert_eq!(bench.run(&shell(line)).await.status, CommandStatus::Succeeded);
+    assert_eq!(bench.output(Channel::Stdout), "own 0\n");
+    // Where the test has a terminal, it must not be the command's.
+    assert_ne!(bench.run(&shell("echo X > /dev/tty")).await.status, CommandStatus::Succeeded);
+    assert_ne!(bench.run(&shell("read x < /dev/tty")).await.status, CommandStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn a_background_child_goes_on_writing_when_its_command_has_ended() {
+    let bench = bench();
+    let line = "(while :; do head -c 100000 /dev/zero; echo x >> alive; sleep 0.01; done) & echo $! > pid";
+    assert_eq!(bench.run(&shell(line)).await.status, CommandStatus::Succeeded);
+    let count = bench.file("alive").lines().count();
+    while bench.file("alive").lines().count() < count + 5 {
+        assert!(is_alive(bench.file("pid").trim().parse().unwrap()));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let marker = format!("HIVE_COMMAND_ID={}", bench.id);
+    tree::end(tree::Root { pid: bench.file("pid").trim().parse().unwrap(), marker }).await;
+}
+
 fn is_alive(pid: i32) -> bool {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
     !stat.is_empty() && !String::from_utf8_lossy(&stat).contains(") Z ")

@@ -81,7 +81,7 @@ async fn on(hive: &TestHive, disk: &SmallDisk) -> Satellite {
 fn expect_unjournalled(result: &Value) {
     let error = &result["error"];
     assert_eq!(error["code"], "UNAVAILABLE", "{result}");
-    assert!(text(&error["message"]).contains("cannot write its journal"), "{result}");
+    assert!(text(&error["message"]).contains("cannot write its journal in /"), "{result}");
 }
 
 #[tokio::test]
@@ -112,17 +112,67 @@ async fn a_satellite_whose_disk_is_full_runs_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn output_for_which_there_is_no_room_is_said_to_be_truncated() {
+async fn whoever_waits_gets_the_output_for_which_the_disk_has_no_room() {
     let disk = SmallDisk::new(4);
     let hive = TestHive::start().await;
     let mut satellite = on(&hive, &disk).await;
     let before = disk.used();
     let result = hive.exec(&satellite, "head -c 8000000 /dev/zero | tr '\\0' x").await;
-    assert_eq!((&result["status"], &result["truncated"]), (&json!("succeeded"), &json!(true)));
-    assert!((1..4 * MIB as usize).contains(&text(&result["stdout"]).len()), "what there was room for is here");
-    assert!(satellite.process().log().contains("cannot keep a command's output"), "{}", satellite.process().tail());
+    assert_eq!(
+        (&result["status"], &result["truncated"], &result["error"]),
+        (&json!("succeeded"), &json!(false), &json!(null))
+    );
+    assert_eq!(text(&result["stdout"]).len(), 8_000_000);
+    let log = satellite.process().log();
+    assert!(log.contains("cannot write the output of commands in /"), "{}", satellite.process().tail());
     until("the output is gone once it is acknowledged", async || disk.used() < before + MIB / 4).await;
     assert_eq!(hive.exec(&satellite, "echo next").await["stdout"], "next\n");
+}
+
+#[tokio::test]
+async fn output_that_neither_disk_nor_server_takes_is_said_to_be_lost() {
+    let disk = SmallDisk::new(4);
+    let mut hive = TestHive::start().await;
+    let satellite = on(&hive, &disk).await;
+    let (gate, end) = (hive.dir().join("gate"), hive.dir().join("end"));
+    let flood = "head -c 8000000 /dev/zero";
+    let line = format!("until test -e {}; do sleep 0.01; done; {flood}; : > {}", gate.display(), end.display());
+    let id = hive.submit(&satellite, &json!({"command": line})).await;
+    hive.until_status(&id, "started").await;
+    hive.kill_server();
+    std::fs::write(gate, "").unwrap();
+    until("the program was not held up for good", async || end.exists()).await;
+    hive.restart_server().await;
+    let command = hive.until_status(&id, "succeeded").await;
+    assert_eq!(command["truncated"], true, "{command}");
+    let message = text(&command["error"]["message"]);
+    assert!(message.contains("output was lost") && message.contains(disk.path().to_str().unwrap()), "{command}");
+}
+
+#[tokio::test]
+async fn a_satellite_starts_on_a_full_disk_so_that_a_terminal_can_make_room() {
+    let disk = SmallDisk::new(8);
+    let hive = TestHive::start().await;
+    let mut satellite = on(&hive, &disk).await;
+    assert_eq!(hive.exec(&satellite, "echo before").await["stdout"], "before\n");
+    satellite.process().stop().await;
+    disk.fill();
+    satellite.restart().await;
+    let result = hive.rest().post(&satellite.path("/exec"), &json!({"command": "echo during"})).await.data();
+    expect_unjournalled(&result);
+    let problems = until_some("the hive knows", async || {
+        Some(hive.rest().get(&satellite.path("")).await.data()["problems"].clone()).filter(|it| !it.is_null())
+    });
+    assert!(problems.await.to_string().contains(disk.path().to_str().unwrap()));
+
+    let ballast = disk.path().join("ballast");
+    let wanted = json!({"satellite_id": satellite.id(), "shell": "/bin/sh"});
+    let session = hive.rest().post("/api/v1/sessions", &wanted).await.data();
+    let typed = data_encoding::BASE64.encode(format!("rm {}\n", ballast.display()).as_bytes());
+    let input = format!("/api/v1/sessions/{}/input", text(&session["id"]));
+    assert_eq!(hive.rest().post(&input, &json!({"data": typed})).await.status, 200);
+    until("there is room", async || !ballast.exists()).await;
+    assert_eq!(hive.exec(&satellite, "echo after").await["stdout"], "after\n");
 }
 
 #[tokio::test]
