@@ -92,6 +92,7 @@ fn heartbeat() -> ToServer {
         network_rx_bytes: 123_456_789,
         network_tx_bytes: 987_654_321,
         active_sessions: 3,
+        problems: Vec::new(),
     };
     ToServer::HeartbeatPong {
         timestamp: Timestamp::from_micros(1_700_000_000_000_000),

@@ -17,10 +17,11 @@ use tracing::{debug, error, info, warn};
 use crate::board::Board;
 use crate::clock;
 use crate::config::{Account, Config};
-use crate::exec::{self, Outcome, Outputs, Program, Stop};
+use crate::disk::{self, Disk};
+use crate::exec::{self, Drain, Outcome, Outputs, Program, Stop};
 use crate::identity::DataDir;
 use crate::job::{Job, Progress};
-use crate::journal::{Decision, Journal, JournalFile, Ledger, Opened, PowerStart, Record};
+use crate::journal::{self, Decision, Journal, JournalFile, Ledger, Opened, PowerStart, Record};
 use crate::metrics::Counters;
 use crate::policy::Policy;
 use crate::power;
@@ -37,6 +38,9 @@ pub(crate) struct Dispatch {
     state: Mutex<State>,
     journal: Journal,
     spool: Spool,
+    disk: Arc<Disk>,
+    /// Reads what background children of ended commands still say. They are not waited for.
+    drain: Drain,
     board: Board<CommandId>,
     rules: Rules,
     counters: Arc<Counters>,
@@ -72,13 +76,19 @@ impl Dispatch {
         let now = clock::now();
         let mut ledger = Ledger::of_earlier_process(&records);
         ledger.prune(now);
-        file.start(&random::unique_id()?, &ledger.to_lines(now)?)?;
-        let spool = Spool::open(data.join("spool"))?;
+        match file.start(&random::unique_id()?, &ledger.to_lines(now)?) {
+            // The records stay as they are, and the start is written with the next whole file.
+            Err(error) if disk::is_disk_error(&error) => warn!("{}", data.disk().failed(journal::NAME, &error)),
+            started => started?,
+        }
+        let spool = Spool::open(data.join("spool"), data.disk().clone())?;
         spool.sweep(|id| ledger.wants_output(id))?;
         Ok(Self {
             state: Mutex::new(State { ledger, jobs: HashMap::new() }),
-            journal: Journal::start(file)?,
+            journal: Journal::start(file, data.disk().clone())?,
             spool,
+            disk: data.disk().clone(),
+            drain: Drain::new(),
             board: Board::default(),
             rules: Rules {
                 policy: config.policy.clone(),
@@ -128,6 +138,11 @@ impl Dispatch {
     /// Names the boot, for the handshake.
     pub(crate) fn boot_id(&self) -> Option<&str> {
         self.rules.boot_id.as_deref()
+    }
+
+    /// What is wrong with this agent, as a person is told.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.disk.problem().into_iter().collect()
     }
 
     /// Where jobs that come further are marked.
@@ -247,10 +262,8 @@ impl Dispatch {
     async fn carry_out(self: Arc<Self>, job: Arc<Job>, payload: Payload, started: Record) {
         let outcome = if let Err(cause) = self.journal.append_durably(&started).await {
             error!(command.id = %job.id, error = %cause, "cannot journal a command; it is not run");
-            let refusal = ErrorBody {
-                code: ErrorCode::Unavailable,
-                message: "the satellite cannot write its journal".to_owned(),
-            };
+            let message = self.disk.failed(journal::NAME, &cause);
+            let refusal = ErrorBody { code: ErrorCode::Unavailable, message };
             Outcome::without_run(CommandStatus::Failed, Some(refusal))
         } else {
             debug!(command.id = %job.id, kind = job.kind.as_str(), "command started");
@@ -283,6 +296,7 @@ impl Dispatch {
         let outputs = Outputs {
             stdout: self.spool.writer(job.id, Channel::Stdout),
             stderr: self.spool.writer(job.id, Channel::Stderr),
+            drain: &self.drain,
             on_growth: |channel, len| self.grow(job, channel, len),
         };
         let stop = Stop { cancel: job.cancel.clone(), shutdown: self.stopping.clone() };

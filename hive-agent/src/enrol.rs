@@ -14,6 +14,7 @@ use crate::attempt;
 use crate::backoff::{Backoff, Limits};
 use crate::clock;
 use crate::config::Config;
+use crate::disk;
 use crate::error::Error;
 use crate::http::{CallError, HiveApi};
 use crate::identity::{DataDir, Identity};
@@ -81,7 +82,13 @@ impl Enrolment {
             match self.api.heartbeat(identity.satellite_id, &identity.api_key).await {
                 Ok(()) => {
                     identity.last_verified = Some(clock::now());
-                    self.data.keep(&identity)?;
+                    match self.data.keep(&identity) {
+                        // Only the time of this moment is not kept.
+                        Err(Error::DataDir { source, .. }) if disk::is_disk_error(&source) => {
+                            warn!("{}", self.data.disk().failed("its key", &source));
+                        }
+                        kept => kept?,
+                    }
                     info!(satellite.id = %identity.satellite_id, "the stored key is valid");
                     return Ok(Some(identity));
                 }

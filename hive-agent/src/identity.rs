@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hive_wire::{SatelliteId, Timestamp};
@@ -11,8 +12,10 @@ use nix::fcntl::{Flock, FlockArg};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tracing::error;
 
 use crate::checksum::Checksum;
+use crate::disk::{self, Disk};
 use crate::error::Error;
 use crate::files;
 
@@ -25,11 +28,13 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
+    disk: Arc<Disk>,
     _lock: Flock<File>,
 }
 
 impl DataDir {
-    /// Makes, locks and tries the directory, before anything is spent that could not be kept afterwards.
+    /// Makes, locks and tries the directory, before anything is spent that could not be kept afterwards. With a key in it
+    /// nothing is spent, and a disk that takes nothing now is no reason not to start.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let refused = |source| Error::DataDir { path: path.to_owned(), source };
         files::create_private_dir(path).map_err(refused)?;
@@ -38,10 +43,21 @@ impl DataDir {
             Errno::EWOULDBLOCK => Error::DataDirInUse(path.to_owned()),
             errno => refused(errno.into()),
         })?;
+        let data = Self { path: path.to_owned(), disk: Arc::new(Disk::new(path)), _lock: lock };
         let probe = path.join("probe");
-        files::write_atomically(&probe, b"can this be kept?").map_err(refused)?;
-        fs::remove_file(&probe).map_err(refused)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        match files::write_atomically(&probe, b"can this be kept?").and_then(|()| fs::remove_file(&probe)) {
+            Err(error) if disk::is_disk_error(&error) && data.key_path().exists() => {
+                let problem = data.disk.failed("its files", &error);
+                error!("{problem}; until it can, no commands run and terminals open, so that somebody can make room");
+            }
+            tried => tried.map_err(refused)?,
+        }
+        Ok(data)
+    }
+
+    /// The disk it is on.
+    pub(crate) fn disk(&self) -> &Arc<Disk> {
+        &self.disk
     }
 
     /// The path of a file in it.

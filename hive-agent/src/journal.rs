@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
+use crate::disk::Disk;
+
 pub(crate) use file::{JournalFile, Opened};
 pub(crate) use ledger::{Decision, Ledger, PowerStart};
 
@@ -27,6 +29,9 @@ pub(crate) use ledger::{Decision, Ledger, PowerStart};
 const QUEUE: usize = 1024;
 /// A journal below this size is never rewritten.
 const SMALL: u64 = 256 * 1024;
+
+/// What it is called where it cannot be written.
+pub(crate) const NAME: &str = "its journal";
 
 /// One line of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,7 +82,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Starts the thread that owns the file. It ends when the journal is dropped and everything is written.
-    pub(crate) fn start(file: JournalFile) -> io::Result<Self> {
+    pub(crate) fn start(file: JournalFile, disk: Arc<Disk>) -> io::Result<Self> {
         let (queue, work) = mpsc::channel(QUEUE);
         let size = Arc::new(AtomicU64::new(file.size()));
         let position = Arc::new(AtomicU64::new(file.position()));
@@ -92,7 +97,7 @@ impl Journal {
         std::thread::Builder::new()
             .name("journal".into())
             .stack_size(128 * 1024)
-            .spawn(move || write_all(file, work, &size, &position))?;
+            .spawn(move || write_all(file, work, &size, &position, &disk))?;
         Ok(journal)
     }
 
@@ -155,7 +160,13 @@ fn writer_gone() -> io::Error {
 }
 
 /// The thread: everything that waits goes to the disk with one sync.
-fn write_all(mut file: JournalFile, mut work: mpsc::Receiver<Work>, size: &AtomicU64, position: &AtomicU64) {
+fn write_all(
+    mut file: JournalFile,
+    mut work: mpsc::Receiver<Work>,
+    size: &AtomicU64,
+    position: &AtomicU64,
+    disk: &Disk,
+) {
     while let Some(first) = work.blocking_recv() {
         let mut lines = Vec::new();
         let mut waiting = Vec::new();
@@ -168,13 +179,13 @@ fn write_all(mut file: JournalFile, mut work: mpsc::Receiver<Work>, size: &Atomi
                     waiting.push(done);
                 }
                 Work::Rewrite(content) => {
-                    write_batch(&mut file, &mut lines, &mut waiting, position);
-                    log_failure(file.rewrite(&content));
+                    write_batch(&mut file, &mut lines, &mut waiting, position, disk);
+                    log_failure(file.rewrite(&content), disk);
                 }
             }
             next = work.try_recv().ok();
         }
-        write_batch(&mut file, &mut lines, &mut waiting, position);
+        write_batch(&mut file, &mut lines, &mut waiting, position, disk);
         size.store(file.size(), Ordering::Relaxed);
     }
 }
@@ -184,6 +195,7 @@ fn write_batch(
     lines: &mut Vec<u8>,
     waiting: &mut Vec<oneshot::Sender<io::Result<()>>>,
     position: &AtomicU64,
+    disk: &Disk,
 ) {
     let is_durable = !waiting.is_empty();
     let written = file.append(lines, is_durable);
@@ -197,12 +209,12 @@ fn write_batch(
         // Who no longer waits has given up the command.
         drop(done.send(answer));
     }
-    log_failure(written);
+    log_failure(written, disk);
 }
 
-fn log_failure(written: io::Result<()>) {
+fn log_failure(written: io::Result<()>, disk: &Disk) {
     if let Err(error) = written {
-        error!(%error, "cannot write the journal");
+        error!("{}", disk.failed(NAME, &error));
     }
 }
 

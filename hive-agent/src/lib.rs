@@ -7,7 +7,7 @@
 //! - `identity`, `enrol` and `http` make the machine a satellite of its hive: a data directory, a key, a token;
 //! - `connection` keeps a link up, with [`backoff`] between attempts;
 //! - `dispatch` takes a command from the link: [`policy`] may refuse it, `journal` remembers that it starts, `exec` runs it
-//!   (for `power` too), `spool` keeps its output, and `job` is how the link sees its progress;
+//!   (for `power` too), `spool` keeps its output, `disk` says where neither can be written, and `job` is how the link sees its progress;
 //! - `pty` is for terminals what `dispatch` is for commands; on a `board` both leave word for the link, and `tree` ends
 //!   what either has started;
 //! - `status`, `metrics`, `machine` and `local_api` say how all of this is going.
@@ -38,7 +38,7 @@
 //! Delivered at least once, executed at most once. The journal's record of a start is on disk before the process exists.
 //! Delivered again, a command that runs is attached to, one that ended gives its result again, and one whose end a crash
 //! has hidden gives `outcome_unknown`. Timeout and cancel end everything the command started, and so does the end of the
-//! agent; background children of commands that ended by themselves are left alone.
+//! agent; background children of commands that ended by themselves are left alone, and what they say is read and dropped.
 //!
 //! # The contract of a terminal
 //!
@@ -57,6 +57,7 @@ mod checksum;
 mod clock;
 pub mod config;
 mod connection;
+mod disk;
 mod dispatch;
 mod enrol;
 pub mod error;

@@ -96,8 +96,10 @@ fn answer<B>(request: &Request<B>, pages: &Pages) -> Response<Full<Bytes>> {
 
 impl Pages {
     fn health(&self) -> Value {
+        let problems = self.dispatch.problems();
         json!({
-            "status": "ok",
+            "status": if problems.is_empty() { "ok" } else { "degraded" },
+            "problems": problems,
             "connected": self.counters.is_online(),
             "uptime_seconds": self.counters.uptime().as_secs(),
             "version": env!("CARGO_PKG_VERSION"),

@@ -2,30 +2,43 @@
 //!
 //! A file appears with its first byte, so that a silent command costs none. Reads and writes are plain system calls on
 //! the page cache, a few microseconds for the pieces in question, and are made right where they are needed.
+//!
+//! What a full disk does not take is kept in [`memory`] until the server has it: a caller who listens misses nothing.
+
+mod memory;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, MAX_OUTPUT, Received};
 use tracing::warn;
 
+use crate::disk::{self, Disk};
 use crate::files;
+
+use memory::{Memory, Tail};
 
 /// The directory of all outputs.
 #[derive(Debug, Clone)]
 pub(crate) struct Spool {
     pub(crate) dir: PathBuf,
+    disk: Arc<Disk>,
+    memory: Arc<Memory>,
 }
 
 impl Spool {
-    /// Makes the directory.
-    pub(crate) fn open(dir: PathBuf) -> io::Result<Self> {
-        files::create_private_dir(&dir)?;
-        Ok(Self { dir })
+    /// Makes the directory. Where the disk has no room for it now, it is made with the first output.
+    pub(crate) fn open(dir: PathBuf, disk: Arc<Disk>) -> io::Result<Self> {
+        match files::create_private_dir(&dir) {
+            Err(error) if disk::is_disk_error(&error) => warn!("{}", disk.failed("the output of commands", &error)),
+            made => made?,
+        }
+        Ok(Self { dir, disk, memory: Arc::default() })
     }
 
     fn path(&self, id: CommandId, channel: Channel) -> PathBuf {
@@ -35,12 +48,13 @@ impl Spool {
 
     /// Where one output is written.
     pub(crate) fn writer(&self, id: CommandId, channel: Channel) -> Writer {
-        Writer { path: self.path(id, channel), file: None, len: 0, is_truncated: false }
+        let (path, spool) = (self.path(id, channel), self.clone());
+        Writer { spool, id, channel, path, file: None, tail: None, len: 0, is_truncated: false, lost: None }
     }
 
     /// Where one output is read.
     pub(crate) fn reader(&self, id: CommandId, channel: Channel) -> Reader {
-        Reader { path: self.path(id, channel), file: None }
+        Reader { memory: self.memory.clone(), id, channel, path: self.path(id, channel), file: None, tail: None }
     }
 
     /// How much there is of a command's output.
@@ -51,6 +65,7 @@ impl Spool {
 
     /// Drops a command's output.
     pub(crate) fn remove(&self, id: CommandId) {
+        self.memory.remove(id);
         for channel in [Channel::Stdout, Channel::Stderr] {
             match fs::remove_file(self.path(id, channel)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -63,6 +78,9 @@ impl Spool {
 
     /// Drops the output of commands nobody will ask for.
     pub(crate) fn sweep(&self, is_wanted: impl Fn(CommandId) -> bool) -> io::Result<()> {
+        if !self.dir.is_dir() {
+            return Ok(());
+        }
         for entry in fs::read_dir(&self.dir)? {
             let name = entry?.file_name();
             let id = name.to_str().and_then(|name| name.split('.').next()?.parse().ok());
@@ -78,10 +96,16 @@ impl Spool {
 /// Keeps one output, up to [`MAX_OUTPUT`].
 #[derive(Debug)]
 pub(crate) struct Writer {
+    spool: Spool,
+    id: CommandId,
+    channel: Channel,
     path: PathBuf,
     file: Option<File>,
+    /// Where it goes on since the disk has failed.
+    tail: Option<Arc<Tail>>,
     len: u64,
     is_truncated: bool,
+    lost: Option<String>,
 }
 
 impl Writer {
@@ -90,13 +114,28 @@ impl Writer {
         let room = if self.is_truncated { 0 } else { MAX_OUTPUT - self.len };
         let kept = &bytes[..bytes.len().min(room as usize)];
         self.is_truncated |= kept.len() < bytes.len();
-        if let Err(error) = self.write(kept) {
-            warn!(%error, path = %self.path.display(), "cannot keep a command's output; the rest of it is dropped");
-            self.is_truncated = true;
-            // What was written of the piece counts for nothing, also for who looks at the file later.
-            drop(self.file.as_ref().map(|file| file.set_len(self.len)));
+        if self.tail.is_none()
+            && let Err(error) = self.write(kept)
+        {
+            self.leave_disk(&error);
+        }
+        if let Some(tail) = &self.tail {
+            if tail.append(kept) {
+                self.len += kept.len() as u64;
+            } else {
+                self.lose("there is no memory for it");
+            }
         }
         self.len
+    }
+
+    /// Waits until there is room for more. It does so only while the output is kept in memory, and not for ever: a server that
+    /// takes nothing misses the rest.
+    pub(crate) async fn room(&mut self) {
+        let Some(tail) = self.tail.as_ref().filter(|_| !self.is_truncated) else { return };
+        if !tail.room().await {
+            self.lose("the server does not take it");
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -105,11 +144,29 @@ impl Writer {
         }
         let file = match &mut self.file {
             Some(file) => file,
-            empty => empty.insert(files::private_file().write(true).truncate(true).open(&self.path)?),
+            empty => empty.insert(create(&self.path)?),
         };
         file.write_all(bytes)?;
         self.len += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Goes on in memory.
+    fn leave_disk(&mut self, error: &io::Error) {
+        let message = self.spool.disk.failed("the output of commands", error);
+        warn!(command.id = %self.id, "{message}");
+        // What was written of the piece counts for nothing, also for who looks at the file later.
+        drop(self.file.as_ref().map(|file| file.set_len(self.len)));
+        self.tail = Some(self.spool.memory.begin(self.id, self.channel, self.len));
+        self.lost = Some(message);
+    }
+
+    fn lose(&mut self, why: &str) {
+        self.is_truncated = true;
+        if let Some(message) = &mut self.lost {
+            *message = format!("output was lost: {message}, and {why}");
+            warn!(command.id = %self.id, "{message}");
+        }
     }
 
     /// The length of the output so far.
@@ -121,13 +178,33 @@ impl Writer {
     pub(crate) fn is_truncated(&self) -> bool {
         self.is_truncated
     }
+
+    /// Why output was dropped, where that was not for its length.
+    pub(crate) fn lost(&self) -> Option<&str> {
+        self.lost.as_deref().filter(|_| self.is_truncated && self.len < MAX_OUTPUT)
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let create = || files::private_file().write(true).truncate(true).open(path);
+    match (create(), path.parent()) {
+        (Err(error), Some(dir)) if error.kind() == io::ErrorKind::NotFound => {
+            files::create_private_dir(dir)?;
+            create()
+        }
+        (created, _) => created,
+    }
 }
 
 /// Reads one output, at any place.
 #[derive(Debug)]
 pub(crate) struct Reader {
+    memory: Arc<Memory>,
+    id: CommandId,
+    channel: Channel,
     path: PathBuf,
     file: Option<File>,
+    tail: Option<Arc<Tail>>,
 }
 
 impl Reader {
@@ -136,13 +213,43 @@ impl Reader {
         if len == 0 {
             return Ok(Bytes::new());
         }
-        let file = match &mut self.file {
-            Some(file) => file,
-            empty => empty.insert(File::open(&self.path)?),
-        };
-        let mut piece = BytesMut::zeroed(len);
-        file.read_exact_at(&mut piece, offset)?;
+        let memory_begins = self.tail().map_or(u64::MAX, Tail::begin);
+        let from_disk = memory_begins.saturating_sub(offset).min(len as u64) as usize;
+        let mut piece = BytesMut::zeroed(from_disk);
+        if from_disk > 0 {
+            let file = match &mut self.file {
+                Some(file) => file,
+                empty => empty.insert(File::open(&self.path)?),
+            };
+            file.read_exact_at(&mut piece, offset)?;
+        }
+        if let (true, Some(tail)) = (from_disk < len, &self.tail) {
+            piece.extend_from_slice(&tail.read(offset + from_disk as u64, len - from_disk)?);
+        }
         Ok(piece.freeze())
+    }
+
+    /// Takes the server's word that it has everything before this offset.
+    pub(crate) fn acknowledge(&mut self, offset: u64) {
+        if let Some(tail) = self.tail() {
+            tail.acknowledge(offset);
+        }
+    }
+
+    fn tail(&mut self) -> Option<&Tail> {
+        if self.tail.is_none() {
+            self.tail = self.memory.get(self.id, self.channel);
+        }
+        self.tail.as_deref()
+    }
+}
+
+#[cfg(test)]
+impl Spool {
+    /// On a disk that works.
+    pub(crate) fn of_dir(dir: PathBuf) -> Self {
+        let disk = Arc::new(Disk::new(&dir));
+        Self::open(dir, disk).unwrap()
     }
 }
 
@@ -157,7 +264,7 @@ mod tests {
 
     fn spool() -> (tempfile::TempDir, Spool) {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path().join("spool")).unwrap();
+        let spool = Spool::of_dir(dir.path().join("spool"));
         (dir, spool)
     }
 
@@ -195,5 +302,33 @@ mod tests {
         spool.writer(id(2), Channel::Stdout).append(b"2");
         spool.sweep(|other| other == id(2)).unwrap();
         assert_eq!((spool.kept(id(1)).stdout, spool.kept(id(2)).stdout), (0, 1));
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_goes_on_in_memory() {
+        let (_dir, spool) = spool();
+        let mut writer = spool.writer(id(1), Channel::Stdout);
+        writer.append(b"on disk, ");
+        // A file that is only read stands for a disk that is full.
+        writer.file = Some(File::open(&writer.path).unwrap());
+        assert_eq!(writer.append(b"in memory"), 18);
+        assert!(!writer.is_truncated() && writer.lost().is_none());
+        let mut reader = spool.reader(id(1), Channel::Stdout);
+        assert_eq!(reader.read(0, 18).unwrap(), "on disk, in memory");
+        assert_eq!(reader.read(12, 6).unwrap(), "memory");
+        assert!(spool.disk.problem().is_none(), "the disk works again");
+        spool.remove(id(1));
+        assert!(spool.memory.get(id(1), Channel::Stdout).is_none());
+    }
+
+    #[test]
+    fn an_output_begins_in_memory_where_there_is_no_file() {
+        let (dir, spool) = spool();
+        fs::remove_dir(&spool.dir).unwrap();
+        fs::write(&spool.dir, "in the way").unwrap();
+        let mut writer = spool.writer(id(1), Channel::Stderr);
+        assert_eq!(writer.append(b"hello"), 5);
+        assert_eq!(spool.reader(id(1), Channel::Stderr).read(1, 4).unwrap(), "ello");
+        drop(dir);
     }
 }

@@ -48,7 +48,7 @@ impl Table {
     }
 
     /// Names beside values, without a heading. Values are never cut.
-    pub(crate) fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Self {
+    pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let row = |(name, value): (&str, String)| vec![name.to_owned(), shown(value)];
         Self { rows: pairs.into_iter().map(row).collect(), has_heading: false }
     }

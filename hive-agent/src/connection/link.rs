@@ -75,6 +75,11 @@ impl<'a> Link<'a> {
         let patience = heartbeat_interval * MISSED_HEARTBEATS;
         let mut silence = pin!(tokio::time::sleep(patience));
         let mut is_flushed = true;
+        if !self.dispatch.problems().is_empty()
+            && let Err(end) = self.answer_heartbeat()
+        {
+            return end;
+        }
         loop {
             self.outbox.fill();
             tokio::select! {
@@ -213,7 +218,8 @@ impl<'a> Link<'a> {
 
     /// The answer, and a ping of our own, whose round trip is the latency of this link.
     fn answer_heartbeat(&mut self) -> Result<(), LinkEnd> {
-        let metrics = Metrics { active_sessions: self.terminals.active() as u32, ..self.gauge.read() };
+        let (active_sessions, problems) = (self.terminals.active() as u32, self.dispatch.problems());
+        let metrics = Metrics { active_sessions, problems, ..self.gauge.read() };
         let pong = ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics), capacity: None };
         self.outbox.push(text(&pong)?);
         if self.outbox.has_room() {

@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn control_overtakes_output_and_outputs_take_turns() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path().to_owned()).unwrap();
+        let spool = Spool::of_dir(dir.path().to_owned());
         let mut outbox = Outbox::new();
         attached(&mut outbox, &spool, 1, &vec![b'x'; 200_000]);
         attached(&mut outbox, &spool, 2, &vec![b'y'; 200_000]);
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn a_slow_link_holds_only_a_few_messages() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path().to_owned()).unwrap();
+        let spool = Spool::of_dir(dir.path().to_owned());
         let mut outbox = Outbox::new();
         for n in 0..50 {
             attached(&mut outbox, &spool, n, &vec![b'x'; 100_000]);
@@ -391,7 +391,7 @@ mod tests {
     #[test]
     fn terminals_go_before_commands_and_behind_control() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path().to_owned()).unwrap();
+        let spool = Spool::of_dir(dir.path().to_owned());
         let mut outbox = Outbox::new();
         attached(&mut outbox, &spool, 1, &vec![b'x'; 200_000]);
         outbox.fill();

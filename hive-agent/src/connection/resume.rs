@@ -6,7 +6,7 @@
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, CommandResult, Received, ToServer};
 use hive_wire::frame::{Frame, StreamId};
-use hive_wire::stream::Sender;
+use hive_wire::stream::{INITIAL_WINDOW, Sender};
 use tracing::warn;
 
 use crate::job::Progress;
@@ -45,7 +45,8 @@ struct Output {
 }
 
 impl Output {
-    fn resuming_at(offset: u64, channel: Channel, reader: Reader) -> Self {
+    fn resuming_at(offset: u64, channel: Channel, mut reader: Reader) -> Self {
+        reader.acknowledge(offset);
         Self {
             channel,
             reader,
@@ -132,6 +133,8 @@ impl Resume {
     pub(super) fn credit(&mut self, stream: StreamId, limit: u64) {
         if let Some(output) = self.outputs.iter_mut().find(|output| output.stream == Some(stream)) {
             output.sender.credit(limit);
+            // Credit is given for what was taken.
+            output.reader.acknowledge(limit.saturating_sub(INITIAL_WINDOW));
         }
     }
 
@@ -192,7 +195,6 @@ mod tests {
     use crate::spool::Spool;
     use hive_wire::api::CommandStatus;
     use hive_wire::id::Seed;
-    use hive_wire::stream::INITIAL_WINDOW;
 
     struct Rig {
         _dir: tempfile::TempDir,
@@ -204,7 +206,7 @@ mod tests {
     fn rig() -> Rig {
         let dir = tempfile::tempdir().unwrap();
         Rig {
-            spool: Spool::open(dir.path().to_owned()).unwrap(),
+            spool: Spool::of_dir(dir.path().to_owned()),
             id: CommandId::new(Seed { unix_millis: 1, random: [1; 10] }),
             _dir: dir,
             streams: 1,

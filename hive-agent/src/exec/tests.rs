@@ -16,6 +16,7 @@ struct Bench {
     id: CommandId,
     account: Account,
     stop: Stop,
+    drain: Drain,
 }
 
 fn bench() -> Bench {
@@ -23,10 +24,11 @@ fn bench() -> Bench {
     let mut random = [0; 10];
     getrandom::fill(&mut random).unwrap();
     Bench {
-        spool: Spool::open(dir.path().join("spool")).unwrap(),
+        spool: Spool::of_dir(dir.path().join("spool")),
         id: CommandId::new(Seed { unix_millis: 1, random }),
         account: Account { home: dir.path().to_string_lossy().into_owned(), ..Account::of_this_user() },
         stop: Stop { cancel: CancellationToken::new(), shutdown: CancellationToken::new() },
+        drain: Drain::new(),
         dir,
     }
 }
@@ -40,6 +42,7 @@ impl Bench {
         let outputs = Outputs {
             stdout: self.spool.writer(self.id, Channel::Stdout),
             stderr: self.spool.writer(self.id, Channel::Stderr),
+            drain: &self.drain,
             on_growth: |_, _| {},
         };
         run(program, outputs, &self.stop).await
@@ -207,8 +210,33 @@ async fn a_background_child_goes_on_writing_when_its_command_has_ended() {
         assert!(is_alive(bench.file("pid").trim().parse().unwrap()));
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    assert_eq!(bench.drain.count(), 2);
     let marker = format!("HIVE_COMMAND_ID={}", bench.id);
     tree::end(tree::Root { pid: bench.file("pid").trim().parse().unwrap(), marker }).await;
+    while bench.drain.count() > 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_leaves_nothing_behind_holds_no_pipe() {
+    let bench = bench();
+    bench.run(&shell("echo done")).await;
+    assert_eq!(bench.drain.count(), 0);
+}
+
+#[tokio::test]
+async fn signals_reach_a_command_as_they_reach_others() {
+    let bench = bench();
+    // Rust programs ignore SIGPIPE; what they start must not.
+    check("yes | head -n 1; kill -34 $$", CommandStatus::Failed, 128 + 34, "y\n", "").await;
+    bench.run(&shell("cat /proc/self/status")).await;
+    let status = bench.output(Channel::Stdout);
+    for name in ["SigIgn:", "SigBlk:"] {
+        let mask = status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+        let of_pipe = 1 << (nix::libc::SIGPIPE - 1);
+        assert_eq!(u64::from_str_radix(mask, 16).unwrap() & of_pipe, 0, "{name} {mask}");
+    }
 }
 
 fn is_alive(pid: i32) -> bool {

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::Record;
 use crate::checksum::Checksum;
-use crate::{files, random};
+use crate::{disk, files, random};
 
 /// The version that is written. Version 1 had no checksums.
 const VERSION: u32 = 2;
@@ -39,7 +39,10 @@ struct Header {
 pub(crate) struct JournalFile {
     path: PathBuf,
     id: String,
-    file: File,
+    /// None where the disk did not let it be opened or made: that is tried again with each record.
+    file: Option<File>,
+    /// Whether there is a file, however much stands in it.
+    is_begun: bool,
     /// Where the last whole line ends.
     size: u64,
     /// Whether something may stand behind that.
@@ -62,7 +65,7 @@ impl JournalFile {
     ///
     /// A last line that was never finished is cut off: nothing was started because of it. A whole line that is not what
     /// was written means that memory is lost; the file is set aside and a journal with another id begins, so that the
-    /// server learns of it.
+    /// server learns of it. On a disk that takes nothing the journal is open all the same, and records cannot be appended.
     pub(crate) fn open(path: &Path) -> io::Result<Opened> {
         let mut content = Vec::new();
         match File::open(path) {
@@ -76,24 +79,21 @@ impl JournalFile {
             fs::rename(path, &aside)?;
             return Self::begin(path);
         };
-        let file = files::private_file().write(true).truncate(false).open(path)?;
         let position = header.appended + (records.len() as u64).saturating_sub(header.kept);
         let (path, id, starts) = (path.to_owned(), header.journal, header.starts);
-        let mut file = Self { path, id, file, size, is_torn: true, position, starts };
-        file.mend()?;
+        let mut file = Self { path, id, file: None, is_begun: true, size, is_torn: true, position, starts };
+        tolerate(file.mend())?;
         if let Some(record) = unfinished {
-            file.append(&record.to_line()?, true)?;
+            tolerate(file.append(&record.to_line()?, true))?;
             records.push(record);
         }
         Ok(Opened { file, records })
     }
 
     fn begin(path: &Path) -> io::Result<Opened> {
-        let header =
-            Header { journal: random::unique_id()?, version: VERSION, appended: 0, kept: 0, starts: Vec::new() };
-        let (file, size) = write_whole(path, &header, &[])?;
-        let (path, id) = (path.to_owned(), header.journal);
-        let file = Self { path, id, file, size, is_torn: false, position: 0, starts: Vec::new() };
+        let (path, id, starts) = (path.to_owned(), random::unique_id()?, Vec::new());
+        let mut file = Self { path, id, file: None, is_begun: false, size: 0, is_torn: true, position: 0, starts };
+        tolerate(file.mend())?;
         Ok(Opened { file, records: Vec::new() })
     }
 
@@ -127,7 +127,8 @@ impl JournalFile {
     pub(super) fn append(&mut self, lines: &[u8], is_durable: bool) -> io::Result<()> {
         self.mend()?;
         self.is_torn = true;
-        let written = self.file.write_all(lines).and_then(|()| if is_durable { self.file.sync_data() } else { Ok(()) });
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        let written = file.write_all(lines).and_then(|()| if is_durable { file.sync_data() } else { Ok(()) });
         match written {
             Ok(()) => {
                 self.size += lines.len() as u64;
@@ -142,11 +143,19 @@ impl JournalFile {
 
     /// Cuts off what was not written completely: half a line in the middle would cost the whole journal at the next start.
     fn mend(&mut self) -> io::Result<()> {
-        if self.is_torn {
-            self.file.set_len(self.size)?;
-            self.file.seek(io::SeekFrom::End(0))?;
-            self.is_torn = false;
+        if !self.is_torn {
+            return Ok(());
         }
+        if !self.is_begun {
+            return self.rewrite(&[]);
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            empty => empty.insert(files::private_file().write(true).truncate(false).open(&self.path)?),
+        };
+        file.set_len(self.size)?;
+        file.seek(io::SeekFrom::End(0))?;
+        self.is_torn = false;
         Ok(())
     }
 
@@ -159,9 +168,21 @@ impl JournalFile {
             kept: count(lines),
             starts: self.starts.clone(),
         };
-        (self.file, self.size) = write_whole(&self.path, &header, lines)?;
-        self.is_torn = false;
+        let (file, size) = write_whole(&self.path, &header, lines)?;
+        (self.file, self.size) = (Some(file), size);
+        (self.is_begun, self.is_torn) = (true, false);
         Ok(())
+    }
+}
+
+/// A disk that takes nothing now is no reason not to start.
+fn tolerate(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if disk::is_disk_error(&error) => {
+            warn!(%error, "the journal cannot be written; no commands run until it can");
+            Ok(())
+        }
+        written => written,
     }
 }
 

@@ -129,7 +129,8 @@ fn row(satellite: &Satellite) -> [String; 7] {
 
 fn details(satellite: &Satellite) -> Table {
     let system = &satellite.system;
-    Table::pairs([
+    let problems = satellite.problems.iter().map(|problem| ("problem", problem.clone()));
+    let pairs = [
         ("name", satellite.name.to_string()),
         ("id", satellite.id.to_string()),
         ("type", word(&satellite.satellite_type)),
@@ -148,7 +149,8 @@ fn details(satellite: &Satellite) -> Table {
         ("url", shown(satellite.satellite_url.as_ref())),
         ("registered", satellite.created_at.to_string()),
         ("changed", satellite.updated_at.to_string()),
-    ])
+    ];
+    Table::pairs(pairs.into_iter().chain(problems))
 }
 
 fn yes_or_no(is_so: bool) -> String {

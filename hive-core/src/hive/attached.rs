@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hive_wire::agent::{
-    Channel, CommandResult, ErrorBody, Handshake, HandshakeAck, PROTOCOL_VERSION, SystemInfo, ToAgent, ToServer,
+    Channel, CommandResult, ErrorBody, Handshake, HandshakeAck, Metrics, PROTOCOL_VERSION, SystemInfo, ToAgent,
+    ToServer,
 };
 use hive_wire::api::{AuditResult, AuditTarget, CommandStatus, CommandType, SatelliteEvent, SatelliteStatus};
 use hive_wire::frame::{Frame, FrameKind, StreamId};
@@ -28,6 +29,8 @@ use crate::{Error, Result};
 
 /// Output streams one link may have open.
 const MAX_STREAMS: usize = 4096;
+/// Problems a satellite may tell of itself; further ones are left out.
+const MAX_PROBLEMS: usize = 8;
 /// Characters of any text a satellite says about itself or about an error.
 const MAX_TEXT: usize = 1024;
 
@@ -164,7 +167,7 @@ impl Attached {
     /// way the link is to be closed: with the next one both sides agree anew on what is open.
     pub async fn on_control(&mut self, message: ToServer) -> Result<()> {
         match message {
-            ToServer::HeartbeatPong { .. } => self.on_heartbeat(),
+            ToServer::HeartbeatPong { metrics, .. } => self.on_heartbeat(metrics),
             ToServer::CommandAck { id, .. } => self.on_ack(id),
             ToServer::StreamOpen { stream, command_id, channel, offset } => {
                 self.on_stream_open(stream, command_id, channel, offset)?;
@@ -240,7 +243,11 @@ impl Attached {
         Ok(())
     }
 
-    fn on_heartbeat(&self) {
+    fn on_heartbeat(&self, metrics: Option<Metrics>) {
+        if let Some(metrics) = metrics {
+            let problems = metrics.problems.into_iter().take(MAX_PROBLEMS).map(cut).collect();
+            self.hive.inner.links.set_problems(self.satellite, problems);
+        }
         let at = self.hive.source().now();
         self.hive.note_seen(Seen { id: self.satellite, at, system: None, agent_version: None });
     }

@@ -42,6 +42,8 @@ impl Live {
 #[derive(Default)]
 pub(super) struct Links {
     live: RwLock<HashMap<SatelliteId, Live>>,
+    /// What satellites with a link say is wrong with them.
+    problems: RwLock<HashMap<SatelliteId, Vec<String>>>,
     epochs: AtomicU64,
     events: AtomicU64,
 }
@@ -63,8 +65,23 @@ impl Links {
         let is_current = live.get(&id).is_some_and(|live| live.epoch == epoch);
         if is_current {
             live.remove(&id);
+            self.set_problems(id, Vec::new());
         }
         is_current
+    }
+
+    /// Takes a satellite's word on what is wrong with it.
+    pub(super) fn set_problems(&self, id: SatelliteId, told: Vec<String>) {
+        let mut problems = self.problems.write().expect("nothing panics while it holds this lock");
+        if told.is_empty() {
+            problems.remove(&id);
+        } else {
+            problems.insert(id, told);
+        }
+    }
+
+    pub(super) fn problems(&self, id: SatelliteId) -> Vec<String> {
+        self.problems.read().expect("nothing panics while it holds this lock").get(&id).cloned().unwrap_or_default()
     }
 
     pub(super) fn get(&self, id: SatelliteId) -> Option<Live> {

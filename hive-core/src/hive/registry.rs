@@ -176,6 +176,10 @@ impl Hive {
             created_at,
             updated_at,
         } = row;
+        // What was not written yet is as true as what was.
+        let seen = self.inner.seen.get(id);
+        let last_seen = seen.as_ref().map(|seen| seen.at).max(last_heartbeat);
+        let (new_system, new_version) = seen.map(|seen| (seen.system, seen.agent_version)).unwrap_or_default();
         Satellite {
             id,
             name,
@@ -186,10 +190,11 @@ impl Hive {
             tags,
             region,
             capabilities,
-            system,
-            agent_version,
+            system: new_system.unwrap_or(system),
+            agent_version: new_version.or(agent_version),
             satellite_url,
-            last_seen: last_heartbeat,
+            problems: self.inner.links.problems(id),
+            last_seen,
             created_at,
             updated_at,
         }

@@ -1,7 +1,7 @@
 //! What happens by itself: jobs go on, signs of life are written behind, overdue commands are ended.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use hive_wire::SatelliteId;
 use hive_wire::api::CommandStatus;
@@ -20,33 +20,61 @@ const SEEN_AT_ONCE: usize = 250;
 
 /// Signs of life that are not written yet, the latest of each satellite.
 #[derive(Default)]
-pub(super) struct SeenBuffer(Mutex<HashMap<SatelliteId, Seen>>);
+pub(super) struct SeenBuffer(Mutex<Signs>);
 
-impl SeenBuffer {
-    fn note(&self, seen: Seen) {
-        let mut latest = self.0.lock().expect("nothing panics while it holds this lock");
-        let before = latest.remove(&seen.id);
-        let merged = match before {
-            Some(before) => Seen {
-                system: seen.system.or(before.system),
-                agent_version: seen.agent_version.or(before.agent_version),
-                ..seen
-            },
+#[derive(Default)]
+struct Signs {
+    latest: HashMap<SatelliteId, Seen>,
+    /// On their way to the store.
+    writing: HashMap<SatelliteId, Seen>,
+}
+
+impl Signs {
+    fn note(&mut self, seen: Seen) {
+        let seen = match self.latest.remove(&seen.id) {
+            Some(before) => merged(before, seen),
             None => seen,
         };
-        latest.insert(merged.id, merged);
+        self.latest.insert(seen.id, seen);
+    }
+}
+
+impl SeenBuffer {
+    fn signs(&self) -> MutexGuard<'_, Signs> {
+        self.0.lock().expect("nothing panics while it holds this lock")
     }
 
-    /// Takes back what could not be written, behind what was noted meanwhile.
-    fn put_back(&self, seen: Vec<Seen>) {
-        let newer = self.take();
-        seen.into_iter().chain(newer).for_each(|seen| self.note(seen));
+    fn note(&self, seen: Seen) {
+        self.signs().note(seen);
     }
 
+    /// Returns what is not in the store yet.
+    pub(super) fn get(&self, id: SatelliteId) -> Option<Seen> {
+        let signs = self.signs();
+        match (signs.writing.get(&id).cloned(), signs.latest.get(&id).cloned()) {
+            (Some(writing), Some(latest)) => Some(merged(writing, latest)),
+            (writing, latest) => latest.or(writing),
+        }
+    }
+
+    /// Takes all, to be written.
     fn take(&self) -> Vec<Seen> {
-        let mut latest = self.0.lock().expect("nothing panics while it holds this lock");
-        latest.drain().map(|(_, seen)| seen).collect()
+        let mut signs = self.signs();
+        signs.writing = std::mem::take(&mut signs.latest);
+        signs.writing.values().cloned().collect()
     }
+
+    /// Takes note that all that were taken are written, but for these: they come again, behind what was noted meanwhile.
+    fn written_without(&self, rest: Vec<Seen>) {
+        let mut signs = self.signs();
+        signs.writing.clear();
+        let newer = std::mem::take(&mut signs.latest);
+        rest.into_iter().chain(newer.into_values()).for_each(|seen| signs.note(seen));
+    }
+}
+
+fn merged(before: Seen, seen: Seen) -> Seen {
+    Seen { system: seen.system.or(before.system), agent_version: seen.agent_version.or(before.agent_version), ..seen }
 }
 
 /// Starts what happens by itself; it ends with the hive, or when nobody holds the hive any more.
@@ -85,9 +113,10 @@ impl Hive {
         self.recheck(None).await;
         let seen = self.inner.seen.take();
         for (written, some) in seen.chunks(SEEN_AT_ONCE).enumerate() {
-            let rest = || self.inner.seen.put_back(seen[written * SEEN_AT_ONCE..].to_vec());
+            let rest = || self.inner.seen.written_without(seen[written * SEEN_AT_ONCE..].to_vec());
             self.store().satellite_seen(some.to_vec()).await.inspect_err(|_| rest())?;
         }
+        self.inner.seen.written_without(Vec::new());
         match &self.inner.high_water {
             Some(mark) => mark.advance(self.store()).await,
             None => Ok(()),
@@ -105,5 +134,44 @@ impl Hive {
             self.end_without_satellite(&row, status).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::Timestamp;
+    use hive_wire::agent::SystemInfo;
+    use hive_wire::id::Seed;
+
+    fn seen(second: i64, version: Option<&str>) -> Seen {
+        Seen {
+            id: SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] }),
+            at: Timestamp::from_micros(second * 1_000_000),
+            system: version.map(|_| SystemInfo::default()),
+            agent_version: version.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_sign_of_life_is_known_until_it_is_written() {
+        let buffer = SeenBuffer::default();
+        let check = |second: Option<i64>, version: Option<&str>| {
+            let found = buffer.get(seen(0, None).id);
+            assert_eq!(found.as_ref().map(|seen| seen.at), second.map(|second| seen(second, None).at));
+            assert_eq!(found.and_then(|seen| seen.agent_version).as_deref(), version);
+        };
+        buffer.note(seen(1, Some("1.0")));
+        buffer.note(seen(2, None));
+        check(Some(2), Some("1.0"));
+        let taken = buffer.take();
+        check(Some(2), Some("1.0"));
+        buffer.note(seen(3, None));
+        check(Some(3), Some("1.0"));
+        buffer.written_without(taken);
+        check(Some(3), Some("1.0"));
+        assert_eq!(buffer.take().len(), 1);
+        buffer.written_without(Vec::new());
+        check(None, None);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hive_wire::agent::{
-    Channel, Command, CommandResult, Handshake, PROTOCOL_VERSION, Received, SystemInfo, ToAgent, ToServer,
+    Channel, Command, CommandResult, Handshake, Metrics, PROTOCOL_VERSION, Received, SystemInfo, ToAgent, ToServer,
 };
 use hive_wire::api::{CommandStatus, RegistrationTokenCreate, TokenScope};
 use hive_wire::frame::{Frame, StreamId};
@@ -19,8 +19,8 @@ use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSa
 use hive_wire::{CommandId, SatelliteId};
 
 use super::{ActingHive, Attached, Effort, Hive, Settings};
-use crate::Identity;
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
+use crate::{DeviceRegistry, Identity};
 
 const NAME: &str = "web-server-01";
 
@@ -82,7 +82,7 @@ pub(super) fn handshake(id: SatelliteId, journal: &str) -> Handshake {
         earlier_start_ids: Vec::new(),
         sessions: Vec::new(),
         boot_id: None,
-        system: SystemInfo::default(),
+        system: SystemInfo { kernel: "6.1.0".into(), ..SystemInfo::default() },
     }
 }
 
@@ -157,4 +157,27 @@ async fn a_hive_that_nobody_holds_is_gone() {
     let weak = Arc::downgrade(&hive.inner);
     drop(hive);
     assert!(weak.upgrade().is_none());
+}
+
+#[tokio::test]
+async fn a_satellite_is_shown_as_it_has_told_from_its_first_moment() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    let shown = hive.as_system().get(satellite.id).await.unwrap().unwrap();
+    assert_eq!((shown.agent_version.as_deref(), shown.system.kernel.as_str()), (Some("0.1.0"), "6.1.0"));
+    assert!(shown.last_seen.is_some());
+
+    let told = |problems: Vec<String>| {
+        let metrics = Some(Metrics { problems, ..Metrics::default() });
+        ToServer::HeartbeatPong { timestamp: hive.source().now(), metrics, capacity: None }
+    };
+    satellite.attached.on_control(told(vec!["no space is left".into()])).await.unwrap();
+    let problems = async || hive.as_system().get(registered.id).await.unwrap().unwrap().problems;
+    assert_eq!(problems().await, ["no space is left"]);
+    satellite.attached.on_control(told(Vec::new())).await.unwrap();
+    assert_eq!(problems().await, [""; 0]);
+    satellite.attached.on_control(told(vec!["no space is left".into()])).await.unwrap();
+    drop(satellite);
+    assert_eq!(problems().await, [""; 0], "what is wrong with one that is away is not known");
 }

@@ -329,6 +329,9 @@ pub struct Metrics {
     pub network_tx_bytes: u64,
     /// Open terminals.
     pub active_sessions: u32,
+    /// What is wrong with the satellite, for people: a disk that is full, for example.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// The answer to a handshake.

@@ -60,6 +60,9 @@ pub struct Satellite {
     pub agent_version: Option<String>,
     /// Its public base URL.
     pub satellite_url: Option<String>,
+    /// What is wrong with it, by its own word; only while it is online.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
     /// The last sign of life.
     pub last_seen: Option<Timestamp>,
     /// When it first registered.

@@ -160,6 +160,7 @@ fn satellites_over_rest() {
         system: system(),
         agent_version: Some("0.1.0".into()),
         satellite_url: None,
+        problems: Vec::new(),
         last_seen: Some(now()),
         created_at: now(),
         updated_at: now(),

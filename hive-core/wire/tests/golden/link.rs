@@ -58,6 +58,7 @@ fn what_a_satellite_says() {
         network_rx_bytes: 1 << 40,
         network_tx_bytes: 3,
         active_sessions: 2,
+        problems: vec!["no space is left in /var/lib/satellite".into()],
     };
     let pong = |metrics, capacity| ToServer::HeartbeatPong { timestamp: now(), metrics, capacity };
     golden.check("heartbeat_pong", &pong(Some(metrics), Some(512)));

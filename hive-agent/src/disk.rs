@@ -1,0 +1,98 @@
+//! The disk of the data directory: whether it takes what is written, and what is said where it does not.
+//!
+//! An agent whose disk is full goes on as far as it can. It runs no command that it cannot journal, but terminals open, so
+//! that somebody can make room.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use nix::errno::Errno;
+
+use crate::files;
+
+/// A disk with fewer bytes left than this is called full.
+const LITTLE: f64 = 64.0 * 1024.0;
+/// What is written to see whether a disk works again: more than fits into what is left of a block.
+const PROBE: usize = 8 * 1024;
+
+/// The disk of the data directory.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    dir: PathBuf,
+    /// Why it was not written last.
+    problem: Mutex<Option<String>>,
+}
+
+impl Disk {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), problem: Mutex::default() }
+    }
+
+    /// Takes note that something could not be written. Gives the sentence for it, which names the directory.
+    pub(crate) fn failed(&self, what: &str, error: &io::Error) -> String {
+        let message = format!("the satellite cannot write {what} in {}: {error}", self.dir.display());
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
+        message
+    }
+
+    /// What is wrong with it now. After a failure it is tried, with a small file.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if problem.is_some() && self.probe().is_ok() {
+            *problem = None;
+        }
+        problem.clone().or_else(|| self.is_nearly_full().then(|| format!("no space is left in {}", self.dir.display())))
+    }
+
+    fn probe(&self) -> io::Result<()> {
+        let path = self.dir.join("probe");
+        let written = files::private_file()
+            .write(true)
+            .truncate(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(&[0; PROBE]));
+        fs::remove_file(&path).ok();
+        written
+    }
+
+    fn is_nearly_full(&self) -> bool {
+        let Ok(disk) = nix::sys::statvfs::statvfs(&self.dir) else { return false };
+        let (total, free) = (disk.blocks() as f64, disk.blocks_available() as f64);
+        total > 0.0 && free * disk.fragment_size() as f64 <= LITTLE
+    }
+}
+
+/// Whether an error is the disk's: it is full, or fails, or was made read-only because it fails.
+pub(crate) fn is_disk_error(error: &io::Error) -> bool {
+    let is_kind =
+        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem);
+    is_kind || error.raw_os_error() == Some(Errno::EIO as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_until_the_disk_works_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let disk = Disk::new(&path);
+        assert_eq!(disk.problem(), None);
+        let told = disk.failed("its journal", &ErrorKind::StorageFull.into());
+        assert!(told.contains("its journal") && told.contains(path.to_str().unwrap()), "{told}");
+        assert_eq!(disk.problem(), Some(told), "there is no such directory");
+        fs::create_dir(&path).unwrap();
+        assert_eq!(disk.problem(), None);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_full_disk_is_no_wrong_setting() {
+        assert!(is_disk_error(&Errno::ENOSPC.into()) && is_disk_error(&Errno::EDQUOT.into()));
+        assert!(is_disk_error(&Errno::EROFS.into()) && is_disk_error(&Errno::EIO.into()));
+        assert!(!is_disk_error(&Errno::EACCES.into()) && !is_disk_error(&Errno::ENOTDIR.into()));
+    }
+}

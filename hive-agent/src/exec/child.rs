@@ -1,0 +1,231 @@
+//! Starts a program as the leader of a session of its own: it has no terminal. `/dev/tty` is not there, and nothing reaches the
+//! terminal in which the agent was started.
+//!
+//! `posix_spawn` starts it, as in the standard library, which cannot ask for a session: a `fork` of a process as large as
+//! the agent takes a multiple of the time. The working directory of the program is that of the thread that starts it, so one
+//! thread that has a working directory of its own starts all of them.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::OnceLock;
+
+use nix::libc;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal};
+use rustix::process::{Pid, WaitOptions, kill_process, waitpid};
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Program;
+
+/// Programs that wait to be started; then the next command waits.
+const QUEUE: usize = 64;
+/// Where the starting thread is between two programs: it keeps no disk in use.
+const NOWHERE: &str = "/";
+/// Changes the directory for those systems on which a thread has none of its own.
+const IN_DIRECTORY: &str = r#"cd -- "$0" && exec "$@""#;
+
+/// A program that runs. When it is dropped before its end was seen, it is killed.
+#[derive(Debug)]
+pub(super) struct Child {
+    pid: Pid,
+    end: End,
+    status: Option<ExitStatus>,
+    pub(super) stdin: Option<pipe::Sender>,
+    pub(super) stdout: Option<pipe::Receiver>,
+    pub(super) stderr: Option<pipe::Receiver>,
+}
+
+/// What tells of a child's end.
+#[derive(Debug)]
+enum End {
+    Descriptor(AsyncFd<OwnedFd>),
+    /// Where the system has no descriptors for processes: every child's end.
+    Signal(Signals),
+}
+
+/// What the starting thread needs.
+struct Request {
+    path: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+    cwd: PathBuf,
+    stdio: [OwnedFd; 3],
+    started: oneshot::Sender<io::Result<Pid>>,
+}
+
+impl Child {
+    pub(super) async fn start(program: &Program) -> io::Result<Self> {
+        let (input, stdin) = match program.stdin {
+            Some(_) => io::pipe().map(|(input, stdin)| (input.into(), Some(OwnedFd::from(stdin))))?,
+            None => (File::open("/dev/null")?.into(), None),
+        };
+        let (stdout, output) = io::pipe()?;
+        let (stderr, errors) = io::pipe()?;
+        let stdin = stdin.map(pipe::Sender::from_owned_fd).transpose()?;
+        let stdout = Some(pipe::Receiver::from_owned_fd(stdout.into())?);
+        let stderr = Some(pipe::Receiver::from_owned_fd(stderr.into())?);
+        let (started, answer) = oneshot::channel();
+        let request = Request {
+            path: c_string(program.path.as_os_str())?,
+            args: arguments(program)?,
+            env: environment(program)?,
+            cwd: program.cwd.clone(),
+            stdio: [input, output.into(), errors.into()],
+            started,
+        };
+        let gone = || io::Error::other("the thread that starts programs is gone");
+        starter()?.send(request).await.map_err(|_| gone())?;
+        let pid = answer.await.map_err(|_| gone())??;
+        let end = End::of(pid).inspect_err(|_| kill(pid))?;
+        Ok(Self { pid, end, status: None, stdin, stdout, stderr })
+    }
+
+    /// Its process, until its end was seen: so long nothing else has its number.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.status.is_none().then(|| self.pid.as_raw_nonzero().get().cast_unsigned())
+    }
+
+    /// Waits for its end. Cancel-safe.
+    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.status {
+                return Ok(status);
+            }
+            if let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)? {
+                self.status = Some(ExitStatus::from_raw(status.as_raw()));
+                continue;
+            }
+            match &mut self.end {
+                End::Descriptor(descriptor) => descriptor.readable().await?.clear_ready(),
+                End::Signal(children) => drop(children.recv().await),
+            }
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            kill(self.pid);
+        }
+    }
+}
+
+impl End {
+    /// An end that comes before this is not missed: it is looked for before it is waited for.
+    #[cfg(target_os = "linux")]
+    #[expect(deprecated, reason = "its successor is unsafe, for descriptors that change; an owned one does not")]
+    fn of(pid: Pid) -> io::Result<Self> {
+        use rustix::process::{PidfdFlags, pidfd_open};
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(descriptor) => AsyncFd::with_interest(descriptor, tokio::io::Interest::READABLE).map(Self::Descriptor),
+            Err(_) => signal(SignalKind::child()).map(Self::Signal),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of(_pid: Pid) -> io::Result<Self> {
+        signal(SignalKind::child()).map(Self::Signal)
+    }
+}
+
+fn kill(pid: Pid) {
+    // It may have ended in the meantime.
+    kill_process(pid, rustix::process::Signal::KILL).ok();
+}
+
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "nul byte found in provided data"))
+}
+
+fn arguments(program: &Program) -> io::Result<Vec<CString>> {
+    let words = std::iter::once(&program.name).chain(&program.args);
+    words.map(|word| c_string(word.as_ref())).collect()
+}
+
+/// Of variables that stand there twice, the later ones.
+fn environment(program: &Program) -> io::Result<Vec<CString>> {
+    let variables: BTreeMap<_, _> = program.env.iter().map(|(key, value)| (key, value)).collect();
+    variables.into_iter().map(|(key, value)| c_string(format!("{key}={value}").as_ref())).collect()
+}
+
+/// The thread that starts programs, once a process.
+fn starter() -> io::Result<&'static mpsc::Sender<Request>> {
+    static STARTER: OnceLock<mpsc::Sender<Request>> = OnceLock::new();
+    if let Some(starter) = STARTER.get() {
+        return Ok(starter);
+    }
+    let (sender, requests) = mpsc::channel(QUEUE);
+    std::thread::Builder::new().name("starter".into()).stack_size(128 * 1024).spawn(move || start_all(requests))?;
+    // Of two that come first at the same time, one thread ends at once.
+    Ok(STARTER.get_or_init(|| sender))
+}
+
+fn start_all(mut requests: mpsc::Receiver<Request>) {
+    let has_directory = own_directory().is_ok();
+    while let Some(request) = requests.blocking_recv() {
+        let started = if has_directory { start_in_directory(&request) } else { start_by_shell(&request) };
+        if let Err(Ok(pid)) = request.started.send(started) {
+            // Nobody waits for it any more.
+            kill(pid);
+        }
+    }
+}
+
+/// Gives this thread a working directory of its own.
+#[cfg(target_os = "linux")]
+fn own_directory() -> nix::Result<()> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn own_directory() -> nix::Result<()> {
+    Err(nix::errno::Errno::ENOSYS)
+}
+
+fn start_in_directory(request: &Request) -> io::Result<Pid> {
+    nix::unistd::chdir(&request.cwd)?;
+    let started = spawn(&request.path, &request.args, request);
+    nix::unistd::chdir(NOWHERE)?;
+    started
+}
+
+/// Containers may forbid a thread a directory of its own.
+fn start_by_shell(request: &Request) -> io::Result<Pid> {
+    if !request.cwd.is_dir() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    nix::unistd::access(request.path.as_c_str(), nix::unistd::AccessFlags::X_OK)?;
+    let shell = c"/bin/sh".to_owned();
+    let mut args = vec![shell.clone(), c"-c".to_owned(), c_string(IN_DIRECTORY.as_ref())?];
+    args.extend([c_string(request.cwd.as_os_str())?, request.path.clone()]);
+    args.extend(request.args.iter().skip(1).cloned());
+    spawn(&shell, &args, request)
+}
+
+fn spawn(path: &CString, args: &[CString], request: &Request) -> io::Result<Pid> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    for (number, descriptor) in (0..).zip(&request.stdio) {
+        actions.add_dup2(descriptor.as_raw_fd(), number)?;
+    }
+    let mut attributes = PosixSpawnAttr::init()?;
+    let new_session = PosixSpawnFlags::from_bits_retain(libc::POSIX_SPAWN_SETSID.into());
+    attributes
+        .set_flags(new_session | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    // The agent ignores it, as all Rust programs do.
+    attributes.set_sigdefault(&SigSet::from_iter([Signal::SIGPIPE]))?;
+    let pid = posix_spawn(path.as_c_str(), &actions, &attributes, args, &request.env)?;
+    Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("a process without a number"))
+}
