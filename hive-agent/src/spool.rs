@@ -48,13 +48,14 @@ impl Spool {
 
     /// Where one output is written.
     pub(crate) fn writer(&self, id: CommandId, channel: Channel) -> Writer {
-        let (path, spool) = (self.path(id, channel), self.clone());
+        let (path, spool) = (self.path(id, channel.clone()), self.clone());
         Writer { spool, id, channel, path, file: None, tail: None, len: 0, is_truncated: false, lost: None }
     }
 
     /// Where one output is read.
     pub(crate) fn reader(&self, id: CommandId, channel: Channel) -> Reader {
-        Reader { memory: self.memory.clone(), id, channel, path: self.path(id, channel), file: None, tail: None }
+        let path = self.path(id, channel.clone());
+        Reader { memory: self.memory.clone(), id, channel, path, file: None, tail: None }
     }
 
     /// How much there is of a command's output.
@@ -157,7 +158,7 @@ impl Writer {
         warn!(command.id = %self.id, "{message}");
         // What was written of the piece counts for nothing, also for who looks at the file later.
         drop(self.file.as_ref().map(|file| file.set_len(self.len)));
-        self.tail = Some(self.spool.memory.begin(self.id, self.channel, self.len));
+        self.tail = Some(self.spool.memory.begin(self.id, self.channel.clone(), self.len));
         self.lost = Some(message);
     }
 
@@ -238,7 +239,7 @@ impl Reader {
 
     fn tail(&mut self) -> Option<&Tail> {
         if self.tail.is_none() {
-            self.tail = self.memory.get(self.id, self.channel);
+            self.tail = self.memory.get(self.id, self.channel.clone());
         }
         self.tail.as_deref()
     }
