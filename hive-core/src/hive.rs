@@ -4,11 +4,12 @@
 //! [`ActingHive`] checks permission, `router` stores the command, `delivery` hands it to a link of `links`, [`Attached`]
 //! takes what the satellite says, `running` holds output until it is stored and wakes who waits, `report` is what they
 //! get. `jobs` give commands of many satellites their turns, `watching` tells of them while they run. `sessions` are the
-//! terminals. `sweeper` ends what nobody ended.
+//! terminals. `sweeper` ends what nobody ended. `auth_failures` tell the audit log of those who did not get in.
 
 mod acting;
 mod attached;
 mod audit;
+mod auth_failures;
 mod authentication;
 mod builder;
 mod delivery;
@@ -34,6 +35,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unexpected;
 mod users;
 mod watching;
 
@@ -53,6 +55,7 @@ use crate::store::Store;
 
 pub use acting::ActingHive;
 pub use attached::Attached;
+pub use auth_failures::{AuthFailureKind, AuthFailureTotals, network_of};
 pub use authentication::Effort;
 pub use builder::HiveBuilder;
 pub use enrolment::{RegistrationError, TokenProblem};
@@ -142,6 +145,8 @@ struct Inner {
     jobs: jobs::Jobs,
     sessions: sessions::Sessions,
     passes: passes::Passes,
+    auth_failures: auth_failures::AuthFailures,
+    unexpected: unexpected::Shared,
     seen: sweeper::SeenBuffer,
     /// Where the store lies in a directory of ours.
     high_water: Option<high_water::HighWater>,

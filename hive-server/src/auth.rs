@@ -1,15 +1,13 @@
 //! Who is calling: the credentials of a request, and the hive as it acts for them.
 
-use std::convert::Infallible;
-
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use hive_core::hive::Effort;
+use hive_core::hive::{AuthFailureKind, Effort};
 use hive_core::{ActingHive, Error, Hive, Principal};
 use tokio::time::Instant;
 
-use crate::door::{Offence, Stranger};
+use crate::door::{Admitted, Offence, Stranger};
 use crate::error::Failure;
 use crate::peer::Peer;
 use crate::state::AppState;
@@ -27,9 +25,9 @@ pub(crate) struct Visitor {
 }
 
 impl FromRequestParts<AppState> for Visitor {
-    type Rejection = Infallible;
+    type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
         let peer = Peer::from_request_parts(parts, state).await?;
         Ok(Self { peer, state: state.clone(), stranger: parts.extensions.get().cloned() })
     }
@@ -44,6 +42,25 @@ impl Visitor {
     /// Takes in what the check has shown: they are known from here on, or have one more wrong key against them.
     pub(crate) fn judge<T>(&self, checked: Result<T, Error>) -> Result<T, Error> {
         self.judge_as(Offence::Key, checked)
+    }
+
+    /// The same for a satellite: where its key is wrong, the attempt is charged to its address alone, and audited.
+    pub(crate) fn judge_satellite<T>(
+        &self,
+        admitted: &Admitted,
+        key: &str,
+        checked: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Err(Error::AuthInvalid | Error::RateLimited { .. }) = &checked {
+            admitted.charge_failure();
+            self.state.hive().note_refused_satellite_key(key, self.peer.ip().as_deref());
+        }
+        self.judge(checked)
+    }
+
+    /// Returns the bearer token of a request. One that is not even that is noted as a failure of this kind.
+    pub(crate) fn bearer<'h>(&self, headers: &'h HeaderMap, kind: AuthFailureKind) -> Result<&'h str, Error> {
+        noted(self.state.hive(), self.peer, kind, bearer(headers))
     }
 
     pub(crate) fn judge_as<T>(&self, offence: Offence, checked: Result<T, Error>) -> Result<T, Error> {
@@ -83,7 +100,7 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
-        let Ok(visitor) = Visitor::from_request_parts(parts, state).await;
+        let visitor = Visitor::from_request_parts(parts, state).await?;
         let checked = authenticate(state.hive(), &parts.headers, visitor.peer, visitor.effort()).await;
         Ok(Self(state.hive().acting_as(visitor.judge(checked)?)))
     }
@@ -91,18 +108,26 @@ impl FromRequestParts<AppState> for Caller {
 
 async fn authenticate(hive: &Hive, headers: &HeaderMap, peer: Peer, effort: Effort) -> Result<Principal, Error> {
     if let Some(key) = headers.get(API_KEY) {
-        let key = key.to_str().map_err(|_| Error::AuthInvalid)?;
+        let key = noted(hive, peer, AuthFailureKind::ApiKey, key.to_str().map_err(|_| Error::AuthInvalid))?;
         return hive.authenticate_api_key(key, peer.ip(), effort).await;
     }
-    let token = bearer(headers)?;
+    let token = noted(hive, peer, AuthFailureKind::LoginToken, bearer(headers))?;
     if token.starts_with(USER_KEY_PREFIX) {
         return hive.authenticate_api_key(token, peer.ip(), effort).await;
     }
     hive.authenticate_jwt(token, peer.ip()).await
 }
 
+/// Notes credentials that cannot be taken apart.
+fn noted<T>(hive: &Hive, peer: Peer, kind: AuthFailureKind, read: Result<T, Error>) -> Result<T, Error> {
+    if matches!(read, Err(Error::AuthInvalid)) {
+        hive.note_malformed_credential(kind, peer.ip().as_deref());
+    }
+    read
+}
+
 /// Returns the bearer token of `Authorization`. None is [`Error::AuthRequired`], another scheme [`Error::AuthInvalid`].
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let value = headers.get(header::AUTHORIZATION).ok_or(Error::AuthRequired)?;
     let value = value.to_str().map_err(|_| Error::AuthInvalid)?;
     match value.split_once(' ') {

@@ -1,24 +1,28 @@
 //! The door: what strangers may take of the server before they have proved who they are.
 //!
-//! Three plain structs decide, and here they get their locks and clocks: [`waiting`] bounds the connections of strangers,
-//! [`admission`] the handshakes of satellites, [`distrust`] what a wrong key may cost whoever shows many of them. An
-//! address is that of the socket, or the one a trusted proxy forwards for; of IPv6, its network of 64 bits.
+//! Four plain structs decide, and here they get their locks and clocks: [`waiting`] bounds the connections of strangers,
+//! [`admission`] the handshakes of all satellites, [`handshakes`] those of one, [`distrust`] what a wrong key may cost whoever
+//! shows many of them. An address is that of the socket, or the one a trusted proxy forwards for; of IPv6, its network of 64
+//! bits.
 
 mod admission;
 mod distrust;
+mod handshakes;
 mod waiting;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hive_core::clock::{Entropy, SystemEntropy};
-use hive_core::hive::Effort;
+use hive_core::hive::{Effort, network_of};
+use hive_core::wire::SatelliteId;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::admission::Admission;
 use self::distrust::Distrust;
+use self::handshakes::Handshakes;
 use self::waiting::Waiting;
 use crate::config::Limits;
 use crate::error::Failure;
@@ -33,6 +37,7 @@ const MAX_PATIENCE: Duration = Duration::from_hours(24);
 pub(crate) struct Door {
     waiting: Arc<Mutex<Waiting<CancellationToken>>>,
     admission: Arc<Mutex<Admission>>,
+    handshakes: Arc<Mutex<Handshakes<CancellationToken>>>,
     distrust: Mutex<Distrust>,
     patience: Duration,
 }
@@ -43,6 +48,7 @@ impl Door {
         Self {
             waiting: Arc::new(Mutex::new(Waiting::new(limits.strangers, limits.strangers_per_address))),
             admission: Arc::new(Mutex::new(admission)),
+            handshakes: Arc::default(),
             distrust: Mutex::default(),
             patience: limits.handshake_timeout.min(MAX_PATIENCE),
         }
@@ -51,7 +57,7 @@ impl Door {
     /// Takes in somebody unknown. Where that makes too many, the one who has stood there longest must go.
     pub(crate) fn enter(&self, address: IpAddr) -> Stranger {
         let sent_away = CancellationToken::new();
-        let (number, too_many) = locked(&self.waiting).enter(source_of(address), sent_away.clone());
+        let (number, too_many) = locked(&self.waiting).enter(network_of(address), sent_away.clone());
         if let Some(oldest) = too_many {
             oldest.cancel();
         }
@@ -71,16 +77,27 @@ impl Door {
 
     /// Lets a satellite prove who it is. Asked for when the whole request is here, so that nobody holds a leave by sending
     /// slowly.
-    pub(crate) fn admit(&self) -> Result<Admitted, Failure> {
-        let asked = locked(&self.admission).ask(Instant::now(), roll());
+    pub(crate) fn admit(&self, peer: Peer) -> Result<Admitted, Failure> {
+        let address = peer.address.map(network_of);
+        let asked = locked(&self.admission).ask(address, Instant::now(), roll());
         asked.map_err(|retry_after| Failure::Overloaded { retry_after })?;
-        Ok(Admitted(Arc::clone(&self.admission)))
+        Ok(Admitted { admission: Arc::clone(&self.admission), address })
+    }
+
+    /// Registers the handshake of a satellite whose key is right. Where that makes too many, its oldest one is ended.
+    pub(crate) fn begin_handshake(&self, satellite: SatelliteId) -> HandshakeGuard {
+        let replaced = CancellationToken::new();
+        let (number, oldest) = locked(&self.handshakes).begin(satellite, replaced.clone());
+        if let Some(oldest) = oldest {
+            oldest.cancel();
+        }
+        HandshakeGuard { handshakes: Arc::clone(&self.handshakes), satellite, number, replaced }
     }
 
     /// How much checking the credentials of a caller may cost.
     pub(crate) fn effort(&self, peer: Peer) -> Effort {
         let is_distrusted = peer.address.is_some_and(|address| {
-            let source = source_of(address);
+            let source = network_of(address);
             locked(&self.distrust).is_over(source, Instant::now())
         });
         if is_distrusted { Effort::Remembered } else { Effort::Full }
@@ -89,7 +106,7 @@ impl Door {
     /// Notes that somebody at this address has shown wrong credentials.
     pub(crate) fn resent(&self, peer: Peer, offence: Offence) {
         if let Some(address) = peer.address {
-            locked(&self.distrust).note(source_of(address), offence, Instant::now());
+            locked(&self.distrust).note(network_of(address), offence, Instant::now());
         }
     }
 }
@@ -137,24 +154,47 @@ impl Drop for Place {
 }
 
 /// The leave to prove who one is, given back when it is dropped.
-pub(crate) struct Admitted(Arc<Mutex<Admission>>);
+pub(crate) struct Admitted {
+    admission: Arc<Mutex<Admission>>,
+    address: Option<IpAddr>,
+}
+
+impl Admitted {
+    /// Notes that the attempt failed: it is charged to its address alone.
+    pub(crate) fn charge_failure(&self) {
+        locked(&self.admission).charge_failure(self.address, Instant::now());
+    }
+}
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        locked(&self.0).leave();
+        locked(&self.admission).leave();
+    }
+}
+
+/// A satellite's handshake under way. It is over when this is dropped.
+pub(crate) struct HandshakeGuard {
+    handshakes: Arc<Mutex<Handshakes<CancellationToken>>>,
+    satellite: SatelliteId,
+    number: u64,
+    replaced: CancellationToken,
+}
+
+impl HandshakeGuard {
+    /// Waits until newer handshakes of the satellite take its place.
+    pub(crate) async fn replaced(&self) {
+        self.replaced.cancelled().await;
+    }
+}
+
+impl Drop for HandshakeGuard {
+    fn drop(&mut self) {
+        locked(&self.handshakes).end(self.satellite, self.number);
     }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nothing panics while it holds this lock")
-}
-
-/// What counts as one address: somebody with IPv6 has 2^64 of them.
-fn source_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        IpAddr::V4(address) => address.into(),
-    }
 }
 
 /// A random number from 0 up to 1.
@@ -168,17 +208,6 @@ fn roll() -> f64 {
 mod tests {
     use super::*;
     use futures_util::FutureExt as _;
-
-    fn check(address: &str, source: &str) {
-        assert_eq!(source_of(address.parse().unwrap()), source.parse::<IpAddr>().unwrap());
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_address() {
-        check("203.0.113.7", "203.0.113.7");
-        check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::");
-        check("::ffff:203.0.113.7", "203.0.113.7");
-    }
 
     #[tokio::test]
     async fn who_is_known_may_stay() {

@@ -11,6 +11,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::{Config, Limits};
 use crate::door::Door;
+use crate::peer::UnreadableHops;
 use crate::readiness::Readiness;
 
 /// The hive, the limits, and what must end with the server. Cheap to clone.
@@ -21,6 +22,7 @@ struct Inner {
     hive: Hive,
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
+    unreadable_hops: UnreadableHops,
     door: Door,
     readiness: Readiness,
     requests: TaskTracker,
@@ -36,6 +38,7 @@ impl AppState {
             hive,
             limits: config.limits.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
+            unreadable_hops: UnreadableHops::default(),
             door: Door::new(&config.limits),
             readiness: Readiness::default(),
             requests: TaskTracker::new(),
@@ -102,5 +105,10 @@ impl AppState {
 
     pub(crate) fn is_trusted_proxy(&self, address: IpAddr) -> bool {
         self.0.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// Says in the log which proxy's requests are refused.
+    pub(crate) fn unreadable_hops(&self) -> &UnreadableHops {
+        &self.0.unreadable_hops
     }
 }

@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use super::links::Live;
 use super::running::Context;
 use super::sessions::LiveSession;
+use super::unexpected::Unexpected;
 use super::{Activation, Hive};
 use crate::access::SatelliteIdentity;
 use crate::audit::AuditDraft;
@@ -168,21 +169,22 @@ impl Attached {
     pub async fn on_control(&mut self, message: ToServer) -> Result<()> {
         match message {
             ToServer::HeartbeatPong { metrics, .. } => self.on_heartbeat(metrics),
-            ToServer::CommandAck { id, .. } => self.on_ack(id),
+            ToServer::CommandAck { id, .. } => self.on_ack(id).await?,
             ToServer::StreamOpen { stream, command_id, channel, offset } => {
-                self.on_stream_open(stream, command_id, channel, offset)?;
+                self.on_stream_open(stream, command_id, channel, offset).await?;
             }
             ToServer::CommandResult(result) => self.on_result(result).await?,
             ToServer::PtyStarted(started) => self.on_pty_started(started).await?,
-            ToServer::PtyGap { session_id, from, to } => self.on_pty_gap(session_id, from, to)?,
-            ToServer::PtyApplied { session_id, offset } => self.on_pty_applied(session_id, offset)?,
+            ToServer::PtyGap { session_id, from, to } => self.on_pty_gap(session_id, from, to).await?,
+            ToServer::PtyApplied { session_id, offset } => self.on_pty_applied(session_id, offset).await?,
             ToServer::PtyEnded { session_id, end } => self.on_pty_ended(session_id, end).await?,
             ToServer::Handshake(_) => return Err(Error::invalid("handshake", "comes once")),
             ToServer::Disconnect { reason } => {
                 debug!(satellite.id = %self.satellite, reason = %cut(reason).escape_debug(), "satellite leaves");
             }
             ToServer::Error { error } => {
-                warn!(satellite.id = %self.satellite, error = %cut(error.message).escape_debug(), "satellite reports an error");
+                let words = cut(error.message);
+                self.hive.note_unexpected(self.satellite, Unexpected::ErrorReport, words.escape_debug())?;
             }
             _ => debug!(satellite.id = %self.satellite, "message of a newer version ignored"),
         }
@@ -253,9 +255,9 @@ impl Attached {
     }
 
     /// Notes that a command runs. Written behind: the result may well come first, and then it wins.
-    fn on_ack(&self, id: CommandId) {
+    async fn on_ack(&self, id: CommandId) -> Result<()> {
         if self.hive.inner.running.context(id, self.satellite).is_none() {
-            return;
+            return self.hive.note_stray_command(self.satellite, id).await;
         }
         let hive = self.hive.clone();
         self.hive.inner.tasks.spawn(async move {
@@ -263,10 +265,20 @@ impl Attached {
                 warn!(command.id = %id, error = %error, "command's start not stored");
             }
         });
+        Ok(())
     }
 
-    fn on_stream_open(&mut self, stream: StreamId, command: CommandId, channel: Channel, offset: u64) -> Result<()> {
+    async fn on_stream_open(
+        &mut self,
+        stream: StreamId,
+        command: CommandId,
+        channel: Channel,
+        offset: u64,
+    ) -> Result<()> {
         self.check_stream(stream)?;
+        if self.hive.inner.running.context(command, self.satellite).is_none() {
+            self.hive.note_stray_command(self.satellite, command).await?;
+        }
         let has_gap = match self.hive.inner.running.received(command) {
             Some(received) if channel == Channel::Stdout => offset > received.stdout,
             Some(received) if channel == Channel::Stderr => offset > received.stderr,
@@ -304,10 +316,7 @@ impl Attached {
             // Ended before, here or by another process: the satellite may forget it. Others' results are not taken.
             None => match self.hive.store().command_get(id).await? {
                 Some(row) if row.satellite_id == self.satellite && row.status.is_terminal() => {}
-                _ => {
-                    warn!(satellite.id = %self.satellite, command.id = %id, "result of a command this satellite was not given");
-                    return Ok(());
-                }
+                _ => return self.hive.note_stray_command(self.satellite, id).await,
             },
         }
         self.say(ToAgent::ResultAck { id });

@@ -7,6 +7,7 @@ use hive_wire::credential::split_user_key;
 use hive_wire::{AuditId, TeamId};
 use serde_json::json;
 
+use super::auth_failures::{AuthFailure, AuthFailureKind};
 use super::tokens::LoginClaims;
 use super::{Hive, passwords, tokens};
 use crate::access::{Credential, Permission, Principal, Role};
@@ -41,12 +42,22 @@ impl Hive {
     /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired or of a user who is disabled: they
     /// look the same. `RateLimited` where the effort does not suffice to tell.
     pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>, effort: Effort) -> Result<Principal> {
-        let (id, secret) = split_user_key(key).map_err(|_| effort.refusal())?;
-        let owner = self.store().api_key_owner(id).await?.ok_or_else(|| effort.refusal())?;
+        let refuse = |failure: AuthFailure<'_>| {
+            self.note_auth_failure(failure);
+            effort.refusal()
+        };
+        let failed = |reason| AuthFailure::new(AuthFailureKind::ApiKey, ip.as_deref(), reason);
+        let (id, secret) = split_user_key(key).map_err(|_| refuse(failed("malformed")))?;
+        let owner = self.store().api_key_owner(id).await?.ok_or_else(|| refuse(failed("unknown").of(id)))?;
         let is_over = self.is_key_over(&owner);
         let ApiKeyOwner { key, user, teams } = owner;
         if !self.inner.verifier.is_key(secret, &key.hash, effort) || is_over {
-            return Err(effort.refusal());
+            let reason = match effort {
+                Effort::Remembered => "not checked, after too many failures",
+                Effort::Full if is_over => "revoked, expired or of a disabled user",
+                Effort::Full => "wrong",
+            };
+            return Err(refuse(failed(reason).of(id).with("username", user.username)));
         }
         Ok(principal(Credential::ApiKey(id, user.id), user, teams, ip, key.scopes))
     }
@@ -56,11 +67,16 @@ impl Hive {
     /// # Errors
     /// `AuthInvalid` for any token that is not valid now.
     pub async fn authenticate_jwt(&self, token: &str, ip: Option<String>) -> Result<Principal> {
+        let refuse = |failure: AuthFailure<'_>| {
+            self.note_auth_failure(failure);
+            Error::AuthInvalid
+        };
+        let failed = |reason| AuthFailure::new(AuthFailureKind::LoginToken, ip.as_deref(), reason);
         let claims = tokens::read_login(&self.inner.keys.token_secret, token, self.source().now());
-        let LoginClaims { sub: id, generation, .. } = claims.map_err(|_| Error::AuthInvalid)?;
-        let row = self.store().user_get(id).await?.ok_or(Error::AuthInvalid)?;
+        let LoginClaims { sub: id, generation, .. } = claims.map_err(|why| refuse(failed(why.word())))?;
+        let row = self.store().user_get(id).await?.ok_or_else(|| refuse(failed("of an unknown user").of(id)))?;
         if row.login_generation != generation || row.user.disabled_at.is_some() {
-            return Err(Error::AuthInvalid);
+            return Err(refuse(failed("ended, or of a disabled user").of(id).with("username", row.user.username)));
         }
         let teams = self.store().team_memberships(id).await?;
         Ok(principal(Credential::Login(id), row.user, teams, ip, None))
@@ -74,17 +90,25 @@ impl Hive {
     pub async fn login(&self, request: LoginRequest, ip: Option<String>, effort: Effort) -> Result<LoginResponse> {
         let LoginRequest { username, password } = request;
         if effort == Effort::Remembered {
+            // Not looked for either: the length is all that is told.
+            let failure =
+                AuthFailure::new(AuthFailureKind::Password, ip.as_deref(), "not checked, after too many failures");
+            self.note_auth_failure(failure.with("username_length", username.len()));
             return Err(effort.refusal());
         }
-        if password.len() > passwords::LONGEST {
-            return Err(Error::AuthInvalid);
-        }
         let row = self.store().user_find(&username).await?;
-        let hash = row.as_ref().map(|row| row.password_hash.clone());
-        let is_right = self.inner.verifier.is_password(password, hash).await?;
-        let Some(UserRow { user, login_generation, .. }) = row.filter(|row| is_right && row.user.disabled_at.is_none())
-        else {
-            return Err(Error::AuthInvalid);
+        let is_right = if password.len() > passwords::LONGEST {
+            false
+        } else {
+            let hash = row.as_ref().map(|row| row.password_hash.clone());
+            self.inner.verifier.is_password(password, hash).await?
+        };
+        let UserRow { user, login_generation, .. } = match row {
+            Some(row) if is_right && row.user.disabled_at.is_none() => row,
+            row => {
+                self.note_auth_failure(login_failure(&username, row.as_ref(), is_right, ip.as_deref()));
+                return Err(Error::AuthInvalid);
+            }
         };
         self.store().audit_append(self.login_record(&user, ip)).await?;
         let now = self.source().now();
@@ -109,6 +133,18 @@ impl Hive {
             result: AuditResult::Success,
             error: None,
         }
+    }
+}
+
+/// A login that failed. The name is told where there is such a user: what else was typed there may be a password.
+fn login_failure<'f>(username: &str, row: Option<&UserRow>, is_right: bool, ip: Option<&'f str>) -> AuthFailure<'f> {
+    let failed = |reason| AuthFailure::new(AuthFailureKind::Password, ip, reason);
+    match row {
+        Some(row) => {
+            let reason = if is_right { "of a disabled user" } else { "wrong" };
+            failed(reason).of(row.user.id).with("username", row.user.username.as_str())
+        }
+        None => failed("of an unknown user").with("username_length", username.len()),
     }
 }
 

@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::high_water::HighWater;
-use super::{EVENT_CAPACITY, Hive, Inner, Settings, hashing, jobs, links, passes, running, sessions, sweeper};
+use super::{
+    EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, links, passes, running, sessions, sweeper,
+    unexpected,
+};
 use crate::clock::Source;
 use crate::keys::{Keys, KeysError, make_private_dir};
 use crate::store::{Database, Store};
@@ -99,6 +102,7 @@ impl HiveBuilder {
             Some(dir) => Some(HighWater::check(dir, store.as_ref()).await?),
             None => None,
         };
+        let (auth_failures, failure_queue) = auth_failures::AuthFailures::new();
         let hive = Hive {
             inner: Arc::new(Inner {
                 store,
@@ -111,6 +115,8 @@ impl HiveBuilder {
                 jobs: jobs::Jobs::default(),
                 sessions: sessions::Sessions::default(),
                 passes: passes::Passes::default(),
+                auth_failures,
+                unexpected: unexpected::Shared::default(),
                 seen: sweeper::SeenBuffer::default(),
                 high_water,
                 events: broadcast::channel(EVENT_CAPACITY).0,
@@ -119,6 +125,7 @@ impl HiveBuilder {
             }),
         };
         sweeper::start(&hive);
+        auth_failures::start(&hive, failure_queue);
         sessions::start(&hive);
         Ok(hive)
     }

@@ -2,7 +2,7 @@
 
 use hive_wire::agent::{SystemInfo, close};
 use hive_wire::api::{AuditResult, AuditTarget, SatelliteEvent, SatelliteStatus, SatelliteType};
-use hive_wire::credential::{TOKEN_PREFIXES, satellite_key, split_satellite_key};
+use hive_wire::credential::{satellite_key, split_satellite_key};
 use hive_wire::satellite_api::{HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisteredSatellite};
 use hive_wire::{AuditId, SatelliteId, SatelliteName, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::Hive;
 use super::attached::satellite_actor;
+use super::auth_failures::{AuthFailure, AuthFailureKind};
 use super::authentication::Effort;
 use super::hashing::hash_key;
 use super::registry::{check_labels, normalized};
@@ -67,6 +68,18 @@ impl TokenProblem {
         }
     }
 
+    /// The reason as the audit log names it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Required => "missing",
+            Self::Invalid => "unknown",
+            Self::Expired => "expired",
+            Self::Used => "used",
+            Self::Revoked => "revoked",
+            Self::ScopeMismatch => "scope_mismatch",
+        }
+    }
+
     /// What to do next.
     pub fn instructions(self) -> &'static str {
         match self {
@@ -102,7 +115,7 @@ impl std::fmt::Display for TokenProblem {
 impl From<Refused> for TokenProblem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Invalid => Self::Invalid,
+            Refused::Malformed | Refused::Forged => Self::Invalid,
             Refused::Expired => Self::Expired,
             Refused::ScopeMismatch => Self::ScopeMismatch,
         }
@@ -146,7 +159,9 @@ impl Hive {
         ip: Option<String>,
         seen_url: Option<String>,
     ) -> Result<RegisteredSatellite, RegistrationError> {
-        let (registration, used_at) = self.read_token(token).map_err(RegistrationError::Token)?;
+        let failed = |reason| AuthFailure::new(AuthFailureKind::RegistrationToken, ip.as_deref(), reason);
+        let (registration, used_at) =
+            self.read_token(token, |refused| self.note_auth_failure(failed(refused.word())))?;
         let name = SatelliteName::try_from(request.name.clone()).map_err(Error::from)?;
         let secret = data_encoding::BASE64URL_NOPAD.encode(&self.source().random::<32>());
         let satellite = self.new_satellite(&name, (registration, used_at), request, seen_url, &secret)?;
@@ -159,7 +174,8 @@ impl Hive {
             RegisterOutcome::Registered(row) => Ok(self.registered(*row, &secret)),
             RegisterOutcome::TokenUnusable(state) => {
                 let problem = TokenProblem::from(state);
-                self.store().audit_append(failure(problem.code())).await.map_err(Error::from)?;
+                let failure = failed(problem.word()).of(registration.id).with("name", name.as_str());
+                self.note_auth_failure(failure);
                 Err(RegistrationError::Token(problem))
             }
             RegisterOutcome::NameTaken => {
@@ -206,15 +222,21 @@ impl Hive {
         Ok(HeartbeatResponse { success: true, status, config_version: 0 })
     }
 
-    fn read_token(&self, token: &SecretString) -> Result<(Registration, Timestamp), TokenProblem> {
+    /// Reads a token; one that is refused is noted.
+    fn read_token(
+        &self,
+        token: &SecretString,
+        note: impl FnOnce(Refused),
+    ) -> Result<(Registration, Timestamp), RegistrationError> {
         let token = token.expose_secret();
         if token.is_empty() {
-            return Err(TokenProblem::Required);
+            return Err(RegistrationError::Token(TokenProblem::Required));
         }
-        if !TOKEN_PREFIXES.iter().any(|prefix| token.starts_with(prefix)) {
-            return Err(TokenProblem::Invalid);
-        }
-        Ok(tokens::read_registration(&self.inner.keys.token_secret, token, self.source().now())?)
+        let read = tokens::read_registration(&self.inner.keys.token_secret, token, self.source().now());
+        read.map_err(|refused| {
+            note(refused);
+            RegistrationError::Token(refused.into())
+        })
     }
 
     fn new_satellite(

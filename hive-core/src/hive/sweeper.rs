@@ -1,4 +1,5 @@
-//! What happens by itself: jobs go on, signs of life are written behind, overdue commands are ended.
+//! What happens by itself: jobs go on, signs of life are written behind, overdue commands are ended, failed authentications
+//! are summed up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -90,10 +91,14 @@ pub(super) fn start(hive: &Hive) {
                 () = shutdown.cancelled() => true,
             };
             let Some(inner) = inner.upgrade() else { return };
-            if let Err(error) = (Hive { inner }).sweep().await {
+            let hive = Hive { inner };
+            hive.summarise_auth_failures();
+            hive.log_unexpected_left_out();
+            if let Err(error) = hive.sweep().await {
                 warn!(error = %error, "sweep failed, the next one tries again");
             }
             if is_last {
+                hive.write_last_summaries().await;
                 return;
             }
         }

@@ -4,6 +4,7 @@ mod access;
 mod commands;
 mod digests;
 mod removal;
+mod strays;
 mod teams;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use hive_wire::api::{PlatformRole, TokenScope};
 use hive_wire::credential::{GLOBAL_TOKEN_PREFIX, TEAM_TOKEN_PREFIX, registration_jwt};
 use hive_wire::{RegistrationTokenId, TeamId, Timestamp, UserId};
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::de::DeserializeOwned;
@@ -16,10 +17,25 @@ const LEEWAY_SECONDS: i64 = 60;
 /// Why a token is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    Invalid,
+    /// It is not of the form of a token.
+    Malformed,
+    /// It is not signed by this hive, or not for this.
+    Forged,
     Expired,
     /// The words in front of the token and the claims in it disagree.
     ScopeMismatch,
+}
+
+impl Refused {
+    /// The reason as a stable word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Forged => "forged",
+            Self::Expired => "expired",
+            Self::ScopeMismatch => "scope_mismatch",
+        }
+    }
 }
 
 /// What a login token says.
@@ -119,7 +135,7 @@ pub(super) fn read_registration(
     token: &str,
     now: Timestamp,
 ) -> Result<(Registration, Timestamp), Refused> {
-    let jwt = registration_jwt(token).ok_or(Refused::Invalid)?;
+    let jwt = registration_jwt(token).ok_or(Refused::Malformed)?;
     let claims: RegistrationClaims = verify(secret, jwt, REGISTRATION_AUDIENCE)?;
     if is_over(claims.exp, now) {
         return Err(Refused::Expired);
@@ -129,7 +145,7 @@ pub(super) fn read_registration(
     if says_global != is_global || is_global != claims.team_id.is_none() {
         return Err(Refused::ScopeMismatch);
     }
-    let id = claims.jti.split_once('_').and_then(|(_, id)| id.parse().ok()).ok_or(Refused::Invalid)?;
+    let id = claims.jti.split_once('_').and_then(|(_, id)| id.parse().ok()).ok_or(Refused::Malformed)?;
     // Who comes within the leeway has come at the last moment of the token's life, as the store counts it.
     let last_moment = Timestamp::from_micros(claims.exp.saturating_mul(1_000_000).saturating_sub(1));
     Ok((Registration { id, team_id: claims.team_id }, now.min(last_moment)))
@@ -152,7 +168,10 @@ fn verify<C: DeserializeOwned>(secret: &SecretSlice<u8>, token: &str, audience: 
     validation.set_audience(&[audience]);
     validation.validate_exp = false;
     let key = DecodingKey::from_secret(secret.expose_secret());
-    let data = jsonwebtoken::decode::<C>(token, &key, &validation).map_err(|_| Refused::Invalid)?;
+    let data = jsonwebtoken::decode::<C>(token, &key, &validation).map_err(|error| match error.kind() {
+        ErrorKind::InvalidSignature | ErrorKind::InvalidAudience => Refused::Forged,
+        _ => Refused::Malformed,
+    })?;
     Ok(data.claims)
 }
 
@@ -182,10 +201,10 @@ mod tests {
         check(&token, until.plus(Duration::from_secs(61)), Err(Refused::Expired));
         check(&token.replace("hive_", "deploystack_"), now, Ok((wanted, now)));
         check(&token.replace("_global_", "_team_"), now, Err(Refused::ScopeMismatch));
-        check(&token[..token.len() - 4], now, Err(Refused::Invalid));
-        check("", now, Err(Refused::Invalid));
+        check(&token[..token.len() - 4], now, Err(Refused::Forged));
+        check("", now, Err(Refused::Malformed));
         let other = SecretSlice::from(vec![8; 32]);
-        assert_eq!(read_registration(&other, &token, now), Err(Refused::Invalid));
+        assert_eq!(read_registration(&other, &token, now), Err(Refused::Forged));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use hive_wire::{TeamId, UserId};
 use serde_json::json;
 
 use super::acting::Subject;
+use super::auth_failures::{AuthFailure, AuthFailureKind};
 use super::hashing::hash_password;
 use super::{ActingHive, passwords};
 use crate::access::{Permission, Reach, Verdict, may};
@@ -68,6 +69,8 @@ impl ActingHive {
         passwords::check(&new, &row.user.username)?;
         let wrong = || Error::invalid("current", "is not the current password");
         if !self.hive.inner.verifier.is_password(current, Some(row.password_hash.clone())).await? {
+            let failure = AuthFailure::new(AuthFailureKind::Password, self.principal.ip.as_deref(), "wrong");
+            self.hive.note_auth_failure(failure.of(user).with("username", row.user.username));
             return Err(wrong());
         }
         let hash = hash_password(new, self.hive.source()).await?;

@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use hive_core::hive::TokenProblem;
+use hive_core::hive::{AuthFailureKind, RegistrationError, TokenProblem};
 use hive_core::wire::credential::TOKEN_PREFIXES;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterResponse, RegisterStatus};
 use secrecy::SecretString;
 
 use super::SatelliteFailure;
-use crate::auth::{Visitor, bearer};
+use crate::auth::Visitor;
 use crate::error::Failure;
 use crate::extract::Body;
 use crate::peer::Peer;
@@ -24,17 +24,22 @@ pub(super) async fn register(
     headers: HeaderMap,
     request: Result<Body<RegisterRequest>, Failure>,
 ) -> Result<Json<RegisterResponse>, SatelliteFailure> {
-    let token = registration_token(&headers)?;
+    let token = registration_token(&visitor, &headers)?;
     let Body(request) = request?;
-    let _admitted = state.door().admit()?;
     let peer = visitor.peer;
-    let satellite = state.hive().register_satellite(&token, request, peer.ip(), Some(seen_url(peer))).await?;
+    let admitted = state.door().admit(peer)?;
+    let registered = state.hive().register_satellite(&token, request, peer.ip(), Some(seen_url(peer))).await;
+    if let Err(RegistrationError::Token(_)) = &registered {
+        admitted.charge_failure();
+    }
+    let satellite = registered?;
     let message = format!("satellite {} is registered; keep its API key, it is not shown again", satellite.name);
     Ok(Json(RegisterResponse { success: true, satellite, message, hive_id: None }))
 }
 
-fn registration_token(headers: &HeaderMap) -> Result<SecretString, SatelliteFailure> {
-    let token = bearer(headers).map_err(|_| SatelliteFailure::Token(TokenProblem::Required))?;
+fn registration_token(visitor: &Visitor, headers: &HeaderMap) -> Result<SecretString, SatelliteFailure> {
+    let token = visitor.bearer(headers, AuthFailureKind::RegistrationToken);
+    let token = token.map_err(|_| SatelliteFailure::Token(TokenProblem::Required))?;
     Ok(token.into())
 }
 

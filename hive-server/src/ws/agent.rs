@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use hive_core::Error;
 use hive_core::access::SatelliteIdentity;
-use hive_core::hive::Attached;
+use hive_core::hive::{Attached, AuthFailureKind};
 use hive_core::link::{ChannelLink, LinkEnd, Outgoing};
 use hive_core::wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer};
 use tokio::time::{Instant, timeout_at};
@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout_at};
 use super::close::{Ending, refusal};
 use super::link::Link;
 use super::socket::{Incoming, Socket};
-use crate::auth::{Visitor, bearer};
-use crate::door::Admitted;
+use crate::auth::Visitor;
+use crate::door::{Admitted, HandshakeGuard};
 use crate::error::Failure;
 use crate::satellites::SatelliteFailure;
 use crate::state::AppState;
@@ -44,16 +44,19 @@ pub(super) async fn upgrade(
     if state.stopping().is_cancelled() {
         return Err(Failure::Stopping.into());
     }
-    let admitted = state.door().admit()?;
-    let checked = state.hive().authenticate_satellite(bearer(&headers)?, visitor.effort()).await;
-    let identity = visitor.judge(checked)?;
+    // Who shows nothing is refused before it costs anybody a place.
+    let key = visitor.bearer(&headers, AuthFailureKind::SatelliteKey)?;
+    let admitted = state.door().admit(visitor.peer)?;
+    let checked = state.hive().authenticate_satellite(key, visitor.effort()).await;
+    let identity = visitor.judge_satellite(&admitted, key, checked)?;
     let upgrade = negotiate(upgrade)?;
     let until = visitor.until();
+    let place = Place { admitted, handshake: state.door().begin_handshake(identity.id) };
     let present = state.links().token();
     Ok(upgrade.on_upgrade(move |socket| {
         let socket = Socket::new(socket, state.limits().write_timeout);
         Box::pin(async move {
-            serve(state, identity, admitted, socket, until).await;
+            serve(state, identity, place, socket, until).await;
             drop(present);
         })
     }))
@@ -72,9 +75,23 @@ fn negotiate(upgrade: Upgrade) -> Result<WebSocketUpgrade, SatelliteFailure> {
         .max_frame_size(MAX_MESSAGE))
 }
 
-async fn serve(state: AppState, identity: SatelliteIdentity, admitted: Admitted, mut socket: Socket, until: Instant) {
-    let opened = Box::pin(open(&state, identity, &mut socket, until)).await;
-    drop(admitted);
+/// What a satellite takes up until its link is open.
+struct Place {
+    admitted: Admitted,
+    handshake: HandshakeGuard,
+}
+
+async fn serve(state: AppState, identity: SatelliteIdentity, place: Place, mut socket: Socket, until: Instant) {
+    let Place { admitted, handshake } = place;
+    let opened = Box::pin(async {
+        tokio::select! {
+            biased;
+            () = handshake.replaced() => Err(Ending::replaced()),
+            opened = open(&state, identity, &mut socket, until) => opened,
+        }
+    })
+    .await;
+    drop((admitted, handshake));
     match opened {
         Ok((attached, end)) => Box::pin(Link::new(state, socket, attached, end).run()).await,
         Err(ending) => Box::pin(socket.end(ending, state.spread_ms())).await,

@@ -39,6 +39,11 @@ impl Ending {
         Self::told(close::TIMEOUT, reason)
     }
 
+    /// Newer handshakes of the same satellite are under way.
+    pub(super) fn replaced() -> Self {
+        Self::told(close::REPLACED, "newer handshakes of this satellite are under way")
+    }
+
     /// The satellite said that it goes.
     pub(super) fn goodbye() -> Self {
         Self::told(1000, "goodbye")

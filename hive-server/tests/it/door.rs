@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use axum::http::HeaderValue;
 use hive_core::Hive;
 use hive_core::hive::Settings;
 use hive_core::wire::agent::{ToServer, close};
@@ -109,6 +110,29 @@ async fn behind_a_proxy_the_forwarded_address_counts() {
 }
 
 #[tokio::test]
+async fn a_forwarded_address_that_cannot_be_read_is_refused_and_never_taken_for_the_proxy() {
+    let hive = Hive::builder().in_memory().build().await.unwrap();
+    let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    let server = TestServer::of(hive, Config { trusted_proxies, ..Config::default() }).await;
+    let call = async |path: &str, forwarded: &[u8]| {
+        let mut request = request("GET", path, None, None);
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 1))));
+        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_bytes(forwarded).unwrap());
+        server.call(request).await
+    };
+    for unreadable in [&b"\xff\xfe"[..], b"unknown", b"203.0.113.7:99999", b"203.0.113.7, \xe9"] {
+        for path in ["/api/v1/auth/me", "/api/satellites/register/status", "/health/ready", "/nowhere"] {
+            let refused = call(path, unreadable).await;
+            refused.assert_error(400, "INVALID_INPUT");
+            assert_eq!(refused.json()["error"]["details"]["field"], "X-Forwarded-For");
+        }
+    }
+    for readable in ["\u{ff}, 203.0.113.7", "203.0.113.7:4711", "[2001:db8::7]:4711", "::ffff:203.0.113.7"] {
+        assert_eq!(call("/api/v1/auth/me", readable.as_bytes()).await.status, 401, "{readable}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_stranger_may_send_is_bounded() {
     let server = server(Limits::default()).await;
     let mut long_head = silent(&server).await;
@@ -157,6 +181,64 @@ async fn no_more_satellites_shake_hands_than_may() {
     assert!(retry_after(server.connect(&two.api_key).await) >= 1);
     first.handshake(&one).await;
     server.online(&two).await;
+}
+
+/// A call of a satellite that comes from this address.
+fn from_address(address: [u8; 4], path: &str, key: Option<&str>, body: Value) -> axum::http::Request<axum::body::Body> {
+    let mut request = request("POST", path, None, Some(body));
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::from((address, 1))));
+    if let Some(key) = key {
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+    }
+    request
+}
+
+#[tokio::test]
+async fn strangers_who_are_refused_cost_only_themselves() {
+    let server = server(Limits { handshake_rate: 20, ..Limits::default() }).await;
+    let mut fleet = Vec::new();
+    for number in 0..6 {
+        fleet.push(server.register(&format!("web-server-{number:02}"), None).await);
+    }
+    let heartbeat = format!("/api/satellites/{}/heartbeat", fleet[0].id);
+    let mut wrong = fleet[0].api_key.clone();
+    wrong.replace_range(wrong.len() - 4.., "AAAA");
+    let (stranger, other) = ([203, 0, 113, 7], [203, 0, 113, 8]);
+    for key in [None, Some("nonsense"), Some(&*wrong)] {
+        for _ in 0..100 {
+            for (path, body) in [(&*heartbeat, json!({})), ("/api/satellites/register", json!({ "name": "x-server" }))]
+            {
+                let answer = server.call(from_address(stranger, path, key, body)).await;
+                assert!([401, 503].contains(&answer.status.as_u16()), "{answer:?}");
+            }
+        }
+    }
+    let mut links = Vec::new();
+    for satellite in &fleet {
+        links.push(server.online(satellite).await);
+    }
+    let token = server.registration_token(None).await;
+    let registration =
+        from_address(other, "/api/satellites/register", Some(&token), json!({ "name": "new-server-01" }));
+    assert_eq!(server.call(registration).await.status, 200, "others register");
+}
+
+#[tokio::test]
+async fn a_satellite_has_two_handshakes_under_way_and_the_oldest_ends() {
+    let server = server(Limits { handshaking: 4, ..Limits::default() }).await;
+    let (greedy, other) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
+    let mut begun = Vec::new();
+    for _ in 0..8 {
+        begun.push(server.connect(&greedy.api_key).await.expect("it has room for one more"));
+    }
+    server.online(&other).await;
+    let mut last = begun.split_off(6);
+    for mut older in begun {
+        assert_eq!(older.close_code().await, close::REPLACED);
+    }
+    for newer in &mut last {
+        newer.handshake(&greedy).await;
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use hive_wire::SessionId;
 use hive_wire::agent::{PtyStarted, ToAgent};
 use hive_wire::api::SessionEnd;
 use hive_wire::frame::StreamId;
-use tracing::warn;
 
 use super::{Attached, Incoming, broken, cleaned};
 use crate::Result;
@@ -22,7 +21,7 @@ impl Attached {
         if self.streams.contains_key(&stream) {
             return Err(broken("stream number in use"));
         }
-        let Some(session) = self.terminal(id) else {
+        let Some(session) = self.terminal(id).await? else {
             self.streams.insert(stream, Incoming::Stray);
             self.say(ToAgent::PtyEnd { session_id: id });
             return Ok(());
@@ -37,13 +36,13 @@ impl Attached {
         }
     }
 
-    pub(super) fn on_pty_gap(&self, id: SessionId, from: u64, to: u64) -> Result<()> {
-        let Some(session) = self.terminal(id) else { return Ok(()) };
+    pub(super) async fn on_pty_gap(&self, id: SessionId, from: u64, to: u64) -> Result<()> {
+        let Some(session) = self.terminal(id).await? else { return Ok(()) };
         session.on_gap(self.hive.inner.sessions.now(), self.live.epoch, from, to)
     }
 
-    pub(super) fn on_pty_applied(&self, id: SessionId, offset: u64) -> Result<()> {
-        let Some(session) = self.terminal(id) else { return Ok(()) };
+    pub(super) async fn on_pty_applied(&self, id: SessionId, offset: u64) -> Result<()> {
+        let Some(session) = self.terminal(id).await? else { return Ok(()) };
         session.on_applied(self.hive.inner.sessions.now(), self.live.epoch, offset)
     }
 
@@ -57,20 +56,21 @@ impl Attached {
                 break stored?;
             }
         };
-        if is_ours {
-            self.forget_stream(id);
-            self.say(ToAgent::PtyEndAck { session_id: id });
+        if !is_ours {
+            return self.hive.note_stray_terminal(self.satellite, id).await;
         }
+        self.forget_stream(id);
+        self.say(ToAgent::PtyEndAck { session_id: id });
         Ok(())
     }
 
     /// Returns a terminal this process has of this satellite.
-    fn terminal(&self, id: SessionId) -> Option<Arc<LiveSession>> {
+    async fn terminal(&self, id: SessionId) -> Result<Option<Arc<LiveSession>>> {
         let session = self.hive.inner.sessions.get_of(id, self.satellite);
         if session.is_none() {
-            warn!(satellite.id = %self.satellite, session.id = %id, "message about a terminal this satellite was not given");
+            self.hive.note_stray_terminal(self.satellite, id).await?;
         }
-        session
+        Ok(session)
     }
 
     fn open_stream(&mut self, stream: StreamId, session: Arc<LiveSession>) {

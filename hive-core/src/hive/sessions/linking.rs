@@ -9,6 +9,7 @@ use super::ending::end_as;
 use super::live::{LiveSession, Started};
 use crate::hive::Hive;
 use crate::hive::links::Live;
+use crate::hive::unexpected::Unexpected;
 use crate::link::Outgoing;
 use crate::{Error, Result};
 
@@ -66,7 +67,7 @@ impl Hive {
             Started::Linked { is_new: true } => self.open_in_store(session).await?,
             Started::Ended => false,
             Started::Unasked => {
-                warn!(session.id = %session.id, "terminal this link was not asked for");
+                self.note_unexpected(session.satellite, Unexpected::UnaskedTerminal, session.id)?;
                 false
             }
         };
@@ -96,10 +97,7 @@ impl Hive {
         end: SessionEnd,
     ) -> Result<bool> {
         let row = self.store().session_get(id).await?.filter(|row| row.satellite_id == satellite);
-        let Some(row) = row else {
-            warn!(satellite.id = %satellite, session.id = %id, "end of a terminal this satellite was not given");
-            return Ok(false);
-        };
+        let Some(row) = row else { return Ok(false) };
         if row.status != SessionStatus::Ended {
             self.end_session(&row, end).await?;
         }
