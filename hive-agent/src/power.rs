@@ -88,6 +88,12 @@ mod tests {
         check(PowerAction::Cancel, 0, Some("/opt/power"), Some("/opt/power cancel 0 back [2Jsoon"));
     }
 
+    #[test]
+    fn an_action_of_a_later_version_is_not_given_to_the_helper() {
+        let spec = PowerSpec { action: "defrost".into(), delay_seconds: 0, message: None };
+        assert_eq!(program(&spec, Some(Path::new("/opt/power"))).unwrap_err().code, ErrorCode::Unsupported);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn without_a_helper_the_system_does_it() {

@@ -304,6 +304,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_known_grants_nothing() {
+        let reaches = [Reach::Platform, Reach::Team(team(1)), Reach::Own];
+        let later = |word: &str| user(PlatformRole::GlobalUser, &[(team(1), Role::from(word))]);
+        for permission in Permission::KNOWN {
+            let unknown_user = user(PlatformRole::from("global_auditor"), &[(team(1), Role::Admin)]);
+            for reach in reaches {
+                assert_ne!(may(&unknown_user, permission, reach), Verdict::Allow, "{permission} at {reach:?}");
+            }
+            assert_ne!(may(&later("auditor"), permission, Reach::Team(team(1))), Verdict::Allow, "{permission}");
+            let mut key = user(PlatformRole::GlobalAdmin, &[]);
+            key.scopes = Some([Permission::from("secrets.read")].into());
+            assert_ne!(may(&key, permission, Reach::Platform), Verdict::Allow, "{permission}");
+        }
+        let unknown = Permission::from("secrets.read");
+        assert_ne!(may(&Principal::system(), &unknown, Reach::Platform), Verdict::Allow);
+    }
+
+    #[test]
     fn sight_is_what_the_verdicts_say() {
         let mixed = user(PlatformRole::GlobalUser, &[(team(1), Role::Viewer), (team(2), Role::Operator)]);
         assert_eq!(sight(&mixed, &Permission::SatellitesRead), Sight::Teams(vec![team(1), team(2)]));

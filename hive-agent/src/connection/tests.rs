@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hive_wire::ErrorCode;
 use hive_wire::agent::{
-    Channel, ErrorBody, HandshakeAck, PROTOCOL_VERSION, Received, SUBPROTOCOL, ToAgent, ToServer, close,
+    Channel, ErrorBody, HandshakeAck, PROTOCOL_VERSION, Payload, Received, SUBPROTOCOL, ToAgent, ToServer, close,
 };
 use hive_wire::api::CommandStatus;
 use hive_wire::frame::StreamId;
@@ -110,6 +110,24 @@ async fn a_command_is_acknowledged_streamed_and_ended() {
     let (result, transcript) = link.result().await;
     assert_eq!((result.status, transcript.offsets.len()), (CommandStatus::Succeeded, 0));
     assert_eq!(std::fs::read_dir(rig.dir.path().join("data/spool")).unwrap().count(), 0);
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_of_a_later_kind_is_refused_and_the_link_stays() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    let ToAgent::Command(mut later) = shell(1, "true", 0) else { unreachable!() };
+    later.payload = Payload::Unknown { command_type: "firmware".into(), payload: serde_json::json!({ "image": [1] }) };
+    link.say(ToAgent::Command(later)).await;
+    let (result, _) = link.result().await;
+    let error = result.error.unwrap();
+    assert_eq!((result.status, error.code), (CommandStatus::Failed, ErrorCode::Unsupported));
+    assert!(error.message.contains("firmware"), "{}", error.message);
+    link.say(ToAgent::ResultAck { id: command_id(1) }).await;
+    link.say(shell(2, "echo next", 0)).await;
+    let (result, transcript) = link.result().await;
+    assert_eq!((result.status, &*transcript.bytes), (CommandStatus::Succeeded, &b"next\n"[..]));
     life.stop().await;
 }
 

@@ -148,6 +148,7 @@ mod tests {
         check("scope_mismatch", "x", &Error::Forbidden("scope_mismatch".into()));
         check("invalid_input", "name: too short", &Error::invalid("name", "too short"));
         check("conflict", "the name is taken", &Error::Conflict("the name is taken".into()));
-        check("not_yet_known", "x", &Error::Other("x".into()));
+        let code = ErrorCode::from("NOT_YET_KNOWN");
+        check("not_yet_known", "x", &Error::from_wire(ApiError { code, message: "x".into(), details: None }));
     }
 }

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::acting::Subject;
 use super::hashing::hash_key;
+use super::payload::check_known;
 use super::registry::window;
 use super::users::no_user;
 use super::{ActingHive, tokens};
@@ -137,12 +138,16 @@ impl Identity for ActingHive {
 
     async fn registration_token_create(&self, token: RegistrationTokenCreate) -> Result<NewRegistrationToken> {
         let RegistrationTokenCreate { scope, team_id, expires_in_hours, description } = token;
+        check_known("scope", &scope)?;
         let team_id = match (&scope, team_id) {
             (TokenScope::Global, None) => None,
             (TokenScope::Team, Some(team)) => Some(team),
-            (TokenScope::Global, Some(_)) => return Err(Error::invalid("team_id", "a global token has no team")),
-            (TokenScope::Team, None) => return Err(Error::invalid("team_id", "a team's token needs the team")),
-            (TokenScope::Unknown(_), _) => return Err(Error::invalid("scope", "must be global or team")),
+            (TokenScope::Global | TokenScope::Unknown(_), Some(_)) => {
+                return Err(Error::invalid("team_id", "a global token has no team"));
+            }
+            (TokenScope::Team | TokenScope::Unknown(_), None) => {
+                return Err(Error::invalid("team_id", "a team's token needs the team"));
+            }
         };
         self.allow(Permission::TokensManage, Reach::satellite(team_id))?;
         self.check_team(team_id).await?;

@@ -7,6 +7,9 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use hive_wire::agent::{DEFAULT_TIMEOUT_SECONDS, ExecSpec, MAX_STDIN, MAX_TIMEOUT_SECONDS, Payload, PowerSpec};
 use hive_wire::api::{CommandType, ExecCommand, PowerRequest};
+use hive_wire::open::{OpenEnum, known};
+use serde::de::IntoDeserializer as _;
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -69,6 +72,7 @@ impl Work {
 
     pub(super) fn power(request: PowerRequest) -> Result<Self> {
         let PowerRequest { action, delay_seconds, message } = request;
+        check_known("action", &action)?;
         check_range("delay_seconds", delay_seconds, 0, MAX_POWER_DELAY_SECONDS)?;
         let is_plain = |text: &str| text.chars().count() <= 256 && !text.chars().any(char::is_control);
         if message.as_deref().is_some_and(|text| !is_plain(text)) {
@@ -186,6 +190,12 @@ pub(super) fn check_range(field: &str, value: u32, least: u32, most: u32) -> Res
         return Ok(());
     }
     Err(Error::invalid(field, format!("must be {least} to {most}")))
+}
+
+/// Refuses a word that this version does not know, as the REST interface does.
+pub(super) fn check_known<T: OpenEnum>(field: &str, word: &T) -> Result<()> {
+    let text: StrDeserializer<'_, serde::de::value::Error> = word.as_str().into_deserializer();
+    known::<_, T>(text).map(drop).map_err(|error| Error::invalid(field, error.to_string()))
 }
 
 fn check_text(field: &str, text: &str) -> Result<()> {

@@ -17,6 +17,7 @@ use tracing::warn;
 
 use super::acting::Subject;
 use super::hashing::hash_key;
+use super::payload::check_known;
 use super::{ActingHive, Hive};
 use crate::access::{Permission, Reach, Sight, sight};
 use crate::link::Outgoing;
@@ -89,6 +90,7 @@ impl DeviceRegistry for ActingHive {
         };
         check_labels("tags", update.tags.iter().flatten())?;
         check_labels("region", update.region.iter())?;
+        update.status.iter().try_for_each(|status| check_known("status", status))?;
         let changes = changes(&update);
         let record = self.record("satellite.update", Subject::satellite(&row), json!(changes));
         let SatelliteUpdate { name, tags, status, region, team_id: _ } = update;

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::acting::Subject;
 use super::auth_failures::{AuthFailure, AuthFailureKind};
 use super::hashing::hash_password;
+use super::payload::check_known;
 use super::{ActingHive, passwords};
 use crate::access::{Permission, Reach, Verdict, may};
 use crate::store::{self, UserPatch, UserRow, UserUpdated};
@@ -30,6 +31,7 @@ impl ActingHive {
         if !(1..=64).contains(&username.len()) || !username.chars().all(is_allowed) {
             return Err(Error::invalid("username", "1 to 64 characters of a-z, 0-9 and ._@-"));
         }
+        check_known("role", &role)?;
         let source = self.hive.source();
         let user = User { id: UserId::new(source.seed()), username, role, created_at: source.now(), disabled_at: None };
         let (password, password_hash) = self.random_password().await?;
@@ -40,6 +42,7 @@ impl ActingHive {
     }
 
     pub(super) async fn change_user(&self, user: &User, update: UserUpdate) -> Result<User> {
+        update.role.iter().try_for_each(|role| check_known("role", role))?;
         let details = json!({ "username": user.username, "changes": update });
         let UserUpdate { role, disabled } = update;
         let record = self.record("user.update", Subject::new("user", user.id), details);
@@ -98,6 +101,7 @@ impl ActingHive {
 
     pub(super) async fn put_member(&self, team: TeamId, member: TeamMemberPut) -> Result<TeamMember> {
         let TeamMemberPut { username, role } = member;
+        check_known("role", &role)?;
         let user = self.find_user(&username).await?;
         let subject = Subject::new("team", team).of_team(Some(team));
         let details = json!({ "user_id": user.id, "username": user.username, "role": role });

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use hive_wire::SessionId;
 use hive_wire::agent::{PtyStarted, ToAgent};
-use hive_wire::api::SessionEnd;
+use hive_wire::api::{EndReason, SessionEnd};
 use hive_wire::frame::StreamId;
 
-use super::{Attached, Incoming, broken, cleaned};
+use super::{Attached, Incoming, broken, cleaned, cut};
 use crate::Result;
 use crate::hive::sessions::LiveSession;
 
@@ -48,7 +48,11 @@ impl Attached {
 
     /// Takes the word that a terminal is gone, and acknowledges it once that is stored.
     pub(super) async fn on_pty_ended(&mut self, id: SessionId, end: SessionEnd) -> Result<()> {
-        let end = SessionEnd { error: end.error.map(cleaned), ..end };
+        let reason = match end.reason {
+            EndReason::Unknown(word) => EndReason::Unknown(cut(word.into_string()).into()),
+            known => known,
+        };
+        let end = SessionEnd { reason, error: end.error.map(cleaned), ..end };
         let insistence = self.hive.insist();
         let is_ours = loop {
             let stored = self.hive.session_ended(self.satellite, id, end.clone()).await;

@@ -4,14 +4,16 @@ use hive_wire::ErrorCode;
 use hive_wire::agent::{ToAgent, close};
 use hive_wire::api::{
     ApiKeyCreate, AuditQuery, ExecCommand, NewUser, PageRequest, PlatformRole, RegistrationTokenCreate,
-    SatelliteStatus, SatelliteType, SatelliteUpdate, Target, TeamCreate, TokenScope, UserCreate,
+    SatelliteStatus, SatelliteType, SatelliteUpdate, Target, TeamCreate, TokenScope, UserCreate, UserUpdate,
 };
 
 use super::{NAME, connect, global, hive, register, request, token};
 use crate::access::Role;
+use crate::hive::acting::Subject;
 use crate::hive::{Effort, RegistrationError, TokenProblem};
 use crate::link::Outgoing;
 use crate::router::ExecOptions;
+use crate::store::UserPatch;
 use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, Identity};
 
 fn user(name: &str, role: PlatformRole) -> UserCreate {
@@ -114,4 +116,52 @@ async fn a_password_opens_a_login_and_a_revoked_key_opens_nothing() {
     hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap();
     acting.api_key_revoke(key.info.id).await.unwrap();
     assert!(matches!(hive.authenticate_api_key(&key.api_key, None, Effort::Full).await, Err(Error::AuthInvalid)));
+}
+
+#[tokio::test]
+async fn a_role_of_a_later_version_grants_nothing_and_is_kept() {
+    let hive = hive().await;
+    let system = hive.as_system();
+    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap().id;
+    let create = UserCreate { username: "anna".into(), role: PlatformRole::GlobalAdmin };
+    let anna = system.user_create(create).await.unwrap().user;
+    system.user_create(UserCreate { username: "root".into(), role: PlatformRole::GlobalAdmin }).await.unwrap();
+    let key = system.api_key_create_for("anna", ApiKeyCreate::default()).await.unwrap().api_key;
+    let user_role = PlatformRole::from("global_auditor");
+    let patch = UserPatch { role: Some(user_role.clone()), disabled: None, now: hive.source().now() };
+    let record = || system.record("test", Subject::new("user", anna.id), serde_json::json!({}));
+    hive.store().user_update(anna.id, patch, record()).await.unwrap();
+    hive.store().team_member_put(team, anna.id, Role::from("auditor"), record()).await.unwrap();
+    let acting = hive.acting_as(hive.authenticate_api_key(&key, None, Effort::Full).await.unwrap());
+    let nothing = acting.list(hive_wire::api::SatelliteFilter::default(), PageRequest::default()).await;
+    assert_eq!(nothing.unwrap().total, 0);
+    assert!(matches!(acting.user_get(anna.id).await, Ok(None)));
+    assert!(matches!(acting.api_key_list().await, Err(Error::Forbidden(_))));
+    // What does not touch it leaves it as it is.
+    let update = UserUpdate { role: None, disabled: Some(false) };
+    assert_eq!(system.user_update(anna.id, update).await.unwrap().role, user_role);
+    assert_eq!(system.user_get(anna.id).await.unwrap().unwrap().role, user_role);
+    assert_eq!(system.team_member_list(team).await.unwrap()[0].role, Role::from("auditor"));
+}
+
+#[tokio::test]
+async fn a_word_that_is_not_known_is_refused_by_the_hive_itself() {
+    let hive = hive().await;
+    let system = hive.as_system();
+    let refused = |error: Error| match error {
+        Error::InvalidInput { field, rule } => {
+            assert!(rule.contains("`king`") && rule.contains("expected"), "{rule}");
+            field
+        }
+        other => panic!("{other:?}"),
+    };
+    let user = UserCreate { username: "anna".into(), role: "king".into() };
+    assert_eq!(refused(system.user_create(user).await.err().unwrap()), "role");
+    let token = RegistrationTokenCreate { scope: "king".into(), ..RegistrationTokenCreate::global() };
+    assert_eq!(refused(system.registration_token_create(token).await.err().unwrap()), "scope");
+    let id = register(&hive, NAME).await.id;
+    let update = SatelliteUpdate { status: Some("king".into()), ..SatelliteUpdate::default() };
+    assert_eq!(refused(system.update(id, update).await.unwrap_err()), "status");
+    let power = hive_wire::api::PowerRequest { action: "king".into(), delay_seconds: 0, message: None };
+    assert_eq!(refused(system.power(id, power, ExecOptions::default()).await.unwrap_err()), "action");
 }

@@ -355,3 +355,36 @@ async fn at_most_the_wanted_number_of_targets_is_under_way() {
     }
     assert_eq!(run.await.unwrap().unwrap().len(), 3);
 }
+
+#[tokio::test]
+async fn an_end_of_a_later_version_is_an_outcome_that_is_not_known() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    let waiting = exec(&hive, satellite.id, "true");
+    let id = satellite.command().await.id;
+    satellite.finish(id, CommandStatus::from("half\u{1b}done"), 0, 0).await;
+    let result = waiting.await.unwrap().unwrap();
+    assert_eq!(result.status, TargetStatus::Command(CommandStatus::OutcomeUnknown));
+    let stored = hive.as_system().command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap();
+    assert_eq!((stored.status, &stored.error), (CommandStatus::OutcomeUnknown, &result.error));
+    let message = stored.error.unwrap().message;
+    assert!(message.contains("half\\u{1b}done"), "{message}");
+    assert_eq!(satellite.acknowledged().await, id);
+}
+
+#[tokio::test]
+async fn output_of_a_later_version_goes_nowhere_and_its_stream_goes_on() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    let waiting = exec(&hive, satellite.id, "echo hello");
+    let id = satellite.command().await.id;
+    let (stream, channel) = (StreamId(9), "trace".into());
+    let open = ToServer::StreamOpen { stream, command_id: id, channel, offset: 7 };
+    satellite.attached.on_control(open).await.unwrap();
+    satellite.attached.on_frame(Frame::data(stream, 7, Bytes::from_static(b"more"), true)).await.unwrap();
+    satellite.send_output(id, 0, b"hello\n").await;
+    satellite.finish(id, CommandStatus::Succeeded, 0, 6).await;
+    assert_eq!(waiting.await.unwrap().unwrap().stdout, "hello\n");
+}

@@ -7,7 +7,7 @@ use hive_wire::agent::{self, Channel, Payload, Received, ToAgent, ToServer};
 use hive_wire::api::{CommandStatus, EndReason, PowerAction, SessionEnd, Size};
 use hive_wire::credential::Secret;
 use hive_wire::frame::{Frame, StreamId};
-use hive_wire::{HiveId, SatelliteId, ViewerId};
+use hive_wire::{ErrorCode, HiveId, SatelliteId, ViewerId};
 
 use super::{Golden, SEED, error, id, now, session, system};
 
@@ -113,6 +113,11 @@ fn what_a_satellite_says() {
         golden.check(&format!("pty_ended_{}", reason.as_str()), &ended(reason, Some(130), None));
     }
     golden.check("pty_ended_error", &ended(EndReason::Error, None, Some(error())));
+    let unsupported = agent::ErrorBody {
+        code: ErrorCode::Unsupported,
+        message: "this satellite's agent does not know commands of the kind \"firmware\"; update the agent".into(),
+    };
+    golden.check("command_result_unsupported", &result(CommandStatus::Failed, None, Some(unsupported)));
     golden.check("command_result_refused", &result(CommandStatus::Failed, None, Some(error())));
     golden.check("disconnect", &ToServer::Disconnect { reason: "shutdown".into() });
     golden.check("error", &ToServer::Error { error: error() });
@@ -156,6 +161,8 @@ fn what_a_server_says() {
         let power = agent::PowerSpec { action, delay_seconds: 60, message: Some("maintenance".into()) };
         golden.check(&name, &command(Payload::Power(power)));
     }
+    let later = Payload::Unknown { command_type: "firmware".into(), payload: serde_json::json!({ "image": "fw-7" }) };
+    golden.check("command_of_a_later_kind", &command(later));
     golden.check("command_cancel", &ToAgent::CommandCancel { id: id() });
     golden.check("result_ack", &ToAgent::ResultAck { id: id() });
     let credit = ToAgent::StreamCredit { stream: StreamId(3), limit: 1 << 20 };

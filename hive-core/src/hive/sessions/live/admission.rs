@@ -49,7 +49,7 @@ impl LiveSession {
 impl State {
     fn admit(&mut self, now: Duration, request: &AttachRequest, who: Who) -> Admission {
         let id = self.identity(request.viewer, &who);
-        let is_read_only = request.mode == ViewMode::ReadOnly;
+        let is_read_only = matches!(request.mode, ViewMode::ReadOnly | ViewMode::Unknown(_));
         let is_writer = self.keyboard.writer() == Some(id);
         let gets_keyboard =
             !is_read_only && (is_writer || request.mode == ViewMode::Take || self.keyboard.holder() == Holder::Nobody);
