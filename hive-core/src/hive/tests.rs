@@ -3,6 +3,7 @@
 mod access;
 mod commands;
 mod digests;
+mod lost;
 mod removal;
 mod strays;
 mod teams;
