@@ -6,6 +6,7 @@ mod fake;
 mod keyring;
 mod logins;
 mod people;
+mod pipes;
 mod shown;
 mod tls;
 mod up;
