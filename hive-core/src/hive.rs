@@ -42,8 +42,8 @@ mod watching;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_wire::UserId;
 use hive_wire::api::SatelliteEvent;
+use hive_wire::{Timestamp, UserId};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -73,6 +73,9 @@ pub enum Activation {
     Manual,
 }
 
+/// The longest [`Settings::lost_grace`].
+pub const MAX_LOST_GRACE: Duration = Duration::from_mins(10);
+
 /// What can be set about a hive. Every interval may be shortened for tests.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -88,9 +91,9 @@ pub struct Settings {
     pub login_lifetime: Duration,
     /// How long beyond its timeout a waiting call waits for a command's result: the time to kill and to report.
     pub result_grace: Duration,
-    /// How long after expiry and timeout a command that was handed over may stay without a word before its outcome counts
-    /// as unknown. Satellites keep their journal as long.
-    pub outcome_grace: Duration,
+    /// How long a command that was handed over may go without a word beyond its timeout before its outcome counts as
+    /// unknown. At most [`MAX_LOST_GRACE`]: satellites keep an id no longer than that beyond its expiry.
+    pub lost_grace: Duration,
     /// Time between two looks for overdue commands.
     pub sweep_interval: Duration,
     /// How many satellites a second are asked to come back where the hive stops.
@@ -116,7 +119,7 @@ impl Default for Settings {
             heartbeat_timeout: Duration::from_secs(90),
             login_lifetime: Duration::from_hours(1),
             result_grace: Duration::from_secs(15),
-            outcome_grace: Duration::from_mins(10),
+            lost_grace: Duration::from_mins(1),
             sweep_interval: Duration::from_secs(5),
             return_rate: 1000,
             max_sessions_per_satellite: 10,
@@ -138,6 +141,8 @@ struct Inner {
     store: Arc<dyn Store>,
     keys: Keys,
     source: Source,
+    /// When it was started, by the time that does not jump.
+    started_at: Timestamp,
     settings: Settings,
     verifier: hashing::Verifier,
     links: links::Links,

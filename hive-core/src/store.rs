@@ -154,8 +154,8 @@ pub trait CommandStore: Send + Sync {
         since: Timestamp,
         limit: u32,
     ) -> StoreResult<Vec<CommandId>>;
-    /// Lists up to `limit` open commands that are overdue: queued ones past their expiry, others past `expires_at` plus
-    /// their timeout plus `grace`.
+    /// Lists up to `limit` open commands that are overdue: queued ones past their expiry, others past their last hand-over
+    /// plus their timeout plus `grace`.
     async fn command_list_overdue(
         &self,
         now: Timestamp,

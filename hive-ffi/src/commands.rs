@@ -138,7 +138,7 @@ fn all_done() -> impl FnMut(&api::ExecEvent) -> bool + Send + 'static {
         match event {
             api::ExecEvent::Accepted { satellite_id, .. } => drop(open.insert(*satellite_id)),
             api::ExecEvent::Exit(result) => drop(open.remove(&result.satellite_id)),
-            api::ExecEvent::Output { .. } | api::ExecEvent::Unknown(_) => {}
+            api::ExecEvent::Output { .. } | api::ExecEvent::Link { .. } | api::ExecEvent::Unknown(_) => {}
         }
         open.is_empty()
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use hive_core::access::Role;
-use hive_core::hive::{Activation, HiveBuilder, Settings, forget_trail_mark};
+use hive_core::hive::{Activation, HiveBuilder, MAX_LOST_GRACE, Settings, forget_trail_mark};
 use hive_core::store::{Database, InvalidDatabase};
 use hive_core::wire::api::{ApiKeyCreate, NewUser, PlatformRole, TeamCreate, UserCreate};
 use hive_core::{AuditLogger, Hive, Identity};
@@ -99,6 +99,9 @@ struct Serve {
     /// Seconds of silence after which a satellite is offline
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     heartbeat_timeout: Option<Duration>,
+    /// Seconds beyond its timeout after which a command of which nothing is heard counts as outcome_unknown; at most 600
+    #[arg(long, value_name = "SECONDS", value_parser = parse_lost_grace)]
+    lost_grace: Option<Duration>,
     #[command(flatten)]
     terminals: Terminals,
     #[command(flatten)]
@@ -244,6 +247,11 @@ fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
     seconds.filter(|seconds| !seconds.is_zero()).ok_or("must be a number of seconds above 0")
 }
 
+fn parse_lost_grace(text: &str) -> Result<Duration, &'static str> {
+    let grace = parse_seconds(text).ok().filter(|grace| *grace <= MAX_LOST_GRACE);
+    grace.ok_or("must be a number of seconds above 0, and at most 600")
+}
+
 fn parse_idle_timeout(text: &str) -> Result<IdleTimeout, &'static str> {
     match text {
         "never" => Ok(IdleTimeout(None)),
@@ -379,6 +387,7 @@ fn settings(args: &Serve) -> Settings {
         activation: args.activation.unwrap_or(default.activation),
         heartbeat_interval: args.heartbeat_interval.unwrap_or(default.heartbeat_interval),
         heartbeat_timeout: args.heartbeat_timeout.unwrap_or(default.heartbeat_timeout),
+        lost_grace: args.lost_grace.unwrap_or(default.lost_grace),
         max_sessions_per_satellite: terminals.max_sessions_per_agent.unwrap_or(default.max_sessions_per_satellite),
         session_linger: terminals.session_linger.unwrap_or(default.session_linger),
         session_idle_timeout: terminals.session_idle_timeout.map_or(default.session_idle_timeout, |timeout| timeout.0),

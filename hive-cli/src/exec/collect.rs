@@ -12,6 +12,7 @@ use hive_core::wire::{CommandId, SatelliteId};
 pub(crate) enum Step {
     Accepted(CommandId),
     Output { satellite: SatelliteId, channel: Channel, bytes: Vec<u8> },
+    Link { is_online: bool, seconds_left: Option<u64> },
     Done(SatelliteId),
 }
 
@@ -74,6 +75,7 @@ impl Collector {
                 }
                 Some(Step::Output { satellite: satellite_id, channel, bytes })
             }
+            ExecEvent::Link { online, seconds_left, .. } => Some(Step::Link { is_online: online, seconds_left }),
             ExecEvent::Exit(result) => {
                 let satellite = result.satellite_id;
                 self.finish(*result);

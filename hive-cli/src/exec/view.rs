@@ -1,29 +1,34 @@
 //! How the command of one satellite is shown while it runs.
 
+use hive_core::wire::ErrorCode;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{CommandStatus, ExecResult, TargetStatus};
 
 use crate::failure::Result;
 use crate::{advice, output};
 
-/// Where output goes.
-pub(crate) enum View {
-    /// Nowhere yet: it is collected for one JSON document.
-    Collected,
-    /// To ours, byte by byte: there is one target.
-    Raw,
+/// Where output goes, and how the target is named.
+pub(crate) struct View {
+    /// Output goes nowhere yet: it is collected for one JSON document. Else to ours, byte by byte: there is one target.
+    pub(crate) is_collected: bool,
+    /// The target as it was asked for.
+    pub(crate) who: String,
+    /// What helps where the program cannot be started.
+    pub(crate) on_missing_program: Option<String>,
 }
 
 impl View {
     pub(crate) fn is_collected(&self) -> bool {
-        matches!(self, Self::Collected)
+        self.is_collected
     }
 
     pub(crate) fn on_output(&self, channel: Channel, bytes: &[u8]) -> Result<()> {
-        match self {
-            Self::Collected => Ok(()),
-            Self::Raw => output::raw(&channel, bytes),
-        }
+        if self.is_collected { Ok(()) } else { output::raw(&channel, bytes) }
+    }
+
+    /// Says that the satellite's link was lost, or is back.
+    pub(crate) fn on_link(&self, is_online: bool, seconds_left: Option<u64>) {
+        output::note(&link(&self.who, is_online, seconds_left));
     }
 
     /// Says how a target ended, where its output does not say it.
@@ -33,15 +38,33 @@ impl View {
             result.error.is_none() && !result.truncated && result.exit_code.is_some() && is_plain(&result.status);
         if !self.is_collected() && !is_told {
             output::note(&ending(result));
-            if let Some(advice) = advice::on_result(result) {
+            if let Some(advice) = self.advice(result) {
                 output::advice(&advice);
             }
         }
+    }
+
+    fn advice(&self, result: &ExecResult) -> Option<String> {
+        let is_not_started = result.exit_code.is_none()
+            && result.error.as_ref().is_some_and(|error| error.code == ErrorCode::InvalidInput);
+        if is_not_started && self.on_missing_program.is_some() {
+            return self.on_missing_program.clone();
+        }
+        advice::on_result(result)
     }
 }
 
 fn is_plain(status: &TargetStatus) -> bool {
     matches!(status, TargetStatus::Command(CommandStatus::Succeeded | CommandStatus::Failed))
+}
+
+/// One sentence on a link that was lost, or is back.
+fn link(who: &str, is_online: bool, seconds_left: Option<u64>) -> String {
+    if is_online {
+        return format!("{who} is linked again");
+    }
+    let until = seconds_left.map(|left| format!("; in {left} s its outcome counts as unknown")).unwrap_or_default();
+    format!("{who} lost its link to the hive, the command may go on there{until}")
 }
 
 /// One sentence on how a target ended.
@@ -61,4 +84,18 @@ pub(crate) fn exit_code(status: &TargetStatus, code: Option<i32>) -> Option<i32>
 
 pub(crate) fn status_word(status: &TargetStatus) -> &str {
     status.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_link_is_told_with_what_follows() {
+        assert_eq!(
+            link("web", false, Some(65)),
+            "web lost its link to the hive, the command may go on there; in 65 s its outcome counts as unknown"
+        );
+        assert_eq!(link("web", true, None), "web is linked again");
+    }
 }

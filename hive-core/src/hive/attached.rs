@@ -230,6 +230,7 @@ impl Attached {
             // The command was ended from here meanwhile (removed, overdue): the output has no place any more.
             return Ok(());
         }
+        running.heard(id, self.hive.source().steady());
         if let Some((offset, piece)) = running.add(id, &channel, offset, bytes).map_err(broken)? {
             let end = offset + piece.len() as u64;
             let insistence = self.hive.insist();

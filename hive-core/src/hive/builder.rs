@@ -107,6 +107,7 @@ impl HiveBuilder {
             inner: Arc::new(Inner {
                 store,
                 keys,
+                started_at: self.source.steady(),
                 source: self.source,
                 settings: self.settings,
                 verifier: hashing::Verifier::default(),

@@ -35,7 +35,7 @@ pub(super) fn ended(
 impl Hive {
     /// A hand-over to the journal behind a link, now.
     pub(super) fn delivery(&self, live: &Live) -> Delivery {
-        Delivery { journal_id: live.journal_id.to_string(), at: self.source().now(), expires_at: None }
+        Delivery { journal_id: live.journal_id.to_string(), at: self.source().steady(), expires_at: None }
     }
 
     /// Sends a command that the store has as delivered. A link that is gone is no error: the command is sent again with
@@ -52,8 +52,9 @@ impl Hive {
             return;
         };
         let expires_in_ms = expires_in.as_millis() as u64;
-        let sent_at = Some(self.source().steady());
-        let command = Box::new(Command { id, expires_in_ms, sent_at, received, started: false, payload });
+        let now = self.source().steady();
+        let command = Box::new(Command { id, expires_in_ms, sent_at: Some(now), received, started: false, payload });
+        self.inner.running.sent(id, now);
         if live.send(Outgoing::Control(ToAgent::Command(command))).is_err() {
             debug!(command.id = %id, "command waits for the satellite's next link");
         } else if self.inner.running.is_cancelled(id) {

@@ -53,7 +53,7 @@ impl Hive {
 
     /// Asks a satellite that was away to end what it may run still of commands that were ended meanwhile.
     pub(super) async fn cancel_revoked(&self, satellite: SatelliteId, live: &Live) -> Result<()> {
-        let longest = self.settings().outcome_grace + super::payload::MAX_LIFE;
+        let longest = super::MAX_LOST_GRACE + super::payload::MAX_LIFE;
         let since = self.source().now().minus(longest);
         for id in self.store().command_list_revoked(satellite, &live.journal_id, since, MAX_ASKED).await? {
             if live.ready().await.is_err() {

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hive_wire::agent::{Channel, MAX_OUTPUT, Received};
 use hive_wire::api::{Actor, CommandType};
-use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId};
+use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId, Timestamp};
 use tokio::sync::watch;
 
 use crate::store::{CommandOutcome, CommandRow};
@@ -70,7 +71,24 @@ struct Entry {
     stdout: Held,
     stderr: Held,
     is_cancelled: bool,
+    contact: Contact,
     progress: watch::Sender<Progress>,
+}
+
+/// When a satellite was given a command, and when it last said something of it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Contact {
+    sent: Option<Timestamp>,
+    heard: Option<Timestamp>,
+}
+
+impl Contact {
+    /// Until when the satellite may still say how the command ended; `None` where it was not sent from here. A long
+    /// output may come for as long as it takes, and a command that is sent again may begin only then.
+    fn expected_until(self, timeout: Duration, grace: Duration) -> Option<Timestamp> {
+        let run = self.sent?.plus(timeout);
+        Some(self.heard.map_or(run, |heard| run.max(heard)).plus(grace))
+    }
 }
 
 /// The end of one output: everything before `offset` is stored.
@@ -137,6 +155,7 @@ impl Running {
                 stdout: Held { offset: stored.stdout, ..Held::default() },
                 stderr: Held { offset: stored.stderr, ..Held::default() },
                 is_cancelled: false,
+                contact: Contact::default(),
                 progress: watch::Sender::new(Progress { received: stored, finished: None }),
             });
         });
@@ -155,6 +174,29 @@ impl Running {
     /// Whether a command is to be ended.
     pub(super) fn is_cancelled(&self, id: CommandId) -> bool {
         self.with(|entries| entries.get(&id).is_some_and(|entry| entry.is_cancelled))
+    }
+
+    /// Notes that a command goes to its satellite, for the first time or again.
+    pub(super) fn sent(&self, id: CommandId, now: Timestamp) {
+        self.with(|entries| {
+            if let Some(entry) = entries.get_mut(&id) {
+                entry.contact.sent = Some(now);
+            }
+        });
+    }
+
+    /// Notes that a satellite has said something of a command.
+    pub(super) fn heard(&self, id: CommandId, now: Timestamp) {
+        self.with(|entries| {
+            if let Some(entry) = entries.get_mut(&id) {
+                entry.contact.heard = Some(now);
+            }
+        });
+    }
+
+    /// Until when the satellite of a command may still say how it ended; `None` where it was not sent from here.
+    pub(super) fn expected_until(&self, id: CommandId, timeout: Duration, grace: Duration) -> Option<Timestamp> {
+        self.with(|entries| entries.get(&id)?.contact.expected_until(timeout, grace))
     }
 
     /// Follows a command; `None` where no satellite works on it.
@@ -307,6 +349,21 @@ mod tests {
         running.stored(id, &Channel::Stderr, PIECE as u64);
         assert!(running.output(id, &Channel::Stderr, 0).is_none());
         assert_eq!(running.received(id).unwrap().stderr, PIECE as u64);
+    }
+
+    #[test]
+    fn a_command_is_expected_until_its_time_is_up_or_its_output_ends() {
+        let (running, id, _) = running();
+        let at = |seconds| Timestamp::from_micros(0).plus(Duration::from_secs(seconds));
+        let until = || running.expected_until(id, Duration::from_secs(5), Duration::from_mins(1));
+        assert_eq!(until(), None, "it was not sent from here");
+        running.sent(id, at(100));
+        running.heard(id, at(101));
+        assert_eq!(until(), Some(at(165)));
+        running.heard(id, at(130));
+        assert_eq!(until(), Some(at(190)), "its output still comes");
+        running.sent(id, at(200));
+        assert_eq!(until(), Some(at(265)), "it may begin only now");
     }
 
     #[test]

@@ -3,15 +3,19 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use hive_wire::SatelliteId;
+use hive_wire::agent::ErrorBody;
 use hive_wire::api::CommandStatus;
+use hive_wire::{CommandId, ErrorCode, SatelliteId, Timestamp};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
 use super::Hive;
+use super::delivery::ended;
+use super::running::Context;
 use crate::Result;
-use crate::store::Seen;
+use crate::store::{CommandRow, Seen};
 
 /// Overdue commands that are ended at one go.
 const AT_ONCE: u32 = 500;
@@ -129,23 +133,39 @@ impl Hive {
     }
 
     async fn end_overdue(&self) -> Result<()> {
-        let (now, grace) = (self.source().steady(), self.settings().outcome_grace);
+        let (now, grace) = (self.source().steady(), self.settings().lost_grace);
         for row in self.store().command_list_overdue(now, grace, AT_ONCE).await? {
-            let status = match row.status {
-                CommandStatus::Queued => CommandStatus::Expired,
-                _ => CommandStatus::OutcomeUnknown,
-            };
-            // One that was handed over at the last moment is not overdue.
-            self.end_without_satellite(&row, status).await?;
+            if row.status == CommandStatus::Queued {
+                // One that was handed over at the last moment is not overdue.
+                self.end_without_satellite(&row, CommandStatus::Expired).await?;
+            } else if self.expected_until(row.id, row.timeout_seconds) <= now {
+                self.end_lost(&row).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Until when the satellite of a command that was handed over may still say how it ended. After a start of the hive
+    /// each has the grace to come back.
+    pub(super) fn expected_until(&self, id: CommandId, timeout_seconds: u32) -> Timestamp {
+        let (timeout, grace) = (Duration::from_secs(timeout_seconds.into()), self.settings().lost_grace);
+        let sent_from_here = self.inner.running.expected_until(id, timeout, grace);
+        sent_from_here.unwrap_or_else(|| self.inner.started_at.plus(grace))
+    }
+
+    /// Ends a command of which nothing was heard for too long.
+    async fn end_lost(&self, row: &CommandRow) -> Result<()> {
+        let grace = self.settings().lost_grace.as_secs();
+        let message = format!("nothing was heard of it until {grace} s after its timeout");
+        let reason = ErrorBody { code: ErrorCode::CommandTimeout, message };
+        let outcome = ended(CommandStatus::OutcomeUnknown, self.source().now(), Some(reason));
+        self.finish(row.id, &Context::from(row), outcome).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hive_wire::Timestamp;
     use hive_wire::agent::SystemInfo;
     use hive_wire::id::Seed;
 

@@ -1,5 +1,7 @@
 //! Commands that are watched while they run: of one satellite, or of a job.
 
+use std::time::Duration;
+
 use data_encoding::BASE64;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -7,6 +9,7 @@ use hive_wire::agent::{Channel, Received};
 use hive_wire::api::{CommandStatus, ExecEvent, ExecResult, OutputEncoding, Target, TargetStatus};
 use hive_wire::{CommandId, JobId};
 use tokio::sync::mpsc;
+use tokio::time::interval;
 use tracing::warn;
 
 use super::jobs::{Asked, LiveJob};
@@ -26,6 +29,8 @@ const EVENTS: usize = 32;
 const PIECE: usize = 64 * 1024;
 /// Steps of a job's story that are looked at together.
 const STEPS: usize = 256;
+/// How often it is looked whether the satellite of a command has its link.
+const LINK_LOOKS: Duration = Duration::from_millis(250);
 
 impl ActingHive {
     /// Like [`CommandRouter::exec_multi`](crate::CommandRouter::exec_multi), with ways to the output instead of the output.
@@ -56,31 +61,26 @@ impl ActingHive {
         work: Work,
         options: ExecOptions,
     ) -> Result<Subscription<ExecEvent>> {
-        let patience = self.hive.patience(work.timeout_seconds);
+        let timeout_seconds = work.timeout_seconds;
         if let [Target::Id(_) | Target::Name(_)] = targets.as_slice() {
             let mut found = self.find(&targets, &Permission::SatellitesExec).await?;
             if let Some(row) = found.pop() {
-                return self.watch_one(row, work, options, patience).await;
+                return self.watch_one(row, work, options).await;
             }
         }
         let id = self.fan_out(targets, work, options).await?;
         let (rows, _) = self.hive.store().job_target_list(id, Window::ALL).await?;
         let job = self.hive.open_job(id).await?;
         let watch = move |hive: Hive, events| async move {
-            let watch = Watch { hive: &hive, events, patience };
+            let watch = Watch { hive: &hive, events, timeout_seconds };
             watch.job(job.as_deref(), &rows).await
         };
         self.watched(watch).await
     }
 
     /// A single satellite needs no job.
-    async fn watch_one(
-        &self,
-        row: SatelliteRow,
-        work: Work,
-        options: ExecOptions,
-        patience: std::time::Duration,
-    ) -> Result<Subscription<ExecEvent>> {
+    async fn watch_one(&self, row: SatelliteRow, work: Work, options: ExecOptions) -> Result<Subscription<ExecEvent>> {
+        let timeout_seconds = work.timeout_seconds;
         let place = Place { satellite: row.id, name: row.name.clone() };
         let live = match usable_link(&self.hive, &row) {
             Ok(Some(live)) => Ok(live),
@@ -92,7 +92,7 @@ impl ActingHive {
             Err(error) => Err(not_run(&place, &error)),
         };
         let watch = move |hive: Hive, events| async move {
-            let watch = Watch { hive: &hive, events, patience };
+            let watch = Watch { hive: &hive, events, timeout_seconds };
             match accepted {
                 Ok(id) => {
                     watch.accepted(&place, id).await?;
@@ -130,7 +130,7 @@ pub(super) struct Gone;
 struct Watch<'a> {
     hive: &'a Hive,
     events: mpsc::Sender<ExecEvent>,
-    patience: std::time::Duration,
+    timeout_seconds: u32,
 }
 
 impl Watch<'_> {
@@ -199,7 +199,8 @@ impl Watch<'_> {
         let exit = match self.output_until_end(&place, id).await {
             Ok(told) => {
                 told?;
-                self.hive.standing(id, &place, self.patience).await.map(|standing| standing.result)
+                let patience = self.hive.patience(self.timeout_seconds);
+                self.hive.standing(id, &place, patience).await.map(|standing| standing.result)
             }
             Err(error) => Err(error),
         };
@@ -212,6 +213,8 @@ impl Watch<'_> {
 
     async fn output_until_end(&self, place: &Place, id: CommandId) -> Result<Result<(), Gone>> {
         let mut told = Received::default();
+        let mut was_online = true;
+        let mut link_looks = interval(LINK_LOOKS);
         if let Some(mut progress) = self.hive.inner.running.follow(id) {
             loop {
                 let (received, is_ended) = {
@@ -221,8 +224,18 @@ impl Watch<'_> {
                 if self.output(place, id, &mut told, received).await?.is_err() {
                     return Ok(Err(Gone));
                 }
-                if is_ended || progress.changed().await.is_err() {
+                if is_ended {
                     break;
+                }
+                let is_online = self.hive.inner.links.is_online(place.satellite);
+                if std::mem::replace(&mut was_online, is_online) != is_online
+                    && self.link(place, id, is_online).await.is_err()
+                {
+                    return Ok(Err(Gone));
+                }
+                tokio::select! {
+                    changed = progress.changed() => if changed.is_err() { break },
+                    _ = link_looks.tick() => {}
                 }
             }
         }
@@ -255,6 +268,13 @@ impl Watch<'_> {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Tells that a satellite's link was lost, or is back.
+    async fn link(&self, place: &Place, id: CommandId, is_online: bool) -> Result<(), Gone> {
+        let until = self.hive.expected_until(id, self.timeout_seconds);
+        let seconds_left = (!is_online).then(|| until.since(self.hive.source().steady()).as_secs());
+        self.tell(ExecEvent::Link { satellite_id: place.satellite, online: is_online, seconds_left }).await
     }
 
     async fn tell(&self, event: ExecEvent) -> Result<(), Gone> {

@@ -218,7 +218,7 @@ pub struct NewCommand {
 pub struct Delivery {
     /// The satellite's journal: redelivery to another one cannot know what ran.
     pub journal_id: String,
-    /// When.
+    /// When, by the time that does not jump.
     pub at: Timestamp,
     /// Until when the command may start, where that begins to count now; as it was stored otherwise.
     pub expires_at: Option<Timestamp>,

@@ -214,6 +214,15 @@ pub enum ExecEvent {
         /// The bytes.
         data: Vec<u8>,
     },
+    /// The satellite's link was lost, or is back. The command is with the satellite and goes on there.
+    Link {
+        /// Where.
+        satellite_id: String,
+        /// Whether there is a link now.
+        online: bool,
+        /// In how many seconds the outcome counts as unknown if nothing is heard of the command, where there is none.
+        seconds_left: Option<u64>,
+    },
     /// This satellite is done. The output went before.
     Exit {
         /// How it ended there.
@@ -231,6 +240,9 @@ impl ExecEvent {
             api::ExecEvent::Output { satellite_id, channel, offset, data } => {
                 let Some(channel) = Channel::of(&channel) else { return Ok(None) };
                 Some(Self::Output { satellite_id: satellite_id.to_string(), channel, offset, data: bytes(&data)? })
+            }
+            api::ExecEvent::Link { satellite_id, online, seconds_left } => {
+                Some(Self::Link { satellite_id: satellite_id.to_string(), online, seconds_left })
             }
             api::ExecEvent::Exit(result) => Some(Self::Exit { result: (*result).try_into()? }),
             api::ExecEvent::Unknown(_) => None,

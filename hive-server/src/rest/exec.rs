@@ -118,6 +118,7 @@ fn event_name(event: &ExecEvent) -> &'static str {
     match event {
         ExecEvent::Accepted { .. } => "accepted",
         ExecEvent::Output { .. } => "output",
+        ExecEvent::Link { .. } => "link",
         ExecEvent::Exit(_) => "exit",
         ExecEvent::Unknown(_) => "exec:event",
     }

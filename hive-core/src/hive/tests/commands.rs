@@ -323,7 +323,7 @@ async fn a_fan_out_reaches_its_targets_by_tag_and_says_who_was_not_there() {
         match event {
             ExecEvent::Output { data, .. } => output.push_str(&data),
             ExecEvent::Exit(result) => exits.push((result.satellite_name.to_string(), result.status)),
-            ExecEvent::Accepted { .. } | ExecEvent::Unknown(_) => {}
+            ExecEvent::Accepted { .. } | ExecEvent::Link { .. } | ExecEvent::Unknown(_) => {}
         }
     }
     exits.sort_by(|one, two| one.0.cmp(&two.0));

@@ -121,7 +121,7 @@ async fn what_runs_ends_with_the_change_of_team() {
         match event {
             ExecEvent::Output { data, .. } => output.extend(data_encoding::BASE64.decode(data.as_bytes()).unwrap()),
             ExecEvent::Exit(result) => ends.push(result),
-            ExecEvent::Accepted { .. } | ExecEvent::Unknown(_) => {}
+            ExecEvent::Accepted { .. } | ExecEvent::Link { .. } | ExecEvent::Unknown(_) => {}
         }
     }
     assert_eq!(output, b"before");

@@ -240,7 +240,7 @@ pub(super) async fn overdue_commands_are_found(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let (now, second) = (on.now(), Duration::from_secs(1));
     let expires = |expires_at| NewCommand { expires_at, timeout_seconds: 10, ..on.new_command(satellite) };
-    let handed = |expires_at| NewCommand { delivery: Some(delivery(on)), ..expires(expires_at) };
+    let handed = |at| NewCommand { delivery: Some(Delivery { at, ..delivery(on) }), ..expires(now.plus(second * 300)) };
     let limit = now.minus(second * 15);
     let queued = on.insert(expires(now)).await;
     let silent = on.insert(handed(limit)).await;
@@ -251,7 +251,7 @@ pub(super) async fn overdue_commands_are_found(on: &Fixture) {
 
     let overdue = on.store.command_list_overdue(now, second * 5, 1_000_000).await.unwrap();
     let ours: Vec<_> = overdue.into_iter().filter(|row| row.satellite_id == satellite).map(|row| row.id).collect();
-    assert_eq!(ours, [silent, queued]);
+    assert_eq!(ours, [queued, silent]);
     assert_eq!(on.store.command_list_overdue(now, second * 5, 1).await.unwrap().len(), 1);
 }
 

@@ -175,8 +175,8 @@ pub(super) const COMMAND_LIST_REVOKED: &str = "SELECT id FROM satellite_commands
 pub(super) const COMMAND_LIST_OVERDUE: &str = concat!(
     "SELECT ",
     command_columns!(),
-    " FROM satellite_commands WHERE finished_at IS NULL AND expires_at <= $1 \
-     AND (status = 'queued' OR expires_at + timeout_seconds * 1000000 + $2 <= $1) ORDER BY expires_at LIMIT $3"
+    " FROM satellite_commands WHERE finished_at IS NULL AND CASE status WHEN 'queued' THEN expires_at \
+     ELSE delivered_at + timeout_seconds * 1000000 + $2 END <= $1 ORDER BY expires_at LIMIT $3"
 );
 pub(super) const OUTPUT_LENGTH: &str = "SELECT first_byte + length AS total FROM command_output \
      WHERE command_id = $1 AND channel = $2 ORDER BY first_byte DESC LIMIT 1";

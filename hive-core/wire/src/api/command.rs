@@ -261,6 +261,16 @@ pub enum ExecEvent {
         /// The bytes, base64.
         data: String,
     },
+    /// The satellite's link was lost, or is back. The command is with the satellite and goes on there.
+    Link {
+        /// Where.
+        satellite_id: SatelliteId,
+        /// Whether there is a link now.
+        online: bool,
+        /// In how many seconds the outcome counts as unknown if nothing is heard of the command, where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds_left: Option<u64>,
+    },
     /// This target is done. Its `stdout` and `stderr` are empty: the pieces went before.
     Exit(Box<ExecResult>),
     /// A step that this version does not know.

@@ -56,6 +56,8 @@ fn commands_over_rest() {
         data: "b3V0Cg==".into(),
     };
     golden.check("event_output", &output);
+    let link = ExecEvent::Link { satellite_id: SatelliteId::new(SEED), online: false, seconds_left: Some(65) };
+    golden.check("event_link", &link);
     golden.check("event_exit", &ExecEvent::Exit(Box::new(exec_result())));
     let info = api::CommandInfo {
         id: id(),

@@ -390,13 +390,22 @@ class ExecOutput:
 
 
 @dataclass(frozen=True)
+class ExecLink:
+    """The satellite's link was lost, or is back. The command is with the satellite and goes on there."""
+
+    satellite_id: str
+    online: bool
+    seconds_left: Optional[int]
+
+
+@dataclass(frozen=True)
 class ExecExit:
     """The satellite is done. The output went before."""
 
     result: CommandResult
 
 
-ExecEvent = Union[ExecAccepted, ExecOutput, ExecExit]
+ExecEvent = Union[ExecAccepted, ExecOutput, ExecLink, ExecExit]
 """One step of a running command."""
 
 
@@ -509,6 +518,7 @@ _VARIANTS: dict[str, type] = {
     "JobEvent.ENDED": JobEnded,
     "ExecEvent.ACCEPTED": ExecAccepted,
     "ExecEvent.OUTPUT": ExecOutput,
+    "ExecEvent.LINK": ExecLink,
     "ExecEvent.EXIT": ExecExit,
     "TerminalEvent.OUTPUT": TerminalOutput,
     "TerminalEvent.GAP": TerminalGap,
