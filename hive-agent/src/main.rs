@@ -11,11 +11,14 @@ use std::time::Duration;
 use clap::Parser as _;
 use hive_agent::messages::explain;
 use hive_agent::{Agent, Config, Error, LinkState};
+use hive_wire::escape;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::debug_fn;
 
 use settings::{Environment, Flags, LogFormat};
 
@@ -103,21 +106,27 @@ async fn announce(
     let local_api = local_api.map(|address| format!("http://{address}"));
     let line = json!({ "event": "online", "satellite_id": satellite_id, "name": name, "local_api": local_api });
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
+    writeln!(out, "{}", escape::json(&line.to_string()))?;
     out.flush()
 }
 
 fn start_logs(format: LogFormat, level: Option<&str>) {
     let filter = EnvFilter::new(level.unwrap_or("info"));
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let logs = tracing_subscriber::fmt().with_env_filter(filter);
     match format {
-        LogFormat::Text => logs.init(),
-        LogFormat::Json => logs.json().init(),
+        LogFormat::Text => {
+            let fields = debug_fn(|to, field, value| {
+                let is_styled = to.has_ansi_escapes();
+                escape::log_field(to, field.name(), value, is_styled)
+            });
+            let logs = logs.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+            logs.fmt_fields(fields.delimited(" ")).init();
+        }
+        LogFormat::Json => logs.with_writer(|| escape::JsonLines(io::stderr())).json().init(),
     }
 }
 
 fn say(text: &str) {
     // Nobody is left to tell if standard error is closed.
-    drop(writeln!(io::stderr(), "{text}"));
+    drop(writeln!(io::stderr(), "{}", escape::text_but(text, |c| c == '\n')));
 }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use hive_wire::escape;
 use hive_wire::satellite_api::ErrorResponse;
 
 use crate::error::Error;
@@ -202,8 +203,8 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// Text from elsewhere, so that it cannot move a terminal's cursor.
 fn printable(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().take(1_000).map(shown).collect()
+    let short: String = text.chars().take(1_000).collect();
+    escape::text(&short).into_owned()
 }
 
 #[cfg(test)]

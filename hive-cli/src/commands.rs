@@ -22,7 +22,10 @@ mod users;
 mod whoami;
 
 use hive_core::RemoteHive;
+use hive_core::wire::escape::log_field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::debug_fn;
 
 use crate::advice;
 use crate::args::{CallCommand, Cli, Command, LocalCommand};
@@ -102,7 +105,12 @@ impl Called {
 /// Logs go to stderr: only what goes wrong, and nothing onto a session's screen, unless `HIVE_LOG` asks for more.
 fn log(default: &str) {
     let filter = EnvFilter::try_from_env("HIVE_LOG").unwrap_or_else(|_| default.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let fields = debug_fn(|to, field, value| {
+        let is_styled = to.has_ansi_escapes();
+        log_field(to, field.name(), value, is_styled)
+    });
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.fmt_fields(fields.delimited(" ")).init();
 }
 
 /// The word an enum has on the wire.

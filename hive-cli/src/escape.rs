@@ -1,53 +1,28 @@
 //! Makes text from elsewhere harmless for a terminal.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
-/// Whether a character may move the cursor, colour, hide or reorder what stands around it.
-fn is_harmful(c: char) -> bool {
-    let is_invisible_or_reordering = matches!(c,
-        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    c.is_control() || is_invisible_or_reordering
-}
+use hive_core::wire::escape::{text, text_but};
 
 /// The text with every harmful character written out, such as `\u{1b}`; tabs and line ends too.
-pub(crate) fn cell(text: &str) -> Cow<'_, str> {
-    escaped(text, is_harmful)
+pub(crate) fn cell(of: &str) -> Cow<'_, str> {
+    text(of)
 }
 
 /// Like [`cell`], for a line of output: its tabs stay.
-pub(crate) fn line(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| is_harmful(c) && c != '\t')
+pub(crate) fn line(of: &str) -> Cow<'_, str> {
+    text_but(of, |c| c == '\t')
 }
 
 /// Like [`line()`], for a message of several lines.
-pub(crate) fn message(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| is_harmful(c) && !matches!(c, '\t' | '\n'))
-}
-
-fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(&is_escaped) {
-        return text.into();
-    }
-    let mut harmless = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '\n' if is_escaped(c) => harmless.push_str("\\n"),
-            '\r' => harmless.push_str("\\r"),
-            '\t' if is_escaped(c) => harmless.push_str("\\t"),
-            c if is_escaped(c) => {
-                let _ = write!(harmless, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => harmless.push(c),
-        }
-    }
-    harmless.into()
+pub(crate) fn message(of: &str) -> Cow<'_, str> {
+    text_but(of, |c| matches!(c, '\t' | '\n'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hive_core::wire::escape::is_harmful;
 
     fn check(text: &str, expected: &str) {
         assert_eq!(cell(text), expected);

@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use hive_core::wire::agent::Channel;
+use hive_core::wire::escape::json;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ impl Output {
             if let Some(advice) = failure.advice() {
                 error["advice"] = advice.into();
             }
-            write_stderr(&format!("{}\n", json!({ "error": error })));
+            write_stderr(&format!("{}\n", json(&json!({ "error": error }).to_string())));
         } else {
             note(&failure.to_string());
             if let Some(text) = failure.advice() {
@@ -75,9 +76,13 @@ impl Output {
 
 /// Writes one document and its line end.
 pub(crate) fn line<T: Serialize + ?Sized>(thing: &T) -> Result<()> {
-    let mut text = serde_json::to_vec(thing).map_err(|error| Failure::Output(error.into()))?;
-    text.push(b'\n');
-    write_stdout(&text)
+    write_stdout(format!("{}\n", document(thing)?).as_bytes())
+}
+
+/// A thing as JSON. What is in its strings reaches a terminal as little as elsewhere.
+fn document<T: Serialize + ?Sized>(thing: &T) -> Result<String> {
+    let document = serde_json::to_string(thing).map_err(|error| Failure::Output(error.into()))?;
+    Ok(json(&document).into_owned())
 }
 
 /// Writes a table.
@@ -102,9 +107,8 @@ impl JsonList {
         if self.is_lines {
             return line(entry);
         }
-        let mut text = if std::mem::replace(&mut self.is_begun, true) { vec![b','] } else { vec![b'['] };
-        serde_json::to_writer(&mut text, entry).map_err(|error| Failure::Output(error.into()))?;
-        write_stdout(&text)
+        let before = if std::mem::replace(&mut self.is_begun, true) { ',' } else { '[' };
+        write_stdout(format!("{before}{}", document(entry)?).as_bytes())
     }
 
     pub(crate) fn end(self) -> Result<()> {

@@ -11,6 +11,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use hive_core::wire::escape::json;
 use hive_server::telemetry::with_causes;
 use serde_json::Value;
 
@@ -31,5 +32,5 @@ fn main() -> ExitCode {
 }
 
 fn print(document: &Value) {
-    println!("{document}");
+    println!("{}", json(&document.to_string()));
 }

@@ -1,10 +1,14 @@
 //! The server's log: to standard error, for people or as JSON lines.
 
 use std::error::Error;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::str::FromStr;
 
+use hive_core::wire::escape::{JsonLines, log_field, text};
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// How log lines look.
@@ -42,13 +46,30 @@ impl FromStr for LogFilter {
 
 /// Starts the log of this process. Fails where there is one already.
 pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), TryInitError> {
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(EnvFilter::new(&filter.0));
+    let is_coloured = std::io::stderr().is_terminal();
+    subscriber(format, filter, is_coloured, std::io::stderr).try_init()
+}
+
+/// The log, on any writer. Whatever stands in an event, it stays on its line and reaches no terminal.
+fn subscriber<W>(
+    format: LogFormat,
+    filter: &LogFilter,
+    is_coloured: bool,
+    to: fn() -> W,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: Write + Send + Sync + 'static,
+{
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&filter.0));
     match format {
-        LogFormat::Text => log.finish().try_init(),
-        LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text => {
+            let fields = debug_fn(|to, field, value| {
+                let is_styled = to.has_ansi_escapes();
+                log_field(to, field.name(), value, is_styled)
+            });
+            Box::new(log.with_ansi(is_coloured).with_writer(to).fmt_fields(fields.delimited(" ")).finish())
+        }
+        LogFormat::Json => Box::new(log.with_writer(move || JsonLines(to())).json().flatten_event(true).finish()),
     }
 }
 
@@ -62,12 +83,47 @@ pub fn with_causes(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
-    line.replace('\n', " ")
+    text(&line.replace('\n', " ")).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
+    use std::sync::Mutex;
+
+    use hive_core::wire::escape::is_harmful;
+
+    static WRITTEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+    struct Writer;
+
+    impl Write for Writer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            WRITTEN.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_word_of_another_forges_a_line_in_any_format() {
+        let forged = "x\r\n2026-02-05T05:42:00Z  INFO forged\u{1b}[2K\u{7f}\u{9b}31m\u{202e}";
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let log = subscriber(format, &LogFilter("info".into()), false, || Writer);
+            tracing::subscriber::with_default(log, || {
+                let span = tracing::info_span!("call", name = %forged);
+                let _entered = span.enter();
+                tracing::warn!(error = %forged, quoted = forged, debug = ?forged, "{forged}");
+            });
+            let written = String::from_utf8(std::mem::take(&mut *WRITTEN.lock().unwrap())).unwrap();
+            let line = written.strip_suffix('\n').unwrap();
+            assert!(!line.chars().any(is_harmful), "{format:?}: {line:?}");
+            assert!(line.matches("forged").count() >= 5, "{format:?}: {line:?}");
+        }
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]

@@ -13,7 +13,7 @@ use hive_wire::agent::{
 use hive_wire::api::{AuditResult, AuditTarget, CommandStatus, CommandType, SatelliteEvent, SatelliteStatus};
 use hive_wire::frame::{Frame, FrameKind, StreamId};
 use hive_wire::stream::Receiver;
-use hive_wire::{AuditId, CommandId, ErrorCode, SatelliteId};
+use hive_wire::{AuditId, CommandId, ErrorCode, SatelliteId, escape};
 use serde_json::json;
 use tracing::{debug, info, warn};
 
@@ -180,11 +180,11 @@ impl Attached {
             ToServer::PtyEnded { session_id, end } => self.on_pty_ended(session_id, end).await?,
             ToServer::Handshake(_) => return Err(Error::invalid("handshake", "comes once")),
             ToServer::Disconnect { reason } => {
-                debug!(satellite.id = %self.satellite, reason = %cut(reason).escape_debug(), "satellite leaves");
+                debug!(satellite.id = %self.satellite, reason = %escape::text(&cut(reason)), "satellite leaves");
             }
             ToServer::Error { error } => {
                 let words = cut(error.message);
-                self.hive.note_unexpected(self.satellite, Unexpected::ErrorReport, words.escape_debug())?;
+                self.hive.note_unexpected(self.satellite, Unexpected::ErrorReport, escape::text(&words))?;
             }
             _ => debug!(satellite.id = %self.satellite, "message of a newer version ignored"),
         }

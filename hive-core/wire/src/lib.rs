@@ -6,6 +6,7 @@
 //! - [`id`] names every thing by a type of its own, [`name`] and [`time`] are the other words all messages share;
 //! - [`credential`] is the shape of API keys and registration tokens;
 //! - [`api`] holds the bodies of the REST interface, and [`code`] the error codes in them;
+//! - [`escape`] makes text from elsewhere harmless where it is shown;
 //! - [`satellite_api`] holds the bodies satellites exchange over plain HTTPS;
 //! - [`agent`] holds the control messages of the link between server and satellite;
 //! - [`session`] holds the messages between a server and whoever looks at a terminal;
@@ -22,6 +23,7 @@ pub mod agent;
 pub mod api;
 pub mod code;
 pub mod credential;
+pub mod escape;
 pub mod frame;
 pub mod id;
 pub mod name;
