@@ -1,9 +1,11 @@
 //! A session on the user's own terminal.
 //!
 //! In the order of data flow: [`keyboard`] reads what is typed, [`escapes`] finds our orders in it, [`view`] is the loop
-//! between both sides, [`screen`] writes what comes back. [`raw`] gives the terminal back as it was, out of the [`modes`]
+//! between both sides, [`ending`] ends a session whose input has ended, [`screen`] writes what comes back, [`characters`] whole. [`raw`] gives the terminal back as it was, out of the [`modes`]
 //! a session has brought it into; [`notices`] words what is said beside the output.
 
+mod characters;
+mod ending;
 pub(crate) mod escapes;
 mod keyboard;
 mod modes;
@@ -29,7 +31,7 @@ use signals::Signals;
 use view::{Parts, View};
 
 pub(crate) use tty::user_size;
-pub(crate) use view::Left;
+pub(crate) use view::{AtEnd, Left};
 
 /// A user's terminal that is about to show a session.
 pub(crate) struct Seat {
@@ -46,19 +48,25 @@ impl Seat {
     pub(crate) async fn before<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             done = work => done,
-            _ = self.signals.leave() => Err(Failure::Interrupted),
+            signal = self.signals.leave() => Err(Failure::Interrupted(signal)),
         }
     }
 
     /// Shows a session until it has ended or the user leaves.
-    pub(crate) async fn show(mut self, hive: Arc<dyn SessionManager>, id: SessionId, mode: ViewMode) -> Result<Left> {
+    pub(crate) async fn show(
+        mut self,
+        hive: Arc<dyn SessionManager>,
+        id: SessionId,
+        mode: ViewMode,
+        at_end: AtEnd,
+    ) -> Result<Left> {
         let is_read_only = mode == ViewMode::ReadOnly;
         let options = ViewOptions { mode, size: user_size() };
         let opening = Terminal::open(hive.clone(), id, options);
         let terminal = self.before(async { Ok(opening.await?) }).await?;
         let (keyboard, screen, loan) = user_terminal().map_err(Failure::Terminal)?;
         let signals = self.signals;
-        let left = View::new(Parts { hive, terminal, keyboard, screen, signals, is_read_only }).run().await;
+        let left = View::new(Parts { hive, terminal, keyboard, screen, signals, is_read_only, at_end }).run().await;
         drop(loan);
         left
     }

@@ -10,7 +10,7 @@ use hive_core::{Error, RemoteHive, SessionManager};
 use crate::args::{ShellArgs, ViewArgs};
 use crate::failure::{Failure, Result};
 use crate::output::{self, Output};
-use crate::shell::{Left, Seat, notices, user_size};
+use crate::shell::{AtEnd, Left, Seat, notices, user_size};
 use crate::{exit, find};
 
 /// Opens a session and shows it. Gives its program's exit code.
@@ -23,7 +23,7 @@ pub(super) async fn run(hive: RemoteHive, output: Output, args: ShellArgs) -> Re
         Ok(hive.session_create(wanted(satellite.id, size, args)).await?)
     };
     let session = seat.before(opening).await?;
-    let shown = show(hive, seat, &session, mode).await;
+    let shown = show(hive, seat, &session, mode, AtEnd::End).await;
     // It was opened: whoever cannot see it now may want it later.
     shown.inspect_err(|_| output::note(&notices::come_back(session.id)))
 }
@@ -39,11 +39,11 @@ pub(super) async fn attach(hive: RemoteHive, output: Output, id: SessionId, view
         output::note(&sentence.unwrap_or_else(|| format!("{id} has ended")));
         return Ok(exit::of_session(end));
     }
-    show(hive, seat, &session, view.mode()).await
+    show(hive, seat, &session, view.mode(), AtEnd::Stay).await
 }
 
-async fn show(hive: RemoteHive, seat: Seat, session: &Session, mode: ViewMode) -> Result<u8> {
-    Ok(match seat.show(Arc::new(hive), session.id, mode).await? {
+async fn show(hive: RemoteHive, seat: Seat, session: &Session, mode: ViewMode, at_end: AtEnd) -> Result<u8> {
+    Ok(match seat.show(Arc::new(hive), session.id, mode, at_end).await? {
         Left::Ended(end) => exit::of_session(&end),
         Left::Detached => 0,
         Left::Signal(number) => exit::of_signal(number),

@@ -3,16 +3,15 @@
 use std::fs::File;
 use std::io;
 
-use tokio::io::{AsyncReadExt as _, Stdin};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe;
 
 /// A source of keystrokes.
-#[derive(Debug)]
 pub(super) enum Keyboard {
     /// A person at a terminal: read without a thread in between, which would cost each keystroke a wake-up.
     Terminal(pipe::Receiver),
     /// A pipe or a file, until it ends.
-    Piped(Stdin),
+    Piped(Box<dyn AsyncRead + Send + Unpin>),
     /// One that has ended.
     Ended,
 }
@@ -25,7 +24,11 @@ impl Keyboard {
 
     /// Reads stdin, whatever it is.
     pub(super) fn piped() -> Self {
-        Self::Piped(tokio::io::stdin())
+        Self::read_from(tokio::io::stdin())
+    }
+
+    pub(super) fn read_from(source: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        Self::Piped(Box::new(source))
     }
 
     pub(super) fn is_terminal(&self) -> bool {

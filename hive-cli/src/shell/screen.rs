@@ -11,6 +11,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncWriteExt as _, Stdout};
 use tokio::net::unix::pipe;
 
+use super::characters::Characters;
 use super::modes::Modes;
 use crate::{escape, output};
 
@@ -21,6 +22,7 @@ const MAX_SAID: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Screen {
     target: Target,
+    characters: Characters,
     modes: Modes,
     waiting: VecDeque<Piece>,
     /// Bytes of output that wait.
@@ -68,7 +70,14 @@ impl Screen {
     }
 
     fn new(target: Target) -> Self {
-        Self { target, modes: Modes::default(), waiting: VecDeque::new(), len: 0, said: 0 }
+        Self {
+            target,
+            characters: Characters::default(),
+            modes: Modes::default(),
+            waiting: VecDeque::new(),
+            len: 0,
+            said: 0,
+        }
     }
 
     /// Whether something waits to be written.
@@ -83,6 +92,8 @@ impl Screen {
 
     /// Shows output; `end` is the offset behind it.
     pub(super) fn show(&mut self, bytes: Bytes, end: u64) {
+        // The beginning of a character counts as shown: its rest may take long, and the session would wait for us.
+        let bytes = if self.is_terminal() { self.characters.feed(bytes) } else { bytes };
         self.len += bytes.len();
         self.waiting.push_back(Piece::Output { bytes, end });
     }
@@ -90,6 +101,7 @@ impl Screen {
     /// Clears the screen, and brings it into the modes of the session's.
     pub(super) fn reset(&mut self, modes: &str) {
         if self.is_terminal() {
+            drop(self.characters.take());
             // CAN: the full reset must not end up inside of a sequence that was cut off.
             self.waiting.push_back(Piece::Ours(format!("\x18\x1bc{modes}").into()));
         }
@@ -115,6 +127,7 @@ impl Screen {
     ///
     /// It is said here and not on stderr: whoever writes there waits for a terminal that reads nothing.
     pub(super) fn leave(&mut self, sentence: Option<&str>) {
+        drop(self.characters.take());
         if !self.is_terminal() {
             return sentence.into_iter().for_each(output::note);
         }
@@ -144,6 +157,14 @@ impl Screen {
         }
         let end = if is_whole { self.pop() } else { None };
         Ok(Written { end, undo: has_new_modes.then(|| self.modes.undo()) })
+    }
+
+    /// Shows also what looks like the beginning of a character: nothing more comes.
+    pub(super) fn end_output(&mut self) {
+        let held = self.characters.take();
+        if !held.is_empty() {
+            self.put(Piece::Ours(held));
+        }
     }
 
     /// Writes all of what waits.
@@ -181,6 +202,7 @@ impl Screen {
 impl Target {
     async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
+            _ if bytes.is_empty() => Ok(0),
             Self::Terminal(terminal) => terminal.write(bytes).await,
             Self::Piped(stdout) => {
                 // One piece at a time: what counts as written is with the reader, but for the last one.
@@ -290,6 +312,27 @@ mod tests {
         screen.say("away");
         screen.reset("\x1b[?7l");
         check(screen, reader, "\x1b[3\x18\r\n\x1b[2m[hive: away]\x1b[22m\r\n\x18\x1bc\x1b[?7l").await;
+    }
+
+    #[tokio::test]
+    async fn it_does_not_end_up_inside_of_a_character() {
+        let (mut screen, reader) = screen();
+        screen.show(Bytes::from_static(b"5 \xe2\x82"), 4);
+        screen.say("away");
+        screen.show(Bytes::from_static(b"\xac"), 5);
+        check(screen, reader, "5 \r\n\x1b[2m[hive: away]\x1b[22m\r\n€").await;
+    }
+
+    #[tokio::test]
+    async fn an_output_that_ends_within_a_character_is_shown_all_the_same() {
+        let (mut screen, mut reader) = screen();
+        screen.show(Bytes::from_static(b"5 \xe2"), 3);
+        assert_eq!(screen.write_all().await.unwrap().end, Some(3));
+        screen.end_output();
+        screen.write_all().await.unwrap();
+        let mut seen = [0; 3];
+        reader.read_exact(&mut seen).unwrap();
+        assert_eq!(&seen, b"5 \xe2");
     }
 
     #[tokio::test]

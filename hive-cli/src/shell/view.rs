@@ -13,7 +13,9 @@ use hive_core::wire::SessionId;
 use hive_core::wire::agent::ErrorBody;
 use hive_core::wire::api::SessionEnd;
 use hive_core::wire::session::{Control, ToViewer};
+use tokio::time::{Instant, sleep_until};
 
+use super::ending::EndOfInput;
 use super::escapes::{Escapes, HELP, Order, Typed};
 use super::keyboard::Keyboard;
 use super::notices;
@@ -58,6 +60,16 @@ pub(super) struct Parts {
     pub(super) screen: Screen,
     pub(super) signals: Signals,
     pub(super) is_read_only: bool,
+    pub(super) at_end: AtEnd,
+}
+
+/// What becomes of a session when a keyboard that is no terminal has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtEnd {
+    /// It gets the end of its input, and ends by that.
+    End,
+    /// It goes on, and is looked at.
+    Stay,
 }
 
 /// One user in front of one session.
@@ -73,6 +85,10 @@ pub(super) struct View {
     /// Whether it was said why keys go nowhere.
     is_hinted: bool,
     ending: Option<Ending>,
+    /// The last byte that was read from a keyboard that is no terminal.
+    last_key: Option<u8>,
+    /// What ends the session, once that keyboard has ended.
+    end_of_input: Option<EndOfInput>,
 }
 
 type Ending = Pin<Box<dyn Future<Output = hive_core::Result<()>> + Send>>;
@@ -89,6 +105,8 @@ impl View {
             is_away: false,
             is_hinted: false,
             ending: None,
+            last_key: None,
+            end_of_input: None,
         }
     }
 
@@ -132,6 +150,7 @@ impl View {
             let is_full = room == 0 && self.parts.terminal.control().is_mine;
             let is_behind = self.parts.screen.is_behind();
             let may_hear = self.parts.screen.len() < self.may_be_behind();
+            let due = self.end_of_input.as_ref().map(EndOfInput::due);
             let Parts { terminal, keyboard, screen, signals, .. } = &mut self.parts;
             let left = tokio::select! {
                 biased;
@@ -144,6 +163,7 @@ impl View {
                 }
                 event = terminal.next(), if may_hear => self.on_event(event),
                 () = tokio::time::sleep(LOOK_AGAIN), if is_full => None,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.end_input(),
             };
             if let Some(left) = left {
                 return Ok(left);
@@ -183,6 +203,9 @@ impl View {
         match (read, self.parts.keyboard.is_terminal()) {
             (Some([]) | None, is_terminal) => {
                 self.parts.keyboard = Keyboard::Ended;
+                if !is_terminal && self.parts.at_end == AtEnd::End {
+                    self.end_of_input = Some(EndOfInput::behind(self.last_key, Instant::now()));
+                }
                 // Whose terminal is gone has hung up.
                 is_terminal.then_some(Left::Signal(HANGUP))
             }
@@ -200,6 +223,7 @@ impl View {
                 None
             }
             (Some(keys), false) => {
+                self.last_key = keys.last().copied();
                 self.type_keys(Bytes::copy_from_slice(keys));
                 None
             }
@@ -219,6 +243,22 @@ impl View {
             let hint = notices::holder(self.parts.terminal.control(), self.parts.is_read_only);
             self.say(&hint);
         }
+    }
+
+    /// Presses the key that ends the session's input, where all that was typed before has arrived.
+    fn end_input(&mut self) -> Option<Left> {
+        let terminal = &mut self.parts.terminal;
+        let can_type = terminal.control().is_mine && terminal.unapplied() == 0;
+        if let Some(end) = &mut self.end_of_input {
+            let now = Instant::now();
+            if can_type {
+                // With nothing under way there is room for two bytes.
+                drop(terminal.write(Bytes::from_static(end.keys(now))));
+            } else {
+                end.wait(now);
+            }
+        }
+        None
     }
 
     /// Does what the user wants of us; says whether that is to leave.
@@ -334,6 +374,7 @@ impl View {
     /// Shows what is left of the output, unless we are to go.
     async fn show_the_rest(&mut self) -> Result<()> {
         let Parts { screen, signals, .. } = &mut self.parts;
+        screen.end_output();
         let written = tokio::select! {
             written = screen.write_all() => written.map_err(Failure::Output)?,
             _ = signals.leave() => return Ok(()),

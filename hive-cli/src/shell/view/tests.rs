@@ -154,6 +154,16 @@ impl Rig {
     }
 
     async fn show(mode: ViewMode, attachment: Attachment) -> Self {
+        Self::show_with(mode, attachment, None).await
+    }
+
+    /// In front of a keyboard that is a file.
+    async fn reading(file: &'static [u8]) -> (Self, Played) {
+        let (attachment, played) = attachment(mine(), 0, false);
+        (Self::show_with(ViewMode::Control, attachment, Some(file)).await, played)
+    }
+
+    async fn show_with(mode: ViewMode, attachment: Attachment, file: Option<&'static [u8]>) -> Self {
         let (attach, attachments) = mpsc::channel(1);
         let (terminate, terminated) = mpsc::channel(1);
         let refused = Arc::new(Notify::new());
@@ -170,10 +180,11 @@ impl Rig {
         let parts = Parts {
             hive,
             terminal,
-            keyboard: Keyboard::terminal(user.try_clone().unwrap()).unwrap(),
+            keyboard: file.map_or_else(|| Keyboard::terminal(user.try_clone().unwrap()).unwrap(), Keyboard::read_from),
             screen: Screen::terminal(user).unwrap(),
             signals: Signals::listen().unwrap(),
             is_read_only,
+            at_end: AtEnd::End,
         };
         let view = TaskTracker::new().spawn(View::new(parts).run());
         let keys = pipe::Sender::from_file_unchecked(own.try_clone().unwrap()).unwrap();
@@ -242,6 +253,19 @@ async fn keys_go_out_and_output_comes_in() {
     hive.told(ToViewer::Applied { offset: 3 }).await;
     rig.type_keys("~.").await;
     assert!(matches!(rig.left().await, Left::Detached));
+}
+
+#[tokio::test]
+async fn a_file_that_is_typed_ends_the_session_with_its_end() {
+    let (rig, mut hive) = Rig::reading(b"uptime\n").await;
+    assert_eq!(hive.until_said().await, typed(0, "uptime\n"));
+    hive.told(ToViewer::Applied { offset: 7 }).await;
+    assert_eq!(hive.until_said().await, typed(7, "\x04"));
+    hive.told(ToViewer::Applied { offset: 8 }).await;
+    // Whoever read then was another program: the shell reads now.
+    assert_eq!(hive.until_said().await, typed(8, "\x04"));
+    hive.told(ToViewer::Ended(SessionEnd { reason: EndReason::Exited, exit_code: Some(0), error: None })).await;
+    assert!(matches!(rig.left().await, Left::Ended(_)));
 }
 
 #[tokio::test]

@@ -1,0 +1,97 @@
+//! Keeps the characters of a session's output whole on the screen, so that a sentence of ours never stands inside of one.
+//!
+//! The beginning of a character is held back until its rest is there. Output in an encoding other than UTF-8 is not:
+//! there, what looks like a beginning may be all that comes.
+
+use bytes::{Bytes, BytesMut};
+
+/// The end of an output, as far as it begins a character.
+#[derive(Debug, Default)]
+pub(super) struct Characters {
+    held: Bytes,
+    /// The last bytes beyond ASCII were no UTF-8.
+    is_other_encoding: bool,
+}
+
+impl Characters {
+    /// Takes output and gives what of it can be shown now.
+    pub(super) fn feed(&mut self, bytes: Bytes) -> Bytes {
+        let all = if self.held.is_empty() { bytes } else { joined(&std::mem::take(&mut self.held), &bytes) };
+        let mut shown = all;
+        if let Some(start) = self.unfinished(&shown) {
+            self.held = shown.split_off(start);
+        }
+        shown
+    }
+
+    /// Gives what is held, where its rest does not come any more.
+    pub(super) fn take(&mut self) -> Bytes {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Where the beginning of a character is that is to be held back.
+    fn unfinished(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut start = 0;
+        for chunk in bytes.utf8_chunks() {
+            if !chunk.valid().is_ascii() {
+                self.is_other_encoding = false;
+            }
+            start += chunk.valid().len();
+            let rest = &bytes[start..];
+            if !rest.is_empty() && str::from_utf8(rest).is_err_and(|error| is_beginning(error, rest)) {
+                return (!self.is_other_encoding).then_some(start);
+            }
+            self.is_other_encoding |= !chunk.invalid().is_empty();
+            start += chunk.invalid().len();
+        }
+        None
+    }
+}
+
+/// Whether all of it is the beginning of a character.
+fn is_beginning(error: std::str::Utf8Error, bytes: &[u8]) -> bool {
+    error.valid_up_to() == 0 && error.error_len().is_none() && bytes.len() < 4
+}
+
+fn joined(held: &Bytes, bytes: &Bytes) -> Bytes {
+    let mut all = BytesMut::with_capacity(held.len() + bytes.len());
+    all.extend_from_slice(held);
+    all.extend_from_slice(bytes);
+    all.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pieces: &[&[u8]], expected: &[&[u8]]) {
+        let mut characters = Characters::default();
+        let shown: Vec<_> = pieces.iter().map(|piece| characters.feed(Bytes::copy_from_slice(piece))).collect();
+        assert_eq!(shown, expected, "{pieces:?}");
+    }
+
+    #[test]
+    fn a_character_is_shown_when_it_is_whole() {
+        check(&[b"a\xe2\x82", b"\xac b"], &[b"a", b"\xe2\x82\xac b"]);
+        check(&[b"\xf0", b"\x9f", b"\x91\x8d"], &[b"", b"", b"\xf0\x9f\x91\x8d"]);
+        check(&[b"plain", b"\x1b[1m"], &[b"plain", b"\x1b[1m"]);
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_not_held_for_ever() {
+        check(&[b"caf\xe9", b" x", b"caf\xe9", b"."], &[b"caf", b"\xe9 x", b"caf\xe9", b"."]);
+        check(&[b"\xe9!", "ü".as_bytes(), b"\xc3", b"\xbc"], &[b"\xe9!", "ü".as_bytes(), b"", "ü".as_bytes()]);
+    }
+
+    #[test]
+    fn nothing_is_lost_however_it_is_cut() {
+        let text = "a€👍 é\u{1b}[0m".as_bytes();
+        for cut in 0..=text.len() {
+            let mut characters = Characters::default();
+            let mut shown = characters.feed(Bytes::copy_from_slice(&text[..cut])).to_vec();
+            assert!(str::from_utf8(&shown).is_ok(), "cut at {cut}");
+            shown.extend_from_slice(&characters.feed(Bytes::copy_from_slice(&text[cut..])));
+            assert_eq!((shown.as_slice(), characters.take().len()), (text, 0), "cut at {cut}");
+        }
+    }
+}
