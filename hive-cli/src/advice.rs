@@ -8,6 +8,7 @@ use hive_core::wire::ErrorCode;
 use hive_core::wire::api::ExecResult;
 
 use crate::api::Api;
+use crate::args::ExecArgs;
 use crate::failure::{Failure, unreachable};
 use crate::find;
 use crate::settings::{Access, Origin};
@@ -96,6 +97,30 @@ pub(crate) fn on_result(result: &ExecResult) -> Option<String> {
     }
 }
 
+/// What helps where a program could not be started whose name looks like a line for a shell.
+pub(crate) fn on_line(args: &ExecArgs) -> Option<String> {
+    let [line] = args.argv.as_slice() else { return None };
+    let is_line = line.contains(|c: char| c.is_whitespace() || "|&;<>()$`*?~".contains(c));
+    let (target, quoted) = (args.targets.join(" "), line.replace('\'', r"'\''"));
+    is_line.then(|| {
+        format!(
+            "Behind -- the program and each of its arguments are words of their own; give a line for the shell so: \
+             hive exec {target} --shell '{quoted}'"
+        )
+    })
+}
+
+/// The failure of giving a name that may be taken, with where to see who has it.
+pub(crate) fn on_name(list: &str) -> impl FnOnce(Error) -> Failure {
+    let advice = format!(
+        "See who has it with `{list}`, as far as you may see them; take another name, or rename or remove the other first"
+    );
+    move |error| match error {
+        Error::Conflict(_) => Failure::from(error).advised(advice),
+        other => other.into(),
+    }
+}
+
 /// The failure of a call, with advice that fits the hive that was called.
 pub(crate) async fn on_call(api: &dyn Api, access: &Access, failure: Failure) -> Failure {
     let advice = match &failure {
@@ -165,6 +190,34 @@ mod tests {
         check_obstacle("http://hive:3000", Obstacle::NoHttp, "try https://hive:3000");
         check_obstacle("https://hive", Obstacle::Certificate, "SSL_CERT_FILE");
         check_obstacle("https://hive", Obstacle::UnknownHost, "hive profiles list");
+    }
+
+    #[test]
+    fn a_line_behind_the_dashes_is_told_from_a_program() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: ExecArgs,
+        }
+        let check = |argv: &[&str], expected: Option<&str>| {
+            let words = ["exec", "web", "--"].iter().chain(argv);
+            let advice = on_line(&<Line as clap::Parser>::parse_from(words).args);
+            let end = advice.as_deref().and_then(|advice| advice.split_once("so: "));
+            assert_eq!(end.map(|(_, line)| line), expected, "{argv:?}");
+        };
+        check(&["ls -la /"], Some("hive exec web --shell 'ls -la /'"));
+        check(&["it's"], None);
+        check(&["echo it's"], Some(r"hive exec web --shell 'echo it'\''s'"));
+        check(&["ls|wc"], Some("hive exec web --shell 'ls|wc'"));
+        check(&["ls", "-la", "/"], None);
+        check(&["/opt/tool"], None);
+    }
+
+    #[test]
+    fn a_name_that_is_taken_comes_with_who_may_have_it() {
+        let taken = on_name("hive satellites get web")(Error::Conflict("the name is taken".into()));
+        assert!(taken.advice().unwrap().contains("`hive satellites get web`"));
+        assert_eq!(on_name("x")(Error::AuthInvalid).code(), "AUTH_INVALID");
     }
 
     #[test]

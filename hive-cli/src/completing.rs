@@ -3,16 +3,17 @@
 //! The shell runs `hive` with [`VARIABLE`] set and waits for the answer at each press of Tab. So a hive that is slow, away or
 //! not known yet means no names, and never a message.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::time::Duration;
 
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
-use hive_core::wire::api::{SatelliteFilter, SessionFilter};
-use hive_core::{RemoteHive, SessionManager};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
+use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SessionFilter};
+use hive_core::{DeviceRegistry, RemoteHive, SessionManager};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use crate::failure::Result;
-use crate::find;
+use crate::failure::{Failure, Result};
 use crate::profiles::Profiles;
 use crate::settings::{self, Wanted};
 
@@ -21,17 +22,29 @@ pub(crate) const VARIABLE: &str = "HIVE_COMPLETE";
 
 /// How long somebody waits for a Tab.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// The most names that are of use.
+/// The most words that are of use.
 const MAX: usize = 1000;
+/// What a label begins with, as a target.
+const TAG: &str = "tag:";
 
 /// Names of satellites.
-pub(crate) fn satellites() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| ask(async |hive| candidates(&hive, false).await))
+pub(crate) fn satellites() -> ArgValueCompleter {
+    ArgValueCompleter::new(|begun: &OsStr| names(&begun.to_string_lossy()))
 }
 
 /// Names of satellites, and what stands for several of them.
-pub(crate) fn targets() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| ask(async |hive| candidates(&hive, true).await))
+pub(crate) fn targets() -> ArgValueCompleter {
+    ArgValueCompleter::new(|begun: &OsStr| {
+        let begun = begun.to_string_lossy();
+        let mut words = names(&begun);
+        if "all".starts_with(&*begun) {
+            words.push(CompletionCandidate::new("all"));
+        }
+        if begun.starts_with(TAG) || TAG.starts_with(&*begun) {
+            words.extend(tags(&begun));
+        }
+        words
+    })
 }
 
 /// Ids of sessions that can be attached to.
@@ -55,24 +68,56 @@ pub(crate) fn profiles() -> ArgValueCandidates {
     })
 }
 
-async fn candidates(hive: &RemoteHive, with_selectors: bool) -> Result<Vec<CompletionCandidate>> {
-    let satellites = find::some(hive, SatelliteFilter::default(), MAX).await?;
-    let mut words: Vec<String> = satellites.iter().map(|satellite| satellite.name.to_string()).collect();
-    if with_selectors {
-        let mut tags: Vec<_> = satellites.iter().flat_map(|satellite| &satellite.tags).collect();
-        tags.sort();
-        tags.dedup();
-        words.push("all".into());
-        words.extend(tags.into_iter().map(|tag| format!("tag:{tag}")));
-    }
-    Ok(words.into_iter().map(CompletionCandidate::new).collect())
+/// The names that begin so. The hive looks for them, so that it does not matter how many others it knows.
+fn names(begun: &str) -> Vec<CompletionCandidate> {
+    let search = (!begun.is_empty()).then(|| begun.to_owned());
+    let filter = SatelliteFilter { search, ..SatelliteFilter::default() };
+    found(filter, |satellite, words| {
+        let name = satellite.name.to_string();
+        if name.starts_with(begun) {
+            words.insert(name);
+        }
+    })
+}
+
+/// The labels that begin so.
+fn tags(begun: &str) -> Vec<CompletionCandidate> {
+    found(SatelliteFilter::default(), |satellite, words| {
+        let tags = satellite.tags.iter().map(|tag| format!("{TAG}{tag}"));
+        words.extend(tags.filter(|tag| tag.starts_with(begun)));
+    })
+}
+
+/// Looks through the satellites until there are enough words, or somebody has waited long enough: then for what was
+/// found by then.
+fn found(filter: SatelliteFilter, take: impl Fn(Satellite, &mut BTreeSet<String>)) -> Vec<CompletionCandidate> {
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+    let mut words = BTreeSet::new();
+    let looking = async {
+        let hive = hive().await?;
+        for page in 1.. {
+            let wanted = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
+            let got = DeviceRegistry::list(&hive, filter.clone(), wanted).await?;
+            let is_last = got.items.is_empty() || u64::from(page) * u64::from(wanted.per_page) >= got.total;
+            got.items.into_iter().for_each(|satellite| take(satellite, &mut words));
+            if is_last || words.len() >= MAX {
+                break;
+            }
+        }
+        Ok::<_, Failure>(())
+    };
+    // Whatever went wrong: what was found is of use.
+    runtime.block_on(async { timeout(PATIENCE, looking).await.map(Result::ok).ok() });
+    words.into_iter().take(MAX).map(CompletionCandidate::new).collect()
+}
+
+async fn hive() -> Result<RemoteHive> {
+    let access = settings::settle(Wanted::default()).await?;
+    Ok(RemoteHive::connect(&access.url, access.api_key)?)
 }
 
 fn ask(question: impl AsyncFnOnce(RemoteHive) -> Result<Vec<CompletionCandidate>>) -> Vec<CompletionCandidate> {
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let answer = async {
-        let access = settings::settle(Wanted::default()).await?;
-        question(RemoteHive::connect(&access.url, access.api_key)?).await
-    };
+    let answer = async { question(hive().await?).await };
     runtime.block_on(async { timeout(PATIENCE, answer).await }).ok().and_then(Result::ok).unwrap_or_default()
 }

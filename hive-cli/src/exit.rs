@@ -3,6 +3,7 @@
 //! | target | status |
 //! |---|---|
 //! | succeeded | 0 |
+//! | succeeded, and not all of its output is there | 65 |
 //! | failed with an exit code | that code, 1 to 255 |
 //! | failed without one: refused, or could not be started | 126 |
 //! | timed out | 124, as `timeout` |
@@ -21,20 +22,27 @@
 
 use hive_core::wire::api::{CommandStatus, EndReason, ExecResult, SessionEnd, TargetStatus};
 
+/// The number of the signal behind Ctrl-C.
+pub(crate) const SIGINT: i32 = nix::sys::signal::Signal::SIGINT as i32;
 pub(crate) const INTERRUPTED: u8 = 130;
+/// It succeeded, and its output was cut: `EX_DATAERR`.
+const CUT: u8 = 65;
+/// It was refused, or could not be started.
+pub(crate) const NOT_STARTED: u8 = 126;
 /// The session is out of reach for good.
 pub(crate) const LOST: u8 = 255;
 
 /// The highest status of all targets.
 pub(crate) fn worst(results: &[ExecResult]) -> u8 {
-    results.iter().map(|result| of(&result.status, result.exit_code)).max().unwrap_or(0)
+    results.iter().map(|result| of(&result.status, result.exit_code, result.truncated)).max().unwrap_or(0)
 }
 
 /// The status of one target.
-pub(crate) fn of(status: &TargetStatus, exit_code: Option<i32>) -> u8 {
+pub(crate) fn of(status: &TargetStatus, exit_code: Option<i32>, is_truncated: bool) -> u8 {
     match status {
+        TargetStatus::Command(CommandStatus::Succeeded) if is_truncated => CUT,
         TargetStatus::Command(CommandStatus::Succeeded) => 0,
-        TargetStatus::Command(CommandStatus::Failed) => exit_code.map_or(126, |code| code.clamp(1, 255) as u8),
+        TargetStatus::Command(CommandStatus::Failed) => exit_code.map_or(NOT_STARTED, |code| code.clamp(1, 255) as u8),
         TargetStatus::Command(CommandStatus::TimedOut) => 124,
         TargetStatus::Command(CommandStatus::Cancelled) => INTERRUPTED,
         TargetStatus::NotRun | TargetStatus::Command(_) => 255,
@@ -65,7 +73,7 @@ mod tests {
     use CommandStatus::*;
 
     fn check(status: CommandStatus, exit_code: Option<i32>, expected: u8) {
-        assert_eq!(of(&TargetStatus::Command(status.clone()), exit_code), expected, "{status:?} {exit_code:?}");
+        assert_eq!(of(&TargetStatus::Command(status.clone()), exit_code, false), expected, "{status:?} {exit_code:?}");
     }
 
     #[test]
@@ -81,7 +89,13 @@ mod tests {
         check(Expired, None, 255);
         check(OutcomeUnknown, None, 255);
         check(Started, None, 255);
-        assert_eq!(of(&TargetStatus::NotRun, None), 255);
+        assert_eq!(of(&TargetStatus::NotRun, None, false), 255);
+    }
+
+    #[test]
+    fn output_that_was_cut_is_no_plain_success() {
+        let status = |status, exit_code| of(&TargetStatus::Command(status), Some(exit_code), true);
+        assert_eq!((status(Succeeded, 0), status(Failed, 3), status(TimedOut, 137)), (65, 3, 124));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use hive_core::client::Unreachable;
 
 use crate::advice;
+use crate::exit;
 use crate::keyring::KeyringError;
 
 /// A failure, as it is told on stderr.
@@ -41,9 +42,9 @@ pub(crate) enum Failure {
     /// The user's terminal cannot be opened or changed.
     #[error("cannot use the terminal: {0}")]
     Terminal(io::Error),
-    /// Ctrl-C.
+    /// Ctrl-C, or another signal of this number.
     #[error("interrupted")]
-    Interrupted,
+    Interrupted(i32),
     /// A failure, and what to do about this one.
     #[error("{failure}")]
     Advised { failure: Box<Failure>, advice: String },
@@ -92,7 +93,7 @@ impl Failure {
             #[cfg(feature = "up")]
             Self::Up(_) => "UP",
             Self::Terminal(_) => "TERMINAL",
-            Self::Interrupted => "INTERRUPTED",
+            Self::Interrupted(_) => "INTERRUPTED",
             Self::Advised { failure, .. } => return failure.code(),
         };
         word.into()
@@ -105,7 +106,7 @@ impl Failure {
             Self::Hive(error) => exit_code_of(error),
             Self::File { .. } | Self::Keyring(_) => 74,
             Self::NoHive(_) => 78,
-            Self::Interrupted => 130,
+            Self::Interrupted(signal) => exit::of_signal(*signal),
             Self::Advised { failure, .. } => failure.exit_code(),
             _ => 1,
         }
@@ -132,6 +133,7 @@ fn exit_code_of(error: &hive_core::Error) -> u8 {
         E::NotFound { .. } | E::SatelliteNotFound(_) | E::SessionNotFound(_) => 68,
         E::Forbidden(_) | E::CommandBlocked(_) => 77,
         E::CommandTimeout { .. } => 124,
+        E::Conflict(_) => 73,
         _ => 1,
     }
 }
@@ -175,7 +177,9 @@ mod tests {
         check(Error::Forbidden("x".into()).into(), 77);
         check(Failure::NoHive("x".into()), 78);
         check(Failure::NoHive("x".into()).advised("y"), 78);
-        check(Failure::Interrupted, 130);
+        check(Failure::Interrupted(exit::SIGINT), 130);
+        check(Failure::Interrupted(15), 143);
+        check(Error::Conflict("the name is taken".into()).into(), 73);
     }
 
     #[test]

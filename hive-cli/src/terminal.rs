@@ -6,7 +6,7 @@ use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
 use secrecy::SecretString;
 
 use crate::failure::{Failure, Result};
-use crate::output;
+use crate::{exit, output};
 
 /// Whether somebody sits there.
 pub(crate) fn is_there() -> bool {
@@ -40,7 +40,7 @@ pub(crate) async fn confirm(question: &str) -> Result<()> {
     }
     output::prompt(&format!("{question} [y/N] "));
     let is_yes = matches!(line().await?.to_lowercase().as_str(), "y" | "yes");
-    if is_yes { Ok(()) } else { Err(Failure::Interrupted) }
+    if is_yes { Ok(()) } else { Err(Failure::Interrupted(exit::SIGINT)) }
 }
 
 /// Reads a line, or is interrupted by Ctrl-C.
@@ -54,7 +54,7 @@ async fn line() -> Result<String> {
             let line = line.map_err(io::Error::other).and_then(|line| line).map_err(Failure::file("read", "stdin"))?;
             Ok(line.trim_end_matches(['\r', '\n']).to_owned())
         }
-        _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+        _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(exit::SIGINT)),
     }
 }
 

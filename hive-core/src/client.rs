@@ -29,6 +29,7 @@ mod websocket;
 
 use std::sync::Arc;
 
+use hive_wire::Timestamp;
 use hive_wire::api::{LoginRequest, LoginResponse};
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
@@ -79,6 +80,14 @@ impl RemoteHive {
     /// The hive's URL.
     pub fn url(&self) -> &str {
         self.transport.base()
+    }
+
+    /// Asks what time it is at the hive, to the second.
+    ///
+    /// # Errors
+    /// `Unavailable` where it cannot be reached, `Other` where the answer does not tell.
+    pub async fn time(&self) -> Result<Timestamp> {
+        self.transport.time().await
     }
 
     fn new(url: &str, credential: Credential) -> Result<Self> {

@@ -19,9 +19,12 @@ pub(crate) enum AuditCommand {
         record: Record,
     },
     /// Write the whole trail and its signed manifest to a file
-    #[command(after_help = "Example:\n  hive audit export --output trail.jsonl")]
+    #[command(after_help = "\
+Examples:
+  hive audit export --output trail.jsonl
+  hive audit export --output - | gzip > trail.jsonl.gz")]
     Export {
-        /// The file
+        /// The file, or - for standard output
         #[arg(long = "output", id = "file", value_name = "FILE")]
         file: PathBuf,
     },

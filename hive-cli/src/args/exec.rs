@@ -54,16 +54,18 @@ hive exec [OPTIONS] <TARGET>... -- <CMD>...
 
 const EXEC_HELP: &str = "\
 On one satellite output and exit status are the program's, as with ssh. On several it is a job of the hive: those that \
-ended alike are shown together, and the exit status is the worst. Ctrl-C cancels; a second one leaves it to the hive.
+ended alike are shown together, and the exit status is the worst. Ctrl-C cancels, as SIGTERM and SIGHUP do and a reader that goes (`| head -1`); a second one \
+leaves it to the hive.
 
 With -o json the results are one list, with -o jsonl one line each, written when it ended.
 
 Exit status:
   0          succeeded
   1..255     the program's own, 128 + N where signal N ended it
+  65         succeeded, but its output was cut: 10 MiB of each stream are kept
   124        timed out
   126        refused by the satellite, or could not be started
-  130        cancelled
+  130        cancelled; 128 + N where `hive` was asked to end by signal N
   255        not run, expired, or of unknown outcome
   2, 67..78  `hive` itself failed, see `hive --help`
 

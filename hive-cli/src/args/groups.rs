@@ -30,6 +30,7 @@ Exit status where `hive` itself fails:
   67  the key or the password is wrong
   68  there is no such thing
   69  the hive cannot be reached
+  73  it contradicts what is there: the name is taken, …
   74  a file or the keyring cannot be used
   75  not now: the satellite is offline, or too busy
   76  that is no hive of this version, or TLS fails

@@ -13,6 +13,11 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
+    /// Whether it is counted from now.
+    pub(crate) fn is_relative(&self) -> bool {
+        matches!(self, Self::Ago(_))
+    }
+
     /// When that is, if it is asked now.
     pub(crate) fn as_of(self, now: Timestamp) -> Timestamp {
         match self {

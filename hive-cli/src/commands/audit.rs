@@ -5,17 +5,17 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use hive_core::audit::{ExportError, verify_export};
-use hive_core::clock::Source;
+use hive_core::wire::Timestamp;
 use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditVerification, ChainFault, PageRequest};
-use hive_core::{AuditLogger, Error};
+use hive_core::{AuditLogger, Error, RemoteHive};
 use serde_json::json;
 
 use super::{Called, shown, word};
 use crate::api::Api;
-use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs, Record};
+use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs, Moment, Record};
 use crate::failure::{Failure, Result};
-use crate::files::Draft;
-use crate::output::Output;
+use crate::files::{Draft, is_stdout};
+use crate::output::{self, Output};
 use crate::pages;
 use crate::settings::Wanted;
 use crate::table::Table;
@@ -33,16 +33,21 @@ pub(super) async fn run(wanted: Wanted, output: Output, command: AuditCommand) -
     called.advise(done).await
 }
 
-async fn ask(api: &dyn Api, output: Output, command: AuditCommand) -> Result<u8> {
+async fn ask(api: &RemoteHive, output: Output, command: AuditCommand) -> Result<u8> {
     match command {
-        AuditCommand::List(args) => list(api, output, args).await.map(|()| 0),
+        AuditCommand::List(args) => {
+            // How long ago something was counts by the clock that stands in the records, not by ours.
+            let is_relative = [args.since, args.until].iter().flatten().any(Moment::is_relative);
+            let now = if is_relative { api.time().await? } else { Timestamp::from_micros(0) };
+            list(api, output, args, now).await.map(|()| 0)
+        }
         AuditCommand::Show { record } => show(output, &find(api, record).await?).map(|()| 0),
         AuditCommand::Export { file } => export(api, output, &file).await.map(|()| 0),
         AuditCommand::Verify(_) => report(output, &AuditLogger::verify(api).await?),
     }
 }
 
-async fn list(api: &dyn Api, output: Output, args: AuditListArgs) -> Result<()> {
+async fn list(api: &dyn Api, output: Output, args: AuditListArgs, now: Timestamp) -> Result<()> {
     let satellite_id = match &args.satellite {
         // A removed satellite still has its records.
         Some(word) => Some(match word.parse() {
@@ -52,7 +57,6 @@ async fn list(api: &dyn Api, output: Output, args: AuditListArgs) -> Result<()> 
         None => None,
     };
     let AuditListArgs { actor, action, since, until, limit, .. } = args;
-    let now = Source::default().now();
     let [since, until] = [since, until].map(|moment| moment.map(|moment| moment.as_of(now)));
     let query = AuditQuery { actor, action, satellite_id, since, until };
     let list = pages::collect(limit, async |page| AuditLogger::query(api, query.clone(), page).await).await?;
@@ -124,27 +128,35 @@ fn show(output: Output, entry: &AuditEntry) -> Result<()> {
 
 /// Writes the trail. The file gets its name when the manifest is in it.
 async fn export(api: &dyn Api, output: Output, path: &Path) -> Result<()> {
-    let mut lines = AuditLogger::export(api).await?;
+    if is_stdout(path) {
+        let records = write_trail(api, output::plain).await?;
+        output::aside(&format!("{records} records"));
+        return Ok(());
+    }
     let mut draft = Draft::create(path).map_err(Failure::file("write", path))?;
-    let mut records = 0_u64;
-    let mut is_whole = false;
-    while let Some(line) = lines.next().await {
-        is_whole = matches!(line, AuditExportLine::Manifest { .. });
-        records += u64::from(!is_whole);
-        write_line(&mut draft, &line).map_err(Failure::file("write", path))?;
-    }
-    if !is_whole {
-        return Err(Error::Unavailable("the export broke off before its manifest".into()).into());
-    }
+    let write = |line: &[u8]| draft.write_all(line).map_err(Failure::file("write", path));
+    let records = write_trail(api, write).await?;
     draft.keep().map_err(Failure::file("write", path))?;
     let sentence = format!("{records} records are in {}", path.display());
     output.tell(&json!({ "file": path, "records": records }), &sentence)
 }
 
-fn write_line(to: &mut Draft, line: &AuditExportLine) -> std::io::Result<()> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
-    to.write_all(&text)
+/// Writes the lines of the trail; how many records they hold.
+async fn write_trail(api: &dyn Api, mut write: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
+    let mut lines = AuditLogger::export(api).await?;
+    let mut records = 0_u64;
+    let mut is_whole = false;
+    while let Some(line) = lines.next().await {
+        is_whole = matches!(line, AuditExportLine::Manifest { .. });
+        records += u64::from(!is_whole);
+        let mut text = serde_json::to_vec(&line).map_err(|error| Failure::Output(error.into()))?;
+        text.push(b'\n');
+        write(&text)?;
+    }
+    if !is_whole {
+        return Err(Error::Unavailable("the export broke off before its manifest".into()).into());
+    }
+    Ok(records)
 }
 
 fn report(output: Output, verification: &AuditVerification) -> Result<u8> {

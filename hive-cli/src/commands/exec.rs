@@ -17,16 +17,16 @@ use super::shown;
 use crate::api::Api;
 use crate::args::{ExecArgs, Format};
 use crate::exec::ends::Ends;
-use crate::exec::follow::{Interrupts, begun, follow};
+use crate::exec::follow::{begun, follow};
+use crate::exec::interrupts::Interrupts;
 use crate::exec::job::{self, OnInterrupt};
 use crate::exec::progress::Progress;
 use crate::exec::results;
 use crate::exec::view::{View, status_word};
-use crate::exit;
 use crate::failure::{Failure, Result};
-use crate::find;
 use crate::output::{self, Output};
 use crate::table::Table;
+use crate::{advice, exit, find};
 
 /// The most bytes of a standard input.
 const MAX_STDIN: usize = 512 * 1024;
@@ -39,14 +39,19 @@ pub(super) async fn run(api: &dyn Api, output: Output, args: ExecArgs) -> Result
         concurrency: args.concurrency,
     };
     let (is_queued, is_detached) = (args.no_wait, args.detach);
+    let hint = advice::on_line(&args);
     let command = command(args).await?;
     let is_one = matches!(targets.as_slice(), [Target::Id(_) | Target::Name(_)]);
     if is_queued {
         submit(api, output, &targets, command, options).await
     } else if is_one && !is_detached {
-        wait(api, output, targets, command, options).await
+        wait(api, output, targets, command, options, hint).await
     } else {
-        fan_out(api, output, targets, command, options, is_detached).await
+        let status = fan_out(api, output, targets, command, options, is_detached).await?;
+        if let Some(hint) = hint.filter(|_| status == exit::NOT_STARTED && !output.is_json()) {
+            output::advice(&hint);
+        }
+        Ok(status)
     }
 }
 
@@ -62,8 +67,8 @@ async fn fan_out(
     let mut interrupts = Interrupts::listen()?;
     let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
     let options = JobOptions { idempotency_key, concurrency, deadline_seconds: None };
-    let (job, is_interrupted) = begun(api.job_submit(targets, command, options), &mut interrupts).await?;
-    if is_interrupted {
+    let (job, interrupted) = begun(api.job_submit(targets, command, options), &mut interrupts).await?;
+    if interrupted.is_some() {
         api.job_cancel(job.id).await?;
     }
     if is_detached {
@@ -76,23 +81,28 @@ async fn fan_out(
             return Ok(());
         }
         let Some(result) = ends.result(event).await? else { return Ok(()) };
-        worst = worst.max(exit::of(&result.status, result.exit_code));
+        worst = worst.max(exit::of(&result.status, result.exit_code, result.truncated));
         progress.aside(|| output::line(&result))
     };
-    let followed = job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, on_target).await?;
+    let followed = match job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, on_target).await {
+        Err(failure @ Failure::Output(_)) => {
+            // Nobody takes the results any more: as with one satellite, what runs is ended.
+            api.job_cancel(job.id).await?;
+            return Err(failure);
+        }
+        followed => followed?,
+    };
     let worst = match output.format {
         Format::Table => results::grouped(api, job.id).await?,
         Format::Json => results::json(api, output, job.id).await?,
         Format::Jsonl => worst,
     };
-    if !followed.is_interrupted && !is_interrupted {
-        return Ok(worst);
-    }
+    let Some(signal) = interrupted.or(followed.interrupted) else { return Ok(worst) };
     output::note(&match followed.job.status {
         JobStatus::Cancelled => format!("{} was cancelled", job.id),
         _ => format!("{} is still being cancelled; see `hive jobs show {}`", job.id, job.id),
     });
-    Ok(exit::INTERRUPTED)
+    Ok(exit::of_signal(signal))
 }
 
 async fn command(args: ExecArgs) -> Result<ExecCommand> {
@@ -143,15 +153,17 @@ async fn wait(
     targets: Vec<Target>,
     command: ExecCommand,
     options: ExecOptions,
+    hint: Option<String>,
 ) -> Result<u8> {
     let mut interrupts = Interrupts::listen()?;
-    let view = if output.is_json() { View::Collected } else { View::Raw };
+    let who = targets.first().map(ToString::to_string).unwrap_or_default();
+    let view = View { is_collected: output.is_json(), who, on_missing_program: hint };
     let events = begun(api.exec_stream(targets, command, options), &mut interrupts).await?;
     let followed = follow(api, events, view, interrupts).await?;
     if output.is_json() {
         output.json(&followed.results)?;
     }
-    Ok(if followed.is_interrupted { exit::INTERRUPTED } else { exit::worst(&followed.results) })
+    Ok(followed.interrupted.map_or_else(|| exit::worst(&followed.results), exit::of_signal))
 }
 
 async fn submit(

@@ -6,7 +6,7 @@ use hive_core::wire::api::{Job, JobEvent};
 use super::{shown, word};
 use crate::api::Api;
 use crate::args::JobsCommand;
-use crate::exec::follow::Interrupts;
+use crate::exec::interrupts::Interrupts;
 use crate::exec::job::{OnInterrupt, follow, no_job};
 use crate::exec::progress::Progress;
 use crate::exec::results::{Targets, grouped, json};
@@ -94,7 +94,7 @@ async fn watch(api: &dyn Api, output: Output, id: JobId) -> Result<u8> {
     } else {
         output::text(&format!("{id}: {}, {} done", word(&followed.job.status), done(&followed.job)))?;
     }
-    Ok(if followed.is_interrupted { exit::INTERRUPTED } else { 0 })
+    Ok(followed.interrupted.map_or(0, exit::of_signal))
 }
 
 fn tell(event: &JobEvent) -> Result<()> {

@@ -21,5 +21,5 @@ pub(super) async fn run(api: &dyn Api, output: Output, args: PowerArgs) -> Resul
     let result = api.power(satellite.id, request, ExecOptions::default()).await?;
     let sentence = format!("{}\n{}", ending(&result), result.stderr);
     output.tell(&result, sentence.trim_end())?;
-    Ok(exit::of(&result.status, result.exit_code))
+    Ok(exit::of(&result.status, result.exit_code, false))
 }

@@ -13,7 +13,7 @@ use crate::args::{ListArgs, SatellitesCommand, UpdateArgs};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::table::Table;
-use crate::{find, terminal};
+use crate::{advice, find, terminal};
 
 pub(super) async fn run(api: &dyn Api, output: Output, command: SatellitesCommand) -> Result<()> {
     match command {
@@ -101,7 +101,9 @@ async fn update(api: &dyn Api, output: Output, args: UpdateArgs) -> Result<()> {
     let satellite = find::satellite(api, &args.satellite).await?;
     let tags = changes_tags.then(|| changed(&satellite.tags, args.added_tags, &args.removed_tags));
     let update = SatelliteUpdate { tags: tags.or(update.tags), ..update };
-    output.show(&DeviceRegistry::update(api, satellite.id, update).await?, details)
+    let list = format!("hive satellites get {}", shown(update.name.as_ref()));
+    let updated = DeviceRegistry::update(api, satellite.id, update).await.map_err(advice::on_name(&list))?;
+    output.show(&updated, details)
 }
 
 /// Labels with some more and some less.

@@ -8,14 +8,15 @@ use super::word;
 use crate::api::Api;
 use crate::args::{MembersCommand, TeamsCommand};
 use crate::failure::{Failure, Result};
-use crate::find;
 use crate::output::Output;
 use crate::table::Table;
+use crate::{advice, find};
 
 pub(super) async fn run(api: &dyn Api, output: Output, command: TeamsCommand) -> Result<()> {
     match command {
         TeamsCommand::Create { slug } => {
-            let team = Identity::team_create(api, TeamCreate { slug }).await?;
+            let team = Identity::team_create(api, TeamCreate { slug }).await;
+            let team = team.map_err(advice::on_name("hive teams list"))?;
             output.show(&team, |team| table(std::slice::from_ref(team)))
         }
         TeamsCommand::List => output.show(&Identity::team_list(api).await?, |teams| table(teams)),

@@ -12,7 +12,7 @@ use crate::args::UsersCommand;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::table::Table;
-use crate::{find, terminal};
+use crate::{advice, find, terminal};
 
 pub(super) async fn run(api: &dyn Api, output: Output, command: UsersCommand) -> Result<()> {
     match command {
@@ -22,7 +22,8 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: UsersCommand) ->
         }
         UsersCommand::Get { user } => show(output, &find::user(api, &user).await?),
         UsersCommand::Create { username, role } => {
-            let new = Identity::user_create(api, UserCreate { username, role: role.into() }).await?;
+            let new = Identity::user_create(api, UserCreate { username, role: role.into() }).await;
+            let new = new.map_err(advice::on_name("hive users list"))?;
             let sentence = format!("User {}, password {} (shown this once)", new.user.username, new.password.0);
             output.tell(&new, &sentence)
         }

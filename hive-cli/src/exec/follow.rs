@@ -1,17 +1,19 @@
-//! Waits for a running command. The first Ctrl-C cancels them and waits for their end; the second leaves.
+//! Waits for a running command. The first Ctrl-C, SIGTERM or SIGHUP cancels it and waits for its end; the second leaves.
+//! Where nobody takes the output any more, it is cancelled as well.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use hive_core::Subscription;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{CommandInfo, ExecEvent, ExecResult, OutputEncoding, TargetStatus};
 use hive_core::wire::{CommandId, SatelliteId};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::collect::{Collector, Step};
+use super::interrupts::Interrupts;
 use super::view::View;
 use crate::api::Api;
 use crate::failure::{Failure, Result};
@@ -25,63 +27,67 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long the hive may be away before a command whose stream broke off is given up.
 const ASK_FOR: Duration = Duration::from_secs(30);
 
-/// Presses of Ctrl-C. While it exists, they end nothing by themselves.
-pub(crate) struct Interrupts(Signal);
-
-impl Interrupts {
-    pub(crate) fn listen() -> Result<Self> {
-        signal(SignalKind::interrupt()).map(Self).map_err(Failure::Runtime)
-    }
-
-    /// Waits for one. Cancel-safe.
-    pub(crate) async fn next(&mut self) {
-        if self.0.recv().await.is_none() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// Waits until something has begun, and says whether Ctrl-C came meanwhile. It may have begun already, and only its id is
-/// what it can be cancelled by: so it is waited for a little longer, unless Ctrl-C comes again.
+/// Waits until something has begun, and says by which signal we were interrupted meanwhile. It may have begun already, and
+/// only its id is what it can be cancelled by: so it is waited for a little longer, unless there is another signal.
 pub(crate) async fn begun<T>(
     beginning: impl Future<Output = hive_core::Result<T>>,
     interrupts: &mut Interrupts,
-) -> Result<(T, bool)> {
+) -> Result<(T, Option<i32>)> {
     tokio::pin!(beginning);
+    let signal = tokio::select! {
+        begun = &mut beginning => return Ok((begun?, None)),
+        signal = interrupts.next() => signal,
+    };
     tokio::select! {
-        begun = &mut beginning => return Ok((begun?, false)),
-        () = interrupts.next() => {}
-    }
-    tokio::select! {
-        begun = timeout(BEGIN_TIME, beginning) => Ok((begun.map_err(|_| Failure::Interrupted)??, true)),
-        () = interrupts.next() => Err(Failure::Interrupted),
+        begun = timeout(BEGIN_TIME, beginning) => Ok((begun.map_err(|_| Failure::Interrupted(signal))??, Some(signal))),
+        signal = interrupts.next() => Err(Failure::Interrupted(signal)),
     }
 }
 
 /// What became of the targets.
 pub(crate) struct Followed {
     pub(crate) results: Vec<ExecResult>,
-    pub(crate) is_interrupted: bool,
+    /// The signal that interrupted us.
+    pub(crate) interrupted: Option<i32>,
 }
 
-/// Shows events until the stream ends, and finds out about the commands it did not tell the end of. With `is_interrupted`
-/// they are cancelled from the beginning.
+/// Shows events until the stream ends, and finds out about the commands it did not tell the end of. Where we were
+/// `interrupted` before, they are cancelled from the beginning.
 pub(crate) async fn follow(
     api: &dyn Api,
-    (events, is_interrupted): (Subscription<ExecEvent>, bool),
+    (events, interrupted): (Subscription<ExecEvent>, Option<i32>),
     view: View,
     mut interrupts: Interrupts,
 ) -> Result<Followed> {
-    let deadline = is_interrupted.then(|| Instant::now() + CANCEL_TIME);
+    let cancelling = interrupted.map(Cancelling::by);
     let mut following = Following { api, collector: Collector::new(view.is_collected()), view: &view };
-    let is_interrupted = following.until_end(events, deadline, &mut interrupts).await?;
-    if !is_interrupted {
+    let interrupted = match following.until_end(events, cancelling, &mut interrupts).await {
+        Ok(interrupted) => interrupted,
+        Err(failure) => {
+            following.cancel(&mut interrupts).await;
+            return Err(failure);
+        }
+    };
+    if interrupted.is_none() {
         tokio::select! {
             outcome = following.ask_for_the_rest() => outcome?,
-            () = interrupts.next() => return Err(Failure::Interrupted),
+            signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
         }
     }
-    Ok(Followed { results: following.collector.into_results(), is_interrupted })
+    Ok(Followed { results: following.collector.into_results(), interrupted })
+}
+
+/// The commands are being cancelled, because of a signal.
+#[derive(Clone, Copy)]
+struct Cancelling {
+    signal: i32,
+    deadline: Instant,
+}
+
+impl Cancelling {
+    fn by(signal: i32) -> Self {
+        Self { signal, deadline: Instant::now() + CANCEL_TIME }
+    }
 }
 
 struct Following<'a> {
@@ -91,41 +97,52 @@ struct Following<'a> {
 }
 
 impl Following<'_> {
-    /// Returns whether Ctrl-C came.
+    /// Returns the signal that came meanwhile, if there was one.
     async fn until_end(
         &mut self,
         mut events: Subscription<ExecEvent>,
-        mut deadline: Option<Instant>,
+        mut cancelling: Option<Cancelling>,
         interrupts: &mut Interrupts,
-    ) -> Result<bool> {
+    ) -> Result<Option<i32>> {
         let api = self.api;
         let mut cancels = FuturesUnordered::new();
         loop {
+            let deadline = cancelling.map(|cancelling| cancelling.deadline);
             tokio::select! {
                 event = events.next() => {
                     let Some(event) = event else { break };
                     let step = self.on_event(event)?;
-                    // A fan-out goes on accepting: what comes after the Ctrl-C is cancelled as well.
+                    // A fan-out goes on accepting: what comes after the signal is cancelled as well.
                     if let (Some(Step::Accepted(command)), Some(_)) = (step, deadline) {
                         cancels.push(api.command_cancel(command));
                     }
                 }
-                () = interrupts.next() => {
+                signal = interrupts.next() => {
                     if deadline.is_some() {
-                        return Ok(true);
+                        return Ok(Some(signal));
                     }
-                    deadline = Some(Instant::now() + CANCEL_TIME);
+                    cancelling = Some(Cancelling::by(signal));
                     cancels.extend(self.collector.open().into_iter().map(|(_, command)| api.command_cancel(command)));
                 }
                 Some(_) = cancels.next() => {}
-                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return Ok(true),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break,
             }
         }
-        let Some(deadline) = deadline else { return Ok(false) };
+        let Some(Cancelling { signal, deadline }) = cancelling else { return Ok(None) };
         let all_asked = async { while cancels.next().await.is_some() {} };
         // One that cannot be cancelled in time goes on without us.
         let _ = timeout_at(deadline, all_asked).await;
-        Ok(true)
+        Ok(Some(signal))
+    }
+
+    /// Cancels what has not ended, unless there is a signal meanwhile.
+    async fn cancel(&self, interrupts: &mut Interrupts) {
+        let open = self.collector.open();
+        let cancels = join_all(open.into_iter().map(|(_, command)| self.api.command_cancel(command)));
+        tokio::select! {
+            _ = timeout(CANCEL_TIME, cancels) => {}
+            _ = interrupts.next() => {}
+        }
     }
 
     fn on_event(&mut self, event: ExecEvent) -> Result<Option<Step>> {
@@ -137,6 +154,7 @@ impl Following<'_> {
                     self.view.on_end(result);
                 }
             }
+            Some(Step::Link { is_online, seconds_left }) => self.view.on_link(*is_online, *seconds_left),
             Some(Step::Accepted(_)) | None => {}
         }
         Ok(step)

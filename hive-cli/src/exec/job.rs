@@ -8,7 +8,7 @@ use hive_core::wire::api::{Job, JobEvent};
 use hive_core::{Error, Subscription};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::follow::Interrupts;
+use super::interrupts::Interrupts;
 use super::progress::Progress;
 use crate::api::Api;
 use crate::failure::{Failure, Result};
@@ -24,7 +24,8 @@ const ASK_FOR: Duration = Duration::from_secs(30);
 /// A job that we wait no longer for.
 pub(crate) struct Followed {
     pub(crate) job: Job,
-    pub(crate) is_interrupted: bool,
+    /// The signal that interrupted us.
+    pub(crate) interrupted: Option<i32>,
 }
 
 /// What Ctrl-C does to a job.
@@ -45,13 +46,14 @@ pub(crate) async fn follow(
     on_target: impl AsyncFnMut(&JobEvent, &Progress) -> Result<()>,
 ) -> Result<Followed> {
     let (told, progress) = (BTreeSet::new(), Progress::new());
-    let mut following = Following { api, id, on_interrupt, told, progress, deadline: None, on_target };
+    let mut following =
+        Following { api, id, on_interrupt, told, progress, deadline: None, interrupted: None, on_target };
     let ended = following.until_end(interrupts).await;
     let job = match ended? {
         Some(job) => job,
         None => api.job_get(id).await?.ok_or_else(|| no_job(id))?,
     };
-    Ok(Followed { job, is_interrupted: following.deadline.is_some() })
+    Ok(Followed { job, interrupted: following.interrupted })
 }
 
 struct Following<'a, F> {
@@ -62,6 +64,7 @@ struct Following<'a, F> {
     progress: Progress,
     /// When we leave, once it was cancelled.
     deadline: Option<Instant>,
+    interrupted: Option<i32>,
     on_target: F,
 }
 
@@ -82,7 +85,7 @@ impl<F: AsyncFnMut(&JobEvent, &Progress) -> Result<()>> Following<'_, F> {
             }
             tokio::select! {
                 () = sleep(ASK_EVERY) => {}
-                () = interrupts.next() => return Err(Failure::Interrupted),
+                signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
             }
         }
     }
@@ -100,7 +103,8 @@ impl<F: AsyncFnMut(&JobEvent, &Progress) -> Result<()>> Following<'_, F> {
                     Some(event) => self.on_event(&event).await?,
                     None => return Ok(None),
                 },
-                () = interrupts.next() => {
+                signal = interrupts.next() => {
+                    self.interrupted.get_or_insert(signal);
                     if self.deadline.is_some() || self.on_interrupt == OnInterrupt::Leave {
                         self.deadline = Some(Instant::now());
                         return Ok(Some(None));

@@ -26,7 +26,7 @@ pub(crate) async fn json(api: &dyn Api, output: output::Output, id: JobId) -> Re
         let mut results = stream::iter(page.into_iter().map(|target| result(api, target))).buffered(FETCHED);
         while let Some(result) = results.next().await {
             let result = result?;
-            worst = worst.max(exit::of(&result.status, result.exit_code));
+            worst = worst.max(exit::of(&result.status, result.exit_code, result.truncated));
             list.push(&result)?;
         }
     }
@@ -43,7 +43,7 @@ pub(crate) async fn grouped(api: &dyn Api, id: JobId) -> Result<u8> {
         let mut fingerprints = stream::iter(fingerprints).buffered(FETCHED);
         while let Some(done) = fingerprints.next().await {
             let (target, output) = done?;
-            worst = worst.max(exit::of(&target.status, target.exit_code));
+            worst = worst.max(exit::of(&target.status, target.exit_code, target.truncated));
             groups.add(target, output);
         }
     }

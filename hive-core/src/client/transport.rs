@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hive_wire::Timestamp;
 use hive_wire::api::{Envelope, ErrorEnvelope, Page};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header, redirect};
 use secrecy::{ExposeSecret, SecretString};
@@ -147,6 +148,16 @@ impl Transport {
         let response = self.dispatch(request).await?;
         let status = response.status();
         Ok((status, read(response, MAX_ERROR).await?))
+    }
+
+    /// The time that stands in the head of an answer.
+    pub(super) async fn time(&self) -> Result<Timestamp> {
+        let answer = self.send(self.get(&["health"]), Patience::Call).await?;
+        let untold = || Error::Other(format!("{} does not say what time it is", self.base()).into());
+        let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok()).ok_or_else(untold)?;
+        let time = httpdate::parse_http_date(date).map_err(|_| untold())?;
+        let since_epoch = time.duration_since(std::time::UNIX_EPOCH).map_err(|_| untold())?;
+        Ok(Timestamp::from_micros(0).plus(since_epoch))
     }
 
     /// Sends a request; a failed answer is the error it tells of.
