@@ -58,7 +58,7 @@ pub enum Error {
     #[error("satellite {0} is offline")]
     SatelliteOffline(String),
     /// The satellite is not active.
-    #[error("satellite {name} {}", why_unusable(*status))]
+    #[error("satellite {name} {}", why_unusable(status))]
     SatelliteInactive {
         /// The satellite's name.
         name: String,
@@ -213,7 +213,7 @@ impl Error {
 }
 
 /// Why a satellite that is not active takes no commands, and what changes that.
-fn why_unusable(status: SatelliteStatus) -> &'static str {
+fn why_unusable(status: &SatelliteStatus) -> &'static str {
     match status {
         SatelliteStatus::Inactive => {
             "is not active yet; it becomes active with its first heartbeat, or an admin activates it"
