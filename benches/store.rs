@@ -21,7 +21,8 @@ use hive_core::access::Authority;
 use hive_core::audit::AuditDraft;
 use hive_core::clock::Source;
 use hive_core::store::{
-    CommandOutcome, Database, NewCommand, NewRegistrationToken, NewSatellite, RegisterOutcome, Store, StoreResult,
+    CommandOutcome, Database, NameUse, NewCommand, NewRegistrationToken, NewSatellite, RegisterOutcome, Store,
+    StoreResult,
 };
 use hive_core::wire::agent::SystemInfo;
 use hive_core::wire::api::{Actor, AuditResult, AuditTarget, CommandStatus, CommandType, TokenScope};
@@ -153,6 +154,9 @@ impl Desk {
             description: None,
             actor: actor(),
             authorised_by: Authority::Role,
+            tags: Vec::new(),
+            allowed_tags: Vec::new(),
+            for_satellite: None,
             created_at: now,
             expires_at: now.plus(DAY),
         };
@@ -164,11 +168,14 @@ impl Desk {
             team_id: None,
             capabilities: Vec::new(),
             tags: Vec::new(),
+            claimed_tags: Vec::new(),
             satellite_url: String::new(),
             system: SystemInfo::default(),
             agent_version: None,
             api_key_hash: "none".into(),
             created_by: "bench".into(),
+            name_use: NameUse::New,
+            attempt_hash: None,
             now,
         };
         match self.store.satellite_register(token_id, satellite, self.draft()).await? {

@@ -25,6 +25,9 @@ pub(crate) fn on(error: &Error) -> Option<String> {
         Error::NotFound { what, .. } => return on_missing(what),
         Error::SatelliteNotFound(_) => "See them with `hive satellites list`".into(),
         Error::SessionNotFound(_) => "See yours with `hive sessions list --ended`".into(),
+        Error::Conflict(what) if what.contains("name") && what.contains("taken") => {
+            "Choose another name; those you may see are in `hive satellites list`, and other teams have theirs".into()
+        }
         Error::SessionLimit { .. } => "See them with `hive sessions list`, end one with `hive sessions kill ID`".into(),
         Error::SatelliteOffline(name) => {
             format!(
@@ -177,6 +180,7 @@ mod tests {
             "`hive satellites update web --status active`",
         );
         check(Error::SessionLimit { limit: 10 }, "`hive sessions list`");
+        check(Error::Conflict("the name is taken".into()), "`hive satellites list`");
         check(Error::SessionNotFound("sess_x".into()), "`hive sessions list --ended`");
         check(Error::NotFound { what: "job", id: "job_x".into() }, "`hive jobs list`");
         check(Error::NotFound { what: "path", id: "/api/v2".into() }, "update");

@@ -7,6 +7,7 @@
 //! terminals. `sweeper` ends what nobody ended. `auth_failures` tell the audit log of those who did not get in.
 
 mod acting;
+mod attach;
 mod attached;
 mod audit;
 mod auth_failures;
@@ -20,11 +21,13 @@ mod high_water;
 mod identity;
 mod insist;
 mod jobs;
+mod journal_check;
 mod links;
 mod open_work;
 mod passes;
 mod passwords;
 mod payload;
+mod positions;
 mod registry;
 mod report;
 mod router;
@@ -32,6 +35,8 @@ mod running;
 mod sessions;
 mod setup;
 mod sweeper;
+mod tags;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -61,6 +66,7 @@ pub use builder::HiveBuilder;
 pub use enrolment::{RegistrationError, TokenProblem};
 pub use high_water::forget_trail_mark;
 pub use report::{CommandReport, ExecReport, OutputReader};
+pub use tags::ClaimedTags;
 
 use report::reason;
 
@@ -83,10 +89,14 @@ pub struct Settings {
     pub external_url: String,
     /// When a registered satellite becomes active.
     pub activation: Activation,
+    /// What becomes of labels that a satellite claims beyond those its token allows.
+    pub claimed_tags: ClaimedTags,
     /// Time between heartbeats.
     pub heartbeat_interval: Duration,
     /// Silence after which a satellite counts as gone.
     pub heartbeat_timeout: Duration,
+    /// How long a satellite that is online may take to answer a ping, before another process takes its place.
+    pub answer_time: Duration,
     /// How long a login lasts.
     pub login_lifetime: Duration,
     /// How long beyond its timeout a waiting call waits for a command's result: the time to kill and to report.
@@ -115,8 +125,10 @@ impl Default for Settings {
         Self {
             external_url: "http://127.0.0.1:3000".into(),
             activation: Activation::Heartbeat,
+            claimed_tags: ClaimedTags::Facts,
             heartbeat_interval: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(90),
+            answer_time: Duration::from_secs(2),
             login_lifetime: Duration::from_hours(1),
             result_grace: Duration::from_secs(15),
             lost_grace: Duration::from_mins(1),
@@ -153,6 +165,7 @@ struct Inner {
     auth_failures: auth_failures::AuthFailures,
     unexpected: unexpected::Shared,
     seen: sweeper::SeenBuffer,
+    positions: positions::Positions,
     /// Where the store lies in a directory of ours.
     high_water: Option<high_water::HighWater>,
     events: broadcast::Sender<SatelliteEvent>,

@@ -40,9 +40,10 @@ pub use sql::SqlStore;
 
 pub use rows::{
     ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted,
-    JobEnd, JobInserted, JobRow, JobTargetRow, NewCommand, NewJob, NewJobTarget, NewRegistrationToken, NewSatellite,
-    NewSession, NewUser, RegisterOutcome, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen,
-    SessionQuery, SessionRow, TokenState, UserPatch, UserRow, UserUpdated, Window,
+    JobEnd, JobInserted, JobRow, JobTargetRow, JournalPosition, JournalRow, NameUse, NewCommand, NewJob, NewJobTarget,
+    NewRegistrationToken, NewSatellite, NewSession, NewUser, RegisterAgain, RegisterOutcome, RegistrationTokenRow,
+    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen, SessionQuery, SessionRow, TokenState,
+    UserPatch, UserRow, UserUpdated, Window,
 };
 
 /// Why the store could not do it.
@@ -71,15 +72,25 @@ pub type StoreResult<T> = Result<T, StoreError>;
 #[async_trait]
 pub trait SatelliteStore: Send + Sync {
     /// Takes a registration token and registers a satellite with it, in one transaction. Of all callers with one token at
-    /// most one gets `Registered`. A satellite of this name and team keeps its id and creation time,
-    /// gets the new key and is inactive again. Where the name belongs to another team the token is not spent. The record
-    /// is written only for `Registered`, with the satellite's final id as its target.
+    /// most one gets `Registered`. The satellite that is named to be taken over, of this name and team, keeps its id,
+    /// creation time and labels, gets the new key and is inactive again, without a conflict. Any other one that has the name
+    /// keeps it, and the token is not spent. The record is written only for `Registered`, with the satellite's final id as its
+    /// target.
     async fn satellite_register(
         &self,
         token: RegistrationTokenId,
         satellite: NewSatellite,
         audit: AuditDraft,
     ) -> StoreResult<RegisterOutcome>;
+    /// Gives the satellite that has registered with this token another key, where the request is the same by its attempt and
+    /// name and the token was used since then, and no other token was used for the satellite afterwards. The record is written
+    /// only then, with the satellite as its target.
+    async fn satellite_register_again(
+        &self,
+        token: RegistrationTokenId,
+        again: RegisterAgain,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<SatelliteRow>>;
     /// Returns a satellite that is not removed.
     async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>>;
     /// Returns the satellite of this name that is not removed.
@@ -104,6 +115,13 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>>;
     /// Notes signs of life, all in one transaction. Not audited: telemetry.
     async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()>;
+    /// Sets which journal and process are behind a satellite's link. Not audited: telemetry.
+    async fn satellite_journal_set(&self, id: SatelliteId, journal: JournalRow) -> StoreResult<()>;
+    /// Notes how far journals have come. A position that is lower than the stored one, or of another journal, changes nothing.
+    async fn satellite_journal_advance(&self, positions: Vec<JournalPosition>) -> StoreResult<()>;
+    /// Notes that another process with the satellite's identity was refused. False where there is no such satellite; the
+    /// record is written only for true.
+    async fn satellite_conflict(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
 }
 
 /// Commands and their output.
@@ -291,6 +309,8 @@ pub trait RegistrationTokenStore: Send + Sync {
     async fn registration_token_create(&self, token: NewRegistrationToken, audit: AuditDraft) -> StoreResult<()>;
     /// Returns a token.
     async fn registration_token_get(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenInfo>>;
+    /// Returns a token with who made it.
+    async fn registration_token_row(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenRow>>;
     /// Lists the tokens in sight, newest first.
     async fn registration_token_list(&self, sight: &Sight) -> StoreResult<Vec<RegistrationTokenInfo>>;
     /// Revokes a token that was neither used nor revoked. False otherwise.

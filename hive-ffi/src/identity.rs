@@ -141,7 +141,13 @@ impl Hive {
         let create = move |hive: Arc<dyn HiveApi>| async move {
             let team_id = team_id.map(|team| id("team_id", &team)).transpose()?;
             let scope = if team_id.is_some() { TokenScope::Team } else { TokenScope::Global };
-            let wanted = RegistrationTokenCreate { scope, team_id, expires_in_hours, description };
+            let wanted = RegistrationTokenCreate {
+                scope,
+                team_id,
+                expires_in_hours,
+                description,
+                ..RegistrationTokenCreate::global()
+            };
             Ok(hive.registration_token_create(wanted).await?.into())
         };
         self.call(create).await

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use hive_core::access::Role;
-use hive_core::hive::{Activation, HiveBuilder, MAX_LOST_GRACE, Settings, forget_trail_mark};
+use hive_core::hive::{Activation, ClaimedTags, HiveBuilder, MAX_LOST_GRACE, Settings, forget_trail_mark};
 use hive_core::store::{Database, InvalidDatabase};
 use hive_core::wire::api::{ApiKeyCreate, NewUser, PlatformRole, TeamCreate, UserCreate};
 use hive_core::{AuditLogger, Hive, Identity};
@@ -93,6 +93,9 @@ struct Serve {
     /// When a registered satellite becomes active: with its first heartbeat, or by an admin
     #[arg(long, value_name = "heartbeat|manual", value_parser = parse_activation)]
     activation: Option<Activation>,
+    /// What becomes of tags that an agent claims and its token does not allow: facts that match nothing, or tags
+    #[arg(long, value_name = "facts|accept", value_parser = parse_claimed_tags)]
+    claimed_tags: Option<ClaimedTags>,
     /// Seconds between the heartbeats of a link
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     heartbeat_interval: Option<Duration>,
@@ -259,6 +262,14 @@ fn parse_idle_timeout(text: &str) -> Result<IdleTimeout, &'static str> {
     }
 }
 
+fn parse_claimed_tags(text: &str) -> Result<ClaimedTags, &'static str> {
+    match text {
+        "facts" => Ok(ClaimedTags::Facts),
+        "accept" => Ok(ClaimedTags::Accept),
+        _ => Err("must be facts or accept"),
+    }
+}
+
 fn parse_activation(text: &str) -> Result<Activation, &'static str> {
     match text {
         "heartbeat" => Ok(Activation::Heartbeat),
@@ -385,6 +396,7 @@ fn settings(args: &Serve) -> Settings {
     Settings {
         external_url: args.external_url.clone().unwrap_or(default.external_url),
         activation: args.activation.unwrap_or(default.activation),
+        claimed_tags: args.claimed_tags.unwrap_or(default.claimed_tags),
         heartbeat_interval: args.heartbeat_interval.unwrap_or(default.heartbeat_interval),
         heartbeat_timeout: args.heartbeat_timeout.unwrap_or(default.heartbeat_timeout),
         lost_grace: args.lost_grace.unwrap_or(default.lost_grace),

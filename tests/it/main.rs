@@ -10,6 +10,7 @@ mod backup;
 mod bad_days;
 mod behaviour;
 mod chaos;
+mod clones;
 mod command_line;
 mod crash;
 mod database;

@@ -95,7 +95,10 @@ async fn registering_again_keeps_the_id_and_kills_the_old_key() {
     let hive = TestHive::start().await;
     let first = registered(&hive, &hive.new_token(None).await, "satellite-01").await;
     assert_eq!(heartbeat(&hive, &first).await, 200);
-    let again = registered(&hive, &hive.new_token(None).await, "satellite-01").await;
+    let refused = register(&hive, &hive.new_token(None).await, "satellite-01").await;
+    assert_eq!(refused.status, 409, "it was here a moment ago: {}", refused.text());
+    assert!(refused.text().contains("hive tokens create --for"), "{}", refused.text());
+    let again = registered(&hive, &hive.new_token_for(text(&first["id"])).await, "satellite-01").await;
     assert_eq!(again["id"], first["id"]);
     assert_eq!(again["status"], "inactive");
     assert_ne!(again["api_key"], first["api_key"]);
@@ -162,6 +165,7 @@ async fn expired_token(hive: &TestHive) -> String {
         team_id: None,
         expires_in_hours: Some(1),
         description: None,
+        ..RegistrationTokenCreate::global()
     };
     let token = before.as_system().registration_token_create(wanted).await.unwrap().token;
     before.shutdown().await;
@@ -281,7 +285,7 @@ async fn where_admins_activate_a_heartbeat_does_not() {
 }
 
 #[tokio::test]
-async fn a_removed_satellite_is_gone_until_it_registers_again() {
+async fn a_removed_satellite_is_gone_and_its_name_is_free() {
     let hive = TestHive::start().await;
     let mut satellite = hive.satellite("satellite-01").await;
     assert!(hive.rest().delete(&satellite.path("")).await.is_success());
@@ -293,5 +297,5 @@ async fn a_removed_satellite_is_gone_until_it_registers_again() {
     drop(satellite);
     let token = hive.new_token(None).await;
     let again = hive.satellite_with_token("satellite-01", &token, SatelliteOptions::default()).await;
-    assert_eq!(again.id(), id, "the name keeps its id");
+    assert_ne!(again.id(), id, "it is another satellite");
 }

@@ -188,7 +188,7 @@ fn tolerate(written: io::Result<()>) -> io::Result<()> {
 
 /// The number of whole lines; JSON has no line breaks of its own.
 fn count(lines: &[u8]) -> u64 {
-    lines.iter().filter(|&&byte| byte == b'\n').count() as u64
+    lines.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")).count() as u64
 }
 
 fn write_whole(path: &Path, header: &Header, lines: &[u8]) -> io::Result<(File, u64)> {

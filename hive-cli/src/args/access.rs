@@ -23,8 +23,13 @@ pub(crate) enum TokensCommand {
 #[command(after_help = "\
 The token alone is printed, so that a script can take it.
 
+A name that exists is taken over with a token made for it (--for), as after a reinstallation; without --for only while its
+satellite is offline. A satellite gets the tags of its token; what its agent claims (`satellite-agent --tag`) it gets only
+where --allow-tag says so.
+
 Examples:
-  hive tokens create --description 'for web-server-02'
+  hive tokens create --description 'for web-server-02' --tag web --allow-tag 'dc:*'
+  hive tokens create --for web-server-02
   satellite-agent --server https://hive.example.com --name web-server-02 \\
     --registration-token \"$(hive tokens create --team ops)\"")]
 pub(crate) struct TokensCreateArgs {
@@ -34,6 +39,15 @@ pub(crate) struct TokensCreateArgs {
     /// The team's short name or id
     #[arg(long, required_if_eq("scope", "team"))]
     pub(crate) team: Option<String>,
+    /// The satellite whose place it may take, its name or id: the one-time code of a reinstalled machine
+    #[arg(long = "for", value_name = "NAME", conflicts_with_all = ["scope", "team", "tag", "allow_tag"])]
+    pub(crate) for_satellite: Option<String>,
+    /// A tag that the satellite gets; may be repeated
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+    /// A pattern of tags that its agent may claim, such as dc:*; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) allow_tag: Vec<String>,
     /// Its life [default: 1 for the hive, 24 for a team]
     #[arg(long, value_name = "HOURS")]
     pub(crate) expires_in_hours: Option<u32>,

@@ -132,6 +132,11 @@ fn row(satellite: &Satellite) -> [String; 7] {
 fn details(satellite: &Satellite) -> Table {
     let system = &satellite.system;
     let problems = satellite.problems.iter().map(|problem| ("problem", problem.clone()));
+    // Shown where there is something to look into.
+    let conflict = satellite.conflict_at.map(|at| {
+        ("conflict", format!("{at}: a second process with its identity was refused; is its machine copied?"))
+    });
+    let claimed = Some(("claimed tags", satellite.claimed_tags.join(", "))).filter(|(_, tags)| !tags.is_empty());
     let pairs = [
         ("name", satellite.name.to_string()),
         ("id", satellite.id.to_string()),
@@ -152,7 +157,7 @@ fn details(satellite: &Satellite) -> Table {
         ("registered", satellite.created_at.to_string()),
         ("changed", satellite.updated_at.to_string()),
     ];
-    Table::pairs(pairs.into_iter().chain(problems))
+    Table::pairs(pairs.into_iter().chain(problems).chain(claimed).chain(conflict))
 }
 
 fn yes_or_no(is_so: bool) -> String {

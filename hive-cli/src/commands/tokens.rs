@@ -22,15 +22,20 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: TokensCommand) -
         }
         TokensCommand::Revoke { id } => {
             Identity::registration_token_revoke(api, id).await?;
-            output.tell(&json!({ "token_id": id, "revoked": true }), &format!("{id} is revoked"))
+            output.tell(&json!({ "id": id, "token_id": id, "revoked": true }), &format!("{id} is revoked"))
         }
     }
 }
 
 async fn create(api: &dyn Api, output: Output, args: TokensCreateArgs) -> Result<()> {
-    let team_id = match &args.team {
-        Some(team) => Some(find::team(api, team).await?),
+    let satellite = match &args.for_satellite {
+        Some(satellite) => Some(find::satellite(api, satellite).await?),
         None => None,
+    };
+    let team_id = match (&args.team, &satellite) {
+        (_, Some(satellite)) => satellite.team_id,
+        (Some(team), None) => Some(find::team(api, team).await?),
+        (None, None) => None,
     };
     let scope = args.scope.unwrap_or(if team_id.is_some() { Scope::Team } else { Scope::Global });
     let wanted = RegistrationTokenCreate {
@@ -38,6 +43,9 @@ async fn create(api: &dyn Api, output: Output, args: TokensCreateArgs) -> Result
         team_id,
         expires_in_hours: args.expires_in_hours,
         description: args.description,
+        for_satellite: satellite.map(|satellite| satellite.id),
+        tags: args.tag,
+        allowed_tags: args.allow_tag,
     };
     let new = Identity::registration_token_create(api, wanted).await?;
     // The bare token: `--registration-token "$(hive tokens create)"`.

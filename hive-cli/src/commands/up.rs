@@ -206,8 +206,8 @@ async fn registration_token(hive: &Hive) -> Result<SecretString> {
     let wanted = RegistrationTokenCreate {
         scope: TokenScope::Global,
         team_id: None,
-        expires_in_hours: None,
         description: Some("hive up".into()),
+        ..RegistrationTokenCreate::global()
     };
     Ok(hive.as_system().registration_token_create(wanted).await?.token.into())
 }

@@ -6,10 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hive_wire::agent::{
-    Channel, CommandResult, ErrorBody, Handshake, HandshakeAck, Metrics, PROTOCOL_VERSION, SystemInfo, ToAgent,
-    ToServer,
-};
+use hive_wire::agent::{Channel, CommandResult, ErrorBody, Metrics, ToAgent, ToServer};
 use hive_wire::api::{AuditResult, AuditTarget, CommandStatus, CommandType, SatelliteEvent, SatelliteStatus};
 use hive_wire::frame::{Frame, FrameKind, StreamId};
 use hive_wire::stream::Receiver;
@@ -22,9 +19,8 @@ use super::running::Context;
 use super::sessions::LiveSession;
 use super::unexpected::Unexpected;
 use super::{Activation, Hive};
-use crate::access::SatelliteIdentity;
 use crate::audit::AuditDraft;
-use crate::link::{AgentLink, Outgoing};
+use crate::link::Outgoing;
 use crate::store::{CommandOutcome, Seen};
 use crate::{Error, Result};
 
@@ -54,66 +50,6 @@ enum Incoming {
 }
 
 impl Hive {
-    /// Takes a satellite's handshake: it is online from here on, and what is open for it is on its way.
-    ///
-    /// # Errors
-    /// `AuthInvalid` where the satellite is not the one of the key, or the key was replaced meanwhile; `InvalidInput` for
-    /// another protocol version.
-    pub async fn attach(
-        &self,
-        identity: SatelliteIdentity,
-        handshake: Handshake,
-        link: Arc<dyn AgentLink>,
-    ) -> Result<Attached> {
-        let id = identity.id;
-        if handshake.agent_id != id {
-            return Err(Error::AuthInvalid);
-        }
-        if handshake.protocol_version != PROTOCOL_VERSION {
-            return Err(Error::invalid("protocol_version", format!("must be {PROTOCOL_VERSION}")));
-        }
-        let journal_id: Arc<str> = checked_journal(&handshake.journal_id)?.into();
-        let row = self.store().satellite_get(id).await?.ok_or(Error::AuthInvalid)?;
-        self.check_generation(&identity).await?;
-        self.activate(id, &row.status).await?;
-        self.note_seen(Seen {
-            id,
-            at: self.source().now(),
-            system: Some(shortened(handshake.system)),
-            agent_version: Some(cut(handshake.version)),
-        });
-        // Before the link is known to anybody: nothing may overtake the answer.
-        link.send(Outgoing::Control(ToAgent::HandshakeAck(Box::new(self.welcome())))).ok();
-        let live = self.inner.links.open(id, journal_id, link);
-        // From here on the drop of `attached` takes the link back, whatever fails.
-        let attached = Attached { hive: self.clone(), satellite: id, live, streams: HashMap::new() };
-        info!(satellite.id = %id, satellite.name = %row.name, "satellite online");
-        self.publish(|seq| SatelliteEvent::Online { seq, id, name: row.name });
-        self.start_resuming(id, attached.live.clone(), handshake.sessions);
-        self.start_delivery(id, attached.live.clone());
-        Ok(attached)
-    }
-
-    /// The answer to an accepted handshake.
-    fn welcome(&self) -> HandshakeAck {
-        HandshakeAck {
-            success: true,
-            protocol_version: PROTOCOL_VERSION.into(),
-            server_time: self.source().now(),
-            sent_at: Some(self.source().steady()),
-            heartbeat_interval: self.settings().heartbeat_interval.as_secs().max(1),
-            hive_id: None,
-            error: None,
-        }
-    }
-
-    /// Refuses a key that was replaced between its verification and now.
-    async fn check_generation(&self, identity: &SatelliteIdentity) -> Result<()> {
-        let key = self.store().satellite_key(identity.id).await?;
-        let is_current = key.is_some_and(|key| key.generation == identity.key_generation);
-        is_current.then_some(()).ok_or(Error::AuthInvalid)
-    }
-
     /// Activates an inactive satellite where a heartbeat is enough for that.
     pub(super) async fn activate(&self, id: SatelliteId, status: &SatelliteStatus) -> Result<bool> {
         if *status != SatelliteStatus::Inactive || self.settings().activation != Activation::Heartbeat {
@@ -156,6 +92,10 @@ impl Hive {
 }
 
 impl Attached {
+    pub(super) fn new(hive: Hive, satellite: SatelliteId, live: Live) -> Self {
+        Self { hive, satellite, live, streams: HashMap::new() }
+    }
+
     /// Returns which satellite it is.
     pub fn satellite(&self) -> SatelliteId {
         self.satellite
@@ -169,7 +109,7 @@ impl Attached {
     pub async fn on_control(&mut self, message: ToServer) -> Result<()> {
         match message {
             ToServer::HeartbeatPong { metrics, .. } => self.on_heartbeat(metrics),
-            ToServer::CommandAck { id, .. } => self.on_ack(id).await?,
+            ToServer::CommandAck { id, journal_position } => self.on_ack(id, journal_position).await?,
             ToServer::StreamOpen { stream, command_id, channel, offset } => {
                 self.on_stream_open(stream, command_id, channel, offset).await?;
             }
@@ -251,14 +191,18 @@ impl Attached {
             let problems = metrics.problems.into_iter().take(MAX_PROBLEMS).map(cut).collect();
             self.hive.inner.links.set_problems(self.satellite, problems);
         }
+        self.live.on_answer();
         let at = self.hive.source().now();
         self.hive.note_seen(Seen { id: self.satellite, at, system: None, agent_version: None });
     }
 
     /// Notes that a command runs. Written behind: the result may well come first, and then it wins.
-    async fn on_ack(&self, id: CommandId) -> Result<()> {
+    async fn on_ack(&self, id: CommandId, journal_position: Option<u64>) -> Result<()> {
         if self.hive.inner.running.context(id, self.satellite).is_none() {
             return self.hive.note_stray_command(self.satellite, id).await;
+        }
+        if let Some(position) = journal_position {
+            self.hive.inner.positions.note(self.satellite, &self.live.journal_id, position);
         }
         let hive = self.hive.clone();
         self.hive.inner.tasks.spawn(async move {
@@ -384,14 +328,6 @@ pub(super) fn broken(rule: impl ToString) -> Error {
     Error::invalid("link", rule.to_string())
 }
 
-fn checked_journal(id: &str) -> Result<&str> {
-    let is_plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if !is_plain || !(8..=64).contains(&id.len()) {
-        return Err(Error::invalid("journal_id", "8 to 64 letters, digits, '-' or '_'"));
-    }
-    Ok(id)
-}
-
 /// An end as it is stored. Whether a command whose end this version does not know did its work cannot be told.
 fn known_end(status: CommandStatus, error: Option<ErrorBody>) -> (CommandStatus, Option<ErrorBody>) {
     let CommandStatus::Unknown(word) = status else { return (status, error) };
@@ -426,19 +362,6 @@ fn is_code(word: &str) -> bool {
     word.len() <= 64 && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
-fn cut(text: String) -> String {
+pub(super) fn cut(text: String) -> String {
     if text.chars().count() > MAX_TEXT { text.chars().take(MAX_TEXT).collect() } else { text }
-}
-
-/// What a machine says of itself, each text cut to a length nobody minds storing.
-fn shortened(system: SystemInfo) -> SystemInfo {
-    let SystemInfo { hostname, os, os_version, arch, kernel, .. } = system;
-    SystemInfo {
-        hostname: cut(hostname),
-        os: cut(os),
-        os_version: cut(os_version),
-        arch: cut(arch),
-        kernel: cut(kernel),
-        ..system
-    }
 }

@@ -148,7 +148,7 @@ fn login_failure<'f>(username: &str, row: Option<&UserRow>, is_right: bool, ip: 
     }
 }
 
-fn principal(
+pub(super) fn principal(
     credential: Credential,
     user: User,
     teams: Vec<(TeamId, Role)>,

@@ -9,8 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use super::high_water::HighWater;
 use super::{
-    EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, links, passes, running, sessions, sweeper,
-    unexpected,
+    EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, links, passes, positions, running, sessions,
+    sweeper, unexpected,
 };
 use crate::clock::Source;
 use crate::keys::{Keys, KeysError, make_private_dir};
@@ -119,6 +119,7 @@ impl HiveBuilder {
                 auth_failures,
                 unexpected: unexpected::Shared::default(),
                 seen: sweeper::SeenBuffer::default(),
+                positions: positions::Positions::default(),
                 high_water,
                 events: broadcast::channel(EVENT_CAPACITY).0,
                 tasks: TaskTracker::new(),

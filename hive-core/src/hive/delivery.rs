@@ -46,6 +46,7 @@ impl Hive {
         id: CommandId,
         payload: hive_wire::agent::Payload,
         expires_in: Duration,
+        started: bool,
     ) {
         let Some(received) = self.inner.running.received(id) else {
             // It was ended since it was stored, with its satellite's removal or change of team.
@@ -53,7 +54,7 @@ impl Hive {
         };
         let expires_in_ms = expires_in.as_millis() as u64;
         let now = self.source().steady();
-        let command = Box::new(Command { id, expires_in_ms, sent_at: Some(now), received, started: false, payload });
+        let command = Box::new(Command { id, expires_in_ms, sent_at: Some(now), received, started, payload });
         self.inner.running.sent(id, now);
         if live.send(Outgoing::Control(ToAgent::Command(command))).is_err() {
             debug!(command.id = %id, "command waits for the satellite's next link");
@@ -142,7 +143,9 @@ impl Hive {
         if is_known && self.end_if_over(row.id).await? {
             return Ok(());
         }
-        self.send_command(live, row.id, payload, expires_at.unwrap_or(row.expires_at).since(now));
+        // A journal that was told of the start of a command knows it, or is another one. Idempotent ones may start again.
+        let started = row.status == CommandStatus::Started && !row.idempotent;
+        self.send_command(live, row.id, payload, expires_at.unwrap_or(row.expires_at).since(now), started);
         Ok(())
     }
 

@@ -1,29 +1,38 @@
 //! Satellites that register, and how they prove who they are afterwards.
 
+use std::time::Duration;
+
 use hive_wire::agent::{SystemInfo, close};
 use hive_wire::api::{AuditResult, AuditTarget, SatelliteEvent, SatelliteStatus, SatelliteType};
 use hive_wire::credential::{satellite_key, split_satellite_key};
 use hive_wire::satellite_api::{HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisteredSatellite};
-use hive_wire::{AuditId, SatelliteId, SatelliteName, Timestamp};
+use hive_wire::{AuditId, RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tracing::info;
 
 use super::Hive;
 use super::attached::satellite_actor;
 use super::auth_failures::{AuthFailure, AuthFailureKind};
-use super::authentication::Effort;
+use super::authentication::{Effort, principal};
 use super::hashing::hash_key;
 use super::registry::{check_labels, normalized};
+use super::tags::GrantedTags;
+use super::takeover::{NameHolder, Refusal, Takeover, TokenTerms};
 use super::tokens::{self, Refused, Registration};
 use crate::Result;
-use crate::access::SatelliteIdentity;
+use crate::access::{Credential, Permission, Reach, SatelliteIdentity, Verdict, may};
 use crate::audit::AuditDraft;
 use crate::error::Error;
-use crate::store::{NewSatellite, RegisterOutcome, SatelliteRow, Seen, TokenState};
+use crate::store::{
+    NameUse, NewSatellite, RegisterAgain, RegisterOutcome, RegistrationTokenRow, SatelliteRow, Seen, TokenState,
+};
 
 /// Where a satellite that says nothing else is thought to be.
 const DEFAULT_SATELLITE_URL: &str = "http://127.0.0.1:3001";
+/// How long after its first use a token answers the same attempt again.
+const ATTEMPT_TIME: Duration = Duration::from_mins(10);
 /// Characters of any text a registering satellite says of itself.
 const MAX_TEXT: usize = 255;
 
@@ -51,6 +60,8 @@ pub enum TokenProblem {
     Used,
     /// It was revoked.
     Revoked,
+    /// Whoever made it may make none any more.
+    MakerGone,
     /// It says one thing in front and another inside.
     ScopeMismatch,
 }
@@ -63,7 +74,7 @@ impl TokenProblem {
             Self::Invalid => "registration_token_invalid",
             Self::Expired => "registration_token_expired",
             Self::Used => "registration_token_used",
-            Self::Revoked => "registration_token_revoked",
+            Self::Revoked | Self::MakerGone => "registration_token_revoked",
             Self::ScopeMismatch => "scope_mismatch",
         }
     }
@@ -76,6 +87,7 @@ impl TokenProblem {
             Self::Expired => "expired",
             Self::Used => "used",
             Self::Revoked => "revoked",
+            Self::MakerGone => "maker_gone",
             Self::ScopeMismatch => "scope_mismatch",
         }
     }
@@ -93,6 +105,7 @@ impl TokenProblem {
                 "Ask an admin for a new one: 'hive tokens create'. It can live longer with --expires-in-hours."
             }
             Self::Used => "A token registers one satellite. Ask an admin for another one: 'hive tokens create'.",
+            Self::MakerGone => "Ask somebody who may make registration tokens for one: 'hive tokens create'.",
             Self::Revoked => "Ask an admin why, and for a new one: 'hive tokens create'.",
             Self::ScopeMismatch => "Do not edit the token: use it with the prefix it was made with.",
         }
@@ -107,6 +120,7 @@ impl std::fmt::Display for TokenProblem {
             Self::Expired => "the registration token has expired",
             Self::Used => "the registration token was used before",
             Self::Revoked => "the registration token was revoked",
+            Self::MakerGone => "who made the registration token was disabled, or may make none any more",
             Self::ScopeMismatch => "the registration token's prefix and content disagree",
         })
     }
@@ -139,7 +153,11 @@ impl From<RegistrationError> for Error {
             RegistrationError::Hive(error) => error,
             RegistrationError::Token(TokenProblem::Required) => Self::AuthRequired,
             RegistrationError::Token(
-                TokenProblem::Used | TokenProblem::Revoked | TokenProblem::Expired | TokenProblem::Invalid,
+                TokenProblem::Used
+                | TokenProblem::Revoked
+                | TokenProblem::MakerGone
+                | TokenProblem::Expired
+                | TokenProblem::Invalid,
             ) => Self::AuthInvalid,
             RegistrationError::Token(TokenProblem::ScopeMismatch) => Self::Forbidden("scope_mismatch".into()),
         }
@@ -163,26 +181,105 @@ impl Hive {
         let (registration, used_at) =
             self.read_token(token, |refused| self.note_auth_failure(failed(refused.word())))?;
         let name = SatelliteName::try_from(request.name.clone()).map_err(Error::from)?;
+        let attempt = checked_attempt(request.attempt.as_deref())?;
         let secret = data_encoding::BASE64URL_NOPAD.encode(&self.source().random::<32>());
-        let satellite = self.new_satellite(&name, (registration, used_at), request, seen_url, &secret)?;
-        let record = self.registration_record(&satellite, ip.clone(), AuditResult::Success, None);
-        let failure =
-            |problem: &str| self.registration_record(&satellite, ip.clone(), AuditResult::Failure, Some(problem));
-        let outcome =
-            self.store().satellite_register(registration.id, satellite.clone(), record).await.map_err(Error::from)?;
-        match outcome {
-            RegisterOutcome::Registered(row) => Ok(self.registered(*row, &secret)),
-            RegisterOutcome::TokenUnusable(state) => {
-                let problem = TokenProblem::from(state);
-                let failure = failed(problem.word()).of(registration.id).with("name", name.as_str());
-                self.note_auth_failure(failure);
-                Err(RegistrationError::Token(problem))
+        let row = self.store().registration_token_row(registration.id).await.map_err(Error::from)?;
+        let (terms, may_register) = match &row {
+            Some(row) => (terms(row), self.may_make_tokens(row).await?),
+            None => (TokenTerms { team_id: registration.team_id, for_satellite: None, is_single_use: true }, true),
+        };
+        let takeover = Takeover::decide(self.name_holder(&name).await?, terms);
+        let mut satellite = self.new_satellite(&name, (registration, used_at), request, seen_url, &secret, row)?;
+        satellite.name_use = takeover.name_use();
+        satellite.attempt_hash = attempt;
+        let record = |action, result, problem: Option<&str>| {
+            self.registration_record(&satellite, action, ip.clone(), result, problem)
+        };
+        let refused = |problem: &str| record("satellite.register", AuditResult::Failure, Some(problem));
+        let refuse = |problem: TokenProblem| {
+            self.note_auth_failure(failed(problem.word()).of(registration.id).with("name", name.as_str()));
+            Err(RegistrationError::Token(problem))
+        };
+        if !may_register {
+            return refuse(TokenProblem::MakerGone);
+        }
+        let replaces = matches!(takeover, Takeover::Replace(_));
+        let action = if replaces { "satellite.key_replace" } else { "satellite.register" };
+        let draft = record(action, AuditResult::Success, None);
+        let outcome = self.store().satellite_register(registration.id, satellite.clone(), draft).await;
+        match outcome.map_err(Error::from)? {
+            RegisterOutcome::Registered(row) => Ok(self.registered(*row, &secret, replaces)),
+            RegisterOutcome::TokenUnusable(TokenState::Used) if satellite.attempt_hash.is_some() => {
+                let draft = record("satellite.register", AuditResult::Success, None);
+                match self.register_again(registration.id, &satellite, draft).await? {
+                    Some(row) => Ok(self.registered(row, &secret, false)),
+                    None => refuse(TokenProblem::Used),
+                }
             }
+            RegisterOutcome::TokenUnusable(state) => refuse(TokenProblem::from(state)),
             RegisterOutcome::NameTaken => {
-                self.store().audit_append(failure("name taken")).await.map_err(Error::from)?;
-                Err(Error::Conflict(format!("the name {name} is taken")).into())
+                self.store().audit_append(refused("name taken")).await.map_err(Error::from)?;
+                let refusal = match takeover {
+                    Takeover::Refused(refusal) => refusal,
+                    // Somebody else has registered it at this moment.
+                    _ => Refusal::Present,
+                };
+                Err(Error::Conflict(refusal.message(name.as_str())).into())
             }
         }
+    }
+
+    /// Answers a registration once more whose answer was lost. A satellite that has come with its key has had the answer.
+    async fn register_again(
+        &self,
+        token: RegistrationTokenId,
+        satellite: &NewSatellite,
+        record: AuditDraft,
+    ) -> Result<Option<SatelliteRow>> {
+        let Some(attempt_hash) = satellite.attempt_hash.clone() else { return Ok(None) };
+        if self.name_holder(&satellite.name).await?.is_some_and(|holder| holder.is_present) {
+            return Ok(None);
+        }
+        let again = RegisterAgain {
+            attempt_hash,
+            name: satellite.name.clone(),
+            since: satellite.now.minus(ATTEMPT_TIME),
+            api_key_hash: satellite.api_key_hash.clone(),
+            now: satellite.now,
+        };
+        Ok(self.store().satellite_register_again(token, again, record).await?)
+    }
+
+    /// Who has a name, and whether that satellite is there.
+    async fn name_holder(&self, name: &SatelliteName) -> Result<Option<NameHolder>> {
+        let Some(row) = self.store().satellite_find(name).await? else { return Ok(None) };
+        let noted = self.inner.seen.get(row.id).map(|seen| seen.at);
+        let heard = row.last_heartbeat.max(noted);
+        let gone_since = self.source().now().minus(self.settings().heartbeat_timeout);
+        let is_present = self.inner.links.is_online(row.id) || heard.is_some_and(|heard| heard > gone_since);
+        Ok(Some(NameHolder { id: row.id, team_id: row.team_id, is_present }))
+    }
+
+    /// Whether the maker of a token may make such a token now.
+    async fn may_make_tokens(&self, token: &RegistrationTokenRow) -> Result<bool> {
+        let (user, teams, scopes) = match token.actor.kind.as_str() {
+            "system" => return Ok(true),
+            "user" => {
+                let Ok(id) = token.actor.id.parse() else { return Ok(false) };
+                let Some(row) = self.store().user_get(id).await? else { return Ok(false) };
+                (row.user, self.store().team_memberships(id).await?, None)
+            }
+            "api_key" => {
+                let Ok(id) = token.actor.id.parse() else { return Ok(false) };
+                let Some(owner) = self.store().api_key_owner(id).await? else { return Ok(false) };
+                (owner.user, owner.teams, owner.key.scopes)
+            }
+            _ => return Ok(false),
+        };
+        let is_disabled = user.disabled_at.is_some();
+        let maker = principal(Credential::Login(user.id), user, teams, None, scopes);
+        let verdict = may(&maker, &Permission::TokensManage, Reach::satellite(token.info.team_id));
+        Ok(!is_disabled && verdict == Verdict::Allow)
     }
 
     /// Finds out which satellite a key belongs to.
@@ -246,8 +343,12 @@ impl Hive {
         request: RegisterRequest,
         seen_url: Option<String>,
         secret: &str,
+        token: Option<RegistrationTokenRow>,
     ) -> Result<NewSatellite> {
         check_labels("tags", request.tags.iter())?;
+        let (given, allowed) = token.map(|token| (token.info.tags, token.info.allowed_tags)).unwrap_or_default();
+        let granted = GrantedTags::of(given, &allowed, request.tags, self.settings().claimed_tags);
+        check_labels("tags", granted.tags.iter())?;
         check_labels("capabilities", request.capabilities.iter())?;
         let info = request.system_info;
         let system = SystemInfo {
@@ -262,7 +363,8 @@ impl Hive {
             name: name.clone(),
             team_id: registration.team_id,
             capabilities: normalized(request.capabilities),
-            tags: normalized(request.tags),
+            tags: granted.tags,
+            claimed_tags: granted.claimed,
             satellite_url: base_url(request.satellite_url)?
                 .or(seen_url)
                 .unwrap_or_else(|| DEFAULT_SATELLITE_URL.into()),
@@ -270,16 +372,19 @@ impl Hive {
             agent_version: info.agent_version.map(cut),
             api_key_hash: hash_key(secret, self.source()),
             created_by: registration.id.to_string(),
+            name_use: NameUse::None,
+            attempt_hash: None,
             now,
         })
     }
 
     /// Ends what the satellite's earlier key had opened, and writes the answer.
-    fn registered(&self, row: SatelliteRow, secret: &str) -> RegisteredSatellite {
-        if let Some(live) = self.inner.links.get(row.id) {
-            live.close(close::AUTH_FAILED, "the satellite registered again, with a new key");
+    fn registered(&self, row: SatelliteRow, secret: &str, replaces: bool) -> RegisteredSatellite {
+        self.inner.links.close(row.id, close::AUTH_FAILED, "the satellite registered again, with a new key");
+        info!(satellite.id = %row.id, satellite.name = %row.name, replaces, "satellite registered");
+        if replaces {
+            self.publish(|seq| SatelliteEvent::KeyReplaced { seq, id: row.id, name: row.name.clone() });
         }
-        info!(satellite.id = %row.id, satellite.name = %row.name, "satellite registered");
         let changes = [("status".to_owned(), json!(row.status))].into();
         self.publish(|seq| SatelliteEvent::Updated { seq, id: row.id, changes });
         RegisteredSatellite {
@@ -295,6 +400,7 @@ impl Hive {
     fn registration_record(
         &self,
         satellite: &NewSatellite,
+        action: &'static str,
         ip: Option<String>,
         result: AuditResult,
         error: Option<&str>,
@@ -306,7 +412,7 @@ impl Hive {
             id: AuditId::new(self.source().seed()),
             timestamp: satellite.now,
             actor,
-            action: "satellite.register",
+            action,
             target: AuditTarget { kind: "satellite".into(), id: satellite.id.to_string() },
             team_id: satellite.team_id,
             details: json!({ "name": satellite.name, "token_id": satellite.created_by }),
@@ -314,6 +420,21 @@ impl Hive {
             error: error.map(str::to_owned),
         }
     }
+}
+
+fn terms(token: &RegistrationTokenRow) -> TokenTerms {
+    let RegistrationTokenRow { info, actor: _, max_uses } = token;
+    TokenTerms { team_id: info.team_id, for_satellite: info.for_satellite, is_single_use: *max_uses == 1 }
+}
+
+/// Checks the word of an attempt, and hashes it: whoever reads the store cannot repeat the request.
+fn checked_attempt(attempt: Option<&str>) -> Result<Option<String>> {
+    let Some(attempt) = attempt else { return Ok(None) };
+    let is_plain = attempt.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !is_plain || !(16..=64).contains(&attempt.len()) {
+        return Err(Error::invalid("attempt", "16 to 64 letters and digits"));
+    }
+    Ok(Some(data_encoding::HEXLOWER.encode(&Sha256::digest(attempt))))
 }
 
 /// Checks a public base URL: scheme and host, and no path.

@@ -10,13 +10,13 @@ use hive_wire::api::{
     TokenScope, User, UserCreate, UserUpdate,
 };
 use hive_wire::credential::user_key;
-use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
+use hive_wire::{ApiKeyId, RegistrationTokenId, SatelliteId, TeamId, UserId};
 use serde_json::json;
 
 use super::acting::Subject;
 use super::hashing::hash_key;
 use super::payload::check_known;
-use super::registry::window;
+use super::registry::{check_labels, check_patterns, normalized, window};
 use super::users::no_user;
 use super::{ActingHive, tokens};
 use crate::access::{Authority, Credential, Permission, Reach, Sight, sight};
@@ -137,7 +137,15 @@ impl Identity for ActingHive {
     }
 
     async fn registration_token_create(&self, token: RegistrationTokenCreate) -> Result<NewRegistrationToken> {
-        let RegistrationTokenCreate { scope, team_id, expires_in_hours, description } = token;
+        let RegistrationTokenCreate {
+            scope,
+            team_id,
+            expires_in_hours,
+            description,
+            for_satellite,
+            tags,
+            allowed_tags,
+        } = token;
         check_known("scope", &scope)?;
         let team_id = match (&scope, team_id) {
             (TokenScope::Global, None) => None,
@@ -152,6 +160,11 @@ impl Identity for ActingHive {
         self.allow(Permission::TokensManage, Reach::satellite(team_id))?;
         self.check_team(team_id).await?;
         check_note("description", description.as_deref())?;
+        check_labels("tags", tags.iter())?;
+        check_patterns("allowed_tags", allowed_tags.iter())?;
+        if let Some(satellite) = for_satellite {
+            self.check_replacement(satellite, team_id, tags.iter().chain(&allowed_tags).count()).await?;
+        }
         let (usual, most) = if team_id.is_none() { (1, 24) } else { (24, 72) };
         let hours = checked_hours(expires_in_hours.unwrap_or(usual), most)?;
         let source = self.hive.source();
@@ -164,12 +177,18 @@ impl Identity for ActingHive {
             description,
             actor: self.principal.actor(),
             authorised_by: Authority::Role,
+            tags: normalized(tags),
+            allowed_tags: normalized(allowed_tags),
+            for_satellite,
             created_at: now,
             expires_at,
         };
         let subject = Subject::new("registration_token", id).of_team(team_id);
-        let record =
-            self.record("registration_token.create", subject, json!({ "scope": scope, "expires_at": expires_at }));
+        let details = json!({
+            "scope": scope, "expires_at": expires_at, "for_satellite": for_satellite, "tags": row.tags,
+            "allowed_tags": row.allowed_tags,
+        });
+        let record = self.record("registration_token.create", subject, details);
         self.hive.store().registration_token_create(row, record).await?;
         let secret = &self.hive.inner.keys.token_secret;
         let issuer = &self.hive.settings().external_url;
@@ -204,6 +223,18 @@ impl Identity for ActingHive {
 impl ActingHive {
     fn owner(&self) -> Result<UserId> {
         self.principal.user().ok_or_else(|| Error::Forbidden("the hive itself is no user".into()))
+    }
+
+    /// Checks that a token may be made for one satellite: of the same team, and with no labels, as it keeps those it has.
+    async fn check_replacement(&self, satellite: SatelliteId, team: Option<TeamId>, labels: usize) -> Result<()> {
+        let row = self.satellite_for(satellite, Permission::TokensManage).await?;
+        if row.team_id != team {
+            return Err(Error::invalid("for_satellite", "the satellite is not of this team"));
+        }
+        if labels > 0 {
+            return Err(Error::invalid("tags", "a satellite that is there keeps the labels it has"));
+        }
+        Ok(())
     }
 
     pub(super) async fn check_team(&self, team: Option<TeamId>) -> Result<()> {

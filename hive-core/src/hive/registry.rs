@@ -40,7 +40,7 @@ impl DeviceRegistry for ActingHive {
         let row = self.satellite_for(id, Permission::SatellitesManage).await?;
         let record = self.record("satellite.disconnect", Subject::satellite(&row), json!({}));
         self.hive.store().audit_append(record).await?;
-        self.hive.inner.links.close(id, "an admin ended the link");
+        self.hive.inner.links.close(id, close::GOING_AWAY, "an admin ended the link");
         Ok(())
     }
 
@@ -117,7 +117,8 @@ impl DeviceRegistry for ActingHive {
             return Err(Error::SatelliteNotFound(id.to_string()));
         }
         self.hive.end_work_of_removed(id).await;
-        self.hive.inner.links.close(id, "the satellite was removed");
+        self.hive.inner.links.close(id, close::GOING_AWAY, "the satellite was removed");
+        self.hive.inner.positions.forget(id);
         self.hive.publish(|seq| SatelliteEvent::Removed { seq, id });
         Ok(())
     }
@@ -153,12 +154,11 @@ impl ActingHive {
 impl Hive {
     /// Gives a satellite its new key and ends the link of the old one. One that is offline registers again.
     fn hand_over_key(&self, id: SatelliteId, api_key: Secret) {
-        if let Some(live) = self.inner.links.get(id) {
-            if live.send(Outgoing::Control(ToAgent::RotateKey { api_key })).is_err() {
-                warn!(satellite.id = %id, "the new key did not reach the satellite; it has to register again");
-            }
-            live.close(close::GOING_AWAY, "the satellite has a new key");
+        let live = self.inner.links.get(id);
+        if live.is_some_and(|live| live.send(Outgoing::Control(ToAgent::RotateKey { api_key })).is_err()) {
+            warn!(satellite.id = %id, "the new key did not reach the satellite; it has to register again");
         }
+        self.inner.links.close(id, close::GOING_AWAY, "the satellite has a new key");
     }
 
     /// A stored satellite as clients see it.
@@ -170,11 +170,14 @@ impl Hive {
             status,
             capabilities,
             tags,
+            claimed_tags,
             region,
             satellite_url,
             system,
             agent_version,
             last_heartbeat,
+            journal: _,
+            conflict_at,
             created_at,
             updated_at,
         } = row;
@@ -190,6 +193,7 @@ impl Hive {
             status,
             online: self.inner.links.is_online(id),
             tags,
+            claimed_tags,
             region,
             capabilities,
             system: new_system.unwrap_or(system),
@@ -197,6 +201,7 @@ impl Hive {
             satellite_url,
             problems: self.inner.links.problems(id),
             last_seen,
+            conflict_at,
             created_at,
             updated_at,
         }
@@ -251,14 +256,23 @@ pub(super) fn window(page: PageRequest) -> Result<Window> {
 /// Checks labels: 1 to 64 printable characters each, no commas, at most 64 of them.
 pub(super) fn check_labels<'l>(field: &str, labels: impl Iterator<Item = &'l String>) -> Result<()> {
     for (count, label) in labels.enumerate() {
-        let is_allowed = |c: char| c.is_alphanumeric() || "-_.:/=@".contains(c);
-        let is_label = !label.is_empty() && label.chars().count() <= MAX_LABEL_LEN && label.chars().all(is_allowed);
-        if !is_label || count >= MAX_TAGS {
+        if !is_label(label) || count >= MAX_TAGS {
             let rule = format!("1 to {MAX_LABEL_LEN} letters, digits or -_.:/=@ each, at most {MAX_TAGS} of them");
             return Err(Error::invalid(field, rule));
         }
     }
     Ok(())
+}
+
+/// Checks patterns of labels, in which `*` stands for any characters.
+pub(super) fn check_patterns<'l>(field: &str, patterns: impl Iterator<Item = &'l String>) -> Result<()> {
+    let labels: Vec<_> = patterns.map(|pattern| pattern.replace('*', "x")).collect();
+    check_labels(field, labels.iter())
+}
+
+fn is_label(label: &str) -> bool {
+    let is_allowed = |c: char| c.is_alphanumeric() || "-_.:/=@".contains(c);
+    !label.is_empty() && label.chars().count() <= MAX_LABEL_LEN && label.chars().all(is_allowed)
 }
 
 /// Labels sorted and without doubles.

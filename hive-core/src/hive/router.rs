@@ -199,7 +199,7 @@ impl ActingHive {
         // The link of now, not of before the insert: whichever opened in between has not seen the command.
         match self.hive.inner.links.get(row.id) {
             Some(now) if live.as_ref().is_some_and(|live| live.journal_id == now.journal_id) => {
-                self.hive.send_command(&now, id, work.payload, expires_in);
+                self.hive.send_command(&now, id, work.payload, expires_in, false);
             }
             Some(now) => self.hive.deliver_again(id, &now).await?,
             None => {}

@@ -126,6 +126,11 @@ impl Hive {
             self.store().satellite_seen(some.to_vec()).await.inspect_err(|_| rest())?;
         }
         self.inner.seen.written_without(Vec::new());
+        let positions = self.inner.positions.take_unwritten();
+        for (written, some) in positions.chunks(SEEN_AT_ONCE).enumerate() {
+            let rest = || self.inner.positions.put_back(&positions[written * SEEN_AT_ONCE..]);
+            self.store().satellite_journal_advance(some.to_vec()).await.inspect_err(|_| rest())?;
+        }
         match &self.inner.high_water {
             Some(mark) => mark.advance(self.store()).await,
             None => Ok(()),

@@ -1,9 +1,11 @@
 //! The hive with satellites that are played over a `ChannelLink`: what it promises whatever a satellite does.
 
 mod access;
+mod clones;
 mod commands;
 mod digests;
 mod lost;
+mod registering;
 mod removal;
 mod strays;
 mod teams;
@@ -15,7 +17,7 @@ use bytes::Bytes;
 use hive_wire::agent::{
     Channel, Command, CommandResult, Handshake, Metrics, PROTOCOL_VERSION, Received, SystemInfo, ToAgent, ToServer,
 };
-use hive_wire::api::{CommandStatus, RegistrationTokenCreate, TokenScope};
+use hive_wire::api::{CommandStatus, RegistrationTokenCreate};
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
 use hive_wire::{CommandId, SatelliteId};
@@ -36,7 +38,7 @@ pub(super) async fn token(acting: &ActingHive, create: RegistrationTokenCreate) 
 }
 
 pub(super) fn global() -> RegistrationTokenCreate {
-    RegistrationTokenCreate { scope: TokenScope::Global, team_id: None, expires_in_hours: None, description: None }
+    RegistrationTokenCreate::global()
 }
 
 pub(super) fn request(name: &str) -> RegisterRequest {
@@ -51,7 +53,8 @@ pub(super) fn request(name: &str) -> RegisterRequest {
 }
 
 pub(super) async fn register(hive: &Hive, name: &str) -> RegisteredSatellite {
-    let token = token(&hive.as_system(), global()).await;
+    let create = RegistrationTokenCreate { allowed_tags: vec!["web".into()], ..global() };
+    let token = token(&hive.as_system(), create).await;
     hive.register_satellite(&token, request(name), None, None).await.unwrap()
 }
 

@@ -13,10 +13,11 @@ use hive_wire::{
 
 use super::{
     ApiKeyOwner, ApiKeyRow, AuditLine, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey,
-    IdentityStore, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, NewCommand, NewJob,
-    NewRegistrationToken, NewSatellite, NewSession, NewUser, RegisterOutcome, RegistrationTokenStore, SatelliteKeyRow,
-    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow, SessionStore, Store,
-    StoreResult, UserPatch, UserRow, UserUpdated, Window,
+    IdentityStore, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, JournalPosition, JournalRow,
+    NewCommand, NewJob, NewRegistrationToken, NewSatellite, NewSession, NewUser, RegisterAgain, RegisterOutcome,
+    RegistrationTokenRow, RegistrationTokenStore, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow,
+    SatelliteStore, Seen, SessionQuery, SessionRow, SessionStore, Store, StoreResult, UserPatch, UserRow, UserUpdated,
+    Window,
 };
 use crate::access::{Role, Sight};
 use crate::audit::AuditDraft;
@@ -102,6 +103,11 @@ macro_rules! layer {
 layer! {
     SatelliteStore {
         satellite_register(token: RegistrationTokenId, satellite: NewSatellite, audit: AuditDraft) -> RegisterOutcome;
+        satellite_register_again(
+            token: RegistrationTokenId,
+            again: RegisterAgain,
+            audit: AuditDraft
+        ) -> Option<SatelliteRow>;
         satellite_get(id: SatelliteId) -> Option<SatelliteRow>;
         satellite_find(name: &SatelliteName) -> Option<SatelliteRow>;
         satellite_list(query: &SatelliteQuery, window: Window) -> (Vec<SatelliteRow>, u64);
@@ -110,6 +116,9 @@ layer! {
         satellite_activate(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
         satellite_key(id: SatelliteId) -> Option<SatelliteKeyRow>;
         satellite_seen(seen: Vec<Seen>) -> ();
+        satellite_journal_set(id: SatelliteId, journal: JournalRow) -> ();
+        satellite_journal_advance(positions: Vec<JournalPosition>) -> ();
+        satellite_conflict(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
     }
     CommandStore {
         command_insert(commands: Vec<NewCommand>, idempotency: Option<IdempotencyKey>, audit: AuditDraft) -> Inserted;
@@ -178,6 +187,7 @@ layer! {
     RegistrationTokenStore {
         registration_token_create(token: NewRegistrationToken, audit: AuditDraft) -> ();
         registration_token_get(id: RegistrationTokenId) -> Option<RegistrationTokenInfo>;
+        registration_token_row(id: RegistrationTokenId) -> Option<RegistrationTokenRow>;
         registration_token_list(sight: &Sight) -> Vec<RegistrationTokenInfo>;
         registration_token_revoke(id: RegistrationTokenId, now: Timestamp, audit: AuditDraft) -> bool;
     }

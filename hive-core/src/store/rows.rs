@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use hive_wire::agent::{ErrorBody, SystemInfo};
-use hive_wire::api::{Actor, CommandStatus, CommandType, PlatformRole, SatelliteStatus, TokenScope, User};
+use hive_wire::api::{
+    Actor, CommandStatus, CommandType, PlatformRole, RegistrationTokenInfo, SatelliteStatus, TokenScope, User,
+};
 use hive_wire::{
     ApiKeyId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
 };
@@ -43,6 +45,8 @@ pub struct NewSatellite {
     pub capabilities: Vec<String>,
     /// The labels it starts with; kept labels win where the name is known.
     pub tags: Vec<String>,
+    /// What it says of itself beyond them.
+    pub claimed_tags: Vec<String>,
     /// Its public base URL.
     pub satellite_url: String,
     /// The machine.
@@ -53,6 +57,36 @@ pub struct NewSatellite {
     pub api_key_hash: String,
     /// Who made its token.
     pub created_by: String,
+    /// Whether it may have a name that another one has.
+    pub name_use: NameUse,
+    /// A hash of the word that it sends again with the same request.
+    pub attempt_hash: Option<String>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What a registration may do with its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameUse {
+    /// Take it where nobody has it.
+    New,
+    /// Also take it over from this satellite, which gets the new key.
+    Of(SatelliteId),
+    /// Nothing: it is refused, with the reason why the token cannot be used where there is one.
+    None,
+}
+
+/// A registration that is sent again because its answer was lost.
+#[derive(Debug, Clone)]
+pub struct RegisterAgain {
+    /// The hash of the word that it was sent with.
+    pub attempt_hash: String,
+    /// Its name.
+    pub name: SatelliteName,
+    /// The token must have been used since.
+    pub since: Timestamp,
+    /// The argon2id hash of the new key's secret.
+    pub api_key_hash: String,
     /// The time.
     pub now: Timestamp,
 }
@@ -64,7 +98,7 @@ pub enum RegisterOutcome {
     Registered(Box<SatelliteRow>),
     /// The token cannot be used.
     TokenUnusable(TokenState),
-    /// The name belongs to another team, or the whole hive. The token is not spent.
+    /// Another satellite has the name, and may keep it. The token is not spent.
     NameTaken,
 }
 
@@ -96,6 +130,8 @@ pub struct SatelliteRow {
     pub capabilities: Vec<String>,
     /// Its labels, sorted.
     pub tags: Vec<String>,
+    /// What it says of itself beyond them, sorted.
+    pub claimed_tags: Vec<String>,
     /// Where it stands.
     pub region: Option<String>,
     /// Its public base URL.
@@ -106,10 +142,36 @@ pub struct SatelliteRow {
     pub agent_version: Option<String>,
     /// The last sign of life.
     pub last_heartbeat: Option<Timestamp>,
+    /// The journal of its last link, where it told the process behind it.
+    pub journal: Option<JournalRow>,
+    /// When another process with its identity was last refused, since it has its key.
+    pub conflict_at: Option<Timestamp>,
     /// When it first registered.
     pub created_at: Timestamp,
     /// When the row last changed, signs of life apart.
     pub updated_at: Timestamp,
+}
+
+/// The memory of what ran on a satellite, as its last link told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRow {
+    /// The hive's word for it, under which commands are delivered.
+    pub id: String,
+    /// The process that writes it.
+    pub start_id: Option<String>,
+    /// The highest number of records it was seen to have.
+    pub position: Option<u64>,
+}
+
+/// How far a journal has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalPosition {
+    /// Whose.
+    pub satellite_id: SatelliteId,
+    /// Which.
+    pub journal_id: String,
+    /// Its number of records.
+    pub position: u64,
 }
 
 /// What verifies a satellite's key.
@@ -402,10 +464,27 @@ pub struct NewRegistrationToken {
     pub actor: Actor,
     /// What allowed it.
     pub authorised_by: Authority,
+    /// The labels that a satellite gets with it.
+    pub tags: Vec<String>,
+    /// Patterns of labels that a satellite may claim with it.
+    pub allowed_tags: Vec<String>,
+    /// The one satellite whose place it may take.
+    pub for_satellite: Option<SatelliteId>,
     /// When.
     pub created_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
+}
+
+/// A registration token and what stands behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationTokenRow {
+    /// The token.
+    pub info: RegistrationTokenInfo,
+    /// Who made it.
+    pub actor: Actor,
+    /// How many satellites may register with it.
+    pub max_uses: u64,
 }
 
 /// An audit record as it is stored: the text and what chains it.

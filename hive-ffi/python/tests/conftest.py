@@ -34,7 +34,7 @@ def satellite(url: str, token: str, name: str, data_dir: Path) -> Iterator[subpr
     """A real satellite, as a process."""
     agent = Path(os.environ["HIVE_BIN_DIR"]) / "satellite-agent"
     arguments = ["--server", url, "--registration-token", token, "--name", name, "--data-dir", str(data_dir)]
-    arguments += ["--tag", "web", "--local-api", "off"]
+    arguments += ["--local-api", "off"]
     # What the profile of this machine's user does when a shell starts is nothing that a test may depend on.
     env = {**os.environ, "HOME": str(data_dir.parent)}
     with (data_dir.parent / f"{name}.log").open("wb") as log:
@@ -69,6 +69,7 @@ async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet
                     async for event in events:
                         if isinstance(event, SatelliteOnline):
                             break
+                    await hive.satellite_update(name, tags=["web"])
                     yield
 
         await hive.user_create("ann", admin=True)

@@ -20,6 +20,8 @@ fn event_name(event: &SatelliteEvent) -> &'static str {
         SatelliteEvent::Online { .. } => "satellite:online",
         SatelliteEvent::Offline { .. } => "satellite:offline",
         SatelliteEvent::Updated { .. } => "satellite:updated",
+        SatelliteEvent::KeyReplaced { .. } => "satellite:key_replaced",
+        SatelliteEvent::Conflict { .. } => "satellite:conflict",
         SatelliteEvent::Removed { .. } => "satellite:removed",
         _ => "satellite:event",
     }

@@ -77,7 +77,10 @@ fn instructions(code: &ErrorCode) -> &'static str {
             "Register again: a new registration token gives a new API key. The old one is dead once the satellite was \
              registered anew or removed."
         }
-        ErrorCode::Conflict => "Choose another name for this satellite.",
+        ErrorCode::Conflict => {
+            "Choose another --name for this satellite. To put this machine in the place of the one that has the name, ask an \
+             admin for a token made for it: 'hive tokens create --for NAME'."
+        }
         ErrorCode::InvalidInput => "Correct the named field and try again.",
         ErrorCode::Unavailable | ErrorCode::RateLimited => "Try again later.",
         _ => "",

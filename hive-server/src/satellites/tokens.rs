@@ -2,7 +2,7 @@
 
 use axum::Json;
 use hive_core::wire::api::{NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo, TokenScope};
-use hive_core::wire::{RegistrationTokenId, TeamId};
+use hive_core::wire::{RegistrationTokenId, SatelliteId, TeamId};
 use hive_core::{ActingHive, Error, Identity};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ use crate::extract::{Body, Path};
 pub(super) struct Wishes {
     expires_in_hours: Option<u32>,
     description: Option<String>,
+    for_satellite: Option<SatelliteId>,
+    tags: Vec<String>,
+    allowed_tags: Vec<String>,
 }
 
 /// The fields of `T` beside `success`.
@@ -60,6 +63,9 @@ async fn create(Caller(hive): Caller, team: Option<TeamId>, wishes: Wishes) -> A
         team_id: team,
         expires_in_hours: wishes.expires_in_hours,
         description: wishes.description,
+        for_satellite: wishes.for_satellite,
+        tags: wishes.tags,
+        allowed_tags: wishes.allowed_tags,
     };
     Ok(success(hive.registration_token_create(token).await?))
 }

@@ -65,6 +65,7 @@ impl From<Error> for Ending {
             Error::AuthInvalid | Error::AuthRequired | Error::SatelliteNotFound(_) | Error::Forbidden(_) => {
                 close::AUTH_FAILED
             }
+            Error::Conflict(_) => close::IDENTITY_CONFLICT,
             _ => close::PROTOCOL_ERROR,
         };
         Self::told(code, error.to_string())

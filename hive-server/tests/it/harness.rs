@@ -139,7 +139,7 @@ impl TestServer {
     pub(crate) async fn registration_token(&self, team: Option<&Team>) -> String {
         let scope = if team.is_some() { TokenScope::Team } else { TokenScope::Global };
         let team_id = team.map(|team| team.id);
-        let wanted = RegistrationTokenCreate { scope, team_id, expires_in_hours: None, description: None };
+        let wanted = RegistrationTokenCreate { scope, team_id, ..RegistrationTokenCreate::global() };
         self.hive.as_system().registration_token_create(wanted).await.unwrap().token
     }
 

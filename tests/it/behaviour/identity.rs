@@ -120,6 +120,7 @@ async fn tokens_are_made_used_and_revoked(world: World) {
         team_id,
         expires_in_hours: Some(2),
         description: Some("rack 7".into()),
+        ..RegistrationTokenCreate::global()
     };
     let global = api.registration_token_create(wanted(TokenScope::Global, None)).await.unwrap();
     let of_team = api.registration_token_create(wanted(TokenScope::Team, Some(team))).await.unwrap();

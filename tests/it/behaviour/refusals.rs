@@ -136,7 +136,8 @@ async fn what_is_not_there() {
             scope: TokenScope::Team,
             team_id: Some(team),
             expires_in_hours: None,
-            description: None
+            description: None,
+            ..RegistrationTokenCreate::global()
         }),
     );
     for hive in both {
@@ -215,7 +216,8 @@ async fn what_breaks_a_rule() {
             scope: TokenScope::Team,
             team_id: None,
             expires_in_hours: None,
-            description: None
+            description: None,
+            ..RegistrationTokenCreate::global()
         }),
         log(String::new(), AuditTarget { kind: "x".into(), id: "y".into() }, json!(null)),
     );
@@ -275,6 +277,7 @@ async fn what_contradicts_what_is_there() {
         team_id: None,
         expires_in_hours: None,
         description: None,
+        ..RegistrationTokenCreate::global()
     });
     let token = token.await.unwrap();
     world.api().registration_token_revoke(token.token_id).await.unwrap();
@@ -339,6 +342,7 @@ async fn what_somebody_may_not() {
         team_id,
         expires_in_hours: None,
         description: None,
+        ..RegistrationTokenCreate::global()
     };
     let put = || TeamMemberPut { username: "olga".into(), role: Role::Admin };
     let reboot = PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None };

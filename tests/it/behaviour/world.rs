@@ -165,7 +165,8 @@ impl World {
 
     pub(super) async fn token(&self, team_id: Option<TeamId>) -> String {
         let scope = if team_id.is_some() { TokenScope::Team } else { TokenScope::Global };
-        let wanted = RegistrationTokenCreate { scope, team_id, expires_in_hours: None, description: None };
+        let allowed_tags = vec!["*".into()];
+        let wanted = RegistrationTokenCreate { scope, team_id, allowed_tags, ..RegistrationTokenCreate::global() };
         self.hive.as_system().registration_token_create(wanted).await.unwrap().token
     }
 

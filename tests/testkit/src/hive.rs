@@ -176,10 +176,14 @@ impl TestHive {
 
     /// Makes a registration token for the whole hive, or for a team.
     pub async fn new_token(&self, team_id: Option<&str>) -> String {
-        let wanted = match team_id {
-            Some(team_id) => json!({"scope": "team", "team_id": team_id}),
-            None => json!({"scope": "global"}),
-        };
+        text(&self.rest().post("/api/v1/registration-tokens", &wanted_token(team_id)).await.data()["token"])
+    }
+
+    /// Makes a registration token for the place of this satellite.
+    pub async fn new_token_for(&self, satellite: &str) -> String {
+        let satellite = self.rest().get(&format!("/api/v1/satellites/{satellite}")).await.data();
+        let mut wanted = wanted_token(satellite["team_id"].as_str());
+        wanted["for_satellite"] = satellite["id"].clone();
         text(&self.rest().post("/api/v1/registration-tokens", &wanted).await.data()["token"])
     }
 
@@ -190,7 +194,9 @@ impl TestHive {
 
     /// Starts a satellite with options and waits until it can be used.
     pub async fn satellite_with(&self, name: &str, options: SatelliteOptions) -> Satellite {
-        let token = self.new_token(options.team_id.as_deref()).await;
+        let mut wanted = wanted_token(options.team_id.as_deref());
+        wanted["allowed_tags"] = json!(options.tags);
+        let token = text(&self.rest().post("/api/v1/registration-tokens", &wanted).await.data()["token"]);
         self.satellite_with_token(name, &token, options).await
     }
 
@@ -307,4 +313,12 @@ fn is_open(command: &Value) -> bool {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+}
+
+/// The request for a registration token for the whole hive, or for a team.
+fn wanted_token(team_id: Option<&str>) -> Value {
+    match team_id {
+        Some(team_id) => json!({"scope": "team", "team_id": team_id}),
+        None => json!({"scope": "global"}),
+    }
 }

@@ -25,7 +25,9 @@ async fn registering_again_keeps_the_id_and_kills_the_old_key_at_once() {
     let hive = hive().await;
     let first = register(&hive, NAME).await;
     let mut satellite = connect(&hive, &first, "journal-1").await;
-    let second = register(&hive, NAME).await;
+    let create = RegistrationTokenCreate { for_satellite: Some(first.id), ..global() };
+    let made_for = token(&hive.as_system(), create).await;
+    let second = hive.register_satellite(&made_for, request(NAME), None, None).await.unwrap();
     assert_eq!(second.id, first.id);
     assert_eq!(second.status, "inactive");
     assert!(matches!(hive.authenticate_satellite(&first.api_key, Effort::Full).await, Err(Error::AuthInvalid)));

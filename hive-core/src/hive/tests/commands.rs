@@ -283,7 +283,7 @@ async fn a_cancel_that_overtakes_its_command_is_said_behind_it() {
     hive.inner.running.begin(id, hive.as_system().context(&row, &work, None), Received::default());
     assert!(hive.inner.running.cancel(id).is_some());
     let live = hive.inner.links.get(satellite.id).unwrap();
-    hive.send_command(&live, id, work.payload, Duration::from_mins(1));
+    hive.send_command(&live, id, work.payload, Duration::from_mins(1), false);
     assert_eq!(satellite.command().await.id, id);
     assert_eq!(satellite.end.next().await, Ok(Outgoing::Control(ToAgent::CommandCancel { id })));
 }

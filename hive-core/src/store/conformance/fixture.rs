@@ -19,8 +19,8 @@ use crate::access::{Authority, Sight};
 use crate::audit::AuditDraft;
 use crate::clock::Source;
 use crate::store::{
-    ApiKeyRow, CommandOutcome, CommandRow, Inserted, NewCommand, NewRegistrationToken, NewSatellite, NewSession,
-    NewUser, RegisterOutcome, SatelliteRow, Store, Window,
+    ApiKeyRow, CommandOutcome, CommandRow, Inserted, NameUse, NewCommand, NewRegistrationToken, NewSatellite,
+    NewSession, NewUser, RegisterOutcome, SatelliteRow, Store, Window,
 };
 
 pub(super) const DAY: Duration = Duration::from_hours(24);
@@ -128,6 +128,9 @@ impl Fixture {
             description: Some("a check's".into()),
             actor: self.draft().actor,
             authorised_by: Authority::Role,
+            tags: Vec::new(),
+            allowed_tags: Vec::new(),
+            for_satellite: None,
             created_at: self.now(),
             expires_at,
         };
@@ -143,11 +146,14 @@ impl Fixture {
             team_id: team,
             capabilities: vec!["shell".into(), "power".into()],
             tags: vec!["web".into(), "eu".into(), "web".into()],
+            claimed_tags: vec!["rack-7".into()],
             satellite_url: "http://127.0.0.1:3001".into(),
             system: SystemInfo { hostname: "host-1".into(), memory_total_mb: 512, ..SystemInfo::default() },
             agent_version: Some("0.1.0".into()),
             api_key_hash: format!("$argon2id${}", self.unique()),
             created_by: "anna".into(),
+            name_use: NameUse::New,
+            attempt_hash: None,
             now: self.now(),
         }
     }

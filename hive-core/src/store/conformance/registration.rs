@@ -1,10 +1,15 @@
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use hive_wire::api::SatelliteStatus;
+use hive_wire::api::{SatelliteStatus, TokenScope};
 
 use super::CALLERS;
 use super::fixture::Fixture;
-use crate::access::Sight;
-use crate::store::{RegisterOutcome, SatellitePatch, SatelliteQuery, TokenState, Window};
+use crate::access::{Authority, Sight};
+use crate::store::{
+    NameUse, NewRegistrationToken, NewSatellite, RegisterAgain, RegisterOutcome, SatellitePatch, SatelliteQuery,
+    TokenState, Window,
+};
 
 fn registered(outcomes: &[RegisterOutcome]) -> usize {
     outcomes.iter().filter(|outcome| matches!(outcome, RegisterOutcome::Registered(_))).count()
@@ -48,13 +53,16 @@ pub(super) async fn a_known_name_keeps_its_id_and_gets_a_new_key(on: &Fixture) {
         SatellitePatch { tags: Some(vec!["kept".into()]), region: Some("eu".into()), ..SatellitePatch::default() };
     on.store.satellite_update(first.id, tags, on.draft()).await.unwrap();
 
-    let again = on.new_satellite(&name, None);
+    on.store.satellite_conflict(first.id, on.now(), on.draft()).await.unwrap();
+    let claimed_tags = vec!["row-2".to_owned()];
+    let again = NewSatellite { name_use: NameUse::Of(first.id), claimed_tags, ..on.new_satellite(&name, None) };
     let outcome = on.store.satellite_register(on.token(None).await, again.clone(), on.draft_by(&actor)).await.unwrap();
     let RegisterOutcome::Registered(second) = outcome else { panic!("{outcome:?}") };
     let second_key = on.store.satellite_key(first.id).await.unwrap().unwrap();
     assert_eq!((second.id, second.created_at), (first.id, first.created_at));
     assert_eq!(second.status, SatelliteStatus::Inactive);
     assert_eq!((&second.tags[..], second.region.as_deref()), (&["kept".to_owned()][..], Some("eu")));
+    assert_eq!((&second.claimed_tags[..], second.conflict_at), (&["row-2".to_owned()][..], None));
     assert_eq!(second_key.hash, again.api_key_hash);
     assert!(second_key.generation > first_key.generation);
     assert_eq!(on.records_by(&actor).await[0].target.id, first.id.to_string());
@@ -84,6 +92,79 @@ pub(super) async fn a_name_of_another_team_is_refused_and_spends_no_token(on: &F
         assert!(matches!(outcome, RegisterOutcome::Registered(_)), "the token was spent: {outcome:?}");
     }
     assert!(on.records_by(&actor).await.is_empty(), "a refused registration left a record");
+}
+
+pub(super) async fn a_name_is_taken_over_from_the_named_satellite_alone(on: &Fixture) {
+    let (name, other) = (on.name(), on.satellite().await);
+    let first = on.register(&name, None).await;
+    let token = on.token(None).await;
+    for name_use in [NameUse::New, NameUse::Of(other.id), NameUse::None] {
+        let again = NewSatellite { name_use, ..on.new_satellite(&name, None) };
+        let outcome = on.store.satellite_register(token, again, on.draft()).await.unwrap();
+        assert!(matches!(outcome, RegisterOutcome::NameTaken), "{name_use:?}: {outcome:?}");
+    }
+    let refused = NewSatellite { name_use: NameUse::None, ..on.new_satellite(&on.name(), None) };
+    let outcome = on.store.satellite_register(token, refused, on.draft()).await.unwrap();
+    assert!(matches!(outcome, RegisterOutcome::NameTaken), "{outcome:?}");
+    let again = NewSatellite { name_use: NameUse::Of(first.id), ..on.new_satellite(&name, None) };
+    let outcome = on.store.satellite_register(token, again, on.draft()).await.unwrap();
+    assert!(matches!(outcome, RegisterOutcome::Registered(row) if row.id == first.id));
+}
+
+pub(super) async fn a_lost_answer_is_given_again(on: &Fixture) {
+    let (token, actor) = (on.token(None).await, on.unique());
+    let attempt_hash = Some("attempt".to_owned());
+    let satellite = NewSatellite { attempt_hash, ..on.new_satellite(&on.name(), None) };
+    on.store.satellite_register(token, satellite.clone(), on.draft()).await.unwrap();
+    let first = on.store.satellite_find(&satellite.name).await.unwrap().unwrap();
+    let again = RegisterAgain {
+        attempt_hash: "attempt".into(),
+        name: satellite.name.clone(),
+        since: satellite.now.minus(Duration::from_secs(1)),
+        api_key_hash: "another".into(),
+        now: on.now(),
+    };
+    let ask = async |again: RegisterAgain| {
+        on.store.satellite_register_again(token, again, on.draft_by(&actor)).await.unwrap().map(|row| row.id)
+    };
+    assert_eq!(ask(RegisterAgain { attempt_hash: "other".into(), ..again.clone() }).await, None);
+    assert_eq!(ask(RegisterAgain { name: on.name(), ..again.clone() }).await, None);
+    assert_eq!(ask(RegisterAgain { since: satellite.now, ..again.clone() }).await, None, "too late");
+    assert!(on.records_by(&actor).await.is_empty());
+    assert_eq!(ask(again.clone()).await, Some(first.id));
+    assert_eq!(on.store.satellite_key(first.id).await.unwrap().unwrap().hash, "another");
+    assert_eq!(on.records_by(&actor).await[0].target.id, first.id.to_string());
+
+    // Another token that was used for the satellite since settles it.
+    let later = satellite.now.plus(Duration::from_secs(1));
+    let taken = NewSatellite { name_use: NameUse::Of(first.id), now: later, ..on.new_satellite(&satellite.name, None) };
+    on.store.satellite_register(on.token(None).await, taken, on.draft()).await.unwrap();
+    assert_eq!(ask(again).await, None);
+}
+
+pub(super) async fn a_token_keeps_what_it_gives(on: &Fixture) {
+    let (satellite, id) = (on.satellite().await, hive_wire::RegistrationTokenId::new(on.source.seed()));
+    let token = NewRegistrationToken {
+        id,
+        scope: TokenScope::Team,
+        team_id: satellite.team_id,
+        description: None,
+        actor: on.draft().actor,
+        authorised_by: Authority::Role,
+        tags: vec!["web".into()],
+        allowed_tags: vec!["dc:*".into()],
+        for_satellite: Some(satellite.id),
+        created_at: on.now(),
+        expires_at: on.now().plus(Duration::from_hours(1)),
+    };
+    on.store.registration_token_create(token.clone(), on.draft()).await.unwrap();
+    let row = on.store.registration_token_row(id).await.unwrap().unwrap();
+    assert_eq!((row.info.tags.clone(), row.info.allowed_tags.clone()), (token.tags, token.allowed_tags));
+    assert_eq!((row.info.for_satellite, row.max_uses), (Some(satellite.id), 1));
+    assert_eq!(row.actor, token.actor);
+    assert_eq!(on.store.registration_token_get(id).await.unwrap(), Some(row.info));
+    let nobody = hive_wire::RegistrationTokenId::new(on.source.seed());
+    assert_eq!(on.store.registration_token_row(nobody).await.unwrap(), None);
 }
 
 pub(super) async fn a_useless_token_says_why_and_tells_no_names(on: &Fixture) {

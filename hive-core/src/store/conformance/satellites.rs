@@ -10,7 +10,10 @@ use super::CALLERS;
 use super::commands::assigned;
 use super::fixture::Fixture;
 use crate::access::Sight;
-use crate::store::{Assignment, Delivery, NewCommand, SatellitePatch, SatelliteQuery, Seen, StoreError, Window};
+use crate::store::{
+    Assignment, Delivery, JournalPosition, JournalRow, NewCommand, SatellitePatch, SatelliteQuery, Seen, StoreError,
+    Window,
+};
 
 pub(super) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixture) {
     let satellite = on.satellite().await;
@@ -106,6 +109,37 @@ pub(super) async fn a_name_is_taken_until_its_satellite_is_removed(on: &Fixture)
     check().await;
     on.store.satellite_remove(other.id, on.now(), on.draft()).await.unwrap();
     assert!(on.store.satellite_update(one.id, rename.clone(), on.draft()).await.unwrap().is_some());
+}
+
+pub(super) async fn a_journal_only_goes_forward(on: &Fixture) {
+    let id = on.satellite().await.id;
+    let journal = async || on.store.satellite_get(id).await.unwrap().unwrap().journal;
+    assert_eq!(journal().await, None);
+    let first = JournalRow { id: "first".into(), start_id: Some("a".into()), position: None };
+    on.store.satellite_journal_set(id, first.clone()).await.unwrap();
+    assert_eq!(journal().await, Some(first.clone()));
+    let advance = async |journal_id: &str, position| {
+        let position = JournalPosition { satellite_id: id, journal_id: journal_id.into(), position };
+        on.store.satellite_journal_advance(vec![position]).await.unwrap();
+        journal().await.unwrap().position
+    };
+    assert_eq!(advance("first", 7).await, Some(7));
+    assert_eq!(advance("first", 5).await, Some(7));
+    assert_eq!(advance("other", 9).await, Some(7), "another journal's");
+    assert_eq!(advance("first", 8).await, Some(8));
+    let rolled_back = JournalRow { position: Some(3), ..first };
+    on.store.satellite_journal_set(id, rolled_back.clone()).await.unwrap();
+    assert_eq!(journal().await, Some(rolled_back));
+}
+
+pub(super) async fn a_conflict_is_noted(on: &Fixture) {
+    let (satellite, actor, now) = (on.satellite().await, on.unique(), on.now());
+    assert_eq!(satellite.conflict_at, None);
+    assert!(on.store.satellite_conflict(satellite.id, now, on.draft_by(&actor)).await.unwrap());
+    assert_eq!(on.store.satellite_get(satellite.id).await.unwrap().unwrap().conflict_at, Some(now));
+    let nobody = SatelliteId::new(on.source.seed());
+    assert!(!on.store.satellite_conflict(nobody, now, on.draft_by(&actor)).await.unwrap());
+    assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
 pub(super) async fn a_list_holds_what_was_asked_for(on: &Fixture) {

@@ -16,8 +16,8 @@ use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, text};
 use crate::audit::AuditDraft;
 use crate::store::{
-    NewSatellite, RegisterOutcome, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen,
-    StoreResult, Window,
+    JournalPosition, JournalRow, NameUse, NewSatellite, RegisterAgain, RegisterOutcome, SatelliteKeyRow,
+    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, StoreResult, Window,
 };
 
 #[async_trait]
@@ -29,6 +29,15 @@ impl SatelliteStore for SqlStore {
         audit: AuditDraft,
     ) -> StoreResult<RegisterOutcome> {
         self.write(move |transaction| Box::pin(register(transaction, token, satellite, audit))).await
+    }
+
+    async fn satellite_register_again(
+        &self,
+        token: RegistrationTokenId,
+        again: RegisterAgain,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<SatelliteRow>> {
+        self.write(move |transaction| Box::pin(register_again(transaction, token, again, audit))).await
     }
 
     async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>> {
@@ -105,6 +114,36 @@ impl SatelliteStore for SqlStore {
         })
         .await
     }
+
+    async fn satellite_journal_set(&self, id: SatelliteId, journal: JournalRow) -> StoreResult<()> {
+        let statement = Statement::new(text::SATELLITE_JOURNAL_SET)
+            .text(id)
+            .bind(journal.id)
+            .bind(journal.start_id)
+            .number_opt(journal.position);
+        self.write_simple(move |transaction| Box::pin(async move { transaction.execute(statement).await.map(drop) }))
+            .await
+    }
+
+    async fn satellite_journal_advance(&self, positions: Vec<JournalPosition>) -> StoreResult<()> {
+        self.write_simple(move |transaction| {
+            Box::pin(async move {
+                for JournalPosition { satellite_id, journal_id, position } in positions {
+                    let statement = Statement::new(text::SATELLITE_JOURNAL_ADVANCE)
+                        .text(satellite_id)
+                        .bind(journal_id)
+                        .number(position);
+                    transaction.execute(statement).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn satellite_conflict(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
+        self.change_audited(Statement::new(text::SATELLITE_CONFLICT).text(id).time(now), audit).await
+    }
 }
 
 fn filter(query: &SatelliteQuery) -> Filter {
@@ -130,21 +169,47 @@ async fn register(
 ) -> StoreResult<RegisterOutcome> {
     let known = transaction.fetch_optional(Statement::new(text::SATELLITE_BY_NAME).text(&satellite.name)).await?;
     let known = known.as_ref().map(read_owner).transpose()?;
-    let is_foreign = known.is_some_and(|(_, team)| team != satellite.team_id);
-    let is_spent =
-        !is_foreign && transaction.execute(Statement::new(text::TOKEN_TAKE).text(token).time(satellite.now)).await? > 0;
+    let is_free = match (known, satellite.name_use) {
+        (None, NameUse::New | NameUse::Of(_)) => true,
+        (Some((id, team)), NameUse::Of(meant)) => id == meant && team == satellite.team_id,
+        (Some(_), NameUse::New) | (_, NameUse::None) => false,
+    };
+    let id = known.map_or(satellite.id, |(id, _)| id);
+    let take =
+        Statement::new(text::TOKEN_TAKE).text(token).time(satellite.now).bind(satellite.attempt_hash.clone()).text(id);
+    let is_spent = is_free && transaction.execute(take).await? > 0;
     if !is_spent {
         // A token that is of no use learns nothing about names.
         let state = token_state(transaction, token, satellite.now).await?;
         return Ok(state.map_or(RegisterOutcome::NameTaken, RegisterOutcome::TokenUnusable));
     }
     let row = match known {
-        Some((id, _)) => renew(transaction, id, satellite).await?,
+        Some(_) => renew(transaction, id, satellite).await?,
         None => insert(transaction, satellite).await?,
     };
     audit.target.id = row.id.to_string();
     transaction.audit(audit).await?;
     Ok(RegisterOutcome::Registered(Box::new(row)))
+}
+
+async fn register_again(
+    transaction: &mut Transaction,
+    token: RegistrationTokenId,
+    again: RegisterAgain,
+    mut audit: AuditDraft,
+) -> StoreResult<Option<SatelliteRow>> {
+    let RegisterAgain { attempt_hash, name, since, api_key_hash, now } = again;
+    let find = Statement::new(text::SATELLITE_REGISTERED_BY).text(token).bind(attempt_hash).time(since);
+    let Some(found) = transaction.fetch_optional(find).await? else { return Ok(None) };
+    if found.text("name")? != name.as_str() {
+        return Ok(None);
+    }
+    let id: SatelliteId = found.parse("id")?;
+    let renew = Statement::new(text::SATELLITE_KEY_RENEW).text(id).bind(api_key_hash).time(now);
+    let row = transaction.fetch_optional(renew).await?.ok_or_else(|| damaged("id"))?;
+    audit.target.id = id.to_string();
+    transaction.audit(audit).await?;
+    read_satellite(&row).map(Some)
 }
 
 async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
@@ -163,7 +228,8 @@ async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> Store
         .bind(satellite.agent_version)
         .bind(satellite.satellite_url)
         .bind(satellite.created_by)
-        .time(satellite.now);
+        .time(satellite.now)
+        .json(&satellite.claimed_tags);
     let row = transaction.fetch_optional(statement).await?.ok_or_else(|| damaged("id"))?;
     tag(transaction, satellite.id, &tags).await?;
     read_satellite(&row)
@@ -178,7 +244,8 @@ async fn renew(transaction: &mut Transaction, id: SatelliteId, satellite: NewSat
         .json(&satellite.system)
         .bind(satellite.agent_version)
         .bind(satellite.satellite_url)
-        .time(satellite.now);
+        .time(satellite.now)
+        .json(&satellite.claimed_tags);
     read_satellite(&transaction.fetch_optional(statement).await?.ok_or_else(|| damaged("id"))?)
 }
 
@@ -271,12 +338,21 @@ fn read_satellite(row: &Row) -> StoreResult<SatelliteRow> {
         status: row.word("status")?,
         capabilities: row.json("capabilities")?,
         tags: row.json("tags")?,
+        claimed_tags: row.json("claimed_tags")?,
         region: row.text_opt("region")?,
         satellite_url: row.text_opt("satellite_url")?,
         system: row.json::<SystemInfo>("system_info")?,
         agent_version: row.text_opt("agent_version")?,
         last_heartbeat: row.time_opt("last_heartbeat")?,
+        journal: read_journal(row)?,
+        conflict_at: row.time_opt("conflict_at")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })
+}
+
+fn read_journal(row: &Row) -> StoreResult<Option<JournalRow>> {
+    let Some(id) = row.text_opt("journal_id")? else { return Ok(None) };
+    let (start_id, position) = (row.text_opt("start_id")?, row.number_opt("journal_position")?);
+    Ok(Some(JournalRow { id, start_id, position }))
 }

@@ -3,8 +3,8 @@
 
 macro_rules! satellite_columns {
     () => {
-        "id, name, team_id, status, capabilities, tags, region, satellite_url, system_info, agent_version, last_heartbeat, \
-         created_at, updated_at"
+        "id, name, team_id, status, capabilities, tags, claimed_tags, region, satellite_url, system_info, agent_version, \
+         last_heartbeat, journal_id, start_id, journal_position, conflict_at, created_at, updated_at"
     };
 }
 
@@ -50,7 +50,8 @@ macro_rules! session_select {
 
 macro_rules! token_columns {
     () => {
-        "id, scope, team_id, description, created_by, created_at, expires_at, used_at, revoked_at"
+        "id, scope, team_id, description, created_by, created_at, expires_at, used_at, revoked_at, tags, allowed_tags, \
+         for_satellite"
     };
 }
 
@@ -91,14 +92,14 @@ pub(super) const SATELLITE_KEY: &str = "SELECT api_key_hash, key_generation FROM
 pub(super) const SATELLITE_BY_NAME: &str = "SELECT id, team_id FROM satellites WHERE name = $1 AND deleted_at IS NULL";
 pub(super) const SATELLITE_INSERT: &str = concat!(
     "INSERT INTO satellites (id, name, satellite_type, team_id, status, capabilities, tags, api_key_hash, key_generation, \
-     hostname, system_info, agent_version, satellite_url, created_by, created_at, updated_at) \
-     VALUES ($1, $2, $3, $4, 'inactive', $5, $6, $7, 1, $8, $9, $10, $11, $12, $13, $13) RETURNING ",
+     hostname, system_info, agent_version, satellite_url, created_by, created_at, updated_at, claimed_tags) \
+     VALUES ($1, $2, $3, $4, 'inactive', $5, $6, $7, 1, $8, $9, $10, $11, $12, $13, $13, $14) RETURNING ",
     satellite_columns!()
 );
 pub(super) const SATELLITE_RENEW: &str = concat!(
     "UPDATE satellites SET status = 'inactive', capabilities = $2, api_key_hash = $3, key_generation = key_generation + 1, \
-     hostname = $4, system_info = $5, agent_version = $6, satellite_url = $7, updated_at = $8 \
-     WHERE id = $1 RETURNING ",
+     hostname = $4, system_info = $5, agent_version = $6, satellite_url = $7, updated_at = $8, claimed_tags = $9, \
+     conflict_at = NULL WHERE id = $1 RETURNING ",
     satellite_columns!()
 );
 pub(super) const SATELLITE_UPDATE: &str = concat!(
@@ -118,6 +119,20 @@ pub(super) const SATELLITE_ACTIVATE: &str = "UPDATE satellites SET status = 'act
 pub(super) const SATELLITE_SEEN: &str = "UPDATE satellites SET \
      last_heartbeat = CASE WHEN last_heartbeat > $2 THEN last_heartbeat ELSE $2 END, hostname = COALESCE($3, hostname), \
      system_info = COALESCE($4, system_info), agent_version = COALESCE($5, agent_version) WHERE id = $1 AND deleted_at IS NULL";
+pub(super) const SATELLITE_REGISTERED_BY: &str = "SELECT s.id, s.name, s.team_id FROM satellites s \
+     JOIN registration_tokens t ON t.satellite_id = s.id AND (t.team_id = s.team_id OR (t.team_id IS NULL AND s.team_id IS NULL)) \
+     WHERE t.id = $1 AND t.attempt_hash = $2 AND t.used_at > $3 AND t.revoked_at IS NULL AND s.deleted_at IS NULL \
+     AND NOT EXISTS (SELECT 1 FROM registration_tokens o WHERE o.satellite_id = s.id AND o.used_at > t.used_at)";
+pub(super) const SATELLITE_KEY_RENEW: &str = concat!(
+    "UPDATE satellites SET api_key_hash = $2, key_generation = key_generation + 1, updated_at = $3 WHERE id = $1 RETURNING ",
+    satellite_columns!()
+);
+pub(super) const SATELLITE_JOURNAL_SET: &str =
+    "UPDATE satellites SET journal_id = $2, start_id = $3, journal_position = $4 WHERE id = $1";
+pub(super) const SATELLITE_JOURNAL_ADVANCE: &str = "UPDATE satellites SET journal_position = $3 \
+     WHERE id = $1 AND journal_id = $2 AND (journal_position IS NULL OR journal_position < $3)";
+pub(super) const SATELLITE_CONFLICT: &str =
+    "UPDATE satellites SET conflict_at = $2 WHERE id = $1 AND deleted_at IS NULL";
 pub(super) const SATELLITE_TAGS_CLEAR: &str = "DELETE FROM satellite_tags WHERE satellite_id = $1";
 pub(super) const SATELLITE_TAG_INSERT: &str = "INSERT INTO satellite_tags (satellite_id, tag) VALUES ($1, $2)";
 /// What is queued with `is_queued`, and what was handed over without.
@@ -287,10 +302,14 @@ pub(super) const API_KEY_ROTATE: &str = concat!(
 pub(super) const API_KEY_REVOKE: &str =
     "UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL";
 pub(super) const TOKEN_INSERT: &str = "INSERT INTO registration_tokens (id, scope, team_id, description, actor, \
-     actor_kind, created_by, authorised_by, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+     actor_kind, created_by, authorised_by, created_at, expires_at, tags, allowed_tags, for_satellite) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+pub(super) const TOKEN_ROW: &str =
+    concat!("SELECT actor, max_uses, ", token_columns!(), " FROM registration_tokens WHERE id = $1");
 pub(super) const TOKEN_GET: &str = concat!("SELECT ", token_columns!(), " FROM registration_tokens WHERE id = $1");
 pub(super) const TOKEN_LIST: &str = concat!("SELECT ", token_columns!(), " FROM registration_tokens t");
-pub(super) const TOKEN_TAKE: &str = "UPDATE registration_tokens SET used_at = $2 \
+pub(super) const TOKEN_TAKE: &str = "UPDATE registration_tokens SET used_at = $2, uses = uses + 1, \
+     attempt_hash = $3, satellite_id = $4 \
      WHERE id = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2";
 pub(super) const TOKEN_REVOKE: &str =
     "UPDATE registration_tokens SET revoked_at = $2 WHERE id = $1 AND used_at IS NULL AND revoked_at IS NULL";

@@ -9,7 +9,7 @@ use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, text};
 use crate::access::Sight;
 use crate::audit::AuditDraft;
-use crate::store::{NewRegistrationToken, RegistrationTokenStore, StoreResult, TokenState};
+use crate::store::{NewRegistrationToken, RegistrationTokenRow, RegistrationTokenStore, StoreResult, TokenState};
 
 #[async_trait]
 impl RegistrationTokenStore for SqlStore {
@@ -26,7 +26,10 @@ impl RegistrationTokenStore for SqlStore {
                     .bind(token.actor.name)
                     .text(token.authorised_by)
                     .time(token.created_at)
-                    .time(token.expires_at);
+                    .time(token.expires_at)
+                    .json(&token.tags)
+                    .json(&token.allowed_tags)
+                    .text_opt(token.for_satellite);
                 transaction.execute(statement).await?;
                 transaction.audit(audit).await?;
                 Ok(())
@@ -38,6 +41,15 @@ impl RegistrationTokenStore for SqlStore {
     async fn registration_token_get(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenInfo>> {
         let row = self.fetch_optional(Statement::new(text::TOKEN_GET).text(id)).await?;
         row.as_ref().map(read_token).transpose()
+    }
+
+    async fn registration_token_row(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenRow>> {
+        let row = self.fetch_optional(Statement::new(text::TOKEN_ROW).text(id)).await?;
+        row.map(|row| {
+            let info = read_token(&row)?;
+            Ok(RegistrationTokenRow { info, actor: row.json("actor")?, max_uses: row.number("max_uses")? })
+        })
+        .transpose()
     }
 
     async fn registration_token_list(&self, sight: &Sight) -> StoreResult<Vec<RegistrationTokenInfo>> {
@@ -86,5 +98,8 @@ fn read_token(row: &Row) -> StoreResult<RegistrationTokenInfo> {
         expires_at: row.time("expires_at")?,
         used_at: row.time_opt("used_at")?,
         revoked_at: row.time_opt("revoked_at")?,
+        tags: row.json("tags")?,
+        allowed_tags: row.json("allowed_tags")?,
+        for_satellite: row.parse_opt("for_satellite")?,
     })
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::credential::Secret;
 use crate::open::{known, known_opt};
 use crate::open_enum;
-use crate::{ApiKeyId, RegistrationTokenId, TeamId, Timestamp, UserId};
+use crate::{ApiKeyId, RegistrationTokenId, SatelliteId, TeamId, Timestamp, UserId};
 
 open_enum! {
     /// What a user is on the platform as a whole.
@@ -253,12 +253,29 @@ pub struct RegistrationTokenCreate {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// The one satellite whose place it may take, online or not; without it a new one, or one that is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_satellite: Option<SatelliteId>,
+    /// Labels that a new satellite gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Patterns of labels that a new satellite may claim; `*` stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_tags: Vec<String>,
 }
 
 impl RegistrationTokenCreate {
     /// A token for a satellite of the whole hive, of the usual life.
     pub fn global() -> Self {
-        Self { scope: TokenScope::Global, team_id: None, expires_in_hours: None, description: None }
+        Self {
+            scope: TokenScope::Global,
+            team_id: None,
+            expires_in_hours: None,
+            description: None,
+            for_satellite: None,
+            tags: Vec::new(),
+            allowed_tags: Vec::new(),
+        }
     }
 
     /// A token for a satellite of one team, of the usual life.
@@ -272,7 +289,8 @@ impl RegistrationTokenCreate {
 pub struct NewRegistrationToken {
     /// Shown once.
     pub token: String,
-    /// Its id.
+    /// Its id: `id`, and `token_id` for older clients.
+    #[serde(flatten, with = "both_ids")]
     pub token_id: RegistrationTokenId,
     /// When it ends.
     pub expires_at: Timestamp,
@@ -283,7 +301,8 @@ pub struct NewRegistrationToken {
 /// A registration token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistrationTokenInfo {
-    /// Its id.
+    /// Its id: `id`, and `token_id` for older clients.
+    #[serde(flatten, with = "both_ids")]
     pub token_id: RegistrationTokenId,
     /// For whom.
     pub scope: TokenScope,
@@ -301,4 +320,39 @@ pub struct RegistrationTokenInfo {
     pub used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Labels that a new satellite gets.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Patterns of labels that a new satellite may claim.
+    #[serde(default)]
+    pub allowed_tags: Vec<String>,
+    /// The one satellite whose place it may take.
+    #[serde(default)]
+    pub for_satellite: Option<SatelliteId>,
+}
+
+/// One id under two names.
+mod both_ids {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::RegistrationTokenId;
+
+    #[derive(Serialize)]
+    struct Written {
+        id: RegistrationTokenId,
+        token_id: RegistrationTokenId,
+    }
+
+    #[derive(Deserialize)]
+    struct Read {
+        token_id: RegistrationTokenId,
+    }
+
+    pub(super) fn serialize<S: Serializer>(id: &RegistrationTokenId, serializer: S) -> Result<S::Ok, S::Error> {
+        Written { id: *id, token_id: *id }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RegistrationTokenId, D::Error> {
+        Ok(Read::deserialize(deserializer)?.token_id)
+    }
 }

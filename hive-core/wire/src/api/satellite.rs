@@ -50,6 +50,9 @@ pub struct Satellite {
     pub online: bool,
     /// Its labels.
     pub tags: Vec<String>,
+    /// Labels that it claims and was not given: they match nothing.
+    #[serde(default)]
+    pub claimed_tags: Vec<String>,
     /// Where it stands, by an admin's word.
     pub region: Option<String>,
     /// What it can do.
@@ -65,6 +68,9 @@ pub struct Satellite {
     pub problems: Vec<String>,
     /// The last sign of life.
     pub last_seen: Option<Timestamp>,
+    /// When another process with its identity was last refused beside it: a copy of its machine, most likely.
+    #[serde(default)]
+    pub conflict_at: Option<Timestamp>,
     /// When it first registered.
     pub created_at: Timestamp,
     /// When this record last changed.
@@ -154,6 +160,26 @@ pub enum SatelliteEvent {
         /// The new values by field.
         changes: BTreeMap<String, serde_json::Value>,
     },
+    /// It has another key, by a registration that took its place. What had the key before is out.
+    #[serde(rename = "satellite:key_replaced")]
+    KeyReplaced {
+        /// Grows with every event of this hive.
+        seq: u64,
+        /// Which.
+        id: SatelliteId,
+        /// Its name.
+        name: SatelliteName,
+    },
+    /// Another process with its identity was refused beside it.
+    #[serde(rename = "satellite:conflict")]
+    Conflict {
+        /// Grows with every event of this hive.
+        seq: u64,
+        /// Which.
+        id: SatelliteId,
+        /// Its name.
+        name: SatelliteName,
+    },
     /// It was removed.
     #[serde(rename = "satellite:removed")]
     Removed {
@@ -170,7 +196,14 @@ pub enum SatelliteEvent {
 open_tagged!(
     SatelliteEvent,
     "event",
-    ["satellite:online", "satellite:offline", "satellite:updated", "satellite:removed"]
+    [
+        "satellite:online",
+        "satellite:offline",
+        "satellite:updated",
+        "satellite:key_replaced",
+        "satellite:conflict",
+        "satellite:removed"
+    ]
 );
 
 impl SatelliteEvent {
@@ -180,6 +213,8 @@ impl SatelliteEvent {
             Self::Online { id, .. }
             | Self::Offline { id, .. }
             | Self::Updated { id, .. }
+            | Self::KeyReplaced { id, .. }
+            | Self::Conflict { id, .. }
             | Self::Removed { id, .. } => Some(*id),
             Self::Unknown(_) => None,
         }

@@ -2,7 +2,7 @@
 
 use hive_wire::agent::Channel;
 use hive_wire::api::{self, CommandStatus, ExecEvent, JobEvent, TargetStatus};
-use hive_wire::{AuditId, ErrorCode, JobId, SatelliteId, TeamId};
+use hive_wire::{AuditId, ErrorCode, JobId, SatelliteId, SatelliteName, TeamId};
 
 use super::{Golden, SEED, error, id, now, system};
 
@@ -157,6 +157,7 @@ fn satellites_over_rest() {
         status: api::SatelliteStatus::Active,
         online: true,
         tags: vec!["web".into()],
+        claimed_tags: vec!["rack-7".into()],
         region: Some("eu".into()),
         capabilities: vec!["shell".into()],
         system: system(),
@@ -164,6 +165,7 @@ fn satellites_over_rest() {
         satellite_url: None,
         problems: Vec::new(),
         last_seen: Some(now()),
+        conflict_at: Some(now()),
         created_at: now(),
         updated_at: now(),
     };
@@ -180,12 +182,15 @@ fn satellites_over_rest() {
     let update = api::SatelliteUpdate { team_id: Some(None), ..api::SatelliteUpdate::default() };
     golden.check("update_to_no_team", &update);
     let id = SatelliteId::new(SEED);
-    let name = "web-server-01".try_into().unwrap();
+    let name: SatelliteName = "web-server-01".try_into().unwrap();
+    let other_name = name.clone();
     golden.check("event_online", &api::SatelliteEvent::Online { seq: 1, id, name });
     let last_seen = Some(now());
     golden.check("event_offline", &api::SatelliteEvent::Offline { seq: 2, id, last_seen });
     let changes = [("tags".into(), serde_json::json!(["web"]))].into();
     golden.check("event_updated", &api::SatelliteEvent::Updated { seq: 3, id, changes });
+    golden.check("event_key_replaced", &api::SatelliteEvent::KeyReplaced { seq: 5, id, name: other_name.clone() });
+    golden.check("event_conflict", &api::SatelliteEvent::Conflict { seq: 6, id, name: other_name });
     golden.check("event_removed", &api::SatelliteEvent::Removed { seq: 4, id });
     golden.close();
 }

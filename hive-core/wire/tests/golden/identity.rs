@@ -2,7 +2,7 @@
 
 use hive_wire::api;
 use hive_wire::credential::Secret;
-use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
+use hive_wire::{ApiKeyId, RegistrationTokenId, SatelliteId, TeamId, UserId};
 
 use super::{Golden, SEED, now};
 
@@ -59,6 +59,9 @@ fn identities_over_rest() {
         team_id: Some(TeamId::new(SEED)),
         expires_in_hours: Some(24),
         description: Some("new rack".into()),
+        for_satellite: Some(SatelliteId::new(SEED)),
+        tags: vec!["web".into()],
+        allowed_tags: vec!["dc:*".into()],
     };
     golden.check("registration_token_create", &token_create);
     let token = api::NewRegistrationToken {
@@ -78,6 +81,9 @@ fn identities_over_rest() {
         expires_at: now(),
         used_at: Some(now()),
         revoked_at: None,
+        tags: vec!["web".into()],
+        allowed_tags: vec!["dc:*".into()],
+        for_satellite: Some(SatelliteId::new(SEED)),
     };
     golden.check("registration_token_info", &info);
     golden.close();

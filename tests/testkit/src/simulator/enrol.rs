@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hive_core::wire::api::{RegistrationTokenCreate, TokenScope};
+use hive_core::wire::api::RegistrationTokenCreate;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use hive_core::{DeviceRegistry, Identity};
 
@@ -17,8 +17,7 @@ pub async fn enrol(hive: &(impl DeviceRegistry + Identity), count: usize) -> Res
 }
 
 async fn enrol_one(hive: &(impl DeviceRegistry + Identity), number: usize) -> Result<SimulatedIdentity> {
-    let wanted =
-        RegistrationTokenCreate { scope: TokenScope::Global, team_id: None, expires_in_hours: None, description: None };
+    let wanted = RegistrationTokenCreate::global();
     let token = hive.registration_token_create(wanted).await?.token;
     let request = RegisterRequest {
         name: format!("simulated-{number:05}"),

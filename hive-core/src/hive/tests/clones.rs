@@ -1,0 +1,239 @@
+//! Copies of a satellite, satellites that were rolled back, and keys that die while their satellite connects.
+
+use std::time::Duration;
+
+use hive_wire::agent::{Handshake, ToAgent, ToServer};
+use hive_wire::api::{
+    AuditQuery, CommandStatus, ExecCommand, OutputEncoding, PageRequest, RegistrationTokenCreate, SatelliteEvent,
+    SatelliteUpdate, TeamCreate,
+};
+use hive_wire::satellite_api::RegisteredSatellite;
+use hive_wire::{CommandId, SatelliteId};
+
+use super::{NAME, Satellite, global, handshake, hive, register, request, token};
+use crate::hive::{Effort, Hive, Settings};
+use crate::link::{ChannelLink, Outgoing};
+use crate::router::ExecOptions;
+use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, Identity, Result};
+
+/// A process of an agent, as its handshake tells it.
+#[derive(Clone, Copy)]
+struct Process {
+    start_id: &'static str,
+    earlier: &'static [&'static str],
+    position: u64,
+}
+
+const FIRST: Process = Process { start_id: "process-1", earlier: &[], position: 10 };
+
+async fn impatient_hive() -> Hive {
+    let settings = Settings { answer_time: Duration::from_millis(200), ..Settings::default() };
+    Hive::builder().in_memory().settings(settings).build().await.unwrap()
+}
+
+fn told(id: SatelliteId, process: Process) -> Handshake {
+    Handshake {
+        journal_position: Some(process.position),
+        start_id: Some(process.start_id.into()),
+        earlier_start_ids: process.earlier.iter().map(|&id| id.into()).collect(),
+        ..handshake(id, "journal-1")
+    }
+}
+
+async fn try_as(hive: &Hive, registered: &RegisteredSatellite, process: Process) -> Result<Satellite> {
+    let identity = hive.authenticate_satellite(&registered.api_key, Effort::Full).await?;
+    let (link, mut end) = ChannelLink::pair();
+    let attached = hive.attach(identity, told(registered.id, process), link).await?;
+    assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(_))));
+    Ok(Satellite { id: registered.id, attached, end })
+}
+
+async fn connect_as(hive: &Hive, registered: &RegisteredSatellite, process: Process) -> Satellite {
+    try_as(hive, registered, process).await.unwrap()
+}
+
+impl Satellite {
+    /// Answers pings, until it is dropped.
+    async fn answer(&mut self) {
+        loop {
+            if let Outgoing::Control(ToAgent::HeartbeatPing { timestamp, .. }) = self.end.next().await.unwrap() {
+                let pong = ToServer::HeartbeatPong { timestamp, metrics: None, capacity: None };
+                self.attached.on_control(pong).await.unwrap();
+            }
+        }
+    }
+
+    async fn start(&mut self, id: CommandId, position: u64) {
+        let ack = ToServer::CommandAck { id, journal_position: Some(position) };
+        self.attached.on_control(ack).await.unwrap();
+    }
+}
+
+async fn submit(hive: &Hive, id: SatelliteId) -> CommandId {
+    hive.as_system().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap()
+}
+
+async fn status(hive: &Hive, id: CommandId) -> CommandStatus {
+    hive.as_system().command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status
+}
+
+async fn until(hive: &Hive, id: CommandId, expected: CommandStatus) {
+    while status(hive, id).await != expected {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_beside_a_satellite_that_answers_is_refused() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    let mut events = hive.as_system().subscribe().await.unwrap();
+    let mut satellite = connect_as(&hive, &registered, FIRST).await;
+    let copy = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
+    for _ in 0..2 {
+        let refused = tokio::select! {
+            refused = try_as(&hive, &registered, copy) => refused,
+            () = satellite.answer() => unreachable!(),
+        };
+        let error = refused.map(|_| ()).unwrap_err();
+        assert!(matches!(&error, Error::Conflict(text) if text.contains("identity_conflict")), "{error}");
+    }
+    // It stays, and gets what is asked for.
+    let command = submit(&hive, registered.id).await;
+    assert_eq!(satellite.command().await.id, command);
+    let shown = hive.as_system().get(registered.id).await.unwrap().unwrap();
+    assert!(shown.online && shown.conflict_at.is_some());
+    let about = AuditQuery { action: Some("satellite.conflict".into()), ..AuditQuery::default() };
+    let trail = hive.as_system().query(about, PageRequest::default()).await.unwrap();
+    assert_eq!(trail.total, 1, "once an hour for each process");
+    let mut conflicts = 0;
+    while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(20), events.next()).await {
+        conflicts += usize::from(matches!(event, SatelliteEvent::Conflict { id, .. } if id == registered.id));
+    }
+    assert_eq!(conflicts, 1);
+}
+
+#[tokio::test]
+async fn a_restarted_satellite_does_not_wait_for_a_link_that_is_dead() {
+    let hive = impatient_hive().await;
+    let registered = register(&hive, NAME).await;
+    let mut silent = connect_as(&hive, &registered, FIRST).await;
+    let restarted = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
+    let _satellite = connect_as(&hive, &registered, restarted).await;
+    while silent.end.next().await.is_ok() {}
+    let shown = hive.as_system().get(registered.id).await.unwrap().unwrap();
+    assert!(shown.online && shown.conflict_at.is_none());
+}
+
+#[tokio::test]
+async fn what_a_rolled_back_satellite_was_given_is_not_given_again() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect_as(&hive, &registered, FIRST).await;
+    let command = submit(&hive, registered.id).await;
+    assert_eq!(satellite.command().await.id, command);
+    satellite.start(command, 11).await;
+    drop(satellite);
+    let rolled_back = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
+    let mut satellite = connect_as(&hive, &registered, rolled_back).await;
+    until(&hive, command, CommandStatus::OutcomeUnknown).await;
+
+    // From here on it is known, by what it has now.
+    let next = submit(&hive, registered.id).await;
+    assert_eq!(satellite.command().await.id, next);
+    satellite.start(next, 11).await;
+    until(&hive, next, CommandStatus::Started).await;
+    drop(satellite);
+    let restarted = Process { start_id: "process-3", earlier: &["process-1", "process-2"], position: 11 };
+    let mut satellite = connect_as(&hive, &registered, restarted).await;
+    let again = satellite.command().await;
+    assert_eq!((again.id, again.started), (next, true), "it is the same journal, which must know it");
+
+    // The process that was there before the return knows nothing of it, however far it has come.
+    drop(satellite);
+    let before = Process { position: 99, ..FIRST };
+    let copied = Process { earlier: &["process-0"], ..before };
+    let mut satellite = connect_as(&hive, &registered, copied).await;
+    until(&hive, next, CommandStatus::OutcomeUnknown).await;
+    let last = submit(&hive, registered.id).await;
+    assert_eq!(satellite.command().await.id, last);
+}
+
+#[tokio::test]
+async fn a_machine_that_goes_back_under_its_process_is_noticed_each_time() {
+    let hive = hive().await;
+    let registered = register(&hive, NAME).await;
+    for _ in 0..3 {
+        let mut satellite = connect_as(&hive, &registered, FIRST).await;
+        let command = submit(&hive, registered.id).await;
+        assert_eq!(satellite.command().await.id, command);
+        satellite.start(command, 11).await;
+        drop(satellite);
+        let _satellite = connect_as(&hive, &registered, FIRST).await;
+        until(&hive, command, CommandStatus::OutcomeUnknown).await;
+    }
+}
+
+#[tokio::test]
+async fn how_far_a_journal_has_come_outlives_the_hive() {
+    let dir = tempfile::tempdir().unwrap();
+    let build = async || Hive::builder().data_dir(dir.path()).build().await.unwrap();
+    let hive = build().await;
+    let registered = register(&hive, NAME).await;
+    let mut satellite = connect_as(&hive, &registered, FIRST).await;
+    let command = submit(&hive, registered.id).await;
+    satellite.command().await;
+    satellite.start(command, 11).await;
+    drop(satellite);
+    hive.shutdown().await;
+    let hive = build().await;
+    let rolled_back = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
+    let _satellite = connect_as(&hive, &registered, rolled_back).await;
+    until(&hive, command, CommandStatus::OutcomeUnknown).await;
+    hive.shutdown().await;
+}
+
+/// How a key dies.
+#[derive(Clone, Copy, Debug)]
+enum Death {
+    Replaced,
+    Removed,
+    GivenAway,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_dies_while_its_satellite_connects_leaves_no_link() {
+    let hive = hive().await;
+    let system = hive.as_system();
+    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    for round in 0..60 {
+        let death = [Death::Replaced, Death::Removed, Death::GivenAway][round % 3];
+        let name = format!("web-server-{round:02}");
+        let registered = register(&hive, &name).await;
+        let made_for = RegistrationTokenCreate { for_satellite: Some(registered.id), ..global() };
+        let spare = token(&system, made_for).await;
+        let identity = hive.authenticate_satellite(&registered.api_key, Effort::Full).await.unwrap();
+        let (link, mut end) = ChannelLink::pair();
+        let attach = hive.attach(identity, handshake(registered.id, "journal-1"), link);
+        let kill = async {
+            match death {
+                Death::Replaced => drop(hive.register_satellite(&spare, request(&name), None, None).await.unwrap()),
+                Death::Removed => system.remove(registered.id).await.unwrap(),
+                Death::GivenAway => {
+                    let update = SatelliteUpdate { team_id: Some(Some(team.id)), ..SatelliteUpdate::default() };
+                    drop(system.update(registered.id, update).await.unwrap());
+                }
+            }
+        };
+        // The one that begins first rarely loses.
+        let attached = if round % 2 == 0 { tokio::join!(attach, kill).0 } else { tokio::join!(kill, attach).1 };
+        if attached.is_ok() {
+            let ended = async { while end.next().await.is_ok() {} };
+            tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap_or_else(|_| {
+                panic!("a link of a dead key is left, in round {round}: {death:?}");
+            });
+        }
+        drop(attached);
+        assert!(!hive.inner.links.is_online(registered.id), "{death:?}");
+    }
+}
