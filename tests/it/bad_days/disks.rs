@@ -73,6 +73,79 @@ async fn a_server_whose_disk_is_full_acknowledges_nothing_and_answers_what_it_kn
     assert_eq!(hive.server().pid(), pid);
 }
 
+#[tokio::test]
+async fn a_server_names_its_full_disk_and_is_ready_again_when_there_is_room() {
+    let disk = SmallDisk::new(24);
+    let (data_dir, engine) = (Some(disk.path().join("server")), Some(Engine::Sqlite));
+    let mut hive = TestHive::start_with(ServerOptions { data_dir, engine, ..ServerOptions::default() }).await;
+    let pid = hive.server().pid();
+    let satellite = hive.satellite("web-server-01").await;
+    let ready = async || hive.anonymous().get("/health/ready").await;
+    assert_eq!(ready().await.status, 200);
+    disk.fill();
+    let not_ready = until_some("it is not ready", async || Some(ready().await).filter(|answer| answer.status == 503));
+    let not_ready = not_ready.await.json();
+    assert_eq!(not_ready["status"], "unavailable");
+    assert!(text(&not_ready["reason"]).starts_with("the disk of the hive's database is full"), "{not_ready}");
+    let refused = until_some("a command is refused", async || {
+        let answer = hive.rest().post(&satellite.path("/exec?wait=false"), &json!({"command": "true"})).await;
+        Some(answer).filter(|answer| !answer.is_success())
+    });
+    let refused = refused.await.json();
+    assert_eq!(refused["error"]["code"], "UNAVAILABLE", "{refused}");
+    assert!(text(&refused["error"]["message"]).starts_with("the disk of the hive's database"), "{refused}");
+    let told = hive.cli(["tokens", "create"]).await;
+    assert!(told.stderr.contains("disk") && !told.stderr.contains("away"), "{}", told.stderr);
+
+    disk.free();
+    until("it is ready again", async || ready().await.status == 200).await;
+    assert_eq!(hive.exec(&satellite, "echo next").await["stdout"], "next\n");
+    assert_eq!(hive.server().pid(), pid);
+    expect_whole_trail(&hive).await;
+}
+
+/// Ends a terminal while its server cannot write; that is refused, and the terminal lives on.
+async fn expect_no_end(hive: &TestHive, session: &str) {
+    for attempt in 0..3 {
+        let refused = hive.rest().delete(&format!("/api/v1/sessions/{session}")).await;
+        assert_eq!(refused.refusal(), (503, "UNAVAILABLE".into()));
+        let sign = hive.dir().join(format!("sign-{attempt}"));
+        let typed = format!(": > {}\n", sign.display());
+        let input = json!({ "data": data_encoding::BASE64.encode(typed.as_bytes()) });
+        let answer = hive.rest().post(&format!("/api/v1/sessions/{session}/input"), &input).await;
+        assert!(answer.is_success(), "{}", answer.text());
+        until("the shell still runs", async || sign.exists()).await;
+    }
+}
+
+async fn open_terminal(hive: &TestHive, satellite: &Satellite) -> String {
+    let body = json!({"satellite_id": satellite.id(), "cols": 80, "rows": 24});
+    text(&hive.rest().post("/api/v1/sessions", &body).await.data()["id"]).to_owned()
+}
+
+#[tokio::test]
+async fn a_terminal_whose_end_cannot_be_recorded_hears_nothing_of_it() {
+    let disk = SmallDisk::new(24);
+    let (data_dir, engine) = (Some(disk.path().join("server")), Some(Engine::Sqlite));
+    let mut hive = TestHive::start_with(ServerOptions { data_dir, engine, ..ServerOptions::default() }).await;
+    let satellite = hive.satellite("web-server-01").await;
+    let session = open_terminal(&hive, &satellite).await;
+    disk.fill();
+    expect_no_end(&hive, &session).await;
+    disk.free();
+    let path = format!("/api/v1/sessions/{session}");
+    until("there is room again", async || hive.rest().delete(&path).await.is_success()).await;
+    assert_eq!(hive.rest().get(&path).await.data()["status"], "ended");
+
+    let session = open_terminal(&hive, &satellite).await;
+    let failing = FailingDisk::under(hive.server()).await;
+    expect_no_end(&hive, &session).await;
+    failing.end().await;
+    let path = format!("/api/v1/sessions/{session}");
+    until("the disk works again", async || hive.rest().delete(&path).await.is_success()).await;
+    expect_whole_trail(&hive).await;
+}
+
 async fn on(hive: &TestHive, disk: &SmallDisk) -> Satellite {
     let data_dir = Some(disk.path().join("satellite"));
     hive.satellite_with("web-server-01", SatelliteOptions { data_dir, ..SatelliteOptions::default() }).await
