@@ -18,6 +18,9 @@ pub(crate) fn on(error: &Error) -> Option<String> {
     let advice = match error {
         Error::Unavailable(_) => match unreachable(error) {
             Some(unreachable) => on_obstacle(unreachable),
+            None if is_of_disk(error) => {
+                "Make room on the disk of its server, or mend it; it need not be restarted".into()
+            }
             None => "It stops, or its database is away; try again in a moment".into(),
         },
         Error::AuthRequired | Error::AuthInvalid => "Log in with `hive login URL`, or set HIVE_API_KEY".into(),
@@ -44,6 +47,11 @@ pub(crate) fn on(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(advice)
+}
+
+/// Whether the disk of the hive's server is the trouble.
+fn is_of_disk(error: &Error) -> bool {
+    error.to_wire().details.is_some_and(|details| details.get("disk").is_some())
 }
 
 fn on_inactive(name: &str) -> String {

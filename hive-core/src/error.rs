@@ -4,6 +4,8 @@ use hive_wire::api::{ApiError, SatelliteStatus};
 use hive_wire::{CommandId, ErrorCode};
 use serde_json::json;
 
+use crate::store::DiskError;
+
 /// A failure somewhere below, kept for the log and never shown to a caller.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -85,7 +87,7 @@ pub enum Error {
     /// The request is larger than allowed.
     #[error("{0}")]
     PayloadTooLarge(String),
-    /// The hive cannot reach its storage. Nothing was changed.
+    /// The hive cannot reach its storage, or cannot write to its disk. Nothing was changed.
     #[error("the hive or its storage is not reachable")]
     Unavailable(#[source] Source),
     /// What the hive has stored is not what it stored.
@@ -163,7 +165,9 @@ impl Error {
     fn told(&self) -> Option<&ApiError> {
         match self {
             Self::Other(told) => Some(told),
-            Self::Unavailable(cause) | Self::Internal(cause) => cause.downcast_ref(),
+            Self::Unavailable(cause) | Self::Internal(cause) => {
+                cause.downcast_ref().or_else(|| cause.downcast_ref::<DiskError>().map(DiskError::told))
+            }
             _ => None,
         }
     }

@@ -14,6 +14,7 @@ mod auth_failures;
 mod authentication;
 mod builder;
 mod delivery;
+mod disk_probe;
 mod enrolment;
 mod excerpt;
 mod hashing;
@@ -53,6 +54,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::Result;
 use crate::access::Principal;
 use crate::clock::Source;
 use crate::keys::Keys;
@@ -168,6 +170,8 @@ struct Inner {
     positions: positions::Positions,
     /// Where the store lies in a directory of ours.
     high_water: Option<high_water::HighWater>,
+    /// Where the database is a file.
+    disk: Option<disk_probe::DiskProbe>,
     events: broadcast::Sender<SatelliteEvent>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -206,9 +210,30 @@ impl Hive {
         &self.inner.source
     }
 
-    /// Returns whether the storage can be read now. Asks for a thing that is not there, which costs next to nothing.
+    /// Returns whether calls can be served now.
     pub async fn is_ready(&self) -> bool {
-        self.inner.store.user_get(UserId::new(self.source().seed())).await.is_ok()
+        self.check_ready().await.is_ok()
+    }
+
+    /// Checks that calls can be served: the storage can be read, and its disk takes what is written.
+    ///
+    /// # Errors
+    /// `Unavailable` that says why not.
+    pub async fn check_ready(&self) -> Result<()> {
+        // A thing that is not there, which costs next to nothing.
+        self.inner.store.user_get(UserId::new(self.source().seed())).await?;
+        match &self.inner.disk {
+            Some(disk) => disk.check(self.source().steady()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that the disk takes what is written, before something is done whose outcome has to be stored.
+    async fn check_disk(&self) -> Result<()> {
+        match &self.inner.disk {
+            Some(disk) => disk.check_now(self.source().steady()).await,
+            None => Ok(()),
+        }
     }
 
     /// Ends all attachments and links, telling the satellites to come back, and waits for what the hive still does.

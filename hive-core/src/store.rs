@@ -9,6 +9,7 @@
 pub mod backup;
 pub mod conformance;
 mod database;
+mod disk;
 mod layer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -34,6 +35,7 @@ use crate::audit::AuditDraft;
 use crate::error::Source;
 
 pub use database::{Database, InvalidDatabase};
+pub use disk::{DiskError, DiskFault};
 pub use layer::StoreLayer;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlStore;
@@ -52,7 +54,8 @@ pub enum StoreError {
     /// A unique value is taken. Nothing was changed.
     #[error("{0} is taken")]
     Taken(&'static str),
-    /// The storage cannot be reached or cannot write. Nothing was changed.
+    /// The storage cannot be reached or cannot write; a [`DiskError`] among the causes says what is wrong with its disk.
+    /// Nothing was changed.
     #[error("storage is not reachable")]
     Unavailable(#[source] Source),
     /// What is stored cannot be read.
@@ -357,7 +360,10 @@ impl From<StoreError> for crate::Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Taken(what) => Self::Conflict(format!("the {what} is taken")),
-            StoreError::Unavailable(source) => Self::Unavailable(source),
+            StoreError::Unavailable(source) => match disk::find_fault(source.as_ref()) {
+                Some(fault) => Self::Unavailable(Box::new(DiskError::new(fault, source))),
+                None => Self::Unavailable(source),
+            },
             StoreError::Damaged(what) => Self::Damaged(what.into()),
             error @ StoreError::Unsupported => Self::Damaged(error.to_string().into()),
         }

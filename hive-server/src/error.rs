@@ -93,7 +93,7 @@ fn logged(error: &Error) -> ApiError {
             wire.details = Some(json!({ "request_id": id }));
         }
         Error::Unavailable(cause) => {
-            tracing::warn!(cause = %with_causes(cause.as_ref()), "the storage is not reachable");
+            tracing::warn!(cause = %with_causes(cause.as_ref()), "the storage cannot be used");
         }
         _ => {}
     }

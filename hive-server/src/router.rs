@@ -63,13 +63,13 @@ async fn alive() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// Whether calls can be served: the storage answers, and the server is not about to stop. Why not is nobody's business but
-/// the log's.
+/// Whether calls can be served: the storage answers, its disk takes what is written, and the server is not about to stop.
+/// The reason is in words of ours; causes are for the log.
 async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
-    if state.is_ready().await {
-        return (StatusCode::OK, alive().await);
+    match state.obstacle().await {
+        None => (StatusCode::OK, alive().await),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "reason": reason }))),
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable" })))
 }
 
 async fn unknown_path(uri: Uri) -> Failure {

@@ -80,9 +80,12 @@ impl AppState {
         self.0.requests.wait().await;
     }
 
-    /// Whether calls can be served.
-    pub(crate) async fn is_ready(&self) -> bool {
-        !self.stopping().is_cancelled() && self.0.readiness.look(self.hive()).await
+    /// Why calls cannot be served; none where they can.
+    pub(crate) async fn obstacle(&self) -> Option<String> {
+        if self.stopping().is_cancelled() {
+            return Some("the server is stopping".to_owned());
+        }
+        self.0.readiness.look(self.hive()).await
     }
 
     /// The tasks of the satellites' links. They end when the hive ends the links.

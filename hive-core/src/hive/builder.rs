@@ -7,6 +7,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::disk_probe::DiskProbe;
 use super::high_water::HighWater;
 use super::{
     EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, links, passes, positions, running, sessions,
@@ -91,12 +92,13 @@ impl HiveBuilder {
             (None, Some(dir)) => Keys::open(&dir.join("keys"), &self.source).map_err(refused)?,
             (None, None) => Keys::generate(&self.source),
         };
-        let store = match self.store {
-            Some(store) => store,
-            None => match self.database {
-                Some(database) => database.open().await?,
-                None => Database::default_in(self.data_dir.as_deref()).map_err(Error::internal)?.open().await?,
-            },
+        let (store, disk) = match (self.store, self.database) {
+            (Some(store), _) => (store, None),
+            (None, Some(database)) => (database.open().await?, database.dir().map(DiskProbe::in_dir)),
+            (None, None) => {
+                let database = Database::default_in(self.data_dir.as_deref()).map_err(Error::internal)?;
+                (database.open().await?, database.dir().map(DiskProbe::in_dir))
+            }
         };
         let high_water = match &self.data_dir {
             Some(dir) => Some(HighWater::check(dir, store.as_ref()).await?),
@@ -121,6 +123,7 @@ impl HiveBuilder {
                 seen: sweeper::SeenBuffer::default(),
                 positions: positions::Positions::default(),
                 high_water,
+                disk,
                 events: broadcast::channel(EVENT_CAPACITY).0,
                 tasks: TaskTracker::new(),
                 shutdown: CancellationToken::new(),

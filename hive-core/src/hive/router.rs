@@ -102,6 +102,7 @@ impl CommandRouter for ActingHive {
         let row = self.command_for(id, Permission::SatellitesExec).await?.ok_or_else(no_command)?;
         if !row.status.is_terminal() {
             let subject = Subject::new("command", id).of_team(row.team_id);
+            self.hive.check_disk().await?;
             let record = self.intent("command.cancel", subject, json!({ "satellite_id": row.satellite_id }));
             self.hive.store().audit_append(record).await?;
             self.hive.cancel(row).await?;

@@ -69,6 +69,18 @@ impl Database {
         return Err(data_dir.map_or(InvalidDatabase::NotBuilt("SQLite"), |_| InvalidDatabase::NotBuilt("SQLite")));
     }
 
+    /// Returns the directory of the file that it is, where it is one.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        match &self.0 {
+            #[cfg(feature = "sqlite")]
+            Kind::File(path) => path.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir }),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => None,
+            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+            none => match *none {},
+        }
+    }
+
     /// Opens it, and sets up its tables where they are missing.
     pub async fn open(&self) -> StoreResult<Arc<dyn Store>> {
         match &self.0 {

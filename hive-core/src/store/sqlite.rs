@@ -21,7 +21,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Sqlite};
 pub(super) use damage::check;
 
 use super::sql::{self, Connection, Dialect, Pool, Row, SqlStore, Statement, Value};
-use super::{StoreError, StoreResult};
+use super::{DiskError, DiskFault, StoreError, StoreResult};
 
 /// Connections that read at the same time.
 const READERS: usize = 4;
@@ -35,7 +35,10 @@ const CACHE: &str = "-8000";
 // SQLite's primary result codes; the extended ones carry more in the bits above.
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
+const READ_ONLY: i32 = 8;
+const INPUT_OUTPUT: i32 = 10;
 const CORRUPT: i32 = 11;
+const FULL: i32 = 13;
 const NOT_A_DATABASE: i32 = 26;
 
 pub(super) static DIALECT: Dialect = Dialect {
@@ -172,6 +175,15 @@ fn query(Statement { text, values }: Statement) -> Query {
 }
 
 fn told(error: sqlx::Error) -> StoreError {
+    let fault = error.as_database_error().and_then(primary_code).and_then(|code| match code {
+        FULL => Some(DiskFault::Full),
+        READ_ONLY => Some(DiskFault::ReadOnly),
+        INPUT_OUTPUT => Some(DiskFault::Failing),
+        _ => None,
+    });
+    if let Some(fault) = fault {
+        return StoreError::Unavailable(Box::new(DiskError::new(fault, error)));
+    }
     sql::told(error, |error| matches!(primary_code(error), Some(CORRUPT | NOT_A_DATABASE)))
 }
 

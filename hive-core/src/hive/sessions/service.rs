@@ -89,6 +89,8 @@ impl SessionManager for ActingHive {
         if row.status == SessionStatus::Ended {
             return Ok(());
         }
+        // A small record may find room on a full disk where the outcome does not.
+        self.hive.check_disk().await?;
         let details = json!({ "satellite_id": row.satellite_id });
         let record = self.intent("session.terminate", subject(&row), details);
         self.hive.store().audit_append(record).await?;

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::DIALECT;
 use crate::store::sql::{self, Connection, Dialect, Row, Statement, Value};
-use crate::store::{StoreError, StoreResult};
+use crate::store::{DiskError, DiskFault, StoreError, StoreResult};
 
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -22,6 +22,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Classes of SQLSTATE that mean that the tables are not as we left them: data that cannot be, constraints, syntax and names,
 /// files of the database.
 const DAMAGE: [&str; 4] = ["22", "23", "42", "XX"];
+/// The SQLSTATE of a disk without room.
+const DISK_FULL: &str = "53100";
+/// The SQLSTATE of a disk that fails.
+const IO_ERROR: &str = "58030";
 
 #[derive(Debug)]
 pub(super) struct PostgresConnection {
@@ -142,5 +146,13 @@ fn is_survived(error: &(dyn DatabaseError + 'static)) -> bool {
 }
 
 pub(super) fn told(error: sqlx::Error) -> StoreError {
+    let fault = error.as_database_error().and_then(|error| match error.code()?.as_ref() {
+        DISK_FULL => Some(DiskFault::Full),
+        IO_ERROR => Some(DiskFault::Failing),
+        _ => None,
+    });
+    if let Some(fault) = fault {
+        return StoreError::Unavailable(Box::new(DiskError::new(fault, error)));
+    }
     sql::told(error, |error| error.code().is_some_and(|code| DAMAGE.iter().any(|class| code.starts_with(class))))
 }
