@@ -23,9 +23,9 @@ pub(crate) enum TokensCommand {
 #[command(after_help = "\
 The token alone is printed, so that a script can take it.
 
-A name that exists is taken over with a token made for it (--for), as after a reinstallation; without --for only while its
-satellite is offline. A satellite gets the tags of its token; what its agent claims (`satellite-agent --tag`) it gets only
-where --allow-tag says so.
+A name that exists is taken over with a token made for it (--for), as after a reinstallation;
+without --for only while its satellite is offline. A satellite gets the tags of its token; those its
+agent claims (`satellite-agent --tag`) it gets only where --allow-tag says so.
 
 Examples:
   hive tokens create --description 'for web-server-02' --tag web --allow-tag 'dc:*'
