@@ -229,3 +229,43 @@ fn spawn(path: &CString, args: &[CString], request: &Request) -> io::Result<Pid>
     let pid = posix_spawn(path.as_c_str(), &actions, &attributes, args, &request.env)?;
     Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("a process without a number"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    fn request(path: &str, cwd: PathBuf) -> (Request, io::PipeReader) {
+        let (reader, output) = io::pipe().unwrap();
+        let words = ["sh", "-c", r#"pwd -P; echo "$1""#, "sh", "a  b"];
+        let request = Request {
+            path: c_string(path.as_ref()).unwrap(),
+            args: words.map(|word| c_string(word.as_ref()).unwrap()).to_vec(),
+            env: Vec::new(),
+            cwd,
+            stdio: [File::open("/dev/null").unwrap().into(), output.into(), File::create("/dev/null").unwrap().into()],
+            started: oneshot::channel().0,
+        };
+        (request, reader)
+    }
+
+    #[test]
+    fn a_program_starts_in_its_directory_also_where_a_thread_has_none_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let cwd = dir.path().canonicalize().unwrap();
+        let (request, mut reader) = request("/bin/sh", cwd.clone());
+        let pid = start_by_shell(&request).unwrap();
+        drop(request);
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        waitpid(Some(pid), WaitOptions::empty()).unwrap();
+        assert_eq!(said, format!("{}\na  b\n", cwd.display()));
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_started_by_the_shell_either() {
+        let kind = |path: &str, cwd: &str| start_by_shell(&request(path, cwd.into()).0).unwrap_err().kind();
+        assert_eq!(kind("/no/such/file", "/"), io::ErrorKind::NotFound);
+        assert_eq!(kind("/bin/sh", "/no/such/directory"), io::ErrorKind::NotFound);
+    }
+}
