@@ -23,6 +23,7 @@ mod fuzz;
 mod jobs;
 mod link;
 mod local;
+mod queue;
 mod registration;
 mod rogue;
 mod secrets;
