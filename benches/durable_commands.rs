@@ -40,6 +40,11 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(options: ServerOptions, [run, queued]: [&'static str; 2]) -> anyhow::Result<()> {
+    let mut options = options;
+    // One caller has them all, and while the satellites are away none ends.
+    options
+        .args
+        .extend(["--max-open-per-caller", "10000000", "--max-queue-per-satellite", "10000000"].map(String::from));
     let hive = TestHive::start_with(options).await;
     let identities = enrol(&RemoteHive::connect(hive.url(), hive.api_key().into())?, SATELLITES).await?;
     let simulator = Simulator::start(hive.url().trim_start_matches("http://"), identities.clone());

@@ -195,6 +195,7 @@ impl Desk {
             payload: r#"{"command":"uptime","timeout_seconds":60}"#.into(),
             summary: "uptime".into(),
             idempotent: false,
+            priority: 2,
             timeout_seconds: 60,
             actor: actor(),
             authorised_by: Authority::Role,

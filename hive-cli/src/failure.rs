@@ -128,7 +128,11 @@ fn exit_code_of(error: &hive_core::Error) -> u8 {
             Some(Certificate | NoHttp | NoTls) => 76,
             _ => 69,
         },
-        E::SatelliteOffline(_) | E::SatelliteInactive { .. } | E::SessionLimit { .. } | E::RateLimited { .. } => 75,
+        E::SatelliteOffline(_)
+        | E::SatelliteInactive { .. }
+        | E::SessionLimit { .. }
+        | E::RateLimited { .. }
+        | E::QueueFull { .. } => 75,
         E::NotFound { what: "path", .. } | E::Other(_) => 76,
         E::NotFound { .. } | E::SatelliteNotFound(_) | E::SessionNotFound(_) => 68,
         E::Forbidden(_) | E::CommandBlocked(_) => 77,

@@ -84,6 +84,14 @@ pub enum Error {
         /// When to try again.
         retry_after_seconds: u64,
     },
+    /// A queue takes no more commands. Nothing was stored.
+    #[error("{}", queue_full(satellite.as_deref(), *limit))]
+    QueueFull {
+        /// The satellite whose queue is full; none where the caller has too many open commands.
+        satellite: Option<String>,
+        /// The most commands that may be open.
+        limit: u32,
+    },
     /// The request is larger than allowed.
     #[error("{0}")]
     PayloadTooLarge(String),
@@ -133,7 +141,7 @@ impl Error {
             Self::SatelliteInactive { .. } => ErrorCode::SatelliteInactive,
             Self::CommandTimeout { .. } => ErrorCode::CommandTimeout,
             Self::CommandBlocked(_) => ErrorCode::CommandBlocked,
-            Self::RateLimited { .. } => ErrorCode::RateLimited,
+            Self::RateLimited { .. } | Self::QueueFull { .. } => ErrorCode::RateLimited,
             Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Internal(_) | Self::Damaged(_) => ErrorCode::Internal,
@@ -156,6 +164,7 @@ impl Error {
             Self::SessionLimit { limit } => Some(json!({ "limit": limit })),
             Self::CommandTimeout { command, result } => Some(json!({ "command_id": command, "result": result })),
             Self::RateLimited { retry_after_seconds } => Some(json!({ "retry_after_seconds": retry_after_seconds })),
+            Self::QueueFull { satellite, limit } => Some(json!({ "satellite": satellite, "open_commands": limit })),
             _ => None,
         };
         ApiError { code: self.code(), message: self.to_string(), details }
@@ -199,6 +208,10 @@ impl Error {
             },
             ErrorCode::CommandBlocked => Self::CommandBlocked(error.message),
             ErrorCode::PayloadTooLarge => Self::PayloadTooLarge(error.message),
+            ErrorCode::RateLimited if detail("open_commands").is_some() => Self::QueueFull {
+                satellite: detail("satellite").and_then(|v| v.as_str().map(str::to_owned)),
+                limit: detail("open_commands").and_then(|v| v.as_u64()).unwrap_or_default() as u32,
+            },
             ErrorCode::RateLimited => Self::RateLimited {
                 retry_after_seconds: detail("retry_after_seconds").and_then(|v| v.as_u64()).unwrap_or(1),
             },
@@ -224,6 +237,17 @@ fn why_unusable(status: &SatelliteStatus) -> &'static str {
         }
         SatelliteStatus::Maintenance => "is in maintenance; an admin ends that",
         _ => "is out of use; an admin activates it",
+    }
+}
+
+fn queue_full(satellite: Option<&str>, limit: u32) -> String {
+    match satellite {
+        Some(satellite) => {
+            format!(
+                "the queue of satellite {satellite} is full ({limit} open commands); try again when some have ended"
+            )
+        }
+        None => format!("you have {limit} open commands, and more are not taken; try again when some have ended"),
     }
 }
 
@@ -285,6 +309,8 @@ mod tests {
             Error::CommandTimeout { command, result: Some(Box::new(result)) },
             Error::CommandBlocked(text()),
             Error::RateLimited { retry_after_seconds: number.into() },
+            Error::QueueFull { satellite: Some(text()), limit: number },
+            Error::QueueFull { satellite: None, limit: number },
             Error::PayloadTooLarge(text()),
             Error::unavailable(text()),
             Error::Unavailable("of a disk".into()),
@@ -315,6 +341,7 @@ mod tests {
             | Error::CommandTimeout { .. }
             | Error::CommandBlocked(_)
             | Error::RateLimited { .. }
+            | Error::QueueFull { .. }
             | Error::PayloadTooLarge(_)
             | Error::Unavailable(_)
             | Error::Damaged(_)

@@ -1,8 +1,8 @@
 //! The hive in this process.
 //!
 //! In the order in which a command meets them: [`authentication`](Hive::authenticate_api_key) names the principal,
-//! [`ActingHive`] checks permission, `router` stores the command, `delivery` hands it to a link of `links`, [`Attached`]
-//! takes what the satellite says, `running` holds output until it is stored and wakes who waits, `report` is what they
+//! [`ActingHive`] checks permission, `router` stores the command, `queue` says whose turn it is at a satellite, `delivery` hands
+//! it to a link of `links`, [`Attached`] takes what the satellite says, `running` holds output until it is stored and wakes who waits, `report` is what they
 //! get. `jobs` give commands of many satellites their turns, `watching` tells of them while they run. `sessions` are the
 //! terminals. `sweeper` ends what nobody ended. `auth_failures` tell the audit log of those who did not get in.
 
@@ -29,6 +29,7 @@ mod passes;
 mod passwords;
 mod payload;
 mod positions;
+mod queue;
 mod registry;
 mod report;
 mod router;
@@ -112,6 +113,10 @@ pub struct Settings {
     pub return_rate: u32,
     /// The most terminals of one satellite.
     pub max_sessions_per_satellite: u32,
+    /// The most commands of one satellite that may be open; more of them are refused with `RateLimited`.
+    pub max_queue_per_satellite: u32,
+    /// The most open commands of one caller, those of jobs left out; more of them are refused with `RateLimited`.
+    pub max_open_per_caller: u32,
     /// How long a terminal outlives its satellite's link.
     pub session_linger: Duration,
     /// How long a terminal may go without input and output before it is ended; for ever where there is none.
@@ -137,6 +142,8 @@ impl Default for Settings {
             sweep_interval: Duration::from_secs(5),
             return_rate: 1000,
             max_sessions_per_satellite: 10,
+            max_queue_per_satellite: 50_000,
+            max_open_per_caller: 10_000,
             session_linger: Duration::from_mins(10),
             session_idle_timeout: Some(Duration::from_hours(24)),
             claim_stall: Duration::from_secs(10),
@@ -161,6 +168,7 @@ struct Inner {
     verifier: hashing::Verifier,
     links: links::Links,
     running: running::Running,
+    open: queue::OpenCounts,
     jobs: jobs::Jobs,
     sessions: sessions::Sessions,
     passes: passes::Passes,

@@ -43,9 +43,9 @@ pub use sql::SqlStore;
 pub use rows::{
     ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted,
     JobEnd, JobInserted, JobRow, JobTargetRow, JournalPosition, JournalRow, NameUse, NewCommand, NewJob, NewJobTarget,
-    NewRegistrationToken, NewSatellite, NewSession, NewUser, RegisterAgain, RegisterOutcome, RegistrationTokenRow,
-    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen, SessionQuery, SessionRow, TokenState,
-    UserPatch, UserRow, UserUpdated, Window,
+    NewRegistrationToken, NewSatellite, NewSession, NewUser, OpenCount, QueuePage, QueuedRow, RegisterAgain,
+    RegisterOutcome, RegistrationTokenRow, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen,
+    SessionQuery, SessionRow, TokenState, UserPatch, UserRow, UserUpdated, Window,
 };
 
 /// Why the store could not do it.
@@ -157,8 +157,26 @@ pub trait CommandStore: Send + Sync {
     ) -> StoreResult<bool>;
     /// Returns a command.
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>>;
+    /// Takes back the delivery of a command that was not started: it is queued again. False for any other.
+    async fn command_requeue(&self, id: CommandId, now: Timestamp) -> StoreResult<bool>;
+    /// Moves the expiry of a queued command. False for any other.
+    async fn command_set_expiry(&self, id: CommandId, expires_at: Timestamp) -> StoreResult<bool>;
     /// Lists a satellite's commands that have not ended, oldest first.
     async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>>;
+    /// Lists a satellite's commands that were handed over and have not ended, oldest first.
+    async fn command_list_in_flight(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>>;
+    /// Lists up to `limit` of a satellite's queued commands by priority, then age; those of jobs are left out, as they wait
+    /// for the turn of their job. With a page only those of its class and priority that are behind its key.
+    async fn command_list_queued(
+        &self,
+        satellite: SatelliteId,
+        page: Option<QueuePage>,
+        limit: u32,
+    ) -> StoreResult<Vec<QueuedRow>>;
+    /// Lists the jobs that have queued commands of a satellite.
+    async fn command_list_waiting_jobs(&self, satellite: SatelliteId) -> StoreResult<Vec<JobId>>;
+    /// Counts the commands that have not ended, by satellite, by who asked, and by whether they are of a job.
+    async fn command_count_open(&self) -> StoreResult<Vec<OpenCount>>;
     /// Lists a satellite's commands that were given in a team in sight, newest first, and how many there are.
     async fn command_list(
         &self,

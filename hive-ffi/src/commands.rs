@@ -80,7 +80,7 @@ impl Hive {
     ) -> Result<CommandResult, HiveError> {
         let change = move |hive: Arc<dyn HiveApi>| async move {
             let id = find_id(hive.as_ref(), &satellite).await?;
-            let request = api::PowerRequest { action: action.into(), delay_seconds, message };
+            let request = api::PowerRequest { action: action.into(), delay_seconds, message, priority: None };
             hive.power(id, request, exact(None, None)).await?.try_into()
         };
         self.call(change).await

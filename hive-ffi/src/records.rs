@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::HiveError;
 
 pub use audit::{AuditEntry, AuditFilter, AuditVerification};
-pub use command::{Channel, Command, CommandInfo, CommandResult, ExecEvent, PowerAction};
+pub use command::{Channel, Command, CommandInfo, CommandResult, ExecEvent, PowerAction, Priority};
 pub use identity::{ApiKey, Me, NewApiKey, NewRegistrationToken, NewUser, RegistrationToken, Team, TeamMember, User};
 pub use job::{FanOut, FanOutOptions, Job, JobEvent, JobTarget};
 pub use satellite::{Reach, Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};

@@ -106,6 +106,8 @@ struct Serve {
     #[arg(long, value_name = "SECONDS", value_parser = parse_lost_grace)]
     lost_grace: Option<Duration>,
     #[command(flatten)]
+    queues: Queues,
+    #[command(flatten)]
     terminals: Terminals,
     #[command(flatten)]
     door: Door,
@@ -115,6 +117,16 @@ struct Serve {
     /// What is logged: a level, or levels by module
     #[arg(long, env = "HIVE_LOG_LEVEL", default_value = "info", value_name = "FILTER")]
     log_level: LogFilter,
+}
+
+#[derive(Args)]
+struct Queues {
+    /// Commands that may be open on one satellite; more of them are refused with 429
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    max_queue_per_satellite: Option<u32>,
+    /// Commands of one caller that may be open, those of jobs left out; more of them are refused with 429
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    max_open_per_caller: Option<u32>,
 }
 
 #[derive(Args)]
@@ -400,6 +412,8 @@ fn settings(args: &Serve) -> Settings {
         heartbeat_interval: args.heartbeat_interval.unwrap_or(default.heartbeat_interval),
         heartbeat_timeout: args.heartbeat_timeout.unwrap_or(default.heartbeat_timeout),
         lost_grace: args.lost_grace.unwrap_or(default.lost_grace),
+        max_queue_per_satellite: args.queues.max_queue_per_satellite.unwrap_or(default.max_queue_per_satellite),
+        max_open_per_caller: args.queues.max_open_per_caller.unwrap_or(default.max_open_per_caller),
         max_sessions_per_satellite: terminals.max_sessions_per_agent.unwrap_or(default.max_sessions_per_satellite),
         session_linger: terminals.session_linger.unwrap_or(default.session_linger),
         session_idle_timeout: terminals.session_idle_timeout.map_or(default.session_idle_timeout, |timeout| timeout.0),

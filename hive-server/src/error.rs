@@ -16,6 +16,8 @@ use crate::telemetry::with_causes;
 
 /// When a caller who found the server stopping may try again, in seconds.
 const STOPPING_RETRY_SECONDS: u64 = 5;
+/// When a caller whose queue is full may try again.
+const QUEUE_RETRY_SECONDS: u64 = 1;
 
 /// Why a request gets no other answer.
 #[derive(Debug)]
@@ -76,6 +78,7 @@ impl Failure {
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Hive(Error::RateLimited { retry_after_seconds }) => Some(*retry_after_seconds),
+            Self::Hive(Error::QueueFull { .. }) => Some(QUEUE_RETRY_SECONDS),
             Self::Overloaded { retry_after } => Some(retry_after.as_secs_f64().round() as u64),
             Self::Stopping => Some(STOPPING_RETRY_SECONDS),
             _ => None,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use hive_core::wire::api::{MAX_IN_FLIGHT, PowerAction};
+use hive_core::wire::api::{MAX_IN_FLIGHT, PowerAction, Priority};
 use hive_core::wire::{CommandId, JobId};
 
 #[derive(Debug, Args)]
@@ -43,9 +43,33 @@ pub(crate) struct ExecArgs {
     /// How long it may wait for its satellite [default: 300]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) expires_in: Option<u32>,
+    /// What goes first on a busy satellite: immediate, high, normal or low [default: immediate, or normal for several and
+    /// with --no-wait]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "LEVEL")]
+    pub(crate) priority: Option<Urgency>,
     /// The same key and command within 24 hours run once
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
+}
+
+/// How urgent a command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Urgency {
+    Immediate,
+    High,
+    Normal,
+    Low,
+}
+
+impl From<Urgency> for Priority {
+    fn from(urgency: Urgency) -> Self {
+        match urgency {
+            Urgency::Immediate => Self::Immediate,
+            Urgency::High => Self::High,
+            Urgency::Normal => Self::Normal,
+            Urgency::Low => Self::Low,
+        }
+    }
 }
 
 const EXEC_USAGE: &str = "\

@@ -124,6 +124,7 @@ async fn command(args: ExecArgs) -> Result<ExecCommand> {
         timeout_seconds: args.timeout,
         expires_in_seconds: args.expires_in,
         idempotent: false,
+        priority: args.priority.map(Into::into),
     })
 }
 

@@ -17,7 +17,7 @@ pub(super) async fn run(api: &dyn Api, output: Output, args: PowerArgs) -> Resul
     if !args.yes && action != PowerAction::Cancel {
         terminal::confirm(&format!("{} {}?", action.as_str(), satellite.name)).await?;
     }
-    let request = PowerRequest { action, delay_seconds: args.delay, message: args.message };
+    let request = PowerRequest { action, delay_seconds: args.delay, message: args.message, priority: None };
     let result = api.power(satellite.id, request, ExecOptions::default()).await?;
     let sentence = format!("{}\n{}", ending(&result), result.stderr);
     output.tell(&result, sentence.trim_end())?;

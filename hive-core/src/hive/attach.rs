@@ -58,7 +58,8 @@ impl Hive {
         });
         // Before the link is known to anybody: nothing may overtake the answer.
         link.send(Outgoing::Control(ToAgent::HandshakeAck(Box::new(self.welcome())))).ok();
-        let live = joining.admit(journal_id, presented.start_id.map(Into::into)).ok_or(Error::AuthInvalid)?;
+        let live = joining.admit(journal_id, presented.start_id.map(Into::into), handshake.capacity);
+        let live = live.ok_or(Error::AuthInvalid)?;
         drop(turn);
         // From here on the drop of `attached` takes the link back, whatever fails.
         let attached = Attached::new(self.clone(), id, live.clone());

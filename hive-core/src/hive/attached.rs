@@ -108,7 +108,8 @@ impl Attached {
     /// way the link is to be closed: with the next one both sides agree anew on what is open.
     pub async fn on_control(&mut self, message: ToServer) -> Result<()> {
         match message {
-            ToServer::HeartbeatPong { metrics, .. } => self.on_heartbeat(metrics),
+            ToServer::HeartbeatPong { timestamp: _, metrics, capacity } => self.on_heartbeat(metrics, capacity),
+            ToServer::Busy { id } => self.on_busy(id).await?,
             ToServer::CommandAck { id, journal_position } => self.on_ack(id, journal_position).await?,
             ToServer::StreamOpen { stream, command_id, channel, offset } => {
                 self.on_stream_open(stream, command_id, channel, offset).await?;
@@ -186,7 +187,10 @@ impl Attached {
         Ok(())
     }
 
-    fn on_heartbeat(&self, metrics: Option<Metrics>) {
+    fn on_heartbeat(&self, metrics: Option<Metrics>, capacity: Option<u32>) {
+        if let Some(capacity) = capacity {
+            self.hive.set_capacity(self.satellite, &self.live, capacity);
+        }
         if let Some(metrics) = metrics {
             let problems = metrics.problems.into_iter().take(MAX_PROBLEMS).map(cut).collect();
             self.hive.inner.links.set_problems(self.satellite, problems);
@@ -194,6 +198,15 @@ impl Attached {
         self.live.on_answer();
         let at = self.hive.source().now();
         self.hive.note_seen(Seen { id: self.satellite, at, system: None, agent_version: None });
+    }
+
+    /// Takes back a command that the satellite cannot take now.
+    async fn on_busy(&self, id: CommandId) -> Result<()> {
+        if self.hive.inner.running.context(id, self.satellite).is_none() {
+            return self.hive.note_stray_command(self.satellite, id).await;
+        }
+        self.hive.start_taking_back(self.satellite, id, &self.live);
+        Ok(())
     }
 
     /// Notes that a command runs. Written behind: the result may well come first, and then it wins.
@@ -248,6 +261,7 @@ impl Attached {
     async fn on_result(&mut self, result: CommandResult) -> Result<()> {
         let id = result.id;
         match self.hive.inner.running.context(id, self.satellite) {
+            Some(_) if is_for_want_of_room(&result) => self.on_busy(id).await?,
             Some(context) => {
                 let outcome = self.outcome(result)?;
                 match self.hive.finish(id, &context, outcome.clone()).await {
@@ -301,6 +315,7 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
+        self.hive.close_queue(&self.live);
         let is_offline = self.hive.inner.links.forget(self.satellite, self.live.epoch);
         self.hive.inner.sessions.unlink(self.satellite, self.live.epoch);
         if !is_offline {
@@ -326,6 +341,13 @@ pub(super) fn satellite_actor(id: SatelliteId) -> hive_wire::api::Actor {
 /// A satellite that does not keep to the protocol.
 pub(super) fn broken(rule: impl ToString) -> Error {
     Error::invalid("link", rule.to_string())
+}
+
+/// Whether an older satellite, which knows no `busy`, refuses a command for want of room. It has not journalled the command,
+/// and knows nothing of it any more once this is acknowledged.
+fn is_for_want_of_room(result: &CommandResult) -> bool {
+    let is_refusal = result.status == CommandStatus::Failed && result.exit_code.is_none();
+    is_refusal && result.error.as_ref().is_some_and(|error| error.code == ErrorCode::RateLimited)
 }
 
 /// An end as it is stored. Whether a command whose end this version does not know did its work cannot be told.

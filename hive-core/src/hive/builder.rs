@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 use super::disk_probe::DiskProbe;
 use super::high_water::HighWater;
 use super::{
-    EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, links, passes, positions, running, sessions,
-    sweeper, unexpected,
+    EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, links, passes, positions, queue, running,
+    sessions, sweeper, unexpected,
 };
 use crate::clock::Source;
 use crate::keys::{Keys, KeysError, make_private_dir};
@@ -115,6 +115,7 @@ impl HiveBuilder {
                 verifier: hashing::Verifier::default(),
                 links: links::Links::default(),
                 running: running::Running::default(),
+                open: queue::OpenCounts::default(),
                 jobs: jobs::Jobs::default(),
                 sessions: sessions::Sessions::default(),
                 passes: passes::Passes::default(),
@@ -129,6 +130,7 @@ impl HiveBuilder {
                 shutdown: CancellationToken::new(),
             }),
         };
+        hive.count_open().await?;
         sweeper::start(&hive);
         auth_failures::start(&hive, failure_queue);
         sessions::start(&hive);

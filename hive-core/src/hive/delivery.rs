@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use hive_wire::agent::{Command, Received, ToAgent, close};
+use futures_util::future::BoxFuture;
+use hive_wire::agent::{Command, Payload, Received, ToAgent, close};
 use hive_wire::api::CommandStatus;
 use hive_wire::{CommandId, SatelliteId, Timestamp};
 use tracing::{debug, warn};
 
 use super::links::Live;
+use super::queue::{Class, Waiting};
 use super::running::Context;
 use super::{Hive, registry};
 use crate::audit::AuditDraft;
@@ -32,6 +34,17 @@ pub(super) fn ended(
     }
 }
 
+/// A command that is stored as delivered, and to be sent.
+pub(super) struct Prepared {
+    pub(super) id: CommandId,
+    pub(super) satellite: SatelliteId,
+    pub(super) class: Class,
+    pub(super) payload: Payload,
+    pub(super) expires_at: Timestamp,
+    /// Whether a journal was told of its start before.
+    pub(super) started: bool,
+}
+
 impl Hive {
     /// A hand-over to the journal behind a link, now.
     pub(super) fn delivery(&self, live: &Live) -> Delivery {
@@ -44,13 +57,13 @@ impl Hive {
         &self,
         live: &Live,
         id: CommandId,
-        payload: hive_wire::agent::Payload,
+        payload: Payload,
         expires_in: Duration,
         started: bool,
     ) {
         let Some(received) = self.inner.running.received(id) else {
             // It was ended since it was stored, with its satellite's removal or change of team.
-            return;
+            return live.queue.end(id);
         };
         let expires_in_ms = expires_in.as_millis() as u64;
         let now = self.source().steady();
@@ -93,12 +106,11 @@ impl Hive {
         if !registry::is_usable(&row.status) {
             return Ok(());
         }
-        for command in self.store().command_list_open(satellite).await? {
-            if let (CommandStatus::Queued, Some(job)) = (&command.status, command.job_id) {
-                // Who has a turn is its job's to say.
-                self.inner.jobs.wake(job);
-                continue;
-            }
+        let in_flight = self.store().command_list_in_flight(satellite).await?;
+        for command in &in_flight {
+            live.queue.begin(command.id, Class::of(&command.command_type));
+        }
+        for command in in_flight {
             if live.ready().await.is_err() {
                 return Ok(());
             }
@@ -108,26 +120,55 @@ impl Hive {
                 live.pass(Outgoing::Control(ToAgent::CommandCancel { id }));
             }
         }
+        self.open_queue(satellite, live).await?;
+        for job in self.store().command_list_waiting_jobs(satellite).await? {
+            // Who has a turn is its job's to say.
+            self.inner.jobs.wake(job);
+        }
         Ok(())
     }
 
-    /// Brings one open command to a link. A job says with its turn how long from now on the command may start.
+    /// Brings one open command to a link, whether there is a place for it or not. A job says with its turn how long from now
+    /// on the command may start.
     pub(super) async fn deliver(&self, row: CommandRow, live: &Live, turn: Option<Duration>) -> Result<()> {
+        live.queue.begin(row.id, Class::of(&row.command_type));
+        match self.prepare(row, live, turn).await? {
+            Some(prepared) => self.hand_to_link(prepared, live).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stores that a command is delivered; `None` where it is over. Then, and where that fails, its place is free again.
+    pub(super) async fn prepare(
+        &self,
+        row: CommandRow,
+        live: &Live,
+        turn: Option<Duration>,
+    ) -> Result<Option<Prepared>> {
+        let id = row.id;
+        let prepared = self.try_prepare(row, live, turn).await;
+        if !matches!(prepared, Ok(Some(_))) {
+            live.queue.end(id);
+        }
+        prepared
+    }
+
+    async fn try_prepare(&self, row: CommandRow, live: &Live, turn: Option<Duration>) -> Result<Option<Prepared>> {
         let now = self.source().steady();
         let is_known = row.journal_id.as_deref() == Some(&*live.journal_id);
         let is_under_way = row.status != CommandStatus::Queued;
         if !is_under_way && row.expires_at <= now {
-            return self.end_without_satellite(&row, CommandStatus::Expired).await.map(drop);
+            return self.end_without_satellite(&row, CommandStatus::Expired).await.map(|_| None);
         }
         if is_under_way && !is_known && !row.idempotent {
-            return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await.map(drop);
+            return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await.map(|_| None);
         }
         let payload = match self.payload_of(&row).await {
             Ok(payload) => payload,
             Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(error) => {
                 warn!(command.id = %row.id, error = %error, "stored command cannot be read");
-                return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await.map(drop);
+                return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await.map(|_| None);
             }
         };
         let stored =
@@ -138,15 +179,65 @@ impl Hive {
         if !is_known && !self.store().command_deliver(row.id, delivery).await? {
             self.inner.jobs.look_again(row.job_id);
             self.end_if_over(row.id).await?;
-            return Ok(());
+            return Ok(None);
         }
         if is_known && self.end_if_over(row.id).await? {
-            return Ok(());
+            return Ok(None);
         }
-        // A journal that was told of the start of a command knows it, or is another one. Idempotent ones may start again.
-        let started = row.status == CommandStatus::Started && !row.idempotent;
-        self.send_command(live, row.id, payload, expires_at.unwrap_or(row.expires_at).since(now), started);
-        Ok(())
+        Ok(Some(Prepared {
+            id: row.id,
+            satellite: row.satellite_id,
+            class: Class::of(&row.command_type),
+            payload,
+            expires_at: expires_at.unwrap_or(row.expires_at),
+            // A journal that was told of the start of a command knows it, or is another one. Idempotent ones may start again.
+            started: row.status == CommandStatus::Started && !row.idempotent,
+        }))
+    }
+
+    /// Sends a command that is stored as delivered to the journal behind a link. It goes over the link of now: one that opened
+    /// before it was stored has not seen it.
+    pub(super) async fn hand_to_link(&self, prepared: Prepared, live: &Live) -> Result<()> {
+        let Prepared { id, satellite, class, payload, expires_at, started } = prepared;
+        match self.inner.links.get(satellite) {
+            Some(now) if now.journal_id == live.journal_id => {
+                now.queue.begin(id, class);
+                self.send_command(&now, id, payload, expires_at.since(self.source().steady()), started);
+                Ok(())
+            }
+            Some(now) => self.deliver_again(id, &now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same, once the link has room. Whoever gave the command does not wait for that.
+    pub(super) fn hand_over_when_ready(&self, prepared: Prepared, live: Live) {
+        let hive = self.clone();
+        self.inner.tasks.spawn(self.inner.shutdown.clone().run_until_cancelled_owned(async move {
+            let id = prepared.id;
+            live.ready().await.ok();
+            if let Err(error) = hive.hand_to_link(prepared, &live).await {
+                warn!(command.id = %id, error = %error, "command waits for the satellite's next link");
+            }
+        }));
+    }
+
+    /// Brings a command that missed its link to the one that is there now.
+    pub(super) fn deliver_again<'a>(&'a self, id: CommandId, live: &'a Live) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let Some(row) = self.store().command_get(id).await? else { return Ok(()) };
+            if row.status.is_terminal() {
+                return Ok(());
+            }
+            if row.status != CommandStatus::Queued {
+                return self.deliver(row, live, None).await;
+            }
+            // A job gives its commands their turns by itself.
+            if row.job_id.is_none() {
+                self.enqueue(row.satellite_id, live, Waiting::of(&row));
+            }
+            Ok(())
+        })
     }
 
     /// Looks whether a command has ended since its row was read. Then nobody else would tell those who wait for it here.
@@ -195,6 +286,11 @@ impl Hive {
             Some(job) => self.inner.jobs.look_again(Some(job)),
             None => {}
         }
+        if is_first {
+            let caller = context.job.is_none().then_some(&*context.actor.id);
+            self.inner.open.remove(context.satellite, caller);
+        }
         self.inner.running.end(id, is_first.then_some(outcome));
+        self.free_place(context.satellite, id);
     }
 }

@@ -77,6 +77,14 @@ impl Jobs {
         }
     }
 
+    /// Takes in that a command whose turn it was is queued still, and its satellite is away.
+    pub(super) fn returned(&self, id: JobId, command: CommandId) {
+        if let Some(job) = self.get(id) {
+            job.change(|plan| plan.passed_over(command, Instant::now()));
+            job.turn.notify_one();
+        }
+    }
+
     /// Takes in that the store knows more of this job, or of any.
     pub(super) fn look_again(&self, id: Option<JobId>) {
         let live = self.lock();

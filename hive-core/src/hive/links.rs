@@ -9,6 +9,7 @@ use hive_wire::agent::{ToAgent, close};
 use hive_wire::{SatelliteId, Timestamp};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
+use super::queue::LinkQueue;
 use crate::link::{AgentLink, Close, LinkClosed, Outgoing};
 
 /// One live link.
@@ -22,6 +23,8 @@ pub(super) struct Live {
     pub(super) start_id: Option<Arc<str>>,
     /// Woken by the answer to a ping, and by the end of the link.
     answered: Arc<Notify>,
+    /// The commands that wait for it.
+    pub(super) queue: Arc<LinkQueue>,
     link: Arc<dyn AgentLink>,
 }
 
@@ -203,7 +206,7 @@ pub(super) struct JoiningLink<'l> {
 
 impl JoiningLink<'_> {
     /// Makes this the satellite's link and ends the one before. None where it was ended meanwhile.
-    pub(super) fn admit(self, journal_id: Arc<str>, start_id: Option<Arc<str>>) -> Option<Live> {
+    pub(super) fn admit(self, journal_id: Arc<str>, start_id: Option<Arc<str>>, capacity: Option<u32>) -> Option<Live> {
         let mut known = self.links.write();
         let joining = known.joining.remove(&self.id)?;
         if joining.epoch != self.epoch {
@@ -211,7 +214,8 @@ impl JoiningLink<'_> {
             return None;
         }
         let Joining { epoch, link } = joining;
-        let live = Live { epoch, journal_id, start_id, answered: Arc::default(), link };
+        let queue = Arc::new(LinkQueue::new(capacity));
+        let live = Live { epoch, journal_id, start_id, answered: Arc::default(), queue, link };
         let before = known.live.insert(self.id, live.clone());
         drop(known);
         if let Some(before) = before {
@@ -260,7 +264,7 @@ mod tests {
 
     fn open(links: &Links, id: SatelliteId) -> (Live, LinkEnd) {
         let (link, end) = ChannelLink::pair();
-        (links.join(id, link).admit("j".into(), None).unwrap(), end)
+        (links.join(id, link).admit("j".into(), None, None).unwrap(), end)
     }
 
     fn id(number: u8) -> SatelliteId {
@@ -303,7 +307,7 @@ mod tests {
         let joining = links.join(id(1), link);
         assert!(!links.is_online(id(1)), "nothing is handed to it yet");
         links.close(id(1), close::AUTH_FAILED, "another key");
-        assert!(joining.admit("j".into(), None).is_none());
+        assert!(joining.admit("j".into(), None, None).is_none());
         assert_eq!(end.next().await.unwrap_err().code, close::AUTH_FAILED);
         let (link, _end) = ChannelLink::pair();
         drop(links.join(id(1), link));

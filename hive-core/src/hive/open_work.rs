@@ -36,6 +36,10 @@ impl Hive {
                 live.pass(Outgoing::Control(ToAgent::CommandCancel { id: command.id }));
             }
         }
+        for command in &revoked {
+            self.free_place(satellite, command.id);
+        }
+        self.inner.open.mark_stale();
         join_all(revoked.into_iter().map(|command| self.tell_revoked(command))).await;
         self.inner.jobs.look_again(None);
         self.end_live_sessions_of(satellite).await;

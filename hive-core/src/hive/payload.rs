@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::excerpt::{self, Details};
+use super::queue::Rank;
 use crate::clock::Source;
 use crate::vault::Vault;
 use crate::{Error, Result};
@@ -33,6 +34,8 @@ pub(super) struct Work {
     pub(super) timeout_seconds: u32,
     pub(super) idempotent: bool,
     pub(super) expires_in_seconds: u32,
+    /// How urgent it is, where the request says so.
+    pub(super) rank: Option<Rank>,
 }
 
 /// How long a command may wait for its satellite unless the request says otherwise.
@@ -45,11 +48,15 @@ pub(super) const MAX_LIFE: Duration = Duration::from_secs(MAX_EXPIRY_SECONDS as 
 
 impl Work {
     pub(super) fn exec(command: ExecCommand) -> Result<Self> {
-        let ExecCommand { command, args, env, cwd, stdin, timeout_seconds, expires_in_seconds, idempotent } = command;
+        let ExecCommand { command, args, env, cwd, stdin, timeout_seconds, expires_in_seconds, idempotent, priority } =
+            command;
         let timeout_seconds = timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
         check_range("timeout_seconds", timeout_seconds, 1, MAX_TIMEOUT_SECONDS)?;
         let expires_in_seconds = expires_in_seconds.unwrap_or(DEFAULT_EXPIRY_SECONDS);
         check_range("expires_in_seconds", expires_in_seconds, 1, MAX_EXPIRY_SECONDS)?;
+        if let Some(priority) = &priority {
+            check_known("priority", priority)?;
+        }
         if command.trim().is_empty() {
             return Err(Error::invalid("command", "must not be empty"));
         }
@@ -67,20 +74,38 @@ impl Work {
             )));
         }
         let payload = Payload::Exec(ExecSpec { command, args, env, cwd, stdin, timeout_seconds });
-        Ok(Self { payload, timeout_seconds, idempotent, expires_in_seconds })
+        Ok(Self { payload, timeout_seconds, idempotent, expires_in_seconds, rank: priority.as_ref().map(Rank::of) })
     }
 
     pub(super) fn power(request: PowerRequest) -> Result<Self> {
-        let PowerRequest { action, delay_seconds, message } = request;
+        let PowerRequest { action, delay_seconds, message, priority } = request;
         check_known("action", &action)?;
+        if let Some(priority) = &priority {
+            check_known("priority", priority)?;
+        }
         check_range("delay_seconds", delay_seconds, 0, MAX_POWER_DELAY_SECONDS)?;
         let is_plain = |text: &str| text.chars().count() <= 256 && !text.chars().any(char::is_control);
         if message.as_deref().is_some_and(|text| !is_plain(text)) {
             return Err(Error::invalid("message", "at most 256 characters, none of them control characters"));
         }
         let payload = Payload::Power(PowerSpec { action, delay_seconds, message });
-        let expires_in_seconds = DEFAULT_EXPIRY_SECONDS;
-        Ok(Self { payload, timeout_seconds: POWER_TIMEOUT_SECONDS, idempotent: false, expires_in_seconds })
+        Ok(Self {
+            payload,
+            timeout_seconds: POWER_TIMEOUT_SECONDS,
+            idempotent: false,
+            expires_in_seconds: DEFAULT_EXPIRY_SECONDS,
+            rank: priority.as_ref().map(Rank::of),
+        })
+    }
+
+    /// How urgent it is, in a call whose commands are of `usual` urgency.
+    pub(super) fn rank(&self, usual: Rank) -> Rank {
+        self.rank.unwrap_or(usual)
+    }
+
+    /// The same, of this urgency unless the request says otherwise.
+    pub(super) fn ranked(self, usual: Rank) -> Self {
+        Self { rank: Some(self.rank(usual)), ..self }
     }
 
     pub(super) fn command_type(&self) -> CommandType {

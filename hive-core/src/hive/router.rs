@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hive_wire::agent::Channel;
 use hive_wire::api::{
     CommandInfo, CommandStatus, ExecCommand, ExecEvent, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest,
@@ -13,8 +14,10 @@ use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId};
 use serde_json::json;
 
 use super::acting::Subject;
+use super::delivery::Prepared;
 use super::links::Live;
 use super::payload::{Work, seal};
+use super::queue::{Class, Full, Rank, Waiting};
 use super::registry::{inactive, is_usable, window};
 use super::report::{CommandReport, ExecReport, OutputReader, encode};
 use super::running::{Context, Place};
@@ -28,6 +31,15 @@ use crate::{Error, Result, Subscription};
 const IDEMPOTENCY_LIFETIME: Duration = Duration::from_hours(24);
 /// Output of each stream that an error carries.
 const MAX_ERROR_OUTPUT: usize = 1024 * 1024;
+
+/// How a command is accepted, apart from what it does.
+pub(super) struct Acceptance {
+    pub(super) action: &'static str,
+    pub(super) idempotency_key: Option<String>,
+    pub(super) live: Option<Live>,
+    /// Whether somebody waits for its end: then it is immediate unless it says otherwise.
+    pub(super) is_awaited: bool,
+}
 
 #[async_trait]
 impl CommandRouter for ActingHive {
@@ -62,7 +74,9 @@ impl CommandRouter for ActingHive {
         let row = self.satellite_for(satellite, Permission::SatellitesExec).await?;
         let live = usable_link(&self.hive, &row)?;
         let work = Work::exec(command)?;
-        self.accept(&row, work, "satellite.exec", options.idempotency_key, live).await
+        let idempotency_key = options.idempotency_key;
+        let how = Acceptance { action: "satellite.exec", idempotency_key, live, is_awaited: false };
+        self.accept(&row, work, how).await
     }
 
     async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult> {
@@ -154,34 +168,44 @@ impl ActingHive {
         };
         let timeout = self.hive.patience(work.timeout_seconds);
         let place = Place { satellite: row.id, name: row.name.clone() };
-        let id = self.accept(&row, work, action, options.idempotency_key, Some(live)).await?;
+        let how = Acceptance { action, idempotency_key: options.idempotency_key, live: Some(live), is_awaited: true };
+        let id = self.accept(&row, work, how).await?;
         let standing = self.hive.standing(id, &place, timeout).await?;
         as_answer(id, self.hive.report(id, standing, options.encoding).await?).await
     }
 
-    /// Makes a command durable and, where there is a link, hands it over.
-    pub(super) async fn accept(
-        &self,
-        row: &SatelliteRow,
-        work: Work,
-        action: &'static str,
-        idempotency_key: Option<String>,
-        live: Option<Live>,
-    ) -> Result<CommandId> {
+    /// Makes a command durable and, where there is a place for it, hands it over. It is carried through even if whoever asked for
+    /// it does not wait: a command is stored and on its way, or was never stored.
+    pub(super) async fn accept(&self, row: &SatelliteRow, work: Work, how: Acceptance) -> Result<CommandId> {
+        let (acting, row) = (self.clone(), row.clone());
+        let accepting = self.hive.inner.tasks.spawn(async move { acting.store_and_hand_over(&row, work, how).await });
+        accepting.await.map_err(Error::internal)?
+    }
+
+    async fn store_and_hand_over(&self, row: &SatelliteRow, work: Work, how: Acceptance) -> Result<CommandId> {
+        let hive = &self.hive;
+        let Acceptance { action, idempotency_key, live, is_awaited } = how;
         let key = self.idempotency(idempotency_key, &json!([row.id, work.payload, work.timeout_seconds]))?;
-        let id = CommandId::new(self.hive.source().seed());
-        let details = work.details(&self.hive.inner.keys.vault).with("command_id", json!(id));
+        let id = CommandId::new(hive.source().seed());
+        let rank = work.rank(if is_awaited { Rank::Immediate } else { Rank::Normal });
+        let class = Class::of(&work.command_type());
+        let details = work.details(&hive.inner.keys.vault).with("command_id", json!(id));
         let record = self.intent(action, Subject::satellite(row), details.into_value());
-        let command = self.new_command(id, row, &work, None, live.as_ref());
-        let expires_in = Duration::from_secs(work.expires_in_seconds.into());
-        let is_handed_over = live.is_some();
-        if is_handed_over {
-            self.hive.inner.running.begin(id, self.context(row, &work, None), hive_wire::agent::Received::default());
+        let caller = self.principal.actor().id;
+        self.count_in(row, Some(&caller))?;
+        let is_online = live.is_some();
+        let place = live.filter(|live| live.queue.reserve(id, class, rank, hive.source().steady()));
+        let command = self.new_command(id, row, &work, rank, None, place.as_ref());
+        let (created_at, expires_at) = (command.created_at, command.expires_at);
+        if place.is_some() || (is_awaited && is_online) {
+            hive.inner.running.begin(id, self.context(row, &work, None), hive_wire::agent::Received::default());
         }
-        match self.hive.store().command_insert(vec![command], key, record).await {
+        match hive.store().command_insert(vec![command], key, record).await {
             Ok(Inserted::New) => {}
             other => {
-                self.hive.inner.running.end(id, None);
+                hive.inner.running.end(id, None);
+                hive.inner.open.remove(row.id, Some(&caller));
+                hive.free_place(row.id, id);
                 return match other? {
                     Inserted::Existing(ids) => {
                         let id = ids.first().copied().ok_or_else(|| Error::internal("no command of that key"))?;
@@ -189,7 +213,7 @@ impl ActingHive {
                         if !matches!(self.command_for(id, Permission::SatellitesExec).await, Ok(Some(_))) {
                             return Err(key_of_another());
                         }
-                        self.hive.take_up(id, row.id).await?;
+                        hive.take_up(id, row.id).await?;
                         Ok(id)
                     }
                     Inserted::NoSatellite => Err(Error::SatelliteNotFound(row.id.to_string())),
@@ -197,15 +221,31 @@ impl ActingHive {
                 };
             }
         }
-        // The link of now, not of before the insert: whichever opened in between has not seen the command.
-        match self.hive.inner.links.get(row.id) {
-            Some(now) if live.as_ref().is_some_and(|live| live.journal_id == now.journal_id) => {
-                self.hive.send_command(&now, id, work.payload, expires_in, false);
+        match (place, hive.inner.links.get(row.id)) {
+            (Some(place), _) => {
+                let prepared =
+                    Prepared { id, satellite: row.id, class, payload: work.payload, expires_at, started: false };
+                // Many callers at once must not close the link of a satellite that reads as fast as it can.
+                match place.ready().now_or_never() {
+                    Some(_) => hive.hand_to_link(prepared, &place).await?,
+                    None => hive.hand_over_when_ready(prepared, place),
+                }
             }
-            Some(now) => self.hive.deliver_again(id, &now).await?,
-            None => {}
+            (None, Some(live)) => drop(hive.enqueue(row.id, &live, Waiting { id, class, rank, created_at, job: None })),
+            (None, None) => {}
         }
         Ok(id)
+    }
+
+    /// Counts a command that is about to be stored, unless its queue is full. One of a job counts for no caller.
+    pub(super) fn count_in(&self, row: &SatelliteRow, caller: Option<&str>) -> Result<()> {
+        let settings = self.hive.settings();
+        self.hive.inner.open.add(row.id, caller, settings).map_err(|full| match full {
+            Full::Satellite => {
+                Error::QueueFull { satellite: Some(row.name.to_string()), limit: settings.max_queue_per_satellite }
+            }
+            Full::Caller => Error::QueueFull { satellite: None, limit: settings.max_open_per_caller },
+        })
     }
 
     pub(super) fn new_command(
@@ -213,6 +253,7 @@ impl ActingHive {
         id: CommandId,
         row: &SatelliteRow,
         work: &Work,
+        rank: Rank,
         job_id: Option<JobId>,
         live: Option<&Live>,
     ) -> NewCommand {
@@ -221,6 +262,7 @@ impl ActingHive {
             satellite_id: row.id,
             job_id,
             command_type: work.command_type(),
+            priority: rank.number(),
             payload: match job_id {
                 Some(_) => String::new(),
                 None => seal(&work.payload, id, &self.hive.inner.keys.vault, self.hive.source()),
@@ -271,14 +313,6 @@ impl Hive {
     /// How long a call waits for a command: its timeout, and the time to kill and to report.
     pub(super) fn patience(&self, timeout_seconds: u32) -> Duration {
         Duration::from_secs(u64::from(timeout_seconds)) + self.settings().result_grace
-    }
-
-    /// Brings a command that missed its link to the one that is there now.
-    pub(super) async fn deliver_again(&self, id: CommandId, live: &Live) -> Result<()> {
-        match self.store().command_get(id).await? {
-            Some(row) if !row.status.is_terminal() => self.deliver(row, live, None).await,
-            _ => Ok(()),
-        }
     }
 
     /// Brings a command to its satellite that is stored and that nobody here works on: its commit came through, and the

@@ -118,6 +118,9 @@ impl Hive {
     async fn sweep(&self) -> Result<()> {
         self.resume_jobs().await?;
         self.end_overdue().await?;
+        if self.inner.open.take_stale() {
+            self.count_open().await?;
+        }
         self.end_lost_sessions().await?;
         self.recheck(None).await;
         let seen = self.inner.seen.take();
@@ -135,6 +138,13 @@ impl Hive {
             Some(mark) => mark.advance(self.store()).await,
             None => Ok(()),
         }
+    }
+
+    /// Counts the open commands anew.
+    pub(super) async fn count_open(&self) -> Result<()> {
+        let counted = self.store().command_count_open().await.inspect_err(|_| self.inner.open.mark_stale())?;
+        self.inner.open.replace(counted);
+        Ok(())
     }
 
     async fn end_overdue(&self) -> Result<()> {

@@ -5,6 +5,7 @@ mod clones;
 mod commands;
 mod digests;
 mod lost;
+mod queue;
 mod registering;
 mod removal;
 mod strays;

@@ -14,8 +14,9 @@ use tracing::warn;
 
 use super::jobs::{Asked, LiveJob};
 use super::payload::Work;
+use super::queue::Rank;
 use super::report::{ExecReport, reason};
-use super::router::usable_link;
+use super::router::{Acceptance, usable_link};
 use super::running::Place;
 use super::{ActingHive, Hive};
 use crate::access::Permission;
@@ -88,7 +89,11 @@ impl ActingHive {
             Err(error) => Err(error),
         };
         let accepted = match live {
-            Ok(live) => Ok(self.accept(&row, work, "satellite.exec", options.idempotency_key, Some(live)).await?),
+            Ok(live) => {
+                let idempotency_key = options.idempotency_key;
+                let how = Acceptance { action: "satellite.exec", idempotency_key, live: Some(live), is_awaited: true };
+                Ok(self.accept(&row, work, how).await?)
+            }
             Err(error) => Err(not_run(&place, &error)),
         };
         let watch = move |hive: Hive, events| async move {
@@ -107,6 +112,8 @@ impl ActingHive {
     async fn fan_out(&self, targets: Vec<Target>, work: Work, options: ExecOptions) -> Result<JobId> {
         let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
         let permission = Permission::SatellitesExec;
+        // Somebody waits for it, as for a command of one satellite.
+        let work = work.ranked(Rank::Immediate);
         self.start_job(Asked { targets, work, idempotency_key, concurrency, deadline_seconds: None, permission }).await
     }
 

@@ -14,10 +14,10 @@ use hive_wire::{
 use super::{
     ApiKeyOwner, ApiKeyRow, AuditLine, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey,
     IdentityStore, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, JournalPosition, JournalRow,
-    NewCommand, NewJob, NewRegistrationToken, NewSatellite, NewSession, NewUser, RegisterAgain, RegisterOutcome,
-    RegistrationTokenRow, RegistrationTokenStore, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow,
-    SatelliteStore, Seen, SessionQuery, SessionRow, SessionStore, Store, StoreResult, UserPatch, UserRow, UserUpdated,
-    Window,
+    NewCommand, NewJob, NewRegistrationToken, NewSatellite, NewSession, NewUser, OpenCount, QueuePage, QueuedRow,
+    RegisterAgain, RegisterOutcome, RegistrationTokenRow, RegistrationTokenStore, SatelliteKeyRow, SatellitePatch,
+    SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow, SessionStore, Store, StoreResult,
+    UserPatch, UserRow, UserUpdated, Window,
 };
 use crate::access::{Role, Sight};
 use crate::audit::AuditDraft;
@@ -127,7 +127,13 @@ layer! {
         command_finish(id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> bool;
         command_finish_queued(id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> bool;
         command_get(id: CommandId) -> Option<CommandRow>;
+        command_requeue(id: CommandId, now: Timestamp) -> bool;
+        command_set_expiry(id: CommandId, expires_at: Timestamp) -> bool;
         command_list_open(satellite: SatelliteId) -> Vec<CommandRow>;
+        command_list_in_flight(satellite: SatelliteId) -> Vec<CommandRow>;
+        command_list_queued(satellite: SatelliteId, page: Option<QueuePage>, limit: u32) -> Vec<QueuedRow>;
+        command_list_waiting_jobs(satellite: SatelliteId) -> Vec<JobId>;
+        command_count_open() -> Vec<OpenCount>;
         command_list(satellite: SatelliteId, sight: &Sight, window: Window) -> (Vec<CommandRow>, u64);
         command_list_revoked(satellite: SatelliteId, journal_id: &str, since: Timestamp, limit: u32) -> Vec<CommandId>;
         command_list_overdue(now: Timestamp, grace: std::time::Duration, limit: u32) -> Vec<CommandRow>;

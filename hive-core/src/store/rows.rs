@@ -253,6 +253,8 @@ pub struct NewCommand {
     pub job_id: Option<JobId>,
     /// What kind of thing it does.
     pub command_type: CommandType,
+    /// How urgent it is: 0 immediate, 1 high, 2 normal, 3 low.
+    pub priority: u8,
     /// The JSON of its payload, secrets sealed; empty where its job has it.
     pub payload: String,
     /// For people.
@@ -284,6 +286,43 @@ pub struct Delivery {
     pub at: Timestamp,
     /// Until when the command may start, where that begins to count now; as it was stored otherwise.
     pub expires_at: Option<Timestamp>,
+}
+
+/// Some of a satellite's queued commands: those of one class and priority, behind a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuePage {
+    /// Whether changes of power are wanted, or all others.
+    pub is_power: bool,
+    /// Of this priority.
+    pub priority: u8,
+    /// Behind this one, by creation and id.
+    pub after: Option<(Timestamp, CommandId)>,
+}
+
+/// A queued command, as its queue needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedRow {
+    /// Its id.
+    pub id: CommandId,
+    /// What kind of thing it does.
+    pub command_type: CommandType,
+    /// How urgent it is.
+    pub priority: u8,
+    /// When it was stored.
+    pub created_at: Timestamp,
+}
+
+/// How many commands have not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCount {
+    /// On this satellite.
+    pub satellite_id: SatelliteId,
+    /// Of whom: the actor's id.
+    pub created_by: String,
+    /// Whether they are of jobs.
+    pub is_of_job: bool,
+    /// So many.
+    pub count: u32,
 }
 
 /// A caller's key for "the same request again".
@@ -343,6 +382,8 @@ pub struct CommandRow {
     pub job_id: Option<JobId>,
     /// What kind of thing it does.
     pub command_type: CommandType,
+    /// How urgent it is: 0 immediate, 1 high, 2 normal, 3 low.
+    pub priority: u8,
     /// The JSON of its payload, secrets sealed; empty where its job has it.
     pub payload: String,
     /// For people.

@@ -35,6 +35,9 @@ pub struct Command {
     /// The caller's word that running it twice does no harm.
     #[uniffi(default = false)]
     pub idempotent: bool,
+    /// What goes first on a busy satellite; `Immediate` where the caller waits and `Normal` otherwise, unless given.
+    #[uniffi(default = None)]
+    pub priority: Option<Priority>,
     /// The same key and command within 24 hours run once.
     #[uniffi(default = None)]
     pub idempotency_key: Option<String>,
@@ -53,8 +56,33 @@ impl Command {
             timeout_seconds: self.timeout_seconds,
             expires_in_seconds: self.expires_in_seconds,
             idempotent: self.idempotent,
+            priority: self.priority.map(Into::into),
         };
         (exec, self.idempotency_key)
+    }
+}
+
+/// How urgent a command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum Priority {
+    /// Before all others, with places of its own.
+    Immediate,
+    /// Before the usual ones.
+    High,
+    /// As usual.
+    Normal,
+    /// When nothing else is to be done.
+    Low,
+}
+
+impl From<Priority> for api::Priority {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::Immediate => Self::Immediate,
+            Priority::High => Self::High,
+            Priority::Normal => Self::Normal,
+            Priority::Low => Self::Low,
+        }
     }
 }
 

@@ -59,9 +59,11 @@ impl From<Error> for Ending {
     /// A fault of ours is not held against the satellite: it keeps its key and comes back later.
     fn from(error: Error) -> Self {
         let code = match error {
-            Error::Unavailable(_) | Error::Internal(_) | Error::Damaged(_) | Error::RateLimited { .. } => {
-                close::OVERLOADED
-            }
+            Error::Unavailable(_)
+            | Error::Internal(_)
+            | Error::Damaged(_)
+            | Error::RateLimited { .. }
+            | Error::QueueFull { .. } => close::OVERLOADED,
             Error::AuthInvalid | Error::AuthRequired | Error::SatelliteNotFound(_) | Error::Forbidden(_) => {
                 close::AUTH_FAILED
             }

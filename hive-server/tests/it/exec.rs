@@ -5,10 +5,12 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
+use hive_core::hive::Settings;
 use hive_core::wire::CommandId;
 use hive_core::wire::agent::{Channel, Command, CommandResult, Received, ToAgent, ToServer};
 use hive_core::wire::api::CommandStatus;
 use hive_core::wire::frame::{Frame, StreamId};
+use hive_server::Limits;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -143,4 +145,46 @@ async fn a_stopping_server_answers_who_still_waits() {
     assert_eq!(link.close_code().await, 1001);
     drop(link);
     tokio::time::timeout(Duration::from_secs(5), server.running.wait()).await.expect("the server stops within 5 s");
+}
+
+#[tokio::test]
+async fn a_priority_is_one_of_four_words() {
+    let server = TestServer::start().await;
+    let key = server.admin().await;
+    let satellite = server.register("web-server-01", None).await;
+    let exec = format!("/api/v1/satellites/{}/exec?wait=false", satellite.id);
+    let power = format!("/api/v1/satellites/{}/power", satellite.id);
+    let many = json!({ "targets": ["all"], "command": "true", "priority": "urgent" });
+    for (path, body) in [
+        (exec.as_str(), json!({ "command": "true", "priority": "urgent" })),
+        (power.as_str(), json!({ "action": "reboot", "priority": "urgent" })),
+        ("/api/v1/exec", many.clone()),
+        ("/api/v1/jobs", many),
+        ("/api/v1/jobs", json!({ "targets": ["all"], "command": { "command": "true", "priority": "urgent" } })),
+    ] {
+        let refused = server.post(&key, path, body).await;
+        refused.assert_error(400, "INVALID_INPUT");
+        assert!(refused.text.contains("urgent") && refused.text.contains("priority"), "{refused:?}");
+    }
+    drop(server.online(&satellite).await);
+    for word in ["immediate", "high", "normal", "low"] {
+        assert_eq!(server.post(&key, &exec, json!({ "command": "true", "priority": word })).await.status, 202);
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_try_again() {
+    let settings = Settings { max_queue_per_satellite: 2, ..Settings::default() };
+    let server = TestServer::with(Limits::default(), settings).await;
+    let key = server.admin().await;
+    let satellite = server.register("web-server-01", None).await;
+    drop(server.online(&satellite).await);
+    let path = format!("/api/v1/satellites/{}/exec?wait=false", satellite.id);
+    for _ in 0..2 {
+        assert_eq!(server.post(&key, &path, json!({ "command": "true" })).await.status, 202);
+    }
+    let refused = server.post(&key, &path, json!({ "command": "true" })).await;
+    refused.assert_error(429, "RATE_LIMITED");
+    assert_eq!(refused.headers["retry-after"], "1");
+    assert_eq!(refused.json()["error"]["details"], json!({ "satellite": "web-server-01", "open_commands": 2 }));
 }

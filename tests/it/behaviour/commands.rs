@@ -268,8 +268,12 @@ async fn a_change_of_power_is_set_going(world: World) {
     let mut options = SatelliteOptions::default();
     options.args(["--power-helper", helper.to_str().unwrap()]);
     let satellite = world.satellite_with(NAME, options).await;
-    let request =
-        PowerRequest { action: PowerAction::Sleep, delay_seconds: 7, message: Some("maintenance; $(date)".into()) };
+    let request = PowerRequest {
+        action: PowerAction::Sleep,
+        delay_seconds: 7,
+        message: Some("maintenance; $(date)".into()),
+        priority: None,
+    };
     let result = world.api().power(satellite.id, request, ExecOptions::default()).await.unwrap();
     assert_eq!(result.status, DONE);
     until_some("the helper was called", async || {

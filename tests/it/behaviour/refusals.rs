@@ -87,7 +87,7 @@ async fn what_is_not_there() {
     let world = World::remote().await;
     let both = &world.both().await;
     let (satellite, session): (SatelliteId, SessionId) = (of("sat"), of("sess"));
-    let reboot = PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None };
+    let reboot = PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None, priority: None };
     refused!(
         both,
         SatelliteNotFound,
@@ -202,7 +202,11 @@ async fn what_breaks_a_rule() {
         query(AuditQuery::default(), page(0, 20)),
         update(id, SatelliteUpdate { tags: Some(vec!["a,b".into()]), ..SatelliteUpdate::default() }),
         update(id, SatelliteUpdate { region: Some(String::new()), ..SatelliteUpdate::default() }),
-        power(id, PowerRequest { action: PowerAction::Reboot, delay_seconds: u32::MAX, message: None }, plain()),
+        power(
+            id,
+            PowerRequest { action: PowerAction::Reboot, delay_seconds: u32::MAX, message: None, priority: None },
+            plain()
+        ),
         session_create(create(0, 24, None)),
         session_create(create(80, 1001, None)),
         session_create(create(80, 24, Some("/no/such/shell"))),
@@ -309,7 +313,7 @@ async fn what_a_satellite_refuses_or_is_not_there_for() {
     options.args(["--blocked-command", "rm", "--allow-power", "false"]);
     let mut machine = world.satellite_with(NAME, options).await;
     let id = machine.id;
-    let reboot = PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None };
+    let reboot = PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None, priority: None };
     refused!(both, CommandBlocked, exec(id, sh("rm -rf /nothing"), plain()), power(id, reboot.clone(), plain()));
     let seconds = unique_seconds();
     let running = world.api().submit(id, sh(&format!("sleep {seconds}")), plain()).await.unwrap();
@@ -345,7 +349,7 @@ async fn what_somebody_may_not() {
         ..RegistrationTokenCreate::global()
     };
     let put = || TeamMemberPut { username: "olga".into(), role: Role::Admin };
-    let reboot = PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None };
+    let reboot = PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None, priority: None };
     let status = SatelliteUpdate { status: Some(SatelliteStatus::Active), ..SatelliteUpdate::default() };
     refused!(
         both,

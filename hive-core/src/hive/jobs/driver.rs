@@ -5,19 +5,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use hive_wire::CommandId;
-use hive_wire::agent::ToAgent;
+use hive_wire::agent::{Received, ToAgent};
 use hive_wire::api::{CommandStatus, JobCounts, JobStatus};
+use hive_wire::{CommandId, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::{LiveJob, UnderWay, terminal};
 use crate::hive::delivery::ended;
+use crate::hive::links::Live;
+use crate::hive::queue::Waiting;
 use crate::hive::registry::{inactive, is_usable};
 use crate::hive::running::Context;
 use crate::hive::{Hive, reason};
 use crate::link::Outgoing;
-use crate::store::{JobEnd, JobRow, Window};
+use crate::store::{CommandRow, JobEnd, JobRow, Window};
 use crate::{Error, Result};
 
 /// Hand-overs at the same time: so many share one commit of the store.
@@ -82,6 +84,8 @@ impl Hive {
         job.change(|plan| {
             for row in rows {
                 if let (Some(command), Some(status)) = (row.command_id, terminal(row.status)) {
+                    // It may have waited for a place, and have been ended with the job.
+                    self.inner.running.end(command, None);
                     plan.ended(command, status, row.exit_code);
                 }
             }
@@ -125,12 +129,27 @@ impl Hive {
             return Ok(false);
         }
         let at = (row.satellite_id, command);
+        let (waiting, now) = (Waiting::of(&row), self.source().steady());
+        let is_queued = row.status == CommandStatus::Queued;
+        if is_queued && !live.queue.reserve(command, waiting.class, waiting.rank, now) {
+            return self.wait_for_place(&row, &live, now.plus(job.expires_in)).await;
+        }
         self.deliver(row, &live, Some(job.expires_in)).await?;
         // A cancel in between may have come before the command did.
         if job.plan().is_stopped() {
             self.cancel_there(at);
         }
         Ok(true)
+    }
+
+    /// Lets a command whose turn it is wait for a place at its satellite, up to its expiry. False where the link is gone.
+    async fn wait_for_place(&self, row: &CommandRow, live: &Live, expires_at: Timestamp) -> Result<bool> {
+        if !self.store().command_set_expiry(row.id, expires_at).await? {
+            self.inner.jobs.look_again(row.job_id);
+            return Ok(true);
+        }
+        self.inner.running.begin(row.id, Context::from(row), Received::default());
+        Ok(self.enqueue(row.satellite_id, live, Waiting::of(row)))
     }
 
     /// Ends a command whose satellite did not come back in time.

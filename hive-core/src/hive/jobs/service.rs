@@ -96,6 +96,7 @@ impl Hive {
         job.change(super::plan::Plan::stop);
         self.cancel_under_way(&job);
         job.look_again();
+        self.inner.open.mark_stale();
     }
 
     /// Drafts the record of how a job ended, in the name of who asked for it.

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::access::{Authority, Permission, sight};
 use crate::hive::acting::Subject;
 use crate::hive::payload::{Work, check_range, seal};
+use crate::hive::queue::Rank;
 use crate::hive::router::{key_of_another, usable_link};
 use crate::hive::{ActingHive, reason};
 use crate::store::{JobInserted, NewCommand, NewJob, NewJobTarget, SatelliteQuery, SatelliteRow, Window};
@@ -37,8 +38,15 @@ pub(in crate::hive) struct Asked {
 }
 
 impl ActingHive {
-    /// Settles the targets, makes the job durable and begins it. The same request gives the same job.
+    /// Settles the targets, makes the job durable and begins it. The same request gives the same job. It is carried through
+    /// even if whoever asked for it does not wait.
     pub(in crate::hive) async fn start_job(&self, asked: Asked) -> Result<JobId> {
+        let acting = self.clone();
+        let starting = self.hive.inner.tasks.spawn(async move { acting.store_and_begin(asked).await });
+        starting.await.map_err(Error::internal)?
+    }
+
+    async fn store_and_begin(&self, asked: Asked) -> Result<JobId> {
         let concurrency = asked.concurrency.unwrap_or(DEFAULT_IN_FLIGHT);
         check_range("concurrency", concurrency, 1, MAX_IN_FLIGHT)?;
         let deadline_seconds = asked.deadline_seconds.unwrap_or(DEFAULT_DEADLINE_SECONDS);
@@ -56,7 +64,12 @@ impl ActingHive {
         let details = details.with("concurrency", json!(concurrency)).into_value();
         let subject = Subject::new("job", id).of_team(only_team(rows.iter().map(|row| row.team_id)));
         let record = self.intent("satellite.exec_multi", subject, details);
-        match self.hive.store().job_insert(job, commands, key, record).await? {
+        let counted: Vec<_> = commands.iter().map(|command| command.satellite_id).collect();
+        let inserted = self.hive.store().job_insert(job, commands, key, record).await;
+        if !matches!(inserted, Ok(JobInserted::New)) {
+            counted.into_iter().for_each(|satellite| self.hive.inner.open.remove(satellite, None));
+        }
+        match inserted? {
             JobInserted::New => {
                 self.hive.begin_job(id).await?;
                 Ok(id)
@@ -109,10 +122,10 @@ impl ActingHive {
         (job, commands)
     }
 
-    /// Whether a satellite can be given a command now, or why not.
+    /// Whether a satellite can be given a command now, or why not. The command counts from here on.
     fn readiness(&self, row: &SatelliteRow) -> Result<(), ErrorBody> {
         match usable_link(&self.hive, row) {
-            Ok(Some(_)) => Ok(()),
+            Ok(Some(_)) => self.count_in(row, None).map_err(|error| reason(&error)),
             Ok(None) => Err(reason(&Error::SatelliteOffline(row.name.to_string()))),
             Err(error) => Err(reason(&error)),
         }
@@ -127,7 +140,7 @@ impl ActingHive {
         job: JobId,
         deadline_at: Timestamp,
     ) -> NewCommand {
-        let alone = self.new_command(id, row, work, Some(job), None);
+        let alone = self.new_command(id, row, work, work.rank(Rank::Normal), Some(job), None);
         NewCommand { expires_at: deadline_at, ..alone }
     }
 

@@ -164,6 +164,6 @@ async fn a_word_that_is_not_known_is_refused_by_the_hive_itself() {
     let id = register(&hive, NAME).await.id;
     let update = SatelliteUpdate { status: Some("king".into()), ..SatelliteUpdate::default() };
     assert_eq!(refused(system.update(id, update).await.unwrap_err()), "status");
-    let power = hive_wire::api::PowerRequest { action: "king".into(), delay_seconds: 0, message: None };
+    let power = hive_wire::api::PowerRequest { action: "king".into(), delay_seconds: 0, message: None, priority: None };
     assert_eq!(refused(system.power(id, power, ExecOptions::default()).await.unwrap_err()), "action");
 }

@@ -9,7 +9,8 @@ use super::CALLERS;
 use super::fixture::{DAY, Fixture};
 use crate::access::{Authority, Sight};
 use crate::store::{
-    Assignment, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, SatellitePatch, Window,
+    Assignment, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, OpenCount, QueuePage,
+    SatellitePatch, Window,
 };
 
 fn ones(results: Vec<bool>) -> usize {
@@ -42,6 +43,7 @@ pub(super) async fn a_command_reads_back_as_it_was_stored(on: &Fixture) {
     let full = NewCommand {
         job_id: Some(JobId::new(on.source.seed())),
         command_type: CommandType::Power,
+        priority: 0,
         payload: "{\"text\":\"'; DROP TABLE users; -- \u{1b}ä\"}".into(),
         idempotent: true,
         team_id: satellite.team_id,
@@ -55,6 +57,7 @@ pub(super) async fn a_command_reads_back_as_it_was_stored(on: &Fixture) {
             satellite_id: new.satellite_id,
             job_id: new.job_id,
             command_type: new.command_type,
+            priority: new.priority,
             payload: new.payload,
             summary: new.summary,
             idempotent: new.idempotent,
@@ -219,6 +222,90 @@ pub(super) async fn open_commands_come_oldest_first(on: &Fixture) {
     on.store.command_finish(ended.id, on.outcome(CommandStatus::Cancelled), Vec::new()).await.unwrap();
     let open: Vec<_> = on.store.command_list_open(satellite).await.unwrap().into_iter().map(|row| row.id).collect();
     assert_eq!(open, ids);
+}
+
+pub(super) async fn queued_commands_come_by_priority_then_age(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let now = on.now();
+    let made = |priority, age: u64| NewCommand {
+        priority,
+        created_at: now.minus(Duration::from_secs(age)),
+        ..on.new_command(satellite)
+    };
+    let power = NewCommand { command_type: CommandType::Power, ..made(2, 5) };
+    let of_a_job = NewCommand { job_id: Some(JobId::new(on.source.seed())), ..made(0, 9) };
+    let handed = NewCommand { delivery: Some(delivery(on)), ..made(0, 9) };
+    let (urgent, old, young, low) = (made(0, 1), made(2, 3), made(2, 2), made(3, 9));
+    for command in [&low, &young, &power, &of_a_job, &handed, &old, &urgent] {
+        on.insert(command.clone()).await;
+    }
+    let check = async |page, limit, expected: &[&NewCommand]| {
+        let rows = on.store.command_list_queued(satellite, page, limit).await.unwrap();
+        let rows: Vec<_> = rows.into_iter().map(|row| (row.id, row.priority, row.command_type)).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|command| (command.id, command.priority, command.command_type.clone())).collect();
+        assert_eq!(rows, expected);
+    };
+    check(None, 10, &[&urgent, &power, &old, &young, &low]).await;
+    check(None, 3, &[&urgent, &power, &old]).await;
+    let page = |is_power, priority, after: Option<&NewCommand>| {
+        let after = after.map(|command| (command.created_at, command.id));
+        Some(QueuePage { is_power, priority, after })
+    };
+    check(page(false, 2, None), 10, &[&old, &young]).await;
+    check(page(false, 2, None), 1, &[&old]).await;
+    check(page(false, 2, Some(&old)), 10, &[&young]).await;
+    check(page(true, 2, None), 10, &[&power]).await;
+    check(page(true, 2, Some(&power)), 10, &[]).await;
+    let in_flight = on.store.command_list_in_flight(satellite).await.unwrap();
+    assert_eq!(in_flight.iter().map(|row| row.id).collect::<Vec<_>>(), [handed.id]);
+    assert_eq!(on.store.command_list_waiting_jobs(satellite).await.unwrap(), [of_a_job.job_id.unwrap()]);
+}
+
+pub(super) async fn only_a_delivered_command_is_queued_again(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let delivered = || NewCommand { delivery: Some(delivery(on)), ..on.new_command(satellite) };
+    let id = on.insert(delivered()).await;
+    assert!(on.store.command_requeue(id, on.now()).await.unwrap());
+    assert!(!on.store.command_requeue(id, on.now()).await.unwrap());
+    let row = on.stored(id).await;
+    assert_eq!((row.status, row.journal_id), (CommandStatus::Queued, None));
+    assert!(on.store.command_deliver(id, delivery(on)).await.unwrap());
+    assert!(on.store.command_start(id, on.now()).await.unwrap());
+    assert!(!on.store.command_requeue(id, on.now()).await.unwrap(), "it was started");
+    let ended = on.insert(delivered()).await;
+    on.store.command_finish(ended, on.outcome(CommandStatus::Failed), Vec::new()).await.unwrap();
+    assert!(!on.store.command_requeue(ended, on.now()).await.unwrap());
+}
+
+pub(super) async fn only_a_queued_command_gets_another_expiry(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let expires_at = on.now().plus(Duration::from_secs(7));
+    let queued = on.insert(on.new_command(satellite)).await;
+    assert!(on.store.command_set_expiry(queued, expires_at).await.unwrap());
+    assert_eq!(on.stored(queued).await.expires_at, expires_at);
+    let handed = on.insert(NewCommand { delivery: Some(delivery(on)), ..on.new_command(satellite) }).await;
+    assert!(!on.store.command_set_expiry(handed, expires_at).await.unwrap());
+}
+
+pub(super) async fn open_commands_are_counted(on: &Fixture) {
+    let (satellite, caller) = (on.satellite().await.id, on.unique());
+    let made = |job_id| {
+        let mut command = NewCommand { job_id, ..on.new_command(satellite) };
+        command.actor.id.clone_from(&caller);
+        command
+    };
+    let job = Some(JobId::new(on.source.seed()));
+    for command in [made(None), made(None), made(job)] {
+        on.insert(command).await;
+    }
+    let ended = on.insert(made(None)).await;
+    on.store.command_finish(ended, on.outcome(CommandStatus::Failed), Vec::new()).await.unwrap();
+    let mut counts = on.store.command_count_open().await.unwrap();
+    counts.retain(|count| count.satellite_id == satellite);
+    counts.sort_by_key(|count| count.is_of_job);
+    let of = |is_of_job, count| OpenCount { satellite_id: satellite, created_by: caller.clone(), is_of_job, count };
+    assert_eq!(counts, [of(false, 2), of(true, 1)]);
 }
 
 pub(super) async fn commands_are_listed_newest_first(on: &Fixture) {

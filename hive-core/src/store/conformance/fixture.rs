@@ -188,6 +188,7 @@ impl Fixture {
             satellite_id: satellite,
             job_id: None,
             command_type: CommandType::Exec,
+            priority: 2,
             payload: r#"{"command":"true"}"#.into(),
             summary: "true".into(),
             idempotent: false,

@@ -14,7 +14,8 @@ use super::{Row, SqlStore, Statement, output, text};
 use crate::access::Sight;
 use crate::audit::AuditDraft;
 use crate::store::{
-    CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, Inserted, NewCommand, StoreResult, Window,
+    CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, Inserted, NewCommand, OpenCount, QueuePage,
+    QueuedRow, StoreResult, Window,
 };
 
 #[async_trait]
@@ -84,6 +85,14 @@ impl CommandStore for SqlStore {
         self.end_command(text::COMMAND_FINISH_QUEUED, id, outcome, audit).await
     }
 
+    async fn command_requeue(&self, id: CommandId, now: Timestamp) -> StoreResult<bool> {
+        self.change(Statement::new(text::COMMAND_REQUEUE).text(id).time(now)).await
+    }
+
+    async fn command_set_expiry(&self, id: CommandId, expires_at: Timestamp) -> StoreResult<bool> {
+        self.change(Statement::new(text::COMMAND_SET_EXPIRY).text(id).time(expires_at)).await
+    }
+
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>> {
         let row = self.fetch_optional(Statement::new(text::COMMAND_GET).text(id)).await?;
         row.as_ref().map(read_command).transpose()
@@ -91,6 +100,38 @@ impl CommandStore for SqlStore {
 
     async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>> {
         self.commands(Statement::new(text::COMMAND_LIST_OPEN).text(satellite)).await
+    }
+
+    async fn command_list_in_flight(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>> {
+        self.commands(Statement::new(text::COMMAND_LIST_IN_FLIGHT).text(satellite)).await
+    }
+
+    async fn command_list_queued(
+        &self,
+        satellite: SatelliteId,
+        page: Option<QueuePage>,
+        limit: u32,
+    ) -> StoreResult<Vec<QueuedRow>> {
+        let statement = match page {
+            None => Statement::new(text::COMMAND_LIST_QUEUED).text(satellite).number(limit),
+            Some(QueuePage { is_power, priority, after }) => {
+                let (created_at, id) =
+                    after.map_or((i64::MIN, String::new()), |(at, id)| (at.as_micros(), id.to_string()));
+                let statement = Statement::new(if is_power { text::COMMAND_PAGE_POWER } else { text::COMMAND_PAGE });
+                statement.text(satellite).number(priority).number(created_at).bind(id).number(limit)
+            }
+        };
+        self.fetch_all(statement).await?.iter().map(read_queued).collect()
+    }
+
+    async fn command_list_waiting_jobs(&self, satellite: SatelliteId) -> StoreResult<Vec<JobId>> {
+        let rows = self.fetch_all(Statement::new(text::COMMAND_LIST_WAITING_JOBS).text(satellite)).await?;
+        rows.iter().map(|row| row.parse("job_id")).collect()
+    }
+
+    async fn command_count_open(&self) -> StoreResult<Vec<OpenCount>> {
+        let rows = self.fetch_all(Statement::new(text::COMMAND_COUNT_OPEN)).await?;
+        rows.iter().map(read_open_count).collect()
     }
 
     async fn command_list(
@@ -246,9 +287,9 @@ pub(super) async fn claim(
 }
 
 pub(super) fn bind(statement: Statement, command: NewCommand) -> Statement {
-    let (status, journal_id, delivered_at) = match command.delivery {
-        Some(Delivery { journal_id, at, .. }) => (CommandStatus::Delivered, Some(journal_id), Some(at)),
-        None => (CommandStatus::Queued, None, None),
+    let (status, journal_id, delivered_at, attempts) = match command.delivery {
+        Some(Delivery { journal_id, at, .. }) => (CommandStatus::Delivered, Some(journal_id), Some(at), 1),
+        None => (CommandStatus::Queued, None, None, 0),
     };
     statement
         .text(command.id)
@@ -269,6 +310,8 @@ pub(super) fn bind(statement: Statement, command: NewCommand) -> Statement {
         .time_opt(delivered_at)
         .bind(command.actor.kind)
         .text(command.authorised_by)
+        .number(command.priority)
+        .number(attempts)
 }
 
 fn finish(statement: Statement, id: CommandId, outcome: &CommandOutcome) -> Statement {
@@ -290,6 +333,7 @@ fn read_command(row: &Row) -> StoreResult<CommandRow> {
         satellite_id: row.parse("satellite_id")?,
         job_id: row.parse_opt("job_id")?,
         command_type: row.word("command_type")?,
+        priority: row.number("priority")?,
         payload: row.text("payload")?,
         summary: row.text("summary")?,
         idempotent: row.flag("idempotent")?,
@@ -305,6 +349,24 @@ fn read_command(row: &Row) -> StoreResult<CommandRow> {
         created_at: row.time("created_at")?,
         expires_at: row.time("expires_at")?,
         finished_at: row.time_opt("finished_at")?,
+    })
+}
+
+fn read_queued(row: &Row) -> StoreResult<QueuedRow> {
+    Ok(QueuedRow {
+        id: row.parse("id")?,
+        command_type: row.word("command_type")?,
+        priority: row.number("priority")?,
+        created_at: row.time("created_at")?,
+    })
+}
+
+fn read_open_count(row: &Row) -> StoreResult<OpenCount> {
+    Ok(OpenCount {
+        satellite_id: row.parse("satellite_id")?,
+        created_by: row.text("created_by")?,
+        is_of_job: row.number::<i64>("is_of_job")? != 0,
+        count: row.number("total")?,
     })
 }
 

@@ -10,7 +10,7 @@ macro_rules! satellite_columns {
 
 macro_rules! command_columns {
     () => {
-        "id, satellite_id, job_id, command_type, payload, summary, idempotent, timeout_seconds, actor, target_team_id, status, \
+        "id, satellite_id, job_id, command_type, priority, payload, summary, idempotent, timeout_seconds, actor, target_team_id, status, \
          journal_id, exit_code, duration_ms, truncated, error_code, error_message, created_at, expires_at, finished_at"
     };
 }
@@ -19,10 +19,17 @@ macro_rules! command_insert {
     () => {
         "INSERT INTO satellite_commands (id, satellite_id, job_id, command_type, payload, summary, idempotent, \
          timeout_seconds, actor, created_by, target_team_id, status, journal_id, truncated, created_at, expires_at, \
-         delivered_at, updated_at, actor_kind, authorised_by) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14, $17, $18 \
+         delivered_at, updated_at, actor_kind, authorised_by, priority, attempts) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14, $17, $18, $19, $20 \
          WHERE EXISTS (SELECT 1 FROM satellites \
          WHERE id = $2 AND deleted_at IS NULL AND team_id IS NOT DISTINCT FROM $11)"
+    };
+}
+
+macro_rules! queued_select {
+    () => {
+        "SELECT id, command_type, priority, created_at FROM satellite_commands \
+         WHERE satellite_id = $1 AND finished_at IS NULL AND status = 'queued' AND job_id IS NULL"
     };
 }
 
@@ -76,7 +83,7 @@ macro_rules! audit_columns {
 
 macro_rules! audit_values_behind {
     () => {
-        "$19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31"
+        "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33"
     };
 }
 
@@ -169,9 +176,13 @@ pub(in crate::store) const POSTGRES_COMMAND_INSERT_AND_AUDIT: &str = concat!(
     " FROM command"
 );
 pub(super) const COMMAND_DELIVER: &str = "UPDATE satellite_commands SET status = 'delivered', journal_id = $2, \
-     delivered_at = $3, updated_at = $3, expires_at = COALESCE($4, expires_at) WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
+     delivered_at = $3, updated_at = $3, attempts = attempts + 1, expires_at = COALESCE($4, expires_at) WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
 pub(super) const COMMAND_START: &str = "UPDATE satellite_commands SET status = 'started', started_at = $2, updated_at = $2 \
      WHERE id = $1 AND status = 'delivered'";
+pub(super) const COMMAND_REQUEUE: &str = "UPDATE satellite_commands SET status = 'queued', journal_id = NULL, \
+     delivered_at = NULL, updated_at = $2 WHERE id = $1 AND status = 'delivered'";
+pub(super) const COMMAND_SET_EXPIRY: &str =
+    "UPDATE satellite_commands SET expires_at = $2 WHERE id = $1 AND status = 'queued'";
 pub(super) const COMMAND_FINISH: &str = concat!(command_finish!(), " AND finished_at IS NULL");
 pub(super) const COMMAND_FINISH_QUEUED: &str = concat!(command_finish!(), " AND status = 'queued'");
 pub(super) const COMMAND_GET: &str = concat!("SELECT ", command_columns!(), " FROM satellite_commands WHERE id = $1");
@@ -180,6 +191,26 @@ pub(super) const COMMAND_LIST_OPEN: &str = concat!(
     command_columns!(),
     " FROM satellite_commands WHERE satellite_id = $1 AND finished_at IS NULL ORDER BY created_at, id"
 );
+pub(super) const COMMAND_LIST_IN_FLIGHT: &str = concat!(
+    "SELECT ",
+    command_columns!(),
+    " FROM satellite_commands WHERE satellite_id = $1 AND finished_at IS NULL AND status <> 'queued' \
+     ORDER BY created_at, id"
+);
+pub(super) const COMMAND_LIST_QUEUED: &str = concat!(queued_select!(), " ORDER BY priority, created_at, id LIMIT $2");
+pub(super) const COMMAND_PAGE: &str = concat!(
+    queued_select!(),
+    " AND priority = $2 AND command_type <> 'power' AND (created_at, id) > ($3, $4) ORDER BY created_at, id LIMIT $5"
+);
+pub(super) const COMMAND_PAGE_POWER: &str = concat!(
+    queued_select!(),
+    " AND priority = $2 AND command_type = 'power' AND (created_at, id) > ($3, $4) ORDER BY created_at, id LIMIT $5"
+);
+pub(super) const COMMAND_LIST_WAITING_JOBS: &str = "SELECT DISTINCT job_id FROM satellite_commands \
+     WHERE satellite_id = $1 AND finished_at IS NULL AND status = 'queued' AND job_id IS NOT NULL";
+pub(super) const COMMAND_COUNT_OPEN: &str = "SELECT satellite_id, created_by, \
+     CAST(CASE WHEN job_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_of_job, COUNT(*) AS total FROM satellite_commands \
+     WHERE finished_at IS NULL GROUP BY 1, 2, 3";
 pub(super) const COMMAND_LIST: &str = concat!("SELECT ", command_columns!(), " FROM satellite_commands");
 pub(super) const COMMAND_PAGE_NEWEST: &str = " ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?";
 pub(super) const COMMAND_COUNT: &str = "SELECT COUNT(*) AS total FROM satellite_commands";

@@ -120,6 +120,9 @@ pub struct ExecCommand {
     /// The caller's word that running it twice does no harm.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
+    /// How urgent it is: `immediate` where the caller waits and `normal` otherwise, unless given.
+    #[serde(default, deserialize_with = "known_opt", skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
 }
 
 impl std::fmt::Debug for ExecCommand {
@@ -345,6 +348,9 @@ pub struct PowerRequest {
     /// Shown to who is logged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// How urgent it is; `immediate` unless given.
+    #[serde(default, deserialize_with = "known_opt", skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
 }
 
 /// How output stands in an answer.

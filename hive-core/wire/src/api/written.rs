@@ -10,7 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::api::ExecCommand;
+use crate::api::{ExecCommand, Priority};
+use crate::open::known_opt;
 
 /// A command and its targets.
 #[derive(Deserialize)]
@@ -27,6 +28,8 @@ pub(super) struct Written {
     timeout_seconds: Option<u32>,
     expires_in_seconds: Option<u32>,
     idempotent: Option<bool>,
+    #[serde(default, deserialize_with = "known_opt")]
+    priority: Option<Priority>,
 }
 
 /// A field that means nothing where it stands.
@@ -37,8 +40,20 @@ pub(super) struct Misplaced(pub(super) &'static str);
 impl Written {
     /// The targets, and the command wherever it was written.
     pub(super) fn parts(self) -> Result<(Vec<String>, ExecCommand), Misplaced> {
-        let Self { targets, command, args, env, cwd, stdin, timeout_seconds, expires_in_seconds, idempotent, .. } =
-            self;
+        let Self {
+            targets,
+            concurrency: _,
+            deadline_seconds: _,
+            command,
+            args,
+            env,
+            cwd,
+            stdin,
+            timeout_seconds,
+            expires_in_seconds,
+            idempotent,
+            priority,
+        } = self;
         let command = match command {
             Words::Line(command) => command,
             Words::Whole(command) => {
@@ -50,13 +65,15 @@ impl Written {
                     ("timeout_seconds", timeout_seconds.is_some()),
                     ("expires_in_seconds", expires_in_seconds.is_some()),
                     ("idempotent", idempotent.is_some()),
+                    ("priority", priority.is_some()),
                 ];
                 let misplaced = beside.into_iter().find(|(_, is_there)| *is_there);
                 return misplaced.map_or(Ok((targets, *command)), |(name, _)| Err(Misplaced(name)));
             }
         };
         let (env, idempotent) = (env.unwrap_or_default(), idempotent.unwrap_or_default());
-        let command = ExecCommand { command, args, env, cwd, stdin, timeout_seconds, expires_in_seconds, idempotent };
+        let command =
+            ExecCommand { command, args, env, cwd, stdin, timeout_seconds, expires_in_seconds, idempotent, priority };
         Ok((targets, command))
     }
 }

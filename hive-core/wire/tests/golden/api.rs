@@ -31,6 +31,7 @@ fn commands_over_rest() {
         timeout_seconds: Some(5),
         expires_in_seconds: Some(600),
         idempotent: true,
+        priority: Some(api::Priority::High),
         ..api::ExecCommand::program("printf", ["%s", "a b"])
     };
     golden.check("exec", &exec);
@@ -77,8 +78,12 @@ fn commands_over_rest() {
         finished_at: Some(now()),
     };
     golden.check("info", &info);
-    let power =
-        api::PowerRequest { action: api::PowerAction::Reboot, delay_seconds: 60, message: Some("maintenance".into()) };
+    let power = api::PowerRequest {
+        action: api::PowerAction::Reboot,
+        delay_seconds: 60,
+        message: Some("maintenance".into()),
+        priority: None,
+    };
     golden.check("power", &power);
     golden.close();
 }

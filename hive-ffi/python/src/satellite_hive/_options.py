@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Mapping, Optional, Sequence, TypedDict, Union
+from typing import Literal, Mapping, Optional, Sequence, TypedDict, Union
 
 from ._native import hive_ffi as native
 
 CommandLine = Union[str, Sequence[str]]
 """A line for the satellite's shell, or a program and its arguments, which run without a shell."""
+
+
+Priority = Literal["immediate", "high", "normal", "low"]
+"""What goes first on a busy satellite."""
 
 
 class CommandOptions(TypedDict, total=False):
@@ -26,6 +30,8 @@ class CommandOptions(TypedDict, total=False):
     """How long it may wait for its satellite, in seconds; 300 unless given."""
     idempotent: bool
     """The caller's word that running it twice does no harm."""
+    priority: Priority
+    """What goes first on a busy satellite; ``immediate`` where the caller waits and ``normal`` otherwise, unless given."""
     idempotency_key: str
     """The same key and command within 24 hours run once."""
 
@@ -36,7 +42,7 @@ def command_of(line: CommandLine, options: CommandOptions) -> native.Command:
     if unknown:
         raise TypeError(f"no such option of a command: {', '.join(sorted(unknown))}")
     program, args = (line, None) if isinstance(line, str) else (line[0], list(line[1:]))
-    stdin = options.get("stdin")
+    stdin, priority = options.get("stdin"), options.get("priority")
     return native.Command(
         command=program,
         args=args,
@@ -46,6 +52,7 @@ def command_of(line: CommandLine, options: CommandOptions) -> native.Command:
         timeout_seconds=seconds(options.get("timeout")),
         expires_in_seconds=seconds(options.get("expires_in")),
         idempotent=options.get("idempotent", False),
+        priority=None if priority is None else native.Priority[priority.upper()],
         idempotency_key=options.get("idempotency_key"),
     )
 

@@ -24,6 +24,7 @@ public typealias NewRegistrationToken = HiveFFI.NewRegistrationToken
 public typealias NewUser = HiveFFI.NewUser
 public typealias Page = HiveFFI.Page
 public typealias PowerAction = HiveFFI.PowerAction
+public typealias Priority = HiveFFI.Priority
 public typealias Reach = HiveFFI.Reach
 public typealias RegistrationToken = HiveFFI.RegistrationToken
 public typealias Satellite = HiveFFI.Satellite
