@@ -1,6 +1,20 @@
-//! The one place that reads the machine's clock.
+//! The one place that reads the machine's clocks.
+
+use std::time::Duration;
 
 use hive_wire::Timestamp;
+use nix::time::{ClockId, clock_gettime};
+
+/// A clock that does not jump and goes on while the machine sleeps.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const STEADY: ClockId = ClockId::CLOCK_BOOTTIME;
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+const STEADY: ClockId = ClockId::CLOCK_MONOTONIC;
+
+/// Since some time of its own; only differences mean something.
+pub(crate) fn steady() -> Duration {
+    clock_gettime(STEADY).map(Duration::from).unwrap_or_default()
+}
 
 /// The time now.
 #[expect(clippy::disallowed_methods, reason = "everything else takes the time from here, or as an argument")]

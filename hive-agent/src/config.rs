@@ -42,7 +42,7 @@ pub struct Config {
     pub reconnect: Limits,
     /// How long connecting may take, each of TCP with TLS, the upgrade and the handshake.
     pub handshake_timeout: Duration,
-    /// The most commands that run at the same time; more of them fail with `RATE_LIMITED`.
+    /// The most commands that run at the same time, changes of power left out; more of them wait at the hive.
     pub max_running: usize,
     /// The most terminals at the same time, those included whose end the hive does not know yet; more of them fail with
     /// `RATE_LIMITED`.

@@ -1,9 +1,11 @@
 //! The link to the server, kept up for as long as the agent runs.
 //!
 //! This module decides when to connect and what the end of a link means. [`websocket`] opens one, [`link`] is the loop of
-//! one that is open, [`outbox`] decides what goes out next, [`resume`] is one command on one link, [`terminal`] one terminal.
+//! one that is open, [`link_clock`] tells how old a message is, [`outbox`] decides what goes out next, [`resume`] is one
+//! command on one link, [`terminal`] one terminal.
 
 mod link;
+mod link_clock;
 mod outbox;
 mod resume;
 mod terminal;
@@ -158,13 +160,15 @@ impl Connection {
             () = stop.cancelled() => return LinkEnd::Stopped,
             opened = opening => opened,
         };
-        let (socket, heartbeat_interval) = match opened {
+        let (socket, heartbeat_interval, clock) = match opened {
             Ok(opened) => opened,
             Err(end) => return end,
         };
         backoff.reset();
         self.tell_online();
-        link::Link::new(&self.dispatch, &self.terminals, &self.counters).run(socket, heartbeat_interval, stop).await
+        link::Link::new(&self.dispatch, &self.terminals, &self.counters, clock)
+            .run(socket, heartbeat_interval, stop)
+            .await
     }
 
     fn tell_online(&mut self) {

@@ -16,6 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::board::Board;
 use crate::clock;
+use crate::concurrency::{Class, Places};
 use crate::config::{Account, Config};
 use crate::disk::{self, Disk};
 use crate::exec::{self, Drain, Outcome, Outputs, Program, Stop};
@@ -53,6 +54,16 @@ struct State {
     ledger: Ledger,
     /// Delivered to this process, and not yet acknowledged.
     jobs: HashMap<CommandId, Arc<Job>>,
+    places: Places,
+}
+
+/// What became of a command that was delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It has a job.
+    Taken,
+    /// It cannot run now. It left no trace here.
+    Busy,
 }
 
 #[derive(Debug)]
@@ -84,7 +95,7 @@ impl Dispatch {
         let spool = Spool::open(data.join("spool"), data.disk().clone())?;
         spool.sweep(|id| ledger.wants_output(id))?;
         Ok(Self {
-            state: Mutex::new(State { ledger, jobs: HashMap::new() }),
+            state: Mutex::new(State { ledger, jobs: HashMap::new(), places: Places::new(config.max_running) }),
             journal: Journal::start(file, data.disk().clone())?,
             spool,
             disk: data.disk().clone(),
@@ -165,29 +176,45 @@ impl Dispatch {
         self.spool.reader(id, channel)
     }
 
-    /// Takes a command, for the first time or again. Its job is there at once and is marked on the board.
-    pub(crate) fn deliver(self: &Arc<Self>, command: Command) {
+    /// Commands this satellite runs at the same time, for the handshake and the heartbeat. Changes of power do not count.
+    pub(crate) fn capacity(&self) -> u32 {
+        u32::try_from(self.rules.max_running).unwrap_or(u32::MAX)
+    }
+
+    /// Takes a command, for the first time or again. Its job is there at once and is marked on the board. `time_left` says
+    /// how long it may still be started, where that is known here.
+    pub(crate) fn deliver(self: &Arc<Self>, command: Command, time_left: Option<Duration>) -> Delivery {
         if self.stopping.is_cancelled() {
             // It comes again after the restart.
-            return;
+            return Delivery::Taken;
         }
         let id = command.id;
-        let new_job = {
+        let started = {
             let mut state = self.state();
             match state.jobs.get(&id) {
                 Some(_) => None,
-                None => Some(self.admit(&mut state, &command)),
+                None => match self.admit(&mut state, &command, time_left) {
+                    Some(admitted) => Some(admitted),
+                    None => return Delivery::Busy,
+                },
             }
         };
-        if let Some((job, Some(started))) = new_job {
+        if let Some((job, Some(started))) = started {
             let dispatch = Arc::clone(self);
             self.tasks.spawn(async move { dispatch.carry_out(job, command.payload, started).await });
         }
         self.board.mark(id);
+        Delivery::Taken
     }
 
-    /// Decides about a command that this process does not have yet; with the record of its start if it is to run.
-    fn admit(&self, state: &mut State, command: &Command) -> (Arc<Job>, Option<Record>) {
+    /// Decides about a command that this process does not have yet; with the record of its start if it is to run. `None`
+    /// where it cannot run now: then nothing here knows of it.
+    fn admit(
+        &self,
+        state: &mut State,
+        command: &Command,
+        time_left: Option<Duration>,
+    ) -> Option<(Arc<Job>, Option<Record>)> {
         let id = command.id;
         let decision = match state.ledger.decide(id, command.expires_in_ms, self.boot_id()) {
             // The server was told of a start that is not in this journal: another one has run it.
@@ -195,12 +222,16 @@ impl Dispatch {
             decision => decision,
         };
         let progress = match decision {
-            Decision::Run => match self.refusal(state, &command.payload) {
+            Decision::Run => match self.refusal(&command.payload) {
                 None => {
-                    let started = self.start_record(command);
+                    let time_left = time_left?;
+                    if !state.places.take(Class::of(&command.payload)) {
+                        return None;
+                    }
+                    let started = self.start_record(command, time_left);
                     state.ledger.apply(&started);
                     let job = Self::insert(state, command, Progress::default());
-                    return (job, Some(started));
+                    return Some((job, Some(started)));
                 }
                 Some(refusal) => ended(id, CommandStatus::Failed, Some(refusal)),
             },
@@ -213,7 +244,7 @@ impl Dispatch {
             // A running command has its job, and that was looked for before.
             Decision::Reattach => ended(id, CommandStatus::OutcomeUnknown, None),
         };
-        (Self::insert(state, command, progress), None)
+        Some((Self::insert(state, command, progress), None))
     }
 
     /// What an earlier process kept of the output goes to the server as well.
@@ -228,34 +259,21 @@ impl Dispatch {
     }
 
     /// Why a command is not even begun.
-    fn refusal(&self, state: &State, payload: &Payload) -> Option<ErrorBody> {
-        let running = || state.jobs.values().filter(|job| !job.has_ended()).count();
-        let is_busy = state.jobs.len() >= self.rules.max_running && running() >= self.rules.max_running;
-        if let Payload::Unknown { command_type, .. } = payload {
-            return Some(unsupported(command_type));
-        }
-        match self.rules.policy.check(payload) {
-            Err(refusal) => Some(refusal),
-            Ok(()) if is_busy => Some(ErrorBody {
-                code: ErrorCode::RateLimited,
-                message: format!("{} commands run on this satellite already", self.rules.max_running),
-            }),
-            Ok(()) => None,
+    fn refusal(&self, payload: &Payload) -> Option<ErrorBody> {
+        match payload {
+            Payload::Unknown { command_type, .. } => Some(unsupported(command_type)),
+            Payload::Exec(_) | Payload::Power(_) => self.rules.policy.check(payload).err(),
         }
     }
 
-    fn start_record(&self, command: &Command) -> Record {
+    fn start_record(&self, command: &Command, time_left: Duration) -> Record {
         let power = match &command.payload {
             Payload::Power(spec) => {
                 Some(PowerStart { action: spec.action.clone(), boot_id: self.rules.boot_id.clone() })
             }
             Payload::Exec(_) | Payload::Unknown { .. } => None,
         };
-        Record::Started {
-            id: command.id,
-            expires_at: clock::now().plus(Duration::from_millis(command.expires_in_ms)),
-            power,
-        }
+        Record::Started { id: command.id, expires_at: clock::now().plus(time_left), power }
     }
 
     /// Journals the start, runs the command, journals the end.
@@ -280,7 +298,7 @@ impl Dispatch {
             // What stops this agent may be the very shutdown it has issued: the next boot tells.
             return;
         }
-        self.finish(&job, outcome).await;
+        self.finish(&job, outcome, Class::of(&payload)).await;
     }
 
     async fn execute(&self, job: &Arc<Job>, payload: &Payload) -> Outcome {
@@ -312,7 +330,7 @@ impl Dispatch {
         self.board.mark(job.id);
     }
 
-    async fn finish(&self, job: &Job, outcome: Outcome) {
+    async fn finish(&self, job: &Job, outcome: Outcome, class: Class) {
         self.counters.command_ended(&outcome.status, outcome.duration);
         let result = CommandResult {
             id: job.id,
@@ -325,7 +343,11 @@ impl Dispatch {
         };
         debug!(command.id = %job.id, status = result.status.as_str(), "command ended");
         let finished = Record::Finished { at: clock::now(), result: result.clone() };
-        self.state().ledger.apply(&finished);
+        {
+            let mut state = self.state();
+            state.ledger.apply(&finished);
+            state.places.give_back(class);
+        }
         // First the link, then the file: a result that is lost with this process is only one that nobody knows.
         job.update(|progress| progress.result = Some(result));
         self.board.mark(job.id);

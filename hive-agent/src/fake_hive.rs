@@ -214,9 +214,9 @@ pub(crate) fn shell(n: u8, line: &str, received: u64) -> ToAgent {
     ToAgent::Command(Box::new(Command {
         id: command_id(n),
         expires_in_ms: 60_000,
-        received: Received { stdout: received, stderr: 0 },
         sent_at: None,
         started: false,
+        received: Received { stdout: received, stderr: 0 },
         payload: Payload::Exec(ExecSpec { command: line.into(), timeout_seconds: 30, ..ExecSpec::default() }),
     }))
 }

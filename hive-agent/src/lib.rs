@@ -55,6 +55,7 @@ pub mod backoff;
 mod board;
 mod checksum;
 mod clock;
+mod concurrency;
 pub mod config;
 mod connection;
 mod disk;

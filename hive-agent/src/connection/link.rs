@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use hive_wire::SessionId;
-use hive_wire::agent::{Metrics, PtySpec, ToAgent, ToServer, close};
+use hive_wire::agent::{Command, Metrics, PtySpec, ToAgent, ToServer, close};
 use hive_wire::api::{EndReason, SessionEnd};
 use hive_wire::frame::{Frame, FrameKind};
 use tokio::time::Instant;
@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::LinkEnd;
+use super::link_clock::LinkClock;
 use super::outbox::Outbox;
 use super::websocket::{Socket, closed, text, told_to_leave};
 use crate::clock;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Delivery, Dispatch};
 use crate::machine::Gauge;
 use crate::metrics::Counters;
 use crate::pty::{Terminal, Terminals};
@@ -41,13 +42,19 @@ pub(super) struct Link<'a> {
     counters: &'a Counters,
     outbox: Outbox,
     gauge: Gauge,
+    clock: LinkClock,
     /// When the ping went out whose pong is awaited.
     pinged: Option<Instant>,
 }
 
 impl<'a> Link<'a> {
-    pub(super) fn new(dispatch: &'a Arc<Dispatch>, terminals: &'a Terminals, counters: &'a Counters) -> Self {
-        Self { dispatch, terminals, counters, outbox: Outbox::new(), gauge: Gauge::new(), pinged: None }
+    pub(super) fn new(
+        dispatch: &'a Arc<Dispatch>,
+        terminals: &'a Terminals,
+        counters: &'a Counters,
+        clock: LinkClock,
+    ) -> Self {
+        Self { dispatch, terminals, counters, outbox: Outbox::new(), gauge: Gauge::new(), clock, pinged: None }
     }
 
     /// Serves the link until it ends.
@@ -135,11 +142,7 @@ impl<'a> Link<'a> {
 
     fn on_control(&mut self, message: ToAgent) -> Option<LinkEnd> {
         match message {
-            ToAgent::Command(command) => {
-                let (id, received) = (command.id, command.received);
-                self.dispatch.deliver(*command);
-                self.outbox.attach(id, received, self.dispatch);
-            }
+            ToAgent::Command(command) => return self.on_command(*command).err(),
             ToAgent::CommandCancel { id } => self.dispatch.cancel(id),
             ToAgent::ResultAck { id } => {
                 if self.dispatch.acknowledge(id) {
@@ -160,7 +163,10 @@ impl<'a> Link<'a> {
                     self.outbox.detach_terminal(session_id);
                 }
             }
-            ToAgent::HeartbeatPing { .. } => return self.answer_heartbeat().err(),
+            ToAgent::HeartbeatPing { timestamp: _, sent_at } => {
+                self.clock.compare(clock::steady(), sent_at);
+                return self.answer_heartbeat().err();
+            }
             ToAgent::Disconnect { reason, retry_after_ms } => return Some(told_to_leave(&reason, retry_after_ms)),
             ToAgent::RotateKey { api_key } => return Some(LinkEnd::NewKey(api_key.0.into())),
             ToAgent::Error { error } => {
@@ -169,6 +175,20 @@ impl<'a> Link<'a> {
             other => debug!(?other, "a message that means nothing here is ignored"),
         }
         None
+    }
+
+    /// Takes a command, or sends it back: where it cannot run now, and where only the server knows whether it still may.
+    fn on_command(&mut self, command: Command) -> Result<(), LinkEnd> {
+        let (id, received, now) = (command.id, command.received, clock::steady());
+        let time_left = self.clock.time_left(now, &command);
+        match self.dispatch.deliver(command, time_left) {
+            Delivery::Taken => self.outbox.attach(id, received, self.dispatch),
+            Delivery::Busy => {
+                self.clock.send_back(now, id);
+                self.outbox.push(text(&ToServer::Busy { id })?);
+            }
+        }
+        Ok(())
     }
 
     fn start_terminal(&mut self, spec: &PtySpec) -> Result<(), LinkEnd> {
@@ -220,7 +240,8 @@ impl<'a> Link<'a> {
     fn answer_heartbeat(&mut self) -> Result<(), LinkEnd> {
         let (active_sessions, problems) = (self.terminals.active() as u32, self.dispatch.problems());
         let metrics = Metrics { active_sessions, problems, ..self.gauge.read() };
-        let pong = ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics), capacity: None };
+        let capacity = Some(self.dispatch.capacity());
+        let pong = ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics), capacity };
         self.outbox.push(text(&pong)?);
         if self.outbox.has_room() {
             self.outbox.push(Message::Ping(Bytes::new()));

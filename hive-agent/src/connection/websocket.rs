@@ -21,6 +21,8 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tracing::warn;
 
 use super::LinkEnd;
+use super::link_clock::LinkClock;
+use crate::clock;
 use crate::config::{Config, ServerUrl};
 use crate::dispatch::Dispatch;
 use crate::http;
@@ -59,13 +61,18 @@ impl Dialer {
         Self { server: config.server.clone(), tls, timeout: config.handshake_timeout }
     }
 
-    /// Opens a link; gives it with the server's heartbeat interval.
-    pub(super) async fn open(&self, key: &SecretString, handshake: Handshake) -> Result<(Socket, Duration), LinkEnd> {
+    /// Opens a link; gives it with the server's heartbeat interval and the clock of its messages.
+    pub(super) async fn open(
+        &self,
+        key: &SecretString,
+        handshake: Handshake,
+    ) -> Result<(Socket, Duration, LinkClock), LinkEnd> {
         let socket = self.within(self.connect(), "it does not accept the connection").await??;
         // Large while it lasts, and done once a link: not to be part of the task for good.
         let mut socket = Box::pin(self.within(self.upgrade(socket, key), NO_UPGRADE)).await??;
+        let asked_at = clock::steady();
         let ack = self.within(shake_hands(&mut socket, handshake), "it does not answer the handshake").await??;
-        Ok((socket, heartbeat_interval(&ack)))
+        Ok((socket, heartbeat_interval(&ack), LinkClock::new(asked_at, ack.sent_at)))
     }
 
     async fn within<T>(&self, step: impl Future<Output = T>, otherwise: &str) -> Result<T, LinkEnd> {
@@ -157,7 +164,7 @@ pub(super) fn handshake(
         protocol_version: PROTOCOL_VERSION.into(),
         capabilities: capabilities.to_vec(),
         features: Vec::new(),
-        capacity: None,
+        capacity: Some(dispatch.capacity()),
         journal_id: dispatch.journal_id().to_owned(),
         journal_position: Some(dispatch.journal_position()),
         start_id,

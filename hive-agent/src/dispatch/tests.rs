@@ -81,13 +81,18 @@ impl Life {
         }
     }
 
+    fn deliver(&self, command: Command) -> Delivery {
+        let time_left = Duration::from_millis(command.expires_in_ms);
+        self.dispatch.deliver(command, Some(time_left))
+    }
+
     async fn result(&self, n: u8) -> CommandResult {
         self.until(n, |progress| progress.result.is_some()).await.result.unwrap()
     }
 
     async fn run(&self, command: Command) -> CommandResult {
         let n = (0..=255).find(|&n| id(n) == command.id).unwrap();
-        self.dispatch.deliver(command);
+        assert_eq!(self.deliver(command), Delivery::Taken);
         self.result(n).await
     }
 
@@ -146,8 +151,8 @@ fn count_lines(text: &str) -> usize {
 async fn a_command_delivered_twice_runs_once() {
     let machine = machine();
     let life = machine.start();
-    life.dispatch.deliver(shell(1, "echo run >> runs"));
-    life.dispatch.deliver(shell(1, "echo run >> runs"));
+    life.deliver(shell(1, "echo run >> runs"));
+    life.deliver(shell(1, "echo run >> runs"));
     let first = life.result(1).await;
     let again = life.run(shell(1, "echo run >> runs")).await;
     assert_eq!(first.status, CommandStatus::Succeeded);
@@ -182,7 +187,7 @@ async fn a_result_survives_the_agent_until_it_is_acknowledged() {
 async fn a_killed_agent_does_not_know_how_its_commands_ended() {
     let machine = machine();
     let life = machine.start();
-    life.dispatch.deliver(shell(1, "echo run >> runs; echo partial; sleep 60"));
+    life.deliver(shell(1, "echo run >> runs; echo partial; sleep 60"));
     life.until(1, |progress| progress.produced.stdout == 8).await;
     life.die().await;
 
@@ -219,28 +224,43 @@ async fn a_refused_command_never_starts() {
 }
 
 #[tokio::test]
-async fn more_commands_than_allowed_at_once_are_refused() {
-    let mut machine = machine();
+async fn more_commands_than_allowed_at_once_are_sent_back() {
+    let mut machine = machine().with_helper("echo \"$1\" >> power");
     machine.config.max_running = 1;
     let life = machine.start();
-    life.dispatch.deliver(shell(1, "sleep 60"));
-    let refused = life.run(shell(2, "true")).await;
-    assert_eq!(refused.error.unwrap().code, ErrorCode::RateLimited);
+    life.deliver(shell(1, "sleep 60"));
+    assert_eq!(life.deliver(shell(2, "echo run >> runs")), Delivery::Busy);
+    assert!(life.dispatch.job(id(2)).is_none());
+    assert_eq!(life.run(reboot(3)).await.status, CommandStatus::Succeeded, "programs do not stop a change of power");
     life.dispatch.cancel(id(1));
     assert_eq!(life.result(1).await.status, CommandStatus::Cancelled);
-    assert_eq!(life.run(shell(3, "true")).await.status, CommandStatus::Succeeded);
+    assert_eq!(life.run(shell(2, "echo run >> runs")).await.status, CommandStatus::Succeeded);
+    assert_eq!(count_lines(&machine.file("runs")), 1);
+}
+
+#[tokio::test]
+async fn a_command_that_is_sent_back_is_in_no_journal() {
+    let machine = machine();
+    let life = machine.start();
+    assert_eq!(life.dispatch.deliver(shell(1, "echo run >> runs"), None), Delivery::Busy);
+    life.dispatch.stop().await;
+    drop(life);
+    let life = machine.start();
+    assert_eq!(life.run(shell(1, "echo run >> runs")).await.status, CommandStatus::Succeeded);
+    assert_eq!(life.dispatch.deliver(shell(1, "echo run >> runs"), None), Delivery::Taken, "it has run, late or not");
+    assert_eq!(count_lines(&machine.file("runs")), 1);
 }
 
 #[tokio::test]
 async fn a_stopped_agent_leaves_nothing_running_and_remembers() {
     let machine = machine();
     let life = machine.start();
-    life.dispatch.deliver(shell(1, "echo $$ > pid; echo ready; sleep 60"));
+    life.deliver(shell(1, "echo $$ > pid; echo ready; sleep 60"));
     life.until(1, |progress| progress.produced.stdout > 0).await;
     life.dispatch.stop().await;
     let pid = machine.file("pid");
     assert!(!Path::new(&format!("/proc/{}", pid.trim())).exists());
-    life.dispatch.deliver(shell(2, "echo run >> runs"));
+    life.deliver(shell(2, "echo run >> runs"));
     assert!(life.dispatch.job(id(2)).is_none(), "a stopping agent takes no more");
     drop(life);
 
@@ -264,7 +284,7 @@ async fn power_goes_through_the_helper() {
 async fn a_reboot_is_not_issued_again_after_the_boot() {
     let machine = machine().with_helper("echo \"$1\" >> power; sleep 60");
     let life = machine.start();
-    life.dispatch.deliver(reboot(1));
+    life.deliver(reboot(1));
     while machine.file("power").is_empty() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -266,7 +266,7 @@ impl Hive {
         loop {
             let row = self.store().satellite_get(satellite).await.map_err(Error::from);
             if !insistence.wants_another(&row).await {
-                return Ok(row?.is_some_and(|row| registry::is_usable(row.status)));
+                return Ok(row?.is_some_and(|row| registry::is_usable(&row.status)));
             }
         }
     }

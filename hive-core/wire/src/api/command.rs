@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::written::{Misplaced, Written};
 use crate::agent::{Channel, ErrorBody};
 use crate::id::CommandId;
-use crate::open::{known, open_tagged};
+use crate::open::{known, known_opt, open_tagged};
 use crate::open_enum;
 use crate::{SatelliteId, SatelliteName, Timestamp};
 
