@@ -114,7 +114,7 @@ fn wrong_path(rejection: PathRejection) -> Error {
     }
 }
 
-/// A query, by name. Names that nobody asks for are skipped.
+/// A query, by name.
 #[derive(Default)]
 pub(crate) struct Pairs(Vec<(String, String)>);
 

@@ -8,6 +8,7 @@ mod events;
 mod exec;
 mod jobs;
 mod output;
+mod queries;
 mod satellites;
 mod sessions;
 mod sse;
@@ -22,6 +23,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use hive_core::wire::api::{Envelope, Page};
 
+pub(crate) use self::queries::known_names;
 use crate::error::Failure;
 use crate::state::AppState;
 

@@ -29,6 +29,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(calls.layer(from_fn_with_state(state.clone(), answer_before_the_end)))
         .merge(ws::routes())
+        .route_layer(from_fn(rest::known_names))
         .merge(health())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

@@ -6,6 +6,7 @@ use hive_core::session::typed_bytes;
 use hive_core::wire::api::{Session, SessionCreate, SessionFilter, SessionInput, Size};
 use hive_core::wire::{SatelliteId, SessionId};
 use hive_core::{Error, SessionManager};
+use serde::Deserialize;
 
 use super::{Answer, Created, created, ok};
 use crate::auth::Caller;
@@ -24,6 +25,14 @@ impl FromRequestParts<AppState> for Filter {
         let (satellite_id, ended) = (query.value("satellite_id")?, query.value("ended")?.unwrap_or_default());
         Ok(Self(SessionFilter { satellite_id, ended }))
     }
+}
+
+/// Another size of a terminal.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resize {
+    cols: u16,
+    rows: u16,
 }
 
 pub(super) async fn create(Caller(hive): Caller, Body(params): Body<SessionCreate>) -> Created<Session> {
@@ -64,7 +73,8 @@ pub(super) async fn input(
     Ok(ok(()))
 }
 
-pub(super) async fn resize(Caller(hive): Caller, Path(id): Path<SessionId>, Body(size): Body<Size>) -> Answer<()> {
-    hive.session_resize(id, size).await?;
+pub(super) async fn resize(Caller(hive): Caller, Path(id): Path<SessionId>, Body(size): Body<Resize>) -> Answer<()> {
+    let Resize { cols, rows } = size;
+    hive.session_resize(id, Size { cols, rows }).await?;
     Ok(ok(()))
 }

@@ -12,4 +12,5 @@ mod satellite_api;
 mod sessions;
 mod shell;
 mod stop;
+mod strict;
 mod viewers;

@@ -15,7 +15,7 @@ use super::harness::{TestServer, request};
 const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
 
 /// Every route of `/api/v1` that asks who is calling.
-fn routes() -> Vec<(&'static str, String)> {
+pub(crate) fn routes() -> Vec<(&'static str, String)> {
     let satellite = format!("/api/v1/satellites/{}", SatelliteId::new(SEED));
     let command = format!("/api/v1/commands/{}", CommandId::new(SEED));
     let session = format!("/api/v1/sessions/{}", SessionId::new(SEED));
