@@ -21,6 +21,7 @@ mod fanout;
 mod faults;
 mod fuzz;
 mod jobs;
+mod keys;
 mod link;
 mod local;
 mod queue;
