@@ -24,6 +24,10 @@ pub struct Config {
     pub name: SatelliteName,
     /// Spent at the first start; needed again only when the server no longer accepts the stored key.
     pub registration_token: Option<SecretString>,
+    /// A file with that token, read when it is needed; `-` is standard input.
+    pub registration_token_file: Option<PathBuf>,
+    /// What happens when the server accepts none of the stored keys, and there is no token.
+    pub when_rejected: WhenRejected,
     /// Where its key, its journal and the output of its commands lie.
     pub data_dir: PathBuf,
     /// Its public base URL, told at registration.
@@ -64,6 +68,8 @@ impl Config {
             server,
             name,
             registration_token: None,
+            registration_token_file: None,
+            when_rejected: WhenRejected::default(),
             data_dir: data_dir.into(),
             satellite_url: None,
             tags: Vec::new(),
@@ -96,6 +102,21 @@ impl Config {
             }
         }
         account
+    }
+}
+
+/// What an agent does whose keys the server has all rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenRejected {
+    /// It offers them again, at most once in this time: the server may be restored to a state that knows one of them.
+    KeepTrying(Duration),
+    /// It ends with [`Error::KeyRejected`].
+    GiveUp,
+}
+
+impl Default for WhenRejected {
+    fn default() -> Self {
+        Self::KeepTrying(Duration::from_hours(1))
     }
 }
 

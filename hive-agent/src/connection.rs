@@ -33,6 +33,7 @@ use crate::metrics::Counters;
 use crate::pty::Terminals;
 use crate::random;
 use crate::status::{LinkState, Status};
+use websocket::Opened;
 
 /// Why a link, or the attempt to open one, ended.
 #[derive(Debug)]
@@ -115,17 +116,18 @@ impl Connection {
             let (delay, cause) = match end {
                 LinkEnd::Stopped => return Ok(()),
                 LinkEnd::KeyRejected => {
+                    let cause = "the key is not accepted".to_owned();
+                    self.status.link.send_replace(LinkState::Offline { retry_at: clock::now(), cause });
                     let enrolled = tokio::select! {
                         () = stop.cancelled() => return Ok(()),
-                        enrolled = self.enrolment.enrol() => enrolled?,
+                        enrolled = self.enrolment.verify(self.identity.clone()) => enrolled?,
                     };
                     self.status.registered(&enrolled);
                     self.identity = enrolled;
                     (backoff.next_delay(roll), "the key was not accepted".to_owned())
                 }
                 LinkEnd::NewKey(api_key) => {
-                    self.identity.api_key = api_key;
-                    self.enrolment.keep_new_key(&self.identity);
+                    self.enrolment.keep_new_key(&mut self.identity, api_key);
                     (Duration::ZERO, "the server gave this satellite a new key".to_owned())
                 }
                 LinkEnd::Replaced => {
@@ -155,16 +157,18 @@ impl Connection {
     async fn attend_one_link(&mut self, backoff: &mut Backoff, stop: &CancellationToken) -> LinkEnd {
         self.status.link.send_replace(LinkState::Connecting);
         let handshake = websocket::handshake(&self.identity, &self.dispatch, &self.terminals, &self.capabilities);
-        let opening = self.dialer.open(&self.identity.api_key, handshake);
+        let key = self.identity.keys.first();
+        let opening = self.dialer.open(&key, self.identity.hive_id, handshake);
         let opened = tokio::select! {
             () = stop.cancelled() => return LinkEnd::Stopped,
             opened = opening => opened,
         };
-        let (socket, heartbeat_interval, clock) = match opened {
+        let Opened { socket, heartbeat_interval, clock, hive_id } = match opened {
             Ok(opened) => opened,
             Err(end) => return end,
         };
         backoff.reset();
+        self.enrolment.note_accepted(&mut self.identity, &key, hive_id);
         self.tell_online();
         link::Link::new(&self.dispatch, &self.terminals, &self.counters, clock)
             .run(socket, heartbeat_interval, stop)

@@ -33,6 +33,14 @@ pub enum Error {
     /// The token has not the shape of one.
     #[error("malformed registration token")]
     TokenMalformed,
+    /// The file of the token cannot be read.
+    #[error("cannot read registration token {}", path.display())]
+    TokenFile {
+        /// The file; `-` is standard input.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The data directory cannot be written.
     #[error("cannot write data directory {}", path.display())]
     DataDir {
@@ -63,8 +71,8 @@ pub enum Error {
         /// What it answered with.
         status: u16,
     },
-    /// The server no longer accepts the stored key, and there is no token.
-    #[error("stored key no longer accepted")]
+    /// The server accepts none of the stored keys, and there is no token.
+    #[error("no stored key is accepted")]
     KeyRejected,
     /// The local status pages cannot be served.
     #[error("cannot listen on {address}")]
@@ -88,6 +96,7 @@ impl Error {
             | Self::TokenMissing
             | Self::TokenPlaceholder
             | Self::TokenMalformed
+            | Self::TokenFile { .. }
             | Self::DataDir { .. }
             | Self::DataDirInUse(_)
             | Self::StoredKey { .. }

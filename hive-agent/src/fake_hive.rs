@@ -13,7 +13,8 @@ use hive_wire::agent::{
 };
 use hive_wire::frame::Frame;
 use hive_wire::id::Seed;
-use hive_wire::{CommandId, SatelliteId, SatelliteName};
+use hive_wire::satellite_api::{HIVE_ID_HEADER, RejectionClass};
+use hive_wire::{CommandId, HiveId, SatelliteId, SatelliteName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -37,6 +38,10 @@ pub(crate) fn satellite_id() -> SatelliteId {
     SatelliteId::new(Seed { unix_millis: 1, random: [9; 10] })
 }
 
+pub(crate) fn hive_id() -> HiveId {
+    HiveId::new(Seed { unix_millis: 1, random: [8; 10] })
+}
+
 /// A status and a body.
 type Answer = (u16, String);
 
@@ -47,6 +52,10 @@ struct Script {
     /// What was asked, as `METHOD path bearer`.
     asked: Vec<String>,
     bodies: Vec<String>,
+    /// The keys that are accepted; all of them unless said otherwise.
+    accepted: Option<Vec<String>>,
+    /// The hives that were named in the header, `-` where none was.
+    hives_named: Vec<String>,
 }
 
 pub(crate) struct FakeHive {
@@ -92,6 +101,22 @@ impl FakeHive {
     pub(crate) fn refuse_once(&self, path_end: &'static str, status: u16, code: &str) {
         let body = serde_json::json!({ "success": false, "error": code, "message": format!("said {code}"), "instructions": "ask again" });
         self.answer_once(path_end, status, body.to_string());
+    }
+
+    /// Rejects a key once, as the satellite's own hive.
+    pub(crate) fn reject_once(&self, path_end: &'static str, class: RejectionClass) {
+        self.answer_once(path_end, 401, rejection(hive_id(), class));
+    }
+
+    /// Accepts these keys from now on, and rejects all others.
+    pub(crate) fn accept_only(&self, keys: &[&str]) {
+        let keys = keys.iter().map(|&key| key.to_owned()).collect();
+        self.script.lock().unwrap().accepted = Some(keys);
+    }
+
+    /// The hives that satellites said they take this one for.
+    pub(crate) fn hives_named(&self) -> Vec<String> {
+        self.script.lock().unwrap().hives_named.clone()
     }
 
     /// How often a path was asked for.
@@ -147,7 +172,7 @@ impl HiveLink {
             server_time: clock::now(),
             sent_at: None,
             heartbeat_interval,
-            hive_id: None,
+            hive_id: Some(hive_id()),
             error: None,
         };
         self.say(ToAgent::HandshakeAck(Box::new(ack))).await;
@@ -227,8 +252,13 @@ async fn serve(mut socket: TcpStream, script: Arc<Mutex<Script>>, opened: mpsc::
     let mut words = head.split_whitespace();
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let bearer = header(&head, "authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("-");
-    script.lock().unwrap().asked.push(format!("{method} {path} {bearer}"));
-    let scripted = take_answer(&script, path);
+    let named = header(&head, HIVE_ID_HEADER).unwrap_or("-").to_owned();
+    {
+        let mut script = script.lock().unwrap();
+        script.asked.push(format!("{method} {path} {bearer}"));
+        script.hives_named.push(named);
+    }
+    let scripted = take_answer(&script, path).or_else(|| judge_key(&script, path, bearer));
     if path.ends_with("/ws/agent") && scripted.is_none() {
         #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
         let choose = |_: &Request, mut response: Response| {
@@ -256,11 +286,26 @@ fn take_answer(script: &Mutex<Script>, path: &str) -> Option<Answer> {
     script.answers.remove(n).map(|(_, answer)| answer)
 }
 
+/// The answer to a key that is not accepted.
+fn judge_key(script: &Mutex<Script>, path: &str, bearer: &str) -> Option<Answer> {
+    let needs_key = path.ends_with("/heartbeat") || path.ends_with("/ws/agent");
+    let script = script.lock().unwrap();
+    let is_accepted = script.accepted.as_ref().is_none_or(|accepted| accepted.iter().any(|key| key == bearer));
+    (needs_key && !is_accepted).then(|| (401, rejection(hive_id(), RejectionClass::UnknownKey)))
+}
+
+/// What a hive says of a key that it does not accept.
+pub(crate) fn rejection(hive: HiveId, class: RejectionClass) -> String {
+    let body = serde_json::json!({ "success": false, "error": "auth_invalid", "message": "no", "hive_id": hive, "class": class });
+    body.to_string()
+}
+
 fn usual_answer(path: &str) -> Answer {
     let body = match path {
         "/api/satellites/register" => serde_json::json!({
             "success": true,
             "message": "welcome",
+            "hive_id": hive_id(),
             "satellite": {
                 "id": satellite_id(), "name": "web-server-01", "satellite_type": "global", "team_id": null,
                 "status": "inactive", "api_key": KEY,

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hive_wire::SatelliteId;
-use hive_wire::satellite_api::{ErrorResponse, HeartbeatRequest, RegisterRequest, RegisterResponse};
+use hive_wire::satellite_api::{
+    ErrorResponse, HIVE_ID_HEADER, HeartbeatRequest, RegisterRequest, RegisterResponse, RejectionClass,
+};
+use hive_wire::{HiveId, SatelliteId};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, StatusCode, header};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -51,6 +53,21 @@ impl CallError {
         }
     }
 
+    /// What a 401 means to a satellite that takes the server for this hive.
+    pub(crate) fn unauthorized(&self, known: Option<HiveId>) -> Option<Unauthorized> {
+        let Self::Status { status: StatusCode::UNAUTHORIZED, refusal, .. } = self else { return None };
+        let Some(answering) = refusal.as_ref().and_then(|refusal| refusal.hive_id) else {
+            return Some(Unauthorized::NoHive);
+        };
+        Some(match (known, refusal.as_ref().and_then(|refusal| refusal.class)) {
+            (None, _) => Unauthorized::HiveNotKnown(answering),
+            (Some(known), _) if known != answering => Unauthorized::OtherHive(answering),
+            (_, Some(RejectionClass::UnknownKey)) => Unauthorized::Rejected { is_superseded: false },
+            (_, Some(RejectionClass::Superseded)) => Unauthorized::Rejected { is_superseded: true },
+            _ => Unauthorized::NoHive,
+        })
+    }
+
     /// The shortest time to wait that the server asked for.
     pub(crate) fn retry_after(&self) -> Duration {
         match self {
@@ -66,6 +83,22 @@ impl CallError {
             Self::Status { status, .. } => format!("it answers {status}"),
         }
     }
+}
+
+/// What the answer 401 means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unauthorized {
+    /// The satellite's own hive does not accept the key. Nothing else rejects one.
+    Rejected {
+        /// Whether it knows the key as one that was replaced.
+        is_superseded: bool,
+    },
+    /// Another hive is there.
+    OtherHive(HiveId),
+    /// A hive is there, and the satellite does not know which one is its own: an older agent registered it.
+    HiveNotKnown(HiveId),
+    /// Something else answers, such as a proxy.
+    NoHive,
 }
 
 /// A hive's HTTPS interface for satellites.
@@ -97,35 +130,42 @@ impl HiveApi {
 
     /// Asks whether a hive is there.
     pub(crate) async fn health(&self) -> Result<(), CallError> {
-        let request = self.request(Method::GET, "/api/health", None).body(Full::default());
+        let request = self.request(Method::GET, "/api/health", None, None).body(Full::default());
         self.call(request, HEALTH_TIMEOUT).await.map(drop)
     }
 
-    /// Spends the token.
+    /// Spends the token. With `hive` only where that hive answers.
     pub(crate) async fn register(
         &self,
         token: &SecretString,
+        hive: Option<HiveId>,
         body: &RegisterRequest,
     ) -> Result<RegisterResponse, CallError> {
-        self.post("/api/satellites/register", token, body).await
+        self.post("/api/satellites/register", token, hive, body).await
     }
 
     /// Verifies a key.
-    pub(crate) async fn heartbeat(&self, id: SatelliteId, key: &SecretString) -> Result<(), CallError> {
+    pub(crate) async fn heartbeat(
+        &self,
+        id: SatelliteId,
+        key: &SecretString,
+        hive: Option<HiveId>,
+    ) -> Result<(), CallError> {
         let body = HeartbeatRequest { status: "active".into(), version: Some(env!("CARGO_PKG_VERSION").into()) };
         let path = format!("/api/satellites/{id}/heartbeat");
-        self.post::<serde_json::Value>(&path, key, &body).await.map(drop)
+        self.post::<serde_json::Value>(&path, key, hive, &body).await.map(drop)
     }
 
     async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         bearer: &SecretString,
+        hive: Option<HiveId>,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
         let json = serde_json::to_vec(body).map_err(|error| CallError::Unreachable(error.to_string()))?;
         let request = self
-            .request(Method::POST, path, Some(bearer))
+            .request(Method::POST, path, Some(bearer), hive)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::from(json));
         let answer = self.call(request, TIMEOUT).await?;
@@ -136,13 +176,23 @@ impl HiveApi {
         })
     }
 
-    fn request(&self, method: Method, path: &str, bearer: Option<&SecretString>) -> hyper::http::request::Builder {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: Option<&SecretString>,
+        hive: Option<HiveId>,
+    ) -> hyper::http::request::Builder {
         let agent = concat!("satellite-agent/", env!("CARGO_PKG_VERSION"));
-        let request = Request::builder().method(method).uri(self.server.http(path)).header(header::USER_AGENT, agent);
-        match bearer {
-            Some(bearer) => request.header(header::AUTHORIZATION, authorization(bearer)),
-            None => request,
+        let mut request =
+            Request::builder().method(method).uri(self.server.http(path)).header(header::USER_AGENT, agent);
+        if let Some(bearer) = bearer {
+            request = request.header(header::AUTHORIZATION, authorization(bearer));
         }
+        if let Some(hive) = hive {
+            request = request.header(HIVE_ID_HEADER, hive.to_string());
+        }
+        request
     }
 
     async fn call(
@@ -206,6 +256,35 @@ mod tests {
     fn check(value: &str, expected: Option<u64>) {
         let headers = [(header::RETRY_AFTER, value.parse().unwrap())].into_iter().collect();
         assert_eq!(retry_after(&headers), expected.map(Duration::from_secs), "{value:?}");
+    }
+
+    #[test]
+    fn only_a_401_of_the_own_hive_with_a_known_class_rejects_a_key() {
+        let hive = |n| HiveId::new(hive_wire::id::Seed { unix_millis: 1, random: [n; 10] });
+        let check = |body: &str, known: Option<HiveId>, expected: Option<Unauthorized>| {
+            let error = CallError::Status {
+                status: if expected.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN },
+                retry_after: None,
+                refusal: serde_json::from_str(body).ok().map(Box::new),
+            };
+            assert_eq!(error.unauthorized(known), expected, "{body}");
+        };
+        let body = |class: &str| {
+            let start = r#"{"success":false,"error":"auth_invalid","message":"x""#;
+            format!(r#"{start},"hive_id":"{}"{class}}}"#, hive(1))
+        };
+        let (unknown, superseded) = (body(r#","class":"unknown_key""#), body(r#","class":"superseded""#));
+        check(&unknown, Some(hive(1)), Some(Unauthorized::Rejected { is_superseded: false }));
+        check(&superseded, Some(hive(1)), Some(Unauthorized::Rejected { is_superseded: true }));
+        check(&unknown, Some(hive(2)), Some(Unauthorized::OtherHive(hive(1))));
+        check(&unknown, None, Some(Unauthorized::HiveNotKnown(hive(1))));
+        check(&body(r#","class":"other_hive""#), Some(hive(1)), Some(Unauthorized::NoHive));
+        check(&body(r#","class":"of a later version""#), Some(hive(1)), Some(Unauthorized::NoHive));
+        check(&body(""), Some(hive(1)), Some(Unauthorized::NoHive));
+        for of_a_proxy in ["<html>", "", r#"{"error":"auth_invalid","message":"x","success":false}"#] {
+            check(of_a_proxy, Some(hive(1)), Some(Unauthorized::NoHive));
+        }
+        check(&unknown, Some(hive(1)), None);
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! Who this satellite is: its data directory, and the key in it.
+//! Who this satellite is: its data directory, and the keys in it.
+
+mod file;
 
 use std::fs::{self, File};
 use std::io;
@@ -6,18 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_wire::{SatelliteId, Timestamp};
+use hive_wire::{HiveId, SatelliteId, Timestamp};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
-use tracing::error;
+use tracing::{error, warn};
 
-use crate::checksum::Checksum;
+use self::file::KeyFile;
 use crate::disk::{self, Disk};
 use crate::error::Error;
 use crate::files;
+use crate::key_ring::KeyRing;
+use crate::messages::with_causes;
 
 /// How often the lock of the data directory is tried. An agent that was killed leaves it for a moment to a child that it
 /// was just starting, until that child has become its program.
@@ -69,22 +70,25 @@ impl DataDir {
         self.join("backend.key.json")
     }
 
-    /// The stored identity, if the satellite has registered before.
-    pub(crate) fn identity(&self) -> Result<Option<Identity>, Error> {
-        let path = self.key_path();
-        let unreadable = |source| Error::StoredKey { path: path.clone(), source };
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(error)),
-        };
-        // The parser's own message could quote the key.
-        let damaged = |what| unreadable(io::Error::new(io::ErrorKind::InvalidData, what));
-        let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| damaged("it is not the JSON of a key"))?;
-        if !file.is_as_written() {
-            return Err(damaged("it was changed since it was written"));
+    /// Where a key file goes whose keys the hive rejected, all of them.
+    fn rejected_path(&self) -> PathBuf {
+        self.join("backend.key.rejected.json")
+    }
+
+    /// Reads what the satellite knows of itself.
+    pub(crate) fn identity(&self) -> Result<Stored, Error> {
+        if let Some(identity) = read(&self.key_path())? {
+            return Ok(Stored::Usable(identity));
         }
-        Ok(Some(file.into()))
+        match read(&self.rejected_path()) {
+            Ok(Some(identity)) => Ok(Stored::Rejected(identity)),
+            Ok(None) => Ok(Stored::Nothing),
+            Err(error) => {
+                // The key that matters is the one that comes next.
+                warn!(error = %with_causes(&error), "the keys that were set aside cannot be read");
+                Ok(Stored::Nothing)
+            }
+        }
     }
 
     /// Keeps an identity.
@@ -92,16 +96,58 @@ impl DataDir {
         let content = serde_json::to_vec_pretty(&KeyFile::from(identity)).map_err(io::Error::from);
         content
             .and_then(|content| files::write_atomically(&self.key_path(), &content))
-            .map_err(|source| Error::DataDir { path: self.path.clone(), source })
+            .map_err(|source| self.not_written(source))
     }
 
-    /// Forgets the identity: the server answered 401 to its key.
-    pub(crate) fn forget_identity(&self) -> Result<(), Error> {
-        let path = self.key_path();
-        fs::remove_file(&path)
-            .and_then(|()| files::sync_parent(&path))
-            .map_err(|source| Error::DataDir { path: self.path.clone(), source })
+    /// Sets the key file aside: the hive rejected every key in it. Returns where it is now. An earlier file with other keys
+    /// is kept under another name.
+    pub(crate) fn set_aside(&self, identity: &Identity) -> Result<PathBuf, Error> {
+        let (path, aside) = (self.key_path(), self.rejected_path());
+        // A key that could not be written before, because the disk was full, may be known in memory alone.
+        self.keep(identity).ok();
+        let is_replaceable = match read(&aside) {
+            Ok(earlier) => earlier.is_none_or(|earlier| identity.covers(&earlier)),
+            Err(_) => false,
+        };
+        let moved = if is_replaceable { Ok(()) } else { fs::rename(&aside, self.free_name()) };
+        moved
+            .and_then(|()| fs::rename(&path, &aside))
+            .and_then(|()| files::sync_parent(&aside))
+            .map_err(|source| self.not_written(source))?;
+        Ok(aside)
     }
+
+    /// Puts the file that was set aside back: the hive accepts one of its keys again.
+    pub(crate) fn put_back(&self, identity: &Identity) -> Result<(), Error> {
+        fs::rename(self.rejected_path(), self.key_path()).map_err(|source| self.not_written(source))?;
+        self.keep(identity)
+    }
+
+    fn free_name(&self) -> PathBuf {
+        let names = (2..).map(|number| self.join(&format!("backend.key.rejected.{number}.json")));
+        names.into_iter().find(|path| !path.exists()).expect("there are more numbers than files")
+    }
+
+    fn not_written(&self, source: io::Error) -> Error {
+        Error::DataDir { path: self.path.clone(), source }
+    }
+}
+
+/// Reads a key file, if it is there.
+fn read(path: &Path) -> Result<Option<Identity>, Error> {
+    let unreadable = |source| Error::StoredKey { path: path.to_owned(), source };
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    // The parser's own message could quote the key.
+    let damaged = |what| unreadable(io::Error::new(io::ErrorKind::InvalidData, what));
+    let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| damaged("it is not the JSON of a key"))?;
+    if !file.is_as_written() {
+        return Err(damaged("it was changed since it was written"));
+    }
+    Ok(Some(file.into()))
 }
 
 fn lock_exclusively(mut file: File) -> Result<Flock<File>, Errno> {
@@ -115,149 +161,40 @@ fn lock_exclusively(mut file: File) -> Result<Flock<File>, Errno> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
 }
 
+/// What a data directory says about who the satellite is.
+#[derive(Debug)]
+pub(crate) enum Stored {
+    /// It has never registered.
+    Nothing,
+    /// It has registered.
+    Usable(Identity),
+    /// It has registered, and later the hive rejected every key.
+    Rejected(Identity),
+}
+
 /// A registered satellite.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) satellite_id: SatelliteId,
     pub(crate) satellite_name: String,
-    pub(crate) api_key: SecretString,
+    /// Its hive; not known of files that older agents wrote, until the next handshake.
+    pub(crate) hive_id: Option<HiveId>,
+    pub(crate) keys: KeyRing,
     pub(crate) registered_at: Timestamp,
     pub(crate) last_verified: Option<Timestamp>,
 }
 
-/// `backend.key.json`. Not `Debug`: it holds the key.
-#[derive(Serialize, Deserialize)]
-struct KeyFile {
-    api_key: String,
-    satellite_id: SatelliteId,
-    satellite_name: String,
-    registered_at: Timestamp,
-    #[serde(default)]
-    last_verified: Option<Timestamp>,
-    /// Over all the others. Older agents wrote none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    checksum: Option<String>,
-}
-
-impl KeyFile {
-    fn sum(&self) -> Checksum {
-        let Self { api_key, satellite_id, satellite_name, registered_at, last_verified, checksum: _ } = self;
-        let all = json!([api_key, satellite_id, satellite_name, registered_at, last_verified]);
-        Checksum::of(all.to_string().as_bytes())
+impl Identity {
+    /// Whether it is the same satellite of the same hive.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.satellite_id == other.satellite_id && self.hive_id == other.hive_id
     }
 
-    fn is_as_written(&self) -> bool {
-        self.checksum.as_ref().is_none_or(|written| self.sum().is(written.as_bytes()))
-    }
-}
-
-impl From<KeyFile> for Identity {
-    fn from(file: KeyFile) -> Self {
-        let KeyFile { api_key, satellite_id, satellite_name, registered_at, last_verified, checksum: _ } = file;
-        Self { satellite_id, satellite_name, api_key: api_key.into(), registered_at, last_verified }
-    }
-}
-
-impl From<&Identity> for KeyFile {
-    fn from(identity: &Identity) -> Self {
-        let mut file = Self {
-            api_key: identity.api_key.expose_secret().to_owned(),
-            satellite_id: identity.satellite_id,
-            satellite_name: identity.satellite_name.clone(),
-            registered_at: identity.registered_at,
-            last_verified: identity.last_verified,
-            checksum: None,
-        };
-        file.checksum = Some(file.sum().to_string());
-        file
+    /// Whether it says all that another one does.
+    fn covers(&self, other: &Self) -> bool {
+        self.is_same(other) && self.keys.holds_all_of(&other.keys)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock;
-    use hive_wire::id::Seed;
-    use std::os::unix::fs::PermissionsExt as _;
-
-    fn identity() -> Identity {
-        Identity {
-            satellite_id: SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] }),
-            satellite_name: "web-server-01".into(),
-            api_key: "hunter2".into(),
-            registered_at: clock::now(),
-            last_verified: None,
-        }
-    }
-
-    #[test]
-    fn an_identity_is_kept_privately_and_forgotten() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::open(&dir.path().join("deep/down")).unwrap();
-        assert!(data.identity().unwrap().is_none());
-        data.keep(&identity()).unwrap();
-        let stored = data.identity().unwrap().unwrap();
-        assert_eq!(stored.api_key.expose_secret(), "hunter2");
-        assert_eq!(stored.satellite_id, identity().satellite_id);
-        assert_eq!(fs::metadata(data.key_path()).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(!format!("{stored:?}").contains("hunter2"));
-        data.forget_identity().unwrap();
-        assert!(data.identity().unwrap().is_none());
-    }
-
-    #[test]
-    fn two_agents_do_not_share_a_directory() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = DataDir::open(dir.path()).unwrap();
-        assert!(matches!(DataDir::open(dir.path()), Err(Error::DataDirInUse(_))));
-        drop(first);
-        DataDir::open(dir.path()).unwrap();
-    }
-
-    #[test]
-    fn a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let held = DataDir::open(dir.path()).unwrap();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                std::thread::sleep(LOCK_INTERVAL * 3);
-                drop(held);
-            });
-            DataDir::open(dir.path()).unwrap();
-        });
-    }
-
-    #[test]
-    fn a_directory_that_cannot_be_written_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("file");
-        fs::write(&file, "").unwrap();
-        assert!(matches!(DataDir::open(&file.join("data")), Err(Error::DataDir { .. })));
-        assert!(matches!(DataDir::open(Path::new("/proc/hive")), Err(Error::DataDir { .. })));
-    }
-
-    #[test]
-    fn a_broken_key_file_is_kept_and_told_without_its_content() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::open(dir.path()).unwrap();
-        fs::write(data.key_path(), r#"{"api_key":"hunter2","satellite_id":"hunter2"}"#).unwrap();
-        let error = data.identity().unwrap_err();
-        assert!(!crate::messages::with_causes(&error).contains("hunter2"));
-        assert!(data.key_path().exists());
-    }
-
-    #[test]
-    fn a_key_that_was_changed_is_not_used() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::open(dir.path()).unwrap();
-        data.keep(&identity()).unwrap();
-        let content = fs::read_to_string(data.key_path()).unwrap();
-        for changed in ["hunter3", "iunter2"] {
-            fs::write(data.key_path(), content.replace("hunter2", changed)).unwrap();
-            assert!(matches!(data.identity(), Err(Error::StoredKey { .. })));
-        }
-        let without_checksum: Vec<&str> = content.lines().filter(|line| !line.contains("checksum")).collect();
-        fs::write(data.key_path(), without_checksum.join("\n").replace("null,", "null")).unwrap();
-        assert_eq!(data.identity().unwrap().unwrap().api_key.expose_secret(), "hunter2", "as an older agent left it");
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use hive_agent::messages::explain;
+use hive_agent::messages::{explain, token_is_visible};
 use hive_agent::{Agent, Config, Error, LinkState};
 use hive_wire::escape;
 use serde_json::json;
@@ -31,6 +31,9 @@ fn main() -> ExitCode {
     let language = environment.language();
     let level = flags.log_level.clone().or_else(|| environment.get("LOG_LEVEL"));
     start_logs(flags.log_format, level.as_deref());
+    if flags.shows_token() {
+        tracing::warn!("{}", token_is_visible(language));
+    }
     match flags.into_config(&environment).map_err(Failure::Agent).and_then(live) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Agent(error)) => {

@@ -3,10 +3,12 @@
 
 use std::path::Path;
 
+use hive_wire::HiveId;
 use hive_wire::escape;
 use hive_wire::satellite_api::ErrorResponse;
 
 use crate::error::Error;
+use crate::http::Unauthorized;
 
 /// A language of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,97 @@ pub(crate) fn identity_conflict(data_dir: &Path, language: Language) -> String {
     )
 }
 
+/// Says what the answer 401 means where it does not reject the key. The agent goes on trying.
+pub(crate) fn unauthorized(server: &str, what: Unauthorized, known: Option<HiveId>, language: Language) -> String {
+    let known = known.map(|id| id.to_string()).unwrap_or_default();
+    match what {
+        Unauthorized::OtherHive(other) => language.pick(
+            format!(
+                "the server {server} is another hive ({other}) than this satellite's ({known}). Check --server (HIVE_SERVER_URL). To \
+                 move this machine to that hive, stop the agent, rename backend.key.json in its data directory and register with a \
+                 token. The key is kept, and the agent keeps trying"
+            ),
+            format!(
+                "Der Server {server} ist ein anderer Hive ({other}) als der dieses Satelliten ({known}). Bitte --server \
+                 (HIVE_SERVER_URL) prüfen. Soll diese Maschine zu jenem Hive, bitte den Agenten beenden, backend.key.json in seinem \
+                 Datenverzeichnis umbenennen und mit einem Token neu registrieren. Der Schlüssel bleibt, und der Agent versucht es weiter"
+            ),
+        ),
+        Unauthorized::HiveNotKnown(_) => language.pick(
+            format!(
+                "the server {server} does not accept the stored key, and the key's file does not say which hive it is for: an earlier \
+                 version wrote it. To register anew, stop the agent, rename backend.key.json in its data directory and give a token. \
+                 The key is kept, and the agent keeps trying"
+            ),
+            format!(
+                "Der Server {server} nimmt den gespeicherten Schlüssel nicht an, und seine Datei sagt nicht, für welchen Hive er gilt: \
+                 Eine ältere Version hat sie geschrieben. Für eine neue Registrierung bitte den Agenten beenden, backend.key.json in \
+                 seinem Datenverzeichnis umbenennen und ein Token angeben. Der Schlüssel bleibt, und der Agent versucht es weiter"
+            ),
+        ),
+        Unauthorized::NoHive | Unauthorized::Rejected { .. } => language.pick(
+            format!(
+                "the server {server} answers 401, but not as a hive that knows this satellite's key; something in between, such as a \
+                 proxy, may ask for credentials of its own. The key is kept, and the agent keeps trying"
+            ),
+            format!(
+                "Der Server {server} antwortet mit 401, aber nicht als Hive, der den Schlüssel dieses Satelliten kennt; vielleicht \
+                 verlangt etwas dazwischen, etwa ein Proxy, eigene Zugangsdaten. Der Schlüssel bleibt, und der Agent versucht es weiter"
+            ),
+        ),
+    }
+}
+
+/// Says that the hive has rejected every key, and what to do.
+pub(crate) fn keys_rejected(is_superseded: bool, language: Language) -> String {
+    let why = if is_superseded {
+        language.pick(
+            "the hive has replaced every key that is stored here: this data directory is an older copy, or another machine \
+             registered under this name",
+            "Der Hive hat alle hier gespeicherten Schlüssel ersetzt: Das Datenverzeichnis ist eine ältere Kopie, oder eine andere \
+             Maschine hat sich unter diesem Namen registriert",
+        )
+    } else {
+        language.pick(
+            "the hive knows none of the keys that are stored here: the satellite was removed, or the hive was restored from an \
+             old backup",
+            "Der Hive kennt keinen der hier gespeicherten Schlüssel: Der Satellit wurde entfernt, oder der Hive wurde aus einer \
+             alten Sicherung wiederhergestellt",
+        )
+    };
+    let next = language.pick(
+        "The keys are kept in backend.key.rejected.json and offered again from time to time. To register anew, start the agent with \
+         --registration-token-file and a new token (hive tokens create)",
+        "Die Schlüssel bleiben in backend.key.rejected.json und werden von Zeit zu Zeit wieder angeboten. Für eine neue Registrierung \
+         bitte den Agenten mit --registration-token-file und einem neuen Token starten (hive tokens create)",
+    );
+    format!("{why}. {next}")
+}
+
+/// Says that a token on the command line is no secret.
+pub fn token_is_visible(language: Language) -> String {
+    language.pick(
+        "everybody on this machine can read --registration-token in the list of processes; rather use --registration-token-file or \
+         HIVE_REGISTRATION_TOKEN_FILE",
+        "Jeder auf dieser Maschine kann --registration-token in der Liste der Prozesse lesen; besser sind --registration-token-file \
+         oder HIVE_REGISTRATION_TOKEN_FILE",
+    )
+}
+
+/// Says that the satellite keeps the name it is registered under.
+pub(crate) fn other_name(registered: &str, wanted: &str, language: Language) -> String {
+    language.pick(
+        format!(
+            "this satellite is registered as {registered}, and --name says {wanted}: it stays {registered}. To rename it, use \
+             hive satellites update {registered} --name {wanted}"
+        ),
+        format!(
+            "Dieser Satellit ist als {registered} registriert, und --name sagt {wanted}: Er bleibt {registered}. Zum Umbenennen dient \
+             hive satellites update {registered} --name {wanted}"
+        ),
+    )
+}
+
 fn what_happened(error: &Error, language: Language) -> String {
     match error {
         Error::Name(name) => language.pick(name.to_string(), name.in_german()),
@@ -93,6 +186,10 @@ fn what_happened(error: &Error, language: Language) -> String {
             "the registration token is malformed: it must look like hive_satellite_global_… or hive_satellite_team_… and be complete",
             "Das Registrierungstoken ist fehlerhaft: Es muss wie hive_satellite_global_… oder hive_satellite_team_… aussehen und vollständig sein",
         ),
+        Error::TokenFile { path, source } => language.pick(
+            format!("the registration token cannot be read from {}: {source}", path.display()),
+            format!("Das Registrierungstoken kann nicht aus {} gelesen werden: {source}", path.display()),
+        ),
         Error::DataDir { path, source } => language.pick(
             format!("the data directory {} cannot be written: {source}", path.display()),
             format!("In das Datenverzeichnis {} kann nicht geschrieben werden: {source}", path.display()),
@@ -111,8 +208,8 @@ fn what_happened(error: &Error, language: Language) -> String {
             format!("{server} antwortet, aber nicht als Hive (Status {status})"),
         ),
         Error::KeyRejected => language.pick(
-            "the server no longer accepts this satellite's key, and no registration token was given; the key was removed",
-            "Der Server nimmt den Schlüssel dieses Satelliten nicht mehr an, und es wurde kein Registrierungstoken angegeben; der Schlüssel wurde entfernt",
+            "the server accepts none of this satellite's keys, and no registration token was given; the keys are kept in backend.key.rejected.json",
+            "Der Server nimmt keinen Schlüssel dieses Satelliten an, und es wurde kein Registrierungstoken angegeben; die Schlüssel bleiben in backend.key.rejected.json",
         ),
         Error::LocalApi { address, source } => language.pick(
             format!("the local status pages cannot listen on {address}: {source}"),
@@ -133,8 +230,12 @@ fn what_to_do(error: &Error, language: Language) -> String {
             "satellite-agent --help zeigt alle Einstellungen.",
         ),
         Error::TokenMissing | Error::TokenPlaceholder | Error::TokenMalformed | Error::KeyRejected => language.pick(
-            "Ask an administrator for one (hive tokens create), and give it with --registration-token or HIVE_REGISTRATION_TOKEN.",
-            "Bitte einen Administrator um eines bitten (hive tokens create) und es mit --registration-token oder HIVE_REGISTRATION_TOKEN angeben.",
+            "Ask an administrator for one (hive tokens create), and give it with --registration-token-file, HIVE_REGISTRATION_TOKEN_FILE or HIVE_REGISTRATION_TOKEN.",
+            "Bitte einen Administrator um eines bitten (hive tokens create) und es mit --registration-token-file, HIVE_REGISTRATION_TOKEN_FILE oder HIVE_REGISTRATION_TOKEN angeben.",
+        ),
+        Error::TokenFile { .. } => language.pick(
+            "Put the token there, readable for the agent, and nothing else; - is standard input.",
+            "Bitte das Token dort ablegen, für den Agenten lesbar und ohne weiteren Text; - ist die Standardeingabe.",
         ),
         Error::DataDir { .. } => language.pick(
             "Choose another one with --data-dir or HIVE_DATA_DIR, or make it writable. A registration token was not spent.",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use hive_agent::config::{ServerUrl, parse_satellite_url};
 use hive_agent::messages::Language;
-use hive_agent::{Config, Error};
+use hive_agent::{Config, Error, WhenRejected};
 use hive_wire::SatelliteName;
 
 /// The agent of a satellite: dials out to its hive and runs what it is asked to.
@@ -18,8 +18,11 @@ pub(crate) struct Flags {
     /// The address of the hive, such as https://hive.example.com
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The single-use token to register with; needed at the first start only
-    #[arg(long, value_name = "TOKEN")]
+    /// A file with the single-use token to register with, or - for standard input; needed at the first start only
+    #[arg(long, value_name = "FILE")]
+    registration_token_file: Option<PathBuf>,
+    /// The token itself. Everybody on this machine can see it in the list of processes: rather give its file
+    #[arg(long, value_name = "TOKEN", conflicts_with = "registration_token_file")]
     registration_token: Option<Secret>,
     /// The satellite's name: 10 to 32 characters of a-z, 0-9, '-' and '_'
     #[arg(long)]
@@ -69,6 +72,9 @@ pub(crate) struct Flags {
     /// The longest pause before the server is tried again, in seconds [default: 300]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     reconnect_max: Option<Duration>,
+    /// How long to wait before rejected keys are offered again, in seconds [default: 3600]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, hide = true)]
+    rejected_interval: Option<Duration>,
     /// How long the server may take for each step of opening a link, in seconds [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, hide = true)]
     handshake_timeout: Option<Duration>,
@@ -83,8 +89,8 @@ pub(crate) struct Flags {
     boot_id: Option<String>,
 }
 
-const ENVIRONMENT: &str = "Environment: HIVE_SERVER_URL (or HIVE_BACKEND_URL), HIVE_REGISTRATION_TOKEN, HIVE_SATELLITE_NAME, \
-HIVE_DATA_DIR, HIVE_SATELLITE_URL, HIVE_TAGS, HIVE_POWER_HELPER, HIVE_ALLOW_SHELL, HIVE_ALLOW_POWER, HIVE_ALLOWED_COMMANDS, \
+const ENVIRONMENT: &str = "Environment: HIVE_SERVER_URL (or HIVE_BACKEND_URL), HIVE_REGISTRATION_TOKEN_FILE, HIVE_REGISTRATION_TOKEN, \
+HIVE_SATELLITE_NAME, HIVE_DATA_DIR, HIVE_SATELLITE_URL, HIVE_TAGS, HIVE_POWER_HELPER, HIVE_ALLOW_SHELL, HIVE_ALLOW_POWER, HIVE_ALLOWED_COMMANDS, \
 HIVE_BLOCKED_COMMANDS, HIVE_LOCAL_API, HIVE_LOG_LEVEL; each also with DEPLOYSTACK_ or SATELLITE_ in front. Lists are separated \
 by commas. Flags win.
 
@@ -93,6 +99,13 @@ Exit codes: 0 stopped, 2 a setting, the name, the token or the data directory is
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+impl Flags {
+    /// Whether the token is in the list of processes.
+    pub(crate) fn shows_token(&self) -> bool {
+        self.registration_token.is_some()
+    }
 }
 
 /// A flag that is not shown.
@@ -178,9 +191,15 @@ impl Flags {
         let data_dir = self.data_dir.or_else(|| environment.get("DATA_DIR").map(Into::into));
         let mut config = Config::new(server, name, data_dir.unwrap_or_else(|| "persistent_data".into()));
 
-        let token = self.registration_token.map(|Secret(token)| token);
-        let token = token.or_else(|| environment.get("REGISTRATION_TOKEN"));
-        config.registration_token = token.map(|token| token.trim().into());
+        let token = match (self.registration_token, self.registration_token_file) {
+            (None, None) => (
+                environment.get("REGISTRATION_TOKEN").map(Secret),
+                environment.get("REGISTRATION_TOKEN_FILE").map(PathBuf::from),
+            ),
+            given => given,
+        };
+        config.registration_token = token.0.map(|Secret(token)| token.trim().into());
+        config.registration_token_file = token.1;
         let url = self.satellite_url.or_else(|| environment.get("SATELLITE_URL"));
         config.satellite_url = url.map(|url| parse_satellite_url(&url)).transpose()?;
         config.tags = either(self.tag, environment.list("TAGS"));
@@ -209,6 +228,7 @@ impl Flags {
         config.reconnect.initial = self.reconnect_initial.unwrap_or(config.reconnect.initial);
         config.reconnect.max = self.reconnect_max.unwrap_or(config.reconnect.max);
         config.handshake_timeout = self.handshake_timeout.unwrap_or(config.handshake_timeout);
+        config.when_rejected = self.rejected_interval.map_or(config.when_rejected, WhenRejected::KeepTrying);
         config.boot_id = self.boot_id;
         config.language = environment.language();
         let account = &mut config.account;
@@ -232,6 +252,7 @@ fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret as _;
 
     fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, Error> {
         let flags = Flags::try_parse_from([&["satellite-agent"], flags].concat()).unwrap();
@@ -308,6 +329,29 @@ mod tests {
         assert!(matches!(config(&["--name", "short", "--server", "nonsense"], &[]), Err(Error::Name(_))));
         assert!(matches!(config(&[], &[]), Err(Error::Name(_))));
         assert!(matches!(config(&["--name", "long-enough"], &[]), Err(Error::Setting { setting: "--server", .. })));
+    }
+
+    #[test]
+    fn a_token_comes_from_a_flag_or_else_from_the_environment() {
+        let check = |flags: &[&str], variables: &[(&str, &str)], token: Option<&str>, file: Option<&str>| {
+            let flags = [&["--server", "http://x:1", "--name", "web-server-01"], flags].concat();
+            let config = config(&flags, variables).unwrap();
+            let got = config.registration_token.as_ref().map(|token| token.expose_secret());
+            assert_eq!(
+                (got, config.registration_token_file),
+                (token, file.map(PathBuf::from)),
+                "{flags:?} {variables:?}"
+            );
+        };
+        let (token, file) = (("HIVE_REGISTRATION_TOKEN", "t-env\n"), ("HIVE_REGISTRATION_TOKEN_FILE", "/f/env"));
+        check(&[], &[], None, None);
+        check(&[], &[token], Some("t-env"), None);
+        check(&[], &[file], None, Some("/f/env"));
+        check(&[], &[("SATELLITE_REGISTRATION_TOKEN_FILE", "-")], None, Some("-"));
+        check(&["--registration-token-file", "-"], &[token, file], None, Some("-"));
+        check(&["--registration-token", "t-flag"], &[token, file], Some("t-flag"), None);
+        let both = ["satellite-agent", "--registration-token", "t", "--registration-token-file", "f"];
+        assert!(Flags::try_parse_from(both).is_err());
     }
 
     #[test]

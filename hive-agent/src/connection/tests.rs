@@ -9,14 +9,16 @@ use hive_wire::agent::{
     Channel, ErrorBody, HandshakeAck, PROTOCOL_VERSION, Payload, Received, SUBPROTOCOL, ToAgent, ToServer, close,
 };
 use hive_wire::api::CommandStatus;
+use hive_wire::credential::Secret;
 use hive_wire::frame::StreamId;
+use hive_wire::satellite_api::RejectionClass;
 use hive_wire::stream::INITIAL_WINDOW;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::fake_hive::{FakeHive, HiveLink, KEY, Said, command_id, shell};
-use crate::{Agent, Config, Error, clock};
+use crate::fake_hive::{FakeHive, HiveLink, KEY, Said, command_id, hive_id, shell};
+use crate::{Agent, Config, Error, WhenRejected, clock};
 
 struct Rig {
     hive: FakeHive,
@@ -298,7 +300,7 @@ async fn only_a_401_costs_the_key() {
     assert!(rig.stored_key());
     assert_eq!(rig.hive.count("/register"), 1);
     // The link says 401, and so does the call that makes sure: the token is used.
-    rig.hive.refuse_once("/heartbeat", 401, "invalid_key");
+    rig.hive.reject_once("/heartbeat", RejectionClass::UnknownKey);
     link.close(close::AUTH_FAILED).await;
     let _link = rig.hive.link().await;
     assert_eq!(rig.hive.count("/register"), 2);
@@ -307,14 +309,37 @@ async fn only_a_401_costs_the_key() {
 }
 
 #[tokio::test]
-async fn a_key_the_hive_does_not_know_and_no_token_end_the_agent() {
+async fn a_new_key_replaces_the_old_one_when_it_was_accepted() {
+    let mut rig = rig().await;
+    let (life, mut link) = rig.start_and_link().await;
+    let file = |rig: &Rig| serde_json::from_str::<serde_json::Value>(&rig.file("data/backend.key.json")).unwrap();
+    link.say(ToAgent::RotateKey { api_key: Secret("hive_satellite_api_global_hunter3".into()) }).await;
+    let (mut link, _) = rig.hive.raw_link().await;
+    assert_eq!(rig.hive.asked().last().unwrap(), "GET /ws/agent hive_satellite_api_global_hunter3");
+    assert_eq!(rig.hive.hives_named().last().unwrap(), &hive_id().to_string());
+    let before = file(&rig);
+    assert_eq!((&before["api_key"], &before["keys"][0]["api_key"]), (&KEY.into(), &KEY.into()), "it may still be lost");
+    assert_eq!(before["candidate"]["api_key"], "hive_satellite_api_global_hunter3");
+    link.accept(3600).await;
+    link.say(shell(1, "true", 0)).await;
+    link.result().await;
+    let after = file(&rig);
+    assert_eq!(after["api_key"], "hive_satellite_api_global_hunter3");
+    assert_eq!(after["keys"][1]["api_key"], KEY);
+    assert!(after.get("candidate").is_none());
+    life.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_the_hive_does_not_know_and_no_token_end_an_agent_that_is_to_give_up() {
     let mut rig = rig().await;
     let (life, _link) = rig.start_and_link().await;
     life.stop().await;
     rig.config.registration_token = None;
     rig.hive.answer_once("/ws/agent", 401, "");
     rig.hive.answer_once("/heartbeat", 200, "{}");
-    rig.hive.refuse_once("/heartbeat", 401, "invalid_key");
+    rig.hive.reject_once("/heartbeat", RejectionClass::UnknownKey);
+    rig.config.when_rejected = WhenRejected::GiveUp;
     let life = rig.start();
     let error = life.ended.await.unwrap().unwrap_err();
     assert!(matches!(error, Error::KeyRejected), "{error}");

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use hive_wire::ErrorCode;
 use hive_wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer, close};
 use hive_wire::frame::HEADER_LEN;
+use hive_wire::satellite_api::HIVE_ID_HEADER;
+use hive_wire::{ErrorCode, HiveId};
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
 use secrecy::SecretString;
@@ -49,6 +50,16 @@ const NO_UPGRADE: &str =
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
+/// A link that was accepted.
+pub(super) struct Opened {
+    pub(super) socket: Socket,
+    pub(super) heartbeat_interval: Duration,
+    /// When its messages were sent.
+    pub(super) clock: LinkClock,
+    /// The hive that answers, where it says so.
+    pub(super) hive_id: Option<HiveId>,
+}
+
 /// Knows where the server is and how to get there.
 pub(super) struct Dialer {
     server: ServerUrl,
@@ -61,18 +72,20 @@ impl Dialer {
         Self { server: config.server.clone(), tls, timeout: config.handshake_timeout }
     }
 
-    /// Opens a link; gives it with the server's heartbeat interval and the clock of its messages.
+    /// Opens a link.
     pub(super) async fn open(
         &self,
         key: &SecretString,
+        hive: Option<HiveId>,
         handshake: Handshake,
-    ) -> Result<(Socket, Duration, LinkClock), LinkEnd> {
+    ) -> Result<Opened, LinkEnd> {
         let socket = self.within(self.connect(), "it does not accept the connection").await??;
         // Large while it lasts, and done once a link: not to be part of the task for good.
-        let mut socket = Box::pin(self.within(self.upgrade(socket, key), NO_UPGRADE)).await??;
+        let mut socket = Box::pin(self.within(self.upgrade(socket, key, hive), NO_UPGRADE)).await??;
         let asked_at = clock::steady();
         let ack = self.within(shake_hands(&mut socket, handshake), "it does not answer the handshake").await??;
-        Ok((socket, heartbeat_interval(&ack), LinkClock::new(asked_at, ack.sent_at)))
+        let clock = LinkClock::new(asked_at, ack.sent_at);
+        Ok(Opened { socket, heartbeat_interval: heartbeat_interval(&ack), clock, hive_id: ack.hive_id })
     }
 
     async fn within<T>(&self, step: impl Future<Output = T>, otherwise: &str) -> Result<T, LinkEnd> {
@@ -85,8 +98,8 @@ impl Dialer {
         connected.map_err(|error| LinkEnd::lost(format!("cannot connect to {}: {error}", self.server)))
     }
 
-    async fn upgrade(&self, socket: TcpStream, key: &SecretString) -> Result<Socket, LinkEnd> {
-        let request = self.request(key).map_err(|error| self.refused(error))?;
+    async fn upgrade(&self, socket: TcpStream, key: &SecretString, hive: Option<HiveId>) -> Result<Socket, LinkEnd> {
+        let request = self.request(key, hive).map_err(|error| self.refused(error))?;
         let limits = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
@@ -98,7 +111,7 @@ impl Dialer {
         upgraded.map(|(socket, _)| socket).map_err(|error| self.refused(error))
     }
 
-    fn request(&self, key: &SecretString) -> Result<Request, SocketError> {
+    fn request(&self, key: &SecretString, hive: Option<HiveId>) -> Result<Request, SocketError> {
         let mut request = self.server.websocket("/ws/agent").into_client_request()?;
         let mut bearer = HeaderValue::try_from(http::authorization(key))
             .map_err(|_| SocketError::Utf8("the stored key has characters no header may have".into()))?;
@@ -106,6 +119,9 @@ impl Dialer {
         request.headers_mut().insert(header::AUTHORIZATION, bearer);
         let protocol = HeaderValue::from_static(SUBPROTOCOL);
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        if let Some(id) = hive.and_then(|hive| HeaderValue::try_from(hive.to_string()).ok()) {
+            request.headers_mut().insert(HIVE_ID_HEADER, id);
+        }
         Ok(request)
     }
 

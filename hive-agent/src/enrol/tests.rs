@@ -1,8 +1,11 @@
 //! Enrolling with a hive that refuses, fails and forgets.
 
 use super::*;
-use crate::fake_hive::{FakeHive, KEY, TOKEN, satellite_id};
+use crate::fake_hive::{FakeHive, KEY, TOKEN, hive_id, rejection, satellite_id};
 use crate::http;
+use hive_wire::id::Seed;
+use hive_wire::satellite_api::RejectionClass;
+use std::time::Duration;
 use tempfile::TempDir;
 
 struct Rig {
@@ -16,17 +19,48 @@ async fn rig() -> Rig {
 
 impl Rig {
     async fn enrol(&self, token: Option<&str>) -> Result<Identity, Error> {
+        self.enrolment(token, WhenRejected::GiveUp)?.enrol().await
+    }
+
+    /// An enrolment that goes on with rejected keys.
+    fn patient(&self, token: Option<&str>) -> Enrolment {
+        self.enrolment(token, WhenRejected::KeepTrying(Duration::from_millis(10))).unwrap()
+    }
+
+    fn enrolment(&self, token: Option<&str>, when_rejected: WhenRejected) -> Result<Enrolment, Error> {
         let mut config = self.hive.config(self.dir.path());
         config.registration_token = token.map(Into::into);
+        config.when_rejected = when_rejected;
         config.tags = vec!["blue".into()];
         config.satellite_url = Some("https://sat.example.com".into());
         let data = Arc::new(DataDir::open(&config.data_dir)?);
         let tls = http::tls_config(&config.server)?;
-        Enrolment::new(&config, data, HiveApi::new(config.server.clone(), &tls)).enrol().await
+        Ok(Enrolment::new(&config, data, HiveApi::new(config.server.clone(), &tls)))
     }
 
     fn has_key(&self) -> bool {
         self.dir.path().join("data/backend.key.json").exists()
+    }
+
+    fn has_rejected_key(&self) -> bool {
+        self.dir.path().join("data/backend.key.rejected.json").exists()
+    }
+
+    /// Gives the satellite these keys, the last one accepted last.
+    fn store(&self, keys: &[&str]) {
+        let data = DataDir::open(&self.dir.path().join("data")).unwrap();
+        let mut identity = Identity {
+            satellite_id: satellite_id(),
+            satellite_name: "web-server-01".into(),
+            hive_id: Some(hive_id()),
+            keys: KeyRing::with_candidate(keys[0].into(), clock::now()),
+            registered_at: clock::now(),
+            last_verified: None,
+        };
+        for key in keys {
+            identity.keys.accept(&(*key).into(), clock::now());
+        }
+        data.keep(&identity).unwrap();
     }
 }
 
@@ -44,7 +78,7 @@ async fn a_token_is_spent_once_and_a_restart_needs_none() {
     }
     for token in [Some(TOKEN), None] {
         let again = rig.enrol(token).await.unwrap();
-        assert_eq!(again.api_key.expose_secret(), KEY);
+        assert_eq!(again.keys.first().expose_secret(), KEY);
         assert!(again.last_verified.is_some());
     }
     assert_eq!(rig.hive.count("/register"), 1);
@@ -53,21 +87,118 @@ async fn a_token_is_spent_once_and_a_restart_needs_none() {
 }
 
 #[tokio::test]
-async fn only_a_401_clears_the_key() {
+async fn only_a_rejection_by_the_own_hive_sets_the_key_aside() {
     let rig = rig().await;
     rig.enrol(Some(TOKEN)).await.unwrap();
     for status in [500, 429, 403, 404] {
         rig.hive.answer_once("/heartbeat", status, "");
     }
-    rig.enrol(None).await.unwrap();
-    assert!(rig.has_key());
-    rig.hive.refuse_once("/heartbeat", 401, "invalid_key");
+    let other = HiveId::new(Seed { unix_millis: 1, random: [1; 10] });
+    for outage in [
+        "<html>a proxy</html>".to_owned(),
+        rejection(other, RejectionClass::OtherHive),
+        rejection(other, RejectionClass::UnknownKey),
+        rejection(hive_id(), RejectionClass::Unknown),
+    ] {
+        rig.hive.answer_once("/heartbeat", 401, outage);
+    }
+    rig.hive.refuse_once("/heartbeat", 401, "auth_invalid");
+    rig.patient(Some(TOKEN)).enrol().await.unwrap();
+    assert!(rig.has_key() && !rig.has_rejected_key());
+    assert_eq!(rig.hive.count("/register"), 1);
+    rig.hive.reject_once("/heartbeat", RejectionClass::UnknownKey);
     assert!(matches!(rig.enrol(None).await, Err(Error::KeyRejected)));
-    assert!(!rig.has_key());
+    assert!(!rig.has_key() && rig.has_rejected_key());
+}
+
+#[tokio::test]
+async fn a_satellite_whose_keys_are_rejected_registers_with_a_token_and_keeps_them() {
+    let rig = rig().await;
+    rig.store(&["old", "new"]);
+    rig.hive.accept_only(&[KEY]);
+    let identity = rig.patient(Some(TOKEN)).enrol().await.unwrap();
+    let keys: Vec<_> = identity.keys.offers().iter().map(|key| key.expose_secret().to_owned()).collect();
+    assert_eq!(keys, [KEY, "new", "old"], "the hive may be restored once more");
+    assert!(rig.has_key() && rig.has_rejected_key());
+    rig.hive.accept_only(&["old"]);
+    assert_eq!(rig.enrol(None).await.unwrap().keys.first().expose_secret(), "old");
+    assert_eq!(rig.hive.count("/register"), 1);
+}
+
+#[tokio::test]
+async fn older_keys_are_offered_to_a_hive_that_does_not_know_the_newest() {
+    let rig = rig().await;
+    rig.store(&["first", "second", "third"]);
+    rig.hive.accept_only(&["first"]);
+    let identity = rig.enrol(None).await.unwrap();
+    assert_eq!(identity.keys.first().expose_secret(), "first");
+    rig.enrol(None).await.unwrap();
+    let path = format!("POST /api/satellites/{}/heartbeat", satellite_id());
+    let expected = ["third", "second", "first", "first"].map(|key| format!("{path} {key}"));
+    assert_eq!(rig.hive.asked(), expected, "the one that was accepted is the first to be offered");
+    assert!(rig.hive.hives_named().iter().all(|named| *named == hive_id().to_string()));
+}
+
+#[tokio::test]
+async fn rejected_keys_are_offered_again_until_the_hive_knows_one() {
+    let rig = rig().await;
+    rig.store(&["first", "second"]);
+    rig.hive.accept_only(&[]);
+    let enrolment = rig.patient(None);
+    let recovered = async {
+        while rig.hive.count("/heartbeat") < 5 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!rig.has_key() && rig.has_rejected_key());
+        rig.hive.accept_only(&["first"]);
+    };
+    let (identity, ()) = tokio::join!(enrolment.enrol(), recovered);
+    assert_eq!(identity.unwrap().keys.first().expose_secret(), "first");
+    assert!(rig.has_key() && !rig.has_rejected_key());
+}
+
+#[tokio::test]
+async fn a_restart_with_rejected_keys_offers_them_before_it_spends_a_token() {
+    let rig = rig().await;
+    rig.store(&["first"]);
+    rig.hive.accept_only(&[]);
+    assert!(matches!(rig.enrol(None).await, Err(Error::KeyRejected)));
+    rig.hive.accept_only(&["first"]);
     rig.enrol(Some(TOKEN)).await.unwrap();
-    rig.hive.refuse_once("/heartbeat", 401, "invalid_key");
-    rig.enrol(Some(TOKEN)).await.unwrap();
-    assert_eq!(rig.hive.count("/register"), 3);
+    assert_eq!(rig.hive.count("/register"), 0);
+    assert!(rig.has_key() && !rig.has_rejected_key());
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_does_not_end_the_search() {
+    let rig = rig().await;
+    rig.store(&["first"]);
+    rig.hive.accept_only(&[]);
+    rig.hive.refuse_once("/register", 401, "registration_token_used");
+    let enrolment = rig.patient(Some(TOKEN));
+    let recovered = async {
+        while rig.hive.count("/heartbeat") < 4 {
+            tokio::task::yield_now().await;
+        }
+        rig.hive.accept_only(&["first"]);
+    };
+    let (identity, ()) = tokio::join!(enrolment.enrol(), recovered);
+    identity.unwrap();
+    assert_eq!(rig.hive.count("/register"), 1, "a refused token is not shown again");
+}
+
+#[tokio::test]
+async fn rejected_keys_do_not_keep_a_machine_from_another_hive() {
+    let rig = rig().await;
+    rig.store(&["first"]);
+    rig.hive.reject_once("/heartbeat", RejectionClass::Superseded);
+    assert!(matches!(rig.enrol(None).await, Err(Error::KeyRejected)));
+    let other = HiveId::new(Seed { unix_millis: 1, random: [1; 10] });
+    rig.hive.answer_once("/heartbeat", 401, rejection(other, RejectionClass::OtherHive));
+    let identity = rig.patient(Some(TOKEN)).enrol().await.unwrap();
+    assert_eq!(identity.keys.first().expose_secret(), KEY);
+    assert_eq!(rig.hive.hives_named().last().unwrap(), "-", "the token is for whichever hive is there");
+    assert!(rig.has_rejected_key());
 }
 
 #[tokio::test]
@@ -150,6 +281,23 @@ async fn what_cannot_be_a_token_is_not_sent() {
     ] {
         check(Some(malformed), "TokenMalformed").await;
     }
+}
+
+#[tokio::test]
+async fn a_new_key_is_kept_beside_the_old_one_until_it_is_accepted() {
+    let rig = rig().await;
+    rig.store(&["old"]);
+    let enrolment = rig.patient(None);
+    let mut identity = enrolment.enrol().await.unwrap();
+    enrolment.keep_new_key(&mut identity, "new".into());
+    drop(enrolment);
+    rig.hive.accept_only(&["old"]);
+    let identity = rig.enrol(None).await.unwrap();
+    assert_eq!(identity.keys.first().expose_secret(), "old", "a crash of the server has lost the new one");
+    rig.hive.accept_only(&["new"]);
+    let identity = rig.enrol(None).await.unwrap();
+    assert_eq!(identity.keys.first().expose_secret(), "new");
+    assert_eq!(identity.keys.accepted().len(), 2);
 }
 
 #[tokio::test]

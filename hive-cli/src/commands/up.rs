@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hive_agent::messages::{Language, explain};
-use hive_agent::{Agent, LinkState};
+use hive_agent::{Agent, LinkState, WhenRejected};
 use hive_core::hive::{Effort, Settings};
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope, UserCreate};
@@ -193,6 +193,8 @@ async fn connect(args: &UpArgs, hive: &Hive, url: &str) -> Result<Agent> {
     let server = url.parse().map_err(|error| told(&error))?;
     let mut config = hive_agent::Config::new(server, name::of_host(&host), args.data_dir.join("satellite"));
     config.local_api = None;
+    // A token is at hand.
+    config.when_rejected = WhenRejected::GiveUp;
     match Agent::connect(config.clone()).await {
         Err(TokenMissing | KeyRejected) => {
             config.registration_token = Some(registration_token(hive).await?);

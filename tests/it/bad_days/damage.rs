@@ -255,7 +255,7 @@ async fn a_satellite_does_not_use_a_key_that_was_changed() {
     let path = satellite.data_dir().join("backend.key.json");
     let good = std::fs::read(&path).unwrap();
     let key = satellite.api_key();
-    assert_eq!(flip_all(&path, &key[key.len() - 10..]), 1);
+    assert_eq!(flip_all(&path, &key[key.len() - 10..]), 2, "as the key in use, and among those that were accepted");
     satellite.start_again();
     satellite.process().exited().await;
     let (code, said) = (satellite.process().try_code(), satellite.process().log());

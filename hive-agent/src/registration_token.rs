@@ -1,0 +1,140 @@
+//! The registration token: given by a setting, or read out of a file or standard input when it is needed.
+//!
+//! A file is read anew each time, so that a token can be put there while the agent runs.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use hive_wire::credential;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// What stands where a token should, in examples and templates.
+const PLACEHOLDERS: [&str; 8] =
+    ["your-token-here", "your_token_here", "your-token", "changeme", "change-me", "placeholder", "token", "xxx"];
+/// The file name that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+/// The most bytes that are read of a file: a token has a few hundred.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Where the token comes from.
+#[derive(Debug)]
+pub(crate) enum TokenSource {
+    /// There is none.
+    Nowhere,
+    /// It was given as it is.
+    Given(SecretString),
+    /// A file with nothing else in it.
+    File(PathBuf),
+    /// Standard input, which is read once.
+    StandardInput(OnceLock<SecretString>),
+}
+
+impl TokenSource {
+    pub(crate) fn of(config: &Config) -> Self {
+        match (&config.registration_token, &config.registration_token_file) {
+            (Some(token), _) => Self::Given(token.clone()),
+            (None, Some(path)) if path == Path::new(STANDARD_INPUT) => Self::StandardInput(OnceLock::new()),
+            (None, Some(path)) => Self::File(path.clone()),
+            (None, None) => Self::Nowhere,
+        }
+    }
+
+    /// Returns the token as it is now; `None` where there is none.
+    ///
+    /// # Errors
+    /// `TokenFile` where it cannot be read, and others for what cannot be a token.
+    pub(crate) async fn get(&self) -> Result<Option<SecretString>, Error> {
+        let token = match self {
+            Self::Nowhere => return Ok(None),
+            Self::Given(token) => token.clone(),
+            Self::File(path) => {
+                let file = path.clone();
+                reading(path, move || File::open(file).and_then(read)).await?
+            }
+            Self::StandardInput(once) => match once.get() {
+                Some(token) => token.clone(),
+                None => {
+                    let token = reading(Path::new(STANDARD_INPUT), || read(io::stdin())).await?;
+                    once.get_or_init(|| token).clone()
+                }
+            },
+        };
+        check(&token).map(|()| Some(token))
+    }
+}
+
+/// Reads on a thread of its own: nobody knows how long standard input takes.
+async fn reading(
+    path: &Path,
+    read: impl FnOnce() -> io::Result<SecretString> + Send + 'static,
+) -> Result<SecretString, Error> {
+    let done = tokio::task::spawn_blocking(read).await.map_err(io::Error::other);
+    done.flatten().map_err(|source| Error::TokenFile { path: path.to_owned(), source })
+}
+
+fn read(input: impl Read) -> io::Result<SecretString> {
+    let mut text = String::new();
+    input.take(MAX_FILE).read_to_string(&mut text)?;
+    Ok(text.trim().into())
+}
+
+/// Refuses what cannot be a token, before anybody is asked.
+fn check(token: &SecretString) -> Result<(), Error> {
+    let token = token.expose_secret().trim();
+    let bare = token.trim_matches(['<', '>', '"', '\'', '{', '}', '$', ' ']);
+    let is_placeholder = PLACEHOLDERS.iter().any(|text| bare.eq_ignore_ascii_case(text)) || token.starts_with('<');
+    if token.is_empty() {
+        return Err(Error::TokenMissing);
+    }
+    if is_placeholder {
+        return Err(Error::TokenPlaceholder);
+    }
+    let is_part =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    match credential::registration_jwt(token) {
+        Some(jwt) if jwt.split('.').count() == 3 && jwt.split('.').all(is_part) => Ok(()),
+        Some(rest) if rest.starts_with('<') || rest.starts_with("...") || rest.starts_with('…') => {
+            Err(Error::TokenPlaceholder)
+        }
+        _ => Err(Error::TokenMalformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(path: &Path) -> TokenSource {
+        let name = hive_wire::SatelliteName::try_from("web-server-01").unwrap();
+        let mut config = Config::new("http://localhost".parse().unwrap(), name, "data");
+        config.registration_token_file = Some(path.to_owned());
+        TokenSource::of(&config)
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_when_the_token_is_needed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let source = source(&path);
+        assert!(matches!(source.get().await, Err(Error::TokenFile { .. })));
+        for token in ["hive_satellite_global_aaa.bbb.ccc", "hive_satellite_team_ddd.eee.fff"] {
+            std::fs::write(&path, format!(" {token}\n")).unwrap();
+            assert_eq!(source.get().await.unwrap().unwrap().expose_secret(), token);
+        }
+        std::fs::write(&path, "\n").unwrap();
+        assert!(matches!(source.get().await, Err(Error::TokenMissing)));
+        std::fs::write(&path, "your-token-here").unwrap();
+        assert!(matches!(source.get().await, Err(Error::TokenPlaceholder)));
+    }
+
+    #[test]
+    fn a_dash_is_standard_input() {
+        assert!(matches!(source(Path::new("-")), TokenSource::StandardInput(_)));
+        assert!(matches!(source(Path::new("./-")), TokenSource::File(_)));
+    }
+}
