@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use hive_wire::Timestamp;
 use hive_wire::api::{LoginRequest, LoginResponse};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
 use crate::Result;
@@ -62,9 +62,10 @@ pub struct RemoteHive {
 }
 
 impl RemoteHive {
-    /// Names a hive by its URL and acts on it with an API key. Nothing is sent yet.
+    /// Names a hive by its URL and acts on it with an API key. Nothing is sent yet. White space around the key, such as the end
+    /// of a line of the file that it was read from, is left out.
     pub fn connect(url: &str, api_key: SecretString) -> Result<Self> {
-        Self::new(url, Credential::ApiKey(api_key))
+        Self::new(url, Credential::ApiKey(api_key.expose_secret().trim().into()))
     }
 
     /// Logs in with a password. The hive acts as that user until the login ends.

@@ -72,6 +72,16 @@ async fn list(hive: &RemoteHive) -> Result<u64, Error> {
 }
 
 #[tokio::test]
+async fn a_key_may_be_a_line_of_a_file() {
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{EMPTY_PAGE}", EMPTY_PAGE.len());
+    let mut canned = Canned::serve(&[answer]).await;
+    let hive = RemoteHive::connect(&format!("http://{}", canned.address), " hive_key_secret\r\n".into()).unwrap();
+    hive.list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
+    let request = canned.requests.recv().await.unwrap();
+    assert!(request.contains("x-api-key: hive_key_secret\r\n"), "{request}");
+}
+
+#[tokio::test]
 async fn a_key_goes_with_every_call() {
     let mut server = Canned::serve(&[answer("200 OK", EMPTY_PAGE)]).await;
     assert_eq!(list(&server.hive()).await.unwrap(), 0);
