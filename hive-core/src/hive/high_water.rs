@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
 
 use crate::store::Store;
 use crate::{Error, Result};
@@ -92,13 +93,25 @@ async fn read(path: &Path) -> Option<Mark> {
 async fn write(path: &Path, mark: &Mark) -> std::io::Result<()> {
     let new = path.with_extension(format!("{}.new", std::process::id()));
     let text = serde_json::to_vec(mark)?;
-    match tokio::fs::write(&new, text).await {
+    match write_private(&new, &text).await {
         Ok(()) => tokio::fs::rename(&new, path).await,
         Err(error) => {
             tokio::fs::remove_file(&new).await.ok();
             Err(error)
         }
     }
+}
+
+/// Writes a file for the owner alone, whatever the process's umask and the mode of the directory are.
+async fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut options = tokio::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    let mut file = options.open(path).await?;
+    file.write_all(text).await?;
+    // What is still in a buffer of tokio's would be lost with the file's handle.
+    file.flush().await
 }
 
 fn lost(path: &Path, mark: &Mark) -> String {
@@ -149,6 +162,17 @@ mod tests {
         assert_eq!(used(dir.path()).await.seq, 9, "a database that was put there on purpose is taken");
         write(&dir.path().join(FILE), &mark).await.unwrap();
         assert_eq!(used(dir.path()).await.seq, 12, "an old mark is no trouble");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn only_the_owner_may_read_the_mark() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        used(dir.path()).await;
+        let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[tokio::test]
