@@ -20,7 +20,8 @@ async def main(home: Path) -> None:
         print("serving at", server.url)
         token = (await hive.registration_token_create(description="the example")).token
         async with hive.events() as events:
-            join = ["--server", server.url, "--name", "this-machine", "--registration-token", token]
+            (home / "token").write_text(token)
+            join = ["--server", server.url, "--name", "this-machine", "--registration-token-file", str(home / "token")]
             quiet = ["--data-dir", str(home / "satellite"), "--local-api", "off", "--log-level", "error"]
             satellite = await asyncio.create_subprocess_exec(agent, *join, *quiet)
             try:

@@ -15,10 +15,12 @@ print("serving at", server.url)
 let token = try await hive.createRegistrationToken(description: "the example").token
 let events = try await hive.events()
 
+let tokenFile = home.appendingPathComponent("token")
+try token.write(to: tokenFile, atomically: true, encoding: .utf8)
 let satellite = Process()
 satellite.executableURL = URL(fileURLWithPath: programs).appendingPathComponent("satellite-agent")
 satellite.arguments = [
-    "--server", server.url, "--name", "this-machine", "--registration-token", token,
+    "--server", server.url, "--name", "this-machine", "--registration-token-file", tokenFile.path,
     "--data-dir", home.appendingPathComponent("satellite").path, "--local-api", "off", "--log-level", "error",
 ]
 try satellite.run()

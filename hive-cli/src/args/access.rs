@@ -30,8 +30,8 @@ agent claims (`satellite-agent --tag`) it gets only where --allow-tag says so.
 Examples:
   hive tokens create --description 'for web-server-02' --tag web --allow-tag 'dc:*'
   hive tokens create --for web-server-02
-  satellite-agent --server https://hive.example.com --name web-server-02 \\
-    --registration-token \"$(hive tokens create --team ops)\"")]
+  hive tokens create --team ops | satellite-agent --server https://hive.example.com \\
+    --name web-server-02 --registration-token-file -")]
 pub(crate) struct TokensCreateArgs {
     /// For the whole hive, or for one team [default: team with --team, else global]
     #[arg(long, value_enum)]

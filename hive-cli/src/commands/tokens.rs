@@ -48,7 +48,7 @@ async fn create(api: &dyn Api, output: Output, args: TokensCreateArgs) -> Result
         allowed_tags: args.allow_tag,
     };
     let new = Identity::registration_token_create(api, wanted).await?;
-    // The bare token: `--registration-token "$(hive tokens create)"`.
+    // The bare token: `hive tokens create | satellite-agent --registration-token-file - …`.
     output.tell(&new, &new.token)
 }
 

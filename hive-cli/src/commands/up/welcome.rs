@@ -55,8 +55,8 @@ impl Welcome<'_> {
                hive audit list\n\
              \n\
              A second machine joins with two lines; start this hive with --listen {everywhere} to be reached from there:\n  \
-               TOKEN=$(hive tokens create)\n  \
-               satellite-agent --server {url} --name second-machine --registration-token \"$TOKEN\""
+               hive tokens create > token\n  \
+               satellite-agent --server {url} --name second-machine --registration-token-file token"
         )
     }
 
@@ -105,8 +105,8 @@ mod tests {
             "The hive is at http://127.0.0.1:3100",
             "\n  hive exec build-server-7 -- uname -a\n",
             "start this hive with --listen 0.0.0.0:3100 to be reached from there:\n",
-            "\n  TOKEN=$(hive tokens create)\n",
-            "\n  satellite-agent --server http://127.0.0.1:3100 --name second-machine",
+            "\n  hive tokens create > token\n",
+            "\n  satellite-agent --server http://127.0.0.1:3100 --name second-machine --registration-token-file token",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
