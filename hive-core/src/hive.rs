@@ -16,6 +16,7 @@ mod builder;
 mod delivery;
 mod disk_probe;
 mod enrolment;
+mod events;
 mod excerpt;
 mod hashing;
 mod high_water;
@@ -49,7 +50,6 @@ mod watching;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_wire::api::SatelliteEvent;
 use hive_wire::{Timestamp, UserId};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -180,7 +180,7 @@ struct Inner {
     high_water: Option<high_water::HighWater>,
     /// Where the database is a file.
     disk: Option<disk_probe::DiskProbe>,
-    events: broadcast::Sender<SatelliteEvent>,
+    events: broadcast::Sender<events::Announcement>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }

@@ -36,6 +36,7 @@ pub trait DeviceRegistry: Send + Sync {
     /// Lists the satellites that carry a tag.
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>>;
 
-    /// Subscribes to what happens to satellites the caller may see.
+    /// Subscribes to what happens to satellites the caller may see. One that goes to a team the caller is not in is told as
+    /// removed.
     async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>>;
 }

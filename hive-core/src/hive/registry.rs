@@ -12,14 +12,15 @@ use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use hive_wire::{SatelliteId, TeamId};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, mpsc};
 use tracing::warn;
 
 use super::acting::Subject;
+use super::events::Audience;
 use super::hashing::hash_key;
 use super::payload::check_known;
 use super::{ActingHive, Hive};
-use crate::access::{Permission, Reach, Sight, sight};
+use crate::access::{Permission, Reach, sight};
+use crate::audit::AuditDraft;
 use crate::link::Outgoing;
 use crate::registry::DeviceRegistry;
 use crate::store::{Assignment, SatellitePatch, SatelliteQuery, SatelliteRow, Window};
@@ -96,31 +97,16 @@ impl DeviceRegistry for ActingHive {
         let SatelliteUpdate { name, tags, status, region, team_id: _ } = update;
         let (assignment, api_key) = assignment.unzip();
         let patch = SatellitePatch { name, tags: tags.map(normalized), status, region, assignment };
-        let row = self.hive.store().satellite_update(id, patch, record).await?;
-        let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
-        self.hive.publish(|seq| SatelliteEvent::Updated { seq, id, changes });
-        if let Some(api_key) = api_key {
-            // Before the key: the satellite is asked to end what it runs over the link that it still has.
-            self.hive.end_work_of_other_teams(id, row.team_id).await;
-            self.hive.hand_over_key(id, api_key);
-        } else if let Some(live) = self.hive.inner.links.get(id).filter(|_| is_usable(&row.status)) {
-            // What was queued before the satellite could be used runs now.
-            self.hive.start_delivery(id, live);
-        }
-        Ok(self.hive.satellite(row))
+        let (hive, team) = (self.hive.clone(), row.team_id);
+        let change = async move { hive.carry_out_update(id, team, patch, api_key, changes, record).await };
+        self.hive.carry_through(change).await
     }
 
     async fn remove(&self, id: SatelliteId) -> Result<()> {
         let row = self.satellite_for(id, Permission::SatellitesDelete).await?;
         let record = self.record("satellite.remove", Subject::satellite(&row), json!({ "name": row.name }));
-        if !self.hive.store().satellite_remove(id, self.hive.source().now(), record).await? {
-            return Err(Error::SatelliteNotFound(id.to_string()));
-        }
-        self.hive.end_work_of_removed(id).await;
-        self.hive.inner.links.close(id, close::GOING_AWAY, "the satellite was removed");
-        self.hive.inner.positions.forget(id);
-        self.hive.publish(|seq| SatelliteEvent::Removed { seq, id });
-        Ok(())
+        let hive = self.hive.clone();
+        self.hive.carry_through(async move { hive.carry_out_removal(id, row.team_id, record).await }).await
     }
 
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
@@ -134,8 +120,7 @@ impl DeviceRegistry for ActingHive {
         let (sender, subscription) = Subscription::channel();
         let events = self.hive.inner.events.subscribe();
         let sight = sight(&self.principal, &Permission::SatellitesRead);
-        let pump = pump(self.hive.clone(), events, sight, sender.clone());
-        self.tell(&sender, pump).await?;
+        self.tell(&sender, self.hive.clone().pass_on(events, sight, sender.clone())).await?;
         Ok(subscription)
     }
 }
@@ -152,6 +137,51 @@ impl ActingHive {
 }
 
 impl Hive {
+    /// Does something to its end even if whoever asked for it does not wait: what follows from a change of the store must not
+    /// be left out.
+    async fn carry_through<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.tasks.spawn(change).await.map_err(Error::internal)?
+    }
+
+    async fn carry_out_update(
+        &self,
+        id: SatelliteId,
+        team: Option<TeamId>,
+        patch: SatellitePatch,
+        api_key: Option<Secret>,
+        changes: BTreeMap<String, Value>,
+        record: AuditDraft,
+    ) -> Result<Satellite> {
+        let row = self.store().satellite_update(id, patch, record).await?;
+        let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
+        self.publish(|seq| SatelliteEvent::Updated { seq, id, changes });
+        if let Some(api_key) = api_key {
+            let leaving = Audience::Leaving { from: team, to: row.team_id };
+            self.publish_to(leaving, |seq| SatelliteEvent::Removed { seq, id });
+            // Before the key: the satellite is asked to end what it runs over the link that it still has.
+            self.end_work_of_other_teams(id, row.team_id).await;
+            self.hand_over_key(id, api_key);
+        } else if let Some(live) = self.inner.links.get(id).filter(|_| is_usable(&row.status)) {
+            // What was queued before the satellite could be used runs now.
+            self.start_delivery(id, live);
+        }
+        Ok(self.satellite(row))
+    }
+
+    async fn carry_out_removal(&self, id: SatelliteId, team: Option<TeamId>, record: AuditDraft) -> Result<()> {
+        if !self.store().satellite_remove(id, self.source().now(), record).await? {
+            return Err(Error::SatelliteNotFound(id.to_string()));
+        }
+        self.end_work_of_removed(id).await;
+        self.inner.links.close(id, close::GOING_AWAY, "the satellite was removed");
+        self.inner.positions.forget(id);
+        self.publish_to(Audience::Former(team), |seq| SatelliteEvent::Removed { seq, id });
+        Ok(())
+    }
+
     /// Gives a satellite its new key and ends the link of the old one. One that is offline registers again.
     fn hand_over_key(&self, id: SatelliteId, api_key: Secret) {
         let live = self.inner.links.get(id);
@@ -204,40 +234,6 @@ impl Hive {
             conflict_at,
             created_at,
             updated_at,
-        }
-    }
-
-    /// Tells all listeners. Nobody listening is fine.
-    pub(super) fn publish(&self, event: impl FnOnce(u64) -> SatelliteEvent) {
-        let event = event(self.inner.links.next_event());
-        drop(self.inner.events.send(event));
-    }
-}
-
-/// Passes on what `sight` covers until the listener falls behind.
-async fn pump(
-    hive: Hive,
-    mut events: broadcast::Receiver<SatelliteEvent>,
-    sight: Sight,
-    listener: mpsc::Sender<SatelliteEvent>,
-) {
-    loop {
-        let Ok(event) = events.recv().await else { return };
-        let Some(satellite) = event.satellite() else { continue };
-        if hive.is_in_sight(&sight, satellite).await && listener.try_send(event).is_err() {
-            return;
-        }
-    }
-}
-
-impl Hive {
-    async fn is_in_sight(&self, sight: &Sight, id: SatelliteId) -> bool {
-        match sight {
-            Sight::Everything => true,
-            Sight::Teams(_) => {
-                let row = self.store().satellite_get(id).await.ok().flatten();
-                row.is_some_and(|row| sight.covers(row.team_id))
-            }
         }
     }
 }

@@ -128,6 +128,34 @@ async fn nothing_stays_open_for_satellites_that_are_removed() {
 }
 
 #[tokio::test]
+async fn a_removal_is_carried_out_even_if_nobody_waits_for_it() {
+    let hive = hive().await;
+    let registered = register(&hive, "web-server-01").await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    let (system, id) = (hive.as_system(), satellite.id);
+    system.submit(id, ExecCommand::shell("sleep 600"), ExecOptions::default()).await.unwrap();
+    for turns in 1..10_000 {
+        // Given up at another point of its way each time.
+        let give_up = async {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            removed = system.remove(id) => removed.unwrap(),
+            () = give_up => {}
+        }
+        if hive.store().satellite_get(id).await.unwrap().is_none() {
+            break;
+        }
+    }
+    let closed = async { while satellite.end.next().await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(5), closed).await.expect("the link is closed");
+    assert_eq!(hive.inner.running.count(), 0);
+}
+
+#[tokio::test]
 async fn who_waits_for_a_command_hears_that_its_satellite_was_removed() {
     let hive = hive().await;
     let registered = register(&hive, "web-server-01").await;

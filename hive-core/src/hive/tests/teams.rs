@@ -5,7 +5,8 @@ use std::time::Duration;
 use hive_wire::agent::{Channel, ToAgent, ToServer};
 use hive_wire::api::{
     ApiKeyCreate, CommandStatus, ExecCommand, ExecEvent, OutputEncoding, PageRequest, PlatformRole,
-    RegistrationTokenCreate, SatelliteUpdate, SessionFilter, Target, TargetStatus, TeamCreate, TokenScope, UserCreate,
+    RegistrationTokenCreate, SatelliteEvent, SatelliteUpdate, SessionFilter, Target, TargetStatus, TeamCreate,
+    TokenScope, UserCreate,
 };
 use hive_wire::{ErrorCode, SatelliteId, TeamId};
 
@@ -153,6 +154,23 @@ async fn what_is_queued_is_cancelled_with_the_change_of_team() {
     let mut satellite = connect_again(&teams.hive, id).await;
     assert_eq!(satellite.told().await, ToAgent::CommandCancel { id: running });
     let nothing = tokio::time::timeout(Duration::from_millis(50), satellite.end.next()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn who_sees_a_satellite_no_more_is_told_that_it_is_gone() {
+    let teams = two_teams().await;
+    let (id, system) = (teams.satellite.id, teams.hive.as_system());
+    let mut of_blue = teams.anna.subscribe().await.unwrap();
+    let mut of_red = teams.bert.subscribe().await.unwrap();
+    teams.move_to_red().await;
+    assert!(matches!(of_blue.next().await, Some(SatelliteEvent::Removed { id: gone, .. }) if gone == id));
+    assert!(matches!(of_red.next().await, Some(SatelliteEvent::Updated { id: new, .. }) if new == id));
+    drop(teams.satellite);
+    assert!(matches!(of_red.next().await, Some(SatelliteEvent::Offline { .. })));
+    system.remove(id).await.unwrap();
+    assert!(matches!(of_red.next().await, Some(SatelliteEvent::Removed { id: gone, .. }) if gone == id));
+    let nothing = tokio::time::timeout(Duration::from_millis(20), of_blue.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }
 
