@@ -59,7 +59,7 @@ impl CallError {
         let Some(answering) = refusal.as_ref().and_then(|refusal| refusal.hive_id) else {
             return Some(Unauthorized::NoHive);
         };
-        Some(match (known, refusal.as_ref().and_then(|refusal| refusal.class)) {
+        Some(match (known, refusal.as_ref().and_then(|refusal| refusal.class.as_ref())) {
             (None, _) => Unauthorized::HiveNotKnown(answering),
             (Some(known), _) if known != answering => Unauthorized::OtherHive(answering),
             (_, Some(RejectionClass::UnknownKey)) => Unauthorized::Rejected { is_superseded: false },

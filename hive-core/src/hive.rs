@@ -24,6 +24,7 @@ mod identity;
 mod insist;
 mod jobs;
 mod journal_check;
+mod key_check;
 mod links;
 mod open_work;
 mod passes;
@@ -50,7 +51,7 @@ mod watching;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_wire::{Timestamp, UserId};
+use hive_wire::{HiveId, Timestamp, UserId};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -66,7 +67,7 @@ pub use attached::Attached;
 pub use auth_failures::{AuthFailureKind, AuthFailureTotals, network_of};
 pub use authentication::Effort;
 pub use builder::HiveBuilder;
-pub use enrolment::{RegistrationError, TokenProblem};
+pub use enrolment::{KeyRejection, RegistrationError, TokenProblem};
 pub use high_water::forget_trail_mark;
 pub use report::{CommandReport, ExecReport, OutputReader};
 pub use tags::ClaimedTags;
@@ -159,6 +160,10 @@ pub struct Hive {
 }
 
 struct Inner {
+    /// Which hive it is: as the store says, wherever it was copied to.
+    id: HiveId,
+    /// Whether it was made with this value.
+    is_new: bool,
     store: Arc<dyn Store>,
     keys: Keys,
     source: Source,
@@ -176,6 +181,7 @@ struct Inner {
     unexpected: unexpected::Shared,
     seen: sweeper::SeenBuffer,
     positions: positions::Positions,
+    housekeeping: sweeper::Housekeeping,
     /// Where the store lies in a directory of ours.
     high_water: Option<high_water::HighWater>,
     /// Where the database is a file.
@@ -206,6 +212,16 @@ impl Hive {
     /// Returns the hive as the hive itself may use it: for start-up, its own command line and programs that embed it.
     pub fn as_system(&self) -> ActingHive {
         self.acting_as(Principal::system())
+    }
+
+    /// Returns which hive it is. A restored hive is the same.
+    pub fn id(&self) -> HiveId {
+        self.inner.id
+    }
+
+    /// Returns whether there was no hive in the store before this one was built.
+    pub fn is_new(&self) -> bool {
+        self.inner.is_new
     }
 
     /// Returns the settings.

@@ -11,12 +11,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
-use secrecy::SecretSlice;
+use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::audit::AuditSigner;
 use crate::clock::Source;
+use crate::store::Fingerprints;
 use crate::vault::Vault;
 
 const VAULT_FILE: &str = "vault.json";
@@ -27,6 +28,8 @@ const AUDIT_PUBLIC_FILE: &str = "audit.pub";
 const SECRET_LEN: usize = 32;
 /// What begins the line of the checksum. Files of earlier versions have none.
 const CHECKSUM: &str = "sha256:";
+/// What the digest of a fingerprint begins with.
+const FINGERPRINT: &[u8] = b"satellite hive key fingerprint 1\0";
 
 /// Why the keys could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,11 @@ pub enum KeysError {
     },
 }
 
+/// The key files that are not in a directory.
+pub(crate) fn missing(dir: &Path) -> Vec<PathBuf> {
+    [VAULT_FILE, TOKEN_FILE, AUDIT_FILE].map(|name| dir.join(name)).into_iter().filter(|path| !path.exists()).collect()
+}
+
 /// The hive's own secrets.
 #[derive(Debug)]
 pub struct Keys {
@@ -67,6 +75,24 @@ impl Keys {
             token_secret: source.random::<SECRET_LEN>().to_vec().into(),
             audit: AuditSigner::generate(source),
         }
+    }
+
+    /// What tells each key from others, by the name of its file. A vault that was given a newer key is still the same.
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
+        let of = |name: &str, secret: &[u8]| {
+            let mut digest = Sha256::new_with_prefix(FINGERPRINT);
+            digest.update(name);
+            digest.update([0]);
+            // Each secret holds 256 random bits, of which a digest gives nothing away.
+            digest.update(secret);
+            (name.to_owned(), data_encoding::HEXLOWER.encode(&digest.finalize()))
+        };
+        [
+            of(VAULT_FILE, self.vault.oldest_key()),
+            of(TOKEN_FILE, self.token_secret.expose_secret()),
+            of(AUDIT_FILE, &self.audit.secret()[..]),
+        ]
+        .into()
     }
 
     /// Opens the keys in a directory, and makes what is missing.
@@ -213,7 +239,6 @@ fn restrict(_path: &Path, _mode: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret;
 
     fn open(dir: &Path) -> Keys {
         Keys::open(dir, &Source::default()).unwrap()
@@ -233,6 +258,16 @@ mod tests {
         assert!(same(&first, &open(&keys)));
         assert!(!same(&first, &open(&dir.path().join("others"))));
         assert_eq!(std::fs::read_to_string(keys.join(AUDIT_PUBLIC_FILE)).unwrap().trim_end(), first.audit.public_key());
+    }
+
+    #[test]
+    fn a_fingerprint_tells_keys_apart_and_survives_a_new_key_of_the_vault() {
+        let (mut one, other) = (Keys::generate(&Source::default()), Keys::generate(&Source::default()));
+        let before = one.fingerprints();
+        assert_eq!(before.keys().collect::<Vec<_>>(), [AUDIT_FILE, TOKEN_FILE, VAULT_FILE]);
+        assert!(other.fingerprints().iter().all(|(name, fingerprint)| before[name] != *fingerprint));
+        one.vault.rotate(&Source::default());
+        assert_eq!(one.fingerprints(), before);
     }
 
     #[test]

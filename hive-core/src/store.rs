@@ -41,11 +41,11 @@ pub use layer::StoreLayer;
 pub use sql::SqlStore;
 
 pub use rows::{
-    ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted,
-    JobEnd, JobInserted, JobRow, JobTargetRow, JournalPosition, JournalRow, NameUse, NewCommand, NewJob, NewJobTarget,
-    NewRegistrationToken, NewSatellite, NewSession, NewUser, OpenCount, QueuePage, QueuedRow, RegisterAgain,
-    RegisterOutcome, RegistrationTokenRow, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen,
-    SessionQuery, SessionRow, TokenState, UserPatch, UserRow, UserUpdated, Window,
+    ApiKeyOwner, ApiKeyRow, Assignment, AuditLine, CommandOutcome, CommandRow, Delivery, Fingerprints, HiveRow,
+    IdempotencyKey, Inserted, JobEnd, JobInserted, JobRow, JobTargetRow, JournalPosition, JournalRow, NameUse,
+    NewCommand, NewJob, NewJobTarget, NewRegistrationToken, NewSatellite, NewSession, NewUser, OpenCount, QueuePage,
+    QueuedRow, RegisterAgain, RegisterOutcome, RegistrationTokenRow, SatelliteKeyRow, SatellitePatch, SatelliteQuery,
+    SatelliteRow, Seen, SessionQuery, SessionRow, TokenState, UserPatch, UserRow, UserUpdated, Window,
 };
 
 /// Why the store could not do it.
@@ -71,12 +71,24 @@ pub enum StoreError {
 /// The result of a store's methods.
 pub type StoreResult<T> = Result<T, StoreError>;
 
+/// Which hive it is.
+#[async_trait]
+pub trait HiveStore: Send + Sync {
+    /// Returns the hive; `None` where none was created yet.
+    async fn hive_get(&self) -> StoreResult<Option<HiveRow>>;
+    /// Makes the store this hive's, unless it is one's already. Returns whose it is: however many callers come at once, all
+    /// get the same. Not audited: there is nobody yet.
+    async fn hive_create(&self, hive: HiveRow) -> StoreResult<HiveRow>;
+    /// Notes that other keys belong to the hive from now on.
+    async fn hive_keys_set(&self, keys: Fingerprints, audit: AuditDraft) -> StoreResult<()>;
+}
+
 /// Satellites.
 #[async_trait]
 pub trait SatelliteStore: Send + Sync {
     /// Takes a registration token and registers a satellite with it, in one transaction. Of all callers with one token at
     /// most one gets `Registered`. The satellite that is named to be taken over, of this name and team, keeps its id,
-    /// creation time and labels, gets the new key and is inactive again, without a conflict. Any other one that has the name
+    /// creation time and labels, gets the new key (the one before is kept as superseded) and is inactive again, without a conflict. Any other one that has the name
     /// keeps it, and the token is not spent. The record is written only for `Registered`, with the satellite's final id as its
     /// target.
     async fn satellite_register(
@@ -100,7 +112,7 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>>;
     /// Lists satellites by name, and how many there are. Removed ones are left out.
     async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)>;
-    /// Changes a satellite; with another team its key before is dead, and what is open on it ends: commands as cancelled,
+    /// Changes a satellite; with another team its key before is dead and kept as superseded, and what is open on it ends: commands as cancelled,
     /// terminals as killed. The record says in `ended` how many. `Taken` where the new name belongs to another; a
     /// removed satellite has none.
     async fn satellite_update(
@@ -116,6 +128,11 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
     /// Returns what verifies a satellite's key.
     async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>>;
+    /// Lists up to `limit` hashes of keys of a satellite that were replaced, newest first. Those of one that was removed are
+    /// not listed.
+    async fn satellite_superseded_keys(&self, id: SatelliteId, limit: u32) -> StoreResult<Vec<String>>;
+    /// Forgets the keys that were replaced before this time. Not audited: they log nobody in.
+    async fn satellite_superseded_keys_prune(&self, before: Timestamp) -> StoreResult<()>;
     /// Notes signs of life, all in one transaction. Not audited: telemetry.
     async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()>;
     /// Sets which journal and process are behind a satellite's link. Not audited: telemetry.
@@ -365,12 +382,26 @@ pub trait AuditStore: Send + Sync {
 
 /// Everything a hive keeps.
 pub trait Store:
-    SatelliteStore + CommandStore + JobStore + SessionStore + IdentityStore + RegistrationTokenStore + AuditStore
+    HiveStore
+    + SatelliteStore
+    + CommandStore
+    + JobStore
+    + SessionStore
+    + IdentityStore
+    + RegistrationTokenStore
+    + AuditStore
 {
 }
 
 impl<T> Store for T where
-    T: SatelliteStore + CommandStore + JobStore + SessionStore + IdentityStore + RegistrationTokenStore + AuditStore
+    T: HiveStore
+        + SatelliteStore
+        + CommandStore
+        + JobStore
+        + SessionStore
+        + IdentityStore
+        + RegistrationTokenStore
+        + AuditStore
 {
 }
 

@@ -102,6 +102,11 @@ impl Vault {
             .map_err(|_| VaultError::Forged)
     }
 
+    /// The key that was there first: what tells this vault from others, however many keys it was given since.
+    pub(crate) fn oldest_key(&self) -> &[u8] {
+        self.keys.first_key_value().map_or(&[], |(_, key)| &key[..])
+    }
+
     /// The key ring as text, for its file.
     pub(crate) fn to_text(&self) -> Zeroizing<String> {
         let keys = self.keys.iter().map(|(kid, key)| (*kid, BASE64.encode(&key[..]))).collect();

@@ -72,6 +72,13 @@ impl Visitor {
         checked
     }
 
+    /// Notes further wrong keys: what was spent on them.
+    pub(crate) fn note_wrong_keys(&self, count: u32) {
+        for _ in 0..count {
+            self.state.door().resent(self.peer, Offence::Key);
+        }
+    }
+
     /// Whether a caller who is known may show a password: not where too many wrong ones came from.
     pub(crate) fn may_guess(&self) -> Result<(), Error> {
         match self.effort() {

@@ -185,6 +185,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         from: PathBuf,
     },
+    /// Accepts that key files are lost or are other ones: makes those that are missing, and notes all as this hive's
+    AcceptKeys,
     /// Looks through keys, database and audit trail, and fails where something is damaged
     Check,
     #[command(flatten)]
@@ -312,6 +314,12 @@ pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> Outcome {
             print(&backup::restore(&cli.place.whole()?, &from).await?);
             Ok(forget_trail_mark(&data_dir)?)
         }
+        Some(Command::AcceptKeys) => {
+            let hive = cli.place.builder()?.accept_other_keys().build().await?;
+            hive.shutdown().await;
+            print(&json!({ "accepted": true, "hive_id": hive.id() }));
+            Ok(())
+        }
         Some(Command::Check) => {
             cli.place.expect_hive()?;
             let database = cli.place.database()?;
@@ -369,9 +377,17 @@ async fn serve(args: Serve, place: Place, print: fn(&Value)) -> Outcome {
     telemetry::init(args.log_format, &args.log_level)?;
     allow_open_files();
     let hive = place.builder()?.settings(settings(&args)).build().await?;
+    let (id, is_new) = (hive.id(), hive.is_new());
     let limits = limits(&args.door);
     let config = Config { listen: args.listen, trusted_proxies: args.trusted_proxy, limits };
     let server = Server::bind(config, hive).await?;
+    if is_new {
+        tracing::warn!(
+            hive.id = %id,
+            "this is a new hive: nothing was stored here; if satellites and users should be here, check --data-dir and --database, \
+             or restore a backup"
+        );
+    }
     // Before anybody knows that we are here, so that nobody can stop us in the wrong way.
     let shutdown = on_signals()?;
     print(&json!({ "event": "listening", "http": format!("http://{}", server.local_addr()) }));

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::http::{HeaderValue, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response, map_response_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hive_core::Error;
@@ -25,10 +25,11 @@ use crate::{rest, satellites, ws};
 /// and shuts the hive down itself.
 pub fn router(state: AppState) -> Router {
     let limits = state.limits();
-    let calls = Router::new().merge(rest::routes()).merge(satellites::routes());
+    let tell_hive = || map_response_with_state(state.hive().id(), satellites::tell_hive);
+    let calls = Router::new().merge(rest::routes()).merge(satellites::routes().layer(tell_hive()));
     Router::new()
         .merge(calls.layer(from_fn_with_state(state.clone(), answer_before_the_end)))
-        .merge(ws::routes())
+        .merge(ws::routes().layer(tell_hive()))
         .route_layer(from_fn(rest::known_names))
         .merge(health())
         .fallback(unknown_path)

@@ -1,5 +1,6 @@
 //! The HTTPS API for satellites, `/api/satellites`: bodies without an envelope, and errors of their own shape.
 
+mod authentication;
 mod error;
 mod heartbeat;
 mod register;
@@ -11,7 +12,8 @@ use axum::routing::{delete, get, post};
 
 use crate::state::AppState;
 
-pub(crate) use error::SatelliteFailure;
+pub(crate) use authentication::{authenticate, expect_this_hive};
+pub(crate) use error::{SatelliteFailure, tell_hive};
 
 /// The most bytes of a registration: a stranger sends it.
 const MAX_REGISTRATION: usize = 64 * 1024;

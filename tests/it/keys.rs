@@ -231,15 +231,16 @@ async fn rejected_keys_are_set_aside_and_a_token_brings_the_satellite_back() {
 #[tokio::test]
 async fn a_hive_says_why_it_does_not_accept_a_key() {
     let (hive, other) = (TestHive::start().await, TestHive::start().await);
-    let registered = async |hive: &TestHive| {
-        let token = hive.new_token(None).await;
+    let registered = async |hive: &TestHive, token: String| {
         let answer =
             hive.anonymous().bearer(&token).post("/api/satellites/register", &json!({"name": "satellite-01"})).await;
         assert!(answer.is_success(), "{}", answer.text());
         answer.json()
     };
-    let (first, elsewhere) = (registered(&hive).await, registered(&other).await);
-    let second = registered(&hive).await;
+    let (first, elsewhere) =
+        (registered(&hive, hive.new_token(None).await).await, registered(&other, other.new_token(None).await).await);
+    let id = text(&first["satellite"]["id"]);
+    let second = registered(&hive, hive.new_token_for(id).await).await;
     assert_eq!(second["hive_id"], first["hive_id"]);
     let path = format!("/api/satellites/{}/heartbeat", text(&first["satellite"]["id"]));
     let check = async |key: &str, named: Option<&Value>, class: Option<&str>| {

@@ -98,7 +98,7 @@ async fn only_a_rejection_by_the_own_hive_sets_the_key_aside() {
         "<html>a proxy</html>".to_owned(),
         rejection(other, RejectionClass::OtherHive),
         rejection(other, RejectionClass::UnknownKey),
-        rejection(hive_id(), RejectionClass::Unknown),
+        rejection(hive_id(), RejectionClass::Unknown("of_a_later_version".into())),
     ] {
         rig.hive.answer_once("/heartbeat", 401, outage);
     }

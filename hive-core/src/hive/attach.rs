@@ -164,7 +164,7 @@ impl Hive {
             server_time: self.source().now(),
             sent_at: Some(self.source().steady()),
             heartbeat_interval: self.settings().heartbeat_interval.as_secs().max(1),
-            hive_id: None,
+            hive_id: Some(self.id()),
             error: None,
         }
     }

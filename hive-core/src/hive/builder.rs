@@ -10,12 +10,12 @@ use tokio_util::task::TaskTracker;
 use super::disk_probe::DiskProbe;
 use super::high_water::HighWater;
 use super::{
-    EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, links, passes, positions, queue, running,
-    sessions, sweeper, unexpected,
+    EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, key_check, links, passes, positions, queue,
+    running, sessions, sweeper, unexpected,
 };
 use crate::clock::Source;
 use crate::keys::{Keys, KeysError, make_private_dir};
-use crate::store::{Database, Store};
+use crate::store::{Database, Fingerprints, Store};
 use crate::{Error, Result};
 
 /// Builds a [`Hive`]. Ends in [`build`](Self::build).
@@ -27,6 +27,7 @@ pub struct HiveBuilder {
     database: Option<Database>,
     store: Option<Arc<dyn Store>>,
     keys: Option<Keys>,
+    accepts_other_keys: bool,
     source: Source,
     settings: Settings,
 }
@@ -68,6 +69,14 @@ impl HiveBuilder {
         self
     }
 
+    /// Accepts other keys than those that wrote the database, and makes key files that are missing. What the keys before
+    /// sealed or signed is lost. Without it such a hive is not opened.
+    #[must_use]
+    pub fn accept_other_keys(mut self) -> Self {
+        self.accepts_other_keys = true;
+        self
+    }
+
     /// Uses another clock and randomness.
     #[must_use]
     pub fn source(mut self, source: Source) -> Self {
@@ -87,11 +96,6 @@ impl HiveBuilder {
         if let Some(dir) = &self.data_dir {
             make_private_dir(dir).map_err(|error| Error::Unavailable(error.into()))?;
         }
-        let keys = match (self.keys, &self.data_dir) {
-            (Some(keys), _) => keys,
-            (None, Some(dir)) => Keys::open(&dir.join("keys"), &self.source).map_err(refused)?,
-            (None, None) => Keys::generate(&self.source),
-        };
         let (store, disk) = match (self.store, self.database) {
             (Some(store), _) => (store, None),
             (None, Some(database)) => (database.open().await?, database.dir().map(DiskProbe::in_dir)),
@@ -100,6 +104,21 @@ impl HiveBuilder {
                 (database.open().await?, database.dir().map(DiskProbe::in_dir))
             }
         };
+        let key_dir = self.data_dir.as_ref().map(|dir| dir.join("keys"));
+        let (fingerprints, keys) = match (self.keys, &key_dir) {
+            (Some(keys), _) => (keys.fingerprints(), keys),
+            (None, Some(dir)) => {
+                if !self.accepts_other_keys && store.hive_get().await?.is_some() {
+                    key_check::expect_all(dir)?;
+                }
+                let keys = Keys::open(dir, &self.source).map_err(refused)?;
+                (keys.fingerprints(), keys)
+            }
+            (None, None) => (Fingerprints::default(), Keys::generate(&self.source)),
+        };
+        let accepts_others = self.accepts_other_keys;
+        let check = key_check::Check { fingerprints, dir: key_dir.as_deref(), accepts_others };
+        let (id, is_new) = check.identify(store.as_ref(), &self.source).await?;
         let high_water = match &self.data_dir {
             Some(dir) => Some(HighWater::check(dir, store.as_ref()).await?),
             None => None,
@@ -107,6 +126,8 @@ impl HiveBuilder {
         let (auth_failures, failure_queue) = auth_failures::AuthFailures::new();
         let hive = Hive {
             inner: Arc::new(Inner {
+                id,
+                is_new,
                 store,
                 keys,
                 started_at: self.source.steady(),
@@ -123,6 +144,7 @@ impl HiveBuilder {
                 unexpected: unexpected::Shared::default(),
                 seen: sweeper::SeenBuffer::default(),
                 positions: positions::Positions::default(),
+                housekeeping: sweeper::Housekeeping::default(),
                 high_water,
                 disk,
                 events: broadcast::channel(EVENT_CAPACITY).0,

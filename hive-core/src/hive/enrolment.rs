@@ -5,7 +5,9 @@ use std::time::Duration;
 use hive_wire::agent::{SystemInfo, close};
 use hive_wire::api::{AuditResult, AuditTarget, SatelliteEvent, SatelliteStatus, SatelliteType};
 use hive_wire::credential::{satellite_key, split_satellite_key};
-use hive_wire::satellite_api::{HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisteredSatellite};
+use hive_wire::satellite_api::{
+    HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisteredSatellite, RejectionClass,
+};
 use hive_wire::{AuditId, RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -35,6 +37,19 @@ const DEFAULT_SATELLITE_URL: &str = "http://127.0.0.1:3001";
 const ATTEMPT_TIME: Duration = Duration::from_mins(10);
 /// Characters of any text a registering satellite says of itself.
 const MAX_TEXT: usize = 255;
+
+/// Replaced keys of one satellite that a wrong key is compared with: each costs as much time as the check of a key, and a
+/// stranger may send any number of wrong ones.
+const SUPERSEDED_COMPARED: u32 = 3;
+
+/// Why a key was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRejection {
+    /// What the satellite is told.
+    pub class: RejectionClass,
+    /// With how many hashes the key was compared to find that out.
+    pub compared: u32,
+}
 
 /// Why a satellite could not register.
 #[derive(Debug, thiserror::Error)]
@@ -294,6 +309,24 @@ impl Hive {
             return Err(effort.refusal());
         }
         Ok(SatelliteIdentity { id, key_generation: row.generation })
+    }
+
+    /// Says why [`authenticate_satellite`](Self::authenticate_satellite) did not accept a key. The answer opens nothing: it is
+    /// there for the satellite to know what to do.
+    ///
+    /// # Errors
+    /// `Unavailable` where the store cannot tell.
+    pub async fn satellite_key_rejection(&self, key: &str) -> Result<KeyRejection> {
+        let mut rejection = KeyRejection { class: RejectionClass::UnknownKey, compared: 0 };
+        let Ok((id, secret)) = split_satellite_key(key) else { return Ok(rejection) };
+        for hash in self.store().satellite_superseded_keys(id, SUPERSEDED_COMPARED).await? {
+            rejection.compared += 1;
+            if self.inner.verifier.is_key(secret, &hash, Effort::Full) {
+                rejection.class = RejectionClass::Superseded;
+                break;
+            }
+        }
+        Ok(rejection)
     }
 
     /// Takes a heartbeat over HTTPS; also how a satellite finds out at its start whether its key is still good.

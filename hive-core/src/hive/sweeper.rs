@@ -82,6 +82,27 @@ fn merged(before: Seen, seen: Seen) -> Seen {
     Seen { system: seen.system.or(before.system), agent_version: seen.agent_version.or(before.agent_version), ..seen }
 }
 
+/// How often what is too old is deleted.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_hours(1);
+/// How long the keys are known that were replaced.
+const SUPERSEDED_FOR: Duration = Duration::from_hours(90 * 24);
+
+/// When what is too old was deleted last.
+#[derive(Default)]
+pub(super) struct Housekeeping(Mutex<Option<Timestamp>>);
+
+impl Housekeeping {
+    /// Whether it is time again; then it counts as done.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let mut last = self.0.lock().expect("nothing panics while it holds this lock");
+        let is_due = last.is_none_or(|last| now.since(last) >= HOUSEKEEPING_INTERVAL);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
 /// Starts what happens by itself; it ends with the hive, or when nobody holds the hive any more.
 pub(super) fn start(hive: &Hive) {
     let inner = Arc::downgrade(&hive.inner);
@@ -134,6 +155,7 @@ impl Hive {
             let rest = || self.inner.positions.put_back(&positions[written * SEEN_AT_ONCE..]);
             self.store().satellite_journal_advance(some.to_vec()).await.inspect_err(|_| rest())?;
         }
+        self.keep_house().await?;
         match &self.inner.high_water {
             Some(mark) => mark.advance(self.store()).await,
             None => Ok(()),
@@ -144,6 +166,15 @@ impl Hive {
     pub(super) async fn count_open(&self) -> Result<()> {
         let counted = self.store().command_count_open().await.inspect_err(|_| self.inner.open.mark_stale())?;
         self.inner.open.replace(counted);
+        Ok(())
+    }
+
+    /// Deletes what is too old to be of use.
+    async fn keep_house(&self) -> Result<()> {
+        if self.inner.housekeeping.is_due(self.source().steady()) {
+            let oldest = self.source().now().minus(SUPERSEDED_FOR);
+            self.store().satellite_superseded_keys_prune(oldest).await?;
+        }
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 mod audit;
 mod commands;
 mod fixture;
+mod hive;
 mod identity;
 mod jobs;
 mod output;
@@ -38,6 +39,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
     let fixture = &Fixture::new(store);
     run!(
         fixture,
+        hive::a_store_is_of_one_hive,
         registration::a_token_registers_one_satellite_of_many,
         registration::a_token_registers_one_name_once,
         registration::a_known_name_keeps_its_id_and_gets_a_new_key,
@@ -56,6 +58,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         satellites::an_update_changes_what_it_names,
         satellites::another_team_comes_with_another_key,
         satellites::another_team_ends_what_is_open,
+        satellites::a_replaced_key_is_kept_until_it_is_too_old,
         satellites::a_name_is_taken_until_its_satellite_is_removed,
         satellites::a_journal_only_goes_forward,
         satellites::a_conflict_is_noted,

@@ -12,12 +12,12 @@ use hive_wire::{
 };
 
 use super::{
-    ApiKeyOwner, ApiKeyRow, AuditLine, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey,
-    IdentityStore, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, JournalPosition, JournalRow,
-    NewCommand, NewJob, NewRegistrationToken, NewSatellite, NewSession, NewUser, OpenCount, QueuePage, QueuedRow,
-    RegisterAgain, RegisterOutcome, RegistrationTokenRow, RegistrationTokenStore, SatelliteKeyRow, SatellitePatch,
-    SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow, SessionStore, Store, StoreResult,
-    UserPatch, UserRow, UserUpdated, Window,
+    ApiKeyOwner, ApiKeyRow, AuditLine, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, Fingerprints,
+    HiveRow, HiveStore, IdempotencyKey, IdentityStore, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow,
+    JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationToken, NewSatellite, NewSession, NewUser,
+    OpenCount, QueuePage, QueuedRow, RegisterAgain, RegisterOutcome, RegistrationTokenRow, RegistrationTokenStore,
+    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow,
+    SessionStore, Store, StoreResult, UserPatch, UserRow, UserUpdated, Window,
 };
 use crate::access::{Role, Sight};
 use crate::audit::AuditDraft;
@@ -101,6 +101,11 @@ macro_rules! layer {
 }
 
 layer! {
+    HiveStore {
+        hive_get() -> Option<HiveRow>;
+        hive_create(hive: HiveRow) -> HiveRow;
+        hive_keys_set(keys: Fingerprints, audit: AuditDraft) -> ();
+    }
     SatelliteStore {
         satellite_register(token: RegistrationTokenId, satellite: NewSatellite, audit: AuditDraft) -> RegisterOutcome;
         satellite_register_again(
@@ -115,6 +120,8 @@ layer! {
         satellite_remove(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
         satellite_activate(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
         satellite_key(id: SatelliteId) -> Option<SatelliteKeyRow>;
+        satellite_superseded_keys(id: SatelliteId, limit: u32) -> Vec<String>;
+        satellite_superseded_keys_prune(before: Timestamp) -> ();
         satellite_seen(seen: Vec<Seen>) -> ();
         satellite_journal_set(id: SatelliteId, journal: JournalRow) -> ();
         satellite_journal_advance(positions: Vec<JournalPosition>) -> ();

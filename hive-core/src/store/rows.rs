@@ -1,13 +1,13 @@
 //! What goes into a store and comes out of it. Rows never leave `store` and `hive`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hive_wire::agent::{ErrorBody, SystemInfo};
 use hive_wire::api::{
     Actor, CommandStatus, CommandType, PlatformRole, RegistrationTokenInfo, SatelliteStatus, TokenScope, User,
 };
 use hive_wire::{
-    ApiKeyId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
+    ApiKeyId, CommandId, HiveId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp, UserId,
 };
 
 use crate::access::{Authority, Permission, Role, Sight};
@@ -172,6 +172,20 @@ pub struct JournalPosition {
     pub journal_id: String,
     /// Its number of records.
     pub position: u64,
+}
+
+/// By the name of each key file, what tells its key from others.
+pub type Fingerprints = BTreeMap<String, String>;
+
+/// A hive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HiveRow {
+    /// Its id.
+    pub id: HiveId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The keys that sealed and signed what is stored. A key that is not in it is not checked.
+    pub keys: Fingerprints,
 }
 
 /// What verifies a satellite's key.

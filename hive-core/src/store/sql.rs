@@ -20,6 +20,7 @@ mod connection;
 mod error;
 mod fields;
 mod filter;
+mod hive;
 mod identity;
 mod jobs;
 mod migrations;

@@ -3,11 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use hive_core::hive::AuthFailureKind;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::satellite_api::{HeartbeatRequest, HeartbeatResponse};
 
-use super::SatelliteFailure;
+use super::{SatelliteFailure, authenticate};
 use crate::auth::Visitor;
 use crate::error::Failure;
 use crate::extract::{Body, Path};
@@ -20,10 +19,7 @@ pub(super) async fn heartbeat(
     id: Result<Path<SatelliteId>, Failure>,
     request: Result<Body<HeartbeatRequest>, Failure>,
 ) -> Result<Json<HeartbeatResponse>, SatelliteFailure> {
-    let key = visitor.bearer(&headers, AuthFailureKind::SatelliteKey)?;
-    let admitted = state.door().admit(visitor.peer)?;
-    let checked = state.hive().authenticate_satellite(key, visitor.effort()).await;
-    let identity = visitor.judge_satellite(&admitted, key, checked)?;
+    let (identity, admitted) = authenticate(&state, &visitor, &headers).await?;
     drop(admitted);
     let (Path(id), Body(request)) = (id?, request?);
     let response = state.hive().satellite_heartbeat(&identity, id, request).await?;

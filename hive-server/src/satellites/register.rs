@@ -8,7 +8,7 @@ use hive_core::wire::credential::TOKEN_PREFIXES;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterResponse, RegisterStatus};
 use secrecy::SecretString;
 
-use super::SatelliteFailure;
+use super::{SatelliteFailure, expect_this_hive};
 use crate::auth::Visitor;
 use crate::error::Failure;
 use crate::extract::Body;
@@ -24,6 +24,7 @@ pub(super) async fn register(
     headers: HeaderMap,
     request: Result<Body<RegisterRequest>, Failure>,
 ) -> Result<Json<RegisterResponse>, SatelliteFailure> {
+    expect_this_hive(&state, &headers)?;
     let token = registration_token(&visitor, &headers)?;
     let Body(request) = request?;
     let peer = visitor.peer;
@@ -34,7 +35,7 @@ pub(super) async fn register(
     }
     let satellite = registered?;
     let message = format!("satellite {} is registered; keep its API key, it is not shown again", satellite.name);
-    Ok(Json(RegisterResponse { success: true, satellite, message, hive_id: None }))
+    Ok(Json(RegisterResponse { success: true, satellite, message, hive_id: Some(state.hive().id()) }))
 }
 
 fn registration_token(visitor: &Visitor, headers: &HeaderMap) -> Result<SecretString, SatelliteFailure> {

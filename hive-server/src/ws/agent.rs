@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use hive_core::Error;
 use hive_core::access::SatelliteIdentity;
-use hive_core::hive::{Attached, AuthFailureKind};
+use hive_core::hive::Attached;
 use hive_core::link::{ChannelLink, LinkEnd, Outgoing};
 use hive_core::wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer};
 use tokio::time::{Instant, timeout_at};
@@ -21,7 +21,7 @@ use super::socket::{Incoming, Socket};
 use crate::auth::Visitor;
 use crate::door::{Admitted, HandshakeGuard};
 use crate::error::Failure;
-use crate::satellites::SatelliteFailure;
+use crate::satellites::{self, SatelliteFailure};
 use crate::state::AppState;
 
 /// Read at once. The default of 128 KiB would cost 1.3 GB for 10,000 satellites.
@@ -44,11 +44,7 @@ pub(super) async fn upgrade(
     if state.stopping().is_cancelled() {
         return Err(Failure::Stopping.into());
     }
-    // Who shows nothing is refused before it costs anybody a place.
-    let key = visitor.bearer(&headers, AuthFailureKind::SatelliteKey)?;
-    let admitted = state.door().admit(visitor.peer)?;
-    let checked = state.hive().authenticate_satellite(key, visitor.effort()).await;
-    let identity = visitor.judge_satellite(&admitted, key, checked)?;
+    let (identity, admitted) = satellites::authenticate(&state, &visitor, &headers).await?;
     let upgrade = negotiate(upgrade)?;
     let until = visitor.until();
     let place = Place { admitted, handshake: state.door().begin_handshake(identity.id) };
@@ -155,7 +151,7 @@ async fn refuse(state: &AppState, socket: &mut Socket, error: Error) -> Ending {
         server_time: state.hive().source().now(),
         sent_at: None,
         heartbeat_interval: state.hive().settings().heartbeat_interval.as_secs(),
-        hive_id: None,
+        hive_id: Some(state.hive().id()),
         error: Some(refusal(&error)),
     };
     match socket.send(Outgoing::Control(ToAgent::HandshakeAck(Box::new(ack)))).await {

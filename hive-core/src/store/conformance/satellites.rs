@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::CALLERS;
 use super::commands::assigned;
-use super::fixture::Fixture;
+use super::fixture::{DAY, Fixture};
 use crate::access::Sight;
 use crate::store::{
-    Assignment, Delivery, JournalPosition, JournalRow, NewCommand, SatellitePatch, SatelliteQuery, Seen, StoreError,
-    Window,
+    Assignment, Delivery, JournalPosition, JournalRow, NameUse, NewCommand, NewSatellite, SatellitePatch,
+    SatelliteQuery, Seen, StoreError, Window,
 };
 
 pub(super) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixture) {
@@ -35,6 +35,37 @@ pub(super) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixtur
     let statuses: Vec<_> = join_all(statuses).await.into_iter().map(|row| row.status).collect();
     assert_eq!(statuses, [CommandStatus::Cancelled, CommandStatus::OutcomeUnknown, CommandStatus::Succeeded]);
     assert!(!on.store.satellite_activate(id, now, on.draft()).await.unwrap());
+}
+
+pub(super) async fn a_replaced_key_is_kept_until_it_is_too_old(on: &Fixture) {
+    let (satellite, before) = (on.satellite().await, on.now().minus(DAY));
+    let id = satellite.id;
+    let key = async || on.store.satellite_key(id).await.unwrap().unwrap().hash;
+    let superseded = async |limit| on.store.satellite_superseded_keys(id, limit).await.unwrap();
+    assert!(superseded(9).await.is_empty());
+    let first = key().await;
+    let name_use = NameUse::Of(id);
+    let again = NewSatellite { name_use, ..on.new_satellite(&satellite.name, satellite.team_id) };
+    let token = on.token(satellite.team_id).await;
+    on.store.satellite_register(token, again, on.draft()).await.unwrap();
+    let second = key().await;
+    let assign = async || {
+        let assignment = Assignment { team_id: None, api_key_hash: on.unique() };
+        let patch = SatellitePatch { assignment: Some(assignment), ..SatellitePatch::default() };
+        on.store.satellite_update(id, patch, on.draft()).await.unwrap().unwrap()
+    };
+    assign().await;
+    assert_eq!(superseded(9).await, [second.clone(), first]);
+    assert_eq!(superseded(1).await, [second]);
+    on.store.satellite_update(id, SatellitePatch::default(), on.draft()).await.unwrap().unwrap();
+    assert_eq!(superseded(9).await.len(), 2, "the key stays the same");
+    on.store.satellite_superseded_keys_prune(before).await.unwrap();
+    assert_eq!(superseded(9).await.len(), 2);
+    on.store.satellite_superseded_keys_prune(on.now().plus(DAY)).await.unwrap();
+    assert!(superseded(9).await.is_empty());
+    assign().await;
+    on.store.satellite_remove(id, on.now(), on.draft()).await.unwrap();
+    assert!(superseded(9).await.is_empty());
 }
 
 pub(super) async fn a_satellite_is_removed_once(on: &Fixture) {

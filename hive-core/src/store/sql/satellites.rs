@@ -96,6 +96,15 @@ impl SatelliteStore for SqlStore {
         .transpose()
     }
 
+    async fn satellite_superseded_keys(&self, id: SatelliteId, limit: u32) -> StoreResult<Vec<String>> {
+        let statement = Statement::new(text::SUPERSEDED_KEYS).text(id).number(limit);
+        self.fetch_all(statement).await?.iter().map(|row| row.text("key_hash")).collect()
+    }
+
+    async fn satellite_superseded_keys_prune(&self, before: Timestamp) -> StoreResult<()> {
+        self.change(Statement::new(text::SUPERSEDED_KEYS_PRUNE).time(before)).await.map(drop)
+    }
+
     async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()> {
         self.write_simple(move |transaction| {
             Box::pin(async move {
@@ -205,6 +214,7 @@ async fn register_again(
         return Ok(None);
     }
     let id: SatelliteId = found.parse("id")?;
+    supersede(transaction, id, now).await?;
     let renew = Statement::new(text::SATELLITE_KEY_RENEW).text(id).bind(api_key_hash).time(now);
     let row = transaction.fetch_optional(renew).await?.ok_or_else(|| damaged("id"))?;
     audit.target.id = id.to_string();
@@ -236,6 +246,7 @@ async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> Store
 }
 
 async fn renew(transaction: &mut Transaction, id: SatelliteId, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
+    supersede(transaction, id, satellite.now).await?;
     let statement = Statement::new(text::SATELLITE_RENEW)
         .text(id)
         .json(&satellite.capabilities)
@@ -261,6 +272,9 @@ async fn update(
         Some(assignment) => (assignment.team_id, Some(assignment.api_key_hash)),
         None => (None, None),
     };
+    if api_key_hash.is_some() {
+        supersede(transaction, id, audit.timestamp).await?;
+    }
     let statement = Statement::new(text::SATELLITE_UPDATE)
         .text(id)
         .text_opt(patch.name)
@@ -311,6 +325,12 @@ async fn end_open_work(
     let sessions = Statement::new(text::SATELLITE_SESSIONS_END).text(id).bind(why).time(now);
     ended.insert("sessions".into(), transaction.execute(sessions).await?.into());
     Ok(Json::Object(ended))
+}
+
+/// Keeps the hash of the key that is about to be replaced.
+async fn supersede(transaction: &mut Transaction, id: SatelliteId, now: Timestamp) -> StoreResult<()> {
+    transaction.execute(Statement::new(text::SATELLITE_KEY_SUPERSEDE).text(id).time(now)).await?;
+    Ok(())
 }
 
 async fn tag(transaction: &mut Transaction, id: SatelliteId, tags: &[String]) -> StoreResult<()> {

@@ -87,6 +87,12 @@ macro_rules! audit_values_behind {
     };
 }
 
+// Which hive it is
+
+pub(super) const HIVE_GET: &str = "SELECT id, created_at, keys FROM hive";
+pub(super) const HIVE_INSERT: &str = "INSERT INTO hive (id, created_at, keys) VALUES ($1, $2, $3)";
+pub(super) const HIVE_KEYS_SET: &str = "UPDATE hive SET keys = $1";
+
 // Satellites
 
 pub(super) const SATELLITE_COUNT: &str = "SELECT COUNT(*) AS total FROM satellites s";
@@ -119,6 +125,13 @@ pub(super) const SATELLITE_UPDATE: &str = concat!(
 );
 pub(super) const SATELLITE_OF_TEAM: &str =
     "SELECT 1 AS there FROM satellites WHERE id = $1 AND deleted_at IS NULL AND team_id IS NOT DISTINCT FROM $2";
+/// Keeps the key of now, which is about to be replaced.
+pub(super) const SATELLITE_KEY_SUPERSEDE: &str = "INSERT INTO superseded_keys (satellite_id, generation, key_hash, superseded_at) \
+     SELECT id, key_generation, api_key_hash, $2 FROM satellites \
+     WHERE id = $1 AND deleted_at IS NULL AND api_key_hash IS NOT NULL";
+pub(super) const SUPERSEDED_KEYS: &str = "SELECT k.key_hash FROM superseded_keys k JOIN satellites s ON s.id = k.satellite_id \
+     WHERE k.satellite_id = $1 AND s.deleted_at IS NULL ORDER BY k.generation DESC LIMIT $2";
+pub(super) const SUPERSEDED_KEYS_PRUNE: &str = "DELETE FROM superseded_keys WHERE superseded_at < $1";
 pub(super) const SATELLITE_REMOVE: &str = "UPDATE satellites SET api_key_hash = NULL, key_generation = key_generation + 1, \
      deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";
 pub(super) const SATELLITE_ACTIVATE: &str = "UPDATE satellites SET status = 'active', updated_at = $2 \

@@ -1,0 +1,167 @@
+//! Which hive a store is of, and whether the keys at hand are the ones that sealed and signed what is in it.
+//!
+//! With other keys sealed values do not open, tokens are void and exports carry another signature, and each of these would
+//! show much later, one by one. So a hive with other keys does not start.
+
+use std::path::Path;
+
+use hive_wire::api::{AuditResult, AuditTarget};
+use hive_wire::{AuditId, HiveId};
+use serde_json::json;
+
+use crate::access::Principal;
+use crate::audit::AuditDraft;
+use crate::clock::Source;
+use crate::keys;
+use crate::store::{Fingerprints, HiveRow, Store};
+use crate::{Error, Result};
+
+/// How to get on where the right keys are gone.
+const ADVICE: &str =
+    "put back the right one from a backup; if there is none, accept the loss with 'hive-server accept-keys'";
+
+/// Fails where a key file is not there, and names all that are not.
+pub(super) fn expect_all(dir: &Path) -> Result<()> {
+    let missing = keys::missing(dir);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = missing.iter().map(|path| path.display().to_string()).collect();
+    Err(Error::Damaged(
+        format!("the database is in use, and its key file is missing: {}; {ADVICE}", names.join(", ")).into(),
+    ))
+}
+
+/// The keys that a hive is opened with.
+pub(super) struct Check<'k> {
+    /// What tells them from others; empty for keys that are made anew with each start, which are not checked.
+    pub(super) fingerprints: Fingerprints,
+    /// Where their files are.
+    pub(super) dir: Option<&'k Path>,
+    /// Whether others are accepted than those that are noted.
+    pub(super) accepts_others: bool,
+}
+
+impl Check<'_> {
+    /// Finds out which hive the store is of, and makes it one where it is new. Returns whether it was.
+    pub(super) async fn identify(self, store: &dyn Store, source: &Source) -> Result<(HiveId, bool)> {
+        let new = HiveRow { id: HiveId::new(source.seed()), created_at: source.now(), keys: self.fingerprints.clone() };
+        let row = store.hive_create(new.clone()).await?;
+        if row.id == new.id {
+            return Ok((row.id, true));
+        }
+        let others = self.others(&row.keys);
+        match others.is_empty() {
+            true => {}
+            false if self.accepts_others => store.hive_keys_set(self.fingerprints, accepted(source, &others)).await?,
+            false => return Err(Error::Damaged(self.refusal(&others).into())),
+        }
+        Ok((row.id, false))
+    }
+
+    /// The names of the keys that are not the noted ones.
+    fn others(&self, noted: &Fingerprints) -> Vec<String> {
+        let is_other = |(name, at_hand): &(&String, &String)| noted.get(*name).is_some_and(|noted| noted != *at_hand);
+        self.fingerprints.iter().filter(is_other).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn refusal(&self, others: &[String]) -> String {
+        let path = |name: &String| self.dir.map_or_else(|| name.clone(), |dir| dir.join(name).display().to_string());
+        let names: Vec<_> = others.iter().map(path).collect();
+        format!("the database was written with another key than is in {}; {ADVICE}", names.join(", "))
+    }
+}
+
+/// The record of keys that were accepted in place of the noted ones.
+fn accepted(source: &Source, names: &[String]) -> AuditDraft {
+    AuditDraft {
+        id: AuditId::new(source.seed()),
+        timestamp: source.now(),
+        actor: Principal::system().actor(),
+        action: "hive.keys_accept",
+        target: AuditTarget { kind: "hive".into(), id: "keys".into() },
+        team_id: None,
+        details: json!({ "keys": names }),
+        result: AuditResult::Success,
+        error: None,
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use crate::{AuditLogger, Hive};
+    use hive_wire::api::{AuditQuery, PageRequest};
+
+    async fn started(dir: &Path) -> Result<HiveId> {
+        let hive = Hive::builder().data_dir(dir).build().await?;
+        hive.shutdown().await;
+        Ok(hive.id())
+    }
+
+    async fn refusal(dir: &Path) -> String {
+        match started(dir).await {
+            Err(Error::Damaged(cause)) => cause.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hive_keeps_its_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        let id = started(&one).await.unwrap();
+        assert_eq!(started(&one).await.unwrap(), id);
+        assert_ne!(started(&other).await.unwrap(), id);
+    }
+
+    #[tokio::test]
+    async fn a_key_file_that_is_missing_beside_a_used_database_is_named_and_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        started(dir.path()).await.unwrap();
+        for name in ["vault.json", "token.key", "audit.key"] {
+            let path = dir.path().join("keys").join(name);
+            let key = std::fs::read(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            let said = refusal(dir.path()).await;
+            assert!(said.contains(&path.display().to_string()), "{said}");
+            assert!(!path.exists());
+            std::fs::write(&path, key).unwrap();
+        }
+        started(dir.path()).await.unwrap();
+        std::fs::remove_dir_all(dir.path().join("keys")).unwrap();
+        let said = refusal(dir.path()).await;
+        assert!(["vault.json", "token.key", "audit.key"].iter().all(|name| said.contains(name)), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_key_of_another_hive_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        started(&one).await.unwrap();
+        started(&other).await.unwrap();
+        for name in ["vault.json", "token.key", "audit.key"] {
+            let path = one.join("keys").join(name);
+            let right = std::fs::read(&path).unwrap();
+            std::fs::copy(other.join("keys").join(name), &path).unwrap();
+            let said = refusal(&one).await;
+            assert!(said.contains(&path.display().to_string()), "{said}");
+            assert_eq!(said.matches("one/keys/").count(), 1, "{said}");
+            std::fs::write(&path, right).unwrap();
+        }
+        started(&one).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_loss_that_is_accepted_is_recorded() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = started(dir.path()).await.unwrap();
+        std::fs::remove_file(dir.path().join("keys/token.key")).unwrap();
+        let hive = Hive::builder().data_dir(dir.path()).accept_other_keys().build().await.unwrap();
+        let query = AuditQuery { action: Some("hive.keys_accept".into()), ..AuditQuery::default() };
+        let records = hive.as_system().query(query, PageRequest::default()).await.unwrap();
+        assert_eq!(records.items[0].details["keys"], json!(["token.key"]));
+        hive.shutdown().await;
+        assert_eq!(started(dir.path()).await.unwrap(), id);
+    }
+}
