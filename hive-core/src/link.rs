@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::ToAgent;
 use hive_wire::frame::Frame;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// One message to a satellite.
@@ -61,6 +61,8 @@ pub trait AgentLink: Send + Sync {
 #[derive(Debug)]
 pub struct ChannelLink {
     outgoing: mpsc::Sender<Outgoing>,
+    /// Wakes one of those who wait for room; whoever finds it wakes the next.
+    room: Notify,
     closing: CancellationToken,
     close: std::sync::Mutex<Option<Close>>,
 }
@@ -81,10 +83,15 @@ impl ChannelLink {
         let (sender, outgoing) = mpsc::channel(Self::CAPACITY);
         let link = std::sync::Arc::new(Self {
             outgoing: sender,
+            room: Notify::new(),
             closing: CancellationToken::new(),
             close: std::sync::Mutex::new(None),
         });
         (link.clone(), LinkEnd { outgoing, link })
+    }
+
+    fn has_room(&self) -> bool {
+        self.outgoing.capacity() >= Self::CAPACITY / 2
     }
 }
 
@@ -107,9 +114,20 @@ impl AgentLink for ChannelLink {
     }
 
     async fn ready(&self) -> Result<(), LinkClosed> {
-        tokio::select! {
-            room = self.outgoing.reserve_many(Self::CAPACITY / 2) => room.map(drop).map_err(|_| LinkClosed),
-            () = self.closing.cancelled() => Err(LinkClosed),
+        loop {
+            if self.closing.is_cancelled() || self.outgoing.is_closed() {
+                return Err(LinkClosed);
+            }
+            // Room is looked for and not reserved: what others send meanwhile must not find it taken.
+            if self.has_room() {
+                self.room.notify_one();
+                return Ok(());
+            }
+            tokio::select! {
+                () = self.room.notified() => {}
+                () = self.outgoing.closed() => {}
+                () = self.closing.cancelled() => {}
+            }
         }
     }
 
@@ -124,7 +142,12 @@ impl LinkEnd {
     pub async fn next(&mut self) -> Result<Outgoing, Close> {
         tokio::select! {
             biased;
-            Some(message) = self.outgoing.recv() => Ok(message),
+            Some(message) = self.outgoing.recv() => {
+                if self.link.has_room() {
+                    self.link.room.notify_one();
+                }
+                Ok(message)
+            }
             () = self.link.closing.cancelled() => Err(self.close_reason()),
         }
     }
@@ -138,6 +161,8 @@ impl LinkEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
 
     fn ping() -> Outgoing {
         Outgoing::Control(ToAgent::HeartbeatPing { timestamp: hive_wire::Timestamp::from_micros(0), sent_at: None })
@@ -151,6 +176,30 @@ mod tests {
         assert_eq!(link.send(ping()), Err(LinkClosed));
         assert_eq!(end.next().await, Ok(ping()));
         assert_eq!(end.next().await.unwrap_err().code, 4409);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_takes_none_from_others() {
+        let (link, mut end) = ChannelLink::pair();
+        let is_ready = |link: &ChannelLink| link.ready().now_or_never().is_some();
+        while is_ready(&link) {
+            link.send(ping()).unwrap();
+        }
+        let waiting = join_all((0..ChannelLink::CAPACITY).map(|_| async {
+            link.ready().await.unwrap();
+            link.send(ping())
+        }));
+        let read = async {
+            link.send(ping()).expect("half of the room is free");
+            let mut read = 0;
+            while let Ok(Ok(_)) = tokio::time::timeout(std::time::Duration::from_millis(200), end.next()).await {
+                read += 1;
+            }
+            read
+        };
+        let (sent, read) = tokio::join!(waiting, read);
+        assert!(sent.iter().all(Result::is_ok), "all had room in the end");
+        assert_eq!(read, ChannelLink::CAPACITY + ChannelLink::CAPACITY / 2 + 2);
     }
 
     #[tokio::test]
