@@ -175,7 +175,7 @@ struct IdleTimeout(Option<Duration>);
 enum Command {
     /// Writes the whole hive to a file: its database as of now, and its keys
     Backup {
-        /// The file; it holds all secrets of the hive
+        /// The file, or - for standard output; it holds all secrets of the hive
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
@@ -306,7 +306,7 @@ pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> Outcome {
     match cli.command {
         None => serve(cli.serve, cli.place, print).await,
         Some(Command::Backup { output }) => {
-            print(&backup::create(&cli.place.whole()?, &output).await?);
+            backup::create(&cli.place.whole()?, &output).await?.iter().for_each(print);
             Ok(())
         }
         Some(Command::Restore { from }) => {

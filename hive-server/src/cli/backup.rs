@@ -9,8 +9,15 @@ use hive_core::clock::Source;
 use hive_core::store::backup::{self, BackupError, Place, Summary};
 use serde_json::{Value, json};
 
-/// Writes a backup to a file that is not there yet. Under its own name there is a whole one or none.
-pub(super) async fn create(place: &Place, output: &Path) -> Result<Value, BackupError> {
+/// Writes a backup to a file that is not there yet. Under its own name there is a whole one or none. `-` is standard output,
+/// where nothing else is said: the last line of a backup is its summary.
+pub(super) async fn create(place: &Place, output: &Path) -> Result<Option<Value>, BackupError> {
+    if output.as_os_str() == "-" {
+        let mut stdout = BufWriter::new(io::stdout());
+        backup::create(place, Source::default().now(), &mut stdout).await?;
+        stdout.flush()?;
+        return Ok(None);
+    }
     if output.exists() {
         return Err(named(output)(io::ErrorKind::AlreadyExists.into()).into());
     }
@@ -27,7 +34,7 @@ pub(super) async fn create(place: &Place, output: &Path) -> Result<Value, Backup
     if summary.is_err() {
         std::fs::remove_file(&part).ok();
     }
-    Ok(told("backup", output, &summary?))
+    Ok(Some(told("backup", output, &summary?)))
 }
 
 /// Restores a backup where there is no hive yet.
