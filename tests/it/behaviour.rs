@@ -1,7 +1,8 @@
 //! What every hive does, asked of both: one in this process, and the same one from elsewhere.
 //!
 //! Each claim is written once, over `&dyn HiveApi`, and is two tests: `embedded` asks `ActingHive`, `remote` asks
-//! `RemoteHive` through the server. Behind both is a real satellite. [`refusals`] asks both the same impossible things and
+//! `RemoteHive` through the server. Behind both is a real satellite. Two more ask through a proxy behind which the server, or
+//! the satellite, speaks as a later version does. [`refusals`] asks both the same impossible things and
 //! compares the errors field by field.
 
 mod audit;
@@ -16,7 +17,7 @@ mod world;
 
 use world::World;
 
-/// Makes two tests of each claim.
+/// Makes the tests of each claim.
 macro_rules! claims {
     ($($claim:ident),* $(,)?) => {
         mod embedded {
@@ -33,6 +34,24 @@ macro_rules! claims {
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $claim() {
                     Box::pin(super::$claim(super::World::remote().await)).await;
+                }
+            )*
+        }
+
+        mod behind_a_later_server {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $claim() {
+                    Box::pin(super::$claim(super::World::later(hive_testkit::Later::Server).await)).await;
+                }
+            )*
+        }
+
+        mod before_a_later_satellite {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $claim() {
+                    Box::pin(super::$claim(super::World::later(hive_testkit::Later::Client).await)).await;
                 }
             )*
         }

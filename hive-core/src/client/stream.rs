@@ -4,6 +4,7 @@
 //! reader ends when the subscription is dropped, when the stream ends, and with anything it cannot read: a listener knows
 //! by what is missing.
 
+use hive_wire::open::OpenTagged;
 use reqwest::Response;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -42,37 +43,54 @@ impl Cutter {
 
 impl RemoteHive {
     /// The server-sent events of an answer.
-    pub(super) fn events<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
-        self.follow(response, Cutter::Events(Parser::new(MAX_EVENT)), Subscription::channel())
+    pub(super) fn events<T: DeserializeOwned + OpenTagged + Send + 'static>(
+        &self,
+        response: Response,
+    ) -> Subscription<T> {
+        self.follow(response, Cutter::Events(Parser::new(MAX_EVENT)), T::is_known, Subscription::channel())
     }
 
     /// The same where an event may be large.
-    pub(super) fn large_events<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
-        self.follow(response, Cutter::Events(Parser::new(MAX_EVENT)), Subscription::with_capacity(LARGE_EVENTS))
+    pub(super) fn large_events<T: DeserializeOwned + OpenTagged + Send + 'static>(
+        &self,
+        response: Response,
+    ) -> Subscription<T> {
+        self.follow(
+            response,
+            Cutter::Events(Parser::new(MAX_EVENT)),
+            T::is_known,
+            Subscription::with_capacity(LARGE_EVENTS),
+        )
     }
 
     /// The JSON lines of an answer.
     pub(super) fn json_lines<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
-        self.follow(response, Cutter::Lines(Lines::new(MAX_EVENT)), Subscription::channel())
+        self.follow(response, Cutter::Lines(Lines::new(MAX_EVENT)), |_| true, Subscription::channel())
     }
 
     fn follow<T: DeserializeOwned + Send + 'static>(
         &self,
         response: Response,
         cutter: Cutter,
+        is_known: fn(&T) -> bool,
         (sender, subscription): (mpsc::Sender<T>, Subscription<T>),
     ) -> Subscription<T> {
         self.readers.spawn(async move {
             tokio::select! {
                 () = sender.closed() => {}
-                () = pump(response, cutter, &sender) => {}
+                () = pump(response, cutter, is_known, &sender) => {}
             }
         });
         subscription
     }
 }
 
-async fn pump<T: DeserializeOwned>(mut response: Response, mut cutter: Cutter, listener: &mpsc::Sender<T>) {
+async fn pump<T: DeserializeOwned>(
+    mut response: Response,
+    mut cutter: Cutter,
+    is_known: fn(&T) -> bool,
+    listener: &mpsc::Sender<T>,
+) {
     loop {
         let pieces = match response.chunk().await {
             Ok(Some(chunk)) => match cutter.push(&chunk) {
@@ -80,27 +98,32 @@ async fn pump<T: DeserializeOwned>(mut response: Response, mut cutter: Cutter, l
                 Err(error) => return tracing::warn!(%error, "the stream of a remote hive cannot be read"),
             },
             Ok(None) => {
-                deliver(cutter.take_rest(), listener).await;
+                deliver(cutter.take_rest(), is_known, listener).await;
                 return;
             }
             Err(error) => return tracing::debug!(error = %error.without_url(), "the stream of a remote hive broke off"),
         };
-        if !deliver(pieces, listener).await {
+        if !deliver(pieces, is_known, listener).await {
             return;
         }
     }
 }
 
 /// Hands pieces on; false where the listener is gone.
-async fn deliver<T: DeserializeOwned>(pieces: impl IntoIterator<Item = Vec<u8>>, listener: &mpsc::Sender<T>) -> bool {
+async fn deliver<T: DeserializeOwned>(
+    pieces: impl IntoIterator<Item = Vec<u8>>,
+    is_known: fn(&T) -> bool,
+    listener: &mpsc::Sender<T>,
+) -> bool {
     for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
         match serde_json::from_slice(&piece) {
+            // An event of a later version: skipped, as everywhere on the wire.
+            Ok(item) if !is_known(&item) => {}
             Ok(item) => {
                 if listener.send(item).await.is_err() {
                     return false;
                 }
             }
-            // An event of a newer version: skipped, as everywhere on the wire.
             Err(error) => tracing::debug!(%error, "skipped an event of a remote hive"),
         }
     }

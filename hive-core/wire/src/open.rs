@@ -126,12 +126,24 @@ macro_rules! open_enum {
     };
 }
 
+/// Something tagged by its kind, to which other versions may add kinds.
+pub trait OpenTagged {
+    /// Whether this version knows the kind.
+    fn is_known(&self) -> bool;
+}
+
 /// Implements `Serialize` and `Deserialize` for an enum whose variants are tagged, with a variant `Unknown(Value)` for
 /// every other tag: the whole object, written again as it was read.
 ///
 /// The enum derives both with `#[serde(remote = "Self")]` and skips `Unknown`.
 macro_rules! open_tagged {
     ($name:ident, $tag:literal, [$($kind:literal),* $(,)?]) => {
+        impl $crate::open::OpenTagged for $name {
+            fn is_known(&self) -> bool {
+                !matches!(self, Self::Unknown(_))
+            }
+        }
+
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {

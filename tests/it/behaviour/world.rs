@@ -13,7 +13,7 @@ use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use hive_core::wire::{ApiKeyId, SatelliteId, TeamId, UserId};
 use hive_core::{DeviceRegistry, Hive, HiveApi, Identity, RemoteHive};
 use hive_server::{Config, Server};
-use hive_testkit::{Engine, FaultProxy, PATIENCE, PostgresDatabase, Satellite, SatelliteOptions};
+use hive_testkit::{Engine, FaultProxy, Later, LaterProxy, PATIENCE, PostgresDatabase, Satellite, SatelliteOptions};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) admin: Somebody,
     admin_key: String,
     url: String,
+    /// Where one side speaks as a later version.
+    later: Option<LaterProxy>,
     stop: CancellationToken,
     served: JoinHandle<()>,
     dir: TempDir,
@@ -56,6 +58,16 @@ impl World {
 
     pub(super) async fn remote() -> Self {
         Self::start(Side::Remote).await
+    }
+
+    /// A hive asked from elsewhere, where this side speaks as a later version.
+    pub(super) async fn later(side: Later) -> Self {
+        let mut world = Self::start(Side::Remote).await;
+        let proxy = LaterProxy::start(&world.url, side);
+        world.url = proxy.url().to_owned();
+        world.admin.api = world.by_key(&world.admin_key).await;
+        world.later = Some(proxy);
+        world
     }
 
     async fn start(side: Side) -> Self {
@@ -83,7 +95,7 @@ impl World {
         let (user, key, admin_key) = new_key(&hive, "admin", PlatformRole::GlobalAdmin).await;
         let api = connect(side, &hive, &url, &admin_key).await;
         let admin = Somebody { user, key, api };
-        Self { side, hive, admin, admin_key, url, stop, served, dir, _database: database }
+        Self { side, hive, admin, admin_key, url, later: None, stop, served, dir, _database: database }
     }
 
     /// The hive, asked by an admin.
