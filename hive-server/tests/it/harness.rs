@@ -145,8 +145,20 @@ impl TestServer {
 
     pub(crate) async fn register(&self, name: &str, team: Option<&Team>) -> RegisteredSatellite {
         let token = SecretString::from(self.registration_token(team).await);
+        self.register_with(&token, name).await
+    }
+
+    /// Registers a satellite that is there already, with a token made for it.
+    pub(crate) async fn register_again(&self, satellite: &RegisteredSatellite) -> RegisteredSatellite {
+        let wanted =
+            RegistrationTokenCreate { for_satellite: Some(satellite.id), ..RegistrationTokenCreate::global() };
+        let token = self.hive.as_system().registration_token_create(wanted).await.unwrap().token;
+        self.register_with(&SecretString::from(token), &satellite.name).await
+    }
+
+    async fn register_with(&self, token: &SecretString, name: &str) -> RegisteredSatellite {
         let request: RegisterRequest = serde_json::from_value(json!({ "name": name })).unwrap();
-        self.hive.register_satellite(&token, request, None, None).await.unwrap()
+        self.hive.register_satellite(token, request, None, None).await.unwrap()
     }
 
     pub(crate) async fn is_online(&self, satellite: &RegisteredSatellite) -> bool {

@@ -147,7 +147,7 @@ async fn a_new_key_ends_the_link_of_the_old_one() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
-    server.register("web-server-01", None).await;
+    server.register_again(&satellite).await;
     assert_eq!(link.close_code().await, close::AUTH_FAILED);
     assert_eq!(refused(server.connect(&satellite.api_key).await).0, 401);
 }

@@ -40,7 +40,7 @@ async fn a_stopping_server_finishes_what_it_has_begun_and_begins_nothing() {
             break ready;
         }
     };
-    assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with(r#"{"status":"unavailable"}"#), "{ready}");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with(r#"{"reason":"the server is stopping","status":"unavailable"}"#), "{ready}");
     assert!(answer(&server, "/health/live").await.starts_with("HTTP/1.1 200"));
     for path in [path.clone(), format!("{path}?wait=false")] {
         let refused = server.open_call("POST", &path, &key, json!({ "command": "true" })).await.read_to_end().await;
@@ -77,7 +77,8 @@ async fn without_its_storage_a_server_is_alive_and_not_ready() {
     let looked = async { while answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200") {} };
     tokio::time::timeout(Duration::from_secs(10), looked).await.expect("an answer counts for a second");
     let ready = answer(&server, "/health/ready").await;
-    assert!(ready.ends_with(r#"{"status":"unavailable"}"#), "strangers learn the state and nothing else: {ready}");
+    let told = r#"{"reason":"the hive or its storage is not reachable","status":"unavailable"}"#;
+    assert!(ready.ends_with(told), "strangers learn the state and nothing else: {ready}");
     for path in ["/health/live", "/health"] {
         assert!(answer(&server, path).await.starts_with("HTTP/1.1 200"), "{path}");
     }

@@ -37,7 +37,8 @@ async fn a_signal_to_hive_cancels_what_it_waits_for() {
             let seconds = unique_seconds();
             let command = hive.hive_command(hive.url(), ["exec", target, "--", "sleep", &seconds]);
             let mut running = Process::spawn("exec", command.into_std(), hive.dir());
-            until_sleeping(&seconds, 1).await;
+            // `hive` has the number among its arguments as well.
+            until_sleeping(&seconds, 2).await;
             running.signal(signal);
             assert_eq!(running.exited().await.code(), Some(code), "{signal} {target}");
             until_sleeping(&seconds, 0).await;
