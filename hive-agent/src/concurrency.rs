@@ -76,6 +76,6 @@ mod tests {
         assert!(places.take(Class::Power));
         places.give_back(Class::Process);
         assert_eq!([(); 2].map(|()| places.take(Class::Process)), [true, false]);
-        assert_eq!((1..MAX_POWER + 1).filter(|_| places.take(Class::Power)).count(), MAX_POWER - 1);
+        assert_eq!((1..=MAX_POWER).filter(|_| places.take(Class::Power)).count(), MAX_POWER - 1);
     }
 }

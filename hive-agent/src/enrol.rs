@@ -104,7 +104,7 @@ impl Enrolment {
             };
             match self.data.set_aside(&identity) {
                 Ok(path) => {
-                    warn!(path = %path.display(), "the hive accepts none of the stored keys; they are set aside")
+                    warn!(path = %path.display(), "the hive accepts none of the stored keys; they are set aside");
                 }
                 Err(error) => error!(%error, "the hive accepts none of the stored keys, and they cannot be set aside"),
             }
@@ -141,7 +141,7 @@ impl Enrolment {
                     return Verdict::Accepted;
                 }
                 Verdict::Rejected { is_superseded: this_one } => is_superseded |= this_one,
-                other => return other,
+                Verdict::OtherHive(error) => return Verdict::OtherHive(error),
             }
         }
         Verdict::Rejected { is_superseded }

@@ -56,13 +56,14 @@ impl TokenSource {
                 let file = path.clone();
                 reading(path, move || File::open(file).and_then(read)).await?
             }
-            Self::StandardInput(once) => match once.get() {
-                Some(token) => token.clone(),
-                None => {
+            Self::StandardInput(once) => {
+                if let Some(token) = once.get() {
+                    token.clone()
+                } else {
                     let token = reading(Path::new(STANDARD_INPUT), || read(io::stdin())).await?;
                     once.get_or_init(|| token).clone()
                 }
-            },
+            }
         };
         check(&token).map(|()| Some(token))
     }

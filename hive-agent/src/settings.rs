@@ -252,7 +252,7 @@ fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret as _;
+    use secrecy::ExposeSecret;
 
     fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, Error> {
         let flags = Flags::try_parse_from([&["satellite-agent"], flags].concat()).unwrap();
@@ -336,7 +336,7 @@ mod tests {
         let check = |flags: &[&str], variables: &[(&str, &str)], token: Option<&str>, file: Option<&str>| {
             let flags = [&["--server", "http://x:1", "--name", "web-server-01"], flags].concat();
             let config = config(&flags, variables).unwrap();
-            let got = config.registration_token.as_ref().map(|token| token.expose_secret());
+            let got = config.registration_token.as_ref().map(ExposeSecret::expose_secret);
             assert_eq!(
                 (got, config.registration_token_file),
                 (token, file.map(PathBuf::from)),

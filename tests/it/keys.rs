@@ -60,7 +60,7 @@ fn address_of(hive: &TestHive) -> SocketAddr {
 async fn pass(mut socket: TcpStream, target: Option<SocketAddr>) {
     let Some(target) = target else {
         let mut request = [0; 4096];
-        socket.read(&mut request).await.ok();
+        let _read = socket.read(&mut request).await;
         let answer = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic\r\ncontent-length: 6\r\nconnection: close\r\n\r\nlog in";
         socket.write_all(answer.as_bytes()).await.ok();
         return;

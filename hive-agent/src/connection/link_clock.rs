@@ -89,6 +89,7 @@ mod tests {
     }
 
     /// A time of ours by the server's clock.
+    #[expect(clippy::unnecessary_wraps, reason = "as messages carry it")]
     fn there(ms: u64) -> Option<Timestamp> {
         Some(Timestamp::from_micros(AHEAD + i64::try_from(ms).unwrap() * 1000))
     }

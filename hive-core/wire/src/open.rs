@@ -1,4 +1,4 @@
-//! Enums of words to which other versions may add: [`open_enum!`](crate::open_enum) and [`open_tagged!`].
+//! Enums of words to which other versions may add: [`open_enum!`](crate::open_enum) and `open_tagged!`.
 //!
 //! A word that this version does not know is kept as it is and written again byte for byte. What a program makes of it is
 //! decided where it is used, and always towards less: an unknown role grants nothing, an unknown status is an end.

@@ -82,7 +82,7 @@ pub(super) enum Parting {
     /// The viewer is told why.
     Told {
         /// The last message, where the close frame alone does not say it.
-        last_word: Option<ToViewer>,
+        last_word: Option<Box<ToViewer>>,
         close: Close,
     },
 }
@@ -91,7 +91,7 @@ impl Parting {
     fn told(error: ApiError) -> Self {
         let code = VIEWER_CODES + error.code.http_status();
         let close = Close { code, reason: error.message.clone(), retry_after_ms: None };
-        Self::Told { last_word: Some(ToViewer::Error { error }), close }
+        Self::Told { last_word: Some(Box::new(ToViewer::Error { error })), close }
     }
 
     fn silent(code: u16, reason: &str) -> Self {
@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn a_viewer_is_told_why_it_is_not_let_in_and_nothing_more() {
         let check = |error: Error, expected: u16| match Parting::from(error) {
-            Parting::Told { last_word: Some(ToViewer::Error { error }), close } => {
+            Parting::Told { last_word: Some(word), close } => {
+                let ToViewer::Error { error } = *word else { panic!("{word:?}") };
                 assert_eq!((close.code, close.reason), (expected, error.message.clone()));
                 assert!(!error.message.contains("SELECT"), "{error:?}");
             }

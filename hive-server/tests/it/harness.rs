@@ -150,8 +150,7 @@ impl TestServer {
 
     /// Registers a satellite that is there already, with a token made for it.
     pub(crate) async fn register_again(&self, satellite: &RegisteredSatellite) -> RegisteredSatellite {
-        let wanted =
-            RegistrationTokenCreate { for_satellite: Some(satellite.id), ..RegistrationTokenCreate::global() };
+        let wanted = RegistrationTokenCreate { for_satellite: Some(satellite.id), ..RegistrationTokenCreate::global() };
         let token = self.hive.as_system().registration_token_create(wanted).await.unwrap().token;
         self.register_with(&SecretString::from(token), &satellite.name).await
     }

@@ -40,7 +40,11 @@ async fn a_stopping_server_finishes_what_it_has_begun_and_begins_nothing() {
             break ready;
         }
     };
-    assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with(r#"{"reason":"the server is stopping","status":"unavailable"}"#), "{ready}");
+    assert!(
+        ready.starts_with("HTTP/1.1 503")
+            && ready.ends_with(r#"{"reason":"the server is stopping","status":"unavailable"}"#),
+        "{ready}"
+    );
     assert!(answer(&server, "/health/live").await.starts_with("HTTP/1.1 200"));
     for path in [path.clone(), format!("{path}?wait=false")] {
         let refused = server.open_call("POST", &path, &key, json!({ "command": "true" })).await.read_to_end().await;

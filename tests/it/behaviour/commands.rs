@@ -135,14 +135,13 @@ async fn heard(stream: &mut Subscription<ExecEvent>) -> (Option<CommandId>, [Vec
         assert!(end.is_none(), "behind the end: {event:?}");
         match event {
             ExecEvent::Accepted { command_id, .. } => id = Some(command_id),
-            ExecEvent::Link { .. } => {}
             ExecEvent::Output { channel, offset, data, .. } => {
                 let output = &mut output[usize::from(channel == Channel::Stderr)];
                 assert_eq!(offset, output.len() as u64);
                 output.extend(BASE64.decode(data.as_bytes()).unwrap());
             }
             ExecEvent::Exit(result) => end = Some(result.status),
-            ExecEvent::Unknown(_) => {}
+            ExecEvent::Link { .. } | ExecEvent::Unknown(_) => {}
         }
     }
     (id, output, end)

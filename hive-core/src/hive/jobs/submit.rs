@@ -67,7 +67,9 @@ impl ActingHive {
         let counted: Vec<_> = commands.iter().map(|command| command.satellite_id).collect();
         let inserted = self.hive.store().job_insert(job, commands, key, record).await;
         if !matches!(inserted, Ok(JobInserted::New)) {
-            counted.into_iter().for_each(|satellite| self.hive.inner.open.remove(satellite, None));
+            for satellite in counted {
+                self.hive.inner.open.remove(satellite, None);
+            }
         }
         match inserted? {
             JobInserted::New => {
