@@ -16,11 +16,13 @@ async fn main() -> anyhow::Result<()> {
     // Nobody acts on a hive but as somebody. The program itself is the system; its users would be principals of their own.
     let system = hive.as_system();
 
-    let token = system.registration_token_create(RegistrationTokenCreate::global()).await?.token;
+    // Its tags come from the token: what a satellite says of itself matches nothing.
+    let wanted = RegistrationTokenCreate { tags: vec!["production".into()], ..RegistrationTokenCreate::global() };
+    let token = system.registration_token_create(wanted).await?.token;
     let request = RegisterRequest {
         name: "web-server-01".into(),
         capabilities: vec!["shell".into()],
-        tags: vec!["production".into()],
+        tags: Vec::new(),
         satellite_url: None,
         system_info: RegisterSystemInfo::default(),
         attempt: None,
