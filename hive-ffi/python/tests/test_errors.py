@@ -19,17 +19,23 @@ def variants() -> list[Any]:
     return [kind for kind in variants if issubclass(kind, native.HiveError)]
 
 
+def made(kind: Any, message: str, details: Any) -> Any:
+    """An error of the library below; one of a newer version has its code with it."""
+    code = {"code": "OF_TOMORROW"} if kind is vars(native.HiveError)["Unknown"] else {}
+    return kind(message=message, details=details, **code)
+
+
 def test_each_code_has_a_class() -> None:
-    codes = {native.error_parts(kind(message="m", details=None)).code for kind in variants()}
-    assert codes == set(_errors.BY_CODE) | {HiveError.code}
+    codes = {native.error_parts(made(kind, "m", None)).code for kind in variants()}
+    assert codes == set(_errors.BY_CODE) | {"OF_TOMORROW"}
     assert all(getattr(satellite_hive, kind.__name__) is kind for kind in _errors.BY_CODE.values())
 
 
 def test_message_and_details_arrive() -> None:
     for kind in variants():
-        error = _errors.translated(kind(message="why", details=json.dumps({"field": "name"})))
+        error = _errors.translated(made(kind, "why", json.dumps({"field": "name"})))
         assert (str(error), error.message, error.details) == ("why", "why", {"field": "name"})
-        assert error.code == native.error_parts(kind(message="", details=None)).code
+        assert error.code == native.error_parts(made(kind, "", None)).code
 
 
 async def test_a_satellite_that_is_not_there_is_not_found(place: Place) -> None:

@@ -29,6 +29,7 @@ from ._errors import (
     SessionLimit,
     SessionNotFound,
     Unavailable,
+    Unsupported,
 )
 from ._hive import Hive, Server, audit_verify_file, tasks_under_way
 from ._options import CommandLine, CommandOptions
@@ -154,6 +155,7 @@ __all__ = [
     "TerminalReset",
     "TerminalResized",
     "Unavailable",
+    "Unsupported",
     "User",
     "audit_verify_file",
     "tasks_under_way",

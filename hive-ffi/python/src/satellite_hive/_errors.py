@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Awaitable, Callable, ClassVar, Optional, TypeVar
+from typing import Any, Awaitable, Callable, Optional, TypeVar
 
 from ._native import hive_ffi as native
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class HiveError(Exception):
-    """Why something could not be done. A code of a newer version is this class itself."""
+    """Why something could not be done. An error of a newer version is this class itself, with that version's code."""
 
-    code: ClassVar[str] = "UNKNOWN"
+    code: str = "UNKNOWN"
     """The stable word, the same in every interface of a hive."""
 
     def __init__(self, message: str, details: Any = None) -> None:
@@ -113,6 +113,12 @@ class CommandBlocked(HiveError):
     code = "COMMAND_BLOCKED"
 
 
+class Unsupported(HiveError):
+    """The satellite does not know this kind of command, or cannot do it."""
+
+    code = "UNSUPPORTED"
+
+
 class PayloadTooLarge(HiveError):
     """The request is larger than allowed."""
 
@@ -149,6 +155,7 @@ BY_CODE: dict[str, type[HiveError]] = {
         RateLimited,
         CommandTimeout,
         CommandBlocked,
+        Unsupported,
         PayloadTooLarge,
         Unavailable,
         Internal,
@@ -159,7 +166,9 @@ BY_CODE: dict[str, type[HiveError]] = {
 def error_of(code: str, message: str, details: Optional[str] = None) -> HiveError:
     """The exception for a code."""
     kind = BY_CODE.get(code, HiveError)
-    return kind(message, None if details is None else json.loads(details))
+    error = kind(message, None if details is None else json.loads(details))
+    error.code = code
+    return error
 
 
 def translated(error: Any) -> HiveError:
