@@ -10,6 +10,7 @@ use super::CALLERS;
 use super::commands::assigned;
 use super::fixture::{DAY, Fixture};
 use crate::access::Sight;
+use crate::audit::AuditDraft;
 use crate::store::{
     Assignment, Delivery, JournalPosition, JournalRow, NameUse, NewCommand, NewSatellite, SatellitePatch,
     SatelliteQuery, Seen, StoreError, Window,
@@ -38,32 +39,33 @@ pub(super) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixtur
 }
 
 pub(super) async fn a_replaced_key_is_kept_until_it_is_too_old(on: &Fixture) {
-    let (satellite, before) = (on.satellite().await, on.now().minus(DAY));
+    let satellite = on.satellite().await;
     let id = satellite.id;
     let key = async || on.store.satellite_key(id).await.unwrap().unwrap().hash;
     let superseded = async |limit| on.store.satellite_superseded_keys(id, limit).await.unwrap();
-    assert!(superseded(9).await.is_empty());
-    let first = key().await;
-    let name_use = NameUse::Of(id);
-    let again = NewSatellite { name_use, ..on.new_satellite(&satellite.name, satellite.team_id) };
-    let token = on.token(satellite.team_id).await;
-    on.store.satellite_register(token, again, on.draft()).await.unwrap();
-    let second = key().await;
-    let assign = async || {
+    let assign = async |at| {
         let assignment = Assignment { team_id: None, api_key_hash: on.unique() };
         let patch = SatellitePatch { assignment: Some(assignment), ..SatellitePatch::default() };
-        on.store.satellite_update(id, patch, on.draft()).await.unwrap().unwrap()
+        let record = AuditDraft { timestamp: at, ..on.draft() };
+        on.store.satellite_update(id, patch, record).await.unwrap().unwrap()
     };
-    assign().await;
-    assert_eq!(superseded(9).await, [second.clone(), first]);
-    assert_eq!(superseded(1).await, [second]);
+    assert!(superseded(9).await.is_empty());
+    // Another check on this database may prune what is older than a day from now, so that what is kept is younger.
+    let later = on.now().plus(10 * DAY);
+    let first = key().await;
+    let name_use = NameUse::Of(id);
+    let again = NewSatellite { name_use, now: later, ..on.new_satellite(&satellite.name, satellite.team_id) };
+    let token = on.token_until(satellite.team_id, on.now().plus(20 * DAY)).await;
+    on.store.satellite_register(token, again, on.draft()).await.unwrap();
+    let second = key().await;
+    assign(later).await;
+    assert_eq!(superseded(9).await, [second.clone(), first.clone()]);
+    assert_eq!(superseded(1).await, [second.as_str()]);
     on.store.satellite_update(id, SatellitePatch::default(), on.draft()).await.unwrap().unwrap();
     assert_eq!(superseded(9).await.len(), 2, "the key stays the same");
-    on.store.satellite_superseded_keys_prune(before).await.unwrap();
-    assert_eq!(superseded(9).await.len(), 2);
+    assign(on.now().minus(10 * DAY)).await;
     on.store.satellite_superseded_keys_prune(on.now().plus(DAY)).await.unwrap();
-    assert!(superseded(9).await.is_empty());
-    assign().await;
+    assert_eq!(superseded(9).await, [second, first], "the oldest alone is gone");
     on.store.satellite_remove(id, on.now(), on.draft()).await.unwrap();
     assert!(superseded(9).await.is_empty());
 }
