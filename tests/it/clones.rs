@@ -108,8 +108,13 @@ async fn a_copy_runs_nothing_that_the_original_was_given() {
     counted.until_ran(50).await;
     copy(counted.satellite.data_dir(), &copied);
     let mut other = counted.start_on(&copied);
-    until("the copy is refused", async || other.log().contains("identity_conflict")).await;
-    assert!(other.log().contains("copied") && other.log().contains("hive tokens create"), "{}", other.log());
+    // What to do stands in a line of its own, behind the one that says what happened.
+    until("the copy is refused, and told what to do", async || {
+        ["identity_conflict", "copy of the other's", "hive tokens create"]
+            .iter()
+            .all(|words| other.log().contains(words))
+    })
+    .await;
     let shown = counted.hive.rest().get(&counted.satellite.path("")).await.data();
     assert!(shown["conflict_at"].is_string() && shown["online"] == true, "{shown}");
     counted.give(400, "true").await;
