@@ -121,7 +121,7 @@ async fn a_killed_satellite_ends_the_jobs_of_its_terminals_at_its_next_start() {
     let seconds = unique_seconds();
     viewer.type_keys(detached(&seconds)).await;
     until_sleeping(&seconds, 4).await;
-    site.satellite.process().kill();
+    site.satellite.process().kill_alone();
     assert!(sleeping(&seconds) > 0, "some of them do not care for the hangup");
     site.satellite.restart().await;
     assert_eq!(sleeping(&seconds), 0);
