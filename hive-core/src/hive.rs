@@ -6,47 +6,14 @@
 //! get. `jobs` give commands of many satellites their turns, `watching` tells of them while they run. `sessions` are the
 //! terminals. `sweeper` ends what nobody ended. `auth_failures` tell the audit log of those who did not get in.
 
-mod acting;
-mod attach;
-mod attached;
+pub(crate) mod acting;
 mod audit;
-mod auth_failures;
-mod authentication;
 mod builder;
-mod delivery;
-mod disk_probe;
-mod enrolment;
-mod events;
-mod excerpt;
-mod hashing;
+pub(crate) mod excerpt;
 mod high_water;
-mod identity;
-mod insist;
-mod jobs;
-mod journal_check;
 mod key_check;
-mod links;
-mod open_work;
-mod passes;
-mod passwords;
-mod payload;
-mod positions;
-mod queue;
-mod registry;
-mod report;
-mod router;
-mod running;
-mod sessions;
-mod setup;
-mod sweeper;
-mod tags;
-mod takeover;
 #[cfg(test)]
-mod tests;
-mod tokens;
-mod unexpected;
-mod users;
-mod watching;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,17 +29,21 @@ use crate::clock::Source;
 use crate::keys::Keys;
 use crate::store::Store;
 
-pub use acting::ActingHive;
-pub use attached::Attached;
-pub use auth_failures::{AuthFailureKind, AuthFailureTotals, network_of};
-pub use authentication::Effort;
-pub use builder::HiveBuilder;
-pub use enrolment::{KeyRejection, RegistrationError, TokenProblem};
-pub use high_water::forget_trail_mark;
-pub use report::{CommandReport, ExecReport, OutputReader};
-pub use tags::ClaimedTags;
+use crate::commands::{in_flight, queue};
+use crate::identity::{auth_failures, verifier};
+use crate::links::unexpected;
+use crate::satellites::journal_positions;
+use crate::{disk_probe, events, grants, housekeeping, jobs, links, sessions};
 
-use report::reason;
+pub use crate::commands::result::{CommandReport, ExecReport, OutputReader};
+pub use crate::identity::auth_failures::{AuthFailureKind, AuthFailureTotals, network_of};
+pub use crate::identity::authentication::Effort;
+pub use crate::link_handler::Attached;
+pub use crate::satellites::registration::{KeyRejection, RegistrationError, TokenProblem};
+pub use crate::satellites::tags::ClaimedTags;
+pub use acting::ActingHive;
+pub use builder::HiveBuilder;
+pub use high_water::forget_trail_mark;
 
 /// When a registered satellite becomes active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,39 +127,39 @@ impl Default for Settings {
 /// A fleet and everything that is known of it. Cheap to clone; the clones are one hive.
 #[derive(Clone)]
 pub struct Hive {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     /// Which hive it is: as the store says, wherever it was copied to.
-    id: HiveId,
+    pub(crate) id: HiveId,
     /// Whether it was made with this value.
-    is_new: bool,
-    store: Arc<dyn Store>,
-    keys: Keys,
-    source: Source,
+    pub(crate) is_new: bool,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keys: Keys,
+    pub(crate) source: Source,
     /// When it was started, by the time that does not jump.
-    started_at: Timestamp,
-    settings: Settings,
-    verifier: hashing::Verifier,
-    links: links::Links,
-    running: running::Running,
-    open: queue::OpenCounts,
-    jobs: jobs::Jobs,
-    sessions: sessions::Sessions,
-    passes: passes::Passes,
-    auth_failures: auth_failures::AuthFailures,
-    unexpected: unexpected::Shared,
-    seen: sweeper::SeenBuffer,
-    positions: positions::Positions,
-    housekeeping: sweeper::Housekeeping,
+    pub(crate) started_at: Timestamp,
+    pub(crate) settings: Settings,
+    pub(crate) verifier: verifier::Verifier,
+    pub(crate) links: links::Links,
+    pub(crate) running: in_flight::Running,
+    pub(crate) open: queue::OpenCounts,
+    pub(crate) jobs: jobs::Jobs,
+    pub(crate) sessions: sessions::Sessions,
+    pub(crate) passes: grants::Passes,
+    pub(crate) auth_failures: auth_failures::AuthFailures,
+    pub(crate) unexpected: unexpected::Shared,
+    pub(crate) seen: housekeeping::SeenBuffer,
+    pub(crate) positions: journal_positions::Positions,
+    pub(crate) housekeeping: housekeeping::Housekeeping,
     /// Where the store lies in a directory of ours.
-    high_water: Option<high_water::HighWater>,
+    pub(crate) high_water: Option<high_water::HighWater>,
     /// Where the database is a file.
-    disk: Option<disk_probe::DiskProbe>,
-    events: broadcast::Sender<events::Announcement>,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
+    pub(crate) disk: Option<disk_probe::DiskProbe>,
+    pub(crate) events: broadcast::Sender<events::Announcement>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) shutdown: CancellationToken,
 }
 
 /// Events a slow listener may owe before its subscription ends.
@@ -253,7 +224,7 @@ impl Hive {
     }
 
     /// Checks that the disk takes what is written, before something is done whose outcome has to be stored.
-    async fn check_disk(&self) -> Result<()> {
+    pub(crate) async fn check_disk(&self) -> Result<()> {
         match &self.inner.disk {
             Some(disk) => disk.check_now(self.source().steady()).await,
             None => Ok(()),

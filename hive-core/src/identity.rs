@@ -1,5 +1,14 @@
 //! Users, teams, API keys and registration tokens.
 
+pub(crate) mod auth_failures;
+pub(crate) mod authentication;
+pub(crate) mod jwt;
+mod passwords;
+mod service;
+mod setup;
+mod users;
+pub(crate) mod verifier;
+
 use async_trait::async_trait;
 use hive_wire::api::{
     ApiKeyCreate, ApiKeyInfo, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser, Page, PageRequest,

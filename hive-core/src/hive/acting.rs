@@ -14,34 +14,34 @@ use crate::{Error, Result};
 /// The hive as `principal` may use it.
 #[derive(Debug, Clone)]
 pub struct ActingHive {
-    pub(super) hive: Hive,
-    pub(super) principal: Principal,
+    pub(crate) hive: Hive,
+    pub(crate) principal: Principal,
 }
 
 /// What an audit record is about.
-pub(super) struct Subject {
-    pub(super) kind: &'static str,
-    pub(super) id: String,
-    pub(super) team: Option<TeamId>,
+pub(crate) struct Subject {
+    pub(crate) kind: &'static str,
+    pub(crate) id: String,
+    pub(crate) team: Option<TeamId>,
 }
 
 impl Subject {
-    pub(super) fn new(kind: &'static str, id: impl ToString) -> Self {
+    pub(crate) fn new(kind: &'static str, id: impl ToString) -> Self {
         Self { kind, id: id.to_string(), team: None }
     }
 
-    pub(super) fn satellite(row: &SatelliteRow) -> Self {
+    pub(crate) fn satellite(row: &SatelliteRow) -> Self {
         Self { kind: "satellite", id: row.id.to_string(), team: row.team_id }
     }
 
-    pub(super) fn of_team(mut self, team: Option<TeamId>) -> Self {
+    pub(crate) fn of_team(mut self, team: Option<TeamId>) -> Self {
         self.team = team;
         self
     }
 }
 
 impl ActingHive {
-    pub(super) fn new(hive: Hive, principal: Principal) -> Self {
+    pub(crate) fn new(hive: Hive, principal: Principal) -> Self {
         Self { hive, principal }
     }
 
@@ -51,7 +51,7 @@ impl ActingHive {
     }
 
     /// Checks that the principal may do something that is not about one hidden thing.
-    pub(super) fn allow(&self, permission: Permission, reach: Reach) -> Result<()> {
+    pub(crate) fn allow(&self, permission: Permission, reach: Reach) -> Result<()> {
         match may(&self.principal, &permission, reach) {
             Verdict::Allow => Ok(()),
             Verdict::Forbid | Verdict::Hide => Err(Error::Forbidden(permission.as_str().into())),
@@ -59,7 +59,7 @@ impl ActingHive {
     }
 
     /// Finds a satellite the principal may use `permission` on. One that is hidden looks as if it did not exist.
-    pub(super) async fn satellite_for(&self, id: SatelliteId, permission: Permission) -> Result<SatelliteRow> {
+    pub(crate) async fn satellite_for(&self, id: SatelliteId, permission: Permission) -> Result<SatelliteRow> {
         let row = self.hive.store().satellite_get(id).await?;
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
         self.allow_satellite(row, &permission)
@@ -67,7 +67,7 @@ impl ActingHive {
 
     /// Checks that the principal may use `permission` on a satellite now; what to say of one that is of another team, where
     /// they have nothing of an earlier time to see.
-    pub(super) async fn satellite_seen_now(&self, id: SatelliteId, permission: Permission) -> Result<Option<Error>> {
+    pub(crate) async fn satellite_seen_now(&self, id: SatelliteId, permission: Permission) -> Result<Option<Error>> {
         let row = self.hive.store().satellite_get(id).await?;
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
         match self.allow_satellite(row, &permission) {
@@ -77,7 +77,7 @@ impl ActingHive {
         }
     }
 
-    pub(super) fn allow_satellite(&self, row: SatelliteRow, permission: &Permission) -> Result<SatelliteRow> {
+    pub(crate) fn allow_satellite(&self, row: SatelliteRow, permission: &Permission) -> Result<SatelliteRow> {
         match may(&self.principal, permission, Reach::satellite(row.team_id)) {
             Verdict::Allow => Ok(row),
             Verdict::Forbid => Err(Error::Forbidden(permission.as_str().into())),
@@ -86,7 +86,7 @@ impl ActingHive {
     }
 
     /// Tells a listener something in a task of its own: as long as it listens, the principal may and the hive runs.
-    pub(super) async fn tell<T: Send + 'static>(
+    pub(crate) async fn tell<T: Send + 'static>(
         &self,
         listener: &mpsc::Sender<T>,
         telling: impl Future<Output = ()> + Send + 'static,
@@ -105,16 +105,16 @@ impl ActingHive {
     }
 
     /// Drafts a record of something the principal did.
-    pub(super) fn record(&self, action: &'static str, subject: Subject, details: Value) -> AuditDraft {
+    pub(crate) fn record(&self, action: &'static str, subject: Subject, details: Value) -> AuditDraft {
         self.draft(action, subject, details, AuditResult::Success)
     }
 
     /// Drafts a record of something that will reach beyond the database.
-    pub(super) fn intent(&self, action: &'static str, subject: Subject, details: Value) -> AuditDraft {
+    pub(crate) fn intent(&self, action: &'static str, subject: Subject, details: Value) -> AuditDraft {
         self.draft(action, subject, details, AuditResult::Intent)
     }
 
-    pub(super) fn draft(
+    pub(crate) fn draft(
         &self,
         action: &'static str,
         subject: Subject,

@@ -10,9 +10,9 @@ use tracing::warn;
 
 use super::ActingHive;
 use super::acting::Subject;
-use super::registry::window;
 use crate::access::{Permission, Reach, Sight, sight};
 use crate::audit::{AuditLogger, export_trail};
+use crate::satellites::registry::window;
 use crate::{Error, Result, Subscription};
 
 /// The most bytes of the details of a record of the caller's own.

@@ -7,16 +7,18 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::disk_probe::DiskProbe;
 use super::high_water::HighWater;
-use super::{
-    EVENT_CAPACITY, Hive, Inner, Settings, auth_failures, hashing, jobs, key_check, links, passes, positions, queue,
-    running, sessions, sweeper, unexpected,
-};
+use super::{EVENT_CAPACITY, Hive, Inner, Settings, key_check};
 use crate::clock::Source;
+use crate::commands::{in_flight, queue};
+use crate::disk_probe::DiskProbe;
+use crate::identity::{auth_failures, verifier};
 use crate::keys::{Keys, KeysError, make_private_dir};
+use crate::links::unexpected;
+use crate::satellites::journal_positions;
 use crate::store::{Database, Fingerprints, Store};
 use crate::{Error, Result};
+use crate::{grants, housekeeping, jobs, links, sessions};
 
 /// Builds a [`Hive`]. Ends in [`build`](Self::build).
 ///
@@ -133,18 +135,18 @@ impl HiveBuilder {
                 started_at: self.source.steady(),
                 source: self.source,
                 settings: self.settings,
-                verifier: hashing::Verifier::default(),
+                verifier: verifier::Verifier::default(),
                 links: links::Links::default(),
-                running: running::Running::default(),
+                running: in_flight::Running::default(),
                 open: queue::OpenCounts::default(),
                 jobs: jobs::Jobs::default(),
                 sessions: sessions::Sessions::default(),
-                passes: passes::Passes::default(),
+                passes: grants::Passes::default(),
                 auth_failures,
                 unexpected: unexpected::Shared::default(),
-                seen: sweeper::SeenBuffer::default(),
-                positions: positions::Positions::default(),
-                housekeeping: sweeper::Housekeeping::default(),
+                seen: housekeeping::SeenBuffer::default(),
+                positions: journal_positions::Positions::default(),
+                housekeeping: housekeeping::Housekeeping::default(),
                 high_water,
                 disk,
                 events: broadcast::channel(EVENT_CAPACITY).0,
@@ -153,7 +155,7 @@ impl HiveBuilder {
             }),
         };
         hive.count_open().await?;
-        sweeper::start(&hive);
+        housekeeping::start(&hive);
         auth_failures::start(&hive, failure_queue);
         sessions::start(&hive);
         Ok(hive)

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::vault::Vault;
 
 /// Characters of a text that a record keeps.
-pub(super) const MAX_TEXT: usize = 1024;
+pub(crate) const MAX_TEXT: usize = 1024;
 /// Entries of a list that a record keeps.
 const MAX_ENTRIES: usize = 1000;
 /// Stands at the end of a text that was cut for lists of commands and jobs.
@@ -21,17 +21,17 @@ const ELLIPSIS: char = '…';
 
 /// The details of a record, as they are put together.
 #[derive(Debug, Default)]
-pub(super) struct Details(Map<String, Value>);
+pub(crate) struct Details(Map<String, Value>);
 
 impl Details {
     /// Adds a field as it is.
-    pub(super) fn with(mut self, name: &str, value: Value) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.0.insert(name.into(), value);
         self
     }
 
     /// Adds at most 1,024 characters of a text.
-    pub(super) fn with_text(mut self, name: &str, text: &str) -> Self {
+    pub(crate) fn with_text(mut self, name: &str, text: &str) -> Self {
         let kept: String = text.chars().take(MAX_TEXT).collect();
         if kept.len() < text.len() {
             self.note_cut(name, text.len(), Sha256::digest(text).as_slice());
@@ -40,7 +40,7 @@ impl Details {
     }
 
     /// Adds at most 1,000 entries of a list. Its SHA-256 is that of its entries, each with a line feed behind it.
-    pub(super) fn with_list<T: ToString>(mut self, name: &str, entries: &[T]) -> Self {
+    pub(crate) fn with_list<T: ToString>(mut self, name: &str, entries: &[T]) -> Self {
         let texts: Vec<_> = entries.iter().map(ToString::to_string).collect();
         if texts.len() > MAX_ENTRIES {
             let mut digest = Sha256::new();
@@ -53,7 +53,7 @@ impl Details {
     }
 
     /// Adds the names of an environment, and what tells its values apart.
-    pub(super) fn with_env(self, env: &BTreeMap<String, String>, vault: &Vault) -> Self {
+    pub(crate) fn with_env(self, env: &BTreeMap<String, String>, vault: &Vault) -> Self {
         let names: Vec<_> = env.keys().collect();
         let details = self.with_list("env", &names);
         if env.is_empty() {
@@ -68,7 +68,7 @@ impl Details {
     }
 
     /// Adds whether there is standard input, and what tells it apart.
-    pub(super) fn with_stdin(self, stdin: Option<&[u8]>, vault: &Vault) -> Self {
+    pub(crate) fn with_stdin(self, stdin: Option<&[u8]>, vault: &Vault) -> Self {
         let details = self.with("has_stdin", json!(stdin.is_some()));
         let Some(bytes) = stdin else { return details };
         let digest = vault.digest("standard input", &[bytes]);
@@ -76,7 +76,7 @@ impl Details {
     }
 
     /// The details as a record has them.
-    pub(super) fn into_value(self) -> Value {
+    pub(crate) fn into_value(self) -> Value {
         Value::Object(self.0)
     }
 
@@ -88,7 +88,7 @@ impl Details {
 }
 
 /// A text in at most 1,024 characters, the last of which says that it was cut.
-pub(super) fn summary(text: String) -> String {
+pub(crate) fn summary(text: String) -> String {
     if text.chars().nth(MAX_TEXT).is_none() {
         return text;
     }
@@ -96,7 +96,7 @@ pub(super) fn summary(text: String) -> String {
 }
 
 /// Whether a summary is of something longer.
-pub(super) fn is_cut(summary: &str) -> bool {
+pub(crate) fn is_cut(summary: &str) -> bool {
     summary.ends_with(ELLIPSIS) && summary.chars().count() == MAX_TEXT
 }
 

@@ -35,7 +35,7 @@ struct Mark {
 
 /// The mark of one data directory.
 #[derive(Debug)]
-pub(super) struct HighWater {
+pub(crate) struct HighWater {
     path: PathBuf,
     mark: Mutex<Mark>,
 }
@@ -45,7 +45,7 @@ impl HighWater {
     ///
     /// # Errors
     /// `Damaged` where acknowledged changes are missing.
-    pub(super) async fn check(data_dir: &Path, store: &dyn Store) -> Result<Self> {
+    pub(crate) async fn check(data_dir: &Path, store: &dyn Store) -> Result<Self> {
         let path = data_dir.join(FILE);
         let mark = read(&path).await;
         if let Some(mark) = &mark {
@@ -58,7 +58,7 @@ impl HighWater {
     }
 
     /// Moves the mark to where the trail is by now, or some way there.
-    pub(super) async fn advance(&self, store: &dyn Store) -> Result<()> {
+    pub(crate) async fn advance(&self, store: &dyn Store) -> Result<()> {
         let before = self.mark.lock().expect("nothing panics while it holds this lock").clone();
         let mut mark = before.clone();
         for _ in 0..BATCHES {

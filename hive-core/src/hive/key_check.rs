@@ -21,7 +21,7 @@ const ADVICE: &str =
     "put back the right one from a backup; if there is none, accept the loss with 'hive-server accept-keys'";
 
 /// Fails where a key file is not there, and names all that are not.
-pub(super) fn expect_all(dir: &Path) -> Result<()> {
+pub(crate) fn expect_all(dir: &Path) -> Result<()> {
     let missing = keys::missing(dir);
     if missing.is_empty() {
         return Ok(());
@@ -33,18 +33,18 @@ pub(super) fn expect_all(dir: &Path) -> Result<()> {
 }
 
 /// The keys that a hive is opened with.
-pub(super) struct Check<'k> {
+pub(crate) struct Check<'k> {
     /// What tells them from others; empty for keys that are made anew with each start, which are not checked.
-    pub(super) fingerprints: Fingerprints,
+    pub(crate) fingerprints: Fingerprints,
     /// Where their files are.
-    pub(super) dir: Option<&'k Path>,
+    pub(crate) dir: Option<&'k Path>,
     /// Whether others are accepted than those that are noted.
-    pub(super) accepts_others: bool,
+    pub(crate) accepts_others: bool,
 }
 
 impl Check<'_> {
     /// Finds out which hive the store is of, and makes it one where it is new. Returns whether it was.
-    pub(super) async fn identify(self, store: &dyn Store, source: &Source) -> Result<(HiveId, bool)> {
+    pub(crate) async fn identify(self, store: &dyn Store, source: &Source) -> Result<(HiveId, bool)> {
         let new = HiveRow { id: HiveId::new(source.seed()), created_at: source.now(), keys: self.fingerprints.clone() };
         let row = store.hive_create(new.clone()).await?;
         if row.id == new.id {

@@ -29,20 +29,20 @@ use crate::{DeviceRegistry, Identity};
 
 const NAME: &str = "web-server-01";
 
-pub(super) async fn hive() -> Hive {
+pub(crate) async fn hive() -> Hive {
     let settings = Settings { result_grace: Duration::from_millis(200), ..Settings::default() };
     Hive::builder().in_memory().settings(settings).build().await.unwrap()
 }
 
-pub(super) async fn token(acting: &ActingHive, create: RegistrationTokenCreate) -> secrecy::SecretString {
+pub(crate) async fn token(acting: &ActingHive, create: RegistrationTokenCreate) -> secrecy::SecretString {
     acting.registration_token_create(create).await.unwrap().token.into()
 }
 
-pub(super) fn global() -> RegistrationTokenCreate {
+pub(crate) fn global() -> RegistrationTokenCreate {
     RegistrationTokenCreate::global()
 }
 
-pub(super) fn request(name: &str) -> RegisterRequest {
+pub(crate) fn request(name: &str) -> RegisterRequest {
     RegisterRequest {
         name: name.into(),
         capabilities: vec!["shell".into()],
@@ -53,20 +53,20 @@ pub(super) fn request(name: &str) -> RegisterRequest {
     }
 }
 
-pub(super) async fn register(hive: &Hive, name: &str) -> RegisteredSatellite {
+pub(crate) async fn register(hive: &Hive, name: &str) -> RegisteredSatellite {
     let create = RegistrationTokenCreate { allowed_tags: vec!["web".into()], ..global() };
     let token = token(&hive.as_system(), create).await;
     hive.register_satellite(&token, request(name), None, None).await.unwrap()
 }
 
 /// A satellite as the hive sees it: its end of a link.
-pub(super) struct Satellite {
-    pub(super) id: SatelliteId,
-    pub(super) attached: Attached,
-    pub(super) end: LinkEnd,
+pub(crate) struct Satellite {
+    pub(crate) id: SatelliteId,
+    pub(crate) attached: Attached,
+    pub(crate) end: LinkEnd,
 }
 
-pub(super) async fn connect(hive: &Hive, registered: &RegisteredSatellite, journal: &str) -> Satellite {
+pub(crate) async fn connect(hive: &Hive, registered: &RegisteredSatellite, journal: &str) -> Satellite {
     let identity = hive.authenticate_satellite(&registered.api_key, Effort::Full).await.unwrap();
     let (link, mut end) = ChannelLink::pair();
     let attached = hive.attach(identity, handshake(registered.id, journal), link).await.unwrap();
@@ -74,7 +74,7 @@ pub(super) async fn connect(hive: &Hive, registered: &RegisteredSatellite, journ
     Satellite { id: registered.id, attached, end }
 }
 
-pub(super) fn handshake(id: SatelliteId, journal: &str) -> Handshake {
+pub(crate) fn handshake(id: SatelliteId, journal: &str) -> Handshake {
     Handshake {
         agent_id: id,
         version: "0.1.0".into(),
@@ -93,14 +93,14 @@ pub(super) fn handshake(id: SatelliteId, journal: &str) -> Handshake {
 }
 
 impl Satellite {
-    pub(super) async fn command(&mut self) -> Command {
+    pub(crate) async fn command(&mut self) -> Command {
         match self.end.next().await.unwrap() {
             Outgoing::Control(ToAgent::Command(command)) => *command,
             other => panic!("not a command: {other:?}"),
         }
     }
 
-    pub(super) async fn send_output(&mut self, id: CommandId, offset: u64, bytes: &'static [u8]) {
+    pub(crate) async fn send_output(&mut self, id: CommandId, offset: u64, bytes: &'static [u8]) {
         let stream = StreamId(1);
         let open = ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset };
         self.attached.on_control(open).await.unwrap();
@@ -108,7 +108,7 @@ impl Satellite {
         self.attached.on_frame(frame).await.unwrap();
     }
 
-    pub(super) async fn finish(&mut self, id: CommandId, status: CommandStatus, exit_code: i32, stdout: u64) {
+    pub(crate) async fn finish(&mut self, id: CommandId, status: CommandStatus, exit_code: i32, stdout: u64) {
         let sent = Received { stdout, stderr: 0 };
         let result = CommandResult {
             id,
@@ -123,7 +123,7 @@ impl Satellite {
     }
 
     /// What it is told beside commands, which around the opening of a link may come twice.
-    pub(super) async fn told(&mut self) -> ToAgent {
+    pub(crate) async fn told(&mut self) -> ToAgent {
         loop {
             match self.end.next().await.unwrap() {
                 Outgoing::Control(ToAgent::Command(_)) => {}
@@ -134,7 +134,7 @@ impl Satellite {
     }
 
     /// What it is told of its results. Around the opening of a link a command may come twice.
-    pub(super) async fn acknowledged(&mut self) -> CommandId {
+    pub(crate) async fn acknowledged(&mut self) -> CommandId {
         loop {
             match self.end.next().await.unwrap() {
                 Outgoing::Control(ToAgent::Command(_)) => {}

@@ -10,7 +10,8 @@ use hive_wire::api::{
 use super::{NAME, connect, global, hive, register, request, token};
 use crate::access::Role;
 use crate::hive::acting::Subject;
-use crate::hive::{Effort, RegistrationError, TokenProblem};
+use crate::hive::{RegistrationError, TokenProblem};
+use crate::identity::authentication::Effort;
 use crate::link::Outgoing;
 use crate::router::ExecOptions;
 use crate::store::UserPatch;

@@ -11,7 +11,8 @@ use hive_wire::satellite_api::RegisteredSatellite;
 use hive_wire::{CommandId, SatelliteId};
 
 use super::{NAME, Satellite, global, handshake, hive, register, request, token};
-use crate::hive::{Effort, Hive, Settings};
+use crate::hive::{Hive, Settings};
+use crate::identity::authentication::Effort;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
 use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, Identity, Result};

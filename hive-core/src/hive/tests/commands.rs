@@ -12,8 +12,8 @@ use hive_wire::frame::{Frame, StreamId};
 use hive_wire::{ErrorCode, SatelliteId};
 
 use super::{NAME, connect, hive, register};
+use crate::commands::payload::Work;
 use crate::hive::Hive;
-use crate::hive::payload::Work;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
 use crate::{AuditLogger, CommandRouter, Error};

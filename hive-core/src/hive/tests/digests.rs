@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use super::{NAME, connect, register};
 use crate::CommandRouter;
 use crate::audit::AuditDraft;
+use crate::commands::payload::Work;
 use crate::hive::Hive;
-use crate::hive::payload::Work;
 use crate::job::{JobManager, JobOptions};
 use crate::router::ExecOptions;
 use crate::store::{

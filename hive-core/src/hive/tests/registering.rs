@@ -14,7 +14,8 @@ use secrecy::SecretString;
 use super::{NAME, connect, global, hive, register, request, token};
 use crate::access::{Credential, Principal};
 use crate::clock::{Clock, ManualClock, Source, SystemClock};
-use crate::hive::{ClaimedTags, Effort, Hive, RegistrationError, Settings, TokenProblem};
+use crate::hive::{ClaimedTags, Hive, RegistrationError, Settings, TokenProblem};
+use crate::identity::authentication::Effort;
 use crate::{AuditLogger, DeviceRegistry, Error, Identity};
 
 async fn clocked_hive() -> (Hive, Arc<ManualClock>) {

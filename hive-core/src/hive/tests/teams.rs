@@ -12,7 +12,8 @@ use hive_wire::{ErrorCode, SatelliteId, TeamId};
 
 use super::{NAME, Satellite, connect, global, handshake, hive, request, token};
 use crate::access::{Role, SatelliteIdentity};
-use crate::hive::{ActingHive, Effort, Hive};
+use crate::hive::{ActingHive, Hive};
+use crate::identity::authentication::Effort;
 use crate::job::{JobManager, JobOptions};
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;

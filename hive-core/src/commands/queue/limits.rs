@@ -1,0 +1,141 @@
+//! How many commands are open, so that a queue that is full takes no more.
+//!
+//! The counts are in memory: a count in the database would cost as much as the queue is long. They begin with what the store
+//! has, follow each command that is accepted and each that ends, and are counted anew after changes that end many
+//! commands at once.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+
+use hive_wire::SatelliteId;
+
+use crate::hive::Settings;
+use crate::store::OpenCount;
+
+/// Which queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    Satellite,
+    Caller,
+}
+
+/// The open commands of each satellite, and of each caller without those of jobs.
+#[derive(Default)]
+pub(crate) struct OpenCounts(Mutex<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    satellites: HashMap<SatelliteId, u32>,
+    callers: HashMap<String, u32>,
+    is_stale: bool,
+}
+
+impl OpenCounts {
+    /// Counts a command that is about to be stored, unless that is one too many. `caller` is left out for one of a job.
+    pub(crate) fn add(&self, satellite: SatelliteId, caller: Option<&str>, settings: &Settings) -> Result<(), Full> {
+        let mut counts = self.lock();
+        if counts.satellites.get(&satellite).is_some_and(|count| *count >= settings.max_queue_per_satellite) {
+            return Err(Full::Satellite);
+        }
+        if let Some(caller) = caller {
+            match counts.callers.get_mut(caller) {
+                Some(count) if *count >= settings.max_open_per_caller => return Err(Full::Caller),
+                Some(count) => *count += 1,
+                None if settings.max_open_per_caller == 0 => return Err(Full::Caller),
+                None => drop(counts.callers.insert(caller.to_owned(), 1)),
+            }
+        }
+        *counts.satellites.entry(satellite).or_default() += 1;
+        Ok(())
+    }
+
+    /// Counts a command that has ended, or was not stored.
+    pub(crate) fn remove(&self, satellite: SatelliteId, caller: Option<&str>) {
+        let mut counts = self.lock();
+        if let Some(count) = counts.satellites.get_mut(&satellite) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.satellites.remove(&satellite);
+            }
+        }
+        if let Some((caller, count)) = caller.and_then(|caller| Some((caller, counts.callers.get_mut(caller)?))) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.callers.remove(caller);
+            }
+        }
+    }
+
+    /// Takes in that many commands have ended at once.
+    pub(crate) fn mark_stale(&self) {
+        self.lock().is_stale = true;
+    }
+
+    /// Whether they are to be counted anew. Says it once.
+    pub(crate) fn take_stale(&self) -> bool {
+        std::mem::take(&mut self.lock().is_stale)
+    }
+
+    /// Takes in what the store has.
+    pub(crate) fn replace(&self, open: Vec<OpenCount>) {
+        let mut counts = Counts::default();
+        for OpenCount { satellite_id, created_by, is_of_job, count } in open {
+            *counts.satellites.entry(satellite_id).or_default() += count;
+            if !is_of_job {
+                *counts.callers.entry(created_by).or_default() += count;
+            }
+        }
+        *self.lock() = counts;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::id::Seed;
+
+    fn satellite(n: u8) -> SatelliteId {
+        SatelliteId::new(Seed { unix_millis: 1, random: [n; 10] })
+    }
+
+    fn settings() -> Settings {
+        Settings { max_queue_per_satellite: 3, max_open_per_caller: 2, ..Settings::default() }
+    }
+
+    #[test]
+    fn a_full_queue_takes_no_more_until_a_command_ends() {
+        let (counts, settings) = (OpenCounts::default(), settings());
+        assert_eq!([(); 3].map(|()| counts.add(satellite(1), None, &settings)), [Ok(()); 3]);
+        assert_eq!(counts.add(satellite(1), Some("one"), &settings), Err(Full::Satellite));
+        assert_eq!(counts.add(satellite(2), Some("one"), &settings), Ok(()));
+        counts.remove(satellite(1), None);
+        assert_eq!(counts.add(satellite(1), Some("one"), &settings), Ok(()));
+        assert_eq!(counts.add(satellite(3), Some("one"), &settings), Err(Full::Caller));
+        assert_eq!(counts.add(satellite(3), Some("two"), &settings), Ok(()));
+        assert_eq!(counts.add(satellite(3), None, &settings), Ok(()), "jobs count for no caller");
+        counts.remove(satellite(2), Some("one"));
+        assert_eq!(counts.add(satellite(3), Some("one"), &settings), Ok(()));
+    }
+
+    #[test]
+    fn counts_go_on_where_the_store_is() {
+        let (counts, settings) = (OpenCounts::default(), settings());
+        let of = |n, caller: &str, is_of_job, count| OpenCount {
+            satellite_id: satellite(n),
+            created_by: caller.into(),
+            is_of_job,
+            count,
+        };
+        counts.add(satellite(3), Some("two"), &settings).unwrap();
+        counts.mark_stale();
+        assert!(counts.take_stale() && !counts.take_stale());
+        counts.replace(vec![of(1, "one", false, 1), of(1, "one", true, 1), of(2, "one", false, 1)]);
+        assert_eq!(counts.add(satellite(2), Some("one"), &settings), Err(Full::Caller));
+        assert_eq!(counts.add(satellite(1), Some("two"), &settings), Ok(()));
+        assert_eq!(counts.add(satellite(1), Some("two"), &settings), Err(Full::Satellite));
+    }
+}

@@ -1,0 +1,85 @@
+//! Whether the disk of the database takes what is written.
+//!
+//! A database may find room for a small change in a file that is there already while the disk is full, and then fail with the
+//! next one. So the disk is asked by itself: a small file is written, synced and removed.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use hive_wire::Timestamp;
+
+use crate::store::DiskError;
+use crate::{Error, Result};
+
+/// Bytes that are tried: more than a change takes.
+const SIZE: usize = 64 * 1024;
+/// How long a good answer counts.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// The directory of the database, and when its disk last took something.
+#[derive(Debug)]
+pub(crate) struct DiskProbe {
+    path: PathBuf,
+    good_at: Mutex<Option<Timestamp>>,
+}
+
+impl DiskProbe {
+    pub(crate) fn in_dir(dir: &Path) -> Self {
+        Self { path: dir.join(format!("disk-{}.probe", std::process::id())), good_at: Mutex::default() }
+    }
+
+    /// Checks that the disk takes what is written, now or some seconds ago.
+    ///
+    /// # Errors
+    /// `Unavailable` that names what is wrong with the disk.
+    pub(crate) async fn check(&self, now: Timestamp) -> Result<()> {
+        let good_at = *self.good_at.lock().expect("nothing panics while it holds this lock");
+        if good_at.is_some_and(|at| now.since(at) < FRESH) {
+            return Ok(());
+        }
+        self.check_now(now).await
+    }
+
+    /// The same, now.
+    pub(crate) async fn check_now(&self, now: Timestamp) -> Result<()> {
+        let path = self.path.clone();
+        let tried = tokio::task::spawn_blocking(move || write_and_remove(&path)).await.map_err(Error::internal)?;
+        let is_good = tried.is_ok();
+        *self.good_at.lock().expect("nothing panics while it holds this lock") = is_good.then_some(now);
+        tried.map_err(|error| Error::Unavailable(Box::new(DiskError::from(error))))
+    }
+}
+
+fn write_and_remove(path: &Path) -> std::io::Result<()> {
+    let written = std::fs::File::create(path).and_then(|mut file| {
+        file.write_all(&vec![0; SIZE])?;
+        file.sync_all()
+    });
+    // Also what there was room for.
+    let removed = std::fs::remove_file(path);
+    written.and(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_good_answer_counts_for_a_while_and_a_bad_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let inside = dir.path().join("data");
+        let probe = DiskProbe::in_dir(&inside);
+        let now = Timestamp::from_micros(0);
+        assert!(probe.check(now).await.is_err(), "there is no such directory");
+        std::fs::create_dir(&inside).unwrap();
+        probe.check(now).await.unwrap();
+        assert_eq!(std::fs::read_dir(&inside).unwrap().count(), 0, "nothing is left behind");
+        std::fs::remove_dir(&inside).unwrap();
+        probe.check(now.plus(Duration::from_secs(4))).await.unwrap();
+        let error = probe.check(now.plus(Duration::from_secs(5))).await.unwrap_err();
+        assert_eq!(error.to_wire().details.unwrap()["disk"], "failing");
+        assert!(probe.check(now.plus(Duration::from_secs(6))).await.is_err());
+    }
+}

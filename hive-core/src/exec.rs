@@ -1,0 +1,3 @@
+//! Running commands on one satellite or many.
+
+pub(crate) mod stream;

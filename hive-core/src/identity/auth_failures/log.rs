@@ -1,0 +1,372 @@
+//! Which failed authentications become audit records of their own, and which are counted.
+//!
+//! The first few of a kind and a source in each minute are recorded one by one, the rest in one summary a minute and kind, and
+//! of many summaries an hour only the totals are left. So nobody can fill the audit log by guessing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use hive_wire::{SatelliteId, Timestamp};
+use serde::Serialize;
+
+/// Failures of one kind and source that are recorded one by one in a minute.
+const RECORDS_PER_MINUTE: u64 = 5;
+/// Summaries of an hour. Beyond them the totals alone count.
+const SUMMARIES_PER_HOUR: u32 = 60;
+/// Sources of one kind that are told apart in a minute. Failures of further ones are counted without their source.
+const MAX_SOURCES: usize = 200;
+/// Sources that a summary names.
+const MAX_NAMED: usize = 10;
+
+/// What was shown, or done, without the right to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuthFailureKind {
+    /// A login with a name and a password, or a password that was to be changed.
+    Password,
+    /// The API key of a user.
+    ApiKey,
+    /// The token that a login gave.
+    LoginToken,
+    /// The key of a satellite.
+    SatelliteKey,
+    /// A registration token.
+    RegistrationToken,
+    /// A message of a satellite about a command or a terminal of another one.
+    ForeignMessage,
+}
+
+impl AuthFailureKind {
+    /// The stable word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::ApiKey => "api_key",
+            Self::LoginToken => "login_token",
+            Self::SatelliteKey => "satellite_key",
+            Self::RegistrationToken => "registration_token",
+            Self::ForeignMessage => "foreign_message",
+        }
+    }
+}
+
+/// How often a kind of authentication has failed since the hive was started, and what came of it in the audit log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct AuthFailureTotals {
+    /// All of them.
+    pub failures: u64,
+    /// Those with an audit record of their own.
+    pub recorded: u64,
+    /// Those counted in a summary.
+    pub summarised: u64,
+    /// Those in neither: too many summaries, or the audit log could not be written.
+    pub left_out: u64,
+}
+
+/// Where a failure came from, as far as limits tell sources apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum FailureSource {
+    /// An IPv4 address, or an IPv6 network of 64 bits.
+    Network(IpAddr),
+    /// A satellite.
+    Satellite(SatelliteId),
+    /// Nobody told.
+    Unknown,
+}
+
+impl FailureSource {
+    /// The source that an address belongs to.
+    pub(crate) fn of_address(address: Option<&str>) -> Self {
+        let address = address.and_then(|address| address.parse().ok());
+        address.map_or(Self::Unknown, |address| Self::Network(network_of(address)))
+    }
+}
+
+impl std::fmt::Display for FailureSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Network(IpAddr::V4(address)) => write!(f, "{address}"),
+            Self::Network(IpAddr::V6(network)) => write!(f, "{network}/64"),
+            Self::Satellite(id) => write!(f, "{id}"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// Returns what limits take as one address: an IPv4 address, or the network of 64 bits that an IPv6 address is in.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        IpAddr::V4(address) => address.into(),
+    }
+}
+
+/// What to do with one failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Write a record of its own.
+    Record,
+    /// The minute's summary counts it.
+    Count,
+    /// Only the totals count it.
+    Drop,
+}
+
+/// The failures of one kind in one minute that have no record of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Summary {
+    pub(super) kind: AuthFailureKind,
+    /// The beginning of the minute.
+    pub(super) minute: Timestamp,
+    /// All failures of the minute.
+    pub(super) failures: u64,
+    /// Those of them with a record.
+    pub(super) recorded: u64,
+    /// How many sources they came from; more than that where there were more than are told apart.
+    pub(super) sources: usize,
+    /// The sources with the most failures, and how many.
+    pub(super) most: Vec<(FailureSource, u64)>,
+}
+
+impl Summary {
+    /// The failures that no record tells of.
+    pub(super) fn left(&self) -> u64 {
+        self.failures - self.recorded
+    }
+}
+
+/// The failures of this minute, and the totals.
+#[derive(Debug, Default)]
+pub(super) struct AuthFailureLog {
+    minute: i64,
+    kinds: BTreeMap<AuthFailureKind, Minute>,
+    hour: i64,
+    summaries: u32,
+    due: Vec<Summary>,
+    totals: BTreeMap<AuthFailureKind, AuthFailureTotals>,
+}
+
+#[derive(Debug, Default)]
+struct Minute {
+    failures: u64,
+    recorded: u64,
+    sources: HashMap<FailureSource, u64>,
+}
+
+impl AuthFailureLog {
+    /// Takes a failure. `is_behind` says that the audit log cannot take a record now.
+    pub(super) fn note(
+        &mut self,
+        kind: AuthFailureKind,
+        source: FailureSource,
+        is_behind: bool,
+        now: Timestamp,
+    ) -> Decision {
+        self.pass_time(now);
+        let has_summary = self.summaries < SUMMARIES_PER_HOUR;
+        let minute = self.kinds.entry(kind).or_default();
+        let totals = self.totals.entry(kind).or_default();
+        minute.failures += 1;
+        totals.failures += 1;
+        let is_told_apart = minute.sources.len() < MAX_SOURCES || minute.sources.contains_key(&source);
+        let before = match is_told_apart.then(|| minute.sources.entry(source).or_default()) {
+            Some(count) => {
+                *count += 1;
+                *count - 1
+            }
+            None => RECORDS_PER_MINUTE,
+        };
+        if before < RECORDS_PER_MINUTE && !is_behind {
+            minute.recorded += 1;
+            totals.recorded += 1;
+            return Decision::Record;
+        }
+        if has_summary { Decision::Count } else { Decision::Drop }
+    }
+
+    /// Returns the summaries of the minutes that are over.
+    pub(super) fn take_summaries(&mut self, now: Timestamp) -> Vec<Summary> {
+        self.pass_time(now);
+        std::mem::take(&mut self.due)
+    }
+
+    /// The same, of the minute that goes on too: nobody will ask later.
+    pub(super) fn take_last_summaries(&mut self) -> Vec<Summary> {
+        self.close_minute();
+        std::mem::take(&mut self.due)
+    }
+
+    /// Notes that something could not be written: a record, or the summary of this many.
+    pub(super) fn lose(&mut self, kind: AuthFailureKind, summarised: Option<u64>) {
+        let totals = self.totals.entry(kind).or_default();
+        match summarised {
+            Some(count) => totals.summarised = totals.summarised.saturating_sub(count),
+            None => totals.recorded = totals.recorded.saturating_sub(1),
+        }
+        totals.left_out += summarised.unwrap_or(1);
+    }
+
+    /// Returns the totals, by kind.
+    pub(super) fn totals(&self) -> BTreeMap<&'static str, AuthFailureTotals> {
+        self.totals.iter().map(|(kind, totals)| (kind.as_str(), *totals)).collect()
+    }
+
+    fn pass_time(&mut self, now: Timestamp) {
+        let minute = now.as_seconds().div_euclid(60);
+        if minute != self.minute {
+            self.close_minute();
+            self.minute = minute;
+        }
+        let hour = minute.div_euclid(60);
+        if hour != self.hour {
+            (self.hour, self.summaries) = (hour, 0);
+        }
+    }
+
+    /// Makes summaries of the minute, as many as the hour allows.
+    fn close_minute(&mut self) {
+        let begin = Timestamp::from_micros(0).plus(Duration::from_secs(self.minute.unsigned_abs() * 60));
+        for (kind, minute) in std::mem::take(&mut self.kinds) {
+            let summary = minute.summary(kind, begin);
+            if summary.left() == 0 {
+                continue;
+            }
+            let totals = self.totals.entry(kind).or_default();
+            if self.summaries < SUMMARIES_PER_HOUR {
+                self.summaries += 1;
+                totals.summarised += summary.left();
+                self.due.push(summary);
+            } else {
+                totals.left_out += summary.left();
+            }
+        }
+    }
+}
+
+impl Minute {
+    fn summary(self, kind: AuthFailureKind, minute: Timestamp) -> Summary {
+        let Self { failures, recorded, sources } = self;
+        let count = sources.len();
+        let mut most: Vec<_> = sources.into_iter().collect();
+        most.sort_by_key(|(source, count)| (std::cmp::Reverse(*count), *source));
+        most.truncate(MAX_NAMED);
+        Summary { kind, minute, failures, recorded, sources: count, most }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::id::Seed;
+
+    const KEY: AuthFailureKind = AuthFailureKind::ApiKey;
+
+    fn at(seconds: u64) -> Timestamp {
+        // The beginning of an hour.
+        Timestamp::from_micros(0).plus(Duration::from_secs(1_000_000 * 3600 + seconds))
+    }
+
+    fn network(number: u32) -> FailureSource {
+        FailureSource::Network(std::net::Ipv4Addr::from_bits(number).into())
+    }
+
+    /// Notes failures of one source; how many of them are to be recorded.
+    fn note(
+        log: &mut AuthFailureLog,
+        kind: AuthFailureKind,
+        source: FailureSource,
+        count: usize,
+        now: Timestamp,
+    ) -> usize {
+        (0..count).filter(|_| log.note(kind, source, false, now) == Decision::Record).count()
+    }
+
+    #[test]
+    fn the_first_five_of_a_kind_and_source_are_recorded_and_the_rest_is_one_summary() {
+        let mut log = AuthFailureLog::default();
+        assert_eq!(note(&mut log, KEY, network(1), 100, at(0)), 5);
+        assert_eq!(note(&mut log, KEY, network(2), 3, at(10)), 3);
+        assert_eq!(note(&mut log, AuthFailureKind::Password, network(1), 5, at(20)), 5);
+        assert_eq!(log.take_summaries(at(59)), []);
+        let summary = Summary {
+            kind: KEY,
+            minute: at(0),
+            failures: 103,
+            recorded: 8,
+            sources: 2,
+            most: vec![(network(1), 100), (network(2), 3)],
+        };
+        assert_eq!(log.take_summaries(at(60)), [summary]);
+        assert_eq!(log.take_summaries(at(60)), [], "once");
+        assert_eq!(note(&mut log, KEY, network(1), 100, at(61)), 5, "a new minute");
+        let totals = log.totals()["api_key"];
+        assert_eq!(totals, AuthFailureTotals { failures: 203, recorded: 13, summarised: 95, left_out: 0 });
+    }
+
+    #[test]
+    fn above_sixty_summaries_an_hour_only_the_totals_count() {
+        let mut log = AuthFailureLog::default();
+        let kinds = [KEY, AuthFailureKind::Password];
+        let mut summaries = 0;
+        for minute in 0..60 {
+            for kind in kinds {
+                note(&mut log, kind, network(1), 10, at(minute * 60));
+            }
+            summaries += log.take_summaries(at(minute * 60 + 60 - 1)).len();
+        }
+        assert_eq!(summaries, 60);
+        assert_eq!(log.note(KEY, network(1), false, at(59 * 60)), Decision::Drop);
+        let [key, password] = ["api_key", "password"].map(|kind| log.totals()[kind]);
+        assert_eq!(key.recorded + password.recorded, 2 * 60 * 5);
+        assert_eq!(key.summarised + password.summarised, 60 * 5);
+        log.take_summaries(at(3600));
+        note(&mut log, KEY, network(1), 10, at(3601));
+        assert_eq!(log.take_summaries(at(3660)).len(), 1, "a new hour");
+        let totals = log.totals()["api_key"];
+        assert_eq!(totals.failures, totals.recorded + totals.summarised + totals.left_out);
+    }
+
+    #[test]
+    fn nothing_is_recorded_while_the_audit_log_is_behind_and_all_is_counted() {
+        let mut log = AuthFailureLog::default();
+        for _ in 0..10 {
+            assert_eq!(log.note(KEY, network(1), true, at(0)), Decision::Count);
+        }
+        let [summary] = &log.take_summaries(at(60))[..] else { panic!("one summary") };
+        assert_eq!((summary.failures, summary.recorded), (10, 0));
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_counted_as_left_out() {
+        let mut log = AuthFailureLog::default();
+        note(&mut log, KEY, network(1), 10, at(0));
+        log.lose(KEY, None);
+        let [summary] = &log.take_last_summaries()[..] else { panic!("one summary") };
+        log.lose(KEY, Some(summary.left()));
+        let totals = log.totals()["api_key"];
+        assert_eq!(totals, AuthFailureTotals { failures: 10, recorded: 4, summarised: 0, left_out: 6 });
+    }
+
+    #[test]
+    fn many_sources_take_no_more_room_than_there_is() {
+        let mut log = AuthFailureLog::default();
+        let recorded: usize = (0..10_000).map(|number| note(&mut log, KEY, network(number), 2, at(0))).sum();
+        assert_eq!(recorded, 2 * MAX_SOURCES);
+        let [summary] = &log.take_summaries(at(60))[..] else { panic!("one summary") };
+        assert_eq!((summary.failures, summary.sources, summary.most.len()), (20_000, MAX_SOURCES, MAX_NAMED));
+    }
+
+    #[test]
+    fn a_source_is_an_address_or_a_network_of_ipv6() {
+        let check = |address: Option<&str>, expected: &str| {
+            assert_eq!(FailureSource::of_address(address).to_string(), expected);
+        };
+        check(Some("203.0.113.7"), "203.0.113.7");
+        check(Some("::ffff:203.0.113.7"), "203.0.113.7");
+        check(Some("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        check(Some("nonsense"), "unknown");
+        check(None, "unknown");
+        let id = SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] });
+        assert_eq!(FailureSource::Satellite(id).to_string(), id.to_string());
+    }
+}

@@ -1,0 +1,161 @@
+//! Who is calling: API keys, logins and login tokens become a [`Principal`].
+
+use std::collections::BTreeSet;
+
+use hive_wire::api::{AuditResult, AuditTarget, LoginRequest, LoginResponse, User};
+use hive_wire::credential::split_user_key;
+use hive_wire::{AuditId, TeamId};
+use serde_json::json;
+
+use super::auth_failures::{AuthFailure, AuthFailureKind};
+use super::jwt;
+use super::jwt::LoginClaims;
+use super::passwords;
+use crate::access::{Credential, Permission, Principal, Role};
+use crate::audit::AuditDraft;
+use crate::hive::Hive;
+use crate::store::{ApiKeyOwner, UserRow};
+use crate::{Error, Result};
+
+/// How much it may cost to check a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Whatever it takes.
+    Full,
+    /// Next to nothing: a key that was verified before is known again, any other is `RateLimited`. For callers who have
+    /// shown too many wrong ones.
+    Remembered,
+}
+
+impl Effort {
+    /// The answer to a key that is not known, or not looked at.
+    pub(crate) fn refusal(self) -> Error {
+        match self {
+            Self::Full => Error::AuthInvalid,
+            Self::Remembered => Error::RateLimited { retry_after_seconds: 1 },
+        }
+    }
+}
+
+impl Hive {
+    /// Finds out whose an API key is.
+    ///
+    /// # Errors
+    /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired or of a user who is disabled: they
+    /// look the same. `RateLimited` where the effort does not suffice to tell.
+    pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>, effort: Effort) -> Result<Principal> {
+        let refuse = |failure: AuthFailure<'_>| {
+            self.note_auth_failure(failure);
+            effort.refusal()
+        };
+        let failed = |reason| AuthFailure::new(AuthFailureKind::ApiKey, ip.as_deref(), reason);
+        let (id, secret) = split_user_key(key).map_err(|_| refuse(failed("malformed")))?;
+        let owner = self.store().api_key_owner(id).await?.ok_or_else(|| refuse(failed("unknown").of(id)))?;
+        let is_over = self.is_key_over(&owner);
+        let ApiKeyOwner { key, user, teams } = owner;
+        if !self.inner.verifier.is_key(secret, &key.hash, effort) || is_over {
+            let reason = match effort {
+                Effort::Remembered => "not checked, after too many failures",
+                Effort::Full if is_over => "revoked, expired or of a disabled user",
+                Effort::Full => "wrong",
+            };
+            return Err(refuse(failed(reason).of(id).with("username", user.username)));
+        }
+        Ok(principal(Credential::ApiKey(id, user.id), user, teams, ip, key.scopes))
+    }
+
+    /// Finds out whose a login token is.
+    ///
+    /// # Errors
+    /// `AuthInvalid` for any token that is not valid now.
+    pub async fn authenticate_jwt(&self, token: &str, ip: Option<String>) -> Result<Principal> {
+        let refuse = |failure: AuthFailure<'_>| {
+            self.note_auth_failure(failure);
+            Error::AuthInvalid
+        };
+        let failed = |reason| AuthFailure::new(AuthFailureKind::LoginToken, ip.as_deref(), reason);
+        let claims = jwt::read_login(&self.inner.keys.token_secret, token, self.source().now());
+        let LoginClaims { sub: id, generation, .. } = claims.map_err(|why| refuse(failed(why.word())))?;
+        let row = self.store().user_get(id).await?.ok_or_else(|| refuse(failed("of an unknown user").of(id)))?;
+        if row.login_generation != generation || row.user.disabled_at.is_some() {
+            return Err(refuse(failed("ended, or of a disabled user").of(id).with("username", row.user.username)));
+        }
+        let teams = self.store().team_memberships(id).await?;
+        Ok(principal(Credential::Login(id), row.user, teams, ip, None))
+    }
+
+    /// Exchanges a name and a password for a login token.
+    ///
+    /// # Errors
+    /// `AuthInvalid` where either is wrong, or the user is disabled; `RateLimited` where too many others are logging in, or the effort does not suffice:
+    /// passwords are not remembered.
+    pub async fn login(&self, request: LoginRequest, ip: Option<String>, effort: Effort) -> Result<LoginResponse> {
+        let LoginRequest { username, password } = request;
+        if effort == Effort::Remembered {
+            // Not looked for either: the length is all that is told.
+            let failure =
+                AuthFailure::new(AuthFailureKind::Password, ip.as_deref(), "not checked, after too many failures");
+            self.note_auth_failure(failure.with("username_length", username.len()));
+            return Err(effort.refusal());
+        }
+        let row = self.store().user_find(&username).await?;
+        let is_right = if password.len() > passwords::LONGEST {
+            false
+        } else {
+            let hash = row.as_ref().map(|row| row.password_hash.clone());
+            self.inner.verifier.is_password(password, hash).await?
+        };
+        let UserRow { user, login_generation, .. } = match row {
+            Some(row) if is_right && row.user.disabled_at.is_none() => row,
+            row => {
+                self.note_auth_failure(login_failure(&username, row.as_ref(), is_right, ip.as_deref()));
+                return Err(Error::AuthInvalid);
+            }
+        };
+        self.store().audit_append(self.login_record(&user, ip)).await?;
+        let now = self.source().now();
+        let expires_at = now.plus(self.settings().login_lifetime);
+        let login = jwt::Login { user: user.id, role: user.role.clone(), generation: login_generation };
+        let secret = &self.inner.keys.token_secret;
+        let token = jwt::login(secret, &self.settings().external_url, login, now, expires_at);
+        Ok(LoginResponse { token, expires_at, user })
+    }
+
+    fn login_record(&self, user: &User, ip: Option<String>) -> AuditDraft {
+        let actor =
+            hive_wire::api::Actor { kind: "user".into(), id: user.id.to_string(), name: user.username.clone(), ip };
+        AuditDraft {
+            id: AuditId::new(self.source().seed()),
+            timestamp: self.source().now(),
+            actor,
+            action: "auth.login",
+            target: AuditTarget { kind: "user".into(), id: user.id.to_string() },
+            team_id: None,
+            details: json!({}),
+            result: AuditResult::Success,
+            error: None,
+        }
+    }
+}
+
+/// A login that failed. The name is told where there is such a user: what else was typed there may be a password.
+fn login_failure<'f>(username: &str, row: Option<&UserRow>, is_right: bool, ip: Option<&'f str>) -> AuthFailure<'f> {
+    let failed = |reason| AuthFailure::new(AuthFailureKind::Password, ip, reason);
+    match row {
+        Some(row) => {
+            let reason = if is_right { "of a disabled user" } else { "wrong" };
+            failed(reason).of(row.user.id).with("username", row.user.username.as_str())
+        }
+        None => failed("of an unknown user").with("username_length", username.len()),
+    }
+}
+
+pub(crate) fn principal(
+    credential: Credential,
+    user: User,
+    teams: Vec<(TeamId, Role)>,
+    ip: Option<String>,
+    scopes: Option<BTreeSet<Permission>>,
+) -> Principal {
+    Principal { credential, name: user.username, ip, role: user.role, teams: teams.into_iter().collect(), scopes }
+}

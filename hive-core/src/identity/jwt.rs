@@ -1,0 +1,239 @@
+//! Signed tokens: HS256 JWTs for logins and for registration.
+
+use hive_wire::api::{PlatformRole, TokenScope};
+use hive_wire::credential::{GLOBAL_TOKEN_PREFIX, TEAM_TOKEN_PREFIX, registration_jwt};
+use hive_wire::{RegistrationTokenId, TeamId, Timestamp, UserId};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+const LOGIN_AUDIENCE: &str = "hive-api";
+const REGISTRATION_AUDIENCE: &str = "satellite-registration";
+/// Seconds by which two clocks may differ.
+const LEEWAY_SECONDS: i64 = 60;
+
+/// Why a token is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is not of the form of a token.
+    Malformed,
+    /// It is not signed by this hive, or not for this.
+    Forged,
+    Expired,
+    /// The words in front of the token and the claims in it disagree.
+    ScopeMismatch,
+}
+
+impl Refused {
+    /// The reason as a stable word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Forged => "forged",
+            Self::Expired => "expired",
+            Self::ScopeMismatch => "scope_mismatch",
+        }
+    }
+}
+
+/// What a login token says.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LoginClaims {
+    pub(crate) iss: String,
+    pub(crate) aud: String,
+    pub(crate) sub: UserId,
+    pub(crate) roles: Vec<PlatformRole>,
+    pub(crate) iat: i64,
+    pub(crate) exp: i64,
+    /// A user's logins end by moving theirs on.
+    #[serde(default)]
+    pub(crate) generation: u64,
+}
+
+/// Who logs in.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    pub(crate) user: UserId,
+    pub(crate) role: PlatformRole,
+    pub(crate) generation: u64,
+}
+
+/// What a registration token says.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RegistrationClaims {
+    pub(crate) iss: String,
+    pub(crate) aud: String,
+    pub(crate) iat: i64,
+    pub(crate) exp: i64,
+    pub(crate) jti: String,
+    pub(crate) scope: TokenScope,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) team_id: Option<TeamId>,
+    pub(crate) created_by: String,
+    pub(crate) permissions: Vec<String>,
+}
+
+/// A verified registration token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Registration {
+    pub(crate) id: RegistrationTokenId,
+    pub(crate) team_id: Option<TeamId>,
+}
+
+/// Writes a login token.
+pub(crate) fn login(secret: &SecretSlice<u8>, issuer: &str, login: Login, now: Timestamp, until: Timestamp) -> String {
+    let claims = LoginClaims {
+        iss: issuer.into(),
+        aud: LOGIN_AUDIENCE.into(),
+        sub: login.user,
+        roles: vec![login.role],
+        iat: now.as_seconds(),
+        exp: until.as_seconds(),
+        generation: login.generation,
+    };
+    sign(secret, &claims)
+}
+
+/// Reads a login token.
+pub(crate) fn read_login(secret: &SecretSlice<u8>, token: &str, now: Timestamp) -> Result<LoginClaims, Refused> {
+    let claims: LoginClaims = verify(secret, token, LOGIN_AUDIENCE)?;
+    if is_over(claims.exp, now) { Err(Refused::Expired) } else { Ok(claims) }
+}
+
+/// Writes a registration token. The prefix in front of the JWT tells people whom it is for.
+pub(crate) fn registration(
+    secret: &SecretSlice<u8>,
+    issuer: &str,
+    token: Registration,
+    created_by: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> String {
+    let (scope, prefix, kind) = match token.team_id {
+        None => (TokenScope::Global, GLOBAL_TOKEN_PREFIX, "gsat"),
+        Some(_) => (TokenScope::Team, TEAM_TOKEN_PREFIX, "tsat"),
+    };
+    let claims = RegistrationClaims {
+        iss: issuer.into(),
+        aud: REGISTRATION_AUDIENCE.into(),
+        iat: now.as_seconds(),
+        exp: until.as_seconds(),
+        jti: format!("{kind}_{}", token.id),
+        scope,
+        team_id: token.team_id,
+        created_by: created_by.into(),
+        permissions: vec!["satellite:register".into()],
+    };
+    format!("{prefix}{}", sign(secret, &claims))
+}
+
+/// Reads a registration token, and tells when it counts as used. Whether it was used before or revoked, the store knows.
+pub(crate) fn read_registration(
+    secret: &SecretSlice<u8>,
+    token: &str,
+    now: Timestamp,
+) -> Result<(Registration, Timestamp), Refused> {
+    let jwt = registration_jwt(token).ok_or(Refused::Malformed)?;
+    let claims: RegistrationClaims = verify(secret, jwt, REGISTRATION_AUDIENCE)?;
+    if is_over(claims.exp, now) {
+        return Err(Refused::Expired);
+    }
+    let says_global = token.contains("_satellite_global_");
+    let is_global = claims.scope == TokenScope::Global;
+    if says_global != is_global || is_global != claims.team_id.is_none() {
+        return Err(Refused::ScopeMismatch);
+    }
+    let id = claims.jti.split_once('_').and_then(|(_, id)| id.parse().ok()).ok_or(Refused::Malformed)?;
+    // Who comes within the leeway has come at the last moment of the token's life, as the store counts it.
+    let last_moment = Timestamp::from_micros(claims.exp.saturating_mul(1_000_000).saturating_sub(1));
+    Ok((Registration { id, team_id: claims.team_id }, now.min(last_moment)))
+}
+
+/// Whether a token's life is over by any clock that is nearly right.
+fn is_over(exp: i64, now: Timestamp) -> bool {
+    exp.saturating_add(LEEWAY_SECONDS) <= now.as_seconds()
+}
+
+fn sign(secret: &SecretSlice<u8>, claims: &impl Serialize) -> String {
+    let key = EncodingKey::from_secret(secret.expose_secret());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key)
+        .expect("claims are plain data and the key is a secret")
+}
+
+/// Verifies signature and audience. The times are checked by the caller, with the hive's own clock.
+fn verify<C: DeserializeOwned>(secret: &SecretSlice<u8>, token: &str, audience: &str) -> Result<C, Refused> {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_audience(&[audience]);
+    validation.validate_exp = false;
+    let key = DecodingKey::from_secret(secret.expose_secret());
+    let data = jsonwebtoken::decode::<C>(token, &key, &validation).map_err(|error| match error.kind() {
+        ErrorKind::InvalidSignature | ErrorKind::InvalidAudience => Refused::Forged,
+        _ => Refused::Malformed,
+    })?;
+    Ok(data.claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Source;
+    use std::time::Duration;
+
+    fn secret() -> SecretSlice<u8> {
+        SecretSlice::from(vec![7; 32])
+    }
+
+    fn of(user: UserId) -> Login {
+        Login { user, role: PlatformRole::GlobalAdmin, generation: 1 }
+    }
+
+    #[test]
+    fn a_registration_token_is_taken_until_it_expires() {
+        let source = Source::default();
+        let now = source.now();
+        let until = now.plus(Duration::from_hours(1));
+        let wanted = Registration { id: RegistrationTokenId::new(source.seed()), team_id: None };
+        let token = registration(&secret(), "http://hive", wanted, "admin", now, until);
+        let check = |text: &str, at: Timestamp, expected| assert_eq!(read_registration(&secret(), text, at), expected);
+        check(&token, now, Ok((wanted, now)));
+        check(&token, until.plus(Duration::from_secs(61)), Err(Refused::Expired));
+        check(&token.replace("hive_", "deploystack_"), now, Ok((wanted, now)));
+        check(&token.replace("_global_", "_team_"), now, Err(Refused::ScopeMismatch));
+        // The shorter signature is malformed where its last letter has bits too many.
+        let shortened = read_registration(&secret(), &token[..token.len() - 4], now);
+        assert!(matches!(shortened, Err(Refused::Forged | Refused::Malformed)), "{shortened:?}");
+        check("", now, Err(Refused::Malformed));
+        let other = SecretSlice::from(vec![8; 32]);
+        assert_eq!(read_registration(&other, &token, now), Err(Refused::Forged));
+    }
+
+    #[test]
+    fn a_clock_may_be_wrong_by_a_minute() {
+        let source = Source::default();
+        let now = source.now();
+        let until = now.plus(Duration::from_hours(1));
+        let late = until.plus(Duration::from_secs(58));
+        let user = UserId::new(source.seed());
+        let token = login(&secret(), "http://hive", of(user), now, until);
+        assert!(read_login(&secret(), &token, late).is_ok());
+        assert!(read_login(&secret(), &token, now.minus(Duration::from_hours(24))).is_ok(), "made by a clock ahead");
+        let wanted = Registration { id: RegistrationTokenId::new(source.seed()), team_id: None };
+        let token = registration(&secret(), "http://hive", wanted, "admin", now, until);
+        let (read, used_at) = read_registration(&secret(), &token, late).unwrap();
+        assert!(read == wanted && used_at < until, "the store takes it as used before it expired");
+    }
+
+    #[test]
+    fn a_token_for_one_thing_is_no_token_for_another() {
+        let source = Source::default();
+        let now = source.now();
+        let until = now.plus(Duration::from_mins(1));
+        let user = UserId::new(source.seed());
+        let token = login(&secret(), "http://hive", of(user), now, until);
+        assert_eq!(read_login(&secret(), &token, now).map(|claims| claims.sub).ok(), Some(user));
+        assert!(read_login(&secret(), &token, until.plus(Duration::from_secs(61))).is_err());
+        assert!(read_registration(&secret(), &format!("{GLOBAL_TOKEN_PREFIX}{token}"), now).is_err());
+    }
+}

@@ -1,0 +1,318 @@
+//! How far a terminal's output may go: what its satellite may send, and what it has to keep.
+//!
+//! Whoever has the keyboard holds a *claim*: the output is sent as fast as they read it, and kept until they have. All others
+//! take what they can get. Nothing here reads a clock or sends anything; times are since any fixed moment.
+
+use std::time::Duration;
+
+use hive_wire::ViewerId;
+use hive_wire::stream::{INITIAL_WINDOW, Window};
+
+/// How long somebody is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// How long a viewer may leave output unread before its claim is lost.
+    pub(crate) stall: Duration,
+    /// How long the claim of a viewer that was cut off lasts.
+    pub(crate) linger: Duration,
+}
+
+/// What a satellite is told of a terminal's flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Credit {
+    /// The offset behind the last byte that may be sent.
+    pub(super) limit: u64,
+    /// The first byte that somebody still needs.
+    pub(super) keep: Option<u64>,
+}
+
+/// The flow of one terminal's output.
+#[derive(Debug)]
+pub(super) struct Flow {
+    patience: Patience,
+    claims: Vec<Claim>,
+    received: u64,
+    told: Option<Credit>,
+}
+
+/// Somebody the program waits for.
+#[derive(Debug)]
+struct Claim {
+    viewer: ViewerId,
+    acked: u64,
+    window: Window,
+    /// Since when it has unread output and has acknowledged none of it.
+    waiting_since: Option<Duration>,
+    /// When the claim of a viewer that was cut off ends.
+    ends_at: Option<Duration>,
+}
+
+impl Claim {
+    fn note_unread(&mut self, now: Duration, received: u64) {
+        if self.acked >= received {
+            self.waiting_since = None;
+        } else {
+            self.waiting_since.get_or_insert(now);
+        }
+    }
+
+    fn is_over(&self, now: Duration, stall: Duration) -> bool {
+        match self.ends_at {
+            Some(end) => now >= end,
+            None => self.waiting_since.is_some_and(|since| now >= since + stall),
+        }
+    }
+}
+
+impl Flow {
+    /// The flow of a terminal of which `received` bytes of output are here.
+    pub(super) fn new(received: u64, patience: Patience) -> Self {
+        Self { patience, claims: Vec::new(), received, told: None }
+    }
+
+    /// Gives a viewer a claim to the output from `acked` on. One that was cut off has its own again.
+    pub(super) fn claim(&mut self, now: Duration, viewer: ViewerId, acked: u64) {
+        let index = self.claims.iter().position(|claim| claim.viewer == viewer).unwrap_or_else(|| {
+            let window = Window::default();
+            self.claims.push(Claim { viewer, acked, window, waiting_since: None, ends_at: None });
+            self.claims.len() - 1
+        });
+        let claim = &mut self.claims[index];
+        claim.acked = claim.acked.max(acked);
+        claim.ends_at = None;
+        claim.waiting_since = None;
+        claim.note_unread(now, self.received);
+    }
+
+    /// Takes a viewer's claim away.
+    pub(super) fn drop_claim(&mut self, viewer: ViewerId) {
+        self.claims.retain(|claim| claim.viewer != viewer);
+    }
+
+    /// Notes that a viewer was cut off: its claim lasts for a while.
+    pub(super) fn cut_off(&mut self, now: Duration, viewer: ViewerId) {
+        let ends_at = Some(now + self.patience.linger);
+        self.claims.iter_mut().filter(|claim| claim.viewer == viewer).for_each(|claim| claim.ends_at = ends_at);
+    }
+
+    /// Whether a viewer has a claim.
+    pub(super) fn has_claim(&self, viewer: ViewerId) -> bool {
+        self.claims.iter().any(|claim| claim.viewer == viewer)
+    }
+
+    /// Notes that all output before `received` is here.
+    pub(super) fn on_output(&mut self, now: Duration, received: u64) {
+        self.received = received;
+        self.claims.iter_mut().for_each(|claim| claim.note_unread(now, received));
+    }
+
+    /// Goes on at an offset behind what is here. What lies between is lost, and nobody waits for it.
+    pub(super) fn skip_to(&mut self, now: Duration, offset: u64) {
+        self.claims.iter_mut().for_each(|claim| claim.acked = claim.acked.max(offset));
+        self.on_output(now, offset);
+    }
+
+    /// Notes that a viewer has read everything before `offset`. Says nothing of one without a claim.
+    pub(super) fn on_ack(&mut self, now: Duration, viewer: ViewerId, offset: u64) {
+        let (received, acked) = (self.received, offset.min(self.received));
+        let Some(claim) = self.claims.iter_mut().find(|claim| claim.viewer == viewer && claim.acked < acked) else {
+            return;
+        };
+        claim.acked = acked;
+        claim.window.on_read(now, acked, received);
+        claim.waiting_since = None;
+        claim.note_unread(now, received);
+    }
+
+    /// Begins anew on another link: credit told on the old one may never have arrived.
+    pub(super) fn on_link(&mut self) {
+        self.told = None;
+    }
+
+    /// Drops the claims whose time is up. Says whether there were any.
+    pub(super) fn expire(&mut self, now: Duration) -> bool {
+        let (before, stall) = (self.claims.len(), self.patience.stall);
+        self.claims.retain(|claim| !claim.is_over(now, stall));
+        self.claims.len() < before
+    }
+
+    /// Returns what the satellite is to be told now, and takes it as told. Rarely: when half a window has been read, or
+    /// when a claim comes that needs more, or the last one goes.
+    pub(super) fn tell(&mut self) -> Option<Credit> {
+        let (credit, window) = self.credit();
+        let is_worth_telling = self.told.is_none_or(|told| match (credit.keep, told.keep) {
+            // A window that has become smaller gives no more credit for a while; but what is kept fills the satellite's
+            // ring, and nothing comes before it hears that it was read.
+            (Some(keep), Some(before)) if keep < before => true,
+            (Some(keep), Some(before)) => credit.limit.saturating_sub(told.limit).max(keep - before) >= window / 2,
+            (None, None) => credit.limit >= told.limit + window / 2,
+            _ => true,
+        });
+        if !is_worth_telling {
+            return None;
+        }
+        // Credit is never taken back.
+        let limit = self.told.map_or(0, |told| told.limit).max(credit.limit);
+        self.told = Some(Credit { limit, ..credit });
+        self.told
+    }
+
+    /// Returns how far the output may go by what was told on this link.
+    pub(super) fn limit(&self) -> u64 {
+        self.told.map_or(self.received, |told| told.limit.max(self.received))
+    }
+
+    /// Returns how far the slowest claim lets the output go, and how wide its window is.
+    fn credit(&self) -> (Credit, u64) {
+        let reaches = self.claims.iter().map(|claim| (claim.acked.min(self.received), claim.window.size()));
+        let keep = reaches.clone().map(|(acked, _)| acked).min();
+        match reaches.min_by_key(|(acked, window)| acked + window) {
+            Some((acked, window)) => (Credit { limit: acked + window, keep }, window),
+            None => (Credit { limit: self.received + INITIAL_WINDOW, keep: None }, INITIAL_WINDOW),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::id::Seed;
+    use hive_wire::session::SCROLLBACK;
+    use hive_wire::stream::MAX_WINDOW;
+    use proptest::prelude::*;
+
+    const PATIENCE: Patience = Patience { stall: Duration::from_secs(10), linger: Duration::from_secs(30) };
+
+    fn viewer(n: u8) -> ViewerId {
+        ViewerId::new(Seed { unix_millis: 1, random: [n; 10] })
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn without_a_claim_the_output_runs_on() {
+        let mut flow = Flow::new(1000, PATIENCE);
+        assert_eq!(flow.tell(), Some(Credit { limit: 1000 + INITIAL_WINDOW, keep: None }));
+        flow.on_output(at(1), 2000);
+        assert_eq!(flow.tell(), None, "a little output is not worth a message");
+        flow.on_output(at(2), 1000 + INITIAL_WINDOW);
+        assert_eq!(flow.tell(), Some(Credit { limit: 1000 + 2 * INITIAL_WINDOW, keep: None }));
+    }
+
+    #[test]
+    fn a_claim_holds_the_output_until_it_is_read() {
+        let mut flow = Flow::new(0, PATIENCE);
+        flow.claim(at(0), viewer(1), 0);
+        let Some(Credit { limit, keep: Some(0) }) = flow.tell() else { panic!() };
+        flow.on_output(at(0), limit);
+        assert_eq!(flow.tell(), None);
+        flow.on_ack(at(1), viewer(1), limit);
+        let next = flow.tell().unwrap();
+        assert!(next.limit > limit && next.keep == Some(limit), "{next:?}");
+    }
+
+    #[test]
+    fn the_slowest_claim_counts() {
+        let mut flow = Flow::new(0, PATIENCE);
+        flow.claim(at(0), viewer(1), 0);
+        flow.claim(at(0), viewer(2), 0);
+        let first = flow.tell().unwrap();
+        flow.on_output(at(0), first.limit);
+        flow.on_ack(at(1), viewer(1), first.limit);
+        assert_eq!(flow.tell(), None);
+        flow.drop_claim(viewer(2));
+        assert_eq!(flow.tell().unwrap().keep, Some(first.limit));
+    }
+
+    #[test]
+    fn a_viewer_that_leaves_output_unread_loses_its_claim() {
+        let mut flow = Flow::new(0, PATIENCE);
+        flow.claim(at(0), viewer(1), 0);
+        assert!(!flow.expire(at(100)), "there is nothing to read");
+        flow.on_output(at(100), 50);
+        flow.on_ack(at(109), viewer(1), 20);
+        assert!(!flow.expire(at(118)));
+        flow.on_ack(at(118), viewer(1), 20);
+        assert!(flow.expire(at(119)), "the same acknowledgement again is no progress");
+        assert!(!flow.has_claim(viewer(1)));
+        assert_eq!(flow.tell().unwrap().keep, None);
+    }
+
+    #[test]
+    fn a_viewer_that_is_back_in_time_has_its_claim_again() {
+        let mut flow = Flow::new(0, PATIENCE);
+        flow.claim(at(0), viewer(1), 0);
+        flow.on_output(at(0), 100);
+        flow.cut_off(at(1), viewer(1));
+        assert!(!flow.expire(at(30)), "a viewer that is cut off cannot read");
+        flow.claim(at(30), viewer(1), 60);
+        assert!(!flow.expire(at(35)));
+        assert_eq!(flow.tell().unwrap().keep, Some(60));
+        flow.cut_off(at(36), viewer(1));
+        assert!(flow.expire(at(66)));
+    }
+
+    #[test]
+    fn the_first_claim_and_the_end_of_the_last_are_told_at_once() {
+        let mut flow = Flow::new(0, PATIENCE);
+        let free = flow.tell().unwrap();
+        flow.claim(at(0), viewer(1), 0);
+        assert_eq!(flow.tell(), Some(Credit { limit: free.limit, keep: Some(0) }), "credit is never taken back");
+        flow.drop_claim(viewer(1));
+        assert_eq!(flow.tell().unwrap().keep, None);
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_lost() {
+        let mut flow = Flow::new(0, PATIENCE);
+        flow.claim(at(0), viewer(1), 0);
+        let limit = flow.tell().unwrap().limit;
+        flow.skip_to(at(1), 10 * limit);
+        assert_eq!(flow.tell().unwrap().keep, Some(10 * limit), "or the satellite would stand still for ever");
+        assert!(!flow.expire(at(100)));
+    }
+
+    #[test]
+    fn another_link_is_told_anew() {
+        let mut flow = Flow::new(0, PATIENCE);
+        let told = flow.tell();
+        assert_eq!(flow.tell(), None);
+        flow.on_link();
+        assert_eq!(flow.tell(), told);
+    }
+
+    /// How far a satellite goes: its ring has room for what is kept, and a reserve for the program's last words.
+    fn reach(told: Credit) -> u64 {
+        told.keep.map_or(u64::MAX, |keep| keep + SCROLLBACK as u64 * 7 / 8).min(told.limit)
+    }
+
+    proptest! {
+        /// Whoever reads everything in the end never leaves the satellite without credit, and never gets it more than the
+        /// ring can hold.
+        #[test]
+        fn a_reader_is_never_left_stuck(steps in proptest::collection::vec((0u64..400_000, 0u64..400_000, 0u64..800), 1..200)) {
+            let mut flow = Flow::new(0, PATIENCE);
+            flow.claim(Duration::ZERO, viewer(1), 0);
+            let mut told = flow.tell().unwrap();
+            let (mut now, mut sent, mut read) = (Duration::ZERO, 0u64, 0u64);
+            for (wants_to_send, wants_to_read, millis) in steps {
+                now += Duration::from_millis(millis);
+                sent = (sent + wants_to_send).min(reach(told));
+                flow.on_output(now, sent);
+                read = (read + wants_to_read).min(sent);
+                flow.on_ack(now, viewer(1), read);
+                if let Some(next) = flow.tell() {
+                    prop_assert!(next.limit >= told.limit && next.keep == Some(read));
+                    told = next;
+                }
+                prop_assert!(told.limit <= read + MAX_WINDOW);
+            }
+            let sent = reach(told);
+            flow.on_output(now, sent);
+            flow.on_ack(now, viewer(1), sent);
+            prop_assert!(flow.tell().is_some_and(|next| reach(next) > sent));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What viewers of one terminal say, and what they see.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hive_wire::ViewerId;
+use hive_wire::api::Size;
+use hive_wire::frame::MAX_PAYLOAD;
+use hive_wire::session::{Control, FromViewer, ToViewer};
+use hive_wire::stream::Missing;
+
+use super::{LiveSession, State};
+use crate::session::{SessionEvent, check_size};
+use crate::sessions::keyboard::{Asked, Holder};
+use crate::sessions::viewers::{Notice, Seat, Viewer};
+use crate::{Error, Result};
+
+/// What there is for a viewer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// This, now.
+    Event(SessionEvent),
+    /// The last event: the end.
+    Last(SessionEvent),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing any more: its place was taken, or the hive stops.
+    Over,
+}
+
+impl LiveSession {
+    /// Lets a viewer out. What it had is kept for it for a while.
+    pub(crate) fn leave(&self, now: Duration, seat: Seat) {
+        self.change(|state| {
+            let until = now + state.patience.linger;
+            if state.viewers.leave(seat, until) {
+                state.hand_over(now, |keyboard, _| keyboard.cut_off(seat.viewer, until));
+            }
+        });
+    }
+
+    /// Returns what there is for a viewer whose output goes on at `cursor`, and moves that behind it.
+    pub(crate) fn next(&self, now: Duration, seat: Seat, cursor: &mut u64) -> Next {
+        self.read(|state| state.next(now, seat, cursor))
+    }
+
+    /// Waits for what [`next`](Self::next) gives. Dropping the future loses nothing.
+    pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Types for a viewer.
+    ///
+    /// # Errors
+    /// `Conflict` where the keyboard is not its own, or more is typed than may be under way; `Unavailable` where its place
+    /// was taken.
+    pub(crate) fn input(&self, now: Duration, seat: Seat, offset: u64, data: &Bytes) -> Result<()> {
+        self.read(|state| {
+            state.seated(seat)?;
+            if !state.keyboard.may_type(seat.viewer, offset) {
+                return Err(Error::Conflict("another has the keyboard".into()));
+            }
+            state.accept_input(now, offset, data)
+        })
+    }
+
+    /// Types for somebody who is no viewer, as much as there is room for; says how much that was and where it ends.
+    ///
+    /// # Errors
+    /// `Conflict` where a viewer has the keyboard.
+    pub(crate) fn input_unseen(&self, now: Duration, data: &Bytes) -> Result<(usize, u64)> {
+        self.read(|state| {
+            state.check_alive()?;
+            if state.keyboard.holder() != Holder::Nobody {
+                return Err(Error::Conflict("a viewer has the keyboard".into()));
+            }
+            let count = data.len().min(state.typing.room());
+            state.accept_input(now, state.typing.received(), &data.slice(..count))?;
+            Ok((count, state.typing.received()))
+        })
+    }
+
+    /// Returns how much of the input is typed, to be watched.
+    pub(crate) fn applied(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// Changes the size for somebody who is no viewer.
+    ///
+    /// # Errors
+    /// `Conflict` where it has ended.
+    pub(crate) fn resize(&self, now: Duration, size: Size) -> Result<()> {
+        self.change(|state| {
+            state.check_alive()?;
+            state.set_size(now, size);
+            Ok(())
+        })
+    }
+
+    /// Whether this viewer would take the keyboard from another.
+    pub(crate) fn has_other_writer(&self, viewer: Option<ViewerId>) -> bool {
+        self.read(|state| state.keyboard.writer().is_some_and(|writer| viewer != Some(writer)))
+    }
+
+    /// Takes what a viewer says.
+    ///
+    /// # Errors
+    /// `Conflict` where it may not, or not now; `InvalidInput` for a size that cannot be; `Unavailable` where its place was
+    /// taken.
+    pub(crate) fn say(&self, now: Duration, seat: Seat, message: &FromViewer) -> Result<()> {
+        // Acknowledgements are many, and change nothing that another viewer waits for.
+        if let FromViewer::Ack { offset } = message {
+            return self.read(|state| state.on_ack(now, seat, *offset));
+        }
+        self.change(|state| state.on_message(now, seat, message))
+    }
+}
+
+impl State {
+    fn next(&mut self, now: Duration, seat: Seat, cursor: &mut u64) -> Next {
+        if self.is_closed || self.viewers.at(seat).is_none() {
+            return Next::Over;
+        }
+        if let Some(told) = self.next_notice(seat) {
+            return Next::Event(SessionEvent::Told(told));
+        }
+        match self.ring.read(*cursor, MAX_PAYLOAD) {
+            Ok(data) if data.is_empty() => match &self.end {
+                Some((end, _)) => Next::Last(SessionEvent::Told(ToViewer::Ended(end.clone()))),
+                None => Next::Nothing,
+            },
+            Ok(data) => {
+                let offset = *cursor;
+                *cursor += data.len() as u64;
+                Next::Event(SessionEvent::Output { offset, data })
+            }
+            Err(missing) => Next::Event(SessionEvent::Told(self.catch_up(now, seat, cursor, missing))),
+        }
+    }
+
+    /// Brings a viewer that fell behind back to what there is.
+    fn catch_up(&mut self, now: Duration, seat: Seat, cursor: &mut u64, missing: Missing) -> ToViewer {
+        self.want_redraw(now);
+        if self.keyboard.is_held_by(seat.viewer) {
+            let from = std::mem::replace(cursor, missing.start);
+            return ToViewer::Gap { from, to: missing.start };
+        }
+        let (output, modes) = self.tail();
+        *cursor = output;
+        ToViewer::Reset { output, modes }
+    }
+
+    fn next_notice(&mut self, seat: Seat) -> Option<ToViewer> {
+        let is_mine = self.keyboard.is_held_by(seat.viewer);
+        let notice = self.viewers.at(seat)?.notices.take(is_mine)?;
+        Some(match notice {
+            Notice::LostKeyboard => ToViewer::Control(Control {
+                is_mine: false,
+                input: self.viewers.at(seat)?.lost_keyboard_at.unwrap_or_default(),
+                holder: None,
+            }),
+            Notice::Control => ToViewer::Control(self.control(seat.viewer)),
+            Notice::Link => ToViewer::Link { online: self.is_linked() },
+            Notice::Size => ToViewer::Resized(self.size),
+            Notice::Applied => {
+                let offset = self.typing.applied();
+                self.viewers.at(seat)?.told_applied = offset;
+                ToViewer::Applied { offset }
+            }
+            Notice::Request(by) => {
+                let name = self.viewers.by_number(by).map(|(_, viewer)| viewer.actor.name.clone());
+                ToViewer::ControlRequested { by, name: name.unwrap_or_else(|| "somebody who left".into()) }
+            }
+        })
+    }
+
+    fn on_ack(&mut self, now: Duration, seat: Seat, offset: u64) -> Result<()> {
+        let acked = offset.min(self.ring.end());
+        let viewer = self.seated(seat)?;
+        if acked <= viewer.acked {
+            return Ok(());
+        }
+        viewer.acked = acked;
+        // One that had stopped reading, and lost its claim, has it again now that it reads.
+        if self.keyboard.is_held_by(seat.viewer) && !self.flow.has_claim(seat.viewer) {
+            self.flow.claim(now, seat.viewer, acked.max(self.ring.start()));
+        }
+        self.flow.on_ack(now, seat.viewer, acked);
+        self.tell_flow();
+        Ok(())
+    }
+
+    fn on_message(&mut self, now: Duration, seat: Seat, message: &FromViewer) -> Result<()> {
+        let viewer = seat.viewer;
+        match message {
+            FromViewer::Resize(size) => {
+                check_size(*size)?;
+                self.seated(seat)?.size = Some(*size);
+                if self.keyboard.is_held_by(viewer) {
+                    self.set_size(now, *size);
+                }
+            }
+            FromViewer::RequestControl => self.on_request(now, seat)?,
+            FromViewer::GrantControl { to } => self.on_grant(now, seat, *to)?,
+            FromViewer::TakeControl => {
+                self.check_typist(seat)?;
+                self.hand_over(now, |keyboard, next| keyboard.give(viewer, next));
+            }
+            FromViewer::ReleaseControl => {
+                self.seated(seat)?;
+                self.hand_over(now, |keyboard, next| keyboard.release(viewer, next));
+            }
+            FromViewer::Attach(_) => return Err(Error::invalid("attach", "comes once")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_request(&mut self, now: Duration, seat: Seat) -> Result<()> {
+        self.check_typist(seat)?;
+        let number = self.seated(seat)?.number;
+        let mut asked = Asked::Given;
+        self.hand_over(now, |keyboard, next| asked = keyboard.ask(seat.viewer, next));
+        if let Asked::Holder(holder) = asked
+            && let Some(holder) = self.viewers.get(holder)
+        {
+            holder.notices.note(Notice::Request(number));
+        }
+        Ok(())
+    }
+
+    fn on_grant(&mut self, now: Duration, seat: Seat, to: u32) -> Result<()> {
+        self.seated(seat)?;
+        if !self.keyboard.is_held_by(seat.viewer) {
+            return Err(Error::Conflict("the keyboard is not yours to give".into()));
+        }
+        let heir = self.viewers.by_number(to).filter(|(_, viewer)| !viewer.is_read_only).map(|(id, _)| id);
+        let heir = heir.ok_or_else(|| Error::Conflict(format!("no viewer {to} is there who types")))?;
+        self.hand_over(now, |keyboard, next| keyboard.give(heir, next));
+        Ok(())
+    }
+
+    fn accept_input(&mut self, now: Duration, offset: u64, data: &Bytes) -> Result<()> {
+        self.check_alive()?;
+        self.typing.accept(offset, data).map_err(|refused| Error::Conflict(refused.to_string()))?;
+        self.send_input(now);
+        Ok(())
+    }
+
+    fn check_typist(&mut self, seat: Seat) -> Result<()> {
+        if self.seated(seat)?.is_read_only {
+            return Err(Error::Conflict("a viewer that only reads never types".into()));
+        }
+        Ok(())
+    }
+
+    fn check_alive(&self) -> Result<()> {
+        if self.end.is_some() {
+            return Err(Error::Conflict("the terminal has ended".into()));
+        }
+        Ok(())
+    }
+
+    fn seated(&mut self, seat: Seat) -> Result<&mut Viewer> {
+        let gone = || Error::unavailable("this viewer is attached elsewhere now");
+        self.viewers.at(seat).ok_or_else(gone)
+    }
+}

@@ -1,0 +1,100 @@
+//! Terminals whose satellites are played over a `ChannelLink`: what is promised whatever is cut.
+
+mod ending;
+mod looker;
+mod machine;
+mod opening;
+mod resuming;
+mod sharing;
+
+use std::time::Duration;
+
+use hive_wire::api::{
+    AuditQuery, PageRequest, PlatformRole, RegistrationTokenCreate, Session, SessionCreate, TeamCreate, TokenScope,
+    UserCreate,
+};
+use hive_wire::{ErrorCode, SessionId};
+
+use crate::access::Role;
+use crate::hive::tests::{global, request, token};
+use crate::hive::{ActingHive, Hive, Settings};
+use crate::identity::authentication::Effort;
+use crate::session::SessionManager;
+use crate::{AuditLogger, Identity};
+
+use looker::Looker;
+use machine::Machine;
+
+const NAME: &str = "web-server-01";
+
+/// Settings under which what usually takes half a minute takes no time.
+fn hasty() -> Settings {
+    Settings {
+        claim_stall: Duration::from_millis(200),
+        claim_linger: Duration::from_millis(200),
+        ..Settings::default()
+    }
+}
+
+async fn hive_with(settings: Settings) -> Hive {
+    Hive::builder().in_memory().settings(settings).build().await.unwrap()
+}
+
+/// A hive with a satellite.
+async fn a_machine() -> (Hive, Machine) {
+    let hive = hive_with(Settings::default()).await;
+    let machine = Machine::online(&hive, NAME).await;
+    (hive, machine)
+}
+
+/// Opens a terminal on a satellite.
+async fn open(hive: &Hive, machine: &mut Machine) -> Session {
+    let acting = hive.as_system();
+    machine.during(acting.session_create(SessionCreate::on(machine.id))).await.unwrap()
+}
+
+/// A hive, a satellite, a terminal there, and who types into it.
+async fn a_terminal() -> (Hive, Machine, SessionId, Looker) {
+    let (hive, mut machine) = a_machine().await;
+    let id = open(&hive, &mut machine).await.id;
+    let looker = Looker::typing(&hive.as_system(), id).await;
+    (hive, machine, id, looker)
+}
+
+/// What the trail says of an action, the latest first.
+async fn trail(hive: &Hive, action: &str) -> Vec<hive_wire::api::AuditEntry> {
+    let query = AuditQuery { action: Some(action.into()), ..AuditQuery::default() };
+    hive.as_system().query(query, PageRequest::default()).await.unwrap().items
+}
+
+/// Two people of two teams, and a satellite of the first one's.
+async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Machine) {
+    let system = hive.as_system();
+    let mut acting = Vec::new();
+    let mut teams = Vec::new();
+    for (name, slug) in [("anna", "blue"), ("bert", "red")] {
+        let team = system.team_create(TeamCreate { slug: slug.into() }).await.unwrap();
+        teams.push(team.id);
+        let wanted = UserCreate { username: name.into(), role: PlatformRole::GlobalUser };
+        system.user_create(wanted).await.unwrap();
+        system.team_member_add(slug, name, Role::Operator).await.unwrap();
+        let key = system.api_key_create_for(name, hive_wire::api::ApiKeyCreate::default()).await.unwrap().api_key;
+        acting.push(hive.acting_as(hive.authenticate_api_key(&key, None, Effort::Full).await.unwrap()));
+    }
+    let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(teams[0]), ..global() };
+    let blue = token(&system, create).await;
+    let registered = hive.register_satellite(&blue, request(NAME), None, None).await.unwrap();
+    let machine = Machine::registered(hive, registered).await;
+    let [anna, bert] = acting.try_into().expect("two");
+    (anna, bert, machine)
+}
+
+/// Bytes that differ from place to place.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 7u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
