@@ -101,13 +101,13 @@ fn the_numbers_of_the_page_are_those_of_the_protocol() {
         }
     };
     for (what, value) in [
-        ("a message of a satellite's link", size(MAX_MESSAGE as u64)),
-        ("a frame's payload", size(MAX_PAYLOAD as u64)),
-        ("a satellite's first message", format!("64 KiB, within {HANDSHAKE_TIMEOUT_SECONDS} s")),
+        ("a message on a satellite's link", size(MAX_MESSAGE as u64)),
+        ("the payload of a frame", size(MAX_PAYLOAD as u64)),
+        ("the first message of a satellite", format!("64 KiB, within {HANDSHAKE_TIMEOUT_SECONDS} s")),
         ("the window of a command's output before any credit", size(INITIAL_WINDOW)),
-        ("typed bytes under way", size(INPUT_WINDOW)),
-        ("output of a terminal that is kept", size(SCROLLBACK as u64)),
-        ("output of a command that is kept, of each stream", size(MAX_OUTPUT)),
+        ("typed bytes in flight", size(INPUT_WINDOW)),
+        ("output of a session that is kept", size(SCROLLBACK as u64)),
+        ("output of a command that is kept, per stream", size(MAX_OUTPUT)),
         ("standard input of a command", size(MAX_STDIN as u64)),
         ("a screen", format!("{MAX_SCREEN} columns, {MAX_SCREEN} rows")),
     ] {
