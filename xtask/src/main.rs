@@ -3,7 +3,8 @@
 //!
 //! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at, [`trees`] what the small crates
-//!   depend on, [`matrix`] each crate with each of its features alone, [`mod@package`] what others would get;
+//!   depend on, [`find_it`] the answers of `docs/find-it.md`, [`matrix`] each crate with each of its features alone,
+//!   [`mod@package`] what others would get;
 //! - [`bindings`] builds what Python and Swift see, and tries it from there;
 //! - [`mod@bench`] prints the figures, and [`table`] writes them down for people;
 //! - [`run`] starts the programs that do the work, [`hive`] a hive and [`postgres`] a database for those that need one.
@@ -13,6 +14,7 @@
 
 mod bench;
 mod bindings;
+mod find_it;
 mod hive;
 mod lint;
 mod machine;

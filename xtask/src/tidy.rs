@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, output_of, root};
-use crate::trees;
+use crate::{find_it, trees};
 
 /// A file this long is a question.
 const LONG_FILE: usize = 500;
@@ -38,6 +38,7 @@ pub(crate) fn run() -> Result<()> {
         faults.extend(forbidden_in(package, &tree, forbidden));
     }
     faults.extend(trees::faults()?);
+    faults.extend(find_it::faults()?);
     if faults.is_empty() {
         return Ok(());
     }
