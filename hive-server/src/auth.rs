@@ -1,16 +1,21 @@
 //! Who is calling: the credentials of a request, and the hive as it acts for them.
 
-use axum::extract::FromRequestParts;
+mod forwarded;
+mod peer;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use hive_core::hive::{AuthFailureKind, Effort};
 use hive_core::{ActingHive, Error, Hive, Principal};
 use tokio::time::Instant;
 
-use crate::door::{Admitted, Offence, Stranger};
 use crate::error::Failure;
-use crate::peer::Peer;
-use crate::state::AppState;
+use crate::limits::{Admitted, Door, Offence, Stranger};
+
+pub(crate) use self::peer::{Peer, TrustedProxies};
 
 const API_KEY: &str = "x-api-key";
 /// What tells a user's API key from a JWT where both come as bearer tokens.
@@ -19,24 +24,32 @@ const USER_KEY_PREFIX: &str = "hive_key_";
 /// Somebody who has not proved who they are, and is about to.
 pub(crate) struct Visitor {
     pub(crate) peer: Peer,
-    state: AppState,
+    hive: Hive,
+    door: Arc<Door>,
     /// None where the router is mounted in an app that has a door of its own.
     stranger: Option<Stranger>,
 }
 
-impl FromRequestParts<AppState> for Visitor {
+impl<S> FromRequestParts<S> for Visitor
+where
+    S: Send + Sync,
+    Hive: FromRef<S>,
+    Arc<Door>: FromRef<S>,
+    TrustedProxies: FromRef<S>,
+{
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let peer = Peer::from_request_parts(parts, state).await?;
-        Ok(Self { peer, state: state.clone(), stranger: parts.extensions.get().cloned() })
+        let (hive, door) = (Hive::from_ref(state), FromRef::from_ref(state));
+        Ok(Self { peer, hive, door, stranger: parts.extensions.get().cloned() })
     }
 }
 
 impl Visitor {
     /// How much it may cost to check what they show.
     pub(crate) fn effort(&self) -> Effort {
-        self.state.door().effort(self.peer)
+        self.door.effort(self.peer.address)
     }
 
     /// Takes in what the check has shown: they are known from here on, or have one more wrong key against them.
@@ -53,20 +66,20 @@ impl Visitor {
     ) -> Result<T, Error> {
         if let Err(Error::AuthInvalid | Error::RateLimited { .. }) = &checked {
             admitted.charge_failure();
-            self.state.hive().note_refused_satellite_key(key, self.peer.ip().as_deref());
+            self.hive.note_refused_satellite_key(key, self.peer.ip().as_deref());
         }
         self.judge(checked)
     }
 
     /// Returns the bearer token of a request. One that is not even that is noted as a failure of this kind.
     pub(crate) fn bearer<'h>(&self, headers: &'h HeaderMap, kind: AuthFailureKind) -> Result<&'h str, Error> {
-        noted(self.state.hive(), self.peer, kind, bearer(headers))
+        noted(&self.hive, self.peer, kind, bearer(headers))
     }
 
     pub(crate) fn judge_as<T>(&self, offence: Offence, checked: Result<T, Error>) -> Result<T, Error> {
         match (&checked, &self.stranger) {
             (Ok(_), Some(stranger)) => stranger.is_known_now(),
-            (Err(Error::AuthInvalid), _) => self.state.door().resent(self.peer, offence),
+            (Err(Error::AuthInvalid), _) => self.door.resent(self.peer.address, offence),
             _ => {}
         }
         checked
@@ -75,7 +88,7 @@ impl Visitor {
     /// Notes further wrong keys: what was spent on them.
     pub(crate) fn note_wrong_keys(&self, count: u32) {
         for _ in 0..count {
-            self.state.door().resent(self.peer, Offence::Key);
+            self.door.resent(self.peer.address, Offence::Key);
         }
     }
 
@@ -90,26 +103,33 @@ impl Visitor {
     /// Takes in what became of a password that a known caller has shown.
     pub(crate) fn judge_guess<T>(&self, checked: &Result<T, Error>) {
         if matches!(checked, Err(Error::InvalidInput { field, .. }) if field == "current") {
-            self.state.door().resent(self.peer, Offence::Password);
+            self.door.resent(self.peer.address, Offence::Password);
         }
     }
 
     /// When they must have said what they want.
     pub(crate) fn until(&self) -> Instant {
-        self.stranger.as_ref().map_or_else(|| self.state.door().until(), Stranger::until)
+        self.stranger.as_ref().map_or_else(|| self.door.until(), Stranger::until)
     }
 }
 
 /// The hive, acting for whoever calls.
 pub(crate) struct Caller(pub(crate) ActingHive);
 
-impl FromRequestParts<AppState> for Caller {
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Hive: FromRef<S>,
+    Arc<Door>: FromRef<S>,
+    TrustedProxies: FromRef<S>,
+{
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let visitor = Visitor::from_request_parts(parts, state).await?;
-        let checked = authenticate(state.hive(), &parts.headers, visitor.peer, visitor.effort()).await;
-        Ok(Self(state.hive().acting_as(visitor.judge(checked)?)))
+        let checked = authenticate(&visitor.hive, &parts.headers, visitor.peer, visitor.effort()).await;
+        let principal = visitor.judge(checked)?;
+        Ok(Self(visitor.hive.acting_as(principal)))
     }
 }
 

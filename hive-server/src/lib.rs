@@ -3,8 +3,8 @@
 //! In the order in which a call meets them:
 //!
 //! - [`config`] says where to listen, whom to trust and how much of everything is too much;
-//! - [`server`] accepts connections and ends them again; `door` says how many strangers may wait in it;
-//! - [`mod@router`] finds the handler, `extract` parses what came, `auth` and `peer` say who is calling and from where;
+//! - [`server`] accepts connections and ends them again; `limits` says how many strangers may wait in it;
+//! - [`routes`] finds the handler, `extract` parses what came, `auth` says who is calling and from where;
 //! - `rest`, `satellites` and `ws` are the three edges: each parses, calls the hive as somebody, and maps the answer;
 //! - `error` is where an error becomes an answer, `ws::close` where it becomes a close code;
 //! - [`telemetry`] writes the log.
@@ -14,22 +14,21 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod router;
+pub mod routes;
 pub mod server;
 pub mod state;
 pub mod telemetry;
 
 mod auth;
-mod door;
 mod error;
 mod extract;
-mod peer;
-mod readiness;
+mod health;
+mod limits;
 mod rest;
 mod satellites;
 mod ws;
 
 pub use config::{Config, Limits};
-pub use router::router;
+pub use routes::router;
 pub use server::{BindError, Server, serve};
 pub use state::AppState;

@@ -12,6 +12,7 @@ mod queries;
 mod satellites;
 mod sessions;
 mod sse;
+mod targets;
 mod teams;
 mod text;
 mod tokens;

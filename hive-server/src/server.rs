@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::door::Stranger;
-use crate::router::router;
+use crate::limits::Stranger;
+use crate::routes::router;
 use crate::state::AppState;
 
 /// How long to wait when the system gives no more connections, for lack of files or memory.
@@ -129,7 +129,7 @@ async fn pause(error: io::Error) {
 /// Takes a connection in at the door, unless it comes through a proxy: of those behind it the requests tell the address.
 fn stranger(state: &AppState, peer: SocketAddr) -> Option<Stranger> {
     let address = peer.ip().to_canonical();
-    (!state.is_trusted_proxy(address)).then(|| state.door().enter(address))
+    (!state.trusted_proxies().contains(address)).then(|| state.door().enter(address))
 }
 
 async fn serve_connection(

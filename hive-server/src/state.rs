@@ -1,18 +1,17 @@
 //! What every handler can reach.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::extract::FromRef;
 use hive_core::Hive;
-use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::auth::TrustedProxies;
 use crate::config::{Config, Limits};
-use crate::door::Door;
-use crate::peer::UnreadableHops;
-use crate::readiness::Readiness;
+use crate::health::Readiness;
+use crate::limits::Door;
 
 /// The hive, the limits, and what must end with the server. Cheap to clone.
 #[derive(Clone)]
@@ -21,9 +20,8 @@ pub struct AppState(Arc<Inner>);
 struct Inner {
     hive: Hive,
     limits: Limits,
-    trusted_proxies: Vec<IpNet>,
-    unreadable_hops: UnreadableHops,
-    door: Door,
+    trusted_proxies: TrustedProxies,
+    door: Arc<Door>,
     readiness: Readiness,
     requests: TaskTracker,
     links: TaskTracker,
@@ -34,16 +32,16 @@ struct Inner {
 impl AppState {
     /// The state of a server that shows `hive`.
     pub fn new(config: &Config, hive: Hive) -> Self {
+        let stopping = CancellationToken::new();
         Self(Arc::new(Inner {
+            readiness: Readiness::new(hive.clone(), stopping.clone()),
             hive,
             limits: config.limits.clone(),
-            trusted_proxies: config.trusted_proxies.clone(),
-            unreadable_hops: UnreadableHops::default(),
-            door: Door::new(&config.limits),
-            readiness: Readiness::default(),
+            trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+            door: Arc::new(Door::new(&config.limits)),
             requests: TaskTracker::new(),
             links: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            stopping,
             cutting: CancellationToken::new(),
         }))
     }
@@ -80,14 +78,6 @@ impl AppState {
         self.0.requests.wait().await;
     }
 
-    /// Why calls cannot be served; none where they can.
-    pub(crate) async fn obstacle(&self) -> Option<String> {
-        if self.stopping().is_cancelled() {
-            return Some("the server is stopping".to_owned());
-        }
-        self.0.readiness.look(self.hive()).await
-    }
-
     /// The tasks of the satellites' links. They end when the hive ends the links.
     pub fn links(&self) -> &TaskTracker {
         &self.0.links
@@ -106,12 +96,32 @@ impl AppState {
         spread.saturating_mul(fraction) >> u16::BITS
     }
 
-    pub(crate) fn is_trusted_proxy(&self, address: IpAddr) -> bool {
-        self.0.trusted_proxies.iter().any(|network| network.contains(&address))
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub(crate) fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.0.trusted_proxies
     }
+}
 
-    /// Says in the log which proxy's requests are refused.
-    pub(crate) fn unreadable_hops(&self) -> &UnreadableHops {
-        &self.0.unreadable_hops
+impl FromRef<AppState> for Hive {
+    fn from_ref(state: &AppState) -> Self {
+        state.0.hive.clone()
+    }
+}
+
+impl FromRef<AppState> for TrustedProxies {
+    fn from_ref(state: &AppState) -> Self {
+        state.0.trusted_proxies.clone()
+    }
+}
+
+impl FromRef<AppState> for Arc<Door> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.0.door)
+    }
+}
+
+impl FromRef<AppState> for Readiness {
+    fn from_ref(state: &AppState) -> Self {
+        state.0.readiness.clone()
     }
 }

@@ -6,8 +6,8 @@ use hive_core::wire::api::{LoginRequest, LoginResponse, Me, PasswordChange};
 
 use super::{Answer, ok};
 use crate::auth::{Caller, Visitor};
-use crate::door::Offence;
 use crate::extract::Body;
+use crate::limits::Offence;
 use crate::state::AppState;
 
 pub(super) async fn login(

@@ -1,9 +1,9 @@
 //! Running commands: waiting for the end, watching it as a stream of events, or only handing it over.
 
-use axum::extract::FromRequestParts;
+mod how;
+
 use axum::extract::State;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use hive_core::router::ExecOptions;
 use hive_core::wire::SatelliteId;
@@ -11,58 +11,13 @@ use hive_core::wire::api::{ExecCommand, ExecEvent, ExecManyRequest, ExecResult, 
 use hive_core::{CommandRouter, Error};
 use serde_json::json;
 
+use self::how::{How, Mode};
+use super::targets::read_targets;
 use super::{Answer, ok, output, sse};
 use crate::auth::Caller;
 use crate::error::Failure;
-use crate::extract::{Body, Pairs, Path};
+use crate::extract::{Body, Path};
 use crate::state::AppState;
-
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// What becomes of the call once the command is accepted.
-enum Mode {
-    /// It is answered at the command's end.
-    Wait,
-    /// It is answered at once with the command's id.
-    Queue,
-    /// It is answered with what happens while it happens.
-    Stream,
-}
-
-/// `wait`, `encoding`, `Idempotency-Key` and `Accept`.
-pub(super) struct How {
-    mode: Mode,
-    options: ExecOptions,
-}
-
-impl FromRequestParts<AppState> for How {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
-        let query = Pairs::from_request_parts(parts, state).await?;
-        let options = ExecOptions {
-            idempotency_key: idempotency_key(&parts.headers),
-            encoding: query.word("encoding")?.unwrap_or_default(),
-            ..ExecOptions::default()
-        };
-        let mode = match query.value("wait")? {
-            Some(false) => Mode::Queue,
-            _ if wants_events(&parts.headers) => Mode::Stream,
-            _ => Mode::Wait,
-        };
-        Ok(Self { mode, options })
-    }
-}
-
-/// What cannot be read is left for the hive to refuse.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Option<String> {
-    headers.get(IDEMPOTENCY_KEY).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-fn wants_events(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    accepted.is_some_and(|accepted| accepted.contains("text/event-stream"))
-}
 
 pub(super) async fn one(
     State(state): State<AppState>,
@@ -106,12 +61,6 @@ pub(super) async fn many(
             Ok(sse::answer(&state, events, event_name))
         }
     }
-}
-
-pub(super) fn read_targets(targets: &[String]) -> Result<Vec<Target>, Error> {
-    let read = |text: &String| text.parse();
-    let targets: Result<_, hive_core::wire::api::InvalidTarget> = targets.iter().map(read).collect();
-    targets.map_err(|error| Error::invalid("targets", error.to_string()))
 }
 
 fn event_name(event: &ExecEvent) -> &'static str {

@@ -8,11 +8,11 @@ use hive_core::wire::JobId;
 use hive_core::wire::api::{Job, JobCreate, JobEvent, JobTarget};
 use hive_core::{Error, JobManager};
 
-use super::exec::{idempotency_key, read_targets};
+use super::targets::read_targets;
 use super::{Answer, Created, ok, page, sse};
 use crate::auth::Caller;
 use crate::error::Failure;
-use crate::extract::{Body, Paging, Path};
+use crate::extract::{Body, Paging, Path, idempotency_key};
 use crate::state::AppState;
 
 pub(super) async fn submit(Caller(hive): Caller, headers: HeaderMap, Body(job): Body<JobCreate>) -> Created<Job> {

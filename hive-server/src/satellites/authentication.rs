@@ -9,7 +9,7 @@ use hive_core::wire::satellite_api::{HIVE_ID_HEADER, RejectionClass};
 
 use super::SatelliteFailure;
 use crate::auth::Visitor;
-use crate::door::Admitted;
+use crate::limits::Admitted;
 use crate::state::AppState;
 
 /// Finds out which satellite is calling, and lets it in. One that shows nothing, or takes this for another hive, is refused
@@ -21,7 +21,7 @@ pub(crate) async fn authenticate(
 ) -> Result<(SatelliteIdentity, Admitted), SatelliteFailure> {
     expect_this_hive(state, headers)?;
     let key = visitor.bearer(headers, AuthFailureKind::SatelliteKey)?;
-    let admitted = state.door().admit(visitor.peer)?;
+    let admitted = state.door().admit(visitor.peer.address)?;
     let checked = state.hive().authenticate_satellite(key, visitor.effort()).await;
     match visitor.judge_satellite(&admitted, key, checked) {
         Err(Error::AuthInvalid) => {

@@ -9,10 +9,10 @@ use hive_core::wire::satellite_api::{RegisterRequest, RegisterResponse, Register
 use secrecy::SecretString;
 
 use super::{SatelliteFailure, expect_this_hive};
+use crate::auth::Peer;
 use crate::auth::Visitor;
 use crate::error::Failure;
 use crate::extract::Body;
-use crate::peer::Peer;
 use crate::state::AppState;
 
 /// The port of a satellite whose public URL nobody knows.
@@ -28,7 +28,7 @@ pub(super) async fn register(
     let token = registration_token(&visitor, &headers)?;
     let Body(request) = request?;
     let peer = visitor.peer;
-    let admitted = state.door().admit(peer)?;
+    let admitted = state.door().admit(peer.address)?;
     let registered = state.hive().register_satellite(&token, request, peer.ip(), Some(seen_url(peer))).await;
     if let Err(RegistrationError::Token(_)) = &registered {
         admitted.charge_failure();

@@ -19,8 +19,8 @@ use super::close::{Ending, refusal};
 use super::link::Link;
 use super::socket::{Incoming, Socket};
 use crate::auth::Visitor;
-use crate::door::{Admitted, HandshakeGuard};
 use crate::error::Failure;
+use crate::limits::{Admitted, HandshakeGuard};
 use crate::satellites::{self, SatelliteFailure};
 use crate::state::AppState;
 

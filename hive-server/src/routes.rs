@@ -2,22 +2,17 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
 use axum::http::{HeaderValue, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response, map_response_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use hive_core::Error;
-use serde_json::{Value, json};
 
-use crate::door::Stranger;
+use crate::auth::Peer;
 use crate::error::Failure;
-use crate::peer::Peer;
 use crate::state::AppState;
-use crate::{rest, satellites, ws};
+use crate::{health, rest, satellites, ws};
 
 /// All of the server as one router, to be served by [`Server`](crate::Server) or merged into another app.
 ///
@@ -31,47 +26,13 @@ pub fn router(state: AppState) -> Router {
         .merge(calls.layer(from_fn_with_state(state.clone(), answer_before_the_end)))
         .merge(ws::routes().layer(tell_hive()))
         .route_layer(from_fn(rest::known_names))
-        .merge(health())
+        .merge(health::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), at_the_door))
         .layer(map_response(guarded))
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .with_state(state)
-}
-
-fn health() -> Router<AppState> {
-    Router::new()
-        .route("/health", get(alive))
-        .route("/health/live", get(alive))
-        .route("/api/health", get(alive))
-        .route("/health/ready", get(ready))
-        .layer(from_fn(at_once))
-}
-
-/// Answers a probe however many stand at the door: a balancer that hears nothing takes the server for dead. The connection
-/// ends with the answer, so that no stranger stays for having asked.
-async fn at_once(request: Request, next: Next) -> Response {
-    let Some(stranger) = request.extensions().get::<Stranger>().cloned() else {
-        return next.run(request).await;
-    };
-    stranger.is_known_now();
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-async fn alive() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
-}
-
-/// Whether calls can be served: the storage answers, its disk takes what is written, and the server is not about to stop.
-/// The reason is in words of ours; causes are for the log.
-async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
-    match state.obstacle().await {
-        None => (StatusCode::OK, alive().await),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "reason": reason }))),
-    }
 }
 
 async fn unknown_path(uri: Uri) -> Failure {

@@ -26,7 +26,6 @@ use self::handshakes::Handshakes;
 use self::waiting::Waiting;
 use crate::config::Limits;
 use crate::error::Failure;
-use crate::peer::Peer;
 
 pub(crate) use self::distrust::Offence;
 
@@ -77,8 +76,8 @@ impl Door {
 
     /// Lets a satellite prove who it is. Asked for when the whole request is here, so that nobody holds a leave by sending
     /// slowly.
-    pub(crate) fn admit(&self, peer: Peer) -> Result<Admitted, Failure> {
-        let address = peer.address.map(network_of);
+    pub(crate) fn admit(&self, address: Option<IpAddr>) -> Result<Admitted, Failure> {
+        let address = address.map(network_of);
         let asked = locked(&self.admission).ask(address, Instant::now(), roll());
         asked.map_err(|retry_after| Failure::Overloaded { retry_after })?;
         Ok(Admitted { admission: Arc::clone(&self.admission), address })
@@ -95,8 +94,8 @@ impl Door {
     }
 
     /// How much checking the credentials of a caller may cost.
-    pub(crate) fn effort(&self, peer: Peer) -> Effort {
-        let is_distrusted = peer.address.is_some_and(|address| {
+    pub(crate) fn effort(&self, address: Option<IpAddr>) -> Effort {
+        let is_distrusted = address.is_some_and(|address| {
             let source = network_of(address);
             locked(&self.distrust).is_over(source, Instant::now())
         });
@@ -104,8 +103,8 @@ impl Door {
     }
 
     /// Notes that somebody at this address has shown wrong credentials.
-    pub(crate) fn resent(&self, peer: Peer, offence: Offence) {
-        if let Some(address) = peer.address {
+    pub(crate) fn resent(&self, address: Option<IpAddr>, offence: Offence) {
+        if let Some(address) = address {
             locked(&self.distrust).note(network_of(address), offence, Instant::now());
         }
     }

@@ -1,23 +1,17 @@
 //! Where a call comes from: the socket, or what a trusted proxy says.
 
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr as _;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use hive_core::Error;
+use ipnet::IpNet;
 use tokio::time::Instant;
 
+use super::forwarded::{UnreadableHop, UnreadableHops, forwarded_hops, read_hop};
 use crate::error::Failure;
-use crate::state::AppState;
-
-const FORWARDED_FOR: &str = "x-forwarded-for";
-
-/// How often the log says that a proxy sends a header that cannot be read.
-const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Where a call comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,21 +29,49 @@ impl Peer {
     }
 }
 
-impl FromRequestParts<AppState> for Peer {
+impl<S> FromRequestParts<S> for Peer
+where
+    S: Send + Sync,
+    TrustedProxies: FromRef<S>,
+{
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let socket = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-        find_peer(socket, &parts.headers, |address| state.is_trusted_proxy(address)).map_err(|UnreadableHop| {
-            state.unreadable_hops().warn(socket, Instant::now());
+        TrustedProxies::from_ref(state).peer(socket, &parts.headers).map_err(|UnreadableHop| {
             Error::invalid("X-Forwarded-For", "the address that the proxy added cannot be read").into()
         })
     }
 }
 
-/// A trusted proxy names an address that is none.
-#[derive(Debug, PartialEq, Eq)]
-struct UnreadableHop;
+/// The proxies whose `X-Forwarded-For` is believed. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct TrustedProxies(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    networks: Vec<IpNet>,
+    unreadable_hops: UnreadableHops,
+}
+
+impl TrustedProxies {
+    pub(crate) fn new(networks: Vec<IpNet>) -> Self {
+        Self(Arc::new(Inner { networks, unreadable_hops: UnreadableHops::default() }))
+    }
+
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.0.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// Where a call comes from whose socket has this address.
+    fn peer(&self, socket: Option<IpAddr>, headers: &HeaderMap) -> Result<Peer, UnreadableHop> {
+        let found = find_peer(socket, headers, |address| self.contains(address));
+        if found.is_err() {
+            self.0.unreadable_hops.warn(socket, Instant::now());
+        }
+        found
+    }
+}
 
 /// Walks back from the socket through the proxies we trust, to the first address that we do not. What stands in front of
 /// that one was written by the caller, and is not looked at.
@@ -68,60 +90,9 @@ fn find_peer(
     Ok(peer)
 }
 
-/// The elements of all lines of the header, in their order; empty ones are left out (RFC 9110, section 5.6.1).
-fn forwarded_hops(headers: &HeaderMap) -> Vec<&[u8]> {
-    let lines = headers.get_all(FORWARDED_FOR).iter();
-    let hops = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    hops.filter(|hop| !hop.is_empty()).collect()
-}
-
-/// Reads an address as proxies write it: bare, in brackets, with a port, in quotes, or as IPv4 mapped into IPv6.
-fn read_hop(hop: &[u8]) -> Option<IpAddr> {
-    let text = str::from_utf8(hop).ok()?;
-    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6);
-    let with_port = || SocketAddr::from_str(text).ok().map(|address| address.ip());
-    let address = text.parse().ok().or_else(in_brackets).or_else(with_port)?;
-    Some(address.to_canonical())
-}
-
-/// Says that requests of a trusted proxy are refused: once a minute, with how many there were.
-#[derive(Debug, Default)]
-pub(crate) struct UnreadableHops(Mutex<Refused>);
-
-#[derive(Debug, Default)]
-struct Refused {
-    count: u64,
-    warned_at: Option<Instant>,
-}
-
-impl Refused {
-    /// Counts one more; how many there were since the last warning, where it is time for another.
-    fn note(&mut self, now: Instant) -> Option<u64> {
-        self.count += 1;
-        if self.warned_at.is_some_and(|at| now < at + WARNING_INTERVAL) {
-            return None;
-        }
-        self.warned_at = Some(now);
-        Some(std::mem::take(&mut self.count))
-    }
-}
-
-impl UnreadableHops {
-    fn warn(&self, proxy: Option<IpAddr>, now: Instant) {
-        let due = self.0.lock().expect("nothing panics while it holds this lock").note(now);
-        if let (Some(count), Some(proxy)) = (due, proxy) {
-            tracing::warn!(
-                proxy.address = %proxy,
-                refused = count,
-                "requests of a trusted proxy are refused: it adds something to X-Forwarded-For that is no address"
-            );
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::forwarded::FORWARDED_FOR;
     use super::*;
 
     const PROXY: &str = "10.0.0.1";
@@ -182,16 +153,5 @@ mod tests {
         check_unreadable(b"\xff");
         check_unreadable(b"203.0.113.7\xa0");
         check_unreadable(b"203.0.113.7, nonsense, 10.0.0.2");
-    }
-
-    #[test]
-    fn the_log_says_so_once_a_minute() {
-        let now = Instant::now();
-        let mut refused = Refused::default();
-        assert_eq!(refused.note(now), Some(1));
-        for second in 1..60 {
-            assert_eq!(refused.note(now + Duration::from_secs(second)), None);
-        }
-        assert_eq!(refused.note(now + WARNING_INTERVAL), Some(60));
     }
 }

@@ -1,0 +1,34 @@
+//! Commands that put users, keys and teams into a hive.
+
+use hive_core::Hive;
+use hive_core::Identity;
+use hive_core::wire::api::{ApiKeyCreate, NewUser, PlatformRole, TeamCreate, UserCreate};
+use serde_json::{Value, json};
+
+use super::args::{ApiKeyCommand, SetUp, TeamCommand, UserCommand};
+
+pub(super) async fn set_up(hive: &Hive, command: SetUp) -> hive_core::Result<Value> {
+    match command {
+        SetUp::Admin(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalAdmin).await,
+        SetUp::User(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalUser).await,
+        SetUp::ApiKey(ApiKeyCommand::Create { username, name }) => {
+            let wanted = ApiKeyCreate { name, ..ApiKeyCreate::default() };
+            let key = hive.as_system().api_key_create_for(&username, wanted).await?;
+            Ok(json!({ "api_key": key.api_key }))
+        }
+        SetUp::Team(TeamCommand::Create { slug }) => {
+            let team = hive.as_system().team_create(TeamCreate { slug }).await?;
+            Ok(json!(team))
+        }
+        SetUp::Team(TeamCommand::Add { team, username, role }) => {
+            hive.as_system().team_member_add(&team, &username, role.clone()).await?;
+            Ok(json!({ "team": team, "username": username, "role": role }))
+        }
+    }
+}
+
+async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core::Result<Value> {
+    let wanted = UserCreate { username: username.to_owned(), role };
+    let NewUser { user, password } = hive.as_system().user_create(wanted).await?;
+    Ok(json!({ "username": user.username, "password": password.0 }))
+}

@@ -1,0 +1,151 @@
+//! The flags of a server, and what they mean for the server and for the hive.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use hive_core::hive::{Activation, ClaimedTags, Settings};
+use ipnet::IpNet;
+
+use super::values::{
+    IdleTimeout, parse_activation, parse_claimed_tags, parse_idle_timeout, parse_lost_grace, parse_network,
+    parse_seconds,
+};
+use super::{Config, Limits};
+use crate::telemetry::{LogFilter, LogFormat};
+
+#[derive(Args)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "HIVE_LISTEN", default_value = "127.0.0.1:3000", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// The URL by which clients and satellites reach this server; registration tokens are bound to it
+    #[arg(long, env = "HIVE_EXTERNAL_URL", value_name = "URL")]
+    external_url: Option<String>,
+    /// A proxy whose X-Forwarded-For is believed; may be given several times
+    #[arg(long, value_name = "IP or CIDR", value_parser = parse_network)]
+    trusted_proxy: Vec<IpNet>,
+    /// When a registered satellite becomes active: with its first heartbeat, or by an admin
+    #[arg(long, value_name = "heartbeat|manual", value_parser = parse_activation)]
+    activation: Option<Activation>,
+    /// What becomes of tags that an agent claims and its token does not allow: facts that match nothing, or tags
+    #[arg(long, value_name = "facts|accept", value_parser = parse_claimed_tags)]
+    claimed_tags: Option<ClaimedTags>,
+    /// Seconds between the heartbeats of a link
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    heartbeat_interval: Option<Duration>,
+    /// Seconds of silence after which a satellite is offline
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    heartbeat_timeout: Option<Duration>,
+    /// Seconds beyond its timeout after which a command of which nothing is heard counts as outcome_unknown; at most 600
+    #[arg(long, value_name = "SECONDS", value_parser = parse_lost_grace)]
+    lost_grace: Option<Duration>,
+    #[command(flatten)]
+    queues: Queues,
+    #[command(flatten)]
+    terminals: Terminals,
+    #[command(flatten)]
+    door: Door,
+    /// How log lines look
+    #[arg(long, env = "HIVE_LOG_FORMAT", default_value = "text", value_name = "text|json")]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or levels by module
+    #[arg(long, env = "HIVE_LOG_LEVEL", default_value = "info", value_name = "FILTER")]
+    pub log_level: LogFilter,
+}
+
+impl ServeArgs {
+    /// What they say of the server.
+    pub fn config(&self) -> Config {
+        Config { listen: self.listen, trusted_proxies: self.trusted_proxy.clone(), limits: self.door.limits() }
+    }
+
+    /// What they say of the hive.
+    pub fn settings(&self) -> Settings {
+        let default = Settings::default();
+        // They are asked to come back as fast as they will be let in.
+        let return_rate = self.door.handshake_rate.filter(|rate| *rate > 0).unwrap_or(default.return_rate);
+        let terminals = &self.terminals;
+        Settings {
+            external_url: self.external_url.clone().unwrap_or(default.external_url),
+            activation: self.activation.unwrap_or(default.activation),
+            claimed_tags: self.claimed_tags.unwrap_or(default.claimed_tags),
+            heartbeat_interval: self.heartbeat_interval.unwrap_or(default.heartbeat_interval),
+            heartbeat_timeout: self.heartbeat_timeout.unwrap_or(default.heartbeat_timeout),
+            lost_grace: self.lost_grace.unwrap_or(default.lost_grace),
+            max_queue_per_satellite: self.queues.max_queue_per_satellite.unwrap_or(default.max_queue_per_satellite),
+            max_open_per_caller: self.queues.max_open_per_caller.unwrap_or(default.max_open_per_caller),
+            max_sessions_per_satellite: terminals.max_sessions_per_agent.unwrap_or(default.max_sessions_per_satellite),
+            session_linger: terminals.session_linger.unwrap_or(default.session_linger),
+            session_idle_timeout: terminals
+                .session_idle_timeout
+                .map_or(default.session_idle_timeout, |timeout| timeout.0),
+            claim_stall: terminals.claim_stall.unwrap_or(default.claim_stall),
+            claim_linger: terminals.claim_linger.unwrap_or(default.claim_linger),
+            return_rate,
+            ..default
+        }
+    }
+}
+
+#[derive(Args)]
+struct Queues {
+    /// Commands that may be open on one satellite; more of them are refused with 429
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    max_queue_per_satellite: Option<u32>,
+    /// Commands of one caller that may be open, those of jobs left out; more of them are refused with 429
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    max_open_per_caller: Option<u32>,
+}
+
+#[derive(Args)]
+struct Terminals {
+    /// The most terminals that may be open on one satellite
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    max_sessions_per_agent: Option<u32>,
+    /// Seconds for which a terminal outlives the link of its satellite
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    session_linger: Option<Duration>,
+    /// Seconds without input and output after which a terminal is ended
+    #[arg(long, value_name = "SECONDS|never", value_parser = parse_idle_timeout)]
+    session_idle_timeout: Option<IdleTimeout>,
+    /// Seconds for which a program waits for who types and does not read
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
+    claim_stall: Option<Duration>,
+    /// Seconds for which keyboard and output of a viewer that was cut off are kept for it
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
+    claim_linger: Option<Duration>,
+}
+
+#[derive(Args)]
+struct Door {
+    /// Satellites that may connect in a second; the others are told when to come back. 0 for any number
+    #[arg(long, value_name = "NUMBER")]
+    handshake_rate: Option<u32>,
+    /// Satellites that may be connecting at the same time; 0 for any number
+    #[arg(long, value_name = "NUMBER")]
+    max_handshakes: Option<usize>,
+    /// Seconds until a new connection must have proved who is calling
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    handshake_timeout: Option<Duration>,
+    /// Connections whose callers have not proved who they are; with one more the oldest is cut. 0 for any number
+    #[arg(long, value_name = "NUMBER")]
+    max_unauthenticated: Option<usize>,
+    /// The same of one address; behind a trusted proxy, of the one it forwards for
+    #[arg(long, value_name = "NUMBER")]
+    max_unauthenticated_per_address: Option<usize>,
+}
+
+impl Door {
+    fn limits(&self) -> Limits {
+        let default = Limits::default();
+        Limits {
+            handshake_rate: self.handshake_rate.unwrap_or(default.handshake_rate),
+            handshaking: self.max_handshakes.unwrap_or(default.handshaking),
+            handshake_timeout: self.handshake_timeout.unwrap_or(default.handshake_timeout),
+            strangers: self.max_unauthenticated.unwrap_or(default.strangers),
+            strangers_per_address: self.max_unauthenticated_per_address.unwrap_or(default.strangers_per_address),
+            ..default
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! JSON bodies.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use hive_core::Error;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::error::Failure;
+
+/// How long a body may take. Bodies are small: one that takes longer is held back on purpose.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A JSON body. No body is an object without fields.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let is_json = is_json(request.headers());
+        let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        let bytes = read.map_err(|_| Error::invalid("body", "did not come in time"))?.map_err(unreadable)?;
+        if bytes.is_empty() {
+            return parse(b"{}").map(Self);
+        }
+        // A browser sends any other type across origins without asking first.
+        if !is_json {
+            return Err(Error::invalid("Content-Type", "must be application/json").into());
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+fn unreadable(rejection: BytesRejection) -> Failure {
+    let BytesRejection::FailedToBufferBody(cause) = rejection else {
+        return Error::invalid("body", "could not be read").into();
+    };
+    match cause {
+        FailedToBufferBody::LengthLimitError(_) => {
+            Error::PayloadTooLarge("the body is larger than allowed".into()).into()
+        }
+        _ => Error::invalid("body", "could not be read").into(),
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    // Every body is one; a struct would be read from a list too.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Error::invalid("body", "must be a JSON object").into());
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let rule = error.inner().to_string();
+        Error::invalid(field_of(&error.path().to_string(), &rule), rule)
+    })?;
+    json.end().map_err(|error| Error::invalid("body", error.to_string()))?;
+    Ok(value)
+}
+
+/// The field that a message of serde is about. Of a missing one only the message knows the name, and of a body that ends
+/// too soon nobody.
+fn field_of(path: &str, message: &str) -> String {
+    let quoted = ["missing field `", "unknown field `"].iter().find_map(|start| message.strip_prefix(start));
+    let name = quoted.and_then(|rest| rest.split('`').next());
+    match (path, name) {
+        (".", Some(name)) => name.to_owned(),
+        ("." | "?", None) => "body".to_owned(),
+        (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
+        (path, _) => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_core::wire::api::{ExecCommand, ExecManyRequest, JobCreate, RegistrationTokenCreate, UserUpdate};
+
+    fn check<T: DeserializeOwned>(body: &str, field: &str) {
+        match parse::<T>(body.as_bytes()) {
+            Err(Failure::Hive(Error::InvalidInput { field: named, .. })) => assert_eq!(named, field, "{body}"),
+            Err(other) => panic!("{body} gave {other:?}"),
+            Ok(_) => panic!("{body} was accepted"),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_named() {
+        check::<ExecCommand>("{}", "command");
+        check::<ExecCommand>("nonsense", "body");
+        check::<ExecCommand>(r#"["x"]"#, "body");
+        check::<ExecCommand>("{", "body");
+        check::<ExecCommand>(r#"{"command":"x"} more"#, "body");
+        check::<ExecCommand>(r#"{"command":"x","args":["a",1]}"#, "args[1]");
+        check::<ExecCommand>(r#"{"command":"x","commmand":"y"}"#, "commmand");
+        check::<RegistrationTokenCreate>(r#"{"scope":"galaxy"}"#, "scope");
+        check::<UserUpdate>(r#"{"enabeld":false}"#, "enabeld");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_command_for_many_is_named_too() {
+        check::<ExecManyRequest>(r#"{"command":"x"}"#, "targets");
+        check::<ExecManyRequest>(r#"{"targets":["all"],"command":5}"#, "command");
+        check::<ExecManyRequest>(r#"{"targets":["all"],"command":"x","env":{"A":1}}"#, "env.A");
+        check::<ExecManyRequest>(r#"{"targets":["all"],"command":"x","timeout_second":5}"#, "timeout_second");
+        check::<ExecManyRequest>(r#"{"targets":["all"],"command":"x","deadline_seconds":5}"#, "deadline_seconds");
+        check::<JobCreate>(r#"{"targets":["all"],"command":{"command":"x","args":[1]}}"#, "command.args[0]");
+        check::<JobCreate>(r#"{"targets":["all"],"command":{"command":"x"},"cwd":"/"}"#, "cwd");
+    }
+}

@@ -1,0 +1,36 @@
+//! The variable parts of a path.
+
+use axum::extract::FromRequestParts;
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
+use axum::http::request::Parts;
+use hive_core::Error;
+use serde::de::DeserializeOwned;
+
+use crate::error::Failure;
+
+/// The variable part of a path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0)).map_err(|rejection| wrong_path(rejection).into())
+    }
+}
+
+fn wrong_path(rejection: PathRejection) -> Error {
+    let PathRejection::FailedToDeserializePathParams(cause) = rejection else {
+        return Error::internal(rejection);
+    };
+    match cause.kind() {
+        ErrorKind::DeserializeError { key, message, .. } => Error::invalid(key.clone(), message.clone()),
+        ErrorKind::ParseErrorAtKey { key, expected_type, .. } => {
+            Error::invalid(key.clone(), format!("not a {expected_type}"))
+        }
+        ErrorKind::Message(message) => Error::invalid("id", message.clone()),
+        _ => Error::invalid("path", cause.body_text()),
+    }
+}
