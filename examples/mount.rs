@@ -49,7 +49,7 @@ async fn main() -> anyhow::Result<()> {
     drop(client);
 
     // The app ends the hive: first what still asks it something, then its links and whatever it does by itself.
-    state.stopping().cancel();
+    state.draining().cancel();
     hive.shutdown().await;
     stop.cancel();
     serving.await??;

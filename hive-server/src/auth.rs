@@ -1,4 +1,4 @@
-//! Who is calling: the credentials of a request, and the hive as it acts for them.
+//! Authentication: the credentials of a request, and the hive on behalf of the principal they belong to.
 
 mod forwarded;
 mod peer;
@@ -12,151 +12,153 @@ use hive_core::hive::{AuthFailureKind, Effort};
 use hive_core::{ActingHive, Error, Hive, Principal};
 use tokio::time::Instant;
 
-use crate::error::Failure;
-use crate::limits::{Admitted, Door, Offence, Stranger};
+use crate::error::HttpError;
+use crate::limits::{FailureCost, HandshakePermit, Limiters, UnauthenticatedConnection};
 
 pub(crate) use self::peer::{Peer, TrustedProxies};
 
 const API_KEY: &str = "x-api-key";
-/// What tells a user's API key from a JWT where both come as bearer tokens.
+/// Tells a user's API key from a JWT, because both may come as bearer tokens.
 const USER_KEY_PREFIX: &str = "hive_key_";
 
-/// Somebody who has not proved who they are, and is about to.
-pub(crate) struct Visitor {
+/// What authentication needs of a request, before its caller is known.
+pub(crate) struct RequestParts {
     pub(crate) peer: Peer,
     hive: Hive,
-    door: Arc<Door>,
-    /// None where the router is mounted in an app that has a door of its own.
-    stranger: Option<Stranger>,
+    limiters: Arc<Limiters>,
+    /// `None` where the router is mounted in another app, which has limits of its own.
+    connection: Option<UnauthenticatedConnection>,
 }
 
-impl<S> FromRequestParts<S> for Visitor
+impl<S> FromRequestParts<S> for RequestParts
 where
     S: Send + Sync,
     Hive: FromRef<S>,
-    Arc<Door>: FromRef<S>,
+    Arc<Limiters>: FromRef<S>,
     TrustedProxies: FromRef<S>,
 {
-    type Rejection = Failure;
+    type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
         let peer = Peer::from_request_parts(parts, state).await?;
-        let (hive, door) = (Hive::from_ref(state), FromRef::from_ref(state));
-        Ok(Self { peer, hive, door, stranger: parts.extensions.get().cloned() })
+        let (hive, limiters) = (Hive::from_ref(state), FromRef::from_ref(state));
+        Ok(Self { peer, hive, limiters, connection: parts.extensions.get().cloned() })
     }
 }
 
-impl Visitor {
-    /// How much it may cost to check what they show.
-    pub(crate) fn effort(&self) -> Effort {
-        self.door.effort(self.peer.address)
+impl RequestParts {
+    /// Returns how the credentials of this caller are checked.
+    pub(crate) fn verify_mode(&self) -> Effort {
+        self.limiters.auth_failures.verify_mode(self.peer.address)
     }
 
-    /// Takes in what the check has shown: they are known from here on, or have one more wrong key against them.
-    pub(crate) fn judge<T>(&self, checked: Result<T, Error>) -> Result<T, Error> {
-        self.judge_as(Offence::Key, checked)
-    }
-
-    /// The same for a satellite: where its key is wrong, the attempt is charged to its address alone, and audited.
-    pub(crate) fn judge_satellite<T>(
-        &self,
-        admitted: &Admitted,
-        key: &str,
-        checked: Result<T, Error>,
-    ) -> Result<T, Error> {
-        if let Err(Error::AuthInvalid | Error::RateLimited { .. }) = &checked {
-            admitted.charge_failure();
-            self.hive.note_refused_satellite_key(key, self.peer.ip().as_deref());
-        }
-        self.judge(checked)
-    }
-
-    /// Returns the bearer token of a request. One that is not even that is noted as a failure of this kind.
-    pub(crate) fn bearer<'h>(&self, headers: &'h HeaderMap, kind: AuthFailureKind) -> Result<&'h str, Error> {
-        noted(&self.hive, self.peer, kind, bearer(headers))
-    }
-
-    pub(crate) fn judge_as<T>(&self, offence: Offence, checked: Result<T, Error>) -> Result<T, Error> {
-        match (&checked, &self.stranger) {
-            (Ok(_), Some(stranger)) => stranger.is_known_now(),
-            (Err(Error::AuthInvalid), _) => self.door.resent(self.peer.address, offence),
+    /// Records the result of a check: marks the connection as authenticated, or counts the failure against its address.
+    pub(crate) fn record_auth_result<T>(&self, cost: FailureCost, result: Result<T, Error>) -> Result<T, Error> {
+        match (&result, &self.connection) {
+            (Ok(_), Some(connection)) => connection.mark_authenticated(),
+            (Err(Error::AuthInvalid), _) => self.record_failures(cost, 1),
             _ => {}
         }
-        checked
+        result
     }
 
-    /// Notes further wrong keys: what was spent on them.
-    pub(crate) fn note_wrong_keys(&self, count: u32) {
+    /// Like [`Self::record_auth_result`], for the key of a satellite. A failure is also charged to the handshake budget of
+    /// the address, and written to the audit log.
+    pub(crate) fn record_satellite_auth_result<T>(
+        &self,
+        permit: &HandshakePermit,
+        key: &str,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Err(Error::AuthInvalid | Error::RateLimited { .. }) = &result {
+            permit.charge_failure();
+            self.hive.note_refused_satellite_key(key, self.peer.ip().as_deref());
+        }
+        self.record_auth_result(FailureCost::Key, result)
+    }
+
+    /// Counts failures against the address of the caller.
+    pub(crate) fn record_failures(&self, cost: FailureCost, count: u32) {
         for _ in 0..count {
-            self.door.resent(self.peer.address, Offence::Key);
+            self.limiters.auth_failures.record_failure(self.peer.address, cost);
         }
     }
 
-    /// Whether a caller who is known may show a password: not where too many wrong ones came from.
-    pub(crate) fn may_guess(&self) -> Result<(), Error> {
-        match self.effort() {
+    /// Returns the bearer token of a request. A malformed header is recorded as a failure of this kind.
+    pub(crate) fn bearer<'h>(&self, headers: &'h HeaderMap, kind: AuthFailureKind) -> Result<&'h str, Error> {
+        self.record_malformed(kind, bearer(headers))
+    }
+
+    /// Fails if an authenticated caller may not try a password now, because too many wrong ones came from its address.
+    pub(crate) fn check_auth_budget(&self) -> Result<(), Error> {
+        match self.verify_mode() {
             Effort::Full => Ok(()),
             Effort::Remembered => Err(Error::RateLimited { retry_after_seconds: 1 }),
         }
     }
 
-    /// Takes in what became of a password that a known caller has shown.
-    pub(crate) fn judge_guess<T>(&self, checked: &Result<T, Error>) {
-        if matches!(checked, Err(Error::InvalidInput { field, .. }) if field == "current") {
-            self.door.resent(self.peer.address, Offence::Password);
+    /// Records the result of a password change by an authenticated caller: a wrong current password is a failure too,
+    /// because a stolen API key must not allow guessing.
+    pub(crate) fn record_password_result<T>(&self, result: &Result<T, Error>) {
+        if matches!(result, Err(Error::InvalidInput { field, .. }) if field == "current") {
+            self.record_failures(FailureCost::Password, 1);
         }
     }
 
-    /// When they must have said what they want.
-    pub(crate) fn until(&self) -> Instant {
-        self.stranger.as_ref().map_or_else(|| self.door.until(), Stranger::until)
+    /// When the caller must be authenticated.
+    pub(crate) fn deadline(&self) -> Instant {
+        let connection = self.connection.as_ref();
+        connection.map_or_else(|| self.limiters.connections.deadline(), UnauthenticatedConnection::deadline)
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Error> {
+        let ip = self.peer.ip();
+        if let Some(key) = headers.get(API_KEY) {
+            let key = self.record_malformed(AuthFailureKind::ApiKey, key.to_str().map_err(|_| Error::AuthInvalid))?;
+            return self.hive.authenticate_api_key(key, ip, self.verify_mode()).await;
+        }
+        let token = self.bearer(headers, AuthFailureKind::LoginToken)?;
+        if token.starts_with(USER_KEY_PREFIX) {
+            return self.hive.authenticate_api_key(token, ip, self.verify_mode()).await;
+        }
+        self.hive.authenticate_jwt(token, ip).await
+    }
+
+    /// Writes a credential that cannot be parsed to the audit log.
+    fn record_malformed<T>(&self, kind: AuthFailureKind, parsed: Result<T, Error>) -> Result<T, Error> {
+        if matches!(parsed, Err(Error::AuthInvalid)) {
+            self.hive.note_malformed_credential(kind, self.peer.ip().as_deref());
+        }
+        parsed
     }
 }
 
-/// The hive, acting for whoever calls.
-pub(crate) struct Caller(pub(crate) ActingHive);
+/// The hive on behalf of the authenticated caller.
+pub(crate) struct Authenticated(pub(crate) ActingHive);
 
-impl<S> FromRequestParts<S> for Caller
+impl<S> FromRequestParts<S> for Authenticated
 where
     S: Send + Sync,
     Hive: FromRef<S>,
-    Arc<Door>: FromRef<S>,
+    Arc<Limiters>: FromRef<S>,
     TrustedProxies: FromRef<S>,
 {
-    type Rejection = Failure;
+    type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let visitor = Visitor::from_request_parts(parts, state).await?;
-        let checked = authenticate(&visitor.hive, &parts.headers, visitor.peer, visitor.effort()).await;
-        let principal = visitor.judge(checked)?;
-        Ok(Self(visitor.hive.acting_as(principal)))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let request = RequestParts::from_request_parts(parts, state).await?;
+        let result = request.authenticate(&parts.headers).await;
+        let principal = request.record_auth_result(FailureCost::Key, result)?;
+        Ok(Self(request.hive.acting_as(principal)))
     }
 }
 
-async fn authenticate(hive: &Hive, headers: &HeaderMap, peer: Peer, effort: Effort) -> Result<Principal, Error> {
-    if let Some(key) = headers.get(API_KEY) {
-        let key = noted(hive, peer, AuthFailureKind::ApiKey, key.to_str().map_err(|_| Error::AuthInvalid))?;
-        return hive.authenticate_api_key(key, peer.ip(), effort).await;
-    }
-    let token = noted(hive, peer, AuthFailureKind::LoginToken, bearer(headers))?;
-    if token.starts_with(USER_KEY_PREFIX) {
-        return hive.authenticate_api_key(token, peer.ip(), effort).await;
-    }
-    hive.authenticate_jwt(token, peer.ip()).await
-}
-
-/// Notes credentials that cannot be taken apart.
-fn noted<T>(hive: &Hive, peer: Peer, kind: AuthFailureKind, read: Result<T, Error>) -> Result<T, Error> {
-    if matches!(read, Err(Error::AuthInvalid)) {
-        hive.note_malformed_credential(kind, peer.ip().as_deref());
-    }
-    read
-}
-
-/// Returns the bearer token of `Authorization`. None is [`Error::AuthRequired`], another scheme [`Error::AuthInvalid`].
+/// Returns the bearer token of `Authorization`. A missing header is [`Error::AuthRequired`], another scheme
+/// [`Error::AuthInvalid`].
 fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let value = headers.get(header::AUTHORIZATION).ok_or(Error::AuthRequired)?;
     let value = value.to_str().map_err(|_| Error::AuthInvalid)?;
+    // RFC 9110, section 11.1: the scheme is case-insensitive.
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
         _ => Err(Error::AuthInvalid),

@@ -1,4 +1,4 @@
-//! What can be set about the server. What can be set about the hive is in `hive_core::hive::Settings`.
+//! Configuration of a server. The settings of its hive are `hive_core::hive::Settings`.
 
 pub mod args;
 
@@ -11,14 +11,14 @@ use ipnet::IpNet;
 
 pub use self::limits::Limits;
 
-/// Where to listen, whom to trust, and how much of everything is too much.
+/// Where a server listens, which proxies it trusts, and its limits.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// How much is too much.
+    /// Limits and timeouts.
     pub limits: Limits,
 }
 

@@ -1,4 +1,4 @@
-//! Where an error becomes an answer: code, status, envelope. Causes go to the log and nowhere else.
+//! Maps errors to responses: code, status and envelope. Their causes go to the log and never into a response.
 
 use std::time::Duration;
 
@@ -14,62 +14,62 @@ use serde_json::json;
 
 use crate::telemetry::with_causes;
 
-/// When a caller who found the server stopping may try again, in seconds.
-const STOPPING_RETRY_SECONDS: u64 = 5;
-/// When a caller whose queue is full may try again.
+/// `Retry-After` of a draining server, in seconds: about as long as a restart takes.
+const DRAINING_RETRY_SECONDS: u64 = 5;
+/// `Retry-After` of a full command queue, in seconds.
 const QUEUE_RETRY_SECONDS: u64 = 1;
 
-/// Why a request gets no other answer.
+/// Why a request fails.
 #[derive(Debug)]
-pub(crate) enum Failure {
-    /// The hive says so.
+pub(crate) enum HttpError {
+    /// An error of the hive.
     Hive(Error),
-    /// The path is there, but not for this method.
-    WrongMethod,
-    /// The path is a WebSocket, and the request is not the beginning of one.
+    /// The path does not take this method.
+    MethodNotAllowed,
+    /// The path is a WebSocket, and the request does not open one.
     UpgradeRequired,
-    /// Too many callers are in the middle of proving who they are; when this one may try again.
+    /// Too many callers authenticate at the same time.
     Overloaded { retry_after: Duration },
-    /// The server stops and waits no longer.
-    Stopping,
+    /// The server is stopping.
+    Draining,
 }
 
-impl From<Error> for Failure {
+impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
         Self::Hive(error)
     }
 }
 
-/// A failure as it is answered, whatever the shape of the body.
-pub(crate) struct Answer {
+/// The response to a failed request, apart from the shape of its body.
+pub(crate) struct ErrorResponseParts {
     pub(crate) status: StatusCode,
     pub(crate) retry_after_seconds: Option<u64>,
     pub(crate) error: ApiError,
 }
 
-impl Failure {
-    /// Turns the failure into its answer, and logs what the answer leaves out.
-    pub(crate) fn answer(self) -> Answer {
+impl HttpError {
+    /// Maps the error to its response, and logs the causes that the response leaves out.
+    pub(crate) fn into_parts(self) -> ErrorResponseParts {
         let error = self.to_wire();
-        Answer { status: self.status(&error), retry_after_seconds: self.retry_after_seconds(), error }
+        ErrorResponseParts { status: self.status(&error), retry_after_seconds: self.retry_after_seconds(), error }
     }
 
     fn to_wire(&self) -> ApiError {
-        let told = |code, message: &str| ApiError { code, message: message.into(), details: None };
-        let invalid = |message: &str| told(ErrorCode::InvalidInput, message);
-        let unavailable = |message| told(ErrorCode::Unavailable, message);
+        let error = |code, message: &str| ApiError { code, message: message.into(), details: None };
+        let invalid = |message: &str| error(ErrorCode::InvalidInput, message);
+        let unavailable = |message| error(ErrorCode::Unavailable, message);
         match self {
             Self::Hive(error) => logged(error),
-            Self::WrongMethod => invalid("this path does not take this method"),
+            Self::MethodNotAllowed => invalid("this path does not take this method"),
             Self::UpgradeRequired => invalid(&format!("this path is a WebSocket of the sub-protocol {SUBPROTOCOL}")),
-            Self::Overloaded { .. } => unavailable("too many callers come at the same time"),
-            Self::Stopping => unavailable("the server is stopping; a command that it has accepted goes on"),
+            Self::Overloaded { .. } => unavailable("too many callers authenticate at the same time"),
+            Self::Draining => unavailable("the server is stopping; accepted commands continue"),
         }
     }
 
     fn status(&self, error: &ApiError) -> StatusCode {
         match self {
-            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             _ => StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         }
@@ -80,13 +80,13 @@ impl Failure {
             Self::Hive(Error::RateLimited { retry_after_seconds }) => Some(*retry_after_seconds),
             Self::Hive(Error::QueueFull { .. }) => Some(QUEUE_RETRY_SECONDS),
             Self::Overloaded { retry_after } => Some(retry_after.as_secs_f64().round() as u64),
-            Self::Stopping => Some(STOPPING_RETRY_SECONDS),
+            Self::Draining => Some(DRAINING_RETRY_SECONDS),
             _ => None,
         }
     }
 }
 
-/// The error as it is answered. One of ours gets a number under which its cause stands in the log.
+/// The error as clients see it. An internal one gets a request id, under which its cause is in the log.
 fn logged(error: &Error) -> ApiError {
     let mut wire = error.to_wire();
     match error {
@@ -96,7 +96,7 @@ fn logged(error: &Error) -> ApiError {
             wire.details = Some(json!({ "request_id": id }));
         }
         Error::Unavailable(cause) => {
-            tracing::warn!(cause = %with_causes(cause.as_ref()), "the storage cannot be used");
+            tracing::warn!(cause = %with_causes(cause.as_ref()), "the storage is unavailable");
         }
         _ => {}
     }
@@ -109,8 +109,8 @@ fn request_id() -> String {
     format!("req_{:016x}", u64::from_be_bytes(bytes))
 }
 
-impl Answer {
-    /// Puts the answer's status and headers around a body.
+impl ErrorResponseParts {
+    /// Builds the response with this body.
     pub(crate) fn with_body(&self, body: impl IntoResponse) -> Response {
         let mut response = (self.status, body).into_response();
         let mut set = |name: HeaderName, value: String| {
@@ -121,6 +121,7 @@ impl Answer {
         if let Some(seconds) = self.retry_after_seconds {
             set(header::RETRY_AFTER, seconds.to_string());
         }
+        // RFC 9110, sections 11.6.1 and 15.5.22: these statuses require the header.
         if self.status == StatusCode::UNAUTHORIZED {
             set(header::WWW_AUTHENTICATE, "Bearer".into());
         }
@@ -131,10 +132,10 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let answer = self.answer();
-        answer.with_body(Json(ErrorEnvelope { success: false, error: answer.error.clone() }))
+        let parts = self.into_parts();
+        parts.with_body(Json(ErrorEnvelope { success: false, error: parts.error.clone() }))
     }
 }
 
@@ -142,35 +143,35 @@ impl IntoResponse for Failure {
 mod tests {
     use super::*;
 
-    fn check(failure: Failure, status: u16, code: ErrorCode) {
-        let answer = failure.answer();
-        assert_eq!((answer.status.as_u16(), answer.error.code), (status, code));
+    fn check(error: HttpError, status: u16, code: ErrorCode) {
+        let parts = error.into_parts();
+        assert_eq!((parts.status.as_u16(), parts.error.code), (status, code));
     }
 
     #[test]
-    fn each_failure_has_its_status_and_code() {
-        check(Failure::WrongMethod, 405, ErrorCode::InvalidInput);
-        check(Failure::UpgradeRequired, 426, ErrorCode::InvalidInput);
-        check(Failure::Overloaded { retry_after: Duration::ZERO }, 503, ErrorCode::Unavailable);
-        check(Failure::Stopping, 503, ErrorCode::Unavailable);
+    fn each_error_has_its_status_and_code() {
+        check(HttpError::MethodNotAllowed, 405, ErrorCode::InvalidInput);
+        check(HttpError::UpgradeRequired, 426, ErrorCode::InvalidInput);
+        check(HttpError::Overloaded { retry_after: Duration::ZERO }, 503, ErrorCode::Unavailable);
+        check(HttpError::Draining, 503, ErrorCode::Unavailable);
         check(Error::AuthRequired.into(), 401, ErrorCode::AuthRequired);
         check(Error::SatelliteNotFound("x".into()).into(), 404, ErrorCode::SatelliteNotFound);
         check(Error::SatelliteOffline("x".into()).into(), 503, ErrorCode::SatelliteOffline);
     }
 
     #[test]
-    fn a_fault_of_ours_names_a_request_and_not_its_cause() {
-        let answer = Failure::from(Error::internal("SELECT secret FROM keys")).answer();
-        let body = serde_json::to_string(&answer.error).unwrap();
+    fn an_internal_error_has_a_request_id_and_no_cause() {
+        let parts = HttpError::from(Error::internal("SELECT secret FROM keys")).into_parts();
+        let body = serde_json::to_string(&parts.error).unwrap();
         assert!(body.contains("req_") && !body.contains("SELECT"), "{body}");
-        assert_eq!(answer.status.as_u16(), 500);
+        assert_eq!(parts.status.as_u16(), 500);
     }
 
     #[test]
-    fn who_is_told_to_wait_is_told_how_long() {
-        let response = Failure::from(Error::RateLimited { retry_after_seconds: 7 }).into_response();
+    fn retry_after_is_in_whole_seconds() {
+        let response = HttpError::from(Error::RateLimited { retry_after_seconds: 7 }).into_response();
         assert_eq!(response.headers()[header::RETRY_AFTER], "7");
-        let response = Failure::Overloaded { retry_after: Duration::from_secs(3) }.into_response();
+        let response = HttpError::Overloaded { retry_after: Duration::from_secs(3) }.into_response();
         assert_eq!(response.headers()[header::RETRY_AFTER], "3");
     }
 }

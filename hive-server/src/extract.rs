@@ -1,5 +1,5 @@
-//! What a request carries, parsed once: a body, a query, the parts of a path. What does not parse is `INVALID_INPUT` and
-//! names its field.
+//! Extractors: body, query and path are parsed once, here. An input that does not parse is `INVALID_INPUT` with the name of
+//! its field.
 
 mod body;
 mod idempotency;
@@ -9,4 +9,4 @@ mod query;
 pub(crate) use self::body::Body;
 pub(crate) use self::idempotency::idempotency_key;
 pub(crate) use self::path::Path;
-pub(crate) use self::query::{Paging, Pairs};
+pub(crate) use self::query::{PageQuery, QueryParams};

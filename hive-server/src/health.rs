@@ -1,5 +1,7 @@
-//! Whether calls can be served. Asked by load balancers often and by strangers as often as they like, and therefore looked at
-//! no more than once a second.
+//! Health endpoints: whether the process lives, and whether requests can be served.
+//!
+//! Load balancers probe often and unauthenticated callers as often as they like, so the storage is checked at most once a
+//! second.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,91 +17,85 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::Stranger;
+use crate::limits::UnauthenticatedConnection;
 use crate::telemetry::with_causes;
 
-/// How long an answer counts.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long a result is served from the cache.
+const CACHE_TTL: Duration = Duration::from_secs(1);
 /// How long the storage may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const STORAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whether calls can be served. Cheap to clone.
+/// Checks whether requests can be served. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Readiness(Arc<Inner>);
+pub(crate) struct HealthCheck(Arc<Inner>);
 
 struct Inner {
     hive: Hive,
-    stopping: CancellationToken,
-    last: LastLook,
+    draining: CancellationToken,
+    cache: HealthCache,
 }
 
-/// The last answer, and when the storage was asked for it.
-#[derive(Default)]
-struct LastLook(Mutex<Option<Look>>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Look {
-    at: Instant,
-    /// Why calls cannot be served; none where they can.
-    obstacle: Option<String>,
-}
-
-impl Readiness {
-    /// Asks this hive, until its server stops.
-    pub(crate) fn new(hive: Hive, stopping: CancellationToken) -> Self {
-        Self(Arc::new(Inner { hive, stopping, last: LastLook::default() }))
+impl HealthCheck {
+    pub(crate) fn new(hive: Hive, draining: CancellationToken) -> Self {
+        Self(Arc::new(Inner { hive, draining, cache: HealthCache::default() }))
     }
 
-    /// Why calls cannot be served; none where they can.
-    async fn obstacle(&self) -> Option<String> {
-        if self.0.stopping.is_cancelled() {
+    /// Returns why requests cannot be served; `None` if they can.
+    async fn problem(&self) -> Option<String> {
+        if self.0.draining.is_cancelled() {
             return Some("the server is stopping".to_owned());
         }
-        self.0.last.look(&self.0.hive).await
-    }
-}
-
-impl LastLook {
-    /// Why calls cannot be served, as of a second ago at most; none where they can.
-    async fn look(&self, hive: &Hive) -> Option<String> {
-        if let Some(look) = self.known(Instant::now()) {
-            return look.obstacle;
+        if let Some(cached) = self.0.cache.get(Instant::now()) {
+            return cached.problem;
         }
-        let obstacle = match timeout(PATIENCE, hive.check_ready()).await {
+        let problem = match timeout(STORAGE_TIMEOUT, self.0.hive.check_ready()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
-                tracing::debug!(cause = %with_causes(&error), "the storage cannot be used");
+                tracing::debug!(cause = %with_causes(&error), "the storage is unavailable");
                 Some(error.to_wire().message)
             }
             Err(_) => Some("the storage does not answer in time".to_owned()),
         };
-        self.note(Look { at: Instant::now(), obstacle: obstacle.clone() });
-        obstacle
+        self.0.cache.put(CachedHealth { at: Instant::now(), problem: problem.clone() });
+        problem
     }
+}
 
-    /// Keeps an answer, and tells the log where it is another one than before.
-    fn note(&self, look: Look) {
+/// The last result.
+#[derive(Default)]
+struct HealthCache(Mutex<Option<CachedHealth>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct CachedHealth {
+    at: Instant,
+    /// Why requests cannot be served; `None` if they can.
+    problem: Option<String>,
+}
+
+impl HealthCache {
+    /// Stores a result, and logs it if it differs from the one before.
+    fn put(&self, health: CachedHealth) {
         let mut last = self.0.lock().expect("nothing panics while it holds this lock");
-        let before = last.as_ref().and_then(|look| look.obstacle.clone());
-        match &look.obstacle {
-            Some(obstacle) if before.as_ref() != Some(obstacle) => {
-                tracing::warn!(reason = %obstacle, "the server is not ready");
+        let before = last.as_ref().and_then(|health| health.problem.clone());
+        match &health.problem {
+            Some(problem) if before.as_ref() != Some(problem) => {
+                tracing::warn!(reason = %problem, "the server is not ready");
             }
             None if before.is_some() => tracing::info!("the server is ready again"),
             _ => {}
         }
-        *last = Some(look);
+        *last = Some(health);
     }
 
-    /// The last answer where it still counts. Where it does not, it counts once more for all but the one who asks now: that
-    /// one looks, and the others are not kept waiting.
-    fn known(&self, now: Instant) -> Option<Look> {
+    /// Returns the last result while it is fresh. The first caller after that gets `None` and has to check.
+    fn get(&self, now: Instant) -> Option<CachedHealth> {
         let mut last = self.0.lock().expect("nothing panics while it holds this lock");
-        let look = last.as_mut()?;
-        if now < look.at + FRESH {
-            return Some(look.clone());
+        let health = last.as_mut()?;
+        if now < health.at + CACHE_TTL {
+            return Some(health.clone());
         }
-        look.at = now;
+        // Extends the old result, so that other callers get it at once instead of waiting for this check too.
+        health.at = now;
         None
     }
 }
@@ -107,23 +103,23 @@ impl LastLook {
 pub(crate) fn routes<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
-    Readiness: FromRef<S>,
+    HealthCheck: FromRef<S>,
 {
     Router::new()
         .route("/health", get(alive))
         .route("/health/live", get(alive))
         .route("/api/health", get(alive))
         .route("/health/ready", get(ready))
-        .layer(from_fn(at_once))
+        .layer(from_fn(exempt_from_limits))
 }
 
-/// Answers a probe however many stand at the door: a balancer that hears nothing takes the server for dead. The connection
-/// ends with the answer, so that no stranger stays for having asked.
-async fn at_once(request: Request, next: Next) -> Response {
-    let Some(stranger) = request.extensions().get::<Stranger>().cloned() else {
+/// Answers a probe whatever the number of unauthenticated connections, because a load balancer takes a server that does not
+/// answer for dead. The connection is closed after the response, so that probing does not avoid the limits.
+async fn exempt_from_limits(request: Request, next: Next) -> Response {
+    let Some(connection) = request.extensions().get::<UnauthenticatedConnection>().cloned() else {
         return next.run(request).await;
     };
-    stranger.is_known_now();
+    connection.mark_authenticated();
     let mut response = next.run(request).await;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
@@ -133,10 +129,10 @@ async fn alive() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// Whether calls can be served: the storage answers, its disk takes what is written, and the server is not about to stop.
-/// The reason is in words of ours; causes are for the log.
-async fn ready(State(readiness): State<Readiness>) -> (StatusCode, Json<Value>) {
-    match readiness.obstacle().await {
+/// Ready: the storage answers, its disk accepts writes, and the server is not stopping. The reason holds no causes, because
+/// unauthenticated callers see it.
+async fn ready(State(health): State<HealthCheck>) -> (StatusCode, Json<Value>) {
+    match health.problem().await {
         None => (StatusCode::OK, alive().await),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "reason": reason }))),
     }
@@ -147,15 +143,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_looks_and_the_others_take_the_answer_before() {
+    fn one_caller_checks_and_the_others_get_the_last_result() {
         let now = Instant::now();
         let full = || Some("the disk is full".to_owned());
-        let last = LastLook::default();
-        assert_eq!(last.known(now), None);
-        last.note(Look { at: now, obstacle: full() });
-        assert_eq!(last.known(now).unwrap().obstacle, full());
-        let later = now + FRESH;
-        assert_eq!(last.known(later), None);
-        assert_eq!(last.known(later).unwrap().obstacle, full());
+        let cache = HealthCache::default();
+        assert_eq!(cache.get(now), None);
+        cache.put(CachedHealth { at: now, problem: full() });
+        assert_eq!(cache.get(now).unwrap().problem, full());
+        let later = now + CACHE_TTL;
+        assert_eq!(cache.get(later), None);
+        assert_eq!(cache.get(later).unwrap().problem, full());
     }
 }

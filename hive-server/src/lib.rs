@@ -1,15 +1,16 @@
 //! The hive on the network: REST, the HTTPS API for satellites and the agent WebSocket.
 //!
-//! In the order in which a call meets them:
+//! The modules, in the order in which a request passes them:
 //!
-//! - [`config`] says where to listen, whom to trust and how much of everything is too much;
-//! - [`server`] accepts connections and ends them again; `limits` says how many strangers may wait in it;
-//! - [`routes`] finds the handler, `extract` parses what came, `auth` says who is calling and from where;
-//! - `rest`, `satellites` and `ws` are the three edges: each parses, calls the hive as somebody, and maps the answer;
-//! - `error` is where an error becomes an answer, `ws::close` where it becomes a close code;
-//! - [`telemetry`] writes the log.
+//! - [`config`]: addresses, trusted proxies, limits, and the flags that set them;
+//! - [`server`] accepts connections and shuts down; `limits` bounds unauthenticated callers;
+//! - [`routes`] finds the handler, `auth` authenticates the caller, `extract` parses body, query and path;
+//! - `rest`, `satellites` and `ws` are the three edges: each parses a request, calls the hive as a principal and maps the
+//!   result;
+//! - `error` maps errors to responses, `ws::close` to close codes;
+//! - `health` answers probes; [`telemetry`] sets up the log.
 //!
-//! Nothing here decides: who may do what, and what happens then, is said by `hive-core`. No edge calls another.
+//! The server decides nothing: permissions and effects are in `hive-core`. No edge calls another.
 
 #![forbid(unsafe_code)]
 

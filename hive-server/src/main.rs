@@ -1,10 +1,10 @@
-//! `hive-server`: serves a hive, and sets one up from the command line.
+//! `hive-server`: serves a hive, and manages its data from the command line.
 //!
-//! Standard output carries JSON documents alone: the address of a server that listens, the secret that was just made.
-//! Logs and errors go to standard error.
+//! Standard output carries JSON documents only, such as the address of the server or a new secret. Logs and errors go to
+//! standard error.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this file is the program's voice")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "all output of the program is in this file")]
 
 mod cli;
 
@@ -16,13 +16,13 @@ use hive_server::telemetry::with_causes;
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let done = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
-        let done = runtime.block_on(cli::run(cli::Cli::parse(), print));
-        // What still runs on a blocking thread is not waited for: a stop is bounded.
+    let result = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let result = runtime.block_on(cli::run(cli::Cli::parse(), print));
+        // Without waiting for blocking threads, such as a slow disk: the time of a shutdown is bounded.
         runtime.shutdown_background();
-        done
+        result
     });
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", with_causes(error.as_ref()));

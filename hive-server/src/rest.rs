@@ -1,4 +1,5 @@
-//! REST under `/api/v1`. A handler extracts, calls the hive as the caller, maps the answer: it decides nothing.
+//! The REST API under `/api/v1`. A handler extracts, calls the hive on behalf of the caller and maps the result. It decides
+//! nothing.
 
 mod api_keys;
 mod audit;
@@ -24,21 +25,21 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use hive_core::wire::api::{Envelope, Page};
 
-pub(crate) use self::queries::known_names;
-use crate::error::Failure;
+pub(crate) use self::queries::check_query_names;
+use crate::error::HttpError;
 use crate::state::AppState;
 
-/// The most bytes of a login: a stranger sends it.
-const MAX_LOGIN: usize = 16 * 1024;
+/// The most bytes of a login request, because its caller is not authenticated.
+const MAX_LOGIN_BYTES: usize = 16 * 1024;
 
-/// The answer of a handler.
-type Answer<T> = Result<Json<Envelope<T>>, Failure>;
-/// The answer of a handler that makes something.
-type Created<T> = Result<(StatusCode, Json<Envelope<T>>), Failure>;
+/// The result of a handler.
+type ApiResult<T> = Result<Json<Envelope<T>>, HttpError>;
+/// The result of a handler that creates something.
+type CreatedResult<T> = Result<(StatusCode, Json<Envelope<T>>), HttpError>;
 
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/api/v1/auth/login", post(auth::login).layer(DefaultBodyLimit::max(MAX_LOGIN)))
+        .route("/api/v1/auth/login", post(auth::login).layer(DefaultBodyLimit::max(MAX_LOGIN_BYTES)))
         .route("/api/v1/auth/me", get(auth::me))
         .route("/api/v1/auth/password", post(auth::change_password))
         .route("/api/v1/satellites", get(satellites::list))

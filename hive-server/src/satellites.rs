@@ -1,4 +1,4 @@
-//! The HTTPS API for satellites, `/api/satellites`: bodies without an envelope, and errors of their own shape.
+//! The HTTPS API for satellites, `/api/satellites`. Its bodies have no envelope, and its errors a shape of their own.
 
 mod authentication;
 mod error;
@@ -12,15 +12,18 @@ use axum::routing::{delete, get, post};
 
 use crate::state::AppState;
 
-pub(crate) use authentication::{authenticate, expect_this_hive};
-pub(crate) use error::{SatelliteFailure, tell_hive};
+pub(crate) use authentication::{authenticate, check_hive_id};
+pub(crate) use error::{SatelliteApiError, add_hive_id};
 
-/// The most bytes of a registration: a stranger sends it.
-const MAX_REGISTRATION: usize = 64 * 1024;
+/// The most bytes of a registration, because its caller is not authenticated.
+const MAX_REGISTRATION_BYTES: usize = 64 * 1024;
 
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/api/satellites/register", post(register::register).layer(DefaultBodyLimit::max(MAX_REGISTRATION)))
+        .route(
+            "/api/satellites/register",
+            post(register::register).layer(DefaultBodyLimit::max(MAX_REGISTRATION_BYTES)),
+        )
         .route("/api/satellites/register/status", get(register::status))
         .route("/api/satellites/{id}/heartbeat", post(heartbeat::heartbeat))
         .route("/api/satellites/global/registration-tokens", get(tokens::list_global).post(tokens::create_global))

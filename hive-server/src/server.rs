@@ -1,4 +1,4 @@
-//! Accepts connections, serves them, and ends them again within a bounded time.
+//! Accepts connections, serves them, and closes them within a bounded time.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,20 +22,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::limits::Stranger;
+use crate::limits::UnauthenticatedConnection;
 use crate::routes::router;
 use crate::state::AppState;
 
-/// How long to wait when the system gives no more connections, for lack of files or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The delay after a failed accept. The system may be out of files or memory, and would fail again at once.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// The most bytes of a request's head.
-const MAX_HEAD: usize = 32 * 1024;
+/// The most bytes of the head of a request.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// How long answers that are written already may take to leave.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+/// How long sending a finished response may take during a shutdown.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The address cannot be listened on.
+/// The server cannot listen on its address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}")]
 pub struct BindError {
@@ -44,7 +44,7 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// A server that has its address and does not serve yet.
+/// A server that listens and does not accept connections yet.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -58,7 +58,7 @@ pub async fn serve(config: Config, hive: Hive, shutdown: CancellationToken) -> R
 }
 
 impl Server {
-    /// Takes the address. Connections wait until [`run`](Self::run).
+    /// Listens on the configured address. Connections wait until [`run`](Self::run).
     pub async fn bind(config: Config, hive: Hive) -> Result<Self, BindError> {
         let refused = |source| BindError { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
@@ -66,42 +66,42 @@ impl Server {
         Ok(Self { listener, address, state: AppState::new(&config, hive) })
     }
 
-    /// The address, with the port that was taken.
+    /// The address, with the actual port where port 0 was configured.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `shutdown` is cancelled; then answers what is open, ends the links, shuts the hive down and returns.
+    /// Serves until `shutdown` is cancelled; then answers open requests, closes the links and shuts the hive down.
     pub async fn run(self, shutdown: CancellationToken) {
         let connections = TaskTracker::new();
         self.accept(&connections, shutdown.cancelled()).await;
-        tracing::info!("the server stops");
+        tracing::info!("the server is stopping");
         let grace = self.state.limits().shutdown_grace;
-        if timeout(grace, self.stop(&connections)).await.is_err() {
-            tracing::warn!("the server stops with connections still open");
+        if timeout(grace, self.drain(&connections)).await.is_err() {
+            tracing::warn!("the server stopped before all connections were closed");
         }
     }
 
-    /// Requests are answered first, so that a command that ends now is still reported, and who calls meanwhile is told to
-    /// come back; then the links end with the hive.
-    async fn stop(self, connections: &TaskTracker) {
+    /// Answers open requests first, so that the result of a command that ends now is still reported. New requests are
+    /// accepted meanwhile and answered 503 with `Retry-After`. The links are closed last, by the hive.
+    async fn drain(self, connections: &TaskTracker) {
         let limits = self.state.limits();
-        self.state.stopping().cancel();
-        let answered = timeout(limits.request_grace + LAST_WORDS, self.state.requests_answered());
+        self.state.draining().cancel();
+        let answered = timeout(limits.request_grace + FLUSH_TIMEOUT, self.state.requests_answered());
         self.accept(connections, answered).await;
         let Self { listener, state, .. } = self;
         drop(listener);
         connections.close();
-        // What a client has only half sent, or does not read, is not waited for.
-        drop(timeout(LAST_WORDS, connections.wait()).await);
-        state.cutting().cancel();
+        // Not longer: a client that sent half a request, or reads no response, must not delay the shutdown.
+        drop(timeout(FLUSH_TIMEOUT, connections.wait()).await);
+        state.force_close().cancel();
         connections.wait().await;
         state.hive().shutdown().await;
         state.links().close();
         state.links().wait().await;
     }
 
-    /// Takes connections until `end`.
+    /// Accepts connections until `end`.
     async fn accept<T>(&self, connections: &TaskTracker, end: impl Future<Output = T>) {
         let app = router(self.state.clone());
         let mut end = pin!(end);
@@ -110,26 +110,28 @@ impl Server {
                 _ = end.as_mut() => return,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        // Here, where they come one after the other: their tasks begin in any order.
-                        let stranger = stranger(&self.state, peer);
-                        connections.spawn(serve_connection(self.state.clone(), app.clone(), stream, peer, stranger));
+                        // Registered here, in the order of arrival: their tasks may start in any order, and the oldest
+                        // connection is evicted first.
+                        let limited = register(&self.state, peer);
+                        connections.spawn(serve_connection(self.state.clone(), app.clone(), stream, peer, limited));
                     }
-                    Err(error) => pause(error).await,
+                    Err(error) => delay_accept(error).await,
                 },
             }
         }
     }
 }
 
-async fn pause(error: io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
-    sleep(ACCEPT_PAUSE).await;
+async fn delay_accept(error: io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    sleep(ACCEPT_RETRY_DELAY).await;
 }
 
-/// Takes a connection in at the door, unless it comes through a proxy: of those behind it the requests tell the address.
-fn stranger(state: &AppState, peer: SocketAddr) -> Option<Stranger> {
+/// Registers a connection with the limiter. `None` for a trusted proxy: its requests are limited one by one, by the address
+/// that they forward.
+fn register(state: &AppState, peer: SocketAddr) -> Option<UnauthenticatedConnection> {
     let address = peer.ip().to_canonical();
-    (!state.trusted_proxies().contains(address)).then(|| state.door().enter(address))
+    (!state.trusted_proxies().contains(address)).then(|| state.limiters().connections.admit(address))
 }
 
 async fn serve_connection(
@@ -137,60 +139,60 @@ async fn serve_connection(
     app: Router,
     stream: TcpStream,
     peer: SocketAddr,
-    stranger: Option<Stranger>,
+    limited: Option<UnauthenticatedConnection>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone before it was served");
+        tracing::debug!(%error, "a connection was closed before it was served");
         return;
     }
     let app = TowerToHyperService::new(app);
-    let has_called = AtomicBool::new(false);
+    let has_requests = AtomicBool::new(false);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        has_called.store(true, Ordering::Relaxed);
+        has_requests.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(peer));
-        if let Some(stranger) = &stranger {
-            request.extensions_mut().insert(stranger.clone());
+        if let Some(limited) = &limited {
+            request.extensions_mut().insert(limited.clone());
         }
-        let (answer, stopping) = (app.call(request), state.stopping());
+        let (response, draining) = (app.call(request), state.draining());
         async move {
-            let mut answer = answer.await?;
-            if stopping.is_cancelled() {
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            let mut response = response.await?;
+            if draining.is_cancelled() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(state.limits().header_timeout)
-        .max_buf_size(MAX_HEAD)
+        .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let overstayed = async {
-        match &stranger {
-            Some(stranger) => stranger.overstayed().await,
+    let evicted_or_timed_out = async {
+        match &limited {
+            Some(limited) => limited.evicted_or_timed_out().await,
             None => std::future::pending().await,
         }
     };
-    // What somebody has said is read before they are sent away: it may show that they may stay.
+    // The connection first: bytes that have arrived may authenticate its caller, who must not be evicted then.
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = overstayed => return,
-        () = state.stopping().cancelled() => {
-            // It ends when an open request is answered. Who has just come is answered too: a graceful end would be one
-            // without a word.
-            if has_called.load(Ordering::Relaxed) {
+        () = evicted_or_timed_out => return,
+        () = state.draining().cancelled() => {
+            // A graceful shutdown ends the connection after the open request. A connection without a request is left
+            // open, because it would be closed at once, and its client could not tell a shutdown from a failure.
+            if has_requests.load(Ordering::Relaxed) {
                 connection.as_mut().graceful_shutdown();
             }
             tokio::select! {
                 ended = connection => ended,
-                () = state.cutting().cancelled() => return,
+                () = state.force_close().cancelled() => return,
             }
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+        tracing::debug!(%error, "a connection ended with an error");
     }
 }

@@ -1,4 +1,4 @@
-//! What every handler can reach.
+//! The shared state of all handlers.
 
 use std::sync::Arc;
 
@@ -10,39 +10,39 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::auth::TrustedProxies;
 use crate::config::{Config, Limits};
-use crate::health::Readiness;
-use crate::limits::Door;
+use crate::health::HealthCheck;
+use crate::limits::Limiters;
 
-/// The hive, the limits, and what must end with the server. Cheap to clone.
+/// The hive, the limits of the server, and the progress of its shutdown. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState(Arc<Inner>);
 
 struct Inner {
     hive: Hive,
     limits: Limits,
+    limiters: Arc<Limiters>,
     trusted_proxies: TrustedProxies,
-    door: Arc<Door>,
-    readiness: Readiness,
+    health: HealthCheck,
     requests: TaskTracker,
     links: TaskTracker,
-    stopping: CancellationToken,
-    cutting: CancellationToken,
+    draining: CancellationToken,
+    force_close: CancellationToken,
 }
 
 impl AppState {
-    /// The state of a server that shows `hive`.
+    /// The state of a server for `hive`.
     pub fn new(config: &Config, hive: Hive) -> Self {
-        let stopping = CancellationToken::new();
+        let draining = CancellationToken::new();
         Self(Arc::new(Inner {
-            readiness: Readiness::new(hive.clone(), stopping.clone()),
+            health: HealthCheck::new(hive.clone(), draining.clone()),
             hive,
             limits: config.limits.clone(),
+            limiters: Arc::new(Limiters::new(&config.limits)),
             trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
-            door: Arc::new(Door::new(&config.limits)),
             requests: TaskTracker::new(),
             links: TaskTracker::new(),
-            stopping,
-            cutting: CancellationToken::new(),
+            draining,
+            force_close: CancellationToken::new(),
         }))
     }
 
@@ -51,60 +51,69 @@ impl AppState {
         &self.0.hive
     }
 
-    /// How much is too much.
+    /// The configured limits.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// Cancelled when the server stops: open requests are answered soon, new ones are refused, event streams end.
-    pub fn stopping(&self) -> &CancellationToken {
-        &self.0.stopping
+    /// Cancelled when the server begins to stop: open requests are answered soon, changes are refused and event streams
+    /// end.
+    pub fn draining(&self) -> &CancellationToken {
+        &self.0.draining
     }
 
-    /// Cancelled when those who called before the stop have their answers, or are not waited for any longer.
-    pub(crate) fn cutting(&self) -> &CancellationToken {
-        &self.0.cutting
+    /// Cancelled when all requests of before the shutdown are answered, or their grace period is over.
+    pub(crate) fn force_close(&self) -> &CancellationToken {
+        &self.0.force_close
     }
 
-    /// Counts a request as open for as long as the token is held. None where the server stops: it waits for nobody who comes
-    /// later.
+    /// Counts a request as open while the token is held. `None` if the server is draining: it waits only for requests of
+    /// before the shutdown.
     pub(crate) fn begin_request(&self) -> Option<TaskTrackerToken> {
-        (!self.stopping().is_cancelled()).then(|| self.0.requests.token())
+        (!self.draining().is_cancelled()).then(|| self.0.requests.token())
     }
 
-    /// Waits until all who called before the stop have their answers.
+    /// Waits until all requests of before the shutdown are answered.
     pub(crate) async fn requests_answered(&self) {
         self.0.requests.close();
         self.0.requests.wait().await;
     }
 
-    /// The tasks of the satellites' links. They end when the hive ends the links.
+    /// The tasks of open links and viewers. They end when the hive ends the links.
     pub fn links(&self) -> &TaskTracker {
         &self.0.links
     }
 
-    /// What strangers may take before they have proved who they are.
-    pub(crate) fn door(&self) -> &Door {
-        &self.0.door
+    /// The limits on unauthenticated callers, as they are used up now.
+    pub(crate) fn limiters(&self) -> &Limiters {
+        &self.0.limiters
     }
 
-    /// When one of the satellites of a stopping server shall come back: each at another time, so that they do not come
-    /// all at once.
-    pub(crate) fn spread_ms(&self) -> u64 {
-        let fraction = u64::from(u16::from_be_bytes(self.hive().source().random()));
-        let spread = u64::try_from(self.limits().restart_spread.as_millis()).unwrap_or(u64::MAX);
-        spread.saturating_mul(fraction) >> u16::BITS
-    }
-
-    /// The proxies whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub(crate) fn trusted_proxies(&self) -> &TrustedProxies {
         &self.0.trusted_proxies
     }
+
+    /// A random delay after which a satellite of a stopping server shall reconnect, so that not all satellites reconnect at
+    /// the same moment.
+    pub(crate) fn reconnect_jitter_ms(&self) -> u64 {
+        let fraction = u64::from(u16::from_be_bytes(self.hive().source().random()));
+        let longest = u64::try_from(self.limits().reconnect_jitter.as_millis()).unwrap_or(u64::MAX);
+        longest.saturating_mul(fraction) >> u16::BITS
+    }
 }
+
+// What extractors need of the state. They name it by type, so that `auth` and `health` do not depend on this module.
 
 impl FromRef<AppState> for Hive {
     fn from_ref(state: &AppState) -> Self {
         state.0.hive.clone()
+    }
+}
+
+impl FromRef<AppState> for Arc<Limiters> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.0.limiters)
     }
 }
 
@@ -114,14 +123,8 @@ impl FromRef<AppState> for TrustedProxies {
     }
 }
 
-impl FromRef<AppState> for Arc<Door> {
+impl FromRef<AppState> for HealthCheck {
     fn from_ref(state: &AppState) -> Self {
-        Self::clone(&state.0.door)
-    }
-}
-
-impl FromRef<AppState> for Readiness {
-    fn from_ref(state: &AppState) -> Self {
-        state.0.readiness.clone()
+        state.0.health.clone()
     }
 }

@@ -1,4 +1,4 @@
-//! The server's log: to standard error, for people or as JSON lines.
+//! The log of the server: to standard error, as text or JSON lines.
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
@@ -11,7 +11,7 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
@@ -32,7 +32,7 @@ impl FromStr for LogFormat {
     }
 }
 
-/// What is logged: a level, or levels by module.
+/// What is logged: a level, or levels per module.
 #[derive(Debug, Clone)]
 pub struct LogFilter(String);
 
@@ -44,13 +44,13 @@ impl FromStr for LogFilter {
     }
 }
 
-/// Starts the log of this process. Fails where there is one already.
+/// Starts the log of this process. Fails if it was started before.
 pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), TryInitError> {
     let is_coloured = std::io::stderr().is_terminal();
     subscriber(format, filter, is_coloured, std::io::stderr).try_init()
 }
 
-/// The log, on any writer. Whatever stands in an event, it stays on its line and reaches no terminal.
+/// A log to any writer. The text of an event is escaped: it cannot forge another line or control the terminal.
 fn subscriber<W>(
     format: LogFormat,
     filter: &LogFilter,
@@ -73,13 +73,13 @@ where
     }
 }
 
-/// Returns an error and what caused it, as one line. Some errors tell their cause by themselves; it is not told again.
+/// Returns an error and its causes as one line. A cause that the message in front of it repeats is left out.
 pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     let (mut line, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {
-        let words = error.to_string();
-        if !line.ends_with(&words) {
-            line = format!("{line}: {words}");
+        let message = error.to_string();
+        if !line.ends_with(&message) {
+            line = format!("{line}: {message}");
         }
         cause = error.source();
     }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_of_another_forges_a_line_in_any_format() {
+    fn an_event_cannot_forge_a_line_in_any_format() {
         let forged = "x\r\n2026-02-05T05:42:00Z  INFO forged\u{1b}[2K\u{7f}\u{9b}31m\u{202e}";
         for format in [LogFormat::Text, LogFormat::Json] {
             let log = subscriber(format, &LogFilter("info".into()), false, || Writer);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_told_once() {
+    fn each_cause_appears_once() {
         check(&["cannot start"], "cannot start");
         check(&["cannot start", "no disk", "it is\nfull"], "cannot start: no disk: it is full");
         check(&["cannot start: no disk", "no disk", "it is full"], "cannot start: no disk: it is full");

@@ -1,4 +1,4 @@
-//! WebSockets: the links of satellites, and those who look at terminals.
+//! WebSockets: the links of satellites, and the viewers of sessions.
 
 mod agent;
 mod close;

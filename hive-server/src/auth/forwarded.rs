@@ -1,4 +1,4 @@
-//! What proxies write into `X-Forwarded-For`.
+//! Parses `X-Forwarded-For`, and warns about proxies that send an invalid one.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr as _;
@@ -10,43 +10,45 @@ use tokio::time::Instant;
 
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// How often the log says that a proxy sends a header that cannot be read.
+/// The shortest time between two warnings.
 const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
-/// A trusted proxy names an address that is none.
+/// A trusted proxy sent something that is not an address.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct UnreadableHop;
+pub(super) struct InvalidHop;
 
-/// The elements of all lines of the header, in their order; empty ones are left out (RFC 9110, section 5.6.1).
+/// Returns the elements of all lines of the header in their order. Empty ones are skipped (RFC 9110, section 5.6.1).
 pub(super) fn forwarded_hops(headers: &HeaderMap) -> Vec<&[u8]> {
     let lines = headers.get_all(FORWARDED_FOR).iter();
     let hops = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     hops.filter(|hop| !hop.is_empty()).collect()
 }
 
-/// Reads an address as proxies write it: bare, in brackets, with a port, in quotes, or as IPv4 mapped into IPv6.
-pub(super) fn read_hop(hop: &[u8]) -> Option<IpAddr> {
+/// Parses an address in the forms that proxies write: bare, in brackets, with a port, in quotes, or as IPv4 mapped into
+/// IPv6.
+pub(super) fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(hop).ok()?;
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6);
     let with_port = || SocketAddr::from_str(text).ok().map(|address| address.ip());
     let address = text.parse().ok().or_else(in_brackets).or_else(with_port)?;
+    // One address must not have two budgets, as IPv4 and as IPv4 mapped into IPv6.
     Some(address.to_canonical())
 }
 
-/// Says that requests of a trusted proxy are refused: once a minute, with how many there were.
+/// Warns that requests of a trusted proxy are refused: at most once a minute, with their number.
 #[derive(Debug, Default)]
-pub(super) struct UnreadableHops(Mutex<Refused>);
+pub(super) struct InvalidHopWarnings(Mutex<RefusedRequests>);
 
 #[derive(Debug, Default)]
-struct Refused {
+struct RefusedRequests {
     count: u64,
     warned_at: Option<Instant>,
 }
 
-impl Refused {
-    /// Counts one more; how many there were since the last warning, where it is time for another.
-    fn note(&mut self, now: Instant) -> Option<u64> {
+impl RefusedRequests {
+    /// Counts a refused request. Returns the number since the last warning if another one is due.
+    fn record(&mut self, now: Instant) -> Option<u64> {
         self.count += 1;
         if self.warned_at.is_some_and(|at| now < at + WARNING_INTERVAL) {
             return None;
@@ -56,14 +58,14 @@ impl Refused {
     }
 }
 
-impl UnreadableHops {
+impl InvalidHopWarnings {
     pub(super) fn warn(&self, proxy: Option<IpAddr>, now: Instant) {
-        let due = self.0.lock().expect("nothing panics while it holds this lock").note(now);
+        let due = self.0.lock().expect("nothing panics while it holds this lock").record(now);
         if let (Some(count), Some(proxy)) = (due, proxy) {
             tracing::warn!(
                 proxy.address = %proxy,
                 refused = count,
-                "requests of a trusted proxy are refused: it adds something to X-Forwarded-For that is no address"
+                "requests of a trusted proxy are refused, because its X-Forwarded-For holds something that is not an address"
             );
         }
     }
@@ -74,13 +76,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_says_so_once_a_minute() {
+    fn a_warning_is_due_once_a_minute() {
         let now = Instant::now();
-        let mut refused = Refused::default();
-        assert_eq!(refused.note(now), Some(1));
+        let mut refused = RefusedRequests::default();
+        assert_eq!(refused.record(now), Some(1));
         for second in 1..60 {
-            assert_eq!(refused.note(now + Duration::from_secs(second)), None);
+            assert_eq!(refused.record(now + Duration::from_secs(second)), None);
         }
-        assert_eq!(refused.note(now + WARNING_INTERVAL), Some(60));
+        assert_eq!(refused.record(now + WARNING_INTERVAL), Some(60));
     }
 }

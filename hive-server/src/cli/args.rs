@@ -1,4 +1,4 @@
-//! What may be typed behind `hive-server`.
+//! The command line of `hive-server`. The doc comments of commands and fields are the help texts.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 #[command(name = "hive-server", version)]
 pub(crate) struct Cli {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) data: DataArgs,
     #[command(flatten)]
     pub(super) serve: ServeArgs,
     #[command(subcommand)]
@@ -23,8 +23,8 @@ pub(crate) struct Cli {
 }
 
 #[derive(Args)]
-pub(super) struct Place {
-    /// Where the hive keeps its keys, and its database unless that is elsewhere
+pub(super) struct DataArgs {
+    /// The directory of the hive's keys, and of its database unless --database names another one
     #[arg(long, global = true, env = "HIVE_DATA_DIR", default_value = "./hive-data", value_name = "DIR")]
     pub(super) data_dir: PathBuf,
     /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME; hive.db in the data directory unless given
@@ -32,9 +32,8 @@ pub(super) struct Place {
     database: Option<SecretString>,
 }
 
-impl Place {
-    /// The database. What is wrong about it is said here and not where arguments are parsed: there the
-    /// message would hold the password.
+impl DataArgs {
+    /// The database. Its URL is parsed here and not by clap, whose error messages would repeat the password.
     pub(super) fn database(&self) -> Result<Database, InvalidDatabase> {
         match &self.database {
             Some(database) => database.expose_secret().parse(),
@@ -42,7 +41,7 @@ impl Place {
         }
     }
 
-    /// Fails where there is no hive. One that is looked through is not to be made by that.
+    /// Fails if there is no hive, so that a check does not create one.
     pub(super) fn expect_hive(&self) -> Result<(), String> {
         let keys = self.keys();
         if keys.is_dir() { Ok(()) } else { Err(format!("there is no hive: {} is missing", keys.display())) }
@@ -52,14 +51,14 @@ impl Place {
         self.data_dir.join("keys")
     }
 
-    /// A hive that is kept here.
+    /// A builder for the hive with this data.
     pub(super) fn builder(self) -> Result<HiveBuilder, InvalidDatabase> {
         let database = self.database()?;
         Ok(Hive::builder().data_dir(self.data_dir).database(database))
     }
 
-    /// What a backup is of.
-    pub(super) fn whole(self) -> Result<hive_core::store::backup::Place, InvalidDatabase> {
+    /// What a backup is made of.
+    pub(super) fn backup_source(self) -> Result<hive_core::store::backup::Place, InvalidDatabase> {
         let database = self.database()?;
         Ok(hive_core::store::backup::Place { database, keys: self.keys() })
     }
@@ -73,26 +72,26 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
-    /// Restores a backup where there is no hive yet
+    /// Restores a backup into an empty data directory and database
     Restore {
-        /// The file that a backup was written to
+        /// The backup file
         #[arg(long, value_name = "FILE")]
         from: PathBuf,
     },
-    /// Accepts that key files are lost or are other ones: makes those that are missing, and notes all as this hive's
+    /// Accepts lost or replaced key files: creates missing ones, and records all as the keys of this hive
     AcceptKeys,
-    /// Looks through keys, database and audit trail, and fails where something is damaged
+    /// Checks keys, database and audit log, and fails if something is damaged
     Check,
     #[command(flatten)]
-    SetUp(SetUp),
+    Setup(SetupCommand),
 }
 
 #[derive(Subcommand)]
-pub(super) enum SetUp {
+pub(super) enum SetupCommand {
     /// Global admins
     #[command(subcommand)]
     Admin(UserCommand),
-    /// Users without rights of their own; teams give them some
+    /// Users without permissions of their own; teams grant them some
     #[command(subcommand)]
     User(UserCommand),
     /// API keys
@@ -105,7 +104,7 @@ pub(super) enum SetUp {
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
-    /// Adds one and prints the one-time password
+    /// Creates one and prints the one-time password
     Create {
         /// The login name
         #[arg(long)]
@@ -115,12 +114,12 @@ pub(super) enum UserCommand {
 
 #[derive(Subcommand)]
 pub(super) enum ApiKeyCommand {
-    /// Makes a key for a user and prints it
+    /// Creates a key for a user and prints it
     Create {
-        /// Whose key it is
+        /// The login name of its owner
         #[arg(long)]
         username: String,
-        /// What it is for
+        /// A name for the key
         #[arg(long, default_value = "command line")]
         name: String,
     },
@@ -128,13 +127,13 @@ pub(super) enum ApiKeyCommand {
 
 #[derive(Subcommand)]
 pub(super) enum TeamCommand {
-    /// Makes a team
+    /// Creates a team
     Create {
         /// Its short name
         #[arg(long)]
         slug: String,
     },
-    /// Puts a user into a team, or changes their role there
+    /// Adds a user to a team, or changes their role in it
     Add {
         /// The team's short name
         #[arg(long, value_name = "SLUG")]
@@ -142,7 +141,7 @@ pub(super) enum TeamCommand {
         /// The login name
         #[arg(long)]
         username: String,
-        /// What they are in it
+        /// Their role in the team
         #[arg(long, value_name = "admin|operator|viewer", value_parser = parse_role)]
         role: Role,
     },

@@ -1,12 +1,12 @@
-//! How many files this process may have open.
+//! The limit of open files.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Takes as many open files as this process may have: each link is one, and 1,024 is what a shell usually starts with.
-pub(super) fn allow_open_files() {
+/// Raises the soft limit of open files to the hard limit: each link is an open file, and the usual soft limit is 1,024.
+pub(super) fn raise_open_files() {
     let raised =
         getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
     if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files stays as it was");
+        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }

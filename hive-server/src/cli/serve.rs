@@ -1,29 +1,29 @@
-//! Serving, from the arguments to the signal that ends it.
+//! Serves a hive until a signal ends it.
 
 use hive_server::config::args::ServeArgs;
 use hive_server::{Server, telemetry};
 use serde_json::{Value, json};
 
-use super::Outcome;
-use super::args::Place;
-use super::rlimit::allow_open_files;
-use super::signals::on_signals;
+use super::CliResult;
+use super::args::DataArgs;
+use super::rlimit::raise_open_files;
+use super::signals::shutdown_on_signals;
 
-pub(super) async fn serve(args: ServeArgs, place: Place, print: fn(&Value)) -> Outcome {
+pub(super) async fn serve(args: ServeArgs, data: DataArgs, print: fn(&Value)) -> CliResult {
     telemetry::init(args.log_format, &args.log_level)?;
-    allow_open_files();
-    let hive = place.builder()?.settings(args.settings()).build().await?;
+    raise_open_files();
+    let hive = data.builder()?.settings(args.settings()).build().await?;
     let (id, is_new) = (hive.id(), hive.is_new());
     let server = Server::bind(args.config(), hive).await?;
     if is_new {
         tracing::warn!(
             hive.id = %id,
-            "this is a new hive: nothing was stored here; if satellites and users should be here, check --data-dir and --database, \
-             or restore a backup"
+            "this is a new hive without any data; if you expected satellites and users, check --data-dir and --database, or \
+             restore a backup"
         );
     }
-    // Before anybody knows that we are here, so that nobody can stop us in the wrong way.
-    let shutdown = on_signals()?;
+    // Before the address is printed: who reads it may send a signal at once, and the default action would not shut down.
+    let shutdown = shutdown_on_signals()?;
     print(&json!({ "event": "listening", "http": format!("http://{}", server.local_addr()) }));
     server.run(shutdown).await;
     Ok(())

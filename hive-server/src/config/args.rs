@@ -1,4 +1,6 @@
-//! The flags of a server, and what they mean for the server and for the hive.
+//! The flags of a server, and their mapping to its [`Config`] and to the [`Settings`] of its hive.
+//!
+//! The doc comments of fields are the help texts. The structs have none: clap would show them as the program's description.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,19 +18,19 @@ use crate::telemetry::{LogFilter, LogFormat};
 
 #[derive(Args)]
 pub struct ServeArgs {
-    /// Where to listen; port 0 takes a free one
+    /// The address to listen on; port 0 takes a free one
     #[arg(long, env = "HIVE_LISTEN", default_value = "127.0.0.1:3000", value_name = "ADDR")]
     listen: SocketAddr,
     /// The URL by which clients and satellites reach this server; registration tokens are bound to it
     #[arg(long, env = "HIVE_EXTERNAL_URL", value_name = "URL")]
     external_url: Option<String>,
-    /// A proxy whose X-Forwarded-For is believed; may be given several times
+    /// A proxy whose X-Forwarded-For is trusted; may be given several times
     #[arg(long, value_name = "IP or CIDR", value_parser = parse_network)]
     trusted_proxy: Vec<IpNet>,
     /// When a registered satellite becomes active: with its first heartbeat, or by an admin
     #[arg(long, value_name = "heartbeat|manual", value_parser = parse_activation)]
     activation: Option<Activation>,
-    /// What becomes of tags that an agent claims and its token does not allow: facts that match nothing, or tags
+    /// How to treat tags that an agent claims and its token does not allow: as facts that match nothing, or as tags
     #[arg(long, value_name = "facts|accept", value_parser = parse_claimed_tags)]
     claimed_tags: Option<ClaimedTags>,
     /// Seconds between the heartbeats of a link
@@ -37,16 +39,16 @@ pub struct ServeArgs {
     /// Seconds of silence after which a satellite is offline
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     heartbeat_timeout: Option<Duration>,
-    /// Seconds beyond its timeout after which a command of which nothing is heard counts as outcome_unknown; at most 600
+    /// Seconds after its timeout after which a command without a result becomes outcome_unknown; at most 600
     #[arg(long, value_name = "SECONDS", value_parser = parse_lost_grace)]
     lost_grace: Option<Duration>,
     #[command(flatten)]
-    queues: Queues,
+    queues: QueueArgs,
     #[command(flatten)]
-    terminals: Terminals,
+    sessions: SessionArgs,
     #[command(flatten)]
-    door: Door,
-    /// How log lines look
+    limits: LimitArgs,
+    /// The format of log lines
     #[arg(long, env = "HIVE_LOG_FORMAT", default_value = "text", value_name = "text|json")]
     pub log_format: LogFormat,
     /// What is logged: a level, or levels by module
@@ -55,17 +57,17 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// What they say of the server.
+    /// The configuration of the server.
     pub fn config(&self) -> Config {
-        Config { listen: self.listen, trusted_proxies: self.trusted_proxy.clone(), limits: self.door.limits() }
+        Config { listen: self.listen, trusted_proxies: self.trusted_proxy.clone(), limits: self.limits.limits() }
     }
 
-    /// What they say of the hive.
+    /// The settings of the hive.
     pub fn settings(&self) -> Settings {
         let default = Settings::default();
-        // They are asked to come back as fast as they will be let in.
-        let return_rate = self.door.handshake_rate.filter(|rate| *rate > 0).unwrap_or(default.return_rate);
-        let terminals = &self.terminals;
+        // After a shutdown satellites are asked to reconnect as fast as they will be admitted.
+        let return_rate = self.limits.handshake_rate.filter(|rate| *rate > 0).unwrap_or(default.return_rate);
+        let sessions = &self.sessions;
         Settings {
             external_url: self.external_url.clone().unwrap_or(default.external_url),
             activation: self.activation.unwrap_or(default.activation),
@@ -75,13 +77,13 @@ impl ServeArgs {
             lost_grace: self.lost_grace.unwrap_or(default.lost_grace),
             max_queue_per_satellite: self.queues.max_queue_per_satellite.unwrap_or(default.max_queue_per_satellite),
             max_open_per_caller: self.queues.max_open_per_caller.unwrap_or(default.max_open_per_caller),
-            max_sessions_per_satellite: terminals.max_sessions_per_agent.unwrap_or(default.max_sessions_per_satellite),
-            session_linger: terminals.session_linger.unwrap_or(default.session_linger),
-            session_idle_timeout: terminals
+            max_sessions_per_satellite: sessions.max_sessions_per_agent.unwrap_or(default.max_sessions_per_satellite),
+            session_linger: sessions.session_linger.unwrap_or(default.session_linger),
+            session_idle_timeout: sessions
                 .session_idle_timeout
                 .map_or(default.session_idle_timeout, |timeout| timeout.0),
-            claim_stall: terminals.claim_stall.unwrap_or(default.claim_stall),
-            claim_linger: terminals.claim_linger.unwrap_or(default.claim_linger),
+            claim_stall: sessions.claim_stall.unwrap_or(default.claim_stall),
+            claim_linger: sessions.claim_linger.unwrap_or(default.claim_linger),
             return_rate,
             ..default
         }
@@ -89,62 +91,64 @@ impl ServeArgs {
 }
 
 #[derive(Args)]
-struct Queues {
-    /// Commands that may be open on one satellite; more of them are refused with 429
+struct QueueArgs {
+    /// The most open commands of one satellite; more are refused with 429
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     max_queue_per_satellite: Option<u32>,
-    /// Commands of one caller that may be open, those of jobs left out; more of them are refused with 429
+    /// The most open commands of one caller, not counting jobs; more are refused with 429
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     max_open_per_caller: Option<u32>,
 }
 
 #[derive(Args)]
-struct Terminals {
-    /// The most terminals that may be open on one satellite
+struct SessionArgs {
+    /// The most open sessions of one satellite
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     max_sessions_per_agent: Option<u32>,
-    /// Seconds for which a terminal outlives the link of its satellite
+    /// Seconds for which a session outlives the link of its satellite
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     session_linger: Option<Duration>,
-    /// Seconds without input and output after which a terminal is ended
+    /// Seconds without input and output after which a session is ended
     #[arg(long, value_name = "SECONDS|never", value_parser = parse_idle_timeout)]
     session_idle_timeout: Option<IdleTimeout>,
-    /// Seconds for which a program waits for who types and does not read
+    /// Seconds for which a program waits for a writer that does not read
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
     claim_stall: Option<Duration>,
-    /// Seconds for which keyboard and output of a viewer that was cut off are kept for it
+    /// Seconds for which the input lease and the output of a disconnected writer are kept
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
     claim_linger: Option<Duration>,
 }
 
 #[derive(Args)]
-struct Door {
-    /// Satellites that may connect in a second; the others are told when to come back. 0 for any number
+struct LimitArgs {
+    /// The most satellites that connect in a second; others are answered 503 with Retry-After. 0 for no limit
     #[arg(long, value_name = "NUMBER")]
     handshake_rate: Option<u32>,
-    /// Satellites that may be connecting at the same time; 0 for any number
+    /// The most satellites that are connecting at the same time; 0 for no limit
     #[arg(long, value_name = "NUMBER")]
     max_handshakes: Option<usize>,
-    /// Seconds until a new connection must have proved who is calling
+    /// Seconds within which the caller of a new connection must be authenticated
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     handshake_timeout: Option<Duration>,
-    /// Connections whose callers have not proved who they are; with one more the oldest is cut. 0 for any number
+    /// The most connections of unauthenticated callers; with one more the oldest is closed. 0 for no limit
     #[arg(long, value_name = "NUMBER")]
     max_unauthenticated: Option<usize>,
-    /// The same of one address; behind a trusted proxy, of the one it forwards for
+    /// The most connections of unauthenticated callers from one address; behind a trusted proxy the forwarded one counts
     #[arg(long, value_name = "NUMBER")]
     max_unauthenticated_per_address: Option<usize>,
 }
 
-impl Door {
+impl LimitArgs {
     fn limits(&self) -> Limits {
         let default = Limits::default();
         Limits {
             handshake_rate: self.handshake_rate.unwrap_or(default.handshake_rate),
-            handshaking: self.max_handshakes.unwrap_or(default.handshaking),
+            max_handshakes: self.max_handshakes.unwrap_or(default.max_handshakes),
             handshake_timeout: self.handshake_timeout.unwrap_or(default.handshake_timeout),
-            strangers: self.max_unauthenticated.unwrap_or(default.strangers),
-            strangers_per_address: self.max_unauthenticated_per_address.unwrap_or(default.strangers_per_address),
+            max_unauthenticated: self.max_unauthenticated.unwrap_or(default.max_unauthenticated),
+            max_unauthenticated_per_address: self
+                .max_unauthenticated_per_address
+                .unwrap_or(default.max_unauthenticated_per_address),
             ..default
         }
     }

@@ -1,37 +1,36 @@
-//! How much of everything is too much.
+//! The limits of a server and their defaults.
 
 use std::time::Duration;
 
-/// How much of everything is too much.
+/// Limits and timeouts of a server.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of a request's body; a larger one is answered 413.
+    /// The most bytes of a request body; a larger one is answered 413.
     pub body_bytes: usize,
-    /// How long a connection may take to send the head of a request, the idle time between two of them included.
+    /// How long a connection may take to send the head of a request, including the idle time between two requests.
     pub header_timeout: Duration,
-    /// How long a new connection may take until its caller has proved who they are, and a satellite's link until its
-    /// handshake is here.
+    /// How long a new connection may take until its caller is authenticated, and the link of a satellite until its
+    /// handshake has arrived.
     pub handshake_timeout: Duration,
-    /// Connections of callers who have not proved who they are; 0 for any number. With one more, the oldest is cut.
-    pub strangers: usize,
-    /// The same of one address.
-    pub strangers_per_address: usize,
-    /// How long one message to a satellite may take to leave; then its link is ended.
+    /// The most connections of unauthenticated callers; 0 for no limit. With one more, the oldest is closed.
+    pub max_unauthenticated: usize,
+    /// The most connections of unauthenticated callers from one address; 0 for no limit.
+    pub max_unauthenticated_per_address: usize,
+    /// How long sending one message to a satellite may take; then its link is closed.
     pub write_timeout: Duration,
-    /// How many satellites may be in the middle of proving who they are; 0 for any number. One more is answered 503, and told
-    /// when to come back.
-    pub handshaking: usize,
-    /// How many satellites may begin to prove who they are in a second; 0 for any number. The others are answered as above.
+    /// The most satellites that authenticate at the same time; 0 for no limit. Others are answered 503 with `Retry-After`.
+    pub max_handshakes: usize,
+    /// The most satellites that begin to authenticate in a second; 0 for no limit. Others are answered as above.
     pub handshake_rate: u32,
-    /// How long after the call to stop those are waited for who were calling then; what they wait for goes on without them.
+    /// How long a stopping server waits for open requests. Accepted commands continue without them.
     pub request_grace: Duration,
-    /// How long after the call to stop everything is cut.
+    /// How long after the beginning of a shutdown all connections are closed.
     pub shutdown_grace: Duration,
-    /// Over how long the satellites of a stopping server are asked to spread their return.
-    pub restart_spread: Duration,
-    /// How often a silent event stream shows that it lives.
+    /// The period over which the satellites of a stopping server are asked to spread their reconnects.
+    pub reconnect_jitter: Duration,
+    /// How often an idle event stream sends a comment, so that proxies keep it open.
     pub keep_alive: Duration,
-    /// How often who looks at a terminal is asked whether they are there; three times without a word, and they are not.
+    /// How often a viewer of a session is pinged; after three intervals without an answer its socket is closed.
     pub viewer_ping: Duration,
 }
 
@@ -41,14 +40,15 @@ impl Default for Limits {
             body_bytes: 1024 * 1024,
             header_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(hive_core::wire::agent::HANDSHAKE_TIMEOUT_SECONDS),
-            strangers: 2048,
-            strangers_per_address: 512,
+            max_unauthenticated: 2048,
+            max_unauthenticated_per_address: 512,
             write_timeout: Duration::from_secs(10),
-            handshaking: 512,
+            max_handshakes: 512,
             handshake_rate: 1000,
             request_grace: Duration::from_millis(1500),
+            // Below the 5 seconds in which a service manager is promised that the process has ended.
             shutdown_grace: Duration::from_millis(4500),
-            restart_spread: Duration::from_secs(5),
+            reconnect_jitter: Duration::from_secs(5),
             keep_alive: Duration::from_secs(15),
             viewer_ping: Duration::from_secs(30),
         }

@@ -1,4 +1,4 @@
-//! What the values of flags may be.
+//! Parsers for the values of flags.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use hive_core::hive::{Activation, ClaimedTags, MAX_LOST_GRACE};
 use ipnet::IpNet;
 
-/// When an idle terminal is ended, if ever.
+/// After how much idle time a session is ended; `None` for never.
 #[derive(Clone, Copy)]
 pub(super) struct IdleTimeout(pub(super) Option<Duration>);
 

@@ -10,25 +10,25 @@ use hive_core::Error;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::error::Failure;
+use crate::error::HttpError;
 
-/// How long a body may take. Bodies are small: one that takes longer is held back on purpose.
+/// How long receiving a body may take. Bodies are small, so a slower one is most likely an attack.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A JSON body. No body is an object without fields.
+/// A JSON body. An empty body is an object without fields.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Failure;
+    type Rejection = HttpError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
         let is_json = is_json(request.headers());
         let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
-        let bytes = read.map_err(|_| Error::invalid("body", "did not come in time"))?.map_err(unreadable)?;
+        let bytes = read.map_err(|_| Error::invalid("body", "was not received in time"))?.map_err(unreadable)?;
         if bytes.is_empty() {
             return parse(b"{}").map(Self);
         }
-        // A browser sends any other type across origins without asking first.
+        // Browsers send other types across origins without a preflight request, so accepting them would allow CSRF.
         if !is_json {
             return Err(Error::invalid("Content-Type", "must be application/json").into());
         }
@@ -42,7 +42,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-fn unreadable(rejection: BytesRejection) -> Failure {
+fn unreadable(rejection: BytesRejection) -> HttpError {
     let BytesRejection::FailedToBufferBody(cause) = rejection else {
         return Error::invalid("body", "could not be read").into();
     };
@@ -54,8 +54,8 @@ fn unreadable(rejection: BytesRejection) -> Failure {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    // Every body is one; a struct would be read from a list too.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
+    // serde would read a struct from a list too.
     if !bytes.trim_ascii_start().starts_with(b"{") {
         return Err(Error::invalid("body", "must be a JSON object").into());
     }
@@ -68,8 +68,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     Ok(value)
 }
 
-/// The field that a message of serde is about. Of a missing one only the message knows the name, and of a body that ends
-/// too soon nobody.
+/// The field that an error of serde is about. The name of a missing or unknown field is only in the message, and a truncated
+/// body has none.
 fn field_of(path: &str, message: &str) -> String {
     let quoted = ["missing field `", "unknown field `"].iter().find_map(|start| message.strip_prefix(start));
     let name = quoted.and_then(|rest| rest.split('`').next());
@@ -88,14 +88,14 @@ mod tests {
 
     fn check<T: DeserializeOwned>(body: &str, field: &str) {
         match parse::<T>(body.as_bytes()) {
-            Err(Failure::Hive(Error::InvalidInput { field: named, .. })) => assert_eq!(named, field, "{body}"),
+            Err(HttpError::Hive(Error::InvalidInput { field: named, .. })) => assert_eq!(named, field, "{body}"),
             Err(other) => panic!("{body} gave {other:?}"),
             Ok(_) => panic!("{body} was accepted"),
         }
     }
 
     #[test]
-    fn what_is_wrong_with_a_body_is_named() {
+    fn an_error_names_the_field() {
         check::<ExecCommand>("{}", "command");
         check::<ExecCommand>("nonsense", "body");
         check::<ExecCommand>(r#"["x"]"#, "body");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_command_for_many_is_named_too() {
+    fn an_error_in_a_command_for_several_targets_names_the_field() {
         check::<ExecManyRequest>(r#"{"command":"x"}"#, "targets");
         check::<ExecManyRequest>(r#"{"targets":["all"],"command":5}"#, "command");
         check::<ExecManyRequest>(r#"{"targets":["all"],"command":"x","env":{"A":1}}"#, "env.A");

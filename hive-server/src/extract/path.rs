@@ -1,4 +1,4 @@
-//! The variable parts of a path.
+//! Path parameters.
 
 use axum::extract::FromRequestParts;
 use axum::extract::path::ErrorKind;
@@ -7,15 +7,15 @@ use axum::http::request::Parts;
 use hive_core::Error;
 use serde::de::DeserializeOwned;
 
-use crate::error::Failure;
+use crate::error::HttpError;
 
-/// The variable part of a path.
+/// A path parameter, or a tuple of them.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = Failure;
+    type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
         let path = axum::extract::Path::from_request_parts(parts, state).await;
         path.map(|path| Self(path.0)).map_err(|rejection| wrong_path(rejection).into())
     }

@@ -1,4 +1,4 @@
-//! Queries.
+//! Query parameters.
 
 use std::str::FromStr;
 
@@ -10,39 +10,39 @@ use hive_core::wire::open::{OpenEnum, known};
 use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
-use crate::error::Failure;
+use crate::error::HttpError;
 
-/// A query, by name.
+/// The parameters of a query.
 #[derive(Default)]
-pub(crate) struct Pairs(Vec<(String, String)>);
+pub(crate) struct QueryParams(Vec<(String, String)>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Pairs {
-    type Rejection = Failure;
+impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
+    type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
         let query = Query::try_from_uri(&parts.uri);
         query.map(|query| Self(query.0)).map_err(|error| Error::invalid("query", error.body_text()).into())
     }
 }
 
-impl Pairs {
-    /// All values of this name.
+impl QueryParams {
+    /// All values of a parameter.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
         self.0.iter().filter(|pair| pair.0 == name).map(|pair| pair.1.clone()).collect()
     }
 
-    /// The text of this name.
+    /// The text of a parameter.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str())
     }
 
-    /// The number, id, time … of this name.
+    /// A parameter that is a number, an id, a time.
     pub(crate) fn value<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, Error> {
         let read = |text: &str| text.parse().map_err(|error: T::Err| Error::invalid(name, error.to_string()));
         self.text(name).map(read).transpose()
     }
 
-    /// The word of an enum of this name, to which other versions may add.
+    /// A parameter that is a word of an open enum. Unknown words are refused.
     pub(crate) fn known<T: OpenEnum>(&self, name: &str) -> Result<Option<T>, Error> {
         let read = |text: &str| {
             let word: StrDeserializer<'_, WordError> = text.into_deserializer();
@@ -51,7 +51,7 @@ impl Pairs {
         self.text(name).map(read).transpose()
     }
 
-    /// The word of an enum of this name.
+    /// A parameter that is a word of an enum.
     pub(crate) fn word<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let read = |text: &str| {
             let word: StrDeserializer<'_, WordError> = text.into_deserializer();
@@ -61,14 +61,14 @@ impl Pairs {
     }
 }
 
-/// Which page of a list is wanted: `page` and `per_page`.
-pub(crate) struct Paging(pub(crate) PageRequest);
+/// The page of a list: `page` and `per_page`.
+pub(crate) struct PageQuery(pub(crate) PageRequest);
 
-impl<S: Send + Sync> FromRequestParts<S> for Paging {
-    type Rejection = Failure;
+impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
+    type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let pairs = Pairs::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let pairs = QueryParams::from_request_parts(parts, state).await?;
         let default = PageRequest::default();
         let page = pairs.value("page")?.unwrap_or(default.page);
         let per_page = pairs.value("per_page")?.unwrap_or(default.per_page);

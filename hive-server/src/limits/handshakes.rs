@@ -1,80 +1,95 @@
-//! Handshakes under way, by satellite: a satellite has room for two, so that one with a valid key cannot hold all there are.
+//! Limits the satellites that authenticate at the same time, and the unfinished handshakes of each satellite.
 
-use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 
+use hive_core::clock::{Entropy, SystemEntropy};
+use hive_core::hive::network_of;
 use hive_core::wire::SatelliteId;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-/// Handshakes of one satellite that may be under way: the one that it has given up, and the one it tries instead. With one
-/// more, the oldest ends.
-const MAX_PER_SATELLITE: usize = 2;
+use super::handshake_budget::HandshakeBudget;
+use super::lock;
+use super::satellite_handshakes::SatelliteHandshakes;
+use crate::config::Limits;
+use crate::error::HttpError;
 
-/// All handshakes under way. `T` is the way to end one.
-#[derive(Debug)]
-pub(super) struct Handshakes<T> {
-    of_satellite: HashMap<SatelliteId, VecDeque<(u64, T)>>,
-    next: u64,
+/// Gives out permits to authenticate as a satellite.
+pub(crate) struct HandshakeLimiter {
+    budget: Arc<Mutex<HandshakeBudget>>,
+    pending: Arc<Mutex<SatelliteHandshakes<CancellationToken>>>,
 }
 
-impl<T> Default for Handshakes<T> {
-    fn default() -> Self {
-        Self { of_satellite: HashMap::new(), next: 0 }
-    }
-}
-
-impl<T> Handshakes<T> {
-    /// Begins one: its number, and the one that has to end for it.
-    pub(super) fn begin(&mut self, satellite: SatelliteId, handshake: T) -> (u64, Option<T>) {
-        let number = self.next;
-        self.next += 1;
-        let under_way = self.of_satellite.entry(satellite).or_default();
-        under_way.push_back((number, handshake));
-        let oldest = if under_way.len() > MAX_PER_SATELLITE { under_way.pop_front() } else { None };
-        (number, oldest.map(|(_, handshake)| handshake))
+impl HandshakeLimiter {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let budget = HandshakeBudget::new(limits.max_handshakes, limits.handshake_rate, Instant::now());
+        Self { budget: Arc::new(Mutex::new(budget)), pending: Arc::default() }
     }
 
-    /// Ends one; nothing where it had to end before.
-    pub(super) fn end(&mut self, satellite: SatelliteId, number: u64) {
-        if let Some(under_way) = self.of_satellite.get_mut(&satellite) {
-            under_way.retain(|(other, _)| *other != number);
-            if under_way.is_empty() {
-                self.of_satellite.remove(&satellite);
-            }
+    /// Returns a permit for one authentication, or the error that says when to retry. Callers ask after they have read the
+    /// whole request, so that a slow sender never holds a permit.
+    pub(crate) fn admit(&self, address: Option<IpAddr>) -> Result<HandshakePermit, HttpError> {
+        let address = address.map(network_of);
+        let begun = lock(&self.budget).begin(address, Instant::now(), random_fraction());
+        begun.map_err(|retry_after| HttpError::Overloaded { retry_after })?;
+        Ok(HandshakePermit { budget: Arc::clone(&self.budget), address })
+    }
+
+    /// Registers the handshake of an authenticated satellite. Over the limit of the satellite, its oldest one is ended.
+    pub(crate) fn begin(&self, satellite: SatelliteId) -> HandshakeGuard {
+        let replaced = CancellationToken::new();
+        let (id, oldest) = lock(&self.pending).begin(satellite, replaced.clone());
+        if let Some(oldest) = oldest {
+            oldest.cancel();
         }
+        HandshakeGuard { pending: Arc::clone(&self.pending), satellite, id, replaced }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hive_core::wire::id::Seed;
+/// The right to authenticate as a satellite, returned on drop.
+pub(crate) struct HandshakePermit {
+    budget: Arc<Mutex<HandshakeBudget>>,
+    address: Option<IpAddr>,
+}
 
-    fn satellite(number: u8) -> SatelliteId {
-        SatelliteId::new(Seed { unix_millis: 1, random: [number; 10] })
+impl HandshakePermit {
+    /// Charges a failed authentication to its address.
+    pub(crate) fn charge_failure(&self) {
+        lock(&self.budget).charge_failure(self.address, Instant::now());
     }
+}
 
-    #[test]
-    fn the_oldest_of_three_ends() {
-        let mut handshakes = Handshakes::default();
-        assert_eq!(handshakes.begin(satellite(1), "first").1, None);
-        assert_eq!(handshakes.begin(satellite(1), "second").1, None);
-        assert_eq!(handshakes.begin(satellite(1), "third").1, Some("first"));
-        assert_eq!(handshakes.begin(satellite(2), "another's").1, None);
-        assert_eq!(handshakes.begin(satellite(1), "fourth").1, Some("second"));
+impl Drop for HandshakePermit {
+    fn drop(&mut self) {
+        lock(&self.budget).end();
     }
+}
 
-    #[test]
-    fn one_that_ended_makes_room_once() {
-        let mut handshakes = Handshakes::default();
-        let (first, _) = handshakes.begin(satellite(1), "first");
-        let (second, _) = handshakes.begin(satellite(1), "second");
-        handshakes.end(satellite(1), first);
-        handshakes.end(satellite(1), first);
-        assert_eq!(handshakes.begin(satellite(1), "third").1, None);
-        assert_eq!(handshakes.begin(satellite(1), "fourth").1, Some("second"));
-        handshakes.end(satellite(1), second);
-        for number in 0..4 {
-            handshakes.end(satellite(1), number);
-        }
-        assert!(handshakes.of_satellite.is_empty());
+/// An unfinished handshake of a satellite, unregistered on drop.
+pub(crate) struct HandshakeGuard {
+    pending: Arc<Mutex<SatelliteHandshakes<CancellationToken>>>,
+    satellite: SatelliteId,
+    id: u64,
+    replaced: CancellationToken,
+}
+
+impl HandshakeGuard {
+    /// Waits until newer handshakes of the same satellite replace this one.
+    pub(crate) async fn replaced(&self) {
+        self.replaced.cancelled().await;
     }
+}
+
+impl Drop for HandshakeGuard {
+    fn drop(&mut self) {
+        lock(&self.pending).end(self.satellite, self.id);
+    }
+}
+
+/// A random number from 0 up to 1.
+fn random_fraction() -> f64 {
+    let mut bytes = [0; 4];
+    SystemEntropy.fill(&mut bytes);
+    f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
 }

@@ -4,26 +4,29 @@ use hive_core::Identity;
 use hive_core::wire::ApiKeyId;
 use hive_core::wire::api::{ApiKeyCreate, ApiKeyInfo, NewApiKey};
 
-use super::{Answer, Created, created, ok};
-use crate::auth::Caller;
+use super::{ApiResult, CreatedResult, created, ok};
+use crate::auth::Authenticated;
 use crate::extract::{Body, Path};
 
-pub(super) async fn list(Caller(hive): Caller) -> Answer<Vec<ApiKeyInfo>> {
+pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<ApiKeyInfo>> {
     let keys = hive.api_key_list().await?;
     Ok(ok(keys))
 }
 
-pub(super) async fn create(Caller(hive): Caller, Body(key): Body<ApiKeyCreate>) -> Created<NewApiKey> {
+pub(super) async fn create(
+    Authenticated(hive): Authenticated,
+    Body(key): Body<ApiKeyCreate>,
+) -> CreatedResult<NewApiKey> {
     let key = hive.api_key_create(key).await?;
     Ok(created(key))
 }
 
-pub(super) async fn revoke(Caller(hive): Caller, Path(id): Path<ApiKeyId>) -> Answer<()> {
+pub(super) async fn revoke(Authenticated(hive): Authenticated, Path(id): Path<ApiKeyId>) -> ApiResult<()> {
     hive.api_key_revoke(id).await?;
     Ok(ok(()))
 }
 
-pub(super) async fn rotate(Caller(hive): Caller, Path(id): Path<ApiKeyId>) -> Answer<NewApiKey> {
+pub(super) async fn rotate(Authenticated(hive): Authenticated, Path(id): Path<ApiKeyId>) -> ApiResult<NewApiKey> {
     let key = hive.api_key_rotate(id).await?;
     Ok(ok(key))
 }

@@ -1,4 +1,4 @@
-//! The audit trail.
+//! The audit log.
 
 use axum::body::{Body as Stream, Bytes};
 use axum::extract::FromRequestParts;
@@ -12,20 +12,20 @@ use hive_core::{AuditLogger, Error, Subscription};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, Created, created, ok, page};
-use crate::auth::Caller;
-use crate::error::Failure;
-use crate::extract::{Body, Paging, Pairs, Path};
+use super::{ApiResult, CreatedResult, created, ok, page};
+use crate::auth::Authenticated;
+use crate::error::HttpError;
+use crate::extract::{Body, PageQuery, Path, QueryParams};
 use crate::state::AppState;
 
 /// `actor`, `action`, `satellite_id`, `since`, `until`.
 pub(super) struct Filter(AuditQuery);
 
 impl FromRequestParts<AppState> for Filter {
-    type Rejection = Failure;
+    type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
-        let query = Pairs::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, HttpError> {
+        let query = QueryParams::from_request_parts(parts, state).await?;
         Ok(Self(AuditQuery {
             actor: query.text("actor").map(str::to_owned),
             action: query.text("action").map(str::to_owned),
@@ -36,10 +36,10 @@ impl FromRequestParts<AppState> for Filter {
     }
 }
 
-/// A record of the caller's own.
+/// A record that the caller writes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Note {
+pub(super) struct AuditLogCreate {
     action: String,
     target: AuditTarget,
     #[serde(default)]
@@ -47,30 +47,33 @@ pub(super) struct Note {
 }
 
 pub(super) async fn list(
-    Caller(hive): Caller,
+    Authenticated(hive): Authenticated,
     Filter(query): Filter,
-    Paging(wanted): Paging,
-) -> Answer<Vec<AuditEntry>> {
+    PageQuery(wanted): PageQuery,
+) -> ApiResult<Vec<AuditEntry>> {
     let found = hive.query(query, wanted).await?;
     Ok(page(found))
 }
 
-pub(super) async fn log(Caller(hive): Caller, Body(note): Body<Note>) -> Created<AuditEntry> {
-    let entry = hive.log(note.action, note.target, note.details).await?;
+pub(super) async fn log(
+    Authenticated(hive): Authenticated,
+    Body(record): Body<AuditLogCreate>,
+) -> CreatedResult<AuditEntry> {
+    let entry = hive.log(record.action, record.target, record.details).await?;
     Ok(created(entry))
 }
 
-pub(super) async fn get(Caller(hive): Caller, Path(id): Path<AuditId>) -> Answer<AuditEntry> {
+pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<AuditId>) -> ApiResult<AuditEntry> {
     let found = hive.entry(id).await?;
     Ok(ok(found.ok_or_else(|| Error::NotFound { what: "audit record", id: id.to_string() })?))
 }
 
-pub(super) async fn verify(Caller(hive): Caller) -> Answer<AuditVerification> {
+pub(super) async fn verify(Authenticated(hive): Authenticated) -> ApiResult<AuditVerification> {
     let verification = hive.verify().await?;
     Ok(ok(verification))
 }
 
-pub(super) async fn export(Caller(hive): Caller) -> Result<Response, Failure> {
+pub(super) async fn export(Authenticated(hive): Authenticated) -> Result<Response, HttpError> {
     let lines = hive.export().await?;
     let headers = [
         (header::CONTENT_TYPE, "application/jsonl"),
@@ -79,24 +82,24 @@ pub(super) async fn export(Caller(hive): Caller) -> Result<Response, Failure> {
     Ok((headers, export_body(lines)).into_response())
 }
 
-/// How far an export is.
-enum Export {
+/// The progress of an export.
+enum ExportState {
     Running(Subscription<AuditExportLine>),
     Complete,
 }
 
-/// The lines of an export. Where the hive gives up before the manifest, the connection breaks, so that nobody takes the
-/// part for the whole.
+/// Streams the lines of an export. If the hive fails before the manifest, the connection is broken off, so that a client
+/// cannot take a part of the export for the whole.
 fn export_body(lines: Subscription<AuditExportLine>) -> Stream {
-    Stream::from_stream(try_unfold(Export::Running(lines), async |export| {
-        let Export::Running(mut lines) = export else { return Ok(None) };
+    Stream::from_stream(try_unfold(ExportState::Running(lines), async |export| {
+        let ExportState::Running(mut lines) = export else { return Ok(None) };
         let Some(line) = lines.next().await else {
             return Err("the export ended early");
         };
         let mut bytes = serde_json::to_vec(&line).map_err(|_| "the export holds a line that cannot be written")?;
         bytes.push(b'\n');
         let is_last = matches!(line, AuditExportLine::Manifest { .. });
-        let next = if is_last { Export::Complete } else { Export::Running(lines) };
+        let next = if is_last { ExportState::Complete } else { ExportState::Running(lines) };
         Ok(Some((Bytes::from(bytes), next)))
     }))
 }

@@ -1,36 +1,36 @@
-//! Logging in, and who one is.
+//! Logins, and the caller's own account.
 
 use axum::extract::State;
 use hive_core::Identity;
 use hive_core::wire::api::{LoginRequest, LoginResponse, Me, PasswordChange};
 
-use super::{Answer, ok};
-use crate::auth::{Caller, Visitor};
+use super::{ApiResult, ok};
+use crate::auth::{Authenticated, RequestParts};
 use crate::extract::Body;
-use crate::limits::Offence;
+use crate::limits::FailureCost;
 use crate::state::AppState;
 
 pub(super) async fn login(
     State(state): State<AppState>,
-    visitor: Visitor,
+    request_parts: RequestParts,
     Body(login): Body<LoginRequest>,
-) -> Answer<LoginResponse> {
-    let checked = state.hive().login(login, visitor.peer.ip(), visitor.effort()).await;
-    Ok(ok(visitor.judge_as(Offence::Password, checked)?))
+) -> ApiResult<LoginResponse> {
+    let result = state.hive().login(login, request_parts.peer.ip(), request_parts.verify_mode()).await;
+    Ok(ok(request_parts.record_auth_result(FailureCost::Password, result)?))
 }
 
-pub(super) async fn me(Caller(hive): Caller) -> Answer<Me> {
+pub(super) async fn me(Authenticated(hive): Authenticated) -> ApiResult<Me> {
     let me = hive.me().await?;
     Ok(ok(me))
 }
 
 pub(super) async fn change_password(
-    visitor: Visitor,
-    Caller(hive): Caller,
+    request_parts: RequestParts,
+    Authenticated(hive): Authenticated,
     Body(change): Body<PasswordChange>,
-) -> Answer<()> {
-    visitor.may_guess()?;
+) -> ApiResult<()> {
+    request_parts.check_auth_budget()?;
     let changed = hive.password_change(change).await;
-    visitor.judge_guess(&changed);
+    request_parts.record_password_result(&changed);
     Ok(ok(changed?))
 }

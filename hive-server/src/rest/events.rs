@@ -1,4 +1,4 @@
-//! What happens to satellites, as it happens.
+//! Events of satellites, as a stream.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -6,13 +6,16 @@ use hive_core::DeviceRegistry;
 use hive_core::wire::api::SatelliteEvent;
 
 use super::sse;
-use crate::auth::Caller;
-use crate::error::Failure;
+use crate::auth::Authenticated;
+use crate::error::HttpError;
 use crate::state::AppState;
 
-pub(super) async fn events(State(state): State<AppState>, Caller(hive): Caller) -> Result<Response, Failure> {
+pub(super) async fn events(
+    State(state): State<AppState>,
+    Authenticated(hive): Authenticated,
+) -> Result<Response, HttpError> {
     let events = hive.subscribe().await?;
-    Ok(sse::answer(&state, events, event_name))
+    Ok(sse::stream(&state, events, event_name))
 }
 
 fn event_name(event: &SatelliteEvent) -> &'static str {

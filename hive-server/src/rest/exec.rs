@@ -1,6 +1,6 @@
-//! Running commands: waiting for the end, watching it as a stream of events, or only handing it over.
+//! Runs commands and returns their result, a stream of their events, or only their id.
 
-mod how;
+mod query;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,54 +11,56 @@ use hive_core::wire::api::{ExecCommand, ExecEvent, ExecManyRequest, ExecResult, 
 use hive_core::{CommandRouter, Error};
 use serde_json::json;
 
-use self::how::{How, Mode};
-use super::targets::read_targets;
-use super::{Answer, ok, output, sse};
-use crate::auth::Caller;
-use crate::error::Failure;
+use self::query::{ExecQuery, ResponseMode};
+use super::targets::parse_targets;
+use super::{ApiResult, ok, output, sse};
+use crate::auth::Authenticated;
+use crate::error::HttpError;
 use crate::extract::{Body, Path};
 use crate::state::AppState;
 
 pub(super) async fn one(
     State(state): State<AppState>,
-    Caller(hive): Caller,
+    Authenticated(hive): Authenticated,
     Path(id): Path<SatelliteId>,
-    How { mode, options }: How,
+    ExecQuery { mode, options }: ExecQuery,
     Body(command): Body<ExecCommand>,
-) -> Result<Response, Failure> {
+) -> Result<Response, HttpError> {
     match mode {
-        Mode::Wait => {
+        ResponseMode::Wait => {
             let encoding = options.encoding;
             Ok(output::report(hive.exec_report(id, command, options).await?, encoding))
         }
-        Mode::Queue => {
+        ResponseMode::Queue => {
             let command_id = hive.submit(id, command, options).await?;
             Ok((StatusCode::ACCEPTED, ok(json!({ "command_id": command_id }))).into_response())
         }
-        Mode::Stream => {
+        ResponseMode::Stream => {
             let events = hive.exec_stream(vec![Target::Id(id)], command, options).await?;
-            Ok(sse::answer(&state, events, event_name))
+            Ok(sse::stream(&state, events, event_name))
         }
     }
 }
 
 pub(super) async fn many(
     State(state): State<AppState>,
-    Caller(hive): Caller,
-    How { mode, options }: How,
+    Authenticated(hive): Authenticated,
+    ExecQuery { mode, options }: ExecQuery,
     Body(request): Body<ExecManyRequest>,
-) -> Result<Response, Failure> {
-    let targets = read_targets(&request.targets)?;
+) -> Result<Response, HttpError> {
+    let targets = parse_targets(&request.targets)?;
     let options = ExecOptions { concurrency: request.concurrency, ..options };
     match mode {
-        Mode::Wait => {
+        ResponseMode::Wait => {
             let encoding = options.encoding;
             Ok(output::reports(&hive.exec_multi_reports(targets, request.command, options).await?, encoding))
         }
-        Mode::Queue => Err(Error::invalid("wait", "several targets cannot be queued for").into()),
-        Mode::Stream => {
+        ResponseMode::Queue => {
+            Err(Error::invalid("wait", "cannot be false for several targets; create a job instead").into())
+        }
+        ResponseMode::Stream => {
             let events = hive.exec_stream(targets, request.command, options).await?;
-            Ok(sse::answer(&state, events, event_name))
+            Ok(sse::stream(&state, events, event_name))
         }
     }
 }
@@ -74,11 +76,11 @@ fn event_name(event: &ExecEvent) -> &'static str {
 }
 
 pub(super) async fn power(
-    Caller(hive): Caller,
+    Authenticated(hive): Authenticated,
     Path(id): Path<SatelliteId>,
-    how: How,
+    query: ExecQuery,
     Body(request): Body<PowerRequest>,
-) -> Answer<ExecResult> {
-    let result = hive.power(id, request, how.options).await?;
+) -> ApiResult<ExecResult> {
+    let result = hive.power(id, request, query.options).await?;
     Ok(ok(result))
 }

@@ -1,5 +1,5 @@
-//! The names that the query of a call under `/api/v1` may have. A call with another name is refused: who misspells a
-//! filter must not get everything.
+//! The query parameters of each path under `/api/v1`. A request with an unknown one is refused, because a misspelt filter
+//! must not return everything.
 
 use axum::extract::{MatchedPath, Query, Request};
 use axum::http::{Method, Uri};
@@ -7,20 +7,20 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hive_core::Error;
 
-use crate::error::Failure;
+use crate::error::HttpError;
 
-/// Characters of an unknown name that the answer repeats.
+/// Characters of an unknown name that the error repeats.
 const MAX_NAME: usize = 64;
 
-/// Refuses a query with a name that its path does not take. Other paths than those under `/api/v1` take every name.
-pub(crate) async fn known_names(path: MatchedPath, request: Request, next: Next) -> Response {
+/// Refuses a query with a parameter that its path does not have. Paths outside of `/api/v1` ignore unknown parameters.
+pub(crate) async fn check_query_names(path: MatchedPath, request: Request, next: Next) -> Response {
     let checked = match path.as_str().strip_prefix("/api/v1") {
         Some(path) => check(request.method(), path, request.uri()),
         None => Ok(()),
     };
     match checked {
         Ok(()) => next.run(request).await,
-        Err(error) => Failure::from(error).into_response(),
+        Err(error) => HttpError::from(error).into_response(),
     }
 }
 
@@ -43,7 +43,7 @@ fn check(method: &Method, path: &str, uri: &Uri) -> Result<(), Error> {
     Err(Error::invalid(unknown.chars().take(MAX_NAME).collect::<String>(), rule))
 }
 
-/// The names of each path. What is not listed takes none.
+/// The parameters of each path. A path that is not listed has none.
 fn names(method: &Method, path: &str) -> &'static [&'static str] {
     match (method.as_str(), path) {
         ("GET" | "HEAD", "/satellites") => &["status", "online", "tag", "search", "team", "page", "per_page"],

@@ -6,25 +6,25 @@ use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteUpdate};
 use hive_core::{DeviceRegistry, Error};
 
-use super::{Answer, ok, page};
-use crate::auth::Caller;
-use crate::error::Failure;
-use crate::extract::{Body, Paging, Pairs, Path};
+use super::{ApiResult, ok, page};
+use crate::auth::Authenticated;
+use crate::error::HttpError;
+use crate::extract::{Body, PageQuery, Path, QueryParams};
 use crate::state::AppState;
 
-/// `online`, `status`, `tag` (repeated: all of them), `search`, `team`.
+/// `online`, `status`, `tag` (may be repeated; a satellite must have all), `search`, `team`.
 pub(super) struct Filter(SatelliteFilter);
 
 impl FromRequestParts<AppState> for Filter {
-    type Rejection = Failure;
+    type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
-        let query = Pairs::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, HttpError> {
+        let query = QueryParams::from_request_parts(parts, state).await?;
         Ok(Self(read_filter(&query)?))
     }
 }
 
-fn read_filter(query: &Pairs) -> Result<SatelliteFilter, Error> {
+fn read_filter(query: &QueryParams) -> Result<SatelliteFilter, Error> {
     let filter = SatelliteFilter {
         online: query.value("online")?,
         tags: query.all("tag"),
@@ -32,7 +32,7 @@ fn read_filter(query: &Pairs) -> Result<SatelliteFilter, Error> {
         team_id: query.value("team")?,
         status: None,
     };
-    // The published interface lists the two states of the link among those of the satellite.
+    // The documented API lists the states of the link among those of the satellite.
     match query.text("status") {
         Some("online") => Ok(SatelliteFilter { online: Some(true), ..filter }),
         Some("offline") => Ok(SatelliteFilter { online: Some(false), ..filter }),
@@ -41,39 +41,39 @@ fn read_filter(query: &Pairs) -> Result<SatelliteFilter, Error> {
 }
 
 pub(super) async fn list(
-    Caller(hive): Caller,
+    Authenticated(hive): Authenticated,
     Filter(filter): Filter,
-    Paging(wanted): Paging,
-) -> Answer<Vec<Satellite>> {
+    PageQuery(wanted): PageQuery,
+) -> ApiResult<Vec<Satellite>> {
     let found = hive.list(filter, wanted).await?;
     Ok(page(found))
 }
 
-pub(super) async fn by_tag(Caller(hive): Caller, Path(tag): Path<String>) -> Answer<Vec<Satellite>> {
+pub(super) async fn by_tag(Authenticated(hive): Authenticated, Path(tag): Path<String>) -> ApiResult<Vec<Satellite>> {
     let found = hive.get_by_tag(&tag).await?;
     Ok(ok(found))
 }
 
-pub(super) async fn get(Caller(hive): Caller, Path(id): Path<SatelliteId>) -> Answer<Satellite> {
+pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<SatelliteId>) -> ApiResult<Satellite> {
     let found = hive.get(id).await?;
     Ok(ok(found.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?))
 }
 
 pub(super) async fn update(
-    Caller(hive): Caller,
+    Authenticated(hive): Authenticated,
     Path(id): Path<SatelliteId>,
     Body(update): Body<SatelliteUpdate>,
-) -> Answer<Satellite> {
+) -> ApiResult<Satellite> {
     let satellite = hive.update(id, update).await?;
     Ok(ok(satellite))
 }
 
-pub(super) async fn remove(Caller(hive): Caller, Path(id): Path<SatelliteId>) -> Answer<()> {
+pub(super) async fn remove(Authenticated(hive): Authenticated, Path(id): Path<SatelliteId>) -> ApiResult<()> {
     hive.remove(id).await?;
     Ok(ok(()))
 }
 
-pub(super) async fn disconnect(Caller(hive): Caller, Path(id): Path<SatelliteId>) -> Answer<()> {
+pub(super) async fn disconnect(Authenticated(hive): Authenticated, Path(id): Path<SatelliteId>) -> ApiResult<()> {
     hive.mark_offline(id).await?;
     Ok(ok(()))
 }

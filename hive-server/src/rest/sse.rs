@@ -1,4 +1,4 @@
-//! Events to a client that reads them as they come (`text/event-stream`).
+//! Event streams (`text/event-stream`).
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -8,15 +8,15 @@ use serde::Serialize;
 
 use crate::state::AppState;
 
-/// Streams a subscription: each event by its name, with its JSON as data. A silent stream shows by comments that it
-/// lives, and ends when the server stops.
-pub(super) fn answer<T>(state: &AppState, events: Subscription<T>, name: fn(&T) -> &'static str) -> Response
+/// Streams a subscription: each event with its name, and its JSON as data. An idle stream sends comments to keep the
+/// connection open. The stream ends when the server is draining.
+pub(super) fn stream<T>(state: &AppState, events: Subscription<T>, name: fn(&T) -> &'static str) -> Response
 where
     T: Serialize + Send + 'static,
 {
     let stream = events
         .map(move |event| Event::default().event(name(&event)).json_data(&event))
-        .take_until(state.stopping().clone().cancelled_owned());
+        .take_until(state.draining().clone().cancelled_owned());
     let keep_alive = KeepAlive::new().interval(state.limits().keep_alive);
     Sse::new(stream).keep_alive(keep_alive).into_response()
 }

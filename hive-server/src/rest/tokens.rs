@@ -4,24 +4,24 @@ use hive_core::Identity;
 use hive_core::wire::RegistrationTokenId;
 use hive_core::wire::api::{NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo};
 
-use super::{Answer, Created, created, ok};
-use crate::auth::Caller;
+use super::{ApiResult, CreatedResult, created, ok};
+use crate::auth::Authenticated;
 use crate::extract::{Body, Path};
 
-pub(super) async fn list(Caller(hive): Caller) -> Answer<Vec<RegistrationTokenInfo>> {
+pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<RegistrationTokenInfo>> {
     let tokens = hive.registration_token_list().await?;
     Ok(ok(tokens))
 }
 
 pub(super) async fn create(
-    Caller(hive): Caller,
+    Authenticated(hive): Authenticated,
     Body(token): Body<RegistrationTokenCreate>,
-) -> Created<NewRegistrationToken> {
+) -> CreatedResult<NewRegistrationToken> {
     let token = hive.registration_token_create(token).await?;
     Ok(created(token))
 }
 
-pub(super) async fn revoke(Caller(hive): Caller, Path(id): Path<RegistrationTokenId>) -> Answer<()> {
+pub(super) async fn revoke(Authenticated(hive): Authenticated, Path(id): Path<RegistrationTokenId>) -> ApiResult<()> {
     hive.registration_token_revoke(id).await?;
     Ok(ok(()))
 }

@@ -1,38 +1,41 @@
-//! Users, for those who run the hive.
+//! Users, for admins.
 
 use hive_core::wire::UserId;
 use hive_core::wire::api::{NewPassword, NewUser, User, UserCreate, UserUpdate};
 use hive_core::{Error, Identity};
 
-use super::{Answer, Created, created, ok, page};
-use crate::auth::Caller;
-use crate::extract::{Body, Paging, Path};
+use super::{ApiResult, CreatedResult, created, ok, page};
+use crate::auth::Authenticated;
+use crate::extract::{Body, PageQuery, Path};
 
-pub(super) async fn list(Caller(hive): Caller, Paging(wanted): Paging) -> Answer<Vec<User>> {
+pub(super) async fn list(Authenticated(hive): Authenticated, PageQuery(wanted): PageQuery) -> ApiResult<Vec<User>> {
     let found = hive.user_list(wanted).await?;
     Ok(page(found))
 }
 
-pub(super) async fn create(Caller(hive): Caller, Body(user): Body<UserCreate>) -> Created<NewUser> {
+pub(super) async fn create(Authenticated(hive): Authenticated, Body(user): Body<UserCreate>) -> CreatedResult<NewUser> {
     let user = hive.user_create(user).await?;
     Ok(created(user))
 }
 
-pub(super) async fn get(Caller(hive): Caller, Path(id): Path<UserId>) -> Answer<User> {
+pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<UserId>) -> ApiResult<User> {
     let found = hive.user_get(id).await?;
     Ok(ok(found.ok_or_else(|| Error::NotFound { what: "user", id: id.to_string() })?))
 }
 
 pub(super) async fn update(
-    Caller(hive): Caller,
+    Authenticated(hive): Authenticated,
     Path(id): Path<UserId>,
     Body(update): Body<UserUpdate>,
-) -> Answer<User> {
+) -> ApiResult<User> {
     let user = hive.user_update(id, update).await?;
     Ok(ok(user))
 }
 
-pub(super) async fn reset_password(Caller(hive): Caller, Path(id): Path<UserId>) -> Answer<NewPassword> {
+pub(super) async fn reset_password(
+    Authenticated(hive): Authenticated,
+    Path(id): Path<UserId>,
+) -> ApiResult<NewPassword> {
     let password = hive.user_password_reset(id).await?;
     Ok(ok(password))
 }

@@ -1,4 +1,4 @@
-//! Which satellite is calling, and why a key is not accepted.
+//! Authentication of satellites by their API keys.
 
 use axum::http::HeaderMap;
 use hive_core::Error;
@@ -7,39 +7,39 @@ use hive_core::hive::AuthFailureKind;
 use hive_core::wire::HiveId;
 use hive_core::wire::satellite_api::{HIVE_ID_HEADER, RejectionClass};
 
-use super::SatelliteFailure;
-use crate::auth::Visitor;
-use crate::limits::Admitted;
+use super::SatelliteApiError;
+use crate::auth::RequestParts;
+use crate::limits::{FailureCost, HandshakePermit};
 use crate::state::AppState;
 
-/// Finds out which satellite is calling, and lets it in. One that shows nothing, or takes this for another hive, is refused
-/// before it costs anybody a place.
+/// Authenticates a satellite. Returns its identity and the handshake permit that it holds until the permit is dropped.
 pub(crate) async fn authenticate(
     state: &AppState,
-    visitor: &Visitor,
+    request_parts: &RequestParts,
     headers: &HeaderMap,
-) -> Result<(SatelliteIdentity, Admitted), SatelliteFailure> {
-    expect_this_hive(state, headers)?;
-    let key = visitor.bearer(headers, AuthFailureKind::SatelliteKey)?;
-    let admitted = state.door().admit(visitor.peer.address)?;
-    let checked = state.hive().authenticate_satellite(key, visitor.effort()).await;
-    match visitor.judge_satellite(&admitted, key, checked) {
+) -> Result<(SatelliteIdentity, HandshakePermit), SatelliteApiError> {
+    // Cheap checks first: a request without a key, or for another hive, must not use up a permit.
+    check_hive_id(state, headers)?;
+    let key = request_parts.bearer(headers, AuthFailureKind::SatelliteKey)?;
+    let permit = state.limiters().handshakes.admit(request_parts.peer.address)?;
+    let result = state.hive().authenticate_satellite(key, request_parts.verify_mode()).await;
+    match request_parts.record_satellite_auth_result(&permit, key, result) {
         Err(Error::AuthInvalid) => {
             let rejection = state.hive().satellite_key_rejection(key).await?;
-            // Each comparison costs as much as the check of one more wrong key, and counts as one.
-            visitor.note_wrong_keys(rejection.compared);
-            Err(SatelliteFailure::Rejected(rejection.class))
+            // Each compared hash costs as much as the check of another wrong key.
+            request_parts.record_failures(FailureCost::Key, rejection.compared);
+            Err(SatelliteApiError::Rejected(rejection.class))
         }
-        judged => Ok((judged?, admitted)),
+        result => Ok((result?, permit)),
     }
 }
 
-/// Refuses a satellite that takes this for another hive, before anything is spent on its key or its token.
-pub(crate) fn expect_this_hive(state: &AppState, headers: &HeaderMap) -> Result<(), SatelliteFailure> {
+/// Refuses a satellite that names another hive than this one.
+pub(crate) fn check_hive_id(state: &AppState, headers: &HeaderMap) -> Result<(), SatelliteApiError> {
     let named = headers.get(HIVE_ID_HEADER).and_then(|value| value.to_str().ok());
     let named = named.and_then(|text| text.trim().parse::<HiveId>().ok());
     match named {
-        Some(other) if other != state.hive().id() => Err(SatelliteFailure::Rejected(RejectionClass::OtherHive)),
+        Some(other) if other != state.hive().id() => Err(SatelliteApiError::Rejected(RejectionClass::OtherHive)),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Errors as satellites are told them: `{success, error, message, instructions}`.
+//! Errors of the satellite API: `{success, error, message, instructions}`.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,34 +10,34 @@ use hive_core::wire::agent::SUBPROTOCOL;
 use hive_core::wire::satellite_api::{ErrorResponse, RejectionClass};
 use hive_core::wire::{ErrorCode, HiveId};
 
-use crate::error::Failure;
+use crate::error::HttpError;
 
-/// Why a satellite gets no other answer.
+/// Why a request of a satellite fails.
 #[derive(Debug)]
-pub(crate) enum SatelliteFailure {
-    /// As for everybody else.
-    Call(Failure),
-    /// The key is not accepted, and why.
+pub(crate) enum SatelliteApiError {
+    /// An error that is not specific to satellites.
+    Http(HttpError),
+    /// The API key is rejected, with the class of the reason.
     Rejected(RejectionClass),
-    /// Something is wrong with the registration token.
+    /// The registration token is missing or invalid.
     Token(TokenProblem),
-    /// The link needs a WebSocket that speaks our sub-protocol.
+    /// A link needs a WebSocket with the sub-protocol of satellites.
     UpgradeRequired,
 }
 
-impl From<Failure> for SatelliteFailure {
-    fn from(failure: Failure) -> Self {
-        Self::Call(failure)
+impl From<HttpError> for SatelliteApiError {
+    fn from(error: HttpError) -> Self {
+        Self::Http(error)
     }
 }
 
-impl From<Error> for SatelliteFailure {
+impl From<Error> for SatelliteApiError {
     fn from(error: Error) -> Self {
-        Self::Call(error.into())
+        Self::Http(error.into())
     }
 }
 
-impl From<RegistrationError> for SatelliteFailure {
+impl From<RegistrationError> for SatelliteApiError {
     fn from(error: RegistrationError) -> Self {
         match error {
             RegistrationError::Token(problem) => Self::Token(problem),
@@ -46,13 +46,13 @@ impl From<RegistrationError> for SatelliteFailure {
     }
 }
 
-impl IntoResponse for SatelliteFailure {
+impl IntoResponse for SatelliteApiError {
     fn into_response(self) -> Response {
         match self {
-            Self::Call(failure) => answer_call(failure, None),
-            Self::Rejected(class) => answer_call(Error::AuthInvalid.into(), Some(class)),
-            Self::Token(problem) => answer_token(problem),
-            Self::UpgradeRequired => answer_upgrade(),
+            Self::Http(error) => http_response(error, None),
+            Self::Rejected(class) => http_response(Error::AuthInvalid.into(), Some(class)),
+            Self::Token(problem) => token_response(problem),
+            Self::UpgradeRequired => upgrade_response(),
         }
     }
 }
@@ -68,14 +68,15 @@ fn body(error: &str, message: impl Into<String>, instructions: &str) -> ErrorRes
     }
 }
 
-/// The body of a 401 on its way to [`tell_hive`].
+/// The body of a 401, passed to [`add_hive_id`] as an extension of the response.
 #[derive(Clone)]
 struct Unauthorized(ErrorResponse);
 
-/// Says in every 401 which hive answers: without that a satellite takes it for the word of something in between.
-pub(crate) async fn tell_hive(State(hive): State<HiveId>, mut response: Response) -> Response {
-    let Some(Unauthorized(told)) = response.extensions_mut().remove() else { return response };
-    let mut body = Json(ErrorResponse { hive_id: Some(hive), ..told }).into_response();
+/// Adds the id of the hive to every 401. A satellite ignores a 401 without it, which may come from a proxy.
+pub(crate) async fn add_hive_id(State(hive): State<HiveId>, mut response: Response) -> Response {
+    let Some(Unauthorized(error)) = response.extensions_mut().remove() else { return response };
+    let mut body = Json(ErrorResponse { hive_id: Some(hive), ..error }).into_response();
+    // The new body is longer; hyper sets its length.
     response.headers_mut().remove(header::CONTENT_LENGTH);
     *response.body_mut() = std::mem::take(body.body_mut());
     response
@@ -88,15 +89,15 @@ fn unauthorized(mut response: Response, body: ErrorResponse) -> Response {
     response
 }
 
-fn answer_call(failure: Failure, class: Option<RejectionClass>) -> Response {
-    let answer = failure.answer();
-    let word = answer.error.code.as_str().to_ascii_lowercase();
-    let instructions = class.as_ref().map_or_else(|| instructions(&answer.error.code), what_to_do);
-    let body = ErrorResponse { class, ..body(&word, &answer.error.message, instructions) };
-    unauthorized(answer.with_body(Json(body.clone())), body)
+fn http_response(error: HttpError, class: Option<RejectionClass>) -> Response {
+    let parts = error.into_parts();
+    let word = parts.error.code.as_str().to_ascii_lowercase();
+    let instructions = class.as_ref().map_or_else(|| instructions(&parts.error.code), rejection_instructions);
+    let body = ErrorResponse { class, ..body(&word, &parts.error.message, instructions) };
+    unauthorized(parts.with_body(Json(body.clone())), body)
 }
 
-fn what_to_do(class: &RejectionClass) -> &'static str {
+fn rejection_instructions(class: &RejectionClass) -> &'static str {
     match class {
         RejectionClass::Superseded => {
             "A newer key has replaced this one. Restore the satellite's newest data directory, or register it again with a new \
@@ -111,12 +112,12 @@ fn instructions(code: &ErrorCode) -> &'static str {
     match code {
         ErrorCode::AuthRequired => "Send the satellite's API key: Authorization: Bearer <key>.",
         ErrorCode::AuthInvalid => {
-            "Register again: a new registration token gives a new API key. The old one is dead once the satellite was \
-             registered anew or removed."
+            "Register the satellite again with a new registration token. A key is invalid after its satellite was registered \
+             again or removed."
         }
         ErrorCode::Conflict => {
-            "Choose another --name for this satellite. To put this machine in the place of the one that has the name, ask an \
-             admin for a token made for it: 'hive tokens create --for NAME'."
+            "Choose another --name for this satellite. To replace the satellite that has the name, ask an admin for a token \
+             that allows it: 'hive tokens create --for NAME'."
         }
         ErrorCode::InvalidInput => "Correct the named field and try again.",
         ErrorCode::Unavailable | ErrorCode::RateLimited => "Try again later.",
@@ -124,7 +125,7 @@ fn instructions(code: &ErrorCode) -> &'static str {
     }
 }
 
-fn answer_token(problem: TokenProblem) -> Response {
+fn token_response(problem: TokenProblem) -> Response {
     let status = match problem {
         TokenProblem::ScopeMismatch => StatusCode::FORBIDDEN,
         TokenProblem::Used => StatusCode::CONFLICT,
@@ -134,12 +135,12 @@ fn answer_token(problem: TokenProblem) -> Response {
     unauthorized((status, Json(body.clone())).into_response(), body)
 }
 
-fn answer_upgrade() -> Response {
-    const WANTED: [(HeaderName, HeaderValue); 2] = [
+fn upgrade_response() -> Response {
+    const REQUIRED: [(HeaderName, HeaderValue); 2] = [
         (header::UPGRADE, HeaderValue::from_static("websocket")),
         (header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL)),
     ];
     let message = format!("this is a WebSocket of the sub-protocol {SUBPROTOCOL}");
     let body = body("upgrade_required", message, "Connect with a current satellite-agent.");
-    (StatusCode::UPGRADE_REQUIRED, WANTED, Json(body)).into_response()
+    (StatusCode::UPGRADE_REQUIRED, REQUIRED, Json(body)).into_response()
 }

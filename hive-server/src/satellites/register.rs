@@ -1,4 +1,4 @@
-//! Registration: a token for an API key.
+//! Registration: exchanges a registration token for an API key.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,44 +8,43 @@ use hive_core::wire::credential::TOKEN_PREFIXES;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterResponse, RegisterStatus};
 use secrecy::SecretString;
 
-use super::{SatelliteFailure, expect_this_hive};
-use crate::auth::Peer;
-use crate::auth::Visitor;
-use crate::error::Failure;
+use super::{SatelliteApiError, check_hive_id};
+use crate::auth::{Peer, RequestParts};
+use crate::error::HttpError;
 use crate::extract::Body;
 use crate::state::AppState;
 
-/// The port of a satellite whose public URL nobody knows.
+/// The port of a satellite whose public URL is not known.
 const DEFAULT_PORT: u16 = 3001;
 
 pub(super) async fn register(
     State(state): State<AppState>,
-    visitor: Visitor,
+    request_parts: RequestParts,
     headers: HeaderMap,
-    request: Result<Body<RegisterRequest>, Failure>,
-) -> Result<Json<RegisterResponse>, SatelliteFailure> {
-    expect_this_hive(&state, &headers)?;
-    let token = registration_token(&visitor, &headers)?;
+    request: Result<Body<RegisterRequest>, HttpError>,
+) -> Result<Json<RegisterResponse>, SatelliteApiError> {
+    check_hive_id(&state, &headers)?;
+    let token = registration_token(&request_parts, &headers)?;
     let Body(request) = request?;
-    let peer = visitor.peer;
-    let admitted = state.door().admit(peer.address)?;
-    let registered = state.hive().register_satellite(&token, request, peer.ip(), Some(seen_url(peer))).await;
-    if let Err(RegistrationError::Token(_)) = &registered {
-        admitted.charge_failure();
+    let peer = request_parts.peer;
+    let permit = state.limiters().handshakes.admit(peer.address)?;
+    let result = state.hive().register_satellite(&token, request, peer.ip(), Some(observed_url(peer))).await;
+    if let Err(RegistrationError::Token(_)) = &result {
+        permit.charge_failure();
     }
-    let satellite = registered?;
+    let satellite = result?;
     let message = format!("satellite {} is registered; keep its API key, it is not shown again", satellite.name);
     Ok(Json(RegisterResponse { success: true, satellite, message, hive_id: Some(state.hive().id()) }))
 }
 
-fn registration_token(visitor: &Visitor, headers: &HeaderMap) -> Result<SecretString, SatelliteFailure> {
-    let token = visitor.bearer(headers, AuthFailureKind::RegistrationToken);
-    let token = token.map_err(|_| SatelliteFailure::Token(TokenProblem::Required))?;
+fn registration_token(request_parts: &RequestParts, headers: &HeaderMap) -> Result<SecretString, SatelliteApiError> {
+    let token = request_parts.bearer(headers, AuthFailureKind::RegistrationToken);
+    let token = token.map_err(|_| SatelliteApiError::Token(TokenProblem::Required))?;
     Ok(token.into())
 }
 
-/// Where the satellite can be reached as far as the request shows: at the address that a trusted proxy saw.
-fn seen_url(peer: Peer) -> String {
+/// The URL of the satellite as far as the request shows it: the address that a trusted proxy forwards.
+fn observed_url(peer: Peer) -> String {
     match peer.address {
         Some(address) if peer.is_forwarded => format!("http://{}", std::net::SocketAddr::from((address, DEFAULT_PORT))),
         _ => format!("http://127.0.0.1:{DEFAULT_PORT}"),
@@ -67,11 +66,11 @@ mod tests {
     use super::*;
 
     fn check(address: &str, is_forwarded: bool, url: &str) {
-        assert_eq!(seen_url(Peer { address: Some(address.parse().unwrap()), is_forwarded }), url);
+        assert_eq!(observed_url(Peer { address: Some(address.parse().unwrap()), is_forwarded }), url);
     }
 
     #[test]
-    fn a_satellite_is_where_a_trusted_proxy_saw_it() {
+    fn the_url_has_the_address_that_a_trusted_proxy_forwards() {
         check("203.0.113.7", true, "http://203.0.113.7:3001");
         check("2001:db8::7", true, "http://[2001:db8::7]:3001");
         check("203.0.113.7", false, "http://127.0.0.1:3001");

@@ -1,4 +1,4 @@
-//! Registration tokens by the published paths, for users.
+//! Registration tokens under the documented paths of the satellite API. Their callers are users.
 
 use axum::Json;
 use hive_core::wire::api::{NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo, TokenScope};
@@ -6,15 +6,15 @@ use hive_core::wire::{RegistrationTokenId, SatelliteId, TeamId};
 use hive_core::{ActingHive, Error, Identity};
 use serde::{Deserialize, Serialize};
 
-use super::SatelliteFailure;
-use crate::auth::Caller;
-use crate::error::Failure;
+use super::SatelliteApiError;
+use crate::auth::Authenticated;
+use crate::error::HttpError;
 use crate::extract::{Body, Path};
 
-/// What of a token may be chosen; the path says the rest.
+/// The options of a new token. Its scope follows from the path.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Wishes {
+pub(super) struct CreateTokenBody {
     expires_in_hours: Option<u32>,
     description: Option<String>,
     for_satellite: Option<SatelliteId>,
@@ -32,55 +32,59 @@ pub(super) struct Success<T> {
 
 /// A list of tokens.
 #[derive(Serialize)]
-pub(super) struct Tokens {
+pub(super) struct TokenList {
     tokens: Vec<RegistrationTokenInfo>,
 }
 
-type Answer<T> = Result<Json<Success<T>>, SatelliteFailure>;
+type SuccessResult<T> = Result<Json<Success<T>>, SatelliteApiError>;
 
 fn success<T>(data: T) -> Json<Success<T>> {
     Json(Success { success: true, data })
 }
 
 pub(super) async fn create_global(
-    caller: Result<Caller, Failure>,
-    wishes: Result<Body<Wishes>, Failure>,
-) -> Answer<NewRegistrationToken> {
-    create(caller?, None, wishes?.0).await
+    caller: Result<Authenticated, HttpError>,
+    body: Result<Body<CreateTokenBody>, HttpError>,
+) -> SuccessResult<NewRegistrationToken> {
+    create(caller?, None, body?.0).await
 }
 
 pub(super) async fn create_for_team(
-    caller: Result<Caller, Failure>,
-    team: Result<Path<TeamId>, Failure>,
-    wishes: Result<Body<Wishes>, Failure>,
-) -> Answer<NewRegistrationToken> {
-    create(caller?, Some(team?.0), wishes?.0).await
+    caller: Result<Authenticated, HttpError>,
+    team: Result<Path<TeamId>, HttpError>,
+    body: Result<Body<CreateTokenBody>, HttpError>,
+) -> SuccessResult<NewRegistrationToken> {
+    create(caller?, Some(team?.0), body?.0).await
 }
 
-async fn create(Caller(hive): Caller, team: Option<TeamId>, wishes: Wishes) -> Answer<NewRegistrationToken> {
+async fn create(
+    Authenticated(hive): Authenticated,
+    team: Option<TeamId>,
+    body: CreateTokenBody,
+) -> SuccessResult<NewRegistrationToken> {
     let token = RegistrationTokenCreate {
         scope: if team.is_some() { TokenScope::Team } else { TokenScope::Global },
         team_id: team,
-        expires_in_hours: wishes.expires_in_hours,
-        description: wishes.description,
-        for_satellite: wishes.for_satellite,
-        tags: wishes.tags,
-        allowed_tags: wishes.allowed_tags,
+        expires_in_hours: body.expires_in_hours,
+        description: body.description,
+        for_satellite: body.for_satellite,
+        tags: body.tags,
+        allowed_tags: body.allowed_tags,
     };
     Ok(success(hive.registration_token_create(token).await?))
 }
 
-pub(super) async fn list_global(caller: Result<Caller, Failure>) -> Answer<Tokens> {
+pub(super) async fn list_global(caller: Result<Authenticated, HttpError>) -> SuccessResult<TokenList> {
     let tokens = find(&caller?.0, None).await?;
-    Ok(success(Tokens { tokens }))
+    Ok(success(TokenList { tokens }))
 }
 
 pub(super) async fn list_of_team(
-    caller: Result<Caller, Failure>,
-    team: Result<Path<TeamId>, Failure>,
-) -> Answer<Tokens> {
+    caller: Result<Authenticated, HttpError>,
+    team: Result<Path<TeamId>, HttpError>,
+) -> SuccessResult<TokenList> {
     let tokens = find(&caller?.0, Some(team?.0)).await?;
-    Ok(success(Tokens { tokens }))
+    Ok(success(TokenList { tokens }))
 }
 
 /// The tokens of one team, or the global ones.
@@ -91,25 +95,29 @@ async fn find(hive: &ActingHive, team: Option<TeamId>) -> Result<Vec<Registratio
 }
 
 pub(super) async fn revoke_global(
-    caller: Result<Caller, Failure>,
-    id: Result<Path<RegistrationTokenId>, Failure>,
-) -> Answer<()> {
+    caller: Result<Authenticated, HttpError>,
+    id: Result<Path<RegistrationTokenId>, HttpError>,
+) -> SuccessResult<()> {
     revoke(caller?, None, id?.0).await
 }
 
 pub(super) async fn revoke_of_team(
-    caller: Result<Caller, Failure>,
-    ids: Result<Path<(TeamId, RegistrationTokenId)>, Failure>,
-) -> Answer<()> {
+    caller: Result<Authenticated, HttpError>,
+    ids: Result<Path<(TeamId, RegistrationTokenId)>, HttpError>,
+) -> SuccessResult<()> {
     let caller = caller?;
     let (team, id) = ids?.0;
     revoke(caller, Some(team), id).await
 }
 
-/// Revokes a token; one that does not stand under this path is not there.
-async fn revoke(Caller(hive): Caller, team: Option<TeamId>, id: RegistrationTokenId) -> Answer<()> {
-    let is_there = find(&hive, team).await?.iter().any(|token| token.token_id == id);
-    if !is_there {
+/// Revokes a token. One of another scope or team is not found under this path.
+async fn revoke(
+    Authenticated(hive): Authenticated,
+    team: Option<TeamId>,
+    id: RegistrationTokenId,
+) -> SuccessResult<()> {
+    let exists = find(&hive, team).await?.iter().any(|token| token.token_id == id);
+    if !exists {
         return Err(Error::NotFound { what: "registration token", id: id.to_string() }.into());
     }
     hive.registration_token_revoke(id).await?;

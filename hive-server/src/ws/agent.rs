@@ -1,7 +1,7 @@
-//! `/ws/agent`, from the request to the accepted handshake. What comes then is in `link`.
+//! `/ws/agent`, from the request to the accepted handshake. The open link is in `link`.
 //!
-//! Memory counts here: a hive holds many links, and most are idle. Buffers start small, and what only the beginning needs
-//! lives in a box that is gone before the link is up.
+//! A server holds many links, most of them idle, so their memory counts. Buffers start small, and the futures that only the
+//! handshake needs are boxed and freed before the link is open.
 
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
@@ -15,53 +15,53 @@ use hive_core::link::{ChannelLink, LinkEnd, Outgoing};
 use hive_core::wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer};
 use tokio::time::{Instant, timeout_at};
 
-use super::close::{Ending, refusal};
+use super::close::{LinkClose, handshake_error};
 use super::link::Link;
 use super::socket::{Incoming, Socket};
-use crate::auth::Visitor;
-use crate::error::Failure;
-use crate::limits::{Admitted, HandshakeGuard};
-use crate::satellites::{self, SatelliteFailure};
+use crate::auth::RequestParts;
+use crate::error::HttpError;
+use crate::limits::{HandshakeGuard, HandshakePermit};
+use crate::satellites::{self, SatelliteApiError};
 use crate::state::AppState;
 
-/// Read at once. The default of 128 KiB would cost 1.3 GB for 10,000 satellites.
+/// Bytes per read. The default of 128 KiB would cost 1.3 GB for 10,000 satellites.
 const READ_BUFFER: usize = 4096;
-/// Messages are written as they come.
+/// Messages are written at once, without a buffer.
 const WRITE_BUFFER: usize = 0;
 /// The most bytes of the first message.
-const MAX_HANDSHAKE: usize = 64 * 1024;
-/// What may wait for a socket that does not take it: the message being sent, and pongs behind it.
+const MAX_HANDSHAKE_BYTES: usize = 64 * 1024;
+/// Bytes that may wait for a slow socket: the message being sent, and pongs behind it. With more, sending fails.
 const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 pub(super) async fn upgrade(
     State(state): State<AppState>,
-    visitor: Visitor,
+    request_parts: RequestParts,
     headers: HeaderMap,
     upgrade: Upgrade,
-) -> Result<Response, SatelliteFailure> {
-    if state.stopping().is_cancelled() {
-        return Err(Failure::Stopping.into());
+) -> Result<Response, SatelliteApiError> {
+    if state.draining().is_cancelled() {
+        return Err(HttpError::Draining.into());
     }
-    let (identity, admitted) = satellites::authenticate(&state, &visitor, &headers).await?;
+    let (identity, permit) = satellites::authenticate(&state, &request_parts, &headers).await?;
     let upgrade = negotiate(upgrade)?;
-    let until = visitor.until();
-    let place = Place { admitted, handshake: state.door().begin_handshake(identity.id) };
-    let present = state.links().token();
+    let deadline = request_parts.deadline();
+    let slots = HandshakeSlots { permit, guard: state.limiters().handshakes.begin(identity.id) };
+    let open_link = state.links().token();
     Ok(upgrade.on_upgrade(move |socket| {
         let socket = Socket::new(socket, state.limits().write_timeout);
         Box::pin(async move {
-            serve(state, identity, place, socket, until).await;
-            drop(present);
+            serve(state, identity, slots, socket, deadline).await;
+            drop(open_link);
         })
     }))
 }
 
-fn negotiate(upgrade: Upgrade) -> Result<WebSocketUpgrade, SatelliteFailure> {
-    let upgrade = upgrade.map_err(|_| SatelliteFailure::UpgradeRequired)?.protocols([SUBPROTOCOL]);
+fn negotiate(upgrade: Upgrade) -> Result<WebSocketUpgrade, SatelliteApiError> {
+    let upgrade = upgrade.map_err(|_| SatelliteApiError::UpgradeRequired)?.protocols([SUBPROTOCOL]);
     if upgrade.selected_protocol().is_none() {
-        return Err(SatelliteFailure::UpgradeRequired);
+        return Err(SatelliteApiError::UpgradeRequired);
     }
     Ok(upgrade
         .read_buffer_size(READ_BUFFER)
@@ -71,80 +71,87 @@ fn negotiate(upgrade: Upgrade) -> Result<WebSocketUpgrade, SatelliteFailure> {
         .max_frame_size(MAX_MESSAGE))
 }
 
-/// What a satellite takes up until its link is open.
-struct Place {
-    admitted: Admitted,
-    handshake: HandshakeGuard,
+/// What a satellite holds until its link is open.
+struct HandshakeSlots {
+    permit: HandshakePermit,
+    guard: HandshakeGuard,
 }
 
-async fn serve(state: AppState, identity: SatelliteIdentity, place: Place, mut socket: Socket, until: Instant) {
-    let Place { admitted, handshake } = place;
+async fn serve(
+    state: AppState,
+    identity: SatelliteIdentity,
+    slots: HandshakeSlots,
+    mut socket: Socket,
+    deadline: Instant,
+) {
+    let HandshakeSlots { permit, guard } = slots;
     let opened = Box::pin(async {
         tokio::select! {
             biased;
-            () = handshake.replaced() => Err(Ending::replaced()),
-            opened = open(&state, identity, &mut socket, until) => opened,
+            () = guard.replaced() => Err(LinkClose::replaced()),
+            opened = open(&state, identity, &mut socket, deadline) => opened,
         }
     })
     .await;
-    drop((admitted, handshake));
+    drop((permit, guard));
     match opened {
         Ok((attached, end)) => Box::pin(Link::new(state, socket, attached, end).run()).await,
-        Err(ending) => Box::pin(socket.end(ending, state.spread_ms())).await,
+        Err(close) => Box::pin(socket.close(close, state.reconnect_jitter_ms())).await,
     }
 }
 
-/// Waits for the handshake and takes the satellite in.
+/// Waits for the handshake and attaches the satellite.
 async fn open(
     state: &AppState,
     identity: SatelliteIdentity,
     socket: &mut Socket,
-    until: Instant,
-) -> Result<(Attached, LinkEnd), Ending> {
-    let first = timeout_at(until, handshake(socket));
+    deadline: Instant,
+) -> Result<(Attached, LinkEnd), LinkClose> {
+    let first = timeout_at(deadline, receive_handshake(socket));
     let handshake = tokio::select! {
-        first = first => first.map_err(|_| Ending::timeout("no handshake came in time"))??,
-        () = state.stopping().cancelled() => return Err(Ending::going_away()),
+        first = first => first.map_err(|_| LinkClose::timeout("no handshake was received in time"))??,
+        () = state.draining().cancelled() => return Err(LinkClose::going_away()),
     };
     attach(state, identity, handshake, socket).await
 }
 
-async fn handshake(socket: &mut Socket) -> Result<Handshake, Ending> {
+async fn receive_handshake(socket: &mut Socket) -> Result<Handshake, LinkClose> {
     loop {
-        match socket.receive_at_most(MAX_HANDSHAKE).await? {
+        match socket.receive_at_most(MAX_HANDSHAKE_BYTES).await? {
             Incoming::Control(ToServer::Handshake(handshake)) => return Ok(*handshake),
-            Incoming::Alive => {}
+            Incoming::KeepAlive => {}
             Incoming::Control(_) | Incoming::Frame(_) => {
-                return Err(Ending::protocol("the first message must be a handshake"));
+                return Err(LinkClose::protocol("the first message must be a handshake"));
             }
         }
     }
 }
 
-/// Attaches the satellite, and meanwhile passes on what the hive already sends it: open commands may be many.
+/// Attaches the satellite. Meanwhile sends it what the hive redelivers, because many open commands do not fit into the
+/// channel of the link.
 async fn attach(
     state: &AppState,
     identity: SatelliteIdentity,
     handshake: Handshake,
     socket: &mut Socket,
-) -> Result<(Attached, LinkEnd), Ending> {
+) -> Result<(Attached, LinkEnd), LinkClose> {
     let (link, mut end) = ChannelLink::pair();
     let mut attaching = std::pin::pin!(state.hive().attach(identity, handshake, link));
-    let mut passed = Ok(());
+    let mut sent = Ok(());
     let attached = loop {
         tokio::select! {
             biased;
             attached = attaching.as_mut() => break attached,
-            outgoing = end.next(), if passed.is_ok() => passed = socket.pass_on(outgoing).await,
+            outgoing = end.next(), if sent.is_ok() => sent = socket.forward(outgoing).await,
         }
     };
     match attached {
-        Ok(attached) => passed.map(|()| (attached, end)),
+        Ok(attached) => sent.map(|()| (attached, end)),
         Err(error) => Err(refuse(state, socket, error).await),
     }
 }
 
-async fn refuse(state: &AppState, socket: &mut Socket, error: Error) -> Ending {
+async fn refuse(state: &AppState, socket: &mut Socket, error: Error) -> LinkClose {
     let ack = HandshakeAck {
         success: false,
         protocol_version: PROTOCOL_VERSION.into(),
@@ -152,10 +159,10 @@ async fn refuse(state: &AppState, socket: &mut Socket, error: Error) -> Ending {
         sent_at: None,
         heartbeat_interval: state.hive().settings().heartbeat_interval.as_secs(),
         hive_id: Some(state.hive().id()),
-        error: Some(refusal(&error)),
+        error: Some(handshake_error(&error)),
     };
     match socket.send(Outgoing::Control(ToAgent::HandshakeAck(Box::new(ack)))).await {
         Ok(()) => error.into(),
-        Err(ending) => ending,
+        Err(close) => close,
     }
 }

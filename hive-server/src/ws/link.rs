@@ -1,6 +1,6 @@
-//! The loop of one satellite's link: bytes in, bytes out, heartbeats. What the messages mean is the hive's to say.
+//! The open link of one satellite: receives and sends messages, and checks heartbeats. The hive handles the messages.
 //!
-//! What handles a message lives in a box of its own: the future of an idle link must not keep room for it.
+//! The futures that handle a message are boxed, so that the future of an idle link has no space for them.
 
 use hive_core::hive::Attached;
 use hive_core::link::{LinkEnd, Outgoing};
@@ -8,17 +8,17 @@ use hive_core::wire::agent::{ToAgent, ToServer};
 use hive_core::wire::frame::{Frame, FrameKind};
 use tokio::time::{Instant, sleep_until};
 
-use super::close::Ending;
+use super::close::LinkClose;
 use super::socket::{Incoming, Socket};
 use crate::state::AppState;
 
-/// A satellite that is attached.
+/// The link of an attached satellite.
 pub(super) struct Link {
     state: AppState,
     socket: Socket,
     attached: Attached,
     end: LinkEnd,
-    heard: Instant,
+    last_received: Instant,
     ping_at: Instant,
 }
 
@@ -26,62 +26,62 @@ impl Link {
     pub(super) fn new(state: AppState, socket: Socket, attached: Attached, end: LinkEnd) -> Self {
         let now = Instant::now();
         let ping_at = now + state.hive().settings().heartbeat_interval;
-        Self { state, socket, attached, end, heard: now, ping_at }
+        Self { state, socket, attached, end, last_received: now, ping_at }
     }
 
-    /// Moves messages until either side ends the link.
+    /// Forwards messages until either side closes the link.
     pub(super) async fn run(mut self) {
-        let ending = loop {
-            let look_at = self.ping_at.min(self.silent_at());
+        let close = loop {
+            let next_timer = self.ping_at.min(self.timeout_at());
             let step = tokio::select! {
                 incoming = self.socket.receive() => self.on_incoming(incoming).await,
-                outgoing = self.end.next() => self.socket.pass_on(outgoing).await,
-                () = sleep_until(look_at) => self.on_time().await,
+                outgoing = self.end.next() => self.socket.forward(outgoing).await,
+                () = sleep_until(next_timer) => self.on_timer().await,
             };
-            if let Err(ending) = step {
-                break ending;
+            if let Err(close) = step {
+                break close;
             }
         };
         let Self { state, socket, attached, .. } = self;
-        // The satellite is offline from now on, however long its socket takes to close.
+        // Before the close handshake, which may take a second: the satellite is offline from now on.
         drop(attached);
-        socket.end(ending, state.spread_ms()).await;
+        socket.close(close, state.reconnect_jitter_ms()).await;
     }
 
-    fn silent_at(&self) -> Instant {
-        self.heard + self.state.hive().settings().heartbeat_timeout
+    fn timeout_at(&self) -> Instant {
+        self.last_received + self.state.hive().settings().heartbeat_timeout
     }
 
-    async fn on_incoming(&mut self, incoming: Result<Incoming, Ending>) -> Result<(), Ending> {
+    async fn on_incoming(&mut self, incoming: Result<Incoming, LinkClose>) -> Result<(), LinkClose> {
         let handled = match incoming? {
             Incoming::Control(message) => self.on_control(message).await,
             Incoming::Frame(frame) => self.on_frame(frame).await,
-            Incoming::Alive => Ok(()),
+            Incoming::KeepAlive => Ok(()),
         };
-        // Behind the handling: the satellite is not silent while it waits for us.
-        self.heard = Instant::now();
+        // After the handling: the satellite may be silent while the server is slow.
+        self.last_received = Instant::now();
         handled
     }
 
-    async fn on_control(&mut self, message: ToServer) -> Result<(), Ending> {
+    async fn on_control(&mut self, message: ToServer) -> Result<(), LinkClose> {
         match message {
-            ToServer::Handshake(_) => Err(Ending::protocol("a second handshake")),
-            ToServer::Disconnect { .. } => Err(Ending::goodbye()),
+            ToServer::Handshake(_) => Err(LinkClose::protocol("a second handshake")),
+            ToServer::Disconnect { .. } => Err(LinkClose::normal()),
             message => Ok(Box::pin(self.attached.on_control(message)).await?),
         }
     }
 
-    async fn on_frame(&mut self, frame: Frame) -> Result<(), Ending> {
+    async fn on_frame(&mut self, frame: Frame) -> Result<(), LinkClose> {
         match frame.kind {
             FrameKind::Data => Ok(Box::pin(self.attached.on_frame(frame)).await?),
             _ => Ok(()),
         }
     }
 
-    async fn on_time(&mut self) -> Result<(), Ending> {
+    async fn on_timer(&mut self) -> Result<(), LinkClose> {
         let now = Instant::now();
-        if now >= self.silent_at() {
-            return Err(Ending::timeout("no heartbeat came in time"));
+        if now >= self.timeout_at() {
+            return Err(LinkClose::timeout("no heartbeat was received in time"));
         }
         if now < self.ping_at {
             return Ok(());

@@ -1,24 +1,26 @@
-//! Whether a browser may open a socket here: it does not ask before it opens one across origins.
+//! The origin check of WebSockets. Browsers open them across origins without a preflight request, so the server has to
+//! check.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use hive_core::Error;
 
-use crate::error::Failure;
+use crate::error::HttpError;
 
-/// The request comes from no browser, or from one that shows a page of this server.
+/// The request comes from a page of this server, or not from a browser.
 pub(super) struct SameOrigin;
 
 impl<S: Send + Sync> FromRequestParts<S> for SameOrigin {
-    type Rejection = Failure;
+    type Rejection = HttpError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
         if is_same_origin(&parts.headers) { Ok(Self) } else { Err(Error::Forbidden("another origin".into()).into()) }
     }
 }
 
 fn is_same_origin(headers: &HeaderMap) -> bool {
+    // Only browsers send the header, and they always send it with a WebSocket (RFC 6455, section 4.1).
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let page = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
@@ -42,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_origin_is_refused() {
+    fn another_origin_is_refused() {
         check(None, "hive:3000", true);
         check(Some("http://hive:3000"), "hive:3000", true);
         check(Some("https://Hive.Example.com"), "hive.example.com", true);

@@ -1,4 +1,4 @@
-//! One satellite's socket: messages in, messages out, and never stuck in either.
+//! The WebSocket of one satellite. Sending has a timeout, and receiving a size limit.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use hive_core::wire::agent::{MAX_MESSAGE, ToServer};
 use hive_core::wire::frame::Frame;
 use tokio::time::timeout;
 
-use super::close::{Ending, farewell, frame};
+use super::close::{LinkClose, close_frame, disconnect_message};
 
-/// How long the satellite may take to close its side.
+/// How long the satellite may take to answer the close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a satellite sent.
+/// A received message.
 pub(super) enum Incoming {
     /// A control message.
     Control(ToServer),
-    /// Data.
+    /// Data of a stream.
     Frame(Frame),
-    /// Nothing but a sign of life.
-    Alive,
+    /// A ping or pong.
+    KeepAlive,
 }
 
-/// A WebSocket that speaks the link's protocol.
+/// A WebSocket with the protocol of links.
 pub(super) struct Socket {
-    /// In a box, because it is moved from future to future, and each would keep room for it.
+    /// Boxed, because it is moved from future to future, and each would have space for it.
     socket: Box<WebSocket>,
     write_timeout: Duration,
 }
@@ -35,28 +35,28 @@ impl Socket {
         Self { socket: Box::new(socket), write_timeout }
     }
 
-    /// Waits for the next message. Dropping the future loses none.
-    pub(super) async fn receive(&mut self) -> Result<Incoming, Ending> {
+    /// Waits for the next message. Cancel-safe.
+    pub(super) async fn receive(&mut self) -> Result<Incoming, LinkClose> {
         self.receive_at_most(MAX_MESSAGE).await
     }
 
-    /// The same, and a longer message ends the link unread.
-    pub(super) async fn receive_at_most(&mut self, bytes: usize) -> Result<Incoming, Ending> {
+    /// Waits for the next message. A longer one closes the link.
+    pub(super) async fn receive_at_most(&mut self, bytes: usize) -> Result<Incoming, LinkClose> {
         match self.socket.recv().await {
-            Some(Ok(message)) if len(&message) > bytes => Err(Ending::protocol("the message is too long")),
+            Some(Ok(message)) if len(&message) > bytes => Err(LinkClose::protocol("the message is too long")),
             Some(Ok(message)) => read(message),
-            Some(Err(error)) => Err(Ending::protocol(error.to_string())),
-            None => Err(Ending::Gone),
+            Some(Err(error)) => Err(LinkClose::protocol(error.to_string())),
+            None => Err(LinkClose::ConnectionLost),
         }
     }
 
-    /// Passes on what the hive sends, or ends the link as it says.
-    pub(super) async fn pass_on(&mut self, outgoing: Result<Outgoing, Close>) -> Result<(), Ending> {
-        self.send(outgoing.map_err(Ending::Told)?).await
+    /// Sends a message of the hive, or returns the reason for which the hive closes the link.
+    pub(super) async fn forward(&mut self, outgoing: Result<Outgoing, Close>) -> Result<(), LinkClose> {
+        self.send(outgoing.map_err(LinkClose::Frame)?).await
     }
 
-    /// Sends a message. A satellite that does not take it in time is gone.
-    pub(super) async fn send(&mut self, outgoing: Outgoing) -> Result<(), Ending> {
+    /// Sends a message. A satellite that does not read it in time counts as disconnected.
+    pub(super) async fn send(&mut self, outgoing: Outgoing) -> Result<(), LinkClose> {
         let (is_text, bytes) = outgoing.encode();
         let message = if is_text {
             Message::Text(Utf8Bytes::try_from(bytes).expect("JSON is UTF-8"))
@@ -64,22 +64,22 @@ impl Socket {
             Message::Binary(bytes)
         };
         let sent = timeout(self.write_timeout, self.socket.send(message)).await;
-        sent.is_ok_and(|sent| sent.is_ok()).then_some(()).ok_or(Ending::Gone)
+        sent.is_ok_and(|sent| sent.is_ok()).then_some(()).ok_or(LinkClose::ConnectionLost)
     }
 
-    /// Tells the satellite why the link ends, and waits a moment for it to close its side: what it still sends would
-    /// otherwise reset the connection before it has read the reason.
-    pub(super) async fn end(mut self, ending: Ending, spread_ms: u64) {
-        let Ending::Told(close) = ending else { return };
-        tracing::debug!(close.code = close.code, close.reason = %close.reason, "a satellite's link is closed");
-        drop(timeout(CLOSE_TIMEOUT, self.say_goodbye(close, spread_ms)).await);
+    /// Closes the link, and waits for the satellite to answer the close frame.
+    pub(super) async fn close(mut self, close: LinkClose, reconnect_jitter_ms: u64) {
+        let LinkClose::Frame(close) = close else { return };
+        tracing::debug!(close.code = close.code, close.reason = %close.reason, "the link of a satellite is closed");
+        drop(timeout(CLOSE_TIMEOUT, self.close_handshake(close, reconnect_jitter_ms)).await);
     }
 
-    async fn say_goodbye(&mut self, close: Close, spread_ms: u64) -> Result<(), Ending> {
-        if let Some(message) = farewell(&close, spread_ms) {
+    async fn close_handshake(&mut self, close: Close, reconnect_jitter_ms: u64) -> Result<(), LinkClose> {
+        if let Some(message) = disconnect_message(&close, reconnect_jitter_ms) {
             self.send(Outgoing::Control(message)).await?;
         }
-        self.socket.send(Message::Close(Some(frame(&close)))).await.map_err(|_| Ending::Gone)?;
+        self.socket.send(Message::Close(Some(close_frame(&close)))).await.map_err(|_| LinkClose::ConnectionLost)?;
+        // Reads what the satellite still sends: unread bytes would reset the connection before it has read the reason.
         while let Some(Ok(_)) = self.socket.recv().await {}
         Ok(())
     }
@@ -93,17 +93,17 @@ fn len(message: &Message) -> usize {
     }
 }
 
-fn read(message: Message) -> Result<Incoming, Ending> {
+fn read(message: Message) -> Result<Incoming, LinkClose> {
     match message {
         Message::Text(text) => match serde_json::from_str(&text) {
             Ok(message) => Ok(Incoming::Control(message)),
-            Err(error) => Err(Ending::protocol(format!("not a control message: {error}"))),
+            Err(error) => Err(LinkClose::protocol(format!("not a control message: {error}"))),
         },
         Message::Binary(bytes) => match Frame::decode(bytes) {
             Ok(frame) => Ok(Incoming::Frame(frame)),
-            Err(error) => Err(Ending::protocol(error.to_string())),
+            Err(error) => Err(LinkClose::protocol(error.to_string())),
         },
-        Message::Ping(_) | Message::Pong(_) => Ok(Incoming::Alive),
-        Message::Close(_) => Err(Ending::Gone),
+        Message::Ping(_) | Message::Pong(_) => Ok(Incoming::KeepAlive),
+        Message::Close(_) => Err(LinkClose::ConnectionLost),
     }
 }

@@ -1,7 +1,7 @@
-//! The loop of one viewer of a terminal: output out, keystrokes in, and neither waits for the other.
+//! The socket of one viewer of a session: sends output and receives input, and neither waits for the other.
 //!
-//! A viewer that does not read costs one piece of output and the socket's buffers; the rest stays with the hive. What the
-//! bytes and messages mean is the hive's to say.
+//! A slow viewer holds at most one piece of output and the buffers of its socket; further output stays in the hive. The hive
+//! handles the messages.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -19,59 +19,59 @@ use hive_core::wire::session::{FromViewer, STREAM, ToViewer};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::close::{Parting, frame};
+use super::close::{ViewerClose, close_frame};
 use crate::state::AppState;
 
-/// How long the viewer may take to hear the last words and to close its side.
+/// How long the viewer may take to receive the close frame and to answer it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pings that may go without an answer. Where one more is due, the viewer was silent for three intervals, and is gone.
-const MISSED_PINGS: u32 = 2;
-/// How long the hive may have refused what a viewer types before it must have told it that the keyboard is another's.
-const DOUBT: Duration = Duration::from_secs(2);
+/// Pings that may stay unanswered. When one more is due, the viewer has sent nothing for three intervals, and is closed.
+const MAX_MISSED_PINGS: u32 = 2;
+/// How long the hive may refuse the input of a writer before the viewer has received the loss of its input lease.
+const LEASE_NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A viewer that was let in.
+/// An attached viewer.
 pub(super) struct Viewer {
     outbox: Outbox,
     socket: SplitStream<WebSocket>,
     output: Box<dyn AttachmentOutput>,
     input: Box<dyn AttachmentInput>,
-    /// How it is parted from, once it was told its last event.
-    parting: Option<Parting>,
-    /// Whether it was told that the keyboard is its own.
+    /// How the socket is closed after the last event has been sent.
+    pending_close: Option<ViewerClose>,
+    /// Whether the viewer knows that it has the input lease.
     is_writer: bool,
-    /// When the refusal of what it typed must have an explanation.
-    doubt_until: Option<Instant>,
+    /// When the viewer must have received the loss of its input lease, if its input was refused.
+    lease_notice_due: Option<Instant>,
     ping_at: Instant,
     ping_interval: Duration,
-    missed: u32,
+    missed_pings: u32,
 }
 
-/// What is on its way to the viewer: at most one piece of output, and a ping.
+/// Messages to the viewer: at most one with output, and a ping.
 struct Outbox {
     socket: SplitSink<WebSocket, Message>,
-    waiting: VecDeque<Message>,
+    queued: VecDeque<Message>,
     is_flushed: bool,
 }
 
 impl Outbox {
     fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.is_flushed
+        self.queued.is_empty() && self.is_flushed
     }
 
-    /// Moves what waits into the socket, and the socket's buffer out; ready when that is done. Every step is complete
-    /// within one poll, so that nothing is lost when something else happens first.
-    fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Parting>> {
-        while !self.waiting.is_empty() {
-            ready!(self.socket.poll_ready_unpin(context)).map_err(|_| Parting::Gone)?;
-            if let Some(message) = self.waiting.pop_front() {
+    /// Sends the queued messages and flushes the socket. Ready when both are done, pending if there is nothing to do.
+    /// Cancel-safe: each step completes within one poll.
+    fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ViewerClose>> {
+        while !self.queued.is_empty() {
+            ready!(self.socket.poll_ready_unpin(context)).map_err(|_| ViewerClose::ConnectionLost)?;
+            if let Some(message) = self.queued.pop_front() {
                 self.is_flushed = false;
-                self.socket.start_send_unpin(message).map_err(|_| Parting::Gone)?;
+                self.socket.start_send_unpin(message).map_err(|_| ViewerClose::ConnectionLost)?;
             }
         }
         if self.is_flushed {
             return Poll::Pending;
         }
-        ready!(self.socket.poll_flush_unpin(context)).map_err(|_| Parting::Gone)?;
+        ready!(self.socket.poll_flush_unpin(context)).map_err(|_| ViewerClose::ConnectionLost)?;
         self.is_flushed = true;
         Poll::Ready(Ok(()))
     }
@@ -85,117 +85,118 @@ impl Viewer {
         let (sink, socket) = socket.split();
         let ping_interval = state.limits().viewer_ping;
         Self {
-            outbox: Outbox { socket: sink, waiting: [first].into(), is_flushed: true },
+            outbox: Outbox { socket: sink, queued: [first].into(), is_flushed: true },
             socket,
             output,
             input,
-            parting: None,
+            pending_close: None,
             is_writer,
-            doubt_until: None,
+            lease_notice_due: None,
             ping_at: Instant::now() + ping_interval,
             ping_interval,
-            missed: 0,
+            missed_pings: 0,
         }
     }
 
-    /// Moves messages until either side ends it.
-    pub(super) async fn run(mut self, stopping: &CancellationToken) {
-        let mut stopped = pin!(stopping.cancelled());
-        let mut watch = pin!(sleep_until(self.look_at()));
-        let parting = loop {
-            if watch.deadline() != self.look_at() {
-                watch.as_mut().reset(self.look_at());
+    /// Forwards messages until either side closes the socket.
+    pub(super) async fn run(mut self, draining: &CancellationToken) {
+        let mut draining = pin!(draining.cancelled());
+        let mut timer = pin!(sleep_until(self.next_timer()));
+        let close = loop {
+            if timer.deadline() != self.next_timer() {
+                timer.as_mut().reset(self.next_timer());
             }
-            let has_room = self.outbox.waiting.is_empty();
-            // What the viewer says goes before what it is told: under a flood, this is how Ctrl-C gets through.
+            let has_room = self.outbox.queued.is_empty();
+            // Input before output: Ctrl-C must get through a flood of output.
             let step = tokio::select! {
                 biased;
-                () = stopped.as_mut() => Err(Parting::going_away()),
+                () = draining.as_mut() => Err(ViewerClose::going_away()),
                 sent = std::future::poll_fn(|context| self.outbox.poll_sent(context)) => sent.and_then(|()| self.on_sent()),
                 message = self.socket.next() => self.on_message(message).await,
-                event = self.output.next(), if has_room && self.parting.is_none() => self.on_event(event),
-                () = watch.as_mut() => self.on_time(),
+                event = self.output.next(), if has_room && self.pending_close.is_none() => self.on_event(event),
+                () = timer.as_mut() => self.on_timer(),
             };
-            if let Err(parting) = step {
-                break parting;
+            if let Err(reason) = step {
+                break reason;
             }
         };
         let Self { outbox, socket, output, input, .. } = self;
-        // It does not look any more, however long its socket takes to close.
+        // Before the close handshake, which may take a second: the viewer is detached from now on.
         drop((output, input));
         if let Ok(socket) = outbox.socket.reunite(socket) {
-            part(socket, parting).await;
+            close_socket(socket, close).await;
         }
     }
 
-    fn look_at(&self) -> Instant {
-        self.doubt_until.map_or(self.ping_at, |until| until.min(self.ping_at))
+    fn next_timer(&self) -> Instant {
+        self.lease_notice_due.map_or(self.ping_at, |due| due.min(self.ping_at))
     }
 
-    fn on_sent(&mut self) -> Result<(), Parting> {
-        self.parting.take().map_or(Ok(()), Err)
+    fn on_sent(&mut self) -> Result<(), ViewerClose> {
+        self.pending_close.take().map_or(Ok(()), Err)
     }
 
-    fn on_event(&mut self, event: Option<SessionEvent>) -> Result<(), Parting> {
-        let message = match event.ok_or_else(Parting::going_away)? {
+    fn on_event(&mut self, event: Option<SessionEvent>) -> Result<(), ViewerClose> {
+        let message = match event.ok_or_else(ViewerClose::going_away)? {
             SessionEvent::Output { offset, data } => Message::Binary(Frame::data(STREAM, offset, data, false).encode()),
             SessionEvent::Told(told) => {
-                self.on_told(&told);
+                self.before_send(&told);
                 text(&told)
             }
         };
-        self.outbox.waiting.push_back(message);
+        self.outbox.queued.push_back(message);
         Ok(())
     }
 
-    fn on_told(&mut self, told: &ToViewer) {
-        match told {
+    /// Updates the state by a message that the viewer is about to receive.
+    fn before_send(&mut self, message: &ToViewer) {
+        match message {
             ToViewer::Control(control) => {
                 self.is_writer = control.is_mine;
-                self.doubt_until = None;
+                self.lease_notice_due = None;
             }
-            ToViewer::Ended(_) => self.parting = Some(Parting::over()),
-            ToViewer::Error { error } => self.parting = Some(Parting::behind(error)),
+            ToViewer::Ended(_) => self.pending_close = Some(ViewerClose::session_ended()),
+            ToViewer::Error { error } => self.pending_close = Some(ViewerClose::after_error(error)),
             _ => {}
         }
     }
 
-    async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), Parting> {
-        self.missed = 0;
+    async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), ViewerClose> {
+        self.missed_pings = 0;
         match message {
             Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
                 Ok(FromViewer::Unknown) => Ok(()),
-                Ok(FromViewer::Attach(_)) => Err(Parting::protocol("a second attach")),
-                Ok(word) => self.act(ViewerAction::Say(word)).await,
-                Err(error) => Err(Parting::protocol(format!("not a message of a viewer: {error}"))),
+                Ok(FromViewer::Attach(_)) => Err(ViewerClose::protocol("a second attach")),
+                Ok(message) => self.act(ViewerAction::Say(message)).await,
+                Err(error) => Err(ViewerClose::protocol(format!("not a message of a viewer: {error}"))),
             },
             Some(Ok(Message::Binary(bytes))) => match Frame::decode(bytes) {
                 Ok(frame) => self.on_frame(frame).await,
-                Err(error) => Err(Parting::protocol(error.to_string())),
+                Err(error) => Err(ViewerClose::protocol(error.to_string())),
             },
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-            Some(Err(error)) => Err(Parting::protocol(error.to_string())),
-            Some(Ok(Message::Close(_))) | None => Err(Parting::Gone),
+            Some(Err(error)) => Err(ViewerClose::protocol(error.to_string())),
+            Some(Ok(Message::Close(_))) | None => Err(ViewerClose::ConnectionLost),
         }
     }
 
-    async fn on_frame(&mut self, frame: Frame) -> Result<(), Parting> {
+    async fn on_frame(&mut self, frame: Frame) -> Result<(), ViewerClose> {
         match frame.kind {
             FrameKind::Data if frame.stream == STREAM => {
                 self.act(ViewerAction::Input { offset: frame.offset, data: frame.payload }).await
             }
-            FrameKind::Data => Err(Parting::protocol("data of a stream that is not there")),
+            FrameKind::Data => Err(ViewerClose::protocol("data of a stream that is not there")),
             _ => Ok(()),
         }
     }
 
-    async fn act(&mut self, action: ViewerAction) -> Result<(), Parting> {
+    async fn act(&mut self, action: ViewerAction) -> Result<(), ViewerClose> {
         let is_input = matches!(action, ViewerAction::Input { .. });
         match self.input.send(action).await {
-            // The keyboard has gone to another, and the viewer is about to be told; or it types more than it may, and what
-            // comes behind would leave a gap.
+            // Either the viewer has lost the input lease and is about to receive that, or it sends more input than it
+            // may. The timer tells the two apart.
             Err(Error::Conflict(_)) if is_input && self.is_writer => {
-                self.doubt_until.get_or_insert_with(|| Instant::now() + DOUBT);
+                self.lease_notice_due.get_or_insert_with(|| Instant::now() + LEASE_NOTICE_TIMEOUT);
                 Ok(())
             }
             Ok(()) | Err(Error::Conflict(_) | Error::Forbidden(_)) => Ok(()),
@@ -203,46 +204,46 @@ impl Viewer {
         }
     }
 
-    fn on_time(&mut self) -> Result<(), Parting> {
+    fn on_timer(&mut self) -> Result<(), ViewerClose> {
         let now = Instant::now();
-        // One that does not read is not asked anything, and cannot have heard who has the keyboard.
+        // A viewer that does not read gets no ping, and cannot have received the loss of its lease.
         let is_reading = self.outbox.is_empty();
-        if self.doubt_until.is_some_and(|until| now >= until) {
+        if self.lease_notice_due.is_some_and(|due| now >= due) {
             if is_reading {
-                return Err(Error::Conflict("more input than may be under way".into()).into());
+                return Err(Error::Conflict("more input than may be in flight".into()).into());
             }
-            self.doubt_until = Some(now + DOUBT);
+            self.lease_notice_due = Some(now + LEASE_NOTICE_TIMEOUT);
         }
         if now >= self.ping_at {
             self.ping_at = now + self.ping_interval;
-            if is_reading && self.missed == MISSED_PINGS {
-                return Err(Parting::timeout("no answer came in time"));
+            if is_reading && self.missed_pings == MAX_MISSED_PINGS {
+                return Err(ViewerClose::timeout("no answer was received in time"));
             }
             if is_reading {
-                self.missed += 1;
-                self.outbox.waiting.push_back(Message::Ping(Bytes::new()));
+                self.missed_pings += 1;
+                self.outbox.queued.push_back(Message::Ping(Bytes::new()));
             }
         }
         Ok(())
     }
 }
 
-/// Tells the viewer why it is not let in, or not any longer, and waits a moment for it to close its side: what it still
-/// sends would otherwise reset the connection before it has read the reason.
-pub(super) async fn part(mut socket: WebSocket, parting: Parting) {
-    let Parting::Told { last_word, close } = parting else { return };
-    tracing::debug!(close.code = close.code, close.reason = %close.reason, "a viewer's socket is closed");
-    let goodbye = async {
-        if let Some(word) = last_word {
-            socket.send(text(&word)).await?;
+/// Closes the socket of a viewer, and waits for it to answer the close frame.
+pub(super) async fn close_socket(mut socket: WebSocket, close: ViewerClose) {
+    let ViewerClose::Frame { last_message, close } = close else { return };
+    tracing::debug!(close.code = close.code, close.reason = %close.reason, "the socket of a viewer is closed");
+    let close_handshake = async {
+        if let Some(message) = last_message {
+            socket.send(text(&message)).await?;
         }
-        socket.send(Message::Close(Some(frame(&close)))).await?;
+        socket.send(Message::Close(Some(close_frame(&close)))).await?;
+        // Reads what the viewer still sends: unread bytes would reset the connection before it has read the reason.
         while let Some(Ok(_)) = socket.recv().await {}
         Ok::<_, axum::Error>(())
     };
-    drop(timeout(CLOSE_TIMEOUT, goodbye).await);
+    drop(timeout(CLOSE_TIMEOUT, close_handshake).await);
 }
 
-fn text(told: &ToViewer) -> Message {
-    Message::text(serde_json::to_string(told).expect("control messages are plain data"))
+fn text(message: &ToViewer) -> Message {
+    Message::text(serde_json::to_string(message).expect("control messages are plain data"))
 }

@@ -42,7 +42,7 @@ async fn who_says_nothing_in_time_is_cut() {
 
 #[tokio::test]
 async fn who_has_shown_a_key_may_stay() {
-    let limits = Limits { handshake_timeout: Duration::from_millis(500), strangers: 1, ..Limits::default() };
+    let limits = Limits { handshake_timeout: Duration::from_millis(500), max_unauthenticated: 1, ..Limits::default() };
     let server = server(limits).await;
     let key = server.admin().await;
     let mut known = server.open_call("GET", "/api/v1/auth/me", &key, Value::Null).await;
@@ -56,9 +56,10 @@ async fn who_has_shown_a_key_may_stay() {
 
 #[tokio::test]
 async fn of_too_many_strangers_the_oldest_goes() {
-    for limits in
-        [Limits { strangers: 2, ..Limits::default() }, Limits { strangers_per_address: 2, ..Limits::default() }]
-    {
+    for limits in [
+        Limits { max_unauthenticated: 2, ..Limits::default() },
+        Limits { max_unauthenticated_per_address: 2, ..Limits::default() },
+    ] {
         let server = server(limits).await;
         let first = silent(&server).await;
         let mut second = silent(&server).await;
@@ -85,7 +86,7 @@ async fn the_connection_of_a_probe_ends_with_the_answer() {
 #[tokio::test]
 async fn behind_a_proxy_the_forwarded_address_counts() {
     let hive = Hive::builder().in_memory().build().await.unwrap();
-    let limits = Limits { strangers_per_address: 1, ..Limits::default() };
+    let limits = Limits { max_unauthenticated_per_address: 1, ..Limits::default() };
     let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     let server = TestServer::of(hive, Config { limits, trusted_proxies, ..Config::default() }).await;
     let slow_login = async |address: &str| {
@@ -175,7 +176,7 @@ fn retry_after<T>(refused: Result<T, tungstenite::Error>) -> u64 {
 
 #[tokio::test]
 async fn no_more_satellites_shake_hands_than_may() {
-    let server = server(Limits { handshaking: 1, ..Limits::default() }).await;
+    let server = server(Limits { max_handshakes: 1, ..Limits::default() }).await;
     let (one, two) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
     let mut first = server.connect(&one.api_key).await.unwrap();
     assert!(retry_after(server.connect(&two.api_key).await) >= 1);
@@ -225,7 +226,7 @@ async fn strangers_who_are_refused_cost_only_themselves() {
 
 #[tokio::test]
 async fn a_satellite_has_two_handshakes_under_way_and_the_oldest_ends() {
-    let server = server(Limits { handshaking: 4, ..Limits::default() }).await;
+    let server = server(Limits { max_handshakes: 4, ..Limits::default() }).await;
     let (greedy, other) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
     let mut begun = Vec::new();
     for _ in 0..8 {

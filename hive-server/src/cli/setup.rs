@@ -1,26 +1,29 @@
-//! Commands that put users, keys and teams into a hive.
+//! Commands that create users, keys and teams.
 
-use hive_core::Hive;
-use hive_core::Identity;
 use hive_core::wire::api::{ApiKeyCreate, NewUser, PlatformRole, TeamCreate, UserCreate};
+use hive_core::{Hive, Identity};
 use serde_json::{Value, json};
 
-use super::args::{ApiKeyCommand, SetUp, TeamCommand, UserCommand};
+use super::args::{ApiKeyCommand, SetupCommand, TeamCommand, UserCommand};
 
-pub(super) async fn set_up(hive: &Hive, command: SetUp) -> hive_core::Result<Value> {
+pub(super) async fn run_setup(hive: &Hive, command: SetupCommand) -> hive_core::Result<Value> {
     match command {
-        SetUp::Admin(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalAdmin).await,
-        SetUp::User(UserCommand::Create { username }) => add_user(hive, &username, PlatformRole::GlobalUser).await,
-        SetUp::ApiKey(ApiKeyCommand::Create { username, name }) => {
+        SetupCommand::Admin(UserCommand::Create { username }) => {
+            add_user(hive, &username, PlatformRole::GlobalAdmin).await
+        }
+        SetupCommand::User(UserCommand::Create { username }) => {
+            add_user(hive, &username, PlatformRole::GlobalUser).await
+        }
+        SetupCommand::ApiKey(ApiKeyCommand::Create { username, name }) => {
             let wanted = ApiKeyCreate { name, ..ApiKeyCreate::default() };
             let key = hive.as_system().api_key_create_for(&username, wanted).await?;
             Ok(json!({ "api_key": key.api_key }))
         }
-        SetUp::Team(TeamCommand::Create { slug }) => {
+        SetupCommand::Team(TeamCommand::Create { slug }) => {
             let team = hive.as_system().team_create(TeamCreate { slug }).await?;
             Ok(json!(team))
         }
-        SetUp::Team(TeamCommand::Add { team, username, role }) => {
+        SetupCommand::Team(TeamCommand::Add { team, username, role }) => {
             hive.as_system().team_member_add(&team, &username, role.clone()).await?;
             Ok(json!({ "team": team, "username": username, "role": role }))
         }
