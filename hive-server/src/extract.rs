@@ -9,4 +9,4 @@ mod query;
 pub(crate) use self::body::Body;
 pub(crate) use self::idempotency::idempotency_key;
 pub(crate) use self::path::Path;
-pub(crate) use self::query::{PageQuery, QueryParams};
+pub(crate) use self::query::{Query, query_pairs};

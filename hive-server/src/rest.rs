@@ -9,7 +9,7 @@ mod events;
 mod exec;
 mod jobs;
 mod output;
-mod queries;
+mod query_names;
 mod satellites;
 mod sessions;
 mod sse;
@@ -25,7 +25,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use hive_core::wire::api::{Envelope, Page};
 
-pub(crate) use self::queries::check_query_names;
+pub(crate) use self::query_names::check_query_names;
 use crate::error::HttpError;
 use crate::state::AppState;
 

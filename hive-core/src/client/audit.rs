@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::RemoteHive;
 use super::registry::present;
-use super::transport::Patience;
+use super::transport::{Patience, with_query};
 use crate::{AuditLogger, Result, Subscription};
 
 #[async_trait]
@@ -19,7 +19,7 @@ impl AuditLogger for RemoteHive {
 
     async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>> {
         let call = self.transport.get(&["api", "v1", "audit", "logs"]);
-        self.transport.fetch_page(call.query(&query).query(&page)).await
+        self.transport.fetch_page(with_query(with_query(call, &query)?, &page)?).await
     }
 
     async fn entry(&self, id: AuditId) -> Result<Option<AuditEntry>> {

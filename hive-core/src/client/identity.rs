@@ -11,6 +11,7 @@ use reqwest::Method;
 
 use super::RemoteHive;
 use super::registry::present;
+use super::transport::with_query;
 use crate::{Identity, Result};
 
 const ME: [&str; 4] = ["api", "v1", "auth", "me"];
@@ -35,7 +36,7 @@ impl Identity for RemoteHive {
     }
 
     async fn user_list(&self, page: PageRequest) -> Result<Page<User>> {
-        self.transport.fetch_page(self.transport.get(&USERS).query(&page)).await
+        self.transport.fetch_page(with_query(self.transport.get(&USERS), &page)?).await
     }
 
     async fn user_get(&self, id: UserId) -> Result<Option<User>> {

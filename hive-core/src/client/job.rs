@@ -8,7 +8,7 @@ use reqwest::header;
 use super::RemoteHive;
 use super::registry::present;
 use super::router::keyed;
-use super::transport::Patience;
+use super::transport::{Patience, with_query};
 use crate::job::{JobManager, JobOptions};
 use crate::{Result, Subscription};
 
@@ -27,12 +27,12 @@ impl JobManager for RemoteHive {
     }
 
     async fn job_list(&self, page: PageRequest) -> Result<Page<Job>> {
-        self.transport.fetch_page(self.transport.get(&["api", "v1", "jobs"]).query(&page)).await
+        self.transport.fetch_page(with_query(self.transport.get(&["api", "v1", "jobs"]), &page)?).await
     }
 
     async fn job_target_list(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
         let call = self.transport.get(&["api", "v1", "jobs", &id.to_string(), "targets"]);
-        self.transport.fetch_page(call.query(&page)).await
+        self.transport.fetch_page(with_query(call, &page)?).await
     }
 
     async fn job_cancel(&self, id: JobId) -> Result<Job> {

@@ -1,14 +1,16 @@
 //! [`DeviceRegistry`] over REST.
 
 use async_trait::async_trait;
-use hive_wire::api::{ApiError, Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
+use hive_wire::api::{
+    ApiError, Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteListQuery, SatelliteUpdate,
+};
 use hive_wire::satellite_api::{ErrorResponse, RegisterRequest, RegisterResponse, RegisteredSatellite};
 use hive_wire::{ErrorCode, SatelliteId};
 use reqwest::{Method, header};
 use secrecy::SecretString;
 
 use super::RemoteHive;
-use super::transport::Patience;
+use super::transport::{Patience, with_query};
 use crate::{DeviceRegistry, Error, Result, Subscription};
 
 #[async_trait]
@@ -35,7 +37,8 @@ impl DeviceRegistry for RemoteHive {
 
     async fn list(&self, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
         let call = self.transport.get(&["api", "v1", "satellites"]);
-        self.transport.fetch_page(call.query(&filter_pairs(filter)).query(&page)).await
+        let call = with_query(call, &SatelliteListQuery::from(filter))?;
+        self.transport.fetch_page(with_query(call, &page)?).await
     }
 
     async fn update(&self, id: SatelliteId, update: SatelliteUpdate) -> Result<Satellite> {
@@ -79,16 +82,6 @@ pub(super) fn present<T>(answer: Result<T>) -> Result<Option<T>> {
     }
 }
 
-fn filter_pairs(filter: SatelliteFilter) -> Vec<(&'static str, String)> {
-    let SatelliteFilter { online, status, tags, search, team_id } = filter;
-    let mut pairs: Vec<_> = tags.into_iter().map(|tag| ("tag", tag)).collect();
-    pairs.extend(online.map(|online| ("online", online.to_string())));
-    pairs.extend(status.map(|status| ("status", status.to_string())));
-    pairs.extend(search.map(|search| ("search", search)));
-    pairs.extend(team_id.map(|team| ("team", team.to_string())));
-    pairs
-}
-
 /// The satellite API has words of its own; all others are the error codes in lower case.
 fn refusal(answer: ErrorResponse) -> Error {
     let ErrorResponse { error: word, message, .. } = answer;
@@ -110,19 +103,6 @@ fn refusal(answer: ErrorResponse) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_filter_becomes_the_documented_query() {
-        let filter = SatelliteFilter {
-            online: Some(true),
-            status: Some(hive_wire::api::SatelliteStatus::Active),
-            tags: vec!["web".into(), "eu".into()],
-            search: Some("front".into()),
-            team_id: None,
-        };
-        let pairs = filter_pairs(filter).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
-        assert_eq!(pairs, ["tag=web", "tag=eu", "online=true", "status=active", "search=front"]);
-    }
 
     #[test]
     fn what_is_hidden_is_absent() {

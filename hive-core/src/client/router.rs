@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::Channel;
 use hive_wire::api::{
-    CommandInfo, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, OutputEncoding, Page, PageRequest, PowerRequest,
-    Target,
+    CommandInfo, CommandQuery, ExecCommand, ExecEvent, ExecManyRequest, ExecQuery, ExecResult, OutputEncoding,
+    OutputQuery, Page, PageRequest, PowerRequest, Target,
 };
 use hive_wire::{CommandId, SatelliteId};
 use reqwest::{RequestBuilder, header};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::RemoteHive;
 use super::registry::present;
-use super::transport::Patience;
+use super::transport::{Patience, with_query};
 use crate::router::{ExecOptions, check_idempotency_key};
 use crate::{CommandRouter, Result, Subscription};
 
@@ -23,7 +23,7 @@ const OUTPUT_AT_ONCE: u64 = 1024 * 1024;
 #[async_trait]
 impl CommandRouter for RemoteHive {
     async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult> {
-        let call = self.exec_call(satellite, &command, &options)?;
+        let call = self.exec_call(satellite, &command, &options, None)?;
         self.transport.fetch_results(call).await
     }
 
@@ -48,30 +48,30 @@ impl CommandRouter for RemoteHive {
     }
 
     async fn submit(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<CommandId> {
-        let call = self.exec_call(satellite, &command, &options)?.query(&[("wait", "false")]);
+        let call = self.exec_call(satellite, &command, &options, Some(false))?;
         let Submitted { command_id } = self.transport.fetch(call).await?;
         Ok(command_id)
     }
 
     async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult> {
         let call = self.transport.post(&["api", "v1", "satellites", &satellite.to_string(), "power"]);
-        self.transport.fetch_results(with_options(call, &options)?.json(&request)).await
+        self.transport.fetch_results(with_options(call, &options, None)?.json(&request)).await
     }
 
     async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
         let call = self.transport.get(&["api", "v1", "commands", &id.to_string()]);
-        present(self.transport.fetch(call.query(&[("encoding", encoding)])).await)
+        present(self.transport.fetch(with_query(call, &CommandQuery { encoding })?).await)
     }
 
     async fn command_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
         let call = self.transport.get(&["api", "v1", "commands", &id.to_string(), "output"]);
-        let part = [("offset", from), ("limit", OUTPUT_AT_ONCE)];
-        self.transport.fetch_bytes(call.query(&[("channel", channel)]).query(&part)).await
+        let part = OutputQuery { channel, offset: from, limit: Some(OUTPUT_AT_ONCE) };
+        self.transport.fetch_bytes(with_query(call, &part)?).await
     }
 
     async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
         let call = self.transport.get(&["api", "v1", "satellites", &satellite.to_string(), "commands"]);
-        self.transport.fetch_page(call.query(&page)).await
+        self.transport.fetch_page(with_query(call, &page)?).await
     }
 
     async fn command_cancel(&self, id: CommandId) -> Result<CommandInfo> {
@@ -92,9 +92,10 @@ impl RemoteHive {
         satellite: SatelliteId,
         command: &ExecCommand,
         options: &ExecOptions,
+        wait: Option<bool>,
     ) -> Result<RequestBuilder> {
         let call = self.transport.post(&["api", "v1", "satellites", &satellite.to_string(), "exec"]);
-        Ok(with_options(call, options)?.json(command))
+        Ok(with_options(call, options, wait)?.json(command))
     }
 
     fn exec_many_call(
@@ -105,12 +106,13 @@ impl RemoteHive {
     ) -> Result<RequestBuilder> {
         let targets = targets.iter().map(Target::to_string).collect();
         let body = ExecManyRequest { targets, concurrency: options.concurrency, command };
-        Ok(with_options(self.transport.post(&["api", "v1", "exec"]), options)?.json(&body))
+        Ok(with_options(self.transport.post(&["api", "v1", "exec"]), options, None)?.json(&body))
     }
 }
 
-fn with_options(call: RequestBuilder, options: &ExecOptions) -> Result<RequestBuilder> {
-    keyed(call.query(&[("encoding", options.encoding)]), options.idempotency_key.as_deref())
+fn with_options(call: RequestBuilder, options: &ExecOptions, wait: Option<bool>) -> Result<RequestBuilder> {
+    let query = ExecQuery { wait, encoding: options.encoding };
+    keyed(with_query(call, &query)?, options.idempotency_key.as_deref())
 }
 
 /// The call with its "the same request again". What fits into no header is refused here, as the hive would.

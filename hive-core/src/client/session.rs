@@ -11,6 +11,7 @@ use reqwest::Method;
 use super::RemoteHive;
 use super::attachment;
 use super::registry::present;
+use super::transport::with_query;
 use crate::session::Attachment;
 use crate::{Error, Result, SessionManager};
 
@@ -29,7 +30,8 @@ impl SessionManager for RemoteHive {
     }
 
     async fn session_list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
-        self.transport.fetch(self.transport.get(&["api", "v1", "sessions"]).query(&filter)).await
+        let call = self.transport.get(&["api", "v1", "sessions"]);
+        self.transport.fetch(with_query(call, &filter)?).await
     }
 
     async fn session_input(&self, id: SessionId, data: Bytes) -> Result<()> {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use hive_wire::Timestamp;
 use hive_wire::api::{Envelope, ErrorEnvelope, Page};
+use hive_wire::query::to_pairs;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::tls;
@@ -227,6 +229,11 @@ fn secret_header(text: &str) -> header::HeaderValue {
 
 fn is_repeatable(request: &reqwest::Request) -> bool {
     request.method() == Method::GET || request.headers().contains_key("idempotency-key")
+}
+
+/// Adds a query to a call.
+pub(super) fn with_query(call: RequestBuilder, query: &impl Serialize) -> Result<RequestBuilder> {
+    Ok(call.query(&to_pairs(query).map_err(Error::internal)?))
 }
 
 fn parse_base(text: &str) -> Result<Url> {

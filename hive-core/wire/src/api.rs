@@ -4,6 +4,7 @@ mod audit;
 mod command;
 mod identity;
 mod job;
+mod query;
 mod satellite;
 mod session;
 mod written;
@@ -26,6 +27,7 @@ pub use identity::{
     TeamMemberPut, TokenScope, User, UserCreate, UserUpdate,
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
+pub use query::{CommandQuery, ExecQuery, OutputQuery, SatelliteListQuery, SatelliteSessionsQuery, StatusFilter};
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
 pub use session::{
     EndReason, MAX_SCREEN, Session, SessionCreate, SessionEnd, SessionFilter, SessionInput, SessionStatus, Size,

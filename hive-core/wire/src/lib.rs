@@ -5,7 +5,8 @@
 //! - [`open`] makes the enums of words to which other versions may add;
 //! - [`id`] names every thing by a type of its own, [`name`] and [`time`] are the other words all messages share;
 //! - [`credential`] is the shape of API keys and registration tokens;
-//! - [`api`] holds the bodies of the REST interface, and [`code`] the error codes in them;
+//! - [`api`] holds the bodies and queries of the REST interface, [`query`] reads and writes the queries, and [`code`] is the
+//!   error codes;
 //! - [`escape`] makes text from elsewhere harmless where it is shown;
 //! - [`satellite_api`] holds the bodies satellites exchange over plain HTTPS;
 //! - [`agent`] holds the control messages of the link between server and satellite;
@@ -28,6 +29,7 @@ pub mod frame;
 pub mod id;
 pub mod name;
 pub mod open;
+pub mod query;
 pub mod satellite_api;
 pub mod session;
 pub mod stream;

@@ -1,77 +1,80 @@
-//! Query parameters.
+//! Queries.
 
-use std::str::FromStr;
-
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::request::Parts;
 use hive_core::Error;
-use hive_core::wire::api::PageRequest;
-use hive_core::wire::open::{OpenEnum, known};
-use serde::de::value::{Error as WordError, StrDeserializer};
-use serde::de::{DeserializeOwned, IntoDeserializer};
+use hive_core::wire::query::QueryDeserializer;
+use serde::de::DeserializeOwned;
 
 use crate::error::HttpError;
 
-/// The parameters of a query.
-#[derive(Default)]
-pub(crate) struct QueryParams(Vec<(String, String)>);
+/// The query of a request, as one of the structs of `hive_wire::api`. Which parameters a path has is checked by
+/// `rest::check_query_names`, so that a handler may extract several structs from one query.
+pub(crate) struct Query<T>(pub(crate) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
-        let query = Query::try_from_uri(&parts.uri);
-        query.map(|query| Self(query.0)).map_err(|error| Error::invalid("query", error.body_text()).into())
+        Ok(Self(parse(query_pairs(&parts.uri)?)?))
     }
 }
 
-impl QueryParams {
-    /// All values of a parameter.
-    pub(crate) fn all(&self, name: &str) -> Vec<String> {
-        self.0.iter().filter(|pair| pair.0 == name).map(|pair| pair.1.clone()).collect()
-    }
-
-    /// The text of a parameter.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str())
-    }
-
-    /// A parameter that is a number, an id, a time.
-    pub(crate) fn value<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, Error> {
-        let read = |text: &str| text.parse().map_err(|error: T::Err| Error::invalid(name, error.to_string()));
-        self.text(name).map(read).transpose()
-    }
-
-    /// A parameter that is a word of an open enum. Unknown words are refused.
-    pub(crate) fn known<T: OpenEnum>(&self, name: &str) -> Result<Option<T>, Error> {
-        let read = |text: &str| {
-            let word: StrDeserializer<'_, WordError> = text.into_deserializer();
-            known(word).map_err(|error| Error::invalid(name, error.to_string()))
-        };
-        self.text(name).map(read).transpose()
-    }
-
-    /// A parameter that is a word of an enum.
-    pub(crate) fn word<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let read = |text: &str| {
-            let word: StrDeserializer<'_, WordError> = text.into_deserializer();
-            T::deserialize(word).map_err(|error| Error::invalid(name, error.to_string()))
-        };
-        self.text(name).map(read).transpose()
-    }
+/// Returns the decoded parameters of a query in their order.
+pub(crate) fn query_pairs(uri: &Uri) -> Result<Vec<(String, String)>, Error> {
+    let pairs = axum::extract::Query::try_from_uri(uri);
+    pairs.map(|pairs| pairs.0).map_err(|error| Error::invalid("query", error.body_text()))
 }
 
-/// The page of a list: `page` and `per_page`.
-pub(crate) struct PageQuery(pub(crate) PageRequest);
+fn parse<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Error> {
+    serde_path_to_error::deserialize(QueryDeserializer::new(pairs))
+        .map_err(|error| Error::invalid(error.path().to_string(), error.inner().to_string()))
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
-    type Rejection = HttpError;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_core::wire::api::{
+        AuditQuery, ExecQuery, OutputQuery, PageRequest, SatelliteFilter, SatelliteListQuery, SessionFilter,
+    };
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
-        let pairs = QueryParams::from_request_parts(parts, state).await?;
-        let default = PageRequest::default();
-        let page = pairs.value("page")?.unwrap_or(default.page);
-        let per_page = pairs.value("per_page")?.unwrap_or(default.per_page);
-        Ok(Self(PageRequest { page, per_page }))
+    fn read<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
+        parse(query_pairs(&format!("/?{query}").parse().unwrap())?)
+    }
+
+    fn check_refused<T: DeserializeOwned + std::fmt::Debug>(query: &str, field: &str, rule: &str) {
+        let Err(Error::InvalidInput { field: named, rule: said, .. }) = read::<T>(query) else {
+            panic!("{query} was accepted");
+        };
+        assert_eq!((named.as_str(), said.as_str()), (field, rule), "{query}");
+    }
+
+    #[test]
+    fn an_error_names_the_parameter() {
+        check_refused::<PageRequest>("page=x", "page", "invalid digit found in string");
+        check_refused::<PageRequest>("per_page=", "per_page", "cannot parse integer from empty string");
+        check_refused::<SatelliteListQuery>("online=yes", "online", "provided string was not `true` or `false`");
+        check_refused::<ExecQuery>("wait=1", "wait", "provided string was not `true` or `false`");
+        check_refused::<ExecQuery>(
+            "encoding=nonsense",
+            "encoding",
+            "unknown variant `nonsense`, expected `lossy` or `base64`",
+        );
+        check_refused::<OutputQuery>(
+            "channel=stdin",
+            "channel",
+            "unknown variant `stdin`, expected `stdout` or `stderr`",
+        );
+        check_refused::<AuditQuery>("since=now", "since", "not a time such as 2026-02-05T05:42:00Z (RFC 3339)");
+        check_refused::<SessionFilter>("satellite_id=x", "satellite_id", "not an id of the form sat_…");
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_may_be_repeated() {
+        let query: SatelliteListQuery = read("tag=a%26b&tag=c+d&search=%C3%A4&search=x&page=2").unwrap();
+        let filter = SatelliteFilter::from(query);
+        assert_eq!(filter.tags, ["a&b", "c d"]);
+        assert_eq!(filter.search.as_deref(), Some("ä"), "of a parameter that is no list, the first one counts");
     }
 }

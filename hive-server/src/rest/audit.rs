@@ -1,13 +1,11 @@
 //! The audit log.
 
 use axum::body::{Body as Stream, Bytes};
-use axum::extract::FromRequestParts;
 use axum::http::header;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
 use hive_core::wire::AuditId;
-use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification};
+use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification, PageRequest};
 use hive_core::{AuditLogger, Error, Subscription};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,26 +13,7 @@ use serde_json::Value;
 use super::{ApiResult, CreatedResult, created, ok, page};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
-use crate::extract::{Body, PageQuery, Path, QueryParams};
-use crate::state::AppState;
-
-/// `actor`, `action`, `satellite_id`, `since`, `until`.
-pub(super) struct Filter(AuditQuery);
-
-impl FromRequestParts<AppState> for Filter {
-    type Rejection = HttpError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, HttpError> {
-        let query = QueryParams::from_request_parts(parts, state).await?;
-        Ok(Self(AuditQuery {
-            actor: query.text("actor").map(str::to_owned),
-            action: query.text("action").map(str::to_owned),
-            satellite_id: query.value("satellite_id")?,
-            since: query.value("since")?,
-            until: query.value("until")?,
-        }))
-    }
-}
+use crate::extract::{Body, Path, Query};
 
 /// A record that the caller writes.
 #[derive(Deserialize)]
@@ -48,8 +27,8 @@ pub(super) struct AuditLogCreate {
 
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
-    Filter(query): Filter,
-    PageQuery(wanted): PageQuery,
+    Query(query): Query<AuditQuery>,
+    Query(wanted): Query<PageRequest>,
 ) -> ApiResult<Vec<AuditEntry>> {
     let found = hive.query(query, wanted).await?;
     Ok(page(found))

@@ -1,6 +1,6 @@
 //! Runs commands and returns their result, a stream of their events, or only their id.
 
-mod query;
+mod params;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,7 +11,7 @@ use hive_core::wire::api::{ExecCommand, ExecEvent, ExecManyRequest, ExecResult, 
 use hive_core::{CommandRouter, Error};
 use serde_json::json;
 
-use self::query::{ExecQuery, ResponseMode};
+use self::params::{ExecParams, ResponseMode};
 use super::targets::parse_targets;
 use super::{ApiResult, ok, output, sse};
 use crate::auth::Authenticated;
@@ -23,7 +23,7 @@ pub(super) async fn one(
     State(state): State<AppState>,
     Authenticated(hive): Authenticated,
     Path(id): Path<SatelliteId>,
-    ExecQuery { mode, options }: ExecQuery,
+    ExecParams { mode, options }: ExecParams,
     Body(command): Body<ExecCommand>,
 ) -> Result<Response, HttpError> {
     match mode {
@@ -45,7 +45,7 @@ pub(super) async fn one(
 pub(super) async fn many(
     State(state): State<AppState>,
     Authenticated(hive): Authenticated,
-    ExecQuery { mode, options }: ExecQuery,
+    ExecParams { mode, options }: ExecParams,
     Body(request): Body<ExecManyRequest>,
 ) -> Result<Response, HttpError> {
     let targets = parse_targets(&request.targets)?;
@@ -78,9 +78,9 @@ fn event_name(event: &ExecEvent) -> &'static str {
 pub(super) async fn power(
     Authenticated(hive): Authenticated,
     Path(id): Path<SatelliteId>,
-    query: ExecQuery,
+    params: ExecParams,
     Body(request): Body<PowerRequest>,
 ) -> ApiResult<ExecResult> {
-    let result = hive.power(id, request, query.options).await?;
+    let result = hive.power(id, request, params.options).await?;
     Ok(ok(result))
 }

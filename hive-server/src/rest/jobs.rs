@@ -5,14 +5,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hive_core::job::JobOptions;
 use hive_core::wire::JobId;
-use hive_core::wire::api::{Job, JobCreate, JobEvent, JobTarget};
+use hive_core::wire::api::{Job, JobCreate, JobEvent, JobTarget, PageRequest};
 use hive_core::{Error, JobManager};
 
 use super::targets::parse_targets;
 use super::{ApiResult, CreatedResult, ok, page, sse};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
-use crate::extract::{Body, PageQuery, Path, idempotency_key};
+use crate::extract::{Body, Path, Query, idempotency_key};
 use crate::state::AppState;
 
 pub(super) async fn submit(
@@ -26,7 +26,7 @@ pub(super) async fn submit(
     Ok((StatusCode::ACCEPTED, ok(job)))
 }
 
-pub(super) async fn list(Authenticated(hive): Authenticated, PageQuery(wanted): PageQuery) -> ApiResult<Vec<Job>> {
+pub(super) async fn list(Authenticated(hive): Authenticated, Query(wanted): Query<PageRequest>) -> ApiResult<Vec<Job>> {
     let found = hive.job_list(wanted).await?;
     Ok(page(found))
 }
@@ -39,7 +39,7 @@ pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<JobId
 pub(super) async fn targets(
     Authenticated(hive): Authenticated,
     Path(id): Path<JobId>,
-    PageQuery(wanted): PageQuery,
+    Query(wanted): Query<PageRequest>,
 ) -> ApiResult<Vec<JobTarget>> {
     let found = hive.job_target_list(id, wanted).await?;
     Ok(page(found))

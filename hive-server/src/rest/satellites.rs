@@ -1,50 +1,19 @@
 //! The registry of satellites.
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use hive_core::wire::SatelliteId;
-use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteUpdate};
+use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SatelliteListQuery, SatelliteUpdate};
 use hive_core::{DeviceRegistry, Error};
 
 use super::{ApiResult, ok, page};
 use crate::auth::Authenticated;
-use crate::error::HttpError;
-use crate::extract::{Body, PageQuery, Path, QueryParams};
-use crate::state::AppState;
-
-/// `online`, `status`, `tag` (may be repeated; a satellite must have all), `search`, `team`.
-pub(super) struct Filter(SatelliteFilter);
-
-impl FromRequestParts<AppState> for Filter {
-    type Rejection = HttpError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, HttpError> {
-        let query = QueryParams::from_request_parts(parts, state).await?;
-        Ok(Self(read_filter(&query)?))
-    }
-}
-
-fn read_filter(query: &QueryParams) -> Result<SatelliteFilter, Error> {
-    let filter = SatelliteFilter {
-        online: query.value("online")?,
-        tags: query.all("tag"),
-        search: query.text("search").map(str::to_owned),
-        team_id: query.value("team")?,
-        status: None,
-    };
-    // The documented API lists the states of the link among those of the satellite.
-    match query.text("status") {
-        Some("online") => Ok(SatelliteFilter { online: Some(true), ..filter }),
-        Some("offline") => Ok(SatelliteFilter { online: Some(false), ..filter }),
-        _ => Ok(SatelliteFilter { status: query.known("status")?, ..filter }),
-    }
-}
+use crate::extract::{Body, Path, Query};
 
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
-    Filter(filter): Filter,
-    PageQuery(wanted): PageQuery,
+    Query(query): Query<SatelliteListQuery>,
+    Query(wanted): Query<PageRequest>,
 ) -> ApiResult<Vec<Satellite>> {
+    let filter = SatelliteFilter::from(query);
     let found = hive.list(filter, wanted).await?;
     Ok(page(found))
 }

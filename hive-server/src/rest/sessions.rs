@@ -1,31 +1,14 @@
 //! Sessions: create, list, send input, resize, terminate. Viewers attach over `ws::session`.
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use hive_core::session::typed_bytes;
-use hive_core::wire::api::{Session, SessionCreate, SessionFilter, SessionInput, Size};
+use hive_core::wire::api::{SatelliteSessionsQuery, Session, SessionCreate, SessionFilter, SessionInput, Size};
 use hive_core::wire::{SatelliteId, SessionId};
 use hive_core::{Error, SessionManager};
 use serde::Deserialize;
 
 use super::{ApiResult, CreatedResult, created, ok};
 use crate::auth::Authenticated;
-use crate::error::HttpError;
-use crate::extract::{Body, Path, QueryParams};
-use crate::state::AppState;
-
-/// `satellite_id`, `ended`.
-pub(super) struct Filter(SessionFilter);
-
-impl FromRequestParts<AppState> for Filter {
-    type Rejection = HttpError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, HttpError> {
-        let query = QueryParams::from_request_parts(parts, state).await?;
-        let (satellite_id, ended) = (query.value("satellite_id")?, query.value("ended")?.unwrap_or_default());
-        Ok(Self(SessionFilter { satellite_id, ended }))
-    }
-}
+use crate::extract::{Body, Path, Query};
 
 /// The new size of a session.
 #[derive(Deserialize)]
@@ -43,7 +26,10 @@ pub(super) async fn create(
     Ok(created(session))
 }
 
-pub(super) async fn list(Authenticated(hive): Authenticated, Filter(filter): Filter) -> ApiResult<Vec<Session>> {
+pub(super) async fn list(
+    Authenticated(hive): Authenticated,
+    Query(filter): Query<SessionFilter>,
+) -> ApiResult<Vec<Session>> {
     let found = hive.session_list(filter).await?;
     Ok(ok(found))
 }
@@ -51,9 +37,9 @@ pub(super) async fn list(Authenticated(hive): Authenticated, Filter(filter): Fil
 pub(super) async fn list_of(
     Authenticated(hive): Authenticated,
     Path(satellite): Path<SatelliteId>,
-    Filter(filter): Filter,
+    Query(SatelliteSessionsQuery { ended }): Query<SatelliteSessionsQuery>,
 ) -> ApiResult<Vec<Session>> {
-    let found = hive.session_list(SessionFilter { satellite_id: Some(satellite), ..filter }).await?;
+    let found = hive.session_list(SessionFilter { satellite_id: Some(satellite), ended }).await?;
     Ok(ok(found))
 }
 

@@ -1,14 +1,17 @@
 //! Users, for admins.
 
 use hive_core::wire::UserId;
-use hive_core::wire::api::{NewPassword, NewUser, User, UserCreate, UserUpdate};
+use hive_core::wire::api::{NewPassword, NewUser, PageRequest, User, UserCreate, UserUpdate};
 use hive_core::{Error, Identity};
 
 use super::{ApiResult, CreatedResult, created, ok, page};
 use crate::auth::Authenticated;
-use crate::extract::{Body, PageQuery, Path};
+use crate::extract::{Body, Path, Query};
 
-pub(super) async fn list(Authenticated(hive): Authenticated, PageQuery(wanted): PageQuery) -> ApiResult<Vec<User>> {
+pub(super) async fn list(
+    Authenticated(hive): Authenticated,
+    Query(wanted): Query<PageRequest>,
+) -> ApiResult<Vec<User>> {
     let found = hive.user_list(wanted).await?;
     Ok(page(found))
 }

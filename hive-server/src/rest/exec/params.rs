@@ -4,13 +4,14 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use hive_core::router::ExecOptions;
+use hive_core::wire::api::ExecQuery;
 
 use crate::error::HttpError;
-use crate::extract::{QueryParams, idempotency_key};
+use crate::extract::{Query, idempotency_key};
 use crate::state::AppState;
 
 /// When a request is answered.
-pub(super) enum ResponseMode {
+pub(in crate::rest) enum ResponseMode {
     /// At the end of the command, with its result.
     Wait,
     /// As soon as the command is stored, with its id.
@@ -19,23 +20,20 @@ pub(super) enum ResponseMode {
     Stream,
 }
 
-/// `wait`, `encoding`, `Idempotency-Key` and `Accept`.
-pub(super) struct ExecQuery {
+/// The query and the headers `Idempotency-Key` and `Accept`.
+pub(in crate::rest) struct ExecParams {
     pub(super) mode: ResponseMode,
     pub(super) options: ExecOptions,
 }
 
-impl FromRequestParts<AppState> for ExecQuery {
+impl FromRequestParts<AppState> for ExecParams {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, HttpError> {
-        let query = QueryParams::from_request_parts(parts, state).await?;
-        let options = ExecOptions {
-            idempotency_key: idempotency_key(&parts.headers),
-            encoding: query.word("encoding")?.unwrap_or_default(),
-            ..ExecOptions::default()
-        };
-        let mode = match query.value("wait")? {
+        let Query(ExecQuery { wait, encoding }) = Query::from_request_parts(parts, state).await?;
+        let idempotency_key = idempotency_key(&parts.headers);
+        let options = ExecOptions { idempotency_key, encoding, ..ExecOptions::default() };
+        let mode = match wait {
             Some(false) => ResponseMode::Queue,
             _ if accepts_events(&parts.headers) => ResponseMode::Stream,
             _ => ResponseMode::Wait,
