@@ -15,7 +15,6 @@ mod sessions;
 mod sse;
 mod targets;
 mod teams;
-mod text;
 mod tokens;
 mod users;
 

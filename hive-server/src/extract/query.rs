@@ -67,7 +67,11 @@ mod tests {
             "unknown variant `stdin`, expected `stdout` or `stderr`",
         );
         check_refused::<AuditQuery>("since=now", "since", "not a time such as 2026-02-05T05:42:00Z (RFC 3339)");
-        check_refused::<SessionFilter>("satellite_id=x", "satellite_id", "not an id of the form sat_…");
+        check_refused::<SessionFilter>(
+            "satellite_id=x",
+            "satellite_id",
+            "not an id of the form sat_ and 26 characters of [0-9a-hjkmnp-tv-z]",
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) async fn get(
     Query(CommandQuery { encoding }): Query<CommandQuery>,
 ) -> Result<Response, HttpError> {
     let found = hive.command_report(id).await?.ok_or_else(|| no_command(id))?;
-    Ok(output::command(found, encoding))
+    Ok(output::command(&found, encoding)?)
 }
 
 pub(super) async fn output(

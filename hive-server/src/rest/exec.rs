@@ -29,7 +29,8 @@ pub(super) async fn one(
     match mode {
         ResponseMode::Wait => {
             let encoding = options.encoding;
-            Ok(output::report(hive.exec_report(id, command, options).await?, encoding))
+            let report = hive.exec_report(id, command, options).await?;
+            Ok(output::report(&report, encoding)?)
         }
         ResponseMode::Queue => {
             let command_id = hive.submit(id, command, options).await?;
@@ -53,7 +54,8 @@ pub(super) async fn many(
     match mode {
         ResponseMode::Wait => {
             let encoding = options.encoding;
-            Ok(output::reports(&hive.exec_multi_reports(targets, request.command, options).await?, encoding))
+            let reports = hive.exec_multi_reports(targets, request.command, options).await?;
+            Ok(output::reports(&reports, encoding)?)
         }
         ResponseMode::Queue => {
             Err(Error::invalid("wait", "cannot be false for several targets; create a job instead").into())
