@@ -1,4 +1,4 @@
-//! The binary: its documents on standard output, its errors on standard error, its end by a signal.
+//! The binary: documents on standard output, errors on standard error, shutdown by a signal.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,14 +23,14 @@ async fn run(data_dir: &std::path::Path, args: &[&str]) -> Value {
 
 async fn refuse(data_dir: &std::path::Path, args: &[&str], code: i32, message: &str) {
     let output = hive_server(data_dir, args).output().await.unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{args:?}: {said}");
-    assert!(said.contains(message), "{said:?} does not say {message:?}");
-    assert!(code != 1 || said.lines().count() == 1, "{said:?} is more than one line");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{args:?}: {stderr}");
+    assert!(stderr.contains(message), "{stderr:?} does not contain {message:?}");
+    assert!(code != 1 || stderr.lines().count() == 1, "{stderr:?} is more than one line");
 }
 
 #[tokio::test]
-async fn a_hive_is_set_up_beside_its_running_server() {
+async fn setup_commands_run_beside_a_server() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let mut server = hive_server(dir, &["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -63,11 +63,11 @@ async fn a_hive_is_set_up_beside_its_running_server() {
     let status =
         tokio::time::timeout(Duration::from_secs(5), server.wait()).await.expect("it ends within 5 s").unwrap();
     assert!(status.success());
-    assert_eq!(lines.next_line().await.unwrap(), None, "nothing but the address stands on standard output");
+    assert_eq!(lines.next_line().await.unwrap(), None, "standard output holds the address alone");
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named() {
+async fn an_address_in_use_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -76,7 +76,7 @@ async fn an_address_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn a_limit_that_cannot_be_is_refused() {
+async fn an_invalid_limit_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     refuse(dir.path(), &["--max-sessions-per-agent", "0"], 2, "max-sessions-per-agent").await;
     refuse(dir.path(), &["--session-linger", "0"], 2, "session-linger").await;
@@ -86,7 +86,7 @@ async fn a_limit_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_is_refused_without_its_password() {
+async fn an_invalid_database_is_refused_without_its_password() {
     let dir = tempfile::tempdir().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gone = format!("postgres://anna:s3cret@{free}/hive");
@@ -102,9 +102,9 @@ async fn a_database_that_cannot_be_is_refused_without_its_password() {
         for args in [vec!["--listen", "127.0.0.1:0"], vec!["admin", "create", "--username", "anna"]] {
             let mut command = hive_server(dir.path(), &args);
             let output = command.env("HIVE_DATABASE_URL", url).output().await.unwrap();
-            let said = String::from_utf8(output.stderr).unwrap();
-            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{url}: {said}");
-            assert!(said.contains(message) && !said.contains("s3cret"), "{url}: {said}");
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{url}: {stderr}");
+            assert!(stderr.contains(message) && !stderr.contains("s3cret"), "{url}: {stderr}");
         }
     }
     let help = hive_server(dir.path(), &["--help"]).env("HIVE_DATABASE_URL", &gone).output().await.unwrap();
@@ -113,7 +113,7 @@ async fn a_database_that_cannot_be_is_refused_without_its_password() {
 }
 
 #[tokio::test]
-async fn a_database_may_lie_elsewhere() {
+async fn the_database_may_be_outside_of_the_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("elsewhere.db").display());
     let data = dir.path().join("data");

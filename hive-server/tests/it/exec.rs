@@ -1,4 +1,4 @@
-//! Commands from the REST interface to a satellite and back.
+//! Commands over REST to a satellite and back.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use bytes::Bytes;
 use hive_core::hive::Settings;
 use hive_core::wire::CommandId;
 use hive_core::wire::agent::{Channel, Command, CommandResult, Received, ToAgent, ToServer};
-use hive_core::wire::api::CommandStatus;
+use hive_core::wire::api::{CommandInfo, CommandStatus, Envelope};
 use hive_core::wire::frame::{Frame, StreamId};
 use hive_server::Limits;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::harness::{Satellite, TestServer, request};
+use super::harness::{FakeSatellite, TestServer, request};
 
 const OUTPUT: &[u8] = b"hello \xff\n";
 
-async fn next_command(link: &mut Satellite) -> Command {
+async fn next_command(link: &mut FakeSatellite) -> Command {
     loop {
         if let ToAgent::Command(command) = link.next().await {
             return *command;
@@ -26,8 +26,8 @@ async fn next_command(link: &mut Satellite) -> Command {
     }
 }
 
-/// Does what a satellite does that runs a command.
-async fn run_command(link: &mut Satellite) -> CommandId {
+/// Runs the next command as a satellite does.
+async fn run_command(link: &mut FakeSatellite) -> CommandId {
     let id = next_command(link).await.id;
     link.send(&ToServer::CommandAck { id, journal_position: None }).await;
     let stream = StreamId(1);
@@ -62,8 +62,10 @@ async fn a_command_is_answered_with_its_result() {
     let result = answer.json()["data"].clone();
     assert_eq!((&result["status"], &result["exit_code"]), (&json!("succeeded"), &json!(0)), "{answer:?}");
     assert_eq!(result["stdout"], "aGVsbG8g/wo=");
-    let stored = server.get(&key, &format!("/api/v1/commands/{id}")).await.json();
-    assert_eq!(stored["data"]["stdout"], "hello \u{fffd}\n");
+    let stored = server.get(&key, &format!("/api/v1/commands/{id}")).await;
+    assert_eq!(stored.json()["data"]["stdout"], "hello \u{fffd}\n");
+    let parsed: Envelope<CommandInfo> = serde_json::from_str(&stored.text).unwrap();
+    assert_eq!(stored.text, serde_json::to_string(&parsed).unwrap(), "a streamed object is what serde writes");
     let listed = server.get(&key, &format!("/api/v1/satellites/{}/commands", satellite.id)).await.json();
     assert_eq!(listed["pagination"]["total"], 1);
 }
@@ -90,7 +92,7 @@ async fn a_command_is_watched_as_a_stream_of_events() {
 }
 
 #[tokio::test]
-async fn a_satellite_that_is_away_is_waited_for_only_on_request() {
+async fn a_command_for_an_offline_satellite_is_queued_on_request() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let satellite = server.register("web-server-01", None).await;
@@ -111,7 +113,7 @@ async fn a_satellite_that_is_away_is_waited_for_only_on_request() {
 }
 
 #[tokio::test]
-async fn the_same_key_gives_the_same_command() {
+async fn an_idempotency_key_gives_the_same_command() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let satellite = server.register("web-server-01", None).await;
@@ -131,13 +133,13 @@ async fn the_same_key_gives_the_same_command() {
 }
 
 #[tokio::test]
-async fn a_stopping_server_answers_who_still_waits() {
+async fn a_stopping_server_answers_waiting_requests() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
     let path = format!("/api/v1/satellites/{}/exec", satellite.id);
-    let call = server.open_call("POST", &path, &key, json!({ "command": "sleep 60" })).await;
+    let call = server.send_request("POST", &path, &key, json!({ "command": "sleep 60" })).await;
     next_command(&mut link).await;
     server.stop.cancel();
     let answer = call.read_to_end().await;
@@ -148,7 +150,7 @@ async fn a_stopping_server_answers_who_still_waits() {
 }
 
 #[tokio::test]
-async fn a_priority_is_one_of_four_words() {
+async fn an_unknown_priority_is_refused() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let satellite = server.register("web-server-01", None).await;
@@ -173,7 +175,7 @@ async fn a_priority_is_one_of_four_words() {
 }
 
 #[tokio::test]
-async fn a_full_queue_says_when_to_try_again() {
+async fn a_full_queue_gives_a_retry_delay() {
     let settings = Settings { max_queue_per_satellite: 2, ..Settings::default() };
     let server = TestServer::with(Limits::default(), settings).await;
     let key = server.admin().await;

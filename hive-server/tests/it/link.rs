@@ -1,4 +1,4 @@
-//! The links of satellites: who gets one, and how each of them ends.
+//! The links of satellites: how they are opened and closed.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::harness::{TestServer, handshake};
 
-/// The HTTP answer of a link that was not opened.
+/// The HTTP response to a refused link.
 fn refused<T>(result: Result<T, tungstenite::Error>) -> (u16, serde_json::Value) {
     match result {
         Err(tungstenite::Error::Http(response)) => {
             let body = response.body().clone().unwrap_or_default();
             (response.status().as_u16(), serde_json::from_slice(&body).unwrap())
         }
-        Err(other) => panic!("no HTTP answer: {other:?}"),
+        Err(other) => panic!("not an HTTP response: {other:?}"),
         Ok(_) => panic!("the link was opened"),
     }
 }
@@ -35,7 +35,7 @@ async fn a_wrong_key_is_refused_before_the_upgrade() {
 }
 
 #[tokio::test]
-async fn a_satellite_names_the_sub_protocol() {
+async fn a_link_needs_the_sub_protocol() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     for protocol in [None, Some("hive.ui.v2")] {
@@ -46,7 +46,7 @@ async fn a_satellite_names_the_sub_protocol() {
 }
 
 #[tokio::test]
-async fn a_satellite_is_online_from_its_handshake_to_its_end() {
+async fn a_satellite_is_online_while_its_link_is_open() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let link = server.online(&satellite).await;
@@ -58,7 +58,7 @@ async fn a_satellite_is_online_from_its_handshake_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_silent_stranger_is_sent_away() {
+async fn a_link_without_a_handshake_is_closed() {
     let limits = Limits { handshake_timeout: Duration::from_millis(50), ..Limits::default() };
     let server = TestServer::with(limits, Settings::default()).await;
     let satellite = server.register("web-server-01", None).await;
@@ -67,7 +67,7 @@ async fn a_silent_stranger_is_sent_away() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_protocol_ends_the_link() {
+async fn a_protocol_violation_closes_the_link() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let again = ToServer::Handshake(Box::new(handshake(&satellite)));
@@ -89,7 +89,7 @@ async fn what_is_not_the_protocol_ends_the_link() {
 }
 
 #[tokio::test]
-async fn a_message_of_a_newer_version_is_skipped() {
+async fn an_unknown_message_is_ignored() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
@@ -99,21 +99,21 @@ async fn a_message_of_a_newer_version_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_satellite_cannot_speak_for_another_one() {
+async fn a_satellite_cannot_handshake_as_another_one() {
     let server = TestServer::start().await;
     let (one, other) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
     let mut link = server.connect(&one.api_key).await.unwrap();
     link.send(&ToServer::Handshake(Box::new(handshake(&other)))).await;
     match link.next().await {
         ToAgent::HandshakeAck(ack) => assert!(!ack.success && ack.error.is_some(), "{ack:?}"),
-        message => panic!("no acknowledgement: {message:?}"),
+        message => panic!("not an acknowledgement: {message:?}"),
     }
     assert_eq!(link.close_code().await, close::AUTH_FAILED);
     assert!(!server.is_online(&other).await);
 }
 
 #[tokio::test]
-async fn a_newer_link_replaces_the_older_one_and_outlives_it() {
+async fn a_newer_link_replaces_the_older_one() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let mut first = server.online(&satellite).await;
@@ -125,7 +125,7 @@ async fn a_newer_link_replaces_the_older_one_and_outlives_it() {
 }
 
 #[tokio::test]
-async fn a_link_lives_by_heartbeats() {
+async fn a_link_without_heartbeats_is_closed() {
     let settings = Settings {
         heartbeat_interval: Duration::from_millis(50),
         heartbeat_timeout: Duration::from_millis(400),
@@ -143,7 +143,7 @@ async fn a_link_lives_by_heartbeats() {
 }
 
 #[tokio::test]
-async fn a_new_key_ends_the_link_of_the_old_one() {
+async fn a_new_key_closes_the_link_of_the_old_one() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
@@ -153,18 +153,18 @@ async fn a_new_key_ends_the_link_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_stopping_server_asks_its_satellites_to_come_back() {
+async fn a_stopping_server_asks_its_satellites_to_reconnect() {
     let server = TestServer::start().await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
-    let mut stranger = server.connect(&satellite.api_key).await.unwrap();
+    let mut before_handshake = server.connect(&satellite.api_key).await.unwrap();
     server.stop.cancel();
     match link.next().await {
         ToAgent::Disconnect { reason, retry_after_ms } => assert!(reason == "restart" && retry_after_ms.is_some()),
-        message => panic!("no farewell: {message:?}"),
+        message => panic!("not a disconnect message: {message:?}"),
     }
     assert_eq!(link.close_code().await, close::GOING_AWAY);
-    assert_eq!(stranger.close_code().await, close::GOING_AWAY);
-    drop((link, stranger));
+    assert_eq!(before_handshake.close_code().await, close::GOING_AWAY);
+    drop((link, before_handshake));
     tokio::time::timeout(Duration::from_secs(5), server.running.wait()).await.expect("the server stops within 5 s");
 }

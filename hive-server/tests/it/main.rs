@@ -1,16 +1,16 @@
-//! The server from outside: requests to its router, sockets to its address, its binary.
+//! Tests of the server from outside: its router, its sockets and its binary.
 
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
 mod binary;
-mod door;
 mod exec;
 mod harness;
+mod limits;
 mod link;
+mod remote_sessions;
 mod rest;
 mod satellite_api;
 mod sessions;
-mod shell;
 mod stop;
 mod strict;
 mod viewers;

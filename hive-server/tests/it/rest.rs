@@ -1,4 +1,4 @@
-//! REST: who may call, what is refused and how, and the envelope around everything.
+//! The REST API: authentication, errors and the envelope.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::harness::{TestServer, request};
 
 const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
 
-/// Every route of `/api/v1` that asks who is calling.
+/// Routes of `/api/v1` that need authentication.
 pub(crate) fn routes() -> Vec<(&'static str, String)> {
     let satellite = format!("/api/v1/satellites/{}", SatelliteId::new(SEED));
     let command = format!("/api/v1/commands/{}", CommandId::new(SEED));
@@ -59,7 +59,7 @@ pub(crate) fn routes() -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test]
-async fn every_route_asks_who_is_calling() {
+async fn every_route_needs_authentication() {
     let server = TestServer::start().await;
     for (method, path) in routes() {
         let body = (method != "GET").then(|| json!({ "nonsense": true }));
@@ -90,7 +90,7 @@ async fn a_key_may_come_in_either_header_and_a_login_as_a_bearer_token() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_apart_from_missing_ones_and_nothing_more() {
+async fn wrong_credentials_have_one_error_code() {
     let server = TestServer::start().await;
     server.admin().await;
     for name in ["anna", "nobody"] {
@@ -106,7 +106,7 @@ async fn wrong_credentials_are_told_apart_from_missing_ones_and_nothing_more() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_answered_in_the_envelope() {
+async fn not_found_has_the_envelope() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     server.get(&key, "/api/v1/nothing").await.assert_error(404, "NOT_FOUND");
@@ -119,7 +119,7 @@ async fn what_is_not_there_is_answered_in_the_envelope() {
 }
 
 #[tokio::test]
-async fn what_does_not_parse_is_named() {
+async fn an_invalid_input_is_named() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let check = async |method: &str, path: &str, body: Option<serde_json::Value>, field: &str| {
@@ -145,7 +145,7 @@ async fn what_does_not_parse_is_named() {
 }
 
 #[tokio::test]
-async fn a_form_is_no_body() {
+async fn a_form_is_not_accepted_as_a_body() {
     let server = TestServer::start().await;
     let request = Request::post("/api/v1/teams")
         .header("x-api-key", server.admin().await)
@@ -164,7 +164,7 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn another_teams_satellite_looks_as_if_it_did_not_exist() {
+async fn a_satellite_of_another_team_is_not_found() {
     let server = TestServer::start().await;
     let (red, red_key) = server.team("red").await;
     let (_, blue_key) = server.team("blue").await;
@@ -217,14 +217,14 @@ async fn satellites_are_listed_filtered_and_changed() {
 }
 
 #[tokio::test]
-async fn keys_tokens_and_teams_are_made_listed_and_revoked() {
+async fn keys_tokens_and_teams_are_created_listed_and_revoked() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let check = async |path: &str, body: serde_json::Value, id: &str| {
-        let made = server.post(&key, path, body).await;
-        assert_eq!(made.status, 201, "{made:?}");
+        let created = server.post(&key, path, body).await;
+        assert_eq!(created.status, 201, "{created:?}");
         assert_ne!(server.get(&key, path).await.json()["data"], json!([]));
-        let id = made.json()["data"].pointer(id).unwrap().as_str().unwrap().to_owned();
+        let id = created.json()["data"].pointer(id).unwrap().as_str().unwrap().to_owned();
         format!("{path}/{id}")
     };
     check("/api/v1/teams", json!({ "slug": "ours" }), "/id").await;
@@ -236,7 +236,7 @@ async fn keys_tokens_and_teams_are_made_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn the_audit_trail_is_read_checked_and_exported() {
+async fn the_audit_log_is_read_verified_and_exported() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let note = json!({ "action": "note.add", "target": { "type": "note", "id": "1" }, "details": { "text": "hello" } });
@@ -253,7 +253,7 @@ async fn the_audit_trail_is_read_checked_and_exported() {
 }
 
 #[tokio::test]
-async fn health_is_nobodys_secret() {
+async fn health_needs_no_authentication() {
     let server = TestServer::start().await;
     for path in ["/health", "/health/live", "/health/ready", "/api/health"] {
         let answer = server.call(request("GET", path, None, None)).await;
@@ -262,11 +262,11 @@ async fn health_is_nobodys_secret() {
 }
 
 #[tokio::test]
-async fn events_come_as_they_happen_and_end_with_the_server() {
+async fn events_are_streamed_until_the_server_stops() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let satellite = server.register("web-server-01", None).await;
-    let mut events = server.open_call("GET", "/api/v1/events", &key, json!({})).await;
+    let mut events = server.send_request("GET", "/api/v1/events", &key, json!({})).await;
     events.read_until("content-type: text/event-stream").await;
     drop(server.online(&satellite).await);
     events.read_until("event: satellite:online\ndata: {\"event\":\"satellite:online\"").await;
@@ -276,7 +276,7 @@ async fn events_come_as_they_happen_and_end_with_the_server() {
 }
 
 #[tokio::test]
-async fn answers_are_not_kept() {
+async fn responses_are_not_cached() {
     let server = TestServer::start().await;
     let answer = server.post(&server.admin().await, "/api/v1/api-keys", json!({})).await;
     assert_eq!(answer.headers["cache-control"], "no-store");

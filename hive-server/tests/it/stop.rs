@@ -1,4 +1,4 @@
-//! How a server stops, and how it says whether it can be called.
+//! Shutdown and health of a server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 
 use super::harness::TestServer;
 
-/// What a path answers to somebody who comes over a new connection.
+/// The response of a path over a new connection.
 async fn answer(server: &TestServer, path: &str) -> String {
-    let mut call = server.open_socket().await;
-    call.say(&format!("GET {path} HTTP/1.1\r\nhost: hive\r\nconnection: close\r\n\r\n")).await;
+    let mut call = server.open_connection().await;
+    call.write(&format!("GET {path} HTTP/1.1\r\nhost: hive\r\nconnection: close\r\n\r\n")).await;
     call.read_to_end().await
 }
 
 #[tokio::test]
-async fn a_stopping_server_finishes_what_it_has_begun_and_begins_nothing() {
+async fn a_stopping_server_answers_open_requests_and_refuses_changes() {
     let patient =
         Limits { request_grace: Duration::from_secs(20), shutdown_grace: Duration::from_secs(30), ..Limits::default() };
     let server = TestServer::with(patient, Settings::default()).await;
@@ -29,7 +29,7 @@ async fn a_stopping_server_finishes_what_it_has_begun_and_begins_nothing() {
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
     let path = format!("/api/v1/satellites/{}/exec", satellite.id);
-    let waiting = server.open_call("POST", &path, &key, json!({ "command": "true" })).await;
+    let waiting = server.send_request("POST", &path, &key, json!({ "command": "true" })).await;
     let ToAgent::Command(command) = link.next().await else { panic!("no command") };
     assert!(answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200"));
 
@@ -47,12 +47,12 @@ async fn a_stopping_server_finishes_what_it_has_begun_and_begins_nothing() {
     );
     assert!(answer(&server, "/health/live").await.starts_with("HTTP/1.1 200"));
     for path in [path.clone(), format!("{path}?wait=false")] {
-        let refused = server.open_call("POST", &path, &key, json!({ "command": "true" })).await.read_to_end().await;
+        let refused = server.send_request("POST", &path, &key, json!({ "command": "true" })).await.read_to_end().await;
         assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after: 5"), "{refused}");
     }
-    let read = server.open_call("GET", "/api/v1/teams", &key, Value::Null).await.read_to_end().await;
-    assert!(read.starts_with("HTTP/1.1 200"), "who only reads is answered: {read}");
-    assert!(server.connect(&satellite.api_key).await.is_err(), "no satellite is let in any more");
+    let read = server.send_request("GET", "/api/v1/teams", &key, Value::Null).await.read_to_end().await;
+    assert!(read.starts_with("HTTP/1.1 200"), "a read is answered: {read}");
+    assert!(server.connect(&satellite.api_key).await.is_err(), "no link is opened");
 
     let result = CommandResult {
         id: command.id,
@@ -68,21 +68,23 @@ async fn a_stopping_server_finishes_what_it_has_begun_and_begins_nothing() {
     assert!(finished.starts_with("HTTP/1.1 200") && finished.contains("succeeded"), "{finished}");
     while !matches!(link.next().await, ToAgent::Disconnect { .. }) {}
     drop(link);
-    tokio::time::timeout(Duration::from_secs(15), server.running.wait()).await.expect("nobody is waited for any more");
+    tokio::time::timeout(Duration::from_secs(15), server.running.wait())
+        .await
+        .expect("the server stops when all requests are answered");
 }
 
 #[tokio::test]
-async fn without_its_storage_a_server_is_alive_and_not_ready() {
+async fn a_server_without_its_storage_is_alive_and_not_ready() {
     let store = Arc::new(sqlite::in_memory().await.unwrap());
     let hive = Hive::builder().store(store.clone()).build().await.unwrap();
     let server = TestServer::of(hive, Config::default()).await;
     assert!(answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200"));
     store.close().await.unwrap();
-    let looked = async { while answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200") {} };
-    tokio::time::timeout(Duration::from_secs(10), looked).await.expect("an answer counts for a second");
+    let not_ready = async { while answer(&server, "/health/ready").await.starts_with("HTTP/1.1 200") {} };
+    tokio::time::timeout(Duration::from_secs(10), not_ready).await.expect("a result is cached for a second");
     let ready = answer(&server, "/health/ready").await;
-    let told = r#"{"reason":"the hive or its storage is not reachable","status":"unavailable"}"#;
-    assert!(ready.ends_with(told), "strangers learn the state and nothing else: {ready}");
+    let reason = r#"{"reason":"the hive or its storage is not reachable","status":"unavailable"}"#;
+    assert!(ready.ends_with(reason), "the reason holds no causes: {ready}");
     for path in ["/health/live", "/health"] {
         assert!(answer(&server, path).await.starts_with("HTTP/1.1 200"), "{path}");
     }

@@ -1,15 +1,15 @@
-//! A request under `/api/v1` is understood as a whole or refused: unknown names and unknown words are named in the answer.
+//! Strict parsing under `/api/v1`: unknown names and unknown words are refused, and named in the error.
 
 use hive_core::wire::id::Seed;
 use hive_core::wire::{SatelliteId, SessionId, TeamId, UserId};
 use serde_json::{Value, json};
 
-use super::harness::{Answer, TestServer, request};
+use super::harness::{TestResponse, TestServer, request};
 use super::rest::routes;
 
 const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
 
-/// Each call with a body, and a body that it takes.
+/// Each request with a body, and a valid body for it.
 fn bodies() -> Vec<(&'static str, String, Value)> {
     let satellite = format!("/api/v1/satellites/{}", SatelliteId::new(SEED));
     let session = format!("/api/v1/sessions/{}", SessionId::new(SEED));
@@ -39,14 +39,14 @@ fn bodies() -> Vec<(&'static str, String, Value)> {
     ]
 }
 
-/// Fields that take a word out of a list.
+/// Fields whose value is one of a list of words.
 const WORDS: [&str; 4] = ["status", "action", "scope", "role"];
 
-fn assert_named(answer: &Answer, call: &str, field: &str, part: &str) {
+fn assert_named(answer: &TestResponse, call: &str, field: &str, part: &str) {
     answer.assert_error(400, "INVALID_INPUT");
     let details = &answer.json()["error"]["details"];
     assert_eq!(details["field"], field, "{call}: {details}");
-    assert!(details["rule"].as_str().unwrap().contains(part), "{call}: {details} does not say {part}");
+    assert!(details["rule"].as_str().unwrap().contains(part), "{call}: {details} does not name {part}");
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn an_unknown_word_of_a_query_is_named_with_the_known_ones() {
 }
 
 #[tokio::test]
-async fn what_satellites_send_may_have_more_than_is_known() {
+async fn unknown_names_of_satellites_are_ignored() {
     let server = TestServer::start().await;
     let token = server.registration_token(None).await;
     let body = json!({ "name": "web-server-01", "nonsense": 1 });
