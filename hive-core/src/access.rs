@@ -3,69 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hive_wire::api::{Actor, PlatformRole};
-use hive_wire::{ApiKeyId, SatelliteId, TeamId, UserId, open_enum};
+use hive_wire::{ApiKeyId, SatelliteId, TeamId, UserId};
 
-pub use self::authority::Authority;
-pub use hive_wire::api::Role;
+pub use hive_store::access::{Authority, Permission, Role, Sight};
 
-mod authority;
-
-open_enum! {
-    /// A permission, as in the published matrix.
-    #[derive(PartialOrd, Ord)]
-    pub enum Permission {
-        /// See satellites and their state.
-        SatellitesRead = "satellites.read",
-        /// Run commands.
-        SatellitesExec = "satellites.exec",
-        /// Start and cancel jobs.
-        JobsRun = "jobs.run",
-        /// Change name and tags.
-        SatellitesTag = "satellites.tag",
-        /// Shut down, reboot, …
-        SatellitesPower = "satellites.power",
-        /// Remove satellites.
-        SatellitesDelete = "satellites.delete",
-        /// Set a satellite's status and region.
-        SatellitesManage = "satellites.manage",
-        /// Open terminals.
-        SessionsOpen = "sessions.open",
-        /// Read the audit trail.
-        AuditRead = "audit.read",
-        /// Make, list and revoke registration tokens.
-        TokensManage = "tokens.manage",
-        /// Add users and change them.
-        UsersManage = "users.manage",
-        /// Make teams; say who is in one.
-        TeamsManage = "teams.manage",
-        /// Make, list and revoke one's own API keys.
-        ApiKeysOwn = "api_keys.own",
-    }
+/// Whether a role grants a permission: the matrix, row by row.
+fn is_granted(permission: &Permission, role: &Role) -> bool {
+    let least = match permission {
+        Permission::SatellitesRead | Permission::ApiKeysOwn => Role::Viewer,
+        Permission::SatellitesExec
+        | Permission::JobsRun
+        | Permission::SatellitesTag
+        | Permission::SessionsOpen
+        | Permission::AuditRead => Role::Operator,
+        Permission::SatellitesPower
+        | Permission::SatellitesDelete
+        | Permission::SatellitesManage
+        | Permission::TokensManage
+        | Permission::UsersManage
+        | Permission::TeamsManage => Role::Admin,
+        // A permission of a newer version: no role of this one is known to grant it.
+        Permission::Unknown(_) => return false,
+    };
+    role.is_at_least(&least)
 }
 
-impl Permission {
-    /// Whether a role carries the permission: the matrix, row by row.
-    pub fn is_granted_to(&self, role: &Role) -> bool {
-        let least = match self {
-            Self::SatellitesRead | Self::ApiKeysOwn => Role::Viewer,
-            Self::SatellitesExec | Self::JobsRun | Self::SatellitesTag | Self::SessionsOpen | Self::AuditRead => {
-                Role::Operator
-            }
-            Self::SatellitesPower
-            | Self::SatellitesDelete
-            | Self::SatellitesManage
-            | Self::TokensManage
-            | Self::UsersManage
-            | Self::TeamsManage => Role::Admin,
-            Self::Unknown(_) => return false,
-        };
-        role.is_at_least(&least)
-    }
-
-    /// The permission that says more and this as well: who may run commands on satellites may run them by jobs.
-    fn is_part_of(&self) -> Option<Self> {
-        (*self == Self::JobsRun).then_some(Self::SatellitesExec)
-    }
+/// Returns the broader permission that implies this one: whoever may run commands on satellites may run them by jobs.
+fn implied_by(permission: &Permission) -> Option<Permission> {
+    (*permission == Permission::JobsRun).then_some(Permission::SatellitesExec)
 }
 
 /// How somebody proved who they are.
@@ -181,29 +146,10 @@ pub fn may(principal: &Principal, permission: &Permission, reach: Reach) -> Verd
     let is_in_scope = |wanted: &Permission| {
         let scopes = principal.scopes.as_ref();
         scopes.is_none_or(|scopes| {
-            scopes.contains(wanted) || wanted.is_part_of().is_some_and(|all| scopes.contains(&all))
+            scopes.contains(wanted) || implied_by(wanted).is_some_and(|broader| scopes.contains(&broader))
         })
     };
-    if permission.is_granted_to(&role) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
-}
-
-/// What of the satellites somebody may see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sight {
-    /// All.
-    Everything,
-    /// Those of these teams.
-    Teams(Vec<TeamId>),
-}
-
-impl Sight {
-    /// Whether a satellite of this team is in sight.
-    pub fn covers(&self, team: Option<TeamId>) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Teams(teams) => team.is_some_and(|team| teams.contains(&team)),
-        }
-    }
+    if is_granted(permission, &role) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
 }
 
 /// Returns the teams whose things `principal` may use `permission` on.
@@ -249,7 +195,7 @@ mod tests {
     fn the_matrix_is_the_published_one() {
         use Permission::*;
         let check = |permission: Permission, expected: [bool; 3]| {
-            let got = [Role::Admin, Role::Operator, Role::Viewer].map(|role| permission.is_granted_to(&role));
+            let got = [Role::Admin, Role::Operator, Role::Viewer].map(|role| is_granted(&permission, &role));
             assert_eq!(got, expected, "{permission:?} for admin, operator, viewer");
         };
         check(SatellitesRead, [true, true, true]);

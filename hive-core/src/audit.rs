@@ -1,47 +1,14 @@
-//! The audit trail: who did what, to what, and how it went.
-//!
-//! Every record is chained to the one before by its hash, so that a record that was changed, removed, moved or slipped in
-//! shows. The signed manifest of an export shows a tail that was cut.
-
-pub mod chain;
-mod export;
-mod signer;
+//! The audit log as a service. Its records, the hash chain and the export are in [`hive_store::audit`].
 
 use async_trait::async_trait;
-use hive_wire::api::{
-    Actor, AuditEntry, AuditExportLine, AuditQuery, AuditResult, AuditTarget, AuditVerification, Page, PageRequest,
-};
-use hive_wire::{AuditId, TeamId, Timestamp};
+use hive_wire::AuditId;
+use hive_wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification, Page, PageRequest};
 use serde_json::Value;
 
 use crate::{Result, Subscription};
 
-pub(crate) use export::export_trail;
-pub use export::{ExportError, read_export, verify_export};
-pub use signer::AuditSigner;
-
-/// A record before it has its place in the chain.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AuditDraft {
-    /// Its id.
-    pub id: AuditId,
-    /// When.
-    pub timestamp: Timestamp,
-    /// Who.
-    pub actor: Actor,
-    /// What, such as `satellite.exec`.
-    pub action: &'static str,
-    /// To what.
-    pub target: AuditTarget,
-    /// The team it belongs to.
-    pub team_id: Option<TeamId>,
-    /// More, secrets left out.
-    pub details: Value,
-    /// How it went.
-    pub result: AuditResult,
-    /// Why it failed.
-    pub error: Option<String>,
-}
+pub use hive_store::audit::{AuditDraft, AuditSigner, ExportError, chain, read_export, verify_export};
+pub(crate) use hive_store::audit::export_trail;
 
 /// The audit trail as a service.
 #[async_trait]

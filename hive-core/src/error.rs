@@ -1,10 +1,9 @@
 //! What can go wrong, as a caller can act on it.
 
+use hive_store::{DiskError, DiskFault, StoreError};
 use hive_wire::api::{ApiError, SatelliteStatus};
 use hive_wire::{CommandId, ErrorCode};
 use serde_json::json;
-
-use crate::store::DiskError;
 
 /// A failure somewhere below, kept for the log and never shown to a caller.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -152,8 +151,8 @@ impl Error {
     /// The error as it is answered. Causes are left out, as they may name files, SQL or hosts, except those that were meant
     /// for callers.
     pub fn to_wire(&self) -> ApiError {
-        if let Some(told) = self.told() {
-            return told.clone();
+        if let Some(answer) = self.public_answer() {
+            return answer;
         }
         let details = match self {
             Self::InvalidInput { field, rule } => Some(json!({ "field": field, "rule": rule })),
@@ -170,12 +169,14 @@ impl Error {
         ApiError { code: self.code(), message: self.to_string(), details }
     }
 
-    /// What a caller was told already, or is to be told word by word.
-    fn told(&self) -> Option<&ApiError> {
+    /// Returns the answer if it does not depend on the kind of error: the answer of a remote hive, text that was meant for
+    /// callers, and a fault of the disk.
+    fn public_answer(&self) -> Option<ApiError> {
         match self {
-            Self::Other(told) => Some(told),
+            Self::Other(answer) => Some(answer.clone()),
             Self::Unavailable(cause) | Self::Internal(cause) => {
-                cause.downcast_ref().or_else(|| cause.downcast_ref::<DiskError>().map(DiskError::told))
+                let is_disk = || cause.downcast_ref::<DiskError>().map(|error| disk_answer(error.fault));
+                cause.downcast_ref().cloned().or_else(is_disk)
             }
             _ => None,
         }
@@ -258,6 +259,30 @@ const WORDS: [&str; 10] =
 /// `what` is one of our own words, so that it can be a `&'static str` on both sides.
 fn known_word(what: &str) -> &'static str {
     WORDS.iter().find(|word| **word == what).copied().unwrap_or("thing")
+}
+
+/// The answer for a fault of the disk. Callers may know which fault it is; the file and the system's message go to the log.
+fn disk_answer(fault: DiskFault) -> ApiError {
+    ApiError {
+        code: ErrorCode::Unavailable,
+        message: format!("{fault}; nothing was changed"),
+        details: Some(json!({ "disk": fault.as_str() })),
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Taken(what) => Self::Conflict(format!("the {what} is taken")),
+            // The fault may be several errors down: the writer wraps the error of a commit for each of its jobs.
+            StoreError::Unavailable(source) => match DiskFault::find(source.as_ref()) {
+                Some(fault) => Self::Unavailable(Box::new(DiskError::new(fault, source))),
+                None => Self::Unavailable(source),
+            },
+            StoreError::Damaged(what) => Self::Damaged(what.into()),
+            error @ StoreError::Unsupported => Self::Damaged(error.to_string().into()),
+        }
+    }
 }
 
 impl From<hive_wire::InvalidName> for Error {
@@ -385,5 +410,17 @@ mod tests {
     fn a_cause_is_not_told_to_the_caller() {
         let error = Error::internal("SELECT * FROM secrets");
         assert!(!serde_json::to_string(&error.to_wire()).unwrap().contains("SELECT"));
+    }
+
+    #[test]
+    fn a_caller_learns_of_the_disk_and_not_of_the_cause() {
+        let error = Error::from(StoreError::Unavailable(Box::new(DiskError::new(DiskFault::Full, "/var/lib/hive"))));
+        let answer = error.to_wire();
+        assert_eq!(answer.code, ErrorCode::Unavailable);
+        assert_eq!(answer.message, "the disk of the hive's database is full; nothing was changed");
+        assert_eq!(answer.details, Some(json!({ "disk": "full" })));
+        assert_eq!(Error::from_wire(answer.clone()).to_wire(), answer, "it is the same behind the wire");
+        let elsewhere = Error::from(StoreError::Unavailable("no route to host".into()));
+        assert_eq!(elsewhere.to_wire().details, None);
     }
 }

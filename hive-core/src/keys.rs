@@ -3,14 +3,12 @@
 //! Each file is made once, at the first start. Several processes may start at once: the first file that is complete wins
 //! and all read it. A checksum stands behind each, so that a disk that changed one is found out. Losing `vault.json` loses what was sealed, losing `audit.key` the proof of who exported a trail.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) mod files;
-
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
+use hive_store::key_files::{self, AUDIT_FILE, KEY_FILES, TOKEN_FILE, VAULT_FILE};
+use hive_store::private_files;
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -20,9 +18,8 @@ use crate::clock::Source;
 use crate::store::Fingerprints;
 use crate::vault::Vault;
 
-const VAULT_FILE: &str = "vault.json";
-const TOKEN_FILE: &str = "token.key";
-const AUDIT_FILE: &str = "audit.key";
+pub use hive_store::key_files::KeysError;
+
 /// The public half of the audit key, for whoever verifies an export elsewhere.
 const AUDIT_PUBLIC_FILE: &str = "audit.pub";
 const SECRET_LEN: usize = 32;
@@ -31,29 +28,9 @@ const CHECKSUM: &str = "sha256:";
 /// What the digest of a fingerprint begins with.
 const FINGERPRINT: &[u8] = b"satellite hive key fingerprint 1\0";
 
-/// Why the keys could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    /// The directory or a file in it cannot be read or written.
-    #[error("cannot open key file {path}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file holds no key. It is left as it is: put back the right one, from a backup.
-    #[error("key file {path} is damaged; put back the right one from a backup")]
-    Damaged {
-        /// Which.
-        path: PathBuf,
-    },
-}
-
 /// The key files that are not in a directory.
 pub(crate) fn missing(dir: &Path) -> Vec<PathBuf> {
-    [VAULT_FILE, TOKEN_FILE, AUDIT_FILE].map(|name| dir.join(name)).into_iter().filter(|path| !path.exists()).collect()
+    KEY_FILES.map(|name| dir.join(name)).into_iter().filter(|path| !path.exists()).collect()
 }
 
 /// The hive's own secrets.
@@ -73,7 +50,7 @@ impl Keys {
         Self {
             vault: Vault::generate(source),
             token_secret: source.random::<SECRET_LEN>().to_vec().into(),
-            audit: AuditSigner::generate(source),
+            audit: AuditSigner::from_secret(&source.random()),
         }
     }
 
@@ -109,16 +86,6 @@ impl Keys {
     }
 }
 
-/// Makes a directory for the owner alone: command output and hashes lie in it. One that is there stays as it is.
-pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot make {}: {error}", dir.display()));
-    builder.create(dir).map_err(named)
-}
-
 fn decode(text: &str) -> Option<Zeroizing<[u8; SECRET_LEN]>> {
     let bytes = Zeroizing::new(BASE64.decode(text.as_bytes()).ok()?);
     bytes[..].try_into().map(Zeroizing::new).ok()
@@ -129,8 +96,7 @@ struct KeyDir<'d>(&'d Path);
 
 impl<'d> KeyDir<'d> {
     fn open(path: &'d Path) -> Result<Self, KeysError> {
-        let named = |source| KeysError::Io { path: path.to_owned(), source };
-        std::fs::create_dir_all(path).and_then(|()| restrict(path, 0o700)).map_err(named)?;
+        key_files::open_dir(path)?;
         Ok(Self(path))
     }
 
@@ -157,10 +123,10 @@ impl<'d> KeyDir<'d> {
             std::fs::remove_file(&temporary)?;
             match linked {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => self.sync()?,
+                _ => private_files::sync_dir(self.0)?,
             }
         }
-        restrict(path, 0o600)?;
+        private_files::restrict(path, 0o600)?;
         std::fs::read(path).map(Zeroizing::new)
     }
 
@@ -172,23 +138,18 @@ impl<'d> KeyDir<'d> {
         }
         self.write_temporary(source, text, 0o644)
             .and_then(|temporary| std::fs::rename(temporary, &path))
-            .and_then(|()| self.sync())
+            .and_then(|()| private_files::sync_dir(self.0))
             .map_err(|source| KeysError::Io { path, source })
     }
 
     fn write_temporary(&self, source: &Source, text: &str, mode: u32) -> io::Result<PathBuf> {
         let unique = data_encoding::HEXLOWER.encode(&source.random::<8>());
         let path = self.0.join(format!(".{unique}.tmp"));
-        let mut file = create_new(&path, mode)?;
+        let mut file = private_files::create_new(&path, mode)?;
         file.write_all(text.as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;
         Ok(path)
-    }
-
-    /// Makes new names in the directory durable.
-    fn sync(&self) -> io::Result<()> {
-        if cfg!(unix) { File::open(self.0)?.sync_all() } else { Ok(()) }
     }
 }
 
@@ -204,36 +165,6 @@ fn checked(content: &str) -> Option<&str> {
         Some((_, sum)) if sum.starts_with(CHECKSUM) => None,
         _ => Some(content),
     }
-}
-
-#[cfg(unix)]
-fn create_new(path: &Path, mode: u32) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    // The process's umask may have taken away more than `mode` says.
-    restrict(path, mode)?;
-    Ok(file)
-}
-
-#[cfg(not(unix))]
-fn create_new(path: &Path, _mode: u32) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-#[cfg(unix)]
-fn restrict(path: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mut permissions = std::fs::metadata(path)?.permissions();
-    if permissions.mode() & 0o777 == mode {
-        return Ok(());
-    }
-    permissions.set_mode(mode);
-    std::fs::set_permissions(path, permissions)
-}
-
-#[cfg(not(unix))]
-fn restrict(_path: &Path, _mode: u32) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub use hive_store as store;
 pub use hive_wire as wire;
 
 pub mod access;
@@ -30,7 +31,6 @@ pub mod router;
 mod satellites;
 pub mod session;
 mod sessions;
-pub mod store;
 pub mod subscription;
 pub mod vault;
 

@@ -13,10 +13,10 @@ use crate::clock::Source;
 use crate::commands::{in_flight, queue};
 use crate::disk_probe::DiskProbe;
 use crate::identity::{auth_failures, verifier};
-use crate::keys::{Keys, KeysError, make_private_dir};
+use crate::keys::{Keys, KeysError};
 use crate::links::unexpected;
 use crate::satellites::journal_positions;
-use crate::store::{Database, Fingerprints, Store};
+use crate::store::{self, Database, Fingerprints, Store};
 use crate::{Error, Result};
 use crate::{grants, housekeeping, jobs, links, sessions};
 
@@ -96,7 +96,7 @@ impl HiveBuilder {
     /// Opens storage and keys and starts the hive. Must be called within a tokio runtime.
     pub async fn build(self) -> Result<Hive> {
         if let Some(dir) = &self.data_dir {
-            make_private_dir(dir).map_err(|error| Error::Unavailable(error.into()))?;
+            store::private_files::create_dir(dir).map_err(|error| Error::Unavailable(error.into()))?;
         }
         let (store, disk) = match (self.store, self.database) {
             (Some(store), _) => (store, None),

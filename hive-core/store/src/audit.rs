@@ -1,0 +1,14 @@
+//! The audit log: its records, the hash chain over them, and the signed export.
+//!
+//! - [`AuditDraft`] and [`AuditLine`] are the records before and after they are stored. They know nothing of the rest.
+//! - [`chain`] computes and verifies the hashes.
+//! - [`export_trail`] writes the log of a store with a signed manifest; [`verify_export`] verifies that file offline.
+
+pub mod chain;
+mod export;
+mod model;
+mod signer;
+
+pub use export::{ExportError, export_trail, read_export, verify_export};
+pub use model::{AuditDraft, AuditLine};
+pub use signer::AuditSigner;

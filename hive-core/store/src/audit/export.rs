@@ -1,0 +1,155 @@
+//! The audit trail as a file: one JSON line a record, and a signed manifest as the last.
+//!
+//! Whoever has the file and the public key can verify it offline; whoever has the file alone trusts the key inside.
+
+use std::io::{self, BufRead, Read};
+
+use hive_wire::Timestamp;
+use hive_wire::api::{AuditExportLine, AuditManifest, AuditVerification, ChainFault};
+use tokio::sync::mpsc;
+
+use super::AuditLine;
+use super::chain::{GENESIS_HASH, Verifier};
+use super::signer::{self, AuditSigner};
+use crate::{AuditStore, StoreResult};
+
+/// The version of the file this program writes.
+const VERSION: u32 = 1;
+/// Records taken from the store at once.
+const BATCH: u32 = 500;
+/// The most bytes of a line. A longer one is skipped and told as unreadable.
+const MAX_LINE: u64 = 16 * 1024 * 1024;
+
+/// Why a file could not be verified at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// It cannot be read.
+    #[error("cannot read the exported file")]
+    Read(#[from] io::Error),
+    /// What should be the public key is none.
+    #[error("not an Ed25519 public key in base64")]
+    InvalidKey,
+    /// A newer program wrote it.
+    #[error("the exported file has version {0}, which this program does not know")]
+    UnknownVersion(u32),
+}
+
+/// Sends the whole trail and, as the last line, its manifest. Ends early where nobody listens any more.
+pub async fn export_trail(
+    store: &dyn AuditStore,
+    signer: &AuditSigner,
+    now: Timestamp,
+    lines: &mpsc::Sender<AuditExportLine>,
+) -> StoreResult<()> {
+    let (mut first_seq, mut last_seq, mut head_hash) = (0, 0, GENESIS_HASH.to_owned());
+    loop {
+        let batch = store.audit_lines(last_seq + 1, BATCH).await?;
+        let is_last = batch.len() < BATCH as usize;
+        for AuditLine { seq, record, previous_hash, hash } in batch {
+            first_seq = if first_seq == 0 { seq } else { first_seq };
+            (last_seq, head_hash) = (seq, hash.clone());
+            if lines.send(AuditExportLine::Record { seq, previous_hash, hash, record }).await.is_err() {
+                return Ok(());
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    let public_key = signer.public_key();
+    let manifest = AuditManifest { version: VERSION, first_seq, last_seq, head_hash, exported_at: now, public_key };
+    // Where nobody listens any more there is nobody to tell.
+    lines.send(sign(signer, &manifest)).await.ok();
+    Ok(())
+}
+
+fn sign(signer: &AuditSigner, manifest: &AuditManifest) -> AuditExportLine {
+    let manifest = serde_json::to_string(manifest).expect("a manifest is plain data");
+    let signature = signer.sign(&manifest);
+    AuditExportLine::Manifest { manifest, signature }
+}
+
+/// Reads an exported file line by line: the line's number, from 1, and what it says; `None` where it says nothing.
+pub fn read_export(reader: impl BufRead) -> impl Iterator<Item = io::Result<(u64, Option<AuditExportLine>)>> {
+    let mut lines = Lines { reader, number: 0 };
+    std::iter::from_fn(move || lines.next().transpose())
+}
+
+struct Lines<R> {
+    reader: R,
+    number: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn next(&mut self) -> io::Result<Option<(u64, Option<AuditExportLine>)>> {
+        loop {
+            let mut line = Vec::new();
+            if self.reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            let is_too_long = line.len() as u64 == MAX_LINE && line.last() != Some(&b'\n');
+            if is_too_long {
+                self.reader.skip_until(b'\n')?;
+                return Ok(Some((self.number, None)));
+            }
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some((self.number, serde_json::from_slice(&line).ok())));
+            }
+        }
+    }
+}
+
+/// Verifies an exported file in constant memory. With a pinned public key (base64) only its signature counts; without one
+/// the key named in the manifest does, which shows accidents and not forgers.
+pub fn verify_export(reader: impl BufRead, pinned_public_key: Option<&str>) -> Result<AuditVerification, ExportError> {
+    let pinned = pinned_public_key
+        .map(|key| signer::public_key(key).map(|_| key.trim()).ok_or(ExportError::InvalidKey))
+        .transpose()?;
+    let mut verifier = Verifier::new();
+    let mut manifest = None;
+    for line in read_export(reader) {
+        match line? {
+            (_, Some(AuditExportLine::Record { seq, previous_hash, hash, record })) if manifest.is_none() => {
+                verifier.record(&AuditLine { seq, record, previous_hash, hash });
+            }
+            // The manifest is the last line: what stands behind it was put there later.
+            (_, Some(AuditExportLine::Record { seq, .. })) => verifier.note(ChainFault::Inserted { seq }),
+            (_, Some(AuditExportLine::Manifest { manifest: text, signature })) if manifest.is_none() => {
+                manifest = Some((text, signature));
+            }
+            (number, _) => verifier.unreadable(number),
+        }
+    }
+    conclude(verifier, manifest, pinned)
+}
+
+fn conclude(
+    mut verifier: Verifier,
+    manifest: Option<(String, String)>,
+    pinned: Option<&str>,
+) -> Result<AuditVerification, ExportError> {
+    let Some((text, signature)) = manifest else {
+        verifier.note(ChainFault::ManifestMissing);
+        return Ok(verifier.finish(None));
+    };
+    let Some(manifest) = genuine(&text, &signature, pinned) else {
+        verifier.note(ChainFault::ManifestForged);
+        return Ok(verifier.finish(None));
+    };
+    if manifest.version != VERSION {
+        return Err(ExportError::UnknownVersion(manifest.version));
+    }
+    Ok(AuditVerification { public_key: Some(manifest.public_key.clone()), ..verifier.finish(Some(&manifest)) })
+}
+
+/// Returns the manifest where its signature holds: that of the pinned key, or else of the key it names.
+fn genuine(text: &str, signature: &str, pinned: Option<&str>) -> Option<AuditManifest> {
+    let manifest: AuditManifest = serde_json::from_str(text).ok()?;
+    let is_expected_key = pinned.is_none_or(|pinned| pinned == manifest.public_key);
+    let key = signer::public_key(&manifest.public_key)?;
+    (is_expected_key && signer::is_signed(&key, text, signature)).then_some(manifest)
+}
+
+#[cfg(test)]
+mod tests;

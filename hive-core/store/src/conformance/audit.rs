@@ -1,0 +1,154 @@
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hive_wire::SatelliteId;
+use hive_wire::agent::Channel;
+use hive_wire::api::{AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus};
+use serde_json::json;
+
+use super::fixture::Fixture;
+use crate::access::Sight;
+use crate::audit::AuditDraft;
+use crate::{CommandOutcome, Window};
+
+/// Records written at the same time.
+const WRITES: usize = 200;
+
+async fn check_chain(on: &Fixture) {
+    let verification = on.store.audit_verify().await.unwrap();
+    assert!(verification.valid, "{verification:?}");
+    let mut next = 1;
+    loop {
+        let lines = on.store.audit_lines(next, 100).await.unwrap();
+        if lines.is_empty() {
+            break;
+        }
+        assert!(lines.iter().map(|line| line.seq).eq(next..next + lines.len() as u64), "a gap behind {next}");
+        next += lines.len() as u64;
+    }
+    assert!(next > verification.records);
+}
+
+pub(super) async fn records_have_no_gaps_however_many_write(on: &Fixture) {
+    let append = async |_| on.store.audit_append(on.draft()).await.unwrap().seq;
+    let mut places = join_all((0..WRITES).map(append)).await;
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), WRITES);
+    check_chain(on).await;
+}
+
+pub(super) async fn two_programs_write_one_chain(one: &Fixture, other: &Fixture) {
+    let append = async |n: usize| {
+        let on = if n.is_multiple_of(2) { one } else { other };
+        on.store.audit_append(on.draft()).await.unwrap()
+    };
+    for _ in 0..5 {
+        join_all((0..WRITES).map(append)).await;
+    }
+    check_chain(one).await;
+    check_chain(other).await;
+}
+
+pub(super) async fn a_record_is_what_was_drafted(on: &Fixture) {
+    let draft = AuditDraft {
+        team_id: Some(on.team().await),
+        result: AuditResult::Failure,
+        error: Some("it did not work".into()),
+        ..on.draft()
+    };
+    let entry = on.store.audit_append(draft.clone()).await.unwrap();
+    let expected = AuditEntry {
+        seq: entry.seq,
+        id: draft.id,
+        timestamp: draft.timestamp,
+        actor: draft.actor,
+        action: draft.action.into(),
+        target: draft.target,
+        team_id: draft.team_id,
+        details: draft.details,
+        result: draft.result,
+        error: draft.error,
+        previous_hash: entry.previous_hash.clone(),
+        hash: entry.hash.clone(),
+    };
+    assert_eq!(entry, expected);
+    assert_eq!(on.store.audit_get(draft.id, &Sight::Everything).await.unwrap(), Some(expected));
+    let line = on.store.audit_lines(entry.seq, 1).await.unwrap().remove(0);
+    assert_eq!((line.seq, line.previous_hash, line.hash), (entry.seq, entry.previous_hash, entry.hash));
+}
+
+pub(super) async fn a_change_that_fails_leaves_no_record(on: &Fixture) {
+    let (taken, actor, satellite) = (on.user().await.username, on.unique(), on.satellite().await.id);
+    let commands = join_all((0..WRITES).map(|_| on.insert(on.new_command(satellite)))).await;
+    let finish = async |n: usize, offset| {
+        let output = vec![(Channel::Stdout, 0, "a".into()), (Channel::Stdout, offset, "b".into())];
+        let outcome = CommandOutcome { output, ..on.outcome(CommandStatus::Succeeded) };
+        on.store.command_finish(commands[n], outcome, vec![on.draft_by(&actor)]).await
+    };
+    // Good and bad ones of all kinds side by side, so that they meet in one transaction.
+    let write = async |n: usize| match n % 5 {
+        0 => assert!(on.store.user_create(on.new_user(&taken), on.draft_by(&actor)).await.is_err()),
+        1 => drop(on.store.user_create(on.new_user(&on.unique()), on.draft_by(&actor)).await.unwrap()),
+        2 => assert!(finish(n, 2).await.is_err(), "a gap"),
+        3 => assert!(finish(n, 1).await.unwrap()),
+        _ => drop(on.store.audit_append(on.draft_by(&actor)).await.unwrap()),
+    };
+    join_all((0..WRITES).map(write)).await;
+    assert_eq!(on.records_by(&actor).await.len(), WRITES * 3 / 5);
+    for (n, id) in commands.iter().enumerate().filter(|(n, _)| [2, 3].contains(&(n % 5))) {
+        let is_good = n % 5 == 3;
+        assert_eq!(on.stored(*id).await.finished_at.is_some(), is_good);
+        assert_eq!(on.store.command_output_len(*id).await.unwrap().stdout, if is_good { 2 } else { 0 });
+    }
+    check_chain(on).await;
+}
+
+pub(super) async fn records_are_found_by_what_they_say(on: &Fixture) {
+    let (actor, satellite) = (on.unique(), SatelliteId::new(on.seed()));
+    let (start, second) = (on.now(), Duration::from_secs(1));
+    let draft = |seconds: u32| AuditDraft { timestamp: start.plus(second * seconds), ..on.draft_by(&actor) };
+    let target = |kind: &str, id: String| AuditTarget { kind: kind.into(), id };
+    let mut named = draft(0);
+    named.actor.name.clone_from(&actor);
+    named.actor.id = on.unique();
+    let drafts = [
+        named,
+        AuditDraft { target: target("satellite", satellite.to_string()), ..draft(1) },
+        AuditDraft { details: json!({ "satellite_id": satellite }), ..draft(2) },
+        AuditDraft { action: "check.other", ..draft(3) },
+    ];
+    let mut ids = Vec::new();
+    for draft in drafts {
+        ids.push(draft.id);
+        on.store.audit_append(draft).await.unwrap();
+    }
+    let by_actor = || AuditQuery { actor: Some(actor.clone()), ..AuditQuery::default() };
+    let check = async |query: AuditQuery, window, expected: &[usize], total: u64| {
+        let (entries, found) = on.store.audit_list(&query, &Sight::Everything, window).await.unwrap();
+        let expected: Vec<_> = expected.iter().map(|index| ids[*index]).collect();
+        assert_eq!((entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), found), (expected, total), "{query:?}");
+    };
+    let about = AuditQuery { satellite_id: Some(satellite), ..AuditQuery::default() };
+    check(by_actor(), Window::ALL, &[3, 2, 1, 0], 4).await;
+    check(by_actor(), Window { offset: 1, limit: 2 }, &[2, 1], 4).await;
+    check(about, Window::ALL, &[2, 1], 2).await;
+    check(AuditQuery { action: Some("check.other".into()), ..by_actor() }, Window::ALL, &[3], 1).await;
+    check(AuditQuery { since: Some(start.plus(second * 2)), ..by_actor() }, Window::ALL, &[3, 2], 2).await;
+    check(AuditQuery { until: Some(start.plus(second * 2)), ..by_actor() }, Window::ALL, &[1, 0], 2).await;
+}
+
+pub(super) async fn records_out_of_sight_are_not_there(on: &Fixture) {
+    let (ours, theirs) = (on.team().await, on.team().await);
+    let append = async |team_id| on.store.audit_append(AuditDraft { team_id, ..on.draft() }).await.unwrap().id;
+    let (mine, foreign, global) = (append(Some(ours)).await, append(Some(theirs)).await, append(None).await);
+    let sight = Sight::Teams(vec![ours]);
+    let (entries, total) = on.store.audit_list(&AuditQuery::default(), &sight, Window::ALL).await.unwrap();
+    assert!(entries.iter().all(|entry| entry.team_id == Some(ours)));
+    assert_eq!(total, entries.len() as u64);
+    assert!(on.store.audit_get(mine, &sight).await.unwrap().is_some());
+    for hidden in [foreign, global] {
+        assert!(on.store.audit_get(hidden, &sight).await.unwrap().is_none());
+        assert!(on.store.audit_get(hidden, &Sight::Everything).await.unwrap().is_some());
+    }
+}

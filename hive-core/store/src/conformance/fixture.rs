@@ -1,0 +1,257 @@
+//! The things checks are about, each under a name of its own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use data_encoding::HEXLOWER;
+use hive_wire::agent::SystemInfo;
+use hive_wire::api::{
+    Actor, AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus, CommandType, PlatformRole, Size, Team,
+    TokenScope, User,
+};
+use hive_wire::id::Seed;
+use hive_wire::{
+    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
+};
+use serde_json::json;
+
+use crate::access::{Authority, Sight};
+use crate::audit::AuditDraft;
+use crate::{
+    ApiKeyRow, CommandOutcome, CommandRow, Inserted, NameUse, NewCommand, NewRegistrationToken, NewSatellite,
+    NewSession, NewUser, RegisterOutcome, SatelliteRow, Store, Window,
+};
+
+pub(super) const DAY: Duration = Duration::from_hours(24);
+
+pub(super) struct Fixture {
+    pub(super) store: Arc<dyn Store>,
+    /// The teams of the satellites that were registered here.
+    teams: Arc<Mutex<HashMap<SatelliteId, Option<TeamId>>>>,
+}
+
+impl Fixture {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, teams: Arc::default() }
+    }
+
+    /// Another store with the same satellites in it.
+    pub(super) fn beside(&self, store: Arc<dyn Store>) -> Self {
+        Self { store, teams: self.teams.clone() }
+    }
+
+    /// Returns the time. It comes from the system: other programs may use the store at the same time.
+    #[expect(clippy::disallowed_methods, reason = "a check runs without a hive and its clock")]
+    pub(super) fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Timestamp::from_micros(0).plus(since_epoch)
+    }
+
+    /// Returns a seed for a new id.
+    pub(super) fn seed(&self) -> Seed {
+        Seed { unix_millis: self.now().unix_millis(), random: random() }
+    }
+
+    /// Returns a word that no other check uses.
+    pub(super) fn unique(&self) -> String {
+        HEXLOWER.encode(&random::<10>())
+    }
+
+    pub(super) fn name(&self) -> SatelliteName {
+        format!("box-{}", self.unique()).try_into().unwrap()
+    }
+
+    pub(super) fn user_id(&self) -> UserId {
+        UserId::new(self.seed())
+    }
+
+    pub(super) fn draft(&self) -> AuditDraft {
+        self.draft_by(&self.unique())
+    }
+
+    /// A record by which a check finds its own again.
+    pub(super) fn draft_by(&self, actor: &str) -> AuditDraft {
+        AuditDraft {
+            id: AuditId::new(self.seed()),
+            timestamp: self.now(),
+            actor: Actor { kind: "user".into(), id: actor.into(), name: "anna".into(), ip: Some("192.0.2.1".into()) },
+            action: "check.ed",
+            target: AuditTarget { kind: "thing".into(), id: self.unique() },
+            team_id: None,
+            details: json!({ "nested": { "b": 1, "a": "ä\u{0}\n" } }),
+            result: AuditResult::Success,
+            error: None,
+        }
+    }
+
+    /// The records of one actor, oldest first.
+    pub(super) async fn records_by(&self, actor: &str) -> Vec<AuditEntry> {
+        let query = AuditQuery { actor: Some(actor.into()), ..AuditQuery::default() };
+        let (mut records, total) = self.store.audit_list(&query, &Sight::Everything, Window::ALL).await.unwrap();
+        assert_eq!(records.len() as u64, total);
+        records.reverse();
+        records
+    }
+
+    pub(super) async fn team(&self) -> TeamId {
+        let team = Team { id: TeamId::new(self.seed()), slug: self.unique(), created_at: self.now() };
+        self.store.team_create(team.clone(), self.draft()).await.unwrap();
+        team.id
+    }
+
+    pub(super) async fn user(&self) -> User {
+        self.store.user_create(self.new_user(&self.unique()), self.draft()).await.unwrap()
+    }
+
+    pub(super) fn new_user(&self, username: &str) -> NewUser {
+        let (id, role) = (self.user_id(), PlatformRole::GlobalUser);
+        let user = User { id, username: username.into(), role, created_at: self.now(), disabled_at: None };
+        NewUser { user, password_hash: "$argon2id$password".into() }
+    }
+
+    pub(super) fn api_key(&self, user: UserId) -> ApiKeyRow {
+        ApiKeyRow {
+            id: ApiKeyId::new(self.seed()),
+            user_id: user,
+            name: "ci".into(),
+            hash: "$argon2id$key".into(),
+            scopes: None,
+            created_at: self.now(),
+            expires_at: None,
+            revoked_at: None,
+        }
+    }
+
+    pub(super) async fn token(&self, team: Option<TeamId>) -> RegistrationTokenId {
+        self.token_until(team, self.now().plus(DAY)).await
+    }
+
+    pub(super) async fn token_until(&self, team: Option<TeamId>, expires_at: Timestamp) -> RegistrationTokenId {
+        let token = NewRegistrationToken {
+            id: RegistrationTokenId::new(self.seed()),
+            scope: if team.is_some() { TokenScope::Team } else { TokenScope::Global },
+            team_id: team,
+            description: Some("a check's".into()),
+            actor: self.draft().actor,
+            authorised_by: Authority::Role,
+            tags: Vec::new(),
+            allowed_tags: Vec::new(),
+            for_satellite: None,
+            created_at: self.now(),
+            expires_at,
+        };
+        let id = token.id;
+        self.store.registration_token_create(token, self.draft()).await.unwrap();
+        id
+    }
+
+    pub(super) fn new_satellite(&self, name: &SatelliteName, team: Option<TeamId>) -> NewSatellite {
+        NewSatellite {
+            id: SatelliteId::new(self.seed()),
+            name: name.clone(),
+            team_id: team,
+            capabilities: vec!["shell".into(), "power".into()],
+            tags: vec!["web".into(), "eu".into(), "web".into()],
+            claimed_tags: vec!["rack-7".into()],
+            satellite_url: "http://127.0.0.1:3001".into(),
+            system: SystemInfo { hostname: "host-1".into(), memory_total_mb: 512, ..SystemInfo::default() },
+            agent_version: Some("0.1.0".into()),
+            api_key_hash: format!("$argon2id${}", self.unique()),
+            created_by: "anna".into(),
+            name_use: NameUse::New,
+            attempt_hash: None,
+            now: self.now(),
+        }
+    }
+
+    pub(super) async fn register(&self, name: &SatelliteName, team: Option<TeamId>) -> SatelliteRow {
+        let token = self.token(team).await;
+        match self.store.satellite_register(token, self.new_satellite(name, team), self.draft()).await.unwrap() {
+            RegisterOutcome::Registered(row) => {
+                self.teams.lock().unwrap().insert(row.id, row.team_id);
+                *row
+            }
+            other => panic!("not registered: {other:?}"),
+        }
+    }
+
+    /// A satellite of a team of its own.
+    pub(super) async fn satellite(&self) -> SatelliteRow {
+        let team = self.team().await;
+        self.register(&self.name(), Some(team)).await
+    }
+
+    /// The team of a satellite that was registered here, as it was then.
+    pub(super) fn team_of(&self, satellite: SatelliteId) -> Option<TeamId> {
+        self.teams.lock().unwrap().get(&satellite).copied().flatten()
+    }
+
+    /// A command for a satellite as it was when it registered.
+    pub(super) fn new_command(&self, satellite: SatelliteId) -> NewCommand {
+        let now = self.now();
+        NewCommand {
+            id: CommandId::new(self.seed()),
+            satellite_id: satellite,
+            job_id: None,
+            command_type: CommandType::Exec,
+            priority: 2,
+            payload: r#"{"command":"true"}"#.into(),
+            summary: "true".into(),
+            idempotent: false,
+            timeout_seconds: 60,
+            actor: self.draft().actor,
+            authorised_by: Authority::Role,
+            team_id: self.team_of(satellite),
+            created_at: now,
+            expires_at: now.plus(DAY),
+            delivery: None,
+        }
+    }
+
+    pub(super) async fn insert(&self, command: NewCommand) -> CommandId {
+        let id = command.id;
+        assert_eq!(self.store.command_insert(vec![command], None, self.draft()).await.unwrap(), Inserted::New);
+        id
+    }
+
+    pub(super) async fn command(&self) -> CommandId {
+        let satellite = self.satellite().await.id;
+        self.insert(self.new_command(satellite)).await
+    }
+
+    pub(super) async fn stored(&self, id: CommandId) -> CommandRow {
+        self.store.command_get(id).await.unwrap().unwrap()
+    }
+
+    pub(super) fn outcome(&self, status: CommandStatus) -> CommandOutcome {
+        CommandOutcome {
+            status,
+            exit_code: None,
+            duration_ms: None,
+            truncated: false,
+            error: None,
+            finished_at: self.now(),
+            output: Vec::new(),
+        }
+    }
+
+    pub(super) fn new_session(&self, satellite: SatelliteId) -> NewSession {
+        NewSession {
+            id: SessionId::new(self.seed()),
+            satellite_id: satellite,
+            team_id: self.team_of(satellite),
+            size: Size::default(),
+            shell: None,
+            actor: self.draft().actor,
+            authorised_by: Authority::Role,
+            created_at: self.now(),
+        }
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).unwrap();
+    bytes
+}

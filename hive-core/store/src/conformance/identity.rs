@@ -1,0 +1,236 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hive_wire::TeamId;
+use hive_wire::api::{PlatformRole, Team, TeamMember, User};
+
+use super::CALLERS;
+use super::fixture::Fixture;
+use crate::access::{Permission, Role};
+use crate::{ApiKeyRow, StoreError, StoreResult, UserPatch, UserUpdated, Window};
+
+fn won<T>(results: Vec<StoreResult<T>>, what: &str) -> usize {
+    let is_won = |result: &StoreResult<T>| match result {
+        Ok(_) => true,
+        Err(StoreError::Taken(taken)) if *taken == what => false,
+        Err(error) => panic!("{error}"),
+    };
+    results.iter().filter(|result| is_won(result)).count()
+}
+
+pub(super) async fn a_username_is_taken_once(on: &Fixture) {
+    let (username, actor) = (on.unique(), on.unique());
+    let create = async |_| on.store.user_create(on.new_user(&username), on.draft_by(&actor)).await;
+    assert_eq!(won(join_all((0..CALLERS).map(create)).await, "username"), 1);
+    assert_eq!(on.records_by(&actor).await.len(), 1);
+    let found = on.store.user_find(&username).await.unwrap().unwrap();
+    assert_eq!((found.user.username.as_str(), found.password_hash.as_str()), (username.as_str(), "$argon2id$password"));
+    assert_eq!(on.store.user_get(found.user.id).await.unwrap(), Some(found));
+    assert!(on.store.user_find(&username.to_uppercase()).await.unwrap().is_none());
+    assert_eq!(on.store.user_get(on.user_id()).await.unwrap(), None);
+}
+
+pub(super) async fn users_are_listed_by_name_and_in_pages(on: &Fixture) {
+    let users = [on.user().await, on.user().await, on.user().await];
+    let (all, total) = on.store.user_list(Window::ALL).await.unwrap();
+    assert!(all.is_sorted_by(|a, b| a.username < b.username));
+    assert!(users.iter().all(|user| all.contains(user)));
+    let (page, _) = on.store.user_list(Window { offset: 1, limit: 2 }).await.unwrap();
+    // Others may add some of theirs meanwhile.
+    let (later, _) = on.store.user_list(Window::ALL).await.unwrap();
+    assert!((all.len()..=later.len()).contains(&(total as usize)));
+    assert!(page.len() == 2 && page[0].username < page[1].username);
+    let is_behind_the_first = later.iter().any(|first| first.username < page[0].username);
+    assert!(is_behind_the_first, "one was left out");
+    assert_eq!(on.store.user_list(Window { offset: 1 << 40, limit: 2 }).await.unwrap().0, []);
+}
+
+pub(super) async fn an_update_changes_what_it_names_of_a_user(on: &Fixture) {
+    let (user, actor) = (on.user().await, on.unique());
+    one_more_admin(on).await;
+    let generation = async || on.store.user_get(user.id).await.unwrap().unwrap().login_generation;
+    let update = async |role, disabled| {
+        let patch = UserPatch { role, disabled, now: on.now() };
+        match on.store.user_update(user.id, patch, on.draft_by(&actor)).await.unwrap() {
+            UserUpdated::Updated(user) => user,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = generation().await;
+    assert_eq!(update(None, None).await, user);
+    assert_eq!(update(Some(PlatformRole::GlobalAdmin), None).await.role, PlatformRole::GlobalAdmin);
+    assert_eq!(update(Some(PlatformRole::GlobalUser), None).await, user);
+    assert_eq!(generation().await, before, "logins live on");
+    let disabled = update(None, Some(true)).await;
+    assert!(disabled.disabled_at.is_some() && disabled.role == user.role);
+    assert_eq!(update(None, Some(true)).await, disabled, "since then and not since now");
+    assert_eq!(generation().await, before + 1, "logins ended once");
+    let key = on.api_key(user.id);
+    on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
+    assert_eq!(on.store.api_key_owner(key.id).await.unwrap().unwrap().user, disabled);
+    assert_eq!(update(None, Some(false)).await, user);
+    assert_eq!(generation().await, before + 1, "and stay ended");
+    assert_eq!(on.records_by(&actor).await.len(), 6);
+    let patch = UserPatch { role: None, disabled: Some(true), now: on.now() };
+    let unknown = on.store.user_update(on.user_id(), patch, on.draft_by(&actor)).await.unwrap();
+    assert_eq!((unknown, on.records_by(&actor).await.len()), (UserUpdated::Unknown, 6));
+}
+
+/// An admin who stays one.
+async fn one_more_admin(on: &Fixture) {
+    let patch = UserPatch { role: Some(PlatformRole::GlobalAdmin), disabled: None, now: on.now() };
+    let updated = on.store.user_update(on.user().await.id, patch, on.draft()).await.unwrap();
+    assert!(matches!(updated, UserUpdated::Updated(_)));
+}
+
+/// Two admins whom two programs disable and demote at the same time, over and over.
+///
+/// They are the only ones of the store: the other checks of two programs make none.
+pub(super) async fn two_programs_leave_one_admin(one: &Fixture, other: &Fixture) {
+    let (anna, bert) = (one.user().await.id, one.user().await.id);
+    let update = async |on: &Fixture, id, role, disabled| {
+        let patch = UserPatch { role: Some(role), disabled: Some(disabled), now: on.now() };
+        on.store.user_update(id, patch, on.draft()).await.unwrap()
+    };
+    let is_done = |updated: &UserUpdated| matches!(updated, UserUpdated::Updated(_));
+    for round in 0..8 {
+        for id in [anna, bert] {
+            assert!(is_done(&update(one, id, PlatformRole::GlobalAdmin, false).await));
+        }
+        // One is disabled and the other demoted; whoever comes second is refused.
+        let disable = update(one, anna, PlatformRole::GlobalAdmin, true);
+        let demote = update(other, bert, PlatformRole::GlobalUser, round % 2 == 0);
+        let (disabled, demoted) = futures_util::join!(disable, demote);
+        assert!(is_done(&disabled) != is_done(&demoted), "{disabled:?} {demoted:?}");
+        assert!([disabled, demoted].contains(&UserUpdated::LastAdmin));
+    }
+    for id in [anna, bert] {
+        // Whoever is left stays so, and who is none already may be changed.
+        update(one, id, PlatformRole::GlobalUser, true).await;
+    }
+    let (users, _) = one.store.user_list(Window::ALL).await.unwrap();
+    let is_admin = |user: &&User| user.role == PlatformRole::GlobalAdmin && user.disabled_at.is_none();
+    assert_eq!(users.iter().filter(is_admin).count(), 1);
+}
+
+pub(super) async fn a_password_is_changed_once_from_what_it_was(on: &Fixture) {
+    let (user, actor) = (on.user().await.id, on.unique());
+    let row = async || on.store.user_get(user).await.unwrap().unwrap();
+    let first = row().await;
+    let set = async |hash: String, before: Option<&str>| {
+        let before = before.map(str::to_owned);
+        on.store.user_password_set(user, hash, before, on.draft_by(&actor)).await.unwrap()
+    };
+    let change = async |n| set(format!("$argon2id${n}"), Some(&first.password_hash)).await;
+    let changed = join_all((0..CALLERS).map(change)).await;
+    assert_eq!(changed.into_iter().filter(|done| *done).count(), 1);
+    assert_eq!((row().await.login_generation, on.records_by(&actor).await.len()), (first.login_generation + 1, 1));
+    assert!(set("$argon2id$reset".into(), None).await);
+    let last = row().await;
+    assert_eq!((&*last.password_hash, last.login_generation), ("$argon2id$reset", first.login_generation + 2));
+    assert!(!on.store.user_password_set(on.user_id(), "x".into(), None, on.draft_by(&actor)).await.unwrap());
+    assert_eq!(on.records_by(&actor).await.len(), 2);
+}
+
+pub(super) async fn a_slug_is_taken_once(on: &Fixture) {
+    let slug = on.unique();
+    let create = async |_| {
+        let team = Team { id: TeamId::new(on.seed()), slug: slug.clone(), created_at: on.now() };
+        on.store.team_create(team, on.draft()).await
+    };
+    assert_eq!(won(join_all((0..CALLERS).map(create)).await, "slug"), 1);
+    let teams = on.store.team_list().await.unwrap();
+    assert_eq!(teams.iter().filter(|team| team.slug == slug).count(), 1);
+    assert!(teams.is_sorted_by(|a, b| a.slug < b.slug));
+}
+
+pub(super) async fn a_member_is_what_was_said_last(on: &Fixture) {
+    let (user, team, other) = (on.user().await.id, on.team().await, on.team().await);
+    assert_eq!(on.store.team_memberships(user).await.unwrap(), []);
+    for (team, role) in [(team, Role::Viewer), (other, Role::Operator), (team, Role::Admin)] {
+        on.store.team_member_put(team, user, role, on.draft()).await.unwrap();
+    }
+    let memberships: BTreeMap<_, _> = on.store.team_memberships(user).await.unwrap().into_iter().collect();
+    assert_eq!(memberships, [(team, Role::Admin), (other, Role::Operator)].into());
+    let nowhere = TeamId::new(on.seed());
+    assert!(on.store.team_member_put(nowhere, user, Role::Viewer, on.draft()).await.is_err());
+}
+
+pub(super) async fn members_are_listed_by_name_and_taken_out_once(on: &Fixture) {
+    let (team, actor) = (on.team().await, on.unique());
+    assert_eq!(on.store.team_member_list(team).await.unwrap(), []);
+    let mut expected = Vec::new();
+    for role in [Role::Admin, Role::Viewer, Role::Operator] {
+        let user = on.user().await;
+        on.store.team_member_put(team, user.id, role.clone(), on.draft()).await.unwrap();
+        expected.push(TeamMember { user_id: user.id, username: user.username, role });
+    }
+    expected.sort_by(|a, b| a.username.cmp(&b.username));
+    assert_eq!(on.store.team_member_list(team).await.unwrap(), expected);
+    let gone = expected.remove(1).user_id;
+    let remove = async |_| on.store.team_member_remove(team, gone, on.draft_by(&actor)).await.unwrap();
+    let removed = join_all((0..CALLERS).map(remove)).await;
+    assert_eq!((removed.into_iter().filter(|done| *done).count(), on.records_by(&actor).await.len()), (1, 1));
+    assert_eq!(on.store.team_member_list(team).await.unwrap(), expected);
+    assert_eq!(on.store.team_memberships(gone).await.unwrap(), []);
+}
+
+pub(super) async fn an_api_key_reads_back_as_it_was_stored(on: &Fixture) {
+    let user = on.user().await.id;
+    let later = on.now().plus(Duration::from_secs(1));
+    let plain = on.api_key(user);
+    let scopes = Some([Permission::SatellitesRead, Permission::SatellitesExec].into());
+    let limited = ApiKeyRow { scopes, expires_at: Some(later), created_at: later, ..on.api_key(user) };
+    for key in [&plain, &limited] {
+        on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
+        assert_eq!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key, *key);
+    }
+    assert_eq!(on.store.api_key_list(user).await.unwrap(), [limited, plain], "newest first");
+    assert_eq!(on.store.api_key_list(on.user().await.id).await.unwrap(), []);
+}
+
+pub(super) async fn an_api_key_names_its_owner_and_all_their_teams(on: &Fixture) {
+    let (alone, member) = (on.user().await, on.user().await);
+    let teams = [(on.team().await, Role::Admin), (on.team().await, Role::Viewer)];
+    for (team, role) in teams.clone() {
+        on.store.team_member_put(team, member.id, role, on.draft()).await.unwrap();
+    }
+    for (user, expected) in [(alone, BTreeMap::new()), (member, teams.into())] {
+        let key = on.api_key(user.id);
+        on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
+        let owner = on.store.api_key_owner(key.id).await.unwrap().unwrap();
+        assert_eq!((owner.user, owner.teams.into_iter().collect::<BTreeMap<_, _>>()), (user, expected));
+    }
+}
+
+pub(super) async fn an_api_key_is_revoked_once_and_by_its_owner(on: &Fixture) {
+    let (user, stranger, actor) = (on.user().await.id, on.user().await.id, on.unique());
+    let key = on.api_key(user);
+    on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
+    let revoke = async |by| on.store.api_key_revoke(key.id, by, on.now(), on.draft_by(&actor)).await.unwrap();
+    assert!(!revoke(stranger).await);
+    let revoked = join_all((0..CALLERS).map(|_| revoke(user))).await;
+    assert_eq!(revoked.into_iter().filter(|done| *done).count(), 1);
+    assert_eq!(on.records_by(&actor).await.len(), 1);
+    assert!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key.revoked_at.is_some());
+}
+
+pub(super) async fn an_api_key_is_rotated_by_its_owner_and_while_it_is_good(on: &Fixture) {
+    let (user, stranger, actor) = (on.user().await.id, on.user().await.id, on.unique());
+    let soon = on.now().plus(Duration::from_mins(1));
+    let key = ApiKeyRow { expires_at: Some(soon), ..on.api_key(user) };
+    on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
+    let rotate = async |by, now| {
+        let rotated = on.store.api_key_rotate(key.id, by, "$argon2id$new".into(), now, on.draft_by(&actor));
+        rotated.await.unwrap()
+    };
+    assert_eq!(rotate(stranger, on.now()).await, None);
+    assert_eq!(rotate(user, soon).await, None, "it has expired");
+    let rotated = ApiKeyRow { hash: "$argon2id$new".into(), ..key.clone() };
+    assert_eq!(rotate(user, on.now()).await.as_ref(), Some(&rotated));
+    assert_eq!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key, rotated);
+    assert!(on.store.api_key_revoke(key.id, user, on.now(), on.draft()).await.unwrap());
+    assert_eq!(rotate(user, on.now()).await, None, "it was revoked");
+    assert_eq!(on.records_by(&actor).await.len(), 1);
+}

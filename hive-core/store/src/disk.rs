@@ -1,0 +1,93 @@
+//! Faults of the disk under the database, as opposed to a database that cannot be reached.
+
+use std::error::Error as StdError;
+use std::io::ErrorKind;
+
+use crate::BoxError;
+
+/// What is wrong with the disk that the database is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFault {
+    /// There is no room left.
+    Full,
+    /// It can be read only.
+    ReadOnly,
+    /// Reading, writing or syncing fails.
+    Failing,
+}
+
+impl DiskFault {
+    /// The stable word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::ReadOnly => "read_only",
+            Self::Failing => "failing",
+        }
+    }
+
+    /// Returns the fault of the first [`DiskError`] in the chain of an error and its sources.
+    pub fn find(error: &(dyn StdError + 'static)) -> Option<Self> {
+        std::iter::successors(Some(error), |error| error.source())
+            .find_map(|error| error.downcast_ref::<DiskError>())
+            .map(|disk| disk.fault)
+    }
+}
+
+impl std::fmt::Display for DiskFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the disk of the hive's database is full",
+            Self::ReadOnly => "the disk of the hive's database is read-only",
+            Self::Failing => "the disk of the hive's database fails",
+        })
+    }
+}
+
+/// Data could not be stored because of the disk.
+#[derive(Debug, thiserror::Error)]
+#[error("{fault}")]
+pub struct DiskError {
+    /// What is wrong with it.
+    pub fault: DiskFault,
+    #[source]
+    source: BoxError,
+}
+
+impl DiskError {
+    /// An error with this fault and this cause.
+    pub fn new(fault: DiskFault, source: impl Into<BoxError>) -> Self {
+        Self { fault, source: source.into() }
+    }
+}
+
+impl From<std::io::Error> for DiskError {
+    fn from(error: std::io::Error) -> Self {
+        let fault = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskFault::Full,
+            ErrorKind::ReadOnlyFilesystem => DiskFault::ReadOnly,
+            _ => DiskFault::Failing,
+        };
+        Self::new(fault, error)
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::StoreError;
+
+    #[test]
+    fn a_disk_is_found_behind_other_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the transaction was not committed")]
+        struct Uncommitted(#[source] Arc<StoreError>);
+
+        let disk = StoreError::Unavailable(Box::new(DiskError::from(std::io::Error::from(ErrorKind::StorageFull))));
+        assert_eq!(DiskFault::find(&Uncommitted(Arc::new(disk))), Some(DiskFault::Full));
+        assert_eq!(DiskFault::find(&StoreError::Damaged("a row".into())), None);
+    }
+}

@@ -1,0 +1,236 @@
+//! A store over another one, for those who want something else of a few methods.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hive_wire::agent::{Channel, Received};
+use hive_wire::api::{
+    AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, SessionEnd, Size, Team, TeamMember, User,
+};
+use hive_wire::{
+    ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp,
+    UserId,
+};
+
+use super::{
+    ApiKeyOwner, ApiKeyRow, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, Fingerprints,
+    HiveRow, HiveStore, IdempotencyKey, IdentityStore, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow,
+    JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationToken, NewSatellite, NewSession, NewUser,
+    OpenCount, QueuePage, QueuedRow, RegisterAgain, RegisterOutcome, RegistrationTokenRow, RegistrationTokenStore,
+    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow,
+    SessionStore, Store, StoreResult, UserPatch, UserRow, UserUpdated, Window,
+};
+use crate::access::{Role, Sight};
+use crate::audit::{AuditDraft, AuditLine};
+
+/// Writes each method twice: in [`StoreLayer`], where it asks the store below unless somebody says otherwise, and in its own
+/// trait, for every layer. A method that is missing here, or differs, does not compile.
+macro_rules! layer {
+    ($($store:ident { $($method:ident($($name:ident: $given:ty),*) -> $answer:ty;)* })*) => {
+        /// A store that passes on to another one what it does not do itself: [`below`](Self::below) is all that has to be
+        /// written. Every layer is a [`Store`].
+        ///
+        /// What a method promises is said by its own trait, and a layer that changes it has to keep it:
+        /// [`conformance`](super::conformance) checks that. A layer sees what goes through it, and nothing that another
+        /// program does to the same database.
+        ///
+        /// ```
+        /// use std::sync::Arc;
+        /// use std::sync::atomic::{AtomicU64, Ordering};
+        ///
+        /// use async_trait::async_trait;
+        /// use hive_store::audit::AuditDraft;
+        /// use hive_store::{CommandOutcome, Database, Store, StoreLayer, StoreResult};
+        /// use hive_wire::CommandId;
+        ///
+        /// /// Counts the commands that end.
+        /// struct Counting {
+        ///     below: Arc<dyn Store>,
+        ///     ended: AtomicU64,
+        /// }
+        ///
+        /// #[async_trait]
+        /// impl StoreLayer for Counting {
+        ///     fn below(&self) -> &dyn Store {
+        ///         self.below.as_ref()
+        ///     }
+        ///
+        ///     async fn command_finish(
+        ///         &self,
+        ///         id: CommandId,
+        ///         outcome: CommandOutcome,
+        ///         audit: Vec<AuditDraft>,
+        ///     ) -> StoreResult<bool> {
+        ///         let has_ended = self.below.command_finish(id, outcome, audit).await?;
+        ///         self.ended.fetch_add(has_ended.into(), Ordering::Relaxed);
+        ///         Ok(has_ended)
+        ///     }
+        /// }
+        ///
+        /// # #[tokio::main(flavor = "current_thread")]
+        /// # async fn main() -> StoreResult<()> {
+        /// let counting = Counting { below: Database::in_memory().open().await?, ended: AtomicU64::new(0) };
+        /// // What `hive_core::HiveBuilder::store` takes.
+        /// let store: Arc<dyn Store> = Arc::new(counting);
+        /// assert_eq!(store.hive_get().await?, None);
+        /// # Ok(())
+        /// # }
+        /// ```
+        #[async_trait]
+        pub trait StoreLayer: Send + Sync {
+            /// Returns the store below.
+            fn below(&self) -> &dyn Store;
+            $($(
+                #[doc = concat!("See [`", stringify!($store), "::", stringify!($method), "`].")]
+                async fn $method(&self, $($name: $given),*) -> StoreResult<$answer> {
+                    $store::$method(self.below(), $($name),*).await
+                }
+            )*)*
+        }
+
+        $(
+            #[async_trait]
+            impl<L: StoreLayer> $store for L {
+                $(
+                    async fn $method(&self, $($name: $given),*) -> StoreResult<$answer> {
+                        StoreLayer::$method(self, $($name),*).await
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+layer! {
+    HiveStore {
+        hive_get() -> Option<HiveRow>;
+        hive_create(hive: HiveRow) -> HiveRow;
+        hive_keys_set(keys: Fingerprints, audit: AuditDraft) -> ();
+    }
+    SatelliteStore {
+        satellite_register(token: RegistrationTokenId, satellite: NewSatellite, audit: AuditDraft) -> RegisterOutcome;
+        satellite_register_again(
+            token: RegistrationTokenId,
+            again: RegisterAgain,
+            audit: AuditDraft
+        ) -> Option<SatelliteRow>;
+        satellite_get(id: SatelliteId) -> Option<SatelliteRow>;
+        satellite_find(name: &SatelliteName) -> Option<SatelliteRow>;
+        satellite_list(query: &SatelliteQuery, window: Window) -> (Vec<SatelliteRow>, u64);
+        satellite_update(id: SatelliteId, patch: SatellitePatch, audit: AuditDraft) -> Option<SatelliteRow>;
+        satellite_remove(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
+        satellite_activate(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
+        satellite_key(id: SatelliteId) -> Option<SatelliteKeyRow>;
+        satellite_superseded_keys(id: SatelliteId, limit: u32) -> Vec<String>;
+        satellite_superseded_keys_prune(before: Timestamp) -> ();
+        satellite_seen(seen: Vec<Seen>) -> ();
+        satellite_journal_set(id: SatelliteId, journal: JournalRow) -> ();
+        satellite_journal_advance(positions: Vec<JournalPosition>) -> ();
+        satellite_conflict(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
+    }
+    CommandStore {
+        command_insert(commands: Vec<NewCommand>, idempotency: Option<IdempotencyKey>, audit: AuditDraft) -> Inserted;
+        command_deliver(id: CommandId, delivery: Delivery) -> bool;
+        command_start(id: CommandId, now: Timestamp) -> bool;
+        command_finish(id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> bool;
+        command_finish_queued(id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> bool;
+        command_get(id: CommandId) -> Option<CommandRow>;
+        command_requeue(id: CommandId, now: Timestamp) -> bool;
+        command_set_expiry(id: CommandId, expires_at: Timestamp) -> bool;
+        command_list_open(satellite: SatelliteId) -> Vec<CommandRow>;
+        command_list_in_flight(satellite: SatelliteId) -> Vec<CommandRow>;
+        command_list_queued(satellite: SatelliteId, page: Option<QueuePage>, limit: u32) -> Vec<QueuedRow>;
+        command_list_waiting_jobs(satellite: SatelliteId) -> Vec<JobId>;
+        command_count_open() -> Vec<OpenCount>;
+        command_list(satellite: SatelliteId, sight: &Sight, window: Window) -> (Vec<CommandRow>, u64);
+        command_list_revoked(satellite: SatelliteId, journal_id: &str, since: Timestamp, limit: u32) -> Vec<CommandId>;
+        command_list_overdue(now: Timestamp, grace: std::time::Duration, limit: u32) -> Vec<CommandRow>;
+        command_output_append(id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> ();
+        command_output_len(id: CommandId) -> Received;
+        command_output(id: CommandId, channel: Channel, from: u64, limit: usize) -> Bytes;
+    }
+    JobStore {
+        job_insert(
+            job: NewJob,
+            commands: Vec<NewCommand>,
+            idempotency: Option<IdempotencyKey>,
+            audit: AuditDraft
+        ) -> JobInserted;
+        job_payload(id: JobId) -> Option<String>;
+        job_get(id: JobId) -> Option<JobRow>;
+        job_list(sight: &Sight, window: Window) -> (Vec<JobRow>, u64);
+        job_list_open() -> Vec<JobId>;
+        job_target_list(id: JobId, window: Window) -> (Vec<JobTargetRow>, u64);
+        job_cancel(id: JobId, now: Timestamp, audit: AuditDraft) -> bool;
+        job_finish(id: JobId, end: JobEnd, audit: AuditDraft) -> bool;
+    }
+    SessionStore {
+        session_insert(session: NewSession, limit: u32, audit: AuditDraft) -> bool;
+        session_open(id: SessionId, audit: AuditDraft) -> bool;
+        session_get(id: SessionId) -> Option<SessionRow>;
+        session_list(query: &SessionQuery, limit: u32) -> Vec<SessionRow>;
+        session_list_open(satellite: Option<SatelliteId>) -> Vec<SessionRow>;
+        session_end(id: SessionId, end: SessionEnd, now: Timestamp, audit: AuditDraft) -> bool;
+        session_resize(id: SessionId, size: Size) -> ();
+    }
+    IdentityStore {
+        user_create(user: NewUser, audit: AuditDraft) -> User;
+        user_get(id: UserId) -> Option<UserRow>;
+        user_find(username: &str) -> Option<UserRow>;
+        user_list(window: Window) -> (Vec<User>, u64);
+        user_update(id: UserId, patch: UserPatch, audit: AuditDraft) -> UserUpdated;
+        user_password_set(id: UserId, hash: String, before: Option<String>, audit: AuditDraft) -> bool;
+        team_create(team: Team, audit: AuditDraft) -> ();
+        team_list() -> Vec<Team>;
+        team_member_put(team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> ();
+        team_member_remove(team: TeamId, user: UserId, audit: AuditDraft) -> bool;
+        team_member_list(team: TeamId) -> Vec<TeamMember>;
+        team_memberships(user: UserId) -> Vec<(TeamId, Role)>;
+        api_key_create(key: ApiKeyRow, audit: AuditDraft) -> ();
+        api_key_owner(id: ApiKeyId) -> Option<ApiKeyOwner>;
+        api_key_list(user: UserId) -> Vec<ApiKeyRow>;
+        api_key_rotate(
+            id: ApiKeyId,
+            user: UserId,
+            hash: String,
+            now: Timestamp,
+            audit: AuditDraft
+        ) -> Option<ApiKeyRow>;
+        api_key_revoke(id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> bool;
+    }
+    RegistrationTokenStore {
+        registration_token_create(token: NewRegistrationToken, audit: AuditDraft) -> ();
+        registration_token_get(id: RegistrationTokenId) -> Option<RegistrationTokenInfo>;
+        registration_token_row(id: RegistrationTokenId) -> Option<RegistrationTokenRow>;
+        registration_token_list(sight: &Sight) -> Vec<RegistrationTokenInfo>;
+        registration_token_revoke(id: RegistrationTokenId, now: Timestamp, audit: AuditDraft) -> bool;
+    }
+    AuditStore {
+        audit_append(draft: AuditDraft) -> AuditEntry;
+        audit_list(query: &AuditQuery, sight: &Sight, window: Window) -> (Vec<AuditEntry>, u64);
+        audit_get(id: AuditId, sight: &Sight) -> Option<AuditEntry>;
+        audit_lines(first_seq: u64, limit: u32) -> Vec<AuditLine>;
+        audit_verify() -> AuditVerification;
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{conformance, sqlite};
+
+    struct Nothing(Arc<dyn Store>);
+
+    impl StoreLayer for Nothing {
+        fn below(&self) -> &dyn Store {
+            self.0.as_ref()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_layer_that_changes_nothing_keeps_every_promise() {
+        let below: Arc<dyn Store> = Arc::new(sqlite::in_memory().await.unwrap());
+        Box::pin(conformance::check_all(Arc::new(Nothing(below)))).await;
+    }
+}

@@ -1,0 +1,130 @@
+//! How our types are read from a row. What does not read is damage, named by its column and never by its value.
+
+use std::str::FromStr;
+
+use hive_wire::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use sqlx::{ColumnIndex, Database, Decode, Type};
+
+use crate::{StoreError, StoreResult};
+
+/// A row of some database.
+pub(crate) struct Row(Box<dyn Columns>);
+
+/// What is read from a row of any database.
+trait Columns: Send + Sync {
+    fn text(&self, column: &str) -> StoreResult<Option<String>>;
+    fn int(&self, column: &str) -> StoreResult<Option<i64>>;
+    fn flag(&self, column: &str) -> StoreResult<Option<bool>>;
+    fn bytes(&self, column: &str) -> StoreResult<Option<Vec<u8>>>;
+}
+
+impl<D, R> Columns for R
+where
+    D: Database<Row = R>,
+    R: sqlx::Row<Database = D>,
+    for<'c> &'c str: ColumnIndex<R>,
+    for<'r> String: Decode<'r, D> + Type<D>,
+    for<'r> i64: Decode<'r, D> + Type<D>,
+    for<'r> bool: Decode<'r, D> + Type<D>,
+    for<'r> Vec<u8>: Decode<'r, D> + Type<D>,
+{
+    fn text(&self, column: &str) -> StoreResult<Option<String>> {
+        self.try_get(column).map_err(|_| damaged(column))
+    }
+
+    fn int(&self, column: &str) -> StoreResult<Option<i64>> {
+        self.try_get(column).map_err(|_| damaged(column))
+    }
+
+    fn flag(&self, column: &str) -> StoreResult<Option<bool>> {
+        self.try_get(column).map_err(|_| damaged(column))
+    }
+
+    fn bytes(&self, column: &str) -> StoreResult<Option<Vec<u8>>> {
+        self.try_get(column).map_err(|_| damaged(column))
+    }
+}
+
+impl Row {
+    #[expect(private_bounds, reason = "the databases' rows, which need not know what we read from them")]
+    pub(crate) fn new(row: impl Columns + 'static) -> Self {
+        Self(Box::new(row))
+    }
+
+    pub(crate) fn text(&self, column: &str) -> StoreResult<String> {
+        self.0.text(column)?.ok_or_else(|| damaged(column))
+    }
+
+    pub(crate) fn text_opt(&self, column: &str) -> StoreResult<Option<String>> {
+        self.0.text(column)
+    }
+
+    pub(super) fn int(&self, column: &str) -> StoreResult<i64> {
+        self.0.int(column)?.ok_or_else(|| damaged(column))
+    }
+
+    pub(super) fn flag(&self, column: &str) -> StoreResult<bool> {
+        self.0.flag(column)?.ok_or_else(|| damaged(column))
+    }
+
+    pub(crate) fn flag_opt(&self, column: &str) -> StoreResult<Option<bool>> {
+        self.0.flag(column)
+    }
+
+    pub(super) fn bytes(&self, column: &str) -> StoreResult<Vec<u8>> {
+        self.0.bytes(column)?.ok_or_else(|| damaged(column))
+    }
+
+    pub(crate) fn bytes_opt(&self, column: &str) -> StoreResult<Option<Vec<u8>>> {
+        self.0.bytes(column)
+    }
+
+    /// What is text by its `FromStr`.
+    pub(super) fn parse<T: FromStr>(&self, column: &str) -> StoreResult<T> {
+        self.text(column)?.parse().map_err(|_| damaged(column))
+    }
+
+    pub(super) fn parse_opt<T: FromStr>(&self, column: &str) -> StoreResult<Option<T>> {
+        self.text_opt(column)?.map(|text| text.parse().map_err(|_| damaged(column))).transpose()
+    }
+
+    /// An enum that is one word in JSON.
+    pub(super) fn word<T: DeserializeOwned>(&self, column: &str) -> StoreResult<T> {
+        serde_json::from_value(Json::String(self.text(column)?)).map_err(|_| damaged(column))
+    }
+
+    pub(super) fn word_opt<T: DeserializeOwned>(&self, column: &str) -> StoreResult<Option<T>> {
+        let word = self.text_opt(column)?;
+        word.map(|word| serde_json::from_value(Json::String(word)).map_err(|_| damaged(column))).transpose()
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&self, column: &str) -> StoreResult<T> {
+        serde_json::from_str(&self.text(column)?).map_err(|_| damaged(column))
+    }
+
+    pub(super) fn json_opt<T: DeserializeOwned>(&self, column: &str) -> StoreResult<Option<T>> {
+        self.text_opt(column)?.map(|text| serde_json::from_str(&text).map_err(|_| damaged(column))).transpose()
+    }
+
+    pub(super) fn time(&self, column: &str) -> StoreResult<Timestamp> {
+        Ok(Timestamp::from_micros(self.int(column)?))
+    }
+
+    pub(super) fn time_opt(&self, column: &str) -> StoreResult<Option<Timestamp>> {
+        Ok(self.0.int(column)?.map(Timestamp::from_micros))
+    }
+
+    pub(super) fn number<T: TryFrom<i64>>(&self, column: &str) -> StoreResult<T> {
+        self.int(column)?.try_into().map_err(|_| damaged(column))
+    }
+
+    pub(crate) fn number_opt<T: TryFrom<i64>>(&self, column: &str) -> StoreResult<Option<T>> {
+        self.0.int(column)?.map(|number| number.try_into().map_err(|_| damaged(column))).transpose()
+    }
+}
+
+pub(super) fn damaged(column: &str) -> StoreError {
+    StoreError::Damaged(format!("{column} cannot be read"))
+}

@@ -1,0 +1,378 @@
+//! Satellites in an SQL database.
+
+use async_trait::async_trait;
+use hive_wire::agent::SystemInfo;
+use hive_wire::api::{CommandStatus, SatelliteType};
+use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp};
+
+use serde_json::{Map, Value as Json};
+
+use super::error::taken;
+use super::fields::damaged;
+use super::filter::{Filter, containing};
+use super::statement::word_of;
+use super::tokens::token_state;
+use super::writer::Transaction;
+use super::{Row, SqlStore, Statement, text};
+use crate::audit::AuditDraft;
+use crate::{
+    JournalPosition, JournalRow, NameUse, NewSatellite, RegisterAgain, RegisterOutcome, SatelliteKeyRow,
+    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, StoreResult, Window,
+};
+
+#[async_trait]
+impl SatelliteStore for SqlStore {
+    async fn satellite_register(
+        &self,
+        token: RegistrationTokenId,
+        satellite: NewSatellite,
+        audit: AuditDraft,
+    ) -> StoreResult<RegisterOutcome> {
+        self.write(move |transaction| Box::pin(register(transaction, token, satellite, audit))).await
+    }
+
+    async fn satellite_register_again(
+        &self,
+        token: RegistrationTokenId,
+        again: RegisterAgain,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<SatelliteRow>> {
+        self.write(move |transaction| Box::pin(register_again(transaction, token, again, audit))).await
+    }
+
+    async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>> {
+        let row = self.fetch_optional(Statement::new(text::SATELLITE_GET).text(id)).await?;
+        row.as_ref().map(read_satellite).transpose()
+    }
+
+    async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>> {
+        let row = self.fetch_optional(Statement::new(text::SATELLITE_FIND).text(name)).await?;
+        row.as_ref().map(read_satellite).transpose()
+    }
+
+    async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)> {
+        let filter = filter(query);
+        let count = filter.statement(text::SATELLITE_COUNT, "", &[]);
+        let list = filter.statement(text::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &window.values());
+        let total = self.fetch_total(count).await?;
+        let rows = self.fetch_all(list).await?;
+        Ok((rows.iter().map(read_satellite).collect::<StoreResult<_>>()?, total))
+    }
+
+    async fn satellite_update(
+        &self,
+        id: SatelliteId,
+        patch: SatellitePatch,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<SatelliteRow>> {
+        self.write(move |transaction| Box::pin(update(transaction, id, patch, audit))).await
+    }
+
+    async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, mut audit: AuditDraft) -> StoreResult<bool> {
+        self.write_simple(move |transaction| {
+            Box::pin(async move {
+                if transaction.execute(Statement::new(text::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
+                    return Ok(false);
+                }
+                let handed_over = CommandStatus::OutcomeUnknown;
+                let ended = end_open_work(transaction, id, handed_over, "the satellite was removed", now).await?;
+                note_ended(&mut audit, ended);
+                transaction.audit(audit).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
+        self.change_audited(Statement::new(text::SATELLITE_ACTIVATE).text(id).time(now), audit).await
+    }
+
+    async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>> {
+        let row = self.fetch_optional(Statement::new(text::SATELLITE_KEY).text(id)).await?;
+        row.map(|row| {
+            Ok(SatelliteKeyRow { hash: row.text("api_key_hash")?, generation: row.number("key_generation")? })
+        })
+        .transpose()
+    }
+
+    async fn satellite_superseded_keys(&self, id: SatelliteId, limit: u32) -> StoreResult<Vec<String>> {
+        let statement = Statement::new(text::SUPERSEDED_KEYS).text(id).number(limit);
+        self.fetch_all(statement).await?.iter().map(|row| row.text("key_hash")).collect()
+    }
+
+    async fn satellite_superseded_keys_prune(&self, before: Timestamp) -> StoreResult<()> {
+        self.change(Statement::new(text::SUPERSEDED_KEYS_PRUNE).time(before)).await.map(drop)
+    }
+
+    async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()> {
+        self.write_simple(move |transaction| {
+            Box::pin(async move {
+                for Seen { id, at, system, agent_version } in seen {
+                    let hostname = system.as_ref().map(|system| &system.hostname);
+                    let statement = Statement::new(text::SATELLITE_SEEN)
+                        .text(id)
+                        .time(at)
+                        .text_opt(hostname)
+                        .json_opt(system.as_ref())
+                        .bind(agent_version);
+                    transaction.execute(statement).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn satellite_journal_set(&self, id: SatelliteId, journal: JournalRow) -> StoreResult<()> {
+        let statement = Statement::new(text::SATELLITE_JOURNAL_SET)
+            .text(id)
+            .bind(journal.id)
+            .bind(journal.start_id)
+            .number_opt(journal.position);
+        self.write_simple(move |transaction| Box::pin(async move { transaction.execute(statement).await.map(drop) }))
+            .await
+    }
+
+    async fn satellite_journal_advance(&self, positions: Vec<JournalPosition>) -> StoreResult<()> {
+        self.write_simple(move |transaction| {
+            Box::pin(async move {
+                for JournalPosition { satellite_id, journal_id, position } in positions {
+                    let statement = Statement::new(text::SATELLITE_JOURNAL_ADVANCE)
+                        .text(satellite_id)
+                        .bind(journal_id)
+                        .number(position);
+                    transaction.execute(statement).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn satellite_conflict(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
+        self.change_audited(Statement::new(text::SATELLITE_CONFLICT).text(id).time(now), audit).await
+    }
+}
+
+fn filter(query: &SatelliteQuery) -> Filter {
+    let SatelliteQuery { sight, status, tags, search, team_id } = query;
+    let mut filter = Filter::default();
+    filter.always("s.deleted_at IS NULL").in_sight("s.team_id", sight).and_text("s.team_id = ?", *team_id);
+    filter.and_text("s.status = ?", status.as_ref().map(word_of));
+    for tag in tags {
+        filter.and_text("s.id IN (SELECT satellite_id FROM satellite_tags WHERE tag = ?)", Some(tag));
+    }
+    filter.and_text(
+        r"(LOWER(s.name) LIKE LOWER(?) ESCAPE '\' OR LOWER(s.hostname) LIKE LOWER(?) ESCAPE '\')",
+        search.as_deref().map(containing),
+    );
+    filter
+}
+
+async fn register(
+    transaction: &mut Transaction,
+    token: RegistrationTokenId,
+    satellite: NewSatellite,
+    mut audit: AuditDraft,
+) -> StoreResult<RegisterOutcome> {
+    let known = transaction.fetch_optional(Statement::new(text::SATELLITE_BY_NAME).text(&satellite.name)).await?;
+    let known = known.as_ref().map(read_owner).transpose()?;
+    let is_free = match (known, satellite.name_use) {
+        (None, NameUse::New | NameUse::Of(_)) => true,
+        (Some((id, team)), NameUse::Of(meant)) => id == meant && team == satellite.team_id,
+        (Some(_), NameUse::New) | (_, NameUse::None) => false,
+    };
+    let id = known.map_or(satellite.id, |(id, _)| id);
+    let take =
+        Statement::new(text::TOKEN_TAKE).text(token).time(satellite.now).bind(satellite.attempt_hash.clone()).text(id);
+    let is_spent = is_free && transaction.execute(take).await? > 0;
+    if !is_spent {
+        // A token that is of no use learns nothing about names.
+        let state = token_state(transaction, token, satellite.now).await?;
+        return Ok(state.map_or(RegisterOutcome::NameTaken, RegisterOutcome::TokenUnusable));
+    }
+    let row = match known {
+        Some(_) => renew(transaction, id, satellite).await?,
+        None => insert(transaction, satellite).await?,
+    };
+    audit.target.id = row.id.to_string();
+    transaction.audit(audit).await?;
+    Ok(RegisterOutcome::Registered(Box::new(row)))
+}
+
+async fn register_again(
+    transaction: &mut Transaction,
+    token: RegistrationTokenId,
+    again: RegisterAgain,
+    mut audit: AuditDraft,
+) -> StoreResult<Option<SatelliteRow>> {
+    let RegisterAgain { attempt_hash, name, since, api_key_hash, now } = again;
+    let find = Statement::new(text::SATELLITE_REGISTERED_BY).text(token).bind(attempt_hash).time(since);
+    let Some(found) = transaction.fetch_optional(find).await? else { return Ok(None) };
+    if found.text("name")? != name.as_str() {
+        return Ok(None);
+    }
+    let id: SatelliteId = found.parse("id")?;
+    supersede(transaction, id, now).await?;
+    let renew = Statement::new(text::SATELLITE_KEY_RENEW).text(id).bind(api_key_hash).time(now);
+    let row = transaction.fetch_optional(renew).await?.ok_or_else(|| damaged("id"))?;
+    audit.target.id = id.to_string();
+    transaction.audit(audit).await?;
+    read_satellite(&row).map(Some)
+}
+
+async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
+    let satellite_type = if satellite.team_id.is_some() { SatelliteType::Team } else { SatelliteType::Global };
+    let tags = sorted(satellite.tags);
+    let statement = Statement::new(text::SATELLITE_INSERT)
+        .text(satellite.id)
+        .text(&satellite.name)
+        .word(satellite_type)
+        .text_opt(satellite.team_id)
+        .json(&satellite.capabilities)
+        .json(&tags)
+        .bind(satellite.api_key_hash)
+        .text(&satellite.system.hostname)
+        .json(&satellite.system)
+        .bind(satellite.agent_version)
+        .bind(satellite.satellite_url)
+        .bind(satellite.created_by)
+        .time(satellite.now)
+        .json(&satellite.claimed_tags);
+    let row = transaction.fetch_optional(statement).await?.ok_or_else(|| damaged("id"))?;
+    tag(transaction, satellite.id, &tags).await?;
+    read_satellite(&row)
+}
+
+async fn renew(transaction: &mut Transaction, id: SatelliteId, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
+    supersede(transaction, id, satellite.now).await?;
+    let statement = Statement::new(text::SATELLITE_RENEW)
+        .text(id)
+        .json(&satellite.capabilities)
+        .bind(satellite.api_key_hash)
+        .text(&satellite.system.hostname)
+        .json(&satellite.system)
+        .bind(satellite.agent_version)
+        .bind(satellite.satellite_url)
+        .time(satellite.now)
+        .json(&satellite.claimed_tags);
+    read_satellite(&transaction.fetch_optional(statement).await?.ok_or_else(|| damaged("id"))?)
+}
+
+async fn update(
+    transaction: &mut Transaction,
+    id: SatelliteId,
+    patch: SatellitePatch,
+    mut audit: AuditDraft,
+) -> StoreResult<Option<SatelliteRow>> {
+    let is_reassigned = patch.assignment.is_some();
+    let tags = patch.tags.map(sorted);
+    let (team_id, api_key_hash) = match patch.assignment {
+        Some(assignment) => (assignment.team_id, Some(assignment.api_key_hash)),
+        None => (None, None),
+    };
+    if api_key_hash.is_some() {
+        supersede(transaction, id, audit.timestamp).await?;
+    }
+    let statement = Statement::new(text::SATELLITE_UPDATE)
+        .text(id)
+        .text_opt(patch.name)
+        .json_opt(tags.as_ref())
+        .word_opt(patch.status)
+        .bind(patch.region)
+        .time(audit.timestamp)
+        .bind(api_key_hash)
+        .text_opt(team_id);
+    let Some(row) = transaction.fetch_optional(statement).await.map_err(taken("name"))? else {
+        return Ok(None);
+    };
+    if let Some(tags) = tags {
+        transaction.execute(Statement::new(text::SATELLITE_TAGS_CLEAR).text(id)).await?;
+        tag(transaction, id, &tags).await?;
+    }
+    if is_reassigned {
+        let (handed_over, why) = (CommandStatus::Cancelled, "the satellite was given to another team");
+        let ended = end_open_work(transaction, id, handed_over, why, audit.timestamp).await?;
+        note_ended(&mut audit, ended);
+    }
+    transaction.audit(audit).await?;
+    read_satellite(&row).map(Some)
+}
+
+fn note_ended(audit: &mut AuditDraft, ended: Json) {
+    if let Some(details) = audit.details.as_object_mut() {
+        details.insert("ended".into(), ended);
+    }
+}
+
+/// Ends what is open on a satellite, queued commands as cancelled and others as `handed_over`. Returns how much that was, as
+/// the record says it.
+async fn end_open_work(
+    transaction: &mut Transaction,
+    id: SatelliteId,
+    handed_over: CommandStatus,
+    why: &'static str,
+    now: Timestamp,
+) -> StoreResult<Json> {
+    let mut ended = Map::new();
+    for (status, is_queued) in [(CommandStatus::Cancelled, true), (handed_over, false)] {
+        let statement = Statement::new(text::SATELLITE_COMMANDS_END).text(id).bind(status.as_str());
+        let count = transaction.execute(statement.bind(why).time(now).bind(is_queued)).await?;
+        let total = ended.get(status.as_str()).and_then(Json::as_u64).unwrap_or(0) + count;
+        ended.insert(status.as_str().into(), total.into());
+    }
+    let sessions = Statement::new(text::SATELLITE_SESSIONS_END).text(id).bind(why).time(now);
+    ended.insert("sessions".into(), transaction.execute(sessions).await?.into());
+    Ok(Json::Object(ended))
+}
+
+/// Keeps the hash of the key that is about to be replaced.
+async fn supersede(transaction: &mut Transaction, id: SatelliteId, now: Timestamp) -> StoreResult<()> {
+    transaction.execute(Statement::new(text::SATELLITE_KEY_SUPERSEDE).text(id).time(now)).await?;
+    Ok(())
+}
+
+async fn tag(transaction: &mut Transaction, id: SatelliteId, tags: &[String]) -> StoreResult<()> {
+    for tag in tags {
+        transaction.execute(Statement::new(text::SATELLITE_TAG_INSERT).text(id).text(tag)).await?;
+    }
+    Ok(())
+}
+
+fn sorted(mut tags: Vec<String>) -> Vec<String> {
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+fn read_owner(row: &Row) -> StoreResult<(SatelliteId, Option<TeamId>)> {
+    Ok((row.parse("id")?, row.parse_opt("team_id")?))
+}
+
+fn read_satellite(row: &Row) -> StoreResult<SatelliteRow> {
+    Ok(SatelliteRow {
+        id: row.parse("id")?,
+        name: row.text("name")?.try_into().map_err(|_| damaged("name"))?,
+        team_id: row.parse_opt("team_id")?,
+        status: row.word("status")?,
+        capabilities: row.json("capabilities")?,
+        tags: row.json("tags")?,
+        claimed_tags: row.json("claimed_tags")?,
+        region: row.text_opt("region")?,
+        satellite_url: row.text_opt("satellite_url")?,
+        system: row.json::<SystemInfo>("system_info")?,
+        agent_version: row.text_opt("agent_version")?,
+        last_heartbeat: row.time_opt("last_heartbeat")?,
+        journal: read_journal(row)?,
+        conflict_at: row.time_opt("conflict_at")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+fn read_journal(row: &Row) -> StoreResult<Option<JournalRow>> {
+    let Some(id) = row.text_opt("journal_id")? else { return Ok(None) };
+    let (start_id, position) = (row.text_opt("start_id")?, row.number_opt("journal_position")?);
+    Ok(Some(JournalRow { id, start_id, position }))
+}
