@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use hive_core::audit::AuditDraft;
-use hive_core::store::{Database, NewSatellite, RegisterOutcome, Store, StoreLayer, StoreResult, conformance};
+use hive_core::store::{Database, NewSatellite, RegisterOutcome, Store, StoreLayer, StoreResult};
 use hive_core::wire::RegistrationTokenId;
 use hive_core::wire::api::RegistrationTokenCreate;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
@@ -51,7 +51,7 @@ impl StoreLayer for Inventoried {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     // Everything the hive relies on. It panics at the first promise that is not kept.
-    conformance::check_all(Arc::new(Inventoried::open().await?)).await;
+    hive_store_conformance::check_all(Arc::new(Inventoried::open().await?)).await;
 
     let store = Arc::new(Inventoried::open().await?);
     let hive = Hive::builder().store(store.clone()).build().await?;

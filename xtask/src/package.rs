@@ -5,7 +5,8 @@ use anyhow::Result;
 use crate::run::{self, cargo};
 
 /// What is meant for crates.io, each behind what it depends on.
-const PUBLISHED: [&str; 6] = ["hive-wire", "hive-store", "hive-core", "hive-agent", "hive-server", "hive-cli"];
+const PUBLISHED: [&str; 7] =
+    ["hive-wire", "hive-store", "hive-store-conformance", "hive-core", "hive-agent", "hive-server", "hive-cli"];
 
 /// How much is tried.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -17,14 +17,17 @@ const SOURCES: [&str; 9] =
     ["benches", "examples", "hive-agent", "hive-cli", "hive-core", "hive-ffi", "hive-server", "tests", "xtask"];
 
 /// Sources that read no environment: they belong into any program.
-const CORE_SOURCES: [&str; 3] = ["hive-core/src/", "hive-core/store/src/", "hive-core/wire/src/"];
+const CORE_SOURCES: [&str; 4] =
+    ["hive-core/src/", "hive-core/store/conformance/src/", "hive-core/store/src/", "hive-core/wire/src/"];
 
 /// Which crates may not stand in the tree of which of ours, whatever its features.
-const FORBIDDEN_CRATES: [(&str, &[&str]); 5] = [
+const FORBIDDEN_CRATES: [(&str, &[&str]); 7] = [
     ("hive-agent", &["hive-core", "hive-store", "hive-server", "axum", "sqlx", "sqlx-core", "libsqlite3-sys"]),
-    ("hive-core", &["axum", "hive-agent", "hive-cli", "hive-server", "portable-pty"]),
-    ("hive-server", &["hive-agent", "hive-cli"]),
-    ("hive-store", &["axum", "hive-agent", "hive-cli", "hive-core", "hive-server"]),
+    ("hive-cli", &["hive-store-conformance"]),
+    ("hive-core", &["axum", "hive-agent", "hive-cli", "hive-server", "hive-store-conformance", "portable-pty"]),
+    ("hive-ffi", &["hive-store-conformance"]),
+    ("hive-server", &["hive-agent", "hive-cli", "hive-store-conformance"]),
+    ("hive-store", &["axum", "hive-agent", "hive-cli", "hive-core", "hive-server", "hive-store-conformance"]),
     ("hive-wire", &["sqlx", "tokio"]),
 ];
 

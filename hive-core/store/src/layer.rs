@@ -30,7 +30,7 @@ macro_rules! layer {
         /// written. Every layer is a [`Store`].
         ///
         /// What a method promises is said by its own trait, and a layer that changes it has to keep it:
-        /// [`conformance`](super::conformance) checks that. A layer sees what goes through it, and nothing that another
+        /// the crate `hive-store-conformance` checks that. A layer sees what goes through it, and nothing that another
         /// program does to the same database.
         ///
         /// ```
@@ -210,27 +210,5 @@ layer! {
         audit_get(id: AuditId, sight: &Sight) -> Option<AuditEntry>;
         audit_lines(first_seq: u64, limit: u32) -> Vec<AuditLine>;
         audit_verify() -> AuditVerification;
-    }
-}
-
-#[cfg(all(test, feature = "sqlite"))]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::{conformance, sqlite};
-
-    struct Nothing(Arc<dyn Store>);
-
-    impl StoreLayer for Nothing {
-        fn below(&self) -> &dyn Store {
-            self.0.as_ref()
-        }
-    }
-
-    #[tokio::test]
-    async fn a_layer_that_changes_nothing_keeps_every_promise() {
-        let below: Arc<dyn Store> = Arc::new(sqlite::in_memory().await.unwrap());
-        Box::pin(conformance::check_all(Arc::new(Nothing(below)))).await;
     }
 }

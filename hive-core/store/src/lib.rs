@@ -2,8 +2,8 @@
 //!
 //! Small traits, one per kind of thing, and [`Store`] for all of them together. Every method that changes something takes
 //! the audit records of the change and commits both in one transaction. What must happen once is one method. Every
-//! promise below has a check in [`conformance`], which each implementation passes. Who wants something else of a few
-//! methods only writes a [`StoreLayer`] over a store that is there.
+//! promise below has a check in the crate `hive-store-conformance`, which each implementation passes. Who wants something else of
+//! a few methods only writes a [`StoreLayer`] over a store that is there.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -12,7 +12,6 @@ pub mod access;
 pub mod audit;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod backup;
-pub mod conformance;
 mod database;
 mod disk;
 mod error;

@@ -135,15 +135,8 @@ impl SqlStore {
     }
 
     /// Runs a statement on the writing connection.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "sqlite"))]
     pub(super) async fn run(&self, statement: &'static str) {
         self.change(Statement::new(statement)).await.expect("a test's statement runs");
-    }
-
-    /// Runs a statement on the writing connection that may fail; whether it changed something.
-    #[cfg(test)]
-    async fn attempt(&self, text: String) -> StoreResult<bool> {
-        let statement = Statement { text: text.into(), values: Vec::new() };
-        self.write(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) })).await
     }
 }

@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::audit::AuditDraft;
 use crate::fixture::draft;
-use crate::sql::checks::{TAMPERINGS, no_row_acts_without_an_authority};
-use crate::{AuditStore, SatelliteQuery, SatelliteStore, Store, Window, conformance};
+use crate::sql::checks::TAMPERINGS;
+use crate::{AuditStore, SatelliteQuery, SatelliteStore, Window};
 
 /// The PostgreSQL for tests, with a database of this name.
 fn url(name: &str) -> String {
@@ -30,7 +30,7 @@ async fn run(database: &str, statement: impl Into<String>) {
 /// A database of one test; it goes with the cluster.
 async fn database() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("core_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+    let name = format!("store_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
     run("postgres", format!("CREATE DATABASE {name}")).await;
     name
 }
@@ -54,24 +54,6 @@ async fn nobody_waits_for_ever_for_a_server_that_says_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("postgres://anna@{}/hive", silent.local_addr().unwrap()).parse().unwrap();
     assert!(matches!(super::open(&address).await, Err(StoreError::Unavailable(_))));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_database_keeps_every_promise() {
-    let store = Arc::new(open(&database().await).await);
-    conformance::check_all(store.clone()).await;
-    no_row_acts_without_an_authority(&store).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn two_stores_on_one_database_keep_every_promise() {
-    let name = database().await;
-    let (one, other): (Arc<dyn Store>, Arc<dyn Store>) = (Arc::new(open(&name).await), Arc::new(open(&name).await));
-    conformance::check_shared(Arc::clone(&one), Arc::clone(&other)).await;
-    // Both in full use at once.
-    tokio::join!(conformance::check_all(one), conformance::check_all(other));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,11 @@
-use std::sync::Arc;
-
 use hive_wire::api::ChainFault;
 use serde_json::json;
 
 use super::*;
 use crate::audit::AuditDraft;
 use crate::fixture::draft;
-use crate::sql::checks::{TAMPERINGS, no_row_acts_without_an_authority};
-use crate::{AuditStore, Store, conformance};
+use crate::sql::checks::TAMPERINGS;
+use crate::AuditStore;
 
 async fn open(dir: &tempfile::TempDir) -> SqlStore {
     super::open(&dir.path().join("hive.db")).await.unwrap()
@@ -16,28 +14,6 @@ async fn open(dir: &tempfile::TempDir) -> SqlStore {
 /// A connection of somebody who does not go through the store.
 async fn stranger(dir: &tempfile::TempDir) -> SqliteConnection {
     SqliteConnectOptions::new().filename(dir.path().join("hive.db")).create_if_missing(true).connect().await.unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_keeps_every_promise() {
-    let dir = tempfile::tempdir().unwrap();
-    conformance::check_all(Arc::new(open(&dir).await)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn memory_keeps_every_promise() {
-    let store = Arc::new(in_memory().await.unwrap());
-    conformance::check_all(store.clone()).await;
-    no_row_acts_without_an_authority(&store).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_stores_on_one_file_keep_every_promise() {
-    let dir = tempfile::tempdir().unwrap();
-    let (one, other): (Arc<dyn Store>, Arc<dyn Store>) = (Arc::new(open(&dir).await), Arc::new(open(&dir).await));
-    conformance::check_shared(Arc::clone(&one), Arc::clone(&other)).await;
-    // Both in full use at once.
-    tokio::join!(conformance::check_all(one), conformance::check_all(other));
 }
 
 #[tokio::test(flavor = "multi_thread")]

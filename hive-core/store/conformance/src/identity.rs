@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hive_store::{ApiKeyRow, StoreError, StoreResult, UserPatch, UserUpdated, Window};
+use hive_store::access::{Permission, Role};
 use hive_wire::TeamId;
 use hive_wire::api::{PlatformRole, Team, TeamMember, User};
 
-use super::CALLERS;
-use super::fixture::Fixture;
-use crate::access::{Permission, Role};
-use crate::{ApiKeyRow, StoreError, StoreResult, UserPatch, UserUpdated, Window};
+use crate::CALLERS;
+use crate::fixture::Fixture;
 
 fn won<T>(results: Vec<StoreResult<T>>, what: &str) -> usize {
     let is_won = |result: &StoreResult<T>| match result {
@@ -19,7 +19,7 @@ fn won<T>(results: Vec<StoreResult<T>>, what: &str) -> usize {
     results.iter().filter(|result| is_won(result)).count()
 }
 
-pub(super) async fn a_username_is_taken_once(on: &Fixture) {
+pub(crate) async fn a_username_is_taken_once(on: &Fixture) {
     let (username, actor) = (on.unique(), on.unique());
     let create = async |_| on.store.user_create(on.new_user(&username), on.draft_by(&actor)).await;
     assert_eq!(won(join_all((0..CALLERS).map(create)).await, "username"), 1);
@@ -31,7 +31,7 @@ pub(super) async fn a_username_is_taken_once(on: &Fixture) {
     assert_eq!(on.store.user_get(on.user_id()).await.unwrap(), None);
 }
 
-pub(super) async fn users_are_listed_by_name_and_in_pages(on: &Fixture) {
+pub(crate) async fn users_are_listed_by_name_and_in_pages(on: &Fixture) {
     let users = [on.user().await, on.user().await, on.user().await];
     let (all, total) = on.store.user_list(Window::ALL).await.unwrap();
     assert!(all.is_sorted_by(|a, b| a.username < b.username));
@@ -46,7 +46,7 @@ pub(super) async fn users_are_listed_by_name_and_in_pages(on: &Fixture) {
     assert_eq!(on.store.user_list(Window { offset: 1 << 40, limit: 2 }).await.unwrap().0, []);
 }
 
-pub(super) async fn an_update_changes_what_it_names_of_a_user(on: &Fixture) {
+pub(crate) async fn an_update_changes_what_it_names_of_a_user(on: &Fixture) {
     let (user, actor) = (on.user().await, on.unique());
     one_more_admin(on).await;
     let generation = async || on.store.user_get(user.id).await.unwrap().unwrap().login_generation;
@@ -87,7 +87,7 @@ async fn one_more_admin(on: &Fixture) {
 /// Two admins whom two programs disable and demote at the same time, over and over.
 ///
 /// They are the only ones of the store: the other checks of two programs make none.
-pub(super) async fn two_programs_leave_one_admin(one: &Fixture, other: &Fixture) {
+pub(crate) async fn two_programs_leave_one_admin(one: &Fixture, other: &Fixture) {
     let (anna, bert) = (one.user().await.id, one.user().await.id);
     let update = async |on: &Fixture, id, role, disabled| {
         let patch = UserPatch { role: Some(role), disabled: Some(disabled), now: on.now() };
@@ -114,7 +114,7 @@ pub(super) async fn two_programs_leave_one_admin(one: &Fixture, other: &Fixture)
     assert_eq!(users.iter().filter(is_admin).count(), 1);
 }
 
-pub(super) async fn a_password_is_changed_once_from_what_it_was(on: &Fixture) {
+pub(crate) async fn a_password_is_changed_once_from_what_it_was(on: &Fixture) {
     let (user, actor) = (on.user().await.id, on.unique());
     let row = async || on.store.user_get(user).await.unwrap().unwrap();
     let first = row().await;
@@ -133,7 +133,7 @@ pub(super) async fn a_password_is_changed_once_from_what_it_was(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 2);
 }
 
-pub(super) async fn a_slug_is_taken_once(on: &Fixture) {
+pub(crate) async fn a_slug_is_taken_once(on: &Fixture) {
     let slug = on.unique();
     let create = async |_| {
         let team = Team { id: TeamId::new(on.seed()), slug: slug.clone(), created_at: on.now() };
@@ -145,7 +145,7 @@ pub(super) async fn a_slug_is_taken_once(on: &Fixture) {
     assert!(teams.is_sorted_by(|a, b| a.slug < b.slug));
 }
 
-pub(super) async fn a_member_is_what_was_said_last(on: &Fixture) {
+pub(crate) async fn a_member_is_what_was_said_last(on: &Fixture) {
     let (user, team, other) = (on.user().await.id, on.team().await, on.team().await);
     assert_eq!(on.store.team_memberships(user).await.unwrap(), []);
     for (team, role) in [(team, Role::Viewer), (other, Role::Operator), (team, Role::Admin)] {
@@ -157,7 +157,7 @@ pub(super) async fn a_member_is_what_was_said_last(on: &Fixture) {
     assert!(on.store.team_member_put(nowhere, user, Role::Viewer, on.draft()).await.is_err());
 }
 
-pub(super) async fn members_are_listed_by_name_and_taken_out_once(on: &Fixture) {
+pub(crate) async fn members_are_listed_by_name_and_taken_out_once(on: &Fixture) {
     let (team, actor) = (on.team().await, on.unique());
     assert_eq!(on.store.team_member_list(team).await.unwrap(), []);
     let mut expected = Vec::new();
@@ -176,7 +176,7 @@ pub(super) async fn members_are_listed_by_name_and_taken_out_once(on: &Fixture) 
     assert_eq!(on.store.team_memberships(gone).await.unwrap(), []);
 }
 
-pub(super) async fn an_api_key_reads_back_as_it_was_stored(on: &Fixture) {
+pub(crate) async fn an_api_key_reads_back_as_it_was_stored(on: &Fixture) {
     let user = on.user().await.id;
     let later = on.now().plus(Duration::from_secs(1));
     let plain = on.api_key(user);
@@ -190,7 +190,7 @@ pub(super) async fn an_api_key_reads_back_as_it_was_stored(on: &Fixture) {
     assert_eq!(on.store.api_key_list(on.user().await.id).await.unwrap(), []);
 }
 
-pub(super) async fn an_api_key_names_its_owner_and_all_their_teams(on: &Fixture) {
+pub(crate) async fn an_api_key_names_its_owner_and_all_their_teams(on: &Fixture) {
     let (alone, member) = (on.user().await, on.user().await);
     let teams = [(on.team().await, Role::Admin), (on.team().await, Role::Viewer)];
     for (team, role) in teams.clone() {
@@ -204,7 +204,7 @@ pub(super) async fn an_api_key_names_its_owner_and_all_their_teams(on: &Fixture)
     }
 }
 
-pub(super) async fn an_api_key_is_revoked_once_and_by_its_owner(on: &Fixture) {
+pub(crate) async fn an_api_key_is_revoked_once_and_by_its_owner(on: &Fixture) {
     let (user, stranger, actor) = (on.user().await.id, on.user().await.id, on.unique());
     let key = on.api_key(user);
     on.store.api_key_create(key.clone(), on.draft()).await.unwrap();
@@ -216,7 +216,7 @@ pub(super) async fn an_api_key_is_revoked_once_and_by_its_owner(on: &Fixture) {
     assert!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key.revoked_at.is_some());
 }
 
-pub(super) async fn an_api_key_is_rotated_by_its_owner_and_while_it_is_good(on: &Fixture) {
+pub(crate) async fn an_api_key_is_rotated_by_its_owner_and_while_it_is_good(on: &Fixture) {
     let (user, stranger, actor) = (on.user().await.id, on.user().await.id, on.unique());
     let soon = on.now().plus(Duration::from_mins(1));
     let key = ApiKeyRow { expires_at: Some(soon), ..on.api_key(user) };

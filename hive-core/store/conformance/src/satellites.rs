@@ -1,22 +1,22 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_wire::agent::SystemInfo;
-use hive_wire::api::{CommandStatus, SatelliteStatus};
-use hive_wire::{ErrorCode, SatelliteId};
-use serde_json::json;
-
-use super::CALLERS;
-use super::commands::assigned;
-use super::fixture::{DAY, Fixture};
-use crate::access::Sight;
-use crate::audit::AuditDraft;
-use crate::{
+use hive_store::{
     Assignment, Delivery, JournalPosition, JournalRow, NameUse, NewCommand, NewSatellite, SatellitePatch,
     SatelliteQuery, Seen, StoreError, Window,
 };
+use hive_store::access::Sight;
+use hive_store::audit::AuditDraft;
+use hive_wire::{ErrorCode, SatelliteId};
+use hive_wire::agent::SystemInfo;
+use hive_wire::api::{CommandStatus, SatelliteStatus};
+use serde_json::json;
 
-pub(super) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixture) {
+use crate::CALLERS;
+use crate::commands::assigned;
+use crate::fixture::{DAY, Fixture};
+
+pub(crate) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixture) {
     let satellite = on.satellite().await;
     let (id, now) = (satellite.id, on.now());
     let queued = on.insert(on.new_command(id)).await;
@@ -38,7 +38,7 @@ pub(super) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixtur
     assert!(!on.store.satellite_activate(id, now, on.draft()).await.unwrap());
 }
 
-pub(super) async fn a_replaced_key_is_kept_until_it_is_too_old(on: &Fixture) {
+pub(crate) async fn a_replaced_key_is_kept_until_it_is_too_old(on: &Fixture) {
     let satellite = on.satellite().await;
     let id = satellite.id;
     let key = async || on.store.satellite_key(id).await.unwrap().unwrap().hash;
@@ -70,7 +70,7 @@ pub(super) async fn a_replaced_key_is_kept_until_it_is_too_old(on: &Fixture) {
     assert!(superseded(9).await.is_empty());
 }
 
-pub(super) async fn a_satellite_is_removed_once(on: &Fixture) {
+pub(crate) async fn a_satellite_is_removed_once(on: &Fixture) {
     let (id, actor) = (on.satellite().await.id, on.unique());
     let remove = async |_| on.store.satellite_remove(id, on.now(), on.draft_by(&actor)).await.unwrap();
     let removed = join_all((0..CALLERS).map(remove)).await;
@@ -78,7 +78,7 @@ pub(super) async fn a_satellite_is_removed_once(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
-pub(super) async fn a_satellite_is_activated_once(on: &Fixture) {
+pub(crate) async fn a_satellite_is_activated_once(on: &Fixture) {
     let (id, actor) = (on.satellite().await.id, on.unique());
     let activate = async |_| on.store.satellite_activate(id, on.now(), on.draft_by(&actor)).await.unwrap();
     let activated = join_all((0..CALLERS).map(activate)).await;
@@ -87,12 +87,12 @@ pub(super) async fn a_satellite_is_activated_once(on: &Fixture) {
     assert_eq!(on.store.satellite_get(id).await.unwrap().unwrap().status, SatelliteStatus::Active);
 }
 
-pub(super) async fn an_update_changes_what_it_names(on: &Fixture) {
+pub(crate) async fn an_update_changes_what_it_names(on: &Fixture) {
     let (before, actor) = (on.satellite().await, on.unique());
     assert_eq!(before.tags, ["eu", "web"], "labels are sorted, each once");
     let nothing = SatellitePatch::default();
     let same = on.store.satellite_update(before.id, nothing.clone(), on.draft()).await.unwrap().unwrap();
-    assert_eq!(same, crate::SatelliteRow { updated_at: same.updated_at, ..before.clone() });
+    assert_eq!(same, hive_store::SatelliteRow { updated_at: same.updated_at, ..before.clone() });
     let patch = SatellitePatch {
         name: Some(on.name()),
         tags: Some(vec!["b".into(), "a".into(), "b".into()]),
@@ -114,7 +114,7 @@ pub(super) async fn an_update_changes_what_it_names(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1, "what is not there leaves no record");
 }
 
-pub(super) async fn another_team_comes_with_another_key(on: &Fixture) {
+pub(crate) async fn another_team_comes_with_another_key(on: &Fixture) {
     let (satellite, team) = (on.satellite().await, on.team().await);
     let mut generation = on.store.satellite_key(satellite.id).await.unwrap().unwrap().generation;
     for (team_id, hash) in [(Some(team), "hash-of-the-team"), (None, "hash-of-all")] {
@@ -131,7 +131,7 @@ pub(super) async fn another_team_comes_with_another_key(on: &Fixture) {
     assert_eq!(on.store.satellite_key(satellite.id).await.unwrap().unwrap().generation, generation);
 }
 
-pub(super) async fn a_name_is_taken_until_its_satellite_is_removed(on: &Fixture) {
+pub(crate) async fn a_name_is_taken_until_its_satellite_is_removed(on: &Fixture) {
     let (one, other) = (on.satellite().await, on.satellite().await);
     let rename = SatellitePatch { name: Some(other.name), tags: Some(Vec::new()), ..SatellitePatch::default() };
     let check = async || {
@@ -144,7 +144,7 @@ pub(super) async fn a_name_is_taken_until_its_satellite_is_removed(on: &Fixture)
     assert!(on.store.satellite_update(one.id, rename.clone(), on.draft()).await.unwrap().is_some());
 }
 
-pub(super) async fn a_journal_only_goes_forward(on: &Fixture) {
+pub(crate) async fn a_journal_only_goes_forward(on: &Fixture) {
     let id = on.satellite().await.id;
     let journal = async || on.store.satellite_get(id).await.unwrap().unwrap().journal;
     assert_eq!(journal().await, None);
@@ -165,7 +165,7 @@ pub(super) async fn a_journal_only_goes_forward(on: &Fixture) {
     assert_eq!(journal().await, Some(rolled_back));
 }
 
-pub(super) async fn a_conflict_is_noted(on: &Fixture) {
+pub(crate) async fn a_conflict_is_noted(on: &Fixture) {
     let (satellite, actor, now) = (on.satellite().await, on.unique(), on.now());
     assert_eq!(satellite.conflict_at, None);
     assert!(on.store.satellite_conflict(satellite.id, now, on.draft_by(&actor)).await.unwrap());
@@ -175,7 +175,7 @@ pub(super) async fn a_conflict_is_noted(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
-pub(super) async fn a_list_holds_what_was_asked_for(on: &Fixture) {
+pub(crate) async fn a_list_holds_what_was_asked_for(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let plain = on.register(&on.name(), Some(ours)).await;
     let tagged = on.register(&on.name(), Some(ours)).await;
@@ -186,7 +186,7 @@ pub(super) async fn a_list_holds_what_was_asked_for(on: &Fixture) {
 
     let both = SatelliteQuery::in_sight(Sight::Teams(vec![ours, theirs]));
     let mine = SatelliteQuery::in_sight(Sight::Teams(vec![ours]));
-    let check = async |query: SatelliteQuery, mut expected: Vec<&crate::SatelliteRow>| {
+    let check = async |query: SatelliteQuery, mut expected: Vec<&hive_store::SatelliteRow>| {
         expected.sort_by(|a, b| a.name.cmp(&b.name));
         let expected: Vec<_> = expected.iter().map(|row| row.id).collect();
         let (rows, total) = on.store.satellite_list(&query, Window::ALL).await.unwrap();
@@ -208,7 +208,7 @@ pub(super) async fn a_list_holds_what_was_asked_for(on: &Fixture) {
     check(SatelliteQuery { search: Some("ost-1".into()), ..mine }, vec![&plain, &tagged]).await;
 }
 
-pub(super) async fn a_search_takes_wildcards_for_letters(on: &Fixture) {
+pub(crate) async fn a_search_takes_wildcards_for_letters(on: &Fixture) {
     let satellite = on.satellite().await;
     let hostname = r"50%_\host'";
     let system = SystemInfo { hostname: hostname.into(), ..SystemInfo::default() };
@@ -232,7 +232,7 @@ pub(super) async fn a_search_takes_wildcards_for_letters(on: &Fixture) {
     }
 }
 
-pub(super) async fn a_page_is_a_part_of_the_list(on: &Fixture) {
+pub(crate) async fn a_page_is_a_part_of_the_list(on: &Fixture) {
     let team = Some(on.team().await);
     for _ in 0..5 {
         on.register(&on.name(), team).await;
@@ -245,7 +245,7 @@ pub(super) async fn a_page_is_a_part_of_the_list(on: &Fixture) {
     }
 }
 
-pub(super) async fn signs_of_life_only_go_forward(on: &Fixture) {
+pub(crate) async fn signs_of_life_only_go_forward(on: &Fixture) {
     let before = on.satellite().await;
     let (early, late) = (on.now(), on.now().plus(Duration::from_secs(1)));
     let system = SystemInfo { hostname: "renamed".into(), uptime_seconds: 7, ..SystemInfo::default() };
@@ -259,7 +259,7 @@ pub(super) async fn signs_of_life_only_go_forward(on: &Fixture) {
     assert_eq!(after.updated_at, before.updated_at, "a sign of life is no change");
 }
 
-pub(super) async fn another_team_ends_what_is_open(on: &Fixture) {
+pub(crate) async fn another_team_ends_what_is_open(on: &Fixture) {
     let (satellite, now, actor) = (on.satellite().await, on.now(), on.unique());
     let id = satellite.id;
     let queued = on.insert(on.new_command(id)).await;

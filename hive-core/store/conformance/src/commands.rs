@@ -1,17 +1,17 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_wire::agent::ErrorBody;
-use hive_wire::api::{CommandStatus, CommandType};
-use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId};
-
-use super::CALLERS;
-use super::fixture::{DAY, Fixture};
-use crate::access::{Authority, Sight};
-use crate::{
+use hive_store::{
     Assignment, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, OpenCount, QueuePage,
     SatellitePatch, Window,
 };
+use hive_store::access::{Authority, Sight};
+use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId};
+use hive_wire::agent::ErrorBody;
+use hive_wire::api::{CommandStatus, CommandType};
+
+use crate::CALLERS;
+use crate::fixture::{DAY, Fixture};
 
 fn ones(results: Vec<bool>) -> usize {
     results.into_iter().filter(|done| *done).count()
@@ -21,7 +21,7 @@ fn delivery(on: &Fixture) -> Delivery {
     Delivery { journal_id: "journal-1".into(), at: on.now(), expires_at: None }
 }
 
-pub(super) async fn commands_are_stored_all_or_none(on: &Fixture) {
+pub(crate) async fn commands_are_stored_all_or_none(on: &Fixture) {
     let (satellite, actor) = (on.satellite().await.id, on.unique());
     let (first, second) = (on.new_command(satellite), on.new_command(satellite));
     let twice = vec![first.clone(), second.clone(), first.clone()];
@@ -37,7 +37,7 @@ pub(super) async fn commands_are_stored_all_or_none(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
-pub(super) async fn a_command_reads_back_as_it_was_stored(on: &Fixture) {
+pub(crate) async fn a_command_reads_back_as_it_was_stored(on: &Fixture) {
     let satellite = on.satellite().await;
     let plain = on.new_command(satellite.id);
     let full = NewCommand {
@@ -83,7 +83,7 @@ fn key(on: &Fixture, owner: &str, body: &str) -> IdempotencyKey {
     IdempotencyKey { owner: owner.into(), key: "again".into(), body_hash: body.into(), expires_at: on.now().plus(DAY) }
 }
 
-pub(super) async fn an_idempotency_key_stores_one_request_of_many(on: &Fixture) {
+pub(crate) async fn an_idempotency_key_stores_one_request_of_many(on: &Fixture) {
     let (satellite, owner) = (on.satellite().await.id, on.unique());
     let insert = async |_| {
         let commands = vec![on.new_command(satellite), on.new_command(satellite)];
@@ -103,7 +103,7 @@ pub(super) async fn an_idempotency_key_stores_one_request_of_many(on: &Fixture) 
     assert_eq!(on.records_by(&owner).await.len(), 1);
 }
 
-pub(super) async fn an_idempotency_key_is_its_owners_and_ends(on: &Fixture) {
+pub(crate) async fn an_idempotency_key_is_its_owners_and_ends(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let (one, other) = (on.unique(), on.unique());
     let insert =
@@ -114,7 +114,7 @@ pub(super) async fn an_idempotency_key_is_its_owners_and_ends(on: &Fixture) {
     assert_eq!(insert(key(on, &one, "a")).await, Inserted::Conflict);
 }
 
-pub(super) async fn a_command_is_delivered_and_started_once(on: &Fixture) {
+pub(crate) async fn a_command_is_delivered_and_started_once(on: &Fixture) {
     let id = on.command().await;
     assert!(!on.store.command_start(id, on.now()).await.unwrap(), "started before it was delivered");
     let deliver = async |_| on.store.command_deliver(id, delivery(on)).await.unwrap();
@@ -127,7 +127,7 @@ pub(super) async fn a_command_is_delivered_and_started_once(on: &Fixture) {
     assert!(!on.store.command_deliver(id, delivery(on)).await.unwrap());
 }
 
-pub(super) async fn a_hand_over_may_say_until_when_a_command_starts(on: &Fixture) {
+pub(crate) async fn a_hand_over_may_say_until_when_a_command_starts(on: &Fixture) {
     let (id, later) = (on.command().await, on.now().plus(DAY * 7));
     let before = on.stored(id).await.expires_at;
     assert!(on.store.command_deliver(id, Delivery { expires_at: Some(later), ..delivery(on) }).await.unwrap());
@@ -137,7 +137,7 @@ pub(super) async fn a_hand_over_may_say_until_when_a_command_starts(on: &Fixture
     assert!(on.stored(other).await.expires_at >= before, "as it was stored");
 }
 
-pub(super) async fn an_idempotent_command_may_be_delivered_again(on: &Fixture) {
+pub(crate) async fn an_idempotent_command_may_be_delivered_again(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let id = on.insert(NewCommand { idempotent: true, ..on.new_command(satellite) }).await;
     let elsewhere = Delivery { journal_id: "journal-2".into(), at: on.now(), expires_at: None };
@@ -150,7 +150,7 @@ pub(super) async fn an_idempotent_command_may_be_delivered_again(on: &Fixture) {
     assert!(!on.store.command_deliver(id, elsewhere).await.unwrap());
 }
 
-pub(super) async fn a_command_ends_once(on: &Fixture) {
+pub(crate) async fn a_command_ends_once(on: &Fixture) {
     let (id, actor) = (on.command().await, on.unique());
     let finish = async |n: usize| {
         let outcome = CommandOutcome { exit_code: Some(n as i32), ..on.outcome(CommandStatus::Failed) };
@@ -163,7 +163,7 @@ pub(super) async fn a_command_ends_once(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 2);
 }
 
-pub(super) async fn a_queued_command_is_delivered_or_ended_and_never_both(on: &Fixture) {
+pub(crate) async fn a_queued_command_is_delivered_or_ended_and_never_both(on: &Fixture) {
     for _ in 0..8 {
         let (id, actor) = (on.command().await, on.unique());
         let delivery = Delivery { journal_id: "journal".into(), at: on.now(), expires_at: None };
@@ -182,7 +182,7 @@ pub(super) async fn a_queued_command_is_delivered_or_ended_and_never_both(on: &F
     assert_eq!(on.stored(id).await.status, CommandStatus::Expired);
 }
 
-pub(super) async fn an_ended_command_stays_as_it_is(on: &Fixture) {
+pub(crate) async fn an_ended_command_stays_as_it_is(on: &Fixture) {
     let id = on.command().await;
     let error = ErrorBody { code: ErrorCode::CommandBlocked, message: "refused by policy".into() };
     let outcome = CommandOutcome {
@@ -207,7 +207,7 @@ pub(super) async fn an_ended_command_stays_as_it_is(on: &Fixture) {
     assert!(!on.store.command_finish(nobody, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap());
 }
 
-pub(super) async fn open_commands_come_oldest_first(on: &Fixture) {
+pub(crate) async fn open_commands_come_oldest_first(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let now = on.now();
     let made = |minutes: u64| NewCommand {
@@ -224,7 +224,7 @@ pub(super) async fn open_commands_come_oldest_first(on: &Fixture) {
     assert_eq!(open, ids);
 }
 
-pub(super) async fn queued_commands_come_by_priority_then_age(on: &Fixture) {
+pub(crate) async fn queued_commands_come_by_priority_then_age(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let now = on.now();
     let made = |priority, age: u64| NewCommand {
@@ -262,7 +262,7 @@ pub(super) async fn queued_commands_come_by_priority_then_age(on: &Fixture) {
     assert_eq!(on.store.command_list_waiting_jobs(satellite).await.unwrap(), [of_a_job.job_id.unwrap()]);
 }
 
-pub(super) async fn only_a_delivered_command_is_queued_again(on: &Fixture) {
+pub(crate) async fn only_a_delivered_command_is_queued_again(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let delivered = || NewCommand { delivery: Some(delivery(on)), ..on.new_command(satellite) };
     let id = on.insert(delivered()).await;
@@ -278,7 +278,7 @@ pub(super) async fn only_a_delivered_command_is_queued_again(on: &Fixture) {
     assert!(!on.store.command_requeue(ended, on.now()).await.unwrap());
 }
 
-pub(super) async fn only_a_queued_command_gets_another_expiry(on: &Fixture) {
+pub(crate) async fn only_a_queued_command_gets_another_expiry(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let expires_at = on.now().plus(Duration::from_secs(7));
     let queued = on.insert(on.new_command(satellite)).await;
@@ -288,7 +288,7 @@ pub(super) async fn only_a_queued_command_gets_another_expiry(on: &Fixture) {
     assert!(!on.store.command_set_expiry(handed, expires_at).await.unwrap());
 }
 
-pub(super) async fn open_commands_are_counted(on: &Fixture) {
+pub(crate) async fn open_commands_are_counted(on: &Fixture) {
     let (satellite, caller) = (on.satellite().await.id, on.unique());
     let made = |job_id| {
         let mut command = NewCommand { job_id, ..on.new_command(satellite) };
@@ -308,7 +308,7 @@ pub(super) async fn open_commands_are_counted(on: &Fixture) {
     assert_eq!(counts, [of(false, 2), of(true, 1)]);
 }
 
-pub(super) async fn commands_are_listed_newest_first(on: &Fixture) {
+pub(crate) async fn commands_are_listed_newest_first(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let now = on.now();
     let mut ids = Vec::new();
@@ -323,7 +323,7 @@ pub(super) async fn commands_are_listed_newest_first(on: &Fixture) {
     }
 }
 
-pub(super) async fn overdue_commands_are_found(on: &Fixture) {
+pub(crate) async fn overdue_commands_are_found(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let (now, second) = (on.now(), Duration::from_secs(1));
     let expires = |expires_at| NewCommand { expires_at, timeout_seconds: 10, ..on.new_command(satellite) };
@@ -343,12 +343,12 @@ pub(super) async fn overdue_commands_are_found(on: &Fixture) {
 }
 
 /// Another team for a satellite.
-pub(super) fn assigned(on: &Fixture, team_id: Option<TeamId>) -> SatellitePatch {
+pub(crate) fn assigned(on: &Fixture, team_id: Option<TeamId>) -> SatellitePatch {
     let assignment = Some(Assignment { team_id, api_key_hash: format!("$argon2id${}", on.unique()) });
     SatellitePatch { assignment, ..SatellitePatch::default() }
 }
 
-pub(super) async fn nothing_is_given_to_a_satellite_that_is_gone(on: &Fixture) {
+pub(crate) async fn nothing_is_given_to_a_satellite_that_is_gone(on: &Fixture) {
     let (removed, reassigned, actor) = (on.satellite().await, on.satellite().await, on.unique());
     on.store.satellite_remove(removed.id, on.now(), on.draft()).await.unwrap();
     on.store.satellite_update(reassigned.id, assigned(on, None), on.draft()).await.unwrap();
@@ -367,7 +367,7 @@ pub(super) async fn nothing_is_given_to_a_satellite_that_is_gone(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
-pub(super) async fn nothing_is_left_open_by_a_removal_in_a_race(on: &Fixture) {
+pub(crate) async fn nothing_is_left_open_by_a_removal_in_a_race(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let insert = async |number: usize| {
         let key = number.is_multiple_of(2).then(|| key(on, &on.unique(), "a"));
@@ -381,7 +381,7 @@ pub(super) async fn nothing_is_left_open_by_a_removal_in_a_race(on: &Fixture) {
     assert!(on.store.command_list_open(satellite).await.unwrap().is_empty());
 }
 
-pub(super) async fn commands_are_listed_by_the_team_they_were_given_in(on: &Fixture) {
+pub(crate) async fn commands_are_listed_by_the_team_they_were_given_in(on: &Fixture) {
     let (satellite, other) = (on.satellite().await, on.team().await);
     let before = on.insert(on.new_command(satellite.id)).await;
     on.store.satellite_update(satellite.id, assigned(on, Some(other)), on.draft()).await.unwrap();
@@ -399,7 +399,7 @@ pub(super) async fn commands_are_listed_by_the_team_they_were_given_in(on: &Fixt
     check(Sight::Teams(Vec::new()), &[]).await;
 }
 
-pub(super) async fn an_ai_client_acts_by_a_rule_or_a_plan(on: &Fixture) {
+pub(crate) async fn an_ai_client_acts_by_a_rule_or_a_plan(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let insert = async |kind: &str, authorised_by: Authority| {
         let mut command = NewCommand { authorised_by, ..on.new_command(satellite) };

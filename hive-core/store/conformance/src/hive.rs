@@ -1,13 +1,13 @@
 //! Which hive a store is of.
 
 use futures_util::future::join_all;
+use hive_store::HiveRow;
 use hive_wire::HiveId;
 
-use super::CALLERS;
-use super::fixture::Fixture;
-use crate::HiveRow;
+use crate::CALLERS;
+use crate::fixture::Fixture;
 
-pub(super) async fn a_store_is_of_one_hive(on: &Fixture) {
+pub(crate) async fn a_store_is_of_one_hive(on: &Fixture) {
     let wanted = |number: usize| HiveRow {
         id: HiveId::new(on.seed()),
         created_at: on.now(),

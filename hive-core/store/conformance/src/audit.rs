@@ -1,15 +1,15 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hive_store::{CommandOutcome, Window};
+use hive_store::access::Sight;
+use hive_store::audit::AuditDraft;
 use hive_wire::SatelliteId;
 use hive_wire::agent::Channel;
 use hive_wire::api::{AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus};
 use serde_json::json;
 
-use super::fixture::Fixture;
-use crate::access::Sight;
-use crate::audit::AuditDraft;
-use crate::{CommandOutcome, Window};
+use crate::fixture::Fixture;
 
 /// Records written at the same time.
 const WRITES: usize = 200;
@@ -29,7 +29,7 @@ async fn check_chain(on: &Fixture) {
     assert!(next > verification.records);
 }
 
-pub(super) async fn records_have_no_gaps_however_many_write(on: &Fixture) {
+pub(crate) async fn records_have_no_gaps_however_many_write(on: &Fixture) {
     let append = async |_| on.store.audit_append(on.draft()).await.unwrap().seq;
     let mut places = join_all((0..WRITES).map(append)).await;
     places.sort_unstable();
@@ -38,7 +38,7 @@ pub(super) async fn records_have_no_gaps_however_many_write(on: &Fixture) {
     check_chain(on).await;
 }
 
-pub(super) async fn two_programs_write_one_chain(one: &Fixture, other: &Fixture) {
+pub(crate) async fn two_programs_write_one_chain(one: &Fixture, other: &Fixture) {
     let append = async |n: usize| {
         let on = if n.is_multiple_of(2) { one } else { other };
         on.store.audit_append(on.draft()).await.unwrap()
@@ -50,7 +50,7 @@ pub(super) async fn two_programs_write_one_chain(one: &Fixture, other: &Fixture)
     check_chain(other).await;
 }
 
-pub(super) async fn a_record_is_what_was_drafted(on: &Fixture) {
+pub(crate) async fn a_record_is_what_was_drafted(on: &Fixture) {
     let draft = AuditDraft {
         team_id: Some(on.team().await),
         result: AuditResult::Failure,
@@ -78,7 +78,7 @@ pub(super) async fn a_record_is_what_was_drafted(on: &Fixture) {
     assert_eq!((line.seq, line.previous_hash, line.hash), (entry.seq, entry.previous_hash, entry.hash));
 }
 
-pub(super) async fn a_change_that_fails_leaves_no_record(on: &Fixture) {
+pub(crate) async fn a_change_that_fails_leaves_no_record(on: &Fixture) {
     let (taken, actor, satellite) = (on.user().await.username, on.unique(), on.satellite().await.id);
     let commands = join_all((0..WRITES).map(|_| on.insert(on.new_command(satellite)))).await;
     let finish = async |n: usize, offset| {
@@ -104,7 +104,7 @@ pub(super) async fn a_change_that_fails_leaves_no_record(on: &Fixture) {
     check_chain(on).await;
 }
 
-pub(super) async fn records_are_found_by_what_they_say(on: &Fixture) {
+pub(crate) async fn records_are_found_by_what_they_say(on: &Fixture) {
     let (actor, satellite) = (on.unique(), SatelliteId::new(on.seed()));
     let (start, second) = (on.now(), Duration::from_secs(1));
     let draft = |seconds: u32| AuditDraft { timestamp: start.plus(second * seconds), ..on.draft_by(&actor) };
@@ -138,7 +138,7 @@ pub(super) async fn records_are_found_by_what_they_say(on: &Fixture) {
     check(AuditQuery { until: Some(start.plus(second * 2)), ..by_actor() }, Window::ALL, &[1, 0], 2).await;
 }
 
-pub(super) async fn records_out_of_sight_are_not_there(on: &Fixture) {
+pub(crate) async fn records_out_of_sight_are_not_there(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let append = async |team_id| on.store.audit_append(AuditDraft { team_id, ..on.draft() }).await.unwrap().id;
     let (mine, foreign, global) = (append(Some(ours)).await, append(Some(theirs)).await, append(None).await);

@@ -5,73 +5,72 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
+use hive_store::{
+    ApiKeyRow, CommandOutcome, CommandRow, Inserted, NameUse, NewCommand, NewRegistrationToken, NewSatellite,
+    NewSession, NewUser, RegisterOutcome, SatelliteRow, Store, Window,
+};
+use hive_store::access::{Authority, Sight};
+use hive_store::audit::AuditDraft;
+use hive_wire::{
+    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
+};
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{
     Actor, AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus, CommandType, PlatformRole, Size, Team,
     TokenScope, User,
 };
 use hive_wire::id::Seed;
-use hive_wire::{
-    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
-};
 use serde_json::json;
 
-use crate::access::{Authority, Sight};
-use crate::audit::AuditDraft;
-use crate::{
-    ApiKeyRow, CommandOutcome, CommandRow, Inserted, NameUse, NewCommand, NewRegistrationToken, NewSatellite,
-    NewSession, NewUser, RegisterOutcome, SatelliteRow, Store, Window,
-};
+pub(crate) const DAY: Duration = Duration::from_hours(24);
 
-pub(super) const DAY: Duration = Duration::from_hours(24);
-
-pub(super) struct Fixture {
-    pub(super) store: Arc<dyn Store>,
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<dyn Store>,
     /// The teams of the satellites that were registered here.
     teams: Arc<Mutex<HashMap<SatelliteId, Option<TeamId>>>>,
 }
 
 impl Fixture {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self { store, teams: Arc::default() }
     }
 
     /// Another store with the same satellites in it.
-    pub(super) fn beside(&self, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn beside(&self, store: Arc<dyn Store>) -> Self {
         Self { store, teams: self.teams.clone() }
     }
 
     /// Returns the time. It comes from the system: other programs may use the store at the same time.
     #[expect(clippy::disallowed_methods, reason = "a check runs without a hive and its clock")]
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Timestamp::from_micros(0).plus(since_epoch)
     }
 
     /// Returns a seed for a new id.
-    pub(super) fn seed(&self) -> Seed {
+    pub(crate) fn seed(&self) -> Seed {
         Seed { unix_millis: self.now().unix_millis(), random: random() }
     }
 
     /// Returns a word that no other check uses.
-    pub(super) fn unique(&self) -> String {
+    pub(crate) fn unique(&self) -> String {
         HEXLOWER.encode(&random::<10>())
     }
 
-    pub(super) fn name(&self) -> SatelliteName {
+    pub(crate) fn name(&self) -> SatelliteName {
         format!("box-{}", self.unique()).try_into().unwrap()
     }
 
-    pub(super) fn user_id(&self) -> UserId {
+    pub(crate) fn user_id(&self) -> UserId {
         UserId::new(self.seed())
     }
 
-    pub(super) fn draft(&self) -> AuditDraft {
+    pub(crate) fn draft(&self) -> AuditDraft {
         self.draft_by(&self.unique())
     }
 
     /// A record by which a check finds its own again.
-    pub(super) fn draft_by(&self, actor: &str) -> AuditDraft {
+    pub(crate) fn draft_by(&self, actor: &str) -> AuditDraft {
         AuditDraft {
             id: AuditId::new(self.seed()),
             timestamp: self.now(),
@@ -86,7 +85,7 @@ impl Fixture {
     }
 
     /// The records of one actor, oldest first.
-    pub(super) async fn records_by(&self, actor: &str) -> Vec<AuditEntry> {
+    pub(crate) async fn records_by(&self, actor: &str) -> Vec<AuditEntry> {
         let query = AuditQuery { actor: Some(actor.into()), ..AuditQuery::default() };
         let (mut records, total) = self.store.audit_list(&query, &Sight::Everything, Window::ALL).await.unwrap();
         assert_eq!(records.len() as u64, total);
@@ -94,23 +93,23 @@ impl Fixture {
         records
     }
 
-    pub(super) async fn team(&self) -> TeamId {
+    pub(crate) async fn team(&self) -> TeamId {
         let team = Team { id: TeamId::new(self.seed()), slug: self.unique(), created_at: self.now() };
         self.store.team_create(team.clone(), self.draft()).await.unwrap();
         team.id
     }
 
-    pub(super) async fn user(&self) -> User {
+    pub(crate) async fn user(&self) -> User {
         self.store.user_create(self.new_user(&self.unique()), self.draft()).await.unwrap()
     }
 
-    pub(super) fn new_user(&self, username: &str) -> NewUser {
+    pub(crate) fn new_user(&self, username: &str) -> NewUser {
         let (id, role) = (self.user_id(), PlatformRole::GlobalUser);
         let user = User { id, username: username.into(), role, created_at: self.now(), disabled_at: None };
         NewUser { user, password_hash: "$argon2id$password".into() }
     }
 
-    pub(super) fn api_key(&self, user: UserId) -> ApiKeyRow {
+    pub(crate) fn api_key(&self, user: UserId) -> ApiKeyRow {
         ApiKeyRow {
             id: ApiKeyId::new(self.seed()),
             user_id: user,
@@ -123,11 +122,11 @@ impl Fixture {
         }
     }
 
-    pub(super) async fn token(&self, team: Option<TeamId>) -> RegistrationTokenId {
+    pub(crate) async fn token(&self, team: Option<TeamId>) -> RegistrationTokenId {
         self.token_until(team, self.now().plus(DAY)).await
     }
 
-    pub(super) async fn token_until(&self, team: Option<TeamId>, expires_at: Timestamp) -> RegistrationTokenId {
+    pub(crate) async fn token_until(&self, team: Option<TeamId>, expires_at: Timestamp) -> RegistrationTokenId {
         let token = NewRegistrationToken {
             id: RegistrationTokenId::new(self.seed()),
             scope: if team.is_some() { TokenScope::Team } else { TokenScope::Global },
@@ -146,7 +145,7 @@ impl Fixture {
         id
     }
 
-    pub(super) fn new_satellite(&self, name: &SatelliteName, team: Option<TeamId>) -> NewSatellite {
+    pub(crate) fn new_satellite(&self, name: &SatelliteName, team: Option<TeamId>) -> NewSatellite {
         NewSatellite {
             id: SatelliteId::new(self.seed()),
             name: name.clone(),
@@ -165,7 +164,7 @@ impl Fixture {
         }
     }
 
-    pub(super) async fn register(&self, name: &SatelliteName, team: Option<TeamId>) -> SatelliteRow {
+    pub(crate) async fn register(&self, name: &SatelliteName, team: Option<TeamId>) -> SatelliteRow {
         let token = self.token(team).await;
         match self.store.satellite_register(token, self.new_satellite(name, team), self.draft()).await.unwrap() {
             RegisterOutcome::Registered(row) => {
@@ -177,18 +176,18 @@ impl Fixture {
     }
 
     /// A satellite of a team of its own.
-    pub(super) async fn satellite(&self) -> SatelliteRow {
+    pub(crate) async fn satellite(&self) -> SatelliteRow {
         let team = self.team().await;
         self.register(&self.name(), Some(team)).await
     }
 
     /// The team of a satellite that was registered here, as it was then.
-    pub(super) fn team_of(&self, satellite: SatelliteId) -> Option<TeamId> {
+    pub(crate) fn team_of(&self, satellite: SatelliteId) -> Option<TeamId> {
         self.teams.lock().unwrap().get(&satellite).copied().flatten()
     }
 
     /// A command for a satellite as it was when it registered.
-    pub(super) fn new_command(&self, satellite: SatelliteId) -> NewCommand {
+    pub(crate) fn new_command(&self, satellite: SatelliteId) -> NewCommand {
         let now = self.now();
         NewCommand {
             id: CommandId::new(self.seed()),
@@ -209,22 +208,22 @@ impl Fixture {
         }
     }
 
-    pub(super) async fn insert(&self, command: NewCommand) -> CommandId {
+    pub(crate) async fn insert(&self, command: NewCommand) -> CommandId {
         let id = command.id;
         assert_eq!(self.store.command_insert(vec![command], None, self.draft()).await.unwrap(), Inserted::New);
         id
     }
 
-    pub(super) async fn command(&self) -> CommandId {
+    pub(crate) async fn command(&self) -> CommandId {
         let satellite = self.satellite().await.id;
         self.insert(self.new_command(satellite)).await
     }
 
-    pub(super) async fn stored(&self, id: CommandId) -> CommandRow {
+    pub(crate) async fn stored(&self, id: CommandId) -> CommandRow {
         self.store.command_get(id).await.unwrap().unwrap()
     }
 
-    pub(super) fn outcome(&self, status: CommandStatus) -> CommandOutcome {
+    pub(crate) fn outcome(&self, status: CommandStatus) -> CommandOutcome {
         CommandOutcome {
             status,
             exit_code: None,
@@ -236,7 +235,7 @@ impl Fixture {
         }
     }
 
-    pub(super) fn new_session(&self, satellite: SatelliteId) -> NewSession {
+    pub(crate) fn new_session(&self, satellite: SatelliteId) -> NewSession {
         NewSession {
             id: SessionId::new(self.seed()),
             satellite_id: satellite,

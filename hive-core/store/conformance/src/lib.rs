@@ -1,8 +1,30 @@
-//! What every store promises, as checks that each implementation passes.
+//! Checks that a store keeps the promises of the traits of [`hive_store`].
 //!
-//! Each check makes what it needs under names of its own, so that all run on one store, one after the other or on one that
-//! is in use. A failed check panics.
+//! The checks use the public traits only, so that they run on any implementation: the ones of hive-store, a
+//! [`StoreLayer`](hive_store::StoreLayer), or a store of your own. Add this crate to your dev-dependencies and call
+//! [`check_all`] in a test on a multi-threaded runtime:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use hive_store::Database;
+//!
+//! # // A test of the caller's would have #[tokio::test(flavor = "multi_thread")] here.
+//! # #[tokio::main]
+//! # async fn main() -> hive_store::StoreResult<()> {
+//! let store = Database::in_memory().open().await?;
+//! hive_store_conformance::check_all(store).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! If several processes can open one database, open it twice and call [`check_shared`] too.
+//!
+//! Each check creates its own rows under random names. The checks can therefore run one after the other on one store, and
+//! on a store that is in use. A check that fails panics.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
 mod audit;
@@ -18,7 +40,8 @@ mod sessions;
 
 use std::sync::Arc;
 
-use super::Store;
+use hive_store::Store;
+
 use fixture::Fixture;
 
 /// Callers of a race.
@@ -31,10 +54,10 @@ macro_rules! run {
     )*};
 }
 
-/// Checks every promise.
+/// Checks every promise of the traits.
 ///
 /// # Panics
-/// At the first promise that is not kept.
+/// If a check fails.
 pub async fn check_all(store: Arc<dyn Store>) {
     let fixture = &Fixture::new(store);
     run!(
@@ -130,10 +153,10 @@ pub async fn check_all(store: Arc<dyn Store>) {
     );
 }
 
-/// Checks what two programs promise each other that opened one database.
+/// Checks the promises between two stores that are open on one database.
 ///
 /// # Panics
-/// At the first promise that is not kept.
+/// If a check fails.
 pub async fn check_shared(one: Arc<dyn Store>, other: Arc<dyn Store>) {
     let one = &Fixture::new(one);
     let other = &one.beside(other);

@@ -1,11 +1,11 @@
 use bytes::Bytes;
 use futures_util::future::join_all;
+use hive_store::{CommandOutcome, StoreError};
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, Received};
 use hive_wire::api::CommandStatus;
 
-use super::fixture::Fixture;
-use crate::{CommandOutcome, StoreError};
+use crate::fixture::Fixture;
 
 async fn append(on: &Fixture, id: CommandId, offset: u64, bytes: &'static [u8]) {
     on.store.command_output_append(id, Channel::Stdout, offset, Bytes::from_static(bytes)).await.unwrap();
@@ -15,7 +15,7 @@ async fn read(on: &Fixture, id: CommandId, channel: Channel, from: u64) -> Bytes
     on.store.command_output(id, channel, from, usize::MAX).await.unwrap()
 }
 
-pub(super) async fn pieces_may_come_twice_and_leave_no_gap(on: &Fixture) {
+pub(crate) async fn pieces_may_come_twice_and_leave_no_gap(on: &Fixture) {
     let id = on.command().await;
     assert_eq!(on.store.command_output_len(id).await.unwrap(), Received::default());
     append(on, id, 0, b"").await;
@@ -35,7 +35,7 @@ pub(super) async fn pieces_may_come_twice_and_leave_no_gap(on: &Fixture) {
     assert_eq!(on.store.command_output_len(id).await.unwrap().stdout, 21);
 }
 
-pub(super) async fn output_is_read_from_any_byte_in_whole_pieces(on: &Fixture) {
+pub(crate) async fn output_is_read_from_any_byte_in_whole_pieces(on: &Fixture) {
     let id = on.command().await;
     for (offset, piece) in [(0, &b"abcd"[..]), (4, b"efgh"), (8, b"ij")] {
         append(on, id, offset, piece).await;
@@ -54,7 +54,7 @@ pub(super) async fn output_is_read_from_any_byte_in_whole_pieces(on: &Fixture) {
     check(1 << 40, 100, "").await;
 }
 
-pub(super) async fn the_last_pieces_are_stored_with_the_end(on: &Fixture) {
+pub(crate) async fn the_last_pieces_are_stored_with_the_end(on: &Fixture) {
     let (id, gap) = (on.command().await, on.command().await);
     append(on, id, 0, b"he").await;
     let piece = |offset, bytes: &'static [u8]| (Channel::Stdout, offset, Bytes::from_static(bytes));

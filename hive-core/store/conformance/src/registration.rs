@@ -1,15 +1,15 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_wire::api::{SatelliteStatus, TokenScope};
-
-use super::CALLERS;
-use super::fixture::Fixture;
-use crate::access::{Authority, Sight};
-use crate::{
+use hive_store::{
     NameUse, NewRegistrationToken, NewSatellite, RegisterAgain, RegisterOutcome, SatellitePatch, SatelliteQuery,
     TokenState, Window,
 };
+use hive_store::access::{Authority, Sight};
+use hive_wire::api::{SatelliteStatus, TokenScope};
+
+use crate::CALLERS;
+use crate::fixture::Fixture;
 
 fn registered(outcomes: &[RegisterOutcome]) -> usize {
     outcomes.iter().filter(|outcome| matches!(outcome, RegisterOutcome::Registered(_))).count()
@@ -19,7 +19,7 @@ fn used(outcomes: &[RegisterOutcome]) -> usize {
     outcomes.iter().filter(|outcome| matches!(outcome, RegisterOutcome::TokenUnusable(TokenState::Used))).count()
 }
 
-pub(super) async fn a_token_registers_one_satellite_of_many(on: &Fixture) {
+pub(crate) async fn a_token_registers_one_satellite_of_many(on: &Fixture) {
     let (team, actor) = (Some(on.team().await), on.unique());
     let token = on.token(team).await;
     let register = async |_| {
@@ -36,7 +36,7 @@ pub(super) async fn a_token_registers_one_satellite_of_many(on: &Fixture) {
     assert!(on.store.registration_token_get(token).await.unwrap().unwrap().used_at.is_some());
 }
 
-pub(super) async fn a_token_registers_one_name_once(on: &Fixture) {
+pub(crate) async fn a_token_registers_one_name_once(on: &Fixture) {
     let (token, name) = (on.token(None).await, on.name());
     let register =
         async |_| on.store.satellite_register(token, on.new_satellite(&name, None), on.draft()).await.unwrap();
@@ -44,7 +44,7 @@ pub(super) async fn a_token_registers_one_name_once(on: &Fixture) {
     assert_eq!((registered(&outcomes), used(&outcomes)), (1, CALLERS - 1));
 }
 
-pub(super) async fn a_known_name_keeps_its_id_and_gets_a_new_key(on: &Fixture) {
+pub(crate) async fn a_known_name_keeps_its_id_and_gets_a_new_key(on: &Fixture) {
     let (name, actor) = (on.name(), on.unique());
     let first = on.register(&name, None).await;
     let first_key = on.store.satellite_key(first.id).await.unwrap().unwrap();
@@ -68,7 +68,7 @@ pub(super) async fn a_known_name_keeps_its_id_and_gets_a_new_key(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await[0].target.id, first.id.to_string());
 }
 
-pub(super) async fn the_name_of_a_removed_satellite_is_free(on: &Fixture) {
+pub(crate) async fn the_name_of_a_removed_satellite_is_free(on: &Fixture) {
     let (name, team, other) = (on.name(), Some(on.team().await), Some(on.team().await));
     let first = on.register(&name, team).await;
     assert!(on.store.satellite_remove(first.id, on.now(), on.draft()).await.unwrap());
@@ -79,7 +79,7 @@ pub(super) async fn the_name_of_a_removed_satellite_is_free(on: &Fixture) {
     assert_eq!(on.store.satellite_get(first.id).await.unwrap(), None);
 }
 
-pub(super) async fn a_name_of_another_team_is_refused_and_spends_no_token(on: &Fixture) {
+pub(crate) async fn a_name_of_another_team_is_refused_and_spends_no_token(on: &Fixture) {
     let (name, theirs, ours, actor) = (on.name(), Some(on.team().await), Some(on.team().await), on.unique());
     on.register(&name, theirs).await;
     for team in [ours, None] {
@@ -94,7 +94,7 @@ pub(super) async fn a_name_of_another_team_is_refused_and_spends_no_token(on: &F
     assert!(on.records_by(&actor).await.is_empty(), "a refused registration left a record");
 }
 
-pub(super) async fn a_name_is_taken_over_from_the_named_satellite_alone(on: &Fixture) {
+pub(crate) async fn a_name_is_taken_over_from_the_named_satellite_alone(on: &Fixture) {
     let (name, other) = (on.name(), on.satellite().await);
     let first = on.register(&name, None).await;
     let token = on.token(None).await;
@@ -111,7 +111,7 @@ pub(super) async fn a_name_is_taken_over_from_the_named_satellite_alone(on: &Fix
     assert!(matches!(outcome, RegisterOutcome::Registered(row) if row.id == first.id));
 }
 
-pub(super) async fn a_lost_answer_is_given_again(on: &Fixture) {
+pub(crate) async fn a_lost_answer_is_given_again(on: &Fixture) {
     let (token, actor) = (on.token(None).await, on.unique());
     let attempt_hash = Some("attempt".to_owned());
     let satellite = NewSatellite { attempt_hash, ..on.new_satellite(&on.name(), None) };
@@ -142,7 +142,7 @@ pub(super) async fn a_lost_answer_is_given_again(on: &Fixture) {
     assert_eq!(ask(again).await, None);
 }
 
-pub(super) async fn a_token_keeps_what_it_gives(on: &Fixture) {
+pub(crate) async fn a_token_keeps_what_it_gives(on: &Fixture) {
     let (satellite, id) = (on.satellite().await, hive_wire::RegistrationTokenId::new(on.seed()));
     let token = NewRegistrationToken {
         id,
@@ -167,7 +167,7 @@ pub(super) async fn a_token_keeps_what_it_gives(on: &Fixture) {
     assert_eq!(on.store.registration_token_row(nobody).await.unwrap(), None);
 }
 
-pub(super) async fn a_useless_token_says_why_and_tells_no_names(on: &Fixture) {
+pub(crate) async fn a_useless_token_says_why_and_tells_no_names(on: &Fixture) {
     let (taken, actor, now) = (on.satellite().await.name, on.unique(), on.now());
     let unknown = hive_wire::RegistrationTokenId::new(on.seed());
     let expired = on.token_until(None, now).await;
@@ -191,7 +191,7 @@ pub(super) async fn a_useless_token_says_why_and_tells_no_names(on: &Fixture) {
     assert!(on.records_by(&actor).await.is_empty());
 }
 
-pub(super) async fn a_token_is_revoked_or_used_and_never_both(on: &Fixture) {
+pub(crate) async fn a_token_is_revoked_or_used_and_never_both(on: &Fixture) {
     for _ in 0..16 {
         let token = on.token(None).await;
         let register = on.store.satellite_register(token, on.new_satellite(&on.name(), None), on.draft());
@@ -204,7 +204,7 @@ pub(super) async fn a_token_is_revoked_or_used_and_never_both(on: &Fixture) {
     }
 }
 
-pub(super) async fn a_token_is_revoked_once(on: &Fixture) {
+pub(crate) async fn a_token_is_revoked_once(on: &Fixture) {
     let (token, actor) = (on.token(None).await, on.unique());
     let revoke = async |_| on.store.registration_token_revoke(token, on.now(), on.draft_by(&actor)).await.unwrap();
     let revoked = join_all((0..CALLERS).map(revoke)).await;
@@ -212,7 +212,7 @@ pub(super) async fn a_token_is_revoked_once(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
-pub(super) async fn tokens_are_listed_by_sight(on: &Fixture) {
+pub(crate) async fn tokens_are_listed_by_sight(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let (first, foreign, global, second) =
         (on.token(Some(ours)).await, on.token(Some(theirs)).await, on.token(None).await, on.token(Some(ours)).await);
@@ -226,7 +226,7 @@ pub(super) async fn tokens_are_listed_by_sight(on: &Fixture) {
     assert!([first, foreign, global, second].iter().all(|token| all.contains(token)));
 }
 
-pub(super) async fn two_programs_take_a_token_once(one: &Fixture, other: &Fixture) {
+pub(crate) async fn two_programs_take_a_token_once(one: &Fixture, other: &Fixture) {
     let token = one.token(None).await;
     let register = async |n: usize| {
         let on = if n.is_multiple_of(2) { one } else { other };

@@ -1,18 +1,18 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_wire::agent::{Channel, ErrorBody};
-use hive_wire::api::{CommandStatus, JobCounts, JobStatus, TargetStatus};
-use hive_wire::{CommandId, ErrorCode, JobId, TeamId};
-
-use super::CALLERS;
-use super::commands::assigned;
-use super::fixture::{DAY, Fixture};
-use crate::access::{Authority, Sight};
-use crate::{
+use hive_store::{
     CommandOutcome, Delivery, IdempotencyKey, JobEnd, JobInserted, JobRow, JobTargetRow, NewCommand, NewJob,
     NewJobTarget, SatelliteRow, Window,
 };
+use hive_store::access::{Authority, Sight};
+use hive_wire::{CommandId, ErrorCode, JobId, TeamId};
+use hive_wire::agent::{Channel, ErrorBody};
+use hive_wire::api::{CommandStatus, JobCounts, JobStatus, TargetStatus};
+
+use crate::CALLERS;
+use crate::commands::assigned;
+use crate::fixture::{DAY, Fixture};
 
 fn ones(results: Vec<bool>) -> usize {
     results.into_iter().filter(|done| *done).count()
@@ -103,7 +103,7 @@ fn end(on: &Fixture, status: JobStatus) -> JobEnd {
     JobEnd { status, counts, finished_at: on.now() }
 }
 
-pub(super) async fn a_job_is_stored_with_its_targets_all_or_none(on: &Fixture) {
+pub(crate) async fn a_job_is_stored_with_its_targets_all_or_none(on: &Fixture) {
     let (satellite, actor) = (on.satellite().await, on.unique());
     let (mut job, mut commands) = (new_job(on), Vec::new());
     add(on, &mut job, &mut commands, &satellite);
@@ -122,7 +122,7 @@ pub(super) async fn a_job_is_stored_with_its_targets_all_or_none(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
-pub(super) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
+pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
     let (first, second) = (on.satellite().await, on.satellite().await);
     let (mut job, mut commands) = (new_job(on), Vec::new());
     job.asked = vec!["tag:'; DROP TABLE jobs; --".into(), "web-\u{1b}ä".into()];
@@ -182,7 +182,7 @@ pub(super) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
     assert_eq!(on.store.job_target_list(JobId::new(on.seed()), Window::ALL).await.unwrap(), (Vec::new(), 0));
 }
 
-pub(super) async fn a_target_says_how_far_its_command_is(on: &Fixture) {
+pub(crate) async fn a_target_says_how_far_its_command_is(on: &Fixture) {
     let (id, commands) = job(on).await;
     let later = on.now().plus(Duration::from_mins(5));
     let handed = Delivery { expires_at: Some(later), ..delivery(on) };
@@ -213,7 +213,7 @@ pub(super) async fn a_target_says_how_far_its_command_is(on: &Fixture) {
     assert_eq!(stored(on, id).await.counts, expected);
 }
 
-pub(super) async fn targets_come_in_their_order_and_in_pages(on: &Fixture) {
+pub(crate) async fn targets_come_in_their_order_and_in_pages(on: &Fixture) {
     let team = on.team().await;
     let mut satellites = Vec::new();
     for _ in 0..5 {
@@ -227,7 +227,7 @@ pub(super) async fn targets_come_in_their_order_and_in_pages(on: &Fixture) {
     }
 }
 
-pub(super) async fn an_idempotency_key_stores_one_job_of_many(on: &Fixture) {
+pub(crate) async fn an_idempotency_key_stores_one_job_of_many(on: &Fixture) {
     let (satellite, owner) = (on.satellite().await, on.unique());
     let key = |body: &str| IdempotencyKey {
         owner: owner.clone(),
@@ -248,12 +248,12 @@ pub(super) async fn an_idempotency_key_stores_one_job_of_many(on: &Fixture) {
     assert_eq!(insert("b").await.1, JobInserted::Conflict);
     let command = vec![on.new_command(satellite.id)];
     let other = on.store.command_insert(command, Some(key("a")), on.draft()).await.unwrap();
-    assert_eq!(other, crate::Inserted::Conflict, "a job's key is no command's");
+    assert_eq!(other, hive_store::Inserted::Conflict, "a job's key is no command's");
     assert_eq!(on.store.command_list_open(satellite.id).await.unwrap().len(), 1);
     assert_eq!(on.records_by(&owner).await.len(), 1);
 }
 
-pub(super) async fn a_jobs_key_is_not_a_commands(on: &Fixture) {
+pub(crate) async fn a_jobs_key_is_not_a_commands(on: &Fixture) {
     let (satellite, owner) = (on.satellite().await, on.unique());
     let expires_at = on.now().plus(DAY);
     let key = IdempotencyKey { owner, key: "again".into(), body_hash: "a".into(), expires_at };
@@ -262,7 +262,7 @@ pub(super) async fn a_jobs_key_is_not_a_commands(on: &Fixture) {
     assert_eq!(inserted, JobInserted::Conflict);
 }
 
-pub(super) async fn a_job_is_cancelled_once_and_its_queue_with_it(on: &Fixture) {
+pub(crate) async fn a_job_is_cancelled_once_and_its_queue_with_it(on: &Fixture) {
     let ((id, commands), actor) = (job(on).await, on.unique());
     let (other, others) = job(on).await;
     assert!(on.store.command_deliver(commands[0], delivery(on)).await.unwrap());
@@ -284,7 +284,7 @@ pub(super) async fn a_job_is_cancelled_once_and_its_queue_with_it(on: &Fixture) 
     assert!(on.store.command_deliver(others[0], delivery(on)).await.unwrap());
 }
 
-pub(super) async fn of_a_queued_command_either_delivery_or_cancel_wins(on: &Fixture) {
+pub(crate) async fn of_a_queued_command_either_delivery_or_cancel_wins(on: &Fixture) {
     let team = on.team().await;
     let mut satellites = Vec::new();
     for _ in 0..16 {
@@ -301,7 +301,7 @@ pub(super) async fn of_a_queued_command_either_delivery_or_cancel_wins(on: &Fixt
     }
 }
 
-pub(super) async fn a_job_ends_once_and_behind_its_commands(on: &Fixture) {
+pub(crate) async fn a_job_ends_once_and_behind_its_commands(on: &Fixture) {
     let ((id, commands), actor) = (job(on).await, on.unique());
     assert!(on.store.job_list_open().await.unwrap().contains(&id));
     finish(on, commands[0], CommandStatus::Succeeded).await;
@@ -319,7 +319,7 @@ pub(super) async fn a_job_ends_once_and_behind_its_commands(on: &Fixture) {
     assert_eq!(stored(on, id).await, row);
 }
 
-pub(super) async fn jobs_are_listed_newest_first_and_by_sight(on: &Fixture) {
+pub(crate) async fn jobs_are_listed_newest_first_and_by_sight(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let mut at = Vec::new();
     for team in [Some(ours), Some(ours), Some(theirs), None] {
@@ -356,7 +356,7 @@ pub(super) async fn jobs_are_listed_newest_first_and_by_sight(on: &Fixture) {
     assert!((before.len()..=after.len()).contains(&(total as usize)));
 }
 
-pub(super) async fn two_programs_cancel_and_end_a_job_once(one: &Fixture, other: &Fixture) {
+pub(crate) async fn two_programs_cancel_and_end_a_job_once(one: &Fixture, other: &Fixture) {
     let (id, commands) = job(one).await;
     let cancel = |on: &Fixture| {
         let (store, now, draft) = (on.store.clone(), on.now(), on.draft_by("two-programs"));
@@ -374,7 +374,7 @@ pub(super) async fn two_programs_cancel_and_end_a_job_once(one: &Fixture, other:
     assert!(ours ^ theirs);
 }
 
-pub(super) async fn a_target_that_is_gone_is_stored_as_not_run(on: &Fixture) {
+pub(crate) async fn a_target_that_is_gone_is_stored_as_not_run(on: &Fixture) {
     let [there, removed, reassigned] = [on.satellite().await, on.satellite().await, on.satellite().await];
     let (mut job, mut commands) = (new_job(on), Vec::new());
     for satellite in [&there, &removed, &reassigned] {

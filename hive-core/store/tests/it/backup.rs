@@ -1,0 +1,98 @@
+use std::io::Cursor;
+use std::sync::Arc;
+
+use hive_store::audit::AuditDraft;
+use hive_store::backup::{BackupError, Place, create, restore};
+use hive_store::key_files::{self, KEY_FILES};
+use hive_store::{Database, Store};
+use hive_store_conformance::check_all;
+use hive_wire::AuditId;
+use hive_wire::api::{Actor, AuditResult, AuditTarget};
+use hive_wire::id::Seed;
+use serde_json::Value;
+
+/// A place below a folder.
+fn place(dir: &tempfile::TempDir, name: &str) -> Place {
+    let data = dir.path().join(name);
+    Place { database: Database::sqlite(data.join("hive.db")), keys: data.join("keys") }
+}
+
+/// A hive in which something of every kind has happened.
+async fn busy(dir: &tempfile::TempDir) -> (Place, Arc<dyn Store>) {
+    let place = place(dir, "one");
+    key_files::open_dir(&place.keys).unwrap();
+    for name in KEY_FILES {
+        // A backup does not look into them.
+        std::fs::write(place.keys.join(name), format!("{name} of a test\n")).unwrap();
+    }
+    let store = place.database.open().await.unwrap();
+    check_all(Arc::clone(&store)).await;
+    (place, store)
+}
+
+async fn backup_of(place: &Place) -> Vec<u8> {
+    let mut file = Vec::new();
+    create(place, "2026-11-30T12:00:00Z".parse().unwrap(), &mut file).await.unwrap();
+    file
+}
+
+/// The lines of a backup but its first and last, sorted: they name its time and its checksum.
+fn content(file: &[u8]) -> Vec<String> {
+    let lines = std::str::from_utf8(file).unwrap().lines();
+    let mut lines: Vec<_> = lines.filter(|line| !line.contains("\"header\"") && !line.contains("\"end\"")).collect();
+    lines.sort_unstable();
+    lines.into_iter().map(str::to_owned).collect()
+}
+
+fn draft() -> AuditDraft {
+    AuditDraft {
+        id: AuditId::new(Seed { unix_millis: 0, random: [0; 10] }),
+        timestamp: "2026-11-30T12:00:00Z".parse().unwrap(),
+        actor: Actor { kind: "system".into(), id: "system".into(), name: "system".into(), ip: None },
+        action: "check.ed",
+        target: AuditTarget { kind: "thing".into(), id: "1".into() },
+        team_id: None,
+        details: Value::Null,
+        result: AuditResult::Success,
+        error: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_restored_is_what_was_backed_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, store) = busy(&dir).await;
+    let file = backup_of(&one).await;
+    let records = store.audit_verify().await.unwrap().records;
+    let other = place(&dir, "other");
+    let summary = restore(&other, || Ok(Cursor::new(&file))).await.unwrap();
+    assert!(summary.rows > records, "{summary:?}");
+    assert_eq!(content(&backup_of(&other).await), content(&file));
+    let restored = other.database.open().await.unwrap();
+    let verification = restored.audit_verify().await.unwrap();
+    assert!(verification.valid && verification.records == records, "{verification:?}");
+    assert_eq!(restored.audit_append(draft()).await.unwrap().seq, records + 1, "the chain goes on");
+    // There is a hive now.
+    let again = restore(&other, || Ok(Cursor::new(&file))).await;
+    assert!(matches!(again, Err(BackupError::NotEmpty(_))), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_not_whole_is_refused_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, _store) = busy(&dir).await;
+    let file = backup_of(&one).await;
+    let last_line = file.len() - 1 - file[..file.len() - 1].iter().rev().position(|byte| *byte == b'\n').unwrap();
+    let middle = file[..file.len() / 2].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    let mut changed = file.clone();
+    let place_of = |text: &[u8]| file.windows(text.len()).position(|window| window == text).unwrap();
+    changed[place_of(b"check.ed")] = b'C';
+    let twice = [&*file, &*file].concat();
+    let broken = [&file[..0], &file[..last_line], &file[..file.len() - 1], &file[..middle], &changed, &twice, b"{}\n"];
+    for (number, broken) in broken.into_iter().enumerate() {
+        let other = place(&dir, &format!("other-{number}"));
+        let restored = restore(&other, || Ok(Cursor::new(broken))).await;
+        assert!(matches!(restored, Err(BackupError::Damaged(_))), "{number}: {restored:?}");
+        assert!(!other.keys.exists());
+    }
+}

@@ -1,0 +1,16 @@
+//! The databases of this crate, by its public interface: the conformance suite on each, and what a backup restores.
+//!
+//! The suite depends on hive-store, so that it cannot run in the unit tests: there every type is another one.
+
+#![forbid(unsafe_code)]
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod authority;
+#[cfg(feature = "sqlite")]
+mod backup;
+#[cfg(feature = "sqlite")]
+mod layer;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
