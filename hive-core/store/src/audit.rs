@@ -8,7 +8,9 @@ pub mod chain;
 mod export;
 mod model;
 mod signer;
+mod store;
 
 pub use export::{ExportError, export_trail, read_export, verify_export};
 pub use model::{AuditDraft, AuditLine};
 pub use signer::AuditSigner;
+pub use store::AuditStore;

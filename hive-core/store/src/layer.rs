@@ -11,16 +11,16 @@ use hive_wire::{
     UserId,
 };
 
-use super::{
-    ApiKeyOwner, ApiKeyRow, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, Fingerprints,
-    HiveRow, HiveStore, IdempotencyKey, IdentityStore, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow,
-    JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationToken, NewSatellite, NewSession, NewUser,
-    OpenCount, QueuePage, QueuedRow, RegisterAgain, RegisterOutcome, RegistrationTokenRow, RegistrationTokenStore,
-    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow,
-    SessionStore, Store, StoreResult, UserPatch, UserRow, UserUpdated, Window,
-};
 use crate::access::{Role, Sight};
 use crate::audit::{AuditDraft, AuditLine};
+use crate::{
+    ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, Fingerprints,
+    HiveRow, HiveStore, IdempotencyKey, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, JournalPosition,
+    JournalRow, NewCommand, NewJob, NewRegistrationToken, NewSatellite, NewSession, NewUser, OpenCount, QueuePage,
+    QueuedRow, RegisterAgain, RegisterOutcome, RegistrationTokenRow, RegistrationTokenStore, SatelliteKeyRow,
+    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow, SessionStore, Store,
+    StoreResult, TeamStore, UserPatch, UserRow, UserStore, UserUpdated, Window,
+};
 
 /// Writes each method twice: in [`StoreLayer`], where it asks the store below unless somebody says otherwise, and in its own
 /// trait, for every layer. A method that is missing here, or differs, does not compile.
@@ -172,19 +172,23 @@ layer! {
         session_end(id: SessionId, end: SessionEnd, now: Timestamp, audit: AuditDraft) -> bool;
         session_resize(id: SessionId, size: Size) -> ();
     }
-    IdentityStore {
+    UserStore {
         user_create(user: NewUser, audit: AuditDraft) -> User;
         user_get(id: UserId) -> Option<UserRow>;
         user_find(username: &str) -> Option<UserRow>;
         user_list(window: Window) -> (Vec<User>, u64);
         user_update(id: UserId, patch: UserPatch, audit: AuditDraft) -> UserUpdated;
         user_password_set(id: UserId, hash: String, before: Option<String>, audit: AuditDraft) -> bool;
+    }
+    TeamStore {
         team_create(team: Team, audit: AuditDraft) -> ();
         team_list() -> Vec<Team>;
         team_member_put(team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> ();
         team_member_remove(team: TeamId, user: UserId, audit: AuditDraft) -> bool;
         team_member_list(team: TeamId) -> Vec<TeamMember>;
         team_memberships(user: UserId) -> Vec<(TeamId, Role)>;
+    }
+    ApiKeyStore {
         api_key_create(key: ApiKeyRow, audit: AuditDraft) -> ();
         api_key_owner(id: ApiKeyId) -> Option<ApiKeyOwner>;
         api_key_list(user: UserId) -> Vec<ApiKeyRow>;

@@ -26,11 +26,11 @@ mod jobs;
 mod migrations;
 mod output;
 mod pool;
+mod registration_tokens;
 mod satellites;
 mod sessions;
 mod statement;
 mod text;
-mod tokens;
 mod writer;
 
 use std::sync::Arc;

@@ -8,10 +8,11 @@ use hive_wire::Timestamp;
 use hive_wire::api::{AuditExportLine, AuditManifest, AuditVerification, ChainFault};
 use tokio::sync::mpsc;
 
-use super::AuditLine;
 use super::chain::{GENESIS_HASH, Verifier};
 use super::signer::{self, AuditSigner};
-use crate::{AuditStore, StoreResult};
+use super::store::AuditStore;
+use super::AuditLine;
+use crate::StoreResult;
 
 /// The version of the file this program writes.
 const VERSION: u32 = 1;

@@ -11,7 +11,7 @@ use super::error::taken;
 use super::fields::damaged;
 use super::filter::{Filter, containing};
 use super::statement::word_of;
-use super::tokens::token_state;
+use super::registration_tokens::token_state;
 use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, text};
 use crate::audit::AuditDraft;

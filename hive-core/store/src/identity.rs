@@ -1,0 +1,14 @@
+//! Who may use a hive: users, teams and API keys.
+
+mod api_keys;
+mod teams;
+mod users;
+
+pub use api_keys::{ApiKeyOwner, ApiKeyRow, ApiKeyStore};
+pub use teams::TeamStore;
+pub use users::{NewUser, UserPatch, UserRow, UserStore, UserUpdated};
+
+/// Users, teams and API keys.
+pub trait IdentityStore: UserStore + TeamStore + ApiKeyStore {}
+
+impl<T: UserStore + TeamStore + ApiKeyStore> IdentityStore for T {}

@@ -1,0 +1,15 @@
+//! Pages of lists.
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Entries to skip.
+    pub offset: u64,
+    /// The most entries to return.
+    pub limit: u32,
+}
+
+impl Window {
+    /// Everything.
+    pub const ALL: Self = Self { offset: 0, limit: u32::MAX };
+}
