@@ -279,7 +279,7 @@ impl From<StoreError> for Error {
                 Some(fault) => Self::Unavailable(Box::new(DiskError::new(fault, source))),
                 None => Self::Unavailable(source),
             },
-            StoreError::Damaged(what) => Self::Damaged(what.into()),
+            StoreError::Corrupt(what) => Self::Damaged(what.into()),
             error @ StoreError::Unsupported => Self::Damaged(error.to_string().into()),
         }
     }

@@ -111,7 +111,7 @@ impl<'d> KeyDir<'d> {
         let path = self.0.join(name);
         let text =
             self.read_or_make(source, &path, fresh).map_err(|source| KeysError::Io { path: path.clone(), source })?;
-        std::str::from_utf8(&text).ok().and_then(checked).and_then(parse).ok_or(KeysError::Damaged { path })
+        std::str::from_utf8(&text).ok().and_then(checked).and_then(parse).ok_or(KeysError::Corrupt { path })
     }
 
     fn read_or_make(&self, source: &Source, path: &Path, fresh: &str) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -219,7 +219,7 @@ mod tests {
             open(dir.path());
             std::fs::write(dir.path().join(name), "garbage").unwrap();
             let error = Keys::open(dir.path(), &Source::default()).unwrap_err();
-            assert!(matches!(error, KeysError::Damaged { .. }) && error.to_string().contains(name), "{error}");
+            assert!(matches!(error, KeysError::Corrupt { .. }) && error.to_string().contains(name), "{error}");
             assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), "garbage");
         }
     }
@@ -236,7 +236,7 @@ mod tests {
                 changed[place] ^= 1;
                 std::fs::write(&path, &changed).unwrap();
                 let opened = Keys::open(dir.path(), &Source::default());
-                assert!(matches!(opened, Err(KeysError::Damaged { .. })), "{name}, byte {place}");
+                assert!(matches!(opened, Err(KeysError::Corrupt { .. })), "{name}, byte {place}");
             }
         }
     }

@@ -11,7 +11,7 @@ use tracing::warn;
 use super::ActingHive;
 use super::acting::Subject;
 use crate::access::{Permission, Reach, Sight, sight};
-use crate::audit::{AuditLogger, export_trail};
+use crate::audit::{AuditLogger, export_log};
 use crate::satellites::registry::window;
 use crate::{Error, Result, Subscription};
 
@@ -57,7 +57,7 @@ impl AuditLogger for ActingHive {
         let (hive, lines) = (self.hive.clone(), sender.clone());
         let export = async move {
             let now = hive.source().now();
-            if let Err(error) = export_trail(hive.store(), &hive.inner.keys.audit, now, &lines).await {
+            if let Err(error) = export_log(hive.store(), &hive.inner.keys.audit, now, &lines).await {
                 warn!(error = %error, "audit export ended early");
             }
         };

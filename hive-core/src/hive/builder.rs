@@ -166,6 +166,6 @@ impl HiveBuilder {
 fn refused(error: KeysError) -> Error {
     match error {
         KeysError::Io { .. } => Error::Unavailable(error.into()),
-        KeysError::Damaged { .. } => Error::Damaged(error.into()),
+        KeysError::Corrupt { .. } => Error::Damaged(error.into()),
     }
 }

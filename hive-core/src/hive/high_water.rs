@@ -49,7 +49,7 @@ impl HighWater {
         let path = data_dir.join(FILE);
         let mark = read(&path).await;
         if let Some(mark) = &mark {
-            let there = store.audit_lines(mark.seq, 1).await?.pop();
+            let there = store.audit_records(mark.seq, 1).await?.pop();
             if there.is_none_or(|line| line.seq != mark.seq || line.hash != mark.hash) {
                 return Err(Error::Damaged(lost(&path, mark).into()));
             }
@@ -62,7 +62,7 @@ impl HighWater {
         let before = self.mark.lock().expect("nothing panics while it holds this lock").clone();
         let mut mark = before.clone();
         for _ in 0..BATCHES {
-            let mut lines = store.audit_lines(mark.seq + 1, BATCH).await?;
+            let mut lines = store.audit_records(mark.seq + 1, BATCH).await?;
             let count = lines.len();
             if let Some(last) = lines.pop() {
                 mark = Mark { seq: last.seq, hash: last.hash };

@@ -11,49 +11,49 @@ pub use authority::Authority;
 pub use hive_wire::api::Role;
 
 open_enum! {
-    /// A permission, as in the published matrix.
+    /// A permission.
     #[derive(PartialOrd, Ord)]
     pub enum Permission {
-        /// See satellites and their state.
+        /// Read satellites and their state.
         SatellitesRead = "satellites.read",
         /// Run commands.
         SatellitesExec = "satellites.exec",
         /// Start and cancel jobs.
         JobsRun = "jobs.run",
-        /// Change name and tags.
+        /// Change the name and the tags of satellites.
         SatellitesTag = "satellites.tag",
-        /// Shut down, reboot, …
+        /// Shut down and reboot satellites.
         SatellitesPower = "satellites.power",
         /// Remove satellites.
         SatellitesDelete = "satellites.delete",
-        /// Set a satellite's status and region.
+        /// Set the status and the region of satellites.
         SatellitesManage = "satellites.manage",
-        /// Open terminals.
+        /// Open terminal sessions.
         SessionsOpen = "sessions.open",
-        /// Read the audit trail.
+        /// Read the audit log.
         AuditRead = "audit.read",
-        /// Make, list and revoke registration tokens.
+        /// Create, list and revoke registration tokens.
         TokensManage = "tokens.manage",
-        /// Add users and change them.
+        /// Create and change users.
         UsersManage = "users.manage",
-        /// Make teams; say who is in one.
+        /// Create teams and change their members.
         TeamsManage = "teams.manage",
-        /// Make, list and revoke one's own API keys.
+        /// Create, list and revoke one's own API keys.
         ApiKeysOwn = "api_keys.own",
     }
 }
 
-/// What of the satellites somebody may see.
+/// The teams whose rows a caller may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sight {
-    /// All.
+    /// Rows of all teams, and those without a team.
     Everything,
-    /// Those of these teams.
+    /// Rows of these teams.
     Teams(Vec<TeamId>),
 }
 
 impl Sight {
-    /// Whether a satellite of this team is in sight.
+    /// Whether a row of this team is visible.
     pub fn covers(&self, team: Option<TeamId>) -> bool {
         match self {
             Self::Everything => true,

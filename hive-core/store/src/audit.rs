@@ -1,8 +1,8 @@
 //! The audit log: its records, the hash chain over them, and the signed export.
 //!
-//! - [`AuditDraft`] and [`AuditLine`] are the records before and after they are stored. They know nothing of the rest.
+//! - [`AuditDraft`] and [`AuditRecord`] are the records before and after they are stored. They know nothing of the rest.
 //! - [`chain`] computes and verifies the hashes.
-//! - [`export_trail`] writes the log of a store with a signed manifest; [`verify_export`] verifies that file offline.
+//! - [`export_log`] writes the log of a store with a signed manifest; [`verify_export`] verifies that file offline.
 
 pub mod chain;
 mod export;
@@ -10,7 +10,7 @@ mod model;
 mod signer;
 mod store;
 
-pub use export::{ExportError, export_trail, read_export, verify_export};
-pub use model::{AuditDraft, AuditLine};
+pub use export::{ExportError, export_log, read_export, verify_export};
+pub use model::{AuditDraft, AuditRecord};
 pub use signer::AuditSigner;
 pub use store::AuditStore;

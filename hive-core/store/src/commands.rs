@@ -18,25 +18,28 @@ pub use rows::{
 /// Commands and their output.
 #[async_trait]
 pub trait CommandStore: Send + Sync {
-    /// Stores commands, all or none; none where a satellite of theirs was removed, or is not of the command's team any more
-    /// (`NoSatellite`): who removes a satellite, or gives it away, has ended all of its commands. With an idempotency key seen within its life: `Existing` where the body is the same,
-    /// `Conflict` otherwise, and nothing is stored.
+    /// Stores commands, all or none.
+    ///
+    /// - `NoSatellite`: a satellite was removed, or does not belong to the team of its command any more. A removal and a change of
+    ///   the team end all commands of a satellite, so that none may be added after it.
+    /// - `Existing`: the idempotency key is in use by a request with the same body.
+    /// - `Conflict`: it is in use by a request with another body.
     async fn command_insert(
         &self,
         commands: Vec<NewCommand>,
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
     ) -> StoreResult<Inserted>;
-    /// Marks a queued command as delivered to this journal; an idempotent one also where it was delivered or started
-    /// before. False for any other.
+    /// Marks a queued command as delivered to this journal. An idempotent command may have been delivered or started before.
+    /// False for any other.
     async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool>;
-    /// Marks a delivered command as started. False where it is not delivered any more.
+    /// Marks a delivered command as started. False for any other.
     async fn command_start(&self, id: CommandId, now: Timestamp) -> StoreResult<bool>;
-    /// Gives a command its terminal status. True for the one caller that did; the records are written only then.
+    /// Sets the final status of a command. True for the one caller that did it, whose audit records are written.
     async fn command_finish(&self, id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>)
     -> StoreResult<bool>;
-    /// Gives a command its terminal status while it is queued. False for any other, also one that was delivered at the last
-    /// moment; the records are written only for true.
+    /// Sets the final status of a queued command. False for any other, for example one that was delivered in the meantime. The
+    /// audit records are written only for true.
     async fn command_finish_queued(
         &self,
         id: CommandId,
@@ -45,35 +48,36 @@ pub trait CommandStore: Send + Sync {
     ) -> StoreResult<bool>;
     /// Returns a command.
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>>;
-    /// Takes back the delivery of a command that was not started: it is queued again. False for any other.
+    /// Returns a delivered command to the queue. False for any other.
     async fn command_requeue(&self, id: CommandId, now: Timestamp) -> StoreResult<bool>;
-    /// Moves the expiry of a queued command. False for any other.
+    /// Changes the expiry of a queued command. False for any other.
     async fn command_set_expiry(&self, id: CommandId, expires_at: Timestamp) -> StoreResult<bool>;
-    /// Lists a satellite's commands that have not ended, oldest first.
+    /// Lists the open commands of a satellite, oldest first.
     async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>>;
-    /// Lists a satellite's commands that were handed over and have not ended, oldest first.
+    /// Lists the open commands of a satellite that were delivered, oldest first.
     async fn command_list_in_flight(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>>;
-    /// Lists up to `limit` of a satellite's queued commands by priority, then age; those of jobs are left out, as they wait
-    /// for the turn of their job. With a page only those of its class and priority that are behind its key.
+    /// Lists up to `limit` queued commands of a satellite by priority, then age. Commands of jobs are left out, because the job
+    /// decides when they are delivered. With a page, only commands of its class and priority that come after its key.
     async fn command_list_queued(
         &self,
         satellite: SatelliteId,
         page: Option<QueuePage>,
         limit: u32,
     ) -> StoreResult<Vec<QueuedRow>>;
-    /// Lists the jobs that have queued commands of a satellite.
+    /// Lists the jobs with queued commands for a satellite.
     async fn command_list_waiting_jobs(&self, satellite: SatelliteId) -> StoreResult<Vec<JobId>>;
-    /// Counts the commands that have not ended, by satellite, by who asked, and by whether they are of a job.
+    /// Counts the open commands by satellite, by actor, and by whether they belong to a job.
     async fn command_count_open(&self) -> StoreResult<Vec<OpenCount>>;
-    /// Lists a satellite's commands that were given in a team in sight, newest first, and how many there are.
+    /// Lists the commands of a satellite whose team is in sight, newest first, and returns the total. The team is that of the
+    /// satellite when the command was stored.
     async fn command_list(
         &self,
         satellite: SatelliteId,
         sight: &Sight,
         window: Window,
     ) -> StoreResult<(Vec<CommandRow>, u64)>;
-    /// Lists up to `limit` commands, latest first, that were ended since then because the satellite was removed or given to
-    /// another team, after they had been handed to this journal: the satellite may run them still.
+    /// Lists up to `limit` commands, latest first, that ended after `since` because the satellite was removed or assigned to
+    /// another team, and that had been delivered to this journal. The satellite may still run them.
     async fn command_list_revoked(
         &self,
         satellite: SatelliteId,
@@ -81,16 +85,16 @@ pub trait CommandStore: Send + Sync {
         since: Timestamp,
         limit: u32,
     ) -> StoreResult<Vec<CommandId>>;
-    /// Lists up to `limit` open commands that are overdue: queued ones past their expiry, others past their last hand-over
-    /// plus their timeout plus `grace`.
+    /// Lists up to `limit` overdue commands: queued ones after their expiry, delivered ones after their last delivery plus their
+    /// timeout plus `grace`.
     async fn command_list_overdue(
         &self,
         now: Timestamp,
         grace: std::time::Duration,
         limit: u32,
     ) -> StoreResult<Vec<CommandRow>>;
-    /// Stores a piece of output. Bytes before what is there are skipped, so that a piece may come twice; one that leaves
-    /// a gap is `Damaged`. Not audited.
+    /// Appends a chunk of output. Bytes that are stored already are skipped, so that a chunk may be repeated. Fails with `Corrupt`
+    /// if there would be a gap. Not audited.
     async fn command_output_append(
         &self,
         id: CommandId,
@@ -98,9 +102,9 @@ pub trait CommandStore: Send + Sync {
         offset: u64,
         bytes: Bytes,
     ) -> StoreResult<()>;
-    /// Returns how much output of each stream is stored.
+    /// Returns the stored length of each output stream.
     async fn command_output_len(&self, id: CommandId) -> StoreResult<Received>;
-    /// Returns the stored output of one stream behind the first `from` bytes, in whole pieces up to about `limit` bytes
-    /// and at least one; empty where there is no more.
+    /// Returns the stored output of one stream from byte `from` on: whole chunks up to about `limit` bytes, and at least one.
+    /// Empty at the end.
     async fn command_output(&self, id: CommandId, channel: Channel, from: u64, limit: usize) -> StoreResult<Bytes>;
 }

@@ -1,12 +1,12 @@
-//! Which database a hive keeps what must last in.
+//! The address of a database.
 
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Store, StoreResult};
+use crate::{Store, StoreResult};
 
-/// A database, named and not opened yet: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
+/// The address of a database, which is not opened yet: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
 ///
 /// ```
 /// use hive_store::Database;
@@ -15,53 +15,53 @@ use super::{Store, StoreResult};
 /// # Ok::<(), hive_store::InvalidDatabase>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Database(Kind);
+pub struct Database(Address);
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum Address {
     #[cfg(feature = "sqlite")]
     File(std::path::PathBuf),
     #[cfg(feature = "sqlite")]
     Memory,
     #[cfg(feature = "postgres")]
-    Postgres(Box<super::postgres::PostgresAddress>),
+    Postgres(Box<crate::postgres::PostgresAddress>),
 }
 
-/// Why a text names no database. It never says what was in it: there may be a password.
+/// Why a text is not the address of a database. The message contains nothing of the text, which may have a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDatabase {
-    /// It is neither of the kinds there are.
+    /// Neither scheme is there.
     #[error("the database must be sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME")]
     Unknown,
-    /// There is no path behind `sqlite:`.
+    /// There is no path after `sqlite:`.
     #[error("the database must be sqlite:PATH with the path of a file")]
     NoFile,
-    /// It is of a kind this program was built without.
+    /// This program was built without this database.
     #[error("this program was built without {0}")]
     NotBuilt(&'static str),
-    /// It is no address of a PostgreSQL database.
+    /// It is not a valid PostgreSQL address.
     #[cfg(feature = "postgres")]
     #[error("the database {0}")]
-    Address(super::postgres::InvalidAddress),
+    Address(crate::postgres::InvalidAddress),
 }
 
 impl Database {
-    /// The SQLite file at this path, made where it is missing.
+    /// An SQLite file. It is created if it is missing.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(path: impl Into<std::path::PathBuf>) -> Self {
-        Self(Kind::File(path.into()))
+        Self(Address::File(path.into()))
     }
 
-    /// SQLite in memory, gone with the process.
+    /// SQLite in memory. It is deleted with the process.
     #[cfg(feature = "sqlite")]
     pub fn in_memory() -> Self {
-        Self(Kind::Memory)
+        Self(Address::Memory)
     }
 
-    /// Where nobody says it: `hive.db` in the data directory, or memory without one.
+    /// The default: `hive.db` in the data directory, or in memory without one.
     ///
     /// # Errors
-    /// Where hive-store is built without SQLite.
+    /// If hive-store was built without SQLite.
     pub fn default_in(data_dir: Option<&Path>) -> Result<Self, InvalidDatabase> {
         #[cfg(feature = "sqlite")]
         return Ok(data_dir.map_or_else(Self::in_memory, |dir| Self::sqlite(dir.join("hive.db"))));
@@ -69,11 +69,13 @@ impl Database {
         return Err(data_dir.map_or(InvalidDatabase::NotBuilt("SQLite"), |_| InvalidDatabase::NotBuilt("SQLite")));
     }
 
-    /// Returns the directory of the file that it is, where it is one.
+    /// Returns the directory of an SQLite file.
     pub fn dir(&self) -> Option<&Path> {
         match &self.0 {
             #[cfg(feature = "sqlite")]
-            Kind::File(path) => path.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir }),
+            Address::File(path) => {
+                path.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir })
+            }
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             _ => None,
             #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
@@ -81,44 +83,44 @@ impl Database {
         }
     }
 
-    /// Opens it, and sets up its tables where they are missing.
+    /// Opens it, and runs the missing migrations.
     pub async fn open(&self) -> StoreResult<Arc<dyn Store>> {
         match &self.0 {
             #[cfg(feature = "sqlite")]
-            Kind::File(path) => Ok(Arc::new(super::sqlite::open(path).await?)),
+            Address::File(path) => Ok(Arc::new(crate::sqlite::open(path).await?)),
             #[cfg(feature = "sqlite")]
-            Kind::Memory => Ok(Arc::new(super::sqlite::in_memory().await?)),
+            Address::Memory => Ok(Arc::new(crate::sqlite::in_memory().await?)),
             #[cfg(feature = "postgres")]
-            Kind::Postgres(address) => Ok(Arc::new(super::postgres::open(address).await?)),
+            Address::Postgres(address) => Ok(Arc::new(crate::postgres::open(address).await?)),
             #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
             none => match *none {},
         }
     }
 
-    /// Looks through all of it for damage, also beside a server that uses it; what is wrong, one line each. Of PostgreSQL
-    /// nothing is found: that is its own administrator's to look after.
+    /// Checks all of it for corruption, while a server may be using it. Returns one line for each fault. PostgreSQL is not
+    /// checked: that is left to its administrator.
     ///
     /// # Errors
-    /// Where it cannot be read at all.
+    /// If it cannot be read at all.
     pub async fn check(&self) -> StoreResult<Vec<String>> {
         match &self.0 {
             #[cfg(feature = "sqlite")]
-            Kind::File(path) => super::sqlite::check(path).await,
+            Address::File(path) => crate::sqlite::check(path).await,
             _ => Ok(Vec::new()),
         }
     }
 
-    /// A connection to it as it is. `is_new` makes a file that is missing.
+    /// Opens a connection without checks and migrations. With `is_new`, a missing file is created.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "only files are made"))]
-    pub(super) async fn connect(&self, is_new: bool) -> StoreResult<Box<dyn super::sql::Connection>> {
+    pub(super) async fn connect(&self, is_new: bool) -> StoreResult<Box<dyn crate::sql::Connection>> {
         match &self.0 {
             #[cfg(feature = "sqlite")]
-            Kind::File(path) => super::sqlite::connect_to(path, is_new).await,
+            Address::File(path) => crate::sqlite::connect_to(path, is_new).await,
             #[cfg(feature = "sqlite")]
-            Kind::Memory => Err(super::StoreError::Unavailable("a hive in memory cannot be copied".into())),
+            Address::Memory => Err(crate::StoreError::Unavailable("a hive in memory cannot be copied".into())),
             #[cfg(feature = "postgres")]
-            Kind::Postgres(address) => super::postgres::connect_to(address).await,
+            Address::Postgres(address) => crate::postgres::connect_to(address).await,
         }
     }
 }
@@ -150,7 +152,7 @@ fn sqlite(_path: &str) -> Result<Database, InvalidDatabase> {
 
 #[cfg(feature = "postgres")]
 fn postgres(url: &str) -> Result<Database, InvalidDatabase> {
-    url.parse().map(|address| Database(Kind::Postgres(Box::new(address)))).map_err(InvalidDatabase::Address)
+    url.parse().map(|address| Database(Address::Postgres(Box::new(address)))).map_err(InvalidDatabase::Address)
 }
 
 #[cfg(not(feature = "postgres"))]

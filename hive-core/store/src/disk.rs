@@ -5,19 +5,19 @@ use std::io::ErrorKind;
 
 use crate::BoxError;
 
-/// What is wrong with the disk that the database is on.
+/// A fault of the disk under the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskFault {
-    /// There is no room left.
+    /// There is no space left.
     Full,
-    /// It can be read only.
+    /// It is read-only.
     ReadOnly,
-    /// Reading, writing or syncing fails.
+    /// Reads, writes or syncs fail.
     Failing,
 }
 
 impl DiskFault {
-    /// The stable word for it.
+    /// The stable name, which clients see.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -28,9 +28,14 @@ impl DiskFault {
 
     /// Returns the fault of the first [`DiskError`] in the chain of an error and its sources.
     pub fn find(error: &(dyn StdError + 'static)) -> Option<Self> {
-        std::iter::successors(Some(error), |error| error.source())
-            .find_map(|error| error.downcast_ref::<DiskError>())
-            .map(|disk| disk.fault)
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(disk) = error.downcast_ref::<DiskError>() {
+                return Some(disk.fault);
+            }
+            next = error.source();
+        }
+        None
     }
 }
 
@@ -48,7 +53,7 @@ impl std::fmt::Display for DiskFault {
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}")]
 pub struct DiskError {
-    /// What is wrong with it.
+    /// The fault.
     pub fault: DiskFault,
     #[source]
     source: BoxError,
@@ -72,7 +77,6 @@ impl From<std::io::Error> for DiskError {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -88,6 +92,6 @@ mod tests {
 
         let disk = StoreError::Unavailable(Box::new(DiskError::from(std::io::Error::from(ErrorKind::StorageFull))));
         assert_eq!(DiskFault::find(&Uncommitted(Arc::new(disk))), Some(DiskFault::Full));
-        assert_eq!(DiskFault::find(&StoreError::Damaged("a row".into())), None);
+        assert_eq!(DiskFault::find(&StoreError::Corrupt("a row".into())), None);
     }
 }

@@ -18,7 +18,7 @@ pub enum StoreError {
     Unavailable(#[source] BoxError),
     /// Stored data cannot be read.
     #[error("stored data is damaged: {0}")]
-    Damaged(String),
+    Corrupt(String),
     /// The database has the layout of a version before the first release. There is no migration from it.
     #[error(
         "a version before the first release wrote the database, and this one cannot read it: begin with an empty one"

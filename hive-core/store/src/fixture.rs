@@ -27,7 +27,7 @@ pub(crate) fn draft() -> AuditDraft {
     AuditDraft {
         id: AuditId::new(seed()),
         timestamp: now(),
-        actor: Actor { kind: "system".into(), id: "system".into(), name: "system".into(), ip: None },
+        actor: Actor { kind: "system".into(), id: "system".into(), name: "anna".into(), ip: None },
         action: "check.ed",
         target: AuditTarget { kind: "thing".into(), id: "1".into() },
         team_id: None,

@@ -1,4 +1,4 @@
-//! Which hive a store is of.
+//! The identity of the hive that owns a store.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,15 @@ use hive_wire::{HiveId, Timestamp};
 use crate::StoreResult;
 use crate::audit::AuditDraft;
 
-/// Which hive it is.
+/// The identity of the hive that owns a store.
 #[async_trait]
 pub trait HiveStore: Send + Sync {
-    /// Returns the hive; `None` where none was created yet.
+    /// Returns the hive, or `None` if none was created yet.
     async fn hive_get(&self) -> StoreResult<Option<HiveRow>>;
-    /// Makes the store this hive's, unless it is one's already. Returns whose it is: however many callers come at once, all
-    /// get the same. Not audited: there is nobody yet.
+    /// Stores this hive unless there is one, and returns the stored one. All concurrent callers get the same hive. Not audited:
+    /// there is no actor yet.
     async fn hive_create(&self, hive: HiveRow) -> StoreResult<HiveRow>;
-    /// Notes that other keys belong to the hive from now on.
+    /// Replaces the fingerprints of the keys.
     async fn hive_keys_set(&self, keys: Fingerprints, audit: AuditDraft) -> StoreResult<()>;
 }
 
@@ -25,11 +25,11 @@ pub trait HiveStore: Send + Sync {
 pub struct HiveRow {
     /// Its id.
     pub id: HiveId,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// The keys that sealed and signed what is stored. A key that is not in it is not checked.
+    /// The fingerprints of the keys that sealed and signed what is stored. A key without one is not checked.
     pub keys: Fingerprints,
 }
 
-/// By the name of each key file, what tells its key from others.
+/// Fingerprints of keys, by the names of their files.
 pub type Fingerprints = BTreeMap<String, String>;

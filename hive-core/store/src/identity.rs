@@ -1,4 +1,4 @@
-//! Who may use a hive: users, teams and API keys.
+//! Users, teams and API keys.
 
 mod api_keys;
 mod teams;

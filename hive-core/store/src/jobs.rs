@@ -11,12 +11,13 @@ use crate::{IdempotencyKey, NewCommand, StoreResult, Window};
 
 pub use rows::{JobEnd, JobInserted, JobRow, JobTargetRow, NewJob, NewJobTarget};
 
-/// Jobs: commands that belong together, with the satellites they are for and those that could not be given one.
+/// Jobs: one command for each of several satellites, with the satellites for which there could be none.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Stores a job, its targets and its commands, all or none. A target whose satellite was removed, or is not of its team any
-    /// more, is stored as not run, without its command. With an idempotency key seen within its life: `Existing`
-    /// where the body is the same, `Conflict` otherwise, and nothing is stored.
+    /// Stores a job with its targets and commands, all or none.
+    ///
+    /// A target whose satellite was removed, or does not belong to the team of the target any more, is stored as not run. With an
+    /// idempotency key that is in use, nothing is stored: `Existing` if the body is the same, else `Conflict`.
     async fn job_insert(
         &self,
         job: NewJob,
@@ -24,19 +25,19 @@ pub trait JobStore: Send + Sync {
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
     ) -> StoreResult<JobInserted>;
-    /// Returns what a job's commands do, as it was stored.
+    /// Returns the payload of the commands of a job.
     async fn job_payload(&self, id: JobId) -> StoreResult<Option<String>>;
     /// Returns a job.
     async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>>;
-    /// Lists the jobs all of whose satellites are in sight, newest first, and how many there are.
+    /// Lists the jobs all of whose teams are in sight, newest first, and returns the total.
     async fn job_list(&self, sight: &Sight, window: Window) -> StoreResult<(Vec<JobRow>, u64)>;
-    /// Lists the jobs that have not ended, oldest first.
+    /// Lists the open jobs, oldest first.
     async fn job_list_open(&self) -> StoreResult<Vec<JobId>>;
-    /// Lists a job's targets in their order, and how many there are.
+    /// Lists the targets of a job in their order, and returns the total.
     async fn job_target_list(&self, id: JobId, window: Window) -> StoreResult<(Vec<JobTargetRow>, u64)>;
-    /// Cancels a job that was not cancelled before and has not ended: its queued commands end as cancelled with it. True
-    /// for the one caller that did; only then the record is written. None of its commands is delivered afterwards.
+    /// Cancels a running job and its queued commands. None of them is delivered afterwards. True for the one caller that did it,
+    /// whose audit record is written.
     async fn job_cancel(&self, id: JobId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
-    /// Ends a job none of whose commands is open. True for the one caller that did; only then the record is written.
+    /// Ends a job without open commands. True for the one caller that did it, whose audit record is written.
     async fn job_finish(&self, id: JobId, end: JobEnd, audit: AuditDraft) -> StoreResult<bool>;
 }

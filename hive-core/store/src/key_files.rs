@@ -29,7 +29,7 @@ pub enum KeysError {
     },
     /// A file contains no key. It is left unchanged: restore the right one from a backup.
     #[error("key file {path} is damaged; put back the right one from a backup")]
-    Damaged {
+    Corrupt {
         /// The file.
         path: PathBuf,
     },

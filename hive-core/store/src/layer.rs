@@ -1,4 +1,4 @@
-//! A store over another one, for those who want something else of a few methods.
+//! A store that changes a few methods of another one.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use hive_wire::{
 };
 
 use crate::access::{Role, Sight};
-use crate::audit::{AuditDraft, AuditLine};
+use crate::audit::{AuditDraft, AuditRecord};
 use crate::{
     ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, Fingerprints,
     HiveRow, HiveStore, IdempotencyKey, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, JournalPosition,
@@ -22,16 +22,15 @@ use crate::{
     StoreResult, TeamStore, UserPatch, UserRow, UserStore, UserUpdated, Window,
 };
 
-/// Writes each method twice: in [`StoreLayer`], where it asks the store below unless somebody says otherwise, and in its own
-/// trait, for every layer. A method that is missing here, or differs, does not compile.
+/// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
+/// layer. If a method is missing here or has another signature, this does not compile.
 macro_rules! layer {
     ($($store:ident { $($method:ident($($name:ident: $given:ty),*) -> $answer:ty;)* })*) => {
-        /// A store that passes on to another one what it does not do itself: [`below`](Self::below) is all that has to be
-        /// written. Every layer is a [`Store`].
+        /// A store over another one. Only [`below`](Self::below) must be implemented: other methods call the store below by
+        /// default. Every layer is a [`Store`].
         ///
-        /// What a method promises is said by its own trait, and a layer that changes it has to keep it:
-        /// the crate `hive-store-conformance` checks that. A layer sees what goes through it, and nothing that another
-        /// program does to the same database.
+        /// A layer must keep the promises of the traits, which the crate `hive-store-conformance` checks. It sees the calls of its
+        /// own process, and not what another process does to the same database.
         ///
         /// ```
         /// use std::sync::Arc;
@@ -69,7 +68,7 @@ macro_rules! layer {
         /// # #[tokio::main(flavor = "current_thread")]
         /// # async fn main() -> StoreResult<()> {
         /// let counting = Counting { below: Database::in_memory().open().await?, ended: AtomicU64::new(0) };
-        /// // What `hive_core::HiveBuilder::store` takes.
+        /// // A hive is built on it by `hive_core::HiveBuilder::store`.
         /// let store: Arc<dyn Store> = Arc::new(counting);
         /// assert_eq!(store.hive_get().await?, None);
         /// # Ok(())
@@ -212,7 +211,7 @@ layer! {
         audit_append(draft: AuditDraft) -> AuditEntry;
         audit_list(query: &AuditQuery, sight: &Sight, window: Window) -> (Vec<AuditEntry>, u64);
         audit_get(id: AuditId, sight: &Sight) -> Option<AuditEntry>;
-        audit_lines(first_seq: u64, limit: u32) -> Vec<AuditLine>;
+        audit_records(first_seq: u64, limit: u32) -> Vec<AuditRecord>;
         audit_verify() -> AuditVerification;
     }
 }

@@ -1,22 +1,26 @@
-//! Where a hive keeps what must last.
+//! The storage of a hive.
 //!
-//! Small traits, one per kind of thing, and [`Store`] for all of them together. Every method that changes something takes
-//! the audit records of the change and commits both in one transaction. What must happen once is one method. Every
-//! promise below has a check in the crate `hive-store-conformance`, which each implementation passes. Who wants something else of
-//! a few methods only writes a [`StoreLayer`] over a store that is there.
+//! - There is one trait for each kind of thing, such as [`SatelliteStore`]. [`Store`] is all of them together.
+//! - [`Database`] opens a store on SQLite or PostgreSQL. A [`StoreLayer`] changes a few methods of another store.
+//! - Each change takes the audit record of the change ([`audit::AuditDraft`]), and commits both in one transaction. Methods for
+//!   telemetry say that they are not audited.
+//! - What must happen once is one method, and never a read followed by a write. Such a method returns which caller did it.
+//! - Methods return rows. Rows are internal to the hive: the services convert them to the types of `hive_wire::api`.
+//!
+//! Each promise of a trait has a check in the crate `hive-store-conformance`, which every implementation must pass.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 // The stores of each kind of thing, with their rows.
-mod hive;
-mod satellites;
-mod registration_tokens;
-mod commands;
-mod jobs;
-mod sessions;
-mod identity;
 pub mod audit;
+mod commands;
+mod hive;
+mod identity;
+mod jobs;
+mod registration_tokens;
+mod satellites;
+mod sessions;
 
 // What they share.
 pub mod access;

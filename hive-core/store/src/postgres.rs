@@ -1,8 +1,8 @@
 //! The store in a PostgreSQL database.
 //!
-//! Several processes may use one database: each write transaction begins with a lock that is the database's own, so that the
-//! audit chain has one head. A connection that is lost is made again when it is next needed. Nobody waits long for a
-//! database that does not answer: what is in doubt is an error, never a success.
+//! Several processes may use one database: each write transaction begins with an advisory lock of the database, so that the
+//! audit chain has one head. A lost connection is replaced when one is next needed. Every statement has a timeout, and a
+//! statement whose outcome is unknown is reported as an error.
 
 mod address;
 mod connection;
@@ -14,28 +14,29 @@ use async_trait::async_trait;
 use sqlx::ConnectOptions;
 use tokio::time::timeout;
 
-use self::connection::{PostgresConnection, told};
-use super::sql::{self, Connect, Connection, Dialect, Pool, SqlStore};
-use super::{StoreError, StoreResult};
+use self::connection::{PostgresConnection, map_error};
+use crate::sql::{self, Connection, Connector, Dialect, Pool, SqlStore};
+use crate::{BoxError, StoreError, StoreResult};
 
 pub use address::{InvalidAddress, PostgresAddress};
 
-/// Connections that read at the same time.
+/// Connections for reads.
 const READERS: usize = 8;
-/// How long a new connection may take.
+/// The timeout of a new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a statement may take, the wait for other writers included, before the database counts as gone.
-const PATIENCE: Duration = Duration::from_secs(6);
-/// How long a statement may take that concerns everything: the growth of the layout, a backup.
-const MIGRATION_PATIENCE: Duration = Duration::from_hours(1);
+/// The timeout of a statement. It includes the wait for other writers.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(6);
+/// The timeout of a statement of a migration or a backup.
+const MIGRATION_TIMEOUT: Duration = Duration::from_hours(1);
 
-/// What every connection is told first. The database gives up a statement a little before we give up the database, and the
-/// lock of a writer that is not heard of any more. Acknowledged means on disk, whatever the database's default.
-const GREETING: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'; \
+/// Runs first on every connection. The database cancels a statement a little before our own timeout, which would lose the
+/// connection. It ends idle transactions, so that a writer that has disappeared does not keep the lock. A commit waits for the
+/// disk, even if the default of the database is not to.
+const SESSION_SETUP_SQL: &str = "SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'; \
      SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'";
-const MIGRATION_GREETING: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+const MIGRATION_SETUP_SQL: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 
-/// Names the writers' lock among the advisory locks of the database ("hive" in ASCII).
+/// The key of the writers' advisory lock is "hive" in ASCII.
 macro_rules! begin {
     () => {
         "BEGIN; SELECT pg_advisory_xact_lock(1751742053)"
@@ -44,11 +45,11 @@ macro_rules! begin {
 
 pub(super) static DIALECT: Dialect = Dialect {
     begin: begin!(),
-    // Statements of their own, so that the head is read behind the lock and not as of before it.
+    // Separate statements: each has its own snapshot, so that the head is read as it is when the lock was granted.
     begin_at_head: concat!(begin!(), "; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1"),
     begin_reading: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     command_insert_and_audit: sql::POSTGRES_COMMAND_INSERT_AND_AUDIT,
-    is_spoiled_by_failure: true,
+    aborts_on_error: true,
     after_failed_commit: None,
     table_names: "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1",
     column_names: "SELECT column_name::text AS name, data_type::text AS kind FROM information_schema.columns \
@@ -61,59 +62,58 @@ pub async fn open(address: &PostgresAddress) -> StoreResult<SqlStore> {
     let mut first = connect_to(address).await?;
     sql::migrate(&mut *first).await?;
     first.close().await?;
-    let connect = Arc::new(PostgresConnector { address: address.clone(), patience: PATIENCE });
-    Ok(SqlStore::new(Pool::connecting(connect.clone(), READERS), Pool::connecting(connect, 1)))
+    let connector = Arc::new(PostgresConnector { address: address.clone(), statement_timeout: STATEMENT_TIMEOUT });
+    Ok(SqlStore::new(Pool::with_connector(connector.clone(), READERS), Pool::with_connector(connector, 1)))
 }
 
-/// A connection to the database as it is, with all the time of the world.
+/// Opens a connection without migrations, with long timeouts.
 pub(super) async fn connect_to(address: &PostgresAddress) -> StoreResult<Box<dyn Connection>> {
-    let connector = PostgresConnector { address: address.clone(), patience: MIGRATION_PATIENCE };
+    let connector = PostgresConnector { address: address.clone(), statement_timeout: MIGRATION_TIMEOUT };
     let mut connection = connector.connect().await?;
     check_encoding(&mut *connection).await?;
-    connection.script(MIGRATION_GREETING).await?;
+    connection.script(MIGRATION_SETUP_SQL).await?;
     Ok(connection)
 }
 
-/// Text is kept as it is said, which not every database can.
+/// Refuses a database with an encoding that cannot store every text.
 async fn check_encoding(connection: &mut dyn Connection) -> StoreResult<()> {
     let rows = connection.script("SELECT current_setting('server_encoding') AS encoding").await?;
     let encoding = rows.first().map_or(Ok(String::new()), |row| row.text("encoding"))?;
     if encoding == "UTF8" {
         return Ok(());
     }
-    Err(StoreError::Damaged(format!("the database must have the encoding UTF8, and has {encoding}")))
+    Err(StoreError::Corrupt(format!("the database must have the encoding UTF8, and has {encoding}")))
 }
 
-/// Why there is no connection.
+/// The error of a connection attempt. It names the database and not the password.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect to the database {address}")]
-struct NoConnection {
+struct ConnectError {
     address: PostgresAddress,
     #[source]
-    source: crate::BoxError,
+    source: BoxError,
 }
 
-/// Makes connections to one database.
+/// Opens connections to one database.
 #[derive(Debug)]
 struct PostgresConnector {
     address: PostgresAddress,
-    /// How long a statement may take.
-    patience: Duration,
+    statement_timeout: Duration,
 }
 
 impl PostgresConnector {
-    fn failed(&self, source: impl Into<crate::BoxError>) -> StoreError {
-        StoreError::Unavailable(Box::new(NoConnection { address: self.address.clone(), source: source.into() }))
+    fn failed(&self, source: impl Into<BoxError>) -> StoreError {
+        StoreError::Unavailable(Box::new(ConnectError { address: self.address.clone(), source: source.into() }))
     }
 }
 
 #[async_trait]
-impl Connect for PostgresConnector {
+impl Connector for PostgresConnector {
     async fn connect(&self) -> StoreResult<Box<dyn Connection>> {
         let connecting = async {
-            let connection = self.address.options().connect().await.map_err(told)?;
-            let mut connection = PostgresConnection::new(connection, self.patience);
-            connection.script(GREETING).await?;
+            let connection = self.address.options().connect().await.map_err(map_error)?;
+            let mut connection = PostgresConnection::new(connection, self.statement_timeout);
+            connection.script(SESSION_SETUP_SQL).await?;
             StoreResult::Ok(connection)
         };
         match timeout(CONNECT_TIMEOUT, connecting).await {

@@ -8,18 +8,18 @@ use crate::StoreResult;
 use crate::access::{Authority, Sight};
 use crate::audit::AuditDraft;
 
-/// Registration tokens. The token itself is signed, not stored.
+/// Registration tokens. The secret text of a token is not stored: it is signed by the hive and has the id in it.
 #[async_trait]
 pub trait RegistrationTokenStore: Send + Sync {
     /// Stores a token.
     async fn registration_token_create(&self, token: NewRegistrationToken, audit: AuditDraft) -> StoreResult<()>;
     /// Returns a token.
     async fn registration_token_get(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenInfo>>;
-    /// Returns a token with who made it.
+    /// Returns a token with its creator.
     async fn registration_token_row(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenRow>>;
     /// Lists the tokens in sight, newest first.
     async fn registration_token_list(&self, sight: &Sight) -> StoreResult<Vec<RegistrationTokenInfo>>;
-    /// Revokes a token that was neither used nor revoked. False otherwise.
+    /// Revokes a token that was neither consumed nor revoked. False for any other.
     async fn registration_token_revoke(
         &self,
         id: RegistrationTokenId,
@@ -28,53 +28,53 @@ pub trait RegistrationTokenStore: Send + Sync {
     ) -> StoreResult<bool>;
 }
 
-/// A registration token to be stored.
+/// A registration token to store.
 #[derive(Debug, Clone)]
 pub struct NewRegistrationToken {
     /// Its id.
     pub id: RegistrationTokenId,
-    /// For whom.
+    /// Its scope.
     pub scope: TokenScope,
-    /// The team, where the scope is one.
+    /// Its team, if that is its scope.
     pub team_id: Option<TeamId>,
-    /// What it is for.
+    /// A description for people.
     pub description: Option<String>,
-    /// Who makes it.
+    /// Its creator.
     pub actor: Actor,
-    /// What allowed it.
+    /// The authority of its creator.
     pub authorised_by: Authority,
-    /// The labels that a satellite gets with it.
+    /// The tags that a satellite gets.
     pub tags: Vec<String>,
-    /// Patterns of labels that a satellite may claim with it.
+    /// Patterns of tags that a satellite may claim.
     pub allowed_tags: Vec<String>,
-    /// The one satellite whose place it may take.
+    /// The only satellite that it may take over.
     pub for_satellite: Option<SatelliteId>,
-    /// When.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// A registration token and what stands behind it.
+/// A stored registration token with its creator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrationTokenRow {
     /// The token.
     pub info: RegistrationTokenInfo,
-    /// Who made it.
+    /// Its creator.
     pub actor: Actor,
     /// How many satellites may register with it.
     pub max_uses: u64,
 }
 
-/// What a registration token is good for.
+/// Why a registration token cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenState {
-    /// There is none of this id.
+    /// There is no token with this id.
     Unknown,
-    /// A satellite has registered with it.
+    /// It was consumed.
     Used,
     /// It was revoked.
     Revoked,
-    /// Its time is up.
+    /// It expired.
     Expired,
 }

@@ -14,63 +14,69 @@ pub use rows::{
     Assignment, JournalPosition, JournalRow, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen,
 };
 
-/// Satellites.
+/// Satellites. Methods skip removed ones, unless they say otherwise.
 #[async_trait]
 pub trait SatelliteStore: Send + Sync {
-    /// Takes a registration token and registers a satellite with it, in one transaction. Of all callers with one token at
-    /// most one gets `Registered`. The satellite that is named to be taken over, of this name and team, keeps its id,
-    /// creation time and labels, gets the new key (the one before is kept as superseded) and is inactive again, without a conflict. Any other one that has the name
-    /// keeps it, and the token is not spent. The record is written only for `Registered`, with the satellite's final id as its
-    /// target.
+    /// Consumes a registration token and registers a satellite, in one transaction. Of all callers with one token, at most one
+    /// gets `Registered`.
+    ///
+    /// If [`NameUse`] allows it to take over an existing satellite of the same name and team, that satellite keeps its id,
+    /// creation time and tags, gets the new key, and becomes inactive without a conflict. Its previous key is kept as
+    /// superseded. If any other satellite has the name, the result is `NameTaken` and the token is not consumed.
+    ///
+    /// The audit record is written for `Registered` only. Its target becomes the id of the satellite.
     async fn satellite_register(
         &self,
         token: RegistrationTokenId,
         satellite: NewSatellite,
         audit: AuditDraft,
     ) -> StoreResult<RegisterOutcome>;
-    /// Gives the satellite that has registered with this token another key, where the request is the same by its attempt and
-    /// name and the token was used since then, and no other token was used for the satellite afterwards. The record is written
-    /// only then, with the satellite as its target.
+    /// Repeats a registration whose answer was lost: gives the satellite that registered with this token another key.
+    ///
+    /// The request must have the same attempt and name, the token must have been consumed since `again.since`, and no other
+    /// token may have been consumed for the satellite later. The audit record is written only then, with the satellite as its
+    /// target.
     async fn satellite_register_again(
         &self,
         token: RegistrationTokenId,
         again: RegisterAgain,
         audit: AuditDraft,
     ) -> StoreResult<Option<SatelliteRow>>;
-    /// Returns a satellite that is not removed.
+    /// Returns a satellite.
     async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>>;
-    /// Returns the satellite of this name that is not removed.
+    /// Returns the satellite with this name.
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>>;
-    /// Lists satellites by name, and how many there are. Removed ones are left out.
+    /// Lists satellites by name, and returns the total.
     async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)>;
-    /// Changes a satellite; with another team its key before is dead and kept as superseded, and what is open on it ends: commands as cancelled,
-    /// terminals as killed. The record says in `ended` how many. `Taken` where the new name belongs to another; a
-    /// removed satellite has none.
+    /// Changes a satellite. Fails with `Taken` if another satellite has the new name.
+    ///
+    /// An assignment to another team replaces the key, keeps the previous one as superseded, and ends what is open on the
+    /// satellite: commands as cancelled, sessions as killed. The audit record counts them in `ended`.
     async fn satellite_update(
         &self,
         id: SatelliteId,
         patch: SatellitePatch,
         audit: AuditDraft,
     ) -> StoreResult<Option<SatelliteRow>>;
-    /// Removes a satellite, kills its key and ends what is open on it: queued commands as cancelled, others as of unknown
-    /// outcome, terminals as killed. The record says in `ended` how many. False where there is none.
+    /// Removes a satellite, deletes its key, and ends what is open on it: queued commands as cancelled, delivered ones as
+    /// `outcome_unknown`, sessions as killed. The audit record counts them in `ended`. False if there is no such satellite.
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
-    /// Activates a satellite that is inactive. True for the one caller that did it; only then the record is written.
+    /// Activates an inactive satellite. True for the one caller that did it, whose audit record is written.
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
-    /// Returns what verifies a satellite's key.
+    /// Returns the hash that verifies the key of a satellite.
     async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>>;
-    /// Lists up to `limit` hashes of keys of a satellite that were replaced, newest first. Those of one that was removed are
-    /// not listed.
+    /// Lists up to `limit` hashes of superseded keys of a satellite, newest first.
     async fn satellite_superseded_keys(&self, id: SatelliteId, limit: u32) -> StoreResult<Vec<String>>;
-    /// Forgets the keys that were replaced before this time. Not audited: they log nobody in.
+    /// Deletes the keys that were superseded before this time. Not audited: they authenticate nobody.
     async fn satellite_superseded_keys_prune(&self, before: Timestamp) -> StoreResult<()>;
-    /// Notes signs of life, all in one transaction. Not audited: telemetry.
+    /// Stores heartbeats, all in one transaction. The time of the last heartbeat only increases. Not audited: telemetry.
     async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()>;
-    /// Sets which journal and process are behind a satellite's link. Not audited: telemetry.
+    /// Sets the journal and the process of a satellite's link. Not audited: telemetry.
     async fn satellite_journal_set(&self, id: SatelliteId, journal: JournalRow) -> StoreResult<()>;
-    /// Notes how far journals have come. A position that is lower than the stored one, or of another journal, changes nothing.
+    /// Raises the positions of journals. A position that is lower than the stored one, or of another journal, has no effect. Not
+    /// audited: telemetry.
     async fn satellite_journal_advance(&self, positions: Vec<JournalPosition>) -> StoreResult<()>;
-    /// Notes that another process with the satellite's identity was refused. False where there is no such satellite; the
-    /// record is written only for true.
+    /// Sets the time at which another process with the identity of this satellite was refused. False if there is no such
+    /// satellite. The audit record is written only for true.
     async fn satellite_conflict(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
 }

@@ -1,4 +1,4 @@
-//! Terminals.
+//! Terminal sessions.
 
 use async_trait::async_trait;
 use hive_wire::api::{Actor, SessionEnd, SessionStatus, Size};
@@ -8,82 +8,82 @@ use crate::StoreResult;
 use crate::access::{Authority, Sight};
 use crate::audit::AuditDraft;
 
-/// Terminals. Their bytes are not stored.
+/// Terminal sessions. Their input and output is not stored.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Stores a terminal as starting, unless `limit` terminals of its satellite have not ended, or the satellite is not there
-    /// for the terminal's team any more: then false, and nothing is stored. However many callers come at once, no more than `limit` are there.
+    /// Stores a session as starting. False, and nothing is stored, if `limit` sessions of its satellite are open, or if the
+    /// satellite was removed or belongs to another team now. The limit holds for concurrent callers.
     async fn session_insert(&self, session: NewSession, limit: u32, audit: AuditDraft) -> StoreResult<bool>;
-    /// Marks a starting terminal as open. False for any other; the record is written only for true.
+    /// Marks a starting session as open. False for any other. The audit record is written only for true.
     async fn session_open(&self, id: SessionId, audit: AuditDraft) -> StoreResult<bool>;
-    /// Returns a terminal, ended ones too.
+    /// Returns a session, which may have ended.
     async fn session_get(&self, id: SessionId) -> StoreResult<Option<SessionRow>>;
-    /// Lists up to `limit` terminals, newest first.
+    /// Lists up to `limit` sessions, newest first.
     async fn session_list(&self, query: &SessionQuery, limit: u32) -> StoreResult<Vec<SessionRow>>;
-    /// Lists the terminals of a satellite, or of all, that have not ended, oldest first.
+    /// Lists the open sessions of a satellite, or of all satellites, oldest first.
     async fn session_list_open(&self, satellite: Option<SatelliteId>) -> StoreResult<Vec<SessionRow>>;
-    /// Gives a terminal its end. True for the one caller that did; only then the record is written.
+    /// Ends a session. True for the one caller that did it, whose audit record is written.
     async fn session_end(&self, id: SessionId, end: SessionEnd, now: Timestamp, audit: AuditDraft)
     -> StoreResult<bool>;
-    /// Notes the size of a terminal that has not ended. Not audited: telemetry.
+    /// Stores the size of an open session. Not audited: telemetry.
     async fn session_resize(&self, id: SessionId, size: Size) -> StoreResult<()>;
 }
 
-/// A terminal to be stored.
+/// A session to store.
 #[derive(Debug, Clone)]
 pub struct NewSession {
     /// Its id.
     pub id: SessionId,
     /// Its satellite.
     pub satellite_id: SatelliteId,
-    /// The satellite's team.
+    /// The team of the satellite.
     pub team_id: Option<TeamId>,
-    /// Its size.
+    /// The size of the terminal.
     pub size: Size,
-    /// The program, where it is not the user's login shell.
+    /// The program, unless it is the login shell of the user.
     pub shell: Option<String>,
-    /// Who asked.
+    /// The actor who asked for it.
     pub actor: Actor,
-    /// What allowed it.
+    /// The authority of the actor.
     pub authorised_by: Authority,
-    /// The time.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// A terminal as it is stored.
+/// A stored session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
     /// Its id.
     pub id: SessionId,
     /// Its satellite.
     pub satellite_id: SatelliteId,
-    /// That satellite's name now, or its last one where it was removed.
+    /// The current name of the satellite, or the last one if it was removed.
     pub satellite_name: SatelliteName,
-    /// The team the satellite had when it was opened.
+    /// The team of the satellite when the session was created.
     pub team_id: Option<TeamId>,
-    /// Whether it can be used.
+    /// Its status.
     pub status: SessionStatus,
-    /// Its size, as it was last noted.
+    /// The last stored size of the terminal.
     pub size: Size,
-    /// The program, where it is not the user's login shell.
+    /// The program, unless it is the login shell of the user.
     pub shell: Option<String>,
-    /// Who asked.
+    /// The actor who asked for it.
     pub actor: Actor,
-    /// When it was opened.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// How it ended.
+    /// The reason of its end.
     pub end: Option<SessionEnd>,
 }
 
-/// Which terminals are wanted.
+/// A filter for sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionQuery {
-    /// Only those in sight.
+    /// Only sessions in sight.
     pub sight: Sight,
-    /// Only those on this satellite.
+    /// Only sessions on this satellite.
     pub satellite_id: Option<SatelliteId>,
-    /// Also those that have ended.
+    /// Whether to include ended sessions.
     pub ended: bool,
 }

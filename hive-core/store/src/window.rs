@@ -1,6 +1,6 @@
 //! Pages of lists.
 
-/// Which part of a list is wanted.
+/// A part of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Entries to skip.
@@ -10,6 +10,6 @@ pub struct Window {
 }
 
 impl Window {
-    /// Everything.
+    /// The whole list.
     pub const ALL: Self = Self { offset: 0, limit: u32::MAX };
 }

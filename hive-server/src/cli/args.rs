@@ -58,9 +58,9 @@ impl DataArgs {
     }
 
     /// What a backup is made of.
-    pub(super) fn backup_source(self) -> Result<hive_core::store::backup::Place, InvalidDatabase> {
+    pub(super) fn backup_source(self) -> Result<hive_core::store::backup::HiveLocation, InvalidDatabase> {
         let database = self.database()?;
-        Ok(hive_core::store::backup::Place { database, keys: self.keys() })
+        Ok(hive_core::store::backup::HiveLocation { database, keys: self.keys() })
     }
 }
 

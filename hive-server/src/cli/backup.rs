@@ -6,15 +6,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use hive_core::clock::Source;
-use hive_core::store::backup::{self, BackupError, Place, Summary};
+use hive_core::store::backup::{self, BackupError, BackupSummary, HiveLocation};
 use serde_json::{Value, json};
 
 /// Writes a backup to a new file, and returns its summary. `-` is standard output: then nothing else is printed, because the
 /// last line of a backup is its summary.
-pub(super) async fn create(place: &Place, output: &Path) -> Result<Option<Value>, BackupError> {
+pub(super) async fn create(location: &HiveLocation, output: &Path) -> Result<Option<Value>, BackupError> {
     if output.as_os_str() == "-" {
         let mut stdout = BufWriter::new(io::stdout());
-        backup::create(place, Source::default().now(), &mut stdout).await?;
+        backup::create(location, Source::default().now(), &mut stdout).await?;
         stdout.flush()?;
         return Ok(None);
     }
@@ -25,7 +25,7 @@ pub(super) async fn create(place: &Place, output: &Path) -> Result<Option<Value>
     let part = PathBuf::from(format!("{}.part", output.display()));
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(with_name(&part))?;
     let mut file = BufWriter::new(opened);
-    let written = backup::create(place, Source::default().now(), &mut file).await;
+    let written = backup::create(location, Source::default().now(), &mut file).await;
     let summary = written.and_then(|summary| {
         file.flush()?;
         file.get_ref().sync_all()?;
@@ -39,9 +39,9 @@ pub(super) async fn create(place: &Place, output: &Path) -> Result<Option<Value>
 }
 
 /// Restores a backup into an empty data directory and database.
-pub(super) async fn restore(place: &Place, from: &Path) -> Result<Value, BackupError> {
+pub(super) async fn restore(location: &HiveLocation, from: &Path) -> Result<Value, BackupError> {
     let open = || Ok(BufReader::new(File::open(from).map_err(with_name(from))?));
-    Ok(summary_document("restored", from, &backup::restore(place, open).await?))
+    Ok(summary_document("restored", from, &backup::restore(location, open).await?))
 }
 
 /// Adds the file name to an error.
@@ -49,6 +49,6 @@ fn with_name(file: &Path) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{}: {error}", file.display()))
 }
 
-fn summary_document(what: &str, file: &Path, Summary { rows, sha256 }: &Summary) -> Value {
+fn summary_document(what: &str, file: &Path, BackupSummary { rows, sha256 }: &BackupSummary) -> Value {
     json!({ what: file.display().to_string(), "rows": rows, "sha256": sha256 })
 }

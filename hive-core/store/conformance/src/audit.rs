@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::{CommandOutcome, Window};
 use hive_store::access::Sight;
 use hive_store::audit::AuditDraft;
+use hive_store::{CommandOutcome, Window};
 use hive_wire::SatelliteId;
 use hive_wire::agent::Channel;
 use hive_wire::api::{AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::fixture::Fixture;
 
-/// Records written at the same time.
+/// The number of records that are written concurrently.
 const WRITES: usize = 200;
 
 async fn check_chain(on: &Fixture) {
@@ -19,7 +19,7 @@ async fn check_chain(on: &Fixture) {
     assert!(verification.valid, "{verification:?}");
     let mut next = 1;
     loop {
-        let lines = on.store.audit_lines(next, 100).await.unwrap();
+        let lines = on.store.audit_records(next, 100).await.unwrap();
         if lines.is_empty() {
             break;
         }
@@ -38,7 +38,7 @@ pub(crate) async fn records_have_no_gaps_however_many_write(on: &Fixture) {
     check_chain(on).await;
 }
 
-pub(crate) async fn two_programs_write_one_chain(one: &Fixture, other: &Fixture) {
+pub(crate) async fn two_processes_write_one_chain(one: &Fixture, other: &Fixture) {
     let append = async |n: usize| {
         let on = if n.is_multiple_of(2) { one } else { other };
         on.store.audit_append(on.draft()).await.unwrap()
@@ -74,7 +74,7 @@ pub(crate) async fn a_record_is_what_was_drafted(on: &Fixture) {
     };
     assert_eq!(entry, expected);
     assert_eq!(on.store.audit_get(draft.id, &Sight::Everything).await.unwrap(), Some(expected));
-    let line = on.store.audit_lines(entry.seq, 1).await.unwrap().remove(0);
+    let line = on.store.audit_records(entry.seq, 1).await.unwrap().remove(0);
     assert_eq!((line.seq, line.previous_hash, line.hash), (entry.seq, entry.previous_hash, entry.hash));
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn a_change_that_fails_leaves_no_record(on: &Fixture) {
         let outcome = CommandOutcome { output, ..on.outcome(CommandStatus::Succeeded) };
         on.store.command_finish(commands[n], outcome, vec![on.draft_by(&actor)]).await
     };
-    // Good and bad ones of all kinds side by side, so that they meet in one transaction.
+    // Writes that succeed and writes that fail run concurrently, so that they share transactions.
     let write = async |n: usize| match n % 5 {
         0 => assert!(on.store.user_create(on.new_user(&taken), on.draft_by(&actor)).await.is_err()),
         1 => drop(on.store.user_create(on.new_user(&on.unique()), on.draft_by(&actor)).await.unwrap()),
@@ -104,7 +104,7 @@ pub(crate) async fn a_change_that_fails_leaves_no_record(on: &Fixture) {
     check_chain(on).await;
 }
 
-pub(crate) async fn records_are_found_by_what_they_say(on: &Fixture) {
+pub(crate) async fn records_are_found_by_their_fields(on: &Fixture) {
     let (actor, satellite) = (on.unique(), SatelliteId::new(on.seed()));
     let (start, second) = (on.now(), Duration::from_secs(1));
     let draft = |seconds: u32| AuditDraft { timestamp: start.plus(second * seconds), ..on.draft_by(&actor) };
@@ -138,7 +138,7 @@ pub(crate) async fn records_are_found_by_what_they_say(on: &Fixture) {
     check(AuditQuery { until: Some(start.plus(second * 2)), ..by_actor() }, Window::ALL, &[1, 0], 2).await;
 }
 
-pub(crate) async fn records_out_of_sight_are_not_there(on: &Fixture) {
+pub(crate) async fn records_of_other_teams_are_hidden(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let append = async |team_id| on.store.audit_append(AuditDraft { team_id, ..on.draft() }).await.unwrap().id;
     let (mine, foreign, global) = (append(Some(ours)).await, append(Some(theirs)).await, append(None).await);

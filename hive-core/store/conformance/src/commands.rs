@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hive_store::access::{Authority, Sight};
 use hive_store::{
     Assignment, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, OpenCount, QueuePage,
     SatellitePatch, Window,
 };
-use hive_store::access::{Authority, Sight};
-use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId};
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{CommandStatus, CommandType};
+use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId};
 
 use crate::CALLERS;
 use crate::fixture::{DAY, Fixture};
@@ -127,7 +127,7 @@ pub(crate) async fn a_command_is_delivered_and_started_once(on: &Fixture) {
     assert!(!on.store.command_deliver(id, delivery(on)).await.unwrap());
 }
 
-pub(crate) async fn a_hand_over_may_say_until_when_a_command_starts(on: &Fixture) {
+pub(crate) async fn a_delivery_may_change_the_expiry(on: &Fixture) {
     let (id, later) = (on.command().await, on.now().plus(DAY * 7));
     let before = on.stored(id).await.expires_at;
     assert!(on.store.command_deliver(id, Delivery { expires_at: Some(later), ..delivery(on) }).await.unwrap());
@@ -342,13 +342,13 @@ pub(crate) async fn overdue_commands_are_found(on: &Fixture) {
     assert_eq!(on.store.command_list_overdue(now, second * 5, 1).await.unwrap().len(), 1);
 }
 
-/// Another team for a satellite.
+/// Returns a patch that assigns a satellite to a team.
 pub(crate) fn assigned(on: &Fixture, team_id: Option<TeamId>) -> SatellitePatch {
     let assignment = Some(Assignment { team_id, api_key_hash: format!("$argon2id${}", on.unique()) });
     SatellitePatch { assignment, ..SatellitePatch::default() }
 }
 
-pub(crate) async fn nothing_is_given_to_a_satellite_that_is_gone(on: &Fixture) {
+pub(crate) async fn nothing_is_stored_for_a_removed_satellite(on: &Fixture) {
     let (removed, reassigned, actor) = (on.satellite().await, on.satellite().await, on.unique());
     on.store.satellite_remove(removed.id, on.now(), on.draft()).await.unwrap();
     on.store.satellite_update(reassigned.id, assigned(on, None), on.draft()).await.unwrap();
@@ -399,7 +399,7 @@ pub(crate) async fn commands_are_listed_by_the_team_they_were_given_in(on: &Fixt
     check(Sight::Teams(Vec::new()), &[]).await;
 }
 
-pub(crate) async fn an_ai_client_acts_by_a_rule_or_a_plan(on: &Fixture) {
+pub(crate) async fn an_ai_client_needs_a_rule_or_a_plan(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let insert = async |kind: &str, authorised_by: Authority| {
         let mut command = NewCommand { authorised_by, ..on.new_command(satellite) };

@@ -1,18 +1,15 @@
-//! The things checks are about, each under a name of its own.
+//! Rows for the checks, each with a random name.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
+use hive_store::access::{Authority, Sight};
+use hive_store::audit::AuditDraft;
 use hive_store::{
     ApiKeyRow, CommandOutcome, CommandRow, Inserted, NameUse, NewCommand, NewRegistrationToken, NewSatellite,
     NewSession, NewUser, RegisterOutcome, SatelliteRow, Store, Window,
-};
-use hive_store::access::{Authority, Sight};
-use hive_store::audit::AuditDraft;
-use hive_wire::{
-    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
 };
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{
@@ -20,27 +17,31 @@ use hive_wire::api::{
     TokenScope, User,
 };
 use hive_wire::id::Seed;
+use hive_wire::{
+    ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp, UserId,
+};
 use serde_json::json;
 
 pub(crate) const DAY: Duration = Duration::from_hours(24);
 
 pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn Store>,
-    /// The teams of the satellites that were registered here.
+    /// The teams of the satellites when they registered.
     teams: Arc<Mutex<HashMap<SatelliteId, Option<TeamId>>>>,
 }
 
+#[expect(clippy::unused_self, reason = "a check gets everything from its fixture")]
 impl Fixture {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self { store, teams: Arc::default() }
     }
 
-    /// Another store with the same satellites in it.
+    /// A fixture for another store on the same database.
     pub(crate) fn beside(&self, store: Arc<dyn Store>) -> Self {
         Self { store, teams: self.teams.clone() }
     }
 
-    /// Returns the time. It comes from the system: other programs may use the store at the same time.
+    /// Returns the time of the system, because other processes may use the store at the same time.
     #[expect(clippy::disallowed_methods, reason = "a check runs without a hive and its clock")]
     pub(crate) fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -69,7 +70,7 @@ impl Fixture {
         self.draft_by(&self.unique())
     }
 
-    /// A record by which a check finds its own again.
+    /// Returns a record by an actor, by which a check finds its own records.
     pub(crate) fn draft_by(&self, actor: &str) -> AuditDraft {
         AuditDraft {
             id: AuditId::new(self.seed()),
@@ -84,7 +85,7 @@ impl Fixture {
         }
     }
 
-    /// The records of one actor, oldest first.
+    /// Returns the records of an actor, oldest first.
     pub(crate) async fn records_by(&self, actor: &str) -> Vec<AuditEntry> {
         let query = AuditQuery { actor: Some(actor.into()), ..AuditQuery::default() };
         let (mut records, total) = self.store.audit_list(&query, &Sight::Everything, Window::ALL).await.unwrap();
@@ -175,18 +176,18 @@ impl Fixture {
         }
     }
 
-    /// A satellite of a team of its own.
+    /// Registers a satellite in a new team.
     pub(crate) async fn satellite(&self) -> SatelliteRow {
         let team = self.team().await;
         self.register(&self.name(), Some(team)).await
     }
 
-    /// The team of a satellite that was registered here, as it was then.
+    /// Returns the team of a satellite when it registered.
     pub(crate) fn team_of(&self, satellite: SatelliteId) -> Option<TeamId> {
         self.teams.lock().unwrap().get(&satellite).copied().flatten()
     }
 
-    /// A command for a satellite as it was when it registered.
+    /// Returns a command for a satellite in the team in which it registered.
     pub(crate) fn new_command(&self, satellite: SatelliteId) -> NewCommand {
         let now = self.now();
         NewCommand {

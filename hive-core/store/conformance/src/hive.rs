@@ -1,4 +1,4 @@
-//! Which hive a store is of.
+//! The identity of the hive.
 
 use futures_util::future::join_all;
 use hive_store::HiveRow;
@@ -7,7 +7,7 @@ use hive_wire::HiveId;
 use crate::CALLERS;
 use crate::fixture::Fixture;
 
-pub(crate) async fn a_store_is_of_one_hive(on: &Fixture) {
+pub(crate) async fn a_store_belongs_to_one_hive(on: &Fixture) {
     let wanted = |number: usize| HiveRow {
         id: HiveId::new(on.seed()),
         created_at: on.now(),

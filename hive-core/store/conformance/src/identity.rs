@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::{ApiKeyRow, StoreError, StoreResult, UserPatch, UserUpdated, Window};
 use hive_store::access::{Permission, Role};
+use hive_store::{ApiKeyRow, StoreError, StoreResult, UserPatch, UserUpdated, Window};
 use hive_wire::TeamId;
 use hive_wire::api::{PlatformRole, Team, TeamMember, User};
 
@@ -37,7 +37,7 @@ pub(crate) async fn users_are_listed_by_name_and_in_pages(on: &Fixture) {
     assert!(all.is_sorted_by(|a, b| a.username < b.username));
     assert!(users.iter().all(|user| all.contains(user)));
     let (page, _) = on.store.user_list(Window { offset: 1, limit: 2 }).await.unwrap();
-    // Others may add some of theirs meanwhile.
+    // Concurrent checks may add users.
     let (later, _) = on.store.user_list(Window::ALL).await.unwrap();
     assert!((all.len()..=later.len()).contains(&(total as usize)));
     assert!(page.len() == 2 && page[0].username < page[1].username);
@@ -46,7 +46,7 @@ pub(crate) async fn users_are_listed_by_name_and_in_pages(on: &Fixture) {
     assert_eq!(on.store.user_list(Window { offset: 1 << 40, limit: 2 }).await.unwrap().0, []);
 }
 
-pub(crate) async fn an_update_changes_what_it_names_of_a_user(on: &Fixture) {
+pub(crate) async fn an_update_of_a_user_changes_what_it_names(on: &Fixture) {
     let (user, actor) = (on.user().await, on.unique());
     one_more_admin(on).await;
     let generation = async || on.store.user_get(user.id).await.unwrap().unwrap().login_generation;
@@ -77,17 +77,17 @@ pub(crate) async fn an_update_changes_what_it_names_of_a_user(on: &Fixture) {
     assert_eq!((unknown, on.records_by(&actor).await.len()), (UserUpdated::Unknown, 6));
 }
 
-/// An admin who stays one.
+/// Creates an admin who remains one.
 async fn one_more_admin(on: &Fixture) {
     let patch = UserPatch { role: Some(PlatformRole::GlobalAdmin), disabled: None, now: on.now() };
     let updated = on.store.user_update(on.user().await.id, patch, on.draft()).await.unwrap();
     assert!(matches!(updated, UserUpdated::Updated(_)));
 }
 
-/// Two admins whom two programs disable and demote at the same time, over and over.
+/// Two processes disable and demote two admins concurrently, many times.
 ///
-/// They are the only ones of the store: the other checks of two programs make none.
-pub(crate) async fn two_programs_leave_one_admin(one: &Fixture, other: &Fixture) {
+/// There are no other admins in the store: the other checks of two processes create none.
+pub(crate) async fn two_processes_leave_one_admin(one: &Fixture, other: &Fixture) {
     let (anna, bert) = (one.user().await.id, one.user().await.id);
     let update = async |on: &Fixture, id, role, disabled| {
         let patch = UserPatch { role: Some(role), disabled: Some(disabled), now: on.now() };
@@ -98,7 +98,7 @@ pub(crate) async fn two_programs_leave_one_admin(one: &Fixture, other: &Fixture)
         for id in [anna, bert] {
             assert!(is_done(&update(one, id, PlatformRole::GlobalAdmin, false).await));
         }
-        // One is disabled and the other demoted; whoever comes second is refused.
+        // One is disabled, the other demoted. The second change is refused.
         let disable = update(one, anna, PlatformRole::GlobalAdmin, true);
         let demote = update(other, bert, PlatformRole::GlobalUser, round % 2 == 0);
         let (disabled, demoted) = futures_util::join!(disable, demote);
@@ -106,7 +106,7 @@ pub(crate) async fn two_programs_leave_one_admin(one: &Fixture, other: &Fixture)
         assert!([disabled, demoted].contains(&UserUpdated::LastAdmin));
     }
     for id in [anna, bert] {
-        // Whoever is left stays so, and who is none already may be changed.
+        // The remaining admin stays one. A user who is none may be changed.
         update(one, id, PlatformRole::GlobalUser, true).await;
     }
     let (users, _) = one.store.user_list(Window::ALL).await.unwrap();
@@ -114,7 +114,7 @@ pub(crate) async fn two_programs_leave_one_admin(one: &Fixture, other: &Fixture)
     assert_eq!(users.iter().filter(is_admin).count(), 1);
 }
 
-pub(crate) async fn a_password_is_changed_once_from_what_it_was(on: &Fixture) {
+pub(crate) async fn a_password_is_changed_once_from_its_current_hash(on: &Fixture) {
     let (user, actor) = (on.user().await.id, on.unique());
     let row = async || on.store.user_get(user).await.unwrap().unwrap();
     let first = row().await;
@@ -145,7 +145,7 @@ pub(crate) async fn a_slug_is_taken_once(on: &Fixture) {
     assert!(teams.is_sorted_by(|a, b| a.slug < b.slug));
 }
 
-pub(crate) async fn a_member_is_what_was_said_last(on: &Fixture) {
+pub(crate) async fn a_member_has_the_last_role(on: &Fixture) {
     let (user, team, other) = (on.user().await.id, on.team().await, on.team().await);
     assert_eq!(on.store.team_memberships(user).await.unwrap(), []);
     for (team, role) in [(team, Role::Viewer), (other, Role::Operator), (team, Role::Admin)] {
@@ -157,7 +157,7 @@ pub(crate) async fn a_member_is_what_was_said_last(on: &Fixture) {
     assert!(on.store.team_member_put(nowhere, user, Role::Viewer, on.draft()).await.is_err());
 }
 
-pub(crate) async fn members_are_listed_by_name_and_taken_out_once(on: &Fixture) {
+pub(crate) async fn members_are_listed_by_name_and_removed_once(on: &Fixture) {
     let (team, actor) = (on.team().await, on.unique());
     assert_eq!(on.store.team_member_list(team).await.unwrap(), []);
     let mut expected = Vec::new();
@@ -190,7 +190,7 @@ pub(crate) async fn an_api_key_reads_back_as_it_was_stored(on: &Fixture) {
     assert_eq!(on.store.api_key_list(on.user().await.id).await.unwrap(), []);
 }
 
-pub(crate) async fn an_api_key_names_its_owner_and_all_their_teams(on: &Fixture) {
+pub(crate) async fn an_api_key_is_read_with_its_owner_and_their_teams(on: &Fixture) {
     let (alone, member) = (on.user().await, on.user().await);
     let teams = [(on.team().await, Role::Admin), (on.team().await, Role::Viewer)];
     for (team, role) in teams.clone() {
@@ -216,7 +216,7 @@ pub(crate) async fn an_api_key_is_revoked_once_and_by_its_owner(on: &Fixture) {
     assert!(on.store.api_key_owner(key.id).await.unwrap().unwrap().key.revoked_at.is_some());
 }
 
-pub(crate) async fn an_api_key_is_rotated_by_its_owner_and_while_it_is_good(on: &Fixture) {
+pub(crate) async fn a_valid_api_key_is_rotated_by_its_owner(on: &Fixture) {
     let (user, stranger, actor) = (on.user().await.id, on.user().await.id, on.unique());
     let soon = on.now().plus(Duration::from_mins(1));
     let key = ApiKeyRow { expires_at: Some(soon), ..on.api_key(user) };

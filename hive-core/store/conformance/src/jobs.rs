@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hive_store::access::{Authority, Sight};
 use hive_store::{
     CommandOutcome, Delivery, IdempotencyKey, JobEnd, JobInserted, JobRow, JobTargetRow, NewCommand, NewJob,
     NewJobTarget, SatelliteRow, Window,
 };
-use hive_store::access::{Authority, Sight};
-use hive_wire::{CommandId, ErrorCode, JobId, TeamId};
 use hive_wire::agent::{Channel, ErrorBody};
 use hive_wire::api::{CommandStatus, JobCounts, JobStatus, TargetStatus};
+use hive_wire::{CommandId, ErrorCode, JobId, TeamId};
 
 use crate::CALLERS;
 use crate::commands::assigned;
@@ -48,7 +48,7 @@ fn new_job(on: &Fixture) -> NewJob {
     }
 }
 
-/// Adds a satellite to a job, with a command.
+/// Adds a satellite with a command to a job.
 fn add(on: &Fixture, job: &mut NewJob, commands: &mut Vec<NewCommand>, satellite: &SatelliteRow) {
     let command = NewCommand { job_id: Some(job.id), team_id: satellite.team_id, ..on.new_command(satellite.id) };
     job.targets.push(target(satellite, Ok(command.id)));
@@ -64,7 +64,7 @@ fn target(satellite: &SatelliteRow, command: Result<CommandId, ErrorBody>) -> Ne
     }
 }
 
-/// A job on these satellites.
+/// Stores a job for these satellites.
 async fn job_on(on: &Fixture, satellites: &[SatelliteRow]) -> (JobId, Vec<CommandId>) {
     let (mut job, mut commands) = (new_job(on), Vec::new());
     for satellite in satellites {
@@ -75,7 +75,7 @@ async fn job_on(on: &Fixture, satellites: &[SatelliteRow]) -> (JobId, Vec<Comman
     (id, ids)
 }
 
-/// A job on two satellites of one team.
+/// Stores a job for two satellites of one team.
 async fn job(on: &Fixture) -> (JobId, Vec<CommandId>) {
     let team = on.team().await;
     let satellites = [on.register(&on.name(), Some(team)).await, on.register(&on.name(), Some(team)).await];
@@ -182,7 +182,7 @@ pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
     assert_eq!(on.store.job_target_list(JobId::new(on.seed()), Window::ALL).await.unwrap(), (Vec::new(), 0));
 }
 
-pub(crate) async fn a_target_says_how_far_its_command_is(on: &Fixture) {
+pub(crate) async fn a_target_has_the_status_of_its_command(on: &Fixture) {
     let (id, commands) = job(on).await;
     let later = on.now().plus(Duration::from_mins(5));
     let handed = Delivery { expires_at: Some(later), ..delivery(on) };
@@ -284,7 +284,7 @@ pub(crate) async fn a_job_is_cancelled_once_and_its_queue_with_it(on: &Fixture) 
     assert!(on.store.command_deliver(others[0], delivery(on)).await.unwrap());
 }
 
-pub(crate) async fn of_a_queued_command_either_delivery_or_cancel_wins(on: &Fixture) {
+pub(crate) async fn a_queued_command_is_delivered_or_cancelled_and_never_both(on: &Fixture) {
     let team = on.team().await;
     let mut satellites = Vec::new();
     for _ in 0..16 {
@@ -301,7 +301,7 @@ pub(crate) async fn of_a_queued_command_either_delivery_or_cancel_wins(on: &Fixt
     }
 }
 
-pub(crate) async fn a_job_ends_once_and_behind_its_commands(on: &Fixture) {
+pub(crate) async fn a_job_ends_once_and_after_its_commands(on: &Fixture) {
     let ((id, commands), actor) = (job(on).await, on.unique());
     assert!(on.store.job_list_open().await.unwrap().contains(&id));
     finish(on, commands[0], CommandStatus::Succeeded).await;
@@ -319,7 +319,7 @@ pub(crate) async fn a_job_ends_once_and_behind_its_commands(on: &Fixture) {
     assert_eq!(stored(on, id).await, row);
 }
 
-pub(crate) async fn jobs_are_listed_newest_first_and_by_sight(on: &Fixture) {
+pub(crate) async fn jobs_are_listed_newest_first_and_by_team(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let mut at = Vec::new();
     for team in [Some(ours), Some(ours), Some(theirs), None] {
@@ -349,14 +349,14 @@ pub(crate) async fn jobs_are_listed_newest_first_and_by_sight(on: &Fixture) {
     assert_eq!(list(vec![ours, theirs], 0, 10).await, (vec![newest, mixed, oldest], 3));
     assert_eq!(list(vec![theirs], 0, 10).await, (vec![], 0));
     assert_eq!(list(vec![], 0, 10).await, (vec![], 0));
-    // Others may add theirs meanwhile.
+    // Concurrent checks may add jobs.
     let everything = async || on.store.job_list(&Sight::Everything, Window::ALL).await.unwrap();
     let [(before, _), (_, total), (after, _)] = [everything().await, everything().await, everything().await];
     assert!(before.iter().any(|row| row.id == hives));
     assert!((before.len()..=after.len()).contains(&(total as usize)));
 }
 
-pub(crate) async fn two_programs_cancel_and_end_a_job_once(one: &Fixture, other: &Fixture) {
+pub(crate) async fn two_processes_cancel_and_end_a_job_once(one: &Fixture, other: &Fixture) {
     let (id, commands) = job(one).await;
     let cancel = |on: &Fixture| {
         let (store, now, draft) = (on.store.clone(), on.now(), on.draft_by("two-programs"));
@@ -374,7 +374,7 @@ pub(crate) async fn two_programs_cancel_and_end_a_job_once(one: &Fixture, other:
     assert!(ours ^ theirs);
 }
 
-pub(crate) async fn a_target_that_is_gone_is_stored_as_not_run(on: &Fixture) {
+pub(crate) async fn a_target_that_was_removed_is_stored_as_not_run(on: &Fixture) {
     let [there, removed, reassigned] = [on.satellite().await, on.satellite().await, on.satellite().await];
     let (mut job, mut commands) = (new_job(on), Vec::new());
     for satellite in [&there, &removed, &reassigned] {

@@ -44,7 +44,7 @@ use hive_store::Store;
 
 use fixture::Fixture;
 
-/// Callers of a race.
+/// The number of concurrent callers in a race.
 const CALLERS: usize = 64;
 
 macro_rules! run {
@@ -62,39 +62,39 @@ pub async fn check_all(store: Arc<dyn Store>) {
     let fixture = &Fixture::new(store);
     run!(
         fixture,
-        hive::a_store_is_of_one_hive,
+        hive::a_store_belongs_to_one_hive,
         registration::a_token_registers_one_satellite_of_many,
         registration::a_token_registers_one_name_once,
         registration::a_known_name_keeps_its_id_and_gets_a_new_key,
         registration::the_name_of_a_removed_satellite_is_free,
-        registration::a_name_of_another_team_is_refused_and_spends_no_token,
-        registration::a_name_is_taken_over_from_the_named_satellite_alone,
-        registration::a_lost_answer_is_given_again,
-        registration::a_token_keeps_what_it_gives,
-        registration::a_useless_token_says_why_and_tells_no_names,
-        registration::a_token_is_revoked_or_used_and_never_both,
+        registration::a_name_of_another_team_is_refused_and_consumes_no_token,
+        registration::a_name_is_taken_over_from_the_allowed_satellite_only,
+        registration::a_registration_can_be_repeated,
+        registration::a_token_reads_back_as_it_was_stored,
+        registration::an_unusable_token_is_reported_before_a_taken_name,
+        registration::a_token_is_revoked_or_consumed_and_never_both,
         registration::a_token_is_revoked_once,
-        registration::tokens_are_listed_by_sight,
+        registration::tokens_are_listed_by_team,
         satellites::a_removed_satellite_is_gone_and_its_commands_end,
         satellites::a_satellite_is_removed_once,
         satellites::a_satellite_is_activated_once,
         satellites::an_update_changes_what_it_names,
-        satellites::another_team_comes_with_another_key,
-        satellites::another_team_ends_what_is_open,
+        satellites::an_assignment_replaces_the_key,
+        satellites::an_assignment_ends_what_is_open,
         satellites::a_replaced_key_is_kept_until_it_is_too_old,
         satellites::a_name_is_taken_until_its_satellite_is_removed,
         satellites::a_journal_only_goes_forward,
-        satellites::a_conflict_is_noted,
-        satellites::a_list_holds_what_was_asked_for,
-        satellites::a_search_takes_wildcards_for_letters,
+        satellites::a_conflict_is_stored,
+        satellites::a_list_has_what_matches_the_filter,
+        satellites::a_search_has_no_wildcards,
         satellites::a_page_is_a_part_of_the_list,
-        satellites::signs_of_life_only_go_forward,
+        satellites::heartbeats_only_go_forward,
         commands::commands_are_stored_all_or_none,
         commands::a_command_reads_back_as_it_was_stored,
         commands::an_idempotency_key_stores_one_request_of_many,
         commands::an_idempotency_key_is_its_owners_and_ends,
         commands::a_command_is_delivered_and_started_once,
-        commands::a_hand_over_may_say_until_when_a_command_starts,
+        commands::a_delivery_may_change_the_expiry,
         commands::an_idempotent_command_may_be_delivered_again,
         commands::a_command_ends_once,
         commands::a_queued_command_is_delivered_or_ended_and_never_both,
@@ -106,50 +106,50 @@ pub async fn check_all(store: Arc<dyn Store>) {
         commands::open_commands_are_counted,
         commands::commands_are_listed_newest_first,
         commands::overdue_commands_are_found,
-        commands::nothing_is_given_to_a_satellite_that_is_gone,
+        commands::nothing_is_stored_for_a_removed_satellite,
         commands::nothing_is_left_open_by_a_removal_in_a_race,
         commands::commands_are_listed_by_the_team_they_were_given_in,
-        commands::an_ai_client_acts_by_a_rule_or_a_plan,
-        output::pieces_may_come_twice_and_leave_no_gap,
-        output::output_is_read_from_any_byte_in_whole_pieces,
-        output::the_last_pieces_are_stored_with_the_end,
+        commands::an_ai_client_needs_a_rule_or_a_plan,
+        output::chunks_may_be_repeated_and_leave_no_gap,
+        output::output_is_read_from_any_byte_in_whole_chunks,
+        output::the_last_chunks_are_stored_with_the_end,
         jobs::a_job_is_stored_with_its_targets_all_or_none,
-        jobs::a_target_that_is_gone_is_stored_as_not_run,
+        jobs::a_target_that_was_removed_is_stored_as_not_run,
         jobs::a_job_reads_back_as_it_was_stored,
-        jobs::a_target_says_how_far_its_command_is,
+        jobs::a_target_has_the_status_of_its_command,
         jobs::targets_come_in_their_order_and_in_pages,
         jobs::an_idempotency_key_stores_one_job_of_many,
         jobs::a_jobs_key_is_not_a_commands,
         jobs::a_job_is_cancelled_once_and_its_queue_with_it,
-        jobs::of_a_queued_command_either_delivery_or_cancel_wins,
-        jobs::a_job_ends_once_and_behind_its_commands,
-        jobs::jobs_are_listed_newest_first_and_by_sight,
-        sessions::no_more_terminals_are_stored_than_may_be_open,
-        sessions::a_terminal_that_is_refused_or_fails_leaves_nothing,
-        sessions::a_terminal_reads_back_as_it_was_stored,
-        sessions::a_terminal_is_opened_once,
-        sessions::a_terminal_ends_once,
-        sessions::an_ended_terminal_stays_as_it_is,
-        sessions::a_terminal_has_the_size_that_was_noted_last,
-        sessions::terminals_are_listed_newest_first_and_by_sight,
-        sessions::open_terminals_come_oldest_first,
-        sessions::terminals_of_a_satellite_that_goes_are_ended,
+        jobs::a_queued_command_is_delivered_or_cancelled_and_never_both,
+        jobs::a_job_ends_once_and_after_its_commands,
+        jobs::jobs_are_listed_newest_first_and_by_team,
+        sessions::no_more_sessions_are_stored_than_may_be_open,
+        sessions::a_session_that_is_refused_leaves_nothing,
+        sessions::a_session_reads_back_as_it_was_stored,
+        sessions::a_session_is_opened_once,
+        sessions::a_session_ends_once,
+        sessions::an_ended_session_stays_as_it_is,
+        sessions::a_session_has_the_last_size,
+        sessions::sessions_are_listed_newest_first_and_by_team,
+        sessions::open_sessions_come_oldest_first,
+        sessions::sessions_of_a_removed_satellite_are_ended,
         identity::a_username_is_taken_once,
         identity::users_are_listed_by_name_and_in_pages,
-        identity::an_update_changes_what_it_names_of_a_user,
-        identity::a_password_is_changed_once_from_what_it_was,
+        identity::an_update_of_a_user_changes_what_it_names,
+        identity::a_password_is_changed_once_from_its_current_hash,
         identity::a_slug_is_taken_once,
-        identity::a_member_is_what_was_said_last,
-        identity::members_are_listed_by_name_and_taken_out_once,
+        identity::a_member_has_the_last_role,
+        identity::members_are_listed_by_name_and_removed_once,
         identity::an_api_key_reads_back_as_it_was_stored,
-        identity::an_api_key_names_its_owner_and_all_their_teams,
+        identity::an_api_key_is_read_with_its_owner_and_their_teams,
         identity::an_api_key_is_revoked_once_and_by_its_owner,
-        identity::an_api_key_is_rotated_by_its_owner_and_while_it_is_good,
+        identity::a_valid_api_key_is_rotated_by_its_owner,
         audit::records_have_no_gaps_however_many_write,
         audit::a_record_is_what_was_drafted,
         audit::a_change_that_fails_leaves_no_record,
-        audit::records_are_found_by_what_they_say,
-        audit::records_out_of_sight_are_not_there,
+        audit::records_are_found_by_their_fields,
+        audit::records_of_other_teams_are_hidden,
     );
 }
 
@@ -160,9 +160,9 @@ pub async fn check_all(store: Arc<dyn Store>) {
 pub async fn check_shared(one: Arc<dyn Store>, other: Arc<dyn Store>) {
     let one = &Fixture::new(one);
     let other = &one.beside(other);
-    Box::pin(audit::two_programs_write_one_chain(one, other)).await;
-    Box::pin(registration::two_programs_take_a_token_once(one, other)).await;
-    Box::pin(sessions::two_programs_keep_one_limit(one, other)).await;
-    Box::pin(identity::two_programs_leave_one_admin(one, other)).await;
-    Box::pin(jobs::two_programs_cancel_and_end_a_job_once(one, other)).await;
+    Box::pin(audit::two_processes_write_one_chain(one, other)).await;
+    Box::pin(registration::two_processes_take_a_token_once(one, other)).await;
+    Box::pin(sessions::two_processes_keep_one_limit(one, other)).await;
+    Box::pin(identity::two_processes_leave_one_admin(one, other)).await;
+    Box::pin(jobs::two_processes_cancel_and_end_a_job_once(one, other)).await;
 }

@@ -15,7 +15,7 @@ async fn read(on: &Fixture, id: CommandId, channel: Channel, from: u64) -> Bytes
     on.store.command_output(id, channel, from, usize::MAX).await.unwrap()
 }
 
-pub(crate) async fn pieces_may_come_twice_and_leave_no_gap(on: &Fixture) {
+pub(crate) async fn chunks_may_be_repeated_and_leave_no_gap(on: &Fixture) {
     let id = on.command().await;
     assert_eq!(on.store.command_output_len(id).await.unwrap(), Received::default());
     append(on, id, 0, b"").await;
@@ -24,18 +24,18 @@ pub(crate) async fn pieces_may_come_twice_and_leave_no_gap(on: &Fixture) {
     append(on, id, 2, b"c\0\xff").await;
     append(on, id, 1, b"bc").await;
     let gap = on.store.command_output_append(id, Channel::Stdout, 6, Bytes::from_static(b"x")).await;
-    assert!(matches!(gap, Err(StoreError::Damaged(_))), "{gap:?}");
+    assert!(matches!(gap, Err(StoreError::Corrupt(_))), "{gap:?}");
     on.store.command_output_append(id, Channel::Stderr, 0, Bytes::from_static(b"oops")).await.unwrap();
     assert_eq!(on.store.command_output_len(id).await.unwrap(), Received { stdout: 5, stderr: 4 });
     assert_eq!(read(on, id, Channel::Stdout, 0).await, &b"abc\0\xff"[..]);
     assert_eq!(read(on, id, Channel::Stderr, 0).await, &b"oops"[..]);
-    // The same pieces from two links at once.
+    // The same chunks from two links concurrently.
     let both = (0..16u64).flat_map(|piece| [5 + piece, 5 + piece]);
     join_all(both.map(|offset| append(on, id, offset, b"z"))).await;
     assert_eq!(on.store.command_output_len(id).await.unwrap().stdout, 21);
 }
 
-pub(crate) async fn output_is_read_from_any_byte_in_whole_pieces(on: &Fixture) {
+pub(crate) async fn output_is_read_from_any_byte_in_whole_chunks(on: &Fixture) {
     let id = on.command().await;
     for (offset, piece) in [(0, &b"abcd"[..]), (4, b"efgh"), (8, b"ij")] {
         append(on, id, offset, piece).await;
@@ -54,7 +54,7 @@ pub(crate) async fn output_is_read_from_any_byte_in_whole_pieces(on: &Fixture) {
     check(1 << 40, 100, "").await;
 }
 
-pub(crate) async fn the_last_pieces_are_stored_with_the_end(on: &Fixture) {
+pub(crate) async fn the_last_chunks_are_stored_with_the_end(on: &Fixture) {
     let (id, gap) = (on.command().await, on.command().await);
     append(on, id, 0, b"he").await;
     let piece = |offset, bytes: &'static [u8]| (Channel::Stdout, offset, Bytes::from_static(bytes));

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hive_store::access::{Authority, Sight};
 use hive_store::{
     NameUse, NewRegistrationToken, NewSatellite, RegisterAgain, RegisterOutcome, SatellitePatch, SatelliteQuery,
     TokenState, Window,
 };
-use hive_store::access::{Authority, Sight};
 use hive_wire::api::{SatelliteStatus, TokenScope};
 
 use crate::CALLERS;
@@ -79,7 +79,7 @@ pub(crate) async fn the_name_of_a_removed_satellite_is_free(on: &Fixture) {
     assert_eq!(on.store.satellite_get(first.id).await.unwrap(), None);
 }
 
-pub(crate) async fn a_name_of_another_team_is_refused_and_spends_no_token(on: &Fixture) {
+pub(crate) async fn a_name_of_another_team_is_refused_and_consumes_no_token(on: &Fixture) {
     let (name, theirs, ours, actor) = (on.name(), Some(on.team().await), Some(on.team().await), on.unique());
     on.register(&name, theirs).await;
     for team in [ours, None] {
@@ -94,7 +94,7 @@ pub(crate) async fn a_name_of_another_team_is_refused_and_spends_no_token(on: &F
     assert!(on.records_by(&actor).await.is_empty(), "a refused registration left a record");
 }
 
-pub(crate) async fn a_name_is_taken_over_from_the_named_satellite_alone(on: &Fixture) {
+pub(crate) async fn a_name_is_taken_over_from_the_allowed_satellite_only(on: &Fixture) {
     let (name, other) = (on.name(), on.satellite().await);
     let first = on.register(&name, None).await;
     let token = on.token(None).await;
@@ -111,7 +111,7 @@ pub(crate) async fn a_name_is_taken_over_from_the_named_satellite_alone(on: &Fix
     assert!(matches!(outcome, RegisterOutcome::Registered(row) if row.id == first.id));
 }
 
-pub(crate) async fn a_lost_answer_is_given_again(on: &Fixture) {
+pub(crate) async fn a_registration_can_be_repeated(on: &Fixture) {
     let (token, actor) = (on.token(None).await, on.unique());
     let attempt_hash = Some("attempt".to_owned());
     let satellite = NewSatellite { attempt_hash, ..on.new_satellite(&on.name(), None) };
@@ -135,14 +135,14 @@ pub(crate) async fn a_lost_answer_is_given_again(on: &Fixture) {
     assert_eq!(on.store.satellite_key(first.id).await.unwrap().unwrap().hash, "another");
     assert_eq!(on.records_by(&actor).await[0].target.id, first.id.to_string());
 
-    // Another token that was used for the satellite since settles it.
+    // After another token was consumed for the satellite, the repetition is refused.
     let later = satellite.now.plus(Duration::from_secs(1));
     let taken = NewSatellite { name_use: NameUse::Of(first.id), now: later, ..on.new_satellite(&satellite.name, None) };
     on.store.satellite_register(on.token(None).await, taken, on.draft()).await.unwrap();
     assert_eq!(ask(again).await, None);
 }
 
-pub(crate) async fn a_token_keeps_what_it_gives(on: &Fixture) {
+pub(crate) async fn a_token_reads_back_as_it_was_stored(on: &Fixture) {
     let (satellite, id) = (on.satellite().await, hive_wire::RegistrationTokenId::new(on.seed()));
     let token = NewRegistrationToken {
         id,
@@ -167,7 +167,7 @@ pub(crate) async fn a_token_keeps_what_it_gives(on: &Fixture) {
     assert_eq!(on.store.registration_token_row(nobody).await.unwrap(), None);
 }
 
-pub(crate) async fn a_useless_token_says_why_and_tells_no_names(on: &Fixture) {
+pub(crate) async fn an_unusable_token_is_reported_before_a_taken_name(on: &Fixture) {
     let (taken, actor, now) = (on.satellite().await.name, on.unique(), on.now());
     let unknown = hive_wire::RegistrationTokenId::new(on.seed());
     let expired = on.token_until(None, now).await;
@@ -191,7 +191,7 @@ pub(crate) async fn a_useless_token_says_why_and_tells_no_names(on: &Fixture) {
     assert!(on.records_by(&actor).await.is_empty());
 }
 
-pub(crate) async fn a_token_is_revoked_or_used_and_never_both(on: &Fixture) {
+pub(crate) async fn a_token_is_revoked_or_consumed_and_never_both(on: &Fixture) {
     for _ in 0..16 {
         let token = on.token(None).await;
         let register = on.store.satellite_register(token, on.new_satellite(&on.name(), None), on.draft());
@@ -212,7 +212,7 @@ pub(crate) async fn a_token_is_revoked_once(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
-pub(crate) async fn tokens_are_listed_by_sight(on: &Fixture) {
+pub(crate) async fn tokens_are_listed_by_team(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let (first, foreign, global, second) =
         (on.token(Some(ours)).await, on.token(Some(theirs)).await, on.token(None).await, on.token(Some(ours)).await);
@@ -226,7 +226,7 @@ pub(crate) async fn tokens_are_listed_by_sight(on: &Fixture) {
     assert!([first, foreign, global, second].iter().all(|token| all.contains(token)));
 }
 
-pub(crate) async fn two_programs_take_a_token_once(one: &Fixture, other: &Fixture) {
+pub(crate) async fn two_processes_take_a_token_once(one: &Fixture, other: &Fixture) {
     let token = one.token(None).await;
     let register = async |n: usize| {
         let on = if n.is_multiple_of(2) { one } else { other };

@@ -1,15 +1,15 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use hive_store::access::Sight;
+use hive_store::audit::AuditDraft;
 use hive_store::{
     Assignment, Delivery, JournalPosition, JournalRow, NameUse, NewCommand, NewSatellite, SatellitePatch,
     SatelliteQuery, Seen, StoreError, Window,
 };
-use hive_store::access::Sight;
-use hive_store::audit::AuditDraft;
-use hive_wire::{ErrorCode, SatelliteId};
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{CommandStatus, SatelliteStatus};
+use hive_wire::{ErrorCode, SatelliteId};
 use serde_json::json;
 
 use crate::CALLERS;
@@ -50,7 +50,7 @@ pub(crate) async fn a_replaced_key_is_kept_until_it_is_too_old(on: &Fixture) {
         on.store.satellite_update(id, patch, record).await.unwrap().unwrap()
     };
     assert!(superseded(9).await.is_empty());
-    // Another check on this database may prune what is older than a day from now, so that what is kept is younger.
+    // A concurrent check may prune keys that are older than a day, so that the ones that must remain are newer.
     let later = on.now().plus(10 * DAY);
     let first = key().await;
     let name_use = NameUse::Of(id);
@@ -114,7 +114,7 @@ pub(crate) async fn an_update_changes_what_it_names(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1, "what is not there leaves no record");
 }
 
-pub(crate) async fn another_team_comes_with_another_key(on: &Fixture) {
+pub(crate) async fn an_assignment_replaces_the_key(on: &Fixture) {
     let (satellite, team) = (on.satellite().await, on.team().await);
     let mut generation = on.store.satellite_key(satellite.id).await.unwrap().unwrap().generation;
     for (team_id, hash) in [(Some(team), "hash-of-the-team"), (None, "hash-of-all")] {
@@ -165,7 +165,7 @@ pub(crate) async fn a_journal_only_goes_forward(on: &Fixture) {
     assert_eq!(journal().await, Some(rolled_back));
 }
 
-pub(crate) async fn a_conflict_is_noted(on: &Fixture) {
+pub(crate) async fn a_conflict_is_stored(on: &Fixture) {
     let (satellite, actor, now) = (on.satellite().await, on.unique(), on.now());
     assert_eq!(satellite.conflict_at, None);
     assert!(on.store.satellite_conflict(satellite.id, now, on.draft_by(&actor)).await.unwrap());
@@ -175,7 +175,7 @@ pub(crate) async fn a_conflict_is_noted(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
-pub(crate) async fn a_list_holds_what_was_asked_for(on: &Fixture) {
+pub(crate) async fn a_list_has_what_matches_the_filter(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let plain = on.register(&on.name(), Some(ours)).await;
     let tagged = on.register(&on.name(), Some(ours)).await;
@@ -208,7 +208,7 @@ pub(crate) async fn a_list_holds_what_was_asked_for(on: &Fixture) {
     check(SatelliteQuery { search: Some("ost-1".into()), ..mine }, vec![&plain, &tagged]).await;
 }
 
-pub(crate) async fn a_search_takes_wildcards_for_letters(on: &Fixture) {
+pub(crate) async fn a_search_has_no_wildcards(on: &Fixture) {
     let satellite = on.satellite().await;
     let hostname = r"50%_\host'";
     let system = SystemInfo { hostname: hostname.into(), ..SystemInfo::default() };
@@ -245,7 +245,7 @@ pub(crate) async fn a_page_is_a_part_of_the_list(on: &Fixture) {
     }
 }
 
-pub(crate) async fn signs_of_life_only_go_forward(on: &Fixture) {
+pub(crate) async fn heartbeats_only_go_forward(on: &Fixture) {
     let before = on.satellite().await;
     let (early, late) = (on.now(), on.now().plus(Duration::from_secs(1)));
     let system = SystemInfo { hostname: "renamed".into(), uptime_seconds: 7, ..SystemInfo::default() };
@@ -259,7 +259,7 @@ pub(crate) async fn signs_of_life_only_go_forward(on: &Fixture) {
     assert_eq!(after.updated_at, before.updated_at, "a sign of life is no change");
 }
 
-pub(crate) async fn another_team_ends_what_is_open(on: &Fixture) {
+pub(crate) async fn an_assignment_ends_what_is_open(on: &Fixture) {
     let (satellite, now, actor) = (on.satellite().await, on.now(), on.unique());
     let id = satellite.id;
     let queued = on.insert(on.new_command(id)).await;

@@ -1,18 +1,18 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::{NewSession, SatellitePatch, SessionQuery, SessionRow, StoreError};
 use hive_store::access::Sight;
 use hive_store::audit::AuditDraft;
-use hive_wire::{ErrorCode, SatelliteId, SessionId};
+use hive_store::{NewSession, SatellitePatch, SessionQuery, SessionRow, StoreError};
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{EndReason, SessionEnd, SessionStatus, Size};
+use hive_wire::{ErrorCode, SatelliteId, SessionId};
 
 use crate::CALLERS;
 use crate::commands::assigned;
 use crate::fixture::Fixture;
 
-/// Terminals of a satellite that may be open at once, unless a check says otherwise.
+/// The limit of open sessions of a satellite, unless a check sets another.
 const LIMIT: u32 = 10;
 
 fn ones(results: Vec<bool>) -> usize {
@@ -33,7 +33,7 @@ async fn insert(on: &Fixture, session: NewSession) -> SessionId {
     id
 }
 
-/// A terminal on a satellite of its own.
+/// Stores a session on a new satellite.
 async fn session(on: &Fixture) -> SessionId {
     insert(on, on.new_session(on.satellite().await.id)).await
 }
@@ -46,13 +46,13 @@ async fn end(on: &Fixture, id: SessionId) {
     assert!(on.store.session_end(id, exited(0), on.now(), on.draft()).await.unwrap());
 }
 
-/// Inserts twenty terminals at once; the records are of `actor`, and `true` stands for one that was stored.
+/// Inserts twenty sessions concurrently, with audit records by `actor`. Returns which ones were stored.
 async fn insert_twenty(on: &Fixture, satellite: SatelliteId, actor: &str) -> Vec<bool> {
     let insert = async |_| on.store.session_insert(on.new_session(satellite), LIMIT, on.draft_by(actor)).await.unwrap();
     join_all((0..20).map(insert)).await
 }
 
-pub(crate) async fn no_more_terminals_are_stored_than_may_be_open(on: &Fixture) {
+pub(crate) async fn no_more_sessions_are_stored_than_may_be_open(on: &Fixture) {
     let (satellite, elsewhere, actor) = (on.satellite().await.id, on.satellite().await.id, on.unique());
     insert(on, on.new_session(elsewhere)).await;
     assert_eq!(ones(insert_twenty(on, satellite, &actor).await), LIMIT as usize);
@@ -67,14 +67,14 @@ pub(crate) async fn no_more_terminals_are_stored_than_may_be_open(on: &Fixture) 
     assert_eq!(ones(insert_twenty(on, satellite, &actor).await), 2, "an ended one does not count");
 }
 
-pub(crate) async fn two_programs_keep_one_limit(one: &Fixture, other: &Fixture) {
+pub(crate) async fn two_processes_keep_one_limit(one: &Fixture, other: &Fixture) {
     let satellite = one.satellite().await.id;
     let (ours, theirs) = tokio::join!(insert_twenty(one, satellite, "one"), insert_twenty(other, satellite, "other"));
     assert_eq!(ones(ours) + ones(theirs), LIMIT as usize);
     assert_eq!(other.store.session_list_open(Some(satellite)).await.unwrap().len(), LIMIT as usize);
 }
 
-pub(crate) async fn a_terminal_that_is_refused_or_fails_leaves_nothing(on: &Fixture) {
+pub(crate) async fn a_session_that_is_refused_leaves_nothing(on: &Fixture) {
     let (satellite, actor) = (on.satellite().await.id, on.unique());
     let refused = on.new_session(satellite);
     assert!(!on.store.session_insert(refused.clone(), 0, on.draft_by(&actor)).await.unwrap());
@@ -87,7 +87,7 @@ pub(crate) async fn a_terminal_that_is_refused_or_fails_leaves_nothing(on: &Fixt
     assert!(on.records_by(&actor).await.is_empty());
 }
 
-pub(crate) async fn a_terminal_reads_back_as_it_was_stored(on: &Fixture) {
+pub(crate) async fn a_session_reads_back_as_it_was_stored(on: &Fixture) {
     let satellite = on.satellite().await;
     let plain = on.new_session(satellite.id);
     let full = NewSession {
@@ -118,7 +118,7 @@ pub(crate) async fn a_terminal_reads_back_as_it_was_stored(on: &Fixture) {
     assert_eq!(on.store.session_get(SessionId::new(on.seed())).await.unwrap(), None);
 }
 
-pub(crate) async fn a_terminal_is_opened_once(on: &Fixture) {
+pub(crate) async fn a_session_is_opened_once(on: &Fixture) {
     let (id, actor) = (session(on).await, on.unique());
     let open = async |_| on.store.session_open(id, on.draft_by(&actor)).await.unwrap();
     assert_eq!(ones(join_all((0..CALLERS).map(open)).await), 1);
@@ -129,7 +129,7 @@ pub(crate) async fn a_terminal_is_opened_once(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
-pub(crate) async fn a_terminal_ends_once(on: &Fixture) {
+pub(crate) async fn a_session_ends_once(on: &Fixture) {
     let (started, opened) = (session(on).await, session(on).await);
     assert!(on.store.session_open(opened, on.draft()).await.unwrap());
     for id in [started, opened] {
@@ -146,7 +146,7 @@ pub(crate) async fn a_terminal_ends_once(on: &Fixture) {
     }
 }
 
-pub(crate) async fn an_ended_terminal_stays_as_it_is(on: &Fixture) {
+pub(crate) async fn an_ended_session_stays_as_it_is(on: &Fixture) {
     let actor = on.unique();
     let error = ErrorBody { code: ErrorCode::CommandBlocked, message: "refused by policy \u{1b}[2J".into() };
     let refused = SessionEnd { reason: EndReason::Error, exit_code: None, error: Some(error) };
@@ -167,7 +167,7 @@ pub(crate) async fn an_ended_terminal_stays_as_it_is(on: &Fixture) {
     assert!(on.records_by(&actor).await.is_empty());
 }
 
-pub(crate) async fn a_terminal_has_the_size_that_was_noted_last(on: &Fixture) {
+pub(crate) async fn a_session_has_the_last_size(on: &Fixture) {
     let id = session(on).await;
     let before = stored(on, id).await;
     for size in [Size { cols: 200, rows: 60 }, Size { cols: 40, rows: 10 }] {
@@ -177,7 +177,7 @@ pub(crate) async fn a_terminal_has_the_size_that_was_noted_last(on: &Fixture) {
     on.store.session_resize(SessionId::new(on.seed()), Size::default()).await.unwrap();
 }
 
-pub(crate) async fn terminals_are_listed_newest_first_and_by_sight(on: &Fixture) {
+pub(crate) async fn sessions_are_listed_newest_first_and_by_team(on: &Fixture) {
     let (ours, theirs, now) = (on.satellite().await, on.satellite().await, on.now());
     let made = |on_satellite: &hive_store::SatelliteRow, seconds| NewSession {
         team_id: on_satellite.team_id,
@@ -211,7 +211,7 @@ pub(crate) async fn terminals_are_listed_newest_first_and_by_sight(on: &Fixture)
     check(all, 100, &[foreign]).await;
 }
 
-pub(crate) async fn open_terminals_come_oldest_first(on: &Fixture) {
+pub(crate) async fn open_sessions_come_oldest_first(on: &Fixture) {
     let (one, other, now) = (on.satellite().await.id, on.satellite().await.id, on.now());
     let made = |satellite, minutes: u64| NewSession {
         created_at: now.minus(Duration::from_secs(minutes * 60)),
@@ -231,7 +231,7 @@ pub(crate) async fn open_terminals_come_oldest_first(on: &Fixture) {
     assert_eq!(ids(&all), [oldest, elsewhere, middle, newest]);
 }
 
-pub(crate) async fn terminals_of_a_satellite_that_goes_are_ended(on: &Fixture) {
+pub(crate) async fn sessions_of_a_removed_satellite_are_ended(on: &Fixture) {
     for is_removed in [true, false] {
         let (satellite, now) = (on.satellite().await, on.now());
         let starting = insert(on, on.new_session(satellite.id)).await;

@@ -1,21 +1,21 @@
-//! What allowed an act, as it is stored beside everything that makes a satellite act.
+//! The authority behind a command, session, job or registration token, which is stored with it.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// What allowed an act. An AI client never acts by a role: the store refuses a row that says so.
+/// What allowed an actor to do something. An AI client never acts by a role: the database refuses such a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Authority {
-    /// A permission of the actor's role.
+    /// A permission of the role of the actor.
     #[default]
     Role,
     /// A rule of an AI policy, by its id.
     Rule(String),
     /// An approved plan, by its id.
     Plan(String),
-    /// What a newer version stored.
+    /// An authority that a newer version stored.
     Unknown(String),
 }
 

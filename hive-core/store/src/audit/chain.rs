@@ -1,8 +1,8 @@
-//! The hash chain: seals records into it, and finds what was done to one.
+//! The hash chain of the audit log: appends records, and detects tampering.
 //!
-//! `hash = SHA-256(previous_hash in hex ‖ the record's text)`. The text is JSON with sorted keys of everything but the two
-//! hashes, the place included; what is stored and exported is that text itself, so that no later program has to write it
-//! the same way again. Pure: the store and the export feed lines in.
+//! `hash = SHA-256(previous_hash in hex ‖ text of the record)`. The text is JSON with sorted keys. It has all fields of the
+//! record but the two hashes, and includes the sequence number. This text is what is stored and exported, so that a later
+//! program need not reproduce it byte for byte. There is no I/O here: the store and the export pass records in.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{AuditDraft, AuditLine};
+use super::{AuditDraft, AuditRecord};
 
-/// What the first record names as the hash before it.
+/// The previous hash of the first record.
 pub const GENESIS_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Faults that are told one by one. A chain with more is not looked at any further: it is no chain.
+/// The most faults that are reported. Verification of a chain with more ends there, so that memory is bounded.
 const MAX_FAULTS: usize = 1000;
 
-/// Gives a record its place in the chain: the entry, and its canonical text.
+/// Makes the entry that follows `previous_hash` in the chain. Returns it with its canonical text.
 pub fn seal(draft: AuditDraft, seq: u64, previous_hash: &str) -> (AuditEntry, String) {
     let mut entry = AuditEntry {
         seq,
@@ -41,11 +41,11 @@ pub fn seal(draft: AuditDraft, seq: u64, previous_hash: &str) -> (AuditEntry, St
     (entry, record)
 }
 
-/// Reads a stored record.
-pub fn entry(line: &AuditLine) -> Result<AuditEntry, serde_json::Error> {
-    let mut record: serde_json::Map<String, Value> = serde_json::from_str(&line.record)?;
-    record.insert("previous_hash".into(), line.previous_hash.clone().into());
-    record.insert("hash".into(), line.hash.clone().into());
+/// Parses a stored record.
+pub fn parse(stored: &AuditRecord) -> Result<AuditEntry, serde_json::Error> {
+    let mut record: serde_json::Map<String, Value> = serde_json::from_str(&stored.record)?;
+    record.insert("previous_hash".into(), stored.previous_hash.clone().into());
+    record.insert("hash".into(), stored.hash.clone().into());
     serde_json::from_value(Value::Object(record))
 }
 
@@ -55,7 +55,7 @@ fn canonical_text(entry: &AuditEntry) -> String {
         fields.remove("previous_hash");
         fields.remove("hash");
     }
-    // Sorted already, unless some other crate of the program turns on serde_json's `preserve_order`.
+    // They are sorted already, unless another crate of the program enables `preserve_order` of serde_json.
     value.sort_all_objects();
     value.to_string()
 }
@@ -64,39 +64,39 @@ fn hash(previous_hash: &str, record: &str) -> String {
     HEXLOWER.encode(&Sha256::new().chain_update(previous_hash).chain_update(record).finalize())
 }
 
-/// Goes through a chain line by line, in constant memory, and names what is wrong with it.
+/// Verifies a chain record by record, in constant memory.
 ///
-/// One tampered record is one fault and no cascade: a record that is the odd one out is set aside until later lines show
-/// whether it stands at the wrong place, or others are missing.
+/// One tampered record is reported as one fault. A record with an unexpected number is therefore kept until later records show
+/// whether it was moved, or whether others are missing.
 #[derive(Debug)]
 pub struct Verifier {
     records: u64,
-    /// The place the next record should have.
+    /// The expected sequence number of the next record.
     next: u64,
-    /// The hash it should name.
-    tip: String,
-    /// Lines that could not be read since the last record.
-    holes: u64,
-    /// How far the numbers of the lines are off from those in the records.
-    shift: u64,
-    /// A record further on than expected: either it stands too early, or those before it are missing.
-    ahead: Option<Placed>,
-    /// Records known to stand too early.
-    early: BTreeMap<u64, Placed>,
-    /// Records missing so far, by the first of each run.
+    /// The expected previous hash of the next record.
+    last_hash: String,
+    /// The number of unreadable records since the last readable one.
+    unreadable: u64,
+    /// The difference between the stored number of a record and the number in its text, for the last records.
+    number_offset: u64,
+    /// A record with a higher number than expected: it was moved forward, or those before it are missing.
+    ahead: Option<RecordPosition>,
+    /// Records that are known to come too early.
+    early: BTreeMap<u64, RecordPosition>,
+    /// Ranges of missing records, by their first number.
     gaps: BTreeMap<u64, Gap>,
-    /// The last record whose successor names another hash, and its own.
-    disowned: Option<(u64, String)>,
+    /// The last record whose successor has another previous hash, with its own hash.
+    disputed: Option<(u64, String)>,
     faults: Vec<ChainFault>,
 }
 
 #[derive(Debug)]
-struct Placed {
+struct RecordPosition {
     seq: u64,
     previous_hash: String,
     hash: String,
     is_intact: bool,
-    holes: u64,
+    unreadable: u64,
 }
 
 #[derive(Debug)]
@@ -104,13 +104,13 @@ struct Gap {
     last: u64,
     /// The hash of the record before the gap.
     left: String,
-    /// The hash the record behind the gap names.
+    /// The previous hash of the record after the gap.
     right: String,
 }
 
-/// The part of a record's text that says its place.
+/// The part of a record's text that has its sequence number.
 #[derive(Deserialize)]
-struct Place {
+struct RecordSeq {
     seq: u64,
 }
 
@@ -121,90 +121,91 @@ impl Default for Verifier {
 }
 
 impl Verifier {
-    /// A verifier that expects a whole chain, from its first record.
+    /// A verifier of a whole chain from its first record.
     pub fn new() -> Self {
         Self {
             records: 0,
             next: 1,
-            tip: GENESIS_HASH.to_owned(),
-            holes: 0,
-            shift: 0,
+            last_hash: GENESIS_HASH.to_owned(),
+            unreadable: 0,
+            number_offset: 0,
             ahead: None,
             early: BTreeMap::new(),
             gaps: BTreeMap::new(),
-            disowned: None,
+            disputed: None,
             faults: Vec::new(),
         }
     }
 
-    /// Looks at the next record.
-    pub fn record(&mut self, line: &AuditLine) {
+    /// Adds the next record.
+    pub fn add(&mut self, stored: &AuditRecord) {
         self.records += 1;
-        if self.has_given_up() {
+        if self.has_too_many_faults() {
             return;
         }
-        let inner = serde_json::from_str::<Place>(&line.record).ok().map(|place| place.seq);
-        let is_intact = inner.is_some() && hash(&line.previous_hash, &line.record) == line.hash;
-        // The place inside the text is covered by the hash, the line's number is not.
-        let seq = inner.filter(|_| is_intact).unwrap_or(line.seq);
-        let (previous_hash, hash) = (line.previous_hash.clone(), line.hash.clone());
+        let inner = serde_json::from_str::<RecordSeq>(&stored.record).ok().map(|text| text.seq);
+        let is_intact = inner.is_some() && hash(&stored.previous_hash, &stored.record) == stored.hash;
+        // The number in the text is covered by the hash, the stored number is not.
+        let seq = inner.filter(|_| is_intact).unwrap_or(stored.seq);
+        let (previous_hash, hash) = (stored.previous_hash.clone(), stored.hash.clone());
         if !is_intact {
             self.faults.push(ChainFault::Changed { seq });
         }
-        let is_regular = self.place(Placed { seq, previous_hash, hash, is_intact, holes: self.holes });
-        self.check_number(line.seq.wrapping_sub(seq), seq, is_regular);
+        let is_regular =
+            self.locate(RecordPosition { seq, previous_hash, hash, is_intact, unreadable: self.unreadable });
+        self.check_number(stored.seq.wrapping_sub(seq), seq, is_regular);
     }
 
-    /// Notes a fault of the line itself: one that cannot be read may have been a record.
-    pub fn unreadable(&mut self, line: u64) {
-        self.holes += 1;
+    /// Adds a line that cannot be read. It may have been a record.
+    pub fn add_unreadable(&mut self, line: u64) {
+        self.unreadable += 1;
         self.note(ChainFault::Unreadable { line });
     }
 
-    /// Notes a fault that was found elsewhere.
+    /// Adds a fault that the caller found.
     pub fn note(&mut self, fault: ChainFault) {
-        if !self.has_given_up() {
+        if !self.has_too_many_faults() {
             self.faults.push(fault);
         }
     }
 
-    /// Notes a fault of a record, unless one is known already.
+    /// Adds a fault of a record, unless it has one already.
     pub fn note_once(&mut self, fault: ChainFault) {
-        if !self.faults.iter().any(|known| place_of(known) == place_of(&fault)) {
+        if !self.faults.iter().any(|known| first_seq(known) == first_seq(&fault)) {
             self.note(fault);
         }
     }
 
-    /// Says what was found. With a manifest that is known to be genuine, a cut or forged tail shows.
+    /// Returns the result. A genuine manifest is needed to detect a removed or forged tail.
     pub fn finish(mut self, manifest: Option<&AuditManifest>) -> AuditVerification {
-        self.settle(manifest.map(|manifest| manifest.last_seq));
+        self.settle_pending(manifest.map(|manifest| manifest.last_seq));
         if let Some(manifest) = manifest {
-            self.compare(manifest);
+            self.compare_with(manifest);
         }
-        self.faults.sort_by_key(place_of);
+        self.faults.sort_by_key(first_seq);
         self.faults.truncate(MAX_FAULTS);
         AuditVerification {
             valid: self.faults.is_empty(),
             records: self.records,
-            head_hash: self.tip,
+            head_hash: self.last_hash,
             public_key: None,
             faults: self.faults,
         }
     }
 
-    fn has_given_up(&self) -> bool {
+    fn has_too_many_faults(&self) -> bool {
         self.faults.len() + self.early.len() + self.gaps.len() >= MAX_FAULTS
     }
 
-    /// Finds the place of a record; whether it is the expected one.
-    fn place(&mut self, here: Placed) -> bool {
-        self.take_early(here.seq);
+    /// Puts a record at its position. Returns whether that was the expected one.
+    fn locate(&mut self, here: RecordPosition) -> bool {
+        self.append_early(here.seq);
         if here.seq > self.next {
-            self.jump(here);
+            self.skip_ahead(here);
             return false;
         }
         if here.seq < self.next {
-            self.fall_back(here);
+            self.handle_late(here);
             return false;
         }
         let is_regular = self.ahead.is_none();
@@ -212,21 +213,21 @@ impl Verifier {
             self.early.insert(ahead.seq, ahead);
         }
         if self.early.remove(&here.seq).is_some() {
-            self.insert_fault(here.seq);
+            self.report_inserted(here.seq);
         }
-        self.accept(here);
+        self.append(here);
         is_regular
     }
 
-    fn jump(&mut self, here: Placed) {
+    fn skip_ahead(&mut self, here: RecordPosition) {
         match self.ahead.take() {
             None => self.ahead = Some(here),
             Some(ahead) if ahead.seq < here.seq => {
                 self.open_gap(ahead);
-                self.place(here);
+                self.locate(here);
             }
             Some(ahead) if ahead.seq == here.seq => {
-                self.insert_fault(here.seq);
+                self.report_inserted(here.seq);
                 self.ahead = Some(ahead);
             }
             Some(ahead) => {
@@ -236,54 +237,54 @@ impl Verifier {
         }
     }
 
-    fn fall_back(&mut self, here: Placed) {
+    fn handle_late(&mut self, here: RecordPosition) {
         let seq = here.seq;
-        if self.fill_gap(&here) { self.faults.push(ChainFault::Reordered { seq }) } else { self.insert_fault(seq) }
+        if self.fill_gap(&here) { self.faults.push(ChainFault::Reordered { seq }) } else { self.report_inserted(seq) }
     }
 
-    fn accept(&mut self, here: Placed) {
-        if here.previous_hash != self.tip && here.is_intact {
-            // The record vouches for its own text and for the hash before it, so the one before is not the one that stood
-            // there. The first has none before it.
-            self.disown(here.seq.saturating_sub(1).max(1));
+    fn append(&mut self, here: RecordPosition) {
+        if here.previous_hash != self.last_hash && here.is_intact {
+            // The hash covers the record's text and its previous hash. If they disagree, the record before is not the original one.
+            // The first record has none before it.
+            self.mark_changed(here.seq.saturating_sub(1).max(1));
         }
         self.next = here.seq + 1;
-        self.tip = here.hash;
-        self.holes = 0;
+        self.last_hash = here.hash;
+        self.unreadable = 0;
     }
 
-    fn disown(&mut self, seq: u64) {
-        self.disowned = Some((seq, self.tip.clone()));
+    fn mark_changed(&mut self, seq: u64) {
+        self.disputed = Some((seq, self.last_hash.clone()));
         self.note_once(ChainFault::Changed { seq });
     }
 
-    /// Takes in records that stood too early, up to the one at `seq`.
-    fn take_early(&mut self, seq: u64) {
+    /// Appends the records that came too early, up to number `seq`.
+    fn append_early(&mut self, seq: u64) {
         while seq > self.next
             && let Some(early) = self.early.remove(&self.next)
         {
             self.faults.push(ChainFault::Reordered { seq: early.seq });
-            self.accept(early);
+            self.append(early);
         }
     }
 
-    /// Takes in a record further on: those before it are missing so far.
-    fn open_gap(&mut self, behind: Placed) {
+    /// Appends a record with a higher number than expected, and opens a gap before it.
+    fn open_gap(&mut self, behind: RecordPosition) {
         let (first, last) = (self.next, behind.seq - 1);
-        if behind.seq - first > behind.holes {
-            self.gaps.insert(first, Gap { last, left: self.tip.clone(), right: behind.previous_hash.clone() });
+        if behind.seq - first > behind.unreadable {
+            self.gaps.insert(first, Gap { last, left: self.last_hash.clone(), right: behind.previous_hash.clone() });
         }
         let is_between = |seq: &u64| (first..=last).contains(seq);
         for early in self.early.extract_if(.., |seq, _| is_between(seq)).map(|(_, early)| early).collect::<Vec<_>>() {
-            self.fall_back(early);
+            self.handle_late(early);
         }
         self.next = behind.seq + 1;
-        self.tip = behind.hash;
-        self.holes = 0;
+        self.last_hash = behind.hash;
+        self.unreadable = 0;
     }
 
-    /// Puts a late record where it was missing. False where it was not, or does not fit its neighbours.
-    fn fill_gap(&mut self, here: &Placed) -> bool {
+    /// Puts a late record into its gap. False if there is none, or if it does not fit its neighbours.
+    fn fill_gap(&mut self, here: &RecordPosition) -> bool {
         let Some((&first, gap)) = self.gaps.range(..=here.seq).next_back() else {
             return false;
         };
@@ -303,55 +304,55 @@ impl Verifier {
         true
     }
 
-    /// A record too many. A forged one whose text does not fit its hash was first taken for a changed one.
-    fn insert_fault(&mut self, seq: u64) {
+    /// Reports an inserted record. If its text does not fit its hash, it was reported as changed before.
+    fn report_inserted(&mut self, seq: u64) {
         self.faults.retain(|fault| *fault != ChainFault::Changed { seq });
         self.faults.push(ChainFault::Inserted { seq });
     }
 
-    /// Checks the number on a line against the one in its record. Lines behind an inserted or removed record may have been
-    /// numbered anew: that is one fault and not one for each of them.
-    fn check_number(&mut self, shift: u64, seq: u64, is_regular: bool) {
-        if shift == 0 || !is_regular {
-            self.shift = shift;
-        } else if shift != self.shift {
+    /// Checks the stored number of a record against the number in its text. After an insertion or a removal the rest may have
+    /// been renumbered, which is one fault and not one for each record.
+    fn check_number(&mut self, offset: u64, seq: u64, is_regular: bool) {
+        if offset == 0 || !is_regular {
+            self.number_offset = offset;
+        } else if offset != self.number_offset {
             self.faults.push(ChainFault::Changed { seq });
         }
     }
 
-    /// Decides what later lines could still have decided otherwise.
-    fn settle(&mut self, last_seq: Option<u64>) {
+    /// Decides about the records that were kept, after the last record.
+    fn settle_pending(&mut self, last_seq: Option<u64>) {
         match self.ahead.take() {
-            Some(ahead) if last_seq.is_some_and(|last| ahead.seq > last) => self.insert_fault(ahead.seq),
+            Some(ahead) if last_seq.is_some_and(|last| ahead.seq > last) => self.report_inserted(ahead.seq),
             Some(ahead) => self.open_gap(ahead),
             None => {}
         }
-        self.take_early(u64::MAX);
+        self.append_early(u64::MAX);
         for seq in std::mem::take(&mut self.early).into_keys() {
-            self.insert_fault(seq);
+            self.report_inserted(seq);
         }
         for (first, gap) in std::mem::take(&mut self.gaps) {
             self.faults.push(ChainFault::Removed { first, last: gap.last });
         }
     }
 
-    fn compare(&mut self, manifest: &AuditManifest) {
+    fn compare_with(&mut self, manifest: &AuditManifest) {
         let (last_seq, expected) = (self.next - 1, manifest.last_seq);
         if last_seq < expected {
             self.faults.push(ChainFault::TailCut { last_seq, expected });
-        } else if last_seq == expected && self.tip != manifest.head_hash {
-            self.disown(last_seq.max(1));
+        } else if last_seq == expected && self.last_hash != manifest.head_hash {
+            self.mark_changed(last_seq.max(1));
         } else if last_seq > expected {
-            // What was appended may name any hash: that is no fault of the genuine last record.
-            if self.disowned.take_if(|(seq, hash)| *seq == expected && *hash == manifest.head_hash).is_some() {
+            // A forged record after the end may have any previous hash. The genuine last record is not at fault.
+            if self.disputed.take_if(|(seq, hash)| *seq == expected && *hash == manifest.head_hash).is_some() {
                 self.faults.retain(|fault| *fault != ChainFault::Changed { seq: expected });
             }
-            (expected + 1..=last_seq).take(MAX_FAULTS).for_each(|seq| self.insert_fault(seq));
+            (expected + 1..=last_seq).take(MAX_FAULTS).for_each(|seq| self.report_inserted(seq));
         }
     }
 }
 
-fn place_of(fault: &ChainFault) -> u64 {
+fn first_seq(fault: &ChainFault) -> u64 {
     match fault {
         ChainFault::Changed { seq } | ChainFault::Reordered { seq } | ChainFault::Inserted { seq } => *seq,
         ChainFault::Removed { first, .. } => *first,

@@ -1,6 +1,7 @@
-//! The audit trail as a file: one JSON line a record, and a signed manifest as the last.
+//! The export of the audit log: one JSON line per record, and a signed manifest as the last line.
 //!
-//! Whoever has the file and the public key can verify it offline; whoever has the file alone trusts the key inside.
+//! With the public key of the hive, the file can be verified offline. Without it, only the key that the file itself names can
+//! be used, which detects accidents and no forgery.
 
 use std::io::{self, BufRead, Read};
 
@@ -8,17 +9,17 @@ use hive_wire::Timestamp;
 use hive_wire::api::{AuditExportLine, AuditManifest, AuditVerification, ChainFault};
 use tokio::sync::mpsc;
 
+use super::AuditRecord;
 use super::chain::{GENESIS_HASH, Verifier};
 use super::signer::{self, AuditSigner};
 use super::store::AuditStore;
-use super::AuditLine;
 use crate::StoreResult;
 
-/// The version of the file this program writes.
+/// The version of the file format.
 const VERSION: u32 = 1;
-/// Records taken from the store at once.
+/// Records that are read from the store at once.
 const BATCH: u32 = 500;
-/// The most bytes of a line. A longer one is skipped and told as unreadable.
+/// The most bytes of a line. A longer one is skipped and reported as unreadable.
 const MAX_LINE: u64 = 16 * 1024 * 1024;
 
 /// Why a file could not be verified at all.
@@ -27,7 +28,7 @@ pub enum ExportError {
     /// It cannot be read.
     #[error("cannot read the exported file")]
     Read(#[from] io::Error),
-    /// What should be the public key is none.
+    /// The pinned public key is not one.
     #[error("not an Ed25519 public key in base64")]
     InvalidKey,
     /// A newer program wrote it.
@@ -35,8 +36,8 @@ pub enum ExportError {
     UnknownVersion(u32),
 }
 
-/// Sends the whole trail and, as the last line, its manifest. Ends early where nobody listens any more.
-pub async fn export_trail(
+/// Sends the whole log, and its manifest as the last line. Ends early if the receiver is dropped.
+pub async fn export_log(
     store: &dyn AuditStore,
     signer: &AuditSigner,
     now: Timestamp,
@@ -44,9 +45,9 @@ pub async fn export_trail(
 ) -> StoreResult<()> {
     let (mut first_seq, mut last_seq, mut head_hash) = (0, 0, GENESIS_HASH.to_owned());
     loop {
-        let batch = store.audit_lines(last_seq + 1, BATCH).await?;
+        let batch = store.audit_records(last_seq + 1, BATCH).await?;
         let is_last = batch.len() < BATCH as usize;
-        for AuditLine { seq, record, previous_hash, hash } in batch {
+        for AuditRecord { seq, record, previous_hash, hash } in batch {
             first_seq = if first_seq == 0 { seq } else { first_seq };
             (last_seq, head_hash) = (seq, hash.clone());
             if lines.send(AuditExportLine::Record { seq, previous_hash, hash, record }).await.is_err() {
@@ -59,7 +60,7 @@ pub async fn export_trail(
     }
     let public_key = signer.public_key();
     let manifest = AuditManifest { version: VERSION, first_seq, last_seq, head_hash, exported_at: now, public_key };
-    // Where nobody listens any more there is nobody to tell.
+    // The receiver may be gone.
     lines.send(sign(signer, &manifest)).await.ok();
     Ok(())
 }
@@ -70,18 +71,19 @@ fn sign(signer: &AuditSigner, manifest: &AuditManifest) -> AuditExportLine {
     AuditExportLine::Manifest { manifest, signature }
 }
 
-/// Reads an exported file line by line: the line's number, from 1, and what it says; `None` where it says nothing.
+/// Reads an exported file line by line. Returns the number of each line, from 1, and its content, or `None` if it cannot be
+/// read.
 pub fn read_export(reader: impl BufRead) -> impl Iterator<Item = io::Result<(u64, Option<AuditExportLine>)>> {
-    let mut lines = Lines { reader, number: 0 };
+    let mut lines = LineReader { reader, number: 0 };
     std::iter::from_fn(move || lines.next().transpose())
 }
 
-struct Lines<R> {
+struct LineReader<R> {
     reader: R,
     number: u64,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> LineReader<R> {
     fn next(&mut self) -> io::Result<Option<(u64, Option<AuditExportLine>)>> {
         loop {
             let mut line = Vec::new();
@@ -101,8 +103,10 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Verifies an exported file in constant memory. With a pinned public key (base64) only its signature counts; without one
-/// the key named in the manifest does, which shows accidents and not forgers.
+/// Verifies an exported file in constant memory.
+///
+/// With a pinned public key in base64, the manifest must be signed by it. Without one, the key that the manifest names is used,
+/// which detects accidents and no forgery.
 pub fn verify_export(reader: impl BufRead, pinned_public_key: Option<&str>) -> Result<AuditVerification, ExportError> {
     let pinned = pinned_public_key
         .map(|key| signer::public_key(key).map(|_| key.trim()).ok_or(ExportError::InvalidKey))
@@ -112,20 +116,20 @@ pub fn verify_export(reader: impl BufRead, pinned_public_key: Option<&str>) -> R
     for line in read_export(reader) {
         match line? {
             (_, Some(AuditExportLine::Record { seq, previous_hash, hash, record })) if manifest.is_none() => {
-                verifier.record(&AuditLine { seq, record, previous_hash, hash });
+                verifier.add(&AuditRecord { seq, record, previous_hash, hash });
             }
-            // The manifest is the last line: what stands behind it was put there later.
+            // The manifest is the last line. Records after it were added later.
             (_, Some(AuditExportLine::Record { seq, .. })) => verifier.note(ChainFault::Inserted { seq }),
             (_, Some(AuditExportLine::Manifest { manifest: text, signature })) if manifest.is_none() => {
                 manifest = Some((text, signature));
             }
-            (number, _) => verifier.unreadable(number),
+            (number, _) => verifier.add_unreadable(number),
         }
     }
-    conclude(verifier, manifest, pinned)
+    finish(verifier, manifest, pinned)
 }
 
-fn conclude(
+fn finish(
     mut verifier: Verifier,
     manifest: Option<(String, String)>,
     pinned: Option<&str>,
@@ -134,7 +138,7 @@ fn conclude(
         verifier.note(ChainFault::ManifestMissing);
         return Ok(verifier.finish(None));
     };
-    let Some(manifest) = genuine(&text, &signature, pinned) else {
+    let Some(manifest) = verified_manifest(&text, &signature, pinned) else {
         verifier.note(ChainFault::ManifestForged);
         return Ok(verifier.finish(None));
     };
@@ -144,8 +148,8 @@ fn conclude(
     Ok(AuditVerification { public_key: Some(manifest.public_key.clone()), ..verifier.finish(Some(&manifest)) })
 }
 
-/// Returns the manifest where its signature holds: that of the pinned key, or else of the key it names.
-fn genuine(text: &str, signature: &str, pinned: Option<&str>) -> Option<AuditManifest> {
+/// Returns the manifest if its signature is valid, by the pinned key or else by the key that it names.
+fn verified_manifest(text: &str, signature: &str, pinned: Option<&str>) -> Option<AuditManifest> {
     let manifest: AuditManifest = serde_json::from_str(text).ok()?;
     let is_expected_key = pinned.is_none_or(|pinned| pinned == manifest.public_key);
     let key = signer::public_key(&manifest.public_key)?;

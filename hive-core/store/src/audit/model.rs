@@ -4,35 +4,35 @@ use hive_wire::api::{Actor, AuditResult, AuditTarget};
 use hive_wire::{AuditId, TeamId, Timestamp};
 use serde_json::Value;
 
-/// A record before it has its place in the chain.
+/// A record before it is appended to the chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditDraft {
     /// Its id.
     pub id: AuditId,
-    /// When.
+    /// When it happened.
     pub timestamp: Timestamp,
-    /// Who.
+    /// Who did it.
     pub actor: Actor,
-    /// What, such as `satellite.exec`.
+    /// What was done, such as `satellite.exec`.
     pub action: &'static str,
-    /// To what.
+    /// To what it was done.
     pub target: AuditTarget,
-    /// The team it belongs to.
+    /// The team that may read the record.
     pub team_id: Option<TeamId>,
-    /// More, secrets left out.
+    /// Details, without secrets.
     pub details: Value,
-    /// How it went.
+    /// Whether it succeeded.
     pub result: AuditResult,
-    /// Why it failed.
+    /// The reason of a failure.
     pub error: Option<String>,
 }
 
-/// An audit record as it is stored: the text and what chains it.
+/// A stored record: its text and its hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditLine {
-    /// Its place.
+pub struct AuditRecord {
+    /// Its sequence number, from 1.
     pub seq: u64,
-    /// The stored canonical text, as it was hashed.
+    /// Its canonical text, which the hash covers.
     pub record: String,
     /// The hash of the record before.
     pub previous_hash: String,

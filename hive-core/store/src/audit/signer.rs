@@ -1,4 +1,4 @@
-//! The key that signs exports of the audit trail.
+//! The key that signs exports of the audit log.
 
 use data_encoding::BASE64;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -15,12 +15,12 @@ impl AuditSigner {
         Self { key: SigningKey::from_bytes(secret) }
     }
 
-    /// The public half of the key, in base64: whoever has it can verify exports offline.
+    /// Returns the public key in base64. It is all that is needed to verify exports offline.
     pub fn public_key(&self) -> String {
         BASE64.encode(self.key.verifying_key().as_bytes())
     }
 
-    /// Signs a text; the signature in base64.
+    /// Signs a text. Returns the signature in base64.
     pub fn sign(&self, text: &str) -> String {
         BASE64.encode(&self.key.sign(text.as_bytes()).to_bytes())
     }
@@ -37,13 +37,13 @@ impl std::fmt::Debug for AuditSigner {
     }
 }
 
-/// Reads a public key; `None` where the text is none.
+/// Parses a public key in base64.
 pub(super) fn public_key(text: &str) -> Option<VerifyingKey> {
     let bytes = BASE64.decode(text.trim().as_bytes()).ok()?;
     VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok()
 }
 
-/// Whether `signature`, in base64, is the key's own of this text.
+/// Whether `signature`, in base64, is a signature of this text by this key.
 pub(super) fn is_signed(key: &VerifyingKey, text: &str, signature: &str) -> bool {
     let signature = BASE64.decode(signature.as_bytes()).ok().and_then(|bytes| Signature::from_slice(&bytes).ok());
     signature.is_some_and(|signature| key.verify_strict(text.as_bytes(), &signature).is_ok())

@@ -1,19 +1,19 @@
-//! Where the audit log is kept.
+//! The storage of the audit log.
 
 use async_trait::async_trait;
 use hive_wire::AuditId;
 use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification};
 
-use super::{AuditDraft, AuditLine};
+use super::{AuditDraft, AuditRecord};
 use crate::access::Sight;
 use crate::{StoreResult, Window};
 
-/// The audit trail.
+/// The audit log.
 #[async_trait]
 pub trait AuditStore: Send + Sync {
-    /// Appends a record that goes with no other change.
+    /// Appends a record without another change.
     async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry>;
-    /// Lists records in sight, newest first, and how many there are.
+    /// Lists the records in sight, newest first, and returns the total.
     async fn audit_list(
         &self,
         query: &AuditQuery,
@@ -22,8 +22,8 @@ pub trait AuditStore: Send + Sync {
     ) -> StoreResult<(Vec<AuditEntry>, u64)>;
     /// Returns a record in sight.
     async fn audit_get(&self, id: AuditId, sight: &Sight) -> StoreResult<Option<AuditEntry>>;
-    /// Returns up to `limit` records as they are stored, from `first_seq` on, in order.
-    async fn audit_lines(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditLine>>;
-    /// Checks the whole stored chain.
+    /// Returns up to `limit` stored records in order, from number `first_seq` on.
+    async fn audit_records(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditRecord>>;
+    /// Verifies the whole stored chain.
     async fn audit_verify(&self) -> StoreResult<AuditVerification>;
 }

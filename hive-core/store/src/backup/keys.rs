@@ -28,7 +28,7 @@ pub(super) fn restore(dir: &Path, name: &str, text: &str) -> Result<(), KeysErro
     let path = dir.join(name);
     // The name comes from the backup: anything but a known name could be a path out of the directory.
     if !KEY_FILES.contains(&name) {
-        return Err(KeysError::Damaged { path });
+        return Err(KeysError::Corrupt { path });
     }
     key_files::open_dir(dir)?;
     let written = private_files::create_new(&path, 0o600).and_then(|mut file| {

@@ -1,27 +1,27 @@
-//! Reading a backup into an empty database, in a transaction that is open already.
+//! Restoring a backup to an empty database, in a transaction of the caller.
 
 use std::io::BufRead;
 use std::path::Path;
 
-use super::file::{Header, Line, Reader};
+use super::file::{Header, Record, RecordReader};
 use super::tables::{self, Table};
 use super::{BackupError, Connection, Version, keys as key_files};
 use crate::sql::Value;
 
-/// Values of one statement; databases take some 32,000.
+/// The most values of one statement. SQLite allows 32,766.
 const VALUES: usize = 30_000;
-/// Rows of one statement.
+/// The most rows of one statement.
 const ROWS: usize = 200;
 
-/// The layout as it was, the rows, then the layout as it is now; and the keys.
-pub(super) async fn all(
+/// Creates the schema of the backup, inserts its rows, migrates to the current schema, and writes the keys.
+pub(super) async fn restore(
     connection: &mut dyn Connection,
     file: impl BufRead + Send,
     keys: &Path,
 ) -> Result<(), BackupError> {
-    let mut lines = Reader::new(file);
-    let Some(Line::Header(Header { migration, .. })) = lines.next()? else {
-        return Err(BackupError::Damaged("it has no header".into()));
+    let mut records = RecordReader::new(file);
+    let Some(Record::Header(Header { migration, .. })) = records.next()? else {
+        return Err(BackupError::Corrupt("it has no header".into()));
     };
     if let Some(table) = tables::names(connection).await?.first() {
         return Err(BackupError::NotEmpty(format!("the database has a table {table}")));
@@ -29,42 +29,42 @@ pub(super) async fn all(
     if migration > Version::newest(connection).number() {
         return Err(BackupError::Newer);
     }
-    Version::of(connection).await?.grow(connection, migration).await?;
-    rows(connection, &mut lines, keys).await?;
+    Version::of(connection).await?.migrate_to(connection, migration).await?;
+    rows(connection, &mut records, keys).await?;
     let newest = Version::newest(connection).number();
-    Ok(Version::of(connection).await?.grow(connection, newest).await?)
+    Ok(Version::of(connection).await?.migrate_to(connection, newest).await?)
 }
 
 async fn rows<R: BufRead + Send>(
     connection: &mut dyn Connection,
-    lines: &mut Reader<R>,
+    records: &mut RecordReader<R>,
     keys: &Path,
 ) -> Result<(), BackupError> {
     let mut known = tables::all(connection).await?;
     let mut batch: Option<Batch> = None;
-    while let Some(line) = lines.next()? {
+    while let Some(line) = records.next()? {
         match line {
-            Line::Key { name, text } => key_files::restore(keys, &name, &text)?,
-            Line::Table { name, columns } => {
+            Record::Key { name, text } => key_files::restore(keys, &name, &text)?,
+            Record::Table { name, columns } => {
                 Batch::flush(batch.take(), connection).await?;
-                let place = known.iter().position(|table| table.name == name);
-                let unknown = || BackupError::Damaged("a table is not known".into());
-                batch = Some(Batch::of(known.swap_remove(place.ok_or_else(unknown)?).select(&columns)?));
+                let index = known.iter().position(|table| table.name == name);
+                let unknown = || BackupError::Corrupt("a table is not known".into());
+                batch = Some(Batch::of(known.swap_remove(index.ok_or_else(unknown)?).select(&columns)?));
             }
-            Line::Row(row) => {
-                let batch = batch.as_mut().ok_or_else(|| BackupError::Damaged("a row has no table".into()))?;
+            Record::Row(row) => {
+                let batch = batch.as_mut().ok_or_else(|| BackupError::Corrupt("a row has no table".into()))?;
                 batch.values.extend(batch.table.values(row)?);
                 if batch.is_full() {
                     batch.store(connection).await?;
                 }
             }
-            Line::Header(_) | Line::End { .. } => {}
+            Record::Header(_) | Record::End { .. } => {}
         }
     }
     Batch::flush(batch, connection).await
 }
 
-/// Rows of one table on their way.
+/// Rows of one table that are inserted together.
 struct Batch {
     table: Table,
     values: Vec<Value>,

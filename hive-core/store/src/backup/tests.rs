@@ -4,10 +4,10 @@ use super::*;
 use crate::fixture::now;
 use crate::key_files::{self, KEY_FILES};
 
-/// A place below a folder, with keys.
-fn place(dir: &tempfile::TempDir, name: &str) -> Place {
+/// A location below a directory.
+fn location_in(dir: &tempfile::TempDir, name: &str) -> HiveLocation {
     let data = dir.path().join(name);
-    Place { database: Database::sqlite(data.join("hive.db")), keys: data.join("keys") }
+    HiveLocation { database: Database::sqlite(data.join("hive.db")), keys: data.join("keys") }
 }
 
 /// Writes key files with some text. A backup does not look into them.
@@ -18,22 +18,22 @@ fn write_keys(dir: &std::path::Path) {
     }
 }
 
-async fn backup_of(place: &Place) -> Vec<u8> {
+async fn backup_of(location: &HiveLocation) -> Vec<u8> {
     let mut file = Vec::new();
-    create(place, now(), &mut file).await.unwrap();
+    create(location, now(), &mut file).await.unwrap();
     file
 }
 
 #[tokio::test]
 async fn a_backup_of_the_first_layout_grows() {
     let dir = tempfile::tempdir().unwrap();
-    let first = place(&dir, "first");
+    let first = location_in(&dir, "first");
     write_keys(&first.keys);
     let mut connection = first.database.connect(true).await.unwrap();
-    Version::of(&mut *connection).await.unwrap().grow(&mut *connection, 1).await.unwrap();
+    Version::of(&mut *connection).await.unwrap().migrate_to(&mut *connection, 1).await.unwrap();
     connection.close().await.unwrap();
     let file = backup_of(&first).await;
-    let other = place(&dir, "other");
+    let other = location_in(&dir, "other");
     restore(&other, || Ok(Cursor::new(&file))).await.unwrap();
     assert!(other.database.open().await.unwrap().session_list_open(None).await.unwrap().is_empty());
 }
@@ -41,17 +41,17 @@ async fn a_backup_of_the_first_layout_grows() {
 #[test]
 fn a_backup_of_before_the_first_release_is_refused() {
     let header = r#"{"header":{"format":1,"migration":4,"program":"0.1.0","created_at":"2026-11-01T00:00:00Z"}}"#;
-    let error = file::check(Cursor::new(format!("{header}\n"))).unwrap_err();
+    let error = file::verify(Cursor::new(format!("{header}\n"))).unwrap_err();
     assert!(matches!(error, BackupError::Unsupported), "{error:?}");
 }
 
 #[tokio::test]
 async fn every_table_is_in_a_backup() {
     let dir = tempfile::tempdir().unwrap();
-    let place = place(&dir, "one");
-    private_files::create_dir(place.keys.parent().unwrap()).unwrap();
-    drop(place.database.open().await.unwrap());
-    let mut connection = place.database.connect(false).await.unwrap();
+    let location = location_in(&dir, "one");
+    private_files::create_dir(location.keys.parent().unwrap()).unwrap();
+    drop(location.database.open().await.unwrap());
+    let mut connection = location.database.connect(false).await.unwrap();
     let known = tables::all(&mut *connection).await.unwrap();
     assert_eq!(known.len() + 1, tables::names(&mut *connection).await.unwrap().len(), "all but the versions");
     assert_eq!(known.len(), tables::TABLES.len());

@@ -7,116 +7,116 @@ use hive_wire::{CommandId, JobId, SatelliteId, TeamId, Timestamp};
 
 use crate::access::Authority;
 
-/// A command to be stored.
+/// A command to store.
 #[derive(Debug, Clone)]
 pub struct NewCommand {
     /// Its id.
     pub id: CommandId,
     /// Its satellite.
     pub satellite_id: SatelliteId,
-    /// The fan-out it belongs to.
+    /// The job to which it belongs.
     pub job_id: Option<JobId>,
-    /// What kind of thing it does.
+    /// Its type.
     pub command_type: CommandType,
-    /// How urgent it is: 0 immediate, 1 high, 2 normal, 3 low.
+    /// Its priority: 0 immediate, 1 high, 2 normal, 3 low.
     pub priority: u8,
-    /// The JSON of its payload, secrets sealed; empty where its job has it.
+    /// Its payload as JSON with sealed secrets. Empty for a command of a job, which has the payload.
     pub payload: String,
-    /// For people.
+    /// A summary for people.
     pub summary: String,
-    /// Whether it may run twice.
+    /// Whether it may run more than once.
     pub idempotent: bool,
-    /// How long it may run, in seconds.
+    /// The timeout, in seconds.
     pub timeout_seconds: u32,
-    /// Who asked.
+    /// The actor who asked for it.
     pub actor: Actor,
-    /// What allowed it.
+    /// The authority of the actor.
     pub authorised_by: Authority,
-    /// The satellite's team.
+    /// The team of the satellite.
     pub team_id: Option<TeamId>,
-    /// The time.
+    /// When it was created.
     pub created_at: Timestamp,
     /// Until when it may start.
     pub expires_at: Timestamp,
-    /// Where it is handed to a link at once: stored as delivered, in the same transaction.
+    /// The delivery, if it is sent to its satellite at once. It is then stored as delivered.
     pub delivery: Option<Delivery>,
 }
 
-/// A hand-over to a satellite.
+/// A delivery of a command to a satellite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// The satellite's journal: redelivery to another one cannot know what ran.
+    /// The journal of the satellite. After a delivery to another journal it is not known what ran.
     pub journal_id: String,
-    /// When, by the time that does not jump.
+    /// Its time, by the steady clock.
     pub at: Timestamp,
-    /// Until when the command may start, where that begins to count now; as it was stored otherwise.
+    /// Until when the command may start, if the delivery changes that.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A caller's key for "the same request again".
+/// A key by which a repeated request is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Whose: the actor's id.
+    /// The id of the actor. Keys of different actors are independent.
     pub owner: String,
-    /// The key, as given.
+    /// The key of the request.
     pub key: String,
-    /// A keyed digest of the request, in hex: the request may hold secrets.
+    /// A digest of the request in hex. It is keyed, because the request may contain secrets.
     pub body_hash: String,
-    /// Until when it counts.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
-/// How storing commands went.
+/// The outcome of storing commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
-    /// They are stored.
+    /// The commands are stored.
     New,
-    /// The same request stored these before, in their order.
+    /// The same request was stored before, with these commands in their order.
     Existing(Vec<CommandId>),
-    /// The key was used for another request.
+    /// The key is in use by another request. Nothing was stored.
     Conflict,
-    /// A satellite of theirs is not there, or is not of the team that the command says. Nothing is stored.
+    /// A satellite does not exist, or does not belong to the team of its command. Nothing was stored.
     NoSatellite,
 }
 
-/// A command as it is stored.
+/// A stored command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommandRow {
     /// Its id.
     pub id: CommandId,
     /// Its satellite.
     pub satellite_id: SatelliteId,
-    /// The fan-out it belongs to.
+    /// The job to which it belongs.
     pub job_id: Option<JobId>,
-    /// What kind of thing it does.
+    /// Its type.
     pub command_type: CommandType,
-    /// How urgent it is: 0 immediate, 1 high, 2 normal, 3 low.
+    /// Its priority: 0 immediate, 1 high, 2 normal, 3 low.
     pub priority: u8,
-    /// The JSON of its payload, secrets sealed; empty where its job has it.
+    /// Its payload as JSON with sealed secrets. Empty for a command of a job.
     pub payload: String,
-    /// For people.
+    /// A summary for people.
     pub summary: String,
-    /// Whether it may run twice.
+    /// Whether it may run more than once.
     pub idempotent: bool,
-    /// How long it may run, in seconds.
+    /// The timeout, in seconds.
     pub timeout_seconds: u32,
-    /// Who asked.
+    /// The actor who asked for it.
     pub actor: Actor,
-    /// The satellite's team.
+    /// The team of the satellite when it was stored.
     pub team_id: Option<TeamId>,
-    /// How far it is.
+    /// Its status.
     pub status: CommandStatus,
-    /// The journal it was delivered to.
+    /// The journal to which it was delivered.
     pub journal_id: Option<String>,
     /// The exit code.
     pub exit_code: Option<i32>,
-    /// How long it ran, in milliseconds.
+    /// Its duration, in milliseconds.
     pub duration_ms: Option<u64>,
     /// Whether output was dropped.
     pub truncated: bool,
     /// Why it failed.
     pub error: Option<ErrorBody>,
-    /// When it became durable.
+    /// When it was created.
     pub created_at: Timestamp,
     /// Until when it may start.
     pub expires_at: Timestamp,
@@ -124,59 +124,59 @@ pub struct CommandRow {
     pub finished_at: Option<Timestamp>,
 }
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommandOutcome {
-    /// A terminal status.
+    /// The final status.
     pub status: CommandStatus,
     /// The exit code.
     pub exit_code: Option<i32>,
-    /// How long it ran, in milliseconds.
+    /// The duration, in milliseconds.
     pub duration_ms: Option<u64>,
     /// Whether output was dropped.
     pub truncated: bool,
-    /// Why it failed, where it was not the program's own exit.
+    /// The error, unless the program itself failed.
     pub error: Option<ErrorBody>,
-    /// When.
+    /// When it ended.
     pub finished_at: Timestamp,
-    /// The last pieces of output that are not stored yet: offset and bytes of stdout and stderr. They are appended as
-    /// `command_output_append` does, in the same transaction.
-    pub output: Vec<(hive_wire::agent::Channel, u64, bytes::Bytes)>,
+    /// The last chunks of output with their offsets. They are appended in the same transaction, like by
+    /// `command_output_append`.
+    pub output: Vec<(Channel, u64, Bytes)>,
 }
 
-/// Some of a satellite's queued commands: those of one class and priority, behind a key.
+/// A page of the queued commands of a satellite: one class and one priority, after a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueuePage {
-    /// Whether changes of power are wanted, or all others.
+    /// Whether it has the power commands, or all others.
     pub is_power: bool,
-    /// Of this priority.
+    /// The priority.
     pub priority: u8,
-    /// Behind this one, by creation and id.
+    /// The key: creation time and id of the last command of the page before.
     pub after: Option<(Timestamp, CommandId)>,
 }
 
-/// A queued command, as its queue needs to know it.
+/// A queued command, with what the queue needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuedRow {
     /// Its id.
     pub id: CommandId,
-    /// What kind of thing it does.
+    /// Its type.
     pub command_type: CommandType,
-    /// How urgent it is.
+    /// Its priority.
     pub priority: u8,
-    /// When it was stored.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// How many commands have not ended.
+/// A number of open commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenCount {
-    /// On this satellite.
+    /// Their satellite.
     pub satellite_id: SatelliteId,
-    /// Of whom: the actor's id.
+    /// The id of their actor.
     pub created_by: String,
-    /// Whether they are of jobs.
+    /// Whether they belong to jobs.
     pub is_of_job: bool,
-    /// So many.
+    /// Their number.
     pub count: u32,
 }

@@ -15,12 +15,13 @@ use crate::audit::AuditDraft;
 pub trait ApiKeyStore: Send + Sync {
     /// Stores an API key.
     async fn api_key_create(&self, key: ApiKeyRow, audit: AuditDraft) -> StoreResult<()>;
-    /// Returns an API key, revoked or not, with its owner and the owner's teams: all that a call needs, in one read.
+    /// Returns an API key, which may be revoked, with its owner and their teams. It is one read, because every call with an API
+    /// key needs all of it.
     async fn api_key_owner(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyOwner>>;
-    /// Lists a user's API keys, newest first.
+    /// Lists the API keys of a user, newest first.
     async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>>;
-    /// Gives a user's API key that is neither revoked nor expired another secret, by its hash; the one before is dead.
-    /// Returns the key as it is now; the record is written only then.
+    /// Replaces the hash of an API key of a user, if it is neither revoked nor expired. Returns the key after the change. The
+    /// audit record is written only then.
     async fn api_key_rotate(
         &self,
         id: ApiKeyId,
@@ -29,38 +30,38 @@ pub trait ApiKeyStore: Send + Sync {
         now: Timestamp,
         audit: AuditDraft,
     ) -> StoreResult<Option<ApiKeyRow>>;
-    /// Revokes a user's API key. False where there is none, or it was revoked before.
+    /// Revokes an API key of a user. False if there is none, or if it was revoked before.
     async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
 }
 
-/// A user's API key.
+/// A stored API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyRow {
     /// Its id.
     pub id: ApiKeyId,
-    /// Whose.
+    /// Its owner.
     pub user_id: UserId,
-    /// What it is for.
+    /// Its name, for people.
     pub name: String,
     /// The argon2id hash of the secret.
     pub hash: String,
-    /// What it is limited to.
+    /// The permissions to which it is limited.
     pub scopes: Option<BTreeSet<Permission>>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// An API key and whose it is.
+/// An API key with its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyOwner {
     /// The key.
     pub key: ApiKeyRow,
     /// Its owner.
     pub user: User,
-    /// The owner's teams, and what they are there.
+    /// The teams of the owner, and the owner's roles.
     pub teams: Vec<(TeamId, Role)>,
 }

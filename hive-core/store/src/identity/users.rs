@@ -10,19 +10,19 @@ use crate::{StoreResult, Window};
 /// Users.
 #[async_trait]
 pub trait UserStore: Send + Sync {
-    /// Adds a user. `Taken` where the name is.
+    /// Stores a user. Fails with `Taken` if the name is in use.
     async fn user_create(&self, user: NewUser, audit: AuditDraft) -> StoreResult<User>;
     /// Returns a user.
     async fn user_get(&self, id: UserId) -> StoreResult<Option<UserRow>>;
-    /// Returns the user of this name.
+    /// Returns the user with this name.
     async fn user_find(&self, username: &str) -> StoreResult<Option<UserRow>>;
-    /// Lists users by name, and how many there are.
+    /// Lists users by name, and returns the total.
     async fn user_list(&self, window: Window) -> StoreResult<(Vec<User>, u64)>;
-    /// Changes a user; who is disabled has no login of before when they are enabled again. However many callers come at
-    /// once, a global admin who is not disabled is left.
+    /// Changes a user. Disabling a user ends their logins for good. At least one enabled global admin remains, also with
+    /// concurrent callers.
     async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdated>;
-    /// Sets a password, and ends all logins. With `before` only where that is the hash of now: of all callers with one
-    /// hash at most one gets true. The record is written only then.
+    /// Sets a password, and ends all logins of the user. With `before`, only if that is the current hash: of all callers with one
+    /// hash, at most one gets true. The audit record is written only then.
     async fn user_password_set(
         &self,
         id: UserId,
@@ -32,43 +32,43 @@ pub trait UserStore: Send + Sync {
     ) -> StoreResult<bool>;
 }
 
-/// A user to be added.
+/// A user to store.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// Who.
+    /// The user.
     pub user: User,
     /// The argon2id hash of the password.
     pub password_hash: String,
 }
 
-/// A user with what verifies their password and their logins.
+/// A stored user with what verifies their password and logins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserRow {
-    /// Who.
+    /// The user.
     pub user: User,
     /// The argon2id hash of the password.
     pub password_hash: String,
-    /// Logins of earlier generations are dead.
+    /// The number of the login generation. Logins of earlier generations are invalid.
     pub login_generation: u64,
 }
 
-/// What changes about a user. What is not given stays.
+/// A change of a user. `None` keeps the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserPatch {
-    /// Their platform role.
+    /// The platform role.
     pub role: Option<PlatformRole>,
-    /// Whether they are disabled.
+    /// Whether the user is disabled.
     pub disabled: Option<bool>,
-    /// When.
+    /// The time of the change.
     pub now: Timestamp,
 }
 
-/// What became of a change of a user.
+/// The outcome of a change of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserUpdated {
-    /// As they are now.
+    /// The user after the change.
     Updated(User),
-    /// No global admin would be left who is not disabled. Nothing was changed.
+    /// No enabled global admin would remain. Nothing was changed.
     LastAdmin,
     /// There is no such user.
     Unknown,

@@ -6,85 +6,85 @@ use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId, Timestamp}
 
 use crate::access::Authority;
 
-/// A job to be stored.
+/// A job to store.
 #[derive(Debug, Clone)]
 pub struct NewJob {
     /// Its id.
     pub id: JobId,
-    /// The JSON of what its commands do, secrets sealed: the commands themselves have none.
+    /// The payload of its commands as JSON with sealed secrets. The commands have none of their own.
     pub payload: String,
-    /// For people.
+    /// A summary for people.
     pub summary: String,
-    /// The targets as they were asked for.
+    /// The targets of the request.
     pub asked: Vec<String>,
-    /// The satellites they stood for, settled for good, in their order.
+    /// The satellites to which they were resolved, in their order.
     pub targets: Vec<NewJobTarget>,
-    /// The most that are under way at the same time.
+    /// The most commands that run at the same time.
     pub concurrency: u32,
-    /// How long a command may run, in seconds.
+    /// The timeout of a command, in seconds.
     pub timeout_seconds: u32,
-    /// How long after its hand-over a command may start, in seconds.
+    /// How long after its delivery a command may start, in seconds.
     pub expires_in_seconds: u32,
-    /// Who asked.
+    /// The actor who asked for it.
     pub actor: Actor,
-    /// What allowed it.
+    /// The authority of the actor.
     pub authorised_by: Authority,
-    /// The time.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Until when targets may have their turn.
+    /// Until when commands may be delivered.
     pub deadline_at: Timestamp,
 }
 
-/// One satellite of a job to be stored.
+/// A target of a job to store.
 #[derive(Debug, Clone)]
 pub struct NewJobTarget {
-    /// Which.
+    /// The satellite.
     pub satellite_id: SatelliteId,
-    /// Its name now.
+    /// Its name.
     pub satellite_name: SatelliteName,
-    /// Its team now.
+    /// Its team.
     pub team_id: Option<TeamId>,
-    /// Its command, stored with the job, or why it is not run.
+    /// Its command, or why there is none.
     pub command: Result<CommandId, ErrorBody>,
 }
 
-/// How storing a job went.
+/// The outcome of storing a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobInserted {
-    /// It is stored.
+    /// The job is stored.
     New,
-    /// The same request stored this one before.
+    /// The same request was stored before, as this job.
     Existing(JobId),
-    /// The key was used for another request.
+    /// The key is in use by another request. Nothing was stored.
     Conflict,
 }
 
-/// A job as it is stored.
+/// A stored job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobRow {
     /// Its id.
     pub id: JobId,
-    /// How far it is.
+    /// Its status.
     pub status: JobStatus,
-    /// For people.
+    /// A summary for people.
     pub summary: String,
-    /// The targets as they were asked for.
+    /// The targets of the request.
     pub asked: Vec<String>,
-    /// The teams of its satellites, each once; none for satellites of the whole hive.
+    /// The teams of its satellites, each once. `None` is for global satellites.
     pub teams: Vec<Option<TeamId>>,
-    /// How many targets are how far.
+    /// The number of targets by status.
     pub counts: JobCounts,
-    /// The most that are under way at the same time.
+    /// The most commands that run at the same time.
     pub concurrency: u32,
-    /// How long a command may run, in seconds.
+    /// The timeout of a command, in seconds.
     pub timeout_seconds: u32,
-    /// How long after its hand-over a command may start, in seconds.
+    /// How long after its delivery a command may start, in seconds.
     pub expires_in_seconds: u32,
-    /// Who asked.
+    /// The actor who asked for it.
     pub actor: Actor,
-    /// When it became durable.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Until when targets may have their turn.
+    /// Until when commands may be delivered.
     pub deadline_at: Timestamp,
     /// When it was cancelled.
     pub cancelled_at: Option<Timestamp>,
@@ -92,28 +92,28 @@ pub struct JobRow {
     pub finished_at: Option<Timestamp>,
 }
 
-/// One satellite of a job, and how far its command is.
+/// A target of a job, with the state of its command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobTargetRow {
-    /// Which.
+    /// The satellite.
     pub satellite_id: SatelliteId,
-    /// Its name when the job began.
+    /// The name of the satellite when the job was created.
     pub satellite_name: SatelliteName,
-    /// Its team then.
+    /// The team of the satellite when the job was created.
     pub team_id: Option<TeamId>,
-    /// Its command, where there is one.
+    /// Its command, if there is one.
     pub command_id: Option<CommandId>,
-    /// How far it is.
+    /// Its status.
     pub status: TargetStatus,
     /// The exit code.
     pub exit_code: Option<i32>,
-    /// How long it ran, in milliseconds.
+    /// The duration, in milliseconds.
     pub duration_ms: Option<u64>,
     /// Whether output was dropped.
     pub truncated: bool,
-    /// Bytes of standard output that are stored.
+    /// The stored bytes of standard output.
     pub stdout_bytes: u64,
-    /// Bytes of standard error that are stored.
+    /// The stored bytes of standard error.
     pub stderr_bytes: u64,
     /// Why it was not run, or failed.
     pub error: Option<ErrorBody>,
@@ -123,13 +123,13 @@ pub struct JobTargetRow {
     pub finished_at: Option<Timestamp>,
 }
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobEnd {
-    /// A terminal status.
+    /// The final status.
     pub status: JobStatus,
-    /// How its targets ended.
+    /// The number of targets by final status.
     pub counts: JobCounts,
-    /// When.
+    /// When it ended.
     pub finished_at: Timestamp,
 }

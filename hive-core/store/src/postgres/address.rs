@@ -1,4 +1,4 @@
-//! Where a PostgreSQL database is, and as whom we come. The password is in here and never printed.
+//! The address of a PostgreSQL database, with user and password. The password is never printed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
-/// What may be said behind the `?`. Anything else is a slip of the pen, and would be left out silently.
+/// The parameters of a URL. sqlx ignores others, so that a typo such as `ssl_mode` would go unnoticed.
 const PARAMETERS: [&str; 15] = [
     "sslmode",
     "ssl-mode",
@@ -29,7 +29,7 @@ const PARAMETERS: [&str; 15] = [
 #[derive(Clone)]
 pub struct PostgresAddress(PgConnectOptions);
 
-/// Why a text is no address. It never says what was in it.
+/// Why a text is not an address. The message contains nothing of the text, which may have a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be postgres://USER:PASSWORD@HOST:PORT/NAME, with letters such as @ and / of a password as %40 and %2F: {0}"
@@ -58,7 +58,7 @@ impl FromStr for PostgresAddress {
             }
         }
         let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| match error {
-            // An error within the error is about a parameter's value, and would repeat it.
+            // A nested error is about the value of a parameter, and repeats it.
             sqlx::Error::Configuration(why) if !why.is::<sqlx::Error>() => invalid(&why.to_string()),
             _ => invalid("a parameter behind the ? has a value that it cannot have"),
         })?;
@@ -92,14 +92,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_tells_where_and_who_and_no_password() {
+    fn an_address_is_printed_without_its_password() {
         let address: PostgresAddress = "postgres://anna:s3cret@db.example:5433/hive?sslmode=require".parse().unwrap();
         assert_eq!(address.to_string(), "hive of anna on db.example:5433");
         assert_eq!(format!("{address:?}"), "PostgresAddress(hive of anna on db.example:5433)");
     }
 
     #[test]
-    fn what_is_no_address_names_the_rule_and_nothing_of_it() {
+    fn an_invalid_address_is_not_repeated_in_the_error() {
         let check = |url: &str, why: &str| {
             let error = url.parse::<PostgresAddress>().unwrap_err().to_string();
             assert!(error.contains(why), "{url}: {error}");

@@ -1,4 +1,4 @@
-//! One connection to PostgreSQL, which may be lost at any time.
+//! A connection to PostgreSQL.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,32 +16,32 @@ use super::DIALECT;
 use crate::sql::{self, Connection, Dialect, Row, Statement, Value};
 use crate::{DiskError, DiskFault, StoreError, StoreResult};
 
-/// How long a goodbye may take.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// The timeout of an orderly close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Classes of SQLSTATE that mean that the tables are not as we left them: data that cannot be, constraints, syntax and names,
-/// files of the database.
-const DAMAGE: [&str; 4] = ["22", "23", "42", "XX"];
-/// The SQLSTATE of a disk without room.
+/// Classes of SQLSTATE that mean that the tables are not as this program left them: data exceptions, constraint violations,
+/// unknown names, and internal errors of the database.
+const CORRUPT_CLASSES: [&str; 4] = ["22", "23", "42", "XX"];
+/// The SQLSTATE `disk_full`.
 const DISK_FULL: &str = "53100";
-/// The SQLSTATE of a disk that fails.
+/// The SQLSTATE `io_error`.
 const IO_ERROR: &str = "58030";
 
 #[derive(Debug)]
 pub(super) struct PostgresConnection {
     inner: PgConnection,
-    patience: Duration,
+    statement_timeout: Duration,
     is_lost: bool,
 }
 
 impl PostgresConnection {
-    pub(super) fn new(inner: PgConnection, patience: Duration) -> Self {
-        Self { inner, patience, is_lost: false }
+    pub(super) fn new(inner: PgConnection, statement_timeout: Duration) -> Self {
+        Self { inner, statement_timeout, is_lost: false }
     }
 
-    /// Begins a statement. It stays lost where nobody waits for the end: an answer that comes late would be taken for the next
-    /// statement's.
-    fn enter(&mut self) -> StoreResult<()> {
+    /// Marks the connection as lost until [`end_statement`](Self::end_statement) has seen the answer. If the caller drops the
+    /// future in between, the late answer would be taken for that of the next statement.
+    fn begin_statement(&mut self) -> StoreResult<()> {
         if self.is_lost {
             return Err(StoreError::Unavailable("the connection to the database was lost".into()));
         }
@@ -49,14 +49,14 @@ impl PostgresConnection {
         Ok(())
     }
 
-    fn leave<T>(&mut self, done: Result<sqlx::Result<T>, Elapsed>) -> StoreResult<T> {
+    fn end_statement<T>(&mut self, done: Result<sqlx::Result<T>, Elapsed>) -> StoreResult<T> {
         let result = done.map_err(|elapsed| StoreError::Unavailable(Box::new(elapsed)))?;
-        // What the database answers it is alive to say, unless these are its last words.
+        // An answer of the database means that the connection is alive, unless it is a fatal error.
         self.is_lost = match &result {
             Ok(_) => false,
-            Err(error) => !error.as_database_error().is_some_and(is_survived),
+            Err(error) => !error.as_database_error().is_some_and(keeps_connection),
         };
-        result.map_err(told)
+        result.map_err(map_error)
     }
 }
 
@@ -67,24 +67,24 @@ impl Connection for PostgresConnection {
     }
 
     async fn execute(&mut self, statement: Statement) -> StoreResult<u64> {
-        self.enter()?;
-        let done = timeout(self.patience, Executor::execute(&mut self.inner, query(statement))).await;
-        Ok(self.leave(done)?.rows_affected())
+        self.begin_statement()?;
+        let done = timeout(self.statement_timeout, Executor::execute(&mut self.inner, query(statement))).await;
+        Ok(self.end_statement(done)?.rows_affected())
     }
 
     async fn fetch_all(&mut self, statement: Statement) -> StoreResult<Vec<Row>> {
-        self.enter()?;
-        let done = timeout(self.patience, Executor::fetch_all(&mut self.inner, query(statement))).await;
-        Ok(self.leave(done)?.into_iter().map(Row::new).collect())
+        self.begin_statement()?;
+        let done = timeout(self.statement_timeout, Executor::fetch_all(&mut self.inner, query(statement))).await;
+        Ok(self.end_statement(done)?.into_iter().map(Row::new).collect())
     }
 
     fn fetch(&mut self, statement: Statement) -> BoxStream<'_, StoreResult<Row>> {
-        if let Err(error) = self.enter() {
+        if let Err(error) = self.begin_statement() {
             return futures_util::stream::once(async { Err(error) }).boxed();
         }
         let (inner, is_lost) = (&mut self.inner, &mut self.is_lost);
-        let rows = Executor::fetch(inner, query(statement)).map_ok(Row::new).map_err(told);
-        // Used again only where all rows were taken.
+        let rows = Executor::fetch(inner, query(statement)).map_ok(Row::new).map_err(map_error);
+        // The connection can be used again only if all rows were read.
         let end = futures_util::stream::poll_fn(move |_| {
             *is_lost = false;
             std::task::Poll::Ready(None)
@@ -93,9 +93,9 @@ impl Connection for PostgresConnection {
     }
 
     async fn script(&mut self, text: &'static str) -> StoreResult<Vec<Row>> {
-        self.enter()?;
-        let done = timeout(self.patience, rows_of_last(&mut self.inner, text)).await;
-        Ok(self.leave(done)?.into_iter().map(Row::new).collect())
+        self.begin_statement()?;
+        let done = timeout(self.statement_timeout, rows_of_last(&mut self.inner, text)).await;
+        Ok(self.end_statement(done)?.into_iter().map(Row::new).collect())
     }
 
     fn is_lost(&self) -> bool {
@@ -103,19 +103,19 @@ impl Connection for PostgresConnection {
     }
 
     async fn close(self: Box<Self>) -> StoreResult<()> {
-        match timeout(GOODBYE, sqlx::Connection::close(self.inner)).await {
-            Ok(closed) => closed.map_err(told),
+        match timeout(CLOSE_TIMEOUT, sqlx::Connection::close(self.inner)).await {
+            Ok(closed) => closed.map_err(map_error),
             Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
         }
     }
 }
 
-/// Runs several statements in one trip, by the simple protocol.
+/// Runs several statements in one round trip by the simple protocol, and returns the rows of the last one.
 async fn rows_of_last(connection: &mut PgConnection, text: &'static str) -> sqlx::Result<Vec<PgRow>> {
     let (mut rows, mut last) = (Vec::new(), Vec::new());
-    let mut said = raw_sql(text).fetch_many(connection);
-    while let Some(said) = said.try_next().await? {
-        match said {
+    let mut results = raw_sql(text).fetch_many(connection);
+    while let Some(result) = results.try_next().await? {
+        match result {
             Either::Right(row) => rows.push(row),
             Either::Left(_end) => last = std::mem::take(&mut rows),
         }
@@ -128,24 +128,24 @@ type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
 fn query(Statement { text, values }: Statement) -> Query {
     let query = match text {
         Cow::Borrowed(text) => sqlx::query(text),
-        // Put together from constants; what callers say is in `values` alone.
+        // Put together from constants: input is in `values` only.
         Cow::Owned(text) => sqlx::query(AssertSqlSafe(text)),
     };
     values.into_iter().fold(query, |query, value| match value {
         Value::Text(text) => query.bind(text),
-        Value::Number(number) => query.bind(number),
-        Value::Flag(flag) => query.bind(flag),
+        Value::Integer(number) => query.bind(number),
+        Value::Bool(flag) => query.bind(flag),
         Value::Bytes(bytes) => query.bind(bytes.map(Vec::from)),
     })
 }
 
-/// Whether a connection can be used after this error.
-fn is_survived(error: &(dyn DatabaseError + 'static)) -> bool {
+/// Whether the connection can be used after this error.
+fn keeps_connection(error: &(dyn DatabaseError + 'static)) -> bool {
     let error = error.try_downcast_ref::<PgDatabaseError>();
     error.is_some_and(|error| !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
-pub(super) fn told(error: sqlx::Error) -> StoreError {
+pub(super) fn map_error(error: sqlx::Error) -> StoreError {
     let fault = error.as_database_error().and_then(|error| match error.code()?.as_ref() {
         DISK_FULL => Some(DiskFault::Full),
         IO_ERROR => Some(DiskFault::Failing),
@@ -154,5 +154,7 @@ pub(super) fn told(error: sqlx::Error) -> StoreError {
     if let Some(fault) = fault {
         return StoreError::Unavailable(Box::new(DiskError::new(fault, error)));
     }
-    sql::told(error, |error| error.code().is_some_and(|code| DAMAGE.iter().any(|class| code.starts_with(class))))
+    sql::map_db_error(error, |error| {
+        error.code().is_some_and(|code| CORRUPT_CLASSES.iter().any(|class| code.starts_with(class)))
+    })
 }

@@ -1,4 +1,4 @@
-//! All but the first need a PostgreSQL, which `cargo xtask test` starts.
+//! Most tests need a PostgreSQL, which `cargo xtask test` starts.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,7 +12,7 @@ use crate::fixture::draft;
 use crate::sql::checks::TAMPERINGS;
 use crate::{AuditStore, SatelliteQuery, SatelliteStore, Window};
 
-/// The PostgreSQL for tests, with a database of this name.
+/// Returns the address of a database on the server for tests.
 fn url(name: &str) -> String {
     let url =
         std::env::var("HIVE_TEST_POSTGRES").expect("HIVE_TEST_POSTGRES says where PostgreSQL is: cargo xtask test");
@@ -20,14 +20,14 @@ fn url(name: &str) -> String {
     format!("{server}/{name}")
 }
 
-/// Runs a statement behind the store's back.
+/// Runs a statement on a connection that is not the store's.
 async fn run(database: &str, statement: impl Into<String>) {
     let address: PostgresAddress = url(database).parse().unwrap();
     let mut connection = address.options().connect().await.unwrap();
     connection.execute(AssertSqlSafe(statement.into())).await.unwrap();
 }
 
-/// A database of one test; it goes with the cluster.
+/// Creates a database for one test. It is deleted with the server.
 async fn database() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("store_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
@@ -40,7 +40,7 @@ async fn open(database: &str) -> SqlStore {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_named_without_the_password() {
+async fn an_unreachable_database_is_named_without_the_password() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let address = format!("postgres://anna:s3cret@{free}/hive").parse().unwrap();
     let error = super::open(&address).await.unwrap_err();
@@ -50,7 +50,7 @@ async fn a_database_that_is_not_there_is_named_without_the_password() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_ever_for_a_server_that_says_nothing() {
+async fn a_server_that_does_not_answer_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("postgres://anna@{}/hive", silent.local_addr().unwrap()).parse().unwrap();
     assert!(matches!(super::open(&address).await, Err(StoreError::Unavailable(_))));
@@ -74,7 +74,7 @@ async fn a_database_of_a_newer_program_is_left_alone() {
     open(&name).await.close().await.unwrap();
     run(&name, "INSERT INTO schema_migrations (version) VALUES (999)").await;
     let error = super::open(&url(&name).parse().unwrap()).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Damaged(text) if text.contains("newer")), "{error}");
+    assert!(matches!(&error, StoreError::Corrupt(text) if text.contains("newer")), "{error}");
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_database_that_cannot_keep_all_text_is_refused() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn connections_that_were_cut_while_idle_are_nobodys_trouble() {
+async fn connections_that_were_cut_while_idle_are_replaced() {
     let name = database().await;
     let store = open(&name).await;
     let everything = SatelliteQuery::in_sight(crate::access::Sight::Everything);
@@ -121,7 +121,7 @@ async fn a_connection_lost_at_the_commit_is_never_a_success() {
     run(&name, CUT_AT_COMMIT).await;
     let cut = || AuditDraft { action: "check.cut", ..draft() };
     assert!(matches!(store.audit_append(cut()).await, Err(StoreError::Unavailable(_))));
-    // Nor for the others of the same transaction.
+    // The other writes of the same transaction fail too.
     let results = join_all((0..20).map(|n| store.audit_append(if n == 7 { cut() } else { draft() }))).await;
     let acknowledged = results.iter().filter(|result| result.is_ok()).count() as u64;
     let verification = store.audit_verify().await.unwrap();
@@ -132,13 +132,15 @@ async fn a_connection_lost_at_the_commit_is_never_a_success() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
-async fn a_writer_that_is_not_heard_of_any_more_does_not_hold_up_the_others() {
+async fn a_writer_that_disappears_does_not_block_the_others() {
     let name = database().await;
     let store = open(&name).await;
-    // Somebody who took the lock and went away.
-    let mut away =
-        PostgresConnector { address: url(&name).parse().unwrap(), patience: PATIENCE }.connect().await.unwrap();
-    away.script(DIALECT.begin).await.unwrap();
+    // A process that takes the lock and then does nothing.
+    let mut other = PostgresConnector { address: url(&name).parse().unwrap(), statement_timeout: STATEMENT_TIMEOUT }
+        .connect()
+        .await
+        .unwrap();
+    other.script(DIALECT.begin).await.unwrap();
     assert!(matches!(store.audit_append(draft()).await, Err(StoreError::Unavailable(_))), "not while the lock is held");
     while store.audit_append(draft()).await.is_err() {}
     assert!(store.audit_verify().await.unwrap().valid);

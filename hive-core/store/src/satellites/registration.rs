@@ -1,4 +1,4 @@
-//! What goes into a registration of a satellite, and what comes of it.
+//! The input and the outcome of a registration.
 
 use hive_wire::agent::SystemInfo;
 use hive_wire::{SatelliteId, SatelliteName, TeamId, Timestamp};
@@ -6,72 +6,72 @@ use hive_wire::{SatelliteId, SatelliteName, TeamId, Timestamp};
 use super::SatelliteRow;
 use crate::TokenState;
 
-/// A satellite that registers.
+/// A satellite to register.
 #[derive(Debug, Clone)]
 pub struct NewSatellite {
-    /// The id it gets where its name is new.
+    /// Its id, if its name is new.
     pub id: SatelliteId,
     /// Its name.
     pub name: SatelliteName,
-    /// The team of its token; none for a global one.
+    /// The team of its token. `None` for a global token.
     pub team_id: Option<TeamId>,
-    /// What it can do.
+    /// Its capabilities.
     pub capabilities: Vec<String>,
-    /// The labels it starts with; kept labels win where the name is known.
+    /// Its tags, if its name is new.
     pub tags: Vec<String>,
-    /// What it says of itself beyond them.
+    /// The tags that it claims and that its token does not give.
     pub claimed_tags: Vec<String>,
     /// Its public base URL.
     pub satellite_url: String,
-    /// The machine.
+    /// The description of the machine.
     pub system: SystemInfo,
-    /// The agent's version.
+    /// The version of the agent.
     pub agent_version: Option<String>,
-    /// The argon2id hash of its new key's secret.
+    /// The argon2id hash of the secret of its new key.
     pub api_key_hash: String,
-    /// Who made its token.
+    /// The creator of its token.
     pub created_by: String,
-    /// Whether it may have a name that another one has.
+    /// Whether it may use its name.
     pub name_use: NameUse,
-    /// A hash of the word that it sends again with the same request.
+    /// The hash of the attempt: a random text that the agent repeats when it repeats the request.
     pub attempt_hash: Option<String>,
-    /// The time.
+    /// The time of the registration.
     pub now: Timestamp,
 }
 
-/// What a registration may do with its name.
+/// Whether a registration may use its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameUse {
-    /// Take it where nobody has it.
+    /// If no satellite has it.
     New,
-    /// Also take it over from this satellite, which gets the new key.
+    /// If no satellite has it, or if this one has it, which gets the new key.
     Of(SatelliteId),
-    /// Nothing: it is refused, with the reason why the token cannot be used where there is one.
+    /// No. The registration fails with the state of the token if that is the reason, and else with `NameTaken`.
     None,
 }
 
-/// A registration that is sent again because its answer was lost.
+/// A registration that is repeated because its answer was lost.
 #[derive(Debug, Clone)]
 pub struct RegisterAgain {
-    /// The hash of the word that it was sent with.
+    /// The hash of the attempt.
     pub attempt_hash: String,
-    /// Its name.
+    /// The name of the satellite.
     pub name: SatelliteName,
-    /// The token must have been used since.
+    /// The earliest time at which the token may have been consumed.
     pub since: Timestamp,
-    /// The argon2id hash of the new key's secret.
+    /// The argon2id hash of the secret of the new key.
     pub api_key_hash: String,
-    /// The time.
+    /// The time of the repetition.
     pub now: Timestamp,
 }
 
-/// How a registration went.
+/// The outcome of a registration.
 #[derive(Debug, Clone)]
 pub enum RegisterOutcome {
-    /// It is registered, and the token is spent.
+    /// The satellite is registered, and the token consumed.
     Registered(Box<SatelliteRow>),
     /// The token cannot be used.
     TokenUnusable(TokenState),
-    /// Another satellite has the name, and may keep it. The token is not spent.
+    /// Another satellite has the name. The token is not consumed.
     NameTaken,
 }

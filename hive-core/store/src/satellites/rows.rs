@@ -6,102 +6,102 @@ use hive_wire::{SatelliteId, SatelliteName, TeamId, Timestamp};
 
 use crate::access::Sight;
 
-/// A satellite as it is stored.
+/// A stored satellite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SatelliteRow {
     /// Its id.
     pub id: SatelliteId,
     /// Its name.
     pub name: SatelliteName,
-    /// The team it serves; none where it serves all.
+    /// Its team. `None` for a global satellite.
     pub team_id: Option<TeamId>,
-    /// Whether it may be used.
+    /// Its status.
     pub status: SatelliteStatus,
-    /// What it can do.
+    /// Its capabilities.
     pub capabilities: Vec<String>,
-    /// Its labels, sorted.
+    /// Its tags, sorted.
     pub tags: Vec<String>,
-    /// What it says of itself beyond them, sorted.
+    /// The tags that it claims and that its token did not give, sorted.
     pub claimed_tags: Vec<String>,
-    /// Where it stands.
+    /// Its region.
     pub region: Option<String>,
     /// Its public base URL.
     pub satellite_url: Option<String>,
-    /// The machine.
+    /// The description of the machine.
     pub system: SystemInfo,
-    /// The agent's version.
+    /// The version of the agent.
     pub agent_version: Option<String>,
-    /// The last sign of life.
+    /// The time of its last heartbeat.
     pub last_heartbeat: Option<Timestamp>,
-    /// The journal of its last link, where it told the process behind it.
+    /// The journal of its last link.
     pub journal: Option<JournalRow>,
-    /// When another process with its identity was last refused, since it has its key.
+    /// When another process with its identity was last refused, if that was after it got its key.
     pub conflict_at: Option<Timestamp>,
     /// When it first registered.
     pub created_at: Timestamp,
-    /// When the row last changed, signs of life apart.
+    /// When the row last changed, other than by telemetry.
     pub updated_at: Timestamp,
 }
 
-/// The memory of what ran on a satellite, as its last link told.
+/// The journal of a satellite: the list of commands that ran, which the satellite keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalRow {
-    /// The hive's word for it, under which commands are delivered.
+    /// Its id in the hive. Commands are delivered to this id.
     pub id: String,
     /// The process that writes it.
     pub start_id: Option<String>,
-    /// The highest number of records it was seen to have.
+    /// The highest known number of its records.
     pub position: Option<u64>,
 }
 
-/// How far a journal has come.
+/// A known number of records of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalPosition {
-    /// Whose.
+    /// The satellite.
     pub satellite_id: SatelliteId,
-    /// Which.
+    /// Its journal.
     pub journal_id: String,
-    /// Its number of records.
+    /// The number of records.
     pub position: u64,
 }
 
-/// What verifies a satellite's key.
+/// The hash that verifies the key of a satellite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SatelliteKeyRow {
     /// The argon2id hash of the secret.
     pub hash: String,
-    /// Grows with every new key.
+    /// The number of the key, which increases with every new one.
     pub generation: u64,
 }
 
-/// Which satellites are wanted.
+/// A filter for satellites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SatelliteQuery {
-    /// Only those in sight.
+    /// Only satellites in sight.
     pub sight: Sight,
-    /// Only those of this status.
+    /// Only satellites with this status.
     pub status: Option<SatelliteStatus>,
-    /// Only those that carry all of these labels.
+    /// Only satellites with all of these tags.
     pub tags: Vec<String>,
-    /// Only those whose name or host name contains this, letter by letter.
+    /// Only satellites whose name or host name contains this text. There are no wildcards.
     pub search: Option<String>,
-    /// Only those of this team.
+    /// Only satellites of this team.
     pub team_id: Option<TeamId>,
 }
 
 impl SatelliteQuery {
-    /// Everything in sight.
+    /// All satellites in sight.
     pub fn in_sight(sight: Sight) -> Self {
         Self { sight, status: None, tags: Vec::new(), search: None, team_id: None }
     }
 }
 
-/// What to change of a satellite; `None` stays.
+/// A change of a satellite. `None` keeps the value.
 #[derive(Debug, Clone, Default)]
 pub struct SatellitePatch {
     /// A new name.
     pub name: Option<SatelliteName>,
-    /// New labels, all of them.
+    /// All new tags.
     pub tags: Option<Vec<String>>,
     /// A new status.
     pub status: Option<SatelliteStatus>,
@@ -111,24 +111,24 @@ pub struct SatellitePatch {
     pub assignment: Option<Assignment>,
 }
 
-/// Whom a satellite serves from now on. Its key before is dead.
+/// An assignment of a satellite to a team. It comes with a new key, because the previous team may know the old one.
 #[derive(Debug, Clone)]
 pub struct Assignment {
-    /// The team; none for the whole hive.
+    /// The team. `None` makes the satellite global.
     pub team_id: Option<TeamId>,
-    /// The argon2id hash of its new key's secret.
+    /// The argon2id hash of the secret of the new key.
     pub api_key_hash: String,
 }
 
-/// A sign of life.
+/// A heartbeat.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// Whose.
+    /// The satellite.
     pub id: SatelliteId,
-    /// When.
+    /// Its time.
     pub at: Timestamp,
-    /// The machine, where it told.
+    /// The description of the machine, if the heartbeat has one.
     pub system: Option<SystemInfo>,
-    /// The agent's version, where it told.
+    /// The version of the agent, if the heartbeat has one.
     pub agent_version: Option<String>,
 }

@@ -1,25 +1,25 @@
-//! The audit trail in an SQL database.
+//! The audit log in an SQL database.
 
 use async_trait::async_trait;
 use hive_wire::AuditId;
 use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, ChainFault};
 
-use super::fields::damaged;
+use super::binding::storable;
+use super::fields::corrupt_column;
 use super::filter::Filter;
-use super::statement::storable;
-use super::{Row, SqlStore, Statement, text};
+use super::{Row, SqlStore, Statement, statements};
 use crate::access::Sight;
-use crate::audit::AuditDraft;
 use crate::audit::chain::{self, Verifier};
+use crate::audit::{AuditDraft, AuditRecord};
 use crate::{AuditStore, StoreResult, Window};
 
-/// Records verified at once.
+/// Records that are read at once for the verification.
 const VERIFY_BATCH: u32 = 500;
 
 #[async_trait]
 impl AuditStore for SqlStore {
     async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry> {
-        self.write_simple(move |transaction| Box::pin(transaction.audit(draft))).await
+        self.write_without_savepoint(move |transaction| Box::pin(transaction.audit(draft))).await
     }
 
     async fn audit_list(
@@ -40,8 +40,8 @@ impl AuditStore for SqlStore {
         if let Some(until) = query.until {
             filter.and("a.timestamp < ?", until.as_micros());
         }
-        let count = filter.statement(text::AUDIT_COUNT, "", &[]);
-        let list = filter.statement(text::AUDIT_LIST, " ORDER BY a.seq DESC LIMIT ? OFFSET ?", &window.values());
+        let count = filter.statement(statements::AUDIT_COUNT, "", &[]);
+        let list = filter.statement(statements::AUDIT_LIST, " ORDER BY a.seq DESC LIMIT ? OFFSET ?", &window.values());
         let total = self.fetch_total(count).await?;
         let rows = self.fetch_all(list).await?;
         Ok((rows.iter().map(read_entry).collect::<StoreResult<_>>()?, total))
@@ -50,20 +50,20 @@ impl AuditStore for SqlStore {
     async fn audit_get(&self, id: AuditId, sight: &Sight) -> StoreResult<Option<AuditEntry>> {
         let mut filter = Filter::default();
         filter.and_text("a.id = ?", Some(id)).in_sight("a.team_id", sight);
-        let row = self.fetch_optional(filter.statement(text::AUDIT_LIST, "", &[])).await?;
+        let row = self.fetch_optional(filter.statement(statements::AUDIT_LIST, "", &[])).await?;
         row.as_ref().map(read_entry).transpose()
     }
 
-    async fn audit_lines(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditLine>> {
-        let statement = Statement::new(text::AUDIT_LINES).number(first_seq).number(limit);
-        self.fetch_all(statement).await?.iter().map(read_line).collect()
+    async fn audit_records(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditRecord>> {
+        let statement = Statement::new(statements::AUDIT_RECORDS).number(first_seq).number(limit);
+        self.fetch_all(statement).await?.iter().map(read_record).collect()
     }
 
     async fn audit_verify(&self) -> StoreResult<AuditVerification> {
         let mut verifier = Verifier::new();
         let mut next = i64::MIN;
         loop {
-            let statement = Statement::new(text::AUDIT_ROWS).bind(next).number(VERIFY_BATCH);
+            let statement = Statement::new(statements::AUDIT_ROWS).bind(next).number(VERIFY_BATCH);
             let rows = self.fetch_all(statement).await?;
             for row in &rows {
                 verify_row(&mut verifier, row);
@@ -76,7 +76,7 @@ impl AuditStore for SqlStore {
     }
 }
 
-/// Binds a sealed record to the statement that stores it.
+/// Binds a record to the statement that inserts it.
 pub(super) fn bind_audit(statement: Statement, entry: &AuditEntry, record: String) -> Statement {
     let columns = Columns::of(entry);
     statement
@@ -95,7 +95,7 @@ pub(super) fn bind_audit(statement: Statement, entry: &AuditEntry, record: Strin
         .text(&entry.hash)
 }
 
-/// What a record is found by, beside its text.
+/// The columns by which a record is searched. They repeat fields of its text, which is what the hash covers.
 #[derive(PartialEq, Eq)]
 struct Columns {
     id: String,
@@ -139,7 +139,7 @@ impl Columns {
     }
 }
 
-/// The satellite a record is about: its target, or the one its details name.
+/// Returns the satellite of a record: its target, or `satellite_id` of its details.
 fn satellite_of(entry: &AuditEntry) -> Option<String> {
     if entry.target.kind == "satellite" {
         return Some(entry.target.id.clone());
@@ -147,9 +147,9 @@ fn satellite_of(entry: &AuditEntry) -> Option<String> {
     entry.details.get("satellite_id").and_then(|id| id.as_str()).map(str::to_owned)
 }
 
-fn read_line(row: &Row) -> StoreResult<AuditLine> {
-    Ok(AuditLine {
-        // One that is negative was put there by somebody else, and is far from where it should be.
+fn read_record(row: &Row) -> StoreResult<AuditRecord> {
+    Ok(AuditRecord {
+        // A negative number was not written by this program. As a large one it is reported as out of place.
         seq: row.int("seq")?.cast_unsigned(),
         record: row.text("record")?,
         previous_hash: row.text("previous_hash")?,
@@ -157,20 +157,20 @@ fn read_line(row: &Row) -> StoreResult<AuditLine> {
     })
 }
 
-/// Reads what was hashed, so that a changed column cannot tell another story.
+/// Reads the entry from the hashed text: a column that was changed by hand has no effect.
 fn read_entry(row: &Row) -> StoreResult<AuditEntry> {
-    chain::entry(&read_line(row)?).map_err(|_| damaged("record"))
+    chain::parse(&read_record(row)?).map_err(|_| corrupt_column("record"))
 }
 
 fn verify_row(verifier: &mut Verifier, row: &Row) {
     let seq = row.number("seq").unwrap_or_default();
-    let Ok(line) = read_line(row) else {
-        return verifier.unreadable(seq);
+    let Ok(stored) = read_record(row) else {
+        return verifier.add_unreadable(seq);
     };
-    verifier.record(&line);
-    let is_found_by_its_own =
-        chain::entry(&line).is_ok_and(|entry| Columns::read(row).is_ok_and(|read| read == Columns::of(&entry)));
-    if !is_found_by_its_own {
+    verifier.add(&stored);
+    let columns_match =
+        chain::parse(&stored).is_ok_and(|entry| Columns::read(row).is_ok_and(|read| read == Columns::of(&entry)));
+    if !columns_match {
         verifier.note_once(ChainFault::Changed { seq });
     }
 }

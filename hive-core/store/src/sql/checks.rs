@@ -1,9 +1,8 @@
-//! What the tests of all databases share.
+//! Tests that all databases share.
 
 use hive_wire::api::ChainFault;
 
-
-/// Statements that change a chain of five behind the store's back, and the fault that each leaves.
+/// Statements that tamper with a chain of five records, and the fault that the verification finds.
 pub(crate) const TAMPERINGS: [(&str, ChainFault); 8] = [
     (
         "UPDATE audit_log SET record = REPLACE(record, 'check.ed', 'eaten') WHERE seq = 3",

@@ -9,8 +9,9 @@ use hive_wire::api::CommandStatus;
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId, Timestamp};
 
 use super::filter::Filter;
-use super::writer::Transaction;
-use super::{Row, SqlStore, Statement, output, text};
+use super::idempotency::{self, EarlierRequest};
+use super::writer::{OnError, Transaction};
+use super::{Row, SqlStore, Statement, output, statements};
 use crate::access::Sight;
 use crate::audit::AuditDraft;
 use crate::{
@@ -35,20 +36,20 @@ impl CommandStore for SqlStore {
             Box::pin(async move {
                 let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
                 for command in &commands {
-                    if !is_there(transaction, command.satellite_id, command.team_id).await? {
+                    if !is_in_team(transaction, command.satellite_id, command.team_id).await? {
                         return Ok(Inserted::NoSatellite);
                     }
                 }
                 if let Some(key) = idempotency
-                    && let Some(before) = claim(transaction, key, &ids, None, audit.timestamp).await?
+                    && let Some(earlier) = idempotency::claim(transaction, key, &ids, None, audit.timestamp).await?
                 {
-                    return Ok(match before {
-                        Earlier::Commands(ids) => Inserted::Existing(ids),
-                        Earlier::Job(_) | Earlier::Other => Inserted::Conflict,
+                    return Ok(match earlier {
+                        EarlierRequest::Commands(ids) => Inserted::Existing(ids),
+                        EarlierRequest::Job(_) | EarlierRequest::Different => Inserted::Conflict,
                     });
                 }
                 for command in commands {
-                    transaction.execute(bind(Statement::new(text::COMMAND_INSERT), command)).await?;
+                    transaction.execute(bind_command(Statement::new(statements::COMMAND_INSERT), command)).await?;
                 }
                 transaction.audit(audit).await?;
                 Ok(Inserted::New)
@@ -59,12 +60,13 @@ impl CommandStore for SqlStore {
 
     async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool> {
         let Delivery { journal_id, at, expires_at } = delivery;
-        let statement = Statement::new(text::COMMAND_DELIVER).text(id).bind(journal_id).time(at).time_opt(expires_at);
-        self.change(statement).await
+        let statement =
+            Statement::new(statements::COMMAND_DELIVER).text(id).bind(journal_id).time(at).time_opt(expires_at);
+        self.execute_unaudited(statement).await
     }
 
     async fn command_start(&self, id: CommandId, now: Timestamp) -> StoreResult<bool> {
-        self.change(Statement::new(text::COMMAND_START).text(id).time(now)).await
+        self.execute_unaudited(Statement::new(statements::COMMAND_START).text(id).time(now)).await
     }
 
     async fn command_finish(
@@ -73,7 +75,7 @@ impl CommandStore for SqlStore {
         outcome: CommandOutcome,
         audit: Vec<AuditDraft>,
     ) -> StoreResult<bool> {
-        self.end_command(text::COMMAND_FINISH, id, outcome, audit).await
+        self.finish_command(statements::COMMAND_FINISH, id, outcome, audit).await
     }
 
     async fn command_finish_queued(
@@ -82,28 +84,28 @@ impl CommandStore for SqlStore {
         outcome: CommandOutcome,
         audit: Vec<AuditDraft>,
     ) -> StoreResult<bool> {
-        self.end_command(text::COMMAND_FINISH_QUEUED, id, outcome, audit).await
+        self.finish_command(statements::COMMAND_FINISH_QUEUED, id, outcome, audit).await
     }
 
     async fn command_requeue(&self, id: CommandId, now: Timestamp) -> StoreResult<bool> {
-        self.change(Statement::new(text::COMMAND_REQUEUE).text(id).time(now)).await
+        self.execute_unaudited(Statement::new(statements::COMMAND_REQUEUE).text(id).time(now)).await
     }
 
     async fn command_set_expiry(&self, id: CommandId, expires_at: Timestamp) -> StoreResult<bool> {
-        self.change(Statement::new(text::COMMAND_SET_EXPIRY).text(id).time(expires_at)).await
+        self.execute_unaudited(Statement::new(statements::COMMAND_SET_EXPIRY).text(id).time(expires_at)).await
     }
 
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>> {
-        let row = self.fetch_optional(Statement::new(text::COMMAND_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(statements::COMMAND_GET).text(id)).await?;
         row.as_ref().map(read_command).transpose()
     }
 
     async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>> {
-        self.commands(Statement::new(text::COMMAND_LIST_OPEN).text(satellite)).await
+        self.commands(Statement::new(statements::COMMAND_LIST_OPEN).text(satellite)).await
     }
 
     async fn command_list_in_flight(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>> {
-        self.commands(Statement::new(text::COMMAND_LIST_IN_FLIGHT).text(satellite)).await
+        self.commands(Statement::new(statements::COMMAND_LIST_IN_FLIGHT).text(satellite)).await
     }
 
     async fn command_list_queued(
@@ -113,11 +115,12 @@ impl CommandStore for SqlStore {
         limit: u32,
     ) -> StoreResult<Vec<QueuedRow>> {
         let statement = match page {
-            None => Statement::new(text::COMMAND_LIST_QUEUED).text(satellite).number(limit),
+            None => Statement::new(statements::COMMAND_LIST_QUEUED).text(satellite).number(limit),
             Some(QueuePage { is_power, priority, after }) => {
                 let (created_at, id) =
                     after.map_or((i64::MIN, String::new()), |(at, id)| (at.as_micros(), id.to_string()));
-                let statement = Statement::new(if is_power { text::COMMAND_PAGE_POWER } else { text::COMMAND_PAGE });
+                let statement =
+                    Statement::new(if is_power { statements::COMMAND_PAGE_POWER } else { statements::COMMAND_PAGE });
                 statement.text(satellite).number(priority).number(created_at).bind(id).number(limit)
             }
         };
@@ -125,12 +128,12 @@ impl CommandStore for SqlStore {
     }
 
     async fn command_list_waiting_jobs(&self, satellite: SatelliteId) -> StoreResult<Vec<JobId>> {
-        let rows = self.fetch_all(Statement::new(text::COMMAND_LIST_WAITING_JOBS).text(satellite)).await?;
+        let rows = self.fetch_all(Statement::new(statements::COMMAND_LIST_WAITING_JOBS).text(satellite)).await?;
         rows.iter().map(|row| row.parse("job_id")).collect()
     }
 
     async fn command_count_open(&self) -> StoreResult<Vec<OpenCount>> {
-        let rows = self.fetch_all(Statement::new(text::COMMAND_COUNT_OPEN)).await?;
+        let rows = self.fetch_all(Statement::new(statements::COMMAND_COUNT_OPEN)).await?;
         rows.iter().map(read_open_count).collect()
     }
 
@@ -142,9 +145,9 @@ impl CommandStore for SqlStore {
     ) -> StoreResult<(Vec<CommandRow>, u64)> {
         let mut filter = Filter::default();
         filter.and_text("satellite_id = ?", Some(satellite)).in_sight("target_team_id", sight);
-        let list = filter.statement(text::COMMAND_LIST, text::COMMAND_PAGE_NEWEST, &window.values());
+        let list = filter.statement(statements::COMMAND_LIST, statements::COMMAND_PAGE_NEWEST, &window.values());
         let rows = self.commands(list).await?;
-        Ok((rows, self.fetch_total(filter.statement(text::COMMAND_COUNT, "", &[])).await?))
+        Ok((rows, self.fetch_total(filter.statement(statements::COMMAND_COUNT, "", &[])).await?))
     }
 
     async fn command_list_revoked(
@@ -154,14 +157,16 @@ impl CommandStore for SqlStore {
         since: Timestamp,
         limit: u32,
     ) -> StoreResult<Vec<CommandId>> {
-        let statement = Statement::new(text::COMMAND_LIST_REVOKED);
+        let statement = Statement::new(statements::COMMAND_LIST_REVOKED);
         let statement = statement.text(satellite).bind(journal_id).time(since).number(limit);
         self.fetch_all(statement).await?.iter().map(|row| row.parse("id")).collect()
     }
 
     async fn command_list_overdue(&self, now: Timestamp, grace: Duration, limit: u32) -> StoreResult<Vec<CommandRow>> {
-        self.commands(Statement::new(text::COMMAND_LIST_OVERDUE).time(now).number(grace.as_micros()).number(limit))
-            .await
+        self.commands(
+            Statement::new(statements::COMMAND_LIST_OVERDUE).time(now).number(grace.as_micros()).number(limit),
+        )
+        .await
     }
 
     async fn command_output_append(
@@ -188,12 +193,12 @@ impl SqlStore {
         self.fetch_all(statement).await?.iter().map(read_command).collect()
     }
 
-    /// The common case, and the one that has to be fast.
+    /// Inserts one command and its record in one round trip: this is most of what a hive writes.
     async fn insert_one(&self, command: NewCommand, audit: AuditDraft) -> StoreResult<Inserted> {
-        self.write_simple(move |transaction| {
+        self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
                 let statements = Statement::new(transaction.dialect().command_insert_and_audit);
-                let record = transaction.audit_with(bind(statements, command), audit).await?;
+                let record = transaction.audit_with(bind_command(statements, command), audit).await?;
                 Ok(if record.is_some() { Inserted::New } else { Inserted::NoSatellite })
             })
         })
@@ -201,41 +206,41 @@ impl SqlStore {
     }
 }
 
-/// Whether a satellite is there and of this team. The transaction holds the write lock, so that it stays so.
-pub(super) async fn is_there(
+/// Whether a satellite exists and belongs to this team. The transaction holds the write lock, so that the answer stays true.
+pub(super) async fn is_in_team(
     transaction: &mut Transaction,
     satellite: SatelliteId,
     team: Option<TeamId>,
 ) -> StoreResult<bool> {
-    let statement = Statement::new(text::SATELLITE_OF_TEAM).text(satellite).text_opt(team);
+    let statement = Statement::new(statements::SATELLITE_OF_TEAM).text(satellite).text_opt(team);
     Ok(transaction.fetch_optional(statement).await?.is_some())
 }
 
 impl SqlStore {
-    /// Gives a command its end; whether it had none.
-    async fn end_command(
+    /// Sets the final status of a command. False if the statement matched no row.
+    async fn finish_command(
         &self,
         text: &'static str,
         id: CommandId,
         outcome: CommandOutcome,
         audit: Vec<AuditDraft>,
     ) -> StoreResult<bool> {
-        let finish = finish(Statement::new(text), id, &outcome);
-        if outcome.output.is_empty() {
-            return self.write_simple(move |transaction| Box::pin(end(transaction, finish, id, outcome, audit))).await;
-        }
-        self.write(move |transaction| Box::pin(end(transaction, finish, id, outcome, audit))).await
+        let update = bind_outcome(Statement::new(text), id, &outcome);
+        // Appending output fails if it leaves a gap, after the status was changed.
+        let can_fail_later = !outcome.output.is_empty();
+        let on_error = if can_fail_later { OnError::RollbackToSavepoint } else { OnError::AbortBatch };
+        self.writer.run(move |transaction| Box::pin(finish(transaction, update, id, outcome, audit)), on_error).await
     }
 }
 
-async fn end(
+async fn finish(
     transaction: &mut Transaction,
-    finish: Statement,
+    update: Statement,
     id: CommandId,
     outcome: CommandOutcome,
     audit: Vec<AuditDraft>,
 ) -> StoreResult<bool> {
-    if transaction.execute(finish).await? == 0 {
+    if transaction.execute(update).await? == 0 {
         return Ok(false);
     }
     for (channel, offset, bytes) in outcome.output {
@@ -247,46 +252,8 @@ async fn end(
     Ok(true)
 }
 
-/// What an idempotency key stands for already.
-pub(super) enum Earlier {
-    /// The same request, which stored these.
-    Commands(Vec<CommandId>),
-    /// The same request, which stored this one.
-    Job(JobId),
-    /// Another request.
-    Other,
-}
-
-/// Claims an idempotency key for these commands or this job, or returns what it stands for already.
-pub(super) async fn claim(
-    transaction: &mut Transaction,
-    key: IdempotencyKey,
-    commands: &[CommandId],
-    job: Option<JobId>,
-    now: Timestamp,
-) -> StoreResult<Option<Earlier>> {
-    transaction.execute(Statement::new(text::IDEMPOTENCY_PURGE).time(now)).await?;
-    let found =
-        transaction.fetch_optional(Statement::new(text::IDEMPOTENCY_FIND).text(&key.owner).text(&key.key)).await?;
-    if let Some(row) = found {
-        return Ok(Some(match row.parse_opt("job_id")? {
-            _ if row.text("body_hash")? != key.body_hash => Earlier::Other,
-            Some(job) => Earlier::Job(job),
-            None => Earlier::Commands(row.json("command_ids")?),
-        }));
-    }
-    let statement = Statement::new(text::IDEMPOTENCY_INSERT)
-        .bind(key.owner)
-        .bind(key.key)
-        .bind(key.body_hash)
-        .json(&commands)
-        .text_opt(job)
-        .time(key.expires_at);
-    transaction.execute(statement).await?;
-    Ok(None)
-}
-
-pub(super) fn bind(statement: Statement, command: NewCommand) -> Statement {
+/// Binds a command to the statement that inserts it.
+pub(super) fn bind_command(statement: Statement, command: NewCommand) -> Statement {
     let (status, journal_id, delivered_at, attempts) = match command.delivery {
         Some(Delivery { journal_id, at, .. }) => (CommandStatus::Delivered, Some(journal_id), Some(at), 1),
         None => (CommandStatus::Queued, None, None, 0),
@@ -295,7 +262,7 @@ pub(super) fn bind(statement: Statement, command: NewCommand) -> Statement {
         .text(command.id)
         .text(command.satellite_id)
         .text_opt(command.job_id)
-        .word(command.command_type)
+        .string_enum(command.command_type)
         .bind(command.payload)
         .bind(command.summary)
         .bind(command.idempotent)
@@ -314,7 +281,7 @@ pub(super) fn bind(statement: Statement, command: NewCommand) -> Statement {
         .number(attempts)
 }
 
-fn finish(statement: Statement, id: CommandId, outcome: &CommandOutcome) -> Statement {
+fn bind_outcome(statement: Statement, id: CommandId, outcome: &CommandOutcome) -> Statement {
     let error = outcome.error.as_ref();
     statement
         .text(id)
@@ -332,11 +299,11 @@ fn read_command(row: &Row) -> StoreResult<CommandRow> {
         id: row.parse("id")?,
         satellite_id: row.parse("satellite_id")?,
         job_id: row.parse_opt("job_id")?,
-        command_type: row.word("command_type")?,
+        command_type: row.string_enum("command_type")?,
         priority: row.number("priority")?,
         payload: row.text("payload")?,
         summary: row.text("summary")?,
-        idempotent: row.flag("idempotent")?,
+        idempotent: row.bool("idempotent")?,
         timeout_seconds: row.number("timeout_seconds")?,
         actor: row.json("actor")?,
         team_id: row.parse_opt("target_team_id")?,
@@ -344,7 +311,7 @@ fn read_command(row: &Row) -> StoreResult<CommandRow> {
         journal_id: row.text_opt("journal_id")?,
         exit_code: row.number_opt("exit_code")?,
         duration_ms: row.number_opt("duration_ms")?,
-        truncated: row.flag("truncated")?,
+        truncated: row.bool("truncated")?,
         error: read_error(row)?,
         created_at: row.time("created_at")?,
         expires_at: row.time("expires_at")?,
@@ -355,7 +322,7 @@ fn read_command(row: &Row) -> StoreResult<CommandRow> {
 fn read_queued(row: &Row) -> StoreResult<QueuedRow> {
     Ok(QueuedRow {
         id: row.parse("id")?,
-        command_type: row.word("command_type")?,
+        command_type: row.string_enum("command_type")?,
         priority: row.number("priority")?,
         created_at: row.time("created_at")?,
     })
@@ -372,7 +339,7 @@ fn read_open_count(row: &Row) -> StoreResult<OpenCount> {
 
 /// Reads the columns `error_code` and `error_message`.
 pub(super) fn read_error(row: &Row) -> StoreResult<Option<ErrorBody>> {
-    let Some(code) = row.word_opt::<ErrorCode>("error_code")? else {
+    let Some(code) = row.string_enum_opt::<ErrorCode>("error_code")? else {
         return Ok(None);
     };
     Ok(Some(ErrorBody { code, message: row.text_opt("error_message")?.unwrap_or_default() }))

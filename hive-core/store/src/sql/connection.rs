@@ -1,4 +1,4 @@
-//! One connection to a database, whichever it is.
+//! What a database driver has to provide.
 
 use std::fmt::Debug;
 
@@ -8,58 +8,57 @@ use futures_util::stream::BoxStream;
 use super::{Row, Statement};
 use crate::StoreResult;
 
-/// What has to be said to each database in its own words.
+/// The SQL that differs between databases.
 #[derive(Debug)]
 pub(crate) struct Dialect {
-    /// Begins a transaction that overlaps with no other writer's, of this process or another.
+    /// Begins a write transaction. It excludes all other writers, of this process and of others.
     pub(crate) begin: &'static str,
-    /// Does the same and returns the `seq` and `hash` of the audit chain's head, where there is one.
+    /// Begins a write transaction and returns `seq` and `hash` of the last audit record, if there is one.
     pub(crate) begin_at_head: &'static str,
-    /// Begins a transaction that only reads, and sees everything as of one moment.
+    /// Begins a read transaction on a snapshot.
     pub(crate) begin_reading: &'static str,
-    /// Inserts a command and the record that goes with it in one trip.
+    /// Inserts a command and its audit record in one round trip.
     pub(crate) command_insert_and_audit: &'static str,
-    /// Whether a statement that fails spoils its transaction back to the last mark.
-    pub(crate) is_spoiled_by_failure: bool,
-    /// Writes over what a commit that failed may have left behind, where the database needs that.
+    /// Whether a failed statement aborts the transaction back to the last savepoint.
+    pub(crate) aborts_on_error: bool,
+    /// Overwrites what a failed commit may have left behind, if the database needs that.
     pub(crate) after_failed_commit: Option<&'static str>,
-    /// Finds the `name` of each table.
+    /// Returns the `name` of each table.
     pub(crate) table_names: &'static str,
-    /// Finds `name` and `kind` of each column of a table, in their order.
+    /// Returns `name` and `kind` of each column of a table, in their order.
     pub(crate) column_names: &'static str,
-    /// Each migration's text; its version is its place, from 1.
+    /// The text of each migration. Its version is its index, counted from 1.
     pub(crate) migrations: &'static [&'static str],
 }
 
 /// A connection to a database.
 #[async_trait]
 pub(crate) trait Connection: Debug + Send {
-    /// How to talk to it.
     fn dialect(&self) -> &'static Dialect;
 
-    /// Runs a statement; how many rows it changed.
+    /// Runs a statement and returns how many rows it changed.
     async fn execute(&mut self, statement: Statement) -> StoreResult<u64>;
 
-    /// Runs a statement to its end and returns its rows.
+    /// Runs a statement and returns its rows.
     async fn fetch_all(&mut self, statement: Statement) -> StoreResult<Vec<Row>>;
 
-    /// Runs a statement and returns its rows as they come.
+    /// Runs a statement and returns its rows one by one.
     fn fetch(&mut self, statement: Statement) -> BoxStream<'_, StoreResult<Row>>;
 
-    /// Runs one or several statements without values in one trip, and returns the rows of the last.
+    /// Runs statements without values in one round trip, and returns the rows of the last one.
     async fn script(&mut self, text: &'static str) -> StoreResult<Vec<Row>>;
 
-    /// Whether it is of no use any more: cut, or left in the middle of a statement.
+    /// Whether it cannot be used any more: it was cut, or an answer to a statement is outstanding.
     fn is_lost(&self) -> bool {
         false
     }
 
-    /// Says goodbye.
+    /// Closes it in an orderly way.
     async fn close(self: Box<Self>) -> StoreResult<()>;
 }
 
-/// Makes connections.
+/// Opens connections.
 #[async_trait]
-pub(crate) trait Connect: Debug + Send + Sync {
+pub(crate) trait Connector: Debug + Send + Sync {
     async fn connect(&self) -> StoreResult<Box<dyn Connection>>;
 }

@@ -1,25 +1,26 @@
-//! Database errors as the store's callers can act on them.
+//! Errors of the database as [`StoreError`].
 
 use sqlx::error::{DatabaseError, ErrorKind};
 
 use crate::StoreError;
 
-/// The error as the store tells it; `is_damage` knows the database's own codes.
-pub(crate) fn told(error: sqlx::Error, is_damage: impl FnOnce(&dyn DatabaseError) -> bool) -> StoreError {
+/// Maps an error of the driver. `is_corruption` knows the codes of the database at hand.
+pub(crate) fn map_db_error(error: sqlx::Error, is_corruption: impl FnOnce(&dyn DatabaseError) -> bool) -> StoreError {
     match &error {
         sqlx::Error::Database(database) => match database.kind() {
+            // `map_unique_violation` names the value where the caller knows which one it is.
             ErrorKind::UniqueViolation => StoreError::Taken("id"),
-            ErrorKind::ForeignKeyViolation => StoreError::Damaged("it refers to something that is not there".into()),
-            ErrorKind::NotNullViolation | ErrorKind::CheckViolation => StoreError::Damaged(error.to_string()),
-            _ if is_damage(&**database) => StoreError::Damaged(error.to_string()),
+            ErrorKind::ForeignKeyViolation => StoreError::Corrupt("it refers to something that is not there".into()),
+            ErrorKind::NotNullViolation | ErrorKind::CheckViolation => StoreError::Corrupt(error.to_string()),
+            _ if is_corruption(&**database) => StoreError::Corrupt(error.to_string()),
             _ => StoreError::Unavailable(Box::new(error)),
         },
         _ => StoreError::Unavailable(Box::new(error)),
     }
 }
 
-/// Names what is taken, where that is the trouble.
-pub(super) fn taken(what: &'static str) -> impl FnOnce(StoreError) -> StoreError {
+/// Names the value of a unique violation. Other errors stay as they are.
+pub(super) fn map_unique_violation(what: &'static str) -> impl FnOnce(StoreError) -> StoreError {
     move |error| match error {
         StoreError::Taken(_) => StoreError::Taken(what),
         other => other,

@@ -1,4 +1,4 @@
-//! How our types are read from a row. What does not read is damage, named by its column and never by its value.
+//! Reading our types from a row. An error names the column, and not the value, which may be secret.
 
 use std::str::FromStr;
 
@@ -9,14 +9,14 @@ use sqlx::{ColumnIndex, Database, Decode, Type};
 
 use crate::{StoreError, StoreResult};
 
-/// A row of some database.
+/// A row of any database.
 pub(crate) struct Row(Box<dyn Columns>);
 
-/// What is read from a row of any database.
+/// The types that all databases have.
 trait Columns: Send + Sync {
     fn text(&self, column: &str) -> StoreResult<Option<String>>;
     fn int(&self, column: &str) -> StoreResult<Option<i64>>;
-    fn flag(&self, column: &str) -> StoreResult<Option<bool>>;
+    fn bool(&self, column: &str) -> StoreResult<Option<bool>>;
     fn bytes(&self, column: &str) -> StoreResult<Option<Vec<u8>>>;
 }
 
@@ -31,30 +31,30 @@ where
     for<'r> Vec<u8>: Decode<'r, D> + Type<D>,
 {
     fn text(&self, column: &str) -> StoreResult<Option<String>> {
-        self.try_get(column).map_err(|_| damaged(column))
+        self.try_get(column).map_err(|_| corrupt_column(column))
     }
 
     fn int(&self, column: &str) -> StoreResult<Option<i64>> {
-        self.try_get(column).map_err(|_| damaged(column))
+        self.try_get(column).map_err(|_| corrupt_column(column))
     }
 
-    fn flag(&self, column: &str) -> StoreResult<Option<bool>> {
-        self.try_get(column).map_err(|_| damaged(column))
+    fn bool(&self, column: &str) -> StoreResult<Option<bool>> {
+        self.try_get(column).map_err(|_| corrupt_column(column))
     }
 
     fn bytes(&self, column: &str) -> StoreResult<Option<Vec<u8>>> {
-        self.try_get(column).map_err(|_| damaged(column))
+        self.try_get(column).map_err(|_| corrupt_column(column))
     }
 }
 
 impl Row {
-    #[expect(private_bounds, reason = "the databases' rows, which need not know what we read from them")]
+    #[expect(private_bounds, reason = "the trait is implemented for the row types of sqlx only")]
     pub(crate) fn new(row: impl Columns + 'static) -> Self {
         Self(Box::new(row))
     }
 
     pub(crate) fn text(&self, column: &str) -> StoreResult<String> {
-        self.0.text(column)?.ok_or_else(|| damaged(column))
+        self.0.text(column)?.ok_or_else(|| corrupt_column(column))
     }
 
     pub(crate) fn text_opt(&self, column: &str) -> StoreResult<Option<String>> {
@@ -62,50 +62,50 @@ impl Row {
     }
 
     pub(super) fn int(&self, column: &str) -> StoreResult<i64> {
-        self.0.int(column)?.ok_or_else(|| damaged(column))
+        self.0.int(column)?.ok_or_else(|| corrupt_column(column))
     }
 
-    pub(super) fn flag(&self, column: &str) -> StoreResult<bool> {
-        self.0.flag(column)?.ok_or_else(|| damaged(column))
+    pub(super) fn bool(&self, column: &str) -> StoreResult<bool> {
+        self.0.bool(column)?.ok_or_else(|| corrupt_column(column))
     }
 
-    pub(crate) fn flag_opt(&self, column: &str) -> StoreResult<Option<bool>> {
-        self.0.flag(column)
+    pub(crate) fn bool_opt(&self, column: &str) -> StoreResult<Option<bool>> {
+        self.0.bool(column)
     }
 
     pub(super) fn bytes(&self, column: &str) -> StoreResult<Vec<u8>> {
-        self.0.bytes(column)?.ok_or_else(|| damaged(column))
+        self.0.bytes(column)?.ok_or_else(|| corrupt_column(column))
     }
 
     pub(crate) fn bytes_opt(&self, column: &str) -> StoreResult<Option<Vec<u8>>> {
         self.0.bytes(column)
     }
 
-    /// What is text by its `FromStr`.
+    /// Reads a type that is stored as its `Display`, such as an id.
     pub(super) fn parse<T: FromStr>(&self, column: &str) -> StoreResult<T> {
-        self.text(column)?.parse().map_err(|_| damaged(column))
+        self.text(column)?.parse().map_err(|_| corrupt_column(column))
     }
 
     pub(super) fn parse_opt<T: FromStr>(&self, column: &str) -> StoreResult<Option<T>> {
-        self.text_opt(column)?.map(|text| text.parse().map_err(|_| damaged(column))).transpose()
+        self.text_opt(column)?.map(|text| text.parse().map_err(|_| corrupt_column(column))).transpose()
     }
 
-    /// An enum that is one word in JSON.
-    pub(super) fn word<T: DeserializeOwned>(&self, column: &str) -> StoreResult<T> {
-        serde_json::from_value(Json::String(self.text(column)?)).map_err(|_| damaged(column))
+    /// Reads an enum that is a JSON string.
+    pub(super) fn string_enum<T: DeserializeOwned>(&self, column: &str) -> StoreResult<T> {
+        serde_json::from_value(Json::String(self.text(column)?)).map_err(|_| corrupt_column(column))
     }
 
-    pub(super) fn word_opt<T: DeserializeOwned>(&self, column: &str) -> StoreResult<Option<T>> {
+    pub(super) fn string_enum_opt<T: DeserializeOwned>(&self, column: &str) -> StoreResult<Option<T>> {
         let word = self.text_opt(column)?;
-        word.map(|word| serde_json::from_value(Json::String(word)).map_err(|_| damaged(column))).transpose()
+        word.map(|word| serde_json::from_value(Json::String(word)).map_err(|_| corrupt_column(column))).transpose()
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, column: &str) -> StoreResult<T> {
-        serde_json::from_str(&self.text(column)?).map_err(|_| damaged(column))
+        serde_json::from_str(&self.text(column)?).map_err(|_| corrupt_column(column))
     }
 
     pub(super) fn json_opt<T: DeserializeOwned>(&self, column: &str) -> StoreResult<Option<T>> {
-        self.text_opt(column)?.map(|text| serde_json::from_str(&text).map_err(|_| damaged(column))).transpose()
+        self.text_opt(column)?.map(|text| serde_json::from_str(&text).map_err(|_| corrupt_column(column))).transpose()
     }
 
     pub(super) fn time(&self, column: &str) -> StoreResult<Timestamp> {
@@ -117,14 +117,14 @@ impl Row {
     }
 
     pub(super) fn number<T: TryFrom<i64>>(&self, column: &str) -> StoreResult<T> {
-        self.int(column)?.try_into().map_err(|_| damaged(column))
+        self.int(column)?.try_into().map_err(|_| corrupt_column(column))
     }
 
     pub(crate) fn number_opt<T: TryFrom<i64>>(&self, column: &str) -> StoreResult<Option<T>> {
-        self.0.int(column)?.map(|number| number.try_into().map_err(|_| damaged(column))).transpose()
+        self.0.int(column)?.map(|number| number.try_into().map_err(|_| corrupt_column(column))).transpose()
     }
 }
 
-pub(super) fn damaged(column: &str) -> StoreError {
-    StoreError::Damaged(format!("{column} cannot be read"))
+pub(super) fn corrupt_column(column: &str) -> StoreError {
+    StoreError::Corrupt(format!("{column} cannot be read"))
 }

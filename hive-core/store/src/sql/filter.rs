@@ -1,12 +1,12 @@
-//! Statements whose conditions depend on what is asked for.
+//! Statements whose conditions depend on the query.
 
 use std::fmt::Write;
 
 use super::{Statement, Value};
-use crate::access::Sight;
 use crate::Window;
+use crate::access::Sight;
 
-/// Conditions that must all hold, and their values in the order of their `$N`.
+/// Conditions that are joined by AND, and the values of their placeholders.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     conditions: Vec<String>,
@@ -14,14 +14,14 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Adds a condition; each `?` in it stands for the value.
+    /// Adds a condition. Each `?` in it stands for `value`.
     pub(super) fn and(&mut self, condition: &str, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
         self.conditions.push(condition.replace('?', &format!("${}", self.values.len())));
         self
     }
 
-    /// Like [`and`](Self::and), where there is a text to compare with.
+    /// Adds a condition on a text, if there is one.
     pub(super) fn and_text(&mut self, condition: &str, text: Option<impl ToString>) -> &mut Self {
         if let Some(text) = text {
             self.and(condition, text.to_string());
@@ -29,42 +29,44 @@ impl Filter {
         self
     }
 
-    /// Adds a condition that has no value.
-    pub(super) fn always(&mut self, condition: &str) -> &mut Self {
+    /// Adds a condition without a value.
+    pub(super) fn and_raw(&mut self, condition: &str) -> &mut Self {
         self.conditions.push(condition.to_owned());
         self
     }
 
-    /// Leaves only what is in sight, by the team in `column`.
+    /// Restricts the list to rows of teams in `sight`. `column` has the team.
     pub(super) fn in_sight(&mut self, column: &str, sight: &Sight) -> &mut Self {
-        match self.places(sight) {
-            Some(places) if places.is_empty() => self.always("1 = 0"),
-            Some(places) => self.always(&format!("{column} IN ({places})")),
+        match self.placeholders(sight) {
+            Some(placeholders) if placeholders.is_empty() => self.and_raw("1 = 0"),
+            Some(placeholders) => self.and_raw(&format!("{column} IN ({placeholders})")),
             None => self,
         }
     }
 
-    /// Leaves only what is in sight with all of its teams, by a sub-query that is complete but for the teams in sight.
+    /// Restricts the list to rows all of whose teams are in `sight`. `elsewhere` is a sub-query for the teams of a row, which
+    /// lacks its condition at the end: `NOT IN (…)`.
     pub(super) fn all_in_sight(&mut self, elsewhere: &str, sight: &Sight) -> &mut Self {
-        match self.places(sight) {
-            Some(places) if places.is_empty() => self.always("1 = 0"),
-            Some(places) => self.always(&format!("NOT EXISTS ({elsewhere} NOT IN ({places}))")),
+        match self.placeholders(sight) {
+            Some(placeholders) if placeholders.is_empty() => self.and_raw("1 = 0"),
+            Some(placeholders) => self.and_raw(&format!("NOT EXISTS ({elsewhere} NOT IN ({placeholders}))")),
             None => self,
         }
     }
 
-    /// Adds the teams in sight as values; their places, or none where everything is in sight.
-    fn places(&mut self, sight: &Sight) -> Option<String> {
+    /// Binds the teams in `sight` and returns their placeholders. `None` if everything is in sight.
+    fn placeholders(&mut self, sight: &Sight) -> Option<String> {
         let Sight::Teams(teams) = sight else {
             return None;
         };
         let first = self.values.len() + 1;
         self.values.extend(teams.iter().map(|team| Value::from(team.to_string())));
-        let places: Vec<_> = (first..first + teams.len()).map(|place| format!("${place}")).collect();
-        Some(places.join(", "))
+        let placeholders: Vec<_> = (first..first + teams.len()).map(|index| format!("${index}")).collect();
+        Some(placeholders.join(", "))
     }
 
-    /// The statement `select` with these conditions, then `rest`, in which each `?` stands for the next of `values`.
+    /// Returns the statement `select` with these conditions, followed by `rest`, in which each `?` stands for the next of
+    /// `values`.
     pub(super) fn statement(&self, select: &str, rest: &str, values: &[i64]) -> Statement {
         let mut text = select.to_owned();
         for (index, condition) in self.conditions.iter().enumerate() {
@@ -83,14 +85,14 @@ impl Filter {
 }
 
 impl Window {
-    /// The values of `LIMIT $N OFFSET $M`.
+    /// Returns the values for `LIMIT ? OFFSET ?`.
     pub(super) fn values(self) -> [i64; 2] {
         [self.limit.into(), self.offset.try_into().unwrap_or(i64::MAX)]
     }
 }
 
-/// A pattern for `LIKE … ESCAPE '\'` that holds wherever `text` stands in the value, letter by letter.
-pub(super) fn containing(text: &str) -> String {
+/// Returns a pattern for `LIKE … ESCAPE '\'` that matches values with `text` in them. Wildcards in `text` are escaped.
+pub(super) fn like_pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
     for letter in text.chars() {
@@ -108,9 +110,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_numbered_in_their_order() {
+    fn placeholders_are_numbered_in_order() {
         let mut filter = Filter::default();
-        filter.always("x IS NULL").and_text("(a = ? OR b = ?)", Some("one")).and_text("c = ?", None::<&str>);
+        filter.and_raw("x IS NULL").and_text("(a = ? OR b = ?)", Some("one")).and_text("c = ?", None::<&str>);
         filter.and("d > ?", 2);
         let Statement { text, values } = filter.statement("SELECT 1", " LIMIT ? OFFSET ?", &[10, 20]);
         assert_eq!(text, "SELECT 1 WHERE x IS NULL AND (a = $1 OR b = $1) AND d > $2 LIMIT $3 OFFSET $4");
@@ -118,14 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn who_sees_no_team_sees_nothing() {
+    fn a_caller_without_teams_sees_nothing() {
         let mut filter = Filter::default();
         filter.in_sight("team_id", &Sight::Teams(Vec::new()));
         assert_eq!(filter.statement("SELECT 1", "", &[]).text, "SELECT 1 WHERE 1 = 0");
     }
 
     #[test]
-    fn wildcards_are_letters() {
-        assert_eq!(containing(r"50%_\"), r"%50\%\_\\%");
+    fn wildcards_are_escaped() {
+        assert_eq!(like_pattern(r"50%_\"), r"%50\%\_\\%");
     }
 }

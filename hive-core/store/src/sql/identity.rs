@@ -4,17 +4,17 @@ mod api_keys;
 mod teams;
 mod users;
 
-use super::error::taken;
-use super::{Row, SqlStore, Statement, text};
+use super::error::map_unique_violation;
+use super::{Row, SqlStore, Statement, statements};
 use crate::StoreResult;
 use crate::audit::AuditDraft;
 
 impl SqlStore {
-    /// Runs a statement that adds something; `unique` is what may be taken.
+    /// Runs an insert with its audit record. `unique` names the value that may be taken.
     async fn add(&self, statement: Statement, unique: &'static str, audit: AuditDraft) -> StoreResult<()> {
-        self.write_simple(move |transaction| {
+        self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
-                transaction.execute(statement).await.map_err(taken(unique))?;
+                transaction.execute(statement).await.map_err(map_unique_violation(unique))?;
                 transaction.audit(audit).await?;
                 Ok(())
             })

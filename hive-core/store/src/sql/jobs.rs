@@ -7,11 +7,12 @@ use hive_wire::agent::ErrorBody;
 use hive_wire::api::{CommandStatus, JobCounts, TargetStatus};
 use hive_wire::{CommandId, ErrorCode, JobId, TeamId, Timestamp};
 
-use super::commands::{Earlier, bind, claim, read_error};
-use super::fields::damaged;
+use super::commands::{bind_command, read_error};
+use super::fields::corrupt_column;
 use super::filter::Filter;
+use super::idempotency::{self, EarlierRequest};
 use super::writer::Transaction;
-use super::{Row, SqlStore, Statement, text};
+use super::{Row, SqlStore, Statement, statements};
 use crate::access::Sight;
 use crate::audit::AuditDraft;
 use crate::{
@@ -31,18 +32,21 @@ impl JobStore for SqlStore {
         self.write(move |transaction| {
             Box::pin(async move {
                 if let Some(key) = idempotency
-                    && let Some(before) = claim(transaction, key, &[], Some(job.id), audit.timestamp).await?
+                    && let Some(earlier) =
+                        idempotency::claim(transaction, key, &[], Some(job.id), audit.timestamp).await?
                 {
-                    return Ok(match before {
-                        Earlier::Job(id) => JobInserted::Existing(id),
-                        Earlier::Commands(_) | Earlier::Other => JobInserted::Conflict,
+                    return Ok(match earlier {
+                        EarlierRequest::Job(id) => JobInserted::Existing(id),
+                        EarlierRequest::Commands(_) | EarlierRequest::Different => JobInserted::Conflict,
                     });
                 }
                 let mut job = job;
                 for command in commands {
                     let id = command.id;
-                    if transaction.execute(bind(Statement::new(text::COMMAND_INSERT), command)).await? == 0 {
-                        take_command_off(&mut job, id);
+                    if transaction.execute(bind_command(Statement::new(statements::COMMAND_INSERT), command)).await?
+                        == 0
+                    {
+                        set_not_run(&mut job, id);
                     }
                 }
                 insert(transaction, job).await?;
@@ -54,12 +58,12 @@ impl JobStore for SqlStore {
     }
 
     async fn job_payload(&self, id: JobId) -> StoreResult<Option<String>> {
-        let row = self.fetch_optional(Statement::new(text::JOB_PAYLOAD).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(statements::JOB_PAYLOAD).text(id)).await?;
         row.map(|row| row.text("payload")).transpose()
     }
 
     async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>> {
-        let row = self.fetch_optional(Statement::new(text::JOB_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(statements::JOB_GET).text(id)).await?;
         match row {
             Some(row) => self.read_job(&row).await.map(Some),
             None => Ok(None),
@@ -68,9 +72,10 @@ impl JobStore for SqlStore {
 
     async fn job_list(&self, sight: &Sight, window: Window) -> StoreResult<(Vec<JobRow>, u64)> {
         let mut filter = Filter::default();
-        filter.all_in_sight(text::JOB_TEAMS_ELSEWHERE, sight);
-        let rows = self.fetch_all(filter.statement(text::JOB_LIST, text::JOB_PAGE, &window.values())).await?;
-        let total = self.fetch_total(filter.statement(text::JOB_COUNT, "", &[])).await?;
+        filter.all_in_sight(statements::JOB_TEAMS_ELSEWHERE, sight);
+        let rows =
+            self.fetch_all(filter.statement(statements::JOB_LIST, statements::JOB_PAGE, &window.values())).await?;
+        let total = self.fetch_total(filter.statement(statements::JOB_COUNT, "", &[])).await?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
             jobs.push(self.read_job(row).await?);
@@ -79,25 +84,25 @@ impl JobStore for SqlStore {
     }
 
     async fn job_list_open(&self) -> StoreResult<Vec<JobId>> {
-        let rows = self.fetch_all(Statement::new(text::JOB_LIST_OPEN)).await?;
+        let rows = self.fetch_all(Statement::new(statements::JOB_LIST_OPEN)).await?;
         rows.iter().map(|row| row.parse("id")).collect()
     }
 
     async fn job_target_list(&self, id: JobId, window: Window) -> StoreResult<(Vec<JobTargetRow>, u64)> {
         let [limit, offset] = window.values();
-        let list = Statement::new(text::JOB_TARGET_LIST).text(id).bind(limit).bind(offset);
+        let list = Statement::new(statements::JOB_TARGET_LIST).text(id).bind(limit).bind(offset);
         let rows = self.fetch_all(list).await?;
-        let total = self.fetch_total(Statement::new(text::JOB_TARGET_COUNT).text(id)).await?;
+        let total = self.fetch_total(Statement::new(statements::JOB_TARGET_COUNT).text(id)).await?;
         Ok((rows.iter().map(read_target).collect::<StoreResult<_>>()?, total))
     }
 
     async fn job_cancel(&self, id: JobId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
         self.write(move |transaction| {
             Box::pin(async move {
-                if transaction.execute(Statement::new(text::JOB_CANCEL).text(id).time(now)).await? == 0 {
+                if transaction.execute(Statement::new(statements::JOB_CANCEL).text(id).time(now)).await? == 0 {
                     return Ok(false);
                 }
-                transaction.execute(Statement::new(text::JOB_COMMANDS_CANCEL).text(id).time(now)).await?;
+                transaction.execute(Statement::new(statements::JOB_COMMANDS_CANCEL).text(id).time(now)).await?;
                 transaction.audit(audit).await?;
                 Ok(true)
             })
@@ -107,21 +112,23 @@ impl JobStore for SqlStore {
 
     async fn job_finish(&self, id: JobId, end: JobEnd, audit: AuditDraft) -> StoreResult<bool> {
         let JobEnd { status, counts, finished_at } = end;
-        let statement = Statement::new(text::JOB_FINISH).text(id).bind(status.as_str()).json(&counts).time(finished_at);
-        self.change_audited(statement, audit).await
+        let statement =
+            Statement::new(statements::JOB_FINISH).text(id).bind(status.as_str()).json(&counts).time(finished_at);
+        self.execute_audited(statement, audit).await
     }
 }
 
 impl SqlStore {
     async fn read_job(&self, row: &Row) -> StoreResult<JobRow> {
         let id = row.parse("id")?;
+        // Only a job that has ended has its counts stored.
         let counts = match row.json_opt("counts")? {
             Some(counts) => counts,
             None => self.job_counts(id).await?,
         };
         Ok(JobRow {
             id,
-            status: row.word("status")?,
+            status: row.string_enum("status")?,
             summary: row.text("summary")?,
             asked: row.json("asked")?,
             teams: row.json("teams")?,
@@ -137,10 +144,10 @@ impl SqlStore {
         })
     }
 
-    /// How far the targets of a job are that has not ended.
+    /// Counts the targets of an open job by status.
     async fn job_counts(&self, id: JobId) -> StoreResult<JobCounts> {
         let mut counts = JobCounts::default();
-        for row in &self.fetch_all(Statement::new(text::JOB_COUNTS).text(id)).await? {
+        for row in &self.fetch_all(Statement::new(statements::JOB_COUNTS).text(id)).await? {
             counts.add(&read_status(row)?, row.number("targets")?);
         }
         Ok(counts)
@@ -149,7 +156,7 @@ impl SqlStore {
 
 async fn insert(transaction: &mut Transaction, job: NewJob) -> StoreResult<()> {
     let teams: BTreeSet<Option<TeamId>> = job.targets.iter().map(|target| target.team_id).collect();
-    let statement = Statement::new(text::JOB_INSERT)
+    let statement = Statement::new(statements::JOB_INSERT)
         .text(job.id)
         .bind(job.payload)
         .bind(job.summary)
@@ -166,17 +173,19 @@ async fn insert(transaction: &mut Transaction, job: NewJob) -> StoreResult<()> {
         .time(job.deadline_at);
     transaction.execute(statement).await?;
     for team in teams {
+        // A column of a primary key cannot be NULL: the empty text stands for "no team".
         let team = team.map(|team| team.to_string()).unwrap_or_default();
-        transaction.execute(Statement::new(text::JOB_TEAM_INSERT).text(job.id).bind(team)).await?;
+        transaction.execute(Statement::new(statements::JOB_TEAM_INSERT).text(job.id).bind(team)).await?;
     }
-    for (place, target) in job.targets.into_iter().enumerate() {
-        insert_target(transaction, job.id, place, target).await?;
+    for (index, target) in job.targets.into_iter().enumerate() {
+        insert_target(transaction, job.id, index, target).await?;
     }
     Ok(())
 }
 
-/// The satellite of this command was removed, or given to another team, since the job was put together.
-fn take_command_off(job: &mut NewJob, id: CommandId) {
+/// Replaces the command of a target by the reason why it is not run: its satellite was removed or given to another team after
+/// the job's targets were resolved.
+fn set_not_run(job: &mut NewJob, id: CommandId) {
     for target in job.targets.iter_mut().filter(|target| target.command == Ok(id)) {
         let message = format!("no satellite {}", target.satellite_name);
         target.command = Err(ErrorBody { code: ErrorCode::SatelliteNotFound, message });
@@ -186,7 +195,7 @@ fn take_command_off(job: &mut NewJob, id: CommandId) {
 async fn insert_target(
     transaction: &mut Transaction,
     job: JobId,
-    place: usize,
+    index: usize,
     target: NewJobTarget,
 ) -> StoreResult<()> {
     let NewJobTarget { satellite_id, satellite_name, team_id, command } = target;
@@ -194,9 +203,9 @@ async fn insert_target(
         Ok(command) => (Some(command), None),
         Err(error) => (None, Some(error)),
     };
-    let statement = Statement::new(text::JOB_TARGET_INSERT)
+    let statement = Statement::new(statements::JOB_TARGET_INSERT)
         .text(job)
-        .number(place)
+        .number(index)
         .text(satellite_id)
         .text(satellite_name)
         .text_opt(team_id)
@@ -210,13 +219,13 @@ async fn insert_target(
 fn read_target(row: &Row) -> StoreResult<JobTargetRow> {
     Ok(JobTargetRow {
         satellite_id: row.parse("satellite_id")?,
-        satellite_name: row.text("satellite_name")?.try_into().map_err(|_| damaged("satellite_name"))?,
+        satellite_name: row.text("satellite_name")?.try_into().map_err(|_| corrupt_column("satellite_name"))?,
         team_id: row.parse_opt("team_id")?,
         command_id: row.parse_opt("command_id")?,
         status: read_status(row)?,
         exit_code: row.number_opt("exit_code")?,
         duration_ms: row.number_opt("duration_ms")?,
-        truncated: row.flag("truncated")?,
+        truncated: row.bool("truncated")?,
         stdout_bytes: row.number("stdout_bytes")?,
         stderr_bytes: row.number("stderr_bytes")?,
         error: read_error(row)?,
@@ -225,7 +234,7 @@ fn read_target(row: &Row) -> StoreResult<JobTargetRow> {
     })
 }
 
-/// Reads a target's status: none where there is no command.
+/// Reads the status of a target, which is that of its command.
 fn read_status(row: &Row) -> StoreResult<TargetStatus> {
     let status = row.parse_opt::<CommandStatus>("status")?;
     Ok(status.map_or(TargetStatus::NotRun, TargetStatus::Command))

@@ -1,16 +1,16 @@
-//! The growth of the database's layout. Migrations are only ever added, with the same numbers for every database.
+//! Migrations of the database schema. They are only ever added, with the same numbers for every database.
 
 use super::{Connection, Statement};
 use crate::{StoreError, StoreResult};
 
-const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT NOT NULL PRIMARY KEY)";
-const NEWEST: &str = "SELECT COALESCE(MAX(version), 0) AS version FROM schema_migrations";
-const NOTE: &str = "INSERT INTO schema_migrations (version) VALUES ($1)";
+const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT NOT NULL PRIMARY KEY)";
+const SELECT_VERSION: &str = "SELECT COALESCE(MAX(version), 0) AS version FROM schema_migrations";
+const INSERT_VERSION: &str = "INSERT INTO schema_migrations (version) VALUES ($1)";
 
-/// How far the layout of a database has grown.
+/// The version of a schema: the number of its last migration.
 pub(crate) struct Version(i64);
 
-/// Brings the database up to date. Of several processes that start at once one does it and the others wait.
+/// Runs the missing migrations. Of several processes that start at once, one runs them and the others wait.
 pub(crate) async fn run(connection: &mut dyn Connection) -> StoreResult<()> {
     let begin = connection.dialect().begin;
     connection.script(begin).await?;
@@ -22,22 +22,22 @@ pub(crate) async fn run(connection: &mut dyn Connection) -> StoreResult<()> {
 }
 
 async fn apply(connection: &mut dyn Connection) -> StoreResult<()> {
-    let (Version(there), Version(newest)) = (Version::of(connection).await?, Version::newest(connection));
-    if there > newest {
-        return Err(StoreError::Damaged(format!(
-            "the database has version {there}, this program knows up to {newest}; a newer program wrote it"
+    let (Version(current), Version(newest)) = (Version::of(connection).await?, Version::newest(connection));
+    if current > newest {
+        return Err(StoreError::Corrupt(format!(
+            "the database has version {current}, this program knows up to {newest}; a newer program wrote it"
         )));
     }
-    Version(there).grow(connection, newest).await
+    Version(current).migrate_to(connection, newest).await
 }
 
 impl Version {
-    /// The one this program knows.
+    /// The version of this program.
     pub(crate) fn newest(connection: &dyn Connection) -> Self {
         Self(connection.dialect().migrations.len() as i64)
     }
 
-    /// The one a database has; 0 where there is nothing in it. `Unsupported` where its layout is not kept any more.
+    /// The version of a database; 0 for an empty one. `Unsupported` if there is no migration from its schema.
     pub(crate) async fn of(connection: &mut dyn Connection) -> StoreResult<Self> {
         let names = Statement::new(connection.dialect().table_names);
         let names: Vec<String> =
@@ -46,11 +46,11 @@ impl Version {
         if !has("schema_migrations") {
             return Ok(Self(0));
         }
-        // Layouts before the first one that is kept counted from 1 as well.
+        // Schemas of before the first release have version numbers too, and no table `hive`.
         if !has("hive") {
             return Err(StoreError::Unsupported);
         }
-        let rows = connection.fetch_all(Statement::new(NEWEST)).await?;
+        let rows = connection.fetch_all(Statement::new(SELECT_VERSION)).await?;
         rows.first().map_or(Ok(0), |row| row.int("version")).map(Self)
     }
 
@@ -58,13 +58,13 @@ impl Version {
         self.0
     }
 
-    /// Runs the migrations behind this one, up to another.
-    pub(crate) async fn grow(self, connection: &mut dyn Connection, to: i64) -> StoreResult<()> {
-        connection.script(VERSIONS).await?;
+    /// Runs the migrations after this version, up to and including `to`.
+    pub(crate) async fn migrate_to(self, connection: &mut dyn Connection, to: i64) -> StoreResult<()> {
+        connection.script(CREATE_TABLE).await?;
         let migrations = connection.dialect().migrations.iter().zip(1i64..);
         for (migration, version) in migrations.filter(|(_, number)| (self.0 + 1..=to).contains(number)) {
             connection.script(migration).await?;
-            connection.execute(Statement::new(NOTE).bind(version)).await?;
+            connection.execute(Statement::new(INSERT_VERSION).bind(version)).await?;
         }
         Ok(())
     }

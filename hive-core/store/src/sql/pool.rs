@@ -1,57 +1,57 @@
-//! A handful of connections, lent out one by one.
+//! A small connection pool.
 //!
-//! Smaller than sqlx's pool on purpose: giving a connection back is synchronous, spawns nothing and asks the database
-//! nothing. One that is lost is not taken back, and made again when it is next needed.
+//! sqlx has a pool of its own, which spawns a task and asks the database whenever a connection is returned. Here a return is
+//! synchronous. A lost connection is dropped on its return and replaced when one is next needed.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Connect, Connection};
+use super::{Connection, Connector};
 use crate::{StoreError, StoreResult};
 
 #[derive(Debug)]
 pub(crate) struct Pool {
     idle: Mutex<Vec<Box<dyn Connection>>>,
-    /// One permit for each connection that may be out at once.
+    /// One permit for each connection that may be in use at the same time.
     available: Arc<Semaphore>,
-    /// Makes those that are not there; none for connections that cannot be lost.
-    connect: Option<Arc<dyn Connect>>,
+    /// Makes missing connections. `None` if connections cannot be lost.
+    connector: Option<Arc<dyn Connector>>,
 }
 
 impl Pool {
-    /// These connections, none of which can be lost.
+    /// A pool of these connections, none of which can be lost.
     #[cfg(feature = "sqlite")]
-    pub(crate) fn of(connections: Vec<Box<dyn Connection>>) -> Arc<Self> {
+    pub(crate) fn fixed(connections: Vec<Box<dyn Connection>>) -> Arc<Self> {
         let available = Arc::new(Semaphore::new(connections.len()));
-        Arc::new(Self { idle: Mutex::new(connections), available, connect: None })
+        Arc::new(Self { idle: Mutex::new(connections), available, connector: None })
     }
 
-    /// Up to `size` connections, each made when it is first needed.
+    /// A pool of up to `size` connections, which are made when they are needed.
     #[cfg(feature = "postgres")]
-    pub(crate) fn connecting(connect: Arc<dyn Connect>, size: usize) -> Arc<Self> {
+    pub(crate) fn with_connector(connector: Arc<dyn Connector>, size: usize) -> Arc<Self> {
         let available = Arc::new(Semaphore::new(size));
-        Arc::new(Self { idle: Mutex::default(), available, connect: Some(connect) })
+        Arc::new(Self { idle: Mutex::default(), available, connector: Some(connector) })
     }
 
-    /// Takes a connection that gives itself back when dropped; waits while all are out.
-    pub(super) async fn take(self: &Arc<Self>) -> StoreResult<Lease> {
+    /// Takes a connection, and waits while all are in use. Dropping it returns it.
+    pub(super) async fn take(self: &Arc<Self>) -> StoreResult<PooledConnection> {
         let permit = Arc::clone(&self.available)
             .acquire_owned()
             .await
             .map_err(|closed| StoreError::Unavailable(closed.into()))?;
         let idle = self.lock().pop();
-        let is_fresh = idle.is_none();
-        let connection = match (idle, &self.connect) {
+        let is_new = idle.is_none();
+        let connection = match (idle, &self.connector) {
             (Some(connection), _) => connection,
-            (None, Some(connect)) => connect.connect().await?,
-            (None, None) => unreachable!("connections that cannot be lost come back before their permit does"),
+            (None, Some(connector)) => connector.connect().await?,
+            (None, None) => unreachable!("a connection that cannot be lost is returned before its permit"),
         };
-        Ok(Lease { connection: Some(connection), is_fresh, pool: Arc::clone(self), _permit: permit })
+        Ok(PooledConnection { connection: Some(connection), is_new, pool: Arc::clone(self), _permit: permit })
     }
 
-    /// Lends nothing any more, and closes the connections that are not out. The others end when they come back.
+    /// Closes the idle connections, and refuses to hand out more. Connections in use are closed on their return.
     pub(super) async fn close(&self) -> StoreResult<()> {
         self.available.close();
         let idle = std::mem::take(&mut *self.lock());
@@ -66,38 +66,38 @@ impl Pool {
     }
 }
 
-/// A connection on loan.
+/// A connection in use.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub(crate) struct PooledConnection {
     connection: Option<Box<dyn Connection>>,
-    is_fresh: bool,
+    is_new: bool,
     pool: Arc<Pool>,
-    /// Dropped after `Drop` below has put the connection back.
+    // Fields are dropped after `drop` below has returned the connection. A permit without a connection would make `take` fail.
     _permit: OwnedSemaphorePermit,
 }
 
-impl Lease {
-    /// Whether it was lost while nobody used it: then its first user can try again with another and finds nothing done.
-    pub(super) fn was_stale(&self) -> bool {
-        !self.is_fresh && self.is_lost()
+impl PooledConnection {
+    /// Whether it was lost while it was idle. Its first user can then retry on another one, because nothing was done.
+    pub(super) fn was_lost_while_idle(&self) -> bool {
+        !self.is_new && self.is_lost()
     }
 }
 
-impl Deref for Lease {
+impl Deref for PooledConnection {
     type Target = dyn Connection;
 
     fn deref(&self) -> &Self::Target {
-        self.connection.as_deref().expect("a lease has its connection until it is dropped")
+        self.connection.as_deref().expect("the connection is there until the drop")
     }
 }
 
-impl DerefMut for Lease {
+impl DerefMut for PooledConnection {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        self.connection.as_deref_mut().expect("a lease has its connection until it is dropped")
+        self.connection.as_deref_mut().expect("the connection is there until the drop")
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         let connection = self.connection.take().filter(|connection| !connection.is_lost());
         if !self.pool.available.is_closed() {

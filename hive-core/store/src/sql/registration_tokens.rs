@@ -6,7 +6,7 @@ use hive_wire::{RegistrationTokenId, Timestamp};
 
 use super::filter::Filter;
 use super::writer::Transaction;
-use super::{Row, SqlStore, Statement, text};
+use super::{Row, SqlStore, Statement, statements};
 use crate::access::Sight;
 use crate::audit::AuditDraft;
 use crate::{NewRegistrationToken, RegistrationTokenRow, RegistrationTokenStore, StoreResult, TokenState};
@@ -14,11 +14,11 @@ use crate::{NewRegistrationToken, RegistrationTokenRow, RegistrationTokenStore, 
 #[async_trait]
 impl RegistrationTokenStore for SqlStore {
     async fn registration_token_create(&self, token: NewRegistrationToken, audit: AuditDraft) -> StoreResult<()> {
-        self.write_simple(move |transaction| {
+        self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
-                let statement = Statement::new(text::TOKEN_INSERT)
+                let statement = Statement::new(statements::TOKEN_INSERT)
                     .text(token.id)
-                    .word(token.scope)
+                    .string_enum(token.scope)
                     .text_opt(token.team_id)
                     .bind(token.description)
                     .json(&token.actor)
@@ -39,12 +39,12 @@ impl RegistrationTokenStore for SqlStore {
     }
 
     async fn registration_token_get(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenInfo>> {
-        let row = self.fetch_optional(Statement::new(text::TOKEN_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(statements::TOKEN_GET).text(id)).await?;
         row.as_ref().map(read_token).transpose()
     }
 
     async fn registration_token_row(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenRow>> {
-        let row = self.fetch_optional(Statement::new(text::TOKEN_ROW).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(statements::TOKEN_ROW).text(id)).await?;
         row.map(|row| {
             let info = read_token(&row)?;
             Ok(RegistrationTokenRow { info, actor: row.json("actor")?, max_uses: row.number("max_uses")? })
@@ -55,7 +55,7 @@ impl RegistrationTokenStore for SqlStore {
     async fn registration_token_list(&self, sight: &Sight) -> StoreResult<Vec<RegistrationTokenInfo>> {
         let mut filter = Filter::default();
         filter.in_sight("t.team_id", sight);
-        let statement = filter.statement(text::TOKEN_LIST, " ORDER BY t.created_at DESC, t.id DESC", &[]);
+        let statement = filter.statement(statements::TOKEN_LIST, " ORDER BY t.created_at DESC, t.id DESC", &[]);
         self.fetch_all(statement).await?.iter().map(read_token).collect()
     }
 
@@ -65,17 +65,17 @@ impl RegistrationTokenStore for SqlStore {
         now: Timestamp,
         audit: AuditDraft,
     ) -> StoreResult<bool> {
-        self.change_audited(Statement::new(text::TOKEN_REVOKE).text(id).time(now), audit).await
+        self.execute_audited(Statement::new(statements::TOKEN_REVOKE).text(id).time(now), audit).await
     }
 }
 
-/// Why a token cannot be used; `None` where it can.
+/// Returns why a token cannot be used, or `None` if it can.
 pub(super) async fn token_state(
     transaction: &mut Transaction,
     id: RegistrationTokenId,
     now: Timestamp,
 ) -> StoreResult<Option<TokenState>> {
-    let Some(row) = transaction.fetch_optional(Statement::new(text::TOKEN_GET).text(id)).await? else {
+    let Some(row) = transaction.fetch_optional(Statement::new(statements::TOKEN_GET).text(id)).await? else {
         return Ok(Some(TokenState::Unknown));
     };
     let token = read_token(&row)?;
@@ -90,7 +90,7 @@ pub(super) async fn token_state(
 fn read_token(row: &Row) -> StoreResult<RegistrationTokenInfo> {
     Ok(RegistrationTokenInfo {
         token_id: row.parse("id")?,
-        scope: row.word("scope")?,
+        scope: row.string_enum("scope")?,
         team_id: row.parse_opt("team_id")?,
         description: row.text_opt("description")?,
         created_by: row.text("created_by")?,

@@ -4,16 +4,15 @@ use async_trait::async_trait;
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{CommandStatus, SatelliteType};
 use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp};
-
 use serde_json::{Map, Value as Json};
 
-use super::error::taken;
-use super::fields::damaged;
-use super::filter::{Filter, containing};
-use super::statement::word_of;
+use super::binding::enum_string;
+use super::error::map_unique_violation;
+use super::fields::corrupt_column;
+use super::filter::{Filter, like_pattern};
 use super::registration_tokens::token_state;
 use super::writer::Transaction;
-use super::{Row, SqlStore, Statement, text};
+use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{
     JournalPosition, JournalRow, NameUse, NewSatellite, RegisterAgain, RegisterOutcome, SatelliteKeyRow,
@@ -41,19 +40,19 @@ impl SatelliteStore for SqlStore {
     }
 
     async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>> {
-        let row = self.fetch_optional(Statement::new(text::SATELLITE_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(statements::SATELLITE_GET).text(id)).await?;
         row.as_ref().map(read_satellite).transpose()
     }
 
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>> {
-        let row = self.fetch_optional(Statement::new(text::SATELLITE_FIND).text(name)).await?;
+        let row = self.fetch_optional(Statement::new(statements::SATELLITE_FIND).text(name)).await?;
         row.as_ref().map(read_satellite).transpose()
     }
 
     async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)> {
         let filter = filter(query);
-        let count = filter.statement(text::SATELLITE_COUNT, "", &[]);
-        let list = filter.statement(text::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &window.values());
+        let count = filter.statement(statements::SATELLITE_COUNT, "", &[]);
+        let list = filter.statement(statements::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &window.values());
         let total = self.fetch_total(count).await?;
         let rows = self.fetch_all(list).await?;
         Ok((rows.iter().map(read_satellite).collect::<StoreResult<_>>()?, total))
@@ -69,14 +68,15 @@ impl SatelliteStore for SqlStore {
     }
 
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, mut audit: AuditDraft) -> StoreResult<bool> {
-        self.write_simple(move |transaction| {
+        self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
-                if transaction.execute(Statement::new(text::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
+                if transaction.execute(Statement::new(statements::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
                     return Ok(false);
                 }
-                let handed_over = CommandStatus::OutcomeUnknown;
-                let ended = end_open_work(transaction, id, handed_over, "the satellite was removed", now).await?;
-                note_ended(&mut audit, ended);
+                // Whether the satellite still runs them cannot be known any more.
+                let delivered = CommandStatus::OutcomeUnknown;
+                let ended = end_open_work(transaction, id, delivered, "the satellite was removed", now).await?;
+                add_ended(&mut audit, ended);
                 transaction.audit(audit).await?;
                 Ok(true)
             })
@@ -85,11 +85,11 @@ impl SatelliteStore for SqlStore {
     }
 
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
-        self.change_audited(Statement::new(text::SATELLITE_ACTIVATE).text(id).time(now), audit).await
+        self.execute_audited(Statement::new(statements::SATELLITE_ACTIVATE).text(id).time(now), audit).await
     }
 
     async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>> {
-        let row = self.fetch_optional(Statement::new(text::SATELLITE_KEY).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(statements::SATELLITE_KEY).text(id)).await?;
         row.map(|row| {
             Ok(SatelliteKeyRow { hash: row.text("api_key_hash")?, generation: row.number("key_generation")? })
         })
@@ -97,20 +97,20 @@ impl SatelliteStore for SqlStore {
     }
 
     async fn satellite_superseded_keys(&self, id: SatelliteId, limit: u32) -> StoreResult<Vec<String>> {
-        let statement = Statement::new(text::SUPERSEDED_KEYS).text(id).number(limit);
+        let statement = Statement::new(statements::SUPERSEDED_KEYS).text(id).number(limit);
         self.fetch_all(statement).await?.iter().map(|row| row.text("key_hash")).collect()
     }
 
     async fn satellite_superseded_keys_prune(&self, before: Timestamp) -> StoreResult<()> {
-        self.change(Statement::new(text::SUPERSEDED_KEYS_PRUNE).time(before)).await.map(drop)
+        self.execute_unaudited(Statement::new(statements::SUPERSEDED_KEYS_PRUNE).time(before)).await.map(drop)
     }
 
     async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()> {
-        self.write_simple(move |transaction| {
+        self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
                 for Seen { id, at, system, agent_version } in seen {
                     let hostname = system.as_ref().map(|system| &system.hostname);
-                    let statement = Statement::new(text::SATELLITE_SEEN)
+                    let statement = Statement::new(statements::SATELLITE_SEEN)
                         .text(id)
                         .time(at)
                         .text_opt(hostname)
@@ -125,20 +125,22 @@ impl SatelliteStore for SqlStore {
     }
 
     async fn satellite_journal_set(&self, id: SatelliteId, journal: JournalRow) -> StoreResult<()> {
-        let statement = Statement::new(text::SATELLITE_JOURNAL_SET)
+        let statement = Statement::new(statements::SATELLITE_JOURNAL_SET)
             .text(id)
             .bind(journal.id)
             .bind(journal.start_id)
             .number_opt(journal.position);
-        self.write_simple(move |transaction| Box::pin(async move { transaction.execute(statement).await.map(drop) }))
-            .await
+        self.write_without_savepoint(move |transaction| {
+            Box::pin(async move { transaction.execute(statement).await.map(drop) })
+        })
+        .await
     }
 
     async fn satellite_journal_advance(&self, positions: Vec<JournalPosition>) -> StoreResult<()> {
-        self.write_simple(move |transaction| {
+        self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
                 for JournalPosition { satellite_id, journal_id, position } in positions {
-                    let statement = Statement::new(text::SATELLITE_JOURNAL_ADVANCE)
+                    let statement = Statement::new(statements::SATELLITE_JOURNAL_ADVANCE)
                         .text(satellite_id)
                         .bind(journal_id)
                         .number(position);
@@ -151,21 +153,21 @@ impl SatelliteStore for SqlStore {
     }
 
     async fn satellite_conflict(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
-        self.change_audited(Statement::new(text::SATELLITE_CONFLICT).text(id).time(now), audit).await
+        self.execute_audited(Statement::new(statements::SATELLITE_CONFLICT).text(id).time(now), audit).await
     }
 }
 
 fn filter(query: &SatelliteQuery) -> Filter {
     let SatelliteQuery { sight, status, tags, search, team_id } = query;
     let mut filter = Filter::default();
-    filter.always("s.deleted_at IS NULL").in_sight("s.team_id", sight).and_text("s.team_id = ?", *team_id);
-    filter.and_text("s.status = ?", status.as_ref().map(word_of));
+    filter.and_raw("s.deleted_at IS NULL").in_sight("s.team_id", sight).and_text("s.team_id = ?", *team_id);
+    filter.and_text("s.status = ?", status.as_ref().map(enum_string));
     for tag in tags {
         filter.and_text("s.id IN (SELECT satellite_id FROM satellite_tags WHERE tag = ?)", Some(tag));
     }
     filter.and_text(
         r"(LOWER(s.name) LIKE LOWER(?) ESCAPE '\' OR LOWER(s.hostname) LIKE LOWER(?) ESCAPE '\')",
-        search.as_deref().map(containing),
+        search.as_deref().map(like_pattern),
     );
     filter
 }
@@ -176,19 +178,23 @@ async fn register(
     satellite: NewSatellite,
     mut audit: AuditDraft,
 ) -> StoreResult<RegisterOutcome> {
-    let known = transaction.fetch_optional(Statement::new(text::SATELLITE_BY_NAME).text(&satellite.name)).await?;
+    let known = transaction.fetch_optional(Statement::new(statements::SATELLITE_BY_NAME).text(&satellite.name)).await?;
     let known = known.as_ref().map(read_owner).transpose()?;
+    // A removed satellite is not found here, so that its name is free.
     let is_free = match (known, satellite.name_use) {
         (None, NameUse::New | NameUse::Of(_)) => true,
         (Some((id, team)), NameUse::Of(meant)) => id == meant && team == satellite.team_id,
         (Some(_), NameUse::New) | (_, NameUse::None) => false,
     };
     let id = known.map_or(satellite.id, |(id, _)| id);
-    let take =
-        Statement::new(text::TOKEN_TAKE).text(token).time(satellite.now).bind(satellite.attempt_hash.clone()).text(id);
-    let is_spent = is_free && transaction.execute(take).await? > 0;
-    if !is_spent {
-        // A token that is of no use learns nothing about names.
+    let take = Statement::new(statements::TOKEN_TAKE)
+        .text(token)
+        .time(satellite.now)
+        .bind(satellite.attempt_hash.clone())
+        .text(id);
+    let is_token_taken = is_free && transaction.execute(take).await? > 0;
+    if !is_token_taken {
+        // The state of the token comes first: a caller without a valid one learns nothing about names.
         let state = token_state(transaction, token, satellite.now).await?;
         return Ok(state.map_or(RegisterOutcome::NameTaken, RegisterOutcome::TokenUnusable));
     }
@@ -208,15 +214,15 @@ async fn register_again(
     mut audit: AuditDraft,
 ) -> StoreResult<Option<SatelliteRow>> {
     let RegisterAgain { attempt_hash, name, since, api_key_hash, now } = again;
-    let find = Statement::new(text::SATELLITE_REGISTERED_BY).text(token).bind(attempt_hash).time(since);
+    let find = Statement::new(statements::SATELLITE_REGISTERED_BY).text(token).bind(attempt_hash).time(since);
     let Some(found) = transaction.fetch_optional(find).await? else { return Ok(None) };
     if found.text("name")? != name.as_str() {
         return Ok(None);
     }
     let id: SatelliteId = found.parse("id")?;
-    supersede(transaction, id, now).await?;
-    let renew = Statement::new(text::SATELLITE_KEY_RENEW).text(id).bind(api_key_hash).time(now);
-    let row = transaction.fetch_optional(renew).await?.ok_or_else(|| damaged("id"))?;
+    supersede_key(transaction, id, now).await?;
+    let renew = Statement::new(statements::SATELLITE_KEY_RENEW).text(id).bind(api_key_hash).time(now);
+    let row = transaction.fetch_optional(renew).await?.ok_or_else(|| corrupt_column("id"))?;
     audit.target.id = id.to_string();
     transaction.audit(audit).await?;
     read_satellite(&row).map(Some)
@@ -225,10 +231,10 @@ async fn register_again(
 async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
     let satellite_type = if satellite.team_id.is_some() { SatelliteType::Team } else { SatelliteType::Global };
     let tags = sorted(satellite.tags);
-    let statement = Statement::new(text::SATELLITE_INSERT)
+    let statement = Statement::new(statements::SATELLITE_INSERT)
         .text(satellite.id)
         .text(&satellite.name)
-        .word(satellite_type)
+        .string_enum(satellite_type)
         .text_opt(satellite.team_id)
         .json(&satellite.capabilities)
         .json(&tags)
@@ -240,14 +246,14 @@ async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> Store
         .bind(satellite.created_by)
         .time(satellite.now)
         .json(&satellite.claimed_tags);
-    let row = transaction.fetch_optional(statement).await?.ok_or_else(|| damaged("id"))?;
-    tag(transaction, satellite.id, &tags).await?;
+    let row = transaction.fetch_optional(statement).await?.ok_or_else(|| corrupt_column("id"))?;
+    insert_tags(transaction, satellite.id, &tags).await?;
     read_satellite(&row)
 }
 
 async fn renew(transaction: &mut Transaction, id: SatelliteId, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
-    supersede(transaction, id, satellite.now).await?;
-    let statement = Statement::new(text::SATELLITE_RENEW)
+    supersede_key(transaction, id, satellite.now).await?;
+    let statement = Statement::new(statements::SATELLITE_RENEW)
         .text(id)
         .json(&satellite.capabilities)
         .bind(satellite.api_key_hash)
@@ -257,7 +263,7 @@ async fn renew(transaction: &mut Transaction, id: SatelliteId, satellite: NewSat
         .bind(satellite.satellite_url)
         .time(satellite.now)
         .json(&satellite.claimed_tags);
-    read_satellite(&transaction.fetch_optional(statement).await?.ok_or_else(|| damaged("id"))?)
+    read_satellite(&transaction.fetch_optional(statement).await?.ok_or_else(|| corrupt_column("id"))?)
 }
 
 async fn update(
@@ -273,69 +279,70 @@ async fn update(
         None => (None, None),
     };
     if api_key_hash.is_some() {
-        supersede(transaction, id, audit.timestamp).await?;
+        supersede_key(transaction, id, audit.timestamp).await?;
     }
-    let statement = Statement::new(text::SATELLITE_UPDATE)
+    let statement = Statement::new(statements::SATELLITE_UPDATE)
         .text(id)
         .text_opt(patch.name)
         .json_opt(tags.as_ref())
-        .word_opt(patch.status)
+        .string_enum_opt(patch.status)
         .bind(patch.region)
         .time(audit.timestamp)
         .bind(api_key_hash)
         .text_opt(team_id);
-    let Some(row) = transaction.fetch_optional(statement).await.map_err(taken("name"))? else {
+    let Some(row) = transaction.fetch_optional(statement).await.map_err(map_unique_violation("name"))? else {
         return Ok(None);
     };
     if let Some(tags) = tags {
-        transaction.execute(Statement::new(text::SATELLITE_TAGS_CLEAR).text(id)).await?;
-        tag(transaction, id, &tags).await?;
+        transaction.execute(Statement::new(statements::SATELLITE_TAGS_CLEAR).text(id)).await?;
+        insert_tags(transaction, id, &tags).await?;
     }
     if is_reassigned {
-        let (handed_over, why) = (CommandStatus::Cancelled, "the satellite was given to another team");
-        let ended = end_open_work(transaction, id, handed_over, why, audit.timestamp).await?;
-        note_ended(&mut audit, ended);
+        let (delivered, why) = (CommandStatus::Cancelled, "the satellite was given to another team");
+        let ended = end_open_work(transaction, id, delivered, why, audit.timestamp).await?;
+        add_ended(&mut audit, ended);
     }
     transaction.audit(audit).await?;
     read_satellite(&row).map(Some)
 }
 
-fn note_ended(audit: &mut AuditDraft, ended: Json) {
+fn add_ended(audit: &mut AuditDraft, ended: Json) {
     if let Some(details) = audit.details.as_object_mut() {
         details.insert("ended".into(), ended);
     }
 }
 
-/// Ends what is open on a satellite, queued commands as cancelled and others as `handed_over`. Returns how much that was, as
-/// the record says it.
+/// Ends the open commands and sessions of a satellite: queued commands as cancelled, delivered ones as `delivered`. Returns how
+/// many there were, in the form of the audit record.
 async fn end_open_work(
     transaction: &mut Transaction,
     id: SatelliteId,
-    handed_over: CommandStatus,
+    delivered: CommandStatus,
     why: &'static str,
     now: Timestamp,
 ) -> StoreResult<Json> {
     let mut ended = Map::new();
-    for (status, is_queued) in [(CommandStatus::Cancelled, true), (handed_over, false)] {
-        let statement = Statement::new(text::SATELLITE_COMMANDS_END).text(id).bind(status.as_str());
+    for (status, is_queued) in [(CommandStatus::Cancelled, true), (delivered, false)] {
+        let statement = Statement::new(statements::SATELLITE_COMMANDS_END).text(id).bind(status.as_str());
         let count = transaction.execute(statement.bind(why).time(now).bind(is_queued)).await?;
+        // Both rounds may have the same status.
         let total = ended.get(status.as_str()).and_then(Json::as_u64).unwrap_or(0) + count;
         ended.insert(status.as_str().into(), total.into());
     }
-    let sessions = Statement::new(text::SATELLITE_SESSIONS_END).text(id).bind(why).time(now);
+    let sessions = Statement::new(statements::SATELLITE_SESSIONS_END).text(id).bind(why).time(now);
     ended.insert("sessions".into(), transaction.execute(sessions).await?.into());
     Ok(Json::Object(ended))
 }
 
 /// Keeps the hash of the key that is about to be replaced.
-async fn supersede(transaction: &mut Transaction, id: SatelliteId, now: Timestamp) -> StoreResult<()> {
-    transaction.execute(Statement::new(text::SATELLITE_KEY_SUPERSEDE).text(id).time(now)).await?;
+async fn supersede_key(transaction: &mut Transaction, id: SatelliteId, now: Timestamp) -> StoreResult<()> {
+    transaction.execute(Statement::new(statements::SATELLITE_KEY_SUPERSEDE).text(id).time(now)).await?;
     Ok(())
 }
 
-async fn tag(transaction: &mut Transaction, id: SatelliteId, tags: &[String]) -> StoreResult<()> {
+async fn insert_tags(transaction: &mut Transaction, id: SatelliteId, tags: &[String]) -> StoreResult<()> {
     for tag in tags {
-        transaction.execute(Statement::new(text::SATELLITE_TAG_INSERT).text(id).text(tag)).await?;
+        transaction.execute(Statement::new(statements::SATELLITE_TAG_INSERT).text(id).text(tag)).await?;
     }
     Ok(())
 }
@@ -353,9 +360,9 @@ fn read_owner(row: &Row) -> StoreResult<(SatelliteId, Option<TeamId>)> {
 fn read_satellite(row: &Row) -> StoreResult<SatelliteRow> {
     Ok(SatelliteRow {
         id: row.parse("id")?,
-        name: row.text("name")?.try_into().map_err(|_| damaged("name"))?,
+        name: row.text("name")?.try_into().map_err(|_| corrupt_column("name"))?,
         team_id: row.parse_opt("team_id")?,
-        status: row.word("status")?,
+        status: row.string_enum("status")?,
         capabilities: row.json("capabilities")?,
         tags: row.json("tags")?,
         claimed_tags: row.json("claimed_tags")?,

@@ -1,28 +1,28 @@
-//! Terminals in an SQL database.
+//! Terminal sessions in an SQL database.
 
 use async_trait::async_trait;
 use hive_wire::api::{SessionEnd, Size};
 use hive_wire::{SatelliteId, SessionId, Timestamp};
 
 use super::commands::read_error;
-use super::fields::damaged;
+use super::fields::corrupt_column;
 use super::filter::Filter;
-use super::{Row, SqlStore, Statement, text};
+use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{NewSession, SessionQuery, SessionRow, SessionStore, StoreResult};
 
 #[async_trait]
 impl SessionStore for SqlStore {
     async fn session_insert(&self, session: NewSession, limit: u32, audit: AuditDraft) -> StoreResult<bool> {
-        self.change_audited(insert(session, limit), audit).await
+        self.execute_audited(insert(session, limit), audit).await
     }
 
     async fn session_open(&self, id: SessionId, audit: AuditDraft) -> StoreResult<bool> {
-        self.change_audited(Statement::new(text::SESSION_OPEN).text(id), audit).await
+        self.execute_audited(Statement::new(statements::SESSION_OPEN).text(id), audit).await
     }
 
     async fn session_get(&self, id: SessionId) -> StoreResult<Option<SessionRow>> {
-        let row = self.fetch_optional(Statement::new(text::SESSION_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(statements::SESSION_GET).text(id)).await?;
         row.as_ref().map(read_session).transpose()
     }
 
@@ -31,14 +31,14 @@ impl SessionStore for SqlStore {
         let mut filter = Filter::default();
         filter.in_sight("s.team_id", sight).and_text("s.satellite_id = ?", *satellite_id);
         if !ended {
-            filter.always("s.ended_at IS NULL");
+            filter.and_raw("s.ended_at IS NULL");
         }
         self.sessions(&filter, " ORDER BY s.created_at DESC, s.id DESC LIMIT ?", &[limit.into()]).await
     }
 
     async fn session_list_open(&self, satellite: Option<SatelliteId>) -> StoreResult<Vec<SessionRow>> {
         let mut filter = Filter::default();
-        filter.always("s.ended_at IS NULL").and_text("s.satellite_id = ?", satellite);
+        filter.and_raw("s.ended_at IS NULL").and_text("s.satellite_id = ?", satellite);
         self.sessions(&filter, " ORDER BY s.created_at, s.id", &[]).await
     }
 
@@ -50,31 +50,35 @@ impl SessionStore for SqlStore {
         audit: AuditDraft,
     ) -> StoreResult<bool> {
         let SessionEnd { reason, exit_code, error } = end;
-        let statement = Statement::new(text::SESSION_END)
+        let statement = Statement::new(statements::SESSION_END)
             .text(id)
             .bind(reason.as_str())
             .number_opt(exit_code)
             .bind(error.as_ref().map(|error| error.code.as_str()))
             .bind(error.map(|error| error.message))
             .time(now);
-        self.change_audited(statement, audit).await
+        self.execute_audited(statement, audit).await
     }
 
     async fn session_resize(&self, id: SessionId, size: Size) -> StoreResult<()> {
-        let statement = Statement::new(text::SESSION_RESIZE).text(id).number(size.cols).number(size.rows);
-        self.change(statement).await.map(drop)
+        let statement = Statement::new(statements::SESSION_RESIZE).text(id).number(size.cols).number(size.rows);
+        self.execute_unaudited(statement).await.map(drop)
     }
 }
 
 impl SqlStore {
     async fn sessions(&self, filter: &Filter, order: &str, values: &[i64]) -> StoreResult<Vec<SessionRow>> {
-        self.fetch_all(filter.statement(text::SESSION_LIST, order, values)).await?.iter().map(read_session).collect()
+        self.fetch_all(filter.statement(statements::SESSION_LIST, order, values))
+            .await?
+            .iter()
+            .map(read_session)
+            .collect()
     }
 }
 
 fn insert(session: NewSession, limit: u32) -> Statement {
     let NewSession { id, satellite_id, team_id, size, shell, actor, authorised_by, created_at } = session;
-    Statement::new(text::SESSION_INSERT)
+    Statement::new(statements::SESSION_INSERT)
         .text(id)
         .text(satellite_id)
         .text_opt(team_id)
@@ -93,9 +97,9 @@ fn read_session(row: &Row) -> StoreResult<SessionRow> {
     Ok(SessionRow {
         id: row.parse("id")?,
         satellite_id: row.parse("satellite_id")?,
-        satellite_name: row.text("satellite_name")?.try_into().map_err(|_| damaged("satellite_name"))?,
+        satellite_name: row.text("satellite_name")?.try_into().map_err(|_| corrupt_column("satellite_name"))?,
         team_id: row.parse_opt("team_id")?,
-        status: row.word("status")?,
+        status: row.string_enum("status")?,
         size: Size { cols: row.number("screen_cols")?, rows: row.number("screen_rows")? },
         shell: row.text_opt("shell")?,
         actor: row.json("actor")?,
@@ -106,7 +110,7 @@ fn read_session(row: &Row) -> StoreResult<SessionRow> {
 }
 
 fn read_end(row: &Row) -> StoreResult<Option<SessionEnd>> {
-    let Some(reason) = row.word_opt("end_reason")? else {
+    let Some(reason) = row.string_enum_opt("end_reason")? else {
         return Ok(None);
     };
     Ok(Some(SessionEnd { reason, exit_code: row.number_opt("exit_code")?, error: read_error(row)? }))

@@ -1,7 +1,10 @@
-//! One task writes: it takes all jobs that wait, runs them in one transaction and answers them when it is committed.
+//! The writer: one task that runs all write transactions of a store.
 //!
-//! A commit to disk costs the same for one job as for a hundred. A job that fails undoes nothing of the others: it runs in
-//! a savepoint of its own, unless it is alone or of the kind that leaves nothing behind where it fails.
+//! The task takes every request that waits, runs them in one transaction, commits, and replies to the callers. A commit
+//! costs one sync of the disk, for one request as for a hundred. A request that fails must not undo the others of its
+//! batch: it runs in a savepoint, unless it is the only one, or fails only in ways that leave no changes behind.
+
+mod transaction;
 
 use std::sync::Arc;
 
@@ -15,17 +18,15 @@ use crate::{StoreError, StoreResult};
 
 pub(super) use transaction::Transaction;
 
-mod transaction;
-
-/// Jobs that may wait; then callers wait to hand theirs in.
+/// Requests that may wait. When the queue is full, callers wait to enqueue theirs.
 const QUEUE: usize = 1024;
-/// Jobs of one transaction, so that the first of them is not kept waiting for ever.
+/// Requests in one transaction. It bounds how long the first of them waits for its reply.
 const BATCH: usize = 128;
 
-/// The writing task's end for callers. It ends with its last job after this is dropped or closed.
+/// The handle of the writer task. When it is dropped or closed, the task runs what is queued and ends.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+    queue: mpsc::Sender<Box<dyn WriteRequest>>,
     task: TaskTracker,
     closing: CancellationToken,
     _close_on_drop: DropGuard,
@@ -33,28 +34,28 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(connection: Arc<Pool>) -> Self {
-        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let (queue, requests) = mpsc::channel(QUEUE);
         let (task, closing) = (TaskTracker::new(), CancellationToken::new());
-        task.spawn(write(connection, waiting, closing.clone()));
+        task.spawn(run(connection, requests, closing.clone()));
         task.close();
-        Self { jobs, task, _close_on_drop: closing.clone().drop_guard(), closing }
+        Self { queue, task, _close_on_drop: closing.clone().drop_guard(), closing }
     }
 
-    /// Runs `work` in a transaction and returns what it returned once that is committed.
+    /// Runs `work` in a transaction and returns its result after the commit.
     ///
-    /// A caller that stops waiting before its work has begun takes it back; later it may be done or not.
-    pub(super) async fn run<T, W>(&self, work: W, undo: Undo) -> StoreResult<T>
+    /// Not cancel-safe: if the future is dropped, the work runs unless it was still queued.
+    pub(super) async fn run<T, W>(&self, work: W, on_error: OnError) -> StoreResult<T>
     where
         T: Send + 'static,
         W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let job = Box::new(Work { todo: Some(work), undo, result: None, reply });
-        self.jobs.send(job).await.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        let (reply, response) = oneshot::channel();
+        let request = Box::new(Request { work: Some(work), on_error, result: None, reply });
+        self.queue.send(request).await.map_err(|_| closed())?;
+        response.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Waits until all jobs are done and the connection is closed.
+    /// Runs all queued requests and closes the connection.
     pub(super) async fn close(&self) {
         self.closing.cancel();
         self.task.wait().await;
@@ -65,29 +66,29 @@ fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".into())
 }
 
-async fn write(connection: Arc<Pool>, mut waiting: mpsc::Receiver<Box<dyn Job>>, closing: CancellationToken) {
+async fn run(connection: Arc<Pool>, mut requests: mpsc::Receiver<Box<dyn WriteRequest>>, closing: CancellationToken) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
-            // What was handed in before is finished even when closing.
+            // Queued requests first: those that were enqueued before the close are still run.
             biased;
-            count = waiting.recv_many(&mut batch, BATCH) => if count == 0 { break },
-            () = closing.cancelled(), if !waiting.is_closed() => {
-                waiting.close();
+            count = requests.recv_many(&mut batch, BATCH) => if count == 0 { break },
+            () = closing.cancelled(), if !requests.is_closed() => {
+                requests.close();
                 continue;
             }
         }
         let committed = match Transaction::begin(&connection).await {
             Ok(transaction) => commit(transaction, &mut batch).await,
             Err(error) => {
-                // Who came meanwhile would only find the same, one batch after the other.
-                batch.extend(std::iter::from_fn(|| waiting.try_recv().ok()));
+                // Fail what is queued with the same error. Otherwise each batch would wait for its own timeout.
+                batch.extend(std::iter::from_fn(|| requests.try_recv().ok()));
                 Err(error)
             }
         };
-        let committed = committed.map_err(|error| Lost(Arc::new(error)));
-        for job in batch.drain(..) {
-            job.answer(committed.as_ref().err());
+        let committed = committed.map_err(|error| CommitError(Arc::new(error)));
+        for request in batch.drain(..) {
+            request.reply(committed.as_ref().err());
         }
     }
     if let Err(error) = connection.close().await {
@@ -95,98 +96,103 @@ async fn write(connection: Arc<Pool>, mut waiting: mpsc::Receiver<Box<dyn Job>>,
     }
 }
 
-/// Runs the jobs in one transaction. On an error nothing of any of them was done.
-async fn commit(mut transaction: Transaction, batch: &mut [Box<dyn Job>]) -> StoreResult<()> {
-    match run_all(&mut transaction, batch).await {
+/// Runs a batch in one transaction. On an error, no request of it has changed anything.
+async fn commit(mut transaction: Transaction, batch: &mut [Box<dyn WriteRequest>]) -> StoreResult<()> {
+    match run_batch(&mut transaction, batch).await {
         Ok(()) => Ok(()),
         Err(error) => {
-            transaction.roll_back().await;
+            transaction.rollback().await;
             Err(error)
         }
     }
 }
 
-async fn run_all(transaction: &mut Transaction, batch: &mut [Box<dyn Job>]) -> StoreResult<()> {
+async fn run_batch(transaction: &mut Transaction, batch: &mut [Box<dyn WriteRequest>]) -> StoreResult<()> {
     let is_alone = batch.len() == 1;
-    for job in batch {
-        let is_undone_alone = job.undo() == Undo::ToMark || transaction.dialect().is_spoiled_by_failure;
-        let is_marked = !is_alone && is_undone_alone;
-        if is_marked {
-            transaction.mark().await?;
+    for request in batch {
+        // PostgreSQL aborts the transaction at any error, so that every request needs a savepoint there.
+        let needs_savepoint =
+            request.on_error() == OnError::RollbackToSavepoint || transaction.dialect().aborts_on_error;
+        let has_savepoint = !is_alone && needs_savepoint;
+        if has_savepoint {
+            transaction.savepoint().await?;
         }
-        transaction.next();
-        if job.run(transaction).await {
+        transaction.begin_request();
+        if request.run(transaction).await {
             continue;
         }
         if is_alone {
-            transaction.roll_back().await;
+            transaction.rollback().await;
             return Ok(());
         }
-        if is_marked {
-            transaction.back_to_mark().await?;
-        } else if transaction.is_touched() {
+        if has_savepoint {
+            transaction.rollback_to_savepoint().await?;
+        } else if transaction.has_changes() {
             return Err(StoreError::Unavailable("other work of the same transaction failed".into()));
         }
     }
     transaction.commit().await
 }
 
-/// How much is undone with a job that fails.
+/// What is undone when a request fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Undo {
-    /// The job alone.
-    ToMark,
-    /// Nothing where its first statement fails, everything where a later one does.
-    WithAll,
+pub(super) enum OnError {
+    /// The changes of this request.
+    RollbackToSavepoint,
+    /// Nothing if its first statement failed, because nothing was changed yet. The whole batch if a later one did. It saves
+    /// the round trip of the savepoint.
+    AbortBatch,
 }
 
-/// The transaction was not committed, which is the same bad news for all of its jobs.
+/// The error of the transaction, shared by all requests of the batch.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the transaction was not committed")]
-struct Lost(#[source] Arc<StoreError>);
+struct CommitError(#[source] Arc<StoreError>);
 
-trait Job: Send {
-    fn undo(&self) -> Undo;
+/// A [`Request`] of any result type.
+trait WriteRequest: Send {
+    fn on_error(&self) -> OnError;
 
-    /// Does the work; false where it failed and must be undone.
+    /// Runs the work. False if it failed and its changes must be undone.
     fn run<'t>(&'t mut self, transaction: &'t mut Transaction) -> BoxFuture<'t, bool>;
 
-    /// Tells the caller, who may be gone.
-    fn answer(self: Box<Self>, lost: Option<&Lost>);
+    /// Sends the result to the caller, if there still is one.
+    fn reply(self: Box<Self>, failed: Option<&CommitError>);
 }
 
-struct Work<T, W> {
-    todo: Option<W>,
-    undo: Undo,
+struct Request<T, W> {
+    work: Option<W>,
+    on_error: OnError,
     result: Option<StoreResult<T>>,
     reply: oneshot::Sender<StoreResult<T>>,
 }
 
-impl<T, W> Job for Work<T, W>
+impl<T, W> WriteRequest for Request<T, W>
 where
     T: Send + 'static,
     W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
 {
-    fn undo(&self) -> Undo {
-        self.undo
+    fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     fn run<'t>(&'t mut self, transaction: &'t mut Transaction) -> BoxFuture<'t, bool> {
         Box::pin(async move {
-            let Some(work) = self.todo.take_if(|_| !self.reply.is_closed()) else {
+            // A caller that is gone before its work began sees no difference: skip the work.
+            let Some(work) = self.work.take_if(|_| !self.reply.is_closed()) else {
                 return true;
             };
             self.result.insert(work(transaction).await).is_ok()
         })
     }
 
-    fn answer(self: Box<Self>, lost: Option<&Lost>) {
-        let result = match (self.result, lost) {
-            (Some(Ok(_)) | None, Some(lost)) => Err(StoreError::Unavailable(Box::new(lost.clone()))),
+    fn reply(self: Box<Self>, failed: Option<&CommitError>) {
+        let result = match (self.result, failed) {
+            (Some(Ok(_)) | None, Some(failed)) => Err(StoreError::Unavailable(Box::new(failed.clone()))),
             (Some(result), _) => result,
             (None, None) => Err(closed()),
         };
-        // The caller may have stopped waiting.
+        // The caller may be gone.
         self.reply.send(result).ok();
     }
 }

@@ -2,17 +2,17 @@ use hive_wire::api::ChainFault;
 use serde_json::json;
 
 use super::*;
+use crate::AuditStore;
 use crate::audit::AuditDraft;
 use crate::fixture::draft;
 use crate::sql::checks::TAMPERINGS;
-use crate::AuditStore;
 
 async fn open(dir: &tempfile::TempDir) -> SqlStore {
     super::open(&dir.path().join("hive.db")).await.unwrap()
 }
 
-/// A connection of somebody who does not go through the store.
-async fn stranger(dir: &tempfile::TempDir) -> SqliteConnection {
+/// Opens a connection that is not the store's.
+async fn connect_directly(dir: &tempfile::TempDir) -> SqliteConnection {
     SqliteConnectOptions::new().filename(dir.path().join("hive.db")).create_if_missing(true).connect().await.unwrap()
 }
 
@@ -32,7 +32,7 @@ async fn what_was_acknowledged_is_there_after_the_store_was_dropped() {
     for round in 1..=5 {
         let store = open(&dir).await;
         store.audit_append(draft()).await.unwrap();
-        // Some more, which nobody waits for.
+        // More writes, whose callers do not wait.
         let unfinished = futures_util::future::join_all((0..10).map(|_| store.audit_append(draft())));
         tokio::time::timeout(Duration::from_micros(500), unfinished).await.ok();
         drop(store);
@@ -42,13 +42,13 @@ async fn what_was_acknowledged_is_there_after_the_store_was_dropped() {
 }
 
 #[tokio::test]
-async fn a_closed_store_has_done_its_work_and_takes_no_more() {
+async fn a_closed_store_has_finished_its_writes_and_takes_no_more() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
     let (appended, closed) = tokio::join!(store.audit_append(draft()), store.close());
     closed.unwrap();
     assert!(matches!(store.audit_append(draft()).await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.audit_lines(1, 1).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.audit_records(1, 1).await, Err(StoreError::Unavailable(_))));
     let there = open(&dir).await.audit_verify().await.unwrap().records;
     assert_eq!(there, u64::from(appended.is_ok()));
 }
@@ -57,15 +57,15 @@ async fn a_closed_store_has_done_its_work_and_takes_no_more() {
 async fn a_database_of_a_newer_program_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     open(&dir).await.close().await.unwrap();
-    stranger(&dir).await.script("INSERT INTO schema_migrations (version) VALUES (999)").await.unwrap();
+    connect_directly(&dir).await.script("INSERT INTO schema_migrations (version) VALUES (999)").await.unwrap();
     let error = super::open(&dir.path().join("hive.db")).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Damaged(text) if text.contains("newer")), "{error}");
+    assert!(matches!(&error, StoreError::Corrupt(text) if text.contains("newer")), "{error}");
 }
 
 #[tokio::test]
 async fn a_database_of_before_the_first_release_is_refused_in_one_line_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let mut before = stranger(&dir).await;
+    let mut before = connect_directly(&dir).await;
     let tables = "CREATE TABLE schema_migrations (version INTEGER NOT NULL PRIMARY KEY); INSERT INTO schema_migrations \
          VALUES (1), (2), (3), (4); CREATE TABLE teams (id TEXT NOT NULL PRIMARY KEY)";
     before.script(tables).await.unwrap();
@@ -73,17 +73,18 @@ async fn a_database_of_before_the_first_release_is_refused_in_one_line_and_left_
     let error = super::open(&dir.path().join("hive.db")).await.unwrap_err();
     assert!(matches!(error, StoreError::Unsupported), "{error:?}");
     assert_eq!(error.to_string().lines().count(), 1);
-    let tables = Connection::fetch_all(&mut stranger(&dir).await, Statement::new(DIALECT.table_names)).await.unwrap();
+    let tables =
+        Connection::fetch_all(&mut connect_directly(&dir).await, Statement::new(DIALECT.table_names)).await.unwrap();
     assert_eq!(tables.len(), 2);
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_damaged_and_left_alone() {
+async fn a_file_that_is_no_database_is_corrupt_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let text = "no database ".repeat(1_000);
     std::fs::write(dir.path().join("hive.db"), &text).unwrap();
     let error = super::open(&dir.path().join("hive.db")).await.unwrap_err();
-    assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
     assert_eq!(std::fs::read_to_string(dir.path().join("hive.db")).unwrap(), text);
 }
 
@@ -99,15 +100,15 @@ async fn only_the_owner_may_read_the_files() {
 }
 
 #[tokio::test]
-async fn a_place_that_cannot_be_written_is_unavailable() {
+async fn a_path_that_cannot_be_written_is_unavailable() {
     let dir = tempfile::tempdir().unwrap();
     let error = super::open(&dir.path().join("missing/hive.db")).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
 }
 
-/// A full disk: nothing is acknowledged, nothing is half done, and with space again it goes on.
+/// With a full disk, nothing is acknowledged and nothing is half done. With space again, writes succeed.
 #[tokio::test]
-async fn a_full_disk_fails_every_job_and_breaks_nothing() {
+async fn a_full_disk_fails_every_write_and_corrupts_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
     store.audit_append(draft()).await.unwrap();
@@ -121,14 +122,14 @@ async fn a_full_disk_fails_every_job_and_breaks_nothing() {
     assert!(store.audit_verify().await.unwrap().valid);
 }
 
-/// Runs a statement behind the store's back on a chain of five, and returns the faults that are found.
+/// Runs a statement on a chain of five records, and returns the faults that the verification finds.
 async fn faults_after(tampering: &'static str) -> Vec<ChainFault> {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
     for _ in 0..5 {
         store.audit_append(draft()).await.unwrap();
     }
-    stranger(&dir).await.script(tampering).await.unwrap();
+    connect_directly(&dir).await.script(tampering).await.unwrap();
     store.audit_verify().await.unwrap().faults
 }
 

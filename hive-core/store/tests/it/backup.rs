@@ -2,7 +2,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use hive_store::audit::AuditDraft;
-use hive_store::backup::{BackupError, Place, create, restore};
+use hive_store::backup::{BackupError, HiveLocation, create, restore};
 use hive_store::key_files::{self, KEY_FILES};
 use hive_store::{Database, Store};
 use hive_store_conformance::check_all;
@@ -11,28 +11,28 @@ use hive_wire::api::{Actor, AuditResult, AuditTarget};
 use hive_wire::id::Seed;
 use serde_json::Value;
 
-/// A place below a folder.
-fn place(dir: &tempfile::TempDir, name: &str) -> Place {
+/// A location below a directory.
+fn location_in(dir: &tempfile::TempDir, name: &str) -> HiveLocation {
     let data = dir.path().join(name);
-    Place { database: Database::sqlite(data.join("hive.db")), keys: data.join("keys") }
+    HiveLocation { database: Database::sqlite(data.join("hive.db")), keys: data.join("keys") }
 }
 
 /// A hive in which something of every kind has happened.
-async fn busy(dir: &tempfile::TempDir) -> (Place, Arc<dyn Store>) {
-    let place = place(dir, "one");
-    key_files::open_dir(&place.keys).unwrap();
+async fn busy(dir: &tempfile::TempDir) -> (HiveLocation, Arc<dyn Store>) {
+    let location = location_in(dir, "one");
+    key_files::open_dir(&location.keys).unwrap();
     for name in KEY_FILES {
         // A backup does not look into them.
-        std::fs::write(place.keys.join(name), format!("{name} of a test\n")).unwrap();
+        std::fs::write(location.keys.join(name), format!("{name} of a test\n")).unwrap();
     }
-    let store = place.database.open().await.unwrap();
+    let store = location.database.open().await.unwrap();
     check_all(Arc::clone(&store)).await;
-    (place, store)
+    (location, store)
 }
 
-async fn backup_of(place: &Place) -> Vec<u8> {
+async fn backup_of(location: &HiveLocation) -> Vec<u8> {
     let mut file = Vec::new();
-    create(place, "2026-11-30T12:00:00Z".parse().unwrap(), &mut file).await.unwrap();
+    create(location, "2026-11-30T12:00:00Z".parse().unwrap(), &mut file).await.unwrap();
     file
 }
 
@@ -64,7 +64,7 @@ async fn what_is_restored_is_what_was_backed_up() {
     let (one, store) = busy(&dir).await;
     let file = backup_of(&one).await;
     let records = store.audit_verify().await.unwrap().records;
-    let other = place(&dir, "other");
+    let other = location_in(&dir, "other");
     let summary = restore(&other, || Ok(Cursor::new(&file))).await.unwrap();
     assert!(summary.rows > records, "{summary:?}");
     assert_eq!(content(&backup_of(&other).await), content(&file));
@@ -85,14 +85,14 @@ async fn a_backup_that_is_not_whole_is_refused_and_leaves_nothing() {
     let last_line = file.len() - 1 - file[..file.len() - 1].iter().rev().position(|byte| *byte == b'\n').unwrap();
     let middle = file[..file.len() / 2].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
     let mut changed = file.clone();
-    let place_of = |text: &[u8]| file.windows(text.len()).position(|window| window == text).unwrap();
-    changed[place_of(b"check.ed")] = b'C';
+    let offset_of = |text: &[u8]| file.windows(text.len()).position(|window| window == text).unwrap();
+    changed[offset_of(b"check.ed")] = b'C';
     let twice = [&*file, &*file].concat();
     let broken = [&file[..0], &file[..last_line], &file[..file.len() - 1], &file[..middle], &changed, &twice, b"{}\n"];
     for (number, broken) in broken.into_iter().enumerate() {
-        let other = place(&dir, &format!("other-{number}"));
+        let other = location_in(&dir, &format!("other-{number}"));
         let restored = restore(&other, || Ok(Cursor::new(broken))).await;
-        assert!(matches!(restored, Err(BackupError::Damaged(_))), "{number}: {restored:?}");
+        assert!(matches!(restored, Err(BackupError::Corrupt(_))), "{number}: {restored:?}");
         assert!(!other.keys.exists());
     }
 }

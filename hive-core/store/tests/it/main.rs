@@ -3,6 +3,7 @@
 //! The suite depends on hive-store, so that it cannot run in the unit tests: there every type is another one.
 
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod authority;

@@ -20,12 +20,12 @@ fn draft(n: u64) -> AuditDraft {
     }
 }
 
-fn sealed(n: u64, seq: u64, previous_hash: &str) -> AuditLine {
+fn sealed(n: u64, seq: u64, previous_hash: &str) -> AuditRecord {
     let (entry, record) = seal(draft(n), seq, previous_hash);
-    AuditLine { seq, record, previous_hash: entry.previous_hash, hash: entry.hash }
+    AuditRecord { seq, record, previous_hash: entry.previous_hash, hash: entry.hash }
 }
 
-fn chain_of(length: u64) -> Vec<AuditLine> {
+fn chain_of(length: u64) -> Vec<AuditRecord> {
     let mut previous_hash = GENESIS_HASH.to_owned();
     (1..=length)
         .map(|seq| {
@@ -36,7 +36,7 @@ fn chain_of(length: u64) -> Vec<AuditLine> {
         .collect()
 }
 
-fn manifest(lines: &[AuditLine]) -> AuditManifest {
+fn manifest(lines: &[AuditRecord]) -> AuditManifest {
     let last = lines.last();
     AuditManifest {
         version: 1,
@@ -48,10 +48,10 @@ fn manifest(lines: &[AuditLine]) -> AuditManifest {
     }
 }
 
-fn verify(lines: &[AuditLine], manifest: Option<&AuditManifest>) -> Vec<ChainFault> {
+fn verify(lines: &[AuditRecord], manifest: Option<&AuditManifest>) -> Vec<ChainFault> {
     let mut verifier = Verifier::new();
     for line in lines {
-        verifier.record(line);
+        verifier.add(line);
     }
     let verification = verifier.finish(manifest);
     assert_eq!(verification.valid, verification.faults.is_empty());
@@ -60,7 +60,7 @@ fn verify(lines: &[AuditLine], manifest: Option<&AuditManifest>) -> Vec<ChainFau
 }
 
 /// Tampers with a chain of ten and checks what is found, with and without its manifest.
-fn check(tamper: impl FnOnce(&mut Vec<AuditLine>), expected: &[ChainFault]) {
+fn check(tamper: impl FnOnce(&mut Vec<AuditRecord>), expected: &[ChainFault]) {
     let mut lines = chain_of(10);
     let manifest = manifest(&lines);
     tamper(&mut lines);
@@ -69,23 +69,23 @@ fn check(tamper: impl FnOnce(&mut Vec<AuditLine>), expected: &[ChainFault]) {
 }
 
 /// Like [`check`], for what only the manifest shows.
-fn check_by_manifest(tamper: impl FnOnce(&mut Vec<AuditLine>), expected: &[ChainFault]) {
+fn check_by_manifest(tamper: impl FnOnce(&mut Vec<AuditRecord>), expected: &[ChainFault]) {
     let mut lines = chain_of(10);
     let manifest = manifest(&lines);
     tamper(&mut lines);
     assert_eq!(verify(&lines, Some(&manifest)), expected);
 }
 
-fn change(line: &mut AuditLine) {
+fn change(line: &mut AuditRecord) {
     line.record = line.record.replace("anna", "eve!");
 }
 
-fn change_and_hash(line: &mut AuditLine) {
+fn change_and_hash(line: &mut AuditRecord) {
     change(line);
     line.hash = hash(&line.previous_hash, &line.record);
 }
 
-fn forged(seq: u64, previous_hash: &str) -> AuditLine {
+fn forged(seq: u64, previous_hash: &str) -> AuditRecord {
     sealed(99, seq, previous_hash)
 }
 
@@ -116,8 +116,8 @@ fn the_canonical_text_has_sorted_keys_and_no_hashes() {
 #[test]
 fn an_entry_reads_back_as_it_was_sealed() {
     let (sealed, record) = seal(draft(3), 5, GENESIS_HASH);
-    let line = AuditLine { seq: 5, record, previous_hash: sealed.previous_hash.clone(), hash: sealed.hash.clone() };
-    assert_eq!(entry(&line).unwrap(), sealed);
+    let line = AuditRecord { seq: 5, record, previous_hash: sealed.previous_hash.clone(), hash: sealed.hash.clone() };
+    assert_eq!(parse(&line).unwrap(), sealed);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn two_changed_records_are_two_faults() {
 
 #[test]
 fn a_chain_forged_to_its_end_shows_by_the_manifest() {
-    let forge = |lines: &mut Vec<AuditLine>| {
+    let forge = |lines: &mut Vec<AuditRecord>| {
         change_and_hash(&mut lines[4]);
         for at in 5..10 {
             lines[at].previous_hash = lines[at - 1].hash.clone();
@@ -167,13 +167,13 @@ fn removed_records_are_found_as_one_range() {
 
 #[test]
 fn two_removed_ranges_are_two_faults() {
-    let remove = |lines: &mut Vec<AuditLine>| lines.retain(|line| ![2, 5, 6, 8].contains(&line.seq));
+    let remove = |lines: &mut Vec<AuditRecord>| lines.retain(|line| ![2, 5, 6, 8].contains(&line.seq));
     check(remove, &[Removed { first: 2, last: 2 }, Removed { first: 5, last: 6 }, Removed { first: 8, last: 8 }]);
 }
 
 #[test]
 fn a_removed_record_is_found_although_the_rest_was_numbered_anew() {
-    let renumber = |lines: &mut Vec<AuditLine>| {
+    let renumber = |lines: &mut Vec<AuditRecord>| {
         lines.remove(3);
         lines.iter_mut().zip(1..).for_each(|(line, seq)| line.seq = seq);
     };
@@ -200,7 +200,7 @@ fn swapped_records_are_two_faults_and_no_cascade() {
         // Three in reverse order are as well explained by the middle one having moved.
         for other in one + 2..10 {
             let first = if other == one + 2 { one + 2 } else { one + 1 };
-            let swap = |lines: &mut Vec<AuditLine>| lines.swap(one as usize, other as usize);
+            let swap = |lines: &mut Vec<AuditRecord>| lines.swap(one as usize, other as usize);
             check(swap, &[Reordered { seq: first }, Reordered { seq: other + 1 }]);
         }
     }
@@ -208,7 +208,7 @@ fn swapped_records_are_two_faults_and_no_cascade() {
 
 #[test]
 fn records_that_took_each_others_number_are_reordered() {
-    let swap_numbers = |lines: &mut Vec<AuditLine>| {
+    let swap_numbers = |lines: &mut Vec<AuditRecord>| {
         lines.swap(3, 4);
         (lines[3].seq, lines[4].seq) = (4, 5);
     };
@@ -219,7 +219,7 @@ fn records_that_took_each_others_number_are_reordered() {
 fn a_record_that_was_moved_is_one_fault() {
     for from in 0..10usize {
         for to in (0..10usize).filter(|to| to.abs_diff(from) > 1) {
-            let moved = |lines: &mut Vec<AuditLine>| {
+            let moved = |lines: &mut Vec<AuditRecord>| {
                 let line = lines.remove(from);
                 lines.insert(to, line);
             };
@@ -232,13 +232,13 @@ fn a_record_that_was_moved_is_one_fault() {
 fn an_inserted_record_is_found_whatever_it_claims() {
     for at in 1..10usize {
         let next = at as u64 + 1;
-        let previous = |lines: &[AuditLine]| lines[at - 1].hash.clone();
+        let previous = |lines: &[AuditRecord]| lines[at - 1].hash.clone();
         // It claims the place of the one behind it, and fits the one before.
         check(|lines| lines.insert(at, forged(next, &previous(lines))), &[Inserted { seq: next }]);
         // It claims the place of the one before it.
         check(|lines| lines.insert(at, forged(next - 1, &previous(lines))), &[Inserted { seq: next - 1 }]);
         // Its hash is made up.
-        let unhashed = |lines: &[AuditLine]| AuditLine { hash: "00".into(), ..forged(next, &previous(lines)) };
+        let unhashed = |lines: &[AuditRecord]| AuditRecord { hash: "00".into(), ..forged(next, &previous(lines)) };
         check(|lines| lines.insert(at, unhashed(lines)), &[Inserted { seq: next }]);
         // It claims a place far behind the end, or none.
         check(|lines| lines.insert(at, forged(1_000, GENESIS_HASH)), &[Inserted { seq: 1_000 }]);
@@ -250,7 +250,7 @@ fn an_inserted_record_is_found_whatever_it_claims() {
 
 #[test]
 fn an_inserted_record_is_found_although_the_rest_was_numbered_anew() {
-    let insert = |lines: &mut Vec<AuditLine>| {
+    let insert = |lines: &mut Vec<AuditRecord>| {
         lines.insert(4, forged(5, &lines[3].hash.clone()));
         lines.iter_mut().zip(1..).for_each(|(line, seq)| line.seq = seq);
     };
@@ -266,7 +266,7 @@ fn appended_records_show_by_the_manifest() {
 
 #[test]
 fn a_record_replaced_and_moved_is_no_genuine_one() {
-    let replace = |lines: &mut Vec<AuditLine>| {
+    let replace = |lines: &mut Vec<AuditRecord>| {
         lines.remove(4);
         lines.insert(7, forged(5, &lines[3].hash.clone()));
     };
@@ -279,7 +279,7 @@ fn a_line_that_cannot_be_read_is_not_also_missing() {
     for seq in 1..10 {
         let mut verifier = Verifier::new();
         for line in &lines {
-            if line.seq == seq { verifier.unreadable(seq) } else { verifier.record(line) }
+            if line.seq == seq { verifier.add_unreadable(seq) } else { verifier.add(line) }
         }
         assert_eq!(verifier.finish(Some(&manifest(&lines))).faults, [Unreadable { line: seq }]);
     }
@@ -289,7 +289,7 @@ fn a_line_that_cannot_be_read_is_not_also_missing() {
 fn a_file_that_is_no_chain_at_all_does_not_fill_the_memory() {
     let mut verifier = Verifier::new();
     for n in 0..5_000u64 {
-        verifier.record(&forged(n * 2 % 4_999, GENESIS_HASH));
+        verifier.add(&forged(n * 2 % 4_999, GENESIS_HASH));
     }
     let faults = verifier.finish(None).faults.len();
     assert!((1..=MAX_FAULTS).contains(&faults), "{faults}");

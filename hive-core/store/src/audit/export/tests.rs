@@ -9,7 +9,7 @@ fn draft(n: u64) -> AuditDraft {
     AuditDraft { details: json!({ "n": n, "text": "two\nlines \u{1b}[2J" }), ..fixture::draft() }
 }
 
-/// An exported trail of as many records, line by line, and the key that signed it.
+/// Returns the lines of an exported log with this many records, and the key that signed it.
 async fn export_of(records: u64) -> (Vec<String>, String) {
     let store = sqlite::in_memory().await.unwrap();
     for n in 0..records {
@@ -17,7 +17,7 @@ async fn export_of(records: u64) -> (Vec<String>, String) {
     }
     let signer = signer();
     let (sender, mut receiver) = mpsc::channel(records as usize + 1);
-    export_trail(&store, &signer, now(), &sender).await.unwrap();
+    export_log(&store, &signer, now(), &sender).await.unwrap();
     drop(sender);
     let mut lines = Vec::new();
     while let Some(line) = receiver.recv().await {
@@ -77,7 +77,7 @@ async fn a_changed_line_is_named() {
 }
 
 #[tokio::test]
-async fn what_stands_behind_the_manifest_was_put_there() {
+async fn records_after_the_manifest_are_inserted() {
     let (mut lines, key) = export_of(3).await;
     lines.push(lines[0].clone());
     assert_eq!(faults(&lines, &key), [ChainFault::Inserted { seq: 1 }]);
@@ -92,7 +92,7 @@ async fn a_manifest_of_another_key_is_forged() {
     let (others, other_key) = export_of(3).await;
     assert_eq!(faults(&lines, &other_key), [ChainFault::ManifestForged]);
     let mixed = [&lines[..3], &others[3..]].concat();
-    assert!(!verify(&mixed, None).valid, "another trail's manifest does not fit");
+    assert!(!verify(&mixed, None).valid, "the manifest of another log does not fit");
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_changed_manifest_is_forged() {
 }
 
 #[tokio::test]
-async fn a_newer_file_is_not_judged() {
+async fn a_file_of_a_newer_version_is_not_verified() {
     let signer = signer();
     let manifest = AuditManifest {
         version: 2,
@@ -122,7 +122,7 @@ async fn a_newer_file_is_not_judged() {
 }
 
 #[test]
-fn a_key_that_is_none_is_refused() {
+fn an_invalid_key_is_refused() {
     for bad in ["", "AAAA", "not base64", "hive.db"] {
         assert!(matches!(verify_export(&b""[..], Some(bad)), Err(ExportError::InvalidKey)), "{bad}");
     }

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use hive_wire::api::User;
 use hive_wire::{ApiKeyId, Timestamp, UserId};
 
-use super::{Row, SqlStore, Statement, text};
+use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{ApiKeyOwner, ApiKeyRow, ApiKeyStore, StoreResult};
 
 #[async_trait]
 impl ApiKeyStore for SqlStore {
     async fn api_key_create(&self, key: ApiKeyRow, audit: AuditDraft) -> StoreResult<()> {
-        let statement = Statement::new(text::API_KEY_INSERT)
+        let statement = Statement::new(statements::API_KEY_INSERT)
             .text(key.id)
             .text(key.user_id)
             .bind(key.name)
@@ -24,12 +24,12 @@ impl ApiKeyStore for SqlStore {
     }
 
     async fn api_key_owner(&self, id: ApiKeyId) -> StoreResult<Option<ApiKeyOwner>> {
-        let rows = self.fetch_all(Statement::new(text::API_KEY_OWNER).text(id)).await?;
+        let rows = self.fetch_all(Statement::new(statements::API_KEY_OWNER).text(id)).await?;
         rows.first().map(|first| read_api_key_owner(first, &rows)).transpose()
     }
 
     async fn api_key_list(&self, user: UserId) -> StoreResult<Vec<ApiKeyRow>> {
-        self.fetch_all(Statement::new(text::API_KEY_LIST).text(user)).await?.iter().map(read_api_key).collect()
+        self.fetch_all(Statement::new(statements::API_KEY_LIST).text(user)).await?.iter().map(read_api_key).collect()
     }
 
     async fn api_key_rotate(
@@ -40,8 +40,8 @@ impl ApiKeyStore for SqlStore {
         now: Timestamp,
         audit: AuditDraft,
     ) -> StoreResult<Option<ApiKeyRow>> {
-        let statement = Statement::new(text::API_KEY_ROTATE).text(id).text(user).bind(hash).time(now);
-        self.write_simple(move |transaction| {
+        let statement = Statement::new(statements::API_KEY_ROTATE).text(id).text(user).bind(hash).time(now);
+        self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
                 let Some(row) = transaction.fetch_optional(statement).await? else { return Ok(None) };
                 transaction.audit(audit).await?;
@@ -52,22 +52,22 @@ impl ApiKeyStore for SqlStore {
     }
 
     async fn api_key_revoke(&self, id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
-        self.change_audited(Statement::new(text::API_KEY_REVOKE).text(id).text(user).time(now), audit).await
+        self.execute_audited(Statement::new(statements::API_KEY_REVOKE).text(id).text(user).time(now), audit).await
     }
 }
 
-/// Every row has the key and its owner, and one of the owner's teams.
+/// Reads a key with its owner from rows that repeat both, each with one of the owner's teams.
 fn read_api_key_owner(first: &Row, rows: &[Row]) -> StoreResult<ApiKeyOwner> {
     let user = User {
         id: first.parse("user_id")?,
         username: first.text("username")?,
-        role: first.word("role")?,
+        role: first.string_enum("role")?,
         created_at: first.time("user_created_at")?,
         disabled_at: first.time_opt("disabled_at")?,
     };
     let mut teams = Vec::new();
     for row in rows {
-        teams.extend(row.parse_opt("team_id")?.zip(row.word_opt("team_role")?));
+        teams.extend(row.parse_opt("team_id")?.zip(row.string_enum_opt("team_role")?));
     }
     Ok(ApiKeyOwner { key: read_api_key(first)?, user, teams })
 }

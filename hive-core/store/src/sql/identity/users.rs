@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use hive_wire::UserId;
 use hive_wire::api::User;
 
-use super::{Row, SqlStore, Statement, text};
+use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{NewUser, StoreResult, UserPatch, UserRow, UserStore, UserUpdated, Window};
 
@@ -12,10 +12,10 @@ use crate::{NewUser, StoreResult, UserPatch, UserRow, UserStore, UserUpdated, Wi
 impl UserStore for SqlStore {
     async fn user_create(&self, user: NewUser, audit: AuditDraft) -> StoreResult<User> {
         let NewUser { user, password_hash } = user;
-        let statement = Statement::new(text::USER_INSERT)
+        let statement = Statement::new(statements::USER_INSERT)
             .text(user.id)
             .text(&user.username)
-            .word(&user.role)
+            .string_enum(&user.role)
             .bind(password_hash)
             .time(user.created_at);
         self.add(statement, "username", audit).await?;
@@ -23,26 +23,26 @@ impl UserStore for SqlStore {
     }
 
     async fn user_get(&self, id: UserId) -> StoreResult<Option<UserRow>> {
-        let row = self.fetch_optional(Statement::new(text::USER_GET).text(id)).await?;
+        let row = self.fetch_optional(Statement::new(statements::USER_GET).text(id)).await?;
         row.as_ref().map(read_user_row).transpose()
     }
 
     async fn user_find(&self, username: &str) -> StoreResult<Option<UserRow>> {
-        let row = self.fetch_optional(Statement::new(text::USER_FIND).text(username)).await?;
+        let row = self.fetch_optional(Statement::new(statements::USER_FIND).text(username)).await?;
         row.as_ref().map(read_user_row).transpose()
     }
 
     async fn user_list(&self, window: Window) -> StoreResult<(Vec<User>, u64)> {
         let [limit, offset] = window.values();
-        let rows = self.fetch_all(Statement::new(text::USER_LIST).bind(limit).bind(offset)).await?;
-        let total = self.fetch_total(Statement::new(text::USER_COUNT)).await?;
+        let rows = self.fetch_all(Statement::new(statements::USER_LIST).bind(limit).bind(offset)).await?;
+        let total = self.fetch_total(Statement::new(statements::USER_COUNT)).await?;
         Ok((rows.iter().map(read_user).collect::<StoreResult<_>>()?, total))
     }
 
     async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdated> {
-        self.write_simple(move |transaction| {
+        self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
-                let Some(row) = transaction.fetch_optional(Statement::new(text::USER_GET).text(id)).await? else {
+                let Some(row) = transaction.fetch_optional(Statement::new(statements::USER_GET).text(id)).await? else {
                     return Ok(UserUpdated::Unknown);
                 };
                 let Some(row) = transaction.fetch_optional(update(&read_user(&row)?, &patch)).await? else {
@@ -62,21 +62,23 @@ impl UserStore for SqlStore {
         before: Option<String>,
         audit: AuditDraft,
     ) -> StoreResult<bool> {
-        self.change_audited(Statement::new(text::USER_PASSWORD_SET).text(id).bind(hash).bind(before), audit).await
+        self.execute_audited(Statement::new(statements::USER_PASSWORD_SET).text(id).bind(hash).bind(before), audit)
+            .await
     }
 }
 
-/// The statement that changes a user who is as `user` says now.
+/// Returns the statement that applies a patch to a user.
 fn update(user: &User, patch: &UserPatch) -> Statement {
     let disabled_at = match patch.disabled {
         Some(true) => Some(user.disabled_at.unwrap_or(patch.now)),
         Some(false) => None,
         None => user.disabled_at,
     };
+    // A disabled user's logins stay dead when the user is enabled again.
     let is_disabled_now = disabled_at.is_some() && user.disabled_at.is_none();
-    Statement::new(text::USER_UPDATE)
+    Statement::new(statements::USER_UPDATE)
         .text(user.id)
-        .word(patch.role.as_ref().unwrap_or(&user.role))
+        .string_enum(patch.role.as_ref().unwrap_or(&user.role))
         .time_opt(disabled_at)
         .number(i64::from(is_disabled_now))
 }
@@ -93,7 +95,7 @@ fn read_user(row: &Row) -> StoreResult<User> {
     Ok(User {
         id: row.parse("id")?,
         username: row.text("username")?,
-        role: row.word("role")?,
+        role: row.string_enum("role")?,
         created_at: row.time("created_at")?,
         disabled_at: row.time_opt("disabled_at")?,
     })

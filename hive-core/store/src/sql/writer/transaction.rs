@@ -1,4 +1,4 @@
-//! A write transaction: statements, and the head of the audit chain.
+//! A write transaction, with the head of the audit chain.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use hive_wire::api::AuditEntry;
 use crate::audit::AuditDraft;
 use crate::audit::chain::{self, GENESIS_HASH};
 use crate::sql::audit::bind_audit;
-use crate::sql::pool::{Lease, Pool};
-use crate::sql::{Dialect, Row, Statement, text};
+use crate::sql::pool::{Pool, PooledConnection};
+use crate::sql::{Dialect, Row, Statement, statements};
 use crate::{StoreError, StoreResult};
 
-const MARK: &str = "SAVEPOINT job";
-const MOVE_MARK: &str = "RELEASE job; SAVEPOINT job";
-const BACK_TO_MARK: &str = "ROLLBACK TO job";
+const SAVEPOINT: &str = "SAVEPOINT request";
+const MOVE_SAVEPOINT: &str = "RELEASE request; SAVEPOINT request";
+const ROLLBACK_TO_SAVEPOINT: &str = "ROLLBACK TO request";
 
-/// The last record of the chain. Read inside each transaction: other processes append too.
+/// The last record of the audit chain. It is read in each transaction, because other processes append records too.
 #[derive(Debug, Clone)]
 struct Head {
     seq: u64,
@@ -24,20 +24,20 @@ struct Head {
 
 #[derive(Debug)]
 pub(in crate::sql) struct Transaction {
-    connection: Lease,
+    connection: PooledConnection,
     head: Head,
-    /// The head at the mark.
-    marked: Option<Head>,
-    /// Whether nothing was done since the mark.
-    is_fresh: bool,
-    /// Whether the job at work may have changed something.
-    is_touched: bool,
-    /// Whether a statement failed and took with it what was done since the mark.
-    is_spoiled: bool,
+    /// The head at the savepoint, if one was set.
+    head_at_savepoint: Option<Head>,
+    /// Whether nothing was changed since the savepoint.
+    is_at_savepoint: bool,
+    /// Whether the current request may have changed something.
+    has_changes: bool,
+    /// Whether a statement failed and the database aborted the transaction back to the savepoint.
+    is_aborted: bool,
 }
 
 impl Transaction {
-    /// Begins on a connection of the pool. One that was lost while it was idle is nobody's trouble: another is taken.
+    /// Begins a transaction on a connection of the pool.
     pub(super) async fn begin(pool: &Arc<Pool>) -> StoreResult<Self> {
         loop {
             let mut connection = pool.take().await?;
@@ -46,15 +46,16 @@ impl Transaction {
                     return Ok(Self {
                         connection,
                         head,
-                        marked: None,
-                        is_fresh: false,
-                        is_touched: false,
-                        is_spoiled: false,
+                        head_at_savepoint: None,
+                        is_at_savepoint: false,
+                        has_changes: false,
+                        is_aborted: false,
                     });
                 }
-                Err(_) if connection.was_stale() => {}
+                // Nothing was begun on it, so that another one can be tried safely.
+                Err(_) if connection.was_lost_while_idle() => {}
                 Err(error) => {
-                    // The lock may be taken already, and the error is told anyway.
+                    // The transaction may hold the lock already. The first error is the one to report.
                     connection.script("ROLLBACK").await.ok();
                     return Err(error);
                 }
@@ -66,36 +67,36 @@ impl Transaction {
         self.connection.dialect()
     }
 
-    /// Runs a statement; how many rows it changed.
+    /// Runs a statement and returns how many rows it changed.
     pub(in crate::sql) async fn execute(&mut self, statement: Statement) -> StoreResult<u64> {
         let rows = self.connection.execute(statement).await;
-        self.note(&rows);
+        self.record_result(&rows);
         rows
     }
 
-    /// Runs a statement to its end, and returns the row of one that has at most one.
+    /// Runs a statement that returns at most one row.
     pub(in crate::sql) async fn fetch_optional(&mut self, statement: Statement) -> StoreResult<Option<Row>> {
         let rows = self.connection.fetch_all(statement).await;
-        self.note(&rows);
+        self.record_result(&rows);
         Ok(rows?.pop())
     }
 
     /// Appends an audit record.
     pub(in crate::sql) async fn audit(&mut self, draft: AuditDraft) -> StoreResult<AuditEntry> {
-        let entry = self.audit_with(Statement::new(text::AUDIT_INSERT), draft).await?;
+        let entry = self.audit_with(Statement::new(statements::AUDIT_INSERT), draft).await?;
         Ok(entry.expect("an insert of values inserts them"))
     }
 
-    /// Runs statements of which the last appends an audit record; all their other values are bound. `None` where they
-    /// changed nothing: then there is no record.
+    /// Runs statements of which the last one appends an audit record. The caller has bound all values before those of the
+    /// record. `None` if no row was inserted, and therefore no record.
     pub(in crate::sql) async fn audit_with(
         &mut self,
         statements: Statement,
         draft: AuditDraft,
     ) -> StoreResult<Option<AuditEntry>> {
         let (entry, record) = chain::seal(draft, self.head.seq + 1, &self.head.hash);
-        // The first of several statements may have been done where the last fails.
-        self.touch();
+        // If the last of several statements fails, the first one has changed something already.
+        self.mark_changed();
         if self.execute(bind_audit(statements, &entry, record)).await? == 0 {
             return Ok(None);
         }
@@ -103,79 +104,81 @@ impl Transaction {
         Ok(Some(entry))
     }
 
-    fn note<T>(&mut self, done: &StoreResult<T>) {
-        match done {
-            Ok(_) => self.touch(),
-            Err(_) => self.is_spoiled = self.dialect().is_spoiled_by_failure,
+    fn record_result<T>(&mut self, result: &StoreResult<T>) {
+        match result {
+            Ok(_) => self.mark_changed(),
+            Err(_) => self.is_aborted = self.dialect().aborts_on_error,
         }
     }
 
-    fn touch(&mut self) {
-        self.is_touched = true;
-        self.is_fresh = false;
+    fn mark_changed(&mut self) {
+        self.has_changes = true;
+        self.is_at_savepoint = false;
     }
 
-    /// Notes that the next job begins.
-    pub(super) fn next(&mut self) {
-        self.is_touched = false;
+    /// Resets what is known of the request before.
+    pub(super) fn begin_request(&mut self) {
+        self.has_changes = false;
     }
 
-    /// Whether the job at work can have left something behind.
-    pub(super) fn is_touched(&self) -> bool {
-        self.is_touched
+    /// Whether the current request may have changed something.
+    pub(super) fn has_changes(&self) -> bool {
+        self.has_changes
     }
 
-    /// Marks where the next job begins.
-    pub(super) async fn mark(&mut self) -> StoreResult<()> {
-        if !self.is_fresh {
-            let statement = if self.marked.is_none() { MARK } else { MOVE_MARK };
-            self.connection.script(statement).await?;
+    /// Sets the savepoint of the next request, and releases the one before.
+    pub(super) async fn savepoint(&mut self) -> StoreResult<()> {
+        // After a rollback to it the savepoint is still there, and a round trip can be saved.
+        if !self.is_at_savepoint {
+            let script = if self.head_at_savepoint.is_none() { SAVEPOINT } else { MOVE_SAVEPOINT };
+            self.connection.script(script).await?;
         }
-        self.marked = Some(self.head.clone());
-        self.is_fresh = true;
+        self.head_at_savepoint = Some(self.head.clone());
+        self.is_at_savepoint = true;
         Ok(())
     }
 
-    /// Undoes what was done since the mark. Fails where the database gave up the whole transaction.
-    pub(super) async fn back_to_mark(&mut self) -> StoreResult<()> {
-        self.connection.script(BACK_TO_MARK).await?;
-        self.head = self.marked.clone().expect("back to a mark that was set");
-        self.is_fresh = true;
-        self.is_spoiled = false;
+    /// Undoes the changes since the savepoint. Fails if the database rolled back the whole transaction.
+    pub(super) async fn rollback_to_savepoint(&mut self) -> StoreResult<()> {
+        self.connection.script(ROLLBACK_TO_SAVEPOINT).await?;
+        self.head = self.head_at_savepoint.clone().expect("a savepoint was set before");
+        self.is_at_savepoint = true;
+        self.is_aborted = false;
         Ok(())
     }
 
-    /// Makes it last. One that is spoiled is refused here: a database may call it committed when nothing is.
+    /// Commits.
     pub(super) async fn commit(&mut self) -> StoreResult<()> {
-        if self.is_spoiled {
+        // PostgreSQL answers COMMIT of an aborted transaction with success, and rolls back.
+        if self.is_aborted {
             return Err(StoreError::Unavailable("a statement of the transaction failed".into()));
         }
         if let Err(error) = self.connection.script("COMMIT").await {
-            self.roll_back().await;
-            self.supersede().await;
+            self.rollback().await;
+            self.overwrite_failed_commit().await;
             return Err(error);
         }
         Ok(())
     }
 
-    /// Writes over what a failed commit may have left behind.
-    async fn supersede(&mut self) {
+    /// Overwrites what a failed commit may have left in the database's log.
+    async fn overwrite_failed_commit(&mut self) {
         let Some(script) = self.dialect().after_failed_commit else {
             return;
         };
         if let Err(error) = self.connection.script(script).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be written");
-            self.roll_back().await;
+            self.rollback().await;
         }
     }
 
-    pub(super) async fn roll_back(&mut self) {
-        // It may have been rolled back by the database itself, which is as good.
+    pub(super) async fn rollback(&mut self) {
+        // It fails if the database has rolled back by itself, which is the same result.
         self.connection.script("ROLLBACK").await.ok();
     }
 }
 
-async fn read_head(connection: &mut Lease) -> StoreResult<Head> {
+async fn read_head(connection: &mut PooledConnection) -> StoreResult<Head> {
     let begin = connection.dialect().begin_at_head;
     let rows = connection.script(begin).await?;
     match rows.last() {

@@ -1,5 +1,5 @@
-//! The statement texts, with `$N`, for every database: what has to be said to each in its own words is in its `Dialect`.
-//! Statements whose conditions vary are put together in `filter`.
+//! The SQL statements of all databases. SQL that differs between databases is in their `Dialect`. Conditions that depend on
+//! a query are added by `filter`.
 
 macro_rules! satellite_columns {
     () => {
@@ -125,7 +125,7 @@ pub(super) const SATELLITE_UPDATE: &str = concat!(
 );
 pub(super) const SATELLITE_OF_TEAM: &str =
     "SELECT 1 AS there FROM satellites WHERE id = $1 AND deleted_at IS NULL AND team_id IS NOT DISTINCT FROM $2";
-/// Keeps the key of now, which is about to be replaced.
+/// Keeps the current key, which is about to be replaced.
 pub(super) const SATELLITE_KEY_SUPERSEDE: &str = "INSERT INTO superseded_keys (satellite_id, generation, key_hash, superseded_at) \
      SELECT id, key_generation, api_key_hash, $2 FROM satellites \
      WHERE id = $1 AND deleted_at IS NULL AND api_key_hash IS NOT NULL";
@@ -155,7 +155,7 @@ pub(super) const SATELLITE_CONFLICT: &str =
     "UPDATE satellites SET conflict_at = $2 WHERE id = $1 AND deleted_at IS NULL";
 pub(super) const SATELLITE_TAGS_CLEAR: &str = "DELETE FROM satellite_tags WHERE satellite_id = $1";
 pub(super) const SATELLITE_TAG_INSERT: &str = "INSERT INTO satellite_tags (satellite_id, tag) VALUES ($1, $2)";
-/// What is queued with `is_queued`, and what was handed over without.
+/// With `$5` the queued commands, without it those that were delivered.
 pub(super) const SATELLITE_COMMANDS_END: &str = "UPDATE satellite_commands SET status = $2, \
      error_code = 'SATELLITE_NOT_FOUND', error_message = $3, finished_at = $4, updated_at = $4 \
      WHERE satellite_id = $1 AND finished_at IS NULL AND (status = 'queued') = $5";
@@ -165,9 +165,9 @@ pub(super) const SATELLITE_SESSIONS_END: &str = "UPDATE sessions SET status = 'e
 
 // Commands
 
-/// Changes nothing where the satellite is not there for the command's team any more.
+/// Inserts nothing if the satellite was removed or belongs to another team now.
 pub(super) const COMMAND_INSERT: &str = command_insert!();
-/// Both statements in one trip to the database, as SQLite takes them.
+/// Both statements in one call, as two statements: SQLite has no INSERT in a WITH clause.
 #[cfg(feature = "sqlite")]
 pub(crate) const SQLITE_COMMAND_INSERT_AND_AUDIT: &str = concat!(
     command_insert!(),
@@ -177,7 +177,7 @@ pub(crate) const SQLITE_COMMAND_INSERT_AND_AUDIT: &str = concat!(
     audit_values_behind!(),
     " WHERE EXISTS (SELECT 1 FROM satellite_commands WHERE id = $1)"
 );
-/// Both in one statement, as PostgreSQL takes them.
+/// Both in one statement: the extended protocol of PostgreSQL takes only one.
 #[cfg(feature = "postgres")]
 pub(crate) const POSTGRES_COMMAND_INSERT_AND_AUDIT: &str = concat!(
     "WITH command AS (",
@@ -243,7 +243,7 @@ pub(super) const OUTPUT_INSERT: &str =
     "INSERT INTO command_output (command_id, channel, first_byte, length, bytes) VALUES ($1, $2, $3, $4, $5)";
 pub(super) const OUTPUT_LENGTHS: &str = "SELECT channel, MAX(first_byte + length) AS total FROM command_output \
      WHERE command_id = $1 GROUP BY channel";
-pub(super) const OUTPUT_PIECES: &str = "SELECT first_byte, bytes FROM command_output \
+pub(super) const OUTPUT_CHUNKS: &str = "SELECT first_byte, bytes FROM command_output \
      WHERE command_id = $1 AND channel = $2 AND first_byte + length > $3 ORDER BY first_byte LIMIT $4";
 pub(super) const IDEMPOTENCY_PURGE: &str = "DELETE FROM idempotency_keys WHERE expires_at <= $1";
 pub(super) const IDEMPOTENCY_FIND: &str =
@@ -263,7 +263,7 @@ pub(super) const JOB_GET: &str = concat!("SELECT ", job_columns!(), " FROM jobs 
 pub(super) const JOB_LIST: &str = concat!("SELECT ", job_columns!(), " FROM jobs j");
 pub(super) const JOB_PAGE: &str = " ORDER BY j.created_at DESC, j.id DESC LIMIT ? OFFSET ?";
 pub(super) const JOB_COUNT: &str = "SELECT COUNT(*) AS total FROM jobs j";
-/// To be completed by the teams in sight.
+/// `filter` appends the teams in sight.
 pub(super) const JOB_TEAMS_ELSEWHERE: &str = "SELECT 1 FROM job_teams t WHERE t.job_id = j.id AND t.team_id";
 pub(super) const JOB_LIST_OPEN: &str = "SELECT id FROM jobs WHERE finished_at IS NULL ORDER BY created_at, id";
 pub(super) const JOB_COUNTS: &str = "SELECT c.status AS status, COUNT(*) AS targets FROM job_targets t \
@@ -289,7 +289,7 @@ pub(super) const JOB_FINISH: &str = "UPDATE jobs SET status = $2, counts = $3, f
 
 // Sessions
 
-/// Counts and stores in one statement. The transaction holds the write lock, so that no other counts in between.
+/// Counts and inserts in one statement. The transaction holds the write lock, so that the count stays true.
 pub(super) const SESSION_INSERT: &str = "INSERT INTO sessions (id, satellite_id, team_id, status, screen_cols, \
      screen_rows, shell, actor, actor_kind, created_by, authorised_by, created_at) \
      SELECT $1, $2, $3, 'starting', $4, $5, $6, $7, $8, $9, $10, $11 \
@@ -312,8 +312,8 @@ pub(super) const USER_FIND: &str = concat!("SELECT ", user_columns!(), " FROM us
 pub(super) const USER_LIST: &str =
     concat!("SELECT ", user_columns!(), " FROM users ORDER BY username LIMIT $1 OFFSET $2");
 pub(super) const USER_COUNT: &str = "SELECT COUNT(*) AS total FROM users";
-/// Looks for the other admins in the statement that changes one of them. The transaction holds the write lock, so that no
-/// other is changed in between.
+/// Checks that another admin remains in the statement that changes one. The transaction holds the write lock, so that the
+/// other one is not changed at the same time.
 pub(super) const USER_UPDATE: &str = concat!(
     "UPDATE users SET role = $2, disabled_at = $3, login_generation = login_generation + $4 WHERE id = $1 \
      AND (($2 = 'global_admin' AND $3 IS NULL) OR role <> 'global_admin' OR disabled_at IS NOT NULL \
@@ -332,7 +332,7 @@ pub(super) const TEAM_MEMBER_LIST: &str = "SELECT m.user_id, u.username, m.role 
 pub(super) const TEAM_MEMBERSHIPS: &str = "SELECT team_id, role FROM team_members WHERE user_id = $1 ORDER BY team_id";
 pub(super) const API_KEY_INSERT: &str =
     concat!("INSERT INTO api_keys (", api_key_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
-/// One row for each team of the owner, and one without a team where there is none.
+/// One row for each team of the owner, or one without a team.
 pub(super) const API_KEY_OWNER: &str = "SELECT k.id, k.user_id, k.name, k.key_hash, k.scopes, k.created_at, k.expires_at, \
      k.revoked_at, u.username, u.role, u.created_at AS user_created_at, u.disabled_at, m.team_id, m.role AS team_role \
      FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN team_members m ON m.user_id = k.user_id WHERE k.id = $1";
@@ -367,7 +367,7 @@ pub(super) const AUDIT_INSERT: &str = concat!(
 );
 pub(super) const AUDIT_LIST: &str = "SELECT seq, record, previous_hash, hash FROM audit_log a";
 pub(super) const AUDIT_COUNT: &str = "SELECT COUNT(*) AS total FROM audit_log a";
-pub(super) const AUDIT_LINES: &str =
+pub(super) const AUDIT_RECORDS: &str =
     "SELECT seq, record, previous_hash, hash FROM audit_log WHERE seq >= $1 ORDER BY seq LIMIT $2";
 pub(super) const AUDIT_ROWS: &str =
     concat!("SELECT ", audit_columns!(), " FROM audit_log WHERE seq >= $1 ORDER BY seq LIMIT $2");

@@ -1,4 +1,4 @@
-//! A statement and how our types are bound to it.
+//! Binding of our types to the placeholders of a statement.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -8,26 +8,26 @@ use hive_wire::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-/// A statement of an SQL database: its text, with `$N` from 1, and the values for these.
+/// An SQL statement: its text with the placeholders `$1`, `$2`, …, and their values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
-    /// One of our texts, or put together from them: what callers say is in `values` alone.
+    /// A constant, or put together from constants. Input is in `values` only.
     pub(crate) text: Cow<'static, str>,
-    /// The values in the order of their places.
+    /// The values in the order of the placeholders.
     pub(crate) values: Vec<Value>,
 }
 
-/// A value of a statement. What is missing has a type too: a database may want to know it.
+/// A value of a placeholder. NULL has a type too, because PostgreSQL needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(Option<String>),
-    Number(Option<i64>),
-    Flag(Option<bool>),
+    Integer(Option<i64>),
+    Bool(Option<bool>),
     Bytes(Option<Bytes>),
 }
 
 impl Statement {
-    /// A statement whose values are still to be bound.
+    /// A statement without values.
     pub(crate) fn new(text: &'static str) -> Self {
         Self { text: Cow::Borrowed(text), values: Vec::new() }
     }
@@ -38,7 +38,7 @@ impl Statement {
         self
     }
 
-    /// An id, a name: what is text by its `Display`.
+    /// Binds a type that is stored as its `Display`, such as an id.
     pub(super) fn text(self, value: impl Display) -> Self {
         self.bind(value.to_string())
     }
@@ -47,13 +47,13 @@ impl Statement {
         self.bind(value.map(|value| value.to_string()))
     }
 
-    /// An enum that is one word in JSON.
-    pub(super) fn word(self, value: impl Serialize) -> Self {
-        self.bind(word_of(value))
+    /// Binds an enum that is a JSON string.
+    pub(super) fn string_enum(self, value: impl Serialize) -> Self {
+        self.bind(enum_string(value))
     }
 
-    pub(super) fn word_opt(self, value: Option<impl Serialize>) -> Self {
-        self.bind(value.map(word_of))
+    pub(super) fn string_enum_opt(self, value: Option<impl Serialize>) -> Self {
+        self.bind(value.map(enum_string))
     }
 
     pub(super) fn json(self, value: &impl Serialize) -> Self {
@@ -69,16 +69,16 @@ impl Statement {
     }
 
     pub(super) fn time_opt(self, value: Option<Timestamp>) -> Self {
-        self.bind(Value::Number(value.map(Timestamp::as_micros)))
+        self.bind(Value::Integer(value.map(Timestamp::as_micros)))
     }
 
-    /// A count or size; beyond `i64` it is cut to the largest there is.
+    /// Binds a count or size. A value beyond the range of `i64` is bound as `i64::MAX`.
     pub(super) fn number(self, value: impl TryInto<i64>) -> Self {
         self.bind(value.try_into().unwrap_or(i64::MAX))
     }
 
     pub(super) fn number_opt(self, value: Option<impl TryInto<i64>>) -> Self {
-        self.bind(Value::Number(value.map(|value| value.try_into().unwrap_or(i64::MAX))))
+        self.bind(Value::Integer(value.map(|value| value.try_into().unwrap_or(i64::MAX))))
     }
 }
 
@@ -108,13 +108,13 @@ impl From<Option<&str>> for Value {
 
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
-        Self::Number(Some(number))
+        Self::Integer(Some(number))
     }
 }
 
 impl From<bool> for Value {
     fn from(flag: bool) -> Self {
-        Self::Flag(Some(flag))
+        Self::Bool(Some(flag))
     }
 }
 
@@ -124,16 +124,17 @@ impl From<Bytes> for Value {
     }
 }
 
-/// The text as every database takes it: PostgreSQL knows no zero byte, so that none of them gets one.
+/// Replaces zero bytes, which PostgreSQL cannot store. SQLite stores the same text, so that a backup of one can be restored to
+/// the other.
 pub(super) fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
-/// The word of an enum that is one word in JSON.
-pub(super) fn word_of(value: impl Serialize) -> String {
+/// The string of an enum that is a JSON string.
+pub(super) fn enum_string(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Json::String(word)) => word,
-        _ => unreachable!("bound as a word, and is none in JSON"),
+        _ => unreachable!("bound as a JSON string, and is none"),
     }
 }
 
@@ -146,15 +147,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_without_an_end_in_it_stays_as_it_is() {
+    fn a_zero_byte_in_a_text_is_replaced() {
         let values = Statement::new("").text("plain").text("a\0b").text_opt(None::<&str>).values;
         let expected = [Some("plain"), Some("a\u{fffd}b"), None].map(|text| Value::Text(text.map(str::to_owned)));
         assert_eq!(values, expected);
     }
 
     #[test]
-    fn a_number_beyond_all_bounds_is_the_largest_there_is() {
+    fn a_number_beyond_the_range_is_the_largest() {
         let values = Statement::new("").number(u64::MAX).number_opt(Some(7_u8)).values;
-        assert_eq!(values, [Value::Number(Some(i64::MAX)), Value::Number(Some(7))]);
+        assert_eq!(values, [Value::Integer(Some(i64::MAX)), Value::Integer(Some(7))]);
     }
 }
