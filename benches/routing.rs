@@ -22,7 +22,7 @@ use hive_core::wire::agent::{CommandResult, Handshake, PROTOCOL_VERSION, Receive
 use hive_core::wire::api::{CommandStatus, ExecCommand, PlatformRole, RegistrationTokenCreate, Target};
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
 use hive_core::wire::{CommandId, SatelliteId, TeamId, UserId};
-use hive_core::{ActingHive, CommandRouter, DeviceRegistry, Hive, Identity, JobManager};
+use hive_core::{ActingHive, Hive};
 use support::figure::is_asked_for;
 use support::measured::{Unit, criterion, report};
 use tokio::runtime::Runtime;
@@ -69,14 +69,18 @@ fn measure() -> anyhow::Result<()> {
     let (satellite, _playing) = runtime.block_on(play(&hive))?;
     group.bench_function("exec", |bencher| {
         bencher.to_async(&runtime).iter(|| async {
-            system.exec(satellite, ExecCommand::shell("true"), ExecOptions::default()).await.expect("it answers")
+            system
+                .commands()
+                .exec(satellite, ExecCommand::shell("true"), ExecOptions::default())
+                .await
+                .expect("it answers")
         });
     });
 
     let targets = runtime.block_on(register_many(&system))?;
     group.bench_function("settle", |bencher| {
         bencher.to_async(&runtime).iter(|| async {
-            let job = system.job_submit(targets.clone(), ExecCommand::shell("true"), JobOptions::default()).await;
+            let job = system.jobs().submit(targets.clone(), ExecCommand::shell("true"), JobOptions::default()).await;
             assert_eq!(job.expect("it is stored").counts.total(), TARGETS as u64);
         });
     });
@@ -100,7 +104,7 @@ fn operator(source: &Source) -> (Principal, TeamId) {
 }
 
 async fn register(system: &ActingHive, name: &str) -> anyhow::Result<RegisteredSatellite> {
-    let token = system.registration_token_create(RegistrationTokenCreate::global()).await?.token;
+    let token = system.identity().registration_token_create(RegistrationTokenCreate::global()).await?.token;
     let request = RegisterRequest {
         name: name.into(),
         capabilities: Vec::new(),
@@ -109,7 +113,7 @@ async fn register(system: &ActingHive, name: &str) -> anyhow::Result<RegisteredS
         system_info: RegisterSystemInfo::default(),
         attempt: None,
     };
-    Ok(system.register(token.into(), request).await?)
+    Ok(system.satellites().register(token.into(), request).await?)
 }
 
 async fn register_many(system: &ActingHive) -> anyhow::Result<Vec<Target>> {

@@ -38,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
     let args = ["--max-sessions-per-agent", "60"].map(String::from).to_vec();
     let mut hive = TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await;
     let mut satellite = hive.satellite("remembering-satellite").await;
-    let remote: Arc<dyn SessionManager> = Arc::new(RemoteHive::connect(hive.url(), hive.api_key().into())?);
+    let remote: Arc<dyn SessionManager> = RemoteHive::connect(hive.url(), hive.api_key().into())?.sessions();
     // The first one pays for what all of them share.
     open(remote.as_ref(), &satellite).await?;
     let before = held(&mut hive, &mut satellite).await?;
@@ -53,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
 
     let line = format!("head -c {OUTPUT} /dev/zero | tr '\\0' x\n");
     for id in sessions {
-        remote.session_input(id, line.clone().into()).await?;
+        remote.send_input(id, line.clone().into()).await?;
     }
     let full = held(&mut hive, &mut satellite).await?;
     report(["agent_full_rss", "agent_full_pss"], before.agent, full.agent, "opened and flooded");
@@ -63,7 +63,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn open(hive: &dyn SessionManager, satellite: &Satellite) -> anyhow::Result<SessionId> {
     let wanted = SessionCreate::on(satellite.id().parse()?);
-    Ok(hive.session_create(SessionCreate { shell: Some("/bin/sh".into()), ..wanted }).await?.id)
+    Ok(hive.create(SessionCreate { shell: Some("/bin/sh".into()), ..wanted }).await?.id)
 }
 
 async fn held(hive: &mut TestHive, satellite: &mut Satellite) -> anyhow::Result<Held> {

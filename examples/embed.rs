@@ -4,9 +4,9 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+use hive_core::Hive;
 use hive_core::wire::api::RegistrationTokenCreate;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
-use hive_core::{AuditLogger, DeviceRegistry, Hive, Identity};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
 
     // Its tags come from the token: what a satellite says of itself matches nothing.
     let wanted = RegistrationTokenCreate { tags: vec!["production".into()], ..RegistrationTokenCreate::global() };
-    let token = system.registration_token_create(wanted).await?.token;
+    let token = system.identity().registration_token_create(wanted).await?.token;
     let request = RegisterRequest {
         name: "web-server-01".into(),
         capabilities: vec!["shell".into()],
@@ -27,16 +27,16 @@ async fn main() -> anyhow::Result<()> {
         system_info: RegisterSystemInfo::default(),
         attempt: None,
     };
-    let registered = system.register(token.into(), request).await?;
+    let registered = system.satellites().register(token.into(), request).await?;
 
-    let in_production = system.get_by_tag("production").await?;
+    let in_production = system.satellites().get_by_tag("production").await?;
     for satellite in &in_production {
         println!("{} {} {:?}", satellite.id, satellite.name, satellite.status);
     }
     assert_eq!(in_production[0].id, registered.id);
 
     // The token that was made and the satellite that registered: what changes something leaves a record.
-    let trail = system.verify().await?;
+    let trail = system.audit().verify().await?;
     println!("{} audit records, valid: {}", trail.records, trail.valid);
     assert!(trail.valid && trail.records == 2);
     hive.shutdown().await;

@@ -5,10 +5,10 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use anyhow::Context;
+use hive_core::RemoteHive;
 use hive_core::job::JobOptions;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{ExecCommand, JobEvent, PageRequest, Target};
-use hive_core::{CommandRouter, JobManager, RemoteHive};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -18,10 +18,10 @@ async fn main() -> anyhow::Result<()> {
 
     // From here on it is durable: at most twenty satellites at a time, and each of them once.
     let options = JobOptions { concurrency: Some(20), ..JobOptions::default() };
-    let job = hive.job_submit(vec![Target::All], ExecCommand::program("uname", ["-sr"]), options).await?;
+    let job = hive.jobs().submit(vec![Target::All], ExecCommand::program("uname", ["-sr"]), options).await?;
 
     let (mut told, mut ended) = (0, None);
-    let mut events = hive.job_watch(job.id).await?;
+    let mut events = hive.jobs().subscribe(job.id).await?;
     while let Some(event) = events.next().await {
         match event {
             JobEvent::Progress { counts } => println!("{} of {} have ended", counts.ended(), counts.total()),
@@ -37,9 +37,9 @@ async fn main() -> anyhow::Result<()> {
     assert_eq!(told, job.counts.total(), "each end is told once");
 
     // The output lies with the hive, by the command of each target.
-    for target in hive.job_target_list(job.id, PageRequest::default()).await?.items {
+    for target in hive.jobs().list_targets(job.id, PageRequest::default()).await?.items {
         let Some(command) = target.command_id else { continue };
-        let output = hive.command_output(command, Channel::Stdout, 0).await?;
+        let output = hive.commands().output(command, Channel::Stdout, 0).await?;
         println!("{}: {}", target.satellite_name, String::from_utf8_lossy(&output).trim().escape_debug());
         assert_eq!(output.len() as u64, target.stdout_bytes);
     }

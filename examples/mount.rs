@@ -10,7 +10,7 @@ use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, UserCreate};
-use hive_core::{Hive, Identity, RemoteHive};
+use hive_core::{Hive, RemoteHive};
 use hive_server::AppState;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
@@ -36,9 +36,9 @@ async fn main() -> anyhow::Result<()> {
     let serving = tasks.spawn(serving.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
 
     let system = hive.as_system();
-    system.user_create(UserCreate { username: "anna".into(), role: PlatformRole::GlobalUser }).await?;
+    system.identity().user_create(UserCreate { username: "anna".into(), role: PlatformRole::GlobalUser }).await?;
     let key = system.api_key_create_for("anna", ApiKeyCreate::default()).await?.api_key;
-    let me = RemoteHive::connect(&format!("{url}/hive"), key.into())?.me().await?;
+    let me = RemoteHive::connect(&format!("{url}/hive"), key.into())?.identity().me().await?;
     println!("the hive knows {}", me.user.username);
     assert_eq!(me.user.username, "anna");
 

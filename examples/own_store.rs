@@ -10,12 +10,12 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use hive_core::Hive;
 use hive_core::audit::AuditDraft;
 use hive_core::store::{Database, NewSatellite, RegisterOutcome, Store, StoreLayer, StoreResult};
 use hive_core::wire::RegistrationTokenId;
 use hive_core::wire::api::RegistrationTokenCreate;
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
-use hive_core::{DeviceRegistry, Hive, Identity};
 
 struct Inventoried {
     below: Arc<dyn Store>,
@@ -56,7 +56,7 @@ async fn main() -> anyhow::Result<()> {
     let store = Arc::new(Inventoried::open().await?);
     let hive = Hive::builder().store(store.clone()).build().await?;
     let system = hive.as_system();
-    let token = system.registration_token_create(RegistrationTokenCreate::global()).await?.token;
+    let token = system.identity().registration_token_create(RegistrationTokenCreate::global()).await?.token;
     for name in ["web-server-01", "web-server-02"] {
         let request = RegisterRequest {
             name: name.into(),
@@ -66,7 +66,7 @@ async fn main() -> anyhow::Result<()> {
             system_info: RegisterSystemInfo::default(),
             attempt: None,
         };
-        let registered = system.register(token.clone().into(), request).await;
+        let registered = system.satellites().register(token.clone().into(), request).await;
         println!(
             "{name}: {}",
             registered.map_or_else(|refused| refused.to_string(), |satellite| satellite.id.to_string())

@@ -7,9 +7,9 @@
 use std::net::Ipv4Addr;
 
 use hive_agent::{Agent, LinkState};
+use hive_core::Hive;
 use hive_core::router::ExecOptions;
 use hive_core::wire::api::{ExecCommand, RegistrationTokenCreate};
-use hive_core::{CommandRouter, Hive, Identity};
 use hive_server::Server;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
 
     // The satellite: it registers once by its token, and from then on knows its key from the data directory.
     let system = hive.as_system();
-    let token = system.registration_token_create(RegistrationTokenCreate::global()).await?.token;
+    let token = system.identity().registration_token_create(RegistrationTokenCreate::global()).await?.token;
     let data_dir = tempfile::tempdir()?;
     let mut config = hive_agent::Config::new(url.parse()?, "in-process".try_into()?, data_dir.path());
     config.registration_token = Some(token.into());
@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
     link.wait_for(|state| matches!(state, LinkState::Online { .. })).await?;
 
     let command = ExecCommand::program("echo", ["hello", "from", "here"]);
-    let result = system.exec(id, command, ExecOptions::default()).await?;
+    let result = system.commands().exec(id, command, ExecOptions::default()).await?;
     println!("{}: {}", result.satellite_name, result.stdout.trim());
     assert_eq!((result.stdout.as_str(), result.exit_code), ("hello from here\n", Some(0)));
 

@@ -4,27 +4,25 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::sync::Arc;
-
 use anyhow::{Context, bail};
+use hive_core::RemoteHive;
 use hive_core::session::{Terminal, TerminalEvent, ViewOptions};
 use hive_core::wire::api::{PageRequest, SatelliteFilter, SessionCreate};
-use hive_core::{DeviceRegistry, RemoteHive, SessionManager};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let url = std::env::var("HIVE_URL").context("set HIVE_URL to the address of a hive")?;
     let key = std::env::var("HIVE_API_KEY").context("set HIVE_API_KEY to an API key of it")?;
-    let hive = Arc::new(RemoteHive::connect(&url, key.into())?);
+    let hive = RemoteHive::connect(&url, key.into())?;
 
     let online = SatelliteFilter { online: Some(true), ..SatelliteFilter::default() };
-    let satellites = hive.list(online, PageRequest::default()).await?.items;
+    let satellites = hive.satellites().list(online, PageRequest::default()).await?.items;
     let satellite = satellites.first().context("no satellite is online")?;
 
     // Without `shell` it is the login shell of the agent's user.
     let wanted = SessionCreate { shell: Some("/bin/sh".into()), ..SessionCreate::on(satellite.id) };
-    let session = hive.session_create(wanted).await?;
-    let mut terminal = Terminal::open(hive, session.id, ViewOptions::default()).await?;
+    let session = hive.sessions().create(wanted).await?;
+    let mut terminal = Terminal::open(hive.sessions(), session.id, ViewOptions::default()).await?;
     terminal.write("echo $((6 * 7)); exit 3\n".into())?;
 
     let (mut screen, mut end) = (Vec::new(), None);

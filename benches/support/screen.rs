@@ -21,10 +21,10 @@ pub(crate) struct Screen {
 impl Screen {
     /// Opens a terminal with this program and waits until it says `ready`.
     pub(crate) async fn open(hive: &TestHive, satellite: &Satellite, program: &Path) -> anyhow::Result<Self> {
-        let remote: Arc<dyn SessionManager> = Arc::new(RemoteHive::connect(hive.url(), hive.api_key().into())?);
+        let remote: Arc<dyn SessionManager> = RemoteHive::connect(hive.url(), hive.api_key().into())?.sessions();
         let wanted = SessionCreate::on(satellite.id().parse()?);
         let shell = program.to_str().map(String::from);
-        let session = remote.session_create(SessionCreate { shell, ..wanted }).await?;
+        let session = remote.create(SessionCreate { shell, ..wanted }).await?;
         let mut screen = Self { terminal: Terminal::open(remote, session.id, ViewOptions::default()).await? };
         screen.read(READY).await?;
         Ok(screen)

@@ -7,11 +7,11 @@ use hive_core::client::{Obstacle, Unreachable};
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::ExecResult;
 
-use crate::api::Api;
 use crate::args::ExecArgs;
 use crate::failure::{Failure, unreachable};
 use crate::find;
 use crate::settings::{Access, Origin};
+use hive_core::HiveApi;
 
 /// What helps against an error wherever it comes from.
 pub(crate) fn on(error: &Error) -> Option<String> {
@@ -133,7 +133,7 @@ pub(crate) fn on_name(list: &str) -> impl FnOnce(Error) -> Failure {
 }
 
 /// The failure of a call, with advice that fits the hive that was called.
-pub(crate) async fn on_call(api: &dyn Api, access: &Access, failure: Failure) -> Failure {
+pub(crate) async fn on_call(api: &dyn HiveApi, access: &Access, failure: Failure) -> Failure {
     let advice = match &failure {
         Failure::Hive(Error::AuthRequired | Error::AuthInvalid) => on_key(access),
         Failure::Hive(Error::SatelliteNotFound(word)) => match find::similar(api, word).await {

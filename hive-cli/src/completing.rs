@@ -8,8 +8,8 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
+use hive_core::RemoteHive;
 use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SessionFilter};
-use hive_core::{DeviceRegistry, RemoteHive, SessionManager};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -51,7 +51,7 @@ pub(crate) fn targets() -> ArgValueCompleter {
 pub(crate) fn sessions() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         ask(async |hive| {
-            let sessions = hive.session_list(SessionFilter::default()).await?;
+            let sessions = hive.sessions().list(SessionFilter::default()).await?;
             let of = |session: hive_core::wire::api::Session| {
                 CompletionCandidate::new(session.id.to_string()).help(Some(session.satellite_name.to_string().into()))
             };
@@ -97,7 +97,7 @@ fn found(filter: SatelliteFilter, take: impl Fn(Satellite, &mut BTreeSet<String>
         let hive = hive().await?;
         for page in 1.. {
             let wanted = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
-            let got = DeviceRegistry::list(&hive, filter.clone(), wanted).await?;
+            let got = hive.satellites().list(filter.clone(), wanted).await?;
             let is_last = got.items.is_empty() || u64::from(page) * u64::from(wanted.per_page) >= got.total;
             got.items.into_iter().for_each(|satellite| take(satellite, &mut words));
             if is_last || words.len() >= MAX {

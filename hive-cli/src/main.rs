@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 mod advice;
-mod api;
 mod args;
 mod commands;
 mod completing;

@@ -21,7 +21,7 @@ pub trait AuditLogger: Send + Sync {
     async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>>;
 
     /// Returns a record; `None` where there is none, or the caller may not know of it.
-    async fn entry(&self, id: AuditId) -> Result<Option<AuditEntry>>;
+    async fn get(&self, id: AuditId) -> Result<Option<AuditEntry>>;
 
     /// Gives the whole trail and, as its last line, the signed manifest. A stream that ends without a manifest has failed.
     async fn export(&self) -> Result<Subscription<AuditExportLine>>;

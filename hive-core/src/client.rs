@@ -34,7 +34,7 @@ use hive_wire::api::{LoginRequest, LoginResponse};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
-use crate::Result;
+use crate::{AuditLogger, CommandRouter, DeviceRegistry, HiveApi, Identity, JobManager, Result, SessionManager};
 use transport::{Credential, Transport};
 pub use unreachable::{Obstacle, Unreachable};
 
@@ -45,10 +45,10 @@ pub use unreachable::{Obstacle, Unreachable};
 ///
 /// ```no_run
 /// # async fn list() -> hive_core::Result<()> {
-/// use hive_core::{DeviceRegistry, RemoteHive};
+/// use hive_core::RemoteHive;
 ///
 /// let hive = RemoteHive::connect("http://127.0.0.1:3000", "hive_key_…".into())?;
-/// for satellite in hive.list(Default::default(), Default::default()).await?.items {
+/// for satellite in hive.satellites().list(Default::default(), Default::default()).await?.items {
 ///     assert!(!satellite.name.as_str().is_empty());
 /// }
 /// # Ok(())
@@ -56,10 +56,46 @@ pub use unreachable::{Obstacle, Unreachable};
 /// ```
 #[derive(Debug, Clone)]
 pub struct RemoteHive {
+    client: Arc<Client>,
+}
+
+/// The services over one transport. The accessors of [`RemoteHive`] give it away.
+#[derive(Debug, Clone)]
+struct Client {
     transport: Arc<Transport>,
     /// Readers of endless answers. Each ends when its subscription is dropped.
     readers: TaskTracker,
 }
+
+impl crate::sealed::Sealed for RemoteHive {}
+
+impl HiveApi for RemoteHive {
+    fn satellites(&self) -> Arc<dyn DeviceRegistry> {
+        self.client.clone()
+    }
+
+    fn commands(&self) -> Arc<dyn CommandRouter> {
+        self.client.clone()
+    }
+
+    fn jobs(&self) -> Arc<dyn JobManager> {
+        self.client.clone()
+    }
+
+    fn sessions(&self) -> Arc<dyn SessionManager> {
+        self.client.clone()
+    }
+
+    fn audit(&self) -> Arc<dyn AuditLogger> {
+        self.client.clone()
+    }
+
+    fn identity(&self) -> Arc<dyn Identity> {
+        self.client.clone()
+    }
+}
+
+accessors!(RemoteHive);
 
 impl RemoteHive {
     /// Names a hive by its URL and acts on it with an API key. Nothing is sent yet. White space around the key, such as the end
@@ -80,7 +116,7 @@ impl RemoteHive {
 
     /// The hive's URL.
     pub fn url(&self) -> &str {
-        self.transport.base()
+        self.client.transport.base()
     }
 
     /// Asks what time it is at the hive, to the second.
@@ -88,10 +124,11 @@ impl RemoteHive {
     /// # Errors
     /// `Unavailable` where it cannot be reached, `Other` where the answer does not tell.
     pub async fn time(&self) -> Result<Timestamp> {
-        self.transport.time().await
+        self.client.transport.time().await
     }
 
     fn new(url: &str, credential: Credential) -> Result<Self> {
-        Ok(Self { transport: Arc::new(Transport::new(url, credential)?), readers: TaskTracker::new() })
+        let transport = Transport::new(url, credential)?;
+        Ok(Self { client: Arc::new(Client { transport: Arc::new(transport), readers: TaskTracker::new() }) })
     }
 }

@@ -35,7 +35,6 @@ use crate::links::unexpected;
 use crate::satellites::journal_positions;
 use crate::{disk_probe, events, grants, housekeeping, jobs, links, sessions};
 
-pub use crate::commands::result::{CommandReport, ExecReport, OutputReader};
 pub use crate::identity::auth_failures::{AuthFailureKind, AuthFailureTotals, network_of};
 pub use crate::identity::authentication::Effort;
 pub use crate::link_handler::Attached;

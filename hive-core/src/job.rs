@@ -28,17 +28,17 @@ pub trait JobManager: Send + Sync {
     ///
     /// # Errors
     /// `SatelliteNotFound` and `InvalidInput` where a target stands for no satellite.
-    async fn job_submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job>;
+    async fn submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job>;
     /// Returns a job; `None` where there is none, or the caller may not know of one of its satellites.
-    async fn job_get(&self, id: JobId) -> Result<Option<Job>>;
+    async fn get(&self, id: JobId) -> Result<Option<Job>>;
     /// Lists jobs, newest first.
-    async fn job_list(&self, page: PageRequest) -> Result<Page<Job>>;
+    async fn list(&self, page: PageRequest) -> Result<Page<Job>>;
     /// Lists a job's targets by name. Their output is asked for by their commands.
-    async fn job_target_list(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>>;
+    async fn list_targets(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>>;
     /// Cancels a job: what waits ends at once, what runs when its satellite has ended the whole process tree. One that has
     /// ended stays as it is. Returns it as it then stands, without waiting for its end.
-    async fn job_cancel(&self, id: JobId) -> Result<Job>;
+    async fn cancel(&self, id: JobId) -> Result<Job>;
     /// Tells what happens to a job until it has ended, beginning with what has happened. A subscription that ends before
     /// the job does was broken off.
-    async fn job_watch(&self, id: JobId) -> Result<Subscription<JobEvent>>;
+    async fn subscribe(&self, id: JobId) -> Result<Subscription<JobEvent>>;
 }

@@ -2,8 +2,13 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+use std::sync::Arc;
+
 pub use hive_store as store;
 pub use hive_wire as wire;
+
+#[macro_use]
+mod accessors;
 
 pub mod access;
 pub mod audit;
@@ -47,10 +52,61 @@ pub use router::CommandRouter;
 pub use session::SessionManager;
 pub use subscription::Subscription;
 
-/// A hive, here or elsewhere: everything a client may ask of it.
+/// A hive, in this process or elsewhere: one accessor for each of its areas.
 ///
-/// [`ActingHive`] and `RemoteHive` (feature `client`) implement it, and keep the same promises: a program that takes `&dyn HiveApi`
-/// need not know which it has.
-pub trait HiveApi: DeviceRegistry + CommandRouter + JobManager + SessionManager + AuditLogger + Identity {}
+/// [`ActingHive`] and `RemoteHive` (feature `client`) implement it, with the same promises: a program that takes `&dyn HiveApi`
+/// works with both. An accessor returns a handle that is owned: it holds the caller's identity and the service, and may be kept
+/// and sent to other tasks.
+///
+/// The trait is sealed, so that a new area is no breaking change. Two areas may have methods of the same name:
+///
+/// ```no_run
+/// # async fn both(hive: &dyn hive_core::HiveApi, machine: hive_core::wire::SatelliteId, job: hive_core::wire::JobId)
+/// #     -> hive_core::Result<()> {
+/// let satellite = hive.satellites().get(machine).await?;
+/// let job = hive.jobs().get(job).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The hive itself has no `get`:
+///
+/// ```compile_fail,E0599
+/// # async fn neither(hive: &dyn hive_core::HiveApi, machine: hive_core::wire::SatelliteId) -> hive_core::Result<()> {
+/// let satellite = hive.get(machine).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Programs use it and do not implement it:
+///
+/// ```compile_fail,E0277
+/// struct Mine;
+/// impl hive_core::HiveApi for Mine {
+///     fn satellites(&self) -> std::sync::Arc<dyn hive_core::DeviceRegistry> { unimplemented!() }
+///     fn commands(&self) -> std::sync::Arc<dyn hive_core::CommandRouter> { unimplemented!() }
+///     fn jobs(&self) -> std::sync::Arc<dyn hive_core::JobManager> { unimplemented!() }
+///     fn sessions(&self) -> std::sync::Arc<dyn hive_core::SessionManager> { unimplemented!() }
+///     fn audit(&self) -> std::sync::Arc<dyn hive_core::AuditLogger> { unimplemented!() }
+///     fn identity(&self) -> std::sync::Arc<dyn hive_core::Identity> { unimplemented!() }
+/// }
+/// ```
+pub trait HiveApi: sealed::Sealed + Send + Sync {
+    /// Returns the registry of satellites.
+    fn satellites(&self) -> Arc<dyn DeviceRegistry>;
+    /// Returns the commands of single satellites and of several.
+    fn commands(&self) -> Arc<dyn CommandRouter>;
+    /// Returns the jobs.
+    fn jobs(&self) -> Arc<dyn JobManager>;
+    /// Returns the terminal sessions.
+    fn sessions(&self) -> Arc<dyn SessionManager>;
+    /// Returns the audit log.
+    fn audit(&self) -> Arc<dyn AuditLogger>;
+    /// Returns users, teams, API keys and registration tokens.
+    fn identity(&self) -> Arc<dyn Identity>;
+}
 
-impl<T: DeviceRegistry + CommandRouter + JobManager + SessionManager + AuditLogger + Identity> HiveApi for T {}
+mod sealed {
+    /// Implemented in this crate alone.
+    pub trait Sealed {}
+}

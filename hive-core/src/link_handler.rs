@@ -5,6 +5,7 @@ mod terminals;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hive_wire::agent::{Channel, CommandResult, ErrorBody, Metrics, ToAgent, ToServer};
@@ -27,6 +28,8 @@ use crate::{Error, Result};
 
 /// Output streams one link may have open.
 const MAX_STREAMS: usize = 4096;
+/// How long the start of a command waits to be stored together with its end.
+const START_DELAY: Duration = Duration::from_millis(20);
 /// Problems a satellite may tell of itself; further ones are left out.
 const MAX_PROBLEMS: usize = 8;
 /// Characters of any text a satellite says about itself or about an error.
@@ -218,10 +221,14 @@ impl Attached {
         if let Some(position) = journal_position {
             self.hive.inner.positions.note(self.satellite, &self.live.journal_id, position);
         }
-        let hive = self.hive.clone();
+        let (hive, started_at) = (self.hive.clone(), self.hive.source().now());
         self.hive.inner.tasks.spawn(async move {
-            if let Err(error) = hive.store().command_start(id, hive.source().now()).await {
-                warn!(command.id = %id, error = %error, "command's start not stored");
+            // Most commands end within milliseconds, and their end stores the start as well: one write less for each.
+            if hive.ends_within(id, START_DELAY).await {
+                return;
+            }
+            if let Err(error) = hive.store().command_start(id, started_at).await {
+                warn!(command.id = %id, error = %error, "the start of a command was not stored");
             }
         });
         Ok(())

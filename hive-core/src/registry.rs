@@ -17,8 +17,13 @@ pub trait DeviceRegistry: Send + Sync {
     /// its id and gets a new key, and the old key is dead at once; a name of another team is refused.
     async fn register(&self, token: SecretString, request: RegisterRequest) -> Result<RegisteredSatellite>;
 
-    /// Ends a satellite's link. It comes back unless it was removed.
-    async fn mark_offline(&self, id: SatelliteId) -> Result<()>;
+    /// Ends a satellite's link. The satellite connects again unless it was removed.
+    async fn disconnect(&self, id: SatelliteId) -> Result<()>;
+
+    /// Another name of [`disconnect`](Self::disconnect).
+    async fn mark_offline(&self, id: SatelliteId) -> Result<()> {
+        self.disconnect(id).await
+    }
 
     /// Returns a satellite; `None` where there is none, or the caller may not know of it.
     async fn get(&self, id: SatelliteId) -> Result<Option<Satellite>>;

@@ -1,5 +1,7 @@
 //! Running commands.
 
+mod report;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::Channel;
@@ -9,6 +11,9 @@ use hive_wire::api::{
 use hive_wire::{CommandId, SatelliteId};
 
 use crate::{Error, Result, Subscription};
+
+pub(crate) use report::encode;
+pub use report::{CommandReport, ExecReport, OutputReader, OutputSource};
 
 /// How a command is given, apart from what it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,16 +47,41 @@ pub trait CommandRouter: Send + Sync {
     /// # Errors
     /// `SatelliteOffline` and `SatelliteInactive` where nothing was stored; `CommandTimeout` with the output so far;
     /// `CommandBlocked` where the satellite's own policy refuses.
-    async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult>;
+    async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult> {
+        self.exec_report(satellite, command, options).await?.into_result().await
+    }
 
-    /// Runs a command on several satellites and waits for all. The targets are settled first; one that could not be
+    /// Like [`exec`](Self::exec), but large output is left to a reader and is never in memory as a whole.
+    async fn exec_report(
+        &self,
+        satellite: SatelliteId,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<ExecReport>;
+
+    /// Runs a command on several satellites and waits for all. The targets are resolved first; one that could not be
     /// given the command has its own entry. Results come in the order of the targets' names.
     async fn exec_multi(
         &self,
         targets: Vec<Target>,
         command: ExecCommand,
         options: ExecOptions,
-    ) -> Result<Vec<ExecResult>>;
+    ) -> Result<Vec<ExecResult>> {
+        let reports = self.exec_multi_reports(targets, command, options).await?;
+        let mut results = Vec::with_capacity(reports.len());
+        for report in reports {
+            results.push(report.into_result().await?);
+        }
+        Ok(results)
+    }
+
+    /// Like [`exec_multi`](Self::exec_multi), but large output is left to readers and is never in memory as a whole.
+    async fn exec_multi_reports(
+        &self,
+        targets: Vec<Target>,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<Vec<ExecReport>>;
 
     /// Runs a command on the satellites that carry a tag.
     async fn exec_by_tag(&self, tag: &str, command: ExecCommand, options: ExecOptions) -> Result<Vec<ExecResult>> {
@@ -75,17 +105,25 @@ pub trait CommandRouter: Send + Sync {
     async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult>;
 
     /// Returns a command with its output so far; `None` where there is none, or the caller may not know of it.
-    async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>>;
+    async fn get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
+        match self.report(id).await? {
+            Some(report) => Ok(Some(report.into_info(encoding).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Like [`get`](Self::get), but the output is left to a reader.
+    async fn report(&self, id: CommandId) -> Result<Option<CommandReport>>;
 
     /// Returns some of a command's output as it is, from a byte on: a mebibyte at most, and empty where there is no more, or
     /// none yet.
-    async fn command_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes>;
+    async fn output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes>;
 
     /// Lists a satellite's commands that were given in a team of the caller's, newest first, without their output. The satellite
     /// may be of another team by now.
-    async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>>;
+    async fn list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>>;
 
     /// Ends a command: a queued one at once, a running one when its whole process tree is gone. One that has ended stays
     /// as it is. Returns it as it then stands.
-    async fn command_cancel(&self, id: CommandId) -> Result<CommandInfo>;
+    async fn cancel(&self, id: CommandId) -> Result<CommandInfo>;
 }

@@ -14,9 +14,10 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use hive_wire::SessionId;
 use hive_wire::api::{MAX_SCREEN, Session, SessionCreate, SessionFilter, SessionInput, Size};
-use hive_wire::session::{AttachRequest, Attached, FromViewer, ToViewer};
+use hive_wire::session::{AttachRequest, Attached, FromViewer, ToViewer, ViewMode};
+use tokio::sync::mpsc;
 
-use crate::{Error, Result};
+use crate::{Error, Result, Subscription};
 
 pub use terminal::{Terminal, TerminalEvent, ViewOptions};
 
@@ -28,23 +29,26 @@ pub trait SessionManager: Send + Sync {
     /// # Errors
     /// `SatelliteOffline` without a link, `SessionLimit` where as many as are allowed are open, `CommandBlocked` where the
     /// satellite's own policy refuses.
-    async fn session_create(&self, params: SessionCreate) -> Result<Session>;
+    async fn create(&self, params: SessionCreate) -> Result<Session>;
     /// Returns a terminal, ended ones too; `None` where there is none, or the caller may not know of it.
-    async fn session_get(&self, id: SessionId) -> Result<Option<Session>>;
+    async fn get(&self, id: SessionId) -> Result<Option<Session>>;
     /// Lists terminals, newest first.
-    async fn session_list(&self, filter: SessionFilter) -> Result<Vec<Session>>;
+    async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>>;
     /// Types into a terminal nobody else types into: returns when the satellite has typed every byte, once and in order.
     ///
     /// # Errors
     /// `Conflict` where a viewer has the keyboard. After `Unavailable` some of the bytes may have been typed.
-    async fn session_input(&self, id: SessionId, data: Bytes) -> Result<()>;
+    async fn send_input(&self, id: SessionId, data: Bytes) -> Result<()>;
     /// Changes a terminal's size.
-    async fn session_resize(&self, id: SessionId, size: Size) -> Result<()>;
+    async fn resize(&self, id: SessionId, size: Size) -> Result<()>;
     /// Ends a terminal with its whole process tree, and returns when that is gone. One whose satellite is offline counts
     /// as ended at once, and is ended there when the satellite comes back.
-    async fn session_terminate(&self, id: SessionId) -> Result<()>;
-    /// Looks at a terminal: this is how to subscribe to its output, and how to type into it.
-    async fn session_attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment>;
+    async fn terminate(&self, id: SessionId) -> Result<()>;
+    /// Subscribes to what happens in a session from now on, beginning with its current screen, as a viewer that only reads. A
+    /// listener that is slow holds up nobody: it gets [`ToViewer::Reset`] in the place of what it missed.
+    async fn subscribe(&self, id: SessionId) -> Result<Subscription<SessionEvent>>;
+    /// Attaches a viewer, which may type too.
+    async fn attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment>;
 }
 
 /// One viewer's way into a terminal, in two halves, so that one may wait while the other works. The attachment is over
@@ -108,6 +112,26 @@ pub enum ViewerAction {
     },
     /// Anything else. Never [`FromViewer::Attach`].
     Say(FromViewer),
+}
+
+/// Events of a subscription that wait for their listener: output of 2 MiB at most. Then the listener is a slow viewer.
+pub(crate) const SUBSCRIBED_EVENTS: usize = 32;
+
+/// Returns what a viewer that only reads asks for.
+pub(crate) fn read_only() -> AttachRequest {
+    AttachRequest { mode: ViewMode::ReadOnly, ..AttachRequest::default() }
+}
+
+/// Passes the events of an attachment to a listener until one of them ends.
+pub(crate) async fn forward(attachment: Attachment, listener: mpsc::Sender<SessionEvent>) {
+    // The input half is kept: an attachment is over when both halves are dropped.
+    let Attachment { mut output, input, .. } = attachment;
+    while let Some(event) = output.next().await {
+        if listener.send(event).await.is_err() {
+            break;
+        }
+    }
+    drop(input);
 }
 
 /// Reads what is to be typed from its form on the wire.

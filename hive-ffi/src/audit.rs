@@ -19,7 +19,7 @@ impl Hive {
     /// Lists audit records, newest first.
     pub async fn audit_query(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditEntry>, HiveError> {
         let query = move |hive: Arc<dyn HiveApi>| async move {
-            let entries = hive.query(filter.try_into()?, page.into()).await?;
+            let entries = hive.audit().query(filter.try_into()?, page.into()).await?;
             Ok(entries.items.into_iter().map(AuditEntry::from).collect())
         };
         self.call(query).await
@@ -37,14 +37,14 @@ impl Hive {
             let details = serde_json::from_str(&details);
             let details = details.map_err(|error| HiveError::invalid("details", format!("is no JSON: {error}")))?;
             let target = AuditTarget { kind: target_kind, id: target_id };
-            Ok(hive.log(action, target, details).await?.into())
+            Ok(hive.audit().log(action, target, details).await?.into())
         };
         self.call(log).await
     }
 
     /// Gives the whole trail, a line an item: written to a file, each with a line end, they are what `audit_verify_file` reads.
     pub async fn audit_export(&self) -> Result<Arc<AuditExport>, HiveError> {
-        let lines = self.call(|hive| async move { Ok(hive.export().await?) }).await?;
+        let lines = self.call(|hive| async move { Ok(hive.audit().export().await?) }).await?;
         let is_last = |line: &AuditExportLine| matches!(line, AuditExportLine::Manifest { .. });
         let lines = complete(lines, "the export broke off before its manifest", is_last);
         let lines = lines.map(|line| line.map(|line| serde_json::json!(line).to_string()));
@@ -53,7 +53,7 @@ impl Hive {
 
     /// Checks the stored trail from its first record to its last.
     pub async fn audit_verify(&self) -> Result<AuditVerification, HiveError> {
-        self.call(|hive| async move { Ok(hive.verify().await?.into()) }).await
+        self.call(|hive| async move { Ok(hive.audit().verify().await?.into()) }).await
     }
 }
 

@@ -22,7 +22,7 @@ impl Hive {
         let exec = |hive: Arc<dyn HiveApi>| async move {
             let id = find_id(hive.as_ref(), &satellite).await?;
             let (command, options) = split(command, None);
-            hive.exec(id, command, options).await?.try_into()
+            hive.commands().exec(id, command, options).await?.try_into()
         };
         self.call(exec).await
     }
@@ -37,7 +37,7 @@ impl Hive {
     ) -> Result<Vec<CommandResult>, HiveError> {
         let exec = move |hive: Arc<dyn HiveApi>| async move {
             let (command, options) = split(command, concurrency);
-            let results = hive.exec_multi(self::targets(&targets)?, command, options).await?;
+            let results = hive.commands().exec_multi(self::targets(&targets)?, command, options).await?;
             results.into_iter().map(CommandResult::try_from).collect()
         };
         self.call(exec).await
@@ -52,7 +52,7 @@ impl Hive {
     ) -> Result<Arc<ExecEvents>, HiveError> {
         let start = move |hive: Arc<dyn HiveApi>| async move {
             let (command, options) = split(command, concurrency);
-            Ok(hive.exec_stream(self::targets(&targets)?, command, options).await?)
+            Ok(hive.commands().exec_stream(self::targets(&targets)?, command, options).await?)
         };
         let events = self.call(start).await?;
         let events = complete(events, "the events broke off; the commands go on", all_done());
@@ -65,7 +65,7 @@ impl Hive {
         let submit = |hive: Arc<dyn HiveApi>| async move {
             let id = find_id(hive.as_ref(), &satellite).await?;
             let (command, options) = split(command, None);
-            Ok(hive.submit(id, command, options).await?.to_string())
+            Ok(hive.commands().submit(id, command, options).await?.to_string())
         };
         self.call(submit).await
     }
@@ -81,7 +81,7 @@ impl Hive {
         let change = move |hive: Arc<dyn HiveApi>| async move {
             let id = find_id(hive.as_ref(), &satellite).await?;
             let request = api::PowerRequest { action: action.into(), delay_seconds, message, priority: None };
-            hive.power(id, request, exact(None, None)).await?.try_into()
+            hive.commands().power(id, request, exact(None, None)).await?.try_into()
         };
         self.call(change).await
     }
@@ -89,7 +89,7 @@ impl Hive {
     /// Returns a command with its output so far; nothing where there is none, or the caller may not know of it.
     pub async fn command_get(&self, command: String) -> Result<Option<CommandInfo>, HiveError> {
         let get = |hive: Arc<dyn HiveApi>| async move {
-            let info = hive.command_get(id("command", &command)?, OutputEncoding::Base64).await?;
+            let info = hive.commands().get(id("command", &command)?, OutputEncoding::Base64).await?;
             info.map(CommandInfo::try_from).transpose()
         };
         self.call(get).await
@@ -99,7 +99,7 @@ impl Hive {
     pub async fn command_list(&self, satellite: String, page: Page) -> Result<Vec<CommandInfo>, HiveError> {
         let list = move |hive: Arc<dyn HiveApi>| async move {
             let id = find_id(hive.as_ref(), &satellite).await?;
-            let commands = hive.command_list(id, page.into()).await?;
+            let commands = hive.commands().list(id, page.into()).await?;
             commands.items.into_iter().map(CommandInfo::try_from).collect()
         };
         self.call(list).await
@@ -108,7 +108,7 @@ impl Hive {
     /// Returns some of a command's output, from a byte on: a mebibyte at most, and empty where there is no more, or none yet.
     pub async fn command_output(&self, command: String, channel: Channel, from: u64) -> Result<Vec<u8>, HiveError> {
         let read = move |hive: Arc<dyn HiveApi>| async move {
-            Ok(hive.command_output(id("command", &command)?, channel.into(), from).await?.into())
+            Ok(hive.commands().output(id("command", &command)?, channel.into(), from).await?.into())
         };
         self.call(read).await
     }
@@ -116,7 +116,7 @@ impl Hive {
     /// Ends a command: a queued one at once, a running one when its whole process tree is gone. Returns it as it then stands.
     pub async fn command_cancel(&self, command: String) -> Result<CommandInfo, HiveError> {
         let cancel =
-            |hive: Arc<dyn HiveApi>| async move { hive.command_cancel(id("command", &command)?).await?.try_into() };
+            |hive: Arc<dyn HiveApi>| async move { hive.commands().cancel(id("command", &command)?).await?.try_into() };
         self.call(cancel).await
     }
 }

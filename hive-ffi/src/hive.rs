@@ -140,10 +140,11 @@ pub(crate) async fn every_page<'h, T: 'h>(
 pub(crate) async fn find(api: &dyn HiveApi, word: &str) -> Result<api::Satellite, HiveError> {
     let missing = || hive_core::Error::SatelliteNotFound(word.to_owned());
     if let Ok(id) = word.parse::<SatelliteId>() {
-        return Ok(api.get(id).await?.ok_or_else(missing)?);
+        return Ok(api.satellites().get(id).await?.ok_or_else(missing)?);
     }
     let filter = api::SatelliteFilter { search: Some(word.to_owned()), ..api::SatelliteFilter::default() };
-    let similar = every_page(|page| api.list(filter.clone(), page)).await?;
+    let satellites = api.satellites();
+    let similar = every_page(|page| satellites.list(filter.clone(), page)).await?;
     Ok(similar.into_iter().find(|satellite| satellite.name.as_str() == word).ok_or_else(missing)?)
 }
 

@@ -20,25 +20,26 @@ use crate::{Hive, HiveError};
 impl Hive {
     /// Returns who the caller is.
     pub async fn me(&self) -> Result<Me, HiveError> {
-        self.call(|hive| async move { Ok(hive.me().await?.into()) }).await
+        self.call(|hive| async move { Ok(hive.identity().me().await?.into()) }).await
     }
 
     /// Gives the caller another password. All logins end, the caller's own too; API keys stay.
     pub async fn password_change(&self, current: String, new: String) -> Result<(), HiveError> {
         let change = PasswordChange { current: Secret(current), new: Secret(new) };
-        self.call(|hive| async move { Ok(hive.password_change(change).await?) }).await
+        self.call(|hive| async move { Ok(hive.identity().password_change(change).await?) }).await
     }
 
     /// Adds a user. Their password is told here and nowhere else.
     pub async fn user_create(&self, username: String, is_admin: bool) -> Result<NewUser, HiveError> {
         let wanted = UserCreate { username, role: platform_role(is_admin) };
-        self.call(|hive| async move { Ok(hive.user_create(wanted).await?.into()) }).await
+        self.call(|hive| async move { Ok(hive.identity().user_create(wanted).await?.into()) }).await
     }
 
     /// Lists users by name.
     pub async fn user_list(&self) -> Result<Vec<User>, HiveError> {
         let list = |hive: Arc<dyn HiveApi>| async move {
-            Ok(every_page(|page| hive.user_list(page)).await?.into_iter().map(User::from).collect())
+            let identity = hive.identity();
+            Ok(every_page(|page| identity.user_list(page)).await?.into_iter().map(User::from).collect())
         };
         self.call(list).await
     }
@@ -53,7 +54,11 @@ impl Hive {
     ) -> Result<User, HiveError> {
         let change = move |hive: Arc<dyn HiveApi>| async move {
             let id = find_user(hive.as_ref(), &user).await?;
-            Ok(hive.user_update(id, UserUpdate { role: is_admin.map(platform_role), disabled }).await?.into())
+            Ok(hive
+                .identity()
+                .user_update(id, UserUpdate { role: is_admin.map(platform_role), disabled })
+                .await?
+                .into())
         };
         self.call(change).await
     }
@@ -62,7 +67,7 @@ impl Hive {
     pub async fn user_password_reset(&self, user: String) -> Result<String, HiveError> {
         let reset = |hive: Arc<dyn HiveApi>| async move {
             let id = find_user(hive.as_ref(), &user).await?;
-            Ok(hive.user_password_reset(id).await?.password.0)
+            Ok(hive.identity().user_password_reset(id).await?.password.0)
         };
         self.call(reset).await
     }
@@ -71,7 +76,7 @@ impl Hive {
     pub async fn team_member_list(&self, team: String) -> Result<Vec<TeamMember>, HiveError> {
         let list = |hive: Arc<dyn HiveApi>| async move {
             let team = find_team(hive.as_ref(), &team).await?;
-            Ok(hive.team_member_list(team).await?.into_iter().map(TeamMember::from).collect())
+            Ok(hive.identity().team_member_list(team).await?.into_iter().map(TeamMember::from).collect())
         };
         self.call(list).await
     }
@@ -81,7 +86,7 @@ impl Hive {
         let put = |hive: Arc<dyn HiveApi>| async move {
             let role: Role = of_word("role", &role, "one of viewer, operator, admin")?;
             let team = find_team(hive.as_ref(), &team).await?;
-            Ok(hive.team_member_put(team, TeamMemberPut { username, role }).await?.into())
+            Ok(hive.identity().team_member_put(team, TeamMemberPut { username, role }).await?.into())
         };
         self.call(put).await
     }
@@ -90,45 +95,49 @@ impl Hive {
     pub async fn team_member_remove(&self, team: String, user: String) -> Result<(), HiveError> {
         let remove = |hive: Arc<dyn HiveApi>| async move {
             let team = find_team(hive.as_ref(), &team).await?;
-            let members = hive.team_member_list(team).await?;
+            let members = hive.identity().team_member_list(team).await?;
             let member = members.iter().find(|member| member.username == user || member.user_id.to_string() == user);
             let member = member.ok_or_else(|| missing("user", &user))?;
-            Ok(hive.team_member_remove(team, member.user_id).await?)
+            Ok(hive.identity().team_member_remove(team, member.user_id).await?)
         };
         self.call(remove).await
     }
 
     /// Makes a team.
     pub async fn team_create(&self, slug: String) -> Result<Team, HiveError> {
-        self.call(|hive| async move { Ok(hive.team_create(TeamCreate { slug }).await?.into()) }).await
+        self.call(|hive| async move { Ok(hive.identity().team_create(TeamCreate { slug }).await?.into()) }).await
     }
 
     /// Lists the caller's teams; a global admin sees all.
     pub async fn team_list(&self) -> Result<Vec<Team>, HiveError> {
-        self.call(|hive| async move { Ok(hive.team_list().await?.into_iter().map(Team::from).collect()) }).await
+        self.call(|hive| async move { Ok(hive.identity().team_list().await?.into_iter().map(Team::from).collect()) })
+            .await
     }
 
     /// Makes an API key for the caller. Its secret is told here and nowhere else.
     pub async fn api_key_create(&self, name: String, expires_in_hours: Option<u32>) -> Result<NewApiKey, HiveError> {
         let create = move |hive: Arc<dyn HiveApi>| async move {
-            Ok(hive.api_key_create(ApiKeyCreate { name, expires_in_hours }).await?.into())
+            Ok(hive.identity().api_key_create(ApiKeyCreate { name, expires_in_hours }).await?.into())
         };
         self.call(create).await
     }
 
     /// Lists the caller's API keys.
     pub async fn api_key_list(&self) -> Result<Vec<ApiKey>, HiveError> {
-        self.call(|hive| async move { Ok(hive.api_key_list().await?.into_iter().map(ApiKey::from).collect()) }).await
+        self.call(
+            |hive| async move { Ok(hive.identity().api_key_list().await?.into_iter().map(ApiKey::from).collect()) },
+        )
+        .await
     }
 
     /// Gives one of the caller's API keys another secret. The one before is dead at once.
     pub async fn api_key_rotate(&self, key: String) -> Result<NewApiKey, HiveError> {
-        self.call(|hive| async move { Ok(hive.api_key_rotate(id("key", &key)?).await?.into()) }).await
+        self.call(|hive| async move { Ok(hive.identity().api_key_rotate(id("key", &key)?).await?.into()) }).await
     }
 
     /// Revokes one of the caller's API keys, at once.
     pub async fn api_key_revoke(&self, key: String) -> Result<(), HiveError> {
-        self.call(|hive| async move { Ok(hive.api_key_revoke(id("key", &key)?).await?) }).await
+        self.call(|hive| async move { Ok(hive.identity().api_key_revoke(id("key", &key)?).await?) }).await
     }
 
     /// Makes a registration token, for the whole hive or for a team.
@@ -148,7 +157,7 @@ impl Hive {
                 description,
                 ..RegistrationTokenCreate::global()
             };
-            Ok(hive.registration_token_create(wanted).await?.into())
+            Ok(hive.identity().registration_token_create(wanted).await?.into())
         };
         self.call(create).await
     }
@@ -156,14 +165,15 @@ impl Hive {
     /// Lists the registration tokens the caller may make, newest first.
     pub async fn registration_token_list(&self) -> Result<Vec<RegistrationToken>, HiveError> {
         let list = |hive: Arc<dyn HiveApi>| async move {
-            Ok(hive.registration_token_list().await?.into_iter().map(RegistrationToken::from).collect())
+            Ok(hive.identity().registration_token_list().await?.into_iter().map(RegistrationToken::from).collect())
         };
         self.call(list).await
     }
 
     /// Revokes a registration token that was not used yet.
     pub async fn registration_token_revoke(&self, token: String) -> Result<(), HiveError> {
-        self.call(|hive| async move { Ok(hive.registration_token_revoke(id("token", &token)?).await?) }).await
+        self.call(|hive| async move { Ok(hive.identity().registration_token_revoke(id("token", &token)?).await?) })
+            .await
     }
 }
 
@@ -175,7 +185,8 @@ async fn find_user(hive: &dyn HiveApi, word: &str) -> Result<UserId, HiveError> 
     if let Ok(id) = word.parse() {
         return Ok(id);
     }
-    let users = every_page(|page| hive.user_list(page)).await?;
+    let identity = hive.identity();
+    let users = every_page(|page| identity.user_list(page)).await?;
     Ok(users.into_iter().find(|user| user.username == word).ok_or_else(|| missing("user", word))?.id)
 }
 
@@ -183,7 +194,7 @@ async fn find_team(hive: &dyn HiveApi, word: &str) -> Result<TeamId, HiveError> 
     if let Ok(id) = word.parse() {
         return Ok(id);
     }
-    let teams = hive.team_list().await?;
+    let teams = hive.identity().team_list().await?;
     Ok(teams.into_iter().find(|team| team.slug == word).ok_or_else(|| missing("team", word))?.id)
 }
 

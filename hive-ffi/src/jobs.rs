@@ -44,7 +44,8 @@ impl Hive {
         let run = move |hive: Arc<dyn HiveApi>| async move {
             let job = submit(hive.as_ref(), &targets, command, options).await?.id;
             let job = follow(hive.as_ref(), job, progress.as_deref()).await?;
-            let ended = every_page(|page| hive.job_target_list(job.id, page)).await?;
+            let jobs = hive.jobs();
+            let ended = every_page(|page| jobs.list_targets(job.id, page)).await?;
             let results = futures_util::stream::iter(ended.into_iter().map(|target| result_of(hive.clone(), target)));
             Ok(FanOut { job: job.into(), results: results.buffered(FETCHES).try_collect().await? })
         };
@@ -66,13 +67,13 @@ impl Hive {
 
     /// Returns a job; nothing where there is none, or the caller may not know of one of its satellites.
     pub async fn job_get(&self, job: String) -> Result<Option<Job>, HiveError> {
-        self.call(|hive| async move { Ok(hive.job_get(id("job", &job)?).await?.map(Job::from)) }).await
+        self.call(|hive| async move { Ok(hive.jobs().get(id("job", &job)?).await?.map(Job::from)) }).await
     }
 
     /// Lists jobs, newest first.
     pub async fn job_list(&self, page: Page) -> Result<Vec<Job>, HiveError> {
         let list = move |hive: Arc<dyn HiveApi>| async move {
-            Ok(hive.job_list(page.into()).await?.items.into_iter().map(Job::from).collect())
+            Ok(hive.jobs().list(page.into()).await?.items.into_iter().map(Job::from).collect())
         };
         self.call(list).await
     }
@@ -81,7 +82,8 @@ impl Hive {
     pub async fn job_target_list(&self, job: String) -> Result<Vec<JobTarget>, HiveError> {
         let list = |hive: Arc<dyn HiveApi>| async move {
             let job: JobId = id("job", &job)?;
-            let targets = every_page(|page| hive.job_target_list(job, page)).await?;
+            let jobs = hive.jobs();
+            let targets = every_page(|page| jobs.list_targets(job, page)).await?;
             Ok(targets.into_iter().map(JobTarget::from).collect())
         };
         self.call(list).await
@@ -89,12 +91,12 @@ impl Hive {
 
     /// Cancels a job: what waits ends at once, what runs when its whole process tree is gone. Does not wait for its end.
     pub async fn job_cancel(&self, job: String) -> Result<Job, HiveError> {
-        self.call(|hive| async move { Ok(hive.job_cancel(id("job", &job)?).await?.into()) }).await
+        self.call(|hive| async move { Ok(hive.jobs().cancel(id("job", &job)?).await?.into()) }).await
     }
 
     /// Tells what happens to a job until it has ended, beginning with what has happened.
     pub async fn job_watch(&self, job: String) -> Result<Arc<JobEvents>, HiveError> {
-        let events = self.call(|hive| async move { Ok(hive.job_watch(id("job", &job)?).await?) }).await?;
+        let events = self.call(|hive| async move { Ok(hive.jobs().subscribe(id("job", &job)?).await?) }).await?;
         let events = events.filter_map(async |event| JobEvent::of(event));
         let is_last = |event: &JobEvent| matches!(event, JobEvent::Ended { .. });
         let broken = "the events broke off; the job goes on, and can be watched again";
@@ -110,14 +112,14 @@ async fn submit(
 ) -> Result<api::Job, HiveError> {
     let (command, idempotency_key) = command.into_parts();
     let options = JobOptions { idempotency_key, concurrency, deadline_seconds };
-    Ok(hive.job_submit(self::targets(targets)?, command, options).await?)
+    Ok(hive.jobs().submit(self::targets(targets)?, command, options).await?)
 }
 
 /// Watches a job to its end, over as many streams as it takes: each begins with what has happened.
 async fn follow(hive: &dyn HiveApi, job: JobId, progress: Option<&dyn JobProgress>) -> Result<api::Job, HiveError> {
     let (mut told, mut absences) = (HashSet::new(), 0);
     loop {
-        match hive.job_watch(job).await {
+        match hive.jobs().subscribe(job).await {
             Ok(mut events) => {
                 absences = 0;
                 while let Some(event) = events.next().await {
@@ -155,7 +157,7 @@ async fn result_of(hive: Arc<dyn HiveApi>, target: api::JobTarget) -> Result<Com
     let has_output = target.stdout_bytes + target.stderr_bytes > 0;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     if let (Some(command), true) = (target.command_id, has_output)
-        && let Some(info) = hive.command_get(command, OutputEncoding::Base64).await?
+        && let Some(info) = hive.commands().get(command, OutputEncoding::Base64).await?
     {
         let info = CommandInfo::try_from(info)?;
         (stdout, stderr) = (info.stdout, info.stderr);

@@ -15,7 +15,8 @@ impl Hive {
     pub async fn satellite_list(&self, filter: SatelliteFilter) -> Result<Vec<Satellite>, HiveError> {
         let list = |hive: Arc<dyn hive_core::HiveApi>| async move {
             let filter: hive_core::wire::api::SatelliteFilter = filter.try_into()?;
-            let satellites = every_page(|page| hive.list(filter.clone(), page)).await?;
+            let registry = hive.satellites();
+            let satellites = every_page(|page| registry.list(filter.clone(), page)).await?;
             Ok(satellites.into_iter().map(Satellite::from).collect())
         };
         self.call(list).await
@@ -30,7 +31,7 @@ impl Hive {
     pub async fn satellite_update(&self, satellite: String, update: SatelliteUpdate) -> Result<Satellite, HiveError> {
         let change = |hive: Arc<dyn hive_core::HiveApi>| async move {
             let id = find_id(hive.as_ref(), &satellite).await?;
-            Ok(hive.update(id, update.try_into()?).await?.into())
+            Ok(hive.satellites().update(id, update.try_into()?).await?.into())
         };
         self.call(change).await
     }
@@ -39,7 +40,7 @@ impl Hive {
     pub async fn satellite_remove(&self, satellite: String) -> Result<(), HiveError> {
         let remove = |hive: Arc<dyn hive_core::HiveApi>| async move {
             let id = find_id(hive.as_ref(), &satellite).await?;
-            Ok(hive.remove(id).await?)
+            Ok(hive.satellites().remove(id).await?)
         };
         self.call(remove).await
     }
@@ -48,14 +49,14 @@ impl Hive {
     pub async fn satellite_disconnect(&self, satellite: String) -> Result<(), HiveError> {
         let end = |hive: Arc<dyn hive_core::HiveApi>| async move {
             let id = find_id(hive.as_ref(), &satellite).await?;
-            Ok(hive.mark_offline(id).await?)
+            Ok(hive.satellites().mark_offline(id).await?)
         };
         self.call(end).await
     }
 
     /// Listens to what happens to satellites from now on.
     pub async fn satellite_events(&self) -> Result<Arc<SatelliteEvents>, HiveError> {
-        let events = self.call(|hive| async move { Ok(hive.subscribe().await?) }).await?;
+        let events = self.call(|hive| async move { Ok(hive.satellites().subscribe().await?) }).await?;
         let events = events.filter_map(async |event| SatelliteEvent::of(event));
         let broken = "the events broke off: list the satellites anew, and listen again";
         Ok(SatelliteEvents::new(self.engine.clone(), complete(events, broken, |_| false)))

@@ -20,7 +20,7 @@ impl Hive {
             let api::Size { cols, rows } = size.map(api::Size::from).unwrap_or_default();
             let satellite_id = find_id(hive.as_ref(), &satellite).await?;
             let wanted = SessionCreate { satellite_id, cols, rows, shell, env: env.into_iter().collect() };
-            Ok(hive.session_create(wanted).await?.into())
+            Ok(hive.sessions().create(wanted).await?.into())
         };
         self.call(create).await
     }
@@ -35,7 +35,7 @@ impl Hive {
         let attach = move |hive: Arc<dyn HiveApi>| async move {
             let session: SessionId = id("session", &session)?;
             let options = ViewOptions { mode: mode.into(), size: size.map(api::Size::from) };
-            Ok(session::Terminal::open(hive, session, options).await?)
+            Ok(session::Terminal::open(hive.sessions(), session, options).await?)
         };
         let terminal = self.call(attach).await?;
         Ok(Terminal::new(terminal, self.engine.clone()))
@@ -43,7 +43,8 @@ impl Hive {
 
     /// Returns a terminal, ended ones too; nothing where there is none, or the caller may not know of it.
     pub async fn session_get(&self, session: String) -> Result<Option<Session>, HiveError> {
-        self.call(|hive| async move { Ok(hive.session_get(id("session", &session)?).await?.map(Session::from)) }).await
+        self.call(|hive| async move { Ok(hive.sessions().get(id("session", &session)?).await?.map(Session::from)) })
+            .await
     }
 
     /// Lists terminals, newest first; of one satellite where one is named, those that have ended only where asked for.
@@ -53,7 +54,7 @@ impl Hive {
                 Some(satellite) => Some(find_id(hive.as_ref(), &satellite).await?),
                 None => None,
             };
-            let sessions = hive.session_list(api::SessionFilter { satellite_id, ended }).await?;
+            let sessions = hive.sessions().list(api::SessionFilter { satellite_id, ended }).await?;
             Ok(sessions.into_iter().map(Session::from).collect())
         };
         self.call(list).await
@@ -61,17 +62,18 @@ impl Hive {
 
     /// Types into a terminal nobody else types into: returns when the satellite has typed every byte, once and in order.
     pub async fn session_input(&self, session: String, data: Vec<u8>) -> Result<(), HiveError> {
-        self.call(|hive| async move { Ok(hive.session_input(id("session", &session)?, data.into()).await?) }).await
+        self.call(|hive| async move { Ok(hive.sessions().send_input(id("session", &session)?, data.into()).await?) })
+            .await
     }
 
     /// Changes a terminal's size.
     pub async fn session_resize(&self, session: String, size: Size) -> Result<(), HiveError> {
-        self.call(move |hive| async move { Ok(hive.session_resize(id("session", &session)?, size.into()).await?) })
+        self.call(move |hive| async move { Ok(hive.sessions().resize(id("session", &session)?, size.into()).await?) })
             .await
     }
 
     /// Ends a terminal with its whole process tree, and returns when that is gone.
     pub async fn session_terminate(&self, session: String) -> Result<(), HiveError> {
-        self.call(|hive| async move { Ok(hive.session_terminate(id("session", &session)?).await?) }).await
+        self.call(|hive| async move { Ok(hive.sessions().terminate(id("session", &session)?).await?) }).await
     }
 }

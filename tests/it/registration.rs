@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_core::Identity;
 use hive_core::clock::{Clock, ManualClock, Source, SystemClock};
 use hive_core::hive::Hive;
 use hive_core::wire::api::{RegistrationTokenCreate, TokenScope};
@@ -176,7 +175,7 @@ async fn expired_token(hive: &TestHive) -> String {
         description: None,
         ..RegistrationTokenCreate::global()
     };
-    let token = before.as_system().registration_token_create(wanted).await.unwrap().token;
+    let token = before.as_system().identity().registration_token_create(wanted).await.unwrap().token;
     before.shutdown().await;
     token
 }

@@ -64,7 +64,7 @@ impl Site {
     }
 
     fn remote_at(&self, url: &str) -> Arc<dyn SessionManager> {
-        Arc::new(RemoteHive::connect(url, self.hive.api_key().into()).unwrap())
+        RemoteHive::connect(url, self.hive.api_key().into()).unwrap().sessions()
     }
 
     /// A terminal to be opened here, with a small shell.
@@ -79,7 +79,7 @@ impl Site {
 
     /// Opens a terminal with a small shell.
     async fn open(&self) -> SessionId {
-        self.remote().session_create(self.wanted()).await.unwrap().id
+        self.remote().create(self.wanted()).await.unwrap().id
     }
 
     /// Writes a script that has its terminal in raw mode, says `ready` and runs these lines; its path.
@@ -93,7 +93,7 @@ impl Site {
     /// Opens a terminal with such a script instead of a shell.
     async fn open_script(&self, name: &str, lines: &str) -> SessionId {
         let wanted = self.wanted_with(&self.script(name, lines));
-        self.remote().session_create(wanted).await.unwrap().id
+        self.remote().create(wanted).await.unwrap().id
     }
 
     /// Opens a terminal with a small shell, and somebody in front of it.

@@ -1,32 +1,31 @@
 //! `hive api-keys`: one's own API keys.
 
-use hive_core::Identity;
 use hive_core::wire::api::{ApiKeyCreate, ApiKeyInfo};
 use serde_json::json;
 
 use super::shown;
-use crate::api::Api;
 use crate::args::ApiKeysCommand;
 use crate::failure::Result;
 use crate::output::Output;
 use crate::table::Table;
+use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn Api, output: Output, command: ApiKeysCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn HiveApi, output: Output, command: ApiKeysCommand) -> Result<()> {
     match command {
         ApiKeysCommand::Create { name, expires_in_hours } => {
-            let new = Identity::api_key_create(api, ApiKeyCreate { name, expires_in_hours }).await?;
+            let new = api.identity().api_key_create(ApiKeyCreate { name, expires_in_hours }).await?;
             output.tell(&new, &new.api_key)
         }
         ApiKeysCommand::List => {
-            let keys = Identity::api_key_list(api).await?;
+            let keys = api.identity().api_key_list().await?;
             output.show(&keys, |keys| Table::of(["ID", "NAME", "CREATED", "EXPIRES", "REVOKED"], keys, row))
         }
         ApiKeysCommand::Rotate { id } => {
-            let new = Identity::api_key_rotate(api, id).await?;
+            let new = api.identity().api_key_rotate(id).await?;
             output.tell(&new, &new.api_key)
         }
         ApiKeysCommand::Revoke { id } => {
-            Identity::api_key_revoke(api, id).await?;
+            api.identity().api_key_revoke(id).await?;
             output.tell(&json!({ "id": id, "revoked": true }), &format!("{id} is revoked"))
         }
     }

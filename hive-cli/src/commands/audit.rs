@@ -7,11 +7,10 @@ use std::path::Path;
 use hive_core::audit::{ExportError, verify_export};
 use hive_core::wire::Timestamp;
 use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditVerification, ChainFault, PageRequest};
-use hive_core::{AuditLogger, Error, RemoteHive};
+use hive_core::{Error, RemoteHive};
 use serde_json::json;
 
 use super::{Called, shown, word};
-use crate::api::Api;
 use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs, Moment, Record};
 use crate::failure::{Failure, Result};
 use crate::files::{Draft, is_stdout};
@@ -19,6 +18,7 @@ use crate::output::{self, Output};
 use crate::pages;
 use crate::settings::Wanted;
 use crate::table::Table;
+use hive_core::HiveApi;
 
 /// How often a record is looked for by its number, while others are added in front of it.
 const TRIES: usize = 5;
@@ -43,11 +43,11 @@ async fn ask(api: &RemoteHive, output: Output, command: AuditCommand) -> Result<
         }
         AuditCommand::Show { record } => show(output, &find(api, record).await?).map(|()| 0),
         AuditCommand::Export { file } => export(api, output, &file).await.map(|()| 0),
-        AuditCommand::Verify(_) => report(output, &AuditLogger::verify(api).await?),
+        AuditCommand::Verify(_) => report(output, &api.audit().verify().await?),
     }
 }
 
-async fn list(api: &dyn Api, output: Output, args: AuditListArgs, now: Timestamp) -> Result<()> {
+async fn list(api: &dyn HiveApi, output: Output, args: AuditListArgs, now: Timestamp) -> Result<()> {
     let satellite_id = match &args.satellite {
         // A removed satellite still has its records.
         Some(word) => Some(match word.parse() {
@@ -59,7 +59,7 @@ async fn list(api: &dyn Api, output: Output, args: AuditListArgs, now: Timestamp
     let AuditListArgs { actor, action, since, until, limit, .. } = args;
     let [since, until] = [since, until].map(|moment| moment.map(|moment| moment.as_of(now)));
     let query = AuditQuery { actor, action, satellite_id, since, until };
-    let list = pages::collect(limit, async |page| AuditLogger::query(api, query.clone(), page).await).await?;
+    let list = pages::collect(limit, async |page| api.audit().query(query.clone(), page).await).await?;
     output.show(&list, |list| Table::of(["SEQ", "TIME", "ACTOR", "ACTION", "TARGET", "RESULT", "ERROR"], list, row))
 }
 
@@ -75,9 +75,9 @@ fn row(entry: &AuditEntry) -> [String; 7] {
     ]
 }
 
-async fn find(api: &dyn Api, record: Record) -> Result<AuditEntry> {
+async fn find(api: &dyn HiveApi, record: Record) -> Result<AuditEntry> {
     let found = match record {
-        Record::Id(id) => AuditLogger::entry(api, id).await?,
+        Record::Id(id) => api.audit().get(id).await?,
         Record::Seq(seq) => by_seq(api, seq).await?,
     };
     let id = match record {
@@ -88,11 +88,11 @@ async fn find(api: &dyn Api, record: Record) -> Result<AuditEntry> {
 }
 
 /// Looks where a record without gaps before it would be; whoever may not see all of the trail does not find it there.
-async fn by_seq(api: &dyn Api, seq: u64) -> Result<Option<AuditEntry>> {
+async fn by_seq(api: &dyn HiveApi, seq: u64) -> Result<Option<AuditEntry>> {
     let mut page = 1;
     for _ in 0..TRIES {
         let at = PageRequest { page, per_page: 1 };
-        let Some(entry) = AuditLogger::query(api, AuditQuery::default(), at).await?.items.pop() else { break };
+        let Some(entry) = api.audit().query(AuditQuery::default(), at).await?.items.pop() else { break };
         // The newest is first, and more come meanwhile.
         match i64::try_from(entry.seq).unwrap_or(0) - i64::try_from(seq).unwrap_or(i64::MAX) {
             0 => return Ok(Some(entry)),
@@ -127,7 +127,7 @@ fn show(output: Output, entry: &AuditEntry) -> Result<()> {
 }
 
 /// Writes the trail. The file gets its name when the manifest is in it.
-async fn export(api: &dyn Api, output: Output, path: &Path) -> Result<()> {
+async fn export(api: &dyn HiveApi, output: Output, path: &Path) -> Result<()> {
     if is_stdout(path) {
         let records = write_trail(api, output::plain).await?;
         output::aside(&format!("{records} records"));
@@ -142,8 +142,8 @@ async fn export(api: &dyn Api, output: Output, path: &Path) -> Result<()> {
 }
 
 /// Writes the lines of the trail; how many records they hold.
-async fn write_trail(api: &dyn Api, mut write: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
-    let mut lines = AuditLogger::export(api).await?;
+async fn write_trail(api: &dyn HiveApi, mut write: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
+    let mut lines = api.audit().export().await?;
     let mut records = 0_u64;
     let mut is_whole = false;
     while let Some(line) = lines.next().await {

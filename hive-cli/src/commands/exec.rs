@@ -14,7 +14,6 @@ use hive_core::wire::api::{
 };
 
 use super::shown;
-use crate::api::Api;
 use crate::args::{ExecArgs, Format};
 use crate::exec::ends::Ends;
 use crate::exec::follow::{begun, follow};
@@ -27,11 +26,12 @@ use crate::failure::{Failure, Result};
 use crate::output::{self, Output};
 use crate::table::Table;
 use crate::{advice, exit, find};
+use hive_core::HiveApi;
 
 /// The most bytes of a standard input.
 const MAX_STDIN: usize = 512 * 1024;
 
-pub(super) async fn run(api: &dyn Api, output: Output, args: ExecArgs) -> Result<u8> {
+pub(super) async fn run(api: &dyn HiveApi, output: Output, args: ExecArgs) -> Result<u8> {
     let targets = find::targets(&args.targets)?;
     let options = ExecOptions {
         idempotency_key: args.idempotency_key.clone(),
@@ -57,7 +57,7 @@ pub(super) async fn run(api: &dyn Api, output: Output, args: ExecArgs) -> Result
 
 /// Several satellites are a job of the hive: it goes on whatever becomes of us.
 async fn fan_out(
-    api: &dyn Api,
+    api: &dyn HiveApi,
     output: Output,
     targets: Vec<Target>,
     command: ExecCommand,
@@ -67,9 +67,9 @@ async fn fan_out(
     let mut interrupts = Interrupts::listen()?;
     let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
     let options = JobOptions { idempotency_key, concurrency, deadline_seconds: None };
-    let (job, interrupted) = begun(api.job_submit(targets, command, options), &mut interrupts).await?;
+    let (job, interrupted) = begun(api.jobs().submit(targets, command, options), &mut interrupts).await?;
     if interrupted.is_some() {
-        api.job_cancel(job.id).await?;
+        api.jobs().cancel(job.id).await?;
     }
     if is_detached {
         output.tell(&job, &job.id.to_string())?;
@@ -87,7 +87,7 @@ async fn fan_out(
     let followed = match job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, on_target).await {
         Err(failure @ Failure::Output(_)) => {
             // Nobody takes the results any more: as with one satellite, what runs is ended.
-            api.job_cancel(job.id).await?;
+            api.jobs().cancel(job.id).await?;
             return Err(failure);
         }
         followed => followed?,
@@ -149,7 +149,7 @@ fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 async fn wait(
-    api: &dyn Api,
+    api: &dyn HiveApi,
     output: Output,
     targets: Vec<Target>,
     command: ExecCommand,
@@ -159,7 +159,7 @@ async fn wait(
     let mut interrupts = Interrupts::listen()?;
     let who = targets.first().map(ToString::to_string).unwrap_or_default();
     let view = View { is_collected: output.is_json(), who, on_missing_program: hint };
-    let events = begun(api.exec_stream(targets, command, options), &mut interrupts).await?;
+    let events = begun(api.commands().exec_stream(targets, command, options), &mut interrupts).await?;
     let followed = follow(api, events, view, interrupts).await?;
     if output.is_json() {
         output.json(&followed.results)?;
@@ -168,7 +168,7 @@ async fn wait(
 }
 
 async fn submit(
-    api: &dyn Api,
+    api: &dyn HiveApi,
     output: Output,
     targets: &[Target],
     command: ExecCommand,
@@ -179,7 +179,7 @@ async fn submit(
     for satellite in &satellites {
         let options =
             ExecOptions { idempotency_key: key_for(satellite.id, satellites.len(), &options), ..options.clone() };
-        let submitted = api.submit(satellite.id, command.clone(), options).await;
+        let submitted = api.commands().submit(satellite.id, command.clone(), options).await;
         results.push(submission(satellite, submitted));
     }
     output.show(&results, |results| {

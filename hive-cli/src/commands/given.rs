@@ -1,20 +1,20 @@
 //! `hive commands`: commands that were given before.
 
+use hive_core::Error;
 use hive_core::wire::api::{CommandInfo, OutputEncoding};
-use hive_core::{CommandRouter, Error};
 
 use super::{shown, word};
-use crate::api::Api;
 use crate::args::CommandsCommand;
 use crate::failure::Result;
 use crate::output::{self, Output};
 use crate::table::Table;
 use crate::{find, pages};
+use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn Api, output: Output, command: CommandsCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn HiveApi, output: Output, command: CommandsCommand) -> Result<()> {
     match command {
         CommandsCommand::Get { id } => {
-            let info = api.command_get(id, OutputEncoding::Lossy).await?;
+            let info = api.commands().get(id, OutputEncoding::Lossy).await?;
             let info = info.ok_or_else(|| Error::NotFound { what: "command", id: id.to_string() })?;
             show(output, &info)
         }
@@ -24,8 +24,7 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: CommandsCommand)
                 Ok(id) => id,
                 Err(_) => find::satellite(api, &satellite).await?.id,
             };
-            let list =
-                pages::collect(limit, async |page| CommandRouter::command_list(api, satellite, page).await).await?;
+            let list = pages::collect(limit, async |page| api.commands().list(satellite, page).await).await?;
             output.show(&list, |list| {
                 Table::of(["ID", "CREATED", "BY", "STATUS", "EXIT", "COMMAND"], list, |info| {
                     let CommandInfo { id, created_at, created_by, status, exit_code, summary, .. } = info;
@@ -34,7 +33,7 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: CommandsCommand)
                 })
             })
         }
-        CommandsCommand::Cancel { id } => show(output, &api.command_cancel(id).await?),
+        CommandsCommand::Cancel { id } => show(output, &api.commands().cancel(id).await?),
     }
 }
 

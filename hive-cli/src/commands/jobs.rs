@@ -4,7 +4,6 @@ use hive_core::wire::JobId;
 use hive_core::wire::api::{Job, JobEvent};
 
 use super::{shown, word};
-use crate::api::Api;
 use crate::args::JobsCommand;
 use crate::exec::interrupts::Interrupts;
 use crate::exec::job::{OnInterrupt, follow, no_job};
@@ -16,21 +15,22 @@ use crate::failure::Result;
 use crate::output::{self, JsonList, Output};
 use crate::pages;
 use crate::table::Table;
+use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn Api, output: Output, command: JobsCommand) -> Result<u8> {
+pub(super) async fn run(api: &dyn HiveApi, output: Output, command: JobsCommand) -> Result<u8> {
     match command {
         JobsCommand::List { limit } => list(api, output, limit).await,
         JobsCommand::Show { id, output: with_output } => show(api, output, id, with_output).await,
         JobsCommand::Watch { id } => watch(api, output, id).await,
         JobsCommand::Cancel { id } => {
-            let job = api.job_cancel(id).await?;
+            let job = api.jobs().cancel(id).await?;
             describe(output, &job).map(|()| 0)
         }
     }
 }
 
-async fn list(api: &dyn Api, output: Output, limit: usize) -> Result<u8> {
-    let list = pages::collect(limit, async |page| api.job_list(page).await).await?;
+async fn list(api: &dyn HiveApi, output: Output, limit: usize) -> Result<u8> {
+    let list = pages::collect(limit, async |page| api.jobs().list(page).await).await?;
     output.show(&list, |list| {
         Table::of(["ID", "CREATED", "BY", "STATUS", "DONE", "COMMAND"], list, |job| {
             [
@@ -46,8 +46,8 @@ async fn list(api: &dyn Api, output: Output, limit: usize) -> Result<u8> {
     Ok(0)
 }
 
-async fn show(api: &dyn Api, output: Output, id: JobId, with_output: bool) -> Result<u8> {
-    let job = api.job_get(id).await?.ok_or_else(|| no_job(id))?;
+async fn show(api: &dyn HiveApi, output: Output, id: JobId, with_output: bool) -> Result<u8> {
+    let job = api.jobs().get(id).await?.ok_or_else(|| no_job(id))?;
     if output.is_json() && with_output {
         json(api, output, id).await?;
         return Ok(0);
@@ -79,7 +79,7 @@ async fn show(api: &dyn Api, output: Output, id: JobId, with_output: bool) -> Re
     Ok(0)
 }
 
-async fn watch(api: &dyn Api, output: Output, id: JobId) -> Result<u8> {
+async fn watch(api: &dyn HiveApi, output: Output, id: JobId) -> Result<u8> {
     let mut interrupts = Interrupts::listen()?;
     let mut list = output.is_json().then(|| JsonList::new(output));
     let on_target = async |event: &JobEvent, progress: &Progress| {

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use hive_core::wire::ApiKeyId;
 use hive_core::wire::api::{ApiKeyCreate, LoginRequest};
-use hive_core::{Error, Identity, RemoteHive};
+use hive_core::{Error, RemoteHive};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -63,7 +63,7 @@ async fn with_password(args: &LoginArgs) -> Result<Login> {
         }
         error => error.into(),
     })?;
-    let key = hive.api_key_create(ApiKeyCreate { name: key_name(), expires_in_hours: None }).await?;
+    let key = hive.identity().api_key_create(ApiKeyCreate { name: key_name(), expires_in_hours: None }).await?;
     Ok(Login { hive, username, id: key.info.id, api_key: key.api_key.into() })
 }
 
@@ -71,7 +71,7 @@ async fn with_key(args: &LoginArgs) -> Result<Login> {
     warn_of_listeners(&args.hive);
     let api_key = terminal::password("API key: ").await?;
     let hive = RemoteHive::connect(&args.hive, api_key.clone())?;
-    let me = hive.me().await.map_err(|error| match error {
+    let me = hive.identity().me().await.map_err(|error| match error {
         error @ (Error::AuthInvalid | Error::AuthRequired) => {
             Failure::from(error).advised("Is the key whole? `hive api-keys create` makes another")
         }
@@ -93,7 +93,7 @@ fn warn_of_listeners(url: &str) {
 async fn retire(login: &Login, kept: &Profiles, old: &Profile) {
     let is_same_hive = old.url == login.hive.url();
     if let Some(id) = old.api_key_id.filter(|id| is_same_hive && !kept.have_key(*id)) {
-        login.hive.api_key_revoke(id).await.ok();
+        login.hive.identity().api_key_revoke(id).await.ok();
     }
 }
 

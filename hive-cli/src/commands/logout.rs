@@ -1,6 +1,6 @@
 //! `hive logout`: revokes the key of a login at its hive, and forgets it here.
 
-use hive_core::{Error, Identity, RemoteHive};
+use hive_core::{Error, RemoteHive};
 use serde_json::json;
 
 use crate::args::LogoutArgs;
@@ -38,10 +38,10 @@ async fn revoke(profile: &Profile) -> Result<()> {
         // A profile of an earlier version does not know its key's id.
         let id = match profile.api_key_id {
             Some(id) => Some(id),
-            None => hive.me().await?.api_key_id,
+            None => hive.identity().me().await?.api_key_id,
         };
         match id {
-            Some(id) => hive.api_key_revoke(id).await,
+            Some(id) => hive.identity().api_key_revoke(id).await,
             None => Ok(()),
         }
     };

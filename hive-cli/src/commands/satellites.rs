@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use hive_core::DeviceRegistry;
 use hive_core::wire::api::{Satellite, SatelliteFilter, SatelliteUpdate};
 use serde::Serialize;
 use serde_json::json;
 
 use super::{shown, word};
-use crate::api::Api;
 use crate::args::{ListArgs, SatellitesCommand, UpdateArgs};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::table::Table;
 use crate::{advice, find, terminal};
+use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn Api, output: Output, command: SatellitesCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn HiveApi, output: Output, command: SatellitesCommand) -> Result<()> {
     match command {
         SatellitesCommand::List(args) => list(api, output, args).await,
         SatellitesCommand::Get { satellite } => output.show(&find::satellite(api, &satellite).await?, details),
@@ -23,7 +22,7 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: SatellitesComman
         SatellitesCommand::Tags => tags(api, output).await,
         SatellitesCommand::Disconnect { satellite } => {
             let satellite = find::satellite(api, &satellite).await?;
-            DeviceRegistry::mark_offline(api, satellite.id).await?;
+            api.satellites().mark_offline(satellite.id).await?;
             let sentence = format!("the link of {} is ended; it comes back by itself", satellite.name);
             output.tell(&json!({ "id": satellite.id, "disconnected": true }), &sentence)
         }
@@ -36,13 +35,13 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: SatellitesComman
                 ))
                 .await?;
             }
-            DeviceRegistry::remove(api, satellite.id).await?;
+            api.satellites().remove(satellite.id).await?;
             output.tell(&json!({ "id": satellite.id, "removed": true }), &format!("{} is removed", satellite.name))
         }
     }
 }
 
-async fn list(api: &dyn Api, output: Output, args: ListArgs) -> Result<()> {
+async fn list(api: &dyn HiveApi, output: Output, args: ListArgs) -> Result<()> {
     let ListArgs { tags, online, status, search, team, limit } = args;
     let team_id = match team {
         Some(team) => Some(find::team(api, &team).await?),
@@ -63,7 +62,7 @@ struct Label {
     online: usize,
 }
 
-async fn tags(api: &dyn Api, output: Output) -> Result<()> {
+async fn tags(api: &dyn HiveApi, output: Output) -> Result<()> {
     let mut tags: BTreeMap<String, Label> = BTreeMap::new();
     for satellite in find::all(api, SatelliteFilter::default()).await? {
         for tag in satellite.tags {
@@ -80,7 +79,7 @@ async fn tags(api: &dyn Api, output: Output) -> Result<()> {
     })
 }
 
-async fn update(api: &dyn Api, output: Output, args: UpdateArgs) -> Result<()> {
+async fn update(api: &dyn HiveApi, output: Output, args: UpdateArgs) -> Result<()> {
     let changes_tags = !args.added_tags.is_empty() || !args.removed_tags.is_empty();
     let has_new_tags = args.no_tags || !args.tags.is_empty();
     let team_id = match args.team {
@@ -102,7 +101,7 @@ async fn update(api: &dyn Api, output: Output, args: UpdateArgs) -> Result<()> {
     let tags = changes_tags.then(|| changed(&satellite.tags, args.added_tags, &args.removed_tags));
     let update = SatelliteUpdate { tags: tags.or(update.tags), ..update };
     let list = format!("hive satellites get {}", shown(update.name.as_ref()));
-    let updated = DeviceRegistry::update(api, satellite.id, update).await.map_err(advice::on_name(&list))?;
+    let updated = api.satellites().update(satellite.id, update).await.map_err(advice::on_name(&list))?;
     output.show(&updated, details)
 }
 

@@ -1,18 +1,18 @@
 //! `hive sessions`: terminals that are open, and how to come back to them.
 
+use hive_core::RemoteHive;
 use hive_core::wire::SessionId;
 use hive_core::wire::agent::ErrorBody;
 use hive_core::wire::api::{Session, SessionFilter, SessionStatus};
-use hive_core::{RemoteHive, SessionManager};
 use serde::Serialize;
 
 use super::shell;
-use crate::api::Api;
 use crate::args::SessionsCommand;
 use crate::failure::{Failure, Result};
 use crate::find;
 use crate::output::{self, Output};
 use crate::table::Table;
+use hive_core::HiveApi;
 
 /// Gives the exit code: a session's own, 1 where one could not be ended.
 pub(super) async fn run(hive: RemoteHive, output: Output, command: SessionsCommand) -> Result<u8> {
@@ -23,12 +23,12 @@ pub(super) async fn run(hive: RemoteHive, output: Output, command: SessionsComma
     }
 }
 
-async fn list(api: &dyn Api, output: Output, satellite: Option<String>, ended: bool) -> Result<()> {
+async fn list(api: &dyn HiveApi, output: Output, satellite: Option<String>, ended: bool) -> Result<()> {
     let satellite_id = match satellite {
         Some(word) => Some(find::satellite(api, &word).await?.id),
         None => None,
     };
-    let sessions = api.session_list(SessionFilter { satellite_id, ended }).await?;
+    let sessions = api.sessions().list(SessionFilter { satellite_id, ended }).await?;
     let heading = ["ID", "SATELLITE", "STATUS", "BY", "SINCE", "VIEWERS", "SIZE"];
     output.show(&sessions, |sessions| Table::of(heading, sessions, row))
 }
@@ -68,10 +68,10 @@ struct Kill {
     error: Option<ErrorBody>,
 }
 
-async fn kill(api: &dyn SessionManager, output: Output, ids: &[SessionId]) -> Result<u8> {
+async fn kill(api: &dyn HiveApi, output: Output, ids: &[SessionId]) -> Result<u8> {
     let mut kills = Vec::new();
     for &id in ids {
-        let error = api.session_terminate(id).await.err();
+        let error = api.sessions().terminate(id).await.err();
         let error = error.map(|error| ErrorBody { code: error.code(), message: Failure::from(error).to_string() });
         kills.push(Kill { id, ended: error.is_none(), error });
     }

@@ -1,11 +1,9 @@
 //! `hive shell` and `hive sessions attach`: a session on the user's own terminal.
 
-use std::sync::Arc;
-
 use hive_core::wire::api::{Session, SessionCreate, Size};
 use hive_core::wire::session::ViewMode;
 use hive_core::wire::{SatelliteId, SessionId};
-use hive_core::{Error, RemoteHive, SessionManager};
+use hive_core::{Error, RemoteHive};
 
 use crate::args::{ShellArgs, ViewArgs};
 use crate::failure::{Failure, Result};
@@ -20,7 +18,7 @@ pub(super) async fn run(hive: RemoteHive, output: Output, args: ShellArgs) -> Re
     let (size, mode) = (user_size().unwrap_or_default(), args.view.mode());
     let opening = async {
         let satellite = find::satellite(&hive, &args.satellite).await?;
-        Ok(hive.session_create(wanted(satellite.id, size, args)).await?)
+        Ok(hive.sessions().create(wanted(satellite.id, size, args)).await?)
     };
     let session = seat.before(opening).await?;
     let shown = show(hive, seat, &session, mode, AtEnd::End).await;
@@ -32,7 +30,7 @@ pub(super) async fn run(hive: RemoteHive, output: Output, args: ShellArgs) -> Re
 pub(super) async fn attach(hive: RemoteHive, output: Output, id: SessionId, view: &ViewArgs) -> Result<u8> {
     refuse_json(output)?;
     let mut seat = Seat::take()?;
-    let finding = async { Ok(hive.session_get(id).await?.ok_or_else(|| Error::SessionNotFound(id.to_string()))?) };
+    let finding = async { Ok(hive.sessions().get(id).await?.ok_or_else(|| Error::SessionNotFound(id.to_string()))?) };
     let session = seat.before(finding).await?;
     if let Some(end) = &session.end {
         let sentence = notices::ended(session.satellite_name.as_str(), end);
@@ -43,7 +41,7 @@ pub(super) async fn attach(hive: RemoteHive, output: Output, id: SessionId, view
 }
 
 async fn show(hive: RemoteHive, seat: Seat, session: &Session, mode: ViewMode, at_end: AtEnd) -> Result<u8> {
-    Ok(match seat.show(Arc::new(hive), session.id, mode, at_end).await? {
+    Ok(match seat.show(hive.sessions(), session.id, mode, at_end).await? {
         Left::Ended(end) => exit::of_session(&end),
         Left::Detached => 0,
         Left::Signal(number) => exit::of_signal(number),

@@ -1,52 +1,52 @@
 //! `hive teams`, and who is in them.
 
+use hive_core::Error;
 use hive_core::wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut};
-use hive_core::{Error, Identity};
 use serde_json::json;
 
 use super::word;
-use crate::api::Api;
 use crate::args::{MembersCommand, TeamsCommand};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::table::Table;
 use crate::{advice, find};
+use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn Api, output: Output, command: TeamsCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn HiveApi, output: Output, command: TeamsCommand) -> Result<()> {
     match command {
         TeamsCommand::Create { slug } => {
-            let team = Identity::team_create(api, TeamCreate { slug }).await;
+            let team = api.identity().team_create(TeamCreate { slug }).await;
             let team = team.map_err(advice::on_name("hive teams list"))?;
             output.show(&team, |team| table(std::slice::from_ref(team)))
         }
-        TeamsCommand::List => output.show(&Identity::team_list(api).await?, |teams| table(teams)),
+        TeamsCommand::List => output.show(&api.identity().team_list().await?, |teams| table(teams)),
         TeamsCommand::Members(command) => members(api, output, command).await,
     }
 }
 
-async fn members(api: &dyn Api, output: Output, command: MembersCommand) -> Result<()> {
+async fn members(api: &dyn HiveApi, output: Output, command: MembersCommand) -> Result<()> {
     match command {
         MembersCommand::List { team } => {
             let team = find::team(api, &team).await?;
-            show(output, &Identity::team_member_list(api, team).await?)
+            show(output, &api.identity().team_member_list(team).await?)
         }
         MembersCommand::Add { team, users, role } => {
             let team = find::team(api, &team).await?;
             let mut added = Vec::new();
             for username in users {
                 let member = TeamMemberPut { username, role: role.into() };
-                added.push(Identity::team_member_put(api, team, member).await?);
+                added.push(api.identity().team_member_put(team, member).await?);
             }
             show(output, &added)
         }
         MembersCommand::Remove { team, users } => {
             let id = find::team(api, &team).await?;
-            let members = Identity::team_member_list(api, id).await?;
+            let members = api.identity().team_member_list(id).await?;
             // All of them are known before the first one is taken out.
             let found: Result<Vec<_>> = users.iter().map(|word| member(&members, word, &team)).collect();
             let found = found?;
             for member in &found {
-                Identity::team_member_remove(api, id, member.user_id).await?;
+                api.identity().team_member_remove(id, member.user_id).await?;
             }
             let names: Vec<_> = found.iter().map(|member| member.username.as_str()).collect();
             let sentence = format!("{} is not in {team} any more", names.join(", "));

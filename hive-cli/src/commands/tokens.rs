@@ -1,33 +1,32 @@
 //! `hive tokens`: registration tokens.
 
-use hive_core::Identity;
 use hive_core::wire::api::{RegistrationTokenCreate, RegistrationTokenInfo};
 use serde_json::json;
 
 use super::word;
-use crate::api::Api;
 use crate::args::{Scope, TokensCommand, TokensCreateArgs};
 use crate::failure::Result;
 use crate::find;
 use crate::output::Output;
 use crate::table::Table;
+use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn Api, output: Output, command: TokensCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn HiveApi, output: Output, command: TokensCommand) -> Result<()> {
     match command {
         TokensCommand::Create(args) => create(api, output, args).await,
         TokensCommand::List => {
-            let tokens = Identity::registration_token_list(api).await?;
+            let tokens = api.identity().registration_token_list().await?;
             let heading = ["ID", "SCOPE", "BY", "EXPIRES", "STATE", "DESCRIPTION"];
             output.show(&tokens, |tokens| Table::of(heading, tokens, row))
         }
         TokensCommand::Revoke { id } => {
-            Identity::registration_token_revoke(api, id).await?;
+            api.identity().registration_token_revoke(id).await?;
             output.tell(&json!({ "id": id, "token_id": id, "revoked": true }), &format!("{id} is revoked"))
         }
     }
 }
 
-async fn create(api: &dyn Api, output: Output, args: TokensCreateArgs) -> Result<()> {
+async fn create(api: &dyn HiveApi, output: Output, args: TokensCreateArgs) -> Result<()> {
     let satellite = match &args.for_satellite {
         Some(satellite) => Some(find::satellite(api, satellite).await?),
         None => None,
@@ -47,7 +46,7 @@ async fn create(api: &dyn Api, output: Output, args: TokensCreateArgs) -> Result
         tags: args.tag,
         allowed_tags: args.allow_tag,
     };
-    let new = Identity::registration_token_create(api, wanted).await?;
+    let new = api.identity().registration_token_create(wanted).await?;
     // The bare token: `hive tokens create | satellite-agent --registration-token-file - …`.
     output.tell(&new, &new.token)
 }

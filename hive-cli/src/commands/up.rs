@@ -16,7 +16,7 @@ use hive_agent::{Agent, LinkState, WhenRejected};
 use hive_core::hive::{Effort, Settings};
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope, UserCreate};
-use hive_core::{Error, Hive, Identity, RemoteHive};
+use hive_core::{Error, Hive, RemoteHive};
 use hive_server::{BindError, Limits, Server};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,7 +69,7 @@ async fn refuse_second(data_dir: &Path) -> Result<()> {
     let Some(Access { url, api_key, .. }) = settings::load(&data_dir.join(UP_FILE))? else { return Ok(()) };
     let running = RemoteHive::connect(&url, api_key)?;
     // Whoever takes its key is the hive whose key it is.
-    let is_running = timeout(PROBE_TIME, running.me()).await.is_ok_and(|me| me.is_ok());
+    let is_running = timeout(PROBE_TIME, running.identity().me()).await.is_ok_and(|me| me.is_ok());
     if !is_running {
         return Ok(());
     }
@@ -108,7 +108,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// Makes the first user, and gives the password; `None` where there is one already.
 async fn first_admin(hive: &Hive) -> Result<Option<SecretString>> {
     let admin = UserCreate { username: ADMIN.to_owned(), role: PlatformRole::GlobalAdmin };
-    match hive.as_system().user_create(admin).await {
+    match hive.as_system().identity().user_create(admin).await {
         Ok(new) => Ok(Some(new.password.0.into())),
         Err(Error::Conflict(_)) => Ok(None),
         Err(error) => Err(error.into()),
@@ -211,7 +211,7 @@ async fn registration_token(hive: &Hive) -> Result<SecretString> {
         description: Some("hive up".into()),
         ..RegistrationTokenCreate::global()
     };
-    Ok(hive.as_system().registration_token_create(wanted).await?.token.into())
+    Ok(hive.as_system().identity().registration_token_create(wanted).await?.token.into())
 }
 
 async fn online(mut link: watch::Receiver<LinkState>) -> Result<SatelliteId> {

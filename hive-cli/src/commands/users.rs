@@ -1,20 +1,19 @@
 //! `hive users`, and `hive passwd` for oneself.
 
-use hive_core::Identity;
 use hive_core::wire::api::{PasswordChange, User, UserCreate, UserUpdate};
 use hive_core::wire::credential::Secret;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::{shown, word};
-use crate::api::Api;
 use crate::args::UsersCommand;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::table::Table;
 use crate::{advice, find, terminal};
+use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn Api, output: Output, command: UsersCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn HiveApi, output: Output, command: UsersCommand) -> Result<()> {
     match command {
         UsersCommand::List => {
             let users = find::users(api).await?;
@@ -22,7 +21,7 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: UsersCommand) ->
         }
         UsersCommand::Get { user } => show(output, &find::user(api, &user).await?),
         UsersCommand::Create { username, role } => {
-            let new = Identity::user_create(api, UserCreate { username, role: role.into() }).await;
+            let new = api.identity().user_create(UserCreate { username, role: role.into() }).await;
             let new = new.map_err(advice::on_name("hive users list"))?;
             let sentence = format!("User {}, password {} (shown this once)", new.user.username, new.password.0);
             output.tell(&new, &sentence)
@@ -35,24 +34,24 @@ pub(super) async fn run(api: &dyn Api, output: Output, command: UsersCommand) ->
         UsersCommand::Enable { user } => able(api, output, &user, true).await,
         UsersCommand::ResetPassword { user } => {
             let user = find::user(api, &user).await?;
-            let new = Identity::user_password_reset(api, user.id).await?;
+            let new = api.identity().user_password_reset(user.id).await?;
             let sentence = format!("User {}, password {} (shown this once)", user.username, new.password.0);
             output.tell(&json!({ "user": user, "password": new.password }), &sentence)
         }
     }
 }
 
-async fn able(api: &dyn Api, output: Output, user: &str, is_enabled: bool) -> Result<()> {
+async fn able(api: &dyn HiveApi, output: Output, user: &str, is_enabled: bool) -> Result<()> {
     change(api, output, user, UserUpdate { disabled: Some(!is_enabled), ..UserUpdate::default() }).await
 }
 
-async fn change(api: &dyn Api, output: Output, user: &str, update: UserUpdate) -> Result<()> {
+async fn change(api: &dyn HiveApi, output: Output, user: &str, update: UserUpdate) -> Result<()> {
     let id = find::user(api, user).await?.id;
-    show(output, &Identity::user_update(api, id, update).await?)
+    show(output, &api.identity().user_update(id, update).await?)
 }
 
 /// Gives the caller another password.
-pub(super) async fn passwd(api: &dyn Api, output: Output) -> Result<()> {
+pub(super) async fn passwd(api: &dyn HiveApi, output: Output) -> Result<()> {
     let current = terminal::password("Current password: ").await?;
     let new = terminal::password("New password: ").await?;
     if terminal::is_there() && terminal::password("New password again: ").await?.expose_secret() != new.expose_secret()
@@ -60,7 +59,7 @@ pub(super) async fn passwd(api: &dyn Api, output: Output) -> Result<()> {
         return Err(Failure::usage("the two are not the same; nothing was changed"));
     }
     let secret = |text: SecretString| Secret(text.expose_secret().to_owned());
-    Identity::password_change(api, PasswordChange { current: secret(current), new: secret(new) }).await?;
+    api.identity().password_change(PasswordChange { current: secret(current), new: secret(new) }).await?;
     output.tell(&json!({ "changed": true }), "the password is changed; all logins have ended, API keys are still valid")
 }
 

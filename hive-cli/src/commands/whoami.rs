@@ -1,15 +1,14 @@
 //! `hive whoami`: which hive is meant, and who one is there.
 
-use hive_core::Identity;
 use hive_core::wire::api::Me;
 use serde::Serialize;
 
 use super::{shown, word};
-use crate::api::Api;
 use crate::failure::Result;
 use crate::output::Output;
 use crate::settings::{Access, Origin};
 use crate::table::Table;
+use hive_core::HiveApi;
 
 #[derive(Serialize)]
 struct Who<'a> {
@@ -19,13 +18,13 @@ struct Who<'a> {
     profile: Option<&'a str>,
 }
 
-pub(super) async fn run(api: &dyn Api, access: &Access, output: Output) -> Result<()> {
+pub(super) async fn run(api: &dyn HiveApi, access: &Access, output: Output) -> Result<()> {
     let (profile, by) = match &access.origin {
         Origin::Given => (None, "--api-key or HIVE_API_KEY".to_owned()),
         Origin::Profile(name) => (Some(name.as_str()), format!("the profile {name}")),
         Origin::Here => (None, "the hive that was started here".to_owned()),
     };
-    let who = Who { me: Identity::me(api).await?, url: &access.url, profile };
+    let who = Who { me: api.identity().me().await?, url: &access.url, profile };
     output.show(&who, |Who { me, url, .. }| {
         Table::pairs([
             ("hive", (*url).to_owned()),

@@ -7,19 +7,19 @@ use hive_core::wire::api::{ExecResult, JobEvent, OutputEncoding};
 use hive_core::wire::{JobId, SatelliteId};
 
 use super::results::Targets;
-use crate::api::Api;
 use crate::failure::Result;
+use hive_core::HiveApi;
 
 /// The ends of one job's targets.
 pub(crate) struct Ends<'a> {
-    api: &'a dyn Api,
+    api: &'a dyn HiveApi,
     id: JobId,
     /// Why targets were not run, once one was met. That was settled when the job began.
     refusals: Option<BTreeMap<SatelliteId, ErrorBody>>,
 }
 
 impl<'a> Ends<'a> {
-    pub(crate) fn new(api: &'a dyn Api, id: JobId) -> Self {
+    pub(crate) fn new(api: &'a dyn HiveApi, id: JobId) -> Self {
         Self { api, id, refusals: None }
     }
 
@@ -44,7 +44,7 @@ impl<'a> Ends<'a> {
             result.error = self.refusal(*satellite_id).await?;
             return Ok(Some(result));
         };
-        if let Some(info) = self.api.command_get(command, OutputEncoding::Lossy).await? {
+        if let Some(info) = self.api.commands().get(command, OutputEncoding::Lossy).await? {
             (result.stdout, result.stderr) = (info.stdout, info.stderr);
             (result.truncated, result.error) = (info.truncated, info.error);
             result.duration_ms = info.duration_ms.unwrap_or(0);

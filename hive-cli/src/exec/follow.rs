@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::collect::{Collector, Step};
 use super::interrupts::Interrupts;
 use super::view::View;
-use crate::api::Api;
 use crate::failure::{Failure, Result};
+use hive_core::HiveApi;
 
 /// How long cancelled commands may take to end before we leave them to the hive.
 const CANCEL_TIME: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ pub(crate) struct Followed {
 /// Shows events until the stream ends, and finds out about the commands it did not tell the end of. Where we were
 /// `interrupted` before, they are cancelled from the beginning.
 pub(crate) async fn follow(
-    api: &dyn Api,
+    api: &dyn HiveApi,
     (events, interrupted): (Subscription<ExecEvent>, Option<i32>),
     view: View,
     mut interrupts: Interrupts,
@@ -91,7 +91,7 @@ impl Cancelling {
 }
 
 struct Following<'a> {
-    api: &'a dyn Api,
+    api: &'a dyn HiveApi,
     collector: Collector,
     view: &'a View,
 }
@@ -104,7 +104,7 @@ impl Following<'_> {
         mut cancelling: Option<Cancelling>,
         interrupts: &mut Interrupts,
     ) -> Result<Option<i32>> {
-        let api = self.api;
+        let commands = self.api.commands();
         let mut cancels = FuturesUnordered::new();
         loop {
             let deadline = cancelling.map(|cancelling| cancelling.deadline);
@@ -114,7 +114,7 @@ impl Following<'_> {
                     let step = self.on_event(event)?;
                     // A fan-out goes on accepting: what comes after the signal is cancelled as well.
                     if let (Some(Step::Accepted(command)), Some(_)) = (step, deadline) {
-                        cancels.push(api.command_cancel(command));
+                        cancels.push(commands.cancel(command));
                     }
                 }
                 signal = interrupts.next() => {
@@ -122,7 +122,7 @@ impl Following<'_> {
                         return Ok(Some(signal));
                     }
                     cancelling = Some(Cancelling::by(signal));
-                    cancels.extend(self.collector.open().into_iter().map(|(_, command)| api.command_cancel(command)));
+                    cancels.extend(self.collector.open().into_iter().map(|(_, command)| commands.cancel(command)));
                 }
                 Some(_) = cancels.next() => {}
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break,
@@ -138,7 +138,8 @@ impl Following<'_> {
     /// Cancels what has not ended, unless there is a signal meanwhile.
     async fn cancel(&self, interrupts: &mut Interrupts) {
         let open = self.collector.open();
-        let cancels = join_all(open.into_iter().map(|(_, command)| self.api.command_cancel(command)));
+        let commands = self.api.commands();
+        let cancels = join_all(open.into_iter().map(|(_, command)| commands.cancel(command)));
         tokio::select! {
             _ = timeout(CANCEL_TIME, cancels) => {}
             _ = interrupts.next() => {}
@@ -173,10 +174,10 @@ impl Following<'_> {
 }
 
 /// Asks for a command until it has ended, through a restart of the hive.
-async fn ended(api: &dyn Api, command: CommandId) -> Result<CommandInfo> {
+async fn ended(api: &dyn HiveApi, command: CommandId) -> Result<CommandInfo> {
     let mut last_heard = Instant::now();
     loop {
-        match api.command_get(command, OutputEncoding::Base64).await {
+        match api.commands().get(command, OutputEncoding::Base64).await {
             Ok(Some(info)) if info.status.is_terminal() => return Ok(info),
             Ok(Some(_)) => last_heard = Instant::now(),
             Ok(None) => {
@@ -190,9 +191,9 @@ async fn ended(api: &dyn Api, command: CommandId) -> Result<CommandInfo> {
 }
 
 /// The events of a command that has ended. What was heard of its output before is known by its offset.
-async fn told_again(api: &dyn Api, satellite_id: SatelliteId, info: CommandInfo) -> Result<[ExecEvent; 3]> {
+async fn told_again(api: &dyn HiveApi, satellite_id: SatelliteId, info: CommandInfo) -> Result<[ExecEvent; 3]> {
     let missing = || hive_core::Error::SatelliteNotFound(satellite_id.to_string());
-    let satellite_name = api.get(satellite_id).await?.ok_or_else(missing)?.name;
+    let satellite_name = api.satellites().get(satellite_id).await?.ok_or_else(missing)?.name;
     let output = |channel, data| ExecEvent::Output { satellite_id, channel, offset: 0, data };
     let result = ExecResult {
         satellite_id,

@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::interrupts::Interrupts;
 use super::progress::Progress;
-use crate::api::Api;
 use crate::failure::{Failure, Result};
 use crate::output;
+use hive_core::HiveApi;
 
 /// How long a cancelled job may take to end before we leave it to the hive.
 const CANCEL_TIME: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ pub(crate) enum OnInterrupt {
 /// Waits for a job's end, through restarts of the hive. `on_target` is given each target's end, once, and the bar that has
 /// to step aside for what is written of it.
 pub(crate) async fn follow(
-    api: &dyn Api,
+    api: &dyn HiveApi,
     id: JobId,
     interrupts: &mut Interrupts,
     on_interrupt: OnInterrupt,
@@ -51,13 +51,13 @@ pub(crate) async fn follow(
     let ended = following.until_end(interrupts).await;
     let job = match ended? {
         Some(job) => job,
-        None => api.job_get(id).await?.ok_or_else(|| no_job(id))?,
+        None => api.jobs().get(id).await?.ok_or_else(|| no_job(id))?,
     };
     Ok(Followed { job, interrupted: following.interrupted })
 }
 
 struct Following<'a, F> {
-    api: &'a dyn Api,
+    api: &'a dyn HiveApi,
     id: JobId,
     on_interrupt: OnInterrupt,
     told: BTreeSet<hive_core::wire::SatelliteId>,
@@ -73,7 +73,7 @@ impl<F: AsyncFnMut(&JobEvent, &Progress) -> Result<()>> Following<'_, F> {
     async fn until_end(&mut self, interrupts: &mut Interrupts) -> Result<Option<Job>> {
         let mut last_heard = Instant::now();
         loop {
-            match self.api.job_watch(self.id).await {
+            match self.api.jobs().subscribe(self.id).await {
                 Ok(mut events) => {
                     last_heard = Instant::now();
                     if let Some(end) = self.listen(&mut events, interrupts).await? {
@@ -122,7 +122,7 @@ impl<F: AsyncFnMut(&JobEvent, &Progress) -> Result<()>> Following<'_, F> {
     async fn cancel(&self) {
         let note = |text: String| self.progress.aside(|| output::note(&text));
         note(format!("{} is being cancelled; press Ctrl-C again to leave it to the hive", self.id));
-        if let Err(error) = self.api.job_cancel(self.id).await {
+        if let Err(error) = self.api.jobs().cancel(self.id).await {
             note(format!("{} could not be cancelled: {}", self.id, Failure::from(error)));
         }
     }

@@ -7,10 +7,10 @@ use hive_core::wire::{CommandId, JobId};
 
 use super::groups::{Fingerprint, Fingerprinter, Group, Groups};
 use super::lines::Lines;
-use crate::api::Api;
 use crate::exit;
 use crate::failure::Result;
 use crate::output::{self, JsonList};
+use hive_core::HiveApi;
 
 /// Targets that are asked for at once.
 const PAGE: u32 = 200;
@@ -18,7 +18,7 @@ const PAGE: u32 = 200;
 const FETCHED: usize = 4;
 
 /// Writes the results as one JSON list, in the order of names. Gives the exit status.
-pub(crate) async fn json(api: &dyn Api, output: output::Output, id: JobId) -> Result<u8> {
+pub(crate) async fn json(api: &dyn HiveApi, output: output::Output, id: JobId) -> Result<u8> {
     let mut list = JsonList::new(output);
     let mut worst = 0;
     let mut targets = Targets::new(api, id);
@@ -35,7 +35,7 @@ pub(crate) async fn json(api: &dyn Api, output: output::Output, id: JobId) -> Re
 }
 
 /// Writes the results for people: those that ended alike together. Gives the exit status.
-pub(crate) async fn grouped(api: &dyn Api, id: JobId) -> Result<u8> {
+pub(crate) async fn grouped(api: &dyn HiveApi, id: JobId) -> Result<u8> {
     let (mut groups, mut worst) = (Groups::default(), 0);
     let mut targets = Targets::new(api, id);
     while let Some(page) = targets.next().await? {
@@ -55,7 +55,7 @@ pub(crate) async fn grouped(api: &dyn Api, id: JobId) -> Result<u8> {
 
 /// The pages of a job's targets.
 pub(crate) struct Targets<'a> {
-    api: &'a dyn Api,
+    api: &'a dyn HiveApi,
     id: JobId,
     page: u32,
     seen: u64,
@@ -63,7 +63,7 @@ pub(crate) struct Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    pub(crate) fn new(api: &'a dyn Api, id: JobId) -> Self {
+    pub(crate) fn new(api: &'a dyn HiveApi, id: JobId) -> Self {
         Self { api, id, page: 1, seen: 0, total: None }
     }
 
@@ -72,7 +72,7 @@ impl<'a> Targets<'a> {
         if self.total.is_some_and(|total| self.seen >= total) {
             return Ok(None);
         }
-        let page = self.api.job_target_list(self.id, PageRequest { page: self.page, per_page: PAGE }).await?;
+        let page = self.api.jobs().list_targets(self.id, PageRequest { page: self.page, per_page: PAGE }).await?;
         self.page += 1;
         self.total = Some(page.total);
         self.seen += page.items.len() as u64;
@@ -82,7 +82,7 @@ impl<'a> Targets<'a> {
 
 /// Some output of a command, piece by piece.
 struct Output<'a> {
-    api: &'a dyn Api,
+    api: &'a dyn HiveApi,
     command: Option<CommandId>,
     channel: Channel,
     next: u64,
@@ -90,7 +90,7 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(api: &'a dyn Api, command: Option<CommandId>, channel: Channel, len: u64) -> Self {
+    fn new(api: &'a dyn HiveApi, command: Option<CommandId>, channel: Channel, len: u64) -> Self {
         Self { api, command, channel, next: 0, len }
     }
 
@@ -99,13 +99,13 @@ impl<'a> Output<'a> {
         let Some(command) = self.command.filter(|_| self.next < self.len) else {
             return Ok(bytes::Bytes::new());
         };
-        let piece = self.api.command_output(command, self.channel.clone(), self.next).await?;
+        let piece = self.api.commands().output(command, self.channel.clone(), self.next).await?;
         self.next += piece.len() as u64;
         Ok(piece)
     }
 }
 
-async fn result(api: &dyn Api, target: JobTarget) -> Result<ExecResult> {
+async fn result(api: &dyn HiveApi, target: JobTarget) -> Result<ExecResult> {
     let mut texts = Vec::new();
     for (channel, len) in [(Channel::Stdout, target.stdout_bytes), (Channel::Stderr, target.stderr_bytes)] {
         let mut output = Output::new(api, target.command_id, channel, len);
@@ -134,7 +134,7 @@ async fn result(api: &dyn Api, target: JobTarget) -> Result<ExecResult> {
     })
 }
 
-async fn fingerprinted(api: &dyn Api, target: JobTarget) -> Result<(JobTarget, Fingerprint)> {
+async fn fingerprinted(api: &dyn HiveApi, target: JobTarget) -> Result<(JobTarget, Fingerprint)> {
     let mut fingerprint = Fingerprinter::default();
     for (channel, len) in [(Channel::Stdout, target.stdout_bytes), (Channel::Stderr, target.stderr_bytes)] {
         let mut output = Output::new(api, target.command_id, channel, len);
@@ -149,7 +149,7 @@ async fn fingerprinted(api: &dyn Api, target: JobTarget) -> Result<(JobTarget, F
     Ok((target, fingerprint.finish()))
 }
 
-async fn show(api: &dyn Api, group: &Group) -> Result<()> {
+async fn show(api: &dyn HiveApi, group: &Group) -> Result<()> {
     output::text(&group.heading())?;
     show_output(Output::new(api, group.sample, Channel::Stdout, group.stdout_bytes)).await?;
     if group.stderr_bytes > 0 {

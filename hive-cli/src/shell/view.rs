@@ -280,7 +280,7 @@ impl View {
         if self.ending.is_none() {
             self.say("ending the session …");
             let (hive, id) = (self.parts.hive.clone(), self.id);
-            self.ending = Some(Box::pin(async move { hive.session_terminate(id).await }));
+            self.ending = Some(Box::pin(async move { hive.terminate(id).await }));
         }
     }
 

@@ -5,13 +5,13 @@ use hive_wire::AuditId;
 use hive_wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification, Page, PageRequest};
 use serde_json::{Value, json};
 
-use super::RemoteHive;
+use super::Client;
 use super::registry::present;
 use super::transport::{Patience, with_query};
 use crate::{AuditLogger, Result, Subscription};
 
 #[async_trait]
-impl AuditLogger for RemoteHive {
+impl AuditLogger for Client {
     async fn log(&self, action: String, target: AuditTarget, details: Value) -> Result<AuditEntry> {
         let body = json!({ "action": action, "target": target, "details": details });
         self.transport.fetch(self.transport.post(&["api", "v1", "audit", "logs"]).json(&body)).await
@@ -22,7 +22,7 @@ impl AuditLogger for RemoteHive {
         self.transport.fetch_page(with_query(with_query(call, &query)?, &page)?).await
     }
 
-    async fn entry(&self, id: AuditId) -> Result<Option<AuditEntry>> {
+    async fn get(&self, id: AuditId) -> Result<Option<AuditEntry>> {
         present(self.transport.fetch(self.transport.get(&["api", "v1", "audit", "logs", &id.to_string()])).await)
     }
 

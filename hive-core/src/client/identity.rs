@@ -9,7 +9,7 @@ use hive_wire::api::{
 use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 use reqwest::Method;
 
-use super::RemoteHive;
+use super::Client;
 use super::registry::present;
 use super::transport::with_query;
 use crate::{Identity, Result};
@@ -22,7 +22,7 @@ const API_KEYS: [&str; 3] = ["api", "v1", "api-keys"];
 const TOKENS: [&str; 3] = ["api", "v1", "registration-tokens"];
 
 #[async_trait]
-impl Identity for RemoteHive {
+impl Identity for Client {
     async fn me(&self) -> Result<Me> {
         self.transport.fetch(self.transport.get(&ME)).await
     }
@@ -103,7 +103,7 @@ impl Identity for RemoteHive {
     }
 }
 
-impl RemoteHive {
+impl Client {
     async fn delete(&self, path: [&str; 3], id: &str) -> Result<()> {
         let [api, version, things] = path;
         let call = self.transport.request(Method::DELETE, &[api, version, things, id]);

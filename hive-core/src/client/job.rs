@@ -5,7 +5,7 @@ use hive_wire::JobId;
 use hive_wire::api::{ExecCommand, Job, JobCreate, JobEvent, JobTarget, Page, PageRequest, Target};
 use reqwest::header;
 
-use super::RemoteHive;
+use super::Client;
 use super::registry::present;
 use super::router::keyed;
 use super::transport::{Patience, with_query};
@@ -13,8 +13,8 @@ use crate::job::{JobManager, JobOptions};
 use crate::{Result, Subscription};
 
 #[async_trait]
-impl JobManager for RemoteHive {
-    async fn job_submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job> {
+impl JobManager for Client {
+    async fn submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job> {
         let JobOptions { idempotency_key, concurrency, deadline_seconds } = options;
         let targets = targets.iter().map(Target::to_string).collect();
         let body = JobCreate { targets, concurrency, deadline_seconds, command };
@@ -22,24 +22,24 @@ impl JobManager for RemoteHive {
         self.transport.fetch(keyed(call, idempotency_key.as_deref())?).await
     }
 
-    async fn job_get(&self, id: JobId) -> Result<Option<Job>> {
+    async fn get(&self, id: JobId) -> Result<Option<Job>> {
         present(self.transport.fetch(self.transport.get(&["api", "v1", "jobs", &id.to_string()])).await)
     }
 
-    async fn job_list(&self, page: PageRequest) -> Result<Page<Job>> {
+    async fn list(&self, page: PageRequest) -> Result<Page<Job>> {
         self.transport.fetch_page(with_query(self.transport.get(&["api", "v1", "jobs"]), &page)?).await
     }
 
-    async fn job_target_list(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
+    async fn list_targets(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
         let call = self.transport.get(&["api", "v1", "jobs", &id.to_string(), "targets"]);
         self.transport.fetch_page(with_query(call, &page)?).await
     }
 
-    async fn job_cancel(&self, id: JobId) -> Result<Job> {
+    async fn cancel(&self, id: JobId) -> Result<Job> {
         self.transport.fetch(self.transport.post(&["api", "v1", "jobs", &id.to_string(), "cancel"])).await
     }
 
-    async fn job_watch(&self, id: JobId) -> Result<Subscription<JobEvent>> {
+    async fn subscribe(&self, id: JobId) -> Result<Subscription<JobEvent>> {
         let call = self.transport.get(&["api", "v1", "jobs", &id.to_string(), "events"]);
         let call = call.header(header::ACCEPT, "text/event-stream");
         Ok(self.events(self.transport.send(call, Patience::Command).await?))

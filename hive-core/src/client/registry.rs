@@ -9,12 +9,12 @@ use hive_wire::{ErrorCode, SatelliteId};
 use reqwest::{Method, header};
 use secrecy::SecretString;
 
-use super::RemoteHive;
+use super::Client;
 use super::transport::{Patience, with_query};
 use crate::{DeviceRegistry, Error, Result, Subscription};
 
 #[async_trait]
-impl DeviceRegistry for RemoteHive {
+impl DeviceRegistry for Client {
     async fn register(&self, token: SecretString, request: RegisterRequest) -> Result<RegisteredSatellite> {
         let call = self.transport.post_as(&token, &["api", "satellites", "register"]);
         let (status, body) = self.transport.exchange(call.json(&request)).await?;
@@ -25,7 +25,7 @@ impl DeviceRegistry for RemoteHive {
         Err(serde_json::from_slice(&body).map_or_else(|_| self.transport.failure(status, &body), refusal))
     }
 
-    async fn mark_offline(&self, id: SatelliteId) -> Result<()> {
+    async fn disconnect(&self, id: SatelliteId) -> Result<()> {
         let path = ["api", "v1", "satellites", &id.to_string(), "disconnect"];
         self.transport.call(self.transport.post(&path)).await
     }

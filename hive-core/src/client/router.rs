@@ -11,20 +11,31 @@ use hive_wire::{CommandId, SatelliteId};
 use reqwest::{RequestBuilder, header};
 use serde::Deserialize;
 
-use super::RemoteHive;
+use super::Client;
 use super::registry::present;
 use super::transport::{Patience, with_query};
-use crate::router::{ExecOptions, check_idempotency_key};
+use crate::router::{CommandReport, ExecOptions, ExecReport, OutputReader, OutputSource, check_idempotency_key};
 use crate::{CommandRouter, Result, Subscription};
 
 /// Output that is fetched with one call.
 const OUTPUT_AT_ONCE: u64 = 1024 * 1024;
 
 #[async_trait]
-impl CommandRouter for RemoteHive {
+impl CommandRouter for Client {
     async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult> {
         let call = self.exec_call(satellite, &command, &options, None)?;
         self.transport.fetch_results(call).await
+    }
+
+    async fn exec_report(
+        &self,
+        satellite: SatelliteId,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<ExecReport> {
+        // The hive writes the whole output into its answer.
+        let encoding = options.encoding;
+        Ok(ExecReport::new(self.exec(satellite, command, options).await?, None, encoding))
     }
 
     async fn exec_multi(
@@ -35,6 +46,17 @@ impl CommandRouter for RemoteHive {
     ) -> Result<Vec<ExecResult>> {
         let call = self.exec_many_call(&targets, command, &options)?;
         self.transport.fetch_results(call).await
+    }
+
+    async fn exec_multi_reports(
+        &self,
+        targets: Vec<Target>,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<Vec<ExecReport>> {
+        let encoding = options.encoding;
+        let results = self.exec_multi(targets, command, options).await?;
+        Ok(results.into_iter().map(|result| ExecReport::new(result, None, encoding)).collect())
     }
 
     async fn exec_stream(
@@ -58,25 +80,47 @@ impl CommandRouter for RemoteHive {
         self.transport.fetch_results(with_options(call, &options, None)?.json(&request)).await
     }
 
-    async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
+    async fn get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
         let call = self.transport.get(&["api", "v1", "commands", &id.to_string()]);
         present(self.transport.fetch(with_query(call, &CommandQuery { encoding })?).await)
     }
 
-    async fn command_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
+    async fn report(&self, id: CommandId) -> Result<Option<CommandReport>> {
+        let found = self.get(id, OutputEncoding::Lossy).await?;
+        Ok(found.map(|mut info| {
+            (info.stdout, info.stderr) = (String::new(), String::new());
+            CommandReport::new(info, OutputReader::new(RemoteOutput { client: self.clone(), id }))
+        }))
+    }
+
+    async fn output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
         let call = self.transport.get(&["api", "v1", "commands", &id.to_string(), "output"]);
         let part = OutputQuery { channel, offset: from, limit: Some(OUTPUT_AT_ONCE) };
         self.transport.fetch_bytes(with_query(call, &part)?).await
     }
 
-    async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
+    async fn list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
         let call = self.transport.get(&["api", "v1", "satellites", &satellite.to_string(), "commands"]);
         self.transport.fetch_page(with_query(call, &page)?).await
     }
 
-    async fn command_cancel(&self, id: CommandId) -> Result<CommandInfo> {
+    async fn cancel(&self, id: CommandId) -> Result<CommandInfo> {
         let call = self.transport.post(&["api", "v1", "commands", &id.to_string(), "cancel"]);
         self.transport.fetch(call).await
+    }
+}
+
+/// The output of a command of a remote hive.
+#[derive(Debug)]
+struct RemoteOutput {
+    client: Client,
+    id: CommandId,
+}
+
+#[async_trait]
+impl OutputSource for RemoteOutput {
+    async fn read(&self, channel: Channel, from: u64) -> Result<Bytes> {
+        self.client.output(self.id, channel, from).await
     }
 }
 
@@ -86,7 +130,7 @@ struct Submitted {
     command_id: CommandId,
 }
 
-impl RemoteHive {
+impl Client {
     fn exec_call(
         &self,
         satellite: SatelliteId,

@@ -8,33 +8,33 @@ use hive_wire::api::{Session, SessionCreate, SessionFilter, SessionInput, Size};
 use hive_wire::session::AttachRequest;
 use reqwest::Method;
 
-use super::RemoteHive;
+use super::Client;
 use super::attachment;
 use super::registry::present;
 use super::transport::with_query;
-use crate::session::Attachment;
-use crate::{Error, Result, SessionManager};
+use crate::session::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, forward, read_only};
+use crate::{Error, Result, SessionManager, Subscription};
 
 /// Bytes typed with one call: as base64 they fit into what a hive takes.
 const MAX_INPUT: usize = 512 * 1024;
 
 #[async_trait]
-impl SessionManager for RemoteHive {
-    async fn session_create(&self, params: SessionCreate) -> Result<Session> {
+impl SessionManager for Client {
+    async fn create(&self, params: SessionCreate) -> Result<Session> {
         self.transport.fetch(self.transport.post(&["api", "v1", "sessions"]).json(&params)).await
     }
 
-    async fn session_get(&self, id: SessionId) -> Result<Option<Session>> {
+    async fn get(&self, id: SessionId) -> Result<Option<Session>> {
         let path = ["api", "v1", "sessions", &id.to_string()];
         present(self.transport.fetch(self.transport.get(&path)).await)
     }
 
-    async fn session_list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
+    async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
         let call = self.transport.get(&["api", "v1", "sessions"]);
         self.transport.fetch(with_query(call, &filter)?).await
     }
 
-    async fn session_input(&self, id: SessionId, data: Bytes) -> Result<()> {
+    async fn send_input(&self, id: SessionId, data: Bytes) -> Result<()> {
         let (first, rest) = data.split_at(data.len().min(MAX_INPUT));
         self.input_piece(id, first).await?;
         for piece in rest.chunks(MAX_INPUT) {
@@ -43,23 +43,35 @@ impl SessionManager for RemoteHive {
         Ok(())
     }
 
-    async fn session_resize(&self, id: SessionId, size: Size) -> Result<()> {
+    async fn resize(&self, id: SessionId, size: Size) -> Result<()> {
         let path = ["api", "v1", "sessions", &id.to_string(), "resize"];
         self.transport.call(self.transport.post(&path).json(&size)).await
     }
 
-    async fn session_terminate(&self, id: SessionId) -> Result<()> {
+    async fn terminate(&self, id: SessionId) -> Result<()> {
         let path = ["api", "v1", "sessions", &id.to_string()];
         self.transport.call(self.transport.request(Method::DELETE, &path)).await
     }
 
-    async fn session_attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment> {
+    async fn subscribe(&self, id: SessionId) -> Result<Subscription<SessionEvent>> {
+        let attachment = self.attach(id, read_only()).await?;
+        let (sender, subscription) = Subscription::with_capacity(SUBSCRIBED_EVENTS);
+        self.readers.spawn(async move {
+            tokio::select! {
+                () = sender.closed() => {}
+                () = forward(attachment, sender.clone()) => {}
+            }
+        });
+        Ok(subscription)
+    }
+
+    async fn attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment> {
         let path = ["api", "v1", "sessions", &id.to_string(), "attach"];
         attachment::open(&self.transport, &path, request).await
     }
 }
 
-impl RemoteHive {
+impl Client {
     async fn input_piece(&self, id: SessionId, piece: &[u8]) -> Result<()> {
         let input = SessionInput { data: BASE64.encode(piece) };
         let path = ["api", "v1", "sessions", &id.to_string(), "input"];

@@ -9,7 +9,7 @@ use reqwest::Response;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::RemoteHive;
+use super::Client;
 use super::lines::{LineTooLong, Lines};
 use super::sse::Parser;
 use crate::Subscription;
@@ -41,7 +41,7 @@ impl Cutter {
     }
 }
 
-impl RemoteHive {
+impl Client {
     /// The server-sent events of an answer.
     pub(super) fn events<T: DeserializeOwned + OpenTagged + Send + 'static>(
         &self,

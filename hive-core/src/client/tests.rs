@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::RemoteHive;
+use crate::Error;
 use crate::router::ExecOptions;
-use crate::{CommandRouter, DeviceRegistry, Error};
 
 const EMPTY_PAGE: &str =
     r#"{"success":true,"data":[],"pagination":{"page":1,"per_page":20,"total":0,"total_pages":0}}"#;
@@ -68,7 +68,7 @@ fn satellite() -> SatelliteId {
 }
 
 async fn list(hive: &RemoteHive) -> Result<u64, Error> {
-    hive.list(SatelliteFilter::default(), PageRequest::default()).await.map(|page| page.total)
+    hive.satellites().list(SatelliteFilter::default(), PageRequest::default()).await.map(|page| page.total)
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_key_may_be_a_line_of_a_file() {
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{EMPTY_PAGE}", EMPTY_PAGE.len());
     let mut canned = Canned::serve(&[answer]).await;
     let hive = RemoteHive::connect(&format!("http://{}", canned.address), " hive_key_secret\r\n".into()).unwrap();
-    hive.list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
+    hive.satellites().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
     let request = canned.requests.recv().await.unwrap();
     assert!(request.contains("x-api-key: hive_key_secret\r\n"), "{request}");
 }
@@ -100,7 +100,7 @@ async fn a_read_that_got_no_answer_is_sent_again() {
 #[tokio::test]
 async fn a_command_that_may_have_run_is_not_sent_again() {
     let mut server = Canned::serve(&[String::new(), String::new()]).await;
-    let outcome = server.hive().exec(satellite(), ExecCommand::shell("true"), ExecOptions::default()).await;
+    let outcome = server.hive().commands().exec(satellite(), ExecCommand::shell("true"), ExecOptions::default()).await;
     assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
     assert_eq!(server.count(), 1);
 }
@@ -110,7 +110,7 @@ async fn a_command_with_an_idempotency_key_is_sent_again() {
     let body = r#"{"success":false,"error":{"code":"SATELLITE_OFFLINE","message":"x","details":{"satellite":"web"}}}"#;
     let mut server = Canned::serve(&[String::new(), answer("503 Service Unavailable", body)]).await;
     let options = ExecOptions { idempotency_key: Some("once".into()), ..ExecOptions::default() };
-    let outcome = server.hive().exec(satellite(), ExecCommand::shell("true"), options).await;
+    let outcome = server.hive().commands().exec(satellite(), ExecCommand::shell("true"), options).await;
     assert!(matches!(&outcome, Err(Error::SatelliteOffline(name)) if name == "web"), "{outcome:?}");
     assert_eq!(server.count(), 2);
 }
@@ -140,8 +140,11 @@ async fn events_come_one_by_one_until_the_stream_ends() {
     );
     let server = Canned::serve(&[answer("200 OK", &body)]).await;
     let hive = server.hive();
-    let mut events =
-        hive.exec_stream(vec![Target::All], ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+    let mut events = hive
+        .commands()
+        .exec_stream(vec![Target::All], ExecCommand::shell("true"), ExecOptions::default())
+        .await
+        .unwrap();
     let is_piece = |event: &Option<ExecEvent>| matches!(event, Some(ExecEvent::Output { data, .. }) if data == "aGk=");
     assert!(is_piece(&events.next().await));
     assert!(is_piece(&events.next().await), "an event of a later version is skipped");
@@ -154,7 +157,7 @@ async fn a_dropped_subscription_ends_its_reader() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n: hello\n\n".to_owned();
     let server = Canned::serve(&[head]).await;
     let hive = server.hive();
-    drop(hive.subscribe().await.unwrap());
-    hive.readers.close();
-    tokio::time::timeout(Duration::from_secs(5), hive.readers.wait()).await.expect("the reader ends");
+    drop(hive.satellites().subscribe().await.unwrap());
+    hive.client.readers.close();
+    tokio::time::timeout(Duration::from_secs(5), hive.client.readers.wait()).await.expect("the reader ends");
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use data_encoding::BASE64;
+use async_trait::async_trait;
+use bytes::Bytes;
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, ErrorBody, Received};
-use hive_wire::api::{CommandInfo, ExecResult, OutputEncoding, TargetStatus};
+use hive_wire::api::{ExecResult, OutputEncoding, TargetStatus};
 
 use super::in_flight::{Finished, Place, Progress};
 use crate::hive::Hive;
+use crate::router::{ExecReport, OutputReader, OutputSource, encode};
 use crate::store::{CommandOutcome, CommandRow, JobTargetRow};
 use crate::{Error, Result};
 
@@ -27,73 +28,23 @@ pub(crate) fn reason(error: &Error) -> ErrorBody {
     ErrorBody { code: error.code(), message: error.to_string() }
 }
 
-/// What became of a command.
+/// The output of a command of this hive: held in memory, or stored.
 #[derive(Debug)]
-pub struct ExecReport {
-    /// All but what [`rest`](Self::rest) gives: then `stdout` and `stderr` are empty.
-    pub result: ExecResult,
-    rest: Option<OutputReader>,
-    encoding: OutputEncoding,
-}
-
-impl ExecReport {
-    /// The way to the output, where it is too large to stand in the result.
-    pub fn rest(&self) -> Option<&OutputReader> {
-        self.rest.as_ref()
-    }
-
-    /// The result with all of its output.
-    pub async fn whole(self) -> Result<ExecResult> {
-        self.with_output(usize::MAX).await
-    }
-
-    /// The result with the first `limit` bytes of each output.
-    pub(crate) async fn with_output(mut self, limit: usize) -> Result<ExecResult> {
-        if let Some(rest) = self.rest {
-            self.result.stdout = encode(&rest.all(Channel::Stdout, limit).await?, self.encoding);
-            self.result.stderr = encode(&rest.all(Channel::Stderr, limit).await?, self.encoding);
-        }
-        Ok(self.result)
-    }
-}
-
-/// A stored command.
-#[derive(Debug)]
-pub struct CommandReport {
-    /// All but its output.
-    pub info: CommandInfo,
-    /// The way to its output.
-    pub output: OutputReader,
-}
-
-/// Reads a command's output. Whether its reader may was asked before.
-#[derive(Debug, Clone)]
-pub struct OutputReader {
+pub(crate) struct StoredOutput {
     hive: Hive,
     id: CommandId,
 }
 
-impl OutputReader {
+impl StoredOutput {
     pub(crate) fn new(hive: &Hive, id: CommandId) -> Self {
         Self { hive: hive.clone(), id }
     }
+}
 
-    /// Reads some output from a byte on; empty where there is no more, or none yet.
-    pub async fn read(&self, channel: Channel, from: u64) -> Result<Bytes> {
+#[async_trait]
+impl OutputSource for StoredOutput {
+    async fn read(&self, channel: Channel, from: u64) -> Result<Bytes> {
         self.hive.output_from(self.id, channel, from, READ_AT_ONCE).await
-    }
-
-    /// Reads all output from a byte on, but not much more than `limit` bytes.
-    pub(crate) async fn all(&self, channel: Channel, limit: usize) -> Result<Bytes> {
-        let mut all = BytesMut::new();
-        loop {
-            let piece = self.read(channel.clone(), all.len() as u64).await?;
-            all.extend_from_slice(&piece);
-            if piece.is_empty() || all.len() >= limit {
-                all.truncate(limit);
-                return Ok(all.freeze());
-            }
-        }
     }
 }
 
@@ -130,6 +81,13 @@ impl Hive {
         Ok(Standing { result: stored(place, row), len, finished: None })
     }
 
+    /// Waits until a command has ended, `timeout` long; returns whether it has.
+    pub(crate) async fn ends_within(&self, id: CommandId, timeout: Duration) -> bool {
+        let Some(mut progress) = self.inner.running.follow(id) else { return true };
+        let end = progress.wait_for(|progress| progress.finished.is_some());
+        tokio::time::timeout(timeout, end).await.is_ok()
+    }
+
     /// Waits until a command has ended; how, where that is known from here. Whoever asks again for a command of before a
     /// restart may be here before its satellite is: that is waited for as well.
     async fn end_of(&self, id: CommandId) -> Result<Option<Progress>> {
@@ -154,9 +112,9 @@ impl Hive {
         encoding: OutputEncoding,
     ) -> Result<ExecReport> {
         let Standing { mut result, len, finished } = standing;
-        let rest = OutputReader::new(self, id);
+        let rest = OutputReader::new(StoredOutput::new(self, id));
         if len.stdout + len.stderr > INLINE {
-            return Ok(ExecReport { result, rest: Some(rest), encoding });
+            return Ok(ExecReport::new(result, Some(rest), encoding));
         }
         let outcome = finished.as_ref().and_then(|finished| finished.outcome.as_ref());
         for (channel, len, text) in
@@ -165,16 +123,16 @@ impl Hive {
             *text = match outcome.and_then(|outcome| held(outcome, &channel, len)) {
                 Some(bytes) => encode(bytes, encoding),
                 None if len == 0 => String::new(),
-                None => encode(&rest.all(channel, usize::MAX).await?, encoding),
+                None => encode(&rest.read_all(channel, usize::MAX).await?, encoding),
             };
         }
-        Ok(ExecReport { result, rest: None, encoding })
+        Ok(ExecReport::new(result, None, encoding))
     }
 
     /// What became of a job's target.
     pub(crate) fn target_report(&self, row: JobTargetRow, encoding: OutputEncoding) -> ExecReport {
         let is_silent = row.finished_at.is_some() && row.stdout_bytes == 0 && row.stderr_bytes == 0;
-        let rest = row.command_id.filter(|_| !is_silent).map(|id| OutputReader::new(self, id));
+        let rest = row.command_id.filter(|_| !is_silent).map(|id| OutputReader::new(StoredOutput::new(self, id)));
         let result = ExecResult {
             satellite_id: row.satellite_id,
             satellite_name: row.satellite_name,
@@ -187,7 +145,7 @@ impl Hive {
             truncated: row.truncated,
             error: row.error,
         };
-        ExecReport { result, rest, encoding }
+        ExecReport::new(result, rest, encoding)
     }
 
     /// Returns some output of one stream from an offset on, held or stored; empty where there is no more.
@@ -203,13 +161,6 @@ impl Hive {
 fn held<'a>(outcome: &'a CommandOutcome, channel: &Channel, len: u64) -> Option<&'a Bytes> {
     let (.., bytes) = outcome.output.iter().find(|(of, offset, _)| of == channel && *offset == 0)?;
     (bytes.len() as u64 == len).then_some(bytes)
-}
-
-pub(crate) fn encode(bytes: &[u8], encoding: OutputEncoding) -> String {
-    match encoding {
-        OutputEncoding::Lossy => String::from_utf8_lossy(bytes).into_owned(),
-        OutputEncoding::Base64 => BASE64.encode(bytes),
-    }
 }
 
 fn ended(id: CommandId, place: &Place, outcome: &CommandOutcome) -> ExecResult {

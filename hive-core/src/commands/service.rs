@@ -17,12 +17,12 @@ use super::dispatch::Prepared;
 use super::in_flight::{Context, Place};
 use super::payload::{Work, seal};
 use super::queue::{Class, Full, Rank, Waiting};
-use super::result::{CommandReport, ExecReport, OutputReader, encode};
+use super::result::StoredOutput;
 use crate::access::{Authority, Permission, sight};
-use crate::hive::acting::Subject;
+use crate::hive::acting::{Handle, Subject};
 use crate::hive::{ActingHive, Hive};
 use crate::links::Live;
-use crate::router::{CommandRouter, ExecOptions, check_idempotency_key};
+use crate::router::{CommandReport, CommandRouter, ExecOptions, ExecReport, OutputReader, check_idempotency_key};
 use crate::satellites::registry::{inactive, is_usable, window};
 use crate::store::{CommandRow, IdempotencyKey, Inserted, NewCommand, SatelliteRow};
 use crate::{Error, Result, Subscription};
@@ -42,23 +42,24 @@ pub(crate) struct Acceptance {
 }
 
 #[async_trait]
-impl CommandRouter for ActingHive {
-    async fn exec(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<ExecResult> {
-        self.exec_report(satellite, command, options).await?.whole().await
+impl CommandRouter for Handle {
+    async fn exec_report(
+        &self,
+        satellite: SatelliteId,
+        command: ExecCommand,
+        options: ExecOptions,
+    ) -> Result<ExecReport> {
+        let row = self.satellite_for(satellite, Permission::SatellitesExec).await?;
+        self.run_and_wait(row, Work::exec(command)?, "satellite.exec", options).await
     }
 
-    async fn exec_multi(
+    async fn exec_multi_reports(
         &self,
         targets: Vec<Target>,
         command: ExecCommand,
         options: ExecOptions,
-    ) -> Result<Vec<ExecResult>> {
-        let reports = self.exec_multi_reports(targets, command, options).await?;
-        let mut results = Vec::with_capacity(reports.len());
-        for report in reports {
-            results.push(report.whole().await?);
-        }
-        Ok(results)
+    ) -> Result<Vec<ExecReport>> {
+        self.run_many_and_wait(targets, Work::exec(command)?, options).await
     }
 
     async fn exec_stream(
@@ -81,25 +82,21 @@ impl CommandRouter for ActingHive {
 
     async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult> {
         let row = self.satellite_for(satellite, Permission::SatellitesPower).await?;
-        self.run_and_wait(row, Work::power(request)?, "satellite.power", options).await?.whole().await
+        self.run_and_wait(row, Work::power(request)?, "satellite.power", options).await?.into_result().await
     }
 
-    async fn command_get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
-        let Some(CommandReport { mut info, output }) = self.command_report(id).await? else {
-            return Ok(None);
-        };
-        info.stdout = encode(&output.all(Channel::Stdout, usize::MAX).await?, encoding);
-        info.stderr = encode(&output.all(Channel::Stderr, usize::MAX).await?, encoding);
-        Ok(Some(info))
+    async fn report(&self, id: CommandId) -> Result<Option<CommandReport>> {
+        let row = self.command_for(id, Permission::SatellitesRead).await?;
+        Ok(row.map(|row| CommandReport::new(info(row), OutputReader::new(StoredOutput::new(&self.hive, id)))))
     }
 
-    async fn command_output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
+    async fn output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes> {
         let no_command = || Error::NotFound { what: "command", id: id.to_string() };
-        let report = self.command_report(id).await?.ok_or_else(no_command)?;
+        let report = self.report(id).await?.ok_or_else(no_command)?;
         report.output.read(channel, from).await
     }
 
-    async fn command_list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
+    async fn list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>> {
         let window = window(page)?;
         let sight = sight(&self.principal, &Permission::SatellitesRead);
         let hidden = self.satellite_seen_now(satellite, Permission::SatellitesRead).await?;
@@ -111,7 +108,7 @@ impl CommandRouter for ActingHive {
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
-    async fn command_cancel(&self, id: CommandId) -> Result<CommandInfo> {
+    async fn cancel(&self, id: CommandId) -> Result<CommandInfo> {
         let no_command = || Error::NotFound { what: "command", id: id.to_string() };
         let row = self.command_for(id, Permission::SatellitesExec).await?.ok_or_else(no_command)?;
         if !row.status.is_terminal() {
@@ -121,28 +118,11 @@ impl CommandRouter for ActingHive {
             self.hive.store().audit_append(record).await?;
             self.hive.cancel(row).await?;
         }
-        self.command_get(id, OutputEncoding::Lossy).await?.ok_or_else(no_command)
+        self.get(id, OutputEncoding::Lossy).await?.ok_or_else(no_command)
     }
 }
 
 impl ActingHive {
-    /// Like [`exec`](CommandRouter::exec), with a way to a large output instead of the output.
-    pub async fn exec_report(
-        &self,
-        satellite: SatelliteId,
-        command: ExecCommand,
-        options: ExecOptions,
-    ) -> Result<ExecReport> {
-        let row = self.satellite_for(satellite, Permission::SatellitesExec).await?;
-        self.run_and_wait(row, Work::exec(command)?, "satellite.exec", options).await
-    }
-
-    /// Like [`command_get`](CommandRouter::command_get), with a way to its output instead of the output.
-    pub async fn command_report(&self, id: CommandId) -> Result<Option<CommandReport>> {
-        let row = self.command_for(id, Permission::SatellitesRead).await?;
-        Ok(row.map(|row| CommandReport { info: info(row), output: OutputReader::new(&self.hive, id) }))
-    }
-
     /// Finds a command on a satellite the principal may use `permission` on.
     async fn command_for(&self, id: CommandId, permission: Permission) -> Result<Option<CommandRow>> {
         use crate::access::{Reach, Verdict, may};
@@ -372,7 +352,7 @@ async fn as_answer(id: CommandId, report: ExecReport) -> Result<ExecReport> {
             Err(Error::CommandBlocked(why.unwrap_or_default()))
         }
         TargetStatus::Command(status) if *status == CommandStatus::TimedOut || !status.is_terminal() => {
-            let result = report.with_output(MAX_ERROR_OUTPUT).await?;
+            let result = report.into_result_with(MAX_ERROR_OUTPUT).await?;
             Err(Error::CommandTimeout { command: id, result: Some(Box::new(result)) })
         }
         _ => Ok(report),

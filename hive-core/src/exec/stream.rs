@@ -16,11 +16,11 @@ use crate::access::Permission;
 use crate::commands::in_flight::Place;
 use crate::commands::payload::Work;
 use crate::commands::queue::Rank;
-use crate::commands::result::{ExecReport, reason};
+use crate::commands::result::reason;
 use crate::commands::service::{Acceptance, usable_link};
 use crate::hive::{ActingHive, Hive};
 use crate::jobs::{Asked, LiveJob};
-use crate::router::ExecOptions;
+use crate::router::{ExecOptions, ExecReport};
 use crate::store::{JobTargetRow, SatelliteRow, Window};
 use crate::{Error, Result, Subscription};
 
@@ -34,14 +34,13 @@ const STEPS: usize = 256;
 const LINK_LOOKS: Duration = Duration::from_millis(250);
 
 impl ActingHive {
-    /// Like [`CommandRouter::exec_multi`](crate::CommandRouter::exec_multi), with ways to the output instead of the output.
-    pub async fn exec_multi_reports(
+    /// Runs a command on several satellites and waits for all.
+    pub(crate) async fn run_many_and_wait(
         &self,
         targets: Vec<Target>,
-        command: hive_wire::api::ExecCommand,
+        work: Work,
         options: ExecOptions,
     ) -> Result<Vec<ExecReport>> {
-        let work = Work::exec(command)?;
         let patience = self.hive.patience(work.timeout_seconds);
         let encoding = options.encoding;
         let id = self.fan_out(targets, work, options).await?;

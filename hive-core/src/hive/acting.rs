@@ -1,5 +1,7 @@
 //! The hive as somebody may use it: the one place where permission is checked.
 
+use std::sync::Arc;
+
 use hive_wire::api::{AuditResult, AuditTarget};
 use hive_wire::{AuditId, SatelliteId, TeamId};
 use serde_json::Value;
@@ -9,7 +11,7 @@ use super::Hive;
 use crate::access::{Permission, Principal, Reach, Verdict, may};
 use crate::audit::AuditDraft;
 use crate::store::SatelliteRow;
-use crate::{Error, Result};
+use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, HiveApi, Identity, JobManager, Result, SessionManager};
 
 /// The hive as `principal` may use it.
 #[derive(Debug, Clone)]
@@ -39,6 +41,47 @@ impl Subject {
         self
     }
 }
+
+/// One area of a hive as a principal may use it: what the accessors of [`ActingHive`] give away.
+pub(crate) struct Handle(ActingHive);
+
+impl std::ops::Deref for Handle {
+    type Target = ActingHive;
+
+    fn deref(&self) -> &ActingHive {
+        &self.0
+    }
+}
+
+impl crate::sealed::Sealed for ActingHive {}
+
+impl HiveApi for ActingHive {
+    fn satellites(&self) -> Arc<dyn DeviceRegistry> {
+        Arc::new(Handle(self.clone()))
+    }
+
+    fn commands(&self) -> Arc<dyn CommandRouter> {
+        Arc::new(Handle(self.clone()))
+    }
+
+    fn jobs(&self) -> Arc<dyn JobManager> {
+        Arc::new(Handle(self.clone()))
+    }
+
+    fn sessions(&self) -> Arc<dyn SessionManager> {
+        Arc::new(Handle(self.clone()))
+    }
+
+    fn audit(&self) -> Arc<dyn AuditLogger> {
+        Arc::new(Handle(self.clone()))
+    }
+
+    fn identity(&self) -> Arc<dyn Identity> {
+        Arc::new(Handle(self.clone()))
+    }
+}
+
+accessors!(ActingHive);
 
 impl ActingHive {
     pub(crate) fn new(hive: Hive, principal: Principal) -> Self {

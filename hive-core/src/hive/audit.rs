@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::ActingHive;
-use super::acting::Subject;
+use super::acting::{Handle, Subject};
 use crate::access::{Permission, Reach, Sight, sight};
 use crate::audit::{AuditLogger, export_log};
 use crate::satellites::registry::window;
@@ -21,7 +21,7 @@ const MAX_DETAILS: usize = 16 * 1024;
 const MAX_WORD: usize = 128;
 
 #[async_trait]
-impl AuditLogger for ActingHive {
+impl AuditLogger for Handle {
     async fn log(&self, action: String, target: AuditTarget, details: Value) -> Result<AuditEntry> {
         self.allow(Permission::AuditRead, Reach::Platform)?;
         for (field, word) in [("action", &action), ("target.type", &target.kind), ("target.id", &target.id)] {
@@ -45,7 +45,7 @@ impl AuditLogger for ActingHive {
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
-    async fn entry(&self, id: AuditId) -> Result<Option<AuditEntry>> {
+    async fn get(&self, id: AuditId) -> Result<Option<AuditEntry>> {
         Ok(self.hive.store().audit_get(id, &self.audit_sight()?).await?)
     }
 

@@ -126,7 +126,7 @@ fn lost(path: &Path, mark: &Mark) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AuditLogger, Hive};
+    use crate::Hive;
     use hive_wire::api::AuditTarget;
     use serde_json::json;
 
@@ -139,7 +139,7 @@ mod tests {
         let hive = build(dir).await.unwrap();
         let target = AuditTarget { kind: "thing".into(), id: "x".into() };
         for _ in 0..3 {
-            hive.as_system().log("thing.touch".into(), target.clone(), json!({})).await.unwrap();
+            hive.as_system().audit().log("thing.touch".into(), target.clone(), json!({})).await.unwrap();
         }
         hive.shutdown().await;
         read(&dir.join(FILE)).await.expect("a hive that stops leaves its mark")

@@ -90,7 +90,7 @@ fn accepted(source: &Source, names: &[String]) -> AuditDraft {
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use super::*;
-    use crate::{AuditLogger, Hive};
+    use crate::Hive;
     use hive_wire::api::{AuditQuery, PageRequest};
 
     async fn started(dir: &Path) -> Result<HiveId> {
@@ -159,7 +159,7 @@ mod tests {
         std::fs::remove_file(dir.path().join("keys/token.key")).unwrap();
         let hive = Hive::builder().data_dir(dir.path()).accept_other_keys().build().await.unwrap();
         let query = AuditQuery { action: Some("hive.keys_accept".into()), ..AuditQuery::default() };
-        let records = hive.as_system().query(query, PageRequest::default()).await.unwrap();
+        let records = hive.as_system().audit().query(query, PageRequest::default()).await.unwrap();
         assert_eq!(records.items[0].details["keys"], json!(["token.key"]));
         hive.shutdown().await;
         assert_eq!(started(dir.path()).await.unwrap(), id);

@@ -25,7 +25,6 @@ use hive_wire::{CommandId, SatelliteId};
 
 use super::{ActingHive, Attached, Effort, Hive, Settings};
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
-use crate::{DeviceRegistry, Identity};
 
 const NAME: &str = "web-server-01";
 
@@ -35,7 +34,7 @@ pub(crate) async fn hive() -> Hive {
 }
 
 pub(crate) async fn token(acting: &ActingHive, create: RegistrationTokenCreate) -> secrecy::SecretString {
-    acting.registration_token_create(create).await.unwrap().token.into()
+    acting.identity().registration_token_create(create).await.unwrap().token.into()
 }
 
 pub(crate) fn global() -> RegistrationTokenCreate {
@@ -170,7 +169,7 @@ async fn a_satellite_is_shown_as_it_has_told_from_its_first_moment() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
     let mut satellite = connect(&hive, &registered, "journal-1").await;
-    let shown = hive.as_system().get(satellite.id).await.unwrap().unwrap();
+    let shown = hive.as_system().satellites().get(satellite.id).await.unwrap().unwrap();
     assert_eq!((shown.agent_version.as_deref(), shown.system.kernel.as_str()), (Some("0.1.0"), "6.1.0"));
     assert!(shown.last_seen.is_some());
 
@@ -179,7 +178,7 @@ async fn a_satellite_is_shown_as_it_has_told_from_its_first_moment() {
         ToServer::HeartbeatPong { timestamp: hive.source().now(), metrics, capacity: None }
     };
     satellite.attached.on_control(told(vec!["no space is left".into()])).await.unwrap();
-    let problems = async || hive.as_system().get(registered.id).await.unwrap().unwrap().problems;
+    let problems = async || hive.as_system().satellites().get(registered.id).await.unwrap().unwrap().problems;
     assert_eq!(problems().await, ["no space is left"]);
     satellite.attached.on_control(told(Vec::new())).await.unwrap();
     assert_eq!(problems().await, [""; 0]);

@@ -21,7 +21,7 @@ use crate::access::{Authority, Credential, Permission, Reach, Sight, sight};
 use crate::clock::Source;
 use crate::commands::payload::check_known;
 use crate::hive::ActingHive;
-use crate::hive::acting::Subject;
+use crate::hive::acting::{Handle, Subject};
 use crate::satellites::registry::{check_labels, check_patterns, normalized, window};
 use crate::store::{self, ApiKeyRow};
 use crate::{Error, Result};
@@ -32,7 +32,7 @@ const MAX_NOTE: usize = 255;
 const MAX_KEY_HOURS: u32 = 10 * 365 * 24;
 
 #[async_trait]
-impl Identity for ActingHive {
+impl Identity for Handle {
     async fn me(&self) -> Result<Me> {
         let user = self.hive.store().user_get(self.owner()?).await?.ok_or(Error::AuthInvalid)?.user;
         let api_key_id = match self.principal.credential {

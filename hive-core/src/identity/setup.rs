@@ -4,7 +4,7 @@ use hive_wire::api::{ApiKeyCreate, NewApiKey, TeamMember, TeamMemberPut};
 
 use crate::access::{Permission, Reach, Role};
 use crate::hive::ActingHive;
-use crate::{Error, Identity, Result};
+use crate::{Error, Result};
 
 impl ActingHive {
     /// Makes an API key for a user.
@@ -21,8 +21,8 @@ impl ActingHive {
     /// # Errors
     /// `NotFound` where there is no such team or user.
     pub async fn team_member_add(&self, team: &str, username: &str, role: Role) -> Result<TeamMember> {
-        let found = self.team_list().await?.into_iter().find(|known| known.slug == team);
+        let found = self.identity().team_list().await?.into_iter().find(|known| known.slug == team);
         let team = found.ok_or_else(|| Error::NotFound { what: "team", id: team.into() })?;
-        self.team_member_put(team.id, TeamMemberPut { username: username.into(), role }).await
+        self.identity().team_member_put(team.id, TeamMemberPut { username: username.into(), role }).await
     }
 }

@@ -12,7 +12,7 @@ use super::submit::{Asked, only_team};
 use crate::access::{Permission, Reach, Verdict, may, sight};
 use crate::audit::AuditDraft;
 use crate::commands::payload::Work;
-use crate::hive::acting::Subject;
+use crate::hive::acting::{Handle, Subject};
 use crate::hive::excerpt::is_cut;
 use crate::hive::{ActingHive, Hive};
 use crate::job::{JobManager, JobOptions};
@@ -21,8 +21,8 @@ use crate::store::{JobEnd, JobRow, JobTargetRow};
 use crate::{Error, Result, Subscription};
 
 #[async_trait]
-impl JobManager for ActingHive {
-    async fn job_submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job> {
+impl JobManager for Handle {
+    async fn submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job> {
         let JobOptions { idempotency_key, concurrency, deadline_seconds } = options;
         let work = Work::exec(command)?;
         let permission = Permission::JobsRun;
@@ -32,18 +32,18 @@ impl JobManager for ActingHive {
         Ok(job(row))
     }
 
-    async fn job_get(&self, id: JobId) -> Result<Option<Job>> {
+    async fn get(&self, id: JobId) -> Result<Option<Job>> {
         Ok(self.job_for(id, Permission::SatellitesRead).await?.map(job))
     }
 
-    async fn job_list(&self, page: PageRequest) -> Result<Page<Job>> {
+    async fn list(&self, page: PageRequest) -> Result<Page<Job>> {
         let sight = sight(&self.principal, &Permission::SatellitesRead);
         let (rows, total) = self.hive.store().job_list(&sight, window(page)?).await?;
         let items = rows.into_iter().map(job).collect();
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
-    async fn job_target_list(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
+    async fn list_targets(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
         let window = window(page)?;
         self.job_for(id, Permission::SatellitesRead).await?.ok_or_else(|| no_job(id))?;
         let (rows, total) = self.hive.store().job_target_list(id, window).await?;
@@ -51,7 +51,7 @@ impl JobManager for ActingHive {
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
-    async fn job_cancel(&self, id: JobId) -> Result<Job> {
+    async fn cancel(&self, id: JobId) -> Result<Job> {
         let row = self.job_for(id, Permission::JobsRun).await?.ok_or_else(|| no_job(id))?;
         if row.status == JobStatus::Running {
             let subject = Subject::new("job", id).of_team(only_team(row.teams.iter().copied()));
@@ -65,7 +65,7 @@ impl JobManager for ActingHive {
         Ok(job(row))
     }
 
-    async fn job_watch(&self, id: JobId) -> Result<Subscription<JobEvent>> {
+    async fn subscribe(&self, id: JobId) -> Result<Subscription<JobEvent>> {
         let row = self.job_for(id, Permission::SatellitesRead).await?.ok_or_else(|| no_job(id))?;
         self.watch_job(row.id).await
     }

@@ -12,17 +12,17 @@ use hive_wire::api::{
 };
 use hive_wire::satellite_api::RegisteredSatellite;
 
+use crate::Error;
 use crate::access::Role;
 use crate::hive::tests::{Satellite, connect, global, hive, register, request, token};
 use crate::hive::{Hive, Settings};
 use crate::identity::authentication::Effort;
-use crate::job::{JobManager, JobOptions};
+use crate::job::JobOptions;
 use crate::keys::Keys;
 use crate::link::Outgoing;
 use crate::router::ExecOptions;
 use crate::store::Store;
 use crate::store::sqlite;
-use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, Identity};
 
 /// Satellites that are registered and linked.
 struct Fleet {
@@ -52,20 +52,20 @@ impl Fleet {
 
 async fn submit(hive: &Hive, concurrency: u32) -> JobId {
     let options = JobOptions { concurrency: Some(concurrency), ..JobOptions::default() };
-    hive.as_system().job_submit(vec![Target::All], ExecCommand::shell("uptime"), options).await.unwrap().id
+    hive.as_system().jobs().submit(vec![Target::All], ExecCommand::shell("uptime"), options).await.unwrap().id
 }
 
 async fn job(hive: &Hive, id: JobId) -> Job {
-    hive.as_system().job_get(id).await.unwrap().unwrap()
+    hive.as_system().jobs().get(id).await.unwrap().unwrap()
 }
 
 async fn targets(hive: &Hive, id: JobId) -> Vec<JobTarget> {
-    hive.as_system().job_target_list(id, PageRequest::default()).await.unwrap().items
+    hive.as_system().jobs().list_targets(id, PageRequest::default()).await.unwrap().items
 }
 
 /// Waits for the end of a job, and gives all that was told.
 async fn ended(hive: &Hive, id: JobId) -> (Job, Vec<JobEvent>) {
-    let mut events = hive.as_system().job_watch(id).await.unwrap();
+    let mut events = hive.as_system().jobs().subscribe(id).await.unwrap();
     let mut told = Vec::new();
     loop {
         let event = tokio::time::timeout(Duration::from_secs(30), events.next()).await.expect("the job goes on");
@@ -78,7 +78,7 @@ async fn ended(hive: &Hive, id: JobId) -> (Job, Vec<JobEvent>) {
 
 async fn records(hive: &Hive, action: &str) -> Vec<AuditEntry> {
     let query = AuditQuery { action: Some(action.into()), ..AuditQuery::default() };
-    let mut records = hive.as_system().query(query, PageRequest::default()).await.unwrap().items;
+    let mut records = hive.as_system().audit().query(query, PageRequest::default()).await.unwrap().items;
     records.reverse();
     records
 }
@@ -139,10 +139,10 @@ async fn a_target_in_maintenance_is_not_run_and_says_why() {
     let hive = hive().await;
     let mut fleet = fleet(&hive, 2).await;
     let maintenance = SatelliteUpdate { status: Some(SatelliteStatus::Maintenance), ..SatelliteUpdate::default() };
-    hive.as_system().update(fleet.registered[0].id, maintenance).await.unwrap();
+    hive.as_system().satellites().update(fleet.registered[0].id, maintenance).await.unwrap();
     for asked in [Target::All, Target::Tag("web".into())] {
         let command = ExecCommand::shell("true");
-        let id = hive.as_system().job_submit(vec![asked], command, JobOptions::default()).await.unwrap().id;
+        let id = hive.as_system().jobs().submit(vec![asked], command, JobOptions::default()).await.unwrap().id;
         run(&mut fleet.satellites[1], 0).await;
         assert_eq!(ended(&hive, id).await.0.status, JobStatus::Failed);
         let targets = targets(&hive, id).await;
@@ -177,7 +177,7 @@ async fn a_command_expires_counted_from_its_hand_over() {
     assert!(first.expires_in_ms <= 300_000 && first.expires_in_ms > 290_000, "{}", first.expires_in_ms);
     let waiting = targets(&hive, id).await[1].command_id.unwrap();
     let acting = hive.as_system();
-    let command = acting.command_get(waiting, hive_wire::api::OutputEncoding::Lossy).await.unwrap().unwrap();
+    let command = acting.commands().get(waiting, hive_wire::api::OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!(command.expires_at, job(&hive, id).await.deadline_at, "while it waits, only the job's deadline counts");
     fleet.satellites[0].finish(first.id, CommandStatus::Succeeded, 0, 0).await;
     let second = fleet.satellites[1].command().await;
@@ -271,7 +271,7 @@ async fn a_cancelled_job_is_cancelled_after_a_restart_too() {
     let id = submit(&before, 1).await;
     let running = fleet.satellites[0].command().await.id;
     fleet.satellites.clear();
-    assert_eq!(before.as_system().job_cancel(id).await.unwrap().status, JobStatus::Cancelling);
+    assert_eq!(before.as_system().jobs().cancel(id).await.unwrap().status, JobStatus::Cancelling);
     before.shutdown().await;
 
     let after = lasting.start().await;
@@ -295,7 +295,7 @@ async fn a_cancel_ends_the_queue_at_once_and_what_runs_by_its_satellite() {
     let mut fleet = fleet(&hive, 3).await;
     let id = submit(&hive, 1).await;
     let running = fleet.satellites[0].command().await.id;
-    let job = hive.as_system().job_cancel(id).await.unwrap();
+    let job = hive.as_system().jobs().cancel(id).await.unwrap();
     assert_eq!((job.status.clone(), job.counts.queued(), job.counts.running()), (JobStatus::Cancelling, 0, 1));
     let asked = fleet.satellites[0].end.next().await.unwrap();
     assert_eq!(asked, Outgoing::Control(ToAgent::CommandCancel { id: running }));
@@ -306,7 +306,7 @@ async fn a_cancel_ends_the_queue_at_once_and_what_runs_by_its_satellite() {
     for number in [1, 2] {
         assert!(is_given_nothing(&mut fleet.satellites[number]).await);
     }
-    assert_eq!(hive.as_system().job_cancel(id).await.unwrap(), job, "one that has ended stays as it is");
+    assert_eq!(hive.as_system().jobs().cancel(id).await.unwrap(), job, "one that has ended stays as it is");
     assert_eq!(results(&records(&hive, "job.cancel").await), [AuditResult::Intent]);
     assert_eq!(results(&records(&hive, "satellite.exec_multi").await), [AuditResult::Intent, AuditResult::Failure]);
 }
@@ -317,7 +317,7 @@ async fn the_same_key_is_the_same_job() {
     let mut fleet = fleet(&hive, 1).await;
     let submit = async |line: &str| {
         let options = JobOptions { idempotency_key: Some("deploy-42".into()), ..JobOptions::default() };
-        hive.as_system().job_submit(vec![Target::All], ExecCommand::shell(line), options).await
+        hive.as_system().jobs().submit(vec![Target::All], ExecCommand::shell(line), options).await
     };
     let first = submit("true").await.unwrap();
     run(&mut fleet.satellites[0], 0).await;
@@ -327,9 +327,12 @@ async fn the_same_key_is_the_same_job() {
     let options = || ExecOptions { idempotency_key: Some("again".into()), ..ExecOptions::default() };
     let all = || vec![Target::All];
     let acting = hive.as_system();
-    let (one, _) =
-        tokio::join!(acting.exec_multi(all(), ExecCommand::shell("true"), options()), run(&mut fleet.satellites[0], 0));
-    let other = acting.exec_multi(all(), ExecCommand::shell("true"), options()).await.unwrap();
+    let commands = acting.commands();
+    let (one, _) = tokio::join!(
+        commands.exec_multi(all(), ExecCommand::shell("true"), options()),
+        run(&mut fleet.satellites[0], 0)
+    );
+    let other = acting.commands().exec_multi(all(), ExecCommand::shell("true"), options()).await.unwrap();
     assert_eq!(one.unwrap(), other, "the answer of a fan-out is there for a second asking");
     assert!(is_given_nothing(&mut fleet.satellites[0]).await);
 }
@@ -340,7 +343,7 @@ async fn a_removed_satellite_keeps_no_job_from_its_end() {
     let mut fleet = fleet(&hive, 2).await;
     let id = submit(&hive, 1).await;
     fleet.satellites[0].command().await;
-    hive.as_system().remove(fleet.registered[0].id).await.unwrap();
+    hive.as_system().satellites().remove(fleet.registered[0].id).await.unwrap();
     run(&mut fleet.satellites[1], 0).await;
     let (job, _) = ended(&hive, id).await;
     assert_eq!(job.counts.of(&TargetStatus::Command(CommandStatus::OutcomeUnknown)), 1);
@@ -353,34 +356,34 @@ async fn a_job_with_a_hidden_satellite_is_hidden() {
     let system = hive.as_system();
     let mut acting = Vec::new();
     for slug in ["blue", "red"] {
-        let team = system.team_create(TeamCreate { slug: slug.into() }).await.unwrap();
+        let team = system.identity().team_create(TeamCreate { slug: slug.into() }).await.unwrap();
         let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
         let secret = token(&system, create).await;
         hive.register_satellite(&secret, request(&format!("{slug}-server-01")), None, None).await.unwrap();
         let wanted = UserCreate { username: format!("{slug}-user"), role: PlatformRole::GlobalUser };
-        system.user_create(wanted).await.unwrap();
+        system.identity().user_create(wanted).await.unwrap();
         system.team_member_add(slug, &format!("{slug}-user"), Role::Operator).await.unwrap();
         let key = system.api_key_create_for(&format!("{slug}-user"), ApiKeyCreate::default()).await.unwrap();
         acting.push(hive.acting_as(hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap()));
     }
     let named = |name: &str| Target::Name(name.try_into().unwrap());
     let submit = async |who: &crate::ActingHive, targets: Vec<Target>| {
-        who.job_submit(targets, ExecCommand::shell("true"), JobOptions::default()).await
+        who.jobs().submit(targets, ExecCommand::shell("true"), JobOptions::default()).await
     };
     let blue = submit(&acting[0], vec![named("blue-server-01")]).await.unwrap().id;
     let both = submit(&system, vec![named("blue-server-01"), named("red-server-01")]).await.unwrap().id;
     assert!(submit(&acting[1], vec![named("blue-server-01")]).await.is_err());
-    assert!(acting[0].job_get(blue).await.unwrap().is_some());
+    assert!(acting[0].jobs().get(blue).await.unwrap().is_some());
     for (who, id) in [(&acting[1], blue), (&acting[0], both), (&acting[1], both)] {
-        assert!(who.job_get(id).await.unwrap().is_none());
-        for refused in [who.job_cancel(id).await.err(), who.job_watch(id).await.err()] {
+        assert!(who.jobs().get(id).await.unwrap().is_none());
+        for refused in [who.jobs().cancel(id).await.err(), who.jobs().subscribe(id).await.err()] {
             assert!(matches!(refused, Some(Error::NotFound { what: "job", .. })), "{refused:?}");
         }
-        assert!(who.job_target_list(id, PageRequest::default()).await.is_err());
+        assert!(who.jobs().list_targets(id, PageRequest::default()).await.is_err());
     }
-    let list = acting[0].job_list(PageRequest::default()).await.unwrap();
+    let list = acting[0].jobs().list(PageRequest::default()).await.unwrap();
     assert_eq!((list.total, list.items[0].id), (1, blue));
-    assert_eq!(system.job_list(PageRequest::default()).await.unwrap().total, 2);
+    assert_eq!(system.jobs().list(PageRequest::default()).await.unwrap().total, 2);
 }
 
 #[tokio::test]
@@ -390,13 +393,14 @@ async fn a_single_satellite_is_watched_without_a_job() {
     let only = vec![Target::Id(fleet.registered[0].id)];
     let acting = hive.as_system();
     let mut events =
-        acting.exec_stream(only.clone(), ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+        acting.commands().exec_stream(only.clone(), ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
     run(&mut fleet.satellites[0], 0).await;
     assert!(matches!(events.next().await, Some(ExecEvent::Accepted { .. })));
     assert!(matches!(events.next().await, Some(ExecEvent::Exit(result)) if result.exit_code == Some(0)));
     assert!(events.next().await.is_none());
     fleet.satellites.clear();
-    let mut events = acting.exec_stream(only, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+    let mut events =
+        acting.commands().exec_stream(only, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
     assert!(matches!(events.next().await, Some(ExecEvent::Exit(result)) if result.status == TargetStatus::NotRun));
-    assert_eq!(acting.job_list(PageRequest::default()).await.unwrap().total, 0);
+    assert_eq!(acting.jobs().list(PageRequest::default()).await.unwrap().total, 0);
 }

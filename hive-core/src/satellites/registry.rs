@@ -18,7 +18,7 @@ use crate::access::{Permission, Reach, sight};
 use crate::audit::AuditDraft;
 use crate::commands::payload::check_known;
 use crate::events::Audience;
-use crate::hive::acting::Subject;
+use crate::hive::acting::{Handle, Subject};
 use crate::hive::{ActingHive, Hive};
 use crate::identity::verifier::hash_key;
 use crate::link::Outgoing;
@@ -32,12 +32,12 @@ const MAX_TAGS: usize = 64;
 const MAX_LABEL_LEN: usize = 64;
 
 #[async_trait]
-impl DeviceRegistry for ActingHive {
+impl DeviceRegistry for Handle {
     async fn register(&self, token: SecretString, request: RegisterRequest) -> Result<RegisteredSatellite> {
         self.hive.register_satellite(&token, request, self.principal.ip.clone(), None).await.map_err(Error::from)
     }
 
-    async fn mark_offline(&self, id: SatelliteId) -> Result<()> {
+    async fn disconnect(&self, id: SatelliteId) -> Result<()> {
         let row = self.satellite_for(id, Permission::SatellitesManage).await?;
         let record = self.record("satellite.disconnect", Subject::satellite(&row), json!({}));
         self.hive.store().audit_append(record).await?;

@@ -116,7 +116,7 @@ impl Terminal {
     /// Whatever [`SessionManager::session_attach`] says to this first attempt.
     pub async fn open(hive: Arc<dyn SessionManager>, id: SessionId, options: ViewOptions) -> Result<Self> {
         let request = AttachRequest { viewer: None, output: None, mode: options.mode.clone(), size: options.size };
-        let Attachment { attached, output, input } = hive.session_attach(id, request).await?;
+        let Attachment { attached, output, input } = hive.attach(id, request).await?;
         Ok(Self {
             hive,
             id,
@@ -267,7 +267,7 @@ impl Terminal {
         let (hive, id) = (self.hive.clone(), self.id);
         let ViewOptions { mode, size } = self.options.clone();
         let request = AttachRequest { viewer: Some(self.viewer), output: Some(self.reading.position()), mode, size };
-        Box::pin(async move { hive.session_attach(id, request).await })
+        Box::pin(async move { hive.attach(id, request).await })
     }
 
     fn on_said(&mut self, action: &ViewerAction, outcome: Result<()>) {

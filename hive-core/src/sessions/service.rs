@@ -16,10 +16,11 @@ use super::opening::Wanted;
 use super::records::subject;
 use crate::access::{Permission, Reach, Sight, Verdict, may, sight};
 use crate::commands::service::usable_link;
+use crate::hive::acting::Handle;
 use crate::hive::{ActingHive, Hive};
-use crate::session::{Attachment, SessionManager, check_size};
+use crate::session::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, SessionManager, check_size, forward, read_only};
 use crate::store::{SessionQuery, SessionRow};
-use crate::{Error, Result};
+use crate::{Error, Result, Subscription};
 
 /// The most terminals a list shows.
 const MAX_LISTED: u32 = 1000;
@@ -29,8 +30,8 @@ const RETURN_PATIENCE: Duration = Duration::from_secs(10);
 const TYPING_PATIENCE: Duration = Duration::from_secs(15);
 
 #[async_trait]
-impl SessionManager for ActingHive {
-    async fn session_create(&self, params: SessionCreate) -> Result<Session> {
+impl SessionManager for Handle {
+    async fn create(&self, params: SessionCreate) -> Result<Session> {
         let satellite = self.satellite_for(params.satellite_id, Permission::SessionsOpen).await?;
         let wanted = Wanted::checked(satellite.clone(), params)?;
         let live = usable_link(&self.hive, &satellite)?;
@@ -38,7 +39,7 @@ impl SessionManager for ActingHive {
         self.open_session(wanted).await
     }
 
-    async fn session_get(&self, id: SessionId) -> Result<Option<Session>> {
+    async fn get(&self, id: SessionId) -> Result<Option<Session>> {
         match self.session_for(id).await {
             Ok(row) => Ok(Some(self.hive.session(row))),
             Err(Error::SessionNotFound(_)) => Ok(None),
@@ -46,7 +47,7 @@ impl SessionManager for ActingHive {
         }
     }
 
-    async fn session_list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
+    async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
         let sight = sight(&self.principal, &Permission::SessionsOpen);
         if sight == Sight::Teams(Vec::new()) {
             return Err(Error::Forbidden(Permission::SessionsOpen.as_str().into()));
@@ -63,7 +64,7 @@ impl SessionManager for ActingHive {
         Ok(rows.into_iter().map(|row| self.hive.session(row)).collect())
     }
 
-    async fn session_input(&self, id: SessionId, mut data: Bytes) -> Result<()> {
+    async fn send_input(&self, id: SessionId, mut data: Bytes) -> Result<()> {
         let session = self.linked_session(&self.session_for(id).await?).await?;
         let mut is_first = true;
         while !data.is_empty() {
@@ -78,13 +79,13 @@ impl SessionManager for ActingHive {
         Ok(())
     }
 
-    async fn session_resize(&self, id: SessionId, size: Size) -> Result<()> {
+    async fn resize(&self, id: SessionId, size: Size) -> Result<()> {
         check_size(size)?;
         let session = self.linked_session(&self.session_for(id).await?).await?;
         session.resize(self.hive.inner.sessions.now(), size)
     }
 
-    async fn session_terminate(&self, id: SessionId) -> Result<()> {
+    async fn terminate(&self, id: SessionId) -> Result<()> {
         let row = self.session_for(id).await?;
         if row.status == SessionStatus::Ended {
             return Ok(());
@@ -97,7 +98,14 @@ impl SessionManager for ActingHive {
         self.hive.terminate_session(&row).await
     }
 
-    async fn session_attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment> {
+    async fn subscribe(&self, id: SessionId) -> Result<Subscription<SessionEvent>> {
+        let attachment = self.attach(id, read_only()).await?;
+        let (sender, subscription) = Subscription::with_capacity(SUBSCRIBED_EVENTS);
+        self.tell(&sender.clone(), forward(attachment, sender)).await?;
+        Ok(subscription)
+    }
+
+    async fn attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment> {
         request.size.map_or(Ok(()), check_size)?;
         let row = self.session_for(id).await?;
         let Some(session) = self.known_session(&row).await? else {
@@ -115,7 +123,7 @@ impl SessionManager for ActingHive {
             control: admission.control.clone(),
             is_resumed: admission.is_resumed,
         };
-        Ok(attachment(self.clone(), pass, session, &admission, attached))
+        Ok(attachment(ActingHive::clone(self), pass, session, &admission, attached))
     }
 }
 

@@ -19,8 +19,6 @@ use crate::access::Role;
 use crate::hive::tests::{global, request, token};
 use crate::hive::{ActingHive, Hive, Settings};
 use crate::identity::authentication::Effort;
-use crate::session::SessionManager;
-use crate::{AuditLogger, Identity};
 
 use looker::Looker;
 use machine::Machine;
@@ -50,7 +48,7 @@ async fn a_machine() -> (Hive, Machine) {
 /// Opens a terminal on a satellite.
 async fn open(hive: &Hive, machine: &mut Machine) -> Session {
     let acting = hive.as_system();
-    machine.during(acting.session_create(SessionCreate::on(machine.id))).await.unwrap()
+    machine.during(acting.sessions().create(SessionCreate::on(machine.id))).await.unwrap()
 }
 
 /// A hive, a satellite, a terminal there, and who types into it.
@@ -64,7 +62,7 @@ async fn a_terminal() -> (Hive, Machine, SessionId, Looker) {
 /// What the trail says of an action, the latest first.
 async fn trail(hive: &Hive, action: &str) -> Vec<hive_wire::api::AuditEntry> {
     let query = AuditQuery { action: Some(action.into()), ..AuditQuery::default() };
-    hive.as_system().query(query, PageRequest::default()).await.unwrap().items
+    hive.as_system().audit().query(query, PageRequest::default()).await.unwrap().items
 }
 
 /// Two people of two teams, and a satellite of the first one's.
@@ -73,10 +71,10 @@ async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Machine) {
     let mut acting = Vec::new();
     let mut teams = Vec::new();
     for (name, slug) in [("anna", "blue"), ("bert", "red")] {
-        let team = system.team_create(TeamCreate { slug: slug.into() }).await.unwrap();
+        let team = system.identity().team_create(TeamCreate { slug: slug.into() }).await.unwrap();
         teams.push(team.id);
         let wanted = UserCreate { username: name.into(), role: PlatformRole::GlobalUser };
-        system.user_create(wanted).await.unwrap();
+        system.identity().user_create(wanted).await.unwrap();
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
         let key = system.api_key_create_for(name, hive_wire::api::ApiKeyCreate::default()).await.unwrap().api_key;
         acting.push(hive.acting_as(hive.authenticate_api_key(&key, None, Effort::Full).await.unwrap()));

@@ -1,6 +1,5 @@
 //! The caller's API keys.
 
-use hive_core::Identity;
 use hive_core::wire::ApiKeyId;
 use hive_core::wire::api::{ApiKeyCreate, ApiKeyInfo, NewApiKey};
 

@@ -1,7 +1,6 @@
 //! Logins, and the caller's own account.
 
 use axum::extract::State;
-use hive_core::Identity;
 use hive_core::wire::api::{LoginRequest, LoginResponse, Me, PasswordChange};
 
 use super::{ApiResult, ok};

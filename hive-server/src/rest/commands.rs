@@ -3,7 +3,6 @@
 use axum::response::Response;
 use hive_core::wire::api::{CommandInfo, CommandQuery, OutputQuery, PageRequest};
 use hive_core::wire::{CommandId, SatelliteId};
-use hive_core::{CommandRouter, Error};
 
 use super::{ApiResult, ok, output, page};
 use crate::auth::Authenticated;

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use hive_core::DeviceRegistry;
 use hive_core::wire::api::SatelliteEvent;
 
 use super::sse;

@@ -5,10 +5,10 @@ mod params;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use hive_core::Error;
 use hive_core::router::ExecOptions;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{ExecCommand, ExecEvent, ExecManyRequest, ExecResult, PowerRequest, Target};
-use hive_core::{CommandRouter, Error};
 use serde_json::json;
 
 use self::params::{ExecParams, ResponseMode};

@@ -3,7 +3,6 @@
 use hive_core::session::typed_bytes;
 use hive_core::wire::api::{SatelliteSessionsQuery, Session, SessionCreate, SessionFilter, SessionInput, Size};
 use hive_core::wire::{SatelliteId, SessionId};
-use hive_core::{Error, SessionManager};
 use serde::Deserialize;
 
 use super::{ApiResult, CreatedResult, created, ok};

@@ -1,6 +1,5 @@
 //! Teams and their members.
 
-use hive_core::Identity;
 use hive_core::wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut};
 use hive_core::wire::{TeamId, UserId};
 

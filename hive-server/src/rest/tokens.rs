@@ -1,6 +1,5 @@
 //! Registration tokens.
 
-use hive_core::Identity;
 use hive_core::wire::RegistrationTokenId;
 use hive_core::wire::api::{NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo};
 

@@ -1,5 +1,6 @@
 //! Users, for admins.
 
+use hive_core::Error;
 use hive_core::wire::UserId;
 use hive_core::wire::api::{NewPassword, NewUser, PageRequest, User, UserCreate, UserUpdate};
 use hive_core::{Error, Identity};

@@ -3,7 +3,7 @@
 use axum::Json;
 use hive_core::wire::api::{NewRegistrationToken, RegistrationTokenCreate, RegistrationTokenInfo, TokenScope};
 use hive_core::wire::{RegistrationTokenId, SatelliteId, TeamId};
-use hive_core::{ActingHive, Error, Identity};
+use hive_core::{ActingHive, Error};
 use serde::{Deserialize, Serialize};
 
 use super::SatelliteApiError;
@@ -71,7 +71,7 @@ async fn create(
         tags: body.tags,
         allowed_tags: body.allowed_tags,
     };
-    Ok(success(hive.registration_token_create(token).await?))
+    Ok(success(hive.identity().registration_token_create(token).await?))
 }
 
 pub(super) async fn list_global(caller: Result<Authenticated, HttpError>) -> SuccessResult<TokenList> {
@@ -89,7 +89,7 @@ pub(super) async fn list_of_team(
 
 /// The tokens of one team, or the global ones.
 async fn find(hive: &ActingHive, team: Option<TeamId>) -> Result<Vec<RegistrationTokenInfo>, Error> {
-    let mut tokens = hive.registration_token_list().await?;
+    let mut tokens = hive.identity().registration_token_list().await?;
     tokens.retain(|token| token.team_id == team);
     Ok(tokens)
 }
@@ -120,6 +120,6 @@ async fn revoke(
     if !exists {
         return Err(Error::NotFound { what: "registration token", id: id.to_string() }.into());
     }
-    hive.registration_token_revoke(id).await?;
+    hive.identity().registration_token_revoke(id).await?;
     Ok(success(()))
 }

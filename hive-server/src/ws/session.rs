@@ -7,7 +7,7 @@ use axum::response::Response;
 use hive_core::session::Attachment;
 use hive_core::wire::SessionId;
 use hive_core::wire::session::{AttachRequest, FromViewer, SUBPROTOCOL};
-use hive_core::{ActingHive, Error, SessionManager};
+use hive_core::{ActingHive, Error};
 use tokio::time::timeout;
 
 use super::close::ViewerClose;

@@ -17,7 +17,6 @@ use hive_core::wire::api::{
     ApiKeyCreate, PlatformRole, RegistrationTokenCreate, Team, TeamCreate, TokenScope, UserCreate,
 };
 use hive_core::wire::satellite_api::{RegisterRequest, RegisteredSatellite};
-use hive_core::{DeviceRegistry, Hive, Identity};
 use hive_server::{AppState, Config, Limits, Server, router};
 use http_body_util::BodyExt;
 use hyper::service::Service;
@@ -123,7 +122,7 @@ impl TestServer {
 
     /// Creates a user with this role. Returns an API key of theirs.
     pub(crate) async fn user(&self, name: &str, role: PlatformRole) -> String {
-        self.hive.as_system().user_create(UserCreate { username: name.into(), role }).await.unwrap();
+        self.hive.as_system().identity().user_create(UserCreate { username: name.into(), role }).await.unwrap();
         let key = self.hive.as_system().api_key_create_for(name, ApiKeyCreate::default()).await.unwrap();
         key.api_key
     }
@@ -134,7 +133,7 @@ impl TestServer {
 
     /// Creates a team with one operator. Returns the team and an API key of the operator.
     pub(crate) async fn team(&self, slug: &str) -> (Team, String) {
-        let team = self.hive.as_system().team_create(TeamCreate { slug: slug.into() }).await.unwrap();
+        let team = self.hive.as_system().identity().team_create(TeamCreate { slug: slug.into() }).await.unwrap();
         let key = self.user(&format!("{slug}-operator"), PlatformRole::GlobalUser).await;
         let operator = format!("{slug}-operator");
         self.hive.as_system().team_member_add(slug, &operator, Role::Operator).await.unwrap();
@@ -166,7 +165,7 @@ impl TestServer {
     }
 
     pub(crate) async fn is_online(&self, satellite: &RegisteredSatellite) -> bool {
-        self.hive.as_system().get(satellite.id).await.unwrap().unwrap().online
+        self.hive.as_system().satellites().get(satellite.id).await.unwrap().unwrap().online
     }
 
     /// Opens a link with this key and sends nothing.

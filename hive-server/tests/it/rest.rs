@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use hive_core::Identity;
 use hive_core::wire::api::{NewUser, PlatformRole, UserCreate};
 use hive_core::wire::id::Seed;
 use hive_core::wire::{ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SessionId};
@@ -75,7 +74,7 @@ async fn a_key_may_come_in_either_header_and_a_login_as_a_bearer_token() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let otto = UserCreate { username: "otto".into(), role: PlatformRole::GlobalUser };
-    let NewUser { user, password } = server.hive.as_system().user_create(otto).await.unwrap();
+    let NewUser { user, password } = server.hive.as_system().identity().user_create(otto).await.unwrap();
     let login = json!({ "username": user.username, "password": password });
     let login = server.call(request("POST", "/api/v1/auth/login", None, Some(login))).await;
     let jwt = login.json()["data"]["token"].as_str().unwrap().to_owned();

@@ -45,7 +45,7 @@ fn keyed(key: &str) -> ExecOptions {
 async fn until_status(api: &dyn HiveApi, id: CommandId, status: CommandStatus) {
     let what = format!("{id} is {status:?}");
     until(&what, async || {
-        let found = api.command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap();
+        let found = api.commands().get(id, OutputEncoding::Lossy).await.unwrap().unwrap();
         assert!(found.status == status || !found.status.is_terminal(), "{found:?}");
         found.status == status
     })
@@ -61,12 +61,12 @@ async fn a_result_says_all(world: World) {
         stdin: Some(BASE64.encode(b"typed\n")),
         ..ExecCommand::shell(line)
     };
-    let result = world.api().exec(satellite.id, command, ExecOptions::default()).await.unwrap();
+    let result = world.api().commands().exec(satellite.id, command, ExecOptions::default()).await.unwrap();
     assert_eq!((result.satellite_id, result.satellite_name.as_str()), (satellite.id, NAME));
     assert_eq!((result.status, result.exit_code), (TargetStatus::Command(CommandStatus::Failed), Some(3)));
     assert_eq!((result.stdout.as_str(), result.stderr.as_str()), ("typed\n", "of mine in /tmp\n"));
     assert!(!result.truncated && result.error.is_none());
-    let found = world.api().command_get(result.command_id.unwrap(), OutputEncoding::Lossy).await.unwrap().unwrap();
+    let found = world.api().commands().get(result.command_id.unwrap(), OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!((found.status, found.exit_code, found.summary.as_str()), (CommandStatus::Failed, Some(3), line));
     assert_eq!((found.stdout, found.stderr), (result.stdout, result.stderr));
     assert!(found.finished_at.is_some() && found.created_by == "admin" && found.duration_ms.is_some());
@@ -77,13 +77,13 @@ async fn hostile_text_passes_as_it_is(world: World) {
     let satellite = world.satellite().await;
     let text = "ä\u{1b}]0;title\u{7}\u{2028}\"'\\$(id)`id`;&|%s\u{202e}\r\n\ttail";
     let command = ExecCommand::program("printf", ["%s", text]);
-    let result = world.api().exec(satellite.id, command, ExecOptions::default()).await.unwrap();
+    let result = world.api().commands().exec(satellite.id, command, ExecOptions::default()).await.unwrap();
     assert_eq!(result.stdout, text);
     let bytes = ExecCommand::shell(r"printf 'a\377\000b'");
     let options = ExecOptions { encoding: OutputEncoding::Base64, ..ExecOptions::default() };
-    let result = world.api().exec(satellite.id, bytes.clone(), options).await.unwrap();
+    let result = world.api().commands().exec(satellite.id, bytes.clone(), options).await.unwrap();
     assert_eq!(BASE64.decode(result.stdout.as_bytes()).unwrap(), b"a\xff\x00b");
-    let result = world.api().exec(satellite.id, bytes, ExecOptions::default()).await.unwrap();
+    let result = world.api().commands().exec(satellite.id, bytes, ExecOptions::default()).await.unwrap();
     assert_eq!(result.stdout, "a\u{fffd}\0b");
     world.end().await;
 }
@@ -91,14 +91,14 @@ async fn hostile_text_passes_as_it_is(world: World) {
 async fn output_of_any_size_is_read_to_its_end(world: World) {
     let satellite = world.satellite().await;
     let command = ExecCommand::shell("seq 1 400000; echo done >&2");
-    let result = world.api().exec(satellite.id, command, ExecOptions::default()).await.unwrap();
+    let result = world.api().commands().exec(satellite.id, command, ExecOptions::default()).await.unwrap();
     let expected = counted_to(400_000);
     assert!(expected.starts_with(&result.stdout) && !result.stdout.is_empty());
     assert_eq!(result.truncated, result.stdout.len() < expected.len());
     let id = result.command_id.unwrap();
     let mut whole = BytesMut::new();
     loop {
-        let piece = world.api().command_output(id, Channel::Stdout, whole.len() as u64).await.unwrap();
+        let piece = world.api().commands().output(id, Channel::Stdout, whole.len() as u64).await.unwrap();
         assert!(piece.len() <= 1024 * 1024);
         if piece.is_empty() {
             break;
@@ -106,9 +106,9 @@ async fn output_of_any_size_is_read_to_its_end(world: World) {
         whole.extend_from_slice(&piece);
     }
     assert!(whole == expected.as_bytes(), "{} of {} bytes", whole.len(), expected.len());
-    let rest = world.api().command_output(id, Channel::Stderr, 2).await.unwrap();
+    let rest = world.api().commands().output(id, Channel::Stderr, 2).await.unwrap();
     assert_eq!(rest, Bytes::from("ne\n"));
-    assert!(world.api().command_output(id, Channel::Stderr, 500).await.unwrap().is_empty());
+    assert!(world.api().commands().output(id, Channel::Stderr, 500).await.unwrap().is_empty());
     world.end().await;
 }
 
@@ -117,13 +117,15 @@ async fn targets_come_by_name_and_each_once(world: World) {
     let away = world.away("away-server-01", None).await;
     let satellite = world.satellite().await;
     let api = world.api();
-    let run = async |targets| api.exec_multi(targets, ExecCommand::shell("echo x"), ExecOptions::default()).await;
+    let run =
+        async |targets| api.commands().exec_multi(targets, ExecCommand::shell("echo x"), ExecOptions::default()).await;
     let all = run(vec![Target::All, name(NAME), Target::Id(satellite.id)]).await.unwrap();
     let [first, second] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((first.satellite_id, first.status.clone(), first.command_id), (away, TargetStatus::NotRun, None));
     assert_eq!(first.error.as_ref().map(|error| error.code.clone()), Some(ErrorCode::SatelliteOffline));
     assert_eq!((second.satellite_id, second.status.clone(), second.stdout.as_str()), (satellite.id, DONE, "x\n"));
-    let tagged = api.exec_by_tag("rack-7", ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+    let tagged =
+        api.commands().exec_by_tag("rack-7", ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
     assert_eq!(tagged.iter().map(|result| result.satellite_id).collect::<Vec<_>>(), [away]);
     world.end().await;
 }
@@ -150,7 +152,8 @@ async fn heard(stream: &mut Subscription<ExecEvent>) -> (Option<CommandId>, [Vec
 async fn a_stream_tells_what_happens_in_its_order(world: World) {
     let _satellite = world.satellite().await;
     let command = ExecCommand::shell("seq 1 200000; seq 1 3 >&2");
-    let mut stream = world.api().exec_stream(vec![name(NAME)], command, ExecOptions::default()).await.unwrap();
+    let mut stream =
+        world.api().commands().exec_stream(vec![name(NAME)], command, ExecOptions::default()).await.unwrap();
     let (id, [stdout, stderr], end) = heard(&mut stream).await;
     assert!(id.is_some() && stdout == counted_to(200_000).as_bytes(), "{} bytes", stdout.len());
     assert_eq!(stderr, b"1\n2\n3\n");
@@ -163,18 +166,20 @@ async fn a_stream_that_nobody_reads_leaves_its_command_running(world: World) {
     let api = world.api();
     let unread = world.dir().join("unread");
     let line = format!("seq 1 1000000; touch {}", unread.display());
-    let mut stream = api.exec_stream(vec![name(NAME)], ExecCommand::shell(line), ExecOptions::default()).await.unwrap();
+    let mut stream =
+        api.commands().exec_stream(vec![name(NAME)], ExecCommand::shell(line), ExecOptions::default()).await.unwrap();
     let Some(ExecEvent::Accepted { command_id, .. }) = stream.next().await else { panic!("not accepted") };
     until_status(api, command_id, CommandStatus::Succeeded).await;
     assert!(unread.exists());
     let seconds = unique_seconds();
     let line = format!("echo begun; sleep {seconds}");
-    let mut left = api.exec_stream(vec![name(NAME)], ExecCommand::shell(line), ExecOptions::default()).await.unwrap();
+    let mut left =
+        api.commands().exec_stream(vec![name(NAME)], ExecCommand::shell(line), ExecOptions::default()).await.unwrap();
     let Some(ExecEvent::Accepted { command_id, .. }) = left.next().await else { panic!("not accepted") };
     assert!(matches!(left.next().await, Some(ExecEvent::Output { .. })));
     drop(left);
     until_sleeping(&seconds, 1).await;
-    assert_eq!(api.command_cancel(command_id).await.unwrap().status, CommandStatus::Cancelled);
+    assert_eq!(api.commands().cancel(command_id).await.unwrap().status, CommandStatus::Cancelled);
     // The unread stream is still there and holds nothing up.
     world.end().await;
     drop(stream);
@@ -183,16 +188,17 @@ async fn a_stream_that_nobody_reads_leaves_its_command_running(world: World) {
 async fn a_call_that_is_dropped_leaves_its_command_running(world: World) {
     let satellite = world.satellite().await;
     let (api, seconds) = (world.api(), unique_seconds());
-    let call = api.exec(satellite.id, ExecCommand::shell(format!("sleep {seconds}")), ExecOptions::default());
+    let commands = api.commands();
+    let call = commands.exec(satellite.id, ExecCommand::shell(format!("sleep {seconds}")), ExecOptions::default());
     tokio::select! {
         result = call => panic!("it has ended: {result:?}"),
         () = until_sleeping(&seconds, 1) => {}
     }
-    let listed = api.command_list(satellite.id, PageRequest::default()).await.unwrap().items;
+    let listed = api.commands().list(satellite.id, PageRequest::default()).await.unwrap().items;
     let [command] = listed.as_slice() else { panic!("{listed:?}") };
     assert!(!command.status.is_terminal(), "{command:?}");
     assert_eq!(sleeping(&seconds), 1);
-    api.command_cancel(command.id).await.unwrap();
+    api.commands().cancel(command.id).await.unwrap();
     until_sleeping(&seconds, 0).await;
     world.end().await;
 }
@@ -202,18 +208,19 @@ async fn a_queued_command_waits_is_listed_and_is_cancelled(world: World) {
     let mut ids = Vec::new();
     for number in 0..3 {
         let command = ExecCommand::shell(format!("echo {number}"));
-        ids.push(api.submit(satellite, command, ExecOptions::default()).await.unwrap());
+        ids.push(api.commands().submit(satellite, command, ExecOptions::default()).await.unwrap());
     }
     ids.reverse();
-    let page = |page, per_page| api.command_list(satellite, PageRequest { page, per_page });
+    let commands = api.commands();
+    let page = |page, per_page| commands.list(satellite, PageRequest { page, per_page });
     let (first, second) = (page(1, 2).await.unwrap(), page(2, 2).await.unwrap());
     assert_eq!((first.total, first.page, first.per_page, second.items.len()), (3, 1, 2, 1));
     let listed: Vec<_> = first.items.iter().chain(&second.items).map(|command| command.id).collect();
     assert_eq!(listed, ids, "newest first");
     assert!(first.items.iter().all(|command| command.status == CommandStatus::Queued));
-    let cancelled = api.command_cancel(ids[0]).await.unwrap();
+    let cancelled = api.commands().cancel(ids[0]).await.unwrap();
     assert_eq!((cancelled.status, cancelled.finished_at.is_some()), (CommandStatus::Cancelled, true));
-    assert_eq!(api.command_cancel(ids[0]).await.unwrap().status, CommandStatus::Cancelled, "and stays so");
+    assert_eq!(api.commands().cancel(ids[0]).await.unwrap().status, CommandStatus::Cancelled, "and stays so");
     world.end().await;
 }
 
@@ -221,9 +228,9 @@ async fn a_running_command_is_cancelled_with_its_whole_tree(world: World) {
     let satellite = world.satellite().await;
     let (api, seconds) = (world.api(), unique_seconds());
     let line = format!("sleep {seconds} & sleep {seconds} & wait");
-    let id = api.submit(satellite.id, ExecCommand::shell(line), ExecOptions::default()).await.unwrap();
+    let id = api.commands().submit(satellite.id, ExecCommand::shell(line), ExecOptions::default()).await.unwrap();
     until_sleeping(&seconds, 2).await;
-    assert_eq!(api.command_cancel(id).await.unwrap().status, CommandStatus::Cancelled);
+    assert_eq!(api.commands().cancel(id).await.unwrap().status, CommandStatus::Cancelled);
     assert_eq!(sleeping(&seconds), 0);
     world.end().await;
 }
@@ -233,13 +240,13 @@ async fn the_same_key_is_the_same_command(world: World) {
     let api = world.api();
     let file = world.dir().join("runs");
     let command = || ExecCommand::shell(format!("echo run >> {}; echo x", file.display()));
-    let first = api.exec(satellite.id, command(), keyed("once")).await.unwrap();
-    let again = api.exec(satellite.id, command(), keyed("once")).await.unwrap();
+    let first = api.commands().exec(satellite.id, command(), keyed("once")).await.unwrap();
+    let again = api.commands().exec(satellite.id, command(), keyed("once")).await.unwrap();
     assert_eq!(again, first);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "run\n");
-    let other = api.exec(satellite.id, ExecCommand::shell("false"), keyed("once")).await.unwrap_err();
+    let other = api.commands().exec(satellite.id, ExecCommand::shell("false"), keyed("once")).await.unwrap_err();
     assert_eq!(other.code(), ErrorCode::Conflict);
-    assert_eq!(api.submit(satellite.id, command(), keyed("once")).await.unwrap(), first.command_id.unwrap());
+    assert_eq!(api.commands().submit(satellite.id, command(), keyed("once")).await.unwrap(), first.command_id.unwrap());
     world.end().await;
 }
 
@@ -250,7 +257,7 @@ async fn a_timeout_is_an_error_with_the_output_so_far(world: World) {
         timeout_seconds: Some(2),
         ..ExecCommand::shell(format!("echo so far; echo and this >&2; sleep {seconds}"))
     };
-    let error = world.api().exec(satellite.id, command, ExecOptions::default()).await.unwrap_err();
+    let error = world.api().commands().exec(satellite.id, command, ExecOptions::default()).await.unwrap_err();
     let Error::CommandTimeout { command, result: Some(result) } = error else { panic!("{error:?}") };
     assert_eq!((result.command_id, result.satellite_id), (Some(command), satellite.id));
     assert_eq!(result.status, TargetStatus::Command(CommandStatus::TimedOut));
@@ -273,7 +280,7 @@ async fn a_change_of_power_is_set_going(world: World) {
         message: Some("maintenance; $(date)".into()),
         priority: None,
     };
-    let result = world.api().power(satellite.id, request, ExecOptions::default()).await.unwrap();
+    let result = world.api().commands().power(satellite.id, request, ExecOptions::default()).await.unwrap();
     assert_eq!(result.status, DONE);
     until_some("the helper was called", async || {
         std::fs::read_to_string(&log).ok().filter(|said| said == "sleep\n7\nmaintenance; $(date)\n")

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hive_core::Subscription;
 use hive_core::access::Role;
 use hive_core::job::JobOptions;
 use hive_core::router::ExecOptions;
@@ -9,7 +10,6 @@ use hive_core::session::SessionEvent;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::{CommandStatus, ExecCommand, ExecEvent, OutputEncoding, SessionCreate, Target, UserUpdate};
 use hive_core::wire::session::{AttachRequest, ToViewer};
-use hive_core::{Identity, Subscription};
 use hive_testkit::{PATIENCE, SatelliteOptions, until};
 use tokio::time::timeout;
 
@@ -44,19 +44,19 @@ async fn what_is_open_ends_with_the_right_to_it(world: World) {
     let (api, seconds) = (olga.api.as_ref(), unique_seconds());
     let command = || ExecCommand::shell(format!("echo begun; sleep {seconds}"));
 
-    let mut events = api.subscribe().await.unwrap();
+    let mut events = api.satellites().subscribe().await.unwrap();
     let target = || vec![Target::Id(machine.id)];
-    let mut stream = api.exec_stream(target(), command(), ExecOptions::default()).await.unwrap();
+    let mut stream = api.commands().exec_stream(target(), command(), ExecOptions::default()).await.unwrap();
     let Some(ExecEvent::Accepted { command_id, .. }) = stream.next().await else { panic!("not accepted") };
-    let job = api.job_submit(target(), command(), JobOptions::default()).await.unwrap();
-    let mut watch = api.job_watch(job.id).await.unwrap();
-    let session = api.session_create(wanted(machine.id)).await.unwrap();
-    let mut viewer = api.session_attach(session.id, AttachRequest::default()).await.unwrap();
-    let mut bystander = world.api().session_attach(session.id, AttachRequest::default()).await.unwrap();
+    let job = api.jobs().submit(target(), command(), JobOptions::default()).await.unwrap();
+    let mut watch = api.jobs().subscribe(job.id).await.unwrap();
+    let session = api.sessions().create(wanted(machine.id)).await.unwrap();
+    let mut viewer = api.sessions().attach(session.id, AttachRequest::default()).await.unwrap();
+    let mut bystander = world.api().sessions().attach(session.id, AttachRequest::default()).await.unwrap();
     until_sleeping(&seconds, 2).await;
 
     let disabled = UserUpdate { role: None, disabled: Some(true) };
-    world.hive.as_system().user_update(olga.user, disabled).await.unwrap();
+    world.hive.as_system().identity().user_update(olga.user, disabled).await.unwrap();
     until_over(&mut events).await;
     until_over(&mut stream).await;
     until_over(&mut watch).await;
@@ -72,14 +72,14 @@ async fn what_is_open_ends_with_the_right_to_it(world: World) {
     assert_eq!(timeout(PATIENCE, told).await.expect("it is told"), ErrorCode::AuthInvalid);
     assert_eq!(timeout(PATIENCE, viewer.output.next()).await.expect("it is over"), None);
     until("only the bystander looks on", async || {
-        world.api().session_get(session.id).await.unwrap().unwrap().viewers == 1
+        world.api().sessions().get(session.id).await.unwrap().unwrap().viewers == 1
     })
     .await;
-    let found = world.api().command_get(command_id, OutputEncoding::Lossy).await.unwrap().unwrap();
+    let found = world.api().commands().get(command_id, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert!(!found.status.is_terminal(), "what was begun goes on: {found:?}");
     assert!(matches!(timeout(PATIENCE, bystander.output.next()).await, Ok(Some(_))));
-    world.api().command_cancel(command_id).await.unwrap();
-    world.api().job_cancel(job.id).await.unwrap();
+    world.api().commands().cancel(command_id).await.unwrap();
+    world.api().jobs().cancel(job.id).await.unwrap();
     until_sleeping(&seconds, 0).await;
     world.end().await;
 }
@@ -87,8 +87,8 @@ async fn what_is_open_ends_with_the_right_to_it(world: World) {
 async fn a_lower_role_ends_what_is_open(world: World) {
     let team = world.team("ops").await;
     let olga = world.somebody("olga", &[(team, Role::Operator)]).await;
-    let mut events = olga.api.subscribe().await.unwrap();
-    world.hive.as_system().team_member_remove(team, olga.user).await.unwrap();
+    let mut events = olga.api.satellites().subscribe().await.unwrap();
+    world.hive.as_system().identity().team_member_remove(team, olga.user).await.unwrap();
     until_over(&mut events).await;
     world.end().await;
 }
@@ -97,29 +97,29 @@ async fn a_lower_role_ends_what_is_open(world: World) {
 async fn who_looks_away_leaves_no_task(world: World) {
     let machine = world.satellite().await;
     let api = world.api();
-    let session = api.session_create(wanted(machine.id)).await.unwrap();
+    let session = api.sessions().create(wanted(machine.id)).await.unwrap();
     let seconds = unique_seconds();
     let sleep = || ExecCommand::shell(format!("sleep {seconds}"));
-    let job = api.job_submit(vec![Target::All], sleep(), JobOptions::default()).await.unwrap();
+    let job = api.jobs().submit(vec![Target::All], sleep(), JobOptions::default()).await.unwrap();
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     for _ in 0..ROUNDS {
-        let mut stream = api.exec_stream(vec![Target::All], sleep(), ExecOptions::default()).await.unwrap();
+        let mut stream = api.commands().exec_stream(vec![Target::All], sleep(), ExecOptions::default()).await.unwrap();
         let Some(ExecEvent::Accepted { command_id, .. }) = stream.next().await else { panic!("not accepted") };
         let open = (
-            api.subscribe().await.unwrap(),
-            api.job_watch(job.id).await.unwrap(),
-            api.export().await.unwrap(),
-            api.session_attach(session.id, AttachRequest::default()).await.unwrap(),
+            api.satellites().subscribe().await.unwrap(),
+            api.jobs().subscribe(job.id).await.unwrap(),
+            api.audit().export().await.unwrap(),
+            api.sessions().attach(session.id, AttachRequest::default()).await.unwrap(),
         );
         drop((open, stream));
         // Also where the command is just being handed over.
-        let cancelled = api.command_cancel(command_id).await.unwrap();
+        let cancelled = api.commands().cancel(command_id).await.unwrap();
         assert_eq!(cancelled.status, CommandStatus::Cancelled);
     }
     // Some are those of connections that are kept for the next call.
     until("nothing is left of it", async || tasks() < before + ROUNDS).await;
-    api.job_cancel(job.id).await.unwrap();
+    api.jobs().cancel(job.id).await.unwrap();
     until_sleeping(&seconds, 0).await;
     world.end().await;
 }
@@ -130,12 +130,12 @@ async fn the_hive_ends_though_nobody_reads(world: World) {
     super::audit::write_many(&world).await;
     let flood = ExecCommand::shell("seq 1 3000000");
     let streams = (
-        api.subscribe().await.unwrap(),
-        api.exec_stream(vec![Target::All], flood, ExecOptions::default()).await.unwrap(),
-        api.export().await.unwrap(),
+        api.satellites().subscribe().await.unwrap(),
+        api.commands().exec_stream(vec![Target::All], flood, ExecOptions::default()).await.unwrap(),
+        api.audit().export().await.unwrap(),
     );
-    let session = api.session_create(wanted(machine.id)).await.unwrap();
-    let mut viewer = api.session_attach(session.id, AttachRequest::default()).await.unwrap();
+    let session = api.sessions().create(wanted(machine.id)).await.unwrap();
+    let mut viewer = api.sessions().attach(session.id, AttachRequest::default()).await.unwrap();
     world.end().await;
     let over = async { while viewer.output.next().await.is_some() {} };
     timeout(Duration::from_secs(10), over).await.expect("the viewer is told, or cut off");

@@ -22,7 +22,7 @@ claims!(
 );
 
 async fn who_one_is(world: World) {
-    let me = world.api().me().await.unwrap();
+    let me = world.api().identity().me().await.unwrap();
     assert_eq!((me.user.id, me.api_key_id), (world.admin.user, Some(world.admin.key)));
     assert_eq!((me.user.username.as_str(), me.user.role), ("admin", PlatformRole::GlobalAdmin));
     world.end().await;
@@ -31,28 +31,29 @@ async fn who_one_is(world: World) {
 async fn users_are_added_found_and_changed(world: World) {
     let api = world.api();
     let create = |username: &str, role| UserCreate { username: username.into(), role };
-    let olga = api.user_create(create("olga", PlatformRole::GlobalUser)).await.unwrap();
-    let anna = api.user_create(create("anna@example.com", PlatformRole::GlobalAdmin)).await.unwrap();
+    let olga = api.identity().user_create(create("olga", PlatformRole::GlobalUser)).await.unwrap();
+    let anna = api.identity().user_create(create("anna@example.com", PlatformRole::GlobalAdmin)).await.unwrap();
     assert!(olga.password.0.len() >= 20 && olga.password != anna.password);
-    let page = async |page| api.user_list(PageRequest { page, per_page: 2 }).await.unwrap();
+    let page = async |page| api.identity().user_list(PageRequest { page, per_page: 2 }).await.unwrap();
     let (first, second) = (page(1).await, page(2).await);
     assert_eq!((first.total, second.page, second.per_page), (3, 2, 2));
     let names: Vec<_> = first.items.iter().chain(&second.items).map(|user| user.username.as_str()).collect();
     assert_eq!(names, ["admin", "anna@example.com", "olga"]);
-    assert_eq!(api.user_get(olga.user.id).await.unwrap(), Some(olga.user.clone()));
-    assert_eq!(api.user_get(world.nobody()).await.unwrap(), None);
+    assert_eq!(api.identity().user_get(olga.user.id).await.unwrap(), Some(olga.user.clone()));
+    assert_eq!(api.identity().user_get(world.nobody()).await.unwrap(), None);
 
     let raise = UserUpdate { role: Some(PlatformRole::GlobalAdmin), disabled: None };
-    assert_eq!(api.user_update(olga.user.id, raise).await.unwrap().role, PlatformRole::GlobalAdmin);
+    assert_eq!(api.identity().user_update(olga.user.id, raise).await.unwrap().role, PlatformRole::GlobalAdmin);
     let disable = UserUpdate { role: None, disabled: Some(true) };
-    let disabled = api.user_update(olga.user.id, disable.clone()).await.unwrap();
+    let disabled = api.identity().user_update(olga.user.id, disable.clone()).await.unwrap();
     assert!(disabled.disabled_at.is_some() && disabled.role == PlatformRole::GlobalAdmin);
-    assert_eq!(api.user_update(olga.user.id, UserUpdate::default()).await.unwrap(), disabled);
-    api.user_update(anna.user.id, disable.clone()).await.unwrap();
-    let last = api.user_update(world.admin.user, disable).await.unwrap_err();
+    assert_eq!(api.identity().user_update(olga.user.id, UserUpdate::default()).await.unwrap(), disabled);
+    api.identity().user_update(anna.user.id, disable.clone()).await.unwrap();
+    let last = api.identity().user_update(world.admin.user, disable).await.unwrap_err();
     assert_eq!(last.code(), ErrorCode::Conflict, "the last admin");
     assert_eq!(
-        api.user_update(olga.user.id, UserUpdate { role: Some(PlatformRole::GlobalUser), disabled: Some(false) })
+        api.identity()
+            .user_update(olga.user.id, UserUpdate { role: Some(PlatformRole::GlobalUser), disabled: Some(false) })
             .await
             .unwrap(),
         olga.user
@@ -66,50 +67,50 @@ async fn a_password_is_reset_and_changed(world: World) {
         world.hive.login(request, None, Effort::Full).await.is_ok()
     };
     let somebody = world.somebody("olga", &[]).await;
-    let reset = world.api().user_password_reset(somebody.user).await.unwrap().password;
+    let reset = world.api().identity().user_password_reset(somebody.user).await.unwrap().password;
     assert!(is_let_in("olga", &reset).await);
     let new = Secret("the sea is — 7 miles — away".into());
     let change = PasswordChange { current: reset.clone(), new: new.clone() };
-    somebody.api.password_change(change).await.unwrap();
+    somebody.api.identity().password_change(change).await.unwrap();
     assert!(is_let_in("olga", &new).await && !is_let_in("olga", &reset).await);
-    somebody.api.me().await.expect("the key is still good");
+    somebody.api.identity().me().await.expect("the key is still good");
     world.end().await;
 }
 
 async fn members_of_a_team(world: World) {
-    let team = world.api().team_create(TeamCreate { slug: "ops".into() }).await.unwrap();
-    let other = world.api().team_create(TeamCreate { slug: "dev".into() }).await.unwrap();
+    let team = world.api().identity().team_create(TeamCreate { slug: "ops".into() }).await.unwrap();
+    let other = world.api().identity().team_create(TeamCreate { slug: "dev".into() }).await.unwrap();
     let adam = world.somebody("adam", &[(team.id, Role::Admin)]).await;
     world.somebody("olga", &[]).await;
     let put = |username: &str, role| TeamMemberPut { username: username.into(), role };
-    let olga = adam.api.team_member_put(team.id, put("olga", Role::Viewer)).await.unwrap();
+    let olga = adam.api.identity().team_member_put(team.id, put("olga", Role::Viewer)).await.unwrap();
     assert_eq!((olga.username.as_str(), olga.role), ("olga", Role::Viewer));
-    let raised = adam.api.team_member_put(team.id, put("olga", Role::Operator)).await.unwrap();
+    let raised = adam.api.identity().team_member_put(team.id, put("olga", Role::Operator)).await.unwrap();
     assert_eq!((raised.user_id, raised.role), (olga.user_id, Role::Operator));
-    let members = adam.api.team_member_list(team.id).await.unwrap();
+    let members = adam.api.identity().team_member_list(team.id).await.unwrap();
     assert_eq!(members.iter().map(|member| member.username.as_str()).collect::<Vec<_>>(), ["adam", "olga"]);
-    assert_eq!(members, world.api().team_member_list(team.id).await.unwrap());
-    adam.api.team_member_remove(team.id, olga.user_id).await.unwrap();
-    assert_eq!(adam.api.team_member_list(team.id).await.unwrap().len(), 1);
-    assert_eq!(adam.api.team_list().await.unwrap(), std::slice::from_ref(&team));
-    assert_eq!(world.api().team_list().await.unwrap(), [other, team]);
+    assert_eq!(members, world.api().identity().team_member_list(team.id).await.unwrap());
+    adam.api.identity().team_member_remove(team.id, olga.user_id).await.unwrap();
+    assert_eq!(adam.api.identity().team_member_list(team.id).await.unwrap().len(), 1);
+    assert_eq!(adam.api.identity().team_list().await.unwrap(), std::slice::from_ref(&team));
+    assert_eq!(world.api().identity().team_list().await.unwrap(), [other, team]);
     world.end().await;
 }
 
 async fn keys_are_made_rotated_and_revoked(world: World) {
     let wanted = ApiKeyCreate { name: "für \"ci\"".into(), expires_in_hours: Some(24) };
-    let made = world.api().api_key_create(wanted).await.unwrap();
+    let made = world.api().identity().api_key_create(wanted).await.unwrap();
     assert_eq!((made.info.name.as_str(), made.info.user_id), ("für \"ci\"", world.admin.user));
     assert!(made.info.expires_at.is_some_and(|end| end > made.info.created_at));
-    let listed = world.api().api_key_list().await.unwrap();
+    let listed = world.api().identity().api_key_list().await.unwrap();
     assert_eq!((listed.len(), &listed[0]), (2, &made.info), "newest first");
     let first = world.by_key(&made.api_key).await;
-    assert_eq!(first.me().await.unwrap().api_key_id, Some(made.info.id));
-    let rotated = world.api().api_key_rotate(made.info.id).await.unwrap();
+    assert_eq!(first.identity().me().await.unwrap().api_key_id, Some(made.info.id));
+    let rotated = world.api().identity().api_key_rotate(made.info.id).await.unwrap();
     assert!(rotated.info == made.info && rotated.api_key != made.api_key);
     let second = world.by_key(&rotated.api_key).await;
-    second.api_key_revoke(made.info.id).await.unwrap();
-    assert!(world.api().api_key_list().await.unwrap()[0].revoked_at.is_some());
+    second.identity().api_key_revoke(made.info.id).await.unwrap();
+    assert!(world.api().identity().api_key_list().await.unwrap()[0].revoked_at.is_some());
     world.end().await;
 }
 
@@ -122,12 +123,12 @@ async fn tokens_are_made_used_and_revoked(world: World) {
         description: Some("rack 7".into()),
         ..RegistrationTokenCreate::global()
     };
-    let global = api.registration_token_create(wanted(TokenScope::Global, None)).await.unwrap();
-    let of_team = api.registration_token_create(wanted(TokenScope::Team, Some(team))).await.unwrap();
+    let global = api.identity().registration_token_create(wanted(TokenScope::Global, None)).await.unwrap();
+    let of_team = api.identity().registration_token_create(wanted(TokenScope::Team, Some(team))).await.unwrap();
     assert!(global.token.starts_with("hive_satellite_global_") && of_team.token.starts_with("hive_satellite_team_"));
-    api.registration_token_revoke(of_team.token_id).await.unwrap();
-    api.register(global.token.into(), request("web-server-01")).await.unwrap();
-    let listed = api.registration_token_list().await.unwrap();
+    api.identity().registration_token_revoke(of_team.token_id).await.unwrap();
+    api.satellites().register(global.token.into(), request("web-server-01")).await.unwrap();
+    let listed = api.identity().registration_token_list().await.unwrap();
     let [second, first] = listed.as_slice() else { panic!("{listed:?}") };
     assert_eq!((first.token_id, first.scope.clone(), first.team_id), (global.token_id, TokenScope::Global, None));
     assert_eq!((second.token_id, second.team_id), (of_team.token_id, Some(team)));

@@ -20,7 +20,7 @@ claims!(
 );
 
 async fn submit(api: &dyn HiveApi, line: &str) -> Job {
-    api.job_submit(vec![Target::All], ExecCommand::shell(line), JobOptions::default()).await.unwrap()
+    api.jobs().submit(vec![Target::All], ExecCommand::shell(line), JobOptions::default()).await.unwrap()
 }
 
 /// Everything a watch tells: how its targets ended, and the job at its end.
@@ -39,7 +39,7 @@ async fn told(mut watch: Subscription<JobEvent>) -> (Vec<(String, TargetStatus)>
 }
 
 async fn ended(api: &dyn HiveApi, id: JobId) -> Job {
-    told(api.job_watch(id).await.unwrap()).await.1.expect("the job has ended")
+    told(api.jobs().subscribe(id).await.unwrap()).await.1.expect("the job has ended")
 }
 
 async fn a_job_is_watched_to_its_end_and_then_told_again(world: World) {
@@ -52,13 +52,13 @@ async fn a_job_is_watched_to_its_end_and_then_told_again(world: World) {
         ("away-server-01".to_owned(), TargetStatus::NotRun),
         (NAME.to_owned(), TargetStatus::Command(CommandStatus::Failed)),
     ];
-    let first = told(api.job_watch(job.id).await.unwrap()).await;
+    let first = told(api.jobs().subscribe(job.id).await.unwrap()).await;
     assert_eq!(first.0, expected);
     let end = first.1.clone().unwrap();
     assert_eq!((end.id, end.status.clone(), end.counts.ended()), (job.id, JobStatus::Failed, 2));
-    assert_eq!(told(api.job_watch(job.id).await.unwrap()).await, first, "who comes later hears the same");
-    assert_eq!(api.job_get(job.id).await.unwrap(), Some(end));
-    let targets = api.job_target_list(job.id, PageRequest { page: 2, per_page: 1 }).await.unwrap();
+    assert_eq!(told(api.jobs().subscribe(job.id).await.unwrap()).await, first, "who comes later hears the same");
+    assert_eq!(api.jobs().get(job.id).await.unwrap(), Some(end));
+    let targets = api.jobs().list_targets(job.id, PageRequest { page: 2, per_page: 1 }).await.unwrap();
     assert_eq!((targets.total, targets.page, targets.per_page), (2, 2, 1));
     let target = &targets.items[0];
     assert_eq!((target.satellite_id, target.exit_code, target.stdout_bytes), (satellite.id, Some(2), 4));
@@ -71,15 +71,15 @@ async fn a_cancelled_job_ends_what_runs_and_what_waits(world: World) {
     let (api, seconds) = (world.api(), unique_seconds());
     let options = JobOptions { concurrency: Some(1), ..JobOptions::default() };
     let command = ExecCommand::shell(format!("sleep {seconds}"));
-    let job = api.job_submit(vec![Target::All], command, options).await.unwrap();
+    let job = api.jobs().submit(vec![Target::All], command, options).await.unwrap();
     assert_eq!(job.concurrency, 1);
     until_sleeping(&seconds, 1).await;
-    assert!(api.job_cancel(job.id).await.unwrap().cancelled_at.is_some());
+    assert!(api.jobs().cancel(job.id).await.unwrap().cancelled_at.is_some());
     let end = ended(api, job.id).await;
     let cancelled = TargetStatus::Command(CommandStatus::Cancelled);
     assert_eq!((end.status.clone(), end.counts.of(&cancelled)), (JobStatus::Cancelled, 2));
     until_sleeping(&seconds, 0).await;
-    assert_eq!(api.job_cancel(job.id).await.unwrap(), end, "and stays as it is");
+    assert_eq!(api.jobs().cancel(job.id).await.unwrap(), end, "and stays as it is");
     world.end().await;
 }
 
@@ -87,13 +87,13 @@ async fn who_looks_away_ends_nothing(world: World) {
     let _satellite = world.satellite().await;
     let (api, seconds) = (world.api(), unique_seconds());
     let job = submit(api, &format!("sleep {seconds}")).await;
-    let mut watch = api.job_watch(job.id).await.unwrap();
+    let mut watch = api.jobs().subscribe(job.id).await.unwrap();
     assert!(matches!(watch.next().await, Some(JobEvent::Progress { .. })));
     drop(watch);
-    let unread = api.job_watch(job.id).await.unwrap();
+    let unread = api.jobs().subscribe(job.id).await.unwrap();
     until_sleeping(&seconds, 1).await;
-    assert_eq!(api.job_get(job.id).await.unwrap().unwrap().status, JobStatus::Running);
-    api.job_cancel(job.id).await.unwrap();
+    assert_eq!(api.jobs().get(job.id).await.unwrap().unwrap().status, JobStatus::Running);
+    api.jobs().cancel(job.id).await.unwrap();
     assert_eq!(ended(api, job.id).await.status, JobStatus::Cancelled);
     world.end().await;
     drop(unread);
@@ -103,7 +103,7 @@ async fn the_same_key_is_the_same_job(world: World) {
     world.away("away-server-01", None).await;
     let submit = async |line: &str| {
         let options = JobOptions { idempotency_key: Some("once".into()), ..JobOptions::default() };
-        world.api().job_submit(vec![Target::All], ExecCommand::shell(line), options).await
+        world.api().jobs().submit(vec![Target::All], ExecCommand::shell(line), options).await
     };
     let first = submit("true").await.unwrap();
     assert_eq!(submit("true").await.unwrap().id, first.id);
@@ -118,7 +118,7 @@ async fn jobs_are_listed_newest_first_and_in_pages(world: World) {
     for number in 0..3 {
         expected.insert(0, submit(api, &format!("echo {number}")).await.id);
     }
-    let page = async |page| api.job_list(PageRequest { page, per_page: 2 }).await.unwrap();
+    let page = async |page| api.jobs().list(PageRequest { page, per_page: 2 }).await.unwrap();
     let (first, second) = (page(1).await, page(2).await);
     assert_eq!((first.total, first.per_page, second.page, second.items.len()), (3, 2, 2, 1));
     let listed: Vec<_> = first.items.iter().chain(&second.items).map(|job| job.id).collect();

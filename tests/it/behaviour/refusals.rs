@@ -76,9 +76,9 @@ fn small_shell(satellite: SatelliteId) -> SessionCreate {
 
 /// Asks both for each of these, and expects this code.
 macro_rules! refused {
-    ($both:expr, $code:ident, $($method:ident($($argument:expr),*)),+ $(,)?) => {$(
-        let call = concat!(stringify!($method), "(", stringify!($($argument),*), ")");
-        check($both, call, ErrorCode::$code, async |hive| hive.$method($($argument),*).await).await;
+    ($both:expr, $code:ident, $($area:ident.$method:ident($($argument:expr),*)),+ $(,)?) => {$(
+        let call = concat!(stringify!($area), ".", stringify!($method), "(", stringify!($($argument),*), ")");
+        check($both, call, ErrorCode::$code, async |hive| hive.$area().$method($($argument),*).await).await;
     )+};
 }
 
@@ -91,48 +91,48 @@ async fn what_is_not_there() {
     refused!(
         both,
         SatelliteNotFound,
-        exec(satellite, sh("true"), plain()),
-        submit(satellite, sh("true"), plain()),
-        power(satellite, reboot.clone(), plain()),
-        exec_multi(vec![Target::Id(satellite)], sh("true"), plain()),
-        exec_multi(vec![Target::Name("no-such-satellite".try_into().unwrap())], sh("true"), plain()),
-        exec_stream(vec![Target::Id(satellite)], sh("true"), plain()),
-        job_submit(vec![Target::Id(satellite)], sh("true"), JobOptions::default()),
-        command_list(satellite, PageRequest::default()),
-        mark_offline(satellite),
-        update(satellite, SatelliteUpdate::default()),
-        remove(satellite),
-        session_create(SessionCreate::on(satellite)),
-        session_list(SessionFilter { satellite_id: Some(satellite), ended: true }),
+        commands.exec(satellite, sh("true"), plain()),
+        commands.submit(satellite, sh("true"), plain()),
+        commands.power(satellite, reboot.clone(), plain()),
+        commands.exec_multi(vec![Target::Id(satellite)], sh("true"), plain()),
+        commands.exec_multi(vec![Target::Name("no-such-satellite".try_into().unwrap())], sh("true"), plain()),
+        commands.exec_stream(vec![Target::Id(satellite)], sh("true"), plain()),
+        jobs.submit(vec![Target::Id(satellite)], sh("true"), JobOptions::default()),
+        commands.list(satellite, PageRequest::default()),
+        satellites.mark_offline(satellite),
+        satellites.update(satellite, SatelliteUpdate::default()),
+        satellites.remove(satellite),
+        sessions.create(SessionCreate::on(satellite)),
+        sessions.list(SessionFilter { satellite_id: Some(satellite), ended: true }),
     );
     refused!(
         both,
         SessionNotFound,
-        session_input(session, "x".into()),
-        session_input(session, Bytes::new()),
-        session_resize(session, Size::default()),
-        session_terminate(session),
-        session_attach(session, AttachRequest::default()),
+        sessions.send_input(session, "x".into()),
+        sessions.send_input(session, Bytes::new()),
+        sessions.resize(session, Size::default()),
+        sessions.terminate(session),
+        sessions.attach(session, AttachRequest::default()),
     );
     let (command, job): (CommandId, JobId) = (of("cmd"), of("job"));
     let (team, user): (TeamId, UserId) = (of("team"), of("usr"));
     refused!(
         both,
         NotFound,
-        command_output(command, Channel::Stdout, 0),
-        command_cancel(command),
-        job_target_list(job, PageRequest::default()),
-        job_cancel(job),
-        job_watch(job),
-        user_update(user, UserUpdate::default()),
-        user_password_reset(user),
-        team_member_list(team),
-        team_member_put(team, TeamMemberPut { username: "admin".into(), role: Role::Viewer }),
-        team_member_remove(team, user),
-        api_key_rotate(of::<ApiKeyId>("key")),
-        api_key_revoke(of::<ApiKeyId>("key")),
-        registration_token_revoke(of::<RegistrationTokenId>("reg")),
-        registration_token_create(RegistrationTokenCreate {
+        commands.output(command, Channel::Stdout, 0),
+        commands.cancel(command),
+        jobs.list_targets(job, PageRequest::default()),
+        jobs.cancel(job),
+        jobs.subscribe(job),
+        identity.user_update(user, UserUpdate::default()),
+        identity.user_password_reset(user),
+        identity.team_member_list(team),
+        identity.team_member_put(team, TeamMemberPut { username: "admin".into(), role: Role::Viewer }),
+        identity.team_member_remove(team, user),
+        identity.api_key_rotate(of::<ApiKeyId>("key")),
+        identity.api_key_revoke(of::<ApiKeyId>("key")),
+        identity.registration_token_revoke(of::<RegistrationTokenId>("reg")),
+        identity.registration_token_create(RegistrationTokenCreate {
             scope: TokenScope::Team,
             team_id: Some(team),
             expires_in_hours: None,
@@ -141,10 +141,15 @@ async fn what_is_not_there() {
         }),
     );
     for hive in both {
-        assert!(hive.get(satellite).await.unwrap().is_none() && hive.job_get(job).await.unwrap().is_none());
-        assert!(hive.command_get(command, OutputEncoding::Lossy).await.unwrap().is_none());
-        assert!(hive.session_get(session).await.unwrap().is_none() && hive.user_get(user).await.unwrap().is_none());
-        assert!(hive.entry(of::<AuditId>("aud")).await.unwrap().is_none());
+        assert!(
+            hive.satellites().get(satellite).await.unwrap().is_none() && hive.jobs().get(job).await.unwrap().is_none()
+        );
+        assert!(hive.commands().get(command, OutputEncoding::Lossy).await.unwrap().is_none());
+        assert!(
+            hive.sessions().get(session).await.unwrap().is_none()
+                && hive.identity().user_get(user).await.unwrap().is_none()
+        );
+        assert!(hive.audit().get(of::<AuditId>("aud")).await.unwrap().is_none());
     }
     world.end().await;
 }
@@ -170,68 +175,71 @@ async fn what_breaks_a_rule() {
     refused!(
         both,
         InvalidInput,
-        exec(id, sh(" "), plain()),
-        exec(id, sh("a\0b"), plain()),
-        exec(id, with(|command| command.timeout_seconds = Some(0)), plain()),
-        exec(id, with(|command| command.expires_in_seconds = Some(u32::MAX)), plain()),
-        exec(id, with(|command| command.stdin = Some("not base64!".into())), plain()),
-        exec(id, with(|command| drop(command.env.insert("A=B".into(), "x".into()))), plain()),
-        exec(id, sh("true"), key("")),
-        exec(id, sh("true"), key(&"k".repeat(256))),
-        exec(id, sh("true"), key("with space")),
-        exec(id, sh("true"), key("größe")),
-        exec(id, sh("true"), key("line\nbreak")),
-        submit(id, sh("true"), key("\u{7f}")),
-        exec_multi(vec![], sh("true"), plain()),
-        exec_multi(vec![named("no-such-tag")], sh("true"), plain()),
-        exec_multi(vec![named("")], sh("true"), plain()),
-        exec_multi(vec![Target::All; 10_001], sh("true"), plain()),
-        job_submit(vec![named("web"); 10_001], sh("true"), JobOptions::default()),
-        exec_multi(vec![Target::All], sh("true"), ExecOptions { concurrency: Some(0), ..plain() }),
-        exec_multi(vec![Target::All], sh("true"), ExecOptions { concurrency: Some(5000), ..plain() }),
-        exec_stream(vec![], sh("true"), plain()),
-        exec_by_tag("no such tag", sh("true"), plain()),
-        job_submit(vec![], sh("true"), JobOptions::default()),
-        job_submit(vec![Target::All], sh("true"), JobOptions { deadline_seconds: Some(0), ..JobOptions::default() }),
-        list(SatelliteFilter::default(), page(0, 20)),
-        list(SatelliteFilter::default(), page(1, 0)),
-        list(SatelliteFilter::default(), page(1, 1001)),
-        command_list(id, page(0, 1)),
-        job_list(page(1, 5000)),
-        user_list(page(0, 0)),
-        query(AuditQuery::default(), page(0, 20)),
-        update(id, SatelliteUpdate { tags: Some(vec!["a,b".into()]), ..SatelliteUpdate::default() }),
-        update(id, SatelliteUpdate { region: Some(String::new()), ..SatelliteUpdate::default() }),
-        power(
+        commands.exec(id, sh(" "), plain()),
+        commands.exec(id, sh("a\0b"), plain()),
+        commands.exec(id, with(|command| command.timeout_seconds = Some(0)), plain()),
+        commands.exec(id, with(|command| command.expires_in_seconds = Some(u32::MAX)), plain()),
+        commands.exec(id, with(|command| command.stdin = Some("not base64!".into())), plain()),
+        commands.exec(id, with(|command| drop(command.env.insert("A=B".into(), "x".into()))), plain()),
+        commands.exec(id, sh("true"), key("")),
+        commands.exec(id, sh("true"), key(&"k".repeat(256))),
+        commands.exec(id, sh("true"), key("with space")),
+        commands.exec(id, sh("true"), key("größe")),
+        commands.exec(id, sh("true"), key("line\nbreak")),
+        commands.submit(id, sh("true"), key("\u{7f}")),
+        commands.exec_multi(vec![], sh("true"), plain()),
+        commands.exec_multi(vec![named("no-such-tag")], sh("true"), plain()),
+        commands.exec_multi(vec![named("")], sh("true"), plain()),
+        commands.exec_multi(vec![Target::All; 10_001], sh("true"), plain()),
+        jobs.submit(vec![named("web"); 10_001], sh("true"), JobOptions::default()),
+        commands.exec_multi(vec![Target::All], sh("true"), ExecOptions { concurrency: Some(0), ..plain() }),
+        commands.exec_multi(vec![Target::All], sh("true"), ExecOptions { concurrency: Some(5000), ..plain() }),
+        commands.exec_stream(vec![], sh("true"), plain()),
+        commands.exec_by_tag("no such tag", sh("true"), plain()),
+        jobs.submit(vec![], sh("true"), JobOptions::default()),
+        jobs.submit(vec![Target::All], sh("true"), JobOptions { deadline_seconds: Some(0), ..JobOptions::default() }),
+        satellites.list(SatelliteFilter::default(), page(0, 20)),
+        satellites.list(SatelliteFilter::default(), page(1, 0)),
+        satellites.list(SatelliteFilter::default(), page(1, 1001)),
+        commands.list(id, page(0, 1)),
+        jobs.list(page(1, 5000)),
+        identity.user_list(page(0, 0)),
+        audit.query(AuditQuery::default(), page(0, 20)),
+        satellites.update(id, SatelliteUpdate { tags: Some(vec!["a,b".into()]), ..SatelliteUpdate::default() }),
+        satellites.update(id, SatelliteUpdate { region: Some(String::new()), ..SatelliteUpdate::default() }),
+        commands.power(
             id,
             PowerRequest { action: PowerAction::Reboot, delay_seconds: u32::MAX, message: None, priority: None },
             plain()
         ),
-        session_create(create(0, 24, None)),
-        session_create(create(80, 1001, None)),
-        session_create(create(80, 24, Some("/no/such/shell"))),
-        team_create(TeamCreate { slug: "Not A Slug".into() }),
-        user_create(UserCreate { username: "Not A Name".into(), role: PlatformRole::GlobalUser }),
-        password_change(PasswordChange { current: Secret("wrong".into()), new: Secret("a long one, this is".into()) }),
-        password_change(PasswordChange { current: Secret("wrong".into()), new: Secret("short".into()) }),
-        api_key_create(ApiKeyCreate { name: "x".into(), expires_in_hours: Some(0) }),
-        api_key_create(ApiKeyCreate { name: "\u{1b}".into(), expires_in_hours: None }),
-        registration_token_create(RegistrationTokenCreate {
+        sessions.create(create(0, 24, None)),
+        sessions.create(create(80, 1001, None)),
+        sessions.create(create(80, 24, Some("/no/such/shell"))),
+        identity.team_create(TeamCreate { slug: "Not A Slug".into() }),
+        identity.user_create(UserCreate { username: "Not A Name".into(), role: PlatformRole::GlobalUser }),
+        identity.password_change(PasswordChange {
+            current: Secret("wrong".into()),
+            new: Secret("a long one, this is".into())
+        }),
+        identity.password_change(PasswordChange { current: Secret("wrong".into()), new: Secret("short".into()) }),
+        identity.api_key_create(ApiKeyCreate { name: "x".into(), expires_in_hours: Some(0) }),
+        identity.api_key_create(ApiKeyCreate { name: "\u{1b}".into(), expires_in_hours: None }),
+        identity.registration_token_create(RegistrationTokenCreate {
             scope: TokenScope::Team,
             team_id: None,
             expires_in_hours: None,
             description: None,
             ..RegistrationTokenCreate::global()
         }),
-        log(String::new(), AuditTarget { kind: "x".into(), id: "y".into() }, json!(null)),
+        audit.log(String::new(), AuditTarget { kind: "x".into(), id: "y".into() }, json!(null)),
     );
-    let session = world.api().session_create(small_shell(id)).await.unwrap().id;
+    let session = world.api().sessions().create(small_shell(id)).await.unwrap().id;
     let size = Size { cols: 80, rows: 0 };
     refused!(
         both,
         InvalidInput,
-        session_resize(session, size),
-        session_attach(session, AttachRequest { size: Some(size), ..AttachRequest::default() }),
+        sessions.resize(session, size),
+        sessions.attach(session, AttachRequest { size: Some(size), ..AttachRequest::default() }),
     );
     world.end().await;
 }
@@ -246,17 +254,17 @@ async fn what_is_too_large() {
     refused!(
         both,
         PayloadTooLarge,
-        exec(machine.id, sh(&large), plain()),
-        exec_multi(vec![Target::All], sh(&large), plain()),
-        job_submit(vec![Target::All], sh(&large), JobOptions::default()),
-        log("a".into(), target.clone(), json!(large)),
+        commands.exec(machine.id, sh(&large), plain()),
+        commands.exec_multi(vec![Target::All], sh(&large), plain()),
+        jobs.submit(vec![Target::All], sh(&large), JobOptions::default()),
+        audit.log("a".into(), target.clone(), json!(large)),
     );
     // Beyond what one call carries at all.
     let huge = "x".repeat(3 * 1024 * 1024);
     for hive in both {
-        let refused = hive.exec(machine.id, sh(&huge), plain()).await.unwrap_err();
+        let refused = hive.commands().exec(machine.id, sh(&huge), plain()).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::PayloadTooLarge, "{refused:?}");
-        let refused = hive.log("a".into(), target.clone(), json!(huge)).await.unwrap_err();
+        let refused = hive.audit().log("a".into(), target.clone(), json!(huge)).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::PayloadTooLarge, "{refused:?}");
     }
     world.end().await;
@@ -271,12 +279,13 @@ async fn what_contradicts_what_is_there() {
     let (other, team) = (world.absent("absent-server-01", None).await, world.team("ops").await);
     let named = |name: &str| SatelliteUpdate { name: Some(name.try_into().unwrap()), ..SatelliteUpdate::default() };
     let user = |name: &str| UserCreate { username: name.into(), role: PlatformRole::GlobalUser };
-    world.api().exec(id, sh("true"), key("taken")).await.unwrap();
-    let session = world.api().session_create(small_shell(id)).await.unwrap().id;
-    world.api().session_terminate(session).await.unwrap();
-    let key_info = world.api().api_key_create(ApiKeyCreate::default()).await.unwrap().info;
-    world.api().api_key_revoke(key_info.id).await.unwrap();
-    let token = world.api().registration_token_create(RegistrationTokenCreate {
+    world.api().commands().exec(id, sh("true"), key("taken")).await.unwrap();
+    let session = world.api().sessions().create(small_shell(id)).await.unwrap().id;
+    world.api().sessions().terminate(session).await.unwrap();
+    let key_info = world.api().identity().api_key_create(ApiKeyCreate::default()).await.unwrap().info;
+    world.api().identity().api_key_revoke(key_info.id).await.unwrap();
+    let identity = world.api().identity();
+    let token = identity.registration_token_create(RegistrationTokenCreate {
         scope: TokenScope::Global,
         team_id: None,
         expires_in_hours: None,
@@ -284,24 +293,29 @@ async fn what_contradicts_what_is_there() {
         ..RegistrationTokenCreate::global()
     });
     let token = token.await.unwrap();
-    world.api().registration_token_revoke(token.token_id).await.unwrap();
+    world.api().identity().registration_token_revoke(token.token_id).await.unwrap();
     let demoted = UserUpdate { role: Some(PlatformRole::GlobalUser), disabled: None };
     refused!(
         both,
         Conflict,
-        exec(id, sh("false"), key("taken")),
-        submit(id, sh("false"), key("taken")),
-        update(other, named(NAME)),
-        team_create(TeamCreate { slug: "ops".into() }),
-        user_create(user("admin")),
-        user_update(world.admin.user, demoted.clone()),
-        api_key_rotate(key_info.id),
-        registration_token_revoke(token.token_id),
-        session_input(session, "x".into()),
-        session_resize(session, Size::default()),
+        commands.exec(id, sh("false"), key("taken")),
+        commands.submit(id, sh("false"), key("taken")),
+        satellites.update(other, named(NAME)),
+        identity.team_create(TeamCreate { slug: "ops".into() }),
+        identity.user_create(user("admin")),
+        identity.user_update(world.admin.user, demoted.clone()),
+        identity.api_key_rotate(key_info.id),
+        identity.registration_token_revoke(token.token_id),
+        sessions.send_input(session, "x".into()),
+        sessions.resize(session, Size::default()),
     );
-    refused!(both, NotFound, api_key_revoke(key_info.id), team_member_remove(team, world.admin.user));
-    refused!(both, SatelliteInactive, exec(other, sh("true"), plain()), session_create(SessionCreate::on(other)));
+    refused!(both, NotFound, identity.api_key_revoke(key_info.id), identity.team_member_remove(team, world.admin.user));
+    refused!(
+        both,
+        SatelliteInactive,
+        commands.exec(other, sh("true"), plain()),
+        sessions.create(SessionCreate::on(other))
+    );
     world.end().await;
 }
 
@@ -314,21 +328,26 @@ async fn what_a_satellite_refuses_or_is_not_there_for() {
     let mut machine = world.satellite_with(NAME, options).await;
     let id = machine.id;
     let reboot = PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None, priority: None };
-    refused!(both, CommandBlocked, exec(id, sh("rm -rf /nothing"), plain()), power(id, reboot.clone(), plain()));
+    refused!(
+        both,
+        CommandBlocked,
+        commands.exec(id, sh("rm -rf /nothing"), plain()),
+        commands.power(id, reboot.clone(), plain())
+    );
     let seconds = unique_seconds();
-    let running = world.api().submit(id, sh(&format!("sleep {seconds}")), plain()).await.unwrap();
-    let session = world.api().session_create(small_shell(id)).await.unwrap().id;
+    let running = world.api().commands().submit(id, sh(&format!("sleep {seconds}")), plain()).await.unwrap();
+    let session = world.api().sessions().create(small_shell(id)).await.unwrap().id;
     machine.process.process().kill();
-    until("it is offline", async || !world.api().get(id).await.unwrap().unwrap().online).await;
+    until("it is offline", async || !world.api().satellites().get(id).await.unwrap().unwrap().online).await;
     refused!(
         both,
         SatelliteOffline,
-        exec(id, sh("true"), plain()),
-        power(id, reboot.clone(), plain()),
-        command_cancel(running),
-        session_create(SessionCreate::on(id)),
-        session_input(session, "x".into()),
-        session_resize(session, Size::default()),
+        commands.exec(id, sh("true"), plain()),
+        commands.power(id, reboot.clone(), plain()),
+        commands.cancel(running),
+        sessions.create(SessionCreate::on(id)),
+        sessions.send_input(session, "x".into()),
+        sessions.resize(session, Size::default()),
     );
     world.end().await;
 }
@@ -339,8 +358,8 @@ async fn what_somebody_may_not() {
     let (ops, dev) = (world.team("ops").await, world.team("dev").await);
     let both = &world.both_as("olga", &[(ops, Role::Viewer)]).await;
     let (seen, hidden) = (world.away("ops-server-01", Some(ops)).await, world.away("dev-server-01", Some(dev)).await);
-    let command = world.api().submit(seen, sh("true"), plain()).await.unwrap();
-    let hidden_command = world.api().submit(hidden, sh("true"), plain()).await.unwrap();
+    let command = world.api().commands().submit(seen, sh("true"), plain()).await.unwrap();
+    let hidden_command = world.api().commands().submit(hidden, sh("true"), plain()).await.unwrap();
     let token = |team_id: Option<TeamId>| RegistrationTokenCreate {
         scope: if team_id.is_some() { TokenScope::Team } else { TokenScope::Global },
         team_id,
@@ -354,56 +373,59 @@ async fn what_somebody_may_not() {
     refused!(
         both,
         Forbidden,
-        exec(seen, sh("true"), plain()),
-        submit(seen, sh("true"), plain()),
-        power(seen, reboot.clone(), plain()),
-        exec_multi(vec![Target::Id(seen)], sh("true"), plain()),
-        exec_stream(vec![Target::Id(seen)], sh("true"), plain()),
-        command_cancel(command),
-        update(seen, status.clone()),
-        remove(seen),
-        mark_offline(seen),
-        session_create(SessionCreate::on(seen)),
-        session_list(SessionFilter::default()),
-        user_list(PageRequest::default()),
-        user_create(UserCreate { username: "more".into(), role: PlatformRole::GlobalAdmin }),
-        team_create(TeamCreate { slug: "more".into() }),
-        team_member_list(ops),
-        team_member_put(ops, put()),
-        team_member_remove(ops, world.admin.user),
-        registration_token_create(token(Some(ops))),
-        registration_token_create(token(None)),
-        registration_token_list(),
-        query(AuditQuery::default(), PageRequest::default()),
-        entry(of::<AuditId>("aud")),
-        export(),
-        verify(),
-        log("a".into(), AuditTarget { kind: "x".into(), id: "y".into() }, json!(null)),
+        commands.exec(seen, sh("true"), plain()),
+        commands.submit(seen, sh("true"), plain()),
+        commands.power(seen, reboot.clone(), plain()),
+        commands.exec_multi(vec![Target::Id(seen)], sh("true"), plain()),
+        commands.exec_stream(vec![Target::Id(seen)], sh("true"), plain()),
+        commands.cancel(command),
+        satellites.update(seen, status.clone()),
+        satellites.remove(seen),
+        satellites.mark_offline(seen),
+        sessions.create(SessionCreate::on(seen)),
+        sessions.list(SessionFilter::default()),
+        identity.user_list(PageRequest::default()),
+        identity.user_create(UserCreate { username: "more".into(), role: PlatformRole::GlobalAdmin }),
+        identity.team_create(TeamCreate { slug: "more".into() }),
+        identity.team_member_list(ops),
+        identity.team_member_put(ops, put()),
+        identity.team_member_remove(ops, world.admin.user),
+        identity.registration_token_create(token(Some(ops))),
+        identity.registration_token_create(token(None)),
+        identity.registration_token_list(),
+        audit.query(AuditQuery::default(), PageRequest::default()),
+        audit.get(of::<AuditId>("aud")),
+        audit.export(),
+        audit.verify(),
+        audit.log("a".into(), AuditTarget { kind: "x".into(), id: "y".into() }, json!(null)),
     );
     refused!(
         both,
         SatelliteNotFound,
-        exec(hidden, sh("true"), plain()),
-        submit(hidden, sh("true"), plain()),
-        exec_multi(vec![Target::Name("dev-server-01".try_into().unwrap())], sh("true"), plain()),
-        command_list(hidden, PageRequest::default()),
-        update(hidden, status.clone()),
-        remove(hidden),
-        session_create(SessionCreate::on(hidden)),
+        commands.exec(hidden, sh("true"), plain()),
+        commands.submit(hidden, sh("true"), plain()),
+        commands.exec_multi(vec![Target::Name("dev-server-01".try_into().unwrap())], sh("true"), plain()),
+        commands.list(hidden, PageRequest::default()),
+        satellites.update(hidden, status.clone()),
+        satellites.remove(hidden),
+        sessions.create(SessionCreate::on(hidden)),
     );
     refused!(
         both,
         NotFound,
-        command_cancel(hidden_command),
-        command_output(hidden_command, Channel::Stdout, 0),
-        team_member_list(dev),
-        team_member_put(dev, put()),
-        user_update(world.admin.user, UserUpdate::default()),
-        user_password_reset(world.admin.user),
+        commands.cancel(hidden_command),
+        commands.output(hidden_command, Channel::Stdout, 0),
+        identity.team_member_list(dev),
+        identity.team_member_put(dev, put()),
+        identity.user_update(world.admin.user, UserUpdate::default()),
+        identity.user_password_reset(world.admin.user),
     );
     for hive in both {
-        assert!(hive.get(hidden).await.unwrap().is_none() && hive.user_get(world.admin.user).await.unwrap().is_none());
-        assert!(hive.command_get(hidden_command, OutputEncoding::Lossy).await.unwrap().is_none());
+        assert!(
+            hive.satellites().get(hidden).await.unwrap().is_none()
+                && hive.identity().user_get(world.admin.user).await.unwrap().is_none()
+        );
+        assert!(hive.commands().get(hidden_command, OutputEncoding::Lossy).await.unwrap().is_none());
     }
     world.end().await;
 }
@@ -413,18 +435,18 @@ async fn a_registration_that_is_refused() {
     let world = World::remote().await;
     let both = &world.both().await;
     let (ops, used) = (world.team("ops").await, world.token(None).await);
-    world.api().register(used.clone().into(), request("web-server-01")).await.unwrap();
+    world.api().satellites().register(used.clone().into(), request("web-server-01")).await.unwrap();
     let (good, of_team) = (world.token(None).await, world.token(Some(ops)).await);
     let swapped = good.replace("_global_", "_team_");
     refused!(
         both,
         AuthInvalid,
-        register(used.clone().into(), request("web-server-02")),
-        register("nonsense".into(), request("web-server-02")),
+        satellites.register(used.clone().into(), request("web-server-02")),
+        satellites.register("nonsense".into(), request("web-server-02")),
     );
-    refused!(both, AuthRequired, register("".into(), request("web-server-02")));
-    refused!(both, Forbidden, register(swapped.clone().into(), request("web-server-02")));
-    refused!(both, InvalidInput, register(good.clone().into(), request("Not A Name")));
-    refused!(both, Conflict, register(of_team.clone().into(), request("web-server-01")));
+    refused!(both, AuthRequired, satellites.register("".into(), request("web-server-02")));
+    refused!(both, Forbidden, satellites.register(swapped.clone().into(), request("web-server-02")));
+    refused!(both, InvalidInput, satellites.register(good.clone().into(), request("Not A Name")));
+    refused!(both, Conflict, satellites.register(of_team.clone().into(), request("web-server-01")));
     world.end().await;
 }

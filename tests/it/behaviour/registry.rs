@@ -25,8 +25,8 @@ fn names(satellites: &[Satellite]) -> Vec<&str> {
 async fn a_satellite_registers_by_its_token_alone(world: World) {
     let team = world.team("ops").await;
     let token = world.token(Some(team)).await;
-    let made = world.api().register(token.into(), request("web-server-01")).await.unwrap();
-    let found = world.api().get(made.id).await.unwrap().unwrap();
+    let made = world.api().satellites().register(token.into(), request("web-server-01")).await.unwrap();
+    let found = world.api().satellites().get(made.id).await.unwrap().unwrap();
     assert_eq!((found.id, found.name.as_str(), found.team_id), (made.id, "web-server-01", Some(team)));
     assert_eq!(
         (found.satellite_type, found.status, found.online),
@@ -34,7 +34,7 @@ async fn a_satellite_registers_by_its_token_alone(world: World) {
     );
     assert!(!made.api_key.is_empty());
     let again = world.token(Some(team)).await;
-    let again = world.api().register(again.into(), request("web-server-01")).await.unwrap();
+    let again = world.api().satellites().register(again.into(), request("web-server-01")).await.unwrap();
     assert!(again.id == made.id && again.api_key != made.api_key);
     world.end().await;
 }
@@ -46,7 +46,7 @@ async fn satellites_are_found_by_what_they_are(world: World) {
     }
     let _machine = world.satellite_with("web-back-01", SatelliteOptions::default()).await;
     let check = async |filter: SatelliteFilter, expected: &[&str]| {
-        let found = world.api().list(filter.clone(), PageRequest::default()).await.unwrap();
+        let found = world.api().satellites().list(filter.clone(), PageRequest::default()).await.unwrap();
         assert_eq!((names(&found.items).as_slice(), found.total), (expected, expected.len() as u64), "{filter:?}");
     };
     let any = SatelliteFilter::default;
@@ -63,14 +63,14 @@ async fn satellites_are_found_by_what_they_are(world: World) {
         .await;
     check(SatelliteFilter { tags: vec!["rack-7".into(), "none".into()], ..any() }, &[]).await;
     check(SatelliteFilter { search: Some("%&tag=x#\0\u{202e}".into()), ..any() }, &[]).await;
-    let page = world.api().list(any(), PageRequest { page: 2, per_page: 3 }).await.unwrap();
+    let page = world.api().satellites().list(any(), PageRequest { page: 2, per_page: 3 }).await.unwrap();
     assert_eq!((names(&page.items).as_slice(), page.total, page.page, page.per_page), (&["web-front-02"][..], 4, 2, 3));
     world.end().await;
 }
 
 async fn an_update_changes_what_it_names(world: World) {
     let (id, team) = (world.absent("web-front-01", None).await, world.team("ops").await);
-    let update = async |update: SatelliteUpdate| world.api().update(id, update).await.unwrap();
+    let update = async |update: SatelliteUpdate| world.api().satellites().update(id, update).await.unwrap();
     let same = SatelliteUpdate::default;
     let renamed = update(SatelliteUpdate { name: Some("web-front-09".try_into().unwrap()), ..same() }).await;
     assert_eq!((renamed.name.as_str(), renamed.tags.as_slice()), ("web-front-09", &["rack-7".to_owned()][..]));
@@ -93,14 +93,14 @@ async fn labels_may_be_odd(world: World) {
     let id = world.absent("web-front-01", None).await;
     let odd = [".", "..", "a/b", "a:b@c=d", "größe", "x_y-z.1"];
     let tags = Some(odd.map(String::from).to_vec());
-    world.api().update(id, SatelliteUpdate { tags, ..SatelliteUpdate::default() }).await.unwrap();
+    world.api().satellites().update(id, SatelliteUpdate { tags, ..SatelliteUpdate::default() }).await.unwrap();
     for tag in odd {
-        assert_eq!(names(&world.api().get_by_tag(tag).await.unwrap()), ["web-front-01"], "{tag}");
+        assert_eq!(names(&world.api().satellites().get_by_tag(tag).await.unwrap()), ["web-front-01"], "{tag}");
         let filter = SatelliteFilter { tags: vec![tag.into()], ..SatelliteFilter::default() };
-        assert_eq!(world.api().list(filter, PageRequest::default()).await.unwrap().total, 1, "{tag}");
+        assert_eq!(world.api().satellites().list(filter, PageRequest::default()).await.unwrap().total, 1, "{tag}");
     }
     for tag in ["", "A/b", "none", "a b", "%2e", "a,b"] {
-        assert_eq!(names(&world.api().get_by_tag(tag).await.unwrap()), [""; 0], "{tag}");
+        assert_eq!(names(&world.api().satellites().get_by_tag(tag).await.unwrap()), [""; 0], "{tag}");
     }
     world.end().await;
 }
@@ -119,25 +119,25 @@ async fn heard(events: &mut Subscription<SatelliteEvent>, is_meant: impl Fn(&Sat
 }
 
 async fn what_happens_to_satellites_is_told(world: World) {
-    let mut events = world.api().subscribe().await.unwrap();
-    let left = world.api().subscribe().await.unwrap();
+    let mut events = world.api().satellites().subscribe().await.unwrap();
+    let left = world.api().satellites().subscribe().await.unwrap();
     let machine = world.satellite().await;
     let meant = machine.id;
     heard(&mut events, |event| matches!(event, SatelliteEvent::Online { .. }) && event.satellite() == Some(meant))
         .await;
     drop(left);
     let tags = Some(vec!["new".to_owned()]);
-    world.api().update(meant, SatelliteUpdate { tags, ..SatelliteUpdate::default() }).await.unwrap();
+    world.api().satellites().update(meant, SatelliteUpdate { tags, ..SatelliteUpdate::default() }).await.unwrap();
     heard(&mut events, |event| match event {
         SatelliteEvent::Updated { id, changes, .. } => *id == meant && changes["tags"] == serde_json::json!(["new"]),
         _ => false,
     })
     .await;
-    world.api().mark_offline(meant).await.unwrap();
+    world.api().satellites().mark_offline(meant).await.unwrap();
     heard(&mut events, |event| matches!(event, SatelliteEvent::Offline { .. })).await;
     heard(&mut events, |event| matches!(event, SatelliteEvent::Online { .. })).await;
-    until("it is back", async || world.api().get(meant).await.unwrap().unwrap().online).await;
-    world.api().remove(meant).await.unwrap();
+    until("it is back", async || world.api().satellites().get(meant).await.unwrap().unwrap().online).await;
+    world.api().satellites().remove(meant).await.unwrap();
     heard(&mut events, |event| matches!(event, SatelliteEvent::Removed { .. }) && event.satellite() == Some(meant))
         .await;
     world.end().await;
@@ -145,10 +145,10 @@ async fn what_happens_to_satellites_is_told(world: World) {
 
 async fn a_removed_satellite_is_gone(world: World) {
     let (kept, removed) = (world.absent("web-front-01", None).await, world.absent(NAME, None).await);
-    world.api().remove(removed).await.unwrap();
-    assert_eq!(world.api().get(removed).await.unwrap(), None);
-    let left = world.api().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
+    world.api().satellites().remove(removed).await.unwrap();
+    assert_eq!(world.api().satellites().get(removed).await.unwrap(), None);
+    let left = world.api().satellites().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
     assert_eq!(left.items.iter().map(|satellite| satellite.id).collect::<Vec<_>>(), [kept]);
-    assert_eq!(names(&world.api().get_by_tag("rack-7").await.unwrap()), ["web-front-01"]);
+    assert_eq!(names(&world.api().satellites().get_by_tag("rack-7").await.unwrap()), ["web-front-01"]);
     world.end().await;
 }

@@ -31,7 +31,7 @@ fn wanted(machine: &Machine) -> SessionCreate {
 }
 
 async fn open(world: &World, machine: &Machine) -> SessionId {
-    world.api().session_create(wanted(machine)).await.unwrap().id
+    world.api().sessions().create(wanted(machine)).await.unwrap().id
 }
 
 /// One viewer. It acknowledges what it reads.
@@ -50,7 +50,7 @@ impl Viewer {
     }
 
     async fn attach_with(api: &dyn HiveApi, id: SessionId, request: AttachRequest) -> Self {
-        let way = timeout(PATIENCE, api.session_attach(id, request)).await.expect("it is let in").unwrap();
+        let way = timeout(PATIENCE, api.sessions().attach(id, request)).await.expect("it is let in").unwrap();
         let (end, typed) = (way.attached.output, way.attached.control.input);
         Self { way, output: Vec::new(), end, typed, told: Vec::new() }
     }
@@ -131,28 +131,28 @@ async fn a_terminal_is_opened_used_and_ended(world: World) {
     let api = world.api();
     let mut env = wanted(&machine);
     env.env = [("MINE".to_owned(), "of mine".to_owned())].into();
-    let session = api.session_create(SessionCreate { cols: 100, rows: 30, ..env }).await.unwrap();
+    let session = api.sessions().create(SessionCreate { cols: 100, rows: 30, ..env }).await.unwrap();
     assert_eq!(
         (session.status, session.size, session.online),
         (SessionStatus::Open, Size { cols: 100, rows: 30 }, true)
     );
     assert_eq!((session.satellite_id, session.created_by.name.as_str()), (machine.id, "admin"));
     let mut viewer = Viewer::attach(&world, session.id, ViewMode::ReadOnly).await;
-    api.session_input(session.id, "echo $((6*7)) $MINE; stty size\n".into()).await.unwrap();
+    api.sessions().send_input(session.id, "echo $((6*7)) $MINE; stty size\n".into()).await.unwrap();
     viewer.until_seen("42 of mine").await;
     viewer.until_seen("30 100").await;
-    api.session_input(session.id, Bytes::new()).await.unwrap();
-    api.session_resize(session.id, Size { cols: 90, rows: 20 }).await.unwrap();
-    assert_eq!(api.session_get(session.id).await.unwrap().unwrap().size, Size { cols: 90, rows: 20 });
-    let listed = api.session_list(SessionFilter::default()).await.unwrap();
+    api.sessions().send_input(session.id, Bytes::new()).await.unwrap();
+    api.sessions().resize(session.id, Size { cols: 90, rows: 20 }).await.unwrap();
+    assert_eq!(api.sessions().get(session.id).await.unwrap().unwrap().size, Size { cols: 90, rows: 20 });
+    let listed = api.sessions().list(SessionFilter::default()).await.unwrap();
     assert_eq!(listed.iter().map(|session| session.id).collect::<Vec<_>>(), [session.id]);
-    api.session_terminate(session.id).await.unwrap();
+    api.sessions().terminate(session.id).await.unwrap();
     assert_eq!(viewer.until_over().await.reason, EndReason::Killed);
     let of_machine = |ended| SessionFilter { satellite_id: Some(machine.id), ended };
-    assert!(api.session_list(of_machine(false)).await.unwrap().is_empty());
-    let ended = api.session_list(of_machine(true)).await.unwrap();
+    assert!(api.sessions().list(of_machine(false)).await.unwrap().is_empty());
+    let ended = api.sessions().list(of_machine(true)).await.unwrap();
     assert_eq!((ended[0].status.clone(), ended[0].ended_at.is_some()), (SessionStatus::Ended, true));
-    api.session_terminate(session.id).await.expect("it has ended, as was wanted");
+    api.sessions().terminate(session.id).await.expect("it has ended, as was wanted");
     world.end().await;
 }
 
@@ -185,7 +185,7 @@ async fn one_types_and_another_takes_over(world: World) {
     let mut second = Viewer::attach(&world, id, ViewMode::Control).await;
     assert!(first.way.attached.control.is_mine && !second.way.attached.control.is_mine);
     assert_eq!(second.write("x").await.unwrap_err().code(), ErrorCode::Conflict);
-    let unseen = world.api().session_input(id, "x".into()).await.unwrap_err();
+    let unseen = world.api().sessions().send_input(id, "x".into()).await.unwrap_err();
     assert_eq!(unseen.code(), ErrorCode::Conflict, "a viewer has the keyboard");
     second.say(FromViewer::RequestControl).await.unwrap();
     let asked = first.until_told(|told| matches!(told, ToViewer::ControlRequested { .. })).await;
@@ -260,7 +260,7 @@ async fn an_end_is_told_and_told_again(world: World) {
     assert_eq!((end.reason.clone(), end.exit_code), (EndReason::Exited, Some(7)));
     assert!(viewer.text().contains("last\r\n"), "everything that was said comes before the end");
     assert_eq!(viewer.write("x").await.unwrap_err().code(), ErrorCode::Conflict);
-    assert_eq!(world.api().session_get(id).await.unwrap().unwrap().end, Some(end.clone()));
+    assert_eq!(world.api().sessions().get(id).await.unwrap().unwrap().end, Some(end.clone()));
     let mut later = Viewer::attach(&world, id, ViewMode::Control).await;
     assert_eq!(later.until_over().await, end);
     world.end().await;
@@ -288,7 +288,7 @@ async fn who_was_cut_off_goes_on_where_it_was(world: World) {
 async fn who_leaves_is_gone(world: World) {
     let machine = world.satellite().await;
     let id = open(&world, &machine).await;
-    let viewers = async || world.api().session_get(id).await.unwrap().unwrap().viewers;
+    let viewers = async || world.api().sessions().get(id).await.unwrap().unwrap().viewers;
     let first = Viewer::attach(&world, id, ViewMode::Control).await;
     let second = Viewer::attach(&world, id, ViewMode::ReadOnly).await;
     assert_eq!(viewers().await, 2);
@@ -299,7 +299,8 @@ async fn who_leaves_is_gone(world: World) {
     assert_eq!(viewers().await, 1, "half of it is still there");
     drop(input);
     until("the first has left", async || viewers().await == 0).await;
-    let dropped = world.api().session_attach(id, AttachRequest::default());
+    let sessions = world.api().sessions();
+    let dropped = sessions.attach(id, AttachRequest::default());
     drop(timeout(Duration::ZERO, dropped).await);
     until("nobody came", async || viewers().await == 0).await;
     world.end().await;
@@ -310,7 +311,7 @@ async fn no_more_terminals_than_are_allowed(world: World) {
     for _ in 0..3 {
         open(&world, &machine).await;
     }
-    let refused = world.api().session_create(wanted(&machine)).await.unwrap_err().to_wire();
+    let refused = world.api().sessions().create(wanted(&machine)).await.unwrap_err().to_wire();
     assert_eq!((refused.code, refused.details), (ErrorCode::SessionLimit, Some(serde_json::json!({ "limit": 3 }))));
     world.end().await;
 }

@@ -11,7 +11,7 @@ use hive_core::wire::api::{
 };
 use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use hive_core::wire::{ApiKeyId, SatelliteId, TeamId, UserId};
-use hive_core::{DeviceRegistry, Hive, HiveApi, Identity, RemoteHive};
+use hive_core::{Hive, HiveApi, RemoteHive};
 use hive_server::{Config, Server};
 use hive_testkit::{Engine, FaultProxy, Later, LaterProxy, PATIENCE, PostgresDatabase, Satellite, SatelliteOptions};
 use tempfile::TempDir;
@@ -126,7 +126,7 @@ impl World {
         let made = new_key(&self.hive, name, PlatformRole::GlobalUser).await;
         for (team, role) in teams {
             let member = TeamMemberPut { username: name.into(), role: role.clone() };
-            self.hive.as_system().team_member_put(*team, member).await.unwrap();
+            self.hive.as_system().identity().team_member_put(*team, member).await.unwrap();
         }
         made
     }
@@ -146,7 +146,7 @@ impl World {
     }
 
     pub(super) async fn team(&self, slug: &str) -> TeamId {
-        self.hive.as_system().team_create(TeamCreate { slug: slug.into() }).await.unwrap().id
+        self.hive.as_system().identity().team_create(TeamCreate { slug: slug.into() }).await.unwrap().id
     }
 
     /// A real satellite, online.
@@ -163,7 +163,7 @@ impl World {
     /// A satellite that was registered and has never come.
     pub(super) async fn absent(&self, name: &str, team: Option<TeamId>) -> SatelliteId {
         let token = self.token(team).await;
-        let registered = self.hive.as_system().register(token.into(), request(name)).await.unwrap();
+        let registered = self.hive.as_system().satellites().register(token.into(), request(name)).await.unwrap();
         registered.id
     }
 
@@ -171,7 +171,7 @@ impl World {
     pub(super) async fn away(&self, name: &str, team: Option<TeamId>) -> SatelliteId {
         let id = self.absent(name, team).await;
         let active = SatelliteUpdate { status: Some(SatelliteStatus::Active), ..SatelliteUpdate::default() };
-        self.hive.as_system().update(id, active).await.unwrap();
+        self.hive.as_system().satellites().update(id, active).await.unwrap();
         id
     }
 
@@ -179,7 +179,7 @@ impl World {
         let scope = if team_id.is_some() { TokenScope::Team } else { TokenScope::Global };
         let allowed_tags = vec!["*".into()];
         let wanted = RegistrationTokenCreate { scope, team_id, allowed_tags, ..RegistrationTokenCreate::global() };
-        self.hive.as_system().registration_token_create(wanted).await.unwrap().token
+        self.hive.as_system().identity().registration_token_create(wanted).await.unwrap().token
     }
 
     pub(super) fn is_remote(&self) -> bool {
@@ -222,7 +222,7 @@ pub(super) fn request(name: &str) -> RegisterRequest {
 
 async fn new_key(hive: &Hive, name: &str, role: PlatformRole) -> (UserId, ApiKeyId, String) {
     let system = hive.as_system();
-    let user = system.user_create(UserCreate { username: name.into(), role }).await.unwrap().user.id;
+    let user = system.identity().user_create(UserCreate { username: name.into(), role }).await.unwrap().user.id;
     let key = system.api_key_create_for(name, ApiKeyCreate::default()).await.unwrap();
     (user, key.info.id, key.api_key)
 }

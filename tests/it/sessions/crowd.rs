@@ -21,7 +21,7 @@ const GROWTH: u64 = 64 * 1024 * 1024;
 /// Somebody who looks and never reads.
 async fn stalled(site: &Site, id: SessionId) -> Attachment {
     let request = AttachRequest { mode: ViewMode::ReadOnly, ..AttachRequest::default() };
-    site.remote().session_attach(id, request).await.unwrap()
+    site.remote().attach(id, request).await.unwrap()
 }
 
 #[tokio::test]

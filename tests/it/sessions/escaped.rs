@@ -18,7 +18,7 @@ async fn what_moves_cursors_is_escaped_wherever_it_is_told() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     let env = [("PAINTED".to_owned(), format!("{ESCAPE}[32mgreen"))].into();
     let wanted = SessionCreate { env, ..site.wanted_with(path.to_str().unwrap()) };
-    let session = site.remote().session_create(wanted).await.unwrap();
+    let session = site.remote().create(wanted).await.unwrap();
     let mut viewer = Viewer::open(site.remote(), session.id).await;
     viewer.until_text("\x1b[31mlive").await;
 

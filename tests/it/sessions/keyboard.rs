@@ -65,7 +65,7 @@ async fn who_only_reads_never_types() {
     expect_refused(&mut reader);
     // Nor over the socket itself, whoever wrote the client.
     let request = AttachRequest { mode: ViewMode::ReadOnly, ..AttachRequest::default() };
-    let mut attachment = site.remote().session_attach(id, request).await.unwrap();
+    let mut attachment = site.remote().attach(id, request).await.unwrap();
     let typed = ViewerAction::Input { offset: 0, data: Bytes::from_static(b"exit\n") };
     attachment.input.send(typed).await.ok();
     let mut writer = Viewer::open(site.remote(), id).await;

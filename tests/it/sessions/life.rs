@@ -19,7 +19,7 @@ async fn a_terminal_is_a_login_shell_in_a_clean_environment() {
     let site = Site { satellite: hive.satellite_with(NAME, options).await, hive };
     let env = [("GREETING".to_owned(), "hello there".to_owned())].into();
     let wanted = SessionCreate { cols: 101, rows: 37, env, ..SessionCreate::on(site.satellite.id().parse().unwrap()) };
-    let session = site.remote().session_create(wanted).await.unwrap();
+    let session = site.remote().create(wanted).await.unwrap();
     assert_eq!(session.size, Size { cols: 101, rows: 37 });
 
     let mut viewer = Viewer::open(site.remote(), session.id).await;
@@ -80,11 +80,11 @@ async fn nothing_of_a_terminal_outlives_its_end() {
     let mut killed = site.shell().await;
     killed.type_keys(detached(&seconds)).await;
     until_sleeping(&seconds, 4).await;
-    site.remote().session_terminate(killed.id()).await.unwrap();
+    site.remote().terminate(killed.id()).await.unwrap();
     assert_eq!(sleeping(&seconds), 0, "it was ended before its processes");
     assert_eq!(killed.ended().await.reason, EndReason::Killed);
     // Once more is no fault.
-    assert!(site.remote().session_terminate(killed.id()).await.is_ok());
+    assert!(site.remote().terminate(killed.id()).await.is_ok());
 }
 
 #[tokio::test]
@@ -177,33 +177,33 @@ async fn whoever_may_not_look_may_still_use_rest() {
     let id = site.open().await;
     let remote = site.remote();
     let file = site.hive.dir().join("typed");
-    remote.session_input(id, Bytes::from(format!("stty size > {}\n", file.display()))).await.unwrap();
+    remote.send_input(id, Bytes::from(format!("stty size > {}\n", file.display()))).await.unwrap();
     until("the line was typed", async || std::fs::read_to_string(&file).is_ok_and(|text| text == "24 80\n")).await;
-    remote.session_resize(id, Size { cols: 99, rows: 11 }).await.unwrap();
-    remote.session_input(id, Bytes::from(format!("stty size > {}\n", file.display()))).await.unwrap();
+    remote.resize(id, Size { cols: 99, rows: 11 }).await.unwrap();
+    remote.send_input(id, Bytes::from(format!("stty size > {}\n", file.display()))).await.unwrap();
     until("the size is another", async || std::fs::read_to_string(&file).is_ok_and(|text| text == "11 99\n")).await;
 
-    let listed = remote.session_list(SessionFilter::default()).await.unwrap();
+    let listed = remote.list(SessionFilter::default()).await.unwrap();
     assert_eq!(listed.iter().map(|session| session.id).collect::<Vec<_>>(), [id]);
     let listed = site.hive.rest().get(&site.satellite.path("/sessions")).await.data();
     assert_eq!(listed[0]["id"], id.to_string(), "{listed}");
     site.hive.rest().delete(&format!("/api/v1/sessions/{id}")).await.data();
-    assert!(remote.session_list(SessionFilter::default()).await.unwrap().is_empty());
+    assert!(remote.list(SessionFilter::default()).await.unwrap().is_empty());
     let ended = SessionFilter { ended: true, ..SessionFilter::default() };
-    assert_eq!(remote.session_list(ended).await.unwrap().len(), 1);
+    assert_eq!(remote.list(ended).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_shell_that_is_not_there_is_named() {
     let site = Site::start().await;
-    let missing = site.remote().session_create(site.wanted_with("/no/such/shell")).await.unwrap_err();
+    let missing = site.remote().create(site.wanted_with("/no/such/shell")).await.unwrap_err();
     assert_eq!(missing.code().as_str(), "INVALID_INPUT", "{missing}");
-    let relative = site.remote().session_create(site.wanted_with("sh")).await.unwrap_err();
+    let relative = site.remote().create(site.wanted_with("sh")).await.unwrap_err();
     assert_eq!(relative.code().as_str(), "INVALID_INPUT", "{relative}");
     let mut refusing = options(&["--allow-shell", "false"]);
     refusing.tags.push("locked".into());
     let locked = site.hive.satellite_with("locked-server", refusing).await;
     let wanted = SessionCreate::on(locked.id().parse().unwrap());
-    let blocked = site.remote().session_create(wanted).await.unwrap_err();
+    let blocked = site.remote().create(wanted).await.unwrap_err();
     assert_eq!(blocked.code().as_str(), "COMMAND_BLOCKED", "{blocked}");
 }

@@ -115,7 +115,7 @@ async fn a_flood_without_credit_ends_the_link() {
     let mut rogue = Rogue::register(&site.hive, "rogue-server-1").await;
     let id = opened(&site, &mut rogue, 0, 0).await;
     // Somebody types there and reads nothing: the satellite may send no more than one window.
-    let writer = site.remote().session_attach(id.parse().unwrap(), AttachRequest::default()).await.unwrap();
+    let writer = site.remote().attach(id.parse().unwrap(), AttachRequest::default()).await.unwrap();
     let flood: &'static str = "0123456789abcdef".repeat(4096).leak();
     for piece in 0..64 {
         rogue.try_send(1, piece * flood.len() as u64, flood).await;

@@ -12,7 +12,7 @@ use crate::support::text;
 async fn there_is_room_for_so_many_terminals_on_a_satellite() {
     let site = Site::start_with(&["--max-sessions-per-agent", "3"], &[]).await;
     let remote = site.remote();
-    let opening = (0..8).map(|_| remote.session_create(site.wanted()));
+    let opening = (0..8).map(|_| remote.create(site.wanted()));
     let opened = futures_util::future::join_all(opening).await;
     let (open, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
     assert_eq!((open.len(), refused.len()), (3, 5));
@@ -23,10 +23,10 @@ async fn there_is_room_for_so_many_terminals_on_a_satellite() {
     assert_eq!(site.hive.rest().post("/api/v1/sessions", &body).await.refusal(), (429, "SESSION_LIMIT".into()));
     // One that ended makes room, and another satellite has its own.
     let first = open.into_iter().next().unwrap().unwrap();
-    remote.session_terminate(first.id).await.unwrap();
+    remote.terminate(first.id).await.unwrap();
     site.open().await;
     let other = site.hive.satellite("web-server-02").await;
-    remote.session_create(SessionCreate::on(other.id().parse().unwrap())).await.unwrap();
+    remote.create(SessionCreate::on(other.id().parse().unwrap())).await.unwrap();
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_terminal_of_another_team_is_none() {
     assert_eq!(their_side.get("/api/v1/sessions").await.data(), json!([]));
     let remote = hive_core::RemoteHive::connect(hive.url(), their_key.into()).unwrap();
     let id = text(&session["id"]).parse().unwrap();
-    let attached = hive_core::SessionManager::session_attach(&remote, id, AttachRequest::default()).await;
+    let attached = remote.sessions().attach(id, AttachRequest::default()).await;
     assert_eq!(attached.unwrap_err().code().as_str(), "SESSION_NOT_FOUND");
     assert_eq!(our_side.get(&path).await.data()["status"], "open");
 }
@@ -75,7 +75,7 @@ async fn without_a_link_there_is_no_terminal() {
     let mut site = Site::start().await;
     site.satellite.process().stop().await;
     site.hive.until_online(&site.satellite, false).await;
-    let refused = site.remote().session_create(site.wanted()).await.unwrap_err();
+    let refused = site.remote().create(site.wanted()).await.unwrap_err();
     assert_eq!(refused.code().as_str(), "SATELLITE_OFFLINE");
     let all = site.hive.rest().get("/api/v1/sessions?ended=true").await.data();
     assert_eq!(all, json!([]), "nothing was stored");

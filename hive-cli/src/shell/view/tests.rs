@@ -7,7 +7,7 @@ use hive_core::wire::api::{Actor, EndReason, Session, SessionCreate, SessionFilt
 use hive_core::wire::id::Seed;
 use hive_core::wire::session::{AttachRequest, Attached, FromViewer, ViewMode};
 use hive_core::wire::{SatelliteId, Timestamp, ViewerId};
-use hive_core::{Error, Result};
+use hive_core::{Error, Result, Subscription};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::pty::openpty;
 use nix::sys::termios;
@@ -32,25 +32,28 @@ struct FakeHive {
 
 #[async_trait]
 impl SessionManager for FakeHive {
-    async fn session_create(&self, _: SessionCreate) -> Result<Session> {
+    async fn create(&self, _: SessionCreate) -> Result<Session> {
         Ok(session())
     }
-    async fn session_get(&self, _: SessionId) -> Result<Option<Session>> {
+    async fn get(&self, _: SessionId) -> Result<Option<Session>> {
         Ok(Some(session()))
     }
-    async fn session_list(&self, _: SessionFilter) -> Result<Vec<Session>> {
+    async fn list(&self, _: SessionFilter) -> Result<Vec<Session>> {
         Ok(vec![session()])
     }
-    async fn session_input(&self, _: SessionId, _: Bytes) -> Result<()> {
+    async fn send_input(&self, _: SessionId, _: Bytes) -> Result<()> {
         Ok(())
     }
-    async fn session_resize(&self, _: SessionId, _: Size) -> Result<()> {
+    async fn resize(&self, _: SessionId, _: Size) -> Result<()> {
         Ok(())
     }
-    async fn session_terminate(&self, _: SessionId) -> Result<()> {
+    async fn terminate(&self, _: SessionId) -> Result<()> {
         self.terminated.send(()).await.map_err(Error::internal)
     }
-    async fn session_attach(&self, _: SessionId, _: AttachRequest) -> Result<Attachment> {
+    async fn subscribe(&self, _: SessionId) -> Result<Subscription<SessionEvent>> {
+        Err(Error::Unavailable("a view attaches".into()))
+    }
+    async fn attach(&self, _: SessionId, _: AttachRequest) -> Result<Attachment> {
         let attachment = self.attachments.lock().unwrap().try_recv();
         attachment.map_err(|_| {
             self.refused.notify_one();

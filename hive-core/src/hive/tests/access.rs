@@ -8,6 +8,7 @@ use hive_wire::api::{
 };
 
 use super::{NAME, connect, global, hive, register, request, token};
+use crate::Error;
 use crate::access::Role;
 use crate::hive::acting::Subject;
 use crate::hive::{RegistrationError, TokenProblem};
@@ -15,7 +16,6 @@ use crate::identity::authentication::Effort;
 use crate::link::Outgoing;
 use crate::router::ExecOptions;
 use crate::store::UserPatch;
-use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, Identity};
 
 fn user(name: &str, role: PlatformRole) -> UserCreate {
     UserCreate { username: name.into(), role }
@@ -42,16 +42,16 @@ async fn a_satellite_that_changes_its_team_gets_a_new_key_and_the_old_one_is_dea
     let system = hive.as_system();
     let registered = register(&hive, NAME).await;
     let mut satellite = connect(&hive, &registered, "journal-1").await;
-    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    let team = system.identity().team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
     let assign = |team_id| SatelliteUpdate { team_id: Some(team_id), ..SatelliteUpdate::default() };
-    let moved = system.update(registered.id, assign(Some(team.id))).await.unwrap();
+    let moved = system.satellites().update(registered.id, assign(Some(team.id))).await.unwrap();
     assert_eq!((moved.team_id, moved.satellite_type), (Some(team.id), SatelliteType::Team));
     let Outgoing::Control(ToAgent::RotateKey { api_key }) = satellite.end.next().await.unwrap() else { panic!() };
     satellite.end.next().await.expect_err("the link of the old key is closed");
     assert!(matches!(hive.authenticate_satellite(&registered.api_key, Effort::Full).await, Err(Error::AuthInvalid)));
     assert_eq!(hive.authenticate_satellite(&api_key.0, Effort::Full).await.unwrap().id, registered.id);
     assert!(api_key.0.starts_with("hive_satellite_api_team_") && !format!("{api_key:?}").contains(&api_key.0));
-    system.update(registered.id, assign(Some(team.id))).await.unwrap();
+    system.satellites().update(registered.id, assign(Some(team.id))).await.unwrap();
     hive.authenticate_satellite(&api_key.0, Effort::Full).await.expect("the same team changes nothing");
 }
 
@@ -63,7 +63,7 @@ async fn a_token_is_good_for_one_registration_and_a_name_for_one_team() {
     hive.register_satellite(&spent, request(NAME), None, None).await.unwrap();
     let again = hive.register_satellite(&spent, request("web-server-02"), None, None).await;
     assert!(matches!(again, Err(RegistrationError::Token(TokenProblem::Used))));
-    let team = acting.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    let team = acting.identity().team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
     let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
     let teams = token(&acting, create).await;
     let taken = hive.register_satellite(&teams, request(NAME), None, None).await;
@@ -77,47 +77,49 @@ async fn a_token_is_good_for_one_registration_and_a_name_for_one_team() {
 async fn another_team_looks_as_if_it_did_not_exist() {
     let hive = hive().await;
     let system = hive.as_system();
-    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
-    system.team_create(TeamCreate { slug: "red".into() }).await.unwrap();
+    let team = system.identity().team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    system.identity().team_create(TeamCreate { slug: "red".into() }).await.unwrap();
     let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
     let blue = token(&system, create).await;
     let registered = hive.register_satellite(&blue, request(NAME), None, None).await.unwrap();
     let mut keys = Vec::new();
     for (name, slug) in [("anna", "blue"), ("bert", "red")] {
-        system.user_create(user(name, PlatformRole::GlobalUser)).await.unwrap();
+        system.identity().user_create(user(name, PlatformRole::GlobalUser)).await.unwrap();
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
         keys.push(system.api_key_create_for(name, ApiKeyCreate::default()).await.unwrap().api_key);
     }
     let anna = hive.acting_as(hive.authenticate_api_key(&keys[0], None, Effort::Full).await.unwrap());
     let bert = hive.acting_as(hive.authenticate_api_key(&keys[1], None, Effort::Full).await.unwrap());
-    assert!(anna.get(registered.id).await.unwrap().is_some());
-    assert!(bert.get(registered.id).await.unwrap().is_none());
-    let refused = bert.exec(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap_err();
+    assert!(anna.satellites().get(registered.id).await.unwrap().is_some());
+    assert!(bert.satellites().get(registered.id).await.unwrap().is_none());
+    let refused =
+        bert.commands().exec(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::SatelliteNotFound);
     let named = vec![Target::Name(NAME.try_into().unwrap())];
-    let refused = bert.exec_multi(named, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap_err();
+    let refused =
+        bert.commands().exec_multi(named, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap_err();
     assert_eq!(refused.to_string(), format!("no satellite {NAME}"));
     let manage = SatelliteUpdate { status: Some(SatelliteStatus::Maintenance), ..SatelliteUpdate::default() };
-    assert_eq!(anna.update(registered.id, manage).await.unwrap_err().code(), ErrorCode::Forbidden);
-    assert!(anna.query(AuditQuery::default(), PageRequest::default()).await.is_ok());
-    assert_eq!(anna.export().await.unwrap_err().code(), ErrorCode::Forbidden);
+    assert_eq!(anna.satellites().update(registered.id, manage).await.unwrap_err().code(), ErrorCode::Forbidden);
+    assert!(anna.audit().query(AuditQuery::default(), PageRequest::default()).await.is_ok());
+    assert_eq!(anna.audit().export().await.unwrap_err().code(), ErrorCode::Forbidden);
 }
 
 #[tokio::test]
 async fn a_password_opens_a_login_and_a_revoked_key_opens_nothing() {
     let hive = hive().await;
     let NewUser { user, password } =
-        hive.as_system().user_create(user("admin", PlatformRole::GlobalAdmin)).await.unwrap();
+        hive.as_system().identity().user_create(user("admin", PlatformRole::GlobalAdmin)).await.unwrap();
     let login = |password: &str| hive_wire::api::LoginRequest { username: "admin".into(), password: password.into() };
     let opened = hive.login(login(&password.0), None, Effort::Full).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_jwt(&opened.token, None).await.unwrap());
-    assert_eq!(acting.me().await.unwrap().user, user);
+    assert_eq!(acting.identity().me().await.unwrap().user, user);
     assert!(matches!(hive.login(login("wrong"), None, Effort::Full).await, Err(Error::AuthInvalid)));
     let unlooked = hive.login(login(&password.0), None, Effort::Remembered).await;
     assert!(matches!(unlooked, Err(Error::RateLimited { .. })), "passwords are not remembered");
-    let key = acting.api_key_create(ApiKeyCreate::default()).await.unwrap();
+    let key = acting.identity().api_key_create(ApiKeyCreate::default()).await.unwrap();
     hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap();
-    acting.api_key_revoke(key.info.id).await.unwrap();
+    acting.identity().api_key_revoke(key.info.id).await.unwrap();
     assert!(matches!(hive.authenticate_api_key(&key.api_key, None, Effort::Full).await, Err(Error::AuthInvalid)));
 }
 
@@ -125,10 +127,14 @@ async fn a_password_opens_a_login_and_a_revoked_key_opens_nothing() {
 async fn a_role_of_a_later_version_grants_nothing_and_is_kept() {
     let hive = hive().await;
     let system = hive.as_system();
-    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap().id;
+    let team = system.identity().team_create(TeamCreate { slug: "blue".into() }).await.unwrap().id;
     let create = UserCreate { username: "anna".into(), role: PlatformRole::GlobalAdmin };
-    let anna = system.user_create(create).await.unwrap().user;
-    system.user_create(UserCreate { username: "root".into(), role: PlatformRole::GlobalAdmin }).await.unwrap();
+    let anna = system.identity().user_create(create).await.unwrap().user;
+    system
+        .identity()
+        .user_create(UserCreate { username: "root".into(), role: PlatformRole::GlobalAdmin })
+        .await
+        .unwrap();
     let key = system.api_key_create_for("anna", ApiKeyCreate::default()).await.unwrap().api_key;
     let user_role = PlatformRole::from("global_auditor");
     let patch = UserPatch { role: Some(user_role.clone()), disabled: None, now: hive.source().now() };
@@ -136,15 +142,15 @@ async fn a_role_of_a_later_version_grants_nothing_and_is_kept() {
     hive.store().user_update(anna.id, patch, record()).await.unwrap();
     hive.store().team_member_put(team, anna.id, Role::from("auditor"), record()).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_api_key(&key, None, Effort::Full).await.unwrap());
-    let nothing = acting.list(hive_wire::api::SatelliteFilter::default(), PageRequest::default()).await;
+    let nothing = acting.satellites().list(hive_wire::api::SatelliteFilter::default(), PageRequest::default()).await;
     assert_eq!(nothing.unwrap().total, 0);
-    assert!(matches!(acting.user_get(anna.id).await, Ok(None)));
-    assert!(matches!(acting.api_key_list().await, Err(Error::Forbidden(_))));
+    assert!(matches!(acting.identity().user_get(anna.id).await, Ok(None)));
+    assert!(matches!(acting.identity().api_key_list().await, Err(Error::Forbidden(_))));
     // What does not touch it leaves it as it is.
     let update = UserUpdate { role: None, disabled: Some(false) };
-    assert_eq!(system.user_update(anna.id, update).await.unwrap().role, user_role);
-    assert_eq!(system.user_get(anna.id).await.unwrap().unwrap().role, user_role);
-    assert_eq!(system.team_member_list(team).await.unwrap()[0].role, Role::from("auditor"));
+    assert_eq!(system.identity().user_update(anna.id, update).await.unwrap().role, user_role);
+    assert_eq!(system.identity().user_get(anna.id).await.unwrap().unwrap().role, user_role);
+    assert_eq!(system.identity().team_member_list(team).await.unwrap()[0].role, Role::from("auditor"));
 }
 
 #[tokio::test]
@@ -159,12 +165,12 @@ async fn a_word_that_is_not_known_is_refused_by_the_hive_itself() {
         other => panic!("{other:?}"),
     };
     let user = UserCreate { username: "anna".into(), role: "king".into() };
-    assert_eq!(refused(system.user_create(user).await.err().unwrap()), "role");
+    assert_eq!(refused(system.identity().user_create(user).await.err().unwrap()), "role");
     let token = RegistrationTokenCreate { scope: "king".into(), ..RegistrationTokenCreate::global() };
-    assert_eq!(refused(system.registration_token_create(token).await.err().unwrap()), "scope");
+    assert_eq!(refused(system.identity().registration_token_create(token).await.err().unwrap()), "scope");
     let id = register(&hive, NAME).await.id;
     let update = SatelliteUpdate { status: Some("king".into()), ..SatelliteUpdate::default() };
-    assert_eq!(refused(system.update(id, update).await.unwrap_err()), "status");
+    assert_eq!(refused(system.satellites().update(id, update).await.unwrap_err()), "status");
     let power = hive_wire::api::PowerRequest { action: "king".into(), delay_seconds: 0, message: None, priority: None };
-    assert_eq!(refused(system.power(id, power, ExecOptions::default()).await.unwrap_err()), "action");
+    assert_eq!(refused(system.commands().power(id, power, ExecOptions::default()).await.unwrap_err()), "action");
 }

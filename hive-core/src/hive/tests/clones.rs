@@ -15,7 +15,7 @@ use crate::hive::{Hive, Settings};
 use crate::identity::authentication::Effort;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
-use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, Identity, Result};
+use crate::{Error, Result};
 
 /// A process of an agent, as its handshake tells it.
 #[derive(Clone, Copy)]
@@ -71,11 +71,11 @@ impl Satellite {
 }
 
 async fn submit(hive: &Hive, id: SatelliteId) -> CommandId {
-    hive.as_system().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap()
+    hive.as_system().commands().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap()
 }
 
 async fn status(hive: &Hive, id: CommandId) -> CommandStatus {
-    hive.as_system().command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status
+    hive.as_system().commands().get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status
 }
 
 async fn until(hive: &Hive, id: CommandId, expected: CommandStatus) {
@@ -88,7 +88,7 @@ async fn until(hive: &Hive, id: CommandId, expected: CommandStatus) {
 async fn a_copy_beside_a_satellite_that_answers_is_refused() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let mut events = hive.as_system().subscribe().await.unwrap();
+    let mut events = hive.as_system().satellites().subscribe().await.unwrap();
     let mut satellite = connect_as(&hive, &registered, FIRST).await;
     let copy = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     for _ in 0..2 {
@@ -102,10 +102,10 @@ async fn a_copy_beside_a_satellite_that_answers_is_refused() {
     // It stays, and gets what is asked for.
     let command = submit(&hive, registered.id).await;
     assert_eq!(satellite.command().await.id, command);
-    let shown = hive.as_system().get(registered.id).await.unwrap().unwrap();
+    let shown = hive.as_system().satellites().get(registered.id).await.unwrap().unwrap();
     assert!(shown.online && shown.conflict_at.is_some());
     let about = AuditQuery { action: Some("satellite.conflict".into()), ..AuditQuery::default() };
-    let trail = hive.as_system().query(about, PageRequest::default()).await.unwrap();
+    let trail = hive.as_system().audit().query(about, PageRequest::default()).await.unwrap();
     assert_eq!(trail.total, 1, "once an hour for each process");
     let mut conflicts = 0;
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(20), events.next()).await {
@@ -122,7 +122,7 @@ async fn a_restarted_satellite_does_not_wait_for_a_link_that_is_dead() {
     let restarted = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     let _satellite = connect_as(&hive, &registered, restarted).await;
     while silent.end.next().await.is_ok() {}
-    let shown = hive.as_system().get(registered.id).await.unwrap().unwrap();
+    let shown = hive.as_system().satellites().get(registered.id).await.unwrap().unwrap();
     assert!(shown.online && shown.conflict_at.is_none());
 }
 
@@ -206,7 +206,7 @@ enum Death {
 async fn a_key_that_dies_while_its_satellite_connects_leaves_no_link() {
     let hive = hive().await;
     let system = hive.as_system();
-    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    let team = system.identity().team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
     for round in 0..60 {
         let death = [Death::Replaced, Death::Removed, Death::GivenAway][round % 3];
         let name = format!("web-server-{round:02}");
@@ -219,10 +219,10 @@ async fn a_key_that_dies_while_its_satellite_connects_leaves_no_link() {
         let kill = async {
             match death {
                 Death::Replaced => drop(hive.register_satellite(&spare, request(&name), None, None).await.unwrap()),
-                Death::Removed => system.remove(registered.id).await.unwrap(),
+                Death::Removed => system.satellites().remove(registered.id).await.unwrap(),
                 Death::GivenAway => {
                     let update = SatelliteUpdate { team_id: Some(Some(team.id)), ..SatelliteUpdate::default() };
-                    drop(system.update(registered.id, update).await.unwrap());
+                    drop(system.satellites().update(registered.id, update).await.unwrap());
                 }
             }
         };

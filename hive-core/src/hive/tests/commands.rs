@@ -12,11 +12,11 @@ use hive_wire::frame::{Frame, StreamId};
 use hive_wire::{ErrorCode, SatelliteId};
 
 use super::{NAME, connect, hive, register};
+use crate::Error;
 use crate::commands::payload::Work;
 use crate::hive::Hive;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
-use crate::{AuditLogger, CommandRouter, Error};
 
 /// Runs a command in the background, as a caller who waits.
 fn exec(
@@ -26,11 +26,11 @@ fn exec(
 ) -> tokio::task::JoinHandle<crate::Result<hive_wire::api::ExecResult>> {
     let (hive, line) = (hive.as_system(), line.to_owned());
     let tasks = tokio_util::task::TaskTracker::new();
-    tasks.spawn(async move { hive.exec(id, ExecCommand::shell(line), ExecOptions::default()).await })
+    tasks.spawn(async move { hive.commands().exec(id, ExecCommand::shell(line), ExecOptions::default()).await })
 }
 
 async fn status(hive: &Hive, id: CommandId) -> CommandStatus {
-    hive.as_system().command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status
+    hive.as_system().commands().get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status
 }
 
 #[tokio::test]
@@ -48,10 +48,10 @@ async fn a_command_runs_and_its_caller_gets_the_output() {
     assert_eq!(satellite.acknowledged().await, command.id);
     assert_eq!(status(&hive, command.id).await, CommandStatus::Succeeded);
     let about_exec = AuditQuery { action: Some("satellite.exec".into()), ..AuditQuery::default() };
-    let trail = hive.as_system().query(about_exec, PageRequest::default()).await.unwrap();
+    let trail = hive.as_system().audit().query(about_exec, PageRequest::default()).await.unwrap();
     let results: Vec<_> = trail.items.into_iter().map(|entry| entry.result).collect();
     assert_eq!(results, [AuditResult::Success, AuditResult::Intent]);
-    assert!(hive.as_system().verify().await.unwrap().valid);
+    assert!(hive.as_system().audit().verify().await.unwrap().valid);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_waiting_call_to_an_offline_satellite_stores_nothing() {
     drop(connect(&hive, &registered, "journal-1").await);
     let refused = exec(&hive, registered.id, "true").await.unwrap().unwrap_err();
     assert_eq!(refused.code(), ErrorCode::SatelliteOffline);
-    assert_eq!(hive.as_system().command_list(registered.id, PageRequest::default()).await.unwrap().total, 0);
+    assert_eq!(hive.as_system().commands().list(registered.id, PageRequest::default()).await.unwrap().total, 0);
 }
 
 #[tokio::test]
@@ -129,7 +129,12 @@ async fn a_queued_command_runs_when_its_satellite_is_there() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
     drop(connect(&hive, &registered, "journal-1").await);
-    let id = hive.as_system().submit(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+    let id = hive
+        .as_system()
+        .commands()
+        .submit(registered.id, ExecCommand::shell("true"), ExecOptions::default())
+        .await
+        .unwrap();
     assert_eq!(status(&hive, id).await, CommandStatus::Queued);
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     assert_eq!(satellite.command().await.id, id);
@@ -143,7 +148,7 @@ async fn more_commands_than_a_link_has_room_for_are_all_delivered() {
     let count = ChannelLink::CAPACITY + ChannelLink::CAPACITY / 2;
     for _ in 0..count {
         let acting = hive.as_system();
-        acting.submit(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+        acting.commands().submit(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
     }
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     for _ in 0..count {
@@ -171,7 +176,7 @@ async fn a_timeout_is_an_error_that_carries_the_output_so_far() {
     let Err(Error::CommandTimeout { command: id, result: Some(result) }) = waiting.await.unwrap() else { panic!() };
     assert_eq!((id, result.stdout.as_str()), (command.id, "so far"));
     assert_eq!(result.exit_code, None, "a program whose time was up has no exit code");
-    assert_eq!(hive.as_system().command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap().exit_code, None);
+    assert_eq!(hive.as_system().commands().get(id, OutputEncoding::Lossy).await.unwrap().unwrap().exit_code, None);
 }
 
 #[tokio::test]
@@ -224,9 +229,9 @@ async fn the_same_key_is_the_same_command() {
     let _satellite = connect(&hive, &registered, "journal-1").await;
     let options = || ExecOptions { idempotency_key: Some("deploy-42".into()), ..ExecOptions::default() };
     let acting = hive.as_system();
-    let first = acting.submit(registered.id, ExecCommand::shell("true"), options()).await.unwrap();
-    assert_eq!(acting.submit(registered.id, ExecCommand::shell("true"), options()).await.unwrap(), first);
-    let other = acting.submit(registered.id, ExecCommand::shell("false"), options()).await.unwrap_err();
+    let first = acting.commands().submit(registered.id, ExecCommand::shell("true"), options()).await.unwrap();
+    assert_eq!(acting.commands().submit(registered.id, ExecCommand::shell("true"), options()).await.unwrap(), first);
+    let other = acting.commands().submit(registered.id, ExecCommand::shell("false"), options()).await.unwrap_err();
     assert_eq!(other.code(), ErrorCode::Conflict);
 }
 
@@ -238,7 +243,7 @@ async fn a_command_that_was_stored_without_an_answer_runs_when_it_is_asked_for_a
     let acting = hive.as_system();
     let submit = async || {
         let options = ExecOptions { idempotency_key: Some("again".into()), ..ExecOptions::default() };
-        acting.submit(registered.id, ExecCommand::shell("true"), options).await.unwrap()
+        acting.commands().submit(registered.id, ExecCommand::shell("true"), options).await.unwrap()
     };
     let id = submit().await;
     assert_eq!(satellite.command().await.id, id);
@@ -257,14 +262,15 @@ async fn a_cancel_ends_a_queued_command_at_once_and_a_running_one_by_its_satelli
     let registered = register(&hive, NAME).await;
     drop(connect(&hive, &registered, "journal-1").await);
     let acting = hive.as_system();
-    let queued = acting.submit(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
-    assert_eq!(acting.command_cancel(queued).await.unwrap().status, CommandStatus::Cancelled);
+    let queued =
+        acting.commands().submit(registered.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+    assert_eq!(acting.commands().cancel(queued).await.unwrap().status, CommandStatus::Cancelled);
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let waiting = exec(&hive, satellite.id, "sleep 100");
     let running = satellite.command().await.id;
     let cancelling = {
         let acting = hive.as_system();
-        tokio_util::task::TaskTracker::new().spawn(async move { acting.command_cancel(running).await })
+        tokio_util::task::TaskTracker::new().spawn(async move { acting.commands().cancel(running).await })
     };
     assert_eq!(satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::CommandCancel { id: running }));
     satellite.finish(running, CommandStatus::Cancelled, 137, 0).await;
@@ -294,11 +300,15 @@ async fn a_cancel_is_said_again_with_the_next_link() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
     let mut satellite = connect(&hive, &registered, "journal-1").await;
-    let id =
-        hive.as_system().submit(satellite.id, ExecCommand::shell("sleep 60"), ExecOptions::default()).await.unwrap();
+    let id = hive
+        .as_system()
+        .commands()
+        .submit(satellite.id, ExecCommand::shell("sleep 60"), ExecOptions::default())
+        .await
+        .unwrap();
     assert_eq!(satellite.command().await.id, id);
     // The satellite says nothing, and the call gives up.
-    hive.as_system().command_cancel(id).await.unwrap();
+    hive.as_system().commands().cancel(id).await.unwrap();
     drop(satellite);
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     assert_eq!(satellite.command().await.id, id);
@@ -313,6 +323,7 @@ async fn a_fan_out_reaches_its_targets_by_tag_and_says_who_was_not_there() {
     let mut satellite = connect(&hive, &one, "journal-1").await;
     let acting = hive.as_system();
     let mut events = acting
+        .commands()
         .exec_stream(vec![Target::Tag("web".into())], ExecCommand::shell("true"), ExecOptions::default())
         .await
         .unwrap();
@@ -346,11 +357,12 @@ async fn at_most_the_wanted_number_of_targets_is_under_way() {
     }
     let acting = hive.as_system();
     let options = ExecOptions { concurrency: Some(1), ..ExecOptions::default() };
-    let run = tokio_util::task::TaskTracker::new()
-        .spawn(async move { acting.exec_multi(vec![Target::All], ExecCommand::shell("true"), options).await });
+    let run = tokio_util::task::TaskTracker::new().spawn(async move {
+        acting.commands().exec_multi(vec![Target::All], ExecCommand::shell("true"), options).await
+    });
     for satellite in &mut satellites {
         let id = satellite.command().await.id;
-        let open = hive.as_system().command_list(satellite.id, PageRequest::default()).await.unwrap();
+        let open = hive.as_system().commands().list(satellite.id, PageRequest::default()).await.unwrap();
         assert_eq!(open.items.first().map(|command| command.id), Some(id));
         satellite.finish(id, CommandStatus::Succeeded, 0, 0).await;
     }
@@ -367,7 +379,7 @@ async fn an_end_of_a_later_version_is_an_outcome_that_is_not_known() {
     satellite.finish(id, CommandStatus::from("half\u{1b}done"), 0, 0).await;
     let result = waiting.await.unwrap().unwrap();
     assert_eq!(result.status, TargetStatus::Command(CommandStatus::OutcomeUnknown));
-    let stored = hive.as_system().command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap();
+    let stored = hive.as_system().commands().get(id, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!((stored.status, &stored.error), (CommandStatus::OutcomeUnknown, &result.error));
     let message = stored.error.unwrap().message;
     assert!(message.contains("half\\u{1b}done"), "{message}");

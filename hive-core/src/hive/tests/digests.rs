@@ -10,11 +10,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{NAME, connect, register};
-use crate::CommandRouter;
 use crate::audit::AuditDraft;
 use crate::commands::payload::Work;
 use crate::hive::Hive;
-use crate::job::{JobManager, JobOptions};
+use crate::job::JobOptions;
 use crate::router::ExecOptions;
 use crate::store::{
     Database, IdempotencyKey, Inserted, JobInserted, NewCommand, NewJob, Store, StoreLayer, StoreResult,
@@ -89,9 +88,9 @@ async fn a_secret_is_not_found_by_guessing_at_the_digest_of_its_request() {
     let acting = hive.as_system();
     let key = |key: &str| Some(key.to_owned());
     let options = ExecOptions { idempotency_key: key("exec"), ..ExecOptions::default() };
-    acting.submit(registered.id, with_pin("4711"), options).await.unwrap();
+    acting.commands().submit(registered.id, with_pin("4711"), options).await.unwrap();
     let options = JobOptions { idempotency_key: key("job"), ..JobOptions::default() };
-    acting.job_submit(vec![Target::All], with_pin("4711"), options).await.unwrap();
+    acting.jobs().submit(vec![Target::All], with_pin("4711"), options).await.unwrap();
     let hashes = notes.hashes.lock().unwrap().clone();
     assert_eq!(hashes.len(), 2);
     for pin in 0..10_000 {
@@ -110,8 +109,8 @@ async fn a_record_of_a_long_command_says_that_it_was_cut() {
     let acting = hive.as_system();
     let line = format!("echo {}", "ä".repeat(2000));
     let long = || ExecCommand { command: line.clone(), ..with_pin("4711") };
-    acting.submit(registered.id, long(), ExecOptions::default()).await.unwrap();
-    acting.job_submit(vec![Target::All], long(), JobOptions::default()).await.unwrap();
+    acting.commands().submit(registered.id, long(), ExecOptions::default()).await.unwrap();
+    acting.jobs().submit(vec![Target::All], long(), JobOptions::default()).await.unwrap();
     let records = notes.records.lock().unwrap().clone();
     assert_eq!(records.len(), 2);
     for AuditDraft { details, .. } in records {
@@ -132,7 +131,7 @@ async fn a_record_of_a_long_job_keeps_the_first_targets_and_a_digest_of_all() {
     let targets: Vec<_> = std::iter::repeat_n(Target::Id(registered.id), 1001).collect();
     let acting = hive.as_system();
     let _satellite = connect(&hive, &registered, "journal-1").await;
-    acting.job_submit(targets, ExecCommand::shell("true"), JobOptions::default()).await.unwrap();
+    acting.jobs().submit(targets, ExecCommand::shell("true"), JobOptions::default()).await.unwrap();
     let details = notes.records.lock().unwrap()[0].details.clone();
     assert_eq!(details["targets"].as_array().unwrap().len(), 1000);
     assert_eq!((&details["cut"], &details["targets_length"]), (&json!(true), &json!(1001)));

@@ -7,11 +7,11 @@ use hive_wire::api::{CommandStatus, ExecCommand, ExecEvent, ExecResult, JobEvent
 use hive_wire::satellite_api::RegisteredSatellite;
 
 use super::{NAME, connect, register};
+use crate::Subscription;
 use crate::clock::{Clock, ManualClock, Source, SystemClock};
 use crate::hive::{Hive, Settings};
-use crate::job::{JobManager, JobOptions};
+use crate::job::JobOptions;
 use crate::router::ExecOptions;
-use crate::{CommandRouter, Subscription};
 
 const UNKNOWN: TargetStatus = TargetStatus::Command(CommandStatus::OutcomeUnknown);
 
@@ -27,7 +27,7 @@ async fn hive() -> (Hive, Arc<ManualClock>) {
 async fn watch(hive: &Hive) -> Subscription<ExecEvent> {
     let command = ExecCommand { timeout_seconds: Some(5), ..ExecCommand::shell("sleep 4") };
     let target = Target::Name(NAME.try_into().unwrap());
-    hive.as_system().exec_stream(vec![target], command, ExecOptions::default()).await.unwrap()
+    hive.as_system().commands().exec_stream(vec![target], command, ExecOptions::default()).await.unwrap()
 }
 
 fn link(of: &RegisteredSatellite, online: bool, seconds_left: Option<u64>) -> ExecEvent {
@@ -71,8 +71,8 @@ async fn a_job_ends_with_its_lost_satellite() {
     let registered = register(&hive, NAME).await;
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let command = ExecCommand { timeout_seconds: Some(5), ..ExecCommand::shell("sleep 4") };
-    let job = hive.as_system().job_submit(vec![Target::All], command, JobOptions::default()).await.unwrap();
-    let mut events = hive.as_system().job_watch(job.id).await.unwrap();
+    let job = hive.as_system().jobs().submit(vec![Target::All], command, JobOptions::default()).await.unwrap();
+    let mut events = hive.as_system().jobs().subscribe(job.id).await.unwrap();
     satellite.command().await;
     drop(satellite);
     clock.advance(Duration::from_secs(66));

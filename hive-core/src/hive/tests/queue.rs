@@ -16,15 +16,15 @@ use hive_wire::{CommandId, ErrorCode, SatelliteId, Timestamp};
 use tokio_util::task::TaskTracker;
 
 use super::{NAME, Satellite, connect, handshake, hive, register};
+use crate::Error;
 use crate::access::Sight;
 use crate::clock::{ManualClock, Source};
 use crate::hive::{Hive, Settings};
 use crate::identity::authentication::Effort;
-use crate::job::{JobManager, JobOptions};
+use crate::job::JobOptions;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
 use crate::store::{Store, Window, sqlite};
-use crate::{CommandRouter, Error};
 
 /// A satellite that takes so many commands at the same time. Half of a few places are for immediate ones.
 async fn connect_with(hive: &Hive, registered: &RegisteredSatellite, capacity: u32) -> Satellite {
@@ -38,19 +38,19 @@ async fn connect_with(hive: &Hive, registered: &RegisteredSatellite, capacity: u
 }
 
 async fn submit(hive: &Hive, id: SatelliteId, line: &str) -> CommandId {
-    hive.as_system().submit(id, ExecCommand::shell(line), ExecOptions::default()).await.unwrap()
+    hive.as_system().commands().submit(id, ExecCommand::shell(line), ExecOptions::default()).await.unwrap()
 }
 
 async fn submit_with(hive: &Hive, id: SatelliteId, priority: Priority) -> CommandId {
     let command = ExecCommand { priority: Some(priority), ..ExecCommand::shell("true") };
-    hive.as_system().submit(id, command, ExecOptions::default()).await.unwrap()
+    hive.as_system().commands().submit(id, command, ExecOptions::default()).await.unwrap()
 }
 
 /// A call that waits for its end.
 fn exec(hive: &Hive, id: SatelliteId, line: &str) -> tokio::task::JoinHandle<crate::Result<CommandStatus>> {
     let (acting, line) = (hive.as_system(), line.to_owned());
     TaskTracker::new().spawn(async move {
-        let result = acting.exec(id, ExecCommand::shell(line), ExecOptions::default()).await?;
+        let result = acting.commands().exec(id, ExecCommand::shell(line), ExecOptions::default()).await?;
         match result.status {
             hive_wire::api::TargetStatus::Command(status) => Ok(status),
             other @ hive_wire::api::TargetStatus::NotRun => panic!("{other:?}"),
@@ -59,7 +59,7 @@ fn exec(hive: &Hive, id: SatelliteId, line: &str) -> tokio::task::JoinHandle<cra
 }
 
 async fn status(hive: &Hive, id: CommandId) -> CommandStatus {
-    hive.as_system().command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status
+    hive.as_system().commands().get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status
 }
 
 /// Waits until a command has come so far.
@@ -195,7 +195,8 @@ async fn a_satellite_full_of_programs_takes_a_change_of_power() {
     let reboot =
         PowerRequest { action: PowerAction::Reboot, delay_seconds: 0, message: None, priority: Some(Priority::Low) };
     let id = satellite.id;
-    let changing = TaskTracker::new().spawn(async move { acting.power(id, reboot, ExecOptions::default()).await });
+    let changing =
+        TaskTracker::new().spawn(async move { acting.commands().power(id, reboot, ExecOptions::default()).await });
     let command = satellite.command().await;
     assert_eq!(command.payload.command_type(), hive_wire::api::CommandType::Power);
     satellite.finish(command.id, CommandStatus::Succeeded, 0, 0).await;
@@ -234,7 +235,7 @@ async fn a_command_that_is_sent_back_too_late_has_expired() {
     let registered = register(&hive, NAME).await;
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let command = ExecCommand { expires_in_seconds: Some(3), ..ExecCommand::shell("true") };
-    let id = hive.as_system().submit(satellite.id, command, ExecOptions::default()).await.unwrap();
+    let id = hive.as_system().commands().submit(satellite.id, command, ExecOptions::default()).await.unwrap();
     assert_eq!(satellite.command().await.id, id);
     clock.advance(Duration::from_secs(8));
     satellite.send_back(id).await;
@@ -275,7 +276,7 @@ async fn a_cancel_reaches_a_command_that_is_sent_back() {
     let id = submit(&hive, satellite.id, "true").await;
     assert_eq!(satellite.command().await.id, id);
     let acting = hive.as_system();
-    let cancelling = TaskTracker::new().spawn(async move { acting.command_cancel(id).await });
+    let cancelling = TaskTracker::new().spawn(async move { acting.commands().cancel(id).await });
     assert_eq!(satellite.end.next().await, Ok(Outgoing::Control(ToAgent::CommandCancel { id })));
     satellite.send_back(id).await;
     assert_eq!(cancelling.await.unwrap().unwrap().status, CommandStatus::Cancelled);
@@ -294,7 +295,7 @@ async fn a_queue_that_is_full_takes_no_more_and_says_so() {
         submit(&hive, one.id, "true").await;
     }
     let check = async |hive: &Hive, id, expected: Error| {
-        let refused = hive.as_system().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await;
+        let refused = hive.as_system().commands().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await;
         assert_eq!(refused.unwrap_err().to_wire(), expected.to_wire());
     };
     let of_the_satellite = || Error::QueueFull { satellite: Some(NAME.into()), limit: 3 };
@@ -310,7 +311,7 @@ async fn a_queue_that_is_full_takes_no_more_and_says_so() {
     let hive = Hive::builder().in_memory().settings(settings).store(store).build().await.unwrap();
     check(&hive, one.id, of_the_satellite()).await;
     check(&hive, two.id, of_the_caller()).await;
-    hive.as_system().command_cancel(first).await.unwrap();
+    hive.as_system().commands().cancel(first).await.unwrap();
     submit(&hive, two.id, "true").await;
 }
 
@@ -322,7 +323,7 @@ async fn a_job_waits_for_a_place_like_everybody() {
     let first = submit(&hive, satellite.id, "true").await;
     assert_eq!(satellite.command().await.id, first);
     let (acting, command) = (hive.as_system(), ExecCommand::shell("of a job"));
-    let job = acting.job_submit(vec![Target::All], command, JobOptions::default()).await.unwrap().id;
+    let job = acting.jobs().submit(vec![Target::All], command, JobOptions::default()).await.unwrap().id;
     assert!(is_given_nothing(&mut satellite).await);
     // What was in the satellite's queue comes back to the job with the end of the link.
     drop(satellite);
@@ -337,10 +338,10 @@ async fn a_job_waits_for_a_place_like_everybody() {
         }
     };
     satellite.finish(id, CommandStatus::Succeeded, 0, 0).await;
-    let mut events = hive.as_system().job_watch(job).await.unwrap();
+    let mut events = hive.as_system().jobs().subscribe(job).await.unwrap();
     let ended = async { while events.next().await.is_some() {} };
     tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
-    assert_eq!(hive.as_system().job_get(job).await.unwrap().unwrap().status, JobStatus::Succeeded);
+    assert_eq!(hive.as_system().jobs().get(job).await.unwrap().unwrap().status, JobStatus::Succeeded);
 }
 
 /// Numbers that look random and are the same each time.
@@ -364,9 +365,9 @@ async fn a_caller_who_hangs_up_leaves_a_command_that_ends_or_none() {
         let options = ExecOptions::default();
         let call = async {
             if round % 2 == 0 {
-                drop(acting.exec(registered.id, ExecCommand::shell("true"), options).await);
+                drop(acting.commands().exec(registered.id, ExecCommand::shell("true"), options).await);
             } else {
-                drop(acting.submit(registered.id, ExecCommand::shell("true"), options).await);
+                drop(acting.commands().submit(registered.id, ExecCommand::shell("true"), options).await);
             }
         };
         let mut call = pin!(call);

@@ -12,11 +12,11 @@ use hive_wire::satellite_api::{HeartbeatRequest, RegisterRequest};
 use secrecy::SecretString;
 
 use super::{NAME, connect, global, hive, register, request, token};
+use crate::Error;
 use crate::access::{Credential, Principal};
 use crate::clock::{Clock, ManualClock, Source, SystemClock};
 use crate::hive::{ClaimedTags, Hive, RegistrationError, Settings, TokenProblem};
 use crate::identity::authentication::Effort;
-use crate::{AuditLogger, DeviceRegistry, Error, Identity};
 
 async fn clocked_hive() -> (Hive, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
@@ -34,7 +34,7 @@ fn is_conflict<T>(result: &Result<T, RegistrationError>) -> bool {
 
 async fn records(hive: &Hive, action: &str) -> u64 {
     let about = AuditQuery { action: Some(action.into()), ..AuditQuery::default() };
-    hive.as_system().query(about, PageRequest::default()).await.unwrap().total
+    hive.as_system().audit().query(about, PageRequest::default()).await.unwrap().total
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_heartbeat_is_a_sign_of_life() {
 async fn a_token_made_for_a_satellite_takes_its_place_at_once() {
     let hive = hive().await;
     let (registered, other) = (register(&hive, NAME).await, register(&hive, "web-server-02").await);
-    let mut events = hive.as_system().subscribe().await.unwrap();
+    let mut events = hive.as_system().satellites().subscribe().await.unwrap();
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let create = RegistrationTokenCreate { for_satellite: Some(registered.id), ..global() };
     let made_for = with_token(&hive, create).await;
@@ -98,9 +98,9 @@ async fn a_token_is_made_for_a_satellite_of_its_team_and_without_labels() {
     let hive = hive().await;
     let system = hive.as_system();
     let registered = register(&hive, NAME).await;
-    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    let team = system.identity().team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
     let check = async |create: RegistrationTokenCreate| {
-        let refused = system.registration_token_create(create).await.map(|_| ());
+        let refused = system.identity().registration_token_create(create).await.map(|_| ());
         assert!(matches!(refused, Err(Error::InvalidInput { .. })), "{refused:?}");
     };
     let for_satellite = Some(registered.id);
@@ -116,7 +116,7 @@ async fn labels_come_from_the_token() {
     let tags_of = async |hive: &Hive, create, name: &str| {
         let token = with_token(hive, create).await;
         let id = hive.register_satellite(&token, claims(name), None, None).await.unwrap().id;
-        let shown = hive.as_system().get(id).await.unwrap().unwrap();
+        let shown = hive.as_system().satellites().get(id).await.unwrap().unwrap();
         (shown.tags, shown.claimed_tags)
     };
     let all = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
@@ -125,8 +125,8 @@ async fn labels_come_from_the_token() {
     assert_eq!(tags_of(&hive_of_facts, given, NAME).await, (all(&["dc:fra1", "web"]), all(&["prod"])));
     assert_eq!(tags_of(&hive_of_facts, global(), "web-server-02").await, (all(&[]), all(&["dc:fra1", "prod"])));
     let system = hive_of_facts.as_system();
-    assert!(system.get_by_tag("prod").await.unwrap().is_empty(), "a claim matches nothing");
-    assert_eq!(system.get_by_tag("dc:fra1").await.unwrap().len(), 1);
+    assert!(system.satellites().get_by_tag("prod").await.unwrap().is_empty(), "a claim matches nothing");
+    assert_eq!(system.satellites().get_by_tag("dc:fra1").await.unwrap().len(), 1);
     let settings = Settings { claimed_tags: ClaimedTags::Accept, ..Settings::default() };
     let trusting = Hive::builder().in_memory().settings(settings).build().await.unwrap();
     assert_eq!(tags_of(&trusting, global(), NAME).await, (all(&["dc:fra1", "prod"]), all(&[])));
@@ -163,7 +163,7 @@ async fn a_registration_whose_answer_was_lost_is_answered_again() {
 async fn a_token_is_worth_no_more_than_its_maker() {
     let hive = hive().await;
     let system = hive.as_system();
-    let team = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
+    let team = system.identity().team_create(TeamCreate { slug: "blue".into() }).await.unwrap();
     let maker = |user: &hive_wire::api::User, teams: &[_]| Principal {
         credential: Credential::Login(user.id),
         name: user.username.clone(),
@@ -173,7 +173,7 @@ async fn a_token_is_worth_no_more_than_its_maker() {
     };
     let create = async |username: &str, role| {
         let wanted = UserCreate { username: username.into(), role };
-        system.user_create(wanted).await.unwrap().user
+        system.identity().user_create(wanted).await.unwrap().user
     };
     let refused = async |token: &SecretString, name: &str| {
         let result = hive.register_satellite(token, request(name), None, None).await;
@@ -181,25 +181,25 @@ async fn a_token_is_worth_no_more_than_its_maker() {
     };
     let (anna, ben) = (create("anna", PlatformRole::GlobalAdmin).await, create("ben", PlatformRole::GlobalUser).await);
     let member = |role| TeamMemberPut { username: "ben".into(), role };
-    system.team_member_put(team.id, member(Role::Admin)).await.unwrap();
+    system.identity().team_member_put(team.id, member(Role::Admin)).await.unwrap();
     let by_ben = hive.acting_as(maker(&ben, &[(team.id, Role::Admin)]));
     let of_team = token(&by_ben, RegistrationTokenCreate::team(team.id)).await;
     let by_anna = hive.acting_as(maker(&anna, &[]));
     let of_hive = token(&by_anna, global()).await;
 
-    system.team_member_put(team.id, member(Role::Operator)).await.unwrap();
+    system.identity().team_member_put(team.id, member(Role::Operator)).await.unwrap();
     refused(&of_team, "web-server-02").await;
-    system.team_member_remove(team.id, ben.id).await.unwrap();
+    system.identity().team_member_remove(team.id, ben.id).await.unwrap();
     refused(&of_team, "web-server-02").await;
     let disable = |disabled| UserUpdate { disabled: Some(disabled), ..UserUpdate::default() };
-    system.user_update(anna.id, disable(true)).await.unwrap_err();
+    system.identity().user_update(anna.id, disable(true)).await.unwrap_err();
     create("carl", PlatformRole::GlobalAdmin).await;
-    system.user_update(anna.id, disable(true)).await.unwrap();
+    system.identity().user_update(anna.id, disable(true)).await.unwrap();
     refused(&of_hive, NAME).await;
     while records(&hive, "auth.failure").await < 3 {
         tokio::task::yield_now().await;
     }
 
-    system.user_update(anna.id, disable(false)).await.unwrap();
+    system.identity().user_update(anna.id, disable(false)).await.unwrap();
     hive.register_satellite(&of_hive, request(NAME), None, None).await.expect("refusals spend no token");
 }

@@ -9,11 +9,11 @@ use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId};
 use tokio_util::task::TaskTracker;
 
 use super::{Satellite, connect, hive, register};
+use crate::Error;
 use crate::hive::{ActingHive, Hive};
-use crate::job::{JobManager, JobOptions};
+use crate::job::JobOptions;
 use crate::router::ExecOptions;
 use crate::store::Window;
-use crate::{CommandRouter, DeviceRegistry, Error, SessionManager};
 
 /// Satellites that are removed, each in a race with those who begin something on it.
 const SATELLITES: usize = 30;
@@ -29,7 +29,7 @@ async fn read_and_be_silent(mut satellite: Satellite) {
 async fn begin_commands(acting: ActingHive, id: SatelliteId) -> Vec<CommandId> {
     let mut accepted = Vec::new();
     loop {
-        match acting.submit(id, ExecCommand::shell("sleep 600"), ExecOptions::default()).await {
+        match acting.commands().submit(id, ExecCommand::shell("sleep 600"), ExecOptions::default()).await {
             Ok(id) => accepted.push(id),
             Err(error) => {
                 assert_eq!(error.code(), ErrorCode::SatelliteNotFound, "{error}");
@@ -44,7 +44,7 @@ async fn begin_jobs(acting: ActingHive, id: SatelliteId) -> Vec<JobId> {
     let mut accepted = Vec::new();
     loop {
         let options = JobOptions::default();
-        match acting.job_submit(vec![Target::Id(id)], ExecCommand::shell("sleep 600"), options).await {
+        match acting.jobs().submit(vec![Target::Id(id)], ExecCommand::shell("sleep 600"), options).await {
             Ok(job) => accepted.push(job.id),
             Err(error) => {
                 assert_eq!(error.code(), ErrorCode::SatelliteNotFound, "{error}");
@@ -81,19 +81,20 @@ async fn nothing_stays_open_for_satellites_that_are_removed() {
     let ids = fleet(&hive, &tasks).await;
     let acting = || hive.as_system();
     let (system, options) = (acting(), JobOptions::default());
-    let everywhere = system.job_submit(vec![Target::All], ExecCommand::shell("sleep 600"), options).await.unwrap().id;
+    let everywhere =
+        system.jobs().submit(vec![Target::All], ExecCommand::shell("sleep 600"), options).await.unwrap().id;
     let (mut commands, mut jobs, mut terminals, mut removals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (number, id) in ids.iter().copied().enumerate() {
         commands.push(tasks.spawn(begin_commands(acting(), id)));
         jobs.push(tasks.spawn(begin_jobs(acting(), id)));
         let opening = acting();
-        terminals.push(tasks.spawn(async move { opening.session_create(SessionCreate::on(id)).await }));
+        terminals.push(tasks.spawn(async move { opening.sessions().create(SessionCreate::on(id)).await }));
         let removing = acting();
         removals.push(tasks.spawn(async move {
             // At another point of what the others do each time.
             tokio::time::sleep(Duration::from_millis(number as u64 * 3)).await;
             let begin = tokio::time::Instant::now();
-            removing.remove(id).await.unwrap();
+            removing.satellites().remove(id).await.unwrap();
             begin.elapsed()
         }));
     }
@@ -133,7 +134,7 @@ async fn a_removal_is_carried_out_even_if_nobody_waits_for_it() {
     let registered = register(&hive, "web-server-01").await;
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let (system, id) = (hive.as_system(), satellite.id);
-    system.submit(id, ExecCommand::shell("sleep 600"), ExecOptions::default()).await.unwrap();
+    system.commands().submit(id, ExecCommand::shell("sleep 600"), ExecOptions::default()).await.unwrap();
     for turns in 1..10_000 {
         // Given up at another point of its way each time.
         let give_up = async {
@@ -141,9 +142,10 @@ async fn a_removal_is_carried_out_even_if_nobody_waits_for_it() {
                 tokio::task::yield_now().await;
             }
         };
+        let satellites = system.satellites();
         tokio::select! {
             biased;
-            removed = system.remove(id) => removed.unwrap(),
+            removed = satellites.remove(id) => removed.unwrap(),
             () = give_up => {}
         }
         if hive.store().satellite_get(id).await.unwrap().is_none() {
@@ -161,18 +163,19 @@ async fn who_waits_for_a_command_hears_that_its_satellite_was_removed() {
     let registered = register(&hive, "web-server-01").await;
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let (acting, id) = (hive.as_system(), satellite.id);
-    let waiting = TaskTracker::new()
-        .spawn(async move { acting.exec(id, ExecCommand::shell("sleep 600"), ExecOptions::default()).await });
+    let waiting = TaskTracker::new().spawn(async move {
+        acting.commands().exec(id, ExecCommand::shell("sleep 600"), ExecOptions::default()).await
+    });
     let command = satellite.command().await.id;
     satellite.send_output(command, 0, b"so far").await;
-    hive.as_system().remove(id).await.unwrap();
+    hive.as_system().satellites().remove(id).await.unwrap();
     let ended = waiting.await.unwrap().unwrap();
     assert_eq!((ended.status, ended.stdout.as_str()), (TargetStatus::Command(CommandStatus::OutcomeUnknown), "so far"));
     assert_eq!(ended.error.unwrap().message, "the satellite was removed");
     assert_eq!(satellite.told().await, ToAgent::CommandCancel { id: command });
     satellite.end.next().await.expect_err("its link is closed");
-    let found = hive.as_system().command_get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
+    let found = hive.as_system().commands().get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!(found.stdout, "so far");
-    let again = hive.as_system().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await;
+    let again = hive.as_system().commands().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await;
     assert!(matches!(again, Err(Error::SatelliteNotFound(_))), "{again:?}");
 }

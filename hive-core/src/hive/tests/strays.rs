@@ -11,9 +11,9 @@ use hive_wire::id::Seed;
 use hive_wire::{CommandId, ErrorCode, SessionId};
 
 use super::{connect, hive, register};
+use crate::Error;
 use crate::hive::Hive;
 use crate::router::ExecOptions;
-use crate::{AuditLogger, CommandRouter, Error};
 
 fn result_of(id: CommandId) -> ToServer {
     ToServer::CommandResult(CommandResult {
@@ -33,7 +33,7 @@ async fn foreign_messages(hive: &Hive, count: usize) -> Vec<AuditEntry> {
     tokio::time::timeout(Duration::from_secs(10), async {
         loop {
             let page = PageRequest { page: 1, per_page: 100 };
-            let found = hive.as_system().query(query(), page).await.unwrap().items;
+            let found = hive.as_system().audit().query(query(), page).await.unwrap().items;
             if found.len() >= count {
                 return found;
             }
@@ -50,7 +50,12 @@ async fn a_message_about_anothers_command_or_terminal_is_audited() {
     let (honest, rogue) = (register(&hive, "web-server-01").await, register(&hive, "web-server-02").await);
     let mut honest = connect(&hive, &honest, "journal-1").await;
     let mut rogue = connect(&hive, &rogue, "journal-2").await;
-    let id = hive.as_system().submit(honest.id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+    let id = hive
+        .as_system()
+        .commands()
+        .submit(honest.id, ExecCommand::shell("true"), ExecOptions::default())
+        .await
+        .unwrap();
     assert_eq!(honest.command().await.id, id);
     let stream = StreamId(1);
     let output = ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset: 0 };

@@ -14,10 +14,9 @@ use super::{NAME, Satellite, connect, global, handshake, hive, request, token};
 use crate::access::{Role, SatelliteIdentity};
 use crate::hive::{ActingHive, Hive};
 use crate::identity::authentication::Effort;
-use crate::job::{JobManager, JobOptions};
+use crate::job::JobOptions;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
-use crate::{CommandRouter, DeviceRegistry, Identity, SessionManager};
 
 /// Two teams with an operator each, and a satellite of the first.
 struct Teams {
@@ -31,11 +30,15 @@ struct Teams {
 async fn two_teams() -> Teams {
     let hive = hive().await;
     let system = hive.as_system();
-    let blue = system.team_create(TeamCreate { slug: "blue".into() }).await.unwrap().id;
-    let red = system.team_create(TeamCreate { slug: "red".into() }).await.unwrap().id;
+    let blue = system.identity().team_create(TeamCreate { slug: "blue".into() }).await.unwrap().id;
+    let red = system.identity().team_create(TeamCreate { slug: "red".into() }).await.unwrap().id;
     let mut people = Vec::new();
     for (name, slug) in [("anna", "blue"), ("bert", "red")] {
-        system.user_create(UserCreate { username: name.into(), role: PlatformRole::GlobalUser }).await.unwrap();
+        system
+            .identity()
+            .user_create(UserCreate { username: name.into(), role: PlatformRole::GlobalUser })
+            .await
+            .unwrap();
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
         people.push(operator(&hive, name).await);
     }
@@ -56,11 +59,11 @@ async fn operator(hive: &Hive, name: &str) -> ActingHive {
 impl Teams {
     async fn move_to_red(&self) {
         let update = SatelliteUpdate { team_id: Some(Some(self.red)), ..SatelliteUpdate::default() };
-        self.hive.as_system().update(self.satellite.id, update).await.unwrap();
+        self.hive.as_system().satellites().update(self.satellite.id, update).await.unwrap();
     }
 
     async fn total(&self, who: &ActingHive) -> u64 {
-        who.command_list(self.satellite.id, PageRequest::default()).await.unwrap().total
+        who.commands().list(self.satellite.id, PageRequest::default()).await.unwrap().total
     }
 }
 
@@ -78,25 +81,25 @@ async fn connect_again(hive: &Hive, id: SatelliteId) -> Satellite {
 async fn commands_stay_with_the_team_they_were_given_in() {
     let mut teams = two_teams().await;
     let id = teams.satellite.id;
-    let of_blue = teams.anna.submit(id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+    let of_blue = teams.anna.commands().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
     assert_eq!(teams.satellite.command().await.id, of_blue);
     teams.satellite.send_output(of_blue, 0, b"of blue").await;
     teams.satellite.finish(of_blue, CommandStatus::Succeeded, 0, 7).await;
     teams.move_to_red().await;
     teams.satellite = connect_again(&teams.hive, id).await;
-    let of_red = teams.bert.submit(id, ExecCommand::shell("false"), ExecOptions::default()).await.unwrap();
+    let of_red = teams.bert.commands().submit(id, ExecCommand::shell("false"), ExecOptions::default()).await.unwrap();
     let (anna, bert) = (&teams.anna, &teams.bert);
-    let seen = anna.command_get(of_blue, OutputEncoding::Lossy).await.unwrap().unwrap();
+    let seen = anna.commands().get(of_blue, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!(seen.stdout, "of blue");
-    assert!(bert.command_get(of_blue, OutputEncoding::Lossy).await.unwrap().is_none());
-    assert!(anna.command_get(of_red, OutputEncoding::Lossy).await.unwrap().is_none());
-    assert_eq!(bert.command_output(of_blue, Channel::Stdout, 0).await.unwrap_err().code(), ErrorCode::NotFound);
+    assert!(bert.commands().get(of_blue, OutputEncoding::Lossy).await.unwrap().is_none());
+    assert!(anna.commands().get(of_red, OutputEncoding::Lossy).await.unwrap().is_none());
+    assert_eq!(bert.commands().output(of_blue, Channel::Stdout, 0).await.unwrap_err().code(), ErrorCode::NotFound);
     for who in [anna, bert] {
         assert_eq!(teams.total(who).await, 1, "each team has its own command");
     }
     assert_eq!(teams.total(&teams.hive.as_system()).await, 2);
-    assert!(anna.get(id).await.unwrap().is_none(), "the satellite itself is of the other team");
-    let listed = anna.session_list(SessionFilter { satellite_id: Some(id), ..SessionFilter::default() }).await;
+    assert!(anna.satellites().get(id).await.unwrap().is_none(), "the satellite itself is of the other team");
+    let listed = anna.sessions().list(SessionFilter { satellite_id: Some(id), ..SessionFilter::default() }).await;
     assert_eq!(listed.unwrap_err().code(), ErrorCode::SatelliteNotFound, "there never was one");
 }
 
@@ -105,8 +108,12 @@ async fn what_runs_ends_with_the_change_of_team() {
     let mut teams = two_teams().await;
     let id = teams.satellite.id;
     let targets = vec![Target::Id(id)];
-    let mut events =
-        teams.anna.exec_stream(targets, ExecCommand::shell("tail -f"), ExecOptions::default()).await.unwrap();
+    let mut events = teams
+        .anna
+        .commands()
+        .exec_stream(targets, ExecCommand::shell("tail -f"), ExecOptions::default())
+        .await
+        .unwrap();
     let command = teams.satellite.command().await.id;
     teams.satellite.send_output(command, 0, b"before").await;
     teams.move_to_red().await;
@@ -130,10 +137,10 @@ async fn what_runs_ends_with_the_change_of_team() {
     assert_eq!(ends.len(), 1);
     assert_eq!(ends[0].status, TargetStatus::Command(CommandStatus::Cancelled));
     assert_eq!(ends[0].error.as_ref().unwrap().code, ErrorCode::SatelliteNotFound);
-    let stored = teams.anna.command_get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
+    let stored = teams.anna.commands().get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!((stored.status, stored.stdout.as_str()), (CommandStatus::Cancelled, "before"));
     teams.satellite.finish(command, CommandStatus::Cancelled, 137, 11).await;
-    let stored = teams.anna.command_get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
+    let stored = teams.anna.commands().get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!(stored.stdout, "before", "the satellite's word comes too late");
 }
 
@@ -141,14 +148,15 @@ async fn what_runs_ends_with_the_change_of_team() {
 async fn what_is_queued_is_cancelled_with_the_change_of_team() {
     let mut teams = two_teams().await;
     let id = teams.satellite.id;
-    let running = teams.anna.submit(id, ExecCommand::shell("sleep 60"), ExecOptions::default()).await.unwrap();
+    let running =
+        teams.anna.commands().submit(id, ExecCommand::shell("sleep 60"), ExecOptions::default()).await.unwrap();
     assert_eq!(teams.satellite.command().await.id, running);
     drop(teams.satellite.attached);
-    let queued = teams.anna.submit(id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
+    let queued = teams.anna.commands().submit(id, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap();
     let update = SatelliteUpdate { team_id: Some(None), ..SatelliteUpdate::default() };
-    teams.hive.as_system().update(id, update).await.unwrap();
+    teams.hive.as_system().satellites().update(id, update).await.unwrap();
     for command in [queued, running] {
-        let found = teams.anna.command_get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
+        let found = teams.anna.commands().get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
         assert_eq!(found.status, CommandStatus::Cancelled);
     }
     // It was away at the change, and may run the command still.
@@ -162,14 +170,14 @@ async fn what_is_queued_is_cancelled_with_the_change_of_team() {
 async fn who_sees_a_satellite_no_more_is_told_that_it_is_gone() {
     let teams = two_teams().await;
     let (id, system) = (teams.satellite.id, teams.hive.as_system());
-    let mut of_blue = teams.anna.subscribe().await.unwrap();
-    let mut of_red = teams.bert.subscribe().await.unwrap();
+    let mut of_blue = teams.anna.satellites().subscribe().await.unwrap();
+    let mut of_red = teams.bert.satellites().subscribe().await.unwrap();
     teams.move_to_red().await;
     assert!(matches!(of_blue.next().await, Some(SatelliteEvent::Removed { id: gone, .. }) if gone == id));
     assert!(matches!(of_red.next().await, Some(SatelliteEvent::Updated { id: new, .. }) if new == id));
     drop(teams.satellite);
     assert!(matches!(of_red.next().await, Some(SatelliteEvent::Offline { .. })));
-    system.remove(id).await.unwrap();
+    system.satellites().remove(id).await.unwrap();
     assert!(matches!(of_red.next().await, Some(SatelliteEvent::Removed { id: gone, .. }) if gone == id));
     let nothing = tokio::time::timeout(Duration::from_millis(20), of_blue.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
@@ -180,12 +188,13 @@ async fn a_job_ends_where_its_satellite_goes_to_another_team() {
     let mut teams = two_teams().await;
     let id = teams.satellite.id;
     let targets = vec![Target::Id(id)];
-    let job = teams.anna.job_submit(targets, ExecCommand::shell("sleep 60"), JobOptions::default()).await.unwrap().id;
+    let job =
+        teams.anna.jobs().submit(targets, ExecCommand::shell("sleep 60"), JobOptions::default()).await.unwrap().id;
     teams.satellite.command().await;
     teams.move_to_red().await;
     let ended = async {
         loop {
-            let job = teams.anna.job_get(job).await.unwrap().unwrap();
+            let job = teams.anna.jobs().get(job).await.unwrap().unwrap();
             if job.finished_at.is_some() {
                 return job;
             }
@@ -194,7 +203,7 @@ async fn a_job_ends_where_its_satellite_goes_to_another_team() {
     };
     let ended = tokio::time::timeout(Duration::from_secs(10), ended).await.expect("the job ends");
     assert_eq!(ended.counts.ended(), 1);
-    assert!(teams.bert.job_get(job).await.unwrap().is_none());
+    assert!(teams.bert.jobs().get(job).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -202,20 +211,24 @@ async fn a_key_of_before_gives_nothing_to_one_who_left_the_team() {
     let mut teams = two_teams().await;
     let (id, system) = (teams.satellite.id, teams.hive.as_system());
     let options = || ExecOptions { idempotency_key: Some("deploy".into()), ..ExecOptions::default() };
-    let of_blue = teams.anna.submit(id, ExecCommand::shell("secret"), options()).await.unwrap();
+    let of_blue = teams.anna.commands().submit(id, ExecCommand::shell("secret"), options()).await.unwrap();
     teams.satellite.command().await;
     let job_options = || JobOptions { idempotency_key: Some("job".into()), ..JobOptions::default() };
     let targets = || vec![Target::Id(id)];
-    teams.anna.job_submit(targets(), ExecCommand::shell("secret"), job_options()).await.unwrap();
+    teams.anna.jobs().submit(targets(), ExecCommand::shell("secret"), job_options()).await.unwrap();
     teams.move_to_red().await;
     system.team_member_add("red", "anna", Role::Operator).await.unwrap();
     let of_both = operator(&teams.hive, "anna").await;
-    assert_eq!(of_both.submit(id, ExecCommand::shell("secret"), options()).await.unwrap(), of_blue, "the same command");
-    let blue = system.team_list().await.unwrap().into_iter().find(|team| team.slug == "blue").unwrap();
-    system.team_member_remove(blue.id, teams.anna.principal().user().unwrap()).await.unwrap();
+    assert_eq!(
+        of_both.commands().submit(id, ExecCommand::shell("secret"), options()).await.unwrap(),
+        of_blue,
+        "the same command"
+    );
+    let blue = system.identity().team_list().await.unwrap().into_iter().find(|team| team.slug == "blue").unwrap();
+    system.identity().team_member_remove(blue.id, teams.anna.principal().user().unwrap()).await.unwrap();
     let of_red = operator(&teams.hive, "anna").await;
-    let refused = of_red.submit(id, ExecCommand::shell("secret"), options()).await.unwrap_err();
+    let refused = of_red.commands().submit(id, ExecCommand::shell("secret"), options()).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::Conflict);
-    let refused = of_red.job_submit(targets(), ExecCommand::shell("secret"), job_options()).await.unwrap_err();
+    let refused = of_red.jobs().submit(targets(), ExecCommand::shell("secret"), job_options()).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::Conflict);
 }

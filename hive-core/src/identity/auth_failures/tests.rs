@@ -9,9 +9,9 @@ use hive_wire::credential::Secret;
 use secrecy::SecretString;
 
 use super::*;
+use crate::Error;
 use crate::hive::tests::{global, hive, register, request, token};
 use crate::identity::authentication::Effort;
-use crate::{AuditLogger, Error, Identity};
 
 const HERE: &str = "203.0.113.7";
 
@@ -28,8 +28,8 @@ async fn records(hive: &Hive) -> Vec<AuditEntry> {
     // One that was taken out of the queue stands before this one in the store.
     let page = PageRequest { page: 1, per_page: 1000 };
     let target = AuditTarget { kind: "mark".into(), id: "mark".into() };
-    hive.as_system().log("mark".into(), target, json!({})).await.unwrap();
-    let mut entries = hive.as_system().query(AuditQuery::default(), page).await.unwrap().items;
+    hive.as_system().audit().log("mark".into(), target, json!({})).await.unwrap();
+    let mut entries = hive.as_system().audit().query(AuditQuery::default(), page).await.unwrap().items;
     entries.retain(|entry| entry.action.starts_with("auth.failure"));
     entries.reverse();
     entries
@@ -43,7 +43,7 @@ fn told(entry: &AuditEntry) -> (&str, &str, &str) {
 
 async fn user_with_key(hive: &Hive, name: &str) -> (String, hive_wire::api::NewApiKey) {
     let create = UserCreate { username: name.into(), role: PlatformRole::GlobalUser };
-    let new = hive.as_system().user_create(create).await.unwrap();
+    let new = hive.as_system().identity().user_create(create).await.unwrap();
     (new.password.0, hive.as_system().api_key_create_for(name, ApiKeyCreate::default()).await.unwrap())
 }
 
@@ -153,7 +153,7 @@ async fn who_guesses_the_password_that_is_to_be_changed_is_recorded() {
     let (_, key) = user_with_key(&hive, "anna").await;
     let principal = hive.authenticate_api_key(&key.api_key, Some(HERE.into()), Effort::Full).await.unwrap();
     let change = PasswordChange { current: Secret("a guess".into()), new: Secret("correct horse battery".into()) };
-    hive.acting_as(principal).password_change(change).await.unwrap_err();
+    hive.acting_as(principal).identity().password_change(change).await.unwrap_err();
     let records = records(&hive).await;
     assert_eq!((records.len(), &*records[0].target.kind), (1, "password"));
     assert_eq!(records[0].details["username"], "anna");

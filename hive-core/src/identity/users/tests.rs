@@ -13,12 +13,12 @@ use crate::access::{Permission, Principal, Role};
 use crate::hive::tests::hive;
 use crate::hive::{ActingHive, Hive, Settings};
 use crate::identity::authentication::Effort;
-use crate::{DeviceRegistry, Error, Identity, Result, Subscription};
+use crate::{Error, Result, Subscription};
 
 const STRONG: &str = "a long word of one's own";
 
 async fn add(hive: &Hive, name: &str, role: PlatformRole) -> NewUser {
-    hive.as_system().user_create(UserCreate { username: name.into(), role }).await.unwrap()
+    hive.as_system().identity().user_create(UserCreate { username: name.into(), role }).await.unwrap()
 }
 
 async fn log_in(hive: &Hive, name: &str, password: &str) -> Result<ActingHive> {
@@ -50,11 +50,18 @@ async fn who_is_disabled_is_refused_everywhere_at_once() {
     let NewUser { user, password } = add(&hive, "olga", PlatformRole::GlobalUser).await;
     let request = LoginRequest { username: "olga".into(), password: password.0.clone() };
     let login = hive.login(request, None, Effort::Full).await.unwrap().token;
-    let key = use_login(&hive, &login).await.unwrap().api_key_create(ApiKeyCreate::default()).await.unwrap().api_key;
+    let key = use_login(&hive, &login)
+        .await
+        .unwrap()
+        .identity()
+        .api_key_create(ApiKeyCreate::default())
+        .await
+        .unwrap()
+        .api_key;
     use_key(&hive, &key).await.unwrap();
     let set = async |disabled| {
         let update = UserUpdate { role: None, disabled: Some(disabled) };
-        system.user_update(user.id, update).await.unwrap()
+        system.identity().user_update(user.id, update).await.unwrap()
     };
     assert!(set(true).await.disabled_at.is_some());
     check_refused(use_login(&hive, &login).await, ErrorCode::AuthInvalid);
@@ -74,11 +81,11 @@ async fn the_last_admin_stays_one() {
     let demoted = UserUpdate { role: Some(PlatformRole::GlobalUser), disabled: None };
     let disabled = UserUpdate { role: None, disabled: Some(true) };
     for update in [demoted.clone(), disabled.clone()] {
-        check_refused(system.user_update(anna.id, update).await, ErrorCode::Conflict);
+        check_refused(system.identity().user_update(anna.id, update).await, ErrorCode::Conflict);
     }
     let bert = add(&hive, "bert", PlatformRole::GlobalAdmin).await.user;
-    system.user_update(anna.id, disabled).await.unwrap();
-    check_refused(system.user_update(bert.id, demoted).await, ErrorCode::Conflict);
+    system.identity().user_update(anna.id, disabled).await.unwrap();
+    check_refused(system.identity().user_update(bert.id, demoted).await, ErrorCode::Conflict);
 }
 
 #[tokio::test]
@@ -86,16 +93,16 @@ async fn another_password_ends_all_logins_and_no_key() {
     let hive = hive().await;
     let NewUser { user, password } = add(&hive, "olga", PlatformRole::GlobalUser).await;
     let olga = log_in(&hive, "olga", &password.0).await.unwrap();
-    let key = olga.api_key_create(ApiKeyCreate::default()).await.unwrap().api_key;
+    let key = olga.identity().api_key_create(ApiKeyCreate::default()).await.unwrap().api_key;
     for (current, new, field) in [("wrong", STRONG, "current"), (&password.0, "password123", "new")] {
-        let refused = olga.password_change(change(current, new)).await;
+        let refused = olga.identity().password_change(change(current, new)).await;
         assert!(matches!(refused, Err(Error::InvalidInput { field: named, .. }) if named == field));
     }
-    olga.password_change(change(&password.0, STRONG)).await.unwrap();
+    olga.identity().password_change(change(&password.0, STRONG)).await.unwrap();
     check_refused(log_in(&hive, "olga", &password.0).await, ErrorCode::AuthInvalid);
     log_in(&hive, "olga", STRONG).await.unwrap();
     use_key(&hive, &key).await.unwrap();
-    let reset = hive.as_system().user_password_reset(user.id).await.unwrap().password;
+    let reset = hive.as_system().identity().user_password_reset(user.id).await.unwrap().password;
     check_refused(log_in(&hive, "olga", STRONG).await, ErrorCode::AuthInvalid);
     log_in(&hive, "olga", &reset.0).await.unwrap();
 }
@@ -106,47 +113,52 @@ async fn who_runs_no_hive_knows_of_no_users() {
     let (anna, olga) =
         (add(&hive, "anna", PlatformRole::GlobalAdmin).await, add(&hive, "olga", PlatformRole::GlobalUser).await);
     let acting = log_in(&hive, "olga", &olga.password.0).await.unwrap();
-    check_refused(acting.user_list(PageRequest::default()).await, ErrorCode::Forbidden);
+    check_refused(acting.identity().user_list(PageRequest::default()).await, ErrorCode::Forbidden);
     let more = UserCreate { username: "more".into(), role: PlatformRole::GlobalAdmin };
-    check_refused(acting.user_create(more).await, ErrorCode::Forbidden);
+    check_refused(acting.identity().user_create(more).await, ErrorCode::Forbidden);
     for id in [anna.user.id, olga.user.id] {
-        assert_eq!(acting.user_get(id).await.unwrap(), None);
+        assert_eq!(acting.identity().user_get(id).await.unwrap(), None);
         let raised = UserUpdate { role: Some(PlatformRole::GlobalAdmin), disabled: None };
-        check_refused(acting.user_update(id, raised).await, ErrorCode::NotFound);
-        check_refused(acting.user_password_reset(id).await, ErrorCode::NotFound);
+        check_refused(acting.identity().user_update(id, raised).await, ErrorCode::NotFound);
+        check_refused(acting.identity().user_password_reset(id).await, ErrorCode::NotFound);
     }
-    check_refused(hive.as_system().password_change(change("", STRONG)).await, ErrorCode::Forbidden);
+    check_refused(hive.as_system().identity().password_change(change("", STRONG)).await, ErrorCode::Forbidden);
 }
 
 #[tokio::test]
 async fn a_team_is_run_by_its_admins() {
     let hive = hive().await;
     let system = hive.as_system();
-    let [ops, dev] = ["ops", "dev"].map(|slug| system.team_create(TeamCreate { slug: slug.into() }));
+    let identity = system.identity();
+    let [ops, dev] = ["ops", "dev"].map(|slug| identity.team_create(TeamCreate { slug: slug.into() }));
     let (ops, dev) = (ops.await.unwrap().id, dev.await.unwrap().id);
     let put = |username: &str, role| TeamMemberPut { username: username.into(), role };
     let mut acting = Vec::new();
     for (name, role) in [("adam", Role::Admin), ("olga", Role::Operator)] {
         let password = add(&hive, name, PlatformRole::GlobalUser).await.password;
-        system.team_member_put(ops, put(name, role)).await.unwrap();
+        system.identity().team_member_put(ops, put(name, role)).await.unwrap();
         acting.push(log_in(&hive, name, &password.0).await.unwrap());
     }
     let new = add(&hive, "nina", PlatformRole::GlobalUser).await.user;
     let [adam, olga] = acting.try_into().expect("two");
 
-    let member = adam.team_member_put(ops, put("nina", Role::Viewer)).await.unwrap();
+    let member = adam.identity().team_member_put(ops, put("nina", Role::Viewer)).await.unwrap();
     assert_eq!((member.user_id, member.role), (new.id, Role::Viewer));
-    let names: Vec<_> = adam.team_member_list(ops).await.unwrap().into_iter().map(|member| member.username).collect();
+    let names: Vec<_> =
+        adam.identity().team_member_list(ops).await.unwrap().into_iter().map(|member| member.username).collect();
     assert_eq!(names, ["adam", "nina", "olga"]);
-    check_refused(adam.team_member_put(ops, put("nobody", Role::Viewer)).await, ErrorCode::NotFound);
-    check_refused(olga.team_member_list(ops).await, ErrorCode::Forbidden);
-    check_refused(olga.team_member_put(ops, put("olga", Role::Admin)).await, ErrorCode::Forbidden);
-    check_refused(adam.team_member_put(dev, put("adam", Role::Admin)).await, ErrorCode::NotFound);
-    check_refused(adam.team_member_list(dev).await, ErrorCode::NotFound);
+    check_refused(adam.identity().team_member_put(ops, put("nobody", Role::Viewer)).await, ErrorCode::NotFound);
+    check_refused(olga.identity().team_member_list(ops).await, ErrorCode::Forbidden);
+    check_refused(olga.identity().team_member_put(ops, put("olga", Role::Admin)).await, ErrorCode::Forbidden);
+    check_refused(adam.identity().team_member_put(dev, put("adam", Role::Admin)).await, ErrorCode::NotFound);
+    check_refused(adam.identity().team_member_list(dev).await, ErrorCode::NotFound);
 
-    adam.team_member_remove(ops, new.id).await.unwrap();
-    check_refused(adam.team_member_remove(ops, new.id).await, ErrorCode::NotFound);
-    check_refused(system.team_member_list(hive_wire::TeamId::new(hive.source().seed())).await, ErrorCode::NotFound);
+    adam.identity().team_member_remove(ops, new.id).await.unwrap();
+    check_refused(adam.identity().team_member_remove(ops, new.id).await, ErrorCode::NotFound);
+    check_refused(
+        system.identity().team_member_list(hive_wire::TeamId::new(hive.source().seed())).await,
+        ErrorCode::NotFound,
+    );
 }
 
 #[tokio::test]
@@ -154,20 +166,20 @@ async fn a_rotated_key_has_one_secret_and_gives_no_more_rights() {
     let hive = hive().await;
     let password = add(&hive, "anna", PlatformRole::GlobalAdmin).await.password;
     let anna = log_in(&hive, "anna", &password.0).await.unwrap();
-    let old = anna.api_key_create(ApiKeyCreate::default()).await.unwrap();
+    let old = anna.identity().api_key_create(ApiKeyCreate::default()).await.unwrap();
     use_key(&hive, &old.api_key).await.unwrap();
-    let new = anna.api_key_rotate(old.info.id).await.unwrap();
+    let new = anna.identity().api_key_rotate(old.info.id).await.unwrap();
     assert_eq!(new.info, old.info);
     check_refused(use_key(&hive, &old.api_key).await, ErrorCode::AuthInvalid);
     let principal = hive.authenticate_api_key(&new.api_key, None, Effort::Full).await.unwrap();
     let scopes = Some([Permission::ApiKeysOwn, Permission::SatellitesRead].into());
     let scoped = hive.acting_as(Principal { scopes, ..principal });
-    scoped.list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
-    check_refused(scoped.api_key_rotate(new.info.id).await, ErrorCode::Forbidden);
-    let own = scoped.api_key_create(ApiKeyCreate::default()).await.unwrap();
-    scoped.api_key_rotate(own.info.id).await.unwrap();
-    anna.api_key_revoke(new.info.id).await.unwrap();
-    check_refused(anna.api_key_rotate(new.info.id).await, ErrorCode::Conflict);
+    scoped.satellites().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
+    check_refused(scoped.identity().api_key_rotate(new.info.id).await, ErrorCode::Forbidden);
+    let own = scoped.identity().api_key_create(ApiKeyCreate::default()).await.unwrap();
+    scoped.identity().api_key_rotate(own.info.id).await.unwrap();
+    anna.identity().api_key_revoke(new.info.id).await.unwrap();
+    check_refused(anna.identity().api_key_rotate(new.info.id).await, ErrorCode::Conflict);
 }
 
 /// Waits until a stream has ended.
@@ -185,33 +197,33 @@ async fn is_going_on<T: std::fmt::Debug>(stream: &mut Subscription<T>) -> bool {
 async fn what_is_open_ends_with_the_right_to_it() {
     let hive = hive().await;
     let system = hive.as_system();
-    let ops = system.team_create(TeamCreate { slug: "ops".into() }).await.unwrap().id;
+    let ops = system.identity().team_create(TeamCreate { slug: "ops".into() }).await.unwrap().id;
     let NewUser { user, password } = add(&hive, "olga", PlatformRole::GlobalUser).await;
     let operator = |role| TeamMemberPut { username: "olga".into(), role };
-    system.team_member_put(ops, operator(Role::Operator)).await.unwrap();
+    system.identity().team_member_put(ops, operator(Role::Operator)).await.unwrap();
     let login = log_in(&hive, "olga", &password.0).await.unwrap();
-    let key = login.api_key_create(ApiKeyCreate::default()).await.unwrap();
+    let key = login.identity().api_key_create(ApiKeyCreate::default()).await.unwrap();
     let by_key = use_key(&hive, &key.api_key).await.unwrap();
 
-    let mut bystander = system.subscribe().await.unwrap();
-    let mut by_login_stream = login.subscribe().await.unwrap();
-    let mut by_key_stream = by_key.subscribe().await.unwrap();
-    system.team_member_put(ops, operator(Role::Admin)).await.unwrap();
+    let mut bystander = system.satellites().subscribe().await.unwrap();
+    let mut by_login_stream = login.satellites().subscribe().await.unwrap();
+    let mut by_key_stream = by_key.satellites().subscribe().await.unwrap();
+    system.identity().team_member_put(ops, operator(Role::Admin)).await.unwrap();
     assert!(is_going_on(&mut by_login_stream).await, "more rights end nothing");
-    system.user_password_reset(user.id).await.unwrap();
+    system.identity().user_password_reset(user.id).await.unwrap();
     until_over(&mut by_login_stream).await;
     assert!(is_going_on(&mut by_key_stream).await, "the key is still good");
-    let new = by_key.api_key_rotate(key.info.id).await.unwrap();
+    let new = by_key.identity().api_key_rotate(key.info.id).await.unwrap();
     until_over(&mut by_key_stream).await;
 
     let by_key = use_key(&hive, &new.api_key).await.unwrap();
-    let mut demoted = by_key.subscribe().await.unwrap();
-    system.team_member_put(ops, operator(Role::Viewer)).await.unwrap();
+    let mut demoted = by_key.satellites().subscribe().await.unwrap();
+    system.identity().team_member_put(ops, operator(Role::Viewer)).await.unwrap();
     until_over(&mut demoted).await;
-    let mut disabled = by_key.subscribe().await.unwrap();
-    system.user_update(user.id, UserUpdate { role: None, disabled: Some(true) }).await.unwrap();
+    let mut disabled = by_key.satellites().subscribe().await.unwrap();
+    system.identity().user_update(user.id, UserUpdate { role: None, disabled: Some(true) }).await.unwrap();
     until_over(&mut disabled).await;
-    check_refused(by_key.subscribe().await.map(drop), ErrorCode::AuthInvalid);
+    check_refused(by_key.satellites().subscribe().await.map(drop), ErrorCode::AuthInvalid);
     assert!(is_going_on(&mut bystander).await);
 }
 
@@ -222,7 +234,7 @@ async fn what_is_open_ends_though_another_process_took_the_right() {
     let open = async || Hive::builder().data_dir(dir.path()).settings(settings.clone()).build().await.unwrap();
     let (hive, other) = (open().await, open().await);
     let NewUser { user, password } = add(&hive, "olga", PlatformRole::GlobalUser).await;
-    let mut stream = log_in(&hive, "olga", &password.0).await.unwrap().subscribe().await.unwrap();
-    other.as_system().user_update(user.id, UserUpdate { role: None, disabled: Some(true) }).await.unwrap();
+    let mut stream = log_in(&hive, "olga", &password.0).await.unwrap().satellites().subscribe().await.unwrap();
+    other.as_system().identity().user_update(user.id, UserUpdate { role: None, disabled: Some(true) }).await.unwrap();
     until_over(&mut stream).await;
 }

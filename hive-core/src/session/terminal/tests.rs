@@ -9,6 +9,7 @@ use hive_wire::{SatelliteId, SatelliteName, Timestamp};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::Subscription;
 
 const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
 
@@ -79,31 +80,35 @@ impl AttachmentInput for Input {
 
 #[async_trait]
 impl SessionManager for Scripted {
-    async fn session_create(&self, _: SessionCreate) -> Result<Session> {
+    async fn create(&self, _: SessionCreate) -> Result<Session> {
         unreachable!("a viewer opens no terminals")
     }
 
-    async fn session_get(&self, _: SessionId) -> Result<Option<Session>> {
+    async fn get(&self, _: SessionId) -> Result<Option<Session>> {
         unreachable!("a viewer attaches at once")
     }
 
-    async fn session_list(&self, _: SessionFilter) -> Result<Vec<Session>> {
+    async fn list(&self, _: SessionFilter) -> Result<Vec<Session>> {
         unreachable!("a viewer lists nothing")
     }
 
-    async fn session_input(&self, _: SessionId, _: Bytes) -> Result<()> {
+    async fn send_input(&self, _: SessionId, _: Bytes) -> Result<()> {
         unreachable!("a viewer types over its attachment")
     }
 
-    async fn session_resize(&self, _: SessionId, _: Size) -> Result<()> {
+    async fn resize(&self, _: SessionId, _: Size) -> Result<()> {
         unreachable!("a viewer resizes over its attachment")
     }
 
-    async fn session_terminate(&self, _: SessionId) -> Result<()> {
+    async fn terminate(&self, _: SessionId) -> Result<()> {
         unreachable!("a viewer ends no terminals")
     }
 
-    async fn session_attach(&self, _: SessionId, request: AttachRequest) -> Result<Attachment> {
+    async fn subscribe(&self, _: SessionId) -> Result<Subscription<SessionEvent>> {
+        unreachable!("a viewer attaches")
+    }
+
+    async fn attach(&self, _: SessionId, request: AttachRequest) -> Result<Attachment> {
         self.requests.send(request).await.unwrap();
         let answer = self.answers.lock().unwrap().pop_front();
         let attached = answer.unwrap_or_else(|| Err(Error::Unavailable("connection refused".into())))?;

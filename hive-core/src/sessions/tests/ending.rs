@@ -9,7 +9,6 @@ use hive_wire::session::{AttachRequest, ViewMode};
 use super::looker::request as wish;
 use super::machine::exited;
 use super::*;
-use crate::DeviceRegistry;
 
 #[tokio::test]
 async fn an_end_is_told_behind_all_output_stored_and_acknowledged() {
@@ -21,7 +20,7 @@ async fn an_end_is_told_behind_all_output_stored_and_acknowledged() {
     assert!(!looker.step().await);
     assert_eq!(looker.send(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
     machine.until(|machine| machine.terminals.is_empty()).await;
-    let session = hive.as_system().session_get(id).await.unwrap().unwrap();
+    let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!((session.status, session.end), (SessionStatus::Ended, Some(exited(3))));
     let record = &trail(&hive, "session.end").await[0];
     assert_eq!(record.details["exit_code"], 3);
@@ -56,11 +55,11 @@ async fn who_comes_long_after_the_end_is_told_of_it() {
 #[tokio::test]
 async fn to_terminate_ends_it_on_the_satellite() {
     let (hive, mut machine, id, mut looker) = a_terminal().await;
-    machine.during(hive.as_system().session_terminate(id)).await.unwrap();
+    machine.during(hive.as_system().sessions().terminate(id)).await.unwrap();
     looker.until(|looker| looker.ended.is_some()).await;
     assert_eq!(looker.ended.as_ref().unwrap().reason, EndReason::Killed);
     machine.until(|machine| machine.terminals.is_empty()).await;
-    hive.as_system().session_terminate(id).await.expect("to end what has ended is fine");
+    hive.as_system().sessions().terminate(id).await.expect("to end what has ended is fine");
     let trail = trail(&hive, "session.terminate").await;
     assert_eq!((trail.len(), trail[0].result.clone()), (1, AuditResult::Intent));
 }
@@ -69,12 +68,12 @@ async fn to_terminate_ends_it_on_the_satellite() {
 async fn one_whose_satellite_is_away_counts_as_ended_and_is_ended_there_later() {
     let (hive, mut machine, id, mut looker) = a_terminal().await;
     machine.cut();
-    hive.as_system().session_terminate(id).await.unwrap();
+    hive.as_system().sessions().terminate(id).await.unwrap();
     looker.until(|looker| looker.ended.is_some()).await;
-    assert_eq!(hive.as_system().session_list(SessionFilter::default()).await.unwrap(), []);
+    assert_eq!(hive.as_system().sessions().list(SessionFilter::default()).await.unwrap(), []);
     machine.connect(&hive).await;
     machine.until(|machine| machine.terminals.is_empty()).await;
-    let session = hive.as_system().session_get(id).await.unwrap().unwrap();
+    let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!(session.end.unwrap().exit_code, None, "the first end stays");
 }
 
@@ -85,7 +84,7 @@ async fn an_end_that_was_not_acknowledged_is_said_again() {
     machine.exit(id, exited(7)).await;
     machine.connect(&hive).await;
     machine.until(|machine| machine.terminals.is_empty()).await;
-    let session = hive.as_system().session_get(id).await.unwrap().unwrap();
+    let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!(session.end, Some(exited(7)));
 }
 
@@ -105,13 +104,14 @@ async fn a_terminal_that_is_being_opened_on_a_new_link_is_not_lost() {
     for _ in 0..20 {
         let acting = hive.as_system();
         let (id, wanted) = (machine.id, SessionCreate::on(machine.id));
-        let creating = tokio_util::task::TaskTracker::new().spawn(async move { acting.session_create(wanted).await });
+        let creating =
+            tokio_util::task::TaskTracker::new().spawn(async move { acting.sessions().create(wanted).await });
         machine.cut();
         machine.connect(&hive).await;
         match machine.during(creating).await.unwrap() {
             Ok(session) => {
                 assert_eq!(session.status, SessionStatus::Open);
-                machine.during(hive.as_system().session_terminate(session.id)).await.unwrap();
+                machine.during(hive.as_system().sessions().terminate(session.id)).await.unwrap();
             }
             // The link was not there, or was cut under the request: nothing of it stays.
             Err(error) => {
@@ -119,7 +119,7 @@ async fn a_terminal_that_is_being_opened_on_a_new_link_is_not_lost() {
             }
         }
         let filter = SessionFilter { satellite_id: Some(id), ..SessionFilter::default() };
-        assert_eq!(hive.as_system().session_list(filter).await.unwrap(), []);
+        assert_eq!(hive.as_system().sessions().list(filter).await.unwrap(), []);
     }
 }
 
@@ -127,10 +127,10 @@ async fn a_terminal_that_is_being_opened_on_a_new_link_is_not_lost() {
 async fn a_satellite_that_changes_its_team_leaves_its_terminals_behind() {
     let hive = hive_with(Settings::default()).await;
     let (anna, _, mut machine) = two_teams(&hive).await;
-    let id = machine.during(anna.session_create(SessionCreate::on(machine.id))).await.unwrap().id;
+    let id = machine.during(anna.sessions().create(SessionCreate::on(machine.id))).await.unwrap().id;
     let mut looker = Looker::typing(&anna, id).await;
     let to_all = SatelliteUpdate { team_id: Some(None), ..SatelliteUpdate::default() };
-    hive.as_system().update(machine.id, to_all).await.unwrap();
+    hive.as_system().satellites().update(machine.id, to_all).await.unwrap();
     looker.until(|looker| looker.ended.is_some()).await;
     assert_eq!(looker.ended.as_ref().unwrap().reason, EndReason::Killed);
     assert_eq!(looker.send(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
@@ -140,9 +140,9 @@ async fn a_satellite_that_changes_its_team_leaves_its_terminals_behind() {
 #[tokio::test]
 async fn a_satellite_that_is_removed_takes_its_terminals_along() {
     let (hive, machine, id, mut looker) = a_terminal().await;
-    hive.as_system().remove(machine.id).await.unwrap();
+    hive.as_system().satellites().remove(machine.id).await.unwrap();
     looker.until(|looker| looker.ended.is_some()).await;
-    let session = hive.as_system().session_get(id).await.unwrap().unwrap();
+    let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!(session.end.unwrap().reason, EndReason::Killed);
 }
 
@@ -168,7 +168,7 @@ async fn another_satellite_has_no_say_in_a_terminal() {
     rogue.say(ToServer::PtyGap { session_id: id, from: 0, to: 1000 }).await.unwrap();
     rogue.say(ToServer::PtyApplied { session_id: id, offset: 0 }).await.unwrap();
     rogue.say(ToServer::PtyEnded { session_id: id, end: exited(0) }).await.unwrap();
-    let session = hive.as_system().session_get(id).await.unwrap().unwrap();
+    let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!(session.status, SessionStatus::Open);
     let second = Looker::attach(&hive.as_system(), id, wish(ViewMode::ReadOnly)).await;
     assert_eq!((second.end, &looker.shown[..]), (0, &b""[..]));

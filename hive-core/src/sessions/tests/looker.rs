@@ -7,7 +7,7 @@ use hive_wire::api::SessionEnd;
 use hive_wire::session::{AttachRequest, Attached, Control, FromViewer, ToViewer, ViewMode};
 
 use crate::hive::ActingHive;
-use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, SessionManager, ViewerAction};
+use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
 
 pub(super) struct Looker {
     pub(super) attached: Attached,
@@ -30,7 +30,7 @@ pub(super) fn request(mode: ViewMode) -> AttachRequest {
 
 impl Looker {
     pub(super) async fn attach(acting: &ActingHive, id: SessionId, request: AttachRequest) -> Self {
-        let Attachment { attached, output, input } = acting.session_attach(id, request).await.unwrap();
+        let Attachment { attached, output, input } = acting.sessions().attach(id, request).await.unwrap();
         Self {
             end: attached.output,
             control: attached.control.clone(),

@@ -6,7 +6,6 @@ use hive_wire::api::{AuditResult, EndReason, SatelliteStatus, SatelliteUpdate, S
 use hive_wire::session::AttachRequest;
 
 use super::*;
-use crate::DeviceRegistry;
 use crate::hive::tests::register;
 use hive_wire::api::SessionEnd;
 
@@ -22,7 +21,7 @@ async fn a_terminal_is_opened_and_its_echo_comes_back() {
     machine.until(|machine| machine.pty(id).input == b"ls\r").await;
     machine.print(id, b"ls\r\nCargo.toml\r\n").await;
     looker.until_shown(b"Cargo.toml\r\n").await;
-    let session = hive.as_system().session_get(id).await.unwrap().unwrap();
+    let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!((session.status, session.online, session.viewers), (SessionStatus::Open, true, 1));
     let results: Vec<_> = trail(&hive, "session.create").await.into_iter().map(|entry| entry.result).collect();
     assert_eq!(results, [AuditResult::Success, AuditResult::Intent]);
@@ -38,7 +37,7 @@ async fn what_is_asked_for_reaches_the_satellite_and_secrets_no_record() {
         env: [("TOKEN".into(), "hunter2".into())].into(),
         ..SessionCreate::on(machine.id)
     };
-    let session = machine.during(hive.as_system().session_create(wanted)).await.unwrap();
+    let session = machine.during(hive.as_system().sessions().create(wanted)).await.unwrap();
     assert_eq!(machine.pty(session.id).size, Size { cols: 132, rows: 50 });
     assert_eq!((session.size, session.shell.as_deref()), (Size { cols: 132, rows: 50 }, Some("/bin/zsh")));
     let records = serde_json::to_string(&trail(&hive, "session.create").await).unwrap();
@@ -49,7 +48,7 @@ async fn what_is_asked_for_reaches_the_satellite_and_secrets_no_record() {
 async fn a_field_that_breaks_a_rule_is_named() {
     let (hive, machine) = a_machine().await;
     let check = async |field: &str, wanted: SessionCreate| {
-        let error = hive.as_system().session_create(wanted).await.unwrap_err().to_string();
+        let error = hive.as_system().sessions().create(wanted).await.unwrap_err().to_string();
         assert!(error.starts_with(field), "{error}");
     };
     let wanted = || SessionCreate::on(machine.id);
@@ -66,9 +65,9 @@ async fn no_more_terminals_are_open_than_allowed() {
     open(&hive, &mut machine).await;
     let second = open(&hive, &mut machine).await.id;
     let acting = hive.as_system();
-    let error = machine.during(acting.session_create(SessionCreate::on(machine.id))).await.unwrap_err();
+    let error = machine.during(acting.sessions().create(SessionCreate::on(machine.id))).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SessionLimit);
-    machine.during(acting.session_terminate(second)).await.unwrap();
+    machine.during(acting.sessions().terminate(second)).await.unwrap();
     open(&hive, &mut machine).await;
 }
 
@@ -82,11 +81,11 @@ async fn what_the_satellite_refuses_is_said_and_leaves_nothing_open() {
         (ErrorCode::Internal, ErrorCode::Unavailable),
     ] {
         machine.refusal = Some(refused(code));
-        let error = machine.during(acting.session_create(SessionCreate::on(machine.id))).await.unwrap_err();
+        let error = machine.during(acting.sessions().create(SessionCreate::on(machine.id))).await.unwrap_err();
         assert_eq!(error.code(), expected);
     }
-    assert_eq!(acting.session_list(SessionFilter::default()).await.unwrap(), []);
-    let all = acting.session_list(SessionFilter { ended: true, ..SessionFilter::default() }).await.unwrap();
+    assert_eq!(acting.sessions().list(SessionFilter::default()).await.unwrap(), []);
+    let all = acting.sessions().list(SessionFilter { ended: true, ..SessionFilter::default() }).await.unwrap();
     assert_eq!(all.len(), 3);
     assert_eq!(trail(&hive, "session.create").await[0].result, AuditResult::Failure);
 }
@@ -96,16 +95,16 @@ async fn a_satellite_that_is_not_there_opens_nothing() {
     let (hive, mut machine) = a_machine().await;
     let acting = hive.as_system();
     let maintenance = SatelliteUpdate { status: Some(SatelliteStatus::Maintenance), ..SatelliteUpdate::default() };
-    acting.update(machine.id, maintenance).await.unwrap();
-    let error = acting.session_create(SessionCreate::on(machine.id)).await.unwrap_err();
+    acting.satellites().update(machine.id, maintenance).await.unwrap();
+    let error = acting.sessions().create(SessionCreate::on(machine.id)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SatelliteInactive);
     let active = SatelliteUpdate { status: Some(SatelliteStatus::Active), ..SatelliteUpdate::default() };
-    acting.update(machine.id, active).await.unwrap();
+    acting.satellites().update(machine.id, active).await.unwrap();
     machine.cut();
-    let error = acting.session_create(SessionCreate::on(machine.id)).await.unwrap_err();
+    let error = acting.sessions().create(SessionCreate::on(machine.id)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SatelliteOffline);
     let unknown = register(&hive, "web-server-02").await.id;
-    let error = acting.session_create(SessionCreate::on(unknown)).await.unwrap_err();
+    let error = acting.sessions().create(SessionCreate::on(unknown)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SatelliteInactive);
 }
 
@@ -113,30 +112,30 @@ async fn a_satellite_that_is_not_there_opens_nothing() {
 async fn a_terminal_of_another_team_looks_as_if_it_did_not_exist() {
     let hive = hive_with(Settings::default()).await;
     let (anna, bert, mut machine) = two_teams(&hive).await;
-    let id = machine.during(anna.session_create(SessionCreate::on(machine.id))).await.unwrap().id;
-    assert_eq!(bert.session_get(id).await.unwrap(), None);
-    assert_eq!(bert.session_list(SessionFilter::default()).await.unwrap(), []);
+    let id = machine.during(anna.sessions().create(SessionCreate::on(machine.id))).await.unwrap().id;
+    assert_eq!(bert.sessions().get(id).await.unwrap(), None);
+    assert_eq!(bert.sessions().list(SessionFilter::default()).await.unwrap(), []);
     let not_found = ErrorCode::SessionNotFound;
-    assert_eq!(bert.session_attach(id, AttachRequest::default()).await.unwrap_err().code(), not_found);
-    assert_eq!(bert.session_input(id, "x".into()).await.unwrap_err().code(), not_found);
-    assert_eq!(bert.session_resize(id, Size::default()).await.unwrap_err().code(), not_found);
-    assert_eq!(bert.session_terminate(id).await.unwrap_err().code(), not_found);
-    let error = bert.session_create(SessionCreate::on(machine.id)).await.unwrap_err();
+    assert_eq!(bert.sessions().attach(id, AttachRequest::default()).await.unwrap_err().code(), not_found);
+    assert_eq!(bert.sessions().send_input(id, "x".into()).await.unwrap_err().code(), not_found);
+    assert_eq!(bert.sessions().resize(id, Size::default()).await.unwrap_err().code(), not_found);
+    assert_eq!(bert.sessions().terminate(id).await.unwrap_err().code(), not_found);
+    let error = bert.sessions().create(SessionCreate::on(machine.id)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SatelliteNotFound);
     let theirs = SessionFilter { satellite_id: Some(machine.id), ..SessionFilter::default() };
-    assert_eq!(bert.session_list(theirs.clone()).await.unwrap_err().code(), ErrorCode::SatelliteNotFound);
-    assert_eq!(anna.session_list(theirs).await.unwrap().len(), 1);
+    assert_eq!(bert.sessions().list(theirs.clone()).await.unwrap_err().code(), ErrorCode::SatelliteNotFound);
+    assert_eq!(anna.sessions().list(theirs).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn who_may_only_see_satellites_opens_no_terminal() {
     let hive = hive_with(Settings::default()).await;
     let (anna, _, mut machine) = two_teams(&hive).await;
-    let id = machine.during(anna.session_create(SessionCreate::on(machine.id))).await.unwrap().id;
+    let id = machine.during(anna.sessions().create(SessionCreate::on(machine.id))).await.unwrap().id;
     let mut principal = anna.principal().clone();
     principal.scopes = Some([crate::access::Permission::SatellitesRead].into());
     let guest = hive.acting_as(principal);
-    assert_eq!(guest.session_get(id).await.unwrap_err().code(), ErrorCode::Forbidden);
-    assert_eq!(guest.session_list(SessionFilter::default()).await.unwrap_err().code(), ErrorCode::Forbidden);
-    assert_eq!(guest.session_attach(id, AttachRequest::default()).await.unwrap_err().code(), ErrorCode::Forbidden);
+    assert_eq!(guest.sessions().get(id).await.unwrap_err().code(), ErrorCode::Forbidden);
+    assert_eq!(guest.sessions().list(SessionFilter::default()).await.unwrap_err().code(), ErrorCode::Forbidden);
+    assert_eq!(guest.sessions().attach(id, AttachRequest::default()).await.unwrap_err().code(), ErrorCode::Forbidden);
 }

@@ -256,7 +256,7 @@ async fn a_terminal_whose_satellite_is_not_back_yet_is_waited_for() {
     let next = mortal.hive().await;
     let acting = next.as_system();
     let attaching = tokio_util::task::TaskTracker::new()
-        .spawn(async move { acting.session_attach(id, wish(ViewMode::Control)).await });
+        .spawn(async move { acting.sessions().attach(id, wish(ViewMode::Control)).await });
     tokio::task::yield_now().await;
     machine.connect(&next).await;
     let attachment = machine.during(attaching).await.unwrap().unwrap();

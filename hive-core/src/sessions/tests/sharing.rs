@@ -25,7 +25,7 @@ async fn one_types_and_all_see() {
     }
     machine.settle().await;
     assert_eq!(machine.pty(id).input, b"y");
-    assert_eq!(hive.as_system().session_get(id).await.unwrap().unwrap().viewers, 3);
+    assert_eq!(hive.as_system().sessions().get(id).await.unwrap().unwrap().viewers, 3);
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn the_keyboard_of_one_that_is_cut_off_is_kept_for_a_while() {
     drop(first);
     let mut second = Looker::typing(&hive.as_system(), id).await;
     assert_eq!(control(&second), (false, Some("system")));
-    let error = hive.as_system().session_input(id, "x".into()).await.unwrap_err();
+    let error = hive.as_system().sessions().send_input(id, "x".into()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict);
     second.say(FromViewer::RequestControl).await.unwrap();
     machine.during(second.until(|looker| looker.control.is_mine)).await;
@@ -202,7 +202,7 @@ async fn a_program_waits_for_who_types_and_not_for_long() {
     machine.until(|machine| machine.pty(id).keep.is_none()).await;
     machine.print(id, &output[printed..]).await;
     machine.until(|machine| machine.pty(id).limit > 4_000_000).await;
-    assert!(hive.as_system().session_get(id).await.unwrap().is_some());
+    assert!(hive.as_system().sessions().get(id).await.unwrap().is_some());
     writer.is_acking = true;
     machine.during(writer.until(|looker| looker.end == 4_000_000)).await;
     assert!(writer.told.iter().any(|told| matches!(told, ToViewer::Gap { .. })));
@@ -215,14 +215,14 @@ async fn a_program_waits_for_who_types_and_not_for_long() {
 async fn typing_without_looking_needs_a_free_keyboard() {
     let (hive, mut machine, id, mut writer) = a_terminal().await;
     let acting = hive.as_system();
-    let error = acting.session_input(id, "x".into()).await.unwrap_err();
+    let error = acting.sessions().send_input(id, "x".into()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict);
     writer.say(FromViewer::ReleaseControl).await.unwrap();
     let text = noise(200_000);
-    machine.during(acting.session_input(id, text.clone().into())).await.unwrap();
+    machine.during(acting.sessions().send_input(id, text.clone().into())).await.unwrap();
     assert!(machine.pty(id).input == text, "all of it is typed when the call returns");
     machine.cut();
-    let error = acting.session_input(id, "x".into()).await.unwrap_err();
+    let error = acting.sessions().send_input(id, "x".into()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::SatelliteOffline);
 }
 

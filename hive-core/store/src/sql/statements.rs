@@ -36,7 +36,7 @@ macro_rules! queued_select {
 macro_rules! command_finish {
     () => {
         "UPDATE satellite_commands SET status = $2, exit_code = $3, duration_ms = $4, truncated = $5, error_code = $6, \
-         error_message = $7, finished_at = $8, updated_at = $8 WHERE id = $1"
+         error_message = $7, started_at = COALESCE(started_at, $8 - $4 * 1000), finished_at = $8, updated_at = $8 WHERE id = $1"
     };
 }
 
