@@ -7,9 +7,9 @@ mod serve;
 mod setup;
 mod signals;
 
+use hive_core::Hive;
 use hive_core::hive::forget_trail_mark;
 use hive_core::store::Database;
-use hive_core::{AuditLogger, Hive};
 use serde_json::{Value, json};
 
 use self::args::Command;

@@ -1,7 +1,7 @@
 //! Commands that create users, keys and teams.
 
+use hive_core::Hive;
 use hive_core::wire::api::{ApiKeyCreate, NewUser, PlatformRole, TeamCreate, UserCreate};
-use hive_core::{Hive, Identity};
 use serde_json::{Value, json};
 
 use super::args::{ApiKeyCommand, SetupCommand, TeamCommand, UserCommand};
@@ -20,7 +20,7 @@ pub(super) async fn run_setup(hive: &Hive, command: SetupCommand) -> hive_core::
             Ok(json!({ "api_key": key.api_key }))
         }
         SetupCommand::Team(TeamCommand::Create { slug }) => {
-            let team = hive.as_system().team_create(TeamCreate { slug }).await?;
+            let team = hive.as_system().identity().team_create(TeamCreate { slug }).await?;
             Ok(json!(team))
         }
         SetupCommand::Team(TeamCommand::Add { team, username, role }) => {
@@ -32,6 +32,6 @@ pub(super) async fn run_setup(hive: &Hive, command: SetupCommand) -> hive_core::
 
 async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core::Result<Value> {
     let wanted = UserCreate { username: username.to_owned(), role };
-    let NewUser { user, password } = hive.as_system().user_create(wanted).await?;
+    let NewUser { user, password } = hive.as_system().identity().user_create(wanted).await?;
     Ok(json!({ "username": user.username, "password": password.0 }))
 }

@@ -8,7 +8,7 @@ use crate::auth::Authenticated;
 use crate::extract::{Body, Path};
 
 pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<ApiKeyInfo>> {
-    let keys = hive.api_key_list().await?;
+    let keys = hive.identity().api_key_list().await?;
     Ok(ok(keys))
 }
 
@@ -16,16 +16,16 @@ pub(super) async fn create(
     Authenticated(hive): Authenticated,
     Body(key): Body<ApiKeyCreate>,
 ) -> CreatedResult<NewApiKey> {
-    let key = hive.api_key_create(key).await?;
+    let key = hive.identity().api_key_create(key).await?;
     Ok(created(key))
 }
 
 pub(super) async fn revoke(Authenticated(hive): Authenticated, Path(id): Path<ApiKeyId>) -> ApiResult<()> {
-    hive.api_key_revoke(id).await?;
+    hive.identity().api_key_revoke(id).await?;
     Ok(ok(()))
 }
 
 pub(super) async fn rotate(Authenticated(hive): Authenticated, Path(id): Path<ApiKeyId>) -> ApiResult<NewApiKey> {
-    let key = hive.api_key_rotate(id).await?;
+    let key = hive.identity().api_key_rotate(id).await?;
     Ok(ok(key))
 }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
 use hive_core::wire::AuditId;
 use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification, PageRequest};
-use hive_core::{AuditLogger, Error, Subscription};
+use hive_core::{Error, Subscription};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ pub(super) async fn list(
     Query(query): Query<AuditQuery>,
     Query(wanted): Query<PageRequest>,
 ) -> ApiResult<Vec<AuditEntry>> {
-    let found = hive.query(query, wanted).await?;
+    let found = hive.audit().query(query, wanted).await?;
     Ok(page(found))
 }
 
@@ -38,22 +38,22 @@ pub(super) async fn log(
     Authenticated(hive): Authenticated,
     Body(record): Body<AuditLogCreate>,
 ) -> CreatedResult<AuditEntry> {
-    let entry = hive.log(record.action, record.target, record.details).await?;
+    let entry = hive.audit().log(record.action, record.target, record.details).await?;
     Ok(created(entry))
 }
 
 pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<AuditId>) -> ApiResult<AuditEntry> {
-    let found = hive.entry(id).await?;
+    let found = hive.audit().get(id).await?;
     Ok(ok(found.ok_or_else(|| Error::NotFound { what: "audit record", id: id.to_string() })?))
 }
 
 pub(super) async fn verify(Authenticated(hive): Authenticated) -> ApiResult<AuditVerification> {
-    let verification = hive.verify().await?;
+    let verification = hive.audit().verify().await?;
     Ok(ok(verification))
 }
 
 pub(super) async fn export(Authenticated(hive): Authenticated) -> Result<Response, HttpError> {
-    let lines = hive.export().await?;
+    let lines = hive.audit().export().await?;
     let headers = [
         (header::CONTENT_TYPE, "application/jsonl"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"audit.jsonl\""),

@@ -19,7 +19,7 @@ pub(super) async fn login(
 }
 
 pub(super) async fn me(Authenticated(hive): Authenticated) -> ApiResult<Me> {
-    let me = hive.me().await?;
+    let me = hive.identity().me().await?;
     Ok(ok(me))
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn change_password(
     Body(change): Body<PasswordChange>,
 ) -> ApiResult<()> {
     request_parts.check_auth_budget()?;
-    let changed = hive.password_change(change).await;
+    let changed = hive.identity().password_change(change).await;
     request_parts.record_password_result(&changed);
     Ok(ok(changed?))
 }

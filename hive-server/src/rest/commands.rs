@@ -1,6 +1,7 @@
 //! Accepted commands: their state, output and cancellation.
 
 use axum::response::Response;
+use hive_core::Error;
 use hive_core::wire::api::{CommandInfo, CommandQuery, OutputQuery, PageRequest};
 use hive_core::wire::{CommandId, SatelliteId};
 
@@ -14,7 +15,7 @@ pub(super) async fn list(
     Path(satellite): Path<SatelliteId>,
     Query(wanted): Query<PageRequest>,
 ) -> ApiResult<Vec<CommandInfo>> {
-    let found = hive.command_list(satellite, wanted).await?;
+    let found = hive.commands().list(satellite, wanted).await?;
     Ok(page(found))
 }
 
@@ -23,7 +24,7 @@ pub(super) async fn get(
     Path(id): Path<CommandId>,
     Query(CommandQuery { encoding }): Query<CommandQuery>,
 ) -> Result<Response, HttpError> {
-    let found = hive.command_report(id).await?.ok_or_else(|| no_command(id))?;
+    let found = hive.commands().report(id).await?.ok_or_else(|| no_command(id))?;
     Ok(output::command(&found, encoding)?)
 }
 
@@ -32,7 +33,7 @@ pub(super) async fn output(
     Path(id): Path<CommandId>,
     Query(OutputQuery { channel, offset, limit }): Query<OutputQuery>,
 ) -> Result<Response, HttpError> {
-    let found = hive.command_report(id).await?.ok_or_else(|| no_command(id))?;
+    let found = hive.commands().report(id).await?.ok_or_else(|| no_command(id))?;
     Ok(output::raw(found.output, channel, offset, limit.unwrap_or(u64::MAX)))
 }
 
@@ -41,6 +42,6 @@ fn no_command(id: CommandId) -> Error {
 }
 
 pub(super) async fn cancel(Authenticated(hive): Authenticated, Path(id): Path<CommandId>) -> ApiResult<CommandInfo> {
-    let command = hive.command_cancel(id).await?;
+    let command = hive.commands().cancel(id).await?;
     Ok(ok(command))
 }

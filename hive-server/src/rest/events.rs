@@ -13,7 +13,7 @@ pub(super) async fn events(
     State(state): State<AppState>,
     Authenticated(hive): Authenticated,
 ) -> Result<Response, HttpError> {
-    let events = hive.subscribe().await?;
+    let events = hive.satellites().subscribe().await?;
     Ok(sse::stream(&state, events, event_name))
 }
 

@@ -29,15 +29,15 @@ pub(super) async fn one(
     match mode {
         ResponseMode::Wait => {
             let encoding = options.encoding;
-            let report = hive.exec_report(id, command, options).await?;
+            let report = hive.commands().exec_report(id, command, options).await?;
             Ok(output::report(&report, encoding)?)
         }
         ResponseMode::Queue => {
-            let command_id = hive.submit(id, command, options).await?;
+            let command_id = hive.commands().submit(id, command, options).await?;
             Ok((StatusCode::ACCEPTED, ok(json!({ "command_id": command_id }))).into_response())
         }
         ResponseMode::Stream => {
-            let events = hive.exec_stream(vec![Target::Id(id)], command, options).await?;
+            let events = hive.commands().exec_stream(vec![Target::Id(id)], command, options).await?;
             Ok(sse::stream(&state, events, event_name))
         }
     }
@@ -54,14 +54,14 @@ pub(super) async fn many(
     match mode {
         ResponseMode::Wait => {
             let encoding = options.encoding;
-            let reports = hive.exec_multi_reports(targets, request.command, options).await?;
+            let reports = hive.commands().exec_multi_reports(targets, request.command, options).await?;
             Ok(output::reports(&reports, encoding)?)
         }
         ResponseMode::Queue => {
             Err(Error::invalid("wait", "cannot be false for several targets; create a job instead").into())
         }
         ResponseMode::Stream => {
-            let events = hive.exec_stream(targets, request.command, options).await?;
+            let events = hive.commands().exec_stream(targets, request.command, options).await?;
             Ok(sse::stream(&state, events, event_name))
         }
     }
@@ -83,6 +83,6 @@ pub(super) async fn power(
     params: ExecParams,
     Body(request): Body<PowerRequest>,
 ) -> ApiResult<ExecResult> {
-    let result = hive.power(id, request, params.options).await?;
+    let result = hive.commands().power(id, request, params.options).await?;
     Ok(ok(result))
 }

@@ -7,7 +7,6 @@ use hive_core::Error;
 use hive_core::job::JobOptions;
 use hive_core::wire::JobId;
 use hive_core::wire::api::{Job, JobCreate, JobEvent, JobTarget, PageRequest};
-use hive_core::{Error, JobManager};
 
 use super::targets::parse_targets;
 use super::{ApiResult, CreatedResult, ok, page, sse};
@@ -23,17 +22,17 @@ pub(super) async fn submit(
 ) -> CreatedResult<Job> {
     let JobCreate { targets, concurrency, deadline_seconds, command } = job;
     let options = JobOptions { idempotency_key: idempotency_key(&headers), concurrency, deadline_seconds };
-    let job = hive.job_submit(parse_targets(&targets)?, command, options).await?;
+    let job = hive.jobs().submit(parse_targets(&targets)?, command, options).await?;
     Ok((StatusCode::ACCEPTED, ok(job)))
 }
 
 pub(super) async fn list(Authenticated(hive): Authenticated, Query(wanted): Query<PageRequest>) -> ApiResult<Vec<Job>> {
-    let found = hive.job_list(wanted).await?;
+    let found = hive.jobs().list(wanted).await?;
     Ok(page(found))
 }
 
 pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<JobId>) -> ApiResult<Job> {
-    let found = hive.job_get(id).await?;
+    let found = hive.jobs().get(id).await?;
     Ok(ok(found.ok_or_else(|| Error::NotFound { what: "job", id: id.to_string() })?))
 }
 
@@ -42,12 +41,12 @@ pub(super) async fn targets(
     Path(id): Path<JobId>,
     Query(wanted): Query<PageRequest>,
 ) -> ApiResult<Vec<JobTarget>> {
-    let found = hive.job_target_list(id, wanted).await?;
+    let found = hive.jobs().list_targets(id, wanted).await?;
     Ok(page(found))
 }
 
 pub(super) async fn cancel(Authenticated(hive): Authenticated, Path(id): Path<JobId>) -> ApiResult<Job> {
-    let job = hive.job_cancel(id).await?;
+    let job = hive.jobs().cancel(id).await?;
     Ok(ok(job))
 }
 
@@ -56,7 +55,7 @@ pub(super) async fn events(
     Authenticated(hive): Authenticated,
     Path(id): Path<JobId>,
 ) -> Result<Response, HttpError> {
-    let events = hive.job_watch(id).await?;
+    let events = hive.jobs().subscribe(id).await?;
     Ok(sse::stream(&state, events, event_name))
 }
 

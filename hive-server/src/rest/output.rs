@@ -7,7 +7,7 @@ mod object;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use hive_core::hive::{CommandReport, ExecReport, OutputReader};
+use hive_core::router::{CommandReport, ExecReport, OutputReader};
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::OutputEncoding;
 use hive_core::{Error, Result};
@@ -35,7 +35,7 @@ pub(super) fn reports(reports: &[ExecReport], encoding: OutputEncoding) -> Resul
 
 /// A stored command and its output so far.
 pub(super) fn command(command: &CommandReport, encoding: OutputEncoding) -> Result<Response> {
-    let CommandReport { info, output } = command;
+    let CommandReport { info, output, .. } = command;
     Document::in_envelope(|document| document.object(info, output, encoding)).map_err(Error::internal)
 }
 
@@ -47,7 +47,7 @@ pub(super) fn raw(output: OutputReader, channel: Channel, offset: u64, limit: u6
 }
 
 fn write_report(document: &mut Document, report: &ExecReport, encoding: OutputEncoding) -> serde_json::Result<()> {
-    match report.rest() {
+    match report.rest.as_ref() {
         Some(output) => document.object(&report.result, output, encoding),
         None => document.value(&report.result),
     }

@@ -1,8 +1,8 @@
 //! The registry of satellites.
 
+use hive_core::Error;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SatelliteListQuery, SatelliteUpdate};
-use hive_core::{DeviceRegistry, Error};
 
 use super::{ApiResult, ok, page};
 use crate::auth::Authenticated;
@@ -14,17 +14,17 @@ pub(super) async fn list(
     Query(wanted): Query<PageRequest>,
 ) -> ApiResult<Vec<Satellite>> {
     let filter = SatelliteFilter::from(query);
-    let found = hive.list(filter, wanted).await?;
+    let found = hive.satellites().list(filter, wanted).await?;
     Ok(page(found))
 }
 
 pub(super) async fn by_tag(Authenticated(hive): Authenticated, Path(tag): Path<String>) -> ApiResult<Vec<Satellite>> {
-    let found = hive.get_by_tag(&tag).await?;
+    let found = hive.satellites().get_by_tag(&tag).await?;
     Ok(ok(found))
 }
 
 pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<SatelliteId>) -> ApiResult<Satellite> {
-    let found = hive.get(id).await?;
+    let found = hive.satellites().get(id).await?;
     Ok(ok(found.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?))
 }
 
@@ -33,16 +33,16 @@ pub(super) async fn update(
     Path(id): Path<SatelliteId>,
     Body(update): Body<SatelliteUpdate>,
 ) -> ApiResult<Satellite> {
-    let satellite = hive.update(id, update).await?;
+    let satellite = hive.satellites().update(id, update).await?;
     Ok(ok(satellite))
 }
 
 pub(super) async fn remove(Authenticated(hive): Authenticated, Path(id): Path<SatelliteId>) -> ApiResult<()> {
-    hive.remove(id).await?;
+    hive.satellites().remove(id).await?;
     Ok(ok(()))
 }
 
 pub(super) async fn disconnect(Authenticated(hive): Authenticated, Path(id): Path<SatelliteId>) -> ApiResult<()> {
-    hive.mark_offline(id).await?;
+    hive.satellites().mark_offline(id).await?;
     Ok(ok(()))
 }

@@ -1,5 +1,6 @@
 //! Sessions: create, list, send input, resize, terminate. Viewers attach over `ws::session`.
 
+use hive_core::Error;
 use hive_core::session::typed_bytes;
 use hive_core::wire::api::{SatelliteSessionsQuery, Session, SessionCreate, SessionFilter, SessionInput, Size};
 use hive_core::wire::{SatelliteId, SessionId};
@@ -21,7 +22,7 @@ pub(super) async fn create(
     Authenticated(hive): Authenticated,
     Body(params): Body<SessionCreate>,
 ) -> CreatedResult<Session> {
-    let session = hive.session_create(params).await?;
+    let session = hive.sessions().create(params).await?;
     Ok(created(session))
 }
 
@@ -29,7 +30,7 @@ pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Query(filter): Query<SessionFilter>,
 ) -> ApiResult<Vec<Session>> {
-    let found = hive.session_list(filter).await?;
+    let found = hive.sessions().list(filter).await?;
     Ok(ok(found))
 }
 
@@ -38,17 +39,17 @@ pub(super) async fn list_of(
     Path(satellite): Path<SatelliteId>,
     Query(SatelliteSessionsQuery { ended }): Query<SatelliteSessionsQuery>,
 ) -> ApiResult<Vec<Session>> {
-    let found = hive.session_list(SessionFilter { satellite_id: Some(satellite), ended }).await?;
+    let found = hive.sessions().list(SessionFilter { satellite_id: Some(satellite), ended }).await?;
     Ok(ok(found))
 }
 
 pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<SessionId>) -> ApiResult<Session> {
-    let found = hive.session_get(id).await?;
+    let found = hive.sessions().get(id).await?;
     Ok(ok(found.ok_or_else(|| Error::SessionNotFound(id.to_string()))?))
 }
 
 pub(super) async fn end(Authenticated(hive): Authenticated, Path(id): Path<SessionId>) -> ApiResult<()> {
-    hive.session_terminate(id).await?;
+    hive.sessions().terminate(id).await?;
     Ok(ok(()))
 }
 
@@ -57,7 +58,7 @@ pub(super) async fn input(
     Path(id): Path<SessionId>,
     Body(input): Body<SessionInput>,
 ) -> ApiResult<()> {
-    hive.session_input(id, typed_bytes(&input)?).await?;
+    hive.sessions().send_input(id, typed_bytes(&input)?).await?;
     Ok(ok(()))
 }
 
@@ -67,6 +68,6 @@ pub(super) async fn resize(
     Body(size): Body<ResizeRequest>,
 ) -> ApiResult<()> {
     let ResizeRequest { cols, rows } = size;
-    hive.session_resize(id, Size { cols, rows }).await?;
+    hive.sessions().resize(id, Size { cols, rows }).await?;
     Ok(ok(()))
 }

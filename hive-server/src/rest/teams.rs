@@ -8,17 +8,17 @@ use crate::auth::Authenticated;
 use crate::extract::{Body, Path};
 
 pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<Team>> {
-    let teams = hive.team_list().await?;
+    let teams = hive.identity().team_list().await?;
     Ok(ok(teams))
 }
 
 pub(super) async fn create(Authenticated(hive): Authenticated, Body(team): Body<TeamCreate>) -> CreatedResult<Team> {
-    let team = hive.team_create(team).await?;
+    let team = hive.identity().team_create(team).await?;
     Ok(created(team))
 }
 
 pub(super) async fn members(Authenticated(hive): Authenticated, Path(id): Path<TeamId>) -> ApiResult<Vec<TeamMember>> {
-    let members = hive.team_member_list(id).await?;
+    let members = hive.identity().team_member_list(id).await?;
     Ok(ok(members))
 }
 
@@ -27,7 +27,7 @@ pub(super) async fn put_member(
     Path(id): Path<TeamId>,
     Body(member): Body<TeamMemberPut>,
 ) -> ApiResult<TeamMember> {
-    let member = hive.team_member_put(id, member).await?;
+    let member = hive.identity().team_member_put(id, member).await?;
     Ok(ok(member))
 }
 
@@ -35,6 +35,6 @@ pub(super) async fn remove_member(
     Authenticated(hive): Authenticated,
     Path((id, user)): Path<(TeamId, UserId)>,
 ) -> ApiResult<()> {
-    hive.team_member_remove(id, user).await?;
+    hive.identity().team_member_remove(id, user).await?;
     Ok(ok(()))
 }

@@ -8,7 +8,7 @@ use crate::auth::Authenticated;
 use crate::extract::{Body, Path};
 
 pub(super) async fn list(Authenticated(hive): Authenticated) -> ApiResult<Vec<RegistrationTokenInfo>> {
-    let tokens = hive.registration_token_list().await?;
+    let tokens = hive.identity().registration_token_list().await?;
     Ok(ok(tokens))
 }
 
@@ -16,11 +16,11 @@ pub(super) async fn create(
     Authenticated(hive): Authenticated,
     Body(token): Body<RegistrationTokenCreate>,
 ) -> CreatedResult<NewRegistrationToken> {
-    let token = hive.registration_token_create(token).await?;
+    let token = hive.identity().registration_token_create(token).await?;
     Ok(created(token))
 }
 
 pub(super) async fn revoke(Authenticated(hive): Authenticated, Path(id): Path<RegistrationTokenId>) -> ApiResult<()> {
-    hive.registration_token_revoke(id).await?;
+    hive.identity().registration_token_revoke(id).await?;
     Ok(ok(()))
 }

@@ -3,7 +3,6 @@
 use hive_core::Error;
 use hive_core::wire::UserId;
 use hive_core::wire::api::{NewPassword, NewUser, PageRequest, User, UserCreate, UserUpdate};
-use hive_core::{Error, Identity};
 
 use super::{ApiResult, CreatedResult, created, ok, page};
 use crate::auth::Authenticated;
@@ -13,17 +12,17 @@ pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Query(wanted): Query<PageRequest>,
 ) -> ApiResult<Vec<User>> {
-    let found = hive.user_list(wanted).await?;
+    let found = hive.identity().user_list(wanted).await?;
     Ok(page(found))
 }
 
 pub(super) async fn create(Authenticated(hive): Authenticated, Body(user): Body<UserCreate>) -> CreatedResult<NewUser> {
-    let user = hive.user_create(user).await?;
+    let user = hive.identity().user_create(user).await?;
     Ok(created(user))
 }
 
 pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<UserId>) -> ApiResult<User> {
-    let found = hive.user_get(id).await?;
+    let found = hive.identity().user_get(id).await?;
     Ok(ok(found.ok_or_else(|| Error::NotFound { what: "user", id: id.to_string() })?))
 }
 
@@ -32,7 +31,7 @@ pub(super) async fn update(
     Path(id): Path<UserId>,
     Body(update): Body<UserUpdate>,
 ) -> ApiResult<User> {
-    let user = hive.user_update(id, update).await?;
+    let user = hive.identity().user_update(id, update).await?;
     Ok(ok(user))
 }
 
@@ -40,6 +39,6 @@ pub(super) async fn reset_password(
     Authenticated(hive): Authenticated,
     Path(id): Path<UserId>,
 ) -> ApiResult<NewPassword> {
-    let password = hive.user_password_reset(id).await?;
+    let password = hive.identity().user_password_reset(id).await?;
     Ok(ok(password))
 }

@@ -34,7 +34,7 @@ pub(super) async fn attach(
     _: SameOrigin,
     upgrade: Upgrade,
 ) -> Result<Response, HttpError> {
-    if hive.session_get(id).await?.is_none() {
+    if hive.sessions().get(id).await?.is_none() {
         return Err(Error::SessionNotFound(id.to_string()).into());
     }
     let upgrade = negotiate(upgrade)?;
@@ -76,7 +76,7 @@ async fn open(
     let opening = async {
         let first = timeout(state.limits().handshake_timeout, first_message(socket)).await;
         let request = first.map_err(|_| ViewerClose::timeout("no first message was received in time"))??;
-        Ok(hive.session_attach(id, request).await?)
+        Ok(hive.sessions().attach(id, request).await?)
     };
     tokio::select! {
         opened = opening => opened,

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use hive_core::Hive;
 use hive_core::access::Role;
 use hive_core::hive::Settings;
 use hive_core::wire::agent::SUBPROTOCOL;
@@ -144,7 +145,7 @@ impl TestServer {
         let scope = if team.is_some() { TokenScope::Team } else { TokenScope::Global };
         let team_id = team.map(|team| team.id);
         let token = RegistrationTokenCreate { scope, team_id, ..RegistrationTokenCreate::global() };
-        self.hive.as_system().registration_token_create(token).await.unwrap().token
+        self.hive.as_system().identity().registration_token_create(token).await.unwrap().token
     }
 
     pub(crate) async fn register(&self, name: &str, team: Option<&Team>) -> RegisteredSatellite {
@@ -155,7 +156,7 @@ impl TestServer {
     /// Registers a registered satellite again, with a token for it.
     pub(crate) async fn register_again(&self, satellite: &RegisteredSatellite) -> RegisteredSatellite {
         let token = RegistrationTokenCreate { for_satellite: Some(satellite.id), ..RegistrationTokenCreate::global() };
-        let token = self.hive.as_system().registration_token_create(token).await.unwrap().token;
+        let token = self.hive.as_system().identity().registration_token_create(token).await.unwrap().token;
         self.register_with(&SecretString::from(token), &satellite.name).await
     }
 

@@ -1,12 +1,11 @@
 //! Sessions through `RemoteHive`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hive_core::session::{Terminal, TerminalEvent, ViewOptions};
 use hive_core::wire::session::{AttachRequest, INPUT_WINDOW};
 use hive_core::wire::{SessionId, id};
-use hive_core::{Error, RemoteHive, SessionManager};
+use hive_core::{Error, RemoteHive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +56,7 @@ async fn a_remote_terminal_survives_every_disconnect() {
     let key = server.admin().await;
     let mut session = FakeSession::open(&server, &key).await;
     let proxy = CuttableProxy::start(&server).await;
-    let hive = Arc::new(RemoteHive::connect(&proxy.url, key.into()).unwrap());
+    let hive = RemoteHive::connect(&proxy.url, key.into()).unwrap().sessions();
     let mut terminal = Terminal::open(hive, session.id, ViewOptions::default()).await.unwrap();
     let (mut printed, mut seen) = (Vec::new(), Vec::new());
     for round in 0..20u8 {
@@ -108,7 +107,7 @@ async fn an_embedded_terminal_works_as_a_remote_one() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let mut session = FakeSession::open(&server, &key).await;
-    let hive = Arc::new(server.hive.as_system());
+    let hive = server.hive.as_system().sessions();
     let mut terminal = Terminal::open(hive, session.id, ViewOptions::default()).await.unwrap();
     terminal.write("ls\n".into()).unwrap();
     tokio::select! {
@@ -125,7 +124,7 @@ async fn input_that_was_applied_during_a_disconnect_frees_its_space() {
     let key = server.admin().await;
     let mut session = FakeSession::open(&server, &key).await;
     let proxy = CuttableProxy::start(&server).await;
-    let hive = Arc::new(RemoteHive::connect(&proxy.url, key.into()).unwrap());
+    let hive = RemoteHive::connect(&proxy.url, key.into()).unwrap().sessions();
     let mut terminal = Terminal::open(hive, session.id, ViewOptions::default()).await.unwrap();
     let window = vec![b'x'; INPUT_WINDOW as usize];
     terminal.write(window.clone().into()).unwrap();
@@ -152,14 +151,14 @@ async fn a_remote_hive_returns_the_errors_of_an_embedded_one() {
     let url = format!("http://{}", server.address);
     let hive = RemoteHive::connect(&url, key.into()).unwrap();
     let unknown = SessionId::new(id::Seed { unix_millis: 1, random: [1; 10] });
-    let refused = hive.session_attach(unknown, AttachRequest::default()).await.unwrap_err();
+    let refused = hive.sessions().attach(unknown, AttachRequest::default()).await.unwrap_err();
     assert!(matches!(&refused, Error::SessionNotFound(id) if *id == unknown.to_string()), "{refused:?}");
-    assert!(hive.session_get(unknown).await.unwrap().is_none());
+    assert!(hive.sessions().get(unknown).await.unwrap().is_none());
     let unauthenticated = RemoteHive::connect(&url, "hive_key_wrong".to_owned().into()).unwrap();
-    let refused = unauthenticated.session_attach(unknown, AttachRequest::default()).await.unwrap_err();
+    let refused = unauthenticated.sessions().attach(unknown, AttachRequest::default()).await.unwrap_err();
     assert!(matches!(refused, Error::AuthInvalid), "{refused:?}");
     let unreachable = RemoteHive::connect("http://127.0.0.1:1", "hive_key_wrong".to_owned().into()).unwrap();
-    let refused = unreachable.session_attach(unknown, AttachRequest::default()).await.unwrap_err();
+    let refused = unreachable.sessions().attach(unknown, AttachRequest::default()).await.unwrap_err();
     assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
 }
 
@@ -169,13 +168,13 @@ async fn leaving_a_remote_terminal_releases_the_input_lease() {
     let key = server.admin().await;
     let mut session = FakeSession::open(&server, &key).await;
     let hive = RemoteHive::connect(&format!("http://{}", server.address), key.clone().into()).unwrap();
-    let hive: Arc<dyn SessionManager> = Arc::new(hive);
+    let hive = hive.sessions();
     let mut terminal = Terminal::open(hive.clone(), session.id, ViewOptions::default()).await.unwrap();
     terminal.write("bye".into()).unwrap();
     terminal.leave().await;
     assert_eq!(session.read(3).await, "bye");
     while viewer_count(&server, &key, &session).await != 0 {}
-    let typing = hive.session_input(session.id, "ls\n".into());
+    let typing = hive.send_input(session.id, "ls\n".into());
     let (sent, input) = tokio::join!(typing, session.read(3));
     sent.unwrap();
     assert_eq!(input, "ls\n");
@@ -187,12 +186,13 @@ async fn a_remote_hive_lists_resizes_and_terminates_sessions() {
     let key = server.admin().await;
     let mut session = FakeSession::open(&server, &key).await;
     let hive = RemoteHive::connect(&format!("http://{}", server.address), key.into()).unwrap();
-    let sessions = hive.session_list(hive_core::wire::api::SessionFilter::default()).await.unwrap();
+    let sessions = hive.sessions().list(hive_core::wire::api::SessionFilter::default()).await.unwrap();
     assert_eq!(sessions.len(), 1);
     let id = sessions[0].id;
-    hive.session_resize(id, hive_core::wire::api::Size { cols: 10, rows: 5 }).await.unwrap();
+    hive.sessions().resize(id, hive_core::wire::api::Size { cols: 10, rows: 5 }).await.unwrap();
     assert!(matches!(session.next().await, Inbound::Control(hive_core::wire::agent::ToAgent::PtyResize { .. })));
-    let (ended, ()) = tokio::join!(hive.session_terminate(id), session.exit(0));
+    let sessions = hive.sessions();
+    let (ended, ()) = tokio::join!(sessions.terminate(id), session.exit(0));
     ended.unwrap();
-    assert!(hive.session_get(id).await.unwrap().unwrap().ended_at.is_some());
+    assert!(hive.sessions().get(id).await.unwrap().unwrap().ended_at.is_some());
 }
