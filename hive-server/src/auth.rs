@@ -54,6 +54,7 @@ impl RequestParts {
 
     /// Records the result of a check: marks the connection as authenticated, or counts the failure against its address.
     pub(crate) fn record_auth_result<T>(&self, cost: FailureCost, result: Result<T, Error>) -> Result<T, Error> {
+        // Only a wrong credential counts. A missing one costs nothing to check, and other errors are not the caller's.
         match (&result, &self.connection) {
             (Ok(_), Some(connection)) => connection.mark_authenticated(),
             (Err(Error::AuthInvalid), _) => self.record_failures(cost, 1),
@@ -121,6 +122,7 @@ impl RequestParts {
         if token.starts_with(USER_KEY_PREFIX) {
             return self.hive.authenticate_api_key(token, ip, self.verify_mode()).await;
         }
+        // Without a verify mode: the check of a signature is cheap.
         self.hive.authenticate_jwt(token, ip).await
     }
 

@@ -31,6 +31,7 @@ pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> CliResult {
         Some(Command::Restore { from }) => {
             let data_dir = cli.data.data_dir.clone();
             print(&backup::restore(&cli.data.backup_source()?, &from).await?);
+            // The noted head is that of the log before the restore, and the restored log may be shorter.
             Ok(forget_trail_mark(&data_dir)?)
         }
         Some(Command::AcceptKeys) => {
@@ -40,10 +41,12 @@ pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> CliResult {
             Ok(())
         }
         Some(Command::Check) => {
+            // Building a hive creates what is missing, and a check must not do that.
             cli.data.expect_hive()?;
             let database = cli.data.database()?;
             let hive = cli.data.builder()?.build().await?;
             let found = check(&hive, &database).await;
+            // Before the result is checked: a hive that failed has to release its database as well.
             hive.shutdown().await;
             let (is_sound, document) = found?;
             print(&document);

@@ -105,6 +105,7 @@ fn logged(error: &Error) -> ApiError {
 
 fn request_id() -> String {
     let mut bytes = [0; 8];
+    // Random, not counted: the ids of several servers may meet in one log.
     SystemEntropy.fill(&mut bytes);
     format!("req_{:016x}", u64::from_be_bytes(bytes))
 }

@@ -26,10 +26,12 @@ pub fn router(state: AppState) -> Router {
         .merge(requests.layer(from_fn_with_state(state.clone(), drain)))
         // Not drained: a link or viewer is open for long, and is closed with a reason of its own.
         .merge(ws::routes().layer(with_hive_id()))
+        // A route layer: an unknown path is 404 whatever its query is.
         .route_layer(from_fn(rest::check_query_names))
         .merge(health::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        // The last layer runs first.
         .layer(from_fn_with_state(state.clone(), limit_forwarded))
         .layer(map_response(add_security_headers))
         .layer(DefaultBodyLimit::max(limits.body_bytes))

@@ -26,6 +26,7 @@ pub(crate) fn routes() -> Router<AppState> {
         )
         .route("/api/satellites/register/status", get(register::status))
         .route("/api/satellites/{id}/heartbeat", post(heartbeat::heartbeat))
+        // The same tokens as under /api/v1/registration-tokens, by the paths of the documented satellite API.
         .route("/api/satellites/global/registration-tokens", get(tokens::list_global).post(tokens::create_global))
         .route("/api/satellites/global/registration-tokens/{token_id}", delete(tokens::revoke_global))
         .route(

@@ -90,12 +90,14 @@ impl Server {
         let answered = timeout(limits.request_grace + FLUSH_TIMEOUT, self.state.requests_answered());
         self.accept(connections, answered).await;
         let Self { listener, state, .. } = self;
+        // From here on connections are refused. Load balancers have seen /health/ready fail before.
         drop(listener);
         connections.close();
         // Not longer: a client that sent half a request, or reads no response, must not delay the shutdown.
         drop(timeout(FLUSH_TIMEOUT, connections.wait()).await);
         state.force_close().cancel();
         connections.wait().await;
+        // After the connections: a request that still runs needs the hive.
         state.hive().shutdown().await;
         state.links().close();
         state.links().wait().await;
@@ -141,6 +143,7 @@ async fn serve_connection(
     peer: SocketAddr,
     limited: Option<UnauthenticatedConnection>,
 ) {
+    // Keystrokes and their echoes are small packets, which Nagle's algorithm would delay.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was closed before it was served");
         return;

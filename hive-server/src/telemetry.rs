@@ -46,6 +46,7 @@ impl FromStr for LogFilter {
 
 /// Starts the log of this process. Fails if it was started before.
 pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), TryInitError> {
+    // Only for a terminal: files and log collectors would store the escape sequences.
     let is_coloured = std::io::stderr().is_terminal();
     subscriber(format, filter, is_coloured, std::io::stderr).try_init()
 }
@@ -69,6 +70,7 @@ where
             });
             Box::new(log.with_ansi(is_coloured).with_writer(to).fmt_fields(fields.delimited(" ")).finish())
         }
+        // Flattened, so that log collectors index the fields of an event by their names.
         LogFormat::Json => Box::new(log.with_writer(move || JsonLines(to())).json().flatten_event(true).finish()),
     }
 }
@@ -83,6 +85,7 @@ pub fn with_causes(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
+    // Messages of databases and file systems have several lines, and may hold text of callers.
     text(&line.replace('\n', " ")).into_owned()
 }
 

@@ -29,6 +29,7 @@ pub(super) fn forwarded_hops(headers: &HeaderMap) -> Vec<&[u8]> {
 pub(super) fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(hop).ok()?;
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    // Brackets are for IPv6 only (RFC 3986, section 3.2.2).
     let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6);
     let with_port = || SocketAddr::from_str(text).ok().map(|address| address.ip());
     let address = text.parse().ok().or_else(in_brackets).or_else(with_port)?;

@@ -37,6 +37,7 @@ where
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        // A socket for both families shows IPv4 addresses mapped into IPv6.
         let socket = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
         TrustedProxies::from_ref(state).peer(socket, &parts.headers).map_err(|InvalidHop| {
             Error::invalid("X-Forwarded-For", "the address that the proxy added cannot be read").into()

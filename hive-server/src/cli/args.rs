@@ -28,6 +28,7 @@ pub(super) struct DataArgs {
     #[arg(long, global = true, env = "HIVE_DATA_DIR", default_value = "./hive-data", value_name = "DIR")]
     pub(super) data_dir: PathBuf,
     /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME; hive.db in the data directory unless given
+    // The value is hidden in the help, because it holds the password.
     #[arg(long, global = true, env = "HIVE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database: Option<SecretString>,
 }

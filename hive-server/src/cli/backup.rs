@@ -28,11 +28,13 @@ pub(super) async fn create(location: &HiveLocation, output: &Path) -> Result<Opt
     let written = backup::create(location, Source::default().now(), &mut file).await;
     let summary = written.and_then(|summary| {
         file.flush()?;
+        // Before the rename: a crash must not leave an incomplete file under the final name.
         file.get_ref().sync_all()?;
         std::fs::rename(&part, output).map_err(with_name(output))?;
         Ok(summary)
     });
     if summary.is_err() {
+        // The error that is returned says more than a failure to remove the file.
         std::fs::remove_file(&part).ok();
     }
     Ok(Some(summary_document("backup", output, &summary?)))

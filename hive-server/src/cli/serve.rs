@@ -11,6 +11,7 @@ use super::signals::shutdown_on_signals;
 
 pub(super) async fn serve(args: ServeArgs, data: DataArgs, print: fn(&Value)) -> CliResult {
     telemetry::init(args.log_format, &args.log_level)?;
+    // Before the hive is built, because its database opens files too.
     raise_open_files();
     let hive = data.builder()?.settings(args.settings()).build().await?;
     let (id, is_new) = (hive.id(), hive.is_new());

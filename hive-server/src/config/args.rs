@@ -112,9 +112,11 @@ struct SessionArgs {
     #[arg(long, value_name = "SECONDS|never", value_parser = parse_idle_timeout)]
     session_idle_timeout: Option<IdleTimeout>,
     /// Seconds for which a program waits for a writer that does not read
+    // Hidden: only tests change it.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
     claim_stall: Option<Duration>,
     /// Seconds for which the input lease and the output of a disconnected writer are kept
+    // Hidden: only tests change it.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
     claim_linger: Option<Duration>,
 }

@@ -37,6 +37,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            // The largest valid body is an exec request with 512 KiB of standard input as base64.
             body_bytes: 1024 * 1024,
             header_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(hive_core::wire::agent::HANDSHAKE_TIMEOUT_SECONDS),
@@ -49,6 +50,7 @@ impl Default for Limits {
             // Below the 5 seconds in which a service manager is promised that the process has ended.
             shutdown_grace: Duration::from_millis(4500),
             reconnect_jitter: Duration::from_secs(5),
+            // These two are below 60 seconds, after which common proxies close an idle connection.
             keep_alive: Duration::from_secs(15),
             viewer_ping: Duration::from_secs(30),
         }

@@ -16,6 +16,7 @@ pub(super) fn parse_network(text: &str) -> Result<IpNet, &'static str> {
 }
 
 pub(super) fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
+    // Fractions are allowed: tests set timeouts below a second.
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.filter(|seconds| !seconds.is_zero()).ok_or("must be a number of seconds above 0")
 }

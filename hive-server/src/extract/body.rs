@@ -25,6 +25,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let is_json = is_json(request.headers());
         let read = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
         let bytes = read.map_err(|_| Error::invalid("body", "was not received in time"))?.map_err(unreadable)?;
+        // Before the check of the type: a POST without a body usually has none.
         if bytes.is_empty() {
             return parse(b"{}").map(Self);
         }
@@ -38,6 +39,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // Parameters such as charset are ignored: JSON is always UTF-8 (RFC 8259, section 8.1).
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }

@@ -30,6 +30,7 @@ fn wrong_path(rejection: PathRejection) -> Error {
         ErrorKind::ParseErrorAtKey { key, expected_type, .. } => {
             Error::invalid(key.clone(), format!("not a {expected_type}"))
         }
+        // axum names no key here: the path has a single parameter, and in our routes that is `id`.
         ErrorKind::Message(message) => Error::invalid("id", message.clone()),
         _ => Error::invalid("path", cause.body_text()),
     }

@@ -28,6 +28,7 @@ pub(crate) fn query_pairs(uri: &Uri) -> Result<Vec<(String, String)>, Error> {
 }
 
 fn parse<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Error> {
+    // The errors of the deserializer do not name the parameter.
     serde_path_to_error::deserialize(QueryDeserializer::new(pairs))
         .map_err(|error| Error::invalid(error.path().to_string(), error.inner().to_string()))
 }

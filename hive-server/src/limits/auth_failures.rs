@@ -47,6 +47,7 @@ impl AuthFailureLimiter {
     pub(crate) fn verify_mode(&self, address: Option<IpAddr>) -> Effort {
         let is_limited =
             address.is_some_and(|address| lock(&self.0).is_over_limit(network_of(address), Instant::now()));
+        // Cached keys still work, so that an attack from a shared address does not lock out its other users.
         if is_limited { Effort::Remembered } else { Effort::Full }
     }
 

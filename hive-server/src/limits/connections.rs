@@ -31,6 +31,7 @@ impl ConnectionLimiter {
     pub(crate) fn admit(&self, address: IpAddr) -> UnauthenticatedConnection {
         let evicted = CancellationToken::new();
         let (id, oldest) = lock(&self.open).insert(network_of(address), evicted.clone());
+        // Outside of the lock: cancelling wakes the task of the evicted connection.
         if let Some(oldest) = oldest {
             oldest.cancel();
         }
@@ -65,6 +66,7 @@ struct Registered {
 impl UnauthenticatedConnection {
     /// Removes the connection from the limiter: its caller is authenticated.
     pub(crate) fn mark_authenticated(&self) {
+        // Before the removal: an eviction in between must not close the connection.
         self.0.authenticated.cancel();
         lock(&self.0.open).remove(self.0.id);
     }

@@ -40,6 +40,7 @@ impl HandshakeBudget {
     pub(super) fn begin(&mut self, address: Option<IpAddr>, now: Instant, jitter: f64) -> Result<(), Duration> {
         let rate = self.rate;
         self.total.refill(rate, now);
+        // The address first: one that is over its rate must take nothing from the total.
         if let Some(bucket) = self.bucket_of(address, now)
             && !bucket.has_token(rate)
         {
@@ -49,6 +50,7 @@ impl HandshakeBudget {
         if is_crowded || !self.total.has_token(rate) {
             return Err(self.total.retry_after(rate, jitter));
         }
+        // Taken only by admitted handshakes: a refused caller that keeps trying must not lower the rate.
         self.total.take();
         if let Some(bucket) = self.bucket_of(address, now) {
             bucket.take();

@@ -28,6 +28,7 @@ impl<T> SatelliteHandshakes<T> {
         self.next_id += 1;
         let pending = self.by_satellite.entry(satellite).or_default();
         pending.push_back((id, handle));
+        // The oldest: a satellite that connects again has abandoned it.
         let oldest = if pending.len() > MAX_PER_SATELLITE { pending.pop_front() } else { None };
         (id, oldest.map(|(_, handle)| handle))
     }

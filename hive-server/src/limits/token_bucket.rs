@@ -58,7 +58,9 @@ impl TokenBucket {
     pub(super) fn refill(&mut self, rate: HandshakeRate, now: Instant) {
         let seconds = now.saturating_duration_since(self.refilled_at).as_secs_f64();
         self.refilled_at = now;
+        // Unused tokens above the burst are lost: an idle hour must not allow 3,600 seconds' worth at once.
         self.tokens = (self.tokens + seconds * rate.per_second).min(rate.burst());
+        // Nobody reports a retry, so the queue shrinks at the rate at which refused callers can be admitted.
         self.queued = (self.queued - seconds * rate.throughput()).max(0.0);
     }
 

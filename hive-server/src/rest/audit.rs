@@ -77,6 +77,7 @@ fn export_body(lines: Subscription<AuditExportLine>) -> Stream {
         };
         let mut bytes = serde_json::to_vec(&line).map_err(|_| "the export holds a line that cannot be written")?;
         bytes.push(b'\n');
+        // Only the manifest ends the stream: lines that end without it were interrupted.
         let is_last = matches!(line, AuditExportLine::Manifest { .. });
         let next = if is_last { ExportState::Complete } else { ExportState::Running(lines) };
         Ok(Some((Bytes::from(bytes), next)))

@@ -28,6 +28,7 @@ pub(super) async fn change_password(
     Authenticated(hive): Authenticated,
     Body(change): Body<PasswordChange>,
 ) -> ApiResult<()> {
+    // Also for authenticated callers: a stolen API key must not allow guessing the password.
     request_parts.check_auth_budget()?;
     let changed = hive.identity().password_change(change).await;
     request_parts.record_password_result(&changed);

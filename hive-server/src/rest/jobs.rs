@@ -23,6 +23,7 @@ pub(super) async fn submit(
     let JobCreate { targets, concurrency, deadline_seconds, command } = job;
     let options = JobOptions { idempotency_key: idempotency_key(&headers), concurrency, deadline_seconds };
     let job = hive.jobs().submit(parse_targets(&targets)?, command, options).await?;
+    // 202 and not 201: the job continues after the response (RFC 9110, section 15.3.3).
     Ok((StatusCode::ACCEPTED, ok(job)))
 }
 

@@ -41,6 +41,7 @@ pub(super) fn command(command: &CommandReport, encoding: OutputEncoding) -> Resu
 
 /// The bytes of one output from an offset on, at most `limit`.
 pub(super) fn raw(output: OutputReader, channel: Channel, offset: u64, limit: u64) -> Response {
+    // Saturating: without a limit `limit` is the largest number.
     let part = Part::Raw { output, channel, next: offset, end: offset.saturating_add(limit) };
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))];
     (headers, body([part].into())).into_response()

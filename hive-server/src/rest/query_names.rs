@@ -50,6 +50,7 @@ fn check(method: &Method, path: &str, uri: &Uri) -> Result<(), Error> {
 /// The parameters of a path: those of the structs that its handler extracts. A path that is not listed has none.
 fn query_names(method: &Method, path: &str) -> Vec<&'static str> {
     match (method.as_str(), path) {
+        // axum serves HEAD by the handler of GET.
         ("GET" | "HEAD", "/satellites") => [names::<SatelliteListQuery>(), names::<PageRequest>()].concat(),
         ("GET" | "HEAD", "/satellites/{id}/commands" | "/jobs" | "/jobs/{id}/targets" | "/users") => {
             names::<PageRequest>().to_vec()

@@ -16,6 +16,7 @@ where
 {
     let stream = events
         .map(move |event| Event::default().event(name(&event)).json_data(&event))
+        // Ended at once: an open stream would use up the grace period of other requests.
         .take_until(state.draining().clone().cancelled_owned());
     let keep_alive = KeepAlive::new().interval(state.limits().keep_alive);
     Sse::new(stream).keep_alive(keep_alive).into_response()

@@ -38,6 +38,7 @@ pub(crate) async fn authenticate(
 pub(crate) fn check_hive_id(state: &AppState, headers: &HeaderMap) -> Result<(), SatelliteApiError> {
     let named = headers.get(HIVE_ID_HEADER).and_then(|value| value.to_str().ok());
     let named = named.and_then(|text| text.trim().parse::<HiveId>().ok());
+    // A missing header is accepted: satellites of before a registration know no hive yet.
     match named {
         Some(other) if other != state.hive().id() => Err(SatelliteApiError::Rejected(RejectionClass::OtherHive)),
         _ => Ok(()),

@@ -29,6 +29,7 @@ pub(super) async fn register(
     let peer = request_parts.peer;
     let permit = state.limiters().handshakes.admit(peer.address)?;
     let result = state.hive().register_satellite(&token, request, peer.ip(), Some(observed_url(peer))).await;
+    // Other errors, such as a name in use, are no guesses at a token.
     if let Err(RegistrationError::Token(_)) = &result {
         permit.charge_failure();
     }

@@ -42,6 +42,7 @@ fn success<T>(data: T) -> Json<Success<T>> {
     Json(Success { success: true, data })
 }
 
+// Extractors are taken as results, so that their errors have the shape of this API.
 pub(super) async fn create_global(
     caller: Result<Authenticated, HttpError>,
     body: Result<Body<CreateTokenBody>, HttpError>,
@@ -116,6 +117,7 @@ async fn revoke(
     team: Option<TeamId>,
     id: RegistrationTokenId,
 ) -> SuccessResult<()> {
+    // The trait revokes by id alone. Without this check the path of one team would revoke a token of another.
     let exists = find(&hive, team).await?.iter().any(|token| token.token_id == id);
     if !exists {
         return Err(Error::NotFound { what: "registration token", id: id.to_string() }.into());

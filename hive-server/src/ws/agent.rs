@@ -41,13 +41,17 @@ pub(super) async fn upgrade(
     headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Result<Response, SatelliteApiError> {
+    // Before the authentication: a link that opens now would be closed at once, and its handshake would use up a permit.
     if state.draining().is_cancelled() {
         return Err(HttpError::Draining.into());
     }
     let (identity, permit) = satellites::authenticate(&state, &request_parts, &headers).await?;
+    // After the authentication: without a key the response is 401, whatever else is wrong with the request.
     let upgrade = negotiate(upgrade)?;
+    // The deadline of the connection: authentication and handshake share one timeout.
     let deadline = request_parts.deadline();
     let slots = HandshakeSlots { permit, guard: state.limiters().handshakes.begin(identity.id) };
+    // Held until the link is closed, so that a shutdown waits for the close handshake.
     let open_link = state.links().token();
     Ok(upgrade.on_upgrade(move |socket| {
         let socket = Socket::new(socket, state.limits().write_timeout);
@@ -87,12 +91,14 @@ async fn serve(
     let HandshakeSlots { permit, guard } = slots;
     let opened = Box::pin(async {
         tokio::select! {
+            // The replacement first: a handshake that was replaced must not attach its satellite.
             biased;
             () = guard.replaced() => Err(LinkClose::replaced()),
             opened = open(&state, identity, &mut socket, deadline) => opened,
         }
     })
     .await;
+    // Returned before the link runs, because a link stays open for days.
     drop((permit, guard));
     match opened {
         Ok((attached, end)) => Box::pin(Link::new(state, socket, attached, end).run()).await,
@@ -140,8 +146,10 @@ async fn attach(
     let mut sent = Ok(());
     let attached = loop {
         tokio::select! {
+            // The attach first: once it is done, the open link sends what is left in the channel.
             biased;
             attached = attaching.as_mut() => break attached,
+            // After a failed send the attach is still awaited, and its link then ends in the regular way.
             outgoing = end.next(), if sent.is_ok() => sent = socket.forward(outgoing).await,
         }
     };
@@ -161,6 +169,7 @@ async fn refuse(state: &AppState, socket: &mut Socket, error: Error) -> LinkClos
         hive_id: Some(state.hive().id()),
         error: Some(handshake_error(&error)),
     };
+    // The acknowledgement carries the error code; the close frame that follows has no room for it.
     match socket.send(Outgoing::Control(ToAgent::HandshakeAck(Box::new(ack)))).await {
         Ok(()) => error.into(),
         Err(close) => close,

@@ -33,6 +33,7 @@ impl Link {
     pub(super) async fn run(mut self) {
         let close = loop {
             let next_timer = self.ping_at.min(self.timeout_at());
+            // Not biased: a flood in one direction must not starve the other one.
             let step = tokio::select! {
                 incoming = self.socket.receive() => self.on_incoming(incoming).await,
                 outgoing = self.end.next() => self.socket.forward(outgoing).await,
@@ -74,6 +75,7 @@ impl Link {
     async fn on_frame(&mut self, frame: Frame) -> Result<(), LinkClose> {
         match frame.kind {
             FrameKind::Data => Ok(Box::pin(self.attached.on_frame(frame)).await?),
+            // Frame kinds of later versions are ignored.
             _ => Ok(()),
         }
     }
@@ -86,6 +88,7 @@ impl Link {
         if now < self.ping_at {
             return Ok(());
         }
+        // From now and not from the last due time: after a stall one ping is enough.
         self.ping_at = now + self.state.hive().settings().heartbeat_interval;
         let source = self.state.hive().source();
         let ping = ToAgent::HeartbeatPing { timestamp: source.now(), sent_at: Some(source.steady()) };

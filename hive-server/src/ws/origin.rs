@@ -25,6 +25,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let page = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     let (Some(host), Some((scheme, authority))) = (host, page) else { return false };
+    // Browsers leave the default port out of Origin (RFC 6454, section 6.2), but a proxy may add it to Host.
     let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
     let bare = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
     bare(authority) == bare(host)

@@ -34,10 +34,12 @@ pub(super) async fn attach(
     _: SameOrigin,
     upgrade: Upgrade,
 ) -> Result<Response, HttpError> {
+    // Before the upgrade, so that an unknown session is a 404 and not a close code.
     if hive.sessions().get(id).await?.is_none() {
         return Err(Error::SessionNotFound(id.to_string()).into());
     }
     let upgrade = negotiate(upgrade)?;
+    // Held until the socket is closed, so that a shutdown waits for the close handshake.
     let open_viewer = state.links().token();
     Ok(upgrade.on_upgrade(move |socket| {
         Box::pin(async move {
@@ -60,6 +62,7 @@ fn negotiate(upgrade: Upgrade) -> Result<WebSocketUpgrade, HttpError> {
 }
 
 async fn serve(state: AppState, hive: ActingHive, id: SessionId, mut socket: WebSocket) {
+    // Boxed: the future of an attached viewer must not have space for its opening.
     match Box::pin(open(&state, &hive, id, &mut socket)).await {
         Ok(attachment) => Box::pin(Viewer::new(&state, socket, attachment).run(state.draining())).await,
         Err(close) => Box::pin(close_socket(socket, close)).await,

@@ -43,6 +43,7 @@ impl Socket {
     /// Waits for the next message. A longer one closes the link.
     pub(super) async fn receive_at_most(&mut self, bytes: usize) -> Result<Incoming, LinkClose> {
         match self.socket.recv().await {
+            // Checked here too: the limit of the socket itself is that of an open link, and cannot change.
             Some(Ok(message)) if len(&message) > bytes => Err(LinkClose::protocol("the message is too long")),
             Some(Ok(message)) => read(message),
             Some(Err(error)) => Err(LinkClose::protocol(error.to_string())),
@@ -63,6 +64,7 @@ impl Socket {
         } else {
             Message::Binary(bytes)
         };
+        // With a timeout: a satellite that stops reading must not hold its loop, which also checks heartbeats.
         let sent = timeout(self.write_timeout, self.socket.send(message)).await;
         sent.is_ok_and(|sent| sent.is_ok()).then_some(()).ok_or(LinkClose::ConnectionLost)
     }
@@ -104,6 +106,7 @@ fn read(message: Message) -> Result<Incoming, LinkClose> {
             Err(error) => Err(LinkClose::protocol(error.to_string())),
         },
         Message::Ping(_) | Message::Pong(_) => Ok(Incoming::KeepAlive),
+        // The WebSocket library has answered the close frame already.
         Message::Close(_) => Err(LinkClose::ConnectionLost),
     }
 }

@@ -103,6 +103,7 @@ impl Viewer {
         let mut draining = pin!(draining.cancelled());
         let mut timer = pin!(sleep_until(self.next_timer()));
         let close = loop {
+            // Only if it has changed: resetting the timer for each message would cost more than the message.
             if timer.deadline() != self.next_timer() {
                 timer.as_mut().reset(self.next_timer());
             }
@@ -137,6 +138,7 @@ impl Viewer {
     }
 
     fn on_event(&mut self, event: Option<SessionEvent>) -> Result<(), ViewerClose> {
+        // A stream that ends without an event was ended by the hive, or by another socket of the same viewer.
         let message = match event.ok_or_else(ViewerClose::going_away)? {
             SessionEvent::Output { offset, data } => Message::Binary(Frame::data(STREAM, offset, data, false).encode()),
             SessionEvent::Told(told) => {
@@ -162,9 +164,11 @@ impl Viewer {
     }
 
     async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), ViewerClose> {
+        // Any message shows that the viewer is there, not only a pong.
         self.missed_pings = 0;
         match message {
             Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+                // Messages of later versions are ignored.
                 Ok(FromViewer::Unknown) => Ok(()),
                 Ok(FromViewer::Attach(_)) => Err(ViewerClose::protocol("a second attach")),
                 Ok(message) => self.act(ViewerAction::Say(message)).await,
@@ -186,6 +190,7 @@ impl Viewer {
                 self.act(ViewerAction::Input { offset: frame.offset, data: frame.payload }).await
             }
             FrameKind::Data => Err(ViewerClose::protocol("data of a stream that is not there")),
+            // Frame kinds of later versions are ignored.
             _ => Ok(()),
         }
     }

@@ -34,6 +34,7 @@ impl FromRequestParts<AppState> for ExecParams {
         let idempotency_key = idempotency_key(&parts.headers);
         let options = ExecOptions { idempotency_key, encoding, ..ExecOptions::default() };
         let mode = match wait {
+            // `wait=false` takes precedence over `Accept`, which some HTTP clients send with every request.
             Some(false) => ResponseMode::Queue,
             _ if accepts_events(&parts.headers) => ResponseMode::Stream,
             _ => ResponseMode::Wait,

@@ -110,6 +110,7 @@ impl Part {
         match self {
             Self::Text(text) => Ok((text, None)),
             Self::Encoded { output, channel, next, mut encoder } => {
+                // By offset, so that output that moves from memory to the database meanwhile is read once.
                 let bytes = output.read(channel.clone(), next).await?;
                 if bytes.is_empty() {
                     return Ok((encoder.finish().into(), None));

@@ -28,6 +28,7 @@ impl OutputEncoder {
                 (escape(&text), used)
             }
             OutputEncoding::Base64 => {
+                // Three bytes give four characters without padding, which may only stand at the end.
                 let used = all.len() / 3 * 3;
                 (BASE64.encode(&all[..used]), used)
             }

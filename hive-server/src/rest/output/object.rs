@@ -35,6 +35,7 @@ impl<'d> ObjectSerializer<'d> {
         let name = serde_json::to_string(name)?;
         self.document.raw(&name);
         self.document.raw(":");
+        // The name is a JSON string here, with its quotes.
         match name.as_str() {
             r#""stdout""# => self.document.string(self.output, Channel::Stdout, self.encoding),
             r#""stderr""# => self.document.string(self.output, Channel::Stderr, self.encoding),

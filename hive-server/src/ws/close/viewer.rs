@@ -28,6 +28,7 @@ pub(in crate::ws) enum ViewerClose {
 impl ViewerClose {
     /// Sends the error as a message first: a close frame has no room for its code and details.
     fn with_error(error: ApiError) -> Self {
+        // Codes from 4000 to 4999 are for applications (RFC 6455, section 7.4.2).
         let code = STATUS_CODE_BASE + error.code.http_status();
         let close = Close { code, reason: error.message.clone(), retry_after_ms: None };
         Self::Frame { last_message: Some(Box::new(ToViewer::Error { error })), close }
