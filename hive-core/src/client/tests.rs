@@ -1,5 +1,7 @@
 //! The client against a server that says what it is told to say.
 
+mod queries;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
