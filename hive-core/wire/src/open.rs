@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 
 #[doc(hidden)]
 pub use serde;
+use serde::de::value::MapDeserializer;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -128,6 +129,9 @@ macro_rules! open_enum {
 
 /// Something tagged by its kind, to which other versions may add kinds.
 pub trait OpenTagged {
+    /// The kinds of this version.
+    fn kinds() -> &'static [&'static str];
+
     /// Whether this version knows the kind.
     fn is_known(&self) -> bool;
 }
@@ -137,8 +141,12 @@ pub trait OpenTagged {
 ///
 /// The enum derives both with `#[serde(remote = "Self")]` and skips `Unknown`.
 macro_rules! open_tagged {
-    ($name:ident, $tag:literal, [$($kind:literal),* $(,)?]) => {
+    ($name:ident, $tag:literal) => {
         impl $crate::open::OpenTagged for $name {
+            fn kinds() -> &'static [&'static str] {
+                $crate::open::kinds($tag, Self::deserialize)
+            }
+
             fn is_known(&self) -> bool {
                 !matches!(self, Self::Unknown(_))
             }
@@ -158,7 +166,9 @@ macro_rules! open_tagged {
                 let object = serde_json::Value::deserialize(deserializer)?;
                 match object.get($tag).and_then(|kind| kind.as_str()) {
                     None => Err(serde::de::Error::missing_field($tag)),
-                    Some($($kind)|*) => Self::deserialize(object).map_err(serde::de::Error::custom),
+                    Some(kind) if <Self as $crate::open::OpenTagged>::kinds().contains(&kind) => {
+                        Self::deserialize(object).map_err(serde::de::Error::custom)
+                    }
                     Some(_) => Ok(Self::Unknown(object)),
                 }
             }
@@ -167,6 +177,42 @@ macro_rules! open_tagged {
 }
 
 pub(crate) use open_tagged;
+
+/// The tags that a derived `Deserialize` knows. It is asked for an empty one, and its error names those it expects instead:
+/// so a variant can be in no list but the enum itself.
+pub(crate) fn kinds<T>(
+    tag: &'static str,
+    read: impl FnOnce(
+        MapDeserializer<'static, std::iter::Once<(&'static str, &'static str)>, Expected>,
+    ) -> Result<T, Expected>,
+) -> &'static [&'static str] {
+    match read(MapDeserializer::new(std::iter::once((tag, "")))) {
+        Err(Expected(kinds)) => kinds,
+        Ok(_) => &[],
+    }
+}
+
+/// The error of a reader, as far as it names the variants that were expected.
+#[derive(Debug)]
+pub(crate) struct Expected(&'static [&'static str]);
+
+impl Error for Expected {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self(&[])
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self(expected)
+    }
+}
+
+impl std::error::Error for Expected {}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected one of {:?}", self.0)
+    }
+}
 
 /// Reads a word.
 #[doc(hidden)]
@@ -211,6 +257,8 @@ pub fn known_opt<'de, D: Deserializer<'de>, T: OpenEnum>(deserializer: D) -> Res
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde::Serialize;
+    use serde_json::Value;
 
     use super::*;
 
@@ -223,6 +271,34 @@ mod tests {
             DarkGreen = "dark_green",
         }
     }
+
+    /// Something with its data beside its kind.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind", rename_all = "snake_case", remote = "Self")]
+    enum Beside {
+        Plain,
+        WithField {
+            field: u32,
+        },
+        #[serde(skip)]
+        Unknown(Value),
+    }
+
+    open_tagged!(Beside, "kind");
+
+    /// Something with its data in a field.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind", content = "data", remote = "Self")]
+    enum Within {
+        #[serde(rename = "of:one")]
+        One(u32),
+        #[serde(rename = "of:two")]
+        Two,
+        #[serde(skip)]
+        Unknown(Value),
+    }
+
+    open_tagged!(Within, "kind");
 
     #[derive(Debug, Deserialize)]
     struct Request {
@@ -250,6 +326,28 @@ mod tests {
         let refused = read(r#"{"color":"mauve"}"#).unwrap_err().to_string();
         for part in ["`mauve`", "`red`", "`dark_green`"] {
             assert!(refused.contains(part), "{refused} does not name {part}");
+        }
+    }
+
+    #[test]
+    fn the_known_kinds_are_those_of_the_enum_itself() {
+        assert_eq!(Beside::kinds(), ["plain", "with_field"]);
+        assert_eq!(Within::kinds(), ["of:one", "of:two"]);
+    }
+
+    #[test]
+    fn a_known_kind_is_read_and_another_is_kept() {
+        let beside = |text: &str| serde_json::from_str::<Beside>(text).unwrap();
+        assert_eq!(beside(r#"{"kind":"with_field","field":3,"more":1}"#), Beside::WithField { field: 3 });
+        assert_eq!(beside(r#"{"kind":"plain"}"#), Beside::Plain);
+        assert_eq!(serde_json::from_str::<Within>(r#"{"kind":"of:one","data":1}"#).unwrap(), Within::One(1));
+        for text in [r#"{"kind":"","data":1}"#, r#"{"data":{"kind":"of:one"},"kind":"of:three"}"#] {
+            let read: Within = serde_json::from_str(text).unwrap();
+            assert!(!read.is_known(), "{read:?}");
+            assert_eq!(serde_json::to_value(&read).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        }
+        for text in [r#"{"kind":"with_field"}"#, r#"{"field":3}"#, r#"{"kind":7,"field":3}"#] {
+            assert!(serde_json::from_str::<Beside>(text).is_err(), "{text}");
         }
     }
 

@@ -199,8 +199,4 @@ pub enum ChainFault {
     Unknown(serde_json::Value),
 }
 
-open_tagged!(
-    ChainFault,
-    "fault",
-    ["changed", "removed", "reordered", "inserted", "tail_cut", "manifest_missing", "manifest_forged", "unreadable"]
-);
+open_tagged!(ChainFault, "fault");

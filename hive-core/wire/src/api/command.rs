@@ -281,7 +281,7 @@ pub enum ExecEvent {
     Unknown(serde_json::Value),
 }
 
-open_tagged!(ExecEvent, "event", ["accepted", "output", "link", "exit"]);
+open_tagged!(ExecEvent, "event");
 
 /// A stored command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -202,7 +202,7 @@ pub enum JobEvent {
     Unknown(serde_json::Value),
 }
 
-open_tagged!(JobEvent, "event", ["progress", "target", "ended"]);
+open_tagged!(JobEvent, "event");
 
 #[cfg(test)]
 mod tests {

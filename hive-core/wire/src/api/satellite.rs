@@ -193,18 +193,7 @@ pub enum SatelliteEvent {
     Unknown(serde_json::Value),
 }
 
-open_tagged!(
-    SatelliteEvent,
-    "event",
-    [
-        "satellite:online",
-        "satellite:offline",
-        "satellite:updated",
-        "satellite:key_replaced",
-        "satellite:conflict",
-        "satellite:removed"
-    ]
-);
+open_tagged!(SatelliteEvent, "event");
 
 impl SatelliteEvent {
     /// The satellite it is about; none where this version does not know the event.
