@@ -281,10 +281,13 @@ impl Attached {
                 }
             }
             // Ended before, here or by another process: the satellite may forget it. Others' results are not taken.
-            None => match self.hive.store().command_get(id).await? {
-                Some(row) if row.satellite_id == self.satellite && row.status.is_terminal() => {}
-                _ => return self.hive.note_stray_command(self.satellite, id).await,
-            },
+            None => {
+                self.hive.count_stray(self.satellite, id)?;
+                match self.hive.store().command_get(id).await? {
+                    Some(row) if row.satellite_id == self.satellite && row.status.is_terminal() => {}
+                    row => return self.hive.judge_stray(self.satellite, id, row.as_ref()),
+                }
+            }
         }
         self.say(ToAgent::ResultAck { id });
         Ok(())

@@ -17,12 +17,16 @@ use crate::Result;
 use crate::hive::Hive;
 use crate::identity::auth_failures::{AuthFailureKind, FailureSource};
 use crate::link_handler::{broken, satellite_actor};
+use crate::store::CommandRow;
 
 /// Messages of one kind that are logged in a minute.
 const LOGGED_PER_MINUTE: u64 = 5;
 /// Messages of one kind that a satellite may send in a minute: more than it has commands under way. With one more, its link
 /// ends, and so does a new one with the next such message.
 const MAX_PER_MINUTE: u64 = 2000;
+/// The same for messages about commands that are not running. The limit is higher because a busy satellite sends several
+/// messages about each command that the server has just ended. There is a limit because each message costs a database read.
+const MAX_STRAYS_PER_MINUTE: u64 = 10_000;
 
 /// What such a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +39,8 @@ pub(crate) enum Unexpected {
     UnaskedTerminal,
     /// An error that the satellite reports.
     ErrorReport,
+    /// A command that is not running on the satellite. It may be one that has ended, so these messages are not logged.
+    Stray,
 }
 
 impl Unexpected {
@@ -44,7 +50,21 @@ impl Unexpected {
             Self::Terminal => "message about a terminal this satellite was not given",
             Self::UnaskedTerminal => "terminal this link was not asked for",
             Self::ErrorReport => "satellite reports an error",
+            Self::Stray => "message about a command that is not running",
         }
+    }
+
+    fn logged_per_minute(self) -> u64 {
+        if self == Self::Stray { 0 } else { LOGGED_PER_MINUTE }
+    }
+
+    fn max_per_minute(self) -> u64 {
+        if self == Self::Stray { MAX_STRAYS_PER_MINUTE } else { MAX_PER_MINUTE }
+    }
+
+    /// How many of `count` messages the log leaves out.
+    fn left_out(self, count: u64) -> u64 {
+        if self == Self::Stray { 0 } else { count.saturating_sub(LOGGED_PER_MINUTE) }
     }
 }
 
@@ -67,20 +87,15 @@ struct Minute {
 }
 
 impl Minute {
-    fn note(&mut self) -> Decision {
+    fn note(&mut self, kind: Unexpected) -> Decision {
         self.count += 1;
-        if self.count <= LOGGED_PER_MINUTE {
+        if self.count <= kind.logged_per_minute() {
             Decision::Log
-        } else if self.count <= MAX_PER_MINUTE {
+        } else if self.count <= kind.max_per_minute() {
             Decision::Count
         } else {
-            Decision::End { is_first: self.count == MAX_PER_MINUTE + 1 }
+            Decision::End { is_first: self.count == kind.max_per_minute() + 1 }
         }
-    }
-
-    /// Messages that the log does not tell of.
-    fn left_out(self) -> u64 {
-        self.count.saturating_sub(LOGGED_PER_MINUTE)
     }
 }
 
@@ -102,10 +117,10 @@ impl UnexpectedMessages {
         let fresh = Minute { minute, count: 0 };
         match self.0.entry((satellite, kind)) {
             Entry::Occupied(mut entry) if entry.get().minute != minute => {
-                let count = entry.insert(fresh).left_out();
-                (entry.get_mut().note(), (count > 0).then_some(LeftOut { satellite, kind, count }))
+                let count = kind.left_out(entry.insert(fresh).count);
+                (entry.get_mut().note(kind), (count > 0).then_some(LeftOut { satellite, kind, count }))
             }
-            entry => (entry.or_insert(fresh).note(), None),
+            entry => (entry.or_insert(fresh).note(kind), None),
         }
     }
 
@@ -113,7 +128,7 @@ impl UnexpectedMessages {
     fn take_left_out(&mut self, now: Timestamp) -> Vec<LeftOut> {
         let minute = now.as_seconds().div_euclid(60);
         let over = self.0.extract_if(|_, of| of.minute != minute);
-        let left_out = over.map(|((satellite, kind), of)| LeftOut { satellite, kind, count: of.left_out() });
+        let left_out = over.map(|((satellite, kind), of)| LeftOut { satellite, kind, count: kind.left_out(of.count) });
         left_out.filter(|left_out| left_out.count > 0).collect()
     }
 }
@@ -147,7 +162,7 @@ impl Hive {
                 if is_first {
                     warn!(
                         satellite.id = %satellite,
-                        left_out = MAX_PER_MINUTE - LOGGED_PER_MINUTE,
+                        left_out = kind.max_per_minute() - kind.logged_per_minute(),
                         "too many in a minute, its link ends: {}",
                         kind.as_str()
                     );
@@ -165,11 +180,26 @@ impl Hive {
         }
     }
 
+    /// Counts a message about a command that is not running. Called before the command is read from the store, so that a
+    /// flood of such messages costs a bounded number of reads.
+    ///
+    /// # Errors
+    /// `InvalidInput` where these are too many: the link is to be closed.
+    pub(crate) fn count_stray(&self, satellite: SatelliteId, id: CommandId) -> Result<()> {
+        self.note_unexpected(satellite, Unexpected::Stray, id)
+    }
+
     /// Takes a message about a command that is not under way on its satellite. One of a command that has ended is fine.
     pub(crate) async fn note_stray_command(&self, satellite: SatelliteId, id: CommandId) -> Result<()> {
+        self.count_stray(satellite, id)?;
         // What cannot be looked up now is not held against the satellite.
         let Ok(row) = self.store().command_get(id).await else { return Ok(()) };
-        if row.as_ref().is_some_and(|row| row.satellite_id == satellite) {
+        self.judge_stray(satellite, id, row.as_ref())
+    }
+
+    /// The same with the row of the command, where the caller has read it.
+    pub(crate) fn judge_stray(&self, satellite: SatelliteId, id: CommandId, row: Option<&CommandRow>) -> Result<()> {
+        if row.is_some_and(|row| row.satellite_id == satellite) {
             return Ok(());
         }
         if row.is_some() {
@@ -230,6 +260,18 @@ mod tests {
         assert_eq!(decisions[..5], [Decision::Log; 5]);
         assert_eq!((count(Decision::Log), count(Decision::Count)), (5, MAX_PER_MINUTE - 5));
         assert_eq!((count(Decision::End { is_first: true }), count(Decision::End { is_first: false })), (1, 2));
+    }
+
+    #[test]
+    fn of_strays_more_are_taken_and_none_is_told_to_the_log() {
+        let mut messages = UnexpectedMessages::default();
+        let mut note = |now| messages.note(satellite(1), Unexpected::Stray, now);
+        for _ in 0..MAX_STRAYS_PER_MINUTE {
+            assert_eq!(note(at(0)), (Decision::Count, None));
+        }
+        assert_eq!(note(at(0)).0, Decision::End { is_first: true });
+        assert_eq!(note(at(60)), (Decision::Count, None), "a new minute, and nothing to tell of the last one");
+        assert_eq!(messages.take_left_out(at(120)), []);
     }
 
     #[test]

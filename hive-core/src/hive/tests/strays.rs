@@ -1,7 +1,10 @@
 //! Satellites that speak of what was not given to them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use hive_wire::agent::{Channel, CommandResult, ErrorBody, Received, ToServer};
 use hive_wire::api::{
     AuditEntry, AuditQuery, AuditResult, CommandStatus, EndReason, ExecCommand, PageRequest, SessionEnd,
@@ -14,6 +17,25 @@ use super::{connect, hive, register};
 use crate::Error;
 use crate::hive::Hive;
 use crate::router::ExecOptions;
+use crate::store::{CommandRow, Database, Store, StoreLayer, StoreResult};
+
+/// Counts reads of commands.
+struct LookedUp {
+    below: Arc<dyn Store>,
+    commands: AtomicU64,
+}
+
+#[async_trait]
+impl StoreLayer for LookedUp {
+    fn below(&self) -> &dyn Store {
+        self.below.as_ref()
+    }
+
+    async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>> {
+        self.commands.fetch_add(1, Ordering::SeqCst);
+        self.below.command_get(id).await
+    }
+}
 
 fn result_of(id: CommandId) -> ToServer {
     ToServer::CommandResult(CommandResult {
@@ -100,4 +122,43 @@ async fn a_flood_of_messages_about_nothing_ends_the_link() {
         assert!(taken >= 1000, "some are tolerated: {taken}");
         satellite = connect(&hive, &registered, "journal-1").await;
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_about_an_ended_command_is_bounded_too() {
+    let below = Database::in_memory().open().await.unwrap();
+    let looked_up = Arc::new(LookedUp { below, commands: AtomicU64::new(0) });
+    let hive = Hive::builder().store(looked_up.clone()).build().await.unwrap();
+    let registered = register(&hive, "web-server-01").await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    let system = hive.as_system();
+    let command = ExecCommand::shell("true");
+    let id = system.commands().submit(satellite.id, command, ExecOptions::default()).await.unwrap();
+    assert_eq!(satellite.command().await.id, id);
+    satellite.finish(id, CommandStatus::Succeeded, 0, 0).await;
+
+    let stream = StreamId(1);
+    let flood = [
+        ToServer::CommandAck { id, journal_position: None },
+        ToServer::Busy { id },
+        ToServer::StreamOpen { stream, command_id: id, channel: Channel::Stdout, offset: 0 },
+        result_of(id),
+    ];
+    let before = looked_up.commands.load(Ordering::SeqCst);
+    let mut ended = Ok(());
+    for (taken, message) in flood.iter().cycle().enumerate() {
+        assert!(taken < 20_000, "it goes on for ever");
+        ended = satellite.attached.on_control(message.clone()).await;
+        if ended.is_err() {
+            break;
+        }
+    }
+    assert!(matches!(ended, Err(Error::InvalidInput { .. })), "{ended:?}");
+    let count = looked_up.commands.load(Ordering::SeqCst) - before;
+    assert!((5_000..=10_000).contains(&count), "commands that have just ended are many, and not without end: {count}");
+    // A new link changes nothing in this minute.
+    let mut again = connect(&hive, &registered, "journal-1").await;
+    let before = looked_up.commands.load(Ordering::SeqCst);
+    assert!(again.attached.on_control(result_of(id)).await.is_err());
+    assert_eq!(looked_up.commands.load(Ordering::SeqCst), before, "nothing is looked up for it");
 }
