@@ -17,6 +17,7 @@ claims!(
     who_looks_away_ends_nothing,
     the_same_key_is_the_same_job,
     jobs_are_listed_newest_first_and_in_pages,
+    a_jobs_status_of_a_later_version_is_kept,
 );
 
 async fn submit(api: &dyn HiveApi, line: &str) -> Job {
@@ -124,5 +125,22 @@ async fn jobs_are_listed_newest_first_and_in_pages(world: World) {
     let listed: Vec<_> = first.items.iter().chain(&second.items).map(|job| job.id).collect();
     assert_eq!(listed, expected);
     assert!(page(3).await.items.is_empty());
+    world.end().await;
+}
+
+async fn a_jobs_status_of_a_later_version_is_kept(world: World) {
+    let _satellite = world.satellite().await;
+    let word = world.rename_status("succeeded", "half_done");
+    let (expected, of_target) = (JobStatus::from(word), TargetStatus::from(word));
+    let api = world.api();
+    let job = submit(api, "true").await;
+    let (targets, end) = told(api.job_watch(job.id).await.unwrap()).await;
+    assert_eq!(targets, [(NAME.to_owned(), of_target.clone())]);
+    let end = end.unwrap();
+    assert_eq!((&end.status, end.counts.of(&of_target), end.counts.ended()), (&expected, 1, 1));
+    assert_eq!(api.job_get(job.id).await.unwrap(), Some(end.clone()));
+    assert_eq!(api.job_list(PageRequest::default()).await.unwrap().items, [end]);
+    let listed = api.job_target_list(job.id, PageRequest::default()).await.unwrap().items;
+    assert_eq!(listed.iter().map(|target| &target.status).collect::<Vec<_>>(), [&of_target]);
     world.end().await;
 }

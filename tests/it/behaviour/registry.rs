@@ -16,6 +16,7 @@ claims!(
     labels_may_be_odd,
     what_happens_to_satellites_is_told,
     a_removed_satellite_is_gone,
+    a_satellites_status_of_a_later_version_is_kept,
 );
 
 fn names(satellites: &[Satellite]) -> Vec<&str> {
@@ -150,5 +151,17 @@ async fn a_removed_satellite_is_gone(world: World) {
     let left = world.api().satellites().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
     assert_eq!(left.items.iter().map(|satellite| satellite.id).collect::<Vec<_>>(), [kept]);
     assert_eq!(names(&world.api().satellites().get_by_tag("rack-7").await.unwrap()), ["web-front-01"]);
+    world.end().await;
+}
+
+async fn a_satellites_status_of_a_later_version_is_kept(world: World) {
+    let satellite = world.satellite().await;
+    let expected = SatelliteStatus::from(world.rename_status("active", "resting"));
+    let found = world.api().get(satellite.id).await.unwrap().unwrap();
+    assert_eq!((found.status, found.online), (expected.clone(), true));
+    let listed = world.api().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
+    assert_eq!(listed.items.iter().map(|satellite| &satellite.status).collect::<Vec<_>>(), [&expected]);
+    let active = SatelliteFilter { status: Some(SatelliteStatus::Active), ..SatelliteFilter::default() };
+    assert_eq!(world.api().list(active, PageRequest::default()).await.unwrap().total, 1);
     world.end().await;
 }

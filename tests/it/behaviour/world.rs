@@ -70,6 +70,11 @@ impl World {
         world
     }
 
+    /// Makes a server of a later version use another word for a status. Returns the word that callers get.
+    pub(super) fn rename_status(&self, status: &'static str, word: &'static str) -> &'static str {
+        self.later.as_ref().map_or(status, |proxy| proxy.rename_status(status, word))
+    }
+
     async fn start(side: Side) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let database = match Engine::of_this_run() {

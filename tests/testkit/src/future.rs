@@ -1,16 +1,17 @@
 //! A proxy that lets one side speak as a later version does: everything it says has a field more, and between its messages
-//! stand kinds, words and events that nobody knows yet. What the other side says passes as it is, and binary frames too.
+//! stand kinds, words and events that nobody knows yet. A later server can also use other words for
+//! statuses. What the other side says passes as it is, and binary frames too.
 
 mod words;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _};
+use futures_util::{SinkExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -26,7 +27,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async, client_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use words::{Words, with_field};
+use words::{Statuses, Words, with_field, with_statuses};
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
@@ -46,6 +47,7 @@ pub enum Later {
 struct Shared {
     target: SocketAddr,
     later: Later,
+    statuses: Mutex<Statuses>,
     refused: AtomicU64,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -67,7 +69,8 @@ impl LaterProxy {
         let listener = socket.listen(1024).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let shared = Arc::new(Shared { target, later, refused: AtomicU64::new(0), tasks, stop });
+        let (statuses, refused) = (Mutex::default(), AtomicU64::new(0));
+        let shared = Arc::new(Shared { target, later, statuses, refused, tasks, stop });
         shared.tasks.spawn(shared.stop.clone().run_until_cancelled_owned(accept(listener, shared.clone())));
         Self { url, shared }
     }
@@ -75,6 +78,16 @@ impl LaterProxy {
     /// Where to connect instead of the server.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Makes a later server use another word for a status, in answers and in streams. Returns the word that callers get: that of
+    /// this version where the server is not the later side.
+    pub fn rename_status(&self, status: &'static str, word: &'static str) -> &'static str {
+        if self.shared.later == Later::Client {
+            return status;
+        }
+        self.shared.statuses.lock().unwrap().insert(status, word);
+        word
     }
 
     /// How many commands of an unknown kind were refused as unsupported.
@@ -137,7 +150,7 @@ async fn forward(request: Request<Incoming>, shared: &Arc<Shared>) -> anyhow::Re
     let (mut parts, body) = request.into_parts();
     let mut body = body.collect().await?.to_bytes();
     if shared.later == Later::Client && parts.uri.path().starts_with("/api/satellites") {
-        body = with_field_of_text(&body);
+        body = spoken(&body, &Statuses::new());
         parts.headers.remove(CONTENT_LENGTH);
     }
     let stream = TcpStream::connect(shared.target).await?;
@@ -149,14 +162,15 @@ async fn forward(request: Request<Incoming>, shared: &Arc<Shared>) -> anyhow::Re
     if shared.later == Later::Client {
         return Ok(answer.map(BoxBody::new));
     }
-    speak(answer).await
+    let statuses = shared.statuses.lock().unwrap().clone();
+    speak(answer, statuses).await
 }
 
 /// An answer as a later server gives it.
-async fn speak(answer: Response<Incoming>) -> anyhow::Result<Response<Body>> {
+async fn speak(answer: Response<Incoming>, statuses: Statuses) -> anyhow::Result<Response<Body>> {
     let (mut parts, body) = answer.into_parts();
     if is_kind(&parts.headers, "application/json") {
-        let body = with_field_of_text(&body.collect().await?.to_bytes());
+        let body = spoken(&body.collect().await?.to_bytes(), &statuses);
         parts.headers.remove(TRANSFER_ENCODING);
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         return Ok(Response::from_parts(parts, whole(body)));
@@ -166,10 +180,30 @@ async fn speak(answer: Response<Incoming>) -> anyhow::Result<Response<Body>> {
             b"event: from_the_future\ndata: {\"event\":\"from_the_future\",\"data\":{\"seq\":1}}\n\n",
         );
         let first = futures_util::stream::iter([Ok(Frame::data(event))]);
-        let body = StreamBody::new(first.chain(body.into_data_stream().map_ok(Frame::data)));
+        let body = StreamBody::new(first.chain(events(body, statuses)));
         return Ok(Response::from_parts(parts, BoxBody::new(body)));
     }
     Ok(Response::from_parts(parts, BoxBody::new(body)))
+}
+
+/// Streamed events as a later server sends them.
+fn events(body: Incoming, statuses: Statuses) -> impl Stream<Item = Result<Frame<Bytes>, hyper::Error>> {
+    let mut pending = BytesMut::new();
+    body.into_data_stream().map_ok(move |bytes| {
+        pending.extend_from_slice(&bytes);
+        // A chunk of the body can end inside a line. The rest of the line comes with the next chunk.
+        let whole = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = pending.split_to(whole);
+        let told = lines.split_inclusive(|byte| *byte == b'\n').flat_map(|line| line_of_event(line, &statuses));
+        Frame::data(told.collect())
+    })
+}
+
+fn line_of_event(line: &[u8], statuses: &Statuses) -> Vec<u8> {
+    match line.strip_prefix(b"data:") {
+        Some(data) => [b"data: ", spoken(data.trim_ascii(), statuses).as_ref(), b"\n"].concat(),
+        None => line.to_vec(),
+    }
 }
 
 fn is_kind(headers: &HeaderMap, kind: &str) -> bool {
@@ -181,10 +215,11 @@ fn whole(bytes: Bytes) -> Body {
     BoxBody::new(Full::new(bytes).map_err(|never: Infallible| match never {}))
 }
 
-fn with_field_of_text(text: &Bytes) -> Bytes {
+/// A JSON text as a later version sends it. Other text is not changed.
+fn spoken(text: &[u8], statuses: &Statuses) -> Bytes {
     match serde_json::from_slice(text) {
-        Ok(value) => serde_json::to_vec(&with_field(value)).unwrap().into(),
-        Err(_) => text.clone(),
+        Ok(value) => serde_json::to_vec(&with_field(with_statuses(value, statuses))).unwrap().into(),
+        Err(_) => Bytes::copy_from_slice(text),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a later version says beside what is known.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -31,6 +32,31 @@ pub(super) fn with_field(value: Value) -> Value {
             Value::Object(fields)
         }
         Value::Array(items) => items.into_iter().map(with_field).collect(),
+        other => other,
+    }
+}
+
+/// Statuses of this version, and the words that a later server uses for them.
+pub(super) type Statuses = BTreeMap<&'static str, &'static str>;
+
+/// Replaces status words, also where they are the keys of counts.
+pub(super) fn with_statuses(value: Value, statuses: &Statuses) -> Value {
+    let renamed = |word: &str| statuses.get(word).map(|word| (*word).to_owned());
+    match value {
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(name, value)| match (name.as_str(), value) {
+                    ("status", Value::String(word)) => (name, Value::String(renamed(&word).unwrap_or(word))),
+                    ("counts", Value::Object(counts)) => {
+                        let counts = counts.into_iter().map(|(word, count)| (renamed(&word).unwrap_or(word), count));
+                        (name, Value::Object(counts.collect()))
+                    }
+                    (_, value) => (name, with_statuses(value, statuses)),
+                })
+                .collect(),
+        ),
+        Value::Array(items) => items.into_iter().map(|item| with_statuses(item, statuses)).collect(),
         other => other,
     }
 }
