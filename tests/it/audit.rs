@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hive_testkit::{Finished, TestHive};
+use hive_testkit::{Finished, TestHive, WallClock};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -69,6 +69,35 @@ async fn records_are_found_by_action_and_satellite() {
     assert!(count(&["--satellite", "web-server-01"]).await >= 4);
     assert_eq!(count(&["--until", "2020-01-01T00:00:00Z"]).await, 0);
     assert_eq!(count(&["--limit", "2"]).await, 2);
+}
+
+#[tokio::test]
+async fn how_long_ago_a_record_was_made_counts_by_the_clock_of_the_hive() {
+    const DAY: i64 = 24 * 3600;
+    let hive = TestHive::start().await;
+    let all = records(&hive).await.len();
+    for seconds in [DAY, -DAY] {
+        let clock = WallClock::off_by(seconds);
+        let count = async |when: [&str; 2]| {
+            let mut command = hive.hive_command(hive.url(), ["-o", "json", "audit", "list"].iter().chain(&when));
+            command.envs(clock.env());
+            Finished::run(command).await.expect_success().json().as_array().expect("an array").len()
+        };
+        assert_eq!(count(["--since", "1h"]).await, all, "here it is {seconds} s later");
+        assert_eq!(count(["--until", "1h"]).await, 0, "here it is {seconds} s later");
+    }
+}
+
+#[tokio::test]
+async fn a_trail_that_goes_to_standard_output_is_whole_and_has_nothing_beside_it() {
+    let hive = busy_hive().await;
+    let exported = hive.cli(["audit", "export", "--output", "-"]).await.expect_success();
+    let path = hive.dir().join("trail.jsonl");
+    std::fs::write(&path, &exported.stdout).unwrap();
+    let verified = hive.cli(["-o", "json", "audit", "verify", path.to_str().unwrap()]).await.expect_success().json();
+    let records = exported.stdout.lines().count() as u64 - 1;
+    assert_eq!((&verified["valid"], &verified["records"]), (&json!(true), &json!(records)), "{verified}");
+    assert!(exported.stderr.contains(&format!("{records} records")), "{}", exported.stderr);
 }
 
 /// An exported trail that can be damaged.

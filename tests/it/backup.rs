@@ -28,6 +28,22 @@ async fn expect_the_same(hive: &TestHive, satellite: &Satellite, before: &Value)
 }
 
 #[tokio::test]
+async fn a_backup_that_goes_to_standard_output_is_restored_from_there() {
+    let mut hive = TestHive::start().await;
+    let satellite = hive.satellite("web-server-01").await;
+    let id = hive.submit(&satellite, &json!({"command": "seq 1 30000"})).await;
+    let before = hive.until_status(&id, "succeeded").await;
+
+    let written = hive.try_server_command(&["backup", "--output", "-"]).await.expect_success();
+    assert!(!hive.dir().join("-").exists() && written.stderr.is_empty(), "{}", written.stderr);
+    let file = hive.dir().join("piped.backup");
+    std::fs::write(&file, written.stdout).unwrap();
+    hive.kill_server();
+    hive.restore_server(&file, None).await;
+    expect_the_same(&hive, &satellite, &before).await;
+}
+
+#[tokio::test]
 async fn satellites_find_a_restored_hive_by_themselves() {
     let mut hive = TestHive::start().await;
     let satellite = hive.satellite("web-server-01").await;

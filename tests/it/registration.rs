@@ -9,7 +9,7 @@ use std::time::Duration;
 use hive_core::clock::{Clock, ManualClock, Source, SystemClock};
 use hive_core::hive::Hive;
 use hive_core::wire::api::{RegistrationTokenCreate, TokenScope};
-use hive_testkit::{Answer, Finished, SatelliteOptions, ServerOptions, TestHive, binary, until};
+use hive_testkit::{Answer, Finished, SatelliteOptions, ServerOptions, TestHive, binary, procfs, until};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::task::JoinSet;
@@ -232,6 +232,24 @@ async fn every_reason_to_give_up_has_its_own_words() {
     messages.dedup();
     assert_eq!(messages.len(), 7, "two reasons read the same: {messages:#?}");
     registered(&hive, &unspent, "satellite-01").await;
+}
+
+#[tokio::test]
+async fn a_token_comes_by_standard_input_and_nobody_sees_it() {
+    let hive = TestHive::start().await;
+    let token = hive.new_token(None).await;
+    let input = hive.dir().join("input");
+    std::fs::write(&input, format!("{token}\n")).unwrap();
+    // `Process` gives no standard input. The shell provides a pipe.
+    let mut command = std::process::Command::new("/bin/sh");
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command.args(["-c", "cat \"$0\" | \"$@\""]).arg(input).arg(binary("satellite-agent"));
+    command.args(["--server", hive.url(), "--name", "satellite-01", "--registration-token-file", "-"]);
+    command.arg("--data-dir").arg(hive.dir().join("satellite-01"));
+    let mut agent = hive_testkit::Process::spawn("satellite-01", command, &hive.dir().join("logs"));
+    agent.event("online").await;
+    assert_eq!(procfs::running_with(&token).len(), 0, "it is in the list of processes");
+    assert!(!agent.log().contains(&token) && !agent.log().contains("list of processes"), "{}", agent.log());
 }
 
 #[tokio::test]

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use hive_core::wire::agent::MAX_OUTPUT;
 use hive_testkit::{
-    Engine, FailingDisk, Satellite, SatelliteOptions, ServerOptions, SmallDisk, TestHive, until, until_some,
+    Engine, FailingDisk, Rest, Satellite, SatelliteOptions, ServerOptions, SmallDisk, TestHive, until, until_some,
 };
 use serde_json::{Value, json};
 
 use super::{Runs, command_id, expect_whole_trail, queue};
-use crate::support::text;
+use crate::support::{sleeping, text, unique_seconds, until_sleeping};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -146,6 +146,43 @@ async fn a_terminal_whose_end_cannot_be_recorded_hears_nothing_of_it() {
     expect_whole_trail(&hive).await;
 }
 
+/// Cancels a command while the server cannot write. The call is refused and the command keeps running.
+async fn expect_no_cancel(hive: &TestHive, id: &str, seconds: &str) {
+    for _ in 0..3 {
+        let refused = hive.rest().post(&format!("/api/v1/commands/{id}/cancel"), &json!({})).await;
+        assert_eq!(refused.refusal(), (503, "UNAVAILABLE".into()));
+        assert_eq!((sleeping(seconds), &hive.command(id).await["status"]), (1, &json!("started")));
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_that_cannot_be_recorded_cancels_nothing() {
+    let disk = SmallDisk::new(24);
+    let (data_dir, engine) = (Some(disk.path().join("server")), Some(Engine::Sqlite));
+    let mut hive = TestHive::start_with(ServerOptions { data_dir, engine, ..ServerOptions::default() }).await;
+    let satellite = hive.satellite("web-server-01").await;
+    for is_full in [true, false] {
+        let seconds = unique_seconds();
+        let id = hive.submit(&satellite, &json!({"command": format!("sleep {seconds}")})).await;
+        hive.until_status(&id, "started").await;
+        until_sleeping(&seconds, 1).await;
+        if is_full {
+            disk.fill();
+            expect_no_cancel(&hive, &id, &seconds).await;
+            disk.free();
+        } else {
+            let failing = FailingDisk::under(hive.server()).await;
+            expect_no_cancel(&hive, &id, &seconds).await;
+            failing.end().await;
+        }
+        let cancel = format!("/api/v1/commands/{id}/cancel");
+        until("the disk works again", async || hive.rest().post(&cancel, &json!({})).await.is_success()).await;
+        hive.until_status(&id, "cancelled").await;
+        until_sleeping(&seconds, 0).await;
+    }
+    expect_whole_trail(&hive).await;
+}
+
 async fn on(hive: &TestHive, disk: &SmallDisk) -> Satellite {
     let data_dir = Some(disk.path().join("satellite"));
     hive.satellite_with("web-server-01", SatelliteOptions { data_dir, ..SatelliteOptions::default() }).await
@@ -182,6 +219,27 @@ async fn a_satellite_whose_disk_is_full_runs_nothing_and_says_so() {
     disk.free();
     let result = hive.rest().post(&satellite.path("/exec"), &runs.command(1_001)).await.data();
     assert_eq!(result["status"], "succeeded", "{result}");
+}
+
+#[tokio::test]
+async fn the_pages_of_a_satellite_name_its_full_disk_until_there_is_room() {
+    let disk = SmallDisk::new(8);
+    let hive = TestHive::start().await;
+    let mut satellite = on(&hive, &disk).await;
+    let pages = Rest::new(text(&satellite.process().event("online").await["local_api"]));
+    let health = async || pages.get("/health").await.json();
+    let well = health().await;
+    assert_eq!((&well["status"], &well["problems"]), (&json!("ok"), &json!([])), "{well}");
+
+    disk.fill();
+    until("a command is refused", async || hive.exec(&satellite, "true").await["status"] == "failed").await;
+    let ill = health().await;
+    assert_eq!((&ill["status"], &ill["connected"]), (&json!("degraded"), &json!(true)), "{ill}");
+    assert!(ill["problems"].to_string().contains(disk.path().to_str().unwrap()), "{ill}");
+
+    disk.free();
+    until("there is room", async || hive.exec(&satellite, "true").await["status"] == "succeeded").await;
+    assert_eq!(health().await["status"], "ok");
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use hive_testkit::{Console, Finished, TestHive, binary};
+use hive_core::RemoteHive;
+use hive_testkit::{Console, Finished, ServerOptions, TestHive, binary, enrol};
 use tokio::process::Command;
 
 use super::Home;
@@ -47,6 +48,19 @@ async fn bash_completes_commands_options_and_the_names_of_satellites() {
     console.type_keys("X; echo qui''et\r").await;
     console.until_text("quiet").await;
     assert!(console.text().starts_with("> hive satellites get wX; echo qui''et\n"), "{}", console.text());
+}
+
+#[tokio::test]
+async fn bash_completes_a_name_and_a_label_behind_the_first_thousand_machines() {
+    let args = ["--handshake-rate", "0"].map(String::from).to_vec();
+    let hive = TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await;
+    let remote = RemoteHive::connect(hive.url(), hive.api_key().into()).unwrap();
+    enrol(&remote, 1_000).await.unwrap();
+    let last = hive.satellite("web-server-01").await;
+    hive.rest().put(&last.path(""), &serde_json::json!({"tags": ["prod"]})).await.data();
+    let mut console = at_bash(&hive).await;
+    check(&mut console, "hive satellites get web", "hive satellites get web-server-01").await;
+    check(&mut console, "hive exec tag:", "hive exec tag:prod").await;
 }
 
 #[tokio::test]
