@@ -293,17 +293,17 @@ async fn a_change_of_power_is_set_going(world: World) {
 async fn a_commands_status_of_a_later_version_is_an_end_and_is_kept(world: World) {
     let satellite = world.satellite().await;
     let expected = CommandStatus::from(world.rename_status("succeeded", "half_done"));
-    let api = world.api();
-    let result = api.exec(satellite.id, ExecCommand::shell("echo x"), ExecOptions::default()).await.unwrap();
+    let commands = world.api().commands();
+    let result = commands.exec(satellite.id, ExecCommand::shell("echo x"), ExecOptions::default()).await.unwrap();
     assert_eq!(result.status, TargetStatus::Command(expected.clone()));
     assert_eq!((result.exit_code, result.stdout.as_str()), (Some(0), "x\n"));
     let id = result.command_id.unwrap();
-    let found = api.command_get(id, OutputEncoding::Lossy).await.unwrap().unwrap();
+    let found = commands.get(id, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!((found.status.clone(), found.stdout.as_str()), (expected.clone(), "x\n"));
     assert!(found.status.is_terminal() && found.finished_at.is_some());
-    let listed = api.command_list(satellite.id, PageRequest::default()).await.unwrap().items;
+    let listed = commands.list(satellite.id, PageRequest::default()).await.unwrap().items;
     assert_eq!(listed.iter().map(|command| &command.status).collect::<Vec<_>>(), [&expected]);
-    let mut stream = api.exec_stream(vec![name(NAME)], ExecCommand::shell("echo y"), ExecOptions::default()).await;
+    let mut stream = commands.exec_stream(vec![name(NAME)], ExecCommand::shell("echo y"), ExecOptions::default()).await;
     let (_, [stdout, _], end) = heard(stream.as_mut().unwrap()).await;
     assert_eq!((stdout.as_slice(), end), (&b"y\n"[..], Some(TargetStatus::Command(expected))));
     world.end().await;

@@ -134,13 +134,13 @@ async fn a_jobs_status_of_a_later_version_is_kept(world: World) {
     let (expected, of_target) = (JobStatus::from(word), TargetStatus::from(word));
     let api = world.api();
     let job = submit(api, "true").await;
-    let (targets, end) = told(api.job_watch(job.id).await.unwrap()).await;
+    let (targets, end) = told(api.jobs().subscribe(job.id).await.unwrap()).await;
     assert_eq!(targets, [(NAME.to_owned(), of_target.clone())]);
     let end = end.unwrap();
     assert_eq!((&end.status, end.counts.of(&of_target), end.counts.ended()), (&expected, 1, 1));
-    assert_eq!(api.job_get(job.id).await.unwrap(), Some(end.clone()));
-    assert_eq!(api.job_list(PageRequest::default()).await.unwrap().items, [end]);
-    let listed = api.job_target_list(job.id, PageRequest::default()).await.unwrap().items;
+    assert_eq!(api.jobs().get(job.id).await.unwrap(), Some(end.clone()));
+    assert_eq!(api.jobs().list(PageRequest::default()).await.unwrap().items, [end]);
+    let listed = api.jobs().list_targets(job.id, PageRequest::default()).await.unwrap().items;
     assert_eq!(listed.iter().map(|target| &target.status).collect::<Vec<_>>(), [&of_target]);
     world.end().await;
 }

@@ -157,11 +157,11 @@ async fn a_removed_satellite_is_gone(world: World) {
 async fn a_satellites_status_of_a_later_version_is_kept(world: World) {
     let satellite = world.satellite().await;
     let expected = SatelliteStatus::from(world.rename_status("active", "resting"));
-    let found = world.api().get(satellite.id).await.unwrap().unwrap();
+    let found = world.api().satellites().get(satellite.id).await.unwrap().unwrap();
     assert_eq!((found.status, found.online), (expected.clone(), true));
-    let listed = world.api().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
+    let listed = world.api().satellites().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();
     assert_eq!(listed.items.iter().map(|satellite| &satellite.status).collect::<Vec<_>>(), [&expected]);
     let active = SatelliteFilter { status: Some(SatelliteStatus::Active), ..SatelliteFilter::default() };
-    assert_eq!(world.api().list(active, PageRequest::default()).await.unwrap().total, 1);
+    assert_eq!(world.api().satellites().list(active, PageRequest::default()).await.unwrap().total, 1);
     world.end().await;
 }
