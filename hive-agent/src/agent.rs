@@ -14,16 +14,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::config::Config;
-use crate::connection::Connection;
 use crate::dispatch::Dispatch;
-use crate::enrol::Enrolment;
 use crate::error::Error;
-use crate::http::{self, HiveApi};
+use crate::http;
 use crate::identity::DataDir;
 use crate::local_api::{self, Pages};
 use crate::machine;
 use crate::metrics::Counters;
 use crate::pty::Terminals;
+use crate::reconnect::Connection;
+use crate::registration::{Enrolment, HiveApi};
 use crate::status::{LinkState, Status};
 
 /// A satellite that belongs to its hive.
@@ -166,7 +166,7 @@ impl LocalPages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake_hive::{FakeHive, KEY, TOKEN, View, satellite_id, shell, terminal};
+    use crate::tests::fake_hive::{FakeHive, KEY, TOKEN, View, satellite_id, shell, terminal};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
 

@@ -1,6 +1,9 @@
 //! What happens to a delivered command: policy, journal, execution, result. It knows no link: whichever is up asks for
 //! [`Job`]s and reads their progress from the [`Board`], and without one the commands run on.
 
+mod concurrency;
+mod running_command;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -14,21 +17,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
-use crate::board::Board;
 use crate::clock;
-use crate::concurrency::{Class, Places};
 use crate::config::{Account, Config};
-use crate::disk::{self, Disk};
-use crate::exec::{self, Drain, Outcome, Outputs, Program, Stop};
+use crate::dirty_set::Board;
+use crate::executors::power;
+use crate::executors::process::{self, Drain, Outcome, Outputs, Program, Stop};
 use crate::identity::DataDir;
-use crate::job::{Job, Progress};
 use crate::journal::{self, Decision, Journal, JournalFile, Ledger, Opened, PowerStart, Record};
 use crate::metrics::Counters;
 use crate::policy::Policy;
-use crate::power;
+use crate::process_tree;
 use crate::random;
 use crate::spool::{Reader, Spool};
-use crate::tree;
+use crate::storage::disk::{self, Disk};
+
+use concurrency::{Class, Places};
+
+pub(crate) use running_command::{Job, Progress};
 
 /// How long a stopping agent waits for its commands to be gone.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -120,7 +125,7 @@ impl Dispatch {
         let interrupted = self.state().ledger.interrupted();
         let ending = async {
             for id in interrupted {
-                let count = tree::end_leftovers(exec::marker(id)).await;
+                let count = process_tree::end_leftovers(process::marker(id)).await;
                 if count > 0 {
                     warn!(command.id = %id, processes = count, "ended what an agent that was killed had left running");
                 }
@@ -318,7 +323,7 @@ impl Dispatch {
             on_growth: |channel, len| self.grow(job, channel, len),
         };
         let stop = Stop { cancel: job.cancel.clone(), shutdown: self.stopping.clone() };
-        exec::run(program, outputs, &stop).await
+        process::run(program, outputs, &stop).await
     }
 
     fn grow(&self, job: &Job, channel: Channel, len: u64) {

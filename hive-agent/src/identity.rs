@@ -1,6 +1,7 @@
 //! Who this satellite is: its data directory, and the keys in it.
 
 mod file;
+mod stored_keys;
 
 use std::fs::{self, File};
 use std::io;
@@ -13,12 +14,15 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use tracing::{error, warn};
 
-use self::file::KeyFile;
-use crate::disk::{self, Disk};
 use crate::error::Error;
-use crate::files;
-use crate::key_ring::KeyRing;
 use crate::messages::with_causes;
+use crate::storage::disk::{self, Disk};
+use crate::storage::files;
+
+use self::file::KeyFile;
+use self::stored_keys::DatedKey;
+
+pub(crate) use self::stored_keys::KeyRing;
 
 /// How often the lock of the data directory is tried. An agent that was killed leaves it for a moment to a child that it
 /// was just starting, until that child has become its program.

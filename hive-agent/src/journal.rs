@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use crate::disk::Disk;
+use crate::storage::disk::Disk;
 
 pub(crate) use file::{JournalFile, Opened};
 pub(crate) use ledger::{Decision, Ledger, PowerStart};

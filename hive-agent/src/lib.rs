@@ -4,12 +4,12 @@
 //!
 //! - [`agent`] puts the parts together; [`config`] is what it needs to know, [`error`] why it cannot go on, and
 //!   [`messages`] how a person is told;
-//! - `identity`, `enrol` and `http` make the machine a satellite of its hive: a data directory, a key, a token;
-//! - `connection` keeps a link up, with [`backoff`] between attempts;
-//! - `dispatch` takes a command from the link: [`policy`] may refuse it, `journal` remembers that it starts, `exec` runs it
-//!   (for `power` too), `spool` keeps its output, `disk` says where neither can be written, and `job` is how the link sees its progress;
-//! - `pty` is for terminals what `dispatch` is for commands; on a `board` both leave word for the link, and `tree` ends
-//!   what either has started;
+//! - `identity` and `registration` make the machine a satellite of its hive: a data directory, a key, a token;
+//! - `reconnect` keeps a link up, with [`backoff`] between attempts: `transport` carries it, `protocol` says what is sent;
+//! - `dispatch` takes a command from the link: [`policy`] may refuse it, `journal` remembers that it starts, `executors`
+//!   run it, `spool` keeps its output, and `storage` says where neither can be written;
+//! - `pty` is for terminals what `dispatch` is for commands; in a `dirty_set` both leave word for the link, and
+//!   `process_tree` ends what either has started;
 //! - `status`, `metrics`, `machine` and `local_api` say how all of this is going.
 //!
 //! The library reads neither flags nor environment, and prints nothing. What the binary needs for that is the feature
@@ -50,39 +50,33 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
-mod attempt;
 pub mod backoff;
-mod board;
-mod checksum;
 mod clock;
-mod concurrency;
 pub mod config;
-mod connection;
-mod disk;
+mod dirty_set;
 mod dispatch;
-mod enrol;
 pub mod error;
-mod exec;
-#[cfg(test)]
-mod fake_hive;
-mod files;
+mod executors;
 mod http;
 mod identity;
-mod job;
 mod journal;
-mod key_ring;
 mod local_api;
 mod machine;
 pub mod messages;
 mod metrics;
 pub mod policy;
-mod power;
+mod process_tree;
+mod protocol;
 mod pty;
 mod random;
-mod registration_token;
+mod reconnect;
+mod registration;
 mod spool;
 mod status;
-mod tree;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod transport;
 
 pub use agent::Agent;
 pub use config::{Config, WhenRejected};

@@ -8,7 +8,7 @@ use hive_wire::escape;
 use hive_wire::satellite_api::ErrorResponse;
 
 use crate::error::Error;
-use crate::http::Unauthorized;
+use crate::registration::Unauthorized;
 
 /// A language of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

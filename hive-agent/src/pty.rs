@@ -1,19 +1,19 @@
 //! Terminals that do not die: each is a program on a PTY with a task of its own, and outlives the links it is used over.
 //!
 //! [`Terminals`] knows no link: whichever is up asks for a [`Terminal`], and is told on the [`Board`] who has news. What is
-//! decided about bytes, times and sizes is decided in [`output`], [`input`], [`patience`] and [`screen`], which do no I/O;
-//! [`life`] is the task, [`pump`] its hands, [`shell`] what is started. [`open_list`] is what an agent that was killed leaves
+//! decided about bytes, times and sizes is decided in [`output`], [`input`], [`timers`] and [`window_size`], which do no
+//! I/O; [`session_task`] is the task, [`pty_io`] its hands, [`shell`] what is started. [`session_files`] is what an agent that was killed leaves
 //! for the next one.
 
 mod input;
-mod life;
-mod open_list;
 mod output;
-mod patience;
-mod pump;
-mod screen;
+mod pty_io;
+mod session;
+mod session_files;
+mod session_task;
 mod shell;
-mod terminal;
+mod timers;
+mod window_size;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,22 +26,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
-use crate::board::Board;
 use crate::clock;
 use crate::config::{Account, Config};
+use crate::dirty_set::Board;
 use crate::identity::DataDir;
 use crate::policy::Policy;
-use crate::tree;
+use crate::process_tree;
 
-use life::Life;
-use open_list::OpenList;
-use patience::Limits;
-use pump::Pump;
-use screen::Screen;
+use pty_io::Pump;
+use session_files::OpenList;
+use session_task::Life;
 use shell::Shell;
+use timers::Limits;
+use window_size::Screen;
 
 pub(crate) use output::Piece;
-pub(crate) use terminal::{Standing, Terminal};
+pub(crate) use session::{Standing, Terminal};
 
 /// How long a stopping agent waits for its terminals to be gone.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -92,7 +92,7 @@ impl Terminals {
     pub(crate) async fn end_leftovers(&self) {
         let ending = async {
             for id in self.open.list() {
-                let count = tree::end_leftovers(shell::marker(id)).await;
+                let count = process_tree::end_leftovers(shell::marker(id)).await;
                 if count > 0 {
                     warn!(session.id = %id, processes = count, "ended what an agent that was killed had left running");
                 }

@@ -18,8 +18,8 @@ use hive_wire::CommandId;
 use hive_wire::agent::{Channel, MAX_OUTPUT, Received};
 use tracing::warn;
 
-use crate::disk::{self, Disk};
-use crate::files;
+use crate::storage::disk::{self, Disk};
+use crate::storage::files;
 
 use memory::{Memory, Tail};
 

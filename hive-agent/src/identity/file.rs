@@ -5,9 +5,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Identity;
-use crate::checksum::Checksum;
-use crate::key_ring::{DatedKey, KeyRing};
+use super::{DatedKey, Identity, KeyRing};
+use crate::storage::checksum::Checksum;
 
 /// A key file. Not `Debug`: it holds keys.
 #[derive(Serialize, Deserialize)]

@@ -183,7 +183,7 @@ fn a_file_of_an_older_agent_is_read() {
         )
     };
     let all = serde_json::json!(["hunter2", id, "web-server-01", "2026-02-05T05:42:00.123456Z", null]);
-    let sum = crate::checksum::Checksum::of(all.to_string().as_bytes());
+    let sum = crate::storage::checksum::Checksum::of(all.to_string().as_bytes());
     for text in [old(""), old(&format!(r#","checksum":"{sum}""#))] {
         fs::write(data.key_path(), text).unwrap();
         let stored = usable(&data);

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::Record;
-use crate::checksum::Checksum;
-use crate::{disk, files, random};
+use crate::random;
+use crate::storage::checksum::Checksum;
+use crate::storage::{disk, files};
 
 /// The version that is written. Version 1 had no checksums.
 const VERSION: u32 = 2;

@@ -11,8 +11,8 @@ use pty_process::{Command, Pty};
 use tokio::process::Child;
 
 use crate::config::Account;
-use crate::exec;
-use crate::tree::Root;
+use crate::executors::process;
+use crate::process_tree::Root;
 
 /// What programs take the terminal for.
 const TERM: &str = "xterm-256color";
@@ -48,9 +48,9 @@ impl Shell {
         ];
         Ok(Self {
             id: spec.session_id,
-            env: exec::environment(&own, account, &spec.env, (MARKER, spec.session_id.to_string()))?,
+            env: process::environment(&own, account, &spec.env, (MARKER, spec.session_id.to_string()))?,
             path: shell.clone(),
-            cwd: exec::home(account),
+            cwd: process::home(account),
         })
     }
 
@@ -72,7 +72,7 @@ impl Shell {
             .current_dir(&self.cwd)
             .kill_on_drop(true)
             .spawn(line);
-        let child = started.map_err(|error| exec::not_started(&self.path, &cause(error)))?;
+        let child = started.map_err(|error| process::not_started(&self.path, &cause(error)))?;
         Ok((child, pty))
     }
 

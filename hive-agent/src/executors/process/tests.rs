@@ -185,7 +185,7 @@ async fn a_background_child_is_left_alone_and_waited_for_no_longer_than_a_moment
     let pid: i32 = bench.file("pid").trim().parse().unwrap();
     assert!(is_alive(pid));
     let marker = format!("HIVE_COMMAND_ID={}", bench.id);
-    tree::end(tree::Root { pid: pid.cast_unsigned(), marker }).await;
+    process_tree::end(process_tree::Root { pid: pid.cast_unsigned(), marker }).await;
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_background_child_goes_on_writing_when_its_command_has_ended() {
     }
     assert_eq!(bench.drain.count(), 2);
     let marker = format!("HIVE_COMMAND_ID={}", bench.id);
-    tree::end(tree::Root { pid: bench.file("pid").trim().parse().unwrap(), marker }).await;
+    process_tree::end(process_tree::Root { pid: bench.file("pid").trim().parse().unwrap(), marker }).await;
     while bench.drain.count() > 0 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

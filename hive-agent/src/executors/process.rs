@@ -5,7 +5,7 @@
 //! is gone does it count as ended. Knows neither the link nor the journal.
 
 mod child;
-mod drain;
+mod pipe_drain;
 mod program;
 
 use std::os::unix::process::ExitStatusExt as _;
@@ -25,12 +25,12 @@ use tokio::net::unix::pipe;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::process_tree;
 use crate::spool::Writer;
-use crate::tree;
 
 use child::Child;
 
-pub(crate) use drain::Drain;
+pub(crate) use pipe_drain::Drain;
 pub(crate) use program::{Program, environment, home, marker, not_started};
 
 /// How long the pipes are read after the main process has exited, where a background child holds them open.
@@ -149,7 +149,7 @@ async fn attend<F: Fn(Channel, u64)>(
     };
     // `id` is there until the main process is reaped, and while it is not, no stranger can get its number.
     if let (false, Some(root)) = (matches!(ending, Ending::Exited), child.id()) {
-        tree::end(program.root(root)).await;
+        process_tree::end(program.root(root)).await;
     }
     let status = child.wait().await;
     // Whether everything was read or the time is up: the command has ended. Time in which nothing could be read does not count.

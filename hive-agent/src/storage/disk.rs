@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
 
-use crate::files;
+use crate::storage::files;
 
 /// A disk with fewer bytes left than this is called full.
 const LITTLE: f64 = 64.0 * 1024.0;

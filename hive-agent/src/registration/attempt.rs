@@ -6,7 +6,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::{files, random};
+use crate::random;
+use crate::storage::files;
 
 /// Returns the word of an attempt that has not ended, or begins one.
 pub(crate) fn begin(path: &Path) -> io::Result<String> {

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::input::Input;
 use super::output::{Output, Piece};
-use super::patience::{Due, Limits, Patience};
-use super::screen::Screen;
+use super::timers::{Due, Limits, Patience};
+use super::window_size::Screen;
 
 /// A terminal, from its start until the server knows of its end.
 #[derive(Debug)]

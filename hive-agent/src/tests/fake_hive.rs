@@ -1,6 +1,6 @@
 //! Plays the hive for tests: answers the HTTPS calls as it is told to, and hands out the links that satellites open.
 
-mod view;
+mod session_view;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::config::Config;
 
-pub(crate) use view::{View, terminal};
+pub(crate) use session_view::{View, terminal};
 
 /// The API key a registration gives.
 pub(crate) const KEY: &str = "hive_satellite_api_global_hunter2";

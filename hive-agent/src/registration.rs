@@ -4,6 +4,10 @@
 //! the hive rejects all of them the file is set aside. Everything else is an outage: it is tried again for as long as it
 //! takes. A token is spent only where there is no key that the hive accepts.
 
+mod attempt;
+mod client;
+mod token;
+
 use std::sync::Arc;
 
 use hive_wire::HiveId;
@@ -11,19 +15,20 @@ use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::{error, info, warn};
 
-use crate::attempt;
 use crate::backoff::{Backoff, Limits};
 use crate::clock;
 use crate::config::{Config, WhenRejected};
-use crate::disk;
 use crate::error::Error;
-use crate::http::{CallError, HiveApi, Unauthorized};
-use crate::identity::{DataDir, Identity, Stored};
-use crate::key_ring::KeyRing;
+use crate::identity::{DataDir, Identity, KeyRing, Stored};
 use crate::machine;
 use crate::messages::{self, Language};
 use crate::random;
-use crate::registration_token::TokenSource;
+use crate::storage::disk;
+
+use client::CallError;
+use token::TokenSource;
+
+pub(crate) use client::{HiveApi, Unauthorized};
 
 /// The file of a registration that has not ended.
 const ATTEMPT: &str = "registration.attempt";

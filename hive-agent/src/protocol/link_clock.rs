@@ -18,7 +18,7 @@ const SENT_BACK: usize = 1024;
 
 /// Tells how old the messages of one link are.
 #[derive(Debug)]
-pub(super) struct LinkClock {
+pub(crate) struct LinkClock {
     /// Microseconds read here minus sent there.
     differences: VecDeque<i64>,
     sent_back: VecDeque<(CommandId, Duration)>,
@@ -26,14 +26,14 @@ pub(super) struct LinkClock {
 
 impl LinkClock {
     /// A link whose handshake was said at `asked_at`, and answered at `sent_at`. An older server does not say when.
-    pub(super) fn new(asked_at: Duration, sent_at: Option<Timestamp>) -> Self {
+    pub(crate) fn new(asked_at: Duration, sent_at: Option<Timestamp>) -> Self {
         let mut clock = Self { differences: VecDeque::new(), sent_back: VecDeque::new() };
         clock.compare(asked_at, sent_at);
         clock
     }
 
     /// Takes in a message that was read at `now`.
-    pub(super) fn compare(&mut self, now: Duration, sent_at: Option<Timestamp>) {
+    pub(crate) fn compare(&mut self, now: Duration, sent_at: Option<Timestamp>) {
         if let Some(sent_at) = sent_at {
             if self.differences.len() == COMPARED {
                 self.differences.pop_front();
@@ -44,7 +44,7 @@ impl LinkClock {
 
     /// How long a command that was read at `now` may still be started; `None` where that may be over by now, and the server
     /// has to say. One that the server itself sends as expired is left as it is.
-    pub(super) fn time_left(&mut self, now: Duration, command: &Command) -> Option<Duration> {
+    pub(crate) fn time_left(&mut self, now: Duration, command: &Command) -> Option<Duration> {
         let expires_in = Duration::from_millis(command.expires_in_ms);
         // It was sent after it was sent back.
         let since_sent_back = self.take_sent_back(command.id).map(|then| now.saturating_sub(then));
@@ -58,7 +58,7 @@ impl LinkClock {
     }
 
     /// Remembers that a command was sent back at `now`.
-    pub(super) fn send_back(&mut self, now: Duration, id: CommandId) {
+    pub(crate) fn send_back(&mut self, now: Duration, id: CommandId) {
         if self.sent_back.len() == SENT_BACK {
             self.sent_back.pop_front();
         }

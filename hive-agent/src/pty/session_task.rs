@@ -14,11 +14,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::open_list::OpenList;
-use super::pump::{BATCH, Moved, Pump};
-use super::terminal::Terminal;
-use crate::board::Board;
-use crate::tree::{self, Root};
+use super::pty_io::{BATCH, Moved, Pump};
+use super::session::Terminal;
+use super::session_files::OpenList;
+use crate::dirty_set::Board;
+use crate::process_tree::{self, Root};
 
 /// How long a terminal is read after everything in it is gone, where something else holds it open.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -95,7 +95,7 @@ impl Life {
 
     /// Ends everything that is left of it, and reads its last words. Gives the exit code.
     async fn end(&mut self) -> Option<i32> {
-        let mut gone = pin!(tree::hang_up(self.root.clone(), self.kill_grace));
+        let mut gone = pin!(process_tree::hang_up(self.root.clone(), self.kill_grace));
         loop {
             tokio::select! {
                 () = &mut gone => break,

@@ -1,21 +1,11 @@
 //! The link to the server, kept up for as long as the agent runs.
 //!
-//! This module decides when to connect and what the end of a link means. [`websocket`] opens one, [`link`] is the loop of
-//! one that is open, [`link_clock`] tells how old a message is, [`outbox`] decides what goes out next, [`resume`] is one
-//! command on one link, [`terminal`] one terminal.
-
-mod link;
-mod link_clock;
-mod outbox;
-mod resume;
-mod terminal;
-mod websocket;
+//! This module decides when to connect and what the end of a link means. [`websocket`] opens one and serves it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio_tungstenite::Connector;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -24,41 +14,17 @@ use crate::backoff::{Backoff, Limits};
 use crate::clock;
 use crate::config::Config;
 use crate::dispatch::Dispatch;
-use crate::enrol::Enrolment;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::machine;
 use crate::messages::{self, Language};
 use crate::metrics::Counters;
+use crate::protocol::LinkEnd;
 use crate::pty::Terminals;
 use crate::random;
+use crate::registration::Enrolment;
 use crate::status::{LinkState, Status};
-use websocket::Opened;
-
-/// Why a link, or the attempt to open one, ended.
-#[derive(Debug)]
-enum LinkEnd {
-    /// The agent stops.
-    Stopped,
-    /// The server does not accept the key.
-    KeyRejected,
-    /// The server gave the satellite a new key.
-    NewKey(SecretString),
-    /// Another agent connected with the same identity.
-    Replaced,
-    /// Another agent with the same identity is online, and the server does not take this one in beside it.
-    IdentityConflict,
-    /// The server said something that is not the protocol: it is told so, and tried again.
-    Broken(String),
-    /// Anything else: it is tried again, but not before `retry_after`.
-    Lost { cause: String, retry_after: Duration },
-}
-
-impl LinkEnd {
-    fn lost(cause: impl Into<String>) -> Self {
-        Self::Lost { cause: cause.into(), retry_after: Duration::ZERO }
-    }
-}
+use crate::transport::websocket::{self, Link, Opened};
 
 /// What keeps the link up.
 pub(crate) struct Connection {
@@ -170,9 +136,7 @@ impl Connection {
         backoff.reset();
         self.enrolment.note_accepted(&mut self.identity, &key, hive_id);
         self.tell_online();
-        link::Link::new(&self.dispatch, &self.terminals, &self.counters, clock)
-            .run(socket, heartbeat_interval, stop)
-            .await
+        Link::new(&self.dispatch, &self.terminals, &self.counters, clock).run(socket, heartbeat_interval, stop).await
     }
 
     fn tell_online(&mut self) {
@@ -187,6 +151,3 @@ impl Connection {
             .send_replace(LinkState::Online { satellite_id: self.identity.satellite_id, since: clock::now() });
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,7 @@
 //! Opens a link: TCP, TLS, the upgrade with the key, the handshake.
 
+mod link;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,15 +23,17 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tracing::warn;
 
-use super::LinkEnd;
-use super::link_clock::LinkClock;
 use crate::clock;
 use crate::config::{Config, ServerUrl};
 use crate::dispatch::Dispatch;
 use crate::http;
 use crate::identity::Identity;
 use crate::machine;
+use crate::protocol::LinkEnd;
+use crate::protocol::link_clock::LinkClock;
 use crate::pty::Terminals;
+
+pub(crate) use link::Link;
 
 /// Bytes read from a socket at once; an idle link costs little more than this.
 const READ_BUFFER: usize = 4 * 1024;
@@ -48,32 +52,32 @@ const NO_WEBSOCKETS: &str =
 const NO_UPGRADE: &str =
     "the WebSocket upgrade is not answered (what stands in between must let WebSockets to /ws/agent through)";
 
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A link that was accepted.
-pub(super) struct Opened {
-    pub(super) socket: Socket,
-    pub(super) heartbeat_interval: Duration,
+pub(crate) struct Opened {
+    pub(crate) socket: Socket,
+    pub(crate) heartbeat_interval: Duration,
     /// When its messages were sent.
-    pub(super) clock: LinkClock,
+    pub(crate) clock: LinkClock,
     /// The hive that answers, where it says so.
-    pub(super) hive_id: Option<HiveId>,
+    pub(crate) hive_id: Option<HiveId>,
 }
 
 /// Knows where the server is and how to get there.
-pub(super) struct Dialer {
+pub(crate) struct Dialer {
     server: ServerUrl,
     tls: Connector,
     timeout: Duration,
 }
 
 impl Dialer {
-    pub(super) fn new(config: &Config, tls: Connector) -> Self {
+    pub(crate) fn new(config: &Config, tls: Connector) -> Self {
         Self { server: config.server.clone(), tls, timeout: config.handshake_timeout }
     }
 
     /// Opens a link.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         &self,
         key: &SecretString,
         hive: Option<HiveId>,
@@ -164,7 +168,7 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// The first message of a link.
-pub(super) fn handshake(
+pub(crate) fn handshake(
     identity: &Identity,
     dispatch: &Dispatch,
     terminals: &Terminals,
@@ -231,13 +235,13 @@ fn judge(ack: HandshakeAck) -> Result<HandshakeAck, LinkEnd> {
 }
 
 /// A control message as it goes over the socket.
-pub(super) fn text(message: &ToServer) -> Result<Message, LinkEnd> {
+pub(crate) fn text(message: &ToServer) -> Result<Message, LinkEnd> {
     let json = serde_json::to_string(message).map_err(|error| LinkEnd::lost(error.to_string()))?;
     Ok(Message::text(json))
 }
 
 /// What a close frame means.
-pub(super) fn closed(frame: Option<CloseFrame>) -> LinkEnd {
+pub(crate) fn closed(frame: Option<CloseFrame>) -> LinkEnd {
     let Some(frame) = frame else { return LinkEnd::lost("the server closed the link") };
     match u16::from(frame.code) {
         close::AUTH_FAILED => LinkEnd::KeyRejected,
@@ -248,7 +252,7 @@ pub(super) fn closed(frame: Option<CloseFrame>) -> LinkEnd {
 }
 
 /// What a disconnect message means.
-pub(super) fn told_to_leave(reason: &str, retry_after_ms: Option<u64>) -> LinkEnd {
+pub(crate) fn told_to_leave(reason: &str, retry_after_ms: Option<u64>) -> LinkEnd {
     LinkEnd::Lost {
         cause: format!("the server says goodbye: {reason:?}"),
         retry_after: Duration::from_millis(retry_after_ms.unwrap_or(0)).min(http::MAX_RETRY_AFTER),

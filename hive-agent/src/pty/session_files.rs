@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use hive_wire::SessionId;
 use tracing::warn;
 
-use crate::files;
+use crate::storage::files;
 
 /// A directory with an empty file for each open terminal, named by its id.
 #[derive(Debug)]

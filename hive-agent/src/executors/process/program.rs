@@ -10,7 +10,7 @@ use hive_wire::agent::{ErrorBody, ExecSpec, MAX_STDIN};
 use hive_wire::{CommandId, ErrorCode};
 
 use crate::config::Account;
-use crate::tree::Root;
+use crate::process_tree::Root;
 
 /// Marks every process of a command, so that those who left its process group are found.
 const MARKER: &str = "HIVE_COMMAND_ID";

@@ -18,14 +18,14 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::LinkEnd;
-use super::link_clock::LinkClock;
-use super::outbox::Outbox;
-use super::websocket::{Socket, closed, text, told_to_leave};
+use super::{Socket, closed, text, told_to_leave};
 use crate::clock;
 use crate::dispatch::{Delivery, Dispatch};
 use crate::machine::Gauge;
 use crate::metrics::Counters;
+use crate::protocol::LinkEnd;
+use crate::protocol::link_clock::LinkClock;
+use crate::protocol::outbox::Outbox;
 use crate::pty::{Terminal, Terminals};
 
 /// How many heartbeat intervals the server may be silent.
@@ -36,7 +36,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const MAX_REASON: usize = 123;
 
 /// One open link.
-pub(super) struct Link<'a> {
+pub(crate) struct Link<'a> {
     dispatch: &'a Arc<Dispatch>,
     terminals: &'a Terminals,
     counters: &'a Counters,
@@ -48,7 +48,7 @@ pub(super) struct Link<'a> {
 }
 
 impl<'a> Link<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         dispatch: &'a Arc<Dispatch>,
         terminals: &'a Terminals,
         counters: &'a Counters,
@@ -58,7 +58,7 @@ impl<'a> Link<'a> {
     }
 
     /// Serves the link until it ends.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         mut self,
         socket: Socket,
         heartbeat_interval: Duration,

@@ -11,7 +11,7 @@ use pty_process::{OwnedReadPty, OwnedWritePty, Pty};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
 
-use super::terminal::Terminal;
+use super::session::Terminal;
 
 /// Bytes read before anybody is told, where the program says more than is read: a frame.
 pub(super) const BATCH: usize = 64 * 1024;

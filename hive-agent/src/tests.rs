@@ -1,6 +1,7 @@
 //! An agent against a hive that plays by the wire, and against one that does not.
 
-mod terminals;
+pub(crate) mod fake_hive;
+mod sessions;
 
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::fake_hive::{FakeHive, HiveLink, KEY, Said, command_id, hive_id, shell};
 use crate::{Agent, Config, Error, WhenRejected, clock};
+use fake_hive::{FakeHive, HiveLink, KEY, Said, command_id, hive_id, shell};
 
 struct Rig {
     hive: FakeHive,

@@ -12,13 +12,12 @@ use hive_wire::{CommandId, SessionId};
 use tokio_tungstenite::tungstenite::Message;
 use tracing::error;
 
-use super::resume::{Piece, Resume};
-use super::terminal::OnLink;
-use super::websocket::text;
-use crate::dispatch::Dispatch;
-use crate::job::Progress;
+use super::command_sender::{Piece, Resume};
+use super::session_link::OnLink;
+use crate::dispatch::{Dispatch, Progress};
 use crate::pty::Terminal;
 use crate::spool::Reader;
+use crate::transport::websocket::text;
 
 /// Messages that wait in each lane. While the control lane is full nothing is read from the server; while the output lane
 /// is full nothing is read from the spool.
@@ -29,7 +28,7 @@ const TERMINALS: Lane = Lane::Input;
 
 /// The outgoing side of one link.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     lanes: Lanes<(Lane, Message)>,
     terminals: HashMap<SessionId, OnLink>,
     /// Where what is typed goes.
@@ -47,7 +46,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             lanes: Lanes::new(LANE),
             terminals: HashMap::new(),
@@ -63,19 +62,19 @@ impl Outbox {
     }
 
     /// Whether an answer to one more message of the server fits.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         !self.lanes.is_full(Lane::Control)
     }
 
     /// Adds an answer. The caller has asked [`has_room`](Self::has_room); one too many is dropped.
-    pub(super) fn push(&mut self, message: Message) {
+    pub(crate) fn push(&mut self, message: Message) {
         if self.lanes.push(Lane::Control, (Lane::Control, message)).is_err() {
             error!("no room for a control message; it is dropped");
         }
     }
 
     /// Goes on with a terminal, of whose output the server has `received` so much.
-    pub(super) fn attach_terminal(&mut self, terminal: Arc<Terminal>, received: Option<u64>) {
+    pub(crate) fn attach_terminal(&mut self, terminal: Arc<Terminal>, received: Option<u64>) {
         let id = terminal.id;
         self.detach_terminal(id);
         let stream = self.new_stream();
@@ -85,7 +84,7 @@ impl Outbox {
     }
 
     /// Begins with a terminal. Of one that is on this link already, the server is told again that it is there.
-    pub(super) fn attach_again(&mut self, terminal: Arc<Terminal>) {
+    pub(crate) fn attach_again(&mut self, terminal: Arc<Terminal>) {
         match self.terminals.get_mut(&terminal.id) {
             Some(known) if known.stream().is_some() => {
                 known.repeat();
@@ -96,21 +95,21 @@ impl Outbox {
     }
 
     /// Tells the server when a terminal has ended, also if it was told before.
-    pub(super) fn await_end(&mut self, terminal: Arc<Terminal>) {
+    pub(crate) fn await_end(&mut self, terminal: Arc<Terminal>) {
         let id = terminal.id;
         self.terminals.entry(id).or_insert_with(|| OnLink::only_its_end(terminal)).repeat_end();
         self.advance_terminal(id);
     }
 
     /// Ends it: the server knows of the terminal's end.
-    pub(super) fn detach_terminal(&mut self, id: SessionId) {
+    pub(crate) fn detach_terminal(&mut self, id: SessionId) {
         if let Some(stream) = self.terminals.remove(&id).and_then(|terminal| terminal.stream()) {
             self.keyboards.remove(&stream);
         }
     }
 
     /// Takes in that a terminal has come further. One this link was not asked about is ignored.
-    pub(super) fn advance_terminal(&mut self, id: SessionId) {
+    pub(crate) fn advance_terminal(&mut self, id: SessionId) {
         if !self.terminals.contains_key(&id) {
             return;
         }
@@ -123,7 +122,7 @@ impl Outbox {
     }
 
     /// Takes in how far a terminal's output may go.
-    pub(super) fn set_flow(&mut self, id: SessionId, limit: u64, keep: Option<u64>) {
+    pub(crate) fn set_flow(&mut self, id: SessionId, limit: u64, keep: Option<u64>) {
         if let Some(terminal) = self.terminals.get_mut(&id) {
             terminal.set_flow(limit, keep);
             self.advance_terminal(id);
@@ -131,7 +130,7 @@ impl Outbox {
     }
 
     /// Takes what was typed. A stream of a terminal that is not on this link any more is ignored.
-    pub(super) fn type_in(&mut self, frame: &Frame) -> Result<(), StreamError> {
+    pub(crate) fn type_in(&mut self, frame: &Frame) -> Result<(), StreamError> {
         let Some(id) = self.keyboards.get(&frame.stream) else { return Ok(()) };
         self.answering = Some(*id);
         self.terminals.get(id).map_or(Ok(()), |terminal| terminal.type_in(frame))
@@ -145,7 +144,7 @@ impl Outbox {
 
     /// Begins to tell the server about a command, of which it has `received`. Delivered twice on one link it is
     /// acknowledged twice, and told again only if its end was told already: all else is still on its way.
-    pub(super) fn attach(&mut self, id: CommandId, received: Received, dispatch: &Dispatch) {
+    pub(crate) fn attach(&mut self, id: CommandId, received: Received, dispatch: &Dispatch) {
         match self.commands.get_mut(&id) {
             Some(known) if !known.has_sent_result => known.repeat_ack(),
             _ => {
@@ -165,7 +164,7 @@ impl Outbox {
     }
 
     /// Ends it: the server has the result.
-    pub(super) fn detach(&mut self, id: CommandId) {
+    pub(crate) fn detach(&mut self, id: CommandId) {
         if let Some(command) = self.commands.remove(&id) {
             for stream in command.streams() {
                 self.owners.remove(&stream);
@@ -174,7 +173,7 @@ impl Outbox {
     }
 
     /// Takes in how far a command is. One this link was not asked about is ignored.
-    pub(super) fn advance(&mut self, id: CommandId, progress: Progress) {
+    pub(crate) fn advance(&mut self, id: CommandId, progress: Progress) {
         if let Some(command) = self.commands.get_mut(&id) {
             command.advance(progress);
             self.make_ready(id);
@@ -182,7 +181,7 @@ impl Outbox {
     }
 
     /// Takes in credit for a stream. A stream that has ended in the meantime is ignored.
-    pub(super) fn credit(&mut self, stream: StreamId, limit: u64) {
+    pub(crate) fn credit(&mut self, stream: StreamId, limit: u64) {
         if let Some(&id) = self.owners.get(&stream)
             && let Some(command) = self.commands.get_mut(&id)
         {
@@ -198,7 +197,7 @@ impl Outbox {
     }
 
     /// Fills the lanes from the terminals and commands that have something to send, one piece of output a turn.
-    pub(super) fn fill(&mut self) {
+    pub(crate) fn fill(&mut self) {
         self.fill_from_terminals();
         self.fill_from_commands();
     }
@@ -258,7 +257,7 @@ impl Outbox {
     }
 
     /// Takes the most urgent message.
-    pub(super) fn pop(&mut self) -> Option<Message> {
+    pub(crate) fn pop(&mut self) -> Option<Message> {
         let (lane, message) = self.lanes.pop()?;
         if lane == TERMINALS {
             self.is_terminal_ahead = false;

@@ -9,8 +9,8 @@ use hive_wire::frame::{Frame, FrameKind};
 use hive_wire::id::Seed;
 use hive_wire::session::INPUT_WINDOW;
 
+use super::fake_hive::{View, terminal};
 use super::*;
-use crate::fake_hive::{View, terminal};
 
 /// A shell, a child, a child in its own session, an orphan in another, and one that does not hear a line break.
 const FAMILY: &str = "sleep 98 & echo $! >> pids

@@ -9,7 +9,7 @@ use hive_wire::agent::{PtyStarted, ToServer};
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::stream::{Sender, StreamError};
 
-use super::resume::Piece;
+use super::command_sender::Piece;
 use crate::pty::{self, Standing, Terminal};
 
 /// Where the sending of one terminal stands.

@@ -3,7 +3,7 @@
 //! A hive that was restored from a backup knows a key of the time of that backup and none of the later ones. The ring
 //! therefore keeps every key that the hive accepted in the last 90 days. A new key is a candidate until the hive has
 //! accepted it, and replaces none of the others before. Pure: the file is written by [`identity`](crate::identity), the
-//! hive is asked by [`enrol`](crate::enrol).
+//! hive is asked by [`enrol`](crate::registration).
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use hive_wire::frame::{Frame, StreamId};
 use hive_wire::stream::{INITIAL_WINDOW, Sender};
 use tracing::warn;
 
-use crate::job::Progress;
+use crate::dispatch::Progress;
 use crate::spool::Reader;
 
 /// The next thing to send.

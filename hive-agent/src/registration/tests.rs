@@ -1,8 +1,8 @@
 //! Enrolling with a hive that refuses, fails and forgets.
 
 use super::*;
-use crate::fake_hive::{FakeHive, KEY, TOKEN, hive_id, rejection, satellite_id};
 use crate::http;
+use crate::tests::fake_hive::{FakeHive, KEY, TOKEN, hive_id, rejection, satellite_id};
 use hive_wire::id::Seed;
 use hive_wire::satellite_api::RejectionClass;
 use std::time::Duration;

@@ -1,0 +1,3 @@
+//! What carries the link.
+
+pub(crate) mod websocket;
