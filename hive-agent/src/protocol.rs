@@ -1,13 +1,31 @@
-//! The link to the server without its socket: what goes out next, how old a message is, and why a link ends.
+//! The protocol of the link, without a socket: messages come in and go out as values, so that any transport can carry it.
+//!
+//! [`handshake`] opens a link. [`link`] handles what comes in, [`outbox`] decides what goes out next, [`command_sender`]
+//! is one command on one link, [`session_link`] one terminal, and [`link_clock`] measures how old a message is.
 
-pub(crate) mod command_sender;
+mod command_sender;
+pub(crate) mod handshake;
+pub(crate) mod link;
 pub(crate) mod link_clock;
-pub(crate) mod outbox;
-pub(crate) mod session_link;
+mod outbox;
+mod session_link;
 
 use std::time::Duration;
 
+use hive_wire::agent::{ToServer, close};
+use hive_wire::frame::Frame;
 use secrecy::SecretString;
+
+use crate::http;
+
+/// A message to the server.
+#[derive(Debug, PartialEq)]
+pub(crate) enum AgentMessage {
+    Control(ToServer),
+    Data(Frame),
+    /// Asks for a pong, to measure the latency of the link.
+    Ping,
+}
 
 /// Why a link, or the attempt to open one, ended.
 #[derive(Debug)]
@@ -31,5 +49,39 @@ pub(crate) enum LinkEnd {
 impl LinkEnd {
     pub(crate) fn lost(cause: impl Into<String>) -> Self {
         Self::Lost { cause: cause.into(), retry_after: Duration::ZERO }
+    }
+
+    /// The server sent a disconnect message.
+    pub(crate) fn disconnected(reason: &str, retry_after_ms: Option<u64>) -> Self {
+        Self::Lost {
+            cause: format!("the server says goodbye: {reason:?}"),
+            retry_after: Duration::from_millis(retry_after_ms.unwrap_or(0)).min(http::MAX_RETRY_AFTER),
+        }
+    }
+
+    /// The server closed the link with this code.
+    pub(crate) fn closed(code: u16, reason: &str) -> Self {
+        match code {
+            close::AUTH_FAILED => Self::KeyRejected,
+            close::REPLACED => Self::Replaced,
+            close::IDENTITY_CONFLICT => Self::IdentityConflict,
+            code => Self::lost(format!("the server closed the link ({code}, {reason:?})")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_server_can_send_a_satellite_away_for_good() {
+        let check = |asked, expected| match LinkEnd::disconnected("restart", asked) {
+            LinkEnd::Lost { retry_after, .. } => assert_eq!(retry_after, expected, "{asked:?}"),
+            other => panic!("{other:?}"),
+        };
+        check(None, Duration::ZERO);
+        check(Some(700), Duration::from_millis(700));
+        check(Some(u64::MAX), http::MAX_RETRY_AFTER);
     }
 }

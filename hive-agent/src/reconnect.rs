@@ -20,11 +20,13 @@ use crate::machine;
 use crate::messages::{self, Language};
 use crate::metrics::Counters;
 use crate::protocol::LinkEnd;
+use crate::protocol::handshake::handshake;
+use crate::protocol::link::LinkProtocol;
 use crate::pty::Terminals;
 use crate::random;
 use crate::registration::Enrolment;
 use crate::status::{LinkState, Status};
-use crate::transport::websocket::{self, Link, Opened};
+use crate::transport::websocket::{self, Opened};
 
 /// What keeps the link up.
 pub(crate) struct Connection {
@@ -122,7 +124,7 @@ impl Connection {
 
     async fn attend_one_link(&mut self, backoff: &mut Backoff, stop: &CancellationToken) -> LinkEnd {
         self.status.link.send_replace(LinkState::Connecting);
-        let handshake = websocket::handshake(&self.identity, &self.dispatch, &self.terminals, &self.capabilities);
+        let handshake = handshake(&self.identity, &self.dispatch, &self.terminals, &self.capabilities);
         let key = self.identity.keys.first();
         let opening = self.dialer.open(&key, self.identity.hive_id, handshake);
         let opened = tokio::select! {
@@ -136,7 +138,8 @@ impl Connection {
         backoff.reset();
         self.enrolment.note_accepted(&mut self.identity, &key, hive_id);
         self.tell_online();
-        Link::new(&self.dispatch, &self.terminals, &self.counters, clock).run(socket, heartbeat_interval, stop).await
+        let protocol = LinkProtocol::new(&self.dispatch, &self.terminals, &self.counters, clock);
+        websocket::serve(protocol, socket, heartbeat_interval, stop).await
     }
 
     fn tell_online(&mut self) {

@@ -9,15 +9,9 @@ use hive_wire::frame::{Frame, StreamId};
 use hive_wire::stream::{INITIAL_WINDOW, Sender};
 use tracing::warn;
 
+use super::AgentMessage;
 use crate::dispatch::Progress;
 use crate::spool::Reader;
-
-/// The next thing to send.
-#[derive(Debug, PartialEq)]
-pub(super) enum Piece {
-    Control(ToServer),
-    Data(Frame),
-}
 
 /// Where the sending of one command stands.
 #[derive(Debug)]
@@ -68,7 +62,7 @@ impl Output {
         has_nothing_new || self.is_broken || self.sender.is_done()
     }
 
-    fn next(&mut self, id: CommandId, new_stream: impl FnOnce() -> StreamId) -> Option<Piece> {
+    fn next(&mut self, id: CommandId, new_stream: impl FnOnce() -> StreamId) -> Option<AgentMessage> {
         if self.is_broken {
             return None;
         }
@@ -76,7 +70,7 @@ impl Output {
             let has_news = self.produced > self.delivered;
             return has_news.then(|| {
                 let stream = *self.stream.insert(new_stream());
-                Piece::Control(ToServer::StreamOpen {
+                AgentMessage::Control(ToServer::StreamOpen {
                     stream,
                     command_id: id,
                     channel: self.channel.clone(),
@@ -88,7 +82,7 @@ impl Output {
         match self.reader.read(chunk.offset, chunk.len) {
             Ok(bytes) => {
                 self.delivered = chunk.offset + chunk.len as u64;
-                Some(Piece::Data(Frame::data(stream, chunk.offset, bytes, chunk.is_last)))
+                Some(AgentMessage::Data(Frame::data(stream, chunk.offset, bytes, chunk.is_last)))
             }
             Err(error) => {
                 warn!(command.id = %id, %error, "cannot read a command's output; the rest of it is lost");
@@ -160,17 +154,17 @@ impl Resume {
     }
 
     /// The next piece of output, and the result behind the last one.
-    pub(super) fn next_output(&mut self, mut new_stream: impl FnMut() -> StreamId) -> Option<Piece> {
+    pub(super) fn next_output(&mut self, mut new_stream: impl FnMut() -> StreamId) -> Option<AgentMessage> {
         let first = usize::from(self.is_stderrs_turn);
         for n in [first, 1 - first] {
             if let Some(piece) = self.outputs[n].next(self.id, &mut new_stream) {
                 // A stream's opening and its first bytes go out together.
-                self.is_stderrs_turn = (n == 1) == matches!(piece, Piece::Control(_));
+                self.is_stderrs_turn = (n == 1) == matches!(piece, AgentMessage::Control(_));
                 return Some(piece);
             }
         }
         let has_spoken = self.outputs.iter().any(Output::has_begun);
-        if has_spoken { self.take_result().map(Piece::Control) } else { None }
+        if has_spoken { self.take_result().map(AgentMessage::Control) } else { None }
     }
 
     fn take_result(&mut self) -> Option<ToServer> {
@@ -242,7 +236,7 @@ mod tests {
         fn words(&mut self, resume: &mut Resume) -> Vec<String> {
             let mut words = Vec::new();
             while let Some(control) = resume.next_control() {
-                words.push(word(&Piece::Control(control)));
+                words.push(word(&AgentMessage::Control(control)));
             }
             let mut new_stream = || {
                 self.streams += 2;
@@ -255,18 +249,19 @@ mod tests {
         }
     }
 
-    fn word(piece: &Piece) -> String {
+    fn word(piece: &AgentMessage) -> String {
         match piece {
-            Piece::Control(ToServer::CommandAck { .. }) => "ack".into(),
-            Piece::Control(ToServer::StreamOpen { stream, offset, channel, .. }) => {
+            AgentMessage::Control(ToServer::CommandAck { .. }) => "ack".into(),
+            AgentMessage::Control(ToServer::StreamOpen { stream, offset, channel, .. }) => {
                 format!("open {stream} {channel:?} {offset}")
             }
-            Piece::Control(ToServer::CommandResult(result)) => {
+            AgentMessage::Control(ToServer::CommandResult(result)) => {
                 let cut = if result.truncated { " cut" } else { "" };
                 format!("result {} {}{cut}", result.sent.stdout, result.sent.stderr)
             }
-            Piece::Control(other) => panic!("{other:?}"),
-            Piece::Data(frame) => {
+            AgentMessage::Ping => panic!("a ping"),
+            AgentMessage::Control(other) => panic!("{other:?}"),
+            AgentMessage::Data(frame) => {
                 let end = if frame.is_last { " last" } else { "" };
                 format!("data {} {}+{}{end}", frame.stream, frame.offset, frame.payload.len())
             }

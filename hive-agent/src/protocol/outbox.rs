@@ -9,15 +9,14 @@ use hive_wire::agent::{Channel, Received, ToServer};
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::stream::{Lane, Lanes, StreamError};
 use hive_wire::{CommandId, SessionId};
-use tokio_tungstenite::tungstenite::Message;
 use tracing::error;
 
-use super::command_sender::{Piece, Resume};
+use super::AgentMessage;
+use super::command_sender::Resume;
 use super::session_link::OnLink;
 use crate::dispatch::{Dispatch, Progress};
 use crate::pty::Terminal;
 use crate::spool::Reader;
-use crate::transport::websocket::text;
 
 /// Messages that wait in each lane. While the control lane is full nothing is read from the server; while the output lane
 /// is full nothing is read from the spool.
@@ -28,8 +27,8 @@ const TERMINALS: Lane = Lane::Input;
 
 /// The outgoing side of one link.
 #[derive(Debug)]
-pub(crate) struct Outbox {
-    lanes: Lanes<(Lane, Message)>,
+pub(super) struct Outbox {
+    lanes: Lanes<(Lane, AgentMessage)>,
     terminals: HashMap<SessionId, OnLink>,
     /// Where what is typed goes.
     keyboards: HashMap<StreamId, SessionId>,
@@ -46,7 +45,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             lanes: Lanes::new(LANE),
             terminals: HashMap::new(),
@@ -62,19 +61,24 @@ impl Outbox {
     }
 
     /// Whether an answer to one more message of the server fits.
-    pub(crate) fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         !self.lanes.is_full(Lane::Control)
     }
 
     /// Adds an answer. The caller has asked [`has_room`](Self::has_room); one too many is dropped.
-    pub(crate) fn push(&mut self, message: Message) {
-        if self.lanes.push(Lane::Control, (Lane::Control, message)).is_err() {
+    pub(super) fn push(&mut self, message: ToServer) {
+        if self.lanes.push(Lane::Control, (Lane::Control, AgentMessage::Control(message))).is_err() {
             error!("no room for a control message; it is dropped");
         }
     }
 
+    /// Adds a ping. Returns false where there is no room: answers go before it.
+    pub(super) fn push_ping(&mut self) -> bool {
+        self.lanes.push(Lane::Control, (Lane::Control, AgentMessage::Ping)).is_ok()
+    }
+
     /// Goes on with a terminal, of whose output the server has `received` so much.
-    pub(crate) fn attach_terminal(&mut self, terminal: Arc<Terminal>, received: Option<u64>) {
+    pub(super) fn attach_terminal(&mut self, terminal: Arc<Terminal>, received: Option<u64>) {
         let id = terminal.id;
         self.detach_terminal(id);
         let stream = self.new_stream();
@@ -84,7 +88,7 @@ impl Outbox {
     }
 
     /// Begins with a terminal. Of one that is on this link already, the server is told again that it is there.
-    pub(crate) fn attach_again(&mut self, terminal: Arc<Terminal>) {
+    pub(super) fn attach_again(&mut self, terminal: Arc<Terminal>) {
         match self.terminals.get_mut(&terminal.id) {
             Some(known) if known.stream().is_some() => {
                 known.repeat();
@@ -95,21 +99,21 @@ impl Outbox {
     }
 
     /// Tells the server when a terminal has ended, also if it was told before.
-    pub(crate) fn await_end(&mut self, terminal: Arc<Terminal>) {
+    pub(super) fn await_end(&mut self, terminal: Arc<Terminal>) {
         let id = terminal.id;
         self.terminals.entry(id).or_insert_with(|| OnLink::only_its_end(terminal)).repeat_end();
         self.advance_terminal(id);
     }
 
     /// Ends it: the server knows of the terminal's end.
-    pub(crate) fn detach_terminal(&mut self, id: SessionId) {
+    pub(super) fn detach_terminal(&mut self, id: SessionId) {
         if let Some(stream) = self.terminals.remove(&id).and_then(|terminal| terminal.stream()) {
             self.keyboards.remove(&stream);
         }
     }
 
     /// Takes in that a terminal has come further. One this link was not asked about is ignored.
-    pub(crate) fn advance_terminal(&mut self, id: SessionId) {
+    pub(super) fn advance_terminal(&mut self, id: SessionId) {
         if !self.terminals.contains_key(&id) {
             return;
         }
@@ -122,7 +126,7 @@ impl Outbox {
     }
 
     /// Takes in how far a terminal's output may go.
-    pub(crate) fn set_flow(&mut self, id: SessionId, limit: u64, keep: Option<u64>) {
+    pub(super) fn set_flow(&mut self, id: SessionId, limit: u64, keep: Option<u64>) {
         if let Some(terminal) = self.terminals.get_mut(&id) {
             terminal.set_flow(limit, keep);
             self.advance_terminal(id);
@@ -130,7 +134,7 @@ impl Outbox {
     }
 
     /// Takes what was typed. A stream of a terminal that is not on this link any more is ignored.
-    pub(crate) fn type_in(&mut self, frame: &Frame) -> Result<(), StreamError> {
+    pub(super) fn type_in(&mut self, frame: &Frame) -> Result<(), StreamError> {
         let Some(id) = self.keyboards.get(&frame.stream) else { return Ok(()) };
         self.answering = Some(*id);
         self.terminals.get(id).map_or(Ok(()), |terminal| terminal.type_in(frame))
@@ -144,7 +148,7 @@ impl Outbox {
 
     /// Begins to tell the server about a command, of which it has `received`. Delivered twice on one link it is
     /// acknowledged twice, and told again only if its end was told already: all else is still on its way.
-    pub(crate) fn attach(&mut self, id: CommandId, received: Received, dispatch: &Dispatch) {
+    pub(super) fn attach(&mut self, id: CommandId, received: Received, dispatch: &Dispatch) {
         match self.commands.get_mut(&id) {
             Some(known) if !known.has_sent_result => known.repeat_ack(),
             _ => {
@@ -164,7 +168,7 @@ impl Outbox {
     }
 
     /// Ends it: the server has the result.
-    pub(crate) fn detach(&mut self, id: CommandId) {
+    pub(super) fn detach(&mut self, id: CommandId) {
         if let Some(command) = self.commands.remove(&id) {
             for stream in command.streams() {
                 self.owners.remove(&stream);
@@ -173,7 +177,7 @@ impl Outbox {
     }
 
     /// Takes in how far a command is. One this link was not asked about is ignored.
-    pub(crate) fn advance(&mut self, id: CommandId, progress: Progress) {
+    pub(super) fn advance(&mut self, id: CommandId, progress: Progress) {
         if let Some(command) = self.commands.get_mut(&id) {
             command.advance(progress);
             self.make_ready(id);
@@ -181,7 +185,7 @@ impl Outbox {
     }
 
     /// Takes in credit for a stream. A stream that has ended in the meantime is ignored.
-    pub(crate) fn credit(&mut self, stream: StreamId, limit: u64) {
+    pub(super) fn credit(&mut self, stream: StreamId, limit: u64) {
         if let Some(&id) = self.owners.get(&stream)
             && let Some(command) = self.commands.get_mut(&id)
         {
@@ -197,7 +201,7 @@ impl Outbox {
     }
 
     /// Fills the lanes from the terminals and commands that have something to send, one piece of output a turn.
-    pub(crate) fn fill(&mut self) {
+    pub(super) fn fill(&mut self) {
         self.fill_from_terminals();
         self.fill_from_commands();
     }
@@ -235,7 +239,7 @@ impl Outbox {
             && let Some(message) = command.next_control()
         {
             has_sent = true;
-            push(&mut self.lanes, Lane::Control, Piece::Control(message));
+            push(&mut self.lanes, Lane::Control, AgentMessage::Control(message));
         }
         if self.lanes.is_full(Lane::Control) || self.lanes.is_full(Lane::Output) {
             return (has_sent, true);
@@ -257,7 +261,7 @@ impl Outbox {
     }
 
     /// Takes the most urgent message.
-    pub(crate) fn pop(&mut self) -> Option<Message> {
+    pub(super) fn pop(&mut self) -> Option<AgentMessage> {
         let (lane, message) = self.lanes.pop()?;
         if lane == TERMINALS {
             self.is_terminal_ahead = false;
@@ -266,19 +270,8 @@ impl Outbox {
     }
 }
 
-fn push(lanes: &mut Lanes<(Lane, Message)>, lane: Lane, piece: Piece) {
-    let message = match piece {
-        Piece::Control(message) => text_of(&message),
-        Piece::Data(frame) => Some(Message::Binary(frame.encode())),
-    };
-    if let Some(message) = message {
-        lanes.push(lane, (lane, message)).expect("the caller looked for room");
-    }
-}
-
-/// Our own messages always have a JSON form.
-fn text_of(message: &ToServer) -> Option<Message> {
-    text(message).map_err(|error| error!(?error, "cannot write a message")).ok()
+fn push(lanes: &mut Lanes<(Lane, AgentMessage)>, lane: Lane, message: AgentMessage) {
+    lanes.push(lane, (lane, message)).expect("the caller looked for room");
 }
 
 #[cfg(test)]
@@ -311,13 +304,11 @@ mod tests {
         outbox.advance(id(n), Progress { is_started: true, journal_position: None, produced, result: Some(result) });
     }
 
-    fn kind(message: &Message) -> String {
+    fn kind(message: &AgentMessage) -> String {
         match message {
-            Message::Text(text) => {
-                serde_json::from_str::<serde_json::Value>(text).unwrap()["type"].as_str().unwrap().into()
-            }
-            Message::Binary(bytes) => format!("stream {}", bytes[5]),
-            other => panic!("{other:?}"),
+            AgentMessage::Control(message) => serde_json::to_value(message).unwrap()["type"].as_str().unwrap().into(),
+            AgentMessage::Data(frame) => format!("stream {}", frame.stream),
+            AgentMessage::Ping => panic!("a ping"),
         }
     }
 
@@ -396,7 +387,7 @@ mod tests {
         outbox.fill();
         let terminal = with_terminal(&mut outbox, 2);
         say(&mut outbox, &terminal, 100_000);
-        outbox.push(text_of(&ToServer::Disconnect { reason: "test".into() }).unwrap());
+        outbox.push(ToServer::Disconnect { reason: "test".into() });
         let order: Vec<_> = std::iter::from_fn(|| Some(next(&mut outbox))).take(6).collect();
         // The first command's stream is 1, the terminal's 3.
         assert_eq!(order, ["command_ack", "disconnect", "pty_started", "stream 3", "stream 3", "stream_open"]);

@@ -9,7 +9,7 @@ use hive_wire::agent::{PtyStarted, ToServer};
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::stream::{Sender, StreamError};
 
-use super::command_sender::Piece;
+use super::AgentMessage;
 use crate::pty::{self, Standing, Terminal};
 
 /// Where the sending of one terminal stands.
@@ -88,7 +88,7 @@ impl OnLink {
     }
 
     /// Takes what is to be sent next.
-    pub(super) fn next(&mut self) -> Option<Piece> {
+    pub(super) fn next(&mut self) -> Option<AgentMessage> {
         let id = self.terminal.id;
         if let Some(stream) = &mut self.stream
             && let Some(piece) = stream.next(&self.terminal)
@@ -98,14 +98,14 @@ impl OnLink {
         let sent = self.stream.as_ref().map_or(u64::MAX, |stream| stream.sender.sent());
         let end = self.terminal.end_behind(sent).filter(|_| !self.has_sent_end)?;
         self.has_sent_end = true;
-        Some(Piece::Control(ToServer::PtyEnded { session_id: id, end }))
+        Some(AgentMessage::Control(ToServer::PtyEnded { session_id: id, end }))
     }
 }
 
 impl Stream {
-    fn next(&mut self, terminal: &Terminal) -> Option<Piece> {
+    fn next(&mut self, terminal: &Terminal) -> Option<AgentMessage> {
         if let Some(standing) = self.started.take() {
-            return Some(Piece::Control(ToServer::PtyStarted(self.tell_started(terminal, standing))));
+            return Some(AgentMessage::Control(ToServer::PtyStarted(self.tell_started(terminal, standing))));
         }
         if self.is_applied_next
             && let Some(applied) = self.next_applied(terminal)
@@ -120,25 +120,27 @@ impl Stream {
         PtyStarted { session_id: terminal.id, stream: self.id, output, input, keep, writer, size }
     }
 
-    fn next_applied(&mut self, terminal: &Terminal) -> Option<Piece> {
+    fn next_applied(&mut self, terminal: &Terminal) -> Option<AgentMessage> {
         self.is_applied_next = false;
         let offset = terminal.applied();
         if offset == self.applied {
             return None;
         }
         self.applied = offset;
-        Some(Piece::Control(ToServer::PtyApplied { session_id: terminal.id, offset }))
+        Some(AgentMessage::Control(ToServer::PtyApplied { session_id: terminal.id, offset }))
     }
 
-    fn next_output(&mut self, terminal: &Terminal) -> Option<Piece> {
+    fn next_output(&mut self, terminal: &Terminal) -> Option<AgentMessage> {
         if !self.has_flow {
             return None;
         }
         let piece = terminal.next_piece(&mut self.sender)?;
         self.is_applied_next = true;
         Some(match piece {
-            pty::Piece::Gap { from, to } => Piece::Control(ToServer::PtyGap { session_id: terminal.id, from, to }),
-            pty::Piece::Data { offset, bytes } => Piece::Data(Frame::data(self.id, offset, bytes, false)),
+            pty::Piece::Gap { from, to } => {
+                AgentMessage::Control(ToServer::PtyGap { session_id: terminal.id, from, to })
+            }
+            pty::Piece::Data { offset, bytes } => AgentMessage::Data(Frame::data(self.id, offset, bytes, false)),
         })
     }
 }
@@ -166,17 +168,18 @@ mod tests {
         std::iter::from_fn(|| link.next()).map(|piece| word(&piece)).collect()
     }
 
-    fn word(piece: &Piece) -> String {
+    fn word(piece: &AgentMessage) -> String {
         match piece {
-            Piece::Control(ToServer::PtyStarted(started)) => {
+            AgentMessage::Control(ToServer::PtyStarted(started)) => {
                 let PtyStarted { stream, output, input, keep, .. } = started;
                 format!("started {stream} {output}/{input} {keep:?}")
             }
-            Piece::Control(ToServer::PtyGap { from, to, .. }) => format!("gap {from}-{to}"),
-            Piece::Control(ToServer::PtyApplied { offset, .. }) => format!("applied {offset}"),
-            Piece::Control(ToServer::PtyEnded { end, .. }) => format!("ended {:?}", end.exit_code),
-            Piece::Control(other) => panic!("{other:?}"),
-            Piece::Data(frame) => format!("data {} {}+{}", frame.stream, frame.offset, frame.payload.len()),
+            AgentMessage::Control(ToServer::PtyGap { from, to, .. }) => format!("gap {from}-{to}"),
+            AgentMessage::Control(ToServer::PtyApplied { offset, .. }) => format!("applied {offset}"),
+            AgentMessage::Control(ToServer::PtyEnded { end, .. }) => format!("ended {:?}", end.exit_code),
+            AgentMessage::Ping => panic!("a ping"),
+            AgentMessage::Control(other) => panic!("{other:?}"),
+            AgentMessage::Data(frame) => format!("data {} {}+{}", frame.stream, frame.offset, frame.payload.len()),
         }
     }
 
@@ -259,7 +262,7 @@ mod tests {
         typed(&terminal, b"ls");
         terminal.set_writer(Some(viewer));
         terminal.resize(Size { cols: 132, rows: 43 }, false);
-        let Some(Piece::Control(ToServer::PtyStarted(started))) = link(&terminal, None).next() else { panic!() };
+        let Some(AgentMessage::Control(ToServer::PtyStarted(started))) = link(&terminal, None).next() else { panic!() };
         let size = Size { cols: 132, rows: 43 };
         let expected = PtyStarted {
             session_id: terminal.id,

@@ -6,11 +6,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use hive_wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer, close};
+use hive_wire::HiveId;
+use hive_wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, SUBPROTOCOL, ToAgent, ToServer};
 use hive_wire::frame::HEADER_LEN;
 use hive_wire::satellite_api::HIVE_ID_HEADER;
-use hive_wire::{ErrorCode, HiveId};
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
 use secrecy::SecretString;
@@ -21,19 +22,15 @@ use tokio_tungstenite::tungstenite::error::Error as SocketError;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
-use tracing::warn;
 
 use crate::clock;
 use crate::config::{Config, ServerUrl};
-use crate::dispatch::Dispatch;
 use crate::http;
-use crate::identity::Identity;
-use crate::machine;
-use crate::protocol::LinkEnd;
+use crate::protocol::handshake::{check_ack, heartbeat_interval};
 use crate::protocol::link_clock::LinkClock;
-use crate::pty::Terminals;
+use crate::protocol::{AgentMessage, LinkEnd};
 
-pub(crate) use link::Link;
+pub(crate) use link::serve;
 
 /// Bytes read from a socket at once; an idle link costs little more than this.
 const READ_BUFFER: usize = 4 * 1024;
@@ -167,48 +164,16 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The first message of a link.
-pub(crate) fn handshake(
-    identity: &Identity,
-    dispatch: &Dispatch,
-    terminals: &Terminals,
-    capabilities: &[String],
-) -> Handshake {
-    let (start_id, earlier_start_ids) = match dispatch.start_ids().split_last() {
-        Some((this, earlier)) => (Some(this.clone()), earlier.to_vec()),
-        None => (None, Vec::new()),
-    };
-    Handshake {
-        agent_id: identity.satellite_id,
-        version: env!("CARGO_PKG_VERSION").into(),
-        protocol_version: PROTOCOL_VERSION.into(),
-        capabilities: capabilities.to_vec(),
-        features: Vec::new(),
-        capacity: Some(dispatch.capacity()),
-        journal_id: dispatch.journal_id().to_owned(),
-        journal_position: Some(dispatch.journal_position()),
-        start_id,
-        earlier_start_ids,
-        sessions: terminals.ids(),
-        boot_id: dispatch.boot_id().map(Into::into),
-        system: machine::system_info(),
-    }
-}
-
-/// The server's heartbeat interval, within what makes sense.
-fn heartbeat_interval(ack: &HandshakeAck) -> Duration {
-    Duration::from_secs(ack.heartbeat_interval).clamp(Duration::from_secs(1), Duration::from_hours(1))
-}
-
 async fn shake_hands(socket: &mut Socket, handshake: Handshake) -> Result<HandshakeAck, LinkEnd> {
-    let hello = text(&ToServer::Handshake(Box::new(handshake)))?;
-    socket.send(hello).await.map_err(|error| LinkEnd::lost(error.to_string()))?;
+    let hello = encode(AgentMessage::Control(ToServer::Handshake(Box::new(handshake))));
+    let sent = async { socket.send(hello?).await };
+    sent.await.map_err(|error| LinkEnd::lost(error.to_string()))?;
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(message))) => match serde_json::from_str(&message) {
-                Ok(ToAgent::HandshakeAck(ack)) => return judge(*ack),
+                Ok(ToAgent::HandshakeAck(ack)) => return check_ack(*ack),
                 Ok(ToAgent::Disconnect { reason, retry_after_ms }) => {
-                    return Err(told_to_leave(&reason, retry_after_ms));
+                    return Err(LinkEnd::disconnected(&reason, retry_after_ms));
                 }
                 _ => {}
             },
@@ -220,76 +185,19 @@ async fn shake_hands(socket: &mut Socket, handshake: Handshake) -> Result<Handsh
     }
 }
 
-fn judge(ack: HandshakeAck) -> Result<HandshakeAck, LinkEnd> {
-    if ack.success {
-        return Ok(ack);
-    }
-    let error = ack.error.map(|error| (error.code, error.message));
-    warn!(?error, "the server refused the handshake");
-    Err(match error {
-        Some((ErrorCode::AuthRequired | ErrorCode::AuthInvalid, _)) => LinkEnd::KeyRejected,
-        Some((ErrorCode::Conflict, _)) => LinkEnd::IdentityConflict,
-        Some((_, message)) => LinkEnd::lost(message),
-        None => LinkEnd::lost("the server refused the handshake"),
+/// A message as it goes over the socket.
+fn encode(message: AgentMessage) -> Result<Message, SocketError> {
+    Ok(match message {
+        AgentMessage::Control(message) => Message::text(serde_json::to_string(&message).map_err(io::Error::from)?),
+        AgentMessage::Data(frame) => Message::Binary(frame.encode()),
+        AgentMessage::Ping => Message::Ping(Bytes::new()),
     })
 }
 
-/// A control message as it goes over the socket.
-pub(crate) fn text(message: &ToServer) -> Result<Message, LinkEnd> {
-    let json = serde_json::to_string(message).map_err(|error| LinkEnd::lost(error.to_string()))?;
-    Ok(Message::text(json))
-}
-
 /// What a close frame means.
-pub(crate) fn closed(frame: Option<CloseFrame>) -> LinkEnd {
-    let Some(frame) = frame else { return LinkEnd::lost("the server closed the link") };
-    match u16::from(frame.code) {
-        close::AUTH_FAILED => LinkEnd::KeyRejected,
-        close::REPLACED => LinkEnd::Replaced,
-        close::IDENTITY_CONFLICT => LinkEnd::IdentityConflict,
-        code => LinkEnd::lost(format!("the server closed the link ({code}, {:?})", frame.reason.as_str())),
-    }
-}
-
-/// What a disconnect message means.
-pub(crate) fn told_to_leave(reason: &str, retry_after_ms: Option<u64>) -> LinkEnd {
-    LinkEnd::Lost {
-        cause: format!("the server says goodbye: {reason:?}"),
-        retry_after: Duration::from_millis(retry_after_ms.unwrap_or(0)).min(http::MAX_RETRY_AFTER),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_server_can_send_a_satellite_away_for_good() {
-        let check = |asked, expected| match told_to_leave("restart", asked) {
-            LinkEnd::Lost { retry_after, .. } => assert_eq!(retry_after, expected, "{asked:?}"),
-            other => panic!("{other:?}"),
-        };
-        check(None, Duration::ZERO);
-        check(Some(700), Duration::from_millis(700));
-        check(Some(u64::MAX), http::MAX_RETRY_AFTER);
-    }
-
-    #[test]
-    fn no_server_can_stop_the_heart() {
-        let check = |asked, expected| {
-            let ack = HandshakeAck {
-                success: true,
-                protocol_version: PROTOCOL_VERSION.into(),
-                server_time: hive_wire::Timestamp::from_micros(0),
-                sent_at: None,
-                heartbeat_interval: asked,
-                hive_id: None,
-                error: None,
-            };
-            assert_eq!(heartbeat_interval(&ack).as_secs(), expected);
-        };
-        check(0, 1);
-        check(30, 30);
-        check(u64::MAX, 3600);
+fn closed(frame: Option<CloseFrame>) -> LinkEnd {
+    match frame {
+        Some(frame) => LinkEnd::closed(frame.code.into(), frame.reason.as_str()),
+        None => LinkEnd::lost("the server closed the link"),
     }
 }
