@@ -1,4 +1,5 @@
-//! The agent as a whole: [`Agent::connect`] makes it a satellite of its hive, [`Agent::run`] is its life.
+//! The agent: [`Agent::connect`] registers the satellite or verifies its key, [`Agent::run`] serves the hive until
+//! shutdown.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -14,136 +15,141 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::config::Config;
-use crate::dispatch::Dispatch;
+use crate::dispatcher::Dispatcher;
 use crate::error::Error;
 use crate::http;
 use crate::identity::DataDir;
-use crate::local_api::{self, Pages};
+use crate::local_api::{self, StatusPages};
 use crate::machine;
 use crate::metrics::Counters;
-use crate::pty::Terminals;
-use crate::reconnect::Connection;
-use crate::registration::{Enrolment, HiveApi};
-use crate::status::{LinkState, Status};
+use crate::pty::AgentSessions;
+use crate::reconnect::ReconnectLoop;
+use crate::registration::{Registrar, SatelliteApiClient};
+use crate::status::{AgentStatus, LinkState};
 
-/// A satellite that belongs to its hive.
+/// A registered satellite, ready to run.
 pub struct Agent {
-    connection: Connection,
-    dispatch: Arc<Dispatch>,
-    terminals: Arc<Terminals>,
-    status: Arc<Status>,
-    local: LocalPages,
-    // Held for its lock, to the very end.
+    connection: ReconnectLoop,
+    dispatcher: Arc<Dispatcher>,
+    sessions: Arc<AgentSessions>,
+    status: Arc<AgentStatus>,
+    local: LocalApi,
+    // Holds the lock of the data directory until everything else has ended.
     _data: Arc<DataDir>,
 }
 
-/// The local pages end when this is dropped.
-struct LocalPages {
+/// The local status pages. They end when this is dropped.
+struct LocalApi {
     address: Option<SocketAddr>,
     tasks: TaskTracker,
     stop: DropGuard,
 }
 
 impl Agent {
-    /// Opens the data directory, serves the local pages, and enrols: by the stored key, else by the registration token.
+    /// Opens the data directory, starts the local status pages, and obtains an identity: from the stored key, otherwise
+    /// with the registration token.
     ///
-    /// A hive that cannot be reached is tried again for ever, so this may take long; dropping the future gives up.
+    /// A hive that cannot be reached is retried without limit, so this may take long. Dropping the future cancels it.
     pub async fn connect(config: Config) -> Result<Self, Error> {
         let data = Arc::new(DataDir::open(&config.data_dir)?);
         let counters = Arc::new(Counters::new());
         let boot_id = config.boot_id.clone().or_else(machine::boot_id);
-        let dispatch = Dispatch::open(&config, &data, boot_id, counters.clone())
+        let dispatcher = Dispatcher::open(&config, &data, boot_id, counters.clone())
             .map_err(|source| Error::DataDir { path: config.data_dir.clone(), source })?;
-        dispatch.end_leftovers().await;
-        let dispatch = Arc::new(dispatch);
-        let terminals = Arc::new(Terminals::new(&config, &data));
-        terminals.end_leftovers().await;
-        let status = Arc::new(Status::new(config.server.to_string()));
-        let pages = Pages {
+        // Before the link opens: the first handshake reports what became of these commands and sessions.
+        dispatcher.end_leftovers().await;
+        let dispatcher = Arc::new(dispatcher);
+        let sessions = Arc::new(AgentSessions::new(&config, &data));
+        sessions.end_leftovers().await;
+        let status = Arc::new(AgentStatus::new(config.server.to_string()));
+        let pages = StatusPages {
             status: status.clone(),
             counters: counters.clone(),
-            dispatch: dispatch.clone(),
-            terminals: terminals.clone(),
+            dispatcher: dispatcher.clone(),
+            sessions: sessions.clone(),
         };
-        let local = LocalPages::serve(config.local_api, pages).await?;
+        // The pages are served before the registration, so that they can show why it does not succeed.
+        let local = LocalApi::serve(config.local_api, pages).await?;
 
         let tls = http::tls_config(&config.server)?;
-        let enrolment = Enrolment::new(&config, data.clone(), HiveApi::new(config.server.clone(), &tls));
-        let identity = enrolment.enrol().await?;
+        let registrar = Registrar::new(&config, data.clone(), SatelliteApiClient::new(config.server.clone(), &tls));
+        let identity = registrar.identify().await?;
         status.registered(&identity);
         let connector = if config.server.is_tls() { Connector::Rustls(Arc::new(tls)) } else { Connector::Plain };
         Ok(Self {
-            connection: Connection::new(
+            connection: ReconnectLoop::new(
                 &config,
                 connector,
-                (enrolment, identity),
-                dispatch.clone(),
-                terminals.clone(),
+                (registrar, identity),
+                dispatcher.clone(),
+                sessions.clone(),
                 status.clone(),
                 counters,
             ),
-            dispatch,
-            terminals,
+            dispatcher,
+            sessions,
             status,
             local,
             _data: data,
         })
     }
 
-    /// Which satellite it is.
+    /// The satellite's id.
     pub fn satellite_id(&self) -> SatelliteId {
         self.connection.identity().satellite_id
     }
 
-    /// The name it is registered under.
+    /// The name under which the satellite is registered.
     pub fn name(&self) -> &str {
         &self.connection.identity().satellite_name
     }
 
-    /// Where its local pages are.
+    /// The address of the local status pages, if they are served.
     pub fn local_api(&self) -> Option<SocketAddr> {
         self.local.address
     }
 
-    /// Whether it can be used, now and later.
+    /// The state of the link, now and on every change.
     pub fn link_state(&self) -> watch::Receiver<LinkState> {
         self.status.link.subscribe()
     }
 
-    /// Keeps the link up and runs what the hive asks for, until `shutdown`. Then commands and terminals are ended, with
-    /// everything they started, the hive is told, and this returns within a few seconds.
+    /// Keeps the link open and runs what the hive asks for, until `shutdown` is cancelled. Then all commands and
+    /// sessions are ended with every process they started, the hive is notified, and this returns within a few seconds.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        // The link outlives commands and terminals, to carry their ends.
+        // The link closes after commands and sessions have ended, because it carries their results.
         let close_link = CancellationToken::new();
         let stopping = async {
             shutdown.cancelled().await;
-            Self::stop_work(&self.dispatch, &self.terminals).await;
+            Self::stop_work(&self.dispatcher, &self.sessions).await;
             close_link.cancel();
         };
         let mut stopping = pin!(stopping.fuse());
-        // A task of its own is woken alone: what happens on the link looks at nothing that our caller waits for.
+        // The link runs in a task of its own, so that a message on it does not also poll the caller's other futures.
         let links = TaskTracker::new();
-        let mut living = AbortOnDropHandle::new(links.spawn(self.connection.run(close_link.clone())));
+        let mut running = AbortOnDropHandle::new(links.spawn(self.connection.run(close_link.clone())));
         let ended = loop {
             tokio::select! {
-                ended = &mut living => break ended.expect("nobody else ends it"),
+                // The link may end before `stopping` has run, with an error such as a rejected key.
+                ended = &mut running => break ended.expect("nobody else ends it"),
                 () = &mut stopping, if !stopping.is_terminated() => {}
             }
         };
+        // After an error `stopping` has not run, and processes must not outlive the agent.
         if ended.is_err() {
-            Self::stop_work(&self.dispatch, &self.terminals).await;
+            Self::stop_work(&self.dispatcher, &self.sessions).await;
         }
         self.local.stop().await;
         ended
     }
 
-    async fn stop_work(dispatch: &Dispatch, terminals: &Terminals) {
-        tokio::join!(dispatch.stop(), terminals.stop());
+    async fn stop_work(dispatcher: &Dispatcher, sessions: &AgentSessions) {
+        tokio::join!(dispatcher.stop(), sessions.stop());
     }
 }
 
-impl LocalPages {
-    async fn serve(address: Option<SocketAddr>, pages: Pages) -> Result<Self, Error> {
+impl LocalApi {
+    async fn serve(address: Option<SocketAddr>, pages: StatusPages) -> Result<Self, Error> {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let mut bound = None;
         if let Some(address) = address {
@@ -157,6 +163,7 @@ impl LocalPages {
 
     async fn stop(self) {
         let Self { tasks, stop, .. } = self;
+        // Cancels the tasks, so that the wait below ends.
         drop(stop);
         tasks.close();
         tasks.wait().await;
@@ -166,7 +173,7 @@ impl LocalPages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::fake_hive::{FakeHive, KEY, TOKEN, View, satellite_id, shell, terminal};
+    use crate::tests::fake_hive::{FakeHive, KEY, SessionView, TOKEN, satellite_id, session_spec, shell};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
 
@@ -190,9 +197,9 @@ mod tests {
             state.wait_for(|state| matches!(state, LinkState::Online { .. })).await.unwrap();
             link.say(shell(1, "sleep 60; echo topsecret", 0)).await;
             link.next().await;
-            let mut spec = terminal();
+            let mut spec = session_spec();
             spec.env.insert("PASSWORD".into(), "topsecret".into());
-            View::open(&mut link, spec.clone()).await;
+            SessionView::open(&mut link, spec.clone()).await;
             let session = format!("\"session_id\":\"{}\"", spec.session_id);
             let mut all = String::new();
             for (path, part) in [

@@ -1,5 +1,4 @@
-//! What an agent needs to know before it starts. Flags and environment are the binary's business: nothing here reads
-//! either.
+//! The settings of an agent. The binary reads flags and environment; nothing here reads either.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hive_wire::SatelliteName;
+use hive_wire::backoff::BackoffLimits;
 use hyper::Uri;
 use secrecy::SecretString;
 
-use crate::backoff::Limits;
 use crate::error::Error;
 use crate::messages::Language;
 use crate::policy::Policy;
@@ -18,66 +17,67 @@ use crate::policy::Policy;
 /// The settings of one agent.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Its hive.
+    /// The address of the hive.
     pub server: ServerUrl,
-    /// The name it registers under.
+    /// The name under which the satellite registers.
     pub name: SatelliteName,
-    /// Spent at the first start; needed again only when the server no longer accepts the stored key.
+    /// Used at the first start. Needed again only if the server no longer accepts any stored key.
     pub registration_token: Option<SecretString>,
-    /// A file with that token, read when it is needed; `-` is standard input.
+    /// A file with the token, read when the token is needed; `-` is standard input.
     pub registration_token_file: Option<PathBuf>,
-    /// What happens when the server accepts none of the stored keys, and there is no token.
-    pub when_rejected: WhenRejected,
-    /// Where its key, its journal and the output of its commands lie.
+    /// What happens if the server accepts none of the stored keys and there is no token.
+    pub key_rejection: KeyRejectionPolicy,
+    /// The directory of the keys, the journal and the output of commands.
     pub data_dir: PathBuf,
-    /// Its public base URL, told at registration.
+    /// The satellite's public base URL, sent at registration.
     pub satellite_url: Option<String>,
-    /// Labels to claim at registration. The token says which of them it gets.
+    /// Labels to claim at registration. The token decides which of them are granted.
     pub tags: Vec<String>,
-    /// What the hive may do here.
+    /// What the hive may do on this machine.
     pub policy: Policy,
-    /// Run instead of the system's own tools for power commands, with the arguments `action delay_seconds message`.
+    /// A program for power commands, with the arguments `action delay_seconds message`, instead of the system's tools.
     pub power_helper: Option<PathBuf>,
-    /// Where the local status pages are served; nowhere if `None`.
+    /// The address of the local status pages; `None` for no pages.
     pub local_api: Option<SocketAddr>,
-    /// The environment of commands and terminals.
+    /// The environment of commands and sessions.
     pub account: Account,
-    /// How fast lost connections are tried again.
-    pub reconnect: Limits,
-    /// How long connecting may take, each of TCP with TLS, the upgrade and the handshake.
+    /// The delays between attempts to connect.
+    pub reconnect: BackoffLimits,
+    /// The time limit for each step of connecting: TCP with TLS, the upgrade, the handshake.
     pub handshake_timeout: Duration,
-    /// The most commands that run at the same time, changes of power left out; more of them wait at the hive.
+    /// The largest number of commands that run at the same time, without power commands. More of them wait at the hive.
     pub max_running: usize,
-    /// The most terminals at the same time, those included whose end the hive does not know yet; more of them fail with
-    /// `RATE_LIMITED`.
+    /// The largest number of sessions at the same time, including those whose end the hive has not acknowledged.
+    /// Further ones fail with `RATE_LIMITED`.
     pub max_sessions: usize,
-    /// How long the processes of a terminal that ends may take to hang up, before they are ended by force.
+    /// How long the processes of a session that ends may take to handle SIGHUP before they are killed.
     pub session_kill_grace: Duration,
-    /// How long a terminal without a link keeps output for somebody who needs it, and lets its program wait.
+    /// How long a session without a link keeps claimed output and blocks its program.
     pub claim_linger: Duration,
-    /// Names the machine's current boot; asked from the kernel unless given.
+    /// The id of the machine's boot; read from the kernel by default.
     pub boot_id: Option<String>,
     /// The language of messages for people.
     pub language: Language,
 }
 
 impl Config {
-    /// The defaults for a satellite of this name.
+    /// The default settings of a satellite.
     pub fn new(server: ServerUrl, name: SatelliteName, data_dir: impl Into<PathBuf>) -> Self {
         Self {
             server,
             name,
             registration_token: None,
             registration_token_file: None,
-            when_rejected: WhenRejected::default(),
+            key_rejection: KeyRejectionPolicy::default(),
             data_dir: data_dir.into(),
             satellite_url: None,
             tags: Vec::new(),
             policy: Policy::default(),
             power_helper: None,
+            // Port 0: two agents on one machine must not conflict by default.
             local_api: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             account: Account::of_this_user(),
-            reconnect: Limits::default(),
+            reconnect: BackoffLimits::default(),
             handshake_timeout: Duration::from_secs(10),
             max_running: 512,
             max_sessions: 64,
@@ -90,8 +90,8 @@ impl Config {
 }
 
 impl Config {
-    /// The account as programs get it. Where the policy lists commands, relative directories in `PATH` are left out: a request
-    /// says which directory they would be looked up in.
+    /// The account as programs get it. If the policy lists commands, relative directories are removed from `PATH`: a
+    /// request could choose the directory in which they are looked up.
     pub(crate) fn account_of_programs(&self) -> Account {
         let mut account = self.account.clone();
         if self.policy.has_list() {
@@ -105,27 +105,28 @@ impl Config {
     }
 }
 
-/// What an agent does whose keys the server has all rejected.
+/// What an agent does if the server rejects all of its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenRejected {
-    /// It offers them again, at most once in this time: the server may be restored to a state that knows one of them.
-    KeepTrying(Duration),
-    /// It ends with [`Error::KeyRejected`].
-    GiveUp,
+pub enum KeyRejectionPolicy {
+    /// It offers them again at this interval: the server may be restored to a state that knows one of them.
+    Retry(Duration),
+    /// It exits with [`Error::KeyRejected`].
+    Exit,
 }
 
-impl Default for WhenRejected {
+impl Default for KeyRejectionPolicy {
     fn default() -> Self {
-        Self::KeepTrying(Duration::from_hours(1))
+        Self::Retry(Duration::from_hours(1))
     }
 }
 
-/// What commands and terminals get as `PATH HOME USER SHELL LANG`. Nothing else of the agent's environment reaches them.
+/// The account under which commands and sessions run. They get it as `PATH HOME USER SHELL LANG`, and nothing else of
+/// the agent's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Where programs are found.
+    /// The directories in which programs are found.
     pub path: String,
-    /// The home directory, where commands run unless they say otherwise.
+    /// The home directory, which is the default working directory.
     pub home: String,
     /// The user's name.
     pub user: String,
@@ -133,12 +134,12 @@ pub struct Account {
     pub shell: String,
     /// The locale.
     pub lang: String,
-    /// Added to every command and terminal by the machine's owner.
+    /// Variables that the machine's owner adds to every command and session.
     pub extra: Vec<(String, String)>,
 }
 
 impl Account {
-    /// The user this process runs as, from the user database.
+    /// The user of this process, from the user database.
     pub fn of_this_user() -> Self {
         let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
         let home = user.as_ref().map(|user| user.dir.to_string_lossy().into_owned());
@@ -154,7 +155,7 @@ impl Account {
     }
 }
 
-/// The address of a hive: `http://` or `https://`, a host, and perhaps a path it is mounted under.
+/// The address of a hive: `http://` or `https://`, a host, and optionally a base path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     is_tls: bool,
@@ -168,7 +169,7 @@ impl ServerUrl {
         self.is_tls
     }
 
-    /// Host and port, to connect to.
+    /// Host and port.
     pub(crate) fn host_and_port(&self) -> String {
         let has_port = self.authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
         match (has_port, self.is_tls) {
@@ -178,12 +179,12 @@ impl ServerUrl {
         }
     }
 
-    /// The address of a path of its HTTP interface.
+    /// The URL of a path over HTTP.
     pub(crate) fn http(&self, path: &str) -> String {
         format!("{self}{path}")
     }
 
-    /// The address of a path of its WebSocket interface.
+    /// The URL of a path over WebSocket.
     pub(crate) fn websocket(&self, path: &str) -> String {
         let scheme = if self.is_tls { "wss" } else { "ws" };
         format!("{scheme}://{}{}{path}", self.authority, self.base_path)
@@ -209,6 +210,7 @@ impl std::str::FromStr for ServerUrl {
             _ => return Err(refused("a URL such as https://hive.example.com is needed, with http:// or https://")),
         };
         let authority = uri.authority().ok_or_else(|| refused("the host is missing"))?.as_str();
+        // Credentials in the URL would appear in logs and in the process list.
         if authority.contains('@') || uri.query().is_some() {
             return Err(refused("a user, a password or a query have no place in it"));
         }

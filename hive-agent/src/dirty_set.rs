@@ -1,39 +1,41 @@
-//! Who has news for the link.
+//! The ids with progress that the link has not handled yet.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Those that have come further since the link last looked. It holds each once, so it is never larger than their number,
-/// and a busy one costs no more than a quiet one.
+/// A set of ids that changed since the link last looked. Each id is in it once, so its size is bounded, and an id that
+/// changes often costs no more than one that changes once.
 #[derive(Debug)]
-pub(crate) struct Board<Id> {
+pub(crate) struct DirtySet<Id> {
     marked: Mutex<BTreeSet<Id>>,
-    news: Notify,
+    changed: Notify,
 }
 
-impl<Id> Default for Board<Id> {
+impl<Id> Default for DirtySet<Id> {
     fn default() -> Self {
-        Self { marked: Mutex::default(), news: Notify::new() }
+        Self { marked: Mutex::default(), changed: Notify::new() }
     }
 }
 
-impl<Id: Ord> Board<Id> {
-    /// Says that one has come further.
+impl<Id: Ord> DirtySet<Id> {
+    /// Adds an id.
     pub(crate) fn mark(&self, id: Id) {
         self.marked.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        self.news.notify_one();
+        // `notify_one` stores a permit, so a reader that checks the set at this moment does not miss the change.
+        self.changed.notify_one();
     }
 
-    /// Waits for those that have come further, and takes them. For one reader at a time; cancel-safe.
+    /// Waits until the set is not empty, and takes all ids. For one reader at a time. Cancel-safe.
     pub(crate) async fn take(&self) -> BTreeSet<Id> {
         loop {
+            // Checked before waiting: ids may have been added since the last call.
             let marked = std::mem::take(&mut *self.marked.lock().unwrap_or_else(PoisonError::into_inner));
             if !marked.is_empty() {
                 return marked;
             }
-            self.news.notified().await;
+            self.changed.notified().await;
         }
     }
 }

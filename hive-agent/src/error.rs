@@ -1,4 +1,4 @@
-//! Why an agent cannot start or go on.
+//! The errors that end an agent.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,38 +7,38 @@ use std::path::PathBuf;
 use hive_wire::InvalidName;
 use hive_wire::satellite_api::ErrorResponse;
 
-/// What ends an agent. A server that cannot be reached is none of these: it is tried again.
+/// An error that ends an agent. A server that cannot be reached is not one: it is retried.
 ///
-/// [`explain`](crate::messages::explain) says each of them to a person, with what to do next.
+/// [`explain`](crate::messages::explain) turns each into a message for people, with what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The name breaks the rule.
+    /// The satellite's name is invalid.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// Another setting is wrong.
+    /// Another setting is invalid.
     #[error("invalid {setting}: {reason}")]
     Setting {
         /// The flag.
         setting: &'static str,
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
     /// There is neither a stored key nor a token.
     #[error("no registration token")]
     TokenMissing,
-    /// The token is the text of an example.
+    /// The token is a placeholder from an example.
     #[error("registration token is a placeholder")]
     TokenPlaceholder,
-    /// The token has not the shape of one.
+    /// The token does not have the format of a token.
     #[error("malformed registration token")]
     TokenMalformed,
-    /// The file of the token cannot be read.
+    /// The token file cannot be read.
     #[error("cannot read registration token {}", path.display())]
     TokenFile {
         /// The file; `-` is standard input.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The data directory cannot be written.
@@ -46,29 +46,29 @@ pub enum Error {
     DataDir {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Another agent runs with the same data directory.
+    /// Another agent uses the same data directory.
     #[error("data directory {} is in use", .0.display())]
     DataDirInUse(PathBuf),
-    /// The stored key is there and cannot be read.
+    /// The stored key exists and cannot be read.
     #[error("cannot read stored key {}", path.display())]
     StoredKey {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The server said no to the registration.
+    /// The server refused the registration.
     #[error("registration refused: {}", .0.error)]
     Refused(Box<ErrorResponse>),
-    /// What answers is no hive.
+    /// The server is not a hive.
     #[error("no hive at {server}: it answered with status {status}")]
     NotAHive {
-        /// The address.
+        /// The address of the server.
         server: String,
-        /// What it answered with.
+        /// The status of its answer.
         status: u16,
     },
     /// The server accepts none of the stored keys, and there is no token.
@@ -77,18 +77,18 @@ pub enum Error {
     /// The local status pages cannot be served.
     #[error("cannot listen on {address}")]
     LocalApi {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The system's root certificates cannot be used.
+    /// The system's root certificates cannot be loaded.
     #[error("cannot load root certificates")]
     Certificates(#[source] io::Error),
 }
 
 impl Error {
-    /// The exit code of the binary: 2 for settings to correct here, 3 for a refusal of the server, 1 for the rest.
+    /// The exit code of the binary: 2 for a wrong setting, 3 for a refusal by the server, 1 for anything else.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Name(_)

@@ -1,4 +1,4 @@
-//! What the HTTPS calls and the upgrade to a WebSocket have in common: the header of a key, the pause a server asks for, TLS.
+//! Shared by the HTTPS calls and the WebSocket upgrade: the authorization header, `Retry-After`, TLS.
 
 use std::time::Duration;
 
@@ -8,24 +8,25 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::config::ServerUrl;
 use crate::error::Error;
 
-/// The longest a server may ask to be left alone: one that is hostile must not be rid of its satellites for good.
+/// The largest `Retry-After` that is honoured, so that a hostile server cannot send its satellites away for good.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// The header of a call that proves who makes it.
+/// The value of the `Authorization` header.
 pub(crate) fn authorization(bearer: &SecretString) -> String {
     format!("Bearer {}", bearer.expose_secret())
 }
 
-/// How long a server asks to be left alone.
+/// The delay that a server asks for.
 pub(crate) fn retry_after(headers: &hyper::HeaderMap) -> Option<Duration> {
+    // Only the form in seconds is read. A date would depend on the clock of this machine.
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
-/// TLS with the system's root certificates, which are read only where the server's address asks for them.
+/// TLS with the system's root certificates. They are loaded only for an `https://` address.
 pub(crate) fn tls_config(server: &ServerUrl) -> Result<rustls::ClientConfig, Error> {
     use hyper_rustls::ConfigBuilderExt as _;
-    // Named, because a process that links another provider too has no default one.
+    // Set explicitly: a process that links a second provider has no default one.
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

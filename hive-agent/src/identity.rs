@@ -1,4 +1,4 @@
-//! Who this satellite is: its data directory, and the keys in it.
+//! The satellite's data directory and its identity: id, name, hive, keys.
 
 mod file;
 mod stored_keys;
@@ -15,53 +15,55 @@ use nix::fcntl::{Flock, FlockArg};
 use tracing::{error, warn};
 
 use crate::error::Error;
-use crate::messages::with_causes;
-use crate::storage::disk::{self, Disk};
+use crate::storage::disk::{self, DiskHealth};
 use crate::storage::files;
+use hive_wire::escape::error_chain;
 
 use self::file::KeyFile;
 use self::stored_keys::DatedKey;
 
-pub(crate) use self::stored_keys::KeyRing;
+pub(crate) use self::stored_keys::StoredKeys;
 
-/// How often the lock of the data directory is tried. An agent that was killed leaves it for a moment to a child that it
-/// was just starting, until that child has become its program.
+/// Attempts to lock the data directory. A child that an agent was starting when it was killed holds the lock until it
+/// has executed its program.
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The agent's directory, locked: two agents never share a key or a journal.
+/// The data directory, locked, so that two agents never share a key or a journal.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    disk: Arc<Disk>,
+    disk: Arc<DiskHealth>,
     _lock: Flock<File>,
 }
 
 impl DataDir {
-    /// Makes, locks and tries the directory, before anything is spent that could not be kept afterwards. With a key in it
-    /// nothing is spent, and a disk that takes nothing now is no reason not to start.
+    /// Creates, locks and tests the directory, before a token is used whose key could not be stored. With a stored key
+    /// no token is needed, so a full disk does not prevent the start.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let refused = |source| Error::DataDir { path: path.to_owned(), source };
         files::create_private_dir(path).map_err(refused)?;
+        // The lock file stays: removing it would let two agents lock different files of the same name.
         let lock = files::private_file().write(true).truncate(false).open(path.join("agent.lock")).map_err(refused)?;
         let lock = lock_exclusively(lock).map_err(|errno| match errno {
             Errno::EWOULDBLOCK => Error::DataDirInUse(path.to_owned()),
             errno => refused(errno.into()),
         })?;
-        let data = Self { path: path.to_owned(), disk: Arc::new(Disk::new(path)), _lock: lock };
+        let data = Self { path: path.to_owned(), disk: Arc::new(DiskHealth::new(path)), _lock: lock };
+        // A registration token can be used once. It must not be used if the key cannot be stored afterwards.
         let probe = path.join("probe");
         match files::write_atomically(&probe, b"can this be kept?").and_then(|()| fs::remove_file(&probe)) {
             Err(error) if disk::is_disk_error(&error) && data.key_path().exists() => {
-                let problem = data.disk.failed("its files", &error);
-                error!("{problem}; until it can, no commands run and terminals open, so that somebody can make room");
+                let problem = data.disk.record_failure("its files", &error);
+                error!("{problem}; until it can, no commands run; sessions open, so that somebody can free space");
             }
             tried => tried.map_err(refused)?,
         }
         Ok(data)
     }
 
-    /// The disk it is on.
-    pub(crate) fn disk(&self) -> &Arc<Disk> {
+    /// The health of its disk.
+    pub(crate) fn disk(&self) -> &Arc<DiskHealth> {
         &self.disk
     }
 
@@ -74,41 +76,42 @@ impl DataDir {
         self.join("backend.key.json")
     }
 
-    /// Where a key file goes whose keys the hive rejected, all of them.
+    /// The file for keys that the hive has rejected.
     fn rejected_path(&self) -> PathBuf {
         self.join("backend.key.rejected.json")
     }
 
-    /// Reads what the satellite knows of itself.
-    pub(crate) fn identity(&self) -> Result<Stored, Error> {
+    /// Reads the identity.
+    pub(crate) fn identity(&self) -> Result<StoredIdentity, Error> {
         if let Some(identity) = read(&self.key_path())? {
-            return Ok(Stored::Usable(identity));
+            return Ok(StoredIdentity::Usable(identity));
         }
         match read(&self.rejected_path()) {
-            Ok(Some(identity)) => Ok(Stored::Rejected(identity)),
-            Ok(None) => Ok(Stored::Nothing),
+            Ok(Some(identity)) => Ok(StoredIdentity::Rejected(identity)),
+            Ok(None) => Ok(StoredIdentity::Unregistered),
             Err(error) => {
-                // The key that matters is the one that comes next.
-                warn!(error = %with_causes(&error), "the keys that were set aside cannot be read");
-                Ok(Stored::Nothing)
+                // It is not needed: the satellite registers again and gets a new key.
+                warn!(error = %error_chain(&error), "the keys that were set aside cannot be read");
+                Ok(StoredIdentity::Unregistered)
             }
         }
     }
 
-    /// Keeps an identity.
-    pub(crate) fn keep(&self, identity: &Identity) -> Result<(), Error> {
+    /// Writes the identity.
+    pub(crate) fn keep(&self, identity: &AgentIdentity) -> Result<(), Error> {
         let content = serde_json::to_vec_pretty(&KeyFile::from(identity)).map_err(io::Error::from);
         content
             .and_then(|content| files::write_atomically(&self.key_path(), &content))
             .map_err(|source| self.not_written(source))
     }
 
-    /// Sets the key file aside: the hive rejected every key in it. Returns where it is now. An earlier file with other keys
-    /// is kept under another name.
-    pub(crate) fn set_aside(&self, identity: &Identity) -> Result<PathBuf, Error> {
+    /// Renames the key file after the hive has rejected every key in it. Returns the new path. An earlier file with
+    /// other keys is renamed as well, and never overwritten.
+    pub(crate) fn set_aside(&self, identity: &AgentIdentity) -> Result<PathBuf, Error> {
         let (path, aside) = (self.key_path(), self.rejected_path());
-        // A key that could not be written before, because the disk was full, may be known in memory alone.
+        // A new key may be in memory only, if the disk was full when it arrived.
         self.keep(identity).ok();
+        // A file that cannot be read may still hold keys that somebody can restore by hand.
         let is_replaceable = match read(&aside) {
             Ok(earlier) => earlier.is_none_or(|earlier| identity.covers(&earlier)),
             Err(_) => false,
@@ -116,13 +119,14 @@ impl DataDir {
         let moved = if is_replaceable { Ok(()) } else { fs::rename(&aside, self.free_name()) };
         moved
             .and_then(|()| fs::rename(&path, &aside))
+            // Without the sync, a power loss could bring the rejected file back under its old name.
             .and_then(|()| files::sync_parent(&aside))
             .map_err(|source| self.not_written(source))?;
         Ok(aside)
     }
 
-    /// Puts the file that was set aside back: the hive accepts one of its keys again.
-    pub(crate) fn put_back(&self, identity: &Identity) -> Result<(), Error> {
+    /// Renames the file back: the hive accepts one of its keys again.
+    pub(crate) fn put_back(&self, identity: &AgentIdentity) -> Result<(), Error> {
         fs::rename(self.rejected_path(), self.key_path()).map_err(|source| self.not_written(source))?;
         self.keep(identity)
     }
@@ -137,15 +141,15 @@ impl DataDir {
     }
 }
 
-/// Reads a key file, if it is there.
-fn read(path: &Path) -> Result<Option<Identity>, Error> {
+/// Reads a key file, if it exists.
+fn read(path: &Path) -> Result<Option<AgentIdentity>, Error> {
     let unreadable = |source| Error::StoredKey { path: path.to_owned(), source };
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
-    // The parser's own message could quote the key.
+    // The parser's own message could contain the key.
     let damaged = |what| unreadable(io::Error::new(io::ErrorKind::InvalidData, what));
     let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| damaged("it is not the JSON of a key"))?;
     if !file.is_as_written() {
@@ -165,38 +169,38 @@ fn lock_exclusively(mut file: File) -> Result<Flock<File>, Errno> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
 }
 
-/// What a data directory says about who the satellite is.
+/// The identity in a data directory.
 #[derive(Debug)]
-pub(crate) enum Stored {
-    /// It has never registered.
-    Nothing,
-    /// It has registered.
-    Usable(Identity),
-    /// It has registered, and later the hive rejected every key.
-    Rejected(Identity),
+pub(crate) enum StoredIdentity {
+    /// The satellite has never registered.
+    Unregistered,
+    /// The satellite is registered.
+    Usable(AgentIdentity),
+    /// The satellite is registered, and the hive has rejected every key.
+    Rejected(AgentIdentity),
 }
 
-/// A registered satellite.
+/// The identity of a registered satellite.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity {
+pub(crate) struct AgentIdentity {
     pub(crate) satellite_id: SatelliteId,
     pub(crate) satellite_name: String,
-    /// Its hive; not known of files that older agents wrote, until the next handshake.
+    /// The id of its hive. Files of older agents do not have it; the next handshake adds it.
     pub(crate) hive_id: Option<HiveId>,
-    pub(crate) keys: KeyRing,
+    pub(crate) keys: StoredKeys,
     pub(crate) registered_at: Timestamp,
     pub(crate) last_verified: Option<Timestamp>,
 }
 
-impl Identity {
+impl AgentIdentity {
     /// Whether it is the same satellite of the same hive.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.satellite_id == other.satellite_id && self.hive_id == other.hive_id
     }
 
-    /// Whether it says all that another one does.
+    /// Whether it contains all keys of another one.
     fn covers(&self, other: &Self) -> bool {
-        self.is_same(other) && self.keys.holds_all_of(&other.keys)
+        self.is_same(other) && self.keys.contains_all(&other.keys)
     }
 }
 

@@ -1,11 +1,12 @@
-//! The memory of what ran: an append-only file of JSON lines, so that no command runs twice, whatever dies. Each line has
-//! a checksum behind it, so that a disk that changed something is found out.
+//! The journal: an append-only file of JSON lines that records which commands were started, so that none runs twice.
+//! Each line has a checksum, which detects a disk that changed it.
 //!
-//! Its first line gives it a random id. A satellite that lost its journal has another id, and the server learns from that
-//! that it must not trust the silence about earlier commands. Only the start of a command waits for the disk, and that
-//! before its process exists; ends are written beside sending. Neither commands nor their output stand in it.
+//! Its first line contains a random id. A satellite that lost its journal has another id, which tells the server that
+//! an unknown command may have run before. Only the start of a command waits for the disk, before its process exists;
+//! ends are written while they are sent. The journal contains neither commands nor output.
 //!
-//! [`Ledger`] is the same as a plain struct in memory, and decides; this module is the file and the thread that writes it.
+//! [`CommandLedger`] is the same information as a plain struct in memory, and makes the decisions. This module is the
+//! file and the thread that writes it.
 
 mod file;
 mod ledger;
@@ -20,23 +21,23 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use crate::storage::disk::Disk;
+use crate::storage::disk::DiskHealth;
 
-pub(crate) use file::{JournalFile, Opened};
-pub(crate) use ledger::{Decision, Ledger, PowerStart};
+pub(crate) use file::{JournalFile, OpenedJournal};
+pub(crate) use ledger::{CommandLedger, DeliveryDecision, PowerStart};
 
-/// Records that may wait for the disk; then the next command waits to be started.
+/// Records that may wait for the disk. When the queue is full, the next command waits to be started.
 const QUEUE: usize = 1024;
 /// A journal below this size is never rewritten.
 const SMALL: u64 = 256 * 1024;
 
-/// What it is called where it cannot be written.
+/// What error messages call it.
 pub(crate) const NAME: &str = "its journal";
 
 /// One line of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
-pub(crate) enum Record {
+pub(crate) enum JournalRecord {
     /// The command is about to start.
     Started {
         id: CommandId,
@@ -44,45 +45,45 @@ pub(crate) enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         power: Option<PowerStart>,
     },
-    /// It has ended.
+    /// The command has ended.
     Finished { at: Timestamp, result: CommandResult },
-    /// The server has stored its result.
+    /// The server has stored the result.
     Acknowledged { id: CommandId, expires_at: Timestamp },
-    /// A line of a newer version.
+    /// A line of a later version.
     #[serde(other)]
     Unknown,
 }
 
-impl Record {
+impl JournalRecord {
     fn to_line(&self) -> io::Result<Vec<u8>> {
         file::line(self)
     }
 }
 
-enum Work {
+enum JournalWrite {
     Append(Vec<u8>),
-    /// Appends, and answers when it is on the disk.
+    /// Appends, and answers after the sync.
     Sync(Vec<u8>, oneshot::Sender<io::Result<()>>),
     Rewrite(Vec<u8>),
 }
 
-/// Writes the journal. Lines stand in the file in the order in which the calls were made.
+/// Writes the journal. The order of lines in the file is the order of calls.
 #[derive(Debug)]
 pub(crate) struct Journal {
     id: String,
-    /// The start ids of the processes that wrote it, the latest last.
+    /// The start ids of the processes that wrote the journal, the latest last.
     starts: Vec<String>,
-    /// Records ever appended that are on the disk.
+    /// The number of records ever appended and synced.
     position: Arc<AtomicU64>,
-    queue: mpsc::Sender<Work>,
+    queue: mpsc::Sender<JournalWrite>,
     size: Arc<AtomicU64>,
-    /// The size at which it is worth rewriting.
+    /// The size from which on a rewrite is worth its cost.
     limit: AtomicU64,
 }
 
 impl Journal {
     /// Starts the thread that owns the file. It ends when the journal is dropped and everything is written.
-    pub(crate) fn start(file: JournalFile, disk: Arc<Disk>) -> io::Result<Self> {
+    pub(crate) fn start(file: JournalFile, disk: Arc<DiskHealth>) -> io::Result<Self> {
         let (queue, work) = mpsc::channel(QUEUE);
         let size = Arc::new(AtomicU64::new(file.size()));
         let position = Arc::new(AtomicU64::new(file.position()));
@@ -91,66 +92,69 @@ impl Journal {
             starts: file.starts().to_vec(),
             position: position.clone(),
             queue,
+            // Twice the size, so that the cost of rewriting stays proportional to what is appended.
             limit: AtomicU64::new(SMALL.max(2 * file.size())),
             size: size.clone(),
         };
         std::thread::Builder::new()
             .name("journal".into())
+            // The default of 2 MiB would be most of the agent's memory.
             .stack_size(128 * 1024)
             .spawn(move || write_all(file, work, &size, &position, &disk))?;
         Ok(journal)
     }
 
-    /// Names the journal.
+    /// The id of the journal.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    /// The start ids of the processes that wrote it, the latest last.
+    /// The start ids of the processes that wrote the journal, the latest last.
     pub(crate) fn starts(&self) -> &[String] {
         &self.starts
     }
 
-    /// How many records were ever appended and are on the disk. What the server was told of is never lost by a crash.
+    /// The number of records ever appended and synced. A crash never loses a record that the server was told of.
     pub(crate) fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)
     }
 
-    /// Writes a record and waits until it is on the disk.
-    pub(crate) async fn append_durably(&self, record: &Record) -> io::Result<()> {
+    /// Appends a record and waits until it is synced.
+    pub(crate) async fn append_durably(&self, record: &JournalRecord) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
-        self.send(Work::Sync(record.to_line()?, done)).await?;
+        self.send(JournalWrite::Sync(record.to_line()?, done)).await?;
         answer.await.map_err(|_| writer_gone())?
     }
 
-    /// Writes a record soon.
-    pub(crate) async fn append(&self, record: &Record) -> io::Result<()> {
-        self.send(Work::Append(record.to_line()?)).await
+    /// Appends a record without waiting for the disk.
+    pub(crate) async fn append(&self, record: &JournalRecord) -> io::Result<()> {
+        self.send(JournalWrite::Append(record.to_line()?)).await
     }
 
-    /// Waits until all earlier records are on the disk.
+    /// Waits until all earlier records are synced.
     pub(crate) async fn flush(&self) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
-        self.send(Work::Sync(Vec::new(), done)).await?;
+        self.send(JournalWrite::Sync(Vec::new(), done)).await?;
         answer.await.map_err(|_| writer_gone())?
     }
 
-    /// Whether most of the file may be history by now.
+    /// Whether the file is large compared with its last rewrite.
     pub(crate) fn is_worth_compacting(&self) -> bool {
         self.size.load(Ordering::Relaxed) > self.limit.load(Ordering::Relaxed)
     }
 
-    /// Replaces the file by what `content` gives at the moment its turn is certain: every record applied to the ledger
-    /// before must be in it, every one applied after is appended behind it.
+    /// Replaces the file by `content`, which is called when the place in the queue is reserved: it must contain every
+    /// record applied to the ledger before, and every later record is appended behind it.
     pub(crate) async fn compact(&self, content: impl FnOnce() -> io::Result<Vec<u8>>) -> io::Result<()> {
+        // The place is reserved before the content is built: records that are sent later go behind it.
         let turn = self.queue.reserve().await.map_err(|_| writer_gone())?;
         let content = content()?;
         self.limit.store(SMALL.max(2 * content.len() as u64), Ordering::Relaxed);
-        turn.send(Work::Rewrite(content));
+        turn.send(JournalWrite::Rewrite(content));
         Ok(())
     }
 
-    async fn send(&self, work: Work) -> io::Result<()> {
+    async fn send(&self, work: JournalWrite) -> io::Result<()> {
         self.queue.send(work).await.map_err(|_| writer_gone())
     }
 }
@@ -159,26 +163,28 @@ fn writer_gone() -> io::Error {
     io::Error::other("the journal's writer is gone")
 }
 
-/// The thread: everything that waits goes to the disk with one sync.
+/// The thread: everything that waits is written with one sync.
 fn write_all(
     mut file: JournalFile,
-    mut work: mpsc::Receiver<Work>,
+    mut work: mpsc::Receiver<JournalWrite>,
     size: &AtomicU64,
     position: &AtomicU64,
-    disk: &Disk,
+    disk: &DiskHealth,
 ) {
     while let Some(first) = work.blocking_recv() {
         let mut lines = Vec::new();
         let mut waiting = Vec::new();
         let mut next = Some(first);
+        // Everything that waits is collected first: one sync then covers many commands.
         while let Some(item) = next {
             match item {
-                Work::Append(line) => lines.extend(line),
-                Work::Sync(line, done) => {
+                JournalWrite::Append(line) => lines.extend(line),
+                JournalWrite::Sync(line, done) => {
                     lines.extend(line);
                     waiting.push(done);
                 }
-                Work::Rewrite(content) => {
+                // The batch before the rewrite belongs to the old file and is written first.
+                JournalWrite::Rewrite(content) => {
                     write_batch(&mut file, &mut lines, &mut waiting, position, disk);
                     log_failure(file.rewrite(&content), disk);
                 }
@@ -195,26 +201,27 @@ fn write_batch(
     lines: &mut Vec<u8>,
     waiting: &mut Vec<oneshot::Sender<io::Result<()>>>,
     position: &AtomicU64,
-    disk: &Disk,
+    disk: &DiskHealth,
 ) {
+    // A batch without a waiting caller needs no sync.
     let is_durable = !waiting.is_empty();
     let written = file.append(lines, is_durable);
     lines.clear();
     if is_durable && written.is_ok() {
-        // In front of the answers: the acknowledgement of a command tells a position that includes its start.
+        // Before the answers are sent: the acknowledgement of a command contains a position that includes its start.
         position.store(file.position(), Ordering::Release);
     }
     for done in waiting.drain(..) {
         let answer = written.as_ref().map(|&()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
-        // Who no longer waits has given up the command.
+        // A caller that no longer waits has dropped the command.
         drop(done.send(answer));
     }
     log_failure(written, disk);
 }
 
-fn log_failure(written: io::Result<()>, disk: &Disk) {
+fn log_failure(written: io::Result<()>, disk: &DiskHealth) {
     if let Err(error) = written {
-        error!("{}", disk.failed(NAME, &error));
+        error!("{}", disk.record_failure(NAME, &error));
     }
 }
 

@@ -1,19 +1,21 @@
-//! The satellite: dials out to a hive and runs what it is asked to.
+//! The satellite agent: connects to a hive and runs the commands and sessions that the hive asks for.
 //!
-//! In the order in which a command meets them:
+//! The modules, in the order in which a command passes through them:
 //!
-//! - [`agent`] puts the parts together; [`config`] is what it needs to know, [`error`] why it cannot go on, and
-//!   [`messages`] how a person is told;
-//! - `identity` and `registration` make the machine a satellite of its hive: a data directory, a key, a token;
-//! - `reconnect` keeps a link up, with [`backoff`] between attempts: `transport` carries it, `protocol` says what is sent;
-//! - `dispatch` takes a command from the link: [`policy`] may refuse it, `journal` remembers that it starts, `executors`
-//!   run it, `spool` keeps its output, and `storage` says where neither can be written;
-//! - `pty` is for terminals what `dispatch` is for commands; in a `dirty_set` both leave word for the link, and
-//!   `process_tree` ends what either has started;
-//! - `status`, `metrics`, `machine` and `local_api` say how all of this is going.
+//! - [`agent`] assembles the parts. [`config`] holds the settings, [`error`] the reasons why an agent cannot start or
+//!   continue, and [`messages`] their explanations for people.
+//! - `identity` and `registration` make the machine a satellite of its hive: data directory, API keys, registration
+//!   token.
+//! - `reconnect` keeps a link open, with a backoff between attempts. `protocol` is the link without its socket,
+//!   `transport` the socket.
+//! - `dispatcher` accepts a command from the link: [`policy`] may refuse it, `journal` records its start, `executors`
+//!   run it, `spool` keeps its output. `storage` handles files and full disks for all of them.
+//! - `pty` does for terminal sessions what `dispatcher` does for commands. Both report progress to the link through a
+//!   `dirty_set`. `process_tree` ends the processes that either has started.
+//! - `status`, `metrics`, `machine` and `local_api` report the state of the agent.
 //!
-//! The library reads neither flags nor environment, and prints nothing. What the binary needs for that is the feature
-//! `program`, which a program that embeds an agent leaves out.
+//! The library reads neither flags nor environment, and prints nothing. The feature `program` adds what the binary
+//! needs for that; a program that embeds an agent leaves it out.
 //!
 //! # Example
 //!
@@ -35,26 +37,27 @@
 //!
 //! # The contract of a command
 //!
-//! Delivered at least once, executed at most once. The journal's record of a start is on disk before the process exists.
-//! Delivered again, a command that runs is attached to, one that ended gives its result again, and one whose end a crash
-//! has hidden gives `outcome_unknown`. Timeout and cancel end everything the command started, and so does the end of the
-//! agent; background children of commands that ended by themselves are left alone, and what they say is read and dropped.
+//! A command is delivered at least once and executed at most once. The journal's record of the start is on disk before
+//! the process exists. On redelivery, a running command is attached to, a finished one sends its stored result again,
+//! and one that was started by an agent that crashed results in `outcome_unknown`. Timeout, cancel and the end of the
+//! agent end every process that the command started. Background children of a command that ended by itself are left
+//! running; their output is read and dropped.
 //!
-//! # The contract of a terminal
+//! # The contract of a session
 //!
-//! It outlives the link: output and input count their bytes, and go on after a cut where the hive says it stands. While
-//! somebody needs its output, its program waits for them; else the last MiB is kept, and what is lost is said to be lost.
-//! It ends with its program, when it is told to, and when nobody has come back or used it for too long; then everything
-//! in it is ended, and only when that is gone does the hive hear of it. It does not outlive the agent.
+//! A session outlives the link. Output and input are counted in bytes, and both resume after a disconnect at the offset
+//! that the hive states. While a viewer holds a claim on the output, the program waits for that viewer. Otherwise the
+//! last MiB is kept, and dropped bytes are reported as a gap. A session ends with its program, on request, and when it
+//! was unused or without a link for too long. Its processes are ended first, and only then is the end reported to the
+//! hive. A session does not outlive the agent.
 
 #![forbid(unsafe_code)]
 
 pub mod agent;
-pub mod backoff;
 mod clock;
 pub mod config;
 mod dirty_set;
-mod dispatch;
+mod dispatcher;
 pub mod error;
 mod executors;
 mod http;
@@ -79,6 +82,6 @@ mod tests;
 mod transport;
 
 pub use agent::Agent;
-pub use config::{Config, WhenRejected};
+pub use config::{Config, KeyRejectionPolicy};
 pub use error::Error;
 pub use status::LinkState;

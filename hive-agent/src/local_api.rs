@@ -1,5 +1,5 @@
-//! Status pages for whoever is logged in on the machine: health, metrics, where the link stands, what runs. Read-only, on
-//! the loopback interface unless told otherwise, and without a secret in any answer, command lines included.
+//! Local status pages for users of the machine: health, metrics, link, running commands and sessions. They are
+//! read-only, on the loopback interface by default, and contain no secrets, which includes command lines.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,36 +20,37 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::dispatch::Dispatch;
+use crate::dispatcher::Dispatcher;
 use crate::metrics::Counters;
-use crate::pty::Terminals;
-use crate::status::{LinkState, Status};
+use crate::pty::AgentSessions;
+use crate::status::{AgentStatus, LinkState};
 
-/// Connections at the same time; the next one waits to be accepted.
+/// Connections at the same time. The next one waits to be accepted.
 const CONNECTIONS: usize = 16;
-/// How long a connection may live: a page is one short answer.
+/// How long a connection may last.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the pages show.
+/// The sources of the pages.
 #[derive(Debug)]
-pub(crate) struct Pages {
-    pub(crate) status: Arc<Status>,
+pub(crate) struct StatusPages {
+    pub(crate) status: Arc<AgentStatus>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) dispatch: Arc<Dispatch>,
-    pub(crate) terminals: Arc<Terminals>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) sessions: Arc<AgentSessions>,
 }
 
-/// Serves the pages until it is told to stop.
-pub(crate) async fn serve(listener: TcpListener, pages: Arc<Pages>, tasks: TaskTracker, stop: CancellationToken) {
+/// Serves the pages until `stop` is cancelled.
+pub(crate) async fn serve(listener: TcpListener, pages: Arc<StatusPages>, tasks: TaskTracker, stop: CancellationToken) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
+        // Acquired before `accept`, so that further connections wait in the kernel.
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         let Ok((socket, _)) = accepted else {
-            // Mostly too many open files: a pause lets some close.
+            // Usually there are too many open files. A pause lets some close.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -64,13 +65,14 @@ pub(crate) async fn serve(listener: TcpListener, pages: Arc<Pages>, tasks: TaskT
     }
 }
 
-async fn answer_all(socket: TcpStream, pages: Arc<Pages>) {
+async fn answer_all(socket: TcpStream, pages: Arc<StatusPages>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let response = answer(&request, &pages);
         async move { Ok::<_, Infallible>(response) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
+        // One request per connection keeps slots free for other users of the machine.
         .keep_alive(false)
         .max_buf_size(8 * 1024)
         .serve_connection(TokioIo::new(socket), service)
@@ -80,7 +82,7 @@ async fn answer_all(socket: TcpStream, pages: Arc<Pages>) {
     }
 }
 
-fn answer<B>(request: &Request<B>, pages: &Pages) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, pages: &StatusPages) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into());
     }
@@ -94,9 +96,9 @@ fn answer<B>(request: &Request<B>, pages: &Pages) -> Response<Full<Bytes>> {
     }
 }
 
-impl Pages {
+impl StatusPages {
     fn health(&self) -> Value {
-        let problems = self.dispatch.problems();
+        let problems = self.dispatcher.problems();
         json!({
             "status": if problems.is_empty() { "ok" } else { "degraded" },
             "problems": problems,
@@ -107,7 +109,7 @@ impl Pages {
     }
 
     fn metrics(&self) -> String {
-        self.counters.to_prometheus(self.terminals.active())
+        self.counters.to_prometheus(self.sessions.active())
     }
 
     fn backend(&self) -> Value {
@@ -121,19 +123,20 @@ impl Pages {
     }
 
     fn processes(&self) -> Value {
-        let jobs = self.dispatch.jobs();
-        let running = jobs.iter().filter(|job| !job.has_ended());
+        let commands = self.dispatcher.commands();
+        let running = commands.iter().filter(|command| !command.has_ended());
+        // The command line is left out: it may contain passwords.
         let processes: Vec<_> = running
-            .map(|job| json!({ "command_id": job.id, "command_type": job.kind, "since": job.delivered_at }))
+            .map(|command| json!({ "command_id": command.id, "command_type": command.kind, "since": command.delivered_at }))
             .collect();
-        let terminals = self.terminals.all();
-        let open = terminals.iter().filter(|terminal| !terminal.has_ended());
+        let sessions = self.sessions.all();
+        let open = sessions.iter().filter(|session| !session.has_ended());
         let sessions: Vec<_> = open
-            .map(|terminal| json!({ "session_id": terminal.id, "pid": terminal.pid, "since": terminal.since }))
+            .map(|session| json!({ "session_id": session.id, "pid": session.pid, "since": session.since }))
             .collect();
         json!({
             "processes": processes,
-            "unacknowledged_results": jobs.len() - processes.len(),
+            "unacknowledged_results": commands.len() - processes.len(),
             "sessions": sessions,
         })
     }

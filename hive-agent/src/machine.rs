@@ -1,4 +1,4 @@
-//! The machine: what it is, and how it does.
+//! Facts and metrics of the machine.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use crate::policy::Policy;
 
 const MIB: u64 = 1024 * 1024;
-/// Two looks at the processors closer together than this give no meaningful difference.
+/// The shortest interval between two samples of the CPU usage that gives a meaningful difference.
 const CPU_INTERVAL: Duration = sysinfo::MINIMUM_CPU_UPDATE_INTERVAL;
 
-/// What this agent offers to its hive.
+/// The capabilities that this agent reports to its hive.
 pub(crate) fn capabilities(policy: &Policy) -> Vec<String> {
     let offers = [
         ("shell", policy.allow_shell),
@@ -24,8 +24,9 @@ pub(crate) fn capabilities(policy: &Policy) -> Vec<String> {
     offered.map(|(word, _)| word.to_owned()).collect()
 }
 
-/// The machine as it is told in a handshake.
+/// The facts that are sent in a handshake.
 pub(crate) fn system_info() -> SystemInfo {
+    // The memory is read alone: a full refresh would list all processes.
     let memory = System::new().map(|mut system| {
         system.refresh_memory();
         (system.total_memory() / MIB, system.available_memory() / MIB)
@@ -44,30 +45,30 @@ pub(crate) fn system_info() -> SystemInfo {
     }
 }
 
-/// Names the current boot, where the kernel has a name for it.
+/// The id of the current boot, if the kernel has one.
 pub(crate) fn boot_id() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(text.trim().to_owned())
 }
 
-/// Looks at the machine now and then. Processes are never listed: that is what makes it cheap.
-pub(crate) struct Gauge {
+/// Samples the metrics of the machine. It never lists processes, which would be expensive.
+pub(crate) struct MetricsSampler {
     system: Option<System>,
     networks: Option<Networks>,
     last_look: Option<(Instant, Metrics)>,
 }
 
-impl Gauge {
+impl MetricsSampler {
     pub(crate) fn new() -> Self {
         let mut system = System::new().ok();
         if let Some(system) = &mut system {
-            // The first look only gives later ones something to compare with.
+            // The CPU usage is a difference, so the first sample only starts the interval.
             system.refresh_cpu_usage();
         }
         Self { system, networks: Networks::new().ok(), last_look: None }
     }
 
-    /// How the machine does. Asked again within a moment, it gives the last answer.
+    /// Returns the metrics. Within [`CPU_INTERVAL`] it returns the last ones again.
     pub(crate) fn read(&mut self) -> Metrics {
         match &self.last_look {
             Some((time, metrics)) if time.elapsed() < CPU_INTERVAL => metrics.clone(),
@@ -102,7 +103,7 @@ impl Gauge {
     }
 }
 
-/// Only the root disk: a dead network mount among the others would block for ever.
+/// Only the root disk is read: a dead network mount would block forever.
 fn root_disk_percent() -> f32 {
     let Ok(disk) = nix::sys::statvfs::statvfs("/") else { return 0.0 };
     let total = disk.blocks().max(1) as f64;
@@ -118,7 +119,7 @@ mod tests {
     fn a_machine_knows_itself() {
         let system = system_info();
         assert!(!system.hostname.is_empty() && system.cpu_cores > 0 && system.memory_total_mb > 0);
-        let metrics = Gauge::new().read();
+        let metrics = MetricsSampler::new().read();
         assert!((0.0..=100.0).contains(&metrics.memory_percent));
         assert!((0.0..=100.0).contains(&metrics.disk_percent));
     }

@@ -1,4 +1,5 @@
-//! The binary `satellite-agent`: settings in, one line of JSON out when the satellite can be used, logs on standard error.
+//! The binary `satellite-agent`: reads the settings, prints one line of JSON when the satellite is online, and logs to
+//! standard error.
 
 #![forbid(unsafe_code)]
 
@@ -20,54 +21,55 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
 
-use settings::{Environment, Flags, LogFormat};
+use settings::{EnvVars, Flags, LogFormat};
 
-/// How long threads that do not end by themselves may hold up the exit.
-const LAST_CALL: Duration = Duration::from_millis(500);
+/// How long threads that do not end by themselves may delay the exit.
+const THREAD_GRACE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let environment = Environment { variable: |name: &str| std::env::var(name).ok() };
+    let environment = EnvVars { variable: |name: &str| std::env::var(name).ok() };
     let language = environment.language();
     let level = flags.log_level.clone().or_else(|| environment.get("LOG_LEVEL"));
     start_logs(flags.log_format, level.as_deref());
     if flags.shows_token() {
         tracing::warn!("{}", token_is_visible(language));
     }
-    match flags.into_config(&environment).map_err(Failure::Agent).and_then(live) {
+    match flags.into_config(&environment).map_err(ExitCause::Agent).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Agent(error)) => {
-            say(&explain(&error, language));
+        Err(ExitCause::Agent(error)) => {
+            print_error(&explain(&error, language));
             ExitCode::from(error.exit_code())
         }
-        Err(Failure::System(error)) => {
-            say(&error.to_string());
+        Err(ExitCause::System(error)) => {
+            print_error(&error.to_string());
             ExitCode::FAILURE
         }
     }
 }
 
-/// Why the process ends without being asked to.
-enum Failure {
+/// Why the process exits without a signal.
+enum ExitCause {
     Agent(Error),
     System(io::Error),
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for ExitCause {
     fn from(error: io::Error) -> Self {
         Self::System(error)
     }
 }
 
-/// One thread is enough for what an agent does, and the quickest way from a message to a process and back.
-fn live(config: Config) -> Result<(), Failure> {
+/// A single thread is enough for an agent, and saves a wake-up between a message and a process.
+fn run(config: Config) -> Result<(), ExitCause> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(serve(config));
-    runtime.shutdown_timeout(LAST_CALL);
+    // A blocking thread may hang on a dead file system, which must not prevent the exit.
+    runtime.shutdown_timeout(THREAD_GRACE);
     ended
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config) -> Result<(), ExitCause> {
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -77,26 +79,27 @@ async fn serve(config: Config) -> Result<(), Failure> {
             _ = interrupt.recv() => {}
         }
         shutdown.cancel();
+        // The other branch ends the process; this one only requests it.
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        ended = live_until(&shutdown, config) => ended,
+        ended = run_until(&shutdown, config) => ended,
         () = signalled => Ok(()),
     }
 }
 
-async fn live_until(shutdown: &CancellationToken, config: Config) -> Result<(), Failure> {
+async fn run_until(shutdown: &CancellationToken, config: Config) -> Result<(), ExitCause> {
     let agent = tokio::select! {
-        connected = Agent::connect(config) => connected.map_err(Failure::Agent)?,
+        connected = Agent::connect(config) => connected.map_err(ExitCause::Agent)?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let announcement = announce(agent.link_state(), agent.name().to_owned(), agent.local_api());
     let (ended, announced) = tokio::join!(agent.run(shutdown.clone()), announcement);
-    ended.map_err(Failure::Agent)?;
+    ended.map_err(ExitCause::Agent)?;
     Ok(announced?)
 }
 
-/// Prints the one line that tells that the satellite can be used. Ends without it when the agent does.
+/// Prints the line that says that the satellite is online. Returns without it if the agent ends first.
 async fn announce(
     mut link: watch::Receiver<LinkState>,
     name: String,
@@ -109,6 +112,7 @@ async fn announce(
     let local_api = local_api.map(|address| format!("http://{address}"));
     let line = json!({ "event": "online", "satellite_id": satellite_id, "name": name, "local_api": local_api });
     let mut out = io::stdout().lock();
+    // Flushed at once: whoever started the agent waits for this line on a pipe.
     writeln!(out, "{}", escape::json(&line.to_string()))?;
     out.flush()
 }
@@ -129,7 +133,7 @@ fn start_logs(format: LogFormat, level: Option<&str>) {
     }
 }
 
-fn say(text: &str) {
-    // Nobody is left to tell if standard error is closed.
+fn print_error(text: &str) {
+    // If standard error is closed, there is nowhere to report it.
     drop(writeln!(io::stderr(), "{}", escape::text_but(text, |c| c == '\n')));
 }

@@ -1,16 +1,16 @@
-//! What a person reads when the agent cannot go on: what is wrong, and what to do next. In English, and in German where
+//! Messages for people when the agent cannot continue: what is wrong, and what to do next. In English, and in German if
 //! the locale is German.
 
 use std::path::Path;
 
 use hive_wire::HiveId;
-use hive_wire::escape;
+use hive_wire::escape::{self, error_chain};
 use hive_wire::satellite_api::ErrorResponse;
 
 use crate::error::Error;
-use crate::registration::Unauthorized;
+use crate::registration::AuthRejection;
 
-/// A language of the messages.
+/// The language of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// `en`, and every other locale.
@@ -20,13 +20,14 @@ pub enum Language {
 }
 
 impl Language {
-    /// The language of a locale: the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set decides.
+    /// The language of a locale. The first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set decides.
     pub fn of_locale(variable: impl Fn(&str) -> Option<String>) -> Self {
         let is_set = |value: &String| !value.is_empty();
         let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
             .into_iter()
             .find_map(|name| variable(name).filter(is_set))
             .unwrap_or_default();
+        // `de_DE.UTF-8`, `de-CH` and `de@euro` are all German.
         let language = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
         if language.eq_ignore_ascii_case("de") { Self::German } else { Self::English }
     }
@@ -39,13 +40,13 @@ impl Language {
     }
 }
 
-/// Says an error to a person: one line of what is wrong, one of what to do.
+/// Explains an error: one line for what is wrong, one for what to do.
 pub fn explain(error: &Error, language: Language) -> String {
     let (what, next) = (what_happened(error, language), what_to_do(error, language));
     if next.is_empty() { what } else { format!("{what}\n{next}") }
 }
 
-/// Says that the server does not answer. The agent goes on trying.
+/// The server does not answer. The agent keeps trying.
 pub fn unreachable(server: &str, cause: &str, language: Language) -> String {
     language.pick(
         format!(
@@ -59,7 +60,7 @@ pub fn unreachable(server: &str, cause: &str, language: Language) -> String {
     )
 }
 
-/// Says that another agent is online with this satellite's identity. The agent tries again, seldom.
+/// Another agent is online with this satellite's identity. The agent tries again at long intervals.
 pub(crate) fn identity_conflict(data_dir: &Path, language: Language) -> String {
     let dir = data_dir.display();
     language.pick(
@@ -76,11 +77,11 @@ pub(crate) fn identity_conflict(data_dir: &Path, language: Language) -> String {
     )
 }
 
-/// Says what the answer 401 means where it does not reject the key. The agent goes on trying.
-pub(crate) fn unauthorized(server: &str, what: Unauthorized, known: Option<HiveId>, language: Language) -> String {
+/// A 401 that does not reject the key. The agent keeps trying.
+pub(crate) fn unauthorized(server: &str, what: AuthRejection, known: Option<HiveId>, language: Language) -> String {
     let known = known.map(|id| id.to_string()).unwrap_or_default();
     match what {
-        Unauthorized::OtherHive(other) => language.pick(
+        AuthRejection::OtherHive(other) => language.pick(
             format!(
                 "the server {server} is another hive ({other}) than this satellite's ({known}). Check --server (HIVE_SERVER_URL). To \
                  move this machine to that hive, stop the agent, rename backend.key.json in its data directory and register with a \
@@ -92,7 +93,7 @@ pub(crate) fn unauthorized(server: &str, what: Unauthorized, known: Option<HiveI
                  Datenverzeichnis umbenennen und mit einem Token neu registrieren. Der Schlüssel bleibt, und der Agent versucht es weiter"
             ),
         ),
-        Unauthorized::HiveNotKnown(_) => language.pick(
+        AuthRejection::UnknownHive(_) => language.pick(
             format!(
                 "the server {server} does not accept the stored key, and the key's file does not say which hive it is for: an earlier \
                  version wrote it. To register anew, stop the agent, rename backend.key.json in its data directory and give a token. \
@@ -104,7 +105,7 @@ pub(crate) fn unauthorized(server: &str, what: Unauthorized, known: Option<HiveI
                  seinem Datenverzeichnis umbenennen und ein Token angeben. Der Schlüssel bleibt, und der Agent versucht es weiter"
             ),
         ),
-        Unauthorized::NoHive | Unauthorized::Rejected { .. } => language.pick(
+        AuthRejection::NotAHive | AuthRejection::Rejected { .. } => language.pick(
             format!(
                 "the server {server} answers 401, but not as a hive that knows this satellite's key; something in between, such as a \
                  proxy, may ask for credentials of its own. The key is kept, and the agent keeps trying"
@@ -117,7 +118,7 @@ pub(crate) fn unauthorized(server: &str, what: Unauthorized, known: Option<HiveI
     }
 }
 
-/// Says that the hive has rejected every key, and what to do.
+/// The hive has rejected every key.
 pub(crate) fn keys_rejected(is_superseded: bool, language: Language) -> String {
     let why = if is_superseded {
         language.pick(
@@ -143,7 +144,7 @@ pub(crate) fn keys_rejected(is_superseded: bool, language: Language) -> String {
     format!("{why}. {next}")
 }
 
-/// Says that a token on the command line is no secret.
+/// A token on the command line is visible to all users.
 pub fn token_is_visible(language: Language) -> String {
     language.pick(
         "everybody on this machine can read --registration-token in the list of processes; rather use --registration-token-file or \
@@ -153,7 +154,7 @@ pub fn token_is_visible(language: Language) -> String {
     )
 }
 
-/// Says that the satellite keeps the name it is registered under.
+/// The satellite keeps the name under which it is registered.
 pub(crate) fn other_name(registered: &str, wanted: &str, language: Language) -> String {
     language.pick(
         format!(
@@ -215,7 +216,7 @@ fn what_happened(error: &Error, language: Language) -> String {
             format!("the local status pages cannot listen on {address}: {source}"),
             format!("Die lokalen Statusseiten können nicht auf {address} lauschen: {source}"),
         ),
-        Error::Certificates(_) => with_causes(error),
+        Error::Certificates(_) => error_chain(error),
     }
 }
 
@@ -265,7 +266,7 @@ fn what_to_do(error: &Error, language: Language) -> String {
     }
 }
 
-/// The server's own instructions, unless they are in the wrong language for a case that is known here.
+/// The server's own instructions, except for known cases in another language.
 fn what_the_refused_can_do(refusal: &ErrorResponse, language: Language) -> String {
     let known = match (language, refusal.error.as_str()) {
         (Language::German, "registration_token_expired") => {
@@ -291,19 +292,9 @@ fn what_the_refused_can_do(refusal: &ErrorResponse, language: Language) -> Strin
     known.to_owned()
 }
 
-/// The error and what caused it, in one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    printable(&text)
-}
-
-/// Text from elsewhere, so that it cannot move a terminal's cursor.
+/// Text of a server, shortened and without control characters.
 fn printable(text: &str) -> String {
+    // A server could send megabytes, which would fill a log.
     let short: String = text.chars().take(1_000).collect();
     escape::text(&short).into_owned()
 }

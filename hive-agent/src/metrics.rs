@@ -1,4 +1,4 @@
-//! What this agent counts, and how it is shown to Prometheus.
+//! The counters of an agent, and their Prometheus format.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use hive_wire::api::CommandStatus;
 use tokio::time::Instant;
 
-/// Every way a command can end, in the order of their counters.
+/// All final statuses, in the order of their counters.
 const STATUSES: [CommandStatus; 6] = [
     CommandStatus::Succeeded,
     CommandStatus::Failed,
@@ -16,7 +16,7 @@ const STATUSES: [CommandStatus; 6] = [
     CommandStatus::Expired,
     CommandStatus::OutcomeUnknown,
 ];
-/// Upper bounds of the histogram's buckets, in milliseconds.
+/// The upper bounds of the histogram's buckets, in milliseconds.
 const BUCKETS: [u64; 8] = [5, 25, 100, 500, 2_500, 10_000, 60_000, 600_000];
 
 /// The counters of one agent.
@@ -56,7 +56,7 @@ impl Counters {
         self.is_online.load(Relaxed)
     }
 
-    /// A link that was up is up again.
+    /// Counts a reconnect.
     pub(crate) fn reconnected(&self) {
         self.reconnects.fetch_add(1, Relaxed);
     }
@@ -66,6 +66,7 @@ impl Counters {
     }
 
     pub(crate) fn command_ended(&self, status: &CommandStatus, duration: Duration) {
+        // A status of a later version has no counter.
         if let Some(n) = STATUSES.iter().position(|known| known == status) {
             self.commands[n].fetch_add(1, Relaxed);
         }
@@ -75,12 +76,12 @@ impl Counters {
         }
     }
 
-    /// How long the server took to answer.
+    /// Sets the latency of the link.
     pub(crate) fn heartbeat_took(&self, latency: Duration) {
         self.heartbeat_micros.store(latency.as_micros() as u64, Relaxed);
     }
 
-    /// The text format of Prometheus, with what others count.
+    /// The counters in the text format of Prometheus.
     pub(crate) fn to_prometheus(&self, open_sessions: usize) -> String {
         let mut text = String::new();
         self.write(&mut text, open_sessions).expect("writing to a string cannot fail");
@@ -107,6 +108,7 @@ impl Counters {
             writeln!(out, "satellite_commands_total{{status=\"{}\"}} {count}", status.as_str())?;
         }
         writeln!(out, "# TYPE satellite_command_duration_seconds histogram")?;
+        // Prometheus buckets are cumulative.
         let mut below = 0;
         for (bound, count) in BUCKETS.iter().zip(&self.durations) {
             below += count.load(Relaxed);

@@ -1,8 +1,8 @@
 //! What the owner of a machine lets the hive do on it.
 //!
-//! The server cannot widen it. It is a guard rail, not a sandbox: it compares the beginning of a command's text, so it
-//! stops mistakes and keeps honest users on the paved way, but whoever may run `ls` through a shell may also run
-//! `ls; anything`. What must not happen has to be out of reach of the user the agent runs as.
+//! The server cannot change it. It is a guard rail, not a sandbox: it compares the beginning of a command's text. It
+//! stops mistakes, but a user who may run `ls` through a shell may also run `ls; anything`. Whatever must not happen
+//! has to be impossible for the user under which the agent runs.
 
 mod program;
 
@@ -14,14 +14,15 @@ use hive_wire::agent::{ErrorBody, ExecSpec, Payload};
 /// The rules. The default allows everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Whether commands run, and terminals open, at all.
+    /// Whether commands and sessions are allowed at all.
     pub allow_shell: bool,
-    /// Whether the machine may be shut down, rebooted, …
+    /// Whether power commands are allowed.
     pub allow_power_commands: bool,
-    /// Unless empty, a command must begin with one of these, followed by a blank or nothing, and a request may not change which
-    /// program that is: by variables such as `PATH` and `LD_PRELOAD`, or by a relative path and a directory.
+    /// Unless empty, a command must begin with one of these, followed by a blank or nothing. A request may then not
+    /// change which program that is, by variables such as `PATH` and `LD_PRELOAD`, or by a relative path and a
+    /// directory.
     pub allowed_commands: Vec<String>,
-    /// A command must not begin with one of these; `rm` stops `rm -rf /` and `/bin/rm`, and lets `rmdir` pass.
+    /// A command must not begin with one of these. `rm` blocks `rm -rf /` and `/bin/rm`, but not `rmdir`.
     pub blocked_commands: Vec<String>,
 }
 
@@ -37,7 +38,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Says why a command is refused.
+    /// Checks a command.
     pub fn check(&self, payload: &Payload) -> Result<(), ErrorBody> {
         match payload {
             Payload::Exec(spec) => self.check_exec(spec),
@@ -48,16 +49,16 @@ impl Policy {
         }
     }
 
-    /// Says why a terminal with this program is refused. What is typed there is not looked at.
-    pub fn check_terminal(&self, shell: &str, env: &BTreeMap<String, String>) -> Result<(), ErrorBody> {
+    /// Checks the program of a session. Input is not checked.
+    pub fn check_session(&self, shell: &str, env: &BTreeMap<String, String>) -> Result<(), ErrorBody> {
         if !self.allow_shell {
-            return Err(blocked("terminals are not allowed on this satellite"));
+            return Err(blocked("sessions are not allowed on this satellite"));
         }
         self.check_text(shell)?;
         self.check_program(shell, false, env)
     }
 
-    /// Whether only listed commands run.
+    /// Whether only listed commands may run.
     pub(crate) fn has_list(&self) -> bool {
         !self.allowed_commands.is_empty()
     }
@@ -66,11 +67,12 @@ impl Policy {
         if !self.allow_shell {
             return Err(blocked("commands are not allowed on this satellite"));
         }
+        // Blocked prefixes are checked first: their message is the more helpful one.
         self.check_text(&text_of(spec))?;
         self.check_program(program_of(spec), spec.cwd.is_some(), &spec.env)
     }
 
-    /// Where commands are listed, refuses a request that decides which program a name stands for.
+    /// If commands are listed, refuses a request that decides which program a name means.
     fn check_program(
         &self,
         program: &str,
@@ -109,7 +111,7 @@ fn text_of(spec: &ExecSpec) -> String {
     words.join(" ")
 }
 
-/// The program as it is named; of a line for the shell, the first word.
+/// The program of a command; for a shell line, its first word.
 fn program_of(spec: &ExecSpec) -> &str {
     match spec.args {
         Some(_) => &spec.command,
@@ -117,19 +119,21 @@ fn program_of(spec: &ExecSpec) -> &str {
     }
 }
 
-/// The program counts with and without its directory.
+/// Compares the command with and without the program's directory.
 fn is_blocked_by(text: &str, prefix: &str) -> bool {
     let ends_word = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'));
     let program_end = text.find(ends_word).unwrap_or(text.len());
+    // `/bin/rm` must be blocked by `rm`, and by `/bin/rm` as well.
     let without_directory = text[..program_end].rfind('/').map_or(text, |slash| &text[slash + 1..]);
     begins_with(text, prefix, ends_word) || begins_with(without_directory, prefix, ends_word)
 }
 
-/// Whether the text begins with the prefix, and the prefix with a whole word.
+/// Whether the text begins with the prefix, and the prefix ends with a whole word.
 fn begins_with(text: &str, prefix: &str, ends_word: impl Fn(char) -> bool) -> bool {
     let prefix = prefix.trim_start();
     let Some(rest) = text.strip_prefix(prefix) else { return false };
     let prefix_ends_word = prefix.ends_with(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')));
+    // An empty prefix would match every command.
     !prefix.is_empty() && (prefix_ends_word || rest.chars().next().is_none_or(ends_word))
 }
 
@@ -197,9 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_judged_by_its_shell() {
+    fn a_session_is_judged_by_its_shell() {
         let check = |policy: &Policy, shell: &str, is_allowed: bool| {
-            assert_eq!(policy.check_terminal(shell, &BTreeMap::new()).is_ok(), is_allowed, "{shell}");
+            assert_eq!(policy.check_session(shell, &BTreeMap::new()).is_ok(), is_allowed, "{shell}");
         };
         check(&Policy::default(), "/bin/bash", true);
         check(&Policy { allow_shell: false, ..Policy::default() }, "/bin/bash", false);
@@ -211,8 +215,8 @@ mod tests {
         check(&listing, "/bin/bash", false);
         check(&listing, "/usr/bin/rbash", true);
         let env = BTreeMap::from([("BASH_ENV".to_owned(), "/tmp/x".to_owned())]);
-        assert!(listing.check_terminal("/usr/bin/rbash", &env).is_err());
-        assert!(Policy::default().check_terminal("/bin/bash", &env).is_ok());
+        assert!(listing.check_session("/usr/bin/rbash", &env).is_err());
+        assert!(Policy::default().check_session("/bin/bash", &env).is_ok());
     }
 
     #[test]

@@ -1,43 +1,47 @@
-//! Ends everything a command or a terminal has started, however deep, and says so only when all of it is gone.
+//! Ends all processes that a command or a session has started, and returns when none is left.
 
 use std::time::Duration;
 
-/// The first process of a tree, and what marks the others.
+/// The first process of a tree, and the marker of all others.
 #[derive(Debug, Clone)]
-pub(crate) struct Root {
-    /// The process. It leads its own group, and a terminal's also its own session.
+pub(crate) struct TreeRoot {
+    /// The process. It leads a process group of its own, and on a PTY also a session.
     pub(crate) pid: u32,
-    /// A variable in the environment of all of them, as `NAME=value`.
+    /// A variable in the environment of all processes of the tree, as `NAME=value`.
     pub(crate) marker: String,
 }
 
-/// Ends a tree at once. The root must not be reaped yet, so that no stranger has its number.
-pub(crate) async fn end(root: Root) {
-    // Looking through /proc takes milliseconds on a busy machine. If this cannot be waited for, the process ends.
-    drop(tokio::task::spawn_blocking(move || Tree::new(&root).end()).await);
+/// Kills a tree. The root must not be reaped yet, so that its process id is not reused.
+pub(crate) async fn end(root: TreeRoot) {
+    // Scanning /proc takes milliseconds on a busy machine, so it runs on a blocking thread. An error means that the
+    // runtime shuts down.
+    drop(tokio::task::spawn_blocking(move || ProcessTree::new(&root).end()).await);
 }
 
-/// Tells a tree to hang up, as a line that breaks does, and ends what is left of it after `grace`. The root may have been
-/// reaped a moment ago: numbers go round, and its own comes last.
-pub(crate) async fn hang_up(root: Root, grace: Duration) {
-    drop(tokio::task::spawn_blocking(move || Tree::new(&root).hang_up(grace)).await);
+/// Sends SIGHUP to a tree, as a broken line does, and kills what is left of it after `grace`. The root may have been
+/// reaped a moment ago: the kernel assigns ids in turn, so its id is not reused that soon.
+pub(crate) async fn hang_up(root: TreeRoot, grace: Duration) {
+    drop(tokio::task::spawn_blocking(move || ProcessTree::new(&root).hang_up(grace)).await);
 }
 
-/// Ends what an agent that was killed has left of a tree; how many processes that were. Without `/proc` none is found.
+/// Kills the processes that an agent left behind when it was killed. Returns their number; without `/proc` none is
+/// found.
 pub(crate) async fn end_leftovers(marker: String) -> usize {
-    tokio::task::spawn_blocking(move || Tree::new(&Root { pid: NOBODY, marker }).end_marked()).await.unwrap_or_default()
+    tokio::task::spawn_blocking(move || ProcessTree::new(&TreeRoot { pid: NOBODY, marker }).end_marked())
+        .await
+        .unwrap_or_default()
 }
 
-/// A number no process has: the root is long gone, and another may have its number.
+/// An id that no process has. The root ended long ago, and another process may have its id.
 const NOBODY: u32 = u32::MAX;
 
 #[cfg(not(target_os = "linux"))]
-use group::Tree;
+use group::ProcessTree;
 #[cfg(target_os = "linux")]
-use linux::Tree;
+use linux::ProcessTree;
 
-/// With `/proc`: by process group, by session, by descent, and by the marker in the environment, which survives `setsid`
-/// and a double fork. A process that also empties its environment after its parents have gone is out of reach.
+/// With `/proc`: finds processes by group, session, parent and the marker in their environment, which survives `setsid`
+/// and a double fork. A process that clears its environment after its parents have ended is not found.
 #[cfg(target_os = "linux")]
 mod linux {
     use std::collections::BTreeMap;
@@ -48,36 +52,37 @@ mod linux {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
 
-    use super::Root;
+    use super::TreeRoot;
 
-    /// How often those found are stopped and the rest looked for: a stopped process starts no others.
+    /// How often the processes found are stopped and new ones looked for. A stopped process starts no others.
     const FREEZING_ROUNDS: usize = 16;
-    /// The longest pause between two looks at what is still there.
+    /// The longest pause between two scans.
     const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-    pub(super) struct Tree {
+    pub(super) struct ProcessTree {
         root: i32,
         marker: Vec<u8>,
     }
 
-    /// Living processes of the tree, each with the time of its start: the next one with its number is a stranger.
+    /// Living processes of the tree with their start times. A process with the same id and another start time is a
+    /// different one.
     type Members = BTreeMap<i32, u64>;
 
-    /// A living process.
-    struct Process {
+    /// The fields of `/proc/PID/stat` that are needed.
+    struct ProcessStat {
         parent: i32,
         group: i32,
         session: i32,
         started: u64,
     }
 
-    /// Ever longer pauses between looks, in a thread of its own.
-    struct Pauses {
+    /// Growing pauses between scans.
+    struct PollDelay {
         next: Duration,
         total: Duration,
     }
 
-    impl Pauses {
+    impl PollDelay {
         fn new() -> Self {
             Self { next: Duration::from_micros(200), total: Duration::ZERO }
         }
@@ -89,17 +94,17 @@ mod linux {
         }
     }
 
-    impl Tree {
-        pub(super) fn new(root: &Root) -> Self {
+    impl ProcessTree {
+        pub(super) fn new(root: &TreeRoot) -> Self {
             Self { root: root.pid.cast_signed(), marker: root.marker.clone().into_bytes() }
         }
 
         pub(super) fn hang_up(&self, grace: Duration) {
             let mut members = self.find(&Members::new());
             signal(&members, Signal::SIGHUP);
-            // A stopped process has to be woken to hear it.
+            // A stopped process handles SIGHUP only after SIGCONT.
             signal(&members, Signal::SIGCONT);
-            let mut pauses = Pauses::new();
+            let mut pauses = PollDelay::new();
             while !members.is_empty() && pauses.total < grace {
                 pauses.pause();
                 members = self.find(&members);
@@ -110,6 +115,7 @@ mod linux {
         }
 
         pub(super) fn end(&self) {
+            // Started with the root alone, which is known to exist; `kill` looks for the others.
             self.kill(read(self.root).map(|root| (self.root, root.started)).into_iter().collect());
         }
 
@@ -122,7 +128,8 @@ mod linux {
             count
         }
 
-        /// Stops all of it first, so that nothing is born while the killing goes on. `known` are members found before.
+        /// Stops all processes first, so that none starts another while they are killed. `known` are members found
+        /// before.
         fn kill(&self, mut known: Members) {
             for _ in 0..FREEZING_ROUNDS {
                 let found = self.find(&known);
@@ -133,21 +140,22 @@ mod linux {
                     break;
                 }
             }
-            let mut pauses = Pauses::new();
+            let mut pauses = PollDelay::new();
             loop {
                 known = self.find(&known);
                 if known.is_empty() {
                     return;
                 }
+                // SIGKILL also ends stopped processes, so SIGCONT is not needed.
                 signal(&known, Signal::SIGKILL);
                 pauses.pause();
             }
         }
 
-        /// The living processes that belong to the tree, with those known before whose parents have gone since.
+        /// The living processes of the tree. Members found before stay members after their parents have ended.
         fn find(&self, known: &Members) -> Members {
             let processes = processes();
-            let is_ours = |pid: i32, process: &Process| {
+            let is_ours = |pid: i32, process: &ProcessStat| {
                 process.group == self.root
                     || process.session == self.root
                     || known.get(&pid) == Some(&process.started)
@@ -179,13 +187,14 @@ mod linux {
 
     fn signal(members: &Members, signal: Signal) {
         for &pid in members.keys() {
-            // It may have gone in the meantime.
+            // It may have ended in the meantime.
             kill(Pid::from_raw(pid), signal).ok();
         }
     }
 
-    /// All processes but this one, the first one, and the dead that only wait to be reaped.
-    fn processes() -> BTreeMap<i32, Process> {
+    /// All processes except this one, process 1 and zombies.
+    fn processes() -> BTreeMap<i32, ProcessStat> {
+        // An agent that was started by a command of another agent inherits the marker of that command.
         let own = nix::unistd::getpid().as_raw();
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         entries
@@ -195,22 +204,23 @@ mod linux {
             .collect()
     }
 
-    fn read(pid: i32) -> Option<Process> {
+    fn read(pid: i32) -> Option<ProcessStat> {
         parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// Reads a line of `/proc/PID/stat`. The name in it is bytes: it may hold blanks, brackets and line ends, and the kernel
-    /// cuts it at 15 bytes, which may be in the middle of a character. The fields behind it are ASCII.
-    fn parse(stat: &[u8]) -> Option<Process> {
+    /// Parses a line of `/proc/PID/stat`. The name consists of arbitrary bytes, including blanks, brackets and line
+    /// breaks, and the kernel cuts it at 15 bytes, possibly within a character. The fields behind it are ASCII.
+    fn parse(stat: &[u8]) -> Option<ProcessStat> {
         let name_end = stat.iter().rposition(|&byte| byte == b')')?;
         let fields = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
         let fields: Vec<_> = fields.split_ascii_whitespace().collect();
         let &[state, parent, group, session, ..] = fields.as_slice() else { return None };
         let is_dead = matches!(state, "Z" | "X");
-        // The 22nd field in the numbering of proc(5), in which the state is the third.
+        // The start time is field 22 in proc(5), where the state is field 3.
         let started = fields.get(22 - 3)?.parse().ok()?;
         let (parent, group, session) = (parent.parse().ok()?, group.parse().ok()?, session.parse().ok()?);
-        (!is_dead).then_some(Process { parent, group, session, started })
+        // A zombie cannot be killed and does nothing; its parent has to reap it.
+        (!is_dead).then_some(ProcessStat { parent, group, session, started })
     }
 
     #[cfg(test)]
@@ -246,14 +256,14 @@ mod group {
     use nix::sys::signal::{Signal, killpg};
     use nix::unistd::Pid;
 
-    use super::Root;
+    use super::TreeRoot;
 
-    pub(super) struct Tree {
+    pub(super) struct ProcessTree {
         group: Pid,
     }
 
-    impl Tree {
-        pub(super) fn new(root: &Root) -> Self {
+    impl ProcessTree {
+        pub(super) fn new(root: &TreeRoot) -> Self {
             Self { group: Pid::from_raw(root.pid.cast_signed()) }
         }
 
@@ -270,7 +280,8 @@ mod group {
         }
 
         pub(super) fn end(&self) {
-            // The unreaped root keeps the group in being, so its end cannot be seen from here; a few rounds catch the young.
+            // The group exists until the root is reaped, so its end cannot be detected here. A few rounds kill
+            // processes that were just started.
             for _ in 0..5 {
                 if killpg(self.group, Signal::SIGKILL).is_err() {
                     return;

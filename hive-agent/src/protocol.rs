@@ -1,7 +1,7 @@
 //! The protocol of the link, without a socket: messages come in and go out as values, so that any transport can carry it.
 //!
 //! [`handshake`] opens a link. [`link`] handles what comes in, [`outbox`] decides what goes out next, [`command_sender`]
-//! is one command on one link, [`session_link`] one terminal, and [`link_clock`] measures how old a message is.
+//! is one command on one link, [`session_link`] one session, and [`link_clock`] measures how old a message is.
 
 mod command_sender;
 pub(crate) mod handshake;
@@ -29,7 +29,7 @@ pub(crate) enum AgentMessage {
 
 /// Why a link, or the attempt to open one, ended.
 #[derive(Debug)]
-pub(crate) enum LinkEnd {
+pub(crate) enum DisconnectReason {
     /// The agent stops.
     Stopped,
     /// The server does not accept the key.
@@ -40,13 +40,13 @@ pub(crate) enum LinkEnd {
     Replaced,
     /// Another agent with the same identity is online, and the server does not take this one in beside it.
     IdentityConflict,
-    /// The server said something that is not the protocol: it is told so, and tried again.
-    Broken(String),
+    /// The server violated the protocol. The link is closed with an error, and opened again.
+    ProtocolViolation(String),
     /// Anything else: it is tried again, but not before `retry_after`.
     Lost { cause: String, retry_after: Duration },
 }
 
-impl LinkEnd {
+impl DisconnectReason {
     pub(crate) fn lost(cause: impl Into<String>) -> Self {
         Self::Lost { cause: cause.into(), retry_after: Duration::ZERO }
     }
@@ -54,7 +54,7 @@ impl LinkEnd {
     /// The server sent a disconnect message.
     pub(crate) fn disconnected(reason: &str, retry_after_ms: Option<u64>) -> Self {
         Self::Lost {
-            cause: format!("the server says goodbye: {reason:?}"),
+            cause: format!("the server disconnected: {reason:?}"),
             retry_after: Duration::from_millis(retry_after_ms.unwrap_or(0)).min(http::MAX_RETRY_AFTER),
         }
     }
@@ -76,8 +76,8 @@ mod tests {
 
     #[test]
     fn no_server_can_send_a_satellite_away_for_good() {
-        let check = |asked, expected| match LinkEnd::disconnected("restart", asked) {
-            LinkEnd::Lost { retry_after, .. } => assert_eq!(retry_after, expected, "{asked:?}"),
+        let check = |asked, expected| match DisconnectReason::disconnected("restart", asked) {
+            DisconnectReason::Lost { retry_after, .. } => assert_eq!(retry_after, expected, "{asked:?}"),
             other => panic!("{other:?}"),
         };
         check(None, Duration::ZERO);

@@ -1,9 +1,9 @@
-//! Terminals that do not die: each is a program on a PTY with a task of its own, and outlives the links it is used over.
+//! Terminal sessions: each is a program on a PTY with a task of its own, and outlives the links it is used over.
 //!
-//! [`Terminals`] knows no link: whichever is up asks for a [`Terminal`], and is told on the [`Board`] who has news. What is
-//! decided about bytes, times and sizes is decided in [`output`], [`input`], [`timers`] and [`window_size`], which do no
-//! I/O; [`session_task`] is the task, [`pty_io`] its hands, [`shell`] what is started. [`session_files`] is what an agent that was killed leaves
-//! for the next one.
+//! [`AgentSessions`] does not depend on a link. A link asks it for an [`AgentSession`], and learns of progress from the
+//! [`DirtySet`]. Decisions about bytes, times and sizes are made in [`output`], [`input`], [`timers`] and
+//! [`window_size`], which do no I/O. [`session_task`] is the task, [`pty_io`] reads and writes the PTY, [`shell`] is
+//! the program. [`session_files`] tells the next agent which sessions were open when this one was killed.
 
 mod input;
 mod output;
@@ -28,40 +28,40 @@ use tracing::{debug, error, info, warn};
 
 use crate::clock;
 use crate::config::{Account, Config};
-use crate::dirty_set::Board;
+use crate::dirty_set::DirtySet;
 use crate::identity::DataDir;
 use crate::policy::Policy;
 use crate::process_tree;
 
-use pty_io::Pump;
-use session_files::OpenList;
-use session_task::Life;
-use shell::Shell;
-use timers::Limits;
-use window_size::Screen;
+use pty_io::PtyIo;
+use session_files::SessionFiles;
+use session_task::SessionTask;
+use shell::LoginShell;
+use timers::SessionTimeouts;
+use window_size::WindowSize;
 
-pub(crate) use output::Piece;
-pub(crate) use session::{Standing, Terminal};
+pub(crate) use output::OutputPiece;
+pub(crate) use session::{AgentSession, ResumePoint};
 
-/// How long a stopping agent waits for its terminals to be gone.
+/// How long a stopping agent waits until its sessions have ended.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The terminals of this agent.
+/// The sessions of this agent.
 #[derive(Debug)]
-pub(crate) struct Terminals {
-    /// Those whose end the server does not know of.
-    known: Mutex<BTreeMap<SessionId, Arc<Terminal>>>,
-    /// How those ended that an earlier process had when it was killed, until the server knows.
+pub(crate) struct AgentSessions {
+    /// Sessions whose end the server has not acknowledged.
+    known: Mutex<BTreeMap<SessionId, Arc<AgentSession>>>,
+    /// The ends of sessions of an earlier process that was killed, until the server has acknowledged them.
     lost: Mutex<BTreeMap<SessionId, SessionEnd>>,
-    open: Arc<OpenList>,
-    board: Arc<Board<SessionId>>,
-    rules: Rules,
+    open: Arc<SessionFiles>,
+    dirty: Arc<DirtySet<SessionId>>,
+    settings: SessionSettings,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
 
 #[derive(Debug)]
-struct Rules {
+struct SessionSettings {
     policy: Policy,
     account: Account,
     max_sessions: usize,
@@ -69,14 +69,14 @@ struct Rules {
     claim_linger: Duration,
 }
 
-impl Terminals {
+impl AgentSessions {
     pub(crate) fn new(config: &Config, data: &DataDir) -> Self {
         Self {
             known: Mutex::default(),
             lost: Mutex::default(),
-            open: Arc::new(OpenList::new(data.join("sessions"))),
-            board: Arc::default(),
-            rules: Rules {
+            open: Arc::new(SessionFiles::new(data.join("sessions"))),
+            dirty: Arc::default(),
+            settings: SessionSettings {
                 policy: config.policy.clone(),
                 account: config.account_of_programs(),
                 max_sessions: config.max_sessions,
@@ -88,112 +88,119 @@ impl Terminals {
         }
     }
 
-    /// Ends what is left of terminals that were open when an earlier process was killed. Only then are they said to be lost.
+    /// Ends the processes of sessions that were open when an earlier process was killed. The sessions are reported as
+    /// lost only after that.
     pub(crate) async fn end_leftovers(&self) {
         let ending = async {
             for id in self.open.list() {
                 let count = process_tree::end_leftovers(shell::marker(id)).await;
                 if count > 0 {
-                    warn!(session.id = %id, processes = count, "ended what an agent that was killed had left running");
+                    warn!(session.id = %id, processes = count, "ended processes that a killed agent had left running");
                 }
                 self.lost().insert(id, lost_with(count));
             }
         };
         if tokio::time::timeout(STOP_TIMEOUT, ending).await.is_err() {
-            error!("some processes of an agent that was killed do not end");
+            error!("some processes of a killed agent do not end");
         }
     }
 
-    /// Where terminals with news are marked.
-    pub(crate) fn board(&self) -> &Board<SessionId> {
-        &self.board
+    /// The sessions with progress.
+    pub(crate) fn dirty(&self) -> &DirtySet<SessionId> {
+        &self.dirty
     }
 
-    /// A terminal whose end the server does not know yet.
-    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<Terminal>> {
+    /// Returns a session whose end the server has not acknowledged.
+    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<AgentSession>> {
         self.known().get(&id).cloned()
     }
 
-    /// All of them.
-    pub(crate) fn all(&self) -> Vec<Arc<Terminal>> {
+    /// Returns all of them.
+    pub(crate) fn all(&self) -> Vec<Arc<AgentSession>> {
         self.known().values().cloned().collect()
     }
 
-    /// The ids of all that the server may ask for, those of an earlier process included.
+    /// The ids of all sessions that the server may ask for, including those of an earlier process.
     pub(crate) fn ids(&self) -> Vec<SessionId> {
         let mut ids: Vec<_> = self.known().keys().copied().collect();
         ids.extend(self.lost().keys());
         ids
     }
 
-    /// How a terminal ended that is not here any more.
+    /// The end of a session that is not in this process.
     pub(crate) fn end_of_absent(&self, id: SessionId) -> SessionEnd {
         let end = self.lost().get(&id).cloned();
         end.unwrap_or(SessionEnd { reason: EndReason::Lost, exit_code: None, error: None })
     }
 
-    /// How many have not ended.
+    /// The number of sessions that have not ended.
     pub(crate) fn active(&self) -> usize {
-        self.known().values().filter(|terminal| !terminal.has_ended()).count()
+        self.known().values().filter(|session| !session.has_ended()).count()
     }
 
-    /// Opens a terminal. One that is there already is left as it is.
-    pub(crate) fn start(&self, spec: &PtySpec) -> Result<Arc<Terminal>, ErrorBody> {
+    /// Starts a session. A session with this id that exists already is returned as it is.
+    pub(crate) fn start(&self, spec: &PtySpec) -> Result<Arc<AgentSession>, ErrorBody> {
         if let Some(known) = self.get(spec.session_id) {
             return Ok(known);
         }
-        self.refuse_one_more()?;
-        let shell = Shell::of_spec(spec, &self.rules.account)?;
-        self.rules.policy.check_terminal(shell.path(), &spec.env)?;
-        let terminal = self.bring_to_life(&shell, spec)?;
-        self.known().insert(spec.session_id, terminal.clone());
-        Ok(terminal)
+        // Before the shell is looked up: a full satellite does as little work as possible.
+        self.check_limits()?;
+        let shell = LoginShell::of_spec(spec, &self.settings.account)?;
+        self.settings.policy.check_session(shell.path(), &spec.env)?;
+        let session = self.spawn(&shell, spec)?;
+        self.known().insert(spec.session_id, session.clone());
+        Ok(session)
     }
 
-    fn refuse_one_more(&self) -> Result<(), ErrorBody> {
+    fn check_limits(&self) -> Result<(), ErrorBody> {
         let (code, message) = if self.stopping.is_cancelled() {
-            (ErrorCode::Unavailable, "the satellite stops".to_owned())
-        } else if self.known().len() >= self.rules.max_sessions {
-            let max = self.rules.max_sessions;
-            (ErrorCode::RateLimited, format!("{max} terminals are open on this satellite already"))
+            (ErrorCode::Unavailable, "the satellite is stopping".to_owned())
+        } else if self.known().len() >= self.settings.max_sessions {
+            let max = self.settings.max_sessions;
+            (ErrorCode::RateLimited, format!("{max} sessions are open on this satellite already"))
         } else {
             return Ok(());
         };
         Err(ErrorBody { code, message })
     }
 
-    fn bring_to_life(&self, shell: &Shell, spec: &PtySpec) -> Result<Arc<Terminal>, ErrorBody> {
-        let screen = Screen::new(spec.size);
+    fn spawn(&self, shell: &LoginShell, spec: &PtySpec) -> Result<Arc<AgentSession>, ErrorBody> {
+        let screen = WindowSize::new(spec.size);
         let (child, pty) = shell.start(screen.size())?;
         let pid = child.id().expect("nobody has waited for it yet");
-        let limits = Limits {
-            claim: self.rules.claim_linger,
+        let limits = SessionTimeouts {
+            claim: self.settings.claim_linger,
             linger: Duration::from_secs(spec.linger_seconds),
             idle: spec.idle_timeout_seconds.map(Duration::from_secs),
         };
-        let terminal = Arc::new(Terminal::new(spec.session_id, pid, clock::now(), screen, limits));
+        let session = Arc::new(AgentSession::new(spec.session_id, pid, clock::now(), screen, limits));
+        // The file is written after the start: a crash in between leaves processes unnoticed, a file without processes
+        // would report a session as lost that never existed.
         self.open.insert(spec.session_id);
-        debug!(session.id = %spec.session_id, pid, "terminal opened");
-        let life = Life {
-            pump: Pump::new(terminal.clone(), pty),
-            terminal: terminal.clone(),
+        debug!(session.id = %spec.session_id, pid, "session opened");
+        let task = SessionTask {
+            io: PtyIo::new(session.clone(), pty),
+            session: session.clone(),
             child,
             root: shell.root(pid),
-            board: self.board.clone(),
+            dirty: self.dirty.clone(),
             open: self.open.clone(),
             stopping: self.stopping.clone(),
-            kill_grace: self.rules.kill_grace,
+            kill_grace: self.settings.kill_grace,
         };
-        self.tasks.spawn(life.live());
-        Ok(terminal)
+        self.tasks.spawn(task.run());
+        Ok(session)
     }
 
-    /// The server knows of a terminal's end. Of one that has not ended it is a mistake, and ignored.
+    /// Forgets a session whose end the server has acknowledged. Returns false, and does nothing, for one that has not
+    /// ended.
     pub(crate) fn forget(&self, id: SessionId) -> bool {
         let mut known = self.known();
-        let has_ended = known.get(&id).is_none_or(|terminal| terminal.has_ended());
+        // An unknown id has ended as well, for example a session of an earlier process.
+        let has_ended = known.get(&id).is_none_or(|session| session.has_ended());
         if has_ended {
             known.remove(&id);
+            // The file of a lost session is kept until now, so that another restart reports it again.
             if self.lost().remove(&id).is_some() {
                 self.open.remove(id);
             }
@@ -201,21 +208,22 @@ impl Terminals {
         has_ended
     }
 
-    /// The link is gone.
-    pub(crate) fn leave(&self) {
-        self.all().iter().for_each(|terminal| terminal.leave());
+    /// Starts the timeouts of all sessions without a link.
+    pub(crate) fn on_link_lost(&self) {
+        self.all().iter().for_each(|session| session.on_link_lost());
     }
 
-    /// Opens no more terminals, ends those that are open, and waits until everything in them is gone.
+    /// Starts no more sessions, ends the open ones, and waits until none of their processes is left.
     pub(crate) async fn stop(&self) {
         self.stopping.cancel();
+        // `wait` below returns only for a closed tracker.
         self.tasks.close();
         let active = self.active();
         if active > 0 {
-            info!(active, "ending the terminals that are open");
+            info!(active, "ending the open sessions");
         }
         if tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
-            error!("some terminals do not end; the satellite stops without them");
+            error!("some sessions do not end; the satellite stops without them");
         }
     }
 
@@ -223,17 +231,17 @@ impl Terminals {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<Terminal>>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<AgentSession>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The end of a terminal whose agent was killed, of which so many processes were left.
+/// The end of a session whose agent was killed. `count` processes were left of it.
 fn lost_with(count: usize) -> SessionEnd {
     let left = match count {
         0 => String::new(),
-        1 => "; 1 process that was left of the terminal was ended".to_owned(),
-        count => format!("; {count} processes that were left of the terminal were ended"),
+        1 => "; 1 process that was left of the session was ended".to_owned(),
+        count => format!("; {count} processes that were left of the session were ended"),
     };
     let message = format!("the satellite's agent was killed{left}");
     SessionEnd {
@@ -255,20 +263,20 @@ pub(crate) mod tests {
         SessionId::new(Seed { unix_millis: 1, random: [n; 10] })
     }
 
-    /// A terminal in which nothing runs.
-    pub(crate) fn opened() -> Arc<Terminal> {
+    /// A session without a process.
+    pub(crate) fn opened() -> Arc<AgentSession> {
         opened_as(session_id(1))
     }
 
-    pub(crate) fn opened_as(id: SessionId) -> Arc<Terminal> {
-        let limits = Limits { claim: Duration::MAX, linger: Duration::MAX, idle: None };
-        Arc::new(Terminal::new(id, 1, clock::now(), Screen::new(Size::default()), limits))
+    pub(crate) fn opened_as(id: SessionId) -> Arc<AgentSession> {
+        let limits = SessionTimeouts { claim: Duration::MAX, linger: Duration::MAX, idle: None };
+        Arc::new(AgentSession::new(id, 1, clock::now(), WindowSize::new(Size::default()), limits))
     }
 
-    /// Types into it, as the link and its task do together.
-    pub(crate) fn typed(terminal: &Terminal, bytes: &'static [u8]) {
-        let offset = terminal.applied();
-        terminal.type_in(&Frame::data(StreamId(1), offset, Bytes::from_static(bytes), false)).unwrap();
-        terminal.apply(bytes.len());
+    /// Writes input, as the link and the session's task do together.
+    pub(crate) fn write_input(session: &AgentSession, bytes: &'static [u8]) {
+        let offset = session.applied();
+        session.accept_input(&Frame::data(StreamId(1), offset, Bytes::from_static(bytes), false)).unwrap();
+        session.apply(bytes.len());
     }
 }

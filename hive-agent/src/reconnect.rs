@@ -1,116 +1,122 @@
-//! The link to the server, kept up for as long as the agent runs.
+//! Keeps a link to the server open for as long as the agent runs.
 //!
-//! This module decides when to connect and what the end of a link means. [`websocket`] opens one and serves it.
+//! This module decides when to connect and what follows from the end of a link. [`websocket`] opens a link and serves
+//! it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hive_wire::backoff::{Backoff, BackoffLimits};
 use tokio_tungstenite::Connector;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::backoff::{Backoff, Limits};
 use crate::clock;
 use crate::config::Config;
-use crate::dispatch::Dispatch;
+use crate::dispatcher::Dispatcher;
 use crate::error::Error;
-use crate::identity::Identity;
+use crate::identity::AgentIdentity;
 use crate::machine;
 use crate::messages::{self, Language};
 use crate::metrics::Counters;
-use crate::protocol::LinkEnd;
+use crate::protocol::DisconnectReason;
 use crate::protocol::handshake::handshake;
 use crate::protocol::link::LinkProtocol;
-use crate::pty::Terminals;
+use crate::pty::AgentSessions;
 use crate::random;
-use crate::registration::Enrolment;
-use crate::status::{LinkState, Status};
-use crate::transport::websocket::{self, Opened};
+use crate::registration::Registrar;
+use crate::status::{AgentStatus, LinkState};
+use crate::transport::websocket::{self, EstablishedLink};
 
-/// What keeps the link up.
-pub(crate) struct Connection {
+/// Opens one link after the other.
+pub(crate) struct ReconnectLoop {
     dialer: websocket::Dialer,
-    enrolment: Enrolment,
-    identity: Identity,
-    dispatch: Arc<Dispatch>,
-    terminals: Arc<Terminals>,
-    status: Arc<Status>,
+    registrar: Registrar,
+    identity: AgentIdentity,
+    dispatcher: Arc<Dispatcher>,
+    sessions: Arc<AgentSessions>,
+    status: Arc<AgentStatus>,
     counters: Arc<Counters>,
     capabilities: Vec<String>,
     data_dir: PathBuf,
     language: Language,
-    limits: Limits,
+    backoff_limits: BackoffLimits,
     was_ever_up: bool,
 }
 
-impl Connection {
+impl ReconnectLoop {
     pub(crate) fn new(
         config: &Config,
         tls: Connector,
-        (enrolment, identity): (Enrolment, Identity),
-        dispatch: Arc<Dispatch>,
-        terminals: Arc<Terminals>,
-        status: Arc<Status>,
+        (registrar, identity): (Registrar, AgentIdentity),
+        dispatcher: Arc<Dispatcher>,
+        sessions: Arc<AgentSessions>,
+        status: Arc<AgentStatus>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
             dialer: websocket::Dialer::new(config, tls),
-            enrolment,
+            registrar,
             identity,
-            dispatch,
-            terminals,
+            dispatcher,
+            sessions,
             status,
             counters,
             capabilities: machine::capabilities(&config.policy),
             data_dir: config.data_dir.clone(),
             language: config.language,
-            limits: config.reconnect,
+            backoff_limits: config.reconnect,
             was_ever_up: false,
         }
     }
 
-    pub(crate) fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &AgentIdentity {
         &self.identity
     }
 
-    /// Connects, again and again, until it is told to stop or the server refuses the satellite for good.
+    /// Connects repeatedly until `stop` is cancelled or the server refuses the satellite permanently.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
-        let mut backoff = Backoff::new(self.limits);
+        let mut backoff = Backoff::new(self.backoff_limits);
         loop {
-            let end = self.attend_one_link(&mut backoff, &stop).await;
+            let reason = self.run_link(&mut backoff, &stop).await;
             self.counters.set_online(false);
             let roll = random::roll();
-            let (delay, cause) = match end {
-                LinkEnd::Stopped => return Ok(()),
-                LinkEnd::KeyRejected => {
+            let (delay, cause) = match reason {
+                DisconnectReason::Stopped => return Ok(()),
+                DisconnectReason::KeyRejected => {
                     let cause = "the key is not accepted".to_owned();
+                    // Verification may take hours, and the status must not stay at "connecting" meanwhile.
                     self.status.link.send_replace(LinkState::Offline { retry_at: clock::now(), cause });
-                    let enrolled = tokio::select! {
+                    let verified = tokio::select! {
                         () = stop.cancelled() => return Ok(()),
-                        enrolled = self.enrolment.verify(self.identity.clone()) => enrolled?,
+                        verified = self.registrar.verify(self.identity.clone()) => verified?,
                     };
-                    self.status.registered(&enrolled);
-                    self.identity = enrolled;
+                    self.status.registered(&verified);
+                    self.identity = verified;
+                    // A hive that accepts a key over HTTPS and rejects it on the link must not be called in a tight
+                    // loop.
                     (backoff.next_delay(roll), "the key was not accepted".to_owned())
                 }
-                LinkEnd::NewKey(api_key) => {
-                    self.enrolment.keep_new_key(&mut self.identity, api_key);
-                    (Duration::ZERO, "the server gave this satellite a new key".to_owned())
+                DisconnectReason::NewKey(api_key) => {
+                    self.registrar.keep_new_key(&mut self.identity, api_key);
+                    // The server closes links that still use the old key, so the new one is used at once.
+                    (Duration::ZERO, "the server issued a new key".to_owned())
                 }
-                LinkEnd::Replaced => {
+                DisconnectReason::Replaced => {
                     warn!("{}", messages::identity_conflict(&self.data_dir, self.language));
+                    // Two agents with one identity would otherwise evict each other continuously.
                     (backoff.longest_delay(roll), "another agent took over".to_owned())
                 }
-                LinkEnd::IdentityConflict => {
+                DisconnectReason::IdentityConflict => {
                     error!("{}", messages::identity_conflict(&self.data_dir, self.language));
                     (
                         backoff.longest_delay(roll),
                         "identity_conflict: another agent is online as this satellite".to_owned(),
                     )
                 }
-                LinkEnd::Broken(cause) => (backoff.next_delay(roll), cause),
-                LinkEnd::Lost { cause, retry_after } => (backoff.next_delay_after(retry_after, roll), cause),
+                DisconnectReason::ProtocolViolation(cause) => (backoff.next_delay(roll), cause),
+                DisconnectReason::Lost { cause, retry_after } => (backoff.next_delay_after(retry_after, roll), cause),
             };
             warn!(retry_in_ms = delay.as_millis() as u64, "no link to the server: {cause}");
             let retry_at = clock::now().plus(delay);
@@ -122,27 +128,30 @@ impl Connection {
         }
     }
 
-    async fn attend_one_link(&mut self, backoff: &mut Backoff, stop: &CancellationToken) -> LinkEnd {
+    async fn run_link(&mut self, backoff: &mut Backoff, stop: &CancellationToken) -> DisconnectReason {
         self.status.link.send_replace(LinkState::Connecting);
-        let handshake = handshake(&self.identity, &self.dispatch, &self.terminals, &self.capabilities);
+        let handshake = handshake(&self.identity, &self.dispatcher, &self.sessions, &self.capabilities);
+        // Kept, because the identity may get a new key before the handshake is noted below.
         let key = self.identity.keys.first();
         let opening = self.dialer.open(&key, self.identity.hive_id, handshake);
-        let opened = tokio::select! {
-            () = stop.cancelled() => return LinkEnd::Stopped,
-            opened = opening => opened,
+        let established = tokio::select! {
+            () = stop.cancelled() => return DisconnectReason::Stopped,
+            established = opening => established,
         };
-        let Opened { socket, heartbeat_interval, clock, hive_id } = match opened {
-            Ok(opened) => opened,
-            Err(end) => return end,
+        let EstablishedLink { socket, heartbeat_interval, clock, hive_id } = match established {
+            Ok(established) => established,
+            Err(reason) => return reason,
         };
+        // Only a completed handshake resets the delay: a server that accepts connections and then fails is not dialled
+        // faster.
         backoff.reset();
-        self.enrolment.note_accepted(&mut self.identity, &key, hive_id);
-        self.tell_online();
-        let protocol = LinkProtocol::new(&self.dispatch, &self.terminals, &self.counters, clock);
+        self.registrar.note_accepted(&mut self.identity, &key, hive_id);
+        self.report_online();
+        let protocol = LinkProtocol::new(&self.dispatcher, &self.sessions, &self.counters, clock);
         websocket::serve(protocol, socket, heartbeat_interval, stop).await
     }
 
-    fn tell_online(&mut self) {
+    fn report_online(&mut self) {
         if self.was_ever_up {
             self.counters.reconnected();
         }

@@ -1,8 +1,8 @@
-//! How a satellite becomes one of the hive: by a key it has, else by a registration token.
+//! Registers a satellite with its hive, or verifies the keys it has.
 //!
-//! A key is rejected only by the satellite's own hive, which says so in its 401. Then the older keys are offered, and when
-//! the hive rejects all of them the file is set aside. Everything else is an outage: it is tried again for as long as it
-//! takes. A token is spent only where there is no key that the hive accepts.
+//! Only the satellite's own hive can reject a key, by a 401 with its id. Then the older keys are offered, and if the
+//! hive rejects all of them the key file is set aside. Every other failure is an outage and is retried without limit. A
+//! token is used only if the hive accepts no key.
 
 mod attempt;
 mod client;
@@ -11,15 +11,15 @@ mod token;
 use std::sync::Arc;
 
 use hive_wire::HiveId;
+use hive_wire::backoff::{Backoff, BackoffLimits};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::{error, info, warn};
 
-use crate::backoff::{Backoff, Limits};
 use crate::clock;
-use crate::config::{Config, WhenRejected};
+use crate::config::{Config, KeyRejectionPolicy};
 use crate::error::Error;
-use crate::identity::{DataDir, Identity, KeyRing, Stored};
+use crate::identity::{AgentIdentity, DataDir, StoredIdentity, StoredKeys};
 use crate::machine;
 use crate::messages::{self, Language};
 use crate::random;
@@ -28,85 +28,88 @@ use crate::storage::disk;
 use client::CallError;
 use token::TokenSource;
 
-pub(crate) use client::{HiveApi, Unauthorized};
+pub(crate) use client::{AuthRejection, SatelliteApiClient};
 
-/// The file of a registration that has not ended.
+/// The file of a registration whose answer was not received yet.
 const ATTEMPT: &str = "registration.attempt";
 
-/// Everything enrolling needs, kept for the day the server no longer accepts the key.
+/// Registers the satellite and verifies its keys. It is kept for the case that the server rejects the key later.
 #[derive(Debug)]
-pub(crate) struct Enrolment {
-    api: HiveApi,
+pub(crate) struct Registrar {
+    api: SatelliteApiClient,
     data: Arc<DataDir>,
     token: TokenSource,
     request: RegisterRequest,
-    limits: Limits,
-    when_rejected: WhenRejected,
+    backoff_limits: BackoffLimits,
+    key_rejection: KeyRejectionPolicy,
     language: Language,
 }
 
-/// What the hive says about a key, or about all keys of a satellite.
-enum Verdict {
+/// The hive's answer about one key, or about all keys.
+enum KeyCheck {
     Accepted,
     Rejected {
         /// Whether the hive knows one of them as replaced.
         is_superseded: bool,
     },
-    /// Another hive answers, which has no say in it.
+    /// Another hive answers, which cannot reject the key.
     OtherHive(CallError),
 }
 
-impl Enrolment {
-    pub(crate) fn new(config: &Config, data: Arc<DataDir>, api: HiveApi) -> Self {
+impl Registrar {
+    pub(crate) fn new(config: &Config, data: Arc<DataDir>, api: SatelliteApiClient) -> Self {
         Self {
             api,
             data,
             token: TokenSource::of(config),
             request: register_request(config),
-            limits: config.reconnect,
-            when_rejected: config.when_rejected,
+            backoff_limits: config.reconnect,
+            key_rejection: config.key_rejection,
             language: config.language,
         }
     }
 
-    /// Gives the satellite's identity, from the data directory or by registering.
-    pub(crate) async fn enrol(&self) -> Result<Identity, Error> {
+    /// Returns the satellite's identity, from the data directory or by registering.
+    pub(crate) async fn identify(&self) -> Result<AgentIdentity, Error> {
         match self.data.identity()? {
-            Stored::Nothing => {
+            StoredIdentity::Unregistered => {
                 let token = self.token.get().await?.ok_or(Error::TokenMissing)?;
                 self.register(&token, None).await
             }
-            Stored::Usable(identity) => {
-                self.compare_names(&identity);
+            StoredIdentity::Usable(identity) => {
+                self.warn_of_other_name(&identity);
                 self.verify(identity).await
             }
-            Stored::Rejected(mut identity) => {
-                self.compare_names(&identity);
-                match self.offer(&mut identity).await {
-                    Verdict::Accepted => self.return_with(identity),
-                    Verdict::Rejected { is_superseded } => self.recover(identity, is_superseded, false).await,
-                    Verdict::OtherHive(_) => self.recover(identity, false, true).await,
+            StoredIdentity::Rejected(mut identity) => {
+                self.warn_of_other_name(&identity);
+                match self.try_keys(&mut identity).await {
+                    KeyCheck::Accepted => self.restore_keys(identity),
+                    KeyCheck::Rejected { is_superseded } => self.recover(identity, is_superseded, false).await,
+                    KeyCheck::OtherHive(_) => self.recover(identity, false, true).await,
                 }
             }
         }
     }
 
-    /// Offers the keys until the hive accepts one. Where it rejects all of them, their file is set aside.
-    pub(crate) async fn verify(&self, mut identity: Identity) -> Result<Identity, Error> {
-        let mut backoff = Backoff::new(self.limits);
+    /// Offers the keys until the hive accepts one. If it rejects all of them, the key file is set aside.
+    pub(crate) async fn verify(&self, mut identity: AgentIdentity) -> Result<AgentIdentity, Error> {
+        let mut backoff = Backoff::new(self.backoff_limits);
         loop {
-            let (is_superseded, is_other_hive) = match self.offer(&mut identity).await {
-                Verdict::Accepted => {
+            let (is_superseded, is_other_hive) = match self.try_keys(&mut identity).await {
+                KeyCheck::Accepted => {
                     self.keep_verified(&identity)?;
                     return Ok(identity);
                 }
-                Verdict::Rejected { is_superseded } => (is_superseded, false),
-                Verdict::OtherHive(_) if self.when_rejected == WhenRejected::GiveUp => (false, true),
-                Verdict::OtherHive(error) => {
+                KeyCheck::Rejected { is_superseded } => (is_superseded, false),
+                // Embedding programs that do not retry, such as `hive up`, use the token at once.
+                KeyCheck::OtherHive(_) if self.key_rejection == KeyRejectionPolicy::Exit => (false, true),
+                // The server's address may point to another hive for a while, for example during a migration.
+                KeyCheck::OtherHive(error) => {
                     self.wait(&mut backoff, &error, identity.hive_id).await;
                     continue;
                 }
             };
+            // The file is set aside and not deleted: the hive may be restored to a state that knows one of these keys.
             match self.data.set_aside(&identity) {
                 Ok(path) => {
                     warn!(path = %path.display(), "the hive accepts none of the stored keys; they are set aside");
@@ -117,23 +120,23 @@ impl Enrolment {
         }
     }
 
-    /// Keeps which key was accepted, and when. A disk that takes nothing now is no reason to stop: nothing new is in it.
-    fn keep_verified(&self, identity: &Identity) -> Result<(), Error> {
+    /// Stores which key was accepted, and when. A full disk is ignored, because no new key would be lost.
+    fn keep_verified(&self, identity: &AgentIdentity) -> Result<(), Error> {
         match self.data.keep(identity) {
             Err(Error::DataDir { source, .. }) if disk::is_disk_error(&source) => {
-                warn!("{}", self.data.disk().failed("its key", &source));
+                warn!("{}", self.data.disk().record_failure("its key", &source));
                 Ok(())
             }
             kept => kept,
         }
     }
 
-    /// Offers all keys, in their order. Notes which one was accepted.
-    async fn offer(&self, identity: &mut Identity) -> Verdict {
+    /// Offers all keys in their order, and notes which one was accepted.
+    async fn try_keys(&self, identity: &mut AgentIdentity) -> KeyCheck {
         let mut is_superseded = false;
-        for (place, key) in identity.keys.offers().iter().enumerate() {
-            match self.ask_about(identity, key).await {
-                Verdict::Accepted => {
+        for (place, key) in identity.keys.offer_order().iter().enumerate() {
+            match self.check_key(identity, key).await {
+                KeyCheck::Accepted => {
                     let now = clock::now();
                     identity.keys.accept(key, now);
                     identity.last_verified = Some(now);
@@ -143,42 +146,43 @@ impl Enrolment {
                             "the hive accepts an older key of this satellite; it was probably restored from a backup"
                         );
                     }
-                    return Verdict::Accepted;
+                    return KeyCheck::Accepted;
                 }
-                Verdict::Rejected { is_superseded: this_one } => is_superseded |= this_one,
-                Verdict::OtherHive(error) => return Verdict::OtherHive(error),
+                KeyCheck::Rejected { is_superseded: this_one } => is_superseded |= this_one,
+                KeyCheck::OtherHive(error) => return KeyCheck::OtherHive(error),
             }
         }
-        Verdict::Rejected { is_superseded }
+        KeyCheck::Rejected { is_superseded }
     }
 
-    /// Asks about one key until a hive answers.
-    async fn ask_about(&self, identity: &Identity, key: &SecretString) -> Verdict {
-        let mut backoff = Backoff::new(self.limits);
+    /// Offers one key until a hive answers.
+    async fn check_key(&self, identity: &AgentIdentity, key: &SecretString) -> KeyCheck {
+        let mut backoff = Backoff::new(self.backoff_limits);
         loop {
             let Err(error) = self.api.heartbeat(identity.satellite_id, key, identity.hive_id).await else {
-                return Verdict::Accepted;
+                return KeyCheck::Accepted;
             };
             match error.unauthorized(identity.hive_id) {
-                Some(Unauthorized::Rejected { is_superseded }) => return Verdict::Rejected { is_superseded },
-                Some(Unauthorized::OtherHive(_)) => return Verdict::OtherHive(error),
+                Some(AuthRejection::Rejected { is_superseded }) => return KeyCheck::Rejected { is_superseded },
+                Some(AuthRejection::OtherHive(_)) => return KeyCheck::OtherHive(error),
                 _ => self.wait(&mut backoff, &error, identity.hive_id).await,
             }
         }
     }
 
-    /// Gets a satellite back whose keys were all rejected: by a token, or by the hive accepting one of them after all.
+    /// Recovers a satellite whose keys were all rejected: with a token, or if the hive accepts one of them later.
     async fn recover(
         &self,
-        mut identity: Identity,
+        mut identity: AgentIdentity,
         mut is_superseded: bool,
         mut is_other_hive: bool,
-    ) -> Result<Identity, Error> {
+    ) -> Result<AgentIdentity, Error> {
         let mut refused: Option<SecretString> = None;
         loop {
-            // What was registered elsewhere is no secret to the hive that is there now, and this one's token is for it.
+            // A token is meant for the hive that is there now, so the id of the earlier hive is not sent.
             let hive = identity.hive_id.filter(|_| !is_other_hive);
             let registered = match self.token.get().await {
+                // A refused token is not sent again; a file may contain another one the next time.
                 Ok(Some(token)) if refused.as_ref().is_none_or(|before| !is_same(before, &token)) => {
                     let registered = self.register_again(&token, hive, &identity).await;
                     refused = Some(token);
@@ -191,37 +195,38 @@ impl Enrolment {
                 Ok(identity) => return Ok(identity),
                 Err(error) => error,
             };
-            let WhenRejected::KeepTrying(interval) = self.when_rejected else { return Err(error) };
+            let KeyRejectionPolicy::Retry(interval) = self.key_rejection else { return Err(error) };
             if !matches!(error, Error::KeyRejected) {
                 error!("{}", messages::explain(&error, self.language));
             }
+            // Jitter, because all satellites of a restored hive would otherwise return together.
             let delay = interval + interval.mul_f64(random::roll() / 2.0);
             let message = messages::keys_rejected(is_superseded, self.language);
             error!(retry_in_ms = delay.as_millis() as u64, "{message}");
             tokio::time::sleep(delay).await;
-            match self.offer(&mut identity).await {
-                Verdict::Accepted => return self.return_with(identity),
-                Verdict::Rejected { is_superseded: now } => (is_superseded, is_other_hive) = (now, false),
-                Verdict::OtherHive(_) => is_other_hive = true,
+            match self.try_keys(&mut identity).await {
+                KeyCheck::Accepted => return self.restore_keys(identity),
+                KeyCheck::Rejected { is_superseded: now } => (is_superseded, is_other_hive) = (now, false),
+                KeyCheck::OtherHive(_) => is_other_hive = true,
             }
         }
     }
 
-    /// Takes the keys back that were set aside.
-    fn return_with(&self, identity: Identity) -> Result<Identity, Error> {
+    /// Restores the key file that was set aside.
+    fn restore_keys(&self, identity: AgentIdentity) -> Result<AgentIdentity, Error> {
         self.data.put_back(&identity)?;
-        info!(satellite.id = %identity.satellite_id, "the hive accepts a key again that it had rejected");
+        info!(satellite.id = %identity.satellite_id, "the hive accepts a key that it had rejected");
         Ok(identity)
     }
 
-    /// Registers anew, and keeps the earlier keys beside the new one where it is the same satellite: the hive may be
-    /// restored once more.
+    /// Registers again. If it is the same satellite, the earlier keys are kept behind the new one, in case the hive is
+    /// restored from another backup.
     async fn register_again(
         &self,
         token: &SecretString,
         hive: Option<HiveId>,
-        earlier: &Identity,
-    ) -> Result<Identity, Error> {
+        earlier: &AgentIdentity,
+    ) -> Result<AgentIdentity, Error> {
         let mut identity = self.register(token, hive).await?;
         if identity.is_same(earlier) {
             identity.keys.add_older(earlier.keys.clone(), clock::now());
@@ -230,17 +235,19 @@ impl Enrolment {
         Ok(identity)
     }
 
-    async fn register(&self, token: &SecretString, hive: Option<HiveId>) -> Result<Identity, Error> {
+    async fn register(&self, token: &SecretString, hive: Option<HiveId>) -> Result<AgentIdentity, Error> {
         let unwritten = |source| Error::DataDir { path: self.data.join(""), source };
+        // Stored before the request: if the answer is lost, the repeated request carries the same id.
         let attempt = attempt::begin(&self.data.join(ATTEMPT)).map_err(unwritten)?;
-        let mut backoff = Backoff::new(self.limits);
+        let mut backoff = Backoff::new(self.backoff_limits);
         loop {
             match self.try_to_register(token, hive, &attempt).await {
                 Ok(identity) => return self.keep(identity),
                 Err(error) if error.is_passing() => self.wait(&mut backoff, &error, hive).await,
-                Err(error) if matches!(error.unauthorized(hive), Some(Unauthorized::OtherHive(_))) => {
+                Err(error) if matches!(error.unauthorized(hive), Some(AuthRejection::OtherHive(_))) => {
                     self.wait(&mut backoff, &error, hive).await;
                 }
+                // Refusals of a hive are final. Repeating the request would not change them.
                 Err(CallError::Status { refusal: Some(refusal), .. }) => return Err(Error::Refused(refusal)),
                 Err(error) => return Err(self.not_a_hive(&error)),
             }
@@ -252,41 +259,44 @@ impl Enrolment {
         token: &SecretString,
         hive: Option<HiveId>,
         attempt: &str,
-    ) -> Result<Identity, CallError> {
-        // The token is shown only to something that says it is a hive.
+    ) -> Result<AgentIdentity, CallError> {
+        // The token is sent only to a server that identifies itself as a hive.
         self.api.health().await?;
         let request = RegisterRequest { attempt: Some(attempt.to_owned()), ..self.request.clone() };
         let answer = self.api.register(token, hive, &request).await?;
         let now = clock::now();
-        Ok(Identity {
+        Ok(AgentIdentity {
             satellite_id: answer.satellite.id,
             satellite_name: answer.satellite.name,
             hive_id: answer.hive_id,
-            keys: KeyRing::with_candidate(answer.satellite.api_key.into(), now),
+            keys: StoredKeys::with_candidate(answer.satellite.api_key.into(), now),
             registered_at: now,
             last_verified: None,
         })
     }
 
-    fn keep(&self, identity: Identity) -> Result<Identity, Error> {
+    fn keep(&self, identity: AgentIdentity) -> Result<AgentIdentity, Error> {
         self.data.keep(&identity)?;
         attempt::end(&self.data.join(ATTEMPT));
         info!(satellite.id = %identity.satellite_id, "satellite registered");
         Ok(identity)
     }
 
-    /// Keeps a new key beside the ones before, until the server accepts it. Where the disk does not take it, the satellite
-    /// works with it until it stops, and says so.
-    pub(crate) fn keep_new_key(&self, identity: &mut Identity, api_key: SecretString) {
-        identity.keys.propose(api_key, clock::now());
+    /// Stores a new key beside the others, until the server accepts it. If the disk is full, the key stays in memory
+    /// and a warning is logged.
+    pub(crate) fn keep_new_key(&self, identity: &mut AgentIdentity, api_key: SecretString) {
+        identity.keys.add_candidate(api_key, clock::now());
         match self.data.keep(identity) {
-            Ok(()) => info!(satellite.id = %identity.satellite_id, "the server gave the satellite a new key"),
-            Err(error) => error!(%error, "cannot keep the satellite's new key; after a restart it must register again"),
+            Ok(()) => info!(satellite.id = %identity.satellite_id, "the server issued a new key"),
+            Err(error) => {
+                error!(%error, "cannot store the satellite's new key; after a restart it must register again");
+            }
         }
     }
 
-    /// Notes that a handshake was accepted with this key, and by which hive.
-    pub(crate) fn note_accepted(&self, identity: &mut Identity, api_key: &SecretString, hive: Option<HiveId>) {
+    /// Notes that a handshake with this key was accepted, and by which hive.
+    pub(crate) fn note_accepted(&self, identity: &mut AgentIdentity, api_key: &SecretString, hive: Option<HiveId>) {
+        // Files of older agents do not name the hive; the first handshake adds it.
         let is_hive_new = identity.hive_id.is_none() && hive.is_some();
         identity.hive_id = identity.hive_id.or(hive);
         let is_news = identity.keys.accept(api_key, clock::now());
@@ -294,11 +304,11 @@ impl Enrolment {
             return;
         }
         if let Err(error) = self.data.keep(identity) {
-            error!(%error, "cannot keep which key the server has accepted");
+            error!(%error, "cannot store which key the server has accepted");
         }
     }
 
-    fn compare_names(&self, identity: &Identity) {
+    fn warn_of_other_name(&self, identity: &AgentIdentity) {
         if identity.satellite_name != self.request.name {
             warn!("{}", messages::other_name(&identity.satellite_name, &self.request.name, self.language));
         }

@@ -1,6 +1,6 @@
-//! The binary's settings: flags, then environment, then defaults.
+//! The settings of the binary: flags, then environment, then defaults.
 //!
-//! A variable is known by three names, `HIVE_X`, `DEPLOYSTACK_X` and `SATELLITE_X`; the first one that is set wins.
+//! Each variable has three names, `HIVE_X`, `DEPLOYSTACK_X` and `SATELLITE_X`. The first one that is set wins.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,41 +8,41 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use hive_agent::config::{ServerUrl, parse_satellite_url};
 use hive_agent::messages::Language;
-use hive_agent::{Config, Error, WhenRejected};
+use hive_agent::{Config, Error, KeyRejectionPolicy};
 use hive_wire::SatelliteName;
 
-/// The agent of a satellite: dials out to its hive and runs what it is asked to.
+/// The satellite agent: connects to a hive and runs the commands and sessions that the hive asks for.
 #[derive(Debug, Default, Parser)]
 #[command(name = "satellite-agent", version, about, after_help = ENVIRONMENT)]
 pub(crate) struct Flags {
     /// The address of the hive, such as https://hive.example.com
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// A file with the single-use token to register with, or - for standard input; needed at the first start only
+    /// A file with the single-use registration token, or - for standard input; needed only at the first start
     #[arg(long, value_name = "FILE")]
     registration_token_file: Option<PathBuf>,
-    /// The token itself. Everybody on this machine can see it in the list of processes: rather give its file
+    /// The token itself. Every user of this machine can see it in the process list; prefer --registration-token-file
     #[arg(long, value_name = "TOKEN", conflicts_with = "registration_token_file")]
-    registration_token: Option<Secret>,
+    registration_token: Option<SecretFlag>,
     /// The satellite's name: 10 to 32 characters of a-z, 0-9, '-' and '_'
     #[arg(long)]
     name: Option<String>,
-    /// Where the key and the journal are kept [default: persistent_data]
+    /// The directory of the key and the journal [default: persistent_data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The public base URL of this satellite, without a path
     #[arg(long, value_name = "URL")]
     satellite_url: Option<String>,
-    /// A label to claim at registration; the token says which are granted; may be given more than once
+    /// A label to claim at registration; the token decides which are granted; may be repeated
     #[arg(long)]
     tag: Vec<String>,
-    /// Run for power commands, with the arguments ACTION DELAY_SECONDS MESSAGE
+    /// A program for power commands, called with ACTION DELAY_SECONDS MESSAGE
     #[arg(long, value_name = "PATH")]
     power_helper: Option<PathBuf>,
-    /// Whether the hive may run commands and open terminals [default: true]
+    /// Whether the hive may run commands and open sessions [default: true]
     #[arg(long, value_name = "BOOL")]
     allow_shell: Option<bool>,
-    /// Whether the hive may shut down, reboot, … [default: true]
+    /// Whether the hive may shut down, reboot or suspend this machine [default: true]
     #[arg(long, value_name = "BOOL")]
     allow_power: Option<bool>,
     /// Commands must begin with one of these; a guard rail, not a sandbox
@@ -51,45 +51,45 @@ pub(crate) struct Flags {
     /// Commands must not begin with one of these; a guard rail, not a sandbox
     #[arg(long, value_name = "PREFIX")]
     blocked_command: Vec<String>,
-    /// Where the local status pages are served, or "off" [default: 127.0.0.1:0]
+    /// The address of the local status pages, or "off" [default: 127.0.0.1:0]
     #[arg(long, value_name = "ADDR")]
     local_api: Option<String>,
-    /// The most commands that run at the same time; more of them are refused [default: 512]
+    /// The largest number of commands at the same time; more of them wait at the hive [default: 512]
     #[arg(long, value_name = "N")]
     max_running: Option<usize>,
-    /// The most terminals at the same time; more of them are refused [default: 64]
+    /// The largest number of sessions at the same time; more of them are refused [default: 64]
     #[arg(long, value_name = "N")]
     max_sessions: Option<usize>,
-    /// How long the processes of a terminal that ends may take to hang up, in seconds [default: 0.3]
+    /// How long the processes of a session that ends may take to handle SIGHUP, in seconds [default: 0.3]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, hide = true)]
     session_kill_grace: Option<Duration>,
-    /// How long a terminal without a link keeps output for somebody who needs it, in seconds [default: 30]
+    /// How long a session without a link keeps claimed output, in seconds [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, hide = true)]
     claim_linger: Option<Duration>,
-    /// The first pause before the server is tried again, in seconds; it doubles each time [default: 1]
+    /// The longest delay before the first reconnect, in seconds; it doubles each time [default: 1]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     reconnect_initial: Option<Duration>,
-    /// The longest pause before the server is tried again, in seconds [default: 300]
+    /// The longest delay before any reconnect, in seconds [default: 300]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     reconnect_max: Option<Duration>,
-    /// How long to wait before rejected keys are offered again, in seconds [default: 3600]
+    /// The interval at which rejected keys are offered again, in seconds [default: 3600]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, hide = true)]
     rejected_interval: Option<Duration>,
-    /// How long the server may take for each step of opening a link, in seconds [default: 10]
+    /// The time limit for each step of connecting, in seconds [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, hide = true)]
     handshake_timeout: Option<Duration>,
-    /// How logs look, on standard error
+    /// The format of the log on standard error
     #[arg(long, value_enum, default_value_t)]
     pub(crate) log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or a filter of tracing [default: info]
+    /// What is logged: error, warn, info, debug, trace, or a filter of the tracing crate [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
-    /// Stands for the machine's boot id, for trying out reboots
+    /// Used instead of the machine's boot id, to test reboots
     #[arg(long, hide = true)]
     boot_id: Option<String>,
 }
 
-const ENVIRONMENT: &str = "Environment: HIVE_SERVER_URL (or HIVE_BACKEND_URL), HIVE_REGISTRATION_TOKEN_FILE, HIVE_REGISTRATION_TOKEN, \
+const ENVIRONMENT: &str = "EnvVars: HIVE_SERVER_URL (or HIVE_BACKEND_URL), HIVE_REGISTRATION_TOKEN_FILE, HIVE_REGISTRATION_TOKEN, \
 HIVE_SATELLITE_NAME, HIVE_DATA_DIR, HIVE_SATELLITE_URL, HIVE_TAGS, HIVE_POWER_HELPER, HIVE_ALLOW_SHELL, HIVE_ALLOW_POWER, HIVE_ALLOWED_COMMANDS, \
 HIVE_BLOCKED_COMMANDS, HIVE_LOCAL_API, HIVE_LOG_LEVEL; each also with DEPLOYSTACK_ or SATELLITE_ in front. Lists are separated \
 by commas. Flags win.
@@ -102,29 +102,29 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Flags {
-    /// Whether the token is in the list of processes.
+    /// Whether the token is visible in the process list.
     pub(crate) fn shows_token(&self) -> bool {
         self.registration_token.is_some()
     }
 }
 
-/// A flag that is not shown.
+/// The value of a flag that is never printed.
 #[derive(Clone)]
-pub(crate) struct Secret(String);
+pub(crate) struct SecretFlag(String);
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for SecretFlag {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[secret]")
     }
 }
 
-impl From<String> for Secret {
+impl From<String> for SecretFlag {
     fn from(text: String) -> Self {
         Self(text)
     }
 }
 
-/// How logs look.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people
@@ -134,14 +134,15 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Looks variables up, under all their names.
-pub(crate) struct Environment<F> {
+/// Looks up variables under all their names.
+pub(crate) struct EnvVars<F> {
     pub(crate) variable: F,
 }
 
-impl<F: Fn(&str) -> Option<String>> Environment<F> {
-    /// A setting, by the part of its name behind `HIVE_`. Empty counts as not set.
+impl<F: Fn(&str) -> Option<String>> EnvVars<F> {
+    /// Returns a setting by its name without `HIVE_`. An empty value counts as not set.
     pub(crate) fn get(&self, suffix: &str) -> Option<String> {
+        // `SATELLITE_NAME`, and not `SATELLITE_SATELLITE_NAME`.
         let short = suffix.strip_prefix("SATELLITE_").unwrap_or(suffix);
         let names = [format!("HIVE_{suffix}"), format!("DEPLOYSTACK_{suffix}"), format!("SATELLITE_{short}")];
         names.iter().find_map(|name| (self.variable)(name).filter(|value| !value.trim().is_empty()))
@@ -177,11 +178,8 @@ fn either(flags: Vec<String>, environment: Vec<String>) -> Vec<String> {
 }
 
 impl Flags {
-    /// Puts the settings together. The name is looked at before anything else.
-    pub(crate) fn into_config<F: Fn(&str) -> Option<String>>(
-        self,
-        environment: &Environment<F>,
-    ) -> Result<Config, Error> {
+    /// Builds the configuration. The name is checked before anything else.
+    pub(crate) fn into_config<F: Fn(&str) -> Option<String>>(self, environment: &EnvVars<F>) -> Result<Config, Error> {
         let name = self.name.or_else(|| environment.get("SATELLITE_NAME")).unwrap_or_default();
         let name = SatelliteName::try_from(name)?;
         let server = self.server.or_else(|| environment.get("SERVER_URL")).or_else(|| environment.get("BACKEND_URL"));
@@ -192,13 +190,14 @@ impl Flags {
         let mut config = Config::new(server, name, data_dir.unwrap_or_else(|| "persistent_data".into()));
 
         let token = match (self.registration_token, self.registration_token_file) {
+            // A token on the command line replaces both variables, so that they cannot contradict it.
             (None, None) => (
-                environment.get("REGISTRATION_TOKEN").map(Secret),
+                environment.get("REGISTRATION_TOKEN").map(SecretFlag),
                 environment.get("REGISTRATION_TOKEN_FILE").map(PathBuf::from),
             ),
             given => given,
         };
-        config.registration_token = token.0.map(|Secret(token)| token.trim().into());
+        config.registration_token = token.0.map(|SecretFlag(token)| token.trim().into());
         config.registration_token_file = token.1;
         let url = self.satellite_url.or_else(|| environment.get("SATELLITE_URL"));
         config.satellite_url = url.map(|url| parse_satellite_url(&url)).transpose()?;
@@ -228,9 +227,10 @@ impl Flags {
         config.reconnect.initial = self.reconnect_initial.unwrap_or(config.reconnect.initial);
         config.reconnect.max = self.reconnect_max.unwrap_or(config.reconnect.max);
         config.handshake_timeout = self.handshake_timeout.unwrap_or(config.handshake_timeout);
-        config.when_rejected = self.rejected_interval.map_or(config.when_rejected, WhenRejected::KeepTrying);
+        config.key_rejection = self.rejected_interval.map_or(config.key_rejection, KeyRejectionPolicy::Retry);
         config.boot_id = self.boot_id;
         config.language = environment.language();
+        // What the agent was started with is what its owner expects of commands as well.
         let account = &mut config.account;
         for (field, variable) in [(&mut account.path, "PATH"), (&mut account.home, "HOME"), (&mut account.lang, "LANG")]
         {
@@ -242,7 +242,7 @@ impl Flags {
     }
 }
 
-/// The helper is started from another directory than this one.
+/// Makes the path absolute, because the helper is started from another directory.
 fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
     let resolve =
         |path: PathBuf| std::path::absolute(path).map_err(|error| wrong("--power-helper", &error.to_string()));
@@ -260,7 +260,7 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        flags.into_config(&Environment { variable })
+        flags.into_config(&EnvVars { variable })
     }
 
     #[test]

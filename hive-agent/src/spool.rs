@@ -1,9 +1,11 @@
 //! The output of commands on disk, until the server has acknowledged it: `spool/<command>.stdout` and `.stderr`.
 //!
-//! A file appears with its first byte, so that a silent command costs none. Reads and writes are plain system calls on
-//! the page cache, a few microseconds for the pieces in question, and are made right where they are needed.
+//! A file is created with its first byte, so that a command without output costs none. Reads and writes are plain
+//! system calls on the page cache. They take a few microseconds for chunks of this size, and are made directly in the
+//! async tasks.
 //!
-//! What a full disk does not take is kept in [`memory`] until the server has it: a caller who listens misses nothing.
+//! Output that a full disk does not take is kept in [`memory`] until the server has it, so that a caller who listens
+//! misses nothing.
 
 mod memory;
 
@@ -18,24 +20,26 @@ use hive_wire::CommandId;
 use hive_wire::agent::{Channel, MAX_OUTPUT, Received};
 use tracing::warn;
 
-use crate::storage::disk::{self, Disk};
+use crate::storage::disk::{self, DiskHealth};
 use crate::storage::files;
 
-use memory::{Memory, Tail};
+use memory::{MemorySpool, MemoryTail};
 
 /// The directory of all outputs.
 #[derive(Debug, Clone)]
 pub(crate) struct Spool {
     pub(crate) dir: PathBuf,
-    disk: Arc<Disk>,
-    memory: Arc<Memory>,
+    disk: Arc<DiskHealth>,
+    memory: Arc<MemorySpool>,
 }
 
 impl Spool {
-    /// Makes the directory. Where the disk has no room for it now, it is made with the first output.
-    pub(crate) fn open(dir: PathBuf, disk: Arc<Disk>) -> io::Result<Self> {
+    /// Creates the directory. If the disk is full, it is created with the first output.
+    pub(crate) fn open(dir: PathBuf, disk: Arc<DiskHealth>) -> io::Result<Self> {
         match files::create_private_dir(&dir) {
-            Err(error) if disk::is_disk_error(&error) => warn!("{}", disk.failed("the output of commands", &error)),
+            Err(error) if disk::is_disk_error(&error) => {
+                warn!("{}", disk.record_failure("the output of commands", &error));
+            }
             made => made?,
         }
         Ok(Self { dir, disk, memory: Arc::default() })
@@ -46,25 +50,25 @@ impl Spool {
         self.dir.join(format!("{id}.{channel}"))
     }
 
-    /// Where one output is written.
-    pub(crate) fn writer(&self, id: CommandId, channel: Channel) -> Writer {
+    /// Opens a writer of one output.
+    pub(crate) fn writer(&self, id: CommandId, channel: Channel) -> SpoolWriter {
         let (path, spool) = (self.path(id, channel.clone()), self.clone());
-        Writer { spool, id, channel, path, file: None, tail: None, len: 0, is_truncated: false, lost: None }
+        SpoolWriter { spool, id, channel, path, file: None, tail: None, len: 0, is_truncated: false, lost: None }
     }
 
-    /// Where one output is read.
-    pub(crate) fn reader(&self, id: CommandId, channel: Channel) -> Reader {
+    /// Opens a reader of one output.
+    pub(crate) fn reader(&self, id: CommandId, channel: Channel) -> SpoolReader {
         let path = self.path(id, channel.clone());
-        Reader { memory: self.memory.clone(), id, channel, path, file: None, tail: None }
+        SpoolReader { memory: self.memory.clone(), id, channel, path, file: None, tail: None }
     }
 
-    /// How much there is of a command's output.
+    /// The length of a command's output on disk.
     pub(crate) fn kept(&self, id: CommandId) -> Received {
         let len = |channel| fs::metadata(self.path(id, channel)).map_or(0, |file| file.len());
         Received { stdout: len(Channel::Stdout), stderr: len(Channel::Stderr) }
     }
 
-    /// Drops a command's output.
+    /// Removes a command's output.
     pub(crate) fn remove(&self, id: CommandId) {
         self.memory.remove(id);
         for channel in [Channel::Stdout, Channel::Stderr] {
@@ -77,7 +81,7 @@ impl Spool {
         }
     }
 
-    /// Drops the output of commands nobody will ask for.
+    /// Removes the output of commands that are not needed any more.
     pub(crate) fn sweep(&self, is_wanted: impl Fn(CommandId) -> bool) -> io::Result<()> {
         if !self.dir.is_dir() {
             return Ok(());
@@ -94,23 +98,23 @@ impl Spool {
     }
 }
 
-/// Keeps one output, up to [`MAX_OUTPUT`].
+/// Stores one output, up to [`MAX_OUTPUT`].
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct SpoolWriter {
     spool: Spool,
     id: CommandId,
     channel: Channel,
     path: PathBuf,
     file: Option<File>,
-    /// Where it goes on since the disk has failed.
-    tail: Option<Arc<Tail>>,
+    /// Where the output continues after the disk has failed.
+    tail: Option<Arc<MemoryTail>>,
     len: u64,
     is_truncated: bool,
     lost: Option<String>,
 }
 
-impl Writer {
-    /// Keeps what fits of these bytes, and gives the length of the output so far.
+impl SpoolWriter {
+    /// Stores as many of these bytes as fit, and returns the length of the output so far.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> u64 {
         let room = if self.is_truncated { 0 } else { MAX_OUTPUT - self.len };
         let kept = &bytes[..bytes.len().min(room as usize)];
@@ -130,9 +134,10 @@ impl Writer {
         self.len
     }
 
-    /// Waits until there is room for more. It does so only while the output is kept in memory, and not for ever: a server that
-    /// takes nothing misses the rest.
+    /// Waits until there is room for more. It waits only while the output is kept in memory, and only for a limited
+    /// time: if the server does not read, the rest is lost.
     pub(crate) async fn room(&mut self) {
+        // On disk there is always room: a program is never blocked by the network.
         let Some(tail) = self.tail.as_ref().filter(|_| !self.is_truncated) else { return };
         if !tail.room().await {
             self.lose("the server does not take it");
@@ -152,11 +157,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Goes on in memory.
+    /// Continues in memory.
     fn leave_disk(&mut self, error: &io::Error) {
-        let message = self.spool.disk.failed("the output of commands", error);
+        let message = self.spool.disk.record_failure("the output of commands", error);
         warn!(command.id = %self.id, "{message}");
-        // What was written of the piece counts for nothing, also for who looks at the file later.
+        // Cuts off a chunk that was written in part, so that a later reader of the file does not see it.
         drop(self.file.as_ref().map(|file| file.set_len(self.len)));
         self.tail = Some(self.spool.memory.begin(self.id, self.channel.clone(), self.len));
         self.lost = Some(message);
@@ -180,7 +185,7 @@ impl Writer {
         self.is_truncated
     }
 
-    /// Why output was dropped, where that was not for its length.
+    /// Why output was dropped, unless it exceeded the size limit.
     pub(crate) fn lost(&self) -> Option<&str> {
         self.lost.as_deref().filter(|_| self.is_truncated && self.len < MAX_OUTPUT)
     }
@@ -197,24 +202,25 @@ fn create(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reads one output, at any place.
+/// Reads one output at any offset.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    memory: Arc<Memory>,
+pub(crate) struct SpoolReader {
+    memory: Arc<MemorySpool>,
     id: CommandId,
     channel: Channel,
     path: PathBuf,
     file: Option<File>,
-    tail: Option<Arc<Tail>>,
+    tail: Option<Arc<MemoryTail>>,
 }
 
-impl Reader {
-    /// Reads exactly this piece, which the writer must have reported.
+impl SpoolReader {
+    /// Reads exactly these bytes, which the writer must have reported.
     pub(crate) fn read(&mut self, offset: u64, len: usize) -> io::Result<Bytes> {
         if len == 0 {
             return Ok(Bytes::new());
         }
-        let memory_begins = self.tail().map_or(u64::MAX, Tail::begin);
+        // An output may begin on disk and continue in memory.
+        let memory_begins = self.tail().map_or(u64::MAX, MemoryTail::begin);
         let from_disk = memory_begins.saturating_sub(offset).min(len as u64) as usize;
         let mut piece = BytesMut::zeroed(from_disk);
         if from_disk > 0 {
@@ -230,14 +236,14 @@ impl Reader {
         Ok(piece.freeze())
     }
 
-    /// Takes the server's word that it has everything before this offset.
+    /// Notes that the server has everything before this offset.
     pub(crate) fn acknowledge(&mut self, offset: u64) {
         if let Some(tail) = self.tail() {
             tail.acknowledge(offset);
         }
     }
 
-    fn tail(&mut self) -> Option<&Tail> {
+    fn tail(&mut self) -> Option<&MemoryTail> {
         if self.tail.is_none() {
             self.tail = self.memory.get(self.id, self.channel.clone());
         }
@@ -247,9 +253,9 @@ impl Reader {
 
 #[cfg(test)]
 impl Spool {
-    /// On a disk that works.
+    /// A spool on a disk that works.
     pub(crate) fn of_dir(dir: PathBuf) -> Self {
-        let disk = Arc::new(Disk::new(&dir));
+        let disk = Arc::new(DiskHealth::new(&dir));
         Self::open(dir, disk).unwrap()
     }
 }
@@ -310,7 +316,7 @@ mod tests {
         let (_dir, spool) = spool();
         let mut writer = spool.writer(id(1), Channel::Stdout);
         writer.append(b"on disk, ");
-        // A file that is only read stands for a disk that is full.
+        // A file that is open for reading only stands for a full disk.
         writer.file = Some(File::open(&writer.path).unwrap());
         assert_eq!(writer.append(b"in memory"), 18);
         assert!(!writer.is_truncated() && writer.lost().is_none());

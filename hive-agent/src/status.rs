@@ -1,4 +1,4 @@
-//! What the agent tells of itself while it runs: to the program it is embedded in, and on its local pages.
+//! The state of the agent, for the embedding program and the local status pages.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,54 +6,54 @@ use hive_wire::{SatelliteId, Timestamp};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::identity::Identity;
+use crate::identity::AgentIdentity;
 
-/// Whether the satellite can be used.
+/// The state of the link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum LinkState {
-    /// On its way.
+    /// The agent is connecting.
     Connecting,
-    /// The server has accepted it.
+    /// The server has accepted the satellite.
     Online {
-        /// As whom.
+        /// The satellite's id.
         satellite_id: SatelliteId,
-        /// Since when.
+        /// The time of the handshake.
         since: Timestamp,
     },
-    /// It will be tried again.
+    /// There is no link. The agent tries again.
     Offline {
-        /// When, about.
+        /// The time of the next attempt.
         retry_at: Timestamp,
         /// Why the last link or attempt ended.
         cause: String,
     },
 }
 
-/// Who the satellite is, without its key.
+/// The satellite's registration, without keys.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Registration {
+pub(crate) struct RegistrationInfo {
     pub(crate) satellite_id: SatelliteId,
     pub(crate) satellite_name: String,
     pub(crate) registered_at: Timestamp,
     pub(crate) last_verified: Option<Timestamp>,
 }
 
-/// The state shared by the link, the local pages and the embedding program.
+/// State shared by the link, the local status pages and the embedding program.
 #[derive(Debug)]
-pub(crate) struct Status {
+pub(crate) struct AgentStatus {
     pub(crate) server: String,
     pub(crate) link: watch::Sender<LinkState>,
-    registration: Mutex<Option<Registration>>,
+    registration: Mutex<Option<RegistrationInfo>>,
 }
 
-impl Status {
+impl AgentStatus {
     pub(crate) fn new(server: String) -> Self {
         Self { server, link: watch::Sender::new(LinkState::Connecting), registration: Mutex::new(None) }
     }
 
-    pub(crate) fn registered(&self, identity: &Identity) {
-        *self.registration.lock().unwrap_or_else(PoisonError::into_inner) = Some(Registration {
+    pub(crate) fn registered(&self, identity: &AgentIdentity) {
+        *self.registration.lock().unwrap_or_else(PoisonError::into_inner) = Some(RegistrationInfo {
             satellite_id: identity.satellite_id,
             satellite_name: identity.satellite_name.clone(),
             registered_at: identity.registered_at,
@@ -61,7 +61,7 @@ impl Status {
         });
     }
 
-    pub(crate) fn registration(&self) -> Option<Registration> {
+    pub(crate) fn registration(&self) -> Option<RegistrationInfo> {
         self.registration.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

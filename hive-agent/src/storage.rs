@@ -1,4 +1,4 @@
-//! The files of the data directory: written whole or not at all, with checksums, on a disk that may be full.
+//! The files of the data directory: atomic writes, checksums, full disks.
 
 pub(crate) mod checksum;
 pub(crate) mod disk;

@@ -1,4 +1,4 @@
-//! An agent against a hive that plays by the wire, and against one that does not.
+//! Tests of the whole agent against a hive that follows the protocol, and one that does not.
 
 pub(crate) mod fake_hive;
 mod sessions;
@@ -18,8 +18,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Agent, Config, Error, WhenRejected, clock};
-use fake_hive::{FakeHive, HiveLink, KEY, Said, command_id, hive_id, shell};
+use crate::{Agent, Config, Error, KeyRejectionPolicy, clock};
+use fake_hive::{FakeHive, FromAgent, HiveLink, KEY, command_id, hive_id, shell};
 
 struct Rig {
     hive: FakeHive,
@@ -35,23 +35,23 @@ async fn rig() -> Rig {
 }
 
 /// A running agent.
-struct Life {
+struct AgentRun {
     stop: CancellationToken,
     tasks: TaskTracker,
     ended: tokio::task::JoinHandle<Result<(), Error>>,
 }
 
 impl Rig {
-    fn start(&self) -> Life {
+    fn start(&self) -> AgentRun {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (config, shutdown) = (self.config.clone(), stop.clone());
         let ended = tasks.spawn(async move { Agent::connect(config).await?.run(shutdown).await });
-        Life { stop, tasks, ended }
+        AgentRun { stop, tasks, ended }
     }
 
-    async fn start_and_link(&mut self) -> (Life, HiveLink) {
-        let life = self.start();
-        (life, self.hive.link().await)
+    async fn start_and_link(&mut self) -> (AgentRun, HiveLink) {
+        let agent = self.start();
+        (agent, self.hive.link().await)
     }
 
     fn file(&self, name: &str) -> String {
@@ -63,7 +63,7 @@ impl Rig {
     }
 }
 
-impl Life {
+impl AgentRun {
     async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -74,7 +74,7 @@ impl Life {
 #[tokio::test]
 async fn the_handshake_tells_who_comes() {
     let mut rig = rig().await;
-    let life = rig.start();
+    let agent = rig.start();
     let (mut link, handshake) = rig.hive.raw_link().await;
     assert_eq!(handshake.protocol_version, PROTOCOL_VERSION);
     assert_eq!(handshake.capabilities, ["shell", "pty", "power", "metrics"]);
@@ -85,25 +85,25 @@ async fn the_handshake_tells_who_comes() {
     link.accept(1).await;
     let timestamp = clock::now();
     link.say(ToAgent::HeartbeatPing { timestamp, sent_at: None }).await;
-    let Said::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
+    let FromAgent::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
         panic!("no answer to a heartbeat");
     };
     assert!(metrics.memory_percent > 0.0);
-    life.stop().await;
-    assert_eq!(link.next().await, Said::Control(ToServer::Disconnect { reason: "shutdown".into() }));
-    assert_eq!(link.next().await, Said::Closed);
+    agent.stop().await;
+    assert_eq!(link.next().await, FromAgent::Control(ToServer::Disconnect { reason: "shutdown".into() }));
+    assert_eq!(link.next().await, FromAgent::Closed);
 }
 
 #[tokio::test]
 async fn a_command_is_acknowledged_streamed_and_ended() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     link.say(shell(1, "echo hello; exit 3", 0)).await;
     let acknowledged = ToServer::CommandAck { id: command_id(1), journal_position: Some(1) };
-    assert_eq!(link.next().await, Said::Control(acknowledged));
+    assert_eq!(link.next().await, FromAgent::Control(acknowledged));
     let open =
         ToServer::StreamOpen { stream: StreamId(1), command_id: command_id(1), channel: Channel::Stdout, offset: 0 };
-    assert_eq!(link.next().await, Said::Control(open));
+    assert_eq!(link.next().await, FromAgent::Control(open));
     let (result, transcript) = link.result().await;
     assert_eq!((result.status, result.exit_code), (CommandStatus::Failed, Some(3)));
     assert_eq!(result.sent, Received { stdout: 6, stderr: 0 });
@@ -113,13 +113,13 @@ async fn a_command_is_acknowledged_streamed_and_ended() {
     let (result, transcript) = link.result().await;
     assert_eq!((result.status, transcript.offsets.len()), (CommandStatus::Succeeded, 0));
     assert_eq!(std::fs::read_dir(rig.dir.path().join("data/spool")).unwrap().count(), 0);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_command_of_a_later_kind_is_refused_and_the_link_stays() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     let ToAgent::Command(mut later) = shell(1, "true", 0) else { unreachable!() };
     later.payload = Payload::Unknown { command_type: "firmware".into(), payload: serde_json::json!({ "image": [1] }) };
     link.say(ToAgent::Command(later)).await;
@@ -131,13 +131,13 @@ async fn a_command_of_a_later_kind_is_refused_and_the_link_stays() {
     link.say(shell(2, "echo next", 0)).await;
     let (result, transcript) = link.result().await;
     assert_eq!((result.status, &*transcript.bytes), (CommandStatus::Succeeded, &b"next\n"[..]));
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_command_delivered_twice_runs_once() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     for _ in 0..2 {
         link.say(shell(1, "echo run >> runs; sleep 0.1", 0)).await;
     }
@@ -150,24 +150,24 @@ async fn a_command_delivered_twice_runs_once() {
     link.say(shell(1, "echo run >> runs", 0)).await;
     assert_eq!(link.result().await.0.status, CommandStatus::OutcomeUnknown);
     assert_eq!(rig.file("runs"), "run\n");
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_cut_link_resumes_where_the_hive_stands() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     let line = "printf 0123456789; until [ -e go ]; do sleep 0.01; done; printf abcdef";
     link.say(shell(1, line, 0)).await;
     let received = loop {
-        if let Said::Data(frame) = link.next().await {
+        if let FromAgent::Data(frame) = link.next().await {
             break frame;
         }
     };
     assert_eq!(received.payload, "0123456789");
     drop(link);
     let mut link = rig.hive.link().await;
-    // Four of the ten bytes were stored before the cut.
+    // Four of the ten bytes were stored before the disconnect.
     link.say(shell(1, line, 4)).await;
     std::fs::write(rig.dir.path().join("go"), "").unwrap();
     let (result, transcript) = link.result().await;
@@ -181,23 +181,23 @@ async fn a_cut_link_resumes_where_the_hive_stands() {
     let (again, transcript) = link.result().await;
     assert_eq!(again, result);
     assert!(transcript.offsets.is_empty(), "the hive has it all");
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn no_more_is_sent_than_there_is_credit() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     let total = INITIAL_WINDOW * 3;
     link.say(shell(1, &format!("head -c {total} /dev/zero"), 0)).await;
     let mut sent = 0;
     while sent < INITIAL_WINDOW {
-        if let Said::Data(frame) = link.next().await {
+        if let FromAgent::Data(frame) = link.next().await {
             sent = frame.end();
         }
     }
     assert_eq!(sent, INITIAL_WINDOW);
-    // A silent command overtakes the output that waits; had more output been sent, it would come first.
+    // A command without output overtakes output that waits; with more output queued, that would come first.
     link.say(shell(2, "true", 0)).await;
     let (result, transcript) = link.result().await;
     assert_eq!((result.id, transcript.bytes.len()), (command_id(2), 0));
@@ -205,76 +205,76 @@ async fn no_more_is_sent_than_there_is_credit() {
     let (result, transcript) = link.result().await;
     assert_eq!(result.sent.stdout, total);
     assert_eq!(transcript.bytes.len() as u64, total - INITIAL_WINDOW);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_cancel_ends_a_command() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     link.say(shell(1, "sleep 60", 0)).await;
     link.say(ToAgent::CommandCancel { id: command_id(1) }).await;
     assert_eq!(link.result().await.0.status, CommandStatus::Cancelled);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_stopping_agent_tells_what_became_of_its_commands() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     link.say(shell(1, "echo hello; sleep 60", 0)).await;
-    while !matches!(link.next().await, Said::Data(_)) {}
-    let (result, ()) = tokio::join!(link.result(), life.stop());
+    while !matches!(link.next().await, FromAgent::Data(_)) {}
+    let (result, ()) = tokio::join!(link.result(), agent.stop());
     assert_eq!(result.0.status, CommandStatus::Cancelled);
     assert_eq!(result.0.sent.stdout, 6);
-    assert_eq!(link.next().await, Said::Control(ToServer::Disconnect { reason: "shutdown".into() }));
+    assert_eq!(link.next().await, FromAgent::Control(ToServer::Disconnect { reason: "shutdown".into() }));
 }
 
 #[tokio::test]
 async fn messages_of_another_version_are_ignored() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     link.say_text(r#"{"type":"from_the_future"}"#).await;
     link.say_text(r#"{"type":"result_ack","id":"cmd_0000000001e1e1e1e1e1e1e1e1","from_the_future":1}"#).await;
     link.say(ToAgent::ResultAck { id: command_id(7) }).await;
     link.say(ToAgent::StreamCredit { stream: StreamId(7), limit: 7 }).await;
     link.say(shell(1, "true", 0)).await;
     assert_eq!(link.result().await.0.status, CommandStatus::Succeeded);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_ends_the_link_and_may_come_again_on_the_next() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     for damaged in ["not json", r#"{"type":"command","id":"nonsense"}"#] {
         link.say_text(damaged).await;
-        assert_eq!(link.next().await, Said::Closed);
+        assert_eq!(link.next().await, FromAgent::Closed);
         link = rig.hive.link().await;
     }
     link.say(shell(1, "true", 0)).await;
     assert_eq!(link.result().await.0.status, CommandStatus::Succeeded);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_silent_hive_is_left_and_tried_again() {
     let mut rig = rig().await;
-    let life = rig.start();
+    let agent = rig.start();
     let (mut link, _) = rig.hive.raw_link().await;
     link.accept(0).await;
     let begun = tokio::time::Instant::now();
     let _next = rig.hive.link().await;
     assert!(begun.elapsed() >= Duration::from_secs(3));
-    assert_eq!(link.next().await, Said::Closed);
-    life.stop().await;
+    assert_eq!(link.next().await, FromAgent::Closed);
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_busy_hive_is_left_alone_for_as_long_as_it_asks() {
     let mut rig = rig().await;
     rig.hive.answer_once("/ws/agent", 503, "");
-    let life = rig.start();
+    let agent = rig.start();
     let begun = tokio::time::Instant::now();
     let mut link = rig.hive.link().await;
     assert!(begun.elapsed() >= Duration::from_secs(1), "Retry-After of the upgrade");
@@ -282,13 +282,13 @@ async fn a_busy_hive_is_left_alone_for_as_long_as_it_asks() {
     link.say(ToAgent::Disconnect { reason: "restart".into(), retry_after_ms: Some(700) }).await;
     let _link = rig.hive.link().await;
     assert!(begun.elapsed() >= Duration::from_millis(700), "retry_after_ms of the goodbye");
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn only_a_401_costs_the_key() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     for code in [close::REPLACED, close::IDENTITY_CONFLICT, close::OVERLOADED, close::GOING_AWAY, close::PROTOCOL_ERROR]
     {
         link.close(code).await;
@@ -300,19 +300,19 @@ async fn only_a_401_costs_the_key() {
     let link = rig.hive.link().await;
     assert!(rig.stored_key());
     assert_eq!(rig.hive.count("/register"), 1);
-    // The link says 401, and so does the call that makes sure: the token is used.
+    // The link is refused with 401, and so is the heartbeat that verifies the key: the token is used.
     rig.hive.reject_once("/heartbeat", RejectionClass::UnknownKey);
     link.close(close::AUTH_FAILED).await;
     let _link = rig.hive.link().await;
     assert_eq!(rig.hive.count("/register"), 2);
     assert!(rig.stored_key());
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_new_key_replaces_the_old_one_when_it_was_accepted() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     let file = |rig: &Rig| serde_json::from_str::<serde_json::Value>(&rig.file("data/backend.key.json")).unwrap();
     link.say(ToAgent::RotateKey { api_key: Secret("hive_satellite_api_global_hunter3".into()) }).await;
     let (mut link, _) = rig.hive.raw_link().await;
@@ -328,21 +328,21 @@ async fn a_new_key_replaces_the_old_one_when_it_was_accepted() {
     assert_eq!(after["api_key"], "hive_satellite_api_global_hunter3");
     assert_eq!(after["keys"][1]["api_key"], KEY);
     assert!(after.get("candidate").is_none());
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_key_the_hive_does_not_know_and_no_token_end_an_agent_that_is_to_give_up() {
     let mut rig = rig().await;
-    let (life, _link) = rig.start_and_link().await;
-    life.stop().await;
+    let (agent, _link) = rig.start_and_link().await;
+    agent.stop().await;
     rig.config.registration_token = None;
     rig.hive.answer_once("/ws/agent", 401, "");
     rig.hive.answer_once("/heartbeat", 200, "{}");
     rig.hive.reject_once("/heartbeat", RejectionClass::UnknownKey);
-    rig.config.when_rejected = WhenRejected::GiveUp;
-    let life = rig.start();
-    let error = life.ended.await.unwrap().unwrap_err();
+    rig.config.key_rejection = KeyRejectionPolicy::Exit;
+    let agent = rig.start();
+    let error = agent.ended.await.unwrap().unwrap_err();
     assert!(matches!(error, Error::KeyRejected), "{error}");
     assert_eq!(error.exit_code(), 3);
     assert!(!rig.stored_key());
@@ -351,7 +351,7 @@ async fn a_key_the_hive_does_not_know_and_no_token_end_an_agent_that_is_to_give_
 #[tokio::test]
 async fn a_refused_handshake_is_tried_again() {
     let mut rig = rig().await;
-    let life = rig.start();
+    let agent = rig.start();
     let (mut link, _) = rig.hive.raw_link().await;
     let refusal = HandshakeAck {
         success: false,
@@ -366,5 +366,5 @@ async fn a_refused_handshake_is_tried_again() {
     let _link = rig.hive.link().await;
     assert!(rig.stored_key());
     assert!(SUBPROTOCOL.ends_with("v2"));
-    life.stop().await;
+    agent.stop().await;
 }

@@ -1,3 +1,3 @@
-//! What carries the link.
+//! The transports that carry a link.
 
 pub(crate) mod websocket;

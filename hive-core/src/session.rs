@@ -4,7 +4,6 @@
 //! its beginning: whoever comes back says how far they got, and goes on there. [`SessionManager`] is the service,
 //! [`Attachment`] one viewer's way in. [`Terminal`] is an attachment that comes back by itself.
 
-mod backoff;
 mod resume;
 mod saying;
 mod terminal;

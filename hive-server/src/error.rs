@@ -12,7 +12,7 @@ use hive_core::wire::api::{ApiError, ErrorEnvelope};
 use hive_core::wire::session::SUBPROTOCOL;
 use serde_json::json;
 
-use crate::telemetry::with_causes;
+use hive_core::wire::escape::error_chain;
 
 /// `Retry-After` of a draining server, in seconds: about as long as a restart takes.
 const DRAINING_RETRY_SECONDS: u64 = 5;
@@ -92,11 +92,11 @@ fn logged(error: &Error) -> ApiError {
     match error {
         Error::Internal(cause) | Error::Damaged(cause) => {
             let id = request_id();
-            tracing::error!(request.id = %id, cause = %with_causes(cause.as_ref()), "a request failed");
+            tracing::error!(request.id = %id, cause = %error_chain(cause.as_ref()), "a request failed");
             wire.details = Some(json!({ "request_id": id }));
         }
         Error::Unavailable(cause) => {
-            tracing::warn!(cause = %with_causes(cause.as_ref()), "the storage is unavailable");
+            tracing::warn!(cause = %error_chain(cause.as_ref()), "the storage is unavailable");
         }
         _ => {}
     }

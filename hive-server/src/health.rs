@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::UnauthenticatedConnection;
-use crate::telemetry::with_causes;
+use hive_core::wire::escape::error_chain;
 
 /// How long a result is served from the cache.
 const CACHE_TTL: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ impl HealthCheck {
         let problem = match timeout(STORAGE_TIMEOUT, self.0.hive.check_ready()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
-                tracing::debug!(cause = %with_causes(&error), "the storage is unavailable");
+                tracing::debug!(cause = %error_chain(&error), "the storage is unavailable");
                 Some(error.to_wire().message)
             }
             Err(_) => Some("the storage does not answer in time".to_owned()),

@@ -11,8 +11,8 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use hive_core::wire::escape::error_chain;
 use hive_core::wire::escape::json;
-use hive_server::telemetry::with_causes;
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", with_causes(error.as_ref()));
+            eprintln!("error: {}", error_chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

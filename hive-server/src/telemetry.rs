@@ -1,10 +1,9 @@
 //! The log of the server: to standard error, as text or JSON lines.
 
-use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::str::FromStr;
 
-use hive_core::wire::escape::{JsonLines, log_field, text};
+use hive_core::wire::escape::{JsonLines, log_field};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
@@ -75,20 +74,6 @@ where
     }
 }
 
-/// Returns an error and its causes as one line. A cause that the message in front of it repeats is left out.
-pub fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let (mut line, mut cause) = (error.to_string(), error.source());
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !line.ends_with(&message) {
-            line = format!("{line}: {message}");
-        }
-        cause = error.source();
-    }
-    // Messages of databases and file systems have several lines, and may hold text of callers.
-    text(&line.replace('\n', " ")).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,21 +111,5 @@ mod tests {
             assert!(!line.chars().any(is_harmful), "{format:?}: {line:?}");
             assert!(line.matches("forged").count() >= 5, "{format:?}: {line:?}");
         }
-    }
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Link(&'static str, #[source] Option<Box<Self>>);
-
-    fn check(chain: &[&'static str], expected: &str) {
-        let error = chain.iter().rev().fold(None, |cause, words| Some(Box::new(Link(words, cause)))).unwrap();
-        assert_eq!(with_causes(error.as_ref()), expected);
-    }
-
-    #[test]
-    fn each_cause_appears_once() {
-        check(&["cannot start"], "cannot start");
-        check(&["cannot start", "no disk", "it is\nfull"], "cannot start: no disk: it is full");
-        check(&["cannot start: no disk", "no disk", "it is full"], "cannot start: no disk: it is full");
     }
 }

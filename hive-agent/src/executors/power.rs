@@ -1,7 +1,7 @@
-//! Shutdown, reboot and the like: which program does it.
+//! Shutdown, reboot, sleep: selects the program that changes the machine's power state.
 //!
-//! With a helper, the helper, with the arguments `action delay_seconds message`; else the tools of a Linux system. Tests
-//! never come without a helper.
+//! With a helper it is the helper, with the arguments `action delay_seconds message`, otherwise the tools of a Linux
+//! system. Tests always set a helper.
 
 use std::path::Path;
 
@@ -9,11 +9,12 @@ use hive_wire::ErrorCode;
 use hive_wire::agent::{ErrorBody, ExecSpec, PowerSpec};
 use hive_wire::api::PowerAction;
 
-/// How long the tool that changes the power may take, in seconds.
+/// The timeout of the program, in seconds.
 const TIMEOUT_SECONDS: u32 = 60;
 
-/// The program that carries out a power command.
+/// The program for a power command.
 pub(crate) fn program(spec: &PowerSpec, helper: Option<&Path>) -> Result<ExecSpec, ErrorBody> {
+    // Checked here and not only by the tools: a helper would get a word that its author never saw.
     if !spec.action.is_known() {
         let message = format!("this satellite does not know the power action {:?}", spec.action.as_str());
         return Err(ErrorBody { code: ErrorCode::Unsupported, message });
@@ -38,6 +39,7 @@ fn system_tool(spec: &PowerSpec, message: String) -> Result<Vec<String>, ErrorBo
         PowerAction::Shutdown => shutdown("-h", spec, message),
         PowerAction::Reboot => shutdown("-r", spec, message),
         PowerAction::Cancel => vec!["shutdown".into(), "-c".into()],
+        // `systemctl` has no delay, and a command that sleeps would report success too late.
         PowerAction::Sleep | PowerAction::Hibernate if spec.delay_seconds > 0 => {
             return Err(refused("sleep and hibernate cannot be delayed on this satellite"));
         }
@@ -48,8 +50,8 @@ fn system_tool(spec: &PowerSpec, message: String) -> Result<Vec<String>, ErrorBo
     Ok(words)
 }
 
-/// `shutdown` counts in minutes: a delay is rounded up to whole ones. The message stands behind `--`, so that it is never
-/// read as an option.
+/// `shutdown` counts in minutes, so a delay is rounded up. The message stands behind `--`, so that it is never parsed
+/// as an option.
 fn shutdown(flag: &str, spec: &PowerSpec, message: String) -> Vec<String> {
     let minutes = spec.delay_seconds.div_ceil(60);
     let mut words = vec!["shutdown".into(), flag.into(), "--".into(), format!("+{minutes}")];
@@ -59,9 +61,10 @@ fn shutdown(flag: &str, spec: &PowerSpec, message: String) -> Vec<String> {
     words
 }
 
-/// The message as it may stand on a terminal.
+/// The message without control characters, because `shutdown` writes it to terminals.
 fn shown_message(spec: &PowerSpec) -> String {
     let message = spec.message.as_deref().unwrap_or_default();
+    // `shutdown` writes the message to every terminal of the machine, so it must contain no escape sequences.
     message.chars().filter(|c| !c.is_control()).take(500).collect()
 }
 

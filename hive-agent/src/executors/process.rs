@@ -1,8 +1,8 @@
-//! Runs one program: feeds it, keeps what it says, ends it when its time is up.
+//! Runs one process: writes its input, stores its output, enforces its timeout.
 //!
-//! A command has ended when its main process has exited; what the pipes still hold is read for a moment, and background
-//! children are left alone: what they say later is read and dropped. When it is ended by force, everything it started is ended with it, and only when all of that
-//! is gone does it count as ended. Knows neither the link nor the journal.
+//! A command has ended when its main process has exited. What is left in the pipes is read for a short time; background
+//! children are left running, and their later output is read and dropped. A command that is ended by force ends with
+//! its whole process tree, and only when no process is left. This module knows neither the link nor the journal.
 
 mod child;
 mod pipe_drain;
@@ -26,30 +26,30 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::process_tree;
-use crate::spool::Writer;
+use crate::spool::SpoolWriter;
 
-use child::Child;
+use child::ChildProcess;
 
-pub(crate) use pipe_drain::Drain;
+pub(crate) use pipe_drain::PipeDrain;
 pub(crate) use program::{Program, environment, home, marker, not_started};
 
-/// How long the pipes are read after the main process has exited, where a background child holds them open.
+/// How long the pipes are read after the main process has exited, if a background child holds them open.
 const DRAIN: Duration = Duration::from_millis(200);
-/// The largest piece read from a pipe at once.
+/// The largest chunk read from a pipe at once.
 const PIECE: usize = 32 * 1024;
 
-/// What ends a command by force.
+/// The signals that end a command by force.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop {
-    /// Somebody asked for it.
+pub(crate) struct StopSignals {
+    /// The command is cancelled.
     pub(crate) cancel: CancellationToken,
     /// The agent stops.
     pub(crate) shutdown: CancellationToken,
 }
 
-/// How a program ended.
+/// How a process ended.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct ProcessOutcome {
     pub(crate) status: CommandStatus,
     pub(crate) exit_code: Option<i32>,
     pub(crate) error: Option<ErrorBody>,
@@ -58,8 +58,8 @@ pub(crate) struct Outcome {
     pub(crate) is_truncated: bool,
 }
 
-impl Outcome {
-    /// Nothing ran.
+impl ProcessOutcome {
+    /// The outcome of a command that was not run.
     pub(crate) fn without_run(status: CommandStatus, error: Option<ErrorBody>) -> Self {
         Self {
             status,
@@ -72,18 +72,18 @@ impl Outcome {
     }
 }
 
-/// Where a program's output goes.
-pub(crate) struct Outputs<'a, F> {
-    pub(crate) stdout: Writer,
-    pub(crate) stderr: Writer,
-    /// Reads what background children say when the command has ended.
-    pub(crate) drain: &'a Drain,
-    /// Told the new length of an output that has grown.
+/// Where the output of a process goes.
+pub(crate) struct ProcessOutputs<'a, F> {
+    pub(crate) stdout: SpoolWriter,
+    pub(crate) stderr: SpoolWriter,
+    /// Reads the output of background children after the command has ended.
+    pub(crate) drain: &'a PipeDrain,
+    /// Called with the new length of an output that has grown.
     pub(crate) on_growth: F,
 }
 
-impl<F> Outputs<'_, F> {
-    /// Why output was lost, where not because there was too much of it.
+impl<F> ProcessOutputs<'_, F> {
+    /// Why output was lost, unless it exceeded the size limit.
     fn lost(&self) -> Option<ErrorBody> {
         let message = self.stdout.lost().or(self.stderr.lost())?.to_owned();
         Some(ErrorBody { code: ErrorCode::Unavailable, message })
@@ -91,27 +91,35 @@ impl<F> Outputs<'_, F> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Ending {
+enum EndCause {
     Exited,
     TimedOut,
     Cancelled,
     Stopped,
 }
 
-/// Runs a program to its end.
-pub(crate) async fn run<F: Fn(Channel, u64)>(program: Program, mut outputs: Outputs<'_, F>, stop: &Stop) -> Outcome {
+/// Runs a process to its end.
+pub(crate) async fn run<F: Fn(Channel, u64)>(
+    program: Program,
+    mut outputs: ProcessOutputs<'_, F>,
+    stop: &StopSignals,
+) -> ProcessOutcome {
+    // The command may have been cancelled while its start was written to the journal.
     if stop.cancel.is_cancelled() {
-        return Outcome::without_run(CommandStatus::Cancelled, None);
+        return ProcessOutcome::without_run(CommandStatus::Cancelled, None);
     }
     let begun = Instant::now();
-    let mut child = match Child::start(&program).await {
+    let mut child = match ChildProcess::start(&program).await {
         Ok(child) => child,
-        Err(error) => return Outcome::without_run(CommandStatus::Failed, Some(not_started(&program.name, &error))),
+        Err(error) => {
+            return ProcessOutcome::without_run(CommandStatus::Failed, Some(not_started(&program.name, &error)));
+        }
     };
-    let (ending, status) = attend(&mut child, program, &mut outputs, stop).await;
-    let (status, exit_code, error) = judge(ending, status);
+    let (ending, status) = supervise(&mut child, program, &mut outputs, stop).await;
+    let (status, exit_code, error) = outcome(ending, status);
+    // The error of the process is more important than the one of its output.
     let error = error.or_else(|| outputs.lost());
-    Outcome {
+    ProcessOutcome {
         status,
         exit_code,
         error,
@@ -121,80 +129,88 @@ pub(crate) async fn run<F: Fn(Channel, u64)>(program: Program, mut outputs: Outp
     }
 }
 
-async fn attend<F: Fn(Channel, u64)>(
-    child: &mut Child,
+async fn supervise<F: Fn(Channel, u64)>(
+    child: &mut ChildProcess,
     mut program: Program,
-    outputs: &mut Outputs<'_, F>,
-    stop: &Stop,
-) -> (Ending, std::io::Result<ExitStatus>) {
+    outputs: &mut ProcessOutputs<'_, F>,
+    stop: &StopSignals,
+) -> (EndCause, std::io::Result<ExitStatus>) {
     let (on_growth, drain) = (&outputs.on_growth, outputs.drain);
-    let (mut stdout, mut stderr) = (Pipe::new(child.stdout.take()), Pipe::new(child.stderr.take()));
-    let is_held_up = [&stdout, &stderr].map(|pipe| pipe.is_held_up.clone());
+    let (mut stdout, mut stderr) = (OutputPipe::new(child.stdout.take()), OutputPipe::new(child.stderr.take()));
+    let is_blocked = [&stdout, &stderr].map(|pipe| pipe.is_blocked.clone());
     let reading = join(
-        keep(&mut stdout, &mut outputs.stdout, |len| on_growth(Channel::Stdout, len)),
-        keep(&mut stderr, &mut outputs.stderr, |len| on_growth(Channel::Stderr, len)),
+        store_output(&mut stdout, &mut outputs.stdout, |len| on_growth(Channel::Stdout, len)),
+        store_output(&mut stderr, &mut outputs.stderr, |len| on_growth(Channel::Stderr, len)),
     );
+    // Boxed, because it is polled again after the loop and is large.
     let mut pipes = Box::pin(reading.fuse());
-    let mut input = pin!(feed(child.stdin.take(), program.stdin.take()).fuse());
+    let mut input = pin!(write_stdin(child.stdin.take(), program.stdin.take()).fuse());
     let mut time_up = pin!(tokio::time::sleep(program.timeout));
     let ending = loop {
         tokio::select! {
-            _ = child.wait() => break Ending::Exited,
+            _ = child.wait() => break EndCause::Exited,
+            // Closed pipes do not mean that the process has ended: a daemon closes them and runs on.
             _ = &mut pipes, if !pipes.is_terminated() => {}
             () = &mut input, if !input.is_terminated() => {}
-            () = &mut time_up => break Ending::TimedOut,
-            () = stop.cancel.cancelled() => break Ending::Cancelled,
-            () = stop.shutdown.cancelled() => break Ending::Stopped,
+            () = &mut time_up => break EndCause::TimedOut,
+            () = stop.cancel.cancelled() => break EndCause::Cancelled,
+            () = stop.shutdown.cancelled() => break EndCause::Stopped,
         }
     };
-    // `id` is there until the main process is reaped, and while it is not, no stranger can get its number.
-    if let (false, Some(root)) = (matches!(ending, Ending::Exited), child.id()) {
+    // The process id stays reserved until the main process is reaped, so no other process can be hit.
+    if let (false, Some(root)) = (matches!(ending, EndCause::Exited), child.id()) {
         process_tree::end(program.root(root)).await;
     }
+    // Reaps the main process, also after its tree was killed.
     let status = child.wait().await;
-    // Whether everything was read or the time is up: the command has ended. Time in which nothing could be read does not count.
+    // Everything was read or the time is over: the command has ended. Time in which the pipes were not read does not
+    // count.
     while !pipes.is_terminated() && tokio::time::timeout(DRAIN, &mut pipes).await.is_err() {
-        if !is_held_up.iter().any(|is_held_up| is_held_up.load(Ordering::Relaxed)) {
+        if !is_blocked.iter().any(|is_blocked| is_blocked.load(Ordering::Relaxed)) {
             break;
         }
     }
+    // Gives the writers back, whose lengths are part of the outcome.
     drop(pipes);
-    if matches!(ending, Ending::Exited) {
+    if matches!(ending, EndCause::Exited) {
+        // A command that was ended by force has no children left whose output would need a reader.
         [stdout, stderr].into_iter().filter_map(|pipe| pipe.reader).for_each(|reader| drain.take(reader));
     }
     (ending, status)
 }
 
-/// One of a program's outputs, until everything was read.
-struct Pipe {
+/// One of a process's outputs until its end.
+struct OutputPipe {
     reader: Option<pipe::Receiver>,
-    /// There is no room for what it says, and it is waited for some.
-    is_held_up: Arc<AtomicBool>,
+    /// The pipe is not read, because the spool has no room.
+    is_blocked: Arc<AtomicBool>,
 }
 
-impl Pipe {
+impl OutputPipe {
     fn new(reader: Option<pipe::Receiver>) -> Self {
-        Self { reader, is_held_up: Arc::default() }
+        Self { reader, is_blocked: Arc::default() }
     }
 }
 
-/// Reads a pipe to its end, whatever happens to the bytes. The program is held up only while a writer without a disk waits for
-/// its reader.
-async fn keep(pipe: &mut Pipe, writer: &mut Writer, on_growth: impl Fn(u64)) {
+/// Reads a pipe to its end, whatever happens to the bytes. The process is blocked only while its output is kept in
+/// memory, on a full disk, and the server has not read it.
+async fn store_output(pipe: &mut OutputPipe, writer: &mut SpoolWriter, on_growth: impl Fn(u64)) {
     let Some(reader) = &mut pipe.reader else { return };
-    // On the heap, and only as large as pieces are: a thousand waiting commands must not cost megabytes.
+    // Allocated as needed: a thousand commands that wait for output must not cost megabytes.
     let mut piece = Vec::new();
     loop {
-        pipe.is_held_up.store(true, Ordering::Relaxed);
+        pipe.is_blocked.store(true, Ordering::Relaxed);
         writer.room().await;
-        pipe.is_held_up.store(false, Ordering::Relaxed);
+        pipe.is_blocked.store(false, Ordering::Relaxed);
         piece.clear();
+        // The first read is small: most commands write less than 1 KiB, or nothing.
         piece.reserve(if piece.capacity() == 0 { 1024 } else { PIECE });
         match reader.read_buf(&mut piece).await {
             Ok(0) | Err(_) => break,
             Ok(_) => {
                 let before = writer.len();
                 let len = writer.append(&piece);
+                // Output beyond the limit does not grow the spool, and the link need not be woken.
                 if len > before {
                     on_growth(len);
                 }
@@ -204,29 +220,29 @@ async fn keep(pipe: &mut Pipe, writer: &mut Writer, on_growth: impl Fn(u64)) {
     pipe.reader = None;
 }
 
-/// A program that does not read its input to the end has its reasons.
-async fn feed(pipe: Option<pipe::Sender>, input: Option<Vec<u8>>) {
+/// A process may exit without reading its input, so a failed write is no error.
+async fn write_stdin(pipe: Option<pipe::Sender>, input: Option<Vec<u8>>) {
     if let Some((mut pipe, input)) = pipe.zip(input) {
         drop(pipe.write_all(&input).await);
     }
 }
 
-/// The exit code is the program's own answer. A program whose time was up gave none, and one that was cancelled only tells
-/// by which signal it was ended.
-fn judge(ending: Ending, status: std::io::Result<ExitStatus>) -> (CommandStatus, Option<i32>, Option<ErrorBody>) {
+/// The exit code is reported as the process gave it. A process that timed out gave none; for one that was cancelled
+/// only the signal is reported.
+fn outcome(ending: EndCause, status: std::io::Result<ExitStatus>) -> (CommandStatus, Option<i32>, Option<ErrorBody>) {
     let of_signal = |status: &ExitStatus| status.signal().map(|signal| 128 + signal);
     let exit_code = status.as_ref().ok().and_then(|status| match ending {
-        Ending::Exited => status.code().or_else(|| of_signal(status)),
-        Ending::TimedOut => None,
-        Ending::Cancelled | Ending::Stopped => of_signal(status),
+        EndCause::Exited => status.code().or_else(|| of_signal(status)),
+        EndCause::TimedOut => None,
+        EndCause::Cancelled | EndCause::Stopped => of_signal(status),
     });
     let (status, error) = match ending {
-        Ending::TimedOut => (CommandStatus::TimedOut, None),
-        Ending::Cancelled => (CommandStatus::Cancelled, None),
-        Ending::Stopped => {
+        EndCause::TimedOut => (CommandStatus::TimedOut, None),
+        EndCause::Cancelled => (CommandStatus::Cancelled, None),
+        EndCause::Stopped => {
             (CommandStatus::Cancelled, Some((ErrorCode::Unavailable, "the satellite was stopped".to_owned())))
         }
-        Ending::Exited => match (exit_code, status) {
+        EndCause::Exited => match (exit_code, status) {
             (Some(0), _) => (CommandStatus::Succeeded, None),
             (_, Ok(_)) => (CommandStatus::Failed, None),
             (_, Err(error)) => (

@@ -1,24 +1,24 @@
-//! `backend.key.json`, and the file that keys are set aside in: what is in them, and whether it is what was written.
+//! The format of `backend.key.json`, and of the file for rejected keys, with a checksum.
 
 use hive_wire::{HiveId, SatelliteId, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{DatedKey, Identity, KeyRing};
+use super::{AgentIdentity, DatedKey, StoredKeys};
 use crate::storage::checksum::Checksum;
 
-/// A key file. Not `Debug`: it holds keys.
+/// A key file. Not `Debug`, because it contains keys.
 #[derive(Serialize, Deserialize)]
 pub(super) struct KeyFile {
-    /// The key that was accepted last; where none was yet, the one to try.
+    /// The key that was accepted last, or the candidate if none was accepted yet.
     api_key: String,
     satellite_id: SatelliteId,
     satellite_name: String,
     registered_at: Timestamp,
     #[serde(default)]
     last_verified: Option<Timestamp>,
-    /// Older agents wrote neither this nor the fields below.
+    /// Older agents write neither this nor the fields below.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hive_id: Option<HiveId>,
     /// Every key that was accepted in the last 90 days, the last accepted first.
@@ -27,7 +27,7 @@ pub(super) struct KeyFile {
     /// The key that was received last, until it is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     candidate: Option<CandidateKey>,
-    /// Over all the others. The first agents wrote none.
+    /// A checksum over the other fields. The first agents wrote none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
 }
@@ -49,6 +49,7 @@ impl KeyFile {
         let Self { api_key, satellite_id, satellite_name, registered_at, last_verified, .. } = self;
         let mut all = vec![json!([api_key, satellite_id, satellite_name, registered_at, last_verified])];
         let Self { hive_id, keys, candidate, .. } = self;
+        // Files of older agents have none of these fields, and their checksum covers only the first group.
         if hive_id.is_some() || !keys.is_empty() || candidate.is_some() {
             all.push(json!([hive_id, keys, candidate]));
         }
@@ -61,7 +62,7 @@ impl KeyFile {
     }
 }
 
-impl From<KeyFile> for Identity {
+impl From<KeyFile> for AgentIdentity {
     fn from(file: KeyFile) -> Self {
         let KeyFile {
             api_key,
@@ -76,16 +77,17 @@ impl From<KeyFile> for Identity {
         } = file;
         let accepted = keys.into_iter().map(|key| DatedKey { api_key: key.api_key.into(), at: key.accepted_at });
         let candidate = candidate.map(|key| DatedKey { api_key: key.api_key.into(), at: key.received_at });
+        // Older agents stored a single key, which had been accepted when the file was written.
         let only = DatedKey { api_key: api_key.into(), at: last_verified.unwrap_or(registered_at) };
-        let keys = KeyRing::of(accepted.collect(), candidate);
-        let keys = keys.unwrap_or_else(|| KeyRing::with_accepted(only));
+        let keys = StoredKeys::of(accepted.collect(), candidate);
+        let keys = keys.unwrap_or_else(|| StoredKeys::with_accepted(only));
         Self { satellite_id, satellite_name, hive_id, keys, registered_at, last_verified }
     }
 }
 
-impl From<&Identity> for KeyFile {
-    fn from(identity: &Identity) -> Self {
-        let Identity { satellite_id, satellite_name, hive_id, keys, registered_at, last_verified } = identity;
+impl From<&AgentIdentity> for KeyFile {
+    fn from(identity: &AgentIdentity) -> Self {
+        let AgentIdentity { satellite_id, satellite_name, hive_id, keys, registered_at, last_verified } = identity;
         let exposed = |api_key: &SecretString| api_key.expose_secret().to_owned();
         let accepted = keys.accepted();
         let mut file = Self {

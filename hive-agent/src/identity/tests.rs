@@ -1,4 +1,4 @@
-//! Key files that are written, set aside, put back and damaged.
+//! Key files: writing, setting aside, restoring, damage.
 
 use super::*;
 use crate::clock;
@@ -10,41 +10,41 @@ fn hive_id() -> HiveId {
     HiveId::new(Seed { unix_millis: 1, random: [2; 10] })
 }
 
-fn identity() -> Identity {
-    Identity {
+fn identity() -> AgentIdentity {
+    AgentIdentity {
         satellite_id: SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] }),
         satellite_name: "web-server-01".into(),
         hive_id: Some(hive_id()),
-        keys: KeyRing::with_candidate("hunter2".into(), clock::now()),
+        keys: StoredKeys::with_candidate("hunter2".into(), clock::now()),
         registered_at: clock::now(),
         last_verified: None,
     }
 }
 
-fn usable(data: &DataDir) -> Identity {
+fn usable(data: &DataDir) -> AgentIdentity {
     match data.identity().unwrap() {
-        Stored::Usable(identity) => identity,
+        StoredIdentity::Usable(identity) => identity,
         other => panic!("{other:?}"),
     }
 }
 
-fn offers(identity: &Identity) -> Vec<String> {
-    identity.keys.offers().iter().map(|key| key.expose_secret().to_owned()).collect()
+fn offer_order(identity: &AgentIdentity) -> Vec<String> {
+    identity.keys.offer_order().iter().map(|key| key.expose_secret().to_owned()).collect()
 }
 
 #[test]
 fn an_identity_is_kept_privately() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open(&dir.path().join("deep/down")).unwrap();
-    assert!(matches!(data.identity().unwrap(), Stored::Nothing));
+    assert!(matches!(data.identity().unwrap(), StoredIdentity::Unregistered));
     let mut identity = identity();
     data.keep(&identity).unwrap();
-    assert_eq!(offers(&usable(&data)), ["hunter2"]);
+    assert_eq!(offer_order(&usable(&data)), ["hunter2"]);
     identity.keys.accept(&"hunter2".into(), clock::now());
-    identity.keys.propose("hunter3".into(), clock::now());
+    identity.keys.add_candidate("hunter3".into(), clock::now());
     data.keep(&identity).unwrap();
     let stored = usable(&data);
-    assert_eq!(offers(&stored), ["hunter3", "hunter2"]);
+    assert_eq!(offer_order(&stored), ["hunter3", "hunter2"]);
     assert!(stored.is_same(&identity) && stored.keys.accepted().len() == 1);
     assert_eq!(fs::metadata(data.key_path()).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!format!("{stored:?}").contains("hunter"));
@@ -75,10 +75,10 @@ fn a_rejected_file_is_set_aside_and_put_back() {
     let aside = data.set_aside(&identity()).unwrap();
     assert_eq!(aside, dir.path().join("backend.key.rejected.json"));
     assert!(!data.key_path().exists());
-    let Stored::Rejected(rejected) = data.identity().unwrap() else { panic!("the keys are gone") };
-    assert_eq!(offers(&rejected), ["hunter2"]);
+    let StoredIdentity::Rejected(rejected) = data.identity().unwrap() else { panic!("the keys are gone") };
+    assert_eq!(offer_order(&rejected), ["hunter2"]);
     data.put_back(&rejected).unwrap();
-    assert_eq!(offers(&usable(&data)), ["hunter2"]);
+    assert_eq!(offer_order(&usable(&data)), ["hunter2"]);
     assert!(!aside.exists());
 }
 
@@ -86,18 +86,18 @@ fn a_rejected_file_is_set_aside_and_put_back() {
 fn an_earlier_rejected_file_is_never_lost() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open(dir.path()).unwrap();
-    let set_aside = |identity: &Identity| {
+    let set_aside = |identity: &AgentIdentity| {
         data.keep(identity).unwrap();
         data.set_aside(identity).unwrap();
     };
-    let keys_in = |name: &str| read(&dir.path().join(name)).unwrap().map(|identity| offers(&identity));
+    let keys_in = |name: &str| read(&dir.path().join(name)).unwrap().map(|identity| offer_order(&identity));
     let mut later = identity();
     set_aside(&later);
     later.keys.accept(&"hunter3".into(), clock::now());
     set_aside(&later);
-    assert_eq!(keys_in("backend.key.rejected.json").unwrap().len(), 2, "it holds the earlier key too");
+    assert_eq!(keys_in("backend.key.rejected.json").unwrap().len(), 2, "it contains the earlier key too");
     assert!(keys_in("backend.key.rejected.2.json").is_none());
-    let other = Identity { hive_id: None, ..identity() };
+    let other = AgentIdentity { hive_id: None, ..identity() };
     set_aside(&other);
     fs::write(data.rejected_path(), "garbage").unwrap();
     set_aside(&other);
@@ -111,7 +111,7 @@ fn a_rejected_file_that_cannot_be_read_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open(dir.path()).unwrap();
     fs::write(data.rejected_path(), "garbage").unwrap();
-    assert!(matches!(data.identity().unwrap(), Stored::Nothing));
+    assert!(matches!(data.identity().unwrap(), StoredIdentity::Unregistered));
     assert!(data.rejected_path().exists());
 }
 
@@ -152,7 +152,7 @@ fn a_broken_key_file_is_kept_and_told_without_its_content() {
     let data = DataDir::open(dir.path()).unwrap();
     fs::write(data.key_path(), r#"{"api_key":"hunter2","satellite_id":"hunter2"}"#).unwrap();
     let error = data.identity().unwrap_err();
-    assert!(!with_causes(&error).contains("hunter2"));
+    assert!(!error_chain(&error).contains("hunter2"));
     assert!(data.key_path().exists());
 }
 
@@ -175,7 +175,7 @@ fn a_file_of_an_older_agent_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::open(dir.path()).unwrap();
     let id = identity().satellite_id;
-    // The checksum is the one that such an agent wrote.
+    // The checksum as such an agent wrote it.
     let old = |checksum: &str| {
         format!(
             r#"{{"api_key":"hunter2","satellite_id":"{id}","satellite_name":"web-server-01",
@@ -187,9 +187,9 @@ fn a_file_of_an_older_agent_is_read() {
     for text in [old(""), old(&format!(r#","checksum":"{sum}""#))] {
         fs::write(data.key_path(), text).unwrap();
         let stored = usable(&data);
-        assert_eq!(offers(&stored), ["hunter2"]);
+        assert_eq!(offer_order(&stored), ["hunter2"]);
         assert!(stored.hive_id.is_none() && stored.keys.candidate().is_none());
         data.keep(&stored).unwrap();
-        assert_eq!(offers(&usable(&data)), ["hunter2"]);
+        assert_eq!(offer_order(&usable(&data)), ["hunter2"]);
     }
 }

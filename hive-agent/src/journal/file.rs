@@ -1,4 +1,4 @@
-//! The journal's file: opening what a crash left, appending, rewriting.
+//! The journal's file: recovery after a crash, appending, rewriting.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -7,30 +7,30 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::Record;
+use super::JournalRecord;
 use crate::random;
 use crate::storage::checksum::Checksum;
 use crate::storage::{disk, files};
 
 /// The version that is written. Version 1 had no checksums.
 const VERSION: u32 = 2;
-/// Processes of which the journal keeps the start ids.
+/// The number of start ids that are kept.
 const MAX_STARTS: usize = 32;
-/// What stands between a line's JSON, which escapes it, and its checksum.
+/// Separates the JSON of a line, in which it is escaped, from the checksum.
 const SEPARATOR: u8 = b'\t';
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct JournalHeader {
     journal: String,
     version: u32,
-    /// Records ever appended before the file was last rewritten.
+    /// Records ever appended before the last rewrite.
     #[serde(default)]
     appended: u64,
-    /// Lines that the last rewrite put behind this one.
+    /// Records that the last rewrite kept.
     #[serde(default)]
     kept: u64,
-    /// The start ids of the processes that wrote it, the latest last.
+    /// The start ids of the processes that wrote the journal, the latest last.
     #[serde(default)]
     starts: Vec<String>,
 }
@@ -40,65 +40,69 @@ struct Header {
 pub(crate) struct JournalFile {
     path: PathBuf,
     id: String,
-    /// None where the disk did not let it be opened or made: that is tried again with each record.
+    /// `None` if the file could not be opened or created, because of the disk. Every append tries again.
     file: Option<File>,
-    /// Whether there is a file, however much stands in it.
+    /// Whether the file exists.
     is_begun: bool,
-    /// Where the last whole line ends.
+    /// The offset behind the last complete line.
     size: u64,
-    /// Whether something may stand behind that.
+    /// Whether there may be an incomplete line behind `size`.
     is_torn: bool,
-    /// Records ever appended; a rewrite does not change it.
+    /// The number of records ever appended. A rewrite does not change it.
     position: u64,
-    /// The start ids of the processes that wrote it, the latest last.
+    /// The start ids of the processes that wrote the journal, the latest last.
     starts: Vec<String>,
 }
 
-/// A journal and what stood in it.
+/// A journal and its records.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct OpenedJournal {
     pub(crate) file: JournalFile,
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Vec<JournalRecord>,
 }
 
 impl JournalFile {
-    /// Opens the journal, or begins one.
+    /// Opens the journal, or creates one.
     ///
-    /// A last line that was never finished is cut off: nothing was started because of it. A whole line that is not what
-    /// was written means that memory is lost; the file is set aside and a journal with another id begins, so that the
-    /// server learns of it. On a disk that takes nothing the journal is open all the same, and records cannot be appended.
-    pub(crate) fn open(path: &Path) -> io::Result<Opened> {
+    /// An incomplete last line is cut off: no command was started because of it. A complete line with a wrong checksum
+    /// means that records are lost. The file is then renamed and a journal with another id is created, which tells the
+    /// server. On a full disk the journal opens all the same, and appending fails.
+    pub(crate) fn open(path: &Path) -> io::Result<OpenedJournal> {
         let mut content = Vec::new();
         match File::open(path) {
             Ok(mut file) => drop(file.read_to_end(&mut content)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::begin(path),
             Err(error) => return Err(error),
         }
-        let Some(Parsed { header, mut records, size, unfinished }) = parse(&content) else {
+        let Some(ParsedJournal { header, mut records, size, unfinished }) = parse(&content) else {
             let aside = path.with_extension("broken");
             warn!(path = %aside.display(), "the journal is damaged; it is set aside and a new one begins");
+            // Kept for a person to look at, and never deleted.
             fs::rename(path, &aside)?;
             return Self::begin(path);
         };
+        // The header counts records up to the last rewrite, of which `kept` are in the file again.
         let position = header.appended + (records.len() as u64).saturating_sub(header.kept);
         let (path, id, starts) = (path.to_owned(), header.journal, header.starts);
         let mut file = Self { path, id, file: None, is_begun: true, size, is_torn: true, position, starts };
         tolerate(file.mend())?;
         if let Some(record) = unfinished {
+            // Written again with its line end: the record may be of a command that was started.
             tolerate(file.append(&record.to_line()?, true))?;
             records.push(record);
         }
-        Ok(Opened { file, records })
+        Ok(OpenedJournal { file, records })
     }
 
-    fn begin(path: &Path) -> io::Result<Opened> {
+    fn begin(path: &Path) -> io::Result<OpenedJournal> {
         let (path, id, starts) = (path.to_owned(), random::unique_id()?, Vec::new());
         let mut file = Self { path, id, file: None, is_begun: false, size: 0, is_torn: true, position: 0, starts };
         tolerate(file.mend())?;
-        Ok(Opened { file, records: Vec::new() })
+        Ok(OpenedJournal { file, records: Vec::new() })
     }
 
-    /// Notes durably that a process of this start id writes the journal from here on, and replaces all records by `lines`.
+    /// Records durably that a process with this start id writes the journal from now on, and replaces all records by
+    /// `lines`.
     pub(crate) fn start(&mut self, start_id: &str, lines: &[u8]) -> io::Result<()> {
         self.starts.push(start_id.to_owned());
         let surplus = self.starts.len().saturating_sub(MAX_STARTS);
@@ -106,12 +110,12 @@ impl JournalFile {
         self.rewrite(lines)
     }
 
-    /// How many records were ever appended.
+    /// The number of records ever appended.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// The start ids of the processes that wrote it, the latest last.
+    /// The start ids of the processes that wrote the journal, the latest last.
     pub(super) fn starts(&self) -> &[String] {
         &self.starts
     }
@@ -124,9 +128,10 @@ impl JournalFile {
         self.size
     }
 
-    /// Appends whole lines. If they cannot be written completely, none of them stays.
+    /// Appends complete lines. If they cannot be written completely, none of them stays.
     pub(super) fn append(&mut self, lines: &[u8], is_durable: bool) -> io::Result<()> {
         self.mend()?;
+        // Set before the write: if it fails in the middle, the next append cuts the rest off.
         self.is_torn = true;
         let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
         let written = file.write_all(lines).and_then(|()| if is_durable { file.sync_data() } else { Ok(()) });
@@ -136,13 +141,14 @@ impl JournalFile {
                 self.position += count(lines);
                 self.is_torn = false;
             }
-            // Before the next line at the latest.
+            // If this fails as well, the next append tries again.
             Err(_) => drop(self.mend()),
         }
         written
     }
 
-    /// Cuts off what was not written completely: half a line in the middle would cost the whole journal at the next start.
+    /// Cuts off an incomplete line. Left in the middle of the file, it would make the whole journal unreadable at the
+    /// next start.
     fn mend(&mut self) -> io::Result<()> {
         if !self.is_torn {
             return Ok(());
@@ -160,9 +166,9 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Replaces all lines but the first.
+    /// Replaces all lines except the first.
     pub(crate) fn rewrite(&mut self, lines: &[u8]) -> io::Result<()> {
-        let header = Header {
+        let header = JournalHeader {
             journal: self.id.clone(),
             version: VERSION,
             appended: self.position,
@@ -176,7 +182,7 @@ impl JournalFile {
     }
 }
 
-/// A disk that takes nothing now is no reason not to start.
+/// Ignores the error of a full disk: the agent starts all the same.
 fn tolerate(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if disk::is_disk_error(&error) => {
@@ -187,12 +193,12 @@ fn tolerate(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The number of whole lines; JSON has no line breaks of its own.
+/// The number of complete lines. JSON contains no line breaks of its own.
 fn count(lines: &[u8]) -> u64 {
     lines.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")).count() as u64
 }
 
-fn write_whole(path: &Path, header: &Header, lines: &[u8]) -> io::Result<(File, u64)> {
+fn write_whole(path: &Path, header: &JournalHeader, lines: &[u8]) -> io::Result<(File, u64)> {
     let mut content = line(header)?;
     content.extend_from_slice(lines);
     files::write_atomically(path, &content)?;
@@ -201,27 +207,28 @@ fn write_whole(path: &Path, header: &Header, lines: &[u8]) -> io::Result<(File, 
     Ok((file, size))
 }
 
-/// What a journal's file holds.
-struct Parsed {
-    header: Header,
-    records: Vec<Record>,
-    /// Where the last whole line ends.
+/// The content of a journal's file.
+struct ParsedJournal {
+    header: JournalHeader,
+    records: Vec<JournalRecord>,
+    /// The offset behind the last complete line.
     size: u64,
-    /// A last record that has everything but the end of its line.
-    unfinished: Option<Record>,
+    /// A last record that is complete except for the end of its line.
+    unfinished: Option<JournalRecord>,
 }
 
-/// Reads a whole file; `None` if it is damaged.
-fn parse(content: &[u8]) -> Option<Parsed> {
+/// Parses a whole file. `None` if it is damaged.
+fn parse(content: &[u8]) -> Option<ParsedJournal> {
     let mut lines = content.split_inclusive(|&byte| byte == b'\n');
     let first = lines.next()?.strip_suffix(b"\n")?;
-    let header = read::<Header>(first, true)?;
+    let header = read::<JournalHeader>(first, true)?;
+    // Version 1 wrote lines without checksums, which are accepted only in its own files.
     let is_old = header.version < VERSION;
-    let mut parsed = Parsed { header, records: Vec::new(), size: first.len() as u64 + 1, unfinished: None };
+    let mut parsed = ParsedJournal { header, records: Vec::new(), size: first.len() as u64 + 1, unfinished: None };
     for line in lines {
         match line.strip_suffix(b"\n") {
             Some(whole) => parsed.records.push(read(whole, is_old)?),
-            // Its last byte may be what has become of the line's end.
+            // The last byte may be a damaged line end.
             None => parsed.unfinished = read(line, false).or_else(|| read(&line[..line.len() - 1], false)),
         }
         if line.ends_with(b"\n") {
@@ -231,7 +238,7 @@ fn parse(content: &[u8]) -> Option<Parsed> {
     Some(parsed)
 }
 
-/// Writes something as a line of the file: JSON, checksum, end.
+/// Encodes a line: JSON, checksum, line end.
 pub(super) fn line(content: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(content)?;
     let checksum = Checksum::of(&line);
@@ -240,7 +247,7 @@ pub(super) fn line(content: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Reads a line without its end. `None` where it is not what was written.
+/// Decodes a line without its end. `None` if the checksum is wrong.
 fn read<T: for<'l> Deserialize<'l>>(line: &[u8], may_be_bare: bool) -> Option<T> {
     let json = match line.iter().rposition(|&byte| byte == SEPARATOR) {
         Some(at) => Some(&line[..at]).filter(|json| Checksum::of(json).is(&line[at + 1..])),
@@ -256,8 +263,8 @@ mod tests {
     use hive_wire::{CommandId, Timestamp};
     use proptest::prelude::*;
 
-    fn record(n: u8) -> Record {
-        Record::Started {
+    fn record(n: u8) -> JournalRecord {
+        JournalRecord::Started {
             id: CommandId::new(Seed { unix_millis: 1, random: [n; 10] }),
             expires_at: Timestamp::from_micros(i64::from(n)),
             power: None,
@@ -320,7 +327,7 @@ mod tests {
     #[test]
     fn a_journal_without_checksums_is_read_and_gets_some() {
         let (_dir, path, _) = journal(0);
-        let old = |record: &Record| serde_json::to_string(record).unwrap() + "\n";
+        let old = |record: &JournalRecord| serde_json::to_string(record).unwrap() + "\n";
         let content = format!("{{\"journal\":\"0123456789\",\"version\":1}}\n{}{}", old(&record(0)), old(&record(1)));
         fs::write(&path, content).unwrap();
         let mut opened = JournalFile::open(&path).unwrap();
@@ -342,7 +349,7 @@ mod tests {
         opened.file.append(&record(1).to_line().unwrap(), false).unwrap();
         let opened = JournalFile::open(&path).unwrap();
         assert_eq!(opened.file.id, id);
-        assert_eq!(opened.records, [record(0), Record::Unknown, record(1)]);
+        assert_eq!(opened.records, [record(0), JournalRecord::Unknown, record(1)]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Which program a request makes of a name: where the policy lists commands, the machine's owner decides that alone.
+//! Which program a name means. If the policy lists commands, only the machine's owner may decide that.
 //!
-//! A list of names is worth nothing where the request says in which directory a name is looked up, or what is loaded into
-//! the program. docs/satellites.md has the variables.
+//! A list of names is useless if a request chooses the directory in which a name is looked up, or the libraries that
+//! are loaded into the program. docs/satellites.md lists the variables.
 
 use std::path::{Component, Path};
 
-/// Variables that decide which program a name stands for, what is loaded into it, or what it runs in turn.
+/// Variables that decide which program a name means, what is loaded into it, or what it executes.
 const VARIABLES: [&str; 41] = [
     "BASHOPTS",
     "BASH_ENV",
@@ -49,7 +49,7 @@ const VARIABLES: [&str; 41] = [
     "ZDOTDIR",
     "_JAVA_OPTIONS",
 ];
-/// The beginnings of the names of more of them.
+/// Prefixes of further such variables.
 const PREFIXES: [&str; 11] =
     ["BASH_FUNC_", "DYLD_", "GIT_", "LD_", "NODE_", "PERL5", "PHP_", "PYTHON", "RUBY", "SYSTEMD_", "XDG_"];
 
@@ -58,11 +58,11 @@ pub(super) fn is_decisive(variable: &str) -> bool {
     VARIABLES.contains(&variable) || PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
 
-/// Whether a program is named by a path that means different files in different directories, or leaves the one it begins
-/// with.
+/// Whether a program is named by a path that depends on the working directory, or contains `..`.
 pub(super) fn is_elsewhere(program: &str, has_directory: bool) -> bool {
     let path = Path::new(program);
     let is_relative = program.contains('/') && !path.is_absolute();
+    // Without a directory of its own the program runs in the account's home, which the owner controls.
     is_relative && has_directory || path.components().any(|part| part == Component::ParentDir)
 }
 

@@ -1,7 +1,7 @@
-//! One command on one link: what of it the server has, and what it gets next.
+//! Sends one command's progress over one link: acknowledgement, output of both streams, result, in this order.
 //!
-//! The order is fixed: the acknowledgement, the output of both streams, the result. What must not overtake output is given
-//! out as output, the rest as control.
+//! The result must not overtake output, so it is sent in the lane of the output where there is any. Everything else is
+//! a control message.
 
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, CommandResult, Received, ToServer};
@@ -10,36 +10,37 @@ use hive_wire::stream::{INITIAL_WINDOW, Sender};
 use tracing::warn;
 
 use super::AgentMessage;
-use crate::dispatch::Progress;
-use crate::spool::Reader;
+use crate::dispatcher::CommandProgress;
+use crate::spool::SpoolReader;
 
-/// Where the sending of one command stands.
+/// What was sent of one command over this link.
 #[derive(Debug)]
-pub(super) struct Resume {
+pub(super) struct CommandSender {
     id: CommandId,
-    progress: Progress,
-    outputs: [Output; 2],
+    progress: CommandProgress,
+    outputs: [ChannelSender; 2],
     is_stderrs_turn: bool,
     has_sent_ack: bool,
     pub(super) has_sent_result: bool,
 }
 
 #[derive(Debug)]
-struct Output {
+struct ChannelSender {
     channel: Channel,
-    reader: Reader,
+    reader: SpoolReader,
     sender: Sender,
-    /// Opened just before the first byte: a silent output needs none.
+    /// Opened just before the first byte. A command without output opens no stream.
     stream: Option<StreamId>,
     produced: u64,
-    /// How much the server has or will have of it.
+    /// The offset up to which the server has the output, or will have it once everything queued has arrived.
     delivered: u64,
-    /// It cannot be read any more; the rest is lost.
+    /// The spool cannot be read; the rest of the output is lost.
     is_broken: bool,
 }
 
-impl Output {
-    fn resuming_at(offset: u64, channel: Channel, mut reader: Reader) -> Self {
+impl ChannelSender {
+    fn resuming_at(offset: u64, channel: Channel, mut reader: SpoolReader) -> Self {
+        // A spool that keeps output in memory may drop what the server has.
         reader.acknowledge(offset);
         Self {
             channel,
@@ -56,8 +57,9 @@ impl Output {
         self.stream.is_some()
     }
 
-    /// Whether there is nothing left to send, given that nothing more is produced.
+    /// Whether everything was sent, provided that no more is produced.
     fn is_done(&self) -> bool {
+        // A stream without new bytes is never opened, so there is no last frame to wait for.
         let has_nothing_new = !self.has_begun() && self.produced <= self.delivered;
         has_nothing_new || self.is_broken || self.sender.is_done()
     }
@@ -93,16 +95,16 @@ impl Output {
     }
 }
 
-impl Resume {
-    /// A command of which the server has `received`.
-    pub(super) fn new(id: CommandId, received: Received, readers: [Reader; 2]) -> Self {
+impl CommandSender {
+    /// Starts to send a command of which the server has `received` so much output.
+    pub(super) fn new(id: CommandId, received: Received, readers: [SpoolReader; 2]) -> Self {
         let [stdout, stderr] = readers;
         Self {
             id,
-            progress: Progress::default(),
+            progress: CommandProgress::default(),
             outputs: [
-                Output::resuming_at(received.stdout, Channel::Stdout, stdout),
-                Output::resuming_at(received.stderr, Channel::Stderr, stderr),
+                ChannelSender::resuming_at(received.stdout, Channel::Stdout, stdout),
+                ChannelSender::resuming_at(received.stderr, Channel::Stderr, stderr),
             ],
             is_stderrs_turn: false,
             has_sent_ack: false,
@@ -110,70 +112,73 @@ impl Resume {
         }
     }
 
-    /// Takes in how far the command is.
-    pub(super) fn advance(&mut self, progress: Progress) {
+    /// Updates the command's progress.
+    pub(super) fn advance(&mut self, progress: CommandProgress) {
         let Received { stdout, stderr } = progress.produced;
         for (output, produced) in self.outputs.iter_mut().zip([stdout, stderr]) {
             output.produced = produced;
             output.sender.produced_to(produced);
             if progress.result.is_some() {
+                // The sender marks its last frame, so that the server knows the end of the stream without the result.
                 output.sender.finish();
             }
         }
         self.progress = progress;
     }
 
-    /// Takes in that the server lets more of a stream be sent.
+    /// Raises the number of bytes that may be sent on a stream.
     pub(super) fn credit(&mut self, stream: StreamId, limit: u64) {
         if let Some(output) = self.outputs.iter_mut().find(|output| output.stream == Some(stream)) {
             output.sender.credit(limit);
-            // Credit is given for what was taken.
+            // The server raises the limit only for bytes that it has stored, so the spool may drop them.
             output.reader.acknowledge(limit.saturating_sub(INITIAL_WINDOW));
         }
     }
 
-    /// The server asks again for something it was told on this link: the acknowledgement is given again.
-    pub(super) fn repeat_ack(&mut self) {
+    /// Sends the acknowledgement again: the server has delivered the command again on this link.
+    pub(super) fn resend_ack(&mut self) {
         self.has_sent_ack = false;
     }
 
-    /// The streams opened for it.
+    /// The streams opened for this command.
     pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
         self.outputs.iter().filter_map(|output| output.stream)
     }
 
-    /// The next message that need not wait behind output.
+    /// The next message that may overtake output.
     pub(super) fn next_control(&mut self) -> Option<ToServer> {
         if self.progress.is_started && !self.has_sent_ack {
             self.has_sent_ack = true;
             let journal_position = self.progress.journal_position;
             return Some(ToServer::CommandAck { id: self.id, journal_position });
         }
-        let was_silent = !self.outputs.iter().any(Output::has_begun);
+        // Without output there is nothing that the result could overtake.
+        let was_silent = !self.outputs.iter().any(ChannelSender::has_begun);
         if was_silent { self.take_result() } else { None }
     }
 
-    /// The next piece of output, and the result behind the last one.
+    /// The next chunk of output, or the result behind the last one.
     pub(super) fn next_output(&mut self, mut new_stream: impl FnMut() -> StreamId) -> Option<AgentMessage> {
         let first = usize::from(self.is_stderrs_turn);
         for n in [first, 1 - first] {
             if let Some(piece) = self.outputs[n].next(self.id, &mut new_stream) {
-                // A stream's opening and its first bytes go out together.
+                // After a `stream_open` the same stream keeps its turn, so that its first bytes follow directly.
                 self.is_stderrs_turn = (n == 1) == matches!(piece, AgentMessage::Control(_));
                 return Some(piece);
             }
         }
-        let has_spoken = self.outputs.iter().any(Output::has_begun);
+        let has_spoken = self.outputs.iter().any(ChannelSender::has_begun);
         if has_spoken { self.take_result().map(AgentMessage::Control) } else { None }
     }
 
     fn take_result(&mut self) -> Option<ToServer> {
         let result = self.progress.result.as_ref()?;
-        if self.has_sent_result || !self.outputs.iter().all(Output::is_done) {
+        if self.has_sent_result || !self.outputs.iter().all(ChannelSender::is_done) {
             return None;
         }
         self.has_sent_result = true;
         let [stdout, stderr] = [self.outputs[0].delivered, self.outputs[1].delivered];
+        // Output that was produced but cannot be read any more counts as truncated.
         let is_cut = stdout < result.sent.stdout || stderr < result.sent.stderr;
         Some(ToServer::CommandResult(CommandResult {
             sent: Received { stdout, stderr },
@@ -213,12 +218,12 @@ mod tests {
             self.spool.writer(self.id, Channel::Stderr).append(stderr);
         }
 
-        fn resume(&self, received: Received) -> Resume {
+        fn resume(&self, received: Received) -> CommandSender {
             let reader = |channel| self.spool.reader(self.id, channel);
-            Resume::new(self.id, received, [reader(Channel::Stdout), reader(Channel::Stderr)])
+            CommandSender::new(self.id, received, [reader(Channel::Stdout), reader(Channel::Stderr)])
         }
 
-        fn progress(&self, is_ended: bool) -> Progress {
+        fn progress(&self, is_ended: bool) -> CommandProgress {
             let produced = self.spool.kept(self.id);
             let result = CommandResult {
                 id: self.id,
@@ -229,27 +234,27 @@ mod tests {
                 truncated: false,
                 error: None,
             };
-            Progress { is_started: true, journal_position: None, produced, result: is_ended.then_some(result) }
+            CommandProgress { is_started: true, journal_position: None, produced, result: is_ended.then_some(result) }
         }
 
-        /// Everything it sends now, one short word a piece.
-        fn words(&mut self, resume: &mut Resume) -> Vec<String> {
-            let mut words = Vec::new();
+        /// Everything that is sent now, one word per message.
+        fn sent(&mut self, resume: &mut CommandSender) -> Vec<String> {
+            let mut sent = Vec::new();
             while let Some(control) = resume.next_control() {
-                words.push(word(&AgentMessage::Control(control)));
+                sent.push(describe(&AgentMessage::Control(control)));
             }
             let mut new_stream = || {
                 self.streams += 2;
                 StreamId(self.streams - 2)
             };
             while let Some(piece) = resume.next_output(&mut new_stream) {
-                words.push(word(&piece));
+                sent.push(describe(&piece));
             }
-            words
+            sent
         }
     }
 
-    fn word(piece: &AgentMessage) -> String {
+    fn describe(piece: &AgentMessage) -> String {
         match piece {
             AgentMessage::Control(ToServer::CommandAck { .. }) => "ack".into(),
             AgentMessage::Control(ToServer::StreamOpen { stream, offset, channel, .. }) => {
@@ -277,8 +282,8 @@ mod tests {
         let mut rig = rig();
         let mut resume = rig.resume(received(0, 0));
         resume.advance(rig.progress(true));
-        assert_eq!(rig.words(&mut resume), ["ack", "result 0 0"]);
-        assert_eq!(rig.words(&mut resume), [""; 0]);
+        assert_eq!(rig.sent(&mut resume), ["ack", "result 0 0"]);
+        assert_eq!(rig.sent(&mut resume), [""; 0]);
     }
 
     #[test]
@@ -287,9 +292,9 @@ mod tests {
         rig.write(b"hello", b"oops!!");
         let mut resume = rig.resume(received(0, 0));
         resume.advance(rig.progress(false));
-        assert_eq!(rig.words(&mut resume), ["ack", "open 1 Stdout 0", "data 1 0+5", "open 3 Stderr 0", "data 3 0+6"]);
+        assert_eq!(rig.sent(&mut resume), ["ack", "open 1 Stdout 0", "data 1 0+5", "open 3 Stderr 0", "data 3 0+6"]);
         resume.advance(rig.progress(true));
-        assert_eq!(rig.words(&mut resume), ["data 1 5+0 last", "data 3 6+0 last", "result 5 6"]);
+        assert_eq!(rig.sent(&mut resume), ["data 1 5+0 last", "data 3 6+0 last", "result 5 6"]);
     }
 
     #[test]
@@ -298,7 +303,7 @@ mod tests {
         rig.write(b"hello", b"oops!!");
         let mut resume = rig.resume(received(3, 6));
         resume.advance(rig.progress(true));
-        assert_eq!(rig.words(&mut resume), ["ack", "open 1 Stdout 3", "data 1 3+2 last", "result 5 6"]);
+        assert_eq!(rig.sent(&mut resume), ["ack", "open 1 Stdout 3", "data 1 3+2 last", "result 5 6"]);
     }
 
     #[test]
@@ -308,15 +313,15 @@ mod tests {
         rig.write(&vec![b'x'; window + 10], b"");
         let mut resume = rig.resume(received(0, 0));
         resume.advance(rig.progress(true));
-        let words = rig.words(&mut resume);
-        assert_eq!(words.last().unwrap(), &format!("data 1 {}+65536", window - 65536));
+        let sent = rig.sent(&mut resume);
+        assert_eq!(sent.last().unwrap(), &format!("data 1 {}+65536", window - 65536));
         resume.credit(StreamId(9), u64::MAX);
-        assert_eq!(rig.words(&mut resume), [""; 0]);
+        assert_eq!(rig.sent(&mut resume), [""; 0]);
         resume.credit(StreamId(1), INITIAL_WINDOW + 4);
-        assert_eq!(rig.words(&mut resume), [format!("data 1 {window}+4")]);
+        assert_eq!(rig.sent(&mut resume), [format!("data 1 {window}+4")]);
         resume.credit(StreamId(1), INITIAL_WINDOW * 2);
         assert_eq!(
-            rig.words(&mut resume),
+            rig.sent(&mut resume),
             [format!("data 1 {}+6 last", window + 4), format!("result {} 0", window + 10)]
         );
     }
@@ -329,9 +334,9 @@ mod tests {
         rig.spool.remove(rig.id);
         let mut resume = rig.resume(received(2, 0));
         resume.advance(progress.clone());
-        assert_eq!(rig.words(&mut resume), ["ack", "open 1 Stdout 2", "result 2 0 cut"]);
+        assert_eq!(rig.sent(&mut resume), ["ack", "open 1 Stdout 2", "result 2 0 cut"]);
         let mut resume = rig.resume(received(2, 0));
-        resume.advance(Progress { produced: received(0, 0), ..progress });
-        assert_eq!(rig.words(&mut resume), ["ack", "result 2 0 cut"]);
+        resume.advance(CommandProgress { produced: received(0, 0), ..progress });
+        assert_eq!(rig.sent(&mut resume), ["ack", "result 2 0 cut"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The first message of a link, and what the server's answer to it means.
+//! The first message of a link, and the meaning of the server's answer.
 
 use std::time::Duration;
 
@@ -6,23 +6,24 @@ use hive_wire::ErrorCode;
 use hive_wire::agent::{Handshake, HandshakeAck, PROTOCOL_VERSION};
 use tracing::warn;
 
-use super::LinkEnd;
-use crate::dispatch::Dispatch;
-use crate::identity::Identity;
+use super::DisconnectReason;
+use crate::dispatcher::Dispatcher;
+use crate::identity::AgentIdentity;
 use crate::machine;
-use crate::pty::Terminals;
+use crate::pty::AgentSessions;
 
-/// The limits of what a server may ask for as its heartbeat interval.
+/// The shortest and the longest heartbeat interval that is accepted from a server.
 const HEARTBEAT_INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_hours(1));
 
-/// The first message of a link.
+/// Builds the first message of a link.
 pub(crate) fn handshake(
-    identity: &Identity,
-    dispatch: &Dispatch,
-    terminals: &Terminals,
+    identity: &AgentIdentity,
+    dispatcher: &Dispatcher,
+    sessions: &AgentSessions,
     capabilities: &[String],
 ) -> Handshake {
-    let (start_id, earlier_start_ids) = match dispatch.start_ids().split_last() {
+    // The server uses the earlier ids to tell a restarted agent from a copy of its data directory.
+    let (start_id, earlier_start_ids) = match dispatcher.start_ids().split_last() {
         Some((this, earlier)) => (Some(this.clone()), earlier.to_vec()),
         None => (None, Vec::new()),
     };
@@ -32,33 +33,34 @@ pub(crate) fn handshake(
         protocol_version: PROTOCOL_VERSION.into(),
         capabilities: capabilities.to_vec(),
         features: Vec::new(),
-        capacity: Some(dispatch.capacity()),
-        journal_id: dispatch.journal_id().to_owned(),
-        journal_position: Some(dispatch.journal_position()),
+        capacity: Some(dispatcher.capacity()),
+        journal_id: dispatcher.journal_id().to_owned(),
+        journal_position: Some(dispatcher.journal_position()),
         start_id,
         earlier_start_ids,
-        sessions: terminals.ids(),
-        boot_id: dispatch.boot_id().map(Into::into),
+        sessions: sessions.ids(),
+        boot_id: dispatcher.boot_id().map(Into::into),
         system: machine::system_info(),
     }
 }
 
-/// Checks the server's answer.
-pub(crate) fn check_ack(ack: HandshakeAck) -> Result<HandshakeAck, LinkEnd> {
+/// Checks whether the server accepted the handshake.
+pub(crate) fn check_ack(ack: HandshakeAck) -> Result<HandshakeAck, DisconnectReason> {
     if ack.success {
         return Ok(ack);
     }
     let error = ack.error.map(|error| (error.code, error.message));
     warn!(?error, "the server refused the handshake");
     Err(match error {
-        Some((ErrorCode::AuthRequired | ErrorCode::AuthInvalid, _)) => LinkEnd::KeyRejected,
-        Some((ErrorCode::Conflict, _)) => LinkEnd::IdentityConflict,
-        Some((_, message)) => LinkEnd::lost(message),
-        None => LinkEnd::lost("the server refused the handshake"),
+        // The same as a 401 at the upgrade: the registrar verifies the key over HTTPS before it is set aside.
+        Some((ErrorCode::AuthRequired | ErrorCode::AuthInvalid, _)) => DisconnectReason::KeyRejected,
+        Some((ErrorCode::Conflict, _)) => DisconnectReason::IdentityConflict,
+        Some((_, message)) => DisconnectReason::lost(message),
+        None => DisconnectReason::lost("the server refused the handshake"),
     })
 }
 
-/// The server's heartbeat interval, within sensible limits.
+/// The server's heartbeat interval, clamped to [`HEARTBEAT_INTERVALS`].
 pub(crate) fn heartbeat_interval(ack: &HandshakeAck) -> Duration {
     let (shortest, longest) = HEARTBEAT_INTERVALS;
     Duration::from_secs(ack.heartbeat_interval).clamp(shortest, longest)

@@ -1,4 +1,4 @@
-//! The protocol of one open link, without its socket: what each message of the server leads to, and what is sent.
+//! The protocol of one open link without its socket: handles each message of the server and selects what is sent.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use tracing::{debug, warn};
 
 use super::link_clock::LinkClock;
 use super::outbox::Outbox;
-use super::{AgentMessage, LinkEnd};
+use super::{AgentMessage, DisconnectReason};
 use crate::clock;
-use crate::dirty_set::Board;
-use crate::dispatch::{Delivery, Dispatch};
-use crate::machine::Gauge;
+use crate::dirty_set::DirtySet;
+use crate::dispatcher::{DeliveryOutcome, Dispatcher};
+use crate::machine::MetricsSampler;
 use crate::metrics::Counters;
-use crate::pty::{Terminal, Terminals};
+use crate::pty::{AgentSession, AgentSessions};
 
-/// One open link. The transport hands in what it reads and sends what it takes from here.
+/// One open link. The transport passes in every message it reads, and sends what it takes from [`pop`](Self::pop).
 pub(crate) struct LinkProtocol<'a> {
-    dispatch: &'a Arc<Dispatch>,
-    terminals: &'a Terminals,
+    dispatcher: &'a Arc<Dispatcher>,
+    sessions: &'a AgentSessions,
     counters: &'a Counters,
     outbox: Outbox,
-    gauge: Gauge,
+    gauge: MetricsSampler,
     clock: LinkClock,
     /// When the ping was queued whose pong is awaited.
     pinged: Option<Instant>,
@@ -34,36 +34,43 @@ pub(crate) struct LinkProtocol<'a> {
 
 impl<'a> LinkProtocol<'a> {
     pub(crate) fn new(
-        dispatch: &'a Arc<Dispatch>,
-        terminals: &'a Terminals,
+        dispatcher: &'a Arc<Dispatcher>,
+        sessions: &'a AgentSessions,
         counters: &'a Counters,
         clock: LinkClock,
     ) -> Self {
-        let mut link =
-            Self { dispatch, terminals, counters, outbox: Outbox::new(), gauge: Gauge::new(), clock, pinged: None };
-        if !dispatch.problems().is_empty() {
-            // The server learns of a full disk at once and not with the next heartbeat.
+        let mut link = Self {
+            dispatcher,
+            sessions,
+            counters,
+            outbox: Outbox::new(),
+            gauge: MetricsSampler::new(),
+            clock,
+            pinged: None,
+        };
+        if !dispatcher.problems().is_empty() {
+            // A full disk is reported at once and not with the next heartbeat.
             link.answer_heartbeat();
         }
         link
     }
 
-    /// The commands with progress that this link has not seen.
-    pub(crate) fn dirty_commands(&self) -> &'a Board<CommandId> {
-        self.dispatch.board()
+    /// The commands with progress that this link has not handled yet.
+    pub(crate) fn dirty_commands(&self) -> &'a DirtySet<CommandId> {
+        self.dispatcher.dirty()
     }
 
-    /// The terminals with progress that this link has not seen.
-    pub(crate) fn dirty_terminals(&self) -> &'a Board<SessionId> {
-        self.terminals.board()
+    /// The sessions with progress that this link has not handled yet.
+    pub(crate) fn dirty_sessions(&self) -> &'a DirtySet<SessionId> {
+        self.sessions.dirty()
     }
 
-    /// Whether one more message of the server may be read: there is room for the answer.
+    /// Whether one more message of the server may be read, because there is room for its answer.
     pub(crate) fn has_room(&self) -> bool {
         self.outbox.has_room()
     }
 
-    /// Moves what is ready to be sent into the lanes of [`pop`](Self::pop).
+    /// Moves messages that are ready into the lanes that [`pop`](Self::pop) takes from.
     pub(crate) fn fill(&mut self) {
         self.outbox.fill();
     }
@@ -73,52 +80,55 @@ impl<'a> LinkProtocol<'a> {
         self.outbox.pop()
     }
 
-    /// Handles a frame of input. Where it does not continue the input so far, the link ends, and the next one resumes
-    /// at the offset that is known here.
-    pub(crate) fn on_data(&mut self, frame: &Frame) -> Result<(), LinkEnd> {
-        // Frames of other kinds belong to newer versions of the protocol.
+    /// Handles a frame of input. A frame that does not continue the input received so far is a protocol violation; the
+    /// next link resumes at the offset that is known here.
+    pub(crate) fn on_data(&mut self, frame: &Frame) -> Result<(), DisconnectReason> {
+        // Other kinds of frames belong to later versions of the protocol.
         if frame.kind != FrameKind::Data {
             return Ok(());
         }
-        self.outbox.type_in(frame).map_err(|error| LinkEnd::Broken(error.to_string()))
+        self.outbox.accept_input(frame).map_err(|error| DisconnectReason::ProtocolViolation(error.to_string()))
     }
 
     /// Handles a control message.
-    pub(crate) fn on_control(&mut self, message: ToAgent) -> Result<(), LinkEnd> {
+    pub(crate) fn on_control(&mut self, message: ToAgent) -> Result<(), DisconnectReason> {
         match message {
             ToAgent::Command(command) => self.on_command(*command),
-            ToAgent::CommandCancel { id } => self.dispatch.cancel(id),
+            ToAgent::CommandCancel { id } => self.dispatcher.cancel(id),
             ToAgent::ResultAck { id } => {
-                if self.dispatch.acknowledge(id) {
+                if self.dispatcher.acknowledge(id) {
                     self.outbox.detach(id);
                 }
             }
             ToAgent::StreamCredit { stream, limit } => self.outbox.credit(stream, limit),
-            ToAgent::PtyStart(spec) => self.start_terminal(&spec),
-            ToAgent::PtyAttach { session_id, received } => self.attach_terminal(session_id, received),
+            ToAgent::PtyStart(spec) => self.start_session(&spec),
+            ToAgent::PtyAttach { session_id, received } => self.attach_session(session_id, received),
             ToAgent::PtyFlow { session_id, limit, keep } => self.outbox.set_flow(session_id, limit, keep),
-            ToAgent::PtyWriter { session_id, writer } => self.with_terminal(session_id, |it| it.set_writer(writer)),
+            ToAgent::PtyWriter { session_id, writer } => self.with_session(session_id, |it| it.set_writer(writer)),
             ToAgent::PtyResize { session_id, size, redraw } => {
-                self.with_terminal(session_id, |it| it.resize(size, redraw));
+                self.with_session(session_id, |it| it.resize(size, redraw));
             }
-            ToAgent::PtyEnd { session_id } => self.end_terminal(session_id),
+            ToAgent::PtyEnd { session_id } => self.end_session(session_id),
+            // A server that acknowledges a running session made a mistake; the session stays attached.
             ToAgent::PtyEndAck { session_id } => {
-                if self.terminals.forget(session_id) {
-                    self.outbox.detach_terminal(session_id);
+                if self.sessions.forget(session_id) {
+                    self.outbox.detach_session(session_id);
                 }
             }
             ToAgent::HeartbeatPing { timestamp: _, sent_at } => {
+                // Heartbeats are the messages that are least likely to have waited in a queue.
                 self.clock.compare(clock::steady(), sent_at);
                 self.answer_heartbeat();
             }
             ToAgent::Disconnect { reason, retry_after_ms } => {
-                return Err(LinkEnd::disconnected(&reason, retry_after_ms));
+                return Err(DisconnectReason::disconnected(&reason, retry_after_ms));
             }
-            ToAgent::RotateKey { api_key } => return Err(LinkEnd::NewKey(api_key.0.into())),
+            ToAgent::RotateKey { api_key } => return Err(DisconnectReason::NewKey(api_key.0.into())),
             ToAgent::Error { error } => {
                 warn!(code = error.code.as_str(), message = ?error.message, "the server reports an error");
             }
-            other => debug!(?other, "a message that means nothing here is ignored"),
+            // A later server may send messages that this version does not know.
+            other => debug!(?other, "ignored a message of an unknown type"),
         }
         Ok(())
     }
@@ -133,27 +143,27 @@ impl<'a> LinkProtocol<'a> {
     /// Handles the progress of commands.
     pub(crate) fn on_command_progress(&mut self, ids: BTreeSet<CommandId>) {
         for id in ids {
-            if let Some(job) = self.dispatch.job(id) {
-                self.outbox.advance(id, job.progress());
+            if let Some(command) = self.dispatcher.command(id) {
+                self.outbox.advance(id, command.progress());
             }
         }
     }
 
-    /// Handles the progress of terminals.
-    pub(crate) fn on_terminal_progress(&mut self, ids: BTreeSet<SessionId>) {
+    /// Handles the progress of sessions.
+    pub(crate) fn on_session_progress(&mut self, ids: BTreeSet<SessionId>) {
         for id in ids {
-            self.outbox.advance_terminal(id);
+            self.outbox.advance_session(id);
         }
     }
 
-    /// Prepares the end of the agent: everything that has progress is sent once more. [`Self::disconnect`] is the last
-    /// message.
+    /// Queues the latest progress of everything, before the agent stops. The message of
+    /// [`disconnect`](Self::disconnect) follows.
     pub(crate) fn advance_all(&mut self) {
-        for job in self.dispatch.jobs() {
-            self.outbox.advance(job.id, job.progress());
+        for command in self.dispatcher.commands() {
+            self.outbox.advance(command.id, command.progress());
         }
-        for terminal in self.terminals.all() {
-            self.outbox.advance_terminal(terminal.id);
+        for session in self.sessions.all() {
+            self.outbox.advance_session(session.id);
         }
     }
 
@@ -162,22 +172,25 @@ impl<'a> LinkProtocol<'a> {
         AgentMessage::Control(ToServer::Disconnect { reason: "shutdown".into() })
     }
 
-    /// Starts a command, or sends it back: it cannot run now, or only the server knows whether it still may.
+    /// Starts a command, or returns it to the server as busy: there is no free slot, or it may have expired and only
+    /// the server knows.
     fn on_command(&mut self, command: Command) {
+        // The time is taken before anything else, because the age of the command counts from here.
         let (id, received, now) = (command.id, command.received, clock::steady());
         let time_left = self.clock.time_left(now, &command);
-        match self.dispatch.deliver(command, time_left) {
-            Delivery::Taken => self.outbox.attach(id, received, self.dispatch),
-            Delivery::Busy => {
+        match self.dispatcher.deliver(command, time_left) {
+            DeliveryOutcome::Accepted => self.outbox.attach(id, received, self.dispatcher),
+            DeliveryOutcome::Busy => {
+                // When it is sent again, its age is bounded by the time since this moment.
                 self.clock.send_back(now, id);
                 self.outbox.push(ToServer::Busy { id });
             }
         }
     }
 
-    fn start_terminal(&mut self, spec: &PtySpec) {
-        match self.terminals.start(spec) {
-            Ok(terminal) => self.outbox.attach_again(terminal),
+    fn start_session(&mut self, spec: &PtySpec) {
+        match self.sessions.start(spec) {
+            Ok(session) => self.outbox.attach_again(session),
             Err(error) => {
                 let end = SessionEnd { reason: EndReason::Error, exit_code: None, error: Some(error) };
                 self.outbox.push(ToServer::PtyEnded { session_id: spec.session_id, end });
@@ -185,49 +198,51 @@ impl<'a> LinkProtocol<'a> {
         }
     }
 
-    fn attach_terminal(&mut self, id: SessionId, received: Option<u64>) {
-        match self.terminals.get(id) {
-            Some(terminal) => self.outbox.attach_terminal(terminal, received),
+    fn attach_session(&mut self, id: SessionId, received: Option<u64>) {
+        match self.sessions.get(id) {
+            Some(session) => self.outbox.attach_session(session, received),
             None => self.report_absent(id),
         }
     }
 
-    fn end_terminal(&mut self, id: SessionId) {
-        match self.terminals.get(id) {
-            Some(terminal) => {
-                terminal.stop();
-                self.outbox.await_end(terminal);
+    fn end_session(&mut self, id: SessionId) {
+        match self.sessions.get(id) {
+            // The end is reported when the processes are gone, which may take as long as the kill grace period.
+            Some(session) => {
+                session.stop();
+                self.outbox.await_end(session);
             }
             None => self.report_absent(id),
         }
     }
 
-    fn with_terminal(&self, id: SessionId, act: impl FnOnce(&Terminal)) {
-        if let Some(terminal) = self.terminals.get(id) {
-            act(&terminal);
+    fn with_session(&self, id: SessionId, act: impl FnOnce(&AgentSession)) {
+        if let Some(session) = self.sessions.get(id) {
+            act(&session);
         }
     }
 
     fn report_absent(&mut self, session_id: SessionId) {
-        let end = self.terminals.end_of_absent(session_id);
+        let end = self.sessions.end_of_absent(session_id);
         self.outbox.push(ToServer::PtyEnded { session_id, end });
     }
 
-    /// Answers a heartbeat and adds a ping of our own, whose round trip is the latency of this link.
+    /// Answers a heartbeat, and sends a ping whose round trip is the latency of this link.
     fn answer_heartbeat(&mut self) {
-        let (active_sessions, problems) = (self.terminals.active() as u32, self.dispatch.problems());
+        let (active_sessions, problems) = (self.sessions.active() as u32, self.dispatcher.problems());
         let metrics = Metrics { active_sessions, problems, ..self.gauge.read() };
-        let capacity = Some(self.dispatch.capacity());
+        let capacity = Some(self.dispatcher.capacity());
         self.outbox.push(ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics), capacity });
+        // The answer above goes first: it may take the last place in the lane.
         if self.outbox.push_ping() {
             self.pinged = Some(Instant::now());
         }
     }
 }
 
-/// However a link ends, its terminals learn of it at once.
+/// However a link ends, its sessions are notified at once: their timeouts without a link begin.
 impl Drop for LinkProtocol<'_> {
     fn drop(&mut self) {
-        self.terminals.leave();
+        self.sessions.on_link_lost();
     }
 }

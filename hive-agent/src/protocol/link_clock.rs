@@ -1,9 +1,10 @@
-//! How long a command was under way before it was read: in the network, or in a socket of an agent that was stopped or of a
-//! machine that slept.
+//! Measures how long a command was in transit before it was read: in the network, or in a socket of an agent or a
+//! machine that was suspended.
 //!
-//! Clocks of two machines differ by any amount. What a message took is what its difference (read here minus sent there) is
-//! more than the least difference of late. The handshake counts from when it was asked for, so that an answer that was read
-//! late does not pass for a quick one. All times here are of clocks that do not jump; this one goes on in sleep as well.
+//! The clocks of two machines differ by an unknown offset. For each message the difference between the time read here
+//! and the time sent there is computed. Its transit time is this difference minus the smallest recent one. The first
+//! difference uses the time at which the handshake was sent, so that a late read of its answer does not count as a fast
+//! one. All times come from monotonic clocks; the one here also counts while the machine sleeps.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,30 +12,33 @@ use std::time::Duration;
 use hive_wire::agent::Command;
 use hive_wire::{CommandId, Timestamp};
 
-/// Messages whose differences are compared: ten minutes of heartbeats, in which clocks drift by milliseconds only.
+/// Messages whose differences are compared: ten minutes of heartbeats, in which clocks drift by milliseconds.
 const COMPARED: usize = 20;
-/// Commands that were sent back and may come again. Of one that is forgotten the differences decide.
+/// Commands that were returned as busy and may be sent again. For a command that is no longer listed the differences
+/// alone decide.
 const SENT_BACK: usize = 1024;
 
-/// Tells how old the messages of one link are.
+/// The transit times of the messages of one link.
 #[derive(Debug)]
 pub(crate) struct LinkClock {
-    /// Microseconds read here minus sent there.
+    /// Time read here minus time sent there, in microseconds.
     differences: VecDeque<i64>,
     sent_back: VecDeque<(CommandId, Duration)>,
 }
 
 impl LinkClock {
-    /// A link whose handshake was said at `asked_at`, and answered at `sent_at`. An older server does not say when.
+    /// A link whose handshake was sent at `asked_at`, and answered by the server at `sent_at`. Older servers do not
+    /// send the time.
     pub(crate) fn new(asked_at: Duration, sent_at: Option<Timestamp>) -> Self {
         let mut clock = Self { differences: VecDeque::new(), sent_back: VecDeque::new() };
         clock.compare(asked_at, sent_at);
         clock
     }
 
-    /// Takes in a message that was read at `now`.
+    /// Records a message that was read at `now`.
     pub(crate) fn compare(&mut self, now: Duration, sent_at: Option<Timestamp>) {
         if let Some(sent_at) = sent_at {
+            // An old minimum would make every message look late when the clocks drift apart.
             if self.differences.len() == COMPARED {
                 self.differences.pop_front();
             }
@@ -42,13 +46,15 @@ impl LinkClock {
         }
     }
 
-    /// How long a command that was read at `now` may still be started; `None` where that may be over by now, and the server
-    /// has to say. One that the server itself sends as expired is left as it is.
+    /// How long a command that was read at `now` may still be started. `None` where it may have expired, which only the
+    /// server can tell. A command that the server sends as expired stays expired.
     pub(crate) fn time_left(&mut self, now: Duration, command: &Command) -> Option<Duration> {
         let expires_in = Duration::from_millis(command.expires_in_ms);
-        // It was sent after it was sent back.
+        // The server sent it after it was returned, so its age cannot be larger.
         let since_sent_back = self.take_sent_back(command.id).map(|then| now.saturating_sub(then));
+        // Both are upper bounds of the age, so the smaller one is closer to it.
         let age = [since_sent_back, self.age(now, command.sent_at)].into_iter().flatten().min().unwrap_or_default();
+        // Zero is how the server says that the command has expired; the caller then refuses it.
         if expires_in.is_zero() { Some(expires_in) } else { expires_in.checked_sub(age).filter(|left| !left.is_zero()) }
     }
 
@@ -57,7 +63,7 @@ impl LinkClock {
         Some(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
     }
 
-    /// Remembers that a command was sent back at `now`.
+    /// Records that a command was returned as busy at `now`.
     pub(crate) fn send_back(&mut self, now: Duration, id: CommandId) {
         if self.sent_back.len() == SENT_BACK {
             self.sent_back.pop_front();
@@ -81,14 +87,14 @@ mod tests {
     use hive_wire::agent::{ExecSpec, Payload, Received};
     use hive_wire::id::Seed;
 
-    /// The server's clock is this far ahead.
+    /// How far the server's clock is ahead, in microseconds.
     const AHEAD: i64 = 1_700_000_000_000_000;
 
     fn here(ms: u64) -> Duration {
         Duration::from_millis(ms)
     }
 
-    /// A time of ours by the server's clock.
+    /// A local time in milliseconds as the server's clock shows it.
     #[expect(clippy::unnecessary_wraps, reason = "as messages carry it")]
     fn there(ms: u64) -> Option<Timestamp> {
         Some(Timestamp::from_micros(AHEAD + i64::try_from(ms).unwrap() * 1000))
@@ -121,14 +127,14 @@ mod tests {
 
     #[test]
     fn an_answer_to_the_handshake_that_is_read_late_is_no_excuse() {
-        // Said at 1,000, answered at 1,010, and read at 9,000 with the command behind it.
+        // Sent at 1,000, answered at 1,010, and read at 9,000 together with the command behind it.
         let mut clock = LinkClock::new(here(1000), there(1010));
         check(&mut clock, 9000, 1020, 3000, None);
     }
 
     #[test]
     fn a_command_that_was_sent_back_is_as_old_as_that_at_most() {
-        // The server took five seconds to answer: how old anything is, is not known better than that.
+        // The server took five seconds to answer, so no age is known more precisely than that.
         let mut clock = LinkClock::new(here(0), there(5000));
         check(&mut clock, 6000, 6000, 3000, None);
         clock.send_back(here(6000), command(None, 0).id);

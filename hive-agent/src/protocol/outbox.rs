@@ -1,6 +1,7 @@
-//! What goes out next on one link: control, then terminals, then the output of commands, each in turn, a few messages
-//! ahead at most. Output stays in its spool or its terminal until there is room, so that a slow link holds no memory, and
-//! what a keystroke brings about waits behind little.
+//! Selects what is sent next over one link: control messages, then sessions, then the output of commands.
+//!
+//! Sessions take turns, and so do commands. Only a few messages are queued ahead. All other output stays in its spool
+//! or session, so that a slow link needs no memory and the echo of a keystroke waits behind little.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,34 +13,35 @@ use hive_wire::{CommandId, SessionId};
 use tracing::error;
 
 use super::AgentMessage;
-use super::command_sender::Resume;
-use super::session_link::OnLink;
-use crate::dispatch::{Dispatch, Progress};
-use crate::pty::Terminal;
-use crate::spool::Reader;
+use super::command_sender::CommandSender;
+use super::session_link::SessionLink;
+use crate::dispatcher::{CommandProgress, Dispatcher};
+use crate::pty::AgentSession;
+use crate::spool::SpoolReader;
 
-/// Messages that wait in each lane. While the control lane is full nothing is read from the server; while the output lane
-/// is full nothing is read from the spool.
+/// Messages per lane. While the control lane is full, nothing is read from the server. While the bulk lane is full,
+/// nothing is read from the spool.
 const LANE: usize = 4;
 
-/// A satellite sends no keystrokes: their lane is free for what answers them. No more than one message waits in it.
-const TERMINALS: Lane = Lane::Input;
+/// Output of sessions. At most one message waits in this lane, so that the echo of a keystroke waits behind one frame
+/// of other sessions at most.
+const SESSIONS: Lane = Lane::Interactive;
 
-/// The outgoing side of one link.
+/// The outgoing messages of one link.
 #[derive(Debug)]
 pub(super) struct Outbox {
     lanes: Lanes<(Lane, AgentMessage)>,
-    terminals: HashMap<SessionId, OnLink>,
-    /// Where what is typed goes.
-    keyboards: HashMap<StreamId, SessionId>,
-    /// Terminals that may have something to send; each stands in it once.
-    ready_terminals: VecDeque<SessionId>,
-    /// Whose next output goes first: somebody has typed, and waits for an answer.
-    answering: Option<SessionId>,
-    is_terminal_ahead: bool,
-    commands: HashMap<CommandId, Resume>,
+    sessions: HashMap<SessionId, SessionLink>,
+    /// The session behind each stream of input.
+    input_streams: HashMap<StreamId, SessionId>,
+    /// Sessions that may have something to send, each at most once.
+    ready_sessions: VecDeque<SessionId>,
+    /// The session that received the last keystroke. Its next output is sent first, because it is probably the echo.
+    typed_into: Option<SessionId>,
+    is_session_queued: bool,
+    commands: HashMap<CommandId, CommandSender>,
     owners: HashMap<StreamId, CommandId>,
-    /// Commands that may have something to send; each stands in it once.
+    /// Commands that may have something to send, each at most once.
     ready: VecDeque<CommandId>,
     next_stream: u32,
 }
@@ -48,11 +50,11 @@ impl Outbox {
     pub(super) fn new() -> Self {
         Self {
             lanes: Lanes::new(LANE),
-            terminals: HashMap::new(),
-            keyboards: HashMap::new(),
-            ready_terminals: VecDeque::new(),
-            answering: None,
-            is_terminal_ahead: false,
+            sessions: HashMap::new(),
+            input_streams: HashMap::new(),
+            ready_sessions: VecDeque::new(),
+            typed_into: None,
+            is_session_queued: false,
             commands: HashMap::new(),
             owners: HashMap::new(),
             ready: VecDeque::new(),
@@ -60,114 +62,119 @@ impl Outbox {
         }
     }
 
-    /// Whether an answer to one more message of the server fits.
+    /// Whether there is room for the answer to one more message of the server.
     pub(super) fn has_room(&self) -> bool {
         !self.lanes.is_full(Lane::Control)
     }
 
-    /// Adds an answer. The caller has asked [`has_room`](Self::has_room); one too many is dropped.
+    /// Adds an answer. The caller has checked [`has_room`](Self::has_room); a message without room is dropped.
     pub(super) fn push(&mut self, message: ToServer) {
         if self.lanes.push(Lane::Control, (Lane::Control, AgentMessage::Control(message))).is_err() {
             error!("no room for a control message; it is dropped");
         }
     }
 
-    /// Adds a ping. Returns false where there is no room: answers go before it.
+    /// Adds a ping. Returns false where there is no room, because answers are more important.
     pub(super) fn push_ping(&mut self) -> bool {
         self.lanes.push(Lane::Control, (Lane::Control, AgentMessage::Ping)).is_ok()
     }
 
-    /// Goes on with a terminal, of whose output the server has `received` so much.
-    pub(super) fn attach_terminal(&mut self, terminal: Arc<Terminal>, received: Option<u64>) {
-        let id = terminal.id;
-        self.detach_terminal(id);
+    /// Attaches a session. The server has `received` so much of its output.
+    pub(super) fn attach_session(&mut self, session: Arc<AgentSession>, received: Option<u64>) {
+        let id = session.id;
+        // An earlier attachment on this link has another stream, whose late input must be ignored.
+        self.detach_session(id);
         let stream = self.new_stream();
-        self.keyboards.insert(stream, id);
-        self.terminals.insert(id, OnLink::new(terminal, received, stream));
-        self.advance_terminal(id);
+        self.input_streams.insert(stream, id);
+        self.sessions.insert(id, SessionLink::new(session, received, stream));
+        self.advance_session(id);
     }
 
-    /// Begins with a terminal. Of one that is on this link already, the server is told again that it is there.
-    pub(super) fn attach_again(&mut self, terminal: Arc<Terminal>) {
-        match self.terminals.get_mut(&terminal.id) {
+    /// Attaches a session that was just started. If it is attached to this link already, `pty_started` is sent again.
+    pub(super) fn attach_again(&mut self, session: Arc<AgentSession>) {
+        match self.sessions.get_mut(&session.id) {
             Some(known) if known.stream().is_some() => {
-                known.repeat();
-                self.advance_terminal(terminal.id);
+                known.resend_started();
+                self.advance_session(session.id);
             }
-            _ => self.attach_terminal(terminal, None),
+            _ => self.attach_session(session, None),
         }
     }
 
-    /// Tells the server when a terminal has ended, also if it was told before.
-    pub(super) fn await_end(&mut self, terminal: Arc<Terminal>) {
-        let id = terminal.id;
-        self.terminals.entry(id).or_insert_with(|| OnLink::only_its_end(terminal)).repeat_end();
-        self.advance_terminal(id);
+    /// Sends the end of a session once it has ended, even if it was sent before.
+    pub(super) fn await_end(&mut self, session: Arc<AgentSession>) {
+        let id = session.id;
+        self.sessions.entry(id).or_insert_with(|| SessionLink::end_only(session)).resend_end();
+        self.advance_session(id);
     }
 
-    /// Ends it: the server knows of the terminal's end.
-    pub(super) fn detach_terminal(&mut self, id: SessionId) {
-        if let Some(stream) = self.terminals.remove(&id).and_then(|terminal| terminal.stream()) {
-            self.keyboards.remove(&stream);
+    /// Detaches a session: the server knows of its end.
+    pub(super) fn detach_session(&mut self, id: SessionId) {
+        if let Some(stream) = self.sessions.remove(&id).and_then(|session| session.stream()) {
+            self.input_streams.remove(&stream);
         }
     }
 
-    /// Takes in that a terminal has come further. One this link was not asked about is ignored.
-    pub(super) fn advance_terminal(&mut self, id: SessionId) {
-        if !self.terminals.contains_key(&id) {
+    /// Notes that a session has progress. Sessions that are not attached are ignored.
+    pub(super) fn advance_session(&mut self, id: SessionId) {
+        if !self.sessions.contains_key(&id) {
             return;
         }
-        if self.answering.take_if(|answering| *answering == id).is_some() {
-            self.ready_terminals.retain(|ready| *ready != id);
-            self.ready_terminals.push_front(id);
-        } else if !self.ready_terminals.contains(&id) {
-            self.ready_terminals.push_back(id);
+        if self.typed_into.take_if(|typed_into| *typed_into == id).is_some() {
+            // The session may already wait in the queue; it must not be in it twice.
+            self.ready_sessions.retain(|ready| *ready != id);
+            self.ready_sessions.push_front(id);
+        } else if !self.ready_sessions.contains(&id) {
+            self.ready_sessions.push_back(id);
         }
     }
 
-    /// Takes in how far a terminal's output may go.
+    /// Sets how far a session's output may be sent, and from which byte on it is still needed.
     pub(super) fn set_flow(&mut self, id: SessionId, limit: u64, keep: Option<u64>) {
-        if let Some(terminal) = self.terminals.get_mut(&id) {
-            terminal.set_flow(limit, keep);
-            self.advance_terminal(id);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.set_flow(limit, keep);
+            self.advance_session(id);
         }
     }
 
-    /// Takes what was typed. A stream of a terminal that is not on this link any more is ignored.
-    pub(super) fn type_in(&mut self, frame: &Frame) -> Result<(), StreamError> {
-        let Some(id) = self.keyboards.get(&frame.stream) else { return Ok(()) };
-        self.answering = Some(*id);
-        self.terminals.get(id).map_or(Ok(()), |terminal| terminal.type_in(frame))
+    /// Passes input to its session. Frames of a stream without an attached session are ignored.
+    pub(super) fn accept_input(&mut self, frame: &Frame) -> Result<(), StreamError> {
+        let Some(id) = self.input_streams.get(&frame.stream) else { return Ok(()) };
+        // Set before the input is accepted: the echo may be produced at once.
+        self.typed_into = Some(*id);
+        self.sessions.get(id).map_or(Ok(()), |session| session.accept_input(frame))
     }
 
     fn new_stream(&mut self) -> StreamId {
         let stream = StreamId(self.next_stream);
+        // Satellites use odd stream numbers and servers even ones, so that neither has to ask.
         self.next_stream += 2;
         stream
     }
 
-    /// Begins to tell the server about a command, of which it has `received`. Delivered twice on one link it is
-    /// acknowledged twice, and told again only if its end was told already: all else is still on its way.
-    pub(super) fn attach(&mut self, id: CommandId, received: Received, dispatch: &Dispatch) {
+    /// Attaches a command of which the server has `received` so much output. If it is attached to this link already,
+    /// the acknowledgement is sent again. Everything is sent again if its result was already sent, because then nothing
+    /// is under way any more.
+    pub(super) fn attach(&mut self, id: CommandId, received: Received, dispatcher: &Dispatcher) {
         match self.commands.get_mut(&id) {
-            Some(known) if !known.has_sent_result => known.repeat_ack(),
+            Some(known) if !known.has_sent_result => known.resend_ack(),
             _ => {
                 self.detach(id);
                 self.begin(
                     id,
                     received,
-                    [Channel::Stdout, Channel::Stderr].map(|channel| dispatch.reader(id, channel)),
+                    [Channel::Stdout, Channel::Stderr].map(|channel| dispatcher.reader(id, channel)),
                 );
             }
         }
         self.make_ready(id);
     }
 
-    fn begin(&mut self, id: CommandId, received: Received, readers: [Reader; 2]) {
-        self.commands.insert(id, Resume::new(id, received, readers));
+    fn begin(&mut self, id: CommandId, received: Received, readers: [SpoolReader; 2]) {
+        self.commands.insert(id, CommandSender::new(id, received, readers));
     }
 
-    /// Ends it: the server has the result.
+    /// Detaches a command: the server has its result.
     pub(super) fn detach(&mut self, id: CommandId) {
         if let Some(command) = self.commands.remove(&id) {
             for stream in command.streams() {
@@ -176,15 +183,15 @@ impl Outbox {
         }
     }
 
-    /// Takes in how far a command is. One this link was not asked about is ignored.
-    pub(super) fn advance(&mut self, id: CommandId, progress: Progress) {
+    /// Updates the progress of a command. Commands that are not attached are ignored.
+    pub(super) fn advance(&mut self, id: CommandId, progress: CommandProgress) {
         if let Some(command) = self.commands.get_mut(&id) {
             command.advance(progress);
             self.make_ready(id);
         }
     }
 
-    /// Takes in credit for a stream. A stream that has ended in the meantime is ignored.
+    /// Raises the limit of a stream. Streams that have ended are ignored.
     pub(super) fn credit(&mut self, stream: StreamId, limit: u64) {
         if let Some(&id) = self.owners.get(&stream)
             && let Some(command) = self.commands.get_mut(&id)
@@ -200,26 +207,28 @@ impl Outbox {
         }
     }
 
-    /// Fills the lanes from the terminals and commands that have something to send, one piece of output a turn.
+    /// Fills the lanes from the sessions and commands that have something to send, one message per turn.
     pub(super) fn fill(&mut self) {
-        self.fill_from_terminals();
+        self.fill_from_sessions();
         self.fill_from_commands();
     }
 
-    fn fill_from_terminals(&mut self) {
-        while !self.is_terminal_ahead
-            && let Some(id) = self.ready_terminals.pop_front()
+    fn fill_from_sessions(&mut self) {
+        while !self.is_session_queued
+            && let Some(id) = self.ready_sessions.pop_front()
         {
-            let piece = self.terminals.get_mut(&id).and_then(OnLink::next);
+            let piece = self.sessions.get_mut(&id).and_then(SessionLink::next);
             if let Some(piece) = piece {
-                self.is_terminal_ahead = true;
-                push(&mut self.lanes, TERMINALS, piece);
-                self.ready_terminals.push_back(id);
+                self.is_session_queued = true;
+                push(&mut self.lanes, SESSIONS, piece);
+                // It goes to the end of the queue even if this was its last message: the next turn finds out.
+                self.ready_sessions.push_back(id);
             }
         }
     }
 
     fn fill_from_commands(&mut self) {
+        // Ends when every command had a turn without sending anything.
         let mut idle_turns = 0;
         while idle_turns < self.ready.len() {
             let Some(id) = self.ready.pop_front() else { return };
@@ -231,7 +240,7 @@ impl Outbox {
         }
     }
 
-    /// Lets one command send; says whether it did, and whether it wants another turn.
+    /// Lets one command queue messages. Returns whether it queued any, and whether it needs another turn.
     fn give_turn(&mut self, id: CommandId) -> (bool, bool) {
         let Some(command) = self.commands.get_mut(&id) else { return (false, false) };
         let mut has_sent = false;
@@ -241,7 +250,7 @@ impl Outbox {
             has_sent = true;
             push(&mut self.lanes, Lane::Control, AgentMessage::Control(message));
         }
-        if self.lanes.is_full(Lane::Control) || self.lanes.is_full(Lane::Output) {
+        if self.lanes.is_full(Lane::Control) || self.lanes.is_full(Lane::Bulk) {
             return (has_sent, true);
         }
         let (next_stream, owners) = (&mut self.next_stream, &mut self.owners);
@@ -253,7 +262,7 @@ impl Outbox {
         };
         match command.next_output(new_stream) {
             Some(piece) => {
-                push(&mut self.lanes, Lane::Output, piece);
+                push(&mut self.lanes, Lane::Bulk, piece);
                 (true, true)
             }
             None => (has_sent, false),
@@ -263,8 +272,9 @@ impl Outbox {
     /// Takes the most urgent message.
     pub(super) fn pop(&mut self) -> Option<AgentMessage> {
         let (lane, message) = self.lanes.pop()?;
-        if lane == TERMINALS {
-            self.is_terminal_ahead = false;
+        // The next session may queue a message only after this one has been handed to the socket.
+        if lane == SESSIONS {
+            self.is_session_queued = false;
         }
         Some(message)
     }
@@ -301,7 +311,10 @@ mod tests {
             error: None,
         };
         let produced = spool.kept(id(n));
-        outbox.advance(id(n), Progress { is_started: true, journal_position: None, produced, result: Some(result) });
+        outbox.advance(
+            id(n),
+            CommandProgress { is_started: true, journal_position: None, produced, result: Some(result) },
+        );
     }
 
     fn kind(message: &AgentMessage) -> String {
@@ -360,17 +373,17 @@ mod tests {
 
     const MIB: usize = 1024 * 1024;
 
-    /// A terminal that is on the link, says so and may say more.
-    fn with_terminal(outbox: &mut Outbox, n: u8) -> Arc<Terminal> {
-        let terminal = opened_as(session_id(n));
-        outbox.attach_terminal(terminal.clone(), Some(0));
-        outbox.set_flow(terminal.id, MIB as u64, Some(0));
-        terminal
+    /// An attached session with credit for its output.
+    fn with_session(outbox: &mut Outbox, n: u8) -> Arc<AgentSession> {
+        let session = opened_as(session_id(n));
+        outbox.attach_session(session.clone(), Some(0));
+        outbox.set_flow(session.id, MIB as u64, Some(0));
+        session
     }
 
-    fn say(outbox: &mut Outbox, terminal: &Terminal, len: usize) {
-        terminal.keep(&vec![b'x'; len]);
-        outbox.advance_terminal(terminal.id);
+    fn say(outbox: &mut Outbox, session: &AgentSession, len: usize) {
+        session.keep(&vec![b'x'; len]);
+        outbox.advance_session(session.id);
     }
 
     fn next(outbox: &mut Outbox) -> String {
@@ -379,26 +392,26 @@ mod tests {
     }
 
     #[test]
-    fn terminals_go_before_commands_and_behind_control() {
+    fn sessions_go_before_commands_and_behind_control() {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::of_dir(dir.path().to_owned());
         let mut outbox = Outbox::new();
         attached(&mut outbox, &spool, 1, &vec![b'x'; 200_000]);
         outbox.fill();
-        let terminal = with_terminal(&mut outbox, 2);
-        say(&mut outbox, &terminal, 100_000);
+        let session = with_session(&mut outbox, 2);
+        say(&mut outbox, &session, 100_000);
         outbox.push(ToServer::Disconnect { reason: "test".into() });
         let order: Vec<_> = std::iter::from_fn(|| Some(next(&mut outbox))).take(6).collect();
-        // The first command's stream is 1, the terminal's 3.
+        // Stream 1 is the first command's, stream 3 the session's.
         assert_eq!(order, ["command_ack", "disconnect", "pty_started", "stream 3", "stream 3", "stream_open"]);
     }
 
     #[test]
-    fn no_more_than_one_message_of_terminals_waits_for_the_link() {
+    fn no_more_than_one_message_of_sessions_waits_for_the_link() {
         let mut outbox = Outbox::new();
-        let terminals: Vec<_> = (1..=5).map(|n| with_terminal(&mut outbox, n)).collect();
-        for terminal in &terminals {
-            say(&mut outbox, terminal, MIB / 2);
+        let sessions: Vec<_> = (1..=5).map(|n| with_session(&mut outbox, n)).collect();
+        for session in &sessions {
+            say(&mut outbox, session, MIB / 2);
         }
         outbox.fill();
         outbox.fill();
@@ -407,18 +420,18 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_that_was_typed_into_answers_first() {
+    fn the_session_that_was_typed_into_answers_first() {
         let mut outbox = Outbox::new();
-        let terminals: Vec<_> = (1..=3).map(|n| with_terminal(&mut outbox, n)).collect();
+        let sessions: Vec<_> = (1..=3).map(|n| with_session(&mut outbox, n)).collect();
         while !next(&mut outbox).is_empty() {}
-        say(&mut outbox, &terminals[0], MIB / 2);
-        say(&mut outbox, &terminals[1], MIB / 2);
+        say(&mut outbox, &sessions[0], MIB / 2);
+        say(&mut outbox, &sessions[1], MIB / 2);
         assert_eq!([next(&mut outbox), next(&mut outbox)], ["stream 1", "stream 3"]);
-        outbox.type_in(&Frame::data(StreamId(5), 0, "x".into(), false)).unwrap();
-        say(&mut outbox, &terminals[2], 1);
+        outbox.accept_input(&Frame::data(StreamId(5), 0, "x".into(), false)).unwrap();
+        say(&mut outbox, &sessions[2], 1);
         assert_eq!([next(&mut outbox), next(&mut outbox)], ["stream 5", "stream 1"]);
-        outbox.type_in(&Frame::data(StreamId(3), 0, "x".into(), false)).unwrap();
-        outbox.advance_terminal(terminals[1].id);
+        outbox.accept_input(&Frame::data(StreamId(3), 0, "x".into(), false)).unwrap();
+        outbox.advance_session(sessions[1].id);
         assert_eq!([next(&mut outbox), next(&mut outbox)], ["stream 3", "stream 1"]);
     }
 }

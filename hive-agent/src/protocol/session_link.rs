@@ -1,7 +1,6 @@
-//! One terminal on one link: what of it the server has, and what it gets next.
+//! Sends one session over one link: `pty_started`, output and gaps, the end, in this order.
 //!
-//! The order is fixed: that it is there, its output with the gaps in it, its end. How much was typed is told in between,
-//! behind the next piece of output at the latest.
+//! The acknowledgement of input (`pty_applied`) is sent in between, behind the next message of output at the latest.
 
 use std::sync::Arc;
 
@@ -10,49 +9,50 @@ use hive_wire::frame::{Frame, StreamId};
 use hive_wire::stream::{Sender, StreamError};
 
 use super::AgentMessage;
-use crate::pty::{self, Standing, Terminal};
+use crate::pty::{AgentSession, OutputPiece, ResumePoint};
 
-/// Where the sending of one terminal stands.
+/// What was sent of one session over this link.
 #[derive(Debug)]
-pub(super) struct OnLink {
-    terminal: Arc<Terminal>,
-    /// None where the server only wants to know of its end.
-    stream: Option<Stream>,
+pub(super) struct SessionLink {
+    session: Arc<AgentSession>,
+    /// `None` where the server only asked for the end of the session.
+    stream: Option<SessionStream>,
     has_sent_end: bool,
 }
 
 #[derive(Debug)]
-struct Stream {
+struct SessionStream {
     id: StreamId,
-    /// To be told first.
-    started: Option<Standing>,
+    /// Sent before anything else.
+    started: Option<ResumePoint>,
     sender: Sender,
-    /// The server has said how much may be sent.
+    /// The server has set how much may be sent.
     has_flow: bool,
-    /// How much of what was typed the server knows of.
+    /// The offset of input that was acknowledged last.
     applied: u64,
-    /// Output went out since the server was last told of what was typed.
+    /// Output was sent since the last acknowledgement of input.
     is_applied_next: bool,
 }
 
-impl OnLink {
-    /// A terminal of whose output the server has `received` so much. What follows goes over the stream.
-    pub(super) fn new(terminal: Arc<Terminal>, received: Option<u64>, id: StreamId) -> Self {
-        let started = terminal.attach(received);
-        let stream = Stream {
+impl SessionLink {
+    /// Attaches a session to a stream. The server has `received` so much of its output.
+    pub(super) fn new(session: Arc<AgentSession>, received: Option<u64>, id: StreamId) -> Self {
+        let started = session.attach(received);
+        let stream = SessionStream {
             id,
+            // Without `pty_flow` nothing is sent: the server sets the limit when it knows its viewers.
             sender: Sender::without_credit(started.output),
             started: Some(started),
             has_flow: false,
             applied: 0,
             is_applied_next: false,
         };
-        Self { terminal, stream: Some(stream), has_sent_end: false }
+        Self { session, stream: Some(stream), has_sent_end: false }
     }
 
-    /// A terminal of which the server only wants to know that it has ended.
-    pub(super) fn only_its_end(terminal: Arc<Terminal>) -> Self {
-        Self { terminal, stream: None, has_sent_end: false }
+    /// Only the end of the session is sent.
+    pub(super) fn end_only(session: Arc<AgentSession>) -> Self {
+        Self { session, stream: None, has_sent_end: false }
     }
 
     /// The stream opened for it.
@@ -60,87 +60,89 @@ impl OnLink {
         self.stream.as_ref().map(|stream| stream.id)
     }
 
-    /// The server is to be told again that it has ended.
-    pub(super) fn repeat_end(&mut self) {
+    /// Sends the end again.
+    pub(super) fn resend_end(&mut self) {
         self.has_sent_end = false;
     }
 
-    /// The server is to be told again that it is there.
-    pub(super) fn repeat(&mut self) {
-        self.repeat_end();
+    /// Sends `pty_started` again.
+    pub(super) fn resend_started(&mut self) {
+        self.resend_end();
         if let Some(stream) = &mut self.stream {
-            stream.started = Some(self.terminal.attach(Some(stream.sender.sent())));
+            stream.started = Some(self.session.attach(Some(stream.sender.sent())));
         }
     }
 
-    /// Takes the server's word on how much may be sent, and what somebody still needs.
+    /// Sets how far output may be sent, and from which byte on it is still needed.
     pub(super) fn set_flow(&mut self, limit: u64, keep: Option<u64>) {
         if let Some(stream) = &mut self.stream {
             stream.has_flow = true;
             stream.sender.credit(limit);
-            self.terminal.set_flow(limit, keep);
+            self.session.set_flow(limit, keep);
         }
     }
 
-    /// Takes what was typed.
-    pub(super) fn type_in(&self, frame: &Frame) -> Result<(), StreamError> {
-        self.terminal.type_in(frame)
+    /// Accepts input.
+    pub(super) fn accept_input(&self, frame: &Frame) -> Result<(), StreamError> {
+        self.session.accept_input(frame)
     }
 
-    /// Takes what is to be sent next.
+    /// Takes the next message.
     pub(super) fn next(&mut self) -> Option<AgentMessage> {
-        let id = self.terminal.id;
+        let id = self.session.id;
         if let Some(stream) = &mut self.stream
-            && let Some(piece) = stream.next(&self.terminal)
+            && let Some(piece) = stream.next(&self.session)
         {
             return Some(piece);
         }
+        // The end follows the last byte of output, except where the server does not want the output.
         let sent = self.stream.as_ref().map_or(u64::MAX, |stream| stream.sender.sent());
-        let end = self.terminal.end_behind(sent).filter(|_| !self.has_sent_end)?;
+        let end = self.session.end_behind(sent).filter(|_| !self.has_sent_end)?;
         self.has_sent_end = true;
         Some(AgentMessage::Control(ToServer::PtyEnded { session_id: id, end }))
     }
 }
 
-impl Stream {
-    fn next(&mut self, terminal: &Terminal) -> Option<AgentMessage> {
+impl SessionStream {
+    fn next(&mut self, session: &AgentSession) -> Option<AgentMessage> {
         if let Some(standing) = self.started.take() {
-            return Some(AgentMessage::Control(ToServer::PtyStarted(self.tell_started(terminal, standing))));
+            return Some(AgentMessage::Control(ToServer::PtyStarted(self.started_message(session, standing))));
         }
+        // After one message of output the acknowledgement is due, so that a flood cannot delay it.
         if self.is_applied_next
-            && let Some(applied) = self.next_applied(terminal)
+            && let Some(applied) = self.next_applied(session)
         {
             return Some(applied);
         }
-        self.next_output(terminal).or_else(|| self.next_applied(terminal))
+        self.next_output(session).or_else(|| self.next_applied(session))
     }
 
-    fn tell_started(&self, terminal: &Terminal, standing: Standing) -> PtyStarted {
-        let Standing { output, input, keep, writer, size } = standing;
-        PtyStarted { session_id: terminal.id, stream: self.id, output, input, keep, writer, size }
+    fn started_message(&self, session: &AgentSession, standing: ResumePoint) -> PtyStarted {
+        let ResumePoint { output, input, keep, writer, size } = standing;
+        PtyStarted { session_id: session.id, stream: self.id, output, input, keep, writer, size }
     }
 
-    fn next_applied(&mut self, terminal: &Terminal) -> Option<AgentMessage> {
+    fn next_applied(&mut self, session: &AgentSession) -> Option<AgentMessage> {
         self.is_applied_next = false;
-        let offset = terminal.applied();
+        let offset = session.applied();
         if offset == self.applied {
             return None;
         }
         self.applied = offset;
-        Some(AgentMessage::Control(ToServer::PtyApplied { session_id: terminal.id, offset }))
+        Some(AgentMessage::Control(ToServer::PtyApplied { session_id: session.id, offset }))
     }
 
-    fn next_output(&mut self, terminal: &Terminal) -> Option<AgentMessage> {
+    fn next_output(&mut self, session: &AgentSession) -> Option<AgentMessage> {
         if !self.has_flow {
             return None;
         }
-        let piece = terminal.next_piece(&mut self.sender)?;
+        let piece = session.next_output(&mut self.sender)?;
         self.is_applied_next = true;
         Some(match piece {
-            pty::Piece::Gap { from, to } => {
-                AgentMessage::Control(ToServer::PtyGap { session_id: terminal.id, from, to })
+            OutputPiece::Gap { from, to } => {
+                AgentMessage::Control(ToServer::PtyGap { session_id: session.id, from, to })
             }
-            pty::Piece::Data { offset, bytes } => AgentMessage::Data(Frame::data(self.id, offset, bytes, false)),
+            OutputPiece::Data { offset, bytes } => AgentMessage::Data(Frame::data(self.id, offset, bytes, false)),
         })
     }
 }
@@ -148,27 +150,27 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pty::tests::{opened, typed};
+    use crate::pty::tests::{opened, write_input};
     use hive_wire::ViewerId;
     use hive_wire::api::{EndReason, SessionEnd, Size};
     use hive_wire::id::Seed;
 
     const MIB: usize = 1024 * 1024;
 
-    fn link(terminal: &Arc<Terminal>, received: Option<u64>) -> OnLink {
-        OnLink::new(terminal.clone(), received, StreamId(5))
+    fn link(session: &Arc<AgentSession>, received: Option<u64>) -> SessionLink {
+        SessionLink::new(session.clone(), received, StreamId(5))
     }
 
     fn end() -> SessionEnd {
         SessionEnd { reason: EndReason::Exited, exit_code: Some(3), error: None }
     }
 
-    /// Everything it sends now, one short word a piece.
-    fn words(link: &mut OnLink) -> Vec<String> {
-        std::iter::from_fn(|| link.next()).map(|piece| word(&piece)).collect()
+    /// Everything that is sent now, one word per message.
+    fn sent(link: &mut SessionLink) -> Vec<String> {
+        std::iter::from_fn(|| link.next()).map(|piece| describe(&piece)).collect()
     }
 
-    fn word(piece: &AgentMessage) -> String {
+    fn describe(piece: &AgentMessage) -> String {
         match piece {
             AgentMessage::Control(ToServer::PtyStarted(started)) => {
                 let PtyStarted { stream, output, input, keep, .. } = started;
@@ -185,87 +187,87 @@ mod tests {
 
     #[test]
     fn nothing_is_said_before_the_server_knows_how_much_it_wants() {
-        let terminal = opened();
-        terminal.keep(b"$ ");
-        let mut link = link(&terminal, Some(0));
-        assert_eq!(words(&mut link), ["started 5 0/0 Some(0)"]);
+        let session = opened();
+        session.keep(b"$ ");
+        let mut link = link(&session, Some(0));
+        assert_eq!(sent(&mut link), ["started 5 0/0 Some(0)"]);
         link.set_flow(100, Some(0));
-        assert_eq!(words(&mut link), ["data 5 0+2"]);
+        assert_eq!(sent(&mut link), ["data 5 0+2"]);
     }
 
     #[test]
     fn the_end_comes_behind_all_output() {
-        let terminal = opened();
-        let mut link = link(&terminal, Some(0));
+        let session = opened();
+        let mut link = link(&session, Some(0));
         link.set_flow(4, Some(0));
-        terminal.keep(b"logout");
-        terminal.set_end(end());
-        assert_eq!(words(&mut link), ["started 5 0/0 Some(0)", "data 5 0+4"]);
+        session.keep(b"logout");
+        session.set_end(end());
+        assert_eq!(sent(&mut link), ["started 5 0/0 Some(0)", "data 5 0+4"]);
         link.set_flow(10, Some(0));
-        assert_eq!(words(&mut link), ["data 5 4+2", "ended Some(3)"]);
-        assert_eq!(words(&mut link), [""; 0]);
-        link.repeat();
-        assert_eq!(words(&mut link), ["started 5 6/0 Some(0)", "ended Some(3)"]);
+        assert_eq!(sent(&mut link), ["data 5 4+2", "ended Some(3)"]);
+        assert_eq!(sent(&mut link), [""; 0]);
+        link.resend_started();
+        assert_eq!(sent(&mut link), ["started 5 6/0 Some(0)", "ended Some(3)"]);
     }
 
     #[test]
     fn a_server_that_has_everything_only_hears_of_the_end() {
-        let terminal = opened();
-        terminal.keep(b"logout");
-        terminal.set_end(end());
-        assert_eq!(words(&mut link(&terminal, Some(6))), ["started 5 6/0 Some(0)", "ended Some(3)"]);
-        assert_eq!(words(&mut OnLink::only_its_end(terminal.clone())), ["ended Some(3)"]);
-        assert_eq!(words(&mut OnLink::only_its_end(opened())), [""; 0]);
+        let session = opened();
+        session.keep(b"logout");
+        session.set_end(end());
+        assert_eq!(sent(&mut link(&session, Some(6))), ["started 5 6/0 Some(0)", "ended Some(3)"]);
+        assert_eq!(sent(&mut SessionLink::end_only(session.clone())), ["ended Some(3)"]);
+        assert_eq!(sent(&mut SessionLink::end_only(opened())), [""; 0]);
     }
 
     #[test]
     fn an_echo_goes_before_the_word_that_it_was_typed() {
-        let terminal = opened();
-        let mut link = link(&terminal, Some(0));
+        let session = opened();
+        let mut link = link(&session, Some(0));
         link.set_flow(MIB as u64, Some(0));
-        words(&mut link);
-        typed(&terminal, b"ls");
-        terminal.keep(b"ls");
-        assert_eq!(words(&mut link), ["data 5 0+2", "applied 2"]);
-        typed(&terminal, b"\r");
-        assert_eq!(words(&mut link), ["applied 3"], "without an echo it goes alone");
+        sent(&mut link);
+        write_input(&session, b"ls");
+        session.keep(b"ls");
+        assert_eq!(sent(&mut link), ["data 5 0+2", "applied 2"]);
+        write_input(&session, b"\r");
+        assert_eq!(sent(&mut link), ["applied 3"], "without an echo it goes alone");
     }
 
     #[test]
     fn a_flood_does_not_hold_up_the_word_of_what_was_typed() {
-        let terminal = opened();
-        let mut link = link(&terminal, Some(0));
+        let session = opened();
+        let mut link = link(&session, Some(0));
         link.set_flow(MIB as u64, None);
-        words(&mut link);
-        typed(&terminal, b"^C");
-        terminal.keep(&vec![b'y'; 150_000]);
-        assert_eq!(words(&mut link), ["data 5 0+65536", "applied 2", "data 5 65536+65536", "data 5 131072+18928"]);
+        sent(&mut link);
+        write_input(&session, b"^C");
+        session.keep(&vec![b'y'; 150_000]);
+        assert_eq!(sent(&mut link), ["data 5 0+65536", "applied 2", "data 5 65536+65536", "data 5 131072+18928"]);
     }
 
     #[test]
     fn a_server_that_fell_behind_is_told_what_it_missed() {
-        let terminal = opened();
-        link(&terminal, None).set_flow(0, None);
-        terminal.keep(&vec![b'y'; 3 * MIB]);
-        let mut link = link(&terminal, Some(9));
-        assert_eq!(words(&mut link), ["started 5 9/0 None"]);
+        let session = opened();
+        link(&session, None).set_flow(0, None);
+        session.keep(&vec![b'y'; 3 * MIB]);
+        let mut link = link(&session, Some(9));
+        assert_eq!(sent(&mut link), ["started 5 9/0 None"]);
         link.set_flow(2 * MIB as u64 + 10, None);
-        assert_eq!(words(&mut link), [format!("gap 9-{}", 2 * MIB), format!("data 5 {}+10", 2 * MIB)]);
+        assert_eq!(sent(&mut link), [format!("gap 9-{}", 2 * MIB), format!("data 5 {}+10", 2 * MIB)]);
     }
 
     #[test]
     fn a_server_that_knows_nothing_is_told_everything() {
-        let terminal = opened();
+        let session = opened();
         let viewer = ViewerId::new(Seed { unix_millis: 1, random: [7; 10] });
-        link(&terminal, Some(0)).set_flow(MIB as u64, Some(3));
-        terminal.keep(b"hello");
-        typed(&terminal, b"ls");
-        terminal.set_writer(Some(viewer));
-        terminal.resize(Size { cols: 132, rows: 43 }, false);
-        let Some(AgentMessage::Control(ToServer::PtyStarted(started))) = link(&terminal, None).next() else { panic!() };
+        link(&session, Some(0)).set_flow(MIB as u64, Some(3));
+        session.keep(b"hello");
+        write_input(&session, b"ls");
+        session.set_writer(Some(viewer));
+        session.resize(Size { cols: 132, rows: 43 }, false);
+        let Some(AgentMessage::Control(ToServer::PtyStarted(started))) = link(&session, None).next() else { panic!() };
         let size = Size { cols: 132, rows: 43 };
         let expected = PtyStarted {
-            session_id: terminal.id,
+            session_id: session.id,
             stream: StreamId(5),
             output: 3,
             input: 2,

@@ -1,4 +1,4 @@
-//! What is typed into a terminal: each byte once and in order, however often it is sent.
+//! The input of a session: each byte is written once and in order, however often it is sent.
 
 use std::collections::VecDeque;
 
@@ -7,21 +7,22 @@ use hive_wire::frame::Frame;
 use hive_wire::session::INPUT_WINDOW;
 use hive_wire::stream::{Receiver, StreamError};
 
-/// The input of one terminal, by offset. It outlives links: what a server sends again on the next one is left out.
+/// The input of one session, by offset. It outlives links: bytes that the server sends again on the next link are
+/// skipped.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub(crate) struct InputQueue {
     receiver: Receiver,
-    /// Bytes the terminal has not taken yet; never more than the window.
+    /// Bytes that were not written to the PTY yet, at most the window.
     waiting: VecDeque<Bytes>,
     applied: u64,
 }
 
-impl Input {
+impl InputQueue {
     pub(crate) fn new() -> Self {
         Self { receiver: Receiver::granting(0, INPUT_WINDOW), waiting: VecDeque::new(), applied: 0 }
     }
 
-    /// Takes a frame; says whether there was anything new in it.
+    /// Accepts a frame. Returns whether it contained new bytes.
     pub(crate) fn accept(&mut self, frame: &Frame) -> Result<bool, StreamError> {
         let new = self.receiver.accept(frame)?;
         let has_news = !new.is_empty();
@@ -31,12 +32,12 @@ impl Input {
         Ok(has_news)
     }
 
-    /// The next bytes for the terminal.
+    /// The next bytes for the PTY.
     pub(crate) fn next(&self) -> Option<Bytes> {
         self.waiting.front().cloned()
     }
 
-    /// The terminal has taken so many of them.
+    /// Notes that `len` bytes were written to the PTY.
     pub(crate) fn apply(&mut self, len: usize) {
         let Some(next) = self.waiting.front_mut() else { return };
         let taken = next.split_to(len.min(next.len()));
@@ -44,20 +45,21 @@ impl Input {
             self.waiting.pop_front();
         }
         self.applied += taken.len() as u64;
+        // Granted for what was written, not for what was received: the program's speed limits the sender.
         self.receiver.grant(self.applied + INPUT_WINDOW);
     }
 
-    /// Forgets what waits: nobody is there to take it.
-    pub(crate) fn give_up(&mut self) {
+    /// Drops the bytes that wait: the program has ended.
+    pub(crate) fn clear(&mut self) {
         self.waiting.clear();
     }
 
-    /// Everything before this offset is here.
+    /// The offset up to which input was received.
     pub(crate) fn received(&self) -> u64 {
         self.receiver.received()
     }
 
-    /// Everything before this offset was given to the terminal.
+    /// The offset up to which input was written to the PTY.
     pub(crate) fn applied(&self) -> u64 {
         self.applied
     }
@@ -75,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_byte_that_comes_again_is_not_typed_again() {
-        let mut input = Input::new();
+        let mut input = InputQueue::new();
         assert_eq!(input.accept(&frame(0, b"rm -r")), Ok(true));
         assert_eq!(input.accept(&frame(0, b"rm -r")), Ok(false));
         assert_eq!(input.accept(&frame(3, b"-rf x")), Ok(true));
@@ -86,14 +88,14 @@ mod tests {
 
     #[test]
     fn a_gap_is_no_input() {
-        let mut input = Input::new();
+        let mut input = InputQueue::new();
         assert_eq!(input.accept(&frame(1, b"x")), Err(StreamError::Gap { offset: 1, expected: 0 }));
         assert_eq!(input.next(), None);
     }
 
     #[test]
     fn no_more_waits_than_the_window() {
-        let mut input = Input::new();
+        let mut input = InputQueue::new();
         let window = vec![b'x'; INPUT_WINDOW as usize];
         input.accept(&frame(0, &window)).unwrap();
         assert!(matches!(input.accept(&frame(INPUT_WINDOW, b"y")), Err(StreamError::BeyondCredit { .. })));
@@ -102,19 +104,19 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_that_is_gone_takes_nothing() {
-        let mut input = Input::new();
+    fn a_session_that_is_gone_takes_nothing() {
+        let mut input = InputQueue::new();
         input.accept(&frame(0, b"lost")).unwrap();
-        input.give_up();
+        input.clear();
         input.apply(4);
         assert_eq!((input.next(), input.applied(), input.received()), (None, 0, 4));
     }
 
     proptest! {
-        /// The server sends from anywhere it is not sure of, the terminal takes as much as it likes.
+        /// The server resends from any offset it is not sure of, and the PTY takes any number of bytes.
         #[test]
         fn input_arrives_once_and_in_order(steps in proptest::collection::vec((0u64..200, 0u64..200, 0usize..150), 1..100)) {
-            let mut input = Input::new();
+            let mut input = InputQueue::new();
             let mut typed = Vec::new();
             for (back, len, taken) in steps {
                 let from = input.received().saturating_sub(back);

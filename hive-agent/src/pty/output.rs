@@ -1,37 +1,38 @@
-//! What a terminal has said: how much of it is kept, how much more may be read, and what a link sends next.
+//! The output of a session: how much is kept, how much more may be read, and what a link sends next.
 
 use bytes::{Bytes, BytesMut};
 use hive_wire::session::SCROLLBACK;
 use hive_wire::stream::{Ring, Sender};
 
-/// Room that stays free while somebody needs what is kept, for what the program says last: the kernel holds less.
+/// Room that stays free for the last output of the program while a claim holds the buffer. The kernel's buffer is
+/// smaller.
 const RESERVE: u64 = 128 * 1024;
-/// How much may be read before the server has said anything.
+/// How much may be read before the server has set a limit.
 const FIRST_LIMIT: u64 = 64 * 1024;
-/// How far before the end a server begins that has nothing: a screenful, with room for its colours.
+/// How far before the end a server starts that has no output: a screen with its colours.
 const SCREENFUL: u64 = 64 * 1024;
 
-/// The output of one terminal, by offset.
+/// The output of one session, by offset.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct OutputRing {
     ring: Ring,
-    /// The server's word on how far it may go.
+    /// The offset up to which the server lets output be read.
     limit: u64,
-    /// The first byte that somebody still needs.
+    /// The first byte that a claim needs.
     keep: Option<u64>,
 }
 
 /// What is sent next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum OutputPiece {
     /// Bytes that were dropped before they could be sent.
     Gap { from: u64, to: u64 },
-    /// Bytes.
+    /// A chunk of output.
     Data { offset: u64, bytes: Bytes },
 }
 
-impl Output {
-    /// Nothing yet; its first bytes are kept until the server says otherwise.
+impl OutputRing {
+    /// No output yet. The first bytes are claimed until the server says otherwise.
     pub(crate) fn new() -> Self {
         Self { ring: Ring::starting_at(0, SCROLLBACK), limit: FIRST_LIMIT, keep: Some(0) }
     }
@@ -41,23 +42,23 @@ impl Output {
         self.ring.end()
     }
 
-    /// The first byte that somebody still needs.
+    /// The first byte that a claim needs.
     pub(crate) fn keep(&self) -> Option<u64> {
         self.keep
     }
 
-    /// Takes the server's word: `limit` is how far output may go, `keep` the first byte that somebody still needs.
+    /// Sets the offset up to which output may be read, and the first byte that a claim needs.
     pub(crate) fn set_flow(&mut self, limit: u64, keep: Option<u64>) {
         self.limit = limit;
         self.keep = keep;
     }
 
-    /// Nobody needs anything any more.
+    /// Releases the claim.
     pub(crate) fn release(&mut self) {
         self.keep = None;
     }
 
-    /// How many bytes may be read from the program now. Where nobody needs what is kept, it is never held up.
+    /// How many bytes may be read from the program now. Without a claim the program is never blocked.
     pub(crate) fn room(&self) -> u64 {
         match self.kept_to() {
             None => u64::MAX,
@@ -65,43 +66,46 @@ impl Output {
         }
     }
 
-    /// How many bytes may be read once the program is gone: whatever the limit, as long as nothing needed is dropped.
-    pub(crate) fn last_room(&self) -> u64 {
+    /// How many bytes may be read after the program has ended: as much as fits without dropping claimed bytes.
+    pub(crate) fn final_room(&self) -> u64 {
         self.kept_to().map_or(u64::MAX, |kept_to| kept_to.saturating_sub(self.end()))
     }
 
-    /// Where the ring is full of what somebody needs.
+    /// The offset at which the ring is full of claimed bytes.
     fn kept_to(&self) -> Option<u64> {
         self.keep.map(|keep| keep.clamp(self.ring.start(), self.end()) + SCROLLBACK as u64)
     }
 
-    /// Adds what was read.
+    /// Adds bytes that were read.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
         self.ring.append(bytes);
     }
 
-    /// Where a link begins to send, for a server that has received so much, or has nothing.
+    /// The offset at which a link starts to send. `received` is what the server has, `None` if it has nothing.
     pub(crate) fn begin_at(&self, received: Option<u64>) -> u64 {
+        // Without a claim there is no offset to continue at, so the server gets about one screen.
         let screenful = || self.end().saturating_sub(SCREENFUL).max(self.ring.start());
         received.or(self.keep).unwrap_or_else(screenful).min(self.end())
     }
 
-    /// Takes what is to be sent next; `None` without news or credit.
-    pub(crate) fn next(&self, sender: &mut Sender) -> Option<Piece> {
+    /// Takes what is sent next. `None` without new output or credit.
+    pub(crate) fn next(&self, sender: &mut Sender) -> Option<OutputPiece> {
         let (from, to) = (sender.sent(), self.ring.start());
         if from < to {
+            // The gap is sent once, and the sender continues behind it.
             sender.skip_to(to);
-            return Some(Piece::Gap { from, to });
+            return Some(OutputPiece::Gap { from, to });
         }
         sender.produced_to(self.end());
         let chunk = sender.next_chunk()?;
-        Some(Piece::Data { offset: chunk.offset, bytes: self.gather(chunk.offset, chunk.len) })
+        Some(OutputPiece::Data { offset: chunk.offset, bytes: self.gather(chunk.offset, chunk.len) })
     }
 
-    /// The bytes in one piece: copied only where they lie in two.
+    /// The bytes as one chunk. They are copied only where they span two segments of the ring.
     fn gather(&self, offset: u64, len: usize) -> Bytes {
         let read = |offset, len| self.ring.read(offset, len).expect("what lies behind the ring's start is there");
         let first = read(offset, len);
+        // The usual case: a reference into the ring, without a copy.
         if first.len() == len {
             return first;
         }
@@ -121,7 +125,7 @@ mod tests {
 
     const MIB: u64 = SCROLLBACK as u64;
 
-    fn fill(output: &mut Output, len: u64) {
+    fn fill(output: &mut OutputRing, len: u64) {
         let bytes: Vec<u8> = (output.end()..output.end() + len).map(|offset| (offset % 251) as u8).collect();
         output.append(&bytes);
     }
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_program_waits_for_somebody_who_needs_its_output() {
-        let mut output = Output::new();
+        let mut output = OutputRing::new();
         assert_eq!(output.room(), FIRST_LIMIT);
         output.set_flow(100, Some(0));
         fill(&mut output, 60);
@@ -147,23 +151,23 @@ mod tests {
 
     #[test]
     fn what_somebody_needs_is_kept_whatever_the_limit() {
-        let mut output = Output::new();
+        let mut output = OutputRing::new();
         output.set_flow(u64::MAX, Some(1000));
         fill(&mut output, 2000);
         while output.room() > 0 {
             let room = output.room();
             fill(&mut output, room);
         }
-        let last_words = output.last_room();
+        let last_words = output.final_room();
         assert_eq!(last_words, RESERVE);
         fill(&mut output, last_words);
         assert!(output.ring.start() <= 1000);
-        assert_eq!(output.last_room(), 0);
+        assert_eq!(output.final_room(), 0);
     }
 
     #[test]
     fn a_claim_on_what_is_not_there_any_more_holds_on_to_the_rest() {
-        let mut output = Output::new();
+        let mut output = OutputRing::new();
         output.release();
         fill(&mut output, 3 * MIB);
         output.set_flow(u64::MAX, Some(5));
@@ -175,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_link_begins_where_its_server_stands() {
-        let mut output = Output::new();
+        let mut output = OutputRing::new();
         output.release();
         fill(&mut output, 3 * MIB);
         assert_eq!(output.begin_at(Some(2 * MIB + 5)), 2 * MIB + 5);
@@ -184,33 +188,36 @@ mod tests {
         assert_eq!(output.begin_at(None), 3 * MIB - SCREENFUL);
         output.set_flow(u64::MAX, Some(2 * MIB + 9));
         assert_eq!(output.begin_at(None), 2 * MIB + 9);
-        assert_eq!(Output::new().begin_at(None), 0);
+        assert_eq!(OutputRing::new().begin_at(None), 0);
     }
 
     #[test]
     fn nothing_goes_out_without_credit() {
-        let mut output = Output::new();
+        let mut output = OutputRing::new();
         fill(&mut output, 10);
         let mut sender = Sender::without_credit(0);
         assert_eq!(output.next(&mut sender), None);
         sender.credit(4);
-        assert_eq!(output.next(&mut sender), Some(Piece::Data { offset: 0, bytes: Bytes::from_static(&[0, 1, 2, 3]) }));
+        assert_eq!(
+            output.next(&mut sender),
+            Some(OutputPiece::Data { offset: 0, bytes: Bytes::from_static(&[0, 1, 2, 3]) })
+        );
         assert_eq!(output.next(&mut sender), None);
     }
 
     #[test]
     fn who_falls_behind_is_told_what_is_missing() {
-        let mut output = Output::new();
+        let mut output = OutputRing::new();
         output.release();
         fill(&mut output, 100);
         let mut sender = sender(10, 20);
-        assert!(matches!(output.next(&mut sender), Some(Piece::Data { offset: 10, .. })));
+        assert!(matches!(output.next(&mut sender), Some(OutputPiece::Data { offset: 10, .. })));
         fill(&mut output, 2 * MIB);
         let start = output.ring.start();
-        assert_eq!(output.next(&mut sender), Some(Piece::Gap { from: 20, to: start }));
+        assert_eq!(output.next(&mut sender), Some(OutputPiece::Gap { from: 20, to: start }));
         assert_eq!(output.next(&mut sender), None, "the credit is used up");
         sender.credit(start + 1);
-        assert!(matches!(output.next(&mut sender), Some(Piece::Data { offset, .. }) if offset == start));
+        assert!(matches!(output.next(&mut sender), Some(OutputPiece::Data { offset, .. }) if offset == start));
     }
 
     #[derive(Debug, Clone)]
@@ -233,11 +240,11 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// A server that goes through anything has every byte once and in order, but for what was stated to be missing;
-        /// and nothing is missing while it has a claim.
+        /// Whatever happens, a server gets every byte once and in order, or a gap for it, and no gap while it holds a
+        /// claim.
         #[test]
         fn every_byte_arrives_once_or_is_stated(steps in proptest::collection::vec(step(), 1..80)) {
-            let mut output = Output::new();
+            let mut output = OutputRing::new();
             let mut sender = Sender::without_credit(0);
             let (mut received, mut has_claim) = (0u64, true);
             for step in steps {
@@ -247,20 +254,20 @@ mod tests {
                         fill(&mut output, len);
                     }
                     Step::Flow { ahead, claim } => {
-                        // Who had no claim may find that bytes were dropped before it made one.
+                        // Bytes may have been dropped before a claim was made.
                         has_claim = claim && (has_claim || received >= output.ring.start());
                         output.set_flow(received + ahead, claim.then_some(received));
                         sender.credit(received + ahead);
                     }
                     Step::Send(count) => for _ in 0..count {
                         match output.next(&mut sender) {
-                            Some(Piece::Data { offset, bytes }) => {
+                            Some(OutputPiece::Data { offset, bytes }) => {
                                 prop_assert_eq!(offset, received);
                                 let is_right = |(n, byte): (usize, &u8)| u64::from(*byte) == (offset + n as u64) % 251;
                                 prop_assert!(bytes.iter().enumerate().all(is_right));
                                 received += bytes.len() as u64;
                             }
-                            Some(Piece::Gap { from, to }) => {
+                            Some(OutputPiece::Gap { from, to }) => {
                                 prop_assert!(from == received && to > from && !has_claim);
                                 received = to;
                             }

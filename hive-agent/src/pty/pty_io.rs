@@ -1,4 +1,4 @@
-//! Moves bytes between a terminal and its program: what is typed first, then what is said.
+//! Reads and writes the PTY of a session: input first, then output.
 
 use std::io;
 use std::pin::Pin;
@@ -11,87 +11,89 @@ use pty_process::{OwnedReadPty, OwnedWritePty, Pty};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
 
-use super::session::Terminal;
+use super::session::AgentSession;
 
-/// Bytes read before anybody is told, where the program says more than is read: a frame.
+/// Bytes read before the link is notified, while the program writes faster than they are read: one frame.
 pub(super) const BATCH: usize = 64 * 1024;
-/// The largest piece read at once; the kernel gives no more than about 4 KiB.
+/// The largest chunk read at once. The kernel returns about 4 KiB at most.
 const PIECE: usize = 8 * 1024;
-/// How long a terminal that nobody has open is left alone, before it is seen whether somebody has opened it again.
+/// The pause before a PTY is tried again that no process has open.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The program's end of a terminal.
+/// The agent's side of a PTY.
 #[derive(Debug)]
-pub(super) struct Pump {
-    terminal: Arc<Terminal>,
+pub(super) struct PtyIo {
+    session: Arc<AgentSession>,
     reader: OwnedReadPty,
     writer: OwnedWritePty,
     buffer: Vec<u8>,
-    /// Until when nobody has it open.
+    /// No process has the PTY open. It is tried again at this time.
     closed_until: Option<Instant>,
 }
 
-/// What was moved in one turn.
+/// Bytes moved in one turn.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moved {
-    pub(super) typed: usize,
+pub(super) struct IoCounts {
+    pub(super) written: usize,
     pub(super) read: usize,
 }
 
-impl Pump {
-    pub(super) fn new(terminal: Arc<Terminal>, pty: Pty) -> Self {
+impl PtyIo {
+    pub(super) fn new(session: Arc<AgentSession>, pty: Pty) -> Self {
         let (reader, writer) = pty.into_split();
-        Self { terminal, reader, writer, buffer: Vec::with_capacity(PIECE), closed_until: None }
+        Self { session, reader, writer, buffer: Vec::with_capacity(PIECE), closed_until: None }
     }
 
     fn resize(&self, size: Size) {
-        // The size of a terminal that is gone is nobody's concern.
+        // It fails after the program has ended, when the size no longer matters.
         self.writer.resize(pty_process::Size::new(size.rows, size.cols)).ok();
     }
 
-    /// When to try again with a terminal that nobody has open.
-    pub(super) fn next_try(&self) -> Option<Instant> {
+    /// When to try again with a PTY that no process has open.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
         self.closed_until
     }
 
-    /// Gives the program its size, types what waits, and reads as much as there is room for, a batch at most.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Moved> {
+    /// Sets the size, writes waiting input, and reads as much as there is room for, one batch at most.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<IoCounts> {
         if self.closed_until.is_some_and(|until| Instant::now() < until) {
             return Poll::Pending;
         }
         self.closed_until = None;
-        let mut moved = Moved::default();
-        let room = self.terminal.room();
+        let mut moved = IoCounts::default();
+        // Read before the input is written: what the input leads to cannot be in the PTY yet.
+        let room = self.session.room();
         let done =
-            self.type_waiting(context, &mut moved.typed).and_then(|()| self.read(context, room, &mut moved.read));
+            self.write_input(context, &mut moved.written).and_then(|()| self.read(context, room, &mut moved.read));
         if done.is_err() {
-            // Linux says so as an error, others as an end; a program may still open it again.
+            // Linux reports this as an error, other systems as end of file. A process may open the PTY again.
             self.closed_until = Some(Instant::now() + PAUSE);
-        } else if moved == Moved::default() {
+        } else if moved == IoCounts::default() {
             return Poll::Pending;
         }
         Poll::Ready(moved)
     }
 
-    /// Reads what a program that is about to go still says, within the room that is left for it.
-    pub(super) fn poll_last_words(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Reads the last output of a program that has ended or is about to, within the room that is left for it.
+    pub(super) fn poll_final_output(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut read = 0;
-        let room = self.terminal.last_room();
+        let room = self.session.final_room();
         self.read(context, room, &mut read)?;
         if read > 0 || room == 0 { Poll::Ready(Ok(read)) } else { Poll::Pending }
     }
 
-    fn type_waiting(&mut self, context: &mut Context<'_>, typed: &mut usize) -> io::Result<()> {
+    fn write_input(&mut self, context: &mut Context<'_>, total: &mut usize) -> io::Result<()> {
         loop {
-            let (size, bytes) = self.terminal.next_turn();
+            // Size and input are taken together: input behind a resize must be read by a program that has the new size.
+            let (size, bytes) = self.session.next_write();
             if let Some(size) = size {
                 self.resize(size);
             }
             let Some(bytes) = bytes else { break };
             let Poll::Ready(written) = Pin::new(&mut self.writer).poll_write(context, &bytes) else { break };
             let written = written?;
-            self.terminal.apply(written);
-            *typed += written;
+            self.session.apply(written);
+            *total += written;
         }
         Ok(())
     }
@@ -104,12 +106,13 @@ impl Pump {
             let mut piece = ReadBuf::uninit(&mut space[..len]);
             let Poll::Ready(done) = Pin::new(&mut self.reader).poll_read(context, &mut piece) else { break };
             match (done, piece.filled()) {
+                // An empty read is the end of file on systems other than Linux.
                 (Ok(()), []) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 (Ok(()), bytes) => {
-                    self.terminal.keep(bytes);
+                    self.session.keep(bytes);
                     *read += bytes.len();
                 }
-                // What was read comes first; the error comes again.
+                // The bytes read are reported first. The next call returns the error again.
                 (Err(error), _) => return if *read > 0 { Ok(()) } else { Err(error) },
             }
         }

@@ -1,4 +1,4 @@
-//! One terminal, as its own task and the link share it: what it said and was told, how large it is, whether it has ended.
+//! One session, shared by its task and the link: output, input, size, end.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,57 +11,57 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::input::Input;
-use super::output::{Output, Piece};
-use super::timers::{Due, Limits, Patience};
-use super::window_size::Screen;
+use super::input::InputQueue;
+use super::output::{OutputPiece, OutputRing};
+use super::timers::{SessionTimeouts, SessionTimers, TimeoutAction};
+use super::window_size::WindowSize;
 
-/// A terminal, from its start until the server knows of its end.
+/// A session from its start until the server has acknowledged its end.
 #[derive(Debug)]
-pub(crate) struct Terminal {
+pub(crate) struct AgentSession {
     pub(crate) id: SessionId,
-    /// The program's process.
+    /// The process id of the program.
     pub(crate) pid: u32,
     pub(crate) since: Timestamp,
     state: Mutex<State>,
-    /// The link has left something for the terminal's task to do.
-    news: Notify,
+    /// The link has changed something that the session's task must handle.
+    changed: Notify,
     stop: CancellationToken,
 }
 
 #[derive(Debug)]
 struct State {
-    output: Output,
-    input: Input,
-    patience: Patience,
-    screen: Screen,
+    output: OutputRing,
+    input: InputQueue,
+    timers: SessionTimers,
+    screen: WindowSize,
     writer: Option<ViewerId>,
     end: Option<SessionEnd>,
 }
 
-/// How things stand when a link goes on with a terminal.
+/// Where a link resumes a session.
 #[derive(Debug)]
-pub(crate) struct Standing {
-    /// Where its output begins.
+pub(crate) struct ResumePoint {
+    /// The offset at which output starts.
     pub(crate) output: u64,
-    /// Where its input goes on.
+    /// The offset at which input continues.
     pub(crate) input: u64,
     pub(crate) keep: Option<u64>,
     pub(crate) writer: Option<ViewerId>,
     pub(crate) size: Size,
 }
 
-impl Terminal {
-    pub(crate) fn new(id: SessionId, pid: u32, since: Timestamp, screen: Screen, limits: Limits) -> Self {
+impl AgentSession {
+    pub(crate) fn new(id: SessionId, pid: u32, since: Timestamp, screen: WindowSize, limits: SessionTimeouts) -> Self {
         let state = State {
-            output: Output::new(),
-            input: Input::new(),
-            patience: Patience::new(limits, Instant::now()),
+            output: OutputRing::new(),
+            input: InputQueue::new(),
+            timers: SessionTimers::new(limits, Instant::now()),
             screen,
             writer: None,
             end: None,
         };
-        Self { id, pid, since, state: Mutex::new(state), news: Notify::new(), stop: CancellationToken::new() }
+        Self { id, pid, since, state: Mutex::new(state), changed: Notify::new(), stop: CancellationToken::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -69,13 +69,13 @@ impl Terminal {
     }
 }
 
-/// What the link asks and says.
-impl Terminal {
-    /// A link goes on with it, for a server that has `received` so much of its output.
-    pub(crate) fn attach(&self, received: Option<u64>) -> Standing {
+/// Methods for the link.
+impl AgentSession {
+    /// Attaches a link, for a server that has `received` so much output.
+    pub(crate) fn attach(&self, received: Option<u64>) -> ResumePoint {
         let mut state = self.state();
-        state.patience.on_return();
-        Standing {
+        state.timers.on_link_resumed();
+        ResumePoint {
             output: state.output.begin_at(received),
             input: state.input.received(),
             keep: state.output.keep(),
@@ -84,31 +84,32 @@ impl Terminal {
         }
     }
 
-    /// The link is gone.
-    pub(crate) fn leave(&self) {
-        self.state().patience.on_leave(Instant::now());
-        self.news.notify_one();
+    /// Notes that the link is lost.
+    pub(crate) fn on_link_lost(&self) {
+        self.state().timers.on_link_lost(Instant::now());
+        self.changed.notify_one();
     }
 
-    /// Takes what was typed.
-    pub(crate) fn type_in(&self, frame: &Frame) -> Result<(), StreamError> {
+    /// Accepts input.
+    pub(crate) fn accept_input(&self, frame: &Frame) -> Result<(), StreamError> {
         let mut state = self.state();
         if state.input.accept(frame)? {
-            state.patience.on_use(Instant::now());
+            state.timers.on_activity(Instant::now());
+            // Input that arrives after the end is acknowledged as received, and dropped.
             if state.end.is_some() {
-                state.input.give_up();
+                state.input.clear();
             }
-            self.news.notify_one();
+            self.changed.notify_one();
         }
         Ok(())
     }
 
-    /// Takes the server's word on how far output may go, and on what somebody still needs.
+    /// Sets the offset up to which output may be read, and the first byte that a claim needs.
     pub(crate) fn set_flow(&self, limit: u64, keep: Option<u64>) {
         let mut state = self.state();
         state.output.set_flow(limit, keep);
-        state.patience.on_flow();
-        self.news.notify_one();
+        state.timers.on_flow();
+        self.changed.notify_one();
     }
 
     pub(crate) fn set_writer(&self, writer: Option<ViewerId>) {
@@ -117,25 +118,25 @@ impl Terminal {
 
     pub(crate) fn resize(&self, size: Size, redraw: bool) {
         self.state().screen.resize(size, redraw);
-        self.news.notify_one();
+        self.changed.notify_one();
     }
 
-    /// Asks for its end.
+    /// Requests its end.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Takes the next piece of output to be sent.
-    pub(crate) fn next_piece(&self, sender: &mut Sender) -> Option<Piece> {
+    /// Takes the next chunk of output to send.
+    pub(crate) fn next_output(&self, sender: &mut Sender) -> Option<OutputPiece> {
         self.state().output.next(sender)
     }
 
-    /// Everything before this offset of the input was given to it.
+    /// The offset up to which input was written.
     pub(crate) fn applied(&self) -> u64 {
         self.state().input.applied()
     }
 
-    /// How it ended, once all of its output before that is at `sent`.
+    /// The end of the session, once all output was sent up to `sent`.
     pub(crate) fn end_behind(&self, sent: u64) -> Option<SessionEnd> {
         let state = self.state();
         let is_all_sent = sent >= state.output.end();
@@ -147,14 +148,14 @@ impl Terminal {
     }
 }
 
-/// What its own task asks and says.
-impl Terminal {
-    /// Waits until the link has left something to do.
-    pub(super) async fn news(&self) {
-        self.news.notified().await;
+/// Methods for the session's task.
+impl AgentSession {
+    /// Waits until the link has changed something.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
-    /// Waits until somebody asks for its end.
+    /// Waits until the end is requested.
     pub(super) async fn stopped(&self) {
         self.stop.cancelled().await;
     }
@@ -164,53 +165,53 @@ impl Terminal {
         self.state().output.room()
     }
 
-    /// How many bytes may be read from the program that is gone.
-    pub(super) fn last_room(&self) -> u64 {
-        self.state().output.last_room()
+    /// How many bytes may be read after the program has ended.
+    pub(super) fn final_room(&self) -> u64 {
+        self.state().output.final_room()
     }
 
-    /// Keeps what was read.
+    /// Stores output that was read.
     pub(crate) fn keep(&self, bytes: &[u8]) {
         let mut state = self.state();
         state.output.append(bytes);
-        state.patience.on_use(Instant::now());
+        state.timers.on_activity(Instant::now());
     }
 
-    /// Takes a size the program is to see now, and shows what is to be typed behind it.
-    pub(super) fn next_turn(&self) -> (Option<Size>, Option<Bytes>) {
+    /// Takes a size that is to be set now, and returns the input that follows it.
+    pub(super) fn next_write(&self) -> (Option<Size>, Option<Bytes>) {
         let mut state = self.state();
         (state.screen.next(Instant::now()), state.input.next())
     }
 
-    /// So many of them were typed.
+    /// Notes that `len` bytes of input were written.
     pub(crate) fn apply(&self, len: usize) {
         self.state().input.apply(len);
     }
 
-    /// Whether it has waited for too long. Output that nobody has come back for is released on the way.
-    pub(super) fn has_run_out(&self) -> bool {
+    /// Whether a timeout has ended the session. An expired claim is released on the way.
+    pub(super) fn is_timed_out(&self) -> bool {
         let mut state = self.state();
-        match state.patience.due(Instant::now()) {
-            Some(Due::End) => return true,
-            Some(Due::Release) => {
+        match state.timers.due(Instant::now()) {
+            Some(TimeoutAction::EndSession) => return true,
+            Some(TimeoutAction::ReleaseOutput) => {
                 state.output.release();
-                state.patience.on_release();
+                state.timers.on_release();
             }
             None => {}
         }
         false
     }
 
-    /// When to look again at sizes and patience.
-    pub(super) fn next_look(&self) -> Option<Instant> {
+    /// When to check sizes and timeouts again.
+    pub(super) fn next_wakeup(&self) -> Option<Instant> {
         let state = self.state();
-        [state.patience.next(), state.screen.next_at()].into_iter().flatten().min()
+        [state.timers.next(), state.screen.next_at()].into_iter().flatten().min()
     }
 
-    /// It has ended like this, and nothing more is read.
+    /// Sets the end. No more output is read after this.
     pub(crate) fn set_end(&self, end: SessionEnd) {
         let mut state = self.state();
-        state.input.give_up();
+        state.input.clear();
         state.end = Some(end);
     }
 }

@@ -1,4 +1,4 @@
-//! The life of one terminal: a task that moves its bytes, shows it its size, and ends it with everything it started.
+//! The task of one session: moves bytes, sets sizes, enforces timeouts, and ends the session with all its processes.
 
 use std::future::poll_fn;
 use std::os::unix::process::ExitStatusExt as _;
@@ -14,109 +14,113 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::pty_io::{BATCH, Moved, Pump};
-use super::session::Terminal;
-use super::session_files::OpenList;
-use crate::dirty_set::Board;
-use crate::process_tree::{self, Root};
+use super::pty_io::{BATCH, IoCounts, PtyIo};
+use super::session::AgentSession;
+use super::session_files::SessionFiles;
+use crate::dirty_set::DirtySet;
+use crate::process_tree::{self, TreeRoot};
 
-/// How long a terminal is read after everything in it is gone, where something else holds it open.
+/// How long a PTY is read after all processes of the session have ended, if another process holds it open.
 const DRAIN: Duration = Duration::from_millis(200);
-/// How long the link need not know what was typed. Mostly the echo comes first, and both go out together.
+/// How long an acknowledgement of input may wait. Usually the echo arrives in this time, and both are sent together.
 const ACK_PAUSE: Duration = Duration::from_millis(2);
-/// How much may be typed before the link knows, however little time has passed.
+/// The input after which an acknowledgement is sent at once.
 const ACK_BYTES: u64 = INPUT_WINDOW / 4;
 
-/// The pause of an alarm that nobody needs.
+/// The deadline of a timer that nothing waits for.
 const LONG: Duration = Duration::from_hours(1);
 
-/// A terminal whose program runs.
-pub(super) struct Life {
-    pub(super) terminal: Arc<Terminal>,
-    pub(super) pump: Pump,
+/// A session whose program runs.
+pub(super) struct SessionTask {
+    pub(super) session: Arc<AgentSession>,
+    pub(super) io: PtyIo,
     pub(super) child: Child,
-    pub(super) root: Root,
-    pub(super) board: Arc<Board<SessionId>>,
-    pub(super) open: Arc<OpenList>,
+    pub(super) root: TreeRoot,
+    pub(super) dirty: Arc<DirtySet<SessionId>>,
+    pub(super) open: Arc<SessionFiles>,
     /// The agent stops.
     pub(super) stopping: CancellationToken,
     pub(super) kill_grace: Duration,
 }
 
-/// What was typed since the link last looked.
+/// Input that was written and not acknowledged yet.
 #[derive(Debug, Default)]
-struct Unsaid {
+struct PendingAcks {
     bytes: u64,
     since: Option<Instant>,
 }
 
-impl Life {
-    /// Lives it to its end.
-    pub(super) async fn live(mut self) {
-        let reason = self.attend().await;
+impl SessionTask {
+    /// Runs the session to its end.
+    pub(super) async fn run(mut self) {
+        let reason = self.serve().await;
         let exit_code = self.end().await;
-        self.open.remove(self.terminal.id);
-        debug!(session.id = %self.terminal.id, reason = reason.as_str(), exit_code, "terminal ended");
-        self.terminal.set_end(SessionEnd { reason, exit_code, error: None });
-        self.tell();
+        // Removed only now, when no process is left that a restarted agent would have to end.
+        self.open.remove(self.session.id);
+        debug!(session.id = %self.session.id, reason = reason.as_str(), exit_code, "session ended");
+        self.session.set_end(SessionEnd { reason, exit_code, error: None });
+        self.notify_link();
     }
 
-    async fn attend(&mut self) -> EndReason {
-        let mut unsaid = Unsaid::default();
+    async fn serve(&mut self) -> EndReason {
+        let mut pending_acks = PendingAcks::default();
         let mut alarm = pin!(sleep_until(Instant::now()));
         loop {
-            if self.terminal.has_run_out() {
+            if self.session.is_timed_out() {
                 return EndReason::Timeout;
             }
-            if unsaid.is_due() {
-                unsaid = Unsaid::default();
-                self.tell();
+            if pending_acks.is_due() {
+                pending_acks = PendingAcks::default();
+                self.notify_link();
             }
-            let next = [self.terminal.next_look(), self.pump.next_try(), unsaid.is_due_at()];
+            let next = [self.session.next_wakeup(), self.io.retry_at(), pending_acks.is_due_at()];
             set(alarm.as_mut(), next.into_iter().flatten().min());
             tokio::select! {
+                // In this order: a session that ends must not be kept alive by a flood of output.
                 biased;
                 () = self.stopping.cancelled() => return EndReason::Killed,
-                () = self.terminal.stopped() => return EndReason::Killed,
+                () = self.session.stopped() => return EndReason::Killed,
                 _ = self.child.wait() => return EndReason::Exited,
-                moved = poll_fn(|context| self.pump.poll(context)) => {
-                    unsaid.add(moved.typed);
+                moved = poll_fn(|context| self.io.poll(context)) => {
+                    pending_acks.add(moved.written);
                     if moved.read > 0 {
-                        unsaid = Unsaid::default();
-                        self.tell();
-                        give_way(moved).await;
+                        // The output carries the acknowledgement, because both are sent together.
+                        pending_acks = PendingAcks::default();
+                        self.notify_link();
+                        yield_after_batch(moved).await;
                     }
                 }
-                () = self.terminal.news() => {}
+                () = self.session.changed() => {}
                 () = &mut alarm => {}
             }
         }
     }
 
-    /// Ends everything that is left of it, and reads its last words. Gives the exit code.
+    /// Ends all processes that are left and reads their last output. Returns the exit code.
     async fn end(&mut self) -> Option<i32> {
         let mut gone = pin!(process_tree::hang_up(self.root.clone(), self.kill_grace));
         loop {
             tokio::select! {
                 () = &mut gone => break,
-                () = read_on(&mut self.pump) => self.tell(),
+                // Processes may write to the PTY while they handle SIGHUP, and block if nobody reads.
+                () = read_final_output(&mut self.io) => self.notify_link(),
             }
         }
         let status = self.child.wait().await.ok();
-        // Whether everything was read or the time is up: it has ended.
-        drop(tokio::time::timeout(DRAIN, read_to_end(&mut self.pump)).await);
+        // Everything was read or the time is over: the session has ended.
+        drop(tokio::time::timeout(DRAIN, read_to_end(&mut self.io)).await);
         status.and_then(|status| status.code().or(status.signal().map(|signal| 128 + signal)))
     }
 
-    fn tell(&self) {
-        self.board.mark(self.terminal.id);
+    fn notify_link(&self) {
+        self.dirty.mark(self.session.id);
     }
 }
 
-impl Unsaid {
-    fn add(&mut self, typed: usize) {
-        if typed > 0 {
-            self.bytes += typed as u64;
+impl PendingAcks {
+    fn add(&mut self, written: usize) {
+        if written > 0 {
+            self.bytes += written as u64;
             self.since.get_or_insert_with(Instant::now);
         }
     }
@@ -130,7 +134,8 @@ impl Unsaid {
     }
 }
 
-/// Sets an alarm no later than this. One that goes off too early does no harm, and costs less than setting it each time.
+/// Sets the timer to fire no later than `at`. It may fire too early: that is harmless, and cheaper than resetting it
+/// for every keystroke.
 fn set(alarm: Pin<&mut Sleep>, at: Option<Instant>) {
     let at = at.unwrap_or_else(|| Instant::now() + LONG);
     if alarm.is_elapsed() || at < alarm.deadline() {
@@ -138,22 +143,22 @@ fn set(alarm: Pin<&mut Sleep>, at: Option<Instant>) {
     }
 }
 
-/// A program that floods the terminal must not keep the link from sending.
-async fn give_way(moved: Moved) {
+/// A program that floods the PTY must not keep the link from sending.
+async fn yield_after_batch(moved: IoCounts) {
     if moved.read >= BATCH {
         tokio::task::yield_now().await;
     }
 }
 
-/// Reads something of the last words, or waits for ever.
-async fn read_on(pump: &mut Pump) {
-    match poll_fn(|context| pump.poll_last_words(context)).await {
+/// Reads some of the last output, or waits forever.
+async fn read_final_output(io: &mut PtyIo) {
+    match poll_fn(|context| io.poll_final_output(context)).await {
         Ok(1..) => tokio::task::yield_now().await,
         Ok(0) | Err(_) => std::future::pending().await,
     }
 }
 
-/// Reads until nobody has the terminal open, or there is no room.
-async fn read_to_end(pump: &mut Pump) {
-    while let Ok(1..) = poll_fn(|context| pump.poll_last_words(context)).await {}
+/// Reads until no process has the PTY open, or there is no room.
+async fn read_to_end(io: &mut PtyIo) {
+    while let Ok(1..) = poll_fn(|context| io.poll_final_output(context)).await {}
 }

@@ -1,5 +1,5 @@
-//! What runs in a terminal: which program, under which name, with which environment. The agent's own environment holds
-//! tokens, so nothing of it is handed on.
+//! The program of a session: path, name, environment. The agent's own environment contains tokens, so nothing of it is
+//! inherited.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,24 +12,24 @@ use tokio::process::Child;
 
 use crate::config::Account;
 use crate::executors::process;
-use crate::process_tree::Root;
+use crate::process_tree::TreeRoot;
 
-/// What programs take the terminal for.
+/// The terminal type that programs see.
 const TERM: &str = "xterm-256color";
-/// Marks every process of a terminal, so that those who left its session are found.
+/// Set in the environment of every process of a session, to find those that left it.
 const MARKER: &str = "HIVE_SESSION_ID";
 
-/// A shell, ready to start.
+/// A shell that is ready to start.
 #[derive(Debug)]
-pub(crate) struct Shell {
+pub(crate) struct LoginShell {
     id: SessionId,
     path: String,
     env: Vec<(String, String)>,
     cwd: PathBuf,
 }
 
-impl Shell {
-    /// The shell that was asked for, or the account's own.
+impl LoginShell {
+    /// The requested shell, or the account's own.
     pub(crate) fn of_spec(spec: &PtySpec, account: &Account) -> Result<Self, ErrorBody> {
         let shell = spec.shell.as_ref().unwrap_or(&account.shell);
         if !Path::new(shell).is_absolute() {
@@ -54,16 +54,16 @@ impl Shell {
         })
     }
 
-    /// The program's path.
+    /// The path of the program.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// Starts it as a login shell, which leads a session of its own on a new terminal.
+    /// Starts it as a login shell, the leader of a process session on a new PTY.
     pub(crate) fn start(&self, size: Size) -> Result<(Child, Pty), ErrorBody> {
         let (pty, line) = open(size).map_err(|error| ErrorBody {
             code: ErrorCode::Unavailable,
-            message: format!("the satellite cannot open a terminal: {error}"),
+            message: format!("the satellite cannot open a pseudo-terminal: {error}"),
         })?;
         let started = Command::new(&self.path)
             .arg0(self.login_name())
@@ -76,25 +76,26 @@ impl Shell {
         Ok((child, pty))
     }
 
-    /// Everything it starts, once it runs as this process.
-    pub(crate) fn root(&self, pid: u32) -> Root {
-        Root { pid, marker: marker(self.id) }
+    /// The root of its process tree, once it runs under this process id.
+    pub(crate) fn root(&self, pid: u32) -> TreeRoot {
+        TreeRoot { pid, marker: marker(self.id) }
     }
 
-    /// By a name that begins like this, a shell knows that it is the first one.
+    /// A leading hyphen in `argv[0]` makes it a login shell.
     fn login_name(&self) -> String {
         let name = Path::new(&self.path).file_name().unwrap_or_default();
         format!("-{}", name.to_string_lossy())
     }
 }
 
-/// What all processes of a terminal have in their environment.
+/// The variable in the environment of all processes of a session, as `NAME=value`.
 pub(super) fn marker(id: SessionId) -> String {
     format!("{MARKER}={id}")
 }
 
 fn open(size: Size) -> pty_process::Result<(Pty, pty_process::Pts)> {
     let (pty, line) = pty_process::open()?;
+    // Set before the program starts, because many programs read the size only once.
     pty.resize(pty_process::Size::new(size.rows, size.cols))?;
     Ok((pty, line))
 }

@@ -1,101 +1,102 @@
-//! How long a terminal waits: for the link, for somebody who needs its output, for any use at all.
+//! The timeouts of a session: without a link, without a claim on its output, without use.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Long enough to be for ever, and short enough to be added to a time.
+/// Longer than any agent runs, and short enough to be added to an `Instant`.
 const FOR_EVER: Duration = Duration::from_hours(10 * 365 * 24);
 
-/// How long a terminal waits for what.
+/// The timeouts of one session.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// How long output is kept for somebody who needs it while the server is away.
+pub(crate) struct SessionTimeouts {
+    /// How long a claim on output is kept without the server.
     pub(crate) claim: Duration,
-    /// How long it outlives the link.
+    /// How long the session outlives the link.
     pub(crate) linger: Duration,
     /// How long it may go without input and output.
     pub(crate) idle: Option<Duration>,
 }
 
-/// What is to be done now.
+/// What a timeout leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// Nobody has come back for the output.
-    Release,
-    /// Nobody has come back at all, or used it.
-    End,
+pub(crate) enum TimeoutAction {
+    /// The claim on the output has expired.
+    ReleaseOutput,
+    /// The session was without a link, or unused, for too long.
+    EndSession,
 }
 
-/// The times that decide about one terminal.
+/// The times at which the timeouts of one session started.
 #[derive(Debug)]
-pub(crate) struct Patience {
-    limits: Limits,
+pub(crate) struct SessionTimers {
+    limits: SessionTimeouts,
     used_at: Instant,
-    away_since: Option<Instant>,
-    /// Since when the server has not said who needs what.
-    unclear_since: Option<Instant>,
+    unlinked_since: Option<Instant>,
+    /// Since when the server has not stated its claims.
+    unclaimed_since: Option<Instant>,
 }
 
-impl Patience {
-    /// A terminal that was just opened by a server that is there.
-    pub(crate) fn new(limits: Limits, now: Instant) -> Self {
-        let Limits { claim, linger, idle } = limits;
-        let limits = Limits {
+impl SessionTimers {
+    /// A session that was just started over a link.
+    pub(crate) fn new(limits: SessionTimeouts, now: Instant) -> Self {
+        let SessionTimeouts { claim, linger, idle } = limits;
+        let limits = SessionTimeouts {
             claim: claim.min(FOR_EVER),
             linger: linger.min(FOR_EVER),
             idle: idle.map(|idle| idle.min(FOR_EVER)),
         };
-        Self { limits, used_at: now, away_since: None, unclear_since: Some(now) }
+        Self { limits, used_at: now, unlinked_since: None, unclaimed_since: Some(now) }
     }
 
-    /// There was input or output.
-    pub(crate) fn on_use(&mut self, now: Instant) {
+    /// Notes input or output.
+    pub(crate) fn on_activity(&mut self, now: Instant) {
         self.used_at = now;
     }
 
-    /// The link is gone.
-    pub(crate) fn on_leave(&mut self, now: Instant) {
-        self.away_since.get_or_insert(now);
-        self.unclear_since.get_or_insert(now);
+    /// Notes that the link is lost.
+    pub(crate) fn on_link_lost(&mut self, now: Instant) {
+        // Not overwritten: a second loss without a resume in between must not restart the timeout.
+        self.unlinked_since.get_or_insert(now);
+        self.unclaimed_since.get_or_insert(now);
     }
 
-    /// A link goes on with it.
-    pub(crate) fn on_return(&mut self) {
-        self.away_since = None;
+    /// Notes that a link has resumed the session.
+    pub(crate) fn on_link_resumed(&mut self) {
+        self.unlinked_since = None;
     }
 
-    /// The server has said who needs what.
+    /// Notes that the server has stated its claims.
     pub(crate) fn on_flow(&mut self) {
-        self.unclear_since = None;
+        self.unclaimed_since = None;
     }
 
-    /// What is to be done at this time.
-    pub(crate) fn due(&self, now: Instant) -> Option<Due> {
-        if self.ends_at().is_some_and(|at| at <= now) {
-            return Some(Due::End);
+    /// The timeout that has expired at `now`.
+    pub(crate) fn due(&self, now: Instant) -> Option<TimeoutAction> {
+        if self.end_at().is_some_and(|at| at <= now) {
+            return Some(TimeoutAction::EndSession);
         }
-        self.releases_at().is_some_and(|at| at <= now).then_some(Due::Release)
+        self.release_at().is_some_and(|at| at <= now).then_some(TimeoutAction::ReleaseOutput)
     }
 
-    /// The output was released.
+    /// Notes that the output was released.
     pub(crate) fn on_release(&mut self) {
-        self.unclear_since = None;
+        self.unclaimed_since = None;
     }
 
-    /// When to ask again.
+    /// When the next timeout expires.
     pub(crate) fn next(&self) -> Option<Instant> {
-        [self.ends_at(), self.releases_at()].into_iter().flatten().min()
+        [self.end_at(), self.release_at()].into_iter().flatten().min()
     }
 
-    fn ends_at(&self) -> Option<Instant> {
+    fn end_at(&self) -> Option<Instant> {
         let is_idle = self.limits.idle.map(|idle| self.used_at + idle);
-        let is_left = self.away_since.map(|since| since + self.limits.linger);
+        let is_left = self.unlinked_since.map(|since| since + self.limits.linger);
         [is_idle, is_left].into_iter().flatten().min()
     }
 
-    fn releases_at(&self) -> Option<Instant> {
-        self.unclear_since.map(|since| since + self.limits.claim)
+    fn release_at(&self) -> Option<Instant> {
+        self.unclaimed_since.map(|since| since + self.limits.claim)
     }
 }
 
@@ -103,8 +104,11 @@ impl Patience {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { claim: Duration::from_secs(30), linger: Duration::from_mins(10), idle: Some(Duration::from_hours(1)) };
+    const LIMITS: SessionTimeouts = SessionTimeouts {
+        claim: Duration::from_secs(30),
+        linger: Duration::from_mins(10),
+        idle: Some(Duration::from_hours(1)),
+    };
 
     struct Clock(Instant);
 
@@ -114,78 +118,78 @@ mod tests {
         }
     }
 
-    fn opened() -> (Patience, Clock) {
+    fn opened() -> (SessionTimers, Clock) {
         let clock = Clock(Instant::now());
-        let mut patience = Patience::new(LIMITS, clock.at(0));
-        patience.on_flow();
-        (patience, clock)
+        let mut timers = SessionTimers::new(LIMITS, clock.at(0));
+        timers.on_flow();
+        (timers, clock)
     }
 
-    fn check(patience: &Patience, now: Instant, due: Option<Due>) {
-        assert_eq!(patience.due(now), due);
+    fn check(timers: &SessionTimers, now: Instant, due: Option<TimeoutAction>) {
+        assert_eq!(timers.due(now), due);
         if due.is_none() {
-            assert!(patience.next().is_none_or(|next| next > now), "it would be asked without a pause");
+            assert!(timers.next().is_none_or(|next| next > now), "it would be asked without a pause");
         }
     }
 
     #[test]
     fn output_is_kept_for_a_while_after_the_link_is_gone() {
-        let (mut patience, clock) = opened();
-        patience.on_leave(clock.at(100));
-        check(&patience, clock.at(129), None);
-        assert_eq!(patience.next(), Some(clock.at(130)));
-        check(&patience, clock.at(130), Some(Due::Release));
-        patience.on_release();
-        check(&patience, clock.at(131), None);
+        let (mut timers, clock) = opened();
+        timers.on_link_lost(clock.at(100));
+        check(&timers, clock.at(129), None);
+        assert_eq!(timers.next(), Some(clock.at(130)));
+        check(&timers, clock.at(130), Some(TimeoutAction::ReleaseOutput));
+        timers.on_release();
+        check(&timers, clock.at(131), None);
     }
 
     #[test]
     fn a_link_that_says_nothing_of_the_output_does_not_keep_it() {
-        let (mut patience, clock) = opened();
-        patience.on_leave(clock.at(100));
-        patience.on_return();
-        check(&patience, clock.at(130), Some(Due::Release));
-        patience.on_flow();
-        check(&patience, clock.at(130), None);
+        let (mut timers, clock) = opened();
+        timers.on_link_lost(clock.at(100));
+        timers.on_link_resumed();
+        check(&timers, clock.at(130), Some(TimeoutAction::ReleaseOutput));
+        timers.on_flow();
+        check(&timers, clock.at(130), None);
     }
 
     #[test]
     fn a_link_that_breaks_again_and_again_gives_no_more_time() {
-        let (mut patience, clock) = opened();
-        patience.on_leave(clock.at(100));
-        patience.on_return();
-        patience.on_leave(clock.at(120));
-        assert_eq!(patience.next(), Some(clock.at(130)));
-        patience.on_release();
-        assert_eq!(patience.next(), Some(clock.at(720)), "but each link is a return");
+        let (mut timers, clock) = opened();
+        timers.on_link_lost(clock.at(100));
+        timers.on_link_resumed();
+        timers.on_link_lost(clock.at(120));
+        assert_eq!(timers.next(), Some(clock.at(130)));
+        timers.on_release();
+        assert_eq!(timers.next(), Some(clock.at(720)), "but each link is a return");
     }
 
     #[test]
-    fn a_terminal_outlives_its_link_for_so_long() {
-        let (mut patience, clock) = opened();
-        patience.on_leave(clock.at(0));
-        patience.on_leave(clock.at(500));
-        patience.on_release();
-        check(&patience, clock.at(599), None);
-        check(&patience, clock.at(600), Some(Due::End));
+    fn a_session_outlives_its_link_for_so_long() {
+        let (mut timers, clock) = opened();
+        timers.on_link_lost(clock.at(0));
+        timers.on_link_lost(clock.at(500));
+        timers.on_release();
+        check(&timers, clock.at(599), None);
+        check(&timers, clock.at(600), Some(TimeoutAction::EndSession));
     }
 
     #[test]
-    fn an_unused_terminal_ends_and_a_used_one_does_not() {
-        let (mut patience, clock) = opened();
-        patience.on_use(clock.at(3000));
-        check(&patience, clock.at(3600), None);
-        check(&patience, clock.at(6600), Some(Due::End));
-        let unlimited = Patience::new(Limits { idle: None, ..LIMITS }, clock.at(0));
+    fn an_unused_session_ends_and_a_used_one_does_not() {
+        let (mut timers, clock) = opened();
+        timers.on_activity(clock.at(3000));
+        check(&timers, clock.at(3600), None);
+        check(&timers, clock.at(6600), Some(TimeoutAction::EndSession));
+        let unlimited = SessionTimers::new(SessionTimeouts { idle: None, ..LIMITS }, clock.at(0));
         assert_eq!(unlimited.due(clock.at(29)), None);
     }
 
     #[test]
     fn times_beyond_all_measure_are_for_ever() {
         let clock = Clock(Instant::now());
-        let limits = Limits { claim: Duration::MAX, linger: Duration::MAX, idle: Some(Duration::MAX) };
-        let mut patience = Patience::new(limits, clock.at(0));
-        patience.on_leave(clock.at(0));
-        check(&patience, clock.at(1_000_000), None);
+        let limits = SessionTimeouts { claim: Duration::MAX, linger: Duration::MAX, idle: Some(Duration::MAX) };
+        let mut timers = SessionTimers::new(limits, clock.at(0));
+        timers.on_link_lost(clock.at(0));
+        check(&timers, clock.at(1_000_000), None);
     }
 }

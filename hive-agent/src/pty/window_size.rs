@@ -1,79 +1,81 @@
-//! The size of a terminal, and when its program is told.
+//! The size of a session's window, and when the program is notified of it.
 
 use std::time::Duration;
 
 use hive_wire::api::{MAX_SCREEN, Size};
 use tokio::time::Instant;
 
-/// How long a program sees another size before it sees its own again, so that it draws its screen anew.
+/// How long a redraw shows another size. The program draws its screen again when it changes.
 const NUDGE: Duration = Duration::from_millis(20);
 
-/// A size, and what the program is still to be told of it. Of many changes in a row, the last one counts.
+/// A size and the change that is still to be set on the PTY. Of several changes in a row only the last one is set.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub(crate) struct WindowSize {
     size: Size,
-    next: Next,
+    next: PendingSize,
 }
 
 #[derive(Debug)]
-enum Next {
-    Nothing,
+enum PendingSize {
+    None,
     /// The size.
-    Tell,
-    /// Another size: the kernel keeps the same one to itself.
+    Current,
+    /// Another size first, because the kernel does not notify the program of the same one.
     Nudge,
-    /// The size, a moment after a nudge.
-    TellAt(Instant),
+    /// The size, a moment after the other one.
+    CurrentAt(Instant),
 }
 
-impl Screen {
-    /// A screen of this size, of which the program knows.
+impl WindowSize {
+    /// A window of this size, which the PTY already has.
     pub(crate) fn new(size: Size) -> Self {
-        Self { size: possible(size), next: Next::Nothing }
+        Self { size: clamped(size), next: PendingSize::None }
     }
 
     pub(crate) fn size(&self) -> Size {
         self.size
     }
 
-    /// Changes the size; with `redraw`, the program is told even of the same one.
+    /// Changes the size. With `redraw` the program is notified even if the size stays the same.
     pub(crate) fn resize(&mut self, size: Size, redraw: bool) {
-        let size = possible(size);
+        let size = clamped(size);
         if size != self.size {
             self.size = size;
-            self.next = Next::Tell;
-        } else if redraw && matches!(self.next, Next::Nothing) {
-            self.next = Next::Nudge;
+            self.next = PendingSize::Current;
+        // A pending change redraws the screen anyway.
+        } else if redraw && matches!(self.next, PendingSize::None) {
+            self.next = PendingSize::Nudge;
         }
     }
 
     /// Takes the size to set now.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Size> {
         let (size, next) = match self.next {
-            Next::Tell => (self.size, Next::Nothing),
-            Next::TellAt(at) if at <= now => (self.size, Next::Nothing),
-            Next::Nudge => (self.nudged(), Next::TellAt(now + NUDGE)),
-            Next::Nothing | Next::TellAt(_) => return None,
+            PendingSize::Current => (self.size, PendingSize::None),
+            PendingSize::CurrentAt(at) if at <= now => (self.size, PendingSize::None),
+            PendingSize::Nudge => (self.nudge_size(), PendingSize::CurrentAt(now + NUDGE)),
+            PendingSize::None | PendingSize::CurrentAt(_) => return None,
         };
         self.next = next;
         Some(size)
     }
 
-    /// When to ask again.
+    /// When to call [`next`](Self::next) again.
     pub(crate) fn next_at(&self) -> Option<Instant> {
         match self.next {
-            Next::TellAt(at) => Some(at),
-            Next::Nothing | Next::Tell | Next::Nudge => None,
+            PendingSize::CurrentAt(at) => Some(at),
+            PendingSize::None | PendingSize::Current | PendingSize::Nudge => None,
         }
     }
 
-    fn nudged(&self) -> Size {
+    fn nudge_size(&self) -> Size {
         let Size { cols, rows } = self.size;
+        // One row less, or one more where there is only one.
         Size { cols, rows: if rows > 1 { rows - 1 } else { rows + 1 } }
     }
 }
 
-fn possible(Size { cols, rows }: Size) -> Size {
+fn clamped(Size { cols, rows }: Size) -> Size {
     Size { cols: cols.clamp(1, MAX_SCREEN), rows: rows.clamp(1, MAX_SCREEN) }
 }
 
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn of_a_storm_of_sizes_the_last_one_counts() {
-        let (mut screen, now) = (Screen::new(size(80, 24)), Instant::now());
+        let (mut screen, now) = (WindowSize::new(size(80, 24)), Instant::now());
         for cols in 1..100 {
             screen.resize(size(cols, 24), false);
         }
@@ -96,14 +98,14 @@ mod tests {
 
     #[test]
     fn the_same_size_is_no_news() {
-        let (mut screen, now) = (Screen::new(size(80, 24)), Instant::now());
+        let (mut screen, now) = (WindowSize::new(size(80, 24)), Instant::now());
         screen.resize(size(80, 24), false);
         assert_eq!(screen.next(now), None);
     }
 
     #[test]
     fn a_redraw_shows_another_size_for_a_moment() {
-        let (mut screen, now) = (Screen::new(size(80, 24)), Instant::now());
+        let (mut screen, now) = (WindowSize::new(size(80, 24)), Instant::now());
         screen.resize(size(80, 24), true);
         assert_eq!((screen.next(now), screen.next(now)), (Some(size(80, 23)), None));
         let at = screen.next_at().unwrap();
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_change_amid_a_redraw_ends_it() {
-        let (mut screen, now) = (Screen::new(size(80, 1)), Instant::now());
+        let (mut screen, now) = (WindowSize::new(size(80, 1)), Instant::now());
         screen.resize(size(80, 1), true);
         assert_eq!(screen.next(now), Some(size(80, 2)));
         screen.resize(size(90, 1), true);
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_screen_has_a_possible_size() {
-        let mut screen = Screen::new(size(0, 0));
+        let mut screen = WindowSize::new(size(0, 0));
         assert_eq!(screen.size(), size(1, 1));
         screen.resize(size(u16::MAX, u16::MAX), false);
         assert_eq!(screen.size(), size(MAX_SCREEN, MAX_SCREEN));

@@ -1,6 +1,7 @@
-//! A random word that goes with a registration token, so that a registration whose answer was lost is answered again.
+//! The id of a registration attempt. It is sent with the token, so that the server answers a repeated registration
+//! again.
 //!
-//! It lies beside the key until there is one: a machine that loses its power in between asks again with the same word.
+//! It is stored beside the key until the registration succeeds: after a power loss the same id is sent.
 
 use std::fs;
 use std::io;
@@ -9,9 +10,10 @@ use std::path::Path;
 use crate::random;
 use crate::storage::files;
 
-/// Returns the word of an attempt that has not ended, or begins one.
+/// Returns the id of an attempt that has not ended, or creates one.
 pub(crate) fn begin(path: &Path) -> io::Result<String> {
     let is_word = |text: &String| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // A damaged file counts as none: the worst case is one more registration.
     if let Some(attempt) = fs::read_to_string(path).ok().filter(is_word) {
         return Ok(attempt);
     }
@@ -20,7 +22,8 @@ pub(crate) fn begin(path: &Path) -> io::Result<String> {
     Ok(attempt)
 }
 
-/// Ends the attempt: the satellite has its key. A file that stays does no harm, as the next token is another one.
+/// Ends the attempt, because the satellite has its key. A file that cannot be removed does no harm: the next token is
+/// another one.
 pub(crate) fn end(path: &Path) {
     drop(fs::remove_file(path));
 }

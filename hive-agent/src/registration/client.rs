@@ -1,4 +1,4 @@
-//! The few calls an agent makes over plain HTTPS: is a hive there, register, verify a key.
+//! The HTTPS calls of a satellite: health, register, heartbeat.
 
 use std::time::Duration;
 
@@ -19,25 +19,25 @@ use serde::de::DeserializeOwned;
 
 use crate::config::ServerUrl;
 use crate::http::{authorization, retry_after};
-use crate::messages::with_causes;
+use hive_wire::escape::error_chain;
 
-/// How long the question whether a hive is there may take.
+/// The time limit of the health call.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the other calls may take.
+/// The time limit of the other calls.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// Why a call gave no answer to go on with.
+/// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// Nothing answered.
+    /// There was no answer.
     Unreachable(String),
-    /// The server said no.
+    /// The answer has an error status.
     Status {
         status: StatusCode,
         retry_after: Option<Duration>,
-        /// What it said, where it was one of ours.
+        /// Its body, if it is an error of a hive.
         refusal: Option<Box<ErrorResponse>>,
     },
 }
@@ -51,22 +51,23 @@ impl CallError {
         }
     }
 
-    /// What a 401 means to a satellite that takes the server for this hive.
-    pub(crate) fn unauthorized(&self, known: Option<HiveId>) -> Option<Unauthorized> {
+    /// The meaning of a 401 for a satellite of the hive `known`.
+    pub(crate) fn unauthorized(&self, known: Option<HiveId>) -> Option<AuthRejection> {
         let Self::Status { status: StatusCode::UNAUTHORIZED, refusal, .. } = self else { return None };
         let Some(answering) = refusal.as_ref().and_then(|refusal| refusal.hive_id) else {
-            return Some(Unauthorized::NoHive);
+            return Some(AuthRejection::NotAHive);
         };
         Some(match (known, refusal.as_ref().and_then(|refusal| refusal.class.as_ref())) {
-            (None, _) => Unauthorized::HiveNotKnown(answering),
-            (Some(known), _) if known != answering => Unauthorized::OtherHive(answering),
-            (_, Some(RejectionClass::UnknownKey)) => Unauthorized::Rejected { is_superseded: false },
-            (_, Some(RejectionClass::Superseded)) => Unauthorized::Rejected { is_superseded: true },
-            _ => Unauthorized::NoHive,
+            (None, _) => AuthRejection::UnknownHive(answering),
+            // Compared first: another hive cannot know whether the key is valid.
+            (Some(known), _) if known != answering => AuthRejection::OtherHive(answering),
+            (_, Some(RejectionClass::UnknownKey)) => AuthRejection::Rejected { is_superseded: false },
+            (_, Some(RejectionClass::Superseded)) => AuthRejection::Rejected { is_superseded: true },
+            _ => AuthRejection::NotAHive,
         })
     }
 
-    /// The shortest time to wait that the server asked for.
+    /// The minimum delay that the server asked for.
     pub(crate) fn retry_after(&self) -> Duration {
         match self {
             Self::Status { retry_after, .. } => retry_after.unwrap_or_default(),
@@ -74,7 +75,7 @@ impl CallError {
         }
     }
 
-    /// For the log.
+    /// The cause, for the log.
     pub(crate) fn cause(&self) -> String {
         match self {
             Self::Unreachable(cause) => cause.clone(),
@@ -83,32 +84,33 @@ impl CallError {
     }
 }
 
-/// What the answer 401 means.
+/// The meaning of a 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unauthorized {
-    /// The satellite's own hive does not accept the key. Nothing else rejects one.
+pub(crate) enum AuthRejection {
+    /// The satellite's own hive does not accept the key. Only this is a rejection.
     Rejected {
-        /// Whether it knows the key as one that was replaced.
+        /// Whether the hive knows the key as replaced.
         is_superseded: bool,
     },
-    /// Another hive is there.
+    /// The server is another hive.
     OtherHive(HiveId),
-    /// A hive is there, and the satellite does not know which one is its own: an older agent registered it.
-    HiveNotKnown(HiveId),
-    /// Something else answers, such as a proxy.
-    NoHive,
+    /// The server is a hive, and the satellite does not know the id of its own: an older agent registered it.
+    UnknownHive(HiveId),
+    /// The answer comes from something else, such as a proxy.
+    NotAHive,
 }
 
-/// A hive's HTTPS interface for satellites.
+/// The client of the hive's satellite API.
 #[derive(Debug)]
-pub(crate) struct HiveApi {
+pub(crate) struct SatelliteApiClient {
     server: ServerUrl,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
-impl HiveApi {
+impl SatelliteApiClient {
     pub(crate) fn new(server: ServerUrl, tls: &rustls::ClientConfig) -> Self {
         let mut tcp = HttpConnector::new();
+        // The connector is wrapped by TLS and must accept `https` URLs.
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(HEALTH_TIMEOUT));
@@ -117,7 +119,7 @@ impl HiveApi {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        // Calls are minutes apart at best: an idle connection would only cost memory on both sides.
+        // Calls are minutes apart, so an idle connection would only cost memory on both sides.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Self { server, client }
     }
@@ -126,13 +128,13 @@ impl HiveApi {
         &self.server
     }
 
-    /// Asks whether a hive is there.
+    /// Checks whether a hive answers.
     pub(crate) async fn health(&self) -> Result<(), CallError> {
         let request = self.request(Method::GET, "/api/health", None, None).body(Full::default());
         self.call(request, HEALTH_TIMEOUT).await.map(drop)
     }
 
-    /// Spends the token. With `hive` only where that hive answers.
+    /// Registers with a token. With `hive`, only that hive may accept it.
     pub(crate) async fn register(
         &self,
         token: &SecretString,
@@ -201,8 +203,9 @@ impl HiveApi {
         let exchange = async {
             let request = request.map_err(|error| CallError::Unreachable(error.to_string()))?;
             let response =
-                self.client.request(request).await.map_err(|error| CallError::Unreachable(with_causes(&error)))?;
+                self.client.request(request).await.map_err(|error| CallError::Unreachable(error_chain(&error)))?;
             let (head, body) = response.into_parts();
+            // A server that is not a hive may send any amount.
             let body = Limited::new(body, MAX_ANSWER).collect().await;
             let body = body.map_err(|error| CallError::Unreachable(error.to_string()))?.to_bytes();
             if head.status.is_success() {
@@ -227,7 +230,7 @@ mod tests {
     #[test]
     fn only_a_401_of_the_own_hive_with_a_known_class_rejects_a_key() {
         let hive = |n| HiveId::new(hive_wire::id::Seed { unix_millis: 1, random: [n; 10] });
-        let check = |body: &str, known: Option<HiveId>, expected: Option<Unauthorized>| {
+        let check = |body: &str, known: Option<HiveId>, expected: Option<AuthRejection>| {
             let error = CallError::Status {
                 status: if expected.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN },
                 retry_after: None,
@@ -240,15 +243,15 @@ mod tests {
             format!(r#"{start},"hive_id":"{}"{class}}}"#, hive(1))
         };
         let (unknown, superseded) = (body(r#","class":"unknown_key""#), body(r#","class":"superseded""#));
-        check(&unknown, Some(hive(1)), Some(Unauthorized::Rejected { is_superseded: false }));
-        check(&superseded, Some(hive(1)), Some(Unauthorized::Rejected { is_superseded: true }));
-        check(&unknown, Some(hive(2)), Some(Unauthorized::OtherHive(hive(1))));
-        check(&unknown, None, Some(Unauthorized::HiveNotKnown(hive(1))));
-        check(&body(r#","class":"other_hive""#), Some(hive(1)), Some(Unauthorized::NoHive));
-        check(&body(r#","class":"of a later version""#), Some(hive(1)), Some(Unauthorized::NoHive));
-        check(&body(""), Some(hive(1)), Some(Unauthorized::NoHive));
+        check(&unknown, Some(hive(1)), Some(AuthRejection::Rejected { is_superseded: false }));
+        check(&superseded, Some(hive(1)), Some(AuthRejection::Rejected { is_superseded: true }));
+        check(&unknown, Some(hive(2)), Some(AuthRejection::OtherHive(hive(1))));
+        check(&unknown, None, Some(AuthRejection::UnknownHive(hive(1))));
+        check(&body(r#","class":"other_hive""#), Some(hive(1)), Some(AuthRejection::NotAHive));
+        check(&body(r#","class":"of a later version""#), Some(hive(1)), Some(AuthRejection::NotAHive));
+        check(&body(""), Some(hive(1)), Some(AuthRejection::NotAHive));
         for of_a_proxy in ["<html>", "", r#"{"error":"auth_invalid","message":"x","success":false}"#] {
-            check(of_a_proxy, Some(hive(1)), Some(Unauthorized::NoHive));
+            check(of_a_proxy, Some(hive(1)), Some(AuthRejection::NotAHive));
         }
         check(&unknown, Some(hive(1)), None);
     }

@@ -1,4 +1,4 @@
-//! Enrolling with a hive that refuses, fails and forgets.
+//! Registering with a hive that refuses, fails and forgets.
 
 use super::*;
 use crate::http;
@@ -18,24 +18,24 @@ async fn rig() -> Rig {
 }
 
 impl Rig {
-    async fn enrol(&self, token: Option<&str>) -> Result<Identity, Error> {
-        self.enrolment(token, WhenRejected::GiveUp)?.enrol().await
+    async fn identify(&self, token: Option<&str>) -> Result<AgentIdentity, Error> {
+        self.registrar(token, KeyRejectionPolicy::Exit)?.identify().await
     }
 
-    /// An enrolment that goes on with rejected keys.
-    fn patient(&self, token: Option<&str>) -> Enrolment {
-        self.enrolment(token, WhenRejected::KeepTrying(Duration::from_millis(10))).unwrap()
+    /// A registrar that retries rejected keys.
+    fn patient(&self, token: Option<&str>) -> Registrar {
+        self.registrar(token, KeyRejectionPolicy::Retry(Duration::from_millis(10))).unwrap()
     }
 
-    fn enrolment(&self, token: Option<&str>, when_rejected: WhenRejected) -> Result<Enrolment, Error> {
+    fn registrar(&self, token: Option<&str>, key_rejection: KeyRejectionPolicy) -> Result<Registrar, Error> {
         let mut config = self.hive.config(self.dir.path());
         config.registration_token = token.map(Into::into);
-        config.when_rejected = when_rejected;
+        config.key_rejection = key_rejection;
         config.tags = vec!["blue".into()];
         config.satellite_url = Some("https://sat.example.com".into());
         let data = Arc::new(DataDir::open(&config.data_dir)?);
         let tls = http::tls_config(&config.server)?;
-        Ok(Enrolment::new(&config, data, HiveApi::new(config.server.clone(), &tls)))
+        Ok(Registrar::new(&config, data, SatelliteApiClient::new(config.server.clone(), &tls)))
     }
 
     fn has_key(&self) -> bool {
@@ -46,14 +46,14 @@ impl Rig {
         self.dir.path().join("data/backend.key.rejected.json").exists()
     }
 
-    /// Gives the satellite these keys, the last one accepted last.
+    /// Stores these keys, the last one accepted last.
     fn store(&self, keys: &[&str]) {
         let data = DataDir::open(&self.dir.path().join("data")).unwrap();
-        let mut identity = Identity {
+        let mut identity = AgentIdentity {
             satellite_id: satellite_id(),
             satellite_name: "web-server-01".into(),
             hive_id: Some(hive_id()),
-            keys: KeyRing::with_candidate(keys[0].into(), clock::now()),
+            keys: StoredKeys::with_candidate(keys[0].into(), clock::now()),
             registered_at: clock::now(),
             last_verified: None,
         };
@@ -67,7 +67,7 @@ impl Rig {
 #[tokio::test]
 async fn a_token_is_spent_once_and_a_restart_needs_none() {
     let rig = rig().await;
-    let identity = rig.enrol(Some(TOKEN)).await.unwrap();
+    let identity = rig.identify(Some(TOKEN)).await.unwrap();
     assert_eq!(identity.satellite_id, satellite_id());
     assert_eq!(rig.hive.asked(), ["GET /api/health -".to_owned(), format!("POST /api/satellites/register {TOKEN}")]);
     let bodies = rig.hive.bodies();
@@ -77,7 +77,7 @@ async fn a_token_is_spent_once_and_a_restart_needs_none() {
         assert!(bodies.contains(told), "{told} is missing in {bodies}");
     }
     for token in [Some(TOKEN), None] {
-        let again = rig.enrol(token).await.unwrap();
+        let again = rig.identify(token).await.unwrap();
         assert_eq!(again.keys.first().expose_secret(), KEY);
         assert!(again.last_verified.is_some());
     }
@@ -89,7 +89,7 @@ async fn a_token_is_spent_once_and_a_restart_needs_none() {
 #[tokio::test]
 async fn only_a_rejection_by_the_own_hive_sets_the_key_aside() {
     let rig = rig().await;
-    rig.enrol(Some(TOKEN)).await.unwrap();
+    rig.identify(Some(TOKEN)).await.unwrap();
     for status in [500, 429, 403, 404] {
         rig.hive.answer_once("/heartbeat", status, "");
     }
@@ -103,11 +103,11 @@ async fn only_a_rejection_by_the_own_hive_sets_the_key_aside() {
         rig.hive.answer_once("/heartbeat", 401, outage);
     }
     rig.hive.refuse_once("/heartbeat", 401, "auth_invalid");
-    rig.patient(Some(TOKEN)).enrol().await.unwrap();
+    rig.patient(Some(TOKEN)).identify().await.unwrap();
     assert!(rig.has_key() && !rig.has_rejected_key());
     assert_eq!(rig.hive.count("/register"), 1);
     rig.hive.reject_once("/heartbeat", RejectionClass::UnknownKey);
-    assert!(matches!(rig.enrol(None).await, Err(Error::KeyRejected)));
+    assert!(matches!(rig.identify(None).await, Err(Error::KeyRejected)));
     assert!(!rig.has_key() && rig.has_rejected_key());
 }
 
@@ -116,12 +116,12 @@ async fn a_satellite_whose_keys_are_rejected_registers_with_a_token_and_keeps_th
     let rig = rig().await;
     rig.store(&["old", "new"]);
     rig.hive.accept_only(&[KEY]);
-    let identity = rig.patient(Some(TOKEN)).enrol().await.unwrap();
-    let keys: Vec<_> = identity.keys.offers().iter().map(|key| key.expose_secret().to_owned()).collect();
+    let identity = rig.patient(Some(TOKEN)).identify().await.unwrap();
+    let keys: Vec<_> = identity.keys.offer_order().iter().map(|key| key.expose_secret().to_owned()).collect();
     assert_eq!(keys, [KEY, "new", "old"], "the hive may be restored once more");
     assert!(rig.has_key() && rig.has_rejected_key());
     rig.hive.accept_only(&["old"]);
-    assert_eq!(rig.enrol(None).await.unwrap().keys.first().expose_secret(), "old");
+    assert_eq!(rig.identify(None).await.unwrap().keys.first().expose_secret(), "old");
     assert_eq!(rig.hive.count("/register"), 1);
 }
 
@@ -130,9 +130,9 @@ async fn older_keys_are_offered_to_a_hive_that_does_not_know_the_newest() {
     let rig = rig().await;
     rig.store(&["first", "second", "third"]);
     rig.hive.accept_only(&["first"]);
-    let identity = rig.enrol(None).await.unwrap();
+    let identity = rig.identify(None).await.unwrap();
     assert_eq!(identity.keys.first().expose_secret(), "first");
-    rig.enrol(None).await.unwrap();
+    rig.identify(None).await.unwrap();
     let path = format!("POST /api/satellites/{}/heartbeat", satellite_id());
     let expected = ["third", "second", "first", "first"].map(|key| format!("{path} {key}"));
     assert_eq!(rig.hive.asked(), expected, "the one that was accepted is the first to be offered");
@@ -144,7 +144,7 @@ async fn rejected_keys_are_offered_again_until_the_hive_knows_one() {
     let rig = rig().await;
     rig.store(&["first", "second"]);
     rig.hive.accept_only(&[]);
-    let enrolment = rig.patient(None);
+    let registrar = rig.patient(None);
     let recovered = async {
         while rig.hive.count("/heartbeat") < 5 {
             tokio::task::yield_now().await;
@@ -152,7 +152,7 @@ async fn rejected_keys_are_offered_again_until_the_hive_knows_one() {
         assert!(!rig.has_key() && rig.has_rejected_key());
         rig.hive.accept_only(&["first"]);
     };
-    let (identity, ()) = tokio::join!(enrolment.enrol(), recovered);
+    let (identity, ()) = tokio::join!(registrar.identify(), recovered);
     assert_eq!(identity.unwrap().keys.first().expose_secret(), "first");
     assert!(rig.has_key() && !rig.has_rejected_key());
 }
@@ -162,9 +162,9 @@ async fn a_restart_with_rejected_keys_offers_them_before_it_spends_a_token() {
     let rig = rig().await;
     rig.store(&["first"]);
     rig.hive.accept_only(&[]);
-    assert!(matches!(rig.enrol(None).await, Err(Error::KeyRejected)));
+    assert!(matches!(rig.identify(None).await, Err(Error::KeyRejected)));
     rig.hive.accept_only(&["first"]);
-    rig.enrol(Some(TOKEN)).await.unwrap();
+    rig.identify(Some(TOKEN)).await.unwrap();
     assert_eq!(rig.hive.count("/register"), 0);
     assert!(rig.has_key() && !rig.has_rejected_key());
 }
@@ -175,14 +175,14 @@ async fn a_token_that_is_refused_does_not_end_the_search() {
     rig.store(&["first"]);
     rig.hive.accept_only(&[]);
     rig.hive.refuse_once("/register", 401, "registration_token_used");
-    let enrolment = rig.patient(Some(TOKEN));
+    let registrar = rig.patient(Some(TOKEN));
     let recovered = async {
         while rig.hive.count("/heartbeat") < 4 {
             tokio::task::yield_now().await;
         }
         rig.hive.accept_only(&["first"]);
     };
-    let (identity, ()) = tokio::join!(enrolment.enrol(), recovered);
+    let (identity, ()) = tokio::join!(registrar.identify(), recovered);
     identity.unwrap();
     assert_eq!(rig.hive.count("/register"), 1, "a refused token is not shown again");
 }
@@ -192,10 +192,10 @@ async fn rejected_keys_do_not_keep_a_machine_from_another_hive() {
     let rig = rig().await;
     rig.store(&["first"]);
     rig.hive.reject_once("/heartbeat", RejectionClass::Superseded);
-    assert!(matches!(rig.enrol(None).await, Err(Error::KeyRejected)));
+    assert!(matches!(rig.identify(None).await, Err(Error::KeyRejected)));
     let other = HiveId::new(Seed { unix_millis: 1, random: [1; 10] });
     rig.hive.answer_once("/heartbeat", 401, rejection(other, RejectionClass::OtherHive));
-    let identity = rig.patient(Some(TOKEN)).enrol().await.unwrap();
+    let identity = rig.patient(Some(TOKEN)).identify().await.unwrap();
     assert_eq!(identity.keys.first().expose_secret(), KEY);
     assert_eq!(rig.hive.hives_named().last().unwrap(), "-", "the token is for whichever hive is there");
     assert!(rig.has_rejected_key());
@@ -212,7 +212,7 @@ async fn a_refusal_is_handed_on() {
         (409, "name_taken"),
     ] {
         rig.hive.refuse_once("/register", status, code);
-        let error = rig.enrol(Some(TOKEN)).await.unwrap_err();
+        let error = rig.identify(Some(TOKEN)).await.unwrap_err();
         assert!(matches!(&error, Error::Refused(refusal) if refusal.error == code), "{error}");
         assert_eq!(error.exit_code(), 3);
         let text = messages::explain(&error, Language::English);
@@ -226,7 +226,7 @@ async fn a_passing_failure_is_tried_again() {
     let rig = rig().await;
     rig.hive.answer_once("/api/health", 502, "");
     rig.hive.answer_once("/register", 500, "");
-    rig.enrol(Some(TOKEN)).await.unwrap();
+    rig.identify(Some(TOKEN)).await.unwrap();
     assert_eq!(rig.hive.count("/register"), 2);
 }
 
@@ -234,7 +234,7 @@ async fn a_passing_failure_is_tried_again() {
 async fn a_registration_that_is_sent_again_says_so() {
     let rig = rig().await;
     rig.hive.answer_once("/register", 500, "");
-    rig.enrol(Some(TOKEN)).await.unwrap();
+    rig.identify(Some(TOKEN)).await.unwrap();
     let bodies = rig.hive.bodies();
     let attempts: Vec<_> = bodies.split("\"attempt\":").skip(1).map(|rest| &rest[..34]).collect();
     assert!(attempts.len() == 2 && attempts[0] == attempts[1], "{bodies}");
@@ -245,7 +245,7 @@ async fn a_registration_that_is_sent_again_says_so() {
 async fn something_that_is_no_hive_never_sees_the_token() {
     let rig = rig().await;
     rig.hive.answer_once("/api/health", 404, "<html>");
-    let error = rig.enrol(Some(TOKEN)).await.unwrap_err();
+    let error = rig.identify(Some(TOKEN)).await.unwrap_err();
     assert!(matches!(error, Error::NotAHive { status: 404, .. }), "{error}");
     assert_eq!(rig.hive.count("/register"), 0);
 }
@@ -254,7 +254,7 @@ async fn something_that_is_no_hive_never_sees_the_token() {
 async fn what_cannot_be_a_token_is_not_sent() {
     let check = async |token: Option<&str>, expected: &str| {
         let rig = rig().await;
-        let error = rig.enrol(token).await.unwrap_err();
+        let error = rig.identify(token).await.unwrap_err();
         assert_eq!(format!("{error:?}"), expected, "{token:?}");
         assert_eq!(error.exit_code(), 2);
         assert!(rig.hive.asked().is_empty());
@@ -287,15 +287,15 @@ async fn what_cannot_be_a_token_is_not_sent() {
 async fn a_new_key_is_kept_beside_the_old_one_until_it_is_accepted() {
     let rig = rig().await;
     rig.store(&["old"]);
-    let enrolment = rig.patient(None);
-    let mut identity = enrolment.enrol().await.unwrap();
-    enrolment.keep_new_key(&mut identity, "new".into());
-    drop(enrolment);
+    let registrar = rig.patient(None);
+    let mut identity = registrar.identify().await.unwrap();
+    registrar.keep_new_key(&mut identity, "new".into());
+    drop(registrar);
     rig.hive.accept_only(&["old"]);
-    let identity = rig.enrol(None).await.unwrap();
+    let identity = rig.identify(None).await.unwrap();
     assert_eq!(identity.keys.first().expose_secret(), "old", "a crash of the server has lost the new one");
     rig.hive.accept_only(&["new"]);
-    let identity = rig.enrol(None).await.unwrap();
+    let identity = rig.identify(None).await.unwrap();
     assert_eq!(identity.keys.first().expose_secret(), "new");
     assert_eq!(identity.keys.accepted().len(), 2);
 }
@@ -304,6 +304,6 @@ async fn a_new_key_is_kept_beside_the_old_one_until_it_is_accepted() {
 async fn a_directory_that_cannot_be_written_costs_no_token() {
     let rig = rig().await;
     std::fs::write(rig.dir.path().join("data"), "a file").unwrap();
-    assert!(matches!(rig.enrol(Some(TOKEN)).await, Err(Error::DataDir { .. })));
+    assert!(matches!(rig.identify(Some(TOKEN)).await, Err(Error::DataDir { .. })));
     assert!(rig.hive.asked().is_empty());
 }

@@ -1,6 +1,6 @@
-//! The registration token: given by a setting, or read out of a file or standard input when it is needed.
+//! The source of the registration token: a setting, a file, or standard input.
 //!
-//! A file is read anew each time, so that a token can be put there while the agent runs.
+//! A file is read each time the token is needed, so that a token can be placed there while the agent runs.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,22 +13,22 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::config::Config;
 use crate::error::Error;
 
-/// What stands where a token should, in examples and templates.
+/// Placeholders of examples and templates.
 const PLACEHOLDERS: [&str; 8] =
     ["your-token-here", "your_token_here", "your-token", "changeme", "change-me", "placeholder", "token", "xxx"];
-/// The file name that stands for standard input.
+/// The file name for standard input.
 const STANDARD_INPUT: &str = "-";
-/// The most bytes that are read of a file: a token has a few hundred.
+/// The largest file that is read. A token has a few hundred bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
 /// Where the token comes from.
 #[derive(Debug)]
 pub(crate) enum TokenSource {
-    /// There is none.
-    Nowhere,
-    /// It was given as it is.
-    Given(SecretString),
-    /// A file with nothing else in it.
+    /// There is no token.
+    Absent,
+    /// The token itself.
+    Literal(SecretString),
+    /// A file that contains nothing else.
     File(PathBuf),
     /// Standard input, which is read once.
     StandardInput(OnceLock<SecretString>),
@@ -37,21 +37,21 @@ pub(crate) enum TokenSource {
 impl TokenSource {
     pub(crate) fn of(config: &Config) -> Self {
         match (&config.registration_token, &config.registration_token_file) {
-            (Some(token), _) => Self::Given(token.clone()),
+            (Some(token), _) => Self::Literal(token.clone()),
             (None, Some(path)) if path == Path::new(STANDARD_INPUT) => Self::StandardInput(OnceLock::new()),
             (None, Some(path)) => Self::File(path.clone()),
-            (None, None) => Self::Nowhere,
+            (None, None) => Self::Absent,
         }
     }
 
-    /// Returns the token as it is now; `None` where there is none.
+    /// Returns the current token; `None` if there is none.
     ///
     /// # Errors
-    /// `TokenFile` where it cannot be read, and others for what cannot be a token.
+    /// `TokenFile` if it cannot be read, other variants if it cannot be a token.
     pub(crate) async fn get(&self) -> Result<Option<SecretString>, Error> {
         let token = match self {
-            Self::Nowhere => return Ok(None),
-            Self::Given(token) => token.clone(),
+            Self::Absent => return Ok(None),
+            Self::Literal(token) => token.clone(),
             Self::File(path) => {
                 let file = path.clone();
                 reading(path, move || File::open(file).and_then(read)).await?
@@ -69,7 +69,7 @@ impl TokenSource {
     }
 }
 
-/// Reads on a thread of its own: nobody knows how long standard input takes.
+/// Reads on a blocking thread: standard input may take any time.
 async fn reading(
     path: &Path,
     read: impl FnOnce() -> io::Result<SecretString> + Send + 'static,
@@ -80,13 +80,15 @@ async fn reading(
 
 fn read(input: impl Read) -> io::Result<SecretString> {
     let mut text = String::new();
+    // The path may be wrong and name a device or a large file.
     input.take(MAX_FILE).read_to_string(&mut text)?;
     Ok(text.trim().into())
 }
 
-/// Refuses what cannot be a token, before anybody is asked.
+/// Checks the format of a token before it is sent.
 fn check(token: &SecretString) -> Result<(), Error> {
     let token = token.expose_secret().trim();
+    // Placeholders are often put in quotes or brackets, as in `"<token>"`.
     let bare = token.trim_matches(['<', '>', '"', '\'', '{', '}', '$', ' ']);
     let is_placeholder = PLACEHOLDERS.iter().any(|text| bare.eq_ignore_ascii_case(text)) || token.starts_with('<');
     if token.is_empty() {

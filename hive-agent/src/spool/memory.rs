@@ -1,4 +1,4 @@
-//! The end of an output that the disk does not take: it is kept in memory until the server has it, within a bound.
+//! The rest of an output that the disk does not take, kept in memory until the server has it, within a limit.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -11,32 +11,32 @@ use hive_wire::CommandId;
 use hive_wire::agent::Channel;
 use tokio::sync::Notify;
 
-/// Bytes kept of one output; then its program waits for the server to take some.
+/// Bytes kept of one output. Beyond that, its program waits for the server.
 const MAX_TAIL: usize = 512 * 1024;
-/// Bytes kept of all outputs; then the rest of the one that needs more is dropped.
+/// Bytes kept of all outputs. Beyond that, the rest of the output that needs more is dropped.
 const MAX_ALL: usize = 16 * 1024 * 1024;
-/// How long a program waits for a server that takes nothing; then the rest of its output is dropped.
+/// How long a program waits for the server. After that, the rest of its output is dropped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The tails of all outputs.
 #[derive(Debug)]
-pub(super) struct Memory {
-    tails: Mutex<HashMap<(CommandId, Channel), Arc<Tail>>>,
+pub(super) struct MemorySpool {
+    tails: Mutex<HashMap<(CommandId, Channel), Arc<MemoryTail>>>,
     used: Arc<AtomicUsize>,
     patience: Duration,
 }
 
-impl Default for Memory {
+impl Default for MemorySpool {
     fn default() -> Self {
         Self { tails: Mutex::default(), used: Arc::default(), patience: PATIENCE }
     }
 }
 
-impl Memory {
-    /// Begins a tail at this offset of an output.
-    pub(super) fn begin(&self, id: CommandId, channel: Channel, offset: u64) -> Arc<Tail> {
-        let state = TailState { begin: offset, start: offset, acknowledged: offset, bytes: VecDeque::new() };
-        let tail = Arc::new(Tail {
+impl MemorySpool {
+    /// Starts a tail at this offset of an output.
+    pub(super) fn begin(&self, id: CommandId, channel: Channel, offset: u64) -> Arc<MemoryTail> {
+        let state = MemoryTailState { begin: offset, start: offset, acknowledged: offset, bytes: VecDeque::new() };
+        let tail = Arc::new(MemoryTail {
             state: Mutex::new(state),
             freed: Notify::new(),
             used: self.used.clone(),
@@ -46,7 +46,7 @@ impl Memory {
         tail
     }
 
-    pub(super) fn get(&self, id: CommandId, channel: Channel) -> Option<Arc<Tail>> {
+    pub(super) fn get(&self, id: CommandId, channel: Channel) -> Option<Arc<MemoryTail>> {
         self.tails().get(&(id, channel)).cloned()
     }
 
@@ -56,53 +56,54 @@ impl Memory {
         tails.remove(&(id, Channel::Stderr));
     }
 
-    fn tails(&self) -> MutexGuard<'_, HashMap<(CommandId, Channel), Arc<Tail>>> {
+    fn tails(&self) -> MutexGuard<'_, HashMap<(CommandId, Channel), Arc<MemoryTail>>> {
         self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The end of one output.
+/// The rest of one output.
 #[derive(Debug)]
-pub(super) struct Tail {
-    state: Mutex<TailState>,
-    /// The server has taken some.
+pub(super) struct MemoryTail {
+    state: Mutex<MemoryTailState>,
+    /// The server has read some of it.
     freed: Notify,
     used: Arc<AtomicUsize>,
     patience: Duration,
 }
 
 #[derive(Debug)]
-struct TailState {
-    /// The offset of the output at which memory begins.
+struct MemoryTailState {
+    /// The offset at which the tail starts.
     begin: u64,
-    /// The offset of the first byte that is still here.
+    /// The offset of the first byte that is kept.
     start: u64,
-    /// Everything before this offset is the server's.
+    /// The offset up to which the server has the output.
     acknowledged: u64,
     bytes: VecDeque<u8>,
 }
 
-impl TailState {
-    /// How many bytes the server does not have.
+impl MemoryTailState {
+    /// The number of bytes that the server does not have.
     fn unacknowledged(&self) -> usize {
         let end = self.start + self.bytes.len() as u64;
         end.saturating_sub(self.acknowledged.max(self.start)) as usize
     }
 }
 
-impl Tail {
-    fn state(&self) -> MutexGuard<'_, TailState> {
+impl MemoryTail {
+    fn state(&self) -> MutexGuard<'_, MemoryTailState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where memory begins.
+    /// The offset at which the tail starts.
     pub(super) fn begin(&self) -> u64 {
         self.state().begin
     }
 
-    /// Waits for room. False where the server takes nothing for too long.
+    /// Waits for room. Returns false if the server does not read for too long.
     pub(super) async fn room(&self) -> bool {
         loop {
+            // Registered before the check, so that an acknowledgement in between is not missed.
             let freed = self.freed.notified();
             if self.state().unacknowledged() < MAX_TAIL {
                 return true;
@@ -113,7 +114,7 @@ impl Tail {
         }
     }
 
-    /// Adds a piece, in place of what the server has. False where there is no memory for it.
+    /// Appends bytes, in place of those that the server has. Returns false if there is no memory for them.
     pub(super) fn append(&self, piece: &[u8]) -> bool {
         let mut state = self.state();
         let too_many = (state.bytes.len() + piece.len()).saturating_sub(MAX_TAIL);
@@ -121,6 +122,7 @@ impl Tail {
         let dropped = too_many.min(done);
         state.bytes.drain(..dropped);
         state.start += dropped as u64;
+        // Freed first: the bytes that the server has make room for the new ones.
         let used = self.used.fetch_sub(dropped, Ordering::Relaxed) - dropped;
         if used + piece.len() > MAX_ALL {
             return false;
@@ -130,7 +132,7 @@ impl Tail {
         true
     }
 
-    /// Takes the server's word that it has everything before this offset.
+    /// Notes that the server has everything before this offset.
     pub(super) fn acknowledge(&self, offset: u64) {
         let mut state = self.state();
         if offset > state.acknowledged {
@@ -139,7 +141,7 @@ impl Tail {
         }
     }
 
-    /// Reads a piece that was appended and not given up.
+    /// Reads bytes that were appended and are still kept.
     pub(super) fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         let state = self.state();
         let from = offset.checked_sub(state.start).map(|from| from as usize);
@@ -149,7 +151,7 @@ impl Tail {
     }
 }
 
-impl Drop for Tail {
+impl Drop for MemoryTail {
     fn drop(&mut self) {
         self.used.fetch_sub(self.state().bytes.len(), Ordering::Relaxed);
     }
@@ -166,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_waits_for_the_server_and_not_for_ever() {
-        let memory = Memory { patience: Duration::from_millis(20), ..Memory::default() };
+        let memory = MemorySpool { patience: Duration::from_millis(20), ..MemorySpool::default() };
         let tail = memory.begin(id(1), Channel::Stdout, 100);
         assert!(tail.room().await && tail.append(&vec![b'x'; MAX_TAIL]));
         assert!(!tail.room().await, "nobody takes anything");
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn all_outputs_share_one_bound() {
-        let memory = Memory::default();
+        let memory = MemorySpool::default();
         let piece = vec![b'x'; 32 * 1024];
         let mut count = 0;
         while memory.begin(id(count), Channel::Stderr, 0).append(&piece) {

@@ -1,7 +1,7 @@
-//! A checksum against disks that change what was written: FNV-1a over 64 bits, as 16 hexadecimal digits.
+//! A checksum that detects disks that change data: FNV-1a with 64 bits, as 16 hexadecimal digits.
 //!
-//! Each step is a bijection of the state, so that one changed byte is always seen, and anything else with all but one chance
-//! in 2^64. It protects from accidents, not from people.
+//! Each step is a bijection of the state, so one changed byte is always detected, and any other change with a
+//! probability of 1 - 2^-64. It protects against accidents, not against attackers.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl Checksum {
         Self(bytes.iter().fold(OFFSET, |state, &byte| (state ^ u64::from(byte)).wrapping_mul(PRIME)))
     }
 
-    /// Whether it is the one that was written.
+    /// Whether it equals the checksum that was written.
     pub(crate) fn is(self, written: &[u8]) -> bool {
         self.to_string().as_bytes() == written
     }

@@ -1,7 +1,7 @@
-//! The disk of the data directory: whether it takes what is written, and what is said where it does not.
+//! The health of the data directory's disk, and the messages about it.
 //!
-//! An agent whose disk is full goes on as far as it can. It runs no command that it cannot journal, but terminals open, so
-//! that somebody can make room.
+//! An agent with a full disk continues as far as it can. It runs no command that it cannot record in the journal, but
+//! sessions open, so that somebody can free space.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
@@ -12,34 +12,35 @@ use nix::errno::Errno;
 
 use crate::storage::files;
 
-/// A disk with fewer bytes left than this is called full.
+/// A disk with fewer free bytes is reported as full.
 const LITTLE: f64 = 64.0 * 1024.0;
-/// What is written to see whether a disk works again: more than fits into what is left of a block.
+/// The size of the probe file: more than fits into the rest of a block.
 const PROBE: usize = 8 * 1024;
 
-/// The disk of the data directory.
+/// The health of the data directory's disk.
 #[derive(Debug)]
-pub(crate) struct Disk {
+pub(crate) struct DiskHealth {
     dir: PathBuf,
-    /// Why it was not written last.
+    /// Why the last write failed.
     problem: Mutex<Option<String>>,
 }
 
-impl Disk {
+impl DiskHealth {
     pub(crate) fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), problem: Mutex::default() }
     }
 
-    /// Takes note that something could not be written. Gives the sentence for it, which names the directory.
-    pub(crate) fn failed(&self, what: &str, error: &io::Error) -> String {
+    /// Records that something could not be written. Returns the message, which names the directory.
+    pub(crate) fn record_failure(&self, what: &str, error: &io::Error) -> String {
         let message = format!("the satellite cannot write {what} in {}: {error}", self.dir.display());
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
         message
     }
 
-    /// What is wrong with it now. After a failure it is tried, with a small file.
+    /// The current problem. After a failure, a probe file is written to find out whether the disk works again.
     pub(crate) fn problem(&self) -> Option<String> {
         let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        // Tested only after a failure: a probe on every heartbeat would wear out the disk.
         if problem.is_some() && self.probe().is_ok() {
             *problem = None;
         }
@@ -53,6 +54,7 @@ impl Disk {
             .truncate(true)
             .open(&path)
             .and_then(|mut file| file.write_all(&[0; PROBE]));
+        // Removed even after a failure: a full disk needs the space.
         fs::remove_file(&path).ok();
         written
     }
@@ -64,10 +66,11 @@ impl Disk {
     }
 }
 
-/// Whether an error is the disk's: it is full, or fails, or was made read-only because it fails.
+/// Whether an error is caused by the disk: it is full, fails, or was remounted read-only.
 pub(crate) fn is_disk_error(error: &io::Error) -> bool {
     let is_kind =
         matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem);
+    // `ErrorKind` has no variant for EIO.
     is_kind || error.raw_os_error() == Some(Errno::EIO as i32)
 }
 
@@ -79,9 +82,9 @@ mod tests {
     fn a_problem_is_told_until_the_disk_works_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data");
-        let disk = Disk::new(&path);
+        let disk = DiskHealth::new(&path);
         assert_eq!(disk.problem(), None);
-        let told = disk.failed("its journal", &ErrorKind::StorageFull.into());
+        let told = disk.record_failure("its journal", &ErrorKind::StorageFull.into());
         assert!(told.contains("its journal") && told.contains(path.to_str().unwrap()), "{told}");
         assert_eq!(disk.problem(), Some(told), "there is no such directory");
         fs::create_dir(&path).unwrap();

@@ -1,16 +1,18 @@
-//! Files that are either the old or the new content after a crash, and that only the agent's user can read.
+//! Atomic and private files: after a crash a file has either the old or the new content, and only the agent's user can
+//! read it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Writes a whole file, mode 0600: a crash leaves the old content or the new one, never a part.
+/// Writes a whole file with mode 0600. After a crash it has either the old or the new content.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    // In the same directory, because `rename` is atomic only within a file system.
     let temporary = path.with_extension("new");
     let written = write_whole(&temporary, content).and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
-        // On a full disk even this much room is wanted back.
+        // A full disk needs even this much space back.
         drop(fs::remove_file(&temporary));
         return Err(error);
     }
@@ -20,10 +22,11 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
 fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = private_file().write(true).truncate(true).open(path)?;
     file.write_all(content)?;
+    // Before the rename: otherwise a power loss could leave the new name with no content.
     file.sync_all()
 }
 
-/// Makes the renaming, creating or removing of this file survive a loss of power.
+/// Makes the creation, renaming or removal of a file durable.
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) if parent != Path::new("") => File::open(parent)?.sync_all(),
@@ -38,7 +41,7 @@ pub(crate) fn private_file() -> OpenOptions {
     options
 }
 
-/// Makes a directory, and those above it, that only the agent's user may enter.
+/// Creates a directory, and its parents, that only the agent's user may enter.
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

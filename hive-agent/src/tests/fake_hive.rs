@@ -1,4 +1,4 @@
-//! Plays the hive for tests: answers the HTTPS calls as it is told to, and hands out the links that satellites open.
+//! A fake hive for tests: answers HTTPS calls as scripted, and returns the links that satellites open.
 
 mod session_view;
 
@@ -27,11 +27,11 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::config::Config;
 
-pub(crate) use session_view::{View, terminal};
+pub(crate) use session_view::{SessionView, session_spec};
 
-/// The API key a registration gives.
+/// The API key of a registration.
 pub(crate) const KEY: &str = "hive_satellite_api_global_hunter2";
-/// A token of the right shape.
+/// A token with a valid format.
 pub(crate) const TOKEN: &str = "hive_satellite_global_aaa.bbb.ccc";
 
 pub(crate) fn satellite_id() -> SatelliteId {
@@ -47,14 +47,14 @@ type Answer = (u16, String);
 
 #[derive(Default)]
 struct Script {
-    /// Answers given before the usual ones, by the end of the path.
+    /// Answers for the next calls whose path has this end.
     answers: VecDeque<(&'static str, Answer)>,
-    /// What was asked, as `METHOD path bearer`.
+    /// The calls so far, as `METHOD path bearer`.
     asked: Vec<String>,
     bodies: Vec<String>,
-    /// The keys that are accepted; all of them unless said otherwise.
+    /// The keys that are accepted; `None` for all.
     accepted: Option<Vec<String>>,
-    /// The hives that were named in the header, `-` where none was.
+    /// The hive ids in the headers, `-` for none.
     hives_named: Vec<String>,
 }
 
@@ -92,12 +92,12 @@ impl FakeHive {
         config
     }
 
-    /// Gives this answer once, to the next call whose path ends like this.
+    /// Gives this answer to the next call whose path has this end.
     pub(crate) fn answer_once(&self, path_end: &'static str, status: u16, body: impl Into<String>) {
         self.script.lock().unwrap().answers.push_back((path_end, (status, body.into())));
     }
 
-    /// Gives a documented refusal once.
+    /// Refuses the next call with a documented error.
     pub(crate) fn refuse_once(&self, path_end: &'static str, status: u16, code: &str) {
         let body = serde_json::json!({ "success": false, "error": code, "message": format!("said {code}"), "instructions": "ask again" });
         self.answer_once(path_end, status, body.to_string());
@@ -108,18 +108,18 @@ impl FakeHive {
         self.answer_once(path_end, 401, rejection(hive_id(), class));
     }
 
-    /// Accepts these keys from now on, and rejects all others.
+    /// Accepts only these keys from now on.
     pub(crate) fn accept_only(&self, keys: &[&str]) {
         let keys = keys.iter().map(|&key| key.to_owned()).collect();
         self.script.lock().unwrap().accepted = Some(keys);
     }
 
-    /// The hives that satellites said they take this one for.
+    /// The hive ids that satellites sent.
     pub(crate) fn hives_named(&self) -> Vec<String> {
         self.script.lock().unwrap().hives_named.clone()
     }
 
-    /// How often a path was asked for.
+    /// The number of calls of a path.
     pub(crate) fn count(&self, path_end: &str) -> usize {
         let script = self.script.lock().unwrap();
         let is_it = |asked: &&String| asked.split(' ').nth(1).is_some_and(|path| path.ends_with(path_end));
@@ -138,12 +138,12 @@ impl FakeHive {
     pub(crate) async fn raw_link(&mut self) -> (HiveLink, Handshake) {
         let mut link = HiveLink { socket: self.links.recv().await.unwrap() };
         match link.next().await {
-            Said::Control(ToServer::Handshake(handshake)) => (link, *handshake),
+            FromAgent::Control(ToServer::Handshake(handshake)) => (link, *handshake),
             other => panic!("{other:?} instead of a handshake"),
         }
     }
 
-    /// The next link, up.
+    /// The next link, after its handshake.
     pub(crate) async fn link(&mut self) -> HiveLink {
         let (mut link, _) = self.raw_link().await;
         link.accept(3600).await;
@@ -153,13 +153,13 @@ impl FakeHive {
 
 /// One message of a satellite.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Said {
+pub(crate) enum FromAgent {
     Control(ToServer),
     Data(Frame),
     Closed,
 }
 
-/// The hive's end of a link.
+/// The hive's side of a link.
 pub(crate) struct HiveLink {
     socket: WebSocketStream<TcpStream>,
 }
@@ -195,34 +195,34 @@ impl HiveLink {
         self.socket.close(Some(frame)).await.unwrap();
     }
 
-    /// The next message, pings and pongs left out.
-    pub(crate) async fn next(&mut self) -> Said {
+    /// The next message, without pings and pongs.
+    pub(crate) async fn next(&mut self) -> FromAgent {
         loop {
             match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => return Said::Control(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Binary(bytes))) => return Said::Data(Frame::decode(bytes).unwrap()),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Said::Closed,
+                Some(Ok(Message::Text(text))) => return FromAgent::Control(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Binary(bytes))) => return FromAgent::Data(Frame::decode(bytes).unwrap()),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return FromAgent::Closed,
                 Some(Ok(_)) => {}
             }
         }
     }
 
-    /// Reads up to a command's result; gives it with the acknowledgements and the bytes before it.
+    /// Reads up to a command's result. Returns it with what came before.
     pub(crate) async fn result(&mut self) -> (CommandResult, Transcript) {
         let mut transcript = Transcript::default();
         loop {
             match self.next().await {
-                Said::Control(ToServer::CommandResult(result)) => return (result, transcript),
-                Said::Control(ToServer::CommandAck { .. }) => transcript.acks += 1,
-                Said::Control(ToServer::StreamOpen { offset, .. }) => transcript.offsets.push(offset),
-                Said::Data(frame) => transcript.bytes.extend_from_slice(&frame.payload),
+                FromAgent::Control(ToServer::CommandResult(result)) => return (result, transcript),
+                FromAgent::Control(ToServer::CommandAck { .. }) => transcript.acks += 1,
+                FromAgent::Control(ToServer::StreamOpen { offset, .. }) => transcript.offsets.push(offset),
+                FromAgent::Data(frame) => transcript.bytes.extend_from_slice(&frame.payload),
                 other => panic!("{other:?} instead of a result"),
             }
         }
     }
 }
 
-/// What came before a result.
+/// The messages before a result.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Transcript {
     pub(crate) acks: usize,
@@ -234,7 +234,7 @@ pub(crate) fn command_id(n: u8) -> CommandId {
     CommandId::new(Seed { unix_millis: 1, random: [n; 10] })
 }
 
-/// A shell line as a command, of whose standard output the hive has so much already.
+/// A command with a shell line. The hive has `received` so many bytes of its standard output.
 pub(crate) fn shell(n: u8, line: &str, received: u64) -> ToAgent {
     ToAgent::Command(Box::new(Command {
         id: command_id(n),
@@ -294,7 +294,7 @@ fn judge_key(script: &Mutex<Script>, path: &str, bearer: &str) -> Option<Answer>
     (needs_key && !is_accepted).then(|| (401, rejection(hive_id(), RejectionClass::UnknownKey)))
 }
 
-/// What a hive says of a key that it does not accept.
+/// The body of a hive's rejection of a key.
 pub(crate) fn rejection(hive: HiveId, class: RejectionClass) -> String {
     let body = serde_json::json!({ "success": false, "error": "auth_invalid", "message": "no", "hive_id": hive, "class": class });
     body.to_string()

@@ -1,4 +1,4 @@
-//! Terminals over links that come and go, with real shells.
+//! Sessions with real shells over links that break and return.
 
 use std::ops::RangeInclusive;
 
@@ -9,10 +9,11 @@ use hive_wire::frame::{Frame, FrameKind};
 use hive_wire::id::Seed;
 use hive_wire::session::INPUT_WINDOW;
 
-use super::fake_hive::{View, terminal};
+use super::fake_hive::{SessionView, session_spec};
 use super::*;
 
-/// A shell, a child, a child in its own session, an orphan in another, and one that does not hear a line break.
+/// A shell, a child, a child in a process session of its own, an orphan in another one, and a child that ignores
+/// SIGHUP.
 const FAMILY: &str = "sleep 98 & echo $! >> pids
     setsid sh -c 'echo $$ >> pids; sleep 98 & echo $! >> pids; wait' &
     setsid sh -c 'setsid sleep 98 & echo $! >> pids' &
@@ -38,7 +39,7 @@ impl Rig {
         }
     }
 
-    /// Waits until this condition of the agent's only terminal holds.
+    /// Waits until this condition holds.
     async fn until(&self, is_so: impl Fn() -> bool) {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -55,10 +56,10 @@ fn exited(exit_code: i32) -> SessionEnd {
 }
 
 #[tokio::test]
-async fn a_terminal_echoes_answers_and_ends_with_its_exit_code() {
+async fn a_session_echoes_answers_and_ends_with_its_exit_code() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     assert!(view.stream.is_from_satellite());
     view.say(&mut link, "echo a$((1+1))b; exit 7").await;
     assert_eq!(view.until_end(&mut link).await, exited(7));
@@ -68,17 +69,17 @@ async fn a_terminal_echoes_answers_and_ends_with_its_exit_code() {
     drop(link);
     let (_, handshake) = rig.hive.raw_link().await;
     assert_eq!(handshake.sessions, []);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_shell_is_a_login_shell_and_knows_nothing_of_the_agent() {
     let mut rig = rig().await;
     rig.config.account.extra = vec![("POLICY".into(), "p".into())];
-    let (life, mut link) = rig.start_and_link().await;
-    let mut spec = terminal();
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut spec = session_spec();
     spec.env.extend([("ASKED".to_owned(), "a b".to_owned()), ("TERM".to_owned(), "vt100".to_owned())]);
-    let mut view = View::open(&mut link, spec).await;
+    let mut view = SessionView::open(&mut link, spec).await;
     view.say(
         &mut link,
         "stty -echo; echo $0 $TERM $SHELL $ASKED $POLICY $USER=$LOGNAME; pwd -P; env | cut -d= -f1; exit",
@@ -95,14 +96,14 @@ async fn a_shell_is_a_login_shell_and_knows_nothing_of_the_agent() {
     let expected =
         ["ASKED", "HIVE_SESSION_ID", "HOME", "LANG", "LOGNAME", "PATH", "POLICY", "PS1", "SHELL", "TERM", "USER"];
     assert_eq!(names, expected);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_program_sees_the_size_and_every_change_of_it() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     let watch = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.01; done";
     view.say(&mut link, &format!("stty -echo; stty size; sh -c \"{watch}\"")).await;
     view.until(&mut link, "24 80\r\nready").await;
@@ -114,41 +115,41 @@ async fn a_program_sees_the_size_and_every_change_of_it() {
     view.output.clear();
     link.say(ToAgent::PtyResize { session_id: view.id, size: Size { cols: 132, rows: 43 }, redraw: true }).await;
     view.until(&mut link, "43 132\r\n").await;
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn what_is_typed_behind_a_change_of_size_sees_it() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     for cols in 100..130 {
         let size = Size { cols, rows: 43 };
         link.say(ToAgent::PtyResize { session_id: view.id, size, redraw: false }).await;
         view.say(&mut link, "stty size").await;
         view.until(&mut link, &format!("43 {cols}\r\n")).await;
     }
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn an_end_by_itself_leaves_nothing_behind() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, FAMILY).await;
     rig.until_file("pids", 6).await;
     view.say(&mut link, "exit 3").await;
     assert_eq!(view.until_end(&mut link).await, exited(3));
     rig.check_family_is_gone();
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn an_end_by_force_leaves_nothing_behind() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, "trap '' HUP TERM").await;
     view.say(&mut link, FAMILY).await;
     rig.until_file("pids", 6).await;
@@ -159,16 +160,16 @@ async fn an_end_by_force_leaves_nothing_behind() {
     link.say(ToAgent::PtyEndAck { session_id: view.id }).await;
     link.say(ToAgent::PtyEnd { session_id: view.id }).await;
     let lost = SessionEnd { reason: EndReason::Lost, exit_code: None, error: None };
-    assert_eq!(link.next().await, Said::Control(ToServer::PtyEnded { session_id: view.id, end: lost }));
-    life.stop().await;
+    assert_eq!(link.next().await, FromAgent::Control(ToServer::PtyEnded { session_id: view.id, end: lost }));
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_shell_that_is_told_to_go_may_say_goodbye() {
     let mut rig = rig().await;
     rig.config.session_kill_grace = Duration::from_secs(10);
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     let goodbye = "trap 'echo good; echo bye > bye; exit 5' HUP; echo ready; while :; do sleep 0.01; done";
     view.say(&mut link, &format!("stty -echo; exec sh -c \"{goodbye}\"")).await;
     view.until(&mut link, "\nready").await;
@@ -176,56 +177,56 @@ async fn a_shell_that_is_told_to_go_may_say_goodbye() {
     let end = view.until_end(&mut link).await;
     assert_eq!((end.reason, end.exit_code, rig.file("bye").as_str()), (EndReason::Killed, Some(5), "bye\n"));
     assert!(view.text().ends_with("good\r\n"), "{}", view.text());
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
-async fn a_stopping_agent_ends_its_terminals_and_says_so() {
+async fn a_stopping_agent_ends_its_sessions_and_says_so() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, FAMILY).await;
     rig.until_file("pids", 6).await;
     let begun = tokio::time::Instant::now();
-    let (end, ()) = tokio::join!(view.until_end(&mut link), life.stop());
+    let (end, ()) = tokio::join!(view.until_end(&mut link), agent.stop());
     assert_eq!(end.reason, EndReason::Killed);
     assert!(begun.elapsed() < Duration::from_secs(5));
     rig.check_family_is_gone();
-    assert_eq!(link.next().await, Said::Control(ToServer::Disconnect { reason: "shutdown".into() }));
+    assert_eq!(link.next().await, FromAgent::Control(ToServer::Disconnect { reason: "shutdown".into() }));
 }
 
 #[tokio::test]
-async fn an_unused_terminal_ends() {
+async fn an_unused_session_ends() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, PtySpec { idle_timeout_seconds: Some(1), ..terminal() }).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, PtySpec { idle_timeout_seconds: Some(1), ..session_spec() }).await;
     assert_eq!(view.until_end(&mut link).await.reason, EndReason::Timeout);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
-async fn a_terminal_without_a_link_ends_after_a_while() {
+async fn a_session_without_a_link_ends_after_a_while() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, PtySpec { linger_seconds: 1, ..terminal() }).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, PtySpec { linger_seconds: 1, ..session_spec() }).await;
     view.say(&mut link, "echo $$ > pid").await;
     let pid = rig.until_file("pid", 1).await.trim().parse().unwrap();
     drop(link);
     let (mut link, handshake) = rig.hive.raw_link().await;
     assert_eq!(handshake.sessions, [view.id]);
-    // A link that does not take it up is no link for it.
+    // A link that does not attach the session does not count for it.
     link.accept(3600).await;
     rig.until(|| !is_alive(pid)).await;
     link.say(ToAgent::PtyEnd { session_id: view.id }).await;
     assert_eq!(view.until_end(&mut link).await.reason, EndReason::Timeout);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn every_byte_arrives_once_over_links_that_break() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, "stty -echo -onlcr; echo ready; read x; seq 1 400000; exit").await;
     view.until(&mut link, "ready\n").await;
     view.output.clear();
@@ -237,7 +238,7 @@ async fn every_byte_arrives_once_over_links_that_break() {
             drop(link);
             link = rig.hive.link().await;
             let started = view.attach(&mut link).await;
-            // The last word on what is needed may not have arrived.
+            // The last flow message may have been lost.
             assert!(started.keep.is_some_and(|keep| keep <= view.received) && started.input == view.typed);
         }
         view.next(&mut link).await;
@@ -245,14 +246,14 @@ async fn every_byte_arrives_once_over_links_that_break() {
     assert_eq!((cuts, view.gaps.len()), (8, 0));
     let expected = lines("", 1..=400_000);
     assert!(view.text() == expected, "{} bytes instead of {}", view.output.len(), expected.len());
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn what_is_typed_again_after_a_cut_is_typed_once() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, "stty -echo; cat > typed").await;
     let begin = view.typed;
     for n in 0..200u64 {
@@ -261,7 +262,7 @@ async fn what_is_typed_again_after_a_cut_is_typed_once() {
             drop(link);
             link = rig.hive.link().await;
             let started = view.attach(&mut link).await;
-            // The hive does not know what arrived, and sends some of it again.
+            // The hive does not know what has arrived, and sends some of it again.
             assert!(started.input <= view.typed);
             view.typed = started.input;
             let written = lines("line ", 0..=n);
@@ -277,34 +278,34 @@ async fn what_is_typed_again_after_a_cut_is_typed_once() {
     view.until_end(&mut link).await;
     let expected = lines("line ", 0..=199);
     assert_eq!(rig.file("typed"), expected);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
-async fn input_that_does_not_fit_breaks_the_link_and_not_the_terminal() {
+async fn input_that_does_not_fit_breaks_the_link_and_not_the_session() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     link.send(&Frame::data(view.stream, 5, "gap".into(), false)).await;
-    assert_eq!(link.next().await, Said::Closed);
+    assert_eq!(link.next().await, FromAgent::Closed);
     let mut link = rig.hive.link().await;
     view.attach(&mut link).await;
     view.say(&mut link, "echo $((40+2))").await;
     view.until(&mut link, "42").await;
-    // Frames of streams that are not terminals are nobody's, and those of another kind are of a newer version.
+    // Frames of unknown streams are ignored, and so are unknown kinds of frames, which belong to later versions.
     link.send(&Frame::data(StreamId(77), 5, "nobody".into(), false)).await;
     let newer = Frame { kind: FrameKind::Unknown(9), ..Frame::data(view.stream, 500, "newer".into(), false) };
     link.send(&newer).await;
     view.say(&mut link, "exit").await;
     view.until_end(&mut link).await;
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_paste_waits_for_the_program_and_arrives() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, "stty raw -echo; echo ready; sleep 0.2; head -c 1000000 | cksum; stty sane; exit").await;
     view.until(&mut link, "ready").await;
     let begin = view.typed;
@@ -326,16 +327,16 @@ async fn a_paste_waits_for_the_program_and_arrives() {
     let expected = std::process::Command::new("cksum").stdin(file).output().unwrap();
     let expected = String::from_utf8(expected.stdout).unwrap();
     assert!(view.text().contains(expected.trim()), "{} has no {expected}", view.text());
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_flood_waits_for_who_needs_it() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, "stty -echo; yes | head -c 3000000 > /dev/tty; touch done; exit").await;
-    // The link goes away amid it, and somebody still needs what comes: nothing is lost, and the program waits.
+    // The link breaks while a claim is held: nothing is lost, and the program waits.
     while view.received < 100_000 {
         view.next(&mut link).await;
     }
@@ -349,15 +350,15 @@ async fn a_flood_waits_for_who_needs_it() {
     view.until_end(&mut link).await;
     assert_eq!(view.gaps, []);
     assert!(rig.dir.path().join("done").exists());
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn output_nobody_needs_is_dropped_and_the_loss_is_told() {
     let mut rig = rig().await;
     rig.config.claim_linger = Duration::from_millis(100);
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, "stty -echo -onlcr; echo ready; read x; seq 1 600000; touch done; exit").await;
     view.until(&mut link, "ready\n").await;
     view.output.clear();
@@ -367,7 +368,7 @@ async fn output_nobody_needs_is_dropped_and_the_loss_is_told() {
         view.next(&mut link).await;
     }
     drop(link);
-    // The claim lapses, and the program runs to its end without anybody.
+    // The claim expires, and the program runs to its end without a viewer.
     rig.until(|| rig.dir.path().join("done").exists()).await;
     let mut link = rig.hive.link().await;
     let started = view.attach(&mut link).await;
@@ -378,14 +379,14 @@ async fn output_nobody_needs_is_dropped_and_the_loss_is_told() {
     let (from, to) = ((from - began) as usize, (to - began) as usize);
     assert!(to - from > 1_000_000 && expected.len() - to >= 1024 * 1024);
     assert!(view.text() == format!("{}{}", &expected[..from], &expected[to..]));
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_restarted_hive_is_told_who_typed_last() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     let writer = ViewerId::new(Seed { unix_millis: 1, random: [7; 10] });
     link.say(ToAgent::PtyWriter { session_id: view.id, writer: Some(writer) }).await;
     view.say(&mut link, "echo $((6*7))").await;
@@ -395,30 +396,32 @@ async fn a_restarted_hive_is_told_who_typed_last() {
     link.say(ToAgent::PtyAttach { session_id: view.id, received: None }).await;
     let started = view.begin(&mut link).await;
     assert_eq!((started.writer, started.input), (Some(writer), view.typed));
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
-async fn a_heartbeat_counts_the_terminals_that_are_open() {
+async fn a_heartbeat_counts_the_sessions_that_are_open() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     let mut views = Vec::new();
     for _ in 0..2 {
-        views.push(View::open(&mut link, terminal()).await);
+        views.push(SessionView::open(&mut link, session_spec()).await);
     }
     views[0].say(&mut link, "stty -echo; exit").await;
     views[0].until_end(&mut link).await;
     link.say(ToAgent::HeartbeatPing { timestamp: clock::now(), sent_at: None }).await;
-    let Said::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else { panic!() };
+    let FromAgent::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
+        panic!()
+    };
     assert_eq!(metrics.active_sessions, 1);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn an_interrupt_stops_a_flood_at_once() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let mut view = View::open(&mut link, terminal()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, "stty -echo; yes").await;
     while view.received < 2_000_000 {
         view.next(&mut link).await;
@@ -428,17 +431,17 @@ async fn an_interrupt_stops_a_flood_at_once() {
     view.say(&mut link, "echo back; exit").await;
     view.until_end(&mut link).await;
     assert!(view.text().ends_with("back\r\n"));
-    // What was under way, and not what the program would have said meanwhile.
+    // Only what was under way arrives, and not what the program would have written since.
     assert!(view.received < begun + 3_000_000, "{}", view.received - begun);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
-async fn a_terminal_asked_for_twice_is_there_once() {
+async fn a_session_asked_for_twice_is_there_once() {
     let mut rig = rig().await;
-    let (life, mut link) = rig.start_and_link().await;
-    let spec = terminal();
-    let mut view = View::open(&mut link, spec.clone()).await;
+    let (agent, mut link) = rig.start_and_link().await;
+    let spec = session_spec();
+    let mut view = SessionView::open(&mut link, spec.clone()).await;
     view.say(&mut link, "echo $$ >> pids; echo ready").await;
     view.until(&mut link, "ready\r\nready").await;
     link.say(ToAgent::PtyStart(Box::new(spec))).await;
@@ -451,33 +454,35 @@ async fn a_terminal_asked_for_twice_is_there_once() {
     view.say(&mut link, "exit").await;
     view.until_end(&mut link).await;
     assert_eq!(rig.file("pids").lines().count(), 1);
-    life.stop().await;
+    agent.stop().await;
 }
 
 async fn check_refused(rig: &mut Rig, spec: PtySpec, code: ErrorCode, part: &str) {
-    let (life, mut link) = rig.start_and_link().await;
+    let (agent, mut link) = rig.start_and_link().await;
     let id = spec.session_id;
     link.say(ToAgent::PtyStart(Box::new(spec))).await;
-    let Said::Control(ToServer::PtyEnded { session_id, end }) = link.next().await else { panic!("it was not refused") };
+    let FromAgent::Control(ToServer::PtyEnded { session_id, end }) = link.next().await else {
+        panic!("it was not refused")
+    };
     let error = end.error.unwrap();
     assert_eq!((session_id, end.reason, error.code), (id, EndReason::Error, code), "{}", error.message);
     assert!(error.message.contains(part), "{}", error.message);
-    life.stop().await;
+    agent.stop().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_opened_says_why() {
-    let with_shell = |shell: &str| PtySpec { shell: Some(shell.into()), ..terminal() };
+    let with_shell = |shell: &str| PtySpec { shell: Some(shell.into()), ..session_spec() };
     let mut rig = rig().await;
     check_refused(&mut rig, with_shell("sh"), ErrorCode::InvalidInput, "absolute").await;
     check_refused(&mut rig, with_shell("/no/such/shell"), ErrorCode::InvalidInput, "/no/such/shell").await;
-    let odd = PtySpec { env: [("A=B".to_owned(), String::new())].into(), ..terminal() };
+    let odd = PtySpec { env: [("A=B".to_owned(), String::new())].into(), ..session_spec() };
     check_refused(&mut rig, odd, ErrorCode::InvalidInput, "A=B").await;
     rig.config.policy.blocked_commands = vec!["sh".into()];
-    check_refused(&mut rig, terminal(), ErrorCode::CommandBlocked, "blocks").await;
+    check_refused(&mut rig, session_spec(), ErrorCode::CommandBlocked, "blocks").await;
     rig.config.policy.allow_shell = false;
-    check_refused(&mut rig, terminal(), ErrorCode::CommandBlocked, "not allowed").await;
+    check_refused(&mut rig, session_spec(), ErrorCode::CommandBlocked, "not allowed").await;
     rig.config.policy = crate::policy::Policy::default();
     rig.config.max_sessions = 0;
-    check_refused(&mut rig, terminal(), ErrorCode::RateLimited, "0 terminals").await;
+    check_refused(&mut rig, session_spec(), ErrorCode::RateLimited, "0 sessions").await;
 }

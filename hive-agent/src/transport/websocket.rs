@@ -1,4 +1,4 @@
-//! Opens a link: TCP, TLS, the upgrade with the key, the handshake.
+//! Opens a link over a WebSocket: TCP, TLS, the upgrade with the key, the handshake.
 
 mod link;
 
@@ -28,40 +28,40 @@ use crate::config::{Config, ServerUrl};
 use crate::http;
 use crate::protocol::handshake::{check_ack, heartbeat_interval};
 use crate::protocol::link_clock::LinkClock;
-use crate::protocol::{AgentMessage, LinkEnd};
+use crate::protocol::{AgentMessage, DisconnectReason};
 
 pub(crate) use link::serve;
 
-/// Bytes read from a socket at once; an idle link costs little more than this.
+/// Bytes read from a socket at once. An idle link costs little more than this.
 const READ_BUFFER: usize = 4 * 1024;
 /// Bytes gathered before they are written, unless there is nothing more to gather.
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// Bytes the kernel takes ahead of what the network has taken. What answers a keystroke waits behind them, which would be
-/// seconds on a narrow line with the kernel's own measure.
+/// Bytes that the kernel accepts before the network has taken them. The echo of a keystroke waits behind them; with the
+/// kernel's default this is seconds on a slow line.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const UNSENT: u32 = 16 * 1024;
 
-/// What an answer is told with that no hive gives.
+/// Appended to an answer to the upgrade that no hive gives.
 const NO_WEBSOCKETS: &str =
     " to the WebSocket upgrade; what stands in between must let WebSockets to /ws/agent through";
-/// The same where there is no answer.
+/// Used where the upgrade is not answered at all.
 const NO_UPGRADE: &str =
     "the WebSocket upgrade is not answered (what stands in between must let WebSockets to /ws/agent through)";
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A link that was accepted.
-pub(crate) struct Opened {
+/// A link whose handshake was accepted.
+pub(crate) struct EstablishedLink {
     pub(crate) socket: Socket,
     pub(crate) heartbeat_interval: Duration,
-    /// When its messages were sent.
+    /// Measures the transit time of its messages.
     pub(crate) clock: LinkClock,
-    /// The hive that answers, where it says so.
+    /// The id of the hive, if it sent one.
     pub(crate) hive_id: Option<HiveId>,
 }
 
-/// Knows where the server is and how to get there.
+/// Opens connections to the server.
 pub(crate) struct Dialer {
     server: ServerUrl,
     tls: Connector,
@@ -73,33 +73,40 @@ impl Dialer {
         Self { server: config.server.clone(), tls, timeout: config.handshake_timeout }
     }
 
-    /// Opens a link.
+    /// Opens a link and completes the handshake.
     pub(crate) async fn open(
         &self,
         key: &SecretString,
         hive: Option<HiveId>,
         handshake: Handshake,
-    ) -> Result<Opened, LinkEnd> {
+    ) -> Result<EstablishedLink, DisconnectReason> {
+        // Each step has the full time limit, because a slow TCP connect says nothing about the server.
         let socket = self.within(self.connect(), "it does not accept the connection").await??;
-        // Large while it lasts, and done once a link: not to be part of the task for good.
+        // Boxed: the future is large, runs once per link, and would otherwise stay part of the task's size.
         let mut socket = Box::pin(self.within(self.upgrade(socket, key, hive), NO_UPGRADE)).await??;
         let asked_at = clock::steady();
         let ack = self.within(shake_hands(&mut socket, handshake), "it does not answer the handshake").await??;
         let clock = LinkClock::new(asked_at, ack.sent_at);
-        Ok(Opened { socket, heartbeat_interval: heartbeat_interval(&ack), clock, hive_id: ack.hive_id })
+        Ok(EstablishedLink { socket, heartbeat_interval: heartbeat_interval(&ack), clock, hive_id: ack.hive_id })
     }
 
-    async fn within<T>(&self, step: impl Future<Output = T>, otherwise: &str) -> Result<T, LinkEnd> {
-        let late = |_| LinkEnd::lost(format!("{}: {otherwise} within {} s", self.server, self.timeout.as_secs_f64()));
+    async fn within<T>(&self, step: impl Future<Output = T>, otherwise: &str) -> Result<T, DisconnectReason> {
+        let late =
+            |_| DisconnectReason::lost(format!("{}: {otherwise} within {} s", self.server, self.timeout.as_secs_f64()));
         tokio::time::timeout(self.timeout, step).await.map_err(late)
     }
 
-    async fn connect(&self) -> Result<TcpStream, LinkEnd> {
+    async fn connect(&self) -> Result<TcpStream, DisconnectReason> {
         let connected = connect(&self.server.host_and_port()).await;
-        connected.map_err(|error| LinkEnd::lost(format!("cannot connect to {}: {error}", self.server)))
+        connected.map_err(|error| DisconnectReason::lost(format!("cannot connect to {}: {error}", self.server)))
     }
 
-    async fn upgrade(&self, socket: TcpStream, key: &SecretString, hive: Option<HiveId>) -> Result<Socket, LinkEnd> {
+    async fn upgrade(
+        &self,
+        socket: TcpStream,
+        key: &SecretString,
+        hive: Option<HiveId>,
+    ) -> Result<Socket, DisconnectReason> {
         let request = self.request(key, hive).map_err(|error| self.refused(error))?;
         let limits = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
@@ -114,8 +121,10 @@ impl Dialer {
 
     fn request(&self, key: &SecretString, hive: Option<HiveId>) -> Result<Request, SocketError> {
         let mut request = self.server.websocket("/ws/agent").into_client_request()?;
-        let mut bearer = HeaderValue::try_from(http::authorization(key))
-            .map_err(|_| SocketError::Utf8("the stored key has characters no header may have".into()))?;
+        let mut bearer = HeaderValue::try_from(http::authorization(key)).map_err(|_| {
+            SocketError::Utf8("the stored key contains characters that are not allowed in a header".into())
+        })?;
+        // Keeps the key out of debug output of the headers.
         bearer.set_sensitive(true);
         request.headers_mut().insert(header::AUTHORIZATION, bearer);
         let protocol = HeaderValue::from_static(SUBPROTOCOL);
@@ -126,19 +135,23 @@ impl Dialer {
         Ok(request)
     }
 
-    fn refused(&self, error: SocketError) -> LinkEnd {
+    fn refused(&self, error: SocketError) -> DisconnectReason {
         match error {
-            SocketError::Http(response) if response.status() == StatusCode::UNAUTHORIZED => LinkEnd::KeyRejected,
-            SocketError::Http(response) => LinkEnd::Lost {
+            // Not final: the registrar asks over HTTPS whether it is the satellite's own hive that rejects the key.
+            SocketError::Http(response) if response.status() == StatusCode::UNAUTHORIZED => {
+                DisconnectReason::KeyRejected
+            }
+            SocketError::Http(response) => DisconnectReason::Lost {
                 cause: format!("{} answers {}{}", self.server, response.status(), hint(response.status())),
                 retry_after: http::retry_after(response.headers()).unwrap_or_default(),
             },
-            error => LinkEnd::lost(format!("{}: {error}", self.server)),
+            error => DisconnectReason::lost(format!("{}: {error}", self.server)),
         }
     }
 }
 
-/// A hive that cannot take a satellite now says so; other answers come from something that knows no WebSockets.
+/// A hive that is overloaded answers with 429 or 5xx. Any other status comes from something that does not know
+/// WebSockets.
 fn hint(status: StatusCode) -> &'static str {
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS { "" } else { NO_WEBSOCKETS }
 }
@@ -157,6 +170,7 @@ async fn connect(host_and_port: &str) -> io::Result<TcpStream> {
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A keystroke is one small packet and must not wait for others.
     socket.set_nodelay(true)?;
     let stream = socket.connect(address).await?;
     #[cfg(any(target_os = "android", target_os = "linux"))]
@@ -164,28 +178,29 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn shake_hands(socket: &mut Socket, handshake: Handshake) -> Result<HandshakeAck, LinkEnd> {
+async fn shake_hands(socket: &mut Socket, handshake: Handshake) -> Result<HandshakeAck, DisconnectReason> {
     let hello = encode(AgentMessage::Control(ToServer::Handshake(Box::new(handshake))));
     let sent = async { socket.send(hello?).await };
-    sent.await.map_err(|error| LinkEnd::lost(error.to_string()))?;
+    sent.await.map_err(|error| DisconnectReason::lost(error.to_string()))?;
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(message))) => match serde_json::from_str(&message) {
+                // Other messages before the answer are ignored; a later version may send some.
                 Ok(ToAgent::HandshakeAck(ack)) => return check_ack(*ack),
                 Ok(ToAgent::Disconnect { reason, retry_after_ms }) => {
-                    return Err(LinkEnd::disconnected(&reason, retry_after_ms));
+                    return Err(DisconnectReason::disconnected(&reason, retry_after_ms));
                 }
                 _ => {}
             },
             Some(Ok(Message::Close(frame))) => return Err(closed(frame)),
             Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(LinkEnd::lost(error.to_string())),
-            None => return Err(LinkEnd::lost("the server hung up before the handshake")),
+            Some(Err(error)) => return Err(DisconnectReason::lost(error.to_string())),
+            None => return Err(DisconnectReason::lost("the server closed the connection before the handshake")),
         }
     }
 }
 
-/// A message as it goes over the socket.
+/// Encodes a message for the socket.
 fn encode(message: AgentMessage) -> Result<Message, SocketError> {
     Ok(match message {
         AgentMessage::Control(message) => Message::text(serde_json::to_string(&message).map_err(io::Error::from)?),
@@ -194,10 +209,10 @@ fn encode(message: AgentMessage) -> Result<Message, SocketError> {
     })
 }
 
-/// What a close frame means.
-fn closed(frame: Option<CloseFrame>) -> LinkEnd {
+/// The meaning of a close frame.
+fn closed(frame: Option<CloseFrame>) -> DisconnectReason {
     match frame {
-        Some(frame) => LinkEnd::closed(frame.code.into(), frame.reason.as_str()),
-        None => LinkEnd::lost("the server closed the link"),
+        Some(frame) => DisconnectReason::closed(frame.code.into(), frame.reason.as_str()),
+        None => DisconnectReason::lost("the server closed the link"),
     }
 }

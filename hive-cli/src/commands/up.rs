@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hive_agent::messages::{Language, explain};
-use hive_agent::{Agent, LinkState, WhenRejected};
+use hive_agent::{Agent, LinkState, KeyRejectionPolicy};
 use hive_core::hive::{Effort, Settings};
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope, UserCreate};
@@ -194,7 +194,7 @@ async fn connect(args: &UpArgs, hive: &Hive, url: &str) -> Result<Agent> {
     let mut config = hive_agent::Config::new(server, name::of_host(&host), args.data_dir.join("satellite"));
     config.local_api = None;
     // A token is at hand.
-    config.when_rejected = WhenRejected::GiveUp;
+    config.key_rejection = KeyRejectionPolicy::Exit;
     match Agent::connect(config.clone()).await {
         Err(TokenMissing | KeyRejected) => {
             config.registration_token = Some(registration_token(hive).await?);

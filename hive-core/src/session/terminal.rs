@@ -8,19 +8,22 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{Session, SessionEnd, SessionStatus, Size};
+use hive_wire::backoff::{Backoff, BackoffLimits};
 use hive_wire::session::{AttachRequest, Attached, Control, FromViewer, ToViewer, ViewMode};
 use hive_wire::{ErrorCode, SessionId, ViewerId};
 use tokio::time::{Instant, sleep_until};
 
-use super::backoff::Backoff;
 use super::resume::{Jump, Reading, Refused, Return};
 use super::saying::Saying;
 use super::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, SessionManager, ViewerAction};
-use crate::clock::SystemEntropy;
+use crate::clock::{Entropy as _, SystemEntropy};
 use crate::{Error, Result};
 
 /// How long one who leaves tries to say its last words.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long a viewer waits between attempts to attach again. A person looks on: the waits stay short.
+const RECONNECT: BackoffLimits = BackoffLimits { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
 
 /// How to look at a terminal.
 #[derive(Debug, Clone, Default)]
@@ -125,7 +128,7 @@ impl Terminal {
             reading: Reading::starting_with(&attached),
             saying: Saying::starting_with(attached.control.clone(), attached.output),
             way: Way::There { output, input },
-            backoff: Backoff::default(),
+            backoff: Backoff::new(RECONNECT),
             news: first_screen(&attached).into_iter().collect(),
             session: attached.session,
         })
@@ -334,7 +337,7 @@ impl Terminal {
             return self.on_ended(end);
         }
         self.saying.on_broken();
-        let retry_in = self.backoff.next_wait(&SystemEntropy).max(at_least);
+        let retry_in = self.backoff.next_delay_from_half(roll()).max(at_least);
         self.way = Way::Waiting { until: Instant::now() + retry_in };
         self.news.push_back(TerminalEvent::Away { cause, retry_in });
     }
@@ -410,6 +413,13 @@ fn news_of_jump(jump: Jump) -> TerminalEvent {
         Jump::Gap { from, to } => TerminalEvent::Gap { from, to },
         Jump::Reset { modes } => TerminalEvent::Reset { modes },
     }
+}
+
+/// A random number from 0 up to 1.
+fn roll() -> f64 {
+    let mut random = [0];
+    SystemEntropy.fill(&mut random);
+    f64::from(random[0]) / 256.0
 }
 
 /// Whether another attempt would be told the same.

@@ -4,6 +4,7 @@
 //! a cursor or forges a line; a bidirectional one shows a text as another.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::{self, Write};
 use std::io;
 
@@ -57,6 +58,19 @@ pub fn json(document: &str) -> Cow<'_, str> {
         }
     }
     harmless.into()
+}
+
+/// Returns an error and its causes on one line. Some errors repeat their cause in their own text; it appears once.
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let (mut line, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !line.ends_with(&words) {
+            line = format!("{line}: {words}");
+        }
+        cause = error.source();
+    }
+    text(&line.replace('\n', " ")).into_owned()
 }
 
 fn push_format(to: &mut String, text: fmt::Arguments<'_>) {
@@ -130,6 +144,22 @@ mod tests {
         assert_eq!(field("message", &format_args!("gone\r\nINFO forged")), "gone\\r\\nINFO forged");
         assert_eq!(field("error", &format_args!("\u{1b}[2K")), "error=\\u{1b}[2K");
         assert_eq!(field("name", &"a\u{202e}b"), "name=\"a\\u{202e}b\"");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Link(&'static str, #[source] Option<Box<Self>>);
+
+    fn check_chain(chain: &[&'static str], expected: &str) {
+        let error = chain.iter().rev().fold(None, |cause, words| Some(Box::new(Link(words, cause)))).unwrap();
+        assert_eq!(error_chain(error.as_ref()), expected);
+    }
+
+    #[test]
+    fn an_error_chain_names_every_cause_once() {
+        check_chain(&["cannot start"], "cannot start");
+        check_chain(&["cannot start", "no disk", "it is\nfull"], "cannot start: no disk: it is full");
+        check_chain(&["cannot start: no disk", "no disk", "it is full"], "cannot start: no disk: it is full");
     }
 
     /// Text in which the characters in question are frequent.

@@ -12,7 +12,8 @@
 //! - [`agent`] holds the control messages of the link between server and satellite;
 //! - [`session`] holds the messages between a server and whoever looks at a terminal;
 //! - [`frame`] is the binary envelope of the data on that link, [`stream`] the state machines that send and receive
-//!   one stream of it: credit, offsets, resume and priority.
+//!   one stream of it: credit, offsets, resume and priority;
+//! - [`backoff`] says when a lost server is dialled again.
 //!
 //! Nothing here does I/O, reads a clock or spawns a task, so that the same code serves a WebSocket, HTTPS polling,
 //! an in-memory link and a fuzzer.
@@ -22,6 +23,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod backoff;
 pub mod code;
 pub mod credential;
 pub mod escape;

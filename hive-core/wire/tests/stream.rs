@@ -250,7 +250,7 @@ proptest! {
         let mut lanes = Lanes::new(capacity);
         let mut kept = Vec::new();
         for (number, lane) in pushed.into_iter().enumerate() {
-            let lane = [Lane::Control, Lane::Input, Lane::Output][lane];
+            let lane = [Lane::Control, Lane::Interactive, Lane::Bulk][lane];
             let was_full = lanes.is_full(lane);
             match lanes.push(lane, (lane, number)) {
                 Ok(()) => kept.push((lane, number)),

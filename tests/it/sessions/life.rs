@@ -127,7 +127,7 @@ async fn a_killed_satellite_ends_the_jobs_of_its_terminals_at_its_next_start() {
     assert_eq!(sleeping(&seconds), 0);
     assert_eq!(viewer.ended().await.reason, EndReason::Lost);
     let end = site.until_ended(viewer.id()).await;
-    assert!(end["error"]["message"].as_str().unwrap_or_default().contains("left of the terminal"), "{end}");
+    assert!(end["error"]["message"].as_str().unwrap_or_default().contains("left of the session"), "{end}");
     // Said once: the next start knows nothing of it.
     site.satellite.process().stop().await;
     site.satellite.restart().await;

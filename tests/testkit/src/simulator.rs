@@ -12,8 +12,8 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_agent::backoff::Limits;
 use hive_core::wire::SatelliteId;
+use hive_core::wire::backoff::BackoffLimits;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
@@ -68,11 +68,11 @@ impl Simulator {
     /// Starts satellites of the server at `address` (`host:port`), which reconnect as an agent does unless it is told
     /// otherwise.
     pub fn start(address: &str, identities: Vec<SimulatedIdentity>) -> Self {
-        Self::start_with(address, identities, Limits::default())
+        Self::start_with(address, identities, BackoffLimits::default())
     }
 
     /// The same, with other pauses between attempts.
-    pub fn start_with(address: &str, identities: Vec<SimulatedIdentity>, pauses: Limits) -> Self {
+    pub fn start_with(address: &str, identities: Vec<SimulatedIdentity>, pauses: BackoffLimits) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let tally = Arc::new(watch::Sender::new(Tally::default()));
         let (address, opening): (Arc<str>, _) = (address.into(), Arc::new(Semaphore::new(OPENING)));

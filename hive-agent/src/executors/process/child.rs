@@ -1,9 +1,9 @@
-//! Starts a program as the leader of a session of its own: it has no terminal. `/dev/tty` is not there, and nothing reaches the
-//! terminal in which the agent was started.
+//! Starts a process as the leader of a session of its own, without a controlling terminal: `/dev/tty` does not exist
+//! for it, and it cannot write to the terminal in which the agent was started.
 //!
-//! `posix_spawn` starts it, as in the standard library, which cannot ask for a session: a `fork` of a process as large as
-//! the agent takes a multiple of the time. The working directory of the program is that of the thread that starts it, so one
-//! thread that has a working directory of its own starts all of them.
+//! `posix_spawn` starts it. The standard library uses it as well but cannot set the session, and a `fork` of a process
+//! as large as the agent takes several times longer. A spawned process inherits the working directory of the thread
+//! that spawns it, so one thread with a working directory of its own starts all processes.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
@@ -27,34 +27,34 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Program;
 
-/// Programs that wait to be started; then the next command waits.
+/// Processes that wait to be started. When the queue is full, the next command waits.
 const QUEUE: usize = 64;
-/// Where the starting thread is between two programs: it keeps no disk in use.
+/// The thread's directory between two starts, so that it keeps no file system busy.
 const NOWHERE: &str = "/";
-/// Changes the directory for those systems on which a thread has none of its own.
+/// Changes the directory on systems where a thread has none of its own.
 const IN_DIRECTORY: &str = r#"cd -- "$0" && exec "$@""#;
 
-/// A program that runs. When it is dropped before its end was seen, it is killed.
+/// A running process. It is killed when this is dropped before its end was seen.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(super) struct ChildProcess {
     pid: Pid,
-    end: End,
+    end: ExitWatch,
     status: Option<ExitStatus>,
     pub(super) stdin: Option<pipe::Sender>,
     pub(super) stdout: Option<pipe::Receiver>,
     pub(super) stderr: Option<pipe::Receiver>,
 }
 
-/// What tells of a child's end.
+/// How the end of a process is noticed.
 #[derive(Debug)]
-enum End {
+enum ExitWatch {
     Descriptor(AsyncFd<OwnedFd>),
-    /// Where the system has no descriptors for processes: every child's end.
+    /// Used where the system has no process descriptors. It is sent for every child.
     Signal(Signals),
 }
 
-/// What the starting thread needs.
-struct Request {
+/// A process to start.
+struct SpawnRequest {
     path: CString,
     args: Vec<CString>,
     env: Vec<CString>,
@@ -63,7 +63,7 @@ struct Request {
     started: oneshot::Sender<io::Result<Pid>>,
 }
 
-impl Child {
+impl ChildProcess {
     pub(super) async fn start(program: &Program) -> io::Result<Self> {
         let (input, stdin) = match program.stdin {
             Some(_) => io::pipe().map(|(input, stdin)| (input.into(), Some(OwnedFd::from(stdin))))?,
@@ -75,7 +75,7 @@ impl Child {
         let stdout = Some(pipe::Receiver::from_owned_fd(stdout.into())?);
         let stderr = Some(pipe::Receiver::from_owned_fd(stderr.into())?);
         let (started, answer) = oneshot::channel();
-        let request = Request {
+        let request = SpawnRequest {
             path: c_string(program.path.as_os_str())?,
             args: arguments(program)?,
             env: environment(program)?,
@@ -86,34 +86,35 @@ impl Child {
         let gone = || io::Error::other("the thread that starts programs is gone");
         starter()?.send(request).await.map_err(|_| gone())?;
         let pid = answer.await.map_err(|_| gone())??;
-        let end = End::of(pid).inspect_err(|_| kill(pid))?;
+        let end = ExitWatch::of(pid).inspect_err(|_| kill(pid))?;
         Ok(Self { pid, end, status: None, stdin, stdout, stderr })
     }
 
-    /// Its process, until its end was seen: so long nothing else has its number.
+    /// The process id, until the end was seen. The number is not reused before that.
     pub(super) fn id(&self) -> Option<u32> {
         self.status.is_none().then(|| self.pid.as_raw_nonzero().get().cast_unsigned())
     }
 
-    /// Waits for its end. Cancel-safe.
+    /// Waits for the end. Cancel-safe.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = self.status {
                 return Ok(status);
             }
+            // The status is checked first: an end before the descriptor was opened raises no event.
             if let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)? {
                 self.status = Some(ExitStatus::from_raw(status.as_raw()));
                 continue;
             }
             match &mut self.end {
-                End::Descriptor(descriptor) => descriptor.readable().await?.clear_ready(),
-                End::Signal(children) => drop(children.recv().await),
+                ExitWatch::Descriptor(descriptor) => descriptor.readable().await?.clear_ready(),
+                ExitWatch::Signal(children) => drop(children.recv().await),
             }
         }
     }
 }
 
-impl Drop for Child {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         if self.status.is_none() {
             kill(self.pid);
@@ -121,14 +122,15 @@ impl Drop for Child {
     }
 }
 
-impl End {
-    /// An end that comes before this is not missed: it is looked for before it is waited for.
+impl ExitWatch {
+    /// An end before this call is not missed: [`ChildProcess::wait`] checks the status before it waits.
     #[cfg(target_os = "linux")]
     #[expect(deprecated, reason = "its successor is unsafe, for descriptors that change; an owned one does not")]
     fn of(pid: Pid) -> io::Result<Self> {
         use rustix::process::{PidfdFlags, pidfd_open};
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(descriptor) => AsyncFd::with_interest(descriptor, tokio::io::Interest::READABLE).map(Self::Descriptor),
+            // Kernels before 5.3 have no process descriptors, and some sandboxes forbid them.
             Err(_) => signal(SignalKind::child()).map(Self::Signal),
         }
     }
@@ -154,30 +156,31 @@ fn arguments(program: &Program) -> io::Result<Vec<CString>> {
     words.map(|word| c_string(word.as_ref())).collect()
 }
 
-/// Of variables that stand there twice, the later ones.
+/// Of variables that occur twice, the later ones win.
 fn environment(program: &Program) -> io::Result<Vec<CString>> {
     let variables: BTreeMap<_, _> = program.env.iter().map(|(key, value)| (key, value)).collect();
     variables.into_iter().map(|(key, value)| c_string(format!("{key}={value}").as_ref())).collect()
 }
 
-/// The thread that starts programs, once a process.
-fn starter() -> io::Result<&'static mpsc::Sender<Request>> {
-    static STARTER: OnceLock<mpsc::Sender<Request>> = OnceLock::new();
+/// The thread that starts processes, one per agent process.
+fn starter() -> io::Result<&'static mpsc::Sender<SpawnRequest>> {
+    static STARTER: OnceLock<mpsc::Sender<SpawnRequest>> = OnceLock::new();
     if let Some(starter) = STARTER.get() {
         return Ok(starter);
     }
     let (sender, requests) = mpsc::channel(QUEUE);
     std::thread::Builder::new().name("starter".into()).stack_size(128 * 1024).spawn(move || start_all(requests))?;
-    // Of two that come first at the same time, one thread ends at once.
+    // If two callers race, the loser's thread ends at once because its channel is closed.
     Ok(STARTER.get_or_init(|| sender))
 }
 
-fn start_all(mut requests: mpsc::Receiver<Request>) {
+fn start_all(mut requests: mpsc::Receiver<SpawnRequest>) {
+    // Once per thread: the result does not change.
     let has_directory = own_directory().is_ok();
     while let Some(request) = requests.blocking_recv() {
         let started = if has_directory { start_in_directory(&request) } else { start_by_shell(&request) };
         if let Err(Ok(pid)) = request.started.send(started) {
-            // Nobody waits for it any more.
+            // The caller has given up.
             kill(pid);
         }
     }
@@ -194,18 +197,19 @@ fn own_directory() -> nix::Result<()> {
     Err(nix::errno::Errno::ENOSYS)
 }
 
-fn start_in_directory(request: &Request) -> io::Result<Pid> {
+fn start_in_directory(request: &SpawnRequest) -> io::Result<Pid> {
     nix::unistd::chdir(&request.cwd)?;
     let started = spawn(&request.path, &request.args, request);
     nix::unistd::chdir(NOWHERE)?;
     started
 }
 
-/// Containers may forbid a thread a directory of its own.
-fn start_by_shell(request: &Request) -> io::Result<Pid> {
+/// Used where a container forbids a thread a directory of its own.
+fn start_by_shell(request: &SpawnRequest) -> io::Result<Pid> {
     if !request.cwd.is_dir() {
         return Err(io::ErrorKind::NotFound.into());
     }
+    // The shell would report a missing file as exit code 127 instead of an error.
     nix::unistd::access(request.path.as_c_str(), nix::unistd::AccessFlags::X_OK)?;
     let shell = c"/bin/sh".to_owned();
     let mut args = vec![shell.clone(), c"-c".to_owned(), c_string(IN_DIRECTORY.as_ref())?];
@@ -214,8 +218,9 @@ fn start_by_shell(request: &Request) -> io::Result<Pid> {
     spawn(&shell, &args, request)
 }
 
-fn spawn(path: &CString, args: &[CString], request: &Request) -> io::Result<Pid> {
+fn spawn(path: &CString, args: &[CString], request: &SpawnRequest) -> io::Result<Pid> {
     let mut actions = PosixSpawnFileActions::init()?;
+    // `dup2` clears the close-on-exec flag of descriptors 0 to 2; all others are closed.
     for (number, descriptor) in (0..).zip(&request.stdio) {
         actions.add_dup2(descriptor.as_raw_fd(), number)?;
     }
@@ -223,8 +228,9 @@ fn spawn(path: &CString, args: &[CString], request: &Request) -> io::Result<Pid>
     let new_session = PosixSpawnFlags::from_bits_retain(libc::POSIX_SPAWN_SETSID.into());
     attributes
         .set_flags(new_session | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
+    // A signal that the agent blocks would stay blocked in the process.
     attributes.set_sigmask(&SigSet::empty())?;
-    // The agent ignores it, as all Rust programs do.
+    // Rust programs ignore SIGPIPE; their children must not inherit that.
     attributes.set_sigdefault(&SigSet::from_iter([Signal::SIGPIPE]))?;
     let pid = posix_spawn(path.as_c_str(), &actions, &attributes, args, &request.env)?;
     Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("a process without a number"))
@@ -235,10 +241,10 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    fn request(path: &str, cwd: PathBuf) -> (Request, io::PipeReader) {
+    fn request(path: &str, cwd: PathBuf) -> (SpawnRequest, io::PipeReader) {
         let (reader, output) = io::pipe().unwrap();
         let words = ["sh", "-c", r#"pwd -P; echo "$1""#, "sh", "a  b"];
-        let request = Request {
+        let request = SpawnRequest {
             path: c_string(path.as_ref()).unwrap(),
             args: words.map(|word| c_string(word.as_ref()).unwrap()).to_vec(),
             env: Vec::new(),

@@ -1,5 +1,4 @@
-//! What background children of an ended command still say: it is read and dropped, so that they do not die of a pipe that
-//! nobody reads.
+//! Reads and drops the output of background children of ended commands, so that they do not get SIGPIPE.
 
 use std::io;
 use std::sync::Arc;
@@ -10,21 +9,21 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-/// Pipes that are read at the same time. Further ones are closed: who writes to them gets SIGPIPE.
+/// Pipes that are read at the same time. Further pipes are closed, and their writers get SIGPIPE.
 const MAX_PIPES: usize = 256;
 /// Bytes read at once.
 const PIECE: usize = 4096;
 
-/// Reads pipes until nobody holds their other end, or until it is dropped.
+/// Reads pipes until their other end is closed, or until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Drain {
+pub(crate) struct PipeDrain {
     tasks: TaskTracker,
     slots: Arc<Semaphore>,
     stop: CancellationToken,
     _stops_with_it: DropGuard,
 }
 
-impl Drain {
+impl PipeDrain {
     pub(crate) fn new() -> Self {
         let stop = CancellationToken::new();
         Self {
@@ -35,8 +34,9 @@ impl Drain {
         }
     }
 
-    /// Reads this pipe from here on.
+    /// Reads this pipe from now on.
     pub(super) fn take(&self, pipe: Receiver) {
+        // Not waiting for a slot: the command's result must not be delayed by earlier commands.
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             warn!("background children of commands hold {MAX_PIPES} pipes open; another one is closed");
             return;
@@ -47,11 +47,12 @@ impl Drain {
                 () = stop.cancelled() => {}
                 _ = read_to_end(&pipe) => {}
             }
+            // Held until the pipe is closed, whichever branch ended the task.
             drop(slot);
         });
     }
 
-    /// How many pipes are read.
+    /// The number of pipes that are read.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         MAX_PIPES - self.slots.available_permits()
@@ -61,7 +62,7 @@ impl Drain {
 async fn read_to_end(pipe: &Receiver) -> io::Result<()> {
     loop {
         pipe.readable().await?;
-        // Here only for as long as there is something to read: a quiet pipe costs no memory.
+        // Allocated only while there is something to read: an idle pipe costs no memory.
         let mut piece = [0; PIECE];
         match pipe.try_read(&mut piece) {
             Ok(0) => return Ok(()),

@@ -1,5 +1,5 @@
-//! What exactly is run: which file, in which directory, with which environment. The agent's own environment holds tokens,
-//! so nothing of it is handed on.
+//! The program of a command: file, arguments, working directory, environment. The agent's own environment contains
+//! tokens, so nothing of it is inherited.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,17 +10,17 @@ use hive_wire::agent::{ErrorBody, ExecSpec, MAX_STDIN};
 use hive_wire::{CommandId, ErrorCode};
 
 use crate::config::Account;
-use crate::process_tree::Root;
+use crate::process_tree::TreeRoot;
 
-/// Marks every process of a command, so that those who left its process group are found.
+/// Set in the environment of every process of a command, to find those that left its process group.
 const MARKER: &str = "HIVE_COMMAND_ID";
 
-/// A program, ready to start.
+/// A program that is ready to start.
 #[derive(Debug)]
 pub(crate) struct Program {
     id: CommandId,
     pub(super) path: PathBuf,
-    /// As it was asked for; the program sees it as its own name.
+    /// The name as requested, which becomes the program's `argv[0]`.
     pub(super) name: String,
     pub(super) args: Vec<String>,
     pub(super) env: Vec<(String, String)>,
@@ -30,11 +30,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The program of an exec command: `/bin/sh -c` with a line, or the named file with its arguments.
+    /// The program of an exec command: `/bin/sh -c` for a line, otherwise the named file with its arguments.
     pub(crate) fn of_spec(id: CommandId, spec: &ExecSpec, account: &Account) -> Result<Self, ErrorBody> {
         let cwd = working_directory(spec.cwd.as_deref(), account)?;
         let Account { path, home, user, shell, lang, extra: _ } = account;
         let own = [("PATH", &**path), ("HOME", home), ("USER", user), ("SHELL", shell), ("LANG", lang)];
+        // The request may set any variable except the marker, which is added last.
         let env = environment(&own, account, &spec.env, (MARKER, id.to_string()))?;
         let (name, args) = match &spec.args {
             None => ("/bin/sh".to_owned(), vec!["-c".to_owned(), spec.command.clone()]),
@@ -52,13 +53,13 @@ impl Program {
         })
     }
 
-    /// Everything it started, once it runs as this process.
-    pub(super) fn root(&self, pid: u32) -> Root {
-        Root { pid, marker: marker(self.id) }
+    /// The root of its process tree, once it runs under this process id.
+    pub(super) fn root(&self, pid: u32) -> TreeRoot {
+        TreeRoot { pid, marker: marker(self.id) }
     }
 }
 
-/// What all processes of a command have in their environment.
+/// The variable in the environment of all processes of a command, as `NAME=value`.
 pub(crate) fn marker(id: CommandId) -> String {
     format!("{MARKER}={id}")
 }
@@ -71,13 +72,14 @@ fn working_directory(wanted: Option<&str>, account: &Account) -> Result<PathBuf,
     }
 }
 
-/// The home directory. Users of services often have one that was never made.
+/// The home directory, or `/` if it does not exist: service users often have none.
 pub(crate) fn home(account: &Account) -> PathBuf {
     let home = Path::new(&account.home);
     if home.is_dir() { home.to_owned() } else { "/".into() }
 }
 
-/// The environment of a program: `own` variables, then the owner's, then those asked for, then the marker.
+/// The environment of a program: `own` variables, then those of the machine's owner, then the requested ones, then the
+/// marker.
 pub(crate) fn environment(
     own: &[(&str, &str)],
     account: &Account,
@@ -93,14 +95,16 @@ pub(crate) fn environment(
     Ok(own.chain(account.extra.iter().cloned()).chain(asked).chain([marker]).collect())
 }
 
-/// Finds the file as a shell would. Found here, so that starting it needs no copy of the agent's process.
+/// Finds the file in `PATH` as a shell would, because `posix_spawn` with a path does not search.
 fn find(name: &str, env: &[(String, String)], cwd: &Path) -> Result<PathBuf, ErrorBody> {
     if name.is_empty() {
         return Err(invalid("command: it is empty".to_owned()));
     }
+    // A relative path is resolved against the command's directory and not the agent's.
     if name.contains('/') {
         return Ok(cwd.join(name));
     }
+    // The request may have set `PATH`, which then decides.
     let path = env.iter().rev().find(|(key, _)| key == "PATH").map_or("", |(_, path)| path);
     std::env::split_paths(path)
         .map(|dir| cwd.join(dir).join(name))
@@ -121,9 +125,10 @@ fn decode_input(base64: &str) -> Result<Vec<u8>, ErrorBody> {
     Ok(input)
 }
 
-/// What is said of a program that cannot be started.
+/// The error of a program that cannot be started.
 pub(crate) fn not_started(name: &str, error: &std::io::Error) -> ErrorBody {
     use std::io::ErrorKind::{OutOfMemory, ResourceBusy, WouldBlock};
+    // These errors are temporary: the caller may retry, and should not look for a mistake in the request.
     let is_our_fault = matches!(error.kind(), OutOfMemory | ResourceBusy | WouldBlock);
     ErrorBody {
         code: if is_our_fault { ErrorCode::Unavailable } else { ErrorCode::InvalidInput },

@@ -1,4 +1,4 @@
-//! Real processes.
+//! Commands with real processes.
 
 use super::*;
 use crate::config::Account;
@@ -15,8 +15,8 @@ struct Bench {
     spool: Spool,
     id: CommandId,
     account: Account,
-    stop: Stop,
-    drain: Drain,
+    stop: StopSignals,
+    drain: PipeDrain,
 }
 
 fn bench() -> Bench {
@@ -27,19 +27,19 @@ fn bench() -> Bench {
         spool: Spool::of_dir(dir.path().join("spool")),
         id: CommandId::new(Seed { unix_millis: 1, random }),
         account: Account { home: dir.path().to_string_lossy().into_owned(), ..Account::of_this_user() },
-        stop: Stop { cancel: CancellationToken::new(), shutdown: CancellationToken::new() },
-        drain: Drain::new(),
+        stop: StopSignals { cancel: CancellationToken::new(), shutdown: CancellationToken::new() },
+        drain: PipeDrain::new(),
         dir,
     }
 }
 
 impl Bench {
-    async fn run(&self, spec: &ExecSpec) -> Outcome {
+    async fn run(&self, spec: &ExecSpec) -> ProcessOutcome {
         let program = match Program::of_spec(self.id, spec, &self.account) {
             Ok(program) => program,
-            Err(error) => return Outcome::without_run(CommandStatus::Failed, Some(error)),
+            Err(error) => return ProcessOutcome::without_run(CommandStatus::Failed, Some(error)),
         };
-        let outputs = Outputs {
+        let outputs = ProcessOutputs {
             stdout: self.spool.writer(self.id, Channel::Stdout),
             stderr: self.spool.writer(self.id, Channel::Stderr),
             drain: &self.drain,
@@ -113,7 +113,7 @@ async fn input_nobody_reads_holds_nothing_up() {
 
 #[tokio::test]
 async fn the_environment_is_rebuilt() {
-    // The test runner's own environment stands for the agent's: CARGO_* must not be seen.
+    // The environment of the test runner stands for the agent's: `CARGO_*` must not be inherited.
     assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok());
     let mut bench = bench();
     bench.account.extra = vec![("POLICY".into(), "p".into())];
@@ -185,7 +185,7 @@ async fn a_background_child_is_left_alone_and_waited_for_no_longer_than_a_moment
     let pid: i32 = bench.file("pid").trim().parse().unwrap();
     assert!(is_alive(pid));
     let marker = format!("HIVE_COMMAND_ID={}", bench.id);
-    process_tree::end(process_tree::Root { pid: pid.cast_unsigned(), marker }).await;
+    process_tree::end(process_tree::TreeRoot { pid: pid.cast_unsigned(), marker }).await;
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn a_command_has_no_terminal() {
         "read _ _ _ _ group session tty _ < /proc/self/stat; test $group = $$ && test $session = $$ && echo own $tty";
     assert_eq!(bench.run(&shell(line)).await.status, CommandStatus::Succeeded);
     assert_eq!(bench.output(Channel::Stdout), "own 0\n");
-    // Where the test has a terminal, it must not be the command's.
+    // If the test has a terminal, the command must not have it.
     assert_ne!(bench.run(&shell("echo X > /dev/tty")).await.status, CommandStatus::Succeeded);
     assert_ne!(bench.run(&shell("read x < /dev/tty")).await.status, CommandStatus::Succeeded);
 }
@@ -212,7 +212,7 @@ async fn a_background_child_goes_on_writing_when_its_command_has_ended() {
     }
     assert_eq!(bench.drain.count(), 2);
     let marker = format!("HIVE_COMMAND_ID={}", bench.id);
-    process_tree::end(process_tree::Root { pid: bench.file("pid").trim().parse().unwrap(), marker }).await;
+    process_tree::end(process_tree::TreeRoot { pid: bench.file("pid").trim().parse().unwrap(), marker }).await;
     while bench.drain.count() > 0 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -228,7 +228,7 @@ async fn a_command_that_leaves_nothing_behind_holds_no_pipe() {
 #[tokio::test]
 async fn signals_reach_a_command_as_they_reach_others() {
     let bench = bench();
-    // Rust programs ignore SIGPIPE; what they start must not.
+    // Rust programs ignore SIGPIPE; their children must not.
     check("yes | head -n 1; kill -34 $$", CommandStatus::Failed, 128 + 34, "y\n", "").await;
     bench.run(&shell("cat /proc/self/status")).await;
     let status = bench.output(Channel::Stdout);
@@ -244,7 +244,7 @@ fn is_alive(pid: i32) -> bool {
     !stat.is_empty() && !String::from_utf8_lossy(&stat).contains(") Z ")
 }
 
-/// A shell, a child, a grandchild in its own session, and one that was orphaned in another session.
+/// A shell, a child, a grandchild in a session of its own, and an orphan in another session.
 const FAMILY: &str = "sleep 97 & echo $! >> pids
     setsid sh -c 'echo $$ >> pids; sleep 97 & echo $! >> pids; wait' &
     setsid sh -c 'setsid sleep 97 & echo $! >> pids'
@@ -270,7 +270,7 @@ async fn a_timeout_ends_everything_the_command_started() {
 #[tokio::test]
 async fn a_process_whose_kernel_name_cuts_a_character_is_ended_like_others() {
     let bench = bench();
-    // The kernel keeps 15 bytes of a name: "v2" and 13 of the bytes behind it, which come in threes.
+    // The kernel keeps 15 bytes of a name: "v2" and 13 bytes of three-byte characters.
     let program = bench.dir.path().join("v2バックアップ処理");
     std::fs::copy("/bin/sleep", &program).unwrap();
     let spec = ExecSpec { args: Some(vec!["9".into()]), timeout_seconds: 1, ..shell(program.to_str().unwrap()) };

@@ -1,4 +1,4 @@
-//! The hive's side of one terminal: what came of it, over however many links.
+//! The hive's side of one session, over any number of links.
 
 use bytes::Bytes;
 use hive_wire::SessionId;
@@ -7,13 +7,14 @@ use hive_wire::api::{SessionEnd, Size};
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::id::Seed;
 
-use super::{HiveLink, Said};
+use super::{FromAgent, HiveLink};
 
-/// How much more is let come than has come.
+/// How much more output is let through than has arrived.
 const WINDOW: u64 = 256 * 1024;
 
-/// A shell without a prompt. Nobody else's has its id, or tests that run beside would end each other's processes.
-pub(crate) fn terminal() -> PtySpec {
+/// A shell without a prompt. Its id is unique, because tests that run at the same time would end each other's
+/// processes.
+pub(crate) fn session_spec() -> PtySpec {
     let mut random = [0; 10];
     getrandom::fill(&mut random).unwrap();
     PtySpec {
@@ -26,9 +27,9 @@ pub(crate) fn terminal() -> PtySpec {
     }
 }
 
-/// What a hive has of a terminal.
+/// The state of a session as a hive sees it.
 #[derive(Debug)]
-pub(crate) struct View {
+pub(crate) struct SessionView {
     pub(crate) id: SessionId,
     pub(crate) stream: StreamId,
     pub(crate) output: Vec<u8>,
@@ -38,11 +39,11 @@ pub(crate) struct View {
     pub(crate) applied: u64,
     pub(crate) gaps: Vec<(u64, u64)>,
     pub(crate) end: Option<SessionEnd>,
-    /// Somebody needs every byte.
+    /// Whether a claim on the output is held.
     pub(crate) has_claim: bool,
 }
 
-impl View {
+impl SessionView {
     pub(crate) fn new(id: SessionId) -> Self {
         Self {
             id,
@@ -61,7 +62,7 @@ impl View {
         String::from_utf8_lossy(&self.output).into_owned()
     }
 
-    /// Opens a terminal and waits until it is there.
+    /// Opens a session and waits until it has started.
     pub(crate) async fn open(link: &mut HiveLink, spec: PtySpec) -> Self {
         let mut view = Self::new(spec.session_id);
         link.say(ToAgent::PtyStart(Box::new(spec))).await;
@@ -70,7 +71,7 @@ impl View {
         view
     }
 
-    /// Goes on with it on another link, and lets it flow.
+    /// Attaches it to another link, and lets its output flow.
     pub(crate) async fn attach(&mut self, link: &mut HiveLink) -> PtyStarted {
         link.say(ToAgent::PtyAttach { session_id: self.id, received: Some(self.received) }).await;
         let started = self.begin(link).await;
@@ -78,15 +79,15 @@ impl View {
         started
     }
 
-    /// Waits until the satellite says that it is there.
+    /// Waits for `pty_started`.
     pub(crate) async fn begin(&mut self, link: &mut HiveLink) -> PtyStarted {
         match link.next().await {
-            Said::Control(ToServer::PtyStarted(started)) if started.session_id == self.id => {
+            FromAgent::Control(ToServer::PtyStarted(started)) if started.session_id == self.id => {
                 self.stream = started.stream;
                 self.received = started.output;
                 started
             }
-            other => panic!("{other:?} instead of a terminal"),
+            other => panic!("{other:?} instead of a session"),
         }
     }
 
@@ -106,14 +107,14 @@ impl View {
         link.send(&frame).await;
     }
 
-    /// Reads until its text says this.
+    /// Reads until the output contains `part`.
     pub(crate) async fn until(&mut self, link: &mut HiveLink, part: &str) {
         while !self.text().contains(part) {
             self.next(link).await;
         }
     }
 
-    /// Reads until it has ended; gives how.
+    /// Reads until it has ended. Returns its end.
     pub(crate) async fn until_end(&mut self, link: &mut HiveLink) -> SessionEnd {
         loop {
             match self.end.clone() {
@@ -123,26 +124,26 @@ impl View {
         }
     }
 
-    /// Takes the next message, and lets more flow where it has brought output.
+    /// Reads the next message, and lets more output flow.
     pub(crate) async fn next(&mut self, link: &mut HiveLink) {
         match link.next().await {
-            Said::Data(frame) if frame.stream == self.stream => {
+            FromAgent::Data(frame) if frame.stream == self.stream => {
                 assert_eq!(frame.offset, self.received, "output is in order and without a gap");
                 self.received = frame.end();
                 self.output.extend_from_slice(&frame.payload);
                 self.let_flow(link).await;
             }
-            Said::Control(ToServer::PtyGap { session_id, from, to }) if session_id == self.id => {
+            FromAgent::Control(ToServer::PtyGap { session_id, from, to }) if session_id == self.id => {
                 assert_eq!(from, self.received);
                 self.received = to;
                 self.gaps.push((from, to));
                 self.let_flow(link).await;
             }
-            Said::Control(ToServer::PtyApplied { session_id, offset }) if session_id == self.id => {
+            FromAgent::Control(ToServer::PtyApplied { session_id, offset }) if session_id == self.id => {
                 assert!(offset >= self.applied && offset <= self.typed);
                 self.applied = offset;
             }
-            Said::Control(ToServer::PtyEnded { session_id, end }) if session_id == self.id => self.end = Some(end),
+            FromAgent::Control(ToServer::PtyEnded { session_id, end }) if session_id == self.id => self.end = Some(end),
             other => panic!("{other:?} means nothing for {}", self.id),
         }
     }

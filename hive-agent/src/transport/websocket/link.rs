@@ -1,4 +1,4 @@
-//! One open link over its WebSocket: reads and decodes, encodes and writes, and watches for the server's silence.
+//! Serves one open link over its WebSocket: reads and decodes, encodes and writes, and detects a silent server.
 
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
@@ -15,14 +15,14 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
 
 use super::{Socket, closed, encode};
-use crate::protocol::LinkEnd;
+use crate::protocol::DisconnectReason;
 use crate::protocol::link::LinkProtocol;
 
-/// How many heartbeat intervals the server may be silent.
+/// Heartbeat intervals without any message after which the link counts as lost.
 const MISSED_HEARTBEATS: u32 = 3;
 /// How long a link that ends may take to send its last messages.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The longest reason of a close frame: a control frame holds 125 bytes, two of them the code.
+/// The longest reason of a close frame: a control frame holds 125 bytes, two of which are the code.
 const MAX_REASON: usize = 123;
 
 /// Serves an open link until it ends.
@@ -31,10 +31,10 @@ pub(crate) async fn serve(
     socket: Socket,
     heartbeat_interval: Duration,
     stop: &CancellationToken,
-) -> LinkEnd {
+) -> DisconnectReason {
     let (mut sink, stream) = socket.split();
     let end = exchange(&mut protocol, &mut sink, stream, heartbeat_interval, stop).await;
-    if let LinkEnd::Broken(reason) = &end {
+    if let DisconnectReason::ProtocolViolation(reason) = &end {
         close_with_error(&mut sink, reason).await;
     }
     end
@@ -46,42 +46,48 @@ async fn exchange(
     mut stream: impl Stream<Item = Result<Message, SocketError>> + Unpin,
     heartbeat_interval: Duration,
     stop: &CancellationToken,
-) -> LinkEnd {
-    let (dirty_commands, dirty_terminals) = (protocol.dirty_commands(), protocol.dirty_terminals());
+) -> DisconnectReason {
+    let (dirty_commands, dirty_sessions) = (protocol.dirty_commands(), protocol.dirty_sessions());
     let max_silence = heartbeat_interval * MISSED_HEARTBEATS;
     let mut silence = pin!(tokio::time::sleep(max_silence));
     let mut is_flushed = true;
     loop {
         protocol.fill();
         tokio::select! {
-            () = stop.cancelled() => return say_goodbye(protocol, sink).await,
+            () = stop.cancelled() => return send_shutdown(protocol, sink).await,
             sent = std::future::poll_fn(|context| send_next(sink, protocol, &mut is_flushed, context)) => {
                 if let Err(error) = sent {
-                    return LinkEnd::lost(error.to_string());
+                    return DisconnectReason::lost(error.to_string());
                 }
             }
-            // Nothing is read while there is no room for the answers: the server then waits for TCP.
+            // While there is no room for answers nothing is read, so TCP slows the server down.
             message = stream.next(), if protocol.has_room() => {
+                // Any message counts as a sign of life, including pongs.
                 silence.as_mut().reset(Instant::now() + max_silence);
                 if let Err(end) = on_message(protocol, message) {
                     return end;
                 }
             }
-            ids = dirty_terminals.take() => protocol.on_terminal_progress(ids),
+            ids = dirty_sessions.take() => protocol.on_session_progress(ids),
             ids = dirty_commands.take() => protocol.on_command_progress(ids),
             () = &mut silence => {
-                return LinkEnd::lost(format!("no word from the server for {} s", max_silence.as_secs()));
+                return DisconnectReason::lost(format!("no message from the server for {} s", max_silence.as_secs()));
             }
         }
     }
 }
 
-fn on_message(protocol: &mut LinkProtocol<'_>, message: Option<Result<Message, SocketError>>) -> Result<(), LinkEnd> {
+fn on_message(
+    protocol: &mut LinkProtocol<'_>,
+    message: Option<Result<Message, SocketError>>,
+) -> Result<(), DisconnectReason> {
     match message {
         Some(Ok(Message::Text(json))) => match serde_json::from_str(&json) {
             Ok(message) => protocol.on_control(message),
-            // It may have been a command: only a new link delivers that again.
-            Err(error) => Err(LinkEnd::Broken(format!("the server sent what cannot be read: {error}"))),
+            // The unreadable message may have been a command. A new link makes the server deliver it again.
+            Err(error) => {
+                Err(DisconnectReason::ProtocolViolation(format!("the server sent an unreadable message: {error}")))
+            }
         },
         Some(Ok(Message::Binary(bytes))) => on_binary(protocol, bytes),
         Some(Ok(Message::Pong(_))) => {
@@ -92,21 +98,21 @@ fn on_message(protocol: &mut LinkProtocol<'_>, message: Option<Result<Message, S
         // The socket answers pings by itself.
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => Err(broken_or_lost(error)),
-        None => Err(LinkEnd::lost("the server hung up")),
+        None => Err(DisconnectReason::lost("the server closed the connection")),
     }
 }
 
-fn on_binary(protocol: &mut LinkProtocol<'_>, bytes: Bytes) -> Result<(), LinkEnd> {
-    let frame = Frame::decode(bytes).map_err(|error| LinkEnd::Broken(error.to_string()))?;
+fn on_binary(protocol: &mut LinkProtocol<'_>, bytes: Bytes) -> Result<(), DisconnectReason> {
+    let frame = Frame::decode(bytes).map_err(|error| DisconnectReason::ProtocolViolation(error.to_string()))?;
     protocol.on_data(&frame)
 }
 
-/// Sends what is ready, and that the satellite goes.
-async fn say_goodbye(
+/// Sends everything that is ready, and then the disconnect message.
+async fn send_shutdown(
     protocol: &mut LinkProtocol<'_>,
     sink: &mut (impl Sink<Message, Error = SocketError> + Unpin),
-) -> LinkEnd {
-    let last_words = async {
+) -> DisconnectReason {
+    let last_messages = async {
         protocol.advance_all();
         loop {
             protocol.fill();
@@ -116,30 +122,31 @@ async fn say_goodbye(
         sink.feed(encode(LinkProtocol::disconnect())?).await?;
         sink.close().await
     };
-    // The server copes with a satellite that goes without a word.
-    drop(tokio::time::timeout(CLOSE_TIMEOUT, last_words).await);
-    LinkEnd::Stopped
+    // A server that does not get the message detects the closed connection.
+    drop(tokio::time::timeout(CLOSE_TIMEOUT, last_messages).await);
+    DisconnectReason::Stopped
 }
 
-/// Whether the server broke the protocol, or the network the connection.
-fn broken_or_lost(error: SocketError) -> LinkEnd {
+/// Whether the server violated the protocol or the connection broke.
+fn broken_or_lost(error: SocketError) -> DisconnectReason {
     match error {
-        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => LinkEnd::lost(error.to_string()),
+        // Tungstenite reports a closed TCP connection as a protocol error.
+        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => DisconnectReason::lost(error.to_string()),
         SocketError::Protocol(_) | SocketError::Utf8(_) | SocketError::Capacity(_) => {
-            LinkEnd::Broken(error.to_string())
+            DisconnectReason::ProtocolViolation(error.to_string())
         }
-        error => LinkEnd::lost(error.to_string()),
+        error => DisconnectReason::lost(error.to_string()),
     }
 }
 
-/// Tells the server why the link ends, if it still reads.
+/// Closes the link with the reason, if the server still reads.
 async fn close_with_error(sink: &mut (impl Sink<Message, Error = SocketError> + Unpin), reason: &str) {
     let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
     let close = CloseFrame { code: close::PROTOCOL_ERROR.into(), reason: reason.into() };
     drop(tokio::time::timeout(CLOSE_TIMEOUT, sink.send(Message::Close(Some(close)))).await);
 }
 
-/// Hands one message to the socket, or flushes it if there is none. Every step is complete within one poll, so that
+/// Passes one message to the socket, or flushes it if there is none. Every step completes within one poll, so that
 /// nothing is lost when another branch of the `select!` is taken.
 fn send_next(
     sink: &mut (impl Sink<Message, Error = SocketError> + Unpin),
@@ -147,6 +154,7 @@ fn send_next(
     is_flushed: &mut bool,
     context: &mut Context<'_>,
 ) -> Poll<Result<(), SocketError>> {
+    // No message leaves the outbox before the socket has room: what waits in the outbox can still be overtaken.
     ready!(sink.poll_ready_unpin(context))?;
     if let Some(message) = protocol.pop() {
         *is_flushed = false;

@@ -1,21 +1,21 @@
-//! What goes out first.
+//! The order in which messages of different urgency are sent over one link.
 
 use std::collections::VecDeque;
 
-/// How urgent an outgoing message is: the first lane that holds one goes first.
+/// How urgent an outgoing message is. Messages of an earlier lane are sent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
     /// Control messages.
     Control,
-    /// Keystrokes.
-    Input,
-    /// Output of programs.
-    Output,
+    /// What somebody waits for at a keyboard: keystrokes one way, the output of sessions the other way.
+    Interactive,
+    /// Output of commands, and whatever else may be large.
+    Bulk,
 }
 
 const LANES: usize = 3;
 
-/// Outgoing messages by urgency, first in first out within a lane, each lane bounded.
+/// Outgoing messages by lane. Each lane is bounded and keeps the order of its messages.
 #[derive(Debug)]
 pub struct Lanes<T> {
     queues: [VecDeque<T>; LANES],
@@ -28,7 +28,7 @@ impl<T> Lanes<T> {
         Self { queues: std::array::from_fn(|_| VecDeque::new()), capacity }
     }
 
-    /// Adds a message; gives it back where its lane is full, so that the producer waits or gives up.
+    /// Adds a message. Returns it where its lane is full: the producer waits or drops it.
     pub fn push(&mut self, lane: Lane, message: T) -> Result<(), T> {
         let queue = &mut self.queues[lane as usize];
         if queue.len() >= self.capacity {

@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_agent::backoff::{Backoff, Limits};
 use hive_core::wire::CommandId;
+use hive_core::wire::backoff::{Backoff, BackoffLimits};
 use tokio::sync::{Semaphore, watch};
 
 use super::link::{self, LinkEnd};
@@ -27,7 +27,7 @@ impl Satellite {
     }
 
     /// Connects, again and again, until its key is not accepted any more.
-    pub(super) async fn live(mut self, pauses: Limits, opening: Arc<Semaphore>) {
+    pub(super) async fn live(mut self, pauses: BackoffLimits, opening: Arc<Semaphore>) {
         let mut backoff = Backoff::new(pauses);
         let mut turn = opening.acquire_owned().await.ok();
         loop {

@@ -1,4 +1,4 @@
-//! One command this agent knows of, as the link sees it: how far it is.
+//! A command that this agent has accepted, and its progress.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,37 +7,37 @@ use hive_wire::api::CommandType;
 use hive_wire::{CommandId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-/// A command, from its delivery until the server has stored its result.
+/// A command from its delivery until the server has stored its result.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub(crate) struct RunningCommand {
     pub(crate) id: CommandId,
-    /// What kind of thing it does.
+    /// The kind of its payload.
     pub(crate) kind: CommandType,
     pub(crate) delivered_at: Timestamp,
-    /// Ends the command.
+    /// Cancels the command.
     pub(crate) cancel: CancellationToken,
-    progress: Mutex<Progress>,
+    progress: Mutex<CommandProgress>,
 }
 
-/// How far a command is.
+/// The progress of a command.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Progress {
-    /// Its start is on disk.
+pub(crate) struct CommandProgress {
+    /// The record of its start is on disk.
     pub(crate) is_started: bool,
-    /// How many records the journal had then, where this process has written it.
+    /// The number of records in the journal at that time, if this process wrote it.
     pub(crate) journal_position: Option<u64>,
-    /// How much output there is.
+    /// Bytes of output so far.
     pub(crate) produced: Received,
-    /// Its end.
+    /// The result, once it has ended.
     pub(crate) result: Option<CommandResult>,
 }
 
-impl Job {
-    pub(crate) fn new(id: CommandId, kind: CommandType, now: Timestamp, progress: Progress) -> Self {
+impl RunningCommand {
+    pub(crate) fn new(id: CommandId, kind: CommandType, now: Timestamp, progress: CommandProgress) -> Self {
         Self { id, kind, delivered_at: now, cancel: CancellationToken::new(), progress: Mutex::new(progress) }
     }
 
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> CommandProgress {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -45,7 +45,7 @@ impl Job {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).result.is_some()
     }
 
-    pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut CommandProgress)) {
         change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
