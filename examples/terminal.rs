@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
                 terminal.ack(end);
             }
             // The way to the hive may break and come back. The terminal lives on, and nothing has to be done here.
-            TerminalEvent::Away { cause, retry_in } => println!("away: {cause}; again in {retry_in:?}"),
+            TerminalEvent::Disconnected { cause, retry_in } => println!("away: {cause}; again in {retry_in:?}"),
             TerminalEvent::Ended(how) => end = Some(how),
             TerminalEvent::Refused(error) => bail!(error.message),
             _ => {}

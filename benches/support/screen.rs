@@ -46,7 +46,7 @@ impl Screen {
                     missing = missing.checked_sub(data.len() as u64).context("more bytes than were sent")?;
                     self.terminal.ack(end);
                 }
-                TerminalEvent::Told(_) => {}
+                TerminalEvent::Message(_) => {}
                 // Where it began with the screen as it stood.
                 TerminalEvent::Reset { .. } => ensure!(missing == READY, "output was left out"),
                 event => anyhow::bail!("unexpected: {event:?}"),

@@ -64,7 +64,7 @@ fn on_obstacle(unreachable: &Unreachable) -> String {
     match unreachable.obstacle {
         Obstacle::UnknownHost => "No such host; is the address right? `hive profiles list` shows those that are kept".into(),
         Obstacle::Refused => "Nothing listens there; start a hive with `hive up`, or name another with --url or --profile".into(),
-        Obstacle::Silence => "Is the address right, and is no firewall in between?".into(),
+        Obstacle::Timeout => "Is the address right, and is no firewall in between?".into(),
         Obstacle::Certificate => {
             "This machine does not trust its certificate; install the authority that signed it, or name its file in SSL_CERT_FILE".into()
         }

@@ -6,18 +6,18 @@
 //! - `transport` sends requests and reads bounded answers, `tls` says whom it trusts, `unreachable` what was in the way;
 //! - `registry`, `router`, `job`, `session`, `audit` and `identity` implement one trait each;
 //! - `stream` turns a body that does not end into a [`Subscription`](crate::Subscription), cut up by `lines` and `sse`;
-//! - `websocket` opens a socket, `attachment` is a terminal's viewer on one, `silence` tells when
+//! - `websocket` opens a socket, `attachment` is a terminal's viewer on one, `idle_timer` tells when
 //!   the hive is gone.
 
 mod attachment;
 mod audit;
 mod identity;
+mod idle_timer;
 mod job;
 mod lines;
 mod registry;
 mod router;
 mod session;
-mod silence;
 mod sse;
 mod stream;
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Terminals that do not die.
+//! Terminal sessions.
 //!
-//! A session outlives its link, its viewers and a restart of the server. Its output and its input count their bytes from
-//! its beginning: whoever comes back says how far they got, and goes on there. [`SessionManager`] is the service,
-//! [`Attachment`] one viewer's way in. [`Terminal`] is an attachment that comes back by itself.
+//! A session outlives its link, its viewers and a restart of the server. Output and input are counted in bytes from the
+//! start of the session, so that a viewer that reconnects continues at the offset it has reached. [`SessionManager`] is
+//! the service, [`Attachment`] the connection of one viewer. [`Terminal`] is a viewer that reattaches by itself.
 
-mod resume;
-mod saying;
+mod reattach;
+mod send_queue;
 mod terminal;
 
 use async_trait::async_trait;
@@ -50,42 +50,42 @@ pub trait SessionManager: Send + Sync {
     async fn attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment>;
 }
 
-/// One viewer's way into a terminal, in two halves, so that one may wait while the other works. The attachment is over
-/// when both are dropped.
+/// The connection of one viewer to a session, in two halves, so that one may wait while the other works. The attachment
+/// ends when both are dropped.
 #[derive(Debug)]
-#[must_use = "who drops an attachment has left the terminal"]
+#[must_use = "dropping an attachment detaches from the session"]
 pub struct Attachment {
-    /// How things stood when it began.
+    /// The state of the session when the attachment began.
     pub attached: Attached,
-    /// What is told.
+    /// What the viewer receives.
     pub output: Box<dyn AttachmentOutput>,
-    /// What is said.
+    /// What the viewer sends.
     pub input: Box<dyn AttachmentInput>,
 }
 
-/// What happens in a terminal, for one viewer.
+/// The events of a session for one viewer.
 ///
-/// Two traits and not channels: a keystroke and its echo pass here, and each task in between would cost them a wake-up.
+/// A trait and not a channel: a keystroke and its echo pass here, and a task in between would cost each of them a
+/// wake-up.
 #[async_trait]
 pub trait AttachmentOutput: Send + std::fmt::Debug {
-    /// Waits for what happens next; `None` where the attachment is over, because the terminal ended (told before) or the
-    /// way to it broke. Dropping the future loses nothing.
+    /// Waits for the next event. `None` when the attachment is over, because the session ended (which was an event) or
+    /// the connection broke. Dropping the future loses nothing.
     async fn next(&mut self) -> Option<SessionEvent>;
 }
 
-/// What one viewer says to a terminal.
+/// The actions of one viewer.
 #[async_trait]
 pub trait AttachmentInput: Send + std::fmt::Debug {
-    /// Says it.
+    /// Sends an action.
     ///
     /// # Errors
-    /// `Unavailable` where the way is broken; `Conflict` for input while the keyboard is not this viewer's, as far as it was
-    /// told; `InvalidInput` for a size that cannot be. Beyond what may be under way, input is refused by `Conflict` or
-    /// ends the attachment.
+    /// `Unavailable` if the connection is broken, `Conflict` for input without the keyboard, `InvalidInput` for an
+    /// invalid size. Input beyond the input window is refused with `Conflict` or ends the attachment.
     async fn send(&mut self, action: ViewerAction) -> Result<()>;
 }
 
-/// Something that happens in a terminal.
+/// An event of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionEvent {
     /// Bytes of output; `offset` counts from the session's first byte.
@@ -95,22 +95,22 @@ pub enum SessionEvent {
         /// The bytes, at most 64 KiB.
         data: Bytes,
     },
-    /// Anything else. Never [`ToViewer::Attached`].
-    Told(ToViewer),
+    /// Any other message. Never [`ToViewer::Attached`].
+    Message(ToViewer),
 }
 
-/// Something a viewer does.
+/// An action of a viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ViewerAction {
-    /// Types; `offset` counts from the session's first byte of input. Bytes that were typed before are left out.
+    /// Input; `offset` counts from the session's first byte of input. Bytes that were received before are skipped.
     Input {
         /// The offset of the first byte.
         offset: u64,
         /// The bytes, at most 64 KiB.
         data: Bytes,
     },
-    /// Anything else. Never [`FromViewer::Attach`].
-    Say(FromViewer),
+    /// Any other message. Never [`FromViewer::Attach`].
+    Message(FromViewer),
 }
 
 /// Events of a subscription that wait for their listener: output of 2 MiB at most. Then the listener is a slow viewer.
@@ -133,10 +133,10 @@ pub(crate) async fn forward(attachment: Attachment, listener: mpsc::Sender<Sessi
     drop(input);
 }
 
-/// Reads what is to be typed from its form on the wire.
+/// Decodes input from its form on the wire.
 ///
 /// # Errors
-/// `InvalidInput` where it is not base64.
+/// `InvalidInput` if it is not base64.
 pub fn typed_bytes(input: &SessionInput) -> Result<Bytes> {
     let bytes = BASE64.decode(input.data.as_bytes());
     bytes.map(Bytes::from).map_err(|_| Error::invalid("data", "must be base64"))

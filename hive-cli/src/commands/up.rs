@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hive_agent::messages::{Language, explain};
-use hive_agent::{Agent, LinkState, KeyRejectionPolicy};
+use hive_agent::{Agent, KeyRejectionPolicy, LinkState};
 use hive_core::hive::{Effort, Settings};
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope, UserCreate};

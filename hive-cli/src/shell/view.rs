@@ -317,16 +317,16 @@ impl View {
             }
             Some(TerminalEvent::Gap { from, to }) => self.say(&notices::gap(from, to)),
             Some(TerminalEvent::Reset { modes }) => self.parts.screen.reset(&modes),
-            Some(TerminalEvent::Away { cause, .. }) => {
+            Some(TerminalEvent::Disconnected { cause, .. }) => {
                 if !std::mem::replace(&mut self.is_away, true) {
                     self.say(&notices::away(&cause));
                 }
             }
-            Some(TerminalEvent::Back { lost_input }) => {
+            Some(TerminalEvent::Reconnected { lost_input }) => {
                 self.is_away = false;
                 self.say(&notices::back(lost_input));
             }
-            Some(TerminalEvent::Told(told)) => self.on_told(told),
+            Some(TerminalEvent::Message(told)) => self.on_told(told),
             Some(TerminalEvent::Ended(end)) => return Some(Left::Ended(end)),
             Some(TerminalEvent::Refused(error)) => return Some(Left::Refused(error)),
             None => return Some(Left::Detached),
@@ -393,8 +393,9 @@ impl View {
             return;
         }
         terminal.release_control();
-        let saying =
-            async { while terminal.control().is_mine && !terminal.is_away() && terminal.next().await.is_some() {} };
+        let saying = async {
+            while terminal.control().is_mine && !terminal.is_disconnected() && terminal.next().await.is_some() {}
+        };
         tokio::time::timeout(GOODBYE, saying).await.ok();
     }
 }

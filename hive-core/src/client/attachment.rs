@@ -1,7 +1,7 @@
-//! A viewer of a terminal on a WebSocket.
+//! A viewer of a session over a WebSocket.
 //!
-//! Its two halves own the socket together and move its bytes themselves: a keystroke and its echo pass no task and no
-//! channel in between. Dropping both closes it.
+//! Its two halves share the socket and move its bytes themselves, so that a keystroke and its echo pass no task and no
+//! channel. Dropping both closes it.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,23 +21,25 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::Error as SocketError;
 
-use super::silence::{Look, Silence};
+use super::idle_timer::{IdleTimer, KeepaliveAction};
 use super::transport::Transport;
 use super::websocket::Socket;
 use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction, check_size};
 use crate::{Error, Result};
 
-/// How long a hive may take to let a viewer in: one that was restarted waits for the satellite.
+/// How long attaching may take: a hive that was restarted waits for the satellite.
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(20);
-/// Opens a socket, and attaches over it.
+/// Opens a socket and attaches over it.
 pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRequest) -> Result<Attachment> {
     let mut socket = transport.open_socket(path, SUBPROTOCOL).await?;
     let attach = async {
         socket.send(text(&FromViewer::Attach(request))).await.map_err(|error| broken(&error))?;
         loop {
             match read(socket.next().await) {
-                Incoming::Event(SessionEvent::Told(ToViewer::Attached(attached))) => return Ok(*attached),
-                Incoming::Event(SessionEvent::Told(ToViewer::Error { error })) => return Err(Error::from_wire(error)),
+                Incoming::Event(SessionEvent::Message(ToViewer::Attached(attached))) => return Ok(*attached),
+                Incoming::Event(SessionEvent::Message(ToViewer::Error { error })) => {
+                    return Err(Error::from_wire(error));
+                }
                 Incoming::Nothing => {}
                 Incoming::Event(_) => return Err(broken("the hive does not speak this protocol")),
                 Incoming::End(cause) => return Err(broken(&cause)),
@@ -47,32 +49,32 @@ pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRe
     let attached = timeout(ATTACH_TIMEOUT, attach).await.map_err(|_| broken("the hive did not answer in time"))??;
     let shared = Shared::new(socket, attached.control.is_mine);
     let input = Box::new(Input(shared.clone()));
-    let (silence, watch) = (Silence::since(Instant::now()), Box::pin(sleep(Duration::ZERO)));
-    let output = Box::new(Output { shared, silence, watch, is_over: false });
+    let (idle_timer, watch) = (IdleTimer::since(Instant::now()), Box::pin(sleep(Duration::ZERO)));
+    let output = Box::new(Output { shared, idle_timer, watch, is_over: false });
     Ok(Attachment { attached, output, input })
 }
 
-/// What the socket's two halves share.
+/// State that the two halves share.
 #[derive(Debug)]
 struct Shared {
     ends: Mutex<Ends>,
     wakers: Arc<Wakers>,
-    /// Whether the keyboard is this viewer's, as far as it was told, or may be, because it has asked for it.
+    /// Whether the viewer holds the keyboard, as last reported, or may hold it because it requested it.
     may_type: AtomicBool,
-    /// Whether it was told that the terminal has ended.
+    /// Whether the end of the session was received.
     has_ended: AtomicBool,
-    /// Wakes both halves: a socket remembers only who asked last, and that may be the one who has stopped waiting.
+    /// Wakes both halves: a socket remembers only the last waker, which may belong to the half that no longer waits.
     waker: Waker,
 }
 
 #[derive(Debug)]
 struct Ends {
     socket: Socket,
-    /// Whether something was handed to the socket and may still be in its buffer.
+    /// Whether the socket may hold messages in its buffer.
     is_unflushed: bool,
 }
 
-/// Who waits for the socket.
+/// The wakers of the halves.
 #[derive(Debug, Default)]
 struct Wakers {
     output: AtomicWaker,
@@ -98,7 +100,7 @@ impl Shared {
         Arc::new(Self { ends, wakers, may_type, has_ended: AtomicBool::new(false), waker })
     }
 
-    /// Works on the socket for one of the halves.
+    /// Polls the socket for one of the halves.
     fn poll<T>(
         &self,
         half: &AtomicWaker,
@@ -112,7 +114,7 @@ impl Shared {
 }
 
 impl Ends {
-    /// Hands a message to the socket. What does not go out at once goes out while somebody waits for output.
+    /// Passes a message to the socket. If it cannot be sent at once, it is sent while the other half waits for output.
     fn poll_send(&mut self, message: &mut Option<Message>, context: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         ready!(self.socket.poll_ready_unpin(context))?;
         if let Some(message) = message.take() {
@@ -141,14 +143,14 @@ impl Ends {
     }
 }
 
-/// What the hive tells.
+/// The receiving half.
 #[derive(Debug)]
 struct Output {
     shared: Arc<Shared>,
-    silence: Silence,
-    /// When to look whether the hive is silent.
+    idle_timer: IdleTimer,
+    /// When to check whether the hive is silent.
     watch: Pin<Box<Sleep>>,
-    /// Whether the last event was given.
+    /// Whether the last event was returned.
     is_over: bool,
 }
 
@@ -159,7 +161,7 @@ impl AttachmentOutput for Output {
             let incoming = tokio::select! {
                 biased;
                 message = receive(&self.shared) => {
-                    self.silence = Silence::since(Instant::now());
+                    self.idle_timer = IdleTimer::since(Instant::now());
                     read(message)
                 }
                 () = self.watch.as_mut() => self.on_watch(),
@@ -169,17 +171,17 @@ impl AttachmentOutput for Output {
                 Incoming::Nothing => continue,
                 Incoming::End(message) => {
                     let error = ApiError { code: ErrorCode::Unavailable, message, details: None };
-                    SessionEvent::Told(ToViewer::Error { error })
+                    SessionEvent::Message(ToViewer::Error { error })
                 }
             };
             match &event {
-                SessionEvent::Told(ToViewer::Control(control)) => {
+                SessionEvent::Message(ToViewer::Control(control)) => {
                     self.shared.may_type.store(control.is_mine, Ordering::Relaxed);
                 }
-                SessionEvent::Told(ToViewer::Ended(_)) => self.shared.has_ended.store(true, Ordering::Relaxed),
+                SessionEvent::Message(ToViewer::Ended(_)) => self.shared.has_ended.store(true, Ordering::Relaxed),
                 _ => {}
             }
-            self.is_over = matches!(event, SessionEvent::Told(ToViewer::Ended(_) | ToViewer::Error { .. }));
+            self.is_over = matches!(event, SessionEvent::Message(ToViewer::Ended(_) | ToViewer::Error { .. }));
             return Some(event);
         }
         None
@@ -188,20 +190,20 @@ impl AttachmentOutput for Output {
 
 impl Output {
     fn on_watch(&mut self) -> Incoming {
-        match self.silence.look(Instant::now()) {
-            Look::Again(at) => self.watch.as_mut().reset(at),
-            Look::Ask(again_at) => {
+        match self.idle_timer.check(Instant::now()) {
+            KeepaliveAction::Wait(at) => self.watch.as_mut().reset(at),
+            KeepaliveAction::Ping(again_at) => {
                 self.watch.as_mut().reset(again_at);
                 if let Err(error) = self.ask() {
                     return Incoming::End(error.to_string());
                 }
             }
-            Look::GiveUp => return Incoming::End("the hive does not answer".into()),
+            KeepaliveAction::Close => return Incoming::End("the hive does not answer".into()),
         }
         Incoming::Nothing
     }
 
-    /// Sends a ping. A socket that takes nothing does not get it, and then there is no answer either.
+    /// Sends a ping. A socket that is full does not send it, and then there is no answer either.
     fn ask(&self) -> Result<(), SocketError> {
         let (mut ping, waiting) = (Some(Message::Ping(Bytes::new())), Context::from_waker(Waker::noop()));
         let asking =
@@ -217,7 +219,7 @@ async fn receive(shared: &Shared) -> Option<Result<Message, SocketError>> {
     std::future::poll_fn(|context| shared.poll(&shared.wakers.output, context, Ends::poll_receive)).await
 }
 
-/// What the viewer says.
+/// The sending half.
 #[derive(Debug)]
 struct Input(Arc<Shared>);
 
@@ -227,7 +229,7 @@ impl AttachmentInput for Input {
         self.check(&action)?;
         let mut message = Some(match action {
             ViewerAction::Input { offset, data } => Message::Binary(Frame::data(STREAM, offset, data, false).encode()),
-            ViewerAction::Say(word) => text(&word),
+            ViewerAction::Message(word) => text(&word),
         });
         let shared = &self.0;
         let sent = std::future::poll_fn(|context| {
@@ -238,7 +240,7 @@ impl AttachmentInput for Input {
 }
 
 impl Input {
-    /// Refuses what the hive would refuse without a word.
+    /// Refuses actions that the hive would ignore.
     fn check(&self, action: &ViewerAction) -> Result<()> {
         let Shared { may_type, has_ended, .. } = &*self.0;
         match action {
@@ -248,8 +250,8 @@ impl Input {
             ViewerAction::Input { .. } if !may_type.load(Ordering::Relaxed) => {
                 return Err(Error::Conflict("another has the keyboard".into()));
             }
-            ViewerAction::Say(FromViewer::Resize(size)) => check_size(*size)?,
-            ViewerAction::Say(FromViewer::TakeControl | FromViewer::RequestControl) => {
+            ViewerAction::Message(FromViewer::Resize(size)) => check_size(*size)?,
+            ViewerAction::Message(FromViewer::TakeControl | FromViewer::RequestControl) => {
                 may_type.store(true, Ordering::Relaxed);
             }
             _ => {}
@@ -258,12 +260,12 @@ impl Input {
     }
 }
 
-/// What a message of the socket is.
+/// The meaning of a message of the socket.
 enum Incoming {
     Event(SessionEvent),
-    /// A sign of life, or something of a newer version.
+    /// A pong, or a message of a later version.
     Nothing,
-    /// The end, and its cause.
+    /// The end of the connection and its cause.
     End(String),
 }
 
@@ -271,7 +273,7 @@ fn read(message: Option<Result<Message, SocketError>>) -> Incoming {
     match message {
         Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
             Ok(ToViewer::Unknown) => Incoming::Nothing,
-            Ok(told) => Incoming::Event(SessionEvent::Told(told)),
+            Ok(told) => Incoming::Event(SessionEvent::Message(told)),
             Err(error) => Incoming::End(format!("the hive said something that cannot be read: {error}")),
         },
         Some(Ok(Message::Binary(bytes))) => match Frame::decode(bytes) {

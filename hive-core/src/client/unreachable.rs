@@ -23,8 +23,8 @@ pub enum Obstacle {
     UnknownHost,
     /// Nothing listens there.
     Refused,
-    /// No answer came in time, or no way leads there.
-    Silence,
+    /// There was no answer in time, or no route.
+    Timeout,
     /// The certificate is not one that this machine trusts.
     Certificate,
     /// It does not speak TLS, and was called by `https`.
@@ -38,7 +38,7 @@ pub enum Obstacle {
 impl Unreachable {
     pub(super) fn new(url: &str, error: &reqwest::Error) -> Self {
         let causes: Vec<&dyn StdError> = causes(error).collect();
-        let obstacle = if error.is_timeout() { Obstacle::Silence } else { obstacle(&causes) };
+        let obstacle = if error.is_timeout() { Obstacle::Timeout } else { obstacle(&causes) };
         let cause = if error.is_timeout() {
             "it did not answer in time".into()
         } else {
@@ -86,7 +86,7 @@ fn of_tls(error: &rustls::Error) -> Option<Obstacle> {
 fn of_io(error: &io::Error) -> Option<Obstacle> {
     match error.kind() {
         ErrorKind::ConnectionRefused => Some(Obstacle::Refused),
-        ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some(Obstacle::Silence),
+        ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some(Obstacle::Timeout),
         _ => None,
     }
 }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_cause_is_told_by_its_kind() {
         check(io::Error::from(ErrorKind::ConnectionRefused), Obstacle::Refused);
-        check(io::Error::from(ErrorKind::NetworkUnreachable), Obstacle::Silence);
+        check(io::Error::from(ErrorKind::NetworkUnreachable), Obstacle::Timeout);
         check(io::Error::other("anything"), Obstacle::Other);
     }
 

@@ -1,4 +1,4 @@
-//! A terminal that attaches again by itself.
+//! A viewer of a session that reattaches by itself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,271 +13,273 @@ use hive_wire::session::{AttachRequest, Attached, Control, FromViewer, ToViewer,
 use hive_wire::{ErrorCode, SessionId, ViewerId};
 use tokio::time::{Instant, sleep_until};
 
-use super::resume::{Jump, Reading, Refused, Return};
-use super::saying::Saying;
+use super::reattach::{Discontinuity, InputRefusal, OutputCursor, Reattach};
+use super::send_queue::SendQueue;
 use super::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, SessionManager, ViewerAction};
 use crate::clock::{Entropy as _, SystemEntropy};
 use crate::{Error, Result};
 
-/// How long one who leaves tries to say its last words.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long [`Terminal::leave`] may take to send what is queued.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a viewer waits between attempts to attach again. A person looks on: the waits stay short.
+/// The delays between attempts to reattach. They are short, because a person is waiting.
 const RECONNECT: BackoffLimits = BackoffLimits { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
 
-/// How to look at a terminal.
+/// How to view a session.
 #[derive(Debug, Clone, Default)]
 pub struct ViewOptions {
-    /// What to do there.
+    /// Whether the viewer wants the keyboard.
     pub mode: ViewMode,
     /// The size of the viewer's screen.
     pub size: Option<Size>,
 }
 
-/// Something that happens in a [`Terminal`].
+/// An event of a [`Terminal`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TerminalEvent {
-    /// The next bytes of output: every byte once, in order, but for what a `Gap` or a `Reset` leaves out.
+    /// The next bytes of output: every byte once and in order, except for what a `Gap` or a `Reset` skips.
     Output {
-        /// The offset behind the last byte, to be given to [`Terminal::ack`] once the bytes are shown.
+        /// The offset behind the last byte, for [`Terminal::ack`] once the bytes are shown.
         end: u64,
         /// The bytes.
         data: Bytes,
     },
-    /// Output that nobody has any more.
+    /// Output that was lost.
     Gap {
         /// The first missing byte.
         from: u64,
-        /// The first byte that is there again.
+        /// The first byte behind the gap.
         to: u64,
     },
-    /// Output was left out: the screen is to be reset, and then these escape sequences written to it.
+    /// Output was skipped. The screen is to be reset, and these escape sequences are to be written to it.
     Reset {
-        /// They bring a fresh terminal into the modes this one is in.
+        /// Escape sequences that set the modes of the session on a fresh terminal.
         modes: String,
     },
-    /// The way to the hive is broken. The terminal lives on, and the way is tried again by itself.
-    Away {
-        /// Why.
+    /// The connection to the hive is broken. The session continues, and the viewer reattaches by itself.
+    Disconnected {
+        /// The cause.
         cause: String,
-        /// When it is tried again.
+        /// The delay before the next attempt.
         retry_in: Duration,
     },
-    /// The way is there again. What has changed meanwhile is told behind it.
-    Back {
-        /// Bytes that were typed and reached nobody, because another viewer has the keyboard now.
+    /// The connection is restored. Events for what has changed meanwhile follow.
+    Reconnected {
+        /// Bytes of input that were lost, because another viewer has the keyboard now.
         lost_input: u64,
     },
-    /// Anything else: who has the keyboard, the satellite's link, the terminal's size.
-    Told(ToViewer),
-    /// The program has ended; nothing follows.
+    /// Any other message: the holder of the keyboard, the satellite's link, the size.
+    Message(ToViewer),
+    /// The program has ended. No event follows.
     Ended(SessionEnd),
-    /// The hive does not let this viewer in any more: its key was revoked, or there is no such terminal. The program may
-    /// live on; nothing follows.
+    /// The hive refuses this viewer: its key was revoked, or the session does not exist. The program may still run. No
+    /// event follows.
     Refused(ErrorBody),
 }
 
-/// One viewer of a terminal, over as many attachments as it takes.
+/// One viewer of a session, over any number of attachments.
 ///
-/// Only [`next`](Self::next) waits, and it does all the work: it says what was typed, reads what comes, and attaches again.
-/// The other methods note what is to be said and return at once, so that one `select!` may read the keyboard and the
-/// terminal, and neither stops the other. Dropping it leaves; the program lives on.
+/// Only [`next`](Self::next) waits, and it does all the work: it sends input, receives events and reattaches. The other
+/// methods queue messages and return at once, so that one `select!` can read the keyboard and the session without
+/// either blocking the other. Dropping it detaches; the program continues.
 pub struct Terminal {
     hive: Arc<dyn SessionManager>,
     id: SessionId,
     options: ViewOptions,
     session: Session,
     viewer: ViewerId,
-    reading: Reading,
-    saying: Saying,
-    way: Way,
+    cursor: OutputCursor,
+    queue: SendQueue,
+    state: ConnState,
     backoff: Backoff,
-    /// What is to be told before anything else.
-    news: VecDeque<TerminalEvent>,
+    /// Events to return before anything is read.
+    pending_events: VecDeque<TerminalEvent>,
 }
 
-/// The way to the hive.
-enum Way {
-    There { output: Box<dyn AttachmentOutput>, input: Box<dyn AttachmentInput> },
-    Waiting { until: Instant },
-    Attaching(BoxFuture<'static, Result<Attachment>>),
-    Over,
+/// The state of the connection to the hive.
+enum ConnState {
+    Connected { output: Box<dyn AttachmentOutput>, input: Box<dyn AttachmentInput> },
+    Backoff { until: Instant },
+    Connecting(BoxFuture<'static, Result<Attachment>>),
+    Closed,
 }
 
-/// What came of one step.
+/// The result of one step.
 enum Step {
-    Said(ViewerAction, Result<()>),
-    Heard(Option<SessionEvent>),
+    Sent(ViewerAction, Result<()>),
+    Received(Option<SessionEvent>),
     Waited,
     Attached(Box<Result<Attachment>>),
 }
 
 impl Terminal {
-    /// Attaches to a terminal.
+    /// Attaches to a session.
     ///
     /// # Errors
-    /// Whatever [`SessionManager::session_attach`] says to this first attempt.
+    /// The errors of [`SessionManager::attach`] for this first attempt.
     pub async fn open(hive: Arc<dyn SessionManager>, id: SessionId, options: ViewOptions) -> Result<Self> {
         let request = AttachRequest { viewer: None, output: None, mode: options.mode.clone(), size: options.size };
         let Attachment { attached, output, input } = hive.attach(id, request).await?;
         Ok(Self {
             hive,
             id,
-            options: ViewOptions { mode: mode_of_return(options.mode), ..options },
+            options: ViewOptions { mode: mode_of_reattach(options.mode), ..options },
             viewer: attached.viewer,
-            reading: Reading::starting_with(&attached),
-            saying: Saying::starting_with(attached.control.clone(), attached.output),
-            way: Way::There { output, input },
+            cursor: OutputCursor::starting_with(&attached),
+            queue: SendQueue::starting_with(attached.control.clone(), attached.output),
+            state: ConnState::Connected { output, input },
             backoff: Backoff::new(RECONNECT),
-            news: first_screen(&attached).into_iter().collect(),
+            pending_events: first_screen(&attached).into_iter().collect(),
             session: attached.session,
         })
     }
 
-    /// The terminal as it was last heard of.
+    /// The session as last reported.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Who has the keyboard, as it was last heard of.
+    /// The holder of the keyboard as last reported.
     pub fn control(&self) -> &Control {
-        self.saying.typing.control()
+        self.queue.input.control()
     }
 
-    /// Whether the way to the hive is broken now.
-    pub fn is_away(&self) -> bool {
-        matches!(self.way, Way::Waiting { .. } | Way::Attaching(_))
+    /// Whether the connection to the hive is broken now.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self.state, ConnState::Backoff { .. } | ConnState::Connecting(_))
     }
 
-    /// Says what is to be said, and waits for what happens next; `None` behind [`TerminalEvent::Ended`] and
+    /// Sends what is queued and waits for the next event. `None` after [`TerminalEvent::Ended`] and
     /// [`TerminalEvent::Refused`]. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<TerminalEvent> {
         loop {
-            if let Some(news) = self.news.pop_front() {
-                return Some(news);
+            if let Some(event) = self.pending_events.pop_front() {
+                return Some(event);
             }
             match self.step().await? {
-                Step::Said(action, outcome) => self.on_said(&action, outcome),
-                Step::Heard(Some(event)) => self.on_event(event),
-                Step::Heard(None) => self.on_broken("the connection ended".into(), Duration::ZERO),
+                Step::Sent(action, outcome) => self.on_sent(&action, outcome),
+                Step::Received(Some(event)) => self.on_event(event),
+                Step::Received(None) => self.on_disconnected("the connection ended".into(), Duration::ZERO),
                 Step::Waited => {}
                 Step::Attached(outcome) => self.on_attempt(*outcome),
             }
         }
     }
 
-    /// How many bytes [`write`](Self::write) takes now: none while the keyboard is not ours, or as much is under way as may
-    /// be. Read the keyboard only where there is room; [`next`](Self::next) makes some.
+    /// How many bytes [`write`](Self::write) accepts now: none without the keyboard, or while the input window is full.
+    /// Read the keyboard only if there is room; [`next`](Self::next) makes room.
     pub fn room(&self) -> usize {
-        self.saying.typing.room()
+        self.queue.input.room()
     }
 
-    /// How many typed bytes the satellite is not known to have.
+    /// The number of bytes of input that the satellite has not confirmed.
     pub fn unapplied(&self) -> usize {
-        self.saying.typing.unapplied()
+        self.queue.input.unapplied()
     }
 
-    /// Types. The bytes are kept until the satellite has them, over as many attachments as it takes, as long as the
-    /// keyboard stays ours; also while the way is broken.
+    /// Queues input. The bytes are kept until the satellite has confirmed them, over any number of attachments and
+    /// while the connection is broken, as long as the viewer keeps the keyboard.
     ///
     /// # Errors
-    /// `Conflict` where the keyboard is not ours, or there is no [`room`](Self::room) for all of the bytes: none is taken
-    /// then.
+    /// `Conflict` without the keyboard, or if there is no [`room`](Self::room) for all of the bytes. Then none is
+    /// queued.
     pub fn write(&mut self, data: Bytes) -> Result<()> {
-        self.saying.typing.push(&data).map_err(|refused| {
+        self.queue.input.push(&data).map_err(|refused| {
             Error::Conflict(match (refused, &self.control().holder) {
-                (Refused::NoRoom, _) => "as much is under way to the terminal as may be".into(),
-                (Refused::NotMine, Some(holder)) => format!("{holder} has the keyboard"),
-                (Refused::NotMine, None) => "the keyboard is not yours; take it first".into(),
+                (InputRefusal::NoRoom, _) => {
+                    "too much input is under state; wait until the satellite has read some".into()
+                }
+                (InputRefusal::NotWriter, Some(holder)) => format!("{holder} has the keyboard"),
+                (InputRefusal::NotWriter, None) => "the keyboard is not yours; take it first".into(),
             })
         })
     }
 
-    /// Says that the output before `end` is on the screen. The terminal waits for its writer: one who does not say this
-    /// for 10 seconds counts as gone.
+    /// Acknowledges that output before `end` is on the screen. The session waits for the holder of the keyboard; a
+    /// viewer that does not acknowledge output for 10 seconds no longer counts.
     pub fn ack(&mut self, end: u64) {
-        self.saying.on_shown(end, Instant::now());
+        self.queue.on_shown(end, Instant::now());
     }
 
-    /// Says that the screen has another size. What is typed from now on sees it.
+    /// Changes the size of the screen. It applies before any input that is queued later.
     pub fn resize(&mut self, size: Size) {
         self.options.size = Some(size);
-        self.saying.resize(size);
+        self.queue.resize(size);
     }
 
-    /// Asks who has the keyboard for it. The answer is a [`ToViewer::Control`], if there is one.
+    /// Requests the keyboard from its holder. The answer, if any, is a [`ToViewer::Control`].
     pub fn request_control(&mut self) {
-        self.saying.ask(FromViewer::RequestControl);
+        self.queue.request(FromViewer::RequestControl);
     }
 
-    /// Takes the keyboard from whoever has it.
+    /// Takes the keyboard from its holder.
     pub fn take_control(&mut self) {
-        self.saying.ask(FromViewer::TakeControl);
+        self.queue.request(FromViewer::TakeControl);
     }
 
-    /// Lets the keyboard go.
+    /// Releases the keyboard.
     pub fn release_control(&mut self) {
-        self.saying.ask(FromViewer::ReleaseControl);
+        self.queue.request(FromViewer::ReleaseControl);
     }
 
-    /// Gives the keyboard to who asked for it, by the number in [`ToViewer::ControlRequested`].
+    /// Grants the keyboard to the viewer that requested it, by the number in [`ToViewer::ControlRequested`].
     pub fn grant_control(&mut self, to: u32) {
-        self.saying.ask(FromViewer::GrantControl { to });
+        self.queue.request(FromViewer::GrantControl { to });
     }
 
-    /// Leaves for good: says what was typed, and lets the keyboard go. A viewer that is dropped instead counts as cut off,
-    /// and its keyboard is kept for it for a while. Where the way is broken, nothing is said.
+    /// Detaches after sending queued input, and releases the keyboard. A viewer that is dropped instead counts as
+    /// disconnected, and its keyboard is reserved for a while. Without a connection nothing is sent.
     pub async fn leave(mut self) {
         if self.control().is_mine {
             self.release_control();
         }
-        let last_words = async {
-            while !self.is_away() && self.saying.is_unsaid() {
+        let last_messages = async {
+            while !self.is_disconnected() && self.queue.has_unsent() {
                 match self.step().await {
-                    Some(Step::Said(action, Ok(()))) => self.saying.on_said(&action),
-                    Some(Step::Heard(Some(_)) | Step::Waited) => {}
+                    Some(Step::Sent(action, Ok(()))) => self.queue.on_sent(&action),
+                    Some(Step::Received(Some(_)) | Step::Waited) => {}
                     _ => return,
                 }
             }
         };
-        drop(tokio::time::timeout(GOODBYE, last_words).await);
+        drop(tokio::time::timeout(CLOSE_TIMEOUT, last_messages).await);
     }
 
-    /// Waits for one thing to happen. Dropping the future loses nothing: what was about to be said is said again, which
-    /// changes nothing where it was said, and an attempt to attach goes on where it was.
+    /// Waits for one thing to happen. Dropping the future loses nothing: an action that was being sent is sent again,
+    /// which has no effect if it arrived, and an attempt to attach continues.
     async fn step(&mut self) -> Option<Step> {
-        match &mut self.way {
-            Way::There { output, input } => {
-                let due = self.saying.due_at();
+        match &mut self.state {
+            ConnState::Connected { output, input } => {
+                let due = self.queue.due_at();
                 Some(tokio::select! {
                     biased;
-                    (action, outcome) = say_next(input.as_mut(), &self.saying) => Step::Said(action, outcome),
-                    event = output.next() => Step::Heard(event),
+                    (action, outcome) = send_next(input.as_mut(), &self.queue) => Step::Sent(action, outcome),
+                    event = output.next() => Step::Received(event),
                     () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Step::Waited,
                 })
             }
-            Way::Waiting { until } => {
+            ConnState::Backoff { until } => {
                 sleep_until(*until).await;
-                self.way = Way::Attaching(self.attach_again());
+                self.state = ConnState::Connecting(self.attach_again());
                 Some(Step::Waited)
             }
-            Way::Attaching(attempt) => Some(Step::Attached(Box::new(attempt.await))),
-            Way::Over => None,
+            ConnState::Connecting(attempt) => Some(Step::Attached(Box::new(attempt.await))),
+            ConnState::Closed => None,
         }
     }
 
     fn attach_again(&self) -> BoxFuture<'static, Result<Attachment>> {
         let (hive, id) = (self.hive.clone(), self.id);
         let ViewOptions { mode, size } = self.options.clone();
-        let request = AttachRequest { viewer: Some(self.viewer), output: Some(self.reading.position()), mode, size };
+        let request = AttachRequest { viewer: Some(self.viewer), output: Some(self.cursor.position()), mode, size };
         Box::pin(async move { hive.attach(id, request).await })
     }
 
-    fn on_said(&mut self, action: &ViewerAction, outcome: Result<()>) {
+    fn on_sent(&mut self, action: &ViewerAction, outcome: Result<()>) {
         match (outcome, action) {
-            (Err(Error::Unavailable(cause)), _) => self.on_broken(cause.to_string(), Duration::ZERO),
-            (Err(_), ViewerAction::Input { .. }) => self.saying.typing.on_refused(),
-            _ => self.saying.on_said(action),
+            (Err(Error::Unavailable(cause)), _) => self.on_disconnected(cause.to_string(), Duration::ZERO),
+            (Err(_), ViewerAction::Input { .. }) => self.queue.input.on_refused(),
+            _ => self.queue.on_sent(action),
         }
     }
 
@@ -285,61 +287,61 @@ impl Terminal {
         self.backoff.reset();
         match event {
             SessionEvent::Output { offset, data } => self.on_output(offset, data),
-            SessionEvent::Told(told) => self.on_told(told),
+            SessionEvent::Message(message) => self.on_message(message),
         }
     }
 
     fn on_output(&mut self, offset: u64, data: Bytes) {
-        let jump = self.reading.skip_to(offset);
-        self.news.extend(jump.map(news_of_jump));
-        let data = self.reading.take(offset, data);
+        let discontinuity = self.cursor.skip_to(offset);
+        self.pending_events.extend(discontinuity.map(event_of));
+        let data = self.cursor.take(offset, data);
         if !data.is_empty() {
-            self.news.push_back(TerminalEvent::Output { end: self.reading.position(), data });
+            self.pending_events.push_back(TerminalEvent::Output { end: self.cursor.position(), data });
         }
     }
 
-    fn on_told(&mut self, told: ToViewer) {
-        match &told {
+    fn on_message(&mut self, message: ToViewer) {
+        match &message {
             ToViewer::Gap { to, .. } => {
-                let jump = self.reading.skip_to(*to);
-                return self.news.extend(jump.map(news_of_jump));
+                let discontinuity = self.cursor.skip_to(*to);
+                return self.pending_events.extend(discontinuity.map(event_of));
             }
             ToViewer::Reset { output, modes } => {
-                let jump = self.reading.reset_to(*output, modes.clone());
-                return self.news.push_back(news_of_jump(jump));
+                let discontinuity = self.cursor.reset_to(*output, modes.clone());
+                return self.pending_events.push_back(event_of(discontinuity));
             }
-            ToViewer::Applied { offset } => return self.saying.typing.on_applied(*offset),
+            ToViewer::Applied { offset } => return self.queue.input.on_applied(*offset),
             ToViewer::Ended(end) => return self.on_ended(end.clone()),
             ToViewer::Error { error } if is_final(&error.code) => return self.on_refused(error.clone().into()),
-            ToViewer::Error { error } => return self.on_broken(error.message.clone(), Duration::ZERO),
-            ToViewer::Control(control) => drop(self.saying.typing.on_control(control.clone())),
+            ToViewer::Error { error } => return self.on_disconnected(error.message.clone(), Duration::ZERO),
+            ToViewer::Control(control) => drop(self.queue.input.on_control(control.clone())),
             ToViewer::Resized(size) => self.session.size = *size,
             ToViewer::Link { online } => self.session.online = *online,
             _ => {}
         }
-        self.news.push_back(TerminalEvent::Told(told));
+        self.pending_events.push_back(TerminalEvent::Message(message));
     }
 
     fn on_ended(&mut self, end: SessionEnd) {
-        self.way = Way::Over;
+        self.state = ConnState::Closed;
         self.session.status = SessionStatus::Ended;
         self.session.end = Some(end.clone());
-        self.news.push_back(TerminalEvent::Ended(end));
+        self.pending_events.push_back(TerminalEvent::Ended(end));
     }
 
     fn on_refused(&mut self, error: ErrorBody) {
-        self.way = Way::Over;
-        self.news.push_back(TerminalEvent::Refused(error));
+        self.state = ConnState::Closed;
+        self.pending_events.push_back(TerminalEvent::Refused(error));
     }
 
-    fn on_broken(&mut self, cause: String, at_least: Duration) {
+    fn on_disconnected(&mut self, cause: String, at_least: Duration) {
         if let Some(end) = self.session.end.clone() {
             return self.on_ended(end);
         }
-        self.saying.on_broken();
+        self.queue.on_disconnected();
         let retry_in = self.backoff.next_delay_from_half(roll()).max(at_least);
-        self.way = Way::Waiting { until: Instant::now() + retry_in };
-        self.news.push_back(TerminalEvent::Away { cause, retry_in });
+        self.state = ConnState::Backoff { until: Instant::now() + retry_in };
+        self.pending_events.push_back(TerminalEvent::Disconnected { cause, retry_in });
     }
 
     fn on_attempt(&mut self, outcome: Result<Attachment>) {
@@ -349,33 +351,34 @@ impl Terminal {
                 self.on_refused(ErrorBody { code: error.code(), message: error.to_string() });
             }
             Err(Error::RateLimited { retry_after_seconds }) => {
-                self.on_broken("too many calls".into(), Duration::from_secs(retry_after_seconds));
+                self.on_disconnected("too many calls".into(), Duration::from_secs(retry_after_seconds));
             }
-            Err(Error::Unavailable(cause)) => self.on_broken(cause.to_string(), Duration::ZERO),
-            Err(error) => self.on_broken(error.to_string(), Duration::ZERO),
+            Err(Error::Unavailable(cause)) => self.on_disconnected(cause.to_string(), Duration::ZERO),
+            Err(error) => self.on_disconnected(error.to_string(), Duration::ZERO),
         }
     }
 
     fn on_attached(&mut self, Attachment { attached, output, input }: Attachment) {
         let control_before = self.control().clone();
-        let jump = self.reading.on_attached(&attached);
+        let discontinuity = self.cursor.on_attached(&attached);
         let Attached { session, viewer, control, is_resumed, .. } = attached;
-        let who = match (is_resumed, viewer == self.viewer) {
-            (true, _) => Return::Typist,
-            (false, true) => Return::Known,
-            (false, false) => Return::Stranger,
+        let reattach = match (is_resumed, viewer == self.viewer) {
+            (true, _) => Reattach::Writer,
+            (false, true) => Reattach::Viewer,
+            (false, false) => Reattach::New,
         };
-        let lost_input = self.saying.on_attached(control.clone(), who, self.reading.position());
-        self.news.push_back(TerminalEvent::Back { lost_input });
-        self.news.extend(jump.map(news_of_jump));
-        let is_other_hand = (control.is_mine, &control.holder) != (control_before.is_mine, &control_before.holder);
+        let lost_input = self.queue.on_attached(control.clone(), reattach, self.cursor.position());
+        self.pending_events.push_back(TerminalEvent::Reconnected { lost_input });
+        self.pending_events.extend(discontinuity.map(event_of));
+        let has_control_changed =
+            (control.is_mine, &control.holder) != (control_before.is_mine, &control_before.holder);
         let changes = [
-            is_other_hand.then_some(ToViewer::Control(control)),
+            has_control_changed.then_some(ToViewer::Control(control)),
             (session.size != self.session.size).then_some(ToViewer::Resized(session.size)),
             (session.online != self.session.online).then_some(ToViewer::Link { online: session.online }),
         ];
-        self.news.extend(changes.into_iter().flatten().map(TerminalEvent::Told));
-        (self.session, self.viewer, self.way) = (session, viewer, Way::There { output, input });
+        self.pending_events.extend(changes.into_iter().flatten().map(TerminalEvent::Message));
+        (self.session, self.viewer, self.state) = (session, viewer, ConnState::Connected { output, input });
     }
 }
 
@@ -385,33 +388,33 @@ impl std::fmt::Debug for Terminal {
     }
 }
 
-/// Says what is next to be said; waits for ever where there is nothing.
-async fn say_next(input: &mut dyn AttachmentInput, saying: &Saying) -> (ViewerAction, Result<()>) {
-    match saying.next(Instant::now()) {
+/// Sends the next queued action, or waits forever if there is none.
+async fn send_next(input: &mut dyn AttachmentInput, queue: &SendQueue) -> (ViewerAction, Result<()>) {
+    match queue.next(Instant::now()) {
         Some(action) => (action.clone(), input.send(action).await),
         None => std::future::pending().await,
     }
 }
 
-/// Who comes back does not take the keyboard from whoever took it meanwhile.
-fn mode_of_return(mode: ViewMode) -> ViewMode {
+/// A viewer that reattaches does not take the keyboard from another one.
+fn mode_of_reattach(mode: ViewMode) -> ViewMode {
     match mode {
         ViewMode::ReadOnly | ViewMode::Unknown(_) => ViewMode::ReadOnly,
         ViewMode::Control | ViewMode::Take => ViewMode::Control,
     }
 }
 
-/// A terminal that is seen from its first byte needs no fresh screen.
+/// A session that is read from its first byte needs no reset.
 fn first_screen(attached: &Attached) -> Option<TerminalEvent> {
     let modes = attached.modes.clone()?;
     let is_whole = attached.output == 0 && modes.is_empty();
     (!is_whole).then_some(TerminalEvent::Reset { modes })
 }
 
-fn news_of_jump(jump: Jump) -> TerminalEvent {
-    match jump {
-        Jump::Gap { from, to } => TerminalEvent::Gap { from, to },
-        Jump::Reset { modes } => TerminalEvent::Reset { modes },
+fn event_of(discontinuity: Discontinuity) -> TerminalEvent {
+    match discontinuity {
+        Discontinuity::Gap { from, to } => TerminalEvent::Gap { from, to },
+        Discontinuity::Reset { modes } => TerminalEvent::Reset { modes },
     }
 }
 
@@ -422,7 +425,7 @@ fn roll() -> f64 {
     f64::from(random[0]) / 256.0
 }
 
-/// Whether another attempt would be told the same.
+/// Whether another attempt would give the same error.
 fn is_final(code: &ErrorCode) -> bool {
     matches!(
         code,

@@ -92,7 +92,7 @@ impl Output {
     fn on_lost(&mut self, error: impl Into<Error>) -> SessionEvent {
         self.is_over = true;
         self.place.leave();
-        SessionEvent::Told(ToViewer::Error { error: error.into().to_wire() })
+        SessionEvent::Message(ToViewer::Error { error: error.into().to_wire() })
     }
 }
 
@@ -109,7 +109,7 @@ impl AttachmentInput for Input {
         let now = acting.hive.inner.sessions.now();
         match action {
             ViewerAction::Input { offset, data } => session.input(now, *seat, offset, &data),
-            ViewerAction::Say(message) => {
+            ViewerAction::Message(message) => {
                 if message == FromViewer::TakeControl && session.has_other_writer(Some(seat.viewer)) {
                     acting.record_take(session).await?;
                 }
@@ -131,7 +131,7 @@ struct Epilogue(Option<SessionEnd>);
 #[async_trait]
 impl AttachmentOutput for Epilogue {
     async fn next(&mut self) -> Option<SessionEvent> {
-        self.0.take().map(|end| SessionEvent::Told(ToViewer::Ended(end)))
+        self.0.take().map(|end| SessionEvent::Message(ToViewer::Ended(end)))
     }
 }
 

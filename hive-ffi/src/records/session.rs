@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use hive_core::session::TerminalEvent as Told;
+use hive_core::session;
 use hive_core::wire::api;
 use hive_core::wire::session::{self as wire, ToViewer};
 
@@ -136,16 +136,16 @@ pub enum TerminalEvent {
         /// They bring a fresh terminal into the modes this one is in.
         modes: String,
     },
-    /// The way to the hive is broken. The terminal lives on, and the way is tried again by itself.
-    Away {
-        /// Why.
+    /// The connection to the hive is broken. The session continues, and the viewer reattaches by itself.
+    Disconnected {
+        /// The cause.
         cause: String,
-        /// When it is tried again.
+        /// The delay before the next attempt.
         retry_in: Duration,
     },
-    /// The way is there again.
-    Back {
-        /// Bytes that were typed and reached nobody, because another viewer has the keyboard now.
+    /// The connection is restored.
+    Reconnected {
+        /// Bytes of input that were lost, because another viewer has the keyboard now.
         lost_input: u64,
     },
     /// Who has the keyboard has changed.
@@ -190,23 +190,23 @@ pub enum TerminalEvent {
 
 impl TerminalEvent {
     /// The event; none where it says nothing to a viewer.
-    pub(crate) fn of(told: Told) -> Option<Self> {
-        match told {
-            Told::Output { data, .. } => Some(Self::Output { data: data.into() }),
-            Told::Gap { from, to } => Some(Self::Gap { bytes: to.saturating_sub(from) }),
-            Told::Reset { modes } => Some(Self::Reset { modes }),
-            Told::Away { cause, retry_in } => Some(Self::Away { cause, retry_in }),
-            Told::Back { lost_input } => Some(Self::Back { lost_input }),
-            Told::Told(told) => Self::of_viewer(told),
-            Told::Ended(api::SessionEnd { reason, exit_code, error }) => {
+    pub(crate) fn of(event: session::TerminalEvent) -> Option<Self> {
+        match event {
+            session::TerminalEvent::Output { data, .. } => Some(Self::Output { data: data.into() }),
+            session::TerminalEvent::Gap { from, to } => Some(Self::Gap { bytes: to.saturating_sub(from) }),
+            session::TerminalEvent::Reset { modes } => Some(Self::Reset { modes }),
+            session::TerminalEvent::Disconnected { cause, retry_in } => Some(Self::Disconnected { cause, retry_in }),
+            session::TerminalEvent::Reconnected { lost_input } => Some(Self::Reconnected { lost_input }),
+            session::TerminalEvent::Message(message) => Self::of_message(message),
+            session::TerminalEvent::Ended(api::SessionEnd { reason, exit_code, error }) => {
                 Some(Self::Ended { reason: reason.as_str().to_owned(), exit_code, error: error.map(Failure::from) })
             }
-            Told::Refused(error) => Some(Self::Refused { error: error.into() }),
+            session::TerminalEvent::Refused(error) => Some(Self::Refused { error: error.into() }),
         }
     }
 
-    fn of_viewer(told: ToViewer) -> Option<Self> {
-        match told {
+    fn of_message(message: ToViewer) -> Option<Self> {
+        match message {
             ToViewer::Control(wire::Control { is_mine, holder, .. }) => Some(Self::Control { is_mine, holder }),
             ToViewer::ControlRequested { by, name } => Some(Self::ControlRequested { by, name }),
             ToViewer::Resized(size) => Some(Self::Resized { size: size.into() }),

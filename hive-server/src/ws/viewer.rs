@@ -141,7 +141,7 @@ impl Viewer {
         // A stream that ends without an event was ended by the hive, or by another socket of the same viewer.
         let message = match event.ok_or_else(ViewerClose::going_away)? {
             SessionEvent::Output { offset, data } => Message::Binary(Frame::data(STREAM, offset, data, false).encode()),
-            SessionEvent::Told(told) => {
+            SessionEvent::Message(told) => {
                 self.before_send(&told);
                 text(&told)
             }
@@ -171,7 +171,7 @@ impl Viewer {
                 // Messages of later versions are ignored.
                 Ok(FromViewer::Unknown) => Ok(()),
                 Ok(FromViewer::Attach(_)) => Err(ViewerClose::protocol("a second attach")),
-                Ok(message) => self.act(ViewerAction::Say(message)).await,
+                Ok(message) => self.act(ViewerAction::Message(message)).await,
                 Err(error) => Err(ViewerClose::protocol(format!("not a message of a viewer: {error}"))),
             },
             Some(Ok(Message::Binary(bytes))) => match Frame::decode(bytes) {

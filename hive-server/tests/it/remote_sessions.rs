@@ -72,7 +72,7 @@ async fn a_remote_terminal_survives_every_disconnect() {
                         seen.extend_from_slice(&data);
                         terminal.ack(end);
                     }
-                    TerminalEvent::Back { lost_input } => assert_eq!(lost_input, 0),
+                    TerminalEvent::Reconnected { lost_input } => assert_eq!(lost_input, 0),
                     TerminalEvent::Gap { .. } | TerminalEvent::Reset { .. } => panic!("output is lost"),
                     _ => {}
                 }
@@ -133,7 +133,7 @@ async fn input_that_was_applied_during_a_disconnect_frees_its_space() {
         event = next(&mut terminal) => panic!("{event:?}"),
     }
     proxy.cut();
-    assert!(matches!(next(&mut terminal).await, TerminalEvent::Away { .. }));
+    assert!(matches!(next(&mut terminal).await, TerminalEvent::Disconnected { .. }));
     session.apply().await;
     let room = async {
         while terminal.room() < window.len() {

@@ -63,7 +63,7 @@ async fn what_is_open_ends_with_the_right_to_it(world: World) {
     let told = async {
         loop {
             match viewer.output.next().await {
-                Some(SessionEvent::Told(ToViewer::Error { error })) => return error.code,
+                Some(SessionEvent::Message(ToViewer::Error { error })) => return error.code,
                 Some(_) => {}
                 None => panic!("over without a word"),
             }

@@ -67,7 +67,7 @@ impl Viewer {
                 self.end += data.len() as u64;
                 self.say(FromViewer::Ack { offset: self.end }).await.unwrap();
             }
-            SessionEvent::Told(told) => {
+            SessionEvent::Message(told) => {
                 if let ToViewer::Reset { output, .. } = &told {
                     self.end = *output;
                 }
@@ -118,7 +118,7 @@ impl Viewer {
     }
 
     async fn say(&mut self, word: FromViewer) -> hive_core::Result<()> {
-        self.way.input.send(ViewerAction::Say(word)).await
+        self.way.input.send(ViewerAction::Message(word)).await
     }
 
     fn text(&self) -> String {

@@ -79,11 +79,11 @@ async fn who_has_not_read_for_long_begins_anew() {
                 bytes += data.len() as u64;
                 end = offset + data.len() as u64;
             }
-            SessionEvent::Told(ToViewer::Reset { output, .. }) => {
+            SessionEvent::Message(ToViewer::Reset { output, .. }) => {
                 resets += 1;
                 assert!(output > end, "it begins behind what it had");
             }
-            SessionEvent::Told(_) => {}
+            SessionEvent::Message(_) => {}
         }
     }
     assert!(resets > 0 && bytes < total, "{resets} resets, {bytes} bytes");

@@ -45,7 +45,7 @@ async fn the_keyboard_is_asked_for_given_and_taken() {
 
     first.terminal.release_control();
     first.until_keyboard(false).await;
-    let free = |event: &TerminalEvent| matches!(event, TerminalEvent::Told(ToViewer::Control(control)) if control.holder.is_none());
+    let free = |event: &TerminalEvent| matches!(event, TerminalEvent::Message(ToViewer::Control(control)) if control.holder.is_none());
     second.until("the keyboard is free", free).await;
     second.terminal.take_control();
     assert_eq!(
@@ -93,7 +93,11 @@ async fn the_keyboard_of_who_was_cut_off_waits_and_comes_back() {
     let mut second = Viewer::open(site.remote(), id).await;
     proxy.cut();
     assert_eq!(first.answer("back").await, "back");
-    assert!(first.told.iter().any(|event| matches!(event, TerminalEvent::Back { lost_input: 0 })), "{:?}", first.told);
+    assert!(
+        first.told.iter().any(|event| matches!(event, TerminalEvent::Reconnected { lost_input: 0 })),
+        "{:?}",
+        first.told
+    );
     assert!(!second.terminal.control().is_mine);
     second.until_text(":back]").await;
 }
@@ -110,13 +114,13 @@ async fn what_was_typed_for_nobody_is_said() {
     }
     proxy.refuse(true);
     proxy.cut();
-    first.until("it is away", |event| matches!(event, TerminalEvent::Away { .. })).await;
+    first.until("it is away", |event| matches!(event, TerminalEvent::Disconnected { .. })).await;
     first.terminal.write(Bytes::from_static(b"echo never; exit\n")).unwrap();
     let mut second = Viewer::open_as(site.remote(), id, ViewMode::Take).await;
     assert_eq!(second.answer("mine").await, "mine");
     proxy.refuse(false);
-    let back = first.until("it is back", |event| matches!(event, TerminalEvent::Back { .. })).await;
-    assert_eq!(back, TerminalEvent::Back { lost_input: "echo never; exit\n".len() as u64 });
+    let back = first.until("it is back", |event| matches!(event, TerminalEvent::Reconnected { .. })).await;
+    assert_eq!(back, TerminalEvent::Reconnected { lost_input: "echo never; exit\n".len() as u64 });
     assert!(!first.terminal.control().is_mine);
     assert_eq!(second.answer("still mine").await, "still mine");
     assert!(super::viewer::position(&second.output, b"never").is_none());

@@ -116,7 +116,7 @@ async fn input_is_exact_over_cuts_on_both_sides_and_killed_servers() {
     let received = std::fs::read(file).unwrap();
     let differs = received.iter().zip(&typed).position(|(received, typed)| received != typed);
     assert!(received == typed, "seed {seed}: {} of {} bytes, other from {differs:?} on", received.len(), typed.len());
-    let lost = viewer.told.iter().any(|event| matches!(event, TerminalEvent::Back { lost_input: 1.. }));
+    let lost = viewer.told.iter().any(|event| matches!(event, TerminalEvent::Reconnected { lost_input: 1.. }));
     assert!(!lost, "{:?}", viewer.told);
 }
 
@@ -184,7 +184,7 @@ async fn a_viewer_is_told_that_the_satellite_is_away() {
     let mut viewer = site.shell().await;
     proxy.refuse(true);
     proxy.cut();
-    let is_link = |wanted: bool| move |event: &TerminalEvent| matches!(event, TerminalEvent::Told(ToViewer::Link { online }) if *online == wanted);
+    let is_link = |wanted: bool| move |event: &TerminalEvent| matches!(event, TerminalEvent::Message(ToViewer::Link { online }) if *online == wanted);
     viewer.until("the link is gone", is_link(false)).await;
     viewer.terminal.write("echo typed me''anwhile\n".into()).unwrap();
     proxy.refuse(false);

@@ -95,8 +95,8 @@ impl Viewer {
     /// Waits for somebody who asks for the keyboard; the number.
     pub(super) async fn until_asked(&mut self) -> u32 {
         let asked = self
-            .until("somebody asks", |event| matches!(event, TerminalEvent::Told(ToViewer::ControlRequested { .. })));
-        let TerminalEvent::Told(ToViewer::ControlRequested { by, .. }) = asked.await else { unreachable!() };
+            .until("somebody asks", |event| matches!(event, TerminalEvent::Message(ToViewer::ControlRequested { .. })));
+        let TerminalEvent::Message(ToViewer::ControlRequested { by, .. }) = asked.await else { unreachable!() };
         by
     }
 

@@ -115,7 +115,7 @@ struct Played {
 
 impl Played {
     async fn told(&self, told: ToViewer) {
-        self.tell.send(SessionEvent::Told(told)).await.unwrap();
+        self.tell.send(SessionEvent::Message(told)).await.unwrap();
     }
 
     async fn output(&self, offset: u64, data: impl Into<Bytes>) {
@@ -126,14 +126,15 @@ impl Played {
     async fn until_said(&mut self) -> ViewerAction {
         loop {
             let said = timeout(PATIENCE, self.said.recv()).await.expect("something is said").expect("it is attached");
-            if !matches!(said, ViewerAction::Say(FromViewer::Ack { .. })) {
+            if !matches!(said, ViewerAction::Message(FromViewer::Ack { .. })) {
                 return said;
             }
         }
     }
 
     async fn until_acked(&mut self, offset: u64) {
-        let acked = async { while self.said.recv().await != Some(ViewerAction::Say(FromViewer::Ack { offset })) {} };
+        let acked =
+            async { while self.said.recv().await != Some(ViewerAction::Message(FromViewer::Ack { offset })) {} };
         timeout(PATIENCE, acked).await.expect("the output is acknowledged");
     }
 }
@@ -276,7 +277,7 @@ async fn who_leaves_has_everything_typed_and_lets_the_keyboard_go() {
     let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
     rig.type_keys("make\r~.").await;
     assert_eq!(hive.until_said().await, typed(0, "make\r"));
-    assert_eq!(hive.until_said().await, ViewerAction::Say(FromViewer::ReleaseControl));
+    assert_eq!(hive.until_said().await, ViewerAction::Message(FromViewer::ReleaseControl));
     assert!(!rig.view.is_finished());
     hive.told(ToViewer::Control(Control { holder: None, ..of_ann() })).await;
     assert!(matches!(rig.left().await, Left::Detached));
@@ -360,7 +361,7 @@ async fn who_has_not_the_keyboard_is_told_so_once() {
     rig.until_seen("\x07").await;
     rig.type_keys("def\r").await;
     rig.type_keys("~T").await;
-    assert_eq!(hive.until_said().await, ViewerAction::Say(FromViewer::TakeControl));
+    assert_eq!(hive.until_said().await, ViewerAction::Message(FromViewer::TakeControl));
     hive.told(ToViewer::Control(mine())).await;
     rig.until_seen("[hive: you have the keyboard]").await;
     assert_eq!(rig.seen.matches("ann has the keyboard").count(), 2, "{}", rig.seen);
@@ -397,7 +398,7 @@ async fn the_keyboard_goes_to_who_asked() {
     hive.told(ToViewer::ControlRequested { by: 7, name: "ann\u{1b}[2J".into() }).await;
     rig.until_seen("[hive: ann\\u{1b}[2J asks for the keyboard; ~G gives it]").await;
     rig.type_keys("~G").await;
-    assert_eq!(hive.until_said().await, ViewerAction::Say(FromViewer::GrantControl { to: 7 }));
+    assert_eq!(hive.until_said().await, ViewerAction::Message(FromViewer::GrantControl { to: 7 }));
     hive.told(ToViewer::Control(of_ann())).await;
     rig.until_seen("[hive: ann has the keyboard").await;
 }

@@ -52,10 +52,10 @@ struct Scripted {
     ways: mpsc::Sender<FarEnd>,
 }
 
-/// The other end of one attachment. Dropping it breaks the way.
+/// The other end of one attachment. Dropping it breaks the state.
 struct FarEnd {
     tell: mpsc::Sender<SessionEvent>,
-    said: mpsc::Receiver<ViewerAction>,
+    sent: mpsc::Receiver<ViewerAction>,
 }
 
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl AttachmentOutput for Output {
 #[async_trait]
 impl AttachmentInput for Input {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
-        self.0.send(action).await.map_err(|_| Error::Unavailable("the way is broken".into()))
+        self.0.send(action).await.map_err(|_| Error::Unavailable("the state is broken".into()))
     }
 }
 
@@ -113,9 +113,9 @@ impl SessionManager for Scripted {
         let answer = self.answers.lock().unwrap().pop_front();
         let attached = answer.unwrap_or_else(|| Err(Error::Unavailable("connection refused".into())))?;
         let (tell, output) = mpsc::channel(16);
-        // Room for one: what is said waits until the test listens.
-        let (input, said) = mpsc::channel(1);
-        self.ways.send(FarEnd { tell, said }).await.unwrap();
+        // Room for one: what is sent waits until the test listens.
+        let (input, sent) = mpsc::channel(1);
+        self.ways.send(FarEnd { tell, sent }).await.unwrap();
         Ok(Attachment { attached, output: Box::new(Output(output)), input: Box::new(Input(input)) })
     }
 }
@@ -139,10 +139,10 @@ impl World {
         let answers = Mutex::new([Ok(first)].into());
         let hive = Arc::new(Scripted { answers, requests: requests_in, ways: ways_in });
         let terminal = Terminal::open(hive.clone(), session().id, options).await.unwrap();
-        let way = ways.recv().await.unwrap();
+        let state = ways.recv().await.unwrap();
         let mut world = Self { terminal, hive, requests, ways };
         world.requests.recv().await.unwrap();
-        (world, way)
+        (world, state)
     }
 
     fn answer_next(&self, answer: Answer) {
@@ -154,9 +154,9 @@ impl World {
     }
 
     /// What the terminal says, while nothing happens to it.
-    async fn said(&mut self, way: &mut FarEnd) -> ViewerAction {
+    async fn sent(&mut self, state: &mut FarEnd) -> ViewerAction {
         tokio::select! {
-            said = way.said.recv() => said.unwrap(),
+            sent = state.sent.recv() => sent.unwrap(),
             event = self.terminal.next() => panic!("{event:?}"),
         }
     }
@@ -164,7 +164,7 @@ impl World {
     async fn come_back(&mut self) -> (FarEnd, TerminalEvent) {
         let event = loop {
             match self.next().await {
-                TerminalEvent::Away { .. } => {}
+                TerminalEvent::Disconnected { .. } => {}
                 event => break event,
             }
         };
@@ -190,90 +190,90 @@ fn ended() -> SessionEnd {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_seen_and_typed_before_a_cut_goes_on_behind_it() {
-    let (mut world, mut way) = World::open(attached(0, mine(0))).await;
+    let (mut world, mut state) = World::open(attached(0, mine(0))).await;
     world.terminal.write("ls".into()).unwrap();
-    assert_eq!(world.said(&mut way).await, typed(0, "ls"));
-    way.tell.send(output(0, "abc")).await.unwrap();
+    assert_eq!(world.sent(&mut state).await, typed(0, "ls"));
+    state.tell.send(output(0, "abc")).await.unwrap();
     assert_eq!(world.next().await, shown(3, "abc"));
-    drop(way);
-    assert!(matches!(world.next().await, TerminalEvent::Away { .. }));
-    assert!(world.terminal.is_away());
+    drop(state);
+    assert!(matches!(world.next().await, TerminalEvent::Disconnected { .. }));
+    assert!(world.terminal.is_disconnected());
     world.terminal.write("\n".into()).unwrap();
 
     world.answer_next(Ok(attached(2, mine(1))));
-    let (mut way, event) = world.come_back().await;
-    assert_eq!(event, TerminalEvent::Back { lost_input: 0 });
+    let (mut state, event) = world.come_back().await;
+    assert_eq!(event, TerminalEvent::Reconnected { lost_input: 0 });
     let request = world.requests.recv().await.unwrap();
     assert_eq!((request.viewer, request.output), (Some(ViewerId::new(SEED)), Some(3)));
-    assert_eq!(world.said(&mut way).await, typed(1, "s\n"));
-    way.tell.send(output(2, "cde")).await.unwrap();
+    assert_eq!(world.sent(&mut state).await, typed(1, "s\n"));
+    state.tell.send(output(2, "cde")).await.unwrap();
     assert_eq!(world.next().await, shown(5, "de"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hive_that_stays_away_is_tried_again_and_again() {
-    let (mut world, way) = World::open(attached(0, mine(0))).await;
-    drop(way);
+    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    drop(state);
     for _ in 0..12 {
-        let TerminalEvent::Away { retry_in, .. } = world.next().await else { panic!("it came back") };
+        let TerminalEvent::Disconnected { retry_in, .. } = world.next().await else { panic!("it came back") };
         assert!(retry_in <= Duration::from_secs(5));
     }
     world.answer_next(Ok(attached(0, mine(0))));
-    assert_eq!(world.come_back().await.1, TerminalEvent::Back { lost_input: 0 });
+    assert_eq!(world.come_back().await.1, TerminalEvent::Reconnected { lost_input: 0 });
 }
 
 #[tokio::test(start_paused = true)]
 async fn typing_does_not_hold_up_the_way_back() {
-    let (mut world, way) = World::open(attached(0, mine(0))).await;
-    drop(way);
+    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    drop(state);
     world.answer_next(Ok(attached(0, mine(0))));
     let mut typed = 0;
-    while world.terminal.is_away() || typed == 0 {
+    while world.terminal.is_disconnected() || typed == 0 {
         // Each keystroke drops the future that waits, as a loop over keyboard and terminal does.
         drop(tokio::time::timeout(Duration::from_millis(1), world.terminal.next()).await);
         world.terminal.write("x".into()).unwrap();
         typed += 1;
         assert!(typed < 1000, "it never attaches");
     }
-    let mut way = world.ways.recv().await.unwrap();
-    let ViewerAction::Input { offset: 0, data } = world.said(&mut way).await else { panic!("no input") };
+    let mut state = world.ways.recv().await.unwrap();
+    let ViewerAction::Input { offset: 0, data } = world.sent(&mut state).await else { panic!("no input") };
     assert_eq!(data.len(), typed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_typed_while_another_took_the_keyboard_is_lost_and_counted() {
-    let (mut world, way) = World::open(attached(0, mine(0))).await;
-    drop(way);
+    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    drop(state);
     world.next().await;
     world.terminal.write("rm -r".into()).unwrap();
     world.answer_next(Ok(Attached { is_resumed: false, ..attached(0, others(0)) }));
     let (_way, event) = world.come_back().await;
-    assert_eq!(event, TerminalEvent::Back { lost_input: 5 });
-    assert_eq!(world.next().await, TerminalEvent::Told(ToViewer::Control(others(0))));
+    assert_eq!(event, TerminalEvent::Reconnected { lost_input: 5 });
+    assert_eq!(world.next().await, TerminalEvent::Message(ToViewer::Control(others(0))));
     assert_eq!(world.terminal.room(), 0);
     assert!(matches!(world.terminal.write("x".into()), Err(Error::Conflict(text)) if text.contains("otto")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_changed_meanwhile_is_told_on_the_way_back() {
-    let (mut world, way) = World::open(attached(0, mine(0))).await;
-    drop(way);
+    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    drop(state);
     let size = Size { cols: 200, rows: 50 };
     let session = Session { online: false, size, ..session() };
     world.answer_next(Ok(Attached { session, modes: Some("\x1b[?25l".into()), ..attached(900, mine(0)) }));
     world.come_back().await;
     assert_eq!(world.next().await, TerminalEvent::Reset { modes: "\x1b[?25l".into() });
-    assert_eq!(world.next().await, TerminalEvent::Told(ToViewer::Resized(size)));
-    assert_eq!(world.next().await, TerminalEvent::Told(ToViewer::Link { online: false }));
+    assert_eq!(world.next().await, TerminalEvent::Message(ToViewer::Resized(size)));
+    assert_eq!(world.next().await, TerminalEvent::Message(ToViewer::Link { online: false }));
     assert_eq!(world.terminal.session().size, size);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_took_the_keyboard_does_not_take_it_again_by_coming_back() {
     let options = ViewOptions { mode: ViewMode::Take, size: None };
-    let (mut world, way) = World::open_as(options, attached(0, mine(0))).await;
+    let (mut world, state) = World::open_as(options, attached(0, mine(0))).await;
     world.terminal.resize(Size { cols: 10, rows: 10 });
-    drop(way);
+    drop(state);
     world.answer_next(Ok(attached(0, others(0))));
     world.come_back().await;
     let request = world.requests.recv().await.unwrap();
@@ -282,12 +282,12 @@ async fn who_took_the_keyboard_does_not_take_it_again_by_coming_back() {
 
 #[tokio::test(start_paused = true)]
 async fn gaps_and_resets_are_told() {
-    let (mut world, way) = World::open(attached(0, mine(0))).await;
-    let told = [ToViewer::Gap { from: 0, to: 10 }, ToViewer::Reset { output: 50, modes: "m".into() }];
-    for told in told {
-        way.tell.send(SessionEvent::Told(told)).await.unwrap();
+    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    let message = [ToViewer::Gap { from: 0, to: 10 }, ToViewer::Reset { output: 50, modes: "m".into() }];
+    for message in message {
+        state.tell.send(SessionEvent::Message(message)).await.unwrap();
     }
-    way.tell.send(output(50, "abc")).await.unwrap();
+    state.tell.send(output(50, "abc")).await.unwrap();
     assert_eq!(world.next().await, TerminalEvent::Gap { from: 0, to: 10 });
     assert_eq!(world.next().await, TerminalEvent::Reset { modes: "m".into() });
     assert_eq!(world.next().await, shown(53, "abc"));
@@ -296,8 +296,8 @@ async fn gaps_and_resets_are_told() {
 #[tokio::test(start_paused = true)]
 async fn a_screen_seen_from_its_beginning_is_not_cleared() {
     let modes = |output, modes: &str| Attached { modes: Some(modes.into()), ..attached(output, mine(0)) };
-    let (mut world, way) = World::open(modes(0, "")).await;
-    way.tell.send(output(0, "$ ")).await.unwrap();
+    let (mut world, state) = World::open(modes(0, "")).await;
+    state.tell.send(output(0, "$ ")).await.unwrap();
     assert_eq!(world.next().await, shown(2, "$ "));
     let (mut world, _way) = World::open(modes(700, "")).await;
     assert_eq!(world.next().await, TerminalEvent::Reset { modes: String::new() });
@@ -305,28 +305,28 @@ async fn a_screen_seen_from_its_beginning_is_not_cleared() {
 
 #[tokio::test(start_paused = true)]
 async fn output_is_read_while_nobody_takes_what_is_said() {
-    let (mut world, mut way) = World::open(attached(0, mine(0))).await;
+    let (mut world, mut state) = World::open(attached(0, mine(0))).await;
     world.terminal.take_control();
     world.terminal.release_control();
-    way.tell.send(output(0, "a")).await.unwrap();
+    state.tell.send(output(0, "a")).await.unwrap();
     assert_eq!(world.next().await, shown(1, "a"));
-    assert_eq!(world.said(&mut way).await, ViewerAction::Say(FromViewer::TakeControl));
-    assert_eq!(world.said(&mut way).await, ViewerAction::Say(FromViewer::ReleaseControl));
+    assert_eq!(world.sent(&mut state).await, ViewerAction::Message(FromViewer::TakeControl));
+    assert_eq!(world.sent(&mut state).await, ViewerAction::Message(FromViewer::ReleaseControl));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_shown_is_acknowledged_though_nothing_else_happens() {
-    let (mut world, mut way) = World::open(attached(0, mine(0))).await;
-    way.tell.send(output(0, "abc")).await.unwrap();
+    let (mut world, mut state) = World::open(attached(0, mine(0))).await;
+    state.tell.send(output(0, "abc")).await.unwrap();
     world.next().await;
     world.terminal.ack(3);
-    assert_eq!(world.said(&mut way).await, ViewerAction::Say(FromViewer::Ack { offset: 3 }));
+    assert_eq!(world.sent(&mut state).await, ViewerAction::Message(FromViewer::Ack { offset: 3 }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_follows_the_end() {
-    let (mut world, way) = World::open(attached(0, mine(0))).await;
-    way.tell.send(SessionEvent::Told(ToViewer::Ended(ended()))).await.unwrap();
+    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    state.tell.send(SessionEvent::Message(ToViewer::Ended(ended()))).await.unwrap();
     assert_eq!(world.next().await, TerminalEvent::Ended(ended()));
     assert_eq!(world.terminal.next().await, None);
     assert_eq!(world.terminal.session().end, Some(ended()));
@@ -334,8 +334,8 @@ async fn nothing_follows_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_terminal_that_ended_meanwhile_has_its_end_even_if_nobody_tells() {
-    let (mut world, way) = World::open(attached(0, mine(0))).await;
-    drop(way);
+    let (mut world, state) = World::open(attached(0, mine(0))).await;
+    drop(state);
     let session = Session { status: SessionStatus::Ended, end: Some(ended()), ..session() };
     world.answer_next(Ok(Attached { session, ..attached(0, mine(0)) }));
     drop(world.come_back().await);
@@ -345,9 +345,9 @@ async fn a_terminal_that_ended_meanwhile_has_its_end_even_if_nobody_tells() {
 #[tokio::test(start_paused = true)]
 async fn who_is_not_let_in_any_more_does_not_try_for_ever() {
     for refusal in [Error::AuthInvalid, Error::SessionNotFound("x".into()), Error::Forbidden("x".into())] {
-        let (mut world, way) = World::open(attached(0, mine(0))).await;
+        let (mut world, state) = World::open(attached(0, mine(0))).await;
         let code = refusal.code();
-        drop(way);
+        drop(state);
         world.answer_next(Err(refusal));
         world.next().await;
         let event = world.next().await;
@@ -358,19 +358,19 @@ async fn who_is_not_let_in_any_more_does_not_try_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_hive_says_last_is_the_cause() {
-    let (mut world, way) = World::open(attached(0, mine(0))).await;
+    let (mut world, state) = World::open(attached(0, mine(0))).await;
     let error = Error::unavailable("connection reset").to_wire();
-    way.tell.send(SessionEvent::Told(ToViewer::Error { error })).await.unwrap();
+    state.tell.send(SessionEvent::Message(ToViewer::Error { error })).await.unwrap();
     let event = world.next().await;
-    assert!(matches!(&event, TerminalEvent::Away { cause, .. } if cause == "connection reset"), "{event:?}");
+    assert!(matches!(&event, TerminalEvent::Disconnected { cause, .. } if cause == "connection reset"), "{event:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_says_what_it_typed_and_lets_the_keyboard_go() {
-    let (mut world, mut way) = World::open(attached(0, mine(0))).await;
+    let (mut world, mut state) = World::open(attached(0, mine(0))).await;
     world.terminal.write("exit\n".into()).unwrap();
-    way.tell.send(output(0, "more to read")).await.unwrap();
-    let listening = async { [way.said.recv().await.unwrap(), way.said.recv().await.unwrap()] };
-    let ((), said) = tokio::join!(world.terminal.leave(), listening);
-    assert_eq!(said, [typed(0, "exit\n"), ViewerAction::Say(FromViewer::ReleaseControl)]);
+    state.tell.send(output(0, "more to read")).await.unwrap();
+    let listening = async { [state.sent.recv().await.unwrap(), state.sent.recv().await.unwrap()] };
+    let ((), sent) = tokio::join!(world.terminal.leave(), listening);
+    assert_eq!(sent, [typed(0, "exit\n"), ViewerAction::Message(FromViewer::ReleaseControl)]);
 }

@@ -122,11 +122,11 @@ impl State {
             return Next::Over;
         }
         if let Some(told) = self.next_notice(seat) {
-            return Next::Event(SessionEvent::Told(told));
+            return Next::Event(SessionEvent::Message(told));
         }
         match self.ring.read(*cursor, MAX_PAYLOAD) {
             Ok(data) if data.is_empty() => match &self.end {
-                Some((end, _)) => Next::Last(SessionEvent::Told(ToViewer::Ended(end.clone()))),
+                Some((end, _)) => Next::Last(SessionEvent::Message(ToViewer::Ended(end.clone()))),
                 None => Next::Nothing,
             },
             Ok(data) => {
@@ -134,7 +134,7 @@ impl State {
                 *cursor += data.len() as u64;
                 Next::Event(SessionEvent::Output { offset, data })
             }
-            Err(missing) => Next::Event(SessionEvent::Told(self.catch_up(now, seat, cursor, missing))),
+            Err(missing) => Next::Event(SessionEvent::Message(self.catch_up(now, seat, cursor, missing))),
         }
     }
 

@@ -71,7 +71,7 @@ impl Looker {
                     self.say(FromViewer::Ack { offset: self.end }).await.unwrap();
                 }
             }
-            Some(SessionEvent::Told(told)) => self.on_told(told),
+            Some(SessionEvent::Message(told)) => self.on_told(told),
             None => return false,
         }
         true
@@ -108,7 +108,7 @@ impl Looker {
     }
 
     pub(super) async fn say(&mut self, message: FromViewer) -> crate::Result<()> {
-        self.input.send(ViewerAction::Say(message)).await
+        self.input.send(ViewerAction::Message(message)).await
     }
 
     pub(super) async fn send(&mut self, offset: u64, text: &[u8]) -> crate::Result<()> {

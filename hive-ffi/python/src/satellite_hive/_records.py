@@ -431,19 +431,19 @@ class TerminalReset:
 
 
 @dataclass(frozen=True)
-class TerminalAway:
-    """The way to the hive is broken. The terminal lives on, and the way is tried again by itself."""
+class TerminalDisconnected:
+    """The connection to the hive is broken. The session continues, and the viewer reattaches by itself."""
 
     cause: str
     retry_in: timedelta
 
 
 @dataclass(frozen=True)
-class TerminalBack:
-    """The way is there again."""
+class TerminalReconnected:
+    """The connection is restored."""
 
     lost_input: int
-    """Bytes that were typed and reached nobody, because another viewer has the keyboard now."""
+    """Bytes of input that were lost, because another viewer has the keyboard now."""
 
 
 @dataclass(frozen=True)
@@ -496,8 +496,8 @@ TerminalEvent = Union[
     TerminalOutput,
     TerminalGap,
     TerminalReset,
-    TerminalAway,
-    TerminalBack,
+    TerminalDisconnected,
+    TerminalReconnected,
     TerminalControl,
     TerminalControlRequested,
     TerminalResized,
@@ -523,8 +523,8 @@ _VARIANTS: dict[str, type] = {
     "TerminalEvent.OUTPUT": TerminalOutput,
     "TerminalEvent.GAP": TerminalGap,
     "TerminalEvent.RESET": TerminalReset,
-    "TerminalEvent.AWAY": TerminalAway,
-    "TerminalEvent.BACK": TerminalBack,
+    "TerminalEvent.DISCONNECTED": TerminalDisconnected,
+    "TerminalEvent.RECONNECTED": TerminalReconnected,
     "TerminalEvent.CONTROL": TerminalControl,
     "TerminalEvent.CONTROL_REQUESTED": TerminalControlRequested,
     "TerminalEvent.RESIZED": TerminalResized,

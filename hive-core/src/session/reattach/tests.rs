@@ -34,135 +34,135 @@ fn others(input: u64) -> Control {
     Control { is_mine: false, input, holder: Some("otto".into()) }
 }
 
-fn typing_at(offset: u64, text: &str) -> Typing {
-    let mut typing = Typing::starting_with(mine(offset));
-    typing.push(text.as_bytes()).unwrap();
-    typing
+fn typing_at(offset: u64, text: &str) -> PendingInput {
+    let mut input = PendingInput::starting_with(mine(offset));
+    input.push(text.as_bytes()).unwrap();
+    input
 }
 
-fn say(typing: &mut Typing) -> Option<(u64, Bytes)> {
-    let piece = typing.next()?;
-    typing.on_said(piece.0 + piece.1.len() as u64);
+fn say(input: &mut PendingInput) -> Option<(u64, Bytes)> {
+    let piece = input.next()?;
+    input.on_sent(piece.0 + piece.1.len() as u64);
     Some(piece)
 }
 
-fn check_says(typing: &mut Typing, offset: u64, text: &'static str) {
-    assert_eq!(say(typing), Some((offset, text.into())));
+fn check_says(input: &mut PendingInput, offset: u64, text: &'static str) {
+    assert_eq!(say(input), Some((offset, text.into())));
 }
 
 #[test]
 fn output_that_came_before_comes_once() {
-    let mut reading = Reading::starting_with(&attached(10, None));
-    assert_eq!(reading.take(10, "abc".into()), "abc");
-    assert_eq!(reading.on_attached(&attached(11, None)), None);
-    assert_eq!(reading.take(11, "bcde".into()), "de");
-    assert_eq!(reading.take(12, "c".into()), "");
-    assert_eq!(reading.position(), 15);
+    let mut cursor = OutputCursor::starting_with(&attached(10, None));
+    assert_eq!(cursor.take(10, "abc".into()), "abc");
+    assert_eq!(cursor.on_attached(&attached(11, None)), None);
+    assert_eq!(cursor.take(11, "bcde".into()), "de");
+    assert_eq!(cursor.take(12, "c".into()), "");
+    assert_eq!(cursor.position(), 15);
 }
 
 #[test]
 fn what_nobody_has_any_more_is_told_once() {
-    let mut reading = Reading::starting_with(&attached(0, None));
-    let gap = Some(Jump::Gap { from: 0, to: 100 });
-    assert_eq!(reading.on_attached(&attached(100, None)), gap);
-    assert_eq!(reading.skip_to(100), None);
-    assert_eq!(reading.skip_to(50), None);
-    assert_eq!(reading.position(), 100);
+    let mut cursor = OutputCursor::starting_with(&attached(0, None));
+    let gap = Some(Discontinuity::Gap { from: 0, to: 100 });
+    assert_eq!(cursor.on_attached(&attached(100, None)), gap);
+    assert_eq!(cursor.skip_to(100), None);
+    assert_eq!(cursor.skip_to(50), None);
+    assert_eq!(cursor.position(), 100);
 }
 
 #[test]
 fn a_fresh_screen_may_begin_before_what_was_seen() {
-    let mut reading = Reading::starting_with(&attached(500, None));
-    let reset = Jump::Reset { modes: "\x1b[?25l".into() };
-    assert_eq!(reading.on_attached(&attached(400, Some("\x1b[?25l"))), Some(reset));
-    assert_eq!(reading.take(400, "again".into()), "again");
+    let mut cursor = OutputCursor::starting_with(&attached(500, None));
+    let reset = Discontinuity::Reset { modes: "\x1b[?25l".into() };
+    assert_eq!(cursor.on_attached(&attached(400, Some("\x1b[?25l"))), Some(reset));
+    assert_eq!(cursor.take(400, "again".into()), "again");
 }
 
 #[test]
 fn what_is_typed_is_said_once_and_kept_until_it_is_applied() {
-    let mut typing = typing_at(7, "ls");
-    check_says(&mut typing, 7, "ls");
-    assert_eq!(say(&mut typing), None);
-    typing.push(b"\n").unwrap();
-    check_says(&mut typing, 9, "\n");
-    typing.on_applied(9);
-    assert_eq!(typing.unapplied(), 1);
-    typing.on_applied(10);
-    assert_eq!(typing.unapplied(), 0);
+    let mut input = typing_at(7, "ls");
+    check_says(&mut input, 7, "ls");
+    assert_eq!(say(&mut input), None);
+    input.push(b"\n").unwrap();
+    check_says(&mut input, 9, "\n");
+    input.on_applied(9);
+    assert_eq!(input.unapplied(), 1);
+    input.on_applied(10);
+    assert_eq!(input.unapplied(), 0);
 }
 
 #[test]
 fn no_more_is_under_way_than_may_be() {
-    let mut typing = Typing::starting_with(mine(0));
-    typing.push(&vec![b'x'; INPUT_WINDOW as usize]).unwrap();
-    assert_eq!(typing.room(), 0);
-    assert_eq!(typing.push(b"y"), Err(Refused::NoRoom));
-    typing.on_applied(10);
-    assert_eq!(typing.room(), 10);
+    let mut input = PendingInput::starting_with(mine(0));
+    input.push(&vec![b'x'; INPUT_WINDOW as usize]).unwrap();
+    assert_eq!(input.room(), 0);
+    assert_eq!(input.push(b"y"), Err(InputRefusal::NoRoom));
+    input.on_applied(10);
+    assert_eq!(input.room(), 10);
 }
 
 #[test]
 fn the_keyboard_of_another_takes_nothing() {
-    let mut typing = Typing::starting_with(others(0));
-    assert_eq!((typing.room(), typing.push(b"y")), (0, Err(Refused::NotMine)));
+    let mut input = PendingInput::starting_with(others(0));
+    assert_eq!((input.room(), input.push(b"y")), (0, Err(InputRefusal::NotWriter)));
 }
 
 #[test]
 fn a_keyboard_that_is_still_ours_gets_what_it_does_not_have() {
-    let mut typing = typing_at(0, "abcdef");
-    say(&mut typing);
-    typing.on_applied(2);
-    assert_eq!(typing.on_attached(mine(4), Return::Typist), 0);
-    check_says(&mut typing, 4, "ef");
+    let mut input = typing_at(0, "abcdef");
+    say(&mut input);
+    input.on_applied(2);
+    assert_eq!(input.on_attached(mine(4), Reattach::Writer), 0);
+    check_says(&mut input, 4, "ef");
     // The hive was killed with "cd" in its hands.
-    assert_eq!(typing.on_attached(mine(2), Return::Typist), 0);
-    check_says(&mut typing, 2, "cdef");
+    assert_eq!(input.on_attached(mine(2), Reattach::Writer), 0);
+    check_says(&mut input, 2, "cdef");
 }
 
 #[test]
 fn a_keyboard_that_was_anothers_gets_nothing_of_before() {
     for control in [mine(3), mine(50), others(50)] {
-        let mut typing = typing_at(3, "rm -r");
-        say(&mut typing);
-        assert_eq!(typing.on_attached(control.clone(), Return::Stranger), 5, "{control:?}");
-        assert_eq!(say(&mut typing), None, "{control:?}");
+        let mut input = typing_at(3, "rm -r");
+        say(&mut input);
+        assert_eq!(input.on_attached(control.clone(), Reattach::New), 5, "{control:?}");
+        assert_eq!(say(&mut input), None, "{control:?}");
     }
 }
 
 #[test]
 fn what_comes_too_late_for_the_keyboard_is_counted() {
-    let mut typing = typing_at(0, "abc");
-    say(&mut typing);
-    assert_eq!(typing.on_control(others(2)), 1);
-    assert_eq!(say(&mut typing), None);
-    assert_eq!(typing.on_control(mine(10)), 0);
-    typing.push(b"d").unwrap();
-    check_says(&mut typing, 10, "d");
+    let mut input = typing_at(0, "abc");
+    say(&mut input);
+    assert_eq!(input.on_control(others(2)), 1);
+    assert_eq!(say(&mut input), None);
+    assert_eq!(input.on_control(mine(10)), 0);
+    input.push(b"d").unwrap();
+    check_says(&mut input, 10, "d");
 }
 
 #[test]
 fn a_hive_that_remembers_a_viewer_says_what_of_its_input_came_too_late() {
-    let mut typing = typing_at(10, "abcdef");
-    typing.on_said(14);
-    assert_eq!(typing.on_attached(others(13), Return::Known), 3);
-    assert_eq!(typing.unapplied(), 0);
+    let mut input = typing_at(10, "abcdef");
+    input.on_sent(14);
+    assert_eq!(input.on_attached(others(13), Reattach::Viewer), 3);
+    assert_eq!(input.unapplied(), 0);
 }
 
 #[test]
 fn what_was_handed_over_with_the_keyboard_is_counted_when_a_hive_loses_it() {
-    let mut typing = typing_at(0, "abc");
-    say(&mut typing);
-    assert_eq!(typing.on_control(others(3)), 0);
-    assert_eq!(typing.on_attached(others(1), Return::Stranger), 2);
+    let mut input = typing_at(0, "abc");
+    say(&mut input);
+    assert_eq!(input.on_control(others(3)), 0);
+    assert_eq!(input.on_attached(others(1), Reattach::New), 2);
 }
 
 #[test]
 fn what_is_refused_is_said_again_when_something_has_changed() {
-    let mut typing = typing_at(0, "abc");
-    typing.on_refused();
-    assert_eq!(say(&mut typing), None);
-    typing.on_applied(0);
-    check_says(&mut typing, 0, "abc");
+    let mut input = typing_at(0, "abc");
+    input.on_refused();
+    assert_eq!(say(&mut input), None);
+    input.on_applied(0);
+    check_says(&mut input, 0, "abc");
 }
 
 /// What may happen to a keyboard.
@@ -192,7 +192,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A hive and a satellite in the least number of words: bytes the hive took, how many of them the satellite has.
+/// A hive and a satellite in the least number of messages: bytes the hive took, how many of them the satellite has.
 #[derive(Default)]
 struct Far {
     taken: Vec<u8>,
@@ -201,7 +201,7 @@ struct Far {
 
 /// A viewer that types numbers from 1 to 250 in turn, and another that types zeros.
 struct World {
-    typing: Typing,
+    input: PendingInput,
     far: Far,
     typed: Vec<u8>,
     lost: u64,
@@ -209,7 +209,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { typing: Typing::starting_with(mine(0)), far: Far::default(), typed: Vec::new(), lost: 0 }
+        Self { input: PendingInput::starting_with(mine(0)), far: Far::default(), typed: Vec::new(), lost: 0 }
     }
 
     fn run(&mut self, step: Step) {
@@ -217,25 +217,25 @@ impl World {
             Step::Type(count) => {
                 for _ in 0..count {
                     let key = (self.typed.len() % 250) as u8 + 1;
-                    self.typing.push(&[key]).unwrap();
+                    self.input.push(&[key]).unwrap();
                     self.typed.push(key);
                 }
             }
             Step::Say => self.say(),
             Step::Apply(count) => self.far.applied = self.far.taken.len().min(self.far.applied + count as usize),
-            Step::TellApplied => self.typing.on_applied(self.far.applied as u64),
+            Step::TellApplied => self.input.on_applied(self.far.applied as u64),
             Step::Cut { is_killed, other } => self.cut(is_killed, other),
             Step::Lend => {
-                self.lost += self.typing.on_control(others(self.far.taken.len() as u64));
+                self.lost += self.input.on_control(others(self.far.taken.len() as u64));
                 self.far.taken.extend([0; 3]);
-                assert_eq!(self.typing.on_control(mine(self.far.taken.len() as u64)), 0);
+                assert_eq!(self.input.on_control(mine(self.far.taken.len() as u64)), 0);
             }
         }
     }
 
     /// The hive takes only what goes on where it is.
     fn say(&mut self) {
-        while let Some((offset, data)) = say(&mut self.typing) {
+        while let Some((offset, data)) = say(&mut self.input) {
             let known = self.far.taken.len().checked_sub(offset as usize).expect("no byte is left out");
             self.far.taken.extend_from_slice(data.get(known..).unwrap_or_default());
         }
@@ -249,15 +249,15 @@ impl World {
             self.far.taken.extend([0; 5]);
         }
         self.lost += self
-            .typing
-            .on_attached(mine(self.far.taken.len() as u64), if other { Return::Stranger } else { Return::Typist });
+            .input
+            .on_attached(mine(self.far.taken.len() as u64), if other { Reattach::New } else { Reattach::Writer });
     }
 
     fn settle(&mut self) {
         self.say();
         self.far.applied = self.far.taken.len();
-        self.typing.on_applied(self.far.applied as u64);
-        assert_eq!(self.typing.unapplied(), 0);
+        self.input.on_applied(self.far.applied as u64);
+        assert_eq!(self.input.unapplied(), 0);
     }
 
     /// What the viewer typed, as the satellite has it.
@@ -304,19 +304,19 @@ proptest! {
         cuts in prop::collection::vec((0u64..60, 1usize..40, 0u64..80), 1..40),
     ) {
         let all: Vec<u8> = (0..4000u32).map(|n| (n % 251) as u8).collect();
-        let mut reading = Reading::starting_with(&attached(0, None));
+        let mut cursor = OutputCursor::starting_with(&attached(0, None));
         let mut screen: Vec<Option<u8>> = Vec::new();
         for (overlap, count, dropped) in cuts {
             // The hive begins a little before where the viewer is, or behind it where its ring has moved on.
-            let begin = (reading.position() + dropped.saturating_sub(60)).saturating_sub(overlap);
-            if let Some(Jump::Gap { from, to }) = reading.on_attached(&attached(begin, None)) {
+            let begin = (cursor.position() + dropped.saturating_sub(60)).saturating_sub(overlap);
+            if let Some(Discontinuity::Gap { from, to }) = cursor.on_attached(&attached(begin, None)) {
                 screen.extend((from..to).map(|_| None));
             }
             let end = (begin as usize + count + overlap as usize).min(all.len());
-            let data = reading.take(begin, all[begin as usize..end].to_vec().into());
+            let data = cursor.take(begin, all[begin as usize..end].to_vec().into());
             screen.extend(data.iter().map(|byte| Some(*byte)));
         }
-        prop_assert_eq!(screen.len() as u64, reading.position());
+        prop_assert_eq!(screen.len() as u64, cursor.position());
         for (seen, sent) in screen.iter().zip(&all) {
             prop_assert!(seen.is_none_or(|byte| byte == *sent));
         }
