@@ -88,6 +88,6 @@ fn created<T>(data: T) -> (StatusCode, Json<Envelope<T>>) {
     (StatusCode::CREATED, ok(data))
 }
 
-fn page<T>(page: Page<T>) -> Json<Envelope<Vec<T>>> {
+fn paged<T>(page: Page<T>) -> Json<Envelope<Vec<T>>> {
     Json(page.into_envelope())
 }

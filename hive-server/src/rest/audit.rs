@@ -10,7 +10,7 @@ use hive_core::{Error, Subscription};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ApiResult, CreatedResult, created, ok, page};
+use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::{Body, Path, Query};
@@ -28,10 +28,10 @@ pub(super) struct AuditLogCreate {
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Query(query): Query<AuditQuery>,
-    Query(wanted): Query<PageRequest>,
+    Query(page): Query<PageRequest>,
 ) -> ApiResult<Vec<AuditEntry>> {
-    let found = hive.audit().query(query, wanted).await?;
-    Ok(page(found))
+    let found = hive.audit().query(query, page).await?;
+    Ok(paged(found))
 }
 
 pub(super) async fn log(

@@ -5,7 +5,7 @@ use hive_core::Error;
 use hive_core::wire::api::{CommandInfo, CommandQuery, OutputQuery, PageRequest};
 use hive_core::wire::{CommandId, SatelliteId};
 
-use super::{ApiResult, ok, output, page};
+use super::{ApiResult, ok, output, paged};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::{Path, Query};
@@ -13,10 +13,10 @@ use crate::extract::{Path, Query};
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Path(satellite): Path<SatelliteId>,
-    Query(wanted): Query<PageRequest>,
+    Query(page): Query<PageRequest>,
 ) -> ApiResult<Vec<CommandInfo>> {
-    let found = hive.commands().list(satellite, wanted).await?;
-    Ok(page(found))
+    let found = hive.commands().list(satellite, page).await?;
+    Ok(paged(found))
 }
 
 pub(super) async fn get(

@@ -9,7 +9,7 @@ use hive_core::wire::JobId;
 use hive_core::wire::api::{Job, JobCreate, JobEvent, JobTarget, PageRequest};
 
 use super::targets::parse_targets;
-use super::{ApiResult, CreatedResult, ok, page, sse};
+use super::{ApiResult, CreatedResult, ok, paged, sse};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::{Body, Path, Query, idempotency_key};
@@ -27,9 +27,9 @@ pub(super) async fn submit(
     Ok((StatusCode::ACCEPTED, ok(job)))
 }
 
-pub(super) async fn list(Authenticated(hive): Authenticated, Query(wanted): Query<PageRequest>) -> ApiResult<Vec<Job>> {
-    let found = hive.jobs().list(wanted).await?;
-    Ok(page(found))
+pub(super) async fn list(Authenticated(hive): Authenticated, Query(page): Query<PageRequest>) -> ApiResult<Vec<Job>> {
+    let found = hive.jobs().list(page).await?;
+    Ok(paged(found))
 }
 
 pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<JobId>) -> ApiResult<Job> {
@@ -40,10 +40,10 @@ pub(super) async fn get(Authenticated(hive): Authenticated, Path(id): Path<JobId
 pub(super) async fn targets(
     Authenticated(hive): Authenticated,
     Path(id): Path<JobId>,
-    Query(wanted): Query<PageRequest>,
+    Query(page): Query<PageRequest>,
 ) -> ApiResult<Vec<JobTarget>> {
-    let found = hive.jobs().list_targets(id, wanted).await?;
-    Ok(page(found))
+    let found = hive.jobs().list_targets(id, page).await?;
+    Ok(paged(found))
 }
 
 pub(super) async fn cancel(Authenticated(hive): Authenticated, Path(id): Path<JobId>) -> ApiResult<Job> {

@@ -4,18 +4,18 @@ use hive_core::Error;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SatelliteListQuery, SatelliteUpdate};
 
-use super::{ApiResult, ok, page};
+use super::{ApiResult, ok, paged};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path, Query};
 
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
     Query(query): Query<SatelliteListQuery>,
-    Query(wanted): Query<PageRequest>,
+    Query(page): Query<PageRequest>,
 ) -> ApiResult<Vec<Satellite>> {
     let filter = SatelliteFilter::from(query);
-    let found = hive.satellites().list(filter, wanted).await?;
-    Ok(page(found))
+    let found = hive.satellites().list(filter, page).await?;
+    Ok(paged(found))
 }
 
 pub(super) async fn by_tag(Authenticated(hive): Authenticated, Path(tag): Path<String>) -> ApiResult<Vec<Satellite>> {

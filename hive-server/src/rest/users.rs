@@ -4,16 +4,16 @@ use hive_core::Error;
 use hive_core::wire::UserId;
 use hive_core::wire::api::{NewPassword, NewUser, PageRequest, User, UserCreate, UserUpdate};
 
-use super::{ApiResult, CreatedResult, created, ok, page};
+use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path, Query};
 
 pub(super) async fn list(
     Authenticated(hive): Authenticated,
-    Query(wanted): Query<PageRequest>,
+    Query(page): Query<PageRequest>,
 ) -> ApiResult<Vec<User>> {
-    let found = hive.identity().user_list(wanted).await?;
-    Ok(page(found))
+    let found = hive.identity().user_list(page).await?;
+    Ok(paged(found))
 }
 
 pub(super) async fn create(Authenticated(hive): Authenticated, Body(user): Body<UserCreate>) -> CreatedResult<NewUser> {
