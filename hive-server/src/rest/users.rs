@@ -8,10 +8,7 @@ use super::{ApiResult, CreatedResult, created, ok, paged};
 use crate::auth::Authenticated;
 use crate::extract::{Body, Path, Query};
 
-pub(super) async fn list(
-    Authenticated(hive): Authenticated,
-    Query(page): Query<PageRequest>,
-) -> ApiResult<Vec<User>> {
+pub(super) async fn list(Authenticated(hive): Authenticated, Query(page): Query<PageRequest>) -> ApiResult<Vec<User>> {
     let found = hive.identity().user_list(page).await?;
     Ok(paged(found))
 }
