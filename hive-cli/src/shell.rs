@@ -10,6 +10,7 @@ pub(crate) mod escapes;
 mod keyboard;
 mod modes;
 pub(crate) mod notices;
+mod outcome;
 mod raw;
 mod screen;
 mod signals;
@@ -30,8 +31,9 @@ use screen::Screen;
 use signals::Signals;
 use view::{Parts, View};
 
+pub(crate) use outcome::ViewOutcome;
 pub(crate) use tty::user_size;
-pub(crate) use view::{AtEnd, Left};
+pub(crate) use view::AtEnd;
 
 /// A user's terminal that is about to show a session.
 pub(crate) struct Seat {
@@ -59,7 +61,7 @@ impl Seat {
         id: SessionId,
         mode: ViewMode,
         at_end: AtEnd,
-    ) -> Result<Left> {
+    ) -> Result<ViewOutcome> {
         let is_read_only = mode == ViewMode::ReadOnly;
         let options = ViewOptions { mode, size: user_size() };
         let opening = Terminal::open(hive.clone(), id, options);

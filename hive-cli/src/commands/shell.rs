@@ -8,7 +8,7 @@ use hive_core::{Error, RemoteHive};
 use crate::args::{ShellArgs, ViewArgs};
 use crate::failure::{Failure, Result};
 use crate::output::{self, Output};
-use crate::shell::{AtEnd, Left, Seat, notices, user_size};
+use crate::shell::{AtEnd, Seat, ViewOutcome, notices, user_size};
 use crate::{exit, find};
 
 /// Opens a session and shows it. Gives its program's exit code.
@@ -42,10 +42,10 @@ pub(super) async fn attach(hive: RemoteHive, output: Output, id: SessionId, view
 
 async fn show(hive: RemoteHive, seat: Seat, session: &Session, mode: ViewMode, at_end: AtEnd) -> Result<u8> {
     Ok(match seat.show(hive.sessions(), session.id, mode, at_end).await? {
-        Left::Ended(end) => exit::of_session(&end),
-        Left::Detached => 0,
-        Left::Signal(number) => exit::of_signal(number),
-        Left::Refused(_) => exit::LOST,
+        ViewOutcome::Ended(end) => exit::of_session(&end),
+        ViewOutcome::Detached => 0,
+        ViewOutcome::Signal(number) => exit::of_signal(number),
+        ViewOutcome::Refused(_) => exit::LOST,
     })
 }
 

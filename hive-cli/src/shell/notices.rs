@@ -4,7 +4,7 @@ use hive_core::wire::SessionId;
 use hive_core::wire::api::{EndReason, SessionEnd};
 use hive_core::wire::session::Control;
 
-use super::view::Left;
+use super::outcome::ViewOutcome;
 
 /// How to come back to a session.
 pub(crate) fn come_back(id: SessionId) -> String {
@@ -66,12 +66,12 @@ pub(super) fn holder(control: &Control, is_read_only: bool) -> String {
 }
 
 /// How it came that a view is over.
-pub(super) fn left(satellite: &str, id: SessionId, left: &Left) -> Option<String> {
+pub(super) fn left(satellite: &str, id: SessionId, left: &ViewOutcome) -> Option<String> {
     match left {
-        Left::Ended(end) => ended(satellite, end),
-        Left::Detached => Some(format!("detached; {}", come_back(id))),
-        Left::Signal(number) => Some(format!("told to leave by signal {number}; {}", come_back(id))),
-        Left::Refused(error) => Some(error.message.clone()),
+        ViewOutcome::Ended(end) => ended(satellite, end),
+        ViewOutcome::Detached => Some(format!("detached; {}", come_back(id))),
+        ViewOutcome::Signal(number) => Some(format!("told to leave by signal {number}; {}", come_back(id))),
+        ViewOutcome::Refused(error) => Some(error.message.clone()),
     }
 }
 

@@ -10,8 +10,6 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hive_core::session::{SessionManager, Terminal, TerminalEvent};
 use hive_core::wire::SessionId;
-use hive_core::wire::agent::ErrorBody;
-use hive_core::wire::api::SessionEnd;
 use hive_core::wire::session::{Control, ToViewer};
 use tokio::time::{Instant, sleep_until};
 
@@ -19,6 +17,7 @@ use super::ending::EndOfInput;
 use super::escapes::{Escapes, HELP, Order, Typed};
 use super::keyboard::Keyboard;
 use super::notices;
+use super::outcome::ViewOutcome;
 use super::raw;
 use super::screen::{Screen, Written};
 use super::signals::{Signal, Signals};
@@ -38,19 +37,6 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long a screen may take for our last words.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-
-/// How it came that a view is over.
-#[derive(Debug)]
-pub(crate) enum Left {
-    /// The program has ended.
-    Ended(SessionEnd),
-    /// The user wanted so.
-    Detached,
-    /// By a signal of this number.
-    Signal(i32),
-    /// The hive does not let us in any more.
-    Refused(ErrorBody),
-}
 
 /// What a view consists of.
 pub(super) struct Parts {
@@ -111,14 +97,14 @@ impl View {
     }
 
     /// Goes on until the session has ended or the user leaves.
-    pub(super) async fn run(mut self) -> Result<Left> {
+    pub(super) async fn run(mut self) -> Result<ViewOutcome> {
         let left = match self.begin() {
             Some(left) => Ok(left),
             None => self.live().await,
         };
         match &left {
-            Ok(Left::Ended(_) | Left::Refused(_)) => self.show_the_rest().await?,
-            Ok(Left::Detached | Left::Signal(_)) | Err(_) => self.say_goodbye().await,
+            Ok(ViewOutcome::Ended(_) | ViewOutcome::Refused(_)) => self.show_the_rest().await?,
+            Ok(ViewOutcome::Detached | ViewOutcome::Signal(_)) | Err(_) => self.say_goodbye().await,
         }
         let satellite = self.parts.terminal.session().satellite_name.clone();
         let sentence = left.as_ref().ok().and_then(|left| notices::left(satellite.as_str(), self.id, left));
@@ -132,7 +118,7 @@ impl View {
     }
 
     /// Says who else has the keyboard, behind a first event that may clear the screen.
-    fn begin(&mut self) -> Option<Left> {
+    fn begin(&mut self) -> Option<ViewOutcome> {
         let first = self.parts.terminal.next().now_or_never();
         if let Some(left) = first.and_then(|event| self.on_event(event)) {
             return Some(left);
@@ -143,7 +129,7 @@ impl View {
         None
     }
 
-    async fn live(&mut self) -> Result<Left> {
+    async fn live(&mut self) -> Result<ViewOutcome> {
         let mut keys = vec![0; READ];
         loop {
             let room = self.keys_wanted().min(READ);
@@ -186,9 +172,9 @@ impl View {
         if self.parts.terminal.control().is_mine { MAX_BEHIND } else { MAX_READER_BEHIND }
     }
 
-    fn on_signal(&mut self, signal: Signal) -> Result<Option<Left>> {
+    fn on_signal(&mut self, signal: Signal) -> Result<Option<ViewOutcome>> {
         match signal {
-            Signal::Leave(number) => return Ok(Some(Left::Signal(number))),
+            Signal::Leave(number) => return Ok(Some(ViewOutcome::Signal(number))),
             Signal::Continued => raw::renew().map_err(Failure::Terminal)?,
             Signal::Resized => {}
         }
@@ -199,7 +185,7 @@ impl View {
     }
 
     /// Takes what was read from the keyboard; `None` where that broke.
-    fn on_read(&mut self, read: Option<&[u8]>) -> Option<Left> {
+    fn on_read(&mut self, read: Option<&[u8]>) -> Option<ViewOutcome> {
         match (read, self.parts.keyboard.is_terminal()) {
             (Some([]) | None, is_terminal) => {
                 self.parts.keyboard = Keyboard::Ended;
@@ -207,7 +193,7 @@ impl View {
                     self.end_of_input = Some(EndOfInput::behind(self.last_key, Instant::now()));
                 }
                 // Whose terminal is gone has hung up.
-                is_terminal.then_some(Left::Signal(HANGUP))
+                is_terminal.then_some(ViewOutcome::Signal(HANGUP))
             }
             (Some(keys), true) => {
                 for typed in self.escapes.read(keys) {
@@ -215,7 +201,7 @@ impl View {
                         Typed::Keys(keys) => self.type_keys(keys),
                         Typed::Order(order) => {
                             if self.obey(order) {
-                                return Some(Left::Detached);
+                                return Some(ViewOutcome::Detached);
                             }
                         }
                     }
@@ -246,7 +232,7 @@ impl View {
     }
 
     /// Presses the key that ends the session's input, where all that was typed before has arrived.
-    fn end_input(&mut self) -> Option<Left> {
+    fn end_input(&mut self) -> Option<ViewOutcome> {
         let terminal = &mut self.parts.terminal;
         let can_type = terminal.control().is_mine && terminal.unapplied() == 0;
         if let Some(end) = &mut self.end_of_input {
@@ -309,7 +295,7 @@ impl View {
         }
     }
 
-    fn on_event(&mut self, event: Option<TerminalEvent>) -> Option<Left> {
+    fn on_event(&mut self, event: Option<TerminalEvent>) -> Option<ViewOutcome> {
         match event {
             Some(TerminalEvent::Output { end, data }) => {
                 self.parts.screen.show(data, end);
@@ -327,9 +313,9 @@ impl View {
                 self.say(&notices::back(lost_input));
             }
             Some(TerminalEvent::Message(told)) => self.on_told(told),
-            Some(TerminalEvent::Ended(end)) => return Some(Left::Ended(end)),
-            Some(TerminalEvent::Refused(error)) => return Some(Left::Refused(error)),
-            None => return Some(Left::Detached),
+            Some(TerminalEvent::Ended(end)) => return Some(ViewOutcome::Ended(end)),
+            Some(TerminalEvent::Refused(error)) => return Some(ViewOutcome::Refused(error)),
+            None => return Some(ViewOutcome::Detached),
         }
         self.say_who_has_control();
         None
@@ -359,7 +345,7 @@ impl View {
         }
     }
 
-    fn on_end_asked(&mut self, ended: hive_core::Result<()>) -> Option<Left> {
+    fn on_end_asked(&mut self, ended: hive_core::Result<()>) -> Option<ViewOutcome> {
         self.ending = None;
         if let Err(error) = ended {
             self.say(&format!("cannot end the session: {}", Failure::from(error)));

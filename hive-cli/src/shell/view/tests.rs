@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use hive_core::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewOptions, ViewerAction};
-use hive_core::wire::api::{Actor, EndReason, Session, SessionCreate, SessionFilter, SessionStatus, Size};
+use hive_core::wire::api::{Actor, EndReason, Session, SessionCreate, SessionEnd, SessionFilter, SessionStatus, Size};
 use hive_core::wire::id::Seed;
 use hive_core::wire::session::{AttachRequest, Attached, FromViewer, ViewMode};
 use hive_core::wire::{SatelliteId, Timestamp, ViewerId};
@@ -148,7 +148,7 @@ struct Rig {
     keys: pipe::Sender,
     sight: pipe::Receiver,
     seen: String,
-    view: JoinHandle<crate::failure::Result<Left>>,
+    view: JoinHandle<crate::failure::Result<ViewOutcome>>,
 }
 
 impl Rig {
@@ -216,7 +216,7 @@ impl Rig {
         }
     }
 
-    async fn left(self) -> Left {
+    async fn left(self) -> ViewOutcome {
         timeout(PATIENCE, self.view).await.expect("the view ends").unwrap().unwrap()
     }
 }
@@ -256,7 +256,7 @@ async fn keys_go_out_and_output_comes_in() {
     hive.until_acked(8).await;
     hive.told(ToViewer::Applied { offset: 3 }).await;
     rig.type_keys("~.").await;
-    assert!(matches!(rig.left().await, Left::Detached));
+    assert!(matches!(rig.left().await, ViewOutcome::Detached));
 }
 
 #[tokio::test]
@@ -269,7 +269,7 @@ async fn a_file_that_is_typed_ends_the_session_with_its_end() {
     // Whoever read then was another program: the shell reads now.
     assert_eq!(hive.until_said().await, typed(8, "\x04"));
     hive.told(ToViewer::Ended(SessionEnd { reason: EndReason::Exited, exit_code: Some(0), error: None })).await;
-    assert!(matches!(rig.left().await, Left::Ended(_)));
+    assert!(matches!(rig.left().await, ViewOutcome::Ended(_)));
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn who_leaves_has_everything_typed_and_lets_the_keyboard_go() {
     assert_eq!(hive.until_said().await, ViewerAction::Message(FromViewer::ReleaseControl));
     assert!(!rig.view.is_finished());
     hive.told(ToViewer::Control(Control { holder: None, ..of_ann() })).await;
-    assert!(matches!(rig.left().await, Left::Detached));
+    assert!(matches!(rig.left().await, ViewOutcome::Detached));
 }
 
 #[tokio::test]
@@ -311,7 +311,7 @@ async fn a_screen_that_reads_nothing_stops_no_key() {
     rig.type_keys("\r~.").await;
     assert_eq!(hive.until_said().await, typed(1, "\r"));
     hive.told(ToViewer::Applied { offset: 2 }).await;
-    assert!(matches!(rig.left().await, Left::Detached));
+    assert!(matches!(rig.left().await, ViewOutcome::Detached));
 }
 
 #[tokio::test]
@@ -350,7 +350,7 @@ async fn one_may_leave_while_the_link_is_broken() {
     drop(hive);
     rig.until_seen("the link to the hive broke").await;
     rig.type_keys("unsent\r~.").await;
-    assert!(matches!(rig.left().await, Left::Detached));
+    assert!(matches!(rig.left().await, ViewOutcome::Detached));
 }
 
 #[tokio::test]
@@ -386,7 +386,7 @@ async fn a_reader_never_types() {
     rig.type_keys("\r~K").await;
     timeout(PATIENCE, rig.terminated.recv()).await.unwrap().unwrap();
     hive.told(ToViewer::Ended(ended())).await;
-    assert!(matches!(rig.left().await, Left::Ended(_)));
+    assert!(matches!(rig.left().await, ViewOutcome::Ended(_)));
     assert_eq!(hive.said.try_recv().ok(), None);
 }
 
@@ -412,7 +412,7 @@ async fn the_end_comes_behind_all_output() {
     hive.output(8 * 65536, "the last words").await;
     hive.told(ToViewer::Ended(ended())).await;
     rig.until_seen("the last words").await;
-    let Left::Ended(end) = rig.left().await else { panic!("it has not ended") };
+    let ViewOutcome::Ended(end) = rig.left().await else { panic!("it has not ended") };
     assert_eq!(end.exit_code, Some(3));
 }
 
@@ -440,7 +440,7 @@ async fn who_is_let_in_no_more_is_told_why() {
     let (rig, hive) = Rig::start(ViewMode::Control, mine()).await;
     let error = Error::AuthInvalid.to_wire();
     hive.told(ToViewer::Error { error: error.clone() }).await;
-    let Left::Refused(told) = rig.left().await else { panic!("it was let in") };
+    let ViewOutcome::Refused(told) = rig.left().await else { panic!("it was let in") };
     assert_eq!(told.message, error.message);
 }
 
@@ -449,7 +449,7 @@ async fn a_terminal_that_is_gone_has_hung_up() {
     let (Rig { keys, sight, view, .. }, _hive) = Rig::start(ViewMode::Control, mine()).await;
     drop((keys, sight));
     let left = timeout(PATIENCE, view).await.expect("the view ends").unwrap().unwrap();
-    assert!(matches!(left, Left::Signal(1)), "{left:?}");
+    assert!(matches!(left, ViewOutcome::Signal(1)), "{left:?}");
 }
 
 fn ended() -> SessionEnd {
