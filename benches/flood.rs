@@ -31,6 +31,8 @@ const SATELLITES: usize = 20;
 const REGISTRATIONS: usize = 10;
 /// Concurrent handshakes of one satellite.
 const HANDSHAKES: usize = 2048;
+/// How long a flood runs before anything is measured: budgets are used up and connections are open by then.
+const WARM_UP: Duration = Duration::from_secs(5);
 /// How long unexpected messages are sent.
 const HOLD: Duration = Duration::from_secs(10);
 /// The pause between two attempts of a registration that was refused.
@@ -108,6 +110,7 @@ async fn keyless() -> anyhow::Result<()> {
     let calm = Served::by(&hive, "calm").await?;
     let address = fleet::address_of(&hive).to_owned();
     let flood = Background::start(move |over| async move { stranger::ask(&address, &over).await });
+    sleep(WARM_UP).await;
     let served = Served::by(&hive, "flooded").await?;
     let asked = flood.finish()?;
     let flood = format!("{} requests per second from one address without a key", asked.per_second());
@@ -121,6 +124,7 @@ async fn handshaking(count: usize) -> anyhow::Result<()> {
     let (address, identity) = (fleet::address_of(&hive).to_owned(), fleet::register(&hive, 1).await?.remove(0));
     let flood =
         Background::start(move |over| async move { rogue::begin_handshakes(&address, &identity, count, &over).await });
+    sleep(WARM_UP).await;
     let served = Served::by(&hive, "flooded").await?;
     let begun = flood.finish()?;
     let flood = format!(

@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::ensure;
 use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt};
 use hive_core::wire::agent::SUBPROTOCOL;
 use hive_testkit::SimulatedIdentity;
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -16,8 +17,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::support::stranger::{connect, upgrade};
 
-/// Tasks that begin handshakes.
-const TASKS: usize = 8;
+/// Tasks that begin handshakes. Many, because a connection waits a second when the accept queue of the server is full.
+const TASKS: usize = 64;
 /// Messages between two flushes.
 const BATCH: usize = 64;
 /// The pause after a failed attempt.
@@ -31,6 +32,12 @@ pub(crate) async fn begin_handshakes(
     over: &AtomicBool,
 ) -> anyhow::Result<u64> {
     let head = format!("{}authorization: Bearer {}\r\n\r\n", upgrade(address), identity.api_key);
+    // The key has to be a valid one. Otherwise this would measure the limits for unauthenticated callers.
+    let mut first = connect(address).await?;
+    first.write_all(head.as_bytes()).await?;
+    let mut status = [0; 12];
+    first.read_exact(&mut status).await?;
+    ensure!(status == *b"HTTP/1.1 101", "the server refuses the satellite: {}", String::from_utf8_lossy(&status));
     let begun = join_all((0..TASKS).map(|_| begin(address, &head, count.div_ceil(TASKS), over))).await;
     Ok(begun.into_iter().sum())
 }
