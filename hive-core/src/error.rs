@@ -1,6 +1,7 @@
 //! What can go wrong, as a caller can act on it.
 
 use hive_store::{DiskError, DiskFault, StoreError};
+use hive_wire::agent::ErrorBody;
 use hive_wire::api::{ApiError, SatelliteStatus};
 use hive_wire::{CommandId, ErrorCode};
 use serde_json::json;
@@ -282,6 +283,13 @@ impl From<StoreError> for Error {
             StoreError::Corrupt(what) => Self::Damaged(what.into()),
             error @ StoreError::Unsupported => Self::Damaged(error.to_string().into()),
         }
+    }
+}
+
+impl From<&Error> for ErrorBody {
+    /// The reason that a result carries: the same words as in an answer.
+    fn from(error: &Error) -> Self {
+        Self { code: error.code(), message: error.to_string() }
     }
 }
 

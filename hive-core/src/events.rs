@@ -1,32 +1,48 @@
-//! Events of satellites, and who is told of each.
+//! Events of satellites, and who may see each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hive_wire::TeamId;
 use hive_wire::api::SatelliteEvent;
 use tokio::sync::{broadcast, mpsc};
 
-use crate::access::Sight;
-use crate::hive::Hive;
+use crate::access::{Permission, Principal, Sight, sight};
+use crate::grants::AccessGrants;
+use crate::store::SatelliteStore;
+use crate::{Result, Subscription};
+
+/// Events that a slow subscription may be behind before it ends.
+const CAPACITY: usize = 1024;
+
+/// The events of this process's satellites.
+pub(crate) struct Events {
+    store: Arc<dyn SatelliteStore>,
+    grants: Arc<AccessGrants>,
+    sequence: AtomicU64,
+    sender: broadcast::Sender<Announcement>,
+}
 
 /// An event, as it goes to all subscriptions of this process.
 #[derive(Debug, Clone)]
-pub(crate) struct Announcement {
+struct Announcement {
     event: SatelliteEvent,
     audience: Audience,
 }
 
-/// Who is told of an event.
+/// Who may see an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// Who sees the satellite when the event reaches them.
+    /// Whoever may see the satellite when the event reaches them.
     Present,
-    /// Who saw it as it was, when it was of this team: there is nothing left to look at.
+    /// Whoever could see it when it was of this team: the satellite was removed, and cannot be looked up.
     Former(Option<TeamId>),
-    /// Who saw it when it was of `from`, and does not now that it is of `to`.
+    /// Whoever could see it when it was of `from`, and cannot now that it is of `to`.
     Leaving { from: Option<TeamId>, to: Option<TeamId> },
 }
 
 impl Audience {
-    /// Whether somebody with this sight is told; `None` where the satellite must be looked at.
+    /// Returns whether a caller with this sight may see the event; `None` where the satellite has to be looked up.
     fn includes(self, sight: &Sight) -> Option<bool> {
         match self {
             Self::Present if *sight == Sight::Everything => Some(true),
@@ -37,39 +53,54 @@ impl Audience {
     }
 }
 
-impl Hive {
-    /// Tells all who see the satellite. Nobody listening is fine.
+impl Events {
+    pub(crate) fn new(store: Arc<dyn SatelliteStore>, grants: Arc<AccessGrants>) -> Self {
+        Self { store, grants, sequence: AtomicU64::new(0), sender: broadcast::channel(CAPACITY).0 }
+    }
+
+    /// Publishes an event to all who may see the satellite. It is fine that nobody subscribes.
     pub(crate) fn publish(&self, event: impl FnOnce(u64) -> SatelliteEvent) {
         self.publish_to(Audience::Present, event);
     }
 
-    /// Tells an audience.
+    /// Publishes an event to an audience.
     pub(crate) fn publish_to(&self, audience: Audience, event: impl FnOnce(u64) -> SatelliteEvent) {
-        let event = event(self.inner.links.next_event());
-        drop(self.inner.events.send(Announcement { event, audience }));
+        let event = event(self.sequence.fetch_add(1, Ordering::Relaxed) + 1);
+        drop(self.sender.send(Announcement { event, audience }));
     }
 
-    /// Passes on what somebody with this sight is told, until the listener falls behind.
-    pub(crate) async fn pass_on(
-        self,
-        mut events: broadcast::Receiver<Announcement>,
+    /// Subscribes a principal to the events of the satellites it may see.
+    pub(crate) async fn subscribe(self: &Arc<Self>, principal: &Principal) -> Result<Subscription<SatelliteEvent>> {
+        let (listener, subscription) = Subscription::channel();
+        // Before the grant is issued, which reads the store: what happens meanwhile is not missed.
+        let received = self.sender.subscribe();
+        let sight = sight(principal, &Permission::SatellitesRead);
+        let forward = self.clone().forward(received, sight, listener.clone());
+        self.grants.spawn_stream(principal, &listener, forward).await?;
+        Ok(subscription)
+    }
+
+    /// Forwards what is visible, until the listener falls behind.
+    async fn forward(
+        self: Arc<Self>,
+        mut received: broadcast::Receiver<Announcement>,
         sight: Sight,
         listener: mpsc::Sender<SatelliteEvent>,
     ) {
         loop {
-            let Ok(announcement) = events.recv().await else { return };
-            if self.is_told(&sight, &announcement).await && listener.try_send(announcement.event).is_err() {
+            let Ok(announcement) = received.recv().await else { return };
+            if self.is_visible(&sight, &announcement).await && listener.try_send(announcement.event).is_err() {
                 return;
             }
         }
     }
 
-    async fn is_told(&self, sight: &Sight, announcement: &Announcement) -> bool {
+    async fn is_visible(&self, sight: &Sight, announcement: &Announcement) -> bool {
         if let Some(is_included) = announcement.audience.includes(sight) {
             return is_included;
         }
         let Some(id) = announcement.event.satellite() else { return false };
-        let row = self.store().satellite_get(id).await.ok().flatten();
+        let row = self.store.satellite_get(id).await.ok().flatten();
         row.is_some_and(|row| sight.covers(row.team_id))
     }
 }

@@ -1,61 +1,67 @@
-//! Streams and terminals outlive the call that opened them, and must not outlive the caller's right to them.
+//! Streams and sessions outlive the call that opened them, but not the caller's right to them.
 //!
-//! Each holds a [`Pass`]. What takes a right away in this process looks through the passes at once ([`Hive::recheck`]); what
-//! another process did to the same storage, and keys that expire, the sweeper finds.
+//! Each of them holds a [`GrantGuard`]. A change in this process that takes a right away revalidates the user's grants at once
+//! ([`AccessGrants::revalidate`]). Housekeeping revalidates all grants, for changes that another process made to the same
+//! database and for keys that expire.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use hive_wire::api::{PlatformRole, Role};
 use hive_wire::{TeamId, UserId};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::access::Credential;
-use crate::hive::{ActingHive, Hive};
-use crate::store::ApiKeyOwner;
+use crate::access::{Credential, Principal};
+use crate::context::ServiceContext;
+use crate::store::{ApiKeyOwner, IdentityStore};
+use crate::sync::lock;
 use crate::{Error, Result};
 
-/// The passes that are out.
-#[derive(Debug, Default)]
-pub(crate) struct Passes(Mutex<Issued>);
+/// The grants that are in use.
+pub(crate) struct AccessGrants {
+    store: Arc<dyn IdentityStore>,
+    context: ServiceContext,
+    issued: Mutex<Issued>,
+}
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Issued {
-    next: u64,
-    passes: BTreeMap<u64, Arc<Holder>>,
+    last_number: u64,
+    grants: BTreeMap<u64, Arc<Grant>>,
 }
 
-/// Who holds a pass.
+/// The right of one caller to one stream or session.
 #[derive(Debug)]
-struct Holder {
+struct Grant {
     credential: Credential,
-    /// What they were when they got it; none where whoever embeds the hive vouches for them.
-    before: Option<Standing>,
-    /// Why the pass is not good any more.
-    lost: OnceLock<Lost>,
-    is_lost: CancellationToken,
+    /// What the caller was when it was issued; none where the program that embeds the hive vouches for the caller.
+    before: Option<GrantSnapshot>,
+    revoked: OnceLock<RevokeReason>,
+    is_revoked: CancellationToken,
 }
 
-/// What somebody is as long as their credential stays what it is.
+/// The role and teams of a caller, and the version of its credential.
 #[derive(Debug)]
-struct Standing {
+struct GrantSnapshot {
     /// The hash of the key, or the generation of the login.
-    proof: String,
+    credential_version: String,
     role: PlatformRole,
     teams: BTreeMap<TeamId, Role>,
 }
 
-impl Standing {
-    fn new(proof: String, role: PlatformRole, teams: Vec<(TeamId, Role)>) -> Self {
-        Self { proof, role, teams: teams.into_iter().collect() }
+impl GrantSnapshot {
+    fn new(credential_version: String, role: PlatformRole, teams: Vec<(TeamId, Role)>) -> Self {
+        Self { credential_version, role, teams: teams.into_iter().collect() }
     }
 
-    /// What was lost since `before`.
-    fn lost_since(&self, before: &Self) -> Option<Lost> {
-        if self.proof != before.proof {
-            return Some(Lost::Credential);
+    /// Returns why a grant of `before` is revoked now; `None` where nothing was taken away.
+    fn revoked_since(&self, before: &Self) -> Option<RevokeReason> {
+        if self.credential_version != before.credential_version {
+            return Some(RevokeReason::Credential);
         }
+        // A role of a newer version grants nothing here, so that losing it takes nothing away.
         let is_kept = |(team, role): (&TeamId, &Role)| {
             !role.is_known() || self.teams.get(team).is_some_and(|now| now.is_at_least(role))
         };
@@ -64,141 +70,163 @@ impl Standing {
             (_, PlatformRole::Unknown(_)) | (PlatformRole::GlobalAdmin, PlatformRole::GlobalUser) => false,
             (PlatformRole::GlobalUser, PlatformRole::GlobalUser) => before.teams.iter().all(is_kept),
         };
-        (!may_as_much).then_some(Lost::Rights)
+        (!may_as_much).then_some(RevokeReason::Rights)
     }
 }
 
 /// What the hive knows of a credential.
-enum Known {
-    Good(Standing),
+enum CredentialState {
+    Valid(GrantSnapshot),
     Refused,
-    /// It is none of ours.
+    /// This hive did not issue it. It is never revalidated.
     Foreign,
 }
 
-/// Why a pass is not good any more.
+/// Why a grant was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lost {
+pub(crate) enum RevokeReason {
     /// The credential is refused now.
     Credential,
-    /// The caller may less than before: what is left they find out by asking again.
+    /// The caller lost a role or a team. What is left, the caller finds out by a new call.
     Rights,
 }
 
-impl From<Lost> for Error {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::Credential => Self::AuthInvalid,
-            Lost::Rights => Self::unavailable("what the caller may do has changed"),
+impl From<RevokeReason> for Error {
+    fn from(reason: RevokeReason) -> Self {
+        match reason {
+            RevokeReason::Credential => Self::AuthInvalid,
+            RevokeReason::Rights => Self::unavailable("what the caller may do has changed"),
         }
     }
 }
 
-/// The leave to go on with something that takes long.
-#[derive(Debug)]
-pub(crate) struct Pass {
-    hive: Hive,
+/// Holds a grant. Dropping it returns the grant.
+pub(crate) struct GrantGuard {
+    grants: Arc<AccessGrants>,
     number: u64,
-    holder: Arc<Holder>,
+    grant: Arc<Grant>,
 }
 
-impl Drop for Pass {
-    fn drop(&mut self) {
-        self.hive.inner.passes.locked().passes.remove(&self.number);
-    }
-}
-
-impl Pass {
-    /// Waits until it is not good any more. Dropping the future loses nothing.
-    pub(crate) async fn lost(&self) -> Lost {
-        self.holder.is_lost.cancelled().await;
-        *self.holder.lost.get().expect("the reason is set before the token is cancelled")
+impl GrantGuard {
+    /// Waits until the grant is revoked. Dropping the future loses nothing.
+    pub(crate) async fn revoked(&self) -> RevokeReason {
+        self.grant.is_revoked.cancelled().await;
+        *self.grant.revoked.get().expect("the reason is set before the token is cancelled")
     }
 
-    /// Whether it is still good.
+    /// Checks that the grant is not revoked.
     pub(crate) fn check(&self) -> Result<()> {
-        self.holder.lost.get().map_or(Ok(()), |lost| Err((*lost).into()))
+        self.grant.revoked.get().map_or(Ok(()), |reason| Err((*reason).into()))
     }
 }
 
-impl Passes {
-    fn locked(&self) -> std::sync::MutexGuard<'_, Issued> {
-        self.0.lock().expect("nothing panics while it holds this lock")
-    }
-
-    fn holders(&self) -> Vec<Arc<Holder>> {
-        self.locked().passes.values().cloned().collect()
+impl Drop for GrantGuard {
+    fn drop(&mut self) {
+        lock(&self.grants.issued).grants.remove(&self.number);
     }
 }
 
-impl ActingHive {
-    /// Gives the principal a pass.
-    pub(crate) async fn pass(&self) -> Result<Pass> {
-        let credential = self.principal.credential;
-        let before = match self.hive.known(credential).await? {
-            Known::Good(standing) => Some(standing),
-            Known::Refused => return Err(Error::AuthInvalid),
-            Known::Foreign => None,
+impl std::fmt::Debug for GrantGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GrantGuard").field("grant", &self.grant).finish_non_exhaustive()
+    }
+}
+
+impl AccessGrants {
+    pub(crate) fn new(store: Arc<dyn IdentityStore>, context: ServiceContext) -> Self {
+        Self { store, context, issued: Mutex::default() }
+    }
+
+    /// Issues a grant to a principal.
+    ///
+    /// # Errors
+    /// `AuthInvalid` where its credential is refused by now.
+    pub(crate) async fn issue(self: &Arc<Self>, principal: &Principal) -> Result<GrantGuard> {
+        let credential = principal.credential;
+        let before = match self.credential_state(credential).await? {
+            CredentialState::Valid(snapshot) => Some(snapshot),
+            CredentialState::Refused => return Err(Error::AuthInvalid),
+            CredentialState::Foreign => None,
         };
-        let holder = Arc::new(Holder { credential, before, lost: OnceLock::new(), is_lost: CancellationToken::new() });
-        let mut issued = self.hive.inner.passes.locked();
-        issued.next += 1;
-        let number = issued.next;
-        issued.passes.insert(number, holder.clone());
+        let grant =
+            Arc::new(Grant { credential, before, revoked: OnceLock::new(), is_revoked: CancellationToken::new() });
+        let mut issued = lock(&self.issued);
+        issued.last_number += 1;
+        let number = issued.last_number;
+        issued.grants.insert(number, grant.clone());
         drop(issued);
-        Ok(Pass { hive: self.hive.clone(), number, holder })
+        Ok(GrantGuard { grants: self.clone(), number, grant })
     }
-}
 
-impl Hive {
-    /// Looks whether a user's passes are still good, or everybody's. What cannot be read now is looked at with the next
-    /// sweep.
-    pub(crate) async fn recheck(&self, user: Option<UserId>) {
-        let is_meant = |holder: &Arc<Holder>| user.is_none() || holder.credential.user() == user;
-        for holder in self.inner.passes.holders().into_iter().filter(is_meant) {
-            match self.why_lost(&holder).await {
+    /// Runs a stream in a task of its own, until its listener is gone, the principal's grant is revoked or the hive stops.
+    pub(crate) async fn spawn_stream<T: Send + 'static>(
+        self: &Arc<Self>,
+        principal: &Principal,
+        listener: &mpsc::Sender<T>,
+        stream: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<()> {
+        let (grant, listener) = (self.issue(principal).await?, listener.clone());
+        let shutdown = self.context.shutdown().clone();
+        self.context.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = listener.closed() => {}
+                _ = grant.revoked() => {}
+                () = stream => {}
+            }
+        });
+        Ok(())
+    }
+
+    /// Revokes the grants of a user, or of everybody, that are not valid any more. A credential that cannot be read now is
+    /// left for the next revalidation.
+    pub(crate) async fn revalidate(&self, user: Option<UserId>) {
+        let grants: Vec<_> = lock(&self.issued).grants.values().cloned().collect();
+        for grant in grants.into_iter().filter(|grant| user.is_none() || grant.credential.user() == user) {
+            match self.revocation(&grant).await {
                 Ok(None) => {}
-                Ok(Some(lost)) => {
+                Ok(Some(reason)) => {
                     // Only the first reason counts.
-                    holder.lost.set(lost).ok();
-                    holder.is_lost.cancel();
+                    grant.revoked.set(reason).ok();
+                    grant.is_revoked.cancel();
                 }
-                Err(error) => warn!(error = %error, "cannot look whether a caller may go on"),
+                Err(error) => warn!(error = %error, "a grant cannot be revalidated now"),
             }
         }
     }
 
-    async fn why_lost(&self, holder: &Holder) -> Result<Option<Lost>> {
-        let Some(before) = &holder.before else { return Ok(None) };
-        Ok(match self.known(holder.credential).await? {
-            Known::Good(now) => now.lost_since(before),
-            Known::Refused | Known::Foreign => Some(Lost::Credential),
+    /// Returns whether a key is refused, whatever secret is shown with it.
+    pub(crate) fn is_key_over(&self, owner: &ApiKeyOwner) -> bool {
+        let ApiKeyOwner { key, user, teams: _ } = owner;
+        let is_expired = key.expires_at.is_some_and(|end| end <= self.context.now());
+        is_expired || key.revoked_at.is_some() || user.disabled_at.is_some()
+    }
+
+    async fn revocation(&self, grant: &Grant) -> Result<Option<RevokeReason>> {
+        let Some(before) = &grant.before else { return Ok(None) };
+        Ok(match self.credential_state(grant.credential).await? {
+            CredentialState::Valid(now) => now.revoked_since(before),
+            CredentialState::Refused | CredentialState::Foreign => Some(RevokeReason::Credential),
         })
     }
 
-    async fn known(&self, credential: Credential) -> Result<Known> {
+    async fn credential_state(&self, credential: Credential) -> Result<CredentialState> {
         Ok(match credential {
-            Credential::System => Known::Foreign,
-            Credential::ApiKey(key, _) => match self.store().api_key_owner(key).await? {
-                None => Known::Foreign,
-                Some(owner) if self.is_key_over(&owner) => Known::Refused,
-                Some(owner) => Known::Good(Standing::new(owner.key.hash, owner.user.role, owner.teams)),
+            Credential::System => CredentialState::Foreign,
+            Credential::ApiKey(key, _) => match self.store.api_key_owner(key).await? {
+                None => CredentialState::Foreign,
+                Some(owner) if self.is_key_over(&owner) => CredentialState::Refused,
+                Some(owner) => CredentialState::Valid(GrantSnapshot::new(owner.key.hash, owner.user.role, owner.teams)),
             },
-            Credential::Login(id) => match self.store().user_get(id).await? {
-                None => Known::Foreign,
-                Some(row) if row.user.disabled_at.is_some() => Known::Refused,
+            Credential::Login(id) => match self.store.user_get(id).await? {
+                None => CredentialState::Foreign,
+                Some(row) if row.user.disabled_at.is_some() => CredentialState::Refused,
                 Some(row) => {
-                    let teams = self.store().team_memberships(id).await?;
-                    Known::Good(Standing::new(row.login_generation.to_string(), row.user.role, teams))
+                    let teams = self.store.team_memberships(id).await?;
+                    let generation = row.login_generation.to_string();
+                    CredentialState::Valid(GrantSnapshot::new(generation, row.user.role, teams))
                 }
             },
         })
-    }
-
-    /// Whether a key is refused, however well its secret is known.
-    pub(crate) fn is_key_over(&self, owner: &ApiKeyOwner) -> bool {
-        let ApiKeyOwner { key, user, teams: _ } = owner;
-        let is_expired = key.expires_at.is_some_and(|end| end <= self.source().now());
-        is_expired || key.revoked_at.is_some() || user.disabled_at.is_some()
     }
 }

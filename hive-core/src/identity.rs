@@ -1,11 +1,13 @@
 //! Users, teams, API keys and registration tokens.
 
+mod api_keys;
 pub(crate) mod auth_failures;
 pub(crate) mod authentication;
 pub(crate) mod jwt;
 mod passwords;
-mod service;
-mod setup;
+mod registration_tokens;
+pub(crate) mod service;
+mod teams;
 mod users;
 pub(crate) mod verifier;
 

@@ -1,9 +1,9 @@
-//! Jobs: who has its turn, and who is told.
+//! Jobs: commands for many satellites, and which of them has its turn.
 //!
-//! [`plan`] decides and does no I/O. Each job that has not ended has one [`LiveJob`] around its plan and one `driver`, which
-//! hands its commands over; nobody else does. `submit` settles the targets and makes the job durable, `service` is what
-//! callers may ask, `events` tells them what happens. All that must last is in the store: after a start, the sweeper
-//! gives every open job its driver again.
+//! [`plan`] decides and does no I/O. Each job that has not ended has one [`JobDriver`] around its plan, whose task (`driver`)
+//! hands its commands over; nothing else does. `submit` resolves the targets and makes the job durable, `service` is what
+//! callers may ask, `events` is how they follow a job. The store holds all that must last: after a start, housekeeping gives
+//! every open job its driver again.
 
 mod driver;
 mod events;
@@ -18,200 +18,287 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use hive_wire::agent::Payload;
+use async_trait::async_trait;
 use hive_wire::api::{CommandStatus, JobCounts, TargetStatus};
-use hive_wire::{CommandId, JobId, SatelliteId};
-use tokio::sync::{Notify, OnceCell, watch};
+use hive_wire::{JobId, SatelliteId};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::commands::payload::unseal;
-use crate::hive::Hive;
-use crate::store::{CommandRow, JobRow, JobTargetRow, Window};
+use crate::commands::{CommandEvent, CommandObserver, Commands};
+use crate::context::ServiceContext;
+use crate::grants::AccessGrants;
+use crate::keys::Keys;
+use crate::links::Links;
+use crate::satellites::{Revocation, SatelliteObserver, Satellites};
+use crate::store::{CommandStore, JobRow, JobStore, JobTargetRow, SatelliteStore, Store, Window};
+use crate::sync::lock;
 use crate::{Error, Result};
 use plan::{Plan, Rules};
 
-pub(crate) use plan::{Happening, Spot};
-pub(crate) use submit::Asked;
+pub(crate) use plan::{TargetState, TargetTransition};
+pub(crate) use submit::JobRequest;
 
-/// All jobs that have not ended.
-#[derive(Default)]
+/// All jobs.
 pub(crate) struct Jobs {
-    live: Mutex<HashMap<JobId, Arc<LiveJob>>>,
+    store: Arc<dyn JobStore>,
+    command_store: Arc<dyn CommandStore>,
+    satellite_store: Arc<dyn SatelliteStore>,
+    keys: Arc<Keys>,
+    grants: Arc<AccessGrants>,
+    presence: Arc<Links>,
+    satellites: Arc<Satellites>,
+    commands: Arc<Commands>,
+    context: ServiceContext,
+    /// Those that have not ended.
+    drivers: Mutex<HashMap<JobId, Arc<JobDriver>>>,
 }
 
 impl Jobs {
-    /// Takes a job in, unless it is here.
-    fn begin(&self, job: Arc<LiveJob>) -> bool {
-        let mut live = self.lock();
-        let is_new = !live.contains_key(&job.id);
+    pub(crate) fn new(
+        store: &Arc<dyn Store>,
+        keys: Arc<Keys>,
+        grants: Arc<AccessGrants>,
+        presence: Arc<Links>,
+        satellites: Arc<Satellites>,
+        commands: Arc<Commands>,
+        context: ServiceContext,
+    ) -> Self {
+        Self {
+            store: store.clone(),
+            command_store: store.clone(),
+            satellite_store: store.clone(),
+            keys,
+            grants,
+            presence,
+            satellites,
+            commands,
+            context,
+            drivers: Mutex::default(),
+        }
+    }
+
+    /// Gives each open job that has none its driver: after a start, and where that failed before.
+    pub(crate) async fn resume_open(self: &Arc<Self>) -> Result<()> {
+        for id in self.store.job_list_open().await? {
+            if self.driver(id).is_none() {
+                let resumed = self.resume(id).await;
+                if self.context.unreadable_rows().pass_over("job", id, resumed)?.is_some() {
+                    info!(job.id = %id, "job goes on");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a job of before its driver, unless it has one.
+    async fn resume(self: &Arc<Self>, id: JobId) -> Result<()> {
+        self.begin(id).await?;
+        // Commands that ended while the targets were read were not reported to the driver.
+        self.mark_dirty(Some(id));
+        Ok(())
+    }
+
+    /// Gives a stored job its driver, unless it has one.
+    async fn begin(self: &Arc<Self>, id: JobId) -> Result<()> {
+        let Some(row) = self.store.job_get(id).await? else { return Ok(()) };
+        let (targets, _) = self.store.job_target_list(id, Window::ALL).await?;
+        let job = JobDriver::new(self, &row, &targets);
+        if self.add(job.clone()) {
+            self.commands.open_job(id);
+            self.cancel_in_flight(&job);
+            self.drive(job);
+        }
+        Ok(())
+    }
+
+    /// Returns a job that has not ended, also right after a start.
+    pub(crate) async fn open(self: &Arc<Self>, id: JobId) -> Result<Option<Arc<JobDriver>>> {
+        if self.driver(id).is_none() {
+            let row = self.store.job_get(id).await?;
+            if row.is_some_and(|row| !row.status.is_terminal()) {
+                self.resume(id).await?;
+            }
+        }
+        Ok(self.driver(id))
+    }
+
+    /// Adds a job, unless it is there.
+    fn add(&self, job: Arc<JobDriver>) -> bool {
+        let mut drivers = lock(&self.drivers);
+        let is_new = !drivers.contains_key(&job.id);
         if is_new {
-            live.insert(job.id, job);
+            drivers.insert(job.id, job);
         }
         is_new
     }
 
-    fn forget(&self, id: JobId) {
-        let job = self.lock().remove(&id);
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.context.shutdown().is_cancelled()
+    }
+
+    fn remove(&self, id: JobId) {
+        let job = lock(&self.drivers).remove(&id);
         if let Some(job) = job {
-            job.told.send_modify(|told| told.is_over = true);
+            self.commands.close_job(id);
+            job.cursor.send_modify(|cursor| cursor.is_over = true);
         }
     }
 
-    pub(crate) fn get(&self, id: JobId) -> Option<Arc<LiveJob>> {
-        self.lock().get(&id).cloned()
+    fn driver(&self, id: JobId) -> Option<Arc<JobDriver>> {
+        lock(&self.drivers).get(&id).cloned()
     }
 
-    /// Takes in that a command has ended.
-    pub(crate) fn ended(&self, id: JobId, command: CommandId, status: CommandStatus, exit_code: Option<i32>) {
-        if let Some(job) = self.get(id) {
-            job.change(|plan| plan.ended(command, status, exit_code));
-            job.turn.notify_one();
+    /// Notes that the store knows more of this job, or of any.
+    fn mark_dirty(&self, id: Option<JobId>) {
+        let drivers = lock(&self.drivers);
+        for job in drivers.values().filter(|job| id.is_none_or(|id| job.id == id)) {
+            job.mark_dirty();
         }
     }
+}
 
-    /// Takes in that a satellite of the job can be reached.
-    pub(crate) fn wake(&self, id: JobId) {
-        if let Some(job) = self.get(id) {
-            job.turn.notify_one();
+impl CommandObserver for Jobs {
+    fn on_command(&self, event: &CommandEvent) {
+        match event {
+            CommandEvent::Ended { job, id, status, exit_code } => {
+                if let Some(job) = self.driver(*job) {
+                    job.change(|plan| plan.note_ended(*id, status.clone(), *exit_code));
+                    job.wake.notify_one();
+                }
+            }
+            CommandEvent::JobChanged { job } => self.mark_dirty(Some(*job)),
+            CommandEvent::TurnReturned { job, id } => {
+                if let Some(job) = self.driver(*job) {
+                    job.change(|plan| plan.defer(*id, Instant::now()));
+                    job.wake.notify_one();
+                }
+            }
+            CommandEvent::SatelliteReady { job } => {
+                if let Some(job) = self.driver(*job) {
+                    job.wake.notify_one();
+                }
+            }
         }
     }
+}
 
-    /// Takes in that a command whose turn it was is queued still, and its satellite is away.
-    pub(crate) fn returned(&self, id: JobId, command: CommandId) {
-        if let Some(job) = self.get(id) {
-            job.change(|plan| plan.passed_over(command, Instant::now()));
-            job.turn.notify_one();
-        }
-    }
-
-    /// Takes in that the store knows more of this job, or of any.
-    pub(crate) fn look_again(&self, id: Option<JobId>) {
-        let live = self.lock();
-        for job in live.values().filter(|job| id.is_none_or(|id| job.id == id)) {
-            job.look_again();
-        }
-    }
-
-    /// Whether a job was cancelled and has not ended.
-    pub(crate) fn is_stopped(&self, id: JobId) -> bool {
-        self.get(id).is_some_and(|job| job.plan().is_stopped())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Arc<LiveJob>>> {
-        self.live.lock().expect("nothing panics while it holds this lock")
+#[async_trait]
+impl SatelliteObserver for Jobs {
+    async fn on_revoked(self: Arc<Self>, _satellite: SatelliteId, _cause: Revocation) {
+        // The store has ended commands of any number of jobs.
+        self.mark_dirty(None);
     }
 }
 
 /// A job that has not ended.
-pub(crate) struct LiveJob {
+pub(crate) struct JobDriver {
     id: JobId,
     plan: Mutex<Plan>,
-    /// Wakes the driver.
-    turn: Notify,
-    /// Wakes who looks on.
-    told: watch::Sender<Told>,
+    /// Wakes the driver's task.
+    wake: Notify,
+    /// Wakes those who follow the job.
+    cursor: watch::Sender<JobEventCursor>,
     /// Whether the store knows more than the plan.
-    is_stale: AtomicBool,
+    is_dirty: AtomicBool,
     /// How long after its hand-over a command may start.
     expires_in: Duration,
-    /// What its commands do, once it was read.
-    payload: OnceCell<Payload>,
 }
 
-/// How much of a job's story there is. It counts its own changes, so that each is news.
+/// How many transitions of a job's targets there are. It counts its own changes, so that each wakes the followers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Told {
-    chapter: usize,
+pub(crate) struct JobEventCursor {
+    log_len: usize,
     changes: u64,
     is_over: bool,
 }
 
-impl LiveJob {
-    /// A job as it is stored. `now` is the time by which the store's expiries are.
-    fn new(hive: &Hive, row: &JobRow, targets: &[JobTargetRow]) -> Arc<Self> {
+impl JobDriver {
+    /// A job as it is stored.
+    fn new(jobs: &Jobs, row: &JobRow, targets: &[JobTargetRow]) -> Arc<Self> {
         let expires_in = Duration::from_secs(row.expires_in_seconds.into());
         // The agent gives up a command by itself that it does not start before its expiry, or that runs too long.
-        let run = hive.patience(row.timeout_seconds);
-        let rules = Rules { cap: row.concurrency as usize, wait: expires_in, hold: expires_in + run };
-        let now = hive.source().steady();
-        let left = |place: usize| {
-            let expires_at = targets[place].expires_at.unwrap_or(now);
+        let run = jobs.commands.call_timeout(row.timeout_seconds);
+        let rules = Rules { concurrency: row.concurrency as usize, wait: expires_in, hold: expires_in + run };
+        let now = jobs.context.steady();
+        let left = |index: usize| {
+            let expires_at = targets[index].expires_at.unwrap_or(now);
             expires_at.since(now).min(expires_in) + run
         };
-        let spots = targets.iter().map(spot).collect();
-        let mut plan = Plan::new(rules, spots, Instant::now(), left);
+        let states = targets.iter().map(target_state).collect();
+        let mut plan = Plan::new(rules, states, Instant::now(), left);
         if row.cancelled_at.is_some() {
             plan.stop();
         }
-        let told = Told { chapter: plan.chapter(), changes: 0, is_over: false };
+        let cursor = JobEventCursor { log_len: plan.log_len(), changes: 0, is_over: false };
         Arc::new(Self {
             id: row.id,
             plan: Mutex::new(plan),
-            turn: Notify::new(),
-            told: watch::Sender::new(told),
-            is_stale: AtomicBool::new(false),
+            wake: Notify::new(),
+            cursor: watch::Sender::new(cursor),
+            is_dirty: AtomicBool::new(false),
             expires_in,
-            payload: OnceCell::new(),
         })
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().expect("nothing panics while it holds this lock")
+        lock(&self.plan)
     }
 
-    /// Changes the plan and tells who looks on.
+    /// Changes the plan and wakes the followers.
     fn change<T>(&self, change: impl FnOnce(&mut Plan) -> T) -> T {
-        let (result, chapter) = {
+        let (result, log_len) = {
             let mut plan = self.plan();
-            (change(&mut plan), plan.chapter())
+            (change(&mut plan), plan.log_len())
         };
-        self.told.send_modify(|told| {
-            told.chapter = told.chapter.max(chapter);
-            told.changes += 1;
+        self.cursor.send_modify(|cursor| {
+            // Another change may have been reported before this one.
+            cursor.log_len = cursor.log_len.max(log_len);
+            cursor.changes += 1;
         });
         result
     }
 
-    fn look_again(&self) {
-        self.is_stale.store(true, Ordering::SeqCst);
-        self.turn.notify_one();
+    /// Makes the driver compare its plan with the store.
+    fn mark_dirty(&self) {
+        self.is_dirty.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
     }
 
-    pub(crate) fn follow(&self) -> watch::Receiver<Told> {
-        self.told.subscribe()
+    pub(crate) fn follow(&self) -> watch::Receiver<JobEventCursor> {
+        self.cursor.subscribe()
     }
 
     pub(crate) fn counts(&self) -> JobCounts {
         self.plan().counts()
     }
 
-    /// What has happened from a point on, at most `limit` steps of it, with the places and the targets as they stand now.
-    pub(crate) fn story(&self, from: usize, limit: usize) -> Vec<(Happening, Spot)> {
+    /// Returns at most `limit` transitions from a point on, with their targets as they are now.
+    pub(crate) fn log(&self, from: usize, limit: usize) -> Vec<(TargetTransition, TargetState)> {
         let plan = self.plan();
-        let told = plan.story(from).iter().take(limit);
-        told.map(|happening| (*happening, plan.spots()[happening.place()].clone())).collect()
+        let transitions = plan.log(from).iter().take(limit);
+        transitions.map(|transition| (*transition, plan.targets()[transition.index()].clone())).collect()
     }
 
-    /// Waits until all targets have ended, or nothing is to be heard of those that have not for `patience`.
-    pub(crate) async fn settled(&self, patience: Duration) {
-        let mut told = self.follow();
+    /// Waits until all targets have ended, or those that have not were in flight for `timeout` without a report.
+    pub(crate) async fn wait_for_end(&self, timeout: Duration) {
+        let mut cursor = self.follow();
         loop {
-            if told.borrow_and_update().is_over {
+            if cursor.borrow_and_update().is_over {
                 return;
             }
-            let end = self.plan().patience_ends(patience);
+            let end = self.plan().wait_ends(timeout);
             tokio::select! {
-                changed = told.changed() => if changed.is_err() { return },
+                changed = cursor.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return,
             }
         }
     }
 }
 
-impl Told {
-    pub(crate) fn chapter(self) -> usize {
-        self.chapter
+impl JobEventCursor {
+    pub(crate) fn log_len(self) -> usize {
+        self.log_len
     }
 
     pub(crate) fn is_over(self) -> bool {
@@ -219,8 +306,8 @@ impl Told {
     }
 }
 
-fn spot(row: &JobTargetRow) -> Spot {
-    Spot {
+fn target_state(row: &JobTargetRow) -> TargetState {
+    TargetState {
         satellite: row.satellite_id,
         name: row.satellite_name.clone(),
         command: row.command_id,
@@ -229,57 +316,7 @@ fn spot(row: &JobTargetRow) -> Spot {
     }
 }
 
-impl Hive {
-    /// Gives each open job that has none its driver: after a start, and where taking one in failed before.
-    pub(crate) async fn resume_jobs(&self) -> Result<()> {
-        for id in self.store().job_list_open().await? {
-            if self.inner.jobs.get(id).is_none() {
-                info!(job.id = %id, "job goes on");
-                self.resume_job(id).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives a job of before its driver, unless it has one. What ends while its targets are read is told to nobody.
-    async fn resume_job(&self, id: JobId) -> Result<()> {
-        self.begin_job(id).await?;
-        self.inner.jobs.look_again(Some(id));
-        Ok(())
-    }
-
-    /// Gives a stored job its driver, unless it has one.
-    async fn begin_job(&self, id: JobId) -> Result<()> {
-        let Some(row) = self.store().job_get(id).await? else { return Ok(()) };
-        let (targets, _) = self.store().job_target_list(id, Window::ALL).await?;
-        let job = LiveJob::new(self, &row, &targets);
-        if self.inner.jobs.begin(job.clone()) {
-            self.cancel_under_way(&job);
-            self.drive(job);
-        }
-        Ok(())
-    }
-
-    /// What a command does, ready to be sent: a job's command has it from its job.
-    pub(crate) async fn payload_of(&self, row: &CommandRow) -> Result<Payload> {
-        let vault = &self.inner.keys.vault;
-        let Some(job) = row.job_id.filter(|_| row.payload.is_empty()) else {
-            return unseal(&row.payload, row.id, vault);
-        };
-        match self.inner.jobs.get(job) {
-            Some(live) => live.payload.get_or_try_init(async || self.job_payload(job).await).await.cloned(),
-            None => self.job_payload(job).await,
-        }
-    }
-
-    async fn job_payload(&self, job: JobId) -> Result<Payload> {
-        let stored = self.store().job_payload(job).await?;
-        let stored = stored.ok_or_else(|| Error::internal("a command without its job"))?;
-        unseal(&stored, job, &self.inner.keys.vault)
-    }
-}
-
-/// A target with a terminal status.
+/// Returns the status of a target that has ended.
 fn terminal(status: TargetStatus) -> Option<CommandStatus> {
     match status {
         TargetStatus::Command(status) if status.is_terminal() => Some(status),
@@ -287,5 +324,6 @@ fn terminal(status: TargetStatus) -> Option<CommandStatus> {
     }
 }
 
-/// A satellite and what it was given.
-type UnderWay = (SatelliteId, CommandId);
+fn no_job(id: JobId) -> Error {
+    Error::NotFound { what: "job", id: id.to_string() }
+}

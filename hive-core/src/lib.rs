@@ -12,15 +12,18 @@ mod accessors;
 
 pub mod access;
 pub mod audit;
+mod audit_log;
+mod authorization;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
 mod commands;
-mod disk_probe;
+mod context;
 pub mod error;
 mod events;
 mod exec;
 mod grants;
+mod handle;
 pub mod hive;
 mod housekeeping;
 pub mod identity;
@@ -30,13 +33,18 @@ pub mod keys;
 pub mod link;
 mod link_handler;
 mod links;
+mod observers;
 pub mod registry;
 mod retry;
 pub mod router;
 mod satellites;
 pub mod session;
 mod sessions;
+mod settings;
 pub mod subscription;
+mod sync;
+mod unreadable;
+mod validate;
 pub mod vault;
 
 pub use access::Principal;

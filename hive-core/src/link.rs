@@ -28,6 +28,18 @@ impl Outgoing {
     }
 }
 
+impl From<ToAgent> for Outgoing {
+    fn from(message: ToAgent) -> Self {
+        Self::Control(message)
+    }
+}
+
+impl From<Frame> for Outgoing {
+    fn from(frame: Frame) -> Self {
+        Self::Frame(frame)
+    }
+}
+
 /// Why a link ends, as the satellite is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Close {

@@ -1,42 +1,46 @@
-//! Which satellites have a link now, and by which way they are reached.
+//! Which satellites have a link, and the way to each.
+//!
+//! A satellite has at most one live link: the newest. What the links carry is not known here.
 
 pub(crate) mod unexpected;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use hive_wire::agent::{ToAgent, close};
 use hive_wire::{SatelliteId, Timestamp};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
-use crate::commands::queue::LinkQueue;
+use self::unexpected::{UnexpectedKind, UnexpectedMessages};
 use crate::link::{AgentLink, Close, LinkClosed, Outgoing};
+use crate::sync::{lock, read, write};
+use crate::{Error, Result};
 
-/// One live link.
+/// A live link.
 #[derive(Clone)]
-pub(crate) struct Live {
+pub(crate) struct LinkHandle {
+    pub(crate) satellite: SatelliteId,
     /// Tells this link from the satellite's earlier and later ones.
     pub(crate) epoch: u64,
     /// The journal behind it.
     pub(crate) journal_id: Arc<str>,
-    /// The process behind it, where it tells.
+    /// The agent process behind it, where the agent tells its id.
     pub(crate) start_id: Option<Arc<str>>,
     /// Woken by the answer to a ping, and by the end of the link.
     answered: Arc<Notify>,
-    /// The commands that wait for it.
-    pub(crate) queue: Arc<LinkQueue>,
     link: Arc<dyn AgentLink>,
 }
 
-impl Live {
-    pub(crate) fn send(&self, message: Outgoing) -> Result<(), LinkClosed> {
-        self.link.send(message)
+impl LinkHandle {
+    /// Hands over a message without waiting.
+    pub(crate) fn send(&self, message: impl Into<Outgoing>) -> Result<(), LinkClosed> {
+        self.link.send(message.into())
     }
 
-    /// Sends what the next link would begin anew with: one that is gone need not have it.
-    pub(crate) fn pass(&self, message: Outgoing) {
+    /// Sends a message that the next link makes superfluous, so that it does not matter where this one is closed.
+    pub(crate) fn send_best_effort(&self, message: impl Into<Outgoing>) {
         self.send(message).ok();
     }
 
@@ -45,17 +49,19 @@ impl Live {
         self.answered.notify_waiters();
     }
 
-    /// Asks whether somebody is there. False where nobody answers in time; also true where the link ends meanwhile.
-    async fn is_answering(&self, ping: ToAgent, patience: Duration) -> bool {
+    /// Pings the satellite. False where it does not answer in time; true also where the link ends meanwhile.
+    async fn is_answering(&self, ping: ToAgent, timeout: Duration) -> bool {
         let mut answered = std::pin::pin!(self.answered.notified());
+        // Before the ping is sent: the answer may come before this future is polled.
         answered.as_mut().enable();
-        if self.send(Outgoing::Control(ping)).is_err() {
+        if self.send(ping).is_err() {
             return false;
         }
-        tokio::time::timeout(patience, answered).await.is_ok()
+        tokio::time::timeout(timeout, answered).await.is_ok()
     }
 
-    pub(crate) async fn ready(&self) -> Result<(), LinkClosed> {
+    /// Waits until at least half of the link's room for messages is free.
+    pub(crate) async fn wait_for_capacity(&self) -> Result<(), LinkClosed> {
         self.link.ready().await
     }
 
@@ -64,109 +70,117 @@ impl Live {
     }
 }
 
-/// A link whose satellite is not taken in yet. Nothing is sent over it but its answer.
+impl std::fmt::Debug for LinkHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkHandle")
+            .field("satellite", &self.satellite)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A link whose handshake is not accepted yet. Nothing is sent over it but the answer.
 #[derive(Clone)]
 struct Joining {
     epoch: u64,
     link: Arc<dyn AgentLink>,
 }
 
-/// All links: those that are live, and those that are about to be. Of each a satellite has at most one.
 #[derive(Default)]
 struct Known {
-    live: HashMap<SatelliteId, Live>,
+    live: HashMap<SatelliteId, LinkHandle>,
     joining: HashMap<SatelliteId, Joining>,
 }
 
-/// All live links. A satellite has at most one: the newest.
+/// All links of this process.
 #[derive(Default)]
 pub(crate) struct Links {
-    /// What satellites with a link say is wrong with them.
-    problems: RwLock<HashMap<SatelliteId, Vec<String>>>,
     known: RwLock<Known>,
+    /// What satellites with a link report to be wrong with them.
+    problems: RwLock<HashMap<SatelliteId, Vec<String>>>,
+    /// One lock a satellite, for its handshakes.
     turns: Mutex<HashMap<SatelliteId, Arc<tokio::sync::Mutex<()>>>>,
-    /// The process that was last refused beside a satellite, and when that was told.
+    /// The process that was last refused beside a satellite, and when that was reported.
     conflicts: Mutex<HashMap<SatelliteId, (Box<str>, Timestamp)>>,
+    unexpected: Mutex<UnexpectedMessages>,
     epochs: AtomicU64,
-    events: AtomicU64,
 }
 
 impl Links {
-    /// Waits until no other handshake of this satellite is being looked at.
-    pub(crate) async fn turn(&self, id: SatelliteId) -> Turn<'_> {
-        let mutex = {
-            let mut turns = self.turns.lock().expect("nothing panics while it holds this lock");
-            turns.entry(id).or_default().clone()
-        };
-        Turn { links: self, id, guard: Some(mutex.lock_owned().await) }
+    /// Waits until no other handshake of this satellite is being handled.
+    pub(crate) async fn handshake_turn(&self, id: SatelliteId) -> HandshakeTurn<'_> {
+        let mutex = lock(&self.turns).entry(id).or_default().clone();
+        HandshakeTurn { links: self, id, guard: Some(mutex.lock_owned().await) }
     }
 
-    /// Registers a link that is not live yet, so that whoever kills its key from here on ends it.
+    /// Registers a link that is not live yet, so that whatever revokes its key from here on closes it.
     pub(crate) fn join(&self, id: SatelliteId, link: Arc<dyn AgentLink>) -> JoiningLink<'_> {
         let epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
-        let before = self.write().joining.insert(id, Joining { epoch, link });
+        let before = write(&self.known).joining.insert(id, Joining { epoch, link });
         if let Some(before) = before {
             before.link.close(closed(close::REPLACED, "a newer link took over"));
         }
         JoiningLink { links: self, id, epoch }
     }
 
-    /// Asks the satellite's link for a sign of life. True where it answers within `patience`, and is still there then.
-    pub(crate) async fn is_answering(&self, id: SatelliteId, ping: ToAgent, patience: Duration) -> bool {
+    /// Pings the satellite over its link. True where it answers in time, and still has this link then.
+    pub(crate) async fn is_answering(&self, id: SatelliteId, ping: ToAgent, timeout: Duration) -> bool {
         let Some(live) = self.get(id) else { return false };
-        let has_answered = live.is_answering(ping, patience).await;
+        let has_answered = live.is_answering(ping, timeout).await;
         has_answered && self.get(id).is_some_and(|now| now.epoch == live.epoch)
     }
 
-    /// Notes that a process was refused beside the satellite. True where that is to be told: at most once an interval.
+    /// Notes that a process was refused beside the satellite. True where that is to be reported: at most once an interval.
     pub(crate) fn is_new_conflict(&self, id: SatelliteId, start_id: &str, now: Timestamp, interval: Duration) -> bool {
-        let mut conflicts = self.conflicts.lock().expect("nothing panics while it holds this lock");
-        let is_told = conflicts.get(&id).is_some_and(|(told, at)| **told == *start_id && now < at.plus(interval));
-        if !is_told {
+        let mut conflicts = lock(&self.conflicts);
+        let is_reported = conflicts
+            .get(&id)
+            .is_some_and(|(process, reported_at)| **process == *start_id && now.since(*reported_at) < interval);
+        if !is_reported {
             conflicts.insert(id, (start_id.into(), now));
         }
-        !is_told
+        !is_reported
     }
 
-    /// Forgets the link, unless a newer one has taken its place. Says whether the satellite is offline by that.
-    pub(crate) fn forget(&self, id: SatelliteId, epoch: u64) -> bool {
-        let mut known = self.write();
-        let is_current = known.live.get(&id).is_some_and(|live| live.epoch == epoch);
-        let forgotten = if is_current { known.live.remove(&id) } else { None };
-        drop(known);
-        if let Some(forgotten) = forgotten {
-            self.set_problems(id, Vec::new());
-            forgotten.answered.notify_waiters();
-        }
-        is_current
+    /// Removes a link, unless a newer one has replaced it. Returns whether the satellite is offline by that.
+    pub(crate) fn remove(&self, link: &LinkHandle) -> bool {
+        let removed = {
+            let mut known = write(&self.known);
+            let is_current = known.live.get(&link.satellite).is_some_and(|live| live.epoch == link.epoch);
+            if is_current { known.live.remove(&link.satellite) } else { None }
+        };
+        let Some(removed) = removed else { return false };
+        self.set_problems(link.satellite, Vec::new());
+        removed.answered.notify_waiters();
+        true
     }
 
-    /// Takes a satellite's word on what is wrong with it.
-    pub(crate) fn set_problems(&self, id: SatelliteId, told: Vec<String>) {
-        let mut problems = self.problems.write().expect("nothing panics while it holds this lock");
-        if told.is_empty() {
+    /// Sets what a satellite reports to be wrong with it.
+    pub(crate) fn set_problems(&self, id: SatelliteId, reported: Vec<String>) {
+        let mut problems = write(&self.problems);
+        if reported.is_empty() {
             problems.remove(&id);
         } else {
-            problems.insert(id, told);
+            problems.insert(id, reported);
         }
     }
 
     pub(crate) fn problems(&self, id: SatelliteId) -> Vec<String> {
-        self.problems.read().expect("nothing panics while it holds this lock").get(&id).cloned().unwrap_or_default()
+        read(&self.problems).get(&id).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn get(&self, id: SatelliteId) -> Option<Live> {
-        self.read().live.get(&id).cloned()
+    pub(crate) fn get(&self, id: SatelliteId) -> Option<LinkHandle> {
+        read(&self.known).live.get(&id).cloned()
     }
 
     pub(crate) fn is_online(&self, id: SatelliteId) -> bool {
-        self.read().live.contains_key(&id)
+        read(&self.known).live.contains_key(&id)
     }
 
-    /// Ends a satellite's link, also one that is not live yet.
+    /// Closes a satellite's link, also one that is not live yet.
     pub(crate) fn close(&self, id: SatelliteId, code: u16, reason: &str) {
         let (live, joining) = {
-            let mut known = self.write();
+            let mut known = write(&self.known);
             (known.live.get(&id).cloned(), known.joining.remove(&id))
         };
         if let Some(live) = live {
@@ -177,29 +191,35 @@ impl Links {
         }
     }
 
-    /// Ends all links, asking the satellites to come back one after the other, `rate` of them a second.
+    /// Closes all links. The satellites are asked to reconnect one after the other, `rate` of them a second.
     pub(crate) fn close_all(&self, reason: &str, rate: u32) {
-        for (place, link) in self.read().live.values().enumerate() {
+        for (place, live) in read(&self.known).live.values().enumerate() {
             let retry_after_ms = Some(place as u64 * 1000 / u64::from(rate.max(1)));
-            link.link.close(Close { code: close::GOING_AWAY, reason: reason.into(), retry_after_ms });
+            live.link.close(Close { code: close::GOING_AWAY, reason: reason.into(), retry_after_ms });
         }
     }
 
-    /// The number of the next event.
-    pub(crate) fn next_event(&self) -> u64 {
-        self.events.fetch_add(1, Ordering::Relaxed) + 1
+    /// Notes a message that a satellite had no reason to send.
+    ///
+    /// # Errors
+    /// `InvalidInput` where these are too many: the link is to be closed.
+    pub(crate) fn note_unexpected(
+        &self,
+        satellite: SatelliteId,
+        kind: UnexpectedKind,
+        about: impl std::fmt::Display,
+        now: Timestamp,
+    ) -> Result<()> {
+        unexpected::note(&self.unexpected, satellite, kind, about, now)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.known.read().expect("nothing panics while it holds this lock")
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.known.write().expect("nothing panics while it holds this lock")
+    /// Logs how many unexpected messages of the minutes before were not logged one by one.
+    pub(crate) fn log_suppressed_messages(&self, now: Timestamp) {
+        unexpected::log_suppressed(&self.unexpected, now);
     }
 }
 
-/// A link on its way to be live. Dropped before, it is forgotten.
+/// A link on its way to be live. Dropped before that, it is removed.
 pub(crate) struct JoiningLink<'l> {
     links: &'l Links,
     id: SatelliteId,
@@ -207,17 +227,16 @@ pub(crate) struct JoiningLink<'l> {
 }
 
 impl JoiningLink<'_> {
-    /// Makes this the satellite's link and ends the one before. None where it was ended meanwhile.
-    pub(crate) fn admit(self, journal_id: Arc<str>, start_id: Option<Arc<str>>, capacity: Option<u32>) -> Option<Live> {
-        let mut known = self.links.write();
+    /// Makes this the satellite's link and closes the one before. None where it was closed meanwhile.
+    pub(crate) fn admit(self, journal_id: Arc<str>, start_id: Option<Arc<str>>) -> Option<LinkHandle> {
+        let mut known = write(&self.links.known);
         let joining = known.joining.remove(&self.id)?;
         if joining.epoch != self.epoch {
             known.joining.insert(self.id, joining);
             return None;
         }
         let Joining { epoch, link } = joining;
-        let queue = Arc::new(LinkQueue::new(capacity));
-        let live = Live { epoch, journal_id, start_id, answered: Arc::default(), queue, link };
+        let live = LinkHandle { satellite: self.id, epoch, journal_id, start_id, answered: Arc::default(), link };
         let before = known.live.insert(self.id, live.clone());
         drop(known);
         if let Some(before) = before {
@@ -229,29 +248,34 @@ impl JoiningLink<'_> {
 
 impl Drop for JoiningLink<'_> {
     fn drop(&mut self) {
-        let mut known = self.links.write();
+        let mut known = write(&self.links.known);
         if known.joining.get(&self.id).is_some_and(|joining| joining.epoch == self.epoch) {
             known.joining.remove(&self.id);
         }
     }
 }
 
-/// The right to look at a handshake of this satellite. The next one waits for its end.
-pub(crate) struct Turn<'l> {
+/// The right to handle a handshake of this satellite. The next one waits until it is dropped.
+pub(crate) struct HandshakeTurn<'l> {
     links: &'l Links,
     id: SatelliteId,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for HandshakeTurn<'_> {
     fn drop(&mut self) {
-        let mut turns = self.links.turns.lock().expect("nothing panics while it holds this lock");
+        let mut turns = lock(&self.links.turns);
         drop(self.guard.take());
-        // Nobody else holds or awaits it: under the lock of the map nobody can begin to.
+        // Nobody else holds it or waits for it: under the lock of the map nobody can begin to.
         if turns.get(&self.id).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             turns.remove(&self.id);
         }
     }
+}
+
+/// The error of a satellite that breaks the protocol. Its link is to be closed.
+pub(crate) fn protocol_violation(rule: impl ToString) -> Error {
+    Error::invalid("link", rule.to_string())
 }
 
 fn closed(code: u16, reason: &str) -> Close {
@@ -264,9 +288,9 @@ mod tests {
     use crate::link::{ChannelLink, LinkEnd};
     use hive_wire::id::Seed;
 
-    fn open(links: &Links, id: SatelliteId) -> (Live, LinkEnd) {
+    fn open(links: &Links, id: SatelliteId) -> (LinkHandle, LinkEnd) {
         let (link, end) = ChannelLink::pair();
-        (links.join(id, link).admit("j".into(), None, None).unwrap(), end)
+        (links.join(id, link).admit("j".into(), None).unwrap(), end)
     }
 
     fn id(number: u8) -> SatelliteId {
@@ -296,9 +320,9 @@ mod tests {
         let (old, mut old_end) = open(&links, id);
         let (new, _new_end) = open(&links, id);
         assert_eq!(old_end.next().await.unwrap_err().code, close::REPLACED);
-        assert!(!links.forget(id, old.epoch));
+        assert!(!links.remove(&old));
         assert!(links.is_online(id));
-        assert!(links.forget(id, new.epoch));
+        assert!(links.remove(&new));
         assert!(!links.is_online(id));
     }
 
@@ -309,19 +333,19 @@ mod tests {
         let joining = links.join(id(1), link);
         assert!(!links.is_online(id(1)), "nothing is handed to it yet");
         links.close(id(1), close::AUTH_FAILED, "another key");
-        assert!(joining.admit("j".into(), None, None).is_none());
+        assert!(joining.admit("j".into(), None).is_none());
         assert_eq!(end.next().await.unwrap_err().code, close::AUTH_FAILED);
         let (link, _end) = ChannelLink::pair();
         drop(links.join(id(1), link));
-        assert!(links.read().joining.is_empty() && !links.is_online(id(1)));
+        assert!(links.known.read().unwrap().joining.is_empty() && !links.is_online(id(1)));
     }
 
     #[tokio::test]
     async fn handshakes_of_one_satellite_are_looked_at_one_by_one() {
         let links = Links::default();
-        let first = links.turn(id(1)).await;
-        drop(links.turn(id(2)).await);
-        let waiting = links.turn(id(1));
+        let first = links.handshake_turn(id(1)).await;
+        drop(links.handshake_turn(id(2)).await);
+        let waiting = links.handshake_turn(id(1));
         let mut waiting = std::pin::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         drop(first);
@@ -339,7 +363,7 @@ mod tests {
         assert!(!ask().await, "it is silent");
         let (is_there, ()) = tokio::join!(ask(), async { live.on_answer() });
         assert!(is_there);
-        let (is_there, _) = tokio::join!(ask(), async { links.forget(id(1), live.epoch) });
+        let (is_there, _) = tokio::join!(ask(), async { links.remove(&live) });
         assert!(!is_there, "it has gone meanwhile");
     }
 }

@@ -1,8 +1,112 @@
-//! Satellites: which there are, how they register, and how far their journals have come.
+//! Satellites: which there are, how they register, prove who they are and come online, and how far their journals have come.
+//!
+//! What a change of a satellite means for its commands, jobs and sessions is not known here: they follow the satellites as
+//! [`SatelliteObserver`]s.
 
+mod activation;
+mod authentication;
+mod handshake;
+mod heartbeats;
 pub(crate) mod journal_check;
-pub(crate) mod journal_positions;
+mod journal_positions;
 pub(crate) mod registration;
-pub(crate) mod registry;
-pub(crate) mod tags;
+mod registry;
+pub(crate) mod reported_text;
+mod tags;
 mod takeover;
+mod targets;
+mod view;
+
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use hive_wire::{SatelliteId, TeamId};
+
+use crate::context::ServiceContext;
+use crate::events::Events;
+use crate::identity::service::IdentityService;
+use crate::links::Links;
+use crate::observers::Observers;
+use crate::store::{AuditStore, RegistrationTokenStore, SatelliteStore, Store};
+
+pub use authentication::KeyRejection;
+pub(crate) use handshake::AcceptedLink;
+pub use registration::{RegistrationError, TokenProblem};
+
+/// All satellites.
+pub(crate) struct Satellites {
+    store: Arc<dyn SatelliteStore>,
+    token_store: Arc<dyn RegistrationTokenStore>,
+    audit: Arc<dyn AuditStore>,
+    identity: Arc<IdentityService>,
+    events: Arc<Events>,
+    links: Arc<Links>,
+    context: ServiceContext,
+    heartbeats: heartbeats::HeartbeatBuffer,
+    positions: journal_positions::JournalPositions,
+    observers: Observers<dyn SatelliteObserver>,
+}
+
+/// Why the store has ended what was open on a satellite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Revocation {
+    /// The satellite was removed.
+    Removed,
+    /// The satellite was given to this team.
+    MovedTo(Option<TeamId>),
+}
+
+impl Revocation {
+    /// Returns whether it ends what was started on the satellite when that was of this team.
+    pub(crate) fn concerns(self, team: Option<TeamId>) -> bool {
+        match self {
+            Self::Removed => true,
+            Self::MovedTo(now) => now != team,
+        }
+    }
+}
+
+/// Follows what happens to satellites.
+#[async_trait]
+pub(crate) trait SatelliteObserver: Send + Sync {
+    /// Follows the store in ending what was open on a satellite. The satellite has its link still, so that it can be asked to end
+    /// what it runs; the call that made the change waits for this.
+    async fn on_revoked(self: Arc<Self>, satellite: SatelliteId, cause: Revocation);
+
+    /// Notes that a satellite's record was changed and that it accepts commands.
+    fn on_usable(self: Arc<Self>, _satellite: SatelliteId) {}
+}
+
+impl Satellites {
+    pub(crate) fn new(
+        store: &Arc<dyn Store>,
+        identity: Arc<IdentityService>,
+        events: Arc<Events>,
+        links: Arc<Links>,
+        context: ServiceContext,
+    ) -> Self {
+        Self {
+            store: store.clone(),
+            token_store: store.clone(),
+            audit: store.clone(),
+            identity,
+            events,
+            links,
+            context,
+            heartbeats: heartbeats::HeartbeatBuffer::default(),
+            positions: journal_positions::JournalPositions::default(),
+            observers: Observers::default(),
+        }
+    }
+
+    /// Adds an observer. Observers are called one after the other, in the order in which they were added.
+    pub(crate) fn observe(&self, observer: Weak<dyn SatelliteObserver>) {
+        self.observers.add(observer);
+    }
+
+    async fn revoke(&self, satellite: SatelliteId, cause: Revocation) {
+        for observer in self.observers.all() {
+            observer.on_revoked(satellite, cause).await;
+        }
+    }
+}

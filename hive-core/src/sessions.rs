@@ -13,6 +13,7 @@ mod attachment;
 mod ending;
 mod flow;
 mod housekeeping;
+mod input_buffer;
 mod keyboard;
 mod linking;
 mod live;
@@ -22,7 +23,6 @@ mod records;
 mod service;
 #[cfg(test)]
 mod tests;
-mod typing;
 mod viewers;
 
 use std::collections::HashMap;
@@ -32,16 +32,31 @@ use std::time::Duration;
 use hive_wire::{SatelliteId, SessionId};
 use tokio::time::Instant;
 
-use crate::hive::{Hive, Settings};
-use crate::store::SessionRow;
+use crate::context::ServiceContext;
+use crate::grants::AccessGrants;
+use crate::identity::auth_failures::AuthFailures;
+use crate::keys::Keys;
+use crate::links::{LinkHandle, Links};
+use crate::settings::Settings;
+use crate::store::{AuditStore, SatelliteStore, SessionRow, SessionStore, Store};
+use crate::sync::lock;
 
-pub(crate) use housekeeping::start;
+pub(crate) use housekeeping::tick_interval;
 pub(crate) use live::LiveSession;
 
-use flow::Patience;
+use flow::ClaimTimeouts;
 
-/// The terminals of this process: those that are open, and those that ended a moment ago.
+/// The sessions of all satellites.
 pub(crate) struct Sessions {
+    store: Arc<dyn SessionStore>,
+    satellite_store: Arc<dyn SatelliteStore>,
+    audit: Arc<dyn AuditStore>,
+    keys: Arc<Keys>,
+    grants: Arc<AccessGrants>,
+    auth_failures: Arc<AuthFailures>,
+    links: Arc<Links>,
+    context: ServiceContext,
+    /// Those of this process that are open, and those that ended a moment ago.
     live: Mutex<Entries>,
     origin: Instant,
 }
@@ -69,14 +84,30 @@ impl Entries {
     }
 }
 
-impl Default for Sessions {
-    fn default() -> Self {
-        Self { live: Mutex::default(), origin: Instant::now() }
-    }
-}
-
 impl Sessions {
-    /// Returns the time since this process began to have terminals.
+    pub(crate) fn new(
+        store: &Arc<dyn Store>,
+        keys: Arc<Keys>,
+        grants: Arc<AccessGrants>,
+        auth_failures: Arc<AuthFailures>,
+        links: Arc<Links>,
+        context: ServiceContext,
+    ) -> Self {
+        Self {
+            store: store.clone(),
+            satellite_store: store.clone(),
+            audit: store.clone(),
+            keys,
+            grants,
+            auth_failures,
+            links,
+            context,
+            live: Mutex::default(),
+            origin: Instant::now(),
+        }
+    }
+
+    /// Returns the time since this process began to have sessions.
     pub(crate) fn now(&self) -> Duration {
         self.origin.elapsed()
     }
@@ -85,20 +116,20 @@ impl Sessions {
         self.with(|entries| entries.by_id.get(&id).cloned())
     }
 
-    /// Returns a terminal where it is this satellite's.
-    pub(crate) fn get_of(&self, id: SessionId, satellite: SatelliteId) -> Option<Arc<LiveSession>> {
+    /// Returns a session where it is this satellite's.
+    fn get_of(&self, id: SessionId, satellite: SatelliteId) -> Option<Arc<LiveSession>> {
         self.get(id).filter(|session| session.satellite == satellite)
     }
 
-    /// Returns the terminals of a satellite.
+    /// Returns the sessions of a satellite.
     fn of(&self, satellite: SatelliteId) -> Vec<Arc<LiveSession>> {
         self.with(|entries| entries.by_satellite.get(&satellite).cloned().unwrap_or_default())
     }
 
-    /// Notes that the satellite's link of this epoch is gone.
-    pub(crate) fn unlink(&self, satellite: SatelliteId, epoch: u64) {
-        for session in self.of(satellite) {
-            session.on_link_lost(self.now(), epoch);
+    /// Notes that a link is gone.
+    pub(crate) fn on_link_lost(&self, link: &LinkHandle) {
+        for session in self.of(link.satellite) {
+            session.on_link_lost(self.now(), link.epoch);
         }
     }
 
@@ -115,13 +146,14 @@ impl Sessions {
         self.with(|entries| entries.insert(session));
     }
 
-    /// Returns a terminal that the store has as open. One that this process has not heard of is waited for from now on.
-    fn of_row(&self, row: &SessionRow, settings: &Settings) -> Arc<LiveSession> {
+    /// Returns a session that the store has as open. One that is not known to this process is waited for from now on.
+    fn live_session(&self, row: &SessionRow) -> Arc<LiveSession> {
+        let now = self.now();
         self.with(|entries| {
             if let Some(known) = entries.by_id.get(&row.id) {
                 return known.clone();
             }
-            let session = Arc::new(LiveSession::stored(row, patience(settings), self.now()));
+            let session = Arc::new(LiveSession::stored(row, claim_timeouts(self.context.settings()), now));
             entries.insert(session.clone());
             session
         })
@@ -132,17 +164,10 @@ impl Sessions {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Entries) -> T) -> T {
-        work(&mut self.live.lock().expect("nothing panics while it holds this lock"))
+        work(&mut lock(&self.live))
     }
 }
 
-impl Hive {
-    /// Returns a terminal that the store has as open.
-    fn live_session(&self, row: &SessionRow) -> Arc<LiveSession> {
-        self.inner.sessions.of_row(row, self.settings())
-    }
-}
-
-fn patience(settings: &Settings) -> Patience {
-    Patience { stall: settings.claim_stall, linger: settings.claim_linger }
+fn claim_timeouts(settings: &Settings) -> ClaimTimeouts {
+    ClaimTimeouts { stall: settings.claim_stall, linger: settings.claim_linger }
 }

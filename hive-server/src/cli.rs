@@ -8,7 +8,7 @@ mod setup;
 mod signals;
 
 use hive_core::Hive;
-use hive_core::hive::forget_trail_mark;
+use hive_core::hive::reset_audit_head;
 use hive_core::store::Database;
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> CliResult {
             let data_dir = cli.data.data_dir.clone();
             print(&backup::restore(&cli.data.backup_source()?, &from).await?);
             // The noted head is that of the log before the restore, and the restored log may be shorter.
-            Ok(forget_trail_mark(&data_dir)?)
+            Ok(reset_audit_head(&data_dir)?)
         }
         Some(Command::AcceptKeys) => {
             let hive = cli.data.builder()?.accept_other_keys().build().await?;

@@ -16,6 +16,8 @@ mod bench;
 mod bindings;
 mod find_it;
 mod hive;
+mod imports;
+mod layers;
 mod lint;
 mod machine;
 mod matrix;

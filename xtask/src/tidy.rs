@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, output_of, root};
-use crate::{find_it, trees};
+use crate::{find_it, layers, trees};
 
 /// A file this long is a question.
 const LONG_FILE: usize = 500;
@@ -46,6 +46,7 @@ pub(crate) fn run() -> Result<()> {
     }
     faults.extend(trees::faults()?);
     faults.extend(find_it::faults()?);
+    faults.extend(layers::faults()?);
     if faults.is_empty() {
         return Ok(());
     }

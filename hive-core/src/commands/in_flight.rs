@@ -1,7 +1,7 @@
-//! Commands that satellites work on now: output that is not stored yet, and who waits.
+//! Commands that satellites work on now: output that is not stored yet, and who waits for the end.
 //!
-//! Output is held up to one piece per stream and then stored, so that a big one lives on disk. Whoever follows a command
-//! keeps an offset of their own: a slow one holds nothing up and misses nothing.
+//! Output is buffered up to one chunk a stream and then stored, so that a large one is on disk. Each follower of a command keeps an
+//! offset of its own: a slow one delays nobody and misses nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,16 +14,17 @@ use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId, Timestamp}
 use tokio::sync::watch;
 
 use crate::store::{CommandOutcome, CommandRow};
+use crate::sync::lock;
 
-/// Output of one stream that is held in memory before it is stored.
-const PIECE: usize = 64 * 1024;
-/// The last output of a command that is kept for those who follow it; more of it they read from the store. A thousand
-/// that are not asked for must cost little.
-const KEPT: usize = 8 * 1024;
+/// Output of one stream that is buffered before it is stored.
+const CHUNK: usize = 64 * 1024;
+/// The output of an ended command that is kept for its followers; more of it they read from the store. A thousand commands
+/// whose output nobody asks for must not hold memory.
+const MAX_RETAINED: usize = 8 * 1024;
 
-/// What a running command's records and answers need to know.
+/// What audit records and answers need to know of a command.
 #[derive(Debug, Clone)]
-pub(crate) struct Context {
+pub(crate) struct CommandMeta {
     pub(crate) satellite: SatelliteId,
     pub(crate) team: Option<TeamId>,
     pub(crate) job: Option<JobId>,
@@ -31,7 +32,7 @@ pub(crate) struct Context {
     pub(crate) actor: Actor,
 }
 
-impl From<&CommandRow> for Context {
+impl From<&CommandRow> for CommandMeta {
     fn from(row: &CommandRow) -> Self {
         Self {
             satellite: row.satellite_id,
@@ -43,39 +44,39 @@ impl From<&CommandRow> for Context {
     }
 }
 
-/// How far a command is, for those who follow it.
+/// How far a command is, for its followers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress {
-    /// Output that is here, stored or held.
+pub(crate) struct CommandProgress {
+    /// Output that has arrived, stored or buffered.
     pub(crate) received: Received,
     /// How it ended.
-    pub(crate) finished: Option<Arc<Finished>>,
+    pub(crate) finished: Option<Arc<FinishedCommand>>,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    /// None where it was ended without a word from here: the store knows.
+pub(crate) struct FinishedCommand {
+    /// None where another process ended it: the outcome is in the store.
     pub(crate) outcome: Option<CommandOutcome>,
 }
 
-/// Where a command runs.
+/// The satellite of a command, as results name it.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct SatelliteRef {
     pub(crate) satellite: SatelliteId,
     pub(crate) name: SatelliteName,
 }
 
-struct Entry {
-    context: Context,
-    stdout: Held,
-    stderr: Held,
+struct InFlightCommand {
+    meta: CommandMeta,
+    stdout: OutputBuffer,
+    stderr: OutputBuffer,
     is_cancelled: bool,
     contact: Contact,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<CommandProgress>,
 }
 
-/// When a satellite was given a command, and when it last said something of it.
+/// When a command was sent to its satellite, and when the satellite last reported something of it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Contact {
     sent: Option<Timestamp>,
@@ -83,8 +84,8 @@ struct Contact {
 }
 
 impl Contact {
-    /// Until when the satellite may still say how the command ended; `None` where it was not sent from here. A long
-    /// output may come for as long as it takes, and a command that is sent again may begin only then.
+    /// Returns until when the satellite may still report the end; `None` where this process did not send the command. A long
+    /// output may take any time to arrive, and a command that is sent again may begin only then.
     fn expected_until(self, timeout: Duration, grace: Duration) -> Option<Timestamp> {
         let run = self.sent?.plus(timeout);
         Some(self.heard.map_or(run, |heard| run.max(heard)).plus(grace))
@@ -93,47 +94,59 @@ impl Contact {
 
 /// The end of one output: everything before `offset` is stored.
 #[derive(Default)]
-struct Held {
+struct OutputBuffer {
     offset: u64,
     bytes: BytesMut,
 }
 
-impl Held {
+impl OutputBuffer {
+    fn starting_at(offset: u64) -> Self {
+        Self { offset, ..Self::default() }
+    }
+
     fn end(&self) -> u64 {
         self.offset + self.bytes.len() as u64
     }
 
-    /// Adds what is new of a piece that begins at or before the end.
+    /// Adds the new part of bytes that begin at or before the end.
     fn add(&mut self, offset: u64, bytes: &Bytes) {
         let known = self.end().saturating_sub(offset).min(bytes.len() as u64);
         self.bytes.extend_from_slice(&bytes[known as usize..]);
     }
 
+    /// Drops the bytes before `end`.
+    fn drop_until(&mut self, end: u64) {
+        let len = (end.saturating_sub(self.offset) as usize).min(self.bytes.len());
+        drop(self.bytes.split_to(len));
+        self.offset += len as u64;
+    }
+
     fn is_full(&self) -> bool {
-        self.bytes.len() >= PIECE
+        self.bytes.len() >= CHUNK
     }
 }
 
-/// A command that was ended by a change of its satellite, with what those who follow it are still to be told.
-pub(crate) struct Revoked {
+/// A command that was ended by a change of its satellite. Its followers do not know yet.
+pub(crate) struct RevokedCommand {
     pub(crate) id: CommandId,
     /// Output that is not stored yet.
-    pub(crate) held: Vec<(Channel, u64, Bytes)>,
-    progress: watch::Sender<Progress>,
+    pub(crate) buffered: Vec<(Channel, u64, Bytes)>,
+    progress: watch::Sender<CommandProgress>,
 }
 
-impl Revoked {
-    /// Tells those who follow it. How it ended they read in the store.
+impl RevokedCommand {
+    /// Reports the end to the followers. They read the outcome from the store.
     pub(crate) fn finish(self) {
-        self.progress.send_modify(|progress| progress.finished = Some(Arc::new(Finished { outcome: None })));
+        let finished = Arc::new(FinishedCommand { outcome: None });
+        self.progress.send_modify(|progress| progress.finished = Some(finished));
     }
 }
 
-/// Why output was not taken.
+/// Why output was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum OutputError {
     #[error("output of a command that does not run here")]
-    NotRunning,
+    NotInFlight,
     #[error("output leaves a gap")]
     Gap,
     #[error("output beyond the cap")]
@@ -142,171 +155,177 @@ pub(crate) enum Refused {
 
 /// All commands that satellites work on now.
 #[derive(Default)]
-pub(crate) struct Running {
-    entries: Mutex<HashMap<CommandId, Entry>>,
+pub(crate) struct InFlightCommands {
+    commands: Mutex<HashMap<CommandId, InFlightCommand>>,
 }
 
-impl Running {
-    /// Notes that a satellite works on a command, of whose output `stored` is stored. What is held already stays.
-    pub(crate) fn begin(&self, id: CommandId, context: Context, stored: Received) {
-        self.with(|entries| {
-            entries.entry(id).or_insert_with(|| Entry {
-                context,
-                stdout: Held { offset: stored.stdout, ..Held::default() },
-                stderr: Held { offset: stored.stderr, ..Held::default() },
+impl InFlightCommands {
+    /// Adds a command, of whose output `stored` is stored. One that is there stays as it is.
+    pub(crate) fn begin(&self, id: CommandId, meta: CommandMeta, stored: Received) {
+        self.with(|commands| {
+            commands.entry(id).or_insert_with(|| InFlightCommand {
+                meta,
+                stdout: OutputBuffer::starting_at(stored.stdout),
+                stderr: OutputBuffer::starting_at(stored.stderr),
                 is_cancelled: false,
                 contact: Contact::default(),
-                progress: watch::Sender::new(Progress { received: stored, finished: None }),
+                progress: watch::Sender::new(CommandProgress { received: stored, finished: None }),
             });
         });
     }
 
-    /// Notes that a command is to be ended, also where it is not with its satellite yet, and follows it; `None` where no
-    /// satellite works on it.
-    pub(crate) fn cancel(&self, id: CommandId) -> Option<watch::Receiver<Progress>> {
-        self.with(|entries| {
-            let entry = entries.get_mut(&id)?;
-            entry.is_cancelled = true;
-            Some(entry.progress.subscribe())
+    /// Marks a command as cancelled, also where its satellite does not have it yet, and follows it; `None` where no satellite
+    /// works on it.
+    pub(crate) fn cancel(&self, id: CommandId) -> Option<watch::Receiver<CommandProgress>> {
+        self.with(|commands| {
+            let command = commands.get_mut(&id)?;
+            command.is_cancelled = true;
+            Some(command.progress.subscribe())
         })
     }
 
-    /// Whether a command is to be ended.
     pub(crate) fn is_cancelled(&self, id: CommandId) -> bool {
-        self.with(|entries| entries.get(&id).is_some_and(|entry| entry.is_cancelled))
+        self.with(|commands| commands.get(&id).is_some_and(|command| command.is_cancelled))
     }
 
-    /// Notes that a command goes to its satellite, for the first time or again.
-    pub(crate) fn sent(&self, id: CommandId, now: Timestamp) {
-        self.with(|entries| {
-            if let Some(entry) = entries.get_mut(&id) {
-                entry.contact.sent = Some(now);
+    /// Notes that a command is sent to its satellite, for the first time or again.
+    pub(crate) fn note_sent(&self, id: CommandId, now: Timestamp) {
+        self.with(|commands| {
+            if let Some(command) = commands.get_mut(&id) {
+                command.contact.sent = Some(now);
             }
         });
     }
 
-    /// Notes that a satellite has said something of a command.
-    pub(crate) fn heard(&self, id: CommandId, now: Timestamp) {
-        self.with(|entries| {
-            if let Some(entry) = entries.get_mut(&id) {
-                entry.contact.heard = Some(now);
+    /// Notes that a satellite has reported something of a command.
+    pub(crate) fn note_heard(&self, id: CommandId, now: Timestamp) {
+        self.with(|commands| {
+            if let Some(command) = commands.get_mut(&id) {
+                command.contact.heard = Some(now);
             }
         });
     }
 
-    /// Until when the satellite of a command may still say how it ended; `None` where it was not sent from here.
+    /// Returns until when the satellite of a command may still report its end; `None` where this process did not send it.
     pub(crate) fn expected_until(&self, id: CommandId, timeout: Duration, grace: Duration) -> Option<Timestamp> {
-        self.with(|entries| entries.get(&id)?.contact.expected_until(timeout, grace))
+        self.with(|commands| commands.get(&id)?.contact.expected_until(timeout, grace))
     }
 
     /// Follows a command; `None` where no satellite works on it.
-    pub(crate) fn follow(&self, id: CommandId) -> Option<watch::Receiver<Progress>> {
-        self.with(|entries| entries.get(&id).map(|entry| entry.progress.subscribe()))
+    pub(crate) fn follow(&self, id: CommandId) -> Option<watch::Receiver<CommandProgress>> {
+        self.with(|commands| commands.get(&id).map(|command| command.progress.subscribe()))
     }
 
-    /// Returns what a command's records need, where this satellite works on it.
-    pub(crate) fn context(&self, id: CommandId, satellite: SatelliteId) -> Option<Context> {
-        let context = self.with(|entries| entries.get(&id).map(|entry| entry.context.clone()))?;
-        (context.satellite == satellite).then_some(context)
+    /// Returns what is known of a command, where this satellite works on it.
+    pub(crate) fn meta(&self, id: CommandId, satellite: SatelliteId) -> Option<CommandMeta> {
+        let meta = self.with(|commands| commands.get(&id).map(|command| command.meta.clone()))?;
+        (meta.satellite == satellite).then_some(meta)
     }
 
-    /// Returns how much output is here, stored or held.
+    /// Returns how much output has arrived, stored or buffered.
     pub(crate) fn received(&self, id: CommandId) -> Option<Received> {
-        self.with(|entries| entries.get(&id).map(|entry| entry.progress.borrow().received))
+        self.with(|commands| commands.get(&id).map(|command| command.progress.borrow().received))
     }
 
-    /// Takes output. Gives what has grown to a piece and is to be stored now; say [`stored`](Self::stored) when it is.
-    pub(crate) fn add(
+    /// Accepts output. Returns the buffer once it has grown to a chunk: store it, and report that by
+    /// [`note_stored`](Self::note_stored).
+    pub(crate) fn add_output(
         &self,
         id: CommandId,
         channel: &Channel,
         offset: u64,
         bytes: &Bytes,
-    ) -> Result<Option<(u64, Bytes)>, Refused> {
-        self.with(|entries| {
-            let entry = entries.get_mut(&id).ok_or(Refused::NotRunning)?;
-            // Output of another kind than is kept here goes nowhere, and its stream goes on.
-            let Some(held) = entry.held(channel) else { return Ok(None) };
-            if offset > held.end() {
-                return Err(Refused::Gap);
+    ) -> Result<Option<(u64, Bytes)>, OutputError> {
+        self.with(|commands| {
+            let command = commands.get_mut(&id).ok_or(OutputError::NotInFlight)?;
+            // Output of a channel of a newer version is dropped, and its stream goes on.
+            let Some(buffer) = command.buffer(channel) else { return Ok(None) };
+            if offset > buffer.end() {
+                return Err(OutputError::Gap);
             }
             if offset + bytes.len() as u64 > MAX_OUTPUT {
-                return Err(Refused::BeyondCap);
+                return Err(OutputError::BeyondCap);
             }
-            held.add(offset, bytes);
-            let full = held.is_full().then(|| (held.offset, Bytes::copy_from_slice(&held.bytes)));
-            let received = Received { stdout: entry.stdout.end(), stderr: entry.stderr.end() };
-            entry.progress.send_modify(|progress| progress.received = received);
+            buffer.add(offset, bytes);
+            let full = buffer.is_full().then(|| (buffer.offset, Bytes::copy_from_slice(&buffer.bytes)));
+            let received = Received { stdout: command.stdout.end(), stderr: command.stderr.end() };
+            command.progress.send_modify(|progress| progress.received = received);
             Ok(full)
         })
     }
 
-    /// Lets go of output that is stored by now.
-    pub(crate) fn stored(&self, id: CommandId, channel: &Channel, end: u64) {
-        self.with(|entries| {
-            if let Some(held) = entries.get_mut(&id).and_then(|entry| entry.held(channel)) {
-                let len = (end.saturating_sub(held.offset) as usize).min(held.bytes.len());
-                drop(held.bytes.split_to(len));
-                held.offset += len as u64;
+    /// Drops buffered output that is stored by now.
+    pub(crate) fn note_stored(&self, id: CommandId, channel: &Channel, end: u64) {
+        self.with(|commands| {
+            if let Some(buffer) = commands.get_mut(&id).and_then(|command| command.buffer(channel)) {
+                buffer.drop_until(end);
             }
         });
     }
 
-    /// Returns held output from `from` on; `None` where it is stored, or not here.
+    /// Returns buffered output from `from` on; `None` where it is stored, or not here.
     pub(crate) fn output(&self, id: CommandId, channel: &Channel, from: u64) -> Option<Bytes> {
-        self.with(|entries| {
-            let held = entries.get_mut(&id)?.held(channel)?;
-            let skip = from.checked_sub(held.offset)? as usize;
-            (skip < held.bytes.len()).then(|| Bytes::copy_from_slice(&held.bytes[skip..]))
+        self.with(|commands| {
+            let buffer = commands.get_mut(&id)?.buffer(channel)?;
+            let skip = from.checked_sub(buffer.offset)? as usize;
+            (skip < buffer.bytes.len()).then(|| Bytes::copy_from_slice(&buffer.bytes[skip..]))
         })
     }
 
-    /// Returns all held output, to be stored with the end.
-    pub(crate) fn held(&self, id: CommandId) -> Vec<(Channel, u64, Bytes)> {
-        self.with(|entries| entries.get(&id).map(Entry::all_held).unwrap_or_default())
+    /// Returns all buffered output, to be stored with the end.
+    pub(crate) fn buffered(&self, id: CommandId) -> Vec<(Channel, u64, Bytes)> {
+        self.with(|commands| commands.get(&id).map(InFlightCommand::buffered).unwrap_or_default())
     }
 
-    /// Forgets a command and tells those who follow it.
+    /// Removes a command and reports the end to its followers.
     pub(crate) fn end(&self, id: CommandId, mut outcome: Option<CommandOutcome>) {
         if let Some(outcome) = &mut outcome
-            && outcome.output.iter().map(|(.., bytes)| bytes.len()).sum::<usize>() > KEPT
+            && outcome.output.iter().map(|(.., bytes)| bytes.len()).sum::<usize>() > MAX_RETAINED
         {
             outcome.output.clear();
         }
-        let entry = self.with(|entries| entries.remove(&id));
-        if let Some(entry) = entry {
-            entry.progress.send_modify(|progress| progress.finished = Some(Arc::new(Finished { outcome })));
+        let command = self.with(|commands| commands.remove(&id));
+        if let Some(command) = command {
+            let finished = Arc::new(FinishedCommand { outcome });
+            command.progress.send_modify(|progress| progress.finished = Some(finished));
         }
     }
 
-    /// Takes out a satellite's commands that are meant. What the satellite says of them from now on finds no place.
-    pub(crate) fn revoke(&self, satellite: SatelliteId, is_meant: impl Fn(&Context) -> bool) -> Vec<Revoked> {
-        self.with(|entries| {
-            let is_meant = |entry: &Entry| entry.context.satellite == satellite && is_meant(&entry.context);
-            let revoked = entries.extract_if(|_, entry| is_meant(entry));
-            revoked.map(|(id, entry)| Revoked { id, held: entry.all_held(), progress: entry.progress }).collect()
+    /// Removes those of a satellite's commands that match. What the satellite reports of them from now on is not accepted.
+    pub(crate) fn revoke(
+        &self,
+        satellite: SatelliteId,
+        is_matching: impl Fn(&CommandMeta) -> bool,
+    ) -> Vec<RevokedCommand> {
+        self.with(|commands| {
+            let is_revoked =
+                |command: &InFlightCommand| command.meta.satellite == satellite && is_matching(&command.meta);
+            let revoked = commands.extract_if(|_, command| is_revoked(command));
+            revoked
+                .map(|(id, command)| RevokedCommand { id, buffered: command.buffered(), progress: command.progress })
+                .collect()
         })
     }
 
     /// Returns how many there are.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
-        self.with(|entries| entries.len())
+        self.with(|commands| commands.len())
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<CommandId, Entry>) -> T) -> T {
-        work(&mut self.entries.lock().expect("nothing panics while it holds this lock"))
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<CommandId, InFlightCommand>) -> T) -> T {
+        work(&mut lock(&self.commands))
     }
 }
 
-impl Entry {
-    fn all_held(&self) -> Vec<(Channel, u64, Bytes)> {
-        let held = [(Channel::Stdout, &self.stdout), (Channel::Stderr, &self.stderr)];
-        let with_bytes = held.into_iter().filter(|(_, held)| !held.bytes.is_empty());
-        with_bytes.map(|(channel, held)| (channel, held.offset, Bytes::copy_from_slice(&held.bytes))).collect()
+impl InFlightCommand {
+    fn buffered(&self) -> Vec<(Channel, u64, Bytes)> {
+        let buffers = [(Channel::Stdout, &self.stdout), (Channel::Stderr, &self.stderr)];
+        let with_bytes = buffers.into_iter().filter(|(_, buffer)| !buffer.bytes.is_empty());
+        with_bytes.map(|(channel, buffer)| (channel, buffer.offset, Bytes::copy_from_slice(&buffer.bytes))).collect()
     }
 
-    fn held(&mut self, channel: &Channel) -> Option<&mut Held> {
+    fn buffer(&mut self, channel: &Channel) -> Option<&mut OutputBuffer> {
         match channel {
             Channel::Stdout => Some(&mut self.stdout),
             Channel::Stderr => Some(&mut self.stderr),
@@ -320,64 +339,64 @@ mod tests {
     use super::*;
     use hive_wire::id::Seed;
 
-    fn running() -> (Running, CommandId, SatelliteId) {
+    fn one_command() -> (InFlightCommands, CommandId, SatelliteId) {
         let seed = Seed { unix_millis: 1, random: [1; 10] };
         let (id, satellite) = (CommandId::new(seed), SatelliteId::new(seed));
         let actor = Actor { kind: "system".into(), id: "system".into(), name: "system".into(), ip: None };
-        let context = Context { satellite, team: None, job: None, command_type: CommandType::Exec, actor };
-        let running = Running::default();
-        running.begin(id, context, Received::default());
-        (running, id, satellite)
+        let meta = CommandMeta { satellite, team: None, job: None, command_type: CommandType::Exec, actor };
+        let commands = InFlightCommands::default();
+        commands.begin(id, meta, Received::default());
+        (commands, id, satellite)
     }
 
     #[test]
     fn output_that_comes_twice_is_taken_once() {
-        let (running, id, _) = running();
+        let (commands, id, _) = one_command();
         for (offset, bytes) in [(0, "abc"), (0, "abc"), (1, "bcde")] {
-            running.add(id, &Channel::Stdout, offset, &Bytes::from_static(bytes.as_bytes())).unwrap();
+            commands.add_output(id, &Channel::Stdout, offset, &Bytes::from_static(bytes.as_bytes())).unwrap();
         }
-        assert_eq!(running.output(id, &Channel::Stdout, 0).unwrap(), "abcde");
-        assert_eq!(running.add(id, &Channel::Stdout, 6, &Bytes::from_static(b"x")), Err(Refused::Gap));
+        assert_eq!(commands.output(id, &Channel::Stdout, 0).unwrap(), "abcde");
+        assert_eq!(commands.add_output(id, &Channel::Stdout, 6, &Bytes::from_static(b"x")), Err(OutputError::Gap));
     }
 
     #[test]
-    fn a_full_piece_is_let_go_only_once_it_is_stored() {
-        let (running, id, _) = running();
-        let (offset, piece) = running.add(id, &Channel::Stderr, 0, &vec![7; PIECE].into()).unwrap().unwrap();
-        assert_eq!((offset, piece.len()), (0, PIECE));
-        assert!(running.output(id, &Channel::Stderr, 0).is_some());
-        running.stored(id, &Channel::Stderr, PIECE as u64);
-        assert!(running.output(id, &Channel::Stderr, 0).is_none());
-        assert_eq!(running.received(id).unwrap().stderr, PIECE as u64);
+    fn a_full_chunk_is_dropped_only_once_it_is_stored() {
+        let (commands, id, _) = one_command();
+        let (offset, chunk) = commands.add_output(id, &Channel::Stderr, 0, &vec![7; CHUNK].into()).unwrap().unwrap();
+        assert_eq!((offset, chunk.len()), (0, CHUNK));
+        assert!(commands.output(id, &Channel::Stderr, 0).is_some());
+        commands.note_stored(id, &Channel::Stderr, CHUNK as u64);
+        assert!(commands.output(id, &Channel::Stderr, 0).is_none());
+        assert_eq!(commands.received(id).unwrap().stderr, CHUNK as u64);
     }
 
     #[test]
     fn a_command_is_expected_until_its_time_is_up_or_its_output_ends() {
-        let (running, id, _) = running();
+        let (commands, id, _) = one_command();
         let at = |seconds| Timestamp::from_micros(0).plus(Duration::from_secs(seconds));
-        let until = || running.expected_until(id, Duration::from_secs(5), Duration::from_mins(1));
+        let until = || commands.expected_until(id, Duration::from_secs(5), Duration::from_mins(1));
         assert_eq!(until(), None, "it was not sent from here");
-        running.sent(id, at(100));
-        running.heard(id, at(101));
+        commands.note_sent(id, at(100));
+        commands.note_heard(id, at(101));
         assert_eq!(until(), Some(at(165)));
-        running.heard(id, at(130));
+        commands.note_heard(id, at(130));
         assert_eq!(until(), Some(at(190)), "its output still comes");
-        running.sent(id, at(200));
+        commands.note_sent(id, at(200));
         assert_eq!(until(), Some(at(265)), "it may begin only now");
     }
 
     #[test]
     fn another_satellite_has_no_say() {
-        let (running, id, satellite) = running();
+        let (commands, id, satellite) = one_command();
         let other = SatelliteId::new(Seed { unix_millis: 1, random: [2; 10] });
-        assert!(running.context(id, satellite).is_some());
-        assert!(running.context(id, other).is_none());
+        assert!(commands.meta(id, satellite).is_some());
+        assert!(commands.meta(id, other).is_none());
     }
 
     #[test]
     fn output_beyond_the_cap_is_refused() {
-        let (running, id, _) = running();
-        let too_far = running.add(id, &Channel::Stdout, 0, &vec![0; MAX_OUTPUT as usize + 1].into());
-        assert_eq!(too_far, Err(Refused::BeyondCap));
+        let (commands, id, _) = one_command();
+        let too_far = commands.add_output(id, &Channel::Stdout, 0, &vec![0; MAX_OUTPUT as usize + 1].into());
+        assert_eq!(too_far, Err(OutputError::BeyondCap));
     }
 }

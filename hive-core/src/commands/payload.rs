@@ -7,16 +7,14 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use hive_wire::agent::{DEFAULT_TIMEOUT_SECONDS, ExecSpec, MAX_STDIN, MAX_TIMEOUT_SECONDS, Payload, PowerSpec};
 use hive_wire::api::{CommandType, ExecCommand, PowerRequest};
-use hive_wire::open::{OpenEnum, known};
-use serde::de::IntoDeserializer as _;
-use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::queue::Rank;
+use crate::audit_log::excerpt::{self, Details};
 use crate::clock::Source;
-use crate::hive::excerpt::{self, Details};
+use crate::validate::{check_env, check_known, check_range, check_text};
 use crate::vault::Vault;
 use crate::{Error, Result};
 
@@ -34,7 +32,7 @@ pub(crate) struct Work {
     pub(crate) timeout_seconds: u32,
     pub(crate) idempotent: bool,
     pub(crate) expires_in_seconds: u32,
-    /// How urgent it is, where the request says so.
+    /// Its rank, where the request has a priority.
     pub(crate) rank: Option<Rank>,
 }
 
@@ -43,7 +41,7 @@ const DEFAULT_EXPIRY_SECONDS: u32 = 300;
 /// The longest a command may wait for its satellite: a week.
 const MAX_EXPIRY_SECONDS: u32 = 7 * 24 * 3600;
 
-/// The longest time between a command's being given and its end: it waits, and then it runs.
+/// The longest time from the acceptance of a command to its end: it waits, and then it runs.
 pub(crate) const MAX_LIFE: Duration = Duration::from_secs(MAX_EXPIRY_SECONDS as u64 + MAX_TIMEOUT_SECONDS as u64);
 
 impl Work {
@@ -98,12 +96,12 @@ impl Work {
         })
     }
 
-    /// How urgent it is, in a call whose commands are of `usual` urgency.
+    /// Returns its rank, in a call whose commands have the rank `usual`.
     pub(crate) fn rank(&self, usual: Rank) -> Rank {
         self.rank.unwrap_or(usual)
     }
 
-    /// The same, of this urgency unless the request says otherwise.
+    /// The same, with this rank unless the request has a priority.
     pub(crate) fn ranked(self, usual: Rank) -> Self {
         Self { rank: Some(self.rank(usual)), ..self }
     }
@@ -129,7 +127,7 @@ impl Work {
         }
     }
 
-    /// What the audit trail says of it: names of variables, never their values.
+    /// The details of its audit record: names of variables, never their values.
     pub(crate) fn details(&self, vault: &Vault) -> Details {
         let details = Details::default();
         match &self.payload {
@@ -161,8 +159,8 @@ struct Stored {
     open: Payload,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealed: Option<String>,
-    /// Over the open part as it is written here: what was changed on the disk is not run. Earlier versions wrote none. A
-    /// field that is added must not be written where it says nothing, so that earlier digests stay right.
+    /// The digest of the open part: a command that was changed on the disk is not run. Earlier versions wrote none. A field that
+    /// is added must not be serialised where it is empty, so that the digests of earlier versions stay valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
 }
@@ -174,7 +172,7 @@ struct Secrets {
     stdin: Option<String>,
 }
 
-/// Writes a payload as it is stored. It can be opened for this command or job alone.
+/// Serialises a payload for the store. It can be opened for this command or job alone.
 pub(crate) fn seal(payload: &Payload, id: impl Display, vault: &Vault, source: &Source) -> String {
     let mut open = payload.clone();
     let mut sealed = None;
@@ -208,37 +206,6 @@ fn digest(open: &Payload, id: impl Display) -> String {
     let text = serde_json::to_string(open).expect("payloads are plain data");
     let digest = Sha256::new().chain_update(id.to_string()).chain_update(text).finalize();
     data_encoding::HEXLOWER.encode(&digest[..16])
-}
-
-pub(crate) fn check_range(field: &str, value: u32, least: u32, most: u32) -> Result<()> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::invalid(field, format!("must be {least} to {most}")))
-}
-
-/// Refuses a word that this version does not know, as the REST interface does.
-pub(crate) fn check_known<T: OpenEnum>(field: &str, word: &T) -> Result<()> {
-    let text: StrDeserializer<'_, serde::de::value::Error> = word.as_str().into_deserializer();
-    known::<_, T>(text).map(drop).map_err(|error| Error::invalid(field, error.to_string()))
-}
-
-fn check_text(field: &str, text: &str) -> Result<()> {
-    if text.contains('\0') {
-        return Err(Error::invalid(field, "must not contain a zero byte"));
-    }
-    Ok(())
-}
-
-/// Checks the names and values of an environment.
-pub(crate) fn check_env(env: &BTreeMap<String, String>) -> Result<()> {
-    for (key, value) in env {
-        if key.is_empty() || key.contains(['=', '\0']) {
-            return Err(Error::invalid("env", "names must not be empty nor contain '=' or a zero byte"));
-        }
-        check_text("env", value)?;
-    }
-    Ok(())
 }
 
 fn check_stdin(stdin: Option<&str>) -> Result<()> {

@@ -1,37 +1,36 @@
-//! Commands that wait for a place at their satellite, and who is next.
+//! Commands that wait for a slot at their satellite, and which of them is next.
 //!
-//! [`window`] decides, and does no I/O. Each link has one [`LinkQueue`] around its window: a new command that finds a place is
-//! stored as delivered and sent at once, any other is stored as queued, and one task at a time hands over what is queued
-//! as places become free. All that must last is in the store: the next link begins with what is queued there. [`limits`]
-//! counts what is open.
+//! [`window`] decides and does no I/O. Each link has one [`LinkQueue`] around its window: a new command that finds a slot is stored as
+//! delivered and sent at once. Any other is stored as queued, and one task at a time hands over what is queued as slots become
+//! free. The store holds the queue: the next link begins with what is queued there. [`limits`] counts what is open.
 
 mod limits;
 mod window;
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::{StreamExt, stream};
-use hive_wire::agent::{ToAgent, close};
-use hive_wire::api::{CommandStatus, Priority};
+use hive_wire::agent::close;
+use hive_wire::api::Priority;
 use hive_wire::{CommandId, SatelliteId, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::dispatch::Prepared;
-use crate::hive::Hive;
-use crate::link::Outgoing;
-use crate::links::Live;
-use crate::satellites::registry;
+use super::dispatch::PreparedCommand;
+use super::links::CommandLink;
+use super::{CommandEvent, Commands};
+use crate::links::LinkHandle;
 use crate::store::{CommandRow, QueuePage, QueuedRow};
+use crate::sync::lock;
 use crate::{Error, Result};
-use window::{DeliveryWindow, PAGE, Page, Step};
+use window::{DeliveryWindow, PAGE, PageQuery, QueueStep};
 
-pub(crate) use limits::{Full, OpenCounts};
-pub(crate) use window::{Class, Waiting};
+pub(crate) use limits::{FullQueue, OpenCommandCounts};
+pub(crate) use window::{CommandClass, QueuedCommand};
 
 /// Commands that are handed over together: so many share one commit of the store.
-const HAND_OVERS: usize = 64;
+const BATCH: usize = 64;
 
 /// How urgent a command is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,36 +76,36 @@ impl Rank {
 /// The queue of one link.
 pub(crate) struct LinkQueue {
     window: Mutex<DeliveryWindow>,
-    /// Wakes whoever hands over, where that waits for a pause to end.
+    /// Wakes the task that hands over, where it waits for a pause to end.
     changed: Notify,
 }
 
 impl LinkQueue {
-    /// The queue of a satellite that takes so many commands at the same time.
+    /// The queue of a satellite that runs so many commands at the same time.
     pub(crate) fn new(capacity: Option<u32>) -> Self {
         Self { window: Mutex::new(DeliveryWindow::new(capacity)), changed: Notify::new() }
     }
 
-    fn window(&self) -> MutexGuard<'_, DeliveryWindow> {
-        self.window.lock().expect("nothing panics while it holds this lock")
+    pub(super) fn window(&self) -> MutexGuard<'_, DeliveryWindow> {
+        lock(&self.window)
     }
 
-    /// Gives a new command a place at once, where that is fair.
-    pub(crate) fn reserve(&self, id: CommandId, class: Class, rank: Rank, now: Timestamp) -> bool {
+    /// Gives a new command a slot at once, where no queued command has to go first.
+    pub(crate) fn reserve(&self, id: CommandId, class: CommandClass, rank: Rank, now: Timestamp) -> bool {
         self.window().reserve(id, class, rank, now)
     }
 
     /// Notes that the satellite has a command, or is about to get it.
-    pub(crate) fn begin(&self, id: CommandId, class: Class) {
+    pub(crate) fn begin(&self, id: CommandId, class: CommandClass) {
         self.window().begin(id, class);
     }
 
-    /// Frees the place of a command.
+    /// Frees the slot of a command.
     pub(crate) fn end(&self, id: CommandId) {
         self.window().end(id);
     }
 
-    /// Whether the caller is to begin handing over; somebody who does so already is woken.
+    /// Returns whether the caller is to begin handing over. A task that does so already is woken.
     fn start(&self, now: Timestamp) -> bool {
         let mut window = self.window();
         let is_to_start = window.start(now);
@@ -117,12 +116,12 @@ impl LinkQueue {
     }
 }
 
-impl Waiting {
+impl QueuedCommand {
     /// A stored command that is queued.
     pub(crate) fn of(row: &CommandRow) -> Self {
         Self {
             id: row.id,
-            class: Class::of(&row.command_type),
+            class: CommandClass::of(&row.command_type),
             rank: Rank::stored(row.priority),
             created_at: row.created_at,
             job: row.job_id,
@@ -131,89 +130,96 @@ impl Waiting {
 
     fn of_page(row: QueuedRow) -> Self {
         let QueuedRow { id, command_type, priority, created_at } = row;
-        Self { id, class: Class::of(&command_type), rank: Rank::stored(priority), created_at, job: None }
+        Self { id, class: CommandClass::of(&command_type), rank: Rank::stored(priority), created_at, job: None }
     }
 }
 
-impl Hive {
-    /// Takes in a command that is queued in the store, and hands over what has a place. False where the link is gone.
-    pub(crate) fn enqueue(&self, satellite: SatelliteId, live: &Live, waiting: Waiting) -> bool {
-        let is_taken = live.queue.window().offer(waiting);
-        self.start_hand_over(satellite, live);
-        is_taken
+impl Commands {
+    /// Opens the queue of a link that is live from now on. [`start_delivery`](Self::start_delivery) fills it.
+    pub(crate) fn open_link(&self, handle: LinkHandle, capacity: Option<u32>) -> CommandLink {
+        self.links.open(handle, capacity)
     }
 
-    /// Opens the queue of a link, when all that the satellite has already is noted.
-    pub(crate) async fn open_queue(&self, satellite: SatelliteId, live: &Live) -> Result<()> {
-        let rows = self.store().command_list_queued(satellite, None, PAGE as u32).await?;
-        live.queue.window().open(rows.into_iter().map(Waiting::of_page).collect());
-        self.start_hand_over(satellite, live);
+    /// Closes the queue of a link. What is queued is in the store; jobs take the turns of their commands back.
+    pub(crate) fn close_link(&self, link: &CommandLink) {
+        self.links.close(link);
+        let left = link.queue.window().close();
+        link.queue.changed.notify_one();
+        self.return_turns(left);
+    }
+
+    /// Sets how many commands a satellite runs at the same time from here on.
+    pub(crate) fn set_capacity(self: &Arc<Self>, link: &CommandLink, capacity: u32) {
+        link.queue.window().set_capacity(capacity);
+        self.start_hand_over(link);
+    }
+
+    /// Queues a command that is queued in the store, and hands over what has a slot. False where the link is closed.
+    pub(super) fn enqueue(self: &Arc<Self>, link: &CommandLink, command: QueuedCommand) -> bool {
+        let is_queued = link.queue.window().offer(command);
+        self.start_hand_over(link);
+        is_queued
+    }
+
+    /// Fills the queue of a link, when all that the satellite has already is noted.
+    pub(super) async fn fill_queue(self: &Arc<Self>, link: &CommandLink) -> Result<()> {
+        let rows = self.store.command_list_queued(link.satellite(), None, PAGE as u32).await?;
+        link.queue.window().open(rows.into_iter().map(QueuedCommand::of_page).collect());
+        self.start_hand_over(link);
         Ok(())
     }
 
-    /// Ends the queue of a link: what is queued is in the store, and jobs take their turns back.
-    pub(crate) fn close_queue(&self, live: &Live) {
-        let left = live.queue.window().close();
-        live.queue.changed.notify_one();
-        self.give_back(left);
+    /// Frees the slot of a command that has ended; another one gets it.
+    pub(super) fn free_slot(self: &Arc<Self>, satellite: SatelliteId, id: CommandId) {
+        if let Some(link) = self.links.get(satellite) {
+            link.queue.end(id);
+            self.start_hand_over(&link);
+        }
     }
 
-    fn give_back(&self, waiting: impl IntoIterator<Item = Waiting>) {
-        for Waiting { id, job, .. } in waiting {
+    /// Reports to jobs that the turns of their commands came to nothing.
+    pub(super) fn return_turns(&self, commands: impl IntoIterator<Item = QueuedCommand>) {
+        for QueuedCommand { id, job, .. } in commands {
             if let Some(job) = job {
-                self.inner.jobs.returned(job, id);
+                self.emit(&CommandEvent::TurnReturned { job, id });
             }
         }
     }
 
-    /// Takes in how many commands a satellite takes at the same time from here on.
-    pub(crate) fn set_capacity(&self, satellite: SatelliteId, live: &Live, capacity: u32) {
-        live.queue.window().set_capacity(capacity);
-        self.start_hand_over(satellite, live);
-    }
-
-    /// Takes in that a command has ended: another has its place.
-    pub(crate) fn free_place(&self, satellite: SatelliteId, id: CommandId) {
-        if let Some(live) = self.inner.links.get(satellite) {
-            live.queue.end(id);
-            self.start_hand_over(satellite, &live);
-        }
-    }
-
-    /// Hands over what is queued and has a place, unless somebody does already. Where that fails the link is closed: the
-    /// next one starts anew.
-    pub(crate) fn start_hand_over(&self, satellite: SatelliteId, live: &Live) {
-        if !live.queue.start(self.source().steady()) {
+    /// Starts to hand over what is queued and has a slot, unless a task does so already. Where that fails, the link is closed and
+    /// the next one starts anew.
+    pub(super) fn start_hand_over(self: &Arc<Self>, link: &CommandLink) {
+        if !link.queue.start(self.context.steady()) {
             return;
         }
-        let (hive, live) = (self.clone(), live.clone());
-        self.inner.tasks.spawn(self.inner.shutdown.clone().run_until_cancelled_owned(async move {
-            if let Err(error) = hive.hand_over_queued(satellite, &live).await {
-                warn!(satellite.id = %satellite, error = %error, "queued commands not delivered");
-                live.close(close::GOING_AWAY, "the server cannot deliver now");
+        let (commands, link) = (self.clone(), link.clone());
+        self.context.spawn_until_shutdown(async move {
+            if let Err(error) = commands.hand_over_queued(&link).await {
+                warn!(satellite.id = %link.satellite(), error = %error, "queued commands not delivered");
+                link.handle.close(close::GOING_AWAY, "the server cannot deliver now");
             }
-        }));
+        });
     }
 
-    async fn hand_over_queued(&self, satellite: SatelliteId, live: &Live) -> Result<()> {
+    async fn hand_over_queued(self: &Arc<Self>, link: &CommandLink) -> Result<()> {
         loop {
-            let step = live.queue.window().next(self.source().steady(), HAND_OVERS);
+            let step = link.queue.window().next(self.context.steady(), BATCH);
             match step {
-                Step::Idle => return Ok(()),
-                Step::Wait(until) => {
-                    let pause = sleep(until.since(self.source().steady()));
+                QueueStep::Idle => return Ok(()),
+                QueueStep::Wait(until) => {
+                    let pause = sleep(until.since(self.context.steady()));
                     tokio::select! {
                         () = pause => {}
-                        () = live.queue.changed.notified() => {}
+                        () = link.queue.changed.notified() => {}
                     }
                 }
-                Step::Read(page) => {
-                    let rows = self.read_page(satellite, page).await?;
-                    live.queue.window().page(page, rows);
+                QueueStep::Read(page) => {
+                    let rows = self.read_page(link.satellite(), page).await?;
+                    link.queue.window().page(page, rows);
                 }
-                Step::HandOver(turns) => {
-                    if !self.hand_over_turns(satellite, live, turns).await? {
-                        live.queue.window().stop();
+                QueueStep::HandOver(batch) => {
+                    if !self.hand_over_batch(link, batch).await? {
+                        link.queue.window().stop();
                         return Ok(());
                     }
                 }
@@ -221,121 +227,77 @@ impl Hive {
         }
     }
 
-    async fn read_page(&self, satellite: SatelliteId, page: Page) -> Result<Vec<Waiting>> {
-        let Page { class, rank, after } = page;
-        let page = QueuePage { is_power: class == Class::Power, priority: rank.number(), after };
-        let insistence = self.insist();
+    async fn read_page(&self, satellite: SatelliteId, page: PageQuery) -> Result<Vec<QueuedCommand>> {
+        let PageQuery { class, rank, after } = page;
+        let page = QueuePage { is_power: class == CommandClass::Power, priority: rank.number(), after };
+        let retry = self.context.retry_window();
         loop {
-            let rows = self.store().command_list_queued(satellite, Some(page), PAGE as u32).await.map_err(Error::from);
-            if !insistence.wants_another(&rows).await {
-                return Ok(rows?.into_iter().map(Waiting::of_page).collect());
+            let rows = self.store.command_list_queued(satellite, Some(page), PAGE as u32).await.map_err(Error::from);
+            if !retry.should_retry(&rows).await {
+                return Ok(rows?.into_iter().map(QueuedCommand::of_page).collect());
             }
         }
     }
 
-    /// Hands over commands that have their places. False where the satellite cannot be given anything now.
-    async fn hand_over_turns(&self, satellite: SatelliteId, live: &Live, turns: Vec<Waiting>) -> Result<bool> {
-        if !self.is_usable_now(satellite).await? || live.ready().await.is_err() {
-            for waiting in &turns {
-                live.queue.end(waiting.id);
-                // A job waits for satellites that cannot be used by itself.
-                if waiting.job.is_none() {
-                    live.queue.window().offer(*waiting);
+    /// Hands over commands that have their slots. False where the satellite accepts nothing now.
+    async fn hand_over_batch(self: &Arc<Self>, link: &CommandLink, batch: Vec<QueuedCommand>) -> Result<bool> {
+        if !self.accepts_commands_now(link.satellite()).await? || link.handle.wait_for_capacity().await.is_err() {
+            for command in &batch {
+                link.queue.end(command.id);
+                // Jobs wait by themselves for satellites that cannot be used.
+                if command.job.is_none() {
+                    link.queue.window().offer(*command);
                 }
             }
-            self.give_back(turns);
+            self.return_turns(batch);
             return Ok(false);
         }
         // In their order, and many of them in one commit.
-        let jobs: Vec<_> = turns.iter().map(|waiting| waiting.job).collect();
-        let prepared: Vec<_> = turns.into_iter().map(|waiting| self.take_turn(live, waiting)).collect();
-        let mut prepared = stream::iter(prepared).buffered(HAND_OVERS).zip(stream::iter(jobs));
+        let jobs: Vec<_> = batch.iter().map(|command| command.job).collect();
+        let prepared: Vec<_> = batch.into_iter().map(|command| self.prepare_queued(link, command)).collect();
+        let mut prepared = stream::iter(prepared).buffered(BATCH).zip(stream::iter(jobs));
         while let Some((prepared, job)) = prepared.next().await {
             let Some(prepared) = prepared? else { continue };
             let id = prepared.id;
-            self.hand_to_link(prepared, live).await?;
-            if job.is_some_and(|job| self.inner.jobs.is_stopped(job)) {
-                // The cancel may have come before the command did.
-                live.pass(Outgoing::Control(ToAgent::CommandCancel { id }));
+            self.send_prepared(prepared, link).await?;
+            if self.is_of_cancelled_job(job) {
+                // The job may have been cancelled before the command was sent.
+                link.send_cancel(id);
             }
         }
         Ok(true)
     }
 
-    async fn is_usable_now(&self, satellite: SatelliteId) -> Result<bool> {
-        let insistence = self.insist();
+    async fn accepts_commands_now(&self, satellite: SatelliteId) -> Result<bool> {
+        let retry = self.context.retry_window();
         loop {
-            let row = self.store().satellite_get(satellite).await.map_err(Error::from);
-            if !insistence.wants_another(&row).await {
-                return Ok(row?.is_some_and(|row| registry::is_usable(&row.status)));
+            let row = self.satellite_store.satellite_get(satellite).await.map_err(Error::from);
+            if !retry.should_retry(&row).await {
+                return Ok(row?.is_some_and(|row| row.status.accepts_commands()));
             }
         }
     }
 
-    async fn take_turn(&self, live: &Live, waiting: Waiting) -> Result<Option<Prepared>> {
-        let insistence = self.insist();
+    async fn prepare_queued(
+        self: &Arc<Self>,
+        link: &CommandLink,
+        command: QueuedCommand,
+    ) -> Result<Option<PreparedCommand>> {
+        let retry = self.context.retry_window();
         loop {
-            live.queue.begin(waiting.id, waiting.class);
-            let prepared = self.prepare_by_id(waiting.id, live).await;
-            if !insistence.wants_another(&prepared).await {
-                return prepared.inspect_err(|_| self.give_back([waiting]));
+            // Anew with each attempt: a failed one has freed the slot.
+            link.queue.begin(command.id, command.class);
+            let prepared = self.prepare_by_id(command.id, link).await;
+            if !retry.should_retry(&prepared).await {
+                return prepared.inspect_err(|_| self.return_turns([command]));
             }
         }
     }
 
-    async fn prepare_by_id(&self, id: CommandId, live: &Live) -> Result<Option<Prepared>> {
-        match self.store().command_get(id).await? {
-            Some(row) => self.prepare(row, live, None).await,
+    async fn prepare_by_id(self: &Arc<Self>, id: CommandId, link: &CommandLink) -> Result<Option<PreparedCommand>> {
+        match self.store.command_get(id).await? {
+            Some(row) => self.prepare(row, link, None).await,
             None => Ok(None),
         }
-    }
-
-    /// Takes back a command that its satellite cannot take now, and did not start: it is queued again, or over.
-    pub(crate) fn start_taking_back(&self, satellite: SatelliteId, id: CommandId, live: &Live) {
-        let (hive, live) = (self.clone(), live.clone());
-        self.inner.tasks.spawn(self.inner.shutdown.clone().run_until_cancelled_owned(async move {
-            let insistence = hive.insist();
-            let taken = loop {
-                let taken = hive.take_back(satellite, id, &live).await;
-                if !insistence.wants_another(&taken).await {
-                    break taken;
-                }
-            };
-            if let Err(error) = taken {
-                warn!(command.id = %id, error = %error, "a command that was sent back is not queued again");
-                live.close(close::GOING_AWAY, "the server cannot deliver now");
-            }
-        }));
-    }
-
-    async fn take_back(&self, satellite: SatelliteId, id: CommandId, live: &Live) -> Result<()> {
-        let row = self.store().command_get(id).await?.filter(|row| row.satellite_id == satellite);
-        let Some(row) = row else {
-            warn!(satellite.id = %satellite, command.id = %id, "a command was sent back that this satellite was not given");
-            return Ok(());
-        };
-        if !self.store().command_requeue(id, self.source().now()).await? {
-            debug!(command.id = %id, "a command that was sent back had started or ended before");
-            return Ok(());
-        }
-        let now = self.source().steady();
-        live.queue.window().sent_back(id, now);
-        let row = CommandRow { status: CommandStatus::Queued, journal_id: None, ..row };
-        let is_cancelled =
-            self.inner.running.is_cancelled(id) || row.job_id.is_some_and(|job| self.inner.jobs.is_stopped(job));
-        let end = match () {
-            () if is_cancelled => Some(CommandStatus::Cancelled),
-            () if row.expires_at <= now => Some(CommandStatus::Expired),
-            () => None,
-        };
-        if let Some(status) = end {
-            return self.end_without_satellite(&row, status).await.map(drop);
-        }
-        let waiting = Waiting::of(&row);
-        let is_taken = self.inner.links.get(satellite).is_some_and(|live| self.enqueue(satellite, &live, waiting));
-        if !is_taken {
-            self.give_back([waiting]);
-        }
-        Ok(())
     }
 }

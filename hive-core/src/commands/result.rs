@@ -1,17 +1,17 @@
-//! What became of a command, with its output or with a way to it. A large output is in no answer: it is read piece by piece.
+//! What became of a command, with its output or with a reader of it. A large output is in no answer: it is read piece by piece.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hive_wire::CommandId;
-use hive_wire::agent::{Channel, ErrorBody, Received};
-use hive_wire::api::{ExecResult, OutputEncoding, TargetStatus};
+use hive_wire::agent::{Channel, Received};
+use hive_wire::api::{CommandInfo, CommandStatus, ExecResult, OutputEncoding, TargetStatus};
+use hive_wire::{CommandId, ErrorCode};
 
-use super::in_flight::{Finished, Place, Progress};
-use crate::hive::Hive;
-use crate::router::{ExecReport, OutputReader, OutputSource, encode};
+use super::Commands;
+use super::in_flight::{CommandProgress, FinishedCommand, SatelliteRef};
+use crate::router::{CommandReport, ExecReport, OutputReader, OutputSource, encode};
 use crate::store::{CommandOutcome, CommandRow, JobTargetRow};
 use crate::{Error, Result};
 
@@ -20,48 +20,45 @@ const INLINE: u64 = 64 * 1024;
 /// Output read from the store at a time.
 const READ_AT_ONCE: usize = 256 * 1024;
 
-/// How often is looked whether a satellite is back that has a command one waits for.
+/// Output of each stream that an error carries.
+const MAX_ERROR_OUTPUT: usize = 1024 * 1024;
+
+/// The pause between two looks whether a command is in flight again: after a restart its satellite is not back yet.
 const RETURN_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Why something could not be done, as answers say it.
-pub(crate) fn reason(error: &Error) -> ErrorBody {
-    ErrorBody { code: error.code(), message: error.to_string() }
-}
-
-/// The output of a command of this hive: held in memory, or stored.
+/// The output of a command of this hive: buffered in memory, or stored.
 #[derive(Debug)]
-pub(crate) struct StoredOutput {
-    hive: Hive,
+struct HiveOutput {
+    commands: Arc<Commands>,
     id: CommandId,
 }
 
-impl StoredOutput {
-    pub(crate) fn new(hive: &Hive, id: CommandId) -> Self {
-        Self { hive: hive.clone(), id }
-    }
-}
-
 #[async_trait]
-impl OutputSource for StoredOutput {
+impl OutputSource for HiveOutput {
     async fn read(&self, channel: Channel, from: u64) -> Result<Bytes> {
-        self.hive.output_from(self.id, channel, from, READ_AT_ONCE).await
+        self.commands.output_from(self.id, channel, from, READ_AT_ONCE).await
     }
 }
 
-/// How a command stands: its end, or how far it is.
-pub(crate) struct Standing {
+/// A command at one moment: its end, or how far it is.
+pub(crate) struct CommandSnapshot {
     /// Without output.
     pub(crate) result: ExecResult,
     len: Received,
-    finished: Option<Arc<Finished>>,
+    finished: Option<Arc<FinishedCommand>>,
 }
 
-impl Hive {
-    /// Waits for a command's end, `timeout` long, and tells how it then stands.
-    pub(crate) async fn standing(&self, id: CommandId, place: &Place, timeout: Duration) -> Result<Standing> {
+impl Commands {
+    /// Waits for a command's end up to a timeout, and returns how it is then.
+    pub(crate) async fn snapshot(
+        &self,
+        id: CommandId,
+        satellite: &SatelliteRef,
+        timeout: Duration,
+    ) -> Result<CommandSnapshot> {
         let end = tokio::select! {
             end = tokio::time::timeout(timeout, self.end_of(id)) => end.unwrap_or(Ok(None))?,
-            () = self.inner.shutdown.cancelled() => {
+            () = self.context.shutdown().cancelled() => {
                 return Err(Error::unavailable("the server stops; the command goes on"));
             }
         };
@@ -69,34 +66,34 @@ impl Hive {
             && let Some(finished) = end.finished
             && let Some(outcome) = &finished.outcome
         {
-            let result = ended(id, place, outcome);
-            return Ok(Standing { result, len: end.received, finished: Some(finished) });
+            let result = ended(id, satellite, outcome);
+            return Ok(CommandSnapshot { result, len: end.received, finished: Some(finished) });
         }
-        let row = self.store().command_get(id).await?;
+        let row = self.store.command_get(id).await?;
         let row = row.ok_or_else(|| Error::NotFound { what: "command", id: id.to_string() })?;
-        let len = match self.inner.running.received(id) {
+        let len = match self.in_flight.received(id) {
             Some(received) => received,
-            None => self.store().command_output_len(id).await?,
+            None => self.store.command_output_len(id).await?,
         };
-        Ok(Standing { result: stored(place, row), len, finished: None })
+        Ok(CommandSnapshot { result: stored(satellite, row), len, finished: None })
     }
 
-    /// Waits until a command has ended, `timeout` long; returns whether it has.
-    pub(crate) async fn ends_within(&self, id: CommandId, timeout: Duration) -> bool {
-        let Some(mut progress) = self.inner.running.follow(id) else { return true };
+    /// Returns whether a command ends within this time, or is not in flight any more.
+    pub(super) async fn ends_within(&self, id: CommandId, timeout: Duration) -> bool {
+        let Some(mut progress) = self.in_flight.follow(id) else { return true };
         let end = progress.wait_for(|progress| progress.finished.is_some());
         tokio::time::timeout(timeout, end).await.is_ok()
     }
 
-    /// Waits until a command has ended; how, where that is known from here. Whoever asks again for a command of before a
-    /// restart may be here before its satellite is: that is waited for as well.
-    async fn end_of(&self, id: CommandId) -> Result<Option<Progress>> {
+    /// Waits until a command has ended. Returns its end where this process saw it. After a restart, a call may come before the
+    /// satellite has reconnected: then the store is polled until the command is in flight again.
+    async fn end_of(&self, id: CommandId) -> Result<Option<CommandProgress>> {
         loop {
-            if let Some(mut progress) = self.inner.running.follow(id) {
+            if let Some(mut progress) = self.in_flight.follow(id) {
                 let end = progress.wait_for(|progress| progress.finished.is_some()).await;
                 return Ok(end.ok().map(|end| end.clone()));
             }
-            let row = self.store().command_get(id).await?;
+            let row = self.store.command_get(id).await?;
             if row.is_none_or(|row| row.status.is_terminal()) {
                 return Ok(None);
             }
@@ -104,15 +101,26 @@ impl Hive {
         }
     }
 
+    /// Returns a reader of a command's output. The permission is checked by the caller.
+    pub(crate) fn output_reader(self: &Arc<Self>, id: CommandId) -> OutputReader {
+        OutputReader::new(HiveOutput { commands: self.clone(), id })
+    }
+
+    /// Returns a stored command with a reader of its output.
+    pub(crate) fn command_report(self: &Arc<Self>, row: CommandRow) -> CommandReport {
+        let output = self.output_reader(row.id);
+        CommandReport::new(info(row), output)
+    }
+
     /// Puts the output of a command into its report, unless it is large.
     pub(crate) async fn report(
-        &self,
+        self: &Arc<Self>,
         id: CommandId,
-        standing: Standing,
+        snapshot: CommandSnapshot,
         encoding: OutputEncoding,
     ) -> Result<ExecReport> {
-        let Standing { mut result, len, finished } = standing;
-        let rest = OutputReader::new(StoredOutput::new(self, id));
+        let CommandSnapshot { mut result, len, finished } = snapshot;
+        let rest = self.output_reader(id);
         if len.stdout + len.stderr > INLINE {
             return Ok(ExecReport::new(result, Some(rest), encoding));
         }
@@ -120,7 +128,7 @@ impl Hive {
         for (channel, len, text) in
             [(Channel::Stdout, len.stdout, &mut result.stdout), (Channel::Stderr, len.stderr, &mut result.stderr)]
         {
-            *text = match outcome.and_then(|outcome| held(outcome, &channel, len)) {
+            *text = match outcome.and_then(|outcome| retained(outcome, &channel, len)) {
                 Some(bytes) => encode(bytes, encoding),
                 None if len == 0 => String::new(),
                 None => encode(&rest.read_all(channel, usize::MAX).await?, encoding),
@@ -130,9 +138,9 @@ impl Hive {
     }
 
     /// What became of a job's target.
-    pub(crate) fn target_report(&self, row: JobTargetRow, encoding: OutputEncoding) -> ExecReport {
-        let is_silent = row.finished_at.is_some() && row.stdout_bytes == 0 && row.stderr_bytes == 0;
-        let rest = row.command_id.filter(|_| !is_silent).map(|id| OutputReader::new(StoredOutput::new(self, id)));
+    pub(crate) fn target_report(self: &Arc<Self>, row: JobTargetRow, encoding: OutputEncoding) -> ExecReport {
+        let has_no_output = row.finished_at.is_some() && row.stdout_bytes == 0 && row.stderr_bytes == 0;
+        let rest = row.command_id.filter(|_| !has_no_output).map(|id| self.output_reader(id));
         let result = ExecResult {
             satellite_id: row.satellite_id,
             satellite_name: row.satellite_name,
@@ -148,25 +156,63 @@ impl Hive {
         ExecReport::new(result, rest, encoding)
     }
 
-    /// Returns some output of one stream from an offset on, held or stored; empty where there is no more.
+    /// Returns some output of one stream from an offset on, buffered or stored; empty where there is no more.
     pub(crate) async fn output_from(&self, id: CommandId, channel: Channel, from: u64, limit: usize) -> Result<Bytes> {
-        match self.inner.running.output(id, &channel, from) {
-            Some(held) => Ok(held),
-            None => Ok(self.store().command_output(id, channel, from, limit).await?),
+        match self.in_flight.output(id, &channel, from) {
+            Some(buffered) => Ok(buffered),
+            None => Ok(self.store.command_output(id, channel, from, limit).await?),
         }
     }
 }
 
-/// All output of one stream, where the outcome still holds it.
-fn held<'a>(outcome: &'a CommandOutcome, channel: &Channel, len: u64) -> Option<&'a Bytes> {
+/// Returns all output of one stream, where the outcome still has it.
+fn retained<'a>(outcome: &'a CommandOutcome, channel: &Channel, len: u64) -> Option<&'a Bytes> {
     let (.., bytes) = outcome.output.iter().find(|(of, offset, _)| of == channel && *offset == 0)?;
     (bytes.len() as u64 == len).then_some(bytes)
 }
 
-fn ended(id: CommandId, place: &Place, outcome: &CommandOutcome) -> ExecResult {
+/// The answer of a call that waited for the command: a timeout and a refusal by the satellite's policy are errors there.
+pub(super) async fn into_answer(id: CommandId, report: ExecReport) -> Result<ExecReport> {
+    let result = &report.result;
+    let is_blocked = result.error.as_ref().is_some_and(|error| error.code == ErrorCode::CommandBlocked);
+    match &result.status {
+        TargetStatus::Command(CommandStatus::Failed) if is_blocked => {
+            let why = result.error.as_ref().map(|error| error.message.clone());
+            Err(Error::CommandBlocked(why.unwrap_or_default()))
+        }
+        TargetStatus::Command(status) if *status == CommandStatus::TimedOut || !status.is_terminal() => {
+            let result = report.into_result_with(MAX_ERROR_OUTPUT).await?;
+            Err(Error::CommandTimeout { command: id, result: Some(Box::new(result)) })
+        }
+        _ => Ok(report),
+    }
+}
+
+/// A stored command as clients see it, without its output.
+pub(super) fn info(row: CommandRow) -> CommandInfo {
+    CommandInfo {
+        id: row.id,
+        satellite_id: row.satellite_id,
+        command_type: row.command_type,
+        summary: row.summary,
+        status: row.status,
+        exit_code: row.exit_code,
+        stdout: String::new(),
+        stderr: String::new(),
+        duration_ms: row.duration_ms,
+        truncated: row.truncated,
+        error: row.error,
+        created_by: row.actor.name,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        finished_at: row.finished_at,
+    }
+}
+
+fn ended(id: CommandId, satellite: &SatelliteRef, outcome: &CommandOutcome) -> ExecResult {
     ExecResult {
-        satellite_id: place.satellite,
-        satellite_name: place.name.clone(),
+        satellite_id: satellite.satellite,
+        satellite_name: satellite.name.clone(),
         command_id: Some(id),
         status: TargetStatus::Command(outcome.status.clone()),
         exit_code: outcome.exit_code,
@@ -178,10 +224,10 @@ fn ended(id: CommandId, place: &Place, outcome: &CommandOutcome) -> ExecResult {
     }
 }
 
-fn stored(place: &Place, row: CommandRow) -> ExecResult {
+fn stored(satellite: &SatelliteRef, row: CommandRow) -> ExecResult {
     ExecResult {
-        satellite_id: place.satellite,
-        satellite_name: place.name.clone(),
+        satellite_id: satellite.satellite,
+        satellite_name: satellite.name.clone(),
         command_id: Some(row.id),
         status: TargetStatus::Command(row.status),
         exit_code: row.exit_code,

@@ -1,90 +1,54 @@
-//! The hive as somebody may use it: the one place where permission is checked.
+//! The hive as somebody may use it: a principal and the accessors of the services.
 
 use std::sync::Arc;
 
-use hive_wire::api::{AuditResult, AuditTarget};
-use hive_wire::{AuditId, SatelliteId, TeamId};
-use serde_json::Value;
-use tokio::sync::mpsc;
+use hive_wire::api::{ApiKeyCreate, NewApiKey, TeamMember};
 
 use super::Hive;
-use crate::access::{Permission, Principal, Reach, Verdict, may};
-use crate::audit::AuditDraft;
-use crate::store::SatelliteRow;
-use crate::{AuditLogger, CommandRouter, DeviceRegistry, Error, HiveApi, Identity, JobManager, Result, SessionManager};
+use crate::access::{Permission, Principal, Reach, Role};
+use crate::authorization::authorize_action;
+use crate::handle::ServiceHandle;
+use crate::{AuditLogger, CommandRouter, DeviceRegistry, HiveApi, Identity, JobManager, Result, SessionManager};
 
-/// The hive as `principal` may use it.
+/// The hive as `principal` may use it. Each service checks the permission in the call that needs it.
 #[derive(Debug, Clone)]
 pub struct ActingHive {
-    pub(crate) hive: Hive,
-    pub(crate) principal: Principal,
-}
-
-/// What an audit record is about.
-pub(crate) struct Subject {
-    pub(crate) kind: &'static str,
-    pub(crate) id: String,
-    pub(crate) team: Option<TeamId>,
-}
-
-impl Subject {
-    pub(crate) fn new(kind: &'static str, id: impl ToString) -> Self {
-        Self { kind, id: id.to_string(), team: None }
-    }
-
-    pub(crate) fn satellite(row: &SatelliteRow) -> Self {
-        Self { kind: "satellite", id: row.id.to_string(), team: row.team_id }
-    }
-
-    pub(crate) fn of_team(mut self, team: Option<TeamId>) -> Self {
-        self.team = team;
-        self
-    }
-}
-
-/// One area of a hive as a principal may use it: what the accessors of [`ActingHive`] give away.
-pub(crate) struct Handle(ActingHive);
-
-impl std::ops::Deref for Handle {
-    type Target = ActingHive;
-
-    fn deref(&self) -> &ActingHive {
-        &self.0
-    }
+    hive: Hive,
+    principal: Principal,
 }
 
 impl crate::sealed::Sealed for ActingHive {}
 
 impl HiveApi for ActingHive {
     fn satellites(&self) -> Arc<dyn DeviceRegistry> {
-        Arc::new(Handle(self.clone()))
+        Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().satellites))
     }
 
     fn commands(&self) -> Arc<dyn CommandRouter> {
-        Arc::new(Handle(self.clone()))
+        Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().exec))
     }
 
     fn jobs(&self) -> Arc<dyn JobManager> {
-        Arc::new(Handle(self.clone()))
+        Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().jobs))
     }
 
     fn sessions(&self) -> Arc<dyn SessionManager> {
-        Arc::new(Handle(self.clone()))
+        Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().sessions))
     }
 
     fn audit(&self) -> Arc<dyn AuditLogger> {
-        Arc::new(Handle(self.clone()))
+        Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().audit_log))
     }
 
     fn identity(&self) -> Arc<dyn Identity> {
-        Arc::new(Handle(self.clone()))
+        Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().identity))
     }
 }
 
 accessors!(ActingHive);
 
 impl ActingHive {
-    pub(crate) fn new(hive: Hive, principal: Principal) -> Self {
+    pub(super) fn new(hive: Hive, principal: Principal) -> Self {
         Self { hive, principal }
     }
 
@@ -93,87 +57,21 @@ impl ActingHive {
         &self.principal
     }
 
-    /// Checks that the principal may do something that is not about one hidden thing.
-    pub(crate) fn allow(&self, permission: Permission, reach: Reach) -> Result<()> {
-        match may(&self.principal, &permission, reach) {
-            Verdict::Allow => Ok(()),
-            Verdict::Forbid | Verdict::Hide => Err(Error::Forbidden(permission.as_str().into())),
-        }
+    /// Creates an API key for a user: for the server's own command line, and for programs that embed a hive.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such user.
+    pub async fn api_key_create_for(&self, username: &str, key: ApiKeyCreate) -> Result<NewApiKey> {
+        authorize_action(&self.principal, &Permission::UsersManage, Reach::Platform)?;
+        let identity = &self.hive.services().identity;
+        identity.create_api_key(&self.principal, identity.find_user(username).await?.id, key).await
     }
 
-    /// Finds a satellite the principal may use `permission` on. One that is hidden looks as if it did not exist.
-    pub(crate) async fn satellite_for(&self, id: SatelliteId, permission: Permission) -> Result<SatelliteRow> {
-        let row = self.hive.store().satellite_get(id).await?;
-        let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
-        self.allow_satellite(row, &permission)
-    }
-
-    /// Checks that the principal may use `permission` on a satellite now; what to say of one that is of another team, where
-    /// they have nothing of an earlier time to see.
-    pub(crate) async fn satellite_seen_now(&self, id: SatelliteId, permission: Permission) -> Result<Option<Error>> {
-        let row = self.hive.store().satellite_get(id).await?;
-        let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
-        match self.allow_satellite(row, &permission) {
-            Ok(_) => Ok(None),
-            Err(hidden @ Error::SatelliteNotFound(_)) => Ok(Some(hidden)),
-            Err(error) => Err(error),
-        }
-    }
-
-    pub(crate) fn allow_satellite(&self, row: SatelliteRow, permission: &Permission) -> Result<SatelliteRow> {
-        match may(&self.principal, permission, Reach::satellite(row.team_id)) {
-            Verdict::Allow => Ok(row),
-            Verdict::Forbid => Err(Error::Forbidden(permission.as_str().into())),
-            Verdict::Hide => Err(Error::SatelliteNotFound(row.id.to_string())),
-        }
-    }
-
-    /// Tells a listener something in a task of its own: as long as it listens, the principal may and the hive runs.
-    pub(crate) async fn tell<T: Send + 'static>(
-        &self,
-        listener: &mpsc::Sender<T>,
-        telling: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<()> {
-        let (pass, listener) = (self.pass().await?, listener.clone());
-        let shutdown = self.hive.inner.shutdown.clone();
-        self.hive.inner.tasks.spawn(async move {
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = listener.closed() => {}
-                _ = pass.lost() => {}
-                () = telling => {}
-            }
-        });
-        Ok(())
-    }
-
-    /// Drafts a record of something the principal did.
-    pub(crate) fn record(&self, action: &'static str, subject: Subject, details: Value) -> AuditDraft {
-        self.draft(action, subject, details, AuditResult::Success)
-    }
-
-    /// Drafts a record of something that will reach beyond the database.
-    pub(crate) fn intent(&self, action: &'static str, subject: Subject, details: Value) -> AuditDraft {
-        self.draft(action, subject, details, AuditResult::Intent)
-    }
-
-    pub(crate) fn draft(
-        &self,
-        action: &'static str,
-        subject: Subject,
-        details: Value,
-        result: AuditResult,
-    ) -> AuditDraft {
-        AuditDraft {
-            id: AuditId::new(self.hive.source().seed()),
-            timestamp: self.hive.source().now(),
-            actor: self.principal.actor(),
-            action,
-            target: AuditTarget { kind: subject.kind.into(), id: subject.id },
-            team_id: subject.team,
-            details,
-            result,
-            error: None,
-        }
+    /// Makes a user a member of the team of this slug, or changes their role there.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such team or user.
+    pub async fn team_member_add(&self, team: &str, username: &str, role: Role) -> Result<TeamMember> {
+        self.hive.services().identity.put_member_by_slug(&self.principal, team, username, role).await
     }
 }

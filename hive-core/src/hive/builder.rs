@@ -3,22 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
-use super::high_water::HighWater;
-use super::{EVENT_CAPACITY, Hive, Inner, Settings, key_check};
+use super::services::{Parts, Services};
+use super::{Hive, Inner, Settings, key_check};
 use crate::clock::Source;
-use crate::commands::{in_flight, queue};
-use crate::disk_probe::DiskProbe;
-use crate::identity::{auth_failures, verifier};
+use crate::context::DiskProbe;
 use crate::keys::{Keys, KeysError};
-use crate::links::unexpected;
-use crate::satellites::journal_positions;
 use crate::store::{self, Database, Fingerprints, Store};
 use crate::{Error, Result};
-use crate::{grants, housekeeping, jobs, links, sessions};
 
 /// Builds a [`Hive`]. Ends in [`build`](Self::build).
 ///
@@ -120,45 +111,12 @@ impl HiveBuilder {
         };
         let accepts_others = self.accepts_other_keys;
         let check = key_check::Check { fingerprints, dir: key_dir.as_deref(), accepts_others };
-        let (id, is_new) = check.identify(store.as_ref(), &self.source).await?;
-        let high_water = match &self.data_dir {
-            Some(dir) => Some(HighWater::check(dir, store.as_ref()).await?),
-            None => None,
-        };
-        let (auth_failures, failure_queue) = auth_failures::AuthFailures::new();
-        let hive = Hive {
-            inner: Arc::new(Inner {
-                id,
-                is_new,
-                store,
-                keys,
-                started_at: self.source.steady(),
-                source: self.source,
-                settings: self.settings,
-                verifier: verifier::Verifier::default(),
-                links: links::Links::default(),
-                running: in_flight::Running::default(),
-                open: queue::OpenCounts::default(),
-                jobs: jobs::Jobs::default(),
-                sessions: sessions::Sessions::default(),
-                passes: grants::Passes::default(),
-                auth_failures,
-                unexpected: unexpected::Shared::default(),
-                seen: housekeeping::SeenBuffer::default(),
-                positions: journal_positions::Positions::default(),
-                housekeeping: housekeeping::Housekeeping::default(),
-                high_water,
-                disk,
-                events: broadcast::channel(EVENT_CAPACITY).0,
-                tasks: TaskTracker::new(),
-                shutdown: CancellationToken::new(),
-            }),
-        };
-        hive.count_open().await?;
-        housekeeping::start(&hive);
-        auth_failures::start(&hive, failure_queue);
-        sessions::start(&hive);
-        Ok(hive)
+        let hive = check.identify(store.as_ref(), &self.source).await?;
+        let is_new = hive.is_new;
+        let parts = Parts { hive, store, keys, source: self.source, settings: self.settings, disk };
+        let services = Services::build(parts, self.data_dir.as_deref()).await?;
+        let housekeeping = services.start_housekeeping();
+        Ok(Hive { inner: Arc::new(Inner { services, housekeeping, is_new }) })
     }
 }
 

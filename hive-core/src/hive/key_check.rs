@@ -21,7 +21,7 @@ const ADVICE: &str =
     "put back the right one from a backup; if there is none, accept the loss with 'hive-server accept-keys'";
 
 /// Fails where a key file is not there, and names all that are not.
-pub(crate) fn expect_all(dir: &Path) -> Result<()> {
+pub(super) fn expect_all(dir: &Path) -> Result<()> {
     let missing = keys::missing(dir);
     if missing.is_empty() {
         return Ok(());
@@ -32,23 +32,31 @@ pub(crate) fn expect_all(dir: &Path) -> Result<()> {
     ))
 }
 
+/// Which hive a store is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IdentifiedHive {
+    pub(super) id: HiveId,
+    /// Whether the store had none before.
+    pub(super) is_new: bool,
+}
+
 /// The keys that a hive is opened with.
-pub(crate) struct Check<'k> {
+pub(super) struct Check<'k> {
     /// What tells them from others; empty for keys that are made anew with each start, which are not checked.
-    pub(crate) fingerprints: Fingerprints,
+    pub(super) fingerprints: Fingerprints,
     /// Where their files are.
-    pub(crate) dir: Option<&'k Path>,
+    pub(super) dir: Option<&'k Path>,
     /// Whether others are accepted than those that are noted.
-    pub(crate) accepts_others: bool,
+    pub(super) accepts_others: bool,
 }
 
 impl Check<'_> {
-    /// Finds out which hive the store is of, and makes it one where it is new. Returns whether it was.
-    pub(crate) async fn identify(self, store: &dyn Store, source: &Source) -> Result<(HiveId, bool)> {
+    /// Finds out which hive the store is of, and creates one where there was none.
+    pub(super) async fn identify(self, store: &dyn Store, source: &Source) -> Result<IdentifiedHive> {
         let new = HiveRow { id: HiveId::new(source.seed()), created_at: source.now(), keys: self.fingerprints.clone() };
         let row = store.hive_create(new.clone()).await?;
         if row.id == new.id {
-            return Ok((row.id, true));
+            return Ok(IdentifiedHive { id: row.id, is_new: true });
         }
         let others = self.others(&row.keys);
         match others.is_empty() {
@@ -56,7 +64,7 @@ impl Check<'_> {
             false if self.accepts_others => store.hive_keys_set(self.fingerprints, accepted(source, &others)).await?,
             false => return Err(Error::Damaged(self.refusal(&others).into())),
         }
-        Ok((row.id, false))
+        Ok(IdentifiedHive { id: row.id, is_new: false })
     }
 
     /// The names of the keys that are not the noted ones.

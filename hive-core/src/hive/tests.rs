@@ -10,6 +10,7 @@ mod registering;
 mod removal;
 mod strays;
 mod teams;
+mod unreadable;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use hive_wire::frame::{Frame, StreamId};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
 use hive_wire::{CommandId, SatelliteId};
 
-use super::{ActingHive, Attached, Effort, Hive, Settings};
+use super::{ActingHive, Attached, Effort, Hive, Services, Settings};
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
 
 const NAME: &str = "web-server-01";
@@ -159,9 +160,23 @@ async fn secrets_of_a_hive_are_not_printed() {
 #[tokio::test]
 async fn a_hive_that_nobody_holds_is_gone() {
     let hive = hive().await;
-    let weak = Arc::downgrade(&hive.inner);
+    // Also none of its services: they must not hold each other.
+    let Services { grants, auth_failures, satellites, commands, jobs, sessions, link_handler, .. } = hive.services();
+    let weak: [std::sync::Weak<dyn std::any::Any>; 7] = [
+        Arc::downgrade(grants) as _,
+        Arc::downgrade(auth_failures) as _,
+        Arc::downgrade(satellites) as _,
+        Arc::downgrade(commands) as _,
+        Arc::downgrade(jobs) as _,
+        Arc::downgrade(sessions) as _,
+        Arc::downgrade(link_handler) as _,
+    ];
+    let inner = Arc::downgrade(&hive.inner);
     drop(hive);
-    assert!(weak.upgrade().is_none());
+    assert!(inner.upgrade().is_none());
+    for (number, service) in weak.iter().enumerate() {
+        assert!(service.upgrade().is_none(), "service {number}");
+    }
 }
 
 #[tokio::test]

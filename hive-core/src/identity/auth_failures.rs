@@ -1,16 +1,15 @@
-//! Failed authentications in the audit log: what [`log`] decides is written here, behind the answers.
+//! Failed authentications in the audit log. [`log`] decides which are recorded; they are written after the answers.
 //!
-//! No part of a secret is ever written: of a key its public id, of a login the name of a user who exists. Writing waits for
-//! nobody and nobody waits for it: at most one of these records stands in the store's queue, and what finds its own short
-//! queue full is only counted.
+//! No part of a secret is ever written: of a key its public id, of a login the name of a user who exists. The records have a short
+//! queue of their own, of which one at a time is in the queue of the store. A failure that finds it full is only counted.
 
 mod log;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
-use hive_wire::AuditId;
-use hive_wire::api::{Actor, AuditResult, AuditTarget};
+use hive_wire::SatelliteId;
+use hive_wire::api::{Actor, AuditResult};
 use hive_wire::credential::split_satellite_key;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -19,28 +18,29 @@ use tracing::{debug, info};
 
 use crate::access::Principal;
 use crate::audit::AuditDraft;
-use crate::hive::Hive;
-use crate::store::Store;
+use crate::audit_log::draft::{Subject, draft, satellite_actor};
+use crate::context::ServiceContext;
+use crate::store::AuditStore;
+use crate::sync::lock;
 
-use self::log::{AuthFailureLog, Decision, Summary};
+use self::log::{AuthFailureLog, Decision, FailureSource, Summary};
 
-pub(crate) use self::log::FailureSource;
 pub use self::log::{AuthFailureKind, AuthFailureTotals, network_of};
 
-/// Records that wait to be written. With one more, that one is only counted: before anything else is.
+/// Records that wait to be written. With one more, that one is only counted.
 const QUEUE: usize = 64;
 
 /// A failed authentication, without any part of the secret.
 #[derive(Debug)]
 pub(crate) struct AuthFailure<'f> {
     pub(crate) kind: AuthFailureKind,
-    /// Where the caller is.
+    /// The address of the caller.
     pub(crate) ip: Option<&'f str>,
     /// Why it failed, in a stable word.
     pub(crate) reason: &'static str,
     /// The public id of what was shown, where it has one.
     pub(crate) id: Option<String>,
-    /// What else may be known of it.
+    /// Further details of the record.
     pub(crate) details: Value,
 }
 
@@ -54,93 +54,48 @@ impl<'f> AuthFailure<'f> {
         Self { id: Some(id.to_string()), ..self }
     }
 
-    /// The same, with something else that is known.
+    /// The same, with a detail.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details[name] = value.into();
         self
     }
 }
 
-/// The log of failures, and the way to the audit log.
+/// Counts failed authentications and records the first of them.
 pub(crate) struct AuthFailures {
     log: Arc<Mutex<AuthFailureLog>>,
-    queue: mpsc::Sender<Queued>,
+    queue: mpsc::Sender<QueuedRecord>,
+    store: Arc<dyn AuditStore>,
+    context: ServiceContext,
 }
 
 /// A record that waits to be written.
-struct Queued {
+struct QueuedRecord {
     draft: AuditDraft,
     kind: AuthFailureKind,
     /// How many failures it counts, where it is a summary.
     summarised: Option<u64>,
 }
 
-/// Where the records come out.
-pub(crate) struct AuthFailureQueue {
-    log: Arc<Mutex<AuthFailureLog>>,
-    queue: mpsc::Receiver<Queued>,
-}
-
 impl AuthFailures {
-    pub(crate) fn new() -> (Self, AuthFailureQueue) {
+    /// Starts the task that writes the records; it ends with the hive.
+    pub(crate) fn start(store: Arc<dyn AuditStore>, context: ServiceContext) -> Self {
         let log = Arc::<Mutex<AuthFailureLog>>::default();
-        let (sender, queue) = mpsc::channel(QUEUE);
-        (Self { log: Arc::clone(&log), queue: sender }, AuthFailureQueue { log, queue })
+        let (queue, records) = mpsc::channel(QUEUE);
+        context.spawn(write_all(records, store.clone(), log.clone(), context.shutdown().clone()));
+        Self { log, queue, store, context }
     }
 
-    fn push(&self, queued: Queued) {
-        let (kind, summarised) = (queued.kind, queued.summarised);
-        if self.queue.try_send(queued).is_err() {
-            locked(&self.log).lose(kind, summarised);
-        }
-    }
-}
-
-impl AuthFailureQueue {
-    /// Writes what comes, one record after the other, until the hive stops or is gone.
-    pub(crate) async fn write(mut self, store: Arc<dyn Store>, shutdown: CancellationToken) {
-        while let Some(Some(queued)) = shutdown.run_until_cancelled(self.queue.recv()).await {
-            append(store.as_ref(), &self.log, queued).await;
-        }
-        while let Ok(queued) = self.queue.try_recv() {
-            append(store.as_ref(), &self.log, queued).await;
-        }
-    }
-}
-
-async fn append(store: &dyn Store, log: &Mutex<AuthFailureLog>, queued: Queued) {
-    let Queued { draft, kind, summarised } = queued;
-    if let Err(error) = store.audit_append(draft).await {
-        debug!(error = &error as &dyn std::error::Error, "record of a failed authentication not written");
-        locked(log).lose(kind, summarised);
-    }
-}
-
-impl Hive {
     /// Returns how often each kind of authentication has failed since the start, by its word.
-    pub fn auth_failure_totals(&self) -> BTreeMap<&'static str, AuthFailureTotals> {
-        locked(&self.inner.auth_failures.log).totals()
-    }
-
-    /// Notes credentials that an edge could not even take apart.
-    pub fn note_malformed_credential(&self, kind: AuthFailureKind, ip: Option<&str>) {
-        self.note_auth_failure(AuthFailure::new(kind, ip, "malformed"));
-    }
-
-    /// Notes a satellite's key that was refused.
-    pub fn note_refused_satellite_key(&self, key: &str, ip: Option<&str>) {
-        let failure = match split_satellite_key(key) {
-            Ok((id, _)) => AuthFailure::new(AuthFailureKind::SatelliteKey, ip, "refused").of(id),
-            Err(_) => AuthFailure::new(AuthFailureKind::SatelliteKey, ip, "malformed"),
-        };
-        self.note_auth_failure(failure);
+    pub(crate) fn totals(&self) -> BTreeMap<&'static str, AuthFailureTotals> {
+        lock(&self.log).totals()
     }
 
     /// Notes a failed authentication, and records it where it is one of the first.
-    pub(crate) fn note_auth_failure(&self, failure: AuthFailure<'_>) {
+    pub(crate) fn note(&self, failure: AuthFailure<'_>) {
         let source = FailureSource::of_address(failure.ip);
         let (kind, reason) = (failure.kind, failure.reason);
-        if !self.is_worth_a_record(kind, source) {
+        if !self.is_to_be_recorded(kind, source) {
             return;
         }
         let actor = Actor {
@@ -149,42 +104,65 @@ impl Hive {
             name: "anonymous".into(),
             ip: failure.ip.map(str::to_owned),
         };
-        let id = failure.id.unwrap_or_else(|| "unknown".into());
+        let subject = Subject::new(kind.as_str(), failure.id.as_deref().unwrap_or("unknown"));
         let mut details = failure.details;
         details["reason"] = reason.into();
-        let target = AuditTarget { kind: kind.as_str().into(), id };
-        self.write_failure(kind, self.failure_draft("auth.failure", actor, target, details, reason));
+        let draft = self.failure_draft("auth.failure", actor, subject, details, reason);
+        self.enqueue(QueuedRecord { draft, kind, summarised: None });
+    }
+
+    /// Notes a satellite's key that was refused.
+    pub(crate) fn note_satellite_key(&self, key: &str, ip: Option<&str>) {
+        self.note(match split_satellite_key(key) {
+            Ok((id, _)) => AuthFailure::new(AuthFailureKind::SatelliteKey, ip, "refused").of(id),
+            Err(_) => AuthFailure::new(AuthFailureKind::SatelliteKey, ip, "malformed"),
+        });
+    }
+
+    /// Notes a satellite's message about something that was given to another satellite.
+    pub(crate) fn note_foreign_message(&self, satellite: SatelliteId, subject: Subject) {
+        let kind = AuthFailureKind::ForeignMessage;
+        if self.is_to_be_recorded(kind, FailureSource::Satellite(satellite)) {
+            let error = "it was given to another satellite";
+            let actor = satellite_actor(satellite);
+            let draft = self.failure_draft("satellite.foreign_message", actor, subject, json!({}), error);
+            self.enqueue(QueuedRecord { draft, kind, summarised: None });
+        }
+    }
+
+    /// Writes summaries of the minutes that are over; when the hive stops also of the minute that goes on.
+    pub(crate) async fn summarise(&self) {
+        let summaries = lock(&self.log).take_summaries(self.context.steady());
+        for summary in summaries {
+            self.enqueue(self.summary_record(summary));
+        }
+        if self.context.shutdown().is_cancelled() {
+            self.summarise_rest().await;
+        }
+    }
+
+    /// Writes the summaries that are left. They do not go through the queue: the task that reads it may have ended.
+    async fn summarise_rest(&self) {
+        let summaries = lock(&self.log).take_last_summaries();
+        for summary in summaries {
+            append(self.store.as_ref(), &self.log, self.summary_record(summary)).await;
+        }
     }
 
     /// Counts a failure; true where it gets a record of its own.
-    pub(crate) fn is_worth_a_record(&self, kind: AuthFailureKind, source: FailureSource) -> bool {
-        let failures = &self.inner.auth_failures;
-        let is_behind = failures.queue.capacity() == 0;
-        locked(&failures.log).note(kind, source, is_behind, self.source().steady()) == Decision::Record
+    fn is_to_be_recorded(&self, kind: AuthFailureKind, source: FailureSource) -> bool {
+        let is_behind = self.queue.capacity() == 0;
+        lock(&self.log).note(kind, source, is_behind, self.context.steady()) == Decision::Record
     }
 
-    /// Hands over a record to be written.
-    pub(crate) fn write_failure(&self, kind: AuthFailureKind, draft: AuditDraft) {
-        self.inner.auth_failures.push(Queued { draft, kind, summarised: None });
-    }
-
-    /// Hands over the summaries of the minutes that are over, to be written.
-    pub(crate) fn summarise_auth_failures(&self) {
-        let summaries = locked(&self.inner.auth_failures.log).take_summaries(self.source().steady());
-        for summary in summaries {
-            self.inner.auth_failures.push(self.queued(summary));
+    fn enqueue(&self, record: QueuedRecord) {
+        let (kind, summarised) = (record.kind, record.summarised);
+        if self.queue.try_send(record).is_err() {
+            lock(&self.log).lose(kind, summarised);
         }
     }
 
-    /// Writes the summaries that are left where the hive stops.
-    pub(crate) async fn write_last_summaries(&self) {
-        let summaries = locked(&self.inner.auth_failures.log).take_last_summaries();
-        for summary in summaries {
-            append(self.store(), &self.inner.auth_failures.log, self.queued(summary)).await;
-        }
-    }
-
-    fn queued(&self, summary: Summary) -> Queued {
+    fn summary_record(&self, summary: Summary) -> QueuedRecord {
         let summarised = Some(summary.left());
         let Summary { kind, minute, failures, recorded, sources, most } = summary;
         info!(
@@ -203,42 +181,46 @@ impl Hive {
             "sources": sources,
             "most": most,
         });
-        let target = AuditTarget { kind: kind.as_str().into(), id: "summary".into() };
+        let subject = Subject::new(kind.as_str(), "summary");
         let actor = Principal::system().actor();
-        let draft = self.failure_draft("auth.failure_summary", actor, target, details, "too many to record each");
-        Queued { draft, kind, summarised }
+        let draft = self.failure_draft("auth.failure_summary", actor, subject, details, "too many to record each");
+        QueuedRecord { draft, kind, summarised }
     }
 
-    pub(crate) fn failure_draft(
+    fn failure_draft(
         &self,
         action: &'static str,
         actor: Actor,
-        target: AuditTarget,
+        subject: Subject,
         details: Value,
         error: &str,
     ) -> AuditDraft {
-        AuditDraft {
-            id: AuditId::new(self.source().seed()),
-            timestamp: self.source().now(),
-            actor,
-            action,
-            target,
-            team_id: None,
-            details,
-            result: AuditResult::Failure,
-            error: Some(error.to_owned()),
-        }
+        let draft = draft(&self.context, actor, action, subject, details, AuditResult::Failure);
+        AuditDraft { error: Some(error.to_owned()), ..draft }
     }
 }
 
-/// Starts to write the records; it ends with the hive.
-pub(crate) fn start(hive: &Hive, queue: AuthFailureQueue) {
-    let (store, shutdown) = (Arc::clone(&hive.inner.store), hive.inner.shutdown.clone());
-    hive.inner.tasks.spawn(queue.write(store, shutdown));
+/// Writes records one after the other until the hive stops or is gone, then those that are left in the queue.
+async fn write_all(
+    mut records: mpsc::Receiver<QueuedRecord>,
+    store: Arc<dyn AuditStore>,
+    log: Arc<Mutex<AuthFailureLog>>,
+    shutdown: CancellationToken,
+) {
+    while let Some(Some(record)) = shutdown.run_until_cancelled(records.recv()).await {
+        append(store.as_ref(), &log, record).await;
+    }
+    while let Ok(record) = records.try_recv() {
+        append(store.as_ref(), &log, record).await;
+    }
 }
 
-fn locked(log: &Mutex<AuthFailureLog>) -> MutexGuard<'_, AuthFailureLog> {
-    log.lock().expect("nothing panics while it holds this lock")
+async fn append(store: &dyn AuditStore, log: &Mutex<AuthFailureLog>, record: QueuedRecord) {
+    let QueuedRecord { draft, kind, summarised } = record;
+    if let Err(error) = store.audit_append(draft).await {
+        debug!(error = &error as &dyn std::error::Error, "record of a failed authentication not written");
+        lock(log).lose(kind, summarised);
+    }
 }
 
 #[cfg(test)]

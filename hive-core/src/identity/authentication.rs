@@ -1,23 +1,23 @@
-//! Who is calling: API keys, logins and login tokens become a [`Principal`].
+//! Authentication: API keys, passwords and login tokens become a [`Principal`].
 
 use std::collections::BTreeSet;
 
-use hive_wire::api::{AuditResult, AuditTarget, LoginRequest, LoginResponse, User};
+use hive_wire::TeamId;
+use hive_wire::api::{Actor, AuditResult, LoginRequest, LoginResponse, User};
 use hive_wire::credential::split_user_key;
-use hive_wire::{AuditId, TeamId};
 use serde_json::json;
 
 use super::auth_failures::{AuthFailure, AuthFailureKind};
-use super::jwt;
-use super::jwt::LoginClaims;
+use super::jwt::{self, LoginClaims};
 use super::passwords;
+use super::service::IdentityService;
 use crate::access::{Credential, Permission, Principal, Role};
 use crate::audit::AuditDraft;
-use crate::hive::Hive;
+use crate::audit_log::draft::{Subject, draft};
 use crate::store::{ApiKeyOwner, UserRow};
 use crate::{Error, Result};
 
-/// How much it may cost to check a credential.
+/// How much the check of a credential may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
     /// Whatever it takes.
@@ -37,23 +37,28 @@ impl Effort {
     }
 }
 
-impl Hive {
-    /// Finds out whose an API key is.
+impl IdentityService {
+    /// Returns the principal of an API key.
     ///
     /// # Errors
     /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired or of a user who is disabled: they
-    /// look the same. `RateLimited` where the effort does not suffice to tell.
-    pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>, effort: Effort) -> Result<Principal> {
+    /// look the same. `RateLimited` where the effort does not suffice to decide.
+    pub(crate) async fn authenticate_api_key(
+        &self,
+        key: &str,
+        ip: Option<String>,
+        effort: Effort,
+    ) -> Result<Principal> {
         let refuse = |failure: AuthFailure<'_>| {
-            self.note_auth_failure(failure);
+            self.auth_failures.note(failure);
             effort.refusal()
         };
         let failed = |reason| AuthFailure::new(AuthFailureKind::ApiKey, ip.as_deref(), reason);
         let (id, secret) = split_user_key(key).map_err(|_| refuse(failed("malformed")))?;
-        let owner = self.store().api_key_owner(id).await?.ok_or_else(|| refuse(failed("unknown").of(id)))?;
-        let is_over = self.is_key_over(&owner);
+        let owner = self.store.api_key_owner(id).await?.ok_or_else(|| refuse(failed("unknown").of(id)))?;
+        let is_over = self.grants.is_key_over(&owner);
         let ApiKeyOwner { key, user, teams } = owner;
-        if !self.inner.verifier.is_key(secret, &key.hash, effort) || is_over {
+        if !self.verifier.is_key(secret, &key.hash, effort) || is_over {
             let reason = match effort {
                 Effort::Remembered => "not checked, after too many failures",
                 Effort::Full if is_over => "revoked, expired or of a disabled user",
@@ -61,84 +66,78 @@ impl Hive {
             };
             return Err(refuse(failed(reason).of(id).with("username", user.username)));
         }
-        Ok(principal(Credential::ApiKey(id, user.id), user, teams, ip, key.scopes))
+        Ok(principal_of(Credential::ApiKey(id, user.id), user, teams, ip, key.scopes))
     }
 
-    /// Finds out whose a login token is.
+    /// Returns the principal of a login token.
     ///
     /// # Errors
     /// `AuthInvalid` for any token that is not valid now.
-    pub async fn authenticate_jwt(&self, token: &str, ip: Option<String>) -> Result<Principal> {
+    pub(crate) async fn authenticate_jwt(&self, token: &str, ip: Option<String>) -> Result<Principal> {
         let refuse = |failure: AuthFailure<'_>| {
-            self.note_auth_failure(failure);
+            self.auth_failures.note(failure);
             Error::AuthInvalid
         };
         let failed = |reason| AuthFailure::new(AuthFailureKind::LoginToken, ip.as_deref(), reason);
-        let claims = jwt::read_login(&self.inner.keys.token_secret, token, self.source().now());
+        let claims = jwt::read_login(&self.keys.token_secret, token, self.context.now());
         let LoginClaims { sub: id, generation, .. } = claims.map_err(|why| refuse(failed(why.word())))?;
-        let row = self.store().user_get(id).await?.ok_or_else(|| refuse(failed("of an unknown user").of(id)))?;
+        let row = self.store.user_get(id).await?.ok_or_else(|| refuse(failed("of an unknown user").of(id)))?;
         if row.login_generation != generation || row.user.disabled_at.is_some() {
             return Err(refuse(failed("ended, or of a disabled user").of(id).with("username", row.user.username)));
         }
-        let teams = self.store().team_memberships(id).await?;
-        Ok(principal(Credential::Login(id), row.user, teams, ip, None))
+        let teams = self.store.team_memberships(id).await?;
+        Ok(principal_of(Credential::Login(id), row.user, teams, ip, None))
     }
 
     /// Exchanges a name and a password for a login token.
     ///
     /// # Errors
-    /// `AuthInvalid` where either is wrong, or the user is disabled; `RateLimited` where too many others are logging in, or the effort does not suffice:
-    /// passwords are not remembered.
-    pub async fn login(&self, request: LoginRequest, ip: Option<String>, effort: Effort) -> Result<LoginResponse> {
+    /// `AuthInvalid` where either is wrong, or the user is disabled; `RateLimited` where too many others are logging in, or the
+    /// effort does not suffice: verified passwords are not cached.
+    pub(crate) async fn login(
+        &self,
+        request: LoginRequest,
+        ip: Option<String>,
+        effort: Effort,
+    ) -> Result<LoginResponse> {
         let LoginRequest { username, password } = request;
         if effort == Effort::Remembered {
-            // Not looked for either: the length is all that is told.
+            // The user is not looked up either, so that the failure has no more than the length.
             let failure =
                 AuthFailure::new(AuthFailureKind::Password, ip.as_deref(), "not checked, after too many failures");
-            self.note_auth_failure(failure.with("username_length", username.len()));
+            self.auth_failures.note(failure.with("username_length", username.len()));
             return Err(effort.refusal());
         }
-        let row = self.store().user_find(&username).await?;
+        let row = self.store.user_find(&username).await?;
         let is_right = if password.len() > passwords::LONGEST {
             false
         } else {
             let hash = row.as_ref().map(|row| row.password_hash.clone());
-            self.inner.verifier.is_password(password, hash).await?
+            self.verifier.is_password(password, hash).await?
         };
         let UserRow { user, login_generation, .. } = match row {
             Some(row) if is_right && row.user.disabled_at.is_none() => row,
             row => {
-                self.note_auth_failure(login_failure(&username, row.as_ref(), is_right, ip.as_deref()));
+                self.auth_failures.note(login_failure(&username, row.as_ref(), is_right, ip.as_deref()));
                 return Err(Error::AuthInvalid);
             }
         };
-        self.store().audit_append(self.login_record(&user, ip)).await?;
-        let now = self.source().now();
-        let expires_at = now.plus(self.settings().login_lifetime);
-        let login = jwt::Login { user: user.id, role: user.role.clone(), generation: login_generation };
-        let secret = &self.inner.keys.token_secret;
-        let token = jwt::login(secret, &self.settings().external_url, login, now, expires_at);
+        self.audit.audit_append(self.login_record(&user, ip)).await?;
+        let now = self.context.now();
+        let expires_at = now.plus(self.context.settings().login_lifetime);
+        let login = jwt::LoginToken { user: user.id, role: user.role.clone(), generation: login_generation };
+        let secret = &self.keys.token_secret;
+        let token = jwt::sign_login(secret, &self.context.settings().external_url, login, now, expires_at);
         Ok(LoginResponse { token, expires_at, user })
     }
 
     fn login_record(&self, user: &User, ip: Option<String>) -> AuditDraft {
-        let actor =
-            hive_wire::api::Actor { kind: "user".into(), id: user.id.to_string(), name: user.username.clone(), ip };
-        AuditDraft {
-            id: AuditId::new(self.source().seed()),
-            timestamp: self.source().now(),
-            actor,
-            action: "auth.login",
-            target: AuditTarget { kind: "user".into(), id: user.id.to_string() },
-            team_id: None,
-            details: json!({}),
-            result: AuditResult::Success,
-            error: None,
-        }
+        let actor = Actor { kind: "user".into(), id: user.id.to_string(), name: user.username.clone(), ip };
+        draft(&self.context, actor, "auth.login", Subject::new("user", user.id), json!({}), AuditResult::Success)
     }
 }
 
-/// A login that failed. The name is told where there is such a user: what else was typed there may be a password.
+/// A login that failed. It has the name of a user who exists: any other name may be a password in the wrong field.
 fn login_failure<'f>(username: &str, row: Option<&UserRow>, is_right: bool, ip: Option<&'f str>) -> AuthFailure<'f> {
     let failed = |reason| AuthFailure::new(AuthFailureKind::Password, ip, reason);
     match row {
@@ -150,7 +149,8 @@ fn login_failure<'f>(username: &str, row: Option<&UserRow>, is_right: bool, ip: 
     }
 }
 
-pub(crate) fn principal(
+/// The principal of a credential.
+pub(super) fn principal_of(
     credential: Credential,
     user: User,
     teams: Vec<(TeamId, Role)>,

@@ -14,19 +14,19 @@ const REGISTRATION_AUDIENCE: &str = "satellite-registration";
 /// Seconds by which two clocks may differ.
 const LEEWAY_SECONDS: i64 = 60;
 
-/// Why a token is not taken.
+/// Why a token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum TokenError {
     /// It is not of the form of a token.
     Malformed,
     /// It is not signed by this hive, or not for this.
     Forged,
     Expired,
-    /// The words in front of the token and the claims in it disagree.
+    /// The prefix before the JWT and its claims disagree.
     ScopeMismatch,
 }
 
-impl Refused {
+impl TokenError {
     /// The reason as a stable word.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Refused {
     }
 }
 
-/// What a login token says.
+/// The claims of a login token.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LoginClaims {
     pub(crate) iss: String,
@@ -47,20 +47,20 @@ pub(crate) struct LoginClaims {
     pub(crate) roles: Vec<PlatformRole>,
     pub(crate) iat: i64,
     pub(crate) exp: i64,
-    /// A user's logins end by moving theirs on.
+    /// All logins of a user end when the user's generation is raised.
     #[serde(default)]
     pub(crate) generation: u64,
 }
 
-/// Who logs in.
+/// A login as its token states it.
 #[derive(Debug, Clone)]
-pub(crate) struct Login {
+pub(crate) struct LoginToken {
     pub(crate) user: UserId,
     pub(crate) role: PlatformRole,
     pub(crate) generation: u64,
 }
 
-/// What a registration token says.
+/// The claims of a registration token.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct RegistrationClaims {
     pub(crate) iss: String,
@@ -77,13 +77,19 @@ pub(crate) struct RegistrationClaims {
 
 /// A verified registration token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Registration {
+pub(crate) struct RegistrationTokenRef {
     pub(crate) id: RegistrationTokenId,
     pub(crate) team_id: Option<TeamId>,
 }
 
-/// Writes a login token.
-pub(crate) fn login(secret: &SecretSlice<u8>, issuer: &str, login: Login, now: Timestamp, until: Timestamp) -> String {
+/// Signs a login token.
+pub(crate) fn sign_login(
+    secret: &SecretSlice<u8>,
+    issuer: &str,
+    login: LoginToken,
+    now: Timestamp,
+    until: Timestamp,
+) -> String {
     let claims = LoginClaims {
         iss: issuer.into(),
         aud: LOGIN_AUDIENCE.into(),
@@ -97,16 +103,16 @@ pub(crate) fn login(secret: &SecretSlice<u8>, issuer: &str, login: Login, now: T
 }
 
 /// Reads a login token.
-pub(crate) fn read_login(secret: &SecretSlice<u8>, token: &str, now: Timestamp) -> Result<LoginClaims, Refused> {
+pub(crate) fn read_login(secret: &SecretSlice<u8>, token: &str, now: Timestamp) -> Result<LoginClaims, TokenError> {
     let claims: LoginClaims = verify(secret, token, LOGIN_AUDIENCE)?;
-    if is_over(claims.exp, now) { Err(Refused::Expired) } else { Ok(claims) }
+    if is_over(claims.exp, now) { Err(TokenError::Expired) } else { Ok(claims) }
 }
 
-/// Writes a registration token. The prefix in front of the JWT tells people whom it is for.
-pub(crate) fn registration(
+/// Signs a registration token. The prefix before the JWT shows people its scope.
+pub(crate) fn sign_registration(
     secret: &SecretSlice<u8>,
     issuer: &str,
-    token: Registration,
+    token: RegistrationTokenRef,
     created_by: &str,
     now: Timestamp,
     until: Timestamp,
@@ -129,26 +135,26 @@ pub(crate) fn registration(
     format!("{prefix}{}", sign(secret, &claims))
 }
 
-/// Reads a registration token, and tells when it counts as used. Whether it was used before or revoked, the store knows.
+/// Reads a registration token and returns when it counts as used. Whether it was used before or revoked, the store knows.
 pub(crate) fn read_registration(
     secret: &SecretSlice<u8>,
     token: &str,
     now: Timestamp,
-) -> Result<(Registration, Timestamp), Refused> {
-    let jwt = registration_jwt(token).ok_or(Refused::Malformed)?;
+) -> Result<(RegistrationTokenRef, Timestamp), TokenError> {
+    let jwt = registration_jwt(token).ok_or(TokenError::Malformed)?;
     let claims: RegistrationClaims = verify(secret, jwt, REGISTRATION_AUDIENCE)?;
     if is_over(claims.exp, now) {
-        return Err(Refused::Expired);
+        return Err(TokenError::Expired);
     }
     let says_global = token.contains("_satellite_global_");
     let is_global = claims.scope == TokenScope::Global;
     if says_global != is_global || is_global != claims.team_id.is_none() {
-        return Err(Refused::ScopeMismatch);
+        return Err(TokenError::ScopeMismatch);
     }
-    let id = claims.jti.split_once('_').and_then(|(_, id)| id.parse().ok()).ok_or(Refused::Malformed)?;
-    // Who comes within the leeway has come at the last moment of the token's life, as the store counts it.
+    let id = claims.jti.split_once('_').and_then(|(_, id)| id.parse().ok()).ok_or(TokenError::Malformed)?;
+    // The store has no leeway: a token that is used within it counts as used at the last moment of its life.
     let last_moment = Timestamp::from_micros(claims.exp.saturating_mul(1_000_000).saturating_sub(1));
-    Ok((Registration { id, team_id: claims.team_id }, now.min(last_moment)))
+    Ok((RegistrationTokenRef { id, team_id: claims.team_id }, now.min(last_moment)))
 }
 
 /// Whether a token's life is over by any clock that is nearly right.
@@ -163,14 +169,14 @@ fn sign(secret: &SecretSlice<u8>, claims: &impl Serialize) -> String {
 }
 
 /// Verifies signature and audience. The times are checked by the caller, with the hive's own clock.
-fn verify<C: DeserializeOwned>(secret: &SecretSlice<u8>, token: &str, audience: &str) -> Result<C, Refused> {
+fn verify<C: DeserializeOwned>(secret: &SecretSlice<u8>, token: &str, audience: &str) -> Result<C, TokenError> {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&[audience]);
     validation.validate_exp = false;
     let key = DecodingKey::from_secret(secret.expose_secret());
     let data = jsonwebtoken::decode::<C>(token, &key, &validation).map_err(|error| match error.kind() {
-        ErrorKind::InvalidSignature | ErrorKind::InvalidAudience => Refused::Forged,
-        _ => Refused::Malformed,
+        ErrorKind::InvalidSignature | ErrorKind::InvalidAudience => TokenError::Forged,
+        _ => TokenError::Malformed,
     })?;
     Ok(data.claims)
 }
@@ -185,8 +191,8 @@ mod tests {
         SecretSlice::from(vec![7; 32])
     }
 
-    fn of(user: UserId) -> Login {
-        Login { user, role: PlatformRole::GlobalAdmin, generation: 1 }
+    fn of(user: UserId) -> LoginToken {
+        LoginToken { user, role: PlatformRole::GlobalAdmin, generation: 1 }
     }
 
     #[test]
@@ -194,19 +200,19 @@ mod tests {
         let source = Source::default();
         let now = source.now();
         let until = now.plus(Duration::from_hours(1));
-        let wanted = Registration { id: RegistrationTokenId::new(source.seed()), team_id: None };
-        let token = registration(&secret(), "http://hive", wanted, "admin", now, until);
+        let wanted = RegistrationTokenRef { id: RegistrationTokenId::new(source.seed()), team_id: None };
+        let token = sign_registration(&secret(), "http://hive", wanted, "admin", now, until);
         let check = |text: &str, at: Timestamp, expected| assert_eq!(read_registration(&secret(), text, at), expected);
         check(&token, now, Ok((wanted, now)));
-        check(&token, until.plus(Duration::from_secs(61)), Err(Refused::Expired));
+        check(&token, until.plus(Duration::from_secs(61)), Err(TokenError::Expired));
         check(&token.replace("hive_", "deploystack_"), now, Ok((wanted, now)));
-        check(&token.replace("_global_", "_team_"), now, Err(Refused::ScopeMismatch));
+        check(&token.replace("_global_", "_team_"), now, Err(TokenError::ScopeMismatch));
         // The shorter signature is malformed where its last letter has bits too many.
         let shortened = read_registration(&secret(), &token[..token.len() - 4], now);
-        assert!(matches!(shortened, Err(Refused::Forged | Refused::Malformed)), "{shortened:?}");
-        check("", now, Err(Refused::Malformed));
+        assert!(matches!(shortened, Err(TokenError::Forged | TokenError::Malformed)), "{shortened:?}");
+        check("", now, Err(TokenError::Malformed));
         let other = SecretSlice::from(vec![8; 32]);
-        assert_eq!(read_registration(&other, &token, now), Err(Refused::Forged));
+        assert_eq!(read_registration(&other, &token, now), Err(TokenError::Forged));
     }
 
     #[test]
@@ -216,11 +222,11 @@ mod tests {
         let until = now.plus(Duration::from_hours(1));
         let late = until.plus(Duration::from_secs(58));
         let user = UserId::new(source.seed());
-        let token = login(&secret(), "http://hive", of(user), now, until);
+        let token = sign_login(&secret(), "http://hive", of(user), now, until);
         assert!(read_login(&secret(), &token, late).is_ok());
         assert!(read_login(&secret(), &token, now.minus(Duration::from_hours(24))).is_ok(), "made by a clock ahead");
-        let wanted = Registration { id: RegistrationTokenId::new(source.seed()), team_id: None };
-        let token = registration(&secret(), "http://hive", wanted, "admin", now, until);
+        let wanted = RegistrationTokenRef { id: RegistrationTokenId::new(source.seed()), team_id: None };
+        let token = sign_registration(&secret(), "http://hive", wanted, "admin", now, until);
         let (read, used_at) = read_registration(&secret(), &token, late).unwrap();
         assert!(read == wanted && used_at < until, "the store takes it as used before it expired");
     }
@@ -231,7 +237,7 @@ mod tests {
         let now = source.now();
         let until = now.plus(Duration::from_mins(1));
         let user = UserId::new(source.seed());
-        let token = login(&secret(), "http://hive", of(user), now, until);
+        let token = sign_login(&secret(), "http://hive", of(user), now, until);
         assert_eq!(read_login(&secret(), &token, now).map(|claims| claims.sub).ok(), Some(user));
         assert!(read_login(&secret(), &token, until.plus(Duration::from_secs(61))).is_err());
         assert!(read_registration(&secret(), &format!("{GLOBAL_TOKEN_PREFIX}{token}"), now).is_err());

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::authentication::Effort;
 use crate::clock::Source;
+use crate::sync::lock;
 use crate::{Error, Result};
 
 /// Passwords that are hashed at the same time, 19 MiB and one core each: strangers must not be able to take all cores.
@@ -45,12 +46,12 @@ impl Verifier {
     /// Whether `secret` is the key behind `hash`, as far as the effort suffices to tell.
     pub(crate) fn is_key(&self, secret: &str, hash: &str, effort: Effort) -> bool {
         let fingerprint = fingerprint(secret, hash);
-        if self.remembered.lock().expect("nothing panics while it holds this lock").contains(&fingerprint) {
+        if lock(&self.remembered).contains(&fingerprint) {
             return true;
         }
         let is_key = effort == Effort::Full && matches(secret, hash);
         if is_key {
-            let mut remembered = self.remembered.lock().expect("nothing panics while it holds this lock");
+            let mut remembered = lock(&self.remembered);
             if remembered.len() >= REMEMBERED {
                 remembered.clear();
             }

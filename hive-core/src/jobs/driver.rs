@@ -1,103 +1,103 @@
-//! Carries out what a job's plan says, until the job has ended.
+//! Carries out what a job's plan decides, until the job has ended.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use hive_wire::agent::{Received, ToAgent};
-use hive_wire::api::{CommandStatus, JobCounts, JobStatus};
-use hive_wire::{CommandId, Timestamp};
+use hive_wire::CommandId;
+use hive_wire::agent::ErrorBody;
+use hive_wire::api::{AuditResult, CommandStatus, JobCounts, JobStatus};
+use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
-use super::{LiveJob, UnderWay, terminal};
-use crate::commands::dispatch::ended;
-use crate::commands::in_flight::Context;
-use crate::commands::queue::Waiting;
-use crate::commands::result::reason;
-use crate::hive::Hive;
-use crate::link::Outgoing;
-use crate::links::Live;
-use crate::satellites::registry::{inactive, is_usable};
-use crate::store::{CommandRow, JobEnd, JobRow, Window};
+use super::submit::only_team;
+use super::{JobDriver, Jobs, terminal};
+use crate::audit::AuditDraft;
+use crate::audit_log::draft::{Subject, draft};
+use crate::audit_log::excerpt::is_cut;
+use crate::authorization::inactive;
+use crate::commands::Turn;
+use crate::store::{JobEnd, JobRow, Window};
 use crate::{Error, Result};
 
 /// Hand-overs at the same time: so many share one commit of the store.
 const HAND_OVERS: usize = 128;
-/// When a driver tries again that could not do its work.
-const RETRY: Duration = Duration::from_secs(1);
-/// How often a job that nothing is heard of compares itself with the store.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// The pause of a driver whose step failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a job of which nothing is reported compares itself with the store.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(30);
 
-impl Hive {
-    /// Starts a job's driver. It ends with the job, or with the hive: then the next start goes on with it.
-    pub(super) fn drive(&self, job: Arc<LiveJob>) {
-        let hive = self.clone();
-        self.inner.tasks.spawn(async move {
+impl Jobs {
+    /// Starts a job's task. It ends with the job, or with the hive: then the next start goes on with the job.
+    pub(super) fn drive(self: &Arc<Self>, job: Arc<JobDriver>) {
+        let jobs = self.clone();
+        self.context.spawn(async move {
             tokio::select! {
-                () = hive.run_job(&job) => {}
-                () = hive.inner.shutdown.cancelled() => {}
+                () = jobs.run(&job) => {}
+                () = jobs.context.shutdown().cancelled() => {}
             }
-            hive.inner.jobs.forget(job.id);
+            jobs.remove(job.id);
         });
     }
 
-    async fn run_job(&self, job: &LiveJob) {
+    async fn run(self: &Arc<Self>, job: &JobDriver) {
         loop {
             match self.step(job).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
                     warn!(job.id = %job.id, error = %error, "a job cannot go on now, and tries again");
-                    sleep(RETRY).await;
-                    job.look_again();
+                    sleep(RETRY_INTERVAL).await;
+                    job.mark_dirty();
                 }
             }
             let now = Instant::now();
             let wakes_at = job.plan().wakes_at(now);
             tokio::select! {
-                () = job.turn.notified() => {}
+                () = job.wake.notified() => {}
                 () = sleep_until(wakes_at.unwrap_or(now)), if wakes_at.is_some() => {}
-                () = sleep(LOOK_AGAIN) => job.look_again(),
+                () = sleep(COMPARE_INTERVAL) => job.mark_dirty(),
             }
         }
     }
 
     /// Does what is to be done now; true where the job has ended.
-    async fn step(&self, job: &LiveJob) -> Result<bool> {
-        if job.is_stale.swap(false, Ordering::SeqCst) {
+    async fn step(self: &Arc<Self>, job: &JobDriver) -> Result<bool> {
+        if job.is_dirty.swap(false, Ordering::SeqCst) {
             self.compare(job).await?;
         }
-        let turns = job.change(|plan| plan.next(Instant::now(), |id| self.inner.links.is_online(id)));
+        let turns = job.change(|plan| plan.next(Instant::now(), |id| self.presence.is_online(id)));
         self.hand_over_all(job, turns).await?;
-        let given_up = job.plan().given_up(Instant::now());
-        for command in given_up {
-            self.give_up(command).await?;
+        let expired = job.plan().expired(Instant::now());
+        for command in expired {
+            self.expire(command).await?;
         }
         let is_done = job.plan().is_done();
-        if is_done { self.end_job(job).await } else { Ok(false) }
+        if is_done { self.end(job).await } else { Ok(false) }
     }
 
-    /// Takes in what of the job has ended without a word to us.
-    async fn compare(&self, job: &LiveJob) -> Result<()> {
-        let (rows, _) = self.store().job_target_list(job.id, Window::ALL).await?;
+    /// Notes what of the job has ended in the store without a report to this process.
+    async fn compare(&self, job: &JobDriver) -> Result<()> {
+        let (rows, _) = self.store.job_target_list(job.id, Window::ALL).await?;
         job.change(|plan| {
             for row in rows {
                 if let (Some(command), Some(status)) = (row.command_id, terminal(row.status)) {
-                    // It may have waited for a place, and have been ended with the job.
-                    self.inner.running.end(command, None);
-                    plan.ended(command, status, row.exit_code);
+                    // It may have waited for a slot, and have been ended with the job.
+                    self.commands.on_ended_elsewhere(command);
+                    plan.note_ended(command, status, row.exit_code);
                 }
             }
         });
         Ok(())
     }
 
-    async fn hand_over_all(&self, job: &LiveJob, turns: Vec<CommandId>) -> Result<()> {
+    async fn hand_over_all(self: &Arc<Self>, job: &JobDriver, turns: Vec<CommandId>) -> Result<()> {
         let hand_overs: Vec<_> = turns.into_iter().map(|command| self.hand_over(job, command)).collect();
         let mut done = stream::iter(hand_overs).buffer_unordered(HAND_OVERS);
         let mut result = Ok(());
+        // All of them are awaited: one that fails must not drop others half-way.
         while let Some(outcome) = done.next().await {
             result = result.and(outcome);
         }
@@ -105,98 +105,84 @@ impl Hive {
     }
 
     /// Brings a command whose turn it is to its satellite.
-    async fn hand_over(&self, job: &LiveJob, command: CommandId) -> Result<()> {
-        let outcome = self.try_hand_over(job, command).await;
-        match &outcome {
-            Ok(true) => job.change(|plan| plan.handed_over(command)),
-            Ok(false) => job.change(|plan| plan.passed_over(command, Instant::now())),
-            Err(_) => job.change(|plan| plan.give_back(command)),
+    async fn hand_over(self: &Arc<Self>, job: &JobDriver, command: CommandId) -> Result<()> {
+        let turn = self.try_hand_over(job, command).await;
+        match &turn {
+            Ok(Turn::HandedOver) => job.change(|plan| plan.note_handed_over(command)),
+            Ok(Turn::Deferred) => job.change(|plan| plan.defer(command, Instant::now())),
+            Err(_) => job.change(|plan| plan.requeue(command)),
         }
-        outcome.map(drop)
+        turn.map(drop)
     }
 
-    /// False where the satellite cannot be given anything now.
-    async fn try_hand_over(&self, job: &LiveJob, command: CommandId) -> Result<bool> {
-        let Some(row) = self.store().command_get(command).await? else {
+    async fn try_hand_over(self: &Arc<Self>, job: &JobDriver, command: CommandId) -> Result<Turn> {
+        let Some(row) = self.command_store.command_get(command).await? else {
             return Err(Error::internal("a job's command is not there"));
         };
         if row.status.is_terminal() {
-            job.change(|plan| plan.ended(command, row.status, row.exit_code));
-            return Ok(true);
+            job.change(|plan| plan.note_ended(command, row.status, row.exit_code));
+            return Ok(Turn::HandedOver);
         }
-        let Some(live) = self.inner.links.get(row.satellite_id) else { return Ok(false) };
-        let satellite = self.store().satellite_get(row.satellite_id).await?;
-        if !satellite.is_some_and(|satellite| is_usable(&satellite.status)) {
-            return Ok(false);
-        }
-        let at = (row.satellite_id, command);
-        let (waiting, now) = (Waiting::of(&row), self.source().steady());
-        let is_queued = row.status == CommandStatus::Queued;
-        if is_queued && !live.queue.reserve(command, waiting.class, waiting.rank, now) {
-            return self.wait_for_place(&row, &live, now.plus(job.expires_in)).await;
-        }
-        self.deliver(row, &live, Some(job.expires_in)).await?;
-        // A cancel in between may have come before the command did.
-        if job.plan().is_stopped() {
-            self.cancel_there(at);
-        }
-        Ok(true)
-    }
-
-    /// Lets a command whose turn it is wait for a place at its satellite, up to its expiry. False where the link is gone.
-    async fn wait_for_place(&self, row: &CommandRow, live: &Live, expires_at: Timestamp) -> Result<bool> {
-        if !self.store().command_set_expiry(row.id, expires_at).await? {
-            self.inner.jobs.look_again(row.job_id);
-            return Ok(true);
-        }
-        self.inner.running.begin(row.id, Context::from(row), Received::default());
-        Ok(self.enqueue(row.satellite_id, live, Waiting::of(row)))
+        self.commands.hand_over(row, job.expires_in).await
     }
 
     /// Ends a command whose satellite did not come back in time.
-    async fn give_up(&self, command: CommandId) -> Result<()> {
-        let Some(row) = self.store().command_get(command).await? else { return Ok(()) };
-        let satellite = self.store().satellite_get(row.satellite_id).await?;
-        let why = match satellite {
-            Some(satellite) if !is_usable(&satellite.status) => inactive(&satellite),
+    async fn expire(self: &Arc<Self>, command: CommandId) -> Result<()> {
+        let Some(row) = self.command_store.command_get(command).await? else { return Ok(()) };
+        let reason = match self.satellite_store.satellite_get(row.satellite_id).await? {
+            Some(satellite) if !satellite.status.accepts_commands() => inactive(&satellite),
             Some(satellite) => Error::SatelliteOffline(satellite.name.to_string()),
             None => Error::SatelliteNotFound(row.satellite_id.to_string()),
         };
-        let context = Context::from(&row);
-        self.finish(command, &context, ended(CommandStatus::Expired, self.source().now(), Some(reason(&why)))).await
+        self.commands.end_unreported(&row, CommandStatus::Expired, Some(ErrorBody::from(&reason))).await
     }
 
-    /// Asks the satellites to end what they run of a job that was cancelled. One that is away is asked when it is back.
-    pub(super) fn cancel_under_way(&self, job: &LiveJob) {
-        let under_way = {
+    /// Cancels what satellites run of a job that was cancelled. A satellite that is away is asked when it is back.
+    pub(super) fn cancel_in_flight(&self, job: &JobDriver) {
+        let in_flight = {
             let plan = job.plan();
-            if plan.is_stopped() { plan.under_way() } else { Vec::new() }
+            if !plan.is_stopped() {
+                return;
+            }
+            plan.in_flight()
         };
-        for at in under_way {
-            self.cancel_there(at);
-        }
-    }
-
-    fn cancel_there(&self, (satellite, id): UnderWay) {
-        if let Some(live) = self.inner.links.get(satellite) {
-            live.pass(Outgoing::Control(ToAgent::CommandCancel { id }));
+        // First: a command that is being sent right now is cancelled by its sender.
+        self.commands.cancel_job(job.id);
+        for (satellite, command) in in_flight {
+            self.commands.cancel_on_satellite(satellite, command);
         }
     }
 
     /// Ends a job whose commands have all ended.
-    async fn end_job(&self, job: &LiveJob) -> Result<bool> {
-        let Some(row) = self.store().job_get(job.id).await? else { return Ok(true) };
+    async fn end(&self, job: &JobDriver) -> Result<bool> {
+        let Some(row) = self.store.job_get(job.id).await? else { return Ok(true) };
         if row.status.is_terminal() {
             return Ok(true);
         }
         let status = final_status(&row, &row.counts);
-        let end = JobEnd { status: status.clone(), counts: row.counts.clone(), finished_at: self.source().now() };
-        let record = self.job_outcome(&row, &end);
-        if self.store().job_finish(job.id, end, record).await? {
+        let end = JobEnd { status: status.clone(), counts: row.counts.clone(), finished_at: self.context.now() };
+        let record = self.outcome_record(&row, &end);
+        if self.store.job_finish(job.id, end, record).await? {
             info!(job.id = %job.id, job.status = status.as_str(), "job ended");
             return Ok(true);
         }
         Err(Error::internal("a job has ended here and not in the store"))
+    }
+
+    /// Drafts the record of how a job ended, with the caller who started it as the actor.
+    fn outcome_record(&self, row: &JobRow, end: &JobEnd) -> AuditDraft {
+        let is_success = end.status == JobStatus::Succeeded;
+        let result = if is_success { AuditResult::Success } else { AuditResult::Failure };
+        let subject = Subject::new("job", row.id).of_team(only_team(row.teams.iter().copied()));
+        let details = json!({
+            "command": row.summary,
+            "cut": is_cut(&row.summary),
+            "status": end.status,
+            "targets": end.counts.total(),
+            "results": end.counts,
+        });
+        let draft = draft(&self.context, row.actor.clone(), "satellite.exec_multi", subject, details, result);
+        AuditDraft { timestamp: end.finished_at, ..draft }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Whether the journal that a satellite brings is the one the hive has seen. A plain decision, no I/O; `attach` acts on it.
+//! Whether the journal that a satellite presents is the one that the hive has seen. A plain decision without I/O; `handshake` acts
+//! on it.
 //!
 //! A satellite may be copied or rolled back with its data directory. Then the id of its journal is the same, and its content is
 //! not: what the hive has delivered may be missing in it, and would run a second time. Two things tell: the number of records
@@ -20,7 +21,7 @@ pub(crate) struct PresentedJournal {
     pub(crate) earlier_start_ids: Vec<String>,
 }
 
-/// What the hive makes of it.
+/// How it compares with the journal that was seen last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JournalCheck {
     /// No journal of this satellite was seen before.

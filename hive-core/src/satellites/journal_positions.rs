@@ -1,14 +1,21 @@
 //! How far the journals of satellites have come, in memory in front of the store.
 //!
-//! A satellite tells it with each command that it starts. Writing each would cost as much as the command: the highest of each
-//! satellite is kept here and written behind, with the next sweep.
+//! A satellite reports it with each command that it starts. A write for each would cost as much as the command, so that the highest of
+//! each satellite is kept here and written later.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use hive_wire::SatelliteId;
 
+use super::Satellites;
+use crate::Result;
+use crate::links::LinkHandle;
 use crate::store::JournalPosition;
+use crate::sync::lock;
+
+/// Positions that are written in one transaction: commands that are stored meanwhile wait no longer than for one.
+const BATCH: usize = 250;
 
 struct Position {
     journal_id: Arc<str>,
@@ -18,12 +25,12 @@ struct Position {
 
 /// The highest position of each satellite since this process began.
 #[derive(Default)]
-pub(crate) struct Positions(Mutex<HashMap<SatelliteId, Position>>);
+pub(super) struct JournalPositions(Mutex<HashMap<SatelliteId, Position>>);
 
-impl Positions {
+impl JournalPositions {
     /// Notes that the journal has come this far.
-    pub(crate) fn note(&self, id: SatelliteId, journal_id: &Arc<str>, position: u64) {
-        let mut positions = self.lock();
+    pub(super) fn note(&self, id: SatelliteId, journal_id: &Arc<str>, position: u64) {
+        let mut positions = lock(&self.0);
         match positions.get_mut(&id).filter(|known| known.journal_id == *journal_id) {
             Some(known) if known.highest >= position => {}
             Some(known) => (known.highest, known.is_written) = (position, false),
@@ -35,18 +42,18 @@ impl Positions {
     }
 
     /// Returns the highest position of this journal that was noted.
-    pub(crate) fn highest(&self, id: SatelliteId, journal_id: &str) -> Option<u64> {
-        self.lock().get(&id).filter(|known| *known.journal_id == *journal_id).map(|known| known.highest)
+    pub(super) fn highest(&self, id: SatelliteId, journal_id: &str) -> Option<u64> {
+        lock(&self.0).get(&id).filter(|known| *known.journal_id == *journal_id).map(|known| known.highest)
     }
 
-    /// Forgets a satellite that is removed.
-    pub(crate) fn forget(&self, id: SatelliteId) {
-        self.lock().remove(&id);
+    /// Drops the position of a satellite that is removed.
+    pub(super) fn remove(&self, id: SatelliteId) {
+        lock(&self.0).remove(&id);
     }
 
-    /// Takes what is to be written.
-    pub(crate) fn take_unwritten(&self) -> Vec<JournalPosition> {
-        let mut positions = self.lock();
+    /// Returns the positions that are to be written, which count as written from here on.
+    pub(super) fn take_unwritten(&self) -> Vec<JournalPosition> {
+        let mut positions = lock(&self.0);
         let unwritten = positions.iter_mut().filter(|(_, position)| !position.is_written);
         unwritten
             .map(|(id, position)| {
@@ -58,17 +65,32 @@ impl Positions {
     }
 
     /// Notes that these could not be written.
-    pub(crate) fn put_back(&self, unwritten: &[JournalPosition]) {
-        let mut positions = self.lock();
+    pub(super) fn put_back(&self, unwritten: &[JournalPosition]) {
+        let mut positions = lock(&self.0);
         for position in unwritten {
             if let Some(known) = positions.get_mut(&position.satellite_id) {
                 known.is_written = false;
             }
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SatelliteId, Position>> {
-        self.0.lock().expect("nothing panics while it holds this lock")
+impl Satellites {
+    /// Notes that the journal behind a link has come this far.
+    pub(crate) fn note_journal_position(&self, link: &LinkHandle, position: u64) {
+        self.positions.note(link.satellite, &link.journal_id, position);
+    }
+
+    /// Writes the positions that are not stored yet.
+    pub(crate) async fn flush_journal_positions(&self) -> Result<()> {
+        let positions = self.positions.take_unwritten();
+        for (written, batch) in positions.chunks(BATCH).enumerate() {
+            if let Err(error) = self.store.satellite_journal_advance(batch.to_vec()).await {
+                self.positions.put_back(&positions[written * BATCH..]);
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -80,7 +102,8 @@ mod tests {
     #[test]
     fn the_highest_position_is_written_once() {
         let id = SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] });
-        let (positions, journal, other): (_, Arc<str>, Arc<str>) = (Positions::default(), "j".into(), "k".into());
+        let (positions, journal, other): (_, Arc<str>, Arc<str>) =
+            (JournalPositions::default(), "j".into(), "k".into());
         for position in [3, 7, 5] {
             positions.note(id, &journal, position);
         }
@@ -95,7 +118,7 @@ mod tests {
         positions.note(id, &other, 1);
         assert_eq!(positions.highest(id, "j"), None);
         assert_eq!(positions.take_unwritten().len(), 1);
-        positions.forget(id);
+        positions.remove(id);
         assert_eq!(positions.highest(id, "k"), None);
     }
 }

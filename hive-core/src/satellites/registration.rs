@@ -1,191 +1,50 @@
-//! Satellites that register, and how they prove who they are afterwards.
+//! Registration of satellites, by registration tokens.
+
+mod error;
 
 use std::time::Duration;
 
 use hive_wire::agent::{SystemInfo, close};
-use hive_wire::api::{AuditResult, AuditTarget, SatelliteEvent, SatelliteStatus, SatelliteType};
-use hive_wire::credential::{satellite_key, split_satellite_key};
-use hive_wire::satellite_api::{
-    HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisteredSatellite, RejectionClass,
-};
-use hive_wire::{AuditId, RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
+use hive_wire::api::{AuditResult, SatelliteEvent, SatelliteType};
+use hive_wire::credential::satellite_key;
+use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
+use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tracing::info;
 
-use super::registry::{check_labels, normalized};
+use super::Satellites;
 use super::tags::GrantedTags;
 use super::takeover::{NameHolder, Refusal, Takeover, TokenTerms};
 use crate::Result;
-use crate::access::{Credential, Permission, Reach, SatelliteIdentity, Verdict, may};
 use crate::audit::AuditDraft;
+use crate::audit_log::draft::{Subject, draft, satellite_actor};
 use crate::error::Error;
-use crate::hive::Hive;
 use crate::identity::auth_failures::{AuthFailure, AuthFailureKind};
-use crate::identity::authentication::{Effort, principal};
-use crate::identity::jwt::{self, Refused, Registration};
+use crate::identity::jwt::{RegistrationTokenRef, TokenError};
 use crate::identity::verifier::hash_key;
-use crate::link_handler::satellite_actor;
 use crate::store::{
-    NameUse, NewSatellite, RegisterAgain, RegisterOutcome, RegistrationTokenRow, SatelliteRow, Seen, TokenState,
+    NameUse, NewSatellite, RegisterAgain, RegisterOutcome, RegistrationTokenRow, SatelliteRow, TokenState,
 };
+use crate::validate::{check_labels, normalized};
 
-/// Where a satellite that says nothing else is thought to be.
+pub use error::{RegistrationError, TokenProblem};
+
+/// The URL of a satellite that reports none.
 const DEFAULT_SATELLITE_URL: &str = "http://127.0.0.1:3001";
 /// How long after its first use a token answers the same attempt again.
 const ATTEMPT_TIME: Duration = Duration::from_mins(10);
-/// Characters of any text a registering satellite says of itself.
+/// Characters of any text that a registering satellite reports of itself.
 const MAX_TEXT: usize = 255;
 
-/// Replaced keys of one satellite that a wrong key is compared with: each costs as much time as the check of a key, and a
-/// stranger may send any number of wrong ones.
-const SUPERSEDED_COMPARED: u32 = 3;
-
-/// Why a key was not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyRejection {
-    /// What the satellite is told.
-    pub class: RejectionClass,
-    /// With how many hashes the key was compared to find that out.
-    pub compared: u32,
-}
-
-/// Why a satellite could not register.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistrationError {
-    /// Because of its token.
-    #[error("{0}")]
-    Token(TokenProblem),
-    /// For another reason.
-    #[error(transparent)]
-    Hive(#[from] Error),
-}
-
-/// What is wrong with a registration token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenProblem {
-    /// There is none.
-    Required,
-    /// It is not one of ours.
-    Invalid,
-    /// Its time is up.
-    Expired,
-    /// A satellite has registered with it.
-    Used,
-    /// It was revoked.
-    Revoked,
-    /// Whoever made it may make none any more.
-    MakerGone,
-    /// It says one thing in front and another inside.
-    ScopeMismatch,
-}
-
-impl TokenProblem {
-    /// The stable word for it.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Required => "registration_token_required",
-            Self::Invalid => "registration_token_invalid",
-            Self::Expired => "registration_token_expired",
-            Self::Used => "registration_token_used",
-            Self::Revoked | Self::MakerGone => "registration_token_revoked",
-            Self::ScopeMismatch => "scope_mismatch",
-        }
-    }
-
-    /// The reason as the audit log names it.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Required => "missing",
-            Self::Invalid => "unknown",
-            Self::Expired => "expired",
-            Self::Used => "used",
-            Self::Revoked => "revoked",
-            Self::MakerGone => "maker_gone",
-            Self::ScopeMismatch => "scope_mismatch",
-        }
-    }
-
-    /// What to do next.
-    pub fn instructions(self) -> &'static str {
-        match self {
-            Self::Required => {
-                "Send 'Authorization: Bearer <token>'. An admin makes one with 'hive tokens create --scope global'."
-            }
-            Self::Invalid => {
-                "Copy the whole token, from hive_satellite_ to its end, as it was shown when it was made on this server."
-            }
-            Self::Expired => {
-                "Ask an admin for a new one: 'hive tokens create'. It can live longer with --expires-in-hours."
-            }
-            Self::Used => "A token registers one satellite. Ask an admin for another one: 'hive tokens create'.",
-            Self::MakerGone => "Ask somebody who may make registration tokens for one: 'hive tokens create'.",
-            Self::Revoked => "Ask an admin why, and for a new one: 'hive tokens create'.",
-            Self::ScopeMismatch => "Do not edit the token: use it with the prefix it was made with.",
-        }
-    }
-}
-
-impl std::fmt::Display for TokenProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Required => "registering needs a registration token",
-            Self::Invalid => "the registration token is not valid on this server",
-            Self::Expired => "the registration token has expired",
-            Self::Used => "the registration token was used before",
-            Self::Revoked => "the registration token was revoked",
-            Self::MakerGone => "who made the registration token was disabled, or may make none any more",
-            Self::ScopeMismatch => "the registration token's prefix and content disagree",
-        })
-    }
-}
-
-impl From<Refused> for TokenProblem {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Malformed | Refused::Forged => Self::Invalid,
-            Refused::Expired => Self::Expired,
-            Refused::ScopeMismatch => Self::ScopeMismatch,
-        }
-    }
-}
-
-impl From<TokenState> for TokenProblem {
-    fn from(state: TokenState) -> Self {
-        match state {
-            TokenState::Unknown => Self::Invalid,
-            TokenState::Used => Self::Used,
-            TokenState::Revoked => Self::Revoked,
-            TokenState::Expired => Self::Expired,
-        }
-    }
-}
-
-impl From<RegistrationError> for Error {
-    fn from(error: RegistrationError) -> Self {
-        match error {
-            RegistrationError::Hive(error) => error,
-            RegistrationError::Token(TokenProblem::Required) => Self::AuthRequired,
-            RegistrationError::Token(
-                TokenProblem::Used
-                | TokenProblem::Revoked
-                | TokenProblem::MakerGone
-                | TokenProblem::Expired
-                | TokenProblem::Invalid,
-            ) => Self::AuthInvalid,
-            RegistrationError::Token(TokenProblem::ScopeMismatch) => Self::Forbidden("scope_mismatch".into()),
-        }
-    }
-}
-
-impl Hive {
-    /// Registers a satellite with a token. `seen_url` is where a trusted proxy saw it, used where it says nothing itself.
+impl Satellites {
+    /// Registers a satellite with a token. `seen_url` is the URL under which a trusted proxy saw it, used where it reports none.
     ///
     /// # Errors
     /// See [`TokenProblem`]; `InvalidInput` for a bad name, label or URL; `Conflict` where the name belongs to others. None
     /// of them spends the token.
-    pub async fn register_satellite(
+    pub(crate) async fn register(
         &self,
         token: &SecretString,
         request: RegisterRequest,
@@ -193,14 +52,14 @@ impl Hive {
         seen_url: Option<String>,
     ) -> Result<RegisteredSatellite, RegistrationError> {
         let failed = |reason| AuthFailure::new(AuthFailureKind::RegistrationToken, ip.as_deref(), reason);
-        let (registration, used_at) =
-            self.read_token(token, |refused| self.note_auth_failure(failed(refused.word())))?;
+        let note = |failure: AuthFailure<'_>| self.identity.auth_failures().note(failure);
+        let (registration, used_at) = self.read_token(token, |error| note(failed(error.word())))?;
         let name = SatelliteName::try_from(request.name.clone()).map_err(Error::from)?;
         let attempt = checked_attempt(request.attempt.as_deref())?;
-        let secret = data_encoding::BASE64URL_NOPAD.encode(&self.source().random::<32>());
-        let row = self.store().registration_token_row(registration.id).await.map_err(Error::from)?;
+        let secret = data_encoding::BASE64URL_NOPAD.encode(&self.context.source().random::<32>());
+        let row = self.token_store.registration_token_row(registration.id).await.map_err(Error::from)?;
         let (terms, may_register) = match &row {
-            Some(row) => (terms(row), self.may_make_tokens(row).await?),
+            Some(row) => (terms(row), self.identity.may_still_create(row).await?),
             None => (TokenTerms { team_id: registration.team_id, for_satellite: None, is_single_use: true }, true),
         };
         let takeover = Takeover::decide(self.name_holder(&name).await?, terms);
@@ -210,9 +69,8 @@ impl Hive {
         let record = |action, result, problem: Option<&str>| {
             self.registration_record(&satellite, action, ip.clone(), result, problem)
         };
-        let refused = |problem: &str| record("satellite.register", AuditResult::Failure, Some(problem));
         let refuse = |problem: TokenProblem| {
-            self.note_auth_failure(failed(problem.word()).of(registration.id).with("name", name.as_str()));
+            note(failed(problem.word()).of(registration.id).with("name", name.as_str()));
             Err(RegistrationError::Token(problem))
         };
         if !may_register {
@@ -221,7 +79,7 @@ impl Hive {
         let replaces = matches!(takeover, Takeover::Replace(_));
         let action = if replaces { "satellite.key_replace" } else { "satellite.register" };
         let draft = record(action, AuditResult::Success, None);
-        let outcome = self.store().satellite_register(registration.id, satellite.clone(), draft).await;
+        let outcome = self.store.satellite_register(registration.id, satellite.clone(), draft).await;
         match outcome.map_err(Error::from)? {
             RegisterOutcome::Registered(row) => Ok(self.registered(*row, &secret, replaces)),
             RegisterOutcome::TokenUnusable(TokenState::Used) if satellite.attempt_hash.is_some() => {
@@ -233,10 +91,11 @@ impl Hive {
             }
             RegisterOutcome::TokenUnusable(state) => refuse(TokenProblem::from(state)),
             RegisterOutcome::NameTaken => {
-                self.store().audit_append(refused("name taken")).await.map_err(Error::from)?;
+                let draft = record("satellite.register", AuditResult::Failure, Some("name taken"));
+                self.audit.audit_append(draft).await.map_err(Error::from)?;
                 let refusal = match takeover {
                     Takeover::Refused(refusal) => refusal,
-                    // Somebody else has registered it at this moment.
+                    // Another satellite has registered the name since it was looked up.
                     _ => Refusal::Present,
                 };
                 Err(Error::Conflict(refusal.message(name.as_str())).into())
@@ -244,7 +103,7 @@ impl Hive {
         }
     }
 
-    /// Answers a registration once more whose answer was lost. A satellite that has come with its key has had the answer.
+    /// Repeats the answer to a registration whose answer was lost. A satellite that has used its key has had the answer.
     async fn register_again(
         &self,
         token: RegistrationTokenId,
@@ -262,117 +121,39 @@ impl Hive {
             api_key_hash: satellite.api_key_hash.clone(),
             now: satellite.now,
         };
-        Ok(self.store().satellite_register_again(token, again, record).await?)
+        Ok(self.store.satellite_register_again(token, again, record).await?)
     }
 
-    /// Who has a name, and whether that satellite is there.
+    /// Returns which satellite has a name, and whether it is online or was a moment ago.
     async fn name_holder(&self, name: &SatelliteName) -> Result<Option<NameHolder>> {
-        let Some(row) = self.store().satellite_find(name).await? else { return Ok(None) };
-        let noted = self.inner.seen.get(row.id).map(|seen| seen.at);
+        let Some(row) = self.store.satellite_find(name).await? else { return Ok(None) };
+        let noted = self.heartbeats.get(row.id).map(|heartbeat| heartbeat.at);
         let heard = row.last_heartbeat.max(noted);
-        let gone_since = self.source().now().minus(self.settings().heartbeat_timeout);
-        let is_present = self.inner.links.is_online(row.id) || heard.is_some_and(|heard| heard > gone_since);
+        let gone_since = self.context.now().minus(self.context.settings().heartbeat_timeout);
+        let is_present = self.links.is_online(row.id) || heard.is_some_and(|heard| heard > gone_since);
         Ok(Some(NameHolder { id: row.id, team_id: row.team_id, is_present }))
-    }
-
-    /// Whether the maker of a token may make such a token now.
-    async fn may_make_tokens(&self, token: &RegistrationTokenRow) -> Result<bool> {
-        let (user, teams, scopes) = match token.actor.kind.as_str() {
-            "system" => return Ok(true),
-            "user" => {
-                let Ok(id) = token.actor.id.parse() else { return Ok(false) };
-                let Some(row) = self.store().user_get(id).await? else { return Ok(false) };
-                (row.user, self.store().team_memberships(id).await?, None)
-            }
-            "api_key" => {
-                let Ok(id) = token.actor.id.parse() else { return Ok(false) };
-                let Some(owner) = self.store().api_key_owner(id).await? else { return Ok(false) };
-                (owner.user, owner.teams, owner.key.scopes)
-            }
-            _ => return Ok(false),
-        };
-        let is_disabled = user.disabled_at.is_some();
-        let maker = principal(Credential::Login(user.id), user, teams, None, scopes);
-        let verdict = may(&maker, &Permission::TokensManage, Reach::satellite(token.info.team_id));
-        Ok(!is_disabled && verdict == Verdict::Allow)
-    }
-
-    /// Finds out which satellite a key belongs to.
-    ///
-    /// # Errors
-    /// `AuthInvalid` for any key that is not the current one of a satellite; `RateLimited` where the effort does not suffice to
-    /// tell.
-    pub async fn authenticate_satellite(&self, key: &str, effort: Effort) -> Result<SatelliteIdentity> {
-        let (id, secret) = split_satellite_key(key).map_err(|_| effort.refusal())?;
-        let row = self.store().satellite_key(id).await?.ok_or_else(|| effort.refusal())?;
-        if !self.inner.verifier.is_key(secret, &row.hash, effort) {
-            return Err(effort.refusal());
-        }
-        Ok(SatelliteIdentity { id, key_generation: row.generation })
-    }
-
-    /// Says why [`authenticate_satellite`](Self::authenticate_satellite) did not accept a key. The answer opens nothing: it is
-    /// there for the satellite to know what to do.
-    ///
-    /// # Errors
-    /// `Unavailable` where the store cannot tell.
-    pub async fn satellite_key_rejection(&self, key: &str) -> Result<KeyRejection> {
-        let mut rejection = KeyRejection { class: RejectionClass::UnknownKey, compared: 0 };
-        let Ok((id, secret)) = split_satellite_key(key) else { return Ok(rejection) };
-        for hash in self.store().satellite_superseded_keys(id, SUPERSEDED_COMPARED).await? {
-            rejection.compared += 1;
-            if self.inner.verifier.is_key(secret, &hash, Effort::Full) {
-                rejection.class = RejectionClass::Superseded;
-                break;
-            }
-        }
-        Ok(rejection)
-    }
-
-    /// Takes a heartbeat over HTTPS; also how a satellite finds out at its start whether its key is still good.
-    ///
-    /// # Errors
-    /// `SatelliteNotFound` for another satellite's id.
-    pub async fn satellite_heartbeat(
-        &self,
-        identity: &SatelliteIdentity,
-        id: SatelliteId,
-        heartbeat: HeartbeatRequest,
-    ) -> Result<HeartbeatResponse> {
-        let no_satellite = || Error::SatelliteNotFound(id.to_string());
-        if identity.id != id {
-            return Err(no_satellite());
-        }
-        let row = self.store().satellite_get(id).await?.ok_or_else(no_satellite)?;
-        let is_activated = self.activate(id, &row.status).await?;
-        let agent_version = heartbeat.version.map(|version| version.chars().take(MAX_TEXT).collect());
-        self.note_seen(Seen { id, at: self.source().now(), system: None, agent_version });
-        let status = if is_activated { SatelliteStatus::Active } else { row.status };
-        let status = json!(status).as_str().unwrap_or_default().to_owned();
-        Ok(HeartbeatResponse { success: true, status, config_version: 0 })
     }
 
     /// Reads a token; one that is refused is noted.
     fn read_token(
         &self,
         token: &SecretString,
-        note: impl FnOnce(Refused),
-    ) -> Result<(Registration, Timestamp), RegistrationError> {
+        note: impl FnOnce(TokenError),
+    ) -> Result<(RegistrationTokenRef, Timestamp), RegistrationError> {
         let token = token.expose_secret();
         if token.is_empty() {
             return Err(RegistrationError::Token(TokenProblem::Required));
         }
-        let read = jwt::read_registration(&self.inner.keys.token_secret, token, self.source().now());
-        read.map_err(|refused| {
-            note(refused);
-            RegistrationError::Token(refused.into())
+        self.identity.read_registration_token(token).map_err(|error| {
+            note(error);
+            RegistrationError::Token(error.into())
         })
     }
 
     fn new_satellite(
         &self,
         name: &SatelliteName,
-        (registration, now): (Registration, Timestamp),
+        (registration, now): (RegistrationTokenRef, Timestamp),
         request: RegisterRequest,
         seen_url: Option<String>,
         secret: &str,
@@ -380,7 +161,7 @@ impl Hive {
     ) -> Result<NewSatellite> {
         check_labels("tags", request.tags.iter())?;
         let (given, allowed) = token.map(|token| (token.info.tags, token.info.allowed_tags)).unwrap_or_default();
-        let granted = GrantedTags::of(given, &allowed, request.tags, self.settings().claimed_tags);
+        let granted = GrantedTags::of(given, &allowed, request.tags, self.context.settings().claimed_tags);
         check_labels("tags", granted.tags.iter())?;
         check_labels("capabilities", request.capabilities.iter())?;
         let info = request.system_info;
@@ -392,7 +173,7 @@ impl Hive {
             ..SystemInfo::default()
         };
         Ok(NewSatellite {
-            id: SatelliteId::new(self.source().seed()),
+            id: SatelliteId::new(self.context.seed()),
             name: name.clone(),
             team_id: registration.team_id,
             capabilities: normalized(request.capabilities),
@@ -403,7 +184,7 @@ impl Hive {
                 .unwrap_or_else(|| DEFAULT_SATELLITE_URL.into()),
             system,
             agent_version: info.agent_version.map(cut),
-            api_key_hash: hash_key(secret, self.source()),
+            api_key_hash: hash_key(secret, self.context.source()),
             created_by: registration.id.to_string(),
             name_use: NameUse::None,
             attempt_hash: None,
@@ -411,15 +192,15 @@ impl Hive {
         })
     }
 
-    /// Ends what the satellite's earlier key had opened, and writes the answer.
+    /// Closes the link that the satellite's earlier key had opened, and returns the answer.
     fn registered(&self, row: SatelliteRow, secret: &str, replaces: bool) -> RegisteredSatellite {
-        self.inner.links.close(row.id, close::AUTH_FAILED, "the satellite registered again, with a new key");
+        self.links.close(row.id, close::AUTH_FAILED, "the satellite registered again, with a new key");
         info!(satellite.id = %row.id, satellite.name = %row.name, replaces, "satellite registered");
         if replaces {
-            self.publish(|seq| SatelliteEvent::KeyReplaced { seq, id: row.id, name: row.name.clone() });
+            self.events.publish(|seq| SatelliteEvent::KeyReplaced { seq, id: row.id, name: row.name.clone() });
         }
         let changes = [("status".to_owned(), json!(row.status))].into();
-        self.publish(|seq| SatelliteEvent::Updated { seq, id: row.id, changes });
+        self.events.publish(|seq| SatelliteEvent::Updated { seq, id: row.id, changes });
         RegisteredSatellite {
             id: row.id,
             name: row.name.to_string(),
@@ -441,17 +222,10 @@ impl Hive {
         let mut actor = satellite_actor(satellite.id);
         actor.name = satellite.name.to_string();
         actor.ip = ip;
-        AuditDraft {
-            id: AuditId::new(self.source().seed()),
-            timestamp: satellite.now,
-            actor,
-            action,
-            target: AuditTarget { kind: "satellite".into(), id: satellite.id.to_string() },
-            team_id: satellite.team_id,
-            details: json!({ "name": satellite.name, "token_id": satellite.created_by }),
-            result,
-            error: error.map(str::to_owned),
-        }
+        let subject = Subject::new("satellite", satellite.id).of_team(satellite.team_id);
+        let details = json!({ "name": satellite.name, "token_id": satellite.created_by });
+        let draft = draft(&self.context, actor, action, subject, details, result);
+        AuditDraft { timestamp: satellite.now, error: error.map(str::to_owned), ..draft }
     }
 }
 
@@ -460,7 +234,7 @@ fn terms(token: &RegistrationTokenRow) -> TokenTerms {
     TokenTerms { team_id: info.team_id, for_satellite: info.for_satellite, is_single_use: *max_uses == 1 }
 }
 
-/// Checks the word of an attempt, and hashes it: whoever reads the store cannot repeat the request.
+/// Checks the id of an attempt and hashes it: a reader of the database cannot repeat the request.
 fn checked_attempt(attempt: Option<&str>) -> Result<Option<String>> {
     let Some(attempt) = attempt else { return Ok(None) };
     let is_plain = attempt.bytes().all(|byte| byte.is_ascii_alphanumeric());

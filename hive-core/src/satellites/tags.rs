@@ -1,15 +1,7 @@
 //! Which labels a satellite registers with: those of its token, and of those it claims the ones that the token allows.
 
-use super::registry::normalized;
-
-/// What becomes of the labels a satellite claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClaimedTags {
-    /// They are kept as a fact that matches nothing, beyond those its token allows.
-    Facts,
-    /// They are labels as all others.
-    Accept,
-}
+use crate::settings::ClaimedTags;
+use crate::validate::normalized;
 
 /// The labels of a satellite that registers.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Whether a registration token may register a name. A plain decision, no I/O; `enrolment` acts on it.
+//! Whether a registration token may register a name. A plain decision without I/O; `registration` acts on it.
 
 use hive_wire::{SatelliteId, TeamId};
 

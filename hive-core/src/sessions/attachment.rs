@@ -1,4 +1,4 @@
-//! One viewer's way into a terminal of this process: two halves that read and change it where it is.
+//! One viewer's attachment to a session of this process: two halves that read and change the session directly.
 
 use std::sync::Arc;
 
@@ -7,51 +7,59 @@ use hive_wire::api::SessionEnd;
 use hive_wire::session::{Attached, FromViewer, ToViewer};
 use tokio::sync::watch;
 
+use super::Sessions;
 use super::live::{Admission, LiveSession, Next};
-use super::viewers::Seat;
-use crate::grants::Pass;
-use crate::hive::ActingHive;
+use super::viewers::AttachmentId;
+use crate::access::Principal;
+use crate::grants::GrantGuard;
 use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
 use crate::{Error, Result};
 
-/// A place at a terminal, which its two halves share: dropped with the later of them, it is left.
-#[derive(Debug)]
-struct Place {
-    acting: ActingHive,
-    pass: Pass,
+/// One viewer's attachment, which its two halves share: the viewer leaves when the later of them is dropped.
+struct ViewerSlot {
+    sessions: Arc<Sessions>,
+    principal: Principal,
+    grant: GrantGuard,
     session: Arc<LiveSession>,
-    seat: Seat,
+    id: AttachmentId,
 }
 
-impl Place {
+impl ViewerSlot {
     fn leave(&self) {
-        self.session.leave(self.acting.hive.inner.sessions.now(), self.seat);
+        self.session.leave(self.sessions.now(), self.id);
     }
 }
 
-impl Drop for Place {
+impl Drop for ViewerSlot {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
-/// Makes the two halves for a viewer that was let in.
+impl std::fmt::Debug for ViewerSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ViewerSlot").field("session", &self.session).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Makes the two halves for a viewer that was admitted.
 pub(super) fn attachment(
-    acting: ActingHive,
-    pass: Pass,
+    sessions: Arc<Sessions>,
+    principal: Principal,
+    grant: GrantGuard,
     session: Arc<LiveSession>,
     admission: &Admission,
     attached: Attached,
 ) -> Attachment {
     let changes = session.changes();
-    let place = Arc::new(Place { acting, pass, session, seat: admission.seat });
-    let output = Output { place: place.clone(), changes, cursor: admission.cursor, is_over: false };
-    Attachment { attached, output: Box::new(output), input: Box::new(Input { place }) }
+    let slot = Arc::new(ViewerSlot { sessions, principal, grant, session, id: admission.id });
+    let output = Output { slot: slot.clone(), changes, cursor: admission.cursor, is_over: false };
+    Attachment { attached, output: Box::new(output), input: Box::new(Input { slot }) }
 }
 
 #[derive(Debug)]
 struct Output {
-    place: Arc<Place>,
+    slot: Arc<ViewerSlot>,
     changes: watch::Receiver<()>,
     /// The offset of the next byte of output.
     cursor: u64,
@@ -62,13 +70,13 @@ struct Output {
 impl AttachmentOutput for Output {
     async fn next(&mut self) -> Option<SessionEvent> {
         while !self.is_over {
-            if let Err(error) = self.place.pass.check() {
-                return Some(self.on_lost(error));
+            if let Err(error) = self.slot.grant.check() {
+                return Some(self.on_revoked(error));
             }
-            // Before the look: what changes during it is seen with the next one.
+            // Before the state is read: a change meanwhile is seen the next time.
             self.changes.mark_unchanged();
-            let now = self.place.acting.hive.inner.sessions.now();
-            match self.place.session.next(now, self.place.seat, &mut self.cursor) {
+            let now = self.slot.sessions.now();
+            match self.slot.session.next(now, self.slot.id, &mut self.cursor) {
                 Next::Event(event) => return Some(event),
                 Next::Last(event) => {
                     self.is_over = true;
@@ -77,7 +85,7 @@ impl AttachmentOutput for Output {
                 Next::Nothing => {
                     tokio::select! {
                         changed = self.changes.changed() => self.is_over = changed.is_err(),
-                        lost = self.place.pass.lost() => return Some(self.on_lost(lost)),
+                        reason = self.slot.grant.revoked() => return Some(self.on_revoked(reason)),
                     }
                 }
                 Next::Over => self.is_over = true,
@@ -88,58 +96,58 @@ impl AttachmentOutput for Output {
 }
 
 impl Output {
-    /// Whoever may not look any more is told so, and has no place here from then on.
-    fn on_lost(&mut self, error: impl Into<Error>) -> SessionEvent {
+    /// Reports to the viewer that its right is revoked, and detaches it.
+    fn on_revoked(&mut self, error: impl Into<Error>) -> SessionEvent {
         self.is_over = true;
-        self.place.leave();
+        self.slot.leave();
         SessionEvent::Message(ToViewer::Error { error: error.into().to_wire() })
     }
 }
 
 #[derive(Debug)]
 struct Input {
-    place: Arc<Place>,
+    slot: Arc<ViewerSlot>,
 }
 
 #[async_trait]
 impl AttachmentInput for Input {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
-        let Place { acting, pass, session, seat } = &*self.place;
-        pass.check()?;
-        let now = acting.hive.inner.sessions.now();
+        let ViewerSlot { sessions, principal, grant, session, id } = &*self.slot;
+        grant.check()?;
+        let now = sessions.now();
         match action {
-            ViewerAction::Input { offset, data } => session.input(now, *seat, offset, &data),
+            ViewerAction::Input { offset, data } => session.input(now, *id, offset, &data),
             ViewerAction::Message(message) => {
-                if message == FromViewer::TakeControl && session.has_other_writer(Some(seat.viewer)) {
-                    acting.record_take(session).await?;
+                if message == FromViewer::TakeControl && session.has_other_writer(Some(id.viewer)) {
+                    sessions.record_take(principal, session).await?;
                 }
-                session.say(now, *seat, &message)
+                session.say(now, *id, &message)
             }
         }
     }
 }
 
-/// The way into a terminal that ended a while ago: it is told so, and that is all.
-pub(super) fn epilogue(attached: Attached, end: SessionEnd) -> Attachment {
-    let output = Box::new(Epilogue(Some(end)));
-    Attachment { attached, output, input: Box::new(Silence) }
+/// The attachment to a session that ended a while ago: its only event is the end.
+pub(super) fn attachment_to_ended(attached: Attached, end: SessionEnd) -> Attachment {
+    let output = Box::new(EndedOutput(Some(end)));
+    Attachment { attached, output, input: Box::new(ClosedInput) }
 }
 
 #[derive(Debug)]
-struct Epilogue(Option<SessionEnd>);
+struct EndedOutput(Option<SessionEnd>);
 
 #[async_trait]
-impl AttachmentOutput for Epilogue {
+impl AttachmentOutput for EndedOutput {
     async fn next(&mut self) -> Option<SessionEvent> {
         self.0.take().map(|end| SessionEvent::Message(ToViewer::Ended(end)))
     }
 }
 
 #[derive(Debug)]
-struct Silence;
+struct ClosedInput;
 
 #[async_trait]
-impl AttachmentInput for Silence {
+impl AttachmentInput for ClosedInput {
     async fn send(&mut self, _action: ViewerAction) -> Result<()> {
         Err(Error::Conflict("the terminal has ended".into()))
     }

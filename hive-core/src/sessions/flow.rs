@@ -10,7 +10,7 @@ use hive_wire::stream::{INITIAL_WINDOW, Window};
 
 /// How long somebody is waited for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct ClaimTimeouts {
     /// How long a viewer may leave output unread before its claim is lost.
     pub(crate) stall: Duration,
     /// How long the claim of a viewer that was cut off lasts.
@@ -29,7 +29,7 @@ pub(super) struct Credit {
 /// The flow of one terminal's output.
 #[derive(Debug)]
 pub(super) struct Flow {
-    patience: Patience,
+    timeouts: ClaimTimeouts,
     claims: Vec<Claim>,
     received: u64,
     told: Option<Credit>,
@@ -66,8 +66,8 @@ impl Claim {
 
 impl Flow {
     /// The flow of a terminal of which `received` bytes of output are here.
-    pub(super) fn new(received: u64, patience: Patience) -> Self {
-        Self { patience, claims: Vec::new(), received, told: None }
+    pub(super) fn new(received: u64, timeouts: ClaimTimeouts) -> Self {
+        Self { timeouts, claims: Vec::new(), received, told: None }
     }
 
     /// Gives a viewer a claim to the output from `acked` on. One that was cut off has its own again.
@@ -91,7 +91,7 @@ impl Flow {
 
     /// Notes that a viewer was cut off: its claim lasts for a while.
     pub(super) fn cut_off(&mut self, now: Duration, viewer: ViewerId) {
-        let ends_at = Some(now + self.patience.linger);
+        let ends_at = Some(now + self.timeouts.linger);
         self.claims.iter_mut().filter(|claim| claim.viewer == viewer).for_each(|claim| claim.ends_at = ends_at);
     }
 
@@ -131,7 +131,7 @@ impl Flow {
 
     /// Drops the claims whose time is up. Says whether there were any.
     pub(super) fn expire(&mut self, now: Duration) -> bool {
-        let (before, stall) = (self.claims.len(), self.patience.stall);
+        let (before, stall) = (self.claims.len(), self.timeouts.stall);
         self.claims.retain(|claim| !claim.is_over(now, stall));
         self.claims.len() < before
     }
@@ -181,7 +181,7 @@ mod tests {
     use hive_wire::stream::MAX_WINDOW;
     use proptest::prelude::*;
 
-    const PATIENCE: Patience = Patience { stall: Duration::from_secs(10), linger: Duration::from_secs(30) };
+    const PATIENCE: ClaimTimeouts = ClaimTimeouts { stall: Duration::from_secs(10), linger: Duration::from_secs(30) };
 
     fn viewer(n: u8) -> ViewerId {
         ViewerId::new(Seed { unix_millis: 1, random: [n; 10] })

@@ -1,15 +1,16 @@
 //! What happens to terminals by itself: claims and keyboards of those who stay away are given up, sizes are stored, and
 //! terminals of satellites that do not come back are given up as lost.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use hive_wire::SessionId;
 use hive_wire::api::EndReason;
-use tokio::time::MissedTickBehavior;
-use tracing::warn;
 
+use super::Sessions;
 use super::ending::end_as;
-use crate::Result;
-use crate::hive::{Hive, Settings};
+use crate::settings::Settings;
+use crate::{Error, Result};
 
 /// How long beyond its time a terminal of a satellite without a link may still be there: the satellite counts from when it
 /// noticed.
@@ -19,28 +20,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// The shortest.
 const LEAST_TICK: Duration = Duration::from_millis(10);
 
-/// Starts what happens by itself; it ends with the hive, or when nobody holds the hive any more.
-pub(crate) fn start(hive: &Hive) {
-    let inner = std::sync::Arc::downgrade(&hive.inner);
-    let shutdown = hive.inner.shutdown.clone();
-    let mut ticks = tokio::time::interval(tick(hive.settings()));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    hive.inner.tasks.spawn(async move {
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = shutdown.cancelled() => return,
-            }
-            let Some(inner) = inner.upgrade() else { return };
-            if let Err(error) = (Hive { inner }).tick_sessions().await {
-                warn!(error = %error, "size of a terminal not stored");
-            }
-        }
-    });
-}
-
 /// Often enough that what lasts a while does not last much longer.
-fn tick(settings: &Settings) -> Duration {
+pub(crate) fn tick_interval(settings: &Settings) -> Duration {
     TICK.min(settings.claim_stall / 4).min(settings.claim_linger / 4).max(LEAST_TICK)
 }
 
@@ -49,39 +30,49 @@ fn is_lost(now: Duration, away_since: Duration, linger: Duration) -> bool {
     now.saturating_sub(away_since) >= linger + LOST_GRACE
 }
 
-impl Hive {
-    async fn tick_sessions(&self) -> Result<()> {
-        let sessions = &self.inner.sessions;
-        for session in sessions.all() {
-            let tick = session.tick(sessions.now());
+impl Sessions {
+    /// Does what is due of each session.
+    pub(crate) async fn tick(&self) -> Result<()> {
+        let mut result = Ok(());
+        for session in self.all() {
+            let tick = session.tick(self.now());
             if tick.is_over {
-                sessions.remove(session.id);
+                self.remove(session.id);
             }
+            // A size that cannot be stored must not keep the claims of the other sessions alive.
             if let Some(size) = tick.size {
-                self.store().session_resize(session.id, size).await?;
+                result = result.and(self.store.session_resize(session.id, size).await.map_err(Error::from));
             }
+        }
+        result
+    }
+
+    /// Ends sessions whose satellite has been away for too long, and those that another process has ended.
+    pub(crate) async fn end_lost(&self) -> Result<()> {
+        let unknown: Vec<_> = self.all().into_iter().filter(|session| session.is_unheard_of()).collect();
+        let open = self.store.session_list_open_ids().await?;
+        for id in &open {
+            let ended = self.end_if_lost(*id).await;
+            self.context.unreadable_rows().pass_over("session", id, ended)?;
+        }
+        let is_open: HashSet<_> = open.into_iter().collect();
+        for session in unknown.iter().filter(|session| !is_open.contains(&session.id)) {
+            session.end(self.now(), end_as(EndReason::Lost, None));
         }
         Ok(())
     }
 
-    /// Gives up terminals whose satellite has been away for too long, and those that ended without this process's doing.
-    pub(crate) async fn end_lost_sessions(&self) -> Result<()> {
-        let sessions = &self.inner.sessions;
-        let unheard_of: Vec<_> = sessions.all().into_iter().filter(|session| session.is_unheard_of()).collect();
-        let open = self.store().session_list_open(None).await?;
-        for row in &open {
-            // One that this process has not heard of is away since it began. One that is being opened is not away.
-            let away_since = sessions.get(row.id).map_or(Some(Duration::ZERO), |session| session.away_since());
-            let is_offline = !self.inner.links.is_online(row.satellite_id);
-            let linger = self.settings().session_linger;
-            if is_offline && away_since.is_some_and(|since| is_lost(sessions.now(), since, linger)) {
-                self.end_session(row, end_as(EndReason::Lost, None)).await?;
-            }
+    async fn end_if_lost(&self, id: SessionId) -> Result<()> {
+        // One that this process does not know is away since the process began. One that is being opened is not away.
+        let away_since = self.get(id).map_or(Some(Duration::ZERO), |session| session.away_since());
+        let linger = self.context.settings().session_linger;
+        if !away_since.is_some_and(|since| is_lost(self.now(), since, linger)) {
+            return Ok(());
         }
-        for session in unheard_of.iter().filter(|session| open.iter().all(|row| row.id != session.id)) {
-            session.end(sessions.now(), end_as(EndReason::Lost, None));
+        match self.store.session_get(id).await? {
+            Some(row) if !self.links.is_online(row.satellite_id) => self.end(&row, end_as(EndReason::Lost, None)).await,
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -98,8 +89,8 @@ mod tests {
 
     #[test]
     fn short_claims_are_looked_at_often() {
-        assert_eq!(tick(&Settings::default()), TICK);
+        assert_eq!(tick_interval(&Settings::default()), TICK);
         let short = Settings { claim_stall: Duration::from_millis(200), ..Settings::default() };
-        assert_eq!(tick(&short), Duration::from_millis(50));
+        assert_eq!(tick_interval(&short), Duration::from_millis(50));
     }
 }

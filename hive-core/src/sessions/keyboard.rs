@@ -1,126 +1,126 @@
-//! Who may type into a terminal: one viewer at a time.
+//! The keyboard of a session: the lease of its input, which one viewer holds at a time.
 //!
-//! The keyboard of a viewer that was cut off is kept for it for a while, so that it goes on where it was and nothing that it
-//! typed is lost or mixed with what others type.
+//! The lease of a viewer that was cut off is kept for a while, so that the viewer goes on where it was, and its input is neither lost
+//! nor mixed with the input of others.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use hive_wire::ViewerId;
 
-/// Who has the keyboard.
+/// Who holds the keyboard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Holder {
-    /// Nobody: who asks gets it.
+pub(super) enum InputLease {
+    /// Nobody: the first request gets it.
     #[default]
     Nobody,
-    /// A viewer that is there.
+    /// A viewer that is attached.
     Viewer(ViewerId),
     /// A viewer that was cut off, until then.
     CutOff(ViewerId, Duration),
 }
 
-/// What came of asking for the keyboard.
+/// The answer to a request for the keyboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// It was free, or the viewer's own.
-    Given,
-    /// This viewer decides.
-    Holder(ViewerId),
-    /// Nobody is there to decide: the viewer gets it when its time is up.
+pub(super) enum LeaseRequest {
+    /// It was free, or the viewer held it already.
+    Granted,
+    /// This viewer holds it, and decides.
+    HeldBy(ViewerId),
+    /// Its holder was cut off and cannot decide: the viewer gets it when the lease ends.
     Later,
 }
 
-/// The keyboard of one terminal.
+/// The keyboard of one session.
 #[derive(Debug, Default)]
 pub(super) struct Keyboard {
-    holder: Holder,
-    /// The offset of the first byte the holder types: what it sent when it had the keyboard before is stale.
+    holder: InputLease,
+    /// Input below this offset was sent under an earlier lease and is dropped.
     since: u64,
-    /// Who asked for it, in order.
+    /// The viewers that requested it, in order.
     waiting: VecDeque<ViewerId>,
 }
 
 impl Keyboard {
-    /// A keyboard that is kept for a viewer until then; it may type from `since` on.
+    /// A keyboard that is kept for a viewer until then. The viewer may type from `since` on.
     pub(super) fn kept_for(viewer: ViewerId, until: Duration, since: u64) -> Self {
-        Self { holder: Holder::CutOff(viewer, until), since, waiting: VecDeque::new() }
+        Self { holder: InputLease::CutOff(viewer, until), since, waiting: VecDeque::new() }
     }
 
-    pub(super) fn holder(&self) -> Holder {
+    pub(super) fn holder(&self) -> InputLease {
         self.holder
     }
 
-    /// Whose input comes last: who has the keyboard, there or cut off.
+    /// Returns the holder, attached or cut off.
     pub(super) fn writer(&self) -> Option<ViewerId> {
         match self.holder {
-            Holder::Nobody => None,
-            Holder::Viewer(viewer) | Holder::CutOff(viewer, _) => Some(viewer),
+            InputLease::Nobody => None,
+            InputLease::Viewer(viewer) | InputLease::CutOff(viewer, _) => Some(viewer),
         }
     }
 
-    /// Whether a viewer has it and is there.
+    /// Returns whether a viewer holds it and is attached.
     pub(super) fn is_held_by(&self, viewer: ViewerId) -> bool {
-        self.holder == Holder::Viewer(viewer)
+        self.holder == InputLease::Viewer(viewer)
     }
 
-    /// Whether a viewer may type at this offset.
+    /// Returns whether a viewer may type at this offset.
     pub(super) fn may_type(&self, viewer: ViewerId, offset: u64) -> bool {
         self.is_held_by(viewer) && offset >= self.since
     }
 
-    /// Gives it to a viewer, who types from `next` on.
+    /// Gives it to a viewer, which types from `next` on.
     pub(super) fn give(&mut self, viewer: ViewerId, next: u64) {
         if self.writer() != Some(viewer) {
             self.since = next;
         }
-        self.holder = Holder::Viewer(viewer);
+        self.holder = InputLease::Viewer(viewer);
         self.waiting.retain(|waiting| *waiting != viewer);
     }
 
-    /// Takes in that a viewer asks for it.
-    pub(super) fn ask(&mut self, viewer: ViewerId, next: u64) -> Asked {
+    /// Handles a request for it.
+    pub(super) fn ask(&mut self, viewer: ViewerId, next: u64) -> LeaseRequest {
         match self.holder {
-            Holder::Viewer(holder) if holder != viewer => {
+            InputLease::Viewer(holder) if holder != viewer => {
                 self.wait(viewer);
-                Asked::Holder(holder)
+                LeaseRequest::HeldBy(holder)
             }
-            Holder::CutOff(holder, _) if holder != viewer => {
+            InputLease::CutOff(holder, _) if holder != viewer => {
                 self.wait(viewer);
-                Asked::Later
+                LeaseRequest::Later
             }
             _ => {
                 self.give(viewer, next);
-                Asked::Given
+                LeaseRequest::Granted
             }
         }
     }
 
-    /// Takes it back from a viewer that lets it go: who asked first gets it.
+    /// Releases it. The first viewer that requested it gets it.
     pub(super) fn release(&mut self, viewer: ViewerId, next: u64) {
         if self.is_held_by(viewer) {
             self.pass_on(next);
         }
     }
 
-    /// Takes it back from a viewer that will not type any more, there or cut off.
+    /// Takes it from a viewer that will not type any more, attached or cut off.
     pub(super) fn give_up(&mut self, viewer: ViewerId, next: u64) {
         if self.writer() == Some(viewer) {
             self.pass_on(next);
         }
     }
 
-    /// Notes that a viewer is not there any more. Its keyboard is kept for it until then.
+    /// Notes that a viewer was cut off. Its lease is kept until then.
     pub(super) fn cut_off(&mut self, viewer: ViewerId, until: Duration) {
         self.waiting.retain(|waiting| *waiting != viewer);
         if self.is_held_by(viewer) {
-            self.holder = Holder::CutOff(viewer, until);
+            self.holder = InputLease::CutOff(viewer, until);
         }
     }
 
-    /// Gives up on a viewer that did not come back in time.
+    /// Ends the lease of a viewer that did not come back in time.
     pub(super) fn expire(&mut self, now: Duration, next: u64) {
-        if let Holder::CutOff(_, until) = self.holder
+        if let InputLease::CutOff(_, until) = self.holder
             && now >= until
         {
             self.pass_on(next);
@@ -128,7 +128,7 @@ impl Keyboard {
     }
 
     fn pass_on(&mut self, next: u64) {
-        self.holder = self.waiting.pop_front().map_or(Holder::Nobody, Holder::Viewer);
+        self.holder = self.waiting.pop_front().map_or(InputLease::Nobody, InputLease::Viewer);
         self.since = next;
     }
 
@@ -159,8 +159,8 @@ mod tests {
     #[test]
     fn a_free_keyboard_is_given_and_one_in_use_is_asked_for() {
         let mut keyboard = Keyboard::default();
-        assert_eq!(keyboard.ask(viewer(1), 0), Asked::Given);
-        assert_eq!(keyboard.ask(viewer(2), 0), Asked::Holder(viewer(1)));
+        assert_eq!(keyboard.ask(viewer(1), 0), LeaseRequest::Granted);
+        assert_eq!(keyboard.ask(viewer(2), 0), LeaseRequest::HeldBy(viewer(1)));
         assert!(keyboard.may_type(viewer(1), 0) && !keyboard.may_type(viewer(2), 0));
     }
 
@@ -176,7 +176,7 @@ mod tests {
         assert!(keyboard.is_held_by(viewer(2)));
         keyboard.release(viewer(2), 10);
         keyboard.release(viewer(3), 10);
-        assert_eq!(keyboard.holder(), Holder::Nobody);
+        assert_eq!(keyboard.holder(), InputLease::Nobody);
     }
 
     #[test]
@@ -193,8 +193,8 @@ mod tests {
         let mut keyboard = held_by(1);
         keyboard.cut_off(viewer(1), SOON);
         assert!(!keyboard.may_type(viewer(1), 0), "it is not there");
-        assert_eq!(keyboard.ask(viewer(2), 50), Asked::Later);
-        assert_eq!(keyboard.ask(viewer(1), 50), Asked::Given);
+        assert_eq!(keyboard.ask(viewer(2), 50), LeaseRequest::Later);
+        assert_eq!(keyboard.ask(viewer(1), 50), LeaseRequest::Granted);
         assert!(keyboard.may_type(viewer(1), 0), "what it typed before counts still");
     }
 

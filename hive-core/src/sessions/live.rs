@@ -5,9 +5,9 @@
 //! into its link's channel, which never waits.
 
 mod admission;
-mod satellite;
-mod telling;
-mod view;
+mod from_satellite;
+mod to_satellite;
+mod viewer;
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,17 +19,18 @@ use hive_wire::stream::{Receiver, Ring};
 use hive_wire::{SatelliteId, SessionId, ViewerId};
 use tokio::sync::watch;
 
-use super::flow::{Flow, Patience};
-use super::keyboard::{Holder, Keyboard};
-use super::modes::Trail;
-use super::typing::Typing;
-use super::viewers::{Notice, Viewers};
-use crate::links::Live;
+use super::flow::{ClaimTimeouts, Flow};
+use super::input_buffer::InputBuffer;
+use super::keyboard::{InputLease, Keyboard};
+use super::modes::ModeCheckpoints;
+use super::viewers::{ViewerEvent, Viewers};
+use crate::links::LinkHandle;
 use crate::store::SessionRow;
+use crate::sync::lock;
 
-pub(crate) use admission::{Admission, Who};
-pub(crate) use satellite::Started;
-pub(crate) use view::Next;
+pub(crate) use admission::{Admission, ViewerIdentity};
+pub(crate) use from_satellite::Started;
+pub(crate) use viewer::Next;
 
 /// Output that one who comes without any gets: more than a screen of it.
 const TAIL: u64 = 64 * 1024;
@@ -51,7 +52,7 @@ pub(crate) struct LiveSession {
 
 /// How a terminal stands, for those who wait for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum SessionState {
     /// Its satellite has not said anything of it to this process yet.
     Unknown,
     /// It can be used; now, where its satellite has a link.
@@ -73,16 +74,16 @@ pub(crate) struct Tick {
 
 struct State {
     id: SessionId,
-    patience: Patience,
+    timeouts: ClaimTimeouts,
     phase: Phase,
     /// Whether this process knows the terminal's offsets: from its beginning, or by its satellite's word.
     is_known: bool,
     /// Whether the store has it as open.
     is_open: bool,
     ring: Ring,
-    trail: Trail,
+    checkpoints: ModeCheckpoints,
     flow: Flow,
-    typing: Typing,
+    input: InputBuffer,
     keyboard: Keyboard,
     viewers: Viewers,
     size: Size,
@@ -99,14 +100,14 @@ enum Phase {
     /// Its satellite has no link, since then.
     Away(Duration),
     /// Its satellite was asked to open it or to go on with it, and has not answered.
-    Asked(Live),
+    Asked(LinkHandle),
     /// It is there.
     Linked(Linked),
 }
 
 /// A terminal's part of its satellite's link.
 struct Linked {
-    live: Live,
+    link: LinkHandle,
     stream: StreamId,
     receiver: Receiver,
     told_size: Size,
@@ -123,14 +124,14 @@ struct Redraw {
 
 impl LiveSession {
     /// A terminal about to be opened.
-    pub(crate) fn new(id: SessionId, satellite: SatelliteId, size: Size, patience: Patience) -> Self {
-        Self::with(id, satellite, State::new(id, size, patience))
+    pub(crate) fn new(id: SessionId, satellite: SatelliteId, size: Size, timeouts: ClaimTimeouts) -> Self {
+        Self::with(id, satellite, State::new(id, size, timeouts))
     }
 
     /// A terminal that was opened before this process began, and whose satellite has no link since `now`.
-    pub(crate) fn stored(row: &SessionRow, patience: Patience, now: Duration) -> Self {
+    pub(crate) fn stored(row: &SessionRow, timeouts: ClaimTimeouts, now: Duration) -> Self {
         let is_open = row.status == SessionStatus::Open;
-        let state = State::new(row.id, row.size, patience);
+        let state = State::new(row.id, row.size, timeouts);
         Self::with(row.id, row.satellite_id, State { phase: Phase::Away(now), is_known: false, is_open, ..state })
     }
 
@@ -145,23 +146,23 @@ impl LiveSession {
     }
 
     /// Returns how it stands.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn state(&self) -> SessionState {
         self.read(|state| match &state.end {
-            Some((end, _)) => Standing::Ended(end.clone()),
-            None if state.is_closed => Standing::Closed,
-            None if state.is_known && state.is_open => Standing::Open { is_online: state.is_linked() },
-            None => Standing::Unknown,
+            Some((end, _)) => SessionState::Ended(end.clone()),
+            None if state.is_closed => SessionState::Closed,
+            None if state.is_known && state.is_open => SessionState::Open { is_online: state.is_linked() },
+            None => SessionState::Unknown,
         })
     }
 
     /// Waits until it stands as wanted.
-    pub(crate) async fn wait_for(&self, is_wanted: impl Fn(&Standing) -> bool) -> Standing {
+    pub(crate) async fn wait_for(&self, is_wanted: impl Fn(&SessionState) -> bool) -> SessionState {
         let mut changes = self.changes.subscribe();
         loop {
             changes.mark_unchanged();
-            let standing = self.standing();
-            if is_wanted(&standing) || standing == Standing::Closed || changes.changed().await.is_err() {
-                return standing;
+            let state = self.state();
+            if is_wanted(&state) || state == SessionState::Closed || changes.changed().await.is_err() {
+                return state;
             }
         }
     }
@@ -219,22 +220,22 @@ impl LiveSession {
 
     /// Works on the state without waking anybody.
     fn read<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        work(&mut self.state.lock().expect("nothing panics while it holds this lock"))
+        work(&mut lock(&self.state))
     }
 }
 
 impl State {
-    fn new(id: SessionId, size: Size, patience: Patience) -> Self {
+    fn new(id: SessionId, size: Size, timeouts: ClaimTimeouts) -> Self {
         Self {
             id,
-            patience,
+            timeouts,
             phase: Phase::New,
             is_known: true,
             is_open: false,
             ring: Ring::starting_at(0, SCROLLBACK),
-            trail: Trail::starting_at(0, 2 * TAIL),
-            flow: Flow::new(0, patience),
-            typing: Typing::default(),
+            checkpoints: ModeCheckpoints::starting_at(0, 2 * TAIL),
+            flow: Flow::new(0, timeouts),
+            input: InputBuffer::default(),
             keyboard: Keyboard::default(),
             viewers: Viewers::default(),
             size,
@@ -248,7 +249,7 @@ impl State {
     fn set_size(&mut self, now: Duration, size: Size) {
         if size != self.size {
             self.size = size;
-            self.tell_all(Notice::Size);
+            self.tell_all(ViewerEvent::Size);
             self.settle(now, false);
         }
     }
@@ -256,26 +257,26 @@ impl State {
     /// Changes who has the keyboard, and what follows from that: the claim, the size, and what everybody is told.
     fn hand_over(&mut self, now: Duration, change: impl FnOnce(&mut Keyboard, u64)) {
         let (before, writer_before) = (self.keyboard.holder(), self.keyboard.writer());
-        change(&mut self.keyboard, self.typing.received());
+        change(&mut self.keyboard, self.input.received());
         let (after, writer) = (self.keyboard.holder(), self.keyboard.writer());
         if before == after {
             return;
         }
         if let Some(old) = writer_before.filter(|old| writer != Some(*old)) {
             self.flow.drop_claim(old);
-            self.viewers.note_lost_keyboard(old, self.typing.received());
+            self.viewers.note_lost_keyboard(old, self.input.received());
         }
-        self.tell_all(Notice::Control);
+        self.tell_all(ViewerEvent::Control);
         match after {
-            Holder::Viewer(viewer) => self.seat_writer(now, viewer),
-            Holder::CutOff(viewer, _) => self.flow.cut_off(now, viewer),
-            Holder::Nobody => {}
+            InputLease::Viewer(viewer) => self.claim_for_writer(now, viewer),
+            InputLease::CutOff(viewer, _) => self.flow.cut_off(now, viewer),
+            InputLease::Nobody => {}
         }
         self.settle(now, false);
         self.tell_flow();
     }
 
-    fn seat_writer(&mut self, now: Duration, writer: ViewerId) {
+    fn claim_for_writer(&mut self, now: Duration, writer: ViewerId) {
         let Some(viewer) = self.viewers.get(writer) else { return };
         let (acked, size) = (viewer.acked, viewer.size);
         self.flow.claim(now, writer, acked.max(self.ring.start()));
@@ -287,7 +288,7 @@ impl State {
     fn tick(&mut self, now: Duration) -> (Tick, bool) {
         let is_over = self.end.as_ref().is_some_and(|(_, at)| now >= *at + ENDED_STAY);
         self.viewers.expire(now);
-        let is_writer_gone = matches!(self.keyboard.holder(), Holder::CutOff(_, until) if now >= until);
+        let is_writer_gone = matches!(self.keyboard.holder(), InputLease::CutOff(_, until) if now >= until);
         self.hand_over(now, |keyboard, next| keyboard.expire(now, next));
         if self.flow.expire(now) {
             self.tell_flow();
@@ -303,25 +304,25 @@ impl State {
 
     /// Notes that who types is to be told how much of it was typed, where it is at least so much. Says whether it is.
     fn note_applied(&mut self, least: u64) -> bool {
-        let applied = self.typing.applied();
+        let applied = self.input.applied();
         let Some(viewer) = self.keyboard.writer().and_then(|writer| self.viewers.get(writer)) else { return false };
         let is_worth_telling = applied >= viewer.told_applied + least;
         if is_worth_telling {
-            viewer.notices.note(Notice::Applied);
+            viewer.pending.note(ViewerEvent::Applied);
         }
         is_worth_telling
     }
 
     /// Returns who has the keyboard, as one viewer is told: where it types next, or where it stopped.
     fn control(&mut self, viewer: ViewerId) -> Control {
-        let (is_mine, received) = (self.keyboard.is_held_by(viewer), self.typing.received());
+        let (is_mine, received) = (self.keyboard.is_held_by(viewer), self.input.received());
         let lost_at = self.viewers.get(viewer).and_then(|viewer| viewer.lost_keyboard_at);
         let holder = self.keyboard.writer().map(|writer| self.viewers.name(writer).unwrap_or("somebody"));
         Control { is_mine, input: lost_at.filter(|_| !is_mine).unwrap_or(received), holder: holder.map(str::to_owned) }
     }
 
-    fn tell_all(&mut self, notice: Notice) {
-        self.viewers.all().for_each(|viewer| viewer.notices.note(notice));
+    fn tell_all(&mut self, notice: ViewerEvent) {
+        self.viewers.all().for_each(|viewer| viewer.pending.note(notice));
     }
 
     fn is_linked(&self) -> bool {

@@ -85,7 +85,7 @@ impl Modes {
 
     /// Returns the sequences that bring a fresh terminal into these modes. The alternate screen comes first: the others
     /// count for it.
-    pub(super) fn prelude(&self) -> String {
+    pub(super) fn restore_sequence(&self) -> String {
         let mut all = String::new();
         for (index, (number, is_default)) in PRIVATE.iter().enumerate().rev() {
             if self.changed & (1 << index) != 0 {
@@ -194,7 +194,7 @@ fn find_escape(bytes: &[u8]) -> Option<usize> {
 
 /// The modes at each place of the last output, for those who begin there.
 #[derive(Debug)]
-pub(super) struct Trail {
+pub(super) struct ModeCheckpoints {
     now: Modes,
     /// Whether modes may have been set by output that was not seen here.
     has_missed_output: bool,
@@ -206,8 +206,8 @@ pub(super) struct Trail {
 /// Output between two places whose modes are noted.
 const STEP: u64 = 16 * 1024;
 
-impl Trail {
-    /// The trail of output that begins at `offset`, good for the last `reach` bytes.
+impl ModeCheckpoints {
+    /// The checkpoints of output that begins at `offset`, good for the last `reach` bytes.
     pub(super) fn starting_at(offset: u64, reach: u64) -> Self {
         let before = [(offset, Modes::default())].into();
         Self { now: Modes::default(), has_missed_output: offset > 0, before, reach }
@@ -254,8 +254,8 @@ mod tests {
         modes
     }
 
-    fn check(output: &str, prelude: &str) {
-        assert_eq!(after(output).prelude(), prelude, "after {output:?}");
+    fn check(output: &str, restore_sequence: &str) {
+        assert_eq!(after(output).restore_sequence(), restore_sequence, "after {output:?}");
     }
 
     #[test]
@@ -294,17 +294,17 @@ mod tests {
 
     #[test]
     fn the_trail_knows_the_modes_of_a_place_in_the_past() {
-        let mut trail = Trail::starting_at(0, 64 * 1024);
+        let mut checkpoints = ModeCheckpoints::starting_at(0, 64 * 1024);
         let (mut offset, text) = (0, "x".repeat(40_000));
         for output in ["\x1b[?1049h", &text, "\x1b[?1049l", &text, &text] {
-            trail.scan(offset, output.as_bytes());
+            checkpoints.scan(offset, output.as_bytes());
             offset += output.len() as u64;
         }
-        assert!(!trail.wants_redraw());
-        let (place, modes) = trail.before(50_008);
+        assert!(!checkpoints.wants_redraw());
+        let (place, modes) = checkpoints.before(50_008);
         assert_eq!((place, modes.is_alternate_screen()), (40_008, true));
-        assert!(!trail.before(offset).1.is_alternate_screen());
-        assert!(trail.before.len() < 6, "what is out of reach is forgotten");
+        assert!(!checkpoints.before(offset).1.is_alternate_screen());
+        assert!(checkpoints.before.len() < 6, "what is out of reach is forgotten");
     }
 
     proptest! {
@@ -326,14 +326,14 @@ mod tests {
                     break;
                 }
             }
-            prop_assert_eq!(modes.prelude(), after(&output).prelude());
+            prop_assert_eq!(modes.restore_sequence(), after(&output).restore_sequence());
         }
 
-        /// A terminal that takes the prelude is in the same modes.
+        /// A terminal that takes the restore_sequence is in the same modes.
         #[test]
         fn the_prelude_says_it_all(changed in 0u32..1 << PRIVATE.len(), has_keypad: bool, cursor in proptest::option::of(1u8..7)) {
             let modes = Modes { changed, has_keypad, cursor, ..Modes::default() };
-            let copy = after(&modes.prelude());
+            let copy = after(&modes.restore_sequence());
             prop_assert_eq!((copy.changed, copy.has_keypad, copy.cursor), (changed, has_keypad, cursor));
         }
 

@@ -6,38 +6,37 @@ use std::time::Duration;
 
 use hive_wire::agent::{ErrorBody, PtySpec};
 use hive_wire::api::{EndReason, Session, SessionCreate, SessionEnd, Size};
-use hive_wire::{ErrorCode, SatelliteId, SessionId};
+use hive_wire::{ErrorCode, SessionId};
 use serde_json::json;
 
 use super::ending::end_as;
-use super::live::{LiveSession, Standing};
-use super::patience;
-use crate::access::Authority;
-use crate::commands::payload::check_env;
-use crate::hive::ActingHive;
-use crate::hive::acting::Subject;
-use crate::hive::excerpt::Details;
+use super::live::{LiveSession, SessionState};
+use super::{Sessions, claim_timeouts};
+use crate::access::{Authority, Principal};
+use crate::audit_log::draft::{Subject, intent};
+use crate::audit_log::excerpt::Details;
 use crate::session::check_size;
 use crate::store::{NewSession, SatelliteRow, SessionRow};
+use crate::validate::check_env;
 use crate::vault::Vault;
 use crate::{Error, Result};
 
 /// How long a satellite may take to open a terminal.
-const START_PATIENCE: Duration = Duration::from_secs(15);
+const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// The most bytes of a shell's path.
 const MAX_SHELL: usize = 4096;
 /// The most bytes of an environment.
 const MAX_ENV: usize = 128 * 1024;
 
-/// A terminal somebody may open.
-pub(super) struct Wanted {
+/// A session that a caller may open.
+pub(super) struct SessionRequest {
     satellite: SatelliteRow,
     size: Size,
     shell: Option<String>,
     env: BTreeMap<String, String>,
 }
 
-impl Wanted {
+impl SessionRequest {
     /// Checks what a caller asks for.
     pub(super) fn checked(satellite: SatelliteRow, params: SessionCreate) -> Result<Self> {
         let SessionCreate { satellite_id: _, cols, rows, shell, env } = params;
@@ -51,7 +50,7 @@ impl Wanted {
         Ok(Self { satellite, size, shell, env })
     }
 
-    /// What the audit trail says of it: names of variables, never their values.
+    /// What the audit checkpoints says of it: names of variables, never their values.
     fn details(&self, vault: &Vault) -> serde_json::Value {
         Details::default()
             .with("satellite_id", json!(self.satellite.id))
@@ -63,77 +62,79 @@ impl Wanted {
     }
 }
 
-impl ActingHive {
-    /// Opens a terminal. It is carried through even if whoever asked for it does not wait.
-    pub(super) async fn open_session(&self, wanted: Wanted) -> Result<Session> {
-        let acting = self.clone();
-        let opening = self.hive.inner.tasks.spawn(async move { acting.carry_through(wanted).await });
-        opening.await.map_err(Error::internal)?
+impl Sessions {
+    /// Opens a session. A caller that is cancelled changes nothing.
+    pub(super) async fn open(self: &Arc<Self>, principal: &Principal, request: SessionRequest) -> Result<Session> {
+        let (sessions, principal) = (self.clone(), principal.clone());
+        self.context.run_to_end(async move { sessions.store_and_open(&principal, request).await }).await
     }
 
-    async fn carry_through(&self, wanted: Wanted) -> Result<Session> {
-        let hive = &self.hive;
-        let id = SessionId::new(hive.source().seed());
-        let satellite = wanted.satellite.id;
-        let live = LiveSession::new(id, wanted.satellite.id, wanted.size, patience(hive.settings()));
-        let live = Arc::new(live);
+    async fn store_and_open(&self, principal: &Principal, request: SessionRequest) -> Result<Session> {
+        let id = SessionId::new(self.context.seed());
+        let satellite = request.satellite.id;
+        let session = LiveSession::new(id, satellite, request.size, claim_timeouts(self.context.settings()));
+        let session = Arc::new(session);
         // Before the store has it: a link that opens right then must not take it for lost.
-        hive.inner.sessions.insert(live.clone());
-        let row = match self.store_session(id, &wanted).await {
+        self.insert(session.clone());
+        let row = match self.store_session(principal, id, &request).await {
             Ok(row) => row,
             Err(error) => {
-                hive.inner.sessions.remove(id);
+                self.remove(id);
                 return Err(error);
             }
         };
-        let error = self.ask_for(&live, wanted).await.err();
+        let error = self.request_start(&session, request).await.err();
         if let Some(error) = &error {
-            let body = ErrorBody { code: error.code(), message: error.to_string() };
-            hive.ask_to_end(&row);
-            hive.end_session(&row, end_as(EndReason::Error, Some(body))).await?;
+            self.ask_to_end(&row);
+            self.end(&row, end_as(EndReason::Error, Some(ErrorBody::from(error)))).await?;
         }
-        match (error, live.standing()) {
+        match (error, session.state()) {
             (Some(error), _) => Err(error),
-            (None, Standing::Ended(end)) if was_never_there(&end) => Err(refusal(end)),
-            (None, Standing::Ended(end)) if is_without_satellite(&end) => {
+            (None, SessionState::Ended(end)) if was_never_there(&end) => Err(refusal(end)),
+            (None, SessionState::Ended(end)) if is_without_satellite(&end) => {
                 Err(Error::SatelliteNotFound(satellite.to_string()))
             }
-            _ => self.session_now(id).await,
+            _ => Ok(self.view(self.row_for(principal, id).await?)),
         }
     }
 
-    async fn store_session(&self, id: SessionId, wanted: &Wanted) -> Result<SessionRow> {
-        let hive = &self.hive;
-        let limit = hive.settings().max_sessions_per_satellite;
-        let subject = Subject::new("session", id).of_team(wanted.satellite.team_id);
-        let record = self.intent("session.create", subject, wanted.details(&hive.inner.keys.vault));
+    async fn store_session(
+        &self,
+        principal: &Principal,
+        id: SessionId,
+        request: &SessionRequest,
+    ) -> Result<SessionRow> {
+        let limit = self.context.settings().max_sessions_per_satellite;
+        let subject = Subject::new("session", id).of_team(request.satellite.team_id);
+        let details = request.details(&self.keys.vault);
+        let record = intent(&self.context, principal, "session.create", subject, details);
         let session = NewSession {
             id,
-            satellite_id: wanted.satellite.id,
-            team_id: wanted.satellite.team_id,
-            size: wanted.size,
-            shell: wanted.shell.clone(),
-            actor: self.principal.actor(),
+            satellite_id: request.satellite.id,
+            team_id: request.satellite.team_id,
+            size: request.size,
+            shell: request.shell.clone(),
+            actor: principal.actor(),
             authorised_by: Authority::Role,
-            created_at: hive.source().now(),
+            created_at: self.context.now(),
         };
-        if !hive.store().session_insert(session, limit, record).await? {
-            let now = hive.store().satellite_get(wanted.satellite.id).await?;
-            let is_there = now.is_some_and(|now| now.team_id == wanted.satellite.team_id);
-            let gone = || Error::SatelliteNotFound(wanted.satellite.id.to_string());
+        if !self.store.session_insert(session, limit, record).await? {
+            let now = self.satellite_store.satellite_get(request.satellite.id).await?;
+            let is_there = now.is_some_and(|now| now.team_id == request.satellite.team_id);
+            let gone = || Error::SatelliteNotFound(request.satellite.id.to_string());
             return Err(if is_there { Error::SessionLimit { limit } } else { gone() });
         }
-        hive.store().session_get(id).await?.ok_or_else(|| Error::SessionNotFound(id.to_string()))
+        self.store.session_get(id).await?.ok_or_else(|| Error::SessionNotFound(id.to_string()))
     }
 
-    /// Asks the satellite for a terminal, and waits until it is there or has ended.
-    async fn ask_for(&self, session: &LiveSession, wanted: Wanted) -> Result<()> {
-        let settings = self.hive.settings();
-        let Wanted { satellite, size, shell, env } = wanted;
+    /// Asks the satellite to start a session, and waits until it runs or has ended.
+    async fn request_start(&self, session: &LiveSession, request: SessionRequest) -> Result<()> {
+        let settings = self.context.settings();
+        let SessionRequest { satellite, size, shell, env } = request;
         let offline = || Error::SatelliteOffline(satellite.name.to_string());
-        let live = self.hive.inner.links.get(satellite.id).ok_or_else(offline)?;
+        let link = self.links.get(satellite.id).ok_or_else(offline)?;
         session.begin(
-            &live,
+            &link,
             PtySpec {
                 session_id: session.id,
                 shell,
@@ -143,21 +144,12 @@ impl ActingHive {
                 linger_seconds: settings.session_linger.as_secs(),
             },
         );
-        self.hive.check_link(satellite.id, session, live.epoch);
-        let is_there = session.wait_for(|standing| matches!(standing, Standing::Open { .. } | Standing::Ended(_)));
-        match tokio::time::timeout(START_PATIENCE, is_there).await {
-            Ok(Standing::Open { .. } | Standing::Ended(_)) => Ok(()),
+        self.check_link(session, &link);
+        let has_started = session.wait_for(|state| matches!(state, SessionState::Open { .. } | SessionState::Ended(_)));
+        match tokio::time::timeout(START_TIMEOUT, has_started).await {
+            Ok(SessionState::Open { .. } | SessionState::Ended(_)) => Ok(()),
             Ok(_) => Err(Error::unavailable("the server stops")),
             Err(_) => Err(Error::unavailable("the satellite did not open the terminal in time")),
-        }
-    }
-}
-
-impl crate::hive::Hive {
-    /// Takes a terminal off a link that is not its satellite's any more: who closed it may have looked before.
-    pub(super) fn check_link(&self, satellite: SatelliteId, session: &LiveSession, epoch: u64) {
-        if self.inner.links.get(satellite).is_none_or(|live| live.epoch != epoch) {
-            session.on_link_lost(self.inner.sessions.now(), epoch);
         }
     }
 }
@@ -187,7 +179,7 @@ fn refusal(end: SessionEnd) -> Error {
     match error.code {
         ErrorCode::CommandBlocked => Error::CommandBlocked(error.message),
         ErrorCode::InvalidInput => Error::invalid("shell", error.message),
-        ErrorCode::RateLimited => Error::RateLimited { retry_after_seconds: START_PATIENCE.as_secs() },
+        ErrorCode::RateLimited => Error::RateLimited { retry_after_seconds: START_TIMEOUT.as_secs() },
         _ => Error::unavailable(error.message),
     }
 }

@@ -1,36 +1,36 @@
-//! What the audit trail says of terminals: who opened, saw, took and ended them, and never a byte of them.
+//! What the audit checkpoints says of terminals: who opened, saw, took and ended them, and never a byte of them.
 
-use hive_wire::AuditId;
-use hive_wire::api::{AuditResult, AuditTarget, EndReason, SessionEnd, SessionStatus};
-use serde_json::{Value, json};
+use hive_wire::api::{AuditResult, EndReason, SessionEnd, SessionStatus};
+use serde_json::json;
 
+use super::Sessions;
 use super::live::LiveSession;
 use crate::Result;
+use crate::access::Principal;
 use crate::audit::AuditDraft;
-use crate::hive::acting::Subject;
-use crate::hive::{ActingHive, Hive};
+use crate::audit_log::draft::{Subject, draft, record};
 use crate::store::SessionRow;
 
 pub(super) fn subject(row: &SessionRow) -> Subject {
     Subject::new("session", row.id).of_team(row.team_id)
 }
 
-impl ActingHive {
+impl Sessions {
     /// Records that a viewer takes the keyboard from another.
-    pub(super) async fn record_take(&self, session: &LiveSession) -> Result<()> {
-        if let Some(row) = self.hive.store().session_get(session.id).await? {
+    pub(super) async fn record_take(&self, principal: &Principal, session: &LiveSession) -> Result<()> {
+        if let Some(row) = self.store.session_get(session.id).await? {
             let details = json!({ "satellite_id": row.satellite_id });
-            let record = self.record("session.take_control", subject(&row), details);
-            self.hive.store().audit_append(record).await?;
+            let record = record(&self.context, principal, "session.take_control", subject(&row), details);
+            self.audit.audit_append(record).await?;
         }
         Ok(())
     }
-}
 
-impl Hive {
-    /// Drafts the record that a terminal was opened, as its creator's deed.
+    /// Drafts the record that a session was opened, with its creator as the actor.
     pub(super) fn opened_record(&self, row: &SessionRow) -> AuditDraft {
-        self.session_record(row, "session.create", json!({ "satellite_id": row.satellite_id }), AuditResult::Success)
+        let details = json!({ "satellite_id": row.satellite_id });
+        let (actor, result) = (row.actor.clone(), AuditResult::Success);
+        draft(&self.context, actor, "session.create", subject(row), details, result)
     }
 
     /// Drafts the record of how a terminal ended: of one that never was there, as the outcome of its creation.
@@ -48,26 +48,7 @@ impl Hive {
             "output_bytes": output,
         });
         let error = end.error.as_ref().map(|error| error.message.clone());
-        AuditDraft { error, ..self.session_record(row, action, details, result) }
-    }
-
-    fn session_record(
-        &self,
-        row: &SessionRow,
-        action: &'static str,
-        details: Value,
-        result: AuditResult,
-    ) -> AuditDraft {
-        AuditDraft {
-            id: AuditId::new(self.source().seed()),
-            timestamp: self.source().now(),
-            actor: row.actor.clone(),
-            action,
-            target: AuditTarget { kind: "session".into(), id: row.id.to_string() },
-            team_id: row.team_id,
-            details,
-            result,
-            error: None,
-        }
+        let draft = draft(&self.context, row.actor.clone(), action, subject(row), details, result);
+        AuditDraft { error, ..draft }
     }
 }

@@ -10,65 +10,60 @@ use hive_wire::session::{AttachRequest, Attached, Control, ViewMode};
 use hive_wire::{SessionId, ViewerId};
 use serde_json::json;
 
-use super::attachment::{attachment, epilogue};
-use super::live::{LiveSession, Standing, Who};
-use super::opening::Wanted;
+use super::Sessions;
+use super::attachment::{attachment, attachment_to_ended};
+use super::live::{LiveSession, SessionState, ViewerIdentity};
+use super::opening::SessionRequest;
 use super::records::subject;
-use crate::access::{Permission, Reach, Sight, Verdict, may, sight};
-use crate::commands::service::usable_link;
-use crate::hive::acting::Handle;
-use crate::hive::{ActingHive, Hive};
+use crate::access::{Permission, Principal, Reach, Sight, sight};
+use crate::audit_log::draft::{intent, record};
+use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for};
+use crate::handle::ServiceHandle;
 use crate::session::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, SessionManager, check_size, forward, read_only};
 use crate::store::{SessionQuery, SessionRow};
 use crate::{Error, Result, Subscription};
 
-/// The most terminals a list shows.
+/// The most sessions of a list.
 const MAX_LISTED: u32 = 1000;
-/// How long one waits for a satellite that has not come back since this process began.
-const RETURN_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a program may leave what is typed unread before a call that types gives up.
-const TYPING_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a call waits for a satellite that has not come back since this process began.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a program may leave input unread before a call that types fails.
+const INPUT_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[async_trait]
-impl SessionManager for Handle {
+impl SessionManager for ServiceHandle<Sessions> {
     async fn create(&self, params: SessionCreate) -> Result<Session> {
-        let satellite = self.satellite_for(params.satellite_id, Permission::SessionsOpen).await?;
-        let wanted = Wanted::checked(satellite.clone(), params)?;
-        let live = usable_link(&self.hive, &satellite)?;
-        live.ok_or_else(|| Error::SatelliteOffline(satellite.name.to_string()))?;
-        self.open_session(wanted).await
+        let Sessions { satellite_store, links, .. } = &*self.service;
+        let permission = &Permission::SessionsOpen;
+        let row = satellite_for(satellite_store.as_ref(), &self.principal, params.satellite_id, permission).await?;
+        let request = SessionRequest::checked(row.clone(), params)?;
+        if !row.status.accepts_commands() {
+            return Err(inactive(&row));
+        }
+        if !links.is_online(row.id) {
+            return Err(Error::SatelliteOffline(row.name.to_string()));
+        }
+        self.service.open(&self.principal, request).await
     }
 
     async fn get(&self, id: SessionId) -> Result<Option<Session>> {
-        match self.session_for(id).await {
-            Ok(row) => Ok(Some(self.hive.session(row))),
+        match self.service.row_for(&self.principal, id).await {
+            Ok(row) => Ok(Some(self.service.view(row))),
             Err(Error::SessionNotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>> {
-        let sight = sight(&self.principal, &Permission::SessionsOpen);
-        if sight == Sight::Teams(Vec::new()) {
-            return Err(Error::Forbidden(Permission::SessionsOpen.as_str().into()));
-        }
-        let hidden = match filter.satellite_id {
-            Some(satellite) => self.satellite_seen_now(satellite, Permission::SessionsOpen).await?,
-            None => None,
-        };
-        let query = SessionQuery { sight, satellite_id: filter.satellite_id, ended: filter.ended };
-        let rows = self.hive.store().session_list(&query, MAX_LISTED).await?;
-        if let Some(hidden) = hidden.filter(|_| rows.is_empty()) {
-            return Err(hidden);
-        }
-        Ok(rows.into_iter().map(|row| self.hive.session(row)).collect())
+        self.service.list(&self.principal, filter).await
     }
 
     async fn send_input(&self, id: SessionId, mut data: Bytes) -> Result<()> {
-        let session = self.linked_session(&self.session_for(id).await?).await?;
+        let session = self.linked_session(id).await?;
         let mut is_first = true;
         while !data.is_empty() {
-            let (count, end) = match session.input_unseen(self.hive.inner.sessions.now(), &data) {
+            let (count, end) = match session.input_unseen(self.service.now(), &data) {
+                // Some of it is typed: the caller must not take the error for one that changed nothing.
                 Err(error) if !is_first => return Err(Error::unavailable(error.to_string())),
                 typed => typed?,
             };
@@ -81,128 +76,159 @@ impl SessionManager for Handle {
 
     async fn resize(&self, id: SessionId, size: Size) -> Result<()> {
         check_size(size)?;
-        let session = self.linked_session(&self.session_for(id).await?).await?;
-        session.resize(self.hive.inner.sessions.now(), size)
+        self.linked_session(id).await?.resize(self.service.now(), size)
     }
 
     async fn terminate(&self, id: SessionId) -> Result<()> {
-        let row = self.session_for(id).await?;
+        let Sessions { context, audit, .. } = &*self.service;
+        let row = self.service.row_for(&self.principal, id).await?;
         if row.status == SessionStatus::Ended {
             return Ok(());
         }
         // A small record may find room on a full disk where the outcome does not.
-        self.hive.check_disk().await?;
+        context.check_disk().await?;
         let details = json!({ "satellite_id": row.satellite_id });
-        let record = self.intent("session.terminate", subject(&row), details);
-        self.hive.store().audit_append(record).await?;
-        self.hive.terminate_session(&row).await
+        audit.audit_append(intent(context, &self.principal, "session.terminate", subject(&row), details)).await?;
+        self.service.terminate(&row).await
     }
 
     async fn subscribe(&self, id: SessionId) -> Result<Subscription<SessionEvent>> {
         let attachment = self.attach(id, read_only()).await?;
-        let (sender, subscription) = Subscription::with_capacity(SUBSCRIBED_EVENTS);
-        self.tell(&sender.clone(), forward(attachment, sender)).await?;
+        let (listener, subscription) = Subscription::with_capacity(SUBSCRIBED_EVENTS);
+        let stream = forward(attachment, listener.clone());
+        self.service.grants.spawn_stream(&self.principal, &listener, stream).await?;
         Ok(subscription)
     }
 
     async fn attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment> {
         request.size.map_or(Ok(()), check_size)?;
-        let row = self.session_for(id).await?;
-        let Some(session) = self.known_session(&row).await? else {
-            return self.attach_to_ended(row);
+        let row = self.service.row_for(&self.principal, id).await?;
+        let Some(session) = self.service.known_session(&row).await? else {
+            return self.service.attach_to_ended(row);
         };
-        let pass = self.pass().await?;
-        self.record_attach(&row, &session, &request).await?;
-        let who = Who { actor: self.principal.actor(), fresh: ViewerId::new(self.hive.source().seed()) };
-        let admission = session.admit(self.hive.inner.sessions.now(), &request, who);
-        let attached = Attached {
-            session: self.hive.session(row),
-            viewer: admission.seat.viewer,
-            output: admission.cursor,
-            modes: admission.modes.clone(),
-            control: admission.control.clone(),
-            is_resumed: admission.is_resumed,
-        };
-        Ok(attachment(ActingHive::clone(self), pass, session, &admission, attached))
+        self.service.attach(&self.principal, row, session, request).await
     }
 }
 
-impl ActingHive {
-    /// Finds a terminal the principal may use. One that is hidden looks as if it did not exist.
-    async fn session_for(&self, id: SessionId) -> Result<SessionRow> {
+impl ServiceHandle<Sessions> {
+    async fn linked_session(&self, id: SessionId) -> Result<Arc<LiveSession>> {
+        let row = self.service.row_for(&self.principal, id).await?;
+        self.service.linked_session(&row).await
+    }
+}
+
+impl Sessions {
+    /// Finds a session that the principal may use. One that is hidden looks as if it did not exist.
+    pub(super) async fn row_for(&self, principal: &Principal, id: SessionId) -> Result<SessionRow> {
         let no_session = || Error::SessionNotFound(id.to_string());
-        let row = self.hive.store().session_get(id).await?.ok_or_else(no_session)?;
-        match may(&self.principal, &Permission::SessionsOpen, Reach::satellite(row.team_id)) {
-            Verdict::Allow => Ok(row),
-            Verdict::Forbid => Err(Error::Forbidden(Permission::SessionsOpen.as_str().into())),
-            Verdict::Hide => Err(no_session()),
+        let row = self.store.session_get(id).await?.ok_or_else(no_session)?;
+        authorize(principal, &Permission::SessionsOpen, Reach::satellite(row.team_id), no_session)?;
+        Ok(row)
+    }
+
+    async fn list(&self, principal: &Principal, filter: SessionFilter) -> Result<Vec<Session>> {
+        let permission = &Permission::SessionsOpen;
+        let sight = sight(principal, permission);
+        if sight == Sight::Teams(Vec::new()) {
+            return Err(forbidden(permission));
         }
+        let hidden = match filter.satellite_id {
+            Some(satellite) => hidden_now(self.satellite_store.as_ref(), principal, satellite, permission).await?,
+            None => None,
+        };
+        let query = SessionQuery { sight, satellite_id: filter.satellite_id, ended: filter.ended };
+        let rows = self.store.session_list(&query, MAX_LISTED).await?;
+        if let Some(hidden) = hidden.filter(|_| rows.is_empty()) {
+            return Err(hidden);
+        }
+        Ok(rows.into_iter().map(|row| self.view(row)).collect())
     }
 
-    /// Returns a terminal as it stands now.
-    pub(super) async fn session_now(&self, id: SessionId) -> Result<Session> {
-        Ok(self.hive.session(self.session_for(id).await?))
-    }
-
-    /// Returns a terminal to look at: one that is open, once its satellite has said how it stands, or one that has just
-    /// ended; `None` for one that ended before.
+    /// Returns a session to attach to: one that is open, once its satellite has reported it, or one that has just ended; `None`
+    /// for one that ended before.
     async fn known_session(&self, row: &SessionRow) -> Result<Option<Arc<LiveSession>>> {
         let session = match row.status {
-            SessionStatus::Ended => self.hive.inner.sessions.get(row.id),
-            _ => Some(self.hive.live_session(row)),
+            SessionStatus::Ended => self.get(row.id),
+            _ => Some(self.live_session(row)),
         };
         let Some(session) = session else { return Ok(None) };
-        let is_known = session.wait_for(|standing| *standing != Standing::Unknown);
-        match tokio::time::timeout(RETURN_PATIENCE, is_known).await {
-            Ok(Standing::Open { .. } | Standing::Ended(_)) => Ok(Some(session)),
+        let is_known = session.wait_for(|state| *state != SessionState::Unknown);
+        match tokio::time::timeout(RETURN_TIMEOUT, is_known).await {
+            Ok(SessionState::Open { .. } | SessionState::Ended(_)) => Ok(Some(session)),
             Ok(_) => Err(Error::unavailable("the server stops")),
             Err(_) => Err(Error::SatelliteOffline(row.satellite_name.to_string())),
         }
     }
 
-    /// Returns an open terminal whose satellite has a link to it now.
+    /// Returns an open session whose satellite has a link to it now.
     async fn linked_session(&self, row: &SessionRow) -> Result<Arc<LiveSession>> {
         let ended = || Error::Conflict("the terminal has ended".into());
         let session = self.known_session(row).await?.ok_or_else(ended)?;
-        match session.standing() {
-            Standing::Open { is_online: true } => Ok(session),
-            Standing::Open { is_online: false } => Err(Error::SatelliteOffline(row.satellite_name.to_string())),
+        match session.state() {
+            SessionState::Open { is_online: true } => Ok(session),
+            SessionState::Open { is_online: false } => Err(Error::SatelliteOffline(row.satellite_name.to_string())),
             _ => Err(ended()),
         }
+    }
+
+    async fn attach(
+        self: &Arc<Self>,
+        principal: &Principal,
+        row: SessionRow,
+        session: Arc<LiveSession>,
+        request: AttachRequest,
+    ) -> Result<Attachment> {
+        let grant = self.grants.issue(principal).await?;
+        self.record_attach(principal, &row, &session, &request).await?;
+        let identity = ViewerIdentity { actor: principal.actor(), fresh: ViewerId::new(self.context.seed()) };
+        let admission = session.admit(self.now(), &request, identity);
+        let attached = Attached {
+            session: self.view(row),
+            viewer: admission.id.viewer,
+            output: admission.cursor,
+            modes: admission.modes.clone(),
+            control: admission.control.clone(),
+            is_resumed: admission.is_resumed,
+        };
+        Ok(attachment(self.clone(), principal.clone(), grant, session, &admission, attached))
     }
 
     fn attach_to_ended(&self, row: SessionRow) -> Result<Attachment> {
         let end = row.end.clone().ok_or_else(|| Error::internal("an ended terminal without an end"))?;
         let attached = Attached {
-            session: self.hive.session(row),
-            viewer: ViewerId::new(self.hive.source().seed()),
+            session: self.view(row),
+            viewer: ViewerId::new(self.context.seed()),
             output: 0,
             modes: None,
             control: Control::default(),
             is_resumed: false,
         };
-        Ok(epilogue(attached, end))
+        Ok(attachment_to_ended(attached, end))
     }
 
-    /// Records that somebody looks at a terminal, and that they take its keyboard. Who comes back after a cut is known.
-    async fn record_attach(&self, row: &SessionRow, session: &LiveSession, request: &AttachRequest) -> Result<()> {
+    /// Records that a viewer attaches, and that it takes the keyboard. A viewer that comes back after a cut is known.
+    async fn record_attach(
+        &self,
+        principal: &Principal,
+        row: &SessionRow,
+        session: &LiveSession,
+        request: &AttachRequest,
+    ) -> Result<()> {
         if request.mode == ViewMode::Take && session.has_other_writer(request.viewer) {
-            self.record_take(session).await?;
+            self.record_take(principal, session).await?;
         }
-        let is_known = request.viewer.is_some_and(|viewer| session.knows(viewer, &self.principal.actor()));
+        let is_known = request.viewer.is_some_and(|viewer| session.knows(viewer, &principal.actor()));
         if is_known {
             return Ok(());
         }
         let details = json!({ "satellite_id": row.satellite_id, "mode": request.mode });
-        let record = self.record("session.attach", subject(row), details);
-        self.hive.store().audit_append(record).await?;
+        let record = record(&self.context, principal, "session.attach", subject(row), details);
+        self.audit.audit_append(record).await?;
         Ok(())
     }
-}
 
-impl Hive {
-    /// A stored terminal as clients see it.
-    pub(super) fn session(&self, row: SessionRow) -> Session {
+    /// A stored session as clients see it.
+    pub(super) fn view(&self, row: SessionRow) -> Session {
         let SessionRow {
             id,
             satellite_id,
@@ -216,13 +242,13 @@ impl Hive {
             ended_at,
             end,
         } = row;
-        let (size, viewers) = self.inner.sessions.get(id).map_or((size, 0), |session| session.overview());
+        let (size, viewers) = self.get(id).map_or((size, 0), |session| session.overview());
         Session {
             id,
             satellite_id,
             satellite_name,
             status,
-            online: self.inner.links.is_online(satellite_id),
+            online: self.links.is_online(satellite_id),
             size,
             shell,
             created_by: actor,
@@ -240,10 +266,10 @@ async fn wait_until_typed(session: &LiveSession, end: u64) -> Result<()> {
     let typed = async {
         tokio::select! {
             typed = applied.wait_for(|applied| *applied >= end) => typed.is_ok(),
-            _ = session.wait_for(|standing| matches!(standing, Standing::Ended(_))) => false,
+            _ = session.wait_for(|state| matches!(state, SessionState::Ended(_))) => false,
         }
     };
-    match tokio::time::timeout(TYPING_PATIENCE, typed).await {
+    match tokio::time::timeout(INPUT_TIMEOUT, typed).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::unavailable("the terminal ended before everything was typed")),
         Err(_) => Err(Error::unavailable("the program does not read what is typed")),

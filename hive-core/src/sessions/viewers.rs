@@ -1,7 +1,7 @@
-//! Who looks at a terminal, and what each is still to be told.
+//! The viewers of a session, and the events that are pending for each.
 //!
-//! Nothing queues here: what a viewer has not heard yet is kept as the latest state, so that one who never reads costs as
-//! much as one who does.
+//! There is no queue: pending events are kinds, and their values are read when they are sent. A viewer that never reads costs as much
+//! as one that does.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use hive_wire::api::{Actor, Size};
 
 /// Viewers that left and are remembered, so that they are the same when they come back.
 const MAX_GONE: usize = 64;
-/// Viewers whose wish for the keyboard one is told of, before it has heard of any.
+/// Requests for the keyboard that are pending for one viewer.
 const MAX_REQUESTS: usize = 16;
 
 /// One viewer that is there.
@@ -22,53 +22,53 @@ pub(super) struct Viewer {
     /// Who it is.
     pub(super) actor: Actor,
     /// Tells this attachment from an earlier one of the same viewer.
-    seat: u64,
+    attachment: u64,
     pub(super) is_read_only: bool,
     /// The size of its screen.
     pub(super) size: Option<Size>,
     /// Everything before it is on its screen.
     pub(super) acked: u64,
-    /// Everything before it of the input is typed, as it was told.
+    /// The offset of input that was last reported to it as typed.
     pub(super) told_applied: u64,
     /// Where the input of others began when the keyboard was taken from it.
     pub(super) lost_keyboard_at: Option<u64>,
-    pub(super) notices: Notices,
+    pub(super) pending: PendingEvents,
 }
 
-/// What a viewer is still to be told: each thing once, as it is when it is told.
+/// Pending notifications, coalesced per kind; values are read when they are sent.
 #[derive(Debug, Default)]
-pub(super) struct Notices(BTreeSet<Notice>);
+pub(super) struct PendingEvents(BTreeSet<ViewerEvent>);
 
-/// One thing to tell a viewer, the most urgent first.
+/// One notification, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Notice {
-    /// That the keyboard was taken from it, where it has it again by now.
+pub(super) enum ViewerEvent {
+    /// The viewer lost the keyboard and has it again by now.
     LostKeyboard,
-    /// Who has the keyboard.
+    /// The keyboard has another holder.
     Control,
-    /// Whether the satellite has a link.
+    /// The satellite lost its link, or has it again.
     Link,
-    /// The terminal's size.
+    /// The size has changed.
     Size,
-    /// How much of what it typed is typed.
+    /// More of its input is typed.
     Applied,
-    /// That the viewer of this number asks for its keyboard.
+    /// The viewer of this number requests the keyboard.
     Request(u32),
 }
 
-impl Notices {
-    /// Notes something to tell. A request too many is not told: who decides has enough to choose from.
-    pub(super) fn note(&mut self, notice: Notice) {
-        let is_request = |notice: &&Notice| matches!(notice, Notice::Request(_));
-        if !is_request(&&notice) || self.0.iter().filter(is_request).count() < MAX_REQUESTS {
-            self.0.insert(notice);
+impl PendingEvents {
+    /// Adds a notification. Requests beyond the limit are dropped: the holder has enough to choose from.
+    pub(super) fn note(&mut self, event: ViewerEvent) {
+        let is_request = |event: &&ViewerEvent| matches!(event, ViewerEvent::Request(_));
+        if !is_request(&&event) || self.0.iter().filter(is_request).count() < MAX_REQUESTS {
+            self.0.insert(event);
         }
     }
 
-    /// Takes the next thing to tell a viewer that has the keyboard now, or has not.
-    pub(super) fn take(&mut self, has_keyboard: bool) -> Option<Notice> {
+    /// Takes the next notification for a viewer that has the keyboard now, or has not.
+    pub(super) fn take(&mut self, has_keyboard: bool) -> Option<ViewerEvent> {
         if !has_keyboard {
-            self.0.remove(&Notice::LostKeyboard);
+            self.0.remove(&ViewerEvent::LostKeyboard);
         }
         self.0.pop_first()
     }
@@ -85,20 +85,20 @@ struct Gone {
     until: Duration,
 }
 
-/// One place at a terminal: dropped when the viewer leaves it, or replaced when it comes back elsewhere.
+/// One attachment of a viewer. It is not valid any more when the viewer leaves, or attaches again elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seat {
+pub(crate) struct AttachmentId {
     pub(crate) viewer: ViewerId,
-    seat: u64,
+    number: u64,
 }
 
-/// All viewers of one terminal.
+/// All viewers of one session.
 #[derive(Debug, Default)]
 pub(super) struct Viewers {
     present: HashMap<ViewerId, Viewer>,
     gone: VecDeque<Gone>,
     last_number: u32,
-    last_seat: u64,
+    last_attachment: u64,
 }
 
 impl Viewers {
@@ -118,25 +118,25 @@ impl Viewers {
         self.present.get(&id).map(|viewer| &viewer.actor).or_else(gone)
     }
 
-    /// Lets a viewer in. One that was known keeps its number, and its earlier place is taken from it.
-    pub(super) fn join(&mut self, id: ViewerId, actor: Actor) -> (Seat, &mut Viewer) {
+    /// Adds a viewer. One that is known keeps its number, and its earlier attachment is not valid any more.
+    pub(super) fn join(&mut self, id: ViewerId, actor: Actor) -> (AttachmentId, &mut Viewer) {
         let number = self.number(id);
         let lost_keyboard_at = self.gone.iter().find(|gone| gone.id == id).and_then(|gone| gone.lost_keyboard_at);
         self.gone.retain(|gone| gone.id != id);
-        self.last_seat += 1;
+        self.last_attachment += 1;
         let viewer = Viewer {
             number,
             actor,
-            seat: self.last_seat,
+            attachment: self.last_attachment,
             is_read_only: false,
             size: None,
             acked: 0,
             told_applied: 0,
             lost_keyboard_at,
-            notices: Notices::default(),
+            pending: PendingEvents::default(),
         };
-        let seat = Seat { viewer: id, seat: self.last_seat };
-        (seat, self.present.entry(id).insert_entry(viewer).into_mut())
+        let attachment = AttachmentId { viewer: id, number: self.last_attachment };
+        (attachment, self.present.entry(id).insert_entry(viewer).into_mut())
     }
 
     fn number(&mut self, id: ViewerId) -> u32 {
@@ -148,16 +148,16 @@ impl Viewers {
         })
     }
 
-    /// Lets a viewer out, and remembers it until then. False where it had lost its place before.
-    pub(super) fn leave(&mut self, seat: Seat, until: Duration) -> bool {
-        if self.at(seat).is_none() {
+    /// Removes a viewer, and remembers it until then. False where the attachment was replaced before.
+    pub(super) fn leave(&mut self, id: AttachmentId, until: Duration) -> bool {
+        if self.at(id).is_none() {
             return false;
         }
-        if let Some(Viewer { number, actor, lost_keyboard_at, .. }) = self.present.remove(&seat.viewer) {
+        if let Some(Viewer { number, actor, lost_keyboard_at, .. }) = self.present.remove(&id.viewer) {
             if self.gone.len() == MAX_GONE {
                 self.gone.pop_front();
             }
-            self.gone.push_back(Gone { id: seat.viewer, number, actor, lost_keyboard_at, until });
+            self.gone.push_back(Gone { id: id.viewer, number, actor, lost_keyboard_at, until });
         }
         true
     }
@@ -166,20 +166,20 @@ impl Viewers {
     pub(super) fn note_lost_keyboard(&mut self, id: ViewerId, next: u64) {
         if let Some(viewer) = self.present.get_mut(&id) {
             viewer.lost_keyboard_at = Some(next);
-            viewer.notices.note(Notice::LostKeyboard);
+            viewer.pending.note(ViewerEvent::LostKeyboard);
         } else if let Some(gone) = self.gone.iter_mut().find(|gone| gone.id == id) {
             gone.lost_keyboard_at = Some(next);
         }
     }
 
-    /// Forgets those who stayed away.
+    /// Drops the viewers that stayed away.
     pub(super) fn expire(&mut self, now: Duration) {
         self.gone.retain(|gone| gone.until > now);
     }
 
-    /// Returns who sits there, unless the place was taken from it.
-    pub(super) fn at(&mut self, seat: Seat) -> Option<&mut Viewer> {
-        self.present.get_mut(&seat.viewer).filter(|viewer| viewer.seat == seat.seat)
+    /// Returns the viewer of an attachment, unless the attachment was replaced.
+    pub(super) fn at(&mut self, id: AttachmentId) -> Option<&mut Viewer> {
+        self.present.get_mut(&id.viewer).filter(|viewer| viewer.attachment == id.number)
     }
 
     pub(super) fn get(&mut self, id: ViewerId) -> Option<&mut Viewer> {
@@ -223,9 +223,9 @@ mod tests {
     #[test]
     fn who_comes_back_keeps_their_number() {
         let mut viewers = Viewers::default();
-        let (seat, _) = viewers.join(viewer(1), anna());
+        let (id, _) = viewers.join(viewer(1), anna());
         viewers.join(viewer(2), anna());
-        assert!(viewers.leave(seat, SOON));
+        assert!(viewers.leave(id, SOON));
         assert!(viewers.knows(viewer(1), &anna()));
         assert_eq!(viewers.join(viewer(1), anna()).1.number, 1);
         assert_eq!(viewers.join(viewer(3), anna()).1.number, 3);
@@ -251,36 +251,36 @@ mod tests {
 
     #[test]
     fn what_is_not_heard_does_not_pile_up() {
-        let mut notices = Notices::default();
+        let mut pending = PendingEvents::default();
         for by in 0..1000 {
-            notices.note(Notice::Size);
-            notices.note(Notice::Request(by));
+            pending.note(ViewerEvent::Size);
+            pending.note(ViewerEvent::Request(by));
         }
-        let told: Vec<_> = std::iter::from_fn(|| notices.take(true)).collect();
-        assert_eq!((told[0], told.len()), (Notice::Size, 1 + MAX_REQUESTS));
+        let told: Vec<_> = std::iter::from_fn(|| pending.take(true)).collect();
+        assert_eq!((told[0], told.len()), (ViewerEvent::Size, 1 + MAX_REQUESTS));
     }
 
     #[test]
     fn a_viewer_costs_less_than_a_kilobyte() {
-        assert!(size_of::<(ViewerId, Viewer)>() + MAX_REQUESTS * size_of::<Notice>() < 1024);
+        assert!(size_of::<(ViewerId, Viewer)>() + MAX_REQUESTS * size_of::<ViewerEvent>() < 1024);
     }
 
     #[test]
     fn a_keyboard_that_went_and_came_back_did_not_stay() {
         let told = |has_keyboard| {
-            let mut notices = Notices([Notice::Control, Notice::LostKeyboard].into());
-            std::iter::from_fn(|| notices.take(has_keyboard)).collect::<Vec<_>>()
+            let mut pending = PendingEvents([ViewerEvent::Control, ViewerEvent::LostKeyboard].into());
+            std::iter::from_fn(|| pending.take(has_keyboard)).collect::<Vec<_>>()
         };
-        assert_eq!(told(true), [Notice::LostKeyboard, Notice::Control]);
-        assert_eq!(told(false), [Notice::Control]);
+        assert_eq!(told(true), [ViewerEvent::LostKeyboard, ViewerEvent::Control]);
+        assert_eq!(told(false), [ViewerEvent::Control]);
     }
 
     #[test]
     fn who_stays_away_is_forgotten() {
         let mut viewers = Viewers::default();
         for n in 0..100 {
-            let (seat, _) = viewers.join(viewer(n), anna());
-            viewers.leave(seat, SOON);
+            let (id, _) = viewers.join(viewer(n), anna());
+            viewers.leave(id, SOON);
         }
         assert_eq!(viewers.gone.len(), MAX_GONE);
         viewers.expire(SOON);

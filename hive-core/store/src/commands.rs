@@ -86,13 +86,13 @@ pub trait CommandStore: Send + Sync {
         limit: u32,
     ) -> StoreResult<Vec<CommandId>>;
     /// Lists up to `limit` overdue commands: queued ones after their expiry, delivered ones after their last delivery plus their
-    /// timeout plus `grace`.
+    /// timeout plus `grace`. It reads no more of them than their ids, so that one that cannot be read does not hide the others.
     async fn command_list_overdue(
         &self,
         now: Timestamp,
         grace: std::time::Duration,
         limit: u32,
-    ) -> StoreResult<Vec<CommandRow>>;
+    ) -> StoreResult<Vec<CommandId>>;
     /// Appends a chunk of output. Bytes that are stored already are skipped, so that a chunk may be repeated. Fails with `Corrupt`
     /// if there would be a gap. Not audited.
     async fn command_output_append(

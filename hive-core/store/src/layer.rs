@@ -142,7 +142,7 @@ layer! {
         command_count_open() -> Vec<OpenCount>;
         command_list(satellite: SatelliteId, sight: &Sight, window: Window) -> (Vec<CommandRow>, u64);
         command_list_revoked(satellite: SatelliteId, journal_id: &str, since: Timestamp, limit: u32) -> Vec<CommandId>;
-        command_list_overdue(now: Timestamp, grace: std::time::Duration, limit: u32) -> Vec<CommandRow>;
+        command_list_overdue(now: Timestamp, grace: std::time::Duration, limit: u32) -> Vec<CommandId>;
         command_output_append(id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> ();
         command_output_len(id: CommandId) -> Received;
         command_output(id: CommandId, channel: Channel, from: u64, limit: usize) -> Bytes;
@@ -168,6 +168,7 @@ layer! {
         session_get(id: SessionId) -> Option<SessionRow>;
         session_list(query: &SessionQuery, limit: u32) -> Vec<SessionRow>;
         session_list_open(satellite: Option<SatelliteId>) -> Vec<SessionRow>;
+        session_list_open_ids() -> Vec<SessionId>;
         session_end(id: SessionId, end: SessionEnd, now: Timestamp, audit: AuditDraft) -> bool;
         session_resize(id: SessionId, size: Size) -> ();
     }

@@ -22,6 +22,8 @@ pub trait SessionStore: Send + Sync {
     async fn session_list(&self, query: &SessionQuery, limit: u32) -> StoreResult<Vec<SessionRow>>;
     /// Lists the open sessions of a satellite, or of all satellites, oldest first.
     async fn session_list_open(&self, satellite: Option<SatelliteId>) -> StoreResult<Vec<SessionRow>>;
+    /// Lists the ids of all sessions that have not ended, oldest first. It reads no more of them.
+    async fn session_list_open_ids(&self) -> StoreResult<Vec<SessionId>>;
     /// Ends a session. True for the one caller that did it, whose audit record is written.
     async fn session_end(&self, id: SessionId, end: SessionEnd, now: Timestamp, audit: AuditDraft)
     -> StoreResult<bool>;

@@ -1,27 +1,28 @@
-//! How many commands are open, so that a queue that is full takes no more.
+//! How many commands are open, so that a full queue refuses further ones.
 //!
 //! The counts are in memory: a count in the database would cost as much as the queue is long. They begin with what the store
-//! has, follow each command that is accepted and each that ends, and are counted anew after changes that end many
-//! commands at once.
+//! has, follow each command that is accepted and each that ends, and are taken anew after changes that end many commands at
+//! once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
 use hive_wire::SatelliteId;
 
-use crate::hive::Settings;
+use crate::settings::Settings;
 use crate::store::OpenCount;
+use crate::sync::lock;
 
 /// Which queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum FullQueue {
     Satellite,
     Caller,
 }
 
 /// The open commands of each satellite, and of each caller without those of jobs.
 #[derive(Default)]
-pub(crate) struct OpenCounts(Mutex<Counts>);
+pub(crate) struct OpenCommandCounts(Mutex<Counts>);
 
 #[derive(Default)]
 struct Counts {
@@ -30,18 +31,23 @@ struct Counts {
     is_stale: bool,
 }
 
-impl OpenCounts {
+impl OpenCommandCounts {
     /// Counts a command that is about to be stored, unless that is one too many. `caller` is left out for one of a job.
-    pub(crate) fn add(&self, satellite: SatelliteId, caller: Option<&str>, settings: &Settings) -> Result<(), Full> {
+    pub(crate) fn add(
+        &self,
+        satellite: SatelliteId,
+        caller: Option<&str>,
+        settings: &Settings,
+    ) -> Result<(), FullQueue> {
         let mut counts = self.lock();
         if counts.satellites.get(&satellite).is_some_and(|count| *count >= settings.max_queue_per_satellite) {
-            return Err(Full::Satellite);
+            return Err(FullQueue::Satellite);
         }
         if let Some(caller) = caller {
             match counts.callers.get_mut(caller) {
-                Some(count) if *count >= settings.max_open_per_caller => return Err(Full::Caller),
+                Some(count) if *count >= settings.max_open_per_caller => return Err(FullQueue::Caller),
                 Some(count) => *count += 1,
-                None if settings.max_open_per_caller == 0 => return Err(Full::Caller),
+                None if settings.max_open_per_caller == 0 => return Err(FullQueue::Caller),
                 None => drop(counts.callers.insert(caller.to_owned(), 1)),
             }
         }
@@ -66,17 +72,17 @@ impl OpenCounts {
         }
     }
 
-    /// Takes in that many commands have ended at once.
+    /// Notes that many commands have ended at once.
     pub(crate) fn mark_stale(&self) {
         self.lock().is_stale = true;
     }
 
-    /// Whether they are to be counted anew. Says it once.
+    /// Returns whether they are to be counted anew; true once.
     pub(crate) fn take_stale(&self) -> bool {
         std::mem::take(&mut self.lock().is_stale)
     }
 
-    /// Takes in what the store has.
+    /// Replaces the counts with those of the store.
     pub(crate) fn replace(&self, open: Vec<OpenCount>) {
         let mut counts = Counts::default();
         for OpenCount { satellite_id, created_by, is_of_job, count } in open {
@@ -89,7 +95,7 @@ impl OpenCounts {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().expect("nothing panics while it holds this lock")
+        lock(&self.0)
     }
 }
 
@@ -108,13 +114,13 @@ mod tests {
 
     #[test]
     fn a_full_queue_takes_no_more_until_a_command_ends() {
-        let (counts, settings) = (OpenCounts::default(), settings());
+        let (counts, settings) = (OpenCommandCounts::default(), settings());
         assert_eq!([(); 3].map(|()| counts.add(satellite(1), None, &settings)), [Ok(()); 3]);
-        assert_eq!(counts.add(satellite(1), Some("one"), &settings), Err(Full::Satellite));
+        assert_eq!(counts.add(satellite(1), Some("one"), &settings), Err(FullQueue::Satellite));
         assert_eq!(counts.add(satellite(2), Some("one"), &settings), Ok(()));
         counts.remove(satellite(1), None);
         assert_eq!(counts.add(satellite(1), Some("one"), &settings), Ok(()));
-        assert_eq!(counts.add(satellite(3), Some("one"), &settings), Err(Full::Caller));
+        assert_eq!(counts.add(satellite(3), Some("one"), &settings), Err(FullQueue::Caller));
         assert_eq!(counts.add(satellite(3), Some("two"), &settings), Ok(()));
         assert_eq!(counts.add(satellite(3), None, &settings), Ok(()), "jobs count for no caller");
         counts.remove(satellite(2), Some("one"));
@@ -123,7 +129,7 @@ mod tests {
 
     #[test]
     fn counts_go_on_where_the_store_is() {
-        let (counts, settings) = (OpenCounts::default(), settings());
+        let (counts, settings) = (OpenCommandCounts::default(), settings());
         let of = |n, caller: &str, is_of_job, count| OpenCount {
             satellite_id: satellite(n),
             created_by: caller.into(),
@@ -134,8 +140,8 @@ mod tests {
         counts.mark_stale();
         assert!(counts.take_stale() && !counts.take_stale());
         counts.replace(vec![of(1, "one", false, 1), of(1, "one", true, 1), of(2, "one", false, 1)]);
-        assert_eq!(counts.add(satellite(2), Some("one"), &settings), Err(Full::Caller));
+        assert_eq!(counts.add(satellite(2), Some("one"), &settings), Err(FullQueue::Caller));
         assert_eq!(counts.add(satellite(1), Some("two"), &settings), Ok(()));
-        assert_eq!(counts.add(satellite(1), Some("two"), &settings), Err(Full::Satellite));
+        assert_eq!(counts.add(satellite(1), Some("two"), &settings), Err(FullQueue::Satellite));
     }
 }

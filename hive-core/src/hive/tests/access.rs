@@ -10,7 +10,7 @@ use hive_wire::api::{
 use super::{NAME, connect, global, hive, register, request, token};
 use crate::Error;
 use crate::access::Role;
-use crate::hive::acting::Subject;
+use crate::audit_log::draft::{Subject, record};
 use crate::hive::{RegistrationError, TokenProblem};
 use crate::identity::authentication::Effort;
 use crate::link::Outgoing;
@@ -138,9 +138,10 @@ async fn a_role_of_a_later_version_grants_nothing_and_is_kept() {
     let key = system.api_key_create_for("anna", ApiKeyCreate::default()).await.unwrap().api_key;
     let user_role = PlatformRole::from("global_auditor");
     let patch = UserPatch { role: Some(user_role.clone()), disabled: None, now: hive.source().now() };
-    let record = || system.record("test", Subject::new("user", anna.id), serde_json::json!({}));
-    hive.store().user_update(anna.id, patch, record()).await.unwrap();
-    hive.store().team_member_put(team, anna.id, Role::from("auditor"), record()).await.unwrap();
+    let context = &hive.services().context;
+    let record = || record(context, system.principal(), "test", Subject::new("user", anna.id), serde_json::json!({}));
+    hive.services().store.user_update(anna.id, patch, record()).await.unwrap();
+    hive.services().store.team_member_put(team, anna.id, Role::from("auditor"), record()).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_api_key(&key, None, Effort::Full).await.unwrap());
     let nothing = acting.satellites().list(hive_wire::api::SatelliteFilter::default(), PageRequest::default()).await;
     assert_eq!(nothing.unwrap().total, 0);

@@ -235,6 +235,6 @@ async fn a_key_that_dies_while_its_satellite_connects_leaves_no_link() {
             });
         }
         drop(attached);
-        assert!(!hive.inner.links.is_online(registered.id), "{death:?}");
+        assert!(!hive.services().links.is_online(registered.id), "{death:?}");
     }
 }

@@ -1,7 +1,5 @@
 //! Commands: what a satellite and a caller may do to them, and how they end.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use hive_wire::CommandId;
 use hive_wire::agent::{CommandResult, ErrorBody, Received, ToAgent, ToServer};
@@ -13,7 +11,6 @@ use hive_wire::{ErrorCode, SatelliteId};
 
 use super::{NAME, connect, hive, register};
 use crate::Error;
-use crate::commands::payload::Work;
 use crate::hive::Hive;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
@@ -248,7 +245,7 @@ async fn a_command_that_was_stored_without_an_answer_runs_when_it_is_asked_for_a
     let id = submit().await;
     assert_eq!(satellite.command().await.id, id);
     // What is left where the commit came through and its answer was lost: stored as delivered, and nobody works on it.
-    hive.inner.running.end(id, None);
+    hive.services().commands.in_flight().end(id, None);
     assert_eq!(submit().await, id);
     assert_eq!(submit().await, id);
     assert_eq!(satellite.command().await.id, id);
@@ -276,23 +273,6 @@ async fn a_cancel_ends_a_queued_command_at_once_and_a_running_one_by_its_satelli
     satellite.finish(running, CommandStatus::Cancelled, 137, 0).await;
     assert_eq!(cancelling.await.unwrap().unwrap().status, CommandStatus::Cancelled);
     assert_eq!(waiting.await.unwrap().unwrap().status, TargetStatus::Command(CommandStatus::Cancelled));
-}
-
-#[tokio::test]
-async fn a_cancel_that_overtakes_its_command_is_said_behind_it() {
-    let hive = hive().await;
-    let registered = register(&hive, NAME).await;
-    let mut satellite = connect(&hive, &registered, "journal-1").await;
-    // As far as a call has come that is about to send its command.
-    let id = CommandId::new(hive.source().seed());
-    let row = hive.store().satellite_get(satellite.id).await.unwrap().unwrap();
-    let work = Work::exec(ExecCommand::shell("sleep 60")).unwrap();
-    hive.inner.running.begin(id, hive.as_system().context(&row, &work, None), Received::default());
-    assert!(hive.inner.running.cancel(id).is_some());
-    let live = hive.inner.links.get(satellite.id).unwrap();
-    hive.send_command(&live, id, work.payload, Duration::from_mins(1), false);
-    assert_eq!(satellite.command().await.id, id);
-    assert_eq!(satellite.end.next().await, Ok(Outgoing::Control(ToAgent::CommandCancel { id })));
 }
 
 #[tokio::test]

@@ -304,7 +304,7 @@ async fn a_queue_that_is_full_takes_no_more_and_says_so() {
     let first = submit(&hive, two.id, "true").await;
     submit(&hive, two.id, "true").await;
     check(&hive, two.id, of_the_caller()).await;
-    let (_, total) = hive.store().command_list(two.id, &Sight::Everything, Window::ALL).await.unwrap();
+    let (_, total) = hive.services().store.command_list(two.id, &Sight::Everything, Window::ALL).await.unwrap();
     assert_eq!(total, 2, "what was refused is not stored");
     hive.shutdown().await;
 
@@ -387,7 +387,8 @@ async fn a_caller_who_hangs_up_leaves_a_command_that_ends_or_none() {
     }
     let all_ended = async {
         loop {
-            let (rows, _) = hive.store().command_list(registered.id, &Sight::Everything, Window::ALL).await.unwrap();
+            let (rows, _) =
+                hive.services().store.command_list(registered.id, &Sight::Everything, Window::ALL).await.unwrap();
             if rows.iter().all(|row| row.status.is_terminal()) {
                 return rows;
             }

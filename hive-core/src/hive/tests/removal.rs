@@ -67,7 +67,7 @@ async fn fleet(hive: &Hive, tasks: &TaskTracker) -> Vec<SatelliteId> {
 
 async fn until_no_job_is_open(hive: &Hive) {
     let none = async {
-        while !hive.store().job_list_open().await.unwrap().is_empty() {
+        while !hive.services().store.job_list_open().await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -107,23 +107,23 @@ async fn nothing_stays_open_for_satellites_that_are_removed() {
     assert!(!commands.is_empty() && !jobs.is_empty(), "nothing raced");
     until_no_job_is_open(&hive).await;
     for id in &ids {
-        assert_eq!(hive.store().command_list_open(*id).await.unwrap(), []);
-        assert_eq!(hive.store().session_list_open(Some(*id)).await.unwrap(), []);
-        assert!(!hive.inner.links.is_online(*id));
+        assert_eq!(hive.services().store.command_list_open(*id).await.unwrap(), []);
+        assert_eq!(hive.services().store.session_list_open(Some(*id)).await.unwrap(), []);
+        assert!(!hive.services().links.is_online(*id));
     }
     for id in commands {
-        let row = hive.store().command_get(id).await.unwrap().unwrap();
+        let row = hive.services().store.command_get(id).await.unwrap().unwrap();
         assert!(matches!(row.status, CommandStatus::Cancelled | CommandStatus::OutcomeUnknown), "{row:?}");
     }
     for job in jobs.into_iter().chain([everywhere]) {
-        let (targets, _) = hive.store().job_target_list(job, Window::ALL).await.unwrap();
+        let (targets, _) = hive.services().store.job_target_list(job, Window::ALL).await.unwrap();
         let is_over = |status: &TargetStatus| match status {
             TargetStatus::Command(status) => status.is_terminal(),
             TargetStatus::NotRun => true,
         };
         assert!(targets.iter().all(|target| is_over(&target.status)), "{targets:?}");
     }
-    assert_eq!(hive.inner.running.count(), 0, "somebody waits for a command that nobody runs");
+    assert_eq!(hive.services().commands.in_flight().count(), 0, "somebody waits for a command that nobody runs");
     tasks.close();
     tasks.wait().await;
 }
@@ -148,13 +148,13 @@ async fn a_removal_is_carried_out_even_if_nobody_waits_for_it() {
             removed = satellites.remove(id) => removed.unwrap(),
             () = give_up => {}
         }
-        if hive.store().satellite_get(id).await.unwrap().is_none() {
+        if hive.services().store.satellite_get(id).await.unwrap().is_none() {
             break;
         }
     }
     let closed = async { while satellite.end.next().await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(5), closed).await.expect("the link is closed");
-    assert_eq!(hive.inner.running.count(), 0);
+    assert_eq!(hive.services().commands.in_flight().count(), 0);
 }
 
 #[tokio::test]

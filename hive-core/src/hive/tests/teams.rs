@@ -69,7 +69,7 @@ impl Teams {
 
 /// The satellite with the key of now.
 async fn connect_again(hive: &Hive, id: SatelliteId) -> Satellite {
-    let key_generation = hive.store().satellite_key(id).await.unwrap().unwrap().generation;
+    let key_generation = hive.services().store.satellite_key(id).await.unwrap().unwrap().generation;
     let (link, mut end) = ChannelLink::pair();
     let attached =
         hive.attach(SatelliteIdentity { id, key_generation }, handshake(id, "journal-1"), link).await.unwrap();

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use hive_wire::api::{
-    ApiKeyCreate, AuditEntry, AuditQuery, LoginRequest, PageRequest, PasswordChange, PlatformRole, UserCreate,
+    ApiKeyCreate, AuditEntry, AuditQuery, AuditTarget, LoginRequest, PageRequest, PasswordChange, PlatformRole,
+    UserCreate,
 };
 use hive_wire::credential::Secret;
 use secrecy::SecretString;
 
 use super::*;
 use crate::Error;
+use crate::Hive;
 use crate::hive::tests::{global, hive, register, request, token};
 use crate::identity::authentication::Effort;
 
@@ -17,7 +19,7 @@ const HERE: &str = "203.0.113.7";
 
 /// The records of failures so far, oldest first, once all that was handed over is written.
 async fn records(hive: &Hive) -> Vec<AuditEntry> {
-    let is_idle = async || hive.inner.auth_failures.queue.capacity() == QUEUE;
+    let is_idle = async || hive.services().auth_failures.queue.capacity() == QUEUE;
     tokio::time::timeout(Duration::from_secs(10), async {
         while !is_idle().await {
             tokio::task::yield_now().await;
@@ -114,7 +116,7 @@ async fn a_flood_is_five_records_and_a_summary() {
         hive.authenticate_jwt("garbage", Some(HERE.into())).await.unwrap_err();
         hive.authenticate_api_key("hive_key_x", Some("2001:db8::1".into()), Effort::Remembered).await.unwrap_err();
     }
-    hive.write_last_summaries().await;
+    hive.services().auth_failures.summarise_rest().await;
     let records = records(&hive).await;
     let of = |action: &str| records.iter().filter(|entry| entry.action == action).collect::<Vec<_>>();
     let totals = hive.auth_failure_totals();
@@ -139,11 +141,11 @@ async fn failures_wait_for_nobody_and_are_counted_where_they_cannot_be_written()
             Some(&std::net::Ipv4Addr::from_bits(number).to_string()),
         );
     }
-    assert_eq!(hive.inner.auth_failures.queue.capacity(), 0);
+    assert_eq!(hive.services().auth_failures.queue.capacity(), 0);
     hive.note_malformed_credential(AuthFailureKind::ApiKey, Some(HERE));
     let totals = hive.auth_failure_totals()["api_key"];
     assert_eq!((totals.failures, totals.recorded), (QUEUE as u64 + 1, QUEUE as u64));
-    hive.write_last_summaries().await;
+    hive.services().auth_failures.summarise_rest().await;
     assert_eq!(hive.auth_failure_totals()["api_key"].summarised, 1);
 }
 

@@ -22,19 +22,19 @@ fn command(n: usize) -> CommandId {
     CommandId::new(seed(n))
 }
 
-fn spot(n: usize, status: TargetStatus) -> Spot {
+fn target(n: usize, status: TargetStatus) -> TargetState {
     let is_run = status != TargetStatus::NotRun;
     let name = format!("web-server-{n:04}").try_into().unwrap();
-    Spot { satellite: satellite(n), name, command: is_run.then(|| command(n)), status, exit_code: None }
+    TargetState { satellite: satellite(n), name, command: is_run.then(|| command(n)), status, exit_code: None }
 }
 
-fn plan_of(cap: usize, now: Instant, statuses: &[TargetStatus]) -> Plan {
-    let spots = statuses.iter().enumerate().map(|(n, status)| spot(n, status.clone())).collect();
-    Plan::new(Rules { cap, wait: WAIT, hold: HOLD }, spots, now, |_| HOLD)
+fn plan_of(concurrency: usize, now: Instant, statuses: &[TargetStatus]) -> Plan {
+    let targets = statuses.iter().enumerate().map(|(n, status)| target(n, status.clone())).collect();
+    Plan::new(Rules { concurrency, wait: WAIT, hold: HOLD }, targets, now, |_| HOLD)
 }
 
-fn queued(count: usize, cap: usize, now: Instant) -> Plan {
-    plan_of(cap, now, &vec![TargetStatus::Command(Queued); count])
+fn queued(count: usize, concurrency: usize, now: Instant) -> Plan {
+    plan_of(concurrency, now, &vec![TargetStatus::Command(Queued); count])
 }
 
 fn commands(numbers: impl IntoIterator<Item = usize>) -> Vec<CommandId> {
@@ -46,19 +46,19 @@ fn all_here(_: SatelliteId) -> bool {
 }
 
 #[tokio::test]
-async fn turns_come_in_order_and_never_more_than_the_cap() {
+async fn turns_come_in_order_and_never_more_than_the_concurrency() {
     let now = Instant::now();
     let mut plan = queued(5, 2, now);
     assert_eq!(plan.next(now, all_here), commands([0, 1]));
     assert_eq!(plan.next(now, all_here), []);
-    assert!(plan.ended(command(1), Succeeded, Some(0)));
+    assert!(plan.note_ended(command(1), Succeeded, Some(0)));
     assert_eq!(plan.next(now, all_here), commands([2]));
-    assert!(plan.ended(command(0), Failed, Some(1)));
-    assert!(plan.ended(command(2), Succeeded, Some(0)));
+    assert!(plan.note_ended(command(0), Failed, Some(1)));
+    assert!(plan.note_ended(command(2), Succeeded, Some(0)));
     assert_eq!(plan.next(now, all_here), commands([3, 4]));
     assert!(!plan.is_done());
     for n in [3, 4] {
-        plan.ended(command(n), Succeeded, Some(0));
+        plan.note_ended(command(n), Succeeded, Some(0));
     }
     assert!(plan.is_done());
     let counts = plan.counts();
@@ -66,12 +66,12 @@ async fn turns_come_in_order_and_never_more_than_the_cap() {
 }
 
 #[tokio::test]
-async fn what_was_under_way_before_a_restart_counts() {
+async fn what_was_in_flight_before_a_restart_counts() {
     let now = Instant::now();
     let statuses = [Started, Queued, Delivered, Succeeded, Queued].map(TargetStatus::Command);
     let mut plan = plan_of(3, now, &statuses);
     assert_eq!(plan.next(now, all_here), commands([1]), "two of three are taken");
-    plan.ended(command(2), OutcomeUnknown, None);
+    plan.note_ended(command(2), OutcomeUnknown, None);
     assert_eq!(plan.next(now, all_here), commands([4]));
 }
 
@@ -80,11 +80,11 @@ async fn the_first_end_counts() {
     let now = Instant::now();
     let mut plan = queued(1, 1, now);
     plan.next(now, all_here);
-    assert!(plan.ended(command(0), Failed, Some(3)));
-    assert!(!plan.ended(command(0), Succeeded, Some(0)));
-    assert_eq!(plan.spots()[0].exit_code, Some(3));
-    assert!(!plan.ended(command(7), Succeeded, None), "a command of another job");
-    assert_eq!(plan.story(0).len(), 1);
+    assert!(plan.note_ended(command(0), Failed, Some(3)));
+    assert!(!plan.note_ended(command(0), Succeeded, Some(0)));
+    assert_eq!(plan.targets()[0].exit_code, Some(3));
+    assert!(!plan.note_ended(command(7), Succeeded, None), "a command of another job");
+    assert_eq!(plan.log(0).len(), 1);
 }
 
 #[tokio::test]
@@ -93,50 +93,50 @@ async fn one_that_is_away_holds_nobody_up_and_goes_when_it_is_back() {
     let mut plan = queued(3, 1, now);
     let first_is_away = |id| id != satellite(0);
     assert_eq!(plan.next(now, first_is_away), commands([1]));
-    plan.ended(command(1), Succeeded, Some(0));
+    plan.note_ended(command(1), Succeeded, Some(0));
     assert_eq!(plan.next(now, all_here), commands([0]), "before those behind it");
 }
 
 #[tokio::test]
-async fn one_that_stays_away_is_given_up_counted_from_its_turn() {
+async fn one_that_stays_away_expires_counted_from_its_turn() {
     let now = Instant::now();
     let mut plan = queued(3, 1, now);
     let last_is_away = |id| id != satellite(2);
     assert_eq!(plan.next(now, last_is_away), commands([0]));
     let later = now + 10 * WAIT;
-    assert_eq!(plan.given_up(later), [], "it waits for the cap");
-    plan.ended(command(0), Succeeded, Some(0));
+    assert_eq!(plan.expired(later), [], "it waits for the concurrency");
+    plan.note_ended(command(0), Succeeded, Some(0));
     assert_eq!(plan.next(later, last_is_away), commands([1]));
-    plan.ended(command(1), Succeeded, Some(0));
+    plan.note_ended(command(1), Succeeded, Some(0));
     assert_eq!(plan.next(later, last_is_away), []);
     assert_eq!(plan.wakes_at(later), Some(later + WAIT));
-    assert_eq!(plan.given_up(later + WAIT - Duration::from_millis(1)), []);
-    assert_eq!(plan.given_up(later + WAIT), commands([2]));
-    plan.ended(command(2), Expired, None);
+    assert_eq!(plan.expired(later + WAIT - Duration::from_millis(1)), []);
+    assert_eq!(plan.expired(later + WAIT), commands([2]));
+    plan.note_ended(command(2), Expired, None);
     assert!(plan.is_done());
 }
 
 #[tokio::test]
-async fn one_that_came_back_behind_a_full_cap_is_not_given_up() {
+async fn one_that_came_back_behind_a_full_job_does_not_expire() {
     let now = Instant::now();
     let mut plan = queued(2, 1, now);
     assert_eq!(plan.next(now, |id| id != satellite(0)), commands([1]));
     assert_eq!(plan.next(now, all_here), [], "the other one runs");
-    assert_eq!(plan.given_up(now + 10 * WAIT), []);
-    plan.ended(command(1), Succeeded, Some(0));
+    assert_eq!(plan.expired(now + 10 * WAIT), []);
+    plan.note_ended(command(1), Succeeded, Some(0));
     assert_eq!(plan.next(now, all_here), commands([0]));
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_used_is_tried_again_and_given_up_all_the_same() {
+async fn one_that_cannot_be_used_is_tried_again_and_expires_all_the_same() {
     let now = Instant::now();
     let mut plan = queued(1, 1, now);
     for minute in 0..4 {
         let then = now + Duration::from_mins(minute);
         assert_eq!(plan.next(then, all_here), commands([0]));
-        plan.passed_over(command(0), then);
+        plan.defer(command(0), then);
     }
-    assert_eq!(plan.given_up(now + WAIT), commands([0]), "counted from the first time");
+    assert_eq!(plan.expired(now + WAIT), commands([0]), "counted from the first time");
 }
 
 #[tokio::test]
@@ -144,11 +144,11 @@ async fn a_turn_that_came_to_nothing_is_given_again() {
     let now = Instant::now();
     let mut plan = queued(2, 1, now);
     assert_eq!(plan.next(now, all_here), commands([0]));
-    plan.give_back(command(0));
+    plan.requeue(command(0));
     assert_eq!(plan.counts().queued(), 2);
     assert_eq!(plan.next(now, all_here), commands([0]));
-    plan.ended(command(0), Cancelled, None);
-    plan.give_back(command(0));
+    plan.note_ended(command(0), Cancelled, None);
+    plan.requeue(command(0));
     assert_eq!(plan.next(now, all_here), commands([1]), "one that has ended stays so");
 }
 
@@ -160,7 +160,7 @@ async fn one_that_is_never_heard_of_again_is_in_the_way_only_while_it_may_run() 
     assert_eq!(plan.wakes_at(now), Some(now + HOLD));
     assert_eq!(plan.next(now + HOLD - Duration::from_millis(1), all_here), []);
     assert_eq!(plan.next(now + HOLD, all_here), commands([1]));
-    plan.ended(command(1), Succeeded, Some(0));
+    plan.note_ended(command(1), Succeeded, Some(0));
     assert!(!plan.is_done(), "its end is still to come");
 }
 
@@ -170,23 +170,23 @@ async fn a_stopped_job_gives_no_more_turns() {
     let mut plan = queued(3, 1, now);
     plan.next(now, all_here);
     plan.stop();
-    plan.ended(command(0), Cancelled, None);
+    plan.note_ended(command(0), Cancelled, None);
     assert_eq!(plan.next(now, all_here), []);
     for n in [1, 2] {
-        plan.ended(command(n), Cancelled, None);
+        plan.note_ended(command(n), Cancelled, None);
     }
     assert!(plan.is_done());
 }
 
 #[tokio::test]
-async fn who_waits_is_told_when_that_makes_no_more_sense() {
-    let (now, patience) = (Instant::now(), Duration::from_secs(75));
+async fn a_wait_ends_when_nothing_is_to_be_expected() {
+    let (now, timeout) = (Instant::now(), Duration::from_secs(75));
     let mut plan = queued(2, 1, now);
     plan.next(now, all_here);
-    assert_eq!(plan.patience_ends(patience), None, "one waits for its turn");
-    plan.ended(command(0), Succeeded, Some(0));
+    assert_eq!(plan.wait_ends(timeout), None, "one waits for its turn");
+    plan.note_ended(command(0), Succeeded, Some(0));
     plan.next(now + WAIT, all_here);
-    assert_eq!(plan.patience_ends(patience), Some(now + WAIT + patience));
+    assert_eq!(plan.wait_ends(timeout), Some(now + WAIT + timeout));
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn targets_that_are_not_run_have_ended() {
     let now = Instant::now();
     let mut plan = plan_of(1, now, &[TargetStatus::NotRun, TargetStatus::NotRun]);
     assert!(plan.is_done() && plan.next(now, all_here).is_empty());
-    assert_eq!(plan.story(1), [Happening::Ended(1)]);
+    assert_eq!(plan.log(1), [TargetTransition::Ended(1)]);
     assert_eq!((plan.counts().ended(), plan.counts().is_success()), (2, false));
 }
 
@@ -225,9 +225,9 @@ fn events(count: usize) -> impl Strategy<Value = Vec<Event>> {
 
 proptest! {
     #[test]
-    fn no_target_is_lost_or_run_twice_and_the_cap_is_kept(cap in 1usize..5, events in events(8)) {
+    fn no_target_is_lost_or_run_twice_and_the_concurrency_is_kept(concurrency in 1usize..5, events in events(8)) {
         let mut now = Instant::now();
-        let mut plan = queued(8, cap, now);
+        let mut plan = queued(8, concurrency, now);
         let away = RefCell::new(HashSet::new());
         let (mut flying, mut ended) = (HashSet::new(), HashSet::new());
         for event in events {
@@ -239,21 +239,21 @@ proptest! {
                     }
                 }
                 Event::End(n) => {
-                    // Only what was handed over ends in this story.
+                    // Only what was handed over ends in this log.
                     if flying.remove(&command(n)) {
-                        prop_assert!(plan.ended(command(n), Succeeded, Some(0)));
+                        prop_assert!(plan.note_ended(command(n), Succeeded, Some(0)));
                         ended.insert(command(n));
                     }
                 }
                 Event::Leave(n) => drop(away.borrow_mut().insert(satellite(n))),
                 Event::Return(n) => drop(away.borrow_mut().remove(&satellite(n))),
-                Event::Fail(n) if flying.remove(&command(n)) => plan.give_back(command(n)),
-                Event::Pass(n) if flying.remove(&command(n)) => plan.passed_over(command(n), now),
+                Event::Fail(n) if flying.remove(&command(n)) => plan.requeue(command(n)),
+                Event::Pass(n) if flying.remove(&command(n)) => plan.defer(command(n), now),
                 Event::Fail(_) | Event::Pass(_) => {}
-                // Shorter than what is under way may last, so that the cap is the cap.
+                // Shorter than what is under way may last, so that the concurrency is the concurrency.
                 Event::Later(millis) => now += Duration::from_millis(millis),
             }
-            prop_assert!(flying.len() <= cap);
+            prop_assert!(flying.len() <= concurrency);
             prop_assert_eq!(plan.counts().total(), 8);
             prop_assert_eq!(plan.counts().running(), flying.len() as u64);
         }
@@ -262,7 +262,7 @@ proptest! {
         for _ in 0..100 {
             flying.extend(plan.next(now, all_here));
             for id in flying.drain() {
-                plan.ended(id, Succeeded, Some(0));
+                plan.note_ended(id, Succeeded, Some(0));
                 prop_assert!(ended.insert(id));
             }
         }

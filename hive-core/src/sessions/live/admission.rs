@@ -1,4 +1,4 @@
-//! Letting a viewer in: who it is, whether it types, and where its output begins.
+//! Admission of a viewer: its identity, whether it types, and where its output begins.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use hive_wire::session::{AttachRequest, Control, ViewMode};
 use hive_wire::stream::MAX_WINDOW;
 
 use super::{LiveSession, State, TAIL};
-use crate::sessions::keyboard::Holder;
-use crate::sessions::viewers::{Notice, Notices, Seat};
+use crate::sessions::keyboard::InputLease;
+use crate::sessions::viewers::{AttachmentId, PendingEvents, ViewerEvent};
 
 /// How far behind the beginning of the tail a line may begin for the tail to begin there.
 const LINE: usize = 4096;
 
-/// Somebody who wants to look at a terminal.
+/// The caller who attaches a viewer.
 #[derive(Debug, Clone)]
-pub(crate) struct Who {
+pub(crate) struct ViewerIdentity {
     pub(crate) actor: Actor,
     /// The id it gets where it is new.
     pub(crate) fresh: ViewerId,
 }
 
-/// A viewer that was let in.
+/// A viewer that was admitted.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    pub(crate) seat: Seat,
+    pub(crate) id: AttachmentId,
     /// Where its output begins.
     pub(crate) cursor: u64,
     /// The modes of a terminal there, where it is elsewhere than it asked for.
@@ -40,22 +40,22 @@ impl LiveSession {
         self.read(|state| state.viewers.knows(viewer, actor))
     }
 
-    /// Lets a viewer in.
-    pub(crate) fn admit(&self, now: Duration, request: &AttachRequest, who: Who) -> Admission {
+    /// Admits a viewer.
+    pub(crate) fn admit(&self, now: Duration, request: &AttachRequest, who: ViewerIdentity) -> Admission {
         self.change(|state| state.admit(now, request, who))
     }
 }
 
 impl State {
-    fn admit(&mut self, now: Duration, request: &AttachRequest, who: Who) -> Admission {
+    fn admit(&mut self, now: Duration, request: &AttachRequest, who: ViewerIdentity) -> Admission {
         let id = self.identity(request.viewer, &who);
         let is_read_only = matches!(request.mode, ViewMode::ReadOnly | ViewMode::Unknown(_));
         let is_writer = self.keyboard.writer() == Some(id);
-        let gets_keyboard =
-            !is_read_only && (is_writer || request.mode == ViewMode::Take || self.keyboard.holder() == Holder::Nobody);
+        let gets_keyboard = !is_read_only
+            && (is_writer || request.mode == ViewMode::Take || self.keyboard.holder() == InputLease::Nobody);
         let (cursor, modes) = self.beginning(request.output, gets_keyboard);
-        let applied = self.typing.applied();
-        let (seat, viewer) = self.viewers.join(id, who.actor);
+        let applied = self.input.applied();
+        let (attachment, viewer) = self.viewers.join(id, who.actor);
         viewer.is_read_only = is_read_only;
         viewer.size = request.size;
         viewer.acked = cursor;
@@ -65,24 +65,24 @@ impl State {
         }
         if gets_keyboard {
             self.hand_over(now, |keyboard, next| keyboard.give(id, next));
-            self.seat_writer(now, id);
+            self.claim_for_writer(now, id);
             self.tell_flow();
         }
         if modes.is_some() || cursor < self.ring.start() {
             self.want_redraw(now);
         }
-        // What the answer says need not be told again. What was typed while it was cut off it does not say.
+        // The answer reports all but the input that was typed while the viewer was cut off.
         if let Some(viewer) = self.viewers.get(id) {
-            viewer.notices = Notices::default();
+            viewer.pending = PendingEvents::default();
             if is_writer {
-                viewer.notices.note(Notice::Applied);
+                viewer.pending.note(ViewerEvent::Applied);
             }
         }
-        Admission { seat, cursor, modes, control: self.control(id), is_resumed: is_writer && !is_read_only }
+        Admission { id: attachment, cursor, modes, control: self.control(id), is_resumed: is_writer && !is_read_only }
     }
 
     /// The viewer's id: its own where it is known by it, or where it typed last before this process began.
-    fn identity(&self, wanted: Option<ViewerId>, who: &Who) -> ViewerId {
+    fn identity(&self, wanted: Option<ViewerId>, who: &ViewerIdentity) -> ViewerId {
         let is_own = |id: &ViewerId| {
             let is_last_writer = self.keyboard.writer() == Some(*id) && self.viewers.name(*id).is_none();
             self.viewers.knows(*id, &who.actor) || is_last_writer
@@ -110,7 +110,7 @@ impl State {
             let first = self.ring.read(offset, LINE).unwrap_or_default();
             offset += first.iter().position(|byte| *byte == b'\n').map_or(0, |newline| newline as u64 + 1);
         }
-        let (mut place, mut modes) = self.trail.before(offset);
+        let (mut place, mut modes) = self.checkpoints.before(offset);
         while place < offset
             && let Ok(bytes) = self.ring.read(place, (offset - place) as usize)
             && !bytes.is_empty()
@@ -118,6 +118,6 @@ impl State {
             modes.scan(&bytes);
             place += bytes.len() as u64;
         }
-        (offset, modes.prelude())
+        (offset, modes.restore_sequence())
     }
 }

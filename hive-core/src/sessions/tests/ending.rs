@@ -45,7 +45,7 @@ async fn one_that_was_cut_off_at_the_end_gets_the_rest() {
 async fn who_comes_long_after_the_end_is_told_of_it() {
     let (hive, mut machine, id, _) = a_terminal().await;
     machine.exit(id, exited(0)).await;
-    hive.inner.sessions.remove(id);
+    hive.services().sessions.remove(id);
     let mut looker = Looker::attach(&hive.as_system(), id, AttachRequest::default()).await;
     looker.until(|looker| looker.ended.is_some()).await;
     assert!(!looker.step().await && looker.shown.is_empty());
@@ -153,7 +153,7 @@ async fn a_hive_that_stops_ends_its_attachments_and_not_its_terminals() {
     hive.shutdown().await;
     assert!(!looker.step().await);
     assert_eq!(looker.ended, None);
-    assert_eq!(hive.store().session_get(id).await.unwrap().unwrap().status, SessionStatus::Open);
+    assert_eq!(hive.services().store.session_get(id).await.unwrap().unwrap().status, SessionStatus::Open);
 }
 
 #[tokio::test]

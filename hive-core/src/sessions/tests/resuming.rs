@@ -129,7 +129,7 @@ async fn a_hive_that_was_killed_finds_its_terminals_again() {
         machine.print(id, &output[machine.pty(id).output.len()..]).await;
         let comeback = looker.comeback();
         let shown = std::mem::take(&mut looker.shown);
-        hive.inner.shutdown.cancel();
+        hive.services().context.shutdown().cancel();
         machine.cut();
         hives.push(mortal.hive().await);
         let hive = hives.last().unwrap().clone();
@@ -214,7 +214,7 @@ impl Storm {
 
     /// The hive dies with all it has in memory, and with its links.
     async fn kill_hive(&mut self) {
-        self.hive().inner.shutdown.cancel();
+        self.hive().services().context.shutdown().cancel();
         self.machine.cut();
         self.hives.push(self.mortal.hive().await);
         self.machine.connect(&self.hive()).await;

@@ -332,12 +332,14 @@ pub(crate) async fn overdue_commands_are_found(on: &Fixture) {
     let queued = on.insert(expires(now)).await;
     let silent = on.insert(handed(limit)).await;
     let ended = on.insert(expires(now)).await;
-    on.insert(expires(now.plus(second))).await;
-    on.insert(handed(limit.plus(second))).await;
+    let later = on.insert(expires(now.plus(second))).await;
+    let fresh = on.insert(handed(limit.plus(second))).await;
     on.store.command_finish(ended, on.outcome(CommandStatus::Expired), Vec::new()).await.unwrap();
 
     let overdue = on.store.command_list_overdue(now, second * 5, 1_000_000).await.unwrap();
-    let ours: Vec<_> = overdue.into_iter().filter(|row| row.satellite_id == satellite).map(|row| row.id).collect();
+    let others = [ended, later, fresh];
+    assert!(others.iter().all(|id| !overdue.contains(id)), "they are not overdue");
+    let ours: Vec<_> = overdue.into_iter().filter(|id| [queued, silent].contains(id)).collect();
     assert_eq!(ours, [queued, silent]);
     assert_eq!(on.store.command_list_overdue(now, second * 5, 1).await.unwrap().len(), 1);
 }

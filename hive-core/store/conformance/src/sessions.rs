@@ -229,6 +229,9 @@ pub(crate) async fn open_sessions_come_oldest_first(on: &Fixture) {
     assert!(all.is_sorted_by_key(|row| row.created_at));
     all.retain(|row| [one, other].contains(&row.satellite_id));
     assert_eq!(ids(&all), [oldest, elsewhere, middle, newest]);
+    let mut open = on.store.session_list_open_ids().await.unwrap();
+    open.retain(|id| [ended, oldest, elsewhere, middle, newest].contains(id));
+    assert_eq!(open, [oldest, elsewhere, middle, newest]);
 }
 
 pub(crate) async fn sessions_of_a_removed_satellite_are_ended(on: &Fixture) {

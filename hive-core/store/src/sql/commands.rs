@@ -162,11 +162,9 @@ impl CommandStore for SqlStore {
         self.fetch_all(statement).await?.iter().map(|row| row.parse("id")).collect()
     }
 
-    async fn command_list_overdue(&self, now: Timestamp, grace: Duration, limit: u32) -> StoreResult<Vec<CommandRow>> {
-        self.commands(
-            Statement::new(statements::COMMAND_LIST_OVERDUE).time(now).number(grace.as_micros()).number(limit),
-        )
-        .await
+    async fn command_list_overdue(&self, now: Timestamp, grace: Duration, limit: u32) -> StoreResult<Vec<CommandId>> {
+        let statement = Statement::new(statements::COMMAND_LIST_OVERDUE).time(now).number(grace.as_micros());
+        self.fetch_all(statement.number(limit)).await?.iter().map(|row| row.parse("id")).collect()
     }
 
     async fn command_output_append(

@@ -42,6 +42,11 @@ impl SessionStore for SqlStore {
         self.sessions(&filter, " ORDER BY s.created_at, s.id", &[]).await
     }
 
+    async fn session_list_open_ids(&self) -> StoreResult<Vec<SessionId>> {
+        let rows = self.fetch_all(Statement::new(statements::SESSION_LIST_OPEN_IDS)).await?;
+        rows.iter().map(|row| row.parse("id")).collect()
+    }
+
     async fn session_end(
         &self,
         id: SessionId,

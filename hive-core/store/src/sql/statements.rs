@@ -231,12 +231,9 @@ pub(super) const COMMAND_COUNT: &str = "SELECT COUNT(*) AS total FROM satellite_
 pub(super) const COMMAND_LIST_REVOKED: &str = "SELECT id FROM satellite_commands WHERE satellite_id = $1 \
      AND finished_at IS NOT NULL AND journal_id IS NOT NULL AND error_code = 'SATELLITE_NOT_FOUND' \
      AND journal_id = $2 AND finished_at > $3 ORDER BY finished_at DESC, id LIMIT $4";
-pub(super) const COMMAND_LIST_OVERDUE: &str = concat!(
-    "SELECT ",
-    command_columns!(),
-    " FROM satellite_commands WHERE finished_at IS NULL AND CASE status WHEN 'queued' THEN expires_at \
-     ELSE delivered_at + timeout_seconds * 1000000 + $2 END <= $1 ORDER BY expires_at LIMIT $3"
-);
+pub(super) const COMMAND_LIST_OVERDUE: &str = "SELECT id FROM satellite_commands WHERE finished_at IS NULL \
+     AND CASE status WHEN 'queued' THEN expires_at ELSE delivered_at + timeout_seconds * 1000000 + $2 END <= $1 \
+     ORDER BY expires_at LIMIT $3";
 pub(super) const OUTPUT_LENGTH: &str = "SELECT first_byte + length AS total FROM command_output \
      WHERE command_id = $1 AND channel = $2 ORDER BY first_byte DESC LIMIT 1";
 pub(super) const OUTPUT_INSERT: &str =
@@ -300,6 +297,7 @@ pub(super) const SESSION_END: &str = "UPDATE sessions SET status = 'ended', end_
      error_code = $4, error_message = $5, ended_at = $6 WHERE id = $1 AND ended_at IS NULL";
 pub(super) const SESSION_RESIZE: &str =
     "UPDATE sessions SET screen_cols = $2, screen_rows = $3 WHERE id = $1 AND ended_at IS NULL";
+pub(super) const SESSION_LIST_OPEN_IDS: &str = "SELECT id FROM sessions WHERE ended_at IS NULL ORDER BY created_at, id";
 pub(super) const SESSION_LIST: &str = session_select!();
 pub(super) const SESSION_GET: &str = concat!(session_select!(), " WHERE s.id = $1");
 

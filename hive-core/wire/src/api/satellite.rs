@@ -33,6 +33,13 @@ open_enum! {
     }
 }
 
+impl SatelliteStatus {
+    /// Whether commands and terminals may be given to a satellite of this status.
+    pub fn accepts_commands(&self) -> bool {
+        matches!(self, Self::Active | Self::Error)
+    }
+}
+
 /// One satellite. Everything that it says of itself is hostile text: escape it wherever it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Satellite {

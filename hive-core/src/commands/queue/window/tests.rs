@@ -15,12 +15,12 @@ fn at(ms: u64) -> Timestamp {
     Timestamp::from_micros(START).plus(Duration::from_millis(ms))
 }
 
-fn waiting(n: u32, rank: Rank, created_ms: u64) -> Waiting {
-    Waiting { id: id(n), class: Class::Process, rank, created_at: at(created_ms), job: None }
+fn waiting(n: u32, rank: Rank, created_ms: u64) -> QueuedCommand {
+    QueuedCommand { id: id(n), class: CommandClass::Process, rank, created_at: at(created_ms), job: None }
 }
 
-fn power(n: u32, rank: Rank) -> Waiting {
-    Waiting { class: Class::Power, ..waiting(n, rank, 0) }
+fn power(n: u32, rank: Rank) -> QueuedCommand {
+    QueuedCommand { class: CommandClass::Power, ..waiting(n, rank, 0) }
 }
 
 /// An open window with nothing in the store.
@@ -33,7 +33,7 @@ fn window(capacity: u32) -> DeliveryWindow {
 /// Who is handed over now.
 fn turns(window: &mut DeliveryWindow, now: Timestamp) -> Vec<CommandId> {
     let mut turns = Vec::new();
-    while let Step::HandOver(some) = window.next(now, 8) {
+    while let QueueStep::HandOver(some) = window.next(now, 8) {
         turns.extend(some.into_iter().map(|waiting| waiting.id));
     }
     turns
@@ -47,27 +47,27 @@ fn ids(numbers: impl IntoIterator<Item = u32>) -> Vec<CommandId> {
 fn nothing_passes_before_it_is_known_what_waits() {
     let mut window = DeliveryWindow::new(None);
     assert!(!window.start(at(0)), "not open");
-    assert!(!window.reserve(id(1), Class::Process, Rank::Immediate, at(0)));
+    assert!(!window.reserve(id(1), CommandClass::Process, Rank::Immediate, at(0)));
     assert!(window.offer(waiting(2, Rank::Normal, 0)));
     window.open(vec![waiting(1, Rank::Normal, 0)]);
     assert!(window.start(at(0)) && !window.start(at(0)), "one hands over");
     assert_eq!(turns(&mut window, at(0)), ids([1, 2]));
     assert!(!window.start(at(0)));
-    assert!(window.reserve(id(3), Class::Process, Rank::Low, at(0)));
+    assert!(window.reserve(id(3), CommandClass::Process, Rank::Low, at(0)));
     window.offer(waiting(4, Rank::Normal, 0));
     assert!(window.start(at(0)));
-    assert!(matches!(window.next(at(0), 8), Step::HandOver(_)));
-    assert!(!window.reserve(id(5), Class::Process, Rank::Normal, at(0)), "it would overtake those on their way");
-    assert!(window.reserve(id(6), Class::Process, Rank::Immediate, at(0)));
+    assert!(matches!(window.next(at(0), 8), QueueStep::HandOver(_)));
+    assert!(!window.reserve(id(5), CommandClass::Process, Rank::Normal, at(0)), "it would overtake those on their way");
+    assert!(window.reserve(id(6), CommandClass::Process, Rank::Immediate, at(0)));
 }
 
 #[test]
 fn a_satellite_that_tells_no_capacity_takes_512() {
     let mut window = DeliveryWindow::new(None);
     window.open(Vec::new());
-    let taken = (0..600).filter(|n| window.reserve(id(*n), Class::Process, Rank::Normal, at(0))).count();
+    let taken = (0..600).filter(|n| window.reserve(id(*n), CommandClass::Process, Rank::Normal, at(0))).count();
     assert_eq!(taken, 512 - RESERVED);
-    let taken = (600..700).filter(|n| window.reserve(id(*n), Class::Process, Rank::Immediate, at(0))).count();
+    let taken = (600..700).filter(|n| window.reserve(id(*n), CommandClass::Process, Rank::Immediate, at(0))).count();
     assert_eq!(taken, RESERVED);
 }
 
@@ -97,9 +97,9 @@ fn an_immediate_command_overtakes_all_that_wait() {
         window.offer(waiting(n, Rank::Normal, 0));
     }
     assert_eq!(turns(&mut window, at(0)).len(), 16);
-    assert!(!window.reserve(id(200), Class::Process, Rank::Normal, at(0)), "others were here before");
-    assert!(window.reserve(id(201), Class::Process, Rank::Immediate, at(0)));
-    assert!(!window.reserve(id(202), Class::Process, Rank::High, at(0)));
+    assert!(!window.reserve(id(200), CommandClass::Process, Rank::Normal, at(0)), "others were here before");
+    assert!(window.reserve(id(201), CommandClass::Process, Rank::Immediate, at(0)));
+    assert!(!window.reserve(id(202), CommandClass::Process, Rank::High, at(0)));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn programs_keep_no_change_of_power_waiting() {
         window.offer(waiting(n, Rank::Immediate, 0));
     }
     assert_eq!(turns(&mut window, at(0)).len(), 4);
-    assert!(window.reserve(id(1000), Class::Power, Rank::Immediate, at(0)));
+    assert!(window.reserve(id(1000), CommandClass::Power, Rank::Immediate, at(0)));
     window.offer(power(1001, Rank::Low));
     assert_eq!(turns(&mut window, at(0)), ids([1001]));
 }
@@ -136,9 +136,9 @@ fn a_command_that_was_sent_back_goes_again_after_a_pause_or_an_end() {
     assert_eq!(turns(&mut window, at(0)), ids([1, 2]));
     window.sent_back(id(2), at(0));
     window.offer(waiting(2, Rank::Immediate, 1));
-    assert!(!window.reserve(id(3), Class::Process, Rank::Immediate, at(1)));
+    assert!(!window.reserve(id(3), CommandClass::Process, Rank::Immediate, at(1)));
     assert!(window.start(at(1)));
-    assert_eq!(window.next(at(1), 8), Step::Wait(at(1000)));
+    assert_eq!(window.next(at(1), 8), QueueStep::Wait(at(1000)));
     assert_eq!(turns(&mut window, at(1000)), ids([2]));
     window.sent_back(id(2), at(2000));
     window.offer(waiting(2, Rank::Immediate, 1));
@@ -167,30 +167,30 @@ fn a_smaller_capacity_lets_those_that_run_end_first() {
 fn a_window_that_closes_gives_jobs_their_commands_back() {
     let mut window = window(2);
     let job = Some(JobId::new(Seed { unix_millis: 1, random: [1; 10] }));
-    let of_a_job = Waiting { job, ..waiting(1, Rank::Normal, 0) };
+    let of_a_job = QueuedCommand { job, ..waiting(1, Rank::Normal, 0) };
     assert!(window.offer(of_a_job) && window.offer(waiting(2, Rank::Normal, 0)));
     assert_eq!(window.close(), [of_a_job]);
-    assert!(!window.offer(of_a_job) && !window.reserve(id(3), Class::Process, Rank::Immediate, at(0)));
-    assert_eq!(window.next(at(0), 1), Step::Idle);
+    assert!(!window.offer(of_a_job) && !window.reserve(id(3), CommandClass::Process, Rank::Immediate, at(0)));
+    assert_eq!(window.next(at(0), 1), QueueStep::Idle);
 }
 
 /// A satellite, its queue in the store, and what was handed over.
 struct World {
     window: DeliveryWindow,
     capacity: usize,
-    queued: BTreeSet<(Rank, Key, Class)>,
-    in_flight: Vec<Waiting>,
+    queued: BTreeSet<(Rank, Key, CommandClass)>,
+    in_flight: Vec<QueuedCommand>,
     handed_over: BTreeSet<CommandId>,
     accepted: u32,
     ended: usize,
     now: u64,
     /// A page as it was when it was read.
-    reading: Option<(Page, Vec<Waiting>)>,
+    reading: Option<(PageQuery, Vec<QueuedCommand>)>,
 }
 
 #[derive(Debug, Clone)]
 enum Event {
-    Accept(Class, Rank),
+    Accept(CommandClass, Rank),
     /// As `Accept`, with an age that others have overtaken.
     AcceptLate(Rank),
     EndOne(usize),
@@ -206,7 +206,7 @@ fn rank() -> impl Strategy<Value = Rank> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let class = prop_oneof![9 => Just(Class::Process), 1 => Just(Class::Power)];
+    let class = prop_oneof![9 => Just(CommandClass::Process), 1 => Just(CommandClass::Power)];
     prop_oneof![
         30 => (class, rank()).prop_map(|(class, rank)| Event::Accept(class, rank)),
         3 => rank().prop_map(Event::AcceptLate),
@@ -240,7 +240,7 @@ impl World {
         world
     }
 
-    fn queue(&mut self, it: Waiting) {
+    fn queue(&mut self, it: QueuedCommand) {
         self.queued.insert((it.rank, it.key(), it.class));
     }
 
@@ -249,15 +249,15 @@ impl World {
         self.window.open(rows);
     }
 
-    fn page(&self, page: Page) -> Vec<Waiting> {
-        let Page { class, rank, after } = page;
+    fn page(&self, page: PageQuery) -> Vec<QueuedCommand> {
+        let PageQuery { class, rank, after } = page;
         self.rows(|row| row.0 == rank && row.2 == class && after.is_none_or(|after| row.1 > after))
     }
 
-    fn rows(&self, is_in: impl Fn(&(Rank, Key, Class)) -> bool) -> Vec<Waiting> {
-        let is_in = |row: &&(Rank, Key, Class)| is_in(row);
+    fn rows(&self, is_in: impl Fn(&(Rank, Key, CommandClass)) -> bool) -> Vec<QueuedCommand> {
+        let is_in = |row: &&(Rank, Key, CommandClass)| is_in(row);
         let rows = self.queued.iter().filter(is_in).take(PAGE);
-        rows.map(|(rank, (created_at, id), class)| Waiting {
+        rows.map(|(rank, (created_at, id), class)| QueuedCommand {
             id: *id,
             class: *class,
             rank: *rank,
@@ -267,8 +267,8 @@ impl World {
         .collect()
     }
 
-    fn accept(&mut self, class: Class, rank: Rank, created_ms: u64) {
-        let it = Waiting { class, ..waiting(self.accepted, rank, created_ms) };
+    fn accept(&mut self, class: CommandClass, rank: Rank, created_ms: u64) {
+        let it = QueuedCommand { class, ..waiting(self.accepted, rank, created_ms) };
         self.accepted += 1;
         if self.window.reserve(it.id, class, rank, at(self.now)) {
             self.hand_over(it);
@@ -278,18 +278,18 @@ impl World {
         }
     }
 
-    fn hand_over(&mut self, it: Waiting) {
+    fn hand_over(&mut self, it: QueuedCommand) {
         assert!(self.handed_over.insert(it.id), "handed over twice");
         self.queued.remove(&(it.rank, it.key(), it.class));
         self.in_flight.push(it);
-        let process = self.in_flight.iter().filter(|it| it.class == Class::Process).count();
+        let process = self.in_flight.iter().filter(|it| it.class == CommandClass::Process).count();
         let power = self.in_flight.len() - process;
         match it.class {
-            Class::Process => {
+            CommandClass::Process => {
                 let kept = if it.rank == Rank::Immediate { 0 } else { RESERVED.min(self.capacity / 2) };
                 assert!(process + kept <= self.capacity, "{process} of {} with {:?}", self.capacity, it.rank);
             }
-            Class::Power => assert!(power <= POWER_PLACES),
+            CommandClass::Power => assert!(power <= POWER_SLOTS),
         }
     }
 
@@ -300,15 +300,15 @@ impl World {
             return true;
         }
         match self.window.next(at(self.now), 4) {
-            Step::Read(page) => self.reading = Some((page, self.page(page))),
-            Step::HandOver(turns) => {
+            QueueStep::Read(page) => self.reading = Some((page, self.page(page))),
+            QueueStep::HandOver(turns) => {
                 for it in turns {
                     let is_queued = self.queued.contains(&(it.rank, it.key(), it.class));
                     if is_queued { self.hand_over(it) } else { self.window.end(it.id) }
                 }
             }
-            Step::Wait(until) => self.now = self.now.max(until.since(at(0)).as_millis() as u64),
-            Step::Idle => return false,
+            QueueStep::Wait(until) => self.now = self.now.max(until.since(at(0)).as_millis() as u64),
+            QueueStep::Idle => return false,
         }
         true
     }
@@ -316,7 +316,7 @@ impl World {
     fn on(&mut self, event: &Event) {
         match *event {
             Event::Accept(class, rank) => self.accept(class, rank, self.now),
-            Event::AcceptLate(rank) => self.accept(Class::Process, rank, self.now.saturating_sub(500)),
+            Event::AcceptLate(rank) => self.accept(CommandClass::Process, rank, self.now.saturating_sub(500)),
             Event::EndOne(n) if !self.in_flight.is_empty() => {
                 let it = self.in_flight.remove(n % self.in_flight.len());
                 self.window.end(it.id);

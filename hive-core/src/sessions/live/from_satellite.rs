@@ -11,14 +11,13 @@ use hive_wire::stream::{Receiver, Ring};
 
 use super::{Linked, LiveSession, Phase, State, TAIL, WORTH_TELLING};
 use crate::Result;
-use crate::link::Outgoing;
-use crate::link_handler::broken;
-use crate::links::Live;
+use crate::links::LinkHandle;
+use crate::links::protocol_violation;
 use crate::sessions::flow::Flow;
+use crate::sessions::input_buffer::InputBuffer;
 use crate::sessions::keyboard::Keyboard;
-use crate::sessions::modes::Trail;
-use crate::sessions::typing::Typing;
-use crate::sessions::viewers::Notice;
+use crate::sessions::modes::ModeCheckpoints;
+use crate::sessions::viewers::ViewerEvent;
 
 /// The largest offset that is believed: eight exabytes below the end of what 64 bits count.
 const MAX_OFFSET: u64 = 1 << 60;
@@ -39,25 +38,25 @@ pub(crate) enum Started {
 
 impl LiveSession {
     /// Asks the satellite to open it. The flow is told at once, so that its first output need not wait.
-    pub(crate) fn begin(&self, live: &Live, spec: PtySpec) {
+    pub(crate) fn begin(&self, link: &LinkHandle, spec: PtySpec) {
         self.read(|state| {
             // It may have ended since it was stored, with its satellite's removal.
             if state.end.is_none() {
-                state.ask(live, ToAgent::PtyStart(Box::new(spec)));
+                state.ask(link, ToAgent::PtyStart(Box::new(spec)));
             }
         });
     }
 
     /// Asks the satellite to go on with it over a new link.
-    pub(crate) fn resume(&self, live: &Live) {
+    pub(crate) fn resume(&self, link: &LinkHandle) {
         self.read(|state| {
             let is_older = match &state.phase {
-                Phase::Asked(known) | Phase::Linked(Linked { live: known, .. }) => known.epoch >= live.epoch,
+                Phase::Asked(known) | Phase::Linked(Linked { link: known, .. }) => known.epoch >= link.epoch,
                 Phase::New | Phase::Away(_) => false,
             };
             if state.end.is_none() && !is_older {
                 let received = state.is_known.then(|| state.ring.end());
-                state.ask(live, ToAgent::PtyAttach { session_id: state.id, received });
+                state.ask(link, ToAgent::PtyAttach { session_id: state.id, received });
             }
         });
     }
@@ -67,8 +66,8 @@ impl LiveSession {
     pub(crate) fn may_begin_on(&self, epoch: u64) -> bool {
         self.read(|state| match &state.phase {
             Phase::New => true,
-            Phase::Asked(live) => live.epoch >= epoch,
-            Phase::Linked(linked) => linked.live.epoch >= epoch,
+            Phase::Asked(link) => link.epoch >= epoch,
+            Phase::Linked(linked) => linked.link.epoch >= epoch,
             Phase::Away(_) => false,
         })
     }
@@ -77,15 +76,15 @@ impl LiveSession {
     ///
     /// # Errors
     /// `InvalidInput` where the offsets contradict what was agreed.
-    pub(crate) fn on_started(&self, now: Duration, live: &Live, started: &PtyStarted) -> Result<Started> {
+    pub(crate) fn on_started(&self, now: Duration, link: &LinkHandle, started: &PtyStarted) -> Result<Started> {
         self.change(|state| {
             if state.end.is_some() {
                 return Ok(Started::Ended);
             }
-            if !state.is_asked_on(live.epoch) {
+            if !state.is_asked_on(link.epoch) {
                 return Ok(Started::Unasked);
             }
-            state.link(now, live, started)?;
+            state.link(now, link, started)?;
             Ok(Started::Linked { is_new: !state.is_open })
         })
     }
@@ -117,14 +116,14 @@ impl LiveSession {
     /// As [`on_frame`](Self::on_frame).
     pub(crate) fn on_applied(&self, now: Duration, epoch: u64, offset: u64) -> Result<()> {
         let is_worth_telling = self.read(|state| {
-            let Some(linked) = state.linked().filter(|linked| linked.live.epoch == epoch) else {
+            let Some(linked) = state.linked().filter(|linked| linked.link.epoch == epoch) else {
                 return Ok(false);
             };
             linked.unanswered = 0;
-            state.typing.on_applied(offset).map_err(broken)?;
+            state.input.on_applied(offset).map_err(protocol_violation)?;
             state.send_input(now);
             state.settle(now, false);
-            self.applied.send_replace(state.typing.applied());
+            self.applied.send_replace(state.input.applied());
             Ok::<_, crate::Error>(state.note_applied(WORTH_TELLING))
         })?;
         if is_worth_telling {
@@ -137,41 +136,41 @@ impl LiveSession {
     pub(crate) fn on_link_lost(&self, now: Duration, epoch: u64) {
         self.change(|state| {
             let is_this = match &state.phase {
-                Phase::Asked(live) => live.epoch == epoch,
-                Phase::Linked(linked) => linked.live.epoch == epoch,
+                Phase::Asked(link) => link.epoch == epoch,
+                Phase::Linked(linked) => linked.link.epoch == epoch,
                 Phase::New | Phase::Away(_) => false,
             };
             if is_this {
                 state.phase = Phase::Away(now);
-                state.tell_all(Notice::Link);
+                state.tell_all(ViewerEvent::Link);
             }
         });
     }
 }
 
 impl State {
-    fn ask(&mut self, live: &Live, message: ToAgent) {
-        self.phase = Phase::Asked(live.clone());
-        live.pass(Outgoing::Control(message));
+    fn ask(&mut self, link: &LinkHandle, message: ToAgent) {
+        self.phase = Phase::Asked(link.clone());
+        link.send_best_effort(message);
         self.flow.on_link();
         self.tell_flow();
     }
 
     fn is_asked_on(&self, epoch: u64) -> bool {
         match &self.phase {
-            Phase::Asked(live) => live.epoch == epoch,
+            Phase::Asked(link) => link.epoch == epoch,
             // The answer to a question that came twice.
-            Phase::Linked(linked) => linked.live.epoch == epoch,
+            Phase::Linked(linked) => linked.link.epoch == epoch,
             Phase::New | Phase::Away(_) => false,
         }
     }
 
-    fn link(&mut self, now: Duration, live: &Live, started: &PtyStarted) -> Result<()> {
+    fn link(&mut self, now: Duration, link: &LinkHandle, started: &PtyStarted) -> Result<()> {
         if started.output.max(started.input) > MAX_OFFSET {
-            return Err(broken("offset out of reach"));
+            return Err(protocol_violation("offset out of reach"));
         }
         if self.is_known {
-            self.typing.on_link(started.input).map_err(broken)?;
+            self.input.on_link(started.input).map_err(protocol_violation)?;
             if started.output > self.ring.end() {
                 self.skip_to(now, started.output);
             }
@@ -179,14 +178,14 @@ impl State {
             self.rebuild(now, started);
         }
         self.phase = Phase::Linked(Linked {
-            live: live.clone(),
+            link: link.clone(),
             stream: started.stream,
             receiver: Receiver::granting(self.ring.end(), self.flow.limit()),
             told_size: started.size,
             told_writer: started.writer,
             unanswered: 0,
         });
-        self.tell_all(Notice::Link);
+        self.tell_all(ViewerEvent::Link);
         self.tell_flow();
         self.settle(now, false);
         self.send_input(now);
@@ -199,12 +198,12 @@ impl State {
         let PtyStarted { output, input, keep, writer, size, .. } = *started;
         self.is_known = true;
         self.ring = Ring::starting_at(output, SCROLLBACK);
-        self.trail = Trail::starting_at(output, 2 * TAIL);
-        self.flow = Flow::new(output, self.patience);
-        self.typing = Typing::resuming_at(input);
+        self.checkpoints = ModeCheckpoints::starting_at(output, 2 * TAIL);
+        self.flow = Flow::new(output, self.timeouts);
+        self.input = InputBuffer::resuming_at(input);
         self.size = size;
         if let Some(writer) = writer {
-            self.keyboard = Keyboard::kept_for(writer, now + self.patience.linger, input);
+            self.keyboard = Keyboard::kept_for(writer, now + self.timeouts.linger, input);
             if keep.is_some() {
                 self.flow.claim(now, writer, output);
                 self.flow.cut_off(now, writer);
@@ -213,12 +212,12 @@ impl State {
     }
 
     fn on_frame(&mut self, now: Duration, epoch: u64, frame: &Frame) -> Result<()> {
-        let Some(linked) = self.linked().filter(|linked| linked.live.epoch == epoch) else {
+        let Some(linked) = self.linked().filter(|linked| linked.link.epoch == epoch) else {
             return Ok(());
         };
-        let new = linked.receiver.accept(frame).map_err(broken)?;
+        let new = linked.receiver.accept(frame).map_err(protocol_violation)?;
         linked.unanswered = 0;
-        self.trail.scan(self.ring.end(), &new);
+        self.checkpoints.scan(self.ring.end(), &new);
         self.ring.append(&new);
         self.flow.on_output(now, self.ring.end());
         self.tell_flow();
@@ -228,11 +227,11 @@ impl State {
 
     fn on_gap(&mut self, now: Duration, epoch: u64, from: u64, to: u64) -> Result<()> {
         let received = self.ring.end();
-        if self.linked().is_none_or(|linked| linked.live.epoch != epoch) || to <= received {
+        if self.linked().is_none_or(|linked| linked.link.epoch != epoch) || to <= received {
             return Ok(());
         }
         if from > received || to > MAX_OFFSET {
-            return Err(broken("gap that does not begin where the output ends"));
+            return Err(protocol_violation("gap that does not begin where the output ends"));
         }
         self.skip_to(now, to);
         let limit = self.flow.limit();
@@ -246,7 +245,7 @@ impl State {
     /// Goes on at an offset behind what is here: what lies between is lost.
     fn skip_to(&mut self, now: Duration, offset: u64) {
         self.ring.skip_to(offset);
-        self.trail.skip_to(offset);
+        self.checkpoints.skip_to(offset);
         self.flow.skip_to(now, offset);
         self.want_redraw(now);
     }

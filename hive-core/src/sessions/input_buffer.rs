@@ -25,7 +25,7 @@ pub(super) struct Impossible;
 
 /// The input of one terminal. Offsets count its bytes, whoever typed them.
 #[derive(Debug, Default)]
-pub(super) struct Typing {
+pub(super) struct InputBuffer {
     received: u64,
     applied: u64,
     /// What the satellite may not have: the bytes up to `received`.
@@ -36,7 +36,7 @@ pub(super) struct Typing {
     inherited: u64,
 }
 
-impl Typing {
+impl InputBuffer {
     /// The input of a terminal whose satellite has `received` bytes of it. How many of them are typed it says by itself;
     /// until then as many as may be are taken to be under way, and what is typed here waits here.
     pub(super) fn resuming_at(received: u64) -> Self {
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_typed_twice_is_taken_once() {
-        let mut typing = Typing::default();
+        let mut typing = InputBuffer::default();
         typing.accept(0, &typed("abc")).unwrap();
         typing.accept(1, &typed("bcd")).unwrap();
         typing.accept(0, &typed("a")).unwrap();
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn no_more_is_under_way_than_the_window() {
-        let mut typing = Typing::default();
+        let mut typing = InputBuffer::default();
         let window = Bytes::from(vec![7; INPUT_WINDOW as usize]);
         typing.accept(0, &window).unwrap();
         assert_eq!(typing.accept(INPUT_WINDOW, &typed("x")), Err(Refused::BeyondWindow));
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn many_keystrokes_at_once_go_together() {
-        let mut typing = Typing::default();
+        let mut typing = InputBuffer::default();
         let mut frames = 0;
         for n in 0..1000 {
             typing.accept(n, &typed("x")).unwrap();
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn another_link_gets_what_the_satellite_does_not_have() {
-        let mut typing = Typing::resuming_at(100);
+        let mut typing = InputBuffer::resuming_at(100);
         typing.accept(100, &typed("abcdef")).unwrap();
         assert_eq!(typing.next_frame(), Some((100, typed("abcdef"))));
         typing.on_applied(102).unwrap();
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_window_that_may_be_full_is_not_filled_again() {
         let before = 10 * INPUT_WINDOW;
-        let mut typing = Typing::resuming_at(before);
+        let mut typing = InputBuffer::resuming_at(before);
         typing.accept(before, &typed("abcdef")).expect("who types is not to suffer");
         assert_eq!(typing.next_frame(), None, "as many bytes as may be were under way when the hive died");
         typing.on_applied(before - INPUT_WINDOW + 2).unwrap();
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_satellite_cannot_have_what_was_not_sent_nor_lose_what_it_had() {
-        let mut typing = Typing::resuming_at(100);
+        let mut typing = InputBuffer::resuming_at(100);
         typing.accept(100, &typed("abc")).unwrap();
         assert_eq!(typing.on_applied(101), Err(Impossible));
         assert_eq!(typing.on_link(104), Err(Impossible));
@@ -218,7 +218,7 @@ mod tests {
         /// A satellite that takes what is new of each frame has every typed byte once and in order, whatever is cut.
         #[test]
         fn every_byte_arrives_once_over_all_links(steps in proptest::collection::vec(step(), 1..100)) {
-            let mut typing = Typing::default();
+            let mut typing = InputBuffer::default();
             let (mut typed, mut satellite, mut link) = (Vec::<u8>::new(), Vec::<u8>::new(), Vec::new());
             let take = |satellite: &mut Vec<u8>, (offset, bytes): (u64, Bytes)| {
                 assert!(offset as usize <= satellite.len(), "a gap");

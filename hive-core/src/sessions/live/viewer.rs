@@ -11,8 +11,8 @@ use hive_wire::stream::Missing;
 
 use super::{LiveSession, State};
 use crate::session::{SessionEvent, check_size};
-use crate::sessions::keyboard::{Asked, Holder};
-use crate::sessions::viewers::{Notice, Seat, Viewer};
+use crate::sessions::keyboard::{InputLease, LeaseRequest};
+use crate::sessions::viewers::{AttachmentId, Viewer, ViewerEvent};
 use crate::{Error, Result};
 
 /// What there is for a viewer.
@@ -30,18 +30,18 @@ pub(crate) enum Next {
 
 impl LiveSession {
     /// Lets a viewer out. What it had is kept for it for a while.
-    pub(crate) fn leave(&self, now: Duration, seat: Seat) {
+    pub(crate) fn leave(&self, now: Duration, id: AttachmentId) {
         self.change(|state| {
-            let until = now + state.patience.linger;
-            if state.viewers.leave(seat, until) {
-                state.hand_over(now, |keyboard, _| keyboard.cut_off(seat.viewer, until));
+            let until = now + state.timeouts.linger;
+            if state.viewers.leave(id, until) {
+                state.hand_over(now, |keyboard, _| keyboard.cut_off(id.viewer, until));
             }
         });
     }
 
     /// Returns what there is for a viewer whose output goes on at `cursor`, and moves that behind it.
-    pub(crate) fn next(&self, now: Duration, seat: Seat, cursor: &mut u64) -> Next {
-        self.read(|state| state.next(now, seat, cursor))
+    pub(crate) fn next(&self, now: Duration, id: AttachmentId, cursor: &mut u64) -> Next {
+        self.read(|state| state.next(now, id, cursor))
     }
 
     /// Waits for what [`next`](Self::next) gives. Dropping the future loses nothing.
@@ -54,10 +54,10 @@ impl LiveSession {
     /// # Errors
     /// `Conflict` where the keyboard is not its own, or more is typed than may be under way; `Unavailable` where its place
     /// was taken.
-    pub(crate) fn input(&self, now: Duration, seat: Seat, offset: u64, data: &Bytes) -> Result<()> {
+    pub(crate) fn input(&self, now: Duration, id: AttachmentId, offset: u64, data: &Bytes) -> Result<()> {
         self.read(|state| {
-            state.seated(seat)?;
-            if !state.keyboard.may_type(seat.viewer, offset) {
+            state.attached_viewer(id)?;
+            if !state.keyboard.may_type(id.viewer, offset) {
                 return Err(Error::Conflict("another has the keyboard".into()));
             }
             state.accept_input(now, offset, data)
@@ -71,12 +71,12 @@ impl LiveSession {
     pub(crate) fn input_unseen(&self, now: Duration, data: &Bytes) -> Result<(usize, u64)> {
         self.read(|state| {
             state.check_alive()?;
-            if state.keyboard.holder() != Holder::Nobody {
+            if state.keyboard.holder() != InputLease::Nobody {
                 return Err(Error::Conflict("a viewer has the keyboard".into()));
             }
-            let count = data.len().min(state.typing.room());
-            state.accept_input(now, state.typing.received(), &data.slice(..count))?;
-            Ok((count, state.typing.received()))
+            let count = data.len().min(state.input.room());
+            state.accept_input(now, state.input.received(), &data.slice(..count))?;
+            Ok((count, state.input.received()))
         })
     }
 
@@ -107,21 +107,21 @@ impl LiveSession {
     /// # Errors
     /// `Conflict` where it may not, or not now; `InvalidInput` for a size that cannot be; `Unavailable` where its place was
     /// taken.
-    pub(crate) fn say(&self, now: Duration, seat: Seat, message: &FromViewer) -> Result<()> {
+    pub(crate) fn say(&self, now: Duration, id: AttachmentId, message: &FromViewer) -> Result<()> {
         // Acknowledgements are many, and change nothing that another viewer waits for.
         if let FromViewer::Ack { offset } = message {
-            return self.read(|state| state.on_ack(now, seat, *offset));
+            return self.read(|state| state.on_ack(now, id, *offset));
         }
-        self.change(|state| state.on_message(now, seat, message))
+        self.change(|state| state.on_message(now, id, message))
     }
 }
 
 impl State {
-    fn next(&mut self, now: Duration, seat: Seat, cursor: &mut u64) -> Next {
-        if self.is_closed || self.viewers.at(seat).is_none() {
+    fn next(&mut self, now: Duration, id: AttachmentId, cursor: &mut u64) -> Next {
+        if self.is_closed || self.viewers.at(id).is_none() {
             return Next::Over;
         }
-        if let Some(told) = self.next_notice(seat) {
+        if let Some(told) = self.next_notice(id) {
             return Next::Event(SessionEvent::Message(told));
         }
         match self.ring.read(*cursor, MAX_PAYLOAD) {
@@ -134,14 +134,14 @@ impl State {
                 *cursor += data.len() as u64;
                 Next::Event(SessionEvent::Output { offset, data })
             }
-            Err(missing) => Next::Event(SessionEvent::Message(self.catch_up(now, seat, cursor, missing))),
+            Err(missing) => Next::Event(SessionEvent::Message(self.catch_up(now, id, cursor, missing))),
         }
     }
 
     /// Brings a viewer that fell behind back to what there is.
-    fn catch_up(&mut self, now: Duration, seat: Seat, cursor: &mut u64, missing: Missing) -> ToViewer {
+    fn catch_up(&mut self, now: Duration, id: AttachmentId, cursor: &mut u64, missing: Missing) -> ToViewer {
         self.want_redraw(now);
-        if self.keyboard.is_held_by(seat.viewer) {
+        if self.keyboard.is_held_by(id.viewer) {
             let from = std::mem::replace(cursor, missing.start);
             return ToViewer::Gap { from, to: missing.start };
         }
@@ -150,64 +150,64 @@ impl State {
         ToViewer::Reset { output, modes }
     }
 
-    fn next_notice(&mut self, seat: Seat) -> Option<ToViewer> {
-        let is_mine = self.keyboard.is_held_by(seat.viewer);
-        let notice = self.viewers.at(seat)?.notices.take(is_mine)?;
+    fn next_notice(&mut self, id: AttachmentId) -> Option<ToViewer> {
+        let is_mine = self.keyboard.is_held_by(id.viewer);
+        let notice = self.viewers.at(id)?.pending.take(is_mine)?;
         Some(match notice {
-            Notice::LostKeyboard => ToViewer::Control(Control {
+            ViewerEvent::LostKeyboard => ToViewer::Control(Control {
                 is_mine: false,
-                input: self.viewers.at(seat)?.lost_keyboard_at.unwrap_or_default(),
+                input: self.viewers.at(id)?.lost_keyboard_at.unwrap_or_default(),
                 holder: None,
             }),
-            Notice::Control => ToViewer::Control(self.control(seat.viewer)),
-            Notice::Link => ToViewer::Link { online: self.is_linked() },
-            Notice::Size => ToViewer::Resized(self.size),
-            Notice::Applied => {
-                let offset = self.typing.applied();
-                self.viewers.at(seat)?.told_applied = offset;
+            ViewerEvent::Control => ToViewer::Control(self.control(id.viewer)),
+            ViewerEvent::Link => ToViewer::Link { online: self.is_linked() },
+            ViewerEvent::Size => ToViewer::Resized(self.size),
+            ViewerEvent::Applied => {
+                let offset = self.input.applied();
+                self.viewers.at(id)?.told_applied = offset;
                 ToViewer::Applied { offset }
             }
-            Notice::Request(by) => {
+            ViewerEvent::Request(by) => {
                 let name = self.viewers.by_number(by).map(|(_, viewer)| viewer.actor.name.clone());
                 ToViewer::ControlRequested { by, name: name.unwrap_or_else(|| "somebody who left".into()) }
             }
         })
     }
 
-    fn on_ack(&mut self, now: Duration, seat: Seat, offset: u64) -> Result<()> {
+    fn on_ack(&mut self, now: Duration, id: AttachmentId, offset: u64) -> Result<()> {
         let acked = offset.min(self.ring.end());
-        let viewer = self.seated(seat)?;
+        let viewer = self.attached_viewer(id)?;
         if acked <= viewer.acked {
             return Ok(());
         }
         viewer.acked = acked;
         // One that had stopped reading, and lost its claim, has it again now that it reads.
-        if self.keyboard.is_held_by(seat.viewer) && !self.flow.has_claim(seat.viewer) {
-            self.flow.claim(now, seat.viewer, acked.max(self.ring.start()));
+        if self.keyboard.is_held_by(id.viewer) && !self.flow.has_claim(id.viewer) {
+            self.flow.claim(now, id.viewer, acked.max(self.ring.start()));
         }
-        self.flow.on_ack(now, seat.viewer, acked);
+        self.flow.on_ack(now, id.viewer, acked);
         self.tell_flow();
         Ok(())
     }
 
-    fn on_message(&mut self, now: Duration, seat: Seat, message: &FromViewer) -> Result<()> {
-        let viewer = seat.viewer;
+    fn on_message(&mut self, now: Duration, id: AttachmentId, message: &FromViewer) -> Result<()> {
+        let viewer = id.viewer;
         match message {
             FromViewer::Resize(size) => {
                 check_size(*size)?;
-                self.seated(seat)?.size = Some(*size);
+                self.attached_viewer(id)?.size = Some(*size);
                 if self.keyboard.is_held_by(viewer) {
                     self.set_size(now, *size);
                 }
             }
-            FromViewer::RequestControl => self.on_request(now, seat)?,
-            FromViewer::GrantControl { to } => self.on_grant(now, seat, *to)?,
+            FromViewer::RequestControl => self.on_request(now, id)?,
+            FromViewer::GrantControl { to } => self.on_grant(now, id, *to)?,
             FromViewer::TakeControl => {
-                self.check_typist(seat)?;
+                self.check_typist(id)?;
                 self.hand_over(now, |keyboard, next| keyboard.give(viewer, next));
             }
             FromViewer::ReleaseControl => {
-                self.seated(seat)?;
+                self.attached_viewer(id)?;
                 self.hand_over(now, |keyboard, next| keyboard.release(viewer, next));
             }
             FromViewer::Attach(_) => return Err(Error::invalid("attach", "comes once")),
@@ -216,22 +216,22 @@ impl State {
         Ok(())
     }
 
-    fn on_request(&mut self, now: Duration, seat: Seat) -> Result<()> {
-        self.check_typist(seat)?;
-        let number = self.seated(seat)?.number;
-        let mut asked = Asked::Given;
-        self.hand_over(now, |keyboard, next| asked = keyboard.ask(seat.viewer, next));
-        if let Asked::Holder(holder) = asked
+    fn on_request(&mut self, now: Duration, id: AttachmentId) -> Result<()> {
+        self.check_typist(id)?;
+        let number = self.attached_viewer(id)?.number;
+        let mut asked = LeaseRequest::Granted;
+        self.hand_over(now, |keyboard, next| asked = keyboard.ask(id.viewer, next));
+        if let LeaseRequest::HeldBy(holder) = asked
             && let Some(holder) = self.viewers.get(holder)
         {
-            holder.notices.note(Notice::Request(number));
+            holder.pending.note(ViewerEvent::Request(number));
         }
         Ok(())
     }
 
-    fn on_grant(&mut self, now: Duration, seat: Seat, to: u32) -> Result<()> {
-        self.seated(seat)?;
-        if !self.keyboard.is_held_by(seat.viewer) {
+    fn on_grant(&mut self, now: Duration, id: AttachmentId, to: u32) -> Result<()> {
+        self.attached_viewer(id)?;
+        if !self.keyboard.is_held_by(id.viewer) {
             return Err(Error::Conflict("the keyboard is not yours to give".into()));
         }
         let heir = self.viewers.by_number(to).filter(|(_, viewer)| !viewer.is_read_only).map(|(id, _)| id);
@@ -242,13 +242,13 @@ impl State {
 
     fn accept_input(&mut self, now: Duration, offset: u64, data: &Bytes) -> Result<()> {
         self.check_alive()?;
-        self.typing.accept(offset, data).map_err(|refused| Error::Conflict(refused.to_string()))?;
+        self.input.accept(offset, data).map_err(|refused| Error::Conflict(refused.to_string()))?;
         self.send_input(now);
         Ok(())
     }
 
-    fn check_typist(&mut self, seat: Seat) -> Result<()> {
-        if self.seated(seat)?.is_read_only {
+    fn check_typist(&mut self, id: AttachmentId) -> Result<()> {
+        if self.attached_viewer(id)?.is_read_only {
             return Err(Error::Conflict("a viewer that only reads never types".into()));
         }
         Ok(())
@@ -261,8 +261,8 @@ impl State {
         Ok(())
     }
 
-    fn seated(&mut self, seat: Seat) -> Result<&mut Viewer> {
+    fn attached_viewer(&mut self, id: AttachmentId) -> Result<&mut Viewer> {
         let gone = || Error::unavailable("this viewer is attached elsewhere now");
-        self.viewers.at(seat).ok_or_else(gone)
+        self.viewers.at(id).ok_or_else(gone)
     }
 }

@@ -29,10 +29,10 @@ impl State {
         if self.linked().is_none() {
             return;
         }
-        while let Some((offset, bytes)) = self.typing.next_frame() {
+        while let Some((offset, bytes)) = self.input.next_frame() {
             self.settle(now, true);
             if let Some(linked) = self.linked() {
-                linked.live.pass(Outgoing::Frame(Frame::data(linked.stream, offset, bytes, false)));
+                linked.link.send_best_effort(Frame::data(linked.stream, offset, bytes, false));
             }
         }
     }
@@ -44,13 +44,13 @@ impl State {
             Phase::Linked(linked) if self.end.is_none() => {
                 if let Some(credit) = self.flow.tell() {
                     linked.receiver.grant(credit.limit);
-                    linked.live.pass(flow_message(id, credit));
+                    linked.link.send_best_effort(flow_message(id, credit));
                 }
             }
             // Where the offsets are known, output may come right behind the satellite's answer.
-            Phase::Asked(live) if self.is_known => {
+            Phase::Asked(link) if self.is_known => {
                 if let Some(credit) = self.flow.tell() {
-                    live.pass(flow_message(id, credit));
+                    link.send_best_effort(flow_message(id, credit));
                 }
             }
             _ => {}
@@ -70,11 +70,11 @@ impl State {
         linked.unanswered += 1;
         if linked.told_writer != writer {
             linked.told_writer = writer;
-            linked.live.pass(Outgoing::Control(ToAgent::PtyWriter { session_id, writer }));
+            linked.link.send_best_effort(ToAgent::PtyWriter { session_id, writer });
         }
         if linked.told_size != size || redraw {
             linked.told_size = size;
-            linked.live.pass(Outgoing::Control(ToAgent::PtyResize { session_id, size, redraw }));
+            linked.link.send_best_effort(ToAgent::PtyResize { session_id, size, redraw });
         }
         if redraw {
             self.redraw = Redraw { is_wanted: false, not_before: now + REDRAW_INTERVAL };
@@ -83,7 +83,7 @@ impl State {
 
     /// Asks the program to draw its screen anew, where it can: on the alternate screen, or where nobody knows.
     pub(super) fn want_redraw(&mut self, now: Duration) {
-        if self.trail.wants_redraw() {
+        if self.checkpoints.wants_redraw() {
             self.redraw.is_wanted = true;
             self.settle(now, false);
         }

@@ -1,0 +1,116 @@
+//! `AuditLogger` in this process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hive_wire::AuditId;
+use hive_wire::api::{
+    AuditEntry, AuditExportLine, AuditQuery, AuditResult, AuditTarget, AuditVerification, Page, PageRequest,
+};
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::draft::{Subject, draft, record};
+use crate::access::{Permission, Principal, Reach, Sight, sight};
+use crate::audit::{AuditLogger, export_log};
+use crate::authorization::{authorize_action, forbidden};
+use crate::context::ServiceContext;
+use crate::grants::AccessGrants;
+use crate::handle::ServiceHandle;
+use crate::keys::Keys;
+use crate::store::{AuditStore, Store};
+use crate::validate::window;
+use crate::{Error, Result, Subscription};
+
+/// The most bytes of the details of a caller's own record.
+const MAX_DETAILS: usize = 16 * 1024;
+/// The most characters of a record's action and target.
+const MAX_WORD: usize = 128;
+
+/// The audit log.
+pub(crate) struct AuditLog {
+    store: Arc<dyn AuditStore>,
+    keys: Arc<Keys>,
+    grants: Arc<AccessGrants>,
+    context: ServiceContext,
+}
+
+impl AuditLog {
+    pub(crate) fn new(
+        store: &Arc<dyn Store>,
+        keys: Arc<Keys>,
+        grants: Arc<AccessGrants>,
+        context: ServiceContext,
+    ) -> Self {
+        Self { store: store.clone(), keys, grants, context }
+    }
+}
+
+#[async_trait]
+impl AuditLogger for ServiceHandle<AuditLog> {
+    async fn log(&self, action: String, target: AuditTarget, details: Value) -> Result<AuditEntry> {
+        self.authorize_platform()?;
+        for (field, word) in [("action", &action), ("target.type", &target.kind), ("target.id", &target.id)] {
+            if word.is_empty() || word.chars().count() > MAX_WORD || word.chars().any(char::is_control) {
+                return Err(Error::invalid(field, format!("1 to {MAX_WORD} printable characters")));
+            }
+        }
+        if details.to_string().len() > MAX_DETAILS {
+            return Err(Error::PayloadTooLarge(format!("details: more than {MAX_DETAILS} bytes")));
+        }
+        // The caller's own words stand under one action of the hive's, so that none of them can pass for a record of the hive.
+        let details = json!({ "action": action, "target": target, "details": details });
+        let subject = Subject::new("note", &target.id);
+        let AuditLog { store, context, .. } = &*self.service;
+        let draft = draft(context, self.principal.actor(), "audit.note", subject, details, AuditResult::Success);
+        Ok(store.audit_append(draft).await?)
+    }
+
+    async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>> {
+        let window = window(page)?;
+        let sight = readable(&self.principal)?;
+        let (items, total) = self.service.store.audit_list(&query, &sight, window).await?;
+        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+    }
+
+    async fn get(&self, id: AuditId) -> Result<Option<AuditEntry>> {
+        Ok(self.service.store.audit_get(id, &readable(&self.principal)?).await?)
+    }
+
+    async fn export(&self) -> Result<Subscription<AuditExportLine>> {
+        self.authorize_platform()?;
+        let AuditLog { store, context, grants, .. } = &*self.service;
+        let subject = Subject::new("audit", "all");
+        store.audit_append(record(context, &self.principal, "audit.export", subject, json!({}))).await?;
+        let (listener, subscription) = Subscription::channel();
+        let (log, lines) = (self.service.clone(), listener.clone());
+        let export = async move {
+            let now = log.context.now();
+            if let Err(error) = export_log(log.store.as_ref(), &log.keys.audit, now, &lines).await {
+                warn!(error = %error, "audit export ended early");
+            }
+        };
+        grants.spawn_stream(&self.principal, &listener, export).await?;
+        Ok(subscription)
+    }
+
+    async fn verify(&self) -> Result<AuditVerification> {
+        self.authorize_platform()?;
+        Ok(self.service.store.audit_verify().await?)
+    }
+}
+
+impl ServiceHandle<AuditLog> {
+    fn authorize_platform(&self) -> Result<()> {
+        authorize_action(&self.principal, &Permission::AuditRead, Reach::Platform)
+    }
+}
+
+/// Returns the teams whose records the principal may read.
+fn readable(principal: &Principal) -> Result<Sight> {
+    let sight = sight(principal, &Permission::AuditRead);
+    if sight == Sight::Teams(Vec::new()) {
+        return Err(forbidden(&Permission::AuditRead));
+    }
+    Ok(sight)
+}

@@ -1,0 +1,77 @@
+//! Permission checks of the services, with the errors that callers see.
+
+use hive_wire::SatelliteId;
+
+use crate::access::{Permission, Principal, Reach, Verdict, may};
+use crate::store::{SatelliteRow, SatelliteStore};
+use crate::{Error, Result};
+
+/// Checks a permission on one resource. Where the principal may not know of the resource, it fails with `hidden`: the error
+/// for a resource that does not exist.
+pub(crate) fn authorize(
+    principal: &Principal,
+    permission: &Permission,
+    reach: Reach,
+    hidden: impl FnOnce() -> Error,
+) -> Result<()> {
+    match may(principal, permission, reach) {
+        Verdict::Allow => Ok(()),
+        Verdict::Forbid => Err(forbidden(permission)),
+        Verdict::Hide => Err(hidden()),
+    }
+}
+
+/// Checks a permission that is not about one resource.
+pub(crate) fn authorize_action(principal: &Principal, permission: &Permission, reach: Reach) -> Result<()> {
+    authorize(principal, permission, reach, || forbidden(permission))
+}
+
+/// The error of a caller who has not the permission.
+pub(crate) fn forbidden(permission: &Permission) -> Error {
+    Error::Forbidden(permission.as_str().into())
+}
+
+/// Checks a permission on a satellite.
+pub(crate) fn authorize_satellite(
+    principal: &Principal,
+    row: SatelliteRow,
+    permission: &Permission,
+) -> Result<SatelliteRow> {
+    let hidden = || Error::SatelliteNotFound(row.id.to_string());
+    authorize(principal, permission, Reach::satellite(row.team_id), hidden)?;
+    Ok(row)
+}
+
+/// Finds a satellite on which the principal has the permission.
+pub(crate) async fn satellite_for(
+    store: &dyn SatelliteStore,
+    principal: &Principal,
+    id: SatelliteId,
+    permission: &Permission,
+) -> Result<SatelliteRow> {
+    let row = store.satellite_get(id).await?;
+    let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
+    authorize_satellite(principal, row, permission)
+}
+
+/// Checks a permission on a satellite as it is now. Returns the error for a caller who sees nothing of earlier times either:
+/// a satellite of another team may have belonged to a team of theirs.
+pub(crate) async fn hidden_now(
+    store: &dyn SatelliteStore,
+    principal: &Principal,
+    id: SatelliteId,
+    permission: &Permission,
+) -> Result<Option<Error>> {
+    let row = store.satellite_get(id).await?;
+    let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
+    match authorize_satellite(principal, row, permission) {
+        Ok(_) => Ok(None),
+        Err(hidden @ Error::SatelliteNotFound(_)) => Ok(Some(hidden)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The error for a satellite that accepts no commands now.
+pub(crate) fn inactive(row: &SatelliteRow) -> Error {
+    Error::SatelliteInactive { name: row.name.to_string(), status: row.status.clone() }
+}

@@ -1,0 +1,50 @@
+//! Commands as callers look them up.
+
+use hive_wire::api::{CommandInfo, Page, PageRequest};
+use hive_wire::{CommandId, SatelliteId};
+
+use super::Commands;
+use super::result::info;
+use crate::access::{Permission, Principal, Reach, sight};
+use crate::authorization::{authorize, hidden_now};
+use crate::store::CommandRow;
+use crate::validate::window;
+use crate::{Error, Result};
+
+impl Commands {
+    /// Finds a command that was given in a team where the principal has the permission.
+    pub(crate) async fn find_for(
+        &self,
+        principal: &Principal,
+        id: CommandId,
+        permission: &Permission,
+    ) -> Result<Option<CommandRow>> {
+        let Some(row) = self.store.command_get(id).await? else {
+            return Ok(None);
+        };
+        let hidden = || Error::NotFound { what: "command", id: id.to_string() };
+        match authorize(principal, permission, Reach::satellite(row.team_id), hidden) {
+            Ok(()) => Ok(Some(row)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists a satellite's commands that were given in a team of the principal's. The satellite may be of another team by now.
+    pub(crate) async fn list(
+        &self,
+        principal: &Principal,
+        satellite: SatelliteId,
+        page: PageRequest,
+    ) -> Result<Page<CommandInfo>> {
+        let window = window(page)?;
+        let permission = &Permission::SatellitesRead;
+        let hidden = hidden_now(self.satellite_store.as_ref(), principal, satellite, permission).await?;
+        let (rows, total) = self.store.command_list(satellite, &sight(principal, permission), window).await?;
+        if let Some(hidden) = hidden.filter(|_| total == 0) {
+            return Err(hidden);
+        }
+        let items = rows.into_iter().map(info).collect();
+        Ok(Page { items, total, page: page.page, per_page: page.per_page })
+    }
+}

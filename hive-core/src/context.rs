@@ -1,0 +1,149 @@
+//! What every service of a hive shares: time and randomness, settings, background tasks and their end.
+
+mod disk_probe;
+
+use std::sync::Arc;
+
+use hive_wire::id::Seed;
+use hive_wire::{HiveId, Timestamp};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Source;
+use crate::retry::RetryWindow;
+use crate::settings::Settings;
+use crate::unreadable::UnreadableRows;
+use crate::{Error, Result};
+
+pub(crate) use disk_probe::DiskProbe;
+
+/// What the services share. Cheap to clone; it holds no service, so that no task that keeps it keeps the hive.
+#[derive(Clone)]
+pub(crate) struct ServiceContext {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    hive_id: HiveId,
+    source: Source,
+    started_at: Timestamp,
+    settings: Settings,
+    /// Where the database is a file.
+    disk: Option<DiskProbe>,
+    unreadable_rows: UnreadableRows,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl ServiceContext {
+    /// The context of a hive that starts now.
+    pub(crate) fn new(hive_id: HiveId, source: Source, settings: Settings, disk: Option<DiskProbe>) -> Self {
+        let started_at = source.steady();
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let unreadable_rows = UnreadableRows::default();
+        let shared = Shared { hive_id, source, started_at, settings, disk, unreadable_rows, tasks, shutdown };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Returns which hive it is.
+    pub(crate) fn hive_id(&self) -> HiveId {
+        self.shared.hive_id
+    }
+
+    /// Returns the settings.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Returns the clock and the randomness.
+    pub(crate) fn source(&self) -> &Source {
+        &self.shared.source
+    }
+
+    /// Returns the time of day.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.source.now()
+    }
+
+    /// Returns the time by which is decided what is over: it does not jump.
+    pub(crate) fn steady(&self) -> Timestamp {
+        self.shared.source.steady()
+    }
+
+    /// Returns when the hive was started, by the steady time.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.shared.started_at
+    }
+
+    /// Returns what a new id is made of.
+    pub(crate) fn seed(&self) -> Seed {
+        self.shared.source.seed()
+    }
+
+    /// Returns the rows of the store that could not be read.
+    pub(crate) fn unreadable_rows(&self) -> &UnreadableRows {
+        &self.shared.unreadable_rows
+    }
+
+    /// Starts a task that the hive's shutdown waits for.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.shared.tasks.spawn(task)
+    }
+
+    /// Starts a task that the hive's shutdown cancels.
+    pub(crate) fn spawn_until_shutdown(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(self.shared.shutdown.clone().run_until_cancelled_owned(task));
+    }
+
+    /// Runs a change to its end in a task of its own. A caller that is cancelled, such as an HTTP handler whose client hung
+    /// up, does not leave the change half done.
+    pub(crate) async fn run_to_end<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.spawn(change).await.map_err(Error::internal)?
+    }
+
+    /// Returns the token that the hive's shutdown cancels.
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.shared.shutdown
+    }
+
+    /// Waits for the tasks that are left. New ones may still be spawned by those that run.
+    pub(crate) async fn wait_for_tasks(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    /// Begins a window in which an operation for a link is tried again while the storage is not reachable. It is half of the
+    /// silence that either side of a link tolerates, because nothing else of the link is handled meanwhile.
+    pub(crate) fn retry_window(&self) -> RetryWindow {
+        RetryWindow::new(self.settings().heartbeat_timeout / 2, self.shared.shutdown.clone())
+    }
+
+    /// Checks that the disk accepted a write now or a few seconds ago.
+    ///
+    /// # Errors
+    /// `Unavailable` that names what is wrong with the disk.
+    pub(crate) async fn check_disk_recently(&self) -> Result<()> {
+        match &self.shared.disk {
+            Some(disk) => disk.check(self.steady()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that the disk accepts a write now, before an operation whose outcome has to be stored.
+    ///
+    /// # Errors
+    /// As [`check_disk_recently`](Self::check_disk_recently).
+    pub(crate) async fn check_disk(&self) -> Result<()> {
+        match &self.shared.disk {
+            Some(disk) => disk.check_now(self.steady()).await,
+            None => Ok(()),
+        }
+    }
+}

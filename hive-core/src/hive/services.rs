@@ -1,0 +1,187 @@
+//! The services of a hive: built in their order, each with the ones below it, and connected as observers of those.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::key_check::IdentifiedHive;
+use crate::Result;
+use crate::audit_log::{AuditHeadFile, AuditLog};
+use crate::clock::Source;
+use crate::commands::Commands;
+use crate::context::{DiskProbe, ServiceContext};
+use crate::events::Events;
+use crate::exec::Exec;
+use crate::grants::AccessGrants;
+use crate::housekeeping::{Concern, Housekeeping, PRUNE_INTERVAL};
+use crate::identity::auth_failures::AuthFailures;
+use crate::identity::service::IdentityService;
+use crate::jobs::Jobs;
+use crate::keys::Keys;
+use crate::link_handler::LinkHandler;
+use crate::links::Links;
+use crate::satellites::{SatelliteObserver, Satellites};
+use crate::sessions::{Sessions, tick_interval};
+use crate::settings::Settings;
+use crate::store::Store;
+
+/// All services, the lowest first.
+pub(crate) struct Services {
+    pub(crate) context: ServiceContext,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) grants: Arc<AccessGrants>,
+    pub(crate) audit_log: Arc<AuditLog>,
+    pub(crate) audit_head: Option<Arc<AuditHeadFile>>,
+    pub(crate) auth_failures: Arc<AuthFailures>,
+    pub(crate) identity: Arc<IdentityService>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) satellites: Arc<Satellites>,
+    pub(crate) commands: Arc<Commands>,
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) exec: Arc<Exec>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) link_handler: Arc<LinkHandler>,
+}
+
+/// What the services are built from.
+pub(super) struct Parts {
+    pub(super) hive: IdentifiedHive,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) keys: Keys,
+    pub(super) source: Source,
+    pub(super) settings: Settings,
+    /// Where the database is a file.
+    pub(super) disk: Option<DiskProbe>,
+}
+
+impl Services {
+    /// Builds the services. `data_dir` is where the head of the audit log is noted.
+    pub(super) async fn build(parts: Parts, data_dir: Option<&Path>) -> Result<Self> {
+        let Parts { hive, store, keys, source, settings, disk } = parts;
+        let audit_head = match data_dir {
+            Some(dir) => Some(Arc::new(AuditHeadFile::open(dir, store.clone()).await?)),
+            None => None,
+        };
+        let context = ServiceContext::new(hive.id, source, settings, disk);
+        let keys = Arc::new(keys);
+        let grants = Arc::new(AccessGrants::new(store.clone(), context.clone()));
+        let events = Arc::new(Events::new(store.clone(), grants.clone()));
+        let audit_log = Arc::new(AuditLog::new(&store, keys.clone(), grants.clone(), context.clone()));
+        let auth_failures = Arc::new(AuthFailures::start(store.clone(), context.clone()));
+        let identity =
+            IdentityService::new(&store, keys.clone(), grants.clone(), auth_failures.clone(), context.clone());
+        let identity = Arc::new(identity);
+        let links = Arc::new(Links::default());
+        let satellites = Satellites::new(&store, identity.clone(), events.clone(), links.clone(), context.clone());
+        let satellites = Arc::new(satellites);
+        let commands = Commands::new(&store, keys.clone(), auth_failures.clone(), links.clone(), context.clone());
+        let commands = Arc::new(commands);
+        let jobs = Arc::new(Jobs::new(
+            &store,
+            keys.clone(),
+            grants.clone(),
+            links.clone(),
+            satellites.clone(),
+            commands.clone(),
+            context.clone(),
+        ));
+        let exec = Exec::new(&store, grants.clone(), satellites.clone(), commands.clone(), jobs.clone());
+        let exec = Arc::new(exec);
+        let sessions =
+            Sessions::new(&store, keys, grants.clone(), auth_failures.clone(), links.clone(), context.clone());
+        let sessions = Arc::new(sessions);
+        let link_handler = Arc::new(LinkHandler::new(
+            events,
+            links.clone(),
+            satellites.clone(),
+            commands.clone(),
+            sessions.clone(),
+            context.clone(),
+        ));
+        let services = Self {
+            context,
+            store,
+            grants,
+            audit_log,
+            audit_head,
+            auth_failures,
+            identity,
+            links,
+            satellites,
+            commands,
+            jobs,
+            exec,
+            sessions,
+            link_handler,
+        };
+        services.connect();
+        services.commands.recount().await?;
+        Ok(services)
+    }
+
+    /// Connects services with those below that report to them. The commands of a satellite end before its sessions, and a job looks
+    /// for ended commands after they have ended here.
+    fn connect(&self) {
+        fn weak<S: SatelliteObserver + 'static>(service: &Arc<S>) -> std::sync::Weak<dyn SatelliteObserver> {
+            Arc::downgrade(service) as _
+        }
+        self.satellites.observe(weak(&self.commands));
+        self.satellites.observe(weak(&self.jobs));
+        self.satellites.observe(weak(&self.sessions));
+        self.commands.observe(Arc::downgrade(&self.jobs) as _);
+    }
+
+    /// Starts what the hive does by itself.
+    pub(super) fn start_housekeeping(&self) -> Arc<Housekeeping> {
+        let settings = self.context.settings();
+        let every = settings.sweep_interval;
+        let Self { grants, auth_failures, links, satellites, commands, jobs, sessions, .. } = self;
+        let context = self.context.clone();
+        let mut concerns = vec![
+            Concern::new("open jobs", every, jobs, |jobs| async move { jobs.resume_open().await }),
+            Concern::new("overdue commands", every, commands, |commands| async move { commands.end_overdue().await }),
+            Concern::new("open command counts", every, commands, |commands| async move {
+                commands.recount_if_stale().await
+            }),
+            Concern::new("lost sessions", every, sessions, |sessions| async move { sessions.end_lost().await }),
+            Concern::new("session timers", tick_interval(settings), sessions, |sessions| async move {
+                sessions.tick().await
+            }),
+            Concern::new("access grants", every, grants, |grants| async move {
+                grants.revalidate(None).await;
+                Ok(())
+            }),
+            Concern::new(
+                "heartbeats",
+                every,
+                satellites,
+                |satellites| async move { satellites.flush_heartbeats().await },
+            )
+            .also_at_shutdown(),
+            Concern::new("journal positions", every, satellites, |satellites| async move {
+                satellites.flush_journal_positions().await
+            })
+            .also_at_shutdown(),
+            Concern::new("replaced satellite keys", PRUNE_INTERVAL, satellites, |satellites| async move {
+                satellites.prune_superseded_keys().await
+            }),
+            Concern::new("unexpected messages", every, links, move |links| {
+                let now = context.steady();
+                async move {
+                    links.log_suppressed_messages(now);
+                    Ok(())
+                }
+            }),
+            Concern::new("authentication failures", every, auth_failures, |failures| async move {
+                failures.summarise().await;
+                Ok(())
+            })
+            .also_at_shutdown(),
+        ];
+        if let Some(head) = &self.audit_head {
+            concerns.push(
+                Concern::new("audit head", every, head, |head| async move { head.advance().await }).also_at_shutdown(),
+            );
+        }
+        Housekeeping::start(&self.context, concerns)
+    }
+}

@@ -1,0 +1,121 @@
+//! Rows that cannot be read: housekeeping passes over them, and handles the others.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hive_wire::api::{CommandStatus, ExecCommand, JobStatus, OutputEncoding, Target};
+use hive_wire::{CommandId, JobId};
+
+use super::{NAME, connect, register};
+use crate::clock::{Clock, ManualClock, Source, SystemClock};
+use crate::hive::{Hive, Settings};
+use crate::job::JobOptions;
+use crate::keys::Keys;
+use crate::router::ExecOptions;
+use crate::store::{CommandRow, JobRow, Store, StoreError, StoreLayer, StoreResult, sqlite};
+use crate::sync::lock;
+
+/// A store in which some rows cannot be read.
+struct DamagedStore {
+    below: Arc<dyn Store>,
+    /// Where the keys of its hive are.
+    keys: tempfile::TempDir,
+    command: Mutex<Option<CommandId>>,
+    job: Mutex<Option<JobId>>,
+}
+
+impl DamagedStore {
+    async fn new() -> Arc<Self> {
+        let below = Arc::new(sqlite::in_memory().await.unwrap());
+        let keys = tempfile::tempdir().unwrap();
+        Arc::new(Self { below, keys, command: Mutex::default(), job: Mutex::default() })
+    }
+}
+
+#[async_trait]
+impl StoreLayer for DamagedStore {
+    fn below(&self) -> &dyn Store {
+        self.below.as_ref()
+    }
+
+    async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>> {
+        if *lock(&self.command) == Some(id) {
+            return Err(StoreError::Corrupt("column actor".into()));
+        }
+        self.below.command_get(id).await
+    }
+
+    async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>> {
+        if *lock(&self.job) == Some(id) {
+            return Err(StoreError::Corrupt("column actor".into()));
+        }
+        self.below.job_get(id).await
+    }
+}
+
+/// A hive over this store whose concerns have their turn all the time.
+async fn hive_over(store: Arc<DamagedStore>, source: Source) -> Hive {
+    let settings = Settings { sweep_interval: Duration::from_millis(10), ..Settings::default() };
+    let keys = Keys::open(store.keys.path(), &source).unwrap();
+    Hive::builder().store(store).keys(keys).source(source).settings(settings).build().await.unwrap()
+}
+
+async fn until(is_so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it comes true");
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_read_does_not_keep_others_from_expiring() {
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let store = DamagedStore::new().await;
+    let source = Source { clock: clock.clone(), ..Source::default() };
+    let hive = hive_over(store.clone(), source).await;
+    let registered = register(&hive, NAME).await;
+    drop(connect(&hive, &registered, "journal-1").await);
+    let commands = hive.as_system().commands();
+    let submit = async || {
+        let command = ExecCommand { expires_in_seconds: Some(5), ..ExecCommand::shell("true") };
+        commands.submit(registered.id, command, ExecOptions::default()).await.unwrap()
+    };
+    let (damaged, good) = (submit().await, submit().await);
+    *lock(&store.command) = Some(damaged);
+    clock.advance(Duration::from_secs(6));
+    let status = async |id| commands.get(id, OutputEncoding::Lossy).await.unwrap().unwrap().status;
+    until(async || status(good).await == CommandStatus::Expired).await;
+    until(async || hive.housekeeping_counts().unreadable_rows == 1).await;
+    *lock(&store.command) = None;
+    until(async || status(damaged).await == CommandStatus::Expired).await;
+    until(async || hive.housekeeping_counts().unreadable_rows == 0).await;
+    assert_eq!(hive.housekeeping_counts().failures, 0, "it concerns the row alone");
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_does_not_keep_others_from_going_on() {
+    let store = DamagedStore::new().await;
+    let before = hive_over(store.clone(), Source::default()).await;
+    let registered = register(&before, NAME).await;
+    let satellite = connect(&before, &registered, "journal-1").await;
+    let jobs = before.as_system().jobs();
+    let submit =
+        async || jobs.submit(vec![Target::All], ExecCommand::shell("true"), JobOptions::default()).await.unwrap().id;
+    let (damaged, good) = (submit().await, submit().await);
+    drop(satellite);
+    before.shutdown().await;
+
+    *lock(&store.job) = Some(damaged);
+    let after = hive_over(store.clone(), Source::default()).await;
+    until(async || after.housekeeping_counts().unreadable_rows == 1).await;
+    let registered = after.as_system().satellites().get(registered.id).await.unwrap().unwrap();
+    after.as_system().satellites().remove(registered.id).await.unwrap();
+    let status = async |id| after.as_system().jobs().get(id).await.unwrap().unwrap().status;
+    until(async || status(good).await == JobStatus::Failed).await;
+    *lock(&store.job) = None;
+    until(async || status(damaged).await == JobStatus::Failed).await;
+    until(async || after.housekeeping_counts().unreadable_rows == 0).await;
+}

@@ -1,0 +1,103 @@
+//! Teams, and who is in which.
+
+use hive_wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut, User};
+use hive_wire::{TeamId, UserId};
+use serde_json::json;
+
+use super::service::IdentityService;
+use crate::access::{Permission, Principal, Reach, Role, Sight, sight};
+use crate::audit_log::draft::{Subject, record};
+use crate::authorization::authorize;
+use crate::validate::check_known;
+use crate::{Error, Result};
+
+impl IdentityService {
+    pub(super) async fn create_team(&self, principal: &Principal, team: TeamCreate) -> Result<Team> {
+        let is_slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !(1..=32).contains(&team.slug.len()) || !team.slug.chars().all(is_slug) {
+            return Err(Error::invalid("slug", "1 to 32 characters of a-z, 0-9 and '-'"));
+        }
+        let team = Team { id: TeamId::new(self.context.seed()), slug: team.slug, created_at: self.context.now() };
+        let subject = Subject::new("team", team.id).of_team(Some(team.id));
+        let record = record(&self.context, principal, "team.create", subject, json!({ "slug": team.slug }));
+        self.store.team_create(team.clone(), record).await?;
+        Ok(team)
+    }
+
+    /// Lists the teams of which the principal may see the satellites.
+    pub(super) async fn visible_teams(&self, principal: &Principal) -> Result<Vec<Team>> {
+        let mut teams = self.store.team_list().await?;
+        if let Sight::Teams(visible) = sight(principal, &Permission::SatellitesRead) {
+            teams.retain(|team| visible.contains(&team.id));
+        }
+        Ok(teams)
+    }
+
+    /// Checks that a team exists.
+    pub(crate) async fn check_team(&self, team: Option<TeamId>) -> Result<()> {
+        let Some(team) = team else { return Ok(()) };
+        let exists = self.store.team_list().await?.iter().any(|known| known.id == team);
+        exists.then_some(()).ok_or_else(|| no_team(team))
+    }
+
+    /// Checks that the principal manages the members of a team.
+    pub(super) async fn authorize_team(&self, principal: &Principal, team: TeamId) -> Result<()> {
+        authorize(principal, &Permission::TeamsManage, Reach::Team(team), || no_team(team))?;
+        self.check_team(Some(team)).await
+    }
+
+    pub(super) async fn put_member(
+        &self,
+        principal: &Principal,
+        team: TeamId,
+        member: TeamMemberPut,
+    ) -> Result<TeamMember> {
+        let TeamMemberPut { username, role } = member;
+        check_known("role", &role)?;
+        let user = self.find_user(&username).await?;
+        let subject = Subject::new("team", team).of_team(Some(team));
+        let details = json!({ "user_id": user.id, "username": user.username, "role": role });
+        let record = record(&self.context, principal, "team.member_put", subject, details);
+        self.store.team_member_put(team, user.id, role.clone(), record).await?;
+        self.grants.revalidate(Some(user.id)).await;
+        Ok(TeamMember { user_id: user.id, username: user.username, role })
+    }
+
+    /// Makes a user a member of the team of this slug, or changes their role there.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such team or user.
+    pub(crate) async fn put_member_by_slug(
+        &self,
+        principal: &Principal,
+        team: &str,
+        username: &str,
+        role: Role,
+    ) -> Result<TeamMember> {
+        let found = self.visible_teams(principal).await?.into_iter().find(|known| known.slug == team);
+        let team = found.ok_or_else(|| Error::NotFound { what: "team", id: team.into() })?.id;
+        self.authorize_team(principal, team).await?;
+        self.put_member(principal, team, TeamMemberPut { username: username.into(), role }).await
+    }
+
+    pub(super) async fn remove_member(&self, principal: &Principal, team: TeamId, user: UserId) -> Result<()> {
+        let subject = Subject::new("team", team).of_team(Some(team));
+        let record = record(&self.context, principal, "team.member_remove", subject, json!({ "user_id": user }));
+        let is_removed = self.store.team_member_remove(team, user, record).await?;
+        self.grants.revalidate(Some(user)).await;
+        is_removed.then_some(()).ok_or_else(|| Error::NotFound { what: "team member", id: user.to_string() })
+    }
+
+    /// Finds a user by name.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none.
+    pub(crate) async fn find_user(&self, username: &str) -> Result<User> {
+        let row = self.store.user_find(username).await?;
+        row.map(|row| row.user).ok_or_else(|| Error::NotFound { what: "user", id: username.into() })
+    }
+}
+
+fn no_team(team: TeamId) -> Error {
+    Error::NotFound { what: "team", id: team.to_string() }
+}

@@ -1,0 +1,86 @@
+//! What a satellite reports of its sessions: from the satellite that has them only.
+
+use std::sync::Arc;
+
+use hive_wire::SessionId;
+use hive_wire::agent::{PtyStarted, ToAgent};
+use hive_wire::api::{EndReason, SessionEnd};
+use hive_wire::frame::StreamId;
+
+use super::{Attached, Incoming};
+use crate::Result;
+use crate::links::protocol_violation;
+use crate::satellites::reported_text::{cut, known_error};
+use crate::sessions::LiveSession;
+
+impl Attached {
+    /// Handles the report that a session is there. One that is not this satellite's, or not any more, is to be ended; its output
+    /// until then is dropped.
+    pub(super) async fn on_pty_started(&mut self, started: PtyStarted) -> Result<()> {
+        let (id, stream) = (started.session_id, started.stream);
+        self.remove_stream(id);
+        self.check_stream(stream)?;
+        if self.streams.contains_key(&stream) {
+            return Err(protocol_violation("stream number in use"));
+        }
+        let Some(session) = self.session(id).await? else {
+            self.streams.insert(stream, Incoming::UnknownSession);
+            self.send(ToAgent::PtyEnd { session_id: id });
+            return Ok(());
+        };
+        self.add_stream(stream, session.clone());
+        let retry = self.handler.context.retry_window();
+        loop {
+            let stored = self.handler.sessions.on_started(&session, &self.link.handle, &started).await;
+            if !retry.should_retry(&stored).await {
+                return stored;
+            }
+        }
+    }
+
+    pub(super) async fn on_pty_gap(&self, id: SessionId, from: u64, to: u64) -> Result<()> {
+        let Some(session) = self.session(id).await? else { return Ok(()) };
+        session.on_gap(self.handler.sessions.now(), self.link.handle.epoch, from, to)
+    }
+
+    pub(super) async fn on_pty_applied(&self, id: SessionId, offset: u64) -> Result<()> {
+        let Some(session) = self.session(id).await? else { return Ok(()) };
+        session.on_applied(self.handler.sessions.now(), self.link.handle.epoch, offset)
+    }
+
+    /// Handles the report that a session is gone, and acknowledges it once that is stored.
+    pub(super) async fn on_pty_ended(&mut self, id: SessionId, end: SessionEnd) -> Result<()> {
+        let reason = match end.reason {
+            EndReason::Unknown(word) => EndReason::Unknown(cut(word.into_string()).into()),
+            known => known,
+        };
+        let end = SessionEnd { reason, error: end.error.map(known_error), ..end };
+        let sessions = &self.handler.sessions;
+        let retry = self.handler.context.retry_window();
+        let is_its_own = loop {
+            let stored = sessions.on_ended(self.satellite(), id, end.clone()).await;
+            if !retry.should_retry(&stored).await {
+                break stored?;
+            }
+        };
+        if !is_its_own {
+            return sessions.note_unknown(self.satellite(), id).await;
+        }
+        self.remove_stream(id);
+        self.send(ToAgent::PtyEndAck { session_id: id });
+        Ok(())
+    }
+
+    /// Returns a session that this process has of this satellite.
+    async fn session(&self, id: SessionId) -> Result<Option<Arc<LiveSession>>> {
+        self.handler.sessions.reported(self.satellite(), id).await
+    }
+
+    fn add_stream(&mut self, stream: StreamId, session: Arc<LiveSession>) {
+        self.streams.insert(stream, Incoming::Session(session));
+    }
+
+    fn remove_stream(&mut self, id: SessionId) {
+        self.streams.retain(|_, incoming| !matches!(incoming, Incoming::Session(session) if session.id == id));
+    }
+}

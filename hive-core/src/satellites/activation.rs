@@ -1,0 +1,26 @@
+//! When a registered satellite becomes active.
+
+use hive_wire::SatelliteId;
+use hive_wire::api::{AuditResult, SatelliteStatus};
+use serde_json::json;
+
+use super::Satellites;
+use crate::Result;
+use crate::audit_log::draft::{Subject, draft, satellite_actor};
+use crate::settings::Activation;
+
+impl Satellites {
+    /// Activates an inactive satellite where a heartbeat is enough for that. Returns whether this call did it.
+    pub(super) async fn activate(&self, id: SatelliteId, status: &SatelliteStatus) -> Result<bool> {
+        let is_automatic = self.context.settings().activation == Activation::Heartbeat;
+        if *status != SatelliteStatus::Inactive || !is_automatic {
+            return Ok(false);
+        }
+        let row = self.store.satellite_get(id).await?;
+        let subject = Subject::new("satellite", id).of_team(row.and_then(|row| row.team_id));
+        let details = json!({ "by": "heartbeat" });
+        let actor = satellite_actor(id);
+        let record = draft(&self.context, actor, "satellite.activate", subject, details, AuditResult::Success);
+        Ok(self.store.satellite_activate(id, self.context.now(), record).await?)
+    }
+}

@@ -1,0 +1,159 @@
+//! Heartbeats: the latest of each satellite, in memory in front of the store.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use hive_wire::SatelliteId;
+use hive_wire::agent::SystemInfo;
+use hive_wire::api::SatelliteStatus;
+use hive_wire::satellite_api::{HeartbeatRequest, HeartbeatResponse};
+use serde_json::json;
+
+use super::Satellites;
+use crate::access::SatelliteIdentity;
+use crate::store::Seen;
+use crate::sync::lock;
+use crate::{Error, Result};
+
+/// Heartbeats that are written in one transaction: commands that are stored meanwhile wait no longer than for one.
+const BATCH: usize = 250;
+/// Characters of the version that a heartbeat over HTTPS reports.
+const MAX_VERSION: usize = 255;
+
+/// Heartbeats that are not stored yet, the latest of each satellite.
+#[derive(Default)]
+pub(super) struct HeartbeatBuffer(Mutex<Buffered>);
+
+#[derive(Default)]
+struct Buffered {
+    latest: HashMap<SatelliteId, Seen>,
+    /// On their way to the store.
+    writing: HashMap<SatelliteId, Seen>,
+}
+
+impl Buffered {
+    fn add(&mut self, seen: Seen) {
+        let seen = match self.latest.remove(&seen.id) {
+            Some(before) => merged(before, seen),
+            None => seen,
+        };
+        self.latest.insert(seen.id, seen);
+    }
+}
+
+impl HeartbeatBuffer {
+    fn add(&self, seen: Seen) {
+        lock(&self.0).add(seen);
+    }
+
+    /// Returns the heartbeat of a satellite that is not stored yet.
+    pub(super) fn get(&self, id: SatelliteId) -> Option<Seen> {
+        let buffered = lock(&self.0);
+        match (buffered.writing.get(&id).cloned(), buffered.latest.get(&id).cloned()) {
+            (Some(writing), Some(latest)) => Some(merged(writing, latest)),
+            (writing, latest) => latest.or(writing),
+        }
+    }
+
+    /// Takes all, to be written.
+    fn take(&self) -> Vec<Seen> {
+        let mut buffered = lock(&self.0);
+        buffered.writing = std::mem::take(&mut buffered.latest);
+        buffered.writing.values().cloned().collect()
+    }
+
+    /// Notes that all that were taken are written, except for `rest`. Those are written later, unless newer ones came meanwhile.
+    fn note_written(&self, rest: Vec<Seen>) {
+        let mut buffered = lock(&self.0);
+        buffered.writing.clear();
+        let newer = std::mem::take(&mut buffered.latest);
+        rest.into_iter().chain(newer.into_values()).for_each(|seen| buffered.add(seen));
+    }
+}
+
+/// The newer heartbeat, with what only the older one reports.
+fn merged(before: Seen, seen: Seen) -> Seen {
+    Seen { system: seen.system.or(before.system), agent_version: seen.agent_version.or(before.agent_version), ..seen }
+}
+
+impl Satellites {
+    /// Handles a heartbeat over HTTPS; with it a satellite also finds out at its start whether its key is still valid.
+    ///
+    /// # Errors
+    /// `SatelliteNotFound` for another satellite's id.
+    pub(crate) async fn heartbeat(
+        &self,
+        identity: &SatelliteIdentity,
+        id: SatelliteId,
+        heartbeat: HeartbeatRequest,
+    ) -> Result<HeartbeatResponse> {
+        let no_satellite = || Error::SatelliteNotFound(id.to_string());
+        if identity.id != id {
+            return Err(no_satellite());
+        }
+        let row = self.store.satellite_get(id).await?.ok_or_else(no_satellite)?;
+        let is_activated = self.activate(id, &row.status).await?;
+        let agent_version = heartbeat.version.map(|version| version.chars().take(MAX_VERSION).collect());
+        self.note_heartbeat(id, None, agent_version);
+        let status = if is_activated { SatelliteStatus::Active } else { row.status };
+        let status = json!(status).as_str().unwrap_or_default().to_owned();
+        Ok(HeartbeatResponse { success: true, status, config_version: 0 })
+    }
+
+    /// Notes a heartbeat, to be written by the next [`flush_heartbeats`](Self::flush_heartbeats).
+    pub(crate) fn note_heartbeat(&self, id: SatelliteId, system: Option<SystemInfo>, agent_version: Option<String>) {
+        self.heartbeats.add(Seen { id, at: self.context.now(), system, agent_version });
+    }
+
+    /// Writes the heartbeats that are not stored yet.
+    pub(crate) async fn flush_heartbeats(&self) -> Result<()> {
+        let heartbeats = self.heartbeats.take();
+        for (written, batch) in heartbeats.chunks(BATCH).enumerate() {
+            if let Err(error) = self.store.satellite_seen(batch.to_vec()).await {
+                self.heartbeats.note_written(heartbeats[written * BATCH..].to_vec());
+                return Err(error.into());
+            }
+        }
+        self.heartbeats.note_written(Vec::new());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hive_wire::Timestamp;
+    use hive_wire::agent::SystemInfo;
+    use hive_wire::id::Seed;
+
+    fn seen(second: i64, version: Option<&str>) -> Seen {
+        Seen {
+            id: SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] }),
+            at: Timestamp::from_micros(second * 1_000_000),
+            system: version.map(|_| SystemInfo::default()),
+            agent_version: version.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_is_known_until_it_is_written() {
+        let buffer = HeartbeatBuffer::default();
+        let check = |second: Option<i64>, version: Option<&str>| {
+            let found = buffer.get(seen(0, None).id);
+            assert_eq!(found.as_ref().map(|seen| seen.at), second.map(|second| seen(second, None).at));
+            assert_eq!(found.and_then(|seen| seen.agent_version).as_deref(), version);
+        };
+        buffer.add(seen(1, Some("1.0")));
+        buffer.add(seen(2, None));
+        check(Some(2), Some("1.0"));
+        let taken = buffer.take();
+        check(Some(2), Some("1.0"));
+        buffer.add(seen(3, None));
+        check(Some(3), Some("1.0"));
+        buffer.note_written(taken);
+        check(Some(3), Some("1.0"));
+        assert_eq!(buffer.take().len(), 1);
+        buffer.note_written(Vec::new());
+        check(None, None);
+    }
+}
