@@ -41,7 +41,7 @@ impl From<RegistrationError> for SatelliteApiError {
     fn from(error: RegistrationError) -> Self {
         match error {
             RegistrationError::Token(problem) => Self::Token(problem),
-            RegistrationError::Hive(error) => error.into(),
+            RegistrationError::Other(error) => error.into(),
         }
     }
 }

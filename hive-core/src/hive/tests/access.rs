@@ -67,7 +67,7 @@ async fn a_token_is_good_for_one_registration_and_a_name_for_one_team() {
     let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
     let teams = token(&acting, create).await;
     let taken = hive.register_satellite(&teams, request(NAME), None, None).await;
-    assert!(matches!(taken, Err(RegistrationError::Hive(Error::Conflict(_)))));
+    assert!(matches!(taken, Err(RegistrationError::Other(Error::Conflict(_)))));
     hive.register_satellite(&teams, request("web-server-03"), None, None)
         .await
         .expect("a refused name spends no token");

@@ -29,7 +29,7 @@ async fn with_token(hive: &Hive, create: RegistrationTokenCreate) -> SecretStrin
 }
 
 fn is_conflict<T>(result: &Result<T, RegistrationError>) -> bool {
-    matches!(result, Err(RegistrationError::Hive(Error::Conflict(_))))
+    matches!(result, Err(RegistrationError::Other(Error::Conflict(_))))
 }
 
 async fn records(hive: &Hive, action: &str) -> u64 {
@@ -156,7 +156,7 @@ async fn a_registration_whose_answer_was_lost_is_answered_again() {
     clock.advance(Duration::from_mins(2));
     used(hive.register_satellite(&plain, attempt("0123456789abcdef"), None, None).await);
     let malformed = hive.register_satellite(&plain, attempt("no"), None, None).await;
-    assert!(matches!(malformed, Err(RegistrationError::Hive(Error::InvalidInput { .. }))));
+    assert!(matches!(malformed, Err(RegistrationError::Other(Error::InvalidInput { .. }))));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ pub enum RegistrationError {
     Token(TokenProblem),
     /// For another reason.
     #[error(transparent)]
-    Hive(#[from] Error),
+    Other(#[from] Error),
 }
 
 /// What is wrong with a registration token.
@@ -118,7 +118,7 @@ impl From<TokenState> for TokenProblem {
 impl From<RegistrationError> for Error {
     fn from(error: RegistrationError) -> Self {
         match error {
-            RegistrationError::Hive(error) => error,
+            RegistrationError::Other(error) => error,
             RegistrationError::Token(TokenProblem::Required) => Self::AuthRequired,
             RegistrationError::Token(
                 TokenProblem::Used
