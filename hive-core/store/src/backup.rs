@@ -81,6 +81,7 @@ pub async fn create(
     let begin = connection.dialect().begin_reading;
     connection.script(begin).await?;
     let migration = Version::of(&mut *connection).await?.number();
+    // An empty backup would restore to a hive that has lost everything.
     if migration == 0 {
         return Err(StoreError::Corrupt("there is no hive in the database".into()).into());
     }
@@ -96,6 +97,7 @@ pub async fn create(
     for table in tables::all(&mut *connection).await? {
         table.write(&mut *connection, &mut out).await?;
     }
+    // The read transaction ends. Nothing was changed.
     connection.script("COMMIT").await?;
     connection.close().await?;
     Ok(out.finish()?)
@@ -110,6 +112,7 @@ pub async fn restore<R: BufRead + Send>(
 ) -> Result<BackupSummary, BackupError> {
     let summary = file::verify(open()?)?;
     keys::expect_none(&location.keys).map_err(|path| BackupError::NotEmpty(format!("there is {}", path.display())))?;
+    // The database file may be in the same directory, which must be private from the start.
     if let Some(data_dir) = location.keys.parent() {
         private_files::create_dir(data_dir)?;
     }
@@ -122,6 +125,7 @@ pub async fn restore<R: BufRead + Send>(
         Err(_) => connection.script("ROLLBACK").await.map(drop).map_err(BackupError::from),
     };
     if let Err(error) = restored.and(ended) {
+        // The database was rolled back. Keys without it would block the next attempt.
         keys::remove(&location.keys);
         return Err(error);
     }

@@ -130,6 +130,7 @@ impl FromStr for Database {
 
     fn from_str(text: &str) -> Result<Self, InvalidDatabase> {
         if let Some(path) = text.strip_prefix("sqlite:") {
+            // `sqlite://PATH` is the form of other programs.
             return sqlite(path.strip_prefix("//").unwrap_or(path));
         }
         if text.starts_with("postgres:") || text.starts_with("postgresql:") {
@@ -141,6 +142,7 @@ impl FromStr for Database {
 
 #[cfg(feature = "sqlite")]
 fn sqlite(path: &str) -> Result<Database, InvalidDatabase> {
+    // SQLite gives paths with a colon in front, such as `:memory:`, another meaning.
     let is_file = !path.is_empty() && !path.starts_with(':');
     is_file.then(|| Database::sqlite(path)).ok_or(InvalidDatabase::NoFile)
 }

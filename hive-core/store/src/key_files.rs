@@ -40,6 +40,7 @@ pub enum KeysError {
 /// # Errors
 /// If it cannot be created or restricted.
 pub fn open_dir(dir: &Path) -> Result<(), KeysError> {
+    // An existing directory may have been created by an administrator with other permissions.
     let opened = std::fs::create_dir_all(dir).and_then(|()| private_files::restrict(dir, 0o700));
     opened.map_err(|source| KeysError::Io { path: dir.to_owned(), source })
 }

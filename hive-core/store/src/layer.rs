@@ -81,6 +81,7 @@ macro_rules! layer {
             $($(
                 #[doc = concat!("See [`", stringify!($store), "::", stringify!($method), "`].")]
                 async fn $method(&self, $($name: $given),*) -> StoreResult<$answer> {
+                    // Fully qualified: the layer has a method of the same name.
                     $store::$method(self.below(), $($name),*).await
                 }
             )*)*

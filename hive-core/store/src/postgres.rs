@@ -61,6 +61,7 @@ pub(super) static DIALECT: Dialect = Dialect {
 pub async fn open(address: &PostgresAddress) -> StoreResult<SqlStore> {
     let mut first = connect_to(address).await?;
     sql::migrate(&mut *first).await?;
+    // The pools make their own connections, with other timeouts.
     first.close().await?;
     let connector = Arc::new(PostgresConnector { address: address.clone(), statement_timeout: STATEMENT_TIMEOUT });
     Ok(SqlStore::new(Pool::with_connector(connector.clone(), READERS), Pool::with_connector(connector, 1)))
@@ -118,6 +119,7 @@ impl Connector for PostgresConnector {
         };
         match timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(Ok(connection)) => Ok(Box::new(connection)),
+            // The error names the database, so that a log line says which one.
             Ok(Err(StoreError::Unavailable(cause))) => Err(self.failed(cause)),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(self.failed(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),

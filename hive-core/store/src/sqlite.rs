@@ -60,11 +60,13 @@ pub(super) static DIALECT: Dialect = Dialect {
 /// Opens a database file, and creates it if it is missing.
 pub async fn open(path: &Path) -> StoreResult<SqlStore> {
     create_private(path)?;
+    // Before SQLite opens the file, because it truncates the log then.
     corruption::check_log(path).await?;
     let options = options().filename(path);
     let writer = open_writer(path, &options).await.map_err(corruption::with_path(path))?;
     let mut readers: Vec<Box<dyn Connection>> = Vec::with_capacity(READERS);
     for _ in 0..READERS {
+        // Readers cannot write by mistake, which would bypass the writer.
         readers.push(Box::new(connect(&options.clone().pragma("query_only", "ON")).await?));
     }
     Ok(SqlStore::new(Pool::fixed(readers), Pool::fixed(vec![Box::new(writer)])))
@@ -97,6 +99,7 @@ pub async fn in_memory() -> StoreResult<SqlStore> {
 /// Creates the file if it is missing, with mode 0600. SQLite gives its log the same mode.
 fn create_private(path: &Path) -> StoreResult<()> {
     let mut options = std::fs::OpenOptions::new();
+    // SQLite would create the file with the umask of the process.
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -171,6 +174,7 @@ fn query(Statement { text, values }: Statement) -> Query {
         Value::Text(text) => query.bind(text),
         Value::Integer(number) => query.bind(number),
         Value::Bool(flag) => query.bind(flag),
+        // sqlx binds owned bytes only as `Vec<u8>`.
         Value::Bytes(bytes) => query.bind(bytes.map(Vec::from)),
     })
 }
@@ -195,6 +199,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 
 fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
     let code: i32 = error.try_downcast_ref::<SqliteError>()?.code()?.parse().ok()?;
+    // The lower byte of an extended code is the primary one.
     Some(code & 0xff)
 }
 

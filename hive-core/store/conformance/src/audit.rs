@@ -26,6 +26,7 @@ async fn check_chain(on: &Fixture) {
         assert!(lines.iter().map(|line| line.seq).eq(next..next + lines.len() as u64), "a gap behind {next}");
         next += lines.len() as u64;
     }
+    // Concurrent checks may have appended records since the verification.
     assert!(next > verification.records);
 }
 
@@ -43,6 +44,7 @@ pub(crate) async fn two_processes_write_one_chain(one: &Fixture, other: &Fixture
         let on = if n.is_multiple_of(2) { one } else { other };
         on.store.audit_append(on.draft()).await.unwrap()
     };
+    // Enough rounds that the writers of both processes have batches at the same time.
     for _ in 0..5 {
         join_all((0..WRITES).map(append)).await;
     }

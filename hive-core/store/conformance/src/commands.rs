@@ -24,8 +24,10 @@ fn delivery(on: &Fixture) -> Delivery {
 pub(crate) async fn commands_are_stored_all_or_none(on: &Fixture) {
     let (satellite, actor) = (on.satellite().await.id, on.unique());
     let (first, second) = (on.new_command(satellite), on.new_command(satellite));
+    // The third command violates the primary key after two were inserted: their insertion must be undone.
     let twice = vec![first.clone(), second.clone(), first.clone()];
     assert!(on.store.command_insert(twice, None, on.draft_by(&actor)).await.is_err());
+    // A satellite that does not exist is found before anything is inserted.
     let nobodys = vec![first.clone(), on.new_command(SatelliteId::new(on.seed()))];
     let inserted = on.store.command_insert(nobodys, None, on.draft_by(&actor)).await.unwrap();
     assert_eq!(inserted, Inserted::NoSatellite);
@@ -44,6 +46,7 @@ pub(crate) async fn a_command_reads_back_as_it_was_stored(on: &Fixture) {
         job_id: Some(JobId::new(on.seed())),
         command_type: CommandType::Power,
         priority: 0,
+        // Quotes, a control character and a non-ASCII letter: values must be bound and not spliced.
         payload: "{\"text\":\"'; DROP TABLE users; -- \u{1b}ä\"}".into(),
         idempotent: true,
         team_id: satellite.team_id,
@@ -95,6 +98,7 @@ pub(crate) async fn an_idempotency_key_stores_one_request_of_many(on: &Fixture) 
     let results = join_all((0..CALLERS).map(insert)).await;
     let (new, others): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, inserted)| *inserted == Inserted::New);
     assert_eq!(new.len(), 1);
+    // The losers get the commands of the winner, in its order.
     assert!(others.iter().all(|(_, inserted)| *inserted == Inserted::Existing(new[0].0.clone())));
     let other_body = vec![on.new_command(satellite)];
     let conflict = on.store.command_insert(other_body, Some(key(on, &owner, "b")), on.draft_by(&owner)).await.unwrap();
@@ -108,6 +112,7 @@ pub(crate) async fn an_idempotency_key_is_its_owners_and_ends(on: &Fixture) {
     let (one, other) = (on.unique(), on.unique());
     let insert =
         async |key| on.store.command_insert(vec![on.new_command(satellite)], Some(key), on.draft()).await.unwrap();
+    // It expires before the next request, although its row may still be stored.
     assert_eq!(insert(IdempotencyKey { expires_at: on.now(), ..key(on, &one, "a") }).await, Inserted::New);
     assert_eq!(insert(key(on, &other, "b")).await, Inserted::New, "somebody else's key");
     assert_eq!(insert(key(on, &one, "c")).await, Inserted::New, "the key has ended");
@@ -116,6 +121,7 @@ pub(crate) async fn an_idempotency_key_is_its_owners_and_ends(on: &Fixture) {
 
 pub(crate) async fn a_command_is_delivered_and_started_once(on: &Fixture) {
     let id = on.command().await;
+    // A satellite can only start what it was sent.
     assert!(!on.store.command_start(id, on.now()).await.unwrap(), "started before it was delivered");
     let deliver = async |_| on.store.command_deliver(id, delivery(on)).await.unwrap();
     assert_eq!(ones(join_all((0..CALLERS).map(deliver)).await), 1);
@@ -143,6 +149,7 @@ pub(crate) async fn an_idempotent_command_may_be_delivered_again(on: &Fixture) {
     let elsewhere = Delivery { journal_id: "journal-2".into(), at: on.now(), expires_at: None };
     assert!(on.store.command_deliver(id, delivery(on)).await.unwrap());
     assert!(on.store.command_start(id, on.now()).await.unwrap());
+    // It is delivered to another journal although it was started: it may run more than once.
     assert!(on.store.command_deliver(id, elsewhere.clone()).await.unwrap());
     let row = on.stored(id).await;
     assert_eq!((row.status.clone(), row.journal_id), (CommandStatus::Delivered, Some("journal-2".into())));
@@ -157,6 +164,7 @@ pub(crate) async fn a_command_ends_once(on: &Fixture) {
         let records = vec![on.draft_by(&actor), on.draft_by(&actor)];
         on.store.command_finish(id, outcome, records).await.unwrap().then_some(n as i32)
     };
+    // The result that is reported to the winner must be the one that is stored.
     let winners: Vec<_> = join_all((0..CALLERS).map(finish)).await.into_iter().flatten().collect();
     assert_eq!(winners.len(), 1);
     assert_eq!(on.stored(id).await.exit_code, Some(winners[0]));
@@ -164,6 +172,7 @@ pub(crate) async fn a_command_ends_once(on: &Fixture) {
 }
 
 pub(crate) async fn a_queued_command_is_delivered_or_ended_and_never_both(on: &Fixture) {
+    // One round may have no race, so there are several.
     for _ in 0..8 {
         let (id, actor) = (on.command().await, on.unique());
         let delivery = Delivery { journal_id: "journal".into(), at: on.now(), expires_at: None };
@@ -187,6 +196,7 @@ pub(crate) async fn an_ended_command_stays_as_it_is(on: &Fixture) {
     let error = ErrorBody { code: ErrorCode::CommandBlocked, message: "refused by policy".into() };
     let outcome = CommandOutcome {
         exit_code: Some(-1),
+        // A duration that does not fit into 32 bits.
         duration_ms: Some(1 << 40),
         truncated: true,
         error: Some(error),
@@ -233,6 +243,7 @@ pub(crate) async fn queued_commands_come_by_priority_then_age(on: &Fixture) {
         ..on.new_command(satellite)
     };
     let power = NewCommand { command_type: CommandType::Power, ..made(2, 5) };
+    // A command of a job waits for its turn there, and one that was delivered waits for nothing.
     let of_a_job = NewCommand { job_id: Some(JobId::new(on.seed())), ..made(0, 9) };
     let handed = NewCommand { delivery: Some(delivery(on)), ..made(0, 9) };
     let (urgent, old, young, low) = (made(0, 1), made(2, 3), made(2, 2), made(3, 9));
@@ -409,6 +420,7 @@ pub(crate) async fn an_ai_client_needs_a_rule_or_a_plan(on: &Fixture) {
         on.store.command_insert(vec![command], None, on.draft()).await
     };
     let unknown = Authority::Unknown("oracle:1".into());
+    // The constraint is in the database, so that no code path can store such a row.
     assert!(insert("mcp", Authority::Role).await.is_err());
     assert!(insert("mcp", unknown.clone()).await.is_err());
     assert!(on.store.command_list_open(satellite).await.unwrap().is_empty());

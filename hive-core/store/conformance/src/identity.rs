@@ -27,6 +27,7 @@ pub(crate) async fn a_username_is_taken_once(on: &Fixture) {
     let found = on.store.user_find(&username).await.unwrap().unwrap();
     assert_eq!((found.user.username.as_str(), found.password_hash.as_str()), (username.as_str(), "$argon2id$password"));
     assert_eq!(on.store.user_get(found.user.id).await.unwrap(), Some(found));
+    // Names are compared byte by byte, in every database.
     assert!(on.store.user_find(&username.to_uppercase()).await.unwrap().is_none());
     assert_eq!(on.store.user_get(on.user_id()).await.unwrap(), None);
 }
@@ -64,6 +65,7 @@ pub(crate) async fn an_update_of_a_user_changes_what_it_names(on: &Fixture) {
     assert_eq!(generation().await, before, "logins live on");
     let disabled = update(None, Some(true)).await;
     assert!(disabled.disabled_at.is_some() && disabled.role == user.role);
+    // Disabling twice keeps the first time.
     assert_eq!(update(None, Some(true)).await, disabled, "since then and not since now");
     assert_eq!(generation().await, before + 1, "logins ended once");
     let key = on.api_key(user.id);
@@ -126,6 +128,7 @@ pub(crate) async fn a_password_is_changed_once_from_its_current_hash(on: &Fixtur
     let changed = join_all((0..CALLERS).map(change)).await;
     assert_eq!(changed.into_iter().filter(|done| *done).count(), 1);
     assert_eq!((row().await.login_generation, on.records_by(&actor).await.len()), (first.login_generation + 1, 1));
+    // An admin sets a password without the current one.
     assert!(set("$argon2id$reset".into(), None).await);
     let last = row().await;
     assert_eq!((&*last.password_hash, last.login_generation), ("$argon2id$reset", first.login_generation + 2));
@@ -153,6 +156,7 @@ pub(crate) async fn a_member_has_the_last_role(on: &Fixture) {
     }
     let memberships: BTreeMap<_, _> = on.store.team_memberships(user).await.unwrap().into_iter().collect();
     assert_eq!(memberships, [(team, Role::Admin), (other, Role::Operator)].into());
+    // A foreign key refuses a team that does not exist.
     let nowhere = TeamId::new(on.seed());
     assert!(on.store.team_member_put(nowhere, user, Role::Viewer, on.draft()).await.is_err());
 }

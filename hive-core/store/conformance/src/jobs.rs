@@ -108,6 +108,7 @@ pub(crate) async fn a_job_is_stored_with_its_targets_all_or_none(on: &Fixture) {
     let (mut job, mut commands) = (new_job(on), Vec::new());
     add(on, &mut job, &mut commands, &satellite);
     let mut broken = job.clone();
+    // The target refers to a command that is not stored. It is inserted last, so that everything before must be undone.
     broken.targets.push(NewJobTarget { command: Ok(CommandId::new(on.seed())), ..job.targets[0].clone() });
     let id = job.id;
     let failed = on.store.job_insert(broken, commands.clone(), None, on.draft_by(&actor)).await;
@@ -125,6 +126,7 @@ pub(crate) async fn a_job_is_stored_with_its_targets_all_or_none(on: &Fixture) {
 pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
     let (first, second) = (on.satellite().await, on.satellite().await);
     let (mut job, mut commands) = (new_job(on), Vec::new());
+    // Quotes, a control character and a non-ASCII letter: values must be bound and not spliced.
     job.asked = vec!["tag:'; DROP TABLE jobs; --".into(), "web-\u{1b}ä".into()];
     add(on, &mut job, &mut commands, &first);
     let reason = ErrorBody { code: ErrorCode::SatelliteOffline, message: "satellite is offline".into() };
@@ -134,6 +136,7 @@ pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
     assert_eq!(on.store.job_payload(job.id).await.unwrap(), Some(job.payload));
     let row = stored(on, job.id).await;
     let mut teams = vec![first.team_id, second.team_id];
+    // Teams are stored as a set.
     teams.sort();
     let expected = JobRow {
         id: job.id,
@@ -247,6 +250,7 @@ pub(crate) async fn an_idempotency_key_stores_one_job_of_many(on: &Fixture) {
     assert!(others.iter().all(|(_, inserted)| *inserted == JobInserted::Existing(new[0].0)));
     assert_eq!(insert("b").await.1, JobInserted::Conflict);
     let command = vec![on.new_command(satellite.id)];
+    // The same key and body, for another kind of request.
     let other = on.store.command_insert(command, Some(key("a")), on.draft()).await.unwrap();
     assert_eq!(other, hive_store::Inserted::Conflict, "a job's key is no command's");
     assert_eq!(on.store.command_list_open(satellite.id).await.unwrap().len(), 1);
@@ -293,6 +297,7 @@ pub(crate) async fn a_queued_command_is_delivered_or_cancelled_and_never_both(on
     let (id, commands) = job_on(on, &satellites).await;
     let deliver = async |id: &CommandId| on.store.command_deliver(*id, delivery(on)).await.unwrap();
     let cancel = async { on.store.job_cancel(id, on.now(), on.draft()).await.unwrap() };
+    // Sixteen deliveries race with one cancellation.
     let (delivered, cancelled) = tokio::join!(join_all(commands.iter().map(deliver)), cancel);
     assert!(cancelled);
     for (row, is_delivered) in targets(on, id).await.into_iter().zip(delivered) {
@@ -380,6 +385,7 @@ pub(crate) async fn a_target_that_was_removed_is_stored_as_not_run(on: &Fixture)
     for satellite in [&there, &removed, &reassigned] {
         add(on, &mut job, &mut commands, satellite);
     }
+    // After the targets were resolved and before the job is stored.
     on.store.satellite_remove(removed.id, on.now(), on.draft()).await.unwrap();
     on.store.satellite_update(reassigned.id, assigned(on, None), on.draft()).await.unwrap();
     let id = job.id;

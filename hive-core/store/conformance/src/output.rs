@@ -21,6 +21,7 @@ pub(crate) async fn chunks_may_be_repeated_and_leave_no_gap(on: &Fixture) {
     append(on, id, 0, b"").await;
     append(on, id, 0, b"abc\0").await;
     append(on, id, 0, b"abc\0").await;
+    // Output is bytes, and not text.
     append(on, id, 2, b"c\0\xff").await;
     append(on, id, 1, b"bc").await;
     let gap = on.store.command_output_append(id, Channel::Stdout, 6, Bytes::from_static(b"x")).await;
@@ -47,10 +48,12 @@ pub(crate) async fn output_is_read_from_any_byte_in_whole_chunks(on: &Fixture) {
     check(0, usize::MAX, "abcdefghij").await;
     check(0, 8, "abcdefgh").await;
     check(0, 9, "abcdefgh").await;
+    // At least one chunk is returned, so that a reader always gets on.
     check(0, 0, "abcd").await;
     check(2, 4, "cd").await;
     check(6, 100, "ghij").await;
     check(10, 100, "").await;
+    // An offset far after the end is no error.
     check(1 << 40, 100, "").await;
 }
 
@@ -65,6 +68,7 @@ pub(crate) async fn the_last_chunks_are_stored_with_the_end(on: &Fixture) {
     assert_eq!(read(on, id, Channel::Stderr, 0).await, &b"!"[..]);
     assert!(!on.store.command_finish(id, with(vec![piece(5, b" again")]), Vec::new()).await.unwrap());
     assert_eq!(on.store.command_output_len(id).await.unwrap().stdout, 5, "a second end added output");
+    // The status was changed before the gap is found, and must be undone.
     assert!(on.store.command_finish(gap, with(vec![piece(1, b"x")]), Vec::new()).await.is_err());
     assert_eq!(on.stored(gap).await.status, CommandStatus::Queued, "an end that cannot be stored ended the command");
 }

@@ -26,6 +26,7 @@ pub(crate) async fn a_token_registers_one_satellite_of_many(on: &Fixture) {
         let satellite = on.new_satellite(&on.name(), team);
         on.store.satellite_register(token, satellite, on.draft_by(&actor)).await.unwrap()
     };
+    // Each caller has a name of its own: only the token can stop the others.
     let outcomes = join_all((0..CALLERS).map(register)).await;
     assert_eq!((registered(&outcomes), used(&outcomes)), (1, CALLERS - 1));
     let sight = Sight::Teams(team.into_iter().collect());
@@ -49,6 +50,7 @@ pub(crate) async fn a_known_name_keeps_its_id_and_gets_a_new_key(on: &Fixture) {
     let first = on.register(&name, None).await;
     let first_key = on.store.satellite_key(first.id).await.unwrap().unwrap();
     on.store.satellite_activate(first.id, on.now(), on.draft()).await.unwrap();
+    // What an admin has set must survive the registration.
     let tags =
         SatellitePatch { tags: Some(vec!["kept".into()]), region: Some("eu".into()), ..SatellitePatch::default() };
     on.store.satellite_update(first.id, tags, on.draft()).await.unwrap();
@@ -87,6 +89,7 @@ pub(crate) async fn a_name_of_another_team_is_refused_and_consumes_no_token(on: 
         let satellite = on.new_satellite(&name, team);
         let outcome = on.store.satellite_register(token, satellite, on.draft_by(&actor)).await.unwrap();
         assert!(matches!(outcome, RegisterOutcome::NameTaken), "{outcome:?}");
+        // The same token with a free name shows that it was not consumed.
         let other_name = on.new_satellite(&on.name(), team);
         let outcome = on.store.satellite_register(token, other_name, on.draft()).await.unwrap();
         assert!(matches!(outcome, RegisterOutcome::Registered(_)), "the token was spent: {outcome:?}");
@@ -103,6 +106,7 @@ pub(crate) async fn a_name_is_taken_over_from_the_allowed_satellite_only(on: &Fi
         let outcome = on.store.satellite_register(token, again, on.draft()).await.unwrap();
         assert!(matches!(outcome, RegisterOutcome::NameTaken), "{name_use:?}: {outcome:?}");
     }
+    // Refused although its name is free: the service has decided so.
     let refused = NewSatellite { name_use: NameUse::None, ..on.new_satellite(&on.name(), None) };
     let outcome = on.store.satellite_register(token, refused, on.draft()).await.unwrap();
     assert!(matches!(outcome, RegisterOutcome::NameTaken), "{outcome:?}");
@@ -127,6 +131,7 @@ pub(crate) async fn a_registration_can_be_repeated(on: &Fixture) {
     let ask = async |again: RegisterAgain| {
         on.store.satellite_register_again(token, again, on.draft_by(&actor)).await.unwrap().map(|row| row.id)
     };
+    // Another attempt, another name, and a token that was consumed too long ago.
     assert_eq!(ask(RegisterAgain { attempt_hash: "other".into(), ..again.clone() }).await, None);
     assert_eq!(ask(RegisterAgain { name: on.name(), ..again.clone() }).await, None);
     assert_eq!(ask(RegisterAgain { since: satellite.now, ..again.clone() }).await, None, "too late");
@@ -182,6 +187,7 @@ pub(crate) async fn an_unusable_token_is_reported_before_a_taken_name(on: &Fixtu
         (used, TokenState::Used),
     ];
     for (token, state) in cases {
+        // The outcome must be the same for a free and a taken name.
         for name in [&on.name(), &taken] {
             let satellite = on.new_satellite(name, None);
             let outcome = on.store.satellite_register(token, satellite, on.draft_by(&actor)).await.unwrap();
@@ -192,6 +198,7 @@ pub(crate) async fn an_unusable_token_is_reported_before_a_taken_name(on: &Fixtu
 }
 
 pub(crate) async fn a_token_is_revoked_or_consumed_and_never_both(on: &Fixture) {
+    // One round may have no race, so there are several.
     for _ in 0..16 {
         let token = on.token(None).await;
         let register = on.store.satellite_register(token, on.new_satellite(&on.name(), None), on.draft());

@@ -22,6 +22,7 @@ pub(crate) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixtur
     let queued = on.insert(on.new_command(id)).await;
     let delivered = on.insert(on.new_command(id)).await;
     on.store.command_deliver(delivered, Delivery { journal_id: "j".into(), at: now, expires_at: None }).await.unwrap();
+    // A command that has ended keeps its status.
     let ended = on.insert(on.new_command(id)).await;
     on.store.command_finish(ended, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap();
 
@@ -61,6 +62,7 @@ pub(crate) async fn a_replaced_key_is_kept_until_it_is_too_old(on: &Fixture) {
     assign(later).await;
     assert_eq!(superseded(9).await, [second.clone(), first.clone()]);
     assert_eq!(superseded(1).await, [second.as_str()]);
+    // An update without an assignment keeps the key.
     on.store.satellite_update(id, SatellitePatch::default(), on.draft()).await.unwrap().unwrap();
     assert_eq!(superseded(9).await.len(), 2, "the key stays the same");
     assign(on.now().minus(10 * DAY)).await;
@@ -91,6 +93,7 @@ pub(crate) async fn an_update_changes_what_it_names(on: &Fixture) {
     let (before, actor) = (on.satellite().await, on.unique());
     assert_eq!(before.tags, ["eu", "web"], "labels are sorted, each once");
     let nothing = SatellitePatch::default();
+    // An empty patch changes the time of the update alone.
     let same = on.store.satellite_update(before.id, nothing.clone(), on.draft()).await.unwrap().unwrap();
     assert_eq!(same, hive_store::SatelliteRow { updated_at: same.updated_at, ..before.clone() });
     let patch = SatellitePatch {
@@ -133,6 +136,7 @@ pub(crate) async fn an_assignment_replaces_the_key(on: &Fixture) {
 
 pub(crate) async fn a_name_is_taken_until_its_satellite_is_removed(on: &Fixture) {
     let (one, other) = (on.satellite().await, on.satellite().await);
+    // The tags are changed by later statements, which must be undone with the name.
     let rename = SatellitePatch { name: Some(other.name), tags: Some(Vec::new()), ..SatellitePatch::default() };
     let check = async || {
         let error = on.store.satellite_update(one.id, rename.clone(), on.draft()).await.unwrap_err();
@@ -157,9 +161,11 @@ pub(crate) async fn a_journal_only_goes_forward(on: &Fixture) {
         journal().await.unwrap().position
     };
     assert_eq!(advance("first", 7).await, Some(7));
+    // Positions are stored with a delay, so that an older one may come later.
     assert_eq!(advance("first", 5).await, Some(7));
     assert_eq!(advance("other", 9).await, Some(7), "another journal's");
     assert_eq!(advance("first", 8).await, Some(8));
+    // `set` follows a comparison by the service, and may lower the position.
     let rolled_back = JournalRow { position: Some(3), ..first };
     on.store.satellite_journal_set(id, rolled_back.clone()).await.unwrap();
     assert_eq!(journal().await, Some(rolled_back));
@@ -227,6 +233,7 @@ pub(crate) async fn a_search_has_no_wildcards(on: &Fixture) {
     for part in [hostname, "50%", "%_", r"\", "'"] {
         assert!(found(part).await, "{part:?}");
     }
+    // As wildcards, these would match the host name.
     for pattern in ["5%host", "50_", r"\%", "host_", r"%\\"] {
         assert!(!found(pattern).await, "{pattern:?}");
     }
@@ -251,6 +258,7 @@ pub(crate) async fn heartbeats_only_go_forward(on: &Fixture) {
     let system = SystemInfo { hostname: "renamed".into(), uptime_seconds: 7, ..SystemInfo::default() };
     let told = Seen { id: before.id, at: late, system: Some(system.clone()), agent_version: Some("0.2.0".into()) };
     let silent = Seen { id: before.id, at: early, system: None, agent_version: None };
+    // An unknown satellite among others is skipped, and the others are stored.
     let nobody = Seen { id: SatelliteId::new(on.seed()), ..silent.clone() };
     on.store.satellite_seen(vec![told, nobody, silent]).await.unwrap();
     let after = on.store.satellite_get(before.id).await.unwrap().unwrap();

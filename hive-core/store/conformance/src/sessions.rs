@@ -54,6 +54,7 @@ async fn insert_twenty(on: &Fixture, satellite: SatelliteId, actor: &str) -> Vec
 
 pub(crate) async fn no_more_sessions_are_stored_than_may_be_open(on: &Fixture) {
     let (satellite, elsewhere, actor) = (on.satellite().await.id, on.satellite().await.id, on.unique());
+    // A session elsewhere does not count.
     insert(on, on.new_session(elsewhere)).await;
     assert_eq!(ones(insert_twenty(on, satellite, &actor).await), LIMIT as usize);
     assert_eq!(on.records_by(&actor).await.len(), LIMIT as usize);
@@ -96,6 +97,7 @@ pub(crate) async fn a_session_reads_back_as_it_was_stored(on: &Fixture) {
         shell: Some("/bin/'sh'; -- \u{1b}]0;ä".into()),
         ..on.new_session(satellite.id)
     };
+    // The name is read from the satellite, and not stored with the session.
     let rename = SatellitePatch { name: Some(on.name()), ..SatellitePatch::default() };
     let renamed = on.store.satellite_update(satellite.id, rename, on.draft()).await.unwrap().unwrap();
     for new in [plain, full] {
@@ -132,6 +134,7 @@ pub(crate) async fn a_session_is_opened_once(on: &Fixture) {
 pub(crate) async fn a_session_ends_once(on: &Fixture) {
     let (started, opened) = (session(on).await, session(on).await);
     assert!(on.store.session_open(opened, on.draft()).await.unwrap());
+    // A session may end before it was open.
     for id in [started, opened] {
         let actor = on.unique();
         let end = async |code: usize| {
@@ -159,6 +162,7 @@ pub(crate) async fn an_ended_session_stays_as_it_is(on: &Fixture) {
         assert_eq!((row.status.clone(), row.ended_at, row.end.as_ref()), (SessionStatus::Ended, Some(now), Some(&how)));
         assert!(!on.store.session_open(id, on.draft_by(&actor)).await.unwrap());
         assert!(!on.store.session_end(id, exited(0), on.now(), on.draft_by(&actor)).await.unwrap());
+        // A resize that was under way when the session ended.
         on.store.session_resize(id, Size { cols: 7, rows: 7 }).await.unwrap();
         assert_eq!(stored(on, id).await, row);
     }
@@ -227,6 +231,7 @@ pub(crate) async fn open_sessions_come_oldest_first(on: &Fixture) {
     assert_eq!(ids(&on.store.session_list_open(Some(one)).await.unwrap()), [oldest, middle, newest]);
     let mut all = on.store.session_list_open(None).await.unwrap();
     assert!(all.is_sorted_by_key(|row| row.created_at));
+    // Concurrent checks may add sessions.
     all.retain(|row| [one, other].contains(&row.satellite_id));
     assert_eq!(ids(&all), [oldest, elsewhere, middle, newest]);
     let mut open = on.store.session_list_open_ids().await.unwrap();

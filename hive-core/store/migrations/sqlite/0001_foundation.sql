@@ -1,6 +1,6 @@
--- Times are microseconds since the Unix epoch; lists and objects are JSON text.
+-- Times are microseconds since the Unix epoch. Lists and objects are JSON text.
 
--- One row: which hive this is, and the fingerprints of the key files that sealed and signed what is in this database.
+-- One row: the id of the hive, and the fingerprints of the keys that sealed and signed the contents of this database.
 CREATE TABLE hive (
     id TEXT NOT NULL PRIMARY KEY,
     created_at INTEGER NOT NULL,
@@ -18,12 +18,12 @@ CREATE TABLE users (
     username TEXT NOT NULL UNIQUE,
     email TEXT UNIQUE,
     role TEXT NOT NULL,
-    -- None for users who log in elsewhere.
+    -- NULL for users of an external identity provider.
     password_hash TEXT,
-    -- Logins of earlier generations are dead.
+    -- Logins of earlier generations are invalid.
     login_generation INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL,
-    -- Since when neither logins nor keys of the user are taken.
+    -- Logins and keys of a disabled user are refused.
     disabled_at INTEGER
 );
 
@@ -39,7 +39,7 @@ CREATE INDEX team_members_user ON team_members (user_id);
 CREATE TABLE logins (
     id TEXT NOT NULL PRIMARY KEY,
     user_id TEXT NOT NULL REFERENCES users (id),
-    -- Refresh tokens that follow from each other.
+    -- The refresh tokens that were issued one after the other.
     family TEXT NOT NULL,
     -- `browser` or `token`.
     kind TEXT NOT NULL,
@@ -62,7 +62,7 @@ CREATE TABLE api_keys (
     name TEXT NOT NULL,
     key_hash TEXT NOT NULL,
     scopes TEXT,
-    -- The resource the key is for, the credential it was made with, the satellites and addresses it is limited to.
+    -- The resource of the key, the credential that created it, and the satellites and addresses to which it is limited.
     audience TEXT,
     parent TEXT,
     selector TEXT,
@@ -81,14 +81,14 @@ CREATE TABLE registration_tokens (
     scope TEXT NOT NULL,
     team_id TEXT REFERENCES teams (id),
     description TEXT,
-    -- Tags a satellite gets with it, and patterns of tags it may claim.
+    -- The tags that a satellite gets, and patterns of tags that it may claim.
     tags TEXT NOT NULL DEFAULT '[]',
     allowed_tags TEXT NOT NULL DEFAULT '[]',
-    -- The one satellite whose place it may take.
+    -- The only satellite that it may take over.
     for_satellite TEXT,
     max_uses INTEGER NOT NULL DEFAULT 1,
     uses INTEGER NOT NULL DEFAULT 0,
-    -- The attempt that used it up, which may ask again, and the satellite it registered.
+    -- The attempt that consumed it, which may be repeated, and the satellite that it registered.
     attempt_hash TEXT,
     satellite_id TEXT,
     actor TEXT NOT NULL,
@@ -111,17 +111,17 @@ CREATE TABLE satellites (
     team_id TEXT REFERENCES teams (id),
     status TEXT NOT NULL,
     capabilities TEXT NOT NULL,
-    -- Repeated in satellite_tags, which is there to search by.
+    -- Repeated in satellite_tags, for searches.
     tags TEXT NOT NULL,
-    -- What the agent says of itself beyond them; matches nothing.
+    -- Other tags that the agent claims. They select nothing.
     claimed_tags TEXT NOT NULL DEFAULT '[]',
     api_key_hash TEXT,
     key_generation INTEGER NOT NULL,
-    -- The process and the journal of its last link, and how far that journal had come.
+    -- The process and the journal of its last link, and the number of records of that journal.
     start_id TEXT,
     journal_id TEXT,
     journal_position INTEGER,
-    -- When two processes were last seen with its key at once.
+    -- When two processes with its key were last seen at the same time.
     conflict_at INTEGER,
     last_heartbeat INTEGER,
     hostname TEXT NOT NULL,
@@ -135,7 +135,7 @@ CREATE TABLE satellites (
     deleted_at INTEGER
 );
 
--- A name is free again once its satellite is removed.
+-- The name of a removed satellite is free.
 CREATE UNIQUE INDEX satellites_name ON satellites (name) WHERE deleted_at IS NULL;
 CREATE INDEX satellites_team ON satellites (team_id, name);
 
@@ -147,7 +147,7 @@ CREATE TABLE satellite_tags (
 
 CREATE INDEX satellite_tags_tag ON satellite_tags (tag, satellite_id);
 
--- Keys that were replaced. They log nobody in: they tell a machine that was rolled back from an unknown one.
+-- Keys that were replaced. They authenticate nobody. They distinguish a machine that was rolled back from an unknown one.
 CREATE TABLE superseded_keys (
     satellite_id TEXT NOT NULL REFERENCES satellites (id),
     generation INTEGER NOT NULL,
@@ -177,7 +177,7 @@ CREATE TABLE satellite_commands (
     target_team_id TEXT,
     status TEXT NOT NULL,
     journal_id TEXT,
-    -- How often it was handed over, and until when a satellite without a journal may hold it.
+    -- The number of deliveries, and until when a satellite without a journal may hold the command.
     attempts INTEGER NOT NULL DEFAULT 0,
     lease_until INTEGER,
     exit_code INTEGER,
@@ -198,7 +198,7 @@ CREATE INDEX satellite_commands_satellite ON satellite_commands (satellite_id, c
 CREATE INDEX satellite_commands_open ON satellite_commands (satellite_id, priority, created_at, id)
     WHERE finished_at IS NULL;
 CREATE INDEX satellite_commands_expiry ON satellite_commands (expires_at) WHERE finished_at IS NULL;
--- Commands that were ended with their satellite's removal or change of team, and that it may run still.
+-- Commands that ended because their satellite was removed or assigned to another team. The satellite may still run them.
 CREATE INDEX satellite_commands_revoked ON satellite_commands (satellite_id, finished_at)
     WHERE finished_at IS NOT NULL AND journal_id IS NOT NULL AND error_code = 'SATELLITE_NOT_FOUND';
 
@@ -213,11 +213,11 @@ CREATE TABLE command_output (
 
 CREATE TABLE jobs (
     id TEXT NOT NULL PRIMARY KEY,
-    -- What each of its commands does; they hold none of it themselves.
+    -- The payload of all its commands, which have none of their own.
     payload TEXT NOT NULL,
     summary TEXT NOT NULL,
     asked TEXT NOT NULL,
-    -- Repeated in job_teams, which is there to search by.
+    -- Repeated in job_teams, for searches.
     teams TEXT NOT NULL,
     status TEXT NOT NULL,
     concurrency INTEGER NOT NULL,
@@ -231,7 +231,7 @@ CREATE TABLE jobs (
     deadline_at INTEGER NOT NULL,
     cancelled_at INTEGER,
     finished_at INTEGER,
-    -- How its targets ended, once all have.
+    -- The number of targets by final status, after the end.
     counts TEXT,
     CHECK (actor_kind <> 'mcp' OR authorised_by LIKE 'rule:%' OR authorised_by LIKE 'plan:%')
 );
@@ -239,7 +239,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_created ON jobs (created_at, id);
 CREATE INDEX jobs_open ON jobs (created_at, id) WHERE finished_at IS NULL;
 
--- Empty text stands for satellites of the whole hive.
+-- An empty text stands for global satellites: a column of a primary key cannot be NULL.
 CREATE TABLE job_teams (
     job_id TEXT NOT NULL REFERENCES jobs (id),
     team_id TEXT NOT NULL,
@@ -253,13 +253,13 @@ CREATE TABLE job_targets (
     satellite_name TEXT NOT NULL,
     team_id TEXT,
     command_id TEXT REFERENCES satellite_commands (id),
-    -- Why there is no command.
+    -- The reason why there is no command.
     error_code TEXT,
     error_message TEXT,
     PRIMARY KEY (job_id, place)
 );
 
--- A key stands for commands, or for a job.
+-- A key is of commands, or of a job.
 CREATE TABLE idempotency_keys (
     owner TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -295,12 +295,11 @@ CREATE TABLE sessions (
 
 CREATE INDEX sessions_created ON sessions (created_at, id);
 CREATE INDEX sessions_satellite ON sessions (satellite_id, created_at, id);
--- Ended ones pile up, and what is asked for at every start and every link are the few that are open.
+-- Most sessions have ended. The open ones are read at every start and for every link.
 CREATE INDEX sessions_open ON sessions (created_at, id) WHERE ended_at IS NULL;
 CREATE INDEX sessions_open_satellite ON sessions (satellite_id, created_at, id) WHERE ended_at IS NULL;
 
--- `record` is what was hashed and what is read back; the columns in front of it are there to search by, and a
--- verification compares them.
+-- `record` is the text that is hashed and read. The columns before it are for searches. A verification compares them.
 CREATE TABLE audit_log (
     seq INTEGER NOT NULL PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,

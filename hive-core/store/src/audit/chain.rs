@@ -140,6 +140,7 @@ impl Verifier {
     /// Adds the next record.
     pub fn add(&mut self, stored: &AuditRecord) {
         self.records += 1;
+        // The record is counted and not verified.
         if self.has_too_many_faults() {
             return;
         }
@@ -209,6 +210,7 @@ impl Verifier {
             return false;
         }
         let is_regular = self.ahead.is_none();
+        // The expected record came after all: the one ahead of it was moved forward.
         if let Some(ahead) = self.ahead.take() {
             self.early.insert(ahead.seq, ahead);
         }
@@ -226,6 +228,7 @@ impl Verifier {
                 self.open_gap(ahead);
                 self.locate(here);
             }
+            // Two records with one number: the second one was inserted.
             Some(ahead) if ahead.seq == here.seq => {
                 self.report_inserted(here.seq);
                 self.ahead = Some(ahead);
@@ -271,6 +274,7 @@ impl Verifier {
     /// Appends a record with a higher number than expected, and opens a gap before it.
     fn open_gap(&mut self, behind: RecordPosition) {
         let (first, last) = (self.next, behind.seq - 1);
+        // Unreadable lines may be the missing records. They are reported already.
         if behind.seq - first > behind.unreadable {
             self.gaps.insert(first, Gap { last, left: self.last_hash.clone(), right: behind.previous_hash.clone() });
         }
@@ -289,6 +293,7 @@ impl Verifier {
             return false;
         };
         let is_missing = here.seq <= gap.last;
+        // A record at the edge of a gap must fit the hash on that side.
         let fits_left = here.seq != first || here.previous_hash == gap.left;
         let fits_right = here.seq != gap.last || here.hash == gap.right;
         if !is_missing || here.is_intact && !(fits_left && fits_right) {
@@ -323,6 +328,7 @@ impl Verifier {
     /// Decides about the records that were kept, after the last record.
     fn settle_pending(&mut self, last_seq: Option<u64>) {
         match self.ahead.take() {
+            // Beyond the end that the manifest names, it was added later.
             Some(ahead) if last_seq.is_some_and(|last| ahead.seq > last) => self.report_inserted(ahead.seq),
             Some(ahead) => self.open_gap(ahead),
             None => {}

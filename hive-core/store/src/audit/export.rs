@@ -46,6 +46,7 @@ pub async fn export_log(
     let (mut first_seq, mut last_seq, mut head_hash) = (0, 0, GENESIS_HASH.to_owned());
     loop {
         let batch = store.audit_records(last_seq + 1, BATCH).await?;
+        // Fewer than asked for: it is the end of the log.
         let is_last = batch.len() < BATCH as usize;
         for AuditRecord { seq, record, previous_hash, hash } in batch {
             first_seq = if first_seq == 0 { seq } else { first_seq };
@@ -91,6 +92,7 @@ impl<R: BufRead> LineReader<R> {
                 return Ok(None);
             }
             self.number += 1;
+            // A line of exactly the limit with its line feed is complete.
             let is_too_long = line.len() as u64 == MAX_LINE && line.last() != Some(&b'\n');
             if is_too_long {
                 self.reader.skip_until(b'\n')?;
@@ -142,6 +144,7 @@ fn finish(
         verifier.note(ChainFault::ManifestForged);
         return Ok(verifier.finish(None));
     };
+    // Checked after the signature: an unsigned version number means nothing.
     if manifest.version != VERSION {
         return Err(ExportError::UnknownVersion(manifest.version));
     }

@@ -115,6 +115,7 @@ fn verify_rest<R: BufRead>(reader: &mut RecordReader<R>, header: &[u8]) -> Resul
             continue;
         };
         let is_whole = rows == count && sha256 == HEXLOWER.encode(&hash.finalize());
+        // A file that was appended to, or cut within the last line, is refused too.
         let is_last = bytes.ends_with(b"\n") && reader.next_with_bytes()?.is_none();
         return if is_whole && is_last { Ok(BackupSummary { rows, sha256 }) } else { Err(corrupt("it was changed")) };
     }

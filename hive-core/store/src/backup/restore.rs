@@ -29,6 +29,7 @@ pub(super) async fn restore(
     if migration > Version::newest(connection).number() {
         return Err(BackupError::Newer);
     }
+    // The rows fit the schema of the backup. Later migrations then convert them.
     Version::of(connection).await?.migrate_to(connection, migration).await?;
     rows(connection, &mut records, keys).await?;
     let newest = Version::newest(connection).number();
@@ -49,6 +50,7 @@ async fn rows<R: BufRead + Send>(
                 Batch::flush(batch.take(), connection).await?;
                 let index = known.iter().position(|table| table.name == name);
                 let unknown = || BackupError::Corrupt("a table is not known".into());
+                // A table comes once: a second occurrence is not found any more, and refused.
                 batch = Some(Batch::of(known.swap_remove(index.ok_or_else(unknown)?).select(&columns)?));
             }
             Record::Row(row) => {
@@ -77,6 +79,7 @@ impl Batch {
 
     fn is_full(&self) -> bool {
         let width = self.table.columns.len();
+        // Whole rows only.
         self.values.len() >= (ROWS * width).min(VALUES / width * width)
     }
 

@@ -118,6 +118,7 @@ impl Table {
     /// Converts a row of a backup to values of the columns.
     pub(super) fn values(&self, row: Vec<Json>) -> Result<Vec<Value>, BackupError> {
         let corrupt = || BackupError::Corrupt(format!("a row of {} cannot be read", self.name));
+        // A row that is too short would shift the values of the next one.
         if row.len() != self.columns.len() {
             return Err(corrupt());
         }
@@ -143,6 +144,7 @@ impl ColumnType {
     fn of(name: &str) -> StoreResult<Self> {
         match name.to_ascii_uppercase().as_str() {
             "TEXT" => Ok(Self::Text),
+            // The names of both databases.
             "INTEGER" | "BIGINT" => Ok(Self::Integer),
             "BOOLEAN" => Ok(Self::Bool),
             "BLOB" | "BYTEA" => Ok(Self::Bytes),

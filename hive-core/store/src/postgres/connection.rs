@@ -78,10 +78,12 @@ impl Connection for PostgresConnection {
         Ok(self.end_statement(done)?.into_iter().map(Row::new).collect())
     }
 
+    // There is no timeout here: only a backup reads in this way, and it may take long.
     fn fetch(&mut self, statement: Statement) -> BoxStream<'_, StoreResult<Row>> {
         if let Err(error) = self.begin_statement() {
             return futures_util::stream::once(async { Err(error) }).boxed();
         }
+        // Two fields of `self` are borrowed apart: the stream keeps both.
         let (inner, is_lost) = (&mut self.inner, &mut self.is_lost);
         let rows = Executor::fetch(inner, query(statement)).map_ok(Row::new).map_err(map_error);
         // The connection can be used again only if all rows were read.
@@ -135,6 +137,7 @@ fn query(Statement { text, values }: Statement) -> Query {
         Value::Text(text) => query.bind(text),
         Value::Integer(number) => query.bind(number),
         Value::Bool(flag) => query.bind(flag),
+        // sqlx binds owned bytes only as `Vec<u8>`.
         Value::Bytes(bytes) => query.bind(bytes.map(Vec::from)),
     })
 }

@@ -34,6 +34,7 @@ impl AuditStore for SqlStore {
             .and_text("a.action = ?", query.action.as_ref())
             .and_text("a.satellite_id = ?", query.satellite_id)
             .in_sight("a.team_id", sight);
+        // `since` is included and `until` is not, so that adjacent periods do not overlap.
         if let Some(since) = query.since {
             filter.and("a.timestamp >= ?", since.as_micros());
         }
@@ -61,6 +62,7 @@ impl AuditStore for SqlStore {
 
     async fn audit_verify(&self) -> StoreResult<AuditVerification> {
         let mut verifier = Verifier::new();
+        // From the lowest number there can be: a forged record may be before the first one.
         let mut next = i64::MIN;
         loop {
             let statement = Statement::new(statements::AUDIT_ROWS).bind(next).number(VERIFY_BATCH);
@@ -69,6 +71,7 @@ impl AuditStore for SqlStore {
                 verify_row(&mut verifier, row);
             }
             match rows.last().map(|row| row.int("seq")).transpose()? {
+                // A page that is not full is the last one. `last + 1` must not overflow on a forged number.
                 Some(last) if rows.len() == VERIFY_BATCH as usize && last < i64::MAX => next = last + 1,
                 _ => return Ok(verifier.finish(None)),
             }
@@ -114,6 +117,7 @@ impl Columns {
         Self {
             id: entry.id.to_string(),
             timestamp: entry.timestamp.as_micros(),
+            // As they are stored: without zero bytes.
             actor_id: storable(entry.actor.id.clone()),
             actor_name: storable(entry.actor.name.clone()),
             action: storable(entry.action.clone()),
@@ -171,6 +175,7 @@ fn verify_row(verifier: &mut Verifier, row: &Row) {
     let columns_match =
         chain::parse(&stored).is_ok_and(|entry| Columns::read(row).is_ok_and(|read| read == Columns::of(&entry)));
     if !columns_match {
+        // The verifier may have found the same record as changed already.
         verifier.note_once(ChainFault::Changed { seq });
     }
 }

@@ -74,6 +74,7 @@ impl Statement {
 
     /// Binds a count or size. A value beyond the range of `i64` is bound as `i64::MAX`.
     pub(super) fn number(self, value: impl TryInto<i64>) -> Self {
+        // Only limits and durations can be that large, and the largest value has the same effect.
         self.bind(value.try_into().unwrap_or(i64::MAX))
     }
 
@@ -132,6 +133,7 @@ pub(super) fn storable(text: String) -> String {
 
 /// The string of an enum that is a JSON string.
 pub(super) fn enum_string(value: impl Serialize) -> String {
+    // Through JSON, so that the names of the enum are declared once, by serde.
     match serde_json::to_value(value) {
         Ok(Json::String(word)) => word,
         _ => unreachable!("bound as a JSON string, and is none"),

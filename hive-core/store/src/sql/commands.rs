@@ -27,6 +27,7 @@ impl CommandStore for SqlStore {
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
     ) -> StoreResult<Inserted> {
+        // One command without an idempotency key takes the short way.
         let commands = match <[NewCommand; 1]>::try_from(commands) {
             Ok([command]) if idempotency.is_none() => return self.insert_one(command, audit).await,
             Ok(command) => Vec::from(command),
@@ -35,6 +36,7 @@ impl CommandStore for SqlStore {
         self.write(move |transaction| {
             Box::pin(async move {
                 let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
+                // Checked before anything is inserted, so that the outcome needs no rollback.
                 for command in &commands {
                     if !is_in_team(transaction, command.satellite_id, command.team_id).await? {
                         return Ok(Inserted::NoSatellite);
@@ -118,6 +120,7 @@ impl CommandStore for SqlStore {
             None => Statement::new(statements::COMMAND_LIST_QUEUED).text(satellite).number(limit),
             Some(QueuePage { is_power, priority, after }) => {
                 let (created_at, id) =
+                    // Without a key the page begins before the first command.
                     after.map_or((i64::MIN, String::new()), |(at, id)| (at.as_micros(), id.to_string()));
                 let statement =
                     Statement::new(if is_power { statements::COMMAND_PAGE_POWER } else { statements::COMMAND_PAGE });
@@ -238,6 +241,7 @@ async fn finish(
     outcome: CommandOutcome,
     audit: Vec<AuditDraft>,
 ) -> StoreResult<bool> {
+    // The first final status stays. Output and records of a later one are dropped.
     if transaction.execute(update).await? == 0 {
         return Ok(false);
     }
@@ -252,6 +256,7 @@ async fn finish(
 
 /// Binds a command to the statement that inserts it.
 pub(super) fn bind_command(statement: Statement, command: NewCommand) -> Statement {
+    // A command with a delivery is stored as delivered, which saves the write of the delivery.
     let (status, journal_id, delivered_at, attempts) = match command.delivery {
         Some(Delivery { journal_id, at, .. }) => (CommandStatus::Delivered, Some(journal_id), Some(at), 1),
         None => (CommandStatus::Queued, None, None, 0),
@@ -266,6 +271,7 @@ pub(super) fn bind_command(statement: Statement, command: NewCommand) -> Stateme
         .bind(command.idempotent)
         .number(command.timeout_seconds)
         .json(&command.actor)
+        // Actor and kind have columns of their own: one is counted by, the other constrained.
         .bind(command.actor.id)
         .text_opt(command.team_id)
         .bind(status.as_str())

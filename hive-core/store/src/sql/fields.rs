@@ -92,6 +92,7 @@ impl Row {
 
     /// Reads an enum that is a JSON string.
     pub(super) fn string_enum<T: DeserializeOwned>(&self, column: &str) -> StoreResult<T> {
+        // Through JSON, so that the names of the enum are declared once, by serde.
         serde_json::from_value(Json::String(self.text(column)?)).map_err(|_| corrupt_column(column))
     }
 
@@ -125,6 +126,7 @@ impl Row {
     }
 }
 
+// What cannot be read was not written by this version. The value stays out of the message, which may be shown.
 pub(super) fn corrupt_column(column: &str) -> StoreError {
     StoreError::Corrupt(format!("{column} cannot be read"))
 }

@@ -17,6 +17,7 @@ impl Filter {
     /// Adds a condition. Each `?` in it stands for `value`.
     pub(super) fn and(&mut self, condition: &str, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
+        // A condition may have its value more than once, and it is bound once.
         self.conditions.push(condition.replace('?', &format!("${}", self.values.len())));
         self
     }
@@ -38,6 +39,7 @@ impl Filter {
     /// Restricts the list to rows of teams in `sight`. `column` has the team.
     pub(super) fn in_sight(&mut self, column: &str, sight: &Sight) -> &mut Self {
         match self.placeholders(sight) {
+            // `IN ()` is no SQL.
             Some(placeholders) if placeholders.is_empty() => self.and_raw("1 = 0"),
             Some(placeholders) => self.and_raw(&format!("{column} IN ({placeholders})")),
             None => self,

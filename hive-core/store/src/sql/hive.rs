@@ -27,6 +27,7 @@ impl HiveStore for SqlStore {
 /// Returns the stored hive, or stores this one. All write transactions of a database run one after the other, so that a read
 /// and a write are atomic.
 async fn create(transaction: &mut Transaction, hive: HiveRow) -> StoreResult<HiveRow> {
+    // Another process may have created it since the caller looked.
     if let Some(row) = transaction.fetch_optional(Statement::new(statements::HIVE_GET)).await? {
         return read_hive(&row);
     }

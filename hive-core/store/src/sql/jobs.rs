@@ -76,6 +76,7 @@ impl JobStore for SqlStore {
         let rows =
             self.fetch_all(filter.statement(statements::JOB_LIST, statements::JOB_PAGE, &window.values())).await?;
         let total = self.fetch_total(filter.statement(statements::JOB_COUNT, "", &[])).await?;
+        // Open jobs need a second statement each for their counts.
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
             jobs.push(self.read_job(row).await?);
@@ -99,6 +100,7 @@ impl JobStore for SqlStore {
     async fn job_cancel(&self, id: JobId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
         self.write(move |transaction| {
             Box::pin(async move {
+                // First the job, then its queue: whoever sees the job as running may still deliver.
                 if transaction.execute(Statement::new(statements::JOB_CANCEL).text(id).time(now)).await? == 0 {
                     return Ok(false);
                 }

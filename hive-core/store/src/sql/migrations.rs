@@ -14,6 +14,7 @@ pub(crate) struct Version(i64);
 pub(crate) async fn run(connection: &mut dyn Connection) -> StoreResult<()> {
     let begin = connection.dialect().begin;
     connection.script(begin).await?;
+    // DDL is part of the transaction in both databases: a migration is applied completely or not at all.
     let result = apply(connection).await;
     let ended = connection.script(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
     result?;
@@ -60,6 +61,7 @@ impl Version {
 
     /// Runs the migrations after this version, up to and including `to`.
     pub(crate) async fn migrate_to(self, connection: &mut dyn Connection, to: i64) -> StoreResult<()> {
+        // The table may be missing in an empty database.
         connection.script(CREATE_TABLE).await?;
         let migrations = connection.dialect().migrations.iter().zip(1i64..);
         for (migration, version) in migrations.filter(|(_, number)| (self.0 + 1..=to).contains(number)) {

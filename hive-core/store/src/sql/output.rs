@@ -49,6 +49,7 @@ pub(super) async fn lengths(store: &SqlStore, id: CommandId) -> StoreResult<Rece
         match row.string_enum("channel")? {
             Channel::Stdout => received.stdout = row.number("total")?,
             Channel::Stderr => received.stderr = row.number("total")?,
+            // A newer version may have stored another stream.
             Channel::Unknown(_) => {}
         }
     }
@@ -71,6 +72,7 @@ pub(super) async fn read(
         let chunks = store.fetch_all(statement).await?;
         for row in &chunks {
             let (first, bytes): (u64, _) = (row.number("first_byte")?, row.bytes("bytes")?);
+            // The first chunk is returned even if it is larger than the limit: otherwise a reader would not get on.
             let is_full = !output.is_empty() && output.len() + bytes.len() > limit;
             if is_full {
                 return Ok(output.freeze());
@@ -80,6 +82,7 @@ pub(super) async fn read(
             output.extend_from_slice(&bytes[before.min(bytes.len())..]);
             from = first + bytes.len() as u64;
         }
+        // Fewer than asked for: there are no more.
         if chunks.len() < at_once {
             return Ok(output.freeze());
         }

@@ -80,6 +80,7 @@ pub(super) async fn token_state(
     };
     let token = read_token(&row)?;
     Ok(match token {
+        // A token that was consumed and has expired since is reported as consumed.
         RegistrationTokenInfo { used_at: Some(_), .. } => Some(TokenState::Used),
         RegistrationTokenInfo { revoked_at: Some(_), .. } => Some(TokenState::Revoked),
         RegistrationTokenInfo { expires_at, .. } if expires_at <= now => Some(TokenState::Expired),

@@ -1,22 +1,23 @@
 //! Satellites in an SQL database.
 
+mod registration;
+
 use async_trait::async_trait;
 use hive_wire::agent::SystemInfo;
-use hive_wire::api::{CommandStatus, SatelliteType};
-use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, TeamId, Timestamp};
+use hive_wire::api::CommandStatus;
+use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
 use serde_json::{Map, Value as Json};
 
 use super::binding::enum_string;
 use super::error::map_unique_violation;
 use super::fields::corrupt_column;
 use super::filter::{Filter, like_pattern};
-use super::registration_tokens::token_state;
 use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{
-    JournalPosition, JournalRow, NameUse, NewSatellite, RegisterAgain, RegisterOutcome, SatelliteKeyRow,
-    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, StoreResult, Window,
+    JournalPosition, JournalRow, NewSatellite, RegisterAgain, RegisterOutcome, SatelliteKeyRow, SatellitePatch,
+    SatelliteQuery, SatelliteRow, SatelliteStore, Seen, StoreResult, Window,
 };
 
 #[async_trait]
@@ -27,7 +28,7 @@ impl SatelliteStore for SqlStore {
         satellite: NewSatellite,
         audit: AuditDraft,
     ) -> StoreResult<RegisterOutcome> {
-        self.write(move |transaction| Box::pin(register(transaction, token, satellite, audit))).await
+        self.write(move |transaction| Box::pin(registration::register(transaction, token, satellite, audit))).await
     }
 
     async fn satellite_register_again(
@@ -36,7 +37,7 @@ impl SatelliteStore for SqlStore {
         again: RegisterAgain,
         audit: AuditDraft,
     ) -> StoreResult<Option<SatelliteRow>> {
-        self.write(move |transaction| Box::pin(register_again(transaction, token, again, audit))).await
+        self.write(move |transaction| Box::pin(registration::register_again(transaction, token, again, audit))).await
     }
 
     async fn satellite_get(&self, id: SatelliteId) -> StoreResult<Option<SatelliteRow>> {
@@ -50,6 +51,7 @@ impl SatelliteStore for SqlStore {
     }
 
     async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)> {
+        // Count and list are two statements without a common snapshot: the total may differ by what changes in between.
         let filter = filter(query);
         let count = filter.statement(statements::SATELLITE_COUNT, "", &[]);
         let list = filter.statement(statements::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &window.values());
@@ -70,6 +72,7 @@ impl SatelliteStore for SqlStore {
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, mut audit: AuditDraft) -> StoreResult<bool> {
         self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
+                // Nothing was changed if this matches no row, so that no savepoint is needed before.
                 if transaction.execute(Statement::new(statements::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
                     return Ok(false);
                 }
@@ -109,6 +112,7 @@ impl SatelliteStore for SqlStore {
         self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
                 for Seen { id, at, system, agent_version } in seen {
+                    // The host name has a column of its own, because a search looks for it.
                     let hostname = system.as_ref().map(|system| &system.hostname);
                     let statement = Statement::new(statements::SATELLITE_SEEN)
                         .text(id)
@@ -161,6 +165,7 @@ fn filter(query: &SatelliteQuery) -> Filter {
     let SatelliteQuery { sight, status, tags, search, team_id } = query;
     let mut filter = Filter::default();
     filter.and_raw("s.deleted_at IS NULL").in_sight("s.team_id", sight).and_text("s.team_id = ?", *team_id);
+    // Each tag is a condition of its own: a satellite must have all of them.
     filter.and_text("s.status = ?", status.as_ref().map(enum_string));
     for tag in tags {
         filter.and_text("s.id IN (SELECT satellite_id FROM satellite_tags WHERE tag = ?)", Some(tag));
@@ -170,100 +175,6 @@ fn filter(query: &SatelliteQuery) -> Filter {
         search.as_deref().map(like_pattern),
     );
     filter
-}
-
-async fn register(
-    transaction: &mut Transaction,
-    token: RegistrationTokenId,
-    satellite: NewSatellite,
-    mut audit: AuditDraft,
-) -> StoreResult<RegisterOutcome> {
-    let known = transaction.fetch_optional(Statement::new(statements::SATELLITE_BY_NAME).text(&satellite.name)).await?;
-    let known = known.as_ref().map(read_owner).transpose()?;
-    // A removed satellite is not found here, so that its name is free.
-    let is_free = match (known, satellite.name_use) {
-        (None, NameUse::New | NameUse::Of(_)) => true,
-        (Some((id, team)), NameUse::Of(meant)) => id == meant && team == satellite.team_id,
-        (Some(_), NameUse::New) | (_, NameUse::None) => false,
-    };
-    let id = known.map_or(satellite.id, |(id, _)| id);
-    let take = Statement::new(statements::TOKEN_TAKE)
-        .text(token)
-        .time(satellite.now)
-        .bind(satellite.attempt_hash.clone())
-        .text(id);
-    let is_token_taken = is_free && transaction.execute(take).await? > 0;
-    if !is_token_taken {
-        // The state of the token comes first: a caller without a valid one learns nothing about names.
-        let state = token_state(transaction, token, satellite.now).await?;
-        return Ok(state.map_or(RegisterOutcome::NameTaken, RegisterOutcome::TokenUnusable));
-    }
-    let row = match known {
-        Some(_) => renew(transaction, id, satellite).await?,
-        None => insert(transaction, satellite).await?,
-    };
-    audit.target.id = row.id.to_string();
-    transaction.audit(audit).await?;
-    Ok(RegisterOutcome::Registered(Box::new(row)))
-}
-
-async fn register_again(
-    transaction: &mut Transaction,
-    token: RegistrationTokenId,
-    again: RegisterAgain,
-    mut audit: AuditDraft,
-) -> StoreResult<Option<SatelliteRow>> {
-    let RegisterAgain { attempt_hash, name, since, api_key_hash, now } = again;
-    let find = Statement::new(statements::SATELLITE_REGISTERED_BY).text(token).bind(attempt_hash).time(since);
-    let Some(found) = transaction.fetch_optional(find).await? else { return Ok(None) };
-    if found.text("name")? != name.as_str() {
-        return Ok(None);
-    }
-    let id: SatelliteId = found.parse("id")?;
-    supersede_key(transaction, id, now).await?;
-    let renew = Statement::new(statements::SATELLITE_KEY_RENEW).text(id).bind(api_key_hash).time(now);
-    let row = transaction.fetch_optional(renew).await?.ok_or_else(|| corrupt_column("id"))?;
-    audit.target.id = id.to_string();
-    transaction.audit(audit).await?;
-    read_satellite(&row).map(Some)
-}
-
-async fn insert(transaction: &mut Transaction, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
-    let satellite_type = if satellite.team_id.is_some() { SatelliteType::Team } else { SatelliteType::Global };
-    let tags = sorted(satellite.tags);
-    let statement = Statement::new(statements::SATELLITE_INSERT)
-        .text(satellite.id)
-        .text(&satellite.name)
-        .string_enum(satellite_type)
-        .text_opt(satellite.team_id)
-        .json(&satellite.capabilities)
-        .json(&tags)
-        .bind(satellite.api_key_hash)
-        .text(&satellite.system.hostname)
-        .json(&satellite.system)
-        .bind(satellite.agent_version)
-        .bind(satellite.satellite_url)
-        .bind(satellite.created_by)
-        .time(satellite.now)
-        .json(&satellite.claimed_tags);
-    let row = transaction.fetch_optional(statement).await?.ok_or_else(|| corrupt_column("id"))?;
-    insert_tags(transaction, satellite.id, &tags).await?;
-    read_satellite(&row)
-}
-
-async fn renew(transaction: &mut Transaction, id: SatelliteId, satellite: NewSatellite) -> StoreResult<SatelliteRow> {
-    supersede_key(transaction, id, satellite.now).await?;
-    let statement = Statement::new(statements::SATELLITE_RENEW)
-        .text(id)
-        .json(&satellite.capabilities)
-        .bind(satellite.api_key_hash)
-        .text(&satellite.system.hostname)
-        .json(&satellite.system)
-        .bind(satellite.agent_version)
-        .bind(satellite.satellite_url)
-        .time(satellite.now)
-        .json(&satellite.claimed_tags);
-    read_satellite(&transaction.fetch_optional(statement).await?.ok_or_else(|| corrupt_column("id"))?)
 }
 
 async fn update(
@@ -278,6 +189,7 @@ async fn update(
         Some(assignment) => (assignment.team_id, Some(assignment.api_key_hash)),
         None => (None, None),
     };
+    // Before the update replaces the hash.
     if api_key_hash.is_some() {
         supersede_key(transaction, id, audit.timestamp).await?;
     }
@@ -294,6 +206,7 @@ async fn update(
         return Ok(None);
     };
     if let Some(tags) = tags {
+        // The table repeats the tags of the row for searches, and is replaced as a whole.
         transaction.execute(Statement::new(statements::SATELLITE_TAGS_CLEAR).text(id)).await?;
         insert_tags(transaction, id, &tags).await?;
     }
@@ -307,6 +220,7 @@ async fn update(
 }
 
 fn add_ended(audit: &mut AuditDraft, ended: Json) {
+    // Only here it is known how many there were: the draft was made before the transaction.
     if let Some(details) = audit.details.as_object_mut() {
         details.insert("ended".into(), ended);
     }
@@ -351,10 +265,6 @@ fn sorted(mut tags: Vec<String>) -> Vec<String> {
     tags.sort();
     tags.dedup();
     tags
-}
-
-fn read_owner(row: &Row) -> StoreResult<(SatelliteId, Option<TeamId>)> {
-    Ok((row.parse("id")?, row.parse_opt("team_id")?))
 }
 
 fn read_satellite(row: &Row) -> StoreResult<SatelliteRow> {

@@ -67,6 +67,7 @@ fn read_api_key_owner(first: &Row, rows: &[Row]) -> StoreResult<ApiKeyOwner> {
     };
     let mut teams = Vec::new();
     for row in rows {
+        // A user without teams has one row, in which both columns are NULL.
         teams.extend(row.parse_opt("team_id")?.zip(row.string_enum_opt("team_role")?));
     }
     Ok(ApiKeyOwner { key: read_api_key(first)?, user, teams })

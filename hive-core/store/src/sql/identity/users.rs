@@ -45,6 +45,7 @@ impl UserStore for SqlStore {
                 let Some(row) = transaction.fetch_optional(Statement::new(statements::USER_GET).text(id)).await? else {
                     return Ok(UserUpdated::Unknown);
                 };
+                // No row is returned if the user is the last enabled admin: the statement has that condition.
                 let Some(row) = transaction.fetch_optional(update(&read_user(&row)?, &patch)).await? else {
                     return Ok(UserUpdated::LastAdmin);
                 };

@@ -1,0 +1,56 @@
+//! Statements for users, teams and API keys.
+
+macro_rules! user_columns {
+    () => {
+        "id, username, role, password_hash, login_generation, created_at, disabled_at"
+    };
+}
+
+macro_rules! api_key_columns {
+    () => {
+        "id, user_id, name, key_hash, scopes, created_at, expires_at, revoked_at"
+    };
+}
+
+pub(in crate::sql) const USER_INSERT: &str =
+    "INSERT INTO users (id, username, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5)";
+pub(in crate::sql) const USER_GET: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1");
+pub(in crate::sql) const USER_FIND: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE username = $1");
+pub(in crate::sql) const USER_LIST: &str =
+    concat!("SELECT ", user_columns!(), " FROM users ORDER BY username LIMIT $1 OFFSET $2");
+pub(in crate::sql) const USER_COUNT: &str = "SELECT COUNT(*) AS total FROM users";
+/// Checks that another admin remains in the statement that changes one. The transaction holds the write lock, so that the
+/// other one is not changed at the same time.
+pub(in crate::sql) const USER_UPDATE: &str = concat!(
+    "UPDATE users SET role = $2, disabled_at = $3, login_generation = login_generation + $4 WHERE id = $1 \
+     AND (($2 = 'global_admin' AND $3 IS NULL) OR role <> 'global_admin' OR disabled_at IS NOT NULL \
+     OR EXISTS (SELECT 1 FROM users o WHERE o.id <> $1 AND o.role = 'global_admin' AND o.disabled_at IS NULL)) RETURNING ",
+    user_columns!()
+);
+// The comparison with the old hash ($3) makes one of several callers succeed. An admin sets a password without it.
+pub(in crate::sql) const USER_PASSWORD_SET: &str = "UPDATE users SET password_hash = $2, login_generation = login_generation + 1 \
+     WHERE id = $1 AND ($3 IS NULL OR password_hash = $3)";
+pub(in crate::sql) const TEAM_INSERT: &str = "INSERT INTO teams (id, slug, created_at) VALUES ($1, $2, $3)";
+pub(in crate::sql) const TEAM_LIST: &str = "SELECT id, slug, created_at FROM teams ORDER BY slug";
+pub(in crate::sql) const TEAM_MEMBER_PUT: &str = "INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3) \
+     ON CONFLICT (team_id, user_id) DO UPDATE SET role = excluded.role";
+pub(in crate::sql) const TEAM_MEMBER_REMOVE: &str = "DELETE FROM team_members WHERE team_id = $1 AND user_id = $2";
+pub(in crate::sql) const TEAM_MEMBER_LIST: &str = "SELECT m.user_id, u.username, m.role FROM team_members m \
+     JOIN users u ON u.id = m.user_id WHERE m.team_id = $1 ORDER BY u.username";
+pub(in crate::sql) const TEAM_MEMBERSHIPS: &str =
+    "SELECT team_id, role FROM team_members WHERE user_id = $1 ORDER BY team_id";
+pub(in crate::sql) const API_KEY_INSERT: &str =
+    concat!("INSERT INTO api_keys (", api_key_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+/// One row for each team of the owner, or one without a team.
+pub(in crate::sql) const API_KEY_OWNER: &str = "SELECT k.id, k.user_id, k.name, k.key_hash, k.scopes, k.created_at, k.expires_at, \
+     k.revoked_at, u.username, u.role, u.created_at AS user_created_at, u.disabled_at, m.team_id, m.role AS team_role \
+     FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN team_members m ON m.user_id = k.user_id WHERE k.id = $1";
+pub(in crate::sql) const API_KEY_LIST: &str =
+    concat!("SELECT ", api_key_columns!(), " FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC, id DESC");
+pub(in crate::sql) const API_KEY_ROTATE: &str = concat!(
+    "UPDATE api_keys SET key_hash = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL \
+     AND (expires_at IS NULL OR expires_at > $4) RETURNING ",
+    api_key_columns!()
+);
+pub(in crate::sql) const API_KEY_REVOKE: &str =
+    "UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL";
