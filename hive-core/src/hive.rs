@@ -1,6 +1,6 @@
 //! The hive in this process: it builds the services and owns them, and ends them.
 //!
-//! The services are modules of this crate, in the order of [`Services`]. An edge authenticates a caller here, and acts by
+//! The services are modules of this crate, in the order of `services.rs`. An edge authenticates a caller here, and acts by
 //! [`ActingHive`]; a satellite's link is handled by [`Attached`].
 
 pub(crate) mod acting;
