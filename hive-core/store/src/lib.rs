@@ -84,7 +84,7 @@ pub use window::Window;
 /// # async fn main() -> StoreResult<()> {
 /// let store: Arc<dyn Store> = Database::in_memory().open().await?;
 /// let satellites: Arc<dyn SatelliteStore> = store;
-/// # assert!(satellites.satellite_find(&"web-1".try_into().unwrap()).await?.is_none());
+/// # assert!(satellites.satellite_find(&"web-server-01".try_into().unwrap()).await?.is_none());
 /// # Ok(())
 /// # }
 /// ```
