@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use hive_core::Error;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use tokio::time::timeout;
 
 use crate::error::HttpError;
@@ -63,11 +64,25 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HttpError> {
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let rule = error.inner().to_string();
+        let rule = rule_of(error.inner());
         Error::invalid(field_of(&error.path().to_string(), &rule), rule)
     })?;
-    json.end().map_err(|error| Error::invalid("body", error.to_string()))?;
+    json.end().map_err(|error| Error::invalid("body", rule_of(&error)))?;
     Ok(value)
+}
+
+/// The rule that a body breaks, in words for its sender. The position is of use only where the text is no JSON: otherwise the
+/// field is named.
+fn rule_of(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Data => {
+            let text = error.to_string();
+            text.rsplit_once(" at line ").map_or(text.clone(), |(rule, _)| rule.to_owned())
+        }
+        Category::Io | Category::Syntax | Category::Eof => {
+            format!("must be one JSON document; the error is at line {}, column {}", error.line(), error.column())
+        }
+    }
 }
 
 /// The field that an error of serde is about. The name of a missing or unknown field is only in the message, and a truncated
@@ -93,6 +108,20 @@ mod tests {
             Err(HttpError::Hive(Error::InvalidInput { field: named, .. })) => assert_eq!(named, field, "{body}"),
             Err(other) => panic!("{body} gave {other:?}"),
             Ok(_) => panic!("{body} was accepted"),
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_rule_without_words_of_the_parser() {
+        let rule = |body: &str| match parse::<ExecCommand>(body.as_bytes()) {
+            Err(HttpError::Hive(Error::InvalidInput { rule, .. })) => rule,
+            other => panic!("{body} gave {:?}", other.err()),
+        };
+        assert_eq!(rule("{}"), "missing field `command`");
+        assert_eq!(rule("{\"command\":\n1}"), "invalid type: integer `1`, expected a string");
+        let no_json = "must be one JSON document; the error is at line 1, column";
+        for body in ["{", "{]", r#"{"command":"x"} more"#] {
+            assert!(rule(body).starts_with(no_json), "{body}: {}", rule(body));
         }
     }
 
