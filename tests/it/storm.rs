@@ -1,4 +1,4 @@
-//! Many at once: satellites that all come back, strangers that all want something.
+//! Many at once: satellites that all come back, unauthenticated clients that all send requests.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ async fn a_fleet_comes_back_whatever_ends_its_server() {
 }
 
 /// Opens connections and says nothing on them, for as long as it is polled.
-async fn stand_in_the_door(address: String) {
+async fn hold_idle_connections(address: String) {
     let mut sockets = Vec::new();
     loop {
         let Ok(socket) = TcpStream::connect(&address).await else { continue };
@@ -87,29 +87,30 @@ async fn show_wrong_keys(rest: Rest) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_at_the_door_keep_nobody_from_using_the_hive() {
+async fn unauthenticated_clients_keep_nobody_from_using_the_hive() {
     let hive = TestHive::start().await;
     let address = hive.url().trim_start_matches("http://").to_owned();
     let satellite = hive.satellite("web-server-01").await;
     // A key of the right shape whose id is there: the most work a wrong key can make.
     let mut wrong = hive.api_key().to_owned();
     wrong.replace_range(wrong.len() - 4.., "AAAA");
-    let mut strangers = JoinSet::new();
-    strangers.spawn(stand_in_the_door(address.clone()));
+    let mut unauthenticated = JoinSet::new();
+    unauthenticated.spawn(hold_idle_connections(address.clone()));
     for _ in 0..8 {
-        strangers.spawn(show_wrong_keys(hive.anonymous().with("x-api-key", &wrong)));
+        unauthenticated.spawn(show_wrong_keys(hive.anonymous().with("x-api-key", &wrong)));
     }
     let mut oldest = TcpStream::connect(&address).await.unwrap();
-    let is_crowded = timeout(PATIENCE, oldest.read_u8()).await.expect("the door is never full");
+    let is_crowded =
+        timeout(PATIENCE, oldest.read_u8()).await.expect("the limit of unauthenticated connections is never reached");
     assert!(is_crowded.is_err(), "the oldest had to go");
     for _ in 0..50 {
         assert_eq!(hive.exec(&satellite, "echo here").await["stdout"], "here\n");
     }
-    assert!(strangers.try_join_next().is_none(), "they are still there");
+    assert!(unauthenticated.try_join_next().is_none(), "they are still connected");
 }
 
 #[tokio::test]
-async fn the_limits_of_the_door_can_be_set() {
+async fn the_limits_of_unauthenticated_connections_can_be_set() {
     let args = ["--max-unauthenticated-per-address", "2", "--handshake-timeout", "300", "--handshake-rate", "1"];
     let args = args.map(String::from).to_vec();
     let hive = TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await;
@@ -122,9 +123,9 @@ async fn the_limits_of_the_door_can_be_set() {
     let nothing = newer.try_read(&mut [0; 1]).expect_err("nothing was said to it");
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "there is room for two");
 
-    let stranger = hive.anonymous().bearer("x");
+    let client = hive.anonymous().bearer("x");
     let register = async || {
-        let answer = stranger.post("/api/satellites/register", &json!({"name": "web-server-01"})).await;
+        let answer = client.post("/api/satellites/register", &json!({"name": "web-server-01"})).await;
         (answer.status, answer.headers.contains_key("retry-after"))
     };
     assert_eq!(register().await, (401, false));
