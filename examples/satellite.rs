@@ -6,7 +6,7 @@
 
 use std::net::Ipv4Addr;
 
-use hive_agent::{Agent, LinkState};
+use hive_agent::{Agent, AgentConfig, LinkState};
 use hive_core::Hive;
 use hive_core::router::ExecOptions;
 use hive_core::wire::api::{ExecCommand, RegistrationTokenCreate};
@@ -29,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
     let system = hive.as_system();
     let token = system.identity().registration_token_create(RegistrationTokenCreate::global()).await?.token;
     let data_dir = tempfile::tempdir()?;
-    let mut config = hive_agent::Config::new(url.parse()?, "in-process".try_into()?, data_dir.path());
+    let mut config = AgentConfig::new(url.parse()?, "in-process".try_into()?, data_dir.path());
     config.registration_token = Some(token.into());
     let agent = Agent::connect(config).await?;
     let (id, mut link) = (agent.satellite_id(), agent.link_state());

@@ -14,7 +14,7 @@ use tokio_tungstenite::Connector;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::config::Config;
+use crate::config::AgentConfig;
 use crate::dispatcher::Dispatcher;
 use crate::error::Error;
 use crate::http;
@@ -24,7 +24,8 @@ use crate::machine;
 use crate::metrics::Counters;
 use crate::pty::AgentSessions;
 use crate::reconnect::ReconnectLoop;
-use crate::registration::{Registrar, SatelliteApiClient};
+use crate::registration::Registrar;
+use crate::satellite_api::SatelliteApiClient;
 use crate::status::{AgentStatus, LinkState};
 
 /// A registered satellite, ready to run.
@@ -50,7 +51,7 @@ impl Agent {
     /// with the registration token.
     ///
     /// A hive that cannot be reached is retried without limit, so this may take long. Dropping the future cancels it.
-    pub async fn connect(config: Config) -> Result<Self, Error> {
+    pub async fn connect(config: AgentConfig) -> Result<Self, Error> {
         let data = Arc::new(DataDir::open(&config.data_dir)?);
         let counters = Arc::new(Counters::new());
         let boot_id = config.boot_id.clone().or_else(machine::boot_id);

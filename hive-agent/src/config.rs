@@ -1,22 +1,25 @@
 //! The settings of an agent. The binary reads flags and environment; nothing here reads either.
 
-use std::fmt;
+mod account;
+mod server_url;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hive_wire::SatelliteName;
 use hive_wire::backoff::BackoffLimits;
-use hyper::Uri;
 use secrecy::SecretString;
 
-use crate::error::Error;
-use crate::messages::Language;
+use crate::language::Language;
 use crate::policy::Policy;
+
+pub use account::Account;
+pub use server_url::{ServerUrl, parse_satellite_url};
 
 /// The settings of one agent.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct AgentConfig {
     /// The address of the hive.
     pub server: ServerUrl,
     /// The name under which the satellite registers.
@@ -60,7 +63,7 @@ pub struct Config {
     pub language: Language,
 }
 
-impl Config {
+impl AgentConfig {
     /// The default settings of a satellite.
     pub fn new(server: ServerUrl, name: SatelliteName, data_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -89,7 +92,7 @@ impl Config {
     }
 }
 
-impl Config {
+impl AgentConfig {
     /// The account as programs get it. If the policy lists commands, relative directories are removed from `PATH`: a
     /// request could choose the directory in which they are looked up.
     pub(crate) fn account_of_programs(&self) -> Account {
@@ -110,7 +113,7 @@ impl Config {
 pub enum KeyRejectionPolicy {
     /// It offers them again at this interval: the server may be restored to a state that knows one of them.
     Retry(Duration),
-    /// It exits with [`Error::KeyRejected`].
+    /// It exits with [`Error::KeyRejected`](crate::Error::KeyRejected).
     Exit,
 }
 
@@ -120,151 +123,14 @@ impl Default for KeyRejectionPolicy {
     }
 }
 
-/// The account under which commands and sessions run. They get it as `PATH HOME USER SHELL LANG`, and nothing else of
-/// the agent's environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// The directories in which programs are found.
-    pub path: String,
-    /// The home directory, which is the default working directory.
-    pub home: String,
-    /// The user's name.
-    pub user: String,
-    /// The login shell.
-    pub shell: String,
-    /// The locale.
-    pub lang: String,
-    /// Variables that the machine's owner adds to every command and session.
-    pub extra: Vec<(String, String)>,
-}
-
-impl Account {
-    /// The user of this process, from the user database.
-    pub fn of_this_user() -> Self {
-        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
-        let home = user.as_ref().map(|user| user.dir.to_string_lossy().into_owned());
-        let shell = user.as_ref().map(|user| user.shell.to_string_lossy().into_owned());
-        Self {
-            path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
-            home: home.filter(|home| !home.is_empty()).unwrap_or_else(|| "/".into()),
-            user: user.map_or_else(|| nix::unistd::geteuid().to_string(), |user| user.name),
-            shell: shell.filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into()),
-            lang: "C.UTF-8".into(),
-            extra: Vec::new(),
-        }
-    }
-}
-
-/// The address of a hive: `http://` or `https://`, a host, and optionally a base path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerUrl {
-    is_tls: bool,
-    authority: String,
-    base_path: String,
-}
-
-impl ServerUrl {
-    /// Whether the connection is encrypted.
-    pub fn is_tls(&self) -> bool {
-        self.is_tls
-    }
-
-    /// Host and port.
-    pub(crate) fn host_and_port(&self) -> String {
-        let has_port = self.authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        match (has_port, self.is_tls) {
-            (true, _) => self.authority.clone(),
-            (false, true) => format!("{}:443", self.authority),
-            (false, false) => format!("{}:80", self.authority),
-        }
-    }
-
-    /// The URL of a path over HTTP.
-    pub(crate) fn http(&self, path: &str) -> String {
-        format!("{self}{path}")
-    }
-
-    /// The URL of a path over WebSocket.
-    pub(crate) fn websocket(&self, path: &str) -> String {
-        let scheme = if self.is_tls { "wss" } else { "ws" };
-        format!("{scheme}://{}{}{path}", self.authority, self.base_path)
-    }
-}
-
-impl fmt::Display for ServerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority, self.base_path)
-    }
-}
-
-impl std::str::FromStr for ServerUrl {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let refused = |reason: &str| Error::Setting { setting: "--server", reason: reason.to_owned() };
-        let uri: Uri = text.trim().parse().map_err(|_| refused("not a URL such as https://hive.example.com"))?;
-        let is_tls = match uri.scheme_str() {
-            Some("https" | "wss") => true,
-            Some("http" | "ws") => false,
-            _ => return Err(refused("a URL such as https://hive.example.com is needed, with http:// or https://")),
-        };
-        let authority = uri.authority().ok_or_else(|| refused("the host is missing"))?.as_str();
-        // Credentials in the URL would appear in logs and in the process list.
-        if authority.contains('@') || uri.query().is_some() {
-            return Err(refused("a user, a password or a query have no place in it"));
-        }
-        Ok(Self { is_tls, authority: authority.to_owned(), base_path: uri.path().trim_end_matches('/').to_owned() })
-    }
-}
-
-/// Checks a public base URL of a satellite: `http` or `https`, a host, no path.
-pub fn parse_satellite_url(text: &str) -> Result<String, Error> {
-    let refused = |reason: &str| Error::Setting { setting: "--satellite-url", reason: reason.to_owned() };
-    let url: ServerUrl =
-        text.parse().map_err(|_| refused("a base URL such as https://satellite.example.com is needed"))?;
-    if url.base_path.is_empty() { Ok(url.to_string()) } else { Err(refused("it must have no path")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Option<(&str, &str, &str)>) {
-        let got = text.parse::<ServerUrl>().ok();
-        let got = got.map(|url| (url.http("/x"), url.websocket("/ws/agent"), url.host_and_port()));
-        let expected = expected.map(|(http, ws, host)| (http.to_owned(), ws.to_owned(), host.to_owned()));
-        assert_eq!(got, expected, "{text:?}");
-    }
-
-    #[test]
-    fn a_server_url_names_both_interfaces() {
-        check(
-            "http://127.0.0.1:3000",
-            Some(("http://127.0.0.1:3000/x", "ws://127.0.0.1:3000/ws/agent", "127.0.0.1:3000")),
-        );
-        check(
-            "https://hive.example.com/base/",
-            Some(("https://hive.example.com/base/x", "wss://hive.example.com/base/ws/agent", "hive.example.com:443")),
-        );
-        check("http://[::1]", Some(("http://[::1]/x", "ws://[::1]/ws/agent", "[::1]:80")));
-        check("http://[::1]:81", Some(("http://[::1]:81/x", "ws://[::1]:81/ws/agent", "[::1]:81")));
-        for bad in ["", "hive.example.com", "ftp://x", "http://user:secret@x", "http://x/?q=1", "http://"] {
-            check(bad, None);
-        }
-    }
-
-    #[test]
-    fn a_satellite_url_has_no_path() {
-        assert_eq!(parse_satellite_url("https://sat.example.com/").unwrap(), "https://sat.example.com");
-        assert!(parse_satellite_url("https://sat.example.com/path").is_err());
-        assert!(parse_satellite_url("sat.example.com").is_err());
-    }
-
     #[test]
     fn a_list_of_commands_leaves_no_relative_directory_to_look_in() {
         let name = SatelliteName::try_from("web-server-01").unwrap();
-        let mut config = Config::new("http://localhost".parse().unwrap(), name, "data");
+        let mut config = AgentConfig::new("http://localhost".parse().unwrap(), name, "data");
         config.account.path = "/usr/bin:.::bin:/bin".into();
         assert_eq!(config.account_of_programs(), config.account);
         config.policy.allowed_commands = vec!["echo".into()];
@@ -274,7 +140,7 @@ mod tests {
     #[test]
     fn a_token_is_never_printed() {
         let name = SatelliteName::try_from("web-server-01").unwrap();
-        let mut config = Config::new("http://localhost".parse().unwrap(), name, "data");
+        let mut config = AgentConfig::new("http://localhost".parse().unwrap(), name, "data");
         config.registration_token = Some("hive_satellite_global_hunter2".into());
         assert!(!format!("{config:?}").contains("hunter2"));
     }

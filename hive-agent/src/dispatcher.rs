@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use crate::clock;
-use crate::config::{Account, Config};
+use crate::config::{Account, AgentConfig};
 use crate::dirty_set::DirtySet;
 use crate::executors::process::{self, PipeDrain, ProcessOutcome, ProcessOutputs, Program, StopSignals};
 use crate::executors::{self, unsupported};
@@ -87,7 +87,7 @@ struct DispatcherSettings {
 impl Dispatcher {
     /// Opens the journal and the spool of the data directory.
     pub(crate) fn open(
-        config: &Config,
+        config: &AgentConfig,
         data: &DataDir,
         boot_id: Option<String>,
         counters: Arc<Counters>,

@@ -5,7 +5,7 @@
 //! - [`agent`] assembles the parts. [`config`] holds the settings, [`error`] the reasons why an agent cannot start or
 //!   continue, and [`messages`] their explanations for people.
 //! - `identity` and `registration` make the machine a satellite of its hive: data directory, API keys, registration
-//!   token.
+//!   token. `satellite_api` is the client of the HTTPS calls for that.
 //! - `reconnect` keeps a link open, with a backoff between attempts. `protocol` is the link without its socket,
 //!   `transport` the socket.
 //! - `dispatcher` accepts a command from the link: [`policy`] may refuse it, `journal` records its start, `executors`
@@ -20,13 +20,13 @@
 //! # Example
 //!
 //! ```no_run
-//! use hive_agent::{Agent, Config};
+//! use hive_agent::{Agent, AgentConfig};
 //! use hive_wire::SatelliteName;
 //! use tokio_util::sync::CancellationToken;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let name = SatelliteName::try_from("web-server-01")?;
-//! let mut config = Config::new("https://hive.example.com".parse()?, name, "persistent_data");
+//! let mut config = AgentConfig::new("https://hive.example.com".parse()?, name, "persistent_data");
 //! config.registration_token = Some("hive_satellite_global_…".into());
 //! let agent = Agent::connect(config).await?;
 //! println!("registered as {}", agent.satellite_id());
@@ -63,6 +63,7 @@ mod executors;
 mod http;
 mod identity;
 mod journal;
+mod language;
 mod local_api;
 mod machine;
 pub mod messages;
@@ -74,6 +75,7 @@ mod pty;
 mod random;
 mod reconnect;
 mod registration;
+mod satellite_api;
 mod spool;
 mod status;
 mod storage;
@@ -82,6 +84,7 @@ mod tests;
 mod transport;
 
 pub use agent::Agent;
-pub use config::{Config, KeyRejectionPolicy};
+pub use config::{AgentConfig, KeyRejectionPolicy};
 pub use error::Error;
+pub use language::Language;
 pub use status::LinkState;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use hive_agent::messages::{explain, token_is_visible};
-use hive_agent::{Agent, Config, Error, LinkState};
+use hive_agent::{Agent, AgentConfig, Error, LinkState};
 use hive_wire::escape;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,7 +61,7 @@ impl From<io::Error> for ExitCause {
 }
 
 /// A single thread is enough for an agent, and saves a wake-up between a message and a process.
-fn run(config: Config) -> Result<(), ExitCause> {
+fn run(config: AgentConfig) -> Result<(), ExitCause> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(serve(config));
     // A blocking thread may hang on a dead file system, which must not prevent the exit.
@@ -69,7 +69,7 @@ fn run(config: Config) -> Result<(), ExitCause> {
     ended
 }
 
-async fn serve(config: Config) -> Result<(), ExitCause> {
+async fn serve(config: AgentConfig) -> Result<(), ExitCause> {
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -88,7 +88,7 @@ async fn serve(config: Config) -> Result<(), ExitCause> {
     }
 }
 
-async fn run_until(shutdown: &CancellationToken, config: Config) -> Result<(), ExitCause> {
+async fn run_until(shutdown: &CancellationToken, config: AgentConfig) -> Result<(), ExitCause> {
     let agent = tokio::select! {
         connected = Agent::connect(config) => connected.map_err(ExitCause::Agent)?,
         () = shutdown.cancelled() => return Ok(()),

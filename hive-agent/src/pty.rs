@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use crate::clock;
-use crate::config::{Account, Config};
+use crate::config::{Account, AgentConfig};
 use crate::dirty_set::DirtySet;
 use crate::identity::DataDir;
 use crate::policy::Policy;
@@ -70,7 +70,7 @@ struct SessionSettings {
 }
 
 impl AgentSessions {
-    pub(crate) fn new(config: &Config, data: &DataDir) -> Self {
+    pub(crate) fn new(config: &AgentConfig, data: &DataDir) -> Self {
         Self {
             known: Mutex::default(),
             lost: Mutex::default(),

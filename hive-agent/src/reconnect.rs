@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::AgentConfig;
 use crate::dispatcher::Dispatcher;
 use crate::error::Error;
 use crate::identity::AgentIdentity;
+use crate::language::Language;
 use crate::machine;
-use crate::messages::{self, Language};
+use crate::messages;
 use crate::metrics::Counters;
 use crate::protocol::DisconnectReason;
 use crate::protocol::handshake::handshake;
@@ -47,7 +48,7 @@ pub(crate) struct ReconnectLoop {
 
 impl ReconnectLoop {
     pub(crate) fn new(
-        config: &Config,
+        config: &AgentConfig,
         tls: Connector,
         (registrar, identity): (Registrar, AgentIdentity),
         dispatcher: Arc<Dispatcher>,

@@ -5,7 +5,6 @@
 //! token is used only if the hive accepts no key.
 
 mod attempt;
-mod client;
 mod token;
 
 use std::sync::Arc;
@@ -17,18 +16,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::config::{Config, KeyRejectionPolicy};
+use crate::config::{AgentConfig, KeyRejectionPolicy};
 use crate::error::Error;
 use crate::identity::{AgentIdentity, DataDir, StoredIdentity, StoredKeys};
+use crate::language::Language;
 use crate::machine;
-use crate::messages::{self, Language};
+use crate::messages;
 use crate::random;
+use crate::satellite_api::{AuthRejection, CallError, SatelliteApiClient};
 use crate::storage::disk;
 
-use client::CallError;
 use token::TokenSource;
-
-pub(crate) use client::{AuthRejection, SatelliteApiClient};
 
 /// The file of a registration whose answer was not received yet.
 const ATTEMPT: &str = "registration.attempt";
@@ -57,7 +55,7 @@ enum KeyCheck {
 }
 
 impl Registrar {
-    pub(crate) fn new(config: &Config, data: Arc<DataDir>, api: SatelliteApiClient) -> Self {
+    pub(crate) fn new(config: &AgentConfig, data: Arc<DataDir>, api: SatelliteApiClient) -> Self {
         Self {
             api,
             data,
@@ -162,7 +160,7 @@ impl Registrar {
             let Err(error) = self.api.heartbeat(identity.satellite_id, key, identity.hive_id).await else {
                 return KeyCheck::Accepted;
             };
-            match error.unauthorized(identity.hive_id) {
+            match error.auth_rejection(identity.hive_id) {
                 Some(AuthRejection::Rejected { is_superseded }) => return KeyCheck::Rejected { is_superseded },
                 Some(AuthRejection::OtherHive(_)) => return KeyCheck::OtherHive(error),
                 _ => self.wait(&mut backoff, &error, identity.hive_id).await,
@@ -243,8 +241,8 @@ impl Registrar {
         loop {
             match self.try_to_register(token, hive, &attempt).await {
                 Ok(identity) => return self.keep(identity),
-                Err(error) if error.is_passing() => self.wait(&mut backoff, &error, hive).await,
-                Err(error) if matches!(error.unauthorized(hive), Some(AuthRejection::OtherHive(_))) => {
+                Err(error) if error.is_transient() => self.wait(&mut backoff, &error, hive).await,
+                Err(error) if matches!(error.auth_rejection(hive), Some(AuthRejection::OtherHive(_))) => {
                     self.wait(&mut backoff, &error, hive).await;
                 }
                 // Refusals of a hive are final. Repeating the request would not change them.
@@ -317,8 +315,8 @@ impl Registrar {
     async fn wait(&self, backoff: &mut Backoff, error: &CallError, hive: Option<HiveId>) {
         let server = self.api.server().to_string();
         let delay = backoff.next_delay_after(error.retry_after(), random::roll());
-        let message = match error.unauthorized(hive) {
-            Some(unauthorized) => messages::unauthorized(&server, unauthorized, hive, self.language),
+        let message = match error.auth_rejection(hive) {
+            Some(rejection) => messages::unauthorized(&server, rejection, hive, self.language),
             None => messages::unreachable(&server, &error.cause(), self.language),
         };
         warn!(retry_in_ms = delay.as_millis() as u64, "{message}");
@@ -338,7 +336,7 @@ fn is_same(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }
 
-fn register_request(config: &Config) -> RegisterRequest {
+fn register_request(config: &AgentConfig) -> RegisterRequest {
     let system = machine::system_info();
     RegisterRequest {
         name: config.name.as_str().to_owned(),

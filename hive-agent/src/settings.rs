@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use hive_agent::config::{ServerUrl, parse_satellite_url};
-use hive_agent::messages::Language;
-use hive_agent::{Config, Error, KeyRejectionPolicy};
+use hive_agent::{AgentConfig, Error, KeyRejectionPolicy, Language};
 use hive_wire::SatelliteName;
 
 /// The satellite agent: connects to a hive and runs the commands and sessions that the hive asks for.
@@ -179,7 +178,10 @@ fn either(flags: Vec<String>, environment: Vec<String>) -> Vec<String> {
 
 impl Flags {
     /// Builds the configuration. The name is checked before anything else.
-    pub(crate) fn into_config<F: Fn(&str) -> Option<String>>(self, environment: &EnvVars<F>) -> Result<Config, Error> {
+    pub(crate) fn into_config<F: Fn(&str) -> Option<String>>(
+        self,
+        environment: &EnvVars<F>,
+    ) -> Result<AgentConfig, Error> {
         let name = self.name.or_else(|| environment.get("SATELLITE_NAME")).unwrap_or_default();
         let name = SatelliteName::try_from(name)?;
         let server = self.server.or_else(|| environment.get("SERVER_URL")).or_else(|| environment.get("BACKEND_URL"));
@@ -187,7 +189,7 @@ impl Flags {
             .ok_or_else(|| wrong("--server", "it is missing; give the address of the hive, or set HIVE_SERVER_URL"))?
             .parse()?;
         let data_dir = self.data_dir.or_else(|| environment.get("DATA_DIR").map(Into::into));
-        let mut config = Config::new(server, name, data_dir.unwrap_or_else(|| "persistent_data".into()));
+        let mut config = AgentConfig::new(server, name, data_dir.unwrap_or_else(|| "persistent_data".into()));
 
         let token = match (self.registration_token, self.registration_token_file) {
             // A token on the command line replaces both variables, so that they cannot contradict it.
@@ -254,7 +256,7 @@ mod tests {
     use super::*;
     use secrecy::ExposeSecret;
 
-    fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, Error> {
+    fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<AgentConfig, Error> {
         let flags = Flags::try_parse_from([&["satellite-agent"], flags].concat()).unwrap();
         let variable = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);

@@ -18,13 +18,13 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Agent, Config, Error, KeyRejectionPolicy, clock};
+use crate::{Agent, AgentConfig, Error, KeyRejectionPolicy, clock};
 use fake_hive::{FakeHive, FromAgent, HiveLink, KEY, command_id, hive_id, shell};
 
 struct Rig {
     hive: FakeHive,
     dir: TempDir,
-    config: Config,
+    config: AgentConfig,
 }
 
 async fn rig() -> Rig {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hive_agent::{Agent, Config};
+use hive_agent::{Agent, AgentConfig};
 use hive_testkit::{Satellite, SatelliteOptions, TestHive, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -140,7 +140,7 @@ impl Fleet {
         for number in 0..count {
             let name = format!("satellite-{number:03}");
             let dir = hive.dir().join(&name);
-            let mut config = Config::new(hive.url().parse().unwrap(), name.clone().try_into().unwrap(), &dir);
+            let mut config = AgentConfig::new(hive.url().parse().unwrap(), name.clone().try_into().unwrap(), &dir);
             config.registration_token = Some(hive.new_token(None).await.into());
             config.local_api = None;
             config.reconnect.max = Duration::from_secs(5);

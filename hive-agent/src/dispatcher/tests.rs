@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// A machine with a data directory, on which agents are started and killed.
 struct Machine {
     dir: TempDir,
-    config: Config,
+    config: AgentConfig,
 }
 
 /// One run of an agent.
@@ -25,7 +25,7 @@ struct AgentRun {
 fn machine() -> Machine {
     let dir = tempfile::tempdir().unwrap();
     let name = SatelliteName::try_from("web-server-01").unwrap();
-    let mut config = Config::new("http://localhost".parse().unwrap(), name, dir.path().join("data"));
+    let mut config = AgentConfig::new("http://localhost".parse().unwrap(), name, dir.path().join("data"));
     config.account.home = dir.path().to_string_lossy().into_owned();
     Machine { dir, config }
 }

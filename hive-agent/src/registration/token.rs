@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use hive_wire::credential;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::Config;
+use crate::config::AgentConfig;
 use crate::error::Error;
 
 /// Placeholders of examples and templates.
@@ -35,7 +35,7 @@ pub(crate) enum TokenSource {
 }
 
 impl TokenSource {
-    pub(crate) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &AgentConfig) -> Self {
         match (&config.registration_token, &config.registration_token_file) {
             (Some(token), _) => Self::Literal(token.clone()),
             (None, Some(path)) if path == Path::new(STANDARD_INPUT) => Self::StandardInput(OnceLock::new()),
@@ -114,7 +114,7 @@ mod tests {
 
     fn source(path: &Path) -> TokenSource {
         let name = hive_wire::SatelliteName::try_from("web-server-01").unwrap();
-        let mut config = Config::new("http://localhost".parse().unwrap(), name, "data");
+        let mut config = AgentConfig::new("http://localhost".parse().unwrap(), name, "data");
         config.registration_token_file = Some(path.to_owned());
         TokenSource::of(&config)
     }

@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::AgentConfig;
 
 pub(crate) use session_view::{SessionView, session_spec};
 
@@ -82,9 +82,9 @@ impl FakeHive {
     }
 
     /// A configuration for a satellite of this hive.
-    pub(crate) fn config(&self, dir: &std::path::Path) -> Config {
+    pub(crate) fn config(&self, dir: &std::path::Path) -> AgentConfig {
         let name = SatelliteName::try_from("web-server-01").unwrap();
-        let mut config = Config::new(format!("http://{}", self.address).parse().unwrap(), name, dir.join("data"));
+        let mut config = AgentConfig::new(format!("http://{}", self.address).parse().unwrap(), name, dir.join("data"));
         config.registration_token = Some(TOKEN.into());
         config.reconnect.initial = std::time::Duration::from_millis(20);
         config.reconnect.max = std::time::Duration::from_millis(100);

@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use crate::clock;
-use crate::config::{Config, ServerUrl};
+use crate::config::{AgentConfig, ServerUrl};
 use crate::http;
 use crate::protocol::handshake::{check_ack, heartbeat_interval};
 use crate::protocol::link_clock::LinkClock;
@@ -69,7 +69,7 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    pub(crate) fn new(config: &Config, tls: Connector) -> Self {
+    pub(crate) fn new(config: &AgentConfig, tls: Connector) -> Self {
         Self { server: config.server.clone(), tls, timeout: config.handshake_timeout }
     }
 

@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use hive_agent::messages::{Language, explain};
-use hive_agent::{Agent, KeyRejectionPolicy, LinkState};
+use hive_agent::messages::explain;
+use hive_agent::{Agent, AgentConfig, KeyRejectionPolicy, Language, LinkState};
 use hive_core::hive::{Effort, Settings};
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope, UserCreate};
@@ -191,7 +191,7 @@ async fn connect(args: &UpArgs, hive: &Hive, url: &str) -> Result<Agent> {
 
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let server = url.parse().map_err(|error| told(&error))?;
-    let mut config = hive_agent::Config::new(server, name::of_host(&host), args.data_dir.join("satellite"));
+    let mut config = AgentConfig::new(server, name::of_host(&host), args.data_dir.join("satellite"));
     config.local_api = None;
     // A token is at hand.
     config.key_rejection = KeyRejectionPolicy::Exit;
