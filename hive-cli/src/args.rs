@@ -19,7 +19,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub(crate) use access::{ApiKeysCommand, Scope, TokensCommand, TokensCreateArgs};
 pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs, Record};
 pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};
-pub(crate) use global::{Colour, Format, Global};
+pub(crate) use global::Global;
 pub(crate) use moment::Moment;
 pub(crate) use people::{MembersCommand, PasswdArgs, TeamsCommand, UsersCommand};
 pub(crate) use profiles::{LoginArgs, LogoutArgs, ProfilesCommand};

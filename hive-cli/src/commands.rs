@@ -4,13 +4,14 @@ mod api_keys;
 mod audit;
 mod completions;
 mod exec;
-mod given;
+mod invocation;
 mod jobs;
 mod login;
 mod logout;
 mod man;
 mod power;
 mod profiles;
+mod satellite_commands;
 mod satellites;
 mod sessions;
 mod shell;
@@ -21,85 +22,62 @@ mod up;
 mod users;
 mod whoami;
 
-use hive_core::RemoteHive;
 use hive_core::wire::escape::log_field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
 
-use crate::advice;
 use crate::args::{CallCommand, Cli, Command, LocalCommand};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::settings::{self, Access, Wanted};
+use crate::settings::HiveSelector;
+use invocation::Invocation;
 
-/// Runs a command and gives the exit code.
+/// Runs a command and returns the exit code.
 pub(crate) async fn run(cli: Cli, output: Output) -> Result<u8> {
     log(if cli.command.is_interactive() { "off" } else { "warn" });
-    let wanted = cli.global.wanted();
-    let done = match cli.command {
-        Command::Call(command) => return call(wanted, output, command).await,
+    let selector = cli.global.selector();
+    let result = match cli.command {
+        Command::Call(command) => return call(selector, output, command).await,
         Command::Local(command) => match command {
             #[cfg(feature = "up")]
             LocalCommand::Up(args) => up::run(output, args).await,
-            LocalCommand::Login(args) => login::run(output, wanted, args).await,
-            LocalCommand::Logout(args) => logout::run(output, wanted, args).await,
+            LocalCommand::Login(args) => login::run(output, selector, args).await,
+            LocalCommand::Logout(args) => logout::run(output, selector, args).await,
             LocalCommand::Profiles(command) => profiles::run(output, command).await,
-            LocalCommand::Audit(command) => return audit::run(wanted, output, command).await,
+            LocalCommand::Audit(command) => return audit::run(selector, output, command).await,
             LocalCommand::Completions(args) => completions::run(&args),
             LocalCommand::Man(args) => man::run(output, &args),
         },
     };
-    done.map(|()| 0)
+    result.map(|()| 0)
 }
 
-/// Makes a call to the hive that is meant.
-async fn call(wanted: Wanted, output: Output, command: CallCommand) -> Result<u8> {
-    let called = Called::settle(wanted).await?;
-    let done = ask(&called, output, command).await;
-    called.advise(done).await
+/// Runs a command that calls the selected hive.
+async fn call(selector: HiveSelector, output: Output, command: CallCommand) -> Result<u8> {
+    let invocation = Invocation::connect(selector).await?;
+    let result = dispatch(&invocation, output, command).await;
+    invocation.with_hint(result).await
 }
 
-async fn ask(called: &Called, output: Output, command: CallCommand) -> Result<u8> {
-    let hive = &called.hive;
-    let done = match command {
+async fn dispatch(invocation: &Invocation, output: Output, command: CallCommand) -> Result<u8> {
+    let hive = &invocation.hive;
+    let result = match command {
         CallCommand::Exec(args) => return exec::run(hive, output, args).await,
         CallCommand::Shell(args) => return shell::run(hive.clone(), output, args).await,
         CallCommand::Sessions(command) => return sessions::run(hive.clone(), output, command).await,
         CallCommand::Power(args) => return power::run(hive, output, args).await,
         CallCommand::Jobs(command) => return jobs::run(hive, output, command).await,
-        CallCommand::Whoami => whoami::run(hive, &called.access, output).await,
+        CallCommand::Whoami => whoami::run(hive, &invocation.credentials, output).await,
         CallCommand::Satellites(command) => satellites::run(hive, output, command).await,
-        CallCommand::Commands(command) => given::run(hive, output, command).await,
+        CallCommand::Commands(command) => satellite_commands::run(hive, output, command).await,
         CallCommand::Tokens(command) => tokens::run(hive, output, command).await,
         CallCommand::Users(command) => users::run(hive, output, command).await,
         CallCommand::Passwd(_) => users::passwd(hive, output).await,
         CallCommand::Teams(command) => teams::run(hive, output, command).await,
         CallCommand::ApiKeys(command) => api_keys::run(hive, output, command).await,
     };
-    done.map(|()| 0)
-}
-
-/// A hive that is called, and how it came to be this one.
-struct Called {
-    hive: RemoteHive,
-    access: Access,
-}
-
-impl Called {
-    async fn settle(wanted: Wanted) -> Result<Self> {
-        let access = settings::settle(wanted).await?;
-        let hive = RemoteHive::connect(&access.url, access.api_key.clone())?;
-        Ok(Self { hive, access })
-    }
-
-    /// Adds to a failure what this hive may know about it.
-    async fn advise<T>(&self, done: Result<T>) -> Result<T> {
-        match done {
-            Err(failure) => Err(advice::on_call(&self.hive, &self.access, failure).await),
-            done => done,
-        }
-    }
+    result.map(|()| 0)
 }
 
 /// Logs go to stderr: only what goes wrong, and nothing onto a session's screen, unless `HIVE_LOG` asks for more.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::failure::{Failure, Result};
 use crate::profiles::Profiles;
-use crate::settings::{self, Wanted};
+use crate::settings::{self, HiveSelector};
 
 /// Set by the script of `hive completions`, to the name of the shell.
 pub(crate) const VARIABLE: &str = "HIVE_COMPLETE";
@@ -96,9 +96,9 @@ fn found(filter: SatelliteFilter, take: impl Fn(Satellite, &mut BTreeSet<String>
     let looking = async {
         let hive = hive().await?;
         for page in 1.. {
-            let wanted = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
-            let got = hive.satellites().list(filter.clone(), wanted).await?;
-            let is_last = got.items.is_empty() || u64::from(page) * u64::from(wanted.per_page) >= got.total;
+            let request = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
+            let got = hive.satellites().list(filter.clone(), request).await?;
+            let is_last = got.items.is_empty() || u64::from(page) * u64::from(request.per_page) >= got.total;
             got.items.into_iter().for_each(|satellite| take(satellite, &mut words));
             if is_last || words.len() >= MAX {
                 break;
@@ -112,8 +112,8 @@ fn found(filter: SatelliteFilter, take: impl Fn(Satellite, &mut BTreeSet<String>
 }
 
 async fn hive() -> Result<RemoteHive> {
-    let access = settings::settle(Wanted::default()).await?;
-    Ok(RemoteHive::connect(&access.url, access.api_key)?)
+    let credentials = settings::resolve(HiveSelector::default()).await?;
+    Ok(RemoteHive::connect(&credentials.url, credentials.api_key)?)
 }
 
 fn ask(question: impl AsyncFnOnce(RemoteHive) -> Result<Vec<CompletionCandidate>>) -> Vec<CompletionCandidate> {

@@ -5,10 +5,8 @@ use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
-use hive_core::client::Unreachable;
-
-use crate::advice;
 use crate::exit;
+use crate::hints::{self, unreachable};
 use crate::keyring::KeyringError;
 
 /// A failure, as it is told on stderr.
@@ -45,9 +43,9 @@ pub(crate) enum Failure {
     /// Ctrl-C, or another signal of this number.
     #[error("interrupted")]
     Interrupted(i32),
-    /// A failure, and what to do about this one.
+    /// A failure with a hint for this case.
     #[error("{failure}")]
-    Advised { failure: Box<Failure>, advice: String },
+    Hinted { failure: Box<Failure>, hint: String },
 }
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -62,20 +60,31 @@ impl Failure {
         move |source| Self::File { verb, path, source }
     }
 
-    /// The same, with better advice than its kind alone allows.
-    pub(crate) fn advised(self, advice: impl Into<String>) -> Self {
-        let failure = match self {
-            Self::Advised { failure, .. } => failure,
-            plain => Box::new(plain),
-        };
-        Self::Advised { failure, advice: advice.into() }
+    /// Returns the error of a call that gives something a name. `list` is the command that shows who has a name that is taken.
+    pub(crate) fn of_naming(list: &str) -> impl FnOnce(hive_core::Error) -> Self {
+        let hint = format!(
+            "See who has it with `{list}`, as far as you may see them; take another name, or rename or remove the other first"
+        );
+        move |error| match error {
+            hive_core::Error::Conflict(_) => Self::from(error).with_hint(hint),
+            other => other.into(),
+        }
     }
 
-    /// What to do about it.
-    pub(crate) fn advice(&self) -> Option<String> {
+    /// Replaces the hint by one for this case.
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        let failure = match self {
+            Self::Hinted { failure, .. } => failure,
+            plain => Box::new(plain),
+        };
+        Self::Hinted { failure, hint: hint.into() }
+    }
+
+    /// Returns what the user can do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Hive(error) => advice::on(error),
-            Self::Advised { advice, .. } => Some(advice.clone()),
+            Self::Hive(error) => hints::for_error(error),
+            Self::Hinted { hint, .. } => Some(hint.clone()),
             _ => None,
         }
     }
@@ -94,7 +103,7 @@ impl Failure {
             Self::Up(_) => "UP",
             Self::Terminal(_) => "TERMINAL",
             Self::Interrupted(_) => "INTERRUPTED",
-            Self::Advised { failure, .. } => return failure.code(),
+            Self::Hinted { failure, .. } => return failure.code(),
         };
         word.into()
     }
@@ -107,7 +116,7 @@ impl Failure {
             Self::File { .. } | Self::Keyring(_) => 74,
             Self::NoHive(_) => 78,
             Self::Interrupted(signal) => exit::of_signal(*signal),
-            Self::Advised { failure, .. } => failure.exit_code(),
+            Self::Hinted { failure, .. } => failure.exit_code(),
             _ => 1,
         }
     }
@@ -142,11 +151,6 @@ fn exit_code_of(error: &hive_core::Error) -> u8 {
     }
 }
 
-/// Why a hive cannot be reached, where that is what went wrong.
-pub(crate) fn unreachable(error: &hive_core::Error) -> Option<&Unreachable> {
-    error.source()?.downcast_ref()
-}
-
 /// An unreachable hive is best described by the cause.
 fn described(error: &hive_core::Error) -> String {
     match (error, error.source()) {
@@ -160,7 +164,7 @@ fn described(error: &hive_core::Error) -> String {
 mod tests {
     use super::*;
     use hive_core::Error;
-    use hive_core::client::Obstacle;
+    use hive_core::client::{Obstacle, Unreachable};
 
     #[test]
     fn exit_codes_are_the_documented_ones() {
@@ -180,17 +184,24 @@ mod tests {
         check(Error::NotFound { what: "path", id: "/api/v2".into() }.into(), 76);
         check(Error::Forbidden("x".into()).into(), 77);
         check(Failure::NoHive("x".into()), 78);
-        check(Failure::NoHive("x".into()).advised("y"), 78);
+        check(Failure::NoHive("x".into()).with_hint("y"), 78);
         check(Failure::Interrupted(exit::SIGINT), 130);
         check(Failure::Interrupted(15), 143);
         check(Error::Conflict("the name is taken".into()).into(), 73);
     }
 
     #[test]
-    fn the_better_advice_counts() {
-        let failure = Failure::from(Error::AuthInvalid).advised("first").advised("second");
-        assert_eq!(failure.advice().as_deref(), Some("second"));
+    fn the_last_hint_counts() {
+        let failure = Failure::from(Error::AuthInvalid).with_hint("first").with_hint("second");
+        assert_eq!(failure.hint().as_deref(), Some("second"));
         assert_eq!(failure.code(), "AUTH_INVALID");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_comes_with_who_may_have_it() {
+        let taken = Failure::of_naming("hive satellites get web")(Error::Conflict("the name is taken".into()));
+        assert!(taken.hint().unwrap().contains("`hive satellites get web`"));
+        assert_eq!(Failure::of_naming("x")(Error::AuthInvalid).code(), "AUTH_INVALID");
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! `hive`, the command line of a hive.
 //!
 //! [`args`] says what may be typed, [`settings`] which hive is meant, [`commands`] what is done: each through the service
-//! traits, so that it does not matter where the hive is; [`advice`] what helps where that fails. [`output`] is the only place that writes, but for a terminal's own
+//! traits, so that it does not matter where the hive is; [`hints`] what helps where that fails. [`output`] is the only place that writes, but for a terminal's own
 //! bytes: those are [`shell`]'s.
 
 #![forbid(unsafe_code)]
 
-mod advice;
 mod args;
 mod commands;
 mod completing;
@@ -16,6 +15,7 @@ mod exit;
 mod failure;
 mod files;
 mod find;
+mod hints;
 mod keyring;
 mod output;
 mod pages;

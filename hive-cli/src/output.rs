@@ -5,18 +5,27 @@
 
 use std::io::{self, Write};
 
+use clap::ValueEnum;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::escape::json;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::args::Format;
 use crate::escape;
 use crate::failure::{Failure, Result};
-use crate::style::{self, ADVICE, FAILURE};
+use crate::style::{self, FAILURE, HINT};
 use crate::table::{Place, Table};
 
-/// How output is wanted.
+/// How results are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    #[default]
+    Table,
+    Json,
+    Jsonl,
+}
+
+/// Writes results in the format that the user chose.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     pub(crate) format: Format,
@@ -60,14 +69,14 @@ impl Output {
         }
         if self.is_json() {
             let mut error = json!({ "code": failure.code(), "message": failure.to_string() });
-            if let Some(advice) = failure.advice() {
-                error["advice"] = advice.into();
+            if let Some(text) = failure.hint() {
+                error["advice"] = text.into();
             }
             write_stderr(&format!("{}\n", json(&json!({ "error": error }).to_string())));
         } else {
             note(&failure.to_string());
-            if let Some(text) = failure.advice() {
-                advice(&text);
+            if let Some(text) = failure.hint() {
+                hint(&text);
             }
         }
         failure.exit_code()
@@ -145,8 +154,8 @@ pub(crate) fn note(text: &str) {
 }
 
 /// Says what to do next.
-pub(crate) fn advice(text: &str) {
-    write_stderr(&format!("{}\n", style::on_stderr(ADVICE, escape::message(text))));
+pub(crate) fn hint(text: &str) {
+    write_stderr(&format!("{}\n", style::on_stderr(HINT, escape::message(text))));
 }
 
 /// Writes lines for people where programs write what is not asked for.

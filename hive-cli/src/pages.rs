@@ -27,8 +27,8 @@ mod tests {
     use super::*;
 
     async fn check(total: u64, limit: usize, expected: u64) {
-        let page_of = async |wanted: PageRequest| {
-            let (page, per_page) = (wanted.page, wanted.per_page);
+        let page_of = async |request: PageRequest| {
+            let (page, per_page) = (request.page, request.per_page);
             let first = u64::from(page - 1) * u64::from(per_page);
             let items = (first..(first + u64::from(per_page)).min(total)).collect();
             Ok(Page { items, total, page, per_page })

@@ -189,12 +189,12 @@ impl Profiles {
 
     fn unknown(&self, name: &str) -> Failure {
         let known: Vec<_> = self.by_name.keys().map(String::as_str).collect();
-        let advice = if known.is_empty() {
+        let hint = if known.is_empty() {
             "There are none; `hive login URL` makes one".to_owned()
         } else {
             format!("There are: {}", known.join(", "))
         };
-        Failure::usage(format!("no profile {name}")).advised(advice)
+        Failure::usage(format!("no profile {name}")).with_hint(hint)
     }
 }
 
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_name_that_is_not_there_is_told_with_those_that_are() {
         let (_directory, mut profiles) = profiles(&["one", "two"]);
-        assert!(profiles.get("three").err().unwrap().advice().unwrap().contains("one, two"));
+        assert!(profiles.get("three").err().unwrap().hint().unwrap().contains("one, two"));
         assert!(profiles.remove("three").is_err());
         assert!(profiles.use_from_now_on("three").is_err());
     }

@@ -5,18 +5,25 @@ use std::io::{self, IsTerminal};
 
 use anstream::{AutoStream, ColorChoice, stream::RawStream};
 use anstyle::{AnsiColor, Style};
-
-use crate::args::Colour;
+use clap::ValueEnum;
 
 pub(crate) const HEADING: Style = Style::new().bold();
 pub(crate) const FAILURE: Style = AnsiColor::Red.on_default().bold();
-pub(crate) const ADVICE: Style = Style::new().dimmed();
+pub(crate) const HINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const ODD: Style = AnsiColor::Yellow.on_default();
 
-/// Takes the user's word for this whole run. `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM=dumb` count where there is
-/// none.
+/// When colours are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Sets when colours are used, for the whole run. With `Auto`, `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM=dumb` decide.
 pub(crate) fn choose(colour: Colour) {
     match colour {
         Colour::Auto => ColorChoice::Auto,

@@ -102,8 +102,8 @@ impl Table {
                     let next =
                         (0..widths.len()).filter(|&other| other != column && !fixed[other]).map(|other| widths[other]);
                     let step = widths[column].saturating_sub(next.max().unwrap_or(0)).max(1);
-                    let wanted = (total - room).min(step);
-                    widths[column] = widths[column].saturating_sub(wanted).max(MIN_COLUMN);
+                    let excess = (total - room).min(step);
+                    widths[column] = widths[column].saturating_sub(excess).max(MIN_COLUMN);
                 }
                 _ => return,
             }

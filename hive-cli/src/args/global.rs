@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use clap::{Args, ColorChoice, ValueEnum};
 
-use crate::settings::Wanted;
+use crate::output::Format;
+use crate::settings::HiveSelector;
+use crate::style::Colour;
 
 const HEADING: &str = "Global options";
 
@@ -41,10 +43,10 @@ impl Global {
     }
 
     /// The hive and the key that the flags name. An empty value counts as none, as in the environment.
-    pub(crate) fn wanted(&self) -> Wanted {
+    pub(crate) fn selector(&self) -> HiveSelector {
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let api_key = self.api_key.as_ref().filter(|key| !key.0.is_empty());
-        Wanted {
+        HiveSelector {
             url: given(&self.url),
             profile: given(&self.profile),
             api_key: api_key.map(|key| key.0.clone().into()),
@@ -66,24 +68,6 @@ impl From<String> for Key {
     fn from(key: String) -> Self {
         Self(key)
     }
-}
-
-/// How results are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    #[default]
-    Table,
-    Json,
-    Jsonl,
-}
-
-/// When colours are used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Colour {
-    #[default]
-    Auto,
-    Always,
-    Never,
 }
 
 impl From<Colour> for ColorChoice {

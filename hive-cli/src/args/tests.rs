@@ -2,6 +2,7 @@ use clap::CommandFactory;
 use hive_core::wire::session::ViewMode;
 
 use super::*;
+use crate::output::Format;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(line.split(' '))
@@ -67,7 +68,7 @@ fn only_terminals_are_interactive() {
 #[test]
 fn a_key_is_never_shown() {
     let cli = parse("hive --api-key hive_key_secret whoami").unwrap();
-    assert!(!format!("{cli:?} {:?}", cli.global.wanted()).contains("hive_key_secret"));
+    assert!(!format!("{cli:?} {:?}", cli.global.selector()).contains("hive_key_secret"));
 }
 
 #[test]

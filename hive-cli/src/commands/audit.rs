@@ -10,13 +10,14 @@ use hive_core::wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditVerific
 use hive_core::{Error, RemoteHive};
 use serde_json::json;
 
-use super::{Called, shown, word};
+use super::invocation::Invocation;
+use super::{shown, word};
 use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs, Moment, Record};
 use crate::failure::{Failure, Result};
 use crate::files::{Draft, is_stdout};
 use crate::output::{self, Output};
 use crate::pages;
-use crate::settings::Wanted;
+use crate::settings::HiveSelector;
 use crate::table::Table;
 use hive_core::HiveApi;
 
@@ -24,16 +25,16 @@ use hive_core::HiveApi;
 const TRIES: usize = 5;
 
 /// Gives the exit code: 1 where a verification finds something wrong. A file is verified without a hive.
-pub(super) async fn run(wanted: Wanted, output: Output, command: AuditCommand) -> Result<u8> {
+pub(super) async fn run(selector: HiveSelector, output: Output, command: AuditCommand) -> Result<u8> {
     if let AuditCommand::Verify(AuditVerifyArgs { file: Some(path), public_key }) = command {
         return report(output, &verify_file(&path, public_key.as_deref())?);
     }
-    let called = Called::settle(wanted).await?;
-    let done = ask(&called.hive, output, command).await;
-    called.advise(done).await
+    let invocation = Invocation::connect(selector).await?;
+    let result = call(&invocation.hive, output, command).await;
+    invocation.with_hint(result).await
 }
 
-async fn ask(api: &RemoteHive, output: Output, command: AuditCommand) -> Result<u8> {
+async fn call(api: &RemoteHive, output: Output, command: AuditCommand) -> Result<u8> {
     match command {
         AuditCommand::List(args) => {
             // How long ago something was counts by the clock that stands in the records, not by ours.

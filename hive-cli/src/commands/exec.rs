@@ -14,7 +14,7 @@ use hive_core::wire::api::{
 };
 
 use super::shown;
-use crate::args::{ExecArgs, Format};
+use crate::args::ExecArgs;
 use crate::exec::ends::Ends;
 use crate::exec::follow::{begun, follow};
 use crate::exec::interrupts::Interrupts;
@@ -23,9 +23,9 @@ use crate::exec::progress::Progress;
 use crate::exec::results;
 use crate::exec::view::{View, status_word};
 use crate::failure::{Failure, Result};
-use crate::output::{self, Output};
+use crate::output::{self, Format, Output};
 use crate::table::Table;
-use crate::{advice, exit, find};
+use crate::{exit, find, hints};
 use hive_core::HiveApi;
 
 /// The most bytes of a standard input.
@@ -39,7 +39,7 @@ pub(super) async fn run(api: &dyn HiveApi, output: Output, args: ExecArgs) -> Re
         concurrency: args.concurrency,
     };
     let (is_queued, is_detached) = (args.no_wait, args.detach);
-    let hint = advice::on_line(&args);
+    let hint = hints::for_shell_line(&args.targets, &args.argv);
     let command = command(args).await?;
     let is_one = matches!(targets.as_slice(), [Target::Id(_) | Target::Name(_)]);
     if is_queued {
@@ -49,7 +49,7 @@ pub(super) async fn run(api: &dyn HiveApi, output: Output, args: ExecArgs) -> Re
     } else {
         let status = fan_out(api, output, targets, command, options, is_detached).await?;
         if let Some(hint) = hint.filter(|_| status == exit::NOT_STARTED && !output.is_json()) {
-            output::advice(&hint);
+            output::hint(&hint);
         }
         Ok(status)
     }

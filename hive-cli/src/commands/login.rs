@@ -13,7 +13,7 @@ use crate::failure::{Failure, Result};
 use crate::keyring::KeyringError;
 use crate::output::{self, Output};
 use crate::profiles::{self, Profile, Profiles};
-use crate::settings::{self, Wanted};
+use crate::settings::{self, HiveSelector};
 use crate::terminal;
 
 /// What a login came to.
@@ -24,11 +24,11 @@ struct Login {
     api_key: SecretString,
 }
 
-pub(super) async fn run(output: Output, wanted: Wanted, args: LoginArgs) -> Result<()> {
+pub(super) async fn run(output: Output, selector: HiveSelector, args: LoginArgs) -> Result<()> {
     let mut profiles = Profiles::load()?;
     let login = if args.with_key { with_key(&args).await? } else { with_password(&args).await? };
     let url = login.hive.url().to_owned();
-    let name = settings::wanted_profile(&wanted).unwrap_or_else(|| profiles::name_of(&url));
+    let name = settings::selected_profile(&selector).unwrap_or_else(|| profiles::name_of(&url));
     let name = profiles::checked_name(&name)?;
     let kept = Profile::keep(&url, &login.username, login.id, &login.api_key, !args.no_keyring).await;
     let (profile, no_keyring) = kept;
@@ -59,7 +59,7 @@ async fn with_password(args: &LoginArgs) -> Result<Login> {
     let request = LoginRequest { username: username.clone(), password: password.expose_secret().to_owned() };
     let (hive, _) = RemoteHive::login(&args.hive, request).await.map_err(|error| match error {
         error @ Error::AuthInvalid => {
-            Failure::from(error).advised(format!("Is {username} right, and the password? An admin gives you another one with `hive users reset-password {username}`"))
+            Failure::from(error).with_hint(format!("Is {username} right, and the password? An admin gives you another one with `hive users reset-password {username}`"))
         }
         error => error.into(),
     })?;
@@ -73,7 +73,7 @@ async fn with_key(args: &LoginArgs) -> Result<Login> {
     let hive = RemoteHive::connect(&args.hive, api_key.clone())?;
     let me = hive.identity().me().await.map_err(|error| match error {
         error @ (Error::AuthInvalid | Error::AuthRequired) => {
-            Failure::from(error).advised("Is the key whole? `hive api-keys create` makes another")
+            Failure::from(error).with_hint("Is the key whole? `hive api-keys create` makes another")
         }
         error => error.into(),
     })?;

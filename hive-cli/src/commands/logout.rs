@@ -7,22 +7,22 @@ use crate::args::LogoutArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::profiles::{Profile, Profiles};
-use crate::settings::{self, Wanted};
+use crate::settings::{self, HiveSelector};
 
-pub(super) async fn run(output: Output, wanted: Wanted, args: LogoutArgs) -> Result<()> {
+pub(super) async fn run(output: Output, selector: HiveSelector, args: LogoutArgs) -> Result<()> {
     let mut profiles = Profiles::load()?;
-    let named = args.name.or_else(|| settings::wanted_profile(&wanted));
+    let named = args.name.or_else(|| settings::selected_profile(&selector));
     let (name, profile) = match &named {
         Some(name) => profiles.get(name)?,
         None => profiles.current().ok_or_else(|| {
             Failure::NoHive("you are not logged in".into())
-                .advised("`hive profiles list` shows the logins that are kept")
+                .with_hint("`hive profiles list` shows the logins that are kept")
         })?,
     };
     let (name, profile) = (name.to_owned(), profile.clone());
     revoke(&profile).await.map_err(|failure| {
-        let advice = failure.advice().unwrap_or_default();
-        failure.advised(format!("{advice}\n`hive profiles remove {name}` forgets it here, and leaves the key valid"))
+        let hint = failure.hint().unwrap_or_default();
+        failure.with_hint(format!("{hint}\n`hive profiles remove {name}` forgets it here, and leaves the key valid"))
     })?;
     profiles.remove(&name)?;
     profiles.save()?;

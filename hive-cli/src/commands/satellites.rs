@@ -11,7 +11,7 @@ use crate::args::{ListArgs, SatellitesCommand, UpdateArgs};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::table::Table;
-use crate::{advice, find, terminal};
+use crate::{find, terminal};
 use hive_core::HiveApi;
 
 pub(super) async fn run(api: &dyn HiveApi, output: Output, command: SatellitesCommand) -> Result<()> {
@@ -95,13 +95,13 @@ async fn update(api: &dyn HiveApi, output: Output, args: UpdateArgs) -> Result<(
     };
     if update == SatelliteUpdate::default() && !changes_tags {
         return Err(Failure::usage("nothing to change")
-            .advised("Give --name, --tag, --add-tag, --remove-tag, --status, --region or --team"));
+            .with_hint("Give --name, --tag, --add-tag, --remove-tag, --status, --region or --team"));
     }
     let satellite = find::satellite(api, &args.satellite).await?;
     let tags = changes_tags.then(|| changed(&satellite.tags, args.added_tags, &args.removed_tags));
     let update = SatelliteUpdate { tags: tags.or(update.tags), ..update };
     let list = format!("hive satellites get {}", shown(update.name.as_ref()));
-    let updated = api.satellites().update(satellite.id, update).await.map_err(advice::on_name(&list))?;
+    let updated = api.satellites().update(satellite.id, update).await.map_err(Failure::of_naming(&list))?;
     output.show(&updated, details)
 }
 

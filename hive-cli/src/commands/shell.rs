@@ -18,7 +18,7 @@ pub(super) async fn run(hive: RemoteHive, output: Output, args: ShellArgs) -> Re
     let (size, mode) = (user_size().unwrap_or_default(), args.view.mode());
     let opening = async {
         let satellite = find::satellite(&hive, &args.satellite).await?;
-        Ok(hive.sessions().create(wanted(satellite.id, size, args)).await?)
+        Ok(hive.sessions().create(session_request(satellite.id, size, args)).await?)
     };
     let session = seat.before(opening).await?;
     let shown = show(hive, seat, &session, mode, AtEnd::End).await;
@@ -49,7 +49,7 @@ async fn show(hive: RemoteHive, seat: Seat, session: &Session, mode: ViewMode, a
     })
 }
 
-fn wanted(satellite_id: SatelliteId, size: Size, args: ShellArgs) -> SessionCreate {
+fn session_request(satellite_id: SatelliteId, size: Size, args: ShellArgs) -> SessionCreate {
     let Size { cols, rows } = size;
     // As ssh does: programs there draw for the terminal here.
     let kind = std::env::var("TERM").ok().filter(|kind| !kind.is_empty()).map(|kind| ("TERM".to_owned(), kind));

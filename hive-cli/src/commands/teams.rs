@@ -7,16 +7,16 @@ use serde_json::json;
 use super::word;
 use crate::args::{MembersCommand, TeamsCommand};
 use crate::failure::{Failure, Result};
+use crate::find;
 use crate::output::Output;
 use crate::table::Table;
-use crate::{advice, find};
 use hive_core::HiveApi;
 
 pub(super) async fn run(api: &dyn HiveApi, output: Output, command: TeamsCommand) -> Result<()> {
     match command {
         TeamsCommand::Create { slug } => {
             let team = api.identity().team_create(TeamCreate { slug }).await;
-            let team = team.map_err(advice::on_name("hive teams list"))?;
+            let team = team.map_err(Failure::of_naming("hive teams list"))?;
             output.show(&team, |team| table(std::slice::from_ref(team)))
         }
         TeamsCommand::List => output.show(&api.identity().team_list().await?, |teams| table(teams)),
@@ -59,7 +59,7 @@ fn member<'m>(members: &'m [TeamMember], word: &str, team: &str) -> Result<&'m T
     let found = members.iter().find(|member| member.username == word || member.user_id.to_string() == word);
     found.ok_or_else(|| {
         Failure::from(Error::NotFound { what: "user", id: format!("{word} in {team}") })
-            .advised(format!("See who is in it with `hive teams members list {team}`"))
+            .with_hint(format!("See who is in it with `hive teams members list {team}`"))
     })
 }
 

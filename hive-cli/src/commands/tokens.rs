@@ -37,7 +37,7 @@ async fn create(api: &dyn HiveApi, output: Output, args: TokensCreateArgs) -> Re
         (None, None) => None,
     };
     let scope = args.scope.unwrap_or(if team_id.is_some() { Scope::Team } else { Scope::Global });
-    let wanted = RegistrationTokenCreate {
+    let request = RegistrationTokenCreate {
         scope: scope.into(),
         team_id,
         expires_in_hours: args.expires_in_hours,
@@ -46,7 +46,7 @@ async fn create(api: &dyn HiveApi, output: Output, args: TokensCreateArgs) -> Re
         tags: args.tag,
         allowed_tags: args.allow_tag,
     };
-    let new = api.identity().registration_token_create(wanted).await?;
+    let new = api.identity().registration_token_create(request).await?;
     // The bare token: `hive tokens create | satellite-agent --registration-token-file - …`.
     output.tell(&new, &new.token)
 }

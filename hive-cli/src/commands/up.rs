@@ -30,7 +30,7 @@ use crate::args::UpArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::profiles::Profiles;
-use crate::settings::{self, Access, UP_FILE};
+use crate::settings::{self, Credentials, UP_FILE};
 use welcome::Welcome;
 
 /// The first user.
@@ -54,7 +54,7 @@ pub(super) async fn run(output: Output, args: UpArgs) -> Result<()> {
     if let Some(password) = password.as_ref().filter(|_| !output.is_json()) {
         welcome::password(ADMIN, password)?;
     }
-    keep_access(&hive, &args.data_dir, &url).await?;
+    save_credentials(&hive, &args.data_dir, &url).await?;
 
     let (tasks, stop_server) = (TaskTracker::new(), CancellationToken::new());
     let serving = tasks.spawn(server.run(stop_server.clone()));
@@ -66,7 +66,7 @@ pub(super) async fn run(output: Output, args: UpArgs) -> Result<()> {
 
 /// Two of them in one directory would be one satellite twice.
 async fn refuse_second(data_dir: &Path) -> Result<()> {
-    let Some(Access { url, api_key, .. }) = settings::load(&data_dir.join(UP_FILE))? else { return Ok(()) };
+    let Some(Credentials { url, api_key, .. }) = settings::load(&data_dir.join(UP_FILE))? else { return Ok(()) };
     let running = RemoteHive::connect(&url, api_key)?;
     // Whoever takes its key is the hive whose key it is.
     let is_running = timeout(PROBE_TIME, running.identity().me()).await.is_ok_and(|me| me.is_ok());
@@ -74,7 +74,8 @@ async fn refuse_second(data_dir: &Path) -> Result<()> {
         return Ok(());
     }
     let told = format!("a hive with the data of {} runs already, at {url}", data_dir.display());
-    Err(Failure::Up(told).advised("Use it from here: `hive satellites list`; it ends with Ctrl-C where it was started"))
+    Err(Failure::Up(told)
+        .with_hint("Use it from here: `hive satellites list`; it ends with Ctrl-C where it was started"))
 }
 
 async fn open(args: &UpArgs) -> Result<Hive> {
@@ -92,7 +93,7 @@ fn cannot_listen(address: SocketAddr, error: &BindError) -> Failure {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     let other = SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(3001));
     Failure::Up(format!("cannot listen on {address}{cause}"))
-        .advised(format!("Does another hive run there? Take another address with --listen {other}"))
+        .with_hint(format!("Does another hive run there? Take another address with --listen {other}"))
 }
 
 /// Where this machine reaches a listener.
@@ -120,13 +121,13 @@ async fn is_valid(hive: &Hive, api_key: &SecretString) -> bool {
 }
 
 /// Sees to it that the other commands find this hive and have a key to it.
-async fn keep_access(hive: &Hive, data_dir: &Path, url: &str) -> Result<()> {
+async fn save_credentials(hive: &Hive, data_dir: &Path, url: &str) -> Result<()> {
     let path = data_dir.join(UP_FILE);
     let api_key = match settings::load(&path)? {
-        Some(Access { api_key, .. }) if is_valid(hive, &api_key).await => api_key,
+        Some(Credentials { api_key, .. }) if is_valid(hive, &api_key).await => api_key,
         _ => {
-            let wanted = ApiKeyCreate { name: "hive up".into(), ..ApiKeyCreate::default() };
-            hive.as_system().api_key_create_for(ADMIN, wanted).await?.api_key.into()
+            let request = ApiKeyCreate { name: "hive up".into(), ..ApiKeyCreate::default() };
+            hive.as_system().api_key_create_for(ADMIN, request).await?.api_key.into()
         }
     };
     settings::save(&path, url, &api_key)
@@ -205,13 +206,13 @@ async fn connect(args: &UpArgs, hive: &Hive, url: &str) -> Result<Agent> {
 }
 
 async fn registration_token(hive: &Hive) -> Result<SecretString> {
-    let wanted = RegistrationTokenCreate {
+    let request = RegistrationTokenCreate {
         scope: TokenScope::Global,
         team_id: None,
         description: Some("hive up".into()),
         ..RegistrationTokenCreate::global()
     };
-    Ok(hive.as_system().identity().registration_token_create(wanted).await?.token.into())
+    Ok(hive.as_system().identity().registration_token_create(request).await?.token.into())
 }
 
 async fn online(mut link: watch::Receiver<LinkState>) -> Result<SatelliteId> {

@@ -10,7 +10,7 @@ use crate::args::UsersCommand;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::table::Table;
-use crate::{advice, find, terminal};
+use crate::{find, terminal};
 use hive_core::HiveApi;
 
 pub(super) async fn run(api: &dyn HiveApi, output: Output, command: UsersCommand) -> Result<()> {
@@ -22,7 +22,7 @@ pub(super) async fn run(api: &dyn HiveApi, output: Output, command: UsersCommand
         UsersCommand::Get { user } => show(output, &find::user(api, &user).await?),
         UsersCommand::Create { username, role } => {
             let new = api.identity().user_create(UserCreate { username, role: role.into() }).await;
-            let new = new.map_err(advice::on_name("hive users list"))?;
+            let new = new.map_err(Failure::of_naming("hive users list"))?;
             let sentence = format!("User {}, password {} (shown this once)", new.user.username, new.password.0);
             output.tell(&new, &sentence)
         }

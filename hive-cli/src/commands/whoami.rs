@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{shown, word};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::settings::{Access, Origin};
+use crate::settings::{CredentialSource, Credentials};
 use crate::table::Table;
 use hive_core::HiveApi;
 
@@ -18,13 +18,13 @@ struct Who<'a> {
     profile: Option<&'a str>,
 }
 
-pub(super) async fn run(api: &dyn HiveApi, access: &Access, output: Output) -> Result<()> {
-    let (profile, by) = match &access.origin {
-        Origin::Given => (None, "--api-key or HIVE_API_KEY".to_owned()),
-        Origin::Profile(name) => (Some(name.as_str()), format!("the profile {name}")),
-        Origin::Here => (None, "the hive that was started here".to_owned()),
+pub(super) async fn run(api: &dyn HiveApi, credentials: &Credentials, output: Output) -> Result<()> {
+    let (profile, by) = match &credentials.source {
+        CredentialSource::Explicit => (None, "--api-key or HIVE_API_KEY".to_owned()),
+        CredentialSource::Profile(name) => (Some(name.as_str()), format!("the profile {name}")),
+        CredentialSource::LocalHive => (None, "the hive that was started here".to_owned()),
     };
-    let who = Who { me: api.identity().me().await?, url: &access.url, profile };
+    let who = Who { me: api.identity().me().await?, url: &credentials.url, profile };
     output.show(&who, |Who { me, url, .. }| {
         Table::pairs([
             ("hive", (*url).to_owned()),

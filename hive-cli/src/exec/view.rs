@@ -5,7 +5,7 @@ use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{CommandStatus, ExecResult, TargetStatus};
 
 use crate::failure::Result;
-use crate::{advice, output};
+use crate::{hints, output};
 
 /// Where output goes, and how the target is named.
 pub(crate) struct View {
@@ -38,19 +38,19 @@ impl View {
             result.error.is_none() && !result.truncated && result.exit_code.is_some() && is_plain(&result.status);
         if !self.is_collected() && !is_told {
             output::note(&ending(result));
-            if let Some(advice) = self.advice(result) {
-                output::advice(&advice);
+            if let Some(hint) = self.hint(result) {
+                output::hint(&hint);
             }
         }
     }
 
-    fn advice(&self, result: &ExecResult) -> Option<String> {
+    fn hint(&self, result: &ExecResult) -> Option<String> {
         let is_not_started = result.exit_code.is_none()
             && result.error.as_ref().is_some_and(|error| error.code == ErrorCode::InvalidInput);
         if is_not_started && self.on_missing_program.is_some() {
             return self.on_missing_program.clone();
         }
-        advice::on_result(result)
+        hints::for_result(result)
     }
 }
 

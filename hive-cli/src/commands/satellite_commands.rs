@@ -1,4 +1,4 @@
-//! `hive commands`: commands that were given before.
+//! `hive commands`: the commands of one satellite.
 
 use hive_core::Error;
 use hive_core::wire::api::{CommandInfo, OutputEncoding};

@@ -1,0 +1,39 @@
+//! One call of this program to a hive: the connection, its credentials, and the hints that need both.
+
+use hive_core::{Error, RemoteHive};
+
+use crate::failure::{Failure, Result};
+use crate::find;
+use crate::settings::{self, Credentials, HiveSelector};
+
+/// The hive that a command calls, and the credentials it is called with.
+pub(super) struct Invocation {
+    pub(super) hive: RemoteHive,
+    pub(super) credentials: Credentials,
+}
+
+impl Invocation {
+    /// Finds the selected hive and its key. Nothing is sent yet.
+    pub(super) async fn connect(selector: HiveSelector) -> Result<Self> {
+        let credentials = settings::resolve(selector).await?;
+        let hive = RemoteHive::connect(&credentials.url, credentials.api_key.clone())?;
+        Ok(Self { hive, credentials })
+    }
+
+    /// Replaces the hint of an error where the credentials or the hive know a better one.
+    pub(super) async fn with_hint<T>(&self, result: Result<T>) -> Result<T> {
+        let Err(failure) = result else { return result };
+        let hint = match &failure {
+            Failure::Hive(Error::AuthRequired | Error::AuthInvalid) => Some(self.credentials.rejected_key_hint()),
+            // Asked only now: a misspelt name costs one more request, every other call none.
+            Failure::Hive(Error::SatelliteNotFound(word)) => find::similar(&self.hive, word)
+                .await
+                .map(|name| format!("Did you mean {name}? `hive satellites list` shows all")),
+            _ => None,
+        };
+        Err(match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        })
+    }
+}
