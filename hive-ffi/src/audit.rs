@@ -11,13 +11,13 @@ use hive_core::wire::api::{AuditExportLine, AuditTarget};
 
 use crate::engine::Engine;
 use crate::feed::complete;
-use crate::records::{AuditEntry, AuditFilter, AuditVerification, Page};
+use crate::records::{AuditEntry, AuditFilter, AuditVerification, PageRequest};
 use crate::{AuditExport, Hive, HiveError};
 
 #[uniffi::export]
 impl Hive {
     /// Lists audit records, newest first.
-    pub async fn audit_query(&self, filter: AuditFilter, page: Page) -> Result<Vec<AuditEntry>, HiveError> {
+    pub async fn audit_query(&self, filter: AuditFilter, page: PageRequest) -> Result<Vec<AuditEntry>, HiveError> {
         let query = move |hive: Arc<dyn HiveApi>| async move {
             let entries = hive.audit().query(filter.try_into()?, page.into()).await?;
             Ok(entries.items.into_iter().map(AuditEntry::from).collect())

@@ -10,8 +10,8 @@ use hive_core::router::ExecOptions;
 use hive_core::wire::api::{self, OutputEncoding};
 
 use crate::feed::complete;
-use crate::hive::{find_id, targets};
-use crate::records::{Channel, Command, CommandInfo, CommandResult, ExecEvent, Page, PowerAction, id};
+use crate::lookup::{find_satellite_id, parse_targets};
+use crate::records::{Channel, Command, CommandInfo, CommandResult, ExecEvent, PageRequest, PowerAction, parse_id};
 use crate::{ExecEvents, Hive, HiveError};
 
 #[uniffi::export]
@@ -20,8 +20,8 @@ impl Hive {
     /// error; a satellite that is offline is an error, and nothing was stored.
     pub async fn exec(&self, satellite: String, command: Command) -> Result<CommandResult, HiveError> {
         let exec = |hive: Arc<dyn HiveApi>| async move {
-            let id = find_id(hive.as_ref(), &satellite).await?;
-            let (command, options) = split(command, None);
+            let id = find_satellite_id(hive.as_ref(), &satellite).await?;
+            let (command, options) = command_and_options(command, None);
             hive.commands().exec(id, command, options).await?.try_into()
         };
         self.call(exec).await
@@ -36,8 +36,8 @@ impl Hive {
         concurrency: Option<u32>,
     ) -> Result<Vec<CommandResult>, HiveError> {
         let exec = move |hive: Arc<dyn HiveApi>| async move {
-            let (command, options) = split(command, concurrency);
-            let results = hive.commands().exec_multi(self::targets(&targets)?, command, options).await?;
+            let (command, options) = command_and_options(command, concurrency);
+            let results = hive.commands().exec_multi(parse_targets(&targets)?, command, options).await?;
             results.into_iter().map(CommandResult::try_from).collect()
         };
         self.call(exec).await
@@ -51,20 +51,20 @@ impl Hive {
         concurrency: Option<u32>,
     ) -> Result<Arc<ExecEvents>, HiveError> {
         let start = move |hive: Arc<dyn HiveApi>| async move {
-            let (command, options) = split(command, concurrency);
-            Ok(hive.commands().exec_stream(self::targets(&targets)?, command, options).await?)
+            let (command, options) = command_and_options(command, concurrency);
+            Ok(hive.commands().exec_stream(parse_targets(&targets)?, command, options).await?)
         };
         let events = self.call(start).await?;
-        let events = complete(events, "the events broke off; the commands go on", all_done());
-        let events = events.filter_map(|event| ready(event.and_then(ExecEvent::of).transpose()));
+        let events = complete(events, "the events broke off; the commands go on", every_command_ended());
+        let events = events.filter_map(|event| ready(event.and_then(ExecEvent::from_wire).transpose()));
         Ok(ExecEvents::new(self.engine.clone(), events))
     }
 
     /// Stores a command for a satellite, online or not, and returns its id at once.
     pub async fn submit(&self, satellite: String, command: Command) -> Result<String, HiveError> {
         let submit = |hive: Arc<dyn HiveApi>| async move {
-            let id = find_id(hive.as_ref(), &satellite).await?;
-            let (command, options) = split(command, None);
+            let id = find_satellite_id(hive.as_ref(), &satellite).await?;
+            let (command, options) = command_and_options(command, None);
             Ok(hive.commands().submit(id, command, options).await?.to_string())
         };
         self.call(submit).await
@@ -79,9 +79,9 @@ impl Hive {
         message: Option<String>,
     ) -> Result<CommandResult, HiveError> {
         let change = move |hive: Arc<dyn HiveApi>| async move {
-            let id = find_id(hive.as_ref(), &satellite).await?;
+            let id = find_satellite_id(hive.as_ref(), &satellite).await?;
             let request = api::PowerRequest { action: action.into(), delay_seconds, message, priority: None };
-            hive.commands().power(id, request, exact(None, None)).await?.try_into()
+            hive.commands().power(id, request, exec_options(None, None)).await?.try_into()
         };
         self.call(change).await
     }
@@ -89,16 +89,16 @@ impl Hive {
     /// Returns a command with its output so far; nothing where there is none, or the caller may not know of it.
     pub async fn command_get(&self, command: String) -> Result<Option<CommandInfo>, HiveError> {
         let get = |hive: Arc<dyn HiveApi>| async move {
-            let info = hive.commands().get(id("command", &command)?, OutputEncoding::Base64).await?;
+            let info = hive.commands().get(parse_id("command", &command)?, OutputEncoding::Base64).await?;
             info.map(CommandInfo::try_from).transpose()
         };
         self.call(get).await
     }
 
     /// Lists a satellite's commands, newest first, without their output.
-    pub async fn command_list(&self, satellite: String, page: Page) -> Result<Vec<CommandInfo>, HiveError> {
+    pub async fn command_list(&self, satellite: String, page: PageRequest) -> Result<Vec<CommandInfo>, HiveError> {
         let list = move |hive: Arc<dyn HiveApi>| async move {
-            let id = find_id(hive.as_ref(), &satellite).await?;
+            let id = find_satellite_id(hive.as_ref(), &satellite).await?;
             let commands = hive.commands().list(id, page.into()).await?;
             commands.items.into_iter().map(CommandInfo::try_from).collect()
         };
@@ -108,31 +108,32 @@ impl Hive {
     /// Returns some of a command's output, from a byte on: a mebibyte at most, and empty where there is no more, or none yet.
     pub async fn command_output(&self, command: String, channel: Channel, from: u64) -> Result<Vec<u8>, HiveError> {
         let read = move |hive: Arc<dyn HiveApi>| async move {
-            Ok(hive.commands().output(id("command", &command)?, channel.into(), from).await?.into())
+            Ok(hive.commands().output(parse_id("command", &command)?, channel.into(), from).await?.into())
         };
         self.call(read).await
     }
 
     /// Ends a command: a queued one at once, a running one when its whole process tree is gone. Returns it as it then stands.
     pub async fn command_cancel(&self, command: String) -> Result<CommandInfo, HiveError> {
-        let cancel =
-            |hive: Arc<dyn HiveApi>| async move { hive.commands().cancel(id("command", &command)?).await?.try_into() };
+        let cancel = |hive: Arc<dyn HiveApi>| async move {
+            hive.commands().cancel(parse_id("command", &command)?).await?.try_into()
+        };
         self.call(cancel).await
     }
 }
 
-fn split(command: Command, concurrency: Option<u32>) -> (api::ExecCommand, ExecOptions) {
+fn command_and_options(command: Command, concurrency: Option<u32>) -> (api::ExecCommand, ExecOptions) {
     let (command, key) = command.into_parts();
-    (command, exact(key, concurrency))
+    (command, exec_options(key, concurrency))
 }
 
-/// Output is asked for as it came.
-fn exact(idempotency_key: Option<String>, concurrency: Option<u32>) -> ExecOptions {
+/// The options of a call. Output is requested in base64, because it can be any bytes.
+fn exec_options(idempotency_key: Option<String>, concurrency: Option<u32>) -> ExecOptions {
     ExecOptions { idempotency_key, encoding: OutputEncoding::Base64, concurrency }
 }
 
-/// Says after each event whether every command that was told of has ended.
-fn all_done() -> impl FnMut(&api::ExecEvent) -> bool + Send + 'static {
+/// Returns a predicate of a stream of events: whether every command that was accepted so far has ended.
+fn every_command_ended() -> impl FnMut(&api::ExecEvent) -> bool + Send + 'static {
     let mut open = HashSet::new();
     move |event| {
         match event {

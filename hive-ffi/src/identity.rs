@@ -10,9 +10,10 @@ use hive_core::wire::api::{
 use hive_core::wire::credential::Secret;
 use hive_core::wire::{TeamId, UserId};
 
-use crate::hive::every_page;
+use crate::lookup::every_page;
 use crate::records::{
-    ApiKey, Me, NewApiKey, NewRegistrationToken, NewUser, RegistrationToken, Team, TeamMember, User, id, of_word,
+    ApiKey, Me, NewApiKey, NewRegistrationToken, NewUser, RegistrationToken, Team, TeamMember, User, parse_enum,
+    parse_id,
 };
 use crate::{Hive, HiveError};
 
@@ -31,8 +32,8 @@ impl Hive {
 
     /// Adds a user. Their password is told here and nowhere else.
     pub async fn user_create(&self, username: String, is_admin: bool) -> Result<NewUser, HiveError> {
-        let wanted = UserCreate { username, role: platform_role(is_admin) };
-        self.call(|hive| async move { Ok(hive.identity().user_create(wanted).await?.into()) }).await
+        let request = UserCreate { username, role: platform_role(is_admin) };
+        self.call(|hive| async move { Ok(hive.identity().user_create(request).await?.into()) }).await
     }
 
     /// Lists users by name.
@@ -84,7 +85,7 @@ impl Hive {
     /// Makes a user a member of a team, or changes what they are there: `viewer`, `operator` or `admin`.
     pub async fn team_member_put(&self, team: String, username: String, role: String) -> Result<TeamMember, HiveError> {
         let put = |hive: Arc<dyn HiveApi>| async move {
-            let role: Role = of_word("role", &role, "one of viewer, operator, admin")?;
+            let role: Role = parse_enum("role", &role, "one of viewer, operator, admin")?;
             let team = find_team(hive.as_ref(), &team).await?;
             Ok(hive.identity().team_member_put(team, TeamMemberPut { username, role }).await?.into())
         };
@@ -132,12 +133,12 @@ impl Hive {
 
     /// Gives one of the caller's API keys another secret. The one before is dead at once.
     pub async fn api_key_rotate(&self, key: String) -> Result<NewApiKey, HiveError> {
-        self.call(|hive| async move { Ok(hive.identity().api_key_rotate(id("key", &key)?).await?.into()) }).await
+        self.call(|hive| async move { Ok(hive.identity().api_key_rotate(parse_id("key", &key)?).await?.into()) }).await
     }
 
     /// Revokes one of the caller's API keys, at once.
     pub async fn api_key_revoke(&self, key: String) -> Result<(), HiveError> {
-        self.call(|hive| async move { Ok(hive.identity().api_key_revoke(id("key", &key)?).await?) }).await
+        self.call(|hive| async move { Ok(hive.identity().api_key_revoke(parse_id("key", &key)?).await?) }).await
     }
 
     /// Makes a registration token, for the whole hive or for a team.
@@ -148,16 +149,16 @@ impl Hive {
         description: Option<String>,
     ) -> Result<NewRegistrationToken, HiveError> {
         let create = move |hive: Arc<dyn HiveApi>| async move {
-            let team_id = team_id.map(|team| id("team_id", &team)).transpose()?;
+            let team_id = team_id.map(|team| parse_id("team_id", &team)).transpose()?;
             let scope = if team_id.is_some() { TokenScope::Team } else { TokenScope::Global };
-            let wanted = RegistrationTokenCreate {
+            let request = RegistrationTokenCreate {
                 scope,
                 team_id,
                 expires_in_hours,
                 description,
                 ..RegistrationTokenCreate::global()
             };
-            Ok(hive.identity().registration_token_create(wanted).await?.into())
+            Ok(hive.identity().registration_token_create(request).await?.into())
         };
         self.call(create).await
     }
@@ -172,8 +173,10 @@ impl Hive {
 
     /// Revokes a registration token that was not used yet.
     pub async fn registration_token_revoke(&self, token: String) -> Result<(), HiveError> {
-        self.call(|hive| async move { Ok(hive.identity().registration_token_revoke(id("token", &token)?).await?) })
-            .await
+        self.call(
+            |hive| async move { Ok(hive.identity().registration_token_revoke(parse_id("token", &token)?).await?) },
+        )
+        .await
     }
 }
 

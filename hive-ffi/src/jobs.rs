@@ -11,8 +11,10 @@ use hive_core::wire::JobId;
 use hive_core::wire::api::{self, OutputEncoding};
 
 use crate::feed::complete;
-use crate::hive::{every_page, targets};
-use crate::records::{Command, CommandInfo, CommandResult, FanOut, FanOutOptions, Job, JobEvent, JobTarget, Page, id};
+use crate::lookup::{every_page, parse_targets};
+use crate::records::{
+    Command, CommandInfo, CommandResult, FanOut, FanOutOptions, Job, JobEvent, JobTarget, PageRequest, parse_id,
+};
 use crate::{Hive, HiveError, JobEvents};
 
 /// How long to wait before a job is watched again whose events broke off.
@@ -67,11 +69,11 @@ impl Hive {
 
     /// Returns a job; nothing where there is none, or the caller may not know of one of its satellites.
     pub async fn job_get(&self, job: String) -> Result<Option<Job>, HiveError> {
-        self.call(|hive| async move { Ok(hive.jobs().get(id("job", &job)?).await?.map(Job::from)) }).await
+        self.call(|hive| async move { Ok(hive.jobs().get(parse_id("job", &job)?).await?.map(Job::from)) }).await
     }
 
     /// Lists jobs, newest first.
-    pub async fn job_list(&self, page: Page) -> Result<Vec<Job>, HiveError> {
+    pub async fn job_list(&self, page: PageRequest) -> Result<Vec<Job>, HiveError> {
         let list = move |hive: Arc<dyn HiveApi>| async move {
             Ok(hive.jobs().list(page.into()).await?.items.into_iter().map(Job::from).collect())
         };
@@ -81,7 +83,7 @@ impl Hive {
     /// Lists all satellites of a job by name. Their output is asked for by their commands.
     pub async fn job_target_list(&self, job: String) -> Result<Vec<JobTarget>, HiveError> {
         let list = |hive: Arc<dyn HiveApi>| async move {
-            let job: JobId = id("job", &job)?;
+            let job: JobId = parse_id("job", &job)?;
             let jobs = hive.jobs();
             let targets = every_page(|page| jobs.list_targets(job, page)).await?;
             Ok(targets.into_iter().map(JobTarget::from).collect())
@@ -91,13 +93,13 @@ impl Hive {
 
     /// Cancels a job: what waits ends at once, what runs when its whole process tree is gone. Does not wait for its end.
     pub async fn job_cancel(&self, job: String) -> Result<Job, HiveError> {
-        self.call(|hive| async move { Ok(hive.jobs().cancel(id("job", &job)?).await?.into()) }).await
+        self.call(|hive| async move { Ok(hive.jobs().cancel(parse_id("job", &job)?).await?.into()) }).await
     }
 
     /// Tells what happens to a job until it has ended, beginning with what has happened.
     pub async fn job_watch(&self, job: String) -> Result<Arc<JobEvents>, HiveError> {
-        let events = self.call(|hive| async move { Ok(hive.jobs().subscribe(id("job", &job)?).await?) }).await?;
-        let events = events.filter_map(async |event| JobEvent::of(event));
+        let events = self.call(|hive| async move { Ok(hive.jobs().subscribe(parse_id("job", &job)?).await?) }).await?;
+        let events = events.filter_map(async |event| JobEvent::from_wire(event));
         let is_last = |event: &JobEvent| matches!(event, JobEvent::Ended { .. });
         let broken = "the events broke off; the job goes on, and can be watched again";
         Ok(JobEvents::new(self.engine.clone(), complete(events, broken, is_last)))
@@ -112,7 +114,7 @@ async fn submit(
 ) -> Result<api::Job, HiveError> {
     let (command, idempotency_key) = command.into_parts();
     let options = JobOptions { idempotency_key, concurrency, deadline_seconds };
-    Ok(hive.jobs().submit(self::targets(targets)?, command, options).await?)
+    Ok(hive.jobs().submit(parse_targets(targets)?, command, options).await?)
 }
 
 /// Watches a job to its end, over as many streams as it takes: each begins with what has happened.
@@ -146,7 +148,7 @@ fn tell(
         api::JobEvent::Ended(job) => (true, Some(job.as_ref().clone())),
         _ => (true, None),
     };
-    if let (Some(progress), Some(event), true) = (progress, JobEvent::of(event), is_news) {
+    if let (Some(progress), Some(event), true) = (progress, JobEvent::from_wire(event), is_news) {
         progress.on_event(event);
     }
     ended

@@ -1,17 +1,18 @@
-//! A hive from Python and Swift: a client of a hive elsewhere, and a hive of one's own.
+//! The interface of a hive for Python and Swift: a client of a remote hive, or an embedded hive.
 //!
-//! In the order in which a call meets them:
+//! The modules in the order in which a call reaches them:
 //!
-//! - [`Hive`] is the whole interface, here ([`Hive::open`]) or elsewhere ([`Hive::connect`]): `satellites`, `commands`, `jobs`,
-//!   `sessions`, `audit` and `identity` are its methods, `embedded` what only a hive in this process can do;
-//! - `engine` is the runtime they all run on, and ends with the last of them;
-//! - [`records`] are the plain values that go in and come out;
-//! - `feed` is a stream of such values, as the languages read it; [`Terminal`] one with a way back;
-//! - [`HiveError`] is every failure, one variant a code.
+//! - [`Hive`] is the whole interface, embedded ([`Hive::open`]) or remote ([`Hive::connect`]). Its methods are in `satellites`,
+//!   `commands`, `jobs`, `sessions`, `audit` and `identity`; those of an embedded hive alone are in `server`;
+//! - `backend` is the hive that carries out the calls: `embedded`, or a client;
+//! - `engine` is the runtime of all objects, and ends with the last of them;
+//! - [`records`] are the plain values of arguments and results; `lookup` finds what arguments name;
+//! - `feed` is a stream of such values as other languages read it; [`Terminal`] is a stream with a way back;
+//! - [`HiveError`] is every error, one variant per code.
 //!
-//! Nothing is decided here: the traits of `hive_core` do the work, and who may do what is decided by the hive. Methods are
-//! async in each language's own way, run on threads of their own, and are given up when whoever awaits them goes away.
-//! What is generated from this crate is wrapped by hand into `hive-ffi/python` and `hive-ffi/swift`.
+//! This crate decides nothing: the traits of `hive_core` do the work, and the hive checks permissions. Methods are async in the
+//! way of each language, run on the threads of the engine, and are cancelled when the caller stops waiting. Hand-written code
+//! in `hive-ffi/python` and `hive-ffi/swift` wraps what is generated from this crate.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -19,6 +20,7 @@
 pub mod records;
 
 mod audit;
+mod backend;
 mod commands;
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -28,18 +30,21 @@ mod feed;
 mod hive;
 mod identity;
 mod jobs;
+mod lookup;
 mod satellites;
+#[cfg(feature = "embedded")]
+mod server;
 mod sessions;
 mod terminal;
 
 pub use audit::audit_verify_file;
-#[cfg(feature = "embedded")]
-pub use embedded::Server;
 pub use engine::{shut_down, tasks_under_way};
 pub use error::{ErrorParts, HiveError, error_parts};
 pub use feed::{AuditExport, ExecEvents, JobEvents, SatelliteEvents};
 pub use hive::Hive;
 pub use jobs::JobProgress;
+#[cfg(feature = "embedded")]
+pub use server::Server;
 pub use terminal::Terminal;
 
 uniffi::setup_scaffolding!();

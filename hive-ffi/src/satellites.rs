@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 
 use crate::feed::complete;
-use crate::hive::{every_page, find, find_id};
+use crate::lookup::{every_page, find_satellite, find_satellite_id};
 use crate::records::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
 use crate::{Hive, HiveError, SatelliteEvents};
 
@@ -24,13 +24,13 @@ impl Hive {
 
     /// Returns the satellite with this id or name.
     pub async fn satellite_get(&self, satellite: String) -> Result<Satellite, HiveError> {
-        self.call(|hive| async move { Ok(find(hive.as_ref(), &satellite).await?.into()) }).await
+        self.call(|hive| async move { Ok(find_satellite(hive.as_ref(), &satellite).await?.into()) }).await
     }
 
     /// Changes what a person may change of a satellite.
     pub async fn satellite_update(&self, satellite: String, update: SatelliteUpdate) -> Result<Satellite, HiveError> {
         let change = |hive: Arc<dyn hive_core::HiveApi>| async move {
-            let id = find_id(hive.as_ref(), &satellite).await?;
+            let id = find_satellite_id(hive.as_ref(), &satellite).await?;
             Ok(hive.satellites().update(id, update.try_into()?).await?.into())
         };
         self.call(change).await
@@ -39,7 +39,7 @@ impl Hive {
     /// Removes a satellite: its key is dead, its link ended, its open commands are cancelled or of unknown outcome.
     pub async fn satellite_remove(&self, satellite: String) -> Result<(), HiveError> {
         let remove = |hive: Arc<dyn hive_core::HiveApi>| async move {
-            let id = find_id(hive.as_ref(), &satellite).await?;
+            let id = find_satellite_id(hive.as_ref(), &satellite).await?;
             Ok(hive.satellites().remove(id).await?)
         };
         self.call(remove).await
@@ -48,7 +48,7 @@ impl Hive {
     /// Ends a satellite's link. It comes back unless it was removed.
     pub async fn satellite_disconnect(&self, satellite: String) -> Result<(), HiveError> {
         let end = |hive: Arc<dyn hive_core::HiveApi>| async move {
-            let id = find_id(hive.as_ref(), &satellite).await?;
+            let id = find_satellite_id(hive.as_ref(), &satellite).await?;
             Ok(hive.satellites().mark_offline(id).await?)
         };
         self.call(end).await
@@ -57,7 +57,7 @@ impl Hive {
     /// Listens to what happens to satellites from now on.
     pub async fn satellite_events(&self) -> Result<Arc<SatelliteEvents>, HiveError> {
         let events = self.call(|hive| async move { Ok(hive.satellites().subscribe().await?) }).await?;
-        let events = events.filter_map(async |event| SatelliteEvent::of(event));
+        let events = events.filter_map(async |event| SatelliteEvent::from_wire(event));
         let broken = "the events broke off: list the satellites anew, and listen again";
         Ok(SatelliteEvents::new(self.engine.clone(), complete(events, broken, |_| false)))
     }

@@ -7,8 +7,8 @@ use hive_core::wire::SessionId;
 use hive_core::wire::api::{self, SessionCreate};
 use hive_core::{HiveApi, session};
 
-use crate::hive::find_id;
-use crate::records::{Session, SessionOptions, Size, ViewMode, id};
+use crate::lookup::find_satellite_id;
+use crate::records::{Session, SessionOptions, Size, ViewMode, parse_id};
 use crate::{Hive, HiveError, Terminal};
 
 #[uniffi::export]
@@ -18,9 +18,9 @@ impl Hive {
         let create = move |hive: Arc<dyn HiveApi>| async move {
             let SessionOptions { shell, env, size } = options;
             let api::Size { cols, rows } = size.map(api::Size::from).unwrap_or_default();
-            let satellite_id = find_id(hive.as_ref(), &satellite).await?;
-            let wanted = SessionCreate { satellite_id, cols, rows, shell, env: env.into_iter().collect() };
-            Ok(hive.sessions().create(wanted).await?.into())
+            let satellite_id = find_satellite_id(hive.as_ref(), &satellite).await?;
+            let request = SessionCreate { satellite_id, cols, rows, shell, env: env.into_iter().collect() };
+            Ok(hive.sessions().create(request).await?.into())
         };
         self.call(create).await
     }
@@ -33,7 +33,7 @@ impl Hive {
         size: Option<Size>,
     ) -> Result<Arc<Terminal>, HiveError> {
         let attach = move |hive: Arc<dyn HiveApi>| async move {
-            let session: SessionId = id("session", &session)?;
+            let session: SessionId = parse_id("session", &session)?;
             let options = ViewOptions { mode: mode.into(), size: size.map(api::Size::from) };
             Ok(session::Terminal::open(hive.sessions(), session, options).await?)
         };
@@ -43,15 +43,17 @@ impl Hive {
 
     /// Returns a terminal, ended ones too; nothing where there is none, or the caller may not know of it.
     pub async fn session_get(&self, session: String) -> Result<Option<Session>, HiveError> {
-        self.call(|hive| async move { Ok(hive.sessions().get(id("session", &session)?).await?.map(Session::from)) })
-            .await
+        self.call(
+            |hive| async move { Ok(hive.sessions().get(parse_id("session", &session)?).await?.map(Session::from)) },
+        )
+        .await
     }
 
     /// Lists terminals, newest first; of one satellite where one is named, those that have ended only where asked for.
     pub async fn session_list(&self, satellite: Option<String>, ended: bool) -> Result<Vec<Session>, HiveError> {
         let list = move |hive: Arc<dyn HiveApi>| async move {
             let satellite_id = match satellite {
-                Some(satellite) => Some(find_id(hive.as_ref(), &satellite).await?),
+                Some(satellite) => Some(find_satellite_id(hive.as_ref(), &satellite).await?),
                 None => None,
             };
             let sessions = hive.sessions().list(api::SessionFilter { satellite_id, ended }).await?;
@@ -62,18 +64,22 @@ impl Hive {
 
     /// Types into a terminal nobody else types into: returns when the satellite has typed every byte, once and in order.
     pub async fn session_input(&self, session: String, data: Vec<u8>) -> Result<(), HiveError> {
-        self.call(|hive| async move { Ok(hive.sessions().send_input(id("session", &session)?, data.into()).await?) })
-            .await
+        self.call(
+            |hive| async move { Ok(hive.sessions().send_input(parse_id("session", &session)?, data.into()).await?) },
+        )
+        .await
     }
 
     /// Changes a terminal's size.
     pub async fn session_resize(&self, session: String, size: Size) -> Result<(), HiveError> {
-        self.call(move |hive| async move { Ok(hive.sessions().resize(id("session", &session)?, size.into()).await?) })
-            .await
+        self.call(
+            move |hive| async move { Ok(hive.sessions().resize(parse_id("session", &session)?, size.into()).await?) },
+        )
+        .await
     }
 
     /// Ends a terminal with its whole process tree, and returns when that is gone.
     pub async fn session_terminate(&self, session: String) -> Result<(), HiveError> {
-        self.call(|hive| async move { Ok(hive.sessions().terminate(id("session", &session)?).await?) }).await
+        self.call(|hive| async move { Ok(hive.sessions().terminate(parse_id("session", &session)?).await?) }).await
     }
 }

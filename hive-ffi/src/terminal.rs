@@ -1,261 +1,149 @@
-//! One viewer of a terminal, for languages whose objects are shared.
+//! One viewer of a terminal, for languages whose objects are shared between threads.
 //!
-//! A task owns the [`session::Terminal`](hive_core::session::Terminal), which attaches again by itself; the object gives it
-//! orders and reads what it tells. Output is acknowledged when it is taken, so that a reader who is slow slows the program
-//! and nobody's memory fills.
+//! The [`session::Terminal`](hive_core::session::Terminal) has one owner, the task of [`driver`]. The object sends it requests
+//! and reads its events. Output is acknowledged when it is taken: a slow reader slows the program down, and no queue grows.
+
+mod driver;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
-use hive_core::session::{self, TerminalEvent as Told};
-use hive_core::wire::api;
+use futures_util::stream::{Stream, poll_fn};
+use hive_core::session;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
 
 use crate::HiveError;
 use crate::engine::Engine;
 use crate::feed::Feed;
 use crate::records::{Session, Size, TerminalEvent};
 
-/// Events a reader may owe; then the terminal is left alone until it reads.
-const EVENTS: usize = 64;
-/// Orders that may wait; whoever gives one more waits.
-const ORDERS: usize = 16;
-/// How often to look whether there is room for what is to be typed.
-const ROOM_INTERVAL: Duration = Duration::from_millis(10);
+use driver::{Driver, DriverRequest, OutputEnd};
 
-/// A viewer of a terminal. Dropping it leaves; the program lives on.
+/// Events that wait for the reader. When there are so many, nothing more is read from the terminal.
+const MAX_EVENTS: usize = 64;
+/// Requests that wait for the driver. When there are so many, callers wait.
+const MAX_REQUESTS: usize = 16;
+
+/// A viewer of a terminal. Dropping it detaches; the program continues.
 #[derive(uniffi::Object)]
 pub struct Terminal {
-    orders: mpsc::Sender<Order>,
-    events: Feed<(TerminalEvent, Option<u64>)>,
-    /// How far the output was taken.
-    taken: watch::Sender<u64>,
+    requests: mpsc::Sender<DriverRequest>,
+    events: Feed<(TerminalEvent, Option<OutputEnd>)>,
+    /// The end of the output that the reader has taken.
+    acknowledged: watch::Sender<OutputEnd>,
     session: Arc<Mutex<Session>>,
-}
-
-/// What is to be said to the terminal.
-enum Order {
-    Write(Bytes, oneshot::Sender<Result<(), HiveError>>),
-    Resize(api::Size),
-    RequestControl,
-    TakeControl,
-    ReleaseControl,
-    GrantControl(u32),
-    Leave(oneshot::Sender<()>),
 }
 
 #[uniffi::export]
 impl Terminal {
-    /// The terminal as it was last heard of.
+    /// The session as last reported.
     pub fn session(&self) -> Session {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until something happens; false where nothing follows. Giving up waiting loses nothing.
+    /// Waits for an event; false at the end of the stream. A caller that stops waiting loses nothing.
     pub async fn wait(&self) -> bool {
         self.events.wait().await
     }
 
-    /// Takes what happened; nothing where nothing did.
+    /// Takes the event; nothing if there is none yet.
     pub fn take(&self) -> Result<Option<TerminalEvent>, HiveError> {
         let Some((event, end)) = self.events.take()? else { return Ok(None) };
         if let Some(end) = end {
-            self.taken.send_replace(end);
+            self.acknowledged.send_replace(end);
         }
         Ok(Some(event))
     }
 
-    /// Types, and returns when all of it is taken over: it reaches the program once and in order, also over a way that
-    /// breaks, as long as the keyboard stays ours.
+    /// Sends input, and returns when all of it is accepted. It reaches the program once and in order, also over connections
+    /// that break, as long as this viewer keeps the keyboard.
     pub async fn write(&self, data: Vec<u8>) -> Result<(), HiveError> {
-        self.ask(|done| Order::Write(data.into(), done)).await.unwrap_or_else(|| Err(over()))
+        self.ask(|reply| DriverRequest::Write(data.into(), reply)).await.unwrap_or_else(|| Err(detached()))
     }
 
-    /// Says that the viewer's screen has another size. Only that of who has the keyboard counts.
+    /// Reports another size of the viewer's screen. Only the size of the keyboard's holder counts.
     pub async fn resize(&self, size: Size) -> Result<(), HiveError> {
-        self.order(Order::Resize(size.into())).await
+        self.send(DriverRequest::Resize(size.into())).await
     }
 
-    /// Asks who has the keyboard for it.
+    /// Asks the holder of the keyboard for it.
     pub async fn request_control(&self) -> Result<(), HiveError> {
-        self.order(Order::RequestControl).await
+        self.send(DriverRequest::RequestControl).await
     }
 
-    /// Takes the keyboard from whoever has it.
+    /// Takes the keyboard from its holder.
     pub async fn take_control(&self) -> Result<(), HiveError> {
-        self.order(Order::TakeControl).await
+        self.send(DriverRequest::TakeControl).await
     }
 
-    /// Lets the keyboard go.
+    /// Releases the keyboard.
     pub async fn release_control(&self) -> Result<(), HiveError> {
-        self.order(Order::ReleaseControl).await
+        self.send(DriverRequest::ReleaseControl).await
     }
 
-    /// Gives the keyboard to who asked for it, by the number in `ControlRequested`.
+    /// Gives the keyboard to a viewer that asked for it, by the number in `ControlRequested`.
     pub async fn grant_control(&self, to: u32) -> Result<(), HiveError> {
-        self.order(Order::GrantControl(to)).await
+        self.send(DriverRequest::GrantControl(to)).await
     }
 
-    /// Leaves: ends the events, says what was typed, and lets the keyboard go. The program lives on.
+    /// Detaches: ends the events, sends the accepted input, and releases the keyboard. The program continues.
     pub async fn close(&self) {
         self.events.close();
-        // A task that has ended has left.
-        self.ask(Order::Leave).await;
+        // Without an answer, the driver has ended and thereby detached.
+        self.ask(DriverRequest::Leave).await;
     }
 }
 
 impl Terminal {
     pub(crate) fn new(terminal: session::Terminal, engine: Arc<Engine>) -> Arc<Self> {
-        let (orders, given) = mpsc::channel(ORDERS);
-        let (told, mut heard) = mpsc::channel(EVENTS);
-        let (taken, shown) = watch::channel(0);
+        let (requests, incoming) = mpsc::channel(MAX_REQUESTS);
+        let (sender, receiver) = mpsc::channel(MAX_EVENTS);
+        let (acknowledged, acks) = watch::channel(0);
         let session = Arc::new(Mutex::new(terminal.session().clone().into()));
-        let driver =
-            Driver { terminal, orders: given, told, shown, typing: None, unheard: None, session: session.clone() };
+        let driver = Driver::new(terminal, incoming, sender, acks, session.clone());
         drop(engine.tasks().start(driver.run()));
-        let mut is_over = false;
-        let events = futures_util::stream::poll_fn(move |context| {
-            heard.poll_recv(context).map(|event| match event {
-                Some((event, end)) => {
-                    is_over = matches!(event, TerminalEvent::Ended { .. } | TerminalEvent::Refused { .. });
-                    Some(Ok((event, end)))
-                }
-                None if is_over => None,
-                None => {
-                    is_over = true;
-                    Some(Err(HiveError::unavailable("the hive was closed; the terminal lives on")))
-                }
-            })
-        });
-        let events = Feed::new(engine, events);
-        Arc::new(Self { orders, events, taken, session })
+        let events = Feed::new(engine, until_last_event(receiver));
+        Arc::new(Self { requests, events, acknowledged, session })
     }
 
-    /// Gives an order and waits for its answer; none where the task has ended, or ends meanwhile.
+    /// Sends a request and waits for its reply; none if the driver has ended, or ends meanwhile.
     ///
-    /// An order that is given just as the task ends stays in the channel, and its answer open, for as long as our end of the
-    /// channel is there: the answer alone would be waited for without end.
-    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
-        let (done, mut answer) = oneshot::channel();
-        self.order(order(done)).await.ok()?;
+    /// A request that is sent while the driver ends stays in the channel, and its reply stays open, for as long as our end of
+    /// the channel exists. Waiting for the reply alone would never end.
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> DriverRequest) -> Option<T> {
+        let (reply, mut answer) = oneshot::channel();
+        self.send(request(reply)).await.ok()?;
         tokio::select! {
             biased;
             answer = &mut answer => answer.ok(),
-            () = self.orders.closed() => answer.try_recv().ok(),
+            () = self.requests.closed() => answer.try_recv().ok(),
         }
     }
 
-    async fn order(&self, order: Order) -> Result<(), HiveError> {
-        self.orders.send(order).await.map_err(|_| over())
+    async fn send(&self, request: DriverRequest) -> Result<(), HiveError> {
+        self.requests.send(request).await.map_err(|_| detached())
     }
 }
 
-fn over() -> HiveError {
+fn detached() -> HiveError {
     HiveError::conflict("this view of the terminal is over")
 }
 
-/// The task that owns the terminal.
-struct Driver {
-    terminal: session::Terminal,
-    orders: mpsc::Receiver<Order>,
-    told: mpsc::Sender<(TerminalEvent, Option<u64>)>,
-    shown: watch::Receiver<u64>,
-    /// What is being typed. It goes before the next order.
-    typing: Option<(Bytes, oneshot::Sender<Result<(), HiveError>>)>,
-    /// What waits for room among the events.
-    unheard: Option<Told>,
-    session: Arc<Mutex<Session>>,
-}
-
-/// What came of one step.
-enum Step {
-    /// There is room among the events for what waits.
-    Room,
-    Event(Option<Told>),
-    Order(Option<Order>),
-    Shown,
-    /// Nobody listens any more.
-    Forgotten,
-    /// There may be room for what is to be typed.
-    Again,
-}
-
-impl Driver {
-    async fn run(mut self) {
-        loop {
-            self.type_on();
-            match self.step().await {
-                Step::Room => self.tell(),
-                Step::Event(Some(event)) => {
-                    self.unheard = Some(event);
-                    self.note();
-                }
-                Step::Order(Some(Order::Leave(done))) => {
-                    self.terminal.leave().await;
-                    done.send(()).ok();
-                    return;
-                }
-                Step::Order(Some(order)) => self.carry_out(order),
-                Step::Shown => {
-                    let end = *self.shown.borrow_and_update();
-                    self.terminal.ack(end);
-                }
-                Step::Again => {}
-                Step::Event(None) => return,
-                Step::Order(None) | Step::Forgotten => return self.terminal.leave().await,
+/// The events of the driver as a stream. It ends with an error unless its last event was the last of the terminal.
+fn until_last_event(
+    mut receiver: mpsc::Receiver<(TerminalEvent, Option<OutputEnd>)>,
+) -> impl Stream<Item = Result<(TerminalEvent, Option<OutputEnd>), HiveError>> {
+    let mut is_over = false;
+    poll_fn(move |context| {
+        receiver.poll_recv(context).map(|event| match event {
+            Some((event, end)) => {
+                is_over = matches!(event, TerminalEvent::Ended { .. } | TerminalEvent::Refused { .. });
+                Some(Ok((event, end)))
             }
-        }
-    }
-
-    /// Waits for one thing to happen. Nothing is lost where another one happens first.
-    async fn step(&mut self) -> Step {
-        let (is_unheard, is_typing) = (self.unheard.is_some(), self.typing.is_some());
-        tokio::select! {
-            room = self.told.reserve(), if is_unheard => if room.is_ok() { Step::Room } else { Step::Forgotten },
-            event = self.terminal.next(), if !is_unheard => Step::Event(event),
-            order = self.orders.recv(), if !is_typing => Step::Order(order),
-            shown = self.shown.changed() => if shown.is_ok() { Step::Shown } else { Step::Forgotten },
-            () = sleep(ROOM_INTERVAL), if is_typing => Step::Again,
-        }
-    }
-
-    /// Tells what waits. There is room, and nobody else to take it.
-    fn tell(&mut self) {
-        let Some(event) = self.unheard.take() else { return };
-        let end = if let Told::Output { end, .. } = &event { Some(*end) } else { None };
-        if let Some(event) = TerminalEvent::of(event) {
-            self.told.try_send((event, end)).ok();
-        }
-    }
-
-    fn carry_out(&mut self, order: Order) {
-        match order {
-            Order::Write(data, done) => self.typing = Some((data, done)),
-            Order::Resize(size) => self.terminal.resize(size),
-            Order::RequestControl => self.terminal.request_control(),
-            Order::TakeControl => self.terminal.take_control(),
-            Order::ReleaseControl => self.terminal.release_control(),
-            Order::GrantControl(to) => self.terminal.grant_control(to),
-            Order::Leave(_) => {}
-        }
-    }
-
-    /// Types as much as there is room for. Where the keyboard is not ours, that is the answer.
-    fn type_on(&mut self) {
-        let Some((mut data, done)) = self.typing.take() else { return };
-        let is_mine = self.terminal.control().is_mine;
-        let room = if is_mine { self.terminal.room().min(data.len()) } else { data.len() };
-        let written = if room > 0 { self.terminal.write(data.split_to(room)) } else { Ok(()) };
-        match written {
-            Ok(()) if !data.is_empty() => self.typing = Some((data, done)),
-            written => drop(done.send(written.map_err(HiveError::from))),
-        }
-    }
-
-    fn note(&self) {
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        *session = self.terminal.session().clone().into();
-    }
+            None if is_over => None,
+            None => {
+                is_over = true;
+                Some(Err(HiveError::unavailable("the hive was closed; the terminal lives on")))
+            }
+        })
+    })
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use hive_core::wire::api;
 
-use super::{id, time, timestamp, word};
+use super::convert::{enum_text, parse_id, system_time, timestamp};
 use crate::HiveError;
 
 /// One audit record.
@@ -49,7 +49,7 @@ impl From<api::AuditEntry> for AuditEntry {
         Self {
             seq: entry.seq,
             id: entry.id.to_string(),
-            timestamp: time(entry.timestamp),
+            timestamp: system_time(entry.timestamp),
             actor_kind: entry.actor.kind,
             actor_id: entry.actor.id,
             actor_name: entry.actor.name,
@@ -59,7 +59,7 @@ impl From<api::AuditEntry> for AuditEntry {
             target_id: entry.target.id,
             team_id: entry.team_id.map(|team| team.to_string()),
             details: entry.details.to_string(),
-            result: word(&entry.result),
+            result: enum_text(&entry.result),
             error: entry.error,
             previous_hash: entry.previous_hash,
             hash: entry.hash,
@@ -92,7 +92,7 @@ impl TryFrom<AuditFilter> for api::AuditQuery {
 
     fn try_from(filter: AuditFilter) -> Result<Self, HiveError> {
         let AuditFilter { actor, action, satellite_id, since, until } = filter;
-        let satellite_id = satellite_id.map(|satellite| id("satellite_id", &satellite)).transpose()?;
+        let satellite_id = satellite_id.map(|satellite| parse_id("satellite_id", &satellite)).transpose()?;
         Ok(Self { actor, action, satellite_id, since: since.map(timestamp), until: until.map(timestamp) })
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use data_encoding::BASE64;
 use hive_core::wire::{agent, api};
 
-use super::{Failure, time, word};
+use super::ErrorBody;
+use super::convert::{enum_text, system_time};
 use crate::HiveError;
 
 /// A program to run.
@@ -108,7 +109,7 @@ pub struct CommandResult {
     /// Whether output beyond the cap was dropped.
     pub truncated: bool,
     /// Why it failed, where it was not the program's own exit.
-    pub error: Option<Failure>,
+    pub error: Option<ErrorBody>,
 }
 
 impl TryFrom<api::ExecResult> for CommandResult {
@@ -125,7 +126,7 @@ impl TryFrom<api::ExecResult> for CommandResult {
             stderr: bytes(&result.stderr)?,
             duration: Duration::from_millis(result.duration_ms),
             truncated: result.truncated,
-            error: result.error.map(Failure::from),
+            error: result.error.map(ErrorBody::from),
         })
     }
 }
@@ -156,7 +157,7 @@ pub struct CommandInfo {
     /// Whether output beyond the cap was dropped.
     pub truncated: bool,
     /// Why it failed, where it was not the program's own exit.
-    pub error: Option<Failure>,
+    pub error: Option<ErrorBody>,
     /// Who asked for it.
     pub created_by: String,
     /// When it became durable.
@@ -174,7 +175,7 @@ impl TryFrom<api::CommandInfo> for CommandInfo {
         Ok(Self {
             id: info.id.to_string(),
             satellite_id: info.satellite_id.to_string(),
-            kind: word(&info.command_type),
+            kind: enum_text(&info.command_type),
             summary: info.summary,
             status: info.status.as_str().to_owned(),
             is_over: info.status.is_terminal(),
@@ -183,11 +184,11 @@ impl TryFrom<api::CommandInfo> for CommandInfo {
             stderr: bytes(&info.stderr)?,
             duration: info.duration_ms.map(Duration::from_millis),
             truncated: info.truncated,
-            error: info.error.map(Failure::from),
+            error: info.error.map(ErrorBody::from),
             created_by: info.created_by,
-            created_at: time(info.created_at),
-            expires_at: time(info.expires_at),
-            finished_at: info.finished_at.map(time),
+            created_at: system_time(info.created_at),
+            expires_at: system_time(info.expires_at),
+            finished_at: info.finished_at.map(system_time),
         })
     }
 }
@@ -202,8 +203,8 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// The output; none where it is of a kind that this version does not know.
-    fn of(channel: &agent::Channel) -> Option<Self> {
+    /// Converts a channel; none for a kind that this version does not know.
+    fn from_wire(channel: &agent::Channel) -> Option<Self> {
         match channel {
             agent::Channel::Stdout => Some(Self::Stdout),
             agent::Channel::Stderr => Some(Self::Stderr),
@@ -259,14 +260,14 @@ pub enum ExecEvent {
 }
 
 impl ExecEvent {
-    /// The event; none where it is of a kind that this version does not know.
-    pub(crate) fn of(event: api::ExecEvent) -> Result<Option<Self>, HiveError> {
+    /// Converts an event; none for a kind that this version does not know.
+    pub(crate) fn from_wire(event: api::ExecEvent) -> Result<Option<Self>, HiveError> {
         Ok(match event {
             api::ExecEvent::Accepted { satellite_id, command_id } => {
                 Some(Self::Accepted { satellite_id: satellite_id.to_string(), command_id: command_id.to_string() })
             }
             api::ExecEvent::Output { satellite_id, channel, offset, data } => {
-                let Some(channel) = Channel::of(&channel) else { return Ok(None) };
+                let Some(channel) = Channel::from_wire(&channel) else { return Ok(None) };
                 Some(Self::Output { satellite_id: satellite_id.to_string(), channel, offset, data: bytes(&data)? })
             }
             api::ExecEvent::Link { satellite_id, online, seconds_left } => {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use hive_core::wire::api;
 
-use super::{time, word};
+use super::convert::{enum_text, system_time};
 
 /// A person who may log in.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -26,9 +26,9 @@ impl From<api::User> for User {
         Self {
             id: user.id.to_string(),
             username: user.username,
-            role: word(&user.role),
-            created_at: time(user.created_at),
-            disabled_at: user.disabled_at.map(time),
+            role: enum_text(&user.role),
+            created_at: system_time(user.created_at),
+            disabled_at: user.disabled_at.map(system_time),
         }
     }
 }
@@ -61,7 +61,7 @@ pub struct TeamMember {
 
 impl From<api::TeamMember> for TeamMember {
     fn from(member: api::TeamMember) -> Self {
-        Self { user_id: member.user_id.to_string(), username: member.username, role: word(&member.role) }
+        Self { user_id: member.user_id.to_string(), username: member.username, role: enum_text(&member.role) }
     }
 }
 
@@ -93,7 +93,7 @@ pub struct Team {
 
 impl From<api::Team> for Team {
     fn from(team: api::Team) -> Self {
-        Self { id: team.id.to_string(), slug: team.slug, created_at: time(team.created_at) }
+        Self { id: team.id.to_string(), slug: team.slug, created_at: system_time(team.created_at) }
     }
 }
 
@@ -120,9 +120,9 @@ impl From<api::ApiKeyInfo> for ApiKey {
             id: key.id.to_string(),
             name: key.name,
             user_id: key.user_id.to_string(),
-            created_at: time(key.created_at),
-            expires_at: key.expires_at.map(time),
-            revoked_at: key.revoked_at.map(time),
+            created_at: system_time(key.created_at),
+            expires_at: key.expires_at.map(system_time),
+            revoked_at: key.revoked_at.map(system_time),
         }
     }
 }
@@ -155,7 +155,7 @@ pub struct NewRegistrationToken {
 
 impl From<api::NewRegistrationToken> for NewRegistrationToken {
     fn from(token: api::NewRegistrationToken) -> Self {
-        Self { token: token.token, id: token.token_id.to_string(), expires_at: time(token.expires_at) }
+        Self { token: token.token, id: token.token_id.to_string(), expires_at: system_time(token.expires_at) }
     }
 }
 
@@ -187,10 +187,10 @@ impl From<api::RegistrationTokenInfo> for RegistrationToken {
             team_id: token.team_id.map(|team| team.to_string()),
             description: token.description,
             created_by: token.created_by,
-            created_at: time(token.created_at),
-            expires_at: time(token.expires_at),
-            used_at: token.used_at.map(time),
-            revoked_at: token.revoked_at.map(time),
+            created_at: system_time(token.created_at),
+            expires_at: system_time(token.expires_at),
+            used_at: token.used_at.map(system_time),
+            revoked_at: token.revoked_at.map(system_time),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use hive_core::wire::api;
 
-use super::{CommandResult, Failure, time};
+use super::convert::system_time;
+use super::{CommandResult, ErrorBody};
 
 /// How one command is run on many satellites.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, uniffi::Record)]
@@ -58,10 +59,10 @@ impl From<api::Job> for Job {
             counts: counts(&job.counts),
             concurrency: job.concurrency,
             created_by: job.created_by,
-            created_at: time(job.created_at),
-            deadline_at: time(job.deadline_at),
-            cancelled_at: job.cancelled_at.map(time),
-            finished_at: job.finished_at.map(time),
+            created_at: system_time(job.created_at),
+            deadline_at: system_time(job.deadline_at),
+            cancelled_at: job.cancelled_at.map(system_time),
+            finished_at: job.finished_at.map(system_time),
         }
     }
 }
@@ -88,7 +89,7 @@ pub struct JobTarget {
     /// Whether output beyond the cap was dropped.
     pub truncated: bool,
     /// Why it was not run or failed, where it was not the program's own exit.
-    pub error: Option<Failure>,
+    pub error: Option<ErrorBody>,
     /// When it ended.
     pub finished_at: Option<SystemTime>,
 }
@@ -105,8 +106,8 @@ impl From<api::JobTarget> for JobTarget {
             stdout_bytes: target.stdout_bytes,
             stderr_bytes: target.stderr_bytes,
             truncated: target.truncated,
-            error: target.error.map(Failure::from),
-            finished_at: target.finished_at.map(time),
+            error: target.error.map(ErrorBody::from),
+            finished_at: target.finished_at.map(system_time),
         }
     }
 }
@@ -140,8 +141,8 @@ pub enum JobEvent {
 }
 
 impl JobEvent {
-    /// The event; none where it is of a kind that this version does not know.
-    pub(crate) fn of(event: api::JobEvent) -> Option<Self> {
+    /// Converts an event; none for a kind that this version does not know.
+    pub(crate) fn from_wire(event: api::JobEvent) -> Option<Self> {
         match event {
             api::JobEvent::Progress { counts: now } => Some(Self::Progress { counts: counts(&now) }),
             api::JobEvent::Target { satellite_id, satellite_name, command_id, status, exit_code } => {

@@ -7,7 +7,7 @@ use hive_core::wire::SatelliteName;
 use hive_core::wire::agent::SystemInfo;
 use hive_core::wire::api;
 
-use super::{id, of_word, time, word};
+use super::convert::{enum_text, parse_enum, parse_id, system_time};
 use crate::HiveError;
 
 /// One satellite. Everything that it says of itself is hostile text: escape it wherever it is shown.
@@ -53,7 +53,7 @@ impl From<api::Satellite> for Satellite {
         Self {
             id: satellite.id.to_string(),
             name: satellite.name.to_string(),
-            status: word(&satellite.status),
+            status: enum_text(&satellite.status),
             online: satellite.online,
             tags: satellite.tags,
             team_id: satellite.team_id.map(|team| team.to_string()),
@@ -65,8 +65,8 @@ impl From<api::Satellite> for Satellite {
             cpu_cores,
             memory_total_mb,
             agent_version: satellite.agent_version,
-            last_seen: satellite.last_seen.map(time),
-            created_at: time(satellite.created_at),
+            last_seen: satellite.last_seen.map(system_time),
+            created_at: system_time(satellite.created_at),
         }
     }
 }
@@ -97,16 +97,16 @@ impl TryFrom<SatelliteFilter> for api::SatelliteFilter {
     fn try_from(filter: SatelliteFilter) -> Result<Self, HiveError> {
         let SatelliteFilter { online, status, tags, search, team_id } = filter;
         let status = status.as_deref().map(status_of).transpose()?;
-        let team_id = team_id.map(|team| id("team_id", &team)).transpose()?;
+        let team_id = team_id.map(|team| parse_id("team_id", &team)).transpose()?;
         Ok(Self { online, status, tags, search, team_id })
     }
 }
 
 /// Whom a satellite serves.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
-pub enum Reach {
+pub enum SatelliteScope {
     /// The whole hive.
-    Hive,
+    Global,
     /// One team.
     Team {
         /// Which.
@@ -131,19 +131,19 @@ pub struct SatelliteUpdate {
     pub region: Option<String>,
     /// Whom it serves from now on; global admins only.
     #[uniffi(default = None)]
-    pub reach: Option<Reach>,
+    pub scope: Option<SatelliteScope>,
 }
 
 impl TryFrom<SatelliteUpdate> for api::SatelliteUpdate {
     type Error = HiveError;
 
     fn try_from(update: SatelliteUpdate) -> Result<Self, HiveError> {
-        let SatelliteUpdate { name, tags, status, region, reach } = update;
+        let SatelliteUpdate { name, tags, status, region, scope } = update;
         let name = name.map(|name| SatelliteName::try_from(name.as_str())).transpose();
-        let team_id = match reach {
+        let team_id = match scope {
             None => None,
-            Some(Reach::Hive) => Some(None),
-            Some(Reach::Team { id: team }) => Some(Some(id("team", &team)?)),
+            Some(SatelliteScope::Global) => Some(None),
+            Some(SatelliteScope::Team { id: team }) => Some(Some(parse_id("team", &team)?)),
         };
         Ok(Self {
             name: name.map_err(hive_core::Error::from)?,
@@ -156,7 +156,7 @@ impl TryFrom<SatelliteUpdate> for api::SatelliteUpdate {
 }
 
 fn status_of(text: &str) -> Result<api::SatelliteStatus, HiveError> {
-    of_word("status", text, "one of inactive, active, maintenance, error")
+    parse_enum("status", text, "one of inactive, active, maintenance, error")
 }
 
 /// Something that happened to a satellite. It may arrive twice: `seq` only grows.
@@ -199,14 +199,14 @@ pub enum SatelliteEvent {
 }
 
 impl SatelliteEvent {
-    /// The event; none where it is of a kind that this version does not know.
-    pub(crate) fn of(event: api::SatelliteEvent) -> Option<Self> {
+    /// Converts an event; none for a kind that this version does not know.
+    pub(crate) fn from_wire(event: api::SatelliteEvent) -> Option<Self> {
         match event {
             api::SatelliteEvent::Online { seq, id, name } => {
                 Some(Self::Online { seq, id: id.to_string(), name: name.to_string() })
             }
             api::SatelliteEvent::Offline { seq, id, last_seen } => {
-                Some(Self::Offline { seq, id: id.to_string(), last_seen: last_seen.map(time) })
+                Some(Self::Offline { seq, id: id.to_string(), last_seen: last_seen.map(system_time) })
             }
             api::SatelliteEvent::Updated { seq, id, changes } => {
                 Some(Self::Updated { seq, id: id.to_string(), changes: object(&changes) })
@@ -233,11 +233,11 @@ mod tests {
 
     #[test]
     fn no_team_and_no_change_are_two_things() {
-        let team_of = |reach| {
-            let update = SatelliteUpdate { reach, ..SatelliteUpdate::default() };
+        let team_of = |scope| {
+            let update = SatelliteUpdate { scope, ..SatelliteUpdate::default() };
             api::SatelliteUpdate::try_from(update).unwrap().team_id
         };
         assert_eq!(team_of(None), None);
-        assert_eq!(team_of(Some(Reach::Hive)), Some(None));
+        assert_eq!(team_of(Some(SatelliteScope::Global)), Some(None));
     }
 }

@@ -7,7 +7,8 @@ use hive_core::session;
 use hive_core::wire::api;
 use hive_core::wire::session::{self as wire, ToViewer};
 
-use super::{Failure, time, word};
+use super::ErrorBody;
+use super::convert::{enum_text, system_time};
 
 /// The size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
@@ -83,13 +84,13 @@ impl From<api::Session> for Session {
             id: session.id.to_string(),
             satellite_id: session.satellite_id.to_string(),
             satellite_name: session.satellite_name.to_string(),
-            status: word(&session.status),
+            status: enum_text(&session.status),
             online: session.online,
             size: session.size.into(),
             shell: session.shell,
             created_by: session.created_by.name,
-            created_at: time(session.created_at),
-            ended_at: session.ended_at.map(time),
+            created_at: system_time(session.created_at),
+            ended_at: session.ended_at.map(system_time),
             end_reason: session.end.as_ref().map(|end| end.reason.as_str().to_owned()),
             exit_code: session.end.and_then(|end| end.exit_code),
             viewers: session.viewers,
@@ -179,33 +180,33 @@ pub enum TerminalEvent {
         /// The program's exit code, 128 + the number where a signal ended it.
         exit_code: Option<i32>,
         /// What went wrong, where it could not be opened or was lost.
-        error: Option<Failure>,
+        error: Option<ErrorBody>,
     },
     /// The hive does not let this viewer in any more. The program may live on; nothing follows.
     Refused {
         /// Why.
-        error: Failure,
+        error: ErrorBody,
     },
 }
 
 impl TerminalEvent {
-    /// The event; none where it says nothing to a viewer.
-    pub(crate) fn of(event: session::TerminalEvent) -> Option<Self> {
+    /// Converts an event; none for a message that means nothing to a viewer.
+    pub(crate) fn from_core(event: session::TerminalEvent) -> Option<Self> {
         match event {
             session::TerminalEvent::Output { data, .. } => Some(Self::Output { data: data.into() }),
             session::TerminalEvent::Gap { from, to } => Some(Self::Gap { bytes: to.saturating_sub(from) }),
             session::TerminalEvent::Reset { modes } => Some(Self::Reset { modes }),
             session::TerminalEvent::Disconnected { cause, retry_in } => Some(Self::Disconnected { cause, retry_in }),
             session::TerminalEvent::Reconnected { lost_input } => Some(Self::Reconnected { lost_input }),
-            session::TerminalEvent::Message(message) => Self::of_message(message),
+            session::TerminalEvent::Message(message) => Self::from_message(message),
             session::TerminalEvent::Ended(api::SessionEnd { reason, exit_code, error }) => {
-                Some(Self::Ended { reason: reason.as_str().to_owned(), exit_code, error: error.map(Failure::from) })
+                Some(Self::Ended { reason: reason.as_str().to_owned(), exit_code, error: error.map(ErrorBody::from) })
             }
             session::TerminalEvent::Refused(error) => Some(Self::Refused { error: error.into() }),
         }
     }
 
-    fn of_message(message: ToViewer) -> Option<Self> {
+    fn from_message(message: ToViewer) -> Option<Self> {
         match message {
             ToViewer::Control(wire::Control { is_mine, holder, .. }) => Some(Self::Control { is_mine, holder }),
             ToViewer::ControlRequested { by, name } => Some(Self::ControlRequested { by, name }),

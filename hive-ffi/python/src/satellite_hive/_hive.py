@@ -126,10 +126,10 @@ class Hive(Opened):
         team_id: Union[str, None, Literal[False]] = None,
     ) -> Satellite:
         """Changes what a person may change of a satellite. What is ``None`` stays; ``team_id=False`` is the whole hive."""
-        kinds: Any = native.Reach
-        reach = None if team_id is None else kinds.HIVE() if team_id is False else kinds.TEAM(team_id)
+        scopes: Any = native.SatelliteScope
+        scope = None if team_id is None else scopes.GLOBAL() if team_id is False else scopes.TEAM(team_id)
         labels = None if tags is None else list(tags)
-        update = native.SatelliteUpdate(name=name, tags=labels, status=status, region=region, reach=reach)
+        update = native.SatelliteUpdate(name=name, tags=labels, status=status, region=region, scope=scope)
         changed: Satellite = await self._call(lambda hive: hive.satellite_update(satellite, update))
         return changed
 
@@ -223,7 +223,7 @@ class Hive(Opened):
 
     async def commands(self, satellite: str, *, limit: int = 100, page: int = 1) -> list[CommandInfo]:
         """A satellite's commands, newest first, without their output."""
-        part = native.Page(page=page, per_page=limit)
+        part = native.PageRequest(page=page, per_page=limit)
         commands: list[CommandInfo] = await self._call(lambda hive: hive.command_list(satellite, part))
         return commands
 
@@ -264,7 +264,7 @@ class Hive(Opened):
 
     async def jobs(self, *, limit: int = 100, page: int = 1) -> list[Job]:
         """Jobs, newest first."""
-        part = native.Page(page=page, per_page=limit)
+        part = native.PageRequest(page=page, per_page=limit)
         jobs: list[Job] = await self._call(lambda hive: hive.job_list(part))
         return jobs
 
@@ -354,7 +354,7 @@ class Hive(Opened):
     ) -> list[AuditEntry]:
         """Audit records of which everything that is given holds, newest first."""
         wanted = native.AuditFilter(actor=actor, action=action, satellite_id=satellite_id, since=since, until=until)
-        part = native.Page(page=page, per_page=limit)
+        part = native.PageRequest(page=page, per_page=limit)
         entries: list[AuditEntry] = await self._call(lambda hive: hive.audit_query(wanted, part))
         return entries
 

@@ -12,8 +12,8 @@ from typing import Any, Literal, Optional, Union
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why something failed where it is no exception."""
+class ErrorBody:
+    """Why something failed that did not raise an exception: the reason is part of a result."""
 
     code: str
     message: str
@@ -59,7 +59,7 @@ class CommandResult:
     duration: timedelta
     truncated: bool
     """Whether output beyond the cap was dropped."""
-    error: Optional[Failure]
+    error: Optional[ErrorBody]
     """Why it failed, where it was not the program's own exit."""
 
     @property
@@ -90,7 +90,7 @@ class CommandInfo:
     stderr: bytes
     duration: Optional[timedelta]
     truncated: bool
-    error: Optional[Failure]
+    error: Optional[ErrorBody]
     created_by: str
     created_at: datetime
     expires_at: datetime
@@ -130,7 +130,7 @@ class JobTarget:
     stdout_bytes: int
     stderr_bytes: int
     truncated: bool
-    error: Optional[Failure]
+    error: Optional[ErrorBody]
     finished_at: Optional[datetime]
 
 
@@ -482,14 +482,14 @@ class TerminalEnded:
 
     reason: str
     exit_code: Optional[int]
-    error: Optional[Failure]
+    error: Optional[ErrorBody]
 
 
 @dataclass(frozen=True)
 class TerminalRefused:
     """The hive does not let this viewer in any more. The program may live on; nothing follows."""
 
-    error: Failure
+    error: ErrorBody
 
 
 TerminalEvent = Union[
@@ -536,7 +536,7 @@ _VARIANTS: dict[str, type] = {
 _RECORDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        Failure,
+        ErrorBody,
         Satellite,
         CommandResult,
         CommandInfo,

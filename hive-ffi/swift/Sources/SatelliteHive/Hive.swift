@@ -163,7 +163,7 @@ extension Hive {
     }
 
     /// Jobs, newest first.
-    public func jobs(page: Page = Page()) async throws -> [Job] {
+    public func jobs(page: PageRequest = PageRequest()) async throws -> [Job] {
         try await inner.jobList(page: page)
     }
 
@@ -226,7 +226,7 @@ extension Hive {
 
 extension Hive {
     /// Audit records, newest first.
-    public func audit(_ filter: AuditFilter = AuditFilter(), page: Page = Page()) async throws -> [AuditEntry] {
+    public func audit(_ filter: AuditFilter = AuditFilter(), page: PageRequest = PageRequest()) async throws -> [AuditEntry] {
         try await inner.auditQuery(filter: filter, page: page)
     }
 

@@ -75,7 +75,7 @@ public final class Terminal: Sendable {
 /// The hive does not let a viewer in any more. The program may live on.
 public struct TerminalRefused: Error {
     /// Why.
-    public let failure: Failure
+    public let failure: ErrorBody
 }
 
 /// What happens in a terminal.
