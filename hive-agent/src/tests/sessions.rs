@@ -307,7 +307,8 @@ async fn a_paste_waits_for_the_program_and_arrives() {
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
     view.say(&mut link, "stty raw -echo; echo ready; sleep 0.2; head -c 1000000 | cksum; stty sane; exit").await;
-    view.until(&mut link, "ready").await;
+    // With its line end, which the echo of the command does not have: bytes typed before `stty` would be signals.
+    view.until(&mut link, "ready\n").await;
     let begin = view.typed;
     let paste: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
     let mut sent = 0;
