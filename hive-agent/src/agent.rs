@@ -75,7 +75,7 @@ impl Agent {
         let tls = http::tls_config(&config.server)?;
         let registrar = Registrar::new(&config, data.clone(), SatelliteApiClient::new(config.server.clone(), &tls));
         let identity = registrar.identify().await?;
-        status.registered(&identity);
+        status.set_registration(&identity);
         let connector = if config.server.is_tls() { Connector::Rustls(Arc::new(tls)) } else { Connector::Plain };
         Ok(Self {
             connection: ReconnectLoop::new(
@@ -154,9 +154,9 @@ impl LocalApi {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let mut bound = None;
         if let Some(address) = address {
-            let refused = |source| Error::LocalApi { address, source };
-            let listener = TcpListener::bind(address).await.map_err(refused)?;
-            bound = Some(listener.local_addr().map_err(refused)?);
+            let unusable = |source| Error::LocalApi { address, source };
+            let listener = TcpListener::bind(address).await.map_err(unusable)?;
+            bound = Some(listener.local_addr().map_err(unusable)?);
             tasks.spawn(local_api::serve(listener, Arc::new(pages), tasks.clone(), stop.clone()));
         }
         Ok(Self { address: bound, tasks, stop: stop.drop_guard() })
@@ -174,7 +174,7 @@ impl LocalApi {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::fake_hive::{FakeHive, KEY, SessionView, TOKEN, satellite_id, session_spec, shell};
+    use crate::tests::scripted_hive::{KEY, ScriptedHive, SessionView, TOKEN, satellite_id, session_spec, shell};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
 
@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_local_pages_tell_everything_but_secrets() {
-        let mut hive = FakeHive::start().await;
+        let mut hive = ScriptedHive::start().await;
         let dir = tempfile::tempdir().unwrap();
         let agent = Agent::connect(hive.config(dir.path())).await.unwrap();
         assert_eq!((agent.satellite_id(), agent.name()), (satellite_id(), "web-server-01"));
@@ -196,7 +196,7 @@ mod tests {
         let visit = async {
             let mut link = hive.link().await;
             state.wait_for(|state| matches!(state, LinkState::Online { .. })).await.unwrap();
-            link.say(shell(1, "sleep 60; echo topsecret", 0)).await;
+            link.send_control(shell(1, "sleep 60; echo topsecret", 0)).await;
             link.next().await;
             let mut spec = session_spec();
             spec.env.insert("PASSWORD".into(), "topsecret".into());

@@ -37,7 +37,7 @@ use crate::storage::disk::{self, DiskHealth};
 
 use concurrency::{ConcurrencyClass, ConcurrencySlots};
 
-pub(crate) use running_command::{CommandProgress, RunningCommand};
+pub(crate) use running_command::{ExecutionProgress, RunningCommand};
 
 /// How long a stopping agent waits until its commands have ended.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -104,7 +104,7 @@ impl Dispatcher {
         }
         let spool = Spool::open(data.join("spool"), data.disk().clone())?;
         // A crash may leave output whose result was acknowledged.
-        spool.sweep(|id| ledger.wants_output(id))?;
+        spool.sweep(|id| ledger.needs_output(id))?;
         Ok(Self {
             state: Mutex::new(DispatcherState {
                 ledger,
@@ -249,29 +249,29 @@ impl Dispatcher {
                     let started = self.start_record(command, time_left);
                     // In memory before it is on disk, so that a second delivery finds it.
                     state.ledger.apply(&started);
-                    let command = Self::insert(state, command, CommandProgress::default());
+                    let command = Self::insert(state, command, ExecutionProgress::default());
                     return Some((command, Some(started)));
                 }
-                Some(refusal) => ended(id, CommandStatus::Failed, Some(refusal)),
+                Some(refusal) => not_run(id, CommandStatus::Failed, Some(refusal)),
             },
-            DeliveryDecision::Expired => ended(id, CommandStatus::Expired, None),
-            DeliveryDecision::Unknown => self.with_kept_output(id, ended(id, CommandStatus::OutcomeUnknown, None)),
+            DeliveryDecision::Expired => not_run(id, CommandStatus::Expired, None),
+            DeliveryDecision::Unknown => self.with_stored_output(id, not_run(id, CommandStatus::OutcomeUnknown, None)),
             DeliveryDecision::Answer(result) => {
                 let result = Some(result);
-                self.with_kept_output(id, CommandProgress { result, ..CommandProgress::default() })
+                self.with_stored_output(id, ExecutionProgress { result, ..ExecutionProgress::default() })
             }
             // A running command is in `commands` and was found there before.
-            DeliveryDecision::Reattach => ended(id, CommandStatus::OutcomeUnknown, None),
+            DeliveryDecision::Reattach => not_run(id, CommandStatus::OutcomeUnknown, None),
         };
         Some((Self::insert(state, command, progress), None))
     }
 
     /// Adds the output that an earlier process left in the spool.
-    fn with_kept_output(&self, id: CommandId, progress: CommandProgress) -> CommandProgress {
-        CommandProgress { is_started: true, produced: self.spool.kept(id), ..progress }
+    fn with_stored_output(&self, id: CommandId, progress: ExecutionProgress) -> ExecutionProgress {
+        ExecutionProgress { is_started: true, produced: self.spool.stored_len(id), ..progress }
     }
 
-    fn insert(state: &mut DispatcherState, command: &Command, progress: CommandProgress) -> Arc<RunningCommand> {
+    fn insert(state: &mut DispatcherState, command: &Command, progress: ExecutionProgress) -> Arc<RunningCommand> {
         let command = Arc::new(RunningCommand::new(command.id, command.payload.command_type(), clock::now(), progress));
         state.commands.insert(command.id, command.clone());
         command
@@ -331,13 +331,13 @@ impl Dispatcher {
             stdout: self.spool.writer(command.id, Channel::Stdout),
             stderr: self.spool.writer(command.id, Channel::Stderr),
             drain: &self.drain,
-            on_growth: |channel, len| self.grow(command, channel, len),
+            on_growth: |channel, len| self.report_growth(command, channel, len),
         };
         let stop = StopSignals { cancel: command.cancel.clone(), shutdown: self.stopping.clone() };
         process::run(program, outputs, &stop).await
     }
 
-    fn grow(&self, command: &RunningCommand, channel: Channel, len: u64) {
+    fn report_growth(&self, command: &RunningCommand, channel: Channel, len: u64) {
         command.update(|progress| match channel {
             Channel::Stdout => progress.produced.stdout = len,
             Channel::Stderr => progress.produced.stderr = len,
@@ -353,7 +353,7 @@ impl Dispatcher {
             status: outcome.status,
             exit_code: outcome.exit_code,
             duration_ms: outcome.duration.as_millis() as u64,
-            sent: outcome.kept,
+            sent: outcome.output_len,
             truncated: outcome.is_truncated,
             error: outcome.error,
         };
@@ -402,7 +402,7 @@ impl Dispatcher {
             }
             if let Some(record) = record {
                 dispatcher.write(&record).await;
-                dispatcher.compact_if_worth_it().await;
+                dispatcher.compact_if_large().await;
             }
         });
         true
@@ -414,8 +414,8 @@ impl Dispatcher {
         }
     }
 
-    async fn compact_if_worth_it(&self) {
-        if self.journal.is_worth_compacting() {
+    async fn compact_if_large(&self) {
+        if self.journal.needs_compacting() {
             self.compact().await;
         }
     }
@@ -455,7 +455,7 @@ impl Dispatcher {
 }
 
 /// The progress of a command that is not run.
-fn ended(id: CommandId, status: CommandStatus, error: Option<ErrorBody>) -> CommandProgress {
+fn not_run(id: CommandId, status: CommandStatus, error: Option<ErrorBody>) -> ExecutionProgress {
     let result = CommandResult {
         id,
         status,
@@ -465,7 +465,7 @@ fn ended(id: CommandId, status: CommandStatus, error: Option<ErrorBody>) -> Comm
         truncated: false,
         error,
     };
-    CommandProgress { result: Some(result), ..CommandProgress::default() }
+    ExecutionProgress { result: Some(result), ..ExecutionProgress::default() }
 }
 
 #[cfg(test)]

@@ -41,13 +41,13 @@ impl DataDir {
     /// Creates, locks and tests the directory, before a token is used whose key could not be stored. With a stored key
     /// no token is needed, so a full disk does not prevent the start.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let refused = |source| Error::DataDir { path: path.to_owned(), source };
-        files::create_private_dir(path).map_err(refused)?;
+        let unusable = |source| Error::DataDir { path: path.to_owned(), source };
+        files::create_private_dir(path).map_err(unusable)?;
         // The lock file stays: removing it would let two agents lock different files of the same name.
-        let lock = files::private_file().write(true).truncate(false).open(path.join("agent.lock")).map_err(refused)?;
+        let lock = files::private_file().write(true).truncate(false).open(path.join("agent.lock")).map_err(unusable)?;
         let lock = lock_exclusively(lock).map_err(|errno| match errno {
             Errno::EWOULDBLOCK => Error::DataDirInUse(path.to_owned()),
-            errno => refused(errno.into()),
+            errno => unusable(errno.into()),
         })?;
         let data = Self { path: path.to_owned(), disk: Arc::new(DiskHealth::new(path)), _lock: lock };
         // A registration token can be used once. It must not be used if the key cannot be stored afterwards.
@@ -57,7 +57,7 @@ impl DataDir {
                 let problem = data.disk.record_failure("its files", &error);
                 error!("{problem}; until it can, no commands run; sessions open, so that somebody can free space");
             }
-            tried => tried.map_err(refused)?,
+            written => written.map_err(unusable)?,
         }
         Ok(data)
     }
@@ -152,7 +152,7 @@ fn read(path: &Path) -> Result<Option<AgentIdentity>, Error> {
     // The parser's own message could contain the key.
     let damaged = |what| unreadable(io::Error::new(io::ErrorKind::InvalidData, what));
     let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| damaged("it is not the JSON of a key"))?;
-    if !file.is_as_written() {
+    if !file.has_valid_checksum() {
         return Err(damaged("it was changed since it was written"));
     }
     Ok(Some(file.into()))
@@ -162,7 +162,7 @@ fn lock_exclusively(mut file: File) -> Result<Flock<File>, Errno> {
     for _ in 1..LOCK_ATTEMPTS {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Err((unlocked, Errno::EWOULDBLOCK)) => file = unlocked,
-            settled => return settled.map_err(|(_, errno)| errno),
+            result => return result.map_err(|(_, errno)| errno),
         }
         std::thread::sleep(LOCK_INTERVAL);
     }

@@ -29,7 +29,7 @@ pub(crate) use ledger::{CommandLedger, DeliveryDecision, PowerStart};
 /// Records that may wait for the disk. When the queue is full, the next command waits to be started.
 const QUEUE: usize = 1024;
 /// A journal below this size is never rewritten.
-const SMALL: u64 = 256 * 1024;
+const MIN_COMPACT_SIZE: u64 = 256 * 1024;
 
 /// What error messages call it.
 pub(crate) const NAME: &str = "its journal";
@@ -93,7 +93,7 @@ impl Journal {
             position: position.clone(),
             queue,
             // Twice the size, so that the cost of rewriting stays proportional to what is appended.
-            limit: AtomicU64::new(SMALL.max(2 * file.size())),
+            limit: AtomicU64::new(MIN_COMPACT_SIZE.max(2 * file.size())),
             size: size.clone(),
         };
         std::thread::Builder::new()
@@ -139,7 +139,7 @@ impl Journal {
     }
 
     /// Whether the file is large compared with its last rewrite.
-    pub(crate) fn is_worth_compacting(&self) -> bool {
+    pub(crate) fn needs_compacting(&self) -> bool {
         self.size.load(Ordering::Relaxed) > self.limit.load(Ordering::Relaxed)
     }
 
@@ -149,7 +149,7 @@ impl Journal {
         // The place is reserved before the content is built: records that are sent later go behind it.
         let turn = self.queue.reserve().await.map_err(|_| writer_gone())?;
         let content = content()?;
-        self.limit.store(SMALL.max(2 * content.len() as u64), Ordering::Relaxed);
+        self.limit.store(MIN_COMPACT_SIZE.max(2 * content.len() as u64), Ordering::Relaxed);
         turn.send(JournalWrite::Rewrite(content));
         Ok(())
     }
@@ -173,7 +173,7 @@ fn write_all(
 ) {
     while let Some(first) = work.blocking_recv() {
         let mut lines = Vec::new();
-        let mut waiting = Vec::new();
+        let mut waiters = Vec::new();
         let mut next = Some(first);
         // Everything that waits is collected first: one sync then covers many commands.
         while let Some(item) = next {
@@ -181,17 +181,17 @@ fn write_all(
                 JournalWrite::Append(line) => lines.extend(line),
                 JournalWrite::Sync(line, done) => {
                     lines.extend(line);
-                    waiting.push(done);
+                    waiters.push(done);
                 }
                 // The batch before the rewrite belongs to the old file and is written first.
                 JournalWrite::Rewrite(content) => {
-                    write_batch(&mut file, &mut lines, &mut waiting, position, disk);
+                    write_batch(&mut file, &mut lines, &mut waiters, position, disk);
                     log_failure(file.rewrite(&content), disk);
                 }
             }
             next = work.try_recv().ok();
         }
-        write_batch(&mut file, &mut lines, &mut waiting, position, disk);
+        write_batch(&mut file, &mut lines, &mut waiters, position, disk);
         size.store(file.size(), Ordering::Relaxed);
     }
 }
@@ -199,19 +199,19 @@ fn write_all(
 fn write_batch(
     file: &mut JournalFile,
     lines: &mut Vec<u8>,
-    waiting: &mut Vec<oneshot::Sender<io::Result<()>>>,
+    waiters: &mut Vec<oneshot::Sender<io::Result<()>>>,
     position: &AtomicU64,
     disk: &DiskHealth,
 ) {
     // A batch without a waiting caller needs no sync.
-    let is_durable = !waiting.is_empty();
+    let is_durable = !waiters.is_empty();
     let written = file.append(lines, is_durable);
     lines.clear();
     if is_durable && written.is_ok() {
         // Before the answers are sent: the acknowledgement of a command contains a position that includes its start.
         position.store(file.position(), Ordering::Release);
     }
-    for done in waiting.drain(..) {
+    for done in waiters.drain(..) {
         let answer = written.as_ref().map(|&()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
         // A caller that no longer waits has dropped the command.
         drop(done.send(answer));

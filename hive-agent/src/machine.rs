@@ -55,7 +55,7 @@ pub(crate) fn boot_id() -> Option<String> {
 pub(crate) struct MetricsSampler {
     system: Option<System>,
     networks: Option<Networks>,
-    last_look: Option<(Instant, Metrics)>,
+    last_sample: Option<(Instant, Metrics)>,
 }
 
 impl MetricsSampler {
@@ -65,22 +65,22 @@ impl MetricsSampler {
             // The CPU usage is a difference, so the first sample only starts the interval.
             system.refresh_cpu_usage();
         }
-        Self { system, networks: Networks::new().ok(), last_look: None }
+        Self { system, networks: Networks::new().ok(), last_sample: None }
     }
 
     /// Returns the metrics. Within [`CPU_INTERVAL`] it returns the last ones again.
-    pub(crate) fn read(&mut self) -> Metrics {
-        match &self.last_look {
+    pub(crate) fn metrics(&mut self) -> Metrics {
+        match &self.last_sample {
             Some((time, metrics)) if time.elapsed() < CPU_INTERVAL => metrics.clone(),
             _ => {
-                let metrics = self.look();
-                self.last_look = Some((Instant::now(), metrics.clone()));
+                let metrics = self.sample();
+                self.last_sample = Some((Instant::now(), metrics.clone()));
                 metrics
             }
         }
     }
 
-    fn look(&mut self) -> Metrics {
+    fn sample(&mut self) -> Metrics {
         let mut metrics = Metrics {
             disk_percent: root_disk_percent(),
             load_average: System::load_average().map_or([0.0; 3], |load| [load.one, load.five, load.fifteen]),
@@ -119,7 +119,7 @@ mod tests {
     fn a_machine_knows_itself() {
         let system = system_info();
         assert!(!system.hostname.is_empty() && system.cpu_cores > 0 && system.memory_total_mb > 0);
-        let metrics = MetricsSampler::new().read();
+        let metrics = MetricsSampler::new().metrics();
         assert!((0.0..=100.0).contains(&metrics.memory_percent));
         assert!((0.0..=100.0).contains(&metrics.disk_percent));
     }

@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
 
-use settings::{EnvVars, Flags, LogFormat};
+use settings::{AgentLogFormat, EnvVars, Flags};
 
 /// How long threads that do not end by themselves may delay the exit.
 const THREAD_GRACE: Duration = Duration::from_millis(500);
@@ -117,11 +117,11 @@ async fn announce(
     out.flush()
 }
 
-fn start_logs(format: LogFormat, level: Option<&str>) {
+fn start_logs(format: AgentLogFormat, level: Option<&str>) {
     let filter = EnvFilter::new(level.unwrap_or("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter);
     match format {
-        LogFormat::Text => {
+        AgentLogFormat::Text => {
             let fields = debug_fn(|to, field, value| {
                 let is_styled = to.has_ansi_escapes();
                 escape::log_field(to, field.name(), value, is_styled)
@@ -129,7 +129,7 @@ fn start_logs(format: LogFormat, level: Option<&str>) {
             let logs = logs.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
             logs.fmt_fields(fields.delimited(" ")).init();
         }
-        LogFormat::Json => logs.with_writer(|| escape::JsonLines(io::stderr())).json().init(),
+        AgentLogFormat::Json => logs.with_writer(|| escape::JsonLines(io::stderr())).json().init(),
     }
 }
 

@@ -126,15 +126,15 @@ pub fn token_is_visible(language: Language) -> String {
 }
 
 /// The satellite keeps the name under which it is registered.
-pub(crate) fn other_name(registered: &str, wanted: &str, language: Language) -> String {
+pub(crate) fn other_name(registered: &str, requested: &str, language: Language) -> String {
     language.pick(
         format!(
-            "this satellite is registered as {registered}, and --name says {wanted}: it stays {registered}. To rename it, use \
-             hive satellites update {registered} --name {wanted}"
+            "this satellite is registered as {registered}, and --name says {requested}: it stays {registered}. To rename it, use \
+             hive satellites update {registered} --name {requested}"
         ),
         format!(
-            "Dieser Satellit ist als {registered} registriert, und --name sagt {wanted}: Er bleibt {registered}. Zum Umbenennen dient \
-             hive satellites update {registered} --name {wanted}"
+            "Dieser Satellit ist als {registered} registriert, und --name sagt {requested}: Er bleibt {registered}. Zum Umbenennen dient \
+             hive satellites update {registered} --name {requested}"
         ),
     )
 }
@@ -221,7 +221,7 @@ fn what_to_do(error: &Error, language: Language) -> String {
             "Repair it, or remove it and register again with a new token.",
             "Bitte reparieren oder löschen und mit einem neuen Token neu registrieren.",
         ),
-        Error::Refused(refusal) => what_the_refused_can_do(refusal, language),
+        Error::Refused(refusal) => instructions_after_refusal(refusal, language),
         Error::NotAHive { .. } => language.pick(
             "Check --server or HIVE_SERVER_URL, and what stands between here and the hive.",
             "Bitte --server oder HIVE_SERVER_URL prüfen und was zwischen hier und dem Hive steht.",
@@ -238,7 +238,7 @@ fn what_to_do(error: &Error, language: Language) -> String {
 }
 
 /// The server's own instructions, except for known cases in another language.
-fn what_the_refused_can_do(refusal: &ErrorResponse, language: Language) -> String {
+fn instructions_after_refusal(refusal: &ErrorResponse, language: Language) -> String {
     let known = match (language, refusal.error.as_str()) {
         (Language::German, "registration_token_expired") => {
             "Das Token ist abgelaufen. Bitte ein neues anfordern (hive tokens create)."

@@ -82,10 +82,10 @@ impl Policy {
         if !self.has_list() {
             return Ok(());
         }
-        if let Some(variable) = env.keys().find(|variable| program::is_decisive(variable)) {
+        if let Some(variable) = env.keys().find(|variable| program::selects_program(variable)) {
             return Err(blocked(&format!("the satellite's policy lists commands; {variable:?} must not be set")));
         }
-        if program::is_elsewhere(program, has_directory) {
+        if program::depends_on_directory(program, has_directory) {
             return Err(blocked(
                 "the satellite's policy lists commands; a program must be named by itself or by an absolute path without '..'",
             ));

@@ -27,13 +27,13 @@ pub(crate) async fn hang_up(root: TreeRoot, grace: Duration) {
 /// Kills the processes that an agent left behind when it was killed. Returns their number; without `/proc` none is
 /// found.
 pub(crate) async fn end_leftovers(marker: String) -> usize {
-    tokio::task::spawn_blocking(move || ProcessTree::new(&TreeRoot { pid: NOBODY, marker }).end_marked())
+    tokio::task::spawn_blocking(move || ProcessTree::new(&TreeRoot { pid: NO_PID, marker }).end_marked())
         .await
         .unwrap_or_default()
 }
 
 /// An id that no process has. The root ended long ago, and another process may have its id.
-const NOBODY: u32 = u32::MAX;
+const NO_PID: u32 = u32::MAX;
 
 #[cfg(not(target_os = "linux"))]
 use group::ProcessTree;

@@ -1,13 +1,13 @@
 //! The protocol of the link, without a socket: messages come in and go out as values, so that any transport can carry it.
 //!
-//! [`handshake`] opens a link. [`link`] handles what comes in, [`outbox`] decides what goes out next, [`command_sender`]
+//! [`handshake`] opens a link. [`link`] handles what comes in, [`send_scheduler`] decides what goes out next, [`command_sender`]
 //! is one command on one link, [`session_link`] one session, and [`link_clock`] measures how old a message is.
 
 mod command_sender;
 pub(crate) mod handshake;
 pub(crate) mod link;
 pub(crate) mod link_clock;
-mod outbox;
+mod send_scheduler;
 mod session_link;
 
 use std::time::Duration;
@@ -76,8 +76,8 @@ mod tests {
 
     #[test]
     fn no_server_can_send_a_satellite_away_for_good() {
-        let check = |asked, expected| match DisconnectReason::disconnected("restart", asked) {
-            DisconnectReason::Lost { retry_after, .. } => assert_eq!(retry_after, expected, "{asked:?}"),
+        let check = |requested, expected| match DisconnectReason::disconnected("restart", requested) {
+            DisconnectReason::Lost { retry_after, .. } => assert_eq!(retry_after, expected, "{requested:?}"),
             other => panic!("{other:?}"),
         };
         check(None, Duration::ZERO);

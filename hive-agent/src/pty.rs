@@ -50,10 +50,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) struct AgentSessions {
     /// Sessions whose end the server has not acknowledged.
-    known: Mutex<BTreeMap<SessionId, Arc<AgentSession>>>,
+    sessions: Mutex<BTreeMap<SessionId, Arc<AgentSession>>>,
     /// The ends of sessions of an earlier process that was killed, until the server has acknowledged them.
-    lost: Mutex<BTreeMap<SessionId, SessionEnd>>,
-    open: Arc<SessionFiles>,
+    lost_ends: Mutex<BTreeMap<SessionId, SessionEnd>>,
+    files: Arc<SessionFiles>,
     dirty: Arc<DirtySet<SessionId>>,
     settings: SessionSettings,
     tasks: TaskTracker,
@@ -72,9 +72,9 @@ struct SessionSettings {
 impl AgentSessions {
     pub(crate) fn new(config: &AgentConfig, data: &DataDir) -> Self {
         Self {
-            known: Mutex::default(),
-            lost: Mutex::default(),
-            open: Arc::new(SessionFiles::new(data.join("sessions"))),
+            sessions: Mutex::default(),
+            lost_ends: Mutex::default(),
+            files: Arc::new(SessionFiles::new(data.join("sessions"))),
             dirty: Arc::default(),
             settings: SessionSettings {
                 policy: config.policy.clone(),
@@ -92,12 +92,12 @@ impl AgentSessions {
     /// lost only after that.
     pub(crate) async fn end_leftovers(&self) {
         let ending = async {
-            for id in self.open.list() {
+            for id in self.files.list() {
                 let count = process_tree::end_leftovers(shell::marker(id)).await;
                 if count > 0 {
                     warn!(session.id = %id, processes = count, "ended processes that a killed agent had left running");
                 }
-                self.lost().insert(id, lost_with(count));
+                self.lost_ends().insert(id, lost_end(count));
             }
         };
         if tokio::time::timeout(STOP_TIMEOUT, ending).await.is_err() {
@@ -112,50 +112,50 @@ impl AgentSessions {
 
     /// Returns a session whose end the server has not acknowledged.
     pub(crate) fn get(&self, id: SessionId) -> Option<Arc<AgentSession>> {
-        self.known().get(&id).cloned()
+        self.sessions().get(&id).cloned()
     }
 
     /// Returns all of them.
     pub(crate) fn all(&self) -> Vec<Arc<AgentSession>> {
-        self.known().values().cloned().collect()
+        self.sessions().values().cloned().collect()
     }
 
     /// The ids of all sessions that the server may ask for, including those of an earlier process.
     pub(crate) fn ids(&self) -> Vec<SessionId> {
-        let mut ids: Vec<_> = self.known().keys().copied().collect();
-        ids.extend(self.lost().keys());
+        let mut ids: Vec<_> = self.sessions().keys().copied().collect();
+        ids.extend(self.lost_ends().keys());
         ids
     }
 
     /// The end of a session that is not in this process.
     pub(crate) fn end_of_absent(&self, id: SessionId) -> SessionEnd {
-        let end = self.lost().get(&id).cloned();
+        let end = self.lost_ends().get(&id).cloned();
         end.unwrap_or(SessionEnd { reason: EndReason::Lost, exit_code: None, error: None })
     }
 
     /// The number of sessions that have not ended.
     pub(crate) fn active(&self) -> usize {
-        self.known().values().filter(|session| !session.has_ended()).count()
+        self.sessions().values().filter(|session| !session.has_ended()).count()
     }
 
     /// Starts a session. A session with this id that exists already is returned as it is.
     pub(crate) fn start(&self, spec: &PtySpec) -> Result<Arc<AgentSession>, ErrorBody> {
-        if let Some(known) = self.get(spec.session_id) {
-            return Ok(known);
+        if let Some(session) = self.get(spec.session_id) {
+            return Ok(session);
         }
         // Before the shell is looked up: a full satellite does as little work as possible.
         self.check_limits()?;
         let shell = LoginShell::of_spec(spec, &self.settings.account)?;
         self.settings.policy.check_session(shell.path(), &spec.env)?;
         let session = self.spawn(&shell, spec)?;
-        self.known().insert(spec.session_id, session.clone());
+        self.sessions().insert(spec.session_id, session.clone());
         Ok(session)
     }
 
     fn check_limits(&self) -> Result<(), ErrorBody> {
         let (code, message) = if self.stopping.is_cancelled() {
             (ErrorCode::Unavailable, "the satellite is stopping".to_owned())
-        } else if self.known().len() >= self.settings.max_sessions {
+        } else if self.sessions().len() >= self.settings.max_sessions {
             let max = self.settings.max_sessions;
             (ErrorCode::RateLimited, format!("{max} sessions are open on this satellite already"))
         } else {
@@ -176,7 +176,7 @@ impl AgentSessions {
         let session = Arc::new(AgentSession::new(spec.session_id, pid, clock::now(), screen, limits));
         // The file is written after the start: a crash in between leaves processes unnoticed, a file without processes
         // would report a session as lost that never existed.
-        self.open.insert(spec.session_id);
+        self.files.insert(spec.session_id);
         debug!(session.id = %spec.session_id, pid, "session opened");
         let task = SessionTask {
             io: PtyIo::new(session.clone(), pty),
@@ -184,7 +184,7 @@ impl AgentSessions {
             child,
             root: shell.root(pid),
             dirty: self.dirty.clone(),
-            open: self.open.clone(),
+            files: self.files.clone(),
             stopping: self.stopping.clone(),
             kill_grace: self.settings.kill_grace,
         };
@@ -195,14 +195,14 @@ impl AgentSessions {
     /// Forgets a session whose end the server has acknowledged. Returns false, and does nothing, for one that has not
     /// ended.
     pub(crate) fn forget(&self, id: SessionId) -> bool {
-        let mut known = self.known();
+        let mut sessions = self.sessions();
         // An unknown id has ended as well, for example a session of an earlier process.
-        let has_ended = known.get(&id).is_none_or(|session| session.has_ended());
+        let has_ended = sessions.get(&id).is_none_or(|session| session.has_ended());
         if has_ended {
-            known.remove(&id);
+            sessions.remove(&id);
             // The file of a lost session is kept until now, so that another restart reports it again.
-            if self.lost().remove(&id).is_some() {
-                self.open.remove(id);
+            if self.lost_ends().remove(&id).is_some() {
+                self.files.remove(id);
             }
         }
         has_ended
@@ -227,17 +227,17 @@ impl AgentSessions {
         }
     }
 
-    fn lost(&self) -> MutexGuard<'_, BTreeMap<SessionId, SessionEnd>> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lost_ends(&self) -> MutexGuard<'_, BTreeMap<SessionId, SessionEnd>> {
+        self.lost_ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<AgentSession>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<AgentSession>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The end of a session whose agent was killed. `count` processes were left of it.
-fn lost_with(count: usize) -> SessionEnd {
+fn lost_end(count: usize) -> SessionEnd {
     let left = match count {
         0 => String::new(),
         1 => "; 1 process that was left of the session was ended".to_owned(),

@@ -1,7 +1,7 @@
 //! Random numbers from the operating system.
 
 /// A random number from 0 up to 1, for the jitter of a backoff.
-pub(crate) fn roll() -> f64 {
+pub(crate) fn fraction() -> f64 {
     let mut bytes = [0; 4];
     // Without randomness the delay is the longest one, so that satellites do not all come back early.
     match getrandom::fill(&mut bytes) {

@@ -43,7 +43,7 @@ pub(crate) struct ReconnectLoop {
     data_dir: PathBuf,
     language: Language,
     backoff_limits: BackoffLimits,
-    was_ever_up: bool,
+    has_been_online: bool,
 }
 
 impl ReconnectLoop {
@@ -68,7 +68,7 @@ impl ReconnectLoop {
             data_dir: config.data_dir.clone(),
             language: config.language,
             backoff_limits: config.reconnect,
-            was_ever_up: false,
+            has_been_online: false,
         }
     }
 
@@ -82,7 +82,7 @@ impl ReconnectLoop {
         loop {
             let reason = self.run_link(&mut backoff, &stop).await;
             self.counters.set_online(false);
-            let roll = random::roll();
+            let jitter = random::fraction();
             let (delay, cause) = match reason {
                 DisconnectReason::Stopped => return Ok(()),
                 DisconnectReason::KeyRejected => {
@@ -93,11 +93,11 @@ impl ReconnectLoop {
                         () = stop.cancelled() => return Ok(()),
                         verified = self.registrar.verify(self.identity.clone()) => verified?,
                     };
-                    self.status.registered(&verified);
+                    self.status.set_registration(&verified);
                     self.identity = verified;
                     // A hive that accepts a key over HTTPS and rejects it on the link must not be called in a tight
                     // loop.
-                    (backoff.next_delay(roll), "the key was not accepted".to_owned())
+                    (backoff.next_delay(jitter), "the key was not accepted".to_owned())
                 }
                 DisconnectReason::NewKey(api_key) => {
                     self.registrar.keep_new_key(&mut self.identity, api_key);
@@ -107,17 +107,17 @@ impl ReconnectLoop {
                 DisconnectReason::Replaced => {
                     warn!("{}", messages::identity_conflict(&self.data_dir, self.language));
                     // Two agents with one identity would otherwise evict each other continuously.
-                    (backoff.longest_delay(roll), "another agent took over".to_owned())
+                    (backoff.longest_delay(jitter), "another agent took over".to_owned())
                 }
                 DisconnectReason::IdentityConflict => {
                     error!("{}", messages::identity_conflict(&self.data_dir, self.language));
                     (
-                        backoff.longest_delay(roll),
+                        backoff.longest_delay(jitter),
                         "identity_conflict: another agent is online as this satellite".to_owned(),
                     )
                 }
-                DisconnectReason::ProtocolViolation(cause) => (backoff.next_delay(roll), cause),
-                DisconnectReason::Lost { cause, retry_after } => (backoff.next_delay_after(retry_after, roll), cause),
+                DisconnectReason::ProtocolViolation(cause) => (backoff.next_delay(jitter), cause),
+                DisconnectReason::Lost { cause, retry_after } => (backoff.next_delay_after(retry_after, jitter), cause),
             };
             warn!(retry_in_ms = delay.as_millis() as u64, "no link to the server: {cause}");
             let retry_at = clock::now().plus(delay);
@@ -153,10 +153,10 @@ impl ReconnectLoop {
     }
 
     fn report_online(&mut self) {
-        if self.was_ever_up {
+        if self.has_been_online {
             self.counters.reconnected();
         }
-        self.was_ever_up = true;
+        self.has_been_online = true;
         self.counters.set_online(true);
         info!(satellite.id = %self.identity.satellite_id, "the satellite is online");
         self.status

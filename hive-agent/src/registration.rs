@@ -125,7 +125,7 @@ impl Registrar {
                 warn!("{}", self.data.disk().record_failure("its key", &source));
                 Ok(())
             }
-            kept => kept,
+            result => result,
         }
     }
 
@@ -175,21 +175,21 @@ impl Registrar {
         mut is_superseded: bool,
         mut is_other_hive: bool,
     ) -> Result<AgentIdentity, Error> {
-        let mut refused: Option<SecretString> = None;
+        let mut refused_token: Option<SecretString> = None;
         loop {
             // A token is meant for the hive that is there now, so the id of the earlier hive is not sent.
             let hive = identity.hive_id.filter(|_| !is_other_hive);
-            let registered = match self.token.get().await {
+            let result = match self.token.get().await {
                 // A refused token is not sent again; a file may contain another one the next time.
-                Ok(Some(token)) if refused.as_ref().is_none_or(|before| !is_same(before, &token)) => {
-                    let registered = self.register_again(&token, hive, &identity).await;
-                    refused = Some(token);
-                    registered
+                Ok(Some(token)) if refused_token.as_ref().is_none_or(|before| !is_same(before, &token)) => {
+                    let result = self.register_again(&token, hive, &identity).await;
+                    refused_token = Some(token);
+                    result
                 }
                 Ok(_) => Err(Error::KeyRejected),
                 Err(error) => Err(error),
             };
-            let error = match registered {
+            let error = match result {
                 Ok(identity) => return Ok(identity),
                 Err(error) => error,
             };
@@ -198,7 +198,7 @@ impl Registrar {
                 error!("{}", messages::explain(&error, self.language));
             }
             // Jitter, because all satellites of a restored hive would otherwise return together.
-            let delay = interval + interval.mul_f64(random::roll() / 2.0);
+            let delay = interval + interval.mul_f64(random::fraction() / 2.0);
             let message = messages::keys_rejected(is_superseded, self.language);
             error!(retry_in_ms = delay.as_millis() as u64, "{message}");
             tokio::time::sleep(delay).await;
@@ -297,8 +297,8 @@ impl Registrar {
         // Files of older agents do not name the hive; the first handshake adds it.
         let is_hive_new = identity.hive_id.is_none() && hive.is_some();
         identity.hive_id = identity.hive_id.or(hive);
-        let is_news = identity.keys.accept(api_key, clock::now());
-        if !is_news && !is_hive_new {
+        let must_be_written = identity.keys.accept(api_key, clock::now());
+        if !must_be_written && !is_hive_new {
             return;
         }
         if let Err(error) = self.data.keep(identity) {
@@ -314,7 +314,7 @@ impl Registrar {
 
     async fn wait(&self, backoff: &mut Backoff, error: &CallError, hive: Option<HiveId>) {
         let server = self.api.server().to_string();
-        let delay = backoff.next_delay_after(error.retry_after(), random::roll());
+        let delay = backoff.next_delay_after(error.retry_after(), random::fraction());
         let message = match error.auth_rejection(hive) {
             Some(rejection) => messages::unauthorized(&server, rejection, hive, self.language),
             None => messages::unreachable(&server, &error.cause(), self.language),

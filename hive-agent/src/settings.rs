@@ -79,7 +79,7 @@ pub(crate) struct Flags {
     handshake_timeout: Option<Duration>,
     /// The format of the log on standard error
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) log_format: LogFormat,
+    pub(crate) log_format: AgentLogFormat,
     /// What is logged: error, warn, info, debug, trace, or a filter of the tracing crate [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
@@ -125,7 +125,7 @@ impl From<String> for SecretFlag {
 
 /// The format of the log.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-pub(crate) enum LogFormat {
+pub(crate) enum AgentLogFormat {
     /// For people
     #[default]
     Text,

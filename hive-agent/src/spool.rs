@@ -53,7 +53,7 @@ impl Spool {
     /// Opens a writer of one output.
     pub(crate) fn writer(&self, id: CommandId, channel: Channel) -> SpoolWriter {
         let (path, spool) = (self.path(id, channel.clone()), self.clone());
-        SpoolWriter { spool, id, channel, path, file: None, tail: None, len: 0, is_truncated: false, lost: None }
+        SpoolWriter { spool, id, channel, path, file: None, tail: None, len: 0, is_truncated: false, loss: None }
     }
 
     /// Opens a reader of one output.
@@ -63,7 +63,7 @@ impl Spool {
     }
 
     /// The length of a command's output on disk.
-    pub(crate) fn kept(&self, id: CommandId) -> Received {
+    pub(crate) fn stored_len(&self, id: CommandId) -> Received {
         let len = |channel| fs::metadata(self.path(id, channel)).map_or(0, |file| file.len());
         Received { stdout: len(Channel::Stdout), stderr: len(Channel::Stderr) }
     }
@@ -82,7 +82,7 @@ impl Spool {
     }
 
     /// Removes the output of commands that are not needed any more.
-    pub(crate) fn sweep(&self, is_wanted: impl Fn(CommandId) -> bool) -> io::Result<()> {
+    pub(crate) fn sweep(&self, is_needed: impl Fn(CommandId) -> bool) -> io::Result<()> {
         if !self.dir.is_dir() {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl Spool {
             let name = entry?.file_name();
             let id = name.to_str().and_then(|name| name.split('.').next()?.parse().ok());
             match id {
-                Some(id) if !is_wanted(id) => self.remove(id),
+                Some(id) if !is_needed(id) => self.remove(id),
                 _ => {}
             }
         }
@@ -110,7 +110,7 @@ pub(crate) struct SpoolWriter {
     tail: Option<Arc<MemoryTail>>,
     len: u64,
     is_truncated: bool,
-    lost: Option<String>,
+    loss: Option<String>,
 }
 
 impl SpoolWriter {
@@ -122,13 +122,13 @@ impl SpoolWriter {
         if self.tail.is_none()
             && let Err(error) = self.write(kept)
         {
-            self.leave_disk(&error);
+            self.continue_in_memory(&error);
         }
         if let Some(tail) = &self.tail {
             if tail.append(kept) {
                 self.len += kept.len() as u64;
             } else {
-                self.lose("there is no memory for it");
+                self.record_loss("there is no memory for it");
             }
         }
         self.len
@@ -140,7 +140,7 @@ impl SpoolWriter {
         // On disk there is always room: a program is never blocked by the network.
         let Some(tail) = self.tail.as_ref().filter(|_| !self.is_truncated) else { return };
         if !tail.room().await {
-            self.lose("the server does not take it");
+            self.record_loss("the server does not take it");
         }
     }
 
@@ -158,18 +158,18 @@ impl SpoolWriter {
     }
 
     /// Continues in memory.
-    fn leave_disk(&mut self, error: &io::Error) {
+    fn continue_in_memory(&mut self, error: &io::Error) {
         let message = self.spool.disk.record_failure("the output of commands", error);
         warn!(command.id = %self.id, "{message}");
         // Cuts off a chunk that was written in part, so that a later reader of the file does not see it.
         drop(self.file.as_ref().map(|file| file.set_len(self.len)));
         self.tail = Some(self.spool.memory.begin(self.id, self.channel.clone(), self.len));
-        self.lost = Some(message);
+        self.loss = Some(message);
     }
 
-    fn lose(&mut self, why: &str) {
+    fn record_loss(&mut self, why: &str) {
         self.is_truncated = true;
-        if let Some(message) = &mut self.lost {
+        if let Some(message) = &mut self.loss {
             *message = format!("output was lost: {message}, and {why}");
             warn!(command.id = %self.id, "{message}");
         }
@@ -186,8 +186,8 @@ impl SpoolWriter {
     }
 
     /// Why output was dropped, unless it exceeded the size limit.
-    pub(crate) fn lost(&self) -> Option<&str> {
-        self.lost.as_deref().filter(|_| self.is_truncated && self.len < MAX_OUTPUT)
+    pub(crate) fn loss(&self) -> Option<&str> {
+        self.loss.as_deref().filter(|_| self.is_truncated && self.len < MAX_OUTPUT)
     }
 }
 
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(reader.read(1, 3).unwrap(), "ell");
         assert_eq!(writer.append(b"world"), 11);
         assert_eq!(reader.read(6, 5).unwrap(), "world");
-        assert_eq!(spool.kept(id(1)), Received { stdout: 11, stderr: 0 });
+        assert_eq!(spool.stored_len(id(1)), Received { stdout: 11, stderr: 0 });
     }
 
     #[test]
@@ -299,16 +299,16 @@ mod tests {
         }
         assert!(writer.is_truncated());
         assert_eq!(writer.len(), MAX_OUTPUT);
-        assert_eq!(spool.kept(id(1)).stderr, MAX_OUTPUT);
+        assert_eq!(spool.stored_len(id(1)).stderr, MAX_OUTPUT);
     }
 
     #[test]
-    fn a_sweep_leaves_what_is_wanted() {
+    fn a_sweep_leaves_what_is_needed() {
         let (_dir, spool) = spool();
         spool.writer(id(1), Channel::Stdout).append(b"1");
         spool.writer(id(2), Channel::Stdout).append(b"2");
         spool.sweep(|other| other == id(2)).unwrap();
-        assert_eq!((spool.kept(id(1)).stdout, spool.kept(id(2)).stdout), (0, 1));
+        assert_eq!((spool.stored_len(id(1)).stdout, spool.stored_len(id(2)).stdout), (0, 1));
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
         // A file that is open for reading only stands for a full disk.
         writer.file = Some(File::open(&writer.path).unwrap());
         assert_eq!(writer.append(b"in memory"), 18);
-        assert!(!writer.is_truncated() && writer.lost().is_none());
+        assert!(!writer.is_truncated() && writer.loss().is_none());
         let mut reader = spool.reader(id(1), Channel::Stdout);
         assert_eq!(reader.read(0, 18).unwrap(), "on disk, in memory");
         assert_eq!(reader.read(12, 6).unwrap(), "memory");

@@ -52,7 +52,7 @@ impl AgentStatus {
         Self { server, link: watch::Sender::new(LinkState::Connecting), registration: Mutex::new(None) }
     }
 
-    pub(crate) fn registered(&self, identity: &AgentIdentity) {
+    pub(crate) fn set_registration(&self, identity: &AgentIdentity) {
         *self.registration.lock().unwrap_or_else(PoisonError::into_inner) = Some(RegistrationInfo {
             satellite_id: identity.satellite_id,
             satellite_name: identity.satellite_name.clone(),

@@ -1,6 +1,6 @@
 //! Tests of the whole agent against a hive that follows the protocol, and one that does not.
 
-pub(crate) mod fake_hive;
+pub(crate) mod scripted_hive;
 mod sessions;
 
 use std::time::Duration;
@@ -19,19 +19,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{Agent, AgentConfig, Error, KeyRejectionPolicy, clock};
-use fake_hive::{FakeHive, FromAgent, HiveLink, KEY, command_id, hive_id, shell};
+use scripted_hive::{FromAgent, HiveLink, KEY, ScriptedHive, command_id, hive_id, shell};
 
-struct Rig {
-    hive: FakeHive,
+struct AgentRig {
+    hive: ScriptedHive,
     dir: TempDir,
     config: AgentConfig,
 }
 
-async fn rig() -> Rig {
-    let hive = FakeHive::start().await;
+async fn rig() -> AgentRig {
+    let hive = ScriptedHive::start().await;
     let dir = tempfile::tempdir().unwrap();
     let config = hive.config(dir.path());
-    Rig { hive, dir, config }
+    AgentRig { hive, dir, config }
 }
 
 /// A running agent.
@@ -41,7 +41,7 @@ struct AgentRun {
     ended: tokio::task::JoinHandle<Result<(), Error>>,
 }
 
-impl Rig {
+impl AgentRig {
     fn start(&self) -> AgentRun {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (config, shutdown) = (self.config.clone(), stop.clone());
@@ -81,10 +81,10 @@ async fn the_handshake_tells_who_comes() {
     assert_eq!(handshake.journal_id.len(), 32);
     assert_eq!((handshake.start_id.unwrap().len(), handshake.journal_position), (32, Some(0)));
     assert!(handshake.earlier_start_ids.is_empty());
-    assert!(rig.hive.asked().contains(&format!("GET /ws/agent {KEY}")));
+    assert!(rig.hive.requests().contains(&format!("GET /ws/agent {KEY}")));
     link.accept(1).await;
     let timestamp = clock::now();
-    link.say(ToAgent::HeartbeatPing { timestamp, sent_at: None }).await;
+    link.send_control(ToAgent::HeartbeatPing { timestamp, sent_at: None }).await;
     let FromAgent::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
         panic!("no answer to a heartbeat");
     };
@@ -98,7 +98,7 @@ async fn the_handshake_tells_who_comes() {
 async fn a_command_is_acknowledged_streamed_and_ended() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
-    link.say(shell(1, "echo hello; exit 3", 0)).await;
+    link.send_control(shell(1, "echo hello; exit 3", 0)).await;
     let acknowledged = ToServer::CommandAck { id: command_id(1), journal_position: Some(1) };
     assert_eq!(link.next().await, FromAgent::Control(acknowledged));
     let open =
@@ -108,8 +108,8 @@ async fn a_command_is_acknowledged_streamed_and_ended() {
     assert_eq!((result.status, result.exit_code), (CommandStatus::Failed, Some(3)));
     assert_eq!(result.sent, Received { stdout: 6, stderr: 0 });
     assert_eq!(transcript.bytes, b"hello\n");
-    link.say(ToAgent::ResultAck { id: command_id(1) }).await;
-    link.say(shell(2, "true", 0)).await;
+    link.send_control(ToAgent::ResultAck { id: command_id(1) }).await;
+    link.send_control(shell(2, "true", 0)).await;
     let (result, transcript) = link.result().await;
     assert_eq!((result.status, transcript.offsets.len()), (CommandStatus::Succeeded, 0));
     assert_eq!(std::fs::read_dir(rig.dir.path().join("data/spool")).unwrap().count(), 0);
@@ -122,13 +122,13 @@ async fn a_command_of_a_later_kind_is_refused_and_the_link_stays() {
     let (agent, mut link) = rig.start_and_link().await;
     let ToAgent::Command(mut later) = shell(1, "true", 0) else { unreachable!() };
     later.payload = Payload::Unknown { command_type: "firmware".into(), payload: serde_json::json!({ "image": [1] }) };
-    link.say(ToAgent::Command(later)).await;
+    link.send_control(ToAgent::Command(later)).await;
     let (result, _) = link.result().await;
     let error = result.error.unwrap();
     assert_eq!((result.status, error.code), (CommandStatus::Failed, ErrorCode::Unsupported));
     assert!(error.message.contains("firmware"), "{}", error.message);
-    link.say(ToAgent::ResultAck { id: command_id(1) }).await;
-    link.say(shell(2, "echo next", 0)).await;
+    link.send_control(ToAgent::ResultAck { id: command_id(1) }).await;
+    link.send_control(shell(2, "echo next", 0)).await;
     let (result, transcript) = link.result().await;
     assert_eq!((result.status, &*transcript.bytes), (CommandStatus::Succeeded, &b"next\n"[..]));
     agent.stop().await;
@@ -139,15 +139,15 @@ async fn a_command_delivered_twice_runs_once() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     for _ in 0..2 {
-        link.say(shell(1, "echo run >> runs; sleep 0.1", 0)).await;
+        link.send_control(shell(1, "echo run >> runs; sleep 0.1", 0)).await;
     }
     let (first, transcript) = link.result().await;
     assert_eq!(transcript.acks, 1 + usize::from(transcript.acks > 1), "acknowledged once or twice");
-    link.say(shell(1, "echo run >> runs; sleep 0.1", 0)).await;
+    link.send_control(shell(1, "echo run >> runs; sleep 0.1", 0)).await;
     let (again, _) = link.result().await;
     assert_eq!(first, again);
-    link.say(ToAgent::ResultAck { id: command_id(1) }).await;
-    link.say(shell(1, "echo run >> runs", 0)).await;
+    link.send_control(ToAgent::ResultAck { id: command_id(1) }).await;
+    link.send_control(shell(1, "echo run >> runs", 0)).await;
     assert_eq!(link.result().await.0.status, CommandStatus::OutcomeUnknown);
     assert_eq!(rig.file("runs"), "run\n");
     agent.stop().await;
@@ -158,7 +158,7 @@ async fn a_cut_link_resumes_where_the_hive_stands() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let line = "printf 0123456789; until [ -e go ]; do sleep 0.01; done; printf abcdef";
-    link.say(shell(1, line, 0)).await;
+    link.send_control(shell(1, line, 0)).await;
     let received = loop {
         if let FromAgent::Data(frame) = link.next().await {
             break frame;
@@ -168,7 +168,7 @@ async fn a_cut_link_resumes_where_the_hive_stands() {
     drop(link);
     let mut link = rig.hive.link().await;
     // Four of the ten bytes were stored before the disconnect.
-    link.say(shell(1, line, 4)).await;
+    link.send_control(shell(1, line, 4)).await;
     std::fs::write(rig.dir.path().join("go"), "").unwrap();
     let (result, transcript) = link.result().await;
     assert_eq!(transcript.offsets, [4]);
@@ -177,7 +177,7 @@ async fn a_cut_link_resumes_where_the_hive_stands() {
     drop(link);
     // The result was lost as well.
     let mut link = rig.hive.link().await;
-    link.say(shell(1, line, 16)).await;
+    link.send_control(shell(1, line, 16)).await;
     let (again, transcript) = link.result().await;
     assert_eq!(again, result);
     assert!(transcript.offsets.is_empty(), "the hive has it all");
@@ -189,7 +189,7 @@ async fn no_more_is_sent_than_there_is_credit() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let total = INITIAL_WINDOW * 3;
-    link.say(shell(1, &format!("head -c {total} /dev/zero"), 0)).await;
+    link.send_control(shell(1, &format!("head -c {total} /dev/zero"), 0)).await;
     let mut sent = 0;
     while sent < INITIAL_WINDOW {
         if let FromAgent::Data(frame) = link.next().await {
@@ -198,10 +198,10 @@ async fn no_more_is_sent_than_there_is_credit() {
     }
     assert_eq!(sent, INITIAL_WINDOW);
     // A command without output overtakes output that waits; with more output queued, that would come first.
-    link.say(shell(2, "true", 0)).await;
+    link.send_control(shell(2, "true", 0)).await;
     let (result, transcript) = link.result().await;
     assert_eq!((result.id, transcript.bytes.len()), (command_id(2), 0));
-    link.say(ToAgent::StreamCredit { stream: StreamId(1), limit: total }).await;
+    link.send_control(ToAgent::StreamCredit { stream: StreamId(1), limit: total }).await;
     let (result, transcript) = link.result().await;
     assert_eq!(result.sent.stdout, total);
     assert_eq!(transcript.bytes.len() as u64, total - INITIAL_WINDOW);
@@ -212,8 +212,8 @@ async fn no_more_is_sent_than_there_is_credit() {
 async fn a_cancel_ends_a_command() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
-    link.say(shell(1, "sleep 60", 0)).await;
-    link.say(ToAgent::CommandCancel { id: command_id(1) }).await;
+    link.send_control(shell(1, "sleep 60", 0)).await;
+    link.send_control(ToAgent::CommandCancel { id: command_id(1) }).await;
     assert_eq!(link.result().await.0.status, CommandStatus::Cancelled);
     agent.stop().await;
 }
@@ -222,7 +222,7 @@ async fn a_cancel_ends_a_command() {
 async fn a_stopping_agent_tells_what_became_of_its_commands() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
-    link.say(shell(1, "echo hello; sleep 60", 0)).await;
+    link.send_control(shell(1, "echo hello; sleep 60", 0)).await;
     while !matches!(link.next().await, FromAgent::Data(_)) {}
     let (result, ()) = tokio::join!(link.result(), agent.stop());
     assert_eq!(result.0.status, CommandStatus::Cancelled);
@@ -234,11 +234,11 @@ async fn a_stopping_agent_tells_what_became_of_its_commands() {
 async fn messages_of_another_version_are_ignored() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
-    link.say_text(r#"{"type":"from_the_future"}"#).await;
-    link.say_text(r#"{"type":"result_ack","id":"cmd_0000000001e1e1e1e1e1e1e1e1","from_the_future":1}"#).await;
-    link.say(ToAgent::ResultAck { id: command_id(7) }).await;
-    link.say(ToAgent::StreamCredit { stream: StreamId(7), limit: 7 }).await;
-    link.say(shell(1, "true", 0)).await;
+    link.send_text(r#"{"type":"from_the_future"}"#).await;
+    link.send_text(r#"{"type":"result_ack","id":"cmd_0000000001e1e1e1e1e1e1e1e1","from_the_future":1}"#).await;
+    link.send_control(ToAgent::ResultAck { id: command_id(7) }).await;
+    link.send_control(ToAgent::StreamCredit { stream: StreamId(7), limit: 7 }).await;
+    link.send_control(shell(1, "true", 0)).await;
     assert_eq!(link.result().await.0.status, CommandStatus::Succeeded);
     agent.stop().await;
 }
@@ -248,11 +248,11 @@ async fn what_cannot_be_read_ends_the_link_and_may_come_again_on_the_next() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     for damaged in ["not json", r#"{"type":"command","id":"nonsense"}"#] {
-        link.say_text(damaged).await;
+        link.send_text(damaged).await;
         assert_eq!(link.next().await, FromAgent::Closed);
         link = rig.hive.link().await;
     }
-    link.say(shell(1, "true", 0)).await;
+    link.send_control(shell(1, "true", 0)).await;
     assert_eq!(link.result().await.0.status, CommandStatus::Succeeded);
     agent.stop().await;
 }
@@ -279,7 +279,7 @@ async fn a_busy_hive_is_left_alone_for_as_long_as_it_asks() {
     let mut link = rig.hive.link().await;
     assert!(begun.elapsed() >= Duration::from_secs(1), "Retry-After of the upgrade");
     let begun = tokio::time::Instant::now();
-    link.say(ToAgent::Disconnect { reason: "restart".into(), retry_after_ms: Some(700) }).await;
+    link.send_control(ToAgent::Disconnect { reason: "restart".into(), retry_after_ms: Some(700) }).await;
     let _link = rig.hive.link().await;
     assert!(begun.elapsed() >= Duration::from_millis(700), "retry_after_ms of the goodbye");
     agent.stop().await;
@@ -313,16 +313,16 @@ async fn only_a_401_costs_the_key() {
 async fn a_new_key_replaces_the_old_one_when_it_was_accepted() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
-    let file = |rig: &Rig| serde_json::from_str::<serde_json::Value>(&rig.file("data/backend.key.json")).unwrap();
-    link.say(ToAgent::RotateKey { api_key: Secret("hive_satellite_api_global_hunter3".into()) }).await;
+    let file = |rig: &AgentRig| serde_json::from_str::<serde_json::Value>(&rig.file("data/backend.key.json")).unwrap();
+    link.send_control(ToAgent::RotateKey { api_key: Secret("hive_satellite_api_global_hunter3".into()) }).await;
     let (mut link, _) = rig.hive.raw_link().await;
-    assert_eq!(rig.hive.asked().last().unwrap(), "GET /ws/agent hive_satellite_api_global_hunter3");
-    assert_eq!(rig.hive.hives_named().last().unwrap(), &hive_id().to_string());
+    assert_eq!(rig.hive.requests().last().unwrap(), "GET /ws/agent hive_satellite_api_global_hunter3");
+    assert_eq!(rig.hive.hive_id_headers().last().unwrap(), &hive_id().to_string());
     let before = file(&rig);
     assert_eq!((&before["api_key"], &before["keys"][0]["api_key"]), (&KEY.into(), &KEY.into()), "it may still be lost");
     assert_eq!(before["candidate"]["api_key"], "hive_satellite_api_global_hunter3");
     link.accept(3600).await;
-    link.say(shell(1, "true", 0)).await;
+    link.send_control(shell(1, "true", 0)).await;
     link.result().await;
     let after = file(&rig);
     assert_eq!(after["api_key"], "hive_satellite_api_global_hunter3");
@@ -362,7 +362,7 @@ async fn a_refused_handshake_is_tried_again() {
         hive_id: None,
         error: Some(ErrorBody { code: ErrorCode::Unavailable, message: "not now".into() }),
     };
-    link.say(ToAgent::HandshakeAck(Box::new(refusal))).await;
+    link.send_control(ToAgent::HandshakeAck(Box::new(refusal))).await;
     let _link = rig.hive.link().await;
     assert!(rig.stored_key());
     assert!(SUBPROTOCOL.ends_with("v2"));

@@ -53,17 +53,17 @@ impl std::str::FromStr for ServerUrl {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refused = |reason: &str| Error::Setting { setting: "--server", reason: reason.to_owned() };
-        let uri: Uri = text.trim().parse().map_err(|_| refused("not a URL such as https://hive.example.com"))?;
+        let invalid = |reason: &str| Error::Setting { setting: "--server", reason: reason.to_owned() };
+        let uri: Uri = text.trim().parse().map_err(|_| invalid("not a URL such as https://hive.example.com"))?;
         let is_tls = match uri.scheme_str() {
             Some("https" | "wss") => true,
             Some("http" | "ws") => false,
-            _ => return Err(refused("a URL such as https://hive.example.com is needed, with http:// or https://")),
+            _ => return Err(invalid("a URL such as https://hive.example.com is needed, with http:// or https://")),
         };
-        let authority = uri.authority().ok_or_else(|| refused("the host is missing"))?.as_str();
+        let authority = uri.authority().ok_or_else(|| invalid("the host is missing"))?.as_str();
         // Credentials in the URL would appear in logs and in the process list.
         if authority.contains('@') || uri.query().is_some() {
-            return Err(refused("a user, a password or a query have no place in it"));
+            return Err(invalid("a user, a password or a query have no place in it"));
         }
         Ok(Self { is_tls, authority: authority.to_owned(), base_path: uri.path().trim_end_matches('/').to_owned() })
     }
@@ -71,10 +71,10 @@ impl std::str::FromStr for ServerUrl {
 
 /// Checks a public base URL of a satellite: `http` or `https`, a host, no path.
 pub fn parse_satellite_url(text: &str) -> Result<String, Error> {
-    let refused = |reason: &str| Error::Setting { setting: "--satellite-url", reason: reason.to_owned() };
+    let invalid = |reason: &str| Error::Setting { setting: "--satellite-url", reason: reason.to_owned() };
     let url: ServerUrl =
-        text.parse().map_err(|_| refused("a base URL such as https://satellite.example.com is needed"))?;
-    if url.base_path.is_empty() { Ok(url.to_string()) } else { Err(refused("it must have no path")) }
+        text.parse().map_err(|_| invalid("a base URL such as https://satellite.example.com is needed"))?;
+    if url.base_path.is_empty() { Ok(url.to_string()) } else { Err(invalid("it must have no path")) }
 }
 
 #[cfg(test)]

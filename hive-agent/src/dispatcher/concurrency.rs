@@ -33,21 +33,21 @@ pub(crate) struct ConcurrencySlots {
 
 #[derive(Debug)]
 struct SlotCount {
-    taken: usize,
+    used: usize,
     limit: usize,
 }
 
 impl ConcurrencySlots {
     /// Free slots for `max_processes` processes.
     pub(crate) fn new(max_processes: usize) -> Self {
-        Self { process: SlotCount { taken: 0, limit: max_processes }, power: SlotCount { taken: 0, limit: MAX_POWER } }
+        Self { process: SlotCount { used: 0, limit: max_processes }, power: SlotCount { used: 0, limit: MAX_POWER } }
     }
 
     /// Takes a slot. Returns false where the class has none left.
     pub(crate) fn acquire(&mut self, class: ConcurrencyClass) -> bool {
         let count = self.count(class);
-        let is_free = count.taken < count.limit;
-        count.taken += usize::from(is_free);
+        let is_free = count.used < count.limit;
+        count.used += usize::from(is_free);
         is_free
     }
 
@@ -55,7 +55,7 @@ impl ConcurrencySlots {
     pub(crate) fn release(&mut self, class: ConcurrencyClass) {
         let count = self.count(class);
         // Saturating: a second release must not wrap and block the class forever.
-        count.taken = count.taken.saturating_sub(1);
+        count.used = count.used.saturating_sub(1);
     }
 
     fn count(&mut self, class: ConcurrencyClass) -> &mut SlotCount {

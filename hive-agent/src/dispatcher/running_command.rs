@@ -16,12 +16,12 @@ pub(crate) struct RunningCommand {
     pub(crate) delivered_at: Timestamp,
     /// Cancels the command.
     pub(crate) cancel: CancellationToken,
-    progress: Mutex<CommandProgress>,
+    progress: Mutex<ExecutionProgress>,
 }
 
 /// The progress of a command.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct CommandProgress {
+pub(crate) struct ExecutionProgress {
     /// The record of its start is on disk.
     pub(crate) is_started: bool,
     /// The number of records in the journal at that time, if this process wrote it.
@@ -33,11 +33,11 @@ pub(crate) struct CommandProgress {
 }
 
 impl RunningCommand {
-    pub(crate) fn new(id: CommandId, kind: CommandType, now: Timestamp, progress: CommandProgress) -> Self {
+    pub(crate) fn new(id: CommandId, kind: CommandType, now: Timestamp, progress: ExecutionProgress) -> Self {
         Self { id, kind, delivered_at: now, cancel: CancellationToken::new(), progress: Mutex::new(progress) }
     }
 
-    pub(crate) fn progress(&self) -> CommandProgress {
+    pub(crate) fn progress(&self) -> ExecutionProgress {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -45,7 +45,7 @@ impl RunningCommand {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).result.is_some()
     }
 
-    pub(crate) fn update(&self, change: impl FnOnce(&mut CommandProgress)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut ExecutionProgress)) {
         change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -11,23 +11,23 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// A machine with a data directory, on which agents are started and killed.
-struct Machine {
+struct DispatcherRig {
     dir: TempDir,
     config: AgentConfig,
 }
 
 /// One run of an agent.
-struct AgentRun {
+struct DispatcherRun {
     dispatcher: Arc<Dispatcher>,
     _data: DataDir,
 }
 
-fn machine() -> Machine {
+fn machine() -> DispatcherRig {
     let dir = tempfile::tempdir().unwrap();
     let name = SatelliteName::try_from("web-server-01").unwrap();
     let mut config = AgentConfig::new("http://localhost".parse().unwrap(), name, dir.path().join("data"));
     config.account.home = dir.path().to_string_lossy().into_owned();
-    Machine { dir, config }
+    DispatcherRig { dir, config }
 }
 
 fn id(n: u8) -> CommandId {
@@ -46,16 +46,16 @@ fn reboot(n: u8) -> Command {
     command(n, Payload::Power(PowerSpec { action: PowerAction::Reboot, delay_seconds: 0, message: None }))
 }
 
-impl Machine {
-    fn start(&self) -> AgentRun {
+impl DispatcherRig {
+    fn start(&self) -> DispatcherRun {
         self.start_in_boot("boot-1")
     }
 
-    fn start_in_boot(&self, boot_id: &str) -> AgentRun {
+    fn start_in_boot(&self, boot_id: &str) -> DispatcherRun {
         let data = DataDir::open(&self.config.data_dir).unwrap();
         let dispatcher =
             Dispatcher::open(&self.config, &data, Some(boot_id.into()), Arc::new(Counters::new())).unwrap();
-        AgentRun { dispatcher: Arc::new(dispatcher), _data: data }
+        DispatcherRun { dispatcher: Arc::new(dispatcher), _data: data }
     }
 
     fn file(&self, name: &str) -> String {
@@ -71,8 +71,8 @@ impl Machine {
     }
 }
 
-impl AgentRun {
-    async fn until(&self, n: u8, is_so: impl Fn(&CommandProgress) -> bool) -> CommandProgress {
+impl DispatcherRun {
+    async fn until(&self, n: u8, is_so: impl Fn(&ExecutionProgress) -> bool) -> ExecutionProgress {
         loop {
             let progress = self.dispatcher.command(id(n)).map(|command| command.progress()).unwrap_or_default();
             if is_so(&progress) {
@@ -130,7 +130,7 @@ async fn what_the_server_knows_as_started_is_not_started_by_a_journal_without_it
 #[tokio::test]
 async fn a_process_knows_those_before_it() {
     let machine = machine();
-    let ids = |agent: &AgentRun| agent.dispatcher.start_ids().to_vec();
+    let ids = |agent: &DispatcherRun| agent.dispatcher.start_ids().to_vec();
     let first = machine.start();
     let before = ids(&first);
     drop(first);
@@ -177,7 +177,7 @@ async fn a_result_survives_the_agent_until_it_is_acknowledged() {
     assert_eq!(reader.read(0, 4).unwrap(), "out\n");
     assert!(agent.dispatcher.acknowledge(id(1)));
     agent.dispatcher.stop().await;
-    assert_eq!(agent.dispatcher.spool.kept(id(1)), Received::default());
+    assert_eq!(agent.dispatcher.spool.stored_len(id(1)), Received::default());
     drop(agent);
 
     let agent = machine.start();

@@ -54,7 +54,7 @@ pub(crate) struct ProcessOutcome {
     pub(crate) exit_code: Option<i32>,
     pub(crate) error: Option<ErrorBody>,
     pub(crate) duration: Duration,
-    pub(crate) kept: Received,
+    pub(crate) output_len: Received,
     pub(crate) is_truncated: bool,
 }
 
@@ -66,7 +66,7 @@ impl ProcessOutcome {
             exit_code: None,
             error,
             duration: Duration::ZERO,
-            kept: Received::default(),
+            output_len: Received::default(),
             is_truncated: false,
         }
     }
@@ -84,8 +84,8 @@ pub(crate) struct ProcessOutputs<'a, F> {
 
 impl<F> ProcessOutputs<'_, F> {
     /// Why output was lost, unless it exceeded the size limit.
-    fn lost(&self) -> Option<ErrorBody> {
-        let message = self.stdout.lost().or(self.stderr.lost())?.to_owned();
+    fn loss(&self) -> Option<ErrorBody> {
+        let message = self.stdout.loss().or(self.stderr.loss())?.to_owned();
         Some(ErrorBody { code: ErrorCode::Unavailable, message })
     }
 }
@@ -108,7 +108,7 @@ pub(crate) async fn run<F: Fn(Channel, u64)>(
     if stop.cancel.is_cancelled() {
         return ProcessOutcome::without_run(CommandStatus::Cancelled, None);
     }
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let mut child = match ChildProcess::start(&program).await {
         Ok(child) => child,
         Err(error) => {
@@ -118,13 +118,13 @@ pub(crate) async fn run<F: Fn(Channel, u64)>(
     let (ending, status) = supervise(&mut child, program, &mut outputs, stop).await;
     let (status, exit_code, error) = outcome(ending, status);
     // The error of the process is more important than the one of its output.
-    let error = error.or_else(|| outputs.lost());
+    let error = error.or_else(|| outputs.loss());
     ProcessOutcome {
         status,
         exit_code,
         error,
-        duration: begun.elapsed(),
-        kept: Received { stdout: outputs.stdout.len(), stderr: outputs.stderr.len() },
+        duration: started_at.elapsed(),
+        output_len: Received { stdout: outputs.stdout.len(), stderr: outputs.stderr.len() },
         is_truncated: outputs.stdout.is_truncated() || outputs.stderr.is_truncated(),
     }
 }

@@ -57,7 +57,7 @@ impl KeyFile {
         Checksum::of(text.as_bytes())
     }
 
-    pub(super) fn is_as_written(&self) -> bool {
+    pub(super) fn has_valid_checksum(&self) -> bool {
         self.checksum.as_ref().is_none_or(|written| self.sum().is(written.as_bytes()))
     }
 }

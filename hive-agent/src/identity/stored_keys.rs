@@ -11,7 +11,7 @@ use hive_wire::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// How long a key is kept after it was last accepted.
-const KEPT_FOR: Duration = Duration::from_hours(90 * 24);
+const RETENTION: Duration = Duration::from_hours(90 * 24);
 /// The largest number of accepted keys. Beyond it, the oldest is dropped.
 const MAX_KEYS: usize = 10;
 /// How old the stored time of the last acceptance may be before it is written again.
@@ -127,7 +127,7 @@ impl StoredKeys {
 
     /// Drops old and surplus keys. The last accepted key is kept, however old it is.
     fn prune(&mut self, now: Timestamp) {
-        let oldest = now.minus(KEPT_FOR);
+        let oldest = now.minus(RETENTION);
         let mut place = 0;
         self.accepted.retain(|key| {
             place += 1;

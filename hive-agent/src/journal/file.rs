@@ -43,7 +43,7 @@ pub(crate) struct JournalFile {
     /// `None` if the file could not be opened or created, because of the disk. Every append tries again.
     file: Option<File>,
     /// Whether the file exists.
-    is_begun: bool,
+    exists: bool,
     /// The offset behind the last complete line.
     size: u64,
     /// Whether there may be an incomplete line behind `size`.
@@ -71,33 +71,33 @@ impl JournalFile {
         let mut content = Vec::new();
         match File::open(path) {
             Ok(mut file) => drop(file.read_to_end(&mut content)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::begin(path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::create(path),
             Err(error) => return Err(error),
         }
         let Some(ParsedJournal { header, mut records, size, unfinished }) = parse(&content) else {
-            let aside = path.with_extension("broken");
-            warn!(path = %aside.display(), "the journal is damaged; it is set aside and a new one begins");
+            let damaged_path = path.with_extension("broken");
+            warn!(path = %damaged_path.display(), "the journal is damaged; it is set aside and a new one begins");
             // Kept for a person to look at, and never deleted.
-            fs::rename(path, &aside)?;
-            return Self::begin(path);
+            fs::rename(path, &damaged_path)?;
+            return Self::create(path);
         };
         // The header counts records up to the last rewrite, of which `kept` are in the file again.
         let position = header.appended + (records.len() as u64).saturating_sub(header.kept);
         let (path, id, starts) = (path.to_owned(), header.journal, header.starts);
-        let mut file = Self { path, id, file: None, is_begun: true, size, is_torn: true, position, starts };
-        tolerate(file.mend())?;
+        let mut file = Self { path, id, file: None, exists: true, size, is_torn: true, position, starts };
+        ignore_full_disk(file.repair())?;
         if let Some(record) = unfinished {
             // Written again with its line end: the record may be of a command that was started.
-            tolerate(file.append(&record.to_line()?, true))?;
+            ignore_full_disk(file.append(&record.to_line()?, true))?;
             records.push(record);
         }
         Ok(OpenedJournal { file, records })
     }
 
-    fn begin(path: &Path) -> io::Result<OpenedJournal> {
+    fn create(path: &Path) -> io::Result<OpenedJournal> {
         let (path, id, starts) = (path.to_owned(), random::unique_id()?, Vec::new());
-        let mut file = Self { path, id, file: None, is_begun: false, size: 0, is_torn: true, position: 0, starts };
-        tolerate(file.mend())?;
+        let mut file = Self { path, id, file: None, exists: false, size: 0, is_torn: true, position: 0, starts };
+        ignore_full_disk(file.repair())?;
         Ok(OpenedJournal { file, records: Vec::new() })
     }
 
@@ -130,7 +130,7 @@ impl JournalFile {
 
     /// Appends complete lines. If they cannot be written completely, none of them stays.
     pub(super) fn append(&mut self, lines: &[u8], is_durable: bool) -> io::Result<()> {
-        self.mend()?;
+        self.repair()?;
         // Set before the write: if it fails in the middle, the next append cuts the rest off.
         self.is_torn = true;
         let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
@@ -142,18 +142,18 @@ impl JournalFile {
                 self.is_torn = false;
             }
             // If this fails as well, the next append tries again.
-            Err(_) => drop(self.mend()),
+            Err(_) => drop(self.repair()),
         }
         written
     }
 
     /// Cuts off an incomplete line. Left in the middle of the file, it would make the whole journal unreadable at the
     /// next start.
-    fn mend(&mut self) -> io::Result<()> {
+    fn repair(&mut self) -> io::Result<()> {
         if !self.is_torn {
             return Ok(());
         }
-        if !self.is_begun {
+        if !self.exists {
             return self.rewrite(&[]);
         }
         let file = match &mut self.file {
@@ -177,13 +177,13 @@ impl JournalFile {
         };
         let (file, size) = write_whole(&self.path, &header, lines)?;
         (self.file, self.size) = (Some(file), size);
-        (self.is_begun, self.is_torn) = (true, false);
+        (self.exists, self.is_torn) = (true, false);
         Ok(())
     }
 }
 
 /// Ignores the error of a full disk: the agent starts all the same.
-fn tolerate(written: io::Result<()>) -> io::Result<()> {
+fn ignore_full_disk(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if disk::is_disk_error(&error) => {
             warn!(%error, "the journal cannot be written; no commands run until it can");

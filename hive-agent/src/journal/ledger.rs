@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::JournalRecord;
 
 /// How long past its expiry an acknowledged command is kept, because a late copy of it may still be in transit.
-const REMEMBERED: Duration = Duration::from_mins(10);
+const ACKNOWLEDGED_RETENTION: Duration = Duration::from_mins(10);
 /// How long past its expiry a result is kept that the server never acknowledged, if the server has forgotten the
 /// command.
-const KEPT: Duration = Duration::from_hours(7 * 24);
+const RESULT_RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// What happens with a delivered command.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,12 +137,12 @@ impl CommandLedger {
     /// The record that says that the server has stored the command's result.
     pub(crate) fn acknowledgement(&self, id: CommandId) -> Option<JournalRecord> {
         let entry = self.entries.get(&id)?;
-        let is_news = !matches!(entry.state, EntryState::Running(_) | EntryState::Acknowledged);
-        is_news.then_some(JournalRecord::Acknowledged { id, expires_at: entry.expires_at })
+        let is_unrecorded = !matches!(entry.state, EntryState::Running(_) | EntryState::Acknowledged);
+        is_unrecorded.then_some(JournalRecord::Acknowledged { id, expires_at: entry.expires_at })
     }
 
     /// Whether the command's output may still be needed.
-    pub(crate) fn wants_output(&self, id: CommandId) -> bool {
+    pub(crate) fn needs_output(&self, id: CommandId) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.state != EntryState::Acknowledged)
     }
 
@@ -150,8 +150,8 @@ impl CommandLedger {
     pub(crate) fn prune(&mut self, now: Timestamp) {
         self.entries.retain(|_, entry| match entry.state {
             EntryState::Running(_) => true,
-            EntryState::Interrupted(_) | EntryState::Finished(_) => now < entry.expires_at.plus(KEPT),
-            EntryState::Acknowledged => now < entry.expires_at.plus(REMEMBERED),
+            EntryState::Interrupted(_) | EntryState::Finished(_) => now < entry.expires_at.plus(RESULT_RETENTION),
+            EntryState::Acknowledged => now < entry.expires_at.plus(ACKNOWLEDGED_RETENTION),
         });
     }
 
@@ -268,14 +268,14 @@ mod tests {
     #[test]
     fn a_reboot_has_worked_when_the_boot_is_another_one() {
         let check = |action: PowerAction, boot_id, is_success: bool| {
-            let said = format!("{action:?} {boot_id:?}");
+            let case = format!("{action:?} {boot_id:?}");
             let decision = CommandLedger::of_earlier_process(&[power(action)]).decide(id(1), 1000, boot_id);
             let expected = if is_success {
                 DeliveryDecision::Answer(bare_result(id(1), CommandStatus::Succeeded))
             } else {
                 DeliveryDecision::Unknown
             };
-            assert_eq!(decision, expected, "{said}");
+            assert_eq!(decision, expected, "{case}");
         };
         check(PowerAction::Reboot, Some("boot-2"), true);
         check(PowerAction::Shutdown, Some("boot-2"), true);
@@ -308,12 +308,12 @@ mod tests {
             ledger.prune(time(seconds));
             assert_eq!(ledger.decide(id(1), 1, BOOT) != DeliveryDecision::Run, is_remembered, "after {seconds} s");
         };
-        let settled = [started(1), finished(1), acknowledged(1)];
-        check(&settled, 100 + 599, true);
-        check(&settled, 100 + 600, false);
-        check(&settled[..2], 100 + 600, true);
-        check(&settled[..2], 100 + 8 * 24 * 3600, false);
-        check(&settled[..1], 100 + 8 * 24 * 3600, true);
+        let records = [started(1), finished(1), acknowledged(1)];
+        check(&records, 100 + 599, true);
+        check(&records, 100 + 600, false);
+        check(&records[..2], 100 + 600, true);
+        check(&records[..2], 100 + 8 * 24 * 3600, false);
+        check(&records[..1], 100 + 8 * 24 * 3600, true);
     }
 
     fn any_record() -> impl Strategy<Value = JournalRecord> {

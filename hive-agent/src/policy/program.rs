@@ -54,12 +54,12 @@ const PREFIXES: [&str; 11] =
     ["BASH_FUNC_", "DYLD_", "GIT_", "LD_", "NODE_", "PERL5", "PHP_", "PYTHON", "RUBY", "SYSTEMD_", "XDG_"];
 
 /// Whether a variable may decide which program runs.
-pub(super) fn is_decisive(variable: &str) -> bool {
+pub(super) fn selects_program(variable: &str) -> bool {
     VARIABLES.contains(&variable) || PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Whether a program is named by a path that depends on the working directory, or contains `..`.
-pub(super) fn is_elsewhere(program: &str, has_directory: bool) -> bool {
+pub(super) fn depends_on_directory(program: &str, has_directory: bool) -> bool {
     let path = Path::new(program);
     let is_relative = program.contains('/') && !path.is_absolute();
     // Without a directory of its own the program runs in the account's home, which the owner controls.
@@ -73,19 +73,20 @@ mod tests {
     #[test]
     fn variables_of_loaders_and_paths_are_decisive() {
         for variable in ["PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "BASH_ENV", "ENV", "IFS"] {
-            assert!(is_decisive(variable), "{variable}");
+            assert!(selects_program(variable), "{variable}");
         }
         for variable in ["PYTHONPATH", "PERL5LIB", "NODE_OPTIONS", "BASH_FUNC_echo%%", "HOME", "GIT_SSH_COMMAND"] {
-            assert!(is_decisive(variable), "{variable}");
+            assert!(selects_program(variable), "{variable}");
         }
         for variable in ["LANG", "LC_ALL", "TZ", "TERM", "PASSWORD", "MY_PATH", "PATHS", "ENVIRONMENT"] {
-            assert!(!is_decisive(variable), "{variable}");
+            assert!(!selects_program(variable), "{variable}");
         }
     }
 
     #[test]
     fn a_path_is_elsewhere_where_the_request_moves_it() {
-        let check = |program, has_directory, expected| assert_eq!(is_elsewhere(program, has_directory), expected);
+        let check =
+            |program, has_directory, expected| assert_eq!(depends_on_directory(program, has_directory), expected);
         check("echo", true, false);
         check("/opt/app/run", true, false);
         check("./run", false, false);

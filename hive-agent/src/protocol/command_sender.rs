@@ -10,16 +10,16 @@ use hive_wire::stream::{INITIAL_WINDOW, Sender};
 use tracing::warn;
 
 use super::AgentMessage;
-use crate::dispatcher::CommandProgress;
+use crate::dispatcher::ExecutionProgress;
 use crate::spool::SpoolReader;
 
 /// What was sent of one command over this link.
 #[derive(Debug)]
 pub(super) struct CommandSender {
     id: CommandId,
-    progress: CommandProgress,
+    progress: ExecutionProgress,
     outputs: [ChannelSender; 2],
-    is_stderrs_turn: bool,
+    is_stderr_next: bool,
     has_sent_ack: bool,
     pub(super) has_sent_result: bool,
 }
@@ -69,8 +69,8 @@ impl ChannelSender {
             return None;
         }
         let Some(stream) = self.stream else {
-            let has_news = self.produced > self.delivered;
-            return has_news.then(|| {
+            let has_new_output = self.produced > self.delivered;
+            return has_new_output.then(|| {
                 let stream = *self.stream.insert(new_stream());
                 AgentMessage::Control(ToServer::StreamOpen {
                     stream,
@@ -101,19 +101,19 @@ impl CommandSender {
         let [stdout, stderr] = readers;
         Self {
             id,
-            progress: CommandProgress::default(),
+            progress: ExecutionProgress::default(),
             outputs: [
                 ChannelSender::resuming_at(received.stdout, Channel::Stdout, stdout),
                 ChannelSender::resuming_at(received.stderr, Channel::Stderr, stderr),
             ],
-            is_stderrs_turn: false,
+            is_stderr_next: false,
             has_sent_ack: false,
             has_sent_result: false,
         }
     }
 
     /// Updates the command's progress.
-    pub(super) fn advance(&mut self, progress: CommandProgress) {
+    pub(super) fn advance(&mut self, progress: ExecutionProgress) {
         let Received { stdout, stderr } = progress.produced;
         for (output, produced) in self.outputs.iter_mut().zip([stdout, stderr]) {
             output.produced = produced;
@@ -153,22 +153,22 @@ impl CommandSender {
             return Some(ToServer::CommandAck { id: self.id, journal_position });
         }
         // Without output there is nothing that the result could overtake.
-        let was_silent = !self.outputs.iter().any(ChannelSender::has_begun);
-        if was_silent { self.take_result() } else { None }
+        let has_no_output = !self.outputs.iter().any(ChannelSender::has_begun);
+        if has_no_output { self.take_result() } else { None }
     }
 
     /// The next chunk of output, or the result behind the last one.
     pub(super) fn next_output(&mut self, mut new_stream: impl FnMut() -> StreamId) -> Option<AgentMessage> {
-        let first = usize::from(self.is_stderrs_turn);
+        let first = usize::from(self.is_stderr_next);
         for n in [first, 1 - first] {
             if let Some(piece) = self.outputs[n].next(self.id, &mut new_stream) {
                 // After a `stream_open` the same stream keeps its turn, so that its first bytes follow directly.
-                self.is_stderrs_turn = (n == 1) == matches!(piece, AgentMessage::Control(_));
+                self.is_stderr_next = (n == 1) == matches!(piece, AgentMessage::Control(_));
                 return Some(piece);
             }
         }
-        let has_spoken = self.outputs.iter().any(ChannelSender::has_begun);
-        if has_spoken { self.take_result().map(AgentMessage::Control) } else { None }
+        let has_output = self.outputs.iter().any(ChannelSender::has_begun);
+        if has_output { self.take_result().map(AgentMessage::Control) } else { None }
     }
 
     fn take_result(&mut self) -> Option<ToServer> {
@@ -195,16 +195,16 @@ mod tests {
     use hive_wire::api::CommandStatus;
     use hive_wire::id::Seed;
 
-    struct Rig {
+    struct SenderRig {
         _dir: tempfile::TempDir,
         spool: Spool,
         id: CommandId,
         streams: u32,
     }
 
-    fn rig() -> Rig {
+    fn rig() -> SenderRig {
         let dir = tempfile::tempdir().unwrap();
-        Rig {
+        SenderRig {
             spool: Spool::of_dir(dir.path().to_owned()),
             id: CommandId::new(Seed { unix_millis: 1, random: [1; 10] }),
             _dir: dir,
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    impl Rig {
+    impl SenderRig {
         fn write(&self, stdout: &[u8], stderr: &[u8]) {
             self.spool.writer(self.id, Channel::Stdout).append(stdout);
             self.spool.writer(self.id, Channel::Stderr).append(stderr);
@@ -223,8 +223,8 @@ mod tests {
             CommandSender::new(self.id, received, [reader(Channel::Stdout), reader(Channel::Stderr)])
         }
 
-        fn progress(&self, is_ended: bool) -> CommandProgress {
-            let produced = self.spool.kept(self.id);
+        fn progress(&self, is_ended: bool) -> ExecutionProgress {
+            let produced = self.spool.stored_len(self.id);
             let result = CommandResult {
                 id: self.id,
                 status: CommandStatus::Succeeded,
@@ -234,7 +234,7 @@ mod tests {
                 truncated: false,
                 error: None,
             };
-            CommandProgress { is_started: true, journal_position: None, produced, result: is_ended.then_some(result) }
+            ExecutionProgress { is_started: true, journal_position: None, produced, result: is_ended.then_some(result) }
         }
 
         /// Everything that is sent now, one word per message.
@@ -336,7 +336,7 @@ mod tests {
         resume.advance(progress.clone());
         assert_eq!(rig.sent(&mut resume), ["ack", "open 1 Stdout 2", "result 2 0 cut"]);
         let mut resume = rig.resume(received(2, 0));
-        resume.advance(CommandProgress { produced: received(0, 0), ..progress });
+        resume.advance(ExecutionProgress { produced: received(0, 0), ..progress });
         assert_eq!(rig.sent(&mut resume), ["ack", "result 2 0 cut"]);
     }
 }

@@ -72,13 +72,13 @@ mod tests {
 
     #[test]
     fn no_server_can_stop_the_heartbeat() {
-        let check = |asked, expected| {
+        let check = |requested, expected| {
             let ack = HandshakeAck {
                 success: true,
                 protocol_version: PROTOCOL_VERSION.into(),
                 server_time: hive_wire::Timestamp::from_micros(0),
                 sent_at: None,
-                heartbeat_interval: asked,
+                heartbeat_interval: requested,
                 hive_id: None,
                 error: None,
             };

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::link_clock::LinkClock;
-use super::outbox::Outbox;
+use super::send_scheduler::SendScheduler;
 use super::{AgentMessage, DisconnectReason};
 use crate::clock;
 use crate::dirty_set::DirtySet;
@@ -25,8 +25,8 @@ pub(crate) struct LinkProtocol<'a> {
     dispatcher: &'a Arc<Dispatcher>,
     sessions: &'a AgentSessions,
     counters: &'a Counters,
-    outbox: Outbox,
-    gauge: MetricsSampler,
+    scheduler: SendScheduler,
+    sampler: MetricsSampler,
     clock: LinkClock,
     /// When the ping was queued whose pong is awaited.
     pinged: Option<Instant>,
@@ -43,8 +43,8 @@ impl<'a> LinkProtocol<'a> {
             dispatcher,
             sessions,
             counters,
-            outbox: Outbox::new(),
-            gauge: MetricsSampler::new(),
+            scheduler: SendScheduler::new(),
+            sampler: MetricsSampler::new(),
             clock,
             pinged: None,
         };
@@ -67,17 +67,17 @@ impl<'a> LinkProtocol<'a> {
 
     /// Whether one more message of the server may be read, because there is room for its answer.
     pub(crate) fn has_room(&self) -> bool {
-        self.outbox.has_room()
+        self.scheduler.has_room()
     }
 
     /// Moves messages that are ready into the lanes that [`pop`](Self::pop) takes from.
     pub(crate) fn fill(&mut self) {
-        self.outbox.fill();
+        self.scheduler.fill();
     }
 
     /// Takes the most urgent message.
     pub(crate) fn pop(&mut self) -> Option<AgentMessage> {
-        self.outbox.pop()
+        self.scheduler.pop()
     }
 
     /// Handles a frame of input. A frame that does not continue the input received so far is a protocol violation; the
@@ -87,7 +87,7 @@ impl<'a> LinkProtocol<'a> {
         if frame.kind != FrameKind::Data {
             return Ok(());
         }
-        self.outbox.accept_input(frame).map_err(|error| DisconnectReason::ProtocolViolation(error.to_string()))
+        self.scheduler.accept_input(frame).map_err(|error| DisconnectReason::ProtocolViolation(error.to_string()))
     }
 
     /// Handles a control message.
@@ -97,13 +97,13 @@ impl<'a> LinkProtocol<'a> {
             ToAgent::CommandCancel { id } => self.dispatcher.cancel(id),
             ToAgent::ResultAck { id } => {
                 if self.dispatcher.acknowledge(id) {
-                    self.outbox.detach(id);
+                    self.scheduler.detach(id);
                 }
             }
-            ToAgent::StreamCredit { stream, limit } => self.outbox.credit(stream, limit),
+            ToAgent::StreamCredit { stream, limit } => self.scheduler.credit(stream, limit),
             ToAgent::PtyStart(spec) => self.start_session(&spec),
             ToAgent::PtyAttach { session_id, received } => self.attach_session(session_id, received),
-            ToAgent::PtyFlow { session_id, limit, keep } => self.outbox.set_flow(session_id, limit, keep),
+            ToAgent::PtyFlow { session_id, limit, keep } => self.scheduler.set_flow(session_id, limit, keep),
             ToAgent::PtyWriter { session_id, writer } => self.with_session(session_id, |it| it.set_writer(writer)),
             ToAgent::PtyResize { session_id, size, redraw } => {
                 self.with_session(session_id, |it| it.resize(size, redraw));
@@ -112,7 +112,7 @@ impl<'a> LinkProtocol<'a> {
             // A server that acknowledges a running session made a mistake; the session stays attached.
             ToAgent::PtyEndAck { session_id } => {
                 if self.sessions.forget(session_id) {
-                    self.outbox.detach_session(session_id);
+                    self.scheduler.detach_session(session_id);
                 }
             }
             ToAgent::HeartbeatPing { timestamp: _, sent_at } => {
@@ -144,7 +144,7 @@ impl<'a> LinkProtocol<'a> {
     pub(crate) fn on_command_progress(&mut self, ids: BTreeSet<CommandId>) {
         for id in ids {
             if let Some(command) = self.dispatcher.command(id) {
-                self.outbox.advance(id, command.progress());
+                self.scheduler.advance(id, command.progress());
             }
         }
     }
@@ -152,7 +152,7 @@ impl<'a> LinkProtocol<'a> {
     /// Handles the progress of sessions.
     pub(crate) fn on_session_progress(&mut self, ids: BTreeSet<SessionId>) {
         for id in ids {
-            self.outbox.advance_session(id);
+            self.scheduler.advance_session(id);
         }
     }
 
@@ -160,10 +160,10 @@ impl<'a> LinkProtocol<'a> {
     /// [`disconnect`](Self::disconnect) follows.
     pub(crate) fn advance_all(&mut self) {
         for command in self.dispatcher.commands() {
-            self.outbox.advance(command.id, command.progress());
+            self.scheduler.advance(command.id, command.progress());
         }
         for session in self.sessions.all() {
-            self.outbox.advance_session(session.id);
+            self.scheduler.advance_session(session.id);
         }
     }
 
@@ -179,28 +179,28 @@ impl<'a> LinkProtocol<'a> {
         let (id, received, now) = (command.id, command.received, clock::steady());
         let time_left = self.clock.time_left(now, &command);
         match self.dispatcher.deliver(command, time_left) {
-            DeliveryOutcome::Accepted => self.outbox.attach(id, received, self.dispatcher),
+            DeliveryOutcome::Accepted => self.scheduler.attach(id, received, self.dispatcher),
             DeliveryOutcome::Busy => {
                 // When it is sent again, its age is bounded by the time since this moment.
-                self.clock.send_back(now, id);
-                self.outbox.push(ToServer::Busy { id });
+                self.clock.record_busy(now, id);
+                self.scheduler.push(ToServer::Busy { id });
             }
         }
     }
 
     fn start_session(&mut self, spec: &PtySpec) {
         match self.sessions.start(spec) {
-            Ok(session) => self.outbox.attach_again(session),
+            Ok(session) => self.scheduler.attach_again(session),
             Err(error) => {
                 let end = SessionEnd { reason: EndReason::Error, exit_code: None, error: Some(error) };
-                self.outbox.push(ToServer::PtyEnded { session_id: spec.session_id, end });
+                self.scheduler.push(ToServer::PtyEnded { session_id: spec.session_id, end });
             }
         }
     }
 
     fn attach_session(&mut self, id: SessionId, received: Option<u64>) {
         match self.sessions.get(id) {
-            Some(session) => self.outbox.attach_session(session, received),
+            Some(session) => self.scheduler.attach_session(session, received),
             None => self.report_absent(id),
         }
     }
@@ -210,7 +210,7 @@ impl<'a> LinkProtocol<'a> {
             // The end is reported when the processes are gone, which may take as long as the kill grace period.
             Some(session) => {
                 session.stop();
-                self.outbox.await_end(session);
+                self.scheduler.await_end(session);
             }
             None => self.report_absent(id),
         }
@@ -224,17 +224,17 @@ impl<'a> LinkProtocol<'a> {
 
     fn report_absent(&mut self, session_id: SessionId) {
         let end = self.sessions.end_of_absent(session_id);
-        self.outbox.push(ToServer::PtyEnded { session_id, end });
+        self.scheduler.push(ToServer::PtyEnded { session_id, end });
     }
 
     /// Answers a heartbeat, and sends a ping whose round trip is the latency of this link.
     fn answer_heartbeat(&mut self) {
         let (active_sessions, problems) = (self.sessions.active() as u32, self.dispatcher.problems());
-        let metrics = Metrics { active_sessions, problems, ..self.gauge.read() };
+        let metrics = Metrics { active_sessions, problems, ..self.sampler.metrics() };
         let capacity = Some(self.dispatcher.capacity());
-        self.outbox.push(ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics), capacity });
+        self.scheduler.push(ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics), capacity });
         // The answer above goes first: it may take the last place in the lane.
-        if self.outbox.push_ping() {
+        if self.scheduler.push_ping() {
             self.pinged = Some(Instant::now());
         }
     }

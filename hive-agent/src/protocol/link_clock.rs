@@ -13,25 +13,25 @@ use hive_wire::agent::Command;
 use hive_wire::{CommandId, Timestamp};
 
 /// Messages whose differences are compared: ten minutes of heartbeats, in which clocks drift by milliseconds.
-const COMPARED: usize = 20;
+const MAX_DIFFERENCES: usize = 20;
 /// Commands that were returned as busy and may be sent again. For a command that is no longer listed the differences
 /// alone decide.
-const SENT_BACK: usize = 1024;
+const MAX_BUSY: usize = 1024;
 
 /// The transit times of the messages of one link.
 #[derive(Debug)]
 pub(crate) struct LinkClock {
     /// Time read here minus time sent there, in microseconds.
     differences: VecDeque<i64>,
-    sent_back: VecDeque<(CommandId, Duration)>,
+    busy: VecDeque<(CommandId, Duration)>,
 }
 
 impl LinkClock {
-    /// A link whose handshake was sent at `asked_at`, and answered by the server at `sent_at`. Older servers do not
+    /// A link whose handshake was sent at `handshake_sent_at`, and answered by the server at `sent_at`. Older servers do not
     /// send the time.
-    pub(crate) fn new(asked_at: Duration, sent_at: Option<Timestamp>) -> Self {
-        let mut clock = Self { differences: VecDeque::new(), sent_back: VecDeque::new() };
-        clock.compare(asked_at, sent_at);
+    pub(crate) fn new(handshake_sent_at: Duration, sent_at: Option<Timestamp>) -> Self {
+        let mut clock = Self { differences: VecDeque::new(), busy: VecDeque::new() };
+        clock.compare(handshake_sent_at, sent_at);
         clock
     }
 
@@ -39,7 +39,7 @@ impl LinkClock {
     pub(crate) fn compare(&mut self, now: Duration, sent_at: Option<Timestamp>) {
         if let Some(sent_at) = sent_at {
             // An old minimum would make every message look late when the clocks drift apart.
-            if self.differences.len() == COMPARED {
+            if self.differences.len() == MAX_DIFFERENCES {
                 self.differences.pop_front();
             }
             self.differences.push_back(difference(now, sent_at));
@@ -51,9 +51,9 @@ impl LinkClock {
     pub(crate) fn time_left(&mut self, now: Duration, command: &Command) -> Option<Duration> {
         let expires_in = Duration::from_millis(command.expires_in_ms);
         // The server sent it after it was returned, so its age cannot be larger.
-        let since_sent_back = self.take_sent_back(command.id).map(|then| now.saturating_sub(then));
+        let since_busy = self.take_busy(command.id).map(|then| now.saturating_sub(then));
         // Both are upper bounds of the age, so the smaller one is closer to it.
-        let age = [since_sent_back, self.age(now, command.sent_at)].into_iter().flatten().min().unwrap_or_default();
+        let age = [since_busy, self.age(now, command.sent_at)].into_iter().flatten().min().unwrap_or_default();
         // Zero is how the server says that the command has expired; the caller then refuses it.
         if expires_in.is_zero() { Some(expires_in) } else { expires_in.checked_sub(age).filter(|left| !left.is_zero()) }
     }
@@ -64,16 +64,16 @@ impl LinkClock {
     }
 
     /// Records that a command was returned as busy at `now`.
-    pub(crate) fn send_back(&mut self, now: Duration, id: CommandId) {
-        if self.sent_back.len() == SENT_BACK {
-            self.sent_back.pop_front();
+    pub(crate) fn record_busy(&mut self, now: Duration, id: CommandId) {
+        if self.busy.len() == MAX_BUSY {
+            self.busy.pop_front();
         }
-        self.sent_back.push_back((id, now));
+        self.busy.push_back((id, now));
     }
 
-    fn take_sent_back(&mut self, id: CommandId) -> Option<Duration> {
-        let place = self.sent_back.iter().position(|(sent_back, _)| *sent_back == id)?;
-        self.sent_back.remove(place).map(|(_, then)| then)
+    fn take_busy(&mut self, id: CommandId) -> Option<Duration> {
+        let place = self.busy.iter().position(|(busy, _)| *busy == id)?;
+        self.busy.remove(place).map(|(_, then)| then)
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
         // The server took five seconds to answer, so no age is known more precisely than that.
         let mut clock = LinkClock::new(here(0), there(5000));
         check(&mut clock, 6000, 6000, 3000, None);
-        clock.send_back(here(6000), command(None, 0).id);
+        clock.record_busy(here(6000), command(None, 0).id);
         check(&mut clock, 6050, 6020, 2900, Some(2850));
         check(&mut clock, 6100, 6100, 2900, None);
     }

@@ -31,7 +31,7 @@ struct SessionStream {
     /// The offset of input that was acknowledged last.
     applied: u64,
     /// Output was sent since the last acknowledgement of input.
-    is_applied_next: bool,
+    is_ack_next: bool,
 }
 
 impl SessionLink {
@@ -45,7 +45,7 @@ impl SessionLink {
             started: Some(started),
             has_flow: false,
             applied: 0,
-            is_applied_next: false,
+            is_ack_next: false,
         };
         Self { session, stream: Some(stream), has_sent_end: false }
     }
@@ -105,11 +105,11 @@ impl SessionLink {
 
 impl SessionStream {
     fn next(&mut self, session: &AgentSession) -> Option<AgentMessage> {
-        if let Some(standing) = self.started.take() {
-            return Some(AgentMessage::Control(ToServer::PtyStarted(self.started_message(session, standing))));
+        if let Some(resume_point) = self.started.take() {
+            return Some(AgentMessage::Control(ToServer::PtyStarted(self.started_message(session, resume_point))));
         }
         // After one message of output the acknowledgement is due, so that a flood cannot delay it.
-        if self.is_applied_next
+        if self.is_ack_next
             && let Some(applied) = self.next_applied(session)
         {
             return Some(applied);
@@ -117,13 +117,13 @@ impl SessionStream {
         self.next_output(session).or_else(|| self.next_applied(session))
     }
 
-    fn started_message(&self, session: &AgentSession, standing: ResumePoint) -> PtyStarted {
-        let ResumePoint { output, input, keep, writer, size } = standing;
+    fn started_message(&self, session: &AgentSession, resume_point: ResumePoint) -> PtyStarted {
+        let ResumePoint { output, input, keep, writer, size } = resume_point;
         PtyStarted { session_id: session.id, stream: self.id, output, input, keep, writer, size }
     }
 
     fn next_applied(&mut self, session: &AgentSession) -> Option<AgentMessage> {
-        self.is_applied_next = false;
+        self.is_ack_next = false;
         let offset = session.applied();
         if offset == self.applied {
             return None;
@@ -137,7 +137,7 @@ impl SessionStream {
             return None;
         }
         let piece = session.next_output(&mut self.sender)?;
-        self.is_applied_next = true;
+        self.is_ack_next = true;
         Some(match piece {
             OutputPiece::Gap { from, to } => {
                 AgentMessage::Control(ToServer::PtyGap { session_id: session.id, from, to })
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn nothing_is_said_before_the_server_knows_how_much_it_wants() {
         let session = opened();
-        session.keep(b"$ ");
+        session.append_output(b"$ ");
         let mut link = link(&session, Some(0));
         assert_eq!(sent(&mut link), ["started 5 0/0 Some(0)"]);
         link.set_flow(100, Some(0));
@@ -200,7 +200,7 @@ mod tests {
         let session = opened();
         let mut link = link(&session, Some(0));
         link.set_flow(4, Some(0));
-        session.keep(b"logout");
+        session.append_output(b"logout");
         session.set_end(end());
         assert_eq!(sent(&mut link), ["started 5 0/0 Some(0)", "data 5 0+4"]);
         link.set_flow(10, Some(0));
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_server_that_has_everything_only_hears_of_the_end() {
         let session = opened();
-        session.keep(b"logout");
+        session.append_output(b"logout");
         session.set_end(end());
         assert_eq!(sent(&mut link(&session, Some(6))), ["started 5 6/0 Some(0)", "ended Some(3)"]);
         assert_eq!(sent(&mut SessionLink::end_only(session.clone())), ["ended Some(3)"]);
@@ -227,7 +227,7 @@ mod tests {
         link.set_flow(MIB as u64, Some(0));
         sent(&mut link);
         write_input(&session, b"ls");
-        session.keep(b"ls");
+        session.append_output(b"ls");
         assert_eq!(sent(&mut link), ["data 5 0+2", "applied 2"]);
         write_input(&session, b"\r");
         assert_eq!(sent(&mut link), ["applied 3"], "without an echo it goes alone");
@@ -240,7 +240,7 @@ mod tests {
         link.set_flow(MIB as u64, None);
         sent(&mut link);
         write_input(&session, b"^C");
-        session.keep(&vec![b'y'; 150_000]);
+        session.append_output(&vec![b'y'; 150_000]);
         assert_eq!(sent(&mut link), ["data 5 0+65536", "applied 2", "data 5 65536+65536", "data 5 131072+18928"]);
     }
 
@@ -248,7 +248,7 @@ mod tests {
     fn a_server_that_fell_behind_is_told_what_it_missed() {
         let session = opened();
         link(&session, None).set_flow(0, None);
-        session.keep(&vec![b'y'; 3 * MIB]);
+        session.append_output(&vec![b'y'; 3 * MIB]);
         let mut link = link(&session, Some(9));
         assert_eq!(sent(&mut link), ["started 5 9/0 None"]);
         link.set_flow(2 * MIB as u64 + 10, None);
@@ -260,7 +260,7 @@ mod tests {
         let session = opened();
         let viewer = ViewerId::new(Seed { unix_millis: 1, random: [7; 10] });
         link(&session, Some(0)).set_flow(MIB as u64, Some(3));
-        session.keep(b"hello");
+        session.append_output(b"hello");
         write_input(&session, b"ls");
         session.set_writer(Some(viewer));
         session.resize(Size { cols: 132, rows: 43 }, false);

@@ -13,36 +13,36 @@ use hive_wire::stream::{Receiver, StreamError};
 pub(crate) struct InputQueue {
     receiver: Receiver,
     /// Bytes that were not written to the PTY yet, at most the window.
-    waiting: VecDeque<Bytes>,
+    pending: VecDeque<Bytes>,
     applied: u64,
 }
 
 impl InputQueue {
     pub(crate) fn new() -> Self {
-        Self { receiver: Receiver::granting(0, INPUT_WINDOW), waiting: VecDeque::new(), applied: 0 }
+        Self { receiver: Receiver::granting(0, INPUT_WINDOW), pending: VecDeque::new(), applied: 0 }
     }
 
     /// Accepts a frame. Returns whether it contained new bytes.
     pub(crate) fn accept(&mut self, frame: &Frame) -> Result<bool, StreamError> {
         let new = self.receiver.accept(frame)?;
-        let has_news = !new.is_empty();
-        if has_news {
-            self.waiting.push_back(new);
+        let has_new_bytes = !new.is_empty();
+        if has_new_bytes {
+            self.pending.push_back(new);
         }
-        Ok(has_news)
+        Ok(has_new_bytes)
     }
 
     /// The next bytes for the PTY.
     pub(crate) fn next(&self) -> Option<Bytes> {
-        self.waiting.front().cloned()
+        self.pending.front().cloned()
     }
 
     /// Notes that `len` bytes were written to the PTY.
     pub(crate) fn apply(&mut self, len: usize) {
-        let Some(next) = self.waiting.front_mut() else { return };
+        let Some(next) = self.pending.front_mut() else { return };
         let taken = next.split_to(len.min(next.len()));
         if next.is_empty() {
-            self.waiting.pop_front();
+            self.pending.pop_front();
         }
         self.applied += taken.len() as u64;
         // Granted for what was written, not for what was received: the program's speed limits the sender.
@@ -51,7 +51,7 @@ impl InputQueue {
 
     /// Drops the bytes that wait: the program has ended.
     pub(crate) fn clear(&mut self) {
-        self.waiting.clear();
+        self.pending.clear();
     }
 
     /// The offset up to which input was received.

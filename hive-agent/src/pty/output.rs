@@ -82,7 +82,7 @@ impl OutputRing {
     }
 
     /// The offset at which a link starts to send. `received` is what the server has, `None` if it has nothing.
-    pub(crate) fn begin_at(&self, received: Option<u64>) -> u64 {
+    pub(crate) fn resume_offset(&self, received: Option<u64>) -> u64 {
         // Without a claim there is no offset to continue at, so the server gets about one screen.
         let screenful = || self.end().saturating_sub(SCREENFUL).max(self.ring.start());
         received.or(self.keep).unwrap_or_else(screenful).min(self.end())
@@ -182,13 +182,13 @@ mod tests {
         let mut output = OutputRing::new();
         output.release();
         fill(&mut output, 3 * MIB);
-        assert_eq!(output.begin_at(Some(2 * MIB + 5)), 2 * MIB + 5);
-        assert_eq!(output.begin_at(Some(7)), 7, "what is missing of it is told as a gap");
-        assert_eq!(output.begin_at(Some(u64::MAX)), 3 * MIB);
-        assert_eq!(output.begin_at(None), 3 * MIB - SCREENFUL);
+        assert_eq!(output.resume_offset(Some(2 * MIB + 5)), 2 * MIB + 5);
+        assert_eq!(output.resume_offset(Some(7)), 7, "what is missing of it is told as a gap");
+        assert_eq!(output.resume_offset(Some(u64::MAX)), 3 * MIB);
+        assert_eq!(output.resume_offset(None), 3 * MIB - SCREENFUL);
         output.set_flow(u64::MAX, Some(2 * MIB + 9));
-        assert_eq!(output.begin_at(None), 2 * MIB + 9);
-        assert_eq!(OutputRing::new().begin_at(None), 0);
+        assert_eq!(output.resume_offset(None), 2 * MIB + 9);
+        assert_eq!(OutputRing::new().resume_offset(None), 0);
     }
 
     #[test]
@@ -221,19 +221,19 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Step {
+    enum OutputStep {
         Produce(u64),
         Flow { ahead: u64, claim: bool },
         Send(usize),
         Cut,
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = OutputStep> {
         prop_oneof![
-            (0u64..400_000).prop_map(Step::Produce),
-            (0u64..1_500_000, any::<bool>()).prop_map(|(ahead, claim)| Step::Flow { ahead, claim }),
-            (0usize..20).prop_map(Step::Send),
-            Just(Step::Cut),
+            (0u64..400_000).prop_map(OutputStep::Produce),
+            (0u64..1_500_000, any::<bool>()).prop_map(|(ahead, claim)| OutputStep::Flow { ahead, claim }),
+            (0usize..20).prop_map(OutputStep::Send),
+            Just(OutputStep::Cut),
         ]
     }
 
@@ -249,17 +249,17 @@ mod tests {
             let (mut received, mut has_claim) = (0u64, true);
             for step in steps {
                 match step {
-                    Step::Produce(len) => {
+                    OutputStep::Produce(len) => {
                         let len = len.min(output.room());
                         fill(&mut output, len);
                     }
-                    Step::Flow { ahead, claim } => {
+                    OutputStep::Flow { ahead, claim } => {
                         // Bytes may have been dropped before a claim was made.
                         has_claim = claim && (has_claim || received >= output.ring.start());
                         output.set_flow(received + ahead, claim.then_some(received));
                         sender.credit(received + ahead);
                     }
-                    Step::Send(count) => for _ in 0..count {
+                    OutputStep::Send(count) => for _ in 0..count {
                         match output.next(&mut sender) {
                             Some(OutputPiece::Data { offset, bytes }) => {
                                 prop_assert_eq!(offset, received);
@@ -274,7 +274,7 @@ mod tests {
                             None => break,
                         }
                     },
-                    Step::Cut => sender = Sender::without_credit(output.begin_at(Some(received))),
+                    OutputStep::Cut => sender = Sender::without_credit(output.resume_offset(Some(received))),
                 }
             }
         }

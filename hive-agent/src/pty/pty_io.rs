@@ -109,7 +109,7 @@ impl PtyIo {
                 // An empty read is the end of file on systems other than Linux.
                 (Ok(()), []) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 (Ok(()), bytes) => {
-                    self.session.keep(bytes);
+                    self.session.append_output(bytes);
                     *read += bytes.len();
                 }
                 // The bytes read are reported first. The next call returns the error again.

@@ -23,14 +23,14 @@ pub(crate) struct AgentSession {
     /// The process id of the program.
     pub(crate) pid: u32,
     pub(crate) since: Timestamp,
-    state: Mutex<State>,
+    state: Mutex<AgentSessionState>,
     /// The link has changed something that the session's task must handle.
     changed: Notify,
     stop: CancellationToken,
 }
 
 #[derive(Debug)]
-struct State {
+struct AgentSessionState {
     output: OutputRing,
     input: InputQueue,
     timers: SessionTimers,
@@ -53,7 +53,7 @@ pub(crate) struct ResumePoint {
 
 impl AgentSession {
     pub(crate) fn new(id: SessionId, pid: u32, since: Timestamp, screen: WindowSize, limits: SessionTimeouts) -> Self {
-        let state = State {
+        let state = AgentSessionState {
             output: OutputRing::new(),
             input: InputQueue::new(),
             timers: SessionTimers::new(limits, Instant::now()),
@@ -64,7 +64,7 @@ impl AgentSession {
         Self { id, pid, since, state: Mutex::new(state), changed: Notify::new(), stop: CancellationToken::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AgentSessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,7 +76,7 @@ impl AgentSession {
         let mut state = self.state();
         state.timers.on_link_resumed();
         ResumePoint {
-            output: state.output.begin_at(received),
+            output: state.output.resume_offset(received),
             input: state.input.received(),
             keep: state.output.keep(),
             writer: state.writer,
@@ -171,7 +171,7 @@ impl AgentSession {
     }
 
     /// Stores output that was read.
-    pub(crate) fn keep(&self, bytes: &[u8]) {
+    pub(crate) fn append_output(&self, bytes: &[u8]) {
         let mut state = self.state();
         state.output.append(bytes);
         state.timers.on_activity(Instant::now());

@@ -21,9 +21,9 @@ impl SessionFiles {
 
     /// Adds a session. If the disk is full the session opens all the same: somebody may need it to free space.
     pub(super) fn insert(&self, id: SessionId) {
-        let noted = files::create_private_dir(&self.dir)
+        let written = files::create_private_dir(&self.dir)
             .and_then(|()| files::private_file().write(true).open(self.dir.join(id.to_string())));
-        if let Err(error) = noted {
+        if let Err(error) = written {
             warn!(session.id = %id, %error, "cannot write the file of an open session; if this agent is killed, its processes will not be found");
         }
     }

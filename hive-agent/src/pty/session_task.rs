@@ -28,7 +28,7 @@ const ACK_PAUSE: Duration = Duration::from_millis(2);
 const ACK_BYTES: u64 = INPUT_WINDOW / 4;
 
 /// The deadline of a timer that nothing waits for.
-const LONG: Duration = Duration::from_hours(1);
+const MAX_ALARM: Duration = Duration::from_hours(1);
 
 /// A session whose program runs.
 pub(super) struct SessionTask {
@@ -37,7 +37,7 @@ pub(super) struct SessionTask {
     pub(super) child: Child,
     pub(super) root: TreeRoot,
     pub(super) dirty: Arc<DirtySet<SessionId>>,
-    pub(super) open: Arc<SessionFiles>,
+    pub(super) files: Arc<SessionFiles>,
     /// The agent stops.
     pub(super) stopping: CancellationToken,
     pub(super) kill_grace: Duration,
@@ -56,7 +56,7 @@ impl SessionTask {
         let reason = self.serve().await;
         let exit_code = self.end().await;
         // Removed only now, when no process is left that a restarted agent would have to end.
-        self.open.remove(self.session.id);
+        self.files.remove(self.session.id);
         debug!(session.id = %self.session.id, reason = reason.as_str(), exit_code, "session ended");
         self.session.set_end(SessionEnd { reason, exit_code, error: None });
         self.notify_link();
@@ -137,7 +137,7 @@ impl PendingAcks {
 /// Sets the timer to fire no later than `at`. It may fire too early: that is harmless, and cheaper than resetting it
 /// for every keystroke.
 fn set(alarm: Pin<&mut Sleep>, at: Option<Instant>) {
-    let at = at.unwrap_or_else(|| Instant::now() + LONG);
+    let at = at.unwrap_or_else(|| Instant::now() + MAX_ALARM);
     if alarm.is_elapsed() || at < alarm.deadline() {
         alarm.reset(at);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Longer than any agent runs, and short enough to be added to an `Instant`.
-const FOR_EVER: Duration = Duration::from_hours(10 * 365 * 24);
+const MAX_TIMEOUT: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// The timeouts of one session.
 #[derive(Debug, Clone, Copy)]
@@ -42,9 +42,9 @@ impl SessionTimers {
     pub(crate) fn new(limits: SessionTimeouts, now: Instant) -> Self {
         let SessionTimeouts { claim, linger, idle } = limits;
         let limits = SessionTimeouts {
-            claim: claim.min(FOR_EVER),
-            linger: linger.min(FOR_EVER),
-            idle: idle.map(|idle| idle.min(FOR_EVER)),
+            claim: claim.min(MAX_TIMEOUT),
+            linger: linger.min(MAX_TIMEOUT),
+            idle: idle.map(|idle| idle.min(MAX_TIMEOUT)),
         };
         Self { limits, used_at: now, unlinked_since: None, unclaimed_since: Some(now) }
     }
@@ -110,16 +110,16 @@ mod tests {
         idle: Some(Duration::from_hours(1)),
     };
 
-    struct Clock(Instant);
+    struct RelativeTime(Instant);
 
-    impl Clock {
+    impl RelativeTime {
         fn at(&self, seconds: u64) -> Instant {
             self.0 + Duration::from_secs(seconds)
         }
     }
 
-    fn opened() -> (SessionTimers, Clock) {
-        let clock = Clock(Instant::now());
+    fn opened() -> (SessionTimers, RelativeTime) {
+        let clock = RelativeTime(Instant::now());
         let mut timers = SessionTimers::new(LIMITS, clock.at(0));
         timers.on_flow();
         (timers, clock)
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn times_beyond_all_measure_are_for_ever() {
-        let clock = Clock(Instant::now());
+        let clock = RelativeTime(Instant::now());
         let limits = SessionTimeouts { claim: Duration::MAX, linger: Duration::MAX, idle: Some(Duration::MAX) };
         let mut timers = SessionTimers::new(limits, clock.at(0));
         timers.on_link_lost(clock.at(0));

@@ -6,7 +6,7 @@ use hive_wire::api::{MAX_SCREEN, Size};
 use tokio::time::Instant;
 
 /// How long a redraw shows another size. The program draws its screen again when it changes.
-const NUDGE: Duration = Duration::from_millis(20);
+const REDRAW_PAUSE: Duration = Duration::from_millis(20);
 
 /// A size and the change that is still to be set on the PTY. Of several changes in a row only the last one is set.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ enum PendingSize {
     /// The size.
     Current,
     /// Another size first, because the kernel does not notify the program of the same one.
-    Nudge,
+    Redraw,
     /// The size, a moment after the other one.
     CurrentAt(Instant),
 }
@@ -44,7 +44,7 @@ impl WindowSize {
             self.next = PendingSize::Current;
         // A pending change redraws the screen anyway.
         } else if redraw && matches!(self.next, PendingSize::None) {
-            self.next = PendingSize::Nudge;
+            self.next = PendingSize::Redraw;
         }
     }
 
@@ -53,7 +53,7 @@ impl WindowSize {
         let (size, next) = match self.next {
             PendingSize::Current => (self.size, PendingSize::None),
             PendingSize::CurrentAt(at) if at <= now => (self.size, PendingSize::None),
-            PendingSize::Nudge => (self.nudge_size(), PendingSize::CurrentAt(now + NUDGE)),
+            PendingSize::Redraw => (self.redraw_size(), PendingSize::CurrentAt(now + REDRAW_PAUSE)),
             PendingSize::None | PendingSize::CurrentAt(_) => return None,
         };
         self.next = next;
@@ -64,11 +64,11 @@ impl WindowSize {
     pub(crate) fn next_at(&self) -> Option<Instant> {
         match self.next {
             PendingSize::CurrentAt(at) => Some(at),
-            PendingSize::None | PendingSize::Current | PendingSize::Nudge => None,
+            PendingSize::None | PendingSize::Current | PendingSize::Redraw => None,
         }
     }
 
-    fn nudge_size(&self) -> Size {
+    fn redraw_size(&self) -> Size {
         let Size { cols, rows } = self.size;
         // One row less, or one more where there is only one.
         Size { cols, rows: if rows > 1 { rows - 1 } else { rows + 1 } }

@@ -2,22 +2,22 @@
 
 use super::*;
 use crate::http;
-use crate::tests::fake_hive::{FakeHive, KEY, TOKEN, hive_id, rejection, satellite_id};
+use crate::tests::scripted_hive::{KEY, ScriptedHive, TOKEN, hive_id, rejection, satellite_id};
 use hive_wire::id::Seed;
 use hive_wire::satellite_api::RejectionClass;
 use std::time::Duration;
 use tempfile::TempDir;
 
-struct Rig {
-    hive: FakeHive,
+struct RegistrationRig {
+    hive: ScriptedHive,
     dir: TempDir,
 }
 
-async fn rig() -> Rig {
-    Rig { hive: FakeHive::start().await, dir: tempfile::tempdir().unwrap() }
+async fn rig() -> RegistrationRig {
+    RegistrationRig { hive: ScriptedHive::start().await, dir: tempfile::tempdir().unwrap() }
 }
 
-impl Rig {
+impl RegistrationRig {
     async fn identify(&self, token: Option<&str>) -> Result<AgentIdentity, Error> {
         self.registrar(token, KeyRejectionPolicy::Exit)?.identify().await
     }
@@ -69,12 +69,12 @@ async fn a_token_is_spent_once_and_a_restart_needs_none() {
     let rig = rig().await;
     let identity = rig.identify(Some(TOKEN)).await.unwrap();
     assert_eq!(identity.satellite_id, satellite_id());
-    assert_eq!(rig.hive.asked(), ["GET /api/health -".to_owned(), format!("POST /api/satellites/register {TOKEN}")]);
+    assert_eq!(rig.hive.requests(), ["GET /api/health -".to_owned(), format!("POST /api/satellites/register {TOKEN}")]);
     let bodies = rig.hive.bodies();
-    for told in
+    for part in
         ["\"name\":\"web-server-01\"", "\"tags\":[\"blue\"]", "https://sat.example.com", "\"memory_mb\":", "\"shell\""]
     {
-        assert!(bodies.contains(told), "{told} is missing in {bodies}");
+        assert!(bodies.contains(part), "{part} is missing in {bodies}");
     }
     for token in [Some(TOKEN), None] {
         let again = rig.identify(token).await.unwrap();
@@ -82,7 +82,10 @@ async fn a_token_is_spent_once_and_a_restart_needs_none() {
         assert!(again.last_verified.is_some());
     }
     assert_eq!(rig.hive.count("/register"), 1);
-    assert_eq!(rig.hive.asked().last().unwrap(), &format!("POST /api/satellites/{}/heartbeat {KEY}", satellite_id()));
+    assert_eq!(
+        rig.hive.requests().last().unwrap(),
+        &format!("POST /api/satellites/{}/heartbeat {KEY}", satellite_id())
+    );
     assert!(!rig.hive.bodies().split_once("heartbeat").is_some_and(|(_, rest)| rest.contains("sat.example.com")));
 }
 
@@ -135,8 +138,8 @@ async fn older_keys_are_offered_to_a_hive_that_does_not_know_the_newest() {
     rig.identify(None).await.unwrap();
     let path = format!("POST /api/satellites/{}/heartbeat", satellite_id());
     let expected = ["third", "second", "first", "first"].map(|key| format!("{path} {key}"));
-    assert_eq!(rig.hive.asked(), expected, "the one that was accepted is the first to be offered");
-    assert!(rig.hive.hives_named().iter().all(|named| *named == hive_id().to_string()));
+    assert_eq!(rig.hive.requests(), expected, "the one that was accepted is the first to be offered");
+    assert!(rig.hive.hive_id_headers().iter().all(|named| *named == hive_id().to_string()));
 }
 
 #[tokio::test]
@@ -197,7 +200,7 @@ async fn rejected_keys_do_not_keep_a_machine_from_another_hive() {
     rig.hive.answer_once("/heartbeat", 401, rejection(other, RejectionClass::OtherHive));
     let identity = rig.patient(Some(TOKEN)).identify().await.unwrap();
     assert_eq!(identity.keys.first().expose_secret(), KEY);
-    assert_eq!(rig.hive.hives_named().last().unwrap(), "-", "the token is for whichever hive is there");
+    assert_eq!(rig.hive.hive_id_headers().last().unwrap(), "-", "the token is for whichever hive is there");
     assert!(rig.has_rejected_key());
 }
 
@@ -257,7 +260,7 @@ async fn what_cannot_be_a_token_is_not_sent() {
         let error = rig.identify(token).await.unwrap_err();
         assert_eq!(format!("{error:?}"), expected, "{token:?}");
         assert_eq!(error.exit_code(), 2);
-        assert!(rig.hive.asked().is_empty());
+        assert!(rig.hive.requests().is_empty());
     };
     check(None, "TokenMissing").await;
     check(Some(""), "TokenMissing").await;
@@ -305,5 +308,5 @@ async fn a_directory_that_cannot_be_written_costs_no_token() {
     let rig = rig().await;
     std::fs::write(rig.dir.path().join("data"), "a file").unwrap();
     assert!(matches!(rig.identify(Some(TOKEN)).await, Err(Error::DataDir { .. })));
-    assert!(rig.hive.asked().is_empty());
+    assert!(rig.hive.requests().is_empty());
 }

@@ -16,19 +16,19 @@ const MAX_TAIL: usize = 512 * 1024;
 /// Bytes kept of all outputs. Beyond that, the rest of the output that needs more is dropped.
 const MAX_ALL: usize = 16 * 1024 * 1024;
 /// How long a program waits for the server. After that, the rest of its output is dropped.
-const PATIENCE: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The tails of all outputs.
 #[derive(Debug)]
 pub(super) struct MemorySpool {
     tails: Mutex<HashMap<(CommandId, Channel), Arc<MemoryTail>>>,
     used: Arc<AtomicUsize>,
-    patience: Duration,
+    read_timeout: Duration,
 }
 
 impl Default for MemorySpool {
     fn default() -> Self {
-        Self { tails: Mutex::default(), used: Arc::default(), patience: PATIENCE }
+        Self { tails: Mutex::default(), used: Arc::default(), read_timeout: READ_TIMEOUT }
     }
 }
 
@@ -40,7 +40,7 @@ impl MemorySpool {
             state: Mutex::new(state),
             freed: Notify::new(),
             used: self.used.clone(),
-            patience: self.patience,
+            read_timeout: self.read_timeout,
         });
         self.tails().insert((id, channel), tail.clone());
         tail
@@ -68,7 +68,7 @@ pub(super) struct MemoryTail {
     /// The server has read some of it.
     freed: Notify,
     used: Arc<AtomicUsize>,
-    patience: Duration,
+    read_timeout: Duration,
 }
 
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl MemoryTail {
             if self.state().unacknowledged() < MAX_TAIL {
                 return true;
             }
-            if tokio::time::timeout(self.patience, freed).await.is_err() {
+            if tokio::time::timeout(self.read_timeout, freed).await.is_err() {
                 return false;
             }
         }
@@ -168,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_waits_for_the_server_and_not_for_ever() {
-        let memory = MemorySpool { patience: Duration::from_millis(20), ..MemorySpool::default() };
+        let memory = MemorySpool { read_timeout: Duration::from_millis(20), ..MemorySpool::default() };
         let tail = memory.begin(id(1), Channel::Stdout, 100);
         assert!(tail.room().await && tail.append(&vec![b'x'; MAX_TAIL]));
         assert!(!tail.room().await, "nobody takes anything");

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use crate::storage::files;
 
 /// A disk with fewer free bytes is reported as full.
-const LITTLE: f64 = 64.0 * 1024.0;
+const MIN_FREE: f64 = 64.0 * 1024.0;
 /// The size of the probe file: more than fits into the rest of a block.
 const PROBE: usize = 8 * 1024;
 
@@ -62,7 +62,7 @@ impl DiskHealth {
     fn is_nearly_full(&self) -> bool {
         let Ok(disk) = nix::sys::statvfs::statvfs(&self.dir) else { return false };
         let (total, free) = (disk.blocks() as f64, disk.blocks_available() as f64);
-        total > 0.0 && free * disk.fragment_size() as f64 <= LITTLE
+        total > 0.0 && free * disk.fragment_size() as f64 <= MIN_FREE
     }
 }
 
@@ -84,9 +84,9 @@ mod tests {
         let path = dir.path().join("data");
         let disk = DiskHealth::new(&path);
         assert_eq!(disk.problem(), None);
-        let told = disk.record_failure("its journal", &ErrorKind::StorageFull.into());
-        assert!(told.contains("its journal") && told.contains(path.to_str().unwrap()), "{told}");
-        assert_eq!(disk.problem(), Some(told), "there is no such directory");
+        let message = disk.record_failure("its journal", &ErrorKind::StorageFull.into());
+        assert!(message.contains("its journal") && message.contains(path.to_str().unwrap()), "{message}");
+        assert_eq!(disk.problem(), Some(message), "there is no such directory");
         fs::create_dir(&path).unwrap();
         assert_eq!(disk.problem(), None);
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);

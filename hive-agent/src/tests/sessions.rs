@@ -9,7 +9,7 @@ use hive_wire::frame::{Frame, FrameKind};
 use hive_wire::id::Seed;
 use hive_wire::session::INPUT_WINDOW;
 
-use super::fake_hive::{SessionView, session_spec};
+use super::scripted_hive::{SessionView, session_spec};
 use super::*;
 
 /// A shell, a child, a child in a process session of its own, an orphan in another one, and a child that ignores
@@ -23,7 +23,7 @@ fn is_alive(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-impl Rig {
+impl AgentRig {
     async fn until_file(&self, name: &str, lines: usize) -> String {
         while self.file(name).lines().count() < lines {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -61,11 +61,11 @@ async fn a_session_echoes_answers_and_ends_with_its_exit_code() {
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
     assert!(view.stream.is_from_satellite());
-    view.say(&mut link, "echo a$((1+1))b; exit 7").await;
+    view.type_line(&mut link, "echo a$((1+1))b; exit 7").await;
     assert_eq!(view.until_end(&mut link).await, exited(7));
     assert_eq!(view.text(), "echo a$((1+1))b; exit 7\r\na2b\r\n");
     assert_eq!(view.gaps, []);
-    link.say(ToAgent::PtyEndAck { session_id: view.id }).await;
+    link.send_control(ToAgent::PtyEndAck { session_id: view.id }).await;
     drop(link);
     let (_, handshake) = rig.hive.raw_link().await;
     assert_eq!(handshake.sessions, []);
@@ -80,7 +80,7 @@ async fn a_shell_is_a_login_shell_and_knows_nothing_of_the_agent() {
     let mut spec = session_spec();
     spec.env.extend([("ASKED".to_owned(), "a b".to_owned()), ("TERM".to_owned(), "vt100".to_owned())]);
     let mut view = SessionView::open(&mut link, spec).await;
-    view.say(
+    view.type_line(
         &mut link,
         "stty -echo; echo $0 $TERM $SHELL $ASKED $POLICY $USER=$LOGNAME; pwd -P; env | cut -d= -f1; exit",
     )
@@ -105,15 +105,16 @@ async fn a_program_sees_the_size_and_every_change_of_it() {
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
     let watch = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.01; done";
-    view.say(&mut link, &format!("stty -echo; stty size; sh -c \"{watch}\"")).await;
+    view.type_line(&mut link, &format!("stty -echo; stty size; sh -c \"{watch}\"")).await;
     view.until(&mut link, "24 80\r\nready").await;
     for cols in 100..=132 {
         let size = Size { cols, rows: 43 };
-        link.say(ToAgent::PtyResize { session_id: view.id, size, redraw: false }).await;
+        link.send_control(ToAgent::PtyResize { session_id: view.id, size, redraw: false }).await;
     }
     view.until(&mut link, "43 132\r\n").await;
     view.output.clear();
-    link.say(ToAgent::PtyResize { session_id: view.id, size: Size { cols: 132, rows: 43 }, redraw: true }).await;
+    link.send_control(ToAgent::PtyResize { session_id: view.id, size: Size { cols: 132, rows: 43 }, redraw: true })
+        .await;
     view.until(&mut link, "43 132\r\n").await;
     agent.stop().await;
 }
@@ -125,8 +126,8 @@ async fn what_is_typed_behind_a_change_of_size_sees_it() {
     let mut view = SessionView::open(&mut link, session_spec()).await;
     for cols in 100..130 {
         let size = Size { cols, rows: 43 };
-        link.say(ToAgent::PtyResize { session_id: view.id, size, redraw: false }).await;
-        view.say(&mut link, "stty size").await;
+        link.send_control(ToAgent::PtyResize { session_id: view.id, size, redraw: false }).await;
+        view.type_line(&mut link, "stty size").await;
         view.until(&mut link, &format!("43 {cols}\r\n")).await;
     }
     agent.stop().await;
@@ -137,9 +138,9 @@ async fn an_end_by_itself_leaves_nothing_behind() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    view.say(&mut link, FAMILY).await;
+    view.type_line(&mut link, FAMILY).await;
     rig.until_file("pids", 6).await;
-    view.say(&mut link, "exit 3").await;
+    view.type_line(&mut link, "exit 3").await;
     assert_eq!(view.until_end(&mut link).await, exited(3));
     rig.check_family_is_gone();
     agent.stop().await;
@@ -150,15 +151,15 @@ async fn an_end_by_force_leaves_nothing_behind() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    view.say(&mut link, "trap '' HUP TERM").await;
-    view.say(&mut link, FAMILY).await;
+    view.type_line(&mut link, "trap '' HUP TERM").await;
+    view.type_line(&mut link, FAMILY).await;
     rig.until_file("pids", 6).await;
-    link.say(ToAgent::PtyEnd { session_id: view.id }).await;
+    link.send_control(ToAgent::PtyEnd { session_id: view.id }).await;
     let end = view.until_end(&mut link).await;
     assert_eq!((end.reason, end.exit_code), (EndReason::Killed, Some(128 + 9)));
     rig.check_family_is_gone();
-    link.say(ToAgent::PtyEndAck { session_id: view.id }).await;
-    link.say(ToAgent::PtyEnd { session_id: view.id }).await;
+    link.send_control(ToAgent::PtyEndAck { session_id: view.id }).await;
+    link.send_control(ToAgent::PtyEnd { session_id: view.id }).await;
     let lost = SessionEnd { reason: EndReason::Lost, exit_code: None, error: None };
     assert_eq!(link.next().await, FromAgent::Control(ToServer::PtyEnded { session_id: view.id, end: lost }));
     agent.stop().await;
@@ -171,9 +172,9 @@ async fn a_shell_that_is_told_to_go_may_say_goodbye() {
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
     let goodbye = "trap 'echo good; echo bye > bye; exit 5' HUP; echo ready; while :; do sleep 0.01; done";
-    view.say(&mut link, &format!("stty -echo; exec sh -c \"{goodbye}\"")).await;
+    view.type_line(&mut link, &format!("stty -echo; exec sh -c \"{goodbye}\"")).await;
     view.until(&mut link, "\nready").await;
-    link.say(ToAgent::PtyEnd { session_id: view.id }).await;
+    link.send_control(ToAgent::PtyEnd { session_id: view.id }).await;
     let end = view.until_end(&mut link).await;
     assert_eq!((end.reason, end.exit_code, rig.file("bye").as_str()), (EndReason::Killed, Some(5), "bye\n"));
     assert!(view.text().ends_with("good\r\n"), "{}", view.text());
@@ -185,7 +186,7 @@ async fn a_stopping_agent_ends_its_sessions_and_says_so() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    view.say(&mut link, FAMILY).await;
+    view.type_line(&mut link, FAMILY).await;
     rig.until_file("pids", 6).await;
     let begun = tokio::time::Instant::now();
     let (end, ()) = tokio::join!(view.until_end(&mut link), agent.stop());
@@ -209,7 +210,7 @@ async fn a_session_without_a_link_ends_after_a_while() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, PtySpec { linger_seconds: 1, ..session_spec() }).await;
-    view.say(&mut link, "echo $$ > pid").await;
+    view.type_line(&mut link, "echo $$ > pid").await;
     let pid = rig.until_file("pid", 1).await.trim().parse().unwrap();
     drop(link);
     let (mut link, handshake) = rig.hive.raw_link().await;
@@ -217,7 +218,7 @@ async fn a_session_without_a_link_ends_after_a_while() {
     // A link that does not attach the session does not count for it.
     link.accept(3600).await;
     rig.until(|| !is_alive(pid)).await;
-    link.say(ToAgent::PtyEnd { session_id: view.id }).await;
+    link.send_control(ToAgent::PtyEnd { session_id: view.id }).await;
     assert_eq!(view.until_end(&mut link).await.reason, EndReason::Timeout);
     agent.stop().await;
 }
@@ -227,10 +228,10 @@ async fn every_byte_arrives_once_over_links_that_break() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    view.say(&mut link, "stty -echo -onlcr; echo ready; read x; seq 1 400000; exit").await;
+    view.type_line(&mut link, "stty -echo -onlcr; echo ready; read x; seq 1 400000; exit").await;
     view.until(&mut link, "ready\n").await;
     view.output.clear();
-    view.say(&mut link, "").await;
+    view.type_line(&mut link, "").await;
     let mut cuts = 0;
     while view.end.is_none() {
         if view.received > 300_000 * (cuts + 1) && cuts < 8 {
@@ -254,10 +255,10 @@ async fn what_is_typed_again_after_a_cut_is_typed_once() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    view.say(&mut link, "stty -echo; cat > typed").await;
+    view.type_line(&mut link, "stty -echo; cat > typed").await;
     let begin = view.typed;
     for n in 0..200u64 {
-        view.say(&mut link, &format!("line {n}")).await;
+        view.type_line(&mut link, &format!("line {n}")).await;
         if n % 40 == 39 {
             drop(link);
             link = rig.hive.link().await;
@@ -270,11 +271,11 @@ async fn what_is_typed_again_after_a_cut_is_typed_once() {
             let again = known.saturating_sub(20);
             let frame = Frame::data(view.stream, begin + again as u64, written[again..].to_owned().into(), false);
             view.typed = frame.end();
-            link.send(&frame).await;
+            link.send_frame(&frame).await;
         }
     }
     view.type_in(&mut link, &b"\x04"[..]).await;
-    view.say(&mut link, "exit").await;
+    view.type_line(&mut link, "exit").await;
     view.until_end(&mut link).await;
     let expected = lines("line ", 0..=199);
     assert_eq!(rig.file("typed"), expected);
@@ -286,17 +287,17 @@ async fn input_that_does_not_fit_breaks_the_link_and_not_the_session() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    link.send(&Frame::data(view.stream, 5, "gap".into(), false)).await;
+    link.send_frame(&Frame::data(view.stream, 5, "gap".into(), false)).await;
     assert_eq!(link.next().await, FromAgent::Closed);
     let mut link = rig.hive.link().await;
     view.attach(&mut link).await;
-    view.say(&mut link, "echo $((40+2))").await;
+    view.type_line(&mut link, "echo $((40+2))").await;
     view.until(&mut link, "42").await;
     // Frames of unknown streams are ignored, and so are unknown kinds of frames, which belong to later versions.
-    link.send(&Frame::data(StreamId(77), 5, "nobody".into(), false)).await;
+    link.send_frame(&Frame::data(StreamId(77), 5, "nobody".into(), false)).await;
     let newer = Frame { kind: FrameKind::Unknown(9), ..Frame::data(view.stream, 500, "newer".into(), false) };
-    link.send(&newer).await;
-    view.say(&mut link, "exit").await;
+    link.send_frame(&newer).await;
+    view.type_line(&mut link, "exit").await;
     view.until_end(&mut link).await;
     agent.stop().await;
 }
@@ -306,7 +307,7 @@ async fn a_paste_waits_for_the_program_and_arrives() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    view.say(&mut link, "stty raw -echo; echo ready; sleep 0.2; head -c 1000000 | cksum; stty sane; exit").await;
+    view.type_line(&mut link, "stty raw -echo; echo ready; sleep 0.2; head -c 1000000 | cksum; stty sane; exit").await;
     // With its line end, which the echo of the command does not have: bytes typed before `stty` would be signals.
     view.until(&mut link, "ready\n").await;
     let begin = view.typed;
@@ -336,14 +337,14 @@ async fn a_flood_waits_for_who_needs_it() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    view.say(&mut link, "stty -echo; yes | head -c 3000000 > /dev/tty; touch done; exit").await;
+    view.type_line(&mut link, "stty -echo; yes | head -c 3000000 > /dev/tty; touch done; exit").await;
     // The link breaks while a claim is held: nothing is lost, and the program waits.
     while view.received < 100_000 {
         view.next(&mut link).await;
     }
     drop(link);
     let mut link = rig.hive.link().await;
-    link.say(ToAgent::PtyAttach { session_id: view.id, received: None }).await;
+    link.send_control(ToAgent::PtyAttach { session_id: view.id, received: None }).await;
     let started = view.begin(&mut link).await;
     assert_eq!(started.keep, Some(started.output), "it goes on at the first byte that is needed");
     assert!(!rig.dir.path().join("done").exists());
@@ -360,11 +361,11 @@ async fn output_nobody_needs_is_dropped_and_the_loss_is_told() {
     rig.config.claim_linger = Duration::from_millis(100);
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    view.say(&mut link, "stty -echo -onlcr; echo ready; read x; seq 1 600000; touch done; exit").await;
+    view.type_line(&mut link, "stty -echo -onlcr; echo ready; read x; seq 1 600000; touch done; exit").await;
     view.until(&mut link, "ready\n").await;
     view.output.clear();
     let began = view.received;
-    view.say(&mut link, "").await;
+    view.type_line(&mut link, "").await;
     while view.applied < view.typed {
         view.next(&mut link).await;
     }
@@ -389,12 +390,12 @@ async fn a_restarted_hive_is_told_who_typed_last() {
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
     let writer = ViewerId::new(Seed { unix_millis: 1, random: [7; 10] });
-    link.say(ToAgent::PtyWriter { session_id: view.id, writer: Some(writer) }).await;
-    view.say(&mut link, "echo $((6*7))").await;
+    link.send_control(ToAgent::PtyWriter { session_id: view.id, writer: Some(writer) }).await;
+    view.type_line(&mut link, "echo $((6*7))").await;
     view.until(&mut link, "42\r\n").await;
     drop(link);
     let mut link = rig.hive.link().await;
-    link.say(ToAgent::PtyAttach { session_id: view.id, received: None }).await;
+    link.send_control(ToAgent::PtyAttach { session_id: view.id, received: None }).await;
     let started = view.begin(&mut link).await;
     assert_eq!((started.writer, started.input), (Some(writer), view.typed));
     agent.stop().await;
@@ -408,9 +409,9 @@ async fn a_heartbeat_counts_the_sessions_that_are_open() {
     for _ in 0..2 {
         views.push(SessionView::open(&mut link, session_spec()).await);
     }
-    views[0].say(&mut link, "stty -echo; exit").await;
+    views[0].type_line(&mut link, "stty -echo; exit").await;
     views[0].until_end(&mut link).await;
-    link.say(ToAgent::HeartbeatPing { timestamp: clock::now(), sent_at: None }).await;
+    link.send_control(ToAgent::HeartbeatPing { timestamp: clock::now(), sent_at: None }).await;
     let FromAgent::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
         panic!()
     };
@@ -423,13 +424,13 @@ async fn an_interrupt_stops_a_flood_at_once() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     let mut view = SessionView::open(&mut link, session_spec()).await;
-    view.say(&mut link, "stty -echo; yes").await;
+    view.type_line(&mut link, "stty -echo; yes").await;
     while view.received < 2_000_000 {
         view.next(&mut link).await;
     }
     view.type_in(&mut link, &b"\x03"[..]).await;
     let begun = view.received;
-    view.say(&mut link, "echo back; exit").await;
+    view.type_line(&mut link, "echo back; exit").await;
     view.until_end(&mut link).await;
     assert!(view.text().ends_with("back\r\n"));
     // Only what was under way arrives, and not what the program would have written since.
@@ -443,25 +444,25 @@ async fn a_session_asked_for_twice_is_there_once() {
     let (agent, mut link) = rig.start_and_link().await;
     let spec = session_spec();
     let mut view = SessionView::open(&mut link, spec.clone()).await;
-    view.say(&mut link, "echo $$ >> pids; echo ready").await;
+    view.type_line(&mut link, "echo $$ >> pids; echo ready").await;
     view.until(&mut link, "ready\r\nready").await;
-    link.say(ToAgent::PtyStart(Box::new(spec))).await;
+    link.send_control(ToAgent::PtyStart(Box::new(spec))).await;
     let stream = view.stream;
     while view.applied < view.typed {
         view.next(&mut link).await;
     }
     let started = view.begin(&mut link).await;
     assert_eq!((started.stream, started.input), (stream, view.typed));
-    view.say(&mut link, "exit").await;
+    view.type_line(&mut link, "exit").await;
     view.until_end(&mut link).await;
     assert_eq!(rig.file("pids").lines().count(), 1);
     agent.stop().await;
 }
 
-async fn check_refused(rig: &mut Rig, spec: PtySpec, code: ErrorCode, part: &str) {
+async fn check_refused(rig: &mut AgentRig, spec: PtySpec, code: ErrorCode, part: &str) {
     let (agent, mut link) = rig.start_and_link().await;
     let id = spec.session_id;
-    link.say(ToAgent::PtyStart(Box::new(spec))).await;
+    link.send_control(ToAgent::PtyStart(Box::new(spec))).await;
     let FromAgent::Control(ToServer::PtyEnded { session_id, end }) = link.next().await else {
         panic!("it was not refused")
     };

@@ -49,11 +49,11 @@ const NO_WEBSOCKETS: &str =
 const NO_UPGRADE: &str =
     "the WebSocket upgrade is not answered (what stands in between must let WebSockets to /ws/agent through)";
 
-pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type LinkSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A link whose handshake was accepted.
 pub(crate) struct EstablishedLink {
-    pub(crate) socket: Socket,
+    pub(crate) socket: LinkSocket,
     pub(crate) heartbeat_interval: Duration,
     /// Measures the transit time of its messages.
     pub(crate) clock: LinkClock,
@@ -84,9 +84,9 @@ impl Dialer {
         let socket = self.within(self.connect(), "it does not accept the connection").await??;
         // Boxed: the future is large, runs once per link, and would otherwise stay part of the task's size.
         let mut socket = Box::pin(self.within(self.upgrade(socket, key, hive), NO_UPGRADE)).await??;
-        let asked_at = clock::steady();
-        let ack = self.within(shake_hands(&mut socket, handshake), "it does not answer the handshake").await??;
-        let clock = LinkClock::new(asked_at, ack.sent_at);
+        let handshake_sent_at = clock::steady();
+        let ack = self.within(exchange_handshake(&mut socket, handshake), "it does not answer the handshake").await??;
+        let clock = LinkClock::new(handshake_sent_at, ack.sent_at);
         Ok(EstablishedLink { socket, heartbeat_interval: heartbeat_interval(&ack), clock, hive_id: ack.hive_id })
     }
 
@@ -106,8 +106,8 @@ impl Dialer {
         socket: TcpStream,
         key: &SecretString,
         hive: Option<HiveId>,
-    ) -> Result<Socket, DisconnectReason> {
-        let request = self.request(key, hive).map_err(|error| self.refused(error))?;
+    ) -> Result<LinkSocket, DisconnectReason> {
+        let request = self.request(key, hive).map_err(|error| self.upgrade_error(error))?;
         let limits = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
@@ -116,7 +116,7 @@ impl Dialer {
         let upgraded =
             tokio_tungstenite::client_async_tls_with_config(request, socket, Some(limits), Some(self.tls.clone()))
                 .await;
-        upgraded.map(|(socket, _)| socket).map_err(|error| self.refused(error))
+        upgraded.map(|(socket, _)| socket).map_err(|error| self.upgrade_error(error))
     }
 
     fn request(&self, key: &SecretString, hive: Option<HiveId>) -> Result<Request, SocketError> {
@@ -135,7 +135,7 @@ impl Dialer {
         Ok(request)
     }
 
-    fn refused(&self, error: SocketError) -> DisconnectReason {
+    fn upgrade_error(&self, error: SocketError) -> DisconnectReason {
         match error {
             // Not final: the registrar asks over HTTPS whether it is the satellite's own hive that rejects the key.
             SocketError::Http(response) if response.status() == StatusCode::UNAUTHORIZED => {
@@ -158,14 +158,14 @@ fn hint(status: StatusCode) -> &'static str {
 
 /// Connects to the first address that answers.
 async fn connect(host_and_port: &str) -> io::Result<TcpStream> {
-    let mut refused = None;
+    let mut last_error = None;
     for address in lookup_host(host_and_port).await? {
         match connect_to(address).await {
             Ok(socket) => return Ok(socket),
-            Err(error) => refused = Some(error),
+            Err(error) => last_error = Some(error),
         }
     }
-    Err(refused.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+    Err(last_error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
@@ -178,7 +178,7 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn shake_hands(socket: &mut Socket, handshake: Handshake) -> Result<HandshakeAck, DisconnectReason> {
+async fn exchange_handshake(socket: &mut LinkSocket, handshake: Handshake) -> Result<HandshakeAck, DisconnectReason> {
     let hello = encode(AgentMessage::Control(ToServer::Handshake(Box::new(handshake))));
     let sent = async { socket.send(hello?).await };
     sent.await.map_err(|error| DisconnectReason::lost(error.to_string()))?;
@@ -192,7 +192,7 @@ async fn shake_hands(socket: &mut Socket, handshake: Handshake) -> Result<Handsh
                 }
                 _ => {}
             },
-            Some(Ok(Message::Close(frame))) => return Err(closed(frame)),
+            Some(Ok(Message::Close(frame))) => return Err(close_reason(frame)),
             Some(Ok(_)) => {}
             Some(Err(error)) => return Err(DisconnectReason::lost(error.to_string())),
             None => return Err(DisconnectReason::lost("the server closed the connection before the handshake")),
@@ -210,7 +210,7 @@ fn encode(message: AgentMessage) -> Result<Message, SocketError> {
 }
 
 /// The meaning of a close frame.
-fn closed(frame: Option<CloseFrame>) -> DisconnectReason {
+fn close_reason(frame: Option<CloseFrame>) -> DisconnectReason {
     match frame {
         Some(frame) => DisconnectReason::closed(frame.code.into(), frame.reason.as_str()),
         None => DisconnectReason::lost("the server closed the link"),

@@ -30,7 +30,7 @@ use super::Program;
 /// Processes that wait to be started. When the queue is full, the next command waits.
 const QUEUE: usize = 64;
 /// The thread's directory between two starts, so that it keeps no file system busy.
-const NOWHERE: &str = "/";
+const IDLE_DIRECTORY: &str = "/";
 /// Changes the directory on systems where a thread has none of its own.
 const IN_DIRECTORY: &str = r#"cd -- "$0" && exec "$@""#;
 
@@ -83,9 +83,9 @@ impl ChildProcess {
             stdio: [input, output.into(), errors.into()],
             started,
         };
-        let gone = || io::Error::other("the thread that starts programs is gone");
-        starter()?.send(request).await.map_err(|_| gone())?;
-        let pid = answer.await.map_err(|_| gone())??;
+        let thread_ended = || io::Error::other("the thread that starts programs is gone");
+        spawn_thread()?.send(request).await.map_err(|_| thread_ended())?;
+        let pid = answer.await.map_err(|_| thread_ended())??;
         let end = ExitWatch::of(pid).inspect_err(|_| kill(pid))?;
         Ok(Self { pid, end, status: None, stdin, stdout, stderr })
     }
@@ -163,15 +163,15 @@ fn environment(program: &Program) -> io::Result<Vec<CString>> {
 }
 
 /// The thread that starts processes, one per agent process.
-fn starter() -> io::Result<&'static mpsc::Sender<SpawnRequest>> {
-    static STARTER: OnceLock<mpsc::Sender<SpawnRequest>> = OnceLock::new();
-    if let Some(starter) = STARTER.get() {
-        return Ok(starter);
+fn spawn_thread() -> io::Result<&'static mpsc::Sender<SpawnRequest>> {
+    static THREAD: OnceLock<mpsc::Sender<SpawnRequest>> = OnceLock::new();
+    if let Some(thread) = THREAD.get() {
+        return Ok(thread);
     }
     let (sender, requests) = mpsc::channel(QUEUE);
     std::thread::Builder::new().name("starter".into()).stack_size(128 * 1024).spawn(move || start_all(requests))?;
     // If two callers race, the loser's thread ends at once because its channel is closed.
-    Ok(STARTER.get_or_init(|| sender))
+    Ok(THREAD.get_or_init(|| sender))
 }
 
 fn start_all(mut requests: mpsc::Receiver<SpawnRequest>) {
@@ -200,7 +200,7 @@ fn own_directory() -> nix::Result<()> {
 fn start_in_directory(request: &SpawnRequest) -> io::Result<Pid> {
     nix::unistd::chdir(&request.cwd)?;
     let started = spawn(&request.path, &request.args, request);
-    nix::unistd::chdir(NOWHERE)?;
+    nix::unistd::chdir(IDLE_DIRECTORY)?;
     started
 }
 
@@ -262,10 +262,10 @@ mod tests {
         let (request, mut reader) = request("/bin/sh", cwd.clone());
         let pid = start_by_shell(&request).unwrap();
         drop(request);
-        let mut said = String::new();
-        reader.read_to_string(&mut said).unwrap();
+        let mut output = String::new();
+        reader.read_to_string(&mut output).unwrap();
         waitpid(Some(pid), WaitOptions::empty()).unwrap();
-        assert_eq!(said, format!("{}\na  b\n", cwd.display()));
+        assert_eq!(output, format!("{}\na  b\n", cwd.display()));
     }
 
     #[test]

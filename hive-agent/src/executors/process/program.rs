@@ -64,10 +64,12 @@ pub(crate) fn marker(id: CommandId) -> String {
     format!("{MARKER}={id}")
 }
 
-fn working_directory(wanted: Option<&str>, account: &Account) -> Result<PathBuf, ErrorBody> {
-    match wanted {
-        Some(wanted) if Path::new(&account.home).join(wanted).is_dir() => Ok(Path::new(&account.home).join(wanted)),
-        Some(wanted) => Err(invalid(format!("cwd: there is no directory {wanted:?}"))),
+fn working_directory(requested: Option<&str>, account: &Account) -> Result<PathBuf, ErrorBody> {
+    match requested {
+        Some(requested) if Path::new(&account.home).join(requested).is_dir() => {
+            Ok(Path::new(&account.home).join(requested))
+        }
+        Some(requested) => Err(invalid(format!("cwd: there is no directory {requested:?}"))),
         None => Ok(home(account)),
     }
 }
@@ -83,16 +85,16 @@ pub(crate) fn home(account: &Account) -> PathBuf {
 pub(crate) fn environment(
     own: &[(&str, &str)],
     account: &Account,
-    asked: &BTreeMap<String, String>,
+    requested: &BTreeMap<String, String>,
     marker: (&str, String),
 ) -> Result<Vec<(String, String)>, ErrorBody> {
-    if let Some(key) = asked.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
+    if let Some(key) = requested.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
         return Err(invalid(format!("env: {key:?} cannot be the name of a variable")));
     }
     let own = own.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
-    let asked = asked.iter().map(|(key, value)| (key.clone(), value.clone()));
+    let requested = requested.iter().map(|(key, value)| (key.clone(), value.clone()));
     let marker = (marker.0.to_owned(), marker.1);
-    Ok(own.chain(account.extra.iter().cloned()).chain(asked).chain([marker]).collect())
+    Ok(own.chain(account.extra.iter().cloned()).chain(requested).chain([marker]).collect())
 }
 
 /// Finds the file in `PATH` as a shell would, because `posix_spawn` with a path does not search.

@@ -49,7 +49,7 @@ impl Bench {
     }
 
     fn output(&self, channel: Channel) -> String {
-        let kept = self.spool.kept(self.id);
+        let kept = self.spool.stored_len(self.id);
         let len = if channel == Channel::Stdout { kept.stdout } else { kept.stderr };
         let bytes = self.spool.reader(self.id, channel).read(0, len as usize).unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
@@ -170,7 +170,7 @@ async fn output_beyond_the_cap_is_dropped_and_the_program_runs_on() {
     let outcome = bench.run(&shell("head -c 11000000 /dev/zero; echo done > done")).await;
     assert_eq!(outcome.status, CommandStatus::Succeeded);
     assert!(outcome.is_truncated);
-    assert_eq!(outcome.kept.stdout, MAX_OUTPUT);
+    assert_eq!(outcome.output_len.stdout, MAX_OUTPUT);
     assert_eq!(bench.file("done"), "done\n");
 }
 

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::error::{Error as SocketError, ProtocolError}
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
 
-use super::{Socket, closed, encode};
+use super::{LinkSocket, close_reason, encode};
 use crate::protocol::DisconnectReason;
 use crate::protocol::link::LinkProtocol;
 
@@ -28,7 +28,7 @@ const MAX_REASON: usize = 123;
 /// Serves an open link until it ends.
 pub(crate) async fn serve(
     mut protocol: LinkProtocol<'_>,
-    socket: Socket,
+    socket: LinkSocket,
     heartbeat_interval: Duration,
     stop: &CancellationToken,
 ) -> DisconnectReason {
@@ -49,7 +49,7 @@ async fn exchange(
 ) -> DisconnectReason {
     let (dirty_commands, dirty_sessions) = (protocol.dirty_commands(), protocol.dirty_sessions());
     let max_silence = heartbeat_interval * MISSED_HEARTBEATS;
-    let mut silence = pin!(tokio::time::sleep(max_silence));
+    let mut silence_timer = pin!(tokio::time::sleep(max_silence));
     let mut is_flushed = true;
     loop {
         protocol.fill();
@@ -63,14 +63,14 @@ async fn exchange(
             // While there is no room for answers nothing is read, so TCP slows the server down.
             message = stream.next(), if protocol.has_room() => {
                 // Any message counts as a sign of life, including pongs.
-                silence.as_mut().reset(Instant::now() + max_silence);
+                silence_timer.as_mut().reset(Instant::now() + max_silence);
                 if let Err(end) = on_message(protocol, message) {
                     return end;
                 }
             }
             ids = dirty_sessions.take() => protocol.on_session_progress(ids),
             ids = dirty_commands.take() => protocol.on_command_progress(ids),
-            () = &mut silence => {
+            () = &mut silence_timer => {
                 return DisconnectReason::lost(format!("no message from the server for {} s", max_silence.as_secs()));
             }
         }
@@ -94,10 +94,10 @@ fn on_message(
             protocol.on_pong();
             Ok(())
         }
-        Some(Ok(Message::Close(frame))) => Err(closed(frame)),
+        Some(Ok(Message::Close(frame))) => Err(close_reason(frame)),
         // The socket answers pings by itself.
         Some(Ok(_)) => Ok(()),
-        Some(Err(error)) => Err(broken_or_lost(error)),
+        Some(Err(error)) => Err(read_error(error)),
         None => Err(DisconnectReason::lost("the server closed the connection")),
     }
 }
@@ -128,7 +128,7 @@ async fn send_shutdown(
 }
 
 /// Whether the server violated the protocol or the connection broke.
-fn broken_or_lost(error: SocketError) -> DisconnectReason {
+fn read_error(error: SocketError) -> DisconnectReason {
     match error {
         // Tungstenite reports a closed TCP connection as a protocol error.
         SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => DisconnectReason::lost(error.to_string()),
@@ -154,7 +154,7 @@ fn send_next(
     is_flushed: &mut bool,
     context: &mut Context<'_>,
 ) -> Poll<Result<(), SocketError>> {
-    // No message leaves the outbox before the socket has room: what waits in the outbox can still be overtaken.
+    // No message leaves the scheduler before the socket has room: what waits there can still be overtaken.
     ready!(sink.poll_ready_unpin(context))?;
     if let Some(message) = protocol.pop() {
         *is_flushed = false;

@@ -15,7 +15,7 @@ use tracing::error;
 use super::AgentMessage;
 use super::command_sender::CommandSender;
 use super::session_link::SessionLink;
-use crate::dispatcher::{CommandProgress, Dispatcher};
+use crate::dispatcher::{Dispatcher, ExecutionProgress};
 use crate::pty::AgentSession;
 use crate::spool::SpoolReader;
 
@@ -29,7 +29,7 @@ const SESSIONS: Lane = Lane::Interactive;
 
 /// The outgoing messages of one link.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(super) struct SendScheduler {
     lanes: Lanes<(Lane, AgentMessage)>,
     sessions: HashMap<SessionId, SessionLink>,
     /// The session behind each stream of input.
@@ -37,7 +37,7 @@ pub(super) struct Outbox {
     /// Sessions that may have something to send, each at most once.
     ready_sessions: VecDeque<SessionId>,
     /// The session that received the last keystroke. Its next output is sent first, because it is probably the echo.
-    typed_into: Option<SessionId>,
+    last_typed: Option<SessionId>,
     is_session_queued: bool,
     commands: HashMap<CommandId, CommandSender>,
     owners: HashMap<StreamId, CommandId>,
@@ -46,14 +46,14 @@ pub(super) struct Outbox {
     next_stream: u32,
 }
 
-impl Outbox {
+impl SendScheduler {
     pub(super) fn new() -> Self {
         Self {
             lanes: Lanes::new(LANE),
             sessions: HashMap::new(),
             input_streams: HashMap::new(),
             ready_sessions: VecDeque::new(),
-            typed_into: None,
+            last_typed: None,
             is_session_queued: false,
             commands: HashMap::new(),
             owners: HashMap::new(),
@@ -120,7 +120,7 @@ impl Outbox {
         if !self.sessions.contains_key(&id) {
             return;
         }
-        if self.typed_into.take_if(|typed_into| *typed_into == id).is_some() {
+        if self.last_typed.take_if(|last_typed| *last_typed == id).is_some() {
             // The session may already wait in the queue; it must not be in it twice.
             self.ready_sessions.retain(|ready| *ready != id);
             self.ready_sessions.push_front(id);
@@ -141,7 +141,7 @@ impl Outbox {
     pub(super) fn accept_input(&mut self, frame: &Frame) -> Result<(), StreamError> {
         let Some(id) = self.input_streams.get(&frame.stream) else { return Ok(()) };
         // Set before the input is accepted: the echo may be produced at once.
-        self.typed_into = Some(*id);
+        self.last_typed = Some(*id);
         self.sessions.get(id).map_or(Ok(()), |session| session.accept_input(frame))
     }
 
@@ -184,7 +184,7 @@ impl Outbox {
     }
 
     /// Updates the progress of a command. Commands that are not attached are ignored.
-    pub(super) fn advance(&mut self, id: CommandId, progress: CommandProgress) {
+    pub(super) fn advance(&mut self, id: CommandId, progress: ExecutionProgress) {
         if let Some(command) = self.commands.get_mut(&id) {
             command.advance(progress);
             self.make_ready(id);
@@ -297,23 +297,23 @@ mod tests {
         CommandId::new(Seed { unix_millis: 1, random: [n; 10] })
     }
 
-    fn attached(outbox: &mut Outbox, spool: &Spool, n: u8, output: &[u8]) {
+    fn attached(scheduler: &mut SendScheduler, spool: &Spool, n: u8, output: &[u8]) {
         spool.writer(id(n), Channel::Stdout).append(output);
         let readers = [Channel::Stdout, Channel::Stderr].map(|channel| spool.reader(id(n), channel));
-        outbox.begin(id(n), Received::default(), readers);
+        scheduler.begin(id(n), Received::default(), readers);
         let result = CommandResult {
             id: id(n),
             status: CommandStatus::Succeeded,
             exit_code: Some(0),
             duration_ms: 1,
-            sent: spool.kept(id(n)),
+            sent: spool.stored_len(id(n)),
             truncated: false,
             error: None,
         };
-        let produced = spool.kept(id(n));
-        outbox.advance(
+        let produced = spool.stored_len(id(n));
+        scheduler.advance(
             id(n),
-            CommandProgress { is_started: true, journal_position: None, produced, result: Some(result) },
+            ExecutionProgress { is_started: true, journal_position: None, produced, result: Some(result) },
         );
     }
 
@@ -329,16 +329,16 @@ mod tests {
     fn control_overtakes_output_and_outputs_take_turns() {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::of_dir(dir.path().to_owned());
-        let mut outbox = Outbox::new();
-        attached(&mut outbox, &spool, 1, &vec![b'x'; 200_000]);
-        attached(&mut outbox, &spool, 2, &vec![b'y'; 200_000]);
-        outbox.fill();
-        assert_eq!(outbox.ready.len(), 2);
-        attached(&mut outbox, &spool, 3, b"");
+        let mut scheduler = SendScheduler::new();
+        attached(&mut scheduler, &spool, 1, &vec![b'x'; 200_000]);
+        attached(&mut scheduler, &spool, 2, &vec![b'y'; 200_000]);
+        scheduler.fill();
+        assert_eq!(scheduler.ready.len(), 2);
+        attached(&mut scheduler, &spool, 3, b"");
         let mut order = Vec::new();
         loop {
-            outbox.fill();
-            let Some(message) = outbox.pop() else { break };
+            scheduler.fill();
+            let Some(message) = scheduler.pop() else { break };
             order.push(kind(&message));
         }
         let control = ["command_ack", "command_ack", "command_ack", "command_result"];
@@ -350,88 +350,88 @@ mod tests {
         );
         assert_eq!(order.iter().filter(|kind| *kind == "command_result").count(), 3);
         assert_eq!(order.last().unwrap(), "command_result");
-        assert!(outbox.ready.is_empty());
+        assert!(scheduler.ready.is_empty());
     }
 
     #[test]
     fn a_slow_link_holds_only_a_few_messages() {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::of_dir(dir.path().to_owned());
-        let mut outbox = Outbox::new();
+        let mut scheduler = SendScheduler::new();
         for n in 0..50 {
-            attached(&mut outbox, &spool, n, &vec![b'x'; 100_000]);
+            attached(&mut scheduler, &spool, n, &vec![b'x'; 100_000]);
         }
-        outbox.fill();
-        outbox.fill();
+        scheduler.fill();
+        scheduler.fill();
         let mut count = 0;
-        while outbox.pop().is_some() {
+        while scheduler.pop().is_some() {
             count += 1;
         }
         assert!(count <= 2 * LANE);
-        assert_eq!(outbox.ready.len(), 50);
+        assert_eq!(scheduler.ready.len(), 50);
     }
 
     const MIB: usize = 1024 * 1024;
 
     /// An attached session with credit for its output.
-    fn with_session(outbox: &mut Outbox, n: u8) -> Arc<AgentSession> {
+    fn with_session(scheduler: &mut SendScheduler, n: u8) -> Arc<AgentSession> {
         let session = opened_as(session_id(n));
-        outbox.attach_session(session.clone(), Some(0));
-        outbox.set_flow(session.id, MIB as u64, Some(0));
+        scheduler.attach_session(session.clone(), Some(0));
+        scheduler.set_flow(session.id, MIB as u64, Some(0));
         session
     }
 
-    fn say(outbox: &mut Outbox, session: &AgentSession, len: usize) {
-        session.keep(&vec![b'x'; len]);
-        outbox.advance_session(session.id);
+    fn produce(scheduler: &mut SendScheduler, session: &AgentSession, len: usize) {
+        session.append_output(&vec![b'x'; len]);
+        scheduler.advance_session(session.id);
     }
 
-    fn next(outbox: &mut Outbox) -> String {
-        outbox.fill();
-        outbox.pop().as_ref().map(kind).unwrap_or_default()
+    fn next(scheduler: &mut SendScheduler) -> String {
+        scheduler.fill();
+        scheduler.pop().as_ref().map(kind).unwrap_or_default()
     }
 
     #[test]
     fn sessions_go_before_commands_and_behind_control() {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::of_dir(dir.path().to_owned());
-        let mut outbox = Outbox::new();
-        attached(&mut outbox, &spool, 1, &vec![b'x'; 200_000]);
-        outbox.fill();
-        let session = with_session(&mut outbox, 2);
-        say(&mut outbox, &session, 100_000);
-        outbox.push(ToServer::Disconnect { reason: "test".into() });
-        let order: Vec<_> = std::iter::from_fn(|| Some(next(&mut outbox))).take(6).collect();
+        let mut scheduler = SendScheduler::new();
+        attached(&mut scheduler, &spool, 1, &vec![b'x'; 200_000]);
+        scheduler.fill();
+        let session = with_session(&mut scheduler, 2);
+        produce(&mut scheduler, &session, 100_000);
+        scheduler.push(ToServer::Disconnect { reason: "test".into() });
+        let order: Vec<_> = std::iter::from_fn(|| Some(next(&mut scheduler))).take(6).collect();
         // Stream 1 is the first command's, stream 3 the session's.
         assert_eq!(order, ["command_ack", "disconnect", "pty_started", "stream 3", "stream 3", "stream_open"]);
     }
 
     #[test]
     fn no_more_than_one_message_of_sessions_waits_for_the_link() {
-        let mut outbox = Outbox::new();
-        let sessions: Vec<_> = (1..=5).map(|n| with_session(&mut outbox, n)).collect();
+        let mut scheduler = SendScheduler::new();
+        let sessions: Vec<_> = (1..=5).map(|n| with_session(&mut scheduler, n)).collect();
         for session in &sessions {
-            say(&mut outbox, session, MIB / 2);
+            produce(&mut scheduler, session, MIB / 2);
         }
-        outbox.fill();
-        outbox.fill();
-        assert!(outbox.pop().is_some());
-        assert!(outbox.pop().is_none());
+        scheduler.fill();
+        scheduler.fill();
+        assert!(scheduler.pop().is_some());
+        assert!(scheduler.pop().is_none());
     }
 
     #[test]
     fn the_session_that_was_typed_into_answers_first() {
-        let mut outbox = Outbox::new();
-        let sessions: Vec<_> = (1..=3).map(|n| with_session(&mut outbox, n)).collect();
-        while !next(&mut outbox).is_empty() {}
-        say(&mut outbox, &sessions[0], MIB / 2);
-        say(&mut outbox, &sessions[1], MIB / 2);
-        assert_eq!([next(&mut outbox), next(&mut outbox)], ["stream 1", "stream 3"]);
-        outbox.accept_input(&Frame::data(StreamId(5), 0, "x".into(), false)).unwrap();
-        say(&mut outbox, &sessions[2], 1);
-        assert_eq!([next(&mut outbox), next(&mut outbox)], ["stream 5", "stream 1"]);
-        outbox.accept_input(&Frame::data(StreamId(3), 0, "x".into(), false)).unwrap();
-        outbox.advance_session(sessions[1].id);
-        assert_eq!([next(&mut outbox), next(&mut outbox)], ["stream 3", "stream 1"]);
+        let mut scheduler = SendScheduler::new();
+        let sessions: Vec<_> = (1..=3).map(|n| with_session(&mut scheduler, n)).collect();
+        while !next(&mut scheduler).is_empty() {}
+        produce(&mut scheduler, &sessions[0], MIB / 2);
+        produce(&mut scheduler, &sessions[1], MIB / 2);
+        assert_eq!([next(&mut scheduler), next(&mut scheduler)], ["stream 1", "stream 3"]);
+        scheduler.accept_input(&Frame::data(StreamId(5), 0, "x".into(), false)).unwrap();
+        produce(&mut scheduler, &sessions[2], 1);
+        assert_eq!([next(&mut scheduler), next(&mut scheduler)], ["stream 5", "stream 1"]);
+        scheduler.accept_input(&Frame::data(StreamId(3), 0, "x".into(), false)).unwrap();
+        scheduler.advance_session(sessions[1].id);
+        assert_eq!([next(&mut scheduler), next(&mut scheduler)], ["stream 3", "stream 1"]);
     }
 }

@@ -65,7 +65,7 @@ impl SessionView {
     /// Opens a session and waits until it has started.
     pub(crate) async fn open(link: &mut HiveLink, spec: PtySpec) -> Self {
         let mut view = Self::new(spec.session_id);
-        link.say(ToAgent::PtyStart(Box::new(spec))).await;
+        link.send_control(ToAgent::PtyStart(Box::new(spec))).await;
         view.begin(link).await;
         view.let_flow(link).await;
         view
@@ -73,7 +73,7 @@ impl SessionView {
 
     /// Attaches it to another link, and lets its output flow.
     pub(crate) async fn attach(&mut self, link: &mut HiveLink) -> PtyStarted {
-        link.say(ToAgent::PtyAttach { session_id: self.id, received: Some(self.received) }).await;
+        link.send_control(ToAgent::PtyAttach { session_id: self.id, received: Some(self.received) }).await;
         let started = self.begin(link).await;
         self.let_flow(link).await;
         started
@@ -93,18 +93,18 @@ impl SessionView {
 
     pub(crate) async fn let_flow(&self, link: &mut HiveLink) {
         let keep = self.has_claim.then_some(self.received);
-        link.say(ToAgent::PtyFlow { session_id: self.id, limit: self.received + WINDOW, keep }).await;
+        link.send_control(ToAgent::PtyFlow { session_id: self.id, limit: self.received + WINDOW, keep }).await;
     }
 
     /// Types a line.
-    pub(crate) async fn say(&mut self, link: &mut HiveLink, line: &str) {
+    pub(crate) async fn type_line(&mut self, link: &mut HiveLink, line: &str) {
         self.type_in(link, format!("{line}\n")).await;
     }
 
     pub(crate) async fn type_in(&mut self, link: &mut HiveLink, bytes: impl Into<Bytes>) {
         let frame = Frame::data(self.stream, self.typed, bytes.into(), false);
         self.typed = frame.end();
-        link.send(&frame).await;
+        link.send_frame(&frame).await;
     }
 
     /// Reads until the output contains `part`.

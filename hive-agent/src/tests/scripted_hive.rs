@@ -1,4 +1,4 @@
-//! A fake hive for tests: answers HTTPS calls as scripted, and returns the links that satellites open.
+//! A scripted hive for tests: answers HTTPS calls as scripted, and returns the links that satellites open.
 
 mod session_view;
 
@@ -43,29 +43,29 @@ pub(crate) fn hive_id() -> HiveId {
 }
 
 /// A status and a body.
-type Answer = (u16, String);
+type ScriptedAnswer = (u16, String);
 
 #[derive(Default)]
 struct Script {
     /// Answers for the next calls whose path has this end.
-    answers: VecDeque<(&'static str, Answer)>,
+    answers: VecDeque<(&'static str, ScriptedAnswer)>,
     /// The calls so far, as `METHOD path bearer`.
-    asked: Vec<String>,
+    requests: Vec<String>,
     bodies: Vec<String>,
     /// The keys that are accepted; `None` for all.
     accepted: Option<Vec<String>>,
     /// The hive ids in the headers, `-` for none.
-    hives_named: Vec<String>,
+    hive_id_headers: Vec<String>,
 }
 
-pub(crate) struct FakeHive {
+pub(crate) struct ScriptedHive {
     pub(crate) address: SocketAddr,
     script: Arc<Mutex<Script>>,
     links: mpsc::Receiver<WebSocketStream<TcpStream>>,
     _tasks: TaskTracker,
 }
 
-impl FakeHive {
+impl ScriptedHive {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -115,19 +115,19 @@ impl FakeHive {
     }
 
     /// The hive ids that satellites sent.
-    pub(crate) fn hives_named(&self) -> Vec<String> {
-        self.script.lock().unwrap().hives_named.clone()
+    pub(crate) fn hive_id_headers(&self) -> Vec<String> {
+        self.script.lock().unwrap().hive_id_headers.clone()
     }
 
     /// The number of calls of a path.
     pub(crate) fn count(&self, path_end: &str) -> usize {
         let script = self.script.lock().unwrap();
-        let is_it = |asked: &&String| asked.split(' ').nth(1).is_some_and(|path| path.ends_with(path_end));
-        script.asked.iter().filter(is_it).count()
+        let is_it = |request: &&String| request.split(' ').nth(1).is_some_and(|path| path.ends_with(path_end));
+        script.requests.iter().filter(is_it).count()
     }
 
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.script.lock().unwrap().asked.clone()
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.script.lock().unwrap().requests.clone()
     }
 
     pub(crate) fn bodies(&self) -> String {
@@ -175,18 +175,18 @@ impl HiveLink {
             hive_id: Some(hive_id()),
             error: None,
         };
-        self.say(ToAgent::HandshakeAck(Box::new(ack))).await;
+        self.send_control(ToAgent::HandshakeAck(Box::new(ack))).await;
     }
 
-    pub(crate) async fn say(&mut self, message: ToAgent) {
+    pub(crate) async fn send_control(&mut self, message: ToAgent) {
         self.socket.send(Message::text(serde_json::to_string(&message).unwrap())).await.unwrap();
     }
 
-    pub(crate) async fn say_text(&mut self, text: &str) {
+    pub(crate) async fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
-    pub(crate) async fn send(&mut self, frame: &Frame) {
+    pub(crate) async fn send_frame(&mut self, frame: &Frame) {
         self.socket.send(Message::Binary(frame.encode())).await.unwrap();
     }
 
@@ -255,8 +255,8 @@ async fn serve(mut socket: TcpStream, script: Arc<Mutex<Script>>, opened: mpsc::
     let named = header(&head, HIVE_ID_HEADER).unwrap_or("-").to_owned();
     {
         let mut script = script.lock().unwrap();
-        script.asked.push(format!("{method} {path} {bearer}"));
-        script.hives_named.push(named);
+        script.requests.push(format!("{method} {path} {bearer}"));
+        script.hive_id_headers.push(named);
     }
     let scripted = take_answer(&script, path).or_else(|| judge_key(&script, path, bearer));
     if path.ends_with("/ws/agent") && scripted.is_none() {
@@ -280,14 +280,14 @@ async fn serve(mut socket: TcpStream, script: Arc<Mutex<Script>>, opened: mpsc::
     socket.write_all(answer.as_bytes()).await.unwrap();
 }
 
-fn take_answer(script: &Mutex<Script>, path: &str) -> Option<Answer> {
+fn take_answer(script: &Mutex<Script>, path: &str) -> Option<ScriptedAnswer> {
     let mut script = script.lock().unwrap();
     let n = script.answers.iter().position(|(end, _)| path.ends_with(end))?;
     script.answers.remove(n).map(|(_, answer)| answer)
 }
 
 /// The answer to a key that is not accepted.
-fn judge_key(script: &Mutex<Script>, path: &str, bearer: &str) -> Option<Answer> {
+fn judge_key(script: &Mutex<Script>, path: &str, bearer: &str) -> Option<ScriptedAnswer> {
     let needs_key = path.ends_with("/heartbeat") || path.ends_with("/ws/agent");
     let script = script.lock().unwrap();
     let is_accepted = script.accepted.as_ref().is_none_or(|accepted| accepted.iter().any(|key| key == bearer));
@@ -300,7 +300,7 @@ pub(crate) fn rejection(hive: HiveId, class: RejectionClass) -> String {
     body.to_string()
 }
 
-fn usual_answer(path: &str) -> Answer {
+fn usual_answer(path: &str) -> ScriptedAnswer {
     let body = match path {
         "/api/satellites/register" => serde_json::json!({
             "success": true,
