@@ -1,4 +1,4 @@
-//! What may be typed.
+//! The arguments.
 
 mod access;
 mod audit;
@@ -17,7 +17,7 @@ mod tools;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use access::{ApiKeysCommand, Scope, TokensCommand, TokensCreateArgs};
-pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs, Record};
+pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs, RecordRef};
 pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};
 pub(crate) use global::Global;
 pub(crate) use moment::Moment;
@@ -36,11 +36,11 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: CliCommand,
 }
 
 impl Cli {
-    /// Reads what was typed; help and what is wrong are written in the colours that are wanted, and end the program.
+    /// Parses the arguments. Help and usage errors are written with the chosen colours, and end the program.
     pub(crate) fn read() -> Self {
         let mut command = command().color(global::colour_of(std::env::args_os()));
         let mut matches = command.get_matches_mut();
@@ -48,7 +48,7 @@ impl Cli {
     }
 }
 
-/// Everything that may be typed, as clap knows it.
+/// Returns the definition of all arguments.
 pub(crate) fn command() -> clap::Command {
     groups::grouped(plain())
 }
@@ -57,20 +57,20 @@ fn plain() -> clap::Command {
     Cli::command().mut_subcommands(|command| command.disable_help_subcommand(true))
 }
 
-/// The same for the manual, which has a page for each command.
+/// Returns the definition for the man pages, which have a page for each command.
 pub(crate) fn pages() -> clap::Command {
     plain().long_about(groups::ABOUT).after_help(groups::AFTER)
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum CliCommand {
     #[command(flatten)]
     Local(LocalCommand),
     #[command(flatten)]
     Call(CallCommand),
 }
 
-/// What is done here, with a hive or without.
+/// The commands that need no call, or decide themselves which hive they call.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LocalCommand {
     /// Start a hive with a satellite on this machine
@@ -93,7 +93,7 @@ pub(crate) enum LocalCommand {
     Man(ManArgs),
 }
 
-/// What is a call to a hive.
+/// The commands that call the selected hive.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CallCommand {
     /// Show which hive is meant, and who you are there
@@ -133,8 +133,9 @@ pub(crate) enum CallCommand {
     ApiKeys(ApiKeysCommand),
 }
 
-impl Command {
-    /// Whether a person sits in front of it and waits for each key: then one thread does all, without hand-overs.
+impl CliCommand {
+    /// Whether the command shows a session. It then runs on one thread, because a hand-over between threads delays each
+    /// key.
     pub(crate) fn is_interactive(&self) -> bool {
         use CallCommand::{Sessions, Shell};
         matches!(self, Self::Call(Shell(_) | Sessions(SessionsCommand::Attach { .. })))

@@ -1,10 +1,10 @@
-//! Makes text from elsewhere harmless for a terminal.
+//! Escapes text from a hive or a satellite, so that it cannot control the terminal.
 
 use std::borrow::Cow;
 
 use hive_core::wire::escape::{text, text_but};
 
-/// The text with every harmful character written out, such as `\u{1b}`; tabs and line ends too.
+/// Escapes every harmful character, such as `\u{1b}`; tabs and line ends too.
 pub(crate) fn cell(of: &str) -> Cow<'_, str> {
     text(of)
 }

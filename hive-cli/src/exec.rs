@@ -1,16 +1,16 @@
-//! Commands while they run: what their events add up to, and how it is shown.
+//! Follows running commands and shows them.
 //!
-//! [`collect`], [`groups`] and [`lines`] hold the decisions and do no I/O. Of one satellite, [`follow`] waits, listening to [`interrupts`], and [`view`]
-//! shows; of several, [`job`] waits under a [`progress`] bar, [`ends`] tells what became of each as it ends, and [`results`]
-//! of all of them at the end.
+//! [`collect`], [`groups`] and [`line_buffer`] hold the decisions and do no I/O. For one satellite, [`follow`] waits
+//! for the command and for [`interrupts`], and [`display`] shows it. For several, [`job`] waits under a [`progress`]
+//! bar, [`target_results`] reads each result as its target ends, and [`results`] reads all of them at the end.
 
 pub(crate) mod collect;
-pub(crate) mod ends;
+pub(crate) mod display;
 pub(crate) mod follow;
 pub(crate) mod groups;
 pub(crate) mod interrupts;
 pub(crate) mod job;
-mod lines;
+mod line_buffer;
 pub(crate) mod progress;
 pub(crate) mod results;
-pub(crate) mod view;
+pub(crate) mod target_results;

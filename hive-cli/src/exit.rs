@@ -1,4 +1,4 @@
-//! What `hive exec` and `hive power` exit with, the worst target's status, and `hive shell` with its program's.
+//! The exit codes: of `hive exec` and `hive power` that of the worst target, of `hive shell` that of its program.
 //!
 //! | target | status |
 //! |---|---|
@@ -13,43 +13,46 @@
 //! | session | status |
 //! |---|---|
 //! | its program exited | its exit code, 128 + the number of the signal that ended it |
-//! | ended by somebody | the same, 130 where there is none |
+//! | ended by a user | the same, 130 where there is none |
 //! | timed out | 124 |
 //! | could not be opened | 126 |
-//! | lost, or the hive does not let us in any more | 255 |
-//! | left with `~.`; it lives on | 0 |
-//! | left by a signal; it lives on | 128 + the signal's number |
+//! | lost, or the hive refuses the viewer | 255 |
+//! | left with `~.`; it goes on | 0 |
+//! | left by a signal; it goes on | 128 + the signal's number |
 
 use hive_core::wire::api::{CommandStatus, EndReason, ExecResult, SessionEnd, TargetStatus};
 
 /// The number of the signal behind Ctrl-C.
 pub(crate) const SIGINT: i32 = nix::sys::signal::Signal::SIGINT as i32;
 pub(crate) const INTERRUPTED: u8 = 130;
-/// It succeeded, and its output was cut: `EX_DATAERR`.
-const CUT: u8 = 65;
-/// It was refused, or could not be started.
+/// The command succeeded and its output was cut: `EX_DATAERR`.
+const OUTPUT_TRUNCATED: u8 = 65;
+/// The command was refused, or its program could not be started.
 pub(crate) const NOT_STARTED: u8 = 126;
-/// The session is out of reach for good.
-pub(crate) const LOST: u8 = 255;
+/// The session is lost.
+pub(crate) const SESSION_LOST: u8 = 255;
 
-/// The highest status of all targets.
+/// Returns the highest exit code of all targets.
 pub(crate) fn worst(results: &[ExecResult]) -> u8 {
-    results.iter().map(|result| of(&result.status, result.exit_code, result.truncated)).max().unwrap_or(0)
+    results.iter().map(|result| of_target(&result.status, result.exit_code, result.truncated)).max().unwrap_or(0)
 }
 
-/// The status of one target.
-pub(crate) fn of(status: &TargetStatus, exit_code: Option<i32>, is_truncated: bool) -> u8 {
+/// Returns the exit code for one target.
+pub(crate) fn of_target(status: &TargetStatus, exit_code: Option<i32>, is_truncated: bool) -> u8 {
     match status {
-        TargetStatus::Command(CommandStatus::Succeeded) if is_truncated => CUT,
+        TargetStatus::Command(CommandStatus::Succeeded) if is_truncated => OUTPUT_TRUNCATED,
         TargetStatus::Command(CommandStatus::Succeeded) => 0,
-        TargetStatus::Command(CommandStatus::Failed) => exit_code.map_or(NOT_STARTED, |code| code.clamp(1, 255) as u8),
+        TargetStatus::Command(CommandStatus::Failed) => {
+            // A process sees only the low 8 bits of an exit code: 256 would come out as success.
+            exit_code.map_or(NOT_STARTED, |code| code.clamp(1, 255) as u8)
+        }
         TargetStatus::Command(CommandStatus::TimedOut) => 124,
         TargetStatus::Command(CommandStatus::Cancelled) => INTERRUPTED,
         TargetStatus::NotRun | TargetStatus::Command(_) => 255,
     }
 }
 
-/// The status of a session that has ended.
+/// Returns the exit code for a session that has ended.
 pub(crate) fn of_session(end: &SessionEnd) -> u8 {
     let exit_code = end.exit_code.map(|code| code.clamp(0, 255) as u8);
     match end.reason {
@@ -57,12 +60,12 @@ pub(crate) fn of_session(end: &SessionEnd) -> u8 {
         EndReason::Killed => exit_code.unwrap_or(INTERRUPTED),
         EndReason::Timeout => 124,
         EndReason::Error => 126,
-        EndReason::Lost => LOST,
-        EndReason::Unknown(_) => exit_code.unwrap_or(LOST),
+        EndReason::Lost => SESSION_LOST,
+        EndReason::Unknown(_) => exit_code.unwrap_or(SESSION_LOST),
     }
 }
 
-/// The status of a session that was left by a signal.
+/// Returns the exit code after a signal with this number, as shells count it.
 pub(crate) fn of_signal(number: i32) -> u8 {
     (128 + number).clamp(128, 255) as u8
 }
@@ -73,7 +76,11 @@ mod tests {
     use CommandStatus::*;
 
     fn check(status: CommandStatus, exit_code: Option<i32>, expected: u8) {
-        assert_eq!(of(&TargetStatus::Command(status.clone()), exit_code, false), expected, "{status:?} {exit_code:?}");
+        assert_eq!(
+            of_target(&TargetStatus::Command(status.clone()), exit_code, false),
+            expected,
+            "{status:?} {exit_code:?}"
+        );
     }
 
     #[test]
@@ -89,12 +96,12 @@ mod tests {
         check(Expired, None, 255);
         check(OutcomeUnknown, None, 255);
         check(Started, None, 255);
-        assert_eq!(of(&TargetStatus::NotRun, None, false), 255);
+        assert_eq!(of_target(&TargetStatus::NotRun, None, false), 255);
     }
 
     #[test]
     fn output_that_was_cut_is_no_plain_success() {
-        let status = |status, exit_code| of(&TargetStatus::Command(status), Some(exit_code), true);
+        let status = |status, exit_code| of_target(&TargetStatus::Command(status), Some(exit_code), true);
         assert_eq!((status(Succeeded, 0), status(Failed, 3), status(TimedOut, 137)), (65, 3, 124));
     }
 

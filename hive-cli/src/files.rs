@@ -1,4 +1,4 @@
-//! Files with secrets in them, and files that are there only when they are whole.
+//! Private files, and files that appear only when they are complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,31 +10,35 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// A file under a provisional name. It gets its name when it is kept; dropped before, nothing is left of it.
+/// A file that is written under a temporary name and renamed by [`commit`](Self::commit). Dropped before, it is
+/// removed.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct AtomicFile {
     file: File,
     path: PathBuf,
-    provisional: PathBuf,
+    temporary: PathBuf,
 }
 
-impl Draft {
-    /// Opens a file that only its owner may read.
+impl AtomicFile {
+    /// Creates the temporary file, readable by its owner alone.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let mut provisional = path.as_os_str().to_owned();
-        provisional.push(format!(".{}.part", std::process::id()));
-        let provisional = PathBuf::from(provisional);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&provisional)?;
-        Ok(Self { file, path: path.to_owned(), provisional })
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".{}.part", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        Ok(Self { file, path: path.to_owned(), temporary })
     }
 
-    pub(crate) fn keep(self) -> io::Result<()> {
+    /// Gives the file its name.
+    pub(crate) fn commit(self) -> io::Result<()> {
+        // The data is on the disk before the name is: after a crash, the name stands for the old content or for all of
+        // the new.
         self.file.sync_all()?;
-        fs::rename(&self.provisional, &self.path)
+        fs::rename(&self.temporary, &self.path)
     }
 }
 
-impl Write for Draft {
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
@@ -44,25 +48,24 @@ impl Write for Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
-        // Gone already where it was kept; else it stays under a name that nobody reads.
-        fs::remove_file(&self.provisional).ok();
+        // Fails after a commit, because the rename took the name. Where it fails otherwise, nothing reads that name.
+        fs::remove_file(&self.temporary).ok();
     }
 }
 
-/// Writes a file that only its owner may read, and its directory.
+/// Writes a file that only its owner may read. Missing directories are created with the same restriction.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    let mut draft = Draft::create(path)?;
-    draft.write_all(bytes)?;
-    draft.keep()
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes)?;
+    file.commit()
 }
 
-/// Reads a file that only we may write and read; `None` where there is none. A file of somebody else could send our
-/// commands to a hive of theirs.
+/// Reads a file that belongs to this user and is closed to others; `None` where there is none.
 pub(crate) fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -71,6 +74,8 @@ pub(crate) fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
         }
         Err(error) => return Err(error),
     };
+    // Checked on the open file, not on the path: the file cannot be replaced between the check and the read. A file
+    // that another user can write could send the commands and the key of this user to another hive.
     let metadata = file.metadata()?;
     let is_ours = metadata.uid() == nix::unistd::geteuid().as_raw();
     let for_others = metadata.permissions().mode() & 0o077;
@@ -105,11 +110,11 @@ mod tests {
     fn a_draft_that_is_not_kept_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.jsonl");
-        Draft::create(&path).unwrap().write_all(b"half").unwrap();
+        AtomicFile::create(&path).unwrap().write_all(b"half").unwrap();
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
-        let mut draft = Draft::create(&path).unwrap();
-        draft.write_all(b"whole").unwrap();
-        draft.keep().unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"whole").unwrap();
+        file.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"whole");
     }
 

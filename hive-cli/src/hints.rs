@@ -1,7 +1,7 @@
 //! Hints: what a user can do next after an error.
 //!
-//! This module takes errors of the hive and plain data. It uses no other module of this program: an error shows the hint of its
-//! cause, and a caller that knows more replaces it.
+//! This module takes errors of the hive and plain data. It uses no other module of this program: an error shows the
+//! hint of its cause, and a caller that knows more replaces it.
 
 use std::error::Error as _;
 
@@ -110,7 +110,8 @@ pub(crate) fn for_result(result: &ExecResult) -> Option<String> {
     }
 }
 
-/// Returns the hint for a command whose program could not be started, and whose only word looks like a line for a shell.
+/// Returns the hint for a command whose program could not be started, and whose only word looks like a line for a
+/// shell.
 pub(crate) fn for_shell_line(targets: &[String], argv: &[String]) -> Option<String> {
     let [line] = argv else { return None };
     let is_line = line.contains(|c: char| c.is_whitespace() || "|&;<>()$`*?~".contains(c));

@@ -1,7 +1,7 @@
-//! Keys in the keyring of the desktop: the Secret Service that GNOME, KDE and KeePassXC offer over D-Bus.
+//! API keys in the keyring of the desktop: the Secret Service that GNOME, KDE and KeePassXC offer over D-Bus.
 //!
-//! A key lies there under its id at its hive, so that two profiles never mean the same entry. Where there is no keyring, or
-//! this program was built without, callers keep the key in a file.
+//! A key is stored under its id, so two profiles never share an entry by mistake. Where there is no keyring, or this
+//! program was built without it, callers store the key in a file.
 
 #[cfg(all(feature = "keyring", target_os = "linux"))]
 #[path = "keyring/desktop.rs"]
@@ -19,9 +19,9 @@ pub(crate) enum KeyringError {
     Missing,
     #[cfg(all(feature = "keyring", target_os = "linux"))]
     #[error("the keyring did not answer in time")]
-    Silent,
+    Timeout,
     #[error("the keyring does not have it any more")]
-    Lost,
+    NotFound,
     #[cfg(all(feature = "keyring", target_os = "linux"))]
     #[error("the keyring refused: {0}")]
     Refused(secret_service::Error),
@@ -29,17 +29,17 @@ pub(crate) enum KeyringError {
 
 type Result<T> = std::result::Result<T, KeyringError>;
 
-/// Keeps a key. `whose` is shown by the keyring's own program.
-pub(crate) async fn keep(id: &str, whose: &str, key: &SecretString) -> Result<()> {
-    service::keep(id, whose, key).await
+/// Stores a key. The keyring's own program shows the `label`.
+pub(crate) async fn store(id: &str, label: &str, key: &SecretString) -> Result<()> {
+    service::store(id, label, key).await
 }
 
-/// Finds a key that was kept.
-pub(crate) async fn find(id: &str) -> Result<SecretString> {
-    service::find(id).await
+/// Returns a stored key.
+pub(crate) async fn load(id: &str) -> Result<SecretString> {
+    service::load(id).await
 }
 
-/// Forgets a key, where it is there.
-pub(crate) async fn forget(id: &str) -> Result<()> {
-    service::forget(id).await
+/// Deletes a key, if it is there.
+pub(crate) async fn delete(id: &str) -> Result<()> {
+    service::delete(id).await
 }

@@ -1,24 +1,24 @@
 //! `hive`, the command line of a hive.
 //!
-//! [`args`] says what may be typed, [`settings`] which hive is meant, [`commands`] what is done: each through the service
-//! traits, so that it does not matter where the hive is; [`hints`] what helps where that fails. [`output`] is the only place that writes, but for a terminal's own
-//! bytes: those are [`shell`]'s.
+//! [`args`] parses the arguments, [`settings`] finds the hive and its credentials, [`commands`] runs each command
+//! through the service traits. [`error`] and [`hints`] say what failed and what to do. [`output`] is the only module
+//! that writes, but for the bytes of a session: those are [`shell`]'s.
 
 #![forbid(unsafe_code)]
 
 mod args;
 mod commands;
-mod completing;
+mod completion;
+mod error;
 mod escape;
 mod exec;
 mod exit;
-mod failure;
 mod files;
-mod find;
 mod hints;
 mod keyring;
+mod lookup;
 mod output;
-mod pages;
+mod pagination;
 mod profiles;
 mod settings;
 mod shell;
@@ -32,20 +32,20 @@ use clap_complete::CompleteEnv;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
-    CompleteEnv::with_factory(args::command).var(completing::VARIABLE).complete();
+    CompleteEnv::with_factory(args::command).var(completion::VARIABLE).complete();
     let cli = args::Cli::read();
     style::choose(cli.global.colour());
-    let output = output::Output { format: cli.global.format() };
-    let ended = match runtime(cli.command.is_interactive()) {
+    let printer = output::Printer { format: cli.global.format() };
+    let result = match runtime(cli.command.is_interactive()) {
         Ok(runtime) => {
-            let ended = runtime.block_on(commands::run(cli, output));
-            // A thread that still reads the terminal is not waited for.
+            let result = runtime.block_on(commands::run(cli, printer));
+            // Dropping the runtime would wait for the blocking thread that reads the terminal, until the next key.
             runtime.shutdown_background();
-            ended
+            result
         }
-        Err(error) => Err(failure::Failure::Runtime(error)),
+        Err(error) => Err(error::CliError::Runtime(error)),
     };
-    ended.unwrap_or_else(|failure| output.failure(&failure)).into()
+    result.unwrap_or_else(|error| printer.error(&error)).into()
 }
 
 fn runtime(is_interactive: bool) -> std::io::Result<Runtime> {

@@ -1,7 +1,7 @@
-//! The only place that writes to stdout and stderr.
+//! The only module that writes to stdout and stderr.
 //!
-//! stdout holds what was asked for: with `-o json` exactly one document, with `-o jsonl` one a line. Everything else goes
-//! to stderr. A reader that went away is a failure like another, not a panic.
+//! Results go to stdout: with `-o json` exactly one document, with `-o jsonl` one a line. Everything else goes to
+//! stderr. A closed pipe is an error like another, not a panic.
 
 use std::io::{self, Write};
 
@@ -11,10 +11,10 @@ use hive_core::wire::escape::json;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::error::{CliError, Result};
 use crate::escape;
-use crate::failure::{Failure, Result};
-use crate::style::{self, FAILURE, HINT};
-use crate::table::{Place, Table};
+use crate::style::{self, ERROR, HINT};
+use crate::table::{TableLayout, TextTable};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -27,80 +27,81 @@ pub(crate) enum Format {
 
 /// Writes results in the format that the user chose.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Output {
+pub(crate) struct Printer {
     pub(crate) format: Format,
 }
 
-impl Output {
-    /// Whether programs read it, in either form.
+impl Printer {
+    /// Whether the format is JSON, as one document or as lines.
     pub(crate) fn is_json(self) -> bool {
         self.format != Format::Table
     }
 
-    /// Whether it is written line by line, as things happen.
+    /// Whether each result is a line of JSON, written as soon as it is known.
     pub(crate) fn is_lines(self) -> bool {
         self.format == Format::Jsonl
     }
 
-    /// Shows a thing as JSON or as a table.
-    pub(crate) fn show<T: Serialize + ?Sized>(self, thing: &T, as_table: impl FnOnce(&T) -> Table) -> Result<()> {
-        if self.is_json() { self.json(thing) } else { table(&as_table(thing)) }
+    /// Writes a value as JSON or as a table.
+    pub(crate) fn show<T: Serialize + ?Sized>(self, value: &T, as_table: impl FnOnce(&T) -> TextTable) -> Result<()> {
+        if self.is_json() { self.json(value) } else { table(&as_table(value)) }
     }
 
-    /// Shows a thing as JSON, or says a sentence.
-    pub(crate) fn tell<T: Serialize>(self, thing: &T, sentence: &str) -> Result<()> {
-        if self.is_json() { self.json(thing) } else { text(sentence) }
+    /// Writes a value as JSON, or a sentence instead of it.
+    pub(crate) fn report<T: Serialize>(self, value: &T, sentence: &str) -> Result<()> {
+        if self.is_json() { self.json(value) } else { text(sentence) }
     }
 
-    /// Writes a thing as JSON: a list as one document, or each of its entries as a line.
-    pub(crate) fn json<T: Serialize + ?Sized>(self, thing: &T) -> Result<()> {
+    /// Writes a value as JSON. With `jsonl` each entry of a list is a line.
+    pub(crate) fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
         if self.is_lines()
-            && let Ok(Value::Array(entries)) = serde_json::to_value(thing)
+            && let Ok(Value::Array(entries)) = serde_json::to_value(value)
         {
-            return entries.iter().try_for_each(line);
+            return entries.iter().try_for_each(json_line);
         }
-        line(thing)
+        json_line(value)
     }
 
-    /// Tells a failure and gives the exit code that goes with it.
-    pub(crate) fn failure(self, failure: &Failure) -> u8 {
-        if failure.is_silent() {
-            return failure.exit_code();
+    /// Writes an error to standard error and returns its exit code.
+    pub(crate) fn error(self, error: &CliError) -> u8 {
+        if error.is_silent() {
+            return error.exit_code();
         }
         if self.is_json() {
-            let mut error = json!({ "code": failure.code(), "message": failure.to_string() });
-            if let Some(text) = failure.hint() {
-                error["advice"] = text.into();
+            let mut body = json!({ "code": error.code(), "message": error.to_string() });
+            if let Some(text) = error.hint() {
+                body["advice"] = text.into();
             }
-            write_stderr(&format!("{}\n", json(&json!({ "error": error }).to_string())));
+            write_stderr(&format!("{}\n", json(&json!({ "error": body }).to_string())));
         } else {
-            note(&failure.to_string());
-            if let Some(text) = failure.hint() {
+            note(&error.to_string());
+            if let Some(text) = error.hint() {
                 hint(&text);
             }
         }
-        failure.exit_code()
+        error.exit_code()
     }
 }
 
-/// Writes one document and its line end.
-pub(crate) fn line<T: Serialize + ?Sized>(thing: &T) -> Result<()> {
-    write_stdout(format!("{}\n", document(thing)?).as_bytes())
+/// Writes a value as one line of JSON.
+pub(crate) fn json_line<T: Serialize + ?Sized>(value: &T) -> Result<()> {
+    write_stdout(format!("{}\n", document(value)?).as_bytes())
 }
 
-/// A thing as JSON. What is in its strings reaches a terminal as little as elsewhere.
-fn document<T: Serialize + ?Sized>(thing: &T) -> Result<String> {
-    let document = serde_json::to_string(thing).map_err(|error| Failure::Output(error.into()))?;
+/// Formats a value as JSON. Harmful characters in its strings are escaped, because the document may be shown on a
+/// terminal.
+fn document<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    let document = serde_json::to_string(value).map_err(|error| CliError::Output(error.into()))?;
     Ok(json(&document).into_owned())
 }
 
 /// Writes a table.
-pub(crate) fn table(table: &Table) -> Result<()> {
-    let place = Place { width: style::width(), is_coloured: style::is_coloured(&io::stdout()) };
-    write_stdout(table.render(place).as_bytes())
+pub(crate) fn table(table: &TextTable) -> Result<()> {
+    let layout = TableLayout { width: style::width(), is_coloured: style::is_coloured(&io::stdout()) };
+    write_stdout(table.render(layout).as_bytes())
 }
 
-/// A list that is written while its entries are found: as the one document, or line by line.
+/// A list that is written entry by entry: as one document, or as lines. So its length needs no memory.
 #[derive(Debug)]
 pub(crate) struct JsonList {
     is_lines: bool,
@@ -108,13 +109,13 @@ pub(crate) struct JsonList {
 }
 
 impl JsonList {
-    pub(crate) fn new(output: Output) -> Self {
-        Self { is_lines: output.is_lines(), is_begun: false }
+    pub(crate) fn new(printer: Printer) -> Self {
+        Self { is_lines: printer.is_lines(), is_begun: false }
     }
 
     pub(crate) fn push<T: Serialize>(&mut self, entry: &T) -> Result<()> {
         if self.is_lines {
-            return line(entry);
+            return json_line(entry);
         }
         let before = if std::mem::replace(&mut self.is_begun, true) { ',' } else { '[' };
         write_stdout(format!("{before}{}", document(entry)?).as_bytes())
@@ -129,47 +130,49 @@ impl JsonList {
     }
 }
 
-/// Writes lines for people.
+/// Writes lines of text.
 pub(crate) fn text(text: &str) -> Result<()> {
     write_stdout(format!("{}\n", escape::message(text)).as_bytes())
 }
 
-/// Passes a program's bytes through as they are.
+/// Writes bytes of a satellite's program unchanged, to the same channel.
 pub(crate) fn raw(channel: &Channel, bytes: &[u8]) -> Result<()> {
     match channel {
         Channel::Stdout => write_stdout(bytes),
         Channel::Stderr => write(&mut io::stderr().lock(), bytes),
+        // A newer hive may have a channel that this version cannot place.
         Channel::Unknown(_) => Ok(()),
     }
 }
 
-/// Writes a text of ours as it is.
-pub(crate) fn plain(bytes: &[u8]) -> Result<()> {
+/// Writes bytes of this program unchanged.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
     write_stdout(bytes)
 }
 
-/// Says something that was not asked for.
+/// Writes a message to standard error.
 pub(crate) fn note(text: &str) {
-    write_stderr(&format!("{} {}\n", style::on_stderr(FAILURE, "hive:"), escape::message(text)));
+    write_stderr(&format!("{} {}\n", style::on_stderr(ERROR, "hive:"), escape::message(text)));
 }
 
-/// Says what to do next.
+/// Writes a hint to standard error.
 pub(crate) fn hint(text: &str) {
     write_stderr(&format!("{}\n", style::on_stderr(HINT, escape::message(text))));
 }
 
-/// Writes lines for people where programs write what is not asked for.
-pub(crate) fn aside(text: &str) {
+/// Writes lines of text to standard error, without the prefix of a message.
+pub(crate) fn stderr_text(text: &str) {
     write_stderr(&format!("{}\n", escape::message(text)));
 }
 
-/// Asks on the terminal, without ending the line.
+/// Writes a question to standard error, without a line end.
 pub(crate) fn prompt(question: &str) {
     write_stderr(&escape::message(question));
 }
 
-/// Nobody may be there to read it, and nobody else can be told.
+/// Writes to standard error.
 fn write_stderr(text: &str) {
+    // A failed write is ignored: there is no other place for its message.
     write(&mut io::stderr().lock(), text.as_bytes()).ok();
 }
 
@@ -178,5 +181,7 @@ fn write_stdout(bytes: &[u8]) -> Result<()> {
 }
 
 fn write(to: &mut impl Write, bytes: &[u8]) -> Result<()> {
-    to.write_all(bytes).and_then(|()| to.flush()).map_err(Failure::Output)
+    // Standard output holds bytes back until a line end: a prompt of a remote program would not appear without the
+    // flush.
+    to.write_all(bytes).and_then(|()| to.flush()).map_err(CliError::Output)
 }

@@ -1,7 +1,7 @@
-//! The logins that are kept: `profiles.json` in the user's configuration, readable by nobody else.
+//! The saved logins: `profiles.json` in the user's configuration, readable by the user alone.
 //!
-//! A profile names a hive and the key to it. The key lies in the [`keyring`] where there is one, and in the file itself
-//! otherwise. What `hive login` left in earlier versions, a `profile.json`, is read as the profile `default`.
+//! A profile names a hive and the API key for it. The key is in the [`keyring`] where there is one, else in the file
+//! itself. The `profile.json` of earlier versions is read as the profile `default`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,18 +11,18 @@ use hive_core::wire::ApiKeyId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 use crate::files;
 use crate::keyring::{self, KeyringError};
 
 const FILE: &str = "profiles.json";
-/// What the only profile was kept in, before there were names.
-const OLD_FILE: &str = "profile.json";
-const OLD_NAME: &str = "default";
+/// The file of the only profile, before profiles had names.
+const LEGACY_FILE: &str = "profile.json";
+const LEGACY_NAME: &str = "default";
 const VERSION: u32 = 1;
 const MAX_NAME: usize = 64;
 
-/// A hive that somebody is logged in to.
+/// A hive that the user is logged in to.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Profile {
     pub(crate) url: String,
@@ -30,14 +30,15 @@ pub(crate) struct Profile {
     pub(crate) username: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) api_key_id: Option<ApiKeyId>,
-    /// Not there where it lies in the keyring.
+    /// Missing where the key is in the keyring.
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
 }
 
 impl Profile {
-    /// A profile whose key lies in the keyring if `has_keyring` and there is one, and why not where it does not.
-    pub(crate) async fn keep(
+    /// Makes a profile and stores its key in the keyring, if `has_keyring`. Where that fails, the profile holds the
+    /// key, and the error is returned with it.
+    pub(crate) async fn create(
         url: &str,
         username: &str,
         api_key_id: ApiKeyId,
@@ -50,37 +51,37 @@ impl Profile {
             api_key_id: Some(api_key_id),
             api_key: None,
         };
-        let kept = if has_keyring {
-            keyring::keep(&api_key_id.to_string(), &format!("{username} at {url}"), api_key).await
+        let stored = if has_keyring {
+            keyring::store(&api_key_id.to_string(), &format!("{username} at {url}"), api_key).await
         } else {
             Err(KeyringError::Missing)
         };
-        match kept {
+        match stored {
             Ok(()) => (profile, None),
             Err(error) => (Self { api_key: Some(api_key.expose_secret().to_owned()), ..profile }, Some(error)),
         }
     }
 
-    /// Where its key lies.
-    pub(crate) fn place(&self) -> &'static str {
+    /// Returns where its key is, as the word of the JSON output.
+    pub(crate) fn key_location(&self) -> &'static str {
         if self.api_key.is_some() { "file" } else { "keyring" }
     }
 
     pub(crate) async fn api_key(&self) -> std::result::Result<SecretString, KeyringError> {
         match (&self.api_key, self.id_in_keyring()) {
             (Some(api_key), _) => Ok(api_key.clone().into()),
-            (None, Some(id)) => keyring::find(&id.to_string()).await,
-            (None, None) => Err(KeyringError::Lost),
+            (None, Some(id)) => keyring::load(&id.to_string()).await,
+            (None, None) => Err(KeyringError::NotFound),
         }
     }
 
-    /// Under which id its key lies in the keyring, if it lies there.
+    /// Returns the id under which its key is in the keyring, if it is there.
     fn id_in_keyring(&self) -> Option<ApiKeyId> {
         self.api_key_id.filter(|_| self.api_key.is_none())
     }
 }
 
-/// All of them, as they stand in the file.
+/// All profiles: the content of the file.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Profiles {
     version: u32,
@@ -92,7 +93,7 @@ pub(crate) struct Profiles {
 }
 
 impl Profiles {
-    /// Reads what is kept; nothing where there is no home directory.
+    /// Reads the profiles. Without a home directory there are none.
     pub(crate) fn load() -> Result<Self> {
         match directory() {
             Some(directory) => Self::load_from(&directory),
@@ -105,32 +106,34 @@ impl Profiles {
     }
 
     fn load_from(directory: &Path) -> Result<Self> {
-        let (path, old_path) = (directory.join(FILE), directory.join(OLD_FILE));
-        if let Some(bytes) = files::read_private(&path).map_err(Failure::file("read", &path))? {
+        let (path, old_path) = (directory.join(FILE), directory.join(LEGACY_FILE));
+        if let Some(bytes) = files::read_private(&path).map_err(CliError::file("read", &path))? {
             let stored: Self = read(&path, &bytes)?;
             if stored.version != VERSION {
                 let version = stored.version;
-                return Err(Failure::usage(format!("{}: version {version} is of a newer `hive`", path.display())));
+                return Err(CliError::usage(format!("{}: version {version} is of a newer `hive`", path.display())));
             }
             return Ok(Self { directory: directory.to_owned(), ..stored });
         }
         let mut profiles = Self::empty(directory.to_owned());
-        if let Some(bytes) = files::read_private(&old_path).map_err(Failure::file("read", &old_path))? {
-            profiles.put(OLD_NAME, read(&old_path, &bytes)?);
+        if let Some(bytes) = files::read_private(&old_path).map_err(CliError::file("read", &old_path))? {
+            profiles.put(LEGACY_NAME, read(&old_path, &bytes)?);
         }
         Ok(profiles)
     }
 
-    /// Writes them down. What an earlier version left is then in the new file, and nowhere else.
+    /// Writes the profiles, and removes the file of an earlier version: its profile is among them.
     pub(crate) fn save(&self) -> Result<()> {
         if self.directory.as_os_str().is_empty() {
-            return Err(Failure::usage("neither XDG_CONFIG_HOME nor HOME is set: there is no place for a profile"));
+            return Err(CliError::usage(
+                "neither XDG_CONFIG_HOME nor HOME is set: there is no directory for a profile",
+            ));
         }
         let path = self.directory.join(FILE);
-        let text = serde_json::to_vec_pretty(self).map_err(|error| Failure::file("write", &path)(error.into()))?;
-        files::write_private(&path, &text).map_err(Failure::file("write", &path))?;
-        // Where there never was one, there is nothing to remove.
-        std::fs::remove_file(self.directory.join(OLD_FILE)).ok();
+        let text = serde_json::to_vec_pretty(self).map_err(|error| CliError::file("write", &path)(error.into()))?;
+        files::write_private(&path, &text).map_err(CliError::file("write", &path))?;
+        // After the write, so that a crash in between loses no key. It fails where there never was such a file.
+        std::fs::remove_file(self.directory.join(LEGACY_FILE)).ok();
         Ok(())
     }
 
@@ -142,96 +145,99 @@ impl Profiles {
         self.by_name.iter().map(|(name, profile)| (name.as_str(), profile))
     }
 
-    /// The name and the profile that is used where nobody says otherwise.
+    /// Returns the profile that is used where no hive is selected.
     pub(crate) fn current(&self) -> Option<(&str, &Profile)> {
         self.get(self.current.as_deref()?).ok()
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<(&str, &Profile)> {
         let found = self.by_name.get_key_value(name).map(|(name, profile)| (name.as_str(), profile));
-        found.ok_or_else(|| self.unknown(name))
+        found.ok_or_else(|| self.unknown_profile(name))
     }
 
-    /// Puts a profile in the place of its name, and makes it the current one. Gives the one that was there.
+    /// Adds a profile and makes it the current one. Returns the one it replaces.
     pub(crate) fn put(&mut self, name: &str, profile: Profile) -> Option<Profile> {
         self.current = Some(name.to_owned());
         self.by_name.insert(name.to_owned(), profile)
     }
 
-    pub(crate) fn use_from_now_on(&mut self, name: &str) -> Result<()> {
+    pub(crate) fn set_current(&mut self, name: &str) -> Result<()> {
         self.current = Some(self.get(name)?.0.to_owned());
         Ok(())
     }
 
-    /// Takes a profile out. Where it was the current one, the only one left takes its place.
+    /// Removes a profile. If it was the current one and exactly one is left, that one becomes current.
     pub(crate) fn remove(&mut self, name: &str) -> Result<Profile> {
-        let removed = self.by_name.remove(name).ok_or_else(|| self.unknown(name))?;
+        let removed = self.by_name.remove(name).ok_or_else(|| self.unknown_profile(name))?;
         if self.current.as_deref() == Some(name) {
+            // Of several, none is chosen: the next command must not go to a hive that the user did not pick.
             let mut left = self.by_name.keys();
             self.current = left.next().filter(|_| left.len() == 0).cloned();
         }
         Ok(removed)
     }
 
-    /// Whether one of them has this key, wherever it lies.
-    pub(crate) fn have_key(&self, id: ApiKeyId) -> bool {
+    /// Whether one of them uses this key.
+    pub(crate) fn any_has_key(&self, id: ApiKeyId) -> bool {
         self.by_name.values().any(|profile| profile.api_key_id == Some(id))
     }
 
-    /// Takes the key of a profile that is not kept any more out of the keyring, if it lies there and is no other profile's.
-    pub(crate) async fn forget_key_of(&self, gone: &Profile) -> std::result::Result<(), KeyringError> {
-        let id = gone.id_in_keyring().filter(|id| !self.by_name.values().any(|kept| kept.id_in_keyring() == Some(*id)));
+    /// Deletes the key of a removed profile from the keyring, unless another profile uses the same entry.
+    pub(crate) async fn delete_key_of(&self, removed: &Profile) -> std::result::Result<(), KeyringError> {
+        let id =
+            removed.id_in_keyring().filter(|id| !self.by_name.values().any(|other| other.id_in_keyring() == Some(*id)));
         match id {
-            Some(id) => keyring::forget(&id.to_string()).await,
+            Some(id) => keyring::delete(&id.to_string()).await,
             None => Ok(()),
         }
     }
 
-    fn unknown(&self, name: &str) -> Failure {
+    fn unknown_profile(&self, name: &str) -> CliError {
         let known: Vec<_> = self.by_name.keys().map(String::as_str).collect();
         let hint = if known.is_empty() {
             "There are none; `hive login URL` makes one".to_owned()
         } else {
             format!("There are: {}", known.join(", "))
         };
-        Failure::usage(format!("no profile {name}")).with_hint(hint)
+        CliError::usage(format!("no profile {name}")).with_hint(hint)
     }
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| Failure::file("read", path)(error.into()))
+    serde_json::from_slice(bytes).map_err(|error| CliError::file("read", path)(error.into()))
 }
 
-/// Where the user's configuration is; none where there is no home directory.
+/// Returns the directory of the user's configuration; `None` where there is no home directory.
 fn directory() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // The XDG Base Directory Specification: a relative path is invalid and is ignored.
     let config = set("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let config = config.or_else(|| set("HOME").map(|home| home.join(".config")))?;
     Some(config.join("satellite-hive"))
 }
 
-/// What a profile of this hive is called unless it is given a name: its host and port.
-pub(crate) fn name_of(url: &str) -> String {
+/// Returns the name of a profile that was given none: the host and port of its URL.
+pub(crate) fn default_name(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest).to_owned()
 }
 
-/// Whether what is sent there leaves this machine as it is.
-pub(crate) fn is_readable_on_the_way(url: &str) -> bool {
-    let name = name_of(url);
+/// Whether requests to this URL leave the machine without TLS.
+pub(crate) fn is_unencrypted(url: &str) -> bool {
+    let name = default_name(url);
     let host = name.strip_prefix('[').map_or_else(|| name.split(':').next(), |rest| rest.split(']').next());
     let host = host.unwrap_or_default();
     let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     url.starts_with("http://") && !is_here
 }
 
-/// Reads a name for a profile.
-pub(crate) fn checked_name(name: &str) -> Result<&str> {
+/// Checks the name of a profile.
+pub(crate) fn validate_name(name: &str) -> Result<&str> {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']' | '@');
     if (1..=MAX_NAME).contains(&name.chars().count()) && name.chars().all(is_plain) {
         return Ok(name);
     }
-    Err(Failure::usage(format!("a profile's name has 1 to {MAX_NAME} letters, digits and . - _ : @")))
+    Err(CliError::usage(format!("a profile's name has 1 to {MAX_NAME} letters, digits and . - _ : @")))
 }
 
 #[cfg(test)]
@@ -259,7 +265,7 @@ mod tests {
     fn the_last_login_is_the_current_one_until_another_is_chosen() {
         let (directory, mut profiles) = profiles(&["one", "two"]);
         assert_eq!(current(&profiles), Some("two"));
-        profiles.use_from_now_on("one").unwrap();
+        profiles.set_current("one").unwrap();
         profiles.save().unwrap();
         let loaded = Profiles::load_from(directory.path()).unwrap();
         assert_eq!(current(&loaded), Some("one"));
@@ -271,7 +277,7 @@ mod tests {
         let (_directory, mut profiles) = profiles(&["one", "two", "three"]);
         profiles.remove("three").unwrap();
         assert_eq!(current(&profiles), None);
-        profiles.use_from_now_on("one").unwrap();
+        profiles.set_current("one").unwrap();
         profiles.remove("one").unwrap();
         assert_eq!(current(&profiles), Some("two"));
     }
@@ -281,21 +287,21 @@ mod tests {
         let (_directory, mut profiles) = profiles(&["one", "two"]);
         assert!(profiles.get("three").err().unwrap().hint().unwrap().contains("one, two"));
         assert!(profiles.remove("three").is_err());
-        assert!(profiles.use_from_now_on("three").is_err());
+        assert!(profiles.set_current("three").is_err());
     }
 
     #[tokio::test]
     async fn what_an_earlier_version_left_is_the_profile_default() {
         let directory = tempfile::tempdir().unwrap();
-        let old = directory.path().join(OLD_FILE);
+        let old = directory.path().join(LEGACY_FILE);
         files::write_private(&old, br#"{"url":"http://old","api_key":"hive_key_secret"}"#).unwrap();
         let profiles = Profiles::load_from(directory.path()).unwrap();
         let (name, profile) = profiles.current().unwrap();
-        assert_eq!((name, profile.url.as_str()), (OLD_NAME, "http://old"));
+        assert_eq!((name, profile.url.as_str()), (LEGACY_NAME, "http://old"));
         assert_eq!(profile.api_key().await.unwrap().expose_secret(), "hive_key_secret");
         profiles.save().unwrap();
         assert!(!old.exists(), "the key lies in one file");
-        assert_eq!(current(&Profiles::load_from(directory.path()).unwrap()), Some(OLD_NAME));
+        assert_eq!(current(&Profiles::load_from(directory.path()).unwrap()), Some(LEGACY_NAME));
     }
 
     #[test]
@@ -309,21 +315,21 @@ mod tests {
     #[test]
     fn what_is_not_encrypted_is_known() {
         for url in ["http://hive.example.com", "http://192.0.2.7:3000", "http://[2001:db8::1]:3000/x"] {
-            assert!(is_readable_on_the_way(url), "{url}");
+            assert!(is_unencrypted(url), "{url}");
         }
         for url in ["https://hive.example.com", "http://localhost:3000", "http://127.0.0.1:3000", "http://[::1]"] {
-            assert!(!is_readable_on_the_way(url), "{url}");
+            assert!(!is_unencrypted(url), "{url}");
         }
     }
 
     #[test]
     fn a_profile_is_called_after_its_host() {
-        assert_eq!(name_of("https://hive.example.com"), "hive.example.com");
-        assert_eq!(name_of("http://127.0.0.1:3000/behind"), "127.0.0.1:3000");
-        assert!(checked_name("hive.example.com:3000").is_ok());
-        assert!(checked_name("büro").is_ok());
+        assert_eq!(default_name("https://hive.example.com"), "hive.example.com");
+        assert_eq!(default_name("http://127.0.0.1:3000/behind"), "127.0.0.1:3000");
+        assert!(validate_name("hive.example.com:3000").is_ok());
+        assert!(validate_name("büro").is_ok());
         for bad in ["", "a b", "../up", "a\u{1b}[2J", &"x".repeat(65)] {
-            assert!(checked_name(bad).is_err(), "{bad:?}");
+            assert!(validate_name(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 use crate::files;
 use crate::profiles::{Profile, Profiles};
 
@@ -86,7 +86,8 @@ impl HiveSelector {
             Self { profile: Some(_), .. } => self,
             Self { url: Some(_), .. } => Self { api_key: self.api_key.or(environment.api_key), ..self },
             Self { api_key, .. } => {
-                // HIVE_URL wins over HIVE_PROFILE where both are set, and clap cannot refuse the pair as it does for flags.
+                // HIVE_URL wins over HIVE_PROFILE where both are set, and clap cannot refuse the pair as it does for
+                // flags.
                 let profile = environment.profile.filter(|_| environment.url.is_none());
                 Self { url: environment.url, profile, api_key: api_key.or(environment.api_key) }
             }
@@ -137,7 +138,7 @@ impl SavedLogins {
         match (known, self.local) {
             (Some((name, profile)), _) => from_profile(name, profile, None).await,
             (None, Some(local)) if is_same_url(&local.url, url) => Ok(local),
-            _ => Err(Failure::NoHive(format!("no key for {url}"))
+            _ => Err(CliError::NoHive(format!("no key for {url}"))
                 .with_hint(format!("Log in with `hive login {url}`, or set HIVE_API_KEY"))),
         }
     }
@@ -155,14 +156,14 @@ impl SavedLogins {
     }
 }
 
-fn no_hive(profiles: &Profiles) -> Failure {
+fn no_hive(profiles: &Profiles) -> CliError {
     let names: Vec<_> = profiles.iter().map(|(name, _)| name).collect();
     let hint = if names.is_empty() {
         "Start one here with `hive up`, log in with `hive login URL`, or set HIVE_URL and HIVE_API_KEY".to_owned()
     } else {
         format!("Choose with `hive profiles use NAME`, or name it with --profile: {}", names.join(", "))
     };
-    Failure::NoHive("which hive?".into()).with_hint(hint)
+    CliError::NoHive("which hive?".into()).with_hint(hint)
 }
 
 async fn from_profile(name: &str, profile: &Profile, api_key: Option<SecretString>) -> Result<Credentials> {
@@ -171,7 +172,7 @@ async fn from_profile(name: &str, profile: &Profile, api_key: Option<SecretStrin
         return Ok(Credentials { url, api_key, source: CredentialSource::Explicit });
     }
     let api_key = profile.api_key().await.map_err(|error| {
-        Failure::Keyring(error).with_hint(format!(
+        CliError::Keyring(error).with_hint(format!(
             "The key of the profile {name} lies in the keyring; log in again with `hive login {url} --no-keyring`"
         ))
     })?;
@@ -193,16 +194,16 @@ struct UpFile {
 #[cfg(feature = "up")]
 pub(crate) fn save(path: &Path, url: &str, api_key: &SecretString) -> Result<()> {
     let file = UpFile { url: url.to_owned(), api_key: api_key.expose_secret().to_owned() };
-    let text = serde_json::to_vec(&file).map_err(|error| Failure::file("write", path)(error.into()))?;
-    files::write_private(path, &text).map_err(Failure::file("write", path))
+    let text = serde_json::to_vec(&file).map_err(|error| CliError::file("write", path)(error.into()))?;
+    files::write_private(path, &text).map_err(CliError::file("write", path))
 }
 
 /// Reads the credentials of a hive that was started there.
 pub(crate) fn load(path: &Path) -> Result<Option<Credentials>> {
-    let Some(bytes) = files::read_private(path).map_err(Failure::file("read", path))? else {
+    let Some(bytes) = files::read_private(path).map_err(CliError::file("read", path))? else {
         return Ok(None);
     };
-    let file: UpFile = serde_json::from_slice(&bytes).map_err(|error| Failure::file("read", path)(error.into()))?;
+    let file: UpFile = serde_json::from_slice(&bytes).map_err(|error| CliError::file("read", path)(error.into()))?;
     Ok(Some(Credentials { url: file.url, api_key: file.api_key.into(), source: CredentialSource::LocalHive }))
 }
 

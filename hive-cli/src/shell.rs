@@ -1,13 +1,13 @@
 //! A session on the user's own terminal.
 //!
-//! In the order of data flow: [`keyboard`] reads what is typed, [`escapes`] finds our orders in it, [`view`] is the loop
-//! between both sides, [`ending`] ends a session whose input has ended, [`screen`] writes what comes back, [`characters`] whole. [`raw`] gives the terminal back as it was, out of the [`modes`]
-//! a session has brought it into; [`notices`] words what is said beside the output.
+//! In the order of data flow: [`key_input`] reads what is typed, [`escapes`] finds the escape commands in it, [`view`]
+//! is the loop between both sides, [`end_of_input`] ends a session whose input has ended, [`screen`] writes the output,
+//! with the characters kept whole by [`utf8`]. [`raw`] restores the terminal, out of the [`modes`] that the session has
+//! set. [`notices`] has the messages beside the output.
 
-mod characters;
-mod ending;
+mod end_of_input;
 pub(crate) mod escapes;
-mod keyboard;
+mod key_input;
 mod modes;
 pub(crate) mod notices;
 mod outcome;
@@ -15,6 +15,7 @@ mod raw;
 mod screen;
 mod signals;
 mod tty;
+mod utf8;
 mod view;
 
 use std::io::{self, IsTerminal as _};
@@ -24,33 +25,33 @@ use hive_core::session::{SessionManager, Terminal, ViewOptions};
 use hive_core::wire::SessionId;
 use hive_core::wire::session::ViewMode;
 
-use crate::failure::{Failure, Result};
-use keyboard::Keyboard;
-use raw::Loan;
-use screen::Screen;
+use crate::error::{CliError, Result};
+use key_input::KeyInput;
+use raw::RawModeGuard;
+use screen::ScreenWriter;
 use signals::Signals;
-use view::{Parts, View};
+use view::{TerminalView, ViewParts};
 
 pub(crate) use outcome::ViewOutcome;
 pub(crate) use tty::user_size;
-pub(crate) use view::AtEnd;
+pub(crate) use view::OnInputEnd;
 
-/// A user's terminal that is about to show a session.
-pub(crate) struct Seat {
+/// Shows one session on the user's terminal. It receives the signals from its creation on.
+pub(crate) struct SessionViewer {
     signals: Signals,
 }
 
-impl Seat {
-    /// From here on no signal ends the process before the terminal is given back.
-    pub(crate) fn take() -> Result<Self> {
-        Ok(Self { signals: Signals::listen().map_err(Failure::Runtime)? })
+impl SessionViewer {
+    /// Starts to receive signals: from here on none of them ends the process before the terminal is restored.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self { signals: Signals::listen().map_err(CliError::Runtime)? })
     }
 
-    /// Does something that comes before, or is interrupted.
-    pub(crate) async fn before<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Runs work before the session is shown. A signal that ends the process interrupts it.
+    pub(crate) async fn run_unless_signalled<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
-            done = work => done,
-            signal = self.signals.leave() => Err(Failure::Interrupted(signal)),
+            result = work => result,
+            signal = self.signals.leave() => Err(CliError::Interrupted(signal)),
         }
     }
 
@@ -60,27 +61,31 @@ impl Seat {
         hive: Arc<dyn SessionManager>,
         id: SessionId,
         mode: ViewMode,
-        at_end: AtEnd,
+        on_input_end: OnInputEnd,
     ) -> Result<ViewOutcome> {
         let is_read_only = mode == ViewMode::ReadOnly;
         let options = ViewOptions { mode, size: user_size() };
         let opening = Terminal::open(hive.clone(), id, options);
-        let terminal = self.before(async { Ok(opening.await?) }).await?;
-        let (keyboard, screen, loan) = user_terminal().map_err(Failure::Terminal)?;
+        let terminal = self.run_unless_signalled(async { Ok(opening.await?) }).await?;
+        let (input, screen, raw_mode) = user_terminal().map_err(CliError::Terminal)?;
         let signals = self.signals;
-        let left = View::new(Parts { hive, terminal, keyboard, screen, signals, is_read_only, at_end }).run().await;
-        drop(loan);
-        left
+        let outcome =
+            TerminalView::new(ViewParts { hive, terminal, input, screen, signals, is_read_only, on_input_end })
+                .run()
+                .await;
+        // Restored only now: the view writes its last message in raw mode.
+        drop(raw_mode);
+        outcome
     }
 }
 
-/// Takes the user's terminal, as far as stdin and stdout are one.
-fn user_terminal() -> io::Result<(Keyboard, Screen, Loan)> {
-    let keys = if io::stdin().is_terminal() { Some(tty::open(io::stdin())?) } else { None };
-    let sight = if io::stdout().is_terminal() { Some(tty::open(io::stdout())?) } else { None };
+/// Opens the user's terminal for each of stdin and stdout that is one, and puts it into raw mode.
+fn user_terminal() -> io::Result<(KeyInput, ScreenWriter, RawModeGuard)> {
+    let typed_on = if io::stdin().is_terminal() { Some(tty::open(io::stdin())?) } else { None };
+    let written_to = if io::stdout().is_terminal() { Some(tty::open(io::stdout())?) } else { None };
     let clone = |file: &Option<std::fs::File>| file.as_ref().map(std::fs::File::try_clone).transpose();
-    let loan = Loan::take(clone(&keys)?, clone(&sight)?)?;
-    let keyboard = keys.map_or_else(|| Ok(Keyboard::piped()), Keyboard::terminal)?;
-    let screen = sight.map_or_else(|| Ok(Screen::piped()), Screen::terminal)?;
-    Ok((keyboard, screen, loan))
+    let raw_mode = RawModeGuard::enable(clone(&typed_on)?, clone(&written_to)?)?;
+    let input = typed_on.map_or_else(|| Ok(KeyInput::piped()), KeyInput::terminal)?;
+    let screen = written_to.map_or_else(|| Ok(ScreenWriter::piped()), ScreenWriter::terminal)?;
+    Ok((input, screen, raw_mode))
 }

@@ -1,4 +1,4 @@
-//! Colours: which words stand out, and whether any do.
+//! Colours and the width of the terminal.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
 pub(crate) const HEADING: Style = Style::new().bold();
-pub(crate) const FAILURE: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const HINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -23,7 +23,8 @@ pub(crate) enum Colour {
     Never,
 }
 
-/// Sets when colours are used, for the whole run. With `Auto`, `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM=dumb` decide.
+/// Sets when colours are used, for the whole run. With `Auto`, `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM=dumb`
+/// decide.
 pub(crate) fn choose(colour: Colour) {
     match colour {
         Colour::Auto => ColorChoice::Auto,
@@ -37,22 +38,23 @@ pub(crate) fn is_coloured(stream: &impl RawStream) -> bool {
     AutoStream::choice(stream) != ColorChoice::Never
 }
 
-/// A text in a style, for standard error.
+/// Formats a text in a style, if standard error shows colours.
 pub(crate) fn on_stderr(style: Style, text: impl Display) -> String {
     if is_coloured(&io::stderr()) { format!("{style}{text}{style:#}") } else { text.to_string() }
 }
 
-/// How wide lines of standard output may be; none where nobody looks at them.
+/// Returns the columns of the terminal on standard output; `None` where it is no terminal.
 pub(crate) fn width() -> Option<usize> {
     let stdout = io::stdout();
     if !stdout.is_terminal() {
         return None;
     }
     let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    // A terminal whose size nobody set, such as a serial console, reports 0 columns.
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-/// How a word for a state looks.
+/// Returns the style of a state, given its first word.
 pub(crate) fn of_state(word: &str) -> Style {
     match word.split([' ', ',']).next().unwrap_or_default() {
         "succeeded" | "active" | "yes" | "success" | "open" => GOOD,

@@ -1,61 +1,61 @@
-//! Plain tables: columns as wide as their widest cell on the screen, every cell made harmless.
+//! Tables of text: columns as wide as their widest cell, cells with their harmful characters escaped.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::escape;
 use crate::style::{self, HEADING};
 
-/// What stands between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
-/// Columns are cut down to this width, and to no less.
+/// The width below which no column is cut.
 const MIN_COLUMN: usize = 12;
-/// Titles of columns whose words are coloured.
+/// Titles of columns whose cells are coloured by state.
 const STATES: [&str; 5] = ["STATUS", "ONLINE", "RESULT", "STATE", "CURRENT"];
-/// The random part of our ids has as many letters.
+/// The length of the random part of an id.
 const ID_LEN: usize = 26;
 
 /// Rows under a heading.
 #[derive(Debug, Clone)]
-pub(crate) struct Table {
+pub(crate) struct TextTable {
     rows: Vec<Vec<String>>,
     has_heading: bool,
 }
 
-/// Where a table is shown.
+/// How a table is rendered.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Place {
-    /// The columns of the screen; none where the lines may be as long as they are.
+pub(crate) struct TableLayout {
+    /// The columns of the terminal; `None` where lines may have any length.
     pub(crate) width: Option<usize>,
     pub(crate) is_coloured: bool,
 }
 
-impl Table {
+impl TextTable {
     pub(crate) fn new(heading: &[&str]) -> Self {
         Self { rows: vec![heading.iter().map(|&title| title.to_owned()).collect()], has_heading: true }
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(shown).collect());
+        self.rows.push(cells.into_iter().map(escaped).collect());
     }
 
-    /// A table of one row for each of `things`.
-    pub(crate) fn of<T, const N: usize>(heading: [&str; N], things: &[T], row: impl Fn(&T) -> [String; N]) -> Self {
+    /// Makes a table with one row for each item.
+    pub(crate) fn of<T, const N: usize>(heading: [&str; N], items: &[T], row: impl Fn(&T) -> [String; N]) -> Self {
         let mut table = Self::new(&heading);
-        for thing in things {
-            table.row(row(thing));
+        for item in items {
+            table.row(row(item));
         }
         table
     }
 
-    /// Names beside values, without a heading. Values are never cut.
+    /// Makes a table of names and values, without a heading. Values are never cut.
     pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Self {
-        let row = |(name, value): (&str, String)| vec![name.to_owned(), shown(value)];
+        let row = |(name, value): (&str, String)| vec![name.to_owned(), escaped(value)];
         Self { rows: pairs.into_iter().map(row).collect(), has_heading: false }
     }
 
-    pub(crate) fn render(&self, place: Place) -> String {
+    pub(crate) fn render(&self, layout: TableLayout) -> String {
         let mut widths = self.widths();
-        if let Some(width) = place.width.filter(|_| self.has_heading) {
+        if let Some(width) = layout.width.filter(|_| self.has_heading) {
             self.fit(&mut widths, width);
         }
         let mut text = String::new();
@@ -65,7 +65,7 @@ impl Table {
                 let is_last = column + 1 == row.len();
                 let (cut, cut_width) = cut(cell, width);
                 let style =
-                    if place.is_coloured { self.style(is_heading, column, cell) } else { anstyle::Style::new() };
+                    if layout.is_coloured { self.style(is_heading, column, cell) } else { anstyle::Style::new() };
                 text.extend([style.render().to_string(), cut, style.render_reset().to_string()]);
                 if !is_last {
                     text.extend(std::iter::repeat_n(' ', width.saturating_sub(cut_width) + GAP));
@@ -91,9 +91,11 @@ impl Table {
         (0..columns).map(|column| self.rows.iter().map(|row| width_in(row, column)).max().unwrap_or(0)).collect()
     }
 
-    /// Takes from the widest columns what does not fit. Ids stay whole: half of one is of no use.
+    /// Cuts the widest columns until the table fits. Columns with ids stay whole, because half an id cannot be copied.
     fn fit(&self, widths: &mut [usize], room: usize) {
         let fixed: Vec<bool> = (0..widths.len()).map(|column| self.has_ids(column)).collect();
+        // Each step cuts the widest column to the width of the next one, so the loop ends after a few steps and the cut
+        // is shared.
         loop {
             let total = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
             let widest = (0..widths.len()).filter(|&column| !fixed[column]).max_by_key(|&column| widths[column]);
@@ -116,17 +118,19 @@ impl Table {
     }
 }
 
-fn shown(cell: String) -> String {
+fn escaped(cell: String) -> String {
     if cell.is_empty() { "-".into() } else { escape::cell(&cell).into_owned() }
 }
 
-/// A cell that is no wider than this, and its width.
+/// Returns the cell cut to this width, and its width.
 fn cut(cell: &str, room: usize) -> (String, usize) {
     let width = cell.width();
     if width <= room {
         return (cell.to_owned(), width);
     }
     let (mut text, mut taken) = (String::new(), 0);
+    // Widths count in terminal columns: a CJK character takes two, a combining one none. One column is kept for the
+    // ellipsis.
     for c in cell.chars() {
         let width = c.width().unwrap_or(0);
         if taken + width + 1 > room {
@@ -143,29 +147,29 @@ fn cut(cell: &str, room: usize) -> (String, usize) {
 mod tests {
     use super::*;
 
-    fn plain(table: &Table) -> String {
-        table.render(Place::default())
+    fn plain(table: &TextTable) -> String {
+        table.render(TableLayout::default())
     }
 
-    fn on_screen(table: &Table, width: usize) -> String {
-        table.render(Place { width: Some(width), is_coloured: false })
+    fn on_screen(table: &TextTable, width: usize) -> String {
+        table.render(TableLayout { width: Some(width), is_coloured: false })
     }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let table = Table::of(["NAME", "N"], &["a", "longer"], |name| [(*name).to_owned(), String::new()]);
+        let table = TextTable::of(["NAME", "N"], &["a", "longer"], |name| [(*name).to_owned(), String::new()]);
         assert_eq!(plain(&table), "NAME    N\na       -\nlonger  -\n");
     }
 
     #[test]
     fn a_letter_may_be_two_columns_wide() {
-        let table = Table::of(["NAME", "N"], &["日本語", "Zürich"], |name| [(*name).to_owned(), "1".into()]);
+        let table = TextTable::of(["NAME", "N"], &["日本語", "Zürich"], |name| [(*name).to_owned(), "1".into()]);
         assert_eq!(plain(&table), "NAME    N\n日本語  1\nZürich  1\n");
     }
 
     #[test]
     fn a_cell_is_one_harmless_line() {
-        let table = Table::pairs([("name", "\u{1b}[2J\n".into()), ("long", "x".repeat(100))]);
+        let table = TextTable::pairs([("name", "\u{1b}[2J\n".into()), ("long", "x".repeat(100))]);
         let text = on_screen(&table, 40);
         assert!(text.starts_with("name  \\u{1b}[2J\\n\n"), "{text:?}");
         assert!(text.contains(&"x".repeat(100)), "a value is shown whole");
@@ -174,7 +178,7 @@ mod tests {
     #[test]
     fn on_a_screen_the_widest_columns_are_cut_and_ids_are_not() {
         let id = format!("sat_{}", "0".repeat(ID_LEN));
-        let mut table = Table::new(&["ID", "HOST", "TAGS"]);
+        let mut table = TextTable::new(&["ID", "HOST", "TAGS"]);
         table.row([id.clone(), "h".repeat(40), "日".repeat(30)]);
         assert!(plain(&table).contains(&"h".repeat(40)), "nothing is cut where nobody looks");
         let text = on_screen(&table, 80);
@@ -185,8 +189,8 @@ mod tests {
 
     #[test]
     fn colours_are_beside_the_words() {
-        let table = Table::of(["NAME", "STATUS"], &["failed"], |name| [(*name).to_owned(), (*name).to_owned()]);
-        let text = table.render(Place { width: None, is_coloured: true });
+        let table = TextTable::of(["NAME", "STATUS"], &["failed"], |name| [(*name).to_owned(), (*name).to_owned()]);
+        let text = table.render(TableLayout { width: None, is_coloured: true });
         assert!(text.contains("\u{1b}[31mfailed\u{1b}[0m\n"), "{text:?}");
         assert!(text.contains("\nfailed  "), "a name is no state: {text:?}");
         assert!(!plain(&table).contains('\u{1b}'));

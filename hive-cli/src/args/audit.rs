@@ -1,4 +1,4 @@
-//! The audit trail.
+//! The audit log.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub(crate) enum AuditCommand {
     Show {
         /// Its number (SEQ) or id
         #[arg(value_name = "SEQ|ID", value_parser = parse_record)]
-        record: Record,
+        record: RecordRef,
     },
     /// Write the whole trail and its signed manifest to a file
     #[command(after_help = "\
@@ -45,7 +45,7 @@ pub(crate) struct AuditListArgs {
     #[arg(long)]
     pub(crate) action: Option<String>,
     /// Only about this satellite, by name or id
-    #[arg(long, add = crate::completing::satellites())]
+    #[arg(long, add = crate::completion::satellites())]
     pub(crate) satellite: Option<String>,
     /// Not before: 2026-02-05T05:42:00Z, or so long ago: 30m, 2h, 7d
     #[arg(long, value_name = "TIME")]
@@ -58,16 +58,16 @@ pub(crate) struct AuditListArgs {
     pub(crate) limit: usize,
 }
 
-/// A record, as people name it.
+/// How a record is named: by its number or its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Record {
+pub(crate) enum RecordRef {
     Seq(u64),
     Id(AuditId),
 }
 
-fn parse_record(text: &str) -> Result<Record, &'static str> {
-    let by_seq = text.parse().ok().filter(|seq| *seq > 0).map(Record::Seq);
-    by_seq.or_else(|| text.parse().ok().map(Record::Id)).ok_or("must be a number from 1, or an id such as aud_…")
+fn parse_record(text: &str) -> Result<RecordRef, &'static str> {
+    let by_seq = text.parse().ok().filter(|seq| *seq > 0).map(RecordRef::Seq);
+    by_seq.or_else(|| text.parse().ok().map(RecordRef::Id)).ok_or("must be a number from 1, or an id such as aud_…")
 }
 
 #[derive(Debug, Args)]

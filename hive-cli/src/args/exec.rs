@@ -1,4 +1,4 @@
-//! Commands and power.
+//! `hive exec`, `jobs`, `commands` and `power`.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use hive_core::wire::{CommandId, JobId};
 #[command(override_usage = EXEC_USAGE, after_help = EXEC_HELP)]
 pub(crate) struct ExecArgs {
     /// Where: names, ids, tag:x or all
-    #[arg(required = true, value_name = "TARGET", add = crate::completing::targets())]
+    #[arg(required = true, value_name = "TARGET", add = crate::completion::targets())]
     pub(crate) targets: Vec<String>,
     /// The program and its arguments, run without a shell
     #[arg(last = true, value_name = "CMD")]
@@ -43,8 +43,8 @@ pub(crate) struct ExecArgs {
     /// How long it may wait for its satellite [default: 300]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) expires_in: Option<u32>,
-    /// What goes first on a busy satellite: immediate, high, normal or low [default: immediate, or normal for several and
-    /// with --no-wait]
+    /// What goes first on a busy satellite: immediate, high, normal or low [default: immediate, or normal for several
+    /// and with --no-wait]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "LEVEL")]
     pub(crate) priority: Option<Urgency>,
     /// The same key and command within 24 hours run once
@@ -129,7 +129,7 @@ Examples:
   hive power web-server-01 --action cancel")]
 pub(crate) struct PowerArgs {
     /// The satellite's name or id
-    #[arg(add = crate::completing::satellites())]
+    #[arg(add = crate::completion::satellites())]
     pub(crate) satellite: String,
     /// What to do
     #[arg(long, value_enum)]
@@ -210,7 +210,7 @@ pub(crate) enum CommandsCommand {
     #[command(after_help = "Example:\n  hive commands list web-server-01 --limit 5")]
     List {
         /// The satellite's name or id
-        #[arg(add = crate::completing::satellites())]
+        #[arg(add = crate::completion::satellites())]
         satellite: String,
         /// The most commands
         #[arg(long, default_value_t = 50, value_name = "N")]

@@ -1,4 +1,4 @@
-//! Options of every command.
+//! The options of every command.
 
 use std::ffi::OsString;
 
@@ -23,14 +23,14 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_enum, hide_possible_values = true, value_name = "WHEN")]
     color: Option<Colour>,
     /// Use the hive of this login, see `hive profiles list` [env: HIVE_PROFILE]
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "url", add = crate::completing::profiles())]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "url", add = crate::completion::profiles())]
     profile: Option<String>,
     /// Use the hive at this address, such as https://hive.example.com [env: HIVE_URL]
     #[arg(long, global = true)]
     url: Option<String>,
     /// Use this key; others on this machine see arguments, so better the variable [env: HIVE_API_KEY]
     #[arg(long, global = true, value_name = "KEY")]
-    api_key: Option<Key>,
+    api_key: Option<ApiKeyArg>,
 }
 
 impl Global {
@@ -42,7 +42,7 @@ impl Global {
         self.color.unwrap_or_default()
     }
 
-    /// The hive and the key that the flags name. An empty value counts as none, as in the environment.
+    /// Returns the hive and the key that the flags name. An empty value counts as none, as in the environment.
     pub(crate) fn selector(&self) -> HiveSelector {
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let api_key = self.api_key.as_ref().filter(|key| !key.0.is_empty());
@@ -54,17 +54,17 @@ impl Global {
     }
 }
 
-/// A secret on its way from the command line, never shown.
+/// An API key from the command line. Its `Debug` shows nothing of it.
 #[derive(Clone)]
-struct Key(String);
+struct ApiKeyArg(String);
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for ApiKeyArg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key")
+        f.write_str("ApiKeyArg")
     }
 }
 
-impl From<String> for Key {
+impl From<String> for ApiKeyArg {
     fn from(key: String) -> Self {
         Self(key)
     }
@@ -80,11 +80,12 @@ impl From<Colour> for ColorChoice {
     }
 }
 
-/// When help and usage errors are coloured: they are written before the arguments are understood.
+/// Returns when help and usage errors are coloured. They are written before the arguments are parsed, so the flag is
+/// searched for.
 pub(super) fn colour_of(args: impl Iterator<Item = OsString>) -> ColorChoice {
     let words: Vec<_> = args.map(|word| word.to_string_lossy().into_owned()).take_while(|word| word != "--").collect();
-    let given = words.iter().enumerate().find_map(|(place, word)| match word.strip_prefix("--color") {
-        Some("") => words.get(place + 1).cloned(),
+    let given = words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("--color") {
+        Some("") => words.get(index + 1).cloned(),
         Some(rest) => rest.strip_prefix('=').map(str::to_owned),
         None => None,
     });

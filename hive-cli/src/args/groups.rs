@@ -1,4 +1,4 @@
-//! The first page of help: commands by what one wants to do.
+//! The first page of help: the commands in groups by purpose.
 
 use clap::Command;
 use clap::builder::styling::Style;

@@ -1,11 +1,11 @@
-//! A moment as people name it: by date and time, or by how long ago it was.
+//! A point in time, given as date and time or as how long ago it was.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use hive_core::wire::Timestamp;
 
-/// A moment before now, or wherever.
+/// A point in time, absolute or before now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     At(Timestamp),
@@ -13,12 +13,12 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
-    /// Whether it is counted from now.
+    /// Whether it counts from now.
     pub(crate) fn is_relative(&self) -> bool {
         matches!(self, Self::Ago(_))
     }
 
-    /// When that is, if it is asked now.
+    /// Returns the time it stands for, given the current time.
     pub(crate) fn as_of(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(time) => time,

@@ -1,8 +1,8 @@
-//! Logins, and the profiles that are kept of them.
+//! Logins and their profiles.
 
 use clap::{Args, Subcommand};
 
-use crate::completing;
+use crate::completion;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -37,7 +37,7 @@ Examples:
   hive logout staging")]
 pub(crate) struct LogoutArgs {
     /// The login's profile [default: the one in use]
-    #[arg(value_name = "NAME", add = completing::profiles())]
+    #[arg(value_name = "NAME", add = completion::profiles())]
     pub(crate) name: Option<String>,
 }
 
@@ -50,14 +50,14 @@ pub(crate) enum ProfilesCommand {
     #[command(after_help = "Example:\n  hive profiles use staging")]
     Use {
         /// Its name
-        #[arg(add = completing::profiles())]
+        #[arg(add = completion::profiles())]
         name: String,
     },
     /// Forget one here; its key stays valid at the hive, unlike with `hive logout`
     #[command(alias = "rm", after_help = "Example:\n  hive profiles remove staging")]
     Remove {
         /// Its name
-        #[arg(add = completing::profiles())]
+        #[arg(add = completion::profiles())]
         name: String,
     },
 }

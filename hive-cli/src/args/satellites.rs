@@ -1,10 +1,10 @@
-//! Satellites.
+//! `hive satellites`.
 
 use clap::{Args, Subcommand, ValueEnum};
 use hive_core::wire::SatelliteName;
 use hive_core::wire::api::SatelliteStatus;
 
-use crate::completing;
+use crate::completion;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SatellitesCommand {
@@ -14,7 +14,7 @@ pub(crate) enum SatellitesCommand {
     #[command(visible_alias = "show", after_help = "Example:\n  hive satellites get web-server-01")]
     Get {
         /// Its name or id
-        #[arg(add = completing::satellites())]
+        #[arg(add = completion::satellites())]
         satellite: String,
     },
     /// Change a satellite
@@ -26,14 +26,14 @@ pub(crate) enum SatellitesCommand {
     #[command(after_help = "Example:\n  hive satellites disconnect web-server-01")]
     Disconnect {
         /// Its name or id
-        #[arg(add = completing::satellites())]
+        #[arg(add = completion::satellites())]
         satellite: String,
     },
     /// Remove a satellite: its key is dead at once
     #[command(alias = "rm", after_help = "Example:\n  hive satellites remove web-server-01")]
     Remove {
         /// Its name or id
-        #[arg(add = completing::satellites())]
+        #[arg(add = completion::satellites())]
         satellite: String,
         /// Do not ask
         #[arg(long, short)]
@@ -80,7 +80,7 @@ Examples:
   hive satellites update web-server-01 --team ops")]
 pub(crate) struct UpdateArgs {
     /// Its name or id
-    #[arg(add = completing::satellites())]
+    #[arg(add = completion::satellites())]
     pub(crate) satellite: String,
     /// A new name
     #[arg(long, value_parser = parse_name)]

@@ -1,11 +1,11 @@
-//! Terminals.
+//! `hive shell` and `hive sessions`.
 
 use clap::{Args, Subcommand};
 use hive_core::wire::SessionId;
 use hive_core::wire::session::ViewMode;
 
 use super::exec::{Variable, parse_variable};
-use crate::completing;
+use crate::completion;
 use crate::shell::escapes::HELP;
 
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ The exit status is the program's, 0 when you leave with ~., 255 when it is lost.
 ))]
 pub(crate) struct ShellArgs {
     /// The satellite's name or id
-    #[arg(add = completing::satellites())]
+    #[arg(add = completion::satellites())]
     pub(crate) satellite: String,
     #[command(flatten)]
     pub(crate) view: ViewArgs,
@@ -29,7 +29,7 @@ pub(crate) struct ShellArgs {
     pub(crate) env: Vec<Variable>,
 }
 
-/// How a session is looked at.
+/// How a session is viewed.
 #[derive(Debug, Args)]
 pub(crate) struct ViewArgs {
     /// Read along, and never type
@@ -56,7 +56,7 @@ pub(crate) enum SessionsCommand {
     #[command(after_help = "Examples:\n  hive sessions list\n  hive sessions list web-server-01 --ended")]
     List {
         /// Only those on this satellite, by name or id
-        #[arg(add = completing::satellites())]
+        #[arg(add = completion::satellites())]
         satellite: Option<String>,
         /// Also those that have ended
         #[arg(long)]
@@ -69,7 +69,7 @@ pub(crate) enum SessionsCommand {
     ))]
     Attach {
         /// Its id
-        #[arg(add = completing::sessions())]
+        #[arg(add = completion::sessions())]
         id: SessionId,
         #[command(flatten)]
         view: ViewArgs,
@@ -78,7 +78,7 @@ pub(crate) enum SessionsCommand {
     #[command(after_help = "Example:\n  hive sessions kill sess_01m7zf3q2yezybcjcax9t2g0rk")]
     Kill {
         /// Their ids
-        #[arg(required = true, value_name = "ID", add = completing::sessions())]
+        #[arg(required = true, value_name = "ID", add = completion::sessions())]
         ids: Vec<SessionId>,
     },
 }

@@ -16,7 +16,7 @@ fn the_arguments_are_well_formed() {
 #[test]
 fn what_stands_behind_two_dashes_is_the_satellites() {
     let cli = parse("hive -o json exec all tag:web --timeout 5 -- sh -c -o").unwrap();
-    let Command::Call(CallCommand::Exec(args)) = cli.command else { panic!("no exec") };
+    let CliCommand::Call(CallCommand::Exec(args)) = cli.command else { panic!("no exec") };
     assert_eq!(args.targets, ["all", "tag:web"]);
     assert_eq!(args.argv, ["sh", "-c", "-o"]);
     assert_eq!((cli.global.format(), args.timeout), (Format::Json, Some(5)));
@@ -44,7 +44,7 @@ fn a_command_is_given_once() {
 #[test]
 fn a_session_is_looked_at_in_one_way() {
     let check = |line: &str, expected| {
-        let Command::Call(CallCommand::Shell(args)) = parse(line).unwrap().command else { panic!("no shell") };
+        let CliCommand::Call(CallCommand::Shell(args)) = parse(line).unwrap().command else { panic!("no shell") };
         assert_eq!(args.view.mode(), expected, "{line}");
     };
     check("hive shell web", ViewMode::Control);
@@ -83,9 +83,9 @@ fn a_team_token_needs_its_team() {
 fn old_names_still_mean_the_same() {
     assert!(matches!(
         parse("hive keys list").unwrap().command,
-        Command::Call(CallCommand::ApiKeys(ApiKeysCommand::List))
+        CliCommand::Call(CallCommand::ApiKeys(ApiKeysCommand::List))
     ));
-    assert!(matches!(parse("hive sats list").unwrap().command, Command::Call(CallCommand::Satellites(_))));
+    assert!(matches!(parse("hive sats list").unwrap().command, CliCommand::Call(CallCommand::Satellites(_))));
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn one_hive_is_named_in_one_way() {
     assert!(parse("hive audit show 12").is_ok());
 }
 
-/// Every help page, one after the other. `HIVE_BLESS=1 cargo test -p hive-cli help` writes the file anew; its changes are
-/// then to be read.
+/// Every help page, one after the other. `HIVE_BLESS=1 cargo test -p hive-cli help` writes the file anew; its changes
+/// are then to be read.
 #[test]
 fn the_help_pages_are_those_in_the_file() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/args/help.txt");

@@ -1,4 +1,4 @@
-//! A hive for a first look, and what makes the command line at home on a machine.
+//! `hive up`, completions and man pages.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `hive audit`: the trail, its exported file, and whether either was tampered with.
+//! `hive audit`: the audit log, its export, and the verification of both.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -11,57 +11,59 @@ use hive_core::{Error, RemoteHive};
 use serde_json::json;
 
 use super::invocation::Invocation;
-use super::{shown, word};
-use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs, Moment, Record};
-use crate::failure::{Failure, Result};
-use crate::files::{Draft, is_stdout};
-use crate::output::{self, Output};
-use crate::pages;
+use super::{or_empty, wire_name};
+use crate::args::{AuditCommand, AuditListArgs, AuditVerifyArgs, Moment, RecordRef};
+use crate::error::{CliError, Result};
+use crate::files::{AtomicFile, is_stdout};
+use crate::output::{self, Printer};
+use crate::pagination;
 use crate::settings::HiveSelector;
-use crate::table::Table;
+use crate::table::TextTable;
 use hive_core::HiveApi;
 
-/// How often a record is looked for by its number, while others are added in front of it.
+/// Requests for a record by its number. Each new record meanwhile moves it, and costs one more.
 const TRIES: usize = 5;
 
-/// Gives the exit code: 1 where a verification finds something wrong. A file is verified without a hive.
-pub(super) async fn run(selector: HiveSelector, output: Output, command: AuditCommand) -> Result<u8> {
+/// Returns the exit code: 1 where a verification finds a fault. A file is verified without a hive.
+pub(super) async fn run(selector: HiveSelector, printer: Printer, command: AuditCommand) -> Result<u8> {
     if let AuditCommand::Verify(AuditVerifyArgs { file: Some(path), public_key }) = command {
-        return report(output, &verify_file(&path, public_key.as_deref())?);
+        return report(printer, &verify_file(&path, public_key.as_deref())?);
     }
     let invocation = Invocation::connect(selector).await?;
-    let result = call(&invocation.hive, output, command).await;
+    let result = call(&invocation.hive, printer, command).await;
     invocation.with_hint(result).await
 }
 
-async fn call(api: &RemoteHive, output: Output, command: AuditCommand) -> Result<u8> {
+async fn call(api: &RemoteHive, printer: Printer, command: AuditCommand) -> Result<u8> {
     match command {
         AuditCommand::List(args) => {
-            // How long ago something was counts by the clock that stands in the records, not by ours.
+            // Relative times count from the clock of the hive, which wrote the times of the records. The clock here may
+            // differ.
             let is_relative = [args.since, args.until].iter().flatten().any(Moment::is_relative);
             let now = if is_relative { api.time().await? } else { Timestamp::from_micros(0) };
-            list(api, output, args, now).await.map(|()| 0)
+            list(api, printer, args, now).await.map(|()| 0)
         }
-        AuditCommand::Show { record } => show(output, &find(api, record).await?).map(|()| 0),
-        AuditCommand::Export { file } => export(api, output, &file).await.map(|()| 0),
-        AuditCommand::Verify(_) => report(output, &api.audit().verify().await?),
+        AuditCommand::Show { record } => show(printer, &find(api, record).await?).map(|()| 0),
+        AuditCommand::Export { file } => export(api, printer, &file).await.map(|()| 0),
+        AuditCommand::Verify(_) => report(printer, &api.audit().verify().await?),
     }
 }
 
-async fn list(api: &dyn HiveApi, output: Output, args: AuditListArgs, now: Timestamp) -> Result<()> {
+async fn list(api: &dyn HiveApi, printer: Printer, args: AuditListArgs, now: Timestamp) -> Result<()> {
     let satellite_id = match &args.satellite {
-        // A removed satellite still has its records.
+        // An id is not looked up: a removed satellite still has its records.
         Some(word) => Some(match word.parse() {
             Ok(id) => id,
-            Err(_) => crate::find::satellite(api, word).await?.id,
+            Err(_) => crate::lookup::satellite(api, word).await?.id,
         }),
         None => None,
     };
     let AuditListArgs { actor, action, since, until, limit, .. } = args;
     let [since, until] = [since, until].map(|moment| moment.map(|moment| moment.as_of(now)));
     let query = AuditQuery { actor, action, satellite_id, since, until };
-    let list = pages::collect(limit, async |page| api.audit().query(query.clone(), page).await).await?;
-    output.show(&list, |list| Table::of(["SEQ", "TIME", "ACTOR", "ACTION", "TARGET", "RESULT", "ERROR"], list, row))
+    let list = pagination::collect(limit, async |page| api.audit().query(query.clone(), page).await).await?;
+    printer
+        .show(&list, |list| TextTable::of(["SEQ", "TIME", "ACTOR", "ACTION", "TARGET", "RESULT", "ERROR"], list, row))
 }
 
 fn row(entry: &AuditEntry) -> [String; 7] {
@@ -71,30 +73,32 @@ fn row(entry: &AuditEntry) -> [String; 7] {
         entry.actor.name.clone(),
         entry.action.clone(),
         format!("{} {}", entry.target.kind, entry.target.id),
-        word(&entry.result),
+        wire_name(&entry.result),
         entry.error.clone().unwrap_or_default(),
     ]
 }
 
-async fn find(api: &dyn HiveApi, record: Record) -> Result<AuditEntry> {
+async fn find(api: &dyn HiveApi, record: RecordRef) -> Result<AuditEntry> {
     let found = match record {
-        Record::Id(id) => api.audit().get(id).await?,
-        Record::Seq(seq) => by_seq(api, seq).await?,
+        RecordRef::Id(id) => api.audit().get(id).await?,
+        RecordRef::Seq(seq) => by_seq(api, seq).await?,
     };
     let id = match record {
-        Record::Id(id) => id.to_string(),
-        Record::Seq(seq) => seq.to_string(),
+        RecordRef::Id(id) => id.to_string(),
+        RecordRef::Seq(seq) => seq.to_string(),
     };
     Ok(found.ok_or(Error::NotFound { what: "audit record", id })?)
 }
 
-/// Looks where a record without gaps before it would be; whoever may not see all of the trail does not find it there.
+/// Finds a record by its number: the API has no such lookup, so its page is computed from the newest number. A caller
+/// who may see only part of the audit log has gaps in its pages, and may not find it.
 async fn by_seq(api: &dyn HiveApi, seq: u64) -> Result<Option<AuditEntry>> {
     let mut page = 1;
     for _ in 0..TRIES {
         let at = PageRequest { page, per_page: 1 };
         let Some(entry) = api.audit().query(AuditQuery::default(), at).await?.items.pop() else { break };
-        // The newest is first, and more come meanwhile.
+        // The newest is first: a record stands as many pages later as its number is smaller. New records shift it, so
+        // the distance is measured again.
         match i64::try_from(entry.seq).unwrap_or(0) - i64::try_from(seq).unwrap_or(i64::MAX) {
             0 => return Ok(Some(entry)),
             distance => match u32::try_from(i64::from(page) + distance) {
@@ -106,10 +110,10 @@ async fn by_seq(api: &dyn HiveApi, seq: u64) -> Result<Option<AuditEntry>> {
     Ok(None)
 }
 
-fn show(output: Output, entry: &AuditEntry) -> Result<()> {
-    output.show(entry, |entry| {
-        let ip = shown(entry.actor.ip.as_ref());
-        Table::pairs([
+fn show(printer: Printer, entry: &AuditEntry) -> Result<()> {
+    printer.show(entry, |entry| {
+        let ip = or_empty(entry.actor.ip.as_ref());
+        TextTable::pairs([
             ("seq", entry.seq.to_string()),
             ("id", entry.id.to_string()),
             ("time", entry.timestamp.to_string()),
@@ -117,9 +121,9 @@ fn show(output: Output, entry: &AuditEntry) -> Result<()> {
             ("from", ip),
             ("action", entry.action.clone()),
             ("target", format!("{} {}", entry.target.kind, entry.target.id)),
-            ("team", shown(entry.team_id)),
-            ("result", word(&entry.result)),
-            ("error", shown(entry.error.as_ref())),
+            ("team", or_empty(entry.team_id)),
+            ("result", wire_name(&entry.result)),
+            ("error", or_empty(entry.error.as_ref())),
             ("details", entry.details.to_string()),
             ("hash before", entry.previous_hash.clone()),
             ("hash", entry.hash.clone()),
@@ -127,49 +131,50 @@ fn show(output: Output, entry: &AuditEntry) -> Result<()> {
     })
 }
 
-/// Writes the trail. The file gets its name when the manifest is in it.
-async fn export(api: &dyn HiveApi, output: Output, path: &Path) -> Result<()> {
+/// Exports the audit log. The file gets its name when the manifest is in it.
+async fn export(api: &dyn HiveApi, printer: Printer, path: &Path) -> Result<()> {
     if is_stdout(path) {
-        let records = write_trail(api, output::plain).await?;
-        output::aside(&format!("{records} records"));
+        let records = write_log(api, output::bytes).await?;
+        output::stderr_text(&format!("{records} records"));
         return Ok(());
     }
-    let mut draft = Draft::create(path).map_err(Failure::file("write", path))?;
-    let write = |line: &[u8]| draft.write_all(line).map_err(Failure::file("write", path));
-    let records = write_trail(api, write).await?;
-    draft.keep().map_err(Failure::file("write", path))?;
+    let mut file = AtomicFile::create(path).map_err(CliError::file("write", path))?;
+    let write = |line: &[u8]| file.write_all(line).map_err(CliError::file("write", path));
+    let records = write_log(api, write).await?;
+    file.commit().map_err(CliError::file("write", path))?;
     let sentence = format!("{records} records are in {}", path.display());
-    output.tell(&json!({ "file": path, "records": records }), &sentence)
+    printer.report(&json!({ "file": path, "records": records }), &sentence)
 }
 
-/// Writes the lines of the trail; how many records they hold.
-async fn write_trail(api: &dyn HiveApi, mut write: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
+/// Writes the lines of the audit log and returns the number of its records.
+async fn write_log(api: &dyn HiveApi, mut write: impl FnMut(&[u8]) -> Result<()>) -> Result<u64> {
     let mut lines = api.audit().export().await?;
     let mut records = 0_u64;
-    let mut is_whole = false;
+    let mut is_complete = false;
     while let Some(line) = lines.next().await {
-        is_whole = matches!(line, AuditExportLine::Manifest { .. });
-        records += u64::from(!is_whole);
-        let mut text = serde_json::to_vec(&line).map_err(|error| Failure::Output(error.into()))?;
+        is_complete = matches!(line, AuditExportLine::Manifest { .. });
+        records += u64::from(!is_complete);
+        let mut text = serde_json::to_vec(&line).map_err(|error| CliError::Output(error.into()))?;
         text.push(b'\n');
         write(&text)?;
     }
-    if !is_whole {
+    // A stream that breaks off looks like one that ends: only the manifest, the last line, tells them apart.
+    if !is_complete {
         return Err(Error::Unavailable("the export broke off before its manifest".into()).into());
     }
     Ok(records)
 }
 
-fn report(output: Output, verification: &AuditVerification) -> Result<u8> {
-    output.tell(verification, &findings(verification))?;
+fn report(printer: Printer, verification: &AuditVerification) -> Result<u8> {
+    printer.report(verification, &findings(verification))?;
     Ok(u8::from(!verification.valid))
 }
 
 fn verify_file(path: &Path, public_key: Option<&str>) -> Result<AuditVerification> {
-    let file = File::open(path).map_err(Failure::file("read", path))?;
+    let file = File::open(path).map_err(CliError::file("read", path))?;
     verify_export(BufReader::new(file), public_key).map_err(|error| match error {
-        ExportError::Read(error) => Failure::file("read", path)(error),
-        other => Failure::usage(format!("{}: {other}", path.display())),
+        ExportError::Read(error) => CliError::file("read", path)(error),
+        other => CliError::usage(format!("{}: {other}", path.display())),
     })
 }
 
@@ -177,11 +182,11 @@ fn findings(verification: &AuditVerification) -> String {
     let verdict = if verification.valid { "nothing is wrong" } else { "tampered with" };
     let mut lines = vec![format!("{} records, {verdict}", verification.records)];
     lines.extend(verification.public_key.iter().map(|key| format!("signed by {key}")));
-    lines.extend(verification.faults.iter().map(|fault| format!("- {}", described(fault))));
+    lines.extend(verification.faults.iter().map(|fault| format!("- {}", describe(fault))));
     lines.join("\n")
 }
 
-fn described(fault: &ChainFault) -> String {
+fn describe(fault: &ChainFault) -> String {
     match fault {
         ChainFault::Changed { seq } => format!("record {seq} was changed"),
         ChainFault::Removed { first, last } if first == last => format!("record {first} was removed"),

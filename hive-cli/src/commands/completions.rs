@@ -1,14 +1,14 @@
-//! `hive completions`: what a shell needs to ask this program what may come next.
+//! `hive completions`: the script that lets a shell ask this program for completions.
 
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
 use crate::args::{CompletionsArgs, Shell};
-use crate::completing::VARIABLE;
-use crate::failure::{Failure, Result};
+use crate::completion::VARIABLE;
+use crate::error::{CliError, Result};
 use crate::output;
 
 const NAME: &str = "hive";
-/// Else bash takes `tag:x` apart, and puts what it is offered behind the colon.
+/// Bash splits words at a colon: without this line it would complete `tag:x` to `tag:tag:x`.
 const WHOLE_WORDS: &[u8] = b"COMP_WORDBREAKS=${COMP_WORDBREAKS//:}\n";
 
 pub(super) fn run(args: &CompletionsArgs) -> Result<()> {
@@ -18,9 +18,9 @@ pub(super) fn run(args: &CompletionsArgs) -> Result<()> {
         Shell::Zsh => &Zsh,
         Shell::Fish => &Fish,
     };
-    shell.write_registration(VARIABLE, NAME, NAME, NAME, &mut script).map_err(Failure::Output)?;
+    shell.write_registration(VARIABLE, NAME, NAME, NAME, &mut script).map_err(CliError::Output)?;
     if args.shell == Shell::Bash {
         script.extend_from_slice(WHOLE_WORDS);
     }
-    output::plain(&script)
+    output::bytes(&script)
 }

@@ -1,4 +1,4 @@
-//! `hive exec`: on one satellite as if it were here, on several as a job of the hive, or as one JSON document.
+//! `hive exec`: on one satellite like ssh, on several as a job of the hive.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,26 +13,26 @@ use hive_core::wire::api::{
     CommandStatus, ExecCommand, ExecResult, JobEvent, JobStatus, OutputEncoding, Satellite, Target, TargetStatus,
 };
 
-use super::shown;
+use super::or_empty;
 use crate::args::ExecArgs;
-use crate::exec::ends::Ends;
-use crate::exec::follow::{begun, follow};
+use crate::error::{CliError, Result};
+use crate::exec::display::{ExecDisplay, status_word};
+use crate::exec::follow::{follow, start_or_interrupt};
 use crate::exec::interrupts::Interrupts;
 use crate::exec::job::{self, OnInterrupt};
-use crate::exec::progress::Progress;
+use crate::exec::progress::JobProgressBar;
 use crate::exec::results;
-use crate::exec::view::{View, status_word};
-use crate::failure::{Failure, Result};
-use crate::output::{self, Format, Output};
-use crate::table::Table;
-use crate::{exit, find, hints};
+use crate::exec::target_results::TargetResults;
+use crate::output::{self, Format, Printer};
+use crate::table::TextTable;
+use crate::{exit, hints, lookup};
 use hive_core::HiveApi;
 
-/// The most bytes of a standard input.
+/// The most bytes of a standard input: the hive refuses more.
 const MAX_STDIN: usize = 512 * 1024;
 
-pub(super) async fn run(api: &dyn HiveApi, output: Output, args: ExecArgs) -> Result<u8> {
-    let targets = find::targets(&args.targets)?;
+pub(super) async fn run(api: &dyn HiveApi, printer: Printer, args: ExecArgs) -> Result<u8> {
+    let targets = lookup::targets(&args.targets)?;
     let options = ExecOptions {
         idempotency_key: args.idempotency_key.clone(),
         encoding: OutputEncoding::Lossy,
@@ -43,22 +43,22 @@ pub(super) async fn run(api: &dyn HiveApi, output: Output, args: ExecArgs) -> Re
     let command = command(args).await?;
     let is_one = matches!(targets.as_slice(), [Target::Id(_) | Target::Name(_)]);
     if is_queued {
-        submit(api, output, &targets, command, options).await
+        submit(api, printer, &targets, command, options).await
     } else if is_one && !is_detached {
-        wait(api, output, targets, command, options, hint).await
+        wait(api, printer, targets, command, options, hint).await
     } else {
-        let status = fan_out(api, output, targets, command, options, is_detached).await?;
-        if let Some(hint) = hint.filter(|_| status == exit::NOT_STARTED && !output.is_json()) {
+        let status = fan_out(api, printer, targets, command, options, is_detached).await?;
+        if let Some(hint) = hint.filter(|_| status == exit::NOT_STARTED && !printer.is_json()) {
             output::hint(&hint);
         }
         Ok(status)
     }
 }
 
-/// Several satellites are a job of the hive: it goes on whatever becomes of us.
+/// Runs the command on several satellites as a job. The hive owns it: it goes on when this program ends.
 async fn fan_out(
     api: &dyn HiveApi,
-    output: Output,
+    printer: Printer,
     targets: Vec<Target>,
     command: ExecCommand,
     options: ExecOptions,
@@ -67,38 +67,39 @@ async fn fan_out(
     let mut interrupts = Interrupts::listen()?;
     let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
     let options = JobOptions { idempotency_key, concurrency, deadline_seconds: None };
-    let (job, interrupted) = begun(api.jobs().submit(targets, command, options), &mut interrupts).await?;
+    let (job, interrupted) = start_or_interrupt(api.jobs().submit(targets, command, options), &mut interrupts).await?;
     if interrupted.is_some() {
         api.jobs().cancel(job.id).await?;
     }
     if is_detached {
-        output.tell(&job, &job.id.to_string())?;
+        printer.report(&job, &job.id.to_string())?;
         return Ok(0);
     }
-    let (mut ends, mut worst) = (Ends::new(api, job.id), 0);
-    let on_target = async |event: &JobEvent, progress: &Progress| {
-        if !output.is_lines() {
+    let (mut target_results, mut worst) = (TargetResults::new(api, job.id), 0);
+    let on_target = async |event: &JobEvent, progress: &JobProgressBar| {
+        if !printer.is_lines() {
             return Ok(());
         }
-        let Some(result) = ends.result(event).await? else { return Ok(()) };
-        worst = worst.max(exit::of(&result.status, result.exit_code, result.truncated));
-        progress.aside(|| output::line(&result))
+        let Some(result) = target_results.result(event).await? else { return Ok(()) };
+        worst = worst.max(exit::of_target(&result.status, result.exit_code, result.truncated));
+        progress.hide_while(|| output::json_line(&result))
     };
-    let followed = match job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, on_target).await {
-        Err(failure @ Failure::Output(_)) => {
-            // Nobody takes the results any more: as with one satellite, what runs is ended.
+    let outcome = match job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, on_target).await {
+        Err(error @ CliError::Output(_)) => {
+            // The reader of the results is gone, as in `hive exec … | head -1`: the job is cancelled, as with one
+            // satellite.
             api.jobs().cancel(job.id).await?;
-            return Err(failure);
+            return Err(error);
         }
-        followed => followed?,
+        outcome => outcome?,
     };
-    let worst = match output.format {
+    let worst = match printer.format {
         Format::Table => results::grouped(api, job.id).await?,
-        Format::Json => results::json(api, output, job.id).await?,
+        Format::Json => results::json(api, printer, job.id).await?,
         Format::Jsonl => worst,
     };
-    let Some(signal) = interrupted.or(followed.interrupted) else { return Ok(worst) };
-    output::note(&match followed.job.status {
+    let Some(signal) = interrupted.or(outcome.interrupted) else { return Ok(worst) };
+    output::note(&match outcome.job.status {
         JobStatus::Cancelled => format!("{} was cancelled", job.id),
         _ => format!("{} is still being cancelled; see `hive jobs show {}`", job.id, job.id),
     });
@@ -113,7 +114,7 @@ async fn command(args: ExecArgs) -> Result<ExecCommand> {
     let (command, arguments) = match (args.shell, args.argv) {
         (Some(line), _) => (line, None),
         (None, mut argv) if !argv.is_empty() => (argv.remove(0), Some(argv)),
-        (None, _) => return Err(Failure::usage("no command: give it behind --, or a line with --shell")),
+        (None, _) => return Err(CliError::usage("no command: give it behind --, or a line with --shell")),
     };
     Ok(ExecCommand {
         command,
@@ -133,11 +134,11 @@ async fn read_stdin(path: &Path) -> Result<Vec<u8>> {
     let read = move || {
         if source.as_os_str() == "-" { read_bounded(io::stdin()) } else { read_bounded(File::open(source)?) }
     };
-    // Its own thread: a pipe may be silent for long.
+    // On a blocking thread: a pipe may be silent for long.
     let bytes = tokio::task::spawn_blocking(read).await.map_err(io::Error::other).flatten();
-    let bytes = bytes.map_err(Failure::file("read", path))?;
+    let bytes = bytes.map_err(CliError::file("read", path))?;
     if bytes.len() > MAX_STDIN {
-        return Err(Failure::usage(format!("--stdin: more than {MAX_STDIN} bytes")));
+        return Err(CliError::usage(format!("--stdin: more than {MAX_STDIN} bytes")));
     }
     Ok(bytes)
 }
@@ -148,33 +149,35 @@ fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Runs the command on one satellite and shows its output as it comes.
 async fn wait(
     api: &dyn HiveApi,
-    output: Output,
+    printer: Printer,
     targets: Vec<Target>,
     command: ExecCommand,
     options: ExecOptions,
     hint: Option<String>,
 ) -> Result<u8> {
     let mut interrupts = Interrupts::listen()?;
-    let who = targets.first().map(ToString::to_string).unwrap_or_default();
-    let view = View { is_collected: output.is_json(), who, on_missing_program: hint };
-    let events = begun(api.commands().exec_stream(targets, command, options), &mut interrupts).await?;
-    let followed = follow(api, events, view, interrupts).await?;
-    if output.is_json() {
-        output.json(&followed.results)?;
+    let target = targets.first().map(ToString::to_string).unwrap_or_default();
+    let display = ExecDisplay { is_collected: printer.is_json(), target, on_missing_program: hint };
+    let events = start_or_interrupt(api.commands().exec_stream(targets, command, options), &mut interrupts).await?;
+    let outcome = follow(api, events, display, interrupts).await?;
+    if printer.is_json() {
+        printer.json(&outcome.results)?;
     }
-    Ok(followed.interrupted.map_or_else(|| exit::worst(&followed.results), exit::of_signal))
+    Ok(outcome.interrupted.map_or_else(|| exit::worst(&outcome.results), exit::of_signal))
 }
 
+/// Queues the command on each satellite and returns without waiting.
 async fn submit(
     api: &dyn HiveApi,
-    output: Output,
+    printer: Printer,
     targets: &[Target],
     command: ExecCommand,
     options: ExecOptions,
 ) -> Result<u8> {
-    let satellites = find::satellites(api, targets).await?;
+    let satellites = lookup::satellites(api, targets).await?;
     let mut results = Vec::new();
     for satellite in &satellites {
         let options =
@@ -182,14 +185,14 @@ async fn submit(
         let submitted = api.commands().submit(satellite.id, command.clone(), options).await;
         results.push(submission(satellite, submitted));
     }
-    output.show(&results, |results| {
-        Table::of(["SATELLITE", "COMMAND", "STATUS", "ERROR"], results, |result| {
+    printer.show(&results, |results| {
+        TextTable::of(["SATELLITE", "COMMAND", "STATUS", "ERROR"], results, |result| {
             let error = result.error.as_ref().map(|error| error.message.clone());
             [
                 result.satellite_name.to_string(),
-                shown(result.command_id),
+                or_empty(result.command_id),
                 status_word(&result.status).into(),
-                shown(error),
+                or_empty(error),
             ]
         })
     })?;
@@ -197,7 +200,8 @@ async fn submit(
     Ok(if is_all_queued { 0 } else { exit::worst(&results) })
 }
 
-/// A key means one command, and each satellite gets its own.
+/// Returns the idempotency key for one satellite. A key stands for one command, so with several satellites each gets
+/// its own.
 fn key_for(satellite: SatelliteId, count: usize, options: &ExecOptions) -> Option<String> {
     let key = options.idempotency_key.as_ref()?;
     Some(if count == 1 { key.clone() } else { format!("{key}-{satellite}") })
@@ -206,7 +210,7 @@ fn key_for(satellite: SatelliteId, count: usize, options: &ExecOptions) -> Optio
 fn submission(satellite: &Satellite, submitted: hive_core::Result<hive_core::wire::CommandId>) -> ExecResult {
     let (command_id, error) = match submitted {
         Ok(id) => (Some(id), None),
-        Err(error) => (None, Some(ErrorBody { code: error.code(), message: Failure::from(error).to_string() })),
+        Err(error) => (None, Some(ErrorBody { code: error.code(), message: CliError::from(error).to_string() })),
     };
     let status = command_id.map_or(TargetStatus::NotRun, |_| TargetStatus::Command(CommandStatus::Queued));
     ExecResult {

@@ -2,8 +2,8 @@
 
 use hive_core::{Error, RemoteHive};
 
-use crate::failure::{Failure, Result};
-use crate::find;
+use crate::error::{CliError, Result};
+use crate::lookup;
 use crate::settings::{self, Credentials, HiveSelector};
 
 /// The hive that a command calls, and the credentials it is called with.
@@ -22,18 +22,18 @@ impl Invocation {
 
     /// Replaces the hint of an error where the credentials or the hive know a better one.
     pub(super) async fn with_hint<T>(&self, result: Result<T>) -> Result<T> {
-        let Err(failure) = result else { return result };
-        let hint = match &failure {
-            Failure::Hive(Error::AuthRequired | Error::AuthInvalid) => Some(self.credentials.rejected_key_hint()),
+        let Err(error) = result else { return result };
+        let hint = match &error {
+            CliError::Hive(Error::AuthRequired | Error::AuthInvalid) => Some(self.credentials.rejected_key_hint()),
             // Asked only now: a misspelt name costs one more request, every other call none.
-            Failure::Hive(Error::SatelliteNotFound(word)) => find::similar(&self.hive, word)
+            CliError::Hive(Error::SatelliteNotFound(word)) => lookup::closest_name(&self.hive, word)
                 .await
                 .map(|name| format!("Did you mean {name}? `hive satellites list` shows all")),
             _ => None,
         };
         Err(match hint {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
+            Some(hint) => error.with_hint(hint),
+            None => error,
         })
     }
 }

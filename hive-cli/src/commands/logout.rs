@@ -1,37 +1,38 @@
-//! `hive logout`: revokes the key of a login at its hive, and forgets it here.
+//! `hive logout`: revokes the key of a login at its hive, and removes its profile.
 
 use hive_core::{Error, RemoteHive};
 use serde_json::json;
 
 use crate::args::LogoutArgs;
-use crate::failure::{Failure, Result};
-use crate::output::Output;
+use crate::error::{CliError, Result};
+use crate::output::Printer;
 use crate::profiles::{Profile, Profiles};
 use crate::settings::{self, HiveSelector};
 
-pub(super) async fn run(output: Output, selector: HiveSelector, args: LogoutArgs) -> Result<()> {
+pub(super) async fn run(printer: Printer, selector: HiveSelector, args: LogoutArgs) -> Result<()> {
     let mut profiles = Profiles::load()?;
     let named = args.name.or_else(|| settings::selected_profile(&selector));
     let (name, profile) = match &named {
         Some(name) => profiles.get(name)?,
         None => profiles.current().ok_or_else(|| {
-            Failure::NoHive("you are not logged in".into())
+            CliError::NoHive("you are not logged in".into())
                 .with_hint("`hive profiles list` shows the logins that are kept")
         })?,
     };
     let (name, profile) = (name.to_owned(), profile.clone());
-    revoke(&profile).await.map_err(|failure| {
-        let hint = failure.hint().unwrap_or_default();
-        failure.with_hint(format!("{hint}\n`hive profiles remove {name}` forgets it here, and leaves the key valid"))
+    revoke(&profile).await.map_err(|error| {
+        let hint = error.hint().unwrap_or_default();
+        error.with_hint(format!("{hint}\n`hive profiles remove {name}` forgets it here, and leaves the key valid"))
     })?;
+    // Only after the hive confirmed: a profile that is gone could not revoke its key any more.
     profiles.remove(&name)?;
     profiles.save()?;
-    profiles.forget_key_of(&profile).await?;
+    profiles.delete_key_of(&profile).await?;
     let sentence = format!("logged out of {} (profile {name}); the key is revoked", profile.url);
-    output.tell(&json!({ "profile": name, "url": profile.url, "revoked": true }), &sentence)
+    printer.report(&json!({ "profile": name, "url": profile.url, "revoked": true }), &sentence)
 }
 
-/// Revokes the key. One that is not valid any more is as good as revoked.
+/// Revokes the key. A key that is no longer valid counts as revoked.
 async fn revoke(profile: &Profile) -> Result<()> {
     let hive = RemoteHive::connect(&profile.url, profile.api_key().await?)?;
     let revoked = async {

@@ -1,25 +1,25 @@
-//! `hive power`: asks before it does harm.
+//! `hive power`: shuts down, restarts or suspends a machine, after a question.
 
 use hive_core::router::ExecOptions;
 use hive_core::wire::api::{PowerAction, PowerRequest};
 
 use crate::args::PowerArgs;
-use crate::exec::view::ending;
+use crate::error::Result;
+use crate::exec::display::end_sentence;
 use crate::exit;
-use crate::failure::Result;
-use crate::output::Output;
-use crate::{find, terminal};
+use crate::output::Printer;
+use crate::{lookup, terminal};
 use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn HiveApi, output: Output, args: PowerArgs) -> Result<u8> {
-    let satellite = find::satellite(api, &args.satellite).await?;
+pub(super) async fn run(api: &dyn HiveApi, printer: Printer, args: PowerArgs) -> Result<u8> {
+    let satellite = lookup::satellite(api, &args.satellite).await?;
     let action = PowerAction::from(args.action);
     if !args.yes && action != PowerAction::Cancel {
         terminal::confirm(&format!("{} {}?", action.as_str(), satellite.name)).await?;
     }
     let request = PowerRequest { action, delay_seconds: args.delay, message: args.message, priority: None };
     let result = api.commands().power(satellite.id, request, ExecOptions::default()).await?;
-    let sentence = format!("{}\n{}", ending(&result), result.stderr);
-    output.tell(&result, sentence.trim_end())?;
-    Ok(exit::of(&result.status, result.exit_code, false))
+    let sentence = format!("{}\n{}", end_sentence(&result), result.stderr);
+    printer.report(&result, sentence.trim_end())?;
+    Ok(exit::of_target(&result.status, result.exit_code, false))
 }

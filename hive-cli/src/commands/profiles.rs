@@ -1,16 +1,16 @@
-//! `hive profiles`: the logins that are kept.
+//! `hive profiles`: the saved logins.
 
 use serde::Serialize;
 use serde_json::json;
 
 use crate::args::ProfilesCommand;
-use crate::failure::Result;
-use crate::output::{self, Output};
+use crate::error::Result;
+use crate::output::{self, Printer};
 use crate::profiles::Profiles;
-use crate::table::Table;
+use crate::table::TextTable;
 
 #[derive(Serialize)]
-struct Listed<'a> {
+struct ProfileRow<'a> {
     name: &'a str,
     current: bool,
     url: &'a str,
@@ -18,45 +18,45 @@ struct Listed<'a> {
     key_in: &'static str,
 }
 
-pub(super) async fn run(output: Output, command: ProfilesCommand) -> Result<()> {
+pub(super) async fn run(printer: Printer, command: ProfilesCommand) -> Result<()> {
     let mut profiles = Profiles::load()?;
     match command {
-        ProfilesCommand::List => list(output, &profiles),
+        ProfilesCommand::List => list(printer, &profiles),
         ProfilesCommand::Use { name } => {
-            profiles.use_from_now_on(&name)?;
+            profiles.set_current(&name)?;
             profiles.save()?;
             let url = &profiles.get(&name)?.1.url;
-            output.tell(&json!({ "name": name, "url": url }), &format!("{name} ({url}) is used from now on"))
+            printer.report(&json!({ "name": name, "url": url }), &format!("{name} ({url}) is used from now on"))
         }
         ProfilesCommand::Remove { name } => {
             let removed = profiles.remove(&name)?;
             profiles.save()?;
-            if let Err(error) = profiles.forget_key_of(&removed).await {
+            if let Err(error) = profiles.delete_key_of(&removed).await {
                 output::note(&format!("its key may still lie in the keyring: {error}"));
             }
             let sentence = format!("{name} is forgotten; its key stays valid at {}", removed.url);
-            output.tell(&json!({ "name": name, "removed": true }), &sentence)
+            printer.report(&json!({ "name": name, "removed": true }), &sentence)
         }
     }
 }
 
-fn list(output: Output, profiles: &Profiles) -> Result<()> {
+fn list(printer: Printer, profiles: &Profiles) -> Result<()> {
     let current = profiles.current().map(|(name, _)| name);
     let listed: Vec<_> = profiles
         .iter()
-        .map(|(name, profile)| Listed {
+        .map(|(name, profile)| ProfileRow {
             name,
             current: Some(name) == current,
             url: &profile.url,
             username: profile.username.as_deref(),
-            key_in: profile.place(),
+            key_in: profile.key_location(),
         })
         .collect();
-    if listed.is_empty() && !output.is_json() {
+    if listed.is_empty() && !printer.is_json() {
         return output::text("no logins are kept; `hive login URL` makes one");
     }
-    output.show(&listed, |listed| {
-        Table::of(["NAME", "CURRENT", "HIVE", "USERNAME", "KEY IN"], listed, |profile| {
+    printer.show(&listed, |listed| {
+        TextTable::of(["NAME", "CURRENT", "HIVE", "USERNAME", "KEY IN"], listed, |profile| {
             [
                 profile.name.to_owned(),
                 if profile.current { "yes" } else { "" }.to_owned(),

@@ -1,4 +1,4 @@
-//! `hive sessions`: terminals that are open, and how to come back to them.
+//! `hive sessions`: lists, attaches to and ends sessions.
 
 use hive_core::RemoteHive;
 use hive_core::wire::SessionId;
@@ -8,29 +8,29 @@ use serde::Serialize;
 
 use super::shell;
 use crate::args::SessionsCommand;
-use crate::failure::{Failure, Result};
-use crate::find;
-use crate::output::{self, Output};
-use crate::table::Table;
+use crate::error::{CliError, Result};
+use crate::lookup;
+use crate::output::{self, Printer};
+use crate::table::TextTable;
 use hive_core::HiveApi;
 
-/// Gives the exit code: a session's own, 1 where one could not be ended.
-pub(super) async fn run(hive: RemoteHive, output: Output, command: SessionsCommand) -> Result<u8> {
+/// Returns the exit code: that of an attached session, or 1 where one could not be ended.
+pub(super) async fn run(hive: RemoteHive, printer: Printer, command: SessionsCommand) -> Result<u8> {
     match command {
-        SessionsCommand::List { satellite, ended } => list(&hive, output, satellite, ended).await.map(|()| 0),
-        SessionsCommand::Attach { id, view } => shell::attach(hive, output, id, &view).await,
-        SessionsCommand::Kill { ids } => kill(&hive, output, &ids).await,
+        SessionsCommand::List { satellite, ended } => list(&hive, printer, satellite, ended).await.map(|()| 0),
+        SessionsCommand::Attach { id, view } => shell::attach(hive, printer, id, &view).await,
+        SessionsCommand::Kill { ids } => kill(&hive, printer, &ids).await,
     }
 }
 
-async fn list(api: &dyn HiveApi, output: Output, satellite: Option<String>, ended: bool) -> Result<()> {
+async fn list(api: &dyn HiveApi, printer: Printer, satellite: Option<String>, ended: bool) -> Result<()> {
     let satellite_id = match satellite {
-        Some(word) => Some(find::satellite(api, &word).await?.id),
+        Some(word) => Some(lookup::satellite(api, &word).await?.id),
         None => None,
     };
     let sessions = api.sessions().list(SessionFilter { satellite_id, ended }).await?;
     let heading = ["ID", "SATELLITE", "STATUS", "BY", "SINCE", "VIEWERS", "SIZE"];
-    output.show(&sessions, |sessions| Table::of(heading, sessions, row))
+    printer.show(&sessions, |sessions| TextTable::of(heading, sessions, row))
 }
 
 fn row(session: &Session) -> [String; 7] {
@@ -59,31 +59,31 @@ fn status(session: &Session) -> String {
     }
 }
 
-/// What came of ending one session.
+/// The result of ending one session.
 #[derive(Debug, Serialize)]
-struct Kill {
+struct KillResult {
     id: SessionId,
     ended: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorBody>,
 }
 
-async fn kill(api: &dyn HiveApi, output: Output, ids: &[SessionId]) -> Result<u8> {
+async fn kill(api: &dyn HiveApi, printer: Printer, ids: &[SessionId]) -> Result<u8> {
     let mut kills = Vec::new();
     for &id in ids {
         let error = api.sessions().terminate(id).await.err();
-        let error = error.map(|error| ErrorBody { code: error.code(), message: Failure::from(error).to_string() });
-        kills.push(Kill { id, ended: error.is_none(), error });
+        let error = error.map(|error| ErrorBody { code: error.code(), message: CliError::from(error).to_string() });
+        kills.push(KillResult { id, ended: error.is_none(), error });
     }
-    if output.is_json() {
-        output.json(&kills)?;
+    if printer.is_json() {
+        printer.json(&kills)?;
     } else {
-        kills.iter().try_for_each(tell)?;
+        kills.iter().try_for_each(show_kill)?;
     }
     Ok(u8::from(kills.iter().any(|kill| !kill.ended)))
 }
 
-fn tell(Kill { id, error, .. }: &Kill) -> Result<()> {
+fn show_kill(KillResult { id, error, .. }: &KillResult) -> Result<()> {
     match error {
         None => output::text(&format!("{id} is ended")),
         Some(error) => {
@@ -96,7 +96,7 @@ fn tell(Kill { id, error, .. }: &Kill) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Place;
+    use crate::table::TableLayout;
     use hive_core::wire::Timestamp;
     use hive_core::wire::api::{Actor, EndReason, SessionEnd, Size};
     use hive_core::wire::id::Seed;
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn a_session_is_one_harmless_row() {
-        let table = Table::of(["ID", "SATELLITE", "STATUS", "BY", "SINCE", "VIEWERS", "SIZE"], &[session()], row);
-        let row = table.render(Place::default()).lines().nth(1).unwrap().to_owned();
+        let table = TextTable::of(["ID", "SATELLITE", "STATUS", "BY", "SINCE", "VIEWERS", "SIZE"], &[session()], row);
+        let row = table.render(TableLayout::default()).lines().nth(1).unwrap().to_owned();
         for cell in ["web-server-01", "open", "ann\\u{1b}[2J", "1970-01-01T00:00:00", "2", "120x40"] {
             assert!(row.contains(cell), "{cell:?} is not in {row:?}");
         }

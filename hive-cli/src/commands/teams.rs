@@ -4,45 +4,45 @@ use hive_core::Error;
 use hive_core::wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut};
 use serde_json::json;
 
-use super::word;
+use super::wire_name;
 use crate::args::{MembersCommand, TeamsCommand};
-use crate::failure::{Failure, Result};
-use crate::find;
-use crate::output::Output;
-use crate::table::Table;
+use crate::error::{CliError, Result};
+use crate::lookup;
+use crate::output::Printer;
+use crate::table::TextTable;
 use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn HiveApi, output: Output, command: TeamsCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: TeamsCommand) -> Result<()> {
     match command {
         TeamsCommand::Create { slug } => {
             let team = api.identity().team_create(TeamCreate { slug }).await;
-            let team = team.map_err(Failure::of_naming("hive teams list"))?;
-            output.show(&team, |team| table(std::slice::from_ref(team)))
+            let team = team.map_err(CliError::of_naming("hive teams list"))?;
+            printer.show(&team, |team| table(std::slice::from_ref(team)))
         }
-        TeamsCommand::List => output.show(&api.identity().team_list().await?, |teams| table(teams)),
-        TeamsCommand::Members(command) => members(api, output, command).await,
+        TeamsCommand::List => printer.show(&api.identity().team_list().await?, |teams| table(teams)),
+        TeamsCommand::Members(command) => members(api, printer, command).await,
     }
 }
 
-async fn members(api: &dyn HiveApi, output: Output, command: MembersCommand) -> Result<()> {
+async fn members(api: &dyn HiveApi, printer: Printer, command: MembersCommand) -> Result<()> {
     match command {
         MembersCommand::List { team } => {
-            let team = find::team(api, &team).await?;
-            show(output, &api.identity().team_member_list(team).await?)
+            let team = lookup::team(api, &team).await?;
+            show(printer, &api.identity().team_member_list(team).await?)
         }
         MembersCommand::Add { team, users, role } => {
-            let team = find::team(api, &team).await?;
+            let team = lookup::team(api, &team).await?;
             let mut added = Vec::new();
             for username in users {
                 let member = TeamMemberPut { username, role: role.into() };
                 added.push(api.identity().team_member_put(team, member).await?);
             }
-            show(output, &added)
+            show(printer, &added)
         }
         MembersCommand::Remove { team, users } => {
-            let id = find::team(api, &team).await?;
+            let id = lookup::team(api, &team).await?;
             let members = api.identity().team_member_list(id).await?;
-            // All of them are known before the first one is taken out.
+            // All names are checked before the first member is removed: a mistyped one changes nothing.
             let found: Result<Vec<_>> = users.iter().map(|word| member(&members, word, &team)).collect();
             let found = found?;
             for member in &found {
@@ -50,7 +50,7 @@ async fn members(api: &dyn HiveApi, output: Output, command: MembersCommand) -> 
             }
             let names: Vec<_> = found.iter().map(|member| member.username.as_str()).collect();
             let sentence = format!("{} is not in {team} any more", names.join(", "));
-            output.tell(&json!({ "team": id, "removed": names }), &sentence)
+            printer.report(&json!({ "team": id, "removed": names }), &sentence)
         }
     }
 }
@@ -58,21 +58,21 @@ async fn members(api: &dyn HiveApi, output: Output, command: MembersCommand) -> 
 fn member<'m>(members: &'m [TeamMember], word: &str, team: &str) -> Result<&'m TeamMember> {
     let found = members.iter().find(|member| member.username == word || member.user_id.to_string() == word);
     found.ok_or_else(|| {
-        Failure::from(Error::NotFound { what: "user", id: format!("{word} in {team}") })
+        CliError::from(Error::NotFound { what: "user", id: format!("{word} in {team}") })
             .with_hint(format!("See who is in it with `hive teams members list {team}`"))
     })
 }
 
-fn show(output: Output, members: &[TeamMember]) -> Result<()> {
-    output.show(members, |members| {
-        Table::of(["USERNAME", "ID", "ROLE"], members, |member| {
-            [member.username.clone(), member.user_id.to_string(), word(&member.role)]
+fn show(printer: Printer, members: &[TeamMember]) -> Result<()> {
+    printer.show(members, |members| {
+        TextTable::of(["USERNAME", "ID", "ROLE"], members, |member| {
+            [member.username.clone(), member.user_id.to_string(), wire_name(&member.role)]
         })
     })
 }
 
-fn table(teams: &[Team]) -> Table {
-    Table::of(["TEAM", "ID", "CREATED"], teams, |team| {
+fn table(teams: &[Team]) -> TextTable {
+    TextTable::of(["TEAM", "ID", "CREATED"], teams, |team| {
         [team.slug.clone(), team.id.to_string(), team.created_at.to_string()]
     })
 }

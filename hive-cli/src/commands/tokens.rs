@@ -3,37 +3,37 @@
 use hive_core::wire::api::{RegistrationTokenCreate, RegistrationTokenInfo};
 use serde_json::json;
 
-use super::word;
+use super::wire_name;
 use crate::args::{Scope, TokensCommand, TokensCreateArgs};
-use crate::failure::Result;
-use crate::find;
-use crate::output::Output;
-use crate::table::Table;
+use crate::error::Result;
+use crate::lookup;
+use crate::output::Printer;
+use crate::table::TextTable;
 use hive_core::HiveApi;
 
-pub(super) async fn run(api: &dyn HiveApi, output: Output, command: TokensCommand) -> Result<()> {
+pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: TokensCommand) -> Result<()> {
     match command {
-        TokensCommand::Create(args) => create(api, output, args).await,
+        TokensCommand::Create(args) => create(api, printer, args).await,
         TokensCommand::List => {
             let tokens = api.identity().registration_token_list().await?;
             let heading = ["ID", "SCOPE", "BY", "EXPIRES", "STATE", "DESCRIPTION"];
-            output.show(&tokens, |tokens| Table::of(heading, tokens, row))
+            printer.show(&tokens, |tokens| TextTable::of(heading, tokens, row))
         }
         TokensCommand::Revoke { id } => {
             api.identity().registration_token_revoke(id).await?;
-            output.tell(&json!({ "id": id, "token_id": id, "revoked": true }), &format!("{id} is revoked"))
+            printer.report(&json!({ "id": id, "token_id": id, "revoked": true }), &format!("{id} is revoked"))
         }
     }
 }
 
-async fn create(api: &dyn HiveApi, output: Output, args: TokensCreateArgs) -> Result<()> {
+async fn create(api: &dyn HiveApi, printer: Printer, args: TokensCreateArgs) -> Result<()> {
     let satellite = match &args.for_satellite {
-        Some(satellite) => Some(find::satellite(api, satellite).await?),
+        Some(satellite) => Some(lookup::satellite(api, satellite).await?),
         None => None,
     };
     let team_id = match (&args.team, &satellite) {
         (_, Some(satellite)) => satellite.team_id,
-        (Some(team), None) => Some(find::team(api, team).await?),
+        (Some(team), None) => Some(lookup::team(api, team).await?),
         (None, None) => None,
     };
     let scope = args.scope.unwrap_or(if team_id.is_some() { Scope::Team } else { Scope::Global });
@@ -48,7 +48,7 @@ async fn create(api: &dyn HiveApi, output: Output, args: TokensCreateArgs) -> Re
     };
     let new = api.identity().registration_token_create(request).await?;
     // The bare token: `hive tokens create | satellite-agent --registration-token-file - …`.
-    output.tell(&new, &new.token)
+    printer.report(&new, &new.token)
 }
 
 fn row(token: &RegistrationTokenInfo) -> [String; 6] {
@@ -57,6 +57,6 @@ fn row(token: &RegistrationTokenInfo) -> [String; 6] {
         (None, Some(_)) => "revoked",
         (None, None) => "open",
     };
-    let (id, scope, expires) = (token.token_id.to_string(), word(&token.scope), token.expires_at.to_string());
+    let (id, scope, expires) = (token.token_id.to_string(), wire_name(&token.scope), token.expires_at.to_string());
     [id, scope, token.created_by.clone(), expires, state.into(), token.description.clone().unwrap_or_default()]
 }

@@ -1,7 +1,7 @@
-//! `hive up`: a hive and a satellite of it in one process, for a first look and for a single machine.
+//! `hive up`: a hive and one satellite in one process, for a first try and for a single machine.
 //!
-//! Nothing is special about either: the hive lies in the data directory as one of `hive-server` would, and the satellite
-//! registers with an ordinary token and dials in over a WebSocket. What was there at the last start is used again.
+//! Both are ordinary: `hive-server` could serve the same data directory, and the satellite registers with a token and
+//! connects over a WebSocket. A second start uses the data of the first.
 
 mod name;
 mod welcome;
@@ -27,54 +27,54 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::UpArgs;
-use crate::failure::{Failure, Result};
-use crate::output::Output;
+use crate::error::{CliError, Result};
+use crate::output::Printer;
 use crate::profiles::Profiles;
 use crate::settings::{self, Credentials, UP_FILE};
-use welcome::Welcome;
+use welcome::WelcomeMessage;
 
 /// The first user.
 const ADMIN: &str = "admin";
-/// How long a hive that runs here already may take to say so.
+/// How long a hive that may run here already has to answer.
 const PROBE_TIME: Duration = Duration::from_secs(2);
-/// How long the satellite may take to be there.
+/// How long the satellite may take to come online.
 const START_TIME: Duration = Duration::from_secs(30);
 /// How long the satellite may take to end its commands, and then the server to end its connections: 5 s in all.
 const SATELLITE_GRACE: Duration = Duration::from_millis(2500);
 const SERVER_GRACE: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(output: Output, args: UpArgs) -> Result<()> {
-    let stop = on_signals().map_err(Failure::Runtime)?;
-    refuse_second(&args.data_dir).await?;
+pub(super) async fn run(printer: Printer, args: UpArgs) -> Result<()> {
+    let stop = on_signals().map_err(CliError::Runtime)?;
+    reject_second_instance(&args.data_dir).await?;
     let hive = open(&args).await?;
     let server = bind(&args, hive.clone()).await?;
     let url = format!("http://{}", reachable(server.local_addr()));
     let password = first_admin(&hive).await?;
-    // Shown nowhere else: whatever goes wrong from here on, it must have been said.
-    if let Some(password) = password.as_ref().filter(|_| !output.is_json()) {
+    // Printed at once: the store keeps only its hash, so an error later on would lose it.
+    if let Some(password) = password.as_ref().filter(|_| !printer.is_json()) {
         welcome::password(ADMIN, password)?;
     }
     save_credentials(&hive, &args.data_dir, &url).await?;
 
     let (tasks, stop_server) = (TaskTracker::new(), CancellationToken::new());
     let serving = tasks.spawn(server.run(stop_server.clone()));
-    let lived = live(output, &args, &hive, &url, password, &stop).await;
+    let result = run_satellite(printer, &args, &hive, &url, password, &stop).await;
     stop_server.cancel();
-    serving.await.map_err(|error| Failure::Runtime(error.into()))?;
-    lived
+    serving.await.map_err(|error| CliError::Runtime(error.into()))?;
+    result
 }
 
-/// Two of them in one directory would be one satellite twice.
-async fn refuse_second(data_dir: &Path) -> Result<()> {
+/// Fails where a hive with this data directory runs already: its satellite would connect twice with one identity.
+async fn reject_second_instance(data_dir: &Path) -> Result<()> {
     let Some(Credentials { url, api_key, .. }) = settings::load(&data_dir.join(UP_FILE))? else { return Ok(()) };
     let running = RemoteHive::connect(&url, api_key)?;
-    // Whoever takes its key is the hive whose key it is.
+    // The port may belong to another hive by now. Only the one that issued the key accepts it.
     let is_running = timeout(PROBE_TIME, running.identity().me()).await.is_ok_and(|me| me.is_ok());
     if !is_running {
         return Ok(());
     }
-    let told = format!("a hive with the data of {} runs already, at {url}", data_dir.display());
-    Err(Failure::Up(told)
+    let message = format!("a hive with the data of {} runs already, at {url}", data_dir.display());
+    Err(CliError::Up(message)
         .with_hint("Use it from here: `hive satellites list`; it ends with Ctrl-C where it was started"))
 }
 
@@ -89,14 +89,14 @@ async fn bind(args: &UpArgs, hive: Hive) -> Result<Server> {
     Server::bind(config, hive).await.map_err(|error| cannot_listen(args.listen, &error))
 }
 
-fn cannot_listen(address: SocketAddr, error: &BindError) -> Failure {
+fn cannot_listen(address: SocketAddr, error: &BindError) -> CliError {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     let other = SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(3001));
-    Failure::Up(format!("cannot listen on {address}{cause}"))
+    CliError::Up(format!("cannot listen on {address}{cause}"))
         .with_hint(format!("Does another hive run there? Take another address with --listen {other}"))
 }
 
-/// Where this machine reaches a listener.
+/// Returns the address at which this machine reaches a listener.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -106,7 +106,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Makes the first user, and gives the password; `None` where there is one already.
+/// Creates the first user and returns the password; `None` where that user exists.
 async fn first_admin(hive: &Hive) -> Result<Option<SecretString>> {
     let admin = UserCreate { username: ADMIN.to_owned(), role: PlatformRole::GlobalAdmin };
     match hive.as_system().identity().user_create(admin).await {
@@ -120,7 +120,7 @@ async fn is_valid(hive: &Hive, api_key: &SecretString) -> bool {
     hive.authenticate_api_key(api_key.expose_secret(), None, Effort::Full).await.is_ok()
 }
 
-/// Sees to it that the other commands find this hive and have a key to it.
+/// Stores the URL and a key, by which other commands in this directory find the hive.
 async fn save_credentials(hive: &Hive, data_dir: &Path, url: &str) -> Result<()> {
     let path = data_dir.join(UP_FILE);
     let api_key = match settings::load(&path)? {
@@ -134,8 +134,8 @@ async fn save_credentials(hive: &Hive, data_dir: &Path, url: &str) -> Result<()>
 }
 
 /// Runs the satellite until the process is asked to stop.
-async fn live(
-    output: Output,
+async fn run_satellite(
+    printer: Printer,
     args: &UpArgs,
     hive: &Hive,
     url: &str,
@@ -144,22 +144,22 @@ async fn live(
 ) -> Result<()> {
     let starting = timeout(START_TIME, connect(args, hive, url));
     let agent = tokio::select! {
-        started = starting => started.map_err(|_| Failure::Up("the satellite did not start in time".into()))??,
+        started = starting => started.map_err(|_| CliError::Up("the satellite did not start in time".into()))??,
         () = stop.cancelled() => return Ok(()),
     };
     let (name, link, stop_agent) = (agent.name().to_owned(), agent.link_state(), CancellationToken::new());
     let mut running = TaskTracker::new().spawn(agent.run(stop_agent.clone()));
-    let lived = tokio::select! {
+    let result = tokio::select! {
         ended = &mut running => return outcome(ended),
         satellite_id = online(link) => {
             let satellite_id = satellite_id?;
             let (data_dir, login) = (args.data_dir.as_path(), current_login());
-            let welcome = Welcome { url, name: &name, satellite_id, data_dir, user: ADMIN, password, login };
-            welcome.say(output)
+            let welcome = WelcomeMessage { url, name: &name, satellite_id, data_dir, user: ADMIN, password, login };
+            welcome.print(printer)
         }
         () = stop.cancelled() => Ok(()),
     };
-    if lived.is_ok() {
+    if result.is_ok() {
         tokio::select! {
             ended = &mut running => return outcome(ended),
             () = stop.cancelled() => {}
@@ -167,41 +167,41 @@ async fn live(
     }
     stop_agent.cancel();
     end(running).await?;
-    lived
+    result
 }
 
-/// The profile that other commands use here, before this hive.
+/// Returns the profile that other commands use instead of this hive.
 fn current_login() -> Option<String> {
     Profiles::load().ok()?.current().map(|(name, _)| name.to_owned())
 }
 
-type Running = JoinHandle<Result<(), hive_agent::Error>>;
+type AgentTask = JoinHandle<Result<(), hive_agent::Error>>;
 
-/// Waits for the satellite to end its commands, but not for ever.
-async fn end(running: Running) -> Result<()> {
+/// Waits until the satellite has ended its commands, for a limited time.
+async fn end(running: AgentTask) -> Result<()> {
     timeout(SATELLITE_GRACE, running).await.map_or(Ok(()), outcome)
 }
 
 fn outcome(ended: Result<Result<(), hive_agent::Error>, tokio::task::JoinError>) -> Result<()> {
-    ended.map_err(|error| Failure::Runtime(error.into()))?.map_err(|error| told(&error))
+    ended.map_err(|error| CliError::Runtime(error.into()))?.map_err(|error| agent_error(&error))
 }
 
-/// Makes the satellite one of the hive: by its stored key, else by a fresh registration token.
+/// Connects the satellite: with its stored key, else with a new registration token.
 async fn connect(args: &UpArgs, hive: &Hive, url: &str) -> Result<Agent> {
     use hive_agent::Error::{KeyRejected, TokenMissing};
 
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    let server = url.parse().map_err(|error| told(&error))?;
+    let server = url.parse().map_err(|error| agent_error(&error))?;
     let mut config = AgentConfig::new(server, name::of_host(&host), args.data_dir.join("satellite"));
     config.local_api = None;
-    // A token is at hand.
+    // A rejected key ends the agent instead of waiting for an operator: a new token can be made here.
     config.key_rejection = KeyRejectionPolicy::Exit;
     match Agent::connect(config.clone()).await {
         Err(TokenMissing | KeyRejected) => {
             config.registration_token = Some(registration_token(hive).await?);
-            Agent::connect(config).await.map_err(|error| told(&error))
+            Agent::connect(config).await.map_err(|error| agent_error(&error))
         }
-        connected => connected.map_err(|error| told(&error)),
+        connected => connected.map_err(|error| agent_error(&error)),
     }
 }
 
@@ -220,12 +220,12 @@ async fn online(mut link: watch::Receiver<LinkState>) -> Result<SatelliteId> {
     let state = timeout(START_TIME, is_online).await.ok().and_then(Result::ok);
     match state.as_deref() {
         Some(LinkState::Online { satellite_id, .. }) => Ok(*satellite_id),
-        _ => Err(Failure::Up("the satellite did not come online".into())),
+        _ => Err(CliError::Up("the satellite did not come online".into())),
     }
 }
 
-fn told(error: &hive_agent::Error) -> Failure {
-    Failure::Up(explain(error, Language::English))
+fn agent_error(error: &hive_agent::Error) -> CliError {
+    CliError::Up(explain(error, Language::English))
 }
 
 /// A token that is cancelled when the process is asked to stop.
@@ -233,13 +233,13 @@ fn on_signals() -> io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();
-    let asked = stop.clone();
+    let on_signal = stop.clone();
     TaskTracker::new().spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        asked.cancel();
+        on_signal.cancel();
     });
     Ok(stop)
 }

@@ -1,4 +1,4 @@
-//! What the events of running commands add up to.
+//! Collects the events of running commands into results.
 
 use std::collections::BTreeMap;
 
@@ -7,41 +7,43 @@ use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{ExecEvent, ExecResult};
 use hive_core::wire::{CommandId, SatelliteId};
 
-/// One step, with the bytes that are new.
+/// What an event changed, with the output that is new.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Step {
+pub(crate) enum ExecUpdate {
     Accepted(CommandId),
     Output { satellite: SatelliteId, channel: Channel, bytes: Vec<u8> },
     Link { is_online: bool, seconds_left: Option<u64> },
     Done(SatelliteId),
 }
 
-/// The targets of one call.
+/// The targets of one `exec` call.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
-    targets: BTreeMap<SatelliteId, Progress>,
-    /// Whether output is kept for the results; else it was shown and is gone.
+    targets: BTreeMap<SatelliteId, CollectedTarget>,
+    /// Whether output is kept for the results. Otherwise it is shown as it comes, and dropped.
     keeps_output: bool,
 }
 
 #[derive(Debug, Default)]
-struct Progress {
+struct CollectedTarget {
     command: Option<CommandId>,
-    stdout: Output,
-    stderr: Output,
+    stdout: StreamBuffer,
+    stderr: StreamBuffer,
     result: Option<ExecResult>,
 }
 
 #[derive(Debug, Default)]
-struct Output {
+struct StreamBuffer {
     kept: Vec<u8>,
     received: u64,
 }
 
-impl Output {
-    /// Takes a piece and gives its bytes that are new. A piece may come twice; one may be missing where output was cut.
+impl StreamBuffer {
+    /// Takes a chunk and returns its bytes that are new.
     fn accept(&mut self, offset: u64, mut bytes: Vec<u8>) -> Vec<u8> {
         let end = offset + bytes.len() as u64;
+        // A stream that was resumed, or the final read of the output, repeats bytes: offsets tell what is known. Where
+        // output was cut, the next chunk begins beyond `received`, and the gap is left out.
         let known = self.received.saturating_sub(offset).min(bytes.len() as u64);
         bytes.drain(..known as usize);
         self.received = self.received.max(end);
@@ -54,12 +56,12 @@ impl Collector {
         Self { keeps_output, ..Self::default() }
     }
 
-    /// Takes an event. One that cannot be read gives nothing.
-    pub(crate) fn on_event(&mut self, event: ExecEvent) -> Option<Step> {
+    /// Takes an event. An unknown or damaged one changes nothing.
+    pub(crate) fn on_event(&mut self, event: ExecEvent) -> Option<ExecUpdate> {
         match event {
             ExecEvent::Accepted { satellite_id, command_id } => {
                 self.targets.entry(satellite_id).or_default().command = Some(command_id);
-                Some(Step::Accepted(command_id))
+                Some(ExecUpdate::Accepted(command_id))
             }
             ExecEvent::Output { satellite_id, channel, offset, data } => {
                 let bytes = BASE64.decode(data.as_bytes()).ok()?;
@@ -73,44 +75,44 @@ impl Collector {
                 if self.keeps_output {
                     output.kept.extend_from_slice(&bytes);
                 }
-                Some(Step::Output { satellite: satellite_id, channel, bytes })
+                Some(ExecUpdate::Output { satellite: satellite_id, channel, bytes })
             }
-            ExecEvent::Link { online, seconds_left, .. } => Some(Step::Link { is_online: online, seconds_left }),
+            ExecEvent::Link { online, seconds_left, .. } => Some(ExecUpdate::Link { is_online: online, seconds_left }),
             ExecEvent::Exit(result) => {
                 let satellite = result.satellite_id;
                 self.finish(*result);
-                Some(Step::Done(satellite))
+                Some(ExecUpdate::Done(satellite))
             }
             ExecEvent::Unknown(_) => None,
         }
     }
 
-    /// Takes a target's end. The first one counts.
+    /// Stores a target's result. The first one counts: the end may be heard from the stream and from a poll.
     fn finish(&mut self, result: ExecResult) {
         self.targets.entry(result.satellite_id).or_default().result.get_or_insert(result);
     }
 
-    /// The commands that have not ended, as far as was heard.
+    /// Returns the commands whose end was not heard of yet.
     pub(crate) fn open(&self) -> Vec<(SatelliteId, CommandId)> {
-        let is_open = |progress: &&Progress| progress.result.is_none();
-        let open = |(id, target): (&SatelliteId, &Progress)| Some((*id, Some(target).filter(is_open)?.command?));
+        let is_open = |target: &&CollectedTarget| target.result.is_none();
+        let open = |(id, target): (&SatelliteId, &CollectedTarget)| Some((*id, Some(target).filter(is_open)?.command?));
         self.targets.iter().filter_map(open).collect()
     }
 
-    /// The end of a target, so far.
+    /// Returns the result of a target that has ended.
     pub(crate) fn result(&self, satellite: SatelliteId) -> Option<&ExecResult> {
         self.targets.get(&satellite)?.result.as_ref()
     }
 
-    /// The targets that have ended, in the order of their names, with the output that was kept.
+    /// Returns the results of the targets that have ended, ordered by name, with the output that was kept.
     pub(crate) fn into_results(self) -> Vec<ExecResult> {
-        let mut results: Vec<_> = self.targets.into_values().filter_map(Progress::into_result).collect();
+        let mut results: Vec<_> = self.targets.into_values().filter_map(CollectedTarget::into_result).collect();
         results.sort_by(|a, b| a.satellite_name.cmp(&b.satellite_name));
         results
     }
 }
 
-impl Progress {
+impl CollectedTarget {
     fn into_result(self) -> Option<ExecResult> {
         let mut result = self.result?;
         for (text, output) in [(&mut result.stdout, self.stdout), (&mut result.stderr, self.stderr)] {
@@ -178,7 +180,7 @@ pub(crate) mod tests {
     fn bytes_that_come_twice_count_once() {
         let mut collector = Collector::new(true);
         let mut check = |offset, text: &str, expected: &str| {
-            let Some(Step::Output { bytes, .. }) = collector.on_event(output(1, offset, text)) else {
+            let Some(ExecUpdate::Output { bytes, .. }) = collector.on_event(output(1, offset, text)) else {
                 panic!("no output")
             };
             assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{text:?} at {offset}");

@@ -1,5 +1,6 @@
-//! Waits for a running command. The first Ctrl-C, SIGTERM or SIGHUP cancels it and waits for its end; the second leaves.
-//! Where nobody takes the output any more, it is cancelled as well.
+//! Follows the commands of one `exec` call until they end. The first Ctrl-C, SIGTERM or SIGHUP cancels them and waits
+//! for their ends; the second one returns at once. They are cancelled as well where the output cannot be written any
+//! more.
 
 use std::time::Duration;
 
@@ -12,108 +13,109 @@ use hive_core::wire::api::{CommandInfo, ExecEvent, ExecResult, OutputEncoding, T
 use hive_core::wire::{CommandId, SatelliteId};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::collect::{Collector, Step};
+use super::collect::{Collector, ExecUpdate};
+use super::display::ExecDisplay;
 use super::interrupts::Interrupts;
-use super::view::View;
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 use hive_core::HiveApi;
 
-/// How long cancelled commands may take to end before we leave them to the hive.
-const CANCEL_TIME: Duration = Duration::from_secs(10);
-/// How long what was interrupted at its beginning may take to begin.
-const BEGIN_TIME: Duration = Duration::from_secs(2);
-/// How often a command is asked for whose stream broke off.
-const ASK_EVERY: Duration = Duration::from_millis(500);
-/// How long the hive may be away before a command whose stream broke off is given up.
-const ASK_FOR: Duration = Duration::from_secs(30);
+/// How long cancelled commands may take to end. After that the hive goes on cancelling them alone.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a start that was interrupted may take, so that its id is known and it can be cancelled.
+const START_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time between two requests for a command whose stream broke off.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the hive may be out of reach before following a command fails.
+const OUTAGE_LIMIT: Duration = Duration::from_secs(30);
 
-/// Waits until something has begun, and says by which signal we were interrupted meanwhile. It may have begun already, and
-/// only its id is what it can be cancelled by: so it is waited for a little longer, unless there is another signal.
-pub(crate) async fn begun<T>(
-    beginning: impl Future<Output = hive_core::Result<T>>,
+/// Waits until something has started. Returns it, and the signal that came meanwhile.
+pub(crate) async fn start_or_interrupt<T>(
+    starting: impl Future<Output = hive_core::Result<T>>,
     interrupts: &mut Interrupts,
 ) -> Result<(T, Option<i32>)> {
-    tokio::pin!(beginning);
+    tokio::pin!(starting);
     let signal = tokio::select! {
-        begun = &mut beginning => return Ok((begun?, None)),
+        started = &mut starting => return Ok((started?, None)),
         signal = interrupts.next() => signal,
     };
+    // The hive may have started it already, and only the answer has the id by which it can be cancelled. A second
+    // signal skips that.
     tokio::select! {
-        begun = timeout(BEGIN_TIME, beginning) => Ok((begun.map_err(|_| Failure::Interrupted(signal))??, Some(signal))),
-        signal = interrupts.next() => Err(Failure::Interrupted(signal)),
+        started = timeout(START_TIMEOUT, starting) => Ok((started.map_err(|_| CliError::Interrupted(signal))??, Some(signal))),
+        signal = interrupts.next() => Err(CliError::Interrupted(signal)),
     }
 }
 
-/// What became of the targets.
-pub(crate) struct Followed {
+/// The results of an `exec` call.
+pub(crate) struct ExecOutcome {
     pub(crate) results: Vec<ExecResult>,
-    /// The signal that interrupted us.
+    /// The signal that interrupted it.
     pub(crate) interrupted: Option<i32>,
 }
 
-/// Shows events until the stream ends, and finds out about the commands it did not tell the end of. Where we were
-/// `interrupted` before, they are cancelled from the beginning.
+/// Shows events until the stream ends, and polls the commands whose end the stream did not have. If a signal
+/// `interrupted` the start, the commands are cancelled as soon as they are accepted.
 pub(crate) async fn follow(
     api: &dyn HiveApi,
     (events, interrupted): (Subscription<ExecEvent>, Option<i32>),
-    view: View,
+    display: ExecDisplay,
     mut interrupts: Interrupts,
-) -> Result<Followed> {
-    let cancelling = interrupted.map(Cancelling::by);
-    let mut following = Following { api, collector: Collector::new(view.is_collected()), view: &view };
-    let interrupted = match following.until_end(events, cancelling, &mut interrupts).await {
+) -> Result<ExecOutcome> {
+    let cancellation = interrupted.map(Cancellation::by);
+    let mut follower = ExecFollower { api, collector: Collector::new(display.is_collected()), display: &display };
+    let interrupted = match follower.until_end(events, cancellation, &mut interrupts).await {
         Ok(interrupted) => interrupted,
-        Err(failure) => {
-            following.cancel(&mut interrupts).await;
-            return Err(failure);
+        Err(error) => {
+            follower.cancel(&mut interrupts).await;
+            return Err(error);
         }
     };
     if interrupted.is_none() {
         tokio::select! {
-            outcome = following.ask_for_the_rest() => outcome?,
-            signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
+            result = follower.poll_unfinished() => result?,
+            signal = interrupts.next() => return Err(CliError::Interrupted(signal)),
         }
     }
-    Ok(Followed { results: following.collector.into_results(), interrupted })
+    Ok(ExecOutcome { results: follower.collector.into_results(), interrupted })
 }
 
-/// The commands are being cancelled, because of a signal.
+/// The commands are being cancelled because of a signal.
 #[derive(Clone, Copy)]
-struct Cancelling {
+struct Cancellation {
     signal: i32,
     deadline: Instant,
 }
 
-impl Cancelling {
+impl Cancellation {
     fn by(signal: i32) -> Self {
-        Self { signal, deadline: Instant::now() + CANCEL_TIME }
+        Self { signal, deadline: Instant::now() + CANCEL_TIMEOUT }
     }
 }
 
-struct Following<'a> {
+struct ExecFollower<'a> {
     api: &'a dyn HiveApi,
     collector: Collector,
-    view: &'a View,
+    display: &'a ExecDisplay,
 }
 
-impl Following<'_> {
-    /// Returns the signal that came meanwhile, if there was one.
+impl ExecFollower<'_> {
+    /// Follows the stream to its end. Returns the signal that came meanwhile.
     async fn until_end(
         &mut self,
         mut events: Subscription<ExecEvent>,
-        mut cancelling: Option<Cancelling>,
+        mut cancellation: Option<Cancellation>,
         interrupts: &mut Interrupts,
     ) -> Result<Option<i32>> {
         let commands = self.api.commands();
         let mut cancels = FuturesUnordered::new();
         loop {
-            let deadline = cancelling.map(|cancelling| cancelling.deadline);
+            let deadline = cancellation.map(|cancellation| cancellation.deadline);
             tokio::select! {
                 event = events.next() => {
                     let Some(event) = event else { break };
-                    let step = self.on_event(event)?;
-                    // A fan-out goes on accepting: what comes after the signal is cancelled as well.
-                    if let (Some(Step::Accepted(command)), Some(_)) = (step, deadline) {
+                    let update = self.on_event(event)?;
+                    // The hive may accept more commands after the signal: each of them is cancelled as well.
+                    if let (Some(ExecUpdate::Accepted(command)), Some(_)) = (update, deadline) {
                         cancels.push(commands.cancel(command));
                     }
                 }
@@ -121,51 +123,53 @@ impl Following<'_> {
                     if deadline.is_some() {
                         return Ok(Some(signal));
                     }
-                    cancelling = Some(Cancelling::by(signal));
+                    cancellation = Some(Cancellation::by(signal));
                     cancels.extend(self.collector.open().into_iter().map(|(_, command)| commands.cancel(command)));
                 }
+                // Polled here only to make progress. An empty set yields `None`, which disables the branch for this
+                // round.
                 Some(_) = cancels.next() => {}
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => break,
             }
         }
-        let Some(Cancelling { signal, deadline }) = cancelling else { return Ok(None) };
+        let Some(Cancellation { signal, deadline }) = cancellation else { return Ok(None) };
         let all_asked = async { while cancels.next().await.is_some() {} };
-        // One that cannot be cancelled in time goes on without us.
+        // The hive keeps a command that could not be cancelled in time; it ends by its own timeout.
         let _ = timeout_at(deadline, all_asked).await;
         Ok(Some(signal))
     }
 
-    /// Cancels what has not ended, unless there is a signal meanwhile.
+    /// Cancels the commands that have not ended. A signal stops waiting for that.
     async fn cancel(&self, interrupts: &mut Interrupts) {
         let open = self.collector.open();
         let commands = self.api.commands();
         let cancels = join_all(open.into_iter().map(|(_, command)| commands.cancel(command)));
         tokio::select! {
-            _ = timeout(CANCEL_TIME, cancels) => {}
+            _ = timeout(CANCEL_TIMEOUT, cancels) => {}
             _ = interrupts.next() => {}
         }
     }
 
-    fn on_event(&mut self, event: ExecEvent) -> Result<Option<Step>> {
-        let step = self.collector.on_event(event);
-        match &step {
-            Some(Step::Output { channel, bytes, .. }) => self.view.on_output(channel.clone(), bytes)?,
-            Some(Step::Done(satellite)) => {
+    fn on_event(&mut self, event: ExecEvent) -> Result<Option<ExecUpdate>> {
+        let update = self.collector.on_event(event);
+        match &update {
+            Some(ExecUpdate::Output { channel, bytes, .. }) => self.display.on_output(channel.clone(), bytes)?,
+            Some(ExecUpdate::Done(satellite)) => {
                 if let Some(result) = self.collector.result(*satellite) {
-                    self.view.on_end(result);
+                    self.display.on_end(result);
                 }
             }
-            Some(Step::Link { is_online, seconds_left }) => self.view.on_link(*is_online, *seconds_left),
-            Some(Step::Accepted(_)) | None => {}
+            Some(ExecUpdate::Link { is_online, seconds_left }) => self.display.on_link(*is_online, *seconds_left),
+            Some(ExecUpdate::Accepted(_)) | None => {}
         }
-        Ok(step)
+        Ok(update)
     }
 
-    /// The commands are durable: where the stream broke off, they are asked for by their ids until they have ended.
-    async fn ask_for_the_rest(&mut self) -> Result<()> {
+    /// Polls the commands whose end was not heard of. The hive keeps them, so a stream that breaks off loses nothing.
+    async fn poll_unfinished(&mut self) -> Result<()> {
         for (satellite, command) in self.collector.open() {
-            let info = ended(self.api, command).await?;
-            for event in told_again(self.api, satellite, info).await? {
+            let info = until_ended(self.api, command).await?;
+            for event in replayed_events(self.api, satellite, info).await? {
                 self.on_event(event)?;
             }
         }
@@ -173,8 +177,8 @@ impl Following<'_> {
     }
 }
 
-/// Asks for a command until it has ended, through a restart of the hive.
-async fn ended(api: &dyn HiveApi, command: CommandId) -> Result<CommandInfo> {
+/// Polls a command until it has ended. A restart of the hive in between is waited for.
+async fn until_ended(api: &dyn HiveApi, command: CommandId) -> Result<CommandInfo> {
     let mut last_heard = Instant::now();
     loop {
         match api.commands().get(command, OutputEncoding::Base64).await {
@@ -183,15 +187,15 @@ async fn ended(api: &dyn HiveApi, command: CommandId) -> Result<CommandInfo> {
             Ok(None) => {
                 return Err(hive_core::Error::NotFound { what: "command", id: command.to_string() }.into());
             }
-            Err(hive_core::Error::Unavailable(_)) if last_heard.elapsed() < ASK_FOR => {}
+            Err(hive_core::Error::Unavailable(_)) if last_heard.elapsed() < OUTAGE_LIMIT => {}
             Err(error) => return Err(error.into()),
         }
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The events of a command that has ended. What was heard of its output before is known by its offset.
-async fn told_again(api: &dyn HiveApi, satellite_id: SatelliteId, info: CommandInfo) -> Result<[ExecEvent; 3]> {
+/// Returns the events of a command that has ended, with all of its output: the collector drops what it has already.
+async fn replayed_events(api: &dyn HiveApi, satellite_id: SatelliteId, info: CommandInfo) -> Result<[ExecEvent; 3]> {
     let missing = || hive_core::Error::SatelliteNotFound(satellite_id.to_string());
     let satellite_name = api.satellites().get(satellite_id).await?.ok_or_else(missing)?.name;
     let output = |channel, data| ExecEvent::Output { satellite_id, channel, offset: 0, data };

@@ -1,4 +1,4 @@
-//! Satellites that ended alike, together: what a thousand of them said is read once.
+//! Groups satellites whose commands ended alike, so that the same output of a thousand of them is shown once.
 
 use std::collections::HashMap;
 
@@ -6,15 +6,15 @@ use hive_core::wire::api::{CommandStatus, JobTarget, TargetStatus};
 use hive_core::wire::{CommandId, ErrorCode};
 use sha2::{Digest, Sha256};
 
-use super::view::{exit_code, status_word};
+use super::display::{exit_code, status_word};
 
-/// Names of a group that are listed.
+/// The most names of a group that are listed.
 const MAX_NAMES: usize = 16;
 
-/// What two outputs are compared by.
+/// The digest by which two outputs are compared.
 pub(crate) type Fingerprint = [u8; 32];
 
-/// Takes the fingerprint of a satellite's output, piece by piece: all of its standard output, then of its standard error.
+/// Computes the fingerprint of a satellite's output: all of its standard output, then all of its standard error.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fingerprinter(Sha256);
 
@@ -28,7 +28,7 @@ impl Fingerprinter {
     }
 }
 
-/// Satellites that ended alike.
+/// Satellites whose commands ended alike.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Group {
     pub(crate) names: Vec<String>,
@@ -36,34 +36,36 @@ pub(crate) struct Group {
     pub(crate) exit_code: Option<i32>,
     pub(crate) truncated: bool,
     error: Option<(ErrorCode, String)>,
-    /// One of their commands: all have said the same.
+    /// One of their commands, whose output is shown for all.
     pub(crate) sample: Option<CommandId>,
     pub(crate) stdout_bytes: u64,
     pub(crate) stderr_bytes: u64,
 }
 
-/// What makes satellites alike. Their errors may name them, so that only the code counts.
-type Key = (TargetStatus, Option<i32>, bool, Option<ErrorCode>, u64, Fingerprint);
+/// What satellites of one group have in common. Of an error only the code counts, because its message may name the
+/// satellite.
+type GroupKey = (TargetStatus, Option<i32>, bool, Option<ErrorCode>, u64, Fingerprint);
 
 /// All satellites of a job.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     groups: Vec<Group>,
-    places: HashMap<Key, usize>,
+    index_by_key: HashMap<GroupKey, usize>,
 }
 
 impl Groups {
     pub(crate) fn add(&mut self, target: JobTarget, output: Fingerprint) {
         let code = target.error.as_ref().map(|error| error.code.clone());
         let status = target.status.clone();
-        // Where one ends and the other begins is part of what they said.
+        // The length of standard output is part of the key: the fingerprint alone does not tell where standard error
+        // begins.
         let key =
             (status, exit_code(&target.status, target.exit_code), target.truncated, code, target.stdout_bytes, output);
         let name = target.satellite_name.to_string();
-        if let Some(place) = self.places.get(&key) {
-            self.groups[*place].add(name, target);
+        if let Some(index) = self.index_by_key.get(&key) {
+            self.groups[*index].add(name, target);
         } else {
-            self.places.insert(key, self.groups.len());
+            self.index_by_key.insert(key, self.groups.len());
             self.groups.push(Group::new(name, target));
         }
     }
@@ -94,11 +96,12 @@ impl Group {
         if let (Some((code, message)), Some(other)) = (&mut self.error, target.error)
             && *message != other.message
         {
+            // Two messages that differ cannot both stand in the heading: the code replaces them.
             code.as_str().clone_into(message);
         }
     }
 
-    /// Who they are and how they ended, in one line.
+    /// Returns their names and how they ended, in one line.
     pub(crate) fn heading(&self) -> String {
         let mut ending = Vec::new();
         if self.status != TargetStatus::Command(CommandStatus::Succeeded) {
@@ -111,7 +114,7 @@ impl Group {
         if self.stdout_bytes + self.stderr_bytes == 0 && ending.is_empty() {
             ending.push("no output".into());
         }
-        let mut heading = format!("{}:", self.who());
+        let mut heading = format!("{}:", self.listed_names());
         if !ending.is_empty() {
             heading = format!("{heading} {}", ending.join(", "));
         }
@@ -121,8 +124,8 @@ impl Group {
         }
     }
 
-    /// Their names, and how many they are.
-    pub(crate) fn who(&self) -> String {
+    /// Returns their names and their number.
+    pub(crate) fn listed_names(&self) -> String {
         let count = self.names.len();
         let listed = self.names.iter().take(MAX_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
         match count {

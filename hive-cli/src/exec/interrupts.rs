@@ -1,14 +1,13 @@
-//! Signals that ask us to end. What we wait for at the hive is cancelled first.
+//! The signals that ask this program to end while it waits for a command of the hive.
 
 use std::fs;
 
 use nix::sys::signal::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 
-/// SIGINT, SIGTERM, and SIGHUP unless it was ignored when we were started, as below `nohup`. While this exists, none of
-/// them ends the process by itself.
+/// Receives SIGINT, SIGTERM and SIGHUP. While this exists, none of them ends the process by itself.
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
@@ -17,12 +16,14 @@ pub(crate) struct Interrupts {
 
 impl Interrupts {
     pub(crate) fn listen() -> Result<Self> {
-        let listen_to = |number: Number| signal(SignalKind::from_raw(number as i32)).map_err(Failure::Runtime);
+        let listen_to = |number: Number| signal(SignalKind::from_raw(number as i32)).map_err(CliError::Runtime);
+        // `nohup` starts programs with SIGHUP ignored. A handler would undo that, and end the command with its
+        // terminal.
         let hangup = if is_ignored(Number::SIGHUP) { None } else { Some(listen_to(Number::SIGHUP)?) };
         Ok(Self { interrupt: listen_to(Number::SIGINT)?, terminate: listen_to(Number::SIGTERM)?, hangup })
     }
 
-    /// Waits for one; gives its number. Cancel-safe.
+    /// Waits for a signal and returns its number. Cancel-safe.
     pub(crate) async fn next(&mut self) -> i32 {
         let number = tokio::select! {
             Some(()) = self.interrupt.recv() => Number::SIGINT,
@@ -41,7 +42,7 @@ async fn received(signal: Option<&mut Signal>) -> Option<()> {
     }
 }
 
-/// Whether a signal is ignored, as far as the system tells.
+/// Whether a signal is ignored. Where /proc does not say (as on macOS), it counts as not ignored.
 fn is_ignored(number: Number) -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, number))
 }
@@ -49,6 +50,7 @@ fn is_ignored(number: Number) -> bool {
 fn ignores(status: &str, number: Number) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    // Signal n is bit n - 1, as proc(5) defines the mask.
     mask >> (number as u32 - 1) & 1 == 1
 }
 

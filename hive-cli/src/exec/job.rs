@@ -1,4 +1,5 @@
-//! Waits for a job. Of one that we began the first Ctrl-C cancels it and waits for its end, and the second leaves.
+//! Follows a job until it ends. The first Ctrl-C cancels a job that this call started and waits for its end; the second
+//! one returns.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,67 +10,68 @@ use hive_core::{Error, Subscription};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::interrupts::Interrupts;
-use super::progress::Progress;
-use crate::failure::{Failure, Result};
+use super::progress::JobProgressBar;
+use crate::error::{CliError, Result};
 use crate::output;
 use hive_core::HiveApi;
 
-/// How long a cancelled job may take to end before we leave it to the hive.
-const CANCEL_TIME: Duration = Duration::from_secs(10);
-/// How often a job is asked for whose stream broke off.
-const ASK_EVERY: Duration = Duration::from_millis(500);
-/// How long the hive may be away before we give up.
-const ASK_FOR: Duration = Duration::from_secs(30);
+/// How long a cancelled job may take to end. After that the hive goes on cancelling it alone.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time between two subscriptions to a job whose stream broke off.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the hive may be out of reach before following fails.
+const OUTAGE_LIMIT: Duration = Duration::from_secs(30);
 
-/// A job that we wait no longer for.
-pub(crate) struct Followed {
+/// A job after following it.
+pub(crate) struct JobOutcome {
     pub(crate) job: Job,
-    /// The signal that interrupted us.
+    /// The signal that interrupted it.
     pub(crate) interrupted: Option<i32>,
 }
 
-/// What Ctrl-C does to a job.
+/// What Ctrl-C does to the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnInterrupt {
     Cancel,
-    /// We only look on.
+    /// Only following ends: the job was started by somebody else.
     Leave,
 }
 
-/// Waits for a job's end, through restarts of the hive. `on_target` is given each target's end, once, and the bar that has
-/// to step aside for what is written of it.
+/// Follows a job to its end. A restart of the hive in between is waited for. `on_target` is called once with the end of
+/// each target, and with the progress bar that it hides while it writes.
 pub(crate) async fn follow(
     api: &dyn HiveApi,
     id: JobId,
     interrupts: &mut Interrupts,
     on_interrupt: OnInterrupt,
-    on_target: impl AsyncFnMut(&JobEvent, &Progress) -> Result<()>,
-) -> Result<Followed> {
-    let (told, progress) = (BTreeSet::new(), Progress::new());
-    let mut following =
-        Following { api, id, on_interrupt, told, progress, deadline: None, interrupted: None, on_target };
-    let ended = following.until_end(interrupts).await;
+    on_target: impl AsyncFnMut(&JobEvent, &JobProgressBar) -> Result<()>,
+) -> Result<JobOutcome> {
+    let (reported, progress) = (BTreeSet::new(), JobProgressBar::new());
+    let mut follower =
+        JobFollower { api, id, on_interrupt, reported, progress, deadline: None, interrupted: None, on_target };
+    let ended = follower.until_end(interrupts).await;
+    // Left before the end: the job is read once more for its current state.
     let job = match ended? {
         Some(job) => job,
         None => api.jobs().get(id).await?.ok_or_else(|| no_job(id))?,
     };
-    Ok(Followed { job, interrupted: following.interrupted })
+    Ok(JobOutcome { job, interrupted: follower.interrupted })
 }
 
-struct Following<'a, F> {
+struct JobFollower<'a, F> {
     api: &'a dyn HiveApi,
     id: JobId,
     on_interrupt: OnInterrupt,
-    told: BTreeSet<hive_core::wire::SatelliteId>,
-    progress: Progress,
-    /// When we leave, once it was cancelled.
+    reported: BTreeSet<hive_core::wire::SatelliteId>,
+    progress: JobProgressBar,
+    /// When following ends, once the job was cancelled.
     deadline: Option<Instant>,
     interrupted: Option<i32>,
     on_target: F,
 }
 
-impl<F: AsyncFnMut(&JobEvent, &Progress) -> Result<()>> Following<'_, F> {
-    /// Returns the job where it has ended, and none where we leave before.
+impl<F: AsyncFnMut(&JobEvent, &JobProgressBar) -> Result<()>> JobFollower<'_, F> {
+    /// Returns the job that has ended, or `None` where a signal or the deadline came first.
     async fn until_end(&mut self, interrupts: &mut Interrupts) -> Result<Option<Job>> {
         let mut last_heard = Instant::now();
         loop {
@@ -80,17 +82,17 @@ impl<F: AsyncFnMut(&JobEvent, &Progress) -> Result<()>> Following<'_, F> {
                         return Ok(end);
                     }
                 }
-                Err(Error::Unavailable(_)) if last_heard.elapsed() < ASK_FOR => {}
+                Err(Error::Unavailable(_)) if last_heard.elapsed() < OUTAGE_LIMIT => {}
                 Err(error) => return Err(error.into()),
             }
             tokio::select! {
-                () = sleep(ASK_EVERY) => {}
-                signal = interrupts.next() => return Err(Failure::Interrupted(signal)),
+                () = sleep(RETRY_INTERVAL) => {}
+                signal = interrupts.next() => return Err(CliError::Interrupted(signal)),
             }
         }
     }
 
-    /// Listens until the end, or until the stream breaks off: then none.
+    /// Reads the stream. The outer `None` means that it broke off, the inner one that following ends before the job.
     async fn listen(
         &mut self,
         events: &mut Subscription<JobEvent>,
@@ -109,7 +111,7 @@ impl<F: AsyncFnMut(&JobEvent, &Progress) -> Result<()>> Following<'_, F> {
                         self.deadline = Some(Instant::now());
                         return Ok(Some(None));
                     }
-                    self.deadline = Some(Instant::now() + CANCEL_TIME);
+                    self.deadline = Some(Instant::now() + CANCEL_TIMEOUT);
                     self.cancel().await;
                 }
                 () = sleep_until(self.deadline.unwrap_or_else(Instant::now)), if self.deadline.is_some() => {
@@ -120,17 +122,18 @@ impl<F: AsyncFnMut(&JobEvent, &Progress) -> Result<()>> Following<'_, F> {
     }
 
     async fn cancel(&self) {
-        let note = |text: String| self.progress.aside(|| output::note(&text));
+        let note = |text: String| self.progress.hide_while(|| output::note(&text));
         note(format!("{} is being cancelled; press Ctrl-C again to leave it to the hive", self.id));
         if let Err(error) = self.api.jobs().cancel(self.id).await {
-            note(format!("{} could not be cancelled: {}", self.id, Failure::from(error)));
+            note(format!("{} could not be cancelled: {}", self.id, CliError::from(error)));
         }
     }
 
     async fn on_event(&mut self, event: &JobEvent) -> Result<()> {
         match event {
             JobEvent::Progress { counts } => self.progress.show(counts),
-            JobEvent::Target { satellite_id, .. } if self.told.insert(*satellite_id) => {
+            // A new subscription repeats the targets that have ended.
+            JobEvent::Target { satellite_id, .. } if self.reported.insert(*satellite_id) => {
                 (self.on_target)(event, &self.progress).await?;
             }
             _ => {}

@@ -1,25 +1,25 @@
-//! How far a job is: a bar on the terminal, for people alone, which is gone at the end.
+//! The progress bar of a job. It is shown on a terminal only, and removed at the end.
 
 use std::time::Duration;
 
 use hive_core::wire::api::{CommandStatus, JobCounts, TargetStatus};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often it is drawn in a second, at the most.
+/// The most redraws in a second.
 const RATE: u8 = 15;
-/// When it is drawn in any case.
+/// How often it is redrawn without a change.
 const TICK: Duration = Duration::from_millis(250);
 
 /// A bar on standard error. Where that is no terminal, nothing is drawn.
-pub(crate) struct Progress(ProgressBar);
+pub(crate) struct JobProgressBar(ProgressBar);
 
-impl Progress {
+impl JobProgressBar {
     pub(crate) fn new() -> Self {
         let style = ProgressStyle::with_template("{bar:20} {wide_msg}").expect("the template is well formed");
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(RATE));
         let bar = bar.with_style(style.progress_chars("━╸ "));
         if !bar.is_hidden() {
-            // A step that came too soon behind another to be drawn is drawn now.
+            // Changes beyond the rate are not drawn: without the tick, the last one of a burst would never appear.
             bar.enable_steady_tick(TICK);
         }
         Self(bar)
@@ -31,19 +31,19 @@ impl Progress {
         self.0.set_message(sentence(counts));
     }
 
-    /// Takes the bar away while something else is written.
-    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Hides the bar while something else is written.
+    pub(crate) fn hide_while<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)
     }
 }
 
-impl Drop for Progress {
+impl Drop for JobProgressBar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
 }
 
-/// How far a job is, in one line.
+/// Returns the progress of a job in one line.
 fn sentence(counts: &JobCounts) -> String {
     let succeeded = counts.of(&TargetStatus::Command(CommandStatus::Succeeded));
     let mut line = format!("{} of {} done", counts.ended(), counts.total());

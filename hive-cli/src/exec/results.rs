@@ -1,4 +1,4 @@
-//! What became of a job's targets, read one after the other: their output is never in memory all together.
+//! Reads the results of a job's targets one after the other, so that their output is never in memory all together.
 
 use futures_util::{StreamExt, stream};
 use hive_core::wire::agent::Channel;
@@ -6,27 +6,28 @@ use hive_core::wire::api::{ExecResult, JobTarget, PageRequest};
 use hive_core::wire::{CommandId, JobId};
 
 use super::groups::{Fingerprint, Fingerprinter, Group, Groups};
-use super::lines::Lines;
+use super::line_buffer::LineBuffer;
+use crate::error::Result;
 use crate::exit;
-use crate::failure::Result;
 use crate::output::{self, JsonList};
 use hive_core::HiveApi;
 
-/// Targets that are asked for at once.
-const PAGE: u32 = 200;
-/// Targets whose output is fetched at the same time.
-const FETCHED: usize = 4;
+/// Targets in one request.
+const PAGE_SIZE: u32 = 200;
+/// Targets whose output is downloaded at the same time.
+const CONCURRENT_DOWNLOADS: usize = 4;
 
-/// Writes the results as one JSON list, in the order of names. Gives the exit status.
-pub(crate) async fn json(api: &dyn HiveApi, output: output::Output, id: JobId) -> Result<u8> {
-    let mut list = JsonList::new(output);
+/// Writes the results as one JSON list, ordered by name. Returns the exit code.
+pub(crate) async fn json(api: &dyn HiveApi, printer: output::Printer, id: JobId) -> Result<u8> {
+    let mut list = JsonList::new(printer);
     let mut worst = 0;
-    let mut targets = Targets::new(api, id);
+    let mut targets = TargetPages::new(api, id);
     while let Some(page) = targets.next().await? {
-        let mut results = stream::iter(page.into_iter().map(|target| result(api, target))).buffered(FETCHED);
+        let mut results =
+            stream::iter(page.into_iter().map(|target| result(api, target))).buffered(CONCURRENT_DOWNLOADS);
         while let Some(result) = results.next().await {
             let result = result?;
-            worst = worst.max(exit::of(&result.status, result.exit_code, result.truncated));
+            worst = worst.max(exit::of_target(&result.status, result.exit_code, result.truncated));
             list.push(&result)?;
         }
     }
@@ -34,19 +35,21 @@ pub(crate) async fn json(api: &dyn HiveApi, output: output::Output, id: JobId) -
     Ok(worst)
 }
 
-/// Writes the results for people: those that ended alike together. Gives the exit status.
+/// Writes the results as text, grouped by how they ended. Returns the exit code.
 pub(crate) async fn grouped(api: &dyn HiveApi, id: JobId) -> Result<u8> {
     let (mut groups, mut worst) = (Groups::default(), 0);
-    let mut targets = Targets::new(api, id);
+    let mut targets = TargetPages::new(api, id);
     while let Some(page) = targets.next().await? {
         let fingerprints = page.into_iter().map(|target| fingerprinted(api, target));
-        let mut fingerprints = stream::iter(fingerprints).buffered(FETCHED);
+        let mut fingerprints = stream::iter(fingerprints).buffered(CONCURRENT_DOWNLOADS);
         while let Some(done) = fingerprints.next().await {
             let (target, output) = done?;
-            worst = worst.max(exit::of(&target.status, target.exit_code, target.truncated));
+            worst = worst.max(exit::of_target(&target.status, target.exit_code, target.truncated));
             groups.add(target, output);
         }
     }
+    // The first pass kept fingerprints only. The output of each group is downloaded once more, from one of its
+    // satellites.
     for group in groups.sorted() {
         show(api, &group).await?;
     }
@@ -54,7 +57,7 @@ pub(crate) async fn grouped(api: &dyn HiveApi, id: JobId) -> Result<u8> {
 }
 
 /// The pages of a job's targets.
-pub(crate) struct Targets<'a> {
+pub(crate) struct TargetPages<'a> {
     api: &'a dyn HiveApi,
     id: JobId,
     page: u32,
@@ -62,17 +65,17 @@ pub(crate) struct Targets<'a> {
     total: Option<u64>,
 }
 
-impl<'a> Targets<'a> {
+impl<'a> TargetPages<'a> {
     pub(crate) fn new(api: &'a dyn HiveApi, id: JobId) -> Self {
         Self { api, id, page: 1, seen: 0, total: None }
     }
 
-    /// The next page; none behind the last.
+    /// Returns the next page; `None` after the last.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<JobTarget>>> {
         if self.total.is_some_and(|total| self.seen >= total) {
             return Ok(None);
         }
-        let page = self.api.jobs().list_targets(self.id, PageRequest { page: self.page, per_page: PAGE }).await?;
+        let page = self.api.jobs().list_targets(self.id, PageRequest { page: self.page, per_page: PAGE_SIZE }).await?;
         self.page += 1;
         self.total = Some(page.total);
         self.seen += page.items.len() as u64;
@@ -80,8 +83,8 @@ impl<'a> Targets<'a> {
     }
 }
 
-/// Some output of a command, piece by piece.
-struct Output<'a> {
+/// Downloads one output of a command in chunks.
+struct OutputDownload<'a> {
     api: &'a dyn HiveApi,
     command: Option<CommandId>,
     channel: Channel,
@@ -89,33 +92,33 @@ struct Output<'a> {
     len: u64,
 }
 
-impl<'a> Output<'a> {
+impl<'a> OutputDownload<'a> {
     fn new(api: &'a dyn HiveApi, command: Option<CommandId>, channel: Channel, len: u64) -> Self {
         Self { api, command, channel, next: 0, len }
     }
 
-    /// The next piece; empty at the end.
+    /// Returns the next chunk; empty at the end.
     async fn next(&mut self) -> Result<bytes::Bytes> {
         let Some(command) = self.command.filter(|_| self.next < self.len) else {
             return Ok(bytes::Bytes::new());
         };
-        let piece = self.api.commands().output(command, self.channel.clone(), self.next).await?;
-        self.next += piece.len() as u64;
-        Ok(piece)
+        let chunk = self.api.commands().output(command, self.channel.clone(), self.next).await?;
+        self.next += chunk.len() as u64;
+        Ok(chunk)
     }
 }
 
 async fn result(api: &dyn HiveApi, target: JobTarget) -> Result<ExecResult> {
     let mut texts = Vec::new();
     for (channel, len) in [(Channel::Stdout, target.stdout_bytes), (Channel::Stderr, target.stderr_bytes)] {
-        let mut output = Output::new(api, target.command_id, channel, len);
+        let mut output = OutputDownload::new(api, target.command_id, channel, len);
         let mut all = Vec::new();
         loop {
-            let piece = output.next().await?;
-            if piece.is_empty() {
+            let chunk = output.next().await?;
+            if chunk.is_empty() {
                 break;
             }
-            all.extend_from_slice(&piece);
+            all.extend_from_slice(&chunk);
         }
         texts.push(String::from_utf8_lossy(&all).into_owned());
     }
@@ -137,13 +140,13 @@ async fn result(api: &dyn HiveApi, target: JobTarget) -> Result<ExecResult> {
 async fn fingerprinted(api: &dyn HiveApi, target: JobTarget) -> Result<(JobTarget, Fingerprint)> {
     let mut fingerprint = Fingerprinter::default();
     for (channel, len) in [(Channel::Stdout, target.stdout_bytes), (Channel::Stderr, target.stderr_bytes)] {
-        let mut output = Output::new(api, target.command_id, channel, len);
+        let mut output = OutputDownload::new(api, target.command_id, channel, len);
         loop {
-            let piece = output.next().await?;
-            if piece.is_empty() {
+            let chunk = output.next().await?;
+            if chunk.is_empty() {
                 break;
             }
-            fingerprint.push(&piece);
+            fingerprint.push(&chunk);
         }
     }
     Ok((target, fingerprint.finish()))
@@ -151,21 +154,21 @@ async fn fingerprinted(api: &dyn HiveApi, target: JobTarget) -> Result<(JobTarge
 
 async fn show(api: &dyn HiveApi, group: &Group) -> Result<()> {
     output::text(&group.heading())?;
-    show_output(Output::new(api, group.sample, Channel::Stdout, group.stdout_bytes)).await?;
+    show_output(OutputDownload::new(api, group.sample, Channel::Stdout, group.stdout_bytes)).await?;
     if group.stderr_bytes > 0 {
-        output::aside(&format!("{}, stderr:", group.who()));
-        show_output(Output::new(api, group.sample, Channel::Stderr, group.stderr_bytes)).await?;
+        output::stderr_text(&format!("{}, stderr:", group.listed_names()));
+        show_output(OutputDownload::new(api, group.sample, Channel::Stderr, group.stderr_bytes)).await?;
     }
     Ok(())
 }
 
-async fn show_output(mut output: Output<'_>) -> Result<()> {
-    let mut lines = Lines::default();
+async fn show_output(mut download: OutputDownload<'_>) -> Result<()> {
+    let mut lines = LineBuffer::default();
     loop {
-        let piece = output.next().await?;
-        if piece.is_empty() {
-            return output::raw(&output.channel, lines.take_rest().as_bytes());
+        let chunk = download.next().await?;
+        if chunk.is_empty() {
+            return output::raw(&download.channel, lines.take_rest().as_bytes());
         }
-        output::raw(&output.channel, lines.push(&piece).as_bytes())?;
+        output::raw(&download.channel, lines.push(&chunk).as_bytes())?;
     }
 }

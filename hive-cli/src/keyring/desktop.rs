@@ -1,4 +1,4 @@
-//! The Secret Service: one connection for each call, because there is one call in the life of this program.
+//! The Secret Service. Each call makes its own connection, because the program makes one call in its life.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use tokio::time::timeout;
 
 use super::{KeyringError, Result};
 
-/// How long it may take to find out that there is one.
-const CONNECT: Duration = Duration::from_secs(3);
-/// How long its owner may take to unlock it.
-const UNLOCK: Duration = Duration::from_mins(1);
+/// How long the connection to the Secret Service may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the user may take to unlock it. The keyring's own program asks for the password meanwhile.
+const UNLOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl From<Error> for KeyringError {
     fn from(error: Error) -> Self {
         match error {
-            Error::NoResult => Self::Lost,
-            // There is no bus, or nobody on it offers one.
+            Error::NoResult => Self::NotFound,
+            // There is no session bus (as over ssh), or no program on it offers a Secret Service.
             Error::Unavailable | Error::Zbus(_) | Error::ZbusFdo(_) => Self::Missing,
             other => Self::Refused(other),
         }
@@ -30,48 +30,50 @@ fn labels(id: &str) -> HashMap<&str, &str> {
 }
 
 async fn open() -> Result<SecretService<'static>> {
-    let opening = timeout(CONNECT, SecretService::connect(EncryptionType::Dh));
-    Ok(opening.await.map_err(|_| KeyringError::Silent)??)
+    let opening = timeout(CONNECT_TIMEOUT, SecretService::connect(EncryptionType::Dh));
+    Ok(opening.await.map_err(|_| KeyringError::Timeout)??)
 }
 
-async fn patiently<T>(doing: impl Future<Output = std::result::Result<T, Error>>) -> Result<T> {
-    Ok(timeout(UNLOCK, doing).await.map_err(|_| KeyringError::Silent)??)
+async fn with_unlock_timeout<T>(operation: impl Future<Output = std::result::Result<T, Error>>) -> Result<T> {
+    Ok(timeout(UNLOCK_TIMEOUT, operation).await.map_err(|_| KeyringError::Timeout)??)
 }
 
-pub(super) async fn keep(id: &str, whose: &str, key: &SecretString) -> Result<()> {
+pub(super) async fn store(id: &str, label: &str, key: &SecretString) -> Result<()> {
     let service = open().await?;
-    patiently(async {
+    with_unlock_timeout(async {
         let collection = service.get_any_collection().await?;
         if collection.is_locked().await? {
             collection.unlock().await?;
         }
         let secret = key.expose_secret().as_bytes();
-        collection.create_item(whose, labels(id), secret, true, "text/plain").await?;
+        collection.create_item(label, labels(id), secret, true, "text/plain").await?;
         Ok(())
     })
     .await
 }
 
-pub(super) async fn find(id: &str) -> Result<SecretString> {
+pub(super) async fn load(id: &str) -> Result<SecretString> {
     let service = open().await?;
-    let secret = patiently(async {
+    let secret = with_unlock_timeout(async {
         let found = service.search_items(labels(id)).await?;
         let is_locked = found.unlocked.is_empty();
         let item = found.unlocked.into_iter().chain(found.locked).next().ok_or(Error::NoResult)?;
+        // Unlocked items come first in the answer: only a locked one makes the keyring ask the user.
         if is_locked {
             item.unlock().await?;
         }
         item.get_secret().await
     })
     .await?;
-    Ok(String::from_utf8(secret).map_err(|_| KeyringError::Lost)?.into())
+    Ok(String::from_utf8(secret).map_err(|_| KeyringError::NotFound)?.into())
 }
 
-pub(super) async fn forget(id: &str) -> Result<()> {
+pub(super) async fn delete(id: &str) -> Result<()> {
     let service = open().await?;
-    patiently(async {
+    with_unlock_timeout(async {
         let found = service.search_items(labels(id)).await?;
         for item in found.unlocked.iter().chain(&found.locked) {
+            // A locked item cannot be deleted. Where it is unlocked already, this does nothing.
             item.unlock().await?;
             item.delete().await?;
         }

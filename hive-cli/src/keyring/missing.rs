@@ -1,4 +1,4 @@
-//! No keyring: this program was built without, or for a system whose keyring it does not know.
+//! No keyring: this program was built without, or for a system without a supported keyring.
 
 use std::future::{Ready, ready};
 
@@ -6,14 +6,14 @@ use secrecy::SecretString;
 
 use super::{KeyringError, Result};
 
-pub(super) fn keep(_id: &str, _whose: &str, _key: &SecretString) -> Ready<Result<()>> {
+pub(super) fn store(_id: &str, _label: &str, _key: &SecretString) -> Ready<Result<()>> {
     ready(Err(KeyringError::Missing))
 }
 
-pub(super) fn find(_id: &str) -> Ready<Result<SecretString>> {
+pub(super) fn load(_id: &str) -> Ready<Result<SecretString>> {
     ready(Err(KeyringError::Missing))
 }
 
-pub(super) fn forget(_id: &str) -> Ready<Result<()>> {
+pub(super) fn delete(_id: &str) -> Ready<Result<()>> {
     ready(Err(KeyringError::Missing))
 }

@@ -1,21 +1,22 @@
-//! What is typed: keys for the session, and the few orders for ourselves.
+//! Splits what is typed into keys for the session and escape commands for this program.
 //!
-//! An order is a tilde at the start of a line and one key behind it, as with ssh; capitals, because paths such as `~kim` begin small. Only that tilde is held back until the
-//! next key is there; nothing else ever waits. What is pasted holds no orders, where the terminal says that it is pasted.
+//! An escape command is a tilde at the start of a line and one more key, as with ssh. Its letters are capitals, because
+//! paths such as `~kim` begin with a small letter. Only that tilde is held back until the next key is there; nothing
+//! else ever waits. Pasted text holds no commands, if the terminal marks it as pasted.
 
 use bytes::Bytes;
 
-/// Says that what follows is pasted.
-const PASTE: &[u8] = b"\x1b[200~";
-/// Says that what follows is typed again.
-const PASTED: &[u8] = b"\x1b[201~";
+/// Marks the beginning of pasted text (bracketed paste, xterm).
+const PASTE_START: &[u8] = b"\x1b[200~";
+/// Marks the end of pasted text.
+const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// What somebody wants of us, and not of the session.
+/// A command of the user to this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Leave; the session lives on.
+pub(super) enum EscapeCommand {
+    /// Detach; the session goes on.
     Detach,
-    /// Say which orders there are.
+    /// Say which commands there are.
     Help,
     /// End the session.
     End,
@@ -23,11 +24,11 @@ pub(super) enum Order {
     Take,
     /// Ask for the keyboard.
     Ask,
-    /// Give the keyboard to who asked last.
+    /// Give the keyboard to the viewer that asked last.
     Grant,
 }
 
-/// What the orders are, one a line.
+/// What the commands are, one a line.
 pub(crate) const HELP: &str = "\
 ~.  detach; the session lives on
 ~K  end the session and all its processes
@@ -38,8 +39,8 @@ pub(crate) const HELP: &str = "\
 ~?  this help
 They count at the start of a line.";
 
-impl Order {
-    fn of_key(key: u8) -> Option<Self> {
+impl EscapeCommand {
+    fn from_key(key: u8) -> Option<Self> {
         match key {
             b'.' => Some(Self::Detach),
             b'?' => Some(Self::Help),
@@ -52,93 +53,96 @@ impl Order {
     }
 }
 
-/// A stretch of what was typed.
+/// A part of what was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Typed {
-    /// For the session, as it is.
+pub(super) enum ParsedInput {
+    /// For the session, unchanged.
     Keys(Bytes),
-    /// For us.
-    Order(Order),
+    /// For this program.
+    Command(EscapeCommand),
 }
 
-/// Finds the orders in what is typed, however it is cut up.
+/// Finds the commands in what is typed, however the reads split it.
 #[derive(Debug, Default)]
-pub(super) struct Escapes {
-    place: Place,
-    paste: Paste,
+pub(super) struct EscapeParser {
+    position: LinePosition,
+    paste: PasteTracker,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Place {
+enum LinePosition {
     #[default]
     LineStart,
     InLine,
-    /// Behind a tilde that is held back.
+    /// After a tilde that is held back.
     Tilde,
 }
 
-impl Escapes {
-    /// Takes what was read. The keys may be one byte more: the tilde held back before.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Vec<Typed> {
+impl EscapeParser {
+    /// Takes what was read. The keys may be one byte more than that: the tilde that was held back.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Vec<ParsedInput> {
         let mut typed = Vec::new();
         let mut keys = Vec::with_capacity(bytes.len() + 1);
         for &key in bytes {
-            if let Some(order) = self.on_key(key, &mut keys) {
-                typed.extend(taken(&mut keys));
-                typed.push(Typed::Order(order));
+            if let Some(command) = self.on_key(key, &mut keys) {
+                typed.extend(take_keys(&mut keys));
+                typed.push(ParsedInput::Command(command));
             }
         }
-        typed.extend(taken(&mut keys));
+        typed.extend(take_keys(&mut keys));
         typed
     }
 
-    fn on_key(&mut self, key: u8, keys: &mut Vec<u8>) -> Option<Order> {
+    fn on_key(&mut self, key: u8, keys: &mut Vec<u8>) -> Option<EscapeCommand> {
         self.paste.on_key(key);
-        match (self.place, key) {
-            (Place::LineStart, b'~') if !self.paste.is_inside => self.place = Place::Tilde,
-            (Place::Tilde, b'~') => {
+        match (self.position, key) {
+            (LinePosition::LineStart, b'~') if !self.paste.is_inside => self.position = LinePosition::Tilde,
+            (LinePosition::Tilde, b'~') => {
                 keys.push(b'~');
-                self.place = Place::InLine;
+                self.position = LinePosition::InLine;
             }
-            (Place::Tilde, _) => {
-                if let Some(order) = Order::of_key(key) {
-                    self.place = Place::LineStart;
-                    return Some(order);
+            (LinePosition::Tilde, _) => {
+                if let Some(command) = EscapeCommand::from_key(key) {
+                    // Commands may follow each other: the line has not begun for the session.
+                    self.position = LinePosition::LineStart;
+                    return Some(command);
                 }
+                // No command: both keys are for the session, in their order.
                 keys.extend([b'~', key]);
-                self.place = behind(key);
+                self.position = position_after(key);
             }
             _ => {
                 keys.push(key);
-                self.place = behind(key);
+                self.position = position_after(key);
             }
         }
         None
     }
 }
 
-fn behind(key: u8) -> Place {
-    if matches!(key, b'\r' | b'\n') { Place::LineStart } else { Place::InLine }
+fn position_after(key: u8) -> LinePosition {
+    if matches!(key, b'\r' | b'\n') { LinePosition::LineStart } else { LinePosition::InLine }
 }
 
-fn taken(keys: &mut Vec<u8>) -> Option<Typed> {
-    (!keys.is_empty()).then(|| Typed::Keys(std::mem::take(keys).into()))
+fn take_keys(keys: &mut Vec<u8>) -> Option<ParsedInput> {
+    (!keys.is_empty()).then(|| ParsedInput::Keys(std::mem::take(keys).into()))
 }
 
-/// Whether what comes is pasted, as a terminal in bracketed paste mode says.
+/// Tracks whether input is pasted, as a terminal in bracketed paste mode marks it.
 #[derive(Debug, Default)]
-struct Paste {
+struct PasteTracker {
     is_inside: bool,
-    /// How many bytes of the next mark were there.
+    /// How many bytes of the next mark have come.
     matched: usize,
 }
 
-impl Paste {
+impl PasteTracker {
     fn on_key(&mut self, key: u8) {
-        let mark = if self.is_inside { PASTED } else { PASTE };
+        let mark = if self.is_inside { PASTE_END } else { PASTE_START };
         if key == mark[self.matched] {
             self.matched += 1;
         } else {
+            // No mark contains its first byte (ESC) twice, so a mismatch can only begin a new match.
             self.matched = usize::from(key == mark[0]);
         }
         if self.matched == mark.len() {
@@ -151,28 +155,35 @@ impl Paste {
 mod tests {
     use super::*;
 
-    fn keys(text: &str) -> Typed {
-        Typed::Keys(Bytes::copy_from_slice(text.as_bytes()))
+    fn keys(text: &str) -> ParsedInput {
+        ParsedInput::Keys(Bytes::copy_from_slice(text.as_bytes()))
     }
 
     /// Checks what each of the reads gives.
-    fn check(reads: &[&str], expected: &[Typed]) {
-        let mut escapes = Escapes::default();
-        let typed: Vec<Typed> = reads.iter().flat_map(|read| escapes.read(read.as_bytes())).collect();
+    fn check(reads: &[&str], expected: &[ParsedInput]) {
+        let mut escapes = EscapeParser::default();
+        let typed: Vec<ParsedInput> = reads.iter().flat_map(|read| escapes.read(read.as_bytes())).collect();
         assert_eq!(typed, expected, "{reads:?}");
     }
 
     #[test]
     fn an_order_stands_at_the_start_of_a_line() {
-        check(&["~."], &[Typed::Order(Order::Detach)]);
-        check(&["ls\r~?"], &[keys("ls\r"), Typed::Order(Order::Help)]);
-        check(&["ls\n~K"], &[keys("ls\n"), Typed::Order(Order::End)]);
-        check(&["~T~R~G"], &[Typed::Order(Order::Take), Typed::Order(Order::Ask), Typed::Order(Order::Grant)]);
+        check(&["~."], &[ParsedInput::Command(EscapeCommand::Detach)]);
+        check(&["ls\r~?"], &[keys("ls\r"), ParsedInput::Command(EscapeCommand::Help)]);
+        check(&["ls\n~K"], &[keys("ls\n"), ParsedInput::Command(EscapeCommand::End)]);
+        check(
+            &["~T~R~G"],
+            &[
+                ParsedInput::Command(EscapeCommand::Take),
+                ParsedInput::Command(EscapeCommand::Ask),
+                ParsedInput::Command(EscapeCommand::Grant),
+            ],
+        );
     }
 
     #[test]
     fn an_order_may_be_split_over_reads() {
-        check(&["ls\r", "~", "."], &[keys("ls\r"), Typed::Order(Order::Detach)]);
+        check(&["ls\r", "~", "."], &[keys("ls\r"), ParsedInput::Command(EscapeCommand::Detach)]);
         check(&["~", "x"], &[keys("~x")]);
         check(&["~", "~", "."], &[keys("~"), keys(".")]);
     }
@@ -187,19 +198,19 @@ mod tests {
     fn what_is_no_order_is_typed() {
         check(&["~/bin/x\r"], &[keys("~/bin/x\r")]);
         check(&["~~."], &[keys("~.")]);
-        check(&["~\r~."], &[keys("~\r"), Typed::Order(Order::Detach)]);
+        check(&["~\r~."], &[keys("~\r"), ParsedInput::Command(EscapeCommand::Detach)]);
         check(&["~\x1b[A"], &[keys("~\x1b[A")]);
     }
 
     #[test]
     fn an_order_may_follow_an_order() {
-        check(&["~?~."], &[Typed::Order(Order::Help), Typed::Order(Order::Detach)]);
-        check(&["~?x~."], &[Typed::Order(Order::Help), keys("x~.")]);
+        check(&["~?~."], &[ParsedInput::Command(EscapeCommand::Help), ParsedInput::Command(EscapeCommand::Detach)]);
+        check(&["~?x~."], &[ParsedInput::Command(EscapeCommand::Help), keys("x~.")]);
     }
 
     #[test]
     fn every_keystroke_but_that_tilde_goes_on_at_once() {
-        let mut escapes = Escapes::default();
+        let mut escapes = EscapeParser::default();
         for key in ["\r", "a", "\x1b", "[", "A", "\x03", "\u{e4}", "\r"] {
             assert_eq!(escapes.read(key.as_bytes()), [keys(key)]);
         }
@@ -212,30 +223,36 @@ mod tests {
         check(&["\x1b[200~a\r~kim\r\x1b[201~"], &[keys("\x1b[200~a\r~kim\r\x1b[201~")]);
         check(
             &["\x1b[20", "0~\r", "~K", "\x1b[201~\r~."],
-            &[keys("\x1b[20"), keys("0~\r"), keys("~K"), keys("\x1b[201~\r"), Typed::Order(Order::Detach)],
+            &[
+                keys("\x1b[20"),
+                keys("0~\r"),
+                keys("~K"),
+                keys("\x1b[201~\r"),
+                ParsedInput::Command(EscapeCommand::Detach),
+            ],
         );
     }
 
     #[test]
     fn the_help_names_every_order() {
         for key in 0..=127 {
-            if Order::of_key(key).is_some() {
+            if EscapeCommand::from_key(key).is_some() {
                 assert!(HELP.contains(&format!("~{} ", char::from(key))), "{}", char::from(key));
             }
         }
     }
 
-    /// The keys that go on, and the orders, do not depend on how what was typed is cut up.
+    /// The keys that go on, and the commands, do not depend on how what was typed is cut up.
     #[test]
     fn how_it_is_cut_up_does_not_matter() {
         let text = b"~?ls ~.\r~~x\r\x1b[200~\r~K\x1b[201~\r~/a\n~~\r~T~\r~.";
         let flat = |cut: usize| {
-            let mut escapes = Escapes::default();
+            let mut escapes = EscapeParser::default();
             let mut flat = Vec::new();
             for typed in text.chunks(cut).flat_map(|read| escapes.read(read)) {
                 match typed {
-                    Typed::Keys(keys) => flat.extend(keys.iter().map(|&key| Ok(key))),
-                    Typed::Order(order) => flat.push(Err(order)),
+                    ParsedInput::Keys(keys) => flat.extend(keys.iter().map(|&key| Ok(key))),
+                    ParsedInput::Command(command) => flat.push(Err(command)),
                 }
             }
             flat

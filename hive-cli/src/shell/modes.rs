@@ -1,6 +1,6 @@
-//! The modes a session has brought the user's terminal into, and what brings it out of them again.
+//! Tracks the modes that a session sets on the user's terminal, and the sequences that undo them.
 //!
-//! It follows the few escape sequences that leave a terminal useless for whoever works on it next: the alternate screen,
+//! It follows the few escape sequences that make a terminal unusable for the next program: the alternate screen,
 //! mouse reports, bracketed paste, hidden cursor and the like. It is no emulator.
 
 use std::borrow::Cow;
@@ -8,26 +8,26 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 const ESCAPE: u8 = 0x1b;
-/// The longest sequence that is looked at.
+/// The longest control sequence that is parsed. The rest of a longer one counts as text.
 const MAX_SEQUENCE: usize = 64;
-/// The alternate screen, in its three spellings.
+/// The private modes that switch to the alternate screen.
 const ALTERNATE: [u16; 3] = [47, 1047, 1049];
-/// Private modes that are off in a terminal nobody has touched.
+/// Private modes that are off by default.
 const OFF: [u16; 17] = [1, 9, 47, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1047, 1049, 2004, 2026, 2031];
-/// Private modes that are on there.
+/// Private modes that are on by default.
 const ON: [u16; 2] = [7, 25];
 
-/// The modes of a terminal, as far as its bytes say.
+/// The modes of a terminal, according to the bytes written to it.
 #[derive(Debug, Default)]
-pub(super) struct Modes {
-    state: State,
-    /// What is not as it was.
+pub(super) struct ModeTracker {
+    state: ParserState,
+    /// The modes that differ from the default.
     changed: BTreeSet<Mode>,
-    /// How often the kitty keyboard protocol was pushed and not popped.
+    /// Modes of the kitty keyboard protocol on the terminal's stack.
     keyboards: u16,
 }
 
-/// Something a session changes; in the order in which it is undone.
+/// A mode that a session may change, in the order in which it is undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Mode {
     OtherKeys,
@@ -38,20 +38,21 @@ enum Mode {
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum ParserState {
     #[default]
     Text,
     Escape,
-    /// In a control sequence: what of it was there.
+    /// Within a control sequence: its bytes so far.
     Sequence(Vec<u8>),
 }
 
-impl Modes {
-    /// Takes in bytes that went to the terminal; says whether a mode may have changed.
+impl ModeTracker {
+    /// Takes bytes that were written to the terminal. Returns whether a mode may have changed.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> bool {
         let mut is_changed = false;
         loop {
-            if matches!(self.state, State::Text) {
+            // Nearly all output is text: it is skipped without a look at each byte.
+            if matches!(self.state, ParserState::Text) {
                 let Some(start) = bytes.iter().position(|&byte| byte == ESCAPE) else { return is_changed };
                 bytes = &bytes[start..];
             }
@@ -61,9 +62,9 @@ impl Modes {
         }
     }
 
-    /// Whether what comes next is the rest of a sequence.
+    /// Whether the last sequence is not complete yet.
     pub(super) fn is_in_sequence(&self) -> bool {
-        !matches!(self.state, State::Text)
+        !matches!(self.state, ParserState::Text)
     }
 
     /// Whether the terminal shows its alternate screen.
@@ -71,9 +72,9 @@ impl Modes {
         ALTERNATE.iter().any(|&mode| self.changed.contains(&Mode::Private(mode)))
     }
 
-    /// What brings the terminal back.
+    /// Returns the sequences that undo the modes.
     pub(super) fn undo(&self) -> String {
-        // A sequence that was cut off would swallow what follows.
+        // CAN aborts a sequence that was cut off. It would swallow the first bytes that follow.
         let mut undo = String::from(if self.is_in_sequence() { "\x18" } else { "" });
         if self.keyboards > 0 {
             let _ = write!(undo, "\x1b[<{}u", self.keyboards);
@@ -85,13 +86,14 @@ impl Modes {
 
     fn on_byte(&mut self, byte: u8) -> bool {
         match (std::mem::take(&mut self.state), byte) {
-            (_, ESCAPE) => self.state = State::Escape,
-            (State::Escape, b'[') => self.state = State::Sequence(Vec::new()),
-            (State::Escape, _) => return self.on_escape(byte),
-            (State::Sequence(sequence), 0x40..=0x7e) => return self.on_sequence(&sequence, byte),
-            (State::Sequence(mut sequence), 0x20..=0x3f) if sequence.len() < MAX_SEQUENCE => {
+            // ESC within a sequence aborts it and begins a new one (ECMA-48 parsers, and xterm, do the same).
+            (_, ESCAPE) => self.state = ParserState::Escape,
+            (ParserState::Escape, b'[') => self.state = ParserState::Sequence(Vec::new()),
+            (ParserState::Escape, _) => return self.on_escape(byte),
+            (ParserState::Sequence(sequence), 0x40..=0x7e) => return self.on_sequence(&sequence, byte),
+            (ParserState::Sequence(mut sequence), 0x20..=0x3f) if sequence.len() < MAX_SEQUENCE => {
                 sequence.push(byte);
-                self.state = State::Sequence(sequence);
+                self.state = ParserState::Sequence(sequence);
             }
             _ => {}
         }
@@ -102,6 +104,7 @@ impl Modes {
         match byte {
             b'=' => self.note(Mode::Keypad, true),
             b'>' => self.note(Mode::Keypad, false),
+            // RIS, the full reset: the terminal is in its default modes again.
             b'c' => *self = Self::default(),
             _ => return false,
         }
@@ -113,10 +116,12 @@ impl Modes {
         match (text.split_at_checked(1), last) {
             (Some(("?", modes)), b'h' | b'l') => modes.split(';').for_each(|mode| self.on_private(mode, last == b'h')),
             (Some((">", keys)), b'm') => self.note(Mode::OtherKeys, is_other_keys(keys)),
+            // Kitty keyboard protocol: CSI > u pushes a mode, CSI < n u pops n of them.
             (Some((">", _)), b'u') => self.keyboards = self.keyboards.saturating_add(1),
             (Some(("<", times)), b'u') => {
                 self.keyboards = self.keyboards.saturating_sub(times.parse().unwrap_or(1));
             }
+            // DECSCUSR has a space before its final byte; 0 is the default shape.
             (_, b'q') if text.ends_with(' ') => self.note(Mode::CursorShape, !matches!(text, " " | "0 ")),
             (_, b'r') if text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b';')) => {
                 self.note(Mode::Margins, !text.is_empty());
@@ -150,7 +155,7 @@ impl Mode {
             Self::OtherKeys => "\x1b[>4m".into(),
             Self::Keypad => "\x1b>".into(),
             Self::CursorShape => "\x1b[0 q".into(),
-            // Margins are reset where the cursor is: it goes home otherwise.
+            // DECSTBM moves the cursor home: it is saved before and restored after.
             Self::Margins => "\x1b7\x1b[r\x1b8".into(),
             Self::Private(mode) => format!("\x1b[?{mode}{}", if ON.contains(&mode) { 'h' } else { 'l' }).into(),
         }
@@ -167,8 +172,8 @@ fn is_other_keys(parameters: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn after(output: &str) -> Modes {
-        let mut modes = Modes::default();
+    fn after(output: &str) -> ModeTracker {
+        let mut modes = ModeTracker::default();
         modes.feed(output.as_bytes());
         modes
     }
@@ -176,7 +181,7 @@ mod tests {
     /// Checks what undoes an output, but for the colours.
     fn check(output: &str, expected: &str) {
         assert_eq!(after(output).undo(), format!("{expected}\x1b[0m"), "{output:?}");
-        let mut modes = Modes::default();
+        let mut modes = ModeTracker::default();
         for byte in output.bytes() {
             modes.feed(&[byte]);
         }
@@ -228,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_change_is_noticed() {
-        let mut modes = Modes::default();
+        let mut modes = ModeTracker::default();
         assert!(!modes.feed(b"text\x1b[31m"));
         assert!(!modes.feed(b"\x1b[?10"));
         assert!(modes.feed(b"49h"));

@@ -1,4 +1,4 @@
-//! What is said about a session beside its output, one sentence each.
+//! The messages about a session beside its output, one sentence each.
 
 use hive_core::wire::SessionId;
 use hive_core::wire::api::{EndReason, SessionEnd};
@@ -6,18 +6,18 @@ use hive_core::wire::session::Control;
 
 use super::outcome::ViewOutcome;
 
-/// How to come back to a session.
-pub(crate) fn come_back(id: SessionId) -> String {
+/// Returns how to attach to the session again.
+pub(crate) fn reattach(id: SessionId) -> String {
     format!("the session lives on; come back with `hive sessions attach {id}`")
 }
 
-/// The way to the hive is broken.
-pub(super) fn away(cause: &str) -> String {
+/// The connection to the hive is broken.
+pub(super) fn disconnected(cause: &str) -> String {
     format!("the link to the hive broke ({cause}); trying again …")
 }
 
-/// It is there again.
-pub(super) fn back(lost_input: u64) -> String {
+/// The connection is there again.
+pub(super) fn reconnected(lost_input: u64) -> String {
     match lost_input {
         0 => "attached again".into(),
         lost => format!("attached again; {} reached nobody, type again", bytes_typed(lost)),
@@ -29,7 +29,7 @@ pub(super) fn gap(from: u64, to: u64) -> String {
     format!("{} bytes of output were lost", to.saturating_sub(from))
 }
 
-/// A satellite's link has gone or come back.
+/// The satellite's link was lost, or is back.
 pub(super) fn link(satellite: &str, is_online: bool) -> String {
     if is_online {
         format!("{satellite} is linked again")
@@ -38,25 +38,25 @@ pub(super) fn link(satellite: &str, is_online: bool) -> String {
     }
 }
 
-/// Somebody wants the keyboard.
-pub(super) fn requested(name: &str) -> String {
+/// Another viewer asks for the keyboard.
+pub(super) fn control_requested(name: &str) -> String {
     format!("{name} asks for the keyboard; ~G gives it")
 }
 
-/// Who has the keyboard, where that has changed.
-pub(super) fn control(before: &Control, now: &Control, is_read_only: bool) -> Option<String> {
+/// Who has the keyboard now, if that has changed.
+pub(super) fn control_changed(before: &Control, now: &Control, is_read_only: bool) -> Option<String> {
     if (before.is_mine, &before.holder) == (now.is_mine, &now.holder) {
         return None;
     }
     match (now.is_mine, before.is_mine) {
         (true, true) => None,
         (true, false) => Some("you have the keyboard".into()),
-        (false, _) => Some(holder(now, is_read_only)),
+        (false, _) => Some(control_holder(now, is_read_only)),
     }
 }
 
 /// Who else has the keyboard, and how to get it.
-pub(super) fn holder(control: &Control, is_read_only: bool) -> String {
+pub(super) fn control_holder(control: &Control, is_read_only: bool) -> String {
     let who = control.holder.as_deref().unwrap_or("nobody");
     match (is_read_only, &control.holder) {
         (true, _) => format!("read-only; {who} has the keyboard"),
@@ -65,18 +65,18 @@ pub(super) fn holder(control: &Control, is_read_only: bool) -> String {
     }
 }
 
-/// How it came that a view is over.
-pub(super) fn left(satellite: &str, id: SessionId, left: &ViewOutcome) -> Option<String> {
-    match left {
-        ViewOutcome::Ended(end) => ended(satellite, end),
-        ViewOutcome::Detached => Some(format!("detached; {}", come_back(id))),
-        ViewOutcome::Signal(number) => Some(format!("told to leave by signal {number}; {}", come_back(id))),
+/// Why the view ended.
+pub(super) fn view_ended(satellite: &str, id: SessionId, outcome: &ViewOutcome) -> Option<String> {
+    match outcome {
+        ViewOutcome::Ended(end) => session_ended(satellite, end),
+        ViewOutcome::Detached => Some(format!("detached; {}", reattach(id))),
+        ViewOutcome::Signal(number) => Some(format!("told to leave by signal {number}; {}", reattach(id))),
         ViewOutcome::Refused(error) => Some(error.message.clone()),
     }
 }
 
-/// How a session ended. Nothing where its program just exited: the exit code is ours.
-pub(crate) fn ended(satellite: &str, end: &SessionEnd) -> Option<String> {
+/// How a session ended. `None` where its program exited: `hive` exits with the same code.
+pub(crate) fn session_ended(satellite: &str, end: &SessionEnd) -> Option<String> {
     let how = match &end.reason {
         EndReason::Exited => return None,
         EndReason::Killed => "was ended",
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn check(before: &Control, now: &Control, expected: Option<&str>) {
-        assert_eq!(control(before, now, false).as_deref(), expected);
+        assert_eq!(control_changed(before, now, false).as_deref(), expected);
     }
 
     #[test]
@@ -120,20 +120,20 @@ mod tests {
 
     #[test]
     fn a_reader_is_not_told_how_to_type() {
-        let said = control(&held_by(None), &held_by(Some("ann")), true);
-        assert_eq!(said.as_deref(), Some("read-only; ann has the keyboard"));
+        let notice = control_changed(&held_by(None), &held_by(Some("ann")), true);
+        assert_eq!(notice.as_deref(), Some("read-only; ann has the keyboard"));
     }
 
     #[test]
     fn what_was_typed_in_vain_is_said() {
-        assert_eq!(back(0), "attached again");
-        assert_eq!(back(1), "attached again; 1 typed byte reached nobody, type again");
+        assert_eq!(reconnected(0), "attached again");
+        assert_eq!(reconnected(1), "attached again; 1 typed byte reached nobody, type again");
     }
 
     #[test]
     fn an_end_that_the_exit_code_does_not_tell_is_said() {
         let end = |reason| SessionEnd { reason, exit_code: None, error: None };
-        assert_eq!(ended("web", &end(EndReason::Exited)), None);
-        assert_eq!(ended("web", &end(EndReason::Lost)).as_deref(), Some("the session on web was lost"));
+        assert_eq!(session_ended("web", &end(EndReason::Exited)), None);
+        assert_eq!(session_ended("web", &end(EndReason::Lost)).as_deref(), Some("the session on web was lost"));
     }
 }

@@ -1,4 +1,4 @@
-//! How the view of a session ends.
+//! The outcome of the view of a session.
 
 use hive_core::wire::agent::ErrorBody;
 use hive_core::wire::api::SessionEnd;

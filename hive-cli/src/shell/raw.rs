@@ -1,6 +1,6 @@
-//! The user's terminal, lent to a session and given back as it was: at the end, after an error and after a panic.
+//! Raw mode of the user's terminal. The terminal is restored at the end, after an error and after a panic.
 //!
-//! What there is to give back is known to the whole process, because a panic hook has nothing else to go by.
+//! The saved state is a static, because the panic hook has no other access to it.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,26 +9,28 @@ use std::sync::{Mutex, Once, PoisonError, TryLockError};
 
 use nix::sys::termios::{self, SetArg, Termios};
 
-/// What has been lent.
-static LENT: Mutex<Option<Lent>> = Mutex::new(None);
+/// What restores the terminal, while it is in raw mode.
+static SAVED: Mutex<Option<SavedTermios>> = Mutex::new(None);
 
-struct Lent {
-    /// The terminal that is typed on, and its modes as they were.
+struct SavedTermios {
+    /// The terminal that is typed on, and its original modes.
     keyboard: Option<(File, Termios)>,
     /// The terminal that is written to.
     screen: Option<File>,
-    /// What brings it out of the modes the session has brought it into.
-    undo: String,
+    /// The escape sequences that undo the modes that the session has set.
+    restore_sequence: String,
 }
 
-/// The terminal is given back when this is dropped.
+/// Restores the terminal when it is dropped.
 #[derive(Debug)]
-pub(super) struct Loan(());
+pub(super) struct RawModeGuard(());
 
-impl Loan {
-    /// Takes the terminal. What is typed comes byte by byte and unchanged from here on; a screen alone stays as it is.
-    pub(super) fn take(keyboard: Option<File>, screen: Option<File>) -> io::Result<Self> {
-        give_back_on_panic();
+impl RawModeGuard {
+    /// Puts the terminal that is typed on into raw mode: keys come byte by byte and unchanged. The modes of `screen`
+    /// stay.
+    pub(super) fn enable(keyboard: Option<File>, screen: Option<File>) -> io::Result<Self> {
+        // The hook is there before the modes change, and stays: it finds nothing saved once the guard is dropped.
+        restore_on_panic();
         let keyboard = match keyboard {
             Some(terminal) => {
                 let before = termios::tcgetattr(&terminal)?;
@@ -37,31 +39,32 @@ impl Loan {
             }
             None => None,
         };
-        *LENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lent { keyboard, screen, undo: String::new() });
+        *SAVED.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(SavedTermios { keyboard, screen, restore_sequence: String::new() });
         Ok(Self(()))
     }
 }
 
-impl Drop for Loan {
+impl Drop for RawModeGuard {
     fn drop(&mut self) {
-        let lent = LENT.lock().unwrap_or_else(PoisonError::into_inner).take();
-        give_back(lent);
+        let saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner).take();
+        restore(saved);
     }
 }
 
-/// Takes what is lent once more: who stopped and continued us has given it back.
-pub(super) fn renew() -> io::Result<()> {
-    let lent = LENT.lock().unwrap_or_else(PoisonError::into_inner);
-    match lent.as_ref().and_then(|lent| lent.keyboard.as_ref()) {
+/// Puts the terminal into raw mode again. A shell that stopped this process has set its own modes.
+pub(super) fn reapply() -> io::Result<()> {
+    let saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner);
+    match saved.as_ref().and_then(|saved| saved.keyboard.as_ref()) {
         Some((terminal, before)) => make_raw(terminal, before),
         None => Ok(()),
     }
 }
 
-/// Notes what brings the screen back.
-pub(super) fn undo_with(undo: String) {
-    if let Some(lent) = LENT.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-        lent.undo = undo;
+/// Sets the escape sequences that are written when the terminal is restored.
+pub(super) fn set_restore_sequence(restore_sequence: String) {
+    if let Some(saved) = SAVED.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        saved.restore_sequence = restore_sequence;
     }
 }
 
@@ -71,31 +74,32 @@ fn make_raw(terminal: &File, before: &Termios) -> io::Result<()> {
     Ok(termios::tcsetattr(terminal, SetArg::TCSANOW, &raw)?)
 }
 
-/// Gives back what was lent. A terminal that reads nothing is not waited for.
-fn give_back(lent: Option<Lent>) {
-    let Some(Lent { keyboard, screen, undo }) = lent else { return };
+/// Restores the terminal. Errors are ignored: the terminal may be gone.
+fn restore(saved: Option<SavedTermios>) {
+    let Some(SavedTermios { keyboard, screen, restore_sequence }) = saved else { return };
     if let Some(mut screen) = screen {
-        screen.write_all(undo.as_bytes()).ok();
+        // The file is non-blocking: a terminal that reads nothing loses the sequences, and does not block the exit.
+        screen.write_all(restore_sequence.as_bytes()).ok();
     }
     if let Some((terminal, before)) = keyboard {
         termios::tcsetattr(&terminal, SetArg::TCSANOW, &before).ok();
     }
 }
 
-/// Sees to it that a panic is told on a terminal that can be read.
-fn give_back_on_panic() {
+/// Restores the terminal before a panic is reported, so that the report is readable.
+fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let tell = panic::take_hook();
+        let report = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            // Who panicked may hold the lock.
-            let lent = match LENT.try_lock() {
-                Ok(mut lent) => lent.take(),
-                Err(TryLockError::Poisoned(lent)) => lent.into_inner().take(),
+            // The thread that panics may hold the lock: to wait for it here would be a deadlock.
+            let saved = match SAVED.try_lock() {
+                Ok(mut saved) => saved.take(),
+                Err(TryLockError::Poisoned(saved)) => saved.into_inner().take(),
                 Err(TryLockError::WouldBlock) => None,
             };
-            give_back(lent);
-            tell(panic);
+            restore(saved);
+            report(panic);
         }));
     });
 }
@@ -107,10 +111,10 @@ mod tests {
     use std::io::Read as _;
     use std::sync::MutexGuard;
 
-    /// The loan is the process's: one test at a time.
-    fn alone() -> MutexGuard<'static, ()> {
-        static ALONE: Mutex<()> = Mutex::new(());
-        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The saved state is one for the process: one test at a time.
+    fn exclusive() -> MutexGuard<'static, ()> {
+        static EXCLUSIVE: Mutex<()> = Mutex::new(());
+        EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A terminal, and what reads its screen.
@@ -125,13 +129,14 @@ mod tests {
 
     #[test]
     fn a_terminal_is_given_back_as_it_was() {
-        let _alone = alone();
+        let _alone = exclusive();
         let (terminal, mut reader) = terminal();
         let before = modes(&terminal);
-        let loan = Loan::take(Some(terminal.try_clone().unwrap()), Some(terminal.try_clone().unwrap())).unwrap();
+        let raw_mode =
+            RawModeGuard::enable(Some(terminal.try_clone().unwrap()), Some(terminal.try_clone().unwrap())).unwrap();
         assert_ne!(modes(&terminal), before);
-        undo_with("\x1b[?1049l".into());
-        drop(loan);
+        set_restore_sequence("\x1b[?1049l".into());
+        drop(raw_mode);
         assert_eq!(modes(&terminal), before);
         let mut undone = [0; 8];
         reader.read_exact(&mut undone).unwrap();
@@ -140,26 +145,26 @@ mod tests {
 
     #[test]
     fn a_panic_gives_the_terminal_back_before_it_is_told() {
-        let _alone = alone();
+        let _alone = exclusive();
         let (terminal, _reader) = terminal();
         let before = modes(&terminal);
-        let loan = Loan::take(Some(terminal.try_clone().unwrap()), None).unwrap();
+        let raw_mode = RawModeGuard::enable(Some(terminal.try_clone().unwrap()), None).unwrap();
         assert_ne!(modes(&terminal), before);
         panic::catch_unwind(|| panic!("as it may happen")).unwrap_err();
         assert_eq!(modes(&terminal), before);
-        drop(loan);
+        drop(raw_mode);
         assert_eq!(modes(&terminal), before);
     }
 
     #[test]
     fn a_terminal_that_was_given_back_meanwhile_is_taken_again() {
-        let _alone = alone();
+        let _alone = exclusive();
         let (terminal, _reader) = terminal();
         let before = termios::tcgetattr(&terminal).unwrap();
-        let _loan = Loan::take(Some(terminal.try_clone().unwrap()), None).unwrap();
+        let _loan = RawModeGuard::enable(Some(terminal.try_clone().unwrap()), None).unwrap();
         let raw = modes(&terminal);
         termios::tcsetattr(&terminal, SetArg::TCSANOW, &before).unwrap();
-        renew().unwrap();
+        reapply().unwrap();
         assert_eq!(modes(&terminal), raw);
     }
 }

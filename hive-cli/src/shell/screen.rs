@@ -1,7 +1,7 @@
 //! Where the session's output goes: the user's terminal, or a pipe.
 //!
-//! What waits to be written waits here, and never stops whoever types. It is the one place where a session's bytes go out
-//! as they are; whatever we say ourselves in between is made harmless first.
+//! Output that cannot be written yet is queued here, and never delays input. Only here a session's bytes are written
+//! unchanged; the notices of this program between them are escaped.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,78 +11,81 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncWriteExt as _, Stdout};
 use tokio::net::unix::pipe;
 
-use super::characters::Characters;
-use super::modes::Modes;
+use super::modes::ModeTracker;
+use super::utf8::Utf8Buffer;
 use crate::{escape, output};
 
-/// Bytes of ours that may wait. What we say beyond is left out: nobody reads it.
-const MAX_SAID: usize = 16 * 1024;
+/// Bytes of notices that may wait. Further ones are dropped, because the terminal reads nothing.
+const MAX_QUEUED_NOTICES: usize = 16 * 1024;
 
-/// What output is written to.
+/// Writes the output of a session, and the notices between it.
 #[derive(Debug)]
-pub(super) struct Screen {
-    target: Target,
-    characters: Characters,
-    modes: Modes,
-    waiting: VecDeque<Piece>,
+pub(super) struct ScreenWriter {
+    sink: Sink,
+    utf8: Utf8Buffer,
+    modes: ModeTracker,
+    queue: VecDeque<QueuedWrite>,
     /// Bytes of output that wait.
     len: usize,
-    /// Bytes of ours that wait.
-    said: usize,
+    /// Bytes of notices that wait.
+    own_len: usize,
 }
 
+/// Where the bytes go.
 #[derive(Debug)]
-enum Target {
+enum Sink {
+    /// A terminal, opened non-blocking and written like a pipe.
     Terminal(pipe::Sender),
     Piped(Stdout),
 }
 
+/// Something that waits to be written.
 #[derive(Debug)]
-enum Piece {
+enum QueuedWrite {
     /// Output of the session, and the offset behind it.
     Output { bytes: Bytes, end: u64 },
-    /// A sentence of ours, not yet brought into form: that depends on what is on the screen by then.
+    /// A notice. It is formatted when its turn comes, because the format depends on the modes of the terminal by then.
     Notice(String),
-    /// Something else of ours.
-    Ours(Bytes),
-    /// What brings the terminal back by then.
-    Undo,
+    /// Other bytes of this program.
+    Own(Bytes),
+    /// The sequences that undo the modes that are set by then.
+    Restore,
 }
 
-/// What a write has brought.
+/// What a write has completed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Written {
+pub(super) struct WriteProgress {
     /// Everything before this offset of the output is on the screen.
     pub(super) end: Option<u64>,
-    /// What brings the terminal back, where that has changed.
-    pub(super) undo: Option<String>,
+    /// The sequences that restore the terminal, if they have changed.
+    pub(super) restore_sequence: Option<String>,
 }
 
-impl Screen {
-    /// Writes to a terminal that is never waited for, as to a pipe.
+impl ScreenWriter {
+    /// Writes to a non-blocking terminal.
     pub(super) fn terminal(terminal: File) -> io::Result<Self> {
-        pipe::Sender::from_file_unchecked(terminal).map(|terminal| Self::new(Target::Terminal(terminal)))
+        pipe::Sender::from_file_unchecked(terminal).map(|terminal| Self::new(Sink::Terminal(terminal)))
     }
 
     /// Writes to stdout, whatever it is.
     pub(super) fn piped() -> Self {
-        Self::new(Target::Piped(tokio::io::stdout()))
+        Self::new(Sink::Piped(tokio::io::stdout()))
     }
 
-    fn new(target: Target) -> Self {
+    fn new(sink: Sink) -> Self {
         Self {
-            target,
-            characters: Characters::default(),
-            modes: Modes::default(),
-            waiting: VecDeque::new(),
+            sink,
+            utf8: Utf8Buffer::default(),
+            modes: ModeTracker::default(),
+            queue: VecDeque::new(),
             len: 0,
-            said: 0,
+            own_len: 0,
         }
     }
 
     /// Whether something waits to be written.
     pub(super) fn is_behind(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.queue.is_empty()
     }
 
     /// How many bytes of output wait.
@@ -92,120 +95,130 @@ impl Screen {
 
     /// Shows output; `end` is the offset behind it.
     pub(super) fn show(&mut self, bytes: Bytes, end: u64) {
-        // The beginning of a character counts as shown: its rest may take long, and the session would wait for us.
-        let bytes = if self.is_terminal() { self.characters.feed(bytes) } else { bytes };
+        // Bytes of an unfinished character are held back and still count as shown: the rest may never come, and without
+        // an acknowledgement the hive would stop sending.
+        let bytes = if self.is_terminal() { self.utf8.feed(bytes) } else { bytes };
         self.len += bytes.len();
-        self.waiting.push_back(Piece::Output { bytes, end });
+        self.queue.push_back(QueuedWrite::Output { bytes, end });
     }
 
-    /// Clears the screen, and brings it into the modes of the session's.
+    /// Clears the screen and sets the modes of the session.
     pub(super) fn reset(&mut self, modes: &str) {
         if self.is_terminal() {
-            drop(self.characters.take());
-            // CAN: the full reset must not end up inside of a sequence that was cut off.
-            self.waiting.push_back(Piece::Ours(format!("\x18\x1bc{modes}").into()));
+            drop(self.utf8.take());
+            // CAN first: a terminal that is within an escape sequence would swallow the full reset.
+            self.queue.push_back(QueuedWrite::Own(format!("\x18\x1bc{modes}").into()));
         }
     }
 
-    /// Says a sentence, on a line of its own.
+    /// Queues a notice, on a line of its own.
     pub(super) fn say(&mut self, sentence: &str) {
         if self.is_terminal() {
-            self.put(Piece::Notice(sentence.to_owned()));
+            self.queue_own(QueuedWrite::Notice(sentence.to_owned()));
         } else {
             output::note(sentence);
         }
     }
 
-    /// Says that a key was in vain.
+    /// Rings the bell for a key that was not accepted.
     pub(super) fn ring(&mut self) {
         if self.is_terminal() && !self.is_behind() {
-            self.put(Piece::Ours(Bytes::from_static(b"\x07")));
+            self.queue_own(QueuedWrite::Own(Bytes::from_static(b"\x07")));
         }
     }
 
-    /// Leaves out the output that waits, brings the terminal out of the session's modes, and says a last sentence.
+    /// Drops the output that waits, undoes the session's modes, and queues a last message.
     ///
-    /// It is said here and not on stderr: whoever writes there waits for a terminal that reads nothing.
+    /// The message is not written to standard error: that would block on a terminal that reads nothing.
     pub(super) fn leave(&mut self, sentence: Option<&str>) {
-        drop(self.characters.take());
+        drop(self.utf8.take());
         if !self.is_terminal() {
             return sentence.into_iter().for_each(output::note);
         }
-        self.waiting.retain(Piece::is_ours);
+        // A flood of output may take minutes to write: the user has left, and it stays at the hive.
+        self.queue.retain(QueuedWrite::is_own);
         self.len = 0;
-        let begin_line = sentence.map(|_| Piece::Ours(Bytes::from_static(b"\r\n")));
-        let said = sentence.map(|sentence| escape::message(sentence).replace('\n', "\r\n"));
-        let said = said.map(|said| Piece::Ours(format!("hive: {said}\r\n").into()));
-        self.waiting.extend(begin_line.into_iter().chain([Piece::Undo]).chain(said));
+        let begin_line = sentence.map(|_| QueuedWrite::Own(Bytes::from_static(b"\r\n")));
+        let message = sentence.map(|sentence| escape::message(sentence).replace('\n', "\r\n"));
+        let message = message.map(|message| QueuedWrite::Own(format!("hive: {message}\r\n").into()));
+        // The restore comes between: the line break ends the session's line, and the message appears on the normal
+        // screen.
+        self.queue.extend(begin_line.into_iter().chain([QueuedWrite::Restore]).chain(message));
     }
 
-    /// Writes some of what waits. Dropping the future loses nothing.
-    pub(super) async fn write(&mut self) -> io::Result<Written> {
-        let Some(piece) = self.waiting.front_mut() else { return Ok(Written::default()) };
-        match piece {
-            Piece::Notice(sentence) => *piece = Piece::Ours(formed(sentence, &self.modes).into()),
-            Piece::Undo => *piece = Piece::Ours(self.modes.undo().into()),
-            Piece::Output { .. } | Piece::Ours(_) => {}
+    /// Writes some of what waits. Cancel-safe: bytes leave the queue only after they were written.
+    pub(super) async fn write(&mut self) -> io::Result<WriteProgress> {
+        let Some(entry) = self.queue.front_mut() else { return Ok(WriteProgress::default()) };
+        // Formatted in place: a write that is dropped half-way goes on with the same bytes.
+        match entry {
+            QueuedWrite::Notice(sentence) => *entry = QueuedWrite::Own(format_notice(sentence, &self.modes).into()),
+            QueuedWrite::Restore => *entry = QueuedWrite::Own(self.modes.undo().into()),
+            QueuedWrite::Output { .. } | QueuedWrite::Own(_) => {}
         }
-        let (Piece::Output { bytes, .. } | Piece::Ours(bytes)) = piece else { return Ok(Written::default()) };
-        let written = self.target.write(bytes).await?;
+        let (QueuedWrite::Output { bytes, .. } | QueuedWrite::Own(bytes)) = entry else {
+            return Ok(WriteProgress::default());
+        };
+        let written = self.sink.write(bytes).await?;
+        // Fed with what was written, not with what is queued: the modes are those of the terminal now.
         let has_new_modes = self.modes.feed(&bytes[..written]);
         bytes.advance(written);
-        let is_whole = bytes.is_empty();
-        if let Piece::Output { .. } = piece {
+        let is_complete = bytes.is_empty();
+        if let QueuedWrite::Output { .. } = entry {
             self.len -= written;
         }
-        let end = if is_whole { self.pop() } else { None };
-        Ok(Written { end, undo: has_new_modes.then(|| self.modes.undo()) })
+        let end = if is_complete { self.pop() } else { None };
+        Ok(WriteProgress { end, restore_sequence: has_new_modes.then(|| self.modes.undo()) })
     }
 
-    /// Shows also what looks like the beginning of a character: nothing more comes.
+    /// Queues the bytes of an unfinished character: no more output comes.
     pub(super) fn end_output(&mut self) {
-        let held = self.characters.take();
+        let held = self.utf8.take();
         if !held.is_empty() {
-            self.put(Piece::Ours(held));
+            self.queue_own(QueuedWrite::Own(held));
         }
     }
 
-    /// Writes all of what waits.
-    pub(super) async fn write_all(&mut self) -> io::Result<Written> {
-        let mut last = Written::default();
+    /// Writes all that waits.
+    pub(super) async fn write_all(&mut self) -> io::Result<WriteProgress> {
+        let mut last = WriteProgress::default();
         while self.is_behind() {
-            let Written { end, undo } = self.write().await?;
-            last = Written { end: end.or(last.end), undo: undo.or(last.undo) };
+            let WriteProgress { end, restore_sequence } = self.write().await?;
+            last =
+                WriteProgress { end: end.or(last.end), restore_sequence: restore_sequence.or(last.restore_sequence) };
         }
-        self.target.flush().await?;
+        self.sink.flush().await?;
         Ok(last)
     }
 
     fn is_terminal(&self) -> bool {
-        matches!(self.target, Target::Terminal(_))
+        matches!(self.sink, Sink::Terminal(_))
     }
 
-    fn put(&mut self, piece: Piece) {
-        if self.said < MAX_SAID {
-            self.said += piece.len();
-            self.waiting.push_back(piece);
+    fn queue_own(&mut self, entry: QueuedWrite) {
+        if self.own_len < MAX_QUEUED_NOTICES {
+            self.own_len += entry.len();
+            self.queue.push_back(entry);
         }
     }
 
-    /// Takes away what was written whole; gives the offset behind it.
+    /// Removes the first entry, which was written completely. Returns the offset after it, if it was output.
     fn pop(&mut self) -> Option<u64> {
-        if let Some(Piece::Output { end, .. }) = self.waiting.pop_front() {
+        if let Some(QueuedWrite::Output { end, .. }) = self.queue.pop_front() {
             return Some(end);
         }
-        self.said = self.waiting.iter().filter(|piece| piece.is_ours()).map(Piece::len).sum();
+        self.own_len = self.queue.iter().filter(|entry| entry.is_own()).map(QueuedWrite::len).sum();
         None
     }
 }
 
-impl Target {
+impl Sink {
     async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             _ if bytes.is_empty() => Ok(0),
             Self::Terminal(terminal) => terminal.write(bytes).await,
             Self::Piped(stdout) => {
-                // One piece at a time: what counts as written is with the reader, but for the last one.
+                // Tokio's stdout takes bytes into a buffer of its own. Flushed before each write, at most the last one
+                // is acknowledged before the reader has it.
                 stdout.flush().await?;
                 stdout.write(bytes).await
             }
@@ -220,27 +233,29 @@ impl Target {
     }
 }
 
-impl Piece {
-    fn is_ours(&self) -> bool {
+impl QueuedWrite {
+    fn is_own(&self) -> bool {
         !matches!(self, Self::Output { .. })
     }
 
     fn len(&self) -> usize {
         match self {
-            Self::Output { bytes, .. } | Self::Ours(bytes) => bytes.len(),
+            Self::Output { bytes, .. } | Self::Own(bytes) => bytes.len(),
             Self::Notice(sentence) => sentence.len(),
-            Self::Undo => 0,
+            Self::Restore => 0,
         }
     }
 }
 
-/// A sentence of ours for a screen in these modes. On the alternate one it stands in the last line, so that nothing moves
-/// that a program has drawn; elsewhere on a line of its own.
-fn formed(sentence: &str, modes: &Modes) -> String {
+/// Formats a notice for a terminal in these modes. On the alternate screen it is drawn into the last line, so that it
+/// moves nothing that a program has drawn; elsewhere it is a line of its own.
+fn format_notice(sentence: &str, modes: &ModeTracker) -> String {
     let lines: Vec<_> = sentence.lines().map(escape::line).collect();
+    // CAN aborts an escape sequence of the session that is not complete yet.
     let end_of_sequence = if modes.is_in_sequence() { "\x18" } else { "" };
     if modes.is_alternate() {
         let line = lines.join("; ");
+        // Save the cursor, go to the last line (any row beyond it means that), clear it, write, restore the cursor.
         return format!("{end_of_sequence}\x1b7\x1b[999;1H\x1b[0;2m\x1b[2K[hive: {line}]\x1b[0m\x1b8");
     }
     format!("{end_of_sequence}\r\n\x1b[2m[hive: {}]\x1b[22m\r\n", lines.join("\r\n"))
@@ -257,13 +272,13 @@ mod tests {
     use nix::sys::termios;
 
     /// A screen, and who looks at it.
-    fn screen() -> (Screen, File) {
+    fn screen() -> (ScreenWriter, File) {
         let pty = openpty(None, None).unwrap();
         let mut raw = termios::tcgetattr(&pty.slave).unwrap();
         termios::cfmakeraw(&mut raw);
         termios::tcsetattr(&pty.slave, termios::SetArg::TCSANOW, &raw).unwrap();
         fcntl(&pty.slave, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
-        (Screen::terminal(pty.slave.into()).unwrap(), pty.master.into())
+        (ScreenWriter::terminal(pty.slave.into()).unwrap(), pty.master.into())
     }
 
     fn text(bytes: &'static str) -> Bytes {
@@ -271,7 +286,7 @@ mod tests {
     }
 
     /// Writes all of it, and checks what is seen.
-    async fn check(mut screen: Screen, mut reader: File, expected: &str) {
+    async fn check(mut screen: ScreenWriter, mut reader: File, expected: &str) {
         screen.write_all().await.unwrap();
         let mut seen = vec![0; expected.len()];
         reader.read_exact(&mut seen).unwrap();
@@ -283,9 +298,9 @@ mod tests {
         let (mut screen, _reader) = screen();
         screen.show(text("one"), 3);
         screen.show(text("\x1b[?25l"), 9);
-        assert_eq!(screen.write().await.unwrap(), Written { end: Some(3), undo: None });
-        let undo = Some("\x1b[?25h\x1b[0m".to_owned());
-        assert_eq!(screen.write().await.unwrap(), Written { end: Some(9), undo });
+        assert_eq!(screen.write().await.unwrap(), WriteProgress { end: Some(3), restore_sequence: None });
+        let restore_sequence = Some("\x1b[?25h\x1b[0m".to_owned());
+        assert_eq!(screen.write().await.unwrap(), WriteProgress { end: Some(9), restore_sequence });
         assert!(!screen.is_behind());
     }
 
@@ -355,7 +370,7 @@ mod tests {
         for _ in 0..10_000 {
             screen.say("nobody reads this");
         }
-        assert!(screen.waiting.iter().map(Piece::len).sum::<usize>() < 1024 * 1024 + 2 * MAX_SAID);
+        assert!(screen.queue.iter().map(QueuedWrite::len).sum::<usize>() < 1024 * 1024 + 2 * MAX_QUEUED_NOTICES);
         screen.leave(None);
         assert_eq!(screen.len(), 0);
     }

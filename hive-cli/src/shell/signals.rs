@@ -1,4 +1,4 @@
-//! What the operating system tells us while we have the terminal.
+//! The signals that matter while a session is on the terminal.
 
 use std::io;
 
@@ -7,14 +7,14 @@ use futures_util::stream::{BoxStream, SelectAll, unfold};
 use nix::sys::signal::Signal as Number;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Something that was told.
+/// What a signal means for the view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// We are to go, by the signal of this number.
+    /// The process is to end, by the signal with this number.
     Leave(i32),
-    /// The screen has another size.
+    /// The terminal has another size.
     Resized,
-    /// We were stopped, and go on.
+    /// The process was stopped and continues.
     Continued,
 }
 
@@ -28,26 +28,26 @@ impl From<Number> for Signal {
     }
 }
 
-/// The signals that concern us. From here on, none of them ends the process by itself.
+/// Receives these signals. From its creation on, none of them ends the process by itself.
 pub(super) struct Signals {
-    /// Only one that has come is looked at: they are waited for with every keystroke.
+    /// One stream of all, which polls only the signals that have come: it is polled with every keystroke.
     all: SelectAll<BoxStream<'static, Signal>>,
 }
 
 impl Signals {
     pub(super) fn listen() -> io::Result<Self> {
-        let concerning =
+        let handled =
             [Number::SIGHUP, Number::SIGINT, Number::SIGQUIT, Number::SIGTERM, Number::SIGWINCH, Number::SIGCONT];
-        let all = concerning.into_iter().map(listen_to).collect::<io::Result<_>>()?;
+        let all = handled.into_iter().map(listen_to).collect::<io::Result<_>>()?;
         Ok(Self { all })
     }
 
-    /// Waits for the next one. Dropping the future loses nothing.
+    /// Waits for the next signal. Cancel-safe.
     pub(super) async fn next(&mut self) -> Signal {
-        self.all.next().await.expect("signals never end")
+        self.all.next().await.expect("the signal streams never end")
     }
 
-    /// Waits until we are to go; gives the number of the signal.
+    /// Waits for a signal that ends the process. Returns its number.
     pub(super) async fn leave(&mut self) -> i32 {
         loop {
             if let Signal::Leave(number) = self.next().await {

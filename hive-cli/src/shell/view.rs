@@ -1,6 +1,7 @@
 //! The loop between a user's terminal and a session.
 //!
-//! Nothing in it waits for one side alone: a screen that reads nothing stops no keystroke, and no broken link stops `~.`.
+//! Nothing in it waits for one side alone: a screen that reads nothing stops no keystroke, and no broken link stops
+//! `~.`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,194 +14,206 @@ use hive_core::wire::SessionId;
 use hive_core::wire::session::{Control, ToViewer};
 use tokio::time::{Instant, sleep_until};
 
-use super::ending::EndOfInput;
-use super::escapes::{Escapes, HELP, Order, Typed};
-use super::keyboard::Keyboard;
+use super::end_of_input::EndOfInput;
+use super::escapes::{EscapeCommand, EscapeParser, HELP, ParsedInput};
+use super::key_input::KeyInput;
 use super::notices;
 use super::outcome::ViewOutcome;
 use super::raw;
-use super::screen::{Screen, Written};
+use super::screen::{ScreenWriter, WriteProgress};
 use super::signals::{Signal, Signals};
 use super::tty;
-use crate::failure::{Failure, Result};
+use crate::error::{CliError, Result};
 
-/// Keystrokes read at once.
-const READ: usize = 16 * 1024;
-/// Bytes of output that may wait for the screen of who types: more than a hive sends before it hears of them, so that
-/// what is typed goes out whatever the screen does.
-const MAX_BEHIND: usize = 2 * 1024 * 1024;
-/// The same for who only reads, and has nothing to say: the rest waits with the hive, which leaves out what is too much.
-const MAX_READER_BEHIND: usize = 128 * 1024;
-/// How long what was typed in front of `~.` may take to be with the satellite, and the keyboard to be let go.
-const GOODBYE: Duration = Duration::from_secs(2);
-/// When it is looked again whether there is room for keys: that the satellite has some makes no event.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How long a screen may take for our last words.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// The most bytes read from the keyboard at once.
+const READ_BUFFER: usize = 16 * 1024;
+/// Bytes of output that may wait for the screen of the writer. A hive sends less than this without an acknowledgement,
+/// so the events of the session are always read, and with them the room for keys, even if the screen reads nothing.
+const MAX_QUEUED_OUTPUT: usize = 2 * 1024 * 1024;
+/// The same for a viewer that does not type. The rest waits at the hive, which leaves out output that a viewer reads
+/// too slowly.
+const MAX_QUEUED_OUTPUT_READ_ONLY: usize = 128 * 1024;
+/// How long the input in front of `~.` and the release of the keyboard may take to be confirmed.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the room for keys is checked while there is none. No event tells that the satellite has read some.
+const ROOM_POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How long the terminal may take for the last message.
+const FINAL_WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What a view consists of.
-pub(super) struct Parts {
+/// The parts that a view connects.
+pub(super) struct ViewParts {
     pub(super) hive: Arc<dyn SessionManager>,
     pub(super) terminal: Terminal,
-    pub(super) keyboard: Keyboard,
-    pub(super) screen: Screen,
+    pub(super) input: KeyInput,
+    pub(super) screen: ScreenWriter,
     pub(super) signals: Signals,
     pub(super) is_read_only: bool,
-    pub(super) at_end: AtEnd,
+    pub(super) on_input_end: OnInputEnd,
 }
 
-/// What becomes of a session when a keyboard that is no terminal has ended.
+/// What happens to a session when an input that is no terminal has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AtEnd {
-    /// It gets the end of its input, and ends by that.
-    End,
-    /// It goes on, and is looked at.
-    Stay,
+pub(crate) enum OnInputEnd {
+    /// The session gets the end of its input, by which its program ends.
+    EndSession,
+    /// The session goes on and is shown.
+    KeepViewing,
 }
 
-/// One user in front of one session.
-pub(super) struct View {
-    parts: Parts,
+/// Shows one session to one user.
+pub(super) struct TerminalView {
+    parts: ViewParts,
     id: SessionId,
-    escapes: Escapes,
-    /// Who had the keyboard when that was last said.
+    escapes: EscapeParser,
+    /// Who had the keyboard when the user was last told.
     control: Control,
-    /// Who asked for the keyboard last.
-    asked: Option<u32>,
-    is_away: bool,
-    /// Whether it was said why keys go nowhere.
-    is_hinted: bool,
-    ending: Option<Ending>,
-    /// The last byte that was read from a keyboard that is no terminal.
+    /// The viewer that last asked for the keyboard.
+    control_requester: Option<u32>,
+    is_disconnected: bool,
+    /// Whether the user was told that another viewer has the keyboard.
+    has_hinted_control: bool,
+    /// The call that ends the session, while it runs.
+    terminate_call: Option<TerminateCall>,
+    /// The last byte from an input that is no terminal.
     last_key: Option<u8>,
-    /// What ends the session, once that keyboard has ended.
+    /// Presses the end-of-input key, once such an input has ended.
     end_of_input: Option<EndOfInput>,
 }
 
-type Ending = Pin<Box<dyn Future<Output = hive_core::Result<()>> + Send>>;
+type TerminateCall = Pin<Box<dyn Future<Output = hive_core::Result<()>> + Send>>;
 
-impl View {
-    pub(super) fn new(parts: Parts) -> Self {
+impl TerminalView {
+    pub(super) fn new(parts: ViewParts) -> Self {
         let (id, control) = (parts.terminal.session().id, parts.terminal.control().clone());
         Self {
             parts,
             id,
-            escapes: Escapes::default(),
+            escapes: EscapeParser::default(),
             control,
-            asked: None,
-            is_away: false,
-            is_hinted: false,
-            ending: None,
+            control_requester: None,
+            is_disconnected: false,
+            has_hinted_control: false,
+            terminate_call: None,
             last_key: None,
             end_of_input: None,
         }
     }
 
-    /// Goes on until the session has ended or the user leaves.
+    /// Runs until the session has ended or the user leaves.
     pub(super) async fn run(mut self) -> Result<ViewOutcome> {
-        let left = match self.begin() {
-            Some(left) => Ok(left),
-            None => self.live().await,
+        let outcome = match self.start() {
+            Some(outcome) => Ok(outcome),
+            None => self.event_loop().await,
         };
-        match &left {
-            Ok(ViewOutcome::Ended(_) | ViewOutcome::Refused(_)) => self.show_the_rest().await?,
-            Ok(ViewOutcome::Detached | ViewOutcome::Signal(_)) | Err(_) => self.say_goodbye().await,
+        match &outcome {
+            Ok(ViewOutcome::Ended(_) | ViewOutcome::Refused(_)) => self.flush_output().await?,
+            Ok(ViewOutcome::Detached | ViewOutcome::Signal(_)) | Err(_) => self.release_control().await,
         }
         let satellite = self.parts.terminal.session().satellite_name.clone();
-        let sentence = left.as_ref().ok().and_then(|left| notices::left(satellite.as_str(), self.id, left));
+        let sentence =
+            outcome.as_ref().ok().and_then(|outcome| notices::view_ended(satellite.as_str(), self.id, outcome));
         self.parts.screen.leave(sentence.as_deref());
-        let last_words = tokio::time::timeout(LAST_WORDS, self.parts.screen.write_all()).await;
-        if let Ok(Ok(written)) = last_words {
+        let final_write = tokio::time::timeout(FINAL_WRITE_TIMEOUT, self.parts.screen.write_all()).await;
+        if let Ok(Ok(written)) = final_write {
             self.on_written(written);
-            raw::undo_with(String::new());
+            // All is undone already. Written twice, the sequences would switch screens once more.
+            raw::set_restore_sequence(String::new());
         }
-        left
+        outcome
     }
 
-    /// Says who else has the keyboard, behind a first event that may clear the screen.
-    fn begin(&mut self) -> Option<ViewOutcome> {
+    /// Handles the first event, and says who has the keyboard if another viewer has it.
+    fn start(&mut self) -> Option<ViewOutcome> {
+        // A reset that is there already clears the screen: the notice comes after it.
         let first = self.parts.terminal.next().now_or_never();
-        if let Some(left) = first.and_then(|event| self.on_event(event)) {
-            return Some(left);
+        if let Some(outcome) = first.and_then(|event| self.on_event(event)) {
+            return Some(outcome);
         }
         if !self.control.is_mine {
-            self.say(&notices::holder(&self.control.clone(), self.parts.is_read_only));
+            self.say(&notices::control_holder(&self.control.clone(), self.parts.is_read_only));
         }
         None
     }
 
-    async fn live(&mut self) -> Result<ViewOutcome> {
-        let mut keys = vec![0; READ];
+    /// Handles events until the view ends. No branch waits for a peer: the screen and the link have queues of their
+    /// own.
+    async fn event_loop(&mut self) -> Result<ViewOutcome> {
+        let mut keys = vec![0; READ_BUFFER];
         loop {
-            let room = self.keys_wanted().min(READ);
+            let room = self.input_capacity().min(READ_BUFFER);
             let is_full = room == 0 && self.parts.terminal.control().is_mine;
             let is_behind = self.parts.screen.is_behind();
-            let may_hear = self.parts.screen.len() < self.may_be_behind();
+            let may_receive = self.parts.screen.len() < self.max_queued_output();
             let due = self.end_of_input.as_ref().map(EndOfInput::due);
-            let Parts { terminal, keyboard, screen, signals, .. } = &mut self.parts;
-            let left = tokio::select! {
+            let ViewParts { terminal, input, screen, signals, .. } = &mut self.parts;
+            let outcome = tokio::select! {
+                // In this order: signals and keys go before output, so that a flood of output delays neither Ctrl-C nor
+                // `~.`.
                 biased;
                 signal = signals.next() => self.on_signal(signal)?,
-                read = keyboard.read(&mut keys[..room]), if room > 0 => self.on_read(read.ok().map(|len| &keys[..len])),
-                ended = until_ended(&mut self.ending) => self.on_end_asked(ended),
+                read = input.read(&mut keys[..room]), if room > 0 => self.on_read(read.ok().map(|len| &keys[..len])),
+                ended = until_terminated(&mut self.terminate_call) => self.on_terminated(ended),
                 written = screen.write(), if is_behind => {
-                    self.on_written(written.map_err(Failure::Output)?);
+                    self.on_written(written.map_err(CliError::Output)?);
                     None
                 }
-                event = terminal.next(), if may_hear => self.on_event(event),
-                () = tokio::time::sleep(LOOK_AGAIN), if is_full => None,
+                event = terminal.next(), if may_receive => self.on_event(event),
+                () = tokio::time::sleep(ROOM_POLL_INTERVAL), if is_full => None,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.end_input(),
             };
-            if let Some(left) = left {
-                return Ok(left);
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
             }
         }
     }
 
-    /// How many keystrokes can be used now. A person's are read in any case: there may be an order among them.
-    fn keys_wanted(&self) -> usize {
-        let Parts { terminal, keyboard, .. } = &self.parts;
-        match (keyboard.is_terminal(), terminal.control().is_mine) {
-            (true, false) => READ,
-            // A tilde may have been held back.
+    /// Returns how many bytes of input can be taken now.
+    fn input_capacity(&self) -> usize {
+        let ViewParts { terminal, input, .. } = &self.parts;
+        match (input.is_terminal(), terminal.control().is_mine) {
+            // Read even without the keyboard: escape commands are among these keys.
+            (true, false) => READ_BUFFER,
+            // One byte less than the room: the parser may add a tilde that it held back.
             (_, true) => terminal.room().saturating_sub(1),
+            // A file or pipe waits until this viewer has the keyboard.
             (false, false) => 0,
         }
     }
 
-    fn may_be_behind(&self) -> usize {
-        if self.parts.terminal.control().is_mine { MAX_BEHIND } else { MAX_READER_BEHIND }
+    fn max_queued_output(&self) -> usize {
+        if self.parts.terminal.control().is_mine { MAX_QUEUED_OUTPUT } else { MAX_QUEUED_OUTPUT_READ_ONLY }
     }
 
     fn on_signal(&mut self, signal: Signal) -> Result<Option<ViewOutcome>> {
         match signal {
             Signal::Leave(number) => return Ok(Some(ViewOutcome::Signal(number))),
-            Signal::Continued => raw::renew().map_err(Failure::Terminal)?,
+            Signal::Continued => raw::reapply().map_err(CliError::Terminal)?,
             Signal::Resized => {}
         }
+        // After SIGCONT too: the window may have been resized while the process was stopped.
         if let Some(size) = tty::user_size() {
             self.parts.terminal.resize(size);
         }
         Ok(None)
     }
 
-    /// Takes what was read from the keyboard; `None` where that broke.
+    /// Handles input; `None` where reading failed.
     fn on_read(&mut self, read: Option<&[u8]>) -> Option<ViewOutcome> {
-        match (read, self.parts.keyboard.is_terminal()) {
+        match (read, self.parts.input.is_terminal()) {
             (Some([]) | None, is_terminal) => {
-                self.parts.keyboard = Keyboard::Ended;
-                if !is_terminal && self.parts.at_end == AtEnd::End {
-                    self.end_of_input = Some(EndOfInput::behind(self.last_key, Instant::now()));
+                self.parts.input = KeyInput::Ended;
+                if !is_terminal && self.parts.on_input_end == OnInputEnd::EndSession {
+                    self.end_of_input = Some(EndOfInput::after(self.last_key, Instant::now()));
                 }
-                // Whose terminal is gone has hung up.
+                // A terminal that cannot be read has hung up: treated like SIGHUP, which may come later or never.
                 is_terminal.then_some(ViewOutcome::Signal(HANGUP))
             }
             (Some(keys), true) => {
                 for typed in self.escapes.read(keys) {
                     match typed {
-                        Typed::Keys(keys) => self.type_keys(keys),
-                        Typed::Order(order) => {
-                            if self.obey(order) {
+                        ParsedInput::Keys(keys) => self.type_keys(keys),
+                        ParsedInput::Command(command) => {
+                            if self.execute(command) {
                                 return Some(ViewOutcome::Detached);
                             }
                         }
@@ -217,28 +230,29 @@ impl View {
     }
 
     fn type_keys(&mut self, keys: Bytes) {
-        // A terminal answers what a program asks of it by itself; nobody typed that.
-        let is_answer = keys.first() == Some(&0x1b);
-        let is_typed = self.parts.terminal.write(keys).is_ok();
-        if is_typed || is_answer {
+        // Answers of the terminal to queries of a program (such as its cursor position) begin with ESC, and so do arrow
+        // keys. Nobody typed the answers, so neither gets a bell.
+        let is_escape_sequence = keys.first() == Some(&0x1b);
+        let is_accepted = self.parts.terminal.write(keys).is_ok();
+        if is_accepted || is_escape_sequence {
             return;
         }
         self.parts.screen.ring();
-        if !self.is_hinted {
-            self.is_hinted = true;
-            let hint = notices::holder(self.parts.terminal.control(), self.parts.is_read_only);
-            self.say(&hint);
+        if !self.has_hinted_control {
+            self.has_hinted_control = true;
+            let notice = notices::control_holder(self.parts.terminal.control(), self.parts.is_read_only);
+            self.say(&notice);
         }
     }
 
-    /// Presses the key that ends the session's input, where all that was typed before has arrived.
+    /// Presses the end-of-input key, if all input before it was applied.
     fn end_input(&mut self) -> Option<ViewOutcome> {
         let terminal = &mut self.parts.terminal;
         let can_type = terminal.control().is_mine && terminal.unapplied() == 0;
         if let Some(end) = &mut self.end_of_input {
             let now = Instant::now();
             if can_type {
-                // With nothing under way there is room for two bytes.
+                // Cannot fail for lack of room: nothing is on its way, and two bytes fit.
                 drop(terminal.write(Bytes::from_static(end.keys(now))));
             } else {
                 end.wait(now);
@@ -247,14 +261,14 @@ impl View {
         None
     }
 
-    /// Does what the user wants of us; says whether that is to leave.
-    fn obey(&mut self, order: Order) -> bool {
-        match order {
-            Order::Detach => return true,
-            Order::Help => self.say(HELP),
-            Order::End => self.end(),
-            Order::Take | Order::Ask => self.want_control(order),
-            Order::Grant => match self.asked.take() {
+    /// Executes an escape command. Returns whether the view ends.
+    fn execute(&mut self, command: EscapeCommand) -> bool {
+        match command {
+            EscapeCommand::Detach => return true,
+            EscapeCommand::Help => self.say(HELP),
+            EscapeCommand::End => self.terminate(),
+            EscapeCommand::Take | EscapeCommand::Ask => self.claim_control(command),
+            EscapeCommand::Grant => match self.control_requester.take() {
                 Some(viewer) => self.parts.terminal.grant_control(viewer),
                 None => self.say("nobody has asked for the keyboard"),
             },
@@ -262,22 +276,23 @@ impl View {
         false
     }
 
-    fn end(&mut self) {
-        if self.ending.is_none() {
+    /// Starts to end the session, unless that runs already. The view goes on meanwhile.
+    fn terminate(&mut self) {
+        if self.terminate_call.is_none() {
             self.say("ending the session …");
             let (hive, id) = (self.parts.hive.clone(), self.id);
-            self.ending = Some(Box::pin(async move { hive.terminate(id).await }));
+            self.terminate_call = Some(Box::pin(async move { hive.terminate(id).await }));
         }
     }
 
-    fn want_control(&mut self, order: Order) {
+    fn claim_control(&mut self, command: EscapeCommand) {
         let control = self.parts.terminal.control();
         if control.is_mine {
             self.say("you have the keyboard");
         } else if self.parts.is_read_only {
-            let hint = notices::holder(control, true);
-            self.say(&hint);
-        } else if order == Order::Take {
+            let notice = notices::control_holder(control, true);
+            self.say(&notice);
+        } else if command == EscapeCommand::Take {
             self.parts.terminal.take_control();
         } else {
             let who = control.holder.clone().unwrap_or_else(|| "the hive".into());
@@ -286,9 +301,9 @@ impl View {
         }
     }
 
-    fn on_written(&mut self, written: Written) {
-        if let Some(undo) = written.undo {
-            raw::undo_with(undo);
+    fn on_written(&mut self, written: WriteProgress) {
+        if let Some(sequence) = written.restore_sequence {
+            raw::set_restore_sequence(sequence);
         }
         if let Some(end) = written.end {
             self.parts.terminal.ack(end);
@@ -304,51 +319,52 @@ impl View {
             Some(TerminalEvent::Gap { from, to }) => self.say(&notices::gap(from, to)),
             Some(TerminalEvent::Reset { modes }) => self.parts.screen.reset(&modes),
             Some(TerminalEvent::Disconnected { cause, .. }) => {
-                if !std::mem::replace(&mut self.is_away, true) {
-                    self.say(&notices::away(&cause));
+                // Each failed attempt to reconnect is such an event: only the first one is shown.
+                if !std::mem::replace(&mut self.is_disconnected, true) {
+                    self.say(&notices::disconnected(&cause));
                 }
             }
             Some(TerminalEvent::Reconnected { lost_input }) => {
-                self.is_away = false;
-                self.say(&notices::back(lost_input));
+                self.is_disconnected = false;
+                self.say(&notices::reconnected(lost_input));
             }
-            Some(TerminalEvent::Message(told)) => self.on_told(told),
+            Some(TerminalEvent::Message(message)) => self.on_message(message),
             Some(TerminalEvent::Ended(end)) => return Some(ViewOutcome::Ended(end)),
             Some(TerminalEvent::Refused(error)) => return Some(ViewOutcome::Refused(error)),
             None => return Some(ViewOutcome::Detached),
         }
-        self.say_who_has_control();
+        self.notify_control();
         None
     }
 
-    fn on_told(&mut self, told: ToViewer) {
-        match told {
+    fn on_message(&mut self, message: ToViewer) {
+        match message {
             ToViewer::ControlRequested { by, name } => {
-                self.asked = Some(by);
-                self.say(&notices::requested(&name));
+                self.control_requester = Some(by);
+                self.say(&notices::control_requested(&name));
             }
             ToViewer::Link { online } => {
                 let sentence = notices::link(self.parts.terminal.session().satellite_name.as_str(), online);
                 self.say(&sentence);
             }
-            // Who has the keyboard is said below, and the size of another's screen concerns nobody here.
+            // A change of control is shown by `notify_control`. The sizes of other viewers do not matter here.
             _ => {}
         }
     }
 
-    fn say_who_has_control(&mut self) {
+    fn notify_control(&mut self) {
         let now = self.parts.terminal.control();
-        if let Some(sentence) = notices::control(&self.control, now, self.parts.is_read_only) {
+        if let Some(sentence) = notices::control_changed(&self.control, now, self.parts.is_read_only) {
             self.control = now.clone();
-            self.is_hinted = false;
+            self.has_hinted_control = false;
             self.say(&sentence);
         }
     }
 
-    fn on_end_asked(&mut self, ended: hive_core::Result<()>) -> Option<ViewOutcome> {
-        self.ending = None;
+    fn on_terminated(&mut self, ended: hive_core::Result<()>) -> Option<ViewOutcome> {
+        self.terminate_call = None;
         if let Err(error) = ended {
-            self.say(&format!("cannot end the session: {}", Failure::from(error)));
+            self.say(&format!("cannot end the session: {}", CliError::from(error)));
         }
         None
     }
@@ -357,42 +373,42 @@ impl View {
         self.parts.screen.say(sentence);
     }
 
-    /// Shows what is left of the output, unless we are to go.
-    async fn show_the_rest(&mut self) -> Result<()> {
-        let Parts { screen, signals, .. } = &mut self.parts;
+    /// Writes the rest of the output, unless a signal ends that.
+    async fn flush_output(&mut self) -> Result<()> {
+        let ViewParts { screen, signals, .. } = &mut self.parts;
         screen.end_output();
         let written = tokio::select! {
-            written = screen.write_all() => written.map_err(Failure::Output)?,
+            written = screen.write_all() => written.map_err(CliError::Output)?,
             _ = signals.leave() => return Ok(()),
         };
         self.on_written(written);
         Ok(())
     }
 
-    /// Leaves the keyboard to others at once, and sees what was typed before arrive: the hive's answer comes behind it.
+    /// Releases the keyboard and waits for the hive's answer. The answer comes after all earlier input was taken.
     ///
-    /// [`Terminal::leave`] does not wait for the answer. A socket that is closed while output comes in throws away what
-    /// it has not sent.
-    async fn say_goodbye(&mut self) {
+    /// [`Terminal::leave`] does not wait for it. A socket that is closed while unread output is in its buffer sends a
+    /// reset, and input that was not sent yet is lost.
+    async fn release_control(&mut self) {
         let terminal = &mut self.parts.terminal;
         if !terminal.control().is_mine {
             return;
         }
         terminal.release_control();
-        let saying = async {
+        let released = async {
             while terminal.control().is_mine && !terminal.is_disconnected() && terminal.next().await.is_some() {}
         };
-        tokio::time::timeout(GOODBYE, saying).await.ok();
+        tokio::time::timeout(RELEASE_TIMEOUT, released).await.ok();
     }
 }
 
 /// The number of SIGHUP.
 const HANGUP: i32 = nix::sys::signal::Signal::SIGHUP as i32;
 
-/// Waits until the session was ended as asked; for ever where nobody asked.
-async fn until_ended(ending: &mut Option<Ending>) -> hive_core::Result<()> {
-    match ending {
-        Some(ending) => ending.await,
+/// Waits for the call that ends the session; for ever where there is none.
+async fn until_terminated(terminate_call: &mut Option<TerminateCall>) -> hive_core::Result<()> {
+    match terminate_call {
+        Some(terminate_call) => terminate_call.await,
         None => std::future::pending().await,
     }
 }

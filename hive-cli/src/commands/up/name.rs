@@ -1,12 +1,12 @@
-//! A satellite's name out of a host's name.
+//! The name of a satellite, made from the name of its host.
 
 use hive_core::wire::SatelliteName;
 use hive_core::wire::name::{MAX_LEN, MIN_LEN};
 
-/// What makes a short name long enough.
-const ENDING: &str = "-satellite";
+/// Added to a host name that is too short for a satellite name.
+const SUFFIX: &str = "-satellite";
 
-/// The host's name, without its domain, in the characters and the length that names may have.
+/// Returns the host name without its domain, in the characters and the length that satellite names may have.
 pub(super) fn of_host(host: &str) -> SatelliteName {
     let host = host.split('.').next().unwrap_or_default().to_lowercase();
     let allowed = |c: char| {
@@ -15,8 +15,8 @@ pub(super) fn of_host(host: &str) -> SatelliteName {
     let host: String = host.chars().map(allowed).take(MAX_LEN).collect();
     let host = host.trim_matches('-');
     let name = match host.len() {
-        0 => format!("local{ENDING}"),
-        1..MIN_LEN => format!("{host}{ENDING}"),
+        0 => format!("local{SUFFIX}"),
+        1..MIN_LEN => format!("{host}{SUFFIX}"),
         _ => host.to_owned(),
     };
     name.try_into().expect("it has only allowed characters, and as many as it must have")

@@ -1,4 +1,4 @@
-//! What `hive up` says once everything is there.
+//! What `hive up` prints once the hive and the satellite run.
 
 use std::path::Path;
 
@@ -6,30 +6,30 @@ use hive_core::wire::SatelliteId;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::failure::Result;
-use crate::output::{self, Output};
+use crate::error::Result;
+use crate::output::{self, Printer};
 use crate::settings::{UP_DIR, UP_FILE};
 
-/// Says the first user's password, once.
+/// Prints the first user's password.
 pub(super) fn password(user: &str, password: &SecretString) -> Result<()> {
     output::text(&format!("User {user}, password {} (shown this once)", password.expose_secret()))
 }
 
-pub(super) struct Welcome<'a> {
+pub(super) struct WelcomeMessage<'a> {
     pub(super) url: &'a str,
     pub(super) name: &'a str,
     pub(super) satellite_id: SatelliteId,
     pub(super) data_dir: &'a Path,
     pub(super) user: &'a str,
     pub(super) password: Option<SecretString>,
-    /// The profile of a login elsewhere, which counts before this hive.
+    /// The current profile, if there is one: other commands use it and not this hive.
     pub(super) login: Option<String>,
 }
 
-impl Welcome<'_> {
-    pub(super) fn say(&self, output: Output) -> Result<()> {
-        if output.is_json() {
-            return output::line(&json!({
+impl WelcomeMessage<'_> {
+    pub(super) fn print(&self, printer: Printer) -> Result<()> {
+        if printer.is_json() {
+            return output::json_line(&json!({
                 "event": "up",
                 "http": self.url,
                 "username": self.user,
@@ -43,7 +43,7 @@ impl Welcome<'_> {
 
     fn text(&self) -> String {
         let Self { url, name, .. } = self;
-        let (login, everywhere) = (self.how_to_be_meant(), everywhere(url));
+        let (login, any_address) = (self.how_to_select(), any_address(url));
         format!(
             "The hive is at {url}, and this machine is its satellite {name}. Stop it with Ctrl-C.\n\
              \n\
@@ -54,14 +54,14 @@ impl Welcome<'_> {
                hive shell {name}\n  \
                hive audit list\n\
              \n\
-             A second machine joins with two lines; start this hive with --listen {everywhere} to be reached from there:\n  \
+             A second machine joins with two lines; start this hive with --listen {any_address} to be reached from there:\n  \
                hive tokens create > token\n  \
                satellite-agent --server {url} --name second-machine --registration-token-file token"
         )
     }
 
-    /// How other commands come to mean this hive.
-    fn how_to_be_meant(&self) -> String {
+    /// How other commands select this hive.
+    fn how_to_select(&self) -> String {
         let Self { url, data_dir, user, login, .. } = self;
         if *data_dir != Path::new(UP_DIR) {
             let file = data_dir.join(UP_FILE);
@@ -78,8 +78,8 @@ impl Welcome<'_> {
     }
 }
 
-/// Where to listen to be reached from other machines, at the same port.
-fn everywhere(url: &str) -> String {
+/// Returns the address to listen on for other machines, with the same port.
+fn any_address(url: &str) -> String {
     let port = url.rsplit_once(':').map_or(url, |(_, port)| port);
     format!("0.0.0.0:{port}")
 }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_welcome_says_what_to_try() {
-        let welcome = Welcome {
+        let welcome = WelcomeMessage {
             url: "http://127.0.0.1:3100",
             name: "build-server-7",
             satellite_id: SatelliteId::new(Seed { unix_millis: 1, random: [0; 10] }),
@@ -111,7 +111,7 @@ mod tests {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
         assert!(!text.contains("export"));
-        let text = Welcome { login: Some("prod".into()), ..welcome }.text();
+        let text = WelcomeMessage { login: Some("prod".into()), ..welcome }.text();
         assert!(text.contains("\n  export HIVE_URL=http://127.0.0.1:3100 "), "{text}");
     }
 }

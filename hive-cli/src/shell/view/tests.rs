@@ -21,17 +21,17 @@ use tokio_util::task::TaskTracker;
 use super::*;
 
 const SEED: Seed = Seed { unix_millis: 1, random: [0; 10] };
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A hive with one session, whose attachments are played by the test.
-struct FakeHive {
+/// A hive with one session. The test supplies its attachments.
+struct FakeSessionManager {
     attachments: Mutex<mpsc::Receiver<Attachment>>,
     refused: Arc<Notify>,
     terminated: mpsc::Sender<()>,
 }
 
 #[async_trait]
-impl SessionManager for FakeHive {
+impl SessionManager for FakeSessionManager {
     async fn create(&self, _: SessionCreate) -> Result<Session> {
         Ok(session())
     }
@@ -107,54 +107,54 @@ fn of_ann() -> Control {
     Control { is_mine: false, input: 0, holder: Some("ann".into()) }
 }
 
-/// The hive's side of one attachment.
-struct Played {
-    tell: mpsc::Sender<SessionEvent>,
-    said: mpsc::Receiver<ViewerAction>,
+/// The hive's side of one attachment, played by the test.
+struct FakeAttachment {
+    events: mpsc::Sender<SessionEvent>,
+    actions: mpsc::Receiver<ViewerAction>,
 }
 
-impl Played {
-    async fn told(&self, told: ToViewer) {
-        self.tell.send(SessionEvent::Message(told)).await.unwrap();
+impl FakeAttachment {
+    async fn send(&self, message: ToViewer) {
+        self.events.send(SessionEvent::Message(message)).await.unwrap();
     }
 
     async fn output(&self, offset: u64, data: impl Into<Bytes>) {
-        self.tell.send(SessionEvent::Output { offset, data: data.into() }).await.unwrap();
+        self.events.send(SessionEvent::Output { offset, data: data.into() }).await.unwrap();
     }
 
-    /// What is typed or wanted next; acks are left out.
-    async fn until_said(&mut self) -> ViewerAction {
+    /// Waits for the next action of the viewer; acknowledgements are left out.
+    async fn next_action(&mut self) -> ViewerAction {
         loop {
-            let said = timeout(PATIENCE, self.said.recv()).await.expect("something is said").expect("it is attached");
-            if !matches!(said, ViewerAction::Message(FromViewer::Ack { .. })) {
-                return said;
+            let action = timeout(TIMEOUT, self.actions.recv()).await.expect("an action comes").expect("it is attached");
+            if !matches!(action, ViewerAction::Message(FromViewer::Ack { .. })) {
+                return action;
             }
         }
     }
 
     async fn until_acked(&mut self, offset: u64) {
         let acked =
-            async { while self.said.recv().await != Some(ViewerAction::Message(FromViewer::Ack { offset })) {} };
-        timeout(PATIENCE, acked).await.expect("the output is acknowledged");
+            async { while self.actions.recv().await != Some(ViewerAction::Message(FromViewer::Ack { offset })) {} };
+        timeout(TIMEOUT, acked).await.expect("the output is acknowledged");
     }
 }
 
-/// A user in front of a session.
-struct Rig {
+/// A view of a session on a pseudo-terminal.
+struct ViewFixture {
     attach: mpsc::Sender<Attachment>,
-    /// Told of each attempt to come back that was in vain.
+    /// Notified of each attempt to reconnect that was refused.
     refused: Arc<Notify>,
     terminated: mpsc::Receiver<()>,
     keys: pipe::Sender,
-    sight: pipe::Receiver,
+    display: pipe::Receiver,
     seen: String,
-    view: JoinHandle<crate::failure::Result<ViewOutcome>>,
+    view: JoinHandle<crate::error::Result<ViewOutcome>>,
 }
 
-impl Rig {
-    async fn start(mode: ViewMode, control: Control) -> (Self, Played) {
-        let (attachment, played) = attachment(control, 0, false);
-        (Self::show(mode, attachment).await, played)
+impl ViewFixture {
+    async fn start(mode: ViewMode, control: Control) -> (Self, FakeAttachment) {
+        let (attachment, hive) = attachment(control, 0, false);
+        (Self::show(mode, attachment).await, hive)
     }
 
     async fn show(mode: ViewMode, attachment: Attachment) -> Self {
@@ -162,16 +162,16 @@ impl Rig {
     }
 
     /// In front of a keyboard that is a file.
-    async fn reading(file: &'static [u8]) -> (Self, Played) {
-        let (attachment, played) = attachment(mine(), 0, false);
-        (Self::show_with(ViewMode::Control, attachment, Some(file)).await, played)
+    async fn reading(file: &'static [u8]) -> (Self, FakeAttachment) {
+        let (attachment, hive) = attachment(mine(), 0, false);
+        (Self::show_with(ViewMode::Control, attachment, Some(file)).await, hive)
     }
 
     async fn show_with(mode: ViewMode, attachment: Attachment, file: Option<&'static [u8]>) -> Self {
         let (attach, attachments) = mpsc::channel(1);
         let (terminate, terminated) = mpsc::channel(1);
         let refused = Arc::new(Notify::new());
-        let hive = Arc::new(FakeHive {
+        let hive = Arc::new(FakeSessionManager {
             attachments: Mutex::new(attachments),
             refused: refused.clone(),
             terminated: terminate,
@@ -181,25 +181,25 @@ impl Rig {
         let options = ViewOptions { mode, size: None };
         let terminal = Terminal::open(hive.clone(), session().id, options).await.unwrap();
         let (user, own) = raw_terminal();
-        let parts = Parts {
+        let parts = ViewParts {
             hive,
             terminal,
-            keyboard: file.map_or_else(|| Keyboard::terminal(user.try_clone().unwrap()).unwrap(), Keyboard::read_from),
-            screen: Screen::terminal(user).unwrap(),
+            input: file.map_or_else(|| KeyInput::terminal(user.try_clone().unwrap()).unwrap(), KeyInput::read_from),
+            screen: ScreenWriter::terminal(user).unwrap(),
             signals: Signals::listen().unwrap(),
             is_read_only,
-            at_end: AtEnd::End,
+            on_input_end: OnInputEnd::EndSession,
         };
-        let view = TaskTracker::new().spawn(View::new(parts).run());
+        let view = TaskTracker::new().spawn(TerminalView::new(parts).run());
         let keys = pipe::Sender::from_file_unchecked(own.try_clone().unwrap()).unwrap();
-        let sight = pipe::Receiver::from_file_unchecked(own).unwrap();
-        Self { attach, refused, terminated, keys, sight, seen: String::new(), view }
+        let display = pipe::Receiver::from_file_unchecked(own).unwrap();
+        Self { attach, refused, terminated, keys, display, seen: String::new(), view }
     }
 
-    async fn attach_again(&self, control: Control, output: u64) -> Played {
-        let (attachment, played) = attachment(control, output, true);
+    async fn attach_again(&self, control: Control, output: u64) -> FakeAttachment {
+        let (attachment, hive) = attachment(control, output, true);
         self.attach.send(attachment).await.unwrap();
-        played
+        hive
     }
 
     async fn type_keys(&mut self, keys: &str) {
@@ -210,24 +210,25 @@ impl Rig {
     async fn until_seen(&mut self, text: &str) {
         let mut buffer = vec![0; 64 * 1024];
         while !self.seen.contains(text) {
-            let read = timeout(PATIENCE, self.sight.read(&mut buffer)).await;
+            let read = timeout(TIMEOUT, self.display.read(&mut buffer)).await;
             let read = read.unwrap_or_else(|_| panic!("{text:?} is not in {:?}", self.seen)).unwrap();
             self.seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
     }
 
-    async fn left(self) -> ViewOutcome {
-        timeout(PATIENCE, self.view).await.expect("the view ends").unwrap().unwrap()
+    async fn outcome(self) -> ViewOutcome {
+        timeout(TIMEOUT, self.view).await.expect("the view ends").unwrap().unwrap()
     }
 }
 
-fn attachment(control: Control, output: u64, is_resumed: bool) -> (Attachment, Played) {
-    let (tell, events) = mpsc::channel(1);
-    let (say, said) = mpsc::channel(64);
+fn attachment(control: Control, output: u64, is_resumed: bool) -> (Attachment, FakeAttachment) {
+    let (events, incoming) = mpsc::channel(1);
+    let (outgoing, actions) = mpsc::channel(64);
     let attached =
         Attached { session: session(), viewer: ViewerId::new(SEED), output, modes: None, control, is_resumed };
-    let attachment = Attachment { attached, output: Box::new(FakeOutput(events)), input: Box::new(FakeInput(say)) };
-    (attachment, Played { tell, said })
+    let attachment =
+        Attachment { attached, output: Box::new(FakeOutput(incoming)), input: Box::new(FakeInput(outgoing)) };
+    (attachment, FakeAttachment { events, actions })
 }
 
 /// A terminal in raw mode: the program's side and the user's.
@@ -248,207 +249,207 @@ fn typed(offset: u64, keys: &'static str) -> ViewerAction {
 
 #[tokio::test]
 async fn keys_go_out_and_output_comes_in() {
-    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
-    rig.type_keys("ls\r").await;
-    assert_eq!(hive.until_said().await, typed(0, "ls\r"));
+    let (mut fixture, mut hive) = ViewFixture::start(ViewMode::Control, mine()).await;
+    fixture.type_keys("ls\r").await;
+    assert_eq!(hive.next_action().await, typed(0, "ls\r"));
     hive.output(0, "a file\r\n").await;
-    rig.until_seen("a file\r\n").await;
+    fixture.until_seen("a file\r\n").await;
     hive.until_acked(8).await;
-    hive.told(ToViewer::Applied { offset: 3 }).await;
-    rig.type_keys("~.").await;
-    assert!(matches!(rig.left().await, ViewOutcome::Detached));
+    hive.send(ToViewer::Applied { offset: 3 }).await;
+    fixture.type_keys("~.").await;
+    assert!(matches!(fixture.outcome().await, ViewOutcome::Detached));
 }
 
 #[tokio::test]
 async fn a_file_that_is_typed_ends_the_session_with_its_end() {
-    let (rig, mut hive) = Rig::reading(b"uptime\n").await;
-    assert_eq!(hive.until_said().await, typed(0, "uptime\n"));
-    hive.told(ToViewer::Applied { offset: 7 }).await;
-    assert_eq!(hive.until_said().await, typed(7, "\x04"));
-    hive.told(ToViewer::Applied { offset: 8 }).await;
+    let (fixture, mut hive) = ViewFixture::reading(b"uptime\n").await;
+    assert_eq!(hive.next_action().await, typed(0, "uptime\n"));
+    hive.send(ToViewer::Applied { offset: 7 }).await;
+    assert_eq!(hive.next_action().await, typed(7, "\x04"));
+    hive.send(ToViewer::Applied { offset: 8 }).await;
     // Whoever read then was another program: the shell reads now.
-    assert_eq!(hive.until_said().await, typed(8, "\x04"));
-    hive.told(ToViewer::Ended(SessionEnd { reason: EndReason::Exited, exit_code: Some(0), error: None })).await;
-    assert!(matches!(rig.left().await, ViewOutcome::Ended(_)));
+    assert_eq!(hive.next_action().await, typed(8, "\x04"));
+    hive.send(ToViewer::Ended(SessionEnd { reason: EndReason::Exited, exit_code: Some(0), error: None })).await;
+    assert!(matches!(fixture.outcome().await, ViewOutcome::Ended(_)));
 }
 
 #[tokio::test]
 async fn who_leaves_has_everything_typed_and_lets_the_keyboard_go() {
-    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
-    rig.type_keys("make\r~.").await;
-    assert_eq!(hive.until_said().await, typed(0, "make\r"));
-    assert_eq!(hive.until_said().await, ViewerAction::Message(FromViewer::ReleaseControl));
-    assert!(!rig.view.is_finished());
-    hive.told(ToViewer::Control(Control { holder: None, ..of_ann() })).await;
-    assert!(matches!(rig.left().await, ViewOutcome::Detached));
+    let (mut fixture, mut hive) = ViewFixture::start(ViewMode::Control, mine()).await;
+    fixture.type_keys("make\r~.").await;
+    assert_eq!(hive.next_action().await, typed(0, "make\r"));
+    assert_eq!(hive.next_action().await, ViewerAction::Message(FromViewer::ReleaseControl));
+    assert!(!fixture.view.is_finished());
+    hive.send(ToViewer::Control(Control { holder: None, ..of_ann() })).await;
+    assert!(matches!(fixture.outcome().await, ViewOutcome::Detached));
 }
 
 #[tokio::test]
 async fn more_is_typed_when_the_satellite_has_what_was() {
-    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
+    let (mut fixture, mut hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     let (pasted, mut arrived) = (vec![b'x'; 200 * 1024], 0);
-    let pasting = async { rig.keys.write_all(&pasted).await.unwrap() };
+    let pasting = async { fixture.keys.write_all(&pasted).await.unwrap() };
     let reading = async {
         while arrived < pasted.len() as u64 {
-            let ViewerAction::Input { offset, data } = hive.until_said().await else { continue };
+            let ViewerAction::Input { offset, data } = hive.next_action().await else { continue };
             assert_eq!(offset, arrived);
             arrived += data.len() as u64;
-            hive.told(ToViewer::Applied { offset: arrived }).await;
+            hive.send(ToViewer::Applied { offset: arrived }).await;
         }
     };
-    timeout(PATIENCE, async { tokio::join!(pasting, reading) }).await.expect("all of it arrives");
+    timeout(TIMEOUT, async { tokio::join!(pasting, reading) }).await.expect("all of it arrives");
 }
 
 #[tokio::test]
 async fn a_screen_that_reads_nothing_stops_no_key() {
-    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
+    let (mut fixture, mut hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     for piece in 0..8 {
         hive.output(piece * 65536, vec![b'x'; 65536]).await;
     }
-    rig.type_keys("\x03").await;
-    assert_eq!(hive.until_said().await, typed(0, "\x03"));
-    hive.told(ToViewer::Applied { offset: 1 }).await;
-    rig.type_keys("\r~.").await;
-    assert_eq!(hive.until_said().await, typed(1, "\r"));
-    hive.told(ToViewer::Applied { offset: 2 }).await;
-    assert!(matches!(rig.left().await, ViewOutcome::Detached));
+    fixture.type_keys("\x03").await;
+    assert_eq!(hive.next_action().await, typed(0, "\x03"));
+    hive.send(ToViewer::Applied { offset: 1 }).await;
+    fixture.type_keys("\r~.").await;
+    assert_eq!(hive.next_action().await, typed(1, "\r"));
+    hive.send(ToViewer::Applied { offset: 2 }).await;
+    assert!(matches!(fixture.outcome().await, ViewOutcome::Detached));
 }
 
 #[tokio::test]
 async fn a_reader_s_screen_that_reads_nothing_takes_no_more() {
-    let (rig, hive) = Rig::start(ViewMode::ReadOnly, of_ann()).await;
+    let (fixture, hive) = ViewFixture::start(ViewMode::ReadOnly, of_ann()).await;
     let flood = async {
         for piece in 0..64 {
             hive.output(piece * 65536, vec![b'x'; 65536]).await;
         }
     };
     assert!(timeout(Duration::from_millis(300), flood).await.is_err());
-    drop(rig);
+    drop(fixture);
 }
 
 #[tokio::test]
 async fn a_broken_link_is_told_once_and_the_session_goes_on() {
-    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    let (mut fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     hive.output(0, "before").await;
-    rig.until_seen("before").await;
+    fixture.until_seen("before").await;
     drop(hive);
-    rig.until_seen("[hive: the link to the hive broke (").await;
-    rig.type_keys("x").await;
-    rig.refused.notified().await;
-    rig.refused.notified().await;
-    let mut hive = rig.attach_again(mine(), 6).await;
-    rig.until_seen("[hive: attached again]").await;
-    assert_eq!(hive.until_said().await, typed(0, "x"));
+    fixture.until_seen("[hive: the link to the hive broke (").await;
+    fixture.type_keys("x").await;
+    fixture.refused.notified().await;
+    fixture.refused.notified().await;
+    let mut hive = fixture.attach_again(mine(), 6).await;
+    fixture.until_seen("[hive: attached again]").await;
+    assert_eq!(hive.next_action().await, typed(0, "x"));
     hive.output(6, "behind").await;
-    rig.until_seen("behind").await;
-    assert_eq!(rig.seen.matches("the link to the hive broke").count(), 1, "{}", rig.seen);
+    fixture.until_seen("behind").await;
+    assert_eq!(fixture.seen.matches("the link to the hive broke").count(), 1, "{}", fixture.seen);
 }
 
 #[tokio::test]
 async fn one_may_leave_while_the_link_is_broken() {
-    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    let (mut fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     drop(hive);
-    rig.until_seen("the link to the hive broke").await;
-    rig.type_keys("unsent\r~.").await;
-    assert!(matches!(rig.left().await, ViewOutcome::Detached));
+    fixture.until_seen("the link to the hive broke").await;
+    fixture.type_keys("unsent\r~.").await;
+    assert!(matches!(fixture.outcome().await, ViewOutcome::Detached));
 }
 
 #[tokio::test]
 async fn who_has_not_the_keyboard_is_told_so_once() {
-    let (mut rig, mut hive) = Rig::start(ViewMode::Control, of_ann()).await;
-    rig.until_seen("[hive: ann has the keyboard; ~R asks for it, ~T takes it]").await;
-    rig.type_keys("abc").await;
-    rig.until_seen("\x07").await;
-    rig.type_keys("def\r").await;
-    rig.type_keys("~T").await;
-    assert_eq!(hive.until_said().await, ViewerAction::Message(FromViewer::TakeControl));
-    hive.told(ToViewer::Control(mine())).await;
-    rig.until_seen("[hive: you have the keyboard]").await;
-    assert_eq!(rig.seen.matches("ann has the keyboard").count(), 2, "{}", rig.seen);
-    rig.type_keys("now").await;
-    assert_eq!(hive.until_said().await, typed(0, "now"));
+    let (mut fixture, mut hive) = ViewFixture::start(ViewMode::Control, of_ann()).await;
+    fixture.until_seen("[hive: ann has the keyboard; ~R asks for it, ~T takes it]").await;
+    fixture.type_keys("abc").await;
+    fixture.until_seen("\x07").await;
+    fixture.type_keys("def\r").await;
+    fixture.type_keys("~T").await;
+    assert_eq!(hive.next_action().await, ViewerAction::Message(FromViewer::TakeControl));
+    hive.send(ToViewer::Control(mine())).await;
+    fixture.until_seen("[hive: you have the keyboard]").await;
+    assert_eq!(fixture.seen.matches("ann has the keyboard").count(), 2, "{}", fixture.seen);
+    fixture.type_keys("now").await;
+    assert_eq!(hive.next_action().await, typed(0, "now"));
 }
 
 #[tokio::test]
 async fn what_is_said_first_stands_behind_the_reset() {
     let (mut attachment, hive) = attachment(of_ann(), 5000, false);
     attachment.attached.modes = Some("\x1b[?7l".into());
-    let mut rig = Rig::show(ViewMode::Control, attachment).await;
+    let mut fixture = ViewFixture::show(ViewMode::Control, attachment).await;
     hive.output(5000, "$ ").await;
-    rig.until_seen("\x1bc\x1b[?7l\r\n\x1b[2m[hive: ann has").await;
+    fixture.until_seen("\x1bc\x1b[?7l\r\n\x1b[2m[hive: ann has").await;
 }
 
 #[tokio::test]
 async fn a_reader_never_types() {
-    let (mut rig, mut hive) = Rig::start(ViewMode::ReadOnly, of_ann()).await;
-    rig.type_keys("rm\r~T~R").await;
-    rig.until_seen("\x07").await;
-    rig.type_keys("\r~K").await;
-    timeout(PATIENCE, rig.terminated.recv()).await.unwrap().unwrap();
-    hive.told(ToViewer::Ended(ended())).await;
-    assert!(matches!(rig.left().await, ViewOutcome::Ended(_)));
-    assert_eq!(hive.said.try_recv().ok(), None);
+    let (mut fixture, mut hive) = ViewFixture::start(ViewMode::ReadOnly, of_ann()).await;
+    fixture.type_keys("rm\r~T~R").await;
+    fixture.until_seen("\x07").await;
+    fixture.type_keys("\r~K").await;
+    timeout(TIMEOUT, fixture.terminated.recv()).await.unwrap().unwrap();
+    hive.send(ToViewer::Ended(ended())).await;
+    assert!(matches!(fixture.outcome().await, ViewOutcome::Ended(_)));
+    assert_eq!(hive.actions.try_recv().ok(), None);
 }
 
 #[tokio::test]
 async fn the_keyboard_goes_to_who_asked() {
-    let (mut rig, mut hive) = Rig::start(ViewMode::Control, mine()).await;
-    rig.type_keys("~G").await;
-    rig.until_seen("[hive: nobody has asked for the keyboard]").await;
-    hive.told(ToViewer::ControlRequested { by: 7, name: "ann\u{1b}[2J".into() }).await;
-    rig.until_seen("[hive: ann\\u{1b}[2J asks for the keyboard; ~G gives it]").await;
-    rig.type_keys("~G").await;
-    assert_eq!(hive.until_said().await, ViewerAction::Message(FromViewer::GrantControl { to: 7 }));
-    hive.told(ToViewer::Control(of_ann())).await;
-    rig.until_seen("[hive: ann has the keyboard").await;
+    let (mut fixture, mut hive) = ViewFixture::start(ViewMode::Control, mine()).await;
+    fixture.type_keys("~G").await;
+    fixture.until_seen("[hive: nobody has asked for the keyboard]").await;
+    hive.send(ToViewer::ControlRequested { by: 7, name: "ann\u{1b}[2J".into() }).await;
+    fixture.until_seen("[hive: ann\\u{1b}[2J asks for the keyboard; ~G gives it]").await;
+    fixture.type_keys("~G").await;
+    assert_eq!(hive.next_action().await, ViewerAction::Message(FromViewer::GrantControl { to: 7 }));
+    hive.send(ToViewer::Control(of_ann())).await;
+    fixture.until_seen("[hive: ann has the keyboard").await;
 }
 
 #[tokio::test]
 async fn the_end_comes_behind_all_output() {
-    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    let (mut fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     for piece in 0..8 {
         hive.output(piece * 65536, vec![b'x'; 65536]).await;
     }
     hive.output(8 * 65536, "the last words").await;
-    hive.told(ToViewer::Ended(ended())).await;
-    rig.until_seen("the last words").await;
-    let ViewOutcome::Ended(end) = rig.left().await else { panic!("it has not ended") };
+    hive.send(ToViewer::Ended(ended())).await;
+    fixture.until_seen("the last words").await;
+    let ViewOutcome::Ended(end) = fixture.outcome().await else { panic!("it has not ended") };
     assert_eq!(end.exit_code, Some(3));
 }
 
 #[tokio::test]
 async fn missing_output_is_never_silent() {
-    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
-    hive.told(ToViewer::Gap { from: 0, to: 1000 }).await;
-    rig.until_seen("[hive: 1000 bytes of output were lost]").await;
-    hive.told(ToViewer::Reset { output: 2000, modes: "\x1b[?7l".into() }).await;
+    let (mut fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
+    hive.send(ToViewer::Gap { from: 0, to: 1000 }).await;
+    fixture.until_seen("[hive: 1000 bytes of output were lost]").await;
+    hive.send(ToViewer::Reset { output: 2000, modes: "\x1b[?7l".into() }).await;
     hive.output(2000, "fresh").await;
-    rig.until_seen("\x1bc\x1b[?7lfresh").await;
+    fixture.until_seen("\x1bc\x1b[?7lfresh").await;
 }
 
 #[tokio::test]
 async fn a_satellite_s_link_is_told() {
-    let (mut rig, hive) = Rig::start(ViewMode::Control, mine()).await;
-    hive.told(ToViewer::Link { online: false }).await;
-    rig.until_seen("[hive: web-server-01 lost its link to the hive; the session waits there]").await;
-    hive.told(ToViewer::Link { online: true }).await;
-    rig.until_seen("[hive: web-server-01 is linked again]").await;
+    let (mut fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
+    hive.send(ToViewer::Link { online: false }).await;
+    fixture.until_seen("[hive: web-server-01 lost its link to the hive; the session waits there]").await;
+    hive.send(ToViewer::Link { online: true }).await;
+    fixture.until_seen("[hive: web-server-01 is linked again]").await;
 }
 
 #[tokio::test]
 async fn who_is_let_in_no_more_is_told_why() {
-    let (rig, hive) = Rig::start(ViewMode::Control, mine()).await;
+    let (fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     let error = Error::AuthInvalid.to_wire();
-    hive.told(ToViewer::Error { error: error.clone() }).await;
-    let ViewOutcome::Refused(told) = rig.left().await else { panic!("it was let in") };
+    hive.send(ToViewer::Error { error: error.clone() }).await;
+    let ViewOutcome::Refused(told) = fixture.outcome().await else { panic!("it was let in") };
     assert_eq!(told.message, error.message);
 }
 
 #[tokio::test]
 async fn a_terminal_that_is_gone_has_hung_up() {
-    let (Rig { keys, sight, view, .. }, _hive) = Rig::start(ViewMode::Control, mine()).await;
-    drop((keys, sight));
-    let left = timeout(PATIENCE, view).await.expect("the view ends").unwrap().unwrap();
+    let (ViewFixture { keys, display, view, .. }, _hive) = ViewFixture::start(ViewMode::Control, mine()).await;
+    drop((keys, display));
+    let left = timeout(TIMEOUT, view).await.expect("the view ends").unwrap().unwrap();
     assert!(matches!(left, ViewOutcome::Signal(1)), "{left:?}");
 }
 

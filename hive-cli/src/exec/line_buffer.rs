@@ -1,30 +1,30 @@
-//! Output of satellites on our terminal: whole lines, made harmless.
+//! Splits the output of a satellite into whole lines with harmful characters escaped.
 
 use crate::escape;
 
-/// The most bytes of a line that is held back for its end.
+/// The most bytes of a line that are held back until its end.
 const MAX_PENDING: usize = 16 * 1024;
 
-/// One output.
+/// The unfinished line of one output.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub(crate) struct LineBuffer {
     pending: Vec<u8>,
 }
 
-impl Lines {
-    /// Takes the next bytes and gives the lines that they end, ready to be written.
+impl LineBuffer {
+    /// Takes the next bytes and returns the lines that they complete.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
         let mut text = String::new();
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.pending.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.pending.len() > MAX_PENDING {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.pending.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.pending.len() > MAX_PENDING {
                 text += &self.take();
             }
         }
         text
     }
 
-    /// Gives what was never ended by a line end.
+    /// Returns the last line, where it has no line end.
     pub(crate) fn take_rest(&mut self) -> String {
         if self.pending.is_empty() { String::new() } else { self.take() }
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn check(chunks: &[&str], expected: &str) {
-        let mut lines = Lines::default();
+        let mut lines = LineBuffer::default();
         let mut text: String = chunks.iter().map(|chunk| lines.push(chunk.as_bytes())).collect();
         text += &lines.take_rest();
         assert_eq!(text, expected, "of {chunks:?}");
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_is_not_held_back_forever() {
-        let mut lines = Lines::default();
+        let mut lines = LineBuffer::default();
         assert!(!lines.push(&vec![b'x'; MAX_PENDING + 1]).is_empty());
         assert_eq!(lines.take_rest(), "");
     }

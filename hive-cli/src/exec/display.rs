@@ -1,23 +1,23 @@
-//! How the command of one satellite is shown while it runs.
+//! Shows the command of one satellite while it runs.
 
 use hive_core::wire::ErrorCode;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{CommandStatus, ExecResult, TargetStatus};
 
-use crate::failure::Result;
+use crate::error::Result;
 use crate::{hints, output};
 
-/// Where output goes, and how the target is named.
-pub(crate) struct View {
-    /// Output goes nowhere yet: it is collected for one JSON document. Else to ours, byte by byte: there is one target.
+/// Where the output goes, and how the target is named.
+pub(crate) struct ExecDisplay {
+    /// Output is collected for one JSON document. Otherwise it is written unchanged as it comes.
     pub(crate) is_collected: bool,
-    /// The target as it was asked for.
-    pub(crate) who: String,
-    /// What helps where the program cannot be started.
+    /// The target as the user wrote it.
+    pub(crate) target: String,
+    /// The hint for a program that cannot be started.
     pub(crate) on_missing_program: Option<String>,
 }
 
-impl View {
+impl ExecDisplay {
     pub(crate) fn is_collected(&self) -> bool {
         self.is_collected
     }
@@ -26,18 +26,18 @@ impl View {
         if self.is_collected { Ok(()) } else { output::raw(&channel, bytes) }
     }
 
-    /// Says that the satellite's link was lost, or is back.
+    /// Notes that the satellite's link was lost, or is back.
     pub(crate) fn on_link(&self, is_online: bool, seconds_left: Option<u64>) {
-        output::note(&link(&self.who, is_online, seconds_left));
+        output::note(&link(&self.target, is_online, seconds_left));
     }
 
-    /// Says how a target ended, where its output does not say it.
+    /// Notes how the command ended, unless exit code and output say all of it.
     pub(crate) fn on_end(&self, result: &ExecResult) {
-        // The exit code is ours: nothing to add, as with ssh.
-        let is_told =
+        // As with ssh: a program that ran to its end gives `hive` its exit code, and no message is added.
+        let is_shown_by_output =
             result.error.is_none() && !result.truncated && result.exit_code.is_some() && is_plain(&result.status);
-        if !self.is_collected() && !is_told {
-            output::note(&ending(result));
+        if !self.is_collected() && !is_shown_by_output {
+            output::note(&end_sentence(result));
             if let Some(hint) = self.hint(result) {
                 output::hint(&hint);
             }
@@ -58,17 +58,17 @@ fn is_plain(status: &TargetStatus) -> bool {
     matches!(status, TargetStatus::Command(CommandStatus::Succeeded | CommandStatus::Failed))
 }
 
-/// One sentence on a link that was lost, or is back.
-fn link(who: &str, is_online: bool, seconds_left: Option<u64>) -> String {
+/// Returns the sentence on a link that was lost, or is back.
+fn link(target: &str, is_online: bool, seconds_left: Option<u64>) -> String {
     if is_online {
-        return format!("{who} is linked again");
+        return format!("{target} is linked again");
     }
     let until = seconds_left.map(|left| format!("; in {left} s its outcome counts as unknown")).unwrap_or_default();
-    format!("{who} lost its link to the hive, the command may go on there{until}")
+    format!("{target} lost its link to the hive, the command may go on there{until}")
 }
 
-/// One sentence on how a target ended.
-pub(crate) fn ending(result: &ExecResult) -> String {
+/// Returns the sentence on how a target ended.
+pub(crate) fn end_sentence(result: &ExecResult) -> String {
     let word = status_word(&result.status);
     let code = exit_code(&result.status, result.exit_code);
     let code = code.map(|code| format!(", exit code {code}")).unwrap_or_default();
@@ -77,7 +77,7 @@ pub(crate) fn ending(result: &ExecResult) -> String {
     format!("{}: {word}{code}{cut}{why}", result.satellite_name)
 }
 
-/// The exit code that is shown. A program whose time was up has none; older servers may send one.
+/// Returns the exit code to show. A program that timed out has none, though older servers send that of its kill signal.
 pub(crate) fn exit_code(status: &TargetStatus, code: Option<i32>) -> Option<i32> {
     code.filter(|_| *status != TargetStatus::Command(CommandStatus::TimedOut))
 }

@@ -1,4 +1,4 @@
-//! Where what is typed comes from.
+//! The source of what is typed.
 
 use std::fs::File;
 use std::io;
@@ -6,19 +6,21 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe;
 
-/// A source of keystrokes.
-pub(super) enum Keyboard {
-    /// A person at a terminal: read without a thread in between, which would cost each keystroke a wake-up.
+/// Where keys are read from.
+pub(super) enum KeyInput {
+    /// A terminal, read without a thread in between: the hand-over would delay each keystroke.
     Terminal(pipe::Receiver),
     /// A pipe or a file, until it ends.
     Piped(Box<dyn AsyncRead + Send + Unpin>),
-    /// One that has ended.
+    /// An input that has ended.
     Ended,
 }
 
-impl Keyboard {
-    /// Reads a terminal that is never waited for. It is read as a pipe is, whose wrapper asks for nothing more.
+impl KeyInput {
+    /// Reads a non-blocking terminal.
     pub(super) fn terminal(terminal: File) -> io::Result<Self> {
+        // Tokio has no type for terminals. The one for pipes does what is needed: it registers a file with epoll or
+        // kqueue. Its check of the file type is skipped.
         pipe::Receiver::from_file_unchecked(terminal).map(Self::Terminal)
     }
 
@@ -35,7 +37,7 @@ impl Keyboard {
         matches!(self, Self::Terminal(_))
     }
 
-    /// Waits for what is typed; 0 where nothing more can be. Dropping the future loses nothing.
+    /// Waits for input; 0 at its end. Cancel-safe.
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Terminal(terminal) => terminal.read(buffer).await,

@@ -1,4 +1,4 @@
-//! What became of a job's targets, one after the other as they end, with their output.
+//! Reads the results of a job's targets one by one as they end, with their output.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,24 @@ use hive_core::wire::agent::ErrorBody;
 use hive_core::wire::api::{ExecResult, JobEvent, OutputEncoding};
 use hive_core::wire::{JobId, SatelliteId};
 
-use super::results::Targets;
-use crate::failure::Result;
+use super::results::TargetPages;
+use crate::error::Result;
 use hive_core::HiveApi;
 
-/// The ends of one job's targets.
-pub(crate) struct Ends<'a> {
+/// The results of one job's targets.
+pub(crate) struct TargetResults<'a> {
     api: &'a dyn HiveApi,
     id: JobId,
-    /// Why targets were not run, once one was met. That was settled when the job began.
+    /// Why targets were not run. All are read at the first such target, because none is added after the job began.
     refusals: Option<BTreeMap<SatelliteId, ErrorBody>>,
 }
 
-impl<'a> Ends<'a> {
+impl<'a> TargetResults<'a> {
     pub(crate) fn new(api: &'a dyn HiveApi, id: JobId) -> Self {
         Self { api, id, refusals: None }
     }
 
-    /// The result of a target that has ended; none where the event is about none.
+    /// Returns the result of the target that the event ends; `None` for other events.
     pub(crate) async fn result(&mut self, event: &JobEvent) -> Result<Option<ExecResult>> {
         let JobEvent::Target { satellite_id, satellite_name, command_id, status, exit_code } = event else {
             return Ok(None);
@@ -54,7 +54,7 @@ impl<'a> Ends<'a> {
 
     async fn refusal(&mut self, satellite: SatelliteId) -> Result<Option<ErrorBody>> {
         if self.refusals.is_none() {
-            let (mut refusals, mut targets) = (BTreeMap::new(), Targets::new(self.api, self.id));
+            let (mut refusals, mut targets) = (BTreeMap::new(), TargetPages::new(self.api, self.id));
             while let Some(page) = targets.next().await? {
                 let refused = page.into_iter().filter(|target| target.command_id.is_none());
                 refusals.extend(refused.filter_map(|target| Some((target.satellite_id, target.error?))));

@@ -1,20 +1,20 @@
-//! Keeps the characters of a session's output whole on the screen, so that a sentence of ours never stands inside of one.
+//! Keeps the characters of a session's output whole, so that no notice stands within one.
 //!
-//! The beginning of a character is held back until its rest is there. Output in an encoding other than UTF-8 is not:
-//! there, what looks like a beginning may be all that comes.
+//! The first bytes of a character are held back until the rest is there. Output in another encoding than UTF-8 is not
+//! held back, because what looks like the first byte may be a whole character there.
 
 use bytes::{Bytes, BytesMut};
 
-/// The end of an output, as far as it begins a character.
+/// The bytes of an unfinished character at the end of the output.
 #[derive(Debug, Default)]
-pub(super) struct Characters {
+pub(super) struct Utf8Buffer {
     held: Bytes,
-    /// The last bytes beyond ASCII were no UTF-8.
+    /// Whether the last bytes beyond ASCII were not UTF-8.
     is_other_encoding: bool,
 }
 
-impl Characters {
-    /// Takes output and gives what of it can be shown now.
+impl Utf8Buffer {
+    /// Takes output and returns the part that can be shown now.
     pub(super) fn feed(&mut self, bytes: Bytes) -> Bytes {
         let all = if self.held.is_empty() { bytes } else { joined(&std::mem::take(&mut self.held), &bytes) };
         let mut shown = all;
@@ -24,12 +24,12 @@ impl Characters {
         shown
     }
 
-    /// Gives what is held, where its rest does not come any more.
+    /// Returns the bytes that are held back.
     pub(super) fn take(&mut self) -> Bytes {
         std::mem::take(&mut self.held)
     }
 
-    /// Where the beginning of a character is that is to be held back.
+    /// Returns where the unfinished character begins that is to be held back.
     fn unfinished(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut start = 0;
         for chunk in bytes.utf8_chunks() {
@@ -48,8 +48,9 @@ impl Characters {
     }
 }
 
-/// Whether all of it is the beginning of a character.
+/// Whether these bytes are the beginning of one character and nothing else.
 fn is_beginning(error: std::str::Utf8Error, bytes: &[u8]) -> bool {
+    // `error_len` is none where the input ends within a character that may still become valid.
     error.valid_up_to() == 0 && error.error_len().is_none() && bytes.len() < 4
 }
 
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     fn check(pieces: &[&[u8]], expected: &[&[u8]]) {
-        let mut characters = Characters::default();
+        let mut characters = Utf8Buffer::default();
         let shown: Vec<_> = pieces.iter().map(|piece| characters.feed(Bytes::copy_from_slice(piece))).collect();
         assert_eq!(shown, expected, "{pieces:?}");
     }
@@ -87,7 +88,7 @@ mod tests {
     fn nothing_is_lost_however_it_is_cut() {
         let text = "a€👍 é\u{1b}[0m".as_bytes();
         for cut in 0..=text.len() {
-            let mut characters = Characters::default();
+            let mut characters = Utf8Buffer::default();
             let mut shown = characters.feed(Bytes::copy_from_slice(&text[..cut])).to_vec();
             assert!(str::from_utf8(&shown).is_ok(), "cut at {cut}");
             shown.extend_from_slice(&characters.feed(Bytes::copy_from_slice(&text[cut..])));

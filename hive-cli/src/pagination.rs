@@ -1,9 +1,9 @@
-//! Lists that come in pages, as one list.
+//! Collects a list of the API that comes in pages.
 
 use hive_core::Result;
 use hive_core::wire::api::{Page, PageRequest};
 
-/// Collects pages until there are no more, or `limit` entries are there.
+/// Requests pages until there are no more, or `limit` entries are there.
 pub(crate) async fn collect<T>(
     limit: usize,
     mut page_of: impl AsyncFnMut(PageRequest) -> Result<Page<T>>,
@@ -12,6 +12,7 @@ pub(crate) async fn collect<T>(
     let mut items = Vec::new();
     for page in 1.. {
         let got = page_of(PageRequest { page, per_page }).await?;
+        // The total may shrink or grow between two pages: an empty page ends the list whatever the total says.
         let is_last = got.items.is_empty();
         items.extend(got.items);
         if is_last || items.len() as u64 >= got.total || items.len() >= limit {

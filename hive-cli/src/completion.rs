@@ -1,0 +1,128 @@
+//! Shell completion of satellites, labels, sessions and profiles. The hive is asked for their names.
+//!
+//! The shell runs `hive` with [`VARIABLE`] set and waits for the answer at each press of Tab. So a hive that is slow,
+//! out of reach or not configured yields no names, and never a message: it would stand in the middle of the line that
+//! is being typed.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
+use hive_core::RemoteHive;
+use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SessionFilter};
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+use crate::error::{CliError, Result};
+use crate::profiles::Profiles;
+use crate::settings::{self, HiveSelector};
+
+/// The environment variable set by the script of `hive completions`, to the name of the shell.
+pub(crate) const VARIABLE: &str = "HIVE_COMPLETE";
+
+/// How long the answer to a Tab may take.
+const TIMEOUT: Duration = Duration::from_millis(1500);
+/// The most words that are offered.
+const MAX_WORDS: usize = 1000;
+/// The prefix of a label as a target.
+const TAG_PREFIX: &str = "tag:";
+
+/// Completes names of satellites.
+pub(crate) fn satellites() -> ArgValueCompleter {
+    ArgValueCompleter::new(|prefix: &OsStr| names(&prefix.to_string_lossy()))
+}
+
+/// Completes targets: names of satellites, labels and `all`.
+pub(crate) fn targets() -> ArgValueCompleter {
+    ArgValueCompleter::new(|prefix: &OsStr| {
+        let prefix = prefix.to_string_lossy();
+        let mut words = names(&prefix);
+        if "all".starts_with(&*prefix) {
+            words.push(CompletionCandidate::new("all"));
+        }
+        if prefix.starts_with(TAG_PREFIX) || TAG_PREFIX.starts_with(&*prefix) {
+            words.extend(tags(&prefix));
+        }
+        words
+    })
+}
+
+/// Completes ids of open sessions.
+pub(crate) fn sessions() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        with_hive(async |hive| {
+            let sessions = hive.sessions().list(SessionFilter::default()).await?;
+            let of = |session: hive_core::wire::api::Session| {
+                CompletionCandidate::new(session.id.to_string()).help(Some(session.satellite_name.to_string().into()))
+            };
+            Ok(sessions.into_iter().map(of).collect())
+        })
+    })
+}
+
+/// Completes names of profiles.
+pub(crate) fn profiles() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let profiles = Profiles::load().ok();
+        profiles.iter().flat_map(Profiles::iter).map(|(name, _)| CompletionCandidate::new(name)).collect()
+    })
+}
+
+/// Returns the names with this prefix. The hive filters, so the size of the fleet does not matter.
+fn names(prefix: &str) -> Vec<CompletionCandidate> {
+    let search = (!prefix.is_empty()).then(|| prefix.to_owned());
+    let filter = SatelliteFilter { search, ..SatelliteFilter::default() };
+    matching_words(filter, |satellite, words| {
+        let name = satellite.name.to_string();
+        // The search of the hive also matches the middle of a name, and host names.
+        if name.starts_with(prefix) {
+            words.insert(name);
+        }
+    })
+}
+
+/// Returns the labels with this prefix, as targets.
+fn tags(prefix: &str) -> Vec<CompletionCandidate> {
+    matching_words(SatelliteFilter::default(), |satellite, words| {
+        let tags = satellite.tags.iter().map(|tag| format!("{TAG_PREFIX}{tag}"));
+        words.extend(tags.filter(|tag| tag.starts_with(prefix)));
+    })
+}
+
+/// Collects words from the satellites until there are enough, or the time is over. Returns what was found by then.
+fn matching_words(
+    filter: SatelliteFilter,
+    take: impl Fn(Satellite, &mut BTreeSet<String>),
+) -> Vec<CompletionCandidate> {
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+    let mut words = BTreeSet::new();
+    let search_pages = async {
+        let hive = hive().await?;
+        for page in 1.. {
+            let request = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
+            let got = hive.satellites().list(filter.clone(), request).await?;
+            let is_last = got.items.is_empty() || u64::from(page) * u64::from(request.per_page) >= got.total;
+            got.items.into_iter().for_each(|satellite| take(satellite, &mut words));
+            if is_last || words.len() >= MAX_WORDS {
+                break;
+            }
+        }
+        Ok::<_, CliError>(())
+    };
+    // An error or the timeout drops the rest, and keeps the words that were found.
+    runtime.block_on(async { timeout(TIMEOUT, search_pages).await.map(Result::ok).ok() });
+    words.into_iter().take(MAX_WORDS).map(CompletionCandidate::new).collect()
+}
+
+async fn hive() -> Result<RemoteHive> {
+    let credentials = settings::resolve(HiveSelector::default()).await?;
+    Ok(RemoteHive::connect(&credentials.url, credentials.api_key)?)
+}
+
+/// Asks the hive, and returns nothing where that fails or takes too long.
+fn with_hive(question: impl AsyncFnOnce(RemoteHive) -> Result<Vec<CompletionCandidate>>) -> Vec<CompletionCandidate> {
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
+    let answer = async { question(hive().await?).await };
+    runtime.block_on(async { timeout(TIMEOUT, answer).await }).ok().and_then(Result::ok).unwrap_or_default()
+}
