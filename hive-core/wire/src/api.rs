@@ -2,12 +2,12 @@
 
 mod audit;
 mod command;
+mod exec_body;
 mod identity;
 mod job;
 mod query;
 mod satellite;
 mod session;
-mod written;
 
 use serde::{Deserialize, Serialize};
 

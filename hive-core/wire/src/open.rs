@@ -243,15 +243,15 @@ pub fn known<'de, D: Deserializer<'de>, T: OpenEnum>(deserializer: D) -> Result<
 
 /// As [`known`], for a field that need not be there and may be `null`.
 pub fn known_opt<'de, D: Deserializer<'de>, T: OpenEnum>(deserializer: D) -> Result<Option<T>, D::Error> {
-    struct Known<T>(T);
+    struct KnownWord<T>(T);
 
-    impl<'de, T: OpenEnum> Deserialize<'de> for Known<T> {
+    impl<'de, T: OpenEnum> Deserialize<'de> for KnownWord<T> {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             known(deserializer).map(Self)
         }
     }
 
-    Ok(Option::<Known<T>>::deserialize(deserializer)?.map(|known| known.0))
+    Ok(Option::<KnownWord<T>>::deserialize(deserializer)?.map(|known| known.0))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::written::{Misplaced, Written};
+use super::exec_body::{ExecBody, UnknownField};
 use crate::agent::{Channel, ErrorBody};
 use crate::id::CommandId;
 use crate::open::{known, known_opt, open_tagged};
@@ -152,7 +152,7 @@ impl ExecCommand {
 
 /// A command for several satellites, written as that of a [`JobCreate`](super::JobCreate).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "ExecBody")]
 pub struct ExecManyRequest {
     /// Ids, names, `tag:x` or `all`.
     pub targets: Vec<String>,
@@ -164,15 +164,15 @@ pub struct ExecManyRequest {
     pub command: ExecCommand,
 }
 
-impl TryFrom<Written> for ExecManyRequest {
-    type Error = Misplaced;
+impl TryFrom<ExecBody> for ExecManyRequest {
+    type Error = UnknownField;
 
-    fn try_from(written: Written) -> Result<Self, Misplaced> {
-        let Written { concurrency, deadline_seconds, .. } = written;
+    fn try_from(body: ExecBody) -> Result<Self, UnknownField> {
+        let ExecBody { concurrency, deadline_seconds, .. } = body;
         if deadline_seconds.is_some() {
-            return Err(Misplaced("deadline_seconds"));
+            return Err(UnknownField("deadline_seconds"));
         }
-        let (targets, command) = written.parts()?;
+        let (targets, command) = body.parts()?;
         Ok(Self { targets, concurrency, command })
     }
 }

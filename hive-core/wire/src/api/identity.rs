@@ -338,7 +338,7 @@ mod both_ids {
     use crate::RegistrationTokenId;
 
     #[derive(Serialize)]
-    struct Written {
+    struct BothIds {
         id: RegistrationTokenId,
         token_id: RegistrationTokenId,
     }
@@ -349,7 +349,7 @@ mod both_ids {
     }
 
     pub(super) fn serialize<S: Serializer>(id: &RegistrationTokenId, serializer: S) -> Result<S::Ok, S::Error> {
-        Written { id: *id, token_id: *id }.serialize(serializer)
+        BothIds { id: *id, token_id: *id }.serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RegistrationTokenId, D::Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::written::{Misplaced, Written};
+use super::exec_body::{ExecBody, UnknownField};
 use crate::agent::ErrorBody;
 use crate::api::{CommandStatus, ExecCommand, TargetStatus};
 use crate::open::open_tagged;
@@ -16,7 +16,7 @@ use crate::{CommandId, JobId, SatelliteId, SatelliteName, Timestamp};
 /// The command is written beside the targets, as in [`ExecManyRequest`](super::ExecManyRequest). An object with the
 /// command's own fields under `command` is read as well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "ExecBody")]
 pub struct JobCreate {
     /// Ids, names, `tag:x` or `all`.
     pub targets: Vec<String>,
@@ -31,12 +31,12 @@ pub struct JobCreate {
     pub command: ExecCommand,
 }
 
-impl TryFrom<Written> for JobCreate {
-    type Error = Misplaced;
+impl TryFrom<ExecBody> for JobCreate {
+    type Error = UnknownField;
 
-    fn try_from(written: Written) -> Result<Self, Misplaced> {
-        let Written { concurrency, deadline_seconds, .. } = written;
-        let (targets, command) = written.parts()?;
+    fn try_from(body: ExecBody) -> Result<Self, UnknownField> {
+        let ExecBody { concurrency, deadline_seconds, .. } = body;
+        let (targets, command) = body.parts()?;
         Ok(Self { targets, concurrency, deadline_seconds, command })
     }
 }

@@ -16,11 +16,11 @@ use crate::open::known_opt;
 /// A command and its targets.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-pub(super) struct Written {
+pub(super) struct ExecBody {
     targets: Vec<String>,
     pub(super) concurrency: Option<u32>,
     pub(super) deadline_seconds: Option<u32>,
-    command: Words,
+    command: CommandField,
     args: Option<Vec<String>>,
     env: Option<BTreeMap<String, String>>,
     cwd: Option<String>,
@@ -35,11 +35,11 @@ pub(super) struct Written {
 /// A field that means nothing where it stands.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown field `{0}`")]
-pub(super) struct Misplaced(pub(super) &'static str);
+pub(super) struct UnknownField(pub(super) &'static str);
 
-impl Written {
+impl ExecBody {
     /// The targets, and the command wherever it was written.
-    pub(super) fn parts(self) -> Result<(Vec<String>, ExecCommand), Misplaced> {
+    pub(super) fn parts(self) -> Result<(Vec<String>, ExecCommand), UnknownField> {
         let Self {
             targets,
             concurrency: _,
@@ -55,8 +55,8 @@ impl Written {
             priority,
         } = self;
         let command = match command {
-            Words::Line(command) => command,
-            Words::Whole(command) => {
+            CommandField::Text(command) => command,
+            CommandField::Object(command) => {
                 let beside = [
                     ("args", args.is_some()),
                     ("env", env.is_some()),
@@ -67,8 +67,8 @@ impl Written {
                     ("idempotent", idempotent.is_some()),
                     ("priority", priority.is_some()),
                 ];
-                let misplaced = beside.into_iter().find(|(_, is_there)| *is_there);
-                return misplaced.map_or(Ok((targets, *command)), |(name, _)| Err(Misplaced(name)));
+                let unknown = beside.into_iter().find(|(_, is_there)| *is_there);
+                return unknown.map_or(Ok((targets, *command)), |(name, _)| Err(UnknownField(name)));
             }
         };
         let (env, idempotent) = (env.unwrap_or_default(), idempotent.unwrap_or_default());
@@ -79,32 +79,32 @@ impl Written {
 }
 
 /// What stands under `command`.
-enum Words {
-    Line(String),
-    Whole(Box<ExecCommand>),
+enum CommandField {
+    Text(String),
+    Object(Box<ExecCommand>),
 }
 
-impl<'de> Deserialize<'de> for Words {
+impl<'de> Deserialize<'de> for CommandField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WordsVisitor)
+        deserializer.deserialize_any(CommandFieldVisitor)
     }
 }
 
-struct WordsVisitor;
+struct CommandFieldVisitor;
 
-impl<'de> Visitor<'de> for WordsVisitor {
-    type Value = Words;
+impl<'de> Visitor<'de> for CommandFieldVisitor {
+    type Value = CommandField;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string, or an object with the command's fields")
     }
 
-    fn visit_str<E>(self, line: &str) -> Result<Words, E> {
-        Ok(Words::Line(line.to_owned()))
+    fn visit_str<E>(self, line: &str) -> Result<CommandField, E> {
+        Ok(CommandField::Text(line.to_owned()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Words, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CommandField, A::Error> {
         let command = ExecCommand::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Words::Whole(Box::new(command)))
+        Ok(CommandField::Object(Box::new(command)))
     }
 }
