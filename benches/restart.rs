@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hive_core::audit::AuditDraft;
-use hive_core::clock::Source;
+use hive_core::clock::ClockAndRng;
 use hive_core::store::AuditStore;
 use hive_core::store::sqlite;
 use hive_core::wire::AuditId;
@@ -100,7 +100,7 @@ fn is_ready(address: SocketAddr) -> std::io::Result<bool> {
 /// Appends records to the trail of a hive whose server is stopped.
 async fn write_records(hive: &TestHive, count: u64) -> anyhow::Result<()> {
     let store = sqlite::open(&hive.data_dir().join("hive.db")).await?;
-    let source = Source::default();
+    let source = ClockAndRng::default();
     stream::iter(0..count)
         .map(|number| store.audit_append(draft(&source, number)))
         .buffer_unordered(WRITING)
@@ -109,7 +109,7 @@ async fn write_records(hive: &TestHive, count: u64) -> anyhow::Result<()> {
     Ok(store.close().await?)
 }
 
-fn draft(source: &Source, number: u64) -> AuditDraft {
+fn draft(source: &ClockAndRng, number: u64) -> AuditDraft {
     let name = format!("user-{:03}", number % 100);
     AuditDraft {
         id: AuditId::new(source.seed()),

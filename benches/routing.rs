@@ -12,9 +12,9 @@ mod support {
 use std::hint::black_box;
 
 use anyhow::Context;
-use hive_core::access::{Credential, Permission, Principal, Reach, Role, may};
-use hive_core::clock::Source;
-use hive_core::hive::{Attached, Effort};
+use hive_core::access::{Credential, Permission, Principal, ResourceScope, Role, may};
+use hive_core::clock::ClockAndRng;
+use hive_core::hive::{AttachedSatellite, VerifyMode};
 use hive_core::job::JobOptions;
 use hive_core::link::{ChannelLink, LinkEnd, Outgoing};
 use hive_core::router::ExecOptions;
@@ -63,7 +63,7 @@ fn measure() -> anyhow::Result<()> {
     group.bench_function("target_read", |bencher| bencher.iter(|| black_box("tag:web").parse::<Target>()));
     let (operator, team) = operator(hive.source());
     group.bench_function("may", |bencher| {
-        bencher.iter(|| may(black_box(&operator), &Permission::SatellitesExec, Reach::Team(black_box(team))));
+        bencher.iter(|| may(black_box(&operator), &Permission::SatellitesExec, ResourceScope::Team(black_box(team))));
     });
 
     let (satellite, _playing) = runtime.block_on(play(&hive))?;
@@ -90,7 +90,7 @@ fn measure() -> anyhow::Result<()> {
 }
 
 /// Somebody who is in many teams, and one of them.
-fn operator(source: &Source) -> (Principal, TeamId) {
+fn operator(source: &ClockAndRng) -> (Principal, TeamId) {
     let teams: Vec<TeamId> = (0..TEAMS).map(|_| TeamId::new(source.seed())).collect();
     let principal = Principal {
         credential: Credential::Login(UserId::new(source.seed())),
@@ -128,7 +128,7 @@ async fn register_many(system: &ActingHive) -> anyhow::Result<Vec<Target>> {
 /// Plays a satellite that is online and answers each command at once.
 async fn play(hive: &Hive) -> anyhow::Result<(SatelliteId, JoinSet<anyhow::Result<()>>)> {
     let registered = register(&hive.as_system(), "answering-satellite").await?;
-    let identity = hive.authenticate_satellite(&registered.api_key, Effort::Full).await?;
+    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await?;
     let (link, end) = ChannelLink::pair();
     let handshake = Handshake {
         agent_id: registered.id,
@@ -151,7 +151,7 @@ async fn play(hive: &Hive) -> anyhow::Result<(SatelliteId, JoinSet<anyhow::Resul
     Ok((registered.id, playing))
 }
 
-async fn answer(mut attached: Attached, mut end: LinkEnd) -> anyhow::Result<()> {
+async fn answer(mut attached: AttachedSatellite, mut end: LinkEnd) -> anyhow::Result<()> {
     while let Ok(outgoing) = end.next().await {
         if let Outgoing::Control(ToAgent::Command(command)) = outgoing {
             attached.on_control(ToServer::CommandAck { id: command.id, journal_position: None }).await?;

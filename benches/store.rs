@@ -19,9 +19,9 @@ use criterion::measurement::WallTime;
 use futures_util::future::try_join_all;
 use hive_core::access::Authority;
 use hive_core::audit::AuditDraft;
-use hive_core::clock::Source;
+use hive_core::clock::ClockAndRng;
 use hive_core::store::{
-    CommandOutcome, Database, NameUse, NewCommand, NewRegistrationToken, NewSatellite, RegisterOutcome, Store,
+    CommandOutcome, Database, NamePolicy, NewCommand, NewRegistrationTokenRow, NewSatellite, RegisterOutcome, Store,
     StoreResult,
 };
 use hive_core::wire::agent::SystemInfo;
@@ -108,14 +108,14 @@ fn bench_one(
 /// A store with one satellite in it.
 struct Desk {
     store: Arc<dyn Store>,
-    source: Source,
+    source: ClockAndRng,
     satellite: SatelliteId,
 }
 
 impl Desk {
     async fn open(database: &Database) -> anyhow::Result<Self> {
         let store = database.open().await?;
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let mut desk = Self { store, satellite: SatelliteId::new(source.seed()), source };
         desk.satellite = desk.register().await?;
         Ok(desk)
@@ -147,7 +147,7 @@ impl Desk {
 
     async fn register(&self) -> anyhow::Result<SatelliteId> {
         let now = self.source.now();
-        let token = NewRegistrationToken {
+        let token = NewRegistrationTokenRow {
             id: RegistrationTokenId::new(self.source.seed()),
             scope: TokenScope::Global,
             team_id: None,
@@ -174,7 +174,7 @@ impl Desk {
             agent_version: None,
             api_key_hash: "none".into(),
             created_by: "bench".into(),
-            name_use: NameUse::New,
+            name_use: NamePolicy::New,
             attempt_hash: None,
             now,
         };

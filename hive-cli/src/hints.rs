@@ -39,7 +39,7 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
             "The policy of its agent decides that: --allowed-command, --blocked-command, --allow-shell".into()
         }
         Error::CommandTimeout { command, .. } => format!("See what became of it with `hive commands get {command}`"),
-        Error::Internal(_) | Error::Damaged(_) => "That is a fault of the hive; its log says more".into(),
+        Error::Internal(_) | Error::Corrupt(_) => "That is a fault of the hive; its log says more".into(),
         Error::Other(_) => other_version(),
         _ => return None,
     };

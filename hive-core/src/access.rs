@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hive_wire::api::{Actor, PlatformRole};
 use hive_wire::{ApiKeyId, SatelliteId, TeamId, UserId};
 
-pub use hive_store::access::{Authority, Permission, Role, Sight};
+pub use hive_store::access::{Authority, Permission, Role, VisibleTeams};
 
 /// Whether a role grants a permission: the matrix, row by row.
 fn is_granted(permission: &Permission, role: &Role) -> bool {
@@ -99,19 +99,19 @@ impl Principal {
         Actor { kind: kind.into(), id, name: self.name.clone(), ip: self.ip.clone() }
     }
 
-    fn role_at(&self, reach: Reach) -> Option<Role> {
+    fn role_at(&self, reach: ResourceScope) -> Option<Role> {
         match (&self.role, reach) {
             (PlatformRole::GlobalAdmin, _) => Some(Role::Admin),
-            (PlatformRole::GlobalUser, Reach::Team(team)) => self.teams.get(&team).cloned(),
-            (PlatformRole::GlobalUser, Reach::Own) => Some(Role::Viewer),
-            (PlatformRole::GlobalUser, Reach::Platform) | (PlatformRole::Unknown(_), _) => None,
+            (PlatformRole::GlobalUser, ResourceScope::Team(team)) => self.teams.get(&team).cloned(),
+            (PlatformRole::GlobalUser, ResourceScope::Own) => Some(Role::Viewer),
+            (PlatformRole::GlobalUser, ResourceScope::Platform) | (PlatformRole::Unknown(_), _) => None,
         }
     }
 }
 
 /// What an action reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum ResourceScope {
     /// The hive as a whole, and satellites that serve all teams.
     Platform,
     /// One team and its satellites.
@@ -120,7 +120,7 @@ pub enum Reach {
     Own,
 }
 
-impl Reach {
+impl ResourceScope {
     /// What an action on a satellite of this team reaches.
     pub fn satellite(team: Option<TeamId>) -> Self {
         team.map_or(Self::Platform, Self::Team)
@@ -129,7 +129,7 @@ impl Reach {
 
 /// The answer to "may they?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AccessDecision {
     /// They may.
     Allow,
     /// They may not, and they may know that the thing exists.
@@ -139,9 +139,9 @@ pub enum Verdict {
 }
 
 /// Decides whether `principal` may use `permission` on what `reach` says.
-pub fn may(principal: &Principal, permission: &Permission, reach: Reach) -> Verdict {
+pub fn may(principal: &Principal, permission: &Permission, reach: ResourceScope) -> AccessDecision {
     let Some(role) = principal.role_at(reach) else {
-        return Verdict::Hide;
+        return AccessDecision::Hide;
     };
     let is_in_scope = |wanted: &Permission| {
         let scopes = principal.scopes.as_ref();
@@ -149,16 +149,20 @@ pub fn may(principal: &Principal, permission: &Permission, reach: Reach) -> Verd
             scopes.contains(wanted) || implied_by(wanted).is_some_and(|broader| scopes.contains(&broader))
         })
     };
-    if is_granted(permission, &role) && is_in_scope(permission) { Verdict::Allow } else { Verdict::Forbid }
+    if is_granted(permission, &role) && is_in_scope(permission) {
+        AccessDecision::Allow
+    } else {
+        AccessDecision::Forbid
+    }
 }
 
 /// Returns the teams whose things `principal` may use `permission` on.
-pub fn sight(principal: &Principal, permission: &Permission) -> Sight {
-    if may(principal, permission, Reach::Platform) == Verdict::Allow {
-        return Sight::Everything;
+pub fn visible_teams(principal: &Principal, permission: &Permission) -> VisibleTeams {
+    if may(principal, permission, ResourceScope::Platform) == AccessDecision::Allow {
+        return VisibleTeams::All;
     }
-    let is_allowed = |team: &TeamId| may(principal, permission, Reach::Team(*team)) == Verdict::Allow;
-    Sight::Teams(principal.teams.keys().copied().filter(is_allowed).collect())
+    let is_allowed = |team: &TeamId| may(principal, permission, ResourceScope::Team(*team)) == AccessDecision::Allow;
+    VisibleTeams::Teams(principal.teams.keys().copied().filter(is_allowed).collect())
 }
 
 /// A satellite that proved who it is by its API key.
@@ -217,22 +221,22 @@ mod tests {
     fn another_team_is_hidden_and_not_forbidden() {
         let operator = user(PlatformRole::GlobalUser, &[(team(1), Role::Operator)]);
         let check = |permission, reach, verdict| assert_eq!(may(&operator, &permission, reach), verdict);
-        check(Permission::SatellitesExec, Reach::Team(team(1)), Verdict::Allow);
-        check(Permission::SatellitesPower, Reach::Team(team(1)), Verdict::Forbid);
-        check(Permission::SatellitesRead, Reach::Team(team(2)), Verdict::Hide);
-        check(Permission::SatellitesRead, Reach::Platform, Verdict::Hide);
-        check(Permission::ApiKeysOwn, Reach::Own, Verdict::Allow);
+        check(Permission::SatellitesExec, ResourceScope::Team(team(1)), AccessDecision::Allow);
+        check(Permission::SatellitesPower, ResourceScope::Team(team(1)), AccessDecision::Forbid);
+        check(Permission::SatellitesRead, ResourceScope::Team(team(2)), AccessDecision::Hide);
+        check(Permission::SatellitesRead, ResourceScope::Platform, AccessDecision::Hide);
+        check(Permission::ApiKeysOwn, ResourceScope::Own, AccessDecision::Allow);
     }
 
     #[test]
     fn a_key_never_has_more_than_its_scopes_nor_than_its_owner() {
         let mut key = user(PlatformRole::GlobalAdmin, &[]);
         key.scopes = Some([Permission::SatellitesRead].into());
-        assert_eq!(may(&key, &Permission::SatellitesRead, Reach::Platform), Verdict::Allow);
-        assert_eq!(may(&key, &Permission::SatellitesExec, Reach::Platform), Verdict::Forbid);
+        assert_eq!(may(&key, &Permission::SatellitesRead, ResourceScope::Platform), AccessDecision::Allow);
+        assert_eq!(may(&key, &Permission::SatellitesExec, ResourceScope::Platform), AccessDecision::Forbid);
         let mut weak = user(PlatformRole::GlobalUser, &[(team(1), Role::Viewer)]);
         weak.scopes = Some([Permission::SatellitesExec].into());
-        assert_eq!(may(&weak, &Permission::SatellitesExec, Reach::Team(team(1))), Verdict::Forbid);
+        assert_eq!(may(&weak, &Permission::SatellitesExec, ResourceScope::Team(team(1))), AccessDecision::Forbid);
     }
 
     #[test]
@@ -241,37 +245,41 @@ mod tests {
         let mut check = |scope, permission, verdict| {
             let said = format!("{scope:?} {permission:?}");
             key.scopes = Some([scope].into());
-            assert_eq!(may(&key, &permission, Reach::Platform), verdict, "{said}");
+            assert_eq!(may(&key, &permission, ResourceScope::Platform), verdict, "{said}");
         };
-        check(Permission::SatellitesExec, Permission::JobsRun, Verdict::Allow);
-        check(Permission::JobsRun, Permission::JobsRun, Verdict::Allow);
-        check(Permission::JobsRun, Permission::SatellitesExec, Verdict::Forbid);
-        check(Permission::SatellitesRead, Permission::JobsRun, Verdict::Forbid);
+        check(Permission::SatellitesExec, Permission::JobsRun, AccessDecision::Allow);
+        check(Permission::JobsRun, Permission::JobsRun, AccessDecision::Allow);
+        check(Permission::JobsRun, Permission::SatellitesExec, AccessDecision::Forbid);
+        check(Permission::SatellitesRead, Permission::JobsRun, AccessDecision::Forbid);
     }
 
     #[test]
     fn what_is_not_known_grants_nothing() {
-        let reaches = [Reach::Platform, Reach::Team(team(1)), Reach::Own];
+        let reaches = [ResourceScope::Platform, ResourceScope::Team(team(1)), ResourceScope::Own];
         let later = |word: &str| user(PlatformRole::GlobalUser, &[(team(1), Role::from(word))]);
         for permission in Permission::KNOWN {
             let unknown_user = user(PlatformRole::from("global_auditor"), &[(team(1), Role::Admin)]);
             for reach in reaches {
-                assert_ne!(may(&unknown_user, permission, reach), Verdict::Allow, "{permission} at {reach:?}");
+                assert_ne!(may(&unknown_user, permission, reach), AccessDecision::Allow, "{permission} at {reach:?}");
             }
-            assert_ne!(may(&later("auditor"), permission, Reach::Team(team(1))), Verdict::Allow, "{permission}");
+            assert_ne!(
+                may(&later("auditor"), permission, ResourceScope::Team(team(1))),
+                AccessDecision::Allow,
+                "{permission}"
+            );
             let mut key = user(PlatformRole::GlobalAdmin, &[]);
             key.scopes = Some([Permission::from("secrets.read")].into());
-            assert_ne!(may(&key, permission, Reach::Platform), Verdict::Allow, "{permission}");
+            assert_ne!(may(&key, permission, ResourceScope::Platform), AccessDecision::Allow, "{permission}");
         }
         let unknown = Permission::from("secrets.read");
-        assert_ne!(may(&Principal::system(), &unknown, Reach::Platform), Verdict::Allow);
+        assert_ne!(may(&Principal::system(), &unknown, ResourceScope::Platform), AccessDecision::Allow);
     }
 
     #[test]
     fn sight_is_what_the_verdicts_say() {
         let mixed = user(PlatformRole::GlobalUser, &[(team(1), Role::Viewer), (team(2), Role::Operator)]);
-        assert_eq!(sight(&mixed, &Permission::SatellitesRead), Sight::Teams(vec![team(1), team(2)]));
-        assert_eq!(sight(&mixed, &Permission::SatellitesExec), Sight::Teams(vec![team(2)]));
-        assert_eq!(sight(&Principal::system(), &Permission::SatellitesExec), Sight::Everything);
+        assert_eq!(visible_teams(&mixed, &Permission::SatellitesRead), VisibleTeams::Teams(vec![team(1), team(2)]));
+        assert_eq!(visible_teams(&mixed, &Permission::SatellitesExec), VisibleTeams::Teams(vec![team(2)]));
+        assert_eq!(visible_teams(&Principal::system(), &Permission::SatellitesExec), VisibleTeams::All);
     }
 }

@@ -2,7 +2,7 @@
 
 use hive_wire::SatelliteId;
 
-use crate::access::{Permission, Principal, Reach, Verdict, may};
+use crate::access::{AccessDecision, Permission, Principal, ResourceScope, may};
 use crate::store::{SatelliteRow, SatelliteStore};
 use crate::{Error, Result};
 
@@ -11,18 +11,18 @@ use crate::{Error, Result};
 pub(crate) fn authorize(
     principal: &Principal,
     permission: &Permission,
-    reach: Reach,
+    reach: ResourceScope,
     hidden: impl FnOnce() -> Error,
 ) -> Result<()> {
     match may(principal, permission, reach) {
-        Verdict::Allow => Ok(()),
-        Verdict::Forbid => Err(forbidden(permission)),
-        Verdict::Hide => Err(hidden()),
+        AccessDecision::Allow => Ok(()),
+        AccessDecision::Forbid => Err(forbidden(permission)),
+        AccessDecision::Hide => Err(hidden()),
     }
 }
 
 /// Checks a permission that is not about one resource.
-pub(crate) fn authorize_action(principal: &Principal, permission: &Permission, reach: Reach) -> Result<()> {
+pub(crate) fn authorize_action(principal: &Principal, permission: &Permission, reach: ResourceScope) -> Result<()> {
     authorize(principal, permission, reach, || forbidden(permission))
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn authorize_satellite(
     permission: &Permission,
 ) -> Result<SatelliteRow> {
     let hidden = || Error::SatelliteNotFound(row.id.to_string());
-    authorize(principal, permission, Reach::satellite(row.team_id), hidden)?;
+    authorize(principal, permission, ResourceScope::satellite(row.team_id), hidden)?;
     Ok(row)
 }
 

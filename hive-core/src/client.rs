@@ -35,7 +35,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
 use crate::{AuditLogger, CommandRouter, DeviceRegistry, HiveApi, Identity, JobManager, Result, SessionManager};
-use transport::{Credential, Transport};
+use transport::{RemoteCredential, Transport};
 pub use unreachable::{Obstacle, Unreachable};
 
 /// A hive that is reached over HTTP.
@@ -101,16 +101,16 @@ impl RemoteHive {
     /// Names a hive by its URL and acts on it with an API key. Nothing is sent yet. White space around the key, such as the end
     /// of a line of the file that it was read from, is left out.
     pub fn connect(url: &str, api_key: SecretString) -> Result<Self> {
-        Self::new(url, Credential::ApiKey(api_key.expose_secret().trim().into()))
+        Self::new(url, RemoteCredential::ApiKey(api_key.expose_secret().trim().into()))
     }
 
     /// Logs in with a password. The hive acts as that user until the login ends.
     pub async fn login(url: &str, request: LoginRequest) -> Result<(Self, LoginResponse)> {
         let answer: LoginResponse = {
-            let stranger = Transport::new(url, Credential::None)?;
+            let stranger = Transport::new(url, RemoteCredential::None)?;
             stranger.fetch(stranger.post(&["api", "v1", "auth", "login"]).json(&request)).await?
         };
-        let hive = Self::new(url, Credential::Login(answer.token.clone().into()))?;
+        let hive = Self::new(url, RemoteCredential::Login(answer.token.clone().into()))?;
         Ok((hive, answer))
     }
 
@@ -127,7 +127,7 @@ impl RemoteHive {
         self.client.transport.time().await
     }
 
-    fn new(url: &str, credential: Credential) -> Result<Self> {
+    fn new(url: &str, credential: RemoteCredential) -> Result<Self> {
         let transport = Transport::new(url, credential)?;
         Ok(Self { client: Arc::new(Client { transport: Arc::new(transport), readers: TaskTracker::new() }) })
     }

@@ -79,20 +79,20 @@ impl Entropy for SystemEntropy {
 
 /// A clock and a source of randomness: what ids and secrets are made of.
 #[derive(Clone)]
-pub struct Source {
+pub struct ClockAndRng {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The randomness.
     pub entropy: Arc<dyn Entropy>,
 }
 
-impl Default for Source {
+impl Default for ClockAndRng {
     fn default() -> Self {
         Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
     }
 }
 
-impl Source {
+impl ClockAndRng {
     /// Returns the time now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Source;
+use crate::clock::ClockAndRng;
 use crate::retry::RetryWindow;
 use crate::settings::Settings;
 use crate::unreadable::UnreadableRows;
@@ -21,12 +21,12 @@ pub(crate) use disk_probe::DiskProbe;
 /// What the services share. Cheap to clone; it holds no service, so that no task that keeps it keeps the hive.
 #[derive(Clone)]
 pub(crate) struct ServiceContext {
-    shared: Arc<Shared>,
+    shared: Arc<ContextState>,
 }
 
-struct Shared {
+struct ContextState {
     hive_id: HiveId,
-    source: Source,
+    source: ClockAndRng,
     started_at: Timestamp,
     settings: Settings,
     /// Where the database is a file.
@@ -38,11 +38,11 @@ struct Shared {
 
 impl ServiceContext {
     /// The context of a hive that starts now.
-    pub(crate) fn new(hive_id: HiveId, source: Source, settings: Settings, disk: Option<DiskProbe>) -> Self {
+    pub(crate) fn new(hive_id: HiveId, source: ClockAndRng, settings: Settings, disk: Option<DiskProbe>) -> Self {
         let started_at = source.steady();
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let unreadable_rows = UnreadableRows::default();
-        let shared = Shared { hive_id, source, started_at, settings, disk, unreadable_rows, tasks, shutdown };
+        let shared = ContextState { hive_id, source, started_at, settings, disk, unreadable_rows, tasks, shutdown };
         Self { shared: Arc::new(shared) }
     }
 
@@ -57,7 +57,7 @@ impl ServiceContext {
     }
 
     /// Returns the clock and the randomness.
-    pub(crate) fn source(&self) -> &Source {
+    pub(crate) fn source(&self) -> &ClockAndRng {
         &self.shared.source
     }
 

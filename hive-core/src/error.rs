@@ -7,7 +7,7 @@ use hive_wire::{CommandId, ErrorCode};
 use serde_json::json;
 
 /// A failure somewhere below, kept for the log and never shown to a caller.
-pub type Source = Box<dyn std::error::Error + Send + Sync>;
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The result of a hive's methods.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -97,13 +97,13 @@ pub enum Error {
     PayloadTooLarge(String),
     /// The hive cannot reach its storage, or cannot write to its disk. Nothing was changed.
     #[error("the hive or its storage is not reachable")]
-    Unavailable(#[source] Source),
+    Unavailable(#[source] BoxError),
     /// What the hive has stored is not what it stored.
     #[error("stored data is damaged")]
-    Damaged(#[source] Source),
+    Corrupt(#[source] BoxError),
     /// A fault of the hive.
     #[error("internal error")]
-    Internal(#[source] Source),
+    Internal(#[source] BoxError),
     /// An error of a remote hive that this version has no variant for, as it was told.
     #[error("{0}")]
     Other(ApiError),
@@ -116,7 +116,7 @@ impl Error {
     }
 
     /// A fault of the hive.
-    pub fn internal(source: impl Into<Source>) -> Self {
+    pub fn internal(source: impl Into<BoxError>) -> Self {
         Self::Internal(source.into())
     }
 
@@ -144,7 +144,7 @@ impl Error {
             Self::RateLimited { .. } | Self::QueueFull { .. } => ErrorCode::RateLimited,
             Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
-            Self::Internal(_) | Self::Damaged(_) => ErrorCode::Internal,
+            Self::Internal(_) | Self::Corrupt(_) => ErrorCode::Internal,
             Self::Other(told) => told.code.clone(),
         }
     }
@@ -280,8 +280,8 @@ impl From<StoreError> for Error {
                 Some(fault) => Self::Unavailable(Box::new(DiskError::new(fault, source))),
                 None => Self::Unavailable(source),
             },
-            StoreError::Corrupt(what) => Self::Damaged(what.into()),
-            error @ StoreError::Unsupported => Self::Damaged(error.to_string().into()),
+            StoreError::Corrupt(what) => Self::Corrupt(what.into()),
+            error @ StoreError::Unsupported => Self::Corrupt(error.to_string().into()),
         }
     }
 }
@@ -347,7 +347,7 @@ mod tests {
             Error::PayloadTooLarge(text()),
             Error::unavailable(text()),
             Error::Unavailable("of a disk".into()),
-            Error::Damaged("SELECT".into()),
+            Error::Corrupt("SELECT".into()),
             Error::internal("SELECT"),
             Error::internal(told(ErrorCode::Internal)),
             Error::Other(told(ErrorCode::LinkRequired)),
@@ -377,7 +377,7 @@ mod tests {
             | Error::QueueFull { .. }
             | Error::PayloadTooLarge(_)
             | Error::Unavailable(_)
-            | Error::Damaged(_)
+            | Error::Corrupt(_)
             | Error::Internal(_)
             | Error::Other(_) => {}
         }
@@ -388,7 +388,7 @@ mod tests {
         let kind = match error {
             // The cause is another, and what is damaged is not told apart from other faults.
             Error::Unavailable(_) => "Unavailable".to_owned(),
-            Error::Internal(_) | Error::Damaged(_) => "Internal".to_owned(),
+            Error::Internal(_) | Error::Corrupt(_) => "Internal".to_owned(),
             other => format!("{other:?}"),
         };
         (kind, error.to_wire())

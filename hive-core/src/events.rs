@@ -7,7 +7,7 @@ use hive_wire::TeamId;
 use hive_wire::api::SatelliteEvent;
 use tokio::sync::{broadcast, mpsc};
 
-use crate::access::{Permission, Principal, Sight, sight};
+use crate::access::{Permission, Principal, VisibleTeams, visible_teams};
 use crate::grants::AccessGrants;
 use crate::store::SatelliteStore;
 use crate::{Result, Subscription};
@@ -42,13 +42,13 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
-    /// Returns whether a caller with this sight may see the event; `None` where the satellite has to be looked up.
-    fn includes(self, sight: &Sight) -> Option<bool> {
+    /// Returns whether a caller who sees `visible` may see the event; `None` where the satellite has to be looked up.
+    fn includes(self, visible: &VisibleTeams) -> Option<bool> {
         match self {
-            Self::Present if *sight == Sight::Everything => Some(true),
+            Self::Present if *visible == VisibleTeams::All => Some(true),
             Self::Present => None,
-            Self::Former(team) => Some(sight.covers(team)),
-            Self::Leaving { from, to } => Some(sight.covers(from) && !sight.covers(to)),
+            Self::Former(team) => Some(visible.covers(team)),
+            Self::Leaving { from, to } => Some(visible.covers(from) && !visible.covers(to)),
         }
     }
 }
@@ -74,8 +74,8 @@ impl Events {
         let (listener, subscription) = Subscription::channel();
         // Before the grant is issued, which reads the store: what happens meanwhile is not missed.
         let received = self.sender.subscribe();
-        let sight = sight(principal, &Permission::SatellitesRead);
-        let forward = self.clone().forward(received, sight, listener.clone());
+        let visible = visible_teams(principal, &Permission::SatellitesRead);
+        let forward = self.clone().forward(received, visible, listener.clone());
         self.grants.spawn_stream(principal, &listener, forward).await?;
         Ok(subscription)
     }
@@ -84,24 +84,24 @@ impl Events {
     async fn forward(
         self: Arc<Self>,
         mut received: broadcast::Receiver<Announcement>,
-        sight: Sight,
+        visible: VisibleTeams,
         listener: mpsc::Sender<SatelliteEvent>,
     ) {
         loop {
             let Ok(announcement) = received.recv().await else { return };
-            if self.is_visible(&sight, &announcement).await && listener.try_send(announcement.event).is_err() {
+            if self.is_visible(&visible, &announcement).await && listener.try_send(announcement.event).is_err() {
                 return;
             }
         }
     }
 
-    async fn is_visible(&self, sight: &Sight, announcement: &Announcement) -> bool {
-        if let Some(is_included) = announcement.audience.includes(sight) {
+    async fn is_visible(&self, visible: &VisibleTeams, announcement: &Announcement) -> bool {
+        if let Some(is_included) = announcement.audience.includes(visible) {
             return is_included;
         }
         let Some(id) = announcement.event.satellite() else { return false };
         let row = self.store.satellite_get(id).await.ok().flatten();
-        row.is_some_and(|row| sight.covers(row.team_id))
+        row.is_some_and(|row| visible.covers(row.team_id))
     }
 }
 
@@ -116,14 +116,14 @@ mod tests {
         let (blue, red) = (team(1), team(2));
         let leaving = Audience::Leaving { from: Some(blue), to: Some(red) };
         let check = |teams: &[TeamId], expected: bool| {
-            assert_eq!(leaving.includes(&Sight::Teams(teams.to_vec())), Some(expected), "{teams:?}");
+            assert_eq!(leaving.includes(&VisibleTeams::Teams(teams.to_vec())), Some(expected), "{teams:?}");
         };
         check(&[blue], true);
         check(&[red], false);
         check(&[blue, red], false);
         check(&[], false);
-        assert_eq!(leaving.includes(&Sight::Everything), Some(false));
-        assert_eq!(Audience::Former(Some(blue)).includes(&Sight::Teams(vec![blue])), Some(true));
-        assert_eq!(Audience::Former(None).includes(&Sight::Teams(vec![blue])), Some(false));
+        assert_eq!(leaving.includes(&VisibleTeams::All), Some(false));
+        assert_eq!(Audience::Former(Some(blue)).includes(&VisibleTeams::Teams(vec![blue])), Some(true));
+        assert_eq!(Audience::Former(None).includes(&VisibleTeams::Teams(vec![blue])), Some(false));
     }
 }

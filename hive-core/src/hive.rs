@@ -1,7 +1,7 @@
 //! The hive in this process: it builds the services and owns them, and ends them.
 //!
 //! The services are modules of this crate, in the order of `services.rs`. An edge authenticates a caller here, and acts by
-//! [`ActingHive`]; a satellite's link is handled by [`Attached`].
+//! [`ActingHive`]; a satellite's link is handled by [`AttachedSatellite`].
 
 pub(crate) mod acting;
 mod builder;
@@ -21,7 +21,7 @@ use secrecy::SecretString;
 
 use crate::Result;
 use crate::access::{Principal, SatelliteIdentity};
-use crate::clock::Source;
+use crate::clock::ClockAndRng;
 use crate::housekeeping::Housekeeping;
 use crate::identity::auth_failures::AuthFailure;
 use crate::link::AgentLink;
@@ -29,8 +29,8 @@ use crate::link::AgentLink;
 pub use crate::audit_log::reset_audit_head;
 pub use crate::housekeeping::HousekeepingCounts;
 pub use crate::identity::auth_failures::{AuthFailureKind, AuthFailureTotals, network_of};
-pub use crate::identity::authentication::Effort;
-pub use crate::link_handler::Attached;
+pub use crate::identity::authentication::VerifyMode;
+pub use crate::link_handler::AttachedSatellite;
 pub use crate::satellites::{KeyRejection, RegistrationError, TokenProblem};
 pub use crate::settings::{Activation, ClaimedTags, MAX_LOST_GRACE, Settings};
 pub use acting::ActingHive;
@@ -40,10 +40,10 @@ pub(crate) use services::Services;
 /// A fleet and everything that is known of it. Cheap to clone; the clones are one hive.
 #[derive(Clone)]
 pub struct Hive {
-    inner: Arc<Inner>,
+    inner: Arc<HiveInner>,
 }
 
-struct Inner {
+struct HiveInner {
     services: Services,
     housekeeping: Arc<Housekeeping>,
     /// Whether the store was made with this value.
@@ -86,7 +86,7 @@ impl Hive {
     }
 
     /// Returns the clock and the randomness.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &ClockAndRng {
         self.services().context.source()
     }
 
@@ -130,9 +130,9 @@ impl Hive {
     ///
     /// # Errors
     /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired or of a user who is disabled: they
-    /// look the same. `RateLimited` where the effort does not suffice to decide.
-    pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>, effort: Effort) -> Result<Principal> {
-        self.services().identity.authenticate_api_key(key, ip, effort).await
+    /// look the same. `RateLimited` where the mode does not suffice to decide.
+    pub async fn authenticate_api_key(&self, key: &str, ip: Option<String>, mode: VerifyMode) -> Result<Principal> {
+        self.services().identity.authenticate_api_key(key, ip, mode).await
     }
 
     /// Returns the principal of a login token.
@@ -147,9 +147,9 @@ impl Hive {
     ///
     /// # Errors
     /// `AuthInvalid` where either is wrong, or the user is disabled; `RateLimited` where too many others are logging in, or the
-    /// effort does not suffice: verified passwords are not cached.
-    pub async fn login(&self, request: LoginRequest, ip: Option<String>, effort: Effort) -> Result<LoginResponse> {
-        self.services().identity.login(request, ip, effort).await
+    /// mode does not suffice: verified passwords are not cached.
+    pub async fn login(&self, request: LoginRequest, ip: Option<String>, mode: VerifyMode) -> Result<LoginResponse> {
+        self.services().identity.login(request, ip, mode).await
     }
 
     /// Returns how often each kind of authentication has failed since the start, by its word.
@@ -188,10 +188,10 @@ impl Hive {
     /// Returns the satellite that a key belongs to.
     ///
     /// # Errors
-    /// `AuthInvalid` for any key that is not the current one of a satellite; `RateLimited` where the effort does not suffice to
+    /// `AuthInvalid` for any key that is not the current one of a satellite; `RateLimited` where the mode does not suffice to
     /// decide.
-    pub async fn authenticate_satellite(&self, key: &str, effort: Effort) -> Result<SatelliteIdentity> {
-        self.services().satellites.authenticate(key, effort).await
+    pub async fn authenticate_satellite(&self, key: &str, mode: VerifyMode) -> Result<SatelliteIdentity> {
+        self.services().satellites.authenticate(key, mode).await
     }
 
     /// Returns why [`authenticate_satellite`](Self::authenticate_satellite) did not accept a key. The answer grants nothing: it
@@ -226,7 +226,7 @@ impl Hive {
         identity: SatelliteIdentity,
         handshake: Handshake,
         link: Arc<dyn AgentLink>,
-    ) -> Result<Attached> {
+    ) -> Result<AttachedSatellite> {
         self.services().link_handler.attach(identity, handshake, link).await
     }
 }

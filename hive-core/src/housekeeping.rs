@@ -142,13 +142,13 @@ mod tests {
 
     use super::*;
     use crate::Error;
-    use crate::clock::Source;
+    use crate::clock::ClockAndRng;
     use crate::settings::Settings;
 
     const TICK: Duration = Duration::from_millis(10);
 
     fn context() -> ServiceContext {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         ServiceContext::new(hive_wire::HiveId::new(source.seed()), source, Settings::default(), None)
     }
 

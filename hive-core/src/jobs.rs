@@ -31,7 +31,7 @@ use crate::grants::AccessGrants;
 use crate::keys::Keys;
 use crate::links::Links;
 use crate::satellites::{Revocation, SatelliteObserver, Satellites};
-use crate::store::{CommandStore, JobRow, JobStore, JobTargetRow, SatelliteStore, Store, Window};
+use crate::store::{CommandStore, JobRow, JobStore, JobTargetRow, RowRange, SatelliteStore, Store};
 use crate::sync::lock;
 use crate::{Error, Result};
 use plan::{Plan, Rules};
@@ -102,7 +102,7 @@ impl Jobs {
     /// Gives a stored job its driver, unless it has one.
     async fn begin(self: &Arc<Self>, id: JobId) -> Result<()> {
         let Some(row) = self.store.job_get(id).await? else { return Ok(()) };
-        let (targets, _) = self.store.job_target_list(id, Window::ALL).await?;
+        let (targets, _) = self.store.job_target_list(id, RowRange::ALL).await?;
         let job = JobDriver::new(self, &row, &targets);
         if self.add(job.clone()) {
             self.commands.open_job(id);

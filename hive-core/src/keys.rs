@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::audit::AuditSigner;
-use crate::clock::Source;
+use crate::clock::ClockAndRng;
 use crate::store::Fingerprints;
 use crate::vault::Vault;
 
@@ -46,7 +46,7 @@ pub struct Keys {
 
 impl Keys {
     /// Fresh keys that live in memory only.
-    pub fn generate(source: &Source) -> Self {
+    pub fn generate(source: &ClockAndRng) -> Self {
         Self {
             vault: Vault::generate(source),
             token_secret: source.random::<SECRET_LEN>().to_vec().into(),
@@ -73,7 +73,7 @@ impl Keys {
     }
 
     /// Opens the keys in a directory, and makes what is missing.
-    pub fn open(dir: &Path, source: &Source) -> Result<Self, KeysError> {
+    pub fn open(dir: &Path, source: &ClockAndRng) -> Result<Self, KeysError> {
         let dir = KeyDir::open(dir)?;
         let fresh = Self::generate(source);
         let vault = dir.open_or_make(source, VAULT_FILE, &fresh.vault.to_text(), |text| Vault::from_text(text).ok())?;
@@ -103,7 +103,7 @@ impl<'d> KeyDir<'d> {
     /// Reads a file, after having made it of `fresh` where it is missing.
     fn open_or_make<K>(
         &self,
-        source: &Source,
+        source: &ClockAndRng,
         name: &str,
         fresh: &str,
         parse: impl FnOnce(&str) -> Option<K>,
@@ -114,7 +114,7 @@ impl<'d> KeyDir<'d> {
         std::str::from_utf8(&text).ok().and_then(checked).and_then(parse).ok_or(KeysError::Corrupt { path })
     }
 
-    fn read_or_make(&self, source: &Source, path: &Path, fresh: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+    fn read_or_make(&self, source: &ClockAndRng, path: &Path, fresh: &str) -> io::Result<Zeroizing<Vec<u8>>> {
         if !path.exists() {
             let content = Zeroizing::new(format!("{fresh}\n{}", checksum(fresh)));
             let temporary = self.write_temporary(source, &content, 0o600)?;
@@ -131,7 +131,7 @@ impl<'d> KeyDir<'d> {
     }
 
     /// Writes a file anybody may read, unless it says that already.
-    fn publish(&self, source: &Source, name: &str, text: &str) -> Result<(), KeysError> {
+    fn publish(&self, source: &ClockAndRng, name: &str, text: &str) -> Result<(), KeysError> {
         let path = self.0.join(name);
         if std::fs::read_to_string(&path).is_ok_and(|there| there.trim_end() == text) {
             return Ok(());
@@ -142,7 +142,7 @@ impl<'d> KeyDir<'d> {
             .map_err(|source| KeysError::Io { path, source })
     }
 
-    fn write_temporary(&self, source: &Source, text: &str, mode: u32) -> io::Result<PathBuf> {
+    fn write_temporary(&self, source: &ClockAndRng, text: &str, mode: u32) -> io::Result<PathBuf> {
         let unique = data_encoding::HEXLOWER.encode(&source.random::<8>());
         let path = self.0.join(format!(".{unique}.tmp"));
         let mut file = private_files::create_new(&path, mode)?;
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     fn open(dir: &Path) -> Keys {
-        Keys::open(dir, &Source::default()).unwrap()
+        Keys::open(dir, &ClockAndRng::default()).unwrap()
     }
 
     fn same(one: &Keys, other: &Keys) -> bool {
@@ -193,11 +193,11 @@ mod tests {
 
     #[test]
     fn a_fingerprint_tells_keys_apart_and_survives_a_new_key_of_the_vault() {
-        let (mut one, other) = (Keys::generate(&Source::default()), Keys::generate(&Source::default()));
+        let (mut one, other) = (Keys::generate(&ClockAndRng::default()), Keys::generate(&ClockAndRng::default()));
         let before = one.fingerprints();
         assert_eq!(before.keys().collect::<Vec<_>>(), [AUDIT_FILE, TOKEN_FILE, VAULT_FILE]);
         assert!(other.fingerprints().iter().all(|(name, fingerprint)| before[name] != *fingerprint));
-        one.vault.rotate(&Source::default());
+        one.vault.rotate(&ClockAndRng::default());
         assert_eq!(one.fingerprints(), before);
     }
 
@@ -218,7 +218,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             open(dir.path());
             std::fs::write(dir.path().join(name), "garbage").unwrap();
-            let error = Keys::open(dir.path(), &Source::default()).unwrap_err();
+            let error = Keys::open(dir.path(), &ClockAndRng::default()).unwrap_err();
             assert!(matches!(error, KeysError::Corrupt { .. }) && error.to_string().contains(name), "{error}");
             assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), "garbage");
         }
@@ -235,7 +235,7 @@ mod tests {
                 let mut changed = content.clone();
                 changed[place] ^= 1;
                 std::fs::write(&path, &changed).unwrap();
-                let opened = Keys::open(dir.path(), &Source::default());
+                let opened = Keys::open(dir.path(), &ClockAndRng::default());
                 assert!(matches!(opened, Err(KeysError::Corrupt { .. })), "{name}, byte {place}");
             }
         }
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn nothing_secret_is_printed() {
-        let keys = Keys::generate(&Source::default());
+        let keys = Keys::generate(&ClockAndRng::default());
         let printed = format!("{keys:?}");
         let secrets = [BASE64.encode(keys.token_secret.expose_secret()), BASE64.encode(&keys.audit.secret()[..])];
         assert!(secrets.iter().all(|secret| !printed.contains(secret)));

@@ -60,12 +60,12 @@ impl LinkHandler {
         identity: SatelliteIdentity,
         handshake: Handshake,
         link: Arc<dyn AgentLink>,
-    ) -> Result<Attached> {
+    ) -> Result<AttachedSatellite> {
         let (listed, capacity) = (handshake.sessions.clone(), handshake.capacity);
         let AcceptedLink { handle, name } = self.satellites.accept_link(identity, handshake, link).await?;
         let link = self.commands.open_link(handle, capacity);
         // From here on the drop of `attached` removes the link, whatever fails.
-        let attached = Attached { handler: self.clone(), link: link.clone(), streams: HashMap::new() };
+        let attached = AttachedSatellite { handler: self.clone(), link: link.clone(), streams: HashMap::new() };
         let id = link.satellite();
         self.events.publish(|seq| SatelliteEvent::Online { seq, id, name });
         self.sessions.start_resuming(link.handle.clone(), listed);
@@ -75,14 +75,14 @@ impl LinkHandler {
 }
 
 /// A satellite with a live link. Dropping it ends the satellite's presence, unless a newer link has replaced this one.
-pub struct Attached {
+pub struct AttachedSatellite {
     handler: Arc<LinkHandler>,
     link: CommandLink,
-    streams: HashMap<StreamId, Incoming>,
+    streams: HashMap<StreamId, LinkMessage>,
 }
 
 /// A stream from the satellite.
-enum Incoming {
+enum LinkMessage {
     /// One output of a command.
     Output { command: CommandId, channel: Channel, receiver: Receiver },
     /// The output of a session.
@@ -91,7 +91,7 @@ enum Incoming {
     UnknownSession,
 }
 
-impl Attached {
+impl AttachedSatellite {
     /// Returns which satellite it is.
     pub fn satellite(&self) -> SatelliteId {
         self.link.satellite()
@@ -146,9 +146,9 @@ impl Attached {
         let LinkHandler { commands, sessions, .. } = &*self.handler;
         let incoming = self.streams.get_mut(&frame.stream);
         match incoming.ok_or_else(|| protocol_violation("frame of a stream that is not open"))? {
-            Incoming::Session(session) => session.on_frame(sessions.now(), self.link.handle.epoch, &frame),
-            Incoming::UnknownSession => Ok(()),
-            Incoming::Output { command, channel, receiver } => {
+            LinkMessage::Session(session) => session.on_frame(sessions.now(), self.link.handle.epoch, &frame),
+            LinkMessage::UnknownSession => Ok(()),
+            LinkMessage::Output { command, channel, receiver } => {
                 let new = receiver.accept(&frame).map_err(protocol_violation)?;
                 let (command, channel, received) = (*command, channel.clone(), receiver.received());
                 let offset = received - new.len() as u64;
@@ -161,7 +161,7 @@ impl Attached {
 
     /// Grants a command's satellite credit for more output, or removes the stream where it has ended.
     fn grant_credit(&mut self, stream: StreamId, stored: u64) {
-        let Some(Incoming::Output { receiver, .. }) = self.streams.get_mut(&stream) else { return };
+        let Some(LinkMessage::Output { receiver, .. }) = self.streams.get_mut(&stream) else { return };
         if let Some(limit) = receiver.consumed_to(stored) {
             self.send(ToAgent::StreamCredit { stream, limit });
         } else if receiver.is_ended() {
@@ -192,7 +192,7 @@ impl Attached {
         self.check_stream(stream)?;
         self.handler.commands.on_stream_open(self.satellite(), command, &channel, offset).await?;
         let receiver = Receiver::resuming_at(offset);
-        self.streams.insert(stream, Incoming::Output { command, channel, receiver });
+        self.streams.insert(stream, LinkMessage::Output { command, channel, receiver });
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl Attached {
     }
 }
 
-impl Drop for Attached {
+impl Drop for AttachedSatellite {
     fn drop(&mut self) {
         let LinkHandler { events, links, commands, sessions, context, .. } = &*self.handler;
         let id = self.satellite();
@@ -227,8 +227,8 @@ impl Drop for Attached {
     }
 }
 
-impl std::fmt::Debug for Attached {
+impl std::fmt::Debug for AttachedSatellite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Attached").field("satellite", &self.satellite()).finish_non_exhaustive()
+        f.debug_struct("AttachedSatellite").field("satellite", &self.satellite()).finish_non_exhaustive()
     }
 }

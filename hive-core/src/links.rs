@@ -87,7 +87,7 @@ struct Joining {
 }
 
 #[derive(Default)]
-struct Known {
+struct LinkTable {
     live: HashMap<SatelliteId, LinkHandle>,
     joining: HashMap<SatelliteId, Joining>,
 }
@@ -95,7 +95,7 @@ struct Known {
 /// All links of this process.
 #[derive(Default)]
 pub(crate) struct Links {
-    known: RwLock<Known>,
+    table: RwLock<LinkTable>,
     /// What satellites with a link report to be wrong with them.
     problems: RwLock<HashMap<SatelliteId, Vec<String>>>,
     /// One lock a satellite, for its handshakes.
@@ -116,7 +116,7 @@ impl Links {
     /// Registers a link that is not live yet, so that whatever revokes its key from here on closes it.
     pub(crate) fn join(&self, id: SatelliteId, link: Arc<dyn AgentLink>) -> JoiningLink<'_> {
         let epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
-        let before = write(&self.known).joining.insert(id, Joining { epoch, link });
+        let before = write(&self.table).joining.insert(id, Joining { epoch, link });
         if let Some(before) = before {
             before.link.close(closed(close::REPLACED, "a newer link took over"));
         }
@@ -145,9 +145,9 @@ impl Links {
     /// Removes a link, unless a newer one has replaced it. Returns whether the satellite is offline by that.
     pub(crate) fn remove(&self, link: &LinkHandle) -> bool {
         let removed = {
-            let mut known = write(&self.known);
-            let is_current = known.live.get(&link.satellite).is_some_and(|live| live.epoch == link.epoch);
-            if is_current { known.live.remove(&link.satellite) } else { None }
+            let mut table = write(&self.table);
+            let is_current = table.live.get(&link.satellite).is_some_and(|live| live.epoch == link.epoch);
+            if is_current { table.live.remove(&link.satellite) } else { None }
         };
         let Some(removed) = removed else { return false };
         self.set_problems(link.satellite, Vec::new());
@@ -170,18 +170,18 @@ impl Links {
     }
 
     pub(crate) fn get(&self, id: SatelliteId) -> Option<LinkHandle> {
-        read(&self.known).live.get(&id).cloned()
+        read(&self.table).live.get(&id).cloned()
     }
 
     pub(crate) fn is_online(&self, id: SatelliteId) -> bool {
-        read(&self.known).live.contains_key(&id)
+        read(&self.table).live.contains_key(&id)
     }
 
     /// Closes a satellite's link, also one that is not live yet.
     pub(crate) fn close(&self, id: SatelliteId, code: u16, reason: &str) {
         let (live, joining) = {
-            let mut known = write(&self.known);
-            (known.live.get(&id).cloned(), known.joining.remove(&id))
+            let mut table = write(&self.table);
+            (table.live.get(&id).cloned(), table.joining.remove(&id))
         };
         if let Some(live) = live {
             live.close(code, reason);
@@ -193,7 +193,7 @@ impl Links {
 
     /// Closes all links. The satellites are asked to reconnect one after the other, `rate` of them a second.
     pub(crate) fn close_all(&self, reason: &str, rate: u32) {
-        for (place, live) in read(&self.known).live.values().enumerate() {
+        for (place, live) in read(&self.table).live.values().enumerate() {
             let retry_after_ms = Some(place as u64 * 1000 / u64::from(rate.max(1)));
             live.link.close(Close { code: close::GOING_AWAY, reason: reason.into(), retry_after_ms });
         }
@@ -229,16 +229,16 @@ pub(crate) struct JoiningLink<'l> {
 impl JoiningLink<'_> {
     /// Makes this the satellite's link and closes the one before. None where it was closed meanwhile.
     pub(crate) fn admit(self, journal_id: Arc<str>, start_id: Option<Arc<str>>) -> Option<LinkHandle> {
-        let mut known = write(&self.links.known);
-        let joining = known.joining.remove(&self.id)?;
+        let mut table = write(&self.links.table);
+        let joining = table.joining.remove(&self.id)?;
         if joining.epoch != self.epoch {
-            known.joining.insert(self.id, joining);
+            table.joining.insert(self.id, joining);
             return None;
         }
         let Joining { epoch, link } = joining;
         let live = LinkHandle { satellite: self.id, epoch, journal_id, start_id, answered: Arc::default(), link };
-        let before = known.live.insert(self.id, live.clone());
-        drop(known);
+        let before = table.live.insert(self.id, live.clone());
+        drop(table);
         if let Some(before) = before {
             before.close(close::REPLACED, "a newer link took over");
         }
@@ -248,9 +248,9 @@ impl JoiningLink<'_> {
 
 impl Drop for JoiningLink<'_> {
     fn drop(&mut self) {
-        let mut known = write(&self.links.known);
-        if known.joining.get(&self.id).is_some_and(|joining| joining.epoch == self.epoch) {
-            known.joining.remove(&self.id);
+        let mut table = write(&self.links.table);
+        if table.joining.get(&self.id).is_some_and(|joining| joining.epoch == self.epoch) {
+            table.joining.remove(&self.id);
         }
     }
 }
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(end.next().await.unwrap_err().code, close::AUTH_FAILED);
         let (link, _end) = ChannelLink::pair();
         drop(links.join(id(1), link));
-        assert!(links.known.read().unwrap().joining.is_empty() && !links.is_online(id(1)));
+        assert!(links.table.read().unwrap().joining.is_empty() && !links.is_online(id(1)));
     }
 
     #[tokio::test]

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn a_row_is_passed_over_until_it_can_be_read_and_a_storage_that_is_gone_is_not() {
         let rows = UnreadableRows::default();
-        let damaged = || Err::<(), _>(Error::Damaged("column status".into()));
+        let damaged = || Err::<(), _>(Error::Corrupt("column status".into()));
         for _ in 0..2 {
             assert!(matches!(rows.pass_over("command", "cmd_1", damaged()), Ok(None)));
         }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_log_says_what_is_wrong_with_a_row() {
-        let text = with_causes(&Error::Damaged("column status".into()));
+        let text = with_causes(&Error::Corrupt("column status".into()));
         assert_eq!(text, "stored data is damaged: column status");
     }
 }

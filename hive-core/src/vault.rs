@@ -13,7 +13,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::clock::Source;
+use crate::clock::ClockAndRng;
 
 mod digest;
 
@@ -42,12 +42,12 @@ pub enum VaultError {
 #[error("not a key ring")]
 pub struct InvalidKeyRing;
 
-type Key = Zeroizing<[u8; KEY_LEN]>;
+type VaultKey = Zeroizing<[u8; KEY_LEN]>;
 
 /// A key ring that seals and opens.
 pub struct Vault {
     current: u32,
-    keys: BTreeMap<u32, Key>,
+    keys: BTreeMap<u32, VaultKey>,
 }
 
 /// The key ring as it lies in its file; keys in base64 by their id.
@@ -65,18 +65,18 @@ impl Drop for KeyRing {
 
 impl Vault {
     /// A vault with one fresh key.
-    pub fn generate(source: &Source) -> Self {
+    pub fn generate(source: &ClockAndRng) -> Self {
         Self { current: 1, keys: BTreeMap::from([(1, Zeroizing::new(source.random()))]) }
     }
 
     /// Adds a fresh key and seals with it from now on. What older keys sealed still opens.
-    pub fn rotate(&mut self, source: &Source) {
+    pub fn rotate(&mut self, source: &ClockAndRng) {
         self.current = self.keys.last_key_value().map_or(1, |(newest, _)| newest + 1);
         self.keys.insert(self.current, Zeroizing::new(source.random()));
     }
 
     /// Seals `plaintext` for the place that `aad` names.
-    pub fn seal(&self, source: &Source, aad: &[u8], plaintext: &[u8]) -> String {
+    pub fn seal(&self, source: &ClockAndRng, aad: &[u8], plaintext: &[u8]) -> String {
         let nonce: [u8; NONCE_LEN] = source.random();
         let header = header(self.current);
         let key = self.keys.get(&self.current).expect("the current key is in the ring");
@@ -129,7 +129,7 @@ impl std::fmt::Debug for Vault {
     }
 }
 
-fn cipher(key: &Key) -> XChaCha20Poly1305 {
+fn cipher(key: &VaultKey) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new((&**key).into())
 }
 
@@ -143,7 +143,7 @@ fn bound(header: [u8; HEADER_LEN], aad: &[u8]) -> Vec<u8> {
     [&header[..], aad].concat()
 }
 
-fn decode_key(text: &str) -> Result<Key, InvalidKeyRing> {
+fn decode_key(text: &str) -> Result<VaultKey, InvalidKeyRing> {
     let bytes = Zeroizing::new(BASE64.decode(text.as_bytes()).map_err(|_| InvalidKeyRing)?);
     bytes[..].try_into().map(Zeroizing::new).map_err(|_| InvalidKeyRing)
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn seal(plaintext: &[u8]) -> String {
-        vault().seal(&Source::default(), b"command cmd_1", plaintext)
+        vault().seal(&ClockAndRng::default(), b"command cmd_1", plaintext)
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn after_a_rotation_old_and_new_text_open() {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let mut rotated = vault();
         let old = rotated.seal(&source, b"a", b"old");
         rotated.rotate(&source);

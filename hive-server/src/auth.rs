@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use hive_core::hive::{AuthFailureKind, Effort};
+use hive_core::hive::{AuthFailureKind, VerifyMode};
 use hive_core::{ActingHive, Error, Hive, Principal};
 use tokio::time::Instant;
 
@@ -48,7 +48,7 @@ where
 
 impl RequestParts {
     /// Returns how the credentials of this caller are checked.
-    pub(crate) fn verify_mode(&self) -> Effort {
+    pub(crate) fn verify_mode(&self) -> VerifyMode {
         self.limiters.auth_failures.verify_mode(self.peer.address)
     }
 
@@ -93,8 +93,8 @@ impl RequestParts {
     /// Fails if an authenticated caller may not try a password now, because too many wrong ones came from its address.
     pub(crate) fn check_auth_budget(&self) -> Result<(), Error> {
         match self.verify_mode() {
-            Effort::Full => Ok(()),
-            Effort::Remembered => Err(Error::RateLimited { retry_after_seconds: 1 }),
+            VerifyMode::Full => Ok(()),
+            VerifyMode::CachedOnly => Err(Error::RateLimited { retry_after_seconds: 1 }),
         }
     }
 

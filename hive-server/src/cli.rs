@@ -12,7 +12,7 @@ use hive_core::hive::reset_audit_head;
 use hive_core::store::Database;
 use serde_json::{Value, json};
 
-use self::args::Command;
+use self::args::ServerCommand;
 use self::serve::serve;
 use self::setup::run_setup;
 
@@ -24,23 +24,23 @@ pub(crate) type CliResult = Result<(), Box<dyn std::error::Error>>;
 pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> CliResult {
     match cli.command {
         None => serve(cli.serve, cli.data, print).await,
-        Some(Command::Backup { output }) => {
+        Some(ServerCommand::Backup { output }) => {
             backup::create(&cli.data.backup_source()?, &output).await?.iter().for_each(print);
             Ok(())
         }
-        Some(Command::Restore { from }) => {
+        Some(ServerCommand::Restore { from }) => {
             let data_dir = cli.data.data_dir.clone();
             print(&backup::restore(&cli.data.backup_source()?, &from).await?);
             // The noted head is that of the log before the restore, and the restored log may be shorter.
             Ok(reset_audit_head(&data_dir)?)
         }
-        Some(Command::AcceptKeys) => {
+        Some(ServerCommand::AcceptKeys) => {
             let hive = cli.data.builder()?.accept_other_keys().build().await?;
             hive.shutdown().await;
             print(&json!({ "accepted": true, "hive_id": hive.id() }));
             Ok(())
         }
-        Some(Command::Check) => {
+        Some(ServerCommand::Check) => {
             // Building a hive creates what is missing, and a check must not do that.
             cli.data.expect_hive()?;
             let database = cli.data.database()?;
@@ -52,7 +52,7 @@ pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> CliResult {
             print(&document);
             if is_sound { Ok(()) } else { Err("stored data is damaged".into()) }
         }
-        Some(Command::Setup(command)) => {
+        Some(ServerCommand::Setup(command)) => {
             let hive = cli.data.builder()?.build().await?;
             let document = run_setup(&hive, command).await;
             hive.shutdown().await;

@@ -90,7 +90,7 @@ impl HttpError {
 fn logged(error: &Error) -> ApiError {
     let mut wire = error.to_wire();
     match error {
-        Error::Internal(cause) | Error::Damaged(cause) => {
+        Error::Internal(cause) | Error::Corrupt(cause) => {
             let id = request_id();
             tracing::error!(request.id = %id, cause = %error_chain(cause.as_ref()), "a request failed");
             wire.details = Some(json!({ "request_id": id }));

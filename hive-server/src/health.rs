@@ -27,9 +27,9 @@ const STORAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Checks whether requests can be served. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct HealthCheck(Arc<Inner>);
+pub(crate) struct HealthCheck(Arc<HealthInner>);
 
-struct Inner {
+struct HealthInner {
     hive: Hive,
     draining: CancellationToken,
     cache: HealthCache,
@@ -37,7 +37,7 @@ struct Inner {
 
 impl HealthCheck {
     pub(crate) fn new(hive: Hive, draining: CancellationToken) -> Self {
-        Self(Arc::new(Inner { hive, draining, cache: HealthCache::default() }))
+        Self(Arc::new(HealthInner { hive, draining, cache: HealthCache::default() }))
     }
 
     /// Returns why requests cannot be served; `None` if they can.

@@ -15,9 +15,9 @@ use crate::limits::Limiters;
 
 /// The hive, the limits of the server, and the progress of its shutdown. Cheap to clone.
 #[derive(Clone)]
-pub struct AppState(Arc<Inner>);
+pub struct AppState(Arc<StateInner>);
 
-struct Inner {
+struct StateInner {
     hive: Hive,
     limits: Limits,
     limiters: Arc<Limiters>,
@@ -33,7 +33,7 @@ impl AppState {
     /// The state of a server for `hive`.
     pub fn new(config: &Config, hive: Hive) -> Self {
         let draining = CancellationToken::new();
-        Self(Arc::new(Inner {
+        Self(Arc::new(StateInner {
             health: HealthCheck::new(hive.clone(), draining.clone()),
             hive,
             limits: config.limits.clone(),

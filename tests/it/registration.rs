@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_core::clock::{Clock, ManualClock, Source, SystemClock};
+use hive_core::clock::{Clock, ClockAndRng, ManualClock, SystemClock};
 use hive_core::hive::Hive;
 use hive_core::wire::api::{RegistrationTokenCreate, TokenScope};
 use hive_testkit::{Answer, Finished, SatelliteOptions, ServerOptions, TestHive, binary, procfs, until};
@@ -162,7 +162,7 @@ impl Attempt<'_> {
 /// A token that was made so long ago that it has expired.
 async fn expired_token(hive: &TestHive) -> String {
     let long_ago = SystemClock.now().minus(Duration::from_hours(2));
-    let source = Source { clock: Arc::new(ManualClock::at(long_ago)), ..Source::default() };
+    let source = ClockAndRng { clock: Arc::new(ManualClock::at(long_ago)), ..ClockAndRng::default() };
     let mut before = Hive::builder().data_dir(hive.data_dir()).source(source);
     if let Some(database) = hive.database() {
         before = before.database(database.url().parse().unwrap());

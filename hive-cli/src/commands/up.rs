@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hive_agent::messages::explain;
 use hive_agent::{Agent, AgentConfig, KeyRejectionPolicy, Language, LinkState};
-use hive_core::hive::{Effort, Settings};
+use hive_core::hive::{Settings, VerifyMode};
 use hive_core::wire::SatelliteId;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, RegistrationTokenCreate, TokenScope, UserCreate};
 use hive_core::{Error, Hive, RemoteHive};
@@ -117,7 +117,7 @@ async fn first_admin(hive: &Hive) -> Result<Option<SecretString>> {
 }
 
 async fn is_valid(hive: &Hive, api_key: &SecretString) -> bool {
-    hive.authenticate_api_key(api_key.expose_secret(), None, Effort::Full).await.is_ok()
+    hive.authenticate_api_key(api_key.expose_secret(), None, VerifyMode::Full).await.is_ok()
 }
 
 /// Stores the URL and a key, by which other commands in this directory find the hive.

@@ -103,7 +103,7 @@ pub(crate) fn is_cut(summary: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Source;
+    use crate::clock::ClockAndRng;
 
     #[test]
     fn a_short_text_is_kept_whole_and_a_long_one_is_marked() {
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn secrets_are_told_apart_and_not_told() {
-        let vault = Vault::generate(&Source::default());
+        let vault = Vault::generate(&ClockAndRng::default());
         let details = |pin: &str| {
             let env = BTreeMap::from([("PIN".to_owned(), pin.to_owned())]);
             Details::default().with_env(&env, &vault).with_stdin(Some(pin.as_bytes()), &vault).into_value()

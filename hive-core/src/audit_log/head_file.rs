@@ -46,14 +46,14 @@ impl AuditHeadFile {
     /// Reads the file, and refuses a database whose audit log has not come as far.
     ///
     /// # Errors
-    /// `Damaged` where acknowledged changes are missing.
+    /// `Corrupt` where acknowledged changes are missing.
     pub(crate) async fn open(data_dir: &Path, store: Arc<dyn AuditStore>) -> Result<Self> {
         let path = data_dir.join(FILE);
         let head = read(&path).await;
         if let Some(head) = &head {
             let stored = store.audit_records(head.seq, 1).await?.pop();
             if stored.is_none_or(|line| line.seq != head.seq || line.hash != head.hash) {
-                return Err(Error::Damaged(lost(&path, head).into()));
+                return Err(Error::Corrupt(lost(&path, head).into()));
             }
         }
         Ok(Self { path, store, head: Mutex::new(head.unwrap_or_default()) })
@@ -157,7 +157,7 @@ mod tests {
         let other = AuditHead { hash: "0".repeat(64), ..head.clone() };
         for wrong in [ahead, other] {
             write(&dir.path().join(FILE), &wrong).await.unwrap();
-            assert!(matches!(build(dir.path()).await, Err(Error::Damaged(_))), "{wrong:?}");
+            assert!(matches!(build(dir.path()).await, Err(Error::Corrupt(_))), "{wrong:?}");
         }
         reset_audit_head(dir.path()).unwrap();
         reset_audit_head(dir.path()).unwrap();

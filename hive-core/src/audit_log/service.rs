@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::draft::{Subject, draft, record};
-use crate::access::{Permission, Principal, Reach, Sight, sight};
+use crate::access::{Permission, Principal, ResourceScope, VisibleTeams, visible_teams};
 use crate::audit::{AuditLogger, export_log};
 use crate::authorization::{authorize_action, forbidden};
 use crate::context::ServiceContext;
@@ -19,7 +19,7 @@ use crate::grants::AccessGrants;
 use crate::handle::ServiceHandle;
 use crate::keys::Keys;
 use crate::store::{AuditStore, Store};
-use crate::validate::window;
+use crate::validate::row_range;
 use crate::{Error, Result, Subscription};
 
 /// The most bytes of the details of a caller's own record.
@@ -67,9 +67,9 @@ impl AuditLogger for ServiceHandle<AuditLog> {
     }
 
     async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>> {
-        let window = window(page)?;
-        let sight = readable(&self.principal)?;
-        let (items, total) = self.service.store.audit_list(&query, &sight, window).await?;
+        let range = row_range(page)?;
+        let visible = readable(&self.principal)?;
+        let (items, total) = self.service.store.audit_list(&query, &visible, range).await?;
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
@@ -102,15 +102,15 @@ impl AuditLogger for ServiceHandle<AuditLog> {
 
 impl ServiceHandle<AuditLog> {
     fn authorize_platform(&self) -> Result<()> {
-        authorize_action(&self.principal, &Permission::AuditRead, Reach::Platform)
+        authorize_action(&self.principal, &Permission::AuditRead, ResourceScope::Platform)
     }
 }
 
 /// Returns the teams whose records the principal may read.
-fn readable(principal: &Principal) -> Result<Sight> {
-    let sight = sight(principal, &Permission::AuditRead);
-    if sight == Sight::Teams(Vec::new()) {
+fn readable(principal: &Principal) -> Result<VisibleTeams> {
+    let visible = visible_teams(principal, &Permission::AuditRead);
+    if visible == VisibleTeams::Teams(Vec::new()) {
         return Err(forbidden(&Permission::AuditRead));
     }
-    Ok(sight)
+    Ok(visible)
 }

@@ -36,28 +36,28 @@ pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRe
         socket.send(text(&FromViewer::Attach(request))).await.map_err(|error| broken(&error))?;
         loop {
             match read(socket.next().await) {
-                Incoming::Event(SessionEvent::Message(ToViewer::Attached(attached))) => return Ok(*attached),
-                Incoming::Event(SessionEvent::Message(ToViewer::Error { error })) => {
+                ReceivedMessage::Event(SessionEvent::Message(ToViewer::Attached(attached))) => return Ok(*attached),
+                ReceivedMessage::Event(SessionEvent::Message(ToViewer::Error { error })) => {
                     return Err(Error::from_wire(error));
                 }
-                Incoming::Nothing => {}
-                Incoming::Event(_) => return Err(broken("the hive does not speak this protocol")),
-                Incoming::End(cause) => return Err(broken(&cause)),
+                ReceivedMessage::Nothing => {}
+                ReceivedMessage::Event(_) => return Err(broken("the hive does not speak this protocol")),
+                ReceivedMessage::End(cause) => return Err(broken(&cause)),
             }
         }
     };
     let attached = timeout(ATTACH_TIMEOUT, attach).await.map_err(|_| broken("the hive did not answer in time"))??;
-    let shared = Shared::new(socket, attached.control.is_mine);
-    let input = Box::new(Input(shared.clone()));
+    let shared = AttachmentState::new(socket, attached.control.is_mine);
+    let input = Box::new(RemoteAttachmentInput(shared.clone()));
     let (idle_timer, watch) = (IdleTimer::since(Instant::now()), Box::pin(sleep(Duration::ZERO)));
-    let output = Box::new(Output { shared, idle_timer, watch, is_over: false });
+    let output = Box::new(RemoteAttachmentOutput { shared, idle_timer, watch, is_over: false });
     Ok(Attachment { attached, output, input })
 }
 
 /// State that the two halves share.
 #[derive(Debug)]
-struct Shared {
-    ends: Mutex<Ends>,
+struct AttachmentState {
+    ends: Mutex<SocketEnds>,
     wakers: Arc<Wakers>,
     /// Whether the viewer holds the keyboard, as last reported, or may hold it because it requested it.
     may_type: AtomicBool,
@@ -68,7 +68,7 @@ struct Shared {
 }
 
 #[derive(Debug)]
-struct Ends {
+struct SocketEnds {
     socket: Socket,
     /// Whether the socket may hold messages in its buffer.
     is_unflushed: bool,
@@ -92,11 +92,11 @@ impl Wake for Wakers {
     }
 }
 
-impl Shared {
+impl AttachmentState {
     fn new(socket: Socket, is_mine: bool) -> Arc<Self> {
         let wakers = Arc::new(Wakers::default());
         let waker = Waker::from(wakers.clone());
-        let (ends, may_type) = (Mutex::new(Ends { socket, is_unflushed: false }), AtomicBool::new(is_mine));
+        let (ends, may_type) = (Mutex::new(SocketEnds { socket, is_unflushed: false }), AtomicBool::new(is_mine));
         Arc::new(Self { ends, wakers, may_type, has_ended: AtomicBool::new(false), waker })
     }
 
@@ -105,7 +105,7 @@ impl Shared {
         &self,
         half: &AtomicWaker,
         context: &Context<'_>,
-        work: impl FnOnce(&mut Ends, &mut Context<'_>) -> T,
+        work: impl FnOnce(&mut SocketEnds, &mut Context<'_>) -> T,
     ) -> T {
         half.register(context.waker());
         let mut ends = self.ends.lock().expect("nothing panics while it holds this lock");
@@ -113,7 +113,7 @@ impl Shared {
     }
 }
 
-impl Ends {
+impl SocketEnds {
     /// Passes a message to the socket. If it cannot be sent at once, it is sent while the other half waits for output.
     fn poll_send(&mut self, message: &mut Option<Message>, context: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         ready!(self.socket.poll_ready_unpin(context))?;
@@ -145,8 +145,8 @@ impl Ends {
 
 /// The receiving half.
 #[derive(Debug)]
-struct Output {
-    shared: Arc<Shared>,
+struct RemoteAttachmentOutput {
+    shared: Arc<AttachmentState>,
     idle_timer: IdleTimer,
     /// When to check whether the hive is silent.
     watch: Pin<Box<Sleep>>,
@@ -155,7 +155,7 @@ struct Output {
 }
 
 #[async_trait]
-impl AttachmentOutput for Output {
+impl AttachmentOutput for RemoteAttachmentOutput {
     async fn next(&mut self) -> Option<SessionEvent> {
         while !self.is_over {
             let incoming = tokio::select! {
@@ -167,9 +167,9 @@ impl AttachmentOutput for Output {
                 () = self.watch.as_mut() => self.on_watch(),
             };
             let event = match incoming {
-                Incoming::Event(event) => event,
-                Incoming::Nothing => continue,
-                Incoming::End(message) => {
+                ReceivedMessage::Event(event) => event,
+                ReceivedMessage::Nothing => continue,
+                ReceivedMessage::End(message) => {
                     let error = ApiError { code: ErrorCode::Unavailable, message, details: None };
                     SessionEvent::Message(ToViewer::Error { error })
                 }
@@ -188,19 +188,19 @@ impl AttachmentOutput for Output {
     }
 }
 
-impl Output {
-    fn on_watch(&mut self) -> Incoming {
+impl RemoteAttachmentOutput {
+    fn on_watch(&mut self) -> ReceivedMessage {
         match self.idle_timer.check(Instant::now()) {
             KeepaliveAction::Wait(at) => self.watch.as_mut().reset(at),
             KeepaliveAction::Ping(again_at) => {
                 self.watch.as_mut().reset(again_at);
                 if let Err(error) = self.ask() {
-                    return Incoming::End(error.to_string());
+                    return ReceivedMessage::End(error.to_string());
                 }
             }
-            KeepaliveAction::Close => return Incoming::End("the hive does not answer".into()),
+            KeepaliveAction::Close => return ReceivedMessage::End("the hive does not answer".into()),
         }
-        Incoming::Nothing
+        ReceivedMessage::Nothing
     }
 
     /// Sends a ping. A socket that is full does not send it, and then there is no answer either.
@@ -215,16 +215,16 @@ impl Output {
     }
 }
 
-async fn receive(shared: &Shared) -> Option<Result<Message, SocketError>> {
-    std::future::poll_fn(|context| shared.poll(&shared.wakers.output, context, Ends::poll_receive)).await
+async fn receive(shared: &AttachmentState) -> Option<Result<Message, SocketError>> {
+    std::future::poll_fn(|context| shared.poll(&shared.wakers.output, context, SocketEnds::poll_receive)).await
 }
 
 /// The sending half.
 #[derive(Debug)]
-struct Input(Arc<Shared>);
+struct RemoteAttachmentInput(Arc<AttachmentState>);
 
 #[async_trait]
-impl AttachmentInput for Input {
+impl AttachmentInput for RemoteAttachmentInput {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
         self.check(&action)?;
         let mut message = Some(match action {
@@ -239,10 +239,10 @@ impl AttachmentInput for Input {
     }
 }
 
-impl Input {
+impl RemoteAttachmentInput {
     /// Refuses actions that the hive would ignore.
     fn check(&self, action: &ViewerAction) -> Result<()> {
-        let Shared { may_type, has_ended, .. } = &*self.0;
+        let AttachmentState { may_type, has_ended, .. } = &*self.0;
         match action {
             ViewerAction::Input { .. } if has_ended.load(Ordering::Relaxed) => {
                 return Err(Error::Conflict("the terminal has ended".into()));
@@ -261,7 +261,7 @@ impl Input {
 }
 
 /// The meaning of a message of the socket.
-enum Incoming {
+enum ReceivedMessage {
     Event(SessionEvent),
     /// A pong, or a message of a later version.
     Nothing,
@@ -269,27 +269,27 @@ enum Incoming {
     End(String),
 }
 
-fn read(message: Option<Result<Message, SocketError>>) -> Incoming {
+fn read(message: Option<Result<Message, SocketError>>) -> ReceivedMessage {
     match message {
         Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
-            Ok(ToViewer::Unknown) => Incoming::Nothing,
-            Ok(told) => Incoming::Event(SessionEvent::Message(told)),
-            Err(error) => Incoming::End(format!("the hive said something that cannot be read: {error}")),
+            Ok(ToViewer::Unknown) => ReceivedMessage::Nothing,
+            Ok(told) => ReceivedMessage::Event(SessionEvent::Message(told)),
+            Err(error) => ReceivedMessage::End(format!("the hive said something that cannot be read: {error}")),
         },
         Some(Ok(Message::Binary(bytes))) => match Frame::decode(bytes) {
             Ok(Frame { kind: FrameKind::Data, stream: STREAM, offset, payload, .. }) => {
-                Incoming::Event(SessionEvent::Output { offset, data: payload })
+                ReceivedMessage::Event(SessionEvent::Output { offset, data: payload })
             }
-            Ok(_) => Incoming::Nothing,
-            Err(error) => Incoming::End(format!("the hive sent something that cannot be read: {error}")),
+            Ok(_) => ReceivedMessage::Nothing,
+            Err(error) => ReceivedMessage::End(format!("the hive sent something that cannot be read: {error}")),
         },
         Some(Ok(Message::Close(frame))) => {
             let reason = frame.map(|frame| frame.reason.to_string()).filter(|reason| !reason.is_empty());
-            Incoming::End(reason.unwrap_or_else(|| "the hive hung up".into()))
+            ReceivedMessage::End(reason.unwrap_or_else(|| "the hive hung up".into()))
         }
-        Some(Ok(_)) => Incoming::Nothing,
-        Some(Err(error)) => Incoming::End(error.to_string()),
-        None => Incoming::End("the hive hung up".into()),
+        Some(Ok(_)) => ReceivedMessage::Nothing,
+        Some(Err(error)) => ReceivedMessage::End(error.to_string()),
+        None => ReceivedMessage::End("the hive hung up".into()),
     }
 }
 

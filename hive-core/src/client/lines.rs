@@ -1,4 +1,4 @@
-//! Lines out of chunks of bytes, with a bound.
+//! LineSplitter out of chunks of bytes, with a bound.
 
 /// A line longer than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -7,14 +7,14 @@ pub(super) struct LineTooLong(usize);
 
 /// Cuts a stream of bytes into lines that end in LF, CRLF or CR, without their ends.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct LineSplitter {
     pending: Vec<u8>,
     limit: usize,
     /// Whether the last byte was a CR: an LF behind it ends the same line.
     is_behind_cr: bool,
 }
 
-impl Lines {
+impl LineSplitter {
     pub(super) fn new(limit: usize) -> Self {
         Self { pending: Vec::new(), limit, is_behind_cr: false }
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn check(chunks: &[&str], expected: &[&str]) {
-        let mut lines = Lines::new(100);
+        let mut lines = LineSplitter::new(100);
         let mut got = Vec::new();
         for chunk in chunks {
             got.extend(lines.push(chunk.as_bytes()).unwrap());
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_line_has_a_bound() {
-        let mut lines = Lines::new(4);
+        let mut lines = LineSplitter::new(4);
         assert_eq!(lines.push(b"1234\n12"), Ok(vec![b"1234".to_vec()]));
         assert_eq!(lines.push(b"345"), Err(LineTooLong(4)));
     }

@@ -1,7 +1,7 @@
 //! Server-sent events, as the HTML standard says in "9.2.6 Interpreting an event stream". Ids and retry times are skipped:
 //! a stream that breaks off has ended.
 
-use super::lines::{LineTooLong, Lines};
+use super::lines::{LineSplitter, LineTooLong};
 
 /// One event. Its name is skipped too: the data of all our events name themselves.
 pub(super) type Data = String;
@@ -9,7 +9,7 @@ pub(super) type Data = String;
 /// Reads events out of chunks of bytes.
 #[derive(Debug)]
 pub(super) struct Parser {
-    lines: Lines,
+    lines: LineSplitter,
     limit: usize,
     data: String,
     has_data: bool,
@@ -18,7 +18,7 @@ pub(super) struct Parser {
 impl Parser {
     /// A parser of events of at most `limit` bytes of data.
     pub(super) fn new(limit: usize) -> Self {
-        Self { lines: Lines::new(limit), limit, data: String::new(), has_data: false }
+        Self { lines: LineSplitter::new(limit), limit, data: String::new(), has_data: false }
     }
 
     /// Takes the next bytes and gives the data of the events that they end.

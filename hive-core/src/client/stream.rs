@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::Client;
-use super::lines::{LineTooLong, Lines};
+use super::lines::{LineSplitter, LineTooLong};
 use super::sse::Parser;
 use crate::Subscription;
 
@@ -22,7 +22,7 @@ const MAX_EVENT: usize = 4 * 1024 * 1024;
 /// How a body is cut up.
 enum Cutter {
     Events(Parser),
-    Lines(Lines),
+    Lines(LineSplitter),
 }
 
 impl Cutter {
@@ -65,7 +65,7 @@ impl Client {
 
     /// The JSON lines of an answer.
     pub(super) fn json_lines<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
-        self.follow(response, Cutter::Lines(Lines::new(MAX_EVENT)), |_| true, Subscription::channel())
+        self.follow(response, Cutter::Lines(LineSplitter::new(MAX_EVENT)), |_| true, Subscription::channel())
     }
 
     fn follow<T: DeserializeOwned + Send + 'static>(

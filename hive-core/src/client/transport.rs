@@ -30,7 +30,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// With what a call proves who makes it.
 #[derive(Debug)]
-pub(super) enum Credential {
+pub(super) enum RemoteCredential {
     None,
     ApiKey(SecretString),
     Login(SecretString),
@@ -41,7 +41,7 @@ pub(super) struct Transport {
     client: Client,
     tls: Arc<rustls::ClientConfig>,
     base: Url,
-    credential: Credential,
+    credential: RemoteCredential,
 }
 
 /// Whether, and how long, an answer may take.
@@ -54,7 +54,7 @@ pub(super) enum Patience {
 }
 
 impl Transport {
-    pub(super) fn new(url: &str, credential: Credential) -> Result<Self> {
+    pub(super) fn new(url: &str, credential: RemoteCredential) -> Result<Self> {
         let base = parse_base(url)?;
         let tls = Arc::new(tls::config(base.scheme() == "https")?);
         let client = Client::builder()
@@ -96,9 +96,9 @@ impl Transport {
     /// The header that proves who calls.
     pub(super) fn authorization(&self) -> Option<(header::HeaderName, header::HeaderValue)> {
         match &self.credential {
-            Credential::None => None,
-            Credential::ApiKey(key) => Some((API_KEY, secret_header(key.expose_secret()))),
-            Credential::Login(token) => {
+            RemoteCredential::None => None,
+            RemoteCredential::ApiKey(key) => Some((API_KEY, secret_header(key.expose_secret()))),
+            RemoteCredential::Login(token) => {
                 Some((header::AUTHORIZATION, secret_header(&format!("Bearer {}", token.expose_secret()))))
             }
         }
@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     fn transport(url: &str) -> Transport {
-        Transport::new(url, Credential::ApiKey("hive_key_secret".to_owned().into())).unwrap()
+        Transport::new(url, RemoteCredential::ApiKey("hive_key_secret".to_owned().into())).unwrap()
     }
 
     fn check_path(base: &str, path: &[&str], expected: &str) {
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn a_text_that_is_no_base_url_is_refused() {
         for bad in ["", "hive:3000", "ftp://hive", "http://user:password@hive", "localhost"] {
-            let refused = Transport::new(bad, Credential::None);
+            let refused = Transport::new(bad, RemoteCredential::None);
             assert!(matches!(refused, Err(Error::InvalidInput { .. })), "{bad:?} was taken");
         }
     }

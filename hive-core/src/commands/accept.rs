@@ -19,7 +19,7 @@ use crate::access::{Authority, Permission, Principal};
 use crate::audit_log::draft::{Subject, intent};
 use crate::authorization::inactive;
 use crate::router::{ExecOptions, ExecReport};
-use crate::store::{Inserted, NewCommand, SatelliteRow};
+use crate::store::{CommandInsertOutcome, NewCommand, SatelliteRow};
 use crate::{Error, Result};
 
 /// How a command is accepted, apart from what it does.
@@ -108,7 +108,7 @@ impl Commands {
             self.in_flight.begin(id, command_meta(principal, row, &work), Received::default());
         }
         match self.store.command_insert(vec![command], key, record).await {
-            Ok(Inserted::New) => {}
+            Ok(CommandInsertOutcome::New) => {}
             other => {
                 self.in_flight.end(id, None);
                 self.open.remove(row.id, Some(&caller));
@@ -139,10 +139,10 @@ impl Commands {
         self: &Arc<Self>,
         principal: &Principal,
         row: &SatelliteRow,
-        inserted: Inserted,
+        inserted: CommandInsertOutcome,
     ) -> Result<CommandId> {
         match inserted {
-            Inserted::Existing(ids) => {
+            CommandInsertOutcome::Existing(ids) => {
                 let id = ids.first().copied().ok_or_else(|| Error::internal("no command of that key"))?;
                 // It may be of a team that the caller has left since.
                 if !matches!(self.find_for(principal, id, &Permission::SatellitesExec).await, Ok(Some(_))) {
@@ -151,7 +151,7 @@ impl Commands {
                 self.take_up(id, row.id).await?;
                 Ok(id)
             }
-            Inserted::NoSatellite => Err(Error::SatelliteNotFound(row.id.to_string())),
+            CommandInsertOutcome::NoSatellite => Err(Error::SatelliteNotFound(row.id.to_string())),
             _ => Err(key_in_use()),
         }
     }

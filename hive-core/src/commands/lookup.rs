@@ -5,10 +5,10 @@ use hive_wire::{CommandId, SatelliteId};
 
 use super::Commands;
 use super::result::info;
-use crate::access::{Permission, Principal, Reach, sight};
+use crate::access::{Permission, Principal, ResourceScope, visible_teams};
 use crate::authorization::{authorize, hidden_now};
 use crate::store::CommandRow;
-use crate::validate::window;
+use crate::validate::row_range;
 use crate::{Error, Result};
 
 impl Commands {
@@ -23,7 +23,7 @@ impl Commands {
             return Ok(None);
         };
         let hidden = || Error::NotFound { what: "command", id: id.to_string() };
-        match authorize(principal, permission, Reach::satellite(row.team_id), hidden) {
+        match authorize(principal, permission, ResourceScope::satellite(row.team_id), hidden) {
             Ok(()) => Ok(Some(row)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -37,10 +37,10 @@ impl Commands {
         satellite: SatelliteId,
         page: PageRequest,
     ) -> Result<Page<CommandInfo>> {
-        let window = window(page)?;
+        let range = row_range(page)?;
         let permission = &Permission::SatellitesRead;
         let hidden = hidden_now(self.satellite_store.as_ref(), principal, satellite, permission).await?;
-        let (rows, total) = self.store.command_list(satellite, &sight(principal, permission), window).await?;
+        let (rows, total) = self.store.command_list(satellite, &visible_teams(principal, permission), range).await?;
         if let Some(hidden) = hidden.filter(|_| total == 0) {
             return Err(hidden);
         }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::queue::Rank;
 use crate::audit_log::excerpt::{self, Details};
-use crate::clock::Source;
+use crate::clock::ClockAndRng;
 use crate::validate::{check_env, check_known, check_range, check_text};
 use crate::vault::Vault;
 use crate::{Error, Result};
@@ -154,7 +154,7 @@ impl Work {
 
 /// A payload as it is stored.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredPayload {
     #[serde(flatten)]
     open: Payload,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,7 +173,7 @@ struct Secrets {
 }
 
 /// Serialises a payload for the store. It can be opened for this command or job alone.
-pub(crate) fn seal(payload: &Payload, id: impl Display, vault: &Vault, source: &Source) -> String {
+pub(crate) fn seal(payload: &Payload, id: impl Display, vault: &Vault, source: &ClockAndRng) -> String {
     let mut open = payload.clone();
     let mut sealed = None;
     if let Payload::Exec(exec) = &mut open {
@@ -184,12 +184,12 @@ pub(crate) fn seal(payload: &Payload, id: impl Display, vault: &Vault, source: &
         }
     }
     let digest = Some(digest(&open, id));
-    serde_json::to_string(&Stored { open, sealed, digest }).expect("payloads are plain data")
+    serde_json::to_string(&StoredPayload { open, sealed, digest }).expect("payloads are plain data")
 }
 
 /// Reads a stored payload.
 pub(crate) fn unseal(stored: &str, id: impl Display, vault: &Vault) -> Result<Payload> {
-    let Stored { mut open, sealed, digest: written } = serde_json::from_str(stored).map_err(Error::internal)?;
+    let StoredPayload { mut open, sealed, digest: written } = serde_json::from_str(stored).map_err(Error::internal)?;
     if written.is_some_and(|written| written != digest(&open, &id)) {
         return Err(Error::internal("the stored command was changed"));
     }
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn environment_and_input_are_stored_sealed_and_for_one_command() {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let keys = Keys::generate(&source);
         let mut command = ExecCommand::shell("deploy");
         command.env.insert("TOKEN".into(), "hunter2".into());
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_command_that_was_changed_is_not_run() {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let keys = Keys::generate(&source);
         let work = Work::exec(ExecCommand::shell("rm -r /tmp/x")).unwrap();
         let id = CommandId::new(source.seed());

@@ -21,7 +21,7 @@ use super::dispatch::PreparedCommand;
 use super::links::CommandLink;
 use super::{CommandEvent, Commands};
 use crate::links::LinkHandle;
-use crate::store::{CommandRow, QueuePage, QueuedRow};
+use crate::store::{CommandRow, QueuePage, QueuedCommandRow};
 use crate::sync::lock;
 use crate::{Error, Result};
 use window::{DeliveryWindow, PAGE, PageQuery, QueueStep};
@@ -128,8 +128,8 @@ impl QueuedCommand {
         }
     }
 
-    fn of_page(row: QueuedRow) -> Self {
-        let QueuedRow { id, command_type, priority, created_at } = row;
+    fn of_page(row: QueuedCommandRow) -> Self {
+        let QueuedCommandRow { id, command_type, priority, created_at } = row;
         Self { id, class: CommandClass::of(&command_type), rank: Rank::stored(priority), created_at, job: None }
     }
 }

@@ -21,10 +21,11 @@ const CHUNK: usize = 64 * 1024;
 /// How often it is checked whether the satellite of a command is online.
 const LINK_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The follower is gone.
+/// The follower of a command or a job is gone.
 pub(crate) struct Unsubscribed;
 
-type Sent = Result<(), Unsubscribed>;
+/// Whether an event was sent.
+pub(crate) type Sent = Result<(), Unsubscribed>;
 
 /// The events of one call, for one follower.
 pub(crate) struct CommandStream {

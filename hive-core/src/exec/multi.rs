@@ -11,7 +11,7 @@ use crate::commands::payload::Work;
 use crate::commands::queue::Rank;
 use crate::jobs::JobRequest;
 use crate::router::{ExecOptions, ExecReport};
-use crate::store::Window;
+use crate::store::RowRange;
 use crate::{Error, Result};
 
 impl Exec {
@@ -32,7 +32,7 @@ impl Exec {
                 return Err(Error::unavailable("the server stops; the job goes on"));
             }
         }
-        let (rows, _) = self.job_store.job_target_list(id, Window::ALL).await?;
+        let (rows, _) = self.job_store.job_target_list(id, RowRange::ALL).await?;
         Ok(rows.into_iter().map(|row| self.commands.target_report(row, encoding)).collect())
     }
 

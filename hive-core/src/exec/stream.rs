@@ -12,7 +12,7 @@ use crate::commands::in_flight::SatelliteRef;
 use crate::commands::payload::Work;
 use crate::commands::stream::{CommandStream, Unsubscribed, not_run};
 use crate::router::ExecOptions;
-use crate::store::{SatelliteRow, Window};
+use crate::store::{RowRange, SatelliteRow};
 use crate::{Result, Subscription};
 
 /// Events that wait for a follower; then the reading of output waits, so that memory is bounded by as many chunks.
@@ -35,7 +35,7 @@ impl Exec {
         }
         let timeout_seconds = work.timeout_seconds;
         let id = self.start_job(principal, targets, work, options).await?;
-        let (rows, _) = self.job_store.job_target_list(id, Window::ALL).await?;
+        let (rows, _) = self.job_store.job_target_list(id, RowRange::ALL).await?;
         let job = self.jobs.open(id).await?;
         self.subscribe(principal, timeout_seconds, |stream| async move {
             JobStream { stream, targets: rows }.run(job.as_deref()).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hive_wire::api::{ApiKeyCreate, NewApiKey, TeamMember};
 
 use super::Hive;
-use crate::access::{Permission, Principal, Reach, Role};
+use crate::access::{Permission, Principal, ResourceScope, Role};
 use crate::authorization::authorize_action;
 use crate::handle::ServiceHandle;
 use crate::{AuditLogger, CommandRouter, DeviceRegistry, HiveApi, Identity, JobManager, Result, SessionManager};
@@ -62,7 +62,7 @@ impl ActingHive {
     /// # Errors
     /// `NotFound` where there is no such user.
     pub async fn api_key_create_for(&self, username: &str, key: ApiKeyCreate) -> Result<NewApiKey> {
-        authorize_action(&self.principal, &Permission::UsersManage, Reach::Platform)?;
+        authorize_action(&self.principal, &Permission::UsersManage, ResourceScope::Platform)?;
         let identity = &self.hive.services().identity;
         identity.create_api_key(&self.principal, identity.find_user(username).await?.id, key).await
     }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::services::{Parts, Services};
-use super::{Hive, Inner, Settings, key_check};
-use crate::clock::Source;
+use super::services::{ServiceParts, Services};
+use super::{Hive, HiveInner, Settings, key_check};
+use crate::clock::ClockAndRng;
 use crate::context::DiskProbe;
 use crate::keys::{Keys, KeysError};
 use crate::store::{self, Database, Fingerprints, Store};
@@ -21,7 +21,7 @@ pub struct HiveBuilder {
     store: Option<Arc<dyn Store>>,
     keys: Option<Keys>,
     accepts_other_keys: bool,
-    source: Source,
+    source: ClockAndRng,
     settings: Settings,
 }
 
@@ -72,7 +72,7 @@ impl HiveBuilder {
 
     /// Uses another clock and randomness.
     #[must_use]
-    pub fn source(mut self, source: Source) -> Self {
+    pub fn source(mut self, source: ClockAndRng) -> Self {
         self.source = source;
         self
     }
@@ -110,13 +110,13 @@ impl HiveBuilder {
             (None, None) => (Fingerprints::default(), Keys::generate(&self.source)),
         };
         let accepts_others = self.accepts_other_keys;
-        let check = key_check::Check { fingerprints, dir: key_dir.as_deref(), accepts_others };
+        let check = key_check::KeyFileCheck { fingerprints, dir: key_dir.as_deref(), accepts_others };
         let hive = check.identify(store.as_ref(), &self.source).await?;
         let is_new = hive.is_new;
-        let parts = Parts { hive, store, keys, source: self.source, settings: self.settings, disk };
+        let parts = ServiceParts { hive, store, keys, source: self.source, settings: self.settings, disk };
         let services = Services::build(parts, self.data_dir.as_deref()).await?;
         let housekeeping = services.start_housekeeping();
-        Ok(Hive { inner: Arc::new(Inner { services, housekeeping, is_new }) })
+        Ok(Hive { inner: Arc::new(HiveInner { services, housekeeping, is_new }) })
     }
 }
 
@@ -124,6 +124,6 @@ impl HiveBuilder {
 fn refused(error: KeysError) -> Error {
     match error {
         KeysError::Io { .. } => Error::Unavailable(error.into()),
-        KeysError::Corrupt { .. } => Error::Damaged(error.into()),
+        KeysError::Corrupt { .. } => Error::Corrupt(error.into()),
     }
 }

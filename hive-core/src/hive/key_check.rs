@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::access::Principal;
 use crate::audit::AuditDraft;
-use crate::clock::Source;
+use crate::clock::ClockAndRng;
 use crate::keys;
 use crate::store::{Fingerprints, HiveRow, Store};
 use crate::{Error, Result};
@@ -27,7 +27,7 @@ pub(super) fn expect_all(dir: &Path) -> Result<()> {
         return Ok(());
     }
     let names: Vec<_> = missing.iter().map(|path| path.display().to_string()).collect();
-    Err(Error::Damaged(
+    Err(Error::Corrupt(
         format!("the database is in use, and its key file is missing: {}; {ADVICE}", names.join(", ")).into(),
     ))
 }
@@ -41,7 +41,7 @@ pub(super) struct IdentifiedHive {
 }
 
 /// The keys that a hive is opened with.
-pub(super) struct Check<'k> {
+pub(super) struct KeyFileCheck<'k> {
     /// What tells them from others; empty for keys that are made anew with each start, which are not checked.
     pub(super) fingerprints: Fingerprints,
     /// Where their files are.
@@ -50,9 +50,9 @@ pub(super) struct Check<'k> {
     pub(super) accepts_others: bool,
 }
 
-impl Check<'_> {
+impl KeyFileCheck<'_> {
     /// Finds out which hive the store is of, and creates one where there was none.
-    pub(super) async fn identify(self, store: &dyn Store, source: &Source) -> Result<IdentifiedHive> {
+    pub(super) async fn identify(self, store: &dyn Store, source: &ClockAndRng) -> Result<IdentifiedHive> {
         let new = HiveRow { id: HiveId::new(source.seed()), created_at: source.now(), keys: self.fingerprints.clone() };
         let row = store.hive_create(new.clone()).await?;
         if row.id == new.id {
@@ -62,7 +62,7 @@ impl Check<'_> {
         match others.is_empty() {
             true => {}
             false if self.accepts_others => store.hive_keys_set(self.fingerprints, accepted(source, &others)).await?,
-            false => return Err(Error::Damaged(self.refusal(&others).into())),
+            false => return Err(Error::Corrupt(self.refusal(&others).into())),
         }
         Ok(IdentifiedHive { id: row.id, is_new: false })
     }
@@ -81,7 +81,7 @@ impl Check<'_> {
 }
 
 /// The record of keys that were accepted in place of the noted ones.
-fn accepted(source: &Source, names: &[String]) -> AuditDraft {
+fn accepted(source: &ClockAndRng, names: &[String]) -> AuditDraft {
     AuditDraft {
         id: AuditId::new(source.seed()),
         timestamp: source.now(),
@@ -109,7 +109,7 @@ mod tests {
 
     async fn refusal(dir: &Path) -> String {
         match started(dir).await {
-            Err(Error::Damaged(cause)) => cause.to_string(),
+            Err(Error::Corrupt(cause)) => cause.to_string(),
             other => panic!("{other:?}"),
         }
     }

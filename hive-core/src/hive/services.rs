@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::key_check::IdentifiedHive;
 use crate::Result;
 use crate::audit_log::{AuditHeadFile, AuditLog};
-use crate::clock::Source;
+use crate::clock::ClockAndRng;
 use crate::commands::Commands;
 use crate::context::{DiskProbe, ServiceContext};
 use crate::events::Events;
@@ -43,11 +43,11 @@ pub(crate) struct Services {
 }
 
 /// What the services are built from.
-pub(super) struct Parts {
+pub(super) struct ServiceParts {
     pub(super) hive: IdentifiedHive,
     pub(super) store: Arc<dyn Store>,
     pub(super) keys: Keys,
-    pub(super) source: Source,
+    pub(super) source: ClockAndRng,
     pub(super) settings: Settings,
     /// Where the database is a file.
     pub(super) disk: Option<DiskProbe>,
@@ -55,8 +55,8 @@ pub(super) struct Parts {
 
 impl Services {
     /// Builds the services. `data_dir` is where the head of the audit log is noted.
-    pub(super) async fn build(parts: Parts, data_dir: Option<&Path>) -> Result<Self> {
-        let Parts { hive, store, keys, source, settings, disk } = parts;
+    pub(super) async fn build(parts: ServiceParts, data_dir: Option<&Path>) -> Result<Self> {
+        let ServiceParts { hive, store, keys, source, settings, disk } = parts;
         let audit_head = match data_dir {
             Some(dir) => Some(Arc::new(AuditHeadFile::open(dir, store.clone()).await?)),
             None => None,

@@ -24,7 +24,7 @@ use hive_wire::frame::{Frame, StreamId};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo, RegisteredSatellite};
 use hive_wire::{CommandId, SatelliteId};
 
-use super::{ActingHive, Attached, Effort, Hive, Services, Settings};
+use super::{ActingHive, AttachedSatellite, Hive, Services, Settings, VerifyMode};
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
 
 const NAME: &str = "web-server-01";
@@ -62,12 +62,12 @@ pub(crate) async fn register(hive: &Hive, name: &str) -> RegisteredSatellite {
 /// A satellite as the hive sees it: its end of a link.
 pub(crate) struct Satellite {
     pub(crate) id: SatelliteId,
-    pub(crate) attached: Attached,
+    pub(crate) attached: AttachedSatellite,
     pub(crate) end: LinkEnd,
 }
 
 pub(crate) async fn connect(hive: &Hive, registered: &RegisteredSatellite, journal: &str) -> Satellite {
-    let identity = hive.authenticate_satellite(&registered.api_key, Effort::Full).await.unwrap();
+    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.unwrap();
     let (link, mut end) = ChannelLink::pair();
     let attached = hive.attach(identity, handshake(registered.id, journal), link).await.unwrap();
     assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(ack)) if ack.success));
@@ -152,7 +152,7 @@ async fn secrets_of_a_hive_are_not_printed() {
     let printed = format!(
         "{hive:?} {:?} {:?}",
         hive.as_system(),
-        hive.authenticate_satellite(&registered.api_key, Effort::Full).await
+        hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await
     );
     assert!(!printed.contains(&registered.api_key[registered.api_key.len() - 43..]));
 }

@@ -11,7 +11,7 @@ use super::service::IdentityService;
 use super::verifier::hash_key;
 use crate::access::{Permission, Principal};
 use crate::audit_log::draft::{Subject, record};
-use crate::clock::Source;
+use crate::clock::ClockAndRng;
 use crate::store::ApiKeyRow;
 use crate::validate::{check_hours, check_note};
 use crate::{Error, Result};
@@ -78,7 +78,7 @@ impl IdentityService {
     }
 }
 
-fn key_secret(source: &Source) -> String {
+fn key_secret(source: &ClockAndRng) -> String {
     data_encoding::BASE64URL_NOPAD.encode(&source.random::<32>())
 }
 

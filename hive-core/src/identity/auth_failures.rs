@@ -23,7 +23,7 @@ use crate::context::ServiceContext;
 use crate::store::AuditStore;
 use crate::sync::lock;
 
-use self::log::{AuthFailureLog, Decision, FailureSource, Summary};
+use self::log::{AuthFailureLog, FailureDecision, FailureSource, Summary};
 
 pub use self::log::{AuthFailureKind, AuthFailureTotals, network_of};
 
@@ -152,7 +152,7 @@ impl AuthFailures {
     /// Counts a failure; true where it gets a record of its own.
     fn is_to_be_recorded(&self, kind: AuthFailureKind, source: FailureSource) -> bool {
         let is_behind = self.queue.capacity() == 0;
-        lock(&self.log).note(kind, source, is_behind, self.context.steady()) == Decision::Record
+        lock(&self.log).note(kind, source, is_behind, self.context.steady()) == FailureDecision::Record
     }
 
     fn enqueue(&self, record: QueuedRecord) {

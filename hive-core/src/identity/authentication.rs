@@ -19,20 +19,20 @@ use crate::{Error, Result};
 
 /// How much the check of a credential may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
+pub enum VerifyMode {
     /// Whatever it takes.
     Full,
     /// Next to nothing: a key that was verified before is known again, any other is `RateLimited`. For callers who have
     /// shown too many wrong ones.
-    Remembered,
+    CachedOnly,
 }
 
-impl Effort {
+impl VerifyMode {
     /// The answer to a key that is not known, or not looked at.
     pub(crate) fn refusal(self) -> Error {
         match self {
             Self::Full => Error::AuthInvalid,
-            Self::Remembered => Error::RateLimited { retry_after_seconds: 1 },
+            Self::CachedOnly => Error::RateLimited { retry_after_seconds: 1 },
         }
     }
 }
@@ -42,27 +42,27 @@ impl IdentityService {
     ///
     /// # Errors
     /// `AuthInvalid` for any key that is malformed, unknown, wrong, revoked, expired or of a user who is disabled: they
-    /// look the same. `RateLimited` where the effort does not suffice to decide.
+    /// look the same. `RateLimited` where the mode does not suffice to decide.
     pub(crate) async fn authenticate_api_key(
         &self,
         key: &str,
         ip: Option<String>,
-        effort: Effort,
+        mode: VerifyMode,
     ) -> Result<Principal> {
         let refuse = |failure: AuthFailure<'_>| {
             self.auth_failures.note(failure);
-            effort.refusal()
+            mode.refusal()
         };
         let failed = |reason| AuthFailure::new(AuthFailureKind::ApiKey, ip.as_deref(), reason);
         let (id, secret) = split_user_key(key).map_err(|_| refuse(failed("malformed")))?;
         let owner = self.store.api_key_owner(id).await?.ok_or_else(|| refuse(failed("unknown").of(id)))?;
         let is_over = self.grants.is_key_over(&owner);
         let ApiKeyOwner { key, user, teams } = owner;
-        if !self.verifier.is_key(secret, &key.hash, effort) || is_over {
-            let reason = match effort {
-                Effort::Remembered => "not checked, after too many failures",
-                Effort::Full if is_over => "revoked, expired or of a disabled user",
-                Effort::Full => "wrong",
+        if !self.verifier.is_key(secret, &key.hash, mode) || is_over {
+            let reason = match mode {
+                VerifyMode::CachedOnly => "not checked, after too many failures",
+                VerifyMode::Full if is_over => "revoked, expired or of a disabled user",
+                VerifyMode::Full => "wrong",
             };
             return Err(refuse(failed(reason).of(id).with("username", user.username)));
         }
@@ -93,20 +93,20 @@ impl IdentityService {
     ///
     /// # Errors
     /// `AuthInvalid` where either is wrong, or the user is disabled; `RateLimited` where too many others are logging in, or the
-    /// effort does not suffice: verified passwords are not cached.
+    /// mode does not suffice: verified passwords are not cached.
     pub(crate) async fn login(
         &self,
         request: LoginRequest,
         ip: Option<String>,
-        effort: Effort,
+        mode: VerifyMode,
     ) -> Result<LoginResponse> {
         let LoginRequest { username, password } = request;
-        if effort == Effort::Remembered {
+        if mode == VerifyMode::CachedOnly {
             // The user is not looked up either, so that the failure has no more than the length.
             let failure =
                 AuthFailure::new(AuthFailureKind::Password, ip.as_deref(), "not checked, after too many failures");
             self.auth_failures.note(failure.with("username_length", username.len()));
-            return Err(effort.refusal());
+            return Err(mode.refusal());
         }
         let row = self.store.user_find(&username).await?;
         let is_right = if password.len() > passwords::LONGEST {

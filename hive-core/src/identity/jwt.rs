@@ -184,7 +184,7 @@ fn verify<C: DeserializeOwned>(secret: &SecretSlice<u8>, token: &str, audience: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Source;
+    use crate::clock::ClockAndRng;
     use std::time::Duration;
 
     fn secret() -> SecretSlice<u8> {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_registration_token_is_taken_until_it_expires() {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let now = source.now();
         let until = now.plus(Duration::from_hours(1));
         let wanted = RegistrationTokenRef { id: RegistrationTokenId::new(source.seed()), team_id: None };
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_clock_may_be_wrong_by_a_minute() {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let now = source.now();
         let until = now.plus(Duration::from_hours(1));
         let late = until.plus(Duration::from_secs(58));
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_token_for_one_thing_is_no_token_for_another() {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let now = source.now();
         let until = now.plus(Duration::from_mins(1));
         let user = UserId::new(source.seed());

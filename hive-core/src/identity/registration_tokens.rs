@@ -7,10 +7,12 @@ use serde_json::json;
 use super::authentication::principal_of;
 use super::jwt::{self, RegistrationTokenRef, TokenError};
 use super::service::IdentityService;
-use crate::access::{Authority, Credential, Permission, Principal, Reach, Sight, Verdict, may, sight};
+use crate::access::{
+    AccessDecision, Authority, Credential, Permission, Principal, ResourceScope, VisibleTeams, may, visible_teams,
+};
 use crate::audit_log::draft::{Subject, record};
 use crate::authorization::{authorize_action, forbidden, satellite_for};
-use crate::store::{NewRegistrationToken as NewTokenRow, RegistrationTokenRow};
+use crate::store::{NewRegistrationTokenRow, RegistrationTokenRow};
 use crate::validate::{check_hours, check_known, check_labels, check_note, check_patterns, normalized};
 use crate::{Error, Result};
 
@@ -31,7 +33,7 @@ impl IdentityService {
         } = token;
         check_known("scope", &scope)?;
         let team_id = checked_team(&scope, team_id)?;
-        authorize_action(principal, &Permission::TokensManage, Reach::satellite(team_id))?;
+        authorize_action(principal, &Permission::TokensManage, ResourceScope::satellite(team_id))?;
         self.check_team(team_id).await?;
         check_note("description", description.as_deref())?;
         check_labels("tags", tags.iter())?;
@@ -44,7 +46,7 @@ impl IdentityService {
         let life = check_hours(expires_in_hours.unwrap_or(default_hours), max_hours)?;
         let (id, now) = (RegistrationTokenId::new(self.context.seed()), self.context.now());
         let expires_at = now.plus(life);
-        let row = NewTokenRow {
+        let row = NewRegistrationTokenRow {
             id,
             scope: scope.clone(),
             team_id,
@@ -71,17 +73,17 @@ impl IdentityService {
     }
 
     pub(super) async fn list_registration_tokens(&self, principal: &Principal) -> Result<Vec<RegistrationTokenInfo>> {
-        let sight = sight(principal, &Permission::TokensManage);
-        if sight == Sight::Teams(Vec::new()) {
+        let visible = visible_teams(principal, &Permission::TokensManage);
+        if visible == VisibleTeams::Teams(Vec::new()) {
             return Err(forbidden(&Permission::TokensManage));
         }
-        Ok(self.token_store.registration_token_list(&sight).await?)
+        Ok(self.token_store.registration_token_list(&visible).await?)
     }
 
     pub(super) async fn revoke_registration_token(&self, principal: &Principal, id: RegistrationTokenId) -> Result<()> {
         let no_token = || Error::NotFound { what: "registration token", id: id.to_string() };
         let token = self.token_store.registration_token_get(id).await?.ok_or_else(no_token)?;
-        if !sight(principal, &Permission::TokensManage).covers(token.team_id) {
+        if !visible_teams(principal, &Permission::TokensManage).covers(token.team_id) {
             return Err(no_token());
         }
         let subject = Subject::new("registration_token", id).of_team(token.team_id);
@@ -115,8 +117,8 @@ impl IdentityService {
         };
         let is_disabled = user.disabled_at.is_some();
         let maker = principal_of(Credential::Login(user.id), user, teams, None, scopes);
-        let verdict = may(&maker, &Permission::TokensManage, Reach::satellite(token.info.team_id));
-        Ok(!is_disabled && verdict == Verdict::Allow)
+        let verdict = may(&maker, &Permission::TokensManage, ResourceScope::satellite(token.info.team_id));
+        Ok(!is_disabled && verdict == AccessDecision::Allow)
     }
 
     /// Checks that a token may be created for one satellite: of the same team, and without labels, as the satellite keeps its own.

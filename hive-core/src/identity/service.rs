@@ -12,8 +12,8 @@ use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
 use super::auth_failures::AuthFailures;
 use super::users::no_user;
-use super::verifier::Verifier;
-use crate::access::{Credential, Permission, Principal, Reach};
+use super::verifier::CredentialVerifier;
+use crate::access::{Credential, Permission, Principal, ResourceScope};
 use crate::authorization::authorize_action;
 use crate::context::ServiceContext;
 use crate::grants::AccessGrants;
@@ -21,7 +21,7 @@ use crate::handle::ServiceHandle;
 use crate::identity::Identity;
 use crate::keys::Keys;
 use crate::store::{AuditStore, IdentityStore, RegistrationTokenStore, SatelliteStore, Store};
-use crate::validate::window;
+use crate::validate::row_range;
 use crate::{Error, Result};
 
 /// Who there is, and with what they prove it.
@@ -33,7 +33,7 @@ pub(crate) struct IdentityService {
     pub(super) keys: Arc<Keys>,
     pub(super) grants: Arc<AccessGrants>,
     pub(super) auth_failures: Arc<AuthFailures>,
-    pub(super) verifier: Verifier,
+    pub(super) verifier: CredentialVerifier,
     pub(super) context: ServiceContext,
 }
 
@@ -53,12 +53,12 @@ impl IdentityService {
             keys,
             grants,
             auth_failures,
-            verifier: Verifier::default(),
+            verifier: CredentialVerifier::default(),
             context,
         }
     }
 
-    pub(crate) fn verifier(&self) -> &Verifier {
+    pub(crate) fn verifier(&self) -> &CredentialVerifier {
         &self.verifier
     }
 
@@ -83,13 +83,13 @@ impl Identity for ServiceHandle<IdentityService> {
     }
 
     async fn user_create(&self, user: UserCreate) -> Result<NewUser> {
-        authorize_action(&self.principal, &Permission::UsersManage, Reach::Platform)?;
+        authorize_action(&self.principal, &Permission::UsersManage, ResourceScope::Platform)?;
         self.service.create_user(&self.principal, user).await
     }
 
     async fn user_list(&self, page: PageRequest) -> Result<Page<User>> {
-        authorize_action(&self.principal, &Permission::UsersManage, Reach::Platform)?;
-        let (items, total) = self.service.store.user_list(window(page)?).await?;
+        authorize_action(&self.principal, &Permission::UsersManage, ResourceScope::Platform)?;
+        let (items, total) = self.service.store.user_list(row_range(page)?).await?;
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
@@ -108,7 +108,7 @@ impl Identity for ServiceHandle<IdentityService> {
     }
 
     async fn team_create(&self, team: TeamCreate) -> Result<Team> {
-        authorize_action(&self.principal, &Permission::TeamsManage, Reach::Platform)?;
+        authorize_action(&self.principal, &Permission::TeamsManage, ResourceScope::Platform)?;
         self.service.create_team(&self.principal, team).await
     }
 
@@ -132,22 +132,22 @@ impl Identity for ServiceHandle<IdentityService> {
     }
 
     async fn api_key_create(&self, key: ApiKeyCreate) -> Result<NewApiKey> {
-        authorize_action(&self.principal, &Permission::ApiKeysOwn, Reach::Own)?;
+        authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
         self.service.create_api_key(&self.principal, self.user()?, key).await
     }
 
     async fn api_key_list(&self) -> Result<Vec<ApiKeyInfo>> {
-        authorize_action(&self.principal, &Permission::ApiKeysOwn, Reach::Own)?;
+        authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
         self.service.list_api_keys(self.user()?).await
     }
 
     async fn api_key_rotate(&self, id: ApiKeyId) -> Result<NewApiKey> {
-        authorize_action(&self.principal, &Permission::ApiKeysOwn, Reach::Own)?;
+        authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
         self.service.rotate_api_key(&self.principal, self.user()?, id).await
     }
 
     async fn api_key_revoke(&self, id: ApiKeyId) -> Result<()> {
-        authorize_action(&self.principal, &Permission::ApiKeysOwn, Reach::Own)?;
+        authorize_action(&self.principal, &Permission::ApiKeysOwn, ResourceScope::Own)?;
         self.service.revoke_api_key(&self.principal, self.user()?, id).await
     }
 

@@ -5,7 +5,7 @@ use hive_wire::{TeamId, UserId};
 use serde_json::json;
 
 use super::service::IdentityService;
-use crate::access::{Permission, Principal, Reach, Role, Sight, sight};
+use crate::access::{Permission, Principal, ResourceScope, Role, VisibleTeams, visible_teams};
 use crate::audit_log::draft::{Subject, record};
 use crate::authorization::authorize;
 use crate::validate::check_known;
@@ -27,7 +27,7 @@ impl IdentityService {
     /// Lists the teams of which the principal may see the satellites.
     pub(super) async fn visible_teams(&self, principal: &Principal) -> Result<Vec<Team>> {
         let mut teams = self.store.team_list().await?;
-        if let Sight::Teams(visible) = sight(principal, &Permission::SatellitesRead) {
+        if let VisibleTeams::Teams(visible) = visible_teams(principal, &Permission::SatellitesRead) {
             teams.retain(|team| visible.contains(&team.id));
         }
         Ok(teams)
@@ -42,7 +42,7 @@ impl IdentityService {
 
     /// Checks that the principal manages the members of a team.
     pub(super) async fn authorize_team(&self, principal: &Principal, team: TeamId) -> Result<()> {
-        authorize(principal, &Permission::TeamsManage, Reach::Team(team), || no_team(team))?;
+        authorize(principal, &Permission::TeamsManage, ResourceScope::Team(team), || no_team(team))?;
         self.check_team(Some(team)).await
     }
 

@@ -10,20 +10,20 @@ use super::auth_failures::{AuthFailure, AuthFailureKind};
 use super::passwords;
 use super::service::IdentityService;
 use super::verifier::hash_password;
-use crate::access::{Permission, Principal, Reach, Verdict, may};
+use crate::access::{AccessDecision, Permission, Principal, ResourceScope, may};
 use crate::audit_log::draft::{Subject, record};
 use crate::authorization::forbidden;
-use crate::store::{self, UserPatch, UserRow, UserUpdated};
+use crate::store::{self, UserPatch, UserRow, UserUpdateOutcome};
 use crate::validate::check_known;
 use crate::{Error, Result};
 
 impl IdentityService {
     /// Finds a user whom the principal may change. Without the permission every user id is reported as not found.
     pub(super) async fn user_for(&self, principal: &Principal, id: UserId) -> Result<Option<UserRow>> {
-        match may(principal, &Permission::UsersManage, Reach::Platform) {
-            Verdict::Allow => Ok(self.store.user_get(id).await?),
-            Verdict::Forbid => Err(forbidden(&Permission::UsersManage)),
-            Verdict::Hide => Ok(None),
+        match may(principal, &Permission::UsersManage, ResourceScope::Platform) {
+            AccessDecision::Allow => Ok(self.store.user_get(id).await?),
+            AccessDecision::Forbid => Err(forbidden(&Permission::UsersManage)),
+            AccessDecision::Hide => Ok(None),
         }
     }
 
@@ -39,7 +39,7 @@ impl IdentityService {
         let (password, password_hash) = self.random_password().await?;
         let details = json!({ "username": user.username, "role": user.role });
         let record = record(&self.context, principal, "user.create", Subject::new("user", user.id), details);
-        let user = self.store.user_create(store::NewUser { user, password_hash }, record).await?;
+        let user = self.store.user_create(store::NewUserRow { user, password_hash }, record).await?;
         Ok(NewUser { user, password })
     }
 
@@ -50,12 +50,12 @@ impl IdentityService {
         let record = record(&self.context, principal, "user.update", Subject::new("user", user.id), details);
         let patch = UserPatch { role, disabled, now: self.context.now() };
         match self.store.user_update(user.id, patch, record).await? {
-            UserUpdated::Updated(user) => {
+            UserUpdateOutcome::Updated(user) => {
                 self.grants.revalidate(Some(user.id)).await;
                 Ok(user)
             }
-            UserUpdated::LastAdmin => Err(Error::Conflict("this is the last global admin".into())),
-            UserUpdated::Unknown => Err(no_user(user.id)),
+            UserUpdateOutcome::LastAdmin => Err(Error::Conflict("this is the last global admin".into())),
+            UserUpdateOutcome::Unknown => Err(no_user(user.id)),
         }
     }
 

@@ -13,8 +13,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::authentication::Effort;
-use crate::clock::Source;
+use super::authentication::VerifyMode;
+use crate::clock::ClockAndRng;
 use crate::sync::lock;
 use crate::{Error, Result};
 
@@ -26,13 +26,13 @@ const PASSWORDS_WAITING: usize = 16;
 const REMEMBERED: usize = 1 << 17;
 
 /// Verifies secrets against their hashes.
-pub(crate) struct Verifier {
+pub(crate) struct CredentialVerifier {
     remembered: Mutex<HashSet<[u8; 32]>>,
     running: Semaphore,
     waiting: Semaphore,
 }
 
-impl Default for Verifier {
+impl Default for CredentialVerifier {
     fn default() -> Self {
         Self {
             remembered: Mutex::default(),
@@ -42,14 +42,14 @@ impl Default for Verifier {
     }
 }
 
-impl Verifier {
-    /// Whether `secret` is the key behind `hash`, as far as the effort suffices to tell.
-    pub(crate) fn is_key(&self, secret: &str, hash: &str, effort: Effort) -> bool {
+impl CredentialVerifier {
+    /// Whether `secret` is the key behind `hash`, as far as the mode allows to tell.
+    pub(crate) fn is_key(&self, secret: &str, hash: &str, mode: VerifyMode) -> bool {
         let fingerprint = fingerprint(secret, hash);
         if lock(&self.remembered).contains(&fingerprint) {
             return true;
         }
-        let is_key = effort == Effort::Full && matches(secret, hash);
+        let is_key = mode == VerifyMode::Full && matches(secret, hash);
         if is_key {
             let mut remembered = lock(&self.remembered);
             if remembered.len() >= REMEMBERED {
@@ -77,12 +77,12 @@ impl Verifier {
 }
 
 /// Hashes the random secret of a key.
-pub(crate) fn hash_key(secret: &str, source: &Source) -> String {
+pub(crate) fn hash_key(secret: &str, source: &ClockAndRng) -> String {
     hash_with(&key_params(), secret, &source.random::<16>())
 }
 
 /// Hashes a password.
-pub(crate) async fn hash_password(password: String, source: &Source) -> Result<String> {
+pub(crate) async fn hash_password(password: String, source: &ClockAndRng) -> Result<String> {
     let salt = source.random::<16>();
     tokio::task::spawn_blocking(move || hash_with(&password_params(), &password, &salt)).await.map_err(Error::internal)
 }
@@ -122,23 +122,23 @@ mod tests {
 
     #[test]
     fn a_key_is_verified_and_remembered_only_with_its_own_hash() {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let (one, two) = (hash_key("secret-one", &source), hash_key("secret-two", &source));
-        let verifier = Verifier::default();
+        let verifier = CredentialVerifier::default();
         for _ in 0..2 {
-            assert!(verifier.is_key("secret-one", &one, Effort::Full));
-            assert!(!verifier.is_key("secret-one", &two, Effort::Full));
-            assert!(!verifier.is_key("secret-two", &one, Effort::Full));
+            assert!(verifier.is_key("secret-one", &one, VerifyMode::Full));
+            assert!(!verifier.is_key("secret-one", &two, VerifyMode::Full));
+            assert!(!verifier.is_key("secret-two", &one, VerifyMode::Full));
         }
-        assert!(verifier.is_key("secret-one", &one, Effort::Remembered));
-        assert!(!verifier.is_key("secret-two", &two, Effort::Remembered), "it was never verified");
+        assert!(verifier.is_key("secret-one", &one, VerifyMode::CachedOnly));
+        assert!(!verifier.is_key("secret-two", &two, VerifyMode::CachedOnly), "it was never verified");
         assert!(one.starts_with("$argon2id$v=19$m=256,t=1,p=1$"), "{one}");
     }
 
     #[tokio::test]
     async fn a_password_is_verified() {
-        let hash = hash_password("correct horse".into(), &Source::default()).await.unwrap();
-        let verifier = Verifier::default();
+        let hash = hash_password("correct horse".into(), &ClockAndRng::default()).await.unwrap();
+        let verifier = CredentialVerifier::default();
         assert!(verifier.is_password("correct horse".into(), Some(hash.clone())).await.unwrap());
         assert!(!verifier.is_password("wrong horse".into(), Some(hash)).await.unwrap());
         assert!(!verifier.is_password("nobody".into(), None).await.unwrap());

@@ -19,7 +19,7 @@ use crate::audit_log::draft::{Subject, draft};
 use crate::audit_log::excerpt::is_cut;
 use crate::authorization::inactive;
 use crate::commands::Turn;
-use crate::store::{JobEnd, JobRow, Window};
+use crate::store::{JobEnd, JobRow, RowRange};
 use crate::{Error, Result};
 
 /// Hand-overs at the same time: so many share one commit of the store.
@@ -80,7 +80,7 @@ impl Jobs {
 
     /// Notes what of the job has ended in the store without a report to this process.
     async fn compare(&self, job: &JobDriver) -> Result<()> {
-        let (rows, _) = self.store.job_target_list(job.id, Window::ALL).await?;
+        let (rows, _) = self.store.job_target_list(job.id, RowRange::ALL).await?;
         job.change(|plan| {
             for row in rows {
                 if let (Some(command), Some(status)) = (row.command_id, terminal(row.status)) {

@@ -12,7 +12,8 @@ use tracing::warn;
 
 use super::{JobDriver, Jobs, TargetState, TargetTransition, target_state};
 use crate::access::Principal;
-use crate::store::Window;
+use crate::commands::stream::{Sent, Unsubscribed};
+use crate::store::RowRange;
 use crate::{Result, Subscription};
 
 /// Events that wait for a follower; with more of them the reading of the log waits.
@@ -21,11 +22,6 @@ const EVENTS: usize = 64;
 const BATCH: usize = 256;
 /// The shortest time between two reports of a job's progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
-
-/// The follower is gone.
-struct Unsubscribed;
-
-type Sent = Result<(), Unsubscribed>;
 
 impl Jobs {
     /// Subscribes a principal to a job until the job has ended.
@@ -59,7 +55,7 @@ impl Jobs {
     }
 
     async fn send_stored(&self, id: JobId, listener: &mpsc::Sender<JobEvent>) -> Result<Sent> {
-        let (rows, _) = self.store.job_target_list(id, Window::ALL).await?;
+        let (rows, _) = self.store.job_target_list(id, RowRange::ALL).await?;
         for row in &rows {
             if send(listener, target_event(target_state(row))).await.is_err() {
                 return Ok(Err(Unsubscribed));

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::submit::only_team;
 use super::{JobRequest, Jobs, no_job};
-use crate::access::{Permission, Principal, Reach, sight};
+use crate::access::{Permission, Principal, ResourceScope, visible_teams};
 use crate::audit_log::draft::{Subject, intent};
 use crate::audit_log::excerpt::is_cut;
 use crate::authorization::authorize;
@@ -15,7 +15,7 @@ use crate::commands::payload::Work;
 use crate::handle::ServiceHandle;
 use crate::job::{JobManager, JobOptions};
 use crate::store::{JobRow, JobTargetRow};
-use crate::validate::window;
+use crate::validate::row_range;
 use crate::{Error, Result, Subscription};
 
 #[async_trait]
@@ -34,16 +34,16 @@ impl JobManager for ServiceHandle<Jobs> {
     }
 
     async fn list(&self, page: PageRequest) -> Result<Page<Job>> {
-        let sight = sight(&self.principal, &Permission::SatellitesRead);
-        let (rows, total) = self.service.store.job_list(&sight, window(page)?).await?;
+        let visible = visible_teams(&self.principal, &Permission::SatellitesRead);
+        let (rows, total) = self.service.store.job_list(&visible, row_range(page)?).await?;
         let items = rows.into_iter().map(job).collect();
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
 
     async fn list_targets(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>> {
-        let window = window(page)?;
+        let range = row_range(page)?;
         self.service.row_for(&self.principal, id, &Permission::SatellitesRead).await?;
-        let (rows, total) = self.service.store.job_target_list(id, window).await?;
+        let (rows, total) = self.service.store.job_target_list(id, range).await?;
         let items = rows.into_iter().map(target).collect();
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
     }
@@ -81,7 +81,7 @@ impl Jobs {
         let row = self.store.job_get(id).await?.ok_or_else(|| no_job(id))?;
         let mut forbidden = Ok(());
         for team in &row.teams {
-            match authorize(principal, permission, Reach::satellite(*team), || no_job(id)) {
+            match authorize(principal, permission, ResourceScope::satellite(*team), || no_job(id)) {
                 // That one satellite is hidden counts more than that another one is forbidden.
                 Err(hidden @ Error::NotFound { .. }) => return Err(hidden),
                 checked => forbidden = forbidden.and(checked),

@@ -14,7 +14,7 @@ use crate::access::{Authority, Permission, Principal};
 use crate::audit_log::draft::{Subject, intent};
 use crate::commands::key_in_use;
 use crate::commands::payload::{Work, seal};
-use crate::store::{JobInserted, NewCommand, NewJob, NewJobTarget, SatelliteRow};
+use crate::store::{JobInsertOutcome, NewCommand, NewJob, NewJobTarget, SatelliteRow};
 use crate::validate::check_range;
 use crate::{Error, Result};
 
@@ -63,23 +63,23 @@ impl Jobs {
         let record = intent(&self.context, principal, "satellite.exec_multi", subject, details);
         let counted: Vec<_> = commands.iter().map(|command| command.satellite_id).collect();
         let inserted = self.store.job_insert(job, commands, key, record).await;
-        if !matches!(inserted, Ok(JobInserted::New)) {
+        if !matches!(inserted, Ok(JobInsertOutcome::New)) {
             for satellite in counted {
                 self.commands.uncount(satellite);
             }
         }
         match inserted? {
-            JobInserted::New => {
+            JobInsertOutcome::New => {
                 self.begin(id).await?;
                 Ok(id)
             }
             // It may be of a team that the caller has left since.
-            JobInserted::Existing(id)
+            JobInsertOutcome::Existing(id)
                 if matches!(self.find_for(principal, id, &request.permission).await, Ok(Some(_))) =>
             {
                 Ok(id)
             }
-            JobInserted::Existing(_) | JobInserted::Conflict => Err(key_in_use()),
+            JobInsertOutcome::Existing(_) | JobInsertOutcome::Conflict => Err(key_in_use()),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::Error;
 use crate::access::Role;
 use crate::hive::tests::{Satellite, connect, global, hive, register, request, token};
 use crate::hive::{Hive, Settings};
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 use crate::job::JobOptions;
 use crate::keys::Keys;
 use crate::link::Outgoing;
@@ -228,7 +228,7 @@ impl Lasting {
 
     async fn start(&self) -> Hive {
         let settings = Settings { sweep_interval: Duration::from_millis(20), ..Settings::default() };
-        let keys = Keys::open(self.keys.path(), &crate::clock::Source::default()).unwrap();
+        let keys = Keys::open(self.keys.path(), &crate::clock::ClockAndRng::default()).unwrap();
         let builder = Hive::builder().store(self.store.clone()).keys(keys);
         builder.settings(settings).build().await.unwrap()
     }
@@ -364,7 +364,7 @@ async fn a_job_with_a_hidden_satellite_is_hidden() {
         system.identity().user_create(wanted).await.unwrap();
         system.team_member_add(slug, &format!("{slug}-user"), Role::Operator).await.unwrap();
         let key = system.api_key_create_for(&format!("{slug}-user"), ApiKeyCreate::default()).await.unwrap();
-        acting.push(hive.acting_as(hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap()));
+        acting.push(hive.acting_as(hive.authenticate_api_key(&key.api_key, None, VerifyMode::Full).await.unwrap()));
     }
     let named = |name: &str| Target::Name(name.try_into().unwrap());
     let submit = async |who: &crate::ActingHive, targets: Vec<Target>| {

@@ -7,13 +7,13 @@ use hive_wire::agent::{PtyStarted, ToAgent};
 use hive_wire::api::{EndReason, SessionEnd};
 use hive_wire::frame::StreamId;
 
-use super::{Attached, Incoming};
+use super::{AttachedSatellite, LinkMessage};
 use crate::Result;
 use crate::links::protocol_violation;
 use crate::satellites::reported_text::{cut, known_error};
 use crate::sessions::LiveSession;
 
-impl Attached {
+impl AttachedSatellite {
     /// Handles the report that a session is there. One that is not this satellite's, or not any more, is to be ended; its output
     /// until then is dropped.
     pub(super) async fn on_pty_started(&mut self, started: PtyStarted) -> Result<()> {
@@ -24,7 +24,7 @@ impl Attached {
             return Err(protocol_violation("stream number in use"));
         }
         let Some(session) = self.session(id).await? else {
-            self.streams.insert(stream, Incoming::UnknownSession);
+            self.streams.insert(stream, LinkMessage::UnknownSession);
             self.send(ToAgent::PtyEnd { session_id: id });
             return Ok(());
         };
@@ -77,10 +77,10 @@ impl Attached {
     }
 
     fn add_stream(&mut self, stream: StreamId, session: Arc<LiveSession>) {
-        self.streams.insert(stream, Incoming::Session(session));
+        self.streams.insert(stream, LinkMessage::Session(session));
     }
 
     fn remove_stream(&mut self, id: SessionId) {
-        self.streams.retain(|_, incoming| !matches!(incoming, Incoming::Session(session) if session.id == id));
+        self.streams.retain(|_, incoming| !matches!(incoming, LinkMessage::Session(session) if session.id == id));
     }
 }

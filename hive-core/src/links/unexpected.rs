@@ -66,7 +66,7 @@ impl UnexpectedKind {
 
 /// What to do with one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Decision {
+enum MessageDecision {
     /// Log it.
     Log,
     /// Count it.
@@ -77,20 +77,20 @@ enum Decision {
 
 /// The messages of one kind and satellite in one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Minute {
+struct MessageMinute {
     minute: i64,
     count: u64,
 }
 
-impl Minute {
-    fn note(&mut self, kind: UnexpectedKind) -> Decision {
+impl MessageMinute {
+    fn note(&mut self, kind: UnexpectedKind) -> MessageDecision {
         self.count += 1;
         if self.count <= kind.logged_per_minute() {
-            Decision::Log
+            MessageDecision::Log
         } else if self.count <= kind.max_per_minute() {
-            Decision::Count
+            MessageDecision::Count
         } else {
-            Decision::End { is_first: self.count == kind.max_per_minute() + 1 }
+            MessageDecision::End { is_first: self.count == kind.max_per_minute() + 1 }
         }
     }
 }
@@ -112,12 +112,17 @@ impl Suppressed {
 
 /// The unexpected messages of all satellites.
 #[derive(Debug, Default)]
-pub(crate) struct UnexpectedMessages(HashMap<(SatelliteId, UnexpectedKind), Minute>);
+pub(crate) struct UnexpectedMessages(HashMap<(SatelliteId, UnexpectedKind), MessageMinute>);
 
 impl UnexpectedMessages {
-    fn note(&mut self, satellite: SatelliteId, kind: UnexpectedKind, now: Timestamp) -> (Decision, Option<Suppressed>) {
+    fn note(
+        &mut self,
+        satellite: SatelliteId,
+        kind: UnexpectedKind,
+        now: Timestamp,
+    ) -> (MessageDecision, Option<Suppressed>) {
         let minute = now.as_seconds().div_euclid(60);
-        let fresh = Minute { minute, count: 0 };
+        let fresh = MessageMinute { minute, count: 0 };
         match self.0.entry((satellite, kind)) {
             Entry::Occupied(mut entry) if entry.get().minute != minute => {
                 let count = kind.suppressed(entry.insert(fresh).count);
@@ -153,12 +158,12 @@ pub(super) fn note(
         suppressed.log();
     }
     match decision {
-        Decision::Log => {
+        MessageDecision::Log => {
             warn!(satellite.id = %satellite, about = %about, "{}", kind.as_str());
             Ok(())
         }
-        Decision::Count => Ok(()),
-        Decision::End { is_first } => {
+        MessageDecision::Count => Ok(()),
+        MessageDecision::End { is_first } => {
             if is_first {
                 warn!(
                     satellite.id = %satellite,
@@ -193,7 +198,7 @@ mod tests {
         Timestamp::from_micros(0).plus(Duration::from_secs(60_000_000 + seconds))
     }
 
-    fn note(messages: &mut UnexpectedMessages, count: u64, now: Timestamp) -> Vec<Decision> {
+    fn note(messages: &mut UnexpectedMessages, count: u64, now: Timestamp) -> Vec<MessageDecision> {
         (0..count).map(|_| messages.note(satellite(1), UnexpectedKind::Command, now).0).collect()
     }
 
@@ -202,9 +207,12 @@ mod tests {
         let mut messages = UnexpectedMessages::default();
         let decisions = note(&mut messages, MAX_PER_MINUTE + 3, at(0));
         let count = |decision| decisions.iter().filter(|other| **other == decision).count() as u64;
-        assert_eq!(decisions[..5], [Decision::Log; 5]);
-        assert_eq!((count(Decision::Log), count(Decision::Count)), (5, MAX_PER_MINUTE - 5));
-        assert_eq!((count(Decision::End { is_first: true }), count(Decision::End { is_first: false })), (1, 2));
+        assert_eq!(decisions[..5], [MessageDecision::Log; 5]);
+        assert_eq!((count(MessageDecision::Log), count(MessageDecision::Count)), (5, MAX_PER_MINUTE - 5));
+        assert_eq!(
+            (count(MessageDecision::End { is_first: true }), count(MessageDecision::End { is_first: false })),
+            (1, 2)
+        );
     }
 
     #[test]
@@ -212,10 +220,10 @@ mod tests {
         let mut messages = UnexpectedMessages::default();
         let mut note = |now| messages.note(satellite(1), UnexpectedKind::NotInFlight, now);
         for _ in 0..MAX_NOT_IN_FLIGHT_PER_MINUTE {
-            assert_eq!(note(at(0)), (Decision::Count, None));
+            assert_eq!(note(at(0)), (MessageDecision::Count, None));
         }
-        assert_eq!(note(at(0)).0, Decision::End { is_first: true });
-        assert_eq!(note(at(60)), (Decision::Count, None), "a new minute, and nothing to log of the last one");
+        assert_eq!(note(at(0)).0, MessageDecision::End { is_first: true });
+        assert_eq!(note(at(60)), (MessageDecision::Count, None), "a new minute, and nothing to log of the last one");
         assert_eq!(messages.take_suppressed(at(120)), []);
     }
 
@@ -224,7 +232,7 @@ mod tests {
         let mut messages = UnexpectedMessages::default();
         note(&mut messages, MAX_PER_MINUTE + 1, at(0));
         for (other, kind) in [(satellite(1), UnexpectedKind::Session), (satellite(2), UnexpectedKind::Command)] {
-            assert_eq!(messages.note(other, kind, at(0)), (Decision::Log, None));
+            assert_eq!(messages.note(other, kind, at(0)), (MessageDecision::Log, None));
         }
     }
 
@@ -234,7 +242,7 @@ mod tests {
         let mut messages = UnexpectedMessages::default();
         note(&mut messages, 105, at(0));
         let next = messages.note(satellite(1), UnexpectedKind::Command, at(60));
-        assert_eq!(next, (Decision::Log, Some(suppressed(100))), "with the next message");
+        assert_eq!(next, (MessageDecision::Log, Some(suppressed(100))), "with the next message");
         note(&mut messages, 10, at(60));
         assert_eq!(messages.take_suppressed(at(119)), []);
         assert_eq!(messages.take_suppressed(at(120)), [suppressed(6)], "or by itself");

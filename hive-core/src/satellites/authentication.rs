@@ -8,7 +8,7 @@ use hive_wire::satellite_api::RejectionClass;
 use super::Satellites;
 use crate::Result;
 use crate::access::SatelliteIdentity;
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 
 /// Replaced keys of one satellite that a wrong key is compared with. Each costs as much time as the check of a key, and anybody
 /// may send any number of wrong ones.
@@ -30,13 +30,13 @@ impl Satellites {
     /// Returns the satellite that a key belongs to.
     ///
     /// # Errors
-    /// `AuthInvalid` for any key that is not the current one of a satellite; `RateLimited` where the effort does not suffice to
+    /// `AuthInvalid` for any key that is not the current one of a satellite; `RateLimited` where the mode does not suffice to
     /// decide.
-    pub(crate) async fn authenticate(&self, key: &str, effort: Effort) -> Result<SatelliteIdentity> {
-        let (id, secret) = split_satellite_key(key).map_err(|_| effort.refusal())?;
-        let row = self.store.satellite_key(id).await?.ok_or_else(|| effort.refusal())?;
-        if !self.identity.verifier().is_key(secret, &row.hash, effort) {
-            return Err(effort.refusal());
+    pub(crate) async fn authenticate(&self, key: &str, mode: VerifyMode) -> Result<SatelliteIdentity> {
+        let (id, secret) = split_satellite_key(key).map_err(|_| mode.refusal())?;
+        let row = self.store.satellite_key(id).await?.ok_or_else(|| mode.refusal())?;
+        if !self.identity.verifier().is_key(secret, &row.hash, mode) {
+            return Err(mode.refusal());
         }
         Ok(SatelliteIdentity { id, key_generation: row.generation })
     }
@@ -51,7 +51,7 @@ impl Satellites {
         let Ok((id, secret)) = split_satellite_key(key) else { return Ok(rejection) };
         for hash in self.store.satellite_superseded_keys(id, SUPERSEDED_COMPARED).await? {
             rejection.compared += 1;
-            if self.identity.verifier().is_key(secret, &hash, Effort::Full) {
+            if self.identity.verifier().is_key(secret, &hash, VerifyMode::Full) {
                 rejection.class = RejectionClass::Superseded;
                 break;
             }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Satellites;
 use crate::access::SatelliteIdentity;
-use crate::store::Seen;
+use crate::store::Heartbeat;
 use crate::sync::lock;
 use crate::{Error, Result};
 
@@ -26,28 +26,28 @@ pub(super) struct HeartbeatBuffer(Mutex<Buffered>);
 
 #[derive(Default)]
 struct Buffered {
-    latest: HashMap<SatelliteId, Seen>,
+    latest: HashMap<SatelliteId, Heartbeat>,
     /// On their way to the store.
-    writing: HashMap<SatelliteId, Seen>,
+    writing: HashMap<SatelliteId, Heartbeat>,
 }
 
 impl Buffered {
-    fn add(&mut self, seen: Seen) {
-        let seen = match self.latest.remove(&seen.id) {
-            Some(before) => merged(before, seen),
-            None => seen,
+    fn add(&mut self, heartbeat: Heartbeat) {
+        let heartbeat = match self.latest.remove(&heartbeat.id) {
+            Some(before) => merged(before, heartbeat),
+            None => heartbeat,
         };
-        self.latest.insert(seen.id, seen);
+        self.latest.insert(heartbeat.id, heartbeat);
     }
 }
 
 impl HeartbeatBuffer {
-    fn add(&self, seen: Seen) {
-        lock(&self.0).add(seen);
+    fn add(&self, heartbeat: Heartbeat) {
+        lock(&self.0).add(heartbeat);
     }
 
     /// Returns the heartbeat of a satellite that is not stored yet.
-    pub(super) fn get(&self, id: SatelliteId) -> Option<Seen> {
+    pub(super) fn get(&self, id: SatelliteId) -> Option<Heartbeat> {
         let buffered = lock(&self.0);
         match (buffered.writing.get(&id).cloned(), buffered.latest.get(&id).cloned()) {
             (Some(writing), Some(latest)) => Some(merged(writing, latest)),
@@ -56,24 +56,28 @@ impl HeartbeatBuffer {
     }
 
     /// Takes all, to be written.
-    fn take(&self) -> Vec<Seen> {
+    fn take(&self) -> Vec<Heartbeat> {
         let mut buffered = lock(&self.0);
         buffered.writing = std::mem::take(&mut buffered.latest);
         buffered.writing.values().cloned().collect()
     }
 
     /// Notes that all that were taken are written, except for `rest`. Those are written later, unless newer ones came meanwhile.
-    fn note_written(&self, rest: Vec<Seen>) {
+    fn note_written(&self, rest: Vec<Heartbeat>) {
         let mut buffered = lock(&self.0);
         buffered.writing.clear();
         let newer = std::mem::take(&mut buffered.latest);
-        rest.into_iter().chain(newer.into_values()).for_each(|seen| buffered.add(seen));
+        rest.into_iter().chain(newer.into_values()).for_each(|heartbeat| buffered.add(heartbeat));
     }
 }
 
 /// The newer heartbeat, with what only the older one reports.
-fn merged(before: Seen, seen: Seen) -> Seen {
-    Seen { system: seen.system.or(before.system), agent_version: seen.agent_version.or(before.agent_version), ..seen }
+fn merged(before: Heartbeat, heartbeat: Heartbeat) -> Heartbeat {
+    Heartbeat {
+        system: heartbeat.system.or(before.system),
+        agent_version: heartbeat.agent_version.or(before.agent_version),
+        ..heartbeat
+    }
 }
 
 impl Satellites {
@@ -102,7 +106,7 @@ impl Satellites {
 
     /// Notes a heartbeat, to be written by the next [`flush_heartbeats`](Self::flush_heartbeats).
     pub(crate) fn note_heartbeat(&self, id: SatelliteId, system: Option<SystemInfo>, agent_version: Option<String>) {
-        self.heartbeats.add(Seen { id, at: self.context.now(), system, agent_version });
+        self.heartbeats.add(Heartbeat { id, at: self.context.now(), system, agent_version });
     }
 
     /// Writes the heartbeats that are not stored yet.
@@ -126,8 +130,8 @@ mod tests {
     use hive_wire::agent::SystemInfo;
     use hive_wire::id::Seed;
 
-    fn seen(second: i64, version: Option<&str>) -> Seen {
-        Seen {
+    fn heartbeat(second: i64, version: Option<&str>) -> Heartbeat {
+        Heartbeat {
             id: SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] }),
             at: Timestamp::from_micros(second * 1_000_000),
             system: version.map(|_| SystemInfo::default()),
@@ -139,16 +143,16 @@ mod tests {
     fn a_heartbeat_is_known_until_it_is_written() {
         let buffer = HeartbeatBuffer::default();
         let check = |second: Option<i64>, version: Option<&str>| {
-            let found = buffer.get(seen(0, None).id);
-            assert_eq!(found.as_ref().map(|seen| seen.at), second.map(|second| seen(second, None).at));
-            assert_eq!(found.and_then(|seen| seen.agent_version).as_deref(), version);
+            let found = buffer.get(heartbeat(0, None).id);
+            assert_eq!(found.as_ref().map(|heartbeat| heartbeat.at), second.map(|second| heartbeat(second, None).at));
+            assert_eq!(found.and_then(|heartbeat| heartbeat.agent_version).as_deref(), version);
         };
-        buffer.add(seen(1, Some("1.0")));
-        buffer.add(seen(2, None));
+        buffer.add(heartbeat(1, Some("1.0")));
+        buffer.add(heartbeat(2, None));
         check(Some(2), Some("1.0"));
         let taken = buffer.take();
         check(Some(2), Some("1.0"));
-        buffer.add(seen(3, None));
+        buffer.add(heartbeat(3, None));
         check(Some(3), Some("1.0"));
         buffer.note_written(taken);
         check(Some(3), Some("1.0"));

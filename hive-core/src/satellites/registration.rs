@@ -25,7 +25,7 @@ use crate::identity::auth_failures::{AuthFailure, AuthFailureKind};
 use crate::identity::jwt::{RegistrationTokenRef, TokenError};
 use crate::identity::verifier::hash_key;
 use crate::store::{
-    NameUse, NewSatellite, RegisterAgain, RegisterOutcome, RegistrationTokenRow, SatelliteRow, TokenState,
+    NamePolicy, NewSatellite, RegisterOutcome, RegistrationRetry, RegistrationTokenRow, SatelliteRow, TokenState,
 };
 use crate::validate::{check_labels, normalized};
 
@@ -114,7 +114,7 @@ impl Satellites {
         if self.name_holder(&satellite.name).await?.is_some_and(|holder| holder.is_present) {
             return Ok(None);
         }
-        let again = RegisterAgain {
+        let again = RegistrationRetry {
             attempt_hash,
             name: satellite.name.clone(),
             since: satellite.now.minus(ATTEMPT_TIME),
@@ -186,7 +186,7 @@ impl Satellites {
             agent_version: info.agent_version.map(cut),
             api_key_hash: hash_key(secret, self.context.source()),
             created_by: registration.id.to_string(),
-            name_use: NameUse::None,
+            name_use: NamePolicy::None,
             attempt_hash: None,
             now,
         })

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::{Revocation, Satellites};
-use crate::access::{Permission, Principal, Reach, sight};
+use crate::access::{Permission, Principal, ResourceScope, visible_teams};
 use crate::audit::AuditDraft;
 use crate::audit_log::draft::{Subject, record};
 use crate::authorization::{authorize_action, satellite_for};
@@ -22,8 +22,8 @@ use crate::events::Audience;
 use crate::handle::ServiceHandle;
 use crate::identity::verifier::hash_key;
 use crate::registry::DeviceRegistry;
-use crate::store::{Assignment, SatellitePatch, SatelliteQuery, SatelliteRow, Window};
-use crate::validate::{check_known, check_labels, normalized, window};
+use crate::store::{Assignment, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow};
+use crate::validate::{check_known, check_labels, normalized, row_range};
 use crate::{Error, Result, Subscription};
 
 #[async_trait]
@@ -58,9 +58,9 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
     }
 
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
-        let mut query = SatelliteQuery::in_sight(sight(&self.principal, &Permission::SatellitesRead));
+        let mut query = SatelliteQuery::visible_to(visible_teams(&self.principal, &Permission::SatellitesRead));
         query.tags = vec![tag.to_owned()];
-        let (rows, _) = self.service.store.satellite_list(&query, Window::ALL).await?;
+        let (rows, _) = self.service.store.satellite_list(&query, RowRange::ALL).await?;
         Ok(rows.into_iter().map(|row| self.service.view(row)).collect())
     }
 
@@ -84,9 +84,9 @@ impl Satellites {
     }
 
     async fn list(&self, principal: &Principal, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
-        let window = window(page)?;
+        let range = row_range(page)?;
         let query = SatelliteQuery {
-            sight: sight(principal, &Permission::SatellitesRead),
+            visible: visible_teams(principal, &Permission::SatellitesRead),
             status: filter.status,
             tags: filter.tags,
             search: filter.search,
@@ -94,16 +94,16 @@ impl Satellites {
         };
         let (items, total) = match filter.online {
             None => {
-                let (rows, total) = self.store.satellite_list(&query, window).await?;
+                let (rows, total) = self.store.satellite_list(&query, range).await?;
                 (rows.into_iter().map(|row| self.view(row)).collect(), total)
             }
             Some(online) => {
                 // Presence is in memory, so that the store can neither filter by it nor count.
-                let (rows, _) = self.store.satellite_list(&query, Window::ALL).await?;
+                let (rows, _) = self.store.satellite_list(&query, RowRange::ALL).await?;
                 let all = rows.into_iter().map(|row| self.view(row)).filter(|satellite| satellite.online == online);
                 let all: Vec<_> = all.collect();
                 let total = all.len() as u64;
-                (all.into_iter().skip(window.offset as usize).take(window.limit as usize).collect(), total)
+                (all.into_iter().skip(range.offset as usize).take(range.limit as usize).collect(), total)
             }
         };
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
@@ -117,7 +117,7 @@ impl Satellites {
     ) -> Result<Satellite> {
         let row = self.row_for(principal, id, &Permission::SatellitesTag).await?;
         if update.status.is_some() || update.region.is_some() || update.team_id.is_some() {
-            authorize_action(principal, &Permission::SatellitesManage, Reach::Platform)?;
+            authorize_action(principal, &Permission::SatellitesManage, ResourceScope::Platform)?;
         }
         let assignment = match update.team_id.filter(|team| *team != row.team_id) {
             Some(team) => Some(self.assignment(&row, team).await?),

@@ -2,7 +2,7 @@
 
 use hive_wire::{SatelliteId, TeamId};
 
-use crate::store::NameUse;
+use crate::store::NamePolicy;
 
 /// Who has the name now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +65,11 @@ impl Takeover {
     }
 
     /// The same for the store, which looks at the name once more.
-    pub(crate) fn name_use(self) -> NameUse {
+    pub(crate) fn name_use(self) -> NamePolicy {
         match self {
-            Self::New => NameUse::New,
-            Self::Replace(id) => NameUse::Of(id),
-            Self::Refused(_) => NameUse::None,
+            Self::New => NamePolicy::New,
+            Self::Replace(id) => NamePolicy::Of(id),
+            Self::Refused(_) => NamePolicy::None,
         }
     }
 }

@@ -105,7 +105,7 @@ enum ConnState {
 }
 
 /// The result of one step.
-enum Step {
+enum TerminalStep {
     Sent(ViewerAction, Result<()>),
     Received(Option<SessionEvent>),
     Waited,
@@ -157,11 +157,11 @@ impl Terminal {
                 return Some(event);
             }
             match self.step().await? {
-                Step::Sent(action, outcome) => self.on_sent(&action, outcome),
-                Step::Received(Some(event)) => self.on_event(event),
-                Step::Received(None) => self.on_disconnected("the connection ended".into(), Duration::ZERO),
-                Step::Waited => {}
-                Step::Attached(outcome) => self.on_attempt(*outcome),
+                TerminalStep::Sent(action, outcome) => self.on_sent(&action, outcome),
+                TerminalStep::Received(Some(event)) => self.on_event(event),
+                TerminalStep::Received(None) => self.on_disconnected("the connection ended".into(), Duration::ZERO),
+                TerminalStep::Waited => {}
+                TerminalStep::Attached(outcome) => self.on_attempt(*outcome),
             }
         }
     }
@@ -236,8 +236,8 @@ impl Terminal {
         let last_messages = async {
             while !self.is_disconnected() && self.queue.has_unsent() {
                 match self.step().await {
-                    Some(Step::Sent(action, Ok(()))) => self.queue.on_sent(&action),
-                    Some(Step::Received(Some(_)) | Step::Waited) => {}
+                    Some(TerminalStep::Sent(action, Ok(()))) => self.queue.on_sent(&action),
+                    Some(TerminalStep::Received(Some(_)) | TerminalStep::Waited) => {}
                     _ => return,
                 }
             }
@@ -247,23 +247,23 @@ impl Terminal {
 
     /// Waits for one thing to happen. Dropping the future loses nothing: an action that was being sent is sent again,
     /// which has no effect if it arrived, and an attempt to attach continues.
-    async fn step(&mut self) -> Option<Step> {
+    async fn step(&mut self) -> Option<TerminalStep> {
         match &mut self.state {
             ConnState::Connected { output, input } => {
                 let due = self.queue.due_at();
                 Some(tokio::select! {
                     biased;
-                    (action, outcome) = send_next(input.as_mut(), &self.queue) => Step::Sent(action, outcome),
-                    event = output.next() => Step::Received(event),
-                    () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Step::Waited,
+                    (action, outcome) = send_next(input.as_mut(), &self.queue) => TerminalStep::Sent(action, outcome),
+                    event = output.next() => TerminalStep::Received(event),
+                    () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => TerminalStep::Waited,
                 })
             }
             ConnState::Backoff { until } => {
                 sleep_until(*until).await;
                 self.state = ConnState::Connecting(self.attach_again());
-                Some(Step::Waited)
+                Some(TerminalStep::Waited)
             }
-            ConnState::Connecting(attempt) => Some(Step::Attached(Box::new(attempt.await))),
+            ConnState::Connecting(attempt) => Some(TerminalStep::Attached(Box::new(attempt.await))),
             ConnState::Closed => None,
         }
     }

@@ -53,12 +53,12 @@ pub(super) fn attachment(
 ) -> Attachment {
     let changes = session.changes();
     let slot = Arc::new(ViewerSlot { sessions, principal, grant, session, id: admission.id });
-    let output = Output { slot: slot.clone(), changes, cursor: admission.cursor, is_over: false };
-    Attachment { attached, output: Box::new(output), input: Box::new(Input { slot }) }
+    let output = LocalAttachmentOutput { slot: slot.clone(), changes, cursor: admission.cursor, is_over: false };
+    Attachment { attached, output: Box::new(output), input: Box::new(LocalAttachmentInput { slot }) }
 }
 
 #[derive(Debug)]
-struct Output {
+struct LocalAttachmentOutput {
     slot: Arc<ViewerSlot>,
     changes: watch::Receiver<()>,
     /// The offset of the next byte of output.
@@ -67,7 +67,7 @@ struct Output {
 }
 
 #[async_trait]
-impl AttachmentOutput for Output {
+impl AttachmentOutput for LocalAttachmentOutput {
     async fn next(&mut self) -> Option<SessionEvent> {
         while !self.is_over {
             if let Err(error) = self.slot.grant.check() {
@@ -95,7 +95,7 @@ impl AttachmentOutput for Output {
     }
 }
 
-impl Output {
+impl LocalAttachmentOutput {
     /// Reports to the viewer that its right is revoked, and detaches it.
     fn on_revoked(&mut self, error: impl Into<Error>) -> SessionEvent {
         self.is_over = true;
@@ -105,12 +105,12 @@ impl Output {
 }
 
 #[derive(Debug)]
-struct Input {
+struct LocalAttachmentInput {
     slot: Arc<ViewerSlot>,
 }
 
 #[async_trait]
-impl AttachmentInput for Input {
+impl AttachmentInput for LocalAttachmentInput {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
         let ViewerSlot { sessions, principal, grant, session, id } = &*self.slot;
         grant.check()?;

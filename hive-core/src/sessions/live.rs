@@ -47,7 +47,7 @@ pub(crate) struct LiveSession {
     changes: watch::Sender<()>,
     /// How much of the input is typed, for those who wait for that.
     applied: watch::Sender<u64>,
-    state: Mutex<State>,
+    state: Mutex<LiveState>,
 }
 
 /// How a terminal stands, for those who wait for it.
@@ -72,7 +72,7 @@ pub(crate) struct Tick {
     pub(crate) size: Option<Size>,
 }
 
-struct State {
+struct LiveState {
     id: SessionId,
     timeouts: ClaimTimeouts,
     phase: Phase,
@@ -125,17 +125,17 @@ struct Redraw {
 impl LiveSession {
     /// A terminal about to be opened.
     pub(crate) fn new(id: SessionId, satellite: SatelliteId, size: Size, timeouts: ClaimTimeouts) -> Self {
-        Self::with(id, satellite, State::new(id, size, timeouts))
+        Self::with(id, satellite, LiveState::new(id, size, timeouts))
     }
 
     /// A terminal that was opened before this process began, and whose satellite has no link since `now`.
     pub(crate) fn stored(row: &SessionRow, timeouts: ClaimTimeouts, now: Duration) -> Self {
         let is_open = row.status == SessionStatus::Open;
-        let state = State::new(row.id, row.size, timeouts);
-        Self::with(row.id, row.satellite_id, State { phase: Phase::Away(now), is_known: false, is_open, ..state })
+        let state = LiveState::new(row.id, row.size, timeouts);
+        Self::with(row.id, row.satellite_id, LiveState { phase: Phase::Away(now), is_known: false, is_open, ..state })
     }
 
-    fn with(id: SessionId, satellite: SatelliteId, state: State) -> Self {
+    fn with(id: SessionId, satellite: SatelliteId, state: LiveState) -> Self {
         Self {
             id,
             satellite,
@@ -212,19 +212,19 @@ impl LiveSession {
     }
 
     /// Changes the state and wakes who waits.
-    fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, work: impl FnOnce(&mut LiveState) -> T) -> T {
         let result = self.read(work);
         self.changes.send_replace(());
         result
     }
 
     /// Works on the state without waking anybody.
-    fn read<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    fn read<T>(&self, work: impl FnOnce(&mut LiveState) -> T) -> T {
         work(&mut lock(&self.state))
     }
 }
 
-impl State {
+impl LiveState {
     fn new(id: SessionId, size: Size, timeouts: ClaimTimeouts) -> Self {
         Self {
             id,

@@ -41,32 +41,32 @@ const ALTERNATE: [u16; 3] = [47, 1047, 1049];
 
 /// The modes of a terminal, and the sequence its output is in the middle of.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Modes {
+pub(super) struct TerminalModes {
     /// A bit for each of `PRIVATE` that is not as in a fresh terminal.
     changed: u32,
     has_keypad: bool,
     /// The parameter of DECSCUSR; none for the terminal's own cursor.
     cursor: Option<u8>,
-    state: State,
+    state: ParserState,
     sequence: [u8; MAX_SEQUENCE],
     len: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum State {
+enum ParserState {
     #[default]
     Text,
     Escape,
     Control,
 }
 
-impl Modes {
+impl TerminalModes {
     /// Takes in output.
     pub(super) fn scan(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            if self.state == State::Text {
+            if self.state == ParserState::Text {
                 let Some(escape) = find_escape(bytes) else { return };
-                self.state = State::Escape;
+                self.state = ParserState::Escape;
                 bytes = &bytes[escape + 1..];
             } else {
                 self.step(bytes[0]);
@@ -109,23 +109,23 @@ impl Modes {
 
     fn step(&mut self, byte: u8) {
         match (self.state, byte) {
-            (_, ESC) => self.state = State::Escape,
+            (_, ESC) => self.state = ParserState::Escape,
             // CAN and SUB end a sequence without effect.
-            (_, 0x18 | 0x1a) => self.state = State::Text,
-            (State::Escape, b'[') => {
-                self.state = State::Control;
+            (_, 0x18 | 0x1a) => self.state = ParserState::Text,
+            (ParserState::Escape, b'[') => {
+                self.state = ParserState::Control;
                 self.len = 0;
             }
-            (State::Escape, byte) => {
-                self.state = State::Text;
+            (ParserState::Escape, byte) => {
+                self.state = ParserState::Text;
                 self.escape(byte);
             }
-            (State::Control, 0x40..=0x7e) => {
-                self.state = State::Text;
+            (ParserState::Control, 0x40..=0x7e) => {
+                self.state = ParserState::Text;
                 self.control(byte);
             }
             // Control characters within a sequence act on their own.
-            (State::Control, 0x20..=0x3f) => self.collect(byte),
+            (ParserState::Control, 0x20..=0x3f) => self.collect(byte),
             _ => {}
         }
     }
@@ -135,7 +135,7 @@ impl Modes {
             *slot = byte;
             self.len += 1;
         } else {
-            self.state = State::Text;
+            self.state = ParserState::Text;
         }
     }
 
@@ -195,11 +195,11 @@ fn find_escape(bytes: &[u8]) -> Option<usize> {
 /// The modes at each place of the last output, for those who begin there.
 #[derive(Debug)]
 pub(super) struct ModeCheckpoints {
-    now: Modes,
+    now: TerminalModes,
     /// Whether modes may have been set by output that was not seen here.
     has_missed_output: bool,
     /// The modes at some offsets, the oldest first.
-    before: VecDeque<(u64, Modes)>,
+    before: VecDeque<(u64, TerminalModes)>,
     reach: u64,
 }
 
@@ -209,8 +209,8 @@ const STEP: u64 = 16 * 1024;
 impl ModeCheckpoints {
     /// The checkpoints of output that begins at `offset`, good for the last `reach` bytes.
     pub(super) fn starting_at(offset: u64, reach: u64) -> Self {
-        let before = [(offset, Modes::default())].into();
-        Self { now: Modes::default(), has_missed_output: offset > 0, before, reach }
+        let before = [(offset, TerminalModes::default())].into();
+        Self { now: TerminalModes::default(), has_missed_output: offset > 0, before, reach }
     }
 
     /// Takes in output that begins at `offset`.
@@ -237,7 +237,7 @@ impl ModeCheckpoints {
     }
 
     /// Returns the modes at a place before `offset`, and the place: to be brought to `offset` by what lies between.
-    pub(super) fn before(&self, offset: u64) -> (u64, Modes) {
+    pub(super) fn before(&self, offset: u64) -> (u64, TerminalModes) {
         let found = self.before.iter().rev().find(|(place, _)| *place <= offset);
         found.cloned().unwrap_or_else(|| (offset, self.now.clone()))
     }
@@ -248,8 +248,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn after(output: &str) -> Modes {
-        let mut modes = Modes::default();
+    fn after(output: &str) -> TerminalModes {
+        let mut modes = TerminalModes::default();
         modes.scan(output.as_bytes());
         modes
     }
@@ -317,7 +317,7 @@ mod tests {
             sizes in proptest::collection::vec(1usize..7, 1..50),
         ) {
             let output = parts.concat();
-            let (mut modes, mut rest) = (Modes::default(), output.as_bytes());
+            let (mut modes, mut rest) = (TerminalModes::default(), output.as_bytes());
             for size in sizes.iter().cycle() {
                 let (now, later) = rest.split_at((*size).min(rest.len()));
                 modes.scan(now);
@@ -332,14 +332,14 @@ mod tests {
         /// A terminal that takes the restore_sequence is in the same modes.
         #[test]
         fn the_prelude_says_it_all(changed in 0u32..1 << PRIVATE.len(), has_keypad: bool, cursor in proptest::option::of(1u8..7)) {
-            let modes = Modes { changed, has_keypad, cursor, ..Modes::default() };
+            let modes = TerminalModes { changed, has_keypad, cursor, ..TerminalModes::default() };
             let copy = after(&modes.restore_sequence());
             prop_assert_eq!((copy.changed, copy.has_keypad, copy.cursor), (changed, has_keypad, cursor));
         }
 
         #[test]
         fn any_output_is_taken(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            Modes::default().scan(&bytes);
+            TerminalModes::default().scan(&bytes);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::attachment::{attachment, attachment_to_ended};
 use super::live::{LiveSession, SessionState, ViewerIdentity};
 use super::opening::SessionRequest;
 use super::records::subject;
-use crate::access::{Permission, Principal, Reach, Sight, sight};
+use crate::access::{Permission, Principal, ResourceScope, VisibleTeams, visible_teams};
 use crate::audit_log::draft::{intent, record};
 use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for};
 use crate::handle::ServiceHandle;
@@ -122,21 +122,21 @@ impl Sessions {
     pub(super) async fn row_for(&self, principal: &Principal, id: SessionId) -> Result<SessionRow> {
         let no_session = || Error::SessionNotFound(id.to_string());
         let row = self.store.session_get(id).await?.ok_or_else(no_session)?;
-        authorize(principal, &Permission::SessionsOpen, Reach::satellite(row.team_id), no_session)?;
+        authorize(principal, &Permission::SessionsOpen, ResourceScope::satellite(row.team_id), no_session)?;
         Ok(row)
     }
 
     async fn list(&self, principal: &Principal, filter: SessionFilter) -> Result<Vec<Session>> {
         let permission = &Permission::SessionsOpen;
-        let sight = sight(principal, permission);
-        if sight == Sight::Teams(Vec::new()) {
+        let visible = visible_teams(principal, permission);
+        if visible == VisibleTeams::Teams(Vec::new()) {
             return Err(forbidden(permission));
         }
         let hidden = match filter.satellite_id {
             Some(satellite) => hidden_now(self.satellite_store.as_ref(), principal, satellite, permission).await?,
             None => None,
         };
-        let query = SessionQuery { sight, satellite_id: filter.satellite_id, ended: filter.ended };
+        let query = SessionQuery { visible, satellite_id: filter.satellite_id, ended: filter.ended };
         let rows = self.store.session_list(&query, MAX_LISTED).await?;
         if let Some(hidden) = hidden.filter(|_| rows.is_empty()) {
             return Err(hidden);

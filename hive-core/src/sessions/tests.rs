@@ -18,7 +18,7 @@ use hive_wire::{ErrorCode, SessionId};
 use crate::access::Role;
 use crate::hive::tests::{global, request, token};
 use crate::hive::{ActingHive, Hive, Settings};
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 
 use looker::Looker;
 use machine::Machine;
@@ -77,7 +77,7 @@ async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Machine) {
         system.identity().user_create(wanted).await.unwrap();
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
         let key = system.api_key_create_for(name, hive_wire::api::ApiKeyCreate::default()).await.unwrap().api_key;
-        acting.push(hive.acting_as(hive.authenticate_api_key(&key, None, Effort::Full).await.unwrap()));
+        acting.push(hive.acting_as(hive.authenticate_api_key(&key, None, VerifyMode::Full).await.unwrap()));
     }
     let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(teams[0]), ..global() };
     let blue = token(&system, create).await;

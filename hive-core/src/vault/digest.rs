@@ -37,11 +37,11 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Source;
+    use crate::clock::ClockAndRng;
 
     #[test]
     fn a_digest_depends_on_key_purpose_and_every_part() {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let vault = Vault::generate(&source);
         let digest = vault.digest("a", &[b"one", b"two"]);
         assert_eq!(digest, vault.digest("a", &[b"one", b"two"]));
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_digest_survives_a_rotation_and_a_restart() {
-        let source = Source::default();
+        let source = ClockAndRng::default();
         let mut vault = Vault::generate(&source);
         let digest = vault.digest("a", &[b"one"]);
         vault.rotate(&source);

@@ -45,18 +45,18 @@ open_enum! {
 
 /// The teams whose rows a caller may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sight {
+pub enum VisibleTeams {
     /// Rows of all teams, and those without a team.
-    Everything,
+    All,
     /// Rows of these teams.
     Teams(Vec<TeamId>),
 }
 
-impl Sight {
+impl VisibleTeams {
     /// Whether a row of this team is visible.
     pub fn covers(&self, team: Option<TeamId>) -> bool {
         match self {
-            Self::Everything => true,
+            Self::All => true,
             Self::Teams(teams) => team.is_some_and(|team| teams.contains(&team)),
         }
     }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use hive_wire::Timestamp;
 
-use self::file::{Header, Record, RecordWriter};
+use self::file::{BackupRecord, Header, RecordWriter};
 use crate::key_files::KeysError;
 use crate::private_files;
 use crate::sql::{Connection, Row, Statement, Version};
@@ -85,14 +85,14 @@ pub async fn create(
     if migration == 0 {
         return Err(StoreError::Corrupt("there is no hive in the database".into()).into());
     }
-    out.write(&Record::Header(Header {
+    out.write(&BackupRecord::Header(Header {
         format: FORMAT,
         migration,
         program: env!("CARGO_PKG_VERSION").into(),
         created_at: now,
     }))?;
     for (name, text) in keys::read(&location.keys)? {
-        out.write(&Record::Key { name: name.to_owned(), text: text.to_string() })?;
+        out.write(&BackupRecord::Key { name: name.to_owned(), text: text.to_string() })?;
     }
     for table in tables::all(&mut *connection).await? {
         table.write(&mut *connection, &mut out).await?;

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
 use hive_wire::{CommandId, JobId, SatelliteId, Timestamp};
 
-use crate::access::Sight;
+use crate::access::VisibleTeams;
 use crate::audit::AuditDraft;
-use crate::{StoreResult, Window};
+use crate::{RowRange, StoreResult};
 
 pub use rows::{
-    CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, OpenCount, QueuePage, QueuedRow,
+    CommandInsertOutcome, CommandOutcome, CommandRow, Delivery, IdempotencyKey, NewCommand, OpenCommandCount,
+    QueuePage, QueuedCommandRow,
 };
 
 /// Commands and their output.
@@ -29,7 +30,7 @@ pub trait CommandStore: Send + Sync {
         commands: Vec<NewCommand>,
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
-    ) -> StoreResult<Inserted>;
+    ) -> StoreResult<CommandInsertOutcome>;
     /// Marks a queued command as delivered to this journal. An idempotent command may have been delivered or started before.
     /// False for any other.
     async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool>;
@@ -63,18 +64,18 @@ pub trait CommandStore: Send + Sync {
         satellite: SatelliteId,
         page: Option<QueuePage>,
         limit: u32,
-    ) -> StoreResult<Vec<QueuedRow>>;
+    ) -> StoreResult<Vec<QueuedCommandRow>>;
     /// Lists the jobs with queued commands for a satellite.
     async fn command_list_waiting_jobs(&self, satellite: SatelliteId) -> StoreResult<Vec<JobId>>;
     /// Counts the open commands by satellite, by actor, and by whether they belong to a job.
-    async fn command_count_open(&self) -> StoreResult<Vec<OpenCount>>;
-    /// Lists the commands of a satellite whose team is in sight, newest first, and returns the total. The team is that of the
+    async fn command_count_open(&self) -> StoreResult<Vec<OpenCommandCount>>;
+    /// Lists the commands of a satellite whose team is in visible, newest first, and returns the total. The team is that of the
     /// satellite when the command was stored.
     async fn command_list(
         &self,
         satellite: SatelliteId,
-        sight: &Sight,
-        window: Window,
+        visible: &VisibleTeams,
+        range: RowRange,
     ) -> StoreResult<(Vec<CommandRow>, u64)>;
     /// Lists up to `limit` commands, latest first, that ended after `since` because the satellite was removed or assigned to
     /// another team, and that had been delivered to this journal. The satellite may still run them.

@@ -6,7 +6,7 @@ mod users;
 
 pub use api_keys::{ApiKeyOwner, ApiKeyRow, ApiKeyStore};
 pub use teams::TeamStore;
-pub use users::{NewUser, UserPatch, UserRow, UserStore, UserUpdated};
+pub use users::{NewUserRow, UserPatch, UserRow, UserStore, UserUpdateOutcome};
 
 /// Users, teams and API keys.
 pub trait IdentityStore: UserStore + TeamStore + ApiKeyStore {}

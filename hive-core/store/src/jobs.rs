@@ -5,11 +5,11 @@ mod rows;
 use async_trait::async_trait;
 use hive_wire::{JobId, Timestamp};
 
-use crate::access::Sight;
+use crate::access::VisibleTeams;
 use crate::audit::AuditDraft;
-use crate::{IdempotencyKey, NewCommand, StoreResult, Window};
+use crate::{IdempotencyKey, NewCommand, RowRange, StoreResult};
 
-pub use rows::{JobEnd, JobInserted, JobRow, JobTargetRow, NewJob, NewJobTarget};
+pub use rows::{JobEnd, JobInsertOutcome, JobRow, JobTargetRow, NewJob, NewJobTarget};
 
 /// Jobs: one command for each of several satellites, with the satellites for which there could be none.
 #[async_trait]
@@ -24,17 +24,17 @@ pub trait JobStore: Send + Sync {
         commands: Vec<NewCommand>,
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
-    ) -> StoreResult<JobInserted>;
+    ) -> StoreResult<JobInsertOutcome>;
     /// Returns the payload of the commands of a job.
     async fn job_payload(&self, id: JobId) -> StoreResult<Option<String>>;
     /// Returns a job.
     async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>>;
-    /// Lists the jobs all of whose teams are in sight, newest first, and returns the total.
-    async fn job_list(&self, sight: &Sight, window: Window) -> StoreResult<(Vec<JobRow>, u64)>;
+    /// Lists the jobs all of whose teams are in visible, newest first, and returns the total.
+    async fn job_list(&self, visible: &VisibleTeams, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)>;
     /// Lists the open jobs, oldest first.
     async fn job_list_open(&self) -> StoreResult<Vec<JobId>>;
     /// Lists the targets of a job in their order, and returns the total.
-    async fn job_target_list(&self, id: JobId, window: Window) -> StoreResult<(Vec<JobTargetRow>, u64)>;
+    async fn job_target_list(&self, id: JobId, range: RowRange) -> StoreResult<(Vec<JobTargetRow>, u64)>;
     /// Cancels a running job and its queued commands. None of them is delivered afterwards. True for the one caller that did it,
     /// whose audit record is written.
     async fn job_cancel(&self, id: JobId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;

@@ -11,15 +11,16 @@ use hive_wire::{
     UserId,
 };
 
-use crate::access::{Role, Sight};
+use crate::access::{Role, VisibleTeams};
 use crate::audit::{AuditDraft, AuditRecord};
 use crate::{
-    ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditStore, CommandOutcome, CommandRow, CommandStore, Delivery, Fingerprints,
-    HiveRow, HiveStore, IdempotencyKey, Inserted, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, JournalPosition,
-    JournalRow, NewCommand, NewJob, NewRegistrationToken, NewSatellite, NewSession, NewUser, OpenCount, QueuePage,
-    QueuedRow, RegisterAgain, RegisterOutcome, RegistrationTokenRow, RegistrationTokenStore, SatelliteKeyRow,
-    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen, SessionQuery, SessionRow, SessionStore, Store,
-    StoreResult, TeamStore, UserPatch, UserRow, UserStore, UserUpdated, Window,
+    ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore,
+    Delivery, Fingerprints, Heartbeat, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore,
+    JobTargetRow, JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationTokenRow, NewSatellite, NewSession,
+    NewUserRow, OpenCommandCount, QueuePage, QueuedCommandRow, RegisterOutcome, RegistrationRetry,
+    RegistrationTokenRow, RegistrationTokenStore, RowRange, SatelliteKeyRow, SatellitePatch, SatelliteQuery,
+    SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store, StoreResult, TeamStore, UserPatch,
+    UserRow, UserStore, UserUpdateOutcome,
 };
 
 /// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
@@ -110,25 +111,25 @@ layer! {
         satellite_register(token: RegistrationTokenId, satellite: NewSatellite, audit: AuditDraft) -> RegisterOutcome;
         satellite_register_again(
             token: RegistrationTokenId,
-            again: RegisterAgain,
+            again: RegistrationRetry,
             audit: AuditDraft
         ) -> Option<SatelliteRow>;
         satellite_get(id: SatelliteId) -> Option<SatelliteRow>;
         satellite_find(name: &SatelliteName) -> Option<SatelliteRow>;
-        satellite_list(query: &SatelliteQuery, window: Window) -> (Vec<SatelliteRow>, u64);
+        satellite_list(query: &SatelliteQuery, range: RowRange) -> (Vec<SatelliteRow>, u64);
         satellite_update(id: SatelliteId, patch: SatellitePatch, audit: AuditDraft) -> Option<SatelliteRow>;
         satellite_remove(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
         satellite_activate(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
         satellite_key(id: SatelliteId) -> Option<SatelliteKeyRow>;
         satellite_superseded_keys(id: SatelliteId, limit: u32) -> Vec<String>;
         satellite_superseded_keys_prune(before: Timestamp) -> ();
-        satellite_seen(seen: Vec<Seen>) -> ();
+        satellite_seen(seen: Vec<Heartbeat>) -> ();
         satellite_journal_set(id: SatelliteId, journal: JournalRow) -> ();
         satellite_journal_advance(positions: Vec<JournalPosition>) -> ();
         satellite_conflict(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
     }
     CommandStore {
-        command_insert(commands: Vec<NewCommand>, idempotency: Option<IdempotencyKey>, audit: AuditDraft) -> Inserted;
+        command_insert(commands: Vec<NewCommand>, idempotency: Option<IdempotencyKey>, audit: AuditDraft) -> CommandInsertOutcome;
         command_deliver(id: CommandId, delivery: Delivery) -> bool;
         command_start(id: CommandId, now: Timestamp) -> bool;
         command_finish(id: CommandId, outcome: CommandOutcome, audit: Vec<AuditDraft>) -> bool;
@@ -138,10 +139,10 @@ layer! {
         command_set_expiry(id: CommandId, expires_at: Timestamp) -> bool;
         command_list_open(satellite: SatelliteId) -> Vec<CommandRow>;
         command_list_in_flight(satellite: SatelliteId) -> Vec<CommandRow>;
-        command_list_queued(satellite: SatelliteId, page: Option<QueuePage>, limit: u32) -> Vec<QueuedRow>;
+        command_list_queued(satellite: SatelliteId, page: Option<QueuePage>, limit: u32) -> Vec<QueuedCommandRow>;
         command_list_waiting_jobs(satellite: SatelliteId) -> Vec<JobId>;
-        command_count_open() -> Vec<OpenCount>;
-        command_list(satellite: SatelliteId, sight: &Sight, window: Window) -> (Vec<CommandRow>, u64);
+        command_count_open() -> Vec<OpenCommandCount>;
+        command_list(satellite: SatelliteId, visible: &VisibleTeams, range: RowRange) -> (Vec<CommandRow>, u64);
         command_list_revoked(satellite: SatelliteId, journal_id: &str, since: Timestamp, limit: u32) -> Vec<CommandId>;
         command_list_overdue(now: Timestamp, grace: std::time::Duration, limit: u32) -> Vec<CommandId>;
         command_output_append(id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> ();
@@ -154,12 +155,12 @@ layer! {
             commands: Vec<NewCommand>,
             idempotency: Option<IdempotencyKey>,
             audit: AuditDraft
-        ) -> JobInserted;
+        ) -> JobInsertOutcome;
         job_payload(id: JobId) -> Option<String>;
         job_get(id: JobId) -> Option<JobRow>;
-        job_list(sight: &Sight, window: Window) -> (Vec<JobRow>, u64);
+        job_list(visible: &VisibleTeams, range: RowRange) -> (Vec<JobRow>, u64);
         job_list_open() -> Vec<JobId>;
-        job_target_list(id: JobId, window: Window) -> (Vec<JobTargetRow>, u64);
+        job_target_list(id: JobId, range: RowRange) -> (Vec<JobTargetRow>, u64);
         job_cancel(id: JobId, now: Timestamp, audit: AuditDraft) -> bool;
         job_finish(id: JobId, end: JobEnd, audit: AuditDraft) -> bool;
     }
@@ -174,11 +175,11 @@ layer! {
         session_resize(id: SessionId, size: Size) -> ();
     }
     UserStore {
-        user_create(user: NewUser, audit: AuditDraft) -> User;
+        user_create(user: NewUserRow, audit: AuditDraft) -> User;
         user_get(id: UserId) -> Option<UserRow>;
         user_find(username: &str) -> Option<UserRow>;
-        user_list(window: Window) -> (Vec<User>, u64);
-        user_update(id: UserId, patch: UserPatch, audit: AuditDraft) -> UserUpdated;
+        user_list(range: RowRange) -> (Vec<User>, u64);
+        user_update(id: UserId, patch: UserPatch, audit: AuditDraft) -> UserUpdateOutcome;
         user_password_set(id: UserId, hash: String, before: Option<String>, audit: AuditDraft) -> bool;
     }
     TeamStore {
@@ -203,16 +204,16 @@ layer! {
         api_key_revoke(id: ApiKeyId, user: UserId, now: Timestamp, audit: AuditDraft) -> bool;
     }
     RegistrationTokenStore {
-        registration_token_create(token: NewRegistrationToken, audit: AuditDraft) -> ();
+        registration_token_create(token: NewRegistrationTokenRow, audit: AuditDraft) -> ();
         registration_token_get(id: RegistrationTokenId) -> Option<RegistrationTokenInfo>;
         registration_token_row(id: RegistrationTokenId) -> Option<RegistrationTokenRow>;
-        registration_token_list(sight: &Sight) -> Vec<RegistrationTokenInfo>;
+        registration_token_list(visible: &VisibleTeams) -> Vec<RegistrationTokenInfo>;
         registration_token_revoke(id: RegistrationTokenId, now: Timestamp, audit: AuditDraft) -> bool;
     }
     AuditStore {
         audit_append(draft: AuditDraft) -> AuditEntry;
-        audit_list(query: &AuditQuery, sight: &Sight, window: Window) -> (Vec<AuditEntry>, u64);
-        audit_get(id: AuditId, sight: &Sight) -> Option<AuditEntry>;
+        audit_list(query: &AuditQuery, visible: &VisibleTeams, range: RowRange) -> (Vec<AuditEntry>, u64);
+        audit_get(id: AuditId, visible: &VisibleTeams) -> Option<AuditEntry>;
         audit_records(first_seq: u64, limit: u32) -> Vec<AuditRecord>;
         audit_verify() -> AuditVerification;
     }

@@ -25,7 +25,7 @@ mod sessions;
 // What they share.
 pub mod access;
 mod error;
-mod window;
+mod row_range;
 
 // Implementations.
 mod database;
@@ -49,27 +49,28 @@ mod fixture;
 
 pub use audit::AuditStore;
 pub use commands::{
-    CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, Inserted, NewCommand, OpenCount, QueuePage,
-    QueuedRow,
+    CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, NewCommand,
+    OpenCommandCount, QueuePage, QueuedCommandRow,
 };
 pub use database::{Database, InvalidDatabase};
 pub use disk::{DiskError, DiskFault};
 pub use error::{BoxError, StoreError, StoreResult};
 pub use hive::{Fingerprints, HiveRow, HiveStore};
 pub use identity::{
-    ApiKeyOwner, ApiKeyRow, ApiKeyStore, IdentityStore, NewUser, TeamStore, UserPatch, UserRow, UserStore, UserUpdated,
+    ApiKeyOwner, ApiKeyRow, ApiKeyStore, IdentityStore, NewUserRow, TeamStore, UserPatch, UserRow, UserStore,
+    UserUpdateOutcome,
 };
-pub use jobs::{JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, NewJob, NewJobTarget};
+pub use jobs::{JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewJob, NewJobTarget};
 pub use layer::StoreLayer;
-pub use registration_tokens::{NewRegistrationToken, RegistrationTokenRow, RegistrationTokenStore, TokenState};
+pub use registration_tokens::{NewRegistrationTokenRow, RegistrationTokenRow, RegistrationTokenStore, TokenState};
+pub use row_range::RowRange;
 pub use satellites::{
-    Assignment, JournalPosition, JournalRow, NameUse, NewSatellite, RegisterAgain, RegisterOutcome, SatelliteKeyRow,
-    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, Seen,
+    Assignment, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewSatellite, RegisterOutcome, RegistrationRetry,
+    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore,
 };
 pub use sessions::{NewSession, SessionQuery, SessionRow, SessionStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::SqlStore;
-pub use window::Window;
 
 /// Everything a hive keeps.
 ///

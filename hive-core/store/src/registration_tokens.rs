@@ -5,20 +5,20 @@ use hive_wire::api::{Actor, RegistrationTokenInfo, TokenScope};
 use hive_wire::{RegistrationTokenId, SatelliteId, TeamId, Timestamp};
 
 use crate::StoreResult;
-use crate::access::{Authority, Sight};
+use crate::access::{Authority, VisibleTeams};
 use crate::audit::AuditDraft;
 
 /// Registration tokens. The secret text of a token is not stored: it is signed by the hive and has the id in it.
 #[async_trait]
 pub trait RegistrationTokenStore: Send + Sync {
     /// Stores a token.
-    async fn registration_token_create(&self, token: NewRegistrationToken, audit: AuditDraft) -> StoreResult<()>;
+    async fn registration_token_create(&self, token: NewRegistrationTokenRow, audit: AuditDraft) -> StoreResult<()>;
     /// Returns a token.
     async fn registration_token_get(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenInfo>>;
     /// Returns a token with its creator.
     async fn registration_token_row(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenRow>>;
-    /// Lists the tokens in sight, newest first.
-    async fn registration_token_list(&self, sight: &Sight) -> StoreResult<Vec<RegistrationTokenInfo>>;
+    /// Lists the tokens in visible, newest first.
+    async fn registration_token_list(&self, visible: &VisibleTeams) -> StoreResult<Vec<RegistrationTokenInfo>>;
     /// Revokes a token that was neither consumed nor revoked. False for any other.
     async fn registration_token_revoke(
         &self,
@@ -30,7 +30,7 @@ pub trait RegistrationTokenStore: Send + Sync {
 
 /// A registration token to store.
 #[derive(Debug, Clone)]
-pub struct NewRegistrationToken {
+pub struct NewRegistrationTokenRow {
     /// Its id.
     pub id: RegistrationTokenId,
     /// Its scope.

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use hive_wire::{RegistrationTokenId, SatelliteId, SatelliteName, Timestamp};
 
 use crate::audit::AuditDraft;
-use crate::{StoreResult, Window};
+use crate::{RowRange, StoreResult};
 
-pub use registration::{NameUse, NewSatellite, RegisterAgain, RegisterOutcome};
+pub use registration::{NamePolicy, NewSatellite, RegisterOutcome, RegistrationRetry};
 pub use rows::{
-    Assignment, JournalPosition, JournalRow, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, Seen,
+    Assignment, Heartbeat, JournalPosition, JournalRow, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow,
 };
 
 /// Satellites. Methods skip removed ones, unless they say otherwise.
@@ -20,7 +20,7 @@ pub trait SatelliteStore: Send + Sync {
     /// Consumes a registration token and registers a satellite, in one transaction. Of all callers with one token, at most one
     /// gets `Registered`.
     ///
-    /// If [`NameUse`] allows it to take over an existing satellite of the same name and team, that satellite keeps its id,
+    /// If [`NamePolicy`] allows it to take over an existing satellite of the same name and team, that satellite keeps its id,
     /// creation time and tags, gets the new key, and becomes inactive without a conflict. Its previous key is kept as
     /// superseded. If any other satellite has the name, the result is `NameTaken` and the token is not consumed.
     ///
@@ -39,7 +39,7 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_register_again(
         &self,
         token: RegistrationTokenId,
-        again: RegisterAgain,
+        again: RegistrationRetry,
         audit: AuditDraft,
     ) -> StoreResult<Option<SatelliteRow>>;
     /// Returns a satellite.
@@ -47,7 +47,7 @@ pub trait SatelliteStore: Send + Sync {
     /// Returns the satellite with this name.
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>>;
     /// Lists satellites by name, and returns the total.
-    async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)>;
+    async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)>;
     /// Changes a satellite. Fails with `Taken` if another satellite has the new name.
     ///
     /// An assignment to another team replaces the key, keeps the previous one as superseded, and ends what is open on the
@@ -70,7 +70,7 @@ pub trait SatelliteStore: Send + Sync {
     /// Deletes the keys that were superseded before this time. Not audited: they authenticate nobody.
     async fn satellite_superseded_keys_prune(&self, before: Timestamp) -> StoreResult<()>;
     /// Stores heartbeats, all in one transaction. The time of the last heartbeat only increases. Not audited: telemetry.
-    async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()>;
+    async fn satellite_seen(&self, seen: Vec<Heartbeat>) -> StoreResult<()>;
     /// Sets the journal and the process of a satellite's link. Not audited: telemetry.
     async fn satellite_journal_set(&self, id: SatelliteId, journal: JournalRow) -> StoreResult<()>;
     /// Raises the positions of journals. A position that is lower than the stored one, or of another journal, has no effect. Not

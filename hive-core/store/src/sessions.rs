@@ -5,7 +5,7 @@ use hive_wire::api::{Actor, SessionEnd, SessionStatus, Size};
 use hive_wire::{SatelliteId, SatelliteName, SessionId, TeamId, Timestamp};
 
 use crate::StoreResult;
-use crate::access::{Authority, Sight};
+use crate::access::{Authority, VisibleTeams};
 use crate::audit::AuditDraft;
 
 /// Terminal sessions. Their input and output is not stored.
@@ -82,8 +82,8 @@ pub struct SessionRow {
 /// A filter for sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionQuery {
-    /// Only sessions in sight.
-    pub sight: Sight,
+    /// Only sessions in visible.
+    pub visible: VisibleTeams,
     /// Only sessions on this satellite.
     pub satellite_id: Option<SatelliteId>,
     /// Whether to include ended sessions.

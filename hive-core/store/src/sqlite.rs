@@ -162,9 +162,9 @@ impl Connection for SqliteConnection {
     }
 }
 
-type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+type SqliteQuery = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 
-fn query(Statement { text, values }: Statement) -> Query {
+fn query(Statement { text, values }: Statement) -> SqliteQuery {
     let query = match text {
         std::borrow::Cow::Borrowed(text) => sqlx::query(text),
         // Put together from constants: input is in `values` only.

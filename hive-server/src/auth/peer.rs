@@ -47,17 +47,17 @@ where
 
 /// The proxies whose `X-Forwarded-For` is trusted. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct TrustedProxies(Arc<Inner>);
+pub(crate) struct TrustedProxies(Arc<PeerInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct PeerInner {
     networks: Vec<IpNet>,
     warnings: InvalidHopWarnings,
 }
 
 impl TrustedProxies {
     pub(crate) fn new(networks: Vec<IpNet>) -> Self {
-        Self(Arc::new(Inner { networks, warnings: InvalidHopWarnings::default() }))
+        Self(Arc::new(PeerInner { networks, warnings: InvalidHopWarnings::default() }))
     }
 
     pub(crate) fn contains(&self, address: IpAddr) -> bool {

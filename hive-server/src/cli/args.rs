@@ -19,7 +19,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(super) serve: ServeArgs,
     #[command(subcommand)]
-    pub(super) command: Option<Command>,
+    pub(super) command: Option<ServerCommand>,
 }
 
 #[derive(Args)]
@@ -66,7 +66,7 @@ impl DataArgs {
 }
 
 #[derive(Subcommand)]
-pub(super) enum Command {
+pub(super) enum ServerCommand {
     /// Writes the whole hive to a file: its database as of now, and its keys
     Backup {
         /// The file, or - for standard output; it holds all secrets of the hive

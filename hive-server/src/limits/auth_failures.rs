@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
-use hive_core::hive::{Effort, network_of};
+use hive_core::hive::{VerifyMode, network_of};
 use tokio::time::Instant;
 
 use super::lock;
@@ -44,11 +44,11 @@ pub(crate) struct AuthFailureLimiter(Mutex<FailureScores>);
 
 impl AuthFailureLimiter {
     /// Returns how credentials from this address are checked. Callers without a known address are not limited.
-    pub(crate) fn verify_mode(&self, address: Option<IpAddr>) -> Effort {
+    pub(crate) fn verify_mode(&self, address: Option<IpAddr>) -> VerifyMode {
         let is_limited =
             address.is_some_and(|address| lock(&self.0).is_over_limit(network_of(address), Instant::now()));
         // Cached keys still work, so that an attack from a shared address does not lock out its other users.
-        if is_limited { Effort::Remembered } else { Effort::Full }
+        if is_limited { VerifyMode::CachedOnly } else { VerifyMode::Full }
     }
 
     /// Counts a wrong credential.

@@ -5,19 +5,19 @@
 
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use hive_core::Error;
 use hive_core::access::SatelliteIdentity;
-use hive_core::hive::Attached;
+use hive_core::hive::AttachedSatellite;
 use hive_core::link::{ChannelLink, LinkEnd, Outgoing};
 use hive_core::wire::agent::{Handshake, HandshakeAck, MAX_MESSAGE, PROTOCOL_VERSION, SUBPROTOCOL, ToAgent, ToServer};
 use tokio::time::{Instant, timeout_at};
 
+use super::Upgrade;
 use super::close::{LinkClose, handshake_error};
 use super::link::Link;
-use super::socket::{Incoming, Socket};
+use super::socket::{Socket, SocketMessage};
 use crate::auth::RequestParts;
 use crate::error::HttpError;
 use crate::limits::{HandshakeGuard, HandshakePermit};
@@ -32,8 +32,6 @@ const WRITE_BUFFER: usize = 0;
 const MAX_HANDSHAKE_BYTES: usize = 64 * 1024;
 /// Bytes that may wait for a slow socket: the message being sent, and pongs behind it. With more, sending fails.
 const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
-
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 pub(super) async fn upgrade(
     State(state): State<AppState>,
@@ -112,7 +110,7 @@ async fn open(
     identity: SatelliteIdentity,
     socket: &mut Socket,
     deadline: Instant,
-) -> Result<(Attached, LinkEnd), LinkClose> {
+) -> Result<(AttachedSatellite, LinkEnd), LinkClose> {
     let first = timeout_at(deadline, receive_handshake(socket));
     let handshake = tokio::select! {
         first = first => first.map_err(|_| LinkClose::timeout("no handshake was received in time"))??,
@@ -124,9 +122,9 @@ async fn open(
 async fn receive_handshake(socket: &mut Socket) -> Result<Handshake, LinkClose> {
     loop {
         match socket.receive_at_most(MAX_HANDSHAKE_BYTES).await? {
-            Incoming::Control(ToServer::Handshake(handshake)) => return Ok(*handshake),
-            Incoming::KeepAlive => {}
-            Incoming::Control(_) | Incoming::Frame(_) => {
+            SocketMessage::Control(ToServer::Handshake(handshake)) => return Ok(*handshake),
+            SocketMessage::KeepAlive => {}
+            SocketMessage::Control(_) | SocketMessage::Frame(_) => {
                 return Err(LinkClose::protocol("the first message must be a handshake"));
             }
         }
@@ -140,7 +138,7 @@ async fn attach(
     identity: SatelliteIdentity,
     handshake: Handshake,
     socket: &mut Socket,
-) -> Result<(Attached, LinkEnd), LinkClose> {
+) -> Result<(AttachedSatellite, LinkEnd), LinkClose> {
     let (link, mut end) = ChannelLink::pair();
     let mut attaching = std::pin::pin!(state.hive().attach(identity, handshake, link));
     let mut sent = Ok(());

@@ -2,28 +2,28 @@
 //!
 //! The futures that handle a message are boxed, so that the future of an idle link has no space for them.
 
-use hive_core::hive::Attached;
+use hive_core::hive::AttachedSatellite;
 use hive_core::link::{LinkEnd, Outgoing};
 use hive_core::wire::agent::{ToAgent, ToServer};
 use hive_core::wire::frame::{Frame, FrameKind};
 use tokio::time::{Instant, sleep_until};
 
 use super::close::LinkClose;
-use super::socket::{Incoming, Socket};
+use super::socket::{Socket, SocketMessage};
 use crate::state::AppState;
 
 /// The link of an attached satellite.
 pub(super) struct Link {
     state: AppState,
     socket: Socket,
-    attached: Attached,
+    attached: AttachedSatellite,
     end: LinkEnd,
     last_received: Instant,
     ping_at: Instant,
 }
 
 impl Link {
-    pub(super) fn new(state: AppState, socket: Socket, attached: Attached, end: LinkEnd) -> Self {
+    pub(super) fn new(state: AppState, socket: Socket, attached: AttachedSatellite, end: LinkEnd) -> Self {
         let now = Instant::now();
         let ping_at = now + state.hive().settings().heartbeat_interval;
         Self { state, socket, attached, end, last_received: now, ping_at }
@@ -53,11 +53,11 @@ impl Link {
         self.last_received + self.state.hive().settings().heartbeat_timeout
     }
 
-    async fn on_incoming(&mut self, incoming: Result<Incoming, LinkClose>) -> Result<(), LinkClose> {
+    async fn on_incoming(&mut self, incoming: Result<SocketMessage, LinkClose>) -> Result<(), LinkClose> {
         let handled = match incoming? {
-            Incoming::Control(message) => self.on_control(message).await,
-            Incoming::Frame(frame) => self.on_frame(frame).await,
-            Incoming::KeepAlive => Ok(()),
+            SocketMessage::Control(message) => self.on_control(message).await,
+            SocketMessage::Frame(frame) => self.on_frame(frame).await,
+            SocketMessage::KeepAlive => Ok(()),
         };
         // After the handling: the satellite may be silent while the server is slow.
         self.last_received = Instant::now();

@@ -1,7 +1,6 @@
 //! `/api/v1/sessions/{id}/attach`, from the request to the attached viewer. The attached viewer is in `viewer`.
 
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use hive_core::session::Attachment;
@@ -10,9 +9,10 @@ use hive_core::wire::session::{AttachRequest, FromViewer, SUBPROTOCOL};
 use hive_core::{ActingHive, Error};
 use tokio::time::timeout;
 
+use super::Upgrade;
 use super::close::ViewerClose;
 use super::origin::SameOrigin;
-use super::viewer::{Viewer, close_socket};
+use super::viewer::{ViewerSocket, close_socket};
 use crate::auth::Authenticated;
 use crate::error::HttpError;
 use crate::extract::Path;
@@ -24,8 +24,6 @@ const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 const READ_BUFFER: usize = 4096;
 /// Messages are written at once, without a buffer.
 const WRITE_BUFFER: usize = 0;
-
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 pub(super) async fn attach(
     State(state): State<AppState>,
@@ -64,7 +62,7 @@ fn negotiate(upgrade: Upgrade) -> Result<WebSocketUpgrade, HttpError> {
 async fn serve(state: AppState, hive: ActingHive, id: SessionId, mut socket: WebSocket) {
     // Boxed: the future of an attached viewer must not have space for its opening.
     match Box::pin(open(&state, &hive, id, &mut socket)).await {
-        Ok(attachment) => Box::pin(Viewer::new(&state, socket, attachment).run(state.draining())).await,
+        Ok(attachment) => Box::pin(ViewerSocket::new(&state, socket, attachment).run(state.draining())).await,
         Err(close) => Box::pin(close_socket(socket, close)).await,
     }
 }

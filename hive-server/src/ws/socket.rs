@@ -14,7 +14,7 @@ use super::close::{LinkClose, close_frame, disconnect_message};
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A received message.
-pub(super) enum Incoming {
+pub(super) enum SocketMessage {
     /// A control message.
     Control(ToServer),
     /// Data of a stream.
@@ -36,12 +36,12 @@ impl Socket {
     }
 
     /// Waits for the next message. Cancel-safe.
-    pub(super) async fn receive(&mut self) -> Result<Incoming, LinkClose> {
+    pub(super) async fn receive(&mut self) -> Result<SocketMessage, LinkClose> {
         self.receive_at_most(MAX_MESSAGE).await
     }
 
     /// Waits for the next message. A longer one closes the link.
-    pub(super) async fn receive_at_most(&mut self, bytes: usize) -> Result<Incoming, LinkClose> {
+    pub(super) async fn receive_at_most(&mut self, bytes: usize) -> Result<SocketMessage, LinkClose> {
         match self.socket.recv().await {
             // Checked here too: the limit of the socket itself is that of an open link, and cannot change.
             Some(Ok(message)) if len(&message) > bytes => Err(LinkClose::protocol("the message is too long")),
@@ -95,17 +95,17 @@ fn len(message: &Message) -> usize {
     }
 }
 
-fn read(message: Message) -> Result<Incoming, LinkClose> {
+fn read(message: Message) -> Result<SocketMessage, LinkClose> {
     match message {
         Message::Text(text) => match serde_json::from_str(&text) {
-            Ok(message) => Ok(Incoming::Control(message)),
+            Ok(message) => Ok(SocketMessage::Control(message)),
             Err(error) => Err(LinkClose::protocol(format!("not a control message: {error}"))),
         },
         Message::Binary(bytes) => match Frame::decode(bytes) {
-            Ok(frame) => Ok(Incoming::Frame(frame)),
+            Ok(frame) => Ok(SocketMessage::Frame(frame)),
             Err(error) => Err(LinkClose::protocol(error.to_string())),
         },
-        Message::Ping(_) | Message::Pong(_) => Ok(Incoming::KeepAlive),
+        Message::Ping(_) | Message::Pong(_) => Ok(SocketMessage::KeepAlive),
         // The WebSocket library has answered the close frame already.
         Message::Close(_) => Err(LinkClose::ConnectionLost),
     }

@@ -30,8 +30,8 @@ const MAX_MISSED_PINGS: u32 = 2;
 const LEASE_NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An attached viewer.
-pub(super) struct Viewer {
-    outbox: Outbox,
+pub(super) struct ViewerSocket {
+    outbox: ViewerOutbox,
     socket: SplitStream<WebSocket>,
     output: Box<dyn AttachmentOutput>,
     input: Box<dyn AttachmentInput>,
@@ -47,13 +47,13 @@ pub(super) struct Viewer {
 }
 
 /// Messages to the viewer: at most one with output, and a ping.
-struct Outbox {
+struct ViewerOutbox {
     socket: SplitSink<WebSocket, Message>,
     queued: VecDeque<Message>,
     is_flushed: bool,
 }
 
-impl Outbox {
+impl ViewerOutbox {
     fn is_empty(&self) -> bool {
         self.queued.is_empty() && self.is_flushed
     }
@@ -77,7 +77,7 @@ impl Outbox {
     }
 }
 
-impl Viewer {
+impl ViewerSocket {
     pub(super) fn new(state: &AppState, socket: WebSocket, attachment: Attachment) -> Self {
         let Attachment { attached, output, input } = attachment;
         let is_writer = attached.control.is_mine;
@@ -85,7 +85,7 @@ impl Viewer {
         let (sink, socket) = socket.split();
         let ping_interval = state.limits().viewer_ping;
         Self {
-            outbox: Outbox { socket: sink, queued: [first].into(), is_flushed: true },
+            outbox: ViewerOutbox { socket: sink, queued: [first].into(), is_flushed: true },
             socket,
             output,
             input,

@@ -1,7 +1,7 @@
 //! Users, teams, keys and tokens.
 
 use hive_core::access::Role;
-use hive_core::hive::Effort;
+use hive_core::hive::VerifyMode;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::{
     ApiKeyCreate, LoginRequest, PageRequest, PasswordChange, PlatformRole, RegistrationTokenCreate, TeamCreate,
@@ -64,7 +64,7 @@ async fn users_are_added_found_and_changed(world: World) {
 async fn a_password_is_reset_and_changed(world: World) {
     let is_let_in = async |username: &str, password: &Secret| {
         let request = LoginRequest { username: username.into(), password: password.0.clone() };
-        world.hive.login(request, None, Effort::Full).await.is_ok()
+        world.hive.login(request, None, VerifyMode::Full).await.is_ok()
     };
     let somebody = world.somebody("olga", &[]).await;
     let reset = world.api().identity().user_password_reset(somebody.user).await.unwrap().password;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hive_core::access::Role;
-use hive_core::hive::{Effort, Settings};
+use hive_core::hive::{Settings, VerifyMode};
 use hive_core::wire::api::{
     ApiKeyCreate, PlatformRole, RegistrationTokenCreate, SatelliteStatus, SatelliteUpdate, TeamCreate, TeamMemberPut,
     TokenScope, UserCreate,
@@ -234,7 +234,9 @@ async fn new_key(hive: &Hive, name: &str, role: PlatformRole) -> (UserId, ApiKey
 
 async fn connect(side: Side, hive: &Hive, url: &str, key: &str) -> Box<dyn HiveApi> {
     match side {
-        Side::Embedded => Box::new(hive.acting_as(hive.authenticate_api_key(key, None, Effort::Full).await.unwrap())),
+        Side::Embedded => {
+            Box::new(hive.acting_as(hive.authenticate_api_key(key, None, VerifyMode::Full).await.unwrap()))
+        }
         Side::Remote => Box::new(RemoteHive::connect(url, key.into()).unwrap()),
     }
 }

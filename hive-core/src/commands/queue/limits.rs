@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use hive_wire::SatelliteId;
 
 use crate::settings::Settings;
-use crate::store::OpenCount;
+use crate::store::OpenCommandCount;
 use crate::sync::lock;
 
 /// Which queue is full.
@@ -83,9 +83,9 @@ impl OpenCommandCounts {
     }
 
     /// Replaces the counts with those of the store.
-    pub(crate) fn replace(&self, open: Vec<OpenCount>) {
+    pub(crate) fn replace(&self, open: Vec<OpenCommandCount>) {
         let mut counts = Counts::default();
-        for OpenCount { satellite_id, created_by, is_of_job, count } in open {
+        for OpenCommandCount { satellite_id, created_by, is_of_job, count } in open {
             *counts.satellites.entry(satellite_id).or_default() += count;
             if !is_of_job {
                 *counts.callers.entry(created_by).or_default() += count;
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn counts_go_on_where_the_store_is() {
         let (counts, settings) = (OpenCommandCounts::default(), settings());
-        let of = |n, caller: &str, is_of_job, count| OpenCount {
+        let of = |n, caller: &str, is_of_job, count| OpenCommandCount {
             satellite_id: satellite(n),
             created_by: caller.into(),
             is_of_job,

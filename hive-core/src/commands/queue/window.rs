@@ -44,7 +44,7 @@ impl CommandClass {
 }
 
 /// The order by age. The id decides between commands of the same age.
-pub(crate) type Key = (Timestamp, CommandId);
+pub(crate) type QueueKey = (Timestamp, CommandId);
 
 /// A command that waits for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(crate) struct QueuedCommand {
 }
 
 impl QueuedCommand {
-    fn key(&self) -> Key {
+    fn key(&self) -> QueueKey {
         (self.created_at, self.id)
     }
 
@@ -73,7 +73,7 @@ impl QueuedCommand {
 pub(crate) struct PageQuery {
     pub(crate) class: CommandClass,
     pub(crate) rank: Rank,
-    pub(crate) after: Option<Key>,
+    pub(crate) after: Option<QueueKey>,
 }
 
 /// What is to be done next.
@@ -94,13 +94,13 @@ pub(crate) enum QueueStep {
 enum Unread {
     Nothing,
     /// There may be some after this key.
-    Behind(Option<Key>),
+    Behind(Option<QueueKey>),
 }
 
 /// The queued commands of one class and rank.
 #[derive(Debug)]
 struct RankQueue {
-    waiting: BTreeMap<Key, QueuedCommand>,
+    waiting: BTreeMap<QueueKey, QueuedCommand>,
     unread: Unread,
 }
 
@@ -129,7 +129,7 @@ impl RankQueue {
     /// Returns where the next page begins, where it has to be read to know the first command. Commands of jobs are not read by
     /// pages, so that one of them may be behind commands that are not held yet.
     #[expect(clippy::option_option, reason = "the first page begins behind no key")]
-    fn missing(&self) -> Option<Option<Key>> {
+    fn missing(&self) -> Option<Option<QueueKey>> {
         match self.unread {
             Unread::Behind(after) if self.first().is_none_or(|first| after.is_none_or(|after| first.key() > after)) => {
                 Some(after)
@@ -363,7 +363,7 @@ impl DeliveryWindow {
 
     fn pick_of(&self, class: CommandClass, now: Timestamp) -> Option<Pick> {
         let has_room = |rank: &Rank| self.slots(class).has_room(*rank, now);
-        let mut first: Option<(Rank, Key, Rank)> = None;
+        let mut first: Option<(Rank, QueueKey, Rank)> = None;
         for rank in Rank::ALL.into_iter().filter(has_room) {
             let queue = self.queue(class, rank);
             if let Some(after) = queue.missing() {
@@ -413,7 +413,7 @@ impl DeliveryWindow {
 /// The next command, or the page that has to be read to know it.
 enum Pick {
     Read(PageQuery),
-    Command(CommandClass, Rank, Key),
+    Command(CommandClass, Rank, QueueKey),
 }
 
 #[cfg(test)]

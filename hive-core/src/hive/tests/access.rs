@@ -12,7 +12,7 @@ use crate::Error;
 use crate::access::Role;
 use crate::audit_log::draft::{Subject, record};
 use crate::hive::{RegistrationError, TokenProblem};
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 use crate::link::Outgoing;
 use crate::router::ExecOptions;
 use crate::store::UserPatch;
@@ -31,9 +31,9 @@ async fn registering_again_keeps_the_id_and_kills_the_old_key_at_once() {
     let second = hive.register_satellite(&made_for, request(NAME), None, None).await.unwrap();
     assert_eq!(second.id, first.id);
     assert_eq!(second.status, "inactive");
-    assert!(matches!(hive.authenticate_satellite(&first.api_key, Effort::Full).await, Err(Error::AuthInvalid)));
+    assert!(matches!(hive.authenticate_satellite(&first.api_key, VerifyMode::Full).await, Err(Error::AuthInvalid)));
     assert_eq!(satellite.end.next().await.unwrap_err().code, close::AUTH_FAILED);
-    hive.authenticate_satellite(&second.api_key, Effort::Full).await.unwrap();
+    hive.authenticate_satellite(&second.api_key, VerifyMode::Full).await.unwrap();
 }
 
 #[tokio::test]
@@ -48,11 +48,14 @@ async fn a_satellite_that_changes_its_team_gets_a_new_key_and_the_old_one_is_dea
     assert_eq!((moved.team_id, moved.satellite_type), (Some(team.id), SatelliteType::Team));
     let Outgoing::Control(ToAgent::RotateKey { api_key }) = satellite.end.next().await.unwrap() else { panic!() };
     satellite.end.next().await.expect_err("the link of the old key is closed");
-    assert!(matches!(hive.authenticate_satellite(&registered.api_key, Effort::Full).await, Err(Error::AuthInvalid)));
-    assert_eq!(hive.authenticate_satellite(&api_key.0, Effort::Full).await.unwrap().id, registered.id);
+    assert!(matches!(
+        hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await,
+        Err(Error::AuthInvalid)
+    ));
+    assert_eq!(hive.authenticate_satellite(&api_key.0, VerifyMode::Full).await.unwrap().id, registered.id);
     assert!(api_key.0.starts_with("hive_satellite_api_team_") && !format!("{api_key:?}").contains(&api_key.0));
     system.satellites().update(registered.id, assign(Some(team.id))).await.unwrap();
-    hive.authenticate_satellite(&api_key.0, Effort::Full).await.expect("the same team changes nothing");
+    hive.authenticate_satellite(&api_key.0, VerifyMode::Full).await.expect("the same team changes nothing");
 }
 
 #[tokio::test]
@@ -88,8 +91,8 @@ async fn another_team_looks_as_if_it_did_not_exist() {
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
         keys.push(system.api_key_create_for(name, ApiKeyCreate::default()).await.unwrap().api_key);
     }
-    let anna = hive.acting_as(hive.authenticate_api_key(&keys[0], None, Effort::Full).await.unwrap());
-    let bert = hive.acting_as(hive.authenticate_api_key(&keys[1], None, Effort::Full).await.unwrap());
+    let anna = hive.acting_as(hive.authenticate_api_key(&keys[0], None, VerifyMode::Full).await.unwrap());
+    let bert = hive.acting_as(hive.authenticate_api_key(&keys[1], None, VerifyMode::Full).await.unwrap());
     assert!(anna.satellites().get(registered.id).await.unwrap().is_some());
     assert!(bert.satellites().get(registered.id).await.unwrap().is_none());
     let refused =
@@ -111,16 +114,16 @@ async fn a_password_opens_a_login_and_a_revoked_key_opens_nothing() {
     let NewUser { user, password } =
         hive.as_system().identity().user_create(user("admin", PlatformRole::GlobalAdmin)).await.unwrap();
     let login = |password: &str| hive_wire::api::LoginRequest { username: "admin".into(), password: password.into() };
-    let opened = hive.login(login(&password.0), None, Effort::Full).await.unwrap();
+    let opened = hive.login(login(&password.0), None, VerifyMode::Full).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_jwt(&opened.token, None).await.unwrap());
     assert_eq!(acting.identity().me().await.unwrap().user, user);
-    assert!(matches!(hive.login(login("wrong"), None, Effort::Full).await, Err(Error::AuthInvalid)));
-    let unlooked = hive.login(login(&password.0), None, Effort::Remembered).await;
+    assert!(matches!(hive.login(login("wrong"), None, VerifyMode::Full).await, Err(Error::AuthInvalid)));
+    let unlooked = hive.login(login(&password.0), None, VerifyMode::CachedOnly).await;
     assert!(matches!(unlooked, Err(Error::RateLimited { .. })), "passwords are not remembered");
     let key = acting.identity().api_key_create(ApiKeyCreate::default()).await.unwrap();
-    hive.authenticate_api_key(&key.api_key, None, Effort::Full).await.unwrap();
+    hive.authenticate_api_key(&key.api_key, None, VerifyMode::Full).await.unwrap();
     acting.identity().api_key_revoke(key.info.id).await.unwrap();
-    assert!(matches!(hive.authenticate_api_key(&key.api_key, None, Effort::Full).await, Err(Error::AuthInvalid)));
+    assert!(matches!(hive.authenticate_api_key(&key.api_key, None, VerifyMode::Full).await, Err(Error::AuthInvalid)));
 }
 
 #[tokio::test]
@@ -142,7 +145,7 @@ async fn a_role_of_a_later_version_grants_nothing_and_is_kept() {
     let record = || record(context, system.principal(), "test", Subject::new("user", anna.id), serde_json::json!({}));
     hive.services().store.user_update(anna.id, patch, record()).await.unwrap();
     hive.services().store.team_member_put(team, anna.id, Role::from("auditor"), record()).await.unwrap();
-    let acting = hive.acting_as(hive.authenticate_api_key(&key, None, Effort::Full).await.unwrap());
+    let acting = hive.acting_as(hive.authenticate_api_key(&key, None, VerifyMode::Full).await.unwrap());
     let nothing = acting.satellites().list(hive_wire::api::SatelliteFilter::default(), PageRequest::default()).await;
     assert_eq!(nothing.unwrap().total, 0);
     assert!(matches!(acting.identity().user_get(anna.id).await, Ok(None)));

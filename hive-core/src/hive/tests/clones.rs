@@ -12,7 +12,7 @@ use hive_wire::{CommandId, SatelliteId};
 
 use super::{NAME, Satellite, global, handshake, hive, register, request, token};
 use crate::hive::{Hive, Settings};
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
 use crate::{Error, Result};
@@ -42,7 +42,7 @@ fn told(id: SatelliteId, process: Process) -> Handshake {
 }
 
 async fn try_as(hive: &Hive, registered: &RegisteredSatellite, process: Process) -> Result<Satellite> {
-    let identity = hive.authenticate_satellite(&registered.api_key, Effort::Full).await?;
+    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await?;
     let (link, mut end) = ChannelLink::pair();
     let attached = hive.attach(identity, told(registered.id, process), link).await?;
     assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(_))));
@@ -213,7 +213,7 @@ async fn a_key_that_dies_while_its_satellite_connects_leaves_no_link() {
         let registered = register(&hive, &name).await;
         let made_for = RegistrationTokenCreate { for_satellite: Some(registered.id), ..global() };
         let spare = token(&system, made_for).await;
-        let identity = hive.authenticate_satellite(&registered.api_key, Effort::Full).await.unwrap();
+        let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.unwrap();
         let (link, mut end) = ChannelLink::pair();
         let attach = hive.attach(identity, handshake(registered.id, "journal-1"), link);
         let kill = async {

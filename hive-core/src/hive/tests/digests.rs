@@ -16,7 +16,8 @@ use crate::hive::Hive;
 use crate::job::JobOptions;
 use crate::router::ExecOptions;
 use crate::store::{
-    Database, IdempotencyKey, Inserted, JobInserted, NewCommand, NewJob, Store, StoreLayer, StoreResult,
+    CommandInsertOutcome, Database, IdempotencyKey, JobInsertOutcome, NewCommand, NewJob, Store, StoreLayer,
+    StoreResult,
 };
 
 /// Notes the digests of requests, and the records that come with them.
@@ -44,7 +45,7 @@ impl StoreLayer for Notes {
         commands: Vec<NewCommand>,
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
-    ) -> StoreResult<Inserted> {
+    ) -> StoreResult<CommandInsertOutcome> {
         self.note(idempotency.as_ref(), &audit);
         self.below.command_insert(commands, idempotency, audit).await
     }
@@ -55,7 +56,7 @@ impl StoreLayer for Notes {
         commands: Vec<NewCommand>,
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
-    ) -> StoreResult<JobInserted> {
+    ) -> StoreResult<JobInsertOutcome> {
         self.note(idempotency.as_ref(), &audit);
         self.below.job_insert(job, commands, idempotency, audit).await
     }

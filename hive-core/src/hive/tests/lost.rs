@@ -8,7 +8,7 @@ use hive_wire::satellite_api::RegisteredSatellite;
 
 use super::{NAME, connect, register};
 use crate::Subscription;
-use crate::clock::{Clock, ManualClock, Source, SystemClock};
+use crate::clock::{Clock, ClockAndRng, ManualClock, SystemClock};
 use crate::hive::{Hive, Settings};
 use crate::job::JobOptions;
 use crate::router::ExecOptions;
@@ -18,7 +18,7 @@ const UNKNOWN: TargetStatus = TargetStatus::Command(CommandStatus::OutcomeUnknow
 /// A hive whose time is moved by hand, and which looks for overdue commands all the time.
 async fn hive() -> (Hive, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
-    let source = Source { clock: clock.clone(), ..Source::default() };
+    let source = ClockAndRng { clock: clock.clone(), ..ClockAndRng::default() };
     let settings = Settings { sweep_interval: Duration::from_millis(10), ..Settings::default() };
     (Hive::builder().in_memory().source(source).settings(settings).build().await.unwrap(), clock)
 }

@@ -17,18 +17,18 @@ use tokio_util::task::TaskTracker;
 
 use super::{NAME, Satellite, connect, handshake, hive, register};
 use crate::Error;
-use crate::access::Sight;
-use crate::clock::{ManualClock, Source};
+use crate::access::VisibleTeams;
+use crate::clock::{ClockAndRng, ManualClock};
 use crate::hive::{Hive, Settings};
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 use crate::job::JobOptions;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
-use crate::store::{Store, Window, sqlite};
+use crate::store::{RowRange, Store, sqlite};
 
 /// A satellite that takes so many commands at the same time. Half of a few places are for immediate ones.
 async fn connect_with(hive: &Hive, registered: &RegisteredSatellite, capacity: u32) -> Satellite {
-    let identity = hive.authenticate_satellite(&registered.api_key, Effort::Full).await.unwrap();
+    let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.unwrap();
     let (link, mut end) = ChannelLink::pair();
     let mut handshake = handshake(registered.id, "journal-1");
     handshake.capacity = Some(capacity);
@@ -230,7 +230,7 @@ async fn a_command_that_is_sent_back_is_queued_again_and_runs() {
 #[tokio::test]
 async fn a_command_that_is_sent_back_too_late_has_expired() {
     let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_700_000_000_000_000)));
-    let source = Source { clock: clock.clone(), ..Source::default() };
+    let source = ClockAndRng { clock: clock.clone(), ..ClockAndRng::default() };
     let hive = Hive::builder().in_memory().source(source).build().await.unwrap();
     let registered = register(&hive, NAME).await;
     let mut satellite = connect(&hive, &registered, "journal-1").await;
@@ -304,7 +304,7 @@ async fn a_queue_that_is_full_takes_no_more_and_says_so() {
     let first = submit(&hive, two.id, "true").await;
     submit(&hive, two.id, "true").await;
     check(&hive, two.id, of_the_caller()).await;
-    let (_, total) = hive.services().store.command_list(two.id, &Sight::Everything, Window::ALL).await.unwrap();
+    let (_, total) = hive.services().store.command_list(two.id, &VisibleTeams::All, RowRange::ALL).await.unwrap();
     assert_eq!(total, 2, "what was refused is not stored");
     hive.shutdown().await;
 
@@ -388,7 +388,7 @@ async fn a_caller_who_hangs_up_leaves_a_command_that_ends_or_none() {
     let all_ended = async {
         loop {
             let (rows, _) =
-                hive.services().store.command_list(registered.id, &Sight::Everything, Window::ALL).await.unwrap();
+                hive.services().store.command_list(registered.id, &VisibleTeams::All, RowRange::ALL).await.unwrap();
             if rows.iter().all(|row| row.status.is_terminal()) {
                 return rows;
             }

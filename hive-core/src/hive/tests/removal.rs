@@ -13,7 +13,7 @@ use crate::Error;
 use crate::hive::{ActingHive, Hive};
 use crate::job::JobOptions;
 use crate::router::ExecOptions;
-use crate::store::Window;
+use crate::store::RowRange;
 
 /// Satellites that are removed, each in a race with those who begin something on it.
 const SATELLITES: usize = 30;
@@ -116,7 +116,7 @@ async fn nothing_stays_open_for_satellites_that_are_removed() {
         assert!(matches!(row.status, CommandStatus::Cancelled | CommandStatus::OutcomeUnknown), "{row:?}");
     }
     for job in jobs.into_iter().chain([everywhere]) {
-        let (targets, _) = hive.services().store.job_target_list(job, Window::ALL).await.unwrap();
+        let (targets, _) = hive.services().store.job_target_list(job, RowRange::ALL).await.unwrap();
         let is_over = |status: &TargetStatus| match status {
             TargetStatus::Command(status) => status.is_terminal(),
             TargetStatus::NotRun => true,

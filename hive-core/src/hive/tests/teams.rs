@@ -13,7 +13,7 @@ use hive_wire::{ErrorCode, SatelliteId, TeamId};
 use super::{NAME, Satellite, connect, global, handshake, hive, request, token};
 use crate::access::{Role, SatelliteIdentity};
 use crate::hive::{ActingHive, Hive};
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 use crate::job::JobOptions;
 use crate::link::{ChannelLink, Outgoing};
 use crate::router::ExecOptions;
@@ -53,7 +53,7 @@ async fn two_teams() -> Teams {
 /// Somebody with the teams they have now.
 async fn operator(hive: &Hive, name: &str) -> ActingHive {
     let key = hive.as_system().api_key_create_for(name, ApiKeyCreate::default()).await.unwrap().api_key;
-    hive.acting_as(hive.authenticate_api_key(&key, None, Effort::Full).await.unwrap())
+    hive.acting_as(hive.authenticate_api_key(&key, None, VerifyMode::Full).await.unwrap())
 }
 
 impl Teams {

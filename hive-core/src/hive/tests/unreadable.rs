@@ -8,7 +8,7 @@ use hive_wire::api::{CommandStatus, ExecCommand, JobStatus, OutputEncoding, Targ
 use hive_wire::{CommandId, JobId};
 
 use super::{NAME, connect, register};
-use crate::clock::{Clock, ManualClock, Source, SystemClock};
+use crate::clock::{Clock, ClockAndRng, ManualClock, SystemClock};
 use crate::hive::{Hive, Settings};
 use crate::job::JobOptions;
 use crate::keys::Keys;
@@ -17,7 +17,7 @@ use crate::store::{CommandRow, JobRow, Store, StoreError, StoreLayer, StoreResul
 use crate::sync::lock;
 
 /// A store in which some rows cannot be read.
-struct DamagedStore {
+struct CorruptStore {
     below: Arc<dyn Store>,
     /// Where the keys of its hive are.
     keys: tempfile::TempDir,
@@ -25,7 +25,7 @@ struct DamagedStore {
     job: Mutex<Option<JobId>>,
 }
 
-impl DamagedStore {
+impl CorruptStore {
     async fn new() -> Arc<Self> {
         let below = Arc::new(sqlite::in_memory().await.unwrap());
         let keys = tempfile::tempdir().unwrap();
@@ -34,7 +34,7 @@ impl DamagedStore {
 }
 
 #[async_trait]
-impl StoreLayer for DamagedStore {
+impl StoreLayer for CorruptStore {
     fn below(&self) -> &dyn Store {
         self.below.as_ref()
     }
@@ -55,7 +55,7 @@ impl StoreLayer for DamagedStore {
 }
 
 /// A hive over this store whose concerns have their turn all the time.
-async fn hive_over(store: Arc<DamagedStore>, source: Source) -> Hive {
+async fn hive_over(store: Arc<CorruptStore>, source: ClockAndRng) -> Hive {
     let settings = Settings { sweep_interval: Duration::from_millis(10), ..Settings::default() };
     let keys = Keys::open(store.keys.path(), &source).unwrap();
     Hive::builder().store(store).keys(keys).source(source).settings(settings).build().await.unwrap()
@@ -73,8 +73,8 @@ async fn until(is_so: impl AsyncFn() -> bool) {
 #[tokio::test]
 async fn a_command_that_cannot_be_read_does_not_keep_others_from_expiring() {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
-    let store = DamagedStore::new().await;
-    let source = Source { clock: clock.clone(), ..Source::default() };
+    let store = CorruptStore::new().await;
+    let source = ClockAndRng { clock: clock.clone(), ..ClockAndRng::default() };
     let hive = hive_over(store.clone(), source).await;
     let registered = register(&hive, NAME).await;
     drop(connect(&hive, &registered, "journal-1").await);
@@ -97,8 +97,8 @@ async fn a_command_that_cannot_be_read_does_not_keep_others_from_expiring() {
 
 #[tokio::test]
 async fn a_job_that_cannot_be_read_does_not_keep_others_from_going_on() {
-    let store = DamagedStore::new().await;
-    let before = hive_over(store.clone(), Source::default()).await;
+    let store = CorruptStore::new().await;
+    let before = hive_over(store.clone(), ClockAndRng::default()).await;
     let registered = register(&before, NAME).await;
     let satellite = connect(&before, &registered, "journal-1").await;
     let jobs = before.as_system().jobs();
@@ -109,7 +109,7 @@ async fn a_job_that_cannot_be_read_does_not_keep_others_from_going_on() {
     before.shutdown().await;
 
     *lock(&store.job) = Some(damaged);
-    let after = hive_over(store.clone(), Source::default()).await;
+    let after = hive_over(store.clone(), ClockAndRng::default()).await;
     until(async || after.housekeeping_counts().unreadable_rows == 1).await;
     let registered = after.as_system().satellites().get(registered.id).await.unwrap().unwrap();
     after.as_system().satellites().remove(registered.id).await.unwrap();

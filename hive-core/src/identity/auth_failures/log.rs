@@ -103,7 +103,7 @@ pub fn network_of(address: IpAddr) -> IpAddr {
 
 /// What to do with one failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(super) enum FailureDecision {
     /// Write a record of its own.
     Record,
     /// The minute's summary counts it.
@@ -139,7 +139,7 @@ impl Summary {
 #[derive(Debug, Default)]
 pub(super) struct AuthFailureLog {
     minute: i64,
-    kinds: BTreeMap<AuthFailureKind, Minute>,
+    kinds: BTreeMap<AuthFailureKind, FailureMinute>,
     hour: i64,
     summaries: u32,
     due: Vec<Summary>,
@@ -147,7 +147,7 @@ pub(super) struct AuthFailureLog {
 }
 
 #[derive(Debug, Default)]
-struct Minute {
+struct FailureMinute {
     failures: u64,
     recorded: u64,
     sources: HashMap<FailureSource, u64>,
@@ -161,7 +161,7 @@ impl AuthFailureLog {
         source: FailureSource,
         is_behind: bool,
         now: Timestamp,
-    ) -> Decision {
+    ) -> FailureDecision {
         self.pass_time(now);
         let has_summary = self.summaries < SUMMARIES_PER_HOUR;
         let minute = self.kinds.entry(kind).or_default();
@@ -179,9 +179,9 @@ impl AuthFailureLog {
         if before < RECORDS_PER_MINUTE && !is_behind {
             minute.recorded += 1;
             totals.recorded += 1;
-            return Decision::Record;
+            return FailureDecision::Record;
         }
-        if has_summary { Decision::Count } else { Decision::Drop }
+        if has_summary { FailureDecision::Count } else { FailureDecision::Drop }
     }
 
     /// Returns the summaries of the minutes that are over.
@@ -243,7 +243,7 @@ impl AuthFailureLog {
     }
 }
 
-impl Minute {
+impl FailureMinute {
     fn summary(self, kind: AuthFailureKind, minute: Timestamp) -> Summary {
         let Self { failures, recorded, sources } = self;
         let count = sources.len();
@@ -278,7 +278,7 @@ mod tests {
         count: usize,
         now: Timestamp,
     ) -> usize {
-        (0..count).filter(|_| log.note(kind, source, false, now) == Decision::Record).count()
+        (0..count).filter(|_| log.note(kind, source, false, now) == FailureDecision::Record).count()
     }
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
             summaries += log.take_summaries(at(minute * 60 + 60 - 1)).len();
         }
         assert_eq!(summaries, 60);
-        assert_eq!(log.note(KEY, network(1), false, at(59 * 60)), Decision::Drop);
+        assert_eq!(log.note(KEY, network(1), false, at(59 * 60)), FailureDecision::Drop);
         let [key, password] = ["api_key", "password"].map(|kind| log.totals()[kind]);
         assert_eq!(key.recorded + password.recorded, 2 * 60 * 5);
         assert_eq!(key.summarised + password.summarised, 60 * 5);
@@ -330,7 +330,7 @@ mod tests {
     fn nothing_is_recorded_while_the_audit_log_is_behind_and_all_is_counted() {
         let mut log = AuthFailureLog::default();
         for _ in 0..10 {
-            assert_eq!(log.note(KEY, network(1), true, at(0)), Decision::Count);
+            assert_eq!(log.note(KEY, network(1), true, at(0)), FailureDecision::Count);
         }
         let [summary] = &log.take_summaries(at(60))[..] else { panic!("one summary") };
         assert_eq!((summary.failures, summary.recorded), (10, 0));

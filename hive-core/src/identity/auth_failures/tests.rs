@@ -13,7 +13,7 @@ use super::*;
 use crate::Error;
 use crate::Hive;
 use crate::hive::tests::{global, hive, register, request, token};
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 
 const HERE: &str = "203.0.113.7";
 
@@ -64,16 +64,16 @@ async fn each_kind_of_failure_is_recorded_with_its_public_id_and_no_secret() {
     let mut wrong = key.api_key.clone();
     wrong.replace_range(wrong.len() - 4.., "AAAA");
     for bad in [cut, &*wrong] {
-        assert!(matches!(hive.authenticate_api_key(bad, here(), Effort::Full).await, Err(Error::AuthInvalid)));
+        assert!(matches!(hive.authenticate_api_key(bad, here(), VerifyMode::Full).await, Err(Error::AuthInvalid)));
     }
-    let opened = hive.login(login("anna", &password), here(), Effort::Full).await.unwrap();
+    let opened = hive.login(login("anna", &password), here(), VerifyMode::Full).await.unwrap();
     let forged = format!("{}AAAA", &opened.token[..opened.token.len() - 4]);
     for bad in ["garbage", &*forged] {
         hive.authenticate_jwt(bad, here()).await.unwrap_err();
     }
-    hive.login(login("anna", "a wrong secret"), here(), Effort::Full).await.err().expect("it is refused");
-    hive.login(login(&password, "a wrong secret"), here(), Effort::Full).await.err().expect("it is refused");
-    hive.login(login("anna", &"x".repeat(5000)), here(), Effort::Full).await.err().expect("it is refused");
+    hive.login(login("anna", "a wrong secret"), here(), VerifyMode::Full).await.err().expect("it is refused");
+    hive.login(login(&password, "a wrong secret"), here(), VerifyMode::Full).await.err().expect("it is refused");
+    hive.login(login("anna", &"x".repeat(5000)), here(), VerifyMode::Full).await.err().expect("it is refused");
     hive.note_refused_satellite_key(&satellite.api_key, Some(HERE));
     let spent = token(&hive.as_system(), global()).await;
     let register =
@@ -114,7 +114,7 @@ async fn a_flood_is_five_records_and_a_summary() {
     let hive = hive().await;
     for _ in 0..1000 {
         hive.authenticate_jwt("garbage", Some(HERE.into())).await.unwrap_err();
-        hive.authenticate_api_key("hive_key_x", Some("2001:db8::1".into()), Effort::Remembered).await.unwrap_err();
+        hive.authenticate_api_key("hive_key_x", Some("2001:db8::1".into()), VerifyMode::CachedOnly).await.unwrap_err();
     }
     hive.services().auth_failures.summarise_rest().await;
     let records = records(&hive).await;
@@ -153,7 +153,7 @@ async fn failures_wait_for_nobody_and_are_counted_where_they_cannot_be_written()
 async fn who_guesses_the_password_that_is_to_be_changed_is_recorded() {
     let hive = hive().await;
     let (_, key) = user_with_key(&hive, "anna").await;
-    let principal = hive.authenticate_api_key(&key.api_key, Some(HERE.into()), Effort::Full).await.unwrap();
+    let principal = hive.authenticate_api_key(&key.api_key, Some(HERE.into()), VerifyMode::Full).await.unwrap();
     let change = PasswordChange { current: Secret("a guess".into()), new: Secret("correct horse battery".into()) };
     hive.acting_as(principal).identity().password_change(change).await.unwrap_err();
     let records = records(&hive).await;

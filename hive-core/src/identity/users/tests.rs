@@ -12,7 +12,7 @@ use hive_wire::credential::Secret;
 use crate::access::{Permission, Principal, Role};
 use crate::hive::tests::hive;
 use crate::hive::{ActingHive, Hive, Settings};
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 use crate::{Error, Result, Subscription};
 
 const STRONG: &str = "a long word of one's own";
@@ -23,7 +23,7 @@ async fn add(hive: &Hive, name: &str, role: PlatformRole) -> NewUser {
 
 async fn log_in(hive: &Hive, name: &str, password: &str) -> Result<ActingHive> {
     let request = LoginRequest { username: name.into(), password: password.into() };
-    let token = hive.login(request, None, Effort::Full).await?.token;
+    let token = hive.login(request, None, VerifyMode::Full).await?.token;
     use_login(hive, &token).await
 }
 
@@ -32,7 +32,7 @@ async fn use_login(hive: &Hive, token: &str) -> Result<ActingHive> {
 }
 
 async fn use_key(hive: &Hive, key: &str) -> Result<ActingHive> {
-    Ok(hive.acting_as(hive.authenticate_api_key(key, None, Effort::Full).await?))
+    Ok(hive.acting_as(hive.authenticate_api_key(key, None, VerifyMode::Full).await?))
 }
 
 fn check_refused<T>(result: Result<T>, code: ErrorCode) {
@@ -49,7 +49,7 @@ async fn who_is_disabled_is_refused_everywhere_at_once() {
     let system = hive.as_system();
     let NewUser { user, password } = add(&hive, "olga", PlatformRole::GlobalUser).await;
     let request = LoginRequest { username: "olga".into(), password: password.0.clone() };
-    let login = hive.login(request, None, Effort::Full).await.unwrap().token;
+    let login = hive.login(request, None, VerifyMode::Full).await.unwrap().token;
     let key = use_login(&hive, &login)
         .await
         .unwrap()
@@ -171,7 +171,7 @@ async fn a_rotated_key_has_one_secret_and_gives_no_more_rights() {
     let new = anna.identity().api_key_rotate(old.info.id).await.unwrap();
     assert_eq!(new.info, old.info);
     check_refused(use_key(&hive, &old.api_key).await, ErrorCode::AuthInvalid);
-    let principal = hive.authenticate_api_key(&new.api_key, None, Effort::Full).await.unwrap();
+    let principal = hive.authenticate_api_key(&new.api_key, None, VerifyMode::Full).await.unwrap();
     let scopes = Some([Permission::ApiKeysOwn, Permission::SatellitesRead].into());
     let scoped = hive.acting_as(Principal { scopes, ..principal });
     scoped.satellites().list(SatelliteFilter::default(), PageRequest::default()).await.unwrap();

@@ -7,7 +7,7 @@ use hive_wire::api::Actor;
 use hive_wire::session::{AttachRequest, Control, ViewMode};
 use hive_wire::stream::MAX_WINDOW;
 
-use super::{LiveSession, State, TAIL};
+use super::{LiveSession, LiveState, TAIL};
 use crate::sessions::keyboard::InputLease;
 use crate::sessions::viewers::{AttachmentId, PendingEvents, ViewerEvent};
 
@@ -46,7 +46,7 @@ impl LiveSession {
     }
 }
 
-impl State {
+impl LiveState {
     fn admit(&mut self, now: Duration, request: &AttachRequest, who: ViewerIdentity) -> Admission {
         let id = self.identity(request.viewer, &who);
         let is_read_only = matches!(request.mode, ViewMode::ReadOnly | ViewMode::Unknown(_));

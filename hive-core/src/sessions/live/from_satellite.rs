@@ -9,7 +9,7 @@ use hive_wire::frame::Frame;
 use hive_wire::session::SCROLLBACK;
 use hive_wire::stream::{Receiver, Ring};
 
-use super::{Linked, LiveSession, Phase, State, TAIL, WORTH_TELLING};
+use super::{Linked, LiveSession, LiveState, Phase, TAIL, WORTH_TELLING};
 use crate::Result;
 use crate::links::LinkHandle;
 use crate::links::protocol_violation;
@@ -148,7 +148,7 @@ impl LiveSession {
     }
 }
 
-impl State {
+impl LiveState {
     fn ask(&mut self, link: &LinkHandle, message: ToAgent) {
         self.phase = Phase::Asked(link.clone());
         link.send_best_effort(message);

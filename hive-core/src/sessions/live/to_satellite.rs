@@ -6,7 +6,7 @@ use hive_wire::SessionId;
 use hive_wire::agent::ToAgent;
 use hive_wire::frame::Frame;
 
-use super::{Linked, Phase, Redraw, State};
+use super::{Linked, LiveState, Phase, Redraw};
 use crate::link::Outgoing;
 use crate::sessions::flow::Credit;
 
@@ -16,7 +16,7 @@ const MAX_UNANSWERED: u32 = 16;
 /// The shortest time between two requests to a program to draw its screen anew.
 const REDRAW_INTERVAL: Duration = Duration::from_secs(1);
 
-impl State {
+impl LiveState {
     pub(super) fn linked(&mut self) -> Option<&mut Linked> {
         match &mut self.phase {
             Phase::Linked(linked) if self.end.is_none() => Some(linked),

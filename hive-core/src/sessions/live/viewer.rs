@@ -9,7 +9,7 @@ use hive_wire::frame::MAX_PAYLOAD;
 use hive_wire::session::{Control, FromViewer, ToViewer};
 use hive_wire::stream::Missing;
 
-use super::{LiveSession, State};
+use super::{LiveSession, LiveState};
 use crate::session::{SessionEvent, check_size};
 use crate::sessions::keyboard::{InputLease, LeaseRequest};
 use crate::sessions::viewers::{AttachmentId, Viewer, ViewerEvent};
@@ -116,7 +116,7 @@ impl LiveSession {
     }
 }
 
-impl State {
+impl LiveState {
     fn next(&mut self, now: Duration, id: AttachmentId, cursor: &mut u64) -> Next {
         if self.is_closed || self.viewers.at(id).is_none() {
             return Next::Over;

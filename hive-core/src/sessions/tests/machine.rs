@@ -11,9 +11,9 @@ use hive_wire::{SatelliteId, SessionId, ViewerId};
 
 use crate::hive::Hive;
 use crate::hive::tests::{handshake, register};
-use crate::identity::authentication::Effort;
+use crate::identity::authentication::VerifyMode;
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
-use crate::link_handler::Attached;
+use crate::link_handler::AttachedSatellite;
 
 /// Bytes of output a satellite keeps.
 const RING: u64 = 1024 * 1024;
@@ -21,7 +21,7 @@ const RING: u64 = 1024 * 1024;
 pub(super) struct Machine {
     pub(super) id: SatelliteId,
     registered: RegisteredSatellite,
-    link: Option<(Attached, LinkEnd)>,
+    link: Option<(AttachedSatellite, LinkEnd)>,
     pub(super) terminals: BTreeMap<SessionId, Pty>,
     last_stream: u32,
     /// What it answers to the wish for a terminal, where it does not open it.
@@ -80,7 +80,7 @@ impl Machine {
 
     /// Opens a link; the one before may still be there.
     pub(super) async fn connect(&mut self, hive: &Hive) {
-        let identity = hive.authenticate_satellite(&self.registered.api_key, Effort::Full).await.unwrap();
+        let identity = hive.authenticate_satellite(&self.registered.api_key, VerifyMode::Full).await.unwrap();
         let (link, end) = ChannelLink::pair();
         let mut hello = handshake(self.id, "journal-1");
         hello.sessions = self.terminals.keys().copied().collect();

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::Sight;
+use hive_store::access::VisibleTeams;
 use hive_store::audit::AuditDraft;
-use hive_store::{CommandOutcome, Window};
+use hive_store::{CommandOutcome, RowRange};
 use hive_wire::SatelliteId;
 use hive_wire::agent::Channel;
 use hive_wire::api::{AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus};
@@ -75,7 +75,7 @@ pub(crate) async fn a_record_is_what_was_drafted(on: &Fixture) {
         hash: entry.hash.clone(),
     };
     assert_eq!(entry, expected);
-    assert_eq!(on.store.audit_get(draft.id, &Sight::Everything).await.unwrap(), Some(expected));
+    assert_eq!(on.store.audit_get(draft.id, &VisibleTeams::All).await.unwrap(), Some(expected));
     let line = on.store.audit_records(entry.seq, 1).await.unwrap().remove(0);
     assert_eq!((line.seq, line.previous_hash, line.hash), (entry.seq, entry.previous_hash, entry.hash));
 }
@@ -126,31 +126,31 @@ pub(crate) async fn records_are_found_by_their_fields(on: &Fixture) {
         on.store.audit_append(draft).await.unwrap();
     }
     let by_actor = || AuditQuery { actor: Some(actor.clone()), ..AuditQuery::default() };
-    let check = async |query: AuditQuery, window, expected: &[usize], total: u64| {
-        let (entries, found) = on.store.audit_list(&query, &Sight::Everything, window).await.unwrap();
+    let check = async |query: AuditQuery, range, expected: &[usize], total: u64| {
+        let (entries, found) = on.store.audit_list(&query, &VisibleTeams::All, range).await.unwrap();
         let expected: Vec<_> = expected.iter().map(|index| ids[*index]).collect();
         assert_eq!((entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), found), (expected, total), "{query:?}");
     };
     let about = AuditQuery { satellite_id: Some(satellite), ..AuditQuery::default() };
-    check(by_actor(), Window::ALL, &[3, 2, 1, 0], 4).await;
-    check(by_actor(), Window { offset: 1, limit: 2 }, &[2, 1], 4).await;
-    check(about, Window::ALL, &[2, 1], 2).await;
-    check(AuditQuery { action: Some("check.other".into()), ..by_actor() }, Window::ALL, &[3], 1).await;
-    check(AuditQuery { since: Some(start.plus(second * 2)), ..by_actor() }, Window::ALL, &[3, 2], 2).await;
-    check(AuditQuery { until: Some(start.plus(second * 2)), ..by_actor() }, Window::ALL, &[1, 0], 2).await;
+    check(by_actor(), RowRange::ALL, &[3, 2, 1, 0], 4).await;
+    check(by_actor(), RowRange { offset: 1, limit: 2 }, &[2, 1], 4).await;
+    check(about, RowRange::ALL, &[2, 1], 2).await;
+    check(AuditQuery { action: Some("check.other".into()), ..by_actor() }, RowRange::ALL, &[3], 1).await;
+    check(AuditQuery { since: Some(start.plus(second * 2)), ..by_actor() }, RowRange::ALL, &[3, 2], 2).await;
+    check(AuditQuery { until: Some(start.plus(second * 2)), ..by_actor() }, RowRange::ALL, &[1, 0], 2).await;
 }
 
 pub(crate) async fn records_of_other_teams_are_hidden(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let append = async |team_id| on.store.audit_append(AuditDraft { team_id, ..on.draft() }).await.unwrap().id;
     let (mine, foreign, global) = (append(Some(ours)).await, append(Some(theirs)).await, append(None).await);
-    let sight = Sight::Teams(vec![ours]);
-    let (entries, total) = on.store.audit_list(&AuditQuery::default(), &sight, Window::ALL).await.unwrap();
+    let visible = VisibleTeams::Teams(vec![ours]);
+    let (entries, total) = on.store.audit_list(&AuditQuery::default(), &visible, RowRange::ALL).await.unwrap();
     assert!(entries.iter().all(|entry| entry.team_id == Some(ours)));
     assert_eq!(total, entries.len() as u64);
-    assert!(on.store.audit_get(mine, &sight).await.unwrap().is_some());
+    assert!(on.store.audit_get(mine, &visible).await.unwrap().is_some());
     for hidden in [foreign, global] {
-        assert!(on.store.audit_get(hidden, &sight).await.unwrap().is_none());
-        assert!(on.store.audit_get(hidden, &Sight::Everything).await.unwrap().is_some());
+        assert!(on.store.audit_get(hidden, &visible).await.unwrap().is_none());
+        assert!(on.store.audit_get(hidden, &VisibleTeams::All).await.unwrap().is_some());
     }
 }

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::{Authority, Sight};
+use hive_store::access::{Authority, VisibleTeams};
 use hive_store::{
-    Assignment, CommandOutcome, CommandRow, Delivery, IdempotencyKey, Inserted, NewCommand, OpenCount, QueuePage,
-    SatellitePatch, Window,
+    Assignment, CommandInsertOutcome, CommandOutcome, CommandRow, Delivery, IdempotencyKey, NewCommand,
+    OpenCommandCount, QueuePage, RowRange, SatellitePatch,
 };
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{CommandStatus, CommandType};
@@ -30,11 +30,11 @@ pub(crate) async fn commands_are_stored_all_or_none(on: &Fixture) {
     // A satellite that does not exist is found before anything is inserted.
     let nobodys = vec![first.clone(), on.new_command(SatelliteId::new(on.seed()))];
     let inserted = on.store.command_insert(nobodys, None, on.draft_by(&actor)).await.unwrap();
-    assert_eq!(inserted, Inserted::NoSatellite);
+    assert_eq!(inserted, CommandInsertOutcome::NoSatellite);
     assert!(on.store.command_list_open(satellite).await.unwrap().is_empty());
     assert!(on.records_by(&actor).await.is_empty());
     let both = vec![first, second];
-    assert_eq!(on.store.command_insert(both, None, on.draft_by(&actor)).await.unwrap(), Inserted::New);
+    assert_eq!(on.store.command_insert(both, None, on.draft_by(&actor)).await.unwrap(), CommandInsertOutcome::New);
     assert_eq!(on.store.command_list_open(satellite).await.unwrap().len(), 2);
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
@@ -96,13 +96,14 @@ pub(crate) async fn an_idempotency_key_stores_one_request_of_many(on: &Fixture) 
         (ids, inserted)
     };
     let results = join_all((0..CALLERS).map(insert)).await;
-    let (new, others): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, inserted)| *inserted == Inserted::New);
+    let (new, others): (Vec<_>, Vec<_>) =
+        results.into_iter().partition(|(_, inserted)| *inserted == CommandInsertOutcome::New);
     assert_eq!(new.len(), 1);
     // The losers get the commands of the winner, in its order.
-    assert!(others.iter().all(|(_, inserted)| *inserted == Inserted::Existing(new[0].0.clone())));
+    assert!(others.iter().all(|(_, inserted)| *inserted == CommandInsertOutcome::Existing(new[0].0.clone())));
     let other_body = vec![on.new_command(satellite)];
     let conflict = on.store.command_insert(other_body, Some(key(on, &owner, "b")), on.draft_by(&owner)).await.unwrap();
-    assert_eq!(conflict, Inserted::Conflict);
+    assert_eq!(conflict, CommandInsertOutcome::Conflict);
     assert_eq!(on.store.command_list_open(satellite).await.unwrap().len(), 2);
     assert_eq!(on.records_by(&owner).await.len(), 1);
 }
@@ -113,10 +114,10 @@ pub(crate) async fn an_idempotency_key_is_its_owners_and_ends(on: &Fixture) {
     let insert =
         async |key| on.store.command_insert(vec![on.new_command(satellite)], Some(key), on.draft()).await.unwrap();
     // It expires before the next request, although its row may still be stored.
-    assert_eq!(insert(IdempotencyKey { expires_at: on.now(), ..key(on, &one, "a") }).await, Inserted::New);
-    assert_eq!(insert(key(on, &other, "b")).await, Inserted::New, "somebody else's key");
-    assert_eq!(insert(key(on, &one, "c")).await, Inserted::New, "the key has ended");
-    assert_eq!(insert(key(on, &one, "a")).await, Inserted::Conflict);
+    assert_eq!(insert(IdempotencyKey { expires_at: on.now(), ..key(on, &one, "a") }).await, CommandInsertOutcome::New);
+    assert_eq!(insert(key(on, &other, "b")).await, CommandInsertOutcome::New, "somebody else's key");
+    assert_eq!(insert(key(on, &one, "c")).await, CommandInsertOutcome::New, "the key has ended");
+    assert_eq!(insert(key(on, &one, "a")).await, CommandInsertOutcome::Conflict);
 }
 
 pub(crate) async fn a_command_is_delivered_and_started_once(on: &Fixture) {
@@ -315,7 +316,8 @@ pub(crate) async fn open_commands_are_counted(on: &Fixture) {
     let mut counts = on.store.command_count_open().await.unwrap();
     counts.retain(|count| count.satellite_id == satellite);
     counts.sort_by_key(|count| count.is_of_job);
-    let of = |is_of_job, count| OpenCount { satellite_id: satellite, created_by: caller.clone(), is_of_job, count };
+    let of =
+        |is_of_job, count| OpenCommandCount { satellite_id: satellite, created_by: caller.clone(), is_of_job, count };
     assert_eq!(counts, [of(false, 2), of(true, 1)]);
 }
 
@@ -329,7 +331,7 @@ pub(crate) async fn commands_are_listed_newest_first(on: &Fixture) {
     }
     for (offset, range) in [(0, 0..3), (3, 3..5), (5, 5..5)] {
         let (rows, total) =
-            on.store.command_list(satellite, &Sight::Everything, Window { offset, limit: 3 }).await.unwrap();
+            on.store.command_list(satellite, &VisibleTeams::All, RowRange { offset, limit: 3 }).await.unwrap();
         assert_eq!((rows.iter().map(|row| row.id).collect::<Vec<_>>(), total), (ids[range].to_vec(), 5));
     }
 }
@@ -369,14 +371,14 @@ pub(crate) async fn nothing_is_stored_for_a_removed_satellite(on: &Fixture) {
         let keys = [None, Some(key(on, &actor, "a"))];
         for key in keys {
             let inserted = on.store.command_insert(vec![on.new_command(id)], key, on.draft_by(&actor)).await.unwrap();
-            assert_eq!(inserted, Inserted::NoSatellite);
+            assert_eq!(inserted, CommandInsertOutcome::NoSatellite);
         }
-        assert_eq!(on.store.command_list(id, &Sight::Everything, Window::ALL).await.unwrap(), (Vec::new(), 0));
+        assert_eq!(on.store.command_list(id, &VisibleTeams::All, RowRange::ALL).await.unwrap(), (Vec::new(), 0));
     }
     assert!(on.records_by(&actor).await.is_empty(), "there is no record of what was not stored");
     let now_global = NewCommand { team_id: None, ..on.new_command(reassigned.id) };
     let inserted = on.store.command_insert(vec![now_global], Some(key(on, &actor, "a")), on.draft_by(&actor)).await;
-    assert_eq!(inserted.unwrap(), Inserted::New, "the key is not spent");
+    assert_eq!(inserted.unwrap(), CommandInsertOutcome::New, "the key is not spent");
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
@@ -390,7 +392,11 @@ pub(crate) async fn nothing_is_left_open_by_a_removal_in_a_race(on: &Fixture) {
         assert!(on.store.satellite_remove(satellite, on.now(), on.draft()).await.unwrap());
     };
     let (inserted, ()) = futures_util::join!(join_all((0..CALLERS).map(insert)), remove);
-    assert!(inserted.iter().all(|inserted| matches!(inserted, Inserted::New | Inserted::NoSatellite)));
+    assert!(
+        inserted
+            .iter()
+            .all(|inserted| matches!(inserted, CommandInsertOutcome::New | CommandInsertOutcome::NoSatellite))
+    );
     assert!(on.store.command_list_open(satellite).await.unwrap().is_empty());
 }
 
@@ -399,17 +405,17 @@ pub(crate) async fn commands_are_listed_by_the_team_they_were_given_in(on: &Fixt
     let before = on.insert(on.new_command(satellite.id)).await;
     on.store.satellite_update(satellite.id, assigned(on, Some(other)), on.draft()).await.unwrap();
     let after = on.insert(NewCommand { team_id: Some(other), ..on.new_command(satellite.id) }).await;
-    let check = async |sight: Sight, expected: &[CommandId]| {
-        let (rows, total) = on.store.command_list(satellite.id, &sight, Window::ALL).await.unwrap();
+    let check = async |visible: VisibleTeams, expected: &[CommandId]| {
+        let (rows, total) = on.store.command_list(satellite.id, &visible, RowRange::ALL).await.unwrap();
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        assert_eq!((ids.as_slice(), total), (expected, expected.len() as u64), "{sight:?}");
+        assert_eq!((ids.as_slice(), total), (expected, expected.len() as u64), "{visible:?}");
     };
     let team = satellite.team_id.unwrap();
-    check(Sight::Teams(vec![team]), &[before]).await;
-    check(Sight::Teams(vec![other]), &[after]).await;
-    check(Sight::Teams(vec![team, other]), &[after, before]).await;
-    check(Sight::Everything, &[after, before]).await;
-    check(Sight::Teams(Vec::new()), &[]).await;
+    check(VisibleTeams::Teams(vec![team]), &[before]).await;
+    check(VisibleTeams::Teams(vec![other]), &[after]).await;
+    check(VisibleTeams::Teams(vec![team, other]), &[after, before]).await;
+    check(VisibleTeams::All, &[after, before]).await;
+    check(VisibleTeams::Teams(Vec::new()), &[]).await;
 }
 
 pub(crate) async fn an_ai_client_needs_a_rule_or_a_plan(on: &Fixture) {
@@ -430,6 +436,6 @@ pub(crate) async fn an_ai_client_needs_a_rule_or_a_plan(on: &Fixture) {
         ("user", Authority::Role),
         ("user", unknown),
     ] {
-        assert_eq!(insert(kind, authority.clone()).await.unwrap(), Inserted::New, "{kind} {authority}");
+        assert_eq!(insert(kind, authority.clone()).await.unwrap(), CommandInsertOutcome::New, "{kind} {authority}");
     }
 }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
-use hive_store::access::{Authority, Sight};
+use hive_store::access::{Authority, VisibleTeams};
 use hive_store::audit::AuditDraft;
 use hive_store::{
-    ApiKeyRow, CommandOutcome, CommandRow, Inserted, NameUse, NewCommand, NewRegistrationToken, NewSatellite,
-    NewSession, NewUser, RegisterOutcome, SatelliteRow, Store, Window,
+    ApiKeyRow, CommandInsertOutcome, CommandOutcome, CommandRow, NamePolicy, NewCommand, NewRegistrationTokenRow,
+    NewSatellite, NewSession, NewUserRow, RegisterOutcome, RowRange, SatelliteRow, Store,
 };
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{
@@ -88,7 +88,7 @@ impl Fixture {
     /// Returns the records of an actor, oldest first.
     pub(crate) async fn records_by(&self, actor: &str) -> Vec<AuditEntry> {
         let query = AuditQuery { actor: Some(actor.into()), ..AuditQuery::default() };
-        let (mut records, total) = self.store.audit_list(&query, &Sight::Everything, Window::ALL).await.unwrap();
+        let (mut records, total) = self.store.audit_list(&query, &VisibleTeams::All, RowRange::ALL).await.unwrap();
         assert_eq!(records.len() as u64, total);
         records.reverse();
         records
@@ -104,10 +104,10 @@ impl Fixture {
         self.store.user_create(self.new_user(&self.unique()), self.draft()).await.unwrap()
     }
 
-    pub(crate) fn new_user(&self, username: &str) -> NewUser {
+    pub(crate) fn new_user(&self, username: &str) -> NewUserRow {
         let (id, role) = (self.user_id(), PlatformRole::GlobalUser);
         let user = User { id, username: username.into(), role, created_at: self.now(), disabled_at: None };
-        NewUser { user, password_hash: "$argon2id$password".into() }
+        NewUserRow { user, password_hash: "$argon2id$password".into() }
     }
 
     pub(crate) fn api_key(&self, user: UserId) -> ApiKeyRow {
@@ -128,7 +128,7 @@ impl Fixture {
     }
 
     pub(crate) async fn token_until(&self, team: Option<TeamId>, expires_at: Timestamp) -> RegistrationTokenId {
-        let token = NewRegistrationToken {
+        let token = NewRegistrationTokenRow {
             id: RegistrationTokenId::new(self.seed()),
             scope: if team.is_some() { TokenScope::Team } else { TokenScope::Global },
             team_id: team,
@@ -159,7 +159,7 @@ impl Fixture {
             agent_version: Some("0.1.0".into()),
             api_key_hash: format!("$argon2id${}", self.unique()),
             created_by: "anna".into(),
-            name_use: NameUse::New,
+            name_use: NamePolicy::New,
             attempt_hash: None,
             now: self.now(),
         }
@@ -211,7 +211,10 @@ impl Fixture {
 
     pub(crate) async fn insert(&self, command: NewCommand) -> CommandId {
         let id = command.id;
-        assert_eq!(self.store.command_insert(vec![command], None, self.draft()).await.unwrap(), Inserted::New);
+        assert_eq!(
+            self.store.command_insert(vec![command], None, self.draft()).await.unwrap(),
+            CommandInsertOutcome::New
+        );
         id
     }
 

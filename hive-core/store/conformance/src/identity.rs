@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hive_store::access::{Permission, Role};
-use hive_store::{ApiKeyRow, StoreError, StoreResult, UserPatch, UserUpdated, Window};
+use hive_store::{ApiKeyRow, RowRange, StoreError, StoreResult, UserPatch, UserUpdateOutcome};
 use hive_wire::TeamId;
 use hive_wire::api::{PlatformRole, Team, TeamMember, User};
 
@@ -34,17 +34,17 @@ pub(crate) async fn a_username_is_taken_once(on: &Fixture) {
 
 pub(crate) async fn users_are_listed_by_name_and_in_pages(on: &Fixture) {
     let users = [on.user().await, on.user().await, on.user().await];
-    let (all, total) = on.store.user_list(Window::ALL).await.unwrap();
+    let (all, total) = on.store.user_list(RowRange::ALL).await.unwrap();
     assert!(all.is_sorted_by(|a, b| a.username < b.username));
     assert!(users.iter().all(|user| all.contains(user)));
-    let (page, _) = on.store.user_list(Window { offset: 1, limit: 2 }).await.unwrap();
+    let (page, _) = on.store.user_list(RowRange { offset: 1, limit: 2 }).await.unwrap();
     // Concurrent checks may add users.
-    let (later, _) = on.store.user_list(Window::ALL).await.unwrap();
+    let (later, _) = on.store.user_list(RowRange::ALL).await.unwrap();
     assert!((all.len()..=later.len()).contains(&(total as usize)));
     assert!(page.len() == 2 && page[0].username < page[1].username);
     let is_behind_the_first = later.iter().any(|first| first.username < page[0].username);
     assert!(is_behind_the_first, "one was left out");
-    assert_eq!(on.store.user_list(Window { offset: 1 << 40, limit: 2 }).await.unwrap().0, []);
+    assert_eq!(on.store.user_list(RowRange { offset: 1 << 40, limit: 2 }).await.unwrap().0, []);
 }
 
 pub(crate) async fn an_update_of_a_user_changes_what_it_names(on: &Fixture) {
@@ -54,7 +54,7 @@ pub(crate) async fn an_update_of_a_user_changes_what_it_names(on: &Fixture) {
     let update = async |role, disabled| {
         let patch = UserPatch { role, disabled, now: on.now() };
         match on.store.user_update(user.id, patch, on.draft_by(&actor)).await.unwrap() {
-            UserUpdated::Updated(user) => user,
+            UserUpdateOutcome::Updated(user) => user,
             other => panic!("{other:?}"),
         }
     };
@@ -76,14 +76,14 @@ pub(crate) async fn an_update_of_a_user_changes_what_it_names(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 6);
     let patch = UserPatch { role: None, disabled: Some(true), now: on.now() };
     let unknown = on.store.user_update(on.user_id(), patch, on.draft_by(&actor)).await.unwrap();
-    assert_eq!((unknown, on.records_by(&actor).await.len()), (UserUpdated::Unknown, 6));
+    assert_eq!((unknown, on.records_by(&actor).await.len()), (UserUpdateOutcome::Unknown, 6));
 }
 
 /// Creates an admin who remains one.
 async fn one_more_admin(on: &Fixture) {
     let patch = UserPatch { role: Some(PlatformRole::GlobalAdmin), disabled: None, now: on.now() };
     let updated = on.store.user_update(on.user().await.id, patch, on.draft()).await.unwrap();
-    assert!(matches!(updated, UserUpdated::Updated(_)));
+    assert!(matches!(updated, UserUpdateOutcome::Updated(_)));
 }
 
 /// Two processes disable and demote two admins concurrently, many times.
@@ -95,7 +95,7 @@ pub(crate) async fn two_processes_leave_one_admin(one: &Fixture, other: &Fixture
         let patch = UserPatch { role: Some(role), disabled: Some(disabled), now: on.now() };
         on.store.user_update(id, patch, on.draft()).await.unwrap()
     };
-    let is_done = |updated: &UserUpdated| matches!(updated, UserUpdated::Updated(_));
+    let is_done = |updated: &UserUpdateOutcome| matches!(updated, UserUpdateOutcome::Updated(_));
     for round in 0..8 {
         for id in [anna, bert] {
             assert!(is_done(&update(one, id, PlatformRole::GlobalAdmin, false).await));
@@ -105,13 +105,13 @@ pub(crate) async fn two_processes_leave_one_admin(one: &Fixture, other: &Fixture
         let demote = update(other, bert, PlatformRole::GlobalUser, round % 2 == 0);
         let (disabled, demoted) = futures_util::join!(disable, demote);
         assert!(is_done(&disabled) != is_done(&demoted), "{disabled:?} {demoted:?}");
-        assert!([disabled, demoted].contains(&UserUpdated::LastAdmin));
+        assert!([disabled, demoted].contains(&UserUpdateOutcome::LastAdmin));
     }
     for id in [anna, bert] {
         // The remaining admin stays one. A user who is none may be changed.
         update(one, id, PlatformRole::GlobalUser, true).await;
     }
-    let (users, _) = one.store.user_list(Window::ALL).await.unwrap();
+    let (users, _) = one.store.user_list(RowRange::ALL).await.unwrap();
     let is_admin = |user: &&User| user.role == PlatformRole::GlobalAdmin && user.disabled_at.is_none();
     assert_eq!(users.iter().filter(is_admin).count(), 1);
 }

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::{Authority, Sight};
+use hive_store::access::{Authority, VisibleTeams};
 use hive_store::{
-    CommandOutcome, Delivery, IdempotencyKey, JobEnd, JobInserted, JobRow, JobTargetRow, NewCommand, NewJob,
-    NewJobTarget, SatelliteRow, Window,
+    CommandOutcome, Delivery, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobTargetRow, NewCommand, NewJob,
+    NewJobTarget, RowRange, SatelliteRow,
 };
 use hive_wire::agent::{Channel, ErrorBody};
 use hive_wire::api::{CommandStatus, JobCounts, JobStatus, TargetStatus};
@@ -71,7 +71,7 @@ async fn job_on(on: &Fixture, satellites: &[SatelliteRow]) -> (JobId, Vec<Comman
         add(on, &mut job, &mut commands, satellite);
     }
     let (id, ids) = (job.id, commands.iter().map(|command| command.id).collect());
-    assert_eq!(on.store.job_insert(job, commands, None, on.draft()).await.unwrap(), JobInserted::New);
+    assert_eq!(on.store.job_insert(job, commands, None, on.draft()).await.unwrap(), JobInsertOutcome::New);
     (id, ids)
 }
 
@@ -87,7 +87,7 @@ async fn stored(on: &Fixture, id: JobId) -> JobRow {
 }
 
 async fn targets(on: &Fixture, id: JobId) -> Vec<JobTargetRow> {
-    on.store.job_target_list(id, Window::ALL).await.unwrap().0
+    on.store.job_target_list(id, RowRange::ALL).await.unwrap().0
 }
 
 fn delivery(on: &Fixture) -> Delivery {
@@ -117,7 +117,7 @@ pub(crate) async fn a_job_is_stored_with_its_targets_all_or_none(on: &Fixture) {
     assert!(on.store.command_list_open(satellite.id).await.unwrap().is_empty());
     assert!(on.records_by(&actor).await.is_empty());
     let inserted = on.store.job_insert(job, commands, None, on.draft_by(&actor)).await.unwrap();
-    assert_eq!(inserted, JobInserted::New);
+    assert_eq!(inserted, JobInsertOutcome::New);
     assert_eq!(targets(on, id).await.len(), 1);
     assert_eq!(on.store.command_list_open(satellite.id).await.unwrap().len(), 1);
     assert_eq!(on.records_by(&actor).await.len(), 1);
@@ -182,7 +182,7 @@ pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
     };
     assert_eq!(targets(on, job.id).await, [queued, not_run]);
     assert_eq!(on.store.job_get(JobId::new(on.seed())).await.unwrap(), None);
-    assert_eq!(on.store.job_target_list(JobId::new(on.seed()), Window::ALL).await.unwrap(), (Vec::new(), 0));
+    assert_eq!(on.store.job_target_list(JobId::new(on.seed()), RowRange::ALL).await.unwrap(), (Vec::new(), 0));
 }
 
 pub(crate) async fn a_target_has_the_status_of_its_command(on: &Fixture) {
@@ -224,7 +224,7 @@ pub(crate) async fn targets_come_in_their_order_and_in_pages(on: &Fixture) {
     }
     let (id, commands) = job_on(on, &satellites).await;
     for (offset, range) in [(0, 0..3), (3, 3..5), (5, 5..5)] {
-        let (rows, total) = on.store.job_target_list(id, Window { offset, limit: 3 }).await.unwrap();
+        let (rows, total) = on.store.job_target_list(id, RowRange { offset, limit: 3 }).await.unwrap();
         let ids: Vec<_> = rows.into_iter().filter_map(|row| row.command_id).collect();
         assert_eq!((ids, total), (commands[range].to_vec(), 5));
     }
@@ -245,14 +245,15 @@ pub(crate) async fn an_idempotency_key_stores_one_job_of_many(on: &Fixture) {
         (id, on.store.job_insert(job, commands, Some(key(body)), on.draft_by(&owner)).await.unwrap())
     };
     let results = join_all((0..CALLERS).map(|_| insert("a"))).await;
-    let (new, others): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, inserted)| *inserted == JobInserted::New);
+    let (new, others): (Vec<_>, Vec<_>) =
+        results.into_iter().partition(|(_, inserted)| *inserted == JobInsertOutcome::New);
     assert_eq!(new.len(), 1);
-    assert!(others.iter().all(|(_, inserted)| *inserted == JobInserted::Existing(new[0].0)));
-    assert_eq!(insert("b").await.1, JobInserted::Conflict);
+    assert!(others.iter().all(|(_, inserted)| *inserted == JobInsertOutcome::Existing(new[0].0)));
+    assert_eq!(insert("b").await.1, JobInsertOutcome::Conflict);
     let command = vec![on.new_command(satellite.id)];
     // The same key and body, for another kind of request.
     let other = on.store.command_insert(command, Some(key("a")), on.draft()).await.unwrap();
-    assert_eq!(other, hive_store::Inserted::Conflict, "a job's key is no command's");
+    assert_eq!(other, hive_store::CommandInsertOutcome::Conflict, "a job's key is no command's");
     assert_eq!(on.store.command_list_open(satellite.id).await.unwrap().len(), 1);
     assert_eq!(on.records_by(&owner).await.len(), 1);
 }
@@ -263,7 +264,7 @@ pub(crate) async fn a_jobs_key_is_not_a_commands(on: &Fixture) {
     let key = IdempotencyKey { owner, key: "again".into(), body_hash: "a".into(), expires_at };
     on.store.command_insert(vec![on.new_command(satellite.id)], Some(key.clone()), on.draft()).await.unwrap();
     let inserted = on.store.job_insert(new_job(on), Vec::new(), Some(key), on.draft()).await.unwrap();
-    assert_eq!(inserted, JobInserted::Conflict);
+    assert_eq!(inserted, JobInsertOutcome::Conflict);
 }
 
 pub(crate) async fn a_job_is_cancelled_once_and_its_queue_with_it(on: &Fixture) {
@@ -346,7 +347,7 @@ pub(crate) async fn jobs_are_listed_newest_first_and_by_team(on: &Fixture) {
     let mixed = insert(2, &[&at[0], &at[2]]).await;
     let hives = insert(4, &[&at[0], &at[3]]).await;
     let list = async |teams: Vec<TeamId>, offset, limit| {
-        let (rows, total) = on.store.job_list(&Sight::Teams(teams), Window { offset, limit }).await.unwrap();
+        let (rows, total) = on.store.job_list(&VisibleTeams::Teams(teams), RowRange { offset, limit }).await.unwrap();
         (rows.into_iter().map(|row| row.id).collect::<Vec<_>>(), total)
     };
     assert_eq!(list(vec![ours], 0, 10).await, (vec![newest, oldest], 2));
@@ -355,7 +356,7 @@ pub(crate) async fn jobs_are_listed_newest_first_and_by_team(on: &Fixture) {
     assert_eq!(list(vec![theirs], 0, 10).await, (vec![], 0));
     assert_eq!(list(vec![], 0, 10).await, (vec![], 0));
     // Concurrent checks may add jobs.
-    let everything = async || on.store.job_list(&Sight::Everything, Window::ALL).await.unwrap();
+    let everything = async || on.store.job_list(&VisibleTeams::All, RowRange::ALL).await.unwrap();
     let [(before, _), (_, total), (after, _)] = [everything().await, everything().await, everything().await];
     assert!(before.iter().any(|row| row.id == hives));
     assert!((before.len()..=after.len()).contains(&(total as usize)));
@@ -389,7 +390,7 @@ pub(crate) async fn a_target_that_was_removed_is_stored_as_not_run(on: &Fixture)
     on.store.satellite_remove(removed.id, on.now(), on.draft()).await.unwrap();
     on.store.satellite_update(reassigned.id, assigned(on, None), on.draft()).await.unwrap();
     let id = job.id;
-    assert_eq!(on.store.job_insert(job, commands, None, on.draft()).await.unwrap(), JobInserted::New);
+    assert_eq!(on.store.job_insert(job, commands, None, on.draft()).await.unwrap(), JobInsertOutcome::New);
     let [one, two, three] = targets(on, id).await.try_into().unwrap();
     assert_eq!(one.status, TargetStatus::Command(CommandStatus::Queued));
     for target in [two, three] {

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::{Authority, Sight};
+use hive_store::access::{Authority, VisibleTeams};
 use hive_store::{
-    NameUse, NewRegistrationToken, NewSatellite, RegisterAgain, RegisterOutcome, SatellitePatch, SatelliteQuery,
-    TokenState, Window,
+    NamePolicy, NewRegistrationTokenRow, NewSatellite, RegisterOutcome, RegistrationRetry, RowRange, SatellitePatch,
+    SatelliteQuery, TokenState,
 };
 use hive_wire::api::{SatelliteStatus, TokenScope};
 
@@ -29,8 +29,8 @@ pub(crate) async fn a_token_registers_one_satellite_of_many(on: &Fixture) {
     // Each caller has a name of its own: only the token can stop the others.
     let outcomes = join_all((0..CALLERS).map(register)).await;
     assert_eq!((registered(&outcomes), used(&outcomes)), (1, CALLERS - 1));
-    let sight = Sight::Teams(team.into_iter().collect());
-    let (rows, _) = on.store.satellite_list(&SatelliteQuery::in_sight(sight), Window::ALL).await.unwrap();
+    let visible = VisibleTeams::Teams(team.into_iter().collect());
+    let (rows, _) = on.store.satellite_list(&SatelliteQuery::visible_to(visible), RowRange::ALL).await.unwrap();
     let records = on.records_by(&actor).await;
     assert_eq!((rows.len(), records.len()), (1, 1));
     assert_eq!(records[0].target.id, rows[0].id.to_string(), "the record names the satellite's final id");
@@ -57,7 +57,7 @@ pub(crate) async fn a_known_name_keeps_its_id_and_gets_a_new_key(on: &Fixture) {
 
     on.store.satellite_conflict(first.id, on.now(), on.draft()).await.unwrap();
     let claimed_tags = vec!["row-2".to_owned()];
-    let again = NewSatellite { name_use: NameUse::Of(first.id), claimed_tags, ..on.new_satellite(&name, None) };
+    let again = NewSatellite { name_use: NamePolicy::Of(first.id), claimed_tags, ..on.new_satellite(&name, None) };
     let outcome = on.store.satellite_register(on.token(None).await, again.clone(), on.draft_by(&actor)).await.unwrap();
     let RegisterOutcome::Registered(second) = outcome else { panic!("{outcome:?}") };
     let second_key = on.store.satellite_key(first.id).await.unwrap().unwrap();
@@ -101,16 +101,16 @@ pub(crate) async fn a_name_is_taken_over_from_the_allowed_satellite_only(on: &Fi
     let (name, other) = (on.name(), on.satellite().await);
     let first = on.register(&name, None).await;
     let token = on.token(None).await;
-    for name_use in [NameUse::New, NameUse::Of(other.id), NameUse::None] {
+    for name_use in [NamePolicy::New, NamePolicy::Of(other.id), NamePolicy::None] {
         let again = NewSatellite { name_use, ..on.new_satellite(&name, None) };
         let outcome = on.store.satellite_register(token, again, on.draft()).await.unwrap();
         assert!(matches!(outcome, RegisterOutcome::NameTaken), "{name_use:?}: {outcome:?}");
     }
     // Refused although its name is free: the service has decided so.
-    let refused = NewSatellite { name_use: NameUse::None, ..on.new_satellite(&on.name(), None) };
+    let refused = NewSatellite { name_use: NamePolicy::None, ..on.new_satellite(&on.name(), None) };
     let outcome = on.store.satellite_register(token, refused, on.draft()).await.unwrap();
     assert!(matches!(outcome, RegisterOutcome::NameTaken), "{outcome:?}");
-    let again = NewSatellite { name_use: NameUse::Of(first.id), ..on.new_satellite(&name, None) };
+    let again = NewSatellite { name_use: NamePolicy::Of(first.id), ..on.new_satellite(&name, None) };
     let outcome = on.store.satellite_register(token, again, on.draft()).await.unwrap();
     assert!(matches!(outcome, RegisterOutcome::Registered(row) if row.id == first.id));
 }
@@ -121,20 +121,20 @@ pub(crate) async fn a_registration_can_be_repeated(on: &Fixture) {
     let satellite = NewSatellite { attempt_hash, ..on.new_satellite(&on.name(), None) };
     on.store.satellite_register(token, satellite.clone(), on.draft()).await.unwrap();
     let first = on.store.satellite_find(&satellite.name).await.unwrap().unwrap();
-    let again = RegisterAgain {
+    let again = RegistrationRetry {
         attempt_hash: "attempt".into(),
         name: satellite.name.clone(),
         since: satellite.now.minus(Duration::from_secs(1)),
         api_key_hash: "another".into(),
         now: on.now(),
     };
-    let ask = async |again: RegisterAgain| {
+    let ask = async |again: RegistrationRetry| {
         on.store.satellite_register_again(token, again, on.draft_by(&actor)).await.unwrap().map(|row| row.id)
     };
     // Another attempt, another name, and a token that was consumed too long ago.
-    assert_eq!(ask(RegisterAgain { attempt_hash: "other".into(), ..again.clone() }).await, None);
-    assert_eq!(ask(RegisterAgain { name: on.name(), ..again.clone() }).await, None);
-    assert_eq!(ask(RegisterAgain { since: satellite.now, ..again.clone() }).await, None, "too late");
+    assert_eq!(ask(RegistrationRetry { attempt_hash: "other".into(), ..again.clone() }).await, None);
+    assert_eq!(ask(RegistrationRetry { name: on.name(), ..again.clone() }).await, None);
+    assert_eq!(ask(RegistrationRetry { since: satellite.now, ..again.clone() }).await, None, "too late");
     assert!(on.records_by(&actor).await.is_empty());
     assert_eq!(ask(again.clone()).await, Some(first.id));
     assert_eq!(on.store.satellite_key(first.id).await.unwrap().unwrap().hash, "another");
@@ -142,14 +142,15 @@ pub(crate) async fn a_registration_can_be_repeated(on: &Fixture) {
 
     // After another token was consumed for the satellite, the repetition is refused.
     let later = satellite.now.plus(Duration::from_secs(1));
-    let taken = NewSatellite { name_use: NameUse::Of(first.id), now: later, ..on.new_satellite(&satellite.name, None) };
+    let taken =
+        NewSatellite { name_use: NamePolicy::Of(first.id), now: later, ..on.new_satellite(&satellite.name, None) };
     on.store.satellite_register(on.token(None).await, taken, on.draft()).await.unwrap();
     assert_eq!(ask(again).await, None);
 }
 
 pub(crate) async fn a_token_reads_back_as_it_was_stored(on: &Fixture) {
     let (satellite, id) = (on.satellite().await, hive_wire::RegistrationTokenId::new(on.seed()));
-    let token = NewRegistrationToken {
+    let token = NewRegistrationTokenRow {
         id,
         scope: TokenScope::Team,
         team_id: satellite.team_id,
@@ -223,13 +224,13 @@ pub(crate) async fn tokens_are_listed_by_team(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let (first, foreign, global, second) =
         (on.token(Some(ours)).await, on.token(Some(theirs)).await, on.token(None).await, on.token(Some(ours)).await);
-    let list = async |sight| {
-        let tokens = on.store.registration_token_list(&sight).await.unwrap();
+    let list = async |visible| {
+        let tokens = on.store.registration_token_list(&visible).await.unwrap();
         tokens.into_iter().map(|token| token.token_id).collect::<Vec<_>>()
     };
-    assert_eq!(list(Sight::Teams(vec![ours])).await, [second, first], "newest first");
-    assert_eq!(list(Sight::Teams(Vec::new())).await, []);
-    let all = list(Sight::Everything).await;
+    assert_eq!(list(VisibleTeams::Teams(vec![ours])).await, [second, first], "newest first");
+    assert_eq!(list(VisibleTeams::Teams(Vec::new())).await, []);
+    let all = list(VisibleTeams::All).await;
     assert!([first, foreign, global, second].iter().all(|token| all.contains(token)));
 }
 

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::Sight;
+use hive_store::access::VisibleTeams;
 use hive_store::audit::AuditDraft;
 use hive_store::{
-    Assignment, Delivery, JournalPosition, JournalRow, NameUse, NewCommand, NewSatellite, SatellitePatch,
-    SatelliteQuery, Seen, StoreError, Window,
+    Assignment, Delivery, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewCommand, NewSatellite, RowRange,
+    SatellitePatch, SatelliteQuery, StoreError,
 };
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{CommandStatus, SatelliteStatus};
@@ -30,8 +30,8 @@ pub(crate) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixtur
     assert_eq!(on.store.satellite_get(id).await.unwrap(), None);
     assert_eq!(on.store.satellite_find(&satellite.name).await.unwrap(), None);
     assert_eq!(on.store.satellite_key(id).await.unwrap(), None);
-    let query = SatelliteQuery { team_id: satellite.team_id, ..SatelliteQuery::in_sight(Sight::Everything) };
-    assert_eq!(on.store.satellite_list(&query, Window::ALL).await.unwrap(), (Vec::new(), 0));
+    let query = SatelliteQuery { team_id: satellite.team_id, ..SatelliteQuery::visible_to(VisibleTeams::All) };
+    assert_eq!(on.store.satellite_list(&query, RowRange::ALL).await.unwrap(), (Vec::new(), 0));
     assert!(on.store.command_list_open(id).await.unwrap().is_empty());
     let statuses = [queued, delivered, ended].map(|command| on.stored(command));
     let statuses: Vec<_> = join_all(statuses).await.into_iter().map(|row| row.status).collect();
@@ -54,7 +54,7 @@ pub(crate) async fn a_replaced_key_is_kept_until_it_is_too_old(on: &Fixture) {
     // A concurrent check may prune keys that are older than a day, so that the ones that must remain are newer.
     let later = on.now().plus(10 * DAY);
     let first = key().await;
-    let name_use = NameUse::Of(id);
+    let name_use = NamePolicy::Of(id);
     let again = NewSatellite { name_use, now: later, ..on.new_satellite(&satellite.name, satellite.team_id) };
     let token = on.token_until(satellite.team_id, on.now().plus(20 * DAY)).await;
     on.store.satellite_register(token, again, on.draft()).await.unwrap();
@@ -190,22 +190,25 @@ pub(crate) async fn a_list_has_what_matches_the_filter(on: &Fixture) {
     on.store.satellite_update(tagged.id, labels, on.draft()).await.unwrap();
     on.store.satellite_activate(tagged.id, on.now(), on.draft()).await.unwrap();
 
-    let both = SatelliteQuery::in_sight(Sight::Teams(vec![ours, theirs]));
-    let mine = SatelliteQuery::in_sight(Sight::Teams(vec![ours]));
+    let both = SatelliteQuery::visible_to(VisibleTeams::Teams(vec![ours, theirs]));
+    let mine = SatelliteQuery::visible_to(VisibleTeams::Teams(vec![ours]));
     let check = async |query: SatelliteQuery, mut expected: Vec<&hive_store::SatelliteRow>| {
         expected.sort_by(|a, b| a.name.cmp(&b.name));
         let expected: Vec<_> = expected.iter().map(|row| row.id).collect();
-        let (rows, total) = on.store.satellite_list(&query, Window::ALL).await.unwrap();
+        let (rows, total) = on.store.satellite_list(&query, RowRange::ALL).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), expected, "{query:?}");
         assert_eq!(total, expected.len() as u64);
     };
     let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
     check(both.clone(), vec![&plain, &tagged, &foreign]).await;
     check(mine.clone(), vec![&plain, &tagged]).await;
-    check(SatelliteQuery::in_sight(Sight::Teams(Vec::new())), vec![]).await;
+    check(SatelliteQuery::visible_to(VisibleTeams::Teams(Vec::new())), vec![]).await;
     check(SatelliteQuery { team_id: Some(theirs), ..mine.clone() }, vec![]).await;
-    check(SatelliteQuery { team_id: Some(ours), ..SatelliteQuery::in_sight(Sight::Everything) }, vec![&plain, &tagged])
-        .await;
+    check(
+        SatelliteQuery { team_id: Some(ours), ..SatelliteQuery::visible_to(VisibleTeams::All) },
+        vec![&plain, &tagged],
+    )
+    .await;
     check(SatelliteQuery { status: Some(SatelliteStatus::Active), ..both.clone() }, vec![&tagged]).await;
     check(SatelliteQuery { tags: tags(&["eu"]), ..mine.clone() }, vec![&plain, &tagged]).await;
     check(SatelliteQuery { tags: tags(&["eu", "db"]), ..mine.clone() }, vec![&tagged]).await;
@@ -219,16 +222,16 @@ pub(crate) async fn a_search_has_no_wildcards(on: &Fixture) {
     let hostname = r"50%_\host'";
     let system = SystemInfo { hostname: hostname.into(), ..SystemInfo::default() };
     on.store
-        .satellite_seen(vec![Seen { id: satellite.id, at: on.now(), system: Some(system), agent_version: None }])
+        .satellite_seen(vec![Heartbeat { id: satellite.id, at: on.now(), system: Some(system), agent_version: None }])
         .await
         .unwrap();
     let found = async |search: &str| {
         let query = SatelliteQuery {
             search: Some(search.into()),
             team_id: satellite.team_id,
-            ..SatelliteQuery::in_sight(Sight::Everything)
+            ..SatelliteQuery::visible_to(VisibleTeams::All)
         };
-        on.store.satellite_list(&query, Window::ALL).await.unwrap().1 == 1
+        on.store.satellite_list(&query, RowRange::ALL).await.unwrap().1 == 1
     };
     for part in [hostname, "50%", "%_", r"\", "'"] {
         assert!(found(part).await, "{part:?}");
@@ -244,10 +247,10 @@ pub(crate) async fn a_page_is_a_part_of_the_list(on: &Fixture) {
     for _ in 0..5 {
         on.register(&on.name(), team).await;
     }
-    let query = SatelliteQuery { team_id: team, ..SatelliteQuery::in_sight(Sight::Everything) };
-    let (all, _) = on.store.satellite_list(&query, Window::ALL).await.unwrap();
+    let query = SatelliteQuery { team_id: team, ..SatelliteQuery::visible_to(VisibleTeams::All) };
+    let (all, _) = on.store.satellite_list(&query, RowRange::ALL).await.unwrap();
     for (offset, range) in [(0, 0..2), (2, 2..4), (4, 4..5), (6, 5..5)] {
-        let page = on.store.satellite_list(&query, Window { offset, limit: 2 }).await.unwrap();
+        let page = on.store.satellite_list(&query, RowRange { offset, limit: 2 }).await.unwrap();
         assert_eq!(page, (all[range].to_vec(), 5));
     }
 }
@@ -256,10 +259,10 @@ pub(crate) async fn heartbeats_only_go_forward(on: &Fixture) {
     let before = on.satellite().await;
     let (early, late) = (on.now(), on.now().plus(Duration::from_secs(1)));
     let system = SystemInfo { hostname: "renamed".into(), uptime_seconds: 7, ..SystemInfo::default() };
-    let told = Seen { id: before.id, at: late, system: Some(system.clone()), agent_version: Some("0.2.0".into()) };
-    let silent = Seen { id: before.id, at: early, system: None, agent_version: None };
+    let told = Heartbeat { id: before.id, at: late, system: Some(system.clone()), agent_version: Some("0.2.0".into()) };
+    let silent = Heartbeat { id: before.id, at: early, system: None, agent_version: None };
     // An unknown satellite among others is skipped, and the others are stored.
-    let nobody = Seen { id: SatelliteId::new(on.seed()), ..silent.clone() };
+    let nobody = Heartbeat { id: SatelliteId::new(on.seed()), ..silent.clone() };
     on.store.satellite_seen(vec![told, nobody, silent]).await.unwrap();
     let after = on.store.satellite_get(before.id).await.unwrap().unwrap();
     assert_eq!(after.last_heartbeat, Some(late));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::Sight;
+use hive_store::access::VisibleTeams;
 use hive_store::audit::AuditDraft;
 use hive_store::{NewSession, SatellitePatch, SessionQuery, SessionRow, StoreError};
 use hive_wire::agent::ErrorBody;
@@ -195,7 +195,7 @@ pub(crate) async fn sessions_are_listed_newest_first_and_by_team(on: &Fixture) {
     end(on, middle).await;
 
     let sees = |teams: &[Option<hive_wire::TeamId>]| SessionQuery {
-        sight: Sight::Teams(teams.iter().copied().flatten().collect()),
+        visible: VisibleTeams::Teams(teams.iter().copied().flatten().collect()),
         satellite_id: None,
         ended: true,
     };
@@ -211,7 +211,7 @@ pub(crate) async fn sessions_are_listed_newest_first_and_by_team(on: &Fixture) {
     check(sees(&[theirs.team_id]), 100, &[foreign]).await;
     check(SessionQuery { satellite_id: Some(theirs.id), ..sees(&[ours.team_id]) }, 100, &[]).await;
     check(sees(&[]), 100, &[]).await;
-    let all = SessionQuery { sight: Sight::Everything, satellite_id: Some(theirs.id), ended: false };
+    let all = SessionQuery { visible: VisibleTeams::All, satellite_id: Some(theirs.id), ended: false };
     check(all, 100, &[foreign]).await;
 }
 

@@ -69,7 +69,7 @@ fn hash(previous_hash: &str, record: &str) -> String {
 /// One tampered record is reported as one fault. A record with an unexpected number is therefore kept until later records show
 /// whether it was moved, or whether others are missing.
 #[derive(Debug)]
-pub struct Verifier {
+pub struct ChainVerifier {
     records: u64,
     /// The expected sequence number of the next record.
     next: u64,
@@ -114,13 +114,13 @@ struct RecordSeq {
     seq: u64,
 }
 
-impl Default for Verifier {
+impl Default for ChainVerifier {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Verifier {
+impl ChainVerifier {
     /// A verifier of a whole chain from its first record.
     pub fn new() -> Self {
         Self {

@@ -10,7 +10,7 @@ use hive_wire::api::{AuditExportLine, AuditManifest, AuditVerification, ChainFau
 use tokio::sync::mpsc;
 
 use super::AuditRecord;
-use super::chain::{GENESIS_HASH, Verifier};
+use super::chain::{ChainVerifier, GENESIS_HASH};
 use super::signer::{self, AuditSigner};
 use super::store::AuditStore;
 use crate::StoreResult;
@@ -113,7 +113,7 @@ pub fn verify_export(reader: impl BufRead, pinned_public_key: Option<&str>) -> R
     let pinned = pinned_public_key
         .map(|key| signer::public_key(key).map(|_| key.trim()).ok_or(ExportError::InvalidKey))
         .transpose()?;
-    let mut verifier = Verifier::new();
+    let mut verifier = ChainVerifier::new();
     let mut manifest = None;
     for line in read_export(reader) {
         match line? {
@@ -132,7 +132,7 @@ pub fn verify_export(reader: impl BufRead, pinned_public_key: Option<&str>) -> R
 }
 
 fn finish(
-    mut verifier: Verifier,
+    mut verifier: ChainVerifier,
     manifest: Option<(String, String)>,
     pinned: Option<&str>,
 ) -> Result<AuditVerification, ExportError> {

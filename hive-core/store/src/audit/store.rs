@@ -5,23 +5,23 @@ use hive_wire::AuditId;
 use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification};
 
 use super::{AuditDraft, AuditRecord};
-use crate::access::Sight;
-use crate::{StoreResult, Window};
+use crate::access::VisibleTeams;
+use crate::{RowRange, StoreResult};
 
 /// The audit log.
 #[async_trait]
 pub trait AuditStore: Send + Sync {
     /// Appends a record without another change.
     async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry>;
-    /// Lists the records in sight, newest first, and returns the total.
+    /// Lists the records in visible, newest first, and returns the total.
     async fn audit_list(
         &self,
         query: &AuditQuery,
-        sight: &Sight,
-        window: Window,
+        visible: &VisibleTeams,
+        range: RowRange,
     ) -> StoreResult<(Vec<AuditEntry>, u64)>;
-    /// Returns a record in sight.
-    async fn audit_get(&self, id: AuditId, sight: &Sight) -> StoreResult<Option<AuditEntry>>;
+    /// Returns a record in visible.
+    async fn audit_get(&self, id: AuditId, visible: &VisibleTeams) -> StoreResult<Option<AuditEntry>>;
     /// Returns up to `limit` stored records in order, from number `first_seq` on.
     async fn audit_records(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditRecord>>;
     /// Verifies the whole stored chain.

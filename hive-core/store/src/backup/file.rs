@@ -13,7 +13,7 @@ use super::{BackupError, BackupSummary, FORMAT};
 /// A record, on a line of its own.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Record {
+pub(super) enum BackupRecord {
     /// The format and origin of the file.
     Header(Header),
     /// A file of the key directory.
@@ -47,8 +47,8 @@ impl<'w> RecordWriter<'w> {
         Self { out, hash: Sha256::new(), rows: 0 }
     }
 
-    pub(super) fn write(&mut self, line: &Record) -> std::io::Result<()> {
-        self.rows += u64::from(matches!(line, Record::Row(_)));
+    pub(super) fn write(&mut self, line: &BackupRecord) -> std::io::Result<()> {
+        self.rows += u64::from(matches!(line, BackupRecord::Row(_)));
         let text = text(line);
         self.hash.update(&text);
         self.out.write_all(&text)
@@ -57,12 +57,12 @@ impl<'w> RecordWriter<'w> {
     pub(super) fn finish(self) -> std::io::Result<BackupSummary> {
         let summary = BackupSummary { rows: self.rows, sha256: HEXLOWER.encode(&self.hash.finalize()) };
         let BackupSummary { rows, sha256 } = summary.clone();
-        self.out.write_all(&text(&Record::End { rows, sha256 }))?;
+        self.out.write_all(&text(&BackupRecord::End { rows, sha256 }))?;
         Ok(summary)
     }
 }
 
-fn text(line: &Record) -> Vec<u8> {
+fn text(line: &BackupRecord) -> Vec<u8> {
     let mut text = serde_json::to_vec(line).expect("a line is plain data");
     text.push(b'\n');
     text
@@ -77,7 +77,7 @@ impl<R: BufRead> RecordReader<R> {
     }
 
     /// Returns the next record, and its bytes.
-    fn next_with_bytes(&mut self) -> Result<Option<(Record, Vec<u8>)>, BackupError> {
+    fn next_with_bytes(&mut self) -> Result<Option<(BackupRecord, Vec<u8>)>, BackupError> {
         let mut bytes = Vec::new();
         if self.0.read_until(b'\n', &mut bytes)? == 0 {
             return Ok(None);
@@ -87,7 +87,7 @@ impl<R: BufRead> RecordReader<R> {
         Ok(Some((line, bytes)))
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Record>, BackupError> {
+    pub(super) fn next(&mut self) -> Result<Option<BackupRecord>, BackupError> {
         Ok(self.next_with_bytes()?.map(|(line, _)| line))
     }
 }
@@ -97,9 +97,9 @@ pub(super) fn verify(file: impl BufRead) -> Result<BackupSummary, BackupError> {
     let corrupt = |why: &str| BackupError::Corrupt(why.to_owned());
     let mut reader = RecordReader::new(file);
     match reader.next_with_bytes()? {
-        Some((Record::Header(header), _)) if header.format > FORMAT => Err(BackupError::Newer),
-        Some((Record::Header(header), _)) if header.format < FORMAT => Err(BackupError::Unsupported),
-        Some((Record::Header(_), bytes)) => verify_rest(&mut reader, &bytes),
+        Some((BackupRecord::Header(header), _)) if header.format > FORMAT => Err(BackupError::Newer),
+        Some((BackupRecord::Header(header), _)) if header.format < FORMAT => Err(BackupError::Unsupported),
+        Some((BackupRecord::Header(_), bytes)) => verify_rest(&mut reader, &bytes),
         _ => Err(corrupt("it has no header")),
     }
 }
@@ -109,8 +109,8 @@ fn verify_rest<R: BufRead>(reader: &mut RecordReader<R>, header: &[u8]) -> Resul
     let corrupt = |why: &str| BackupError::Corrupt(why.to_owned());
     let (mut hash, mut count) = (Sha256::new_with_prefix(header), 0);
     while let Some((line, bytes)) = reader.next_with_bytes()? {
-        let Record::End { rows, sha256 } = line else {
-            count += u64::from(matches!(line, Record::Row(_)));
+        let BackupRecord::End { rows, sha256 } = line else {
+            count += u64::from(matches!(line, BackupRecord::Row(_)));
             hash.update(&bytes);
             continue;
         };

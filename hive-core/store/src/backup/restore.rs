@@ -3,8 +3,8 @@
 use std::io::BufRead;
 use std::path::Path;
 
-use super::file::{Header, Record, RecordReader};
-use super::tables::{self, Table};
+use super::file::{BackupRecord, Header, RecordReader};
+use super::tables::{self, TableDump};
 use super::{BackupError, Connection, Version, keys as key_files};
 use crate::sql::Value;
 
@@ -20,7 +20,7 @@ pub(super) async fn restore(
     keys: &Path,
 ) -> Result<(), BackupError> {
     let mut records = RecordReader::new(file);
-    let Some(Record::Header(Header { migration, .. })) = records.next()? else {
+    let Some(BackupRecord::Header(Header { migration, .. })) = records.next()? else {
         return Err(BackupError::Corrupt("it has no header".into()));
     };
     if let Some(table) = tables::names(connection).await?.first() {
@@ -45,22 +45,22 @@ async fn rows<R: BufRead + Send>(
     let mut batch: Option<Batch> = None;
     while let Some(line) = records.next()? {
         match line {
-            Record::Key { name, text } => key_files::restore(keys, &name, &text)?,
-            Record::Table { name, columns } => {
+            BackupRecord::Key { name, text } => key_files::restore(keys, &name, &text)?,
+            BackupRecord::Table { name, columns } => {
                 Batch::flush(batch.take(), connection).await?;
                 let index = known.iter().position(|table| table.name == name);
                 let unknown = || BackupError::Corrupt("a table is not known".into());
                 // A table comes once: a second occurrence is not found any more, and refused.
                 batch = Some(Batch::of(known.swap_remove(index.ok_or_else(unknown)?).select(&columns)?));
             }
-            Record::Row(row) => {
+            BackupRecord::Row(row) => {
                 let batch = batch.as_mut().ok_or_else(|| BackupError::Corrupt("a row has no table".into()))?;
                 batch.values.extend(batch.table.values(row)?);
                 if batch.is_full() {
                     batch.store(connection).await?;
                 }
             }
-            Record::Header(_) | Record::End { .. } => {}
+            BackupRecord::Header(_) | BackupRecord::End { .. } => {}
         }
     }
     Batch::flush(batch, connection).await
@@ -68,12 +68,12 @@ async fn rows<R: BufRead + Send>(
 
 /// Rows of one table that are inserted together.
 struct Batch {
-    table: Table,
+    table: TableDump,
     values: Vec<Value>,
 }
 
 impl Batch {
-    fn of(table: Table) -> Self {
+    fn of(table: TableDump) -> Self {
         Self { table, values: Vec::new() }
     }
 

@@ -5,7 +5,7 @@ use data_encoding::BASE64;
 use futures_util::TryStreamExt;
 use serde_json::{Value as Json, json};
 
-use super::file::{Record, RecordWriter};
+use super::file::{BackupRecord, RecordWriter};
 use super::{BackupError, rows};
 use crate::sql::{Connection, Row, Statement, Value};
 use crate::{StoreError, StoreResult};
@@ -36,7 +36,7 @@ pub(super) const TABLES: [&str; 18] = [
 const MIGRATIONS_TABLE: &str = "schema_migrations";
 
 /// A table of a database.
-pub(super) struct Table {
+pub(super) struct TableDump {
     pub(super) name: &'static str,
     pub(super) columns: Vec<Column>,
 }
@@ -56,7 +56,7 @@ enum ColumnType {
 }
 
 /// Returns the tables of a database. An unknown table is an error: the backup would lack it.
-pub(super) async fn all(connection: &mut dyn Connection) -> StoreResult<Vec<Table>> {
+pub(super) async fn all(connection: &mut dyn Connection) -> StoreResult<Vec<TableDump>> {
     for name in names(connection).await? {
         if !TABLES.contains(&&*name) && name != MIGRATIONS_TABLE {
             return Err(StoreError::Corrupt(format!("the table {name} is not one of a hive")));
@@ -67,7 +67,7 @@ pub(super) async fn all(connection: &mut dyn Connection) -> StoreResult<Vec<Tabl
         // Earlier schemas lack some.
         let columns = columns(connection, name).await?;
         if !columns.is_empty() {
-            tables.push(Table { name, columns });
+            tables.push(TableDump { name, columns });
         }
     }
     Ok(tables)
@@ -85,7 +85,7 @@ async fn columns(connection: &mut dyn Connection, table: &str) -> StoreResult<Ve
     rows(connection, statement).await?.iter().map(column).collect()
 }
 
-impl Table {
+impl TableDump {
     /// Writes all rows of the table.
     pub(super) async fn write(
         &self,
@@ -94,11 +94,11 @@ impl Table {
     ) -> Result<(), BackupError> {
         let names: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         let text = format!("SELECT {} FROM {}", names.join(", "), self.name);
-        out.write(&Record::Table { name: self.name.to_owned(), columns: names })?;
+        out.write(&BackupRecord::Table { name: self.name.to_owned(), columns: names })?;
         let mut rows = connection.fetch(Statement { text: text.into(), values: Vec::new() });
         while let Some(row) = rows.try_next().await? {
             let values = self.columns.iter().map(|column| column.column_type.read(&row, &column.name));
-            out.write(&Record::Row(values.collect::<StoreResult<_>>()?))?;
+            out.write(&BackupRecord::Row(values.collect::<StoreResult<_>>()?))?;
         }
         Ok(())
     }

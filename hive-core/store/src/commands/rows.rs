@@ -68,7 +68,7 @@ pub struct IdempotencyKey {
 
 /// The outcome of storing commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Inserted {
+pub enum CommandInsertOutcome {
     /// The commands are stored.
     New,
     /// The same request was stored before, with these commands in their order.
@@ -157,7 +157,7 @@ pub struct QueuePage {
 
 /// A queued command, with what the queue needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueuedRow {
+pub struct QueuedCommandRow {
     /// Its id.
     pub id: CommandId,
     /// Its type.
@@ -170,7 +170,7 @@ pub struct QueuedRow {
 
 /// A number of open commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenCount {
+pub struct OpenCommandCount {
     /// Their satellite.
     pub satellite_id: SatelliteId,
     /// The id of their actor.

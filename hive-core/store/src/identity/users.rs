@@ -5,22 +5,22 @@ use hive_wire::api::{PlatformRole, User};
 use hive_wire::{Timestamp, UserId};
 
 use crate::audit::AuditDraft;
-use crate::{StoreResult, Window};
+use crate::{RowRange, StoreResult};
 
 /// Users.
 #[async_trait]
 pub trait UserStore: Send + Sync {
     /// Stores a user. Fails with `Taken` if the name is in use.
-    async fn user_create(&self, user: NewUser, audit: AuditDraft) -> StoreResult<User>;
+    async fn user_create(&self, user: NewUserRow, audit: AuditDraft) -> StoreResult<User>;
     /// Returns a user.
     async fn user_get(&self, id: UserId) -> StoreResult<Option<UserRow>>;
     /// Returns the user with this name.
     async fn user_find(&self, username: &str) -> StoreResult<Option<UserRow>>;
     /// Lists users by name, and returns the total.
-    async fn user_list(&self, window: Window) -> StoreResult<(Vec<User>, u64)>;
+    async fn user_list(&self, range: RowRange) -> StoreResult<(Vec<User>, u64)>;
     /// Changes a user. Disabling a user ends their logins for good. At least one enabled global admin remains, also with
     /// concurrent callers.
-    async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdated>;
+    async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdateOutcome>;
     /// Sets a password, and ends all logins of the user. With `before`, only if that is the current hash: of all callers with one
     /// hash, at most one gets true. The audit record is written only then.
     async fn user_password_set(
@@ -34,7 +34,7 @@ pub trait UserStore: Send + Sync {
 
 /// A user to store.
 #[derive(Debug, Clone)]
-pub struct NewUser {
+pub struct NewUserRow {
     /// The user.
     pub user: User,
     /// The argon2id hash of the password.
@@ -65,7 +65,7 @@ pub struct UserPatch {
 
 /// The outcome of a change of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UserUpdated {
+pub enum UserUpdateOutcome {
     /// The user after the change.
     Updated(User),
     /// No enabled global admin would remain. Nothing was changed.

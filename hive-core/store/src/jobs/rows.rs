@@ -50,7 +50,7 @@ pub struct NewJobTarget {
 
 /// The outcome of storing a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JobInserted {
+pub enum JobInsertOutcome {
     /// The job is stored.
     New,
     /// The same request was stored before, as this job.

@@ -125,9 +125,9 @@ async fn rows_of_last(connection: &mut PgConnection, text: &'static str) -> sqlx
     Ok(last)
 }
 
-type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
+type PostgresQuery = sqlx::query::Query<'static, Postgres, PgArguments>;
 
-fn query(Statement { text, values }: Statement) -> Query {
+fn query(Statement { text, values }: Statement) -> PostgresQuery {
     let query = match text {
         Cow::Borrowed(text) => sqlx::query(text),
         // Put together from constants: input is in `values` only.

@@ -10,7 +10,7 @@ use super::*;
 use crate::audit::AuditDraft;
 use crate::fixture::draft;
 use crate::sql::checks::TAMPERINGS;
-use crate::{AuditStore, SatelliteQuery, SatelliteStore, Window};
+use crate::{AuditStore, RowRange, SatelliteQuery, SatelliteStore};
 
 /// Returns the address of a database on the server for tests.
 fn url(name: &str) -> String {
@@ -92,10 +92,10 @@ async fn a_database_that_cannot_keep_all_text_is_refused() {
 async fn connections_that_were_cut_while_idle_are_replaced() {
     let name = database().await;
     let store = open(&name).await;
-    let everything = SatelliteQuery::in_sight(crate::access::Sight::Everything);
+    let everything = SatelliteQuery::visible_to(crate::access::VisibleTeams::All);
     for seq in 1..=3 {
         assert_eq!(store.audit_append(draft()).await.unwrap().seq, seq);
-        join_all((0..8).map(|_| store.satellite_list(&everything, Window::ALL)))
+        join_all((0..8).map(|_| store.satellite_list(&everything, RowRange::ALL)))
             .await
             .into_iter()
             .for_each(|list| assert_eq!(list.unwrap().1, 0));

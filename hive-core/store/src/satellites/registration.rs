@@ -32,7 +32,7 @@ pub struct NewSatellite {
     /// The creator of its token.
     pub created_by: String,
     /// Whether it may use its name.
-    pub name_use: NameUse,
+    pub name_use: NamePolicy,
     /// The hash of the attempt: a random text that the agent repeats when it repeats the request.
     pub attempt_hash: Option<String>,
     /// The time of the registration.
@@ -41,7 +41,7 @@ pub struct NewSatellite {
 
 /// Whether a registration may use its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameUse {
+pub enum NamePolicy {
     /// If no satellite has it.
     New,
     /// If no satellite has it, or if this one has it, which gets the new key.
@@ -52,7 +52,7 @@ pub enum NameUse {
 
 /// A registration that is repeated because its answer was lost.
 #[derive(Debug, Clone)]
-pub struct RegisterAgain {
+pub struct RegistrationRetry {
     /// The hash of the attempt.
     pub attempt_hash: String,
     /// The name of the satellite.

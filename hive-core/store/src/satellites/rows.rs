@@ -4,7 +4,7 @@ use hive_wire::agent::SystemInfo;
 use hive_wire::api::SatelliteStatus;
 use hive_wire::{SatelliteId, SatelliteName, TeamId, Timestamp};
 
-use crate::access::Sight;
+use crate::access::VisibleTeams;
 
 /// A stored satellite.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,8 +77,8 @@ pub struct SatelliteKeyRow {
 /// A filter for satellites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SatelliteQuery {
-    /// Only satellites in sight.
-    pub sight: Sight,
+    /// Only satellites in visible.
+    pub visible: VisibleTeams,
     /// Only satellites with this status.
     pub status: Option<SatelliteStatus>,
     /// Only satellites with all of these tags.
@@ -90,9 +90,9 @@ pub struct SatelliteQuery {
 }
 
 impl SatelliteQuery {
-    /// All satellites in sight.
-    pub fn in_sight(sight: Sight) -> Self {
-        Self { sight, status: None, tags: Vec::new(), search: None, team_id: None }
+    /// All satellites in visible.
+    pub fn visible_to(visible: VisibleTeams) -> Self {
+        Self { visible, status: None, tags: Vec::new(), search: None, team_id: None }
     }
 }
 
@@ -122,7 +122,7 @@ pub struct Assignment {
 
 /// A heartbeat.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct Heartbeat {
     /// The satellite.
     pub id: SatelliteId,
     /// Its time.

@@ -8,10 +8,10 @@ use super::binding::storable;
 use super::fields::corrupt_column;
 use super::filter::Filter;
 use super::{Row, SqlStore, Statement, statements};
-use crate::access::Sight;
-use crate::audit::chain::{self, Verifier};
+use crate::access::VisibleTeams;
+use crate::audit::chain::{self, ChainVerifier};
 use crate::audit::{AuditDraft, AuditRecord};
-use crate::{AuditStore, StoreResult, Window};
+use crate::{AuditStore, RowRange, StoreResult};
 
 /// Records that are read at once for the verification.
 const VERIFY_BATCH: u32 = 500;
@@ -25,15 +25,15 @@ impl AuditStore for SqlStore {
     async fn audit_list(
         &self,
         query: &AuditQuery,
-        sight: &Sight,
-        window: Window,
+        visible: &VisibleTeams,
+        range: RowRange,
     ) -> StoreResult<(Vec<AuditEntry>, u64)> {
         let mut filter = Filter::default();
         filter
             .and_text("(a.actor_id = ? OR a.actor_name = ?)", query.actor.as_ref())
             .and_text("a.action = ?", query.action.as_ref())
             .and_text("a.satellite_id = ?", query.satellite_id)
-            .in_sight("a.team_id", sight);
+            .visible_to("a.team_id", visible);
         // `since` is included and `until` is not, so that adjacent periods do not overlap.
         if let Some(since) = query.since {
             filter.and("a.timestamp >= ?", since.as_micros());
@@ -42,15 +42,15 @@ impl AuditStore for SqlStore {
             filter.and("a.timestamp < ?", until.as_micros());
         }
         let count = filter.statement(statements::AUDIT_COUNT, "", &[]);
-        let list = filter.statement(statements::AUDIT_LIST, " ORDER BY a.seq DESC LIMIT ? OFFSET ?", &window.values());
+        let list = filter.statement(statements::AUDIT_LIST, " ORDER BY a.seq DESC LIMIT ? OFFSET ?", &range.values());
         let total = self.fetch_total(count).await?;
         let rows = self.fetch_all(list).await?;
         Ok((rows.iter().map(read_entry).collect::<StoreResult<_>>()?, total))
     }
 
-    async fn audit_get(&self, id: AuditId, sight: &Sight) -> StoreResult<Option<AuditEntry>> {
+    async fn audit_get(&self, id: AuditId, visible: &VisibleTeams) -> StoreResult<Option<AuditEntry>> {
         let mut filter = Filter::default();
-        filter.and_text("a.id = ?", Some(id)).in_sight("a.team_id", sight);
+        filter.and_text("a.id = ?", Some(id)).visible_to("a.team_id", visible);
         let row = self.fetch_optional(filter.statement(statements::AUDIT_LIST, "", &[])).await?;
         row.as_ref().map(read_entry).transpose()
     }
@@ -61,7 +61,7 @@ impl AuditStore for SqlStore {
     }
 
     async fn audit_verify(&self) -> StoreResult<AuditVerification> {
-        let mut verifier = Verifier::new();
+        let mut verifier = ChainVerifier::new();
         // From the lowest number there can be: a forged record may be before the first one.
         let mut next = i64::MIN;
         loop {
@@ -81,7 +81,7 @@ impl AuditStore for SqlStore {
 
 /// Binds a record to the statement that inserts it.
 pub(super) fn bind_audit(statement: Statement, entry: &AuditEntry, record: String) -> Statement {
-    let columns = Columns::of(entry);
+    let columns = AuditColumns::of(entry);
     statement
         .number(entry.seq)
         .bind(columns.id)
@@ -100,7 +100,7 @@ pub(super) fn bind_audit(statement: Statement, entry: &AuditEntry, record: Strin
 
 /// The columns by which a record is searched. They repeat fields of its text, which is what the hash covers.
 #[derive(PartialEq, Eq)]
-struct Columns {
+struct AuditColumns {
     id: String,
     timestamp: i64,
     actor_id: String,
@@ -112,7 +112,7 @@ struct Columns {
     team_id: Option<String>,
 }
 
-impl Columns {
+impl AuditColumns {
     fn of(entry: &AuditEntry) -> Self {
         Self {
             id: entry.id.to_string(),
@@ -166,14 +166,14 @@ fn read_entry(row: &Row) -> StoreResult<AuditEntry> {
     chain::parse(&read_record(row)?).map_err(|_| corrupt_column("record"))
 }
 
-fn verify_row(verifier: &mut Verifier, row: &Row) {
+fn verify_row(verifier: &mut ChainVerifier, row: &Row) {
     let seq = row.number("seq").unwrap_or_default();
     let Ok(stored) = read_record(row) else {
         return verifier.add_unreadable(seq);
     };
     verifier.add(&stored);
-    let columns_match =
-        chain::parse(&stored).is_ok_and(|entry| Columns::read(row).is_ok_and(|read| read == Columns::of(&entry)));
+    let columns_match = chain::parse(&stored)
+        .is_ok_and(|entry| AuditColumns::read(row).is_ok_and(|read| read == AuditColumns::of(&entry)));
     if !columns_match {
         // The verifier may have found the same record as changed already.
         verifier.note_once(ChainFault::Changed { seq });

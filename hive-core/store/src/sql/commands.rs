@@ -12,11 +12,11 @@ use super::filter::Filter;
 use super::idempotency::{self, EarlierRequest};
 use super::writer::{OnError, Transaction};
 use super::{Row, SqlStore, Statement, output, statements};
-use crate::access::Sight;
+use crate::access::VisibleTeams;
 use crate::audit::AuditDraft;
 use crate::{
-    CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, Inserted, NewCommand, OpenCount, QueuePage,
-    QueuedRow, StoreResult, Window,
+    CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, NewCommand,
+    OpenCommandCount, QueuePage, QueuedCommandRow, RowRange, StoreResult,
 };
 
 #[async_trait]
@@ -26,7 +26,7 @@ impl CommandStore for SqlStore {
         commands: Vec<NewCommand>,
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
-    ) -> StoreResult<Inserted> {
+    ) -> StoreResult<CommandInsertOutcome> {
         // One command without an idempotency key takes the short way.
         let commands = match <[NewCommand; 1]>::try_from(commands) {
             Ok([command]) if idempotency.is_none() => return self.insert_one(command, audit).await,
@@ -39,22 +39,22 @@ impl CommandStore for SqlStore {
                 // Checked before anything is inserted, so that the outcome needs no rollback.
                 for command in &commands {
                     if !is_in_team(transaction, command.satellite_id, command.team_id).await? {
-                        return Ok(Inserted::NoSatellite);
+                        return Ok(CommandInsertOutcome::NoSatellite);
                     }
                 }
                 if let Some(key) = idempotency
                     && let Some(earlier) = idempotency::claim(transaction, key, &ids, None, audit.timestamp).await?
                 {
                     return Ok(match earlier {
-                        EarlierRequest::Commands(ids) => Inserted::Existing(ids),
-                        EarlierRequest::Job(_) | EarlierRequest::Different => Inserted::Conflict,
+                        EarlierRequest::Commands(ids) => CommandInsertOutcome::Existing(ids),
+                        EarlierRequest::Job(_) | EarlierRequest::Different => CommandInsertOutcome::Conflict,
                     });
                 }
                 for command in commands {
                     transaction.execute(bind_command(Statement::new(statements::COMMAND_INSERT), command)).await?;
                 }
                 transaction.audit(audit).await?;
-                Ok(Inserted::New)
+                Ok(CommandInsertOutcome::New)
             })
         })
         .await
@@ -115,7 +115,7 @@ impl CommandStore for SqlStore {
         satellite: SatelliteId,
         page: Option<QueuePage>,
         limit: u32,
-    ) -> StoreResult<Vec<QueuedRow>> {
+    ) -> StoreResult<Vec<QueuedCommandRow>> {
         let statement = match page {
             None => Statement::new(statements::COMMAND_LIST_QUEUED).text(satellite).number(limit),
             Some(QueuePage { is_power, priority, after }) => {
@@ -135,7 +135,7 @@ impl CommandStore for SqlStore {
         rows.iter().map(|row| row.parse("job_id")).collect()
     }
 
-    async fn command_count_open(&self) -> StoreResult<Vec<OpenCount>> {
+    async fn command_count_open(&self) -> StoreResult<Vec<OpenCommandCount>> {
         let rows = self.fetch_all(Statement::new(statements::COMMAND_COUNT_OPEN)).await?;
         rows.iter().map(read_open_count).collect()
     }
@@ -143,12 +143,12 @@ impl CommandStore for SqlStore {
     async fn command_list(
         &self,
         satellite: SatelliteId,
-        sight: &Sight,
-        window: Window,
+        visible: &VisibleTeams,
+        range: RowRange,
     ) -> StoreResult<(Vec<CommandRow>, u64)> {
         let mut filter = Filter::default();
-        filter.and_text("satellite_id = ?", Some(satellite)).in_sight("target_team_id", sight);
-        let list = filter.statement(statements::COMMAND_LIST, statements::COMMAND_PAGE_NEWEST, &window.values());
+        filter.and_text("satellite_id = ?", Some(satellite)).visible_to("target_team_id", visible);
+        let list = filter.statement(statements::COMMAND_LIST, statements::COMMAND_PAGE_NEWEST, &range.values());
         let rows = self.commands(list).await?;
         Ok((rows, self.fetch_total(filter.statement(statements::COMMAND_COUNT, "", &[])).await?))
     }
@@ -195,12 +195,12 @@ impl SqlStore {
     }
 
     /// Inserts one command and its record in one round trip: this is most of what a hive writes.
-    async fn insert_one(&self, command: NewCommand, audit: AuditDraft) -> StoreResult<Inserted> {
+    async fn insert_one(&self, command: NewCommand, audit: AuditDraft) -> StoreResult<CommandInsertOutcome> {
         self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
                 let statements = Statement::new(transaction.dialect().command_insert_and_audit);
                 let record = transaction.audit_with(bind_command(statements, command), audit).await?;
-                Ok(if record.is_some() { Inserted::New } else { Inserted::NoSatellite })
+                Ok(if record.is_some() { CommandInsertOutcome::New } else { CommandInsertOutcome::NoSatellite })
             })
         })
         .await
@@ -323,8 +323,8 @@ fn read_command(row: &Row) -> StoreResult<CommandRow> {
     })
 }
 
-fn read_queued(row: &Row) -> StoreResult<QueuedRow> {
-    Ok(QueuedRow {
+fn read_queued(row: &Row) -> StoreResult<QueuedCommandRow> {
+    Ok(QueuedCommandRow {
         id: row.parse("id")?,
         command_type: row.string_enum("command_type")?,
         priority: row.number("priority")?,
@@ -332,8 +332,8 @@ fn read_queued(row: &Row) -> StoreResult<QueuedRow> {
     })
 }
 
-fn read_open_count(row: &Row) -> StoreResult<OpenCount> {
-    Ok(OpenCount {
+fn read_open_count(row: &Row) -> StoreResult<OpenCommandCount> {
+    Ok(OpenCommandCount {
         satellite_id: row.parse("satellite_id")?,
         created_by: row.text("created_by")?,
         is_of_job: row.number::<i64>("is_of_job")? != 0,

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{Statement, Value};
-use crate::Window;
-use crate::access::Sight;
+use crate::RowRange;
+use crate::access::VisibleTeams;
 
 /// Conditions that are joined by AND, and the values of their placeholders.
 #[derive(Debug, Default)]
@@ -36,9 +36,9 @@ impl Filter {
         self
     }
 
-    /// Restricts the list to rows of teams in `sight`. `column` has the team.
-    pub(super) fn in_sight(&mut self, column: &str, sight: &Sight) -> &mut Self {
-        match self.placeholders(sight) {
+    /// Restricts the list to rows of teams in `visible`. `column` has the team.
+    pub(super) fn visible_to(&mut self, column: &str, visible: &VisibleTeams) -> &mut Self {
+        match self.placeholders(visible) {
             // `IN ()` is no SQL.
             Some(placeholders) if placeholders.is_empty() => self.and_raw("1 = 0"),
             Some(placeholders) => self.and_raw(&format!("{column} IN ({placeholders})")),
@@ -46,19 +46,19 @@ impl Filter {
         }
     }
 
-    /// Restricts the list to rows all of whose teams are in `sight`. `elsewhere` is a sub-query for the teams of a row, which
+    /// Restricts the list to rows all of whose teams are in `visible`. `elsewhere` is a sub-query for the teams of a row, which
     /// lacks its condition at the end: `NOT IN (…)`.
-    pub(super) fn all_in_sight(&mut self, elsewhere: &str, sight: &Sight) -> &mut Self {
-        match self.placeholders(sight) {
+    pub(super) fn all_visible(&mut self, elsewhere: &str, visible: &VisibleTeams) -> &mut Self {
+        match self.placeholders(visible) {
             Some(placeholders) if placeholders.is_empty() => self.and_raw("1 = 0"),
             Some(placeholders) => self.and_raw(&format!("NOT EXISTS ({elsewhere} NOT IN ({placeholders}))")),
             None => self,
         }
     }
 
-    /// Binds the teams in `sight` and returns their placeholders. `None` if everything is in sight.
-    fn placeholders(&mut self, sight: &Sight) -> Option<String> {
-        let Sight::Teams(teams) = sight else {
+    /// Binds the teams in `visible` and returns their placeholders. `None` if all teams are visible.
+    fn placeholders(&mut self, visible: &VisibleTeams) -> Option<String> {
+        let VisibleTeams::Teams(teams) = visible else {
             return None;
         };
         let first = self.values.len() + 1;
@@ -86,7 +86,7 @@ impl Filter {
     }
 }
 
-impl Window {
+impl RowRange {
     /// Returns the values for `LIMIT ? OFFSET ?`.
     pub(super) fn values(self) -> [i64; 2] {
         [self.limit.into(), self.offset.try_into().unwrap_or(i64::MAX)]
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_caller_without_teams_sees_nothing() {
         let mut filter = Filter::default();
-        filter.in_sight("team_id", &Sight::Teams(Vec::new()));
+        filter.visible_to("team_id", &VisibleTeams::Teams(Vec::new()));
         assert_eq!(filter.statement("SELECT 1", "", &[]).text, "SELECT 1 WHERE 1 = 0");
     }
 

@@ -13,11 +13,11 @@ use super::filter::Filter;
 use super::idempotency::{self, EarlierRequest};
 use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
-use crate::access::Sight;
+use crate::access::VisibleTeams;
 use crate::audit::AuditDraft;
 use crate::{
-    IdempotencyKey, JobEnd, JobInserted, JobRow, JobStore, JobTargetRow, NewCommand, NewJob, NewJobTarget, StoreResult,
-    Window,
+    IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewCommand, NewJob, NewJobTarget,
+    RowRange, StoreResult,
 };
 
 #[async_trait]
@@ -28,7 +28,7 @@ impl JobStore for SqlStore {
         commands: Vec<NewCommand>,
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
-    ) -> StoreResult<JobInserted> {
+    ) -> StoreResult<JobInsertOutcome> {
         self.write(move |transaction| {
             Box::pin(async move {
                 if let Some(key) = idempotency
@@ -36,8 +36,8 @@ impl JobStore for SqlStore {
                         idempotency::claim(transaction, key, &[], Some(job.id), audit.timestamp).await?
                 {
                     return Ok(match earlier {
-                        EarlierRequest::Job(id) => JobInserted::Existing(id),
-                        EarlierRequest::Commands(_) | EarlierRequest::Different => JobInserted::Conflict,
+                        EarlierRequest::Job(id) => JobInsertOutcome::Existing(id),
+                        EarlierRequest::Commands(_) | EarlierRequest::Different => JobInsertOutcome::Conflict,
                     });
                 }
                 let mut job = job;
@@ -51,7 +51,7 @@ impl JobStore for SqlStore {
                 }
                 insert(transaction, job).await?;
                 transaction.audit(audit).await?;
-                Ok(JobInserted::New)
+                Ok(JobInsertOutcome::New)
             })
         })
         .await
@@ -70,11 +70,11 @@ impl JobStore for SqlStore {
         }
     }
 
-    async fn job_list(&self, sight: &Sight, window: Window) -> StoreResult<(Vec<JobRow>, u64)> {
+    async fn job_list(&self, visible: &VisibleTeams, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)> {
         let mut filter = Filter::default();
-        filter.all_in_sight(statements::JOB_TEAMS_ELSEWHERE, sight);
+        filter.all_visible(statements::JOB_TEAMS_ELSEWHERE, visible);
         let rows =
-            self.fetch_all(filter.statement(statements::JOB_LIST, statements::JOB_PAGE, &window.values())).await?;
+            self.fetch_all(filter.statement(statements::JOB_LIST, statements::JOB_PAGE, &range.values())).await?;
         let total = self.fetch_total(filter.statement(statements::JOB_COUNT, "", &[])).await?;
         // Open jobs need a second statement each for their counts.
         let mut jobs = Vec::with_capacity(rows.len());
@@ -89,8 +89,8 @@ impl JobStore for SqlStore {
         rows.iter().map(|row| row.parse("id")).collect()
     }
 
-    async fn job_target_list(&self, id: JobId, window: Window) -> StoreResult<(Vec<JobTargetRow>, u64)> {
-        let [limit, offset] = window.values();
+    async fn job_target_list(&self, id: JobId, range: RowRange) -> StoreResult<(Vec<JobTargetRow>, u64)> {
+        let [limit, offset] = range.values();
         let list = Statement::new(statements::JOB_TARGET_LIST).text(id).bind(limit).bind(offset);
         let rows = self.fetch_all(list).await?;
         let total = self.fetch_total(Statement::new(statements::JOB_TARGET_COUNT).text(id)).await?;

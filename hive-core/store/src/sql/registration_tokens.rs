@@ -7,13 +7,13 @@ use hive_wire::{RegistrationTokenId, Timestamp};
 use super::filter::Filter;
 use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
-use crate::access::Sight;
+use crate::access::VisibleTeams;
 use crate::audit::AuditDraft;
-use crate::{NewRegistrationToken, RegistrationTokenRow, RegistrationTokenStore, StoreResult, TokenState};
+use crate::{NewRegistrationTokenRow, RegistrationTokenRow, RegistrationTokenStore, StoreResult, TokenState};
 
 #[async_trait]
 impl RegistrationTokenStore for SqlStore {
-    async fn registration_token_create(&self, token: NewRegistrationToken, audit: AuditDraft) -> StoreResult<()> {
+    async fn registration_token_create(&self, token: NewRegistrationTokenRow, audit: AuditDraft) -> StoreResult<()> {
         self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
                 let statement = Statement::new(statements::TOKEN_INSERT)
@@ -52,9 +52,9 @@ impl RegistrationTokenStore for SqlStore {
         .transpose()
     }
 
-    async fn registration_token_list(&self, sight: &Sight) -> StoreResult<Vec<RegistrationTokenInfo>> {
+    async fn registration_token_list(&self, visible: &VisibleTeams) -> StoreResult<Vec<RegistrationTokenInfo>> {
         let mut filter = Filter::default();
-        filter.in_sight("t.team_id", sight);
+        filter.visible_to("t.team_id", visible);
         let statement = filter.statement(statements::TOKEN_LIST, " ORDER BY t.created_at DESC, t.id DESC", &[]);
         self.fetch_all(statement).await?.iter().map(read_token).collect()
     }

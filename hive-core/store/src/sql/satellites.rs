@@ -16,8 +16,8 @@ use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{
-    JournalPosition, JournalRow, NewSatellite, RegisterAgain, RegisterOutcome, SatelliteKeyRow, SatellitePatch,
-    SatelliteQuery, SatelliteRow, SatelliteStore, Seen, StoreResult, Window,
+    Heartbeat, JournalPosition, JournalRow, NewSatellite, RegisterOutcome, RegistrationRetry, RowRange,
+    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, StoreResult,
 };
 
 #[async_trait]
@@ -34,7 +34,7 @@ impl SatelliteStore for SqlStore {
     async fn satellite_register_again(
         &self,
         token: RegistrationTokenId,
-        again: RegisterAgain,
+        again: RegistrationRetry,
         audit: AuditDraft,
     ) -> StoreResult<Option<SatelliteRow>> {
         self.write(move |transaction| Box::pin(registration::register_again(transaction, token, again, audit))).await
@@ -50,11 +50,11 @@ impl SatelliteStore for SqlStore {
         row.as_ref().map(read_satellite).transpose()
     }
 
-    async fn satellite_list(&self, query: &SatelliteQuery, window: Window) -> StoreResult<(Vec<SatelliteRow>, u64)> {
+    async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)> {
         // Count and list are two statements without a common snapshot: the total may differ by what changes in between.
         let filter = filter(query);
         let count = filter.statement(statements::SATELLITE_COUNT, "", &[]);
-        let list = filter.statement(statements::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &window.values());
+        let list = filter.statement(statements::SATELLITE_LIST, " ORDER BY s.name LIMIT ? OFFSET ?", &range.values());
         let total = self.fetch_total(count).await?;
         let rows = self.fetch_all(list).await?;
         Ok((rows.iter().map(read_satellite).collect::<StoreResult<_>>()?, total))
@@ -108,10 +108,10 @@ impl SatelliteStore for SqlStore {
         self.execute_unaudited(Statement::new(statements::SUPERSEDED_KEYS_PRUNE).time(before)).await.map(drop)
     }
 
-    async fn satellite_seen(&self, seen: Vec<Seen>) -> StoreResult<()> {
+    async fn satellite_seen(&self, seen: Vec<Heartbeat>) -> StoreResult<()> {
         self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
-                for Seen { id, at, system, agent_version } in seen {
+                for Heartbeat { id, at, system, agent_version } in seen {
                     // The host name has a column of its own, because a search looks for it.
                     let hostname = system.as_ref().map(|system| &system.hostname);
                     let statement = Statement::new(statements::SATELLITE_SEEN)
@@ -162,9 +162,9 @@ impl SatelliteStore for SqlStore {
 }
 
 fn filter(query: &SatelliteQuery) -> Filter {
-    let SatelliteQuery { sight, status, tags, search, team_id } = query;
+    let SatelliteQuery { visible, status, tags, search, team_id } = query;
     let mut filter = Filter::default();
-    filter.and_raw("s.deleted_at IS NULL").in_sight("s.team_id", sight).and_text("s.team_id = ?", *team_id);
+    filter.and_raw("s.deleted_at IS NULL").visible_to("s.team_id", visible).and_text("s.team_id = ?", *team_id);
     // Each tag is a condition of its own: a satellite must have all of them.
     filter.and_text("s.status = ?", status.as_ref().map(enum_string));
     for tag in tags {

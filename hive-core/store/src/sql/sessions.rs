@@ -27,9 +27,9 @@ impl SessionStore for SqlStore {
     }
 
     async fn session_list(&self, query: &SessionQuery, limit: u32) -> StoreResult<Vec<SessionRow>> {
-        let SessionQuery { sight, satellite_id, ended } = query;
+        let SessionQuery { visible, satellite_id, ended } = query;
         let mut filter = Filter::default();
-        filter.in_sight("s.team_id", sight).and_text("s.satellite_id = ?", *satellite_id);
+        filter.visible_to("s.team_id", visible).and_text("s.satellite_id = ?", *satellite_id);
         if !ended {
             filter.and_raw("s.ended_at IS NULL");
         }

@@ -50,7 +50,7 @@ impl From<Error> for LinkClose {
             // Errors of the server: the satellite keeps its key and reconnects later.
             Error::Unavailable(_)
             | Error::Internal(_)
-            | Error::Damaged(_)
+            | Error::Corrupt(_)
             | Error::RateLimited { .. }
             | Error::QueueFull { .. } => close::OVERLOADED,
             Error::AuthInvalid | Error::AuthRequired | Error::SatelliteNotFound(_) | Error::Forbidden(_) => {

@@ -178,7 +178,7 @@ fn a_window_that_closes_gives_jobs_their_commands_back() {
 struct World {
     window: DeliveryWindow,
     capacity: usize,
-    queued: BTreeSet<(Rank, Key, CommandClass)>,
+    queued: BTreeSet<(Rank, QueueKey, CommandClass)>,
     in_flight: Vec<QueuedCommand>,
     handed_over: BTreeSet<CommandId>,
     accepted: u32,
@@ -254,8 +254,8 @@ impl World {
         self.rows(|row| row.0 == rank && row.2 == class && after.is_none_or(|after| row.1 > after))
     }
 
-    fn rows(&self, is_in: impl Fn(&(Rank, Key, CommandClass)) -> bool) -> Vec<QueuedCommand> {
-        let is_in = |row: &&(Rank, Key, CommandClass)| is_in(row);
+    fn rows(&self, is_in: impl Fn(&(Rank, QueueKey, CommandClass)) -> bool) -> Vec<QueuedCommand> {
+        let is_in = |row: &&(Rank, QueueKey, CommandClass)| is_in(row);
         let rows = self.queued.iter().filter(is_in).take(PAGE);
         rows.map(|(rank, (created_at, id), class)| QueuedCommand {
             id: *id,

@@ -49,7 +49,7 @@ fn manifest(lines: &[AuditRecord]) -> AuditManifest {
 }
 
 fn verify(lines: &[AuditRecord], manifest: Option<&AuditManifest>) -> Vec<ChainFault> {
-    let mut verifier = Verifier::new();
+    let mut verifier = ChainVerifier::new();
     for line in lines {
         verifier.add(line);
     }
@@ -100,7 +100,7 @@ fn a_whole_chain_has_no_faults() {
 
 #[test]
 fn the_head_of_an_empty_chain_is_64_zeros() {
-    assert_eq!(Verifier::new().finish(None).head_hash, "0".repeat(64));
+    assert_eq!(ChainVerifier::new().finish(None).head_hash, "0".repeat(64));
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_record_replaced_and_moved_is_no_genuine_one() {
 fn a_line_that_cannot_be_read_is_not_also_missing() {
     let lines = chain_of(10);
     for seq in 1..10 {
-        let mut verifier = Verifier::new();
+        let mut verifier = ChainVerifier::new();
         for line in &lines {
             if line.seq == seq { verifier.add_unreadable(seq) } else { verifier.add(line) }
         }
@@ -287,7 +287,7 @@ fn a_line_that_cannot_be_read_is_not_also_missing() {
 
 #[test]
 fn a_file_that_is_no_chain_at_all_does_not_fill_the_memory() {
-    let mut verifier = Verifier::new();
+    let mut verifier = ChainVerifier::new();
     for n in 0..5_000u64 {
         verifier.add(&forged(n * 2 % 4_999, GENESIS_HASH));
     }

@@ -6,12 +6,12 @@ use hive_wire::api::User;
 
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
-use crate::{NewUser, StoreResult, UserPatch, UserRow, UserStore, UserUpdated, Window};
+use crate::{NewUserRow, RowRange, StoreResult, UserPatch, UserRow, UserStore, UserUpdateOutcome};
 
 #[async_trait]
 impl UserStore for SqlStore {
-    async fn user_create(&self, user: NewUser, audit: AuditDraft) -> StoreResult<User> {
-        let NewUser { user, password_hash } = user;
+    async fn user_create(&self, user: NewUserRow, audit: AuditDraft) -> StoreResult<User> {
+        let NewUserRow { user, password_hash } = user;
         let statement = Statement::new(statements::USER_INSERT)
             .text(user.id)
             .text(&user.username)
@@ -32,25 +32,25 @@ impl UserStore for SqlStore {
         row.as_ref().map(read_user_row).transpose()
     }
 
-    async fn user_list(&self, window: Window) -> StoreResult<(Vec<User>, u64)> {
-        let [limit, offset] = window.values();
+    async fn user_list(&self, range: RowRange) -> StoreResult<(Vec<User>, u64)> {
+        let [limit, offset] = range.values();
         let rows = self.fetch_all(Statement::new(statements::USER_LIST).bind(limit).bind(offset)).await?;
         let total = self.fetch_total(Statement::new(statements::USER_COUNT)).await?;
         Ok((rows.iter().map(read_user).collect::<StoreResult<_>>()?, total))
     }
 
-    async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdated> {
+    async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdateOutcome> {
         self.write_without_savepoint(move |transaction| {
             Box::pin(async move {
                 let Some(row) = transaction.fetch_optional(Statement::new(statements::USER_GET).text(id)).await? else {
-                    return Ok(UserUpdated::Unknown);
+                    return Ok(UserUpdateOutcome::Unknown);
                 };
                 // No row is returned if the user is the last enabled admin: the statement has that condition.
                 let Some(row) = transaction.fetch_optional(update(&read_user(&row)?, &patch)).await? else {
-                    return Ok(UserUpdated::LastAdmin);
+                    return Ok(UserUpdateOutcome::LastAdmin);
                 };
                 transaction.audit(audit).await?;
-                Ok(UserUpdated::Updated(read_user(&row)?))
+                Ok(UserUpdateOutcome::Updated(read_user(&row)?))
             })
         })
         .await

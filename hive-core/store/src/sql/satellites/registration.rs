@@ -9,7 +9,7 @@ use crate::sql::fields::corrupt_column;
 use crate::sql::registration_tokens::token_state;
 use crate::sql::writer::Transaction;
 use crate::sql::{Row, Statement, statements};
-use crate::{NameUse, NewSatellite, RegisterAgain, RegisterOutcome, SatelliteRow, StoreResult};
+use crate::{NamePolicy, NewSatellite, RegisterOutcome, RegistrationRetry, SatelliteRow, StoreResult};
 
 /// Consumes the token, then registers a new satellite or renews the key of an existing one.
 pub(super) async fn register(
@@ -23,9 +23,9 @@ pub(super) async fn register(
     let known = known.as_ref().map(read_owner).transpose()?;
     // A removed satellite is not found here, so that its name is free.
     let is_free = match (known, satellite.name_use) {
-        (None, NameUse::New | NameUse::Of(_)) => true,
-        (Some((id, team)), NameUse::Of(meant)) => id == meant && team == satellite.team_id,
-        (Some(_), NameUse::New) | (_, NameUse::None) => false,
+        (None, NamePolicy::New | NamePolicy::Of(_)) => true,
+        (Some((id, team)), NamePolicy::Of(meant)) => id == meant && team == satellite.team_id,
+        (Some(_), NamePolicy::New) | (_, NamePolicy::None) => false,
     };
     // The token stores which satellite it registered, for a repetition.
     let id = known.map_or(satellite.id, |(id, _)| id);
@@ -54,10 +54,10 @@ pub(super) async fn register(
 pub(super) async fn register_again(
     transaction: &mut Transaction,
     token: RegistrationTokenId,
-    again: RegisterAgain,
+    again: RegistrationRetry,
     mut audit: AuditDraft,
 ) -> StoreResult<Option<SatelliteRow>> {
-    let RegisterAgain { attempt_hash, name, since, api_key_hash, now } = again;
+    let RegistrationRetry { attempt_hash, name, since, api_key_hash, now } = again;
     let find = Statement::new(statements::SATELLITE_REGISTERED_BY).text(token).bind(attempt_hash).time(since);
     let Some(found) = transaction.fetch_optional(find).await? else { return Ok(None) };
     // A satellite may have been renamed since: then the repetition would not find what it asks for.

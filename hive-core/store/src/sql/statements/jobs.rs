@@ -18,7 +18,7 @@ pub(in crate::sql) const JOB_GET: &str = concat!("SELECT ", job_columns!(), " FR
 pub(in crate::sql) const JOB_LIST: &str = concat!("SELECT ", job_columns!(), " FROM jobs j");
 pub(in crate::sql) const JOB_PAGE: &str = " ORDER BY j.created_at DESC, j.id DESC LIMIT ? OFFSET ?";
 pub(in crate::sql) const JOB_COUNT: &str = "SELECT COUNT(*) AS total FROM jobs j";
-/// `filter` appends the teams in sight.
+/// `filter` appends the teams in visible.
 pub(in crate::sql) const JOB_TEAMS_ELSEWHERE: &str = "SELECT 1 FROM job_teams t WHERE t.job_id = j.id AND t.team_id";
 pub(in crate::sql) const JOB_LIST_OPEN: &str = "SELECT id FROM jobs WHERE finished_at IS NULL ORDER BY created_at, id";
 pub(in crate::sql) const JOB_COUNTS: &str = "SELECT c.status AS status, COUNT(*) AS targets FROM job_targets t \

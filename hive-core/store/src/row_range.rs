@@ -2,14 +2,14 @@
 
 /// A part of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct RowRange {
     /// Entries to skip.
     pub offset: u64,
     /// The most entries to return.
     pub limit: u32,
 }
 
-impl Window {
+impl RowRange {
     /// The whole list.
     pub const ALL: Self = Self { offset: 0, limit: u32::MAX };
 }
