@@ -46,7 +46,7 @@ use writer::{OnError, Transaction, Writer};
 
 pub(super) use binding::{Statement, Value};
 pub(super) use connection::{Connection, Connector, Dialect};
-pub(super) use error::map_db_error;
+pub(super) use error::{cause, map_db_error};
 pub(super) use fields::Row;
 pub(super) use migrations::{Version, run as migrate};
 pub(super) use pool::Pool;

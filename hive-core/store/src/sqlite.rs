@@ -187,7 +187,7 @@ fn map_error(error: sqlx::Error) -> StoreError {
         _ => None,
     });
     if let Some(fault) = fault {
-        return StoreError::Unavailable(Box::new(DiskError::new(fault, error)));
+        return StoreError::Unavailable(Box::new(DiskError::new(fault, sql::cause(&error))));
     }
     sql::map_db_error(error, |error| matches!(primary_code(error), Some(CORRUPT | NOT_A_DATABASE)))
 }

@@ -113,6 +113,27 @@ async fn an_invalid_database_is_refused_without_its_password() {
 }
 
 #[tokio::test]
+async fn an_error_of_the_database_is_told_without_the_words_of_the_driver() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &["admin", "create", "--username", "anna"]).await;
+    let garbage = dir.path().join("garbage.db");
+    std::fs::write(&garbage, [0x17; 8192]).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (garbage, gone) = (format!("sqlite:{}", garbage.display()), format!("postgres://anna:s3cret@{free}/hive"));
+    for (url, message) in [
+        (&garbage, "garbage.db: file is not a database; put back a backup\n".to_owned()),
+        (&gone, format!("the database hive of anna on {free}: Connection refused (os error 111)\n")),
+    ] {
+        for args in [["check"].as_slice(), &["--listen", "127.0.0.1:0"]] {
+            let output = hive_server(dir.path(), &[&["--database", url], args].concat()).output().await.unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert!(stderr.ends_with(&message) && !stderr.contains("code:"), "{args:?}: {stderr}");
+            assert_eq!(output.status.code(), Some(1), "{args:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_database_may_be_outside_of_the_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("elsewhere.db").display());

@@ -50,7 +50,9 @@ impl PostgresConnection {
     }
 
     fn end_statement<T>(&mut self, done: Result<sqlx::Result<T>, Elapsed>) -> StoreResult<T> {
-        let result = done.map_err(|elapsed| StoreError::Unavailable(Box::new(elapsed)))?;
+        let limit = self.statement_timeout;
+        let result =
+            done.map_err(|_| StoreError::Unavailable(format!("no answer within {} s", limit.as_secs()).into()))?;
         // An answer of the database means that the connection is alive, unless it is a fatal error.
         self.is_lost = match &result {
             Ok(_) => false,
@@ -107,7 +109,7 @@ impl Connection for PostgresConnection {
     async fn close(self: Box<Self>) -> StoreResult<()> {
         match timeout(CLOSE_TIMEOUT, sqlx::Connection::close(self.inner)).await {
             Ok(closed) => closed.map_err(map_error),
-            Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
+            Err(_) => Err(StoreError::Unavailable("the connection was not closed in time".into())),
         }
     }
 }
@@ -155,7 +157,7 @@ pub(super) fn map_error(error: sqlx::Error) -> StoreError {
         _ => None,
     });
     if let Some(fault) = fault {
-        return StoreError::Unavailable(Box::new(DiskError::new(fault, error)));
+        return StoreError::Unavailable(Box::new(DiskError::new(fault, sql::cause(&error))));
     }
     sql::map_db_error(error, |error| {
         error.code().is_some_and(|code| CORRUPT_CLASSES.iter().any(|class| code.starts_with(class)))
