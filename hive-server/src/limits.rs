@@ -1,12 +1,12 @@
 //! Limits on what callers may use before they are authenticated.
 //!
 //! - [`connections`] bounds the open connections of unauthenticated callers;
-//! - [`handshakes`] bounds the satellites that authenticate at the same time and per second, and the unfinished handshakes
-//!   of each satellite;
+//! - [`handshakes`] bounds the satellites that authenticate at the same time and per second, and of each satellite how often
+//!   it authenticates and how many unfinished handshakes it has;
 //! - [`auth_failures`] stops expensive verification for addresses that sent many wrong credentials.
 //!
 //! Each module has a decision without I/O ([`unauthenticated`], [`handshake_budget`], [`satellite_handshakes`],
-//! `FailureScores`) behind a lock. The address of a caller is that of its socket, or the one that a trusted proxy forwards.
+//! [`satellite_rates`], `FailureScores`) behind a lock. The address of a caller is that of its socket, or the one that a trusted proxy forwards.
 //! IPv6 addresses count by their network of 64 bits, because one host usually owns all of it.
 
 mod auth_failures;
@@ -14,6 +14,7 @@ mod connections;
 mod handshake_budget;
 mod handshakes;
 mod satellite_handshakes;
+mod satellite_rates;
 mod token_bucket;
 mod unauthenticated;
 

@@ -1,8 +1,9 @@
-//! Limits the satellites that authenticate at the same time, and the unfinished handshakes of each satellite.
+//! Limits the satellites that authenticate at the same time, and how often and in how many handshakes each of them does.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use hive_core::Error;
 use hive_core::clock::{Entropy, SystemEntropy};
 use hive_core::hive::network_of;
 use hive_core::wire::SatelliteId;
@@ -12,19 +13,21 @@ use tokio_util::sync::CancellationToken;
 use super::handshake_budget::HandshakeBudget;
 use super::lock;
 use super::satellite_handshakes::SatelliteHandshakes;
+use super::satellite_rates::SatelliteRates;
 use crate::config::Limits;
 use crate::error::HttpError;
 
 /// Gives out permits to authenticate as a satellite.
 pub(crate) struct HandshakeLimiter {
     budget: Arc<Mutex<HandshakeBudget>>,
+    rates: Mutex<SatelliteRates>,
     pending: Arc<Mutex<SatelliteHandshakes<CancellationToken>>>,
 }
 
 impl HandshakeLimiter {
     pub(super) fn new(limits: &Limits) -> Self {
         let budget = HandshakeBudget::new(limits.max_handshakes, limits.handshake_rate, Instant::now());
-        Self { budget: Arc::new(Mutex::new(budget)), pending: Arc::default() }
+        Self { budget: Arc::new(Mutex::new(budget)), rates: Mutex::default(), pending: Arc::default() }
     }
 
     /// Returns a permit for one authentication, or the error that says when to retry. Callers ask after they have read the
@@ -34,6 +37,20 @@ impl HandshakeLimiter {
         let begun = lock(&self.budget).begin(address, Instant::now(), random_fraction());
         begun.map_err(|retry_after| HttpError::Overloaded { retry_after })?;
         Ok(HandshakePermit { budget: Arc::clone(&self.budget), address })
+    }
+
+    /// Refuses a satellite that authenticates too often, before it takes a permit or the key is looked up. Only valid keys are
+    /// counted, so that a caller who merely names the satellite cannot lock it out.
+    pub(crate) fn check_rate(&self, named: SatelliteId) -> Result<(), HttpError> {
+        match lock(&self.rates).retry_after(named, Instant::now()) {
+            Some(wait) => Err(Error::RateLimited { retry_after_seconds: wait.as_secs() + 1 }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a satellite's successful authentication.
+    pub(crate) fn count(&self, satellite: SatelliteId) {
+        lock(&self.rates).charge(satellite, Instant::now());
     }
 
     /// Registers the handshake of an authenticated satellite. Over the limit of the satellite, its oldest one is ended.

@@ -5,6 +5,7 @@ use hive_core::Error;
 use hive_core::access::SatelliteIdentity;
 use hive_core::hive::AuthFailureKind;
 use hive_core::wire::HiveId;
+use hive_core::wire::credential::split_satellite_key;
 use hive_core::wire::satellite_api::{HIVE_ID_HEADER, RejectionClass};
 
 use super::SatelliteApiError;
@@ -21,7 +22,11 @@ pub(crate) async fn authenticate(
     // Cheap checks first: a request without a key, or for another hive, must not use up a permit.
     check_hive_id(state, headers)?;
     let key = request_parts.bearer(headers, AuthFailureKind::SatelliteKey)?;
-    let permit = state.limiters().handshakes.admit(request_parts.peer.address)?;
+    let handshakes = &state.limiters().handshakes;
+    if let Ok((named, _)) = split_satellite_key(key) {
+        handshakes.check_rate(named)?;
+    }
+    let permit = handshakes.admit(request_parts.peer.address)?;
     let result = state.hive().authenticate_satellite(key, request_parts.verify_mode()).await;
     match request_parts.record_satellite_auth_result(&permit, key, result) {
         Err(Error::AuthInvalid) => {
@@ -30,7 +35,11 @@ pub(crate) async fn authenticate(
             request_parts.record_failures(FailureCost::Key, rejection.compared);
             Err(SatelliteApiError::Rejected(rejection.class))
         }
-        result => Ok((result?, permit)),
+        result => {
+            let identity = result?;
+            handshakes.count(identity.id);
+            Ok((identity, permit))
+        }
     }
 }
 

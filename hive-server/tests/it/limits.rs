@@ -243,6 +243,30 @@ async fn a_satellite_has_two_pending_handshakes_and_the_oldest_is_closed() {
 }
 
 #[tokio::test]
+async fn a_satellite_that_authenticates_too_often_is_refused_and_takes_nothing_from_others() {
+    let server = server(Limits { handshake_rate: 100, ..Limits::default() }).await;
+    let (greedy, other) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
+    let path = format!("/api/satellites/{}/heartbeat", greedy.id);
+    let heartbeat = |key: &str| server.call(from_address([203, 0, 113, 7], &path, Some(key), json!({})));
+    let mut statuses = Vec::new();
+    for _ in 0..200 {
+        let answer = heartbeat(&greedy.api_key).await;
+        assert!(answer.status == 200 || answer.headers["retry-after"] == "1", "{answer:?}");
+        statuses.push(answer.status.as_u16());
+    }
+    assert!(statuses[..30].iter().all(|status| *status == 200), "{statuses:?}");
+    assert!(statuses.iter().filter(|status| **status == 429).count() > 100, "{statuses:?}");
+    server.online(&other).await;
+    // A wrong key that names the satellite is refused as ever, and locks nobody out.
+    let mut wrong = other.api_key.clone();
+    wrong.replace_range(wrong.len() - 4.., "AAAA");
+    for _ in 0..40 {
+        assert!([401, 503].contains(&heartbeat(&wrong).await.status.as_u16()));
+    }
+    server.online(&other).await;
+}
+
+#[tokio::test]
 async fn retry_delays_are_spread() {
     let server = server(Limits { handshake_rate: 2, ..Limits::default() }).await;
     let satellite = server.register("web-server-01", None).await;
