@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hive_core::audit::AuditDraft;
+use hive_core::audit::{AuditAction, AuditDraft};
 use hive_core::clock::ClockAndRng;
 use hive_core::store::AuditStore;
 use hive_core::store::sqlite;
 use hive_core::wire::AuditId;
-use hive_core::wire::api::{Actor, AuditResult, AuditTarget};
+use hive_core::wire::api::Actor;
 use hive_testkit::{Simulator, TestHive};
 use serde_json::json;
 use support::figure::{Figure, is_asked_for};
@@ -111,15 +111,8 @@ async fn write_records(hive: &TestHive, count: u64) -> anyhow::Result<()> {
 
 fn draft(source: &ClockAndRng, number: u64) -> AuditDraft {
     let name = format!("user-{:03}", number % 100);
-    AuditDraft {
-        id: AuditId::new(source.seed()),
-        timestamp: source.now(),
-        actor: Actor { kind: "user".into(), id: name.clone(), name, ip: Some("203.0.113.7".into()) },
-        action: "satellite.exec",
-        target: AuditTarget { kind: "satellite".into(), id: format!("satellite-{:05}", number % 10_000) },
-        team_id: None,
-        details: json!({ "command": "uptime", "number": number }),
-        result: AuditResult::Success,
-        error: None,
-    }
+    let actor = Actor { kind: "user".into(), id: name.clone(), name, ip: Some("203.0.113.7".into()) };
+    let (id, satellite) = (AuditId::new(source.seed()), format!("satellite-{:05}", number % 10_000));
+    AuditDraft::new(id, source.now(), actor, AuditAction::SatelliteExec, satellite)
+        .with_details(json!({ "command": "uptime", "number": number }))
 }

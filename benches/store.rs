@@ -18,14 +18,14 @@ use criterion::BenchmarkGroup;
 use criterion::measurement::WallTime;
 use futures_util::future::try_join_all;
 use hive_core::access::Authority;
-use hive_core::audit::AuditDraft;
+use hive_core::audit::{AuditAction, AuditDraft};
 use hive_core::clock::ClockAndRng;
 use hive_core::store::{
     CommandOutcome, Database, NamePolicy, NewCommand, NewRegistrationTokenRow, NewSatellite, RegisterOutcome, Store,
     StoreResult,
 };
 use hive_core::wire::agent::SystemInfo;
-use hive_core::wire::api::{Actor, AuditResult, AuditTarget, CommandStatus, CommandType, TokenScope};
+use hive_core::wire::api::{Actor, CommandStatus, CommandType, TokenScope};
 use hive_core::wire::{AuditId, CommandId, RegistrationTokenId, SatelliteId};
 use serde_json::json;
 use support::figure::is_asked_for;
@@ -219,17 +219,9 @@ impl Desk {
     }
 
     fn draft(&self) -> AuditDraft {
-        AuditDraft {
-            id: AuditId::new(self.source.seed()),
-            timestamp: self.source.now(),
-            actor: actor(),
-            action: "satellite.exec",
-            target: AuditTarget { kind: "satellite".into(), id: self.satellite.to_string() },
-            team_id: None,
-            details: json!({ "command": "uptime" }),
-            result: AuditResult::Success,
-            error: None,
-        }
+        let (id, now) = (AuditId::new(self.source.seed()), self.source.now());
+        AuditDraft::new(id, now, actor(), AuditAction::SatelliteExec, self.satellite.to_string())
+            .with_details(json!({ "command": "uptime" }))
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{Result, Subscription};
 
 pub(crate) use hive_store::audit::export_log;
-pub use hive_store::audit::{AuditDraft, AuditSigner, ExportError, chain, read_export, verify_export};
+pub use hive_store::audit::{AuditAction, AuditDraft, AuditSigner, ExportError, chain, read_export, verify_export};
 
 /// The audit trail as a service.
 #[async_trait]

@@ -61,7 +61,7 @@ impl CommandRouter for ServiceHandle<Exec> {
         let Exec { satellite_store, commands, .. } = &*self.service;
         let permission = &Permission::SatellitesExec;
         let row = satellite_for(satellite_store.as_ref(), &self.principal, satellite, permission).await?;
-        commands.run(&self.principal, row, Work::exec(command)?, "satellite.exec", options).await
+        commands.run(&self.principal, row, Work::exec(command)?, options).await
     }
 
     async fn exec_multi_reports(
@@ -89,7 +89,7 @@ impl CommandRouter for ServiceHandle<Exec> {
         commands.check_usable(&row)?;
         let work = Work::exec(command)?;
         let idempotency_key = options.idempotency_key;
-        let accept = AcceptOptions { action: "satellite.exec", idempotency_key, is_awaited: false };
+        let accept = AcceptOptions { idempotency_key, is_awaited: false };
         commands.accept(&self.principal, &row, work, accept).await
     }
 
@@ -98,7 +98,7 @@ impl CommandRouter for ServiceHandle<Exec> {
         let permission = &Permission::SatellitesPower;
         let row = satellite_for(satellite_store.as_ref(), &self.principal, satellite, permission).await?;
         let work = Work::power(request)?;
-        commands.run(&self.principal, row, work, "satellite.power", options).await?.into_result().await
+        commands.run(&self.principal, row, work, options).await?.into_result().await
     }
 
     async fn report(&self, id: CommandId) -> Result<Option<CommandReport>> {

@@ -1,28 +1,36 @@
-//! Drafts of audit records: who did what to what.
+//! Drafts of audit records: who did what to what. All drafts of the hive are made here.
 
-use hive_wire::api::{Actor, AuditResult, AuditTarget};
+use hive_wire::api::{Actor, AuditResult};
 use hive_wire::{AuditId, SatelliteId, TeamId};
 use serde_json::Value;
 
 use crate::access::Principal;
-use crate::audit::AuditDraft;
+use crate::audit::{AuditAction, AuditDraft};
+use crate::clock::ClockAndRng;
 use crate::context::ServiceContext;
 use crate::store::SatelliteRow;
 
 /// What an audit record is about.
 pub(crate) struct Subject {
-    kind: &'static str,
+    /// Its type, where the action has targets of several types.
+    target_type: Option<&'static str>,
     id: String,
     team: Option<TeamId>,
 }
 
 impl Subject {
-    pub(crate) fn new(kind: &'static str, id: impl ToString) -> Self {
-        Self { kind, id: id.to_string(), team: None }
+    /// The subject with this id, of the type that the action has.
+    pub(crate) fn new(id: impl ToString) -> Self {
+        Self { target_type: None, id: id.to_string(), team: None }
+    }
+
+    /// The subject with this id, of one of the types that the action has.
+    pub(crate) fn of_type(target_type: &'static str, id: impl ToString) -> Self {
+        Self { target_type: Some(target_type), ..Self::new(id) }
     }
 
     pub(crate) fn satellite(row: &SatelliteRow) -> Self {
-        Self::new("satellite", row.id).of_team(row.team_id)
+        Self::new(row.id).of_team(row.team_id)
     }
 
     /// The same, of a team: its members may read the record.
@@ -36,7 +44,7 @@ impl Subject {
 pub(crate) fn record(
     context: &ServiceContext,
     principal: &Principal,
-    action: &'static str,
+    action: AuditAction,
     subject: Subject,
     details: Value,
 ) -> AuditDraft {
@@ -48,32 +56,37 @@ pub(crate) fn record(
 pub(crate) fn intent(
     context: &ServiceContext,
     principal: &Principal,
-    action: &'static str,
+    action: AuditAction,
     subject: Subject,
     details: Value,
 ) -> AuditDraft {
     draft(context, principal.actor(), action, subject, details, AuditResult::Intent)
 }
 
+/// Drafts the record of a change that the hive made by itself, also while it has no services yet.
+pub(crate) fn system_record(source: &ClockAndRng, action: AuditAction, subject: Subject, details: Value) -> AuditDraft {
+    new_draft(source, Principal::system().actor(), action, subject, details)
+}
+
 /// Drafts a record.
 pub(crate) fn draft(
     context: &ServiceContext,
     actor: Actor,
-    action: &'static str,
+    action: AuditAction,
     subject: Subject,
     details: Value,
     result: AuditResult,
 ) -> AuditDraft {
-    AuditDraft {
-        id: AuditId::new(context.seed()),
-        timestamp: context.now(),
-        actor,
-        action,
-        target: AuditTarget { kind: subject.kind.into(), id: subject.id },
-        team_id: subject.team,
-        details,
-        result,
-        error: None,
+    new_draft(context.source(), actor, action, subject, details).with_result(result)
+}
+
+fn new_draft(source: &ClockAndRng, actor: Actor, action: AuditAction, subject: Subject, details: Value) -> AuditDraft {
+    let Subject { target_type, id, team } = subject;
+    let draft = AuditDraft::new(AuditId::new(source.seed()), source.now(), actor, action, id);
+    let draft = draft.with_team(team).with_details(details);
+    match target_type {
+        Some(target_type) => draft.with_target_type(target_type),
+        None => draft,
     }
 }
 

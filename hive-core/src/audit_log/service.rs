@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::draft::{Subject, draft, record};
 use crate::access::{Permission, Principal, ResourceScope, VisibleTeams, visible_teams};
-use crate::audit::{AuditLogger, export_log};
+use crate::audit::{AuditAction, AuditLogger, export_log};
 use crate::authorization::{authorize_action, forbidden};
 use crate::context::ServiceContext;
 use crate::grants::AccessGrants;
@@ -60,9 +60,10 @@ impl AuditLogger for ServiceHandle<AuditLog> {
         }
         // The caller's own words stand under one action of the hive's, so that none of them can pass for a record of the hive.
         let details = json!({ "action": action, "target": target, "details": details });
-        let subject = Subject::new("note", &target.id);
+        let subject = Subject::new(&target.id);
         let AuditLog { store, context, .. } = &*self.service;
-        let draft = draft(context, self.principal.actor(), "audit.note", subject, details, AuditResult::Success);
+        let draft =
+            draft(context, self.principal.actor(), AuditAction::AuditNote, subject, details, AuditResult::Success);
         Ok(store.audit_append(draft).await?)
     }
 
@@ -80,8 +81,8 @@ impl AuditLogger for ServiceHandle<AuditLog> {
     async fn export(&self) -> Result<Subscription<AuditExportLine>> {
         self.authorize_platform()?;
         let AuditLog { store, context, grants, .. } = &*self.service;
-        let subject = Subject::new("audit", "all");
-        store.audit_append(record(context, &self.principal, "audit.export", subject, json!({}))).await?;
+        let subject = Subject::new("all");
+        store.audit_append(record(context, &self.principal, AuditAction::AuditExport, subject, json!({}))).await?;
         let (listener, subscription) = Subscription::channel();
         let (log, lines) = (self.service.clone(), listener.clone());
         let export = async move {

@@ -12,7 +12,7 @@ use super::Commands;
 use super::dispatch::PreparedCommand;
 use super::idempotency::key_in_use;
 use super::in_flight::{CommandMeta, SatelliteRef};
-use super::payload::{Work, seal};
+use super::payload::{Work, action_of, seal};
 use super::queue::{CommandClass, FullQueue, QueuedCommand, Rank};
 use super::result::into_answer;
 use crate::access::{Authority, Permission, Principal};
@@ -24,8 +24,6 @@ use crate::{Error, Result};
 
 /// How a command is accepted, apart from what it does.
 pub(crate) struct AcceptOptions {
-    /// The action in the audit log.
-    pub(crate) action: &'static str,
     pub(crate) idempotency_key: Option<String>,
     /// Whether a call waits for its end: then it is immediate unless the request has a priority.
     pub(crate) is_awaited: bool,
@@ -51,13 +49,12 @@ impl Commands {
         principal: &Principal,
         row: SatelliteRow,
         work: Work,
-        action: &'static str,
         options: ExecOptions,
     ) -> Result<ExecReport> {
         self.check_online(&row)?;
         let timeout = self.call_timeout(work.timeout_seconds);
         let satellite = SatelliteRef { satellite: row.id, name: row.name.clone() };
-        let accept = AcceptOptions { action, idempotency_key: options.idempotency_key, is_awaited: true };
+        let accept = AcceptOptions { idempotency_key: options.idempotency_key, is_awaited: true };
         let id = self.accept(principal, &row, work, accept).await?;
         let snapshot = self.snapshot(id, &satellite, timeout).await?;
         into_answer(id, self.report(id, snapshot, options.encoding).await?).await
@@ -85,12 +82,13 @@ impl Commands {
         work: Work,
         options: AcceptOptions,
     ) -> Result<CommandId> {
-        let AcceptOptions { action, idempotency_key, is_awaited } = options;
+        let AcceptOptions { idempotency_key, is_awaited } = options;
         let request = json!([row.id, work.payload, work.timeout_seconds]);
         let key = self.idempotency_key(principal, idempotency_key, &request)?;
         let id = CommandId::new(self.context.seed());
         let rank = work.rank(if is_awaited { Rank::Immediate } else { Rank::Normal });
-        let class = CommandClass::of(&work.command_type());
+        let command_type = work.command_type();
+        let (class, action) = (CommandClass::of(&command_type), action_of(&command_type));
         let details = work.details(&self.keys.vault).with("command_id", json!(id));
         let record = intent(&self.context, principal, action, Subject::satellite(row), details.into_value());
         let caller = principal.actor().id;

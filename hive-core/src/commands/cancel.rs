@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Commands;
 use crate::access::{Permission, Principal};
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, intent};
 use crate::store::CommandRow;
 use crate::{Error, Result};
@@ -23,9 +24,9 @@ impl Commands {
         }
         // A small record may find room on a full disk where the outcome does not.
         self.context.check_disk().await?;
-        let subject = Subject::new("command", id).of_team(row.team_id);
+        let subject = Subject::new(id).of_team(row.team_id);
         let details = json!({ "satellite_id": row.satellite_id });
-        let record = intent(&self.context, principal, "command.cancel", subject, details);
+        let record = intent(&self.context, principal, AuditAction::CommandCancel, subject, details);
         self.audit.audit_append(record).await?;
         self.end_by_cancel(row).await
     }

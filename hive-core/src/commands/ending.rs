@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use hive_wire::CommandId;
 use hive_wire::agent::{ErrorBody, ToAgent, close};
-use hive_wire::api::{AuditResult, CommandStatus, CommandType};
+use hive_wire::api::{AuditResult, CommandStatus};
 use serde_json::json;
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::in_flight::CommandMeta;
 use super::links::CommandLink;
+use super::payload::action_of;
 use super::{CommandEvent, Commands};
 use crate::audit::AuditDraft;
 use crate::audit_log::draft::{Subject, draft};
@@ -122,18 +123,14 @@ impl Commands {
     }
 
     fn outcome_record(&self, id: CommandId, meta: &CommandMeta, outcome: &CommandOutcome) -> AuditDraft {
-        let action = match meta.command_type {
-            CommandType::Exec => "satellite.exec",
-            CommandType::Power => "satellite.power",
-            CommandType::Unknown(_) => "satellite.command",
-        };
+        let action = action_of(&meta.command_type);
         let is_success = outcome.status == CommandStatus::Succeeded;
         let result = if is_success { AuditResult::Success } else { AuditResult::Failure };
-        let subject = Subject::new("satellite", meta.satellite).of_team(meta.team);
+        let subject = Subject::new(meta.satellite).of_team(meta.team);
         let details = json!({ "command_id": id, "status": outcome.status, "exit_code": outcome.exit_code });
         let draft = draft(&self.context, meta.actor.clone(), action, subject, details, result);
         let error = outcome.error.as_ref().map(|error| error.message.clone());
-        AuditDraft { timestamp: outcome.finished_at, error, ..draft }
+        draft.with_timestamp(outcome.finished_at).with_error(error)
     }
 
     /// Reports to everybody who waits that the store has an end of the command: this one, or one before it.

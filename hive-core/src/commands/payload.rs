@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::queue::Rank;
+use crate::audit::AuditAction;
 use crate::audit_log::excerpt::{self, Details};
 use crate::clock::ClockAndRng;
 use crate::validate::{check_env, check_known, check_range, check_text};
@@ -43,6 +44,15 @@ const MAX_EXPIRY_SECONDS: u32 = 7 * 24 * 3600;
 
 /// The longest time from the acceptance of a command to its end: it waits, and then it runs.
 pub(crate) const MAX_LIFE: Duration = Duration::from_secs(MAX_EXPIRY_SECONDS as u64 + MAX_TIMEOUT_SECONDS as u64);
+
+/// Returns the audited action of a command of this kind for one satellite.
+pub(crate) fn action_of(command_type: &CommandType) -> AuditAction {
+    match command_type {
+        CommandType::Exec => AuditAction::SatelliteExec,
+        CommandType::Power => AuditAction::SatellitePower,
+        CommandType::Unknown(_) => AuditAction::SatelliteCommand,
+    }
+}
 
 impl Work {
     pub(crate) fn exec(command: ExecCommand) -> Result<Self> {

@@ -168,7 +168,7 @@ impl Commands {
             return Ok(());
         }
         if row.is_some() {
-            self.auth_failures.note_foreign_message(satellite, Subject::new("command", id));
+            self.auth_failures.note_foreign_message(satellite, Subject::of_type("command", id));
         }
         self.presence.note_unexpected(satellite, UnexpectedKind::Command, id, self.context.steady())
     }

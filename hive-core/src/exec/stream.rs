@@ -56,7 +56,7 @@ impl Exec {
         let accepted = match self.commands.check_online(&row) {
             Ok(()) => {
                 let idempotency_key = options.idempotency_key;
-                let accept = AcceptOptions { action: "satellite.exec", idempotency_key, is_awaited: true };
+                let accept = AcceptOptions { idempotency_key, is_awaited: true };
                 Ok(self.commands.accept(principal, &row, work, accept).await?)
             }
             Err(error) => Err(not_run(&satellite, &error)),

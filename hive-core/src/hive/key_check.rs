@@ -5,12 +5,11 @@
 
 use std::path::Path;
 
-use hive_wire::api::{AuditResult, AuditTarget};
-use hive_wire::{AuditId, HiveId};
+use hive_wire::HiveId;
 use serde_json::json;
 
-use crate::access::Principal;
-use crate::audit::AuditDraft;
+use crate::audit::{AuditAction, AuditDraft};
+use crate::audit_log::draft::{Subject, system_record};
 use crate::clock::ClockAndRng;
 use crate::keys;
 use crate::store::{Fingerprints, HiveRow, Store};
@@ -80,19 +79,9 @@ impl KeyFileCheck<'_> {
     }
 }
 
-/// The record of keys that were accepted in place of the noted ones.
+/// Drafts the record of keys that were accepted in place of the noted ones.
 fn accepted(source: &ClockAndRng, names: &[String]) -> AuditDraft {
-    AuditDraft {
-        id: AuditId::new(source.seed()),
-        timestamp: source.now(),
-        actor: Principal::system().actor(),
-        action: "hive.keys_accept",
-        target: AuditTarget { kind: "hive".into(), id: "keys".into() },
-        team_id: None,
-        details: json!({ "keys": names }),
-        result: AuditResult::Success,
-        error: None,
-    }
+    system_record(source, AuditAction::HiveKeysAccept, Subject::new("keys"), json!({ "keys": names }))
 }
 
 #[cfg(all(test, feature = "sqlite"))]

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::service::IdentityService;
 use super::verifier::hash_key;
 use crate::access::{Permission, Principal};
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, record};
 use crate::clock::ClockAndRng;
 use crate::store::ApiKeyRow;
@@ -43,7 +44,7 @@ impl IdentityService {
             revoked_at: None,
         };
         let details = json!({ "user_id": user, "name": row.name });
-        let record = record(&self.context, principal, "api_key.create", Subject::new("api_key", id), details);
+        let record = record(&self.context, principal, AuditAction::ApiKeyCreate, Subject::new(id), details);
         self.store.api_key_create(row.clone(), record).await?;
         Ok(NewApiKey { api_key: user_key(id, &secret), info: info(row) })
     }
@@ -63,7 +64,7 @@ impl IdentityService {
         let source = self.context.source();
         let secret = key_secret(source);
         let details = json!({ "user_id": user });
-        let record = record(&self.context, principal, "api_key.rotate", Subject::new("api_key", id), details);
+        let record = record(&self.context, principal, AuditAction::ApiKeyRotate, Subject::new(id), details);
         let rotated = self.store.api_key_rotate(id, user, hash_key(&secret, source), source.now(), record).await?;
         self.grants.revalidate(Some(user)).await;
         let row = rotated.ok_or_else(|| Error::Conflict("the API key was revoked before or has expired".into()))?;
@@ -71,7 +72,7 @@ impl IdentityService {
     }
 
     pub(super) async fn revoke_api_key(&self, principal: &Principal, user: UserId, id: ApiKeyId) -> Result<()> {
-        let record = record(&self.context, principal, "api_key.revoke", Subject::new("api_key", id), json!({}));
+        let record = record(&self.context, principal, AuditAction::ApiKeyRevoke, Subject::new(id), json!({}));
         let is_revoked = self.store.api_key_revoke(id, user, self.context.now(), record).await?;
         self.grants.revalidate(Some(user)).await;
         is_revoked.then_some(()).ok_or_else(|| no_api_key(id))

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::access::Principal;
-use crate::audit::AuditDraft;
+use crate::audit::{AuditAction, AuditDraft};
 use crate::audit_log::draft::{Subject, draft, satellite_actor};
 use crate::context::ServiceContext;
 use crate::store::AuditStore;
@@ -104,10 +104,10 @@ impl AuthFailures {
             name: "anonymous".into(),
             ip: failure.ip.map(str::to_owned),
         };
-        let subject = Subject::new(kind.as_str(), failure.id.as_deref().unwrap_or("unknown"));
+        let subject = Subject::of_type(kind.as_str(), failure.id.as_deref().unwrap_or("unknown"));
         let mut details = failure.details;
         details["reason"] = reason.into();
-        let draft = self.failure_draft("auth.failure", actor, subject, details, reason);
+        let draft = self.failure_draft(AuditAction::AuthFailure, actor, subject, details, reason);
         self.enqueue(QueuedRecord { draft, kind, summarised: None });
     }
 
@@ -125,7 +125,7 @@ impl AuthFailures {
         if self.is_to_be_recorded(kind, FailureSource::Satellite(satellite)) {
             let error = "it was given to another satellite";
             let actor = satellite_actor(satellite);
-            let draft = self.failure_draft("satellite.foreign_message", actor, subject, json!({}), error);
+            let draft = self.failure_draft(AuditAction::SatelliteForeignMessage, actor, subject, json!({}), error);
             self.enqueue(QueuedRecord { draft, kind, summarised: None });
         }
     }
@@ -181,22 +181,23 @@ impl AuthFailures {
             "sources": sources,
             "most": most,
         });
-        let subject = Subject::new(kind.as_str(), "summary");
+        let subject = Subject::of_type(kind.as_str(), "summary");
         let actor = Principal::system().actor();
-        let draft = self.failure_draft("auth.failure_summary", actor, subject, details, "too many to record each");
+        let draft =
+            self.failure_draft(AuditAction::AuthFailureSummary, actor, subject, details, "too many to record each");
         QueuedRecord { draft, kind, summarised }
     }
 
     fn failure_draft(
         &self,
-        action: &'static str,
+        action: AuditAction,
         actor: Actor,
         subject: Subject,
         details: Value,
         error: &str,
     ) -> AuditDraft {
         let draft = draft(&self.context, actor, action, subject, details, AuditResult::Failure);
-        AuditDraft { error: Some(error.to_owned()), ..draft }
+        draft.with_error(Some(error.to_owned()))
     }
 }
 

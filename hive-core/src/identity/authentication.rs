@@ -12,7 +12,7 @@ use super::jwt::{self, LoginClaims};
 use super::passwords;
 use super::service::IdentityService;
 use crate::access::{Credential, Permission, Principal, Role};
-use crate::audit::AuditDraft;
+use crate::audit::{AuditAction, AuditDraft};
 use crate::audit_log::draft::{Subject, draft};
 use crate::store::{ApiKeyOwner, UserRow};
 use crate::{Error, Result};
@@ -133,7 +133,7 @@ impl IdentityService {
 
     fn login_record(&self, user: &User, ip: Option<String>) -> AuditDraft {
         let actor = Actor { kind: "user".into(), id: user.id.to_string(), name: user.username.clone(), ip };
-        draft(&self.context, actor, "auth.login", Subject::new("user", user.id), json!({}), AuditResult::Success)
+        draft(&self.context, actor, AuditAction::AuthLogin, Subject::new(user.id), json!({}), AuditResult::Success)
     }
 }
 

@@ -10,6 +10,7 @@ use super::service::IdentityService;
 use crate::access::{
     AccessDecision, Authority, Credential, Permission, Principal, ResourceScope, VisibleTeams, may, visible_teams,
 };
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, record};
 use crate::authorization::{authorize_action, forbidden, satellite_for};
 use crate::store::{NewRegistrationTokenRow, RegistrationTokenRow};
@@ -59,12 +60,12 @@ impl IdentityService {
             created_at: now,
             expires_at,
         };
-        let subject = Subject::new("registration_token", id).of_team(team_id);
+        let subject = Subject::new(id).of_team(team_id);
         let details = json!({
             "scope": scope, "expires_at": expires_at, "for_satellite": for_satellite, "tags": row.tags,
             "allowed_tags": row.allowed_tags,
         });
-        let record = record(&self.context, principal, "registration_token.create", subject, details);
+        let record = record(&self.context, principal, AuditAction::RegistrationTokenCreate, subject, details);
         self.token_store.registration_token_create(row, record).await?;
         let issuer = &self.context.settings().external_url;
         let claims = RegistrationTokenRef { id, team_id };
@@ -86,8 +87,8 @@ impl IdentityService {
         if !visible_teams(principal, &Permission::TokensManage).covers(token.team_id) {
             return Err(no_token());
         }
-        let subject = Subject::new("registration_token", id).of_team(token.team_id);
-        let record = record(&self.context, principal, "registration_token.revoke", subject, json!({}));
+        let subject = Subject::new(id).of_team(token.team_id);
+        let record = record(&self.context, principal, AuditAction::RegistrationTokenRevoke, subject, json!({}));
         let is_revoked = self.token_store.registration_token_revoke(id, self.context.now(), record).await?;
         is_revoked
             .then_some(())

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::service::IdentityService;
 use crate::access::{Permission, Principal, ResourceScope, Role, VisibleTeams, visible_teams};
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, record};
 use crate::authorization::authorize;
 use crate::validate::check_known;
@@ -18,8 +19,8 @@ impl IdentityService {
             return Err(Error::invalid("slug", "1 to 32 characters of a-z, 0-9 and '-'"));
         }
         let team = Team { id: TeamId::new(self.context.seed()), slug: team.slug, created_at: self.context.now() };
-        let subject = Subject::new("team", team.id).of_team(Some(team.id));
-        let record = record(&self.context, principal, "team.create", subject, json!({ "slug": team.slug }));
+        let subject = Subject::new(team.id).of_team(Some(team.id));
+        let record = record(&self.context, principal, AuditAction::TeamCreate, subject, json!({ "slug": team.slug }));
         self.store.team_create(team.clone(), record).await?;
         Ok(team)
     }
@@ -55,9 +56,9 @@ impl IdentityService {
         let TeamMemberPut { username, role } = member;
         check_known("role", &role)?;
         let user = self.find_user(&username).await?;
-        let subject = Subject::new("team", team).of_team(Some(team));
+        let subject = Subject::new(team).of_team(Some(team));
         let details = json!({ "user_id": user.id, "username": user.username, "role": role });
-        let record = record(&self.context, principal, "team.member_put", subject, details);
+        let record = record(&self.context, principal, AuditAction::TeamMemberPut, subject, details);
         self.store.team_member_put(team, user.id, role.clone(), record).await?;
         self.grants.revalidate(Some(user.id)).await;
         Ok(TeamMember { user_id: user.id, username: user.username, role })
@@ -81,8 +82,9 @@ impl IdentityService {
     }
 
     pub(super) async fn remove_member(&self, principal: &Principal, team: TeamId, user: UserId) -> Result<()> {
-        let subject = Subject::new("team", team).of_team(Some(team));
-        let record = record(&self.context, principal, "team.member_remove", subject, json!({ "user_id": user }));
+        let subject = Subject::new(team).of_team(Some(team));
+        let record =
+            record(&self.context, principal, AuditAction::TeamMemberRemove, subject, json!({ "user_id": user }));
         let is_removed = self.store.team_member_remove(team, user, record).await?;
         self.grants.revalidate(Some(user)).await;
         is_removed.then_some(()).ok_or_else(|| Error::NotFound { what: "team member", id: user.to_string() })

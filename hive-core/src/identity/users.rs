@@ -11,6 +11,7 @@ use super::passwords;
 use super::service::IdentityService;
 use super::verifier::hash_password;
 use crate::access::{AccessDecision, Permission, Principal, ResourceScope, may};
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, record};
 use crate::authorization::forbidden;
 use crate::store::{self, UserPatch, UserRow, UserUpdateOutcome};
@@ -38,7 +39,7 @@ impl IdentityService {
         let user = User { id, username, role, created_at, disabled_at: None };
         let (password, password_hash) = self.random_password().await?;
         let details = json!({ "username": user.username, "role": user.role });
-        let record = record(&self.context, principal, "user.create", Subject::new("user", user.id), details);
+        let record = record(&self.context, principal, AuditAction::UserCreate, Subject::new(user.id), details);
         let user = self.store.user_create(store::NewUserRow { user, password_hash }, record).await?;
         Ok(NewUser { user, password })
     }
@@ -47,7 +48,7 @@ impl IdentityService {
         update.role.iter().try_for_each(|role| check_known("role", role))?;
         let details = json!({ "username": user.username, "changes": update });
         let UserUpdate { role, disabled } = update;
-        let record = record(&self.context, principal, "user.update", Subject::new("user", user.id), details);
+        let record = record(&self.context, principal, AuditAction::UserUpdate, Subject::new(user.id), details);
         let patch = UserPatch { role, disabled, now: self.context.now() };
         match self.store.user_update(user.id, patch, record).await? {
             UserUpdateOutcome::Updated(user) => {
@@ -62,8 +63,8 @@ impl IdentityService {
     pub(super) async fn reset_password(&self, principal: &Principal, user: &User) -> Result<NewPassword> {
         let (password, hash) = self.random_password().await?;
         let details = json!({ "username": user.username });
-        let subject = Subject::new("user", user.id);
-        let record = record(&self.context, principal, "user.password_reset", subject, details);
+        let subject = Subject::new(user.id);
+        let record = record(&self.context, principal, AuditAction::UserPasswordReset, subject, details);
         let is_set = self.store.user_password_set(user.id, hash, None, record).await?;
         self.grants.revalidate(Some(user.id)).await;
         is_set.then_some(NewPassword { password }).ok_or_else(|| no_user(user.id))
@@ -85,7 +86,7 @@ impl IdentityService {
             return Err(wrong());
         }
         let hash = hash_password(new, self.context.source()).await?;
-        let record = record(&self.context, principal, "user.password_change", Subject::new("user", user), json!({}));
+        let record = record(&self.context, principal, AuditAction::UserPasswordChange, Subject::new(user), json!({}));
         // Only where the checked password is still the current one.
         let is_set = self.store.user_password_set(user, hash, Some(row.password_hash), record).await?;
         self.grants.revalidate(Some(user)).await;

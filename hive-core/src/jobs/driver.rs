@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::submit::only_team;
 use super::{JobDriver, Jobs, terminal};
-use crate::audit::AuditDraft;
+use crate::audit::{AuditAction, AuditDraft};
 use crate::audit_log::draft::{Subject, draft};
 use crate::audit_log::excerpt::is_cut;
 use crate::authorization::inactive;
@@ -173,7 +173,7 @@ impl Jobs {
     fn outcome_record(&self, row: &JobRow, end: &JobEnd) -> AuditDraft {
         let is_success = end.status == JobStatus::Succeeded;
         let result = if is_success { AuditResult::Success } else { AuditResult::Failure };
-        let subject = Subject::new("job", row.id).of_team(only_team(row.teams.iter().copied()));
+        let subject = Subject::new(row.id).of_team(only_team(row.teams.iter().copied()));
         let details = json!({
             "command": row.summary,
             "cut": is_cut(&row.summary),
@@ -181,8 +181,8 @@ impl Jobs {
             "targets": end.counts.total(),
             "results": end.counts,
         });
-        let draft = draft(&self.context, row.actor.clone(), "satellite.exec_multi", subject, details, result);
-        AuditDraft { timestamp: end.finished_at, ..draft }
+        let draft = draft(&self.context, row.actor.clone(), AuditAction::SatelliteExecMulti, subject, details, result);
+        draft.with_timestamp(end.finished_at)
     }
 }
 

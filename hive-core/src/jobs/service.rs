@@ -8,6 +8,7 @@ use serde_json::json;
 use super::submit::only_team;
 use super::{JobRequest, Jobs, no_job};
 use crate::access::{Permission, Principal, ResourceScope, visible_teams};
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, intent};
 use crate::audit_log::excerpt::is_cut;
 use crate::authorization::authorize;
@@ -97,9 +98,9 @@ impl Jobs {
     /// Cancels a job that has not ended: there are no more turns, and what runs is ended where it runs.
     async fn cancel(&self, principal: &Principal, row: JobRow) -> Result<()> {
         let id = row.id;
-        let subject = Subject::new("job", id).of_team(only_team(row.teams.iter().copied()));
+        let subject = Subject::new(id).of_team(only_team(row.teams.iter().copied()));
         let details = json!({ "command": row.summary, "cut": is_cut(&row.summary) });
-        let record = intent(&self.context, principal, "job.cancel", subject, details);
+        let record = intent(&self.context, principal, AuditAction::JobCancel, subject, details);
         if !self.store.job_cancel(id, self.context.now(), record).await? {
             return Ok(());
         }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::Jobs;
 use crate::access::{Authority, Permission, Principal};
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, intent};
 use crate::commands::key_in_use;
 use crate::commands::payload::{Work, seal};
@@ -59,8 +60,8 @@ impl Jobs {
         let details = request.work.details(&self.keys.vault);
         let details = details.with_list("targets", &job.asked).with_list("satellites", &satellites);
         let details = details.with("concurrency", json!(concurrency)).into_value();
-        let subject = Subject::new("job", id).of_team(only_team(rows.iter().map(|row| row.team_id)));
-        let record = intent(&self.context, principal, "satellite.exec_multi", subject, details);
+        let subject = Subject::new(id).of_team(only_team(rows.iter().map(|row| row.team_id)));
+        let record = intent(&self.context, principal, AuditAction::SatelliteExecMulti, subject, details);
         let counted: Vec<_> = commands.iter().map(|command| command.satellite_id).collect();
         let inserted = self.store.job_insert(job, commands, key, record).await;
         if !matches!(inserted, Ok(JobInsertOutcome::New)) {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Satellites;
 use crate::Result;
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, draft, satellite_actor};
 use crate::settings::Activation;
 
@@ -17,10 +18,11 @@ impl Satellites {
             return Ok(false);
         }
         let row = self.store.satellite_get(id).await?;
-        let subject = Subject::new("satellite", id).of_team(row.and_then(|row| row.team_id));
+        let subject = Subject::new(id).of_team(row.and_then(|row| row.team_id));
         let details = json!({ "by": "heartbeat" });
         let actor = satellite_actor(id);
-        let record = draft(&self.context, actor, "satellite.activate", subject, details, AuditResult::Success);
+        let record =
+            draft(&self.context, actor, AuditAction::SatelliteActivate, subject, details, AuditResult::Success);
         Ok(self.store.satellite_activate(id, self.context.now(), record).await?)
     }
 }

@@ -13,7 +13,7 @@ use super::Satellites;
 use super::journal_check::{JournalCheck, PresentedJournal};
 use super::reported_text::{cut, cut_system_info};
 use crate::access::SatelliteIdentity;
-use crate::audit::AuditDraft;
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, draft, satellite_actor};
 use crate::link::{AgentLink, Outgoing};
 use crate::links::LinkHandle;
@@ -111,8 +111,9 @@ impl Satellites {
         let details = json!({ "start_id": start_id, "online": present });
         let actor = satellite_actor(id);
         let subject = Subject::satellite(row);
-        let record = draft(&self.context, actor, "satellite.conflict", subject, details, AuditResult::Failure);
-        let record = AuditDraft { error: Some("identity_conflict".into()), ..record };
+        let record =
+            draft(&self.context, actor, AuditAction::SatelliteConflict, subject, details, AuditResult::Failure);
+        let record = record.with_error(Some("identity_conflict".into()));
         self.store.satellite_conflict(id, record.timestamp, record).await?;
         self.events.publish(|seq| SatelliteEvent::Conflict { seq, id, name: row.name.clone() });
         Ok(())

@@ -18,7 +18,7 @@ use super::Satellites;
 use super::tags::GrantedTags;
 use super::takeover::{NameHolder, Refusal, Takeover, TokenTerms};
 use crate::Result;
-use crate::audit::AuditDraft;
+use crate::audit::{AuditAction, AuditDraft};
 use crate::audit_log::draft::{Subject, draft, satellite_actor};
 use crate::error::Error;
 use crate::identity::auth_failures::{AuthFailure, AuthFailureKind};
@@ -77,13 +77,13 @@ impl Satellites {
             return refuse(TokenProblem::MakerGone);
         }
         let replaces = matches!(takeover, Takeover::Replace(_));
-        let action = if replaces { "satellite.key_replace" } else { "satellite.register" };
+        let action = if replaces { AuditAction::SatelliteKeyReplace } else { AuditAction::SatelliteRegister };
         let draft = record(action, AuditResult::Success, None);
         let outcome = self.store.satellite_register(registration.id, satellite.clone(), draft).await;
         match outcome.map_err(Error::from)? {
             RegisterOutcome::Registered(row) => Ok(self.registered(*row, &secret, replaces)),
             RegisterOutcome::TokenUnusable(TokenState::Used) if satellite.attempt_hash.is_some() => {
-                let draft = record("satellite.register", AuditResult::Success, None);
+                let draft = record(AuditAction::SatelliteRegister, AuditResult::Success, None);
                 match self.register_again(registration.id, &satellite, draft).await? {
                     Some(row) => Ok(self.registered(row, &secret, false)),
                     None => refuse(TokenProblem::Used),
@@ -91,7 +91,7 @@ impl Satellites {
             }
             RegisterOutcome::TokenUnusable(state) => refuse(TokenProblem::from(state)),
             RegisterOutcome::NameTaken => {
-                let draft = record("satellite.register", AuditResult::Failure, Some("name taken"));
+                let draft = record(AuditAction::SatelliteRegister, AuditResult::Failure, Some("name taken"));
                 self.audit.audit_append(draft).await.map_err(Error::from)?;
                 let refusal = match takeover {
                     Takeover::Refused(refusal) => refusal,
@@ -214,7 +214,7 @@ impl Satellites {
     fn registration_record(
         &self,
         satellite: &NewSatellite,
-        action: &'static str,
+        action: AuditAction,
         ip: Option<String>,
         result: AuditResult,
         error: Option<&str>,
@@ -222,10 +222,10 @@ impl Satellites {
         let mut actor = satellite_actor(satellite.id);
         actor.name = satellite.name.to_string();
         actor.ip = ip;
-        let subject = Subject::new("satellite", satellite.id).of_team(satellite.team_id);
+        let subject = Subject::new(satellite.id).of_team(satellite.team_id);
         let details = json!({ "name": satellite.name, "token_id": satellite.created_by });
         let draft = draft(&self.context, actor, action, subject, details, result);
-        AuditDraft { timestamp: satellite.now, error: error.map(str::to_owned), ..draft }
+        draft.with_timestamp(satellite.now).with_error(error.map(str::to_owned))
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::{Revocation, Satellites};
 use crate::access::{Permission, Principal, ResourceScope, visible_teams};
-use crate::audit::AuditDraft;
+use crate::audit::{AuditAction, AuditDraft};
 use crate::audit_log::draft::{Subject, record};
 use crate::authorization::{authorize_action, satellite_for};
 use crate::events::Audience;
@@ -78,7 +78,9 @@ impl Satellites {
     async fn disconnect(&self, principal: &Principal, id: SatelliteId) -> Result<()> {
         let row = self.row_for(principal, id, &Permission::SatellitesManage).await?;
         let subject = Subject::satellite(&row);
-        self.audit.audit_append(record(&self.context, principal, "satellite.disconnect", subject, json!({}))).await?;
+        self.audit
+            .audit_append(record(&self.context, principal, AuditAction::SatelliteDisconnect, subject, json!({})))
+            .await?;
         self.links.close(id, close::GOING_AWAY, "an admin ended the link");
         Ok(())
     }
@@ -127,7 +129,8 @@ impl Satellites {
         check_labels("region", update.region.iter())?;
         update.status.iter().try_for_each(|status| check_known("status", status))?;
         let changes = changes(&update);
-        let record = record(&self.context, principal, "satellite.update", Subject::satellite(&row), json!(changes));
+        let record =
+            record(&self.context, principal, AuditAction::SatelliteUpdate, Subject::satellite(&row), json!(changes));
         let SatelliteUpdate { name, tags, status, region, team_id: _ } = update;
         let (assignment, api_key) = assignment.unzip();
         let patch = SatellitePatch { name, tags: tags.map(normalized), status, region, assignment };
@@ -174,7 +177,7 @@ impl Satellites {
     async fn remove(self: &Arc<Self>, principal: &Principal, id: SatelliteId) -> Result<()> {
         let row = self.row_for(principal, id, &Permission::SatellitesDelete).await?;
         let details = json!({ "name": row.name });
-        let record = record(&self.context, principal, "satellite.remove", Subject::satellite(&row), details);
+        let record = record(&self.context, principal, AuditAction::SatelliteRemove, Subject::satellite(&row), details);
         let satellites = self.clone();
         self.context.run_to_end(async move { satellites.apply_removal(id, row.team_id, record).await }).await
     }

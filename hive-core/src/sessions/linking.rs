@@ -120,7 +120,7 @@ impl Sessions {
         // A session that cannot be read now is not held against the satellite.
         let Ok(row) = self.store.session_get(id).await else { return Ok(()) };
         if row.is_some_and(|row| row.satellite_id != satellite) {
-            self.auth_failures.note_foreign_message(satellite, Subject::new("session", id));
+            self.auth_failures.note_foreign_message(satellite, Subject::of_type("session", id));
         }
         self.links.note_unexpected(satellite, UnexpectedKind::Session, id, self.context.steady())
     }

@@ -13,6 +13,7 @@ use super::ending::end_as;
 use super::live::{LiveSession, SessionState};
 use super::{Sessions, claim_timeouts};
 use crate::access::{Authority, Principal};
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, intent};
 use crate::audit_log::excerpt::Details;
 use crate::session::check_size;
@@ -105,9 +106,9 @@ impl Sessions {
         request: &SessionRequest,
     ) -> Result<SessionRow> {
         let limit = self.context.settings().max_sessions_per_satellite;
-        let subject = Subject::new("session", id).of_team(request.satellite.team_id);
+        let subject = Subject::new(id).of_team(request.satellite.team_id);
         let details = request.details(&self.keys.vault);
-        let record = intent(&self.context, principal, "session.create", subject, details);
+        let record = intent(&self.context, principal, AuditAction::SessionCreate, subject, details);
         let session = NewSession {
             id,
             satellite_id: request.satellite.id,

@@ -7,12 +7,12 @@ use super::Sessions;
 use super::live::LiveSession;
 use crate::Result;
 use crate::access::Principal;
-use crate::audit::AuditDraft;
+use crate::audit::{AuditAction, AuditDraft};
 use crate::audit_log::draft::{Subject, draft, record};
 use crate::store::SessionRow;
 
 pub(super) fn subject(row: &SessionRow) -> Subject {
-    Subject::new("session", row.id).of_team(row.team_id)
+    Subject::new(row.id).of_team(row.team_id)
 }
 
 impl Sessions {
@@ -20,7 +20,7 @@ impl Sessions {
     pub(super) async fn record_take(&self, principal: &Principal, session: &LiveSession) -> Result<()> {
         if let Some(row) = self.store.session_get(session.id).await? {
             let details = json!({ "satellite_id": row.satellite_id });
-            let record = record(&self.context, principal, "session.take_control", subject(&row), details);
+            let record = record(&self.context, principal, AuditAction::SessionTakeControl, subject(&row), details);
             self.audit.audit_append(record).await?;
         }
         Ok(())
@@ -30,16 +30,16 @@ impl Sessions {
     pub(super) fn opened_record(&self, row: &SessionRow) -> AuditDraft {
         let details = json!({ "satellite_id": row.satellite_id });
         let (actor, result) = (row.actor.clone(), AuditResult::Success);
-        draft(&self.context, actor, "session.create", subject(row), details, result)
+        draft(&self.context, actor, AuditAction::SessionCreate, subject(row), details, result)
     }
 
     /// Drafts the record of how a terminal ended: of one that never was there, as the outcome of its creation.
     pub(super) fn ended_record(&self, row: &SessionRow, end: &SessionEnd, output: Option<u64>) -> AuditDraft {
         let is_failure = row.status == SessionStatus::Starting || end.reason == EndReason::Lost;
         let (action, result) = match (&row.status, is_failure) {
-            (SessionStatus::Starting, _) => ("session.create", AuditResult::Failure),
-            (_, true) => ("session.end", AuditResult::Failure),
-            (_, false) => ("session.end", AuditResult::Success),
+            (SessionStatus::Starting, _) => (AuditAction::SessionCreate, AuditResult::Failure),
+            (_, true) => (AuditAction::SessionEnd, AuditResult::Failure),
+            (_, false) => (AuditAction::SessionEnd, AuditResult::Success),
         };
         let details = json!({
             "satellite_id": row.satellite_id,
@@ -49,6 +49,6 @@ impl Sessions {
         });
         let error = end.error.as_ref().map(|error| error.message.clone());
         let draft = draft(&self.context, row.actor.clone(), action, subject(row), details, result);
-        AuditDraft { error, ..draft }
+        draft.with_error(error)
     }
 }

@@ -16,6 +16,7 @@ use super::live::{LiveSession, SessionState, ViewerIdentity};
 use super::opening::SessionRequest;
 use super::records::subject;
 use crate::access::{Permission, Principal, ResourceScope, VisibleTeams, visible_teams};
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{intent, record};
 use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for};
 use crate::handle::ServiceHandle;
@@ -88,7 +89,9 @@ impl SessionManager for ServiceHandle<Sessions> {
         // A small record may find room on a full disk where the outcome does not.
         context.check_disk().await?;
         let details = json!({ "satellite_id": row.satellite_id });
-        audit.audit_append(intent(context, &self.principal, "session.terminate", subject(&row), details)).await?;
+        audit
+            .audit_append(intent(context, &self.principal, AuditAction::SessionTerminate, subject(&row), details))
+            .await?;
         self.service.terminate(&row).await
     }
 
@@ -222,7 +225,7 @@ impl Sessions {
             return Ok(());
         }
         let details = json!({ "satellite_id": row.satellite_id, "mode": request.mode });
-        let record = record(&self.context, principal, "session.attach", subject(row), details);
+        let record = record(&self.context, principal, AuditAction::SessionAttach, subject(row), details);
         self.audit.audit_append(record).await?;
         Ok(())
     }

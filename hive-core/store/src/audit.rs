@@ -1,15 +1,18 @@
 //! The audit log: its records, the hash chain over them, and the signed export.
 //!
+//! - [`AuditAction`] is the catalogue of what is recorded.
 //! - [`AuditDraft`] and [`AuditRecord`] are the records before and after they are stored. They know nothing of the rest.
 //! - [`chain`] computes and verifies the hashes.
 //! - [`export_log`] writes the log of a store with a signed manifest; [`verify_export`] verifies that file offline.
 
+mod catalogue;
 pub mod chain;
 mod export;
 mod model;
 mod signer;
 mod store;
 
+pub use catalogue::AuditAction;
 pub use export::{ExportError, export_log, read_export, verify_export};
 pub use model::{AuditDraft, AuditRecord};
 pub use signer::AuditSigner;

@@ -2,12 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hive_wire::api::{Actor, AuditResult, AuditTarget};
+use hive_wire::api::Actor;
 use hive_wire::id::Seed;
 use hive_wire::{AuditId, Timestamp};
-use serde_json::json;
 
-use crate::audit::{AuditDraft, AuditSigner};
+use crate::audit::{AuditAction, AuditDraft, AuditSigner};
 
 /// Returns a seed for a new id. Seeds of one process are unique.
 pub(crate) fn seed() -> Seed {
@@ -24,17 +23,8 @@ pub(crate) fn now() -> Timestamp {
 
 /// Returns an audit record.
 pub(crate) fn draft() -> AuditDraft {
-    AuditDraft {
-        id: AuditId::new(seed()),
-        timestamp: now(),
-        actor: Actor { kind: "system".into(), id: "system".into(), name: "anna".into(), ip: None },
-        action: "check.ed",
-        target: AuditTarget { kind: "thing".into(), id: "1".into() },
-        team_id: None,
-        details: json!({}),
-        result: AuditResult::Success,
-        error: None,
-    }
+    let actor = Actor { kind: "system".into(), id: "system".into(), name: "anna".into(), ip: None };
+    AuditDraft::new(AuditId::new(seed()), now(), actor, AuditAction::AuditNote, "1")
 }
 
 /// Returns a signer with a key of its own.

@@ -10,6 +10,7 @@ use hive_wire::api::{
 use super::{NAME, connect, global, hive, register, request, token};
 use crate::Error;
 use crate::access::Role;
+use crate::audit::AuditAction;
 use crate::audit_log::draft::{Subject, record};
 use crate::hive::{RegistrationError, TokenProblem};
 use crate::identity::authentication::VerifyMode;
@@ -142,7 +143,8 @@ async fn a_role_of_a_later_version_grants_nothing_and_is_kept() {
     let user_role = PlatformRole::from("global_auditor");
     let patch = UserPatch { role: Some(user_role.clone()), disabled: None, now: hive.source().now() };
     let context = &hive.services().context;
-    let record = || record(context, system.principal(), "test", Subject::new("user", anna.id), serde_json::json!({}));
+    let record =
+        || record(context, system.principal(), AuditAction::UserUpdate, Subject::new(anna.id), serde_json::json!({}));
     hive.services().store.user_update(anna.id, patch, record()).await.unwrap();
     hive.services().store.team_member_put(team, anna.id, Role::from("auditor"), record()).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_api_key(&key, None, VerifyMode::Full).await.unwrap());

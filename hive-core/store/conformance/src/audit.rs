@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hive_store::access::VisibleTeams;
-use hive_store::audit::AuditDraft;
+use hive_store::audit::AuditAction;
 use hive_store::{CommandOutcome, RowRange};
 use hive_wire::SatelliteId;
 use hive_wire::agent::Channel;
@@ -53,19 +53,15 @@ pub(crate) async fn two_processes_write_one_chain(one: &Fixture, other: &Fixture
 }
 
 pub(crate) async fn a_record_is_what_was_drafted(on: &Fixture) {
-    let draft = AuditDraft {
-        team_id: Some(on.team().await),
-        result: AuditResult::Failure,
-        error: Some("it did not work".into()),
-        ..on.draft()
-    };
+    let draft = on.draft().with_team(Some(on.team().await)).with_result(AuditResult::Failure);
+    let draft = draft.with_error(Some("it did not work".into()));
     let entry = on.store.audit_append(draft.clone()).await.unwrap();
     let expected = AuditEntry {
         seq: entry.seq,
         id: draft.id,
         timestamp: draft.timestamp,
         actor: draft.actor,
-        action: draft.action.into(),
+        action: draft.action.as_str().into(),
         target: draft.target,
         team_id: draft.team_id,
         details: draft.details,
@@ -109,17 +105,16 @@ pub(crate) async fn a_change_that_fails_leaves_no_record(on: &Fixture) {
 pub(crate) async fn records_are_found_by_their_fields(on: &Fixture) {
     let (actor, satellite) = (on.unique(), SatelliteId::new(on.seed()));
     let (start, second) = (on.now(), Duration::from_secs(1));
-    let draft = |seconds: u32| AuditDraft { timestamp: start.plus(second * seconds), ..on.draft_by(&actor) };
-    let target = |kind: &str, id: String| AuditTarget { kind: kind.into(), id };
+    let draft = |seconds: u32| on.draft_by(&actor).with_timestamp(start.plus(second * seconds));
     let mut named = draft(0);
     named.actor.name.clone_from(&actor);
     named.actor.id = on.unique();
-    let drafts = [
-        named,
-        AuditDraft { target: target("satellite", satellite.to_string()), ..draft(1) },
-        AuditDraft { details: json!({ "satellite_id": satellite }), ..draft(2) },
-        AuditDraft { action: "check.other", ..draft(3) },
-    ];
+    let mut targeted = draft(1);
+    targeted.target = AuditTarget { kind: "satellite".into(), id: satellite.to_string() };
+    let detailed = draft(2).with_details(json!({ "satellite_id": satellite }));
+    let mut other = draft(3);
+    other.action = AuditAction::AuditExport;
+    let drafts = [named, targeted, detailed, other];
     let mut ids = Vec::new();
     for draft in drafts {
         ids.push(draft.id);
@@ -135,14 +130,15 @@ pub(crate) async fn records_are_found_by_their_fields(on: &Fixture) {
     check(by_actor(), RowRange::ALL, &[3, 2, 1, 0], 4).await;
     check(by_actor(), RowRange { offset: 1, limit: 2 }, &[2, 1], 4).await;
     check(about, RowRange::ALL, &[2, 1], 2).await;
-    check(AuditQuery { action: Some("check.other".into()), ..by_actor() }, RowRange::ALL, &[3], 1).await;
+    check(AuditQuery { action: Some(AuditAction::AuditExport.as_str().into()), ..by_actor() }, RowRange::ALL, &[3], 1)
+        .await;
     check(AuditQuery { since: Some(start.plus(second * 2)), ..by_actor() }, RowRange::ALL, &[3, 2], 2).await;
     check(AuditQuery { until: Some(start.plus(second * 2)), ..by_actor() }, RowRange::ALL, &[1, 0], 2).await;
 }
 
 pub(crate) async fn records_of_other_teams_are_hidden(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
-    let append = async |team_id| on.store.audit_append(AuditDraft { team_id, ..on.draft() }).await.unwrap().id;
+    let append = async |team_id| on.store.audit_append(on.draft().with_team(team_id)).await.unwrap().id;
     let (mine, foreign, global) = (append(Some(ours)).await, append(Some(theirs)).await, append(None).await);
     let visible = VisibleTeams::Teams(vec![ours]);
     let (entries, total) = on.store.audit_list(&AuditQuery::default(), &visible, RowRange::ALL).await.unwrap();

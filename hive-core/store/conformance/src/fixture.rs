@@ -6,15 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
 use hive_store::access::{Authority, VisibleTeams};
-use hive_store::audit::AuditDraft;
+use hive_store::audit::{AuditAction, AuditDraft};
 use hive_store::{
     ApiKeyRow, CommandInsertOutcome, CommandOutcome, CommandRow, NamePolicy, NewCommand, NewRegistrationTokenRow,
     NewSatellite, NewSession, NewUserRow, RegisterOutcome, RowRange, SatelliteRow, Store,
 };
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{
-    Actor, AuditEntry, AuditQuery, AuditResult, AuditTarget, CommandStatus, CommandType, PlatformRole, Size, Team,
-    TokenScope, User,
+    Actor, AuditEntry, AuditQuery, CommandStatus, CommandType, PlatformRole, Size, Team, TokenScope, User,
 };
 use hive_wire::id::Seed;
 use hive_wire::{
@@ -72,17 +71,10 @@ impl Fixture {
 
     /// Returns a record by an actor, by which a check finds its own records.
     pub(crate) fn draft_by(&self, actor: &str) -> AuditDraft {
-        AuditDraft {
-            id: AuditId::new(self.seed()),
-            timestamp: self.now(),
-            actor: Actor { kind: "user".into(), id: actor.into(), name: "anna".into(), ip: Some("192.0.2.1".into()) },
-            action: "check.ed",
-            target: AuditTarget { kind: "thing".into(), id: self.unique() },
-            team_id: None,
-            details: json!({ "nested": { "b": 1, "a": "ä\u{0}\n" } }),
-            result: AuditResult::Success,
-            error: None,
-        }
+        let ip = Some("192.0.2.1".into());
+        let actor = Actor { kind: "user".into(), id: actor.into(), name: "anna".into(), ip };
+        AuditDraft::new(AuditId::new(self.seed()), self.now(), actor, AuditAction::AuditNote, self.unique())
+            .with_details(json!({ "nested": { "b": 1, "a": "ä\u{0}\n" } }))
     }
 
     /// Returns the records of an actor, oldest first.

@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hive_store::access::VisibleTeams;
-use hive_store::audit::AuditDraft;
 use hive_store::{
     Assignment, Delivery, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewCommand, NewSatellite, RowRange,
     SatellitePatch, SatelliteQuery, StoreError,
@@ -47,7 +46,7 @@ pub(crate) async fn a_replaced_key_is_kept_until_it_is_too_old(on: &Fixture) {
     let assign = async |at| {
         let assignment = Assignment { team_id: None, api_key_hash: on.unique() };
         let patch = SatellitePatch { assignment: Some(assignment), ..SatellitePatch::default() };
-        let record = AuditDraft { timestamp: at, ..on.draft() };
+        let record = on.draft().with_timestamp(at);
         on.store.satellite_update(id, patch, record).await.unwrap().unwrap()
     };
     assert!(superseded(9).await.is_empty());

@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hive_store::access::VisibleTeams;
-use hive_store::audit::AuditDraft;
 use hive_store::{NewSession, SatellitePatch, SessionQuery, SessionRow, StoreError};
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{EndReason, SessionEnd, SessionStatus, Size};
@@ -247,7 +246,7 @@ pub(crate) async fn sessions_of_a_removed_satellite_are_ended(on: &Fixture) {
         assert!(on.store.session_open(open, on.draft()).await.unwrap());
         let ended = insert(on, on.new_session(satellite.id)).await;
         end(on, ended).await;
-        let (before, record) = (stored(on, ended).await, AuditDraft { timestamp: now, ..on.draft() });
+        let (before, record) = (stored(on, ended).await, on.draft().with_timestamp(now));
 
         if is_removed {
             assert!(on.store.satellite_remove(satellite.id, now, record).await.unwrap());

@@ -27,7 +27,7 @@ pub fn seal(draft: AuditDraft, seq: u64, previous_hash: &str) -> (AuditEntry, St
         id: draft.id,
         timestamp: draft.timestamp,
         actor: draft.actor,
-        action: draft.action.to_owned(),
+        action: draft.action.as_str().to_owned(),
         target: draft.target,
         team_id: draft.team_id,
         details: draft.details,

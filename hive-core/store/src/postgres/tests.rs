@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::audit::AuditDraft;
+use crate::audit::{AuditAction, AuditDraft};
 use crate::fixture::draft;
 use crate::sql::checks::TAMPERINGS;
 use crate::{AuditStore, RowRange, SatelliteQuery, SatelliteStore};
@@ -110,7 +110,7 @@ const CUT_AT_COMMIT: &str = "
     CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql
         AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
     CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON audit_log DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW WHEN (NEW.action = 'check.cut') EXECUTE FUNCTION cut();";
+        FOR EACH ROW WHEN (NEW.action = 'audit.export') EXECUTE FUNCTION cut();";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
@@ -119,7 +119,7 @@ async fn a_connection_lost_at_the_commit_is_never_a_success() {
     let store = open(&name).await;
     store.audit_append(draft()).await.unwrap();
     run(&name, CUT_AT_COMMIT).await;
-    let cut = || AuditDraft { action: "check.cut", ..draft() };
+    let cut = || AuditDraft { action: AuditAction::AuditExport, ..draft() };
     assert!(matches!(store.audit_append(cut()).await, Err(StoreError::Unavailable(_))));
     // The other writes of the same transaction fail too.
     let results = join_all((0..20).map(|n| store.audit_append(if n == 7 { cut() } else { draft() }))).await;

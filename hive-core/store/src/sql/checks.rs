@@ -5,7 +5,7 @@ use hive_wire::api::ChainFault;
 /// Statements that tamper with a chain of five records, and the fault that the verification finds.
 pub(crate) const TAMPERINGS: [(&str, ChainFault); 8] = [
     (
-        "UPDATE audit_log SET record = REPLACE(record, 'check.ed', 'eaten') WHERE seq = 3",
+        "UPDATE audit_log SET record = REPLACE(record, 'audit.note', 'eaten') WHERE seq = 3",
         ChainFault::Changed { seq: 3 },
     ),
     ("UPDATE audit_log SET action = 'eaten' WHERE seq = 3", ChainFault::Changed { seq: 3 }),

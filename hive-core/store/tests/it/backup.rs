@@ -1,15 +1,14 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use hive_store::audit::AuditDraft;
+use hive_store::audit::{AuditAction, AuditDraft};
 use hive_store::backup::{BackupError, HiveLocation, create, restore};
 use hive_store::key_files::{self, KEY_FILES};
 use hive_store::{Database, Store};
 use hive_store_conformance::check_all;
 use hive_wire::AuditId;
-use hive_wire::api::{Actor, AuditResult, AuditTarget};
+use hive_wire::api::Actor;
 use hive_wire::id::Seed;
-use serde_json::Value;
 
 /// A location below a directory.
 fn location_in(dir: &tempfile::TempDir, name: &str) -> HiveLocation {
@@ -45,17 +44,9 @@ fn content(file: &[u8]) -> Vec<String> {
 }
 
 fn draft() -> AuditDraft {
-    AuditDraft {
-        id: AuditId::new(Seed { unix_millis: 0, random: [0; 10] }),
-        timestamp: "2026-11-30T12:00:00Z".parse().unwrap(),
-        actor: Actor { kind: "system".into(), id: "system".into(), name: "system".into(), ip: None },
-        action: "check.ed",
-        target: AuditTarget { kind: "thing".into(), id: "1".into() },
-        team_id: None,
-        details: Value::Null,
-        result: AuditResult::Success,
-        error: None,
-    }
+    let id = AuditId::new(Seed { unix_millis: 0, random: [0; 10] });
+    let actor = Actor { kind: "system".into(), id: "system".into(), name: "system".into(), ip: None };
+    AuditDraft::new(id, "2026-11-30T12:00:00Z".parse().unwrap(), actor, AuditAction::AuditNote, "1")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +77,7 @@ async fn a_backup_that_is_not_whole_is_refused_and_leaves_nothing() {
     let middle = file[..file.len() / 2].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
     let mut changed = file.clone();
     let offset_of = |text: &[u8]| file.windows(text.len()).position(|window| window == text).unwrap();
-    changed[offset_of(b"check.ed")] = b'C';
+    changed[offset_of(b"audit.note")] = b'A';
     let twice = [&*file, &*file].concat();
     let broken = [&file[..0], &file[..last_line], &file[..file.len() - 1], &file[..middle], &changed, &twice, b"{}\n"];
     for (number, broken) in broken.into_iter().enumerate() {

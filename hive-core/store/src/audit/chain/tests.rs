@@ -5,13 +5,14 @@ use serde_json::json;
 
 use super::ChainFault::{Changed, Inserted, Removed, Reordered, TailCut, Unreadable};
 use super::*;
+use crate::audit::AuditAction;
 
 fn draft(n: u64) -> AuditDraft {
     AuditDraft {
         id: AuditId::new(Seed { unix_millis: n, random: [n as u8; 10] }),
         timestamp: Timestamp::from_micros(n as i64 * 1_000_000),
         actor: Actor { kind: "user".into(), id: "usr_1".into(), name: "anna".into(), ip: None },
-        action: "satellite.exec",
+        action: AuditAction::SatelliteExec,
         target: AuditTarget { kind: "satellite".into(), id: "sat_1".into() },
         team_id: None,
         details: json!({ "z": 1, "a": { "y": n, "b": null } }),
