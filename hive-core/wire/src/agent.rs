@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::command::{Channel, Command, CommandResult, ExecSpec, Payload, PowerSpec, Received};
 pub use self::terminal::{PtySpec, PtyStarted};
-use crate::api::{SessionEnd, Size};
+pub use crate::code::ErrorBody;
 use crate::credential::Secret;
 use crate::frame::StreamId;
 use crate::id::CommandId;
-use crate::{ErrorCode, HiveId, SatelliteId, SessionId, Timestamp, ViewerId};
+use crate::terminal::{SessionEnd, Size};
+use crate::{HiveId, SatelliteId, SessionId, Timestamp, ViewerId};
 
 /// The WebSocket sub-protocol of this version.
 pub const SUBPROTOCOL: &str = "hive.agent.v2";
@@ -354,21 +355,6 @@ pub struct HandshakeAck {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
-}
-
-/// A code and a sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
-    /// For programs.
-    pub code: ErrorCode,
-    /// For people.
-    pub message: String,
-}
-
-impl From<crate::api::ApiError> for ErrorBody {
-    fn from(error: crate::api::ApiError) -> Self {
-        Self { code: error.code, message: error.message }
-    }
 }
 
 #[cfg(test)]

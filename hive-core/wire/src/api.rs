@@ -12,14 +12,17 @@ mod session;
 use serde::{Deserialize, Serialize};
 
 use crate::ErrorCode;
+use crate::code::ErrorBody;
 
+pub use crate::command::{CommandStatus, CommandType, PowerAction};
+pub use crate::terminal::{EndReason, MAX_SCREEN, SessionEnd, Size};
 pub use audit::{
     Actor, AuditEntry, AuditExportLine, AuditManifest, AuditQuery, AuditResult, AuditTarget, AuditVerification,
     ChainFault,
 };
 pub use command::{
-    CommandInfo, CommandStatus, CommandType, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, InvalidTarget,
-    MAX_IN_FLIGHT, OutputEncoding, PowerAction, PowerRequest, Priority, Target, TargetStatus,
+    CommandInfo, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, InvalidTarget, MAX_IN_FLIGHT, OutputEncoding,
+    PowerRequest, Priority, Target, TargetStatus,
 };
 pub use identity::{
     ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser,
@@ -29,9 +32,7 @@ pub use identity::{
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
 pub use query::{CommandQuery, ExecQuery, OutputQuery, SatelliteListQuery, SatelliteSessionsQuery, StatusFilter};
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
-pub use session::{
-    EndReason, MAX_SCREEN, Session, SessionCreate, SessionEnd, SessionFilter, SessionInput, SessionStatus, Size,
-};
+pub use session::{Session, SessionCreate, SessionFilter, SessionInput, SessionStatus};
 
 /// A successful answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -132,6 +133,12 @@ pub struct ApiError {
     /// The field that broke a rule, the id of the command that goes on, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<serde_json::Value>,
+}
+
+impl From<ApiError> for ErrorBody {
+    fn from(error: ApiError) -> Self {
+        Self { code: error.code, message: error.message }
+    }
 }
 
 impl From<String> for ApiError {

@@ -1,4 +1,6 @@
-//! The error codes of every interface: stable words a program can act on.
+//! The error codes of every interface, which are stable words, and the error that carries one.
+
+use serde::{Deserialize, Serialize};
 
 use crate::open_enum;
 
@@ -63,6 +65,15 @@ codes! {
     Unavailable = "UNAVAILABLE", 503;
     /// A fault of the hive.
     Internal = "INTERNAL_ERROR", 500;
+}
+
+/// A code and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! - [`open`] makes the enums of words to which other versions may add;
 //! - [`id`] names every thing by a type of its own, [`name`] and [`time`] are the other words all messages share;
 //! - [`credential`] is the shape of API keys and registration tokens;
+//! - `command` and `terminal` are the words and shapes that the REST interface and the link share;
 //! - [`api`] holds the bodies and queries of the REST interface, [`query`] reads and writes the queries, and [`code`] is the
 //!   error codes;
 //! - [`escape`] makes text from elsewhere harmless where it is shown;
@@ -25,6 +26,7 @@ pub mod agent;
 pub mod api;
 pub mod backoff;
 pub mod code;
+mod command;
 pub mod credential;
 pub mod escape;
 pub mod frame;
@@ -35,6 +37,7 @@ pub mod query;
 pub mod satellite_api;
 pub mod session;
 pub mod stream;
+mod terminal;
 pub mod time;
 
 pub use code::ErrorCode;

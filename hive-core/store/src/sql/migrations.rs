@@ -72,8 +72,8 @@ impl Version {
     }
 }
 
-#[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
+#[cfg(test)]
 mod tests {
     use crate::{postgres, sqlite};
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ErrorBody;
 use crate::Timestamp;
-use crate::api::{CommandStatus, CommandType, PowerAction};
+use crate::command::{CommandStatus, CommandType, PowerAction};
 use crate::id::CommandId;
 use crate::open_enum;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::Size;
 use crate::frame::StreamId;
+use crate::terminal::Size;
 use crate::{SessionId, ViewerId};
 
 /// A terminal to open.

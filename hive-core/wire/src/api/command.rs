@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::exec_body::{ExecBody, UnknownField};
-use crate::agent::{Channel, ErrorBody};
+use crate::agent::Channel;
+use crate::code::ErrorBody;
+use crate::command::{CommandStatus, CommandType, PowerAction};
 use crate::id::CommandId;
 use crate::open::{known, known_opt, open_tagged};
 use crate::open_enum;
@@ -13,47 +15,6 @@ use crate::{SatelliteId, SatelliteName, Timestamp};
 
 /// The most targets of one fan-out that run at the same time.
 pub const MAX_IN_FLIGHT: u32 = 1000;
-
-open_enum! {
-    /// How far a command is. It ends in exactly one terminal status; the first one wins.
-    pub enum CommandStatus {
-        /// Durable, and not yet on its way.
-        Queued = "queued",
-        /// Handed to a link: it may have started.
-        Delivered = "delivered",
-        /// In the satellite's journal.
-        Started = "started",
-        /// Exit code 0.
-        Succeeded = "succeeded",
-        /// Another exit code, refused by the satellite, or could not be started.
-        Failed = "failed",
-        /// Ended by force when its time was up.
-        TimedOut = "timed_out",
-        /// Ended by force on request, or taken out of the queue.
-        Cancelled = "cancelled",
-        /// Not started before its expiry, and it never will be.
-        Expired = "expired",
-        /// It may have run: a crash hid the end. Never run again by itself.
-        OutcomeUnknown = "outcome_unknown",
-    }
-}
-
-impl CommandStatus {
-    /// Whether the status is final. An unknown one is: what ended in a way this version does not know has ended.
-    pub fn is_terminal(&self) -> bool {
-        !matches!(self, Self::Queued | Self::Delivered | Self::Started)
-    }
-}
-
-open_enum! {
-    /// What kind of thing a command does.
-    pub enum CommandType {
-        /// Runs a program.
-        Exec = "exec",
-        /// Changes the machine's power.
-        Power = "power",
-    }
-}
 
 open_enum! {
     /// Which of a satellite's waiting commands goes first.
@@ -317,22 +278,6 @@ pub struct CommandInfo {
     pub expires_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
-}
-
-open_enum! {
-    /// A change of a machine's power.
-    pub enum PowerAction {
-        /// Turns it off.
-        Shutdown = "shutdown",
-        /// Starts it again.
-        Reboot = "reboot",
-        /// Suspends it to memory.
-        Sleep = "sleep",
-        /// Suspends it to disk.
-        Hibernate = "hibernate",
-        /// Takes back a delayed one.
-        Cancel = "cancel",
-    }
 }
 
 /// A request to change a machine's power.

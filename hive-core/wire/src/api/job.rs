@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::exec_body::{ExecBody, UnknownField};
-use crate::agent::ErrorBody;
 use crate::api::{CommandStatus, ExecCommand, TargetStatus};
+use crate::code::ErrorBody;
 use crate::open::open_tagged;
 use crate::open_enum;
 use crate::{CommandId, JobId, SatelliteId, SatelliteName, Timestamp};

@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Actor;
-use crate::agent::ErrorBody;
 use crate::open_enum;
+use crate::terminal::{SessionEnd, Size};
 use crate::{SatelliteId, SatelliteName, SessionId, Timestamp};
-
-/// The most columns or rows of a terminal.
-pub const MAX_SCREEN: u16 = 1000;
 
 open_enum! {
     /// Whether a terminal can be used.
@@ -21,50 +18,6 @@ open_enum! {
         Open = "open",
         /// Its program has ended.
         Ended = "ended",
-    }
-}
-
-open_enum! {
-    /// Why a terminal ended.
-    pub enum EndReason {
-        /// Its program exited.
-        Exited = "exited",
-        /// Somebody ended it, or its satellite stopped.
-        Killed = "killed",
-        /// Nobody used it for too long, or its satellite was without a link for too long.
-        Timeout = "timeout",
-        /// It could not be opened.
-        Error = "error",
-        /// Its satellite does not know of it any more.
-        Lost = "lost",
-    }
-}
-
-/// How a terminal ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionEnd {
-    /// Why.
-    pub reason: EndReason,
-    /// The program's exit code, 128 + the number where a signal ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    /// What went wrong, where it could not be opened or was lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<ErrorBody>,
-}
-
-/// The size of a terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Size {
-    /// Columns, 1 to [`MAX_SCREEN`].
-    pub cols: u16,
-    /// Rows, 1 to [`MAX_SCREEN`].
-    pub rows: u16,
-}
-
-impl Default for Size {
-    fn default() -> Self {
-        Self { cols: 80, rows: 24 }
     }
 }
 
@@ -104,10 +57,10 @@ pub struct Session {
 pub struct SessionCreate {
     /// Where.
     pub satellite_id: SatelliteId,
-    /// Columns, 1 to [`MAX_SCREEN`].
+    /// Columns, 1 to [`MAX_SCREEN`](super::MAX_SCREEN).
     #[serde(default = "default_cols")]
     pub cols: u16,
-    /// Rows, 1 to [`MAX_SCREEN`].
+    /// Rows, 1 to [`MAX_SCREEN`](super::MAX_SCREEN).
     #[serde(default = "default_rows")]
     pub rows: u16,
     /// The path of a program to run as a login shell; the user's own unless given.
