@@ -11,7 +11,7 @@ mod support {
 }
 
 use anyhow::{Context, ensure};
-use hive_testkit::{Satellite, SatelliteOptions, ServerOptions, TestHive};
+use hive_testkit::{SatelliteOptions, ServerOptions, TestHive, TestSatellite};
 use serde_json::{Value, json};
 use support::figure::{Figure, Peer, is_asked_for};
 use support::http::KeepAlive;
@@ -55,7 +55,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// Runs `immediate` commands in sequence. Returns the milliseconds of each round trip.
-async fn immediate(hive: &TestHive, satellite: &Satellite) -> anyhow::Result<Vec<f64>> {
+async fn immediate(hive: &TestHive, satellite: &TestSatellite) -> anyhow::Result<Vec<f64>> {
     let mut connection = KeepAlive::open(hive.url(), hive.api_key()).await?;
     let mut milliseconds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
@@ -69,7 +69,7 @@ async fn immediate(hive: &TestHive, satellite: &Satellite) -> anyhow::Result<Vec
 }
 
 /// Queues commands of two callers. Returns the id of one of the last.
-async fn hand_in(hive: &TestHive, satellite: &Satellite, count: usize) -> anyhow::Result<String> {
+async fn hand_in(hive: &TestHive, satellite: &TestSatellite, count: usize) -> anyhow::Result<String> {
     let mut connections = JoinSet::new();
     for caller in ["first", "second"] {
         hive.server_command(&["admin", "create", "--username", caller]).await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use hive_core::wire::SessionId;
 use hive_core::wire::api::SessionCreate;
 use hive_core::{RemoteHive, SessionManager};
-use hive_testkit::{Satellite, ServerOptions, TestHive};
+use hive_testkit::{ServerOptions, TestHive, TestSatellite};
 use support::figure::{Figure, is_asked_for};
 use support::memory::Memory;
 use tokio::time::sleep;
@@ -61,12 +61,12 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open(hive: &dyn SessionManager, satellite: &Satellite) -> anyhow::Result<SessionId> {
+async fn open(hive: &dyn SessionManager, satellite: &TestSatellite) -> anyhow::Result<SessionId> {
     let wanted = SessionCreate::on(satellite.id().parse()?);
     Ok(hive.create(SessionCreate { shell: Some("/bin/sh".into()), ..wanted }).await?.id)
 }
 
-async fn held(hive: &mut TestHive, satellite: &mut Satellite) -> anyhow::Result<Held> {
+async fn held(hive: &mut TestHive, satellite: &mut TestSatellite) -> anyhow::Result<Held> {
     sleep(SETTLED).await;
     let of = |pid: i32| Memory::of(pid.cast_unsigned());
     Ok(Held { agent: of(satellite.process().pid())?, server: of(hive.server().pid())? })

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use hive_core::session::{Terminal, TerminalEvent, ViewOptions};
 use hive_core::wire::api::SessionCreate;
 use hive_core::{RemoteHive, SessionManager};
-use hive_testkit::{Satellite, TestHive};
+use hive_testkit::{TestHive, TestSatellite};
 use tokio::time::Instant;
 
 /// Bytes a program says before it is pressed.
@@ -20,7 +20,7 @@ pub(crate) struct Screen {
 
 impl Screen {
     /// Opens a terminal with this program and waits until it says `ready`.
-    pub(crate) async fn open(hive: &TestHive, satellite: &Satellite, program: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn open(hive: &TestHive, satellite: &TestSatellite, program: &Path) -> anyhow::Result<Self> {
         let remote: Arc<dyn SessionManager> = RemoteHive::connect(hive.url(), hive.api_key().into())?.sessions();
         let wanted = SessionCreate::on(satellite.id().parse()?);
         let shell = program.to_str().map(String::from);

@@ -1,13 +1,10 @@
 //! What can go wrong, as a caller can act on it.
 
-use hive_store::{DiskError, DiskFault, StoreError};
+use hive_store::{BoxError, DiskError, DiskFault, StoreError};
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{ApiError, SatelliteStatus};
 use hive_wire::{CommandId, ErrorCode};
 use serde_json::json;
-
-/// A failure somewhere below, kept for the log and never shown to a caller.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The result of a hive's methods.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

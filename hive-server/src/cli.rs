@@ -16,12 +16,12 @@ use self::args::ServerCommand;
 use self::serve::serve;
 use self::setup::run_setup;
 
-pub(crate) use self::args::Cli;
+pub(crate) use self::args::ServerCli;
 
 pub(crate) type CliResult = Result<(), Box<dyn std::error::Error>>;
 
 /// Runs a command. `print` writes a document to standard output.
-pub(crate) async fn run(cli: Cli, print: fn(&Value)) -> CliResult {
+pub(crate) async fn run(cli: ServerCli, print: fn(&Value)) -> CliResult {
     match cli.command {
         None => serve(cli.serve, cli.data, print).await,
         Some(ServerCommand::Backup { output }) => {

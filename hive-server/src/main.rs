@@ -17,7 +17,7 @@ use serde_json::Value;
 
 fn main() -> ExitCode {
     let result = tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| {
-        let result = runtime.block_on(cli::run(cli::Cli::parse(), print));
+        let result = runtime.block_on(cli::run(cli::ServerCli::parse(), print));
         // Without waiting for blocking threads, such as a slow disk: the time of a shutdown is bounded.
         runtime.shutdown_background();
         result

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use hive_testkit::{Engine, PostgresDatabase, Satellite, TestHive};
+use hive_testkit::{Engine, PostgresDatabase, TestHive, TestSatellite};
 use serde_json::{Value, json};
 
 use crate::support::text;
@@ -20,7 +20,7 @@ async fn back_up(hive: &TestHive, name: &str) -> PathBuf {
 }
 
 /// The hive is what it was, and its satellite has come back by itself.
-async fn expect_the_same(hive: &TestHive, satellite: &Satellite, before: &Value) {
+async fn expect_the_same(hive: &TestHive, satellite: &TestSatellite, before: &Value) {
     hive.until_online(satellite, true).await;
     assert_eq!(&hive.command(text(&before["id"])).await, before);
     assert_eq!(hive.exec(satellite, "echo back").await["stdout"], "back\n");

@@ -7,7 +7,7 @@ mod disks;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use hive_testkit::{Answer, Satellite, TestHive};
+use hive_testkit::{Answer, TestHive, TestSatellite};
 use serde_json::{Value, json};
 
 use crate::support::text;
@@ -36,7 +36,7 @@ impl Runs {
 }
 
 /// Queues a command.
-async fn queue(hive: &TestHive, satellite: &Satellite, command: &Value) -> Answer {
+async fn queue(hive: &TestHive, satellite: &TestSatellite, command: &Value) -> Answer {
     hive.rest().post(&satellite.path("/exec?wait=false"), command).await
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
-use hive_testkit::{Process, Satellite, TestHive, binary, until, until_some};
+use hive_testkit::{Process, TestHive, TestSatellite, binary, until, until_some};
 use serde_json::{Value, json};
 
 /// Calls at the same time.
@@ -13,7 +13,7 @@ const AT_ONCE: usize = 50;
 /// A satellite whose commands leave a line each where they run.
 struct Counted {
     hive: TestHive,
-    satellite: Satellite,
+    satellite: TestSatellite,
     ran: PathBuf,
     given: usize,
 }

@@ -1,7 +1,7 @@
 //! How a command runs on one satellite.
 
 use data_encoding::BASE64;
-use hive_testkit::{Satellite, SatelliteOptions, TestHive, procfs};
+use hive_testkit::{SatelliteOptions, TestHive, TestSatellite, procfs};
 use serde_json::{Value, json};
 
 use crate::support::{sleeping, text, unique_seconds, until_sleeping};
@@ -9,13 +9,13 @@ use crate::support::{sleeping, text, unique_seconds, until_sleeping};
 /// What is kept of each output.
 const CAP: usize = 10 * 1024 * 1024;
 
-async fn start() -> (TestHive, Satellite) {
+async fn start() -> (TestHive, TestSatellite) {
     let hive = TestHive::start().await;
     let satellite = hive.satellite("web-server-01").await;
     (hive, satellite)
 }
 
-async fn exec(hive: &TestHive, satellite: &Satellite, command: Value) -> Value {
+async fn exec(hive: &TestHive, satellite: &TestSatellite, command: Value) -> Value {
     hive.rest().post(&satellite.path("/exec"), &command).await.data()
 }
 

@@ -1,11 +1,11 @@
 //! One command for several satellites.
 
-use hive_testkit::{Satellite, SatelliteOptions, TestHive};
+use hive_testkit::{SatelliteOptions, TestHive, TestSatellite};
 use serde_json::{Value, json};
 
 use crate::support::text;
 
-async fn tagged(hive: &TestHive, name: &str, tags: &[&str]) -> Satellite {
+async fn tagged(hive: &TestHive, name: &str, tags: &[&str]) -> TestSatellite {
     let options =
         SatelliteOptions { tags: tags.iter().map(ToString::to_string).collect(), ..SatelliteOptions::default() };
     hive.satellite_with(name, options).await

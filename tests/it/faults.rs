@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hive_testkit::{FaultProxy, Satellite, SatelliteOptions, ServerOptions, TestHive, Toward, Upgrades, until};
+use hive_testkit::{FaultProxy, SatelliteOptions, ServerOptions, TestHive, TestSatellite, Toward, Upgrades, until};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ async fn hive_with(args: &[&str]) -> TestHive {
 }
 
 /// A satellite that is quick to dial again.
-async fn behind(hive: &TestHive, proxy: &FaultProxy) -> Satellite {
+async fn behind(hive: &TestHive, proxy: &FaultProxy) -> TestSatellite {
     let mut options = SatelliteOptions { server: Some(proxy.url().to_owned()), ..SatelliteOptions::default() };
     options.args(["--reconnect-initial", "0.05", "--reconnect-max", "0.2", "--handshake-timeout", "0.5"]);
     hive.satellite_with("web-server-01", options).await

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures_util::future::join_all;
-use hive_testkit::{Satellite, TestHive, until, until_some};
+use hive_testkit::{TestHive, TestSatellite, until, until_some};
 use serde_json::{Value, json};
 
 use crate::support::text;
 
 mod large;
 
-async fn satellites(hive: &TestHive, count: usize) -> Vec<Satellite> {
+async fn satellites(hive: &TestHive, count: usize) -> Vec<TestSatellite> {
     let names: Vec<_> = (0..count).map(|number| format!("web-server-{number:02}")).collect();
     join_all(names.iter().map(|name| hive.satellite(name))).await
 }

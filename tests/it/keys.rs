@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hive_agent::{Agent, AgentConfig};
-use hive_testkit::{Satellite, SatelliteOptions, TestHive, until};
+use hive_testkit::{SatelliteOptions, TestHive, TestSatellite, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -75,7 +75,7 @@ fn stored(data_dir: &Path) -> Value {
     serde_json::from_slice(&file).unwrap_or_default()
 }
 
-async fn until_said(satellite: &mut Satellite, words: &str) {
+async fn until_said(satellite: &mut TestSatellite, words: &str) {
     until(&format!("the agent says {words:?}"), async || satellite.process().log().contains(words)).await;
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use hive_testkit::{FaultProxy, Satellite, SatelliteOptions, ServerOptions, TestHive, until};
+use hive_testkit::{FaultProxy, SatelliteOptions, ServerOptions, TestHive, TestSatellite, until};
 use serde_json::{Value, json};
 
 use crate::support::{counted_to, text};
@@ -14,7 +14,7 @@ async fn impatient() -> TestHive {
     TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await
 }
 
-async fn behind(hive: &TestHive, proxy: &FaultProxy) -> Satellite {
+async fn behind(hive: &TestHive, proxy: &FaultProxy) -> TestSatellite {
     let options = SatelliteOptions { server: Some(proxy.url().to_owned()), ..SatelliteOptions::default() };
     hive.satellite_with("web-server-01", options).await
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hive_testkit::{Rest, Satellite, SatelliteOptions, Signal, TestHive};
+use hive_testkit::{Rest, SatelliteOptions, Signal, TestHive, TestSatellite};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -17,7 +17,7 @@ fn commands() -> usize {
 /// Programs that run at the same time, half of them immediate ones alone.
 const PLACES: usize = 8;
 
-async fn start() -> (TestHive, Satellite) {
+async fn start() -> (TestHive, TestSatellite) {
     let hive = TestHive::start().await;
     let mut options = SatelliteOptions::default();
     options.args(["--max-running", "8"]);
@@ -31,7 +31,7 @@ async fn caller(hive: &TestHive, username: &str) -> Rest {
 }
 
 /// Hands in commands one after the other on three connections.
-async fn hand_in(rest: &Rest, satellite: &Satellite, count: usize) -> Vec<String> {
+async fn hand_in(rest: &Rest, satellite: &TestSatellite, count: usize) -> Vec<String> {
     let mut connections = JoinSet::new();
     for connection in 0..3 {
         let (rest, path) = (rest.clone(), satellite.path("/exec?wait=false"));

@@ -1,7 +1,7 @@
 //! A satellite that does not keep to the rules: what it says about others' commands counts for nothing.
 
 use futures_util::{SinkExt, StreamExt};
-use hive_testkit::{Satellite, TestHive, until};
+use hive_testkit::{TestHive, TestSatellite, until};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -136,7 +136,7 @@ fn result(id: &str) -> Value {
 }
 
 /// A command that runs until its file is there.
-async fn running(hive: &TestHive, satellite: &Satellite) -> String {
+async fn running(hive: &TestHive, satellite: &TestSatellite) -> String {
     let gate = hive.dir().join("gate");
     let line = format!("until test -e {}; do sleep 0.01; done; echo honest", gate.display());
     let id = hive.submit(satellite, &json!({"command": line})).await;

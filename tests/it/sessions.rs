@@ -18,7 +18,7 @@ use std::sync::Arc;
 use hive_core::wire::SessionId;
 use hive_core::wire::api::SessionCreate;
 use hive_core::{RemoteHive, SessionManager};
-use hive_testkit::{FaultProxy, Satellite, SatelliteOptions, ServerOptions, TestHive, until_some};
+use hive_testkit::{FaultProxy, SatelliteOptions, ServerOptions, TestHive, TestSatellite, until_some};
 use serde_json::Value;
 
 use viewer::Viewer;
@@ -31,7 +31,7 @@ const SHELL: &str = "/bin/sh";
 /// A hive with one satellite.
 struct Site {
     // The satellite ends before the folder of the hive goes.
-    satellite: Satellite,
+    satellite: TestSatellite,
     hive: TestHive,
 }
 

@@ -28,11 +28,12 @@ mod table;
 mod test;
 mod tidy;
 mod trees;
+mod type_names;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use test::Database;
+use test::TestDatabase;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's chores")]
@@ -43,7 +44,7 @@ enum Chore {
         filter: Option<String>,
         /// Runs only the end-to-end tests, on this database.
         #[arg(long, value_name = "sqlite|postgres")]
-        database: Option<Database>,
+        database: Option<TestDatabase>,
     },
     /// Checks format, lints, documentation and the rules of the house.
     Lint,

@@ -24,12 +24,12 @@ const BESIDE_A_KEYRING: &str =
 
 /// Which database the servers of the end-to-end tests use.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(crate) enum Database {
+pub(crate) enum TestDatabase {
     Sqlite,
     Postgres,
 }
 
-impl Database {
+impl TestDatabase {
     fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
@@ -46,13 +46,13 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
         from_outside()?;
     }
     // Last, because their last lines are the summary. What fails on one database is no reason not to try the other.
-    let on_sqlite = tests(Database::Sqlite, TESTED, filter, &postgres);
-    let on_postgres = tests(Database::Postgres, END_TO_END, filter, &postgres);
+    let on_sqlite = tests(TestDatabase::Sqlite, TESTED, filter, &postgres);
+    let on_postgres = tests(TestDatabase::Postgres, END_TO_END, filter, &postgres);
     on_sqlite.and(on_postgres)
 }
 
 /// Runs the end-to-end tests on one database.
-pub(crate) fn end_to_end(database: Database, filter: Option<&str>) -> Result<()> {
+pub(crate) fn end_to_end(database: TestDatabase, filter: Option<&str>) -> Result<()> {
     build()?;
     tests(database, END_TO_END, filter, &Postgres::start()?)
 }
@@ -64,7 +64,7 @@ fn build() -> Result<()> {
 }
 
 fn tests<const N: usize>(
-    database: Database,
+    database: TestDatabase,
     targets: [&str; N],
     filter: Option<&str>,
     postgres: &Postgres,

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, output_of, root};
-use crate::{find_it, layers, trees};
+use crate::{find_it, layers, trees, type_names};
 
 /// A file this long is a question.
 const LONG_FILE: usize = 500;
 /// A file this long is two ideas.
-const TOO_LONG_FILE: usize = 1000;
+const TOO_LONG_FILE: usize = 600;
 
 /// Folders with sources of ours.
 const SOURCES: [&str; 9] =
@@ -50,6 +50,7 @@ pub(crate) fn run() -> Result<()> {
     faults.extend(trees::faults()?);
     faults.extend(find_it::faults()?);
     faults.extend(layers::faults()?);
+    faults.extend(type_names::faults()?);
     if faults.is_empty() {
         return Ok(());
     }

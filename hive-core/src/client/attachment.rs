@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::error::Error as SocketError;
 
 use super::idle_timer::{IdleTimer, KeepaliveAction};
 use super::transport::Transport;
-use super::websocket::Socket;
+use super::websocket::ClientSocket;
 use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction, check_size};
 use crate::{Error, Result};
 
@@ -69,7 +69,7 @@ struct AttachmentState {
 
 #[derive(Debug)]
 struct SocketEnds {
-    socket: Socket,
+    socket: ClientSocket,
     /// Whether the socket may hold messages in its buffer.
     is_unflushed: bool,
 }
@@ -93,7 +93,7 @@ impl Wake for Wakers {
 }
 
 impl AttachmentState {
-    fn new(socket: Socket, is_mine: bool) -> Arc<Self> {
+    fn new(socket: ClientSocket, is_mine: bool) -> Arc<Self> {
         let wakers = Arc::new(Wakers::default());
         let waker = Waker::from(wakers.clone());
         let (ends, may_type) = (Mutex::new(SocketEnds { socket, is_unflushed: false }), AtomicBool::new(is_mine));

@@ -21,11 +21,11 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most bytes of one message: a full frame, and more than any text.
 const MAX_MESSAGE: usize = 2 * (HEADER_LEN + MAX_PAYLOAD);
 
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type ClientSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 impl Transport {
     /// Opens a socket at a path below the base URL.
-    pub(super) async fn open_socket(&self, path: &[&str], protocol: &'static str) -> Result<Socket> {
+    pub(super) async fn open_socket(&self, path: &[&str], protocol: &'static str) -> Result<ClientSocket> {
         let url = self.url(path);
         let connected = timeout(CONNECT_TIMEOUT, connect(&url)).await.map_err(|_| self.cut_off("it did not answer"))?;
         let connection = connected.map_err(|error| self.cut_off(&error))?;

@@ -47,13 +47,13 @@ pub(super) struct TerminalModes {
     has_keypad: bool,
     /// The parameter of DECSCUSR; none for the terminal's own cursor.
     cursor: Option<u8>,
-    state: ParserState,
+    state: ScanState,
     sequence: [u8; MAX_SEQUENCE],
     len: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum ParserState {
+enum ScanState {
     #[default]
     Text,
     Escape,
@@ -64,9 +64,9 @@ impl TerminalModes {
     /// Takes in output.
     pub(super) fn scan(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            if self.state == ParserState::Text {
+            if self.state == ScanState::Text {
                 let Some(escape) = find_escape(bytes) else { return };
-                self.state = ParserState::Escape;
+                self.state = ScanState::Escape;
                 bytes = &bytes[escape + 1..];
             } else {
                 self.step(bytes[0]);
@@ -109,23 +109,23 @@ impl TerminalModes {
 
     fn step(&mut self, byte: u8) {
         match (self.state, byte) {
-            (_, ESC) => self.state = ParserState::Escape,
+            (_, ESC) => self.state = ScanState::Escape,
             // CAN and SUB end a sequence without effect.
-            (_, 0x18 | 0x1a) => self.state = ParserState::Text,
-            (ParserState::Escape, b'[') => {
-                self.state = ParserState::Control;
+            (_, 0x18 | 0x1a) => self.state = ScanState::Text,
+            (ScanState::Escape, b'[') => {
+                self.state = ScanState::Control;
                 self.len = 0;
             }
-            (ParserState::Escape, byte) => {
-                self.state = ParserState::Text;
+            (ScanState::Escape, byte) => {
+                self.state = ScanState::Text;
                 self.escape(byte);
             }
-            (ParserState::Control, 0x40..=0x7e) => {
-                self.state = ParserState::Text;
+            (ScanState::Control, 0x40..=0x7e) => {
+                self.state = ScanState::Text;
                 self.control(byte);
             }
             // Control characters within a sequence act on their own.
-            (ParserState::Control, 0x20..=0x3f) => self.collect(byte),
+            (ScanState::Control, 0x20..=0x3f) => self.collect(byte),
             _ => {}
         }
     }
@@ -135,7 +135,7 @@ impl TerminalModes {
             *slot = byte;
             self.len += 1;
         } else {
-            self.state = ParserState::Text;
+            self.state = ScanState::Text;
         }
     }
 

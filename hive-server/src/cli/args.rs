@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 /// Serves a hive: REST, the satellite API and the agent WebSocket.
 #[derive(Parser)]
 #[command(name = "hive-server", version)]
-pub(crate) struct Cli {
+pub(crate) struct ServerCli {
     #[command(flatten)]
     pub(super) data: DataArgs,
     #[command(flatten)]

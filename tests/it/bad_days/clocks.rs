@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hive_testkit::{FaultProxy, Satellite, SatelliteOptions, ServerOptions, TestHive, WallClock};
+use hive_testkit::{FaultProxy, SatelliteOptions, ServerOptions, TestHive, TestSatellite, WallClock};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ async fn hive_with(clock: &WallClock) -> TestHive {
 }
 
 /// A command that would take a minute is over in the second it was given.
-async fn expect_timeouts(hive: &TestHive, satellite: &Satellite) {
+async fn expect_timeouts(hive: &TestHive, satellite: &TestSatellite) {
     let begin = Instant::now();
     let id = hive.submit(satellite, &json!({"command": "sleep 60", "timeout_seconds": 1})).await;
     let command = hive.until_status(&id, "timed_out").await;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hive_testkit::{Finished, Satellite, TestHive, binary, until};
+use hive_testkit::{Finished, TestHive, TestSatellite, binary, until};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -22,7 +22,7 @@ fn len(path: &Path) -> usize {
 }
 
 /// A hive with as many commands behind it, and what they left.
-async fn used(commands: u32) -> (TestHive, Satellite, Vec<String>) {
+async fn used(commands: u32) -> (TestHive, TestSatellite, Vec<String>) {
     let hive = TestHive::start_on_sqlite().await;
     let satellite = hive.satellite("web-server-01").await;
     let runs = Runs::of(&hive);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hive_core::wire::agent::MAX_OUTPUT;
 use hive_testkit::{
-    Engine, FailingDisk, Rest, Satellite, SatelliteOptions, ServerOptions, SmallDisk, TestHive, until, until_some,
+    Engine, FailingDisk, Rest, SatelliteOptions, ServerOptions, SmallDisk, TestHive, TestSatellite, until, until_some,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// Gives commands until one is refused, and then some more; the ids of those that were not, by number, and the number of the
 /// first that was refused.
-async fn fill_up(hive: &TestHive, satellite: &Satellite, runs: &Runs) -> (Vec<(u32, String)>, u32) {
+async fn fill_up(hive: &TestHive, satellite: &TestSatellite, runs: &Runs) -> (Vec<(u32, String)>, u32) {
     let mut acknowledged = Vec::new();
     for number in 0..2_000 {
         let answer = queue(hive, satellite, &runs.command(number)).await;
@@ -118,7 +118,7 @@ async fn expect_no_end(hive: &TestHive, session: &str) {
     }
 }
 
-async fn open_terminal(hive: &TestHive, satellite: &Satellite) -> String {
+async fn open_terminal(hive: &TestHive, satellite: &TestSatellite) -> String {
     let body = json!({"satellite_id": satellite.id(), "cols": 80, "rows": 24});
     text(&hive.rest().post("/api/v1/sessions", &body).await.data()["id"]).to_owned()
 }
@@ -183,7 +183,7 @@ async fn a_cancel_that_cannot_be_recorded_cancels_nothing() {
     expect_whole_trail(&hive).await;
 }
 
-async fn on(hive: &TestHive, disk: &SmallDisk) -> Satellite {
+async fn on(hive: &TestHive, disk: &SmallDisk) -> TestSatellite {
     let data_dir = Some(disk.path().join("satellite"));
     hive.satellite_with("web-server-01", SatelliteOptions { data_dir, ..SatelliteOptions::default() }).await
 }

@@ -13,7 +13,9 @@ use hive_core::wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
 use hive_core::wire::{ApiKeyId, SatelliteId, TeamId, UserId};
 use hive_core::{Hive, HiveApi, RemoteHive};
 use hive_server::{Config, Server};
-use hive_testkit::{Engine, FaultProxy, Later, LaterProxy, PATIENCE, PostgresDatabase, Satellite, SatelliteOptions};
+use hive_testkit::{
+    Engine, FaultProxy, Later, LaterProxy, PATIENCE, PostgresDatabase, SatelliteOptions, TestSatellite,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -161,7 +163,7 @@ impl World {
 
     pub(super) async fn satellite_with(&self, name: &str, options: SatelliteOptions) -> Machine {
         let team = options.team_id.as_ref().map(|team| team.parse().unwrap());
-        let process = Satellite::start(name, &self.url, &self.token(team).await, self.dir.path(), options).await;
+        let process = TestSatellite::start(name, &self.url, &self.token(team).await, self.dir.path(), options).await;
         Machine { id: process.id().parse().unwrap(), process }
     }
 
@@ -211,7 +213,7 @@ impl World {
 /// A real satellite.
 pub(super) struct Machine {
     pub(super) id: SatelliteId,
-    pub(super) process: Satellite,
+    pub(super) process: TestSatellite,
 }
 
 pub(super) fn request(name: &str) -> RegisterRequest {

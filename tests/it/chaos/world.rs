@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_testkit::{FaultProxy, Satellite, SatelliteOptions, ServerOptions, TestHive, procfs, until};
+use hive_testkit::{FaultProxy, SatelliteOptions, ServerOptions, TestHive, TestSatellite, procfs, until};
 
 use super::callers::{Callers, Given, Target};
 use super::ledger::{Entry, OPEN, Told, violation};
@@ -17,7 +17,7 @@ const CALLERS: u64 = 6;
 
 pub(crate) struct World {
     // The satellites end before the folder of the hive goes.
-    satellites: Vec<(Satellite, FaultProxy)>,
+    satellites: Vec<(TestSatellite, FaultProxy)>,
     hive: TestHive,
     targets: Vec<Target>,
     numbers: AtomicU32,
@@ -44,7 +44,7 @@ impl World {
             (hive.satellite_with(&format!("satellite-{number:02}"), options).await, proxy)
         };
         let satellites = join_all((0..satellites).map(start)).await;
-        let target = |(satellite, _): &(Satellite, FaultProxy)| Target {
+        let target = |(satellite, _): &(TestSatellite, FaultProxy)| Target {
             path: satellite.path("/exec"),
             file: hive.dir().join(format!("numbers-{}", satellite.name())),
         };
@@ -152,7 +152,7 @@ impl World {
     }
 }
 
-async fn act(hive: &mut TestHive, satellites: &mut [(Satellite, FaultProxy)], deed: &Deed) {
+async fn act(hive: &mut TestHive, satellites: &mut [(TestSatellite, FaultProxy)], deed: &Deed) {
     match *deed {
         Deed::KillServer => {
             hive.kill_server();
@@ -193,7 +193,7 @@ async fn act(hive: &mut TestHive, satellites: &mut [(Satellite, FaultProxy)], de
 }
 
 /// What was frozen is found out in its own time; the proxies let go of it only now.
-fn mend(satellites: &[(Satellite, FaultProxy)]) {
+fn mend(satellites: &[(TestSatellite, FaultProxy)]) {
     for (_, proxy) in satellites {
         proxy.cut_frozen();
     }

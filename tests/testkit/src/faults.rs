@@ -63,7 +63,7 @@ struct Faults {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ProxyState {
     target: SocketAddr,
     is_narrow: bool,
     faults: watch::Sender<Faults>,
@@ -83,7 +83,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct FaultProxy {
     url: String,
-    shared: Arc<Shared>,
+    shared: Arc<ProxyState>,
 }
 
 impl FaultProxy {
@@ -102,7 +102,7 @@ impl FaultProxy {
         let is_narrow = bytes_per_second.is_some();
         let listener = listen(is_narrow);
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProxyState {
             target,
             is_narrow,
             faults: watch::Sender::new(Faults { bytes_per_second, ..Faults::default() }),
@@ -197,7 +197,7 @@ impl Drop for FaultProxy {
     }
 }
 
-impl Shared {
+impl ProxyState {
     fn damages(&self, toward: Toward) -> &AtomicBool {
         match toward {
             Toward::Server => &self.damages_to_server,
@@ -242,7 +242,7 @@ fn listen(is_narrow: bool) -> TcpListener {
     socket.listen(1024).unwrap()
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<ProxyState>) {
     loop {
         let (incoming, _) = listener.accept().await.unwrap();
         if shared.faults.borrow().is_refusing {
@@ -255,7 +255,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 /// Passes bytes both ways until either side ends or the connection is cut. Connections count from one.
-async fn pass(number: u64, incoming: TcpStream, shared: Arc<Shared>) {
+async fn pass(number: u64, incoming: TcpStream, shared: Arc<ProxyState>) {
     let mut faults = shared.faults.subscribe();
     let upgrades = faults.borrow().upgrades;
     if upgrades != Upgrades::Pass && wants_upgrade(&incoming).await {
@@ -311,7 +311,7 @@ async fn copy(
     toward: Toward,
     from: impl AsyncReadExt + Unpin,
     to: impl AsyncWriteExt + Unpin,
-    shared: &Shared,
+    shared: &ProxyState,
 ) {
     copy_bytes(number, toward, from, to, shared).await;
     let flows = |faults: &Faults| !faults.is_holding && faults.frozen < number;
@@ -323,7 +323,7 @@ async fn copy_bytes(
     toward: Toward,
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
-    shared: &Shared,
+    shared: &ProxyState,
 ) {
     let mut faults = shared.faults.subscribe();
     let mut line = Bandwidth::default();

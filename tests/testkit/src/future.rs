@@ -44,7 +44,7 @@ pub enum Later {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct LaterState {
     target: SocketAddr,
     later: Later,
     statuses: Mutex<Statuses>,
@@ -57,7 +57,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct LaterProxy {
     url: String,
-    shared: Arc<Shared>,
+    shared: Arc<LaterState>,
 }
 
 impl LaterProxy {
@@ -70,7 +70,7 @@ impl LaterProxy {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (statuses, refused) = (Mutex::default(), AtomicU64::new(0));
-        let shared = Arc::new(Shared { target, later, statuses, refused, tasks, stop });
+        let shared = Arc::new(LaterState { target, later, statuses, refused, tasks, stop });
         shared.tasks.spawn(shared.stop.clone().run_until_cancelled_owned(accept(listener, shared.clone())));
         Self { url, shared }
     }
@@ -102,7 +102,7 @@ impl Drop for LaterProxy {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<LaterState>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { return };
         let (stop, shared) = (shared.stop.clone(), shared.clone());
@@ -131,7 +131,7 @@ async fn peek_head(socket: &TcpStream) -> String {
 }
 
 /// Passes calls on, each over a connection of its own.
-async fn serve(socket: TcpStream, shared: Arc<Shared>) {
+async fn serve(socket: TcpStream, shared: Arc<LaterState>) {
     let service = service_fn(move |request| {
         let shared = shared.clone();
         async move {
@@ -146,7 +146,7 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) {
     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await.ok();
 }
 
-async fn forward(request: Request<Incoming>, shared: &Arc<Shared>) -> anyhow::Result<Response<Body>> {
+async fn forward(request: Request<Incoming>, shared: &Arc<LaterState>) -> anyhow::Result<Response<Body>> {
     let (mut parts, body) = request.into_parts();
     let mut body = body.collect().await?.to_bytes();
     if shared.later == Later::Client && parts.uri.path().starts_with("/api/satellites") {
@@ -224,7 +224,7 @@ fn spoken(text: &[u8], statuses: &Statuses) -> Bytes {
 }
 
 /// Passes the messages of a WebSocket on, both ways.
-async fn relay(socket: TcpStream, shared: &Shared) {
+async fn relay(socket: TcpStream, shared: &LaterState) {
     let mut asked = None;
     #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
     let note = |request: &accepting::Request, mut response: accepting::Response| {
@@ -262,7 +262,7 @@ async fn pass(
     mut from: SplitStream<WebSocketStream<TcpStream>>,
     mut to: SplitSink<WebSocketStream<TcpStream>, Message>,
     words: &mut Words,
-    shared: &Shared,
+    shared: &LaterState,
 ) {
     while let Some(Ok(message)) = from.next().await {
         for message in words.of(message, &shared.refused) {

@@ -13,7 +13,7 @@ use crate::console::Console;
 use crate::database::{Engine, PostgresDatabase};
 use crate::process::Process;
 use crate::rest::Rest;
-use crate::satellite::{Satellite, SatelliteOptions, home};
+use crate::satellite::{SatelliteOptions, TestSatellite, home};
 use crate::wait::{until, until_some};
 
 /// The admin of every test hive.
@@ -188,12 +188,12 @@ impl TestHive {
     }
 
     /// Starts a satellite and waits until it can be used.
-    pub async fn satellite(&self, name: &str) -> Satellite {
+    pub async fn satellite(&self, name: &str) -> TestSatellite {
         self.satellite_with(name, SatelliteOptions::default()).await
     }
 
     /// Starts a satellite with options and waits until it can be used.
-    pub async fn satellite_with(&self, name: &str, options: SatelliteOptions) -> Satellite {
+    pub async fn satellite_with(&self, name: &str, options: SatelliteOptions) -> TestSatellite {
         let mut wanted = wanted_token(options.team_id.as_deref());
         wanted["allowed_tags"] = json!(options.tags);
         let token = text(&self.rest().post("/api/v1/registration-tokens", &wanted).await.data()["token"]);
@@ -201,8 +201,8 @@ impl TestHive {
     }
 
     /// Starts a satellite with this token and waits until it can be used.
-    pub async fn satellite_with_token(&self, name: &str, token: &str, options: SatelliteOptions) -> Satellite {
-        Satellite::start(name, &self.url, token, self.dir.path(), options).await
+    pub async fn satellite_with_token(&self, name: &str, token: &str, options: SatelliteOptions) -> TestSatellite {
+        TestSatellite::start(name, &self.url, token, self.dir.path(), options).await
     }
 
     /// Gets a command as it stands.
@@ -231,19 +231,19 @@ impl TestHive {
     }
 
     /// Runs a line in the shell of a satellite and returns the result.
-    pub async fn exec(&self, satellite: &Satellite, line: &str) -> Value {
+    pub async fn exec(&self, satellite: &TestSatellite, line: &str) -> Value {
         self.rest().post(&satellite.path("/exec"), &json!({"command": line})).await.data()
     }
 
     /// Queues a command for a satellite and returns its id.
-    pub async fn submit(&self, satellite: &Satellite, command: &Value) -> String {
+    pub async fn submit(&self, satellite: &TestSatellite, command: &Value) -> String {
         let answer = self.rest().post(&satellite.path("/exec?wait=false"), command).await;
         assert_eq!(answer.status, 202, "{}", answer.text());
         text(&answer.data()["command_id"])
     }
 
     /// Waits until the server has the satellite online, or offline.
-    pub async fn until_online(&self, satellite: &Satellite, is_online: bool) {
+    pub async fn until_online(&self, satellite: &TestSatellite, is_online: bool) {
         let what = format!("{} is online: {is_online}", satellite.name());
         until(&what, async || self.rest().get(&satellite.path("")).await.data()["online"] == is_online).await;
     }

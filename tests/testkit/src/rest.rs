@@ -41,7 +41,7 @@ pub struct Answer {
 
 /// The events of a streamed answer (`text/event-stream`).
 #[derive(Debug)]
-pub struct Events {
+pub struct StreamedEvents {
     body: Incoming,
     buffer: BytesMut,
     _connection: JoinSet<()>,
@@ -134,14 +134,14 @@ impl Call {
     }
 
     /// Makes the call and returns its events as they come; panics where the answer is not a stream.
-    pub async fn events(self) -> Events {
+    pub async fn events(self) -> StreamedEvents {
         let (response, connection) = self.with("accept", "text/event-stream").open().await.unwrap();
         let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
         if !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
             let body = response.into_body().collect().await.unwrap().to_bytes();
             panic!("not a stream of events: {}", String::from_utf8_lossy(&body));
         }
-        Events { body: response.into_body(), buffer: BytesMut::new(), _connection: connection }
+        StreamedEvents { body: response.into_body(), buffer: BytesMut::new(), _connection: connection }
     }
 
     async fn open(self) -> Result<(Response<Incoming>, JoinSet<()>)> {
@@ -188,7 +188,7 @@ impl Answer {
     }
 }
 
-impl Events {
+impl StreamedEvents {
     /// The next event with its data; `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<(String, Value)> {
         loop {

@@ -35,7 +35,7 @@ impl SatelliteOptions {
 
 /// A running `satellite-agent`.
 #[derive(Debug)]
-pub struct Satellite {
+pub struct TestSatellite {
     name: String,
     id: String,
     dir: PathBuf,
@@ -45,7 +45,7 @@ pub struct Satellite {
     process: Process,
 }
 
-impl Satellite {
+impl TestSatellite {
     /// Starts it with a token and waits until it can be used.
     pub async fn start(name: &str, server: &str, token: &str, dir: &Path, options: SatelliteOptions) -> Self {
         let data_dir = options.data_dir.clone().unwrap_or_else(|| dir.join(name));

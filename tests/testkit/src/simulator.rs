@@ -77,7 +77,7 @@ impl Simulator {
         let tally = Arc::new(watch::Sender::new(Tally::default()));
         let (address, opening): (Arc<str>, _) = (address.into(), Arc::new(Semaphore::new(OPENING)));
         for identity in identities {
-            let satellite = satellite::Satellite::new(identity, Arc::clone(&address), Arc::clone(&tally));
+            let satellite = satellite::SimulatedSatellite::new(identity, Arc::clone(&address), Arc::clone(&tally));
             let (opening, stop) = (Arc::clone(&opening), stop.clone());
             tasks.spawn(async move { stop.run_until_cancelled(satellite.live(pauses, opening)).await });
         }

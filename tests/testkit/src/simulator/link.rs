@@ -19,8 +19,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::SimulatedIdentity;
-use super::satellite::{MAX_RETRY_AFTER, Satellite};
-use super::work::Work;
+use super::satellite::{MAX_RETRY_AFTER, SimulatedSatellite};
+use super::work::SimulatedWork;
 
 /// How long each step of opening a link may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,13 +29,13 @@ const MISSED_HEARTBEATS: u32 = 3;
 
 /// Why a link, or the attempt to open one, ended.
 #[derive(Debug)]
-pub(super) enum LinkEnd {
+pub(super) enum SimulatedLinkEnd {
     KeyRejected,
     Replaced,
     Lost { retry_after: Duration },
 }
 
-impl LinkEnd {
+impl SimulatedLinkEnd {
     const LOST: Self = Self::Lost { retry_after: Duration::ZERO };
 
     fn told(retry_after: Duration) -> Self {
@@ -43,7 +43,7 @@ impl LinkEnd {
     }
 }
 
-impl From<Error> for LinkEnd {
+impl From<Error> for SimulatedLinkEnd {
     fn from(error: Error) -> Self {
         match error {
             Error::Http(answer) if answer.status() == StatusCode::UNAUTHORIZED => Self::KeyRejected,
@@ -59,16 +59,16 @@ fn retry_after(headers: &HeaderMap) -> Duration {
 }
 
 /// A link that is up.
-pub(super) struct Link {
+pub(super) struct SimulatedLink {
     socket: WebSocketStream<TcpStream>,
     patience: Duration,
-    work: Work,
+    work: SimulatedWork,
 }
 
 /// Connects and shakes hands.
-pub(super) async fn open(address: &str, identity: &SimulatedIdentity) -> Result<Link, LinkEnd> {
-    let stream = within(TcpStream::connect(address)).await?.map_err(|_| LinkEnd::LOST)?;
-    stream.set_nodelay(true).map_err(|_| LinkEnd::LOST)?;
+pub(super) async fn open(address: &str, identity: &SimulatedIdentity) -> Result<SimulatedLink, SimulatedLinkEnd> {
+    let stream = within(TcpStream::connect(address)).await?.map_err(|_| SimulatedLinkEnd::LOST)?;
+    stream.set_nodelay(true).map_err(|_| SimulatedLinkEnd::LOST)?;
     let limits = WebSocketConfig::default()
         .read_buffer_size(4096)
         .write_buffer_size(4096)
@@ -81,22 +81,22 @@ pub(super) async fn open(address: &str, identity: &SimulatedIdentity) -> Result<
     socket.send(text(&hello)).await?;
     let ack = within(answer(&mut socket)).await??;
     let patience = Duration::from_secs(ack.heartbeat_interval.clamp(1, 3600)) * MISSED_HEARTBEATS;
-    Ok(Link { socket, patience, work: Work::default() })
+    Ok(SimulatedLink { socket, patience, work: SimulatedWork::default() })
 }
 
-async fn within<T>(step: impl Future<Output = T>) -> Result<T, LinkEnd> {
-    timeout(PATIENCE, step).await.map_err(|_| LinkEnd::LOST)
+async fn within<T>(step: impl Future<Output = T>) -> Result<T, SimulatedLinkEnd> {
+    timeout(PATIENCE, step).await.map_err(|_| SimulatedLinkEnd::LOST)
 }
 
-fn request(address: &str, identity: &SimulatedIdentity) -> Result<Request, LinkEnd> {
+fn request(address: &str, identity: &SimulatedIdentity) -> Result<Request, SimulatedLinkEnd> {
     let mut request = format!("ws://{address}/ws/agent").into_client_request()?;
-    let bearer = format!("Bearer {}", identity.api_key).parse().map_err(|_| LinkEnd::KeyRejected)?;
+    let bearer = format!("Bearer {}", identity.api_key).parse().map_err(|_| SimulatedLinkEnd::KeyRejected)?;
     request.headers_mut().insert(AUTHORIZATION, bearer);
     request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL.parse().expect("the sub-protocol is plain text"));
     Ok(request)
 }
 
-async fn answer(socket: &mut WebSocketStream<TcpStream>) -> Result<HandshakeAck, LinkEnd> {
+async fn answer(socket: &mut WebSocketStream<TcpStream>) -> Result<HandshakeAck, SimulatedLinkEnd> {
     while let Some(message) = socket.next().await {
         match read(message?)? {
             Some(ToAgent::HandshakeAck(ack)) if ack.success => return Ok(*ack),
@@ -104,11 +104,11 @@ async fn answer(socket: &mut WebSocketStream<TcpStream>) -> Result<HandshakeAck,
             _ => {}
         }
     }
-    Err(LinkEnd::LOST)
+    Err(SimulatedLinkEnd::LOST)
 }
 
 /// Reads a control message; nothing for what is none.
-fn read(message: Message) -> Result<Option<ToAgent>, LinkEnd> {
+fn read(message: Message) -> Result<Option<ToAgent>, SimulatedLinkEnd> {
     match message {
         Message::Text(text) => Ok(serde_json::from_str(&text).ok()),
         Message::Close(frame) => Err(closed(frame.as_ref())),
@@ -116,24 +116,24 @@ fn read(message: Message) -> Result<Option<ToAgent>, LinkEnd> {
     }
 }
 
-fn closed(frame: Option<&CloseFrame>) -> LinkEnd {
+fn closed(frame: Option<&CloseFrame>) -> SimulatedLinkEnd {
     match frame.map(|frame| u16::from(frame.code)) {
-        Some(close::AUTH_FAILED) => LinkEnd::KeyRejected,
-        Some(close::REPLACED) => LinkEnd::Replaced,
-        _ => LinkEnd::LOST,
+        Some(close::AUTH_FAILED) => SimulatedLinkEnd::KeyRejected,
+        Some(close::REPLACED) => SimulatedLinkEnd::Replaced,
+        _ => SimulatedLinkEnd::LOST,
     }
 }
 
-fn told_to_leave(retry_after_ms: Option<u64>) -> LinkEnd {
-    LinkEnd::told(Duration::from_millis(retry_after_ms.unwrap_or(0)))
+fn told_to_leave(retry_after_ms: Option<u64>) -> SimulatedLinkEnd {
+    SimulatedLinkEnd::told(Duration::from_millis(retry_after_ms.unwrap_or(0)))
 }
 
-impl Link {
+impl SimulatedLink {
     /// Serves the link until it ends.
-    pub(super) async fn serve(mut self, satellite: &mut Satellite) -> LinkEnd {
+    pub(super) async fn serve(mut self, satellite: &mut SimulatedSatellite) -> SimulatedLinkEnd {
         loop {
             let Ok(Some(Ok(message))) = timeout(self.patience, self.socket.next()).await else {
-                return LinkEnd::LOST;
+                return SimulatedLinkEnd::LOST;
             };
             let step = match read(message) {
                 Ok(Some(message)) => self.on_control(message, satellite).await,
@@ -146,7 +146,11 @@ impl Link {
         }
     }
 
-    async fn on_control(&mut self, message: ToAgent, satellite: &mut Satellite) -> Result<(), LinkEnd> {
+    async fn on_control(
+        &mut self,
+        message: ToAgent,
+        satellite: &mut SimulatedSatellite,
+    ) -> Result<(), SimulatedLinkEnd> {
         match message {
             ToAgent::HeartbeatPing { timestamp, .. } => {
                 satellite.count(|tally| tally.heartbeats += 1);
@@ -160,7 +164,7 @@ impl Link {
             ToAgent::StreamCredit { stream, limit } => self.work.credit(stream, limit),
             ToAgent::RotateKey { api_key } => {
                 satellite.identity.api_key = api_key.0;
-                return Err(LinkEnd::LOST);
+                return Err(SimulatedLinkEnd::LOST);
             }
             ToAgent::Disconnect { retry_after_ms, .. } => return Err(told_to_leave(retry_after_ms)),
             _ => {}

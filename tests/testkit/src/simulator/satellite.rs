@@ -9,11 +9,11 @@ use hive_core::wire::CommandId;
 use hive_core::wire::backoff::{Backoff, BackoffLimits};
 use tokio::sync::{Semaphore, watch};
 
-use super::link::{self, LinkEnd};
+use super::link::{self, SimulatedLinkEnd};
 use super::{SimulatedIdentity, Tally};
 
 /// What a satellite is over all of its links.
-pub(super) struct Satellite {
+pub(super) struct SimulatedSatellite {
     pub(super) identity: SimulatedIdentity,
     pub(super) address: Arc<str>,
     pub(super) tally: Arc<watch::Sender<Tally>>,
@@ -21,7 +21,7 @@ pub(super) struct Satellite {
     pub(super) ran: HashSet<CommandId>,
 }
 
-impl Satellite {
+impl SimulatedSatellite {
     pub(super) fn new(identity: SimulatedIdentity, address: Arc<str>, tally: Arc<watch::Sender<Tally>>) -> Self {
         Self { identity, address, tally, ran: HashSet::new() }
     }
@@ -45,9 +45,9 @@ impl Satellite {
                 }
             };
             tokio::time::sleep(match end {
-                LinkEnd::KeyRejected => return,
-                LinkEnd::Replaced => backoff.longest_delay(roll()),
-                LinkEnd::Lost { retry_after } => backoff.next_delay_after(retry_after, roll()),
+                SimulatedLinkEnd::KeyRejected => return,
+                SimulatedLinkEnd::Replaced => backoff.longest_delay(roll()),
+                SimulatedLinkEnd::Lost { retry_after } => backoff.next_delay_after(retry_after, roll()),
             })
             .await;
         }
@@ -59,10 +59,10 @@ impl Satellite {
 }
 
 impl Tally {
-    fn refused(&mut self, end: &LinkEnd) {
+    fn refused(&mut self, end: &SimulatedLinkEnd) {
         match end {
-            LinkEnd::KeyRejected => self.rejected += 1,
-            LinkEnd::Lost { retry_after } if !retry_after.is_zero() => self.told_to_wait += 1,
+            SimulatedLinkEnd::KeyRejected => self.rejected += 1,
+            SimulatedLinkEnd::Lost { retry_after } if !retry_after.is_zero() => self.told_to_wait += 1,
             _ => self.failed += 1,
         }
     }

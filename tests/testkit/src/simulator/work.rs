@@ -18,7 +18,7 @@ static ZEROS: [u8; MAX_PAYLOAD] = [0; MAX_PAYLOAD];
 
 /// The commands of one link.
 #[derive(Default)]
-pub(super) struct Work {
+pub(super) struct SimulatedWork {
     ready: VecDeque<ToServer>,
     outputs: VecDeque<Output>,
     streams: u32,
@@ -31,7 +31,7 @@ struct Output {
     result: CommandResult,
 }
 
-impl Work {
+impl SimulatedWork {
     /// Acknowledges a command, and says what it said before where the hive has not got all of that.
     pub(super) fn begin(&mut self, command: Command) {
         let Command { id, received, payload, .. } = command;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     /// What is said without further credit: the number of messages, the bytes of output, and the last message.
-    fn said(work: &mut Work) -> (usize, usize, String) {
+    fn said(work: &mut SimulatedWork) -> (usize, usize, String) {
         let (mut messages, mut bytes, mut last) = (0, 0, String::new());
         while let Some(message) = work.next() {
             messages += 1;
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_silent_command_ends_at_once() {
-        let mut work = Work::default();
+        let mut work = SimulatedWork::default();
         work.begin(command("true", 0));
         let (messages, bytes, last) = said(&mut work);
         assert_eq!((messages, bytes), (2, 0));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn output_waits_for_credit_and_goes_on_where_it_stopped() {
-        let mut work = Work::default();
+        let mut work = SimulatedWork::default();
         work.begin(command("head -c 300000 /dev/zero", 0));
         let (_, bytes, last) = said(&mut work);
         assert!(bytes < 300_000 && !last.contains("command_result"), "{bytes} {last}");
