@@ -1,4 +1,4 @@
-//! Commands: on one satellite, on many, later.
+//! Commands: on one satellite, on many, and stored ones.
 
 use std::collections::HashSet;
 use std::future::ready;
@@ -9,7 +9,7 @@ use hive_core::HiveApi;
 use hive_core::router::ExecOptions;
 use hive_core::wire::api::{self, OutputEncoding};
 
-use crate::feed::complete;
+use crate::feed::or_broken;
 use crate::lookup::{find_satellite_id, parse_targets};
 use crate::records::{Channel, Command, CommandInfo, CommandResult, ExecEvent, PageRequest, PowerAction, parse_id};
 use crate::{ExecEvents, Hive, HiveError};
@@ -17,7 +17,7 @@ use crate::{ExecEvents, Hive, HiveError};
 #[uniffi::export]
 impl Hive {
     /// Runs a command on one satellite, by its id or name, and waits for its end. A program that fails is a result, not an
-    /// error; a satellite that is offline is an error, and nothing was stored.
+    /// error. A satellite that is offline is an error, and nothing is stored.
     pub async fn exec(&self, satellite: String, command: Command) -> Result<CommandResult, HiveError> {
         let exec = |hive: Arc<dyn HiveApi>| async move {
             let id = find_satellite_id(hive.as_ref(), &satellite).await?;
@@ -27,8 +27,8 @@ impl Hive {
         self.call(exec).await
     }
 
-    /// Runs a command on many satellites and waits for all of them. Targets are names, ids, `tag:x` or `all`; the results
-    /// come by name. One that could not be given the command has its own, `not_run`.
+    /// Runs a command on many satellites and waits for all of them. Targets are names, ids, `tag:x` or `all`. The results are
+    /// ordered by name. A satellite that could not get the command has the status `not_run`.
     pub async fn exec_many(
         &self,
         targets: Vec<String>,
@@ -43,7 +43,7 @@ impl Hive {
         self.call(exec).await
     }
 
-    /// Like `exec_many`, and tells what happens while it happens. Closing the stream leaves the commands running.
+    /// Like `exec_many`, and returns the events as they happen. Closing the stream leaves the commands running.
     pub async fn exec_stream(
         &self,
         targets: Vec<String>,
@@ -55,7 +55,7 @@ impl Hive {
             Ok(hive.commands().exec_stream(parse_targets(&targets)?, command, options).await?)
         };
         let events = self.call(start).await?;
-        let events = complete(events, "the events broke off; the commands go on", every_command_ended());
+        let events = or_broken(events, "the events broke off; the commands go on", every_command_ended());
         let events = events.filter_map(|event| ready(event.and_then(ExecEvent::from_wire).transpose()));
         Ok(ExecEvents::new(self.engine.clone(), events))
     }
@@ -70,7 +70,7 @@ impl Hive {
         self.call(submit).await
     }
 
-    /// Changes a machine's power and waits for the satellite's word that it has been set going.
+    /// Changes a machine's power state, and waits until the satellite reports that the change has started.
     pub async fn power(
         &self,
         satellite: String,
@@ -86,7 +86,7 @@ impl Hive {
         self.call(change).await
     }
 
-    /// Returns a command with its output so far; nothing where there is none, or the caller may not know of it.
+    /// Returns a command with its output so far; nothing if it does not exist, or the caller may not see it.
     pub async fn command_get(&self, command: String) -> Result<Option<CommandInfo>, HiveError> {
         let get = |hive: Arc<dyn HiveApi>| async move {
             let info = hive.commands().get(parse_id("command", &command)?, OutputEncoding::Base64).await?;
@@ -105,7 +105,7 @@ impl Hive {
         self.call(list).await
     }
 
-    /// Returns some of a command's output, from a byte on: a mebibyte at most, and empty where there is no more, or none yet.
+    /// Returns output of a command from an offset on: at most 1 MiB, and nothing at the end of what there is so far.
     pub async fn command_output(&self, command: String, channel: Channel, from: u64) -> Result<Vec<u8>, HiveError> {
         let read = move |hive: Arc<dyn HiveApi>| async move {
             Ok(hive.commands().output(parse_id("command", &command)?, channel.into(), from).await?.into())
@@ -113,7 +113,7 @@ impl Hive {
         self.call(read).await
     }
 
-    /// Ends a command: a queued one at once, a running one when its whole process tree is gone. Returns it as it then stands.
+    /// Cancels a command: a queued one at once, a running one when its process tree is gone. Returns its new state.
     pub async fn command_cancel(&self, command: String) -> Result<CommandInfo, HiveError> {
         let cancel = |hive: Arc<dyn HiveApi>| async move {
             hive.commands().cancel(parse_id("command", &command)?).await?.try_into()

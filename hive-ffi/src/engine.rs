@@ -1,4 +1,4 @@
-//! The runtime of everything in this library: started by the first object, ended with the last.
+//! The runtime of this library. The first object starts it, and it ends with the last one.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -8,27 +8,27 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::HiveError;
 
-/// Threads that do the work. The languages' own threads only wait.
+/// Threads that do the work. The threads of the languages only wait.
 const THREADS: usize = 2;
 
 /// How long [`shut_down`] waits for work that does not end.
-const PATIENCE: Duration = Duration::from_secs(3);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many threads of engines there are, and who waits for their end.
-static ALIVE: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+/// The number of threads of all engines, and a signal for each that ends.
+static LIVE_THREADS: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
 
-/// The one that runs, while there is one.
-static RUNNING: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
+/// The engine of all objects, while there is one.
+static CURRENT: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
 
-/// A runtime, for as long as somebody holds it.
+/// A runtime, shared by all objects.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    /// Taken when it ends.
+    /// Taken by the end of the engine.
     runtime: Mutex<Option<Runtime>>,
     tasks: Tasks,
 }
 
-/// Where tasks are started. It does not keep the engine: a task may hold it.
+/// A handle for starting tasks. It does not keep the engine alive, so that a task may hold it.
 #[derive(Debug, Clone)]
 pub(crate) struct Tasks {
     handle: Handle,
@@ -36,10 +36,11 @@ pub(crate) struct Tasks {
 }
 
 impl Engine {
-    /// The engine that runs, or a new one.
+    /// Returns the current engine, or starts one.
     pub(crate) fn get() -> Result<Arc<Self>, HiveError> {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = running.upgrade() {
+        // The lock is held while a runtime starts: two first objects on two threads share one engine.
+        let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = current.upgrade() {
             return Ok(engine);
         }
         let mut builder = Builder::new_multi_thread();
@@ -49,7 +50,7 @@ impl Engine {
         let runtime = runtime.map_err(|error| HiveError::unavailable(format!("cannot start threads: {error}")))?;
         let tasks = Tasks { handle: runtime.handle().clone(), tracker: TaskTracker::new() };
         let engine = Arc::new(Self { runtime: Mutex::new(Some(runtime)), tasks });
-        *running = Arc::downgrade(&engine);
+        *current = Arc::downgrade(&engine);
         Ok(engine)
     }
 
@@ -61,19 +62,19 @@ impl Engine {
         &self.tasks
     }
 
-    /// Does some work on the engine's threads, and gives it up when whoever waits for it goes away.
+    /// Runs work on the threads of the engine. It is cancelled when the caller stops waiting.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, HiveError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, HiveError>> + Send + 'static,
     {
         let running = AbortOnDropHandle::new(self.tasks.start(work));
-        running.await.unwrap_or_else(|error| Err(HiveError::internal(format!("the call was broken off: {error}"))))
+        running.await.unwrap_or_else(|error| Err(HiveError::internal(format!("the call was aborted: {error}"))))
     }
 }
 
 impl Tasks {
-    /// Starts a task, which ends by itself or with the engine.
+    /// Starts a task. It ends by itself, or with the engine.
     pub(crate) fn start<T, F>(&self, task: F) -> tokio::task::JoinHandle<T>
     where
         T: Send + 'static,
@@ -84,8 +85,8 @@ impl Tasks {
 }
 
 impl Drop for Engine {
-    /// Waits for nothing: the last object may be dropped by a thread that must not, such as an event loop's.
     fn drop(&mut self) {
+        // The last object may be dropped on the thread of an event loop, which must not wait.
         if let Some(runtime) = self.take_runtime() {
             runtime.shutdown_background();
         }
@@ -93,31 +94,32 @@ impl Drop for Engine {
 }
 
 fn count(change: impl FnOnce(usize) -> usize) {
-    let (alive, ended) = &ALIVE;
+    let (alive, ended) = &LIVE_THREADS;
     let mut alive = alive.lock().unwrap_or_else(PoisonError::into_inner);
     *alive = change(*alive);
     ended.notify_all();
 }
 
-/// Ends whatever this library does in this process, and waits for its threads, a few seconds at most. For a language that is
-/// about to end: its interpreter cannot be called any more then, and a thread that does takes the process down.
+/// Ends all work of this library in this process, and waits at most a few seconds for its threads. It is for the end of an
+/// interpreter: a thread of the library that calls into an interpreter after its end crashes the process.
 ///
-/// Not from a thread that was called by this library.
+/// It must not be called on a thread of the library.
 #[uniffi::export]
 pub fn shut_down() {
-    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+    let running = CURRENT.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
     if let Some(runtime) = running.and_then(|engine| engine.take_runtime()) {
-        runtime.shutdown_timeout(PATIENCE);
+        runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     }
-    let (alive, ended) = &ALIVE;
+    // Engines that were dropped before may still end their threads in the background.
+    let (alive, ended) = &LIVE_THREADS;
     let alive = alive.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(ended.wait_timeout_while(alive, PATIENCE, |alive| *alive > 0));
+    drop(ended.wait_timeout_while(alive, SHUTDOWN_TIMEOUT, |alive| *alive > 0));
 }
 
-/// Returns how many calls and terminals are under way in this process, for whoever looks for one that was forgotten.
+/// Returns the number of calls and terminals that are open in this process. It helps to find a forgotten one.
 #[uniffi::export]
 pub fn tasks_under_way() -> u64 {
-    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+    let running = CURRENT.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
     running.map_or(0, |engine| engine.tasks.tracker.len() as u64)
 }
 
@@ -127,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// Says when it is dropped.
+    /// Reports that it was dropped.
     struct Guard(mpsc::Sender<()>);
 
     impl Drop for Guard {
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_is_given_up_with_whoever_waits_for_it() {
+    async fn work_is_cancelled_with_its_caller() {
         let engine = Engine::get().unwrap();
         let (sender, dropped) = mpsc::channel();
         let mut call = Box::pin(engine.run(for_ever(Guard(sender))));
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_end_with_the_last_who_holds_the_engine() {
+    fn tasks_end_with_the_last_reference_to_the_engine() {
         let engine = Arc::new(Engine {
             tasks: Engine::get().unwrap().tasks.clone(),
             runtime: Mutex::new(Some(Builder::new_multi_thread().worker_threads(1).build().unwrap())),

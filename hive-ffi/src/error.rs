@@ -1,9 +1,10 @@
-//! Failures by their codes.
+//! Errors by their codes.
 
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::ApiError;
 use hive_core::{Error, wire::agent::ErrorBody};
 
+// One list for the enum and its codes, so that a variant cannot miss its code.
 macro_rules! errors {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Why something could not be done, one variant for each code of a hive's interfaces.
@@ -101,12 +102,12 @@ errors! {
 }
 
 impl HiveError {
-    /// A field that breaks a rule.
+    /// A field breaks a rule.
     pub(crate) fn invalid(field: &str, rule: impl Into<String>) -> Self {
         Error::invalid(field, rule).into()
     }
 
-    /// The hive cannot be reached, or has hung up.
+    /// The hive cannot be reached, or has closed the connection.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::Unavailable { message: message.into(), details: None }
     }
@@ -124,7 +125,8 @@ impl HiveError {
 impl From<Error> for HiveError {
     fn from(error: Error) -> Self {
         let ApiError { code, message, details } = error.to_wire();
-        // That a hive cannot be reached is best described by the cause, which is of this machine.
+        // The message of the wire hides causes inside the hive. This cause is on the side of the caller: a refused connection,
+        // an unknown host.
         let message = match &error {
             Error::Unavailable(cause) => cause.to_string(),
             _ => message,
@@ -139,7 +141,7 @@ impl From<ErrorBody> for HiveError {
     }
 }
 
-/// An error as every interface of a hive tells it.
+/// An error as every interface of a hive reports it.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct ErrorParts {
     /// The stable word for it, such as `SATELLITE_OFFLINE`.

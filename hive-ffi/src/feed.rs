@@ -1,7 +1,7 @@
-//! Streams as other languages read them: wait, then take.
+//! A stream as other languages read it, in two steps: wait, then take.
 //!
-//! Two steps, because whoever awaits may be cancelled between an item's arrival and its hand-over: waiting takes nothing, and
-//! taking does not wait, so that nothing is lost.
+//! One step would lose items: a task that awaits the next item may be cancelled after the item has arrived, and before it is
+//! handed over. Waiting consumes nothing, and taking does not wait.
 
 use std::sync::Arc;
 
@@ -12,71 +12,75 @@ use tokio_util::sync::CancellationToken;
 
 use crate::HiveError;
 use crate::engine::Engine;
-use crate::records::{ExecEvent, JobEvent, SatelliteEvent};
 
-/// Something that happens, again and again, for one reader.
+/// A stream for one reader.
 pub(crate) struct Feed<T> {
-    inbox: Mutex<Inbox<T>>,
+    slot: Mutex<Slot<T>>,
     closed: CancellationToken,
-    /// Who feeds it runs on this.
+    /// The tasks behind the stream run on it.
     _engine: Arc<Engine>,
 }
 
-struct Inbox<T> {
-    /// None once it is over.
+struct Slot<T> {
+    /// None after the last item.
     source: Option<BoxStream<'static, Result<T, HiveError>>>,
+    /// The item that was waited for and not taken yet.
     next: Option<Result<T, HiveError>>,
 }
 
 impl<T: Send + 'static> Feed<T> {
     pub(crate) fn new(engine: Arc<Engine>, source: impl Stream<Item = Result<T, HiveError>> + Send + 'static) -> Self {
-        let inbox = Mutex::new(Inbox { source: Some(source.boxed()), next: None });
-        Self { inbox, closed: CancellationToken::new(), _engine: engine }
+        let slot = Mutex::new(Slot { source: Some(source.boxed()), next: None });
+        Self { slot, closed: CancellationToken::new(), _engine: engine }
     }
 
-    /// Waits until there is something to take. False where it is over.
+    /// Waits until there is an item to take. Returns false at the end of the stream.
     pub(crate) async fn wait(&self) -> bool {
         tokio::select! {
+            // A closed stream ends, even if items are left.
             biased;
             () = self.closed.cancelled() => {
-                *self.inbox.lock().await = Inbox { source: None, next: None };
+                *self.slot.lock().await = Slot { source: None, next: None };
                 false
             }
-            is_there = self.arrival() => is_there,
+            has_item = self.fill() => has_item,
         }
     }
 
-    /// Takes what [`wait`](Self::wait) waited for.
+    /// Takes the item that [`wait`](Self::wait) waited for.
     pub(crate) fn take(&self) -> Result<Option<T>, HiveError> {
-        // Who holds the lock waits for what comes next: there is nothing to take.
-        let Ok(mut inbox) = self.inbox.try_lock() else { return Ok(None) };
-        inbox.next.take().transpose()
+        // The lock is held only while a reader waits for an item. Then there is none to take.
+        let Ok(mut slot) = self.slot.try_lock() else { return Ok(None) };
+        slot.next.take().transpose()
     }
 
-    /// Ends it, for who waits as well.
+    /// Ends the stream, also for a reader that waits.
     pub(crate) fn close(&self) {
         self.closed.cancel();
-        if let Ok(mut inbox) = self.inbox.try_lock() {
-            *inbox = Inbox { source: None, next: None };
+        // A reader that holds the lock is woken by `closed` and drops the source itself.
+        if let Ok(mut slot) = self.slot.try_lock() {
+            *slot = Slot { source: None, next: None };
         }
     }
 
-    async fn arrival(&self) -> bool {
-        let mut inbox = self.inbox.lock().await;
-        if inbox.next.is_none()
-            && let Some(source) = &mut inbox.source
+    /// Reads the next item into the slot, unless there is one. Returns whether there is one now.
+    async fn fill(&self) -> bool {
+        let mut slot = self.slot.lock().await;
+        if slot.next.is_none()
+            && let Some(source) = &mut slot.source
         {
-            inbox.next = source.next().await;
-            if !matches!(inbox.next, Some(Ok(_))) {
-                inbox.source = None;
+            slot.next = source.next().await;
+            if !matches!(slot.next, Some(Ok(_))) {
+                slot.source = None;
             }
         }
-        inbox.next.is_some()
+        slot.next.is_some()
     }
 }
 
-/// The items of a stream that ends with an error unless `is_complete` said of the last one that nothing follows.
-pub(crate) fn complete<T, S>(
+/// Adds an error to the end of a stream, unless `is_complete` held for its last item. A stream whose connection breaks just
+/// ends, and its reader could not tell that from completion.
+pub(crate) fn or_broken<T, S>(
     source: S,
     broken: &'static str,
     mut is_complete: impl FnMut(&T) -> bool + Send + 'static,
@@ -86,67 +90,20 @@ where
     S: Stream<Item = T> + Send + 'static,
 {
     let mut source = source.boxed();
-    let (mut ended, mut is_over) = (false, false);
+    let (mut has_all, mut is_over) = (false, false);
     futures_util::stream::poll_fn(move |context| {
         if is_over {
             return std::task::Poll::Ready(None);
         }
         source.poll_next_unpin(context).map(|item| {
             if let Some(item) = item {
-                ended = is_complete(&item);
+                has_all = is_complete(&item);
                 return Some(Ok(item));
             }
             is_over = true;
-            (!ended).then(|| Err(HiveError::unavailable(broken)))
+            (!has_all).then(|| Err(HiveError::unavailable(broken)))
         })
     })
-}
-
-/// A stream as an object of the languages.
-macro_rules! streams {
-    ($($(#[$doc:meta])* $name:ident of $item:ty;)*) => {$(
-        $(#[$doc])*
-        #[derive(uniffi::Object)]
-        pub struct $name(Feed<$item>);
-
-        impl $name {
-            pub(crate) fn new(
-                engine: Arc<Engine>,
-                source: impl Stream<Item = Result<$item, HiveError>> + Send + 'static,
-            ) -> Arc<Self> {
-                Arc::new(Self(Feed::new(engine, source)))
-            }
-        }
-
-        #[uniffi::export]
-        impl $name {
-            /// Waits until there is something to take; false where the stream is over. Giving up waiting loses nothing.
-            pub async fn wait(&self) -> bool {
-                self.0.wait().await
-            }
-
-            /// Takes what was waited for; nothing where there is nothing yet.
-            pub fn take(&self) -> Result<Option<$item>, HiveError> {
-                self.0.take()
-            }
-
-            /// Ends the stream.
-            pub fn close(&self) {
-                self.0.close();
-            }
-        }
-    )*};
-}
-
-streams! {
-    /// What happens to satellites. It ends with an error where it broke off: then ask anew what there is.
-    SatelliteEvents of SatelliteEvent;
-    /// What happens to commands while they run.
-    ExecEvents of ExecEvent;
-    /// What happens to a job until it has ended, beginning with what has happened.
-    JobEvents of JobEvent;
-    /// An exported audit trail, a line of JSON an item; the last is the signed manifest.
-    AuditExport of String;
 }
 
 #[cfg(test)]
@@ -160,9 +117,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_waited_for_is_taken_once() {
+    async fn an_item_is_taken_once() {
         let feed = feed(stream::iter([1, 2]).map(Ok));
-        assert!(feed.wait().await && feed.wait().await, "waiting twice takes nothing");
+        assert!(feed.wait().await && feed.wait().await, "waiting consumes nothing");
         assert_eq!(feed.take(), Ok(Some(1)));
         assert_eq!(feed.take(), Ok(None));
         assert!(feed.wait().await);
@@ -181,9 +138,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_breaks_off_says_so() {
+    async fn a_stream_that_breaks_off_ends_with_an_error() {
         let check = async |last: u8, broken: bool| {
-            let items = complete(stream::iter([1, last]), "broke off", |item| *item == 9).collect::<Vec<_>>().await;
+            let items = or_broken(stream::iter([1, last]), "broke off", |item| *item == 9).collect::<Vec<_>>().await;
             assert_eq!(items.last().unwrap().is_err(), broken);
         };
         check(2, true).await;

@@ -3,11 +3,11 @@
 //! The modules in the order in which a call reaches them:
 //!
 //! - [`Hive`] is the whole interface, embedded ([`Hive::open`]) or remote ([`Hive::connect`]). Its methods are in `satellites`,
-//!   `commands`, `jobs`, `sessions`, `audit` and `identity`; those of an embedded hive alone are in `server`;
+//!   `commands`, `jobs`, `sessions`, `audit`, `identity` and `credentials`; those of an embedded hive alone are in `server`;
 //! - `backend` is the hive that carries out the calls: `embedded`, or a client;
 //! - `engine` is the runtime of all objects, and ends with the last of them;
 //! - [`records`] are the plain values of arguments and results; `lookup` finds what arguments name;
-//! - `feed` is a stream of such values as other languages read it; [`Terminal`] is a stream with a way back;
+//! - `streams` are the objects for streams of such values, each a `feed` that is read in two steps; [`Terminal`] is a stream with a way back;
 //! - [`HiveError`] is every error, one variant per code.
 //!
 //! This crate decides nothing: the traits of `hive_core` do the work, and the hive checks permissions. Methods are async in the
@@ -22,6 +22,7 @@ pub mod records;
 mod audit;
 mod backend;
 mod commands;
+mod credentials;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod engine;
@@ -35,16 +36,17 @@ mod satellites;
 #[cfg(feature = "embedded")]
 mod server;
 mod sessions;
+mod streams;
 mod terminal;
 
 pub use audit::audit_verify_file;
 pub use engine::{shut_down, tasks_under_way};
 pub use error::{ErrorParts, HiveError, error_parts};
-pub use feed::{AuditExport, ExecEvents, JobEvents, SatelliteEvents};
 pub use hive::Hive;
 pub use jobs::JobProgress;
 #[cfg(feature = "embedded")]
 pub use server::Server;
+pub use streams::{AuditExport, ExecEvents, JobEvents, SatelliteEvents};
 pub use terminal::Terminal;
 
 uniffi::setup_scaffolding!();

@@ -1,25 +1,38 @@
-//! What goes in and comes out, as plain values.
+//! The plain values of arguments and results.
 //!
-//! They are the bodies of `hive_core::wire::api` in the types that every language has: ids and status words are text, times
-//! are the language's own, and what has no fixed shape is JSON.
+//! They are the bodies of `hive_core::wire::api` in types that every language has: ids and statuses are text, times have the
+//! type of the language, and what has no fixed shape is JSON. This is the only list of their fields: the types of Swift and
+//! the dataclasses of Python are generated from it, with its documentation.
 
 mod audit;
 mod command;
+mod command_result;
 mod convert;
+mod credentials;
+mod exec_event;
 mod identity;
 mod job;
 mod satellite;
+mod satellite_event;
 mod session;
+mod terminal_event;
+mod text;
 
 use hive_core::wire::{agent, api};
 
 pub use audit::{AuditEntry, AuditFilter, AuditVerification};
-pub use command::{Channel, Command, CommandInfo, CommandResult, ExecEvent, PowerAction, Priority};
+pub use command::{Command, PowerAction, Priority};
+pub use command_result::{CommandInfo, CommandResult};
 pub(crate) use convert::{parse_enum, parse_id};
-pub use identity::{ApiKey, Me, NewApiKey, NewRegistrationToken, NewUser, RegistrationToken, Team, TeamMember, User};
+pub use credentials::{ApiKey, NewApiKey, NewRegistrationToken, RegistrationToken, RegistrationTokenOptions};
+pub use exec_event::{Channel, ExecEvent};
+pub use identity::{Me, NewUser, Team, TeamMember, User};
 pub use job::{FanOut, FanOutOptions, Job, JobEvent, JobTarget};
-pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteScope, SatelliteUpdate};
-pub use session::{Session, SessionOptions, Size, TerminalEvent, ViewMode};
+pub use satellite::{Satellite, SatelliteFilter, SatelliteScope, SatelliteUpdate};
+pub use satellite_event::SatelliteEvent;
+pub use session::{Session, SessionOptions, Size, ViewMode};
+pub use terminal_event::TerminalEvent;
+pub use text::{Json, JsonObject, Secret};
 
 /// Which part of a list to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]

@@ -1,17 +1,17 @@
-//! Satellites: which there are, and what happens to them.
+//! Satellites, and what happens to them.
 
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
-use crate::feed::complete;
+use crate::feed::or_broken;
 use crate::lookup::{every_page, find_satellite, find_satellite_id};
 use crate::records::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
 use crate::{Hive, HiveError, SatelliteEvents};
 
 #[uniffi::export]
 impl Hive {
-    /// Returns all satellites the caller may see and the filter lets through, by name.
+    /// Lists the satellites that the caller may see and that match the filter, by name.
     pub async fn satellite_list(&self, filter: SatelliteFilter) -> Result<Vec<Satellite>, HiveError> {
         let list = |hive: Arc<dyn hive_core::HiveApi>| async move {
             let filter: hive_core::wire::api::SatelliteFilter = filter.try_into()?;
@@ -36,7 +36,7 @@ impl Hive {
         self.call(change).await
     }
 
-    /// Removes a satellite: its key is dead, its link ended, its open commands are cancelled or of unknown outcome.
+    /// Removes a satellite. Its key is invalid, its link ends, and its open commands are cancelled or of unknown outcome.
     pub async fn satellite_remove(&self, satellite: String) -> Result<(), HiveError> {
         let remove = |hive: Arc<dyn hive_core::HiveApi>| async move {
             let id = find_satellite_id(hive.as_ref(), &satellite).await?;
@@ -45,7 +45,7 @@ impl Hive {
         self.call(remove).await
     }
 
-    /// Ends a satellite's link. It comes back unless it was removed.
+    /// Ends a satellite's link. The satellite reconnects unless it was removed.
     pub async fn satellite_disconnect(&self, satellite: String) -> Result<(), HiveError> {
         let end = |hive: Arc<dyn hive_core::HiveApi>| async move {
             let id = find_satellite_id(hive.as_ref(), &satellite).await?;
@@ -54,11 +54,12 @@ impl Hive {
         self.call(end).await
     }
 
-    /// Listens to what happens to satellites from now on.
+    /// Returns what happens to satellites from now on.
     pub async fn satellite_events(&self) -> Result<Arc<SatelliteEvents>, HiveError> {
         let events = self.call(|hive| async move { Ok(hive.satellites().subscribe().await?) }).await?;
         let events = events.filter_map(async |event| SatelliteEvent::from_wire(event));
+        // Events have no end: whenever the stream ends, it has broken off.
         let broken = "the events broke off: list the satellites anew, and listen again";
-        Ok(SatelliteEvents::new(self.engine.clone(), complete(events, broken, |_| false)))
+        Ok(SatelliteEvents::new(self.engine.clone(), or_broken(events, broken, |_| false)))
     }
 }

@@ -90,7 +90,7 @@ mod tests {
         hive.user_create("ann".into(), true).await.unwrap();
         let key = hive.user_api_key_create("ann".into(), "test".into()).await.unwrap();
 
-        let remote = Hive::connect(server.url(), key.api_key).unwrap();
+        let remote = Hive::connect(server.url(), key.api_key.0).unwrap();
         assert_eq!(remote.me().await.unwrap().user.username, "ann");
 
         server.stop().await.unwrap();

@@ -1,4 +1,4 @@
-//! Terminals: which there are, and the way into one.
+//! Sessions: terminals on satellites.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{Hive, HiveError, Terminal};
 
 #[uniffi::export]
 impl Hive {
-    /// Opens a terminal on a satellite, by its id or name, and waits until its program runs.
+    /// Opens a session on a satellite, by its id or name, and waits until its program runs.
     pub async fn session_create(&self, satellite: String, options: SessionOptions) -> Result<Session, HiveError> {
         let create = move |hive: Arc<dyn HiveApi>| async move {
             let SessionOptions { shell, env, size } = options;
@@ -25,7 +25,7 @@ impl Hive {
         self.call(create).await
     }
 
-    /// Looks at a terminal, so that its output can be read and something typed into it.
+    /// Attaches a viewer to a session, which reads its output and sends input.
     pub async fn session_attach(
         &self,
         session: String,
@@ -41,7 +41,7 @@ impl Hive {
         Ok(Terminal::new(terminal, self.engine.clone()))
     }
 
-    /// Returns a terminal, ended ones too; nothing where there is none, or the caller may not know of it.
+    /// Returns a session, also one that has ended; nothing if it does not exist, or the caller may not see it.
     pub async fn session_get(&self, session: String) -> Result<Option<Session>, HiveError> {
         self.call(
             |hive| async move { Ok(hive.sessions().get(parse_id("session", &session)?).await?.map(Session::from)) },
@@ -49,7 +49,7 @@ impl Hive {
         .await
     }
 
-    /// Lists terminals, newest first; of one satellite where one is named, those that have ended only where asked for.
+    /// Lists sessions, newest first: those of one satellite if one is named, and ended ones only with `ended`.
     pub async fn session_list(&self, satellite: Option<String>, ended: bool) -> Result<Vec<Session>, HiveError> {
         let list = move |hive: Arc<dyn HiveApi>| async move {
             let satellite_id = match satellite {
@@ -62,7 +62,8 @@ impl Hive {
         self.call(list).await
     }
 
-    /// Types into a terminal nobody else types into: returns when the satellite has typed every byte, once and in order.
+    /// Sends input to a session whose keyboard nobody holds. Returns when the satellite has passed on every byte, once and in
+    /// order.
     pub async fn session_input(&self, session: String, data: Vec<u8>) -> Result<(), HiveError> {
         self.call(
             |hive| async move { Ok(hive.sessions().send_input(parse_id("session", &session)?, data.into()).await?) },
@@ -70,7 +71,7 @@ impl Hive {
         .await
     }
 
-    /// Changes a terminal's size.
+    /// Changes the size of a session.
     pub async fn session_resize(&self, session: String, size: Size) -> Result<(), HiveError> {
         self.call(
             move |hive| async move { Ok(hive.sessions().resize(parse_id("session", &session)?, size.into()).await?) },
@@ -78,7 +79,7 @@ impl Hive {
         .await
     }
 
-    /// Ends a terminal with its whole process tree, and returns when that is gone.
+    /// Ends a session with its process tree, and returns when that is gone.
     pub async fn session_terminate(&self, session: String) -> Result<(), HiveError> {
         self.call(|hive| async move { Ok(hive.sessions().terminate(parse_id("session", &session)?).await?) }).await
     }

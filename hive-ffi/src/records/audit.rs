@@ -1,39 +1,40 @@
-//! The audit trail.
+//! The audit log.
 
 use std::time::SystemTime;
 
 use hive_core::wire::api;
 
 use super::convert::{enum_text, parse_id, system_time, timestamp};
+use super::{Json, JsonObject};
 use crate::HiveError;
 
 /// One audit record.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct AuditEntry {
-    /// Its place in the chain, from 1, without gaps.
+    /// Its position in the chain, from 1, without gaps.
     pub seq: u64,
     /// Its id.
     pub id: String,
-    /// When.
+    /// The time of the action.
     pub timestamp: SystemTime,
-    /// `user`, `api_key`, `mcp`, `satellite` or `system`.
+    /// The kind of the actor: `user`, `api_key`, `mcp`, `satellite` or `system`.
     pub actor_kind: String,
     /// The id of the user, key or satellite.
     pub actor_id: String,
-    /// Its name, for people.
+    /// The name of the actor.
     pub actor_name: String,
-    /// Where the call came from.
+    /// The address that the call came from.
     pub actor_ip: Option<String>,
-    /// What, such as `satellite.exec`.
+    /// The action, such as `satellite.exec`.
     pub action: String,
-    /// `satellite`, `command`, `registration_token` …
+    /// The kind of the target: `satellite`, `command`, `registration_token` …
     pub target_kind: String,
-    /// Its id.
+    /// The id of the target.
     pub target_id: String,
-    /// The team it belongs to.
+    /// The id of the team that it belongs to.
     pub team_id: Option<String>,
-    /// More, as JSON, secrets left out.
-    pub details: String,
+    /// Details of the action, without secrets.
+    pub details: Json,
     /// `intent`, `success` or `failure`.
     pub result: String,
     /// Why it failed.
@@ -58,7 +59,7 @@ impl From<api::AuditEntry> for AuditEntry {
             target_kind: entry.target.kind,
             target_id: entry.target.id,
             team_id: entry.team_id.map(|team| team.to_string()),
-            details: entry.details.to_string(),
+            details: Json::of(&entry.details),
             result: enum_text(&entry.result),
             error: entry.error,
             previous_hash: entry.previous_hash,
@@ -67,22 +68,22 @@ impl From<api::AuditEntry> for AuditEntry {
     }
 }
 
-/// Which audit records are wanted. Everything that is set must hold.
+/// Which audit records to return. All given conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, uniffi::Record)]
 pub struct AuditFilter {
-    /// Of this actor id or name.
+    /// Only of this actor, by its id or name.
     #[uniffi(default = None)]
     pub actor: Option<String>,
-    /// Of this action.
+    /// Only of this action.
     #[uniffi(default = None)]
     pub action: Option<String>,
-    /// About the satellite with this id.
+    /// Only about the satellite with this id.
     #[uniffi(default = None)]
     pub satellite_id: Option<String>,
-    /// Not before.
+    /// Only from this time on.
     #[uniffi(default = None)]
     pub since: Option<SystemTime>,
-    /// Before.
+    /// Only before this time.
     #[uniffi(default = None)]
     pub until: Option<SystemTime>,
 }
@@ -97,25 +98,25 @@ impl TryFrom<AuditFilter> for api::AuditQuery {
     }
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct AuditVerification {
-    /// Whether nothing is wrong.
+    /// Whether the records are complete and unchanged.
     pub valid: bool,
-    /// Records looked at.
+    /// The number of records that were checked.
     pub records: u64,
     /// The hash of the last record, in hex.
     pub head_hash: String,
-    /// The key that signed the manifest, base64; none where the trail was read from the database.
+    /// The key that signed the manifest, base64; none for the stored log.
     pub public_key: Option<String>,
-    /// What is wrong, each a JSON object with its `fault`.
-    pub faults: Vec<String>,
+    /// What is wrong, each with its `fault`.
+    pub faults: Vec<JsonObject>,
 }
 
 impl From<api::AuditVerification> for AuditVerification {
     fn from(found: api::AuditVerification) -> Self {
         let api::AuditVerification { valid, records, head_hash, public_key, faults } = found;
-        let faults = faults.iter().map(|fault| serde_json::json!(fault).to_string()).collect();
+        let faults = faults.iter().map(JsonObject::of).collect();
         Self { valid, records, head_hash, public_key, faults }
     }
 }

@@ -8,13 +8,13 @@ use hive_core::wire::api;
 use super::convert::system_time;
 use super::{CommandResult, ErrorBody};
 
-/// How one command is run on many satellites.
+/// How to run one command on many satellites.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, uniffi::Record)]
 pub struct FanOutOptions {
-    /// The most satellites that run it at the same time; 64 unless given.
+    /// The most satellites that run it at once; 64 unless given.
     #[uniffi(default = None)]
     pub concurrency: Option<u32>,
-    /// How long satellites may wait for their turn, in seconds; a day unless given.
+    /// Seconds that a satellite may wait for its turn; a day unless given.
     #[uniffi(default = None)]
     pub deadline_seconds: Option<u32>,
 }
@@ -22,25 +22,25 @@ pub struct FanOutOptions {
 /// One command on many satellites, owned by the hive.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Job {
-    /// Which.
+    /// Its id.
     pub id: String,
     /// `running`, `cancelling`, `succeeded`, `failed` or `cancelled`.
     pub status: String,
-    /// Whether that is how it ended.
+    /// Whether it has ended.
     pub is_over: bool,
     /// The line or program that runs.
     pub summary: String,
-    /// The targets as they were asked for.
+    /// The targets of the request.
     pub targets: Vec<String>,
-    /// How many satellites have which status.
+    /// The number of satellites by status.
     pub counts: HashMap<String, u64>,
-    /// The most that run at the same time.
+    /// The most satellites that run it at once.
     pub concurrency: u32,
-    /// Who asked for it.
+    /// Who started it.
     pub created_by: String,
     /// When it became durable.
     pub created_at: SystemTime,
-    /// Until when its satellites may start.
+    /// When it ends for satellites that have not started.
     pub deadline_at: SystemTime,
     /// When it was cancelled.
     pub cancelled_at: Option<SystemTime>,
@@ -67,18 +67,18 @@ impl From<api::Job> for Job {
     }
 }
 
-/// One satellite of a job. Its output is asked for by its command.
+/// One satellite of a job. The output is that of its command.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct JobTarget {
-    /// Where.
+    /// The id of the satellite.
     pub satellite_id: String,
-    /// Its name, as it was when the job began.
+    /// The name of the satellite when the job began.
     pub satellite_name: String,
-    /// The command, where there is one.
+    /// The id of the command, if there is one.
     pub command_id: Option<String>,
-    /// How far it is, or how it ended.
+    /// The state of the command, or why there is none.
     pub status: String,
-    /// The exit code; 128 + the number where a signal ended it.
+    /// The exit code; 128 + the number of the signal that ended it.
     pub exit_code: Option<i32>,
     /// How long it ran.
     pub duration: Option<Duration>,
@@ -86,9 +86,9 @@ pub struct JobTarget {
     pub stdout_bytes: u64,
     /// Bytes of standard error that are stored.
     pub stderr_bytes: u64,
-    /// Whether output beyond the cap was dropped.
+    /// Whether output beyond the limit was dropped.
     pub truncated: bool,
-    /// Why it was not run or failed, where it was not the program's own exit.
+    /// Why it was not run or failed, unless the program itself failed.
     pub error: Option<ErrorBody>,
     /// When it ended.
     pub finished_at: Option<SystemTime>,
@@ -112,30 +112,30 @@ impl From<api::JobTarget> for JobTarget {
     }
 }
 
-/// One step of a job.
+/// An event of a job.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum JobEvent {
-    /// How far it is now. Steps in between may be left out.
+    /// The progress of the job. Intermediate states may be skipped.
     Progress {
-        /// How many satellites have which status.
+        /// The number of satellites by status.
         counts: HashMap<String, u64>,
     },
-    /// A satellite is done, or the command was not run there.
+    /// The command has ended on a satellite, or was not run there.
     Target {
-        /// Where.
+        /// The id of the satellite.
         satellite_id: String,
-        /// Its name.
+        /// The name of the satellite.
         satellite_name: String,
-        /// The command, where there is one.
+        /// The id of the command, if there is one.
         command_id: Option<String>,
-        /// What became of it.
+        /// How it ended.
         status: String,
         /// The exit code.
         exit_code: Option<i32>,
     },
-    /// The job has ended. The last step.
+    /// The job has ended. No event follows.
     Ended {
-        /// As it ended.
+        /// The job as it ended.
         job: Job,
     },
 }
@@ -160,12 +160,12 @@ impl JobEvent {
     }
 }
 
-/// A job that has ended, with what it did everywhere.
+/// A job that has ended, with all of its results.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct FanOut {
     /// The job.
     pub job: Job,
-    /// What the command did on each satellite, by name.
+    /// The result of each satellite, by name.
     pub results: Vec<CommandResult>,
 }
 

@@ -1,6 +1,5 @@
-//! Satellites.
+//! Satellites, and what to change of them.
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use hive_core::wire::SatelliteName;
@@ -10,7 +9,7 @@ use hive_core::wire::api;
 use super::convert::{enum_text, parse_enum, parse_id, system_time};
 use crate::HiveError;
 
-/// One satellite. Everything that it says of itself is hostile text: escape it wherever it is shown.
+/// One satellite. Everything that it reports is hostile text: escape it where you show it.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Satellite {
     /// Its id.
@@ -21,25 +20,25 @@ pub struct Satellite {
     pub status: String,
     /// Whether it has a link now.
     pub online: bool,
-    /// Its labels.
+    /// Its tags.
     pub tags: Vec<String>,
-    /// The team it serves; the whole hive where there is none.
+    /// The team that it serves; none for the whole hive.
     pub team_id: Option<String>,
-    /// Where it stands, by an admin's word.
+    /// Its region, as an admin entered it.
     pub region: Option<String>,
-    /// The machine's name, by its own word.
+    /// The host name, as reported by the satellite.
     pub hostname: String,
-    /// `linux`, `darwin` or `windows`, by its own word.
+    /// `linux`, `darwin` or `windows`, as reported by the satellite.
     pub os: String,
-    /// The distribution or release, by its own word.
+    /// The distribution or release, as reported by the satellite.
     pub os_version: String,
-    /// `x86_64`, `aarch64` …, by its own word.
+    /// `x86_64`, `aarch64` …, as reported by the satellite.
     pub arch: String,
-    /// Logical processors, by its own word.
+    /// Logical processors, as reported by the satellite.
     pub cpu_cores: u32,
-    /// Memory in MiB, by its own word.
+    /// Memory in MiB, as reported by the satellite.
     pub memory_total_mb: u64,
-    /// The agent's version.
+    /// The version of its agent.
     pub agent_version: Option<String>,
     /// The last sign of life.
     pub last_seen: Option<SystemTime>,
@@ -71,7 +70,7 @@ impl From<api::Satellite> for Satellite {
     }
 }
 
-/// Which satellites are wanted. Everything that is set must hold.
+/// Which satellites to return. All given conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, uniffi::Record)]
 pub struct SatelliteFilter {
     /// Only those online, or only those offline.
@@ -96,7 +95,7 @@ impl TryFrom<SatelliteFilter> for api::SatelliteFilter {
 
     fn try_from(filter: SatelliteFilter) -> Result<Self, HiveError> {
         let SatelliteFilter { online, status, tags, search, team_id } = filter;
-        let status = status.as_deref().map(status_of).transpose()?;
+        let status = status.as_deref().map(parse_status).transpose()?;
         let team_id = team_id.map(|team| parse_id("team_id", &team)).transpose()?;
         Ok(Self { online, status, tags, search, team_id })
     }
@@ -109,7 +108,7 @@ pub enum SatelliteScope {
     Global,
     /// One team.
     Team {
-        /// Which.
+        /// The id of the team.
         id: String,
     },
 }
@@ -120,7 +119,7 @@ pub struct SatelliteUpdate {
     /// A new name.
     #[uniffi(default = None)]
     pub name: Option<String>,
-    /// New labels, all of them.
+    /// All of its new tags.
     #[uniffi(default = None)]
     pub tags: Option<Vec<String>>,
     /// A new status; global admins only.
@@ -129,7 +128,7 @@ pub struct SatelliteUpdate {
     /// A new region; global admins only.
     #[uniffi(default = None)]
     pub region: Option<String>,
-    /// Whom it serves from now on; global admins only.
+    /// Whom it serves; global admins only.
     #[uniffi(default = None)]
     pub scope: Option<SatelliteScope>,
 }
@@ -140,6 +139,7 @@ impl TryFrom<SatelliteUpdate> for api::SatelliteUpdate {
     fn try_from(update: SatelliteUpdate) -> Result<Self, HiveError> {
         let SatelliteUpdate { name, tags, status, region, scope } = update;
         let name = name.map(|name| SatelliteName::try_from(name.as_str())).transpose();
+        // The wire has three states: no change (not there), the whole hive (`null`), and a team.
         let team_id = match scope {
             None => None,
             Some(SatelliteScope::Global) => Some(None),
@@ -148,77 +148,15 @@ impl TryFrom<SatelliteUpdate> for api::SatelliteUpdate {
         Ok(Self {
             name: name.map_err(hive_core::Error::from)?,
             tags,
-            status: status.as_deref().map(status_of).transpose()?,
+            status: status.as_deref().map(parse_status).transpose()?,
             region,
             team_id,
         })
     }
 }
 
-fn status_of(text: &str) -> Result<api::SatelliteStatus, HiveError> {
+fn parse_status(text: &str) -> Result<api::SatelliteStatus, HiveError> {
     parse_enum("status", text, "one of inactive, active, maintenance, error")
-}
-
-/// Something that happened to a satellite. It may arrive twice: `seq` only grows.
-#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
-pub enum SatelliteEvent {
-    /// It has a link.
-    Online {
-        /// Grows with every event of this hive.
-        seq: u64,
-        /// Which.
-        id: String,
-        /// Its name.
-        name: String,
-    },
-    /// Its link is gone.
-    Offline {
-        /// Grows with every event of this hive.
-        seq: u64,
-        /// Which.
-        id: String,
-        /// The last sign of life.
-        last_seen: Option<SystemTime>,
-    },
-    /// Its record changed.
-    Updated {
-        /// Grows with every event of this hive.
-        seq: u64,
-        /// Which.
-        id: String,
-        /// The new values by field, as a JSON object.
-        changes: String,
-    },
-    /// It was removed.
-    Removed {
-        /// Grows with every event of this hive.
-        seq: u64,
-        /// Which.
-        id: String,
-    },
-}
-
-impl SatelliteEvent {
-    /// Converts an event; none for a kind that this version does not know.
-    pub(crate) fn from_wire(event: api::SatelliteEvent) -> Option<Self> {
-        match event {
-            api::SatelliteEvent::Online { seq, id, name } => {
-                Some(Self::Online { seq, id: id.to_string(), name: name.to_string() })
-            }
-            api::SatelliteEvent::Offline { seq, id, last_seen } => {
-                Some(Self::Offline { seq, id: id.to_string(), last_seen: last_seen.map(system_time) })
-            }
-            api::SatelliteEvent::Updated { seq, id, changes } => {
-                Some(Self::Updated { seq, id: id.to_string(), changes: object(&changes) })
-            }
-            api::SatelliteEvent::Removed { seq, id } => Some(Self::Removed { seq, id: id.to_string() }),
-            _ => None,
-        }
-    }
-}
-
-fn object(changes: &BTreeMap<String, serde_json::Value>) -> String {
-    serde_json::json!(changes).to_string()
 }
 
 #[cfg(test)]
@@ -226,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_that_is_none_is_refused() {
+    fn an_invalid_status_is_refused() {
         let filter = SatelliteFilter { status: Some("asleep".into()), ..SatelliteFilter::default() };
         assert!(matches!(api::SatelliteFilter::try_from(filter), Err(HiveError::InvalidInput { .. })));
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from datetime import datetime
 from pathlib import Path
@@ -360,8 +359,8 @@ class Hive(Opened):
 
     async def audit_log(self, action: str, target_kind: str, target_id: str, details: Any = None) -> AuditEntry:
         """Appends a record of the caller's own."""
-        text = json.dumps({} if details is None else details)
-        entry: AuditEntry = await self._call(lambda hive: hive.audit_log(action, target_kind, target_id, text))
+        known = {} if details is None else details
+        entry: AuditEntry = await self._call(lambda hive: hive.audit_log(action, target_kind, target_id, known))
         return entry
 
     def audit_lines(self) -> Stream[str]:
@@ -430,11 +429,25 @@ class Hive(Opened):
         team_id: Optional[str] = None,
         expires_in_hours: Optional[int] = None,
         description: Optional[str] = None,
+        tags: Iterable[str] = (),
+        allowed_tags: Iterable[str] = (),
+        for_satellite: Optional[str] = None,
     ) -> NewRegistrationToken:
-        """Makes a registration token, for the whole hive or for a team."""
-        token: NewRegistrationToken = await self._call(
-            lambda hive: hive.registration_token_create(team_id, expires_in_hours, description)
+        """Makes a registration token, for the registration of one satellite of the whole hive or of a team.
+
+        The satellite gets ``tags``, and may claim those that match a pattern of ``allowed_tags``. ``for_satellite`` names the
+        satellite that it may take over, online or not. Without it, the token registers a new satellite, or takes over one
+        that is offline.
+        """
+        options = native.RegistrationTokenOptions(
+            team_id=team_id,
+            expires_in_hours=expires_in_hours,
+            description=description,
+            tags=list(tags),
+            allowed_tags=list(allowed_tags),
+            for_satellite=for_satellite,
         )
+        token: NewRegistrationToken = await self._call(lambda hive: hive.registration_token_create(options))
         return token
 
     async def registration_tokens(self) -> list[RegistrationToken]:

@@ -5,7 +5,6 @@ The classes have the names and the fields of the records of the library below, s
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal, Optional, Union
@@ -300,6 +299,12 @@ class RegistrationToken:
     expires_at: datetime
     used_at: Optional[datetime]
     revoked_at: Optional[datetime]
+    tags: list[str]
+    """The tags of the new satellite."""
+    allowed_tags: list[str]
+    """Patterns of tags that the new satellite may claim; ``*`` stands for any characters."""
+    for_satellite: Optional[str]
+    """The id of the satellite that it may take over."""
 
 
 @dataclass(frozen=True)
@@ -331,6 +336,24 @@ class SatelliteUpdated:
 
 
 @dataclass(frozen=True)
+class SatelliteKeyReplaced:
+    """The satellite has another key, because a registration took over its name. The holder of the former key is locked out."""
+
+    seq: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class SatelliteConflict:
+    """A second process with the identity of the satellite was refused beside it: most likely a copy of its machine."""
+
+    seq: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
 class SatelliteRemoved:
     """The satellite was removed."""
 
@@ -338,7 +361,9 @@ class SatelliteRemoved:
     id: str
 
 
-SatelliteEvent = Union[SatelliteOnline, SatelliteGone, SatelliteUpdated, SatelliteRemoved]
+SatelliteEvent = Union[
+    SatelliteOnline, SatelliteGone, SatelliteUpdated, SatelliteKeyReplaced, SatelliteConflict, SatelliteRemoved
+]
 """Something that happened to a satellite. It may arrive twice: ``seq`` only grows."""
 
 
@@ -512,6 +537,8 @@ _VARIANTS: dict[str, type] = {
     "SatelliteEvent.ONLINE": SatelliteOnline,
     "SatelliteEvent.OFFLINE": SatelliteGone,
     "SatelliteEvent.UPDATED": SatelliteUpdated,
+    "SatelliteEvent.KEY_REPLACED": SatelliteKeyReplaced,
+    "SatelliteEvent.CONFLICT": SatelliteConflict,
     "SatelliteEvent.REMOVED": SatelliteRemoved,
     "JobEvent.PROGRESS": JobProgress,
     "JobEvent.TARGET": JobTargetEnded,
@@ -561,9 +588,6 @@ _RECORDS: dict[str, type] = {
 
 _KINDS = {**_RECORDS, **_VARIANTS}
 
-_JSON = {(AuditEntry, "details"), (SatelliteUpdated, "changes")}
-
-
 def ours(value: Any) -> Any:
     """A value of the library below as one of this module."""
     if isinstance(value, list):
@@ -575,10 +599,6 @@ def ours(value: Any) -> Any:
 
 
 def _field(kind: type, name: str, value: Any) -> Any:
-    if (kind, name) in _JSON:
-        return json.loads(value)
-    if kind is AuditVerification and name == "faults":
-        return [json.loads(fault) for fault in value]
     if kind is ExecOutput and name == "channel":
         return value.name.lower()
     return ours(value)

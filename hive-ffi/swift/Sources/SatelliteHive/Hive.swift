@@ -279,12 +279,18 @@ extension Hive {
         try await inner.apiKeyRevoke(key: id)
     }
 
-    /// Makes a registration token, for the whole hive or for a team.
+    /// Makes a registration token, for the registration of one satellite of the whole hive or of a team.
+    ///
+    /// The satellite gets `tags`, and may claim those that match a pattern of `allowedTags`. `forSatellite` names the satellite
+    /// that it may take over, online or not. Without it, the token registers a new satellite, or takes over one that is offline.
     public func createRegistrationToken(
-        team: String? = nil, expiresInHours: UInt32? = nil, description: String? = nil
+        team: String? = nil, expiresInHours: UInt32? = nil, description: String? = nil, tags: [String] = [],
+        allowedTags: [String] = [], forSatellite: String? = nil
     ) async throws -> NewRegistrationToken {
         try await inner.registrationTokenCreate(
-            teamId: team, expiresInHours: expiresInHours, description: description)
+            options: RegistrationTokenOptions(
+                teamId: team, expiresInHours: expiresInHours, description: description, tags: tags, allowedTags: allowedTags,
+                forSatellite: forSatellite))
     }
 
     /// Adds a user.

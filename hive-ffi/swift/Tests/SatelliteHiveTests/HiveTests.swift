@@ -56,7 +56,11 @@ final class HiveTests: XCTestCase {
     func testAHiveOfOnesOwnIsServed() async throws {
         let hive = try Hive.open()
         let server = try await hive.serve("127.0.0.1:0")
-        _ = try await hive.createRegistrationToken()
+        let token = try await hive.createRegistrationToken(tags: ["web"], allowedTags: ["rack-*"])
+        let listed = try await hive.registrationTokens()
+        XCTAssertEqual(listed.map(\.id), [token.id])
+        XCTAssertEqual(listed.map(\.tags), [["web"]])
+        XCTAssertEqual(listed.map(\.allowedTags), [["rack-*"]])
         let stranger = try Hive.connect(url: server.url, apiKey: "hive_key_of_nobody")
         do {
             _ = try await stranger.me()
