@@ -6,13 +6,14 @@ mod exec;
 mod global;
 mod groups;
 mod moment;
-mod people;
+
 mod profiles;
 mod satellites;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod users;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -21,13 +22,13 @@ pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs, RecordRef};
 pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};
 pub(crate) use global::Global;
 pub(crate) use moment::Moment;
-pub(crate) use people::{MembersCommand, PasswdArgs, TeamsCommand, UsersCommand};
 pub(crate) use profiles::{LoginArgs, LogoutArgs, ProfilesCommand};
 pub(crate) use satellites::{ListArgs, SatellitesCommand, UpdateArgs};
 pub(crate) use sessions::{SessionsCommand, ShellArgs, ViewArgs};
 #[cfg(feature = "up")]
 pub(crate) use tools::UpArgs;
 pub(crate) use tools::{CompletionsArgs, ManArgs, Shell};
+pub(crate) use users::{MembersCommand, PasswdArgs, TeamsCommand, UsersCommand};
 
 /// One control plane for people, programs and AI agents over a fleet of machines.
 #[derive(Debug, Parser)]
@@ -76,17 +77,17 @@ pub(crate) enum LocalCommand {
     /// Start a hive with a satellite on this machine
     #[cfg(feature = "up")]
     Up(UpArgs),
-    /// Log in to a hive, and keep the key for later calls
+    /// Log in to a hive and save an API key for it
     Login(LoginArgs),
-    /// Revoke the key of a login, and forget it
+    /// Revoke the key of a login and remove its profile
     Logout(LogoutArgs),
-    /// The hives that you are logged in to
+    /// Manage the saved logins
     #[command(subcommand)]
     Profiles(ProfilesCommand),
-    /// The audit trail: who did what
+    /// Read, export and verify the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Print what makes a shell complete commands and the names of satellites
+    /// Print the completion script for a shell
     Completions(CompletionsArgs),
     /// Write the man pages
     #[command(hide = true)]
@@ -96,39 +97,39 @@ pub(crate) enum LocalCommand {
 /// The commands that call the selected hive.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CallCommand {
-    /// Show which hive is meant, and who you are there
+    /// Show which hive is used, and your user there
     #[command(after_help = "Example:\n  hive whoami --profile staging")]
     Whoami,
-    /// See and change satellites
+    /// List, change and remove satellites
     #[command(subcommand, visible_alias = "sats")]
     Satellites(SatellitesCommand),
     /// Run a command on satellites
     Exec(ExecArgs),
-    /// Open a terminal on a satellite; it outlives a broken link
+    /// Open a terminal session on a satellite; it survives a broken connection
     Shell(ShellArgs),
-    /// Terminals: see them, come back to one, end them
+    /// List, attach to and end terminal sessions
     #[command(subcommand)]
     Sessions(SessionsCommand),
-    /// Shut down or restart a satellite's machine
+    /// Shut down, restart or suspend the machine of a satellite
     Power(PowerArgs),
-    /// Commands on several satellites: see, watch and cancel them
+    /// Show, watch and cancel jobs: commands on several satellites
     #[command(subcommand)]
     Jobs(JobsCommand),
-    /// Commands on one satellite: see and cancel them
+    /// Show and cancel the commands of one satellite
     #[command(subcommand)]
     Commands(CommandsCommand),
-    /// Registration tokens: with one, one satellite joins
+    /// Manage registration tokens, with which satellites join
     #[command(subcommand)]
     Tokens(TokensCommand),
-    /// Users: who may log in
+    /// Manage users
     #[command(subcommand)]
     Users(UsersCommand),
-    /// Teams, and who is in them
+    /// Manage teams and their members
     #[command(subcommand)]
     Teams(TeamsCommand),
     /// Change your password
     Passwd(PasswdArgs),
-    /// Your API keys
+    /// Manage your API keys
     #[command(subcommand, alias = "keys")]
     ApiKeys(ApiKeysCommand),
 }

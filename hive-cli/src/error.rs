@@ -64,7 +64,7 @@ impl CliError {
     /// taken.
     pub(crate) fn of_naming(list: &str) -> impl FnOnce(hive_core::Error) -> Self {
         let hint = format!(
-            "See who has it with `{list}`, as far as you may see them; take another name, or rename or remove the other first"
+            "See who has it with `{list}`, if you may see it; choose another name, or rename or remove the other first"
         );
         move |error| match error {
             hive_core::Error::Conflict(_) => Self::from(error).with_hint(hint),

@@ -83,7 +83,7 @@ pub(crate) fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
     if !is_ours || !is_private {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
-            "it must be ours and closed to others (chmod 600)",
+            "it must belong to you and be closed to others (chmod 600)",
         ));
     }
     let mut bytes = Vec::new();

@@ -16,30 +16,31 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
         Error::Unavailable(_) => match unreachable(error) {
             Some(unreachable) => for_obstacle(unreachable),
             None if is_disk_full(error) => {
-                "Make room on the disk of its server, or mend it; it need not be restarted".into()
+                "Free space on the disk of its server, or repair the disk; no restart is needed".into()
             }
-            None => "It stops, or its database is away; try again in a moment".into(),
+            None => "It is stopping, or its database cannot be reached; try again in a moment".into(),
         },
         Error::AuthRequired | Error::AuthInvalid => "Log in with `hive login URL`, or set HIVE_API_KEY".into(),
-        Error::Forbidden(_) => "`hive whoami` says who you are; an admin can give you the right".into(),
+        Error::Forbidden(_) => "`hive whoami` shows your user; an admin can grant the permission".into(),
         Error::NotFound { what, .. } => return for_missing(what),
         Error::SatelliteNotFound(_) => "See them with `hive satellites list`".into(),
         Error::SessionNotFound(_) => "See yours with `hive sessions list --ended`".into(),
         Error::Conflict(what) if what.contains("name") && what.contains("taken") => {
-            "Choose another name; those you may see are in `hive satellites list`, and other teams have theirs".into()
+            "Choose another name; `hive satellites list` shows the names that you may see, and other teams have more"
+                .into()
         }
         Error::SessionLimit { .. } => "See them with `hive sessions list`, end one with `hive sessions kill ID`".into(),
         Error::SatelliteOffline(name) => {
             format!(
-                "See when it was last here with `hive satellites get {name}`; `hive exec --no-wait` queues a command for it"
+                "See when it was last online with `hive satellites get {name}`; `hive exec --no-wait` queues a command for it"
             )
         }
         Error::SatelliteInactive { name, .. } => for_inactive(name),
         Error::CommandBlocked(_) => {
-            "The policy of its agent decides that: --allowed-command, --blocked-command, --allow-shell".into()
+            "The policy of its agent forbids it: --allowed-command, --blocked-command, --allow-shell".into()
         }
-        Error::CommandTimeout { command, .. } => format!("See what became of it with `hive commands get {command}`"),
-        Error::Internal(_) | Error::Corrupt(_) => "That is a fault of the hive; its log says more".into(),
+        Error::CommandTimeout { command, .. } => format!("See its result with `hive commands get {command}`"),
+        Error::Internal(_) | Error::Corrupt(_) => "This is a fault of the hive; see its log".into(),
         Error::Other(_) => other_version(),
         _ => return None,
     };
@@ -64,9 +65,9 @@ fn for_obstacle(unreachable: &Unreachable) -> String {
     let url = &unreachable.url;
     let other = |from: &str, to: &str| format!("{to}{}", url.strip_prefix(from).unwrap_or(url));
     match unreachable.obstacle {
-        Obstacle::UnknownHost => "No such host; is the address right? `hive profiles list` shows those that are kept".into(),
+        Obstacle::UnknownHost => "No such host; check the address. `hive profiles list` shows the saved ones".into(),
         Obstacle::Refused => "Nothing listens there; start a hive with `hive up`, or name another with --url or --profile".into(),
-        Obstacle::Timeout => "Is the address right, and is no firewall in between?".into(),
+        Obstacle::Timeout => "Check the address, and whether a firewall is in between".into(),
         Obstacle::Certificate => {
             "This machine does not trust its certificate; install the authority that signed it, or name its file in SSL_CERT_FILE".into()
         }
@@ -95,7 +96,7 @@ fn for_missing(what: &str) -> Option<String> {
 fn other_version() -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "Is that the address of a hive, and of about the same version as this `hive` ({version})? The older one wants an update"
+        "Is that the address of a hive, and of about the same version as this `hive` ({version})? Update the older one"
     )
 }
 

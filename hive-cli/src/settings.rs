@@ -39,16 +39,16 @@ impl Credentials {
         let url = &self.url;
         match &self.source {
             CredentialSource::Explicit => {
-                format!("{url} does not take the key of --api-key or HIVE_API_KEY; `hive login {url}` makes one")
+                format!("{url} does not accept the key of --api-key or HIVE_API_KEY; `hive login {url}` makes one")
             }
             CredentialSource::Profile(name) => {
                 format!(
-                    "{url} does not take the key of the profile {name}; log in again with `hive login {url} --profile {name}`"
+                    "{url} does not accept the key of the profile {name}; log in again with `hive login {url} --profile {name}`"
                 )
             }
             CredentialSource::LocalHive => {
                 format!(
-                    "{url} does not take the key in ./hive-data; does the hive that was started here still run? Start it with `hive up`"
+                    "{url} does not accept the key in ./hive-data; does the hive that was started here still run? Start it with `hive up`"
                 )
             }
         }
@@ -173,7 +173,7 @@ async fn from_profile(name: &str, profile: &Profile, api_key: Option<SecretStrin
     }
     let api_key = profile.api_key().await.map_err(|error| {
         CliError::Keyring(error).with_hint(format!(
-            "The key of the profile {name} lies in the keyring; log in again with `hive login {url} --no-keyring`"
+            "The key of the profile {name} is in the keyring; log in again with `hive login {url} --no-keyring`"
         ))
     })?;
     Ok(Credentials { url, api_key, source: CredentialSource::Profile(name.to_owned()) })

@@ -6,12 +6,12 @@ use hive_core::wire::{ApiKeyId, RegistrationTokenId};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
-    /// Make a token: with it one satellite may join, once
+    /// Create a token, with which one satellite can join
     Create(TokensCreateArgs),
     /// List tokens, without their secrets
     #[command(after_help = "Example:\n  hive tokens list")]
     List,
-    /// Revoke a token that was not used
+    /// Revoke a token that is not used yet
     #[command(after_help = "Example:\n  hive tokens revoke reg_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Revoke {
         /// Its id
@@ -21,11 +21,11 @@ pub(crate) enum TokensCommand {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The token alone is printed, so that a script can take it.
+Only the token is printed, so that a script can read it.
 
-A name that exists is taken over with a token made for it (--for), as after a reinstallation;
-without --for only while its satellite is offline. A satellite gets the tags of its token; those its
-agent claims (`satellite-agent --tag`) it gets only where --allow-tag says so.
+A new machine takes over the name of an existing satellite with a token made for it (--for), as after a
+reinstallation; without --for only while that satellite is offline. A satellite gets the tags of its token.
+Tags that its agent claims (`satellite-agent --tag`) it gets only if --allow-tag permits them.
 
 Examples:
   hive tokens create --description 'for web-server-02' --tag web --allow-tag 'dc:*'
@@ -36,27 +36,27 @@ pub(crate) struct TokensCreateArgs {
     /// For the whole hive, or for one team [default: team with --team, else global]
     #[arg(long, value_enum)]
     pub(crate) scope: Option<Scope>,
-    /// The team's short name or id
+    /// The team, by slug or id
     #[arg(long, required_if_eq("scope", "team"))]
     pub(crate) team: Option<String>,
-    /// The satellite whose place it may take, its name or id: the one-time code of a reinstalled machine
+    /// The satellite that it may replace, by name or id, as after a reinstallation
     #[arg(long = "for", value_name = "NAME", conflicts_with_all = ["scope", "team", "tag", "allow_tag"])]
     pub(crate) for_satellite: Option<String>,
-    /// A tag that the satellite gets; may be repeated
+    /// Give the satellite this tag; may be repeated
     #[arg(long)]
     pub(crate) tag: Vec<String>,
-    /// A pattern of tags that its agent may claim, such as dc:*; may be repeated
+    /// Let the agent claim tags of this pattern, such as dc:*; may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub(crate) allow_tag: Vec<String>,
-    /// Its life [default: 1 for the hive, 24 for a team]
+    /// Its lifetime [default: 1 for the hive, 24 for a team]
     #[arg(long, value_name = "HOURS")]
     pub(crate) expires_in_hours: Option<u32>,
-    /// What it is for
+    /// A description of its purpose
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
 }
 
-/// For whom a token is.
+/// The scope of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scope {
     Global,
@@ -74,20 +74,20 @@ impl From<Scope> for TokenScope {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApiKeysCommand {
-    /// Make a key, and print it once
+    /// Create a key and print it once
     #[command(after_help = "Example:\n  hive api-keys create --name 'nightly backup' --expires-in-hours 720")]
     Create {
-        /// What it is for
+        /// A description of its purpose
         #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
         name: String,
-        /// Its life [default: forever]
+        /// Its lifetime [default: unlimited]
         #[arg(long, value_name = "HOURS")]
         expires_in_hours: Option<u32>,
     },
     /// List your keys, without their secrets
     #[command(after_help = "Example:\n  hive api-keys list")]
     List,
-    /// Give a key another secret, and print it once; the one before is dead at once
+    /// Give a key a new secret and print it once; the old secret is revoked at once
     #[command(after_help = "Example:\n  hive api-keys rotate key_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Rotate {
         /// Its id

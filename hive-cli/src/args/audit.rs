@@ -11,24 +11,24 @@ use super::Moment;
 pub(crate) enum AuditCommand {
     /// List records, newest first
     List(AuditListArgs),
-    /// Show one record with all that is in it
+    /// Show one record with all its fields
     #[command(visible_alias = "get", after_help = "Example:\n  hive audit show 14")]
     Show {
         /// Its number (SEQ) or id
         #[arg(value_name = "SEQ|ID", value_parser = parse_record)]
         record: RecordRef,
     },
-    /// Write the whole trail and its signed manifest to a file
+    /// Write the whole audit log and its signed manifest to a file
     #[command(after_help = "\
 Examples:
-  hive audit export --output trail.jsonl
-  hive audit export --output - | gzip > trail.jsonl.gz")]
+  hive audit export --output audit.jsonl
+  hive audit export --output - | gzip > audit.jsonl.gz")]
     Export {
         /// The file, or - for standard output
         #[arg(long = "output", id = "file", value_name = "FILE")]
         file: PathBuf,
     },
-    /// Check the hive's trail, or an exported file without the hive
+    /// Verify the hive's audit log, or an exported file without the hive
     Verify(AuditVerifyArgs),
 }
 
@@ -38,22 +38,22 @@ Examples:
   hive audit list --actor anna --since 2h
   hive audit list --satellite web-server-01 --action satellite.exec -o jsonl")]
 pub(crate) struct AuditListArgs {
-    /// Only of this user, key or satellite, by name or id
+    /// Only records of this user, key or satellite, by name or id
     #[arg(long, value_name = "NAME|ID")]
     pub(crate) actor: Option<String>,
-    /// Only of this action, such as satellite.exec
+    /// Only records of this action, such as satellite.exec
     #[arg(long)]
     pub(crate) action: Option<String>,
-    /// Only about this satellite, by name or id
+    /// Only records about this satellite, by name or id
     #[arg(long, add = crate::completion::satellites())]
     pub(crate) satellite: Option<String>,
-    /// Not before: 2026-02-05T05:42:00Z, or so long ago: 30m, 2h, 7d
+    /// Only records from this time on: 2026-02-05T05:42:00Z, or before now: 30m, 2h, 7d
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<Moment>,
-    /// Before
+    /// Only records before this time
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Moment>,
-    /// The most records
+    /// List at most this many records
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: usize,
 }
@@ -72,15 +72,15 @@ fn parse_record(text: &str) -> Result<RecordRef, &'static str> {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The exit status is 1 where it was tampered with.
+The exit status is 1 if a fault is found.
 
 Examples:
   hive audit verify
-  hive audit verify trail.jsonl --public-key \"$(cat audit.pub)\"")]
+  hive audit verify audit.jsonl --public-key \"$(cat audit.pub)\"")]
 pub(crate) struct AuditVerifyArgs {
-    /// An exported file [default: the hive's own trail]
+    /// An exported file [default: the audit log of the hive]
     pub(crate) file: Option<PathBuf>,
-    /// The key that must have signed it, base64
+    /// The public key that must have signed it, base64
     #[arg(long, requires = "file", value_name = "KEY")]
     pub(crate) public_key: Option<String>,
 }

@@ -10,44 +10,44 @@ use hive_core::wire::{CommandId, JobId};
 #[command(group = ArgGroup::new("what").required(true).args(["argv", "shell"]))]
 #[command(override_usage = EXEC_USAGE, after_help = EXEC_HELP)]
 pub(crate) struct ExecArgs {
-    /// Where: names, ids, tag:x or all
+    /// Satellites: names, ids, tag:x or all
     #[arg(required = true, value_name = "TARGET", add = crate::completion::targets())]
     pub(crate) targets: Vec<String>,
-    /// The program and its arguments, run without a shell
+    /// The program and its arguments, started without a shell
     #[arg(last = true, value_name = "CMD")]
     pub(crate) argv: Vec<String>,
-    /// A line for the satellite's shell instead
+    /// Run this line in the satellite's shell instead
     #[arg(long, value_name = "LINE")]
     pub(crate) shell: Option<String>,
-    /// When it is ended by force [default: 60]
+    /// Kill it after this time [default: 60]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u32>,
-    /// Add to its environment; may be repeated
+    /// Set an environment variable; may be repeated
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub(crate) env: Vec<Variable>,
-    /// Where it runs [default: the agent user's home]
+    /// Its working directory [default: the home of the agent's user]
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<String>,
-    /// A file for its standard input, or - for ours
+    /// Read its standard input from a file, or - for that of `hive`
     #[arg(long, value_name = "FILE")]
     pub(crate) stdin: Option<PathBuf>,
-    /// The most satellites that run it at the same time [default: 64]
+    /// Run it on at most this many satellites at the same time [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_IN_FLIGHT)))]
     pub(crate) concurrency: Option<u32>,
-    /// Queue it, also for satellites that are offline, and do not wait
+    /// Queue it, also for offline satellites, and do not wait
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// Begin a job and print its id; it goes on without us
+    /// Start a job, print its id and do not wait
     #[arg(long, conflicts_with = "no_wait")]
     pub(crate) detach: bool,
-    /// How long it may wait for its satellite [default: 300]
+    /// Let it expire if its satellite does not take it in this time [default: 300]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) expires_in: Option<u32>,
-    /// What goes first on a busy satellite: immediate, high, normal or low [default: immediate, or normal for several
-    /// and with --no-wait]
+    /// Its priority on a busy satellite: immediate, high, normal or low [default: immediate, or normal for several
+    /// satellites and with --no-wait]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "LEVEL")]
     pub(crate) priority: Option<Urgency>,
-    /// The same key and command within 24 hours run once
+    /// Run the command once, however often it is sent with the same key within 24 hours
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
 }
@@ -77,20 +77,20 @@ hive exec [OPTIONS] <TARGET>... -- <CMD>...
        hive exec [OPTIONS] <TARGET>... --shell <LINE>";
 
 const EXEC_HELP: &str = "\
-On one satellite output and exit status are the program's, as with ssh. On several it is a job of the hive: those that \
-ended alike are shown together, and the exit status is the worst. Ctrl-C cancels, as SIGTERM and SIGHUP do and a reader that goes (`| head -1`); a second one \
-leaves it to the hive.
+On one satellite, output and exit status are those of the program, as with ssh. On several satellites it is a job of the \
+hive: satellites with the same result are shown together, and the exit status is the worst one. Ctrl-C, SIGTERM, SIGHUP and \
+a closed pipe (`| head -1`) cancel the commands. A second signal does not wait for that.
 
-With -o json the results are one list, with -o jsonl one line each, written when it ended.
+With -o json the results are one list, with -o jsonl each result is a line, written when its command has ended.
 
 Exit status:
   0          succeeded
-  1..255     the program's own, 128 + N where signal N ended it
+  1..255     that of the program, 128 + N if signal N ended it
   65         succeeded, but its output was cut: 10 MiB of each stream are kept
   124        timed out
-  126        refused by the satellite, or could not be started
-  130        cancelled; 128 + N where `hive` was asked to end by signal N
-  255        not run, expired, or of unknown outcome
+  126        refused by the satellite, or not started
+  130        cancelled; 128 + N if signal N ended `hive`
+  255        not run, expired, or outcome unknown
   2, 67..78  `hive` itself failed, see `hive --help`
 
 Examples:
@@ -99,7 +99,7 @@ Examples:
   hive exec all --concurrency 10 --timeout 600 -e STAGE=blue -- ./deploy.sh
   hive exec web-server-01 --stdin nginx.conf --shell 'cat > /etc/nginx/nginx.conf'";
 
-/// A variable of an environment. The value may be a secret.
+/// An environment variable. Its value may be a secret.
 #[derive(Clone)]
 pub(crate) struct Variable {
     pub(crate) name: String,
@@ -121,8 +121,8 @@ pub(super) fn parse_variable(text: &str) -> Result<Variable, &'static str> {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It asks before it does harm; without a terminal it wants --yes. `cancel` takes a delayed one back. The exit status is as \
-with `hive exec`.
+It asks for confirmation; without a terminal it needs --yes. `cancel` cancels a delayed action. The exit status is that of \
+`hive exec`.
 
 Examples:
   hive power web-server-01 --action reboot --delay 300 --message 'New kernel; back in a minute'
@@ -134,13 +134,13 @@ pub(crate) struct PowerArgs {
     /// What to do
     #[arg(long, value_enum)]
     pub(crate) action: Action,
-    /// How long from now
+    /// Do it after this time
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     pub(crate) delay: u32,
-    /// Shown to those who are logged in there
+    /// Show this message to the users who are logged in there
     #[arg(long, value_name = "TEXT")]
     pub(crate) message: Option<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
@@ -172,23 +172,23 @@ pub(crate) enum JobsCommand {
     /// List jobs, newest first
     #[command(after_help = "Example:\n  hive jobs list --limit 5")]
     List {
-        /// The most jobs
+        /// List at most this many jobs
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
     },
-    /// Show a job and what became of each satellite
+    /// Show a job and the result of each satellite
     #[command(visible_alias = "get")]
     #[command(after_help = "Example:\n  hive jobs show job_01m7zr6n3tf0mb0g8n9t2k5c1d --output")]
     Show {
         /// Its id
         id: JobId,
-        /// What they said, instead of a table of them
+        /// Show the outputs instead of a table
         #[arg(long)]
         output: bool,
     },
-    /// Tell of each satellite's end until the job has ended
+    /// Print each result until the job has ended
     #[command(after_help = "\
-Ctrl-C leaves the job alone.
+Ctrl-C does not cancel the job.
 
 Example:
   hive jobs watch job_01m7zr6n3tf0mb0g8n9t2k5c1d")]
@@ -196,7 +196,7 @@ Example:
         /// Its id
         id: JobId,
     },
-    /// Cancel a job: what waits ends at once, what runs with its whole process tree
+    /// Cancel a job: its waiting commands, and the running ones with their process trees
     #[command(after_help = "Example:\n  hive jobs cancel job_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Cancel {
         /// Its id
@@ -212,7 +212,7 @@ pub(crate) enum CommandsCommand {
         /// The satellite's name or id
         #[arg(add = crate::completion::satellites())]
         satellite: String,
-        /// The most commands
+        /// List at most this many commands
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
     },
@@ -223,7 +223,7 @@ pub(crate) enum CommandsCommand {
         /// Its id
         id: CommandId,
     },
-    /// Cancel a command: with its whole process tree where it runs
+    /// Cancel a command; if it runs, with its process tree
     #[command(after_help = "Example:\n  hive commands cancel cmd_01m7zr6n3tf0mb0g8n9t2k5c1d")]
     Cancel {
         /// Its id

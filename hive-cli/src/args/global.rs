@@ -13,22 +13,22 @@ const HEADING: &str = "Global options";
 #[derive(Debug, Args)]
 #[command(next_help_heading = HEADING)]
 pub(crate) struct Global {
-    /// How results are written: table, json, or jsonl for one document a line [default: table]
+    /// Output format: table, json, or jsonl for one document per line [default: table]
     #[arg(short = 'o', long, global = true, value_enum, hide_possible_values = true)]
     format: Option<Format>,
     /// The same, in front of the command: behind it, `audit export --output` names a file.
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "format", hide = true)]
     output: Option<Format>,
-    /// Colours: auto, always or never; NO_COLOR and CLICOLOR_FORCE count too [default: auto]
+    /// Colours: auto, always or never; NO_COLOR and CLICOLOR_FORCE are respected [default: auto]
     #[arg(long, global = true, value_enum, hide_possible_values = true, value_name = "WHEN")]
     color: Option<Colour>,
-    /// Use the hive of this login, see `hive profiles list` [env: HIVE_PROFILE]
+    /// Use the hive of this profile, see `hive profiles list` [env: HIVE_PROFILE]
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "url", add = crate::completion::profiles())]
     profile: Option<String>,
     /// Use the hive at this address, such as https://hive.example.com [env: HIVE_URL]
     #[arg(long, global = true)]
     url: Option<String>,
-    /// Use this key; others on this machine see arguments, so better the variable [env: HIVE_API_KEY]
+    /// Use this API key; prefer the variable, because other users of this machine can see arguments [env: HIVE_API_KEY]
     #[arg(long, global = true, value_name = "KEY")]
     api_key: Option<ApiKeyArg>,
 }

@@ -5,35 +5,35 @@ use clap::builder::styling::Style;
 
 /// Each command that is shown, in one group.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Begin", &["up", "login", "logout", "profiles", "whoami"]),
+    ("Getting started", &["up", "login", "logout", "profiles", "whoami"]),
     ("Satellites", &["satellites", "tokens"]),
-    ("Commands and terminals", &["exec", "jobs", "commands", "shell", "sessions", "power"]),
-    ("People and proof", &["users", "teams", "passwd", "api-keys", "audit"]),
+    ("Commands and sessions", &["exec", "jobs", "commands", "shell", "sessions", "power"]),
+    ("Access and audit", &["users", "teams", "passwd", "api-keys", "audit"]),
     ("More", &["completions", "help"]),
 ];
 
 pub(super) const ABOUT: &str = "\
 One control plane for people, programs and AI agents over a fleet of machines.
 
-A hive knows satellites: machines on which its agent runs. Run commands on one or on all of them, open terminals that \
-survive broken links, and look up who did what.";
+The satellites of a hive are the machines that run its agent. Run commands on one or on all of them, open terminal \
+sessions that survive broken connections, and read in the audit log who did what.";
 
 pub(super) const AFTER: &str = "\
-`hive COMMAND --help` says more about each command, with examples.
+`hive COMMAND --help` explains each command, with examples.
 
-The hive that is meant: --url or --profile, else HIVE_URL or HIVE_PROFILE, else the profile of the last login, else a hive \
-that was started in this directory with `hive up`.
+The hive that is used: --url or --profile, else HIVE_URL or HIVE_PROFILE, else the current profile, else a hive that was \
+started in this directory with `hive up`.
 
-Exit status where `hive` itself fails:
-  1   something else
-  2   the arguments make no sense
-  67  the key or the password is wrong
-  68  there is no such thing
+Exit status if `hive` itself fails:
+  1   another error
+  2   the arguments are wrong
+  67  the key or the password is rejected
+  68  there is no such satellite, job, …
   69  the hive cannot be reached
-  73  it contradicts what is there: the name is taken, …
+  73  a conflict: the name is taken, …
   74  a file or the keyring cannot be used
-  75  not now: the satellite is offline, or too busy
-  76  that is no hive of this version, or TLS fails
+  75  not now: the satellite is offline, or a limit is reached
+  76  the server is not a hive of this version, or TLS fails
   77  not allowed
   78  no hive is known here";
 

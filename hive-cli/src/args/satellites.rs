@@ -19,23 +19,23 @@ pub(crate) enum SatellitesCommand {
     },
     /// Change a satellite
     Update(UpdateArgs),
-    /// List the labels that satellites carry
+    /// List the labels of the satellites
     #[command(after_help = "Example:\n  hive satellites tags")]
     Tags,
-    /// End a satellite's link; it comes back by itself
+    /// Close a satellite's link; the satellite reconnects by itself
     #[command(after_help = "Example:\n  hive satellites disconnect web-server-01")]
     Disconnect {
         /// Its name or id
         #[arg(add = completion::satellites())]
         satellite: String,
     },
-    /// Remove a satellite: its key is dead at once
+    /// Remove a satellite and revoke its key at once
     #[command(alias = "rm", after_help = "Example:\n  hive satellites remove web-server-01")]
     Remove {
         /// Its name or id
         #[arg(add = completion::satellites())]
         satellite: String,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
@@ -43,36 +43,36 @@ pub(crate) enum SatellitesCommand {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Everything that is given must hold.
+A satellite must match all of the options.
 
 Examples:
   hive satellites list --tag web --tag production --online
   hive satellites list --online false -o json")]
 pub(crate) struct ListArgs {
-    /// Only those with this label; may be repeated
+    /// Only satellites with this label; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
-    /// Only those online; with --online false those offline
+    /// Only online satellites; with --online false, only offline ones
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     #[arg(hide_possible_values = true)]
     pub(crate) online: Option<bool>,
-    /// Only those of this status
+    /// Only satellites with this status
     #[arg(long, value_enum)]
     pub(crate) status: Option<Status>,
-    /// Only those whose name or host name contains this
+    /// Only satellites whose name or host name contains this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) search: Option<String>,
-    /// Only those of this team, by slug or id
+    /// Only satellites of this team, by slug or id
     #[arg(long)]
     pub(crate) team: Option<String>,
-    /// The most satellites [default: all]
+    /// List at most this many [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is not given stays. --tag names all labels; --add-tag and --remove-tag change those that are there.
+Options that are not given change nothing. --tag replaces all labels; --add-tag and --remove-tag change single ones.
 
 Examples:
   hive satellites update web-server-01 --add-tag production --region eu-central
@@ -82,31 +82,31 @@ pub(crate) struct UpdateArgs {
     /// Its name or id
     #[arg(add = completion::satellites())]
     pub(crate) satellite: String,
-    /// A new name
+    /// The new name
     #[arg(long, value_parser = parse_name)]
     pub(crate) name: Option<SatelliteName>,
-    /// Its labels, all of them; may be repeated
+    /// Replace all labels; may be repeated
     #[arg(long = "tag", value_name = "TAG", conflicts_with = "no_tags")]
     pub(crate) tags: Vec<String>,
-    /// A label more; may be repeated
+    /// Add a label; may be repeated
     #[arg(long = "add-tag", value_name = "TAG", conflicts_with_all = ["tags", "no_tags"])]
     pub(crate) added_tags: Vec<String>,
-    /// A label less; may be repeated
+    /// Remove a label; may be repeated
     #[arg(long = "remove-tag", value_name = "TAG", conflicts_with_all = ["tags", "no_tags"])]
     pub(crate) removed_tags: Vec<String>,
-    /// Take all labels away
+    /// Remove all labels
     #[arg(long)]
     pub(crate) no_tags: bool,
-    /// A new status
+    /// The new status
     #[arg(long, value_enum)]
     pub(crate) status: Option<Status>,
-    /// Where it stands
+    /// The new region
     #[arg(long, value_name = "TEXT")]
     pub(crate) region: Option<String>,
-    /// The team it serves from now on, by slug or id
+    /// Move it to this team, by slug or id
     #[arg(long, conflicts_with = "no_team")]
     pub(crate) team: Option<String>,
-    /// Let it serve the whole hive
+    /// Make it a satellite of the whole hive
     #[arg(long)]
     pub(crate) no_team: bool,
 }
@@ -115,7 +115,7 @@ fn parse_name(text: &str) -> Result<SatelliteName, hive_core::wire::InvalidName>
     text.try_into()
 }
 
-/// The status a person may set.
+/// The status that a user may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Status {
     Inactive,

@@ -11,8 +11,8 @@ use crate::shell::escapes::HELP;
 #[derive(Debug, Args)]
 #[command(after_help = help(
     "\
-It is a session of the hive: when the link breaks it goes on at the byte where it was, and when you leave it lives on. \
-The exit status is the program's, 0 when you leave with ~., 255 when it is lost.",
+The hive keeps the session: after a broken connection it continues without a missing byte, and when you detach it goes on. \
+The exit status is that of the program, 0 after a detach with ~., 255 if the session is lost.",
     "hive shell web-server-01\n  hive shell web-server-01 --shell /bin/zsh -e EDITOR=vim"
 ))]
 pub(crate) struct ShellArgs {
@@ -21,10 +21,10 @@ pub(crate) struct ShellArgs {
     pub(crate) satellite: String,
     #[command(flatten)]
     pub(crate) view: ViewArgs,
-    /// The program to run as a login shell [default: the agent user's own]
+    /// The program to run as a login shell [default: that of the agent's user]
     #[arg(long, value_name = "PATH")]
     pub(crate) shell: Option<String>,
-    /// Add to its environment; may be repeated
+    /// Set an environment variable; may be repeated
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub(crate) env: Vec<Variable>,
 }
@@ -32,10 +32,10 @@ pub(crate) struct ShellArgs {
 /// How a session is viewed.
 #[derive(Debug, Args)]
 pub(crate) struct ViewArgs {
-    /// Read along, and never type
+    /// Watch only; typed keys are not sent
     #[arg(long, conflicts_with = "take")]
     read_only: bool,
-    /// Take the keyboard from whoever has it
+    /// Take the keyboard from the viewer that has it
     #[arg(long)]
     take: bool,
 }
@@ -55,16 +55,16 @@ pub(crate) enum SessionsCommand {
     /// List sessions, newest first
     #[command(after_help = "Examples:\n  hive sessions list\n  hive sessions list web-server-01 --ended")]
     List {
-        /// Only those on this satellite, by name or id
+        /// Only sessions on this satellite, by name or id
         #[arg(add = completion::satellites())]
         satellite: Option<String>,
-        /// Also those that have ended
+        /// Also list sessions that have ended
         #[arg(long)]
         ended: bool,
     },
-    /// Come back to a session, also to one that was opened elsewhere
+    /// Attach to a session, also to one that was opened elsewhere
     #[command(after_help = help(
-        "The session's size follows whoever has the keyboard.",
+        "The size of the session is that of the viewer with the keyboard.",
         "hive sessions attach sess_01m7zf3q2yezybcjcax9t2g0rk --read-only"
     ))]
     Attach {
@@ -74,7 +74,7 @@ pub(crate) enum SessionsCommand {
         #[command(flatten)]
         view: ViewArgs,
     },
-    /// End sessions with all their processes
+    /// End sessions and all their processes
     #[command(after_help = "Example:\n  hive sessions kill sess_01m7zf3q2yezybcjcax9t2g0rk")]
     Kill {
         /// Their ids
@@ -84,5 +84,5 @@ pub(crate) enum SessionsCommand {
 }
 
 fn help(about: &str, examples: &str) -> String {
-    format!("{about}\n\nOn the terminal:\n  {}\n\nExamples:\n  {examples}", HELP.replace('\n', "\n  "))
+    format!("{about}\n\nEscape commands:\n  {}\n\nExamples:\n  {examples}", HELP.replace('\n', "\n  "))
 }

@@ -29,8 +29,8 @@ fn the_format_may_stand_in_front_or_behind() {
     check("hive -o json whoami", Format::Json);
     check("hive --output json whoami", Format::Json);
     check("hive whoami -o jsonl", Format::Jsonl);
-    check("hive audit export --output trail.jsonl", Format::Table);
-    check("hive -o json audit export --output trail.jsonl", Format::Json);
+    check("hive audit export --output audit.jsonl", Format::Table);
+    check("hive -o json audit export --output audit.jsonl", Format::Json);
 }
 
 #[test]

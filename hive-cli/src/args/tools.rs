@@ -7,17 +7,17 @@ use clap::{Args, ValueEnum};
 #[cfg(feature = "up")]
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Everything is kept in the data directory: a second start finds the satellites, users and keys of the first. It runs until \
-Ctrl-C. Other commands in the same directory find it by themselves.
+All data is in the data directory: a second start has the satellites, users and keys of the first. The hive runs until \
+Ctrl-C. Other commands in the same directory find it without options.
 
 Examples:
   hive up
   hive up --listen 0.0.0.0:3000 --data-dir /var/lib/hive")]
 pub(crate) struct UpArgs {
-    /// Where everything is kept
+    /// The data directory
     #[arg(long, default_value = crate::settings::UP_DIR, value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
-    /// Where the hive listens; port 0 takes a free one
+    /// The address to listen on; port 0 selects a free port
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
     pub(crate) listen: std::net::SocketAddr,
 }
@@ -26,7 +26,7 @@ pub(crate) struct UpArgs {
 #[command(after_help = "\
 Examples:
   source <(hive completions bash)      # in ~/.bashrc
-  source <(hive completions zsh)       # in ~/.zshrc, behind compinit
+  source <(hive completions zsh)       # in ~/.zshrc, after compinit
   hive completions fish > ~/.config/fish/completions/hive.fish")]
 pub(crate) struct CompletionsArgs {
     /// The shell
@@ -45,7 +45,7 @@ pub(crate) enum Shell {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  hive man /usr/local/share/man/man1")]
 pub(crate) struct ManArgs {
-    /// Where they are written to
+    /// The directory to write to
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
 }

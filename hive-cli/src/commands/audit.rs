@@ -192,13 +192,13 @@ fn describe(fault: &ChainFault) -> String {
         ChainFault::Removed { first, last } if first == last => format!("record {first} was removed"),
         ChainFault::Removed { first, last } => format!("records {first} to {last} were removed"),
         ChainFault::Reordered { seq } => format!("record {seq} was moved"),
-        ChainFault::Inserted { seq } => format!("a record was slipped in as {seq}"),
+        ChainFault::Inserted { seq } => format!("a record was inserted as {seq}"),
         ChainFault::TailCut { last_seq, expected } => {
             format!("the end was cut off: {last_seq} is last, {expected} should be")
         }
         ChainFault::ManifestMissing => "there is no manifest, so a cut end cannot be seen".into(),
         ChainFault::ManifestForged => "the manifest was not signed by the key".into(),
-        ChainFault::Unreadable { line } => format!("line {line} is no record"),
+        ChainFault::Unreadable { line } => format!("line {line} is not a record"),
         ChainFault::Unknown(fault) => fault.to_string(),
     }
 }

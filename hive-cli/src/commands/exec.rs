@@ -114,7 +114,7 @@ async fn command(args: ExecArgs) -> Result<ExecCommand> {
     let (command, arguments) = match (args.shell, args.argv) {
         (Some(line), _) => (line, None),
         (None, mut argv) if !argv.is_empty() => (argv.remove(0), Some(argv)),
-        (None, _) => return Err(CliError::usage("no command: give it behind --, or a line with --shell")),
+        (None, _) => return Err(CliError::usage("no command: give it after --, or a line with --shell")),
     };
     Ok(ExecCommand {
         command,

@@ -53,15 +53,15 @@ async fn with_password(args: &LoginArgs) -> Result<NewLogin> {
     let username = match &args.username {
         Some(username) => username.clone(),
         None if std::io::stdin().is_terminal() => terminal::ask("Username: ").await?,
-        None => return Err(CliError::usage("who are you? Say so with --username")),
+        None => return Err(CliError::usage("no username: give it with --username")),
     };
     warn_if_unencrypted(&args.hive);
     let password = terminal::password("Password: ").await?;
     let request = LoginRequest { username: username.clone(), password: password.expose_secret().to_owned() };
     let (hive, _) = RemoteHive::login(&args.hive, request).await.map_err(|error| match error {
-        error @ Error::AuthInvalid => {
-            CliError::from(error).with_hint(format!("Is {username} right, and the password? An admin gives you another one with `hive users reset-password {username}`"))
-        }
+        error @ Error::AuthInvalid => CliError::from(error).with_hint(format!(
+            "Check the username and the password; an admin sets a new one with `hive users reset-password {username}`"
+        )),
         error => error.into(),
     })?;
     let key = hive.identity().api_key_create(ApiKeyCreate { name: key_name(), expires_in_hours: None }).await?;
@@ -74,18 +74,18 @@ async fn with_key(args: &LoginArgs) -> Result<NewLogin> {
     let hive = RemoteHive::connect(&args.hive, api_key.clone())?;
     let me = hive.identity().me().await.map_err(|error| match error {
         error @ (Error::AuthInvalid | Error::AuthRequired) => {
-            CliError::from(error).with_hint("Is the key whole? `hive api-keys create` makes another")
+            CliError::from(error).with_hint("Check that the key is complete; `hive api-keys create` makes a new one")
         }
         error => error.into(),
     })?;
-    let no_key = || CliError::usage("that is no API key");
+    let no_key = || CliError::usage("that is not an API key");
     Ok(NewLogin { hive, username: me.user.username, id: me.api_key_id.ok_or_else(no_key)?, api_key })
 }
 
 /// Warns where the password or key goes over the network without TLS.
 fn warn_if_unencrypted(url: &str) {
     if profiles::is_unencrypted(url) {
-        output::note(&format!("{url} is not encrypted: whoever is on the way can read what you send"));
+        output::note(&format!("{url} is not encrypted: anyone on the network path can read what you send"));
     }
 }
 

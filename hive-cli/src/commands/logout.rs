@@ -15,14 +15,13 @@ pub(super) async fn run(printer: Printer, selector: HiveSelector, args: LogoutAr
     let (name, profile) = match &named {
         Some(name) => profiles.get(name)?,
         None => profiles.current().ok_or_else(|| {
-            CliError::NoHive("you are not logged in".into())
-                .with_hint("`hive profiles list` shows the logins that are kept")
+            CliError::NoHive("you are not logged in".into()).with_hint("`hive profiles list` shows the saved logins")
         })?,
     };
     let (name, profile) = (name.to_owned(), profile.clone());
     revoke(&profile).await.map_err(|error| {
         let hint = error.hint().unwrap_or_default();
-        error.with_hint(format!("{hint}\n`hive profiles remove {name}` forgets it here, and leaves the key valid"))
+        error.with_hint(format!("{hint}\n`hive profiles remove {name}` removes it here, and leaves the key valid"))
     })?;
     // Only after the hive confirmed: a profile that is gone could not revoke its key any more.
     profiles.remove(&name)?;

@@ -26,15 +26,15 @@ pub(super) async fn run(printer: Printer, command: ProfilesCommand) -> Result<()
             profiles.set_current(&name)?;
             profiles.save()?;
             let url = &profiles.get(&name)?.1.url;
-            printer.report(&json!({ "name": name, "url": url }), &format!("{name} ({url}) is used from now on"))
+            printer.report(&json!({ "name": name, "url": url }), &format!("{name} ({url}) is the current profile"))
         }
         ProfilesCommand::Remove { name } => {
             let removed = profiles.remove(&name)?;
             profiles.save()?;
             if let Err(error) = profiles.delete_key_of(&removed).await {
-                output::note(&format!("its key may still lie in the keyring: {error}"));
+                output::note(&format!("its key may still be in the keyring: {error}"));
             }
-            let sentence = format!("{name} is forgotten; its key stays valid at {}", removed.url);
+            let sentence = format!("{name} is removed; its key stays valid at {}", removed.url);
             printer.report(&json!({ "name": name, "removed": true }), &sentence)
         }
     }
@@ -53,7 +53,7 @@ fn list(printer: Printer, profiles: &Profiles) -> Result<()> {
         })
         .collect();
     if listed.is_empty() && !printer.is_json() {
-        return output::text("no logins are kept; `hive login URL` makes one");
+        return output::text("there are no saved logins; `hive login URL` makes one");
     }
     printer.show(&listed, |listed| {
         TextTable::of(["NAME", "CURRENT", "HIVE", "USERNAME", "KEY IN"], listed, |profile| {

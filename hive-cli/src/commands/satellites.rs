@@ -23,14 +23,14 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: Satellites
         SatellitesCommand::Disconnect { satellite } => {
             let satellite = lookup::satellite(api, &satellite).await?;
             api.satellites().mark_offline(satellite.id).await?;
-            let sentence = format!("the link of {} is ended; it comes back by itself", satellite.name);
+            let sentence = format!("the link of {} is closed; the satellite reconnects by itself", satellite.name);
             printer.report(&json!({ "id": satellite.id, "disconnected": true }), &sentence)
         }
         SatellitesCommand::Remove { satellite, yes } => {
             let satellite = lookup::satellite(api, &satellite).await?;
             if !yes {
                 terminal::confirm(&format!(
-                    "Remove {}? Its key is dead at once, and it has to register again.",
+                    "Remove {}? Its key is revoked at once, and it must register again.",
                     satellite.name
                 ))
                 .await?;

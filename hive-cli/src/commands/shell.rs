@@ -64,5 +64,9 @@ fn session_request(satellite_id: SatelliteId, size: Size, args: ShellArgs) -> Se
 }
 
 fn refuse_json(printer: Printer) -> Result<()> {
-    if printer.is_json() { Err(CliError::usage("a terminal is no JSON document: leave -o json out")) } else { Ok(()) }
+    if printer.is_json() {
+        Err(CliError::usage("a terminal session has no JSON output: leave out -o json"))
+    } else {
+        Ok(())
+    }
 }

@@ -58,7 +58,7 @@ pub(super) async fn passwd(api: &dyn HiveApi, printer: Printer) -> Result<()> {
     if terminal::is_interactive()
         && terminal::password("New password again: ").await?.expose_secret() != new.expose_secret()
     {
-        return Err(CliError::usage("the two are not the same; nothing was changed"));
+        return Err(CliError::usage("the two passwords differ; nothing was changed"));
     }
     let secret = |text: SecretString| Secret(text.expose_secret().to_owned());
     api.identity().password_change(PasswordChange { current: secret(current), new: secret(new) }).await?;

@@ -30,14 +30,14 @@ pub(super) enum EscapeCommand {
 
 /// What the commands are, one a line.
 pub(crate) const HELP: &str = "\
-~.  detach; the session lives on
+~.  detach; the session goes on
 ~K  end the session and all its processes
 ~R  ask for the keyboard
 ~T  take the keyboard
-~G  give the keyboard to who asked last
+~G  give the keyboard to the viewer that asked last
 ~~  type a tilde
 ~?  this help
-They count at the start of a line.";
+They are recognized at the start of a line.";
 
 impl EscapeCommand {
     fn from_key(key: u8) -> Option<Self> {

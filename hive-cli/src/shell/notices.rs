@@ -8,7 +8,7 @@ use super::outcome::ViewOutcome;
 
 /// Returns how to attach to the session again.
 pub(crate) fn reattach(id: SessionId) -> String {
-    format!("the session lives on; come back with `hive sessions attach {id}`")
+    format!("the session goes on; attach again with `hive sessions attach {id}`")
 }
 
 /// The connection to the hive is broken.
@@ -20,7 +20,7 @@ pub(super) fn disconnected(cause: &str) -> String {
 pub(super) fn reconnected(lost_input: u64) -> String {
     match lost_input {
         0 => "attached again".into(),
-        lost => format!("attached again; {} reached nobody, type again", bytes_typed(lost)),
+        lost => format!("attached again; {} did not arrive, type again", bytes_typed(lost)),
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn view_ended(satellite: &str, id: SessionId, outcome: &ViewOutcome) 
     match outcome {
         ViewOutcome::Ended(end) => session_ended(satellite, end),
         ViewOutcome::Detached => Some(format!("detached; {}", reattach(id))),
-        ViewOutcome::Signal(number) => Some(format!("told to leave by signal {number}; {}", reattach(id))),
+        ViewOutcome::Signal(number) => Some(format!("ended by signal {number}; {}", reattach(id))),
         ViewOutcome::Refused(error) => Some(error.message.clone()),
     }
 }
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn what_was_typed_in_vain_is_said() {
         assert_eq!(reconnected(0), "attached again");
-        assert_eq!(reconnected(1), "attached again; 1 typed byte reached nobody, type again");
+        assert_eq!(reconnected(1), "attached again; 1 typed byte did not arrive, type again");
     }
 
     #[test]

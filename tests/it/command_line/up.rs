@@ -66,7 +66,7 @@ async fn a_login_elsewhere_counts_first_and_up_says_how_to_be_meant() {
     home.log_in(&hive, &["--profile", "prod"]).await.expect_success();
     let mut console = home.console(["up", "--listen", "127.0.0.1:0"]);
     console.until_text("export HIVE_URL=http://127.0.0.1:").await;
-    console.until_text("else the login prod is meant").await;
+    console.until_text("else the profile prod is used").await;
     let text = console.text();
     let url = text.split("export HIVE_URL=").nth(1).unwrap().split_whitespace().next().unwrap();
     let used = async |url: Option<&str>| {

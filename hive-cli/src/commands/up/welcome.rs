@@ -72,7 +72,7 @@ impl WelcomeMessage<'_> {
         }
         let here = "Try, in another terminal in this directory:";
         match login {
-            Some(name) => format!("{here}\n  export HIVE_URL={url}      # else the login {name} is meant"),
+            Some(name) => format!("{here}\n  export HIVE_URL={url}      # else the profile {name} is used"),
             None => here.to_owned(),
         }
     }

@@ -11,53 +11,53 @@ pub(crate) enum UsersCommand {
     /// Show one user
     #[command(visible_alias = "show", after_help = "Example:\n  hive users get anna")]
     Get {
-        /// Their name or id
+        /// The user's name or id
         user: String,
     },
-    /// Add a user, and print their first password once
+    /// Create a user and print the first password once
     #[command(after_help = "\
-An admin may do everything everywhere; a user what their teams allow, see `hive teams members add`.
+An admin may do everything; a user what the teams allow, see `hive teams members add`.
 
 Examples:
   hive users create anna
   hive users create ben --role admin")]
     Create {
-        /// Their login name: a-z, 0-9 and . _ @ -
+        /// The username: a-z, 0-9 and . _ @ -
         username: String,
-        /// What they are in the whole hive
+        /// The role in the whole hive
         #[arg(long, value_enum, default_value_t)]
         role: UserRole,
     },
-    /// Change what a user is in the whole hive
+    /// Change the role of a user in the whole hive
     #[command(after_help = "Example:\n  hive users role anna admin")]
     Role {
-        /// Their name or id
+        /// The user's name or id
         user: String,
-        /// What they are from now on
+        /// The new role
         #[arg(value_enum)]
         role: UserRole,
     },
-    /// Refuse a user's logins and keys, at once
+    /// Disable a user: logins and keys are refused at once
     #[command(after_help = "Example:\n  hive users disable anna")]
     Disable {
-        /// Their name or id
+        /// The user's name or id
         user: String,
     },
-    /// Take a user's keys again, and let them log in
+    /// Enable a user again, with the same keys
     #[command(after_help = "Example:\n  hive users enable anna")]
     Enable {
-        /// Their name or id
+        /// The user's name or id
         user: String,
     },
-    /// Give a user another password, and print it once; their logins end, their keys stay
+    /// Set a new password and print it once; the user's logins end, the API keys stay valid
     #[command(after_help = "Example:\n  hive users reset-password anna")]
     ResetPassword {
-        /// Their name or id
+        /// The user's name or id
         user: String,
     },
 }
 
-/// What a user is in the whole hive.
+/// The role of a user in the whole hive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum UserRole {
     Admin,
@@ -76,7 +76,7 @@ impl From<UserRole> for PlatformRole {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The passwords are asked for, or are the first two lines of standard input. All logins end; API keys stay.
+The passwords are asked for, or are the first two lines of standard input. All logins end; API keys stay valid.
 
 Example:
   hive passwd")]
@@ -87,13 +87,13 @@ pub(crate) enum TeamsCommand {
     /// List your teams
     #[command(after_help = "Example:\n  hive teams list")]
     List,
-    /// Make a team
+    /// Create a team
     #[command(after_help = "Example:\n  hive teams create ops")]
     Create {
-        /// Its short name: a-z, 0-9 and -
+        /// The slug of the team: a-z, 0-9 and -
         slug: String,
     },
-    /// Who is in a team, and what they may do there
+    /// Manage the members of a team and their roles
     #[command(subcommand)]
     Members(MembersCommand),
 }
@@ -103,37 +103,38 @@ pub(crate) enum MembersCommand {
     /// List a team's members
     #[command(after_help = "Example:\n  hive teams members list ops")]
     List {
-        /// The team's short name or id
+        /// The team, by slug or id
         team: String,
     },
-    /// Make users members, or change what they are there
+    /// Add users to a team, or change their role in it
     #[command(after_help = "\
-A viewer sees; an operator also runs commands and opens terminals; an admin does everything in the team.
+A viewer can see the team's satellites; an operator can also run commands and open terminal sessions; an admin can do everything \
+in the team.
 
 Example:
   hive teams members add ops anna ben --role operator")]
     Add {
-        /// The team's short name or id
+        /// The team, by slug or id
         team: String,
-        /// Their names
+        /// The usernames
         #[arg(required = true, value_name = "USER")]
         users: Vec<String>,
-        /// What they are to be there
+        /// The role in the team
         #[arg(long, value_enum, default_value_t)]
         role: MemberRole,
     },
-    /// Take users out of a team
+    /// Remove users from a team
     #[command(alias = "rm", after_help = "Example:\n  hive teams members remove ops anna")]
     Remove {
-        /// The team's short name or id
+        /// The team, by slug or id
         team: String,
-        /// Their names or ids
+        /// The usernames or ids
         #[arg(required = true, value_name = "USER")]
         users: Vec<String>,
     },
 }
 
-/// What somebody is in a team.
+/// The role of a user in a team.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MemberRole {
     Admin,
