@@ -88,7 +88,7 @@ async fn watch(api: &dyn HiveApi, printer: Printer, id: JobId) -> Result<u8> {
             None => show_event(event),
         })
     };
-    let outcome = follow(api, id, &mut interrupts, OnInterrupt::Leave, on_target).await?;
+    let outcome = follow(&*api.jobs(), id, &mut interrupts, OnInterrupt::Leave, on_target).await?;
     if let Some(list) = list {
         list.end()?;
     } else {
