@@ -55,6 +55,7 @@ pub(crate) fn command() -> clap::Command {
 }
 
 fn plain() -> clap::Command {
+    // Only the first level has `help`. One in each group would be offered among its commands by the completion.
     Cli::command().mut_subcommands(|command| command.disable_help_subcommand(true))
 }
 

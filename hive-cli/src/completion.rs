@@ -1,4 +1,4 @@
-//! Shell completion of satellites, labels, sessions and profiles. The hive is asked for their names.
+//! Shell completion of satellites, tags, sessions and profiles. The hive is asked for their names.
 //!
 //! The shell runs `hive` with [`VARIABLE`] set and waits for the answer at each press of Tab. So a hive that is slow,
 //! out of reach or not configured yields no names, and never a message: it would stand in the middle of the line that
@@ -25,7 +25,7 @@ pub(crate) const VARIABLE: &str = "HIVE_COMPLETE";
 const TIMEOUT: Duration = Duration::from_millis(1500);
 /// The most words that are offered.
 const MAX_WORDS: usize = 1000;
-/// The prefix of a label as a target.
+/// The prefix of a tag as a target.
 const TAG_PREFIX: &str = "tag:";
 
 /// Completes names of satellites.
@@ -33,7 +33,7 @@ pub(crate) fn satellites() -> ArgValueCompleter {
     ArgValueCompleter::new(|prefix: &OsStr| names(&prefix.to_string_lossy()))
 }
 
-/// Completes targets: names of satellites, labels and `all`.
+/// Completes targets: names of satellites, tags and `all`.
 pub(crate) fn targets() -> ArgValueCompleter {
     ArgValueCompleter::new(|prefix: &OsStr| {
         let prefix = prefix.to_string_lossy();
@@ -82,7 +82,7 @@ fn names(prefix: &str) -> Vec<CompletionCandidate> {
     })
 }
 
-/// Returns the labels with this prefix, as targets.
+/// Returns the tags with this prefix, as targets.
 fn tags(prefix: &str) -> Vec<CompletionCandidate> {
     matching_words(SatelliteFilter::default(), |satellite, words| {
         let tags = satellite.tags.iter().map(|tag| format!("{TAG_PREFIX}{tag}"));
@@ -95,6 +95,7 @@ fn matching_words(
     filter: SatelliteFilter,
     take: impl Fn(Satellite, &mut BTreeSet<String>),
 ) -> Vec<CompletionCandidate> {
+    // A runtime of its own: clap completes at the start of `main`, before there is one.
     let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
     let mut words = BTreeSet::new();
     let search_pages = async {

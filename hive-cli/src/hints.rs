@@ -96,7 +96,7 @@ fn for_missing(what: &str) -> Option<String> {
 fn other_version() -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "Is that the address of a hive, and of about the same version as this `hive` ({version})? Update the older one"
+        "Check that this is the address of a hive, and update the older of the two: this `hive` has version {version}"
     )
 }
 

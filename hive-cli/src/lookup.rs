@@ -88,7 +88,7 @@ pub(crate) async fn user(api: &dyn HiveApi, word: &str) -> Result<User> {
     Ok(users(api).await?.into_iter().find(|user| user.username == word).ok_or_else(missing)?)
 }
 
-/// Returns the satellites that `all` or a label selects: those that are not inactive, as the hive selects them for a
+/// Returns the satellites that `all` or a tag selects: those that are not inactive, as the hive selects them for a
 /// job.
 async fn in_fleet(api: &dyn HiveApi, tags: Vec<String>) -> Result<Vec<Satellite>> {
     let mut found = all(api, SatelliteFilter { tags, ..SatelliteFilter::default() }).await?;

@@ -109,6 +109,7 @@ impl Profiles {
         let (path, old_path) = (directory.join(FILE), directory.join(LEGACY_FILE));
         if let Some(bytes) = files::read_private(&path).map_err(CliError::file("read", &path))? {
             let stored: Self = read(&path, &bytes)?;
+            // A newer version may have fields that this one would drop at the next save.
             if stored.version != VERSION {
                 let version = stored.version;
                 return Err(CliError::usage(format!("{}: version {version} is of a newer `hive`", path.display())));
@@ -227,6 +228,7 @@ pub(crate) fn is_unencrypted(url: &str) -> bool {
     let name = default_name(url);
     let host = name.strip_prefix('[').map_or_else(|| name.split(':').next(), |rest| rest.split(']').next());
     let host = host.unwrap_or_default();
+    // A loopback address is on this machine: nothing goes over a network.
     let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     url.starts_with("http://") && !is_here
 }

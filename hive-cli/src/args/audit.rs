@@ -66,6 +66,7 @@ pub(crate) enum RecordRef {
 }
 
 fn parse_record(text: &str) -> Result<RecordRef, &'static str> {
+    // Records are numbered from 1.
     let by_seq = text.parse().ok().filter(|seq| *seq > 0).map(RecordRef::Seq);
     by_seq.or_else(|| text.parse().ok().map(RecordRef::Id)).ok_or("must be a number from 1, or an id such as aud_…")
 }

@@ -14,6 +14,7 @@ pub(crate) struct ExecArgs {
     #[arg(required = true, value_name = "TARGET", add = crate::completion::targets())]
     pub(crate) targets: Vec<String>,
     /// The program and its arguments, started without a shell
+    // Only after `--`: options of the program must not be taken for those of `hive`.
     #[arg(last = true, value_name = "CMD")]
     pub(crate) argv: Vec<String>,
     /// Run this line in the satellite's shell instead

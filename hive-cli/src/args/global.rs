@@ -83,6 +83,7 @@ impl From<Colour> for ColorChoice {
 /// Returns when help and usage errors are coloured. They are written before the arguments are parsed, so the flag is
 /// searched for.
 pub(super) fn colour_of(args: impl Iterator<Item = OsString>) -> ColorChoice {
+    // What follows `--` are the arguments of a remote program, which may have a `--color` of its own.
     let words: Vec<_> = args.map(|word| word.to_string_lossy().into_owned()).take_while(|word| word != "--").collect();
     let given = words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("--color") {
         Some("") => words.get(index + 1).cloned(),

@@ -39,6 +39,8 @@ Exit status if `hive` itself fails:
 
 /// Puts the commands of the first page into their groups.
 pub(super) fn grouped(command: Command) -> Command {
+    // Only a built command has the subcommand `help`. A clone is built, because clap builds the command itself when it
+    // parses.
     let mut built = command.clone();
     built.build();
     let heading = heading();
@@ -55,6 +57,7 @@ fn heading() -> Style {
 
 fn list(command: &Command) -> String {
     let (bold, heading) = (Style::new().bold(), heading());
+    // Builds without a feature lack its commands, such as `up`.
     let known = |name: &&&str| command.find_subcommand(**name).is_some();
     let width = GROUPS.iter().flat_map(|(_, names)| *names).map(|name| name.len()).max().unwrap_or(0);
     let mut text = String::new();

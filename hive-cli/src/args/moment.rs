@@ -44,6 +44,7 @@ fn duration(text: &str) -> Option<Duration> {
         'd' => 24 * 3600,
         _ => return None,
     };
+    // The unit is ASCII, so this cuts at the boundary of a character.
     let count: u64 = text[..text.len() - 1].parse().ok()?;
     Some(Duration::from_secs(count.checked_mul(unit)?))
 }

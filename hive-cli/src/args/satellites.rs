@@ -19,7 +19,7 @@ pub(crate) enum SatellitesCommand {
     },
     /// Change a satellite
     Update(UpdateArgs),
-    /// List the labels of the satellites
+    /// List the tags of the satellites
     #[command(after_help = "Example:\n  hive satellites tags")]
     Tags,
     /// Close a satellite's link; the satellite reconnects by itself
@@ -49,7 +49,7 @@ Examples:
   hive satellites list --tag web --tag production --online
   hive satellites list --online false -o json")]
 pub(crate) struct ListArgs {
-    /// Only satellites with this label; may be repeated
+    /// Only satellites with this tag; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
     /// Only online satellites; with --online false, only offline ones
@@ -72,7 +72,7 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Options that are not given change nothing. --tag replaces all labels; --add-tag and --remove-tag change single ones.
+Options that are not given change nothing. --tag replaces all tags; --add-tag and --remove-tag change single ones.
 
 Examples:
   hive satellites update web-server-01 --add-tag production --region eu-central
@@ -85,16 +85,16 @@ pub(crate) struct UpdateArgs {
     /// The new name
     #[arg(long, value_parser = parse_name)]
     pub(crate) name: Option<SatelliteName>,
-    /// Replace all labels; may be repeated
+    /// Replace all tags; may be repeated
     #[arg(long = "tag", value_name = "TAG", conflicts_with = "no_tags")]
     pub(crate) tags: Vec<String>,
-    /// Add a label; may be repeated
+    /// Add a tag; may be repeated
     #[arg(long = "add-tag", value_name = "TAG", conflicts_with_all = ["tags", "no_tags"])]
     pub(crate) added_tags: Vec<String>,
-    /// Remove a label; may be repeated
+    /// Remove a tag; may be repeated
     #[arg(long = "remove-tag", value_name = "TAG", conflicts_with_all = ["tags", "no_tags"])]
     pub(crate) removed_tags: Vec<String>,
-    /// Remove all labels
+    /// Remove all tags
     #[arg(long)]
     pub(crate) no_tags: bool,
     /// The new status

@@ -41,6 +41,7 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, args: ExecArgs) -> 
     let (is_queued, is_detached) = (args.no_wait, args.detach);
     let hint = hints::for_shell_line(&args.targets, &args.argv);
     let command = command(args).await?;
+    // A tag is a job even if it selects one satellite today: a script gets the same form of output every day.
     let is_one = matches!(targets.as_slice(), [Target::Id(_) | Target::Name(_)]);
     if is_queued {
         submit(api, printer, &targets, command, options).await
@@ -68,6 +69,7 @@ async fn fan_out(
     let ExecOptions { idempotency_key, concurrency, encoding: _ } = options;
     let options = JobOptions { idempotency_key, concurrency, deadline_seconds: None };
     let (job, interrupted) = start_or_interrupt(api.jobs().submit(targets, command, options), &mut interrupts).await?;
+    // The signal came while the job was created. It is cancelled, and its end is waited for like after a later signal.
     if interrupted.is_some() {
         api.jobs().cancel(job.id).await?;
     }
@@ -77,6 +79,7 @@ async fn fan_out(
     }
     let (mut target_results, mut worst) = (TargetResults::new(api, job.id), 0);
     let on_target = async |event: &JobEvent, progress: &JobProgressBar| {
+        // The other formats read all results at the end, ordered by name or in groups.
         if !printer.is_lines() {
             return Ok(());
         }
@@ -84,7 +87,7 @@ async fn fan_out(
         worst = worst.max(exit::of_target(&result.status, result.exit_code, result.truncated));
         progress.hide_while(|| output::json_line(&result))
     };
-    let outcome = match job::follow(api, job.id, &mut interrupts, OnInterrupt::Cancel, on_target).await {
+    let outcome = match job::follow(&*api.jobs(), job.id, &mut interrupts, OnInterrupt::Cancel, on_target).await {
         Err(error @ CliError::Output(_)) => {
             // The reader of the results is gone, as in `hive exec … | head -1`: the job is cancelled, as with one
             // satellite.
@@ -178,6 +181,7 @@ async fn submit(
     options: ExecOptions,
 ) -> Result<u8> {
     let satellites = lookup::satellites(api, targets).await?;
+    // Each is a command of its own. One that is refused is a row of the table, and the others are queued all the same.
     let mut results = Vec::new();
     for satellite in &satellites {
         let options =
@@ -196,6 +200,7 @@ async fn submit(
             ]
         })
     })?;
+    // The exit code of a target that has not ended is 255. Here that is the success.
     let is_all_queued = results.iter().all(|result| result.command_id.is_some());
     Ok(if is_all_queued { 0 } else { exit::worst(&results) })
 }

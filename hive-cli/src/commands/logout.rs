@@ -20,6 +20,7 @@ pub(super) async fn run(printer: Printer, selector: HiveSelector, args: LogoutAr
     };
     let (name, profile) = (name.to_owned(), profile.clone());
     revoke(&profile).await.map_err(|error| {
+        // The hint of the cause comes first: it may say how to reach the hive, and then the key can be revoked.
         let hint = error.hint().unwrap_or_default();
         error.with_hint(format!("{hint}\n`hive profiles remove {name}` removes it here, and leaves the key valid"))
     })?;

@@ -31,6 +31,7 @@ pub(super) async fn run(printer: Printer, command: ProfilesCommand) -> Result<()
         ProfilesCommand::Remove { name } => {
             let removed = profiles.remove(&name)?;
             profiles.save()?;
+            // The profile is removed already: an error of the keyring is a note, and not the result.
             if let Err(error) = profiles.delete_key_of(&removed).await {
                 output::note(&format!("its key may still be in the keyring: {error}"));
             }

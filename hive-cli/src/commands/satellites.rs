@@ -54,7 +54,7 @@ async fn list(api: &dyn HiveApi, printer: Printer, args: ListArgs) -> Result<()>
     })
 }
 
-/// A label and the number of its satellites.
+/// A tag and the number of its satellites.
 #[derive(Debug, Default, Serialize)]
 struct TagCount {
     tag: String,
@@ -98,6 +98,7 @@ async fn update(api: &dyn HiveApi, printer: Printer, args: UpdateArgs) -> Result
             .with_hint("Give --name, --tag, --add-tag, --remove-tag, --status, --region or --team"));
     }
     let satellite = lookup::satellite(api, &args.satellite).await?;
+    // The API replaces the whole list, so it is read first. Two such updates at the same moment may undo one another.
     let tags = changes_tags.then(|| apply_tag_changes(&satellite.tags, args.added_tags, &args.removed_tags));
     let update = SatelliteUpdate { tags: tags.or(update.tags), ..update };
     let list = format!("hive satellites get {}", or_empty(update.name.as_ref()));
@@ -105,7 +106,7 @@ async fn update(api: &dyn HiveApi, printer: Printer, args: UpdateArgs) -> Result
     printer.show(&updated, details)
 }
 
-/// Adds and removes labels.
+/// Adds and removes tags.
 fn apply_tag_changes(tags: &[String], added: Vec<String>, removed: &[String]) -> Vec<String> {
     let mut changed: Vec<String> = tags.iter().filter(|tag| !removed.contains(tag)).cloned().collect();
     for tag in added {
@@ -168,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_changed_one_by_one() {
+    fn tags_are_changed_one_by_one() {
         let check = |tags: &[&str], added: &[&str], removed: &[&str], expected: &[&str]| {
             let own = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
             assert_eq!(apply_tag_changes(&own(tags), own(added), &own(removed)), own(expected));

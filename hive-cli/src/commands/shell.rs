@@ -15,6 +15,7 @@ use crate::{exit, lookup};
 pub(super) async fn run(hive: RemoteHive, printer: Printer, args: ShellArgs) -> Result<u8> {
     refuse_json(printer)?;
     let mut viewer = SessionViewer::new()?;
+    // Created with the size of the terminal here: a program draws its first screen for it.
     let (size, mode) = (user_size().unwrap_or_default(), args.view.mode());
     let opening = async {
         let satellite = lookup::satellite(&hive, &args.satellite).await?;

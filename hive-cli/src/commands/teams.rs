@@ -34,6 +34,7 @@ async fn members(api: &dyn HiveApi, printer: Printer, command: MembersCommand) -
             let team = lookup::team(api, &team).await?;
             let mut added = Vec::new();
             for username in users {
+                // A put: adding a member again changes the role.
                 let member = TeamMemberPut { username, role: role.into() };
                 added.push(api.identity().team_member_put(team, member).await?);
             }

@@ -44,6 +44,7 @@ const SATELLITE_GRACE: Duration = Duration::from_millis(2500);
 const SERVER_GRACE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(printer: Printer, args: UpArgs) -> Result<()> {
+    // Before anything is started, so that Ctrl-C ends it in order at any time.
     let stop = on_signals().map_err(CliError::Runtime)?;
     reject_second_instance(&args.data_dir).await?;
     let hive = open(&args).await?;
@@ -59,6 +60,7 @@ pub(super) async fn run(printer: Printer, args: UpArgs) -> Result<()> {
     let (tasks, stop_server) = (TaskTracker::new(), CancellationToken::new());
     let serving = tasks.spawn(server.run(stop_server.clone()));
     let result = run_satellite(printer, &args, &hive, &url, password, &stop).await;
+    // The satellite has ended before: its last results reached the hive.
     stop_server.cancel();
     serving.await.map_err(|error| CliError::Runtime(error.into()))?;
     result
@@ -91,6 +93,7 @@ async fn bind(args: &UpArgs, hive: Hive) -> Result<Server> {
 
 fn cannot_listen(address: SocketAddr, error: &BindError) -> CliError {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    // The next port, or 3001 after the last one.
     let other = SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(3001));
     CliError::Up(format!("cannot listen on {address}{cause}"))
         .with_hint(format!("Does another hive run there? Take another address with --listen {other}"))
@@ -159,6 +162,7 @@ async fn run_satellite(
         }
         () = stop.cancelled() => Ok(()),
     };
+    // An error here means that the message cannot be printed. Nobody would know about the hive, so it ends.
     if result.is_ok() {
         tokio::select! {
             ended = &mut running => return outcome(ended),
@@ -193,6 +197,7 @@ async fn connect(args: &UpArgs, hive: &Hive, url: &str) -> Result<Agent> {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let server = url.parse().map_err(|error| agent_error(&error))?;
     let mut config = AgentConfig::new(server, name::of_host(&host), args.data_dir.join("satellite"));
+    // The local API of the agent would open a second port that nobody asked for.
     config.local_api = None;
     // A rejected key ends the agent instead of waiting for an operator: a new token can be made here.
     config.key_rejection = KeyRejectionPolicy::Exit;

@@ -116,6 +116,7 @@ impl CollectedTarget {
     fn into_result(self) -> Option<ExecResult> {
         let mut result = self.result?;
         for (text, output) in [(&mut result.stdout, self.stdout), (&mut result.stderr, self.stderr)] {
+            // The result in a stream has no output: that came in chunks before it.
             if text.is_empty() {
                 *text = String::from_utf8_lossy(&output.kept).into_owned();
             }

@@ -183,6 +183,7 @@ async fn until_ended(api: &dyn HiveApi, command: CommandId) -> Result<CommandInf
     loop {
         match api.commands().get(command, OutputEncoding::Base64).await {
             Ok(Some(info)) if info.status.is_terminal() => return Ok(info),
+            // The limit counts from the last answer: the command itself may run for hours.
             Ok(Some(_)) => last_heard = Instant::now(),
             Ok(None) => {
                 return Err(hive_core::Error::NotFound { what: "command", id: command.to_string() }.into());

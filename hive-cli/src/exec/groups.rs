@@ -72,6 +72,7 @@ impl Groups {
 
     /// The groups, the largest first.
     pub(crate) fn sorted(mut self) -> Vec<Group> {
+        // Names break ties, so that two runs have the same order.
         self.groups.sort_by(|a, b| b.names.len().cmp(&a.names.len()).then_with(|| a.names.cmp(&b.names)));
         self.groups
     }

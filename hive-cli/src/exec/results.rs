@@ -77,6 +77,7 @@ impl<'a> TargetPages<'a> {
         }
         let page = self.api.jobs().list_targets(self.id, PageRequest { page: self.page, per_page: PAGE_SIZE }).await?;
         self.page += 1;
+        // The targets of a job are fixed, so the total cannot change between two pages.
         self.total = Some(page.total);
         self.seen += page.items.len() as u64;
         Ok(Some(page.items).filter(|items| !items.is_empty()))
@@ -102,6 +103,7 @@ impl<'a> OutputDownload<'a> {
         let Some(command) = self.command.filter(|_| self.next < self.len) else {
             return Ok(bytes::Bytes::new());
         };
+        // The hive decides how much one answer holds: the next request begins where it ended.
         let chunk = self.api.commands().output(command, self.channel.clone(), self.next).await?;
         self.next += chunk.len() as u64;
         Ok(chunk)

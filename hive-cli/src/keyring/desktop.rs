@@ -25,7 +25,7 @@ impl From<Error> for KeyringError {
     }
 }
 
-fn labels(id: &str) -> HashMap<&str, &str> {
+fn attributes(id: &str) -> HashMap<&str, &str> {
     HashMap::from([("application", "satellite-hive"), ("api-key", id)])
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn store(id: &str, label: &str, key: &SecretString) -> Result<(
             collection.unlock().await?;
         }
         let secret = key.expose_secret().as_bytes();
-        collection.create_item(label, labels(id), secret, true, "text/plain").await?;
+        collection.create_item(label, attributes(id), secret, true, "text/plain").await?;
         Ok(())
     })
     .await
@@ -55,7 +55,7 @@ pub(super) async fn store(id: &str, label: &str, key: &SecretString) -> Result<(
 pub(super) async fn load(id: &str) -> Result<SecretString> {
     let service = open().await?;
     let secret = with_unlock_timeout(async {
-        let found = service.search_items(labels(id)).await?;
+        let found = service.search_items(attributes(id)).await?;
         let is_locked = found.unlocked.is_empty();
         let item = found.unlocked.into_iter().chain(found.locked).next().ok_or(Error::NoResult)?;
         // Unlocked items come first in the answer: only a locked one makes the keyring ask the user.
@@ -71,7 +71,7 @@ pub(super) async fn load(id: &str) -> Result<SecretString> {
 pub(super) async fn delete(id: &str) -> Result<()> {
     let service = open().await?;
     with_unlock_timeout(async {
-        let found = service.search_items(labels(id)).await?;
+        let found = service.search_items(attributes(id)).await?;
         for item in found.unlocked.iter().chain(&found.locked) {
             // A locked item cannot be deleted. Where it is unlocked already, this does nothing.
             item.unlock().await?;

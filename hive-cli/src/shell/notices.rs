@@ -45,6 +45,7 @@ pub(super) fn control_requested(name: &str) -> String {
 
 /// Who has the keyboard now, if that has changed.
 pub(super) fn control_changed(before: &Control, now: &Control, is_read_only: bool) -> Option<String> {
+    // A message of control also comes when only the offset of the input changed.
     if (before.is_mine, &before.holder) == (now.is_mine, &now.holder) {
         return None;
     }

@@ -36,6 +36,8 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn listen() -> io::Result<Self> {
+        // SIGQUIT too: in raw mode the terminal sends none for Ctrl-\, so it comes from another process and means the
+        // end.
         let handled =
             [Number::SIGHUP, Number::SIGINT, Number::SIGQUIT, Number::SIGTERM, Number::SIGWINCH, Number::SIGCONT];
         let all = handled.into_iter().map(listen_to).collect::<io::Result<_>>()?;
