@@ -102,9 +102,9 @@ fn matching_words(
         let hive = hive().await?;
         for page in 1.. {
             let request = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
-            let got = hive.satellites().list(filter.clone(), request).await?;
-            let is_last = got.items.is_empty() || u64::from(page) * u64::from(request.per_page) >= got.total;
-            got.items.into_iter().for_each(|satellite| take(satellite, &mut words));
+            let response = hive.satellites().list(filter.clone(), request).await?;
+            let is_last = response.items.is_empty() || u64::from(page) * u64::from(request.per_page) >= response.total;
+            response.items.into_iter().for_each(|satellite| take(satellite, &mut words));
             if is_last || words.len() >= MAX_WORDS {
                 break;
             }

@@ -93,7 +93,7 @@ impl CliError {
 
     /// Returns the stable code that programs can match.
     pub(crate) fn code(&self) -> Cow<'static, str> {
-        let word = match self {
+        let code = match self {
             Self::Usage(_) => "USAGE",
             Self::NoHive(_) => "NO_HIVE",
             Self::Hive(error) => return error.code().to_string().into(),
@@ -107,7 +107,7 @@ impl CliError {
             Self::Interrupted(_) => "INTERRUPTED",
             Self::Hinted { error, .. } => return error.code(),
         };
-        word.into()
+        code.into()
     }
 
     /// Returns the exit code of `hive`.
@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_name_that_is_taken_comes_with_who_may_have_it() {
-        let taken = CliError::of_naming("hive satellites get web")(Error::Conflict("the name is taken".into()));
-        assert!(taken.hint().unwrap().contains("`hive satellites get web`"));
+        let error = CliError::of_naming("hive satellites get web")(Error::Conflict("the name is taken".into()));
+        assert!(error.hint().unwrap().contains("`hive satellites get web`"));
         assert_eq!(CliError::of_naming("x")(Error::AuthInvalid).code(), "AUTH_INVALID");
     }
 

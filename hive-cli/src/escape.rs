@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_written_out() {
+    fn control_characters_are_escaped() {
         check("\u{1b}[2J\u{1b}]0;title\u{7}", "\\u{1b}[2J\\u{1b}]0;title\\u{7}");
         check("a\rb\nc\td", "a\\rb\\nc\\td");
         check("\u{9b}31m", "\\u{9b}31m");
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_deceive_the_eye_is_written_out() {
+    fn invisible_and_bidirectional_characters_are_escaped() {
         check("user\u{202e}nimda", "user\\u{202e}nimda");
         check("a\u{200b}b\u{2066}c\u{feff}", "a\\u{200b}b\\u{2066}c\\u{feff}");
     }

@@ -61,6 +61,7 @@ pub(crate) fn of_session(end: &SessionEnd) -> u8 {
         EndReason::Timeout => 124,
         EndReason::Error => 126,
         EndReason::Lost => SESSION_LOST,
+        // A reason of a newer hive: the exit code is all that is known.
         EndReason::Unknown(_) => exit_code.unwrap_or(SESSION_LOST),
     }
 }

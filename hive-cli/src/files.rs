@@ -23,6 +23,7 @@ impl AtomicFile {
     /// Creates the temporary file, readable by its owner alone.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let mut temporary = path.as_os_str().to_owned();
+        // The process id keeps two runs apart. What a crashed one left is overwritten.
         temporary.push(format!(".{}.part", std::process::id()));
         let temporary = PathBuf::from(temporary);
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_is_not_kept_leaves_nothing() {
+    fn a_file_that_is_not_committed_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.jsonl");
         AtomicFile::create(&path).unwrap().write_all(b"half").unwrap();

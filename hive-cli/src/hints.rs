@@ -25,6 +25,7 @@ pub(crate) fn for_error(error: &Error) -> Option<String> {
         Error::NotFound { what, .. } => return for_missing(what),
         Error::SatelliteNotFound(_) => "See them with `hive satellites list`".into(),
         Error::SessionNotFound(_) => "See yours with `hive sessions list --ended`".into(),
+        // All conflicts have one code: only the message tells this one apart.
         Error::Conflict(what) if what.contains("name") && what.contains("taken") => {
             "Choose another name; `hive satellites list` shows the names that you may see, and other teams have more"
                 .into()
@@ -54,6 +55,7 @@ pub(crate) fn unreachable(error: &Error) -> Option<&Unreachable> {
 
 /// Whether the disk of the hive's server caused the error.
 fn is_disk_full(error: &Error) -> bool {
+    // The server marks it in the details. The code is UNAVAILABLE, as for every other cause.
     error.to_wire().details.is_some_and(|details| details.get("disk").is_some())
 }
 
@@ -116,6 +118,7 @@ pub(crate) fn for_result(result: &ExecResult) -> Option<String> {
 pub(crate) fn for_shell_line(targets: &[String], argv: &[String]) -> Option<String> {
     let [line] = argv else { return None };
     let is_line = line.contains(|c: char| c.is_whitespace() || "|&;<>()$`*?~".contains(c));
+    // Within single quotes a shell knows no escapes: a quote ends the string, is added escaped, and begins a new one.
     let (target, quoted) = (targets.join(" "), line.replace('\'', r"'\''"));
     is_line.then(|| {
         format!(
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hive_that_is_out_of_reach_is_told_by_what_is_in_the_way() {
+    fn the_hint_for_an_unreachable_hive_fits_the_obstacle() {
         check_obstacle("http://hive", Obstacle::Refused, "`hive up`");
         check_obstacle("https://hive:3000", Obstacle::NoTls, "try http://hive:3000");
         check_obstacle("http://hive:3000", Obstacle::NoHttp, "try https://hive:3000");
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_behind_the_dashes_is_told_from_a_program() {
+    fn a_shell_line_after_the_dashes_is_told_from_a_program() {
         let check = |argv: &[&str], expected: Option<&str>| {
             let argv: Vec<_> = argv.iter().map(|&word| word.to_owned()).collect();
             let hint = for_shell_line(&["web".to_owned()], &argv);

@@ -3,6 +3,7 @@
 //! A key is stored under its id, so two profiles never share an entry by mistake. Where there is no keyring, or this
 //! program was built without it, callers store the key in a file.
 
+// The two files have the same functions, chosen at compile time.
 #[cfg(all(feature = "keyring", target_os = "linux"))]
 #[path = "keyring/desktop.rs"]
 mod service;

@@ -66,6 +66,7 @@ pub(crate) async fn closest_name(api: &dyn HiveApi, word: &str) -> Option<String
 
 /// Returns the team with this id or slug.
 pub(crate) async fn team(api: &dyn HiveApi, word: &str) -> Result<TeamId> {
+    // Not ambiguous: an id has an underscore, a slug cannot.
     if let Ok(id) = word.parse() {
         return Ok(id);
     }

@@ -32,6 +32,7 @@ use clap_complete::CompleteEnv;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
+    // Ends the process if a shell asks for completions.
     CompleteEnv::with_factory(args::command).var(completion::VARIABLE).complete();
     let cli = args::Cli::read();
     style::choose(cli.global.colour());

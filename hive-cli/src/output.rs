@@ -117,6 +117,7 @@ impl JsonList {
         if self.is_lines {
             return json_line(entry);
         }
+        // The bracket comes with the first entry: an error before it leaves standard output empty.
         let before = if std::mem::replace(&mut self.is_begun, true) { ',' } else { '[' };
         write_stdout(format!("{before}{}", document(entry)?).as_bytes())
     }

@@ -11,11 +11,11 @@ pub(crate) async fn collect<T>(
     let per_page = limit.clamp(1, PageRequest::MAX_PER_PAGE as usize) as u32;
     let mut items = Vec::new();
     for page in 1.. {
-        let got = page_of(PageRequest { page, per_page }).await?;
+        let response = page_of(PageRequest { page, per_page }).await?;
         // The total may shrink or grow between two pages: an empty page ends the list whatever the total says.
-        let is_last = got.items.is_empty();
-        items.extend(got.items);
-        if is_last || items.len() as u64 >= got.total || items.len() >= limit {
+        let is_last = response.items.is_empty();
+        items.extend(response.items);
+        if is_last || items.len() as u64 >= response.total || items.len() >= limit {
             break;
         }
     }

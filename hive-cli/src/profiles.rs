@@ -172,8 +172,8 @@ impl Profiles {
         let removed = self.by_name.remove(name).ok_or_else(|| self.unknown_profile(name))?;
         if self.current.as_deref() == Some(name) {
             // Of several, none is chosen: the next command must not go to a hive that the user did not pick.
-            let mut left = self.by_name.keys();
-            self.current = left.next().filter(|_| left.len() == 0).cloned();
+            let mut names = self.by_name.keys();
+            self.current = names.next().filter(|_| names.len() == 0).cloned();
         }
         Ok(removed)
     }
@@ -185,6 +185,7 @@ impl Profiles {
 
     /// Deletes the key of a removed profile from the keyring, unless another profile uses the same entry.
     pub(crate) async fn delete_key_of(&self, removed: &Profile) -> std::result::Result<(), KeyringError> {
+        // `hive login --with-key` may have saved one key under two names.
         let id =
             removed.id_in_keyring().filter(|id| !self.by_name.values().any(|other| other.id_in_keyring() == Some(*id)));
         match id {
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_that_are_left_none_is_chosen_by_itself() {
+    fn of_several_remaining_profiles_none_becomes_current() {
         let (_directory, mut profiles) = profiles(&["one", "two", "three"]);
         profiles.remove("three").unwrap();
         assert_eq!(current(&profiles), None);
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_there_is_told_with_those_that_are() {
+    fn an_unknown_name_comes_with_the_known_ones() {
         let (_directory, mut profiles) = profiles(&["one", "two"]);
         assert!(profiles.get("three").err().unwrap().hint().unwrap().contains("one, two"));
         assert!(profiles.remove("three").is_err());
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_encrypted_is_known() {
+    fn a_url_without_tls_is_recognized() {
         for url in ["http://hive.example.com", "http://192.0.2.7:3000", "http://[2001:db8::1]:3000/x"] {
             assert!(is_unencrypted(url), "{url}");
         }

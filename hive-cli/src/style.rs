@@ -56,6 +56,7 @@ pub(crate) fn width() -> Option<usize> {
 
 /// Returns the style of a state, given its first word.
 pub(crate) fn of_state(word: &str) -> Style {
+    // Some cells add to the state: `exited 3`, or `open, satellite offline`.
     match word.split([' ', ',']).next().unwrap_or_default() {
         "succeeded" | "active" | "yes" | "success" | "open" => GOOD,
         "failed" | "failure" | "timed_out" | "not_run" | "expired" | "outcome_unknown" | "lost" | "error" => BAD,

@@ -62,6 +62,8 @@ impl TextTable {
         for (number, row) in self.rows.iter().enumerate() {
             let is_heading = number == 0 && self.has_heading;
             for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+                // Padded by hand: `{:width$}` counts characters, not columns of the terminal. The last column needs no
+                // padding.
                 let is_last = column + 1 == row.len();
                 let (cut, cut_width) = cut(cell, width);
                 let style =

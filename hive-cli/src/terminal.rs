@@ -54,6 +54,7 @@ async fn line() -> Result<String> {
     tokio::select! {
         line = read => {
             let line = line.map_err(io::Error::other).and_then(|line| line).map_err(CliError::file("read", "stdin"))?;
+            // Only the line end: a password may end with a space.
             Ok(line.trim_end_matches(['\r', '\n']).to_owned())
         }
         _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted(exit::SIGINT)),

@@ -83,6 +83,7 @@ pub(crate) enum SessionsCommand {
     },
 }
 
+// The escape commands are taken from the parser's module, so that `~?` and this page agree.
 fn help(about: &str, examples: &str) -> String {
     format!("{about}\n\nEscape commands:\n  {}\n\nExamples:\n  {examples}", HELP.replace('\n', "\n  "))
 }

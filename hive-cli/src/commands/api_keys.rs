@@ -14,6 +14,7 @@ pub(super) async fn run(api: &dyn HiveApi, printer: Printer, command: ApiKeysCom
     match command {
         ApiKeysCommand::Create { name, expires_in_hours } => {
             let new = api.identity().api_key_create(ApiKeyCreate { name, expires_in_hours }).await?;
+            // Only the key, so that a script can store the output.
             printer.report(&new, &new.api_key)
         }
         ApiKeysCommand::List => {

@@ -38,7 +38,7 @@ async fn list(api: &dyn HiveApi, printer: Printer, limit: usize) -> Result<u8> {
                 job.created_at.to_string(),
                 job.created_by.clone(),
                 wire_name(&job.status),
-                done(job),
+                progress(job),
                 job.summary.clone(),
             ]
         })
@@ -48,6 +48,7 @@ async fn list(api: &dyn HiveApi, printer: Printer, limit: usize) -> Result<u8> {
 
 async fn show(api: &dyn HiveApi, printer: Printer, id: JobId, with_output: bool) -> Result<u8> {
     let job = api.jobs().get(id).await?.ok_or_else(|| no_job(id))?;
+    // The same document as that of `hive exec -o json`, without the job.
     if printer.is_json() && with_output {
         json(api, printer, id).await?;
         return Ok(0);
@@ -92,8 +93,9 @@ async fn watch(api: &dyn HiveApi, printer: Printer, id: JobId) -> Result<u8> {
     if let Some(list) = list {
         list.end()?;
     } else {
-        output::text(&format!("{id}: {}, {} done", wire_name(&outcome.job.status), done(&outcome.job)))?;
+        output::text(&format!("{id}: {}, {} done", wire_name(&outcome.job.status), progress(&outcome.job)))?;
     }
+    // 0 also for a job that failed: to watch it succeeded.
     Ok(outcome.interrupted.map_or(0, exit::of_signal))
 }
 
@@ -122,6 +124,6 @@ pub(super) fn describe(printer: Printer, job: &Job) -> Result<()> {
     })
 }
 
-fn done(job: &Job) -> String {
+fn progress(job: &Job) -> String {
     format!("{}/{}", job.counts.ended(), job.counts.total())
 }

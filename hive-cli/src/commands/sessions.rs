@@ -70,6 +70,7 @@ struct KillResult {
 
 async fn kill(api: &dyn HiveApi, printer: Printer, ids: &[SessionId]) -> Result<u8> {
     let mut kills = Vec::new();
+    // One that cannot be ended does not keep the others open.
     for &id in ids {
         let error = api.sessions().terminate(id).await.err();
         let error = error.map(|error| ErrorBody { code: error.code(), message: CliError::from(error).to_string() });

@@ -22,9 +22,9 @@ pub(super) async fn run(hive: RemoteHive, printer: Printer, args: ShellArgs) -> 
         Ok(hive.sessions().create(session_request(satellite.id, size, args)).await?)
     };
     let session = viewer.run_unless_signalled(opening).await?;
-    let shown = show(hive, viewer, &session, mode, OnInputEnd::EndSession).await;
+    let result = show(hive, viewer, &session, mode, OnInputEnd::EndSession).await;
     // The session exists even where it cannot be shown: its id is the only way to it.
-    shown.inspect_err(|_| output::note(&notices::reattach(session.id)))
+    result.inspect_err(|_| output::note(&notices::reattach(session.id)))
 }
 
 /// Shows an existing session.
@@ -60,8 +60,8 @@ fn session_request(satellite_id: SatelliteId, size: Size, args: ShellArgs) -> Se
     let Size { cols, rows } = size;
     // As ssh does: programs on the satellite need the type of the terminal here.
     let term = std::env::var("TERM").ok().filter(|term| !term.is_empty()).map(|term| ("TERM".to_owned(), term));
-    let given = args.env.into_iter().map(|variable| (variable.name, variable.value));
-    SessionCreate { satellite_id, cols, rows, shell: args.shell, env: term.into_iter().chain(given).collect() }
+    let variables = args.env.into_iter().map(|variable| (variable.name, variable.value));
+    SessionCreate { satellite_id, cols, rows, shell: args.shell, env: term.into_iter().chain(variables).collect() }
 }
 
 fn refuse_json(printer: Printer) -> Result<()> {

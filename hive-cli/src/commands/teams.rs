@@ -44,12 +44,12 @@ async fn members(api: &dyn HiveApi, printer: Printer, command: MembersCommand) -
             let id = lookup::team(api, &team).await?;
             let members = api.identity().team_member_list(id).await?;
             // All names are checked before the first member is removed: a mistyped one changes nothing.
-            let found: Result<Vec<_>> = users.iter().map(|word| member(&members, word, &team)).collect();
-            let found = found?;
-            for member in &found {
+            let members_to_remove: Result<Vec<_>> = users.iter().map(|word| member(&members, word, &team)).collect();
+            let members_to_remove = members_to_remove?;
+            for member in &members_to_remove {
                 api.identity().team_member_remove(id, member.user_id).await?;
             }
-            let names: Vec<_> = found.iter().map(|member| member.username.as_str()).collect();
+            let names: Vec<_> = members_to_remove.iter().map(|member| member.username.as_str()).collect();
             let sentence = format!("{} is not in {team} any more", names.join(", "));
             printer.report(&json!({ "team": id, "removed": names }), &sentence)
         }

@@ -58,11 +58,11 @@ pub(super) async fn run(printer: Printer, args: UpArgs) -> Result<()> {
     save_credentials(&hive, &args.data_dir, &url).await?;
 
     let (tasks, stop_server) = (TaskTracker::new(), CancellationToken::new());
-    let serving = tasks.spawn(server.run(stop_server.clone()));
+    let server_task = tasks.spawn(server.run(stop_server.clone()));
     let result = run_satellite(printer, &args, &hive, &url, password, &stop).await;
     // The satellite has ended before: its last results reached the hive.
     stop_server.cancel();
-    serving.await.map_err(|error| CliError::Runtime(error.into()))?;
+    server_task.await.map_err(|error| CliError::Runtime(error.into()))?;
     result
 }
 
@@ -151,9 +151,9 @@ async fn run_satellite(
         () = stop.cancelled() => return Ok(()),
     };
     let (name, link, stop_agent) = (agent.name().to_owned(), agent.link_state(), CancellationToken::new());
-    let mut running = TaskTracker::new().spawn(agent.run(stop_agent.clone()));
+    let mut agent_task = TaskTracker::new().spawn(agent.run(stop_agent.clone()));
     let result = tokio::select! {
-        ended = &mut running => return outcome(ended),
+        ended = &mut agent_task => return outcome(ended),
         satellite_id = online(link) => {
             let satellite_id = satellite_id?;
             let (data_dir, login) = (args.data_dir.as_path(), current_login());
@@ -165,12 +165,12 @@ async fn run_satellite(
     // An error here means that the message cannot be printed. Nobody would know about the hive, so it ends.
     if result.is_ok() {
         tokio::select! {
-            ended = &mut running => return outcome(ended),
+            ended = &mut agent_task => return outcome(ended),
             () = stop.cancelled() => {}
         }
     }
     stop_agent.cancel();
-    end(running).await?;
+    end(agent_task).await?;
     result
 }
 

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lost_link_is_told_with_what_follows() {
+    fn a_lost_link_is_noted_with_its_consequence() {
         assert_eq!(
             link("web", false, Some(65)),
             "web lost its link to the hive, the command may go on there; in 65 s its outcome counts as unknown"

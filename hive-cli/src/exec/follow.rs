@@ -120,6 +120,7 @@ impl ExecFollower<'_> {
                     }
                 }
                 signal = interrupts.next() => {
+                    // The second signal: the cancels that were not sent yet are given up with it.
                     if deadline.is_some() {
                         return Ok(Some(signal));
                     }
@@ -133,9 +134,9 @@ impl ExecFollower<'_> {
             }
         }
         let Some(Cancellation { signal, deadline }) = cancellation else { return Ok(None) };
-        let all_asked = async { while cancels.next().await.is_some() {} };
+        let all_cancelled = async { while cancels.next().await.is_some() {} };
         // The hive keeps a command that could not be cancelled in time; it ends by its own timeout.
-        let _ = timeout_at(deadline, all_asked).await;
+        let _ = timeout_at(deadline, all_cancelled).await;
         Ok(Some(signal))
     }
 

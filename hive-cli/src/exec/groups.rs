@@ -188,35 +188,40 @@ mod tests {
     }
 
     #[test]
-    fn those_that_said_the_same_stand_together_the_most_first() {
+    fn satellites_with_the_same_output_are_one_group_and_the_largest_is_first() {
         use CommandStatus::*;
-        let said = |n, text| (target(n, Succeeded, 0, text), text);
-        let got =
-            headings(vec![said(1, "a"), said(2, "b"), said(3, "b"), said(4, "c"), (target(5, Failed, 3, "b"), "b")]);
+        let succeeded = |n, text| (target(n, Succeeded, 0, text), text);
+        let headings_shown = headings(vec![
+            succeeded(1, "a"),
+            succeeded(2, "b"),
+            succeeded(3, "b"),
+            succeeded(4, "c"),
+            (target(5, Failed, 3, "b"), "b"),
+        ]);
         let expected = [
             "web-server-02, web-server-03 (2):",
             "web-server-01:",
             "web-server-04:",
             "web-server-05: failed, exit code 3",
         ];
-        assert_eq!(got, expected);
+        assert_eq!(headings_shown, expected);
     }
 
     #[test]
-    fn those_that_were_not_run_for_the_same_reason_stand_together() {
+    fn satellites_that_were_not_run_for_the_same_reason_are_one_group() {
         assert_eq!(headings(vec![(not_run(1), "")]), ["web-server-01: not_run: satellite web-server-01 is offline"]);
-        let got = headings(vec![(not_run(1), ""), (not_run(2), "")]);
-        assert_eq!(got, ["web-server-01, web-server-02 (2): not_run: SATELLITE_OFFLINE"]);
+        let headings_shown = headings(vec![(not_run(1), ""), (not_run(2), "")]);
+        assert_eq!(headings_shown, ["web-server-01, web-server-02 (2): not_run: SATELLITE_OFFLINE"]);
     }
 
     #[test]
-    fn a_silent_success_says_so() {
+    fn a_success_without_output_is_marked() {
         let silent = |n| (target(n, CommandStatus::Succeeded, 0, ""), "");
         assert_eq!(headings(vec![silent(1), silent(2)]), ["web-server-01, web-server-02 (2): no output"]);
     }
 
     #[test]
-    fn what_was_said_on_one_stream_is_not_the_same_on_the_other() {
+    fn output_on_stdout_differs_from_the_same_output_on_stderr() {
         let out = target(1, CommandStatus::Succeeded, 0, "x");
         let err = JobTarget { stdout_bytes: 0, stderr_bytes: 1, ..target(2, CommandStatus::Succeeded, 0, "") };
         assert_eq!(headings(vec![(out, "x"), (err, "x")]).len(), 2);
@@ -225,7 +230,7 @@ mod tests {
     #[test]
     fn a_long_list_of_names_is_cut() {
         let many = (1..=20).map(|n| (target(n, CommandStatus::Succeeded, 0, "x"), "x")).collect();
-        let got = headings(many);
-        assert!(got[0].ends_with("web-server-16, … (20):"), "{got:?}");
+        let headings_shown = headings(many);
+        assert!(headings_shown[0].ends_with("web-server-16, … (20):"), "{headings_shown:?}");
     }
 }

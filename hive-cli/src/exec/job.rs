@@ -109,6 +109,7 @@ impl<F: AsyncFnMut(&JobEvent, &JobProgressBar) -> Result<()>> JobFollower<'_, F>
                 },
                 signal = interrupts.next() => {
                     self.interrupted.get_or_insert(signal);
+                    // A second signal, or the first one of a watcher: following ends now.
                     if self.deadline.is_some() || self.on_interrupt == OnInterrupt::Leave {
                         self.deadline = Some(Instant::now());
                         return Ok(Some(None));
@@ -124,6 +125,7 @@ impl<F: AsyncFnMut(&JobEvent, &JobProgressBar) -> Result<()>> JobFollower<'_, F>
     }
 
     async fn cancel(&self) {
+        // Between two redraws of the bar, which would overwrite the line.
         let note = |text: String| self.progress.hide_while(|| output::note(&text));
         note(format!("{} is being cancelled; press Ctrl-C again to leave it to the hive", self.id));
         if let Err(error) = self.jobs.cancel(self.id).await {

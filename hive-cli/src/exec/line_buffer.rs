@@ -32,7 +32,9 @@ impl LineBuffer {
     fn take(&mut self) -> String {
         let line = std::mem::take(&mut self.pending);
         let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        // CR LF is one line end. Escaped, the CR would stand at the end of each line.
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        // Decoded line by line: the bytes of one character may come in two chunks.
         format!("{}\n", escape::line(&String::from_utf8_lossy(line)))
     }
 }

@@ -23,6 +23,7 @@ pub(crate) async fn json(api: &dyn HiveApi, printer: output::Printer, id: JobId)
     let mut worst = 0;
     let mut targets = TargetPages::new(api, id);
     while let Some(page) = targets.next().await? {
+        // `buffered` keeps the order of the page, which is that of names.
         let mut results =
             stream::iter(page.into_iter().map(|target| result(api, target))).buffered(CONCURRENT_DOWNLOADS);
         while let Some(result) = results.next().await {

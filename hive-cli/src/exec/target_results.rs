@@ -44,6 +44,7 @@ impl<'a> TargetResults<'a> {
             result.error = self.refusal(*satellite_id).await?;
             return Ok(Some(result));
         };
+        // The event has no output: the command has.
         if let Some(info) = self.api.commands().get(command, OutputEncoding::Lossy).await? {
             (result.stdout, result.stderr) = (info.stdout, info.stderr);
             (result.truncated, result.error) = (info.truncated, info.error);

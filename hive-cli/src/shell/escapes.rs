@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_stands_at_the_start_of_a_line() {
+    fn an_escape_command_stands_at_the_start_of_a_line() {
         check(&["~."], &[ParsedInput::Command(EscapeCommand::Detach)]);
         check(&["ls\r~?"], &[keys("ls\r"), ParsedInput::Command(EscapeCommand::Help)]);
         check(&["ls\n~K"], &[keys("ls\n"), ParsedInput::Command(EscapeCommand::End)]);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_may_be_split_over_reads() {
+    fn an_escape_command_may_be_split_over_reads() {
         check(&["ls\r", "~", "."], &[keys("ls\r"), ParsedInput::Command(EscapeCommand::Detach)]);
         check(&["~", "x"], &[keys("~x")]);
         check(&["~", "~", "."], &[keys("~"), keys(".")]);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_typed() {
+    fn other_keys_after_a_tilde_are_typed() {
         check(&["~/bin/x\r"], &[keys("~/bin/x\r")]);
         check(&["~~."], &[keys("~.")]);
         check(&["~\r~."], &[keys("~\r"), ParsedInput::Command(EscapeCommand::Detach)]);
@@ -203,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn an_order_may_follow_an_order() {
+    fn an_escape_command_may_follow_another() {
         check(&["~?~."], &[ParsedInput::Command(EscapeCommand::Help), ParsedInput::Command(EscapeCommand::Detach)]);
         check(&["~?x~."], &[ParsedInput::Command(EscapeCommand::Help), keys("x~.")]);
     }
 
     #[test]
-    fn every_keystroke_but_that_tilde_goes_on_at_once() {
+    fn every_key_but_that_tilde_is_passed_on_at_once() {
         let mut escapes = EscapeParser::default();
         for key in ["\r", "a", "\x1b", "[", "A", "\x03", "\u{e4}", "\r"] {
             assert_eq!(escapes.read(key.as_bytes()), [keys(key)]);
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pasted_holds_no_orders() {
+    fn pasted_text_holds_no_escape_commands() {
         check(&["\x1b[200~a\r~kim\r\x1b[201~"], &[keys("\x1b[200~a\r~kim\r\x1b[201~")]);
         check(
             &["\x1b[20", "0~\r", "~K", "\x1b[201~\r~."],
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_names_every_order() {
+    fn the_help_names_every_escape_command() {
         for key in 0..=127 {
             if EscapeCommand::from_key(key).is_some() {
                 assert!(HELP.contains(&format!("~{} ", char::from(key))), "{}", char::from(key));
@@ -244,7 +244,7 @@ mod tests {
 
     /// The keys that go on, and the commands, do not depend on how what was typed is cut up.
     #[test]
-    fn how_it_is_cut_up_does_not_matter() {
+    fn the_split_into_reads_does_not_matter() {
         let text = b"~?ls ~.\r~~x\r\x1b[200~\r~K\x1b[201~\r~/a\n~~\r~T~\r~.";
         let flat = |cut: usize| {
             let mut escapes = EscapeParser::default();

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_keyboard_is_said_when_it_changes() {
+    fn a_change_of_the_keyboard_s_holder_is_noted() {
         check(&mine(), &mine(), None);
         check(&held_by(Some("ann")), &mine(), Some("you have the keyboard"));
         check(&mine(), &held_by(Some("ann")), Some("ann has the keyboard; ~R asks for it, ~T takes it"));
@@ -126,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_in_vain_is_said() {
+    fn lost_input_is_noted() {
         assert_eq!(reconnected(0), "attached again");
         assert_eq!(reconnected(1), "attached again; 1 typed byte did not arrive, type again");
     }
 
     #[test]
-    fn an_end_that_the_exit_code_does_not_tell_is_said() {
+    fn an_end_is_noted_unless_the_exit_code_tells_it() {
         let end = |reason| SessionEnd { reason, exit_code: None, error: None };
         assert_eq!(session_ended("web", &end(EndReason::Exited)), None);
         assert_eq!(session_ended("web", &end(EndReason::Lost)).as_deref(), Some("the session on web was lost"));

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_given_back_as_it_was() {
+    fn a_terminal_is_restored() {
         let _alone = exclusive();
         let (terminal, mut reader) = terminal();
         let before = modes(&terminal);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+    fn a_panic_restores_the_terminal_before_it_is_reported() {
         let _alone = exclusive();
         let (terminal, _reader) = terminal();
         let before = modes(&terminal);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_that_was_given_back_meanwhile_is_taken_again() {
+    fn raw_mode_is_applied_again_after_a_stop() {
         let _alone = exclusive();
         let (terminal, _reader) = terminal();
         let before = termios::tcgetattr(&terminal).unwrap();

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_we_say_stands_on_a_harmless_line_of_its_own() {
+    async fn a_notice_is_an_escaped_line_of_its_own() {
         let (mut screen, reader) = screen();
         screen.show(text("$ "), 2);
         screen.say("who\x1b[2J");
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn on_the_alternate_screen_it_moves_nothing() {
+    async fn a_notice_on_the_alternate_screen_moves_nothing() {
         let (mut screen, reader) = screen();
         screen.show(text("\x1b[?1049h"), 8);
         screen.say("one\ntwo");
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_does_not_end_up_inside_of_a_sequence() {
+    async fn a_notice_is_not_written_within_a_sequence() {
         let (mut screen, reader) = screen();
         screen.show(text("\x1b[3"), 3);
         screen.say("away");
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_does_not_end_up_inside_of_a_character() {
+    async fn a_notice_is_not_written_within_a_character() {
         let (mut screen, reader) = screen();
         screen.show(Bytes::from_static(b"5 \xe2\x82"), 4);
         screen.say("away");
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_words_stand_on_a_terminal_that_was_brought_back() {
+    async fn the_last_message_is_on_a_restored_terminal() {
         let (mut screen, mut reader) = screen();
         screen.show(text("\x1b[?1049h"), 8);
         screen.write_all().await.unwrap();

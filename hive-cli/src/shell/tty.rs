@@ -31,6 +31,7 @@ fn open_path(path: &Path) -> io::Result<File> {
 pub(super) fn size(terminal: impl AsFd) -> Option<Size> {
     let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     let is_known = size.ws_col > 0 && size.ws_row > 0;
+    // The hive refuses sizes beyond MAX_SCREEN.
     is_known.then(|| Size { cols: size.ws_col.min(MAX_SCREEN), rows: size.ws_row.min(MAX_SCREEN) })
 }
 

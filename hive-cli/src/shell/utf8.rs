@@ -16,12 +16,13 @@ pub(super) struct Utf8Buffer {
 impl Utf8Buffer {
     /// Takes output and returns the part that can be shown now.
     pub(super) fn feed(&mut self, bytes: Bytes) -> Bytes {
+        // Nearly always nothing is held, and the bytes are passed on without a copy.
         let all = if self.held.is_empty() { bytes } else { joined(&std::mem::take(&mut self.held), &bytes) };
-        let mut shown = all;
-        if let Some(start) = self.unfinished(&shown) {
-            self.held = shown.split_off(start);
+        let mut complete = all;
+        if let Some(start) = self.unfinished(&complete) {
+            self.held = complete.split_off(start);
         }
-        shown
+        complete
     }
 
     /// Returns the bytes that are held back.

@@ -13,6 +13,7 @@ pub(super) fn of_host(host: &str) -> SatelliteName {
         if matches!(c, 'a'..='z' | '0'..='9' | '_' | '-') { c } else { '-' }
     };
     let host: String = host.chars().map(allowed).take(MAX_LEN).collect();
+    // After the cut, which may leave a dash at the end.
     let host = host.trim_matches('-');
     let name = match host.len() {
         0 => format!("local{SUFFIX}"),

@@ -80,6 +80,7 @@ impl WelcomeMessage<'_> {
 
 /// Returns the address to listen on for other machines, with the same port.
 fn any_address(url: &str) -> String {
+    // The last colon: an IPv6 address has others.
     let port = url.rsplit_once(':').map_or(url, |(_, port)| port);
     format!("0.0.0.0:{port}")
 }

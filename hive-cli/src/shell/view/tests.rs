@@ -274,7 +274,7 @@ async fn a_file_that_is_typed_ends_the_session_with_its_end() {
 }
 
 #[tokio::test]
-async fn who_leaves_has_everything_typed_and_lets_the_keyboard_go() {
+async fn leaving_sends_all_input_and_releases_the_keyboard() {
     let (mut fixture, mut hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     fixture.type_keys("make\r~.").await;
     assert_eq!(hive.next_action().await, typed(0, "make\r"));
@@ -328,7 +328,7 @@ async fn a_reader_s_screen_that_reads_nothing_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_broken_link_is_told_once_and_the_session_goes_on() {
+async fn a_broken_connection_is_noted_once_and_the_session_goes_on() {
     let (mut fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     hive.output(0, "before").await;
     fixture.until_seen("before").await;
@@ -355,7 +355,7 @@ async fn one_may_leave_while_the_link_is_broken() {
 }
 
 #[tokio::test]
-async fn who_has_not_the_keyboard_is_told_so_once() {
+async fn a_viewer_without_the_keyboard_is_told_so_once() {
     let (mut fixture, mut hive) = ViewFixture::start(ViewMode::Control, of_ann()).await;
     fixture.until_seen("[hive: ann has the keyboard; ~R asks for it, ~T takes it]").await;
     fixture.type_keys("abc").await;
@@ -371,7 +371,7 @@ async fn who_has_not_the_keyboard_is_told_so_once() {
 }
 
 #[tokio::test]
-async fn what_is_said_first_stands_behind_the_reset() {
+async fn the_first_notice_comes_after_the_reset() {
     let (mut attachment, hive) = attachment(of_ann(), 5000, false);
     attachment.attached.modes = Some("\x1b[?7l".into());
     let mut fixture = ViewFixture::show(ViewMode::Control, attachment).await;
@@ -418,7 +418,7 @@ async fn the_end_comes_behind_all_output() {
 }
 
 #[tokio::test]
-async fn missing_output_is_never_silent() {
+async fn missing_output_is_noted() {
     let (mut fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     hive.send(ToViewer::Gap { from: 0, to: 1000 }).await;
     fixture.until_seen("[hive: 1000 bytes of output were lost]").await;
@@ -428,7 +428,7 @@ async fn missing_output_is_never_silent() {
 }
 
 #[tokio::test]
-async fn a_satellite_s_link_is_told() {
+async fn the_state_of_the_satellite_s_link_is_noted() {
     let (mut fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     hive.send(ToViewer::Link { online: false }).await;
     fixture.until_seen("[hive: web-server-01 lost its link to the hive; the session waits there]").await;
@@ -437,7 +437,7 @@ async fn a_satellite_s_link_is_told() {
 }
 
 #[tokio::test]
-async fn who_is_let_in_no_more_is_told_why() {
+async fn a_refused_viewer_learns_why() {
     let (fixture, hive) = ViewFixture::start(ViewMode::Control, mine()).await;
     let error = Error::AuthInvalid.to_wire();
     hive.send(ToViewer::Error { error: error.clone() }).await;
