@@ -1,11 +1,12 @@
-//! Commands: stored, queued, handed to links, and what becomes of them.
+//! Commands: how they are stored, queued, handed to links and ended.
 //!
-//! In the order in which a command meets them: `payload` is what it does, `accept` stores it, `queue` decides when it has a slot at
-//! its satellite, `dispatch` hands it to a link of `links`, `reports` is what the satellite reports of it, `in_flight` holds its output
-//! until it is stored and wakes who waits, `ending` gives it its end, `result` is what callers get. `revocation` and `overdue` end
-//! what its satellite does not.
+//! The modules in the order of a command: `payload` is what it does, `accept` stores it, `queue` decides when it gets a
+//! slot at its satellite, `dispatch` hands it to a link of `links`, `reports` handles what its satellite reports,
+//! `in_flight` holds its output until it is stored and wakes its followers, `ending` ends it, `result` is what callers
+//! get. `revocation` and `overdue` end commands that their satellite does not end.
 //!
-//! Who gives the commands of a job their turns is not known here: jobs follow the commands as a [`CommandObserver`].
+//! This module does not know what gives the commands of a job their turns. Jobs follow their commands as a
+//! [`CommandObserver`].
 
 mod accept;
 mod cancel;
@@ -73,7 +74,8 @@ pub(crate) enum CommandEvent {
     JobChanged { job: JobId },
     /// A command that had its turn is queued again: its satellite cannot be given anything now.
     TurnReturned { job: JobId, id: CommandId },
-    /// A satellite for which the job has queued commands is online and has all that was handed to it before.
+    /// A satellite for which the job has queued commands is online, and was sent everything that was handed to it
+    /// before.
     SatelliteReady { job: JobId },
 }
 

@@ -1,4 +1,4 @@
-//! Jobs: one command on many satellites, owned by the hive and not by whoever asked for it.
+//! Jobs: one command on many satellites. A job does not depend on the caller that started it.
 
 use async_trait::async_trait;
 use hive_wire::JobId;
@@ -11,7 +11,7 @@ use crate::{Result, Subscription};
 pub struct JobOptions {
     /// The same key and job within 24 hours give the same job; another one gives `Conflict`.
     pub idempotency_key: Option<String>,
-    /// The most targets that are under way at the same time; 64 unless given.
+    /// The most targets in flight at the same time; 64 unless given.
     pub concurrency: Option<u32>,
     /// How long targets may wait for their turn, in seconds; a day unless given.
     pub deadline_seconds: Option<u32>,
@@ -19,9 +19,10 @@ pub struct JobOptions {
 
 /// Runs one command on many satellites.
 ///
-/// A job is durable, and goes on whoever watches and however often the hive is restarted: no target is lost, none runs
-/// twice, and never more are under way than was asked for. Its targets are settled when it begins; those that cannot be
-/// given the command then (offline, inactive) are part of its answer, with the reason. It has ended when all of them have.
+/// A job is durable. It continues without its caller and after a restart of the hive: no target is lost, none runs
+/// twice, and never more are in flight than the concurrency allows. Its targets are resolved when it begins. A target
+/// that cannot be given the command then (offline, inactive) is part of the result, with the reason. The job has ended
+/// when all targets have.
 #[async_trait]
 pub trait JobManager: Send + Sync {
     /// Stores a job and begins it.
@@ -29,16 +30,16 @@ pub trait JobManager: Send + Sync {
     /// # Errors
     /// `SatelliteNotFound` and `InvalidInput` where a target stands for no satellite.
     async fn submit(&self, targets: Vec<Target>, command: ExecCommand, options: JobOptions) -> Result<Job>;
-    /// Returns a job; `None` where there is none, or the caller may not know of one of its satellites.
+    /// Returns a job; `None` where there is none, or one of its satellites is hidden from the caller.
     async fn get(&self, id: JobId) -> Result<Option<Job>>;
     /// Lists jobs, newest first.
     async fn list(&self, page: PageRequest) -> Result<Page<Job>>;
-    /// Lists a job's targets by name. Their output is asked for by their commands.
+    /// Lists the targets of a job by name. Their output is read by their commands.
     async fn list_targets(&self, id: JobId, page: PageRequest) -> Result<Page<JobTarget>>;
-    /// Cancels a job: what waits ends at once, what runs when its satellite has ended the whole process tree. One that has
-    /// ended stays as it is. Returns it as it then stands, without waiting for its end.
+    /// Cancels a job. Queued commands end at once, running ones when their satellite has ended the whole process tree.
+    /// A job that has ended stays as it is. Returns the job without waiting for its end.
     async fn cancel(&self, id: JobId) -> Result<Job>;
-    /// Tells what happens to a job until it has ended, beginning with what has happened. A subscription that ends before
-    /// the job does was broken off.
+    /// Subscribes to the events of a job, from its beginning to its end. A subscription that ends without the event of
+    /// the end was interrupted.
     async fn subscribe(&self, id: JobId) -> Result<Subscription<JobEvent>>;
 }

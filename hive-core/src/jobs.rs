@@ -1,4 +1,4 @@
-//! Jobs: commands for many satellites, and which of them has its turn.
+//! Jobs: one command for many satellites, and which target is next.
 //!
 //! [`plan`] decides and does no I/O. Each job that has not ended has one [`JobDriver`] around its plan, whose task (`driver`)
 //! hands its commands over; nothing else does. `submit` resolves the targets and makes the job durable, `service` is what
@@ -104,8 +104,10 @@ impl Jobs {
         let Some(row) = self.store.job_get(id).await? else { return Ok(()) };
         let (targets, _) = self.store.job_target_list(id, RowRange::ALL).await?;
         let job = JobDriver::new(self, &row, &targets);
+        // Several callers may have read the job at the same time: one of them gives it its driver.
         if self.add(job.clone()) {
             self.commands.open_job(id);
+            // The hive may have stopped after the store had the cancel and before the satellites were asked.
             self.cancel_in_flight(&job);
             self.drive(job);
         }
@@ -290,6 +292,7 @@ impl JobDriver {
             let end = self.plan().wait_ends(timeout);
             tokio::select! {
                 changed = cursor.changed() => if changed.is_err() { return },
+                // `select!` evaluates this also where the condition is false, so that it needs some time then.
                 () = tokio::time::sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return,
             }
         }

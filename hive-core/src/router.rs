@@ -15,12 +15,12 @@ use crate::{Error, Result, Subscription};
 pub(crate) use report::encode;
 pub use report::{CommandReport, ExecReport, OutputReader, OutputSource};
 
-/// How a command is given, apart from what it does.
+/// How a command is run, apart from what it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecOptions {
     /// The same key and command within 24 hours give the same command; another command gives `Conflict`.
     pub idempotency_key: Option<String>,
-    /// How output stands in the answer.
+    /// How output is encoded in the result.
     pub encoding: OutputEncoding,
     /// The most targets that run at the same time; 64 unless given.
     pub concurrency: Option<u32>,
@@ -29,7 +29,7 @@ pub struct ExecOptions {
 /// The most characters of an idempotency key.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// Checks that a caller's "the same request again" can be said in a header.
+/// Checks that an idempotency key can be the value of a header.
 pub(crate) fn check_idempotency_key(key: &str) -> Result<()> {
     if (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
@@ -88,8 +88,8 @@ pub trait CommandRouter: Send + Sync {
         self.exec_multi(vec![Target::Tag(tag.to_owned())], command, options).await
     }
 
-    /// Like [`exec_multi`](Self::exec_multi), and tells what happens while it happens. Dropping the subscription leaves
-    /// the commands running.
+    /// Like [`exec_multi`](Self::exec_multi), and returns the events while the commands run. Dropping the subscription
+    /// does not stop them.
     async fn exec_stream(
         &self,
         targets: Vec<Target>,
@@ -97,14 +97,14 @@ pub trait CommandRouter: Send + Sync {
         options: ExecOptions,
     ) -> Result<Subscription<ExecEvent>>;
 
-    /// Stores a command for a satellite, online or not, and returns at once. It runs when the satellite is there, unless
-    /// it expires first.
+    /// Stores a command for a satellite, online or not, and returns at once. The command runs when the satellite is
+    /// online, unless it expires first.
     async fn submit(&self, satellite: SatelliteId, command: ExecCommand, options: ExecOptions) -> Result<CommandId>;
 
-    /// Changes a machine's power and waits for the satellite's word that it has been set going.
+    /// Changes a machine's power, and waits until the satellite reports that the change has begun.
     async fn power(&self, satellite: SatelliteId, request: PowerRequest, options: ExecOptions) -> Result<ExecResult>;
 
-    /// Returns a command with its output so far; `None` where there is none, or the caller may not know of it.
+    /// Returns a command with its output so far; `None` where there is none, or it is hidden from the caller.
     async fn get(&self, id: CommandId, encoding: OutputEncoding) -> Result<Option<CommandInfo>> {
         match self.report(id).await? {
             Some(report) => Ok(Some(report.into_info(encoding).await?)),
@@ -115,15 +115,15 @@ pub trait CommandRouter: Send + Sync {
     /// Like [`get`](Self::get), but the output is left to a reader.
     async fn report(&self, id: CommandId) -> Result<Option<CommandReport>>;
 
-    /// Returns some of a command's output as it is, from a byte on: a mebibyte at most, and empty where there is no more, or
-    /// none yet.
+    /// Returns output of a command as bytes, from an offset on: at most 1 MiB. It is empty at the end, and where more
+    /// has not arrived yet.
     async fn output(&self, id: CommandId, channel: Channel, from: u64) -> Result<Bytes>;
 
     /// Lists a satellite's commands that were given in a team of the caller's, newest first, without their output. The satellite
     /// may be of another team by now.
     async fn list(&self, satellite: SatelliteId, page: PageRequest) -> Result<Page<CommandInfo>>;
 
-    /// Ends a command: a queued one at once, a running one when its whole process tree is gone. One that has ended stays
-    /// as it is. Returns it as it then stands.
+    /// Cancels a command: a queued one ends at once, a running one when its whole process tree has ended. A command
+    /// that has ended stays as it is. Returns the command as it is then.
     async fn cancel(&self, id: CommandId) -> Result<CommandInfo>;
 }

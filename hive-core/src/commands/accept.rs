@@ -92,9 +92,11 @@ impl Commands {
         let details = work.details(&self.keys.vault).with("command_id", json!(id));
         let record = intent(&self.context, principal, action, Subject::satellite(row), details.into_value());
         let caller = principal.actor().id;
+        // Counted before the first await, so that calls at the same time cannot exceed the limit together.
         self.count(row, Some(&caller))?;
         let is_online = self.presence.is_online(row.id);
         let link = self.links.get(row.id);
+        // The slot is taken before the command is stored, so that no other call gets it meanwhile.
         let link = link.filter(|link| link.queue.reserve(id, class, rank, self.context.steady()));
         let payload = seal(&work.payload, id, &self.keys.vault, self.context.source());
         let command = self.new_command(principal, id, row, &work, rank, payload);
@@ -102,11 +104,15 @@ impl Commands {
         let command = NewCommand { delivery: link.as_ref().map(|link| self.delivery(link)), ..command };
         let (created_at, expires_at) = (command.created_at, command.expires_at);
         // Before it is stored: a link that opens right then delivers it, and its result may arrive before this task goes on.
+        // A call that waits follows the command from here on, also while it is queued: otherwise it would poll the
+        // store.
         if link.is_some() || (is_awaited && is_online) {
             self.in_flight.begin(id, command_meta(principal, row, &work), Received::default());
         }
         match self.store.command_insert(vec![command], key, record).await {
             Ok(CommandInsertOutcome::New) => {}
+            // An insert that failed may have been committed all the same. Then the next link finds the command in the
+            // store, or the same request again does, by its idempotency key (`take_up`).
             other => {
                 self.in_flight.end(id, None);
                 self.open.remove(row.id, Some(&caller));
@@ -114,6 +120,7 @@ impl Commands {
                 return self.existing(principal, row, other?).await;
             }
         }
+        // The link is looked up again: one that opened before the commit did not find the command in the store.
         match (link, self.links.get(row.id)) {
             (Some(link), _) => {
                 let prepared =
@@ -125,6 +132,7 @@ impl Commands {
                 }
             }
             (None, Some(link)) => {
+                // A link that opened after the commit has read it already: a queue has each command once.
                 self.enqueue(&link, QueuedCommand { id, class, rank, created_at, job: None });
             }
             (None, None) => {}

@@ -33,6 +33,7 @@ impl Commands {
 
     /// Ends a command: a queued one at once, a running one by its satellite, for which this waits.
     async fn end_by_cancel(self: &Arc<Self>, row: CommandRow) -> Result<()> {
+        // False where it was handed over since the row was read: then its satellite has to end it.
         if row.status == CommandStatus::Queued && self.end_without_satellite(&row, CommandStatus::Cancelled).await? {
             return Ok(());
         }
@@ -42,6 +43,8 @@ impl Commands {
             // Its satellite has just come back, and was not sent the command yet.
             self.deliver_again(row.id, &link).await?;
         }
+        // Marked as cancelled before the cancel is sent: where the command itself is still to be sent, its sender sends
+        // the cancel again behind it.
         let Some(mut progress) = self.in_flight.cancel(row.id) else {
             return Ok(());
         };

@@ -59,6 +59,7 @@ impl Commands {
         let Some(row) = self.satellite_store.satellite_get(satellite).await? else {
             return Ok(());
         };
+        // Before the status is checked: a satellite that accepts no commands may still run those that were revoked.
         self.cancel_revoked(link).await?;
         if !row.status.accepts_commands() {
             return Ok(());
@@ -78,6 +79,7 @@ impl Commands {
                 link.send_cancel(id);
             }
         }
+        // The queue opens last: until then no new command gets a slot, and none overtakes those of before.
         self.fill_queue(link).await?;
         for job in self.store.command_list_waiting_jobs(satellite).await? {
             // The job decides which of its commands has its turn.
@@ -128,21 +130,25 @@ impl Commands {
         if !is_handed_over && row.expires_at <= now {
             return self.end_without_satellite(&row, CommandStatus::Expired).await.map(|_| None);
         }
+        // Only the journal that had it knows whether it ran, and a command runs at most once.
         if is_handed_over && !is_known && !row.idempotent {
             return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await.map(|_| None);
         }
         let payload = match self.payload_of(&row).await {
             Ok(payload) => payload,
+            // The storage may be back soon. That must not end the command.
             Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(error) => {
                 warn!(command.id = %row.id, error = %error, "stored command cannot be read");
                 return self.end_without_satellite(&row, CommandStatus::OutcomeUnknown).await.map(|_| None);
             }
         };
+        // The journal that has the command sends its output from where the store ends. Any other begins anew.
         let stored =
             if is_handed_over && is_known { self.store.command_output_len(row.id).await? } else { Received::default() };
         // Before the store has it as delivered: whoever ends it from then on finds it here.
         self.in_flight.begin(row.id, CommandMeta::from(&row), stored);
+        // Sent again, it keeps the expiry of its first hand-over.
         let expires_at = expires_in.filter(|_| !is_handed_over).map(|expires_in| now.plus(expires_in));
         let delivery = Delivery { expires_at, ..self.delivery(link) };
         if !is_known && !self.store.command_deliver(row.id, delivery).await? {
@@ -150,6 +156,7 @@ impl Commands {
             self.remove_if_ended(row.id).await?;
             return Ok(None);
         }
+        // Nothing was written here that would have failed, so that the row is read again.
         if is_known && self.remove_if_ended(row.id).await? {
             return Ok(None);
         }
@@ -174,6 +181,7 @@ impl Commands {
                 Ok(())
             }
             Some(now) => self.deliver_again(prepared.id, &now).await,
+            // It is stored as delivered: the next link sends it.
             None => Ok(()),
         }
     }
@@ -183,6 +191,7 @@ impl Commands {
         let commands = self.clone();
         self.context.spawn_until_shutdown(async move {
             let id = prepared.id;
+            // Where the link is closed, `send_prepared` takes the newest one.
             link.handle.wait_for_capacity().await.ok();
             if let Err(error) = commands.send_prepared(prepared, &link).await {
                 warn!(command.id = %id, error = %error, "command waits for the satellite's next link");

@@ -47,6 +47,7 @@ impl Commands {
         let outcome = self.unreported(status, None);
         let records = self.records_of_end(id, &meta, &outcome);
         let is_first = self.store.command_finish_queued(id, outcome.clone(), records).await?;
+        // It is not queued any more: somebody else ended it, or it was handed over. Only its row tells which.
         let has_ended = is_first || self.store.command_get(id).await?.is_none_or(|row| row.status.is_terminal());
         if has_ended {
             self.on_ended(id, &meta, outcome, is_first);
@@ -92,6 +93,7 @@ impl Commands {
                 match commands.finish(id, &meta, outcome.clone()).await {
                     Ok(()) => break,
                     Err(Error::Unavailable(_)) => {}
+                    // Waiting does not mend this. The satellite reports the result again with its next link.
                     Err(error) => {
                         warn!(command.id = %id, error = %error, "result not stored");
                         return link.handle.close(close::OVERLOADED, "the result cannot be stored");
@@ -143,9 +145,11 @@ impl Commands {
             job => self.emit_job_changed(job),
         }
         if is_first {
+            // Whoever ended it first has counted it out: a later end must not do so again.
             let caller = meta.job.is_none().then_some(&*meta.actor.id);
             self.open.remove(meta.satellite, caller);
         }
+        // A later end is not the end of the command: its followers read the first one from the store.
         self.in_flight.end(id, is_first.then_some(outcome));
         self.free_slot(meta.satellite, id);
     }

@@ -110,6 +110,7 @@ impl OutputBuffer {
 
     /// Adds the new part of bytes that begin at or before the end.
     fn add(&mut self, offset: u64, bytes: &Bytes) {
+        // After a reconnect a satellite may send again what has arrived already.
         let known = self.end().saturating_sub(offset).min(bytes.len() as u64);
         self.bytes.extend_from_slice(&bytes[known as usize..]);
     }
@@ -247,6 +248,7 @@ impl InFlightCommands {
                 return Err(OutputError::BeyondCap);
             }
             buffer.add(offset, bytes);
+            // A copy: until the store has the chunk, readers find it here.
             let full = buffer.is_full().then(|| (buffer.offset, Bytes::copy_from_slice(&buffer.bytes)));
             let received = Received { stdout: command.stdout.end(), stderr: command.stderr.end() };
             command.progress.send_modify(|progress| progress.received = received);
@@ -284,6 +286,7 @@ impl InFlightCommands {
         {
             outcome.output.clear();
         }
+        // Removed before the followers are woken: whoever looks for it from then on finds the end in the store.
         let command = self.with(|commands| commands.remove(&id));
         if let Some(command) = command {
             let finished = Arc::new(FinishedCommand { outcome });

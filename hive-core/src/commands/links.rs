@@ -41,6 +41,8 @@ impl CommandLinks {
     pub(super) fn open(&self, handle: LinkHandle, capacity: Option<u32>) -> CommandLink {
         let link = CommandLink { handle, queue: Arc::new(LinkQueue::new(capacity)) };
         let mut links = write(&self.0);
+        // Two links of one satellite may open at the same time. The epoch tells which is newer, not the order of these
+        // calls.
         let is_newest = links.get(&link.satellite()).is_none_or(|known| known.handle.epoch < link.handle.epoch);
         if is_newest {
             links.insert(link.satellite(), link.clone());

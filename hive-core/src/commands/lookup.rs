@@ -41,6 +41,8 @@ impl Commands {
         let permission = &Permission::SatellitesRead;
         let hidden = hidden_now(self.satellite_store.as_ref(), principal, satellite, permission).await?;
         let (rows, total) = self.store.command_list(satellite, &visible_teams(principal, permission), range).await?;
+        // Commands that were given in a team of the caller are listed, also where the satellite is hidden from it by
+        // now.
         if let Some(hidden) = hidden.filter(|_| total == 0) {
             return Err(hidden);
         }

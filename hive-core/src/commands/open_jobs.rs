@@ -59,6 +59,8 @@ impl Commands {
             return unseal(&row.payload, row.id, &self.keys.vault);
         };
         match self.open_jobs.get(id) {
+            // Many commands of a job are prepared at the same time: one of them reads the payload, the others wait for
+            // it.
             Some(job) => job.payload.get_or_try_init(async || self.job_payload(id).await).await.cloned(),
             None => self.job_payload(id).await,
         }

@@ -32,6 +32,8 @@ impl Commands {
             // One that was handed over at the last moment is not overdue.
             self.end_without_satellite(&row, CommandStatus::Expired).await?;
         } else if self.expected_until(row.id, row.timeout_seconds) <= now {
+            // The store listed it by its hand-over alone. This process may have heard of it since, or have sent it
+            // again, which `expected_until` considers.
             let grace = self.context.settings().lost_grace.as_secs();
             let message = format!("nothing was heard of it until {grace} s after its timeout");
             let reason = ErrorBody { code: ErrorCode::CommandTimeout, message };
@@ -55,6 +57,7 @@ impl Commands {
 
     /// Counts the open commands.
     pub(crate) async fn recount(&self) -> Result<()> {
+        // `take_stale` has cleared the mark: after a failure it is set again, so that the next round counts.
         let counted = self.store.command_count_open().await.inspect_err(|_| self.open.mark_stale())?;
         self.open.replace(counted);
         Ok(())

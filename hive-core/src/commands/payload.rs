@@ -146,6 +146,7 @@ impl Work {
                     Some(cwd) => details.with_text("cwd", cwd),
                     None => details.with("cwd", Value::Null),
                 };
+                // `check_stdin` has decoded it before, so that this does not fail.
                 let stdin = exec.stdin.as_ref().map(|stdin| BASE64.decode(stdin.as_bytes()).unwrap_or_default());
                 details
                     .with_text("command", &self.line())
@@ -214,6 +215,7 @@ pub(crate) fn unseal(stored: &str, id: impl Display, vault: &Vault) -> Result<Pa
 
 fn digest(open: &Payload, id: impl Display) -> String {
     let text = serde_json::to_string(open).expect("payloads are plain data");
+    // Without a key: it finds damage, but not a change by somebody who can write the digest as well.
     let digest = Sha256::new().chain_update(id.to_string()).chain_update(text).finalize();
     data_encoding::HEXLOWER.encode(&digest[..16])
 }

@@ -108,6 +108,8 @@ impl LinkQueue {
     /// Returns whether the caller is to begin handing over. A task that does so already is woken.
     fn start(&self, now: Timestamp) -> bool {
         let mut window = self.window();
+        // Under one lock: a task that is about to end is either woken by this change, or has ended and another one
+        // starts.
         let is_to_start = window.start(now);
         if !is_to_start && window.is_handing_over() {
             self.changed.notify_one();
@@ -142,6 +144,7 @@ impl Commands {
 
     /// Closes the queue of a link. What is queued is in the store; jobs take the turns of their commands back.
     pub(crate) fn close_link(&self, link: &CommandLink) {
+        // First, so that no new command finds the link while its queue is emptied.
         self.links.close(link);
         let left = link.queue.window().close();
         link.queue.changed.notify_one();
@@ -203,6 +206,7 @@ impl Commands {
 
     async fn hand_over_queued(self: &Arc<Self>, link: &CommandLink) -> Result<()> {
         loop {
+            // A statement of its own: in the head of the `match` the lock would be held across the awaits below.
             let step = link.queue.window().next(self.context.steady(), BATCH);
             match step {
                 QueueStep::Idle => return Ok(()),
@@ -218,6 +222,7 @@ impl Commands {
                     link.queue.window().page(page, rows);
                 }
                 QueueStep::HandOver(batch) => {
+                    // The rest stays queued until `on_usable` reports a change of the satellite.
                     if !self.hand_over_batch(link, batch).await? {
                         link.queue.window().stop();
                         return Ok(());

@@ -51,6 +51,7 @@ impl Commands {
         offset: u64,
     ) -> Result<()> {
         if self.in_flight.meta(id, satellite).is_none() {
+            // Counted but not refused: the command may have ended here while the message was on its way.
             self.note_unknown(satellite, id).await?;
         }
         let has_gap = match (self.in_flight.received(id), channel) {
@@ -80,6 +81,7 @@ impl Commands {
         let end = offset + chunk.len() as u64;
         let retry = self.context.retry_window();
         loop {
+            // An attempt that seemed to fail may have stored the chunk. The store skips bytes that it has.
             let stored = self.store.command_output_append(id, channel.clone(), offset, chunk.clone()).await;
             let stored = stored.map_err(Error::from);
             if !retry.should_retry(&stored).await {

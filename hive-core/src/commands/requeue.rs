@@ -54,6 +54,7 @@ impl Commands {
         let now = self.context.steady();
         link.queue.window().sent_back(id, now);
         let row = CommandRow { status: CommandStatus::Queued, journal_id: None, ..row };
+        // A cancel that was sent meanwhile found no program to end, so that the satellite reports no end for it.
         let is_cancelled = self.in_flight.is_cancelled(id) || self.is_of_cancelled_job(row.job_id);
         let end = match () {
             () if is_cancelled => Some(CommandStatus::Cancelled),

@@ -57,6 +57,7 @@ impl Commands {
         timeout: Duration,
     ) -> Result<CommandSnapshot> {
         let end = tokio::select! {
+            // A timeout is no error: the row tells how far the command is.
             end = tokio::time::timeout(timeout, self.end_of(id)) => end.unwrap_or(Ok(None))?,
             () = self.context.shutdown().cancelled() => {
                 return Err(Error::unavailable("the server stops; the command goes on"));
@@ -71,6 +72,7 @@ impl Commands {
         }
         let row = self.store.command_get(id).await?;
         let row = row.ok_or_else(|| Error::NotFound { what: "command", id: id.to_string() })?;
+        // The store does not have what is still buffered.
         let len = match self.in_flight.received(id) {
             Some(received) => received,
             None => self.store.command_output_len(id).await?,
@@ -158,6 +160,7 @@ impl Commands {
 
     /// Returns some output of one stream from an offset on, buffered or stored; empty where there is no more.
     pub(crate) async fn output_from(&self, id: CommandId, channel: Channel, from: u64, limit: usize) -> Result<Bytes> {
+        // The buffer first: bytes leave it only when they are stored, so that none is missed between the two.
         match self.in_flight.output(id, &channel, from) {
             Some(buffered) => Ok(buffered),
             None => Ok(self.store.command_output(id, channel, from, limit).await?),
@@ -168,6 +171,7 @@ impl Commands {
 /// Returns all output of one stream, where the outcome still has it.
 fn retained<'a>(outcome: &'a CommandOutcome, channel: &Channel, len: u64) -> Option<&'a Bytes> {
     let (.., bytes) = outcome.output.iter().find(|(of, offset, _)| of == channel && *offset == 0)?;
+    // It has no more than the end of the output where earlier chunks were stored on the way.
     (bytes.len() as u64 == len).then_some(bytes)
 }
 

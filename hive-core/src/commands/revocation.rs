@@ -34,6 +34,7 @@ impl SatelliteObserver for Commands {
         for command in &revoked {
             self.free_slot(satellite, command.id);
         }
+        // The store ended queued commands too, which are not known here.
         self.open.mark_stale();
         join_all(revoked.into_iter().map(|command| self.finish_revoked(command))).await;
     }
@@ -59,6 +60,7 @@ impl Commands {
 
     /// Asks a satellite that was away to end what it may still run of commands that were ended meanwhile.
     pub(super) async fn cancel_revoked(&self, link: &CommandLink) -> Result<()> {
+        // By then a satellite has ended every command by itself, or dropped it.
         let since = self.context.now().minus(MAX_LOST_GRACE + MAX_LIFE);
         let journal_id = &link.handle.journal_id;
         for id in self.store.command_list_revoked(link.satellite(), journal_id, since, MAX_CANCELS).await? {

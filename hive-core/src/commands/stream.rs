@@ -75,10 +75,12 @@ impl CommandStream {
         let mut link_checks = interval(LINK_CHECK_INTERVAL);
         if let Some(mut progress) = self.commands.in_flight.follow(id) {
             loop {
+                // A block of its own: the borrow locks the channel, and must not be held across an await.
                 let (received, has_ended) = {
                     let now = progress.borrow_and_update();
                     (now.received, now.finished.is_some())
                 };
+                // Also where it has ended: the last output arrives with the end.
                 if self.send_output(satellite, id, &mut sent, received).await?.is_err() {
                     return Ok(Err(Unsubscribed));
                 }
@@ -97,6 +99,7 @@ impl CommandStream {
                 }
             }
         }
+        // A command that ended before it was followed, or in another process, has its output in the store alone.
         let all = self.commands.store.command_output_len(id).await?;
         self.send_output(satellite, id, &mut sent, all).await
     }
@@ -116,6 +119,7 @@ impl CommandStream {
                 // The place in the queue first: output that waits for one must not be in memory.
                 let Ok(permit) = self.events.reserve().await else { return Ok(Err(Unsubscribed)) };
                 let bytes = self.commands.output_from(id, channel.clone(), *sent, CHUNK).await?;
+                // The last output of a revoked command may have failed to reach the store.
                 if bytes.is_empty() {
                     break;
                 }

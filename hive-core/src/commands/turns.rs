@@ -34,6 +34,7 @@ impl Commands {
         let (id, job, now) = (row.id, row.job_id, self.context.steady());
         let queued = QueuedCommand::of(&row);
         let is_queued = row.status == CommandStatus::Queued;
+        // A command that was handed over before is sent again at once: its satellite may run it already.
         if is_queued && !link.queue.reserve(id, queued.class, queued.rank, now) {
             return self.wait_for_slot(&row, &link, now.plus(expires_in)).await;
         }

@@ -59,6 +59,7 @@ impl JobStream {
                 for (transition, _) in batch {
                     let index = transition.index();
                     let target = &self.targets[index];
+                    // A target has several transitions. The first one, whichever it is, begins the following.
                     if let Some(id) = target.command_id.filter(|_| std::mem::take(&mut is_open[index])) {
                         followed.push(self.stream.follow(satellite(target), id));
                     }

@@ -28,6 +28,7 @@ impl Exec {
         let id = self.start_job(principal, targets, work, options).await?;
         if let Some(job) = self.jobs.open(id).await? {
             job.wait_for_end(timeout).await;
+            // The driver goes with the hive, which looks like the end of the job.
             if self.jobs.is_shutting_down() {
                 return Err(Error::unavailable("the server stops; the job goes on"));
             }

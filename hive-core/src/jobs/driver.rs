@@ -35,6 +35,7 @@ impl Jobs {
         let jobs = self.clone();
         self.context.spawn(async move {
             tokio::select! {
+                // The step may be cut off anywhere: the next start builds the plan from the store.
                 () = jobs.run(&job) => {}
                 () = jobs.context.shutdown().cancelled() => {}
             }
@@ -50,6 +51,7 @@ impl Jobs {
                 Err(error) => {
                     warn!(job.id = %job.id, error = %error, "a job cannot go on now, and tries again");
                     sleep(RETRY_INTERVAL).await;
+                    // The failed step may have changed the store before it failed.
                     job.mark_dirty();
                 }
             }
@@ -65,6 +67,7 @@ impl Jobs {
 
     /// Does what is to be done now; true where the job has ended.
     async fn step(self: &Arc<Self>, job: &JobDriver) -> Result<bool> {
+        // Cleared before the store is read: a change that comes meanwhile makes the next step compare again.
         if job.is_dirty.swap(false, Ordering::SeqCst) {
             self.compare(job).await?;
         }
@@ -110,6 +113,7 @@ impl Jobs {
         match &turn {
             Ok(Turn::HandedOver) => job.change(|plan| plan.note_handed_over(command)),
             Ok(Turn::Deferred) => job.change(|plan| plan.defer(command, Instant::now())),
+            // It is the fault of the hive: the time that the target may wait for its satellite does not begin.
             Err(_) => job.change(|plan| plan.requeue(command)),
         }
         turn.map(drop)
@@ -166,6 +170,7 @@ impl Jobs {
             info!(job.id = %job.id, job.status = status.as_str(), "job ended");
             return Ok(true);
         }
+        // The store has an open command of the job. After an error the plan is compared with the store again.
         Err(Error::internal("a job has ended here and not in the store"))
     }
 

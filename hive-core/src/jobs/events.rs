@@ -46,6 +46,7 @@ impl Jobs {
             Some(job) => send_log(&job, listener).await,
             None => self.send_stored(id, listener).await?,
         };
+        // A driver also goes when the hive stops. Then the job has not ended in the store, and no end is reported.
         let row = self.store.job_get(id).await?;
         if let (Ok(()), Some(row)) = (sent, row.filter(|row| row.status.is_terminal())) {
             // It does not matter where the follower is gone by now.

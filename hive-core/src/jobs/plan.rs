@@ -107,9 +107,11 @@ impl Plan {
         if self.is_stopped {
             return Vec::new();
         }
+        // A command that cannot run any more takes no place, also where its end is not known yet.
         let busy = self.in_flight.values().filter(|in_flight| in_flight.until > now).count();
         let mut free = self.rules.concurrency.saturating_sub(busy);
         let mut turns = Vec::new();
+        // Their turn was before those of the queue.
         let back: Vec<_> =
             self.deferred.keys().copied().filter(|index| is_online(self.targets[*index].satellite)).collect();
         for index in back {
@@ -144,6 +146,8 @@ impl Plan {
     /// Notes that a command whose turn it was is on its way.
     pub(super) fn note_handed_over(&mut self, command: CommandId) {
         if let Some(index) = self.indexes.get(&command) {
+            // The command may have ended already. Then this transition comes behind its end in the log, and followers
+            // take the first.
             self.log.push(TargetTransition::HandedOver(*index));
         }
     }
@@ -151,6 +155,7 @@ impl Plan {
     /// Defers a command whose turn it was: its satellite is offline, or accepts no commands.
     pub(super) fn defer(&mut self, command: CommandId, now: Instant) {
         if let Some((index, in_flight)) = self.remove_in_flight(command) {
+            // The wait before counts on: a satellite that comes and goes must not keep the target open for ever.
             self.deferred.insert(index, in_flight.waited.unwrap_or(now));
         }
     }
@@ -175,6 +180,7 @@ impl Plan {
     /// Notes that a command has ended. The first end counts; true where this is it.
     pub(super) fn note_ended(&mut self, command: CommandId, status: CommandStatus, exit_code: Option<i32>) -> bool {
         let Some(&index) = self.indexes.get(&command) else { return false };
+        // `|` and not `||`: the target has to leave each of the sets.
         let was_queued = self.queue.remove(&index) | self.deferred.remove(&index).is_some();
         let was_open = was_queued | self.in_flight.remove(&index).is_some();
         if was_open {

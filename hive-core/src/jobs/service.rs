@@ -104,10 +104,12 @@ impl Jobs {
         if !self.store.job_cancel(id, self.context.now(), record).await? {
             return Ok(());
         }
+        // The store first: from then on it delivers no command of the job, whatever the driver is about to do.
         if let Some(job) = self.driver(id) {
             job.change(super::plan::Plan::stop);
             self.cancel_in_flight(&job);
             job.mark_dirty();
+            // The store has ended all queued commands of the job at once.
             self.commands.mark_counts_stale();
         }
         Ok(())

@@ -71,6 +71,8 @@ impl Jobs {
         }
         match inserted? {
             JobInsertOutcome::New => {
+                // Where this fails, the caller gets an error for a job that is stored. The same key finds it, and
+                // housekeeping begins it.
                 self.begin(id).await?;
                 Ok(id)
             }

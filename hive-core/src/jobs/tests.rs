@@ -105,6 +105,7 @@ async fn is_given_nothing(satellite: &mut Satellite) -> bool {
 async fn a_job_runs_on_all_of_its_targets_and_says_how_each_ended() {
     let hive = hive().await;
     let mut fleet = fleet(&hive, 3).await;
+    // Offline before the job begins, so that this target is not run at all.
     let away = fleet.satellites.pop().unwrap();
     drop(away);
     let id = submit(&hive, 64).await;
@@ -227,6 +228,7 @@ impl Lasting {
     }
 
     async fn start(&self) -> Hive {
+        // Open jobs are resumed by housekeeping, at the first turn of its interval.
         let settings = Settings { sweep_interval: Duration::from_millis(20), ..Settings::default() };
         let keys = Keys::open(self.keys.path(), &crate::clock::ClockAndRng::default()).unwrap();
         let builder = Hive::builder().store(self.store.clone()).keys(keys);

@@ -17,7 +17,7 @@ pub trait OutputSource: std::fmt::Debug + Send + Sync {
     async fn read(&self, channel: Channel, from: u64) -> Result<Bytes>;
 }
 
-/// Reads a command's output piece by piece. The permission was checked when the reader was made.
+/// Reads the output of a command in pieces. The permission was checked when the reader was made.
 #[derive(Debug, Clone)]
 pub struct OutputReader {
     source: Arc<dyn OutputSource>,

@@ -43,6 +43,7 @@ impl OpenCommandCounts {
         if counts.satellites.get(&satellite).is_some_and(|count| *count >= settings.max_queue_per_satellite) {
             return Err(FullQueue::Satellite);
         }
+        // The satellite was checked before, so that a refusal leaves neither count changed.
         if let Some(caller) = caller {
             match counts.callers.get_mut(caller) {
                 Some(count) if *count >= settings.max_open_per_caller => return Err(FullQueue::Caller),
@@ -58,6 +59,7 @@ impl OpenCommandCounts {
     /// Counts a command that has ended, or was not stored.
     pub(crate) fn remove(&self, satellite: SatelliteId, caller: Option<&str>) {
         let mut counts = self.lock();
+        // It may be missing: a recount between the insert and this end did not see the command any more.
         if let Some(count) = counts.satellites.get_mut(&satellite) {
             *count = count.saturating_sub(1);
             if *count == 0 {

@@ -108,10 +108,12 @@ impl RankQueue {
     fn insert(&mut self, waiting: QueuedCommand) {
         let key = waiting.key();
         let is_read_later = match self.unread {
+            // No page of the store contains commands of jobs: one that is not held here would be lost.
             _ if waiting.job.is_some() => false,
             Unread::Behind(after) => after.is_none_or(|after| key > after),
             Unread::Nothing if self.waiting.len() < PAGE => false,
             Unread::Nothing => {
+                // A page is held already. From here on, what comes behind its last command is in the store alone.
                 let last = self.waiting.last_key_value().map(|(last, _)| *last);
                 self.unread = Unread::Behind(last);
                 last.is_none_or(|last| key > last)
@@ -195,6 +197,8 @@ impl DeliveryWindow {
         if std::mem::replace(&mut self.is_open, true) {
             return;
         }
+        // A full page may have been cut: of the rank of its last row the rest is missing, and of lower ranks everything
+        // may be.
         let cut = rows.last().filter(|_| rows.len() >= PAGE).copied();
         for (class, rank) in CommandClass::ALL.into_iter().flat_map(|class| Rank::ALL.map(|rank| (class, rank))) {
             self.queue_mut(class, rank).unread = match cut {
@@ -216,6 +220,7 @@ impl DeliveryWindow {
 
     /// Sets how many commands the satellite runs at the same time.
     pub(crate) fn set_capacity(&mut self, capacity: u32) {
+        // More may be taken than there are slots from now on. Then none becomes free until enough commands have ended.
         let Slots { taken, paused_until, .. } = self.process;
         self.process = Slots { taken, paused_until, ..Slots::new(capacity as usize, RESERVED) };
     }
@@ -225,6 +230,7 @@ impl DeliveryWindow {
         // A batch that is being handed over is older.
         let is_in_order = rank == Rank::Immediate || !self.is_handing_over;
         let is_ready =
+            // What arrived while a page is read is not in order yet, and may have to go first.
             self.is_open && !self.is_closed && self.arrived.as_ref().is_none_or(Vec::is_empty) && is_in_order;
         let is_free = is_ready && self.slots(class).has_room(rank, now) && !self.is_somebody_ahead(class, rank, now);
         if is_free {
@@ -234,7 +240,8 @@ impl DeliveryWindow {
     }
 
     fn is_somebody_ahead(&self, class: CommandClass, rank: Rank, now: Timestamp) -> bool {
-        // The slots of immediate commands are for them alone, so that others who have aged are not ahead of them.
+        // A command of the next lower rank may have aged to this one. The slots of immediate commands are for them
+        // alone, so that commands that have aged are not ahead of them.
         let lowest = if rank == Rank::Immediate { rank } else { rank.lowered() };
         let mut queues = Rank::ALL.into_iter().filter(|of| *of <= lowest).map(|of| self.queue(class, of));
         queues.any(|queue| {
@@ -254,6 +261,7 @@ impl DeliveryWindow {
         if let Some(class) = self.in_flight.remove(&id) {
             let slots = self.slots_mut(class);
             slots.taken -= 1;
+            // What the satellite lacked when it sent a command back may be free now.
             slots.paused_until = None;
         }
     }
@@ -292,6 +300,7 @@ impl DeliveryWindow {
 
     fn insert_rows(&mut self, rows: Vec<QueuedCommand>) {
         for waiting in rows {
+            // It may have got its slot while the page was read.
             let is_in_flight = self.in_flight.contains_key(&waiting.id);
             if !is_in_flight {
                 self.queue_mut(waiting.class, waiting.rank).waiting.insert(waiting.key(), waiting);
@@ -332,6 +341,7 @@ impl DeliveryWindow {
         let mut turns = Vec::new();
         while turns.len() < limit {
             match self.pick(now) {
+                // Those that have their slots go first. The page is read in the next step.
                 Some(Pick::Read(page)) if turns.is_empty() => {
                     self.arrived.get_or_insert_default();
                     return QueueStep::Read(page);

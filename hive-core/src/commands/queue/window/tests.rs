@@ -96,6 +96,7 @@ fn an_immediate_command_overtakes_all_that_wait() {
     for n in 0..100 {
         window.offer(waiting(n, Rank::Normal, 0));
     }
+    // The other 16 slots are reserved for immediate commands.
     assert_eq!(turns(&mut window, at(0)).len(), 16);
     assert!(!window.reserve(id(200), CommandClass::Process, Rank::Normal, at(0)), "others were here before");
     assert!(window.reserve(id(201), CommandClass::Process, Rank::Immediate, at(0)));
@@ -122,6 +123,7 @@ fn a_place_is_taken_again_when_a_command_ends() {
     }
     assert_eq!(turns(&mut window, at(9)), ids([0, 1]));
     assert!(!window.start(at(9)));
+    // Twice, as a result may arrive twice: the slot is freed once.
     window.end(id(1));
     window.end(id(1));
     assert!(window.start(at(9)));
@@ -387,6 +389,7 @@ proptest! {
         world.capacity = 1;
         world.window.set_capacity(1);
         while order.len() < rows.len() {
+            // One slot, so that commands are handed over one by one and their order shows.
             while world.step() {}
             let it = world.in_flight.pop().unwrap();
             world.window.end(it.id);
