@@ -21,7 +21,7 @@ use hive_wire::{ApiKeyId, RegistrationTokenId, TeamId, UserId};
 
 use crate::Result;
 
-/// Who there is, and with what they prove it.
+/// Manages users, teams and their credentials.
 #[async_trait]
 pub trait Identity: Send + Sync {
     /// Returns who the caller is.

@@ -1,4 +1,4 @@
-//! What the messages of a satellite's link mean: each is passed to the service that it is about.
+//! Handles the messages of a satellite's link: each is passed to the service it concerns.
 
 mod sessions;
 
@@ -141,6 +141,7 @@ impl AttachedSatellite {
     /// As [`on_control`](Self::on_control).
     pub async fn on_frame(&mut self, frame: Frame) -> Result<()> {
         if frame.kind != FrameKind::Data {
+            // Frames of a kind that a newer version added are ignored.
             return Ok(());
         }
         let LinkHandler { commands, sessions, .. } = &*self.handler;
@@ -153,6 +154,7 @@ impl AttachedSatellite {
                 let (command, channel, received) = (*command, channel.clone(), receiver.received());
                 let offset = received - new.len() as u64;
                 commands.on_output(self.link.satellite(), command, channel, offset, &new).await?;
+                // Only now: until the output is buffered or stored, the satellite must not send more of it.
                 self.grant_credit(frame.stream, received);
                 Ok(())
             }
@@ -215,9 +217,12 @@ impl Drop for AttachedSatellite {
     fn drop(&mut self) {
         let LinkHandler { events, links, commands, sessions, context, .. } = &*self.handler;
         let id = self.satellite();
+        // The queue closes before the presence ends: a command that comes in between is queued in the store for the
+        // next link.
         commands.close_link(&self.link);
         let is_offline = links.remove(&self.link.handle);
         sessions.on_link_lost(&self.link.handle);
+        // A newer link has replaced this one. The satellite is online, and no event says otherwise.
         if !is_offline {
             return;
         }

@@ -1,6 +1,6 @@
-//! Which satellites have a link, and the way to each.
+//! The links of satellites: which satellite has one, and how messages are sent over it.
 //!
-//! A satellite has at most one live link: the newest. What the links carry is not known here.
+//! A satellite has at most one live link, the newest. This module knows nothing of what the links carry.
 
 pub(crate) mod unexpected;
 
@@ -22,13 +22,13 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub(crate) struct LinkHandle {
     pub(crate) satellite: SatelliteId,
-    /// Tells this link from the satellite's earlier and later ones.
+    /// Distinguishes this link from earlier and later links of the satellite.
     pub(crate) epoch: u64,
     /// The journal behind it.
     pub(crate) journal_id: Arc<str>,
-    /// The agent process behind it, where the agent tells its id.
+    /// The agent process behind it, where the agent reports its id.
     pub(crate) start_id: Option<Arc<str>>,
-    /// Woken by the answer to a ping, and by the end of the link.
+    /// Wakes those who wait for the answer to a ping, also when the link ends.
     answered: Arc<Notify>,
     link: Arc<dyn AgentLink>,
 }
@@ -219,7 +219,7 @@ impl Links {
     }
 }
 
-/// A link on its way to be live. Dropped before that, it is removed.
+/// A link that is not live yet. Dropped before it is admitted, it is removed.
 pub(crate) struct JoiningLink<'l> {
     links: &'l Links,
     id: SatelliteId,
@@ -231,6 +231,7 @@ impl JoiningLink<'_> {
     pub(crate) fn admit(self, journal_id: Arc<str>, start_id: Option<Arc<str>>) -> Option<LinkHandle> {
         let mut table = write(&self.links.table);
         let joining = table.joining.remove(&self.id)?;
+        // A newer link of the satellite is joining: it stays.
         if joining.epoch != self.epoch {
             table.joining.insert(self.id, joining);
             return None;

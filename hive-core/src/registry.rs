@@ -25,7 +25,7 @@ pub trait DeviceRegistry: Send + Sync {
         self.disconnect(id).await
     }
 
-    /// Returns a satellite; `None` where there is none, or the caller may not know of it.
+    /// Returns a satellite; `None` where there is none, or it is hidden from the caller.
     async fn get(&self, id: SatelliteId) -> Result<Option<Satellite>>;
 
     /// Lists satellites by name.
@@ -41,7 +41,7 @@ pub trait DeviceRegistry: Send + Sync {
     /// Lists the satellites that carry a tag.
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>>;
 
-    /// Subscribes to what happens to satellites the caller may see. One that goes to a team the caller is not in is told as
-    /// removed.
+    /// Subscribes to the events of the satellites that the caller may see. A satellite that moves to a team the caller
+    /// is not in is reported as removed.
     async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>>;
 }

@@ -1,7 +1,7 @@
-//! Satellites: which there are, how they register, prove who they are and come online, and how far their journals have come.
+//! Satellites: the registry, registration, authentication, handshakes, and the positions of their journals.
 //!
-//! What a change of a satellite means for its commands, jobs and sessions is not known here: they follow the satellites as
-//! [`SatelliteObserver`]s.
+//! This module does not know what a change of a satellite means for its commands, jobs and sessions. They follow the
+//! satellites as [`SatelliteObserver`]s.
 
 mod activation;
 mod authentication;
@@ -105,6 +105,8 @@ impl Satellites {
     }
 
     async fn revoke(&self, satellite: SatelliteId, cause: Revocation) {
+        // One after the other: a job looks for ended commands only after the commands have ended here
+        // (`Services::connect`).
         for observer in self.observers.all() {
             observer.on_revoked(satellite, cause).await;
         }

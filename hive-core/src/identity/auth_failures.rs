@@ -151,6 +151,7 @@ impl AuthFailures {
 
     /// Counts a failure; true where it gets a record of its own.
     fn is_to_be_recorded(&self, kind: AuthFailureKind, source: FailureSource) -> bool {
+        // Another failure may take the last place before this one is queued: `enqueue` corrects the totals then.
         let is_behind = self.queue.capacity() == 0;
         lock(&self.log).note(kind, source, is_behind, self.context.steady()) == FailureDecision::Record
     }
@@ -219,6 +220,7 @@ async fn write_all(
 async fn append(store: &dyn AuditStore, log: &Mutex<AuthFailureLog>, record: QueuedRecord) {
     let QueuedRecord { draft, kind, summarised } = record;
     if let Err(error) = store.audit_append(draft).await {
+        // Not a warning: whoever guesses keys must not fill the log of the server instead.
         debug!(error = &error as &dyn std::error::Error, "record of a failed authentication not written");
         lock(log).lose(kind, summarised);
     }

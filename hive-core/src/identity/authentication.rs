@@ -17,18 +17,17 @@ use crate::audit_log::draft::{Subject, draft};
 use crate::store::{ApiKeyOwner, UserRow};
 use crate::{Error, Result};
 
-/// How much the check of a credential may cost.
+/// How much work the check of a credential may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerifyMode {
-    /// Whatever it takes.
+    /// The key is verified, from the cache or by its hash.
     Full,
-    /// Next to nothing: a key that was verified before is known again, any other is `RateLimited`. For callers who have
-    /// shown too many wrong ones.
+    /// Only the cache of verified keys is used. Any other key is `RateLimited`. For callers with too many wrong keys.
     CachedOnly,
 }
 
 impl VerifyMode {
-    /// The answer to a key that is not known, or not looked at.
+    /// Returns the error for a key that is not known, or was not checked.
     pub(crate) fn refusal(self) -> Error {
         match self {
             Self::Full => Error::AuthInvalid,
@@ -122,6 +121,7 @@ impl IdentityService {
                 return Err(Error::AuthInvalid);
             }
         };
+        // There is no token without its record.
         self.audit.audit_append(self.login_record(&user, ip)).await?;
         let now = self.context.now();
         let expires_at = now.plus(self.context.settings().login_lifetime);

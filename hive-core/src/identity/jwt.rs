@@ -146,6 +146,7 @@ pub(crate) fn read_registration(
     if is_over(claims.exp, now) {
         return Err(TokenError::Expired);
     }
+    // The prefix is not signed: it must not show a scope that the claims do not have.
     let says_global = token.contains("_satellite_global_");
     let is_global = claims.scope == TokenScope::Global;
     if says_global != is_global || is_global != claims.team_id.is_none() {
@@ -170,6 +171,8 @@ fn sign(secret: &SecretSlice<u8>, claims: &impl Serialize) -> String {
 
 /// Verifies signature and audience. The times are checked by the caller, with the hive's own clock.
 fn verify<C: DeserializeOwned>(secret: &SecretSlice<u8>, token: &str, audience: &str) -> Result<C, TokenError> {
+    // No other algorithm is accepted, whatever the header names (RFC 8725, section 3.1). The audience keeps a token of
+    // one kind from being used as another (RFC 8725, section 3.9).
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&[audience]);
     validation.validate_exp = false;

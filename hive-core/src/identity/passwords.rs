@@ -10,7 +10,7 @@ const SHORTEST: usize = 10;
 pub(crate) const LONGEST: usize = 1024;
 /// The fewest different characters.
 const FEWEST_DIFFERENT: usize = 5;
-/// What guessers try first, without digits and marks around it.
+/// Passwords that are guessed first, without the digits and punctuation around them.
 const COMMON: [&str; 20] = [
     "password",
     "passwort",

@@ -24,7 +24,7 @@ use crate::store::{AuditStore, IdentityStore, RegistrationTokenStore, SatelliteS
 use crate::validate::row_range;
 use crate::{Error, Result};
 
-/// Who there is, and with what they prove it.
+/// The users, teams and credentials of a hive.
 pub(crate) struct IdentityService {
     pub(super) store: Arc<dyn IdentityStore>,
     pub(super) token_store: Arc<dyn RegistrationTokenStore>,

@@ -52,6 +52,7 @@ impl IdentityService {
         let patch = UserPatch { role, disabled, now: self.context.now() };
         match self.store.user_update(user.id, patch, record).await? {
             UserUpdateOutcome::Updated(user) => {
+                // Who was disabled loses open streams too, not only the next request.
                 self.grants.revalidate(Some(user.id)).await;
                 Ok(user)
             }

@@ -51,6 +51,7 @@ impl CredentialVerifier {
         }
         let is_key = mode == VerifyMode::Full && matches(secret, hash);
         if is_key {
+            // Locked a second time: the hash is not computed under the lock, which all callers need.
             let mut remembered = lock(&self.remembered);
             if remembered.len() >= REMEMBERED {
                 remembered.clear();
@@ -89,6 +90,7 @@ pub(crate) async fn hash_password(password: String, source: &ClockAndRng) -> Res
 
 fn fingerprint(secret: &str, hash: &str) -> [u8; 32] {
     let mut digest = Sha256::new();
+    // The length marks where the hash ends and the secret begins: no other pair gives the same bytes.
     digest.update((hash.len() as u64).to_be_bytes());
     digest.update(hash);
     digest.update(secret);

@@ -1,4 +1,4 @@
-//! What a satellite reports of its sessions: from the satellite that has them only.
+//! Handles what a satellite reports of its sessions. A session of another satellite is not accepted.
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ impl AttachedSatellite {
     /// until then is dropped.
     pub(super) async fn on_pty_started(&mut self, started: PtyStarted) -> Result<()> {
         let (id, stream) = (started.session_id, started.stream);
+        // A report replaces an earlier one of the same session, also where that named another stream.
         self.remove_stream(id);
         self.check_stream(stream)?;
         if self.streams.contains_key(&stream) {
@@ -63,6 +64,7 @@ impl AttachedSatellite {
                 break stored?;
             }
         };
+        // Not acknowledged: the session is of another satellite, or there is none.
         if !is_its_own {
             return sessions.note_unknown(self.satellite(), id).await;
         }

@@ -90,6 +90,7 @@ impl MessageMinute {
         } else if self.count <= kind.max_per_minute() {
             MessageDecision::Count
         } else {
+            // A satellite whose link was closed connects again and goes on. That is logged once a minute.
             MessageDecision::End { is_first: self.count == kind.max_per_minute() + 1 }
         }
     }

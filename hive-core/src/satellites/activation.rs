@@ -23,6 +23,7 @@ impl Satellites {
         let actor = satellite_actor(id);
         let record =
             draft(&self.context, actor, AuditAction::SatelliteActivate, subject, details, AuditResult::Success);
+        // The status that was read may be old: the store decides again, so that one call of many activates.
         Ok(self.store.satellite_activate(id, self.context.now(), record).await?)
     }
 }

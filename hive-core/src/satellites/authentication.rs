@@ -48,6 +48,7 @@ impl Satellites {
     /// `Unavailable` where the store is not reachable.
     pub(crate) async fn key_rejection(&self, key: &str) -> Result<KeyRejection> {
         let mut rejection = KeyRejection { class: RejectionClass::UnknownKey, compared: 0 };
+        // A malformed key costs no hash: what cannot be a key was never one.
         let Ok((id, secret)) = split_satellite_key(key) else { return Ok(rejection) };
         for hash in self.store.satellite_superseded_keys(id, SUPERSEDED_COMPARED).await? {
             rejection.compared += 1;

@@ -53,6 +53,7 @@ impl Satellites {
         let _turn = self.links.handshake_turn(id).await;
         let row = self.store.satellite_get(id).await?.ok_or(Error::AuthInvalid)?;
         let seen = self.journal_seen(&row);
+        // Before the link joins, which closes the one that is there.
         self.refuse_second_process(&row, &presented, seen.as_ref()).await?;
         let joining = self.links.join(id, link.clone());
         // After the link is registered: a key that is replaced from here on closes it.
@@ -62,6 +63,7 @@ impl Satellites {
         self.note_heartbeat(id, Some(cut_system_info(handshake.system)), Some(cut(handshake.version)));
         // Before the link is known to others: no message may overtake the answer.
         link.send(Outgoing::from(ToAgent::HandshakeAck(Box::new(self.acceptance())))).ok();
+        // None where it was closed meanwhile: its key was replaced, or the satellite removed.
         let handle = joining.admit(journal_id, presented.start_id.map(Into::into)).ok_or(Error::AuthInvalid)?;
         info!(satellite.id = %id, satellite.name = %row.name, "satellite online");
         Ok(AcceptedLink { handle, name: row.name })
@@ -81,6 +83,7 @@ impl Satellites {
         presented: &PresentedJournal,
         seen: Option<&JournalRow>,
     ) -> Result<()> {
+        // Without the id of its process, an older agent that returns looks like its own copy.
         let Some(start_id) = &presented.start_id else { return Ok(()) };
         let present = self.links.get(row.id).and_then(|link| link.start_id);
         let Some(present) = present else { return Ok(()) };
@@ -90,6 +93,7 @@ impl Satellites {
         let (now, steady) = (self.context.now(), self.context.steady());
         let ping = ToAgent::HeartbeatPing { timestamp: now, sent_at: Some(steady) };
         let timeout = self.context.settings().answer_time;
+        // A process that does not answer is gone, and its link is not noticed as dead yet: the new one takes its place.
         if !is_copy || !self.links.is_answering(row.id, ping, timeout).await {
             return Ok(());
         }
@@ -105,6 +109,7 @@ impl Satellites {
     async fn report_conflict(&self, row: &SatelliteRow, start_id: &str, present: &str) -> Result<()> {
         let id = row.id;
         warn!(satellite.id = %id, satellite.name = %row.name, start_id, present, "identity_conflict: a second process with this satellite's identity is refused");
+        // The refused process tries again and again, and must not fill the audit log.
         if !self.links.is_new_conflict(id, start_id, self.context.steady(), CONFLICT_INTERVAL) {
             return Ok(());
         }

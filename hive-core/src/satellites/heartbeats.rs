@@ -58,6 +58,7 @@ impl HeartbeatBuffer {
     /// Takes all, to be written.
     fn take(&self) -> Vec<Heartbeat> {
         let mut buffered = lock(&self.0);
+        // Kept until they are written, so that readers find them all the time.
         buffered.writing = std::mem::take(&mut buffered.latest);
         buffered.writing.values().cloned().collect()
     }
@@ -66,6 +67,7 @@ impl HeartbeatBuffer {
     fn note_written(&self, rest: Vec<Heartbeat>) {
         let mut buffered = lock(&self.0);
         buffered.writing.clear();
+        // The older ones go in first: `add` merges each newer one over them.
         let newer = std::mem::take(&mut buffered.latest);
         rest.into_iter().chain(newer.into_values()).for_each(|heartbeat| buffered.add(heartbeat));
     }
@@ -99,6 +101,7 @@ impl Satellites {
         let is_activated = self.activate(id, &row.status).await?;
         let agent_version = heartbeat.version.map(|version| version.chars().take(MAX_VERSION).collect());
         self.note_heartbeat(id, None, agent_version);
+        // The row was read before this call activated the satellite.
         let status = if is_activated { SatelliteStatus::Active } else { row.status };
         let status = json!(status).as_str().unwrap_or_default().to_owned();
         Ok(HeartbeatResponse { success: true, status, config_version: 0 })
@@ -114,6 +117,8 @@ impl Satellites {
         let heartbeats = self.heartbeats.take();
         for (written, batch) in heartbeats.chunks(BATCH).enumerate() {
             if let Err(error) = self.store.satellite_seen(batch.to_vec()).await {
+                // The batch that failed included: it may be in the store already, and is stored a second time without
+                // harm.
                 self.heartbeats.note_written(heartbeats[written * BATCH..].to_vec());
                 return Err(error.into());
             }

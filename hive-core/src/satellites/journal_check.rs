@@ -1,18 +1,19 @@
-//! Whether the journal that a satellite presents is the one that the hive has seen. A plain decision without I/O; `handshake` acts
-//! on it.
+//! Decides whether the journal that a satellite presents is the one that the hive has seen. It does no I/O; `handshake`
+//! acts on the decision.
 //!
-//! A satellite may be copied or rolled back with its data directory. Then the id of its journal is the same, and its content is
-//! not: what the hive has delivered may be missing in it, and would run a second time. Two things tell: the number of records
-//! ever appended, which never falls, and the processes that wrote the journal, each of which knows those before it.
+//! A satellite may be copied, or rolled back with its data directory. Then the id of its journal is the same and its
+//! content is not: commands that the hive has delivered may be missing in it and would run a second time. Two values
+//! show this: the number of records ever appended, which never falls, and the processes that wrote the journal, because
+//! each of them lists those before it.
 
 use hive_wire::agent::Handshake;
 
 use crate::store::JournalRow;
 
-/// What stands between the id that a satellite tells and the hive's own word for one of several journals of this id.
+/// Separates the id that a satellite reports from the suffix by which the hive distinguishes journals of this id.
 const SEPARATOR: char = '.';
 
-/// The journal behind a link, as its handshake tells.
+/// The journal behind a link, as its handshake describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PresentedJournal {
     pub(crate) id: String,
@@ -50,6 +51,8 @@ impl PresentedJournal {
     /// Compares it with the journal that was seen last.
     pub(crate) fn check(&self, seen: Option<&JournalRow>) -> JournalCheck {
         let Some(seen) = seen else { return JournalCheck::First };
+        // The id of a handshake has no separator (`check_id`), so that what stands before the first one is the id that
+        // the satellite reports.
         let seen_id = seen.id.split(SEPARATOR).next();
         if seen_id != Some(&self.id) {
             return JournalCheck::Lost;
@@ -58,7 +61,7 @@ impl PresentedJournal {
             return JournalCheck::Same;
         };
         let knows_it = start_id == seen_start || self.earlier_start_ids.contains(seen_start);
-        // Who lists nobody does not tell them.
+        // An agent of an earlier version lists none. That says nothing about the processes before it.
         if !knows_it && !self.earlier_start_ids.is_empty() {
             return JournalCheck::Copied;
         }
@@ -70,13 +73,13 @@ impl PresentedJournal {
         self.position.zip(seen).is_some_and(|(position, seen)| position < seen)
     }
 
-    /// What is remembered of it. `word` tells journals of one id apart.
+    /// Returns what the store keeps of it. `word` distinguishes journals with the same id.
     pub(crate) fn remembered(&self, seen: Option<&JournalRow>, check: JournalCheck, word: &str) -> JournalRow {
         let seen_position = seen.and_then(|seen| seen.position);
         let (id, position) = match (check, seen) {
             (JournalCheck::Same, Some(seen)) => (seen.id.clone(), self.position.max(seen_position)),
             (JournalCheck::First, _) | (_, None) => (self.id.clone(), self.position),
-            // Who tells no process is believed to have a memory of its own behind every id.
+            // Without a process, nothing but the id tells journals apart: each id counts as one.
             _ if self.start_id.is_none() => (self.id.clone(), self.position),
             _ => (format!("{}{SEPARATOR}{word}", self.id), self.position),
         };

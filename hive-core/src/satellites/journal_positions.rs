@@ -57,6 +57,8 @@ impl JournalPositions {
         let unwritten = positions.iter_mut().filter(|(_, position)| !position.is_written);
         unwritten
             .map(|(id, position)| {
+                // A higher position that is noted while these are written clears the mark again, and is written next
+                // time.
                 position.is_written = true;
                 let Position { journal_id, highest, .. } = position;
                 JournalPosition { satellite_id: *id, journal_id: journal_id.to_string(), position: *highest }

@@ -60,6 +60,7 @@ impl Satellites {
         let row = self.token_store.registration_token_row(registration.id).await.map_err(Error::from)?;
         let (terms, may_register) = match &row {
             Some(row) => (terms(row), self.identity.may_still_create(row).await?),
+            // The token is signed, and the store has no row of it: it refuses the registration below, with the reason.
             None => (TokenTerms { team_id: registration.team_id, for_satellite: None, is_single_use: true }, true),
         };
         let takeover = Takeover::decide(self.name_holder(&name).await?, terms);
@@ -79,9 +80,11 @@ impl Satellites {
         let replaces = matches!(takeover, Takeover::Replace(_));
         let action = if replaces { AuditAction::SatelliteKeyReplace } else { AuditAction::SatelliteRegister };
         let draft = record(action, AuditResult::Success, None);
+        // The store checks token and name once more, in the transaction of the change: what was read above may be old.
         let outcome = self.store.satellite_register(registration.id, satellite.clone(), draft).await;
         match outcome.map_err(Error::from)? {
             RegisterOutcome::Registered(row) => Ok(self.registered(*row, &secret, replaces)),
+            // The answer to the first request may have been lost. The agent sends the same attempt again.
             RegisterOutcome::TokenUnusable(TokenState::Used) if satellite.attempt_hash.is_some() => {
                 let draft = record(AuditAction::SatelliteRegister, AuditResult::Success, None);
                 match self.register_again(registration.id, &satellite, draft).await? {
@@ -111,6 +114,7 @@ impl Satellites {
         record: AuditDraft,
     ) -> Result<Option<SatelliteRow>> {
         let Some(attempt_hash) = satellite.attempt_hash.clone() else { return Ok(None) };
+        // A satellite that was heard of has its key: this is not a repetition, but somebody else with the token.
         if self.name_holder(&satellite.name).await?.is_some_and(|holder| holder.is_present) {
             return Ok(None);
         }
@@ -128,6 +132,7 @@ impl Satellites {
     async fn name_holder(&self, name: &SatelliteName) -> Result<Option<NameHolder>> {
         let Some(row) = self.store.satellite_find(name).await? else { return Ok(None) };
         let noted = self.heartbeats.get(row.id).map(|heartbeat| heartbeat.at);
+        // Heartbeats reach the store later.
         let heard = row.last_heartbeat.max(noted);
         let gone_since = self.context.now().minus(self.context.settings().heartbeat_timeout);
         let is_present = self.links.is_online(row.id) || heard.is_some_and(|heard| heard > gone_since);
@@ -194,6 +199,7 @@ impl Satellites {
 
     /// Closes the link that the satellite's earlier key had opened, and returns the answer.
     fn registered(&self, row: SatelliteRow, secret: &str, replaces: bool) -> RegisteredSatellite {
+        // Before the answer: whatever uses the key of before is out when the new one is given.
         self.links.close(row.id, close::AUTH_FAILED, "the satellite registered again, with a new key");
         info!(satellite.id = %row.id, satellite.name = %row.name, replaces, "satellite registered");
         if replaces {
@@ -251,6 +257,7 @@ fn base_url(url: Option<String>) -> Result<Option<String>> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let rest = rest.ok_or_else(|| Error::invalid("satellite_url", rule))?;
     let host = rest.strip_suffix('/').unwrap_or(rest);
+    // Without `@`, so that the URL has no credentials in it.
     let is_host = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
     if host.is_empty() || url.len() > MAX_TEXT || !host.chars().all(is_host) {
         return Err(Error::invalid("satellite_url", rule));

@@ -31,6 +31,7 @@ pub(crate) fn cut_system_info(system: SystemInfo) -> SystemInfo {
 
 fn known_code(code: ErrorCode) -> ErrorCode {
     match code {
+        // A satellite must not claim a fault of the hive or of the caller, such as `AUTH_INVALID`.
         ErrorCode::CommandBlocked
         | ErrorCode::InvalidInput
         | ErrorCode::CommandTimeout

@@ -29,6 +29,7 @@ fn matches(pattern: &str, tag: &str) -> bool {
     let Some(mut rest) = parts.next().and_then(|first| tag.strip_prefix(first)) else { return false };
     let Some(last) = parts.next_back() else { return rest.is_empty() };
     for part in parts {
+        // The leftmost place leaves the most for the parts behind it, so that no other has to be tried.
         let Some(at) = rest.find(part) else { return false };
         rest = &rest[at + part.len()..];
     }

@@ -1,19 +1,19 @@
-//! Whether a registration token may register a name. A plain decision without I/O; `registration` acts on it.
+//! Decides whether a registration token may register a name. It does no I/O; `registration` acts on the decision.
 
 use hive_wire::{SatelliteId, TeamId};
 
 use crate::store::NamePolicy;
 
-/// Who has the name now.
+/// The satellite that has the name now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NameHolder {
     pub(crate) id: SatelliteId,
     pub(crate) team_id: Option<TeamId>,
-    /// It has a link, or was heard of a moment ago.
+    /// It has a link, or sent a heartbeat a moment ago.
     pub(crate) is_present: bool,
 }
 
-/// What a token is good for.
+/// What a token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TokenTerms {
     pub(crate) team_id: Option<TeamId>,
@@ -36,9 +36,9 @@ pub(crate) enum Takeover {
 /// Why a name is not taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It belongs to another team, or to the whole hive. Not told: names of other teams are theirs.
+    /// It belongs to another team, or to the whole hive. The message does not say so: other teams must not learn of it.
     OtherTeam,
-    /// Its satellite is there.
+    /// Its satellite is online, or was a moment ago.
     Present,
     /// Only new satellites register with a token that registers many.
     MultiUse,
@@ -47,8 +47,9 @@ pub(crate) enum Refusal {
 }
 
 impl Takeover {
-    /// Decides by who has the name and what the token is good for.
+    /// Decides by the satellite that has the name, and by what the token allows.
     pub(crate) fn decide(holder: Option<NameHolder>, token: TokenTerms) -> Self {
+        // Also while the satellite is online: whoever made the token meant this satellite.
         if let Some(wanted) = token.for_satellite {
             return match holder {
                 Some(holder) if holder.id == wanted && holder.team_id == token.team_id => Self::Replace(wanted),
@@ -57,8 +58,10 @@ impl Takeover {
         }
         match holder {
             None => Self::New,
+            // First, so that the answer does not tell another team whether the satellite is online.
             Some(holder) if holder.team_id != token.team_id => Self::Refused(Refusal::OtherTeam),
             Some(holder) if holder.is_present => Self::Refused(Refusal::Present),
+            // A token in the image of many machines must not hand each of them the name of the others.
             Some(_) if !token.is_single_use => Self::Refused(Refusal::MultiUse),
             Some(holder) => Self::Replace(holder.id),
         }
@@ -75,7 +78,7 @@ impl Takeover {
 }
 
 impl Refusal {
-    /// What the satellite is told.
+    /// Returns the message for the satellite.
     pub(crate) fn message(self, name: &str) -> String {
         match self {
             Self::OtherTeam => format!("the name {name} is taken"),

@@ -27,6 +27,7 @@ impl Satellites {
         let mut found = BTreeMap::new();
         for target in targets {
             let rows = self.resolve_one(principal, target, permission).await?;
+            // A misspelt label must not look like a command that ran on no satellite.
             if rows.is_empty() {
                 return Err(Error::invalid("targets", format!("no satellite for {target}")));
             }

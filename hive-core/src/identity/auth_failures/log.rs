@@ -1,7 +1,8 @@
-//! Which failed authentications become audit records of their own, and which are counted.
+//! Decides which failed authentications get an audit record of their own, and counts the others.
 //!
-//! The first few of a kind and a source in each minute are recorded one by one, the rest in one summary a minute and kind, and
-//! of many summaries an hour only the totals are left. So nobody can fill the audit log by guessing.
+//! In each minute, the first failures of a kind and a source are recorded one by one. The rest of the minute is one
+//! summary for each kind. After the summaries of an hour are used up, only the totals count. So guessing cannot fill
+//! the audit log.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,34 +11,35 @@ use std::time::Duration;
 use hive_wire::{SatelliteId, Timestamp};
 use serde::Serialize;
 
-/// Failures of one kind and source that are recorded one by one in a minute.
+/// The failures of one kind and source in a minute that are recorded one by one.
 const RECORDS_PER_MINUTE: u64 = 5;
-/// Summaries of an hour. Beyond them the totals alone count.
+/// The most summaries in an hour. Further failures are only counted in the totals.
 const SUMMARIES_PER_HOUR: u32 = 60;
-/// Sources of one kind that are told apart in a minute. Failures of further ones are counted without their source.
+/// The sources of one kind that are counted separately in a minute. Failures of further sources are counted without
+/// their source.
 const MAX_SOURCES: usize = 200;
-/// Sources that a summary names.
+/// The most sources that a summary lists.
 const MAX_NAMED: usize = 10;
 
-/// What was shown, or done, without the right to it.
+/// The kind of credential or message that was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AuthFailureKind {
-    /// A login with a name and a password, or a password that was to be changed.
+    /// The password of a login or of a change of the password.
     Password,
     /// The API key of a user.
     ApiKey,
-    /// The token that a login gave.
+    /// The token that a login returned.
     LoginToken,
     /// The key of a satellite.
     SatelliteKey,
     /// A registration token.
     RegistrationToken,
-    /// A message of a satellite about a command or a terminal of another one.
+    /// A message of a satellite about a command or a session of another satellite.
     ForeignMessage,
 }
 
 impl AuthFailureKind {
-    /// The stable word for it.
+    /// Returns the stable name of the kind.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -50,32 +52,33 @@ impl AuthFailureKind {
     }
 }
 
-/// How often a kind of authentication has failed since the hive was started, and what came of it in the audit log.
+/// The number of failed authentications of one kind since the start of the hive, by what the audit log has of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct AuthFailureTotals {
-    /// All of them.
+    /// All failures.
     pub failures: u64,
-    /// Those with an audit record of their own.
+    /// Failures with an audit record of their own.
     pub recorded: u64,
-    /// Those counted in a summary.
+    /// Failures that a summary counts.
     pub summarised: u64,
-    /// Those in neither: too many summaries, or the audit log could not be written.
+    /// Failures that the audit log does not have: the summaries of the hour were used up, or the log could not be
+    /// written.
     pub left_out: u64,
 }
 
-/// Where a failure came from, as far as limits tell sources apart.
+/// The origin of a failure, as the limits distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum FailureSource {
     /// An IPv4 address, or an IPv6 network of 64 bits.
     Network(IpAddr),
     /// A satellite.
     Satellite(SatelliteId),
-    /// Nobody told.
+    /// The address is not known.
     Unknown,
 }
 
 impl FailureSource {
-    /// The source that an address belongs to.
+    /// Returns the source of an address.
     pub(crate) fn of_address(address: Option<&str>) -> Self {
         let address = address.and_then(|address| address.parse().ok());
         address.map_or(Self::Unknown, |address| Self::Network(network_of(address)))
@@ -93,7 +96,7 @@ impl std::fmt::Display for FailureSource {
     }
 }
 
-/// Returns what limits take as one address: an IPv4 address, or the network of 64 bits that an IPv6 address is in.
+/// Returns what the limits count as one address: an IPv4 address, or the /64 network of an IPv6 address.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -101,12 +104,12 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What to do with one failure.
+/// How one failure is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureDecision {
-    /// Write a record of its own.
+    /// It gets a record of its own.
     Record,
-    /// The minute's summary counts it.
+    /// The summary of the minute counts it.
     Count,
     /// Only the totals count it.
     Drop,
@@ -122,20 +125,20 @@ pub(super) struct Summary {
     pub(super) failures: u64,
     /// Those of them with a record.
     pub(super) recorded: u64,
-    /// How many sources they came from; more than that where there were more than are told apart.
+    /// The number of sources; at most as many as are counted separately.
     pub(super) sources: usize,
     /// The sources with the most failures, and how many.
     pub(super) most: Vec<(FailureSource, u64)>,
 }
 
 impl Summary {
-    /// The failures that no record tells of.
+    /// Returns the number of failures without a record.
     pub(super) fn left(&self) -> u64 {
         self.failures - self.recorded
     }
 }
 
-/// The failures of this minute, and the totals.
+/// The failures of the current minute, and the totals.
 #[derive(Debug, Default)]
 pub(super) struct AuthFailureLog {
     minute: i64,
@@ -154,7 +157,7 @@ struct FailureMinute {
 }
 
 impl AuthFailureLog {
-    /// Takes a failure. `is_behind` says that the audit log cannot take a record now.
+    /// Counts a failure and decides how it is recorded. `is_behind`: the audit log accepts no record now.
     pub(super) fn note(
         &mut self,
         kind: AuthFailureKind,
@@ -174,6 +177,8 @@ impl AuthFailureLog {
                 *count += 1;
                 *count - 1
             }
+            // A source that is not told apart has no count of its own. It gets no record, so that many sources cannot
+            // fill the audit log.
             None => RECORDS_PER_MINUTE,
         };
         if before < RECORDS_PER_MINUTE && !is_behind {
@@ -190,13 +195,13 @@ impl AuthFailureLog {
         std::mem::take(&mut self.due)
     }
 
-    /// The same, of the minute that goes on too: nobody will ask later.
+    /// Returns the summaries of all minutes, the current one included. Called when the hive stops.
     pub(super) fn take_last_summaries(&mut self) -> Vec<Summary> {
         self.close_minute();
         std::mem::take(&mut self.due)
     }
 
-    /// Notes that something could not be written: a record, or the summary of this many.
+    /// Counts as left out what could not be written: a record, or the summary of `summarised` failures.
     pub(super) fn lose(&mut self, kind: AuthFailureKind, summarised: Option<u64>) {
         let totals = self.totals.entry(kind).or_default();
         match summarised {
@@ -248,6 +253,7 @@ impl FailureMinute {
         let Self { failures, recorded, sources } = self;
         let count = sources.len();
         let mut most: Vec<_> = sources.into_iter().collect();
+        // The source decides between equal counts, so that the summary does not depend on the order of the map.
         most.sort_by_key(|(source, count)| (std::cmp::Reverse(*count), *source));
         most.truncate(MAX_NAMED);
         Summary { kind, minute, failures, recorded, sources: count, most }

@@ -67,6 +67,7 @@ async fn who_is_disabled_is_refused_everywhere_at_once() {
     check_refused(use_login(&hive, &login).await, ErrorCode::AuthInvalid);
     check_refused(use_key(&hive, &key).await, ErrorCode::AuthInvalid);
     check_refused(log_in(&hive, "olga", &password.0).await, ErrorCode::AuthInvalid);
+    // Enabled again: earlier logins stay void, and keys are valid again.
     assert_eq!(set(false).await, user);
     check_refused(use_login(&hive, &login).await, ErrorCode::AuthInvalid);
     use_key(&hive, &key).await.unwrap();

@@ -7,10 +7,10 @@ use crate::store::TokenState;
 /// Why a satellite could not register.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
-    /// Because of its token.
+    /// The token was refused.
     #[error("{0}")]
     Token(TokenProblem),
-    /// For another reason.
+    /// Another error.
     #[error(transparent)]
     Other(#[from] Error),
 }
@@ -20,22 +20,22 @@ pub enum RegistrationError {
 pub enum TokenProblem {
     /// There is none.
     Required,
-    /// It is not one of ours.
+    /// This hive did not make it.
     Invalid,
-    /// Its time is up.
+    /// It has expired.
     Expired,
     /// A satellite has registered with it.
     Used,
     /// It was revoked.
     Revoked,
-    /// Whoever made it may make none any more.
+    /// Its creator may not create tokens any more.
     MakerGone,
-    /// It says one thing in front and another inside.
+    /// Its prefix and its claims have different scopes.
     ScopeMismatch,
 }
 
 impl TokenProblem {
-    /// The stable word for it.
+    /// Returns the stable code of the problem.
     pub fn code(self) -> &'static str {
         match self {
             Self::Required => "registration_token_required",
@@ -47,7 +47,7 @@ impl TokenProblem {
         }
     }
 
-    /// The reason as the audit log names it.
+    /// Returns the reason as the audit log names it.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Required => "missing",
@@ -60,7 +60,7 @@ impl TokenProblem {
         }
     }
 
-    /// What to do next.
+    /// Returns what to do next.
     pub fn instructions(self) -> &'static str {
         match self {
             Self::Required => {
