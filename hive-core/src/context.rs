@@ -1,4 +1,4 @@
-//! What every service of a hive shares: time and randomness, settings, background tasks and their end.
+//! State that all services of a hive share: time and randomness, settings, background tasks and their shutdown.
 
 mod disk_probe;
 

@@ -1,4 +1,4 @@
-//! What can go wrong, as a caller can act on it.
+//! The errors of a hive. A variant is a case that a caller can handle.
 
 use hive_store::{BoxError, DiskError, DiskFault, StoreError};
 use hive_wire::agent::ErrorBody;
@@ -36,7 +36,7 @@ pub enum Error {
     /// There is no such session, or the caller may not know of it.
     #[error("no session {0}")]
     SessionNotFound(String),
-    /// As many terminals as are allowed are open on the satellite.
+    /// The satellite has as many open terminals as are allowed.
     #[error("{limit} terminals are open on this satellite, which is the most allowed; end one of them first")]
     SessionLimit {
         /// How many are allowed.
@@ -95,13 +95,13 @@ pub enum Error {
     /// The hive cannot reach its storage, or cannot write to its disk. Nothing was changed.
     #[error("the hive or its storage is not reachable")]
     Unavailable(#[source] BoxError),
-    /// What the hive has stored is not what it stored.
+    /// Stored data is damaged.
     #[error("stored data is damaged")]
     Corrupt(#[source] BoxError),
     /// A fault of the hive.
     #[error("internal error")]
     Internal(#[source] BoxError),
-    /// An error of a remote hive that this version has no variant for, as it was told.
+    /// An error of a remote hive that this version has no variant for, as it was received.
     #[error("{0}")]
     Other(ApiError),
 }
@@ -117,12 +117,12 @@ impl Error {
         Self::Internal(source.into())
     }
 
-    /// The hive, or what it needs for this, cannot be reached; why, in words that every caller may read.
+    /// The hive, or something it needs, cannot be reached. `why` may be read by every caller.
     pub fn unavailable(why: impl Into<String>) -> Self {
         Self::Unavailable(Box::new(ApiError { code: ErrorCode::Unavailable, message: why.into(), details: None }))
     }
 
-    /// The stable word for it.
+    /// Returns the stable code of the error.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::AuthRequired => ErrorCode::AuthRequired,
@@ -146,8 +146,8 @@ impl Error {
         }
     }
 
-    /// The error as it is answered. Causes are left out, as they may name files, SQL or hosts, except those that were meant
-    /// for callers.
+    /// Returns the error as it is sent to a caller. Causes are left out, because they may name files, SQL or hosts,
+    /// except those that are meant for callers.
     pub fn to_wire(&self) -> ApiError {
         if let Some(answer) = self.public_answer() {
             return answer;
@@ -180,7 +180,7 @@ impl Error {
         }
     }
 
-    /// The error a remote hive answered.
+    /// Returns the error that a remote hive sent.
     pub fn from_wire(error: ApiError) -> Self {
         let detail = |key: &str| error.details.as_ref().and_then(|details| details.get(key)).cloned();
         let text = |key: &str| detail(key).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
@@ -188,6 +188,7 @@ impl Error {
             ErrorCode::AuthRequired => Self::AuthRequired,
             ErrorCode::AuthInvalid => Self::AuthInvalid,
             ErrorCode::Forbidden => {
+                // The text of the variant puts the prefix in front again.
                 Self::Forbidden(error.message.strip_prefix("not allowed: ").unwrap_or(&error.message).to_owned())
             }
             ErrorCode::SatelliteNotFound => Self::SatelliteNotFound(text("satellite")),
@@ -207,6 +208,7 @@ impl Error {
             },
             ErrorCode::CommandBlocked => Self::CommandBlocked(error.message),
             ErrorCode::PayloadTooLarge => Self::PayloadTooLarge(error.message),
+            // Two variants have this code. The detail tells them apart.
             ErrorCode::RateLimited if detail("open_commands").is_some() => Self::QueueFull {
                 satellite: detail("satellite").and_then(|v| v.as_str().map(str::to_owned)),
                 limit: detail("open_commands").and_then(|v| v.as_u64()).unwrap_or_default() as u32,
@@ -214,6 +216,7 @@ impl Error {
             ErrorCode::RateLimited => Self::RateLimited {
                 retry_after_seconds: detail("retry_after_seconds").and_then(|v| v.as_u64()).unwrap_or(1),
             },
+            // The answer is the cause, so that `public_answer` gives it back unchanged.
             ErrorCode::Unavailable => Self::Unavailable(Box::new(error)),
             ErrorCode::Internal => Self::Internal(Box::new(error)),
             ErrorCode::CommandTimeout => match text("command_id").parse() {
@@ -221,6 +224,7 @@ impl Error {
                     command,
                     result: detail("result").and_then(|value| serde_json::from_value(value).ok()),
                 },
+                // Without a command to ask for, the variant would be of no use.
                 Err(_) => Self::Other(error),
             },
             _ => Self::Other(error),

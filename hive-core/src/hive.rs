@@ -1,4 +1,4 @@
-//! The hive in this process: it builds the services and owns them, and ends them.
+//! The hive in this process: it builds, owns and ends the services.
 //!
 //! The services are modules of this crate, in the order of `services.rs`. An edge authenticates a caller here, and acts by
 //! [`ActingHive`]; a satellite's link is handled by [`AttachedSatellite`].
@@ -37,7 +37,7 @@ pub use acting::ActingHive;
 pub use builder::HiveBuilder;
 pub(crate) use services::Services;
 
-/// A fleet and everything that is known of it. Cheap to clone; the clones are one hive.
+/// A fleet of satellites and everything that is known of it. Cheap to clone; all clones are the same hive.
 #[derive(Clone)]
 pub struct Hive {
     inner: Arc<HiveInner>,
@@ -58,9 +58,10 @@ impl Hive {
 
     /// Returns the hive as `principal` may use it. The only way to act on a hive.
     ///
-    /// The principal is believed: an edge finds out anew with each call who is calling
-    /// ([`authenticate_api_key`](Self::authenticate_api_key), [`authenticate_jwt`](Self::authenticate_jwt)). What goes on behind
-    /// a call, streams and sessions, ends by itself when a user of this hive or their credential may not have it any more.
+    /// The principal is not checked: an edge authenticates the caller with each call
+    /// ([`authenticate_api_key`](Self::authenticate_api_key), [`authenticate_jwt`](Self::authenticate_jwt)). Streams
+    /// and sessions go on behind a call. They end by themselves when a user of this hive or their credential loses the
+    /// right to them.
     pub fn acting_as(&self, principal: Principal) -> ActingHive {
         ActingHive::new(self.clone(), principal)
     }
@@ -108,6 +109,7 @@ impl Hive {
     /// Ends all attachments and links, asks the satellites to reconnect later, and waits for the tasks of the hive.
     pub async fn shutdown(&self) {
         let Services { context, sessions, links, .. } = self.services();
+        // Cancelled first: retries end with it, so that the wait below is short.
         context.shutdown().cancel();
         sessions.close_all();
         links.close_all("the server stops", self.settings().return_rate);

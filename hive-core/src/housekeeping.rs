@@ -1,4 +1,4 @@
-//! What a hive does by itself: one task for each concern.
+//! The periodic tasks of a hive, one for each concern.
 //!
 //! The tasks are isolated. A concern that fails or panics tries again at its next turn, and no other concern waits for it. A row that
 //! cannot be read is passed over by its concern (see [`UnreadableRows`](crate::unreadable::UnreadableRows)), so that the rows behind it
@@ -92,6 +92,7 @@ impl Housekeeping {
 
     async fn run(self: Arc<Self>, concern: Concern, context: ServiceContext) {
         let mut ticks = interval(concern.interval);
+        // After a slow turn the next one comes a whole interval later, so that a slow store gets no burst of turns.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // A failure is logged again only when it changes: a database that is gone is one line, and not one for every turn.
         let mut logged = None;
@@ -104,7 +105,7 @@ impl Housekeeping {
                 return;
             }
             let Some(turn) = (concern.begin)() else { return };
-            // Nothing that a turn leaves half done is looked at again but behind a lock or in the store.
+            // Unwind safe: a turn shares state with others only through locks and the store.
             let failure = match AssertUnwindSafe(turn).catch_unwind().await {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => {

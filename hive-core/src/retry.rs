@@ -28,6 +28,7 @@ impl RetryWindow {
     /// Pauses and returns true where the storage was not reachable and the window is open; returns false where the result is
     /// the last one.
     pub(crate) async fn should_retry<T>(&self, result: &Result<T>) -> bool {
+        // Only the storage comes back by waiting. Every other error would be the same the next time.
         let may_succeed_later = matches!(result, Err(Error::Unavailable(_))) && Instant::now() < self.deadline;
         may_succeed_later && self.shutdown.run_until_cancelled(sleep(RETRY_INTERVAL)).await.is_some()
     }

@@ -7,23 +7,23 @@ use std::time::Duration;
 pub enum Activation {
     /// With its first heartbeat; an accepted handshake is one.
     Heartbeat,
-    /// When an admin says so.
+    /// When an admin activates it.
     Manual,
 }
 
-/// What becomes of the labels a satellite claims.
+/// How the labels that a satellite claims are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimedTags {
-    /// They are kept as a fact that matches nothing, beyond those its token allows.
+    /// Labels beyond those its token allows are kept as facts. They match no target.
     Facts,
-    /// They are labels as all others.
+    /// All of them become labels.
     Accept,
 }
 
 /// The longest [`Settings::lost_grace`].
 pub const MAX_LOST_GRACE: Duration = Duration::from_mins(10);
 
-/// What can be set about a hive. Every interval may be shortened for tests.
+/// The settings of a hive. Every interval may be shortened for tests.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The hive's address as satellites and people reach it; the issuer of its tokens.
@@ -34,7 +34,7 @@ pub struct Settings {
     pub claimed_tags: ClaimedTags,
     /// Time between heartbeats.
     pub heartbeat_interval: Duration,
-    /// Silence after which a satellite counts as gone.
+    /// The time without a message after which a satellite counts as offline.
     pub heartbeat_timeout: Duration,
     /// How long a satellite that is online may take to answer a ping, before another process takes its place.
     pub answer_time: Duration,
@@ -42,12 +42,12 @@ pub struct Settings {
     pub login_lifetime: Duration,
     /// How long beyond its timeout a waiting call waits for a command's result: the time to kill and to report.
     pub result_grace: Duration,
-    /// How long a command that was handed over may go without a word beyond its timeout before its outcome counts as
-    /// unknown. At most [`MAX_LOST_GRACE`]: satellites keep an id no longer than that beyond its expiry.
+    /// How long after its timeout a delivered command may be without a report before its outcome counts as unknown. At
+    /// most [`MAX_LOST_GRACE`], because satellites keep an id no longer than that after its expiry.
     pub lost_grace: Duration,
     /// Time between two looks for overdue commands.
     pub sweep_interval: Duration,
-    /// How many satellites a second are asked to come back where the hive stops.
+    /// How many satellites per second are asked to reconnect when the hive stops.
     pub return_rate: u32,
     /// The most terminals of one satellite.
     pub max_sessions_per_satellite: u32,
@@ -57,11 +57,11 @@ pub struct Settings {
     pub max_open_per_caller: u32,
     /// How long a terminal outlives its satellite's link.
     pub session_linger: Duration,
-    /// How long a terminal may go without input and output before it is ended; for ever where there is none.
+    /// How long a terminal may be without input and output before it is ended; forever if `None`.
     pub session_idle_timeout: Option<Duration>,
-    /// How long who types may leave output unread before the program does not wait for them any more.
+    /// How long the viewer that types may leave output unread before the program stops waiting for it.
     pub claim_stall: Duration,
-    /// How long keyboard and unread output of a viewer that was cut off are kept for it.
+    /// How long the keyboard and the unread output of a disconnected viewer are kept for it.
     pub claim_linger: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Rows of the store that cannot be read: passed over, logged once and counted.
+//! Rows of the store that cannot be read: they are skipped, logged once and counted.
 
 use std::collections::HashMap;
 use std::fmt::Display;

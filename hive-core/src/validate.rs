@@ -79,6 +79,7 @@ pub(crate) fn check_note(field: &str, note: Option<&str>) -> Result<()> {
 /// Checks labels: 1 to 64 printable characters each, no commas, at most 64 of them.
 pub(crate) fn check_labels<'l>(field: &str, labels: impl Iterator<Item = &'l String>) -> Result<()> {
     for (count, label) in labels.enumerate() {
+        // Checked one by one: a request with millions of labels is refused at the 65th.
         if !is_label(label) || count >= MAX_TAGS {
             let rule = format!("1 to {MAX_LABEL_LEN} letters, digits or -_.:/=@ each, at most {MAX_TAGS} of them");
             return Err(Error::invalid(field, rule));
@@ -89,6 +90,7 @@ pub(crate) fn check_labels<'l>(field: &str, labels: impl Iterator<Item = &'l Str
 
 /// Checks patterns of labels, in which `*` stands for any characters.
 pub(crate) fn check_patterns<'l>(field: &str, patterns: impl Iterator<Item = &'l String>) -> Result<()> {
+    // A star counts as one allowed character, so that the rules of labels hold for the rest of the pattern.
     let labels: Vec<_> = patterns.map(|pattern| pattern.replace('*', "x")).collect();
     check_labels(field, labels.iter())
 }

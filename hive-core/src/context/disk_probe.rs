@@ -1,7 +1,7 @@
-//! Whether the disk of the database takes what is written.
+//! Checks that the disk of the database accepts writes.
 //!
-//! A database may find room for a small change in a file that is there already while the disk is full, and then fail with the
-//! next one. So the disk is asked by itself: a small file is written, synced and removed.
+//! On a full disk, a database may still have room for a small change in an existing file, and fail with the next one.
+//! So the disk is probed directly: a small file is written, synced and removed.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use hive_wire::Timestamp;
 use crate::store::DiskError;
 use crate::{Error, Result};
 
-/// Bytes that are tried: more than a change takes.
+/// Size of the probe file, in bytes: larger than a usual change.
 const SIZE: usize = 64 * 1024;
-/// How long a good answer counts.
+/// How long a successful probe counts.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The directory of the database, and when its disk last took something.
+/// The probe file in the directory of the database, and the time of the last successful probe.
 #[derive(Debug)]
 pub(crate) struct DiskProbe {
     path: PathBuf,
@@ -27,13 +27,14 @@ pub(crate) struct DiskProbe {
 
 impl DiskProbe {
     pub(crate) fn in_dir(dir: &Path) -> Self {
+        // Named by process: two processes on one database must not remove each other's file.
         Self { path: dir.join(format!("disk-{}.probe", std::process::id())), good_at: Mutex::default() }
     }
 
-    /// Checks that the disk takes what is written, now or some seconds ago.
+    /// Checks that the disk accepts a write now, or did a few seconds ago.
     ///
     /// # Errors
-    /// `Unavailable` that names what is wrong with the disk.
+    /// `Unavailable` with the fault of the disk.
     pub(crate) async fn check(&self, now: Timestamp) -> Result<()> {
         let good_at = *self.good_at.lock().expect("nothing panics while it holds this lock");
         if good_at.is_some_and(|at| now.since(at) < FRESH) {
@@ -42,10 +43,12 @@ impl DiskProbe {
         self.check_now(now).await
     }
 
-    /// The same, now.
+    /// Checks that the disk accepts a write now.
     pub(crate) async fn check_now(&self, now: Timestamp) -> Result<()> {
         let path = self.path.clone();
+        // A failing disk may block for many seconds, and must not block the runtime.
         let tried = tokio::task::spawn_blocking(move || write_and_remove(&path)).await.map_err(Error::internal)?;
+        // A failure is not kept: the disk may have room again at the next call.
         let is_good = tried.is_ok();
         *self.good_at.lock().expect("nothing panics while it holds this lock") = is_good.then_some(now);
         tried.map_err(|error| Error::Unavailable(Box::new(DiskError::from(error))))
@@ -57,7 +60,7 @@ fn write_and_remove(path: &Path) -> std::io::Result<()> {
         file.write_all(&vec![0; SIZE])?;
         file.sync_all()
     });
-    // Also what there was room for.
+    // Also after a failed write: the file holds what there was room for.
     let removed = std::fs::remove_file(path);
     written.and(removed)
 }

@@ -1,4 +1,4 @@
-//! Putting a hive together.
+//! Builds a hive: its store, its keys and its services.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl HiveBuilder {
         self
     }
 
-    /// Keeps nothing beyond the process: the default, said aloud.
+    /// Keeps nothing beyond the process. This is the default; the method makes it explicit.
     #[must_use]
     pub fn in_memory(mut self) -> Self {
         self.data_dir = None;
@@ -62,8 +62,8 @@ impl HiveBuilder {
         self
     }
 
-    /// Accepts other keys than those that wrote the database, and makes key files that are missing. What the keys before
-    /// sealed or signed is lost. Without it such a hive is not opened.
+    /// Accepts other keys than those that wrote the database, and creates missing key files. Data that the earlier keys
+    /// sealed or signed is lost. Without this, such a hive is not opened.
     #[must_use]
     pub fn accept_other_keys(mut self) -> Self {
         self.accepts_other_keys = true;
@@ -90,6 +90,7 @@ impl HiveBuilder {
             store::private_files::create_dir(dir).map_err(|error| Error::Unavailable(error.into()))?;
         }
         let (store, disk) = match (self.store, self.database) {
+            // Where a store from outside keeps its data is not known, so that there is no disk to probe.
             (Some(store), _) => (store, None),
             (None, Some(database)) => (database.open().await?, database.dir().map(DiskProbe::in_dir)),
             (None, None) => {
@@ -101,12 +102,14 @@ impl HiveBuilder {
         let (fingerprints, keys) = match (self.keys, &key_dir) {
             (Some(keys), _) => (keys.fingerprints(), keys),
             (None, Some(dir)) => {
+                // Before the keys are opened, which makes those that are missing.
                 if !self.accepts_other_keys && store.hive_get().await?.is_some() {
                     key_check::expect_all(dir)?;
                 }
                 let keys = Keys::open(dir, &self.source).map_err(refused)?;
                 (keys.fingerprints(), keys)
             }
+            // Keys in memory are new with each start, so that there is nothing to compare.
             (None, None) => (Fingerprints::default(), Keys::generate(&self.source)),
         };
         let accepts_others = self.accepts_other_keys;
@@ -120,7 +123,7 @@ impl HiveBuilder {
     }
 }
 
-/// Keys that cannot be read may be on a disk that is full; those that are damaged need somebody.
+/// Keys that cannot be read may be on a full disk, which can pass. Damaged keys need an operator.
 fn refused(error: KeysError) -> Error {
     match error {
         KeysError::Io { .. } => Error::Unavailable(error.into()),

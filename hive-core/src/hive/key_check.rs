@@ -1,7 +1,7 @@
-//! Which hive a store is of, and whether the keys at hand are the ones that sealed and signed what is in it.
+//! Identifies the hive of a store, and checks that the keys are those that sealed and signed its data.
 //!
-//! With other keys sealed values do not open, tokens are void and exports carry another signature, and each of these would
-//! show much later, one by one. So a hive with other keys does not start.
+//! With other keys, sealed values cannot be opened, tokens are not valid, and exports have another signature. Each of
+//! these would be noticed late and separately. So a hive with other keys does not start.
 
 use std::path::Path;
 
@@ -15,11 +15,11 @@ use crate::keys;
 use crate::store::{Fingerprints, HiveRow, Store};
 use crate::{Error, Result};
 
-/// How to get on where the right keys are gone.
+/// What to do if the right keys are lost.
 const ADVICE: &str =
     "put back the right one from a backup; if there is none, accept the loss with 'hive-server accept-keys'";
 
-/// Fails where a key file is not there, and names all that are not.
+/// Fails if key files are missing, and names all of them.
 pub(super) fn expect_all(dir: &Path) -> Result<()> {
     let missing = keys::missing(dir);
     if missing.is_empty() {
@@ -31,7 +31,7 @@ pub(super) fn expect_all(dir: &Path) -> Result<()> {
     ))
 }
 
-/// Which hive a store is of.
+/// The hive of a store.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IdentifiedHive {
     pub(super) id: HiveId,
@@ -41,19 +41,20 @@ pub(super) struct IdentifiedHive {
 
 /// The keys that a hive is opened with.
 pub(super) struct KeyFileCheck<'k> {
-    /// What tells them from others; empty for keys that are made anew with each start, which are not checked.
+    /// Their fingerprints; empty for keys that are generated with each start, which are not checked.
     pub(super) fingerprints: Fingerprints,
-    /// Where their files are.
+    /// The directory of their files.
     pub(super) dir: Option<&'k Path>,
-    /// Whether others are accepted than those that are noted.
+    /// Whether keys are accepted that do not match the stored fingerprints.
     pub(super) accepts_others: bool,
 }
 
 impl KeyFileCheck<'_> {
-    /// Finds out which hive the store is of, and creates one where there was none.
+    /// Returns the hive of the store. Creates one if there is none.
     pub(super) async fn identify(self, store: &dyn Store, source: &ClockAndRng) -> Result<IdentifiedHive> {
         let new = HiveRow { id: HiveId::new(source.seed()), created_at: source.now(), keys: self.fingerprints.clone() };
         let row = store.hive_create(new.clone()).await?;
+        // Of several processes that start on an empty store at once, one creates the hive. The others get its row.
         if row.id == new.id {
             return Ok(IdentifiedHive { id: row.id, is_new: true });
         }
@@ -66,8 +67,9 @@ impl KeyFileCheck<'_> {
         Ok(IdentifiedHive { id: row.id, is_new: false })
     }
 
-    /// The names of the keys that are not the noted ones.
+    /// Returns the names of the keys whose fingerprints differ from the stored ones.
     fn others(&self, noted: &Fingerprints) -> Vec<String> {
+        // A key without a stored fingerprint is not compared: the store never had one of it.
         let is_other = |(name, at_hand): &(&String, &String)| noted.get(*name).is_some_and(|noted| noted != *at_hand);
         self.fingerprints.iter().filter(is_other).map(|(name, _)| name.clone()).collect()
     }
@@ -79,7 +81,7 @@ impl KeyFileCheck<'_> {
     }
 }
 
-/// Drafts the record of keys that were accepted in place of the noted ones.
+/// Drafts the audit record of keys that were accepted in place of the stored ones.
 fn accepted(source: &ClockAndRng, names: &[String]) -> AuditDraft {
     system_record(source, AuditAction::HiveKeysAccept, Subject::new("keys"), json!({ "keys": names }))
 }
@@ -117,6 +119,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         started(dir.path()).await.unwrap();
         for name in ["vault.json", "token.key", "audit.key"] {
+            // Each key alone: the check must not depend on one of them being read first.
             let path = dir.path().join("keys").join(name);
             let key = std::fs::read(&path).unwrap();
             std::fs::remove_file(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The services of a hive: built in their order, each with the ones below it, and connected as observers of those.
+//! The services of a hive. They are built in their order, each with those below it, and observe those below.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -113,7 +113,9 @@ impl Services {
             sessions,
             link_handler,
         };
+        // Connected before anything runs, so that no event is missed.
         services.connect();
+        // Before the first call: the limits of the queues hold from the start.
         services.commands.recount().await?;
         Ok(services)
     }

@@ -1,4 +1,4 @@
-//! The hive with satellites that are played over a `ChannelLink`: what it promises whatever a satellite does.
+//! The promises of a hive, whatever a satellite does. The tests play the satellites over a `ChannelLink`.
 
 mod access;
 mod clones;
@@ -30,6 +30,7 @@ use crate::link::{ChannelLink, LinkEnd, Outgoing};
 const NAME: &str = "web-server-01";
 
 pub(crate) async fn hive() -> Hive {
+    // A call that waits for a satellite that never answers must not make a test wait for 15 s.
     let settings = Settings { result_grace: Duration::from_millis(200), ..Settings::default() };
     Hive::builder().in_memory().settings(settings).build().await.unwrap()
 }

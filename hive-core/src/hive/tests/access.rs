@@ -27,6 +27,7 @@ async fn registering_again_keeps_the_id_and_kills_the_old_key_at_once() {
     let hive = hive().await;
     let first = register(&hive, NAME).await;
     let mut satellite = connect(&hive, &first, "journal-1").await;
+    // A plain token would be refused while the satellite is online.
     let create = RegistrationTokenCreate { for_satellite: Some(first.id), ..global() };
     let made_for = token(&hive.as_system(), create).await;
     let second = hive.register_satellite(&made_for, request(NAME), None, None).await.unwrap();
@@ -136,6 +137,7 @@ async fn a_role_of_a_later_version_grants_nothing_and_is_kept() {
     let anna = system.identity().user_create(create).await.unwrap().user;
     system
         .identity()
+        // Another admin, so that the one below may lose the role.
         .user_create(UserCreate { username: "root".into(), role: PlatformRole::GlobalAdmin })
         .await
         .unwrap();
@@ -145,6 +147,7 @@ async fn a_role_of_a_later_version_grants_nothing_and_is_kept() {
     let context = &hive.services().context;
     let record =
         || record(context, system.principal(), AuditAction::UserUpdate, Subject::new(anna.id), serde_json::json!({}));
+    // Written past the service, which refuses a role that it does not know: only a later version writes one.
     hive.services().store.user_update(anna.id, patch, record()).await.unwrap();
     hive.services().store.team_member_put(team, anna.id, Role::from("auditor"), record()).await.unwrap();
     let acting = hive.acting_as(hive.authenticate_api_key(&key, None, VerifyMode::Full).await.unwrap());

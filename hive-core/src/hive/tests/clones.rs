@@ -94,6 +94,7 @@ async fn a_copy_beside_a_satellite_that_answers_is_refused() {
     for _ in 0..2 {
         let refused = tokio::select! {
             refused = try_as(&hive, &registered, copy) => refused,
+            // The first process must answer the ping, or the copy takes its place.
             () = satellite.answer() => unreachable!(),
         };
         let error = refused.map(|_| ()).unwrap_err();
@@ -121,6 +122,7 @@ async fn a_restarted_satellite_does_not_wait_for_a_link_that_is_dead() {
     let mut silent = connect_as(&hive, &registered, FIRST).await;
     let restarted = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     let _satellite = connect_as(&hive, &registered, restarted).await;
+    // Nobody answers the ping: the process of this link is gone.
     while silent.end.next().await.is_ok() {}
     let shown = hive.as_system().satellites().get(registered.id).await.unwrap().unwrap();
     assert!(shown.online && shown.conflict_at.is_none());
@@ -133,6 +135,7 @@ async fn what_a_rolled_back_satellite_was_given_is_not_given_again() {
     let mut satellite = connect_as(&hive, &registered, FIRST).await;
     let command = submit(&hive, registered.id).await;
     assert_eq!(satellite.command().await.id, command);
+    // The acknowledgement moves the known position to 11, so that a return to 10 shows.
     satellite.start(command, 11).await;
     drop(satellite);
     let rolled_back = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };

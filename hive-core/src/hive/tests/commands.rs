@@ -63,6 +63,7 @@ async fn a_redelivered_command_goes_on_where_its_output_stopped() {
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let again = satellite.command().await;
     assert_eq!((again.id, again.received.stdout), (command.id, 3));
+    // It sends again what was on its way when the link broke: one byte overlaps.
     satellite.send_output(command.id, 1, b"ello").await;
     satellite.finish(command.id, CommandStatus::Succeeded, 0, 5).await;
     assert_eq!(waiting.await.unwrap().unwrap().stdout, "hello");
@@ -115,6 +116,7 @@ async fn the_first_end_of_a_command_wins() {
 async fn a_waiting_call_to_an_offline_satellite_stores_nothing() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
+    // Connected once, because a satellite that never was is inactive and gets no commands.
     drop(connect(&hive, &registered, "journal-1").await);
     let refused = exec(&hive, registered.id, "true").await.unwrap().unwrap_err();
     assert_eq!(refused.code(), ErrorCode::SatelliteOffline);
@@ -142,6 +144,7 @@ async fn more_commands_than_a_link_has_room_for_are_all_delivered() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
     drop(connect(&hive, &registered, "journal-1").await);
+    // More than the channel of the link holds: without waiting for capacity the link would be closed as too slow.
     let count = ChannelLink::CAPACITY + ChannelLink::CAPACITY / 2;
     for _ in 0..count {
         let acting = hive.as_system();

@@ -94,6 +94,7 @@ async fn a_secret_is_not_found_by_guessing_at_the_digest_of_its_request() {
     acting.jobs().submit(vec![Target::All], with_pin("4711"), options).await.unwrap();
     let hashes = notes.hashes.lock().unwrap().clone();
     assert_eq!(hashes.len(), 2);
+    // All values of the secret: a plain digest of the request would be among these.
     for pin in 0..10_000 {
         let work = Work::exec(with_pin(&format!("{pin:04}"))).unwrap();
         let exec = json!([registered.id, work.payload, work.timeout_seconds]).to_string();
@@ -108,6 +109,7 @@ async fn a_record_of_a_long_command_says_that_it_was_cut() {
     let registered = register(&hive, NAME).await;
     let _satellite = connect(&hive, &registered, "journal-1").await;
     let acting = hive.as_system();
+    // Two bytes a character: the limit counts characters, and the recorded length counts bytes.
     let line = format!("echo {}", "ä".repeat(2000));
     let long = || ExecCommand { command: line.clone(), ..with_pin("4711") };
     acting.commands().submit(registered.id, long(), ExecOptions::default()).await.unwrap();

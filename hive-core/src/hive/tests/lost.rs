@@ -56,6 +56,7 @@ async fn a_command_whose_satellite_is_lost_ends_a_minute_after_its_timeout() {
     let id = satellite.command().await.id;
     drop(satellite);
     assert!(matches!(next(&mut events).await, ExecEvent::Accepted { command_id, .. } if command_id == id));
+    // 5 s of timeout and 60 s of grace.
     assert_eq!(next(&mut events).await, link(&registered, false, Some(65)));
     clock.advance(Duration::from_secs(64));
     assert!(tokio::time::timeout(Duration::from_millis(60), events.next()).await.is_err(), "it is still waited for");
@@ -114,6 +115,7 @@ async fn a_long_output_is_waited_for() {
     clock.advance(Duration::from_secs(50));
     satellite.send_output(id, 0, b"out").await;
     clock.advance(Duration::from_secs(50));
+    // Real time for several rounds of the sweep, which must leave the command alone.
     tokio::time::sleep(Duration::from_millis(60)).await;
     satellite.finish(id, CommandStatus::TimedOut, 0, 3).await;
     assert_eq!(end(&mut events).await.status, TargetStatus::Command(CommandStatus::TimedOut));

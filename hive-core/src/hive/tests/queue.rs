@@ -319,6 +319,7 @@ async fn a_queue_that_is_full_takes_no_more_and_says_so() {
 async fn a_job_waits_for_a_place_like_everybody() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
+    // One place of the two is for immediate commands, so that the first command fills the other.
     let mut satellite = connect_with(&hive, &registered, 2).await;
     let first = submit(&hive, satellite.id, "true").await;
     assert_eq!(satellite.command().await.id, first);

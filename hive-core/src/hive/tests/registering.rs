@@ -46,6 +46,7 @@ async fn a_token_does_not_take_the_place_of_a_satellite_that_is_there() {
     assert!(is_conflict(&hive.register_satellite(&plain, request(NAME), None, None).await), "it is online");
     drop(satellite);
     assert!(is_conflict(&hive.register_satellite(&plain, request(NAME), None, None).await), "it was, a moment ago");
+    // A satellite counts as present for the heartbeat timeout of 90 s.
     clock.advance(Duration::from_secs(91));
     let again = hive.register_satellite(&plain, request(NAME), None, None).await.unwrap();
     assert_eq!(again.id, registered.id);
@@ -146,6 +147,7 @@ async fn a_registration_whose_answer_was_lost_is_answered_again() {
     used(hive.register_satellite(&plain, request(NAME), None, None).await);
     let other_name = RegisterRequest { name: "web-server-02".into(), ..attempt("0123456789abcdef") };
     used(hive.register_satellite(&plain, other_name, None, None).await);
+    // An attempt is answered again for 10 minutes.
     clock.advance(Duration::from_mins(9));
     let again = hive.register_satellite(&plain, attempt("0123456789abcdef"), None, None).await.unwrap();
     assert!(again.id == first.id && again.api_key != first.api_key);
@@ -192,6 +194,7 @@ async fn a_token_is_worth_no_more_than_its_maker() {
     system.identity().team_member_remove(team.id, ben.id).await.unwrap();
     refused(&of_team, "web-server-02").await;
     let disable = |disabled| UserUpdate { disabled: Some(disabled), ..UserUpdate::default() };
+    // She is the last admin, who cannot be disabled.
     system.identity().user_update(anna.id, disable(true)).await.unwrap_err();
     create("carl", PlatformRole::GlobalAdmin).await;
     system.identity().user_update(anna.id, disable(true)).await.unwrap();

@@ -44,6 +44,7 @@ async fn begin_jobs(acting: ActingHive, id: SatelliteId) -> Vec<JobId> {
     let mut accepted = Vec::new();
     loop {
         let options = JobOptions::default();
+        // Named by id: a removed satellite is an error there, and not a target that is left out.
         match acting.jobs().submit(vec![Target::Id(id)], ExecCommand::shell("sleep 600"), options).await {
             Ok(job) => accepted.push(job.id),
             Err(error) => {

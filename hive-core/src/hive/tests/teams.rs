@@ -117,6 +117,7 @@ async fn what_runs_ends_with_the_change_of_team() {
     let command = teams.satellite.command().await.id;
     teams.satellite.send_output(command, 0, b"before").await;
     teams.move_to_red().await;
+    // The cancel comes before the new key: the link of the old key closes behind it.
     assert_eq!(teams.satellite.told().await, ToAgent::CommandCancel { id: command });
     assert!(matches!(teams.satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::RotateKey { .. })));
     teams.satellite.end.next().await.expect_err("the link of the old key is closed");
