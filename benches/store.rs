@@ -25,7 +25,7 @@ use hive_core::store::{
     StoreResult,
 };
 use hive_core::wire::agent::SystemInfo;
-use hive_core::wire::api::{Actor, CommandStatus, CommandType, TokenScope};
+use hive_core::wire::api::{Actor, CommandEnd, CommandStatus, CommandType, TokenScope};
 use hive_core::wire::{AuditId, CommandId, RegistrationTokenId, SatelliteId};
 use serde_json::json;
 use support::figure::is_asked_for;
@@ -209,10 +209,7 @@ impl Desk {
     fn outcome(&self) -> CommandOutcome {
         CommandOutcome {
             status: CommandStatus::Succeeded,
-            exit_code: Some(0),
-            duration_ms: Some(3),
-            truncated: false,
-            error: None,
+            end: CommandEnd { exit_code: Some(0), duration_ms: Some(3), ..CommandEnd::default() },
             finished_at: self.source.now(),
             output: Vec::new(),
         }

@@ -315,7 +315,7 @@ fn target_state(row: &JobTargetRow) -> TargetState {
         name: row.satellite_name.clone(),
         command: row.command_id,
         status: row.status.clone(),
-        exit_code: row.exit_code,
+        exit_code: row.end.exit_code,
     }
 }
 

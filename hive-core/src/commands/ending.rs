@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hive_wire::CommandId;
 use hive_wire::agent::{ErrorBody, ToAgent, close};
-use hive_wire::api::{AuditResult, CommandStatus};
+use hive_wire::api::{AuditResult, CommandEnd, CommandStatus};
 use serde_json::json;
 use tokio::time::sleep;
 use tracing::warn;
@@ -24,10 +24,7 @@ impl Commands {
     fn unreported(&self, status: CommandStatus, error: Option<ErrorBody>) -> CommandOutcome {
         CommandOutcome {
             status,
-            exit_code: None,
-            duration_ms: None,
-            truncated: false,
-            error,
+            end: CommandEnd { error, ..CommandEnd::default() },
             finished_at: self.context.now(),
             output: Vec::new(),
         }
@@ -129,9 +126,9 @@ impl Commands {
         let is_success = outcome.status == CommandStatus::Succeeded;
         let result = if is_success { AuditResult::Success } else { AuditResult::Failure };
         let subject = Subject::new(meta.satellite).of_team(meta.team);
-        let details = json!({ "command_id": id, "status": outcome.status, "exit_code": outcome.exit_code });
+        let details = json!({ "command_id": id, "status": outcome.status, "exit_code": outcome.end.exit_code });
         let draft = draft(&self.context, meta.actor.clone(), action, subject, details, result);
-        let error = outcome.error.as_ref().map(|error| error.message.clone());
+        let error = outcome.end.error.as_ref().map(|error| error.message.clone());
         draft.with_timestamp(outcome.finished_at).with_error(error)
     }
 
@@ -139,7 +136,7 @@ impl Commands {
     fn on_ended(self: &Arc<Self>, id: CommandId, meta: &CommandMeta, outcome: CommandOutcome, is_first: bool) {
         match meta.job {
             Some(job) if is_first => {
-                let (status, exit_code) = (outcome.status.clone(), outcome.exit_code);
+                let (status, exit_code) = (outcome.status.clone(), outcome.end.exit_code);
                 self.emit(&CommandEvent::Ended { job, id, status, exit_code });
             }
             job => self.emit_job_changed(job),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hive_wire::agent::{Channel, CommandResult, ErrorBody, ToAgent};
-use hive_wire::api::CommandStatus;
+use hive_wire::api::{CommandEnd, CommandStatus};
 use hive_wire::{CommandId, ErrorCode, SatelliteId};
 use tracing::{debug, warn};
 
@@ -126,22 +126,20 @@ impl Commands {
 
     /// Checks a result against what was received.
     fn outcome(&self, result: CommandResult) -> Result<CommandOutcome> {
-        let CommandResult { id, status, exit_code, duration_ms, sent, truncated, error } = result;
+        let (id, status, sent) = (result.id, result.status.clone(), result.sent);
         if !status.is_terminal() {
             return Err(protocol_violation("result without an end"));
         }
         if self.in_flight.received(id) != Some(sent) {
             return Err(protocol_violation("result before all of its output"));
         }
+        let reported = CommandEnd::from(result);
         // Older satellites send the code of the signal that ended it.
-        let exit_code = exit_code.filter(|_| status != CommandStatus::TimedOut);
-        let (status, error) = known_end(status, error.map(known_error));
+        let exit_code = reported.exit_code.filter(|_| status != CommandStatus::TimedOut);
+        let (status, error) = known_end(status, reported.error.map(known_error));
         Ok(CommandOutcome {
             status,
-            exit_code,
-            duration_ms: Some(duration_ms),
-            truncated,
-            error,
+            end: CommandEnd { exit_code, error, ..reported },
             finished_at: self.context.now(),
             output: self.in_flight.buffered(id),
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
-use hive_wire::api::{CommandInfo, CommandStatus, ExecResult, OutputEncoding, TargetStatus};
+use hive_wire::api::{CommandEnd, CommandInfo, CommandStatus, ExecResult, OutputEncoding, TargetStatus};
 use hive_wire::{CommandId, ErrorCode};
 
 use super::Commands;
@@ -67,7 +67,7 @@ impl Commands {
             && let Some(finished) = end.finished
             && let Some(outcome) = &finished.outcome
         {
-            let result = ended(id, satellite, outcome);
+            let result = without_output(id, satellite, outcome.status.clone(), outcome.end.clone());
             return Ok(CommandSnapshot { result, len: end.received, finished: Some(finished) });
         }
         let row = self.store.command_get(id).await?;
@@ -77,7 +77,7 @@ impl Commands {
             Some(received) => received,
             None => self.store.command_output_len(id).await?,
         };
-        Ok(CommandSnapshot { result: stored(satellite, row), len, finished: None })
+        Ok(CommandSnapshot { result: without_output(id, satellite, row.status, row.end), len, finished: None })
     }
 
     /// Returns whether a command ends within this time, or is not in flight any more.
@@ -143,18 +143,8 @@ impl Commands {
     pub(crate) fn target_report(self: &Arc<Self>, row: JobTargetRow, encoding: OutputEncoding) -> ExecReport {
         let has_no_output = row.finished_at.is_some() && row.stdout_bytes == 0 && row.stderr_bytes == 0;
         let rest = row.command_id.filter(|_| !has_no_output).map(|id| self.output_reader(id));
-        let result = ExecResult {
-            satellite_id: row.satellite_id,
-            satellite_name: row.satellite_name,
-            command_id: row.command_id,
-            status: row.status,
-            exit_code: row.exit_code,
-            stdout: String::new(),
-            stderr: String::new(),
-            duration_ms: row.duration_ms.unwrap_or(0),
-            truncated: row.truncated,
-            error: row.error,
-        };
+        let JobTargetRow { satellite_id, satellite_name, command_id, status, end, .. } = row;
+        let result = ExecResult::without_output(satellite_id, satellite_name, command_id, status, end);
         ExecReport::new(result, rest, encoding)
     }
 
@@ -194,18 +184,19 @@ pub(super) async fn into_answer(id: CommandId, report: ExecReport) -> Result<Exe
 
 /// A stored command as clients see it, without its output.
 pub(super) fn info(row: CommandRow) -> CommandInfo {
+    let CommandEnd { exit_code, duration_ms, truncated, error } = row.end;
     CommandInfo {
         id: row.id,
         satellite_id: row.satellite_id,
         command_type: row.command_type,
         summary: row.summary,
         status: row.status,
-        exit_code: row.exit_code,
+        exit_code,
         stdout: String::new(),
         stderr: String::new(),
-        duration_ms: row.duration_ms,
-        truncated: row.truncated,
-        error: row.error,
+        duration_ms,
+        truncated,
+        error,
         created_by: row.actor.name,
         created_at: row.created_at,
         expires_at: row.expires_at,
@@ -213,32 +204,7 @@ pub(super) fn info(row: CommandRow) -> CommandInfo {
     }
 }
 
-fn ended(id: CommandId, satellite: &SatelliteRef, outcome: &CommandOutcome) -> ExecResult {
-    ExecResult {
-        satellite_id: satellite.satellite,
-        satellite_name: satellite.name.clone(),
-        command_id: Some(id),
-        status: TargetStatus::Command(outcome.status.clone()),
-        exit_code: outcome.exit_code,
-        stdout: String::new(),
-        stderr: String::new(),
-        duration_ms: outcome.duration_ms.unwrap_or(0),
-        truncated: outcome.truncated,
-        error: outcome.error.clone(),
-    }
-}
-
-fn stored(satellite: &SatelliteRef, row: CommandRow) -> ExecResult {
-    ExecResult {
-        satellite_id: satellite.satellite,
-        satellite_name: satellite.name.clone(),
-        command_id: Some(row.id),
-        status: TargetStatus::Command(row.status),
-        exit_code: row.exit_code,
-        stdout: String::new(),
-        stderr: String::new(),
-        duration_ms: row.duration_ms.unwrap_or(0),
-        truncated: row.truncated,
-        error: row.error,
-    }
+fn without_output(id: CommandId, satellite: &SatelliteRef, status: CommandStatus, end: CommandEnd) -> ExecResult {
+    let status = TargetStatus::Command(status);
+    ExecResult::without_output(satellite.satellite, satellite.name.clone(), Some(id), status, end)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, ErrorBody, Received};
-use hive_wire::api::{CommandStatus, ExecEvent, ExecResult, OutputEncoding, TargetStatus};
+use hive_wire::api::{CommandEnd, CommandStatus, ExecEvent, ExecResult, OutputEncoding, TargetStatus};
 use tokio::sync::mpsc;
 use tokio::time::interval;
 use tracing::warn;
@@ -151,16 +151,6 @@ fn unfinished(id: CommandId, satellite: &SatelliteRef, error: &Error) -> ExecRes
 }
 
 fn empty(satellite: &SatelliteRef, command_id: Option<CommandId>, status: TargetStatus, error: &Error) -> ExecResult {
-    ExecResult {
-        satellite_id: satellite.satellite,
-        satellite_name: satellite.name.clone(),
-        command_id,
-        status,
-        exit_code: None,
-        stdout: String::new(),
-        stderr: String::new(),
-        duration_ms: 0,
-        truncated: false,
-        error: Some(ErrorBody::from(error)),
-    }
+    let end = CommandEnd::from(ErrorBody::from(error));
+    ExecResult::without_output(satellite.satellite, satellite.name.clone(), command_id, status, end)
 }

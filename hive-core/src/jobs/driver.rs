@@ -89,7 +89,7 @@ impl Jobs {
                 if let (Some(command), Some(status)) = (row.command_id, terminal(row.status)) {
                     // It may have waited for a slot, and have been ended with the job.
                     self.commands.on_ended_elsewhere(command);
-                    plan.note_ended(command, status, row.exit_code);
+                    plan.note_ended(command, status, row.end.exit_code);
                 }
             }
         });
@@ -124,7 +124,7 @@ impl Jobs {
             return Err(Error::internal("a job's command is not there"));
         };
         if row.status.is_terminal() {
-            job.change(|plan| plan.note_ended(command, row.status, row.exit_code));
+            job.change(|plan| plan.note_ended(command, row.status, row.end.exit_code));
             return Ok(Turn::HandedOver);
         }
         self.commands.hand_over(row, job.expires_in).await

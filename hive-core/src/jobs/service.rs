@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use hive_wire::JobId;
-use hive_wire::api::{ExecCommand, Job, JobEvent, JobStatus, JobTarget, Page, PageRequest, Target};
+use hive_wire::api::{CommandEnd, ExecCommand, Job, JobEvent, JobStatus, JobTarget, Page, PageRequest, Target};
 use serde_json::json;
 
 use super::submit::only_team;
@@ -156,12 +156,9 @@ fn target(row: JobTargetRow) -> JobTarget {
         team_id: _,
         command_id,
         status,
-        exit_code,
-        duration_ms,
-        truncated,
+        end: CommandEnd { exit_code, duration_ms, truncated, error },
         stdout_bytes,
         stderr_bytes,
-        error,
         expires_at: _,
         finished_at,
     } = row;

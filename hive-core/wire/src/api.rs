@@ -2,6 +2,7 @@
 
 mod audit;
 mod command;
+mod command_end;
 mod exec_body;
 mod identity;
 mod job;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::ErrorCode;
 use crate::code::ErrorBody;
 
-pub use crate::command::{CommandStatus, CommandType, PowerAction};
+pub use crate::command::{CommandEnd, CommandStatus, CommandType, PowerAction};
 pub use crate::terminal::{EndReason, MAX_SCREEN, SessionEnd, Size};
 pub use audit::{
     Actor, AuditEntry, AuditExportLine, AuditManifest, AuditQuery, AuditResult, AuditTarget, AuditVerification,

@@ -1,5 +1,6 @@
-//! Words about commands that the REST interface and the link share.
+//! Words about commands that the REST interface and the link share, and how a command ended.
 
+use crate::code::ErrorBody;
 use crate::open_enum;
 
 open_enum! {
@@ -30,6 +31,27 @@ impl CommandStatus {
     /// Whether the status is final. An unknown one is: what ended in a way this version does not know has ended.
     pub fn is_terminal(&self) -> bool {
         !matches!(self, Self::Queued | Self::Delivered | Self::Started)
+    }
+}
+
+/// How a command ended, apart from its status. It is the default while the command has not ended, and where no more is known of
+/// its end than the status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandEnd {
+    /// The exit code; 128 + the number where a signal ended it; none where its time was up.
+    pub exit_code: Option<i32>,
+    /// How long it ran, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Whether output beyond the cap was dropped.
+    pub truncated: bool,
+    /// Why it failed, where it was not the program's own exit.
+    pub error: Option<ErrorBody>,
+}
+
+impl From<ErrorBody> for CommandEnd {
+    /// The end of a command that did not run.
+    fn from(error: ErrorBody) -> Self {
+        Self { error: Some(error), ..Self::default() }
     }
 }
 

@@ -7,7 +7,7 @@ use hive_store::{
     OpenCommandCount, QueuePage, RowRange, SatellitePatch,
 };
 use hive_wire::agent::ErrorBody;
-use hive_wire::api::{CommandStatus, CommandType};
+use hive_wire::api::{CommandEnd, CommandStatus, CommandType};
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId};
 
 use crate::CALLERS;
@@ -69,10 +69,7 @@ pub(crate) async fn a_command_reads_back_as_it_was_stored(on: &Fixture) {
             team_id: new.team_id,
             status,
             journal_id: new.delivery.map(|delivery| delivery.journal_id),
-            exit_code: None,
-            duration_ms: None,
-            truncated: false,
-            error: None,
+            end: CommandEnd::default(),
             created_at: new.created_at,
             expires_at: new.expires_at,
             finished_at: None,
@@ -161,14 +158,17 @@ pub(crate) async fn an_idempotent_command_may_be_delivered_again(on: &Fixture) {
 pub(crate) async fn a_command_ends_once(on: &Fixture) {
     let (id, actor) = (on.command().await, on.unique());
     let finish = async |n: usize| {
-        let outcome = CommandOutcome { exit_code: Some(n as i32), ..on.outcome(CommandStatus::Failed) };
+        let outcome = {
+            let end = CommandEnd { exit_code: Some(n as i32), ..CommandEnd::default() };
+            CommandOutcome { end, ..on.outcome(CommandStatus::Failed) }
+        };
         let records = vec![on.draft_by(&actor), on.draft_by(&actor)];
         on.store.command_finish(id, outcome, records).await.unwrap().then_some(n as i32)
     };
     // The result that is reported to the winner must be the one that is stored.
     let winners: Vec<_> = join_all((0..CALLERS).map(finish)).await.into_iter().flatten().collect();
     assert_eq!(winners.len(), 1);
-    assert_eq!(on.stored(id).await.exit_code, Some(winners[0]));
+    assert_eq!(on.stored(id).await.end.exit_code, Some(winners[0]));
     assert_eq!(on.records_by(&actor).await.len(), 2);
 }
 
@@ -195,21 +195,13 @@ pub(crate) async fn a_queued_command_is_delivered_or_ended_and_never_both(on: &F
 pub(crate) async fn an_ended_command_stays_as_it_is(on: &Fixture) {
     let id = on.command().await;
     let error = ErrorBody { code: ErrorCode::CommandBlocked, message: "refused by policy".into() };
-    let outcome = CommandOutcome {
-        exit_code: Some(-1),
-        // A duration that does not fit into 32 bits.
-        duration_ms: Some(1 << 40),
-        truncated: true,
-        error: Some(error),
-        ..on.outcome(CommandStatus::Failed)
-    };
+    // A duration that does not fit into 32 bits.
+    let end = CommandEnd { exit_code: Some(-1), duration_ms: Some(1 << 40), truncated: true, error: Some(error) };
+    let outcome = CommandOutcome { end, ..on.outcome(CommandStatus::Failed) };
     assert!(on.store.command_finish(id, outcome.clone(), Vec::new()).await.unwrap());
     let row = on.stored(id).await;
-    assert_eq!(
-        (row.status.clone(), row.exit_code, row.duration_ms),
-        (outcome.status.clone(), outcome.exit_code, outcome.duration_ms)
-    );
-    assert_eq!((row.truncated, &row.error, row.finished_at), (true, &outcome.error, Some(outcome.finished_at)));
+    assert_eq!((&row.status, &row.end), (&outcome.status, &outcome.end));
+    assert_eq!(row.finished_at, Some(outcome.finished_at));
     assert!(!on.store.command_deliver(id, delivery(on)).await.unwrap());
     assert!(!on.store.command_start(id, on.now()).await.unwrap());
     assert!(!on.store.command_finish(id, on.outcome(CommandStatus::Succeeded), vec![on.draft()]).await.unwrap());

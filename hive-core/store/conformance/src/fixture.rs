@@ -13,7 +13,7 @@ use hive_store::{
 };
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{
-    Actor, AuditEntry, AuditQuery, CommandStatus, CommandType, PlatformRole, Size, Team, TokenScope, User,
+    Actor, AuditEntry, AuditQuery, CommandEnd, CommandStatus, CommandType, PlatformRole, Size, Team, TokenScope, User,
 };
 use hive_wire::id::Seed;
 use hive_wire::{
@@ -220,15 +220,7 @@ impl Fixture {
     }
 
     pub(crate) fn outcome(&self, status: CommandStatus) -> CommandOutcome {
-        CommandOutcome {
-            status,
-            exit_code: None,
-            duration_ms: None,
-            truncated: false,
-            error: None,
-            finished_at: self.now(),
-            output: Vec::new(),
-        }
+        CommandOutcome { status, end: CommandEnd::default(), finished_at: self.now(), output: Vec::new() }
     }
 
     pub(crate) fn new_session(&self, satellite: SatelliteId) -> NewSession {

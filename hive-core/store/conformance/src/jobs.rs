@@ -7,7 +7,7 @@ use hive_store::{
     NewJobTarget, RowRange, SatelliteRow,
 };
 use hive_wire::agent::{Channel, ErrorBody};
-use hive_wire::api::{CommandStatus, JobCounts, JobStatus, TargetStatus};
+use hive_wire::api::{CommandEnd, CommandStatus, JobCounts, JobStatus, TargetStatus};
 use hive_wire::{CommandId, ErrorCode, JobId, TeamId};
 
 use crate::CALLERS;
@@ -161,12 +161,9 @@ pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
         team_id: first.team_id,
         command_id: Some(command.id),
         status: status(CommandStatus::Queued),
-        exit_code: None,
-        duration_ms: None,
-        truncated: false,
+        end: CommandEnd::default(),
         stdout_bytes: 0,
         stderr_bytes: 0,
-        error: None,
         expires_at: Some(command.expires_at),
         finished_at: None,
     };
@@ -176,7 +173,7 @@ pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
         team_id: second.team_id,
         command_id: None,
         status: TargetStatus::NotRun,
-        error: Some(reason),
+        end: CommandEnd::from(reason),
         expires_at: None,
         ..queued.clone()
     };
@@ -194,23 +191,18 @@ pub(crate) async fn a_target_has_the_status_of_its_command(on: &Fixture) {
     assert_eq!((rows[0].status.clone(), rows[0].expires_at), (status(CommandStatus::Delivered), Some(later)));
     on.store.command_output_append(commands[0], Channel::Stdout, 0, vec![b'x'; 100].into()).await.unwrap();
     let error = ErrorBody { code: ErrorCode::CommandBlocked, message: "refused".into() };
+    let end = CommandEnd { exit_code: Some(3), duration_ms: Some(7), truncated: true, error: Some(error) };
     let outcome = CommandOutcome {
-        exit_code: Some(3),
-        duration_ms: Some(7),
-        truncated: true,
-        error: Some(error.clone()),
+        end: end.clone(),
         output: vec![(Channel::Stdout, 100, "yz".into()), (Channel::Stderr, 0, "e".into())],
         ..on.outcome(CommandStatus::Failed)
     };
     on.store.command_finish(commands[0], outcome.clone(), Vec::new()).await.unwrap();
     let rows = targets(on, id).await;
     let ended = &rows[0];
-    assert_eq!(
-        (ended.status.clone(), ended.exit_code, ended.duration_ms),
-        (status(CommandStatus::Failed), Some(3), Some(7))
-    );
-    assert_eq!((ended.stdout_bytes, ended.stderr_bytes, ended.truncated), (102, 1, true));
-    assert_eq!((&ended.error, ended.finished_at), (&Some(error), Some(outcome.finished_at)));
+    assert_eq!((&ended.status, &ended.end), (&status(CommandStatus::Failed), &end));
+    assert_eq!((ended.stdout_bytes, ended.stderr_bytes), (102, 1));
+    assert_eq!(ended.finished_at, Some(outcome.finished_at));
     assert_eq!((rows[1].status.clone(), rows[1].stdout_bytes), (status(CommandStatus::Queued), 0));
     let expected = counts([(status(CommandStatus::Failed), 1), (status(CommandStatus::Queued), 1)]);
     assert_eq!(stored(on, id).await.counts, expected);
@@ -395,7 +387,7 @@ pub(crate) async fn a_target_that_was_removed_is_stored_as_not_run(on: &Fixture)
     assert_eq!(one.status, TargetStatus::Command(CommandStatus::Queued));
     for target in [two, three] {
         assert_eq!((target.status, target.command_id), (TargetStatus::NotRun, None));
-        assert_eq!(target.error.unwrap().code, ErrorCode::SatelliteNotFound);
+        assert_eq!(target.end.error.unwrap().code, ErrorCode::SatelliteNotFound);
     }
     for gone in [removed.id, reassigned.id] {
         assert!(on.store.command_list_open(gone).await.unwrap().is_empty());

@@ -285,7 +285,7 @@ pub(crate) async fn an_assignment_ends_what_is_open(on: &Fixture) {
     for command in [queued, running] {
         let row = on.stored(command).await;
         assert_eq!((row.status, row.team_id), (CommandStatus::Cancelled, satellite.team_id));
-        assert_eq!(row.error.unwrap().code, ErrorCode::SatelliteNotFound);
+        assert_eq!(row.end.error.unwrap().code, ErrorCode::SatelliteNotFound);
     }
     assert_eq!(on.stored(ended).await.status, CommandStatus::Succeeded);
     let said = on.records_by(&actor).await.pop().unwrap().details["ended"].clone();

@@ -1,8 +1,8 @@
 //! Rows and queries of commands.
 
 use bytes::Bytes;
-use hive_wire::agent::{Channel, ErrorBody};
-use hive_wire::api::{Actor, CommandStatus, CommandType};
+use hive_wire::agent::Channel;
+use hive_wire::api::{Actor, CommandEnd, CommandStatus, CommandType};
 use hive_wire::{CommandId, JobId, SatelliteId, TeamId, Timestamp};
 
 use crate::access::Authority;
@@ -108,14 +108,8 @@ pub struct CommandRow {
     pub status: CommandStatus,
     /// The journal to which it was delivered.
     pub journal_id: Option<String>,
-    /// The exit code.
-    pub exit_code: Option<i32>,
-    /// Its duration, in milliseconds.
-    pub duration_ms: Option<u64>,
-    /// Whether output was dropped.
-    pub truncated: bool,
-    /// Why it failed.
-    pub error: Option<ErrorBody>,
+    /// How it ended, apart from its status.
+    pub end: CommandEnd,
     /// When it was created.
     pub created_at: Timestamp,
     /// Until when it may start.
@@ -124,19 +118,13 @@ pub struct CommandRow {
     pub finished_at: Option<Timestamp>,
 }
 
-/// The end of a command.
+/// The end of a command as it is stored, with its last output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommandOutcome {
     /// The final status.
     pub status: CommandStatus,
-    /// The exit code.
-    pub exit_code: Option<i32>,
-    /// The duration, in milliseconds.
-    pub duration_ms: Option<u64>,
-    /// Whether output was dropped.
-    pub truncated: bool,
-    /// The error, unless the program itself failed.
-    pub error: Option<ErrorBody>,
+    /// How it ended, apart from its status.
+    pub end: CommandEnd,
     /// When it ended.
     pub finished_at: Timestamp,
     /// The last chunks of output with their offsets. They are appended in the same transaction, like by

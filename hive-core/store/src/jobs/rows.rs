@@ -1,7 +1,7 @@
 //! Rows of jobs.
 
 use hive_wire::agent::ErrorBody;
-use hive_wire::api::{Actor, JobCounts, JobStatus, TargetStatus};
+use hive_wire::api::{Actor, CommandEnd, JobCounts, JobStatus, TargetStatus};
 use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId, Timestamp};
 
 use crate::access::Authority;
@@ -105,18 +105,12 @@ pub struct JobTargetRow {
     pub command_id: Option<CommandId>,
     /// Its status.
     pub status: TargetStatus,
-    /// The exit code.
-    pub exit_code: Option<i32>,
-    /// The duration, in milliseconds.
-    pub duration_ms: Option<u64>,
-    /// Whether output was dropped.
-    pub truncated: bool,
+    /// How its command ended, apart from the status, or why it was not run.
+    pub end: CommandEnd,
     /// The stored bytes of standard output.
     pub stdout_bytes: u64,
     /// The stored bytes of standard error.
     pub stderr_bytes: u64,
-    /// Why it was not run, or failed.
-    pub error: Option<ErrorBody>,
     /// Until when its command may start.
     pub expires_at: Option<Timestamp>,
     /// When it ended.

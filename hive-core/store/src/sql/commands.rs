@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, ErrorBody, Received};
-use hive_wire::api::CommandStatus;
+use hive_wire::api::{CommandEnd, CommandStatus};
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId, Timestamp};
 
 use super::filter::Filter;
@@ -286,13 +286,14 @@ pub(super) fn bind_command(statement: Statement, command: NewCommand) -> Stateme
 }
 
 fn bind_outcome(statement: Statement, id: CommandId, outcome: &CommandOutcome) -> Statement {
-    let error = outcome.error.as_ref();
+    let CommandEnd { exit_code, duration_ms, truncated, error } = &outcome.end;
+    let error = error.as_ref();
     statement
         .text(id)
         .bind(outcome.status.as_str())
-        .number_opt(outcome.exit_code)
-        .number_opt(outcome.duration_ms)
-        .bind(outcome.truncated)
+        .number_opt(*exit_code)
+        .number_opt(*duration_ms)
+        .bind(*truncated)
         .bind(error.map(|error| error.code.as_str()))
         .text_opt(error.map(|error| &error.message))
         .time(outcome.finished_at)
@@ -313,10 +314,7 @@ fn read_command(row: &Row) -> StoreResult<CommandRow> {
         team_id: row.parse_opt("target_team_id")?,
         status: row.parse("status")?,
         journal_id: row.text_opt("journal_id")?,
-        exit_code: row.number_opt("exit_code")?,
-        duration_ms: row.number_opt("duration_ms")?,
-        truncated: row.bool("truncated")?,
-        error: read_error(row)?,
+        end: read_end(row)?,
         created_at: row.time("created_at")?,
         expires_at: row.time("expires_at")?,
         finished_at: row.time_opt("finished_at")?,
@@ -338,6 +336,16 @@ fn read_open_count(row: &Row) -> StoreResult<OpenCommandCount> {
         created_by: row.text("created_by")?,
         is_of_job: row.number::<i64>("is_of_job")? != 0,
         count: row.number("total")?,
+    })
+}
+
+/// Reads the columns of a command's end, which a target of a job has too.
+pub(super) fn read_end(row: &Row) -> StoreResult<CommandEnd> {
+    Ok(CommandEnd {
+        exit_code: row.number_opt("exit_code")?,
+        duration_ms: row.number_opt("duration_ms")?,
+        truncated: row.bool("truncated")?,
+        error: read_error(row)?,
     })
 }
 

@@ -7,7 +7,7 @@ use hive_wire::agent::ErrorBody;
 use hive_wire::api::{CommandStatus, JobCounts, TargetStatus};
 use hive_wire::{CommandId, ErrorCode, JobId, TeamId, Timestamp};
 
-use super::commands::{bind_command, read_error};
+use super::commands::{bind_command, read_end};
 use super::fields::corrupt_column;
 use super::filter::Filter;
 use super::idempotency::{self, EarlierRequest};
@@ -225,12 +225,9 @@ fn read_target(row: &Row) -> StoreResult<JobTargetRow> {
         team_id: row.parse_opt("team_id")?,
         command_id: row.parse_opt("command_id")?,
         status: read_status(row)?,
-        exit_code: row.number_opt("exit_code")?,
-        duration_ms: row.number_opt("duration_ms")?,
-        truncated: row.bool("truncated")?,
+        end: read_end(row)?,
         stdout_bytes: row.number("stdout_bytes")?,
         stderr_bytes: row.number("stderr_bytes")?,
-        error: read_error(row)?,
         expires_at: row.time_opt("expires_at")?,
         finished_at: row.time_opt("finished_at")?,
     })
