@@ -10,7 +10,8 @@ use hive_core::router::ExecOptions;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::agent::ErrorBody;
 use hive_core::wire::api::{
-    CommandStatus, ExecCommand, ExecResult, JobEvent, JobStatus, OutputEncoding, Satellite, Target, TargetStatus,
+    CommandEnd, CommandStatus, ExecCommand, ExecResult, JobEvent, JobStatus, OutputEncoding, Satellite, Target,
+    TargetStatus,
 };
 
 use super::or_empty;
@@ -218,16 +219,6 @@ fn submission(satellite: &Satellite, submitted: hive_core::Result<hive_core::wir
         Err(error) => (None, Some(ErrorBody { code: error.code(), message: CliError::from(error).to_string() })),
     };
     let status = command_id.map_or(TargetStatus::NotRun, |_| TargetStatus::Command(CommandStatus::Queued));
-    ExecResult {
-        satellite_id: satellite.id,
-        satellite_name: satellite.name.clone(),
-        command_id,
-        status,
-        exit_code: None,
-        stdout: String::new(),
-        stderr: String::new(),
-        duration_ms: 0,
-        truncated: false,
-        error,
-    }
+    let end = CommandEnd { error, ..CommandEnd::default() };
+    ExecResult::without_output(satellite.id, satellite.name.clone(), command_id, status, end)
 }

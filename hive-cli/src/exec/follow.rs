@@ -201,17 +201,7 @@ async fn replayed_events(api: &dyn HiveApi, satellite_id: SatelliteId, info: Com
     let missing = || hive_core::Error::SatelliteNotFound(satellite_id.to_string());
     let satellite_name = api.satellites().get(satellite_id).await?.ok_or_else(missing)?.name;
     let output = |channel, data| ExecEvent::Output { satellite_id, channel, offset: 0, data };
-    let result = ExecResult {
-        satellite_id,
-        satellite_name,
-        command_id: Some(info.id),
-        status: TargetStatus::Command(info.status),
-        exit_code: info.exit_code,
-        stdout: String::new(),
-        stderr: String::new(),
-        duration_ms: info.duration_ms.unwrap_or(0),
-        truncated: info.truncated,
-        error: info.error,
-    };
+    let (end, status) = (info.end(), TargetStatus::Command(info.status));
+    let result = ExecResult::without_output(satellite_id, satellite_name, Some(info.id), status, end);
     Ok([output(Channel::Stdout, info.stdout), output(Channel::Stderr, info.stderr), ExecEvent::Exit(Box::new(result))])
 }

@@ -126,18 +126,10 @@ async fn result(api: &dyn HiveApi, target: JobTarget) -> Result<ExecResult> {
         texts.push(String::from_utf8_lossy(&all).into_owned());
     }
     let (stderr, stdout) = (texts.pop().unwrap_or_default(), texts.pop().unwrap_or_default());
-    Ok(ExecResult {
-        satellite_id: target.satellite_id,
-        satellite_name: target.satellite_name,
-        command_id: target.command_id,
-        status: target.status,
-        exit_code: target.exit_code,
-        stdout,
-        stderr,
-        duration_ms: target.duration_ms.unwrap_or(0),
-        truncated: target.truncated,
-        error: target.error,
-    })
+    let end = target.end();
+    let JobTarget { satellite_id, satellite_name, command_id, status, .. } = target;
+    let result = ExecResult::without_output(satellite_id, satellite_name, command_id, status, end);
+    Ok(ExecResult { stdout, stderr, ..result })
 }
 
 async fn fingerprinted(api: &dyn HiveApi, target: JobTarget) -> Result<(JobTarget, Fingerprint)> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hive_core::wire::agent::ErrorBody;
-use hive_core::wire::api::{ExecResult, JobEvent, OutputEncoding};
+use hive_core::wire::api::{CommandEnd, ExecResult, JobEvent, OutputEncoding};
 use hive_core::wire::{JobId, SatelliteId};
 
 use super::results::TargetPages;
@@ -28,18 +28,9 @@ impl<'a> TargetResults<'a> {
         let JobEvent::Target { satellite_id, satellite_name, command_id, status, exit_code } = event else {
             return Ok(None);
         };
-        let mut result = ExecResult {
-            satellite_id: *satellite_id,
-            satellite_name: satellite_name.clone(),
-            command_id: *command_id,
-            status: status.clone(),
-            exit_code: *exit_code,
-            stdout: String::new(),
-            stderr: String::new(),
-            duration_ms: 0,
-            truncated: false,
-            error: None,
-        };
+        let end = CommandEnd { exit_code: *exit_code, ..CommandEnd::default() };
+        let mut result =
+            ExecResult::without_output(*satellite_id, satellite_name.clone(), *command_id, status.clone(), end);
         let Some(command) = *command_id else {
             result.error = self.refusal(*satellite_id).await?;
             return Ok(Some(result));
