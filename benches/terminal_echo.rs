@@ -58,8 +58,8 @@ async fn main() -> anyhow::Result<()> {
     }
     report("p50", 50, &samples.shell, "hive shell", ("ssh -tt on loopback", &samples.ssh));
     report("p95", 95, &samples.shell, "hive shell", ("ssh -tt on loopback", &samples.ssh));
-    report("library_p50", 50, &samples.library, "hive_core::session::Terminal", ("a local PTY", &samples.local));
-    report("library_p95", 95, &samples.library, "hive_core::session::Terminal", ("a local PTY", &samples.local));
+    report("library_p50", 50, &samples.library, "hive_core::terminal::Terminal", ("a local PTY", &samples.local));
+    report("library_p95", 95, &samples.library, "hive_core::terminal::Terminal", ("a local PTY", &samples.local));
     Ok(())
 }
 

@@ -48,7 +48,7 @@ async fn main() -> anyhow::Result<()> {
     let [shell, library, ssh, local] = rates;
     report("shell", &shell, "hive shell", ("ssh -tt on loopback", &ssh));
     report("shell_beside_local", &shell, "hive shell", ("a local PTY", &local));
-    report("library", &library, "hive_core::session::Terminal", ("ssh -tt on loopback", &ssh));
+    report("library", &library, "hive_core::terminal::Terminal", ("ssh -tt on loopback", &ssh));
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 
 use anyhow::Context;
 use hive_core::RemoteHive;
-use hive_core::job::JobOptions;
+use hive_core::jobs::JobOptions;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{ExecCommand, JobEvent, PageRequest, Target};
 

@@ -6,7 +6,7 @@
 
 use anyhow::Context;
 use hive_core::RemoteHive;
-use hive_core::router::ExecOptions;
+use hive_core::commands::ExecOptions;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::{ExecCommand, PageRequest, SatelliteFilter, SatelliteStatus, Target};
 

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use hive_agent::{Agent, AgentConfig, LinkState};
 use hive_core::Hive;
-use hive_core::router::ExecOptions;
+use hive_core::commands::ExecOptions;
 use hive_core::wire::api::{ExecCommand, RegistrationTokenCreate};
 use hive_server::Server;
 use tokio_util::sync::CancellationToken;

@@ -6,7 +6,7 @@
 
 use anyhow::{Context, bail};
 use hive_core::RemoteHive;
-use hive_core::session::{Terminal, TerminalEvent, ViewOptions};
+use hive_core::terminal::{Terminal, TerminalEvent, ViewOptions};
 use hive_core::wire::api::{PageRequest, SatelliteFilter, SessionCreate};
 
 #[tokio::main]

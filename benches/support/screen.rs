@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use hive_core::session::{Terminal, TerminalEvent, ViewOptions};
+use hive_core::terminal::{Terminal, TerminalEvent, ViewOptions};
 use hive_core::wire::api::SessionCreate;
 use hive_core::{RemoteHive, SessionManager};
 use hive_testkit::{TestHive, TestSatellite};

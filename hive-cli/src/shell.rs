@@ -21,7 +21,8 @@ mod view;
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 
-use hive_core::session::{SessionManager, Terminal, ViewOptions};
+use hive_core::sessions::SessionManager;
+use hive_core::terminal::{Terminal, ViewOptions};
 use hive_core::wire::SessionId;
 use hive_core::wire::session::ViewMode;
 

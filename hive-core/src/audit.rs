@@ -1,31 +1,17 @@
-//! The audit log as a service. Its records, the hash chain and the export are in [`hive_store::audit`].
+//! The audit log as a service: drafts of its records, what a record keeps of something long or secret, and how far the log has come.
+//!
+//! Its records, the hash chain, the export and its signature are in [`hive_store::audit`].
 
-use async_trait::async_trait;
-use hive_wire::AuditId;
-use hive_wire::api::{AuditEntry, AuditExportLine, AuditQuery, AuditTarget, AuditVerification, Page, PageRequest};
-use serde_json::Value;
-
-use crate::{Result, Subscription};
+pub(crate) mod draft;
+pub(crate) mod excerpt;
+mod head_file;
+mod logger;
+mod service;
 
 pub(crate) use hive_store::audit::export_log;
 pub use hive_store::audit::{AuditAction, AuditDraft, AuditSigner, ExportError, chain, read_export, verify_export};
 
-/// The audit trail as a service.
-#[async_trait]
-pub trait AuditLogger: Send + Sync {
-    /// Appends a record of the caller's own. `action` is taken as it is; actor, time and place in the chain are not the
-    /// caller's to choose.
-    async fn log(&self, action: String, target: AuditTarget, details: Value) -> Result<AuditEntry>;
-
-    /// Lists records, newest first.
-    async fn query(&self, query: AuditQuery, page: PageRequest) -> Result<Page<AuditEntry>>;
-
-    /// Returns a record; `None` where there is none, or the caller may not know of it.
-    async fn get(&self, id: AuditId) -> Result<Option<AuditEntry>>;
-
-    /// Gives the whole trail and, as its last line, the signed manifest. A stream that ends without a manifest has failed.
-    async fn export(&self) -> Result<Subscription<AuditExportLine>>;
-
-    /// Checks the stored trail from its first record to its last.
-    async fn verify(&self) -> Result<AuditVerification>;
-}
+pub(crate) use head_file::AuditHeadFile;
+pub use head_file::reset_audit_head;
+pub use logger::AuditLogger;
+pub(crate) use service::AuditLog;

@@ -24,6 +24,7 @@ mod reports;
 mod requeue;
 pub(crate) mod result;
 mod revocation;
+mod router;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,8 @@ use crate::store::{AuditStore, CommandStore, JobStore, SatelliteStore, Store};
 pub(crate) use accept::AcceptOptions;
 pub(crate) use idempotency::key_in_use;
 pub(crate) use links::CommandLink;
+pub use router::{CommandReport, CommandRouter, ExecOptions, ExecReport, OutputReader, OutputSource};
+pub(crate) use router::{check_idempotency_key, encode};
 pub(crate) use turns::Turn;
 
 /// The commands of all satellites.

@@ -26,7 +26,7 @@ use crate::housekeeping::Housekeeping;
 use crate::identity::auth_failures::AuthFailure;
 use crate::link::AgentLink;
 
-pub use crate::audit_log::reset_audit_head;
+pub use crate::audit::reset_audit_head;
 pub use crate::housekeeping::HousekeepingCounts;
 pub use crate::identity::auth_failures::{AuthFailureKind, AuthFailureTotals, network_of};
 pub use crate::identity::authentication::VerifyMode;

@@ -7,6 +7,7 @@
 
 mod driver;
 mod events;
+mod manager;
 mod plan;
 mod service;
 mod submit;
@@ -36,6 +37,7 @@ use crate::sync::lock;
 use crate::{Error, Result};
 use plan::{Plan, Rules};
 
+pub use manager::{JobManager, JobOptions};
 pub(crate) use plan::{TargetState, TargetTransition};
 pub(crate) use submit::JobRequest;
 

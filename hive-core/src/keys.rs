@@ -13,9 +13,9 @@ use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::audit::AuditSigner;
 use crate::clock::ClockAndRng;
 use crate::store::Fingerprints;
+use crate::store::audit::AuditSigner;
 use crate::vault::Vault;
 
 pub use hive_store::key_files::KeysError;

@@ -12,12 +12,11 @@ mod accessors;
 
 pub mod access;
 pub mod audit;
-mod audit_log;
 mod authorization;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
-mod commands;
+pub mod commands;
 mod context;
 pub mod error;
 mod events;
@@ -27,22 +26,19 @@ mod handle;
 pub mod hive;
 mod housekeeping;
 pub mod identity;
-pub mod job;
-mod jobs;
+pub mod jobs;
 pub mod keys;
 pub mod link;
 mod link_handler;
 mod links;
 mod observers;
-pub mod registry;
 mod retry;
-pub mod router;
-mod satellites;
-pub mod session;
-mod sessions;
+pub mod satellites;
+pub mod sessions;
 mod settings;
 pub mod subscription;
 mod sync;
+pub mod terminal;
 mod unreadable;
 mod validate;
 pub mod vault;
@@ -51,13 +47,13 @@ pub use access::Principal;
 pub use audit::AuditLogger;
 #[cfg(feature = "client")]
 pub use client::RemoteHive;
+pub use commands::CommandRouter;
 pub use error::{Error, Result};
 pub use hive::{ActingHive, Hive, HiveBuilder};
 pub use identity::Identity;
-pub use job::JobManager;
-pub use registry::DeviceRegistry;
-pub use router::CommandRouter;
-pub use session::SessionManager;
+pub use jobs::JobManager;
+pub use satellites::DeviceRegistry;
+pub use sessions::SessionManager;
 pub use subscription::Subscription;
 
 /// A hive, in this process or elsewhere: one accessor for each of its areas.

@@ -5,6 +5,7 @@
 
 mod activation;
 mod authentication;
+mod device_registry;
 mod handshake;
 mod heartbeats;
 pub(crate) mod journal_check;
@@ -30,6 +31,7 @@ use crate::observers::Observers;
 use crate::store::{AuditStore, RegistrationTokenStore, SatelliteStore, Store};
 
 pub use authentication::KeyRejection;
+pub use device_registry::DeviceRegistry;
 pub(crate) use handshake::AcceptedLink;
 pub use registration::{RegistrationError, TokenProblem};
 

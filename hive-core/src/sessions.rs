@@ -17,6 +17,7 @@ mod input_buffer;
 mod keyboard;
 mod linking;
 mod live;
+mod manager;
 mod modes;
 mod opening;
 mod records;
@@ -43,6 +44,10 @@ use crate::sync::lock;
 
 pub(crate) use housekeeping::tick_interval;
 pub(crate) use live::LiveSession;
+pub use manager::{
+    Attachment, AttachmentInput, AttachmentOutput, SessionEvent, SessionManager, ViewerAction, typed_bytes,
+};
+pub(crate) use manager::{SUBSCRIBED_EVENTS, check_size, forward, read_only};
 
 use flow::ClaimTimeouts;
 

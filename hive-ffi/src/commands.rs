@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use hive_core::HiveApi;
-use hive_core::router::ExecOptions;
+use hive_core::commands::ExecOptions;
 use hive_core::wire::api::{self, OutputEncoding};
 
 use crate::feed::or_broken;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use hive_core::HiveApi;
-use hive_core::job::JobOptions;
+use hive_core::jobs::JobOptions;
 use hive_core::wire::JobId;
 use hive_core::wire::api;
 

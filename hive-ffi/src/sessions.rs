@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use hive_core::session::ViewOptions;
+use hive_core::terminal::ViewOptions;
 use hive_core::wire::SessionId;
 use hive_core::wire::api::{self, SessionCreate};
-use hive_core::{HiveApi, session};
+use hive_core::{HiveApi, terminal};
 
 use crate::lookup::find_satellite_id;
 use crate::records::{Session, SessionOptions, Size, ViewMode, parse_id};
@@ -35,7 +35,7 @@ impl Hive {
         let attach = move |hive: Arc<dyn HiveApi>| async move {
             let session: SessionId = parse_id("session", &session)?;
             let options = ViewOptions { mode: mode.into(), size: size.map(api::Size::from) };
-            Ok(session::Terminal::open(hive.sessions(), session, options).await?)
+            Ok(terminal::Terminal::open(hive.sessions(), session, options).await?)
         };
         let terminal = self.call(attach).await?;
         Ok(Terminal::new(terminal, self.engine.clone()))

@@ -1,6 +1,6 @@
 //! One viewer of a terminal, for languages whose objects are shared between threads.
 //!
-//! The [`session::Terminal`](hive_core::session::Terminal) has one owner, the task of [`driver`]. The object sends it requests
+//! The [`terminal::Terminal`](hive_core::terminal::Terminal) has one owner, the task of [`driver`]. The object sends it requests
 //! and reads its events. Output is acknowledged when it is taken: a slow reader slows the program down, and no queue grows.
 
 mod driver;
@@ -8,7 +8,7 @@ mod driver;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{Stream, poll_fn};
-use hive_core::session;
+use hive_core::terminal;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::HiveError;
@@ -94,7 +94,7 @@ impl Terminal {
 }
 
 impl Terminal {
-    pub(crate) fn new(terminal: session::Terminal, engine: Arc<Engine>) -> Arc<Self> {
+    pub(crate) fn new(terminal: terminal::Terminal, engine: Arc<Engine>) -> Arc<Self> {
         let (requests, incoming) = mpsc::channel(MAX_REQUESTS);
         let (sender, receiver) = mpsc::channel(MAX_EVENTS);
         let (acknowledged, acks) = watch::channel(0);

@@ -12,7 +12,7 @@ const SERVICES: [&str; 14] = [
     "context",
     "grants",
     "events",
-    "audit_log",
+    "audit",
     "identity",
     "links",
     "satellites",

@@ -21,7 +21,7 @@ const CORE_SOURCES: [&str; 4] =
     ["hive-core/src/", "hive-core/store/conformance/src/", "hive-core/store/src/", "hive-core/wire/src/"];
 
 /// The only file of hive-core that makes drafts of audit records.
-const DRAFTS: &str = "hive-core/src/audit_log/draft.rs";
+const DRAFTS: &str = "hive-core/src/audit/draft.rs";
 
 /// Which crates may not stand in the tree of which of ours, whatever its features.
 const FORBIDDEN_CRATES: [(&str, &[&str]); 7] = [
@@ -121,7 +121,7 @@ fn fault_of_line(name: &str, line: &str) -> Option<&'static str> {
         return Some("hive-core reads no environment");
     }
     if name.starts_with("hive-core/src/") && name != DRAFTS && line.contains("AuditDraft::new(") {
-        return Some("drafts of audit records are made in audit_log/draft.rs alone");
+        return Some("drafts of audit records are made in audit/draft.rs alone");
     }
     None
 }
@@ -165,8 +165,8 @@ mod tests {
         check("hive-core/store/src/sqlite.rs", "let home = std::env::var(\"HOME\");\n", &["no environment"]);
         check("hive-core/store/src/postgres/tests.rs", "let url = std::env::var(\"URL\");\n", &[]);
         check("hive-agent/src/config.rs", "let home = std::env::var(\"HOME\");\n", &[]);
-        check("hive-core/src/audit_log/draft.rs", "AuditDraft::new(id)\n", &[]);
-        check("hive-core/src/jobs/driver.rs", "AuditDraft::new(id)\n", &["audit_log/draft.rs alone"]);
+        check("hive-core/src/audit/draft.rs", "AuditDraft::new(id)\n", &[]);
+        check("hive-core/src/jobs/driver.rs", "AuditDraft::new(id)\n", &["audit/draft.rs alone"]);
         check("hive-cli/src/output.rs", &"\n".repeat(1001), &["two ideas"]);
     }
 

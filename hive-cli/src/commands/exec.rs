@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use data_encoding::BASE64;
-use hive_core::job::JobOptions;
-use hive_core::router::ExecOptions;
+use hive_core::commands::ExecOptions;
+use hive_core::jobs::JobOptions;
 use hive_core::wire::SatelliteId;
 use hive_core::wire::agent::ErrorBody;
 use hive_core::wire::api::{

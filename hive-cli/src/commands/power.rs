@@ -1,6 +1,6 @@
 //! `hive power`: shuts down, restarts or suspends a machine, after a question.
 
-use hive_core::router::ExecOptions;
+use hive_core::commands::ExecOptions;
 use hive_core::wire::api::{PowerAction, PowerRequest};
 
 use crate::args::PowerArgs;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hive_core::job::JobManager;
+use hive_core::jobs::JobManager;
 use hive_core::wire::JobId;
 use hive_core::wire::api::{Job, JobEvent};
 use hive_core::{Error, Subscription};
@@ -156,7 +156,7 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use hive_core::job::JobOptions;
+    use hive_core::jobs::JobOptions;
     use hive_core::wire::Timestamp;
     use hive_core::wire::api::{ExecCommand, JobCounts, JobStatus, JobTarget, Page, PageRequest, Target};
     use hive_core::wire::id::Seed;

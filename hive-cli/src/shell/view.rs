@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use hive_core::session::{SessionManager, Terminal, TerminalEvent};
+use hive_core::sessions::SessionManager;
+use hive_core::terminal::{Terminal, TerminalEvent};
 use hive_core::wire::SessionId;
 use hive_core::wire::session::{Control, ToViewer};
 use tokio::time::{Instant, sleep_until};

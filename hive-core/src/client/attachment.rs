@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::error::Error as SocketError;
 use super::idle_timer::{IdleTimer, KeepaliveAction};
 use super::transport::Transport;
 use super::websocket::ClientSocket;
-use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction, check_size};
+use crate::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction, check_size};
 use crate::{Error, Result};
 
 /// How long attaching may take: a hive that was restarted waits for the satellite.

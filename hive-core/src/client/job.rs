@@ -9,7 +9,7 @@ use super::Client;
 use super::registry::present;
 use super::router::keyed;
 use super::transport::{Patience, with_query};
-use crate::job::{JobManager, JobOptions};
+use crate::jobs::{JobManager, JobOptions};
 use crate::{Result, Subscription};
 
 #[async_trait]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::Client;
 use super::registry::present;
 use super::transport::{Patience, with_query};
-use crate::router::{CommandReport, ExecOptions, ExecReport, OutputReader, OutputSource, check_idempotency_key};
+use crate::commands::{CommandReport, ExecOptions, ExecReport, OutputReader, OutputSource, check_idempotency_key};
 use crate::{CommandRouter, Result, Subscription};
 
 /// Output that is fetched with one call.

@@ -12,7 +12,7 @@ use super::Client;
 use super::attachment;
 use super::registry::present;
 use super::transport::with_query;
-use crate::session::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, forward, read_only};
+use crate::sessions::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, forward, read_only};
 use crate::{Error, Result, SessionManager, Subscription};
 
 /// Bytes typed with one call: as base64 they fit into what a hive takes.

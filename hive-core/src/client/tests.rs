@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::RemoteHive;
 use crate::Error;
-use crate::router::ExecOptions;
+use crate::commands::ExecOptions;
 
 const EMPTY_PAGE: &str =
     r#"{"success":true,"data":[],"pagination":{"page":1,"per_page":20,"total":0,"total_pages":0}}"#;

@@ -16,9 +16,9 @@ use super::payload::{Work, action_of, seal};
 use super::queue::{CommandClass, FullQueue, QueuedCommand, Rank};
 use super::result::into_answer;
 use crate::access::{Authority, Permission, Principal};
-use crate::audit_log::draft::{Subject, intent};
+use crate::audit::draft::{Subject, intent};
 use crate::authorization::inactive;
-use crate::router::{ExecOptions, ExecReport};
+use crate::commands::{ExecOptions, ExecReport};
 use crate::store::{CommandInsertOutcome, NewCommand, SatelliteRow};
 use crate::{Error, Result};
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Commands;
 use crate::access::{Permission, Principal};
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{Subject, intent};
+use crate::audit::draft::{Subject, intent};
 use crate::store::CommandRow;
 use crate::{Error, Result};
 

@@ -14,7 +14,7 @@ use super::links::CommandLink;
 use super::payload::action_of;
 use super::{CommandEvent, Commands};
 use crate::audit::AuditDraft;
-use crate::audit_log::draft::{Subject, draft};
+use crate::audit::draft::{Subject, draft};
 use crate::retry::RETRY_INTERVAL;
 use crate::store::{CommandOutcome, CommandRow};
 use crate::{Error, Result};

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Commands;
 use crate::access::Principal;
-use crate::router::check_idempotency_key;
+use crate::commands::check_idempotency_key;
 use crate::store::IdempotencyKey;
 use crate::{Error, Result};
 

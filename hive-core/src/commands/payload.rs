@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::queue::Rank;
 use crate::audit::AuditAction;
-use crate::audit_log::excerpt::{self, Details};
+use crate::audit::excerpt::{self, Details};
 use crate::clock::ClockAndRng;
 use crate::validate::{check_env, check_known, check_range, check_text};
 use crate::vault::Vault;

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use super::Commands;
 use super::links::CommandLink;
-use crate::audit_log::draft::Subject;
+use crate::audit::draft::Subject;
 use crate::links::protocol_violation;
 use crate::links::unexpected::UnexpectedKind;
 use crate::satellites::reported_text::{cut, known_error};

@@ -11,7 +11,7 @@ use hive_wire::{CommandId, ErrorCode};
 
 use super::Commands;
 use super::in_flight::{CommandProgress, FinishedCommand, SatelliteRef};
-use crate::router::{CommandReport, ExecReport, OutputReader, OutputSource, encode};
+use crate::commands::{CommandReport, ExecReport, OutputReader, OutputSource, encode};
 use crate::store::{CommandOutcome, CommandRow, JobTargetRow};
 use crate::{Error, Result};
 

@@ -9,8 +9,8 @@ use super::Exec;
 use crate::access::{Permission, Principal};
 use crate::commands::payload::Work;
 use crate::commands::queue::Rank;
+use crate::commands::{ExecOptions, ExecReport};
 use crate::jobs::JobRequest;
-use crate::router::{ExecOptions, ExecReport};
 use crate::store::RowRange;
 use crate::{Error, Result};
 

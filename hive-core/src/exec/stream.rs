@@ -8,10 +8,10 @@ use super::Exec;
 use super::job_stream::JobStream;
 use crate::access::{Permission, Principal};
 use crate::commands::AcceptOptions;
+use crate::commands::ExecOptions;
 use crate::commands::in_flight::SatelliteRef;
 use crate::commands::payload::Work;
 use crate::commands::stream::{CommandStream, Unsubscribed, not_run};
-use crate::router::ExecOptions;
 use crate::store::{RowRange, SatelliteRow};
 use crate::{Result, Subscription};
 

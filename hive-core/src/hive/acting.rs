@@ -37,7 +37,7 @@ impl HiveApi for ActingHive {
     }
 
     fn audit(&self) -> Arc<dyn AuditLogger> {
-        Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().audit_log))
+        Arc::new(ServiceHandle::new(&self.principal, &self.hive.services().audit))
     }
 
     fn identity(&self) -> Arc<dyn Identity> {

@@ -8,8 +8,8 @@ use std::path::Path;
 use hive_wire::HiveId;
 use serde_json::json;
 
+use crate::audit::draft::{Subject, system_record};
 use crate::audit::{AuditAction, AuditDraft};
-use crate::audit_log::draft::{Subject, system_record};
 use crate::clock::ClockAndRng;
 use crate::keys;
 use crate::store::{Fingerprints, HiveRow, Store};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::key_check::IdentifiedHive;
 use crate::Result;
-use crate::audit_log::{AuditHeadFile, AuditLog};
+use crate::audit::{AuditHeadFile, AuditLog};
 use crate::clock::ClockAndRng;
 use crate::commands::Commands;
 use crate::context::{DiskProbe, ServiceContext};
@@ -29,7 +29,7 @@ pub(crate) struct Services {
     pub(crate) context: ServiceContext,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) grants: Arc<AccessGrants>,
-    pub(crate) audit_log: Arc<AuditLog>,
+    pub(crate) audit: Arc<AuditLog>,
     pub(crate) audit_head: Option<Arc<AuditHeadFile>>,
     pub(crate) auth_failures: Arc<AuthFailures>,
     pub(crate) identity: Arc<IdentityService>,
@@ -65,7 +65,7 @@ impl Services {
         let keys = Arc::new(keys);
         let grants = Arc::new(AccessGrants::new(store.clone(), context.clone()));
         let events = Arc::new(Events::new(store.clone(), grants.clone()));
-        let audit_log = Arc::new(AuditLog::new(&store, keys.clone(), grants.clone(), context.clone()));
+        let audit = Arc::new(AuditLog::new(&store, keys.clone(), grants.clone(), context.clone()));
         let auth_failures = Arc::new(AuthFailures::start(store.clone(), context.clone()));
         let identity =
             IdentityService::new(&store, keys.clone(), grants.clone(), auth_failures.clone(), context.clone());
@@ -101,7 +101,7 @@ impl Services {
             context,
             store,
             grants,
-            audit_log,
+            audit,
             audit_head,
             auth_failures,
             identity,

@@ -11,7 +11,7 @@ use super::service::IdentityService;
 use super::verifier::hash_key;
 use crate::access::{Permission, Principal};
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{Subject, record};
+use crate::audit::draft::{Subject, record};
 use crate::clock::ClockAndRng;
 use crate::store::ApiKeyRow;
 use crate::validate::{check_hours, check_note};

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::access::Principal;
+use crate::audit::draft::{Subject, draft, satellite_actor};
 use crate::audit::{AuditAction, AuditDraft};
-use crate::audit_log::draft::{Subject, draft, satellite_actor};
 use crate::context::ServiceContext;
 use crate::store::AuditStore;
 use crate::sync::lock;

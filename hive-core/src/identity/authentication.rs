@@ -12,8 +12,8 @@ use super::jwt::{self, LoginClaims};
 use super::passwords;
 use super::service::IdentityService;
 use crate::access::{Credential, Permission, Principal, Role};
+use crate::audit::draft::{Subject, draft};
 use crate::audit::{AuditAction, AuditDraft};
-use crate::audit_log::draft::{Subject, draft};
 use crate::store::{ApiKeyOwner, UserRow};
 use crate::{Error, Result};
 

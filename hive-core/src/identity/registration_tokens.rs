@@ -11,7 +11,7 @@ use crate::access::{
     AccessDecision, Authority, Credential, Permission, Principal, ResourceScope, VisibleTeams, may, visible_teams,
 };
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{Subject, record};
+use crate::audit::draft::{Subject, record};
 use crate::authorization::{authorize_action, forbidden, satellite_for};
 use crate::store::{NewRegistrationTokenRow, RegistrationTokenRow};
 use crate::validate::{check_hours, check_known, check_labels, check_note, check_patterns, normalized};

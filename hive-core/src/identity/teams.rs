@@ -7,7 +7,7 @@ use serde_json::json;
 use super::service::IdentityService;
 use crate::access::{Permission, Principal, ResourceScope, Role, VisibleTeams, visible_teams};
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{Subject, record};
+use crate::audit::draft::{Subject, record};
 use crate::authorization::authorize;
 use crate::validate::check_known;
 use crate::{Error, Result};

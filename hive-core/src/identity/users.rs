@@ -12,7 +12,7 @@ use super::service::IdentityService;
 use super::verifier::hash_password;
 use crate::access::{AccessDecision, Permission, Principal, ResourceScope, may};
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{Subject, record};
+use crate::audit::draft::{Subject, record};
 use crate::authorization::forbidden;
 use crate::store::{self, UserPatch, UserRow, UserUpdateOutcome};
 use crate::validate::check_known;

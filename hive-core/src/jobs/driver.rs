@@ -14,9 +14,9 @@ use tracing::{info, warn};
 
 use super::submit::only_team;
 use super::{JobDriver, Jobs, terminal};
+use crate::audit::draft::{Subject, draft};
+use crate::audit::excerpt::is_cut;
 use crate::audit::{AuditAction, AuditDraft};
-use crate::audit_log::draft::{Subject, draft};
-use crate::audit_log::excerpt::is_cut;
 use crate::authorization::inactive;
 use crate::commands::Turn;
 use crate::store::{JobEnd, JobRow, RowRange};

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Jobs;
 use crate::access::{Authority, Permission, Principal};
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{Subject, intent};
+use crate::audit::draft::{Subject, intent};
 use crate::commands::key_in_use;
 use crate::commands::payload::{Work, seal};
 use crate::store::{JobInsertOutcome, NewCommand, NewJob, NewJobTarget, SatelliteRow};

@@ -14,13 +14,13 @@ use hive_wire::satellite_api::RegisteredSatellite;
 
 use crate::Error;
 use crate::access::Role;
+use crate::commands::ExecOptions;
 use crate::hive::tests::{Satellite, connect, global, hive, register, request, token};
 use crate::hive::{Hive, Settings};
 use crate::identity::authentication::VerifyMode;
-use crate::job::JobOptions;
+use crate::jobs::JobOptions;
 use crate::keys::Keys;
 use crate::link::Outgoing;
-use crate::router::ExecOptions;
 use crate::store::Store;
 use crate::store::sqlite;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Satellites;
 use crate::Result;
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{Subject, draft, satellite_actor};
+use crate::audit::draft::{Subject, draft, satellite_actor};
 use crate::settings::Activation;
 
 impl Satellites {

@@ -14,7 +14,7 @@ use super::journal_check::{JournalCheck, PresentedJournal};
 use super::reported_text::{cut, cut_system_info};
 use crate::access::SatelliteIdentity;
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{Subject, draft, satellite_actor};
+use crate::audit::draft::{Subject, draft, satellite_actor};
 use crate::link::{AgentLink, Outgoing};
 use crate::links::LinkHandle;
 use crate::store::{JournalRow, SatelliteRow};

@@ -15,13 +15,13 @@ use tracing::warn;
 
 use super::{Revocation, Satellites};
 use crate::access::{Permission, Principal, ResourceScope, visible_teams};
+use crate::audit::draft::{Subject, record};
 use crate::audit::{AuditAction, AuditDraft};
-use crate::audit_log::draft::{Subject, record};
 use crate::authorization::{authorize_action, satellite_for};
 use crate::events::Audience;
 use crate::handle::ServiceHandle;
 use crate::identity::verifier::hash_key;
-use crate::registry::DeviceRegistry;
+use crate::satellites::DeviceRegistry;
 use crate::store::{Assignment, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow};
 use crate::validate::{check_known, check_labels, normalized, row_range};
 use crate::{Error, Result, Subscription};

@@ -12,7 +12,7 @@ use super::live::{Admission, LiveSession, Next};
 use super::viewers::AttachmentId;
 use crate::access::Principal;
 use crate::grants::GrantGuard;
-use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
+use crate::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
 use crate::{Error, Result};
 
 /// One viewer's attachment, which its two halves share: the viewer leaves when the later of them is dropped.

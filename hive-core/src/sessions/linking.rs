@@ -10,7 +10,7 @@ use tracing::warn;
 use super::Sessions;
 use super::ending::end_as;
 use super::live::{LiveSession, Started};
-use crate::audit_log::draft::Subject;
+use crate::audit::draft::Subject;
 use crate::links::LinkHandle;
 use crate::links::unexpected::UnexpectedKind;
 use crate::{Error, Result};

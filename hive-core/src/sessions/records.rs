@@ -7,8 +7,8 @@ use super::Sessions;
 use super::live::LiveSession;
 use crate::Result;
 use crate::access::Principal;
+use crate::audit::draft::{Subject, draft, record};
 use crate::audit::{AuditAction, AuditDraft};
-use crate::audit_log::draft::{Subject, draft, record};
 use crate::store::SessionRow;
 
 pub(super) fn subject(row: &SessionRow) -> Subject {

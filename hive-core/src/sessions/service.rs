@@ -17,10 +17,10 @@ use super::opening::SessionRequest;
 use super::records::subject;
 use crate::access::{Permission, Principal, ResourceScope, VisibleTeams, visible_teams};
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{intent, record};
+use crate::audit::draft::{intent, record};
 use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for};
 use crate::handle::ServiceHandle;
-use crate::session::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, SessionManager, check_size, forward, read_only};
+use crate::sessions::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, SessionManager, check_size, forward, read_only};
 use crate::store::{SessionQuery, SessionRow};
 use crate::{Error, Result, Subscription};
 

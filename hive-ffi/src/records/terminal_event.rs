@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hive_core::session;
+use hive_core::terminal;
 use hive_core::wire::api;
 use hive_core::wire::session::{Control, ToViewer};
 
@@ -80,18 +80,18 @@ pub enum TerminalEvent {
 
 impl TerminalEvent {
     /// Converts an event; none for a message that means nothing to a viewer.
-    pub(crate) fn from_core(event: session::TerminalEvent) -> Option<Self> {
+    pub(crate) fn from_core(event: terminal::TerminalEvent) -> Option<Self> {
         match event {
-            session::TerminalEvent::Output { data, .. } => Some(Self::Output { data: data.into() }),
-            session::TerminalEvent::Gap { from, to } => Some(Self::Gap { bytes: to.saturating_sub(from) }),
-            session::TerminalEvent::Reset { modes } => Some(Self::Reset { modes }),
-            session::TerminalEvent::Disconnected { cause, retry_in } => Some(Self::Disconnected { cause, retry_in }),
-            session::TerminalEvent::Reconnected { lost_input } => Some(Self::Reconnected { lost_input }),
-            session::TerminalEvent::Message(message) => Self::from_message(message),
-            session::TerminalEvent::Ended(api::SessionEnd { reason, exit_code, error }) => {
+            terminal::TerminalEvent::Output { data, .. } => Some(Self::Output { data: data.into() }),
+            terminal::TerminalEvent::Gap { from, to } => Some(Self::Gap { bytes: to.saturating_sub(from) }),
+            terminal::TerminalEvent::Reset { modes } => Some(Self::Reset { modes }),
+            terminal::TerminalEvent::Disconnected { cause, retry_in } => Some(Self::Disconnected { cause, retry_in }),
+            terminal::TerminalEvent::Reconnected { lost_input } => Some(Self::Reconnected { lost_input }),
+            terminal::TerminalEvent::Message(message) => Self::from_message(message),
+            terminal::TerminalEvent::Ended(api::SessionEnd { reason, exit_code, error }) => {
                 Some(Self::Ended { reason: reason.as_str().to_owned(), exit_code, error: error.map(ErrorBody::from) })
             }
-            session::TerminalEvent::Refused(error) => Some(Self::Refused { error: error.into() }),
+            terminal::TerminalEvent::Refused(error) => Some(Self::Refused { error: error.into() }),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hive_core::session;
+use hive_core::terminal;
 use hive_core::wire::api;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -36,7 +36,7 @@ enum Wakeup {
     /// The pending event can be passed on.
     ReaderReady,
     /// The terminal has an event; none at its end.
-    Event(Option<session::TerminalEvent>),
+    Event(Option<terminal::TerminalEvent>),
     /// The object has a request; none if the object is gone.
     Request(Option<DriverRequest>),
     /// The reader has taken output.
@@ -48,20 +48,20 @@ enum Wakeup {
 }
 
 pub(super) struct Driver {
-    terminal: session::Terminal,
+    terminal: terminal::Terminal,
     requests: mpsc::Receiver<DriverRequest>,
     events: mpsc::Sender<(TerminalEvent, Option<OutputEnd>)>,
     acknowledged: watch::Receiver<OutputEnd>,
     /// Input that is not accepted yet, and who waits for it.
     pending_input: Option<(Bytes, oneshot::Sender<Result<(), HiveError>>)>,
     /// An event that waits for the reader.
-    pending_event: Option<session::TerminalEvent>,
+    pending_event: Option<terminal::TerminalEvent>,
     session: Arc<Mutex<Session>>,
 }
 
 impl Driver {
     pub(super) fn new(
-        terminal: session::Terminal,
+        terminal: terminal::Terminal,
         requests: mpsc::Receiver<DriverRequest>,
         events: mpsc::Sender<(TerminalEvent, Option<OutputEnd>)>,
         acknowledged: watch::Receiver<OutputEnd>,
@@ -115,7 +115,7 @@ impl Driver {
     /// Passes the pending event on. `reserve` found room for it, and this task is the only sender.
     fn pass_on(&mut self) {
         let Some(event) = self.pending_event.take() else { return };
-        let end = if let session::TerminalEvent::Output { end, .. } = &event { Some(*end) } else { None };
+        let end = if let terminal::TerminalEvent::Output { end, .. } = &event { Some(*end) } else { None };
         if let Some(event) = TerminalEvent::from_core(event) {
             self.events.try_send((event, end)).ok();
         }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use hive_core::Error;
-use hive_core::job::JobOptions;
+use hive_core::jobs::JobOptions;
 use hive_core::wire::JobId;
 use hive_core::wire::api::{Job, JobCreate, JobEvent, JobTarget, PageRequest};
 

@@ -7,7 +7,7 @@ mod object;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use hive_core::router::{CommandReport, ExecReport, OutputReader};
+use hive_core::commands::{CommandReport, ExecReport, OutputReader};
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::OutputEncoding;
 use hive_core::{Error, Result};

@@ -1,7 +1,7 @@
 //! Sessions: create, list, send input, resize, terminate. Viewers attach over `ws::session`.
 
 use hive_core::Error;
-use hive_core::session::typed_bytes;
+use hive_core::sessions::typed_bytes;
 use hive_core::wire::api::{SatelliteSessionsQuery, Session, SessionCreate, SessionFilter, SessionInput, Size};
 use hive_core::wire::{SatelliteId, SessionId};
 use serde::Deserialize;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use hive_core::session::Attachment;
+use hive_core::sessions::Attachment;
 use hive_core::wire::SessionId;
 use hive_core::wire::session::{AttachRequest, FromViewer, SUBPROTOCOL};
 use hive_core::{ActingHive, Error};

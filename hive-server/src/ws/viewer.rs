@@ -13,7 +13,7 @@ use axum::extract::ws::{Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use hive_core::Error;
-use hive_core::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
+use hive_core::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
 use hive_core::wire::frame::{Frame, FrameKind};
 use hive_core::wire::session::{FromViewer, STREAM, ToViewer};
 use tokio::time::{Instant, sleep_until, timeout};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hive_core::session::{Terminal, TerminalEvent, ViewOptions};
+use hive_core::terminal::{Terminal, TerminalEvent, ViewOptions};
 use hive_core::wire::session::{AttachRequest, INPUT_WINDOW};
 use hive_core::wire::{SessionId, id};
 use hive_core::{Error, RemoteHive};

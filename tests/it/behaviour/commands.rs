@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64;
 use hive_core::HiveApi;
-use hive_core::router::ExecOptions;
+use hive_core::commands::ExecOptions;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{
     CommandStatus, ExecCommand, ExecEvent, OutputEncoding, PageRequest, PowerAction, PowerRequest, Target, TargetStatus,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use hive_core::Subscription;
 use hive_core::access::Role;
-use hive_core::job::JobOptions;
-use hive_core::router::ExecOptions;
-use hive_core::session::SessionEvent;
+use hive_core::commands::ExecOptions;
+use hive_core::jobs::JobOptions;
+use hive_core::sessions::SessionEvent;
 use hive_core::wire::ErrorCode;
 use hive_core::wire::api::{CommandStatus, ExecCommand, ExecEvent, OutputEncoding, SessionCreate, Target, UserUpdate};
 use hive_core::wire::session::{AttachRequest, ToViewer};

@@ -1,6 +1,6 @@
 //! Jobs: one command on many satellites, however many look on.
 
-use hive_core::job::JobOptions;
+use hive_core::jobs::JobOptions;
 use hive_core::wire::api::{CommandStatus, ExecCommand, Job, JobEvent, JobStatus, PageRequest, Target, TargetStatus};
 use hive_core::wire::{ErrorCode, JobId};
 use hive_core::{HiveApi, Subscription};

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use hive_core::access::Role;
-use hive_core::job::JobOptions;
-use hive_core::router::ExecOptions;
+use hive_core::commands::ExecOptions;
+use hive_core::jobs::JobOptions;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::{
     ApiKeyCreate, AuditQuery, AuditTarget, ExecCommand, OutputEncoding, PageRequest, PasswordChange, PlatformRole,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hive_core::HiveApi;
-use hive_core::session::{Attachment, SessionEvent, ViewerAction};
+use hive_core::sessions::{Attachment, SessionEvent, ViewerAction};
 use hive_core::wire::api::{EndReason, SessionCreate, SessionEnd, SessionFilter, SessionStatus, Size};
 use hive_core::wire::session::{AttachRequest, FromViewer, SCROLLBACK, ToViewer, ViewMode};
 use hive_core::wire::{ErrorCode, SessionId};

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hive_core::session::{Attachment, SessionEvent};
+use hive_core::sessions::{Attachment, SessionEvent};
 use hive_core::wire::SessionId;
 use hive_core::wire::session::{AttachRequest, ToViewer, ViewMode};
 use hive_testkit::procfs;
@@ -103,7 +103,7 @@ async fn a_writer_who_stops_reading_holds_the_program_only_for_a_while() {
     hive_testkit::until("the program went on", async || flooded.exists()).await;
     writer
         .until("it begins anew", |event| {
-            use hive_core::session::TerminalEvent::{Gap, Reset};
+            use hive_core::terminal::TerminalEvent::{Gap, Reset};
             matches!(event, Gap { .. } | Reset { .. })
         })
         .await;

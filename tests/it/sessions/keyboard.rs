@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use hive_core::Error;
-use hive_core::session::{TerminalEvent, ViewerAction};
+use hive_core::sessions::ViewerAction;
+use hive_core::terminal::TerminalEvent;
 use hive_core::wire::session::{AttachRequest, ToViewer, ViewMode};
 use hive_testkit::FaultProxy;
 

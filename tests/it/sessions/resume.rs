@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hive_core::session::TerminalEvent;
+use hive_core::terminal::TerminalEvent;
 use hive_core::wire::api::EndReason;
 use hive_core::wire::session::{ToViewer, ViewMode};
 use hive_testkit::{FaultProxy, TestHive, until};

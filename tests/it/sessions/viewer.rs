@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hive_core::session::{SessionManager, Terminal, TerminalEvent, ViewOptions};
+use hive_core::sessions::SessionManager;
+use hive_core::terminal::{Terminal, TerminalEvent, ViewOptions};
 use hive_core::wire::SessionId;
 use hive_core::wire::api::{SessionEnd, Size};
 use hive_core::wire::session::{ToViewer, ViewMode};

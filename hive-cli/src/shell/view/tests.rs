@@ -2,7 +2,8 @@ use std::fs::File;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use hive_core::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewOptions, ViewerAction};
+use hive_core::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
+use hive_core::terminal::ViewOptions;
 use hive_core::wire::api::{Actor, EndReason, Session, SessionCreate, SessionEnd, SessionFilter, SessionStatus, Size};
 use hive_core::wire::id::Seed;
 use hive_core::wire::session::{AttachRequest, Attached, FromViewer, ViewMode};

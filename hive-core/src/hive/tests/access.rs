@@ -11,11 +11,11 @@ use super::{NAME, connect, global, hive, register, request, token};
 use crate::Error;
 use crate::access::Role;
 use crate::audit::AuditAction;
-use crate::audit_log::draft::{Subject, record};
+use crate::audit::draft::{Subject, record};
+use crate::commands::ExecOptions;
 use crate::hive::{RegistrationError, TokenProblem};
 use crate::identity::authentication::VerifyMode;
 use crate::link::Outgoing;
-use crate::router::ExecOptions;
 use crate::store::UserPatch;
 
 fn user(name: &str, role: PlatformRole) -> UserCreate {

@@ -11,10 +11,10 @@ use hive_wire::satellite_api::RegisteredSatellite;
 use hive_wire::{CommandId, SatelliteId};
 
 use super::{NAME, Satellite, global, handshake, hive, register, request, token};
+use crate::commands::ExecOptions;
 use crate::hive::{Hive, Settings};
 use crate::identity::authentication::VerifyMode;
 use crate::link::{ChannelLink, Outgoing};
-use crate::router::ExecOptions;
 use crate::{Error, Result};
 
 /// A process of an agent, as its handshake tells it.

@@ -11,9 +11,9 @@ use hive_wire::{ErrorCode, SatelliteId};
 
 use super::{NAME, connect, hive, register};
 use crate::Error;
+use crate::commands::ExecOptions;
 use crate::hive::Hive;
 use crate::link::{ChannelLink, Outgoing};
-use crate::router::ExecOptions;
 
 /// Runs a command in the background, as a caller who waits.
 fn exec(

@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::{NAME, connect, register};
 use crate::audit::AuditDraft;
+use crate::commands::ExecOptions;
 use crate::commands::payload::Work;
 use crate::hive::Hive;
-use crate::job::JobOptions;
-use crate::router::ExecOptions;
+use crate::jobs::JobOptions;
 use crate::store::{
     CommandInsertOutcome, Database, IdempotencyKey, JobInsertOutcome, NewCommand, NewJob, Store, StoreLayer,
     StoreResult,

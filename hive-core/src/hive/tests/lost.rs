@@ -9,9 +9,9 @@ use hive_wire::satellite_api::RegisteredSatellite;
 use super::{NAME, connect, register};
 use crate::Subscription;
 use crate::clock::{Clock, ClockAndRng, ManualClock, SystemClock};
+use crate::commands::ExecOptions;
 use crate::hive::{Hive, Settings};
-use crate::job::JobOptions;
-use crate::router::ExecOptions;
+use crate::jobs::JobOptions;
 
 const UNKNOWN: TargetStatus = TargetStatus::Command(CommandStatus::OutcomeUnknown);
 

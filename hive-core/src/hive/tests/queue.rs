@@ -19,11 +19,11 @@ use super::{NAME, Satellite, connect, handshake, hive, register};
 use crate::Error;
 use crate::access::VisibleTeams;
 use crate::clock::{ClockAndRng, ManualClock};
+use crate::commands::ExecOptions;
 use crate::hive::{Hive, Settings};
 use crate::identity::authentication::VerifyMode;
-use crate::job::JobOptions;
+use crate::jobs::JobOptions;
 use crate::link::{ChannelLink, Outgoing};
-use crate::router::ExecOptions;
 use crate::store::{RowRange, Store, sqlite};
 
 /// A satellite that takes so many commands at the same time. Half of a few places are for immediate ones.

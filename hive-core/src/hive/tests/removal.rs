@@ -10,9 +10,9 @@ use tokio_util::task::TaskTracker;
 
 use super::{Satellite, connect, hive, register};
 use crate::Error;
+use crate::commands::ExecOptions;
 use crate::hive::{ActingHive, Hive};
-use crate::job::JobOptions;
-use crate::router::ExecOptions;
+use crate::jobs::JobOptions;
 use crate::store::RowRange;
 
 /// Satellites that are removed, each in a race with those who begin something on it.

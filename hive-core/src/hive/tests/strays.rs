@@ -15,8 +15,8 @@ use hive_wire::{CommandId, ErrorCode, SessionId};
 
 use super::{connect, hive, register};
 use crate::Error;
+use crate::commands::ExecOptions;
 use crate::hive::Hive;
-use crate::router::ExecOptions;
 use crate::store::{CommandRow, Database, Store, StoreLayer, StoreResult};
 
 /// Counts reads of commands.

@@ -12,11 +12,11 @@ use hive_wire::{ErrorCode, SatelliteId, TeamId};
 
 use super::{NAME, Satellite, connect, global, handshake, hive, request, token};
 use crate::access::{Role, SatelliteIdentity};
+use crate::commands::ExecOptions;
 use crate::hive::{ActingHive, Hive};
 use crate::identity::authentication::VerifyMode;
-use crate::job::JobOptions;
+use crate::jobs::JobOptions;
 use crate::link::{ChannelLink, Outgoing};
-use crate::router::ExecOptions;
 
 /// Two teams with an operator each, and a satellite of the first.
 struct Teams {

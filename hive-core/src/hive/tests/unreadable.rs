@@ -9,10 +9,10 @@ use hive_wire::{CommandId, JobId};
 
 use super::{NAME, connect, register};
 use crate::clock::{Clock, ClockAndRng, ManualClock, SystemClock};
+use crate::commands::ExecOptions;
 use crate::hive::{Hive, Settings};
-use crate::job::JobOptions;
+use crate::jobs::JobOptions;
 use crate::keys::Keys;
-use crate::router::ExecOptions;
 use crate::store::{CommandRow, JobRow, Store, StoreError, StoreLayer, StoreResult, sqlite};
 use crate::sync::lock;
 

@@ -10,9 +10,9 @@ use hive_wire::session::{Control, FromViewer, ToViewer};
 use hive_wire::stream::Missing;
 
 use super::{LiveSession, LiveState};
-use crate::session::{SessionEvent, check_size};
 use crate::sessions::keyboard::{InputLease, LeaseRequest};
 use crate::sessions::viewers::{AttachmentId, Viewer, ViewerEvent};
+use crate::sessions::{SessionEvent, check_size};
 use crate::{Error, Result};
 
 /// What there is for a viewer.

@@ -7,7 +7,7 @@ use hive_wire::api::SessionEnd;
 use hive_wire::session::{AttachRequest, Attached, Control, FromViewer, ToViewer, ViewMode};
 
 use crate::hive::ActingHive;
-use crate::session::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
+use crate::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction};
 
 pub(super) struct Looker {
     pub(super) attached: Attached,

@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use hive_core::router::ExecOptions;
+use hive_core::commands::ExecOptions;
 use hive_core::wire::api::ExecQuery;
 
 use crate::error::HttpError;

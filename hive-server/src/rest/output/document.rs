@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
-use hive_core::router::OutputReader;
+use hive_core::commands::OutputReader;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::OutputEncoding;
 use hive_core::{Error, Result};

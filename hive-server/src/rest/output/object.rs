@@ -1,7 +1,7 @@
 //! Serializes an object into a [`Document`], with a stream for its output. The other fields are written by serde_json, in the
 //! order and with the attributes of the struct.
 
-use hive_core::router::OutputReader;
+use hive_core::commands::OutputReader;
 use hive_core::wire::agent::Channel;
 use hive_core::wire::api::OutputEncoding;
 use serde::ser::{Error as _, Impossible, SerializeMap, SerializeStruct};

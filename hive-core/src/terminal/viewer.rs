@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::reattach::{Discontinuity, InputRefusal, OutputCursor, Reattach};
 use super::send_queue::SendQueue;
-use super::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, SessionManager, ViewerAction};
 use crate::clock::{Entropy as _, SystemEntropy};
+use crate::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, SessionManager, ViewerAction};
 use crate::{Error, Result};
 
 /// How long [`Terminal::leave`] may take to send what is queued.

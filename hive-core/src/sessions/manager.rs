@@ -2,11 +2,7 @@
 //!
 //! A session outlives its link, its viewers and a restart of the server. Output and input are counted in bytes from the
 //! start of the session, so that a viewer that reconnects continues at the offset it has reached. [`SessionManager`] is
-//! the service, [`Attachment`] the connection of one viewer. [`Terminal`] is a viewer that reattaches by itself.
-
-mod reattach;
-mod send_queue;
-mod terminal;
+//! the service, [`Attachment`] the connection of one viewer. [`Terminal`](crate::terminal::Terminal) is a viewer that reattaches by itself.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,8 +13,6 @@ use hive_wire::session::{AttachRequest, Attached, FromViewer, ToViewer, ViewMode
 use tokio::sync::mpsc;
 
 use crate::{Error, Result, Subscription};
-
-pub use terminal::{Terminal, TerminalEvent, ViewOptions};
 
 /// Terminals on satellites.
 #[async_trait]

@@ -8,8 +8,8 @@ use hive_wire::api::Size;
 use hive_wire::session::{Control, FromViewer};
 use tokio::time::Instant;
 
-use super::ViewerAction;
 use super::reattach::{PendingInput, Reattach};
+use crate::sessions::ViewerAction;
 
 /// Requests that may wait. Further ones are dropped: a viewer that has requested that often repeats itself.
 const MAX_MESSAGES: usize = 16;
