@@ -50,7 +50,7 @@ pub(crate) fn width() -> Option<usize> {
         return None;
     }
     let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
-    // A terminal whose size nobody set, such as a serial console, reports 0 columns.
+    // A terminal without a set size, such as a serial console, reports 0 columns.
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 

@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 use hive_core::commands::ExecOptions;
 use hive_core::jobs::JobOptions;
 use hive_core::wire::SatelliteId;
-use hive_core::wire::agent::ErrorBody;
+use hive_core::wire::agent::{ErrorBody, MAX_STDIN};
 use hive_core::wire::api::{
     CommandEnd, CommandStatus, ExecCommand, ExecResult, JobEvent, JobStatus, OutputEncoding, Satellite, Target,
     TargetStatus,
@@ -28,9 +28,6 @@ use crate::output::{self, Format, Printer};
 use crate::table::TextTable;
 use crate::{exit, hints, lookup};
 use hive_core::HiveApi;
-
-/// The most bytes of a standard input: the hive refuses more.
-const MAX_STDIN: usize = 512 * 1024;
 
 pub(super) async fn run(api: &dyn HiveApi, printer: Printer, args: ExecArgs) -> Result<u8> {
     let targets = lookup::targets(&args.targets)?;
@@ -149,6 +146,7 @@ async fn read_stdin(path: &Path) -> Result<Vec<u8>> {
 
 fn read_bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    // One byte more than the limit shows that there is more, without reading an endless source.
     from.take(MAX_STDIN as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

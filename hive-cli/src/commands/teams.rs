@@ -1,4 +1,4 @@
-//! `hive teams`, and who is in them.
+//! `hive teams`: teams and their members.
 
 use hive_core::Error;
 use hive_core::wire::api::{Team, TeamCreate, TeamMember, TeamMemberPut};

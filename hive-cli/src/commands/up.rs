@@ -197,7 +197,7 @@ async fn connect(args: &UpArgs, hive: &Hive, url: &str) -> Result<Agent> {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let server = url.parse().map_err(|error| agent_error(&error))?;
     let mut config = AgentConfig::new(server, name::of_host(&host), args.data_dir.join("satellite"));
-    // The local API of the agent would open a second port that nobody asked for.
+    // The local API of the agent would open a second port without need.
     config.local_api = None;
     // A rejected key ends the agent instead of waiting for an operator: a new token can be made here.
     config.key_rejection = KeyRejectionPolicy::Exit;

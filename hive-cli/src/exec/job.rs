@@ -33,7 +33,7 @@ pub(crate) struct JobOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnInterrupt {
     Cancel,
-    /// Only following ends: the job was started by somebody else.
+    /// Only following ends: another call started the job.
     Leave,
 }
 

@@ -271,7 +271,7 @@ mod tests {
     use nix::pty::openpty;
     use nix::sys::termios;
 
-    /// A screen, and who looks at it.
+    /// A screen on a pseudo-terminal, and the side that reads it.
     fn screen() -> (ScreenWriter, File) {
         let pty = openpty(None, None).unwrap();
         let mut raw = termios::tcgetattr(&pty.slave).unwrap();
