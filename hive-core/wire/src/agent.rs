@@ -1,7 +1,7 @@
 //! Control messages of the link between server and satellite, version 2: JSON text, tagged by `type`.
 //!
 //! Data travels beside them as binary [`frame`](crate::frame)s. Unknown message types decode to `Unknown` and unknown
-//! fields are skipped, so that old satellites and new servers live together.
+//! fields are skipped, so that satellites and servers of different versions work together.
 
 mod command;
 mod terminal;
@@ -34,12 +34,12 @@ pub const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
 /// The longest a command may run, in seconds.
 pub const MAX_TIMEOUT_SECONDS: u32 = 24 * 3600;
 
-/// Commands a satellite takes at the same time unless it says otherwise.
+/// Commands that a satellite runs at the same time unless it reports another number.
 pub const DEFAULT_CAPACITY: u32 = 512;
 
-/// WebSocket close codes of our own.
+/// WebSocket close codes of this protocol.
 pub mod close {
-    /// The peer sent something that is not the protocol.
+    /// The peer violated the protocol.
     pub const PROTOCOL_ERROR: u16 = 4400;
     /// The API key is wrong, expired or was replaced.
     pub const AUTH_FAILED: u16 = 4401;
@@ -55,28 +55,28 @@ pub mod close {
     pub const GOING_AWAY: u16 = 1001;
 }
 
-/// What a satellite says to its server.
+/// A message from a satellite to the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ToServer {
     /// The first message.
     Handshake(Box<Handshake>),
-    /// The answer to a ping, or unprompted.
+    /// The answer to a ping. It may also be sent without one.
     #[serde(alias = "heartbeat")]
     HeartbeatPong {
         /// When it was sent.
         timestamp: Timestamp,
-        /// How the machine does.
+        /// The state of the machine.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         metrics: Option<Metrics>,
-        /// How many commands the satellite takes at the same time from here on; as before unless given.
+        /// The number of commands that the satellite runs at the same time from now on; unchanged unless given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         capacity: Option<u32>,
     },
     /// The command is in the journal and runs.
     CommandAck {
-        /// Which command.
+        /// The command.
         id: CommandId,
         /// How many records were appended to the journal before or with its start, as in [`Handshake::journal_position`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,14 +85,14 @@ pub enum ToServer {
     /// The satellite cannot take this command now. It is not in its journal and was not started: the server may send it
     /// again, or end it.
     Busy {
-        /// Which command.
+        /// The command.
         id: CommandId,
     },
     /// The satellite is about to send one output stream of a command.
     StreamOpen {
         /// The stream's number, odd.
         stream: StreamId,
-        /// Which command.
+        /// The command.
         command_id: CommandId,
         /// Which of its outputs.
         channel: Channel,
@@ -101,29 +101,30 @@ pub enum ToServer {
     },
     /// The command has ended, and all its output was sent before this message.
     CommandResult(CommandResult),
-    /// A terminal is there, and its output comes on this stream from here on: the answer to [`ToAgent::PtyStart`] and
+    /// The terminal runs, and its output follows on this stream. It answers [`ToAgent::PtyStart`] and
     /// [`ToAgent::PtyAttach`].
     PtyStarted(PtyStarted),
-    /// Output that was dropped before it could be sent: the stream goes on at `to`. In order with the stream's frames.
+    /// Output that was dropped before it was sent. The stream continues at `to`. It is in order with the frames of the
+    /// stream.
     PtyGap {
-        /// Which terminal.
+        /// The terminal.
         session_id: SessionId,
         /// The first missing byte.
         from: u64,
         /// The first byte that follows.
         to: u64,
     },
-    /// Everything before this offset of the input was given to the terminal.
+    /// All input before this offset was written to the terminal.
     PtyApplied {
-        /// Which terminal.
+        /// The terminal.
         session_id: SessionId,
         /// The offset.
         offset: u64,
     },
-    /// The terminal is gone with all its processes, and all its output was sent before this message; also the answer to
-    /// [`ToAgent::PtyAttach`] for one that is not there. Said again on each link until [`ToAgent::PtyEndAck`].
+    /// The terminal and all its processes have ended, and all its output was sent before this message. It also answers
+    /// [`ToAgent::PtyAttach`] for an unknown terminal. It is sent again on each link until [`ToAgent::PtyEndAck`].
     PtyEnded {
-        /// Which terminal.
+        /// The terminal.
         session_id: SessionId,
         /// How it ended.
         end: SessionEnd,
@@ -135,7 +136,7 @@ pub enum ToServer {
     },
     /// Something went wrong that belongs to no command.
     Error {
-        /// What.
+        /// The error.
         error: ErrorBody,
     },
     /// A message of a newer version.
@@ -143,7 +144,7 @@ pub enum ToServer {
     Unknown,
 }
 
-/// What the server says to a satellite.
+/// A message from the server to a satellite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -158,76 +159,76 @@ pub enum ToAgent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sent_at: Option<Timestamp>,
     },
-    /// Run this; may come again after a reconnect.
+    /// Runs a command. It may be sent again after a reconnect.
     Command(Box<Command>),
-    /// End this command and everything it started.
+    /// Ends a command with all its processes.
     CommandCancel {
-        /// Which command.
+        /// The command.
         id: CommandId,
     },
-    /// The result is stored; the satellite may forget it.
+    /// The result is stored. The satellite may delete the command.
     ResultAck {
-        /// Which command.
+        /// The command.
         id: CommandId,
     },
     /// The satellite may send up to this offset of the stream.
     StreamCredit {
-        /// Which stream.
+        /// The stream.
         stream: StreamId,
         /// The offset behind the last byte it may send.
         limit: u64,
     },
-    /// Open a terminal. Sent once: a link that breaks before the answer is followed by [`Self::PtyAttach`].
+    /// Opens a terminal. It is sent once: if the link breaks before the answer, [`Self::PtyAttach`] follows.
     PtyStart(Box<PtySpec>),
-    /// Go on with a terminal on this link. The answer is [`ToServer::PtyStarted`] or [`ToServer::PtyEnded`].
+    /// Continues a terminal on this link. The answer is [`ToServer::PtyStarted`] or [`ToServer::PtyEnded`].
     PtyAttach {
-        /// Which terminal.
+        /// The terminal.
         session_id: SessionId,
-        /// How much of its output the server has. Without it, the server has nothing: the satellite goes on at the first
-        /// byte somebody still needs, or a screenful before the end.
+        /// How much of its output the server has. Without it, the server has nothing, and the satellite continues at
+        /// the first byte that a viewer still needs, or a screenful before the end.
         received: Option<u64>,
     },
-    /// How far a terminal's output may go. Nothing is sent before the first one on a link.
+    /// The credit for the output of a terminal. On a new link nothing is sent before the first one.
     PtyFlow {
-        /// Which terminal.
+        /// The terminal.
         session_id: SessionId,
         /// The offset behind the last byte that may be sent.
         limit: u64,
-        /// The first byte that somebody still needs. While it is there, it and what follows are kept, and the terminal is
-        /// read only up to `limit`, so that its program waits. Without it the oldest bytes are dropped.
+        /// The first byte that a viewer still needs. While it is set, this byte and all that follow are kept, and the
+        /// terminal is read only up to `limit`, so that its program waits. Without it, the oldest bytes are dropped.
         keep: Option<u64>,
     },
-    /// Whose input comes from here on, to be told in [`PtyStarted`].
+    /// The viewer whose input follows. [`PtyStarted`] reports it.
     PtyWriter {
-        /// Which terminal.
+        /// The terminal.
         session_id: SessionId,
-        /// Who; nobody where the keyboard is free.
+        /// The viewer; none if the keyboard is free.
         writer: Option<ViewerId>,
     },
-    /// The terminal gets another size.
+    /// Changes the size of a terminal.
     PtyResize {
-        /// Which terminal.
+        /// The terminal.
         session_id: SessionId,
         /// The size.
         #[serde(flatten)]
         size: Size,
-        /// Whether its program is told even where the size is the same, so that it draws its screen anew.
+        /// Whether the program is notified even if the size is the same, so that it redraws its screen.
         #[serde(default)]
         redraw: bool,
     },
-    /// End a terminal with all its processes.
+    /// Ends a terminal with all its processes.
     PtyEnd {
-        /// Which terminal.
+        /// The terminal.
         session_id: SessionId,
     },
-    /// The end is stored; the satellite may forget the terminal.
+    /// The end is stored. The satellite may delete the terminal.
     PtyEndAck {
-        /// Which terminal.
+        /// The terminal.
         session_id: SessionId,
     },
-    /// The satellite's key from here on. It keeps it, and connects with it.
+    /// The new key of the satellite, which stores it and connects with it.
     RotateKey {
-        /// The new key; the one before is dead.
+        /// The new key. The earlier one is void.
         api_key: Secret,
     },
     /// The server is about to close.
@@ -240,7 +241,7 @@ pub enum ToAgent {
     },
     /// Something went wrong that belongs to no command.
     Error {
-        /// What.
+        /// The error.
         error: ErrorBody,
     },
     /// A message of a newer version.
@@ -248,40 +249,40 @@ pub enum ToAgent {
     Unknown,
 }
 
-/// A satellite's first message. The API key went before it, in the `Authorization` header.
+/// The first message of a satellite. Its API key was sent in the `Authorization` header.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Handshake {
-    /// Who it says it is; must be the satellite of the key.
+    /// The id of the satellite; must be the satellite of the key.
     pub agent_id: SatelliteId,
     /// The agent's version.
     pub version: String,
     /// `"2"`.
     pub protocol_version: String,
-    /// What it can do: `shell`, `pty`, `power`, `stdio` …
+    /// Its capabilities: `shell`, `pty`, `power`, `stdio` …
     #[serde(default)]
     pub capabilities: Vec<String>,
-    /// What of the protocol beyond its version it speaks.
+    /// Protocol features beyond the version that it supports.
     #[serde(default)]
     pub features: Vec<String>,
-    /// Names the journal of finished commands. Another one means that the memory of what ran is lost.
+    /// The id of the journal of commands. Another id means that the record of what ran is lost.
     pub journal_id: String,
-    /// How many records were ever appended to this journal and are on the disk; it never falls. A smaller number than one
-    /// told before means that the machine was rolled back.
+    /// How many records were ever appended to this journal and are on the disk. It never falls: a smaller number than
+    /// one reported before means that the machine was rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal_position: Option<u64>,
-    /// Names the agent's process: random at each start. Without it, a copy of a satellite is not told from the satellite.
+    /// The id of the agent process, random at each start. Without it, a copy of a satellite cannot be detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_id: Option<String>,
     /// The processes that wrote this journal before this one, the latest last. May leave out the oldest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_start_ids: Vec<String>,
-    /// Names the machine's current boot.
+    /// The id of the current boot of the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
-    /// How many commands it takes at the same time, [`DEFAULT_CAPACITY`] unless given. Changes of power do not count.
+    /// How many commands it runs at the same time, [`DEFAULT_CAPACITY`] unless given. Changes of power do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
-    /// The terminals it has, ended ones whose end is not acknowledged included.
+    /// Its terminals, including ended ones whose end is not acknowledged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionId>,
     /// The machine.
@@ -312,7 +313,7 @@ pub struct SystemInfo {
     pub memory_available_mb: u64,
 }
 
-/// How the machine does.
+/// The state of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metrics {
@@ -330,7 +331,7 @@ pub struct Metrics {
     pub network_tx_bytes: u64,
     /// Open terminals.
     pub active_sessions: u32,
-    /// What is wrong with the satellite, for people: a disk that is full, for example.
+    /// Problems of the satellite as text, such as a full disk.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }
@@ -349,10 +350,10 @@ pub struct HandshakeAck {
     pub sent_at: Option<Timestamp>,
     /// Seconds between heartbeats.
     pub heartbeat_interval: u64,
-    /// The hive that answers; servers of earlier versions tell none.
+    /// The hive that answers. Servers of earlier versions do not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hive_id: Option<HiveId>,
-    /// Why not.
+    /// Why the handshake was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
 }

@@ -40,7 +40,7 @@ pub use session::{Session, SessionCreate, SessionFilter, SessionInput, SessionSt
 pub struct Envelope<T> {
     /// Always true.
     pub success: bool,
-    /// What was asked for.
+    /// The data of the answer.
     pub data: T,
     /// Where `data` is one page of a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ impl<T> Envelope<T> {
     }
 }
 
-/// Which part of a list an answer holds.
+/// The part of a list that an answer contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pagination {
     /// From 1.
@@ -93,7 +93,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Which page of a list is wanted.
+/// The request for a page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PageRequest {
@@ -119,17 +119,17 @@ impl Default for PageRequest {
 pub struct ErrorEnvelope {
     /// Always false.
     pub success: bool,
-    /// What went wrong.
+    /// The error.
     pub error: ApiError,
 }
 
-/// What went wrong.
+/// The error of a failed answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
-    /// For programs.
+    /// The stable code of the error.
     pub code: ErrorCode,
-    /// For people.
+    /// A message for people. It may change between versions.
     pub message: String,
     /// The field that broke a rule, the id of the command that goes on, …
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -54,6 +54,7 @@ impl Backoff {
     /// The delay after another peer with the same identity took over. It is near the cap, so that two of them do not evict
     /// each other continuously.
     pub fn longest_delay(&self, roll: f64) -> Duration {
+        // From half the cap on: with full jitter one of two could come back at once.
         self.limits.max.mul_f64(0.5 + roll.clamp(0.0, 1.0) / 2.0)
     }
 

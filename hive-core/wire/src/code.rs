@@ -1,4 +1,4 @@
-//! The error codes of every interface, which are stable words, and the error that carries one.
+//! The error codes of all interfaces, and the error with a code and a message.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::open_enum;
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal;)*) => {
         open_enum! {
-            /// A stable word for what went wrong.
+            /// A stable error code.
             #[non_exhaustive]
             pub enum ErrorCode {
                 $($(#[$doc])* $name = $text,)*
@@ -15,7 +15,7 @@ macro_rules! codes {
         }
 
         impl ErrorCode {
-            /// The HTTP status that goes with it.
+            /// Returns the HTTP status of the error.
             pub fn http_status(&self) -> u16 {
                 match self {
                     $(Self::$name => $status,)*
@@ -33,11 +33,11 @@ codes! {
     AuthInvalid = "AUTH_INVALID", 401;
     /// The caller may see the thing but not do this to it.
     Forbidden = "FORBIDDEN", 403;
-    /// There is no such thing, or the caller may not know of it.
+    /// There is no such thing, or it is hidden from the caller.
     NotFound = "NOT_FOUND", 404;
-    /// There is no such satellite, or the caller may not know of it.
+    /// There is no such satellite, or it is hidden from the caller.
     SatelliteNotFound = "SATELLITE_NOT_FOUND", 404;
-    /// There is no such session, or the caller may not know of it.
+    /// There is no such session, or it is hidden from the caller.
     SessionNotFound = "SESSION_NOT_FOUND", 404;
     /// A field of the request breaks a rule.
     InvalidInput = "INVALID_INPUT", 400;
@@ -67,12 +67,12 @@ codes! {
     Internal = "INTERNAL_ERROR", 500;
 }
 
-/// A code and a sentence.
+/// An error: a code and a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// For programs.
+    /// The stable code of the error.
     pub code: ErrorCode,
-    /// For people.
+    /// A message for people. It may change between versions.
     pub message: String,
 }
 

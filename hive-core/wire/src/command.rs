@@ -1,34 +1,35 @@
-//! Words about commands that the REST interface and the link share, and how a command ended.
+//! The statuses and types of commands, the power actions, and how a command ended. The REST API and the link share them.
 
 use crate::code::ErrorBody;
 use crate::open_enum;
 
 open_enum! {
-    /// How far a command is. It ends in exactly one terminal status; the first one wins.
+    /// The status of a command. A command ends in exactly one terminal status; the first one counts.
     pub enum CommandStatus {
-        /// Durable, and not yet on its way.
+        /// Stored, and not delivered to a satellite yet.
         Queued = "queued",
-        /// Handed to a link: it may have started.
+        /// Delivered to a link. It may have started.
         Delivered = "delivered",
-        /// In the satellite's journal.
+        /// Recorded in the journal of the satellite: it runs.
         Started = "started",
         /// Exit code 0.
         Succeeded = "succeeded",
         /// Another exit code, refused by the satellite, or could not be started.
         Failed = "failed",
-        /// Ended by force when its time was up.
+        /// Killed at its timeout.
         TimedOut = "timed_out",
-        /// Ended by force on request, or taken out of the queue.
+        /// Killed on request, or removed from the queue.
         Cancelled = "cancelled",
-        /// Not started before its expiry, and it never will be.
+        /// Not started before its expiry. It never will be.
         Expired = "expired",
-        /// It may have run: a crash hid the end. Never run again by itself.
+        /// It may have run, but its end was not reported. The hive does not run it again.
         OutcomeUnknown = "outcome_unknown",
     }
 }
 
 impl CommandStatus {
-    /// Whether the status is final. An unknown one is: what ended in a way this version does not know has ended.
+    /// Returns whether the status is final. An unknown status counts as final: a later version may add
+    /// ways in which a command ends.
     pub fn is_terminal(&self) -> bool {
         !matches!(self, Self::Queued | Self::Delivered | Self::Started)
     }
@@ -56,7 +57,7 @@ impl From<ErrorBody> for CommandEnd {
 }
 
 open_enum! {
-    /// What kind of thing a command does.
+    /// The type of a command.
     pub enum CommandType {
         /// Runs a program.
         Exec = "exec",

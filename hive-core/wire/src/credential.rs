@@ -1,4 +1,4 @@
-//! The shape of API keys and registration tokens. Nothing here verifies one.
+//! The format of API keys and registration tokens. Nothing here verifies one.
 //!
 //! A key is `<kind prefix>_<key id>_<43 base64url characters>`. Base64url contains `_`, so the secret is cut off by its
 //! length first; what is left of the key id finds the row.
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A text that has not the shape of the credential it should be.
+/// A text without the format of the expected credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed credential")]
 pub struct MalformedCredential;
@@ -79,6 +79,7 @@ fn strip(id: &str) -> &str {
 fn split<'k>(key: &'k str, prefixes: &[&str]) -> Result<(&'k str, &'k str), MalformedCredential> {
     let rest = prefixes.iter().find_map(|prefix| key.strip_prefix(prefix)).ok_or(MalformedCredential)?;
     let cut = rest.len().checked_sub(SECRET_LEN).ok_or(MalformedCredential)?;
+    // The text comes from a caller: the cut may be inside a character.
     let (id, secret) = rest.split_at_checked(cut).ok_or(MalformedCredential)?;
     let is_base64url = secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     match id.strip_suffix('_') {

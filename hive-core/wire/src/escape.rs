@@ -43,6 +43,8 @@ pub fn text_but(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
 ///
 /// A serializer has written out those below U+0020 already; what is left of them stands between the values.
 pub fn json(document: &str) -> Cow<'_, str> {
+    // Control characters below U+0020 are escaped by any serializer (RFC 8259, section 7). What is left of them is
+    // white space.
     let is_raw = |c: char| is_harmful(c) && c >= '\u{7f}';
     if !document.chars().any(is_raw) {
         return document.into();
@@ -50,6 +52,7 @@ pub fn json(document: &str) -> Cow<'_, str> {
     let mut harmless = String::with_capacity(document.len() + 16);
     for c in document.chars() {
         if is_raw(c) {
+            // A character beyond U+FFFF takes two escapes (RFC 8259, section 7).
             for unit in c.encode_utf16(&mut [0; 2]) {
                 push_format(&mut harmless, format_args!("\\u{unit:04x}"));
             }
@@ -65,6 +68,7 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let (mut line, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {
         let words = error.to_string();
+        // Many errors print their cause themselves.
         if !line.ends_with(&words) {
             line = format!("{line}: {words}");
         }
@@ -107,6 +111,7 @@ pub struct JsonLines<W>(pub W);
 impl<W: io::Write> io::Write for JsonLines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write_all(json(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        // The caller counts its own bytes. The escaped text is longer.
         Ok(bytes.len())
     }
 

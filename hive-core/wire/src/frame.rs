@@ -1,7 +1,7 @@
 //! The binary envelope of data on a link: `kind u8 | flags u8 | stream u32 | offset u64 | payload`, big endian.
 //!
-//! `offset` counts the payload bytes of one direction of one stream, so that either side can say after a cut where to
-//! go on, and a frame that arrives twice is seen to be old.
+//! `offset` counts the payload bytes of one direction of one stream. After a broken link, either side can say where to
+//! continue, and a frame that arrives twice is recognised as old.
 
 use std::fmt;
 
@@ -103,6 +103,7 @@ impl Frame {
         if message.len() < HEADER_LEN {
             return Err(FrameError::TooShort(message.len()));
         }
+        // Both parts share the memory of the message: the payload is not copied.
         let payload = message.split_off(HEADER_LEN);
         if payload.len() > MAX_PAYLOAD {
             return Err(FrameError::TooLarge(payload.len()));
@@ -110,11 +111,13 @@ impl Frame {
         let header: [u8; HEADER_LEN] = message[..].try_into().expect("split_off left exactly the header");
         let [kind, flags, s0, s1, s2, s3, offset @ ..] = header;
         let offset = u64::from_be_bytes(offset);
+        // Checked once here, so that the arithmetic on offsets of decoded frames cannot overflow.
         if offset.checked_add(payload.len() as u64).is_none() {
             return Err(FrameError::OffsetOverflow);
         }
         Ok(Self {
             kind: if kind == KIND_DATA { FrameKind::Data } else { FrameKind::Unknown(kind) },
+            // Other flags belong to later versions, and are ignored.
             is_last: flags & FLAG_FIN != 0,
             stream: StreamId(u32::from_be_bytes([s0, s1, s2, s3])),
             offset,

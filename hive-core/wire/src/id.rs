@@ -1,7 +1,7 @@
 //! Typed identifiers: a prefix and a UUIDv7 in lower-case Crockford base32.
 //!
-//! `sat_01jd3k…` sorts by the time it was made, survives being read aloud, and cannot be handed to a function that
-//! wants another kind. Ids are made by the hive from its clock and its randomness: [`Seed`] carries both.
+//! `sat_01jd3k…` sorts by its time of creation, is easy to read aloud, and cannot be passed to a function that expects
+//! another kind of id. The hive makes ids from its clock and its randomness: [`Seed`] carries both.
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,6 +46,8 @@ fn decode(text: &str) -> Option<u128> {
         return None;
     }
     text.bytes().try_fold(0u128, |value, byte| {
+        // Crockford's base32 also reads upper case and look-alikes. Here an id has exactly one text, by which it can be
+        // searched.
         let digit = ALPHABET.iter().position(|&letter| letter == byte)?;
         Some(value << 5 | digit as u128)
     })
@@ -63,6 +65,7 @@ macro_rules! ids {
 
             /// Makes a new id.
             pub fn new(seed: Seed) -> Self {
+                // UUIDv7 (RFC 9562, section 5.7): the time comes first, so that ids sort by age.
                 Self(uuid::Builder::from_unix_timestamp_millis(seed.unix_millis, &seed.random).into_uuid())
             }
         }

@@ -1,6 +1,6 @@
-//! What satellites, servers and clients of a hive say to each other.
+//! The messages between satellites, servers and clients of a hive.
 //!
-//! In the order in which a command meets them:
+//! The modules, in the order in which a command passes them:
 //!
 //! - [`open`] makes the enums of words to which other versions may add;
 //! - [`id`] names every thing by a type of its own, [`name`] and [`time`] are the other words all messages share;

@@ -67,6 +67,7 @@ impl TryFrom<String> for SatelliteName {
 
     fn try_from(text: String) -> Result<Self, InvalidName> {
         let length = text.chars().count();
+        // Cut, as the message goes to logs and callers and the text may have any length.
         let value = || text.chars().take(2 * MAX_LEN).collect();
         let is_allowed = |c: &char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
         if let Some(character) = text.chars().find(|c| !is_allowed(c)) {

@@ -1,8 +1,8 @@
 //! Enums of words to which other versions may add: [`open_enum!`](crate::open_enum) and `open_tagged!`.
 //!
-//! A word that this version does not know is kept as it is and written again byte for byte. What a program makes of it is
-//! decided where it is used, and always towards less: an unknown role grants nothing, an unknown status is an end.
-//! A request of the REST interface is stricter: its fields are read by [`known`], which refuses such a word.
+//! A word that this version does not know is kept, and written again byte for byte. The code that uses it decides what it
+//! means, and always takes the safe side: an unknown role grants nothing, an unknown status counts as final. A request of
+//! the REST API is stricter: its fields are read by [`known`], which refuses such a word.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -163,6 +163,7 @@ macro_rules! open_tagged {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                // The whole object first: of an unknown kind, all fields are kept.
                 let object = serde_json::Value::deserialize(deserializer)?;
                 match object.get($tag).and_then(|kind| kind.as_str()) {
                     None => Err(serde::de::Error::missing_field($tag)),
@@ -178,8 +179,8 @@ macro_rules! open_tagged {
 
 pub(crate) use open_tagged;
 
-/// The tags that a derived `Deserialize` knows. It is asked for an empty one, and its error names those it expects instead:
-/// so a variant can be in no list but the enum itself.
+/// Returns the tags that a derived `Deserialize` knows. It is given an empty tag, and its error lists the expected
+/// ones. So the enum itself is the only list of its variants.
 pub(crate) fn kinds<T>(
     tag: &'static str,
     read: impl FnOnce(
@@ -187,6 +188,7 @@ pub(crate) fn kinds<T>(
     ) -> Result<T, Expected>,
 ) -> &'static [&'static str] {
     match read(MapDeserializer::new(std::iter::once((tag, "")))) {
+        // The empty tag is no kind, so that the reader always fails.
         Err(Expected(kinds)) => kinds,
         Ok(_) => &[],
     }

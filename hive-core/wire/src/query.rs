@@ -45,6 +45,7 @@ pub fn to_pairs(query: &impl Serialize) -> Result<Vec<(String, String)>, serde_j
         };
         for value in values {
             match value {
+                // A parameter that is `None` is left out.
                 Value::Null => {}
                 Value::String(text) => pairs.push((name.clone(), text)),
                 Value::Bool(_) | Value::Number(_) => pairs.push((name.clone(), value.to_string())),
@@ -101,6 +102,7 @@ impl QueryDeserializer {
         let mut parameters: Vec<(String, Parameter)> = Vec::new();
         for (name, value) in pairs {
             match parameters.iter_mut().find(|(known, _)| *known == name) {
+                // In their order: a field that is no list takes the first value.
                 Some((_, Parameter { more, .. })) => more.push(value),
                 None => parameters.push((name, Parameter { first: value, more: Vec::new() })),
             }

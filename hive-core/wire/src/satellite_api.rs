@@ -6,18 +6,18 @@ use crate::api::SatelliteType;
 use crate::open_enum;
 use crate::{HiveId, SatelliteId, TeamId};
 
-/// The header in which a satellite says which hive it takes the server for.
+/// The header with the id of the hive that a satellite expects.
 pub const HIVE_ID_HEADER: &str = "x-hive-id";
 
-/// What a registering satellite says of itself. Its type and team come from the token alone.
+/// The registration request of a satellite. The token alone decides its type and team.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegisterRequest {
-    /// The wanted name; checked by the server, so that a bad one gets the documented answer.
+    /// The requested name. The server checks it, so that an invalid one gets the documented answer.
     pub name: String,
     /// What it can do.
     #[serde(default = "default_capabilities")]
     pub capabilities: Vec<String>,
-    /// Labels that it claims. Which of them it gets is its token's to say.
+    /// Labels that it claims. The token decides which of them it gets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Its public base URL, without a path.
@@ -26,7 +26,7 @@ pub struct RegisterRequest {
     /// The machine.
     #[serde(default)]
     pub system_info: RegisterSystemInfo,
-    /// Random, and the same when this request is sent again: so that a lost answer costs no token.
+    /// A random id, the same when this request is repeated, so that a lost answer does not cost a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<String>,
 }
@@ -35,7 +35,7 @@ fn default_capabilities() -> Vec<String> {
     ["stdio", "http", "sse"].map(String::from).to_vec()
 }
 
-/// The machine, as told at registration.
+/// The machine, as reported at registration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RegisterSystemInfo {
@@ -60,9 +60,9 @@ pub struct RegisterResponse {
     pub success: bool,
     /// The satellite.
     pub satellite: RegisteredSatellite,
-    /// For people.
+    /// A message for people.
     pub message: String,
-    /// The hive it is registered with; servers of earlier versions tell none.
+    /// The hive it is registered with. Servers of earlier versions do not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hive_id: Option<HiveId>,
 }
@@ -89,14 +89,14 @@ pub struct RegisteredSatellite {
 pub struct ErrorResponse {
     /// Always false.
     pub success: bool,
-    /// One of the documented words, such as `registration_token_used`.
+    /// The error code, such as `registration_token_used`.
     pub error: String,
     /// What went wrong.
     pub message: String,
     /// What to do next.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub instructions: String,
-    /// In a 401: the hive that answers. A 401 without it comes from something in between.
+    /// In a 401: the hive that answers. A 401 without it comes from a proxy in between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hive_id: Option<HiveId>,
     /// In a 401 to a satellite's key: why the key is not accepted.

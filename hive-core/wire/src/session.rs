@@ -1,9 +1,9 @@
-//! The socket between a server and one who looks at a terminal: JSON text for control, binary
-//! [`frame`](crate::frame)s of stream 0 for the terminal's bytes.
+//! The messages between a server and a viewer of a session: JSON text for control, binary [`frame`](crate::frame)s of
+//! stream 0 for the bytes of the terminal.
 //!
-//! Output and input each count their bytes from the session's beginning, so that a viewer who was cut off says what it
-//! has, and gets the rest. One viewer at a time is the *writer*: only what it types is taken, and the terminal waits for
-//! it when it reads slowly. All others read along, and hold up nobody.
+//! Output and input count their bytes from the beginning of the session. A viewer that reconnects says which bytes it
+//! has, and gets the rest. One viewer at a time is the *writer*: only its input is accepted, and the terminal waits for
+//! it if it reads slowly. All others only read, and delay nobody.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,21 +16,21 @@ use crate::open_enum;
 pub const SUBPROTOCOL: &str = "hive.session.v1";
 /// The stream of a terminal's bytes, both ways.
 pub const STREAM: StreamId = StreamId(0);
-/// Bytes of input that may be under way to a terminal; what exceeds it waits with who types.
+/// Bytes of input that may be in flight to a terminal. More input waits at the viewer.
 pub const INPUT_WINDOW: u64 = 64 * 1024;
 /// Bytes of output a hive keeps of each terminal.
 pub const SCROLLBACK: usize = 1024 * 1024;
 
 open_enum! {
-    /// How somebody looks at a terminal.
+    /// The mode of a viewer.
     #[derive(Default)]
     pub enum ViewMode {
-        /// Types where nobody else does, else reads along until asked for the keyboard.
+        /// Takes the keyboard if it is free. Otherwise it reads, and may request the keyboard.
         #[default]
         Control = "control",
-        /// Takes the keyboard from whoever has it.
+        /// Takes the keyboard from the viewer that has it.
         Take = "take",
-        /// Reads along, and never types.
+        /// Reads, and never types.
         ReadOnly = "read_only",
     }
 }
@@ -39,94 +39,96 @@ open_enum! {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AttachRequest {
-    /// Who comes back; nobody where it comes for the first time.
+    /// The id of a viewer that reconnects; none for a new viewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub viewer: Option<ViewerId>,
-    /// How many bytes of output it has: the offset of the first it wants. Without it, the current screen.
+    /// The number of bytes of output it has, which is the offset of the next one. Without it, the current screen is
+    /// sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<u64>,
-    /// What it wants to do.
+    /// Its mode.
     pub mode: ViewMode,
     /// The size of its screen. The terminal takes the size of the writer's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
 }
 
-/// What a viewer says.
+/// A message from a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FromViewer {
     /// The first message.
     Attach(AttachRequest),
-    /// Everything before this offset of the output is on its screen.
+    /// All output before this offset is on its screen.
     Ack {
         /// The offset.
         offset: u64,
     },
-    /// Its screen has another size. Only the writer's counts.
+    /// The size of its screen has changed. Only the size of the writer counts.
     Resize(Size),
-    /// It asks the writer for the keyboard.
+    /// The viewer requests the keyboard from the writer.
     RequestControl,
     /// The writer gives the keyboard to another viewer.
     GrantControl {
-        /// To whom, by the number told with the request.
+        /// The viewer that gets it, by the number in its request.
         to: u32,
     },
-    /// It takes the keyboard.
+    /// The viewer takes the keyboard.
     TakeControl,
-    /// The writer lets the keyboard go.
+    /// The writer releases the keyboard.
     ReleaseControl,
     /// A message of a newer version.
     #[serde(other)]
     Unknown,
 }
 
-/// What a viewer is told.
+/// A message to a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ToViewer {
-    /// It is in. The first message.
+    /// The viewer is attached. This is the first message.
     Attached(Box<Attached>),
-    /// Output that nobody has any more.
+    /// Output that is not kept any more.
     Gap {
         /// The first missing byte.
         from: u64,
-        /// The first byte that is there again.
+        /// The first byte that follows.
         to: u64,
     },
-    /// The viewer was too slow, and output was left out for it: it clears its screen and goes on at `output`.
+    /// The viewer was too slow, and output was left out. It clears its screen and continues at `output`.
     Reset {
         /// The offset of the next byte.
         output: u64,
-        /// What brings a fresh terminal into the modes this one is in: escape sequences to write behind a full reset.
+        /// Escape sequences that set a fresh terminal to the modes of this one. The viewer writes them after a full
+        /// reset.
         modes: String,
     },
-    /// The satellite has typed everything before this offset of the input.
+    /// The satellite has written all input before this offset to the terminal.
     Applied {
         /// The offset.
         offset: u64,
     },
-    /// The terminal has another size.
+    /// The size of the terminal has changed.
     Resized(Size),
-    /// Who has the keyboard has changed.
+    /// The keyboard has another owner, or none.
     Control(Control),
-    /// Another viewer asks this one, the writer, for the keyboard.
+    /// Another viewer requests the keyboard from this one, which is the writer.
     ControlRequested {
         /// Its number within the session.
         by: u32,
         /// Its name, for people.
         name: String,
     },
-    /// The satellite's link has gone or come back. The terminal lives on.
+    /// The link of the satellite was lost or restored. The terminal continues.
     Link {
-        /// Whether it is there.
+        /// Whether there is a link.
         online: bool,
     },
-    /// The program has ended; the last message.
+    /// The program has ended. This is the last message.
     Ended(SessionEnd),
-    /// It cannot be let in; the last message.
+    /// The viewer is refused. This is the last message.
     Error {
         /// Why.
         error: ApiError,
@@ -141,28 +143,29 @@ pub enum ToViewer {
 pub struct Attached {
     /// The terminal.
     pub session: Session,
-    /// Who the viewer is: to be told when it comes back.
+    /// The id of the viewer, for its reconnects.
     pub viewer: ViewerId,
     /// The offset of the first byte of output that follows.
     pub output: u64,
-    /// Where output begins elsewhere than asked for: what brings a fresh terminal into the modes this one is in.
+    /// Escape sequences that set a fresh terminal to the modes of this one, if output does not begin at the requested
+    /// offset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modes: Option<String>,
-    /// Who has the keyboard.
+    /// The state of the keyboard.
     pub control: Control,
-    /// Whether the keyboard is this viewer's since before it was cut off: what it typed and is not before
-    /// `control.input` is to be sent again, and nothing was typed by others.
+    /// Whether this viewer has kept the keyboard since before its reconnect. Then it sends its input from
+    /// `control.input` on again, and nobody else has typed meanwhile.
     pub is_resumed: bool,
 }
 
-/// Who has the keyboard, as one viewer is told.
+/// The state of the keyboard, as one viewer sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Control {
-    /// Whether it is this viewer.
+    /// Whether this viewer has it.
     pub is_mine: bool,
-    /// Where it is, the offset of the next byte it types.
+    /// The offset of the next byte of input of this viewer, if it has the keyboard.
     pub input: u64,
-    /// The name of who has it, for people.
+    /// The name of the viewer that has it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
 }

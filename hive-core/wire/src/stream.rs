@@ -1,4 +1,4 @@
-//! One direction of one stream, as a sender and as a receiver see it: credit, offsets, resume.
+//! State machines for one direction of one stream, as a sender and as a receiver: credit, offsets, resume.
 //!
 //! Both are plain structs. A [`Sender`] says which bytes to send next and never holds them: they lie in a spool, a ring
 //! or a socket. A [`Receiver`] says which bytes of a frame are new and how much more the sender may send. [`Lanes`]

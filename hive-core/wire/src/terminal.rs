@@ -13,9 +13,9 @@ open_enum! {
     pub enum EndReason {
         /// Its program exited.
         Exited = "exited",
-        /// Somebody ended it, or its satellite stopped.
+        /// A caller ended it, or its satellite stopped.
         Killed = "killed",
-        /// Nobody used it for too long, or its satellite was without a link for too long.
+        /// It was idle for too long, or its satellite was without a link for too long.
         Timeout = "timeout",
         /// It could not be opened.
         Error = "error",

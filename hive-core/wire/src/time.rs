@@ -45,6 +45,7 @@ impl Timestamp {
 
     /// How long after `earlier` this is; zero if it is not.
     pub fn since(self, earlier: Self) -> Duration {
+        // A clock may have been set back meanwhile: then no time has passed.
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }

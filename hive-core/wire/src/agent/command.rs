@@ -1,4 +1,4 @@
-//! Commands: what one says, and how it ended.
+//! Commands as they are sent to satellites, and their results.
 
 use std::collections::BTreeMap;
 
@@ -15,18 +15,19 @@ use crate::open_enum;
 /// A command on its way to a satellite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {
-    /// Which command: executed at most once.
+    /// Its id. A command runs at most once.
     pub id: CommandId,
     /// How long after it was sent it may still be started, in milliseconds; relative, because clocks differ.
     pub expires_in_ms: u64,
     /// When it was sent, by a clock of the server that does not jump. The satellite compares it with that of other
-    /// messages of the link, to tell how long this one was under way.
+    /// messages of the link, to compute how long this one was in transit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
-    /// What the server has of its output from an earlier link.
+    /// How much of its output the server has from an earlier link.
     #[serde(default)]
     pub received: Received,
-    /// Whether the server was told before that it runs: a journal that does not know it is not the one that was told of.
+    /// Whether its start was reported to the server before. A journal that does not know the command is then not the
+    /// one that reported it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub started: bool,
     /// What to do.
@@ -60,7 +61,7 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// What kind of thing it does.
+    /// Returns its type.
     pub fn command_type(&self) -> CommandType {
         match self {
             Self::Exec(_) => CommandType::Exec,
@@ -69,7 +70,7 @@ impl Payload {
         }
     }
 
-    /// What to do, without its kind.
+    /// Returns the payload without its type.
     pub fn to_value(&self) -> serde_json::Result<Value> {
         match self {
             Self::Exec(spec) => serde_json::to_value(spec),
@@ -78,7 +79,7 @@ impl Payload {
         }
     }
 
-    /// Puts together what [`Self::command_type`] and [`Self::to_value`] gave.
+    /// Builds a payload from its [`Self::command_type`] and [`Self::to_value`].
     pub fn from_parts(command_type: CommandType, payload: Value) -> serde_json::Result<Self> {
         match command_type {
             CommandType::Exec => serde_json::from_value(payload).map(Self::Exec),
@@ -119,6 +120,7 @@ impl Serialize for Payload {
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The payload is read as any value first: that of an unknown type is kept.
         let Tagged { command_type, payload } = Tagged::deserialize(deserializer)?;
         Self::from_parts(command_type, payload).map_err(D::Error::custom)
     }
@@ -135,13 +137,13 @@ pub struct ExecSpec {
     /// Added to the environment. Values may be secrets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Where to run; the agent user's home unless given.
+    /// The working directory; the home of the user of the agent unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// Its standard input, base64; `/dev/null` unless given. May be secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
-    /// When it is ended by force, in seconds.
+    /// Seconds after which it is killed.
     pub timeout_seconds: u32,
 }
 
@@ -150,6 +152,7 @@ impl std::fmt::Debug for ExecSpec {
         f.debug_struct("ExecSpec")
             .field("command", &self.command)
             .field("args", &self.args)
+            // The names alone: values may be secrets.
             .field("env", &self.env.keys())
             .field("cwd", &self.cwd)
             .field("stdin", &self.stdin.is_some())
@@ -161,12 +164,12 @@ impl std::fmt::Debug for ExecSpec {
 /// A change of the machine's power.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PowerSpec {
-    /// Which.
+    /// The change.
     pub action: PowerAction,
     /// Seconds until it happens.
     #[serde(default)]
     pub delay_seconds: u32,
-    /// Shown to who is logged in.
+    /// Shown to users who are logged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -181,14 +184,14 @@ open_enum! {
     }
 }
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandResult {
-    /// Which command.
+    /// The command.
     pub id: CommandId,
     /// A terminal status.
     pub status: CommandStatus,
-    /// The exit code, 128 + the number where a signal ended it; none where it never ran or its time was up.
+    /// The exit code; 128 + the number of the signal that ended it; none if it never ran or timed out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// How long it ran, in milliseconds.

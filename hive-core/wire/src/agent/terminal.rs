@@ -1,4 +1,4 @@
-//! Terminals: how one is opened, and what it is then.
+//! Terminals: the request to open one, and the report that it runs.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{SessionId, ViewerId};
 /// A terminal to open.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PtySpec {
-    /// Which terminal.
+    /// The terminal.
     pub session_id: SessionId,
     /// The path of a program to run as a login shell; the user's own unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,10 +22,10 @@ pub struct PtySpec {
     /// Added to its environment. Values may be secrets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// How long it may go without input and output before it is ended, in seconds; for ever unless given.
+    /// Seconds without input and output after which it is ended; unlimited unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout_seconds: Option<u64>,
-    /// How long it outlives the link, in seconds.
+    /// Seconds for which it outlives the link.
     pub linger_seconds: u64,
 }
 
@@ -35,15 +35,16 @@ impl std::fmt::Debug for PtySpec {
             .field("session_id", &self.session_id)
             .field("shell", &self.shell)
             .field("size", &self.size)
+            // The names alone: values may be secrets.
             .field("env", &self.env.keys())
             .finish_non_exhaustive()
     }
 }
 
-/// A terminal that is there.
+/// A running terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PtyStarted {
-    /// Which terminal.
+    /// The terminal.
     pub session_id: SessionId,
     /// The stream of its output, and of its input the other way; odd.
     pub stream: StreamId,
@@ -51,10 +52,10 @@ pub struct PtyStarted {
     pub output: u64,
     /// How many bytes of input the satellite has: the offset of the next.
     pub input: u64,
-    /// The first byte of output that somebody still needed when the link before broke, where that is not long ago.
+    /// The first byte of output that a viewer still needed when the last link broke, if that is not long ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<u64>,
-    /// Whose input came last.
+    /// The viewer whose input came last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<ViewerId>,
     /// Its size.

@@ -1,4 +1,4 @@
-//! The audit trail, its exported file and what a verification finds.
+//! The audit log, its export, and the result of a verification.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::open::open_tagged;
 use crate::open_enum;
 use crate::{AuditId, SatelliteId, TeamId, Timestamp};
 
-/// Who did it.
+/// The actor of an audited action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// `user`, `api_key`, `mcp`, `satellite` or `system`.
@@ -14,14 +14,14 @@ pub struct Actor {
     pub kind: String,
     /// The id of the user, key or satellite.
     pub id: String,
-    /// A name for people.
+    /// A name to show to people.
     pub name: String,
-    /// Where the call came from.
+    /// The address of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
 }
 
-/// What it was done to.
+/// The target of an audited action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditTarget {
     /// `satellite`, `command`, `registration_token` …
@@ -32,13 +32,13 @@ pub struct AuditTarget {
 }
 
 open_enum! {
-    /// What a record says of the action.
+    /// The result of an audited action.
     pub enum AuditResult {
-        /// It is about to be done: an effect outside of the database follows, and then an outcome.
+        /// The action begins. Its effect is outside of the database, and a record of the outcome follows.
         Intent = "intent",
-        /// It was done.
+        /// The action was done.
         Success = "success",
-        /// It was refused or failed.
+        /// The action was refused, or failed.
         Failure = "failure",
     }
 }
@@ -46,24 +46,24 @@ open_enum! {
 /// One audit record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {
-    /// Its place in the chain, from 1, without gaps.
+    /// Its position in the chain, from 1, without gaps.
     pub seq: u64,
     /// Its id.
     pub id: AuditId,
-    /// When.
+    /// When it happened.
     pub timestamp: Timestamp,
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// What, such as `satellite.exec`.
+    /// The action, such as `satellite.exec`.
     pub action: String,
-    /// To what.
+    /// The target.
     pub target: AuditTarget,
     /// The team it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team_id: Option<TeamId>,
-    /// More, secrets left out.
+    /// Further details, without secrets.
     pub details: serde_json::Value,
-    /// How it went.
+    /// The result.
     pub result: AuditResult,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,34 +74,34 @@ pub struct AuditEntry {
     pub hash: String,
 }
 
-/// Which audit records are wanted. Everything that is set must hold.
+/// A filter of audit records. All conditions that are set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AuditQuery {
-    /// Of this actor id or name.
+    /// Only records of the actor with this id or name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// Of this action.
+    /// Only records of this action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// About this satellite.
+    /// Only records about this satellite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub satellite_id: Option<SatelliteId>,
-    /// Not before.
+    /// Only records at this time or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Before.
+    /// Only records before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
-/// One line of an exported trail. The last line is the manifest.
+/// A line of an exported audit log. The last line is the manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AuditExportLine {
     /// A record.
     Record {
-        /// Its place in the chain.
+        /// Its position in the chain.
         seq: u64,
         /// The hash of the record before, in hex.
         previous_hash: String,
@@ -110,7 +110,7 @@ pub enum AuditExportLine {
         /// The stored text, as it was hashed.
         record: String,
     },
-    /// What the file holds, signed.
+    /// The signed manifest of the file.
     Manifest {
         /// The manifest's text, as it was signed.
         manifest: String,
@@ -119,7 +119,7 @@ pub enum AuditExportLine {
     },
 }
 
-/// What an exported file holds.
+/// The manifest of an exported file: what the file contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditManifest {
     /// 1.
@@ -136,29 +136,29 @@ pub struct AuditManifest {
     pub public_key: String,
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditVerification {
-    /// Whether nothing is wrong.
+    /// Whether there is no fault.
     pub valid: bool,
-    /// Records looked at.
+    /// The number of checked records.
     pub records: u64,
     /// The hash of the last record, in hex.
     pub head_hash: String,
-    /// The key that signed the manifest, base64; none where the trail was read from the database.
+    /// The key that signed the manifest, base64; none if the audit log was read from the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,
-    /// What is wrong.
+    /// The faults.
     pub faults: Vec<ChainFault>,
 }
 
-/// Something wrong with a chain of records.
+/// A fault in a chain of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case", remote = "Self")]
 pub enum ChainFault {
     /// The record's text is not what was hashed.
     Changed {
-        /// Which record.
+        /// The record.
         seq: u64,
     },
     /// Records are missing.
@@ -168,14 +168,14 @@ pub enum ChainFault {
         /// The last missing one.
         last: u64,
     },
-    /// The record stands at another place than its own.
+    /// The record is not at its position.
     Reordered {
-        /// Which record.
+        /// The record.
         seq: u64,
     },
     /// The record is not part of the chain.
     Inserted {
-        /// Where it claims to be.
+        /// The position that it claims.
         seq: u64,
     },
     /// The file ends before the last record its manifest names.
@@ -194,7 +194,7 @@ pub enum ChainFault {
         /// Which line, from 1.
         line: u64,
     },
-    /// Something that this version does not know.
+    /// A fault of a later version.
     #[serde(skip)]
     Unknown(serde_json::Value),
 }

@@ -1,4 +1,4 @@
-//! Commands: what to run, how far it is, how it ended.
+//! Commands: what they run, their status and their result.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,27 @@ use crate::open::{known, known_opt, open_tagged};
 use crate::open_enum;
 use crate::{SatelliteId, SatelliteName, Timestamp};
 
-/// The most targets of one fan-out that run at the same time.
+/// The most targets of one job that run at the same time.
 pub const MAX_IN_FLIGHT: u32 = 1000;
 
 open_enum! {
-    /// Which of a satellite's waiting commands goes first.
+    /// The priority of a command in the queue of its satellite.
     #[derive(Default)]
     pub enum Priority {
-        /// Somebody waits for the answer.
+        /// The caller waits for the result.
         Immediate = "immediate",
-        /// Before the usual.
+        /// Higher than normal.
         High = "high",
-        /// The usual.
+        /// The default.
         #[default]
         Normal = "normal",
-        /// When nothing else waits.
+        /// Lower than normal.
         Low = "low",
     }
 }
 
 impl Priority {
-    /// Its place in the order, the first one 0. An unknown word counts as [`Self::Normal`].
+    /// Returns its rank in the queue; 0 goes first. An unknown word counts as [`Self::Normal`].
     pub fn rank(&self) -> u8 {
         match self {
             Self::Immediate => 0,
@@ -43,7 +43,7 @@ impl Priority {
         }
     }
 
-    /// The priority of this place in the order; beyond the last, the last.
+    /// Returns the priority with this rank; the lowest priority for larger ranks.
     pub fn of_rank(rank: u8) -> Self {
         match rank {
             0 => Self::Immediate,
@@ -66,22 +66,22 @@ pub struct ExecCommand {
     /// Added to the environment. Values may be secrets: they are stored sealed and never shown again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Where to run; the agent user's home unless given.
+    /// The working directory; the home of the user of the agent unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// Its standard input, base64, at most 512 KiB; `/dev/null` unless given. Stored sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
-    /// When it is ended by force, in seconds; 60 unless given, at most a day.
+    /// Seconds after which it is killed; 60 unless given, at most a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u32>,
     /// How long it may wait for its satellite, in seconds; 300 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_seconds: Option<u32>,
-    /// The caller's word that running it twice does no harm.
+    /// Whether the command may run twice, as stated by the caller.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
-    /// How urgent it is: `immediate` where the caller waits and `normal` otherwise, unless given.
+    /// Its priority: `immediate` if the caller waits, else `normal`, unless given.
     #[serde(default, deserialize_with = "known_opt", skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
 }
@@ -91,6 +91,7 @@ impl std::fmt::Debug for ExecCommand {
         f.debug_struct("ExecCommand")
             .field("command", &self.command)
             .field("args", &self.args)
+            // The names alone: values may be secrets.
             .field("env", &self.env.keys())
             .field("cwd", &self.cwd)
             .field("stdin", &self.stdin.is_some())
@@ -130,6 +131,7 @@ impl TryFrom<ExecBody> for ExecManyRequest {
 
     fn try_from(body: ExecBody) -> Result<Self, UnknownField> {
         let ExecBody { concurrency, deadline_seconds, .. } = body;
+        // `ExecBody` reads the fields of a job too. A call that waits has no deadline.
         if deadline_seconds.is_some() {
             return Err(UnknownField("deadline_seconds"));
         }
@@ -138,10 +140,10 @@ impl TryFrom<ExecBody> for ExecManyRequest {
     }
 }
 
-/// What became of one target.
+/// The status of one target.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TargetStatus {
-    /// The command was not given to it (offline, inactive); nothing was stored.
+    /// The target was not given the command (offline, inactive). Nothing was stored.
     NotRun,
     /// The command's status.
     Command(CommandStatus),
@@ -150,7 +152,7 @@ pub enum TargetStatus {
 impl TargetStatus {
     const NOT_RUN: &'static str = "not_run";
 
-    /// The word as it is stored and sent.
+    /// Returns the word as it is stored and sent.
     pub fn as_str(&self) -> &str {
         match self {
             Self::NotRun => Self::NOT_RUN,
@@ -177,16 +179,16 @@ impl<'de> Deserialize<'de> for TargetStatus {
     }
 }
 
-/// What a command did on one satellite.
+/// The result of a command on one satellite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExecResult {
-    /// Where.
+    /// The satellite.
     pub satellite_id: SatelliteId,
     /// Its name.
     pub satellite_name: SatelliteName,
     /// The command, where one was stored.
     pub command_id: Option<CommandId>,
-    /// What became of it.
+    /// Its status.
     pub status: TargetStatus,
     /// The exit code; 128 + the number where a signal ended it; none where its time was up.
     pub exit_code: Option<i32>,
@@ -203,20 +205,20 @@ pub struct ExecResult {
     pub error: Option<ErrorBody>,
 }
 
-/// One step of a running command, as it is streamed.
+/// An event of a running command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", remote = "Self")]
 pub enum ExecEvent {
-    /// The command is durable.
+    /// The command is stored.
     Accepted {
-        /// Where.
+        /// The satellite.
         satellite_id: SatelliteId,
-        /// Which.
+        /// The command.
         command_id: CommandId,
     },
     /// A piece of output.
     Output {
-        /// Where.
+        /// The satellite.
         satellite_id: SatelliteId,
         /// Which of its outputs.
         channel: Channel,
@@ -225,19 +227,19 @@ pub enum ExecEvent {
         /// The bytes, base64.
         data: String,
     },
-    /// The satellite's link was lost, or is back. The command is with the satellite and goes on there.
+    /// The link of the satellite was lost or restored. The command continues on the satellite.
     Link {
-        /// Where.
+        /// The satellite.
         satellite_id: SatelliteId,
         /// Whether there is a link now.
         online: bool,
-        /// In how many seconds the outcome counts as unknown if nothing is heard of the command, where there is none.
+        /// Without a link: the seconds until the outcome counts as unknown, unless the satellite reports before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds_left: Option<u64>,
     },
-    /// This target is done. Its `stdout` and `stderr` are empty: the pieces went before.
+    /// The target has ended. `stdout` and `stderr` are empty, because the output was sent before.
     Exit(Box<ExecResult>),
-    /// A step that this version does not know.
+    /// An event of a later version.
     #[serde(skip)]
     Unknown(serde_json::Value),
 }
@@ -247,15 +249,15 @@ open_tagged!(ExecEvent, "event");
 /// A stored command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandInfo {
-    /// Which.
+    /// Its id.
     pub id: CommandId,
     /// Its satellite.
     pub satellite_id: SatelliteId,
-    /// What kind of thing it does.
+    /// Its type.
     pub command_type: CommandType,
     /// The line or program that runs, or the power action.
     pub summary: String,
-    /// How far it is.
+    /// Its status.
     pub status: CommandStatus,
     /// The exit code; 128 + the number where a signal ended it; none where its time was up.
     pub exit_code: Option<i32>,
@@ -270,11 +272,11 @@ pub struct CommandInfo {
     /// Why it failed, where it was not the program's own exit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
-    /// Who asked for it.
+    /// The name of the caller.
     pub created_by: String,
-    /// When it became durable.
+    /// When it was stored.
     pub created_at: Timestamp,
-    /// Until when it may start.
+    /// When it expires: it does not start after that.
     pub expires_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
@@ -284,21 +286,21 @@ pub struct CommandInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PowerRequest {
-    /// Which change.
+    /// The change.
     #[serde(deserialize_with = "known")]
     pub action: PowerAction,
     /// Seconds until it happens.
     #[serde(default)]
     pub delay_seconds: u32,
-    /// Shown to who is logged in.
+    /// Shown to users who are logged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// How urgent it is; `immediate` unless given.
+    /// Its priority; `immediate` unless given.
     #[serde(default, deserialize_with = "known_opt", skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
 }
 
-/// How output stands in an answer.
+/// How output is encoded in an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputEncoding {
@@ -309,20 +311,20 @@ pub enum OutputEncoding {
     Base64,
 }
 
-/// Which satellites a command is for.
+/// A target of a command: one satellite, or a group of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// All that the caller may use and that were ever activated, those in maintenance among them.
+    /// All satellites that the caller may use and that were activated once, including those in maintenance.
     All,
-    /// Those of them that carry the tag.
+    /// All of them with this tag.
     Tag(String),
-    /// The one with this id.
+    /// The satellite with this id.
     Id(SatelliteId),
-    /// The one with this name.
+    /// The satellite with this name.
     Name(SatelliteName),
 }
 
-/// A text that names no target.
+/// A text that is not a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no target: give all, tag:x, a satellite's id or its name")]
 pub struct InvalidTarget(String);
@@ -336,6 +338,7 @@ impl std::str::FromStr for Target {
             Some("") => Err(refused()),
             Some(tag) => Ok(Self::Tag(tag.to_owned())),
             None if text == "all" => Ok(Self::All),
+            // The id first: every id also has the form of a name.
             None => text.parse().map(Self::Id).or_else(|_| text.try_into().map(Self::Name)).map_err(|_| refused()),
         }
     }

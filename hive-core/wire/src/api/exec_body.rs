@@ -1,7 +1,8 @@
-//! A command for many as callers write it: beside its targets, or as an object among them.
+//! The body of a command for several satellites. The fields of the command are beside the targets, or in an object
+//! under `command`.
 //!
-//! Its fields are listed here once more instead of flattened, so that one that is unknown is refused, and one that is wrong is
-//! named.
+//! The fields are listed again here instead of flattened: serde does not refuse unknown fields of a flattened struct,
+//! and does not name a wrong one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,13 +33,13 @@ pub(super) struct ExecBody {
     priority: Option<Priority>,
 }
 
-/// A field that means nothing where it stands.
+/// A field that is not allowed at its place.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown field `{0}`")]
 pub(super) struct UnknownField(pub(super) &'static str);
 
 impl ExecBody {
-    /// The targets, and the command wherever it was written.
+    /// Returns the targets and the command, from either form.
     pub(super) fn parts(self) -> Result<(Vec<String>, ExecCommand), UnknownField> {
         let Self {
             targets,
@@ -57,6 +58,7 @@ impl ExecBody {
         let command = match command {
             CommandField::Text(command) => command,
             CommandField::Object(command) => {
+                // With fields in both places it would be unclear which of them count.
                 let beside = [
                     ("args", args.is_some()),
                     ("env", env.is_some()),
@@ -78,7 +80,7 @@ impl ExecBody {
     }
 }
 
-/// What stands under `command`.
+/// The value of `command`.
 enum CommandField {
     Text(String),
     Object(Box<ExecCommand>),

@@ -8,32 +8,34 @@ use crate::open_enum;
 use crate::{ApiKeyId, RegistrationTokenId, SatelliteId, TeamId, Timestamp, UserId};
 
 open_enum! {
-    /// What a user is on the platform as a whole.
+    /// The role of a user on the whole platform.
     pub enum PlatformRole {
-        /// May do everything everywhere.
+        /// All rights on everything.
         GlobalAdmin = "global_admin",
-        /// May do nothing outside of own teams.
+        /// No rights outside of the teams of the user.
         GlobalUser = "global_user",
     }
 }
 
 open_enum! {
-    /// What somebody is within one reach: the platform or a team.
+    /// A role within a scope: the platform or a team.
     pub enum Role {
-        /// Sees.
+        /// May read.
         Viewer = "viewer",
-        /// Sees and runs.
+        /// May read, and run commands.
         Operator = "operator",
-        /// Does everything.
+        /// All rights in the scope.
         Admin = "admin",
     }
 }
 
 impl Role {
-    /// Whether the role includes all of what `least` may do. An unknown role includes nothing, and nobody has it all.
+    /// Returns whether the role includes the rights of `least`. An unknown role includes no rights, and no role
+    /// includes an unknown one.
     pub fn is_at_least(&self, least: &Self) -> bool {
         match (self.rank(), least.rank()) {
             (Some(has), Some(needs)) => has >= needs,
+            // A role of a later version: what it includes is not known.
             _ => false,
         }
     }
@@ -59,12 +61,12 @@ pub struct User {
     pub role: PlatformRole,
     /// When they were added.
     pub created_at: Timestamp,
-    /// Since when neither their logins nor their keys are taken.
+    /// When the user was disabled. Since then their logins and API keys are refused.
     #[serde(default)]
     pub disabled_at: Option<Timestamp>,
 }
 
-/// A user to be added.
+/// The request to create a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserCreate {
@@ -75,42 +77,42 @@ pub struct UserCreate {
     pub role: PlatformRole,
 }
 
-/// A user as they were just added.
+/// A user that was just created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewUser {
-    /// Who.
+    /// The user.
     pub user: User,
     /// Random, and shown once.
     pub password: Secret,
 }
 
-/// What an admin may change of a user. What is not given stays.
+/// A change of a user by an admin. Fields that are not given stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UserUpdate {
     /// Their platform role.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_opt")]
     pub role: Option<PlatformRole>,
-    /// Whether their logins and keys are refused. Logins of before stay refused when it is taken back; keys are taken
+    /// Whether the user is disabled. When they are enabled again, earlier logins stay void, and API keys are accepted
     /// again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
 }
 
-/// A password that was just set by somebody else.
+/// A password that an admin has set for a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewPassword {
     /// Random, and shown once.
     pub password: Secret,
 }
 
-/// Another password for the caller.
+/// The request of a caller to change their password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
-    /// The one of now.
+    /// The current password.
     pub current: Secret,
-    /// The one from now on.
+    /// The new password.
     pub new: Secret,
 }
 
@@ -120,7 +122,7 @@ impl PlatformRole {
     }
 }
 
-/// Who the caller is.
+/// The caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Me {
     /// The user, or the owner of the API key.
@@ -161,7 +163,7 @@ pub struct Team {
     pub created_at: Timestamp,
 }
 
-/// A team to be made.
+/// The request to create a team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeamCreate {
@@ -169,29 +171,29 @@ pub struct TeamCreate {
     pub slug: String,
 }
 
-/// Somebody in a team.
+/// A member of a team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TeamMember {
-    /// Who.
+    /// The user.
     pub user_id: UserId,
     /// Their login name.
     pub username: String,
-    /// What they are in the team.
+    /// Their role in the team.
     pub role: Role,
 }
 
-/// Somebody who is to be in a team.
+/// The request to add a user to a team, or to change the role of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeamMemberPut {
-    /// Their login name: who runs a team need not know all users by their ids.
+    /// Their login name: the admin of a team may not list all users and their ids.
     pub username: String,
-    /// What they are to be in it.
+    /// Their role.
     #[serde(deserialize_with = "known")]
     pub role: Role,
 }
 
-/// An API key to be made, for the caller.
+/// The request to create an API key for the caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiKeyCreate {
@@ -208,7 +210,7 @@ pub struct ApiKeyInfo {
     pub id: ApiKeyId,
     /// What it is for.
     pub name: String,
-    /// Whose it is.
+    /// Its owner.
     pub user_id: UserId,
     /// When it was made.
     pub created_at: Timestamp,
@@ -218,17 +220,17 @@ pub struct ApiKeyInfo {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// An API key as it was just made.
+/// An API key that was just created.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct NewApiKey {
     /// Shown once.
     pub api_key: String,
-    /// The rest of it.
+    /// The key without its secret.
     pub info: ApiKeyInfo,
 }
 
 open_enum! {
-    /// For whom a registration token registers satellites.
+    /// The scope of a registration token.
     pub enum TokenScope {
         /// For the whole hive.
         Global = "global",
@@ -237,11 +239,11 @@ open_enum! {
     }
 }
 
-/// A registration token to be made.
+/// The request to create a registration token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationTokenCreate {
-    /// For whom.
+    /// Its scope.
     #[serde(deserialize_with = "known")]
     pub scope: TokenScope,
     /// The team, where the scope is one.
@@ -253,7 +255,8 @@ pub struct RegistrationTokenCreate {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The one satellite whose place it may take, online or not; without it a new one, or one that is not there.
+    /// The satellite that it replaces, online or not. Without it, the token registers a new satellite, or replaces one
+    /// that is offline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_satellite: Option<SatelliteId>,
     /// Labels that a new satellite gets.
@@ -284,7 +287,7 @@ impl RegistrationTokenCreate {
     }
 }
 
-/// A registration token as it was just made.
+/// A registration token that was just created.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct NewRegistrationToken {
     /// Shown once.
@@ -294,7 +297,7 @@ pub struct NewRegistrationToken {
     pub token_id: RegistrationTokenId,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// For whom.
+    /// Its scope.
     pub scope: TokenScope,
 }
 
@@ -304,13 +307,13 @@ pub struct RegistrationTokenInfo {
     /// Its id: `id`, and `token_id` for older clients.
     #[serde(flatten, with = "both_ids")]
     pub token_id: RegistrationTokenId,
-    /// For whom.
+    /// Its scope.
     pub scope: TokenScope,
     /// The team, where the scope is one.
     pub team_id: Option<TeamId>,
     /// What it is for.
     pub description: Option<String>,
-    /// Who made it.
+    /// The name of its creator.
     pub created_by: String,
     /// When it was made.
     pub created_at: Timestamp,
@@ -326,12 +329,12 @@ pub struct RegistrationTokenInfo {
     /// Patterns of labels that a new satellite may claim.
     #[serde(default)]
     pub allowed_tags: Vec<String>,
-    /// The one satellite whose place it may take.
+    /// The satellite that it replaces.
     #[serde(default)]
     pub for_satellite: Option<SatelliteId>,
 }
 
-/// One id under two names.
+/// Writes one id under two names.
 mod both_ids {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

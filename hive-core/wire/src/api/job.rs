@@ -1,4 +1,4 @@
-//! Jobs: one command on many satellites, owned by the hive.
+//! Jobs: one command on many satellites.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::open::open_tagged;
 use crate::open_enum;
 use crate::{CommandId, JobId, SatelliteId, SatelliteName, Timestamp};
 
-/// A job to be started.
+/// The request to start a job.
 ///
 /// The command is written beside the targets, as in [`ExecManyRequest`](super::ExecManyRequest). An object with the
 /// command's own fields under `command` is read as well.
@@ -42,7 +42,7 @@ impl TryFrom<ExecBody> for JobCreate {
 }
 
 open_enum! {
-    /// How far a job is.
+    /// The status of a job.
     pub enum JobStatus {
         /// Targets wait or run.
         Running = "running",
@@ -64,35 +64,36 @@ impl JobStatus {
     }
 }
 
-/// How many targets of a job are how far. Statuses that no target has are left out.
+/// The number of targets of a job by status. Statuses without targets are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobCounts(BTreeMap<String, u64>);
 
 impl JobCounts {
-    /// Counts `count` targets of this status more.
+    /// Adds `count` targets of this status.
     pub fn add(&mut self, status: &TargetStatus, count: u64) {
+        // Statuses without targets are left out of the answer.
         if count > 0 {
             *self.0.entry(status.as_str().to_owned()).or_default() += count;
         }
     }
 
-    /// How many targets have this status.
+    /// Returns the number of targets with this status.
     pub fn of(&self, status: &TargetStatus) -> u64 {
         self.0.get(status.as_str()).copied().unwrap_or_default()
     }
 
-    /// How many targets there are.
+    /// Returns the number of all targets.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// How many targets wait for their turn.
+    /// Returns the number of queued targets.
     pub fn queued(&self) -> u64 {
         self.of(&TargetStatus::Command(CommandStatus::Queued))
     }
 
-    /// How many targets were handed over and have not ended.
+    /// Returns the number of targets that were handed over and have not ended.
     pub fn running(&self) -> u64 {
         [CommandStatus::Delivered, CommandStatus::Started]
             .map(|status| self.of(&TargetStatus::Command(status)))
@@ -100,17 +101,17 @@ impl JobCounts {
             .sum()
     }
 
-    /// How many targets have ended, those that were not run among them.
+    /// Returns the number of targets that have ended, including those that were not run.
     pub fn ended(&self) -> u64 {
         self.total() - self.queued() - self.running()
     }
 
-    /// Whether every target succeeded.
+    /// Returns whether every target succeeded.
     pub fn is_success(&self) -> bool {
         self.of(&TargetStatus::Command(CommandStatus::Succeeded)) == self.total()
     }
 
-    /// Each status that is there, by its word.
+    /// Returns each status that a target has, with its number of targets.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(status, count)| (status.as_str(), *count))
     }
@@ -119,23 +120,23 @@ impl JobCounts {
 /// One command on many satellites.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// Which.
+    /// Its id.
     pub id: JobId,
-    /// How far it is.
+    /// Its status.
     pub status: JobStatus,
     /// The line or program that runs.
     pub summary: String,
     /// The targets as they were asked for.
     pub targets: Vec<String>,
-    /// How many of the satellites they stood for are how far.
+    /// The number of their satellites by status.
     pub counts: JobCounts,
     /// The most that run at the same time.
     pub concurrency: u32,
-    /// Who asked for it.
+    /// The name of the caller.
     pub created_by: String,
-    /// When it became durable.
+    /// When it was stored.
     pub created_at: Timestamp,
-    /// Until when its targets may be started.
+    /// When it expires: no target starts after that.
     pub deadline_at: Timestamp,
     /// When it was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,16 +145,16 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
 }
 
-/// One satellite of a job. Its output is asked for by its command.
+/// A satellite of a job. Its output is read by its command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobTarget {
-    /// Where.
+    /// The satellite.
     pub satellite_id: SatelliteId,
     /// Its name, as it was when the job began.
     pub satellite_name: SatelliteName,
     /// The command, where there is one.
     pub command_id: Option<CommandId>,
-    /// How far it is.
+    /// Its status.
     pub status: TargetStatus,
     /// The exit code; 128 + the number where a signal ended it; none where its time was up.
     pub exit_code: Option<i32>,
@@ -172,32 +173,33 @@ pub struct JobTarget {
     pub finished_at: Option<Timestamp>,
 }
 
-/// One step of a job, as it is streamed. A target's end is told once, those of before first; the job's own end comes last.
+/// An event of a job. The end of each target is sent once; a new subscriber first gets the ends of before. The end of
+/// the job comes last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", remote = "Self")]
 #[non_exhaustive]
 pub enum JobEvent {
-    /// How far it is now. Steps in between may be left out.
+    /// The counts have changed. Intermediate counts may be left out.
     Progress {
-        /// How many targets are how far.
+        /// The number of targets by status.
         counts: JobCounts,
     },
     /// A target has ended, or was not run.
     Target {
-        /// Where.
+        /// The satellite.
         satellite_id: SatelliteId,
         /// Its name.
         satellite_name: SatelliteName,
         /// The command, where there is one.
         command_id: Option<CommandId>,
-        /// What became of it.
+        /// Its status.
         status: TargetStatus,
         /// The exit code.
         exit_code: Option<i32>,
     },
     /// The job has ended.
     Ended(Box<Job>),
-    /// A step that this version does not know.
+    /// An event of a later version.
     #[serde(skip)]
     Unknown(serde_json::Value),
 }

@@ -73,6 +73,7 @@ impl From<SatelliteFilter> for SatelliteListQuery {
 impl From<SatelliteListQuery> for SatelliteFilter {
     fn from(query: SatelliteListQuery) -> Self {
         let SatelliteListQuery { status, online, tag, search, team } = query;
+        // `status=online` is about the link, and has its place in `online`.
         let (status, online) = match status {
             Some(StatusFilter::Online) => (None, Some(true)),
             Some(StatusFilter::Offline) => (None, Some(false)),

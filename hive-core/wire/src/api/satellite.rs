@@ -10,7 +10,7 @@ use crate::open_enum;
 use crate::{SatelliteId, SatelliteName, TeamId, Timestamp};
 
 open_enum! {
-    /// Whom a satellite serves.
+    /// The scope of a satellite.
     pub enum SatelliteType {
         /// The whole hive.
         Global = "global",
@@ -28,28 +28,28 @@ open_enum! {
         Active = "active",
         /// Taken out of use by an admin.
         Maintenance = "maintenance",
-        /// In trouble by its own word.
+        /// The satellite reports an error.
         Error = "error",
     }
 }
 
 impl SatelliteStatus {
-    /// Whether commands and terminals may be given to a satellite of this status.
+    /// Returns whether a satellite with this status accepts commands and sessions.
     pub fn accepts_commands(&self) -> bool {
         matches!(self, Self::Active | Self::Error)
     }
 }
 
-/// One satellite. Everything that it says of itself is hostile text: escape it wherever it is shown.
+/// A satellite. Text that it reports of itself is not trusted: escape it wherever it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Satellite {
     /// Its id.
     pub id: SatelliteId,
     /// Its name, unique in the hive.
     pub name: SatelliteName,
-    /// Whom it serves.
+    /// Its scope.
     pub satellite_type: SatelliteType,
-    /// The team it serves, where it serves one.
+    /// Its team, if its scope is one.
     pub team_id: Option<TeamId>,
     /// Whether it may be used.
     pub status: SatelliteStatus,
@@ -57,25 +57,25 @@ pub struct Satellite {
     pub online: bool,
     /// Its labels.
     pub tags: Vec<String>,
-    /// Labels that it claims and was not given: they match nothing.
+    /// Labels that it claims and was not granted. They match no target.
     #[serde(default)]
     pub claimed_tags: Vec<String>,
-    /// Where it stands, by an admin's word.
+    /// Its region, as an admin has set it.
     pub region: Option<String>,
-    /// What it can do.
+    /// Its capabilities.
     pub capabilities: Vec<String>,
-    /// The machine, by its own word.
+    /// The machine, as the satellite reports it.
     pub system: SystemInfo,
     /// The agent's version.
     pub agent_version: Option<String>,
     /// Its public base URL.
     pub satellite_url: Option<String>,
-    /// What is wrong with it, by its own word; only while it is online.
+    /// Problems that the satellite reports; only while it is online.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
-    /// The last sign of life.
+    /// The time of the last heartbeat.
     pub last_seen: Option<Timestamp>,
-    /// When another process with its identity was last refused beside it: a copy of its machine, most likely.
+    /// When another process with the same identity was last refused: most likely a copy of the machine.
     #[serde(default)]
     pub conflict_at: Option<Timestamp>,
     /// When it first registered.
@@ -84,7 +84,7 @@ pub struct Satellite {
     pub updated_at: Timestamp,
 }
 
-/// Which satellites are wanted. Everything that is set must hold.
+/// A filter of satellites. All conditions that are set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SatelliteFilter {
@@ -104,7 +104,7 @@ pub struct SatelliteFilter {
     pub team_id: Option<TeamId>,
 }
 
-/// What to change of a satellite. What is `None` stays.
+/// A change of a satellite. Fields that are `None` stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SatelliteUpdate {
@@ -126,73 +126,74 @@ pub struct SatelliteUpdate {
     pub team_id: Option<Option<TeamId>>,
 }
 
-/// Tells a field that is `null` from one that is not there.
+/// Distinguishes a field that is `null` from one that is missing.
 #[expect(clippy::option_option, reason = "not there, null and a value are three things")]
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    // A missing field does not get here: it has its default, `None`.
     Option::deserialize(deserializer).map(Some)
 }
 
-/// Something that happened to a satellite. It may arrive twice: `seq` only grows.
+/// An event of a satellite. It may arrive twice; `seq` only grows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", content = "data", remote = "Self")]
 #[non_exhaustive]
 pub enum SatelliteEvent {
-    /// It has a link.
+    /// The satellite is online.
     #[serde(rename = "satellite:online")]
     Online {
         /// Grows with every event of this hive.
         seq: u64,
-        /// Which.
+        /// The satellite.
         id: SatelliteId,
         /// Its name.
         name: SatelliteName,
     },
-    /// Its link is gone.
+    /// The satellite is offline.
     #[serde(rename = "satellite:offline")]
     Offline {
         /// Grows with every event of this hive.
         seq: u64,
-        /// Which.
+        /// The satellite.
         id: SatelliteId,
-        /// The last sign of life.
+        /// The time of the last heartbeat.
         last_seen: Option<Timestamp>,
     },
-    /// Its record changed.
+    /// The record of the satellite has changed.
     #[serde(rename = "satellite:updated")]
     Updated {
         /// Grows with every event of this hive.
         seq: u64,
-        /// Which.
+        /// The satellite.
         id: SatelliteId,
         /// The new values by field.
         changes: BTreeMap<String, serde_json::Value>,
     },
-    /// It has another key, by a registration that took its place. What had the key before is out.
+    /// A registration has replaced the key of the satellite. The earlier key is void.
     #[serde(rename = "satellite:key_replaced")]
     KeyReplaced {
         /// Grows with every event of this hive.
         seq: u64,
-        /// Which.
+        /// The satellite.
         id: SatelliteId,
         /// Its name.
         name: SatelliteName,
     },
-    /// Another process with its identity was refused beside it.
+    /// Another process with the same identity was refused.
     #[serde(rename = "satellite:conflict")]
     Conflict {
         /// Grows with every event of this hive.
         seq: u64,
-        /// Which.
+        /// The satellite.
         id: SatelliteId,
         /// Its name.
         name: SatelliteName,
     },
-    /// It was removed.
+    /// The satellite was removed.
     #[serde(rename = "satellite:removed")]
     Removed {
         /// Grows with every event of this hive.
         seq: u64,
-        /// Which.
+        /// The satellite.
         id: SatelliteId,
     },
     /// An event that this version does not know.
@@ -203,7 +204,7 @@ pub enum SatelliteEvent {
 open_tagged!(SatelliteEvent, "event");
 
 impl SatelliteEvent {
-    /// The satellite it is about; none where this version does not know the event.
+    /// Returns the satellite of the event; `None` for an event of a later version.
     pub fn satellite(&self) -> Option<SatelliteId> {
         match self {
             Self::Online { id, .. }

@@ -1,4 +1,4 @@
-//! Terminals as clients see them.
+//! Sessions as clients see them. A session is a terminal on a satellite.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::terminal::{SessionEnd, Size};
 use crate::{SatelliteId, SatelliteName, SessionId, Timestamp};
 
 open_enum! {
-    /// Whether a terminal can be used.
+    /// The status of a session.
     pub enum SessionStatus {
         /// Its satellite was asked to open it.
         Starting = "starting",
@@ -21,25 +21,25 @@ open_enum! {
     }
 }
 
-/// One terminal.
+/// A session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
-    /// Where it runs.
+    /// Its satellite.
     pub satellite_id: SatelliteId,
-    /// That satellite's name.
+    /// The name of the satellite.
     pub satellite_name: SatelliteName,
-    /// Whether it can be used.
+    /// Its status.
     pub status: SessionStatus,
     /// Whether its satellite has a link now.
     pub online: bool,
     /// Its size.
     #[serde(flatten)]
     pub size: Size,
-    /// The program, where it is not the user's login shell.
+    /// The program, if it is not the login shell of the user.
     pub shell: Option<String>,
-    /// Who opened it.
+    /// The caller that opened it.
     pub created_by: Actor,
     /// When it was opened.
     pub created_at: Timestamp,
@@ -47,15 +47,15 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
     /// How it ended.
     pub end: Option<SessionEnd>,
-    /// How many look at it now.
+    /// The number of its viewers.
     pub viewers: u32,
 }
 
-/// A terminal to be opened.
+/// The request to open a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionCreate {
-    /// Where.
+    /// The satellite.
     pub satellite_id: SatelliteId,
     /// Columns, 1 to [`MAX_SCREEN`](super::MAX_SCREEN).
     #[serde(default = "default_cols")]
@@ -87,18 +87,18 @@ impl SessionCreate {
     }
 }
 
-/// Which terminals are wanted.
+/// A filter of sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionFilter {
     /// Only those on this satellite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub satellite_id: Option<SatelliteId>,
-    /// Also those that have ended, the latest thousand.
+    /// Also the latest 1,000 sessions that have ended.
     pub ended: bool,
 }
 
-/// Bytes to type into a terminal.
+/// Input for a session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionInput {
@@ -108,6 +108,7 @@ pub struct SessionInput {
 
 impl std::fmt::Debug for SessionInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // People type passwords.
         f.debug_struct("SessionInput").finish_non_exhaustive()
     }
 }

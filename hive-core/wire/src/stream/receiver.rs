@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::INITIAL_WINDOW;
 use crate::frame::Frame;
 
-/// A sender that does not keep to the protocol.
+/// A violation of the protocol by a sender.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
     /// Bytes are missing in front of the frame.
@@ -29,7 +29,7 @@ pub enum StreamError {
     AfterEnd,
 }
 
-/// Where the receiving of one stream stands.
+/// The state of a stream at its receiver.
 #[derive(Debug, Clone)]
 pub struct Receiver {
     received: u64,
@@ -56,7 +56,7 @@ impl Receiver {
         self.limit = self.limit.max(limit);
     }
 
-    /// Takes a frame; gives its bytes that are new. A frame seen before gives none.
+    /// Accepts a frame and returns its new bytes. A frame that was seen before has none.
     pub fn accept(&mut self, frame: &Frame) -> Result<Bytes, StreamError> {
         if frame.offset > self.received {
             return Err(StreamError::Gap { offset: frame.offset, expected: self.received });
@@ -68,16 +68,18 @@ impl Receiver {
         if self.is_ended && end > self.received {
             return Err(StreamError::AfterEnd);
         }
+        // A frame may be sent again after a reconnect, with other boundaries.
         let known = (self.received - frame.offset).min(frame.payload.len() as u64);
         self.received = self.received.max(end);
         self.is_ended |= frame.is_last && end == self.received;
         Ok(frame.payload.slice(known as usize..))
     }
 
-    /// Says that bytes before `consumed` are dealt with. Gives the new limit to tell the sender, once half of the window
-    /// is used up, so that credit is told rarely.
+    /// Notes that the bytes before `consumed` are processed. Returns the new limit for the sender once half of the
+    /// window is used, so that credit is sent rarely.
     pub fn consumed_to(&mut self, consumed: u64) -> Option<u64> {
         let limit = consumed.min(self.received).saturating_add(self.window);
+        // Behind the end nothing is sent, so that more credit has no use.
         let is_worth_telling = !self.is_ended && limit >= self.limit.saturating_add(self.window / 2);
         is_worth_telling.then(|| {
             self.limit = limit;

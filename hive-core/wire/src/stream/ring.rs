@@ -55,6 +55,7 @@ impl Ring {
                 self.full.push_back(self.tail.split().freeze());
             }
         }
+        // Whole chunks only, and only while the rest still has the capacity.
         while let Some(oldest) = self.full.front()
             && self.end - self.start >= self.capacity + oldest.len() as u64
         {
@@ -90,6 +91,7 @@ impl Ring {
         }
         let begin = (offset as usize).min(self.tail.len());
         let end = self.tail.len().min(begin + limit);
+        // The tail still grows, so that its memory cannot be shared.
         Ok(Bytes::copy_from_slice(&self.tail[begin..end]))
     }
 }

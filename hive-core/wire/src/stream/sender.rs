@@ -14,7 +14,7 @@ pub struct Chunk {
     pub is_last: bool,
 }
 
-/// Where the sending of one stream stands.
+/// The state of a stream at its sender.
 #[derive(Debug, Clone)]
 pub struct Sender {
     produced: u64,
@@ -66,9 +66,11 @@ impl Sender {
 
     /// Takes the next piece to send; `None` where there is nothing to send, or no credit to send it.
     pub fn next_chunk(&mut self) -> Option<Chunk> {
+        // `skip_to` may have moved `sent` beyond the credit.
         let ready = self.produced.min(self.limit).saturating_sub(self.sent);
         let len = ready.min(MAX_PAYLOAD as u64);
         let is_last = self.is_finished && self.sent + len == self.produced;
+        // An empty chunk is sent once, as the end of a stream whose bytes were all sent before it ended.
         if len == 0 && (!is_last || self.is_last_sent) {
             return None;
         }

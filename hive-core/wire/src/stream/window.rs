@@ -1,4 +1,4 @@
-//! How much may be under way to somebody who reads.
+//! How many bytes may be in flight to a reader.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use super::MAX_WINDOW;
 const MIN_WINDOW: u64 = 16 * 1024;
 /// The window before anything was measured.
 const FIRST_WINDOW: u64 = 64 * 1024;
-/// How much time what is under way may take to arrive. Whoever presses Ctrl-C waits about that long for the prompt.
+/// The time in which all bytes in flight should arrive. After Ctrl-C, the prompt takes about that long to appear.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// The shortest time that says something about a rate.
 const SAMPLE: Duration = Duration::from_millis(50);
 
-/// A window that fits the reader: what they take in half a second, from 16 KiB to 1 MiB.
+/// A window that fits the reader: what it reads in half a second, from 16 KiB to 1 MiB.
 ///
-/// A fast reader gets a large one and is never waited for; a slow one gets a small one, so that what they ask for does
-/// not queue behind what they have not read. Times are since any fixed moment, told by the caller.
+/// A fast reader gets a large window and is never waited for. A slow reader gets a small one, so that new output does
+/// not queue behind output that it has not read. The caller gives times as durations since any fixed moment.
 #[derive(Debug, Clone)]
 pub struct Window {
     size: u64,
@@ -42,7 +42,7 @@ impl Window {
         self.size
     }
 
-    /// Takes in that the reader has read up to `read` of `produced` bytes.
+    /// Notes that the reader has read up to `read` of `produced` bytes.
     pub fn on_read(&mut self, now: Duration, read: u64, produced: u64) {
         let has_more_to_read = produced > read;
         let Some(sample) = self.sample else {
@@ -53,8 +53,10 @@ impl Window {
         let bytes = read.saturating_sub(sample.offset);
         // A whole window in less time than a sample takes is fast, whatever the exact rate.
         if took >= SAMPLE || bytes >= self.size {
+            // No time at all would make the rate infinite.
             let rate = bytes as f64 / took.as_secs_f64().max(1e-6);
             let wanted = (rate * PATIENCE.as_secs_f64()) as u64;
+            // Doubled at most: one short sample must not open the window all the way.
             self.size = wanted.clamp(MIN_WINDOW, MAX_WINDOW).min(self.size * 2);
             self.sample = has_more_to_read.then_some(Sample { since: now, offset: read });
         } else if !has_more_to_read {
