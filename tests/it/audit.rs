@@ -29,6 +29,7 @@ async fn everything_that_acts_leaves_a_record() {
     let satellite = hive.satellite("web-server-01").await;
     hive.exec(&satellite, "echo hello").await;
     hive.rest().put(&satellite.path(""), &json!({"tags": ["web"]})).await.data();
+    // Removed last: the records about a satellite outlive it.
     hive.rest().delete(&satellite.path("")).await;
 
     let records = records(&hive).await;
@@ -76,6 +77,7 @@ async fn how_long_ago_a_record_was_made_counts_by_the_clock_of_the_hive() {
     const DAY: i64 = 24 * 3600;
     let hive = TestHive::start().await;
     let all = records(&hive).await.len();
+    // The clock of the command line is wrong; that of the hive is right.
     for seconds in [DAY, -DAY] {
         let clock = WallClock::off_by(seconds);
         let count = async |when: [&str; 2]| {
@@ -139,6 +141,7 @@ impl Trail {
 /// Changes one word inside a record's stored text.
 fn change(line: &str) -> String {
     let mut json: Value = serde_json::from_str(line).unwrap();
+    // The line stays valid JSON, so that only the hash shows the change.
     let record = text(&json["record"]).replacen("admin", "nimda", 1);
     assert_ne!(record, json["record"], "the record has no such word: {line}");
     json["record"] = record.into();
@@ -162,10 +165,12 @@ async fn every_damage_to_an_exported_trail_is_named() {
     trail.check(|lines| lines[changed] = change(&lines[changed]), json!({"fault": "changed", "seq": seq})).await;
     trail.check(|lines| drop(lines.remove(2)), json!({"fault": "removed", "first": 3, "last": 3})).await;
     trail.check(|lines| drop(lines.drain(1..4)), json!({"fault": "removed", "first": 2, "last": 4})).await;
+    // The manifest stays, so that only its count shows the missing end.
     let cut = json!({"fault": "tail_cut", "last_seq": last - 2, "expected": last});
     trail.check(|lines| drop(lines.drain(lines.len() - 3..lines.len() - 1)), cut).await;
     trail.check(|lines| drop(lines.pop()), json!({"fault": "manifest_missing"})).await;
     trail.check(|lines| lines[1] = "{}".into(), json!({"fault": "unreadable", "line": 2})).await;
+    // Records and manifest agree, so that only the signature shows it.
     let forge = |lines: &mut Vec<String>| {
         let end = lines.len() - 1;
         lines[end] = lines[end].replace(&format!("\\\"last_seq\\\":{last}"), &format!("\\\"last_seq\\\":{}", last - 1));
@@ -182,6 +187,7 @@ async fn moved_and_slipped_in_records_are_named() {
     assert!(finished.stdout.contains("reordered"), "{}", finished.stdout);
 
     let mut lines = trail.lines.clone();
+    // The copy has a valid hash: only its position is wrong.
     lines.insert(3, lines[1].clone());
     let finished = trail.verify(&lines).await;
     assert_ne!(finished.code, Some(0));
@@ -201,6 +207,7 @@ async fn a_trail_signed_by_another_hive_is_not_ours() {
     let own = trail.hive.cli(["-o", "json", "audit", "verify", path]).await.json();
     let key = text(&own["public_key"]);
     trail.hive.cli(["audit", "verify", path, "--public-key", key]).await.expect_success();
+    // Intact, and signed with another key.
     let other = Trail::export().await;
     let finished = other.hive.cli(["audit", "verify", other.path.to_str().unwrap(), "--public-key", key]).await;
     assert_ne!(finished.code, Some(0));
@@ -213,6 +220,7 @@ async fn sql(hive: &TestHive, statement: &str) {
         return;
     }
     let database = hive.data_dir().join("hive.db");
+    // By another program, as somebody with access to the file would do it.
     let script = "import sqlite3, sys\n\
                   database = sqlite3.connect(sys.argv[1], timeout=10)\n\
                   print(database.execute(sys.argv[2]).rowcount)\n\

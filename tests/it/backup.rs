@@ -31,6 +31,7 @@ async fn expect_the_same(hive: &TestHive, satellite: &TestSatellite, before: &Va
 async fn a_backup_that_goes_to_standard_output_is_restored_from_there() {
     let mut hive = TestHive::start().await;
     let satellite = hive.satellite("web-server-01").await;
+    // 169 KB of output: more than one chunk of the store.
     let id = hive.submit(&satellite, &json!({"command": "seq 1 30000"})).await;
     let before = hive.until_status(&id, "succeeded").await;
 
@@ -39,6 +40,7 @@ async fn a_backup_that_goes_to_standard_output_is_restored_from_there() {
     let file = hive.dir().join("piped.backup");
     std::fs::write(&file, written.stdout).unwrap();
     hive.kill_server();
+    // At the same address: the satellite has to find it without any change of its own.
     hive.restore_server(&file, None).await;
     expect_the_same(&hive, &satellite, &before).await;
 }
@@ -54,6 +56,7 @@ async fn satellites_find_a_restored_hive_by_themselves() {
     hive.kill_server();
     hive.restore_server(&file, None).await;
     expect_the_same(&hive, &satellite, &before).await;
+    // The hive that was restored is in use: a second restore would overwrite it.
     let again = hive.try_server_command(&["restore", "--from", file.to_str().unwrap()]).await;
     assert_eq!(again.code, Some(1));
     assert!(again.stderr.contains("a backup is restored into an empty hive only"), "{}", again.stderr);

@@ -1,5 +1,5 @@
-//! Everything breaks at random while commands are given: nothing that was acknowledged is lost, nothing runs twice, and what
-//! is doubtful says so.
+//! Breaks everything at random while commands are given: no acknowledged command is lost, none runs twice, and a
+//! doubtful outcome is reported as such.
 //!
 //! [`plan`] says what is done to a [`world`] in an epoch of thirty rounds, [`callers`] give commands meanwhile, and the
 //! [`ledger`] judges what came of each when everything is in order again. `cargo xtask chaos` looks for longer;
@@ -44,6 +44,7 @@ fn saved(dir: &Path, seed: u64) -> String {
 
 /// The seed of an epoch: the first has that of the run, so that a failed one can be repeated alone.
 fn seed_of(run: u64, epoch: u64) -> u64 {
+    // The golden ratio as a step: the seeds of near epochs have nothing in common.
     run.wrapping_add(epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 

@@ -104,6 +104,7 @@ fn copy(from: &Path, to: &Path) {
 async fn a_copy_runs_nothing_that_the_original_was_given() {
     let mut counted = Counted::start().await;
     let copied = counted.hive.dir().join("copied");
+    // They still run when the directory is copied, so that the copy has them as started.
     counted.give(50, "sleep 2").await;
     counted.until_ran(50).await;
     copy(counted.satellite.data_dir(), &copied);
@@ -140,6 +141,7 @@ async fn a_machine_that_is_put_back_by_20_commands_runs_none_of_them_again() {
     counted.give(10, "true").await;
     counted.ended().await;
     copy(counted.satellite.data_dir(), &snapshot);
+    // They still run when the machine is put back.
     counted.give(20, "sleep 3").await;
     counted.until_ran(30).await;
     counted.satellite.process().kill();

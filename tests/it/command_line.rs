@@ -41,6 +41,7 @@ impl Home {
     /// A program in this directory, with nothing else in its environment.
     fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
+        // No login of the developer may be found.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.bus.iter().map(|address| ("DBUS_SESSION_BUS_ADDRESS", address)));
         command.env("HOME", self.path()).current_dir(self.path());

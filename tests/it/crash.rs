@@ -18,6 +18,7 @@ async fn a_satellite_that_lost_its_journal_does_not_guess() {
     satellite.process().kill();
     for entry in std::fs::read_dir(satellite.data_dir()).unwrap() {
         let path = entry.unwrap().path();
+        // The key stays: the same satellite comes back, without its journal.
         let is_key = path.file_name().is_some_and(|name| name == "backend.key.json");
         if path.is_dir() {
             std::fs::remove_dir_all(path).unwrap();
@@ -35,6 +36,7 @@ async fn what_a_killed_satellite_left_running_ends_before_its_outcome_is_called_
     let hive = TestHive::start().await;
     let mut satellite = hive.satellite("web-server-01").await;
     let seconds = unique_seconds();
+    // One that left the process group of the command, and one in it.
     let line = format!("setsid sleep {seconds} & sleep {seconds}");
     let id = hive.submit(&satellite, &json!({"command": line})).await;
     until_sleeping(&seconds, 2).await;
@@ -59,6 +61,7 @@ async fn output_is_exact_although_the_server_was_killed_in_the_middle() {
     let id = hive.submit(&satellite, &json!({"command": line})).await;
     until("the first half is on its way", async || hive.command(&id).await["stdout"] != "").await;
     hive.kill_server();
+    // The second half is printed while there is no server.
     std::fs::write(&gate, "").unwrap();
     hive.restart_server().await;
     let command = hive.until_status(&id, "succeeded").await;

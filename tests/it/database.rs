@@ -26,6 +26,7 @@ async fn make_teams(rest: &Rest, who: &str, count: usize) {
 #[tokio::test]
 async fn two_servers_write_one_trail() {
     let hive = TestHive::start().await;
+    // Two servers on one database, as with a rolling update.
     let (_second, other) = hive.second_server().await;
     let rest = hive.rest();
     tokio::join!(make_teams(&rest, "one", 100), make_teams(&other, "other", 100));
@@ -81,6 +82,7 @@ async fn a_database_that_is_gone_is_said_and_comes_back() {
     let waiting = async { rest.post(&path, &command).await };
     let breaking = async {
         until("the command runs", async || gate.with_extension("there").exists()).await;
+        // Refused first: a server that is cut off reconnects at once.
         proxy.refuse(true);
         proxy.cut();
         expect_gone(&hive, &path).await;

@@ -30,6 +30,7 @@ async fn a_line_runs_in_a_shell_and_argv_does_not() {
     let argv = json!({"command": "printf", "args": ["%s|", "$HOME", "a b", ";", ""]});
     assert_eq!(exec(&hive, &satellite, argv).await["stdout"], "$HOME|a b|;||");
 
+    // 128 + the number of the signal.
     let killed = hive.exec(&satellite, "kill -9 $$").await;
     assert_eq!((&killed["status"], &killed["exit_code"]), (&json!("failed"), &json!(137)));
     let missing = exec(&hive, &satellite, json!({"command": "/no/such/program", "args": []})).await;
@@ -41,6 +42,7 @@ async fn a_line_runs_in_a_shell_and_argv_does_not() {
 async fn a_command_gets_the_input_place_and_environment_it_was_given() {
     let hive = TestHive::start().await;
     let mut options = SatelliteOptions::default();
+    // In the environment of the agent, which commands must not get.
     options.env.push(("MY_OWN_SECRET".into(), "agents-only".into()));
     let satellite = hive.satellite_with("web-server-01", options).await;
 
@@ -114,12 +116,14 @@ async fn children_in_the_background_are_left_alone_by_a_normal_end() {
     let result = hive.exec(&satellite, &format!("sleep {seconds} & echo started")).await;
     assert_eq!((&result["status"], &result["stdout"]), (&json!("succeeded"), &json!("started\n")));
     assert_eq!(sleeping(&seconds), 1);
+    // The test ends what the satellite rightly left running.
     procfs::running_with(&seconds).into_iter().for_each(procfs::Pid::kill);
 }
 
 #[tokio::test]
 async fn output_beyond_the_cap_is_cut_and_said_to_be() {
     let (hive, satellite) = start().await;
+    // Half a megabyte more than the cap.
     let command = json!({"command": "head -c 11000000 /dev/zero | tr '\\0' x; echo end >&2"});
     let result = exec(&hive, &satellite, command).await;
     assert_eq!(text(&result["stdout"]).len(), CAP);
@@ -144,6 +148,7 @@ async fn output_is_streamed_while_the_command_runs() {
     let (hive, satellite) = start().await;
     let gate = hive.dir().join("gate");
     let line = format!("echo first; until test -e {}; do sleep 0.01; done; echo second; exit 4", gate.display());
+    // The gate opens only after the first output was read, which proves that output is not held back until the end.
     let call = hive.rest().call("POST", &satellite.path("/exec")).json(&json!({"command": line}));
     let mut events = call.events().await;
 

@@ -18,6 +18,7 @@ async fn hive_with(args: &[&str]) -> TestHive {
 /// A satellite that is quick to dial again.
 async fn behind(hive: &TestHive, proxy: &FaultProxy) -> TestSatellite {
     let mut options = SatelliteOptions { server: Some(proxy.url().to_owned()), ..SatelliteOptions::default() };
+    // Short pauses, so that a test sees several attempts.
     options.args(["--reconnect-initial", "0.05", "--reconnect-max", "0.2", "--handshake-timeout", "0.5"]);
     hive.satellite_with("web-server-01", options).await
 }
@@ -43,6 +44,7 @@ async fn a_link_on_which_nothing_flows_is_found_by_its_heartbeats() {
 #[tokio::test]
 async fn a_narrow_link_is_slow_and_stays_up() {
     let hive = hive_with(&["--heartbeat-interval", "1", "--heartbeat-timeout", "3"]).await;
+    // 40 KB/s: the output below takes more than 5 s, longer than the heartbeat timeout.
     let proxy = FaultProxy::start_narrow(hive.url(), 40_000);
     let satellite = behind(&hive, &proxy).await;
     let connections = proxy.connections();

@@ -1,4 +1,5 @@
-//! Garbage on the sockets of both sides, out of a seed: whoever sends it is shown out, and nobody else notices.
+//! Sends garbage on the sockets of both sides, generated from a seed: its sender loses the link, and nobody else is
+//! affected.
 //!
 //! `HIVE_FUZZ_SEED` and `HIVE_FUZZ_ROUNDS` repeat a failure or look for longer.
 
@@ -96,6 +97,7 @@ async fn garbage_instead_of_http_is_answered_or_hung_up_on() {
     for _ in 0..rounds(100) {
         let len = 1 + dice.below(3_000) as usize;
         let mut bytes = dice.bytes(len);
+        // Half of them begin like a request for a link, so that they get further into the parser.
         if dice.below(2) == 0 {
             let mut request = b"GET /ws/agent HTTP/1.1\r\nupgrade: websocket\r\n".to_vec();
             request.append(&mut bytes);
@@ -120,6 +122,7 @@ async fn garbage_from_a_hive_ends_the_link_and_never_the_satellite() {
     let mut options = SatelliteOptions { server: Some(hostile.url()), ..SatelliteOptions::default() };
     options.args(["--reconnect-initial", "0.02", "--reconnect-max", "0.05", "--max-running", "8"]);
     let mut satellite = hive.satellite_with("web-server-01", options).await;
+    // The same process at the end: a crash and a restart would show.
     let pid = satellite.process().pid();
     let mut dice = Dice::of(seed());
     hostile.turn(true);

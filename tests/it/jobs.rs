@@ -73,6 +73,7 @@ async fn a_job_survives_kills_of_the_server_with_every_target_once_and_its_cap()
         turns.display()
     );
     let id = submit(&hive, &json!({"targets": ["all"], "concurrency": 3, "command": line})).await;
+    // Two kills: while the first targets run, and in the middle of the job.
     for ended in [2, 9] {
         until("some of it has run", async || job(&hive, &id).await["counts"]["succeeded"].as_u64() >= Some(ended))
             .await;

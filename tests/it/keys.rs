@@ -60,7 +60,9 @@ fn address_of(hive: &TestHive) -> SocketAddr {
 async fn pass(mut socket: TcpStream, target: Option<SocketAddr>) {
     let Some(target) = target else {
         let mut request = [0; 4096];
+        // Read first: a socket that is closed with unread bytes is reset, and the answer is lost with it.
         let _read = socket.read(&mut request).await;
+        // As of a proxy that wants a login of its own: without the id of a hive.
         let answer = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic\r\ncontent-length: 6\r\nconnection: close\r\n\r\nlog in";
         socket.write_all(answer.as_bytes()).await.ok();
         return;
@@ -82,6 +84,7 @@ async fn until_said(satellite: &mut TestSatellite, words: &str) {
 #[tokio::test]
 async fn a_proxy_that_answers_401_costs_no_key() {
     let hive = TestHive::start().await;
+    // The address stays the same, and what is behind it changes.
     let gate = Gate::before(&hive).await;
     let mut satellite = hive.satellite_with("web-server-01", gate.options()).await;
     let before = stored(satellite.data_dir());
@@ -142,6 +145,7 @@ impl Fleet {
             let dir = hive.dir().join(&name);
             let mut config = AgentConfig::new(hive.url().parse().unwrap(), name.clone().try_into().unwrap(), &dir);
             config.registration_token = Some(hive.new_token(None).await.into());
+            // A hundred agents in one process: their status pages would need a port each.
             config.local_api = None;
             config.reconnect.max = Duration::from_secs(5);
             let shutdown = stop.clone();
@@ -190,6 +194,7 @@ async fn a_fleet_comes_back_to_a_hive_restored_from_before_two_key_changes() {
     fleet.until_keys(&hive, 1).await;
     let backup = hive.dir().join("early.backup");
     hive.server_command(&["backup", "--output", backup.to_str().unwrap()]).await;
+    // Each change of the team gives each satellite a new key, after the backup.
     for (team, keys) in [(&ops, 2), (&dev, 3)] {
         give_all_to(&hive, team).await;
         fleet.until_keys(&hive, keys).await;

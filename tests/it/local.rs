@@ -15,6 +15,7 @@ async fn the_pages_tell_how_the_satellite_does_and_no_secret() {
     let pages = Rest::new(address);
 
     let seconds = unique_seconds();
+    // It runs while the pages are read, so that they show it.
     let command = json!({"command": format!("sleep {seconds}"), "env": {"SECRET": "env-hunter-2"}});
     let id = hive.submit(&satellite, &command).await;
     until_sleeping(&seconds, 1).await;

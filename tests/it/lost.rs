@@ -26,6 +26,7 @@ async fn who_waits_for_a_lost_satellite_is_told_of_it_and_of_the_end_in_time() {
     let mut satellite = hive.satellite(NAME).await;
     let seconds = unique_seconds();
     let logs = hive.dir().join("logs");
+    // By a single command and by a job, which are followed in different ways.
     let mut waiting = [NAME, "all"].map(|target| {
         let command = hive.hive_command(hive.url(), ["exec", target, "--timeout", "2", "--", "sleep", &seconds]);
         Process::spawn(&format!("exec-{target}"), command.into_std(), &logs)

@@ -53,6 +53,7 @@ async fn commands_given_at_speed_all_run_once_and_an_immediate_one_overtakes_the
     let (hive, satellite) = start().await;
     let (first, second) = (caller(&hive, "first").await, caller(&hive, "second").await);
     let mut blockers = Vec::new();
+    // The other half of the places is reserved for immediate commands.
     for _ in 0..PLACES / 2 {
         blockers.push(hive.submit(&satellite, &json!({"command": "sleep 3600"})).await);
     }
@@ -76,6 +77,7 @@ async fn commands_given_at_speed_all_run_once_and_an_immediate_one_overtakes_the
 #[tokio::test]
 async fn a_satellite_that_was_stopped_starts_nothing_that_has_expired_meanwhile() {
     let (hive, mut satellite) = start().await;
+    // Stopped and not killed: the link stays up, and what is sent waits in its socket.
     satellite.process().signal(Signal::SIGSTOP);
     let command = json!({"command": "echo run >> runs", "expires_in_seconds": 1});
     let id = hive.submit(&satellite, &command).await;

@@ -44,6 +44,7 @@ async fn one_token_registers_one_satellite() {
     let hive = Arc::new(TestHive::start().await);
     let token = hive.new_token(None).await;
     let mut calls = JoinSet::new();
+    // At once, so that the race for the token has many runners.
     for number in 0..100 {
         let (hive, token) = (hive.clone(), token.clone());
         calls.spawn(async move { register(&hive, &token, &format!("satellite-{number:03}")).await });
@@ -161,6 +162,7 @@ impl Attempt<'_> {
 
 /// A token that was made so long ago that it has expired.
 async fn expired_token(hive: &TestHive) -> String {
+    // Made by a second hive on the same data, whose clock is two hours behind. No test waits for an hour.
     let long_ago = SystemClock.now().minus(Duration::from_hours(2));
     let source = ClockAndRng { clock: Arc::new(ManualClock::at(long_ago)), ..ClockAndRng::default() };
     let mut before = Hive::builder().data_dir(hive.data_dir()).source(source);
@@ -248,6 +250,7 @@ async fn a_token_comes_by_standard_input_and_nobody_sees_it() {
     command.arg("--data-dir").arg(hive.dir().join("satellite-01"));
     let mut agent = hive_testkit::Process::spawn("satellite-01", command, &hive.dir().join("logs"));
     agent.event("online").await;
+    // Arguments are readable by everybody on the machine.
     assert_eq!(procfs::running_with(&token).len(), 0, "it is in the list of processes");
     assert!(!agent.log().contains(&token) && !agent.log().contains("list of processes"), "{}", agent.log());
 }

@@ -1,4 +1,4 @@
-//! A satellite that does not keep to the rules: what it says about others' commands counts for nothing.
+//! A satellite that violates the protocol: what it reports about commands of others is not accepted.
 
 use futures_util::{SinkExt, StreamExt};
 use hive_testkit::{TestHive, TestSatellite, until};
@@ -165,6 +165,7 @@ async fn a_result_counts_only_from_the_satellite_that_was_asked() {
 async fn a_link_needs_the_key_of_the_satellite_it_speaks_for() {
     let hive = TestHive::start().await;
     let honest = hive.satellite("satellite-01").await;
+    // The last one is valid, but of a user.
     for key in ["", "hive_satellite_api_global_nonsense", hive.api_key()] {
         let refused = Rogue::dial(&hive, key).await.err();
         let Some(Error::Http(answer)) = refused else { panic!("{key:?} was let in") };
@@ -175,6 +176,7 @@ async fn a_link_needs_the_key_of_the_satellite_it_speaks_for() {
         hive.anonymous().bearer(&token).post("/api/satellites/register", &json!({"name": "satellite-02"})).await;
     let key = text(&answer.json()["satellite"]["api_key"]).to_owned();
     let mut rogue = Rogue::dial(&hive, &key).await.unwrap();
+    // Its own key is valid: only the id in the handshake is that of another satellite.
     rogue.say(&handshake(honest.id())).await;
     let refused = rogue.hear("handshake_ack").await;
     assert_eq!((&refused["success"], &refused["error"]["code"]), (&json!(false), &json!("AUTH_INVALID")), "{refused}");

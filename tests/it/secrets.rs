@@ -27,6 +27,7 @@ fn holds(bytes: &[u8], secret: &str) -> bool {
 
 #[tokio::test]
 async fn no_secret_is_written_anywhere() {
+    // At the most verbose level: what is not logged there is not logged at all.
     let verbose =
         [("HIVE_LOG", "trace"), ("RUST_LOG", "trace")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let options = ServerOptions { env: verbose.to_vec(), ..ServerOptions::default() };
@@ -47,6 +48,7 @@ async fn no_secret_is_written_anywhere() {
     hive.rest().post(&satellite.path("/exec"), &command).await.data();
     satellite.process().kill();
     hive.until_online(&satellite, false).await;
+    // Queued while the satellite is away, so that the secrets are in the database.
     hive.submit(&satellite, &command).await;
     let login = json!({"username": "admin", "password": hive.password()});
     let login = hive.anonymous().post("/api/v1/auth/login", &login).await.data();

@@ -48,6 +48,7 @@ async fn a_satellite_ends_with_everything_it_has_started() {
     let hive = TestHive::start().await;
     let mut satellite = hive.satellite("web-server-01").await;
     let seconds = unique_seconds();
+    // They ignore SIGTERM, so that the agent has to kill them.
     let line = format!("trap '' TERM; sleep {seconds} & setsid sleep {seconds} & wait; wait");
     let id = hive.submit(&satellite, &json!({"command": line})).await;
     until_sleeping(&seconds, 2).await;

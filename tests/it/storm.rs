@@ -71,6 +71,7 @@ async fn hold_idle_connections(address: String) {
     loop {
         let Ok(socket) = TcpStream::connect(&address).await else { continue };
         sockets.push(socket);
+        // More than the server keeps; the oldest are closed, so that this process does not run out of files.
         if sockets.len() == 650 {
             sockets.drain(..100);
         }

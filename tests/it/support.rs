@@ -50,6 +50,7 @@ pub(crate) struct Dice(pub(crate) u64);
 impl Dice {
     /// Dice of any number: near ones give nothing alike.
     pub(crate) fn of(seed: u64) -> Self {
+        // The steps of SplitMix64. The last bit is set, because xorshift never leaves zero.
         let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -34,6 +34,7 @@ async fn a_member_sees_and_uses_the_teams_satellites_and_no_others() {
     assert_eq!(names(&operator).await, ["satellite-ops"]);
     let ran = operator.post(&ours.path("/exec"), &json!({"command": "echo ours"})).await.data();
     assert_eq!(ran["stdout"], "ours\n");
+    // A command that exists, so that its 404 is about the team.
     let command = hive.exec(&theirs, "echo theirs").await;
     for other in [&theirs, &global] {
         for (method, rest, body) in [

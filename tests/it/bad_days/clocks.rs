@@ -51,6 +51,7 @@ async fn a_satellite_whose_clock_is_a_day_off_works() {
 async fn a_server_whose_clock_jumps_by_a_day_ends_nothing_for_it() {
     let clock = WallClock::off_by(0);
     let hive = hive_with(&clock).await;
+    // The proxy counts connections, so that a link that was lost and came back shows.
     let proxy = FaultProxy::start(hive.url());
     let options = SatelliteOptions { server: Some(proxy.url().to_owned()), ..SatelliteOptions::default() };
     let satellite = hive.satellite_with("web-server-01", options).await;
@@ -102,6 +103,7 @@ async fn tokens_outlive_their_end_by_a_minute_and_no_more() {
     let token = hive.anonymous().post("/api/v1/auth/login", &login).await.data()["token"].clone();
     let me = async || hive.anonymous().bearer(text(&token)).get("/api/v1/auth/me").await.status;
 
+    // The leeway is a minute: 30 s are within it, and 90 s are not.
     clock.set(HOUR + 30);
     assert!(register(&first, "in-the-leeway").await.is_success());
     assert_eq!(me().await, 200);

@@ -71,6 +71,7 @@ async fn a_server_does_not_start_on_tables_that_do_not_hang_together() {
     let good = std::fs::read(&path).unwrap();
     // The magic word, and the heads of pages in between.
     let pages = (1..8).map(|eighth| good.len() / 4096 * eighth / 8 * 4096);
+    // One after the other: each damage has to be found by itself.
     for place in std::iter::once(3).chain(pages) {
         flip(&path, place);
         expect_refusal(&hive, &path).await;
@@ -115,6 +116,7 @@ async fn a_log_that_ends_too_early_is_recovered_and_told() {
     let (mut hive, satellite, ids) = used(20).await;
     let log = log_of_killed(&mut hive);
     let file = std::fs::File::options().write(true).open(&log).unwrap();
+    // In the middle of a frame, as after a write that a power failure cut off.
     file.set_len(len(&log) as u64 * 2 / 3 + 100).unwrap();
     // Whether anybody knows what is missing is a matter of seconds.
     std::fs::remove_file(hive.data_dir().join("audit.head")).unwrap();
@@ -136,6 +138,7 @@ async fn a_database_that_has_lost_its_newest_changes_is_refused() {
     until("the end of the trail is marked", async || marked()["seq"] == trail["records"]).await;
     let log = log_of_killed(&mut hive);
     let database = hive.data_dir().join("hive.db");
+    // Kept, to show that the same data is accepted once it is whole again.
     let good = [&database, &log].map(|path| (path.clone(), std::fs::read(path).unwrap()));
     std::fs::remove_file(&log).unwrap();
     expect_refusal(&hive, &mark).await;
@@ -240,6 +243,7 @@ async fn a_journal_whose_last_line_is_torn_goes_on() {
     satellite.process().kill();
     let journal = satellite.data_dir().join("journal.jsonl");
     let mut content = std::fs::read(&journal).unwrap();
+    // What a power failure in the middle of an append leaves.
     content.extend_from_slice(b"{\"record\":\"started\",\"id\":\"cmd_");
     std::fs::write(&journal, content).unwrap();
     satellite.restart().await;

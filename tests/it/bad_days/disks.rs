@@ -17,6 +17,7 @@ const MIB: u64 = 1024 * 1024;
 /// first that was refused.
 async fn fill_up(hive: &TestHive, satellite: &TestSatellite, runs: &Runs) -> (Vec<(u32, String)>, u32) {
     let mut acknowledged = Vec::new();
+    // On a full disk, small changes still fit into free pages of the database.
     for number in 0..2_000 {
         let answer = queue(hive, satellite, &runs.command(number)).await;
         if answer.status == 202 {
@@ -39,6 +40,7 @@ async fn a_server_whose_disk_is_full_acknowledges_nothing_and_answers_what_it_kn
     satellite.process().stop().await;
     hive.until_online(&satellite, false).await;
     let busy = hive.satellite("busy-server-01").await;
+    // Outside of the small disk: the command itself must not fail for want of room.
     let (gate, end) = (hive.dir().join("gate"), hive.dir().join("end"));
     let line = format!("until test -e {}; do sleep 0.01; done; echo done; : > {}", gate.display(), end.display());
     let running = hive.submit(&busy, &json!({"command": line})).await;
@@ -370,12 +372,14 @@ async fn nothing_is_run_whose_start_did_not_reach_the_disk() {
     let hive = TestHive::start().await;
     let mut satellite = hive.satellite("web-server-01").await;
     let runs = Runs::of(&hive);
+    // Each fsync of the journal fails from here on.
     let failing = FailingDisk::under(satellite.process()).await;
     for number in [1, 2] {
         expect_unjournalled(&hive.rest().post(&satellite.path("/exec"), &runs.command(number)).await.data());
     }
     failing.end().await;
     assert_eq!(hive.rest().post(&satellite.path("/exec"), &runs.command(3)).await.data()["status"], "succeeded");
+    // Killed, so that the journal is read again from the disk.
     satellite.process().kill();
     satellite.restart().await;
     assert_eq!(hive.rest().post(&satellite.path("/exec"), &runs.command(4)).await.data()["status"], "succeeded");

@@ -80,6 +80,7 @@ async fn hostile_text_passes_as_it_is(world: World) {
     let command = ExecCommand::program("printf", ["%s", text]);
     let result = world.api().commands().exec(satellite.id, command, ExecOptions::default()).await.unwrap();
     assert_eq!(result.stdout, text);
+    // One byte is not UTF-8: base64 keeps it, text replaces it.
     let bytes = ExecCommand::shell(r"printf 'a\377\000b'");
     let options = ExecOptions { encoding: OutputEncoding::Base64, ..ExecOptions::default() };
     let result = world.api().commands().exec(satellite.id, bytes.clone(), options).await.unwrap();
@@ -166,6 +167,7 @@ async fn a_stream_that_nobody_reads_leaves_its_command_running(world: World) {
     let _satellite = world.satellite().await;
     let api = world.api();
     let unread = world.dir().join("unread");
+    // 7 MB: more than the buffers on the way to a reader hold, and less than the cap of the output.
     let line = format!("seq 1 1000000; touch {}", unread.display());
     let mut stream =
         api.commands().exec_stream(vec![name(NAME)], ExecCommand::shell(line), ExecOptions::default()).await.unwrap();
@@ -193,6 +195,7 @@ async fn a_call_that_is_dropped_leaves_its_command_running(world: World) {
     let call = commands.exec(satellite.id, ExecCommand::shell(format!("sleep {seconds}")), ExecOptions::default());
     tokio::select! {
         result = call => panic!("it has ended: {result:?}"),
+        // Here the call is dropped, when its command is known to run.
         () = until_sleeping(&seconds, 1) => {}
     }
     let listed = api.commands().list(satellite.id, PageRequest::default()).await.unwrap().items;

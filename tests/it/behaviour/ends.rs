@@ -24,7 +24,7 @@ claims!(
     the_hive_ends_though_nobody_reads,
 );
 
-/// More than connections are kept for later.
+/// More rounds than the client keeps idle connections, so that a task that each round leaves behind shows.
 const ROUNDS: usize = 12;
 
 async fn until_over<T>(stream: &mut Subscription<T>) {
@@ -128,6 +128,7 @@ async fn the_hive_ends_though_nobody_reads(world: World) {
     let machine = world.satellite().await;
     let api = world.api();
     super::audit::write_many(&world).await;
+    // 23 MB: more than all buffers on the way hold, so that the writers of the stream have to wait.
     let flood = ExecCommand::shell("seq 1 3000000");
     let streams = (
         api.satellites().subscribe().await.unwrap(),

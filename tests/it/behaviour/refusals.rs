@@ -259,7 +259,7 @@ async fn what_is_too_large() {
         jobs.submit(vec![Target::All], sh(&large), JobOptions::default()),
         audit.log("a".into(), target.clone(), json!(large)),
     );
-    // Beyond what one call carries at all.
+    // Over the limit of a request body, which the server refuses before it reads the command.
     let huge = "x".repeat(3 * 1024 * 1024);
     for hive in both {
         let refused = hive.commands().exec(machine.id, sh(&huge), plain()).await.unwrap_err();
@@ -437,6 +437,7 @@ async fn a_registration_that_is_refused() {
     let (ops, used) = (world.team("ops").await, world.token(None).await);
     world.api().satellites().register(used.clone().into(), request("web-server-01")).await.unwrap();
     let (good, of_team) = (world.token(None).await, world.token(Some(ops)).await);
+    // A prefix that does not fit the signed claims.
     let swapped = good.replace("_global_", "_team_");
     refused!(
         both,

@@ -166,7 +166,7 @@ async fn what_is_typed_comes_back_by_its_offsets(world: World) {
     viewer.until_seen("ä\u{202e} one").await;
     let end = start + line.len() as u64;
     viewer.until_told(|told| *told == ToViewer::Applied { offset: end }).await;
-    // What was typed before is left out, what is new of it is typed.
+    // As after a reconnect: the viewer sends its last input again. Only the new part of it is typed.
     viewer.typed = start;
     viewer.write(&format!("{line}echo t''wo\n")).await.unwrap();
     viewer.until_seen("two").await;

@@ -67,6 +67,7 @@ impl World {
         let mut world = Self::start(Side::Remote).await;
         let proxy = LaterProxy::start(&world.url, side);
         world.url = proxy.url().to_owned();
+        // Connected anew: the first connection goes past the proxy.
         world.admin.api = world.by_key(&world.admin_key).await;
         world.later = Some(proxy);
         world
@@ -83,6 +84,7 @@ impl World {
             Engine::Postgres => Some(PostgresDatabase::create().await),
             Engine::Sqlite => None,
         };
+        // Shorter and smaller than the defaults, so that a claim reaches each limit soon.
         let settings = Settings {
             result_grace: Duration::from_secs(5),
             max_sessions_per_satellite: 3,
@@ -94,6 +96,7 @@ impl World {
             builder = builder.database(database.url().parse().unwrap());
         }
         let hive = builder.build().await.unwrap();
+        // Also for the embedded side: its satellites are real and need a server.
         let listen = ([127, 0, 0, 1], 0).into();
         let server = Server::bind(Config { listen, ..Config::default() }, hive.clone()).await.unwrap();
         let url = format!("http://{}", server.local_addr());
@@ -204,6 +207,7 @@ impl World {
 
     /// Ends the hive and its server, for which nothing may be left to wait.
     pub(super) async fn end(self) {
+        // The server first: nothing may call the hive when it ends.
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.served).await.expect("the server ends").unwrap();
         tokio::time::timeout(PATIENCE, self.hive.shutdown()).await.expect("the hive ends");

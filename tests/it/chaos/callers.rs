@@ -62,6 +62,7 @@ impl Callers<'_> {
         let work = if dice.below(ENDLESS) == 0 { Work::Endless } else { Work::Short };
         let (waits, has_key) = (dice.below(2) == 0, dice.below(2) == 0);
         let Target { path, file } = &self.targets[target];
+        // Longer than the whole epoch: a command that expires here is a fault.
         let mut command = json!({"command": self.line(number, file, work, dice), "expires_in_seconds": 600});
         if work == Work::Endless {
             command["timeout_seconds"] = json!(1);
@@ -131,6 +132,7 @@ fn told(answer: &Answer) -> Told {
             acknowledged(&details["command_id"], &details["result"]["status"])
         }
         503 if answer.refusal().1 == "SATELLITE_OFFLINE" => Told::Refused,
+        // A server that stops, or a proxy that breaks, promises nothing.
         500..600 => Told::Nothing,
         other => panic!("{other} {}", answer.text()),
     }

@@ -75,6 +75,7 @@ pub(crate) fn plan(seed: u64, rounds: usize, satellites: usize) -> Vec<Round> {
         if deck.is_empty() {
             deck = DECK.iter().flat_map(|&(kind, count)| std::iter::repeat_n(kind, count)).collect();
         }
+        // Drawn without putting back, so that no seed leaves out a kind.
         let kind = deck.swap_remove(dice.below(deck.len() as u64) as usize);
         let pause = Duration::from_millis(dice.below(PAUSE_MS));
         rounds_made.push(Round { pause, deed: deed(kind, satellites as u64, &mut dice) });

@@ -35,6 +35,7 @@ pub(crate) struct Tally {
 
 impl World {
     pub(crate) async fn new(satellites: usize) -> Self {
+        // Fast heartbeats and reconnects, so that an epoch sees many links.
         let args = ["--heartbeat-interval", "1", "--heartbeat-timeout", "3"].map(String::from).to_vec();
         let hive = TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await;
         let start = async |number: usize| {
@@ -66,6 +67,7 @@ impl World {
         let Self { satellites, hive, targets, numbers, short, endless } = self;
         let stop = AtomicBool::new(false);
         let callers = Callers { rest: hive.rest(), targets, numbers, stop: &stop, short, endless };
+        // Dice for each caller: in which order they run cannot be repeated.
         let calling = join_all((0..CALLERS).map(|caller| callers.give(Dice::of(seed ^ (caller + 1) << 48))));
         let breaking = async {
             for round in plan {
@@ -124,6 +126,7 @@ impl World {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         loop {
             let answer = self.hive.rest().get(&path).await;
+            // Acknowledged, and not there: the ledger calls that lost.
             if answer.status == 404 {
                 return Ok(None);
             }
@@ -163,6 +166,7 @@ async fn act(hive: &mut TestHive, satellites: &mut [(TestSatellite, FaultProxy)]
             hive.restart_server().await;
         }
         Deed::KillAgent(at) => {
+            // What it has started lives on: the agent that follows has to end it.
             satellites[at].0.process().kill_alone();
             satellites[at].0.start_again();
         }

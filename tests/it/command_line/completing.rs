@@ -17,6 +17,7 @@ async fn at_bash(hive: &TestHive) -> Console {
     command.env_clear().env("PATH", path).env("HOME", hive.dir()).env("TERM", "xterm-256color").env("PS1", "> ");
     command.env("HIVE_URL", hive.url()).env("HIVE_API_KEY", hive.api_key()).args(["--norc", "-i"]);
     let mut console = Console::start(command, 80, 24);
+    // The quotes are in the echo of the line and not in what it prints, so that only the answer matches.
     console.type_keys("source <(hive completions bash); echo rea''dy\r").await;
     console.until_text("ready").await;
     console

@@ -32,6 +32,7 @@ async fn a_hive_that_is_not_there_is_told_by_what_is_in_the_way() {
     check(&home.run(["satellites", "list"]).await, 78, &["which hive?", "`hive up`", "`hive login URL`"]);
     check(&home.run(["whoami", "--url", "http://127.0.0.1:1"]).await, 78, &["no key for", "HIVE_API_KEY"]);
 
+    // Closed again at once: a port at which nothing listens.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let refused = whoami(&home, &format!("http://{closed}")).await;
     check(&refused, 69, &["cannot reach http://127.0.0.1", "Connection refused", "`hive up`"]);

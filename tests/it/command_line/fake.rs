@@ -41,6 +41,7 @@ impl Fake {
 
     /// What a server that speaks TLS says to a caller that does not.
     pub(super) async fn tls_server() -> Self {
+        // A fatal alert, `protocol_version` (RFC 8446, section 6).
         Self::start(|_| b"\x15\x03\x01\x00\x02\x02\x46".to_vec()).await
     }
 

@@ -66,6 +66,7 @@ async fn who_logs_out_leaves_no_valid_key() {
     let open = of_logins.iter().filter(|key| key["revoked_at"].is_null()).count();
     assert_eq!((of_logins.len(), open), (2, 1), "the key of the login before is revoked");
 
+    // Without the hive the key cannot be revoked, so that the logout must fail.
     hive.kill_server();
     let away = home.run(["logout"]).await;
     assert_eq!(away.code, Some(69));

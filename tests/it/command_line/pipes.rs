@@ -21,6 +21,7 @@ fn pipeline(hive: &TestHive, pipeline: &str, args: &[&str]) -> Command {
 async fn a_command_whose_output_nobody_reads_any_more_is_cancelled() {
     let hive = TestHive::start().await;
     let satellite = hive.satellite(NAME).await;
+    // `head` closes the pipe after a line; `yes` would go on for ever.
     let first = Finished::run(pipeline(&hive, "\"$@\" | head -n 1", &["exec", NAME, "--", "yes"])).await;
     assert_eq!((first.stdout.as_str(), first.stderr.as_str()), ("y\n", ""));
     let commands = satellite.path("/commands");

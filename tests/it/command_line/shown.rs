@@ -19,6 +19,7 @@ fn asking(fake: &Fake, args: &[&str]) -> Command {
 
 #[tokio::test]
 async fn ten_thousand_satellites_are_listed_soon_and_in_pages() {
+    // A fake: 10,000 real satellites would take minutes to register.
     let fake = Fake::crowded(10_000).await;
     let began = Instant::now();
     let list = Finished::run(asking(&fake, &["satellites", "list"])).await.expect_success();

@@ -48,6 +48,7 @@ async fn a_second_one_in_the_same_place_says_what_is_there() {
     }
     let elsewhere = Home::new();
     let address = url.strip_prefix("http://").unwrap();
+    // Another directory, and the port of the first.
     let taken = elsewhere.run(["up", "--listen", address]).await;
     assert_eq!(taken.code, Some(1));
     assert!(

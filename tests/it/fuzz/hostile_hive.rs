@@ -69,6 +69,7 @@ async fn serve(
     opened: mpsc::Sender<WebSocketStream<TcpStream>>,
 ) {
     let mut head = [0; 16];
+    // Only peeked at: the connection may be passed on as it is.
     while socket.peek(&mut head).await.is_ok_and(|len| (1..head.len()).contains(&len)) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -22,6 +22,7 @@ fn check_peak(who: &str, pid: i32, most: u64) {
 
 #[tokio::test]
 async fn a_flood_of_output_costs_neither_side_memory() {
+    // A hundred times the cap, nearly all of which has to be thrown away.
     let flood = number("HIVE_FLOOD_BYTES").unwrap_or(1024 * MIB).to_string();
     let mut hive = TestHive::start().await;
     let mut satellite = hive.satellite("web-server-01").await;

@@ -13,6 +13,7 @@ async fn at_prompt(site: &Site) -> Console {
 
 async fn at_prompt_via(site: &Site, url: &str) -> Console {
     let mut console = site.hive.console_via(url, ["shell", NAME, "--shell", SHELL]);
+    // The quotes are in the echo of the line and not in the prompt, so that only the prompt matches.
     console.type_keys("PS1='prom''pt> '\r").await;
     console.until_text("prompt>").await;
     assert_ne!(console.modes(), *console.modes_before(), "it is not in raw mode");
@@ -157,6 +158,7 @@ async fn the_keyboard_goes_from_hand_to_hand() {
     first.type_keys("\r~G").await;
     let mut typed = 0;
     until("the second types", async || {
+        // Typed again and again: keys that come before the keyboard has changed hands are refused.
         typed += 1;
         second.type_keys(format!("echo second{typed}en''d\r")).await;
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -55,6 +55,7 @@ async fn read_for(viewer: &mut Viewer, server: i32, time: Duration) -> f64 {
     let (begin, ticks, from) = (Instant::now(), procfs::processor_ticks(server), viewer.end);
     while begin.elapsed() < time {
         viewer.step("the flood goes on").await.expect("the terminal lives");
+        // Not needed, and it would grow by megabytes each second.
         viewer.output.clear();
     }
     let took = procfs::processor_ticks(server) - ticks;

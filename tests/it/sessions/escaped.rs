@@ -16,6 +16,7 @@ async fn what_moves_cursors_is_escaped_wherever_it_is_told() {
     let path = site.hive.dir().join(name);
     std::fs::write(&path, "#!/bin/sh\nprintf '\\033[31mlive\\n'; exec /bin/sh\n").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // A value of the environment too, which must not be shown at all.
     let env = [("PAINTED".to_owned(), format!("{ESCAPE}[32mgreen"))].into();
     let wanted = SessionCreate { env, ..site.wanted_with(path.to_str().unwrap()) };
     let session = site.remote().create(wanted).await.unwrap();

@@ -51,12 +51,14 @@ async fn every_sign_arrives_as_it_was_typed_and_printed() {
     let id = site.open_script("mirror.sh", "exec cat").await;
     let mut viewer = Viewer::open(site.remote(), id).await;
     viewer.until_text("ready").await;
+    // Combining marks, wide characters, right-to-left text and joined emoji: each is several bytes or code points.
     let signs = "e\u{301} \u{fc}\u{df} \u{65e5}\u{672c}\u{8a9e} \u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{1f469}\u{200d}\u{1f680} \u{1f1e9}\u{1f1ea} \u{2500}\u{253c}";
     // One byte after the other, so that every sign is split in every way.
     for byte in signs.as_bytes() {
         viewer.type_keys([*byte]).await;
     }
     viewer.until_text(signs).await;
+    // Not all of it is UTF-8: a terminal carries bytes.
     let all: Vec<u8> = (0..=255).collect();
     viewer.type_keys(&all).await;
     while !viewer.output.ends_with(&all) {

@@ -64,7 +64,7 @@ async fn who_only_reads_never_types() {
     let id = site.open().await;
     let mut reader = Viewer::open_as(site.remote(), id, ViewMode::ReadOnly).await;
     expect_refused(&mut reader);
-    // Nor over the socket itself, whoever wrote the client.
+    // The server refuses it as well: this client does not have the checks of `Terminal`.
     let request = AttachRequest { mode: ViewMode::ReadOnly, ..AttachRequest::default() };
     let mut attachment = site.remote().attach(id, request).await.unwrap();
     let typed = ViewerAction::Input { offset: 0, data: Bytes::from_static(b"exit\n") };
@@ -110,6 +110,7 @@ async fn what_was_typed_for_nobody_is_said() {
     let id = site.open().await;
     let mut first = Viewer::open(site.remote_at(proxy.url()), id).await;
     assert_eq!(first.answer("here").await, "here");
+    // Until all earlier input is applied, so that the loss below is counted exactly.
     while first.terminal.unapplied() > 0 {
         first.say().await;
     }

@@ -13,6 +13,7 @@ async fn a_terminal_is_a_login_shell_in_a_clean_environment() {
     let hive = TestHive::start().await;
     let mut options = SatelliteOptions::default();
     options.env.push(("MY_OWN_SECRET".into(), "agents-only".into()));
+    // Whoever runs the tests may have zsh as login shell.
     for profile in [".profile", ".zprofile"] {
         std::fs::write(hive.home().join(profile), "FAREWELL=goodbye").unwrap();
     }
@@ -62,6 +63,7 @@ async fn the_end_is_told_with_reason_and_exit_code() {
 /// A line that leaves processes in the background, each detached in another way.
 fn detached(seconds: &str) -> String {
     format!(
+        // Job control gives each background job a process group of its own.
         "set -m; sleep {seconds} & nohup sleep {seconds} & setsid sleep {seconds} & (trap '' HUP TERM; sleep {seconds}) &\n"
     )
 }
@@ -73,6 +75,7 @@ async fn nothing_of_a_terminal_outlives_its_end() {
     let seconds = unique_seconds();
     exiting.type_keys(detached(&seconds)).await;
     until_sleeping(&seconds, 4).await;
+    // A shell with jobs refuses the first exit.
     exiting.type_keys("exit\nexit\n").await;
     exiting.ended().await;
     assert_eq!(sleeping(&seconds), 0, "it ended before its processes");
@@ -164,6 +167,7 @@ async fn a_terminal_outlives_its_link_only_for_so_long() {
     proxy.cut();
     // A short cut does no harm.
     assert_eq!(viewer.answer("still there").await, "still there");
+    // No new link: now the terminal has no link for longer than it may linger.
     proxy.refuse(true);
     proxy.cut();
     until_sleeping(&seconds, 0).await;

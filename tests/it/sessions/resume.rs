@@ -18,6 +18,7 @@ const CUTS: u32 = 100;
 const CUTS_PER_KILL: u32 = 20;
 
 fn seed() -> u64 {
+    // Never zero, from which these dice give nothing but zeros.
     number("HIVE_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()) | 1 << 32)
 }
 
@@ -47,6 +48,7 @@ async fn output_is_exact_over_a_hundred_cuts_and_five_killed_servers() {
     viewer.until_text("ready").await;
     viewer.type_keys("!").await;
 
+    // Half of the stream, so that all cuts come before its end.
     let per_cut = STREAM as u64 / 2 / u64::from(CUTS);
     let mut cuts = 0;
     let cutting = async {
@@ -101,6 +103,7 @@ async fn input_is_exact_over_cuts_on_both_sides_and_killed_servers() {
     let cutting = async {
         loop {
             cuts += 1;
+            // More cuts on the link of the satellite, over which the input goes last.
             let proxy = if cuts % 3 == 0 { &viewer_side } else { &agent_side };
             cut(proxy, &mut dice, 30_000).await;
             if cuts % 10 == 0 {
@@ -133,6 +136,7 @@ fn flood_behind_a_gate(site: &Site) -> String {
 async fn flood_without_a_link(site: &Site, proxy: &FaultProxy) {
     proxy.refuse(true);
     proxy.cut();
+    // The server has noticed it, so that no output is on its way any more.
     site.hive.until_online(&site.satellite, false).await;
     std::fs::write(site.hive.dir().join("gate"), "").unwrap();
     until("the flood went nowhere", async || site.hive.dir().join("flooded").exists()).await;
@@ -141,6 +145,7 @@ async fn flood_without_a_link(site: &Site, proxy: &FaultProxy) {
 
 #[tokio::test]
 async fn what_the_ring_has_lost_is_said_to_the_byte() {
+    // On both sides: whichever keeps the output longer would decide.
     let short = ["--claim-linger", "0.5"];
     let (site, proxy) = Site::behind(FaultProxy::start, &short, &short).await;
     let lines = flood_behind_a_gate(&site);

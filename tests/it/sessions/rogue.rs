@@ -44,6 +44,7 @@ async fn a_terminal_is_heard_from_its_own_satellite_alone() {
     let mut viewer = site.shell().await;
     assert_eq!(viewer.answer("honest").await, "honest");
     let id = viewer.id().to_string();
+    // Once without this terminal in the handshake, and once with it.
     for sessions in [&[], std::slice::from_ref(&id)] {
         let mut rogue = Rogue::register_with(&site.hive, &format!("rogue-server-{}", sessions.len()), sessions).await;
         for lie in [
@@ -116,6 +117,7 @@ async fn a_flood_without_credit_ends_the_link() {
     let id = opened(&site, &mut rogue, 0, 0).await;
     // Somebody types there and reads nothing: the satellite may send no more than one window.
     let writer = site.remote().attach(id.parse().unwrap(), AttachRequest::default()).await.unwrap();
+    // 64 KiB, the largest payload of a frame.
     let flood: &'static str = "0123456789abcdef".repeat(4096).leak();
     for piece in 0..64 {
         rogue.try_send(1, piece * flood.len() as u64, flood).await;

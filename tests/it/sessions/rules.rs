@@ -12,6 +12,7 @@ use crate::support::text;
 async fn there_is_room_for_so_many_terminals_on_a_satellite() {
     let site = Site::start_with(&["--max-sessions-per-agent", "3"], &[]).await;
     let remote = site.remote();
+    // At once, so that the limit is tested in a race.
     let opening = (0..8).map(|_| remote.create(site.wanted()));
     let opened = futures_util::future::join_all(opening).await;
     let (open, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
@@ -51,6 +52,7 @@ async fn a_terminal_of_another_team_is_none() {
     let path = format!("/api/v1/sessions/{}", text(&session["id"]));
 
     let their_side = hive.anonymous().with("x-api-key", &their_key);
+    // `exit` and a newline: were it typed, the session would end.
     let typed = json!({"data": "ZXhpdAo="});
     for (method, path, body) in [
         ("GET", path.clone(), json!({})),

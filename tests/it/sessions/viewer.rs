@@ -69,6 +69,7 @@ impl Viewer {
                 self.looked_at = searched + at + text.len();
                 return;
             }
+            // The text may begin in what was searched, by one byte less than its length.
             searched = self.looked_at.max((self.output.len() + 1).saturating_sub(text.len()));
             let event = self.step(&what).await;
             assert!(event.is_some(), "it is over before {what}; {}", self.describe());

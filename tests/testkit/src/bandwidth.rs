@@ -13,6 +13,7 @@ impl Bandwidth {
     /// Puts bytes on the line; how long it takes until the last one is through.
     pub(crate) fn pass(&mut self, now: Duration, bytes: usize, bytes_per_second: u64) -> Duration {
         let took = Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64);
+        // An idle line saves nothing up for later.
         self.free_at = self.free_at.max(now) + took;
         self.free_at.saturating_sub(now)
     }

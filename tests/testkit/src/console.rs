@@ -46,6 +46,7 @@ impl Console {
         let (pty, terminal) = pty_process::open().unwrap();
         pty.resize(pty_process::Size::new(rows, cols)).unwrap();
         let modes_before = tcgetattr(terminal.as_fd()).unwrap();
+        // The terminal is borrowed, so that its modes can still be read after the program has ended.
         let child = pty_process::Command::from(command).kill_on_drop(true).spawn_borrowed(&terminal);
         let emulator = vt100::Parser::new(some(rows), some(cols), 0);
         let seen = Arc::new(Mutex::new(Seen { emulator, bytes: Vec::new() }));
@@ -65,6 +66,7 @@ impl Console {
 
     /// Gives the terminal another size, and tells the program.
     pub fn resize(&self, cols: u16, rows: u16) {
+        // The emulator first: the program may redraw before the next line is reached.
         self.with_seen(|seen| seen.emulator.set_size(some(rows), some(cols)));
         self.keys.resize(pty_process::Size::new(rows, cols)).unwrap();
     }
@@ -125,6 +127,7 @@ impl Console {
         let mut searched = 0;
         self.until_seen(&what, |seen| {
             let is_there = holds(&seen.bytes[searched..], bytes);
+            // The bytes may begin in what was seen and end in what comes next.
             searched = seen.bytes.len().saturating_sub(bytes.len());
             is_there
         })
@@ -144,6 +147,7 @@ impl Console {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status =
             ended.unwrap_or_else(|_| panic!("the program does not end; the screen:\n{}", self.text())).unwrap();
+        // The process has ended; what it wrote last may still be in the terminal.
         self.quiet().await;
         let signal = std::os::unix::process::ExitStatusExt::signal(&status);
         status.code().or_else(|| Some(128 + signal?)).expect("it exited or was ended by a signal")

@@ -74,6 +74,7 @@ impl Drop for PostgresDatabase {
         // On a thread of its own: whoever drops it may be in the middle of a runtime.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            // FORCE: a server that was killed may still hold connections.
             runtime.block_on(run(&server, format!("DROP DATABASE {name} WITH (FORCE)")));
         });
         dropping.join().ok();

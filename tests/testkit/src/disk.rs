@@ -89,6 +89,7 @@ impl FailingDisk {
         strace.args(["--trace=fsync,fdatasync", "--inject=fsync,fdatasync:error=EIO"]);
         let tracer = strace.stdin(Stdio::null()).spawn().expect("strace is there");
         let failing = Self { tracer, traced };
+        // strace attaches one thread after the other. An fsync before that would succeed.
         until("strace holds all threads", async || procfs::are_threads_traced(traced)).await;
         failing
     }

@@ -208,6 +208,7 @@ impl ProxyState {
     /// Damages a piece that is long enough to carry more than headers, where that was asked for.
     fn damage(&self, toward: Toward, piece: &mut [u8]) {
         if piece.len() > DAMAGED && self.damages(toward).swap(false, Ordering::SeqCst) {
+            // The top bit: ASCII text with it is not UTF-8 any more.
             piece[DAMAGED] ^= 0x80;
         }
     }
@@ -220,6 +221,7 @@ impl ProxyState {
     fn count(&self, bytes: usize) {
         let passed = self.passed.fetch_add(bytes as u64, Ordering::SeqCst) + bytes as u64;
         let is_due = passed >= self.cut_at.load(Ordering::SeqCst);
+        // Both directions may get here at once: one of them cuts.
         if is_due && self.cut_at.swap(u64::MAX, Ordering::SeqCst) != u64::MAX {
             self.cut();
         }
@@ -268,6 +270,7 @@ async fn pass(number: u64, incoming: TcpStream, shared: Arc<ProxyState>) {
     let Ok(outgoing) = socket(shared.is_narrow).connect(shared.target).await else {
         return;
     };
+    // Nagle's algorithm would add a delay that no test asked for.
     incoming.set_nodelay(true).ok();
     outgoing.set_nodelay(true).ok();
     let (from_client, to_client) = incoming.into_split();
@@ -288,6 +291,7 @@ async fn wants_upgrade(incoming: &TcpStream) -> bool {
         if text.contains("\r\n\r\n") || len == head.len() {
             return text.contains("upgrade: websocket");
         }
+        // `peek` returns at once with the part that is there, and would spin until the rest arrives.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -314,6 +318,7 @@ async fn copy(
     shared: &ProxyState,
 ) {
     copy_bytes(number, toward, from, to, shared).await;
+    // Also the end of the connection is held back, as by a network that delivers nothing.
     let flows = |faults: &Faults| !faults.is_holding && faults.frozen < number;
     shared.faults.subscribe().wait_for(flows).await.ok();
 }

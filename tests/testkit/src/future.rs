@@ -151,6 +151,7 @@ async fn forward(request: Request<Incoming>, shared: &Arc<LaterState>) -> anyhow
     let mut body = body.collect().await?.to_bytes();
     if shared.later == Later::Client && parts.uri.path().starts_with("/api/satellites") {
         body = spoken(&body, &Statuses::new());
+        // The body has grown. hyper counts it again.
         parts.headers.remove(CONTENT_LENGTH);
     }
     let stream = TcpStream::connect(shared.target).await?;
@@ -171,6 +172,7 @@ async fn speak(answer: Response<Incoming>, statuses: Statuses) -> anyhow::Result
     let (mut parts, body) = answer.into_parts();
     if is_kind(&parts.headers, "application/json") {
         let body = spoken(&body.collect().await?.to_bytes(), &statuses);
+        // The whole body is here, so that it goes with a length instead.
         parts.headers.remove(TRANSFER_ENCODING);
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         return Ok(Response::from_parts(parts, whole(body)));
@@ -248,6 +250,7 @@ async fn relay(socket: TcpStream, shared: &LaterState) {
 async fn dial(target: SocketAddr, path: &str, headers: &HeaderMap) -> Option<WebSocketStream<TcpStream>> {
     let mut request = format!("ws://{target}{path}").into_client_request().ok()?;
     for (name, value) in headers {
+        // All others belong to the handshake, which this connection makes itself.
         let is_ours = ["authorization", "x-api-key", "x-hive-id", "sec-websocket-protocol", "origin"];
         if is_ours.contains(&name.as_str()) {
             request.headers_mut().insert(name.clone(), value.clone());

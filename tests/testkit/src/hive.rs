@@ -145,6 +145,7 @@ impl TestHive {
     /// `hive` as the admin, knowing nothing but where the hive is and the key.
     pub fn hive_command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, url: &str, args: I) -> Command {
         let mut command = Command::new(binary("hive"));
+        // The environment of the developer must not reach the programs under test.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.dir.path()).env("HIVE_URL", url).env("HIVE_API_KEY", &self.api_key);
         command.args(args);
@@ -255,6 +256,7 @@ impl TestHive {
 
     /// Starts the server on a data directory it is expected to refuse; its exit code, and what it said.
     pub async fn refused_server(&self) -> (i32, String) {
+        // Logs of its own: the log of the hive is about the server that runs.
         let logs = self.dir.path().join("refused");
         let options = ServerOptions { data_dir: Some(self.data_dir()), ..self.options.clone() };
         let mut server = spawn_server(&logs, "127.0.0.1:0", &options);
@@ -272,6 +274,7 @@ impl TestHive {
 
     /// Starts the server again on the same port and data.
     pub async fn restart_server(&mut self) {
+        // The port of before: satellites and callers know no other.
         let address = self.url.strip_prefix("http://").unwrap().to_owned();
         (self.server, _) = start_server(self.dir.path(), &address, &self.options).await;
     }
@@ -279,6 +282,7 @@ impl TestHive {
     /// Restores a backup where there is nothing yet, in this database or in SQLite, and starts the server there on the same
     /// port.
     pub async fn restore_server(&mut self, backup: &Path, database: Option<String>) {
+        // Kept and not deleted: its logs may explain a failure.
         let before = tempfile::Builder::new().prefix("server-before-").tempdir_in(self.dir()).unwrap().keep();
         std::fs::rename(self.data_dir(), before.join("server")).unwrap();
         self.options.database = database;

@@ -3,7 +3,7 @@
 //! In the order in which a test meets them:
 //!
 //! - [`TestHive`] starts a real `hive-server` on a free port, with an admin and an API key made by its own commands;
-//! - [`Satellite`] is a real `satellite-agent` of that hive;
+//! - [`TestSatellite`] is a real `satellite-agent` of that hive;
 //! - [`TestHive::rest`] and [`TestHive::cli`] drive it from outside: [`Rest`] over HTTP, [`Finished`] is what a command
 //!   line left behind;
 //! - [`Console`] is a program on a terminal, with somebody in front of it;

@@ -39,6 +39,8 @@ impl Process {
         let append = |path: &Path| File::options().create(true).append(true).open(path).unwrap();
         let (stdout, stderr) = (log("out"), log("err"));
         let begin = fs::metadata(&stdout).map_or(0, |file| file.len());
+        // A process group of its own: a Ctrl-C in the terminal of the tests must reach the test, which then ends it in
+        // order.
         command.stdin(Stdio::null()).stdout(append(&stdout)).stderr(append(&stderr)).process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         Self { name: name.to_owned(), child, stdout, stderr, begin, status: None, strays: Vec::new() }
@@ -88,6 +90,7 @@ impl Process {
 
     /// Ends the process alone, as `kill -9` does: what it has started is left to itself.
     pub fn kill(&mut self) {
+        // Before the kill: afterwards its children have another parent.
         self.strays.extend(procfs::descendants(self.pid()));
         self.child.kill().unwrap();
         self.status = Some(self.child.wait().unwrap());

@@ -42,6 +42,7 @@ struct Stat {
 fn stat(number: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    // Field 22 of proc(5), counted from the third, which comes first behind the name.
     let started = fields.get(19)?.parse().ok()?;
     let [own, kernels] = [11, 12].map(|field| fields.get(field)?.parse::<u64>().ok());
     Some(Stat {

@@ -148,6 +148,7 @@ impl Call {
         let stream = TcpStream::connect(&self.rest.authority).await.context("cannot connect")?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let mut task = JoinSet::new();
+        // An error of the connection is an error of the call as well.
         task.spawn(async move { drop(connection.await) });
         let mut request = Request::builder().method(self.method).uri(self.path).header("host", &self.rest.authority);
         for (header, value) in &self.rest.headers {

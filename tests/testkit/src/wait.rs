@@ -21,6 +21,7 @@ pub async fn until_some<T>(what: &str, mut get: impl AsyncFnMut() -> Option<T>) 
             return value;
         }
         assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
+        // Polled: what tests wait for is in other processes, which cannot notify them.
         tokio::time::sleep(INTERVAL).await;
     }
 }

@@ -33,6 +33,7 @@ impl WallClock {
         let variables = [
             ("LD_PRELOAD", text(&self.library)),
             ("FAKETIME_TIMESTAMP_FILE", text(&self.file())),
+            // Read with each call, so that the clock can be set while the process runs.
             ("FAKETIME_NO_CACHE", "1".to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ];

@@ -164,6 +164,7 @@ impl SimulatedLink {
             ToAgent::StreamCredit { stream, limit } => self.work.credit(stream, limit),
             ToAgent::RotateKey { api_key } => {
                 satellite.identity.api_key = api_key.0;
+                // As an agent does: it connects again with the new key.
                 return Err(SimulatedLinkEnd::LOST);
             }
             ToAgent::Disconnect { retry_after_ms, .. } => return Err(told_to_leave(retry_after_ms)),

@@ -32,6 +32,7 @@ impl SimulatedSatellite {
         let mut turn = opening.acquire_owned().await.ok();
         loop {
             let opened = link::open(&self.address, &self.identity).await;
+            // Only the first attempts take turns. Later ones come by the rules of the agent, which are what is tested.
             drop(turn.take());
             let end = match opened {
                 Ok(link) => {

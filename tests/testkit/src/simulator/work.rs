@@ -65,6 +65,7 @@ impl SimulatedWork {
         }
         for place in 0..self.outputs.len() {
             let output = &mut self.outputs[place];
+            // One without credit must not hold up those behind it.
             let Some(chunk) = output.sender.next_chunk() else { continue };
             let payload = Bytes::from_static(&ZEROS[..chunk.len]);
             let frame = Frame::data(output.stream, chunk.offset, payload, chunk.is_last);
