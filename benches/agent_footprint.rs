@@ -38,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
     );
     let hive = TestHive::start().await;
     let mut registered = hive.satellite(NAME).await;
+    // Registered once: each start below uses the stored key, as every start but the first does.
     registered.process().stop().await;
     let data_dir = registered.data_dir();
 

@@ -32,6 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let links = fleet::size(LINKS)?;
     let hive = TestHive::start().await;
     let identities = fleet::register(&hive, links).await?;
+    // The simulator takes the identities.
     let first = identities[0].id.to_string();
     let simulator = Simulator::start(fleet::address_of(&hive), identities);
     let before = simulator.until("all links are up", PATIENCE, |tally| tally.online == links).await;
@@ -39,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
     sleep(HOLD).await;
     let milliseconds = prober.finish()?;
     let after = simulator.tally();
+    // As many handshakes as before: no link was lost and opened again meanwhile.
     ensure!(after.online == links && after.linked == before.linked, "a link did not last: {after:?}");
     let heartbeats = (after.heartbeats - before.heartbeats) as f64 / HOLD.as_secs_f64();
     let command =

@@ -55,6 +55,7 @@ async fn measure(options: ServerOptions, [run, queued]: [&'static str; 2]) -> an
     simulator.until("all have run", PATIENCE, |tally| tally.runs == total(&accepted)).await;
     report(run, &accepted, began.elapsed(), "online, until all have run");
 
+    // Offline, so that the same calls only store and queue.
     simulator.stop().await;
     let began = Instant::now();
     let accepted = hand_in(&hive, &identities).await?;
@@ -71,6 +72,7 @@ async fn hand_in(hive: &TestHive, satellites: &[SimulatedIdentity]) -> anyhow::R
         let mut connection = KeepAlive::open(hive.url(), hive.api_key()).await?;
         callers.spawn(async move {
             let mut accepted = vec![0; HOLD.as_secs() as usize];
+            // Ends with the last second that has a counter.
             while let Some(second) = accepted.get_mut(began.elapsed().as_secs() as usize) {
                 let (status, answer) = connection.call("POST", &path, r#"{"command":"true"}"#).await?;
                 ensure!(status == 202, "not accepted: {status} {}", String::from_utf8_lossy(&answer));

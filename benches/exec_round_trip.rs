@@ -69,6 +69,7 @@ async fn measure(ours: &mut KeepAlive, path: &str, peer: &mut Asyncssh) -> anyho
             exec(ours, path, &by_login_shell).await?,
             peer.run().await?,
         ];
+        // The first rounds fill caches and pools on both sides.
         if round >= WARM_UP {
             samples.ours.push(milliseconds[0]);
             samples.ours_by_login_shell.push(milliseconds[1]);

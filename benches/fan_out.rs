@@ -51,6 +51,7 @@ async fn simulated() -> anyhow::Result<()> {
     for _ in 0..ROUNDS {
         seconds.push(fan_out(&mut connection, count).await?);
     }
+    // Each result must come from a run, or the figure means nothing.
     ensure!(simulator.tally().runs == (ROUNDS * count) as u64, "not each ran each: {:?}", simulator.tally());
     let command = format!("`true` on {count} simulated satellites, {ROUNDS} rounds");
     report("simulated_p50", &seconds, None, &command);
@@ -81,6 +82,7 @@ async fn real() -> anyhow::Result<()> {
 
 /// Runs `true` on all satellites; the seconds until all results are here.
 async fn fan_out(connection: &mut KeepAlive, count: usize) -> anyhow::Result<f64> {
+    // The largest concurrency: a smaller one would be measured instead of the server.
     let body = json!({ "targets": ["all"], "command": "true", "concurrency": MAX_IN_FLIGHT }).to_string();
     let began = Instant::now();
     let (_, answer) = connection.call("POST", "/api/v1/exec", &body).await?;

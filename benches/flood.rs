@@ -58,6 +58,7 @@ struct Served {
 impl Served {
     /// Starts real satellites concurrently, and registers further ones in sequence meanwhile.
     async fn by(hive: &TestHive, prefix: &str) -> anyhow::Result<Self> {
+        // Made before: only the registrations themselves are measured.
         let mut tokens = Vec::new();
         for _ in 0..REGISTRATIONS {
             tokens.push(hive.new_token(None).await);
@@ -107,6 +108,7 @@ async fn register(hive: &TestHive, token: &str, name: &str) -> anyhow::Result<f6
 
 async fn keyless() -> anyhow::Result<()> {
     let hive = TestHive::start().await;
+    // On the same server and before the flood, which is the peer of the figure.
     let calm = Served::by(&hive, "calm").await?;
     let address = fleet::address_of(&hive).to_owned();
     let flood = Background::start(move |over| async move { stranger::ask(&address, &over).await });

@@ -80,11 +80,13 @@ async fn measure() -> anyhow::Result<()> {
     let registered = fleet::register(&hive, links).await?;
     let lines = registered.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
     std::fs::write(&identities, lines.join("\n"))?;
+    // What the registrations left in the memory of the server must not count.
     hive.server().stop().await;
     hive.restart_server().await;
 
     let address = fleet::address_of(&hive).to_owned();
     let ours = cost(hive.server().pid().cast_unsigned(), &address, &identities).await?;
+    // The two servers run one after the other, so that each has the machine to itself.
     drop(hive);
 
     let (hub, address) = start_hub().await?;

@@ -32,6 +32,7 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let count = std::env::var("HIVE_BENCH_COMMANDS").map_or(Ok(COMMANDS), |text| text.parse())?;
+    // Room for all of them, so that none is refused.
     let limit = (2 * count + PLACES).to_string();
     let args = ["--max-open-per-caller", &limit, "--max-queue-per-satellite", &limit].map(String::from).to_vec();
     let hive = TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await;
@@ -39,11 +40,13 @@ async fn main() -> anyhow::Result<()> {
     options.args(["--max-running", &PLACES.to_string()]);
     let satellite = hive.satellite_with("busy-satellite", options).await;
     let before = immediate(&hive, &satellite).await?;
+    // The other half of the places is reserved for immediate commands.
     for _ in 0..PLACES / 2 {
         hive.submit(&satellite, &json!({"command": "sleep 3600", "timeout_seconds": 3600})).await;
     }
     let last = hand_in(&hive, &satellite, count).await?;
     let behind = immediate(&hive, &satellite).await?;
+    // The queue must be long until the last round.
     ensure!(hive.command(&last).await["status"] == "queued", "the other commands are not queued");
     for (name, percent) in [("p50", 50), ("p95", 95), ("max", 100)] {
         let peer = Peer { name: "the same with an empty queue".into(), value: percentile(&before, percent) };

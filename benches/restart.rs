@@ -103,6 +103,7 @@ async fn write_records(hive: &TestHive, count: u64) -> anyhow::Result<()> {
     let source = ClockAndRng::default();
     stream::iter(0..count)
         .map(|number| store.audit_append(draft(&source, number)))
+        // Many at once, because the store commits all that wait together.
         .buffer_unordered(WRITING)
         .try_for_each(|_| async { Ok(()) })
         .await?;

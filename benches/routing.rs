@@ -66,6 +66,7 @@ fn measure() -> anyhow::Result<()> {
         bencher.iter(|| may(black_box(&operator), &Permission::SatellitesExec, ResourceScope::Team(black_box(team))));
     });
 
+    // Dropped, the satellite would not answer any more.
     let (satellite, _playing) = runtime.block_on(play(&hive))?;
     group.bench_function("exec", |bencher| {
         bencher.to_async(&runtime).iter(|| async {

@@ -99,6 +99,7 @@ fn bench_one(
             for _ in 0..iterations.div_ceil(size as u64) {
                 took += desk.do_at_once(work, size).await.expect("the store takes it");
             }
+            // Criterion asks for a number of iterations, and a crowd does `size` of them at once: the time is scaled.
             let done = iterations.div_ceil(size as u64) * size as u64;
             took.mul_f64(iterations as f64 / done as f64)
         });
@@ -125,6 +126,7 @@ impl Desk {
     async fn do_at_once(&self, work: Work, size: usize) -> StoreResult<Duration> {
         let commands: Vec<NewCommand> = (0..size).map(|_| self.command()).collect();
         let ids: Vec<CommandId> = commands.iter().map(|command| command.id).collect();
+        // Not measured: what is to end has to be there first.
         if let Work::Finish = work {
             self.store.command_insert(commands.clone(), None, self.draft()).await?;
         }

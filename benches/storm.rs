@@ -41,6 +41,7 @@ async fn main() -> anyhow::Result<()> {
     let killed = Instant::now();
     hive.restart_server().await;
     let ready = killed.elapsed();
+    // Only now: calls to a server that is not there would not be about the crowd.
     let prober = Prober::start(&hive, &first);
     let after = simulator.until("all are back", PATIENCE, |tally| tally.online == links).await;
     let back = killed.elapsed();

@@ -47,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
 
     let mut samples = Samples::default();
     for round in 0..WARM_UP + ROUNDS {
+        // By turns within one round, so that all see the same machine.
         let seconds = [shell.press(1)?, library.press(1).await?, ssh.press(1)?, local.press(1)?];
         let milliseconds = seconds.map(|seconds| seconds * 1000.0);
         if round >= WARM_UP {

@@ -35,6 +35,7 @@ async fn main() -> anyhow::Result<()> {
     if !is_asked_for() {
         return Ok(());
     }
+    // The default allows fewer than are measured.
     let args = ["--max-sessions-per-agent", "60"].map(String::from).to_vec();
     let mut hive = TestHive::start_with(ServerOptions { args, ..ServerOptions::default() }).await;
     let mut satellite = hive.satellite("remembering-satellite").await;

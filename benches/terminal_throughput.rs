@@ -29,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let hive = TestHive::start().await;
     let satellite = hive.satellite(NAME).await;
+    // A byte starts each flood, so that the clock starts with the key.
     let flood = format!("while test -n \"$(head -c 1)\"; do head -c {BYTES} /dev/zero | tr '\\0' x; done");
     let program = script(&hive, "flood.sh", &flood)?;
     let sshd = Sshd::start().await?;

@@ -28,6 +28,7 @@ fn main() -> anyhow::Result<()> {
     for _ in 0..ROUNDS {
         let home = tempfile::tempdir()?;
         first.push(start_to_terminal(home.path())?);
+        // In the same directory: the hive, its keys and its satellite are there already.
         again.push(start_to_terminal(home.path())?);
     }
     report("first_start", &first, "in an empty directory");

@@ -46,6 +46,7 @@ impl Asyncssh {
             .spawn()?;
         let to_client = client.stdin.take().context("stdin was piped")?;
         let mut from_client = BufReader::new(client.stdout.take().context("stdout was piped")?).lines();
+        // It says this once its connection is open, which is not measured.
         let hello = from_client.next_line().await?.context("asyncssh did not connect")?;
         let Hello { version, server, shell } = serde_json::from_str(&hello)?;
         let name = format!("asyncssh {version} on an open connection to {server}, login shell {shell}");

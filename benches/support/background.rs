@@ -33,6 +33,7 @@ impl Background {
         let is_over = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&is_over);
         let thread = std::thread::spawn(move || {
+            // A runtime of its own: work on the runtime of the bench would delay what is measured.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let began = Instant::now();
             let count = runtime.block_on(work(over))?;

@@ -24,6 +24,7 @@ fn allow_open_files(wanted: u64) -> anyhow::Result<()> {
 
 /// Registers as many satellites, by a second process on the same data as the set-up commands of the server do.
 pub(crate) async fn register(hive: &TestHive, count: usize) -> anyhow::Result<Vec<SimulatedIdentity>> {
+    // Past the server and its limits, which ten thousand registrations would meet.
     let beside = Hive::builder().data_dir(hive.data_dir()).build().await?;
     let identities = enrol(&beside.as_system(), count).await;
     beside.shutdown().await;

@@ -20,6 +20,7 @@ impl KeepAlive {
     pub(crate) async fn open(url: &str, api_key: &str) -> anyhow::Result<Self> {
         let host = url.strip_prefix("http://").context("the server listens without TLS")?.trim_end_matches('/');
         let stream = TcpStream::connect(host).await?;
+        // Nagle's algorithm would hold back a request until the last answer is acknowledged.
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         let mut task = JoinSet::new();

@@ -37,6 +37,7 @@ async fn serve(stream: TcpStream) -> anyhow::Result<()> {
     let config = WebSocketConfig::default().read_buffer_size(4096);
     let mut socket = accept_hdr_async_with_config(stream, choose_protocol, Some(config)).await?;
     let mut heartbeat = interval(HEARTBEAT);
+    // The first tick of `interval` comes at once, and would be one more message for each link.
     heartbeat.reset();
     loop {
         tokio::select! {

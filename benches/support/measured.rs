@@ -56,6 +56,7 @@ fn read(bench: &str, name: &str) -> anyhow::Result<Vec<f64>> {
     let path = directory().join(bench).join(name).join("new/sample.json");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let Sample { iters, times } = serde_json::from_str(&text)?;
+    // A sample of criterion is the time of many iterations.
     Ok(times.into_iter().zip(iters).map(|(time, iterations)| time / iterations).collect())
 }
 

@@ -42,6 +42,7 @@ impl Prober {
 }
 
 async fn call_until(over: &AtomicBool, url: &str, key: &str, satellite: &str) -> anyhow::Result<Vec<f64>> {
+    // One open connection: a handshake with each call would be measured instead.
     let mut connection = KeepAlive::open(url, key).await?;
     let calls = [
         ("GET", "/api/v1/satellites?per_page=50".to_owned(), ""),

@@ -51,6 +51,7 @@ async fn begin(address: &str, head: &str, count: usize, over: &AtomicBool) -> u6
         };
         begun += u64::from(stream.write_all(head.as_bytes()).await.is_ok());
         open.push_back(stream);
+        // The oldest goes: the number of open connections stays the same.
         if open.len() > count {
             open.pop_front();
         }

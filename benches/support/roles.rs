@@ -18,6 +18,7 @@ pub(crate) async fn while_wanted(role: impl Future<Output = anyhow::Result<()>>)
 
 /// Starts this program in another role. It ends with its value.
 pub(crate) fn start(role: &[&str]) -> anyhow::Result<Child> {
+    // Its standard input is a pipe from here: it ends with this process, however that ends.
     let mut command = Command::new(std::env::current_exe()?);
     Ok(command.args(role).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?)
 }

@@ -37,6 +37,7 @@ impl Salt {
             .spawn()?;
         let to_client = client.stdin.take().context("stdin was piped")?;
         let mut from_client = BufReader::new(client.stdout.take().context("stdout was piped")?).lines();
+        // It says this once all minions have answered.
         let hello = from_client.next_line().await?.context("Salt did not start")?;
         let Hello { version } = serde_json::from_str(&hello)?;
         let name = format!("Salt {version}, cmd.run on {minions} minions by LocalClient");

@@ -59,6 +59,7 @@ async fn start(directory: &Path) -> anyhow::Result<(Child, u16)> {
     }
     let home = directory.join("home");
     std::fs::create_dir(&home)?;
+    // sshd cannot choose a port by itself. This one was free a moment ago.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let file = directory.join("sshd_config");
     std::fs::write(&file, configuration(directory, &home, port))?;

@@ -39,6 +39,7 @@ impl Typist {
 
     /// The program behind the ssh client.
     pub(crate) fn ssh(sshd: &Sshd, program: &Path) -> anyhow::Result<Self> {
+        // Known beforehand: ssh must neither ask nor warn.
         let known_hosts = sshd.user_key().with_file_name("known_hosts");
         let host_key = std::fs::read_to_string(sshd.host_key())?;
         std::fs::write(&known_hosts, format!("[127.0.0.1]:{} {host_key}", sshd.port))?;
