@@ -86,6 +86,7 @@ impl CommandRouter for ServiceHandle<Exec> {
         let Exec { satellite_store, commands, .. } = &*self.service;
         let permission = &Permission::SatellitesExec;
         let row = satellite_for(satellite_store.as_ref(), &self.principal, satellite, permission).await?;
+        // It may be offline: the command waits for it.
         commands.check_usable(&row)?;
         let work = Work::exec(command)?;
         let idempotency_key = options.idempotency_key;

@@ -142,6 +142,7 @@ impl Jobs {
     }
 
     fn remove(&self, id: JobId) {
+        // Removed before its followers learn that it is over: whoever looks for it from then on reads the store.
         let job = lock(&self.drivers).remove(&id);
         if let Some(job) = job {
             self.commands.close_job(id);

@@ -109,6 +109,7 @@ impl AttachedSatellite {
             ToServer::Busy { id } => commands.on_busy(&self.link, id).await?,
             ToServer::CommandAck { id, journal_position } => {
                 let is_known = commands.on_start(&self.link, id).await?;
+                // A report about a command that it was not given says nothing about its journal.
                 if let Some(position) = journal_position.filter(|_| is_known) {
                     satellites.note_journal_position(&self.link.handle, position);
                 }
@@ -152,6 +153,7 @@ impl AttachedSatellite {
             LinkMessage::Output { command, channel, receiver } => {
                 let new = receiver.accept(&frame).map_err(protocol_violation)?;
                 let (command, channel, received) = (*command, channel.clone(), receiver.received());
+                // `accept` has cut off what was received before.
                 let offset = received - new.len() as u64;
                 commands.on_output(self.link.satellite(), command, channel, offset, &new).await?;
                 // Only now: until the output is buffered or stored, the satellite must not send more of it.

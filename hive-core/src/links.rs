@@ -181,6 +181,7 @@ impl Links {
     pub(crate) fn close(&self, id: SatelliteId, code: u16, reason: &str) {
         let (live, joining) = {
             let mut table = write(&self.table);
+            // Removed, so that `admit` does not find it any more. A live link is removed when it has ended.
             (table.live.get(&id).cloned(), table.joining.remove(&id))
         };
         if let Some(live) = live {
@@ -239,6 +240,7 @@ impl JoiningLink<'_> {
         let Joining { epoch, link } = joining;
         let live = LinkHandle { satellite: self.id, epoch, journal_id, start_id, answered: Arc::default(), link };
         let before = table.live.insert(self.id, live.clone());
+        // The links are foreign code (`AgentLink`), which is not called under the lock.
         drop(table);
         if let Some(before) = before {
             before.close(close::REPLACED, "a newer link took over");

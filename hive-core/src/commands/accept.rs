@@ -51,6 +51,7 @@ impl Commands {
         work: Work,
         options: ExecOptions,
     ) -> Result<ExecReport> {
+        // Before anything is stored: a call that waits leaves no command behind for an offline satellite.
         self.check_online(&row)?;
         let timeout = self.call_timeout(work.timeout_seconds);
         let satellite = SatelliteRef { satellite: row.id, name: row.name.clone() };
@@ -83,6 +84,8 @@ impl Commands {
         options: AcceptOptions,
     ) -> Result<CommandId> {
         let AcceptOptions { idempotency_key, is_awaited } = options;
+        // What makes two requests the same. Priority and expiry do not count, so that a repetition may have less time
+        // left.
         let request = json!([row.id, work.payload, work.timeout_seconds]);
         let key = self.idempotency_key(principal, idempotency_key, &request)?;
         let id = CommandId::new(self.context.seed());
@@ -109,6 +112,7 @@ impl Commands {
         if link.is_some() || (is_awaited && is_online) {
             self.in_flight.begin(id, command_meta(principal, row, &work), Received::default());
         }
+        // One transaction: there is no command without the record of its intent.
         match self.store.command_insert(vec![command], key, record).await {
             Ok(CommandInsertOutcome::New) => {}
             // An insert that failed may have been committed all the same. Then the next link finds the command in the

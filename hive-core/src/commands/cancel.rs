@@ -27,6 +27,7 @@ impl Commands {
         let subject = Subject::new(id).of_team(row.team_id);
         let details = json!({ "satellite_id": row.satellite_id });
         let record = intent(&self.context, principal, AuditAction::CommandCancel, subject, details);
+        // Recorded before the effect, which is outside of the database.
         self.audit.audit_append(record).await?;
         self.end_by_cancel(row).await
     }

@@ -75,6 +75,7 @@ impl Commands {
             }
             let (id, job) = (command.id, command.job_id);
             self.deliver(command, link, None).await?;
+            // Its job may have been cancelled while the satellite was away.
             if self.is_of_cancelled_job(job) {
                 link.send_cancel(id);
             }
@@ -207,6 +208,7 @@ impl Commands {
             return link.queue.end(id);
         };
         let now = self.context.steady();
+        // Relative, because the clocks of server and satellite differ.
         let expires_in_ms = expires_at.since(now).as_millis() as u64;
         let command = Box::new(Command { id, expires_in_ms, sent_at: Some(now), received, started, payload });
         self.in_flight.note_sent(id, now);
@@ -224,6 +226,7 @@ impl Commands {
         id: CommandId,
         link: &'a CommandLink,
     ) -> BoxFuture<'a, Result<()>> {
+        // Boxed, because `deliver` gets here again by `send_prepared`.
         Box::pin(async move {
             let Some(row) = self.store.command_get(id).await? else { return Ok(()) };
             if row.status.is_terminal() {

@@ -53,6 +53,7 @@ impl CommandLinks {
     /// Removes a link, unless a newer one of its satellite is there.
     pub(super) fn close(&self, link: &CommandLink) {
         let mut links = write(&self.0);
+        // A newer link may have replaced this one, and its commands stay.
         if links.get(&link.satellite()).is_some_and(|known| known.handle.epoch == link.handle.epoch) {
             links.remove(&link.satellite());
         }

@@ -19,12 +19,14 @@ impl Commands {
         let (now, grace) = (self.context.steady(), self.context.settings().lost_grace);
         for id in self.store.command_list_overdue(now, grace, BATCH).await? {
             let ended = self.end_if_overdue(id, now).await;
+            // A row that cannot be read must not keep the others from ending.
             self.context.unreadable_rows().pass_over("command", id, ended)?;
         }
         Ok(())
     }
 
     async fn end_if_overdue(self: &Arc<Self>, id: CommandId, now: Timestamp) -> Result<()> {
+        // Listed a moment ago: it may have ended since.
         let Some(row) = self.store.command_get(id).await?.filter(|row| !row.status.is_terminal()) else {
             return Ok(());
         };

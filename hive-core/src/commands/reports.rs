@@ -97,6 +97,7 @@ impl Commands {
     pub(crate) async fn on_result(self: &Arc<Self>, link: &CommandLink, result: CommandResult) -> Result<()> {
         let (id, satellite) = (result.id, link.satellite());
         match self.in_flight.meta(id, satellite) {
+            // No end: the command goes back to the queue, and the acknowledgement below makes the satellite drop it.
             Some(_) if is_for_want_of_room(&result) => self.on_busy(link, id).await?,
             Some(meta) => {
                 let outcome = self.outcome(result)?;
@@ -130,6 +131,7 @@ impl Commands {
         if !status.is_terminal() {
             return Err(protocol_violation("result without an end"));
         }
+        // A satellite sends all output before the result (`ToServer::CommandResult`).
         if self.in_flight.received(id) != Some(sent) {
             return Err(protocol_violation("result before all of its output"));
         }

@@ -67,6 +67,7 @@ impl Commands {
         let queued = QueuedCommand::of(&row);
         // The satellite may have another link by now.
         let is_queued = self.links.get(satellite).is_some_and(|link| self.enqueue(&link, queued));
+        // Without a link a job has to give its command another turn. All others wait in the store for the next link.
         if !is_queued {
             self.return_turns([queued]);
         }

@@ -141,6 +141,7 @@ impl Commands {
 
     /// What became of a job's target.
     pub(crate) fn target_report(self: &Arc<Self>, row: JobTargetRow, encoding: OutputEncoding) -> ExecReport {
+        // Of many targets most print nothing: no reader is made for them, and none asks the store.
         let has_no_output = row.finished_at.is_some() && row.stdout_bytes == 0 && row.stderr_bytes == 0;
         let rest = row.command_id.filter(|_| !has_no_output).map(|id| self.output_reader(id));
         let JobTargetRow { satellite_id, satellite_name, command_id, status, end, .. } = row;
@@ -174,6 +175,7 @@ pub(super) async fn into_answer(id: CommandId, report: ExecReport) -> Result<Exe
             let why = result.error.as_ref().map(|error| error.message.clone());
             Err(Error::CommandBlocked(why.unwrap_or_default()))
         }
+        // A command that goes on looks the same to a caller who has waited long enough.
         TargetStatus::Command(status) if *status == CommandStatus::TimedOut || !status.is_terminal() => {
             let result = report.into_result_with(MAX_ERROR_OUTPUT).await?;
             Err(Error::CommandTimeout { command: id, result: Some(Box::new(result)) })

@@ -62,6 +62,7 @@ impl CommandStream {
             }
             Err(error) => Err(error),
         };
+        // A follower gets an end for each target, also where the store fails meanwhile.
         let exit = exit.unwrap_or_else(|error| {
             warn!(command.id = %id, error = %error, "a command cannot be followed");
             unfinished(id, &satellite, &error)

@@ -27,6 +27,7 @@ impl Exec {
         work: Work,
         options: ExecOptions,
     ) -> Result<Subscription<ExecEvent>> {
+        // A label makes a job also where one satellite has it: how many those are is known only later.
         if let [Target::Id(_) | Target::Name(_)] = targets.as_slice() {
             let mut found = self.satellites.resolve(principal, &targets, &Permission::SatellitesExec).await?;
             if let Some(row) = found.pop() {

@@ -95,6 +95,7 @@ impl AuthFailures {
     pub(crate) fn note(&self, failure: AuthFailure<'_>) {
         let source = FailureSource::of_address(failure.ip);
         let (kind, reason) = (failure.kind, failure.reason);
+        // Of a flood most end here, before anything is allocated for them.
         if !self.is_to_be_recorded(kind, source) {
             return;
         }

@@ -114,6 +114,7 @@ impl IdentityService {
                 let Some(owner) = self.store.api_key_owner(id).await? else { return Ok(false) };
                 (owner.user, owner.teams, owner.key.scopes)
             }
+            // An actor of a later version: its rights are not known here.
             _ => return Ok(false),
         };
         let is_disabled = user.disabled_at.is_some();

@@ -60,6 +60,7 @@ impl IdentityService {
         let details = json!({ "user_id": user.id, "username": user.username, "role": role });
         let record = record(&self.context, principal, AuditAction::TeamMemberPut, subject, details);
         self.store.team_member_put(team, user.id, role.clone(), record).await?;
+        // A lower role ends the streams that need more.
         self.grants.revalidate(Some(user.id)).await;
         Ok(TeamMember { user_id: user.id, username: user.username, role })
     }

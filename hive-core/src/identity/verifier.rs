@@ -64,6 +64,7 @@ impl CredentialVerifier {
     /// Whether `password` is the one behind `hash`. Without a hash it takes as long and says no, so that the time does not
     /// tell whether a user exists.
     pub(crate) async fn is_password(&self, password: String, hash: Option<String>) -> Result<bool> {
+        // Held until the end, so that running and waiting ones count together.
         let _place = self.waiting.try_acquire().map_err(|_| Error::RateLimited { retry_after_seconds: 1 })?;
         let _turn = self.running.acquire().await.map_err(Error::internal)?;
         let verify = move || {
@@ -73,6 +74,7 @@ impl CredentialVerifier {
             drop(hash_with(&password_params(), &password, &[0; 16]));
             false
         };
+        // It computes for tens of milliseconds, which would block the other tasks of this thread.
         tokio::task::spawn_blocking(verify).await.map_err(Error::internal)
     }
 }

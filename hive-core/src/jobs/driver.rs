@@ -73,10 +73,12 @@ impl Jobs {
         }
         let turns = job.change(|plan| plan.next(Instant::now(), |id| self.presence.is_online(id)));
         self.hand_over_all(job, turns).await?;
+        // After the turns: a satellite that has just come back has not expired.
         let expired = job.plan().expired(Instant::now());
         for command in expired {
             self.expire(command).await?;
         }
+        // A statement of its own: the lock of the plan must not be held across the await.
         let is_done = job.plan().is_done();
         if is_done { self.end(job).await } else { Ok(false) }
     }
@@ -98,6 +100,7 @@ impl Jobs {
 
     async fn hand_over_all(self: &Arc<Self>, job: &JobDriver, turns: Vec<CommandId>) -> Result<()> {
         let hand_overs: Vec<_> = turns.into_iter().map(|command| self.hand_over(job, command)).collect();
+        // In any order: the targets of a job do not wait for each other here.
         let mut done = stream::iter(hand_overs).buffer_unordered(HAND_OVERS);
         let mut result = Ok(());
         // All of them are awaited: one that fails must not drop others half-way.

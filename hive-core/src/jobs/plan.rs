@@ -94,6 +94,7 @@ impl Plan {
                 TargetStatus::Command(CommandStatus::Queued) => drop(plan.queue.insert(index)),
                 TargetStatus::Command(status) if !status.is_terminal() => {
                     plan.in_flight.insert(index, InFlightTarget { since: now, until: now + left(index), waited: None });
+                    // What happened before a restart is in the log too: every follower begins with it.
                     plan.log.push(TargetTransition::HandedOver(index));
                 }
                 _ => plan.log.push(TargetTransition::Ended(index)),
@@ -223,6 +224,7 @@ impl Plan {
     pub(super) fn wakes_at(&self, now: Instant) -> Option<Instant> {
         let expired = self.deferred.values().map(|since| *since + self.rules.wait).min();
         let is_waited_for = !self.queue.is_empty() || !self.deferred.is_empty();
+        // One that is past its time has freed its place already.
         let freed =
             self.in_flight.values().map(|in_flight| in_flight.until).filter(|until| is_waited_for && *until > now);
         expired.into_iter().chain(freed.min()).min()

@@ -102,6 +102,7 @@ impl Jobs {
         let details = json!({ "command": row.summary, "cut": is_cut(&row.summary) });
         let record = intent(&self.context, principal, AuditAction::JobCancel, subject, details);
         if !self.store.job_cancel(id, self.context.now(), record).await? {
+            // Another call has cancelled it, or it has ended since it was read.
             return Ok(());
         }
         // The store first: from then on it delivers no command of the job, whatever the driver is about to do.

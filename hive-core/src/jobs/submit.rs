@@ -54,6 +54,7 @@ impl Jobs {
         let deadline_at = self.context.steady().plus(Duration::from_secs(deadline_seconds.into()));
         let (job, commands) = self.new_job(principal, &request, &rows, concurrency, deadline_at);
         let id = job.id;
+        // What makes two requests the same, as for a single command.
         let same_request = json!([job.asked, request.work.payload, request.work.timeout_seconds]);
         let key = self.commands.idempotency_key(principal, request.idempotency_key, &same_request)?;
         let satellites: Vec<_> = rows.iter().map(|row| row.id).collect();
@@ -99,6 +100,7 @@ impl Jobs {
         let mut commands = Vec::new();
         let mut targets = Vec::with_capacity(rows.len());
         for row in rows {
+            // An offline or full satellite does not fail the job: its target is not run, and has the reason.
             let command = self.count_target(row).map(|()| {
                 let command = CommandId::new(self.context.seed());
                 commands.push(self.commands.job_command(principal, command, row, &request.work, (id, deadline_at)));

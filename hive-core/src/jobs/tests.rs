@@ -260,6 +260,7 @@ async fn a_job_goes_on_after_a_restart_with_its_cap_and_every_target_once() {
     fleet.satellites[2].finish(under_way[1], CommandStatus::Succeeded, 0, 0).await;
     let (job, _) = ended(&after, id).await;
     assert_eq!((job.status.clone(), job.counts.ended()), (JobStatus::Succeeded, 5));
+    // One record for the intent and one for the end, also over a restart.
     let records = records(&after, "satellite.exec_multi").await;
     assert_eq!(results(&records), [AuditResult::Intent, AuditResult::Success]);
     assert_eq!(records[0].actor, records[1].actor);
@@ -272,6 +273,7 @@ async fn a_cancelled_job_is_cancelled_after_a_restart_too() {
     let mut fleet = fleet(&before, 2).await;
     let id = submit(&before, 1).await;
     let running = fleet.satellites[0].command().await.id;
+    // Offline, so that the cancel reaches it only after the restart.
     fleet.satellites.clear();
     assert_eq!(before.as_system().jobs().cancel(id).await.unwrap().status, JobStatus::Cancelling);
     before.shutdown().await;

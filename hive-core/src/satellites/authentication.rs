@@ -38,6 +38,7 @@ impl Satellites {
         if !self.identity.verifier().is_key(secret, &row.hash, mode) {
             return Err(mode.refusal());
         }
+        // The handshake compares the generation once more: the key may be replaced before the link joins.
         Ok(SatelliteIdentity { id, key_generation: row.generation })
     }
 

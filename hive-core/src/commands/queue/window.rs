@@ -152,6 +152,7 @@ struct Slots {
 
 impl Slots {
     fn new(capacity: usize, reserved: usize) -> Self {
+        // Of a single slot none is reserved: others would never get one.
         Self { capacity, reserved: reserved.min(capacity / 2), taken: 0, paused_until: None }
     }
 
@@ -184,6 +185,7 @@ impl DeliveryWindow {
             power: Slots::new(POWER_SLOTS, 0),
             in_flight: HashMap::new(),
             queues: std::iter::repeat_with(queue).take(CommandClass::ALL.len() * Rank::ALL.len()).collect(),
+            // Until it is open, everything that arrives is kept aside.
             arrived: Some(Vec::new()),
             is_open: false,
             is_closed: false,
@@ -349,6 +351,7 @@ impl DeliveryWindow {
                 Some(Pick::Command(class, rank, key)) => {
                     let waiting = self.queue_mut(class, rank).waiting.remove(&key);
                     if let Some(waiting) = waiting {
+                        // The slot is taken now, so that no new command gets it before this one is sent.
                         self.begin(waiting.id, class);
                         turns.push(waiting);
                     }
@@ -380,6 +383,7 @@ impl DeliveryWindow {
                 return Some(Pick::Read(PageQuery { class, rank, after }));
             }
             let candidate = queue.first().map(|waiting| (waiting.rank_at(now), waiting.key(), rank));
+            // The rank by now decides, then the age.
             first = [first, candidate].into_iter().flatten().min();
         }
         first.map(|(_, key, rank)| Pick::Command(class, rank, key))

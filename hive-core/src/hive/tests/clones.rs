@@ -137,6 +137,7 @@ async fn what_a_rolled_back_satellite_was_given_is_not_given_again() {
     assert_eq!(satellite.command().await.id, command);
     // The acknowledgement moves the known position to 11, so that a return to 10 shows.
     satellite.start(command, 11).await;
+    // Gone before the other one connects, so that nobody answers for the identity.
     drop(satellite);
     let rolled_back = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     let mut satellite = connect_as(&hive, &registered, rolled_back).await;
@@ -214,6 +215,7 @@ async fn a_key_that_dies_while_its_satellite_connects_leaves_no_link() {
         let death = [Death::Replaced, Death::Removed, Death::GivenAway][round % 3];
         let name = format!("web-server-{round:02}");
         let registered = register(&hive, &name).await;
+        // Made before the race: only its use races with the handshake.
         let made_for = RegistrationTokenCreate { for_satellite: Some(registered.id), ..global() };
         let spare = token(&system, made_for).await;
         let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await.unwrap();

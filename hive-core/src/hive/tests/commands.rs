@@ -77,6 +77,7 @@ async fn a_lost_journal_makes_the_outcome_unknown() {
     let waiting = exec(&hive, satellite.id, "pay the bill");
     let command = satellite.command().await;
     drop(satellite);
+    // Another id of the journal: the satellite has lost its data directory.
     let _satellite = connect(&hive, &registered, "journal-2").await;
     let result = waiting.await.unwrap().unwrap();
     assert_eq!(result.status, TargetStatus::Command(CommandStatus::OutcomeUnknown));
@@ -206,6 +207,7 @@ async fn a_result_before_its_output_breaks_the_protocol() {
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let _waiting = exec(&hive, satellite.id, "true");
     let id = satellite.command().await.id;
+    // It claims output that never came.
     let sent = Received { stdout: 10, stderr: 0 };
     let early = CommandResult {
         id,
@@ -218,6 +220,7 @@ async fn a_result_before_its_output_breaks_the_protocol() {
     };
     assert!(satellite.attached.on_control(ToServer::CommandResult(early)).await.is_err());
     assert!(!status(&hive, id).await.is_terminal());
+    // A stream that was never opened.
     let stray = Frame::data(StreamId(99), 0, Bytes::from_static(b"x"), false);
     assert!(satellite.attached.on_frame(stray).await.is_err());
 }
@@ -376,6 +379,7 @@ async fn output_of_a_later_version_goes_nowhere_and_its_stream_goes_on() {
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let waiting = exec(&hive, satellite.id, "echo hello");
     let id = satellite.command().await.id;
+    // A third channel, which a later version may have.
     let (stream, channel) = (StreamId(9), "trace".into());
     let open = ToServer::StreamOpen { stream, command_id: id, channel, offset: 7 };
     satellite.attached.on_control(open).await.unwrap();

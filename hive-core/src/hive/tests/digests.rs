@@ -131,6 +131,7 @@ async fn a_record_of_a_long_command_says_that_it_was_cut() {
 async fn a_record_of_a_long_job_keeps_the_first_targets_and_a_digest_of_all() {
     let (hive, notes) = noted().await;
     let registered = register(&hive, NAME).await;
+    // One more than a record keeps.
     let targets: Vec<_> = std::iter::repeat_n(Target::Id(registered.id), 1001).collect();
     let acting = hive.as_system();
     let _satellite = connect(&hive, &registered, "journal-1").await;

@@ -146,6 +146,7 @@ async fn a_satellite_that_does_not_read_holds_no_caller_up_and_keeps_its_link() 
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
     let mut satellite = connect(&hive, &registered, "journal-1").await;
+    // More than the channel of the link holds, and nothing reads it.
     let count = ChannelLink::CAPACITY + ChannelLink::CAPACITY / 2;
     for _ in 0..count {
         submit(&hive, satellite.id, "true").await;
@@ -237,6 +238,7 @@ async fn a_command_that_is_sent_back_too_late_has_expired() {
     let command = ExecCommand { expires_in_seconds: Some(3), ..ExecCommand::shell("true") };
     let id = hive.as_system().commands().submit(satellite.id, command, ExecOptions::default()).await.unwrap();
     assert_eq!(satellite.command().await.id, id);
+    // The expiry of 3 s passes while the satellite has the command.
     clock.advance(Duration::from_secs(8));
     satellite.send_back(id).await;
     until(&hive, id, CommandStatus::Expired).await;
@@ -308,6 +310,7 @@ async fn a_queue_that_is_full_takes_no_more_and_says_so() {
     assert_eq!(total, 2, "what was refused is not stored");
     hive.shutdown().await;
 
+    // A restart: the counts have to be those of the store from the start.
     let hive = Hive::builder().in_memory().settings(settings).store(store).build().await.unwrap();
     check(&hive, one.id, of_the_satellite()).await;
     check(&hive, two.id, of_the_caller()).await;

@@ -42,6 +42,7 @@ async fn a_token_does_not_take_the_place_of_a_satellite_that_is_there() {
     let (hive, clock) = clocked_hive().await;
     let registered = register(&hive, NAME).await;
     let satellite = connect(&hive, &registered, "journal-1").await;
+    // A token for no satellite in particular.
     let plain = with_token(&hive, global()).await;
     assert!(is_conflict(&hive.register_satellite(&plain, request(NAME), None, None).await), "it is online");
     drop(satellite);

@@ -126,6 +126,7 @@ async fn a_flood_of_messages_about_nothing_ends_the_link() {
 
 #[tokio::test]
 async fn a_flood_of_messages_about_an_ended_command_is_bounded_too() {
+    // The reads are what a flood costs: they are counted below the hive.
     let below = Database::in_memory().open().await.unwrap();
     let looked_up = Arc::new(LookedUp { below, commands: AtomicU64::new(0) });
     let hive = Hive::builder().store(looked_up.clone()).build().await.unwrap();

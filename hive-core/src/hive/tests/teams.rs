@@ -122,6 +122,7 @@ async fn what_runs_ends_with_the_change_of_team() {
     assert!(matches!(teams.satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::RotateKey { .. })));
     teams.satellite.end.next().await.expect_err("the link of the old key is closed");
     let stream = hive_wire::frame::StreamId(3);
+    // What the satellite sent before it read the cancel.
     let open = ToServer::StreamOpen { stream, command_id: command, channel: Channel::Stdout, offset: 6 };
     teams.satellite.attached.on_control(open).await.unwrap();
     let said = hive_wire::frame::Frame::data(stream, 6, bytes::Bytes::from_static(b"after"), false);
