@@ -66,6 +66,7 @@ async fn exec_prints_an_array_and_exits_with_the_worst_status() {
     let results = finished.json();
     let results = results.as_array().expect("an array");
     assert_eq!(results.len(), 2);
+    // By name, in whichever order they ended.
     for (result, satellite) in results.iter().zip([&first, &second]) {
         let mut expected = BTreeSet::from(RESULT_KEYS);
         expected.insert("command_id");
@@ -104,6 +105,7 @@ async fn the_trail_is_exported_and_verified_without_the_hive() {
     let file = hive.dir().join("trail.jsonl");
     let file = file.to_str().expect("a plain path");
     hive.cli(["audit", "export", "--output", file]).await.expect_success();
+    // The export has to be enough for the check.
     hive.kill_server();
     hive.cli(["audit", "verify", file]).await.expect_success();
 }

@@ -115,6 +115,7 @@ async fn output_of_any_size_is_read_to_its_end(world: World) {
 }
 
 async fn targets_come_by_name_and_each_once(world: World) {
+    // Not activated, so that `all` leaves it out.
     world.absent("inactive-01", None).await;
     let away = world.away("away-server-01", None).await;
     let satellite = world.satellite().await;
@@ -231,6 +232,7 @@ async fn a_queued_command_waits_is_listed_and_is_cancelled(world: World) {
 async fn a_running_command_is_cancelled_with_its_whole_tree(world: World) {
     let satellite = world.satellite().await;
     let (api, seconds) = (world.api(), unique_seconds());
+    // Children in the background, which would outlive a shell that is killed alone.
     let line = format!("sleep {seconds} & sleep {seconds} & wait");
     let id = api.commands().submit(satellite.id, ExecCommand::shell(line), ExecOptions::default()).await.unwrap();
     until_sleeping(&seconds, 2).await;
@@ -281,6 +283,7 @@ async fn a_change_of_power_is_set_going(world: World) {
     let request = PowerRequest {
         action: PowerAction::Sleep,
         delay_seconds: 7,
+        // Shell syntax, which no shell may see.
         message: Some("maintenance; $(date)".into()),
         priority: None,
     };

@@ -49,6 +49,7 @@ async fn users_are_added_found_and_changed(world: World) {
     assert!(disabled.disabled_at.is_some() && disabled.role == PlatformRole::GlobalAdmin);
     assert_eq!(api.identity().user_update(olga.user.id, UserUpdate::default()).await.unwrap(), disabled);
     api.identity().user_update(anna.user.id, disable.clone()).await.unwrap();
+    // The two other admins are disabled by now.
     let last = api.identity().user_update(world.admin.user, disable).await.unwrap_err();
     assert_eq!(last.code(), ErrorCode::Conflict, "the last admin");
     assert_eq!(

@@ -35,6 +35,7 @@ async fn told(mut watch: Subscription<JobEvent>) -> (Vec<(String, TargetStatus)>
             _ => {}
         }
     }
+    // Targets end in any order.
     targets.sort_by(|a, b| a.0.cmp(&b.0));
     (targets, end)
 }
@@ -70,6 +71,7 @@ async fn a_cancelled_job_ends_what_runs_and_what_waits(world: World) {
     let _first = world.satellite().await;
     let _second = world.satellite_with("web-server-02", SatelliteOptions::default()).await;
     let (api, seconds) = (world.api(), unique_seconds());
+    // One at a time, so that one target runs while the other waits.
     let options = JobOptions { concurrency: Some(1), ..JobOptions::default() };
     let command = ExecCommand::shell(format!("sleep {seconds}"));
     let job = api.jobs().submit(vec![Target::All], command, options).await.unwrap();
@@ -91,6 +93,7 @@ async fn who_looks_away_ends_nothing(world: World) {
     let mut watch = api.jobs().subscribe(job.id).await.unwrap();
     assert!(matches!(watch.next().await, Some(JobEvent::Progress { .. })));
     drop(watch);
+    // A subscriber that never reads must not hold up the job.
     let unread = api.jobs().subscribe(job.id).await.unwrap();
     until_sleeping(&seconds, 1).await;
     assert_eq!(api.jobs().get(job.id).await.unwrap().unwrap().status, JobStatus::Running);

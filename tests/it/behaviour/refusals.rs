@@ -294,6 +294,7 @@ async fn what_contradicts_what_is_there() {
     });
     let token = token.await.unwrap();
     world.api().identity().registration_token_revoke(token.token_id).await.unwrap();
+    // There is one admin only, who must stay one.
     let demoted = UserUpdate { role: Some(PlatformRole::GlobalUser), disabled: None };
     refused!(
         both,
@@ -337,6 +338,7 @@ async fn what_a_satellite_refuses_or_is_not_there_for() {
     let seconds = unique_seconds();
     let running = world.api().commands().submit(id, sh(&format!("sleep {seconds}")), plain()).await.unwrap();
     let session = world.api().sessions().create(small_shell(id)).await.unwrap().id;
+    // Killed, not stopped: a stop would end the command and the session.
     machine.process.process().kill();
     until("it is offline", async || !world.api().satellites().get(id).await.unwrap().unwrap().online).await;
     refused!(

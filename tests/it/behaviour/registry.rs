@@ -63,6 +63,7 @@ async fn satellites_are_found_by_what_they_are(world: World) {
     check(SatelliteFilter { tags: vec!["rack-7".into()], search: Some("data".into()), ..any() }, &["database-01"])
         .await;
     check(SatelliteFilter { tags: vec!["rack-7".into(), "none".into()], ..any() }, &[]).await;
+    // Characters with a meaning in a URL, which the remote hive has to escape.
     check(SatelliteFilter { search: Some("%&tag=x#\0\u{202e}".into()), ..any() }, &[]).await;
     let page = world.api().satellites().list(any(), PageRequest { page: 2, per_page: 3 }).await.unwrap();
     assert_eq!((names(&page.items).as_slice(), page.total, page.page, page.per_page), (&["web-front-02"][..], 4, 2, 3));
@@ -100,6 +101,7 @@ async fn labels_may_be_odd(world: World) {
         let filter = SatelliteFilter { tags: vec![tag.into()], ..SatelliteFilter::default() };
         assert_eq!(world.api().satellites().list(filter, PageRequest::default()).await.unwrap().total, 1, "{tag}");
     }
+    // A label is neither folded in case, nor decoded, nor split: only the exact one is found.
     for tag in ["", "A/b", "none", "a b", "%2e", "a,b"] {
         assert_eq!(names(&world.api().satellites().get_by_tag(tag).await.unwrap()), [""; 0], "{tag}");
     }
@@ -134,6 +136,7 @@ async fn what_happens_to_satellites_is_told(world: World) {
         _ => false,
     })
     .await;
+    // This only ends the link. The satellite reconnects by itself.
     world.api().satellites().mark_offline(meant).await.unwrap();
     heard(&mut events, |event| matches!(event, SatelliteEvent::Offline { .. })).await;
     heard(&mut events, |event| matches!(event, SatelliteEvent::Online { .. })).await;

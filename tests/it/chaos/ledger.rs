@@ -41,6 +41,7 @@ pub(crate) fn violation(entry: &Entry) -> Option<String> {
     }
     let has_run = entry.runs == 1;
     match &entry.told {
+        // The request may have arrived or not: both are right.
         Told::Nothing => None,
         Told::Refused => has_run.then(|| "it was refused, and ran".to_owned()),
         Told::Acknowledged { status: told, .. } => {
@@ -57,6 +58,7 @@ pub(crate) fn violation(entry: &Entry) -> Option<String> {
 
 fn check_end(work: Work, status: &str, error: Option<&str>, has_run: bool) -> Option<String> {
     match (work, status) {
+        // It promises nothing, so that it breaks no promise.
         (_, "outcome_unknown") => None,
         // Its satellite was stopped, and says so. Whether it had come to writing its number, nobody says.
         (_, "cancelled") if error == Some("UNAVAILABLE") => None,

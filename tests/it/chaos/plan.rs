@@ -110,6 +110,7 @@ fn a_number_gives_one_plan() {
 #[test]
 fn a_short_plan_has_everything_in_it() {
     for seed in 0..50 {
+        // As many rounds as the deck has cards.
         let plan = plan(seed, 30, 4);
         let kinds: std::collections::HashSet<_> =
             plan.iter().map(|round| std::mem::discriminant(&round.deed)).collect();

@@ -54,6 +54,7 @@ impl HostileHive {
     pub(crate) async fn link(&self) -> WebSocketStream<TcpStream> {
         let next = async { self.links.lock().await.recv().await };
         let mut socket = tokio::time::timeout(PATIENCE, next).await.expect("the satellite dials").unwrap();
+        // Any handshake is accepted: the satellite is the one under test.
         socket.next().await.unwrap().unwrap();
         let ack = json!({"type": "handshake_ack", "success": true, "protocol_version": "2",
             "server_time": "2026-01-01T00:00:00Z", "heartbeat_interval": 30});

@@ -7,6 +7,7 @@ use super::{NAME, SHELL, Site};
 /// A shell at its prompt.
 async fn at_prompt(site: &Site) -> Console {
     let mut console = site.hive.console(["shell", NAME, "--shell", SHELL, "-e", "LANG=C.UTF-8"]);
+    // Quoted apart, so that the echo of this line is not taken for the prompt.
     console.type_keys("PS1='prom''pt> '\r").await;
     console.until_text("prompt>").await;
     console
@@ -28,6 +29,7 @@ async fn vim_edits_a_file() {
     let site = Site::start().await;
     let mut console = at_prompt(&site).await;
     let file = site.hive.dir().join("edited");
+    // Without configuration and without a swap file: the same on every machine.
     run(&mut console, &format!("vim -u NONE -N -n {}", file.display()), "~\n~\n~").await;
     console.until("it has a screen of its own", Screen::alternate_screen).await;
     console.type_keys("ih\u{e9}llo w\u{f6}rld\rsecond line").await;
@@ -79,6 +81,7 @@ async fn tmux_runs_inside() {
     let site = Site::start().await;
     let mut console = at_prompt(&site).await;
     let socket = site.hive.dir().join("tmux");
+    // On a socket of its own, so that it meets no tmux of this machine.
     run(&mut console, &format!("tmux -u -S {} -f /dev/null new /bin/sh", socket.display()), "[0] 0:sh").await;
     console.type_keys("echo in''side\r").await;
     console.until_text("inside").await;

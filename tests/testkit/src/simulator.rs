@@ -81,6 +81,7 @@ impl Simulator {
             let (opening, stop) = (Arc::clone(&opening), stop.clone());
             tasks.spawn(async move { stop.run_until_cancelled(satellite.live(pauses, opening)).await });
         }
+        // `stop` waits for the tracker, and only a closed one is ever done.
         tasks.close();
         Self { tally, tasks, _stop_on_drop: stop.clone().drop_guard(), stop }
     }

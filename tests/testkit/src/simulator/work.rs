@@ -41,6 +41,7 @@ impl SimulatedWork {
             self.ready.push_back(ToServer::CommandResult(result));
             return;
         }
+        // A satellite's streams have odd numbers, each used once per link (wire-protocol.md).
         let stream = StreamId(2 * self.streams + 1);
         self.streams += 1;
         let offset = received.stdout;
@@ -70,6 +71,7 @@ impl SimulatedWork {
             let payload = Bytes::from_static(&ZEROS[..chunk.len]);
             let frame = Frame::data(output.stream, chunk.offset, payload, chunk.is_last);
             if chunk.is_last {
+                // The result follows the last byte of the output.
                 let done = self.outputs.remove(place)?;
                 self.ready.push_back(ToServer::CommandResult(done.result));
             }
