@@ -29,6 +29,7 @@ async fn exec(connection: &mut KeepAlive, path: &str, body: &str) -> anyhow::Res
     let began = Instant::now();
     let (_, answer) = connection.call("POST", path, body).await?;
     let milliseconds = began.elapsed().as_secs_f64() * 1000.0;
+    // After the clock was read: parsing the answer is not part of the figure.
     let answer: Value = serde_json::from_slice(&answer)?;
     ensure!(answer["data"]["status"] == "succeeded", "the command did not succeed: {answer}");
     Ok(milliseconds)
@@ -61,6 +62,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(ours: &mut KeepAlive, path: &str, peer: &mut Asyncssh) -> anyhow::Result<Samples> {
+    // As sshd runs it: by the login shell of the user.
     let by_login_shell = json!({ "command": peer.shell, "args": ["-c", "true"] }).to_string();
     let mut samples = Samples::default();
     for round in 0..WARM_UP + ROUNDS {

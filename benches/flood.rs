@@ -101,6 +101,7 @@ async fn register(hive: &TestHive, token: &str, name: &str) -> anyhow::Result<f6
         if answer.is_success() {
             return Ok(began.elapsed().as_secs_f64() * 1000.0);
         }
+        // Both ask the caller to come again. Any other refusal is an error of the bench.
         ensure!([429, 503].contains(&answer.status), "not registered: {} {}", answer.status, answer.text());
         sleep(PAUSE).await;
     }
@@ -140,6 +141,7 @@ async fn handshaking(count: usize) -> anyhow::Result<()> {
 async fn unexpected_messages() -> anyhow::Result<()> {
     let mut hive = TestHive::start().await;
     let (address, identity) = (fleet::address_of(&hive).to_owned(), fleet::register(&hive, 1).await?.remove(0));
+    // The log of the start does not count.
     let before = hive.server().log().len();
     let flood = Background::start(move |over| async move { rogue::send_unexpected(&address, &identity, &over).await });
     sleep(HOLD).await;

@@ -78,6 +78,7 @@ fn measure() -> anyhow::Result<()> {
         });
     });
 
+    // Registered and not activated, so that nothing is sent and only the settling is measured.
     let targets = runtime.block_on(register_many(&system))?;
     group.bench_function("settle", |bencher| {
         bencher.to_async(&runtime).iter(|| async {

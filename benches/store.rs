@@ -51,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let dir = tempfile::tempdir()?;
+    // In a file: in memory, a commit would wait for no disk.
     let mut databases = vec![("store_sqlite", Database::sqlite(dir.path().join("hive.db")))];
     if let Ok(url) = std::env::var("HIVE_BENCH_POSTGRES") {
         databases.push(("store_postgres", url.parse()?));

@@ -43,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let mut shell = Typist::hive(&hive, NAME, &program)?;
     let mut library = Screen::open(&hive, &satellite, &program).await?;
     let mut ssh = Typist::ssh(&sshd, &program)?;
+    // The floor: what a PTY and the program take alone.
     let mut local = Typist::local(&program)?;
 
     let mut samples = Samples::default();
@@ -50,6 +51,7 @@ async fn main() -> anyhow::Result<()> {
         // By turns within one round, so that all see the same machine.
         let seconds = [shell.press(1)?, library.press(1).await?, ssh.press(1)?, local.press(1)?];
         let milliseconds = seconds.map(|seconds| seconds * 1000.0);
+        // The first rounds fill caches and pools on all sides.
         if round >= WARM_UP {
             samples.shell.push(milliseconds[0]);
             samples.library.push(milliseconds[1]);

@@ -53,6 +53,7 @@ pub(crate) fn report(
 }
 
 fn read(bench: &str, name: &str) -> anyhow::Result<Vec<f64>> {
+    // Criterion keeps the samples of the last run under `new`.
     let path = directory().join(bench).join(name).join("new/sample.json");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let Sample { iters, times } = serde_json::from_str(&text)?;

@@ -65,6 +65,7 @@ impl Typist {
         while !said.ends_with(b"ready") {
             let len = typist.read()?;
             said.extend_from_slice(&typist.buffer[..len]);
+            // A prompt of ssh, or an error, would be read for ever.
             ensure!(said.len() < 4096, "not ready: {}", String::from_utf8_lossy(&said));
         }
         Ok(typist)
@@ -100,6 +101,7 @@ impl Drop for Typist {
 pub(crate) fn script(hive: &TestHive, name: &str, lines: &str) -> anyhow::Result<std::path::PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let path = hive.dir().join(name);
+    // Without echo, so that each byte that is read comes from the program.
     std::fs::write(&path, format!("#!/bin/sh\nstty raw -echo\nprintf ready\n{lines}\n"))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
     Ok(path)
