@@ -109,6 +109,7 @@ pub(crate) struct Links {
 impl Links {
     /// Waits until no other handshake of this satellite is being handled.
     pub(crate) async fn handshake_turn(&self, id: SatelliteId) -> HandshakeTurn<'_> {
+        // The map is locked for the look-up alone: a turn may take as long as the answer to a ping.
         let mutex = lock(&self.turns).entry(id).or_default().clone();
         HandshakeTurn { links: self, id, guard: Some(mutex.lock_owned().await) }
     }
@@ -127,6 +128,7 @@ impl Links {
     pub(crate) async fn is_answering(&self, id: SatelliteId, ping: ToAgent, timeout: Duration) -> bool {
         let Some(live) = self.get(id) else { return false };
         let has_answered = live.is_answering(ping, timeout).await;
+        // The end of the link wakes this as well, so that being woken alone proves nothing.
         has_answered && self.get(id).is_some_and(|now| now.epoch == live.epoch)
     }
 

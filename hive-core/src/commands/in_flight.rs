@@ -181,6 +181,7 @@ impl InFlightCommands {
         self.with(|commands| {
             let command = commands.get_mut(&id)?;
             command.is_cancelled = true;
+            // Still under the lock, so that an end comes after the subscription and wakes it.
             Some(command.progress.subscribe())
         })
     }
@@ -269,6 +270,7 @@ impl InFlightCommands {
     pub(crate) fn output(&self, id: CommandId, channel: &Channel, from: u64) -> Option<Bytes> {
         self.with(|commands| {
             let buffer = commands.get_mut(&id)?.buffer(channel)?;
+            // What is before the buffer is in the store.
             let skip = from.checked_sub(buffer.offset)? as usize;
             (skip < buffer.bytes.len()).then(|| Bytes::copy_from_slice(&buffer.bytes[skip..]))
         })
@@ -317,6 +319,7 @@ impl InFlightCommands {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<CommandId, InFlightCommand>) -> T) -> T {
+        // `work` is not async, so that the lock is never held while something is awaited.
         work(&mut lock(&self.commands))
     }
 }

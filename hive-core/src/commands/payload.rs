@@ -75,6 +75,7 @@ impl Work {
         check_env(&env)?;
         check_text("cwd", cwd.as_deref().unwrap_or_default())?;
         check_stdin(stdin.as_deref())?;
+        // Without `stdin`, which has a limit of its own.
         let size = command.len() + args.iter().flatten().map(String::len).sum::<usize>();
         if size + env.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_COMMAND {
             return Err(Error::PayloadTooLarge(format!(
@@ -100,6 +101,7 @@ impl Work {
         Ok(Self {
             payload,
             timeout_seconds: POWER_TIMEOUT_SECONDS,
+            // Two reboots are not the same as one.
             idempotent: false,
             expires_in_seconds: DEFAULT_EXPIRY_SECONDS,
             rank: priority.as_ref().map(Rank::of),

@@ -69,6 +69,7 @@ impl JobStream {
             if followed.is_empty() && (are_all_followed || cursor.is_over()) {
                 return Ok(());
             }
+            // One of the branches is enabled here: with neither, the loop has returned above.
             tokio::select! {
                 Some(sent) = followed.next() => sent?,
                 changed = changes.changed(), if !are_all_followed && !cursor.is_over() => drop(changed),

@@ -57,6 +57,7 @@ impl IdentityService {
         let owner = self.store.api_key_owner(id).await?.ok_or_else(|| refuse(failed("unknown").of(id)))?;
         let is_over = self.grants.is_key_over(&owner);
         let ApiKeyOwner { key, user, teams } = owner;
+        // A key that is over is verified as well, so that its refusal takes as long as that of a wrong secret.
         if !self.verifier.is_key(secret, &key.hash, mode) || is_over {
             let reason = match mode {
                 VerifyMode::CachedOnly => "not checked, after too many failures",

@@ -76,6 +76,7 @@ impl IdentityService {
     pub(super) async fn list_registration_tokens(&self, principal: &Principal) -> Result<Vec<RegistrationTokenInfo>> {
         let visible = visible_teams(principal, &Permission::TokensManage);
         if visible == VisibleTeams::Teams(Vec::new()) {
+            // An empty list would say that there are no tokens.
             return Err(forbidden(&Permission::TokensManage));
         }
         Ok(self.token_store.registration_token_list(&visible).await?)
@@ -85,6 +86,7 @@ impl IdentityService {
         let no_token = || Error::NotFound { what: "registration token", id: id.to_string() };
         let token = self.token_store.registration_token_get(id).await?.ok_or_else(no_token)?;
         if !visible_teams(principal, &Permission::TokensManage).covers(token.team_id) {
+            // A token of another team looks as if it did not exist.
             return Err(no_token());
         }
         let subject = Subject::new(id).of_team(token.team_id);

@@ -43,6 +43,7 @@ impl IdentityService {
 
     /// Checks that the principal manages the members of a team.
     pub(super) async fn authorize_team(&self, principal: &Principal, team: TeamId) -> Result<()> {
+        // The rights first, so that a refusal does not tell whether the team exists.
         authorize(principal, &Permission::TeamsManage, ResourceScope::Team(team), || no_team(team))?;
         self.check_team(Some(team)).await
     }

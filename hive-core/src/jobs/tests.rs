@@ -240,6 +240,7 @@ impl Lasting {
 async fn a_job_goes_on_after_a_restart_with_its_cap_and_every_target_once() {
     let lasting = Lasting::new().await;
     let before = lasting.start().await;
+    // At the restart, one of the five has ended, two run, and two wait.
     let mut fleet = fleet(&before, 5).await;
     let id = submit(&before, 2).await;
     run(&mut fleet.satellites[0], 0).await;

@@ -73,6 +73,7 @@ pub fn registration_jwt(token: &str) -> Option<&str> {
 }
 
 fn strip(id: &str) -> &str {
+    // The prefix of the key already says of what kind the id is.
     id.split_once('_').map_or(id, |(_, rest)| rest)
 }
 

@@ -169,6 +169,7 @@ impl<'de> Deserializer<'de> for Parameter {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        // A parameter that is left out never gets here: serde has its field as `None`.
         visitor.visit_some(self)
     }
 

@@ -219,6 +219,7 @@ impl AuthFailureLog {
     fn pass_time(&mut self, now: Timestamp) {
         let minute = now.as_seconds().div_euclid(60);
         if minute != self.minute {
+            // Before the hour changes: the summaries of a minute count in its own hour.
             self.close_minute();
             self.minute = minute;
         }
