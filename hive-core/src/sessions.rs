@@ -1,13 +1,13 @@
-//! Terminals, as this process has them.
+//! The sessions of this process.
 //!
-//! In the order in which a terminal meets them: `service` is what callers ask for, `opening` stores a terminal and asks its
-//! satellite for it, `linking` agrees with each new link of a satellite on what is there, `live` is one terminal, made of the
-//! plain parts `flow` (how far the output may go), `typing` (input on its way), `keyboard` (who may type), `modes` (what a
-//! late viewer's screen must know) and `viewers`. `attachment` is one viewer's way in. `ending` gives a terminal its end, and
-//! `housekeeping` is what happens by itself.
+//! The modules, in the order in which a session uses them: `service` implements the public trait. `opening` stores a session
+//! and asks its satellite to start it. `linking` resumes the sessions of a satellite over a new link. `live` is one open
+//! session. It consists of plain structs without I/O: `flow` (flow control of the output), `input_buffer` (input in flight),
+//! `keyboard` (the viewer that may type), `modes` (the terminal modes that a fresh screen needs) and `viewers`. `attachment`
+//! is the attachment of one viewer. `ending` ends sessions. `housekeeping` handles timeouts.
 //!
-//! The store knows which terminals there are and how they ended; their bytes are in memory alone, here and at the satellite,
-//! so that either may restart and the other still has what a viewer needs to go on.
+//! The store holds which sessions exist and how they ended. Their input and output is kept in memory only, both here and on
+//! the satellite. Either side can restart, and a viewer continues with the bytes that the other side still has.
 
 mod attachment;
 mod ending;
@@ -61,8 +61,9 @@ pub(crate) struct Sessions {
     auth_failures: Arc<AuthFailures>,
     links: Arc<Links>,
     context: ServiceContext,
-    /// Those of this process that are open, and those that ended a moment ago.
+    /// The open sessions, and those that ended less than a minute ago.
     live: Mutex<Entries>,
+    /// The origin of the times that are passed to the sessions.
     origin: Instant,
 }
 
@@ -74,6 +75,7 @@ struct Entries {
 
 impl Entries {
     fn insert(&mut self, session: Arc<LiveSession>) {
+        // The second index makes a link's loss and a new link cost the sessions of that satellite, not those of the fleet.
         self.by_satellite.entry(session.satellite).or_default().push(session.clone());
         self.by_id.insert(session.id, session);
     }
@@ -82,6 +84,7 @@ impl Entries {
         let Some(session) = self.by_id.remove(&id) else { return };
         if let Some(others) = self.by_satellite.get_mut(&session.satellite) {
             others.retain(|other| other.id != id);
+            // Satellites come and go: without this, the map would keep an entry for each that ever had a session.
             if others.is_empty() {
                 self.by_satellite.remove(&session.satellite);
             }
@@ -112,8 +115,9 @@ impl Sessions {
         }
     }
 
-    /// Returns the time since this process began to have sessions.
+    /// Returns the time since this service was created.
     pub(crate) fn now(&self) -> Duration {
+        // Tokio's clock is monotonic: setting the machine's clock neither ends a lease nor extends it.
         self.origin.elapsed()
     }
 
@@ -121,7 +125,7 @@ impl Sessions {
         self.with(|entries| entries.by_id.get(&id).cloned())
     }
 
-    /// Returns a session where it is this satellite's.
+    /// Returns a session, if it belongs to this satellite.
     fn get_of(&self, id: SessionId, satellite: SatelliteId) -> Option<Arc<LiveSession>> {
         self.get(id).filter(|session| session.satellite == satellite)
     }
@@ -131,14 +135,15 @@ impl Sessions {
         self.with(|entries| entries.by_satellite.get(&satellite).cloned().unwrap_or_default())
     }
 
-    /// Notes that a link is gone.
+    /// Handles the loss of a link.
     pub(crate) fn on_link_lost(&self, link: &LinkHandle) {
+        // Sessions that a newer link has taken over ignore this: they compare the epoch.
         for session in self.of(link.satellite) {
             session.on_link_lost(self.now(), link.epoch);
         }
     }
 
-    /// Ends all attachments: the hive stops.
+    /// Ends all attachments because the hive stops. The sessions continue on their satellites.
     pub(crate) fn close_all(&self) {
         self.all().iter().for_each(|session| session.close());
     }
@@ -151,9 +156,12 @@ impl Sessions {
         self.with(|entries| entries.insert(session));
     }
 
-    /// Returns a session that the store has as open. One that is not known to this process is waited for from now on.
+    /// Returns a session that is open in the store. If this process does not have it, it is added, and counts as away from
+    /// now on until its satellite reports it.
     fn live_session(&self, row: &SessionRow) -> Arc<LiveSession> {
         let now = self.now();
+        // Lookup and insert are under one lock: a viewer and a new link may ask for the same session at the same time, and
+        // both must get the same one.
         self.with(|entries| {
             if let Some(known) = entries.by_id.get(&row.id) {
                 return known.clone();
@@ -168,6 +176,8 @@ impl Sessions {
         self.with(|entries| entries.remove(id));
     }
 
+    /// Accesses the maps. Callers clone the sessions and use them after this returns, so that no session's lock is ever taken
+    /// under the lock of the maps.
     fn with<T>(&self, work: impl FnOnce(&mut Entries) -> T) -> T {
         work(&mut lock(&self.live))
     }

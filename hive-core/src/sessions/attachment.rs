@@ -73,7 +73,7 @@ impl AttachmentOutput for LocalAttachmentOutput {
             if let Err(error) = self.slot.grant.check() {
                 return Some(self.on_revoked(error));
             }
-            // Before the state is read: a change meanwhile is seen the next time.
+            // Before the state is read: a change after the read then ends the wait below at once.
             self.changes.mark_unchanged();
             let now = self.slot.sessions.now();
             match self.slot.session.next(now, self.slot.id, &mut self.cursor) {
@@ -83,6 +83,7 @@ impl AttachmentOutput for LocalAttachmentOutput {
                     return Some(event);
                 }
                 Next::Nothing => {
+                    // An idle session gives no events, and its viewer must lose its right nevertheless.
                     tokio::select! {
                         changed = self.changes.changed() => self.is_over = changed.is_err(),
                         reason = self.slot.grant.revoked() => return Some(self.on_revoked(reason)),
@@ -99,6 +100,7 @@ impl LocalAttachmentOutput {
     /// Reports to the viewer that its right is revoked, and detaches it.
     fn on_revoked(&mut self, error: impl Into<Error>) -> SessionEvent {
         self.is_over = true;
+        // At once: the slot is dropped only with the input half, which the caller may keep.
         self.slot.leave();
         SessionEvent::Message(ToViewer::Error { error: error.into().to_wire() })
     }
@@ -113,11 +115,13 @@ struct LocalAttachmentInput {
 impl AttachmentInput for LocalAttachmentInput {
     async fn send(&mut self, action: ViewerAction) -> Result<()> {
         let ViewerSlot { sessions, principal, grant, session, id } = &*self.slot;
+        // Not only where output is read: a viewer may send without ever reading.
         grant.check()?;
         let now = sessions.now();
         match action {
             ViewerAction::Input { offset, data } => session.input(now, *id, offset, &data),
             ViewerAction::Message(message) => {
+                // The record goes first. If it cannot be written, the keyboard is not taken.
                 if message == FromViewer::TakeControl && session.has_other_writer(Some(id.viewer)) {
                     sessions.record_take(principal, session).await?;
                 }

@@ -1,4 +1,4 @@
-//! How terminals end, in the store first.
+//! The ends of sessions. A session ends in the store first, and then in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::satellites::{Revocation, SatelliteObserver};
 use crate::store::SessionRow;
 use crate::{Error, Result};
 
-/// How long a satellite may take to end a terminal with its whole process tree.
+/// How long a satellite may take to end a session with its whole process tree.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An end without an exit code.
@@ -24,32 +24,36 @@ pub(super) fn end_as(reason: EndReason, error: Option<ErrorBody>) -> SessionEnd 
 }
 
 impl Sessions {
-    /// Gives a terminal its end. One that had ended before keeps that end.
+    /// Ends a session. A session that ended before keeps its first end.
     pub(super) async fn end(&self, row: &SessionRow, end: SessionEnd) -> Result<()> {
         let live = self.get(row.id);
         let output = live.as_ref().and_then(|live| live.output());
         let record = self.ended_record(row, &end, output);
+        // The store decides between concurrent ends, such as an exit and a removal. It is also what a restart reads.
         let is_first = self.store.session_end(row.id, end.clone(), self.context.now(), record).await?;
         let Some(live) = live else { return Ok(()) };
+        // Viewers see the end that is stored, also where another one was reported first.
         let stored = if is_first { None } else { self.store.session_get(row.id).await?.and_then(|row| row.end) };
         live.end(self.now(), stored.unwrap_or(end));
         Ok(())
     }
 
-    /// Asks a satellite to end a terminal, where it has a link.
+    /// Asks a satellite to end a session, if it has a link.
     pub(super) fn ask_to_end(&self, row: &SessionRow) {
+        // Without a link, nothing is lost: the next handshake lists the session, and `resume` has it ended then.
         if let Some(link) = self.links.get(row.satellite_id) {
             link.send_best_effort(ToAgent::PtyEnd { session_id: row.id });
         }
     }
 
-    /// Ends a terminal by its satellite, and waits until it is gone. One whose satellite has no link, or loses it
-    /// meanwhile, counts as ended: it is ended there when the satellite comes back.
+    /// Ends a session on its satellite, and waits until its processes are gone. If the satellite has no link, or loses it
+    /// meanwhile, the session ends here at once, and on the satellite when it reconnects.
     pub(super) async fn terminate(&self, row: &SessionRow) -> Result<()> {
         let live = self.live_session(row);
         self.ask_to_end(row);
         let has_an_answer = live.wait_for(|state| match state {
             SessionState::Ended(_) => true,
+            // The loss of a link wakes this wait: it is removed from the table first and then reported to its sessions.
             _ => !self.links.is_online(row.satellite_id),
         });
         match tokio::time::timeout(END_TIMEOUT, has_an_answer).await {
@@ -60,7 +64,7 @@ impl Sessions {
         }
     }
 
-    /// Ends a terminal here that has ended in the store, and records that.
+    /// Ends a session in memory that the store has ended, and records it.
     async fn follow_end(&self, live: &LiveSession) -> Result<()> {
         let row = self.store.session_get(live.id).await?;
         let Some((row, end)) = row.and_then(|row| row.end.clone().map(|end| (row, end))) else { return Ok(()) };
@@ -69,6 +73,7 @@ impl Sessions {
         }
         self.ask_to_end(&row);
         live.end(self.now(), end.clone());
+        // After the end, unlike elsewhere: the store has ended it already, and viewers must not go on if no record is written.
         let record = self.ended_record(&row, &end, live.output());
         self.audit.audit_append(record).await?;
         Ok(())
@@ -78,7 +83,7 @@ impl Sessions {
 #[async_trait]
 impl SatelliteObserver for Sessions {
     async fn on_revoked(self: Arc<Self>, satellite: SatelliteId, _cause: Revocation) {
-        // The store has ended all sessions of the satellite: those who could use them may not any more.
+        // The store has ended all sessions of the satellite. One that cannot be recorded must not keep the others open.
         for session in self.of(satellite) {
             if let Err(error) = self.follow_end(&session).await {
                 warn!(session.id = %session.id, error = %error, "end of a session not recorded");

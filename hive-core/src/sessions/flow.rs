@@ -1,14 +1,15 @@
-//! How far a terminal's output may go: what its satellite may send, and what it has to keep.
+//! Flow control of a session's output: how much the satellite may send, and which bytes it has to keep.
 //!
-//! Whoever has the keyboard holds a *claim*: the output is sent as fast as they read it, and kept until they have. All others
-//! take what they can get. Nothing here reads a clock or sends anything; times are since any fixed moment.
+//! The viewer that holds the keyboard has a *claim* on the output. Output is sent as fast as this viewer acknowledges it, and
+//! is kept until then. Other viewers have no claim and do not slow the output down. A plain struct: it reads no clock and
+//! sends nothing. Times are durations since a fixed origin.
 
 use std::time::Duration;
 
 use hive_wire::ViewerId;
 use hive_wire::stream::{INITIAL_WINDOW, Window};
 
-/// How long somebody is waited for.
+/// How long claims last.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClaimTimeouts {
     /// How long a viewer may leave output unread before its claim is lost.
@@ -17,25 +18,26 @@ pub(crate) struct ClaimTimeouts {
     pub(crate) linger: Duration,
 }
 
-/// What a satellite is told of a terminal's flow.
+/// The credit of a session's output, as it is sent to the satellite (`pty_flow`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Credit {
     /// The offset behind the last byte that may be sent.
     pub(super) limit: u64,
-    /// The first byte that somebody still needs.
+    /// The offset of the first byte that the satellite has to keep; `None` without a claim.
     pub(super) keep: Option<u64>,
 }
 
-/// The flow of one terminal's output.
+/// The flow control of one session's output.
 #[derive(Debug)]
 pub(super) struct Flow {
     timeouts: ClaimTimeouts,
     claims: Vec<Claim>,
     received: u64,
+    /// The credit that was last sent on this link.
     told: Option<Credit>,
 }
 
-/// Somebody the program waits for.
+/// The claim of one viewer, for which the program waits.
 #[derive(Debug)]
 struct Claim {
     viewer: ViewerId,
@@ -58,6 +60,7 @@ impl Claim {
 
     fn is_over(&self, now: Duration, stall: Duration) -> bool {
         match self.ends_at {
+            // A viewer that is cut off cannot acknowledge anything, so only its own deadline counts.
             Some(end) => now >= end,
             None => self.waiting_since.is_some_and(|since| now >= since + stall),
         }
@@ -65,13 +68,14 @@ impl Claim {
 }
 
 impl Flow {
-    /// The flow of a terminal of which `received` bytes of output are here.
+    /// The flow control of a session of which `received` bytes of output have arrived.
     pub(super) fn new(received: u64, timeouts: ClaimTimeouts) -> Self {
         Self { timeouts, claims: Vec::new(), received, told: None }
     }
 
-    /// Gives a viewer a claim to the output from `acked` on. One that was cut off has its own again.
+    /// Gives a viewer a claim on the output from `acked` on. A viewer that was cut off gets its earlier claim back.
     pub(super) fn claim(&mut self, now: Duration, viewer: ViewerId, acked: u64) {
+        // An earlier claim is reused, because its window holds what was measured about the viewer's connection.
         let index = self.claims.iter().position(|claim| claim.viewer == viewer).unwrap_or_else(|| {
             let window = Window::default();
             self.claims.push(Claim { viewer, acked, window, waiting_since: None, ends_at: None });
@@ -80,16 +84,17 @@ impl Flow {
         let claim = &mut self.claims[index];
         claim.acked = claim.acked.max(acked);
         claim.ends_at = None;
+        // The time for which the viewer was disconnected does not count as a stall.
         claim.waiting_since = None;
         claim.note_unread(now, self.received);
     }
 
-    /// Takes a viewer's claim away.
+    /// Removes a viewer's claim.
     pub(super) fn drop_claim(&mut self, viewer: ViewerId) {
         self.claims.retain(|claim| claim.viewer != viewer);
     }
 
-    /// Notes that a viewer was cut off: its claim lasts for a while.
+    /// Handles a viewer that was cut off: its claim ends after a timeout.
     pub(super) fn cut_off(&mut self, now: Duration, viewer: ViewerId) {
         let ends_at = Some(now + self.timeouts.linger);
         self.claims.iter_mut().filter(|claim| claim.viewer == viewer).for_each(|claim| claim.ends_at = ends_at);
@@ -100,21 +105,23 @@ impl Flow {
         self.claims.iter().any(|claim| claim.viewer == viewer)
     }
 
-    /// Notes that all output before `received` is here.
+    /// Notes that all output before `received` has arrived.
     pub(super) fn on_output(&mut self, now: Duration, received: u64) {
         self.received = received;
         self.claims.iter_mut().for_each(|claim| claim.note_unread(now, received));
     }
 
-    /// Goes on at an offset behind what is here. What lies between is lost, and nobody waits for it.
+    /// Continues at an offset beyond the received output. The bytes in between are lost.
     pub(super) fn skip_to(&mut self, now: Duration, offset: u64) {
+        // The lost bytes count as read. Otherwise the claim would wait for an acknowledgement that nobody can send.
         self.claims.iter_mut().for_each(|claim| claim.acked = claim.acked.max(offset));
         self.on_output(now, offset);
     }
 
-    /// Notes that a viewer has read everything before `offset`. Says nothing of one without a claim.
+    /// Handles an acknowledgement of everything before `offset`. It has no effect without a claim.
     pub(super) fn on_ack(&mut self, now: Duration, viewer: ViewerId, offset: u64) {
         let (received, acked) = (self.received, offset.min(self.received));
+        // A repeated acknowledgement is no progress: it must not extend the claim of a viewer that does not read.
         let Some(claim) = self.claims.iter_mut().find(|claim| claim.viewer == viewer && claim.acked < acked) else {
             return;
         };
@@ -124,50 +131,56 @@ impl Flow {
         claim.note_unread(now, received);
     }
 
-    /// Begins anew on another link: credit told on the old one may never have arrived.
+    /// Starts again on another link: credit that was sent on the old one may not have arrived.
     pub(super) fn on_link(&mut self) {
         self.told = None;
     }
 
-    /// Drops the claims whose time is up. Says whether there were any.
+    /// Removes the claims that have expired. Returns whether there were any.
     pub(super) fn expire(&mut self, now: Duration) -> bool {
         let (before, stall) = (self.claims.len(), self.timeouts.stall);
         self.claims.retain(|claim| !claim.is_over(now, stall));
         self.claims.len() < before
     }
 
-    /// Returns what the satellite is to be told now, and takes it as told. Rarely: when half a window has been read, or
-    /// when a claim comes that needs more, or the last one goes.
+    /// Returns the credit that is to be sent to the satellite now, and notes it as sent. Returns `None` until half a window
+    /// was read, so that credit costs few messages. A claim that needs earlier bytes is reported at once, and so are the
+    /// first claim and the end of the last.
     pub(super) fn tell(&mut self) -> Option<Credit> {
         let (credit, window) = self.credit();
         let is_worth_telling = self.told.is_none_or(|told| match (credit.keep, told.keep) {
-            // A window that has become smaller gives no more credit for a while; but what is kept fills the satellite's
-            // ring, and nothing comes before it hears that it was read.
+            // A claim needs earlier bytes. The satellite may overwrite them.
             (Some(keep), Some(before)) if keep < before => true,
+            // The progress of `keep` counts too. A window that has shrunk raises no limit for a while, but the bytes that
+            // the satellite keeps fill its ring, and it stops reading the program until it may drop some of them.
             (Some(keep), Some(before)) => credit.limit.saturating_sub(told.limit).max(keep - before) >= window / 2,
             (None, None) => credit.limit >= told.limit + window / 2,
+            // The first claim, or the last one ended: the program has to wait from now on, or may run on.
             _ => true,
         });
         if !is_worth_telling {
             return None;
         }
-        // Credit is never taken back.
+        // Credit is never taken back: the satellite may have used it already.
         let limit = self.told.map_or(0, |told| told.limit).max(credit.limit);
         self.told = Some(Credit { limit, ..credit });
         self.told
     }
 
-    /// Returns how far the output may go by what was told on this link.
+    /// Returns the limit of the output by the credit that was sent on this link.
     pub(super) fn limit(&self) -> u64 {
+        // Output may have skipped beyond the limit: a gap moves the offset and needs no credit.
         self.told.map_or(self.received, |told| told.limit.max(self.received))
     }
 
-    /// Returns how far the slowest claim lets the output go, and how wide its window is.
+    /// Returns the credit by the slowest claim, and the size of its window.
     fn credit(&self) -> (Credit, u64) {
+        // After a restart of the hive, a viewer may have read more than has arrived here again.
         let reaches = self.claims.iter().map(|claim| (claim.acked.min(self.received), claim.window.size()));
         let keep = reaches.clone().map(|(acked, _)| acked).min();
         match reaches.min_by_key(|(acked, window)| acked + window) {
             Some((acked, window)) => (Credit { limit: acked + window, keep }, window),
+            // Nobody waits for the output: received bytes count as consumed, and the ring drops the oldest.
             None => (Credit { limit: self.received + INITIAL_WINDOW, keep: None }, INITIAL_WINDOW),
         }
     }
@@ -283,14 +296,13 @@ mod tests {
         assert_eq!(flow.tell(), told);
     }
 
-    /// How far a satellite goes: its ring has room for what is kept, and a reserve for the program's last words.
+    /// How far a satellite sends: its ring holds the kept bytes, less a reserve for the last output of the program.
     fn reach(told: Credit) -> u64 {
         told.keep.map_or(u64::MAX, |keep| keep + SCROLLBACK as u64 * 7 / 8).min(told.limit)
     }
 
     proptest! {
-        /// Whoever reads everything in the end never leaves the satellite without credit, and never gets it more than the
-        /// ring can hold.
+        /// A reader that has read everything leaves the satellite with credit. The credit never exceeds the largest window.
         #[test]
         fn a_reader_is_never_left_stuck(steps in proptest::collection::vec((0u64..400_000, 0u64..400_000, 0u64..800), 1..200)) {
             let mut flow = Flow::new(0, PATIENCE);

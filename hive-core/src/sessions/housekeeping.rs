@@ -1,5 +1,5 @@
-//! What happens to terminals by itself: claims and keyboards of those who stay away are given up, sizes are stored, and
-//! terminals of satellites that do not come back are given up as lost.
+//! The timeouts of sessions: claims and leases of viewers that stay away end, sizes are stored, and sessions of satellites
+//! that do not return end as lost.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,26 +12,26 @@ use super::ending::end_as;
 use crate::settings::Settings;
 use crate::{Error, Result};
 
-/// How long beyond its time a terminal of a satellite without a link may still be there: the satellite counts from when it
-/// noticed.
+/// How long a session may outlive its linger time here. The satellite counts from the moment when it noticed the loss of the
+/// link, which may be later.
 const LOST_GRACE: Duration = Duration::from_mins(1);
-/// The longest time between two looks.
+/// The longest interval between two ticks.
 const TICK: Duration = Duration::from_secs(1);
-/// The shortest.
+/// The shortest interval between two ticks.
 const LEAST_TICK: Duration = Duration::from_millis(10);
 
-/// Often enough that what lasts a while does not last much longer.
+/// Returns the interval of the ticks: a quarter of the shortest timeout, so that no timeout lasts much longer than set.
 pub(crate) fn tick_interval(settings: &Settings) -> Duration {
     TICK.min(settings.claim_stall / 4).min(settings.claim_linger / 4).max(LEAST_TICK)
 }
 
-/// Whether a terminal whose satellite has no link since then is given up.
+/// Whether a session whose satellite has no link since `away_since` counts as lost.
 fn is_lost(now: Duration, away_since: Duration, linger: Duration) -> bool {
     now.saturating_sub(away_since) >= linger + LOST_GRACE
 }
 
 impl Sessions {
-    /// Does what is due of each session.
+    /// Handles the timeouts of all sessions.
     pub(crate) async fn tick(&self) -> Result<()> {
         let mut result = Ok(());
         for session in self.all() {
@@ -39,7 +39,7 @@ impl Sessions {
             if tick.is_over {
                 self.remove(session.id);
             }
-            // A size that cannot be stored must not keep the claims of the other sessions alive.
+            // A size that cannot be stored must not keep the claims of the other sessions alive, so the loop goes on.
             if let Some(size) = tick.size {
                 result = result.and(self.store.session_resize(session.id, size).await.map_err(Error::from));
             }
@@ -49,9 +49,11 @@ impl Sessions {
 
     /// Ends sessions whose satellite has been away for too long, and those that another process has ended.
     pub(crate) async fn end_lost(&self) -> Result<()> {
+        // Before the store is read: a session that is added after that would be missing in the result and count as ended.
         let unknown: Vec<_> = self.all().into_iter().filter(|session| session.is_unheard_of()).collect();
         let open = self.store.session_list_open_ids().await?;
         for id in &open {
+            // Each row is read by itself. One that cannot be read must not keep the others from ending.
             let ended = self.end_if_lost(*id).await;
             self.context.unreadable_rows().pass_over("session", id, ended)?;
         }
@@ -63,13 +65,15 @@ impl Sessions {
     }
 
     async fn end_if_lost(&self, id: SessionId) -> Result<()> {
-        // One that this process does not know is away since the process began. One that is being opened is not away.
+        // A session that this process does not have counts as away since the process started. One that is being opened is
+        // not away.
         let away_since = self.get(id).map_or(Some(Duration::ZERO), |session| session.away_since());
         let linger = self.context.settings().session_linger;
         if !away_since.is_some_and(|since| is_lost(self.now(), since, linger)) {
             return Ok(());
         }
         match self.store.session_get(id).await? {
+            // An online satellite has reported its sessions in the handshake, and `resume` decides about them.
             Some(row) if !self.links.is_online(row.satellite_id) => self.end(&row, end_as(EndReason::Lost, None)).await,
             _ => Ok(()),
         }

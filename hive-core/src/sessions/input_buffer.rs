@@ -1,15 +1,15 @@
-//! What is typed into a terminal, on its way to the satellite: every byte once and in order, over as many links as it takes.
+//! The input of a session on its way to the satellite. Every byte arrives once and in order, over any number of links.
 
 use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 use hive_wire::session::INPUT_WINDOW;
 
-/// Frames that may be under way at once; what is typed meanwhile goes together in the next one. A link has room for 256
-/// messages of all its terminals, and who types on a slow one must not fill it.
+/// The number of frames that may be in flight. Input that arrives meanwhile is sent together in the next frame. A link has
+/// room for 256 messages of all its sessions, and a person who types over a slow link must not fill it.
 const MAX_IN_FLIGHT: usize = 16;
 
-/// Why input was not taken.
+/// Why input was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
     #[error("input leaves a gap")]
@@ -18,51 +18,55 @@ pub(super) enum Refused {
     BeyondWindow,
 }
 
-/// A satellite that says what cannot be.
+/// The satellite reported an offset that contradicts what was sent or confirmed before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("offset of input that was never sent, or was acknowledged before")]
 pub(super) struct Impossible;
 
-/// The input of one terminal. Offsets count its bytes, whoever typed them.
+/// The input of one session. Offsets count the bytes of all writers, from the start of the session.
 #[derive(Debug, Default)]
 pub(super) struct InputBuffer {
     received: u64,
     applied: u64,
-    /// What the satellite may not have: the bytes up to `received`.
+    /// The last bytes before `received`: those that the satellite may not have yet.
     pending: BytesMut,
     sent: u64,
+    /// The end offset of each frame in flight.
     in_flight: VecDeque<u64>,
-    /// What was with the satellite when this process began: nobody here waits until it is typed.
+    /// The offset of the input that the satellite had when this process started. No viewer of this process waits for it.
     inherited: u64,
 }
 
 impl InputBuffer {
-    /// The input of a terminal whose satellite has `received` bytes of it. How many of them are typed it says by itself;
-    /// until then as many as may be are taken to be under way, and what is typed here waits here.
+    /// The input of a session of which the satellite has `received` bytes. It reports by itself how many of them were written
+    /// to the PTY. Until then a full window counts as in flight, and new input waits here.
     pub(super) fn resuming_at(received: u64) -> Self {
+        // The worst case: input beyond the window is a protocol violation.
         let applied = received.saturating_sub(INPUT_WINDOW);
         Self { received, applied, sent: received, inherited: received, ..Self::default() }
     }
 
-    /// Everything before it was taken from those who type.
+    /// Returns the offset behind the last byte that was accepted from writers.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
-    /// Everything before it was given to the program.
+    /// Returns the offset behind the last byte that the satellite has confirmed as written to the PTY.
     pub(super) fn applied(&self) -> u64 {
         self.applied
     }
 
-    /// How many bytes may be typed now.
+    /// Returns how many bytes are accepted now.
     pub(super) fn room(&self) -> usize {
+        // Inherited input does not use up the window of the writer: after a restart it can type at once.
         let under_way = self.received - self.applied.max(self.inherited);
         INPUT_WINDOW.saturating_sub(under_way) as usize
     }
 
-    /// Takes typed bytes. Those that were taken before are left out.
+    /// Accepts input. Bytes that were accepted before are skipped.
     pub(super) fn accept(&mut self, offset: u64, data: &Bytes) -> Result<(), Refused> {
         let known = self.received.checked_sub(offset).ok_or(Refused::Gap)?;
+        // A viewer that returns sends its unconfirmed input again. All of it may be known.
         let new = data.get(known as usize..).unwrap_or_default();
         if new.len() > self.room() {
             return Err(Refused::BeyondWindow);
@@ -72,24 +76,27 @@ impl InputBuffer {
         Ok(())
     }
 
-    /// Takes the next piece to send, with its offset; `None` where there is nothing to send, or enough is under way.
+    /// Takes the next bytes to send, with their offset. `None` if there are none, or if enough is in flight.
     pub(super) fn next_frame(&mut self) -> Option<(u64, Bytes)> {
         let (start, offset) = (self.start(), self.sent);
+        // A whole window fits into one frame, so a frame takes all that may be sent.
         let end = self.received.min(self.applied + INPUT_WINDOW);
         if offset >= end || self.in_flight.len() >= MAX_IN_FLIGHT {
             return None;
         }
+        // Copied, because the bytes stay pending: if the link breaks, they are sent again over the next one.
         let bytes = Bytes::copy_from_slice(&self.pending[(offset - start) as usize..(end - start) as usize]);
         self.sent = end;
         self.in_flight.push_back(self.sent);
         Some((offset, bytes))
     }
 
-    /// Notes that everything before `offset` was given to the program.
+    /// Notes that the satellite has written everything before `offset` to the PTY.
     pub(super) fn on_applied(&mut self, offset: u64) -> Result<(), Impossible> {
         if offset > self.sent {
             return Err(Impossible);
         }
+        // A smaller offset is no error: a new link begins by repeating the last confirmation.
         self.applied = self.applied.max(offset);
         self.forget(offset);
         while self.in_flight.front().is_some_and(|end| *end <= offset) {
@@ -98,13 +105,16 @@ impl InputBuffer {
         Ok(())
     }
 
-    /// Goes on over another link, at whose other end everything before `taken` is.
+    /// Continues over another link. The satellite has everything before `taken`.
     pub(super) fn on_link(&mut self, taken: u64) -> Result<(), Impossible> {
+        // The bytes before the pending ones cannot be sent again, and the satellite reported before that it has them.
         if taken < self.start() || taken > self.received {
             return Err(Impossible);
         }
+        // `applied` stays: bytes that the satellite has are not yet written to the PTY.
         self.forget(taken);
         self.sent = taken;
+        // Frames of the old link are lost, or are part of what the satellite has.
         self.in_flight.clear();
         Ok(())
     }
@@ -115,6 +125,7 @@ impl InputBuffer {
     }
 
     fn forget(&mut self, offset: u64) {
+        // The offset may be before the pending bytes: a confirmation follows bytes that a link has reported as taken.
         let count = offset.saturating_sub(self.start());
         self.pending.advance(count as usize);
     }
@@ -215,7 +226,7 @@ mod tests {
     }
 
     proptest! {
-        /// A satellite that takes what is new of each frame has every typed byte once and in order, whatever is cut.
+        /// A satellite that accepts the new bytes of each frame gets every byte once and in order, whatever is cut.
         #[test]
         fn every_byte_arrives_once_over_all_links(steps in proptest::collection::vec(step(), 1..100)) {
             let mut typing = InputBuffer::default();

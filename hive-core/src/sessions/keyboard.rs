@@ -1,22 +1,22 @@
 //! The keyboard of a session: the lease of its input, which one viewer holds at a time.
 //!
-//! The lease of a viewer that was cut off is kept for a while, so that the viewer goes on where it was, and its input is neither lost
-//! nor mixed with the input of others.
+//! The lease of a viewer that was cut off is kept for the linger time. If the viewer returns within it, it continues where it
+//! was, and its input is neither lost nor mixed with the input of others.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use hive_wire::ViewerId;
 
-/// Who holds the keyboard.
+/// The holder of the keyboard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum InputLease {
-    /// Nobody: the first request gets it.
+    /// No holder: the first request gets it.
     #[default]
     Nobody,
     /// A viewer that is attached.
     Viewer(ViewerId),
-    /// A viewer that was cut off, until then.
+    /// A viewer that was cut off, and when its lease ends.
     CutOff(ViewerId, Duration),
 }
 
@@ -25,9 +25,9 @@ pub(super) enum InputLease {
 pub(super) enum LeaseRequest {
     /// It was free, or the viewer held it already.
     Granted,
-    /// This viewer holds it, and decides.
+    /// This viewer holds it, and decides about the request.
     HeldBy(ViewerId),
-    /// Its holder was cut off and cannot decide: the viewer gets it when the lease ends.
+    /// Its holder was cut off and cannot decide. The viewer gets it when the lease ends.
     Later,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Keyboard {
 }
 
 impl Keyboard {
-    /// A keyboard that is kept for a viewer until then. The viewer may type from `since` on.
+    /// A keyboard that is reserved for a viewer until a deadline. The viewer may type from `since` on.
     pub(super) fn kept_for(viewer: ViewerId, until: Duration, since: u64) -> Self {
         Self { holder: InputLease::CutOff(viewer, until), since, waiting: VecDeque::new() }
     }
@@ -71,6 +71,7 @@ impl Keyboard {
 
     /// Gives it to a viewer, which types from `next` on.
     pub(super) fn give(&mut self, viewer: ViewerId, next: u64) {
+        // The lease of a viewer that returns continues: input that it sends again was typed under it.
         if self.writer() != Some(viewer) {
             self.since = next;
         }
@@ -78,9 +79,10 @@ impl Keyboard {
         self.waiting.retain(|waiting| *waiting != viewer);
     }
 
-    /// Handles a request for it.
+    /// Handles a viewer's request for it.
     pub(super) fn ask(&mut self, viewer: ViewerId, next: u64) -> LeaseRequest {
         match self.holder {
+            // A request takes nothing by force. The holder answers with a grant, or releases the keyboard later.
             InputLease::Viewer(holder) if holder != viewer => {
                 self.wait(viewer);
                 LeaseRequest::HeldBy(holder)
@@ -98,6 +100,7 @@ impl Keyboard {
 
     /// Releases it. The first viewer that requested it gets it.
     pub(super) fn release(&mut self, viewer: ViewerId, next: u64) {
+        // The release of a viewer that has lost the keyboard meanwhile must not take it from the new holder.
         if self.is_held_by(viewer) {
             self.pass_on(next);
         }
@@ -110,8 +113,9 @@ impl Keyboard {
         }
     }
 
-    /// Notes that a viewer was cut off. Its lease is kept until then.
+    /// Handles a viewer that was cut off. If it holds the lease, the lease is kept until the deadline.
     pub(super) fn cut_off(&mut self, viewer: ViewerId, until: Duration) {
+        // Only attached viewers wait: `pass_on` gives the keyboard to the first without asking.
         self.waiting.retain(|waiting| *waiting != viewer);
         if self.is_held_by(viewer) {
             self.holder = InputLease::CutOff(viewer, until);
@@ -133,6 +137,7 @@ impl Keyboard {
     }
 
     fn wait(&mut self, viewer: ViewerId) {
+        // A repeated request keeps its place in the line.
         if !self.waiting.contains(&viewer) {
             self.waiting.push_back(viewer);
         }

@@ -1,8 +1,8 @@
-//! One terminal in this process: its output, its input, who looks at it, and the satellite's link to it.
+//! One session of this process: its output, its input, its viewers, and the link of its satellite.
 //!
-//! There is no task here. The satellite's messages and the viewers' calls change the state under one short lock, and whoever
-//! waits is woken: a keystroke and its echo pass without a task between the two sockets. What is sent to the satellite goes
-//! into its link's channel, which never waits.
+//! A session has no task. Messages of the satellite and calls of viewers change its state under one short lock, and then wake
+//! the waiters. A keystroke and its echo therefore pass no task between the two sockets. Messages to the satellite go into
+//! the channel of its link, which never blocks.
 
 mod admission;
 mod from_satellite;
@@ -32,30 +32,31 @@ pub(crate) use admission::{Admission, ViewerIdentity};
 pub(crate) use from_satellite::Started;
 pub(crate) use viewer::Next;
 
-/// Output that one who comes without any gets: more than a screen of it.
+/// Output that a new viewer gets: more than one screen.
 const TAIL: u64 = 64 * 1024;
-/// How long an ended terminal stays for viewers that were cut off at that moment.
+/// How long an ended session stays in memory, for viewers that were disconnected when it ended and read the rest.
 const ENDED_STAY: Duration = Duration::from_mins(1);
-/// Input that was typed before who types it is told at once; less is told with the next tick.
+/// Confirmed input that is reported to the writer at once. Less is reported with the next tick. A quarter of the window: a
+/// viewer that pastes gets room before its window is full.
 const WORTH_TELLING: u64 = INPUT_WINDOW / 4;
 
-/// One terminal.
+/// One session.
 pub(crate) struct LiveSession {
     pub(crate) id: SessionId,
     pub(crate) satellite: SatelliteId,
-    /// Wakes everybody who looks at it, or waits for it to begin or to end.
+    /// Wakes the viewers, and the callers that wait for the start or the end.
     changes: watch::Sender<()>,
-    /// How much of the input is typed, for those who wait for that.
+    /// The offset of the confirmed input, for callers that wait for it.
     applied: watch::Sender<u64>,
     state: Mutex<LiveState>,
 }
 
-/// How a terminal stands, for those who wait for it.
+/// The state of a session, for callers that wait for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionState {
-    /// Its satellite has not said anything of it to this process yet.
+    /// Its satellite has not reported it to this process yet.
     Unknown,
-    /// It can be used; now, where its satellite has a link.
+    /// Its program runs. It can be used now if its satellite has a link to it.
     Open { is_online: bool },
     /// It has ended.
     Ended(SessionEnd),
@@ -63,10 +64,10 @@ pub(crate) enum SessionState {
     Closed,
 }
 
-/// What is to be done about a terminal after a tick.
+/// The work that is due after a tick.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tick {
-    /// It ended a while ago, and those who were cut off then have had their time.
+    /// The session ended more than [`ENDED_STAY`] ago and is to be removed.
     pub(crate) is_over: bool,
     /// The size to be stored.
     pub(crate) size: Option<Size>,
@@ -76,9 +77,9 @@ struct LiveState {
     id: SessionId,
     timeouts: ClaimTimeouts,
     phase: Phase,
-    /// Whether this process knows the terminal's offsets: from its beginning, or by its satellite's word.
+    /// Whether this process knows the offsets of the session: it opened the session, or the satellite has reported them.
     is_known: bool,
-    /// Whether the store has it as open.
+    /// Whether it is open in the store.
     is_open: bool,
     ring: Ring,
     checkpoints: ModeCheckpoints,
@@ -93,29 +94,32 @@ struct LiveState {
     is_closed: bool,
 }
 
-/// How a terminal is reached.
+/// The connection of a session to its satellite.
 enum Phase {
-    /// Its satellite was not asked to open it yet.
+    /// The satellite was not asked to open it yet.
     New,
-    /// Its satellite has no link, since then.
+    /// The satellite has no link since this time.
     Away(Duration),
-    /// Its satellite was asked to open it or to go on with it, and has not answered.
+    /// The satellite was asked over this link to open or to resume it, and has not answered.
     Asked(LinkHandle),
-    /// It is there.
+    /// The satellite has opened or resumed it over a link.
     Linked(Linked),
 }
 
-/// A terminal's part of its satellite's link.
+/// A session's part of its satellite's link.
 struct Linked {
     link: LinkHandle,
     stream: StreamId,
     receiver: Receiver,
+    /// The size that the satellite knows.
     told_size: Size,
+    /// The writer that the satellite knows.
     told_writer: Option<ViewerId>,
+    /// Messages about size and writer since the satellite last sent something about this session.
     unanswered: u32,
 }
 
-/// Whether the program is to draw its screen anew, and when it may be asked again.
+/// Whether the program is to redraw its screen, and when it may be asked again.
 #[derive(Default)]
 struct Redraw {
     is_wanted: bool,
@@ -123,13 +127,14 @@ struct Redraw {
 }
 
 impl LiveSession {
-    /// A terminal about to be opened.
+    /// A session that is about to be opened.
     pub(crate) fn new(id: SessionId, satellite: SatelliteId, size: Size, timeouts: ClaimTimeouts) -> Self {
         Self::with(id, satellite, LiveState::new(id, size, timeouts))
     }
 
-    /// A terminal that was opened before this process began, and whose satellite has no link since `now`.
+    /// A session that was opened before this process started. Its satellite counts as away since `now`.
     pub(crate) fn stored(row: &SessionRow, timeouts: ClaimTimeouts, now: Duration) -> Self {
+        // A session that was being opened when the process ended is stored as starting. It opens with the satellite's report.
         let is_open = row.status == SessionStatus::Open;
         let state = LiveState::new(row.id, row.size, timeouts);
         Self::with(row.id, row.satellite_id, LiveState { phase: Phase::Away(now), is_known: false, is_open, ..state })
@@ -145,20 +150,23 @@ impl LiveSession {
         }
     }
 
-    /// Returns how it stands.
+    /// Returns its state.
     pub(crate) fn state(&self) -> SessionState {
         self.read(|state| match &state.end {
+            // The end goes first: a caller that waits for it still gets it while the hive stops.
             Some((end, _)) => SessionState::Ended(end.clone()),
             None if state.is_closed => SessionState::Closed,
+            // Open in the store too: the caller that opens a session reads its row next.
             None if state.is_known && state.is_open => SessionState::Open { is_online: state.is_linked() },
             None => SessionState::Unknown,
         })
     }
 
-    /// Waits until it stands as wanted.
+    /// Waits for a state, and returns it. Returns `Closed` when the hive stops.
     pub(crate) async fn wait_for(&self, is_wanted: impl Fn(&SessionState) -> bool) -> SessionState {
         let mut changes = self.changes.subscribe();
         loop {
+            // Before the state is read: a change after the read then wakes this loop again.
             changes.mark_unchanged();
             let state = self.state();
             if is_wanted(&state) || state == SessionState::Closed || changes.changed().await.is_err() {
@@ -167,58 +175,62 @@ impl LiveSession {
         }
     }
 
-    /// Whether this process has heard nothing of it yet, and did not open it.
+    /// Whether this process did not open it and has no report about it yet.
     pub(crate) fn is_unheard_of(&self) -> bool {
         self.read(|state| !state.is_known)
     }
 
-    /// Returns its size and how many look at it.
+    /// Returns its size and the number of its viewers.
     pub(crate) fn overview(&self) -> (Size, u32) {
         self.read(|state| (state.size, state.viewers.count() as u32))
     }
 
-    /// Returns how many bytes of output there were, as far as this process knows.
+    /// Returns the number of bytes of output since its start; `None` if this process does not know its offsets.
     pub(crate) fn output(&self) -> Option<u64> {
         self.read(|state| state.is_known.then(|| state.ring.end()))
     }
 
-    /// Since when its satellite has no link; `None` while it has one.
+    /// Returns since when its satellite has no link; `None` while it has one.
     pub(crate) fn away_since(&self) -> Option<Duration> {
         self.read(|state| match state.phase {
             Phase::Away(since) => Some(since),
+            // `New` is about to be asked for or to fail. `Asked` becomes `Away` when its link ends.
             _ => None,
         })
     }
 
-    /// Gives it its end. Its viewers read what is left, and are told then.
+    /// Ends it. Its viewers get the remaining output, and then the end.
     pub(crate) fn end(&self, now: Duration, end: SessionEnd) {
         self.change(|state| {
+            // The first end counts, as in the store: the program may exit while it is being terminated.
             state.end.get_or_insert((end, now));
         });
     }
 
-    /// Ends all attachments: the hive stops.
+    /// Ends all attachments because the hive stops.
     pub(crate) fn close(&self) {
         self.change(|state| state.is_closed = true);
     }
 
-    /// Does what is due, now and then.
+    /// Handles expired timeouts, and returns the work that is due.
     pub(crate) fn tick(&self, now: Duration) -> Tick {
         let (tick, has_news) = self.read(|state| state.tick(now));
+        // An idle session must not wake all its viewers with every tick.
         if has_news {
             self.changes.send_replace(());
         }
         tick
     }
 
-    /// Changes the state and wakes who waits.
+    /// Changes the state and wakes the waiters.
     fn change<T>(&self, work: impl FnOnce(&mut LiveState) -> T) -> T {
         let result = self.read(work);
+        // After the lock is released, so that the woken tasks do not wait for it. `send` would fail without a receiver.
         self.changes.send_replace(());
         result
     }
 
-    /// Works on the state without waking anybody.
+    /// Accesses the state without waking the waiters.
     fn read<T>(&self, work: impl FnOnce(&mut LiveState) -> T) -> T {
         work(&mut lock(&self.state))
     }
@@ -233,6 +245,7 @@ impl LiveState {
             is_known: true,
             is_open: false,
             ring: Ring::starting_at(0, SCROLLBACK),
+            // Modes are looked up only where a tail begins, which is at most TAIL behind the end.
             checkpoints: ModeCheckpoints::starting_at(0, 2 * TAIL),
             flow: Flow::new(0, timeouts),
             input: InputBuffer::default(),
@@ -254,7 +267,7 @@ impl LiveState {
         }
     }
 
-    /// Changes who has the keyboard, and what follows from that: the claim, the size, and what everybody is told.
+    /// Changes the holder of the keyboard, and what depends on it: the claim, the size, and the events of the viewers.
     fn hand_over(&mut self, now: Duration, change: impl FnOnce(&mut Keyboard, u64)) {
         let (before, writer_before) = (self.keyboard.holder(), self.keyboard.writer());
         change(&mut self.keyboard, self.input.received());
@@ -262,6 +275,7 @@ impl LiveState {
         if before == after {
             return;
         }
+        // A writer that is cut off, or that returns, is the same writer: it keeps its claim and its position in the input.
         if let Some(old) = writer_before.filter(|old| writer != Some(*old)) {
             self.flow.drop_claim(old);
             self.viewers.note_lost_keyboard(old, self.input.received());
@@ -279,6 +293,7 @@ impl LiveState {
     fn claim_for_writer(&mut self, now: Duration, writer: ViewerId) {
         let Some(viewer) = self.viewers.get(writer) else { return };
         let (acked, size) = (viewer.acked, viewer.size);
+        // Bytes before the ring cannot be delivered any more, so the satellite need not keep them either.
         self.flow.claim(now, writer, acked.max(self.ring.start()));
         if let Some(size) = size {
             self.set_size(now, size);
@@ -288,21 +303,26 @@ impl LiveState {
     fn tick(&mut self, now: Duration) -> (Tick, bool) {
         let is_over = self.end.as_ref().is_some_and(|(_, at)| now >= *at + ENDED_STAY);
         self.viewers.expire(now);
+        // Read before the lease expires: afterwards the holder does not show that it has changed.
         let is_writer_gone = matches!(self.keyboard.holder(), InputLease::CutOff(_, until) if now >= until);
         self.hand_over(now, |keyboard, next| keyboard.expire(now, next));
         if self.flow.expire(now) {
             self.tell_flow();
         }
         if let Some(linked) = self.linked() {
+            // A resize has no answer of its own, and a quiet program sends nothing else that would count as one. As many
+            // messages with each tick cannot fill the link.
             linked.unanswered = 0;
         }
         self.settle(now, false);
+        // Sizes are stored with a tick and not with each message: a window that is dragged sends dozens a second.
         let size = (self.is_open && self.end.is_none() && self.size != self.stored_size).then_some(self.size);
+        // It counts as stored even if the write fails. A size is no reason to retry, and the next change is written again.
         self.stored_size = size.unwrap_or(self.stored_size);
         (Tick { is_over, size }, self.note_applied(1) || is_writer_gone)
     }
 
-    /// Notes that who types is to be told how much of it was typed, where it is at least so much. Says whether it is.
+    /// Adds an event for the writer if at least `least` more bytes of input are confirmed. Returns whether it did.
     fn note_applied(&mut self, least: u64) -> bool {
         let applied = self.input.applied();
         let Some(viewer) = self.keyboard.writer().and_then(|writer| self.viewers.get(writer)) else { return false };
@@ -313,14 +333,17 @@ impl LiveState {
         is_worth_telling
     }
 
-    /// Returns who has the keyboard, as one viewer is told: where it types next, or where it stopped.
+    /// Returns the holder of the keyboard for one viewer, and the offset where that viewer types next, or where its input
+    /// ended.
     fn control(&mut self, viewer: ViewerId) -> Control {
         let (is_mine, received) = (self.keyboard.is_held_by(viewer), self.input.received());
         let lost_at = self.viewers.get(viewer).and_then(|viewer| viewer.lost_keyboard_at);
+        // After a restart, the satellite reports the id of the writer but not its name.
         let holder = self.keyboard.writer().map(|writer| self.viewers.name(writer).unwrap_or("somebody"));
         Control { is_mine, input: lost_at.filter(|_| !is_mine).unwrap_or(received), holder: holder.map(str::to_owned) }
     }
 
+    /// Adds an event for all viewers. The caller wakes them.
     fn tell_all(&mut self, notice: ViewerEvent) {
         self.viewers.all().for_each(|viewer| viewer.pending.note(notice));
     }

@@ -1,51 +1,53 @@
-//! The modes a terminal is in, read from its output as it passes: no screen, no emulation.
+//! The modes of a terminal, read from the output of its session. There is no screen and no emulation.
 //!
-//! Whoever joins late or was left behind gets them first, so that arrow keys, the mouse and the alternate screen work as the
-//! program believes they do.
+//! A viewer that joins late or fell behind gets the modes first. Then arrow keys, the mouse and the alternate screen work as
+//! the program expects.
 
 use std::collections::VecDeque;
 
 const ESC: u8 = 0x1b;
-/// The longest sequence that can say anything here; longer ones are passed over.
+/// The longest sequence that is parsed. Longer ones are skipped.
 const MAX_SEQUENCE: usize = 32;
-/// Output that is searched at once for the next escape character.
+/// The number of bytes that are searched at once for the next escape character.
 const STRIDE: usize = 1024;
 
-/// The private modes that are kept, by number, and whether a fresh terminal has them. Left out is what is an action rather
-/// than a mode (1048), what changes the size (3) and what holds the screen back for a moment (2026).
+/// The private modes (DECSET, `CSI ? n h`) that are restored: the number, and whether a fresh terminal has it set. Not
+/// included: 1048, which is an action (save the cursor); 3, which changes the size; 2026, which delays the screen for a moment
+/// only.
 const PRIVATE: [(u16, bool); 21] = [
-    (1, false),
-    (5, false),
-    (6, false),
-    (7, true),
-    (9, false),
-    (12, false),
-    (25, true),
-    (45, false),
-    (47, false),
-    (66, false),
-    (1000, false),
-    (1002, false),
-    (1003, false),
-    (1004, false),
-    (1005, false),
-    (1006, false),
-    (1015, false),
-    (1016, false),
-    (1047, false),
-    (1049, false),
-    (2004, false),
+    (1, false),    // DECCKM: arrow keys send application sequences.
+    (5, false),    // DECSCNM: reverse video.
+    (6, false),    // DECOM: the cursor's origin is the scrolling region.
+    (7, true),     // DECAWM: lines wrap at the right margin.
+    (9, false),    // X10 mouse reports: presses only.
+    (12, false),   // The cursor blinks.
+    (25, true),    // DECTCEM: the cursor is visible.
+    (45, false),   // Reverse wraparound.
+    (47, false),   // Alternate screen, the oldest form.
+    (66, false),   // DECNKM: the keypad sends application sequences.
+    (1000, false), // Mouse reports: presses and releases.
+    (1002, false), // Mouse reports: also motion while a button is pressed.
+    (1003, false), // Mouse reports: all motion.
+    (1004, false), // Reports of the focus.
+    (1005, false), // Mouse coordinates in UTF-8.
+    (1006, false), // Mouse coordinates in SGR form.
+    (1015, false), // Mouse coordinates in urxvt form.
+    (1016, false), // Mouse coordinates in pixels, in SGR form.
+    (1047, false), // Alternate screen, cleared when it is left.
+    (1049, false), // Alternate screen, with the cursor saved and the screen cleared.
+    (2004, false), // Bracketed paste.
 ];
 /// The modes that show the alternate screen.
 const ALTERNATE: [u16; 3] = [47, 1047, 1049];
 
-/// The modes of a terminal, and the sequence its output is in the middle of.
+/// The modes of a terminal, and the sequence that its output has begun.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TerminalModes {
-    /// A bit for each of `PRIVATE` that is not as in a fresh terminal.
+    /// A bit for each entry of `PRIVATE` that differs from a fresh terminal.
     changed: u32,
+    /// DECKPAM: the keypad sends application sequences.
     has_keypad: bool,
-    /// The parameter of DECSCUSR; none for the terminal's own cursor.
+    /// The parameter of DECSCUSR, the shape of the cursor; `None` for the terminal's default.
     cursor: Option<u8>,
     state: ScanState,
     sequence: [u8; MAX_SEQUENCE],
@@ -61,10 +63,11 @@ enum ScanState {
 }
 
 impl TerminalModes {
-    /// Takes in output.
+    /// Reads output. A sequence may be split over several calls.
     pub(super) fn scan(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.state == ScanState::Text {
+                // Text is skipped as a whole. Every byte of every session passes here under the session's lock.
                 let Some(escape) = find_escape(bytes) else { return };
                 self.state = ScanState::Escape;
                 bytes = &bytes[escape + 1..];
@@ -75,7 +78,7 @@ impl TerminalModes {
         }
     }
 
-    /// Whether the alternate screen is shown: a program draws it, and can draw it anew.
+    /// Whether the alternate screen is shown. A full-screen program draws it, and can redraw it.
     pub(super) fn is_alternate_screen(&self) -> bool {
         let is_on = |(index, (number, _)): (usize, &(u16, bool))| {
             ALTERNATE.contains(number) && self.changed & (1 << index) != 0
@@ -83,8 +86,8 @@ impl TerminalModes {
         PRIVATE.iter().enumerate().any(is_on)
     }
 
-    /// Returns the sequences that bring a fresh terminal into these modes. The alternate screen comes first: the others
-    /// count for it.
+    /// Returns the sequences that set these modes on a fresh terminal. The alternate screen comes first, so that the other
+    /// modes are set while it is shown.
     pub(super) fn restore_sequence(&self) -> String {
         let mut all = String::new();
         for (index, (number, is_default)) in PRIVATE.iter().enumerate().rev() {
@@ -109,6 +112,7 @@ impl TerminalModes {
 
     fn step(&mut self, byte: u8) {
         match (self.state, byte) {
+            // ESC cancels an unfinished sequence and begins a new one.
             (_, ESC) => self.state = ScanState::Escape,
             // CAN and SUB end a sequence without effect.
             (_, 0x18 | 0x1a) => self.state = ScanState::Text,
@@ -116,6 +120,7 @@ impl TerminalModes {
                 self.state = ScanState::Control;
                 self.len = 0;
             }
+            // Strings (OSC, DCS) are not tracked. Their content counts as text: the next ESC ends them in any case.
             (ScanState::Escape, byte) => {
                 self.state = ScanState::Text;
                 self.escape(byte);
@@ -124,8 +129,8 @@ impl TerminalModes {
                 self.state = ScanState::Text;
                 self.control(byte);
             }
-            // Control characters within a sequence act on their own.
             (ScanState::Control, 0x20..=0x3f) => self.collect(byte),
+            // A control character within a sequence is executed and is not part of it.
             _ => {}
         }
     }
@@ -135,14 +140,16 @@ impl TerminalModes {
             *slot = byte;
             self.len += 1;
         } else {
+            // The rest of a sequence that is too long contains no ESC. It is harmless as text.
             self.state = ScanState::Text;
         }
     }
 
     fn escape(&mut self, byte: u8) {
         match byte {
-            b'=' => self.has_keypad = true,
-            b'>' => self.has_keypad = false,
+            b'=' => self.has_keypad = true,  // DECKPAM
+            b'>' => self.has_keypad = false, // DECKPNM
+            // RIS, the full reset.
             b'c' => *self = Self::default(),
             _ => {}
         }
@@ -151,15 +158,17 @@ impl TerminalModes {
     fn control(&mut self, last: u8) {
         let sequence = self.sequence;
         match (&sequence[..self.len], last) {
+            // DECSET and DECRST. Without the question mark they set ANSI modes, which are not restored.
             ([b'?', numbers @ ..], b'h' | b'l') => {
                 for number in numbers.split(|byte| *byte == b';').filter_map(number) {
                     self.set(number, last == b'h');
                 }
             }
+            // DECSCUSR. An absent parameter means 0, the terminal's default.
             ([parameter @ .., b' '], b'q') => {
                 self.cursor = number(parameter).and_then(|style| u8::try_from(style).ok()).filter(|style| *style > 0);
             }
-            // A soft reset.
+            // DECSTR, the soft reset. It leaves the mouse and the alternate screen as they are.
             (b"!", b'p') => {
                 for (number, is_default) in [(1, false), (6, false), (25, true), (66, false)] {
                     self.set(number, is_default);
@@ -185,58 +194,62 @@ fn number(digits: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Finds the first escape character. `contains` is much faster than `position`, and there mostly is none.
+/// Finds the first escape character. `contains` is much faster than `position`, and most output has no escape character.
 fn find_escape(bytes: &[u8]) -> Option<usize> {
     let stride = bytes.chunks(STRIDE).position(|stride| stride.contains(&ESC))? * STRIDE;
     let within = bytes[stride..].iter().position(|byte| *byte == ESC)?;
     Some(stride + within)
 }
 
-/// The modes at each place of the last output, for those who begin there.
+/// The modes at any offset of the recent output, for viewers that begin there.
 #[derive(Debug)]
 pub(super) struct ModeCheckpoints {
     now: TerminalModes,
-    /// Whether modes may have been set by output that was not seen here.
+    /// Whether output was lost, or was sent before this process started. It may have set modes that are unknown here.
     has_missed_output: bool,
     /// The modes at some offsets, the oldest first.
     before: VecDeque<(u64, TerminalModes)>,
     reach: u64,
 }
 
-/// Output between two places whose modes are noted.
+/// The least number of bytes between two checkpoints.
 const STEP: u64 = 16 * 1024;
 
 impl ModeCheckpoints {
-    /// The checkpoints of output that begins at `offset`, good for the last `reach` bytes.
+    /// The checkpoints of output that begins at `offset`. They cover the last `reach` bytes.
     pub(super) fn starting_at(offset: u64, reach: u64) -> Self {
         let before = [(offset, TerminalModes::default())].into();
         Self { now: TerminalModes::default(), has_missed_output: offset > 0, before, reach }
     }
 
-    /// Takes in output that begins at `offset`.
+    /// Reads output that begins at `offset`.
     pub(super) fn scan(&mut self, offset: u64, bytes: &[u8]) {
         self.now.scan(bytes);
         let end = offset + bytes.len() as u64;
+        // A checkpoint stands where a frame ends, not at multiples of the step: the scan then stays one call for each frame.
         if self.before.back().is_none_or(|(last, _)| end >= last + STEP) {
             self.before.push_back((end, self.now.clone()));
         }
+        // The first checkpoint goes only when the second is out of reach too: a lookup needs one at or before its offset.
         while self.before.get(1).is_some_and(|(next, _)| next + self.reach <= end) {
             self.before.pop_front();
         }
     }
 
-    /// Goes on at `offset`: what lies between is lost.
+    /// Continues at `offset`. The output in between is lost.
     pub(super) fn skip_to(&mut self, offset: u64) {
         self.has_missed_output = true;
+        // The modes before the gap are the best guess. A redraw of the program corrects them.
         self.before = [(offset, self.now.clone())].into();
     }
 
-    /// Whether a program is to draw its screen anew for one who comes late: it has the alternate screen, or nobody knows.
+    /// Whether the program is to redraw its screen for a late viewer: it shows the alternate screen, or missed output may have
+    /// switched to it.
     pub(super) fn wants_redraw(&self) -> bool {
         self.has_missed_output || self.now.is_alternate_screen()
     }
 
-    /// Returns the modes at a place before `offset`, and the place: to be brought to `offset` by what lies between.
+    /// Returns the last checkpoint at or before `offset`. The caller scans the output from there to `offset`.
     pub(super) fn before(&self, offset: u64) -> (u64, TerminalModes) {
         let found = self.before.iter().rev().find(|(place, _)| *place <= offset);
         found.cloned().unwrap_or_else(|| (offset, self.now.clone()))

@@ -1,4 +1,4 @@
-//! Opening a terminal: checked, stored, asked for, and there.
+//! The opening of a session: it is checked, stored, requested from its satellite, and started.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use crate::validate::check_env;
 use crate::vault::Vault;
 use crate::{Error, Result};
 
-/// How long a satellite may take to open a terminal.
+/// How long a satellite may take to open a session.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// The most bytes of a shell's path.
 const MAX_SHELL: usize = 4096;
 /// The most bytes of an environment.
 const MAX_ENV: usize = 128 * 1024;
 
-/// A session that a caller may open.
+/// A checked request to open a session.
 pub(super) struct SessionRequest {
     satellite: SatelliteRow,
     size: Size,
@@ -38,7 +38,7 @@ pub(super) struct SessionRequest {
 }
 
 impl SessionRequest {
-    /// Checks what a caller asks for.
+    /// Checks the parameters of a caller.
     pub(super) fn checked(satellite: SatelliteRow, params: SessionCreate) -> Result<Self> {
         let SessionCreate { satellite_id: _, cols, rows, shell, env } = params;
         let size = Size { cols, rows };
@@ -51,7 +51,7 @@ impl SessionRequest {
         Ok(Self { satellite, size, shell, env })
     }
 
-    /// What the audit checkpoints says of it: names of variables, never their values.
+    /// The details of its audit record: the names of variables, never their values.
     fn details(&self, vault: &Vault) -> serde_json::Value {
         Details::default()
             .with("satellite_id", json!(self.satellite.id))
@@ -64,7 +64,7 @@ impl SessionRequest {
 }
 
 impl Sessions {
-    /// Opens a session. A caller that is cancelled changes nothing.
+    /// Opens a session. The opening continues if the caller is cancelled.
     pub(super) async fn open(self: &Arc<Self>, principal: &Principal, request: SessionRequest) -> Result<Session> {
         let (sessions, principal) = (self.clone(), principal.clone());
         self.context.run_to_end(async move { sessions.store_and_open(&principal, request).await }).await
@@ -75,7 +75,7 @@ impl Sessions {
         let satellite = request.satellite.id;
         let session = LiveSession::new(id, satellite, request.size, claim_timeouts(self.context.settings()));
         let session = Arc::new(session);
-        // Before the store has it: a link that opens right then must not take it for lost.
+        // Before it is stored: a link that opens meanwhile finds the row and would end a session that is not in memory as lost.
         self.insert(session.clone());
         let row = match self.store_session(principal, id, &request).await {
             Ok(row) => row,
@@ -86,9 +86,12 @@ impl Sessions {
         };
         let error = self.request_start(&session, request).await.err();
         if let Some(error) = &error {
+            // The satellite may have started it although no answer came in time.
             self.ask_to_end(&row);
             self.end(&row, end_as(EndReason::Error, Some(ErrorBody::from(error)))).await?;
         }
+        // Without an error, the session may have ended instead of started: the satellite refused, its link broke, or it was
+        // removed meanwhile. A program that started and has already exited is a session like any other.
         match (error, session.state()) {
             (Some(error), _) => Err(error),
             (None, SessionState::Ended(end)) if was_never_there(&end) => Err(refusal(end)),
@@ -120,6 +123,7 @@ impl Sessions {
             created_at: self.context.now(),
         };
         if !self.store.session_insert(session, limit, record).await? {
+            // The store checks the limit and the satellite together and does not say which of them failed.
             let now = self.satellite_store.satellite_get(request.satellite.id).await?;
             let is_there = now.is_some_and(|now| now.team_id == request.satellite.team_id);
             let gone = || Error::SatelliteNotFound(request.satellite.id.to_string());
@@ -141,10 +145,12 @@ impl Sessions {
                 shell,
                 size,
                 env,
+                // A timeout below one second would be rounded down to 0.
                 idle_timeout_seconds: settings.session_idle_timeout.map(|timeout| timeout.as_secs().max(1)),
                 linger_seconds: settings.session_linger.as_secs(),
             },
         );
+        // The link may have been lost before the session was on it. Then nothing would end the wait below early.
         self.check_link(session, &link);
         let has_started = session.wait_for(|state| matches!(state, SessionState::Open { .. } | SessionState::Ended(_)));
         match tokio::time::timeout(START_TIMEOUT, has_started).await {
@@ -163,20 +169,21 @@ fn check_shell(shell: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Whether an end means that there was no terminal: the satellite refused, or the request went with its link.
+/// Whether an end means that the session never started: the satellite refused, or the request was lost with the link.
 fn was_never_there(end: &SessionEnd) -> bool {
     matches!(end.reason, EndReason::Error | EndReason::Lost)
 }
 
-/// Whether it ended because its satellite was removed, or given to another team.
+/// Whether a session ended because its satellite was removed, or assigned to another team.
 fn is_without_satellite(end: &SessionEnd) -> bool {
     end.error.as_ref().is_some_and(|error| error.code == ErrorCode::SatelliteNotFound)
 }
 
-/// Why a terminal could not be opened, by its satellite's word.
+/// The error for a session that its satellite did not open.
 fn refusal(end: SessionEnd) -> Error {
     let message = "the satellite did not open the terminal".into();
     let error = end.error.unwrap_or(ErrorBody { code: ErrorCode::Unavailable, message });
+    // Only codes that mean the same to the caller pass. A satellite could otherwise claim that the caller's key is invalid.
     match error.code {
         ErrorCode::CommandBlocked => Error::CommandBlocked(error.message),
         ErrorCode::InvalidInput => Error::invalid("shell", error.message),

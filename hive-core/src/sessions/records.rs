@@ -1,4 +1,4 @@
-//! What the audit checkpoints says of terminals: who opened, saw, took and ended them, and never a byte of them.
+//! The audit records of sessions: who opened, viewed, took over and ended them. They contain no input and no output.
 
 use hive_wire::api::{AuditResult, EndReason, SessionEnd, SessionStatus};
 use serde_json::json;
@@ -18,6 +18,7 @@ pub(super) fn subject(row: &SessionRow) -> Subject {
 impl Sessions {
     /// Records that a viewer takes the keyboard from another.
     pub(super) async fn record_take(&self, principal: &Principal, session: &LiveSession) -> Result<()> {
+        // The row gives the team, by which readers of the audit log are limited.
         if let Some(row) = self.store.session_get(session.id).await? {
             let details = json!({ "satellite_id": row.satellite_id });
             let record = record(&self.context, principal, AuditAction::SessionTakeControl, subject(&row), details);
@@ -33,7 +34,7 @@ impl Sessions {
         draft(&self.context, actor, AuditAction::SessionCreate, subject(row), details, result)
     }
 
-    /// Drafts the record of how a terminal ended: of one that never was there, as the outcome of its creation.
+    /// Drafts the record of a session's end. For a session that never started, it is the outcome of its creation.
     pub(super) fn ended_record(&self, row: &SessionRow, end: &SessionEnd, output: Option<u64>) -> AuditDraft {
         let is_failure = row.status == SessionStatus::Starting || end.reason == EndReason::Lost;
         let (action, result) = match (&row.status, is_failure) {

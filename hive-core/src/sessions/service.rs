@@ -1,4 +1,4 @@
-//! `SessionManager` in this process.
+//! The public trait [`SessionManager`] over the sessions of this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +26,9 @@ use crate::{Error, Result, Subscription};
 
 /// The most sessions of a list.
 const MAX_LISTED: u32 = 1000;
-/// How long a call waits for a satellite that has not come back since this process began.
+/// How long a call waits for a satellite that has not reported a session since this process started.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a program may leave input unread before a call that types fails.
+/// How long a program may leave input unread before a call that sends input fails.
 const INPUT_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[async_trait]
@@ -41,6 +41,7 @@ impl SessionManager for ServiceHandle<Sessions> {
         if !row.status.accepts_commands() {
             return Err(inactive(&row));
         }
+        // Checked early so that an offline satellite costs no write. The link is looked up again when the request is sent.
         if !links.is_online(row.id) {
             return Err(Error::SatelliteOffline(row.name.to_string()));
         }
@@ -61,10 +62,11 @@ impl SessionManager for ServiceHandle<Sessions> {
 
     async fn send_input(&self, id: SessionId, mut data: Bytes) -> Result<()> {
         let session = self.linked_session(id).await?;
+        // In pieces of one window, each confirmed before the next: a viewer that takes the keyboard stops the rest.
         let mut is_first = true;
         while !data.is_empty() {
             let (count, end) = match session.input_unseen(self.service.now(), &data) {
-                // Some of it is typed: the caller must not take the error for one that changed nothing.
+                // Some of it was typed. `Unavailable` says so, and any other error would mean that nothing has changed.
                 Err(error) if !is_first => return Err(Error::unavailable(error.to_string())),
                 typed => typed?,
             };
@@ -83,10 +85,11 @@ impl SessionManager for ServiceHandle<Sessions> {
     async fn terminate(&self, id: SessionId) -> Result<()> {
         let Sessions { context, audit, .. } = &*self.service;
         let row = self.service.row_for(&self.principal, id).await?;
+        // Repeating the call is harmless and leaves no second record.
         if row.status == SessionStatus::Ended {
             return Ok(());
         }
-        // A small record may find room on a full disk where the outcome does not.
+        // On a full disk, the small record of the intent may still find room where the outcome does not.
         context.check_disk().await?;
         let details = json!({ "satellite_id": row.satellite_id });
         audit
@@ -106,6 +109,7 @@ impl SessionManager for ServiceHandle<Sessions> {
     async fn attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment> {
         request.size.map_or(Ok(()), check_size)?;
         let row = self.service.row_for(&self.principal, id).await?;
+        // A viewer that was disconnected at the end and comes back late gets the end as its only event, not an error.
         let Some(session) = self.service.known_session(&row).await? else {
             return self.service.attach_to_ended(row);
         };
@@ -121,10 +125,12 @@ impl ServiceHandle<Sessions> {
 }
 
 impl Sessions {
-    /// Finds a session that the principal may use. One that is hidden looks as if it did not exist.
+    /// Finds a session that the principal may use. A hidden session gives the same error as one that does not exist.
     pub(super) async fn row_for(&self, principal: &Principal, id: SessionId) -> Result<SessionRow> {
         let no_session = || Error::SessionNotFound(id.to_string());
         let row = self.store.session_get(id).await?.ok_or_else(no_session)?;
+        // The team of the session, which is the team of the satellite when it was opened. A satellite that changes its team
+        // leaves its sessions to the old one.
         authorize(principal, &Permission::SessionsOpen, ResourceScope::satellite(row.team_id), no_session)?;
         Ok(row)
     }
@@ -132,6 +138,7 @@ impl Sessions {
     async fn list(&self, principal: &Principal, filter: SessionFilter) -> Result<Vec<Session>> {
         let permission = &Permission::SessionsOpen;
         let visible = visible_teams(principal, permission);
+        // An empty list would look like a fleet without sessions.
         if visible == VisibleTeams::Teams(Vec::new()) {
             return Err(forbidden(permission));
         }
@@ -141,6 +148,7 @@ impl Sessions {
         };
         let query = SessionQuery { visible, satellite_id: filter.satellite_id, ended: filter.ended };
         let rows = self.store.session_list(&query, MAX_LISTED).await?;
+        // A satellite that is hidden now may have belonged to a team of the caller. Then its sessions of that time are listed.
         if let Some(hidden) = hidden.filter(|_| rows.is_empty()) {
             return Err(hidden);
         }
@@ -151,6 +159,7 @@ impl Sessions {
     /// for one that ended before.
     async fn known_session(&self, row: &SessionRow) -> Result<Option<Arc<LiveSession>>> {
         let session = match row.status {
+            // In memory for another minute, so that a viewer that was disconnected at the end can read the rest.
             SessionStatus::Ended => self.get(row.id),
             _ => Some(self.live_session(row)),
         };
@@ -158,6 +167,7 @@ impl Sessions {
         let is_known = session.wait_for(|state| *state != SessionState::Unknown);
         match tokio::time::timeout(RETURN_TIMEOUT, is_known).await {
             Ok(SessionState::Open { .. } | SessionState::Ended(_)) => Ok(Some(session)),
+            // `wait_for` returns other states only when the hive stops.
             Ok(_) => Err(Error::unavailable("the server stops")),
             Err(_) => Err(Error::SatelliteOffline(row.satellite_name.to_string())),
         }
@@ -181,9 +191,12 @@ impl Sessions {
         session: Arc<LiveSession>,
         request: AttachRequest,
     ) -> Result<Attachment> {
+        // Before the record: a caller whose credential is refused by now does not attach.
         let grant = self.grants.issue(principal).await?;
+        // Before the admission: nobody sees a session without a record of it.
         self.record_attach(principal, &row, &session, &request).await?;
         let identity = ViewerIdentity { actor: principal.actor(), fresh: ViewerId::new(self.context.seed()) };
+        // No await from here to the end. A caller that is cancelled in between would leave a viewer that nobody removes.
         let admission = session.admit(self.now(), &request, identity);
         let attached = Attached {
             session: self.view(row),
@@ -209,7 +222,7 @@ impl Sessions {
         Ok(attachment_to_ended(attached, end))
     }
 
-    /// Records that a viewer attaches, and that it takes the keyboard. A viewer that comes back after a cut is known.
+    /// Records that a viewer attaches, and that it takes the keyboard. A viewer that returns is not recorded again.
     async fn record_attach(
         &self,
         principal: &Principal,
@@ -217,6 +230,7 @@ impl Sessions {
         session: &LiveSession,
         request: &AttachRequest,
     ) -> Result<()> {
+        // Returning with `take` can take the keyboard from another viewer too, so this is checked for known viewers as well.
         if request.mode == ViewMode::Take && session.has_other_writer(request.viewer) {
             self.record_take(principal, session).await?;
         }
@@ -230,7 +244,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// A stored session as clients see it.
+    /// Returns a stored session in its form for clients.
     pub(super) fn view(&self, row: SessionRow) -> Session {
         let SessionRow {
             id,
@@ -245,6 +259,7 @@ impl Sessions {
             ended_at,
             end,
         } = row;
+        // The size in memory is newer: it is stored with a tick only.
         let (size, viewers) = self.get(id).map_or((size, 0), |session| session.overview());
         Session {
             id,
@@ -263,11 +278,12 @@ impl Sessions {
     }
 }
 
-/// Waits until everything before `end` is typed.
+/// Waits until the satellite has written everything before `end` to the PTY.
 async fn wait_until_typed(session: &LiveSession, end: u64) -> Result<()> {
     let mut applied = session.applied();
     let typed = async {
         tokio::select! {
+            // `wait_for` checks the present value first: the confirmation may have arrived before this call.
             typed = applied.wait_for(|applied| *applied >= end) => typed.is_ok(),
             _ = session.wait_for(|state| matches!(state, SessionState::Ended(_))) => false,
         }

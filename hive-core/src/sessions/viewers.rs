@@ -1,7 +1,7 @@
 //! The viewers of a session, and the events that are pending for each.
 //!
-//! There is no queue: pending events are kinds, and their values are read when they are sent. A viewer that never reads costs as much
-//! as one that does.
+//! There is no queue. A pending event is a kind, and its value is read when it is sent. A viewer that never reads therefore
+//! costs no more than one that does.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -9,40 +9,40 @@ use std::time::Duration;
 use hive_wire::ViewerId;
 use hive_wire::api::{Actor, Size};
 
-/// Viewers that left and are remembered, so that they are the same when they come back.
+/// The number of viewers that left and are remembered, so that they keep number and keyboard when they return.
 const MAX_GONE: usize = 64;
-/// Requests for the keyboard that are pending for one viewer.
+/// The number of requests for the keyboard that are pending for one viewer.
 const MAX_REQUESTS: usize = 16;
 
-/// One viewer that is there.
+/// One attached viewer.
 #[derive(Debug)]
 pub(super) struct Viewer {
-    /// Its name within the session.
+    /// Its number within the session, by which other viewers refer to it.
     pub(super) number: u32,
-    /// Who it is.
+    /// The actor behind it.
     pub(super) actor: Actor,
-    /// Tells this attachment from an earlier one of the same viewer.
+    /// Distinguishes this attachment from earlier ones of the same viewer.
     attachment: u64,
     pub(super) is_read_only: bool,
     /// The size of its screen.
     pub(super) size: Option<Size>,
-    /// Everything before it is on its screen.
+    /// The offset of the output that it has acknowledged.
     pub(super) acked: u64,
-    /// The offset of input that was last reported to it as typed.
+    /// The offset of confirmed input that was last reported to it.
     pub(super) told_applied: u64,
-    /// Where the input of others began when the keyboard was taken from it.
+    /// The input offset at which it lost the keyboard.
     pub(super) lost_keyboard_at: Option<u64>,
     pub(super) pending: PendingEvents,
 }
 
-/// Pending notifications, coalesced per kind; values are read when they are sent.
+/// The pending events of one viewer, at most one of each kind.
 #[derive(Debug, Default)]
 pub(super) struct PendingEvents(BTreeSet<ViewerEvent>);
 
-/// One notification, the most urgent first.
+/// The kinds of events. Pending events are sent in the order of the variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ViewerEvent {
-    /// The viewer lost the keyboard and has it again by now.
+    /// The viewer lost the keyboard and has got it back by now.
     LostKeyboard,
     /// The keyboard has another holder.
     Control,
@@ -50,14 +50,14 @@ pub(super) enum ViewerEvent {
     Link,
     /// The size has changed.
     Size,
-    /// More of its input is typed.
+    /// More of its input is confirmed.
     Applied,
     /// The viewer of this number requests the keyboard.
     Request(u32),
 }
 
 impl PendingEvents {
-    /// Adds a notification. Requests beyond the limit are dropped: the holder has enough to choose from.
+    /// Adds an event. Requests beyond the limit are dropped: the holder has enough to choose from.
     pub(super) fn note(&mut self, event: ViewerEvent) {
         let is_request = |event: &&ViewerEvent| matches!(event, ViewerEvent::Request(_));
         if !is_request(&&event) || self.0.iter().filter(is_request).count() < MAX_REQUESTS {
@@ -65,8 +65,9 @@ impl PendingEvents {
         }
     }
 
-    /// Takes the next notification for a viewer that has the keyboard now, or has not.
+    /// Takes the next event for a viewer that holds the keyboard now, or does not.
     pub(super) fn take(&mut self, has_keyboard: bool) -> Option<ViewerEvent> {
+        // Without the keyboard, `Control` reports the loss, with the same offset.
         if !has_keyboard {
             self.0.remove(&ViewerEvent::LostKeyboard);
         }
@@ -74,18 +75,18 @@ impl PendingEvents {
     }
 }
 
-/// One viewer that left.
+/// One viewer that left and may return.
 #[derive(Debug)]
 struct Gone {
     id: ViewerId,
     number: u32,
     actor: Actor,
-    /// As of one who is there.
+    /// As in [`Viewer`].
     lost_keyboard_at: Option<u64>,
     until: Duration,
 }
 
-/// One attachment of a viewer. It is not valid any more when the viewer leaves, or attaches again elsewhere.
+/// One attachment of a viewer. It is valid until the viewer leaves or attaches again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AttachmentId {
     pub(crate) viewer: ViewerId,
@@ -102,14 +103,15 @@ pub(super) struct Viewers {
 }
 
 impl Viewers {
-    /// Whether this is somebody who is there, or was a moment ago.
+    /// Whether this actor has a viewer of this id that is attached or left a short time ago.
     pub(super) fn knows(&self, id: ViewerId, actor: &Actor) -> bool {
         self.is_same(id, actor) && (self.present.contains_key(&id) || self.gone.iter().any(|gone| gone.id == id))
     }
 
-    /// Whether nobody else is known by this id.
+    /// Whether no other actor is known by this id.
     fn is_same(&self, id: ViewerId, actor: &Actor) -> bool {
         let known = self.actor(id);
+        // Name and address are not compared: a user may be renamed or move to another network and is still the same.
         known.is_none_or(|known| known.kind == actor.kind && known.id == actor.id)
     }
 
@@ -118,9 +120,10 @@ impl Viewers {
         self.present.get(&id).map(|viewer| &viewer.actor).or_else(gone)
     }
 
-    /// Adds a viewer. One that is known keeps its number, and its earlier attachment is not valid any more.
+    /// Adds a viewer. A known viewer keeps its number. Its earlier attachment is no longer valid.
     pub(super) fn join(&mut self, id: ViewerId, actor: Actor) -> (AttachmentId, &mut Viewer) {
         let number = self.number(id);
+        // Kept over the absence: the viewer learns from it where its input ended.
         let lost_keyboard_at = self.gone.iter().find(|gone| gone.id == id).and_then(|gone| gone.lost_keyboard_at);
         self.gone.retain(|gone| gone.id != id);
         self.last_attachment += 1;
@@ -140,6 +143,7 @@ impl Viewers {
     }
 
     fn number(&mut self, id: ViewerId) -> u32 {
+        // Numbers are never used again: a grant must not reach a viewer that got the number of one that left.
         let gone = self.gone.iter().find(|gone| gone.id == id).map(|gone| gone.number);
         let known = self.present.get(&id).map(|viewer| viewer.number).or(gone);
         known.unwrap_or_else(|| {
@@ -148,13 +152,15 @@ impl Viewers {
         })
     }
 
-    /// Removes a viewer, and remembers it until then. False where the attachment was replaced before.
+    /// Removes a viewer, and remembers it until the deadline. Returns false if the attachment was replaced before.
     pub(super) fn leave(&mut self, id: AttachmentId, until: Duration) -> bool {
+        // A viewer often attaches again before the loss of its old connection is noticed. The old attachment leaves later.
         if self.at(id).is_none() {
             return false;
         }
         if let Some(Viewer { number, actor, lost_keyboard_at, .. }) = self.present.remove(&id.viewer) {
             if self.gone.len() == MAX_GONE {
+                // The viewer that left first: its time ends first as well.
                 self.gone.pop_front();
             }
             self.gone.push_back(Gone { id: id.viewer, number, actor, lost_keyboard_at, until });
@@ -162,7 +168,7 @@ impl Viewers {
         true
     }
 
-    /// Notes that the keyboard was taken from a viewer, there or not, and that others' input begins at `next`.
+    /// Notes that a viewer, attached or not, lost the keyboard, and that the input of others begins at `next`.
     pub(super) fn note_lost_keyboard(&mut self, id: ViewerId, next: u64) {
         if let Some(viewer) = self.present.get_mut(&id) {
             viewer.lost_keyboard_at = Some(next);
@@ -172,7 +178,7 @@ impl Viewers {
         }
     }
 
-    /// Drops the viewers that stayed away.
+    /// Forgets the viewers that did not return in time.
     pub(super) fn expire(&mut self, now: Duration) {
         self.gone.retain(|gone| gone.until > now);
     }
@@ -186,7 +192,7 @@ impl Viewers {
         self.present.get_mut(&id)
     }
 
-    /// Returns the viewer of this number that is there.
+    /// Returns the attached viewer of this number.
     pub(super) fn by_number(&self, number: u32) -> Option<(ViewerId, &Viewer)> {
         self.present.iter().find(|(_, viewer)| viewer.number == number).map(|(id, viewer)| (*id, viewer))
     }
@@ -195,7 +201,7 @@ impl Viewers {
         self.present.values_mut()
     }
 
-    /// Returns a viewer's name for people, for as long as it is remembered.
+    /// Returns a viewer's name for people, as long as the viewer is known.
     pub(super) fn name(&self, id: ViewerId) -> Option<&str> {
         self.actor(id).map(|actor| actor.name.as_str())
     }

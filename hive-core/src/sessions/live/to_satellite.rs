@@ -1,4 +1,4 @@
-//! What a satellite is told of one terminal: input, how far the output may go, size and writer.
+//! The messages to a satellite about one session: input, credit for output, size and writer.
 
 use std::time::Duration;
 
@@ -10,22 +10,24 @@ use super::{Linked, LiveState, Phase, Redraw};
 use crate::link::Outgoing;
 use crate::sessions::flow::Credit;
 
-/// Messages about a terminal's size and writer that its satellite may owe an answer to; what comes then waits, and only the
-/// latest of it is sent. A link whose satellite does not read must not be filled by somebody who drags a window.
+/// Messages about size and writer that are sent without any message from the satellite in between. Further changes wait, and
+/// only the last is sent. A viewer that drags its window must not fill the link of a satellite that does not read.
 const MAX_UNANSWERED: u32 = 16;
-/// The shortest time between two requests to a program to draw its screen anew.
+/// The shortest time between two requests to redraw the screen.
 const REDRAW_INTERVAL: Duration = Duration::from_secs(1);
 
 impl LiveState {
     pub(super) fn linked(&mut self) -> Option<&mut Linked> {
         match &mut self.phase {
+            // An ended session sends nothing, although its link may still carry it until the satellite has ended it.
             Phase::Linked(linked) if self.end.is_none() => Some(linked),
             _ => None,
         }
     }
 
-    /// Passes typed input on, behind what the satellite is to know before.
+    /// Sends pending input, after the size and the writer that apply to it.
     pub(super) fn send_input(&mut self, now: Duration) {
+        // `next_frame` counts a frame as sent, so it must not be taken without a link.
         if self.linked().is_none() {
             return;
         }
@@ -37,17 +39,19 @@ impl LiveState {
         }
     }
 
-    /// Tells the satellite how far the output may go now.
+    /// Sends credit to the satellite if it is due.
     pub(super) fn tell_flow(&mut self) {
         let id = self.id;
         match &mut self.phase {
             Phase::Linked(linked) if self.end.is_none() => {
                 if let Some(credit) = self.flow.tell() {
+                    // Before the message is sent: output under the new credit must find it granted.
                     linked.receiver.grant(credit.limit);
                     linked.link.send_best_effort(flow_message(id, credit));
                 }
             }
-            // Where the offsets are known, output may come right behind the satellite's answer.
+            // If the offsets are known, output can follow the satellite's answer without a round trip. After a restart they are
+            // not known, and a limit of this side would mean nothing.
             Phase::Asked(link) if self.is_known => {
                 if let Some(credit) = self.flow.tell() {
                     link.send_best_effort(flow_message(id, credit));
@@ -57,8 +61,8 @@ impl LiveState {
         }
     }
 
-    /// Tells the satellite about size and writer what it does not know, unless it owes too many answers. What is typed goes
-    /// behind it: then it is told in any case, and the window for input bounds how often.
+    /// Sends size and writer to the satellite if they have changed, unless too many messages are unanswered. If input follows
+    /// (`is_urgent`), they are sent in any case. The input window then limits how often.
     pub(super) fn settle(&mut self, now: Duration, is_urgent: bool) {
         let (session_id, size, writer) = (self.id, self.size, self.keyboard.writer());
         let redraw = self.redraw.is_wanted && now >= self.redraw.not_before;
@@ -81,8 +85,9 @@ impl LiveState {
         }
     }
 
-    /// Asks the program to draw its screen anew, where it can: on the alternate screen, or where nobody knows.
+    /// Asks the program to redraw its screen if it can: on the alternate screen, or if the screen is unknown.
     pub(super) fn want_redraw(&mut self, now: Duration) {
+        // A shell on the normal screen would only print its prompt again.
         if self.checkpoints.wants_redraw() {
             self.redraw.is_wanted = true;
             self.settle(now, false);

@@ -1,4 +1,4 @@
-//! What viewers of one terminal say, and what they see.
+//! The messages from and to the viewers of one session.
 
 use std::time::Duration;
 
@@ -15,47 +15,51 @@ use crate::sessions::viewers::{AttachmentId, Viewer, ViewerEvent};
 use crate::sessions::{SessionEvent, check_size};
 use crate::{Error, Result};
 
-/// What there is for a viewer.
+/// The next event for a viewer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// This, now.
+    /// An event.
     Event(SessionEvent),
     /// The last event: the end.
     Last(SessionEvent),
-    /// Nothing yet.
+    /// No event yet.
     Nothing,
-    /// Nothing any more: its place was taken, or the hive stops.
+    /// No event any more: another attachment replaced this one, or the hive stops.
     Over,
 }
 
 impl LiveSession {
-    /// Lets a viewer out. What it had is kept for it for a while.
+    /// Removes a viewer. Its number, keyboard and claim are reserved for the linger time.
     pub(crate) fn leave(&self, now: Duration, id: AttachmentId) {
         self.change(|state| {
             let until = now + state.timeouts.linger;
+            // An attachment that was replaced leaves nothing: the keyboard belongs to its successor.
             if state.viewers.leave(id, until) {
+                // A viewer that leaves on purpose has released its keyboard before. Here it counts as disconnected.
                 state.hand_over(now, |keyboard, _| keyboard.cut_off(id.viewer, until));
             }
         });
     }
 
-    /// Returns what there is for a viewer whose output goes on at `cursor`, and moves that behind it.
+    /// Returns the next event for a viewer whose output continues at `cursor`, and advances `cursor` by it.
     pub(crate) fn next(&self, now: Duration, id: AttachmentId, cursor: &mut u64) -> Next {
         self.read(|state| state.next(now, id, cursor))
     }
 
-    /// Waits for what [`next`](Self::next) gives. Dropping the future loses nothing.
+    /// Returns a receiver that is notified when [`next`](Self::next) may return another event.
     pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// Types for a viewer.
+    /// Accepts input of a viewer.
     ///
     /// # Errors
-    /// `Conflict` where the keyboard is not its own, or more is typed than may be under way; `Unavailable` where its place
-    /// was taken.
+    /// `Conflict` if it does not hold the keyboard, or if the input exceeds the window. `Unavailable` if another attachment
+    /// replaced this one.
     pub(crate) fn input(&self, now: Duration, id: AttachmentId, offset: u64, data: &Bytes) -> Result<()> {
+        // `read`, not `change`: input changes nothing that a viewer sees. The echo will wake them.
         self.read(|state| {
+            // The keyboard belongs to the viewer, so an old attachment of the same viewer would pass the next check.
             state.attached_viewer(id)?;
             if !state.keyboard.may_type(id.viewer, offset) {
                 return Err(Error::Conflict("another has the keyboard".into()));
@@ -64,13 +68,15 @@ impl LiveSession {
         })
     }
 
-    /// Types for somebody who is no viewer, as much as there is room for; says how much that was and where it ends.
+    /// Accepts input of a caller that is not a viewer, as much as the window has room for. Returns the number of accepted
+    /// bytes and the offset behind them.
     ///
     /// # Errors
-    /// `Conflict` where a viewer has the keyboard.
+    /// `Conflict` if a viewer holds the keyboard.
     pub(crate) fn input_unseen(&self, now: Duration, data: &Bytes) -> Result<(usize, u64)> {
         self.read(|state| {
             state.check_alive()?;
+            // Also while the holder is cut off: its input and that of this caller must not be mixed.
             if state.keyboard.holder() != InputLease::Nobody {
                 return Err(Error::Conflict("a viewer has the keyboard".into()));
             }
@@ -80,15 +86,15 @@ impl LiveSession {
         })
     }
 
-    /// Returns how much of the input is typed, to be watched.
+    /// Returns a receiver of the offset of the confirmed input.
     pub(crate) fn applied(&self) -> tokio::sync::watch::Receiver<u64> {
         self.applied.subscribe()
     }
 
-    /// Changes the size for somebody who is no viewer.
+    /// Changes the size for a caller that is not a viewer.
     ///
     /// # Errors
-    /// `Conflict` where it has ended.
+    /// `Conflict` if the session has ended.
     pub(crate) fn resize(&self, now: Duration, size: Size) -> Result<()> {
         self.change(|state| {
             state.check_alive()?;
@@ -97,18 +103,18 @@ impl LiveSession {
         })
     }
 
-    /// Whether this viewer would take the keyboard from another.
+    /// Whether a viewer other than this one holds the keyboard, attached or cut off.
     pub(crate) fn has_other_writer(&self, viewer: Option<ViewerId>) -> bool {
         self.read(|state| state.keyboard.writer().is_some_and(|writer| viewer != Some(writer)))
     }
 
-    /// Takes what a viewer says.
+    /// Handles a message of a viewer.
     ///
     /// # Errors
-    /// `Conflict` where it may not, or not now; `InvalidInput` for a size that cannot be; `Unavailable` where its place was
-    /// taken.
+    /// `Conflict` if it is not allowed, or not now. `InvalidInput` for an invalid size. `Unavailable` if another attachment
+    /// replaced this one.
     pub(crate) fn say(&self, now: Duration, id: AttachmentId, message: &FromViewer) -> Result<()> {
-        // Acknowledgements are many, and change nothing that another viewer waits for.
+        // Acknowledgements are frequent, and no viewer waits for what they change.
         if let FromViewer::Ack { offset } = message {
             return self.read(|state| state.on_ack(now, id, *offset));
         }
@@ -121,10 +127,14 @@ impl LiveState {
         if self.is_closed || self.viewers.at(id).is_none() {
             return Next::Over;
         }
+        // Messages go before output, so that a viewer with much unread output learns at once that it lost the keyboard. There
+        // are few of them: each kind is pending at most once, except for requests, which are limited.
         if let Some(told) = self.next_notice(id) {
             return Next::Event(SessionEvent::Message(told));
         }
         match self.ring.read(*cursor, MAX_PAYLOAD) {
+            // A cursor beyond the ring also reads nothing. After a restart of the hive, a viewer has more output than has
+            // arrived here again.
             Ok(data) if data.is_empty() => match &self.end {
                 Some((end, _)) => Next::Last(SessionEvent::Message(ToViewer::Ended(end.clone()))),
                 None => Next::Nothing,
@@ -138,9 +148,11 @@ impl LiveState {
         }
     }
 
-    /// Brings a viewer that fell behind back to what there is.
+    /// Moves a viewer that fell behind to output that is still there.
     fn catch_up(&mut self, now: Duration, id: AttachmentId, cursor: &mut u64, missing: Missing) -> ToViewer {
         self.want_redraw(now);
+        // The writer keeps its screen and learns what is missing. All others start with a fresh screen (wire-protocol.md, "A
+        // viewer").
         if self.keyboard.is_held_by(id.viewer) {
             let from = std::mem::replace(cursor, missing.start);
             return ToViewer::Gap { from, to: missing.start };
@@ -154,6 +166,7 @@ impl LiveState {
         let is_mine = self.keyboard.is_held_by(id.viewer);
         let notice = self.viewers.at(id)?.pending.take(is_mine)?;
         Some(match notice {
+            // The holder is left out: the `Control` event behind this one names the present holder, which is this viewer.
             ViewerEvent::LostKeyboard => ToViewer::Control(Control {
                 is_mine: false,
                 input: self.viewers.at(id)?.lost_keyboard_at.unwrap_or_default(),
@@ -163,6 +176,7 @@ impl LiveState {
             ViewerEvent::Link => ToViewer::Link { online: self.is_linked() },
             ViewerEvent::Size => ToViewer::Resized(self.size),
             ViewerEvent::Applied => {
+                // The offset of now, not that of the event: a viewer that reads slowly skips the offsets in between.
                 let offset = self.input.applied();
                 self.viewers.at(id)?.told_applied = offset;
                 ToViewer::Applied { offset }
@@ -175,13 +189,14 @@ impl LiveState {
     }
 
     fn on_ack(&mut self, now: Duration, id: AttachmentId, offset: u64) -> Result<()> {
+        // A viewer may acknowledge more than has arrived here again after a restart.
         let acked = offset.min(self.ring.end());
         let viewer = self.attached_viewer(id)?;
         if acked <= viewer.acked {
             return Ok(());
         }
         viewer.acked = acked;
-        // One that had stopped reading, and lost its claim, has it again now that it reads.
+        // A writer that had stopped reading and lost its claim gets it back when it reads again.
         if self.keyboard.is_held_by(id.viewer) && !self.flow.has_claim(id.viewer) {
             self.flow.claim(now, id.viewer, acked.max(self.ring.start()));
         }
@@ -195,6 +210,7 @@ impl LiveState {
         match message {
             FromViewer::Resize(size) => {
                 check_size(*size)?;
+                // Noted without the keyboard too: it becomes the size of the session when this viewer gets the keyboard.
                 self.attached_viewer(id)?.size = Some(*size);
                 if self.keyboard.is_held_by(viewer) {
                     self.set_size(now, *size);
@@ -211,6 +227,7 @@ impl LiveState {
                 self.hand_over(now, |keyboard, next| keyboard.release(viewer, next));
             }
             FromViewer::Attach(_) => return Err(Error::invalid("attach", "comes once")),
+            // Messages of later versions are ignored, as everywhere on the wire.
             _ => {}
         }
         Ok(())
@@ -221,6 +238,7 @@ impl LiveState {
         let number = self.attached_viewer(id)?.number;
         let mut asked = LeaseRequest::Granted;
         self.hand_over(now, |keyboard, next| asked = keyboard.ask(id.viewer, next));
+        // A holder that was cut off gets no request. Its lease ends by itself, and the keyboard goes to the first in line.
         if let LeaseRequest::HeldBy(holder) = asked
             && let Some(holder) = self.viewers.get(holder)
         {
@@ -234,6 +252,7 @@ impl LiveState {
         if !self.keyboard.is_held_by(id.viewer) {
             return Err(Error::Conflict("the keyboard is not yours to give".into()));
         }
+        // It need not have asked: the holder may hand the keyboard to any attached viewer that is not read-only.
         let heir = self.viewers.by_number(to).filter(|(_, viewer)| !viewer.is_read_only).map(|(id, _)| id);
         let heir = heir.ok_or_else(|| Error::Conflict(format!("no viewer {to} is there who types")))?;
         self.hand_over(now, |keyboard, next| keyboard.give(heir, next));
@@ -242,6 +261,7 @@ impl LiveState {
 
     fn accept_input(&mut self, now: Duration, offset: u64, data: &Bytes) -> Result<()> {
         self.check_alive()?;
+        // Input is accepted while the satellite has no link. It waits in the buffer, up to one window.
         self.input.accept(offset, data).map_err(|refused| Error::Conflict(refused.to_string()))?;
         self.send_input(now);
         Ok(())
