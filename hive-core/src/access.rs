@@ -1,4 +1,4 @@
-//! Who may do what: one pure table, asked in one place, deny by default.
+//! The permission model: one table without I/O, used in one place. What it does not allow is denied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use hive_wire::{ApiKeyId, SatelliteId, TeamId, UserId};
 
 pub use hive_store::access::{Authority, Permission, Role, VisibleTeams};
 
-/// Whether a role grants a permission: the matrix, row by row.
+/// Whether a role grants a permission. The permission matrix.
 fn is_granted(permission: &Permission, role: &Role) -> bool {
     let least = match permission {
         Permission::SatellitesRead | Permission::ApiKeysOwn => Role::Viewer,
@@ -33,19 +33,19 @@ fn implied_by(permission: &Permission) -> Option<Permission> {
     (*permission == Permission::JobsRun).then_some(Permission::SatellitesExec)
 }
 
-/// How somebody proved who they are.
+/// The credential with which a caller was authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Credential {
-    /// By a login.
+    /// A login of this user.
     Login(UserId),
-    /// By an API key of this user.
+    /// An API key of this user.
     ApiKey(ApiKeyId, UserId),
-    /// By being this process: start-up, the server's own commands, an embedding program.
+    /// None: the caller is this process, such as the server's own commands or an embedding program.
     System,
 }
 
 impl Credential {
-    /// The user behind it.
+    /// Returns its user; `None` for the hive itself.
     pub fn user(self) -> Option<UserId> {
         match self {
             Self::Login(user) | Self::ApiKey(_, user) => Some(user),
@@ -54,20 +54,20 @@ impl Credential {
     }
 }
 
-/// Somebody who acts.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// How they proved who they are.
+    /// The credential.
     pub credential: Credential,
-    /// A name for people, and for the audit trail.
+    /// The name for people, and for the audit log.
     pub name: String,
-    /// Where the call came from.
+    /// The IP address of the call.
     pub ip: Option<String>,
-    /// Their platform role.
+    /// The platform role.
     pub role: PlatformRole,
-    /// What they are in their teams.
+    /// The role in each team.
     pub teams: BTreeMap<TeamId, Role>,
-    /// What an API key is limited to; everything of its owner where there is none.
+    /// The permissions to which an API key is limited; `None` if it has all permissions of its owner.
     pub scopes: Option<BTreeSet<Permission>>,
 }
 
@@ -84,13 +84,14 @@ impl Principal {
         }
     }
 
-    /// The user who acts, themselves or by a key.
+    /// Returns the user behind the credential.
     pub fn user(&self) -> Option<UserId> {
         self.credential.user()
     }
 
-    /// The principal as the audit trail names it.
+    /// Returns the principal as an actor of the audit log.
     pub fn actor(&self) -> Actor {
+        // The key and not its user: one user has several keys, and the record must show which of them was used.
         let (kind, id) = match self.credential {
             Credential::Login(user) => ("user", user.to_string()),
             Credential::ApiKey(key, _) => ("api_key", key.to_string()),
@@ -103,16 +104,19 @@ impl Principal {
         match (&self.role, reach) {
             (PlatformRole::GlobalAdmin, _) => Some(Role::Admin),
             (PlatformRole::GlobalUser, ResourceScope::Team(team)) => self.teams.get(&team).cloned(),
+            // The lowest role is enough for one's own things, and grants nothing else there.
             (PlatformRole::GlobalUser, ResourceScope::Own) => Some(Role::Viewer),
+            // Satellites without a team are for global admins only. A role of a later version grants nothing here, although
+            // its teams may be known: it may be a role with fewer rights.
             (PlatformRole::GlobalUser, ResourceScope::Platform) | (PlatformRole::Unknown(_), _) => None,
         }
     }
 }
 
-/// What an action reaches.
+/// The resources on which an action is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceScope {
-    /// The hive as a whole, and satellites that serve all teams.
+    /// The hive as a whole, and satellites without a team.
     Platform,
     /// One team and its satellites.
     Team(TeamId),
@@ -121,25 +125,26 @@ pub enum ResourceScope {
 }
 
 impl ResourceScope {
-    /// What an action on a satellite of this team reaches.
+    /// Returns the scope of a satellite of this team.
     pub fn satellite(team: Option<TeamId>) -> Self {
         team.map_or(Self::Platform, Self::Team)
     }
 }
 
-/// The answer to "may they?".
+/// The decision about an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessDecision {
-    /// They may.
+    /// The action is allowed.
     Allow,
-    /// They may not, and they may know that the thing exists.
+    /// The action is denied. The caller may know that the resource exists.
     Forbid,
-    /// They may not even know: it looks as if it did not exist.
+    /// The action is denied, and the answer is the same as for a resource that does not exist.
     Hide,
 }
 
-/// Decides whether `principal` may use `permission` on what `reach` says.
+/// Decides whether `principal` may use `permission` on the resources of `reach`.
 pub fn may(principal: &Principal, permission: &Permission, reach: ResourceScope) -> AccessDecision {
+    // A caller without any role there must not learn from the error which ids exist.
     let Some(role) = principal.role_at(reach) else {
         return AccessDecision::Hide;
     };
@@ -149,6 +154,7 @@ pub fn may(principal: &Principal, permission: &Permission, reach: ResourceScope)
             scopes.contains(wanted) || implied_by(wanted).is_some_and(|broader| scopes.contains(&broader))
         })
     };
+    // Both: scopes restrict a key and never give it more than its owner has.
     if is_granted(permission, &role) && is_in_scope(permission) {
         AccessDecision::Allow
     } else {
@@ -156,8 +162,9 @@ pub fn may(principal: &Principal, permission: &Permission, reach: ResourceScope)
     }
 }
 
-/// Returns the teams whose things `principal` may use `permission` on.
+/// Returns the teams on whose resources `principal` may use `permission`.
 pub fn visible_teams(principal: &Principal, permission: &Permission) -> VisibleTeams {
+    // `All` is more than the list of all teams: it includes resources without a team.
     if may(principal, permission, ResourceScope::Platform) == AccessDecision::Allow {
         return VisibleTeams::All;
     }
@@ -165,12 +172,12 @@ pub fn visible_teams(principal: &Principal, permission: &Permission) -> VisibleT
     VisibleTeams::Teams(principal.teams.keys().copied().filter(is_allowed).collect())
 }
 
-/// A satellite that proved who it is by its API key.
+/// A satellite that was authenticated by its API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SatelliteIdentity {
-    /// Which satellite.
+    /// The satellite.
     pub id: SatelliteId,
-    /// Which of its keys, so that a link opened with an older one can be told apart.
+    /// The generation of the key, by which a link that was opened with an older key is recognised.
     pub key_generation: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Time and randomness, so that tests can hold both in their hands.
+//! Time and randomness. Tests replace both.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use hive_wire::Timestamp;
 use hive_wire::id::Seed;
 
-/// Tells the time of day.
+/// A clock.
 pub trait Clock: Send + Sync {
-    /// Returns the time now.
+    /// Returns the time of day.
     fn now(&self) -> Timestamp;
 
-    /// Returns a time that goes on evenly, also while somebody sets the clock: by it is decided what is over. It begins
-    /// with the time of day and may be another later.
+    /// Returns the steady time, which decides about deadlines. It starts with the time of day and then advances evenly, also
+    /// while the machine's clock is set. The two may differ from then on.
     fn steady(&self) -> Timestamp {
         self.now()
     }
@@ -26,12 +26,14 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock everybody else asks")]
     fn now(&self) -> Timestamp {
+        // A machine without a battery for its clock may start before 1970. That must not stop the hive.
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(0).plus(since_epoch)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the clock everybody else asks")]
     fn steady(&self) -> Timestamp {
+        // One origin for the whole process: the steady times of two clocks of one process can be compared.
         static BEGIN: OnceLock<(Instant, Timestamp)> = OnceLock::new();
         let (begin, time) = BEGIN.get_or_init(|| (Instant::now(), self.now()));
         time.plus(begin.elapsed())
@@ -61,7 +63,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Gives random bytes fit for secrets.
+/// A source of random bytes that are suitable for secrets.
 pub trait Entropy: Send + Sync {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
@@ -77,7 +79,7 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// A clock and a source of randomness: what ids and secrets are made of.
+/// A clock and a source of randomness, from which ids and secrets are made.
 #[derive(Clone)]
 pub struct ClockAndRng {
     /// The time.
@@ -93,12 +95,12 @@ impl Default for ClockAndRng {
 }
 
 impl ClockAndRng {
-    /// Returns the time now.
+    /// Returns the time of day.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Returns the time by which is decided what is over: it does not jump.
+    /// Returns the steady time, which decides about deadlines. See [`Clock::steady`].
     pub fn steady(&self) -> Timestamp {
         self.clock.steady()
     }
@@ -110,8 +112,9 @@ impl ClockAndRng {
         bytes
     }
 
-    /// Returns what a new id is made of: `SatelliteId::new(source.seed())`.
+    /// Returns the seed of a new id: `SatelliteId::new(source.seed())`.
     pub fn seed(&self) -> Seed {
+        // The time of day, not the steady time: ids sort by it, also over restarts.
         Seed { unix_millis: self.now().unix_millis(), random: self.random() }
     }
 }

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 pub(crate) use disk_probe::DiskProbe;
 
-/// What the services share. Cheap to clone; it holds no service, so that no task that keeps it keeps the hive.
+/// The shared context. It is cheap to clone. It holds no service, so that a task with a context does not keep the hive alive.
 #[derive(Clone)]
 pub(crate) struct ServiceContext {
     shared: Arc<ContextState>,
@@ -29,7 +29,7 @@ struct ContextState {
     source: ClockAndRng,
     started_at: Timestamp,
     settings: Settings,
-    /// Where the database is a file.
+    /// The disk of the database, if the database is a file.
     disk: Option<DiskProbe>,
     unreadable_rows: UnreadableRows,
     tasks: TaskTracker,
@@ -46,7 +46,7 @@ impl ServiceContext {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Returns which hive it is.
+    /// Returns the id of the hive.
     pub(crate) fn hive_id(&self) -> HiveId {
         self.shared.hive_id
     }
@@ -66,7 +66,7 @@ impl ServiceContext {
         self.shared.source.now()
     }
 
-    /// Returns the time by which is decided what is over: it does not jump.
+    /// Returns the steady time, which decides about deadlines. See [`Clock::steady`](crate::clock::Clock::steady).
     pub(crate) fn steady(&self) -> Timestamp {
         self.shared.source.steady()
     }
@@ -76,7 +76,7 @@ impl ServiceContext {
         self.shared.started_at
     }
 
-    /// Returns what a new id is made of.
+    /// Returns the seed of a new id.
     pub(crate) fn seed(&self) -> Seed {
         self.shared.source.seed()
     }
@@ -105,6 +105,7 @@ impl ServiceContext {
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
+        // A join fails only after a panic: nothing aborts the task, and the shutdown waits for it.
         self.spawn(change).await.map_err(Error::internal)?
     }
 
@@ -113,8 +114,9 @@ impl ServiceContext {
         &self.shared.shutdown
     }
 
-    /// Waits for the tasks that are left. New ones may still be spawned by those that run.
+    /// Waits for the remaining tasks. They may still spawn new ones, which are waited for as well.
     pub(crate) async fn wait_for_tasks(&self) {
+        // `wait` returns only on a closed tracker. A closed tracker still accepts tasks.
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
@@ -128,7 +130,7 @@ impl ServiceContext {
     /// Checks that the disk accepted a write now or a few seconds ago.
     ///
     /// # Errors
-    /// `Unavailable` that names what is wrong with the disk.
+    /// `Unavailable` that states the problem of the disk.
     pub(crate) async fn check_disk_recently(&self) -> Result<()> {
         match &self.shared.disk {
             Some(disk) => disk.check(self.steady()).await,

@@ -1,4 +1,4 @@
-//! Streams and sessions outlive the call that opened them, but not the caller's right to them.
+//! The grants of open streams and attachments. They outlive the call that opened them, but not the rights of the caller.
 //!
 //! Each of them holds a [`GrantGuard`]. A change in this process that takes a right away revalidates the user's grants at once
 //! ([`AccessGrants::revalidate`]). Housekeeping revalidates all grants, for changes that another process made to the same
@@ -19,7 +19,7 @@ use crate::store::{ApiKeyOwner, IdentityStore};
 use crate::sync::lock;
 use crate::{Error, Result};
 
-/// The grants that are in use.
+/// All issued grants.
 pub(crate) struct AccessGrants {
     store: Arc<dyn IdentityStore>,
     context: ServiceContext,
@@ -32,11 +32,11 @@ struct Issued {
     grants: BTreeMap<u64, Arc<Grant>>,
 }
 
-/// The right of one caller to one stream or session.
+/// The right of one caller to one stream or attachment.
 #[derive(Debug)]
 struct Grant {
     credential: Credential,
-    /// What the caller was when it was issued; none where the program that embeds the hive vouches for the caller.
+    /// The caller's rights when it was issued; `None` for a caller that the embedding program has authenticated.
     before: Option<GrantSnapshot>,
     revoked: OnceLock<RevokeReason>,
     is_revoked: CancellationToken,
@@ -56,8 +56,9 @@ impl GrantSnapshot {
         Self { credential_version, role, teams: teams.into_iter().collect() }
     }
 
-    /// Returns why a grant of `before` is revoked now; `None` where nothing was taken away.
+    /// Returns why a grant that was issued with `before` is revoked now; `None` if the caller has lost nothing.
     fn revoked_since(&self, before: &Self) -> Option<RevokeReason> {
+        // A key that was rotated has another hash, and a user whose password was changed another generation.
         if self.credential_version != before.credential_version {
             return Some(RevokeReason::Credential);
         }
@@ -65,6 +66,7 @@ impl GrantSnapshot {
         let is_kept = |(team, role): (&TeamId, &Role)| {
             !role.is_known() || self.teams.get(team).is_some_and(|now| now.is_at_least(role))
         };
+        // More rights than before revoke nothing: the stream shows what it was opened for.
         let may_as_much = match (&before.role, &self.role) {
             (_, PlatformRole::GlobalAdmin) | (PlatformRole::Unknown(_), _) => true,
             (_, PlatformRole::Unknown(_)) | (PlatformRole::GlobalAdmin, PlatformRole::GlobalUser) => false,
@@ -74,11 +76,11 @@ impl GrantSnapshot {
     }
 }
 
-/// What the hive knows of a credential.
+/// The state of a credential in this hive.
 enum CredentialState {
     Valid(GrantSnapshot),
     Refused,
-    /// This hive did not issue it. It is never revalidated.
+    /// The hive does not have it. A grant that is issued for it is never revalidated.
     Foreign,
 }
 
@@ -87,7 +89,7 @@ enum CredentialState {
 pub(crate) enum RevokeReason {
     /// The credential is refused now.
     Credential,
-    /// The caller lost a role or a team. What is left, the caller finds out by a new call.
+    /// The caller lost a role or a team. A new call uses the rights that are left.
     Rights,
 }
 
@@ -95,12 +97,13 @@ impl From<RevokeReason> for Error {
     fn from(reason: RevokeReason) -> Self {
         match reason {
             RevokeReason::Credential => Self::AuthInvalid,
+            // `Unavailable` and not `Forbidden`: the rights that are left may suffice, so a client is to try again.
             RevokeReason::Rights => Self::unavailable("what the caller may do has changed"),
         }
     }
 }
 
-/// Holds a grant. Dropping it returns the grant.
+/// Holds a grant. Dropping it gives the grant back.
 pub(crate) struct GrantGuard {
     grants: Arc<AccessGrants>,
     number: u64,
@@ -150,6 +153,8 @@ impl AccessGrants {
         };
         let grant =
             Arc::new(Grant { credential, before, revoked: OnceLock::new(), is_revoked: CancellationToken::new() });
+        // A right that is revoked between the read above and this insert is not seen by that revalidation. Housekeeping
+        // revalidates all grants a few seconds later.
         let mut issued = lock(&self.issued);
         issued.last_number += 1;
         let number = issued.last_number;
@@ -166,6 +171,7 @@ impl AccessGrants {
         stream: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
         let (grant, listener) = (self.issue(principal).await?, listener.clone());
+        // A stream without events would notice none of these: it waits for its source and sends nothing.
         let shutdown = self.context.shutdown().clone();
         self.context.spawn(async move {
             tokio::select! {
@@ -178,24 +184,27 @@ impl AccessGrants {
         Ok(())
     }
 
-    /// Revokes the grants of a user, or of everybody, that are not valid any more. A credential that cannot be read now is
-    /// left for the next revalidation.
+    /// Revokes the grants of a user, or of all users, that are no longer valid. A credential that cannot be read now is left
+    /// for the next revalidation.
     pub(crate) async fn revalidate(&self, user: Option<UserId>) {
+        // A copy, because the lock must not be held over the reads of the store.
         let grants: Vec<_> = lock(&self.issued).grants.values().cloned().collect();
         for grant in grants.into_iter().filter(|grant| user.is_none() || grant.credential.user() == user) {
             match self.revocation(&grant).await {
                 Ok(None) => {}
                 Ok(Some(reason)) => {
-                    // Only the first reason counts.
+                    // Before the token is cancelled: whoever it wakes reads the reason. It is set already if the grant was
+                    // revoked before, and then the first reason counts.
                     grant.revoked.set(reason).ok();
                     grant.is_revoked.cancel();
                 }
+                // An unreachable store must not end all streams at once.
                 Err(error) => warn!(error = %error, "a grant cannot be revalidated now"),
             }
         }
     }
 
-    /// Returns whether a key is refused, whatever secret is shown with it.
+    /// Returns whether a key is refused regardless of its secret: it is expired or revoked, or its user is disabled.
     pub(crate) fn is_key_over(&self, owner: &ApiKeyOwner) -> bool {
         let ApiKeyOwner { key, user, teams: _ } = owner;
         let is_expired = key.expires_at.is_some_and(|end| end <= self.context.now());
@@ -203,9 +212,11 @@ impl AccessGrants {
     }
 
     async fn revocation(&self, grant: &Grant) -> Result<Option<RevokeReason>> {
+        // The embedding program vouched for this caller. The hive has no row by which it could be revoked.
         let Some(before) = &grant.before else { return Ok(None) };
         Ok(match self.credential_state(grant.credential).await? {
             CredentialState::Valid(now) => now.revoked_since(before),
+            // Foreign now, but valid when the grant was issued: the row was deleted meanwhile.
             CredentialState::Refused | CredentialState::Foreign => Some(RevokeReason::Credential),
         })
     }

@@ -1,7 +1,9 @@
-//! The hive's own secrets, and the files they lie in.
+//! The hive's own secrets, and their files.
 //!
-//! Each file is made once, at the first start. Several processes may start at once: the first file that is complete wins
-//! and all read it. A checksum stands behind each, so that a disk that changed one is found out. Losing `vault.json` loses what was sealed, losing `audit.key` the proof of who exported a trail.
+//! Each file is created once, at the first start. If several processes start at the same time, the first complete file is
+//! kept, and all processes read it. Each file ends with a checksum, which detects a change by a faulty disk. Without
+//! `vault.json`, sealed values cannot be opened. Without `audit.key`, later exports are signed by another key than earlier
+//! ones.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -20,15 +22,15 @@ use crate::vault::Vault;
 
 pub use hive_store::key_files::KeysError;
 
-/// The public half of the audit key, for whoever verifies an export elsewhere.
+/// The public half of the audit key, with which an export is verified elsewhere.
 const AUDIT_PUBLIC_FILE: &str = "audit.pub";
 const SECRET_LEN: usize = 32;
-/// What begins the line of the checksum. Files of earlier versions have none.
+/// The prefix of the checksum line. Files of earlier versions have no such line.
 const CHECKSUM: &str = "sha256:";
-/// What the digest of a fingerprint begins with.
+/// The prefix of the data that a fingerprint digests. It separates fingerprints from other digests of the same keys.
 const FINGERPRINT: &[u8] = b"satellite hive key fingerprint 1\0";
 
-/// The key files that are not in a directory.
+/// Returns the key files that a directory does not have.
 pub(crate) fn missing(dir: &Path) -> Vec<PathBuf> {
     KEY_FILES.map(|name| dir.join(name)).into_iter().filter(|path| !path.exists()).collect()
 }
@@ -40,7 +42,7 @@ pub struct Keys {
     pub vault: Vault,
     /// Signs logins and registration tokens (HS256).
     pub token_secret: SecretSlice<u8>,
-    /// Signs exports of the audit trail.
+    /// Signs exports of the audit log.
     pub audit: AuditSigner,
 }
 
@@ -54,13 +56,14 @@ impl Keys {
         }
     }
 
-    /// What tells each key from others, by the name of its file. A vault that was given a newer key is still the same.
+    /// Returns a fingerprint of each key, by the name of its file. A vault keeps its fingerprint when it gets a newer key.
     pub(crate) fn fingerprints(&self) -> Fingerprints {
         let of = |name: &str, secret: &[u8]| {
             let mut digest = Sha256::new_with_prefix(FINGERPRINT);
             digest.update(name);
+            // No name contains this byte, so that name and secret cannot be divided in another way.
             digest.update([0]);
-            // Each secret holds 256 random bits, of which a digest gives nothing away.
+            // Each secret has 256 random bits, so that it cannot be guessed from its digest.
             digest.update(secret);
             (name.to_owned(), data_encoding::HEXLOWER.encode(&digest.finalize()))
         };
@@ -72,15 +75,17 @@ impl Keys {
         .into()
     }
 
-    /// Opens the keys in a directory, and makes what is missing.
+    /// Opens the keys in a directory, and creates missing ones.
     pub fn open(dir: &Path, source: &ClockAndRng) -> Result<Self, KeysError> {
         let dir = KeyDir::open(dir)?;
+        // Of each fresh key, `open_or_make` uses only what no file contains yet.
         let fresh = Self::generate(source);
         let vault = dir.open_or_make(source, VAULT_FILE, &fresh.vault.to_text(), |text| Vault::from_text(text).ok())?;
         let secret = |bytes: &[u8]| Zeroizing::new(BASE64.encode(bytes));
         let token_secret = dir.open_or_make(source, TOKEN_FILE, &secret(&source.random::<SECRET_LEN>()), decode)?;
         let audit = dir.open_or_make(source, AUDIT_FILE, &secret(&fresh.audit.secret()[..]), decode)?;
         let audit = AuditSigner::from_secret(&audit);
+        // From the key that was read, not from the fresh one: another process may have created the file first.
         dir.publish(source, AUDIT_PUBLIC_FILE, &audit.public_key())?;
         Ok(Self { vault, token_secret: token_secret.to_vec().into(), audit })
     }
@@ -91,7 +96,7 @@ fn decode(text: &str) -> Option<Zeroizing<[u8; SECRET_LEN]>> {
     bytes[..].try_into().map(Zeroizing::new).ok()
 }
 
-/// A directory only its owner may look into.
+/// A directory that only its owner can read.
 struct KeyDir<'d>(&'d Path);
 
 impl<'d> KeyDir<'d> {
@@ -100,7 +105,7 @@ impl<'d> KeyDir<'d> {
         Ok(Self(path))
     }
 
-    /// Reads a file, after having made it of `fresh` where it is missing.
+    /// Reads a file. If it is missing, it is created with the content `fresh` first.
     fn open_or_make<K>(
         &self,
         source: &ClockAndRng,
@@ -109,6 +114,7 @@ impl<'d> KeyDir<'d> {
         parse: impl FnOnce(&str) -> Option<K>,
     ) -> Result<K, KeysError> {
         let path = self.0.join(name);
+        // A damaged file is never replaced: its content may still be recovered, and a new key would open nothing.
         let text =
             self.read_or_make(source, &path, fresh).map_err(|source| KeysError::Io { path: path.clone(), source })?;
         std::str::from_utf8(&text).ok().and_then(checked).and_then(parse).ok_or(KeysError::Corrupt { path })
@@ -116,26 +122,31 @@ impl<'d> KeyDir<'d> {
 
     fn read_or_make(&self, source: &ClockAndRng, path: &Path, fresh: &str) -> io::Result<Zeroizing<Vec<u8>>> {
         if !path.exists() {
+            // Complete and synced before it gets its name: a process that is killed leaves no half key under it.
             let content = Zeroizing::new(format!("{fresh}\n{}", checksum(fresh)));
             let temporary = self.write_temporary(source, &content, 0o600)?;
-            // A hard link never replaces: of several processes the first makes the file and all read that one.
+            // A hard link never replaces a file. Of several processes, the first creates it, and all read that one.
             let linked = std::fs::hard_link(&temporary, path);
             std::fs::remove_file(&temporary)?;
             match linked {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                // Also if another process created it: that process may not have synced the directory yet, and this one is
+                // about to seal with the key.
                 _ => private_files::sync_dir(self.0)?,
             }
         }
+        // A file that was restored from a backup or copied by hand may be readable by others.
         private_files::restrict(path, 0o600)?;
         std::fs::read(path).map(Zeroizing::new)
     }
 
-    /// Writes a file anybody may read, unless it says that already.
+    /// Writes a file that everybody may read, unless it has this content already.
     fn publish(&self, source: &ClockAndRng, name: &str, text: &str) -> Result<(), KeysError> {
         let path = self.0.join(name);
         if std::fs::read_to_string(&path).is_ok_and(|there| there.trim_end() == text) {
             return Ok(());
         }
+        // A rename, which replaces: this file is derived from a key, so an old one may be lost.
         self.write_temporary(source, text, 0o644)
             .and_then(|temporary| std::fs::rename(temporary, &path))
             .and_then(|()| private_files::sync_dir(self.0))
@@ -143,6 +154,7 @@ impl<'d> KeyDir<'d> {
     }
 
     fn write_temporary(&self, source: &ClockAndRng, text: &str, mode: u32) -> io::Result<PathBuf> {
+        // Random, because the processes that start at once write their files at the same time.
         let unique = data_encoding::HEXLOWER.encode(&source.random::<8>());
         let path = self.0.join(format!(".{unique}.tmp"));
         let mut file = private_files::create_new(&path, mode)?;
@@ -157,12 +169,13 @@ fn checksum(text: &str) -> String {
     format!("{CHECKSUM}{}", data_encoding::HEXLOWER.encode(&Sha256::digest(text)))
 }
 
-/// The text in front of its checksum, where it is what was written.
+/// Returns the text before the checksum, if the checksum is right.
 fn checked(content: &str) -> Option<&str> {
     let content = content.trim_end();
     match content.rsplit_once('\n') {
         Some((text, sum)) if sum == checksum(text) => Some(text),
         Some((_, sum)) if sum.starts_with(CHECKSUM) => None,
+        // A file of an earlier version. If its last line is a damaged checksum, the parser finds two lines and refuses it.
         _ => Some(content),
     }
 }

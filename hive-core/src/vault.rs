@@ -1,9 +1,8 @@
-//! Sealing of what must stay secret and still come back: environment values, standard input, upstream credentials.
+//! Encryption of stored secrets that are needed again: environment values, standard input, upstream credentials.
 //!
 //! A sealed text is base64 of `version 1 | key id | nonce | XChaCha20-Poly1305 ciphertext and tag`. The associated data
-//! binds it to the place it belongs to, so that a sealed value moved to another row does not open. Old keys stay in the
-//! ring for what they sealed; new text is sealed with the current one. `digest` is for what need not come back and is only
-//! compared.
+//! binds it to its row: a sealed value that is moved to another row does not open. Old keys stay in the ring, to open what
+//! they sealed. New text is sealed with the current key. `digest` is for secrets that are only compared.
 
 use std::collections::BTreeMap;
 
@@ -26,18 +25,18 @@ const HEADER_LEN: usize = 1 + 4;
 /// Why a sealed text does not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
-    /// It is no sealed text, or one of a newer version.
+    /// It is not a sealed text, or one of a newer version.
     #[error("not a sealed text of a known version")]
     Malformed,
     /// Its key is not in the ring.
     #[error("sealed with key {0}, which is not in the key ring")]
     UnknownKey(u32),
-    /// It was changed, or belongs to another place.
+    /// It was changed, or belongs to another row.
     #[error("the sealed text was changed or belongs elsewhere")]
     Forged,
 }
 
-/// A text that is no key ring.
+/// The text is not a key ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a key ring")]
 pub struct InvalidKeyRing;
@@ -50,7 +49,7 @@ pub struct Vault {
     keys: BTreeMap<u32, VaultKey>,
 }
 
-/// The key ring as it lies in its file; keys in base64 by their id.
+/// The key ring in the form of its file: keys in base64, by their ids.
 #[derive(Serialize, Deserialize)]
 struct KeyRing {
     current: u32,
@@ -64,19 +63,22 @@ impl Drop for KeyRing {
 }
 
 impl Vault {
-    /// A vault with one fresh key.
+    /// Creates a vault with one fresh key.
     pub fn generate(source: &ClockAndRng) -> Self {
         Self { current: 1, keys: BTreeMap::from([(1, Zeroizing::new(source.random()))]) }
     }
 
     /// Adds a fresh key and seals with it from now on. What older keys sealed still opens.
     pub fn rotate(&mut self, source: &ClockAndRng) {
+        // An id is never used again: text that names it would be opened with the wrong key.
         self.current = self.keys.last_key_value().map_or(1, |(newest, _)| newest + 1);
         self.keys.insert(self.current, Zeroizing::new(source.random()));
     }
 
-    /// Seals `plaintext` for the place that `aad` names.
+    /// Seals `plaintext` for the row that `aad` names.
     pub fn seal(&self, source: &ClockAndRng, aad: &[u8], plaintext: &[u8]) -> String {
+        // 192 random bits do not repeat, so that processes with the same key need no common counter. This is why it is
+        // XChaCha20 and not ChaCha20, whose nonce has 96 bits.
         let nonce: [u8; NONCE_LEN] = source.random();
         let header = header(self.current);
         let key = self.keys.get(&self.current).expect("the current key is in the ring");
@@ -86,7 +88,7 @@ impl Vault {
         BASE64.encode(&[&header[..], &nonce[..], &ciphertext[..]].concat())
     }
 
-    /// Opens what was sealed for the place that `aad` names.
+    /// Opens a text that was sealed for the row that `aad` names.
     pub fn open(&self, aad: &[u8], sealed: &str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let bytes = BASE64.decode(sealed.as_bytes()).map_err(|_| VaultError::Malformed)?;
         let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(VaultError::Malformed)?;
@@ -102,12 +104,12 @@ impl Vault {
             .map_err(|_| VaultError::Forged)
     }
 
-    /// The key that was there first: what tells this vault from others, however many keys it was given since.
+    /// Returns the first key of the ring. It identifies the vault, because a rotation does not change it.
     pub(crate) fn oldest_key(&self) -> &[u8] {
         self.keys.first_key_value().map_or(&[], |(_, key)| &key[..])
     }
 
-    /// The key ring as text, for its file.
+    /// Returns the key ring as text, for its file.
     pub(crate) fn to_text(&self) -> Zeroizing<String> {
         let keys = self.keys.iter().map(|(kid, key)| (*kid, BASE64.encode(&key[..]))).collect();
         let ring = KeyRing { current: self.current, keys };
@@ -138,7 +140,7 @@ fn header(kid: u32) -> [u8; HEADER_LEN] {
     [VERSION, a, b, c, d]
 }
 
-/// What the tag covers beside the plaintext: the header too, so that no other key or version can be claimed.
+/// Returns the associated data: the header and the row, so that neither the key, the version nor the row can be changed.
 fn bound(header: [u8; HEADER_LEN], aad: &[u8]) -> Vec<u8> {
     [&header[..], aad].concat()
 }

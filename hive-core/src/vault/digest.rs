@@ -1,4 +1,4 @@
-//! Keyed digests: they tell equal secrets from different ones, and cannot be guessed at without the key ring.
+//! Keyed digests, by which secrets are compared. Without the key ring, a secret cannot be guessed from its digest.
 
 use data_encoding::HEXLOWER;
 use hmac::digest::KeyInit;
@@ -8,23 +8,24 @@ use zeroize::Zeroizing;
 
 use super::Vault;
 
-/// Separates the keys of digests from whatever else a key of the ring may come to be used for.
+/// Separates the keys of digests from other uses of the keys in the ring.
 const CONTEXT: &[u8] = b"satellite-hive digest v1\0";
 
 impl Vault {
-    /// Returns the HMAC-SHA-256 of `parts` in hex, with a key for `purpose` that is derived from the ring's oldest key: a
-    /// rotation leaves that key where it is, so that digests of before and after it can be compared.
+    /// Returns the HMAC-SHA-256 of `parts` in hex. Its key is derived for `purpose` from the ring's oldest key. A rotation
+    /// does not change that key, so that digests from before and after it can be compared.
     ///
-    /// A plain hash of something short can be found by trying all values. This is what is stored or recorded of secrets
-    /// instead.
+    /// Digests are stored and recorded in place of secrets. A plain hash would not do: a short secret could be found by
+    /// trying all values.
     pub fn digest(&self, purpose: &str, parts: &[&[u8]]) -> String {
         let (_, oldest) = self.keys.first_key_value().expect("the current key is in the ring");
+        // A key of its own for each purpose: equal secrets of two purposes must not be recognisable as equal.
         let key = Zeroizing::new(mac(&oldest[..], &[CONTEXT, purpose.as_bytes()]));
         HEXLOWER.encode(&mac(&key[..], parts))
     }
 }
 
-/// The length of each part stands before it, so that what moves from one part to the next shows.
+/// Returns the MAC of the parts, each with its length in front. Bytes that move from one part to the next change the MAC.
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     for part in parts {
