@@ -1,13 +1,12 @@
-//! A hive elsewhere: the service traits over its REST interface.
+//! The remote implementation of the service traits, over the REST API of a hive.
 //!
-//! [`RemoteHive`] is to a program on another machine what [`ActingHive`](crate::ActingHive) is inside the hive's own
-//! process. It acts as the owner of its API key; who may do what is decided on the other side. The parts:
+//! [`RemoteHive`] is for programs on other machines what [`ActingHive`](crate::ActingHive) is in the hive's own process. It
+//! acts as the owner of its API key, and the hive checks the permissions. The modules:
 //!
-//! - `transport` sends requests and reads bounded answers, `tls` says whom it trusts, `unreachable` what was in the way;
+//! - `transport` sends requests and reads bounded answers. `tls` configures TLS. `unreachable` classifies connection errors;
 //! - `registry`, `router`, `job`, `session`, `audit` and `identity` implement one trait each;
-//! - `stream` turns a body that does not end into a [`Subscription`](crate::Subscription), cut up by `lines` and `sse`;
-//! - `websocket` opens a socket, `attachment` is a terminal's viewer on one, `idle_timer` tells when
-//!   the hive is gone.
+//! - `stream` turns an endless body into a [`Subscription`](crate::Subscription). `lines` and `sse` split it;
+//! - `websocket` opens a socket. `attachment` is a viewer of a session on one. `idle_timer` detects a silent hive.
 
 mod attachment;
 mod audit;
@@ -40,8 +39,9 @@ pub use unreachable::{Obstacle, Unreachable};
 
 /// A hive that is reached over HTTP.
 ///
-/// Clones share their connections. Nothing that may have run is sent twice, except with an idempotency key. A hive that
-/// cannot be reached is [`Error::Unavailable`](crate::Error::Unavailable), with an [`Unreachable`] as its source.
+/// Clones share their connections. A request that may have been executed is sent again only if it reads or has an idempotency
+/// key. If the hive cannot be reached, the error is [`Error::Unavailable`](crate::Error::Unavailable) with an [`Unreachable`]
+/// as its source.
 ///
 /// ```no_run
 /// # async fn list() -> hive_core::Result<()> {
@@ -59,11 +59,11 @@ pub struct RemoteHive {
     client: Arc<Client>,
 }
 
-/// The services over one transport. The accessors of [`RemoteHive`] give it away.
+/// The services over one transport, as the accessors of [`RemoteHive`] return them.
 #[derive(Debug, Clone)]
 struct Client {
     transport: Arc<Transport>,
-    /// Readers of endless answers. Each ends when its subscription is dropped.
+    /// The tasks that read endless answers. Each ends when its subscription is dropped.
     readers: TaskTracker,
 }
 
@@ -98,8 +98,8 @@ impl HiveApi for RemoteHive {
 accessors!(RemoteHive);
 
 impl RemoteHive {
-    /// Names a hive by its URL and acts on it with an API key. Nothing is sent yet. White space around the key, such as the end
-    /// of a line of the file that it was read from, is left out.
+    /// Creates a client for the hive at a URL, with an API key. Nothing is sent yet. White space around the key is removed, such
+    /// as the line end of the file that it was read from.
     pub fn connect(url: &str, api_key: SecretString) -> Result<Self> {
         Self::new(url, RemoteCredential::ApiKey(api_key.expose_secret().trim().into()))
     }
@@ -107,6 +107,7 @@ impl RemoteHive {
     /// Logs in with a password. The hive acts as that user until the login ends.
     pub async fn login(url: &str, request: LoginRequest) -> Result<(Self, LoginResponse)> {
         let answer: LoginResponse = {
+            // A transport of its own, because the credential of a transport never changes.
             let stranger = Transport::new(url, RemoteCredential::None)?;
             stranger.fetch(stranger.post(&["api", "v1", "auth", "login"]).json(&request)).await?
         };
@@ -114,15 +115,15 @@ impl RemoteHive {
         Ok((hive, answer))
     }
 
-    /// The hive's URL.
+    /// Returns the hive's URL.
     pub fn url(&self) -> &str {
         self.client.transport.base()
     }
 
-    /// Asks what time it is at the hive, to the second.
+    /// Returns the hive's time of day, to the second.
     ///
     /// # Errors
-    /// `Unavailable` where it cannot be reached, `Other` where the answer does not tell.
+    /// `Unavailable` if the hive cannot be reached, `Other` if its answer contains no time.
     pub async fn time(&self) -> Result<Timestamp> {
         self.client.transport.time().await
     }

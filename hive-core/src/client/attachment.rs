@@ -27,8 +27,9 @@ use super::websocket::ClientSocket;
 use crate::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction, check_size};
 use crate::{Error, Result};
 
-/// How long attaching may take: a hive that was restarted waits for the satellite.
+/// How long attaching may take. A hive that was restarted waits 10 seconds for the satellite.
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Opens a socket and attaches over it.
 pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRequest) -> Result<Attachment> {
     let mut socket = transport.open_socket(path, SUBPROTOCOL).await?;
@@ -41,6 +42,7 @@ pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRe
                     return Err(Error::from_wire(error));
                 }
                 ReceivedMessage::Nothing => {}
+                // The answer is the first message of the protocol. Anything else comes from another kind of server.
                 ReceivedMessage::Event(_) => return Err(broken("the hive does not speak this protocol")),
                 ReceivedMessage::End(cause) => return Err(broken(&cause)),
             }
@@ -49,6 +51,7 @@ pub(super) async fn open(transport: &Transport, path: &[&str], request: AttachRe
     let attached = timeout(ATTACH_TIMEOUT, attach).await.map_err(|_| broken("the hive did not answer in time"))??;
     let shared = AttachmentState::new(socket, attached.control.is_mine);
     let input = Box::new(RemoteAttachmentInput(shared.clone()));
+    // The sleep is over at once. The first check of the timer then sets it.
     let (idle_timer, watch) = (IdleTimer::since(Instant::now()), Box::pin(sleep(Duration::ZERO)));
     let output = Box::new(RemoteAttachmentOutput { shared, idle_timer, watch, is_over: false });
     Ok(Attachment { attached, output, input })
@@ -107,7 +110,9 @@ impl AttachmentState {
         context: &Context<'_>,
         work: impl FnOnce(&mut SocketEnds, &mut Context<'_>) -> T,
     ) -> T {
+        // Before the socket is polled: a wake-up in between must find this waker.
         half.register(context.waker());
+        // The lock is held for one poll and never over an await, so the halves do not delay each other.
         let mut ends = self.ends.lock().expect("nothing panics while it holds this lock");
         work(&mut ends, &mut Context::from_waker(&self.waker))
     }
@@ -117,15 +122,18 @@ impl SocketEnds {
     /// Passes a message to the socket. If it cannot be sent at once, it is sent while the other half waits for output.
     fn poll_send(&mut self, message: &mut Option<Message>, context: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         ready!(self.socket.poll_ready_unpin(context))?;
+        // Taken only when the socket is ready. A future that is dropped before has sent nothing.
         if let Some(message) = message.take() {
             self.socket.start_send_unpin(message)?;
             self.is_unflushed = true;
         }
+        // A flush that is pending is no reason to wait. The message is in the socket's buffer, and the other half flushes it.
         self.flush(context)?;
         Poll::Ready(Ok(()))
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message, SocketError>>> {
+        // Messages that the sending half could not flush are sent here, while the caller waits for output.
         if let Err(error) = self.flush(context) {
             return Poll::Ready(Some(Err(error)));
         }
@@ -159,6 +167,8 @@ impl AttachmentOutput for RemoteAttachmentOutput {
     async fn next(&mut self) -> Option<SessionEvent> {
         while !self.is_over {
             let incoming = tokio::select! {
+                // Messages go first: a caller that did not read for a while finds them waiting, and they prove that the hive
+                // is alive.
                 biased;
                 message = receive(&self.shared) => {
                     self.idle_timer = IdleTimer::since(Instant::now());
@@ -170,12 +180,14 @@ impl AttachmentOutput for RemoteAttachmentOutput {
                 ReceivedMessage::Event(event) => event,
                 ReceivedMessage::Nothing => continue,
                 ReceivedMessage::End(message) => {
+                    // An event, and not only `None`: the viewer is to see the cause.
                     let error = ApiError { code: ErrorCode::Unavailable, message, details: None };
                     SessionEvent::Message(ToViewer::Error { error })
                 }
             };
             match &event {
                 SessionEvent::Message(ToViewer::Control(control)) => {
+                    // Relaxed, because nothing depends on the order: the hive decides, and this only spares it refusals.
                     self.shared.may_type.store(control.is_mine, Ordering::Relaxed);
                 }
                 SessionEvent::Message(ToViewer::Ended(_)) => self.shared.has_ended.store(true, Ordering::Relaxed),
@@ -210,6 +222,7 @@ impl RemoteAttachmentOutput {
             self.shared.poll(&self.shared.wakers.output, &waiting, |ends, context| ends.poll_send(&mut ping, context));
         match asking {
             Poll::Ready(asked) => asked,
+            // The socket is full. The silence then ends the connection.
             Poll::Pending => Ok(()),
         }
     }
@@ -251,6 +264,7 @@ impl RemoteAttachmentInput {
                 return Err(Error::Conflict("another has the keyboard".into()));
             }
             ViewerAction::Message(FromViewer::Resize(size)) => check_size(*size)?,
+            // Input may follow without waiting for the answer. If the hive denies the keyboard, it refuses the input.
             ViewerAction::Message(FromViewer::TakeControl | FromViewer::RequestControl) => {
                 may_type.store(true, Ordering::Relaxed);
             }
@@ -280,6 +294,7 @@ fn read(message: Option<Result<Message, SocketError>>) -> ReceivedMessage {
             Ok(Frame { kind: FrameKind::Data, stream: STREAM, offset, payload, .. }) => {
                 ReceivedMessage::Event(SessionEvent::Output { offset, data: payload })
             }
+            // A frame of another stream or kind: of a later version.
             Ok(_) => ReceivedMessage::Nothing,
             Err(error) => ReceivedMessage::End(format!("the hive sent something that cannot be read: {error}")),
         },

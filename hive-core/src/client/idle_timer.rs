@@ -40,6 +40,8 @@ impl IdleTimer {
         if now < next {
             return KeepaliveAction::Wait(next);
         }
+        // Closed only after an unanswered ping, never for silence alone: the caller may not have read for hours, and the hive
+        // has no reason to send anything.
         if self.pinged_at.is_some() {
             return KeepaliveAction::Close;
         }

@@ -1,16 +1,16 @@
-//! LineSplitter out of chunks of bytes, with a bound.
+//! Lines out of chunks of bytes, with a limit on their length.
 
-/// A line longer than allowed.
+/// A line is longer than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a line of more than {0} bytes")]
 pub(super) struct LineTooLong(usize);
 
-/// Cuts a stream of bytes into lines that end in LF, CRLF or CR, without their ends.
+/// Splits a stream of bytes into lines that end with LF, CRLF or CR. The line ends are removed.
 #[derive(Debug)]
 pub(super) struct LineSplitter {
     pending: Vec<u8>,
     limit: usize,
-    /// Whether the last byte was a CR: an LF behind it ends the same line.
+    /// Whether the last byte was a CR. An LF after it belongs to the same line end.
     is_behind_cr: bool,
 }
 
@@ -19,17 +19,19 @@ impl LineSplitter {
         Self { pending: Vec::new(), limit, is_behind_cr: false }
     }
 
-    /// Takes the next bytes and gives the lines that they end.
+    /// Accepts the next bytes and returns the lines that they complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, LineTooLong> {
         let mut lines = Vec::new();
         let mut rest = bytes;
         while let Some((&first, behind)) = rest.split_first() {
+            // A CR ends its line at once. Waiting for the LF would hold the last event back until the next one.
             if std::mem::take(&mut self.is_behind_cr) && first == b'\n' {
                 rest = behind;
                 continue;
             }
             let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let piece = &rest[..end.unwrap_or(rest.len())];
+            // Checked before the bytes are copied, also for a line that has not ended yet.
             if self.pending.len() + piece.len() > self.limit {
                 return Err(self.too_long());
             }
@@ -42,12 +44,12 @@ impl LineSplitter {
         Ok(lines)
     }
 
-    /// What goes wrong beyond the bound.
+    /// Returns the error for a line beyond the limit.
     pub(super) fn too_long(&self) -> LineTooLong {
         LineTooLong(self.limit)
     }
 
-    /// Takes what stands behind the last end of a line.
+    /// Takes the bytes after the last line end.
     pub(super) fn take_rest(&mut self) -> Option<Vec<u8>> {
         Some(std::mem::take(&mut self.pending)).filter(|rest| !rest.is_empty())
     }

@@ -18,6 +18,7 @@ impl DeviceRegistry for Client {
     async fn register(&self, token: SecretString, request: RegisterRequest) -> Result<RegisteredSatellite> {
         let call = self.transport.post_as(&token, &["api", "satellites", "register"]);
         let (status, body) = self.transport.exchange(call.json(&request)).await?;
+        // The satellite API has no envelope, and errors of another form.
         if status.is_success() {
             let answer: RegisterResponse = serde_json::from_slice(&body).map_err(Error::internal)?;
             return Ok(answer.satellite);
@@ -52,7 +53,7 @@ impl DeviceRegistry for Client {
     }
 
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
-        // Not by a path of the tag's own: `.` and `..` are labels too, and no part of a path.
+        // By the filter and not by a path with the tag: `.` and `..` are valid tags, and a URL would resolve them.
         let filter = SatelliteFilter { tags: vec![tag.to_owned()], ..SatelliteFilter::default() };
         let mut found = Vec::new();
         for page in 1.. {
@@ -60,6 +61,7 @@ impl DeviceRegistry for Client {
             let Page { items, total, .. } = self.list(filter.clone(), wanted).await?;
             let is_last = items.len() < PageRequest::MAX_PER_PAGE as usize;
             found.extend(items);
+            // Both conditions: satellites may be added or removed between two pages.
             if is_last || found.len() as u64 >= total {
                 break;
             }
@@ -73,7 +75,7 @@ impl DeviceRegistry for Client {
     }
 }
 
-/// `None` where the hive knows of no such thing.
+/// Turns the error for a missing or hidden resource into `None`.
 pub(super) fn present<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Ok(thing) => Ok(Some(thing)),
@@ -82,13 +84,15 @@ pub(super) fn present<T>(answer: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// The satellite API has words of its own; all others are the error codes in lower case.
+/// Returns the error of a refused registration. The satellite API has some codes of its own. All others are the error codes in
+/// lower case.
 fn refusal(answer: ErrorResponse) -> Error {
     let ErrorResponse { error: word, message, .. } = answer;
     match word.as_str() {
         "registration_token_required" => Error::AuthRequired,
         "scope_mismatch" => Error::Forbidden(word),
         word if word.starts_with("registration_token_") => Error::AuthInvalid,
+        // The field is part of the message here, in the form of `Error::InvalidInput`.
         "invalid_input" => {
             let (field, rule) = message.split_once(": ").unwrap_or(("request", &message));
             Error::invalid(field, rule)

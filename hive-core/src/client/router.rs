@@ -17,7 +17,7 @@ use super::transport::{Patience, with_query};
 use crate::commands::{CommandReport, ExecOptions, ExecReport, OutputReader, OutputSource, check_idempotency_key};
 use crate::{CommandRouter, Result, Subscription};
 
-/// Output that is fetched with one call.
+/// The bytes of output that one call fetches.
 const OUTPUT_AT_ONCE: u64 = 1024 * 1024;
 
 #[async_trait]
@@ -88,6 +88,7 @@ impl CommandRouter for Client {
     async fn report(&self, id: CommandId) -> Result<Option<CommandReport>> {
         let found = self.get(id, OutputEncoding::Lossy).await?;
         Ok(found.map(|mut info| {
+            // The lossy text cannot be encoded otherwise. The reader fetches the bytes.
             (info.stdout, info.stderr) = (String::new(), String::new());
             CommandReport::new(info, OutputReader::new(RemoteOutput { client: self.clone(), id }))
         }))
@@ -124,7 +125,7 @@ impl OutputSource for RemoteOutput {
     }
 }
 
-/// The answer to a command that is not waited for.
+/// The answer to a command that was submitted without waiting.
 #[derive(Deserialize)]
 struct Submitted {
     command_id: CommandId,
@@ -159,7 +160,7 @@ fn with_options(call: RequestBuilder, options: &ExecOptions, wait: Option<bool>)
     keyed(with_query(call, &query)?, options.idempotency_key.as_deref())
 }
 
-/// The call with its "the same request again". What fits into no header is refused here, as the hive would.
+/// Adds the idempotency key to a call. A key that the hive would refuse is refused here, because it may not fit into a header.
 pub(super) fn keyed(call: RequestBuilder, key: Option<&str>) -> Result<RequestBuilder> {
     let Some(key) = key else { return Ok(call) };
     check_idempotency_key(key)?;

@@ -1,4 +1,4 @@
-//! [`SessionManager`] over REST, and over a WebSocket for who looks at a terminal.
+//! [`SessionManager`] over REST, and over a WebSocket for viewers.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use super::transport::with_query;
 use crate::sessions::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, forward, read_only};
 use crate::{Error, Result, SessionManager, Subscription};
 
-/// Bytes typed with one call: as base64 they fit into what a hive takes.
+/// The most bytes of input in one call. As base64 they fit into the 1 MiB that a hive accepts as a body.
 const MAX_INPUT: usize = 512 * 1024;
 
 #[async_trait]
@@ -35,8 +35,10 @@ impl SessionManager for Client {
     }
 
     async fn send_input(&self, id: SessionId, data: Bytes) -> Result<()> {
+        // One call even without bytes: the hive then still checks that the session exists.
         let (first, rest) = data.split_at(data.len().min(MAX_INPUT));
         self.input_piece(id, first).await?;
+        // From the second call on, input was written. `Unavailable` says so, as in the local implementation.
         for piece in rest.chunks(MAX_INPUT) {
             self.input_piece(id, piece).await.map_err(|error| Error::unavailable(error.to_string()))?;
         }
@@ -58,6 +60,7 @@ impl SessionManager for Client {
         let (sender, subscription) = Subscription::with_capacity(SUBSCRIBED_EVENTS);
         self.readers.spawn(async move {
             tokio::select! {
+                // A quiet session would otherwise keep its connection after the subscription was dropped.
                 () = sender.closed() => {}
                 () = forward(attachment, sender.clone()) => {}
             }
@@ -75,7 +78,7 @@ impl Client {
     async fn input_piece(&self, id: SessionId, piece: &[u8]) -> Result<()> {
         let input = SessionInput { data: BASE64.encode(piece) };
         let path = ["api", "v1", "sessions", &id.to_string(), "input"];
-        // As long as the program takes to read it.
+        // Without the timeout of a call: the hive answers when the input was written to the PTY.
         self.transport.fetch_results(self.transport.post(&path).json(&input)).await
     }
 }

@@ -1,12 +1,12 @@
-//! Server-sent events, as the HTML standard says in "9.2.6 Interpreting an event stream". Ids and retry times are skipped:
-//! a stream that breaks off has ended.
+//! Server-sent events (HTML standard, section 9.2.6, "Interpreting an event stream"). Ids and retry times are skipped, because
+//! a stream that breaks off is not resumed.
 
 use super::lines::{LineSplitter, LineTooLong};
 
-/// One event. Its name is skipped too: the data of all our events name themselves.
+/// The data of one event. The event's name is skipped, because the data contains it.
 pub(super) type Data = String;
 
-/// Reads events out of chunks of bytes.
+/// Parses events out of chunks of bytes.
 #[derive(Debug)]
 pub(super) struct Parser {
     lines: LineSplitter,
@@ -16,12 +16,12 @@ pub(super) struct Parser {
 }
 
 impl Parser {
-    /// A parser of events of at most `limit` bytes of data.
+    /// Creates a parser for events of at most `limit` bytes of data.
     pub(super) fn new(limit: usize) -> Self {
         Self { lines: LineSplitter::new(limit), limit, data: String::new(), has_data: false }
     }
 
-    /// Takes the next bytes and gives the data of the events that they end.
+    /// Accepts the next bytes and returns the data of the events that they complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Data>, LineTooLong> {
         let mut events = Vec::new();
         for line in self.lines.push(bytes)? {
@@ -35,9 +35,11 @@ impl Parser {
     }
 
     fn append(&mut self, value: &[u8]) -> Result<(), LineTooLong> {
+        // The limit of a line does not limit an event, which may have any number of lines.
         if self.data.len() + value.len() > self.limit {
             return Err(self.lines.too_long());
         }
+        // Several `data` lines are one text with line feeds between them.
         if self.has_data {
             self.data.push('\n');
         }
@@ -48,18 +50,21 @@ impl Parser {
 
     fn take_event(&mut self) -> Option<Data> {
         let data = std::mem::take(&mut self.data);
+        // An event without a `data` line, such as a comment that keeps the connection alive, is none.
         std::mem::take(&mut self.has_data).then_some(data)
     }
 }
 
-/// The value of a line of the field `data`; `None` for other fields and comments.
+/// Returns the value of a `data` line; `None` for other fields and comments.
 fn data_of(line: &[u8]) -> Option<&[u8]> {
+    // The stream may begin with a byte order mark.
     let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
     let value = match line.strip_prefix(b"data")? {
         [] => &[],
         [b':', value @ ..] => value,
         _ => return None,
     };
+    // One space after the colon is not part of the value. Further ones are.
     Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 

@@ -1,8 +1,8 @@
-//! Answers that do not end: read by a task, handed on over a bounded channel.
+//! Endless answers. A task reads them and passes the events on over a bounded channel.
 //!
-//! A listener that is slow slows the reader, and TCP the hive, which ends the stream of a listener that falls behind. The
-//! reader ends when the subscription is dropped, when the stream ends, and with anything it cannot read: a listener knows
-//! by what is missing.
+//! A slow listener slows the reader down, and by TCP also the hive, which ends the stream of a listener that falls behind. The
+//! reader ends when the subscription is dropped, when the stream ends, and when a line or an event is too long. A listener
+//! recognises a stream that broke off by the missing last event.
 
 use hive_wire::open::OpenTagged;
 use reqwest::Response;
@@ -14,12 +14,12 @@ use super::lines::{LineSplitter, LineTooLong};
 use super::sse::Parser;
 use crate::Subscription;
 
-/// Events with output in them that a listener may owe; then the reader waits.
+/// The events with output that are buffered for a listener. Beyond it, the reader waits.
 const LARGE_EVENTS: usize = 32;
 /// The most bytes of one event, or of one line.
 const MAX_EVENT: usize = 4 * 1024 * 1024;
 
-/// How a body is cut up.
+/// Splits a body into events or lines.
 enum Cutter {
     Events(Parser),
     Lines(LineSplitter),
@@ -35,6 +35,7 @@ impl Cutter {
 
     fn take_rest(&mut self) -> Option<Vec<u8>> {
         match self {
+            // The standard discards an event at the end of the stream that no empty line has ended.
             Self::Events(_) => None,
             Self::Lines(lines) => lines.take_rest(),
         }
@@ -42,7 +43,7 @@ impl Cutter {
 }
 
 impl Client {
-    /// The server-sent events of an answer.
+    /// Returns the server-sent events of an answer.
     pub(super) fn events<T: DeserializeOwned + OpenTagged + Send + 'static>(
         &self,
         response: Response,
@@ -50,7 +51,7 @@ impl Client {
         self.follow(response, Cutter::Events(Parser::new(MAX_EVENT)), T::is_known, Subscription::channel())
     }
 
-    /// The same where an event may be large.
+    /// Returns the server-sent events of an answer, if they may be large.
     pub(super) fn large_events<T: DeserializeOwned + OpenTagged + Send + 'static>(
         &self,
         response: Response,
@@ -63,7 +64,7 @@ impl Client {
         )
     }
 
-    /// The JSON lines of an answer.
+    /// Returns the JSON lines of an answer.
     pub(super) fn json_lines<T: DeserializeOwned + Send + 'static>(&self, response: Response) -> Subscription<T> {
         self.follow(response, Cutter::Lines(LineSplitter::new(MAX_EVENT)), |_| true, Subscription::channel())
     }
@@ -77,6 +78,7 @@ impl Client {
     ) -> Subscription<T> {
         self.readers.spawn(async move {
             tokio::select! {
+                // A quiet hive sends nothing for hours. Without this, a dropped subscription would keep its connection open.
                 () = sender.closed() => {}
                 () = pump(response, cutter, is_known, &sender) => {}
             }
@@ -109,12 +111,13 @@ async fn pump<T: DeserializeOwned>(
     }
 }
 
-/// Hands pieces on; false where the listener is gone.
+/// Passes events to the listener. Returns false if the listener is gone.
 async fn deliver<T: DeserializeOwned>(
     pieces: impl IntoIterator<Item = Vec<u8>>,
     is_known: fn(&T) -> bool,
     listener: &mpsc::Sender<T>,
 ) -> bool {
+    // An empty line or event contains no JSON.
     for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
         match serde_json::from_slice(&piece) {
             // An event of a later version: skipped, as everywhere on the wire.
@@ -124,6 +127,7 @@ async fn deliver<T: DeserializeOwned>(
                     return false;
                 }
             }
+            // One event that cannot be read must not end the stream of all others.
             Err(error) => tracing::debug!(%error, "skipped an event of a remote hive"),
         }
     }

@@ -1,4 +1,4 @@
-//! The client against a server that says what it is told to say.
+//! Tests of the client with a server that sends prepared answers.
 
 mod queries;
 
@@ -20,7 +20,8 @@ use crate::commands::ExecOptions;
 const EMPTY_PAGE: &str =
     r#"{"success":true,"data":[],"pagination":{"page":1,"per_page":20,"total":0,"total_pages":0}}"#;
 
-/// A hive that gives each connection the next of its answers, and none where it is empty. Requests come out as they came.
+/// A server that sends the next of its answers on each connection, and closes it without one if the answer is empty. The
+/// received requests are returned over a channel.
 struct Canned {
     address: SocketAddr,
     requests: mpsc::Receiver<String>,
@@ -54,7 +55,7 @@ impl Canned {
 async fn read_request(connection: &mut TcpStream) -> String {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
-    // The head and a body arrive within the first moments; nothing here is larger.
+    // Head and body arrive at once on the loopback. The pause marks the end of the request.
     while let Ok(Ok(read @ 1..)) = tokio::time::timeout(Duration::from_millis(50), connection.read(&mut buffer)).await {
         request.extend_from_slice(&buffer[..read]);
     }
@@ -155,7 +156,7 @@ async fn events_come_one_by_one_until_the_stream_ends() {
 
 #[tokio::test]
 async fn a_dropped_subscription_ends_its_reader() {
-    // An answer that goes on: more is promised than comes.
+    // The answer does not end: its header announces more bytes than follow.
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n: hello\n\n".to_owned();
     let server = Canned::serve(&[head]).await;
     let hive = server.hive();

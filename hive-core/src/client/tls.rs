@@ -1,6 +1,6 @@
-//! Whom a remote hive trusts: what the machine trusts, with our own choice of cryptography.
+//! The TLS configuration of the client: the certificates that the machine trusts, and a fixed cryptography provider.
 //!
-//! The process-wide default of rustls belongs to the embedding program and is left alone.
+//! The process-wide default provider of rustls belongs to the embedding program and is not changed.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::{Error, Result};
 
-/// The configuration for a URL. One without TLS trusts nobody and asks the machine for nothing, so that plain HTTP works
-/// on a machine without certificates.
+/// Returns the configuration for a URL. Without TLS it trusts no certificate and reads none, so that plain HTTP works on a
+/// machine without certificates.
 pub(super) fn config(is_https: bool) -> Result<ClientConfig> {
     let unusable = |error| Error::Unavailable(Box::new(error));
     let provider = Arc::new(rustls::crypto::ring::default_provider());

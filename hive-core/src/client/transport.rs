@@ -1,4 +1,4 @@
-//! Requests and bounded answers. Errors are rebuilt from what the hive says.
+//! Requests and bounded answers. Errors of the hive become the same errors here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +16,20 @@ use super::unreachable::{Unreachable, causes};
 use crate::{Error, Result};
 
 const API_KEY: header::HeaderName = header::HeaderName::from_static("x-api-key");
-/// The most bytes of an answer. Beyond it the call fails, though what it asked for was done.
+/// The most bytes of an answer. Beyond it the call fails, although the hive has executed it.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
-/// The most bytes of the collected output of many commands.
+/// The most bytes of an answer with the output of commands.
 const MAX_RESULTS: usize = 512 * 1024 * 1024;
-/// The most bytes of an error that are read.
+/// The most bytes of an error.
 const MAX_ERROR: usize = 256 * 1024;
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call may take that waits for no command.
+/// How long a call may take that does not wait for a command.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
-/// A hive that does not answer probes for about a minute is gone, however long the command may take.
+/// The idle time before TCP probes the hive, and the interval of the probes. A hive that answers none for about a minute is
+/// gone, however long the command may take.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// With what a call proves who makes it.
+/// The credential of the calls.
 #[derive(Debug)]
 pub(super) enum RemoteCredential {
     None,
@@ -44,12 +45,12 @@ pub(super) struct Transport {
     credential: RemoteCredential,
 }
 
-/// Whether, and how long, an answer may take.
+/// How long an answer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// As long as a plain call.
+    /// As long as a plain call: one minute.
     Call,
-    /// As long as a command runs.
+    /// As long as a command runs: without a limit.
     Command,
 }
 
@@ -60,7 +61,7 @@ impl Transport {
         let client = Client::builder()
             .tls_backend_preconfigured(rustls::ClientConfig::clone(&tls))
             .user_agent(concat!("hive-core/", env!("CARGO_PKG_VERSION")))
-            // The credential is for this hive, not for where an answer points to.
+            // A redirect would send the credential to another host.
             .redirect(redirect::Policy::none())
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -84,7 +85,7 @@ impl Transport {
         self.request(Method::POST, path)
     }
 
-    /// A request below the base URL. Each part of the path is one segment, whatever is in it.
+    /// Creates a request below the base URL. Each part of `path` is one segment, and is encoded as such.
     pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let request = self.client.request(method, self.url(path));
         match self.authorization() {
@@ -93,7 +94,7 @@ impl Transport {
         }
     }
 
-    /// The header that proves who calls.
+    /// Returns the header with the credential.
     pub(super) fn authorization(&self) -> Option<(header::HeaderName, header::HeaderValue)> {
         match &self.credential {
             RemoteCredential::None => None,
@@ -104,22 +105,22 @@ impl Transport {
         }
     }
 
-    /// Whom connections of another kind trust: whom this one trusts.
+    /// Returns the TLS configuration, for WebSockets.
     pub(super) fn tls(&self) -> Arc<rustls::ClientConfig> {
         self.tls.clone()
     }
 
-    /// A POST with a credential of its own.
+    /// Creates a POST with another credential.
     pub(super) fn post_as(&self, credential: &SecretString, path: &[&str]) -> RequestBuilder {
         self.client.post(self.url(path)).bearer_auth(credential.expose_secret())
     }
 
-    /// Sends a request and gives the `data` of its answer.
+    /// Sends a request and returns the `data` of its answer.
     pub(super) async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
         Ok(self.envelope(request, Patience::Call).await?.data)
     }
 
-    /// Like [`fetch`](Self::fetch), for as long as a command takes and with as much output.
+    /// Like [`fetch`](Self::fetch), for a call that waits for commands and returns their output.
     pub(super) async fn fetch_results<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
         Ok(self.envelope(request, Patience::Command).await?.data)
     }
@@ -132,19 +133,20 @@ impl Transport {
         Ok(Page { items: data, total: pagination.total, page: pagination.page, per_page: pagination.per_page })
     }
 
-    /// Sends a request and gives its answer as it is.
+    /// Sends a request and returns its answer unchanged.
     pub(super) async fn fetch_bytes(&self, request: RequestBuilder) -> Result<bytes::Bytes> {
         let response = self.send(request, Patience::Call).await?;
         Ok(read(response, MAX_ANSWER).await?.into())
     }
 
-    /// Sends a request whose answer has no `data` of interest.
+    /// Sends a request whose answer has no data.
     pub(super) async fn call(&self, request: RequestBuilder) -> Result<()> {
         let response = self.send(request, Patience::Call).await?;
+        // The body is read to its end, so that the connection can be used again.
         read(response, MAX_ANSWER).await.map(drop)
     }
 
-    /// Sends a request and gives whatever the answer is, for interfaces with a shape of their own.
+    /// Sends a request and returns status and body, for the API of satellites, whose answers have another form.
     pub(super) async fn exchange(&self, request: RequestBuilder) -> Result<(StatusCode, Vec<u8>)> {
         let request = request.timeout(CALL_TIMEOUT).build().map_err(Error::internal)?;
         let response = self.dispatch(request).await?;
@@ -152,7 +154,7 @@ impl Transport {
         Ok((status, read(response, MAX_ERROR).await?))
     }
 
-    /// The time that stands in the head of an answer.
+    /// Returns the time in the `Date` header of an answer.
     pub(super) async fn time(&self) -> Result<Timestamp> {
         let answer = self.send(self.get(&["health"]), Patience::Call).await?;
         let untold = || Error::Other(format!("{} does not say what time it is", self.base()).into());
@@ -162,9 +164,10 @@ impl Transport {
         Ok(Timestamp::from_micros(0).plus(since_epoch))
     }
 
-    /// Sends a request; a failed answer is the error it tells of.
+    /// Sends a request. An answer with an error status becomes that error.
     pub(super) async fn send(&self, request: RequestBuilder, patience: Patience) -> Result<Response> {
         let request = match patience {
+            // The timeout includes the body.
             Patience::Call => request.timeout(CALL_TIMEOUT),
             Patience::Command => request,
         };
@@ -177,11 +180,13 @@ impl Transport {
         Err(self.failure(status, &body))
     }
 
-    /// Sends a request, and once more where the first did not get through and a second does no harm.
+    /// Sends a request. If the connection breaks, a repeatable request is sent once more.
     async fn dispatch(&self, request: reqwest::Request) -> Result<Response> {
         let repeat = if is_repeatable(&request) { request.try_clone() } else { None };
         let first = self.client.execute(request).await;
         let answer = match (first, repeat) {
+            // A connection that was kept open may have been closed by the hive at this moment. Other errors would repeat
+            // themselves: a hive that refused the connection is not there, and a timeout has waited long enough.
             (Err(error), Some(request)) if !error.is_connect() && !error.is_timeout() => {
                 self.client.execute(request).await
             }
@@ -198,18 +203,20 @@ impl Transport {
             .map_err(|error| Error::Other(format!("cannot read the answer of {}: {error}", self.base()).into()))
     }
 
-    /// The URL of a path below the base URL.
+    /// Returns the URL of a path below the base URL.
     pub(super) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
+        // A base URL that ends with a slash has an empty last segment.
         url.path_segments_mut().expect("http and https URLs have a path").pop_if_empty().extend(path);
         url
     }
 
-    /// The error a failed answer tells of.
+    /// Returns the error of an answer with an error status.
     pub(super) fn failure(&self, status: StatusCode, body: &[u8]) -> Error {
         if let Ok(ErrorEnvelope { error, .. }) = serde_json::from_slice(body) {
             return Error::from_wire(error);
         }
+        // Not the body of a hive: a proxy in front of it answered, or another server listens there.
         let message = format!("{} answered {status}, and not as a hive does", self.base());
         let is_passing = matches!(status.as_u16(), 502..=504);
         if is_passing { Error::Unavailable(message.into()) } else { Error::Other(message.into()) }
@@ -220,7 +227,8 @@ impl Transport {
     }
 }
 
-/// A header that is left out of `Debug`. A key that fits into no header is none of ours: the hive refuses the empty one.
+/// Returns a header that `Debug` does not print. A key with characters that a header cannot have is not a key of a hive. An
+/// empty one is sent instead, which the hive refuses.
 fn secret_header(text: &str) -> header::HeaderValue {
     let mut value = header::HeaderValue::from_str(text).unwrap_or(header::HeaderValue::from_static(""));
     value.set_sensitive(true);
@@ -242,6 +250,7 @@ fn parse_base(text: &str) -> Result<Url> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(refused("must start with http:// or https://"));
     }
+    // The URL appears in errors and logs.
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("must not contain credentials"));
     }
@@ -254,6 +263,7 @@ fn parse_base(text: &str) -> Result<Url> {
 async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(interrupted)? {
+        // Counted while reading: the length in the header may be missing or wrong.
         if body.len() + chunk.len() > limit {
             return Err(Error::PayloadTooLarge(format!("the answer is larger than {limit} bytes")));
         }

@@ -1,35 +1,35 @@
-//! Why a hive cannot be reached, told apart as far as somebody can do something about it.
+//! The causes for which a hive cannot be reached, as far as a user can act on them.
 
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 
-/// A hive that cannot be reached: the source of [`Error::Unavailable`](crate::Error::Unavailable).
+/// The hive cannot be reached. The source of [`Error::Unavailable`](crate::Error::Unavailable).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot reach {url}: {cause}")]
 pub struct Unreachable {
-    /// Where it should be.
+    /// The URL of the hive.
     pub url: String,
-    /// What stands in the way.
+    /// The kind of the cause.
     pub obstacle: Obstacle,
-    /// The innermost cause, in words: "connection refused" says more than "error sending request".
+    /// The text of the innermost cause, such as "connection refused".
     pub cause: String,
 }
 
-/// What stands between a caller and a hive.
+/// The kinds of causes for which a hive cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Obstacle {
     /// The host's name has no address.
     UnknownHost,
-    /// Nothing listens there.
+    /// Nothing listens at the address.
     Refused,
     /// There was no answer in time, or no route.
     Timeout,
-    /// The certificate is not one that this machine trusts.
+    /// This machine does not trust the certificate.
     Certificate,
-    /// It does not speak TLS, and was called by `https`.
+    /// The URL begins with `https`, but the server does not use TLS.
     NoTls,
-    /// It does not speak HTTP; one that speaks TLS looks so when it is called by `http`.
+    /// The server does not use HTTP. A server with TLS gives this error for a URL that begins with `http`.
     NoHttp,
     /// Something else.
     Other,
@@ -48,12 +48,13 @@ impl Unreachable {
     }
 }
 
-/// An error and what is behind it, the innermost last.
+/// Returns an error and its causes, the innermost last.
 pub(super) fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error| (**error).source())
 }
 
 fn obstacle(causes: &[&(dyn StdError + 'static)]) -> Obstacle {
+    // The innermost cause that is known counts: the outer ones only say that a request failed.
     causes.iter().rev().find_map(|cause| of_cause(*cause)).unwrap_or(Obstacle::Other)
 }
 
@@ -62,11 +63,11 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Obstacle> {
         return of_tls(error);
     }
     if let Some(error) = cause.downcast_ref::<io::Error>() {
-        // What an `io::Error` carries is not among its causes, and it may carry another one.
+        // The error inside of an `io::Error` is not among its causes, and may itself contain another one.
         let carried = error.get_ref().and_then(|inner| of_cause(inner));
         return carried.or_else(|| of_io(error));
     }
-    // The types of these are private to the HTTP client.
+    // These types are private to the HTTP client, so only their texts are left.
     let text = cause.to_string();
     match text.as_str() {
         "dns error" => Some(Obstacle::UnknownHost),
@@ -78,6 +79,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Obstacle> {
 fn of_tls(error: &rustls::Error) -> Option<Obstacle> {
     match error {
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Some(Obstacle::Certificate),
+        // The answer to the first message of the handshake was no TLS message.
         rustls::Error::InvalidMessage(_) => Some(Obstacle::NoTls),
         _ => None,
     }

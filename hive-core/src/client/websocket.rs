@@ -1,4 +1,4 @@
-//! Opens a WebSocket to a hive: TCP, TLS, the upgrade with the caller's credentials.
+//! WebSocket connections to a hive: TCP, TLS, and the upgrade with the caller's credential.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 /// How long TLS and the upgrade may take.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most bytes of one message: a full frame, and more than any text.
+/// The most bytes of one message: more than a full frame and than any control message.
 const MAX_MESSAGE: usize = 2 * (HEADER_LEN + MAX_PAYLOAD);
 
 pub(super) type ClientSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -30,12 +30,13 @@ impl Transport {
         let connected = timeout(CONNECT_TIMEOUT, connect(&url)).await.map_err(|_| self.cut_off("it did not answer"))?;
         let connection = connected.map_err(|error| self.cut_off(&error))?;
         let request = self.upgrade_request(url, protocol)?;
-        // Messages go out as they come; the buffer for what comes in is as large as one read of a busy terminal.
+        // Messages are written as they come, without collecting them in a buffer first.
         let limits = WebSocketConfig::default()
             .write_buffer_size(0)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
         let trust = Some(Connector::Rustls(self.tls()));
+        // Boxed, because the future of a TLS handshake is large and would become part of every caller's future.
         let upgrade = Box::pin(client_async_tls_with_config(request, connection, Some(limits), trust));
         let upgraded =
             timeout(UPGRADE_TIMEOUT, upgrade).await.map_err(|_| self.cut_off("it did not answer in time"))?;
@@ -58,6 +59,7 @@ impl Transport {
             SocketError::Http(response) => {
                 let body = response.body().as_deref().unwrap_or_default();
                 match self.failure(response.status(), body) {
+                    // The body of a refused upgrade may be missing. The status alone is enough here.
                     Error::Other(_) if response.status() == 401 => Error::AuthInvalid,
                     error => error,
                 }
@@ -73,10 +75,11 @@ impl Transport {
 
 async fn connect(url: &Url) -> std::io::Result<TcpStream> {
     let host = url.host_str().unwrap_or_default();
-    // Brackets are the URL's way to write an address, not the resolver's.
+    // A URL has an IPv6 address in brackets. The resolver takes it without them.
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = url.port_or_known_default().unwrap_or_default();
     let connection = TcpStream::connect((host, port)).await?;
+    // Nagle's algorithm would delay a keystroke until the one before is acknowledged.
     connection.set_nodelay(true)?;
     Ok(connection)
 }

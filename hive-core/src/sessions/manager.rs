@@ -14,31 +14,32 @@ use tokio::sync::mpsc;
 
 use crate::{Error, Result, Subscription};
 
-/// Terminals on satellites.
+/// Terminal sessions on satellites.
 #[async_trait]
 pub trait SessionManager: Send + Sync {
-    /// Opens a terminal and waits until its program runs.
+    /// Opens a session and waits until its program runs.
     ///
     /// # Errors
-    /// `SatelliteOffline` without a link, `SessionLimit` where as many as are allowed are open, `CommandBlocked` where the
-    /// satellite's own policy refuses.
+    /// `SatelliteOffline` without a link, `SessionLimit` if the satellite has as many open sessions as are allowed,
+    /// `CommandBlocked` if the policy of the satellite refuses.
     async fn create(&self, params: SessionCreate) -> Result<Session>;
-    /// Returns a terminal, ended ones too; `None` where there is none, or the caller may not know of it.
+    /// Returns a session, open or ended. `None` if it does not exist, or if it is hidden from the caller.
     async fn get(&self, id: SessionId) -> Result<Option<Session>>;
-    /// Lists terminals, newest first.
+    /// Lists sessions, newest first.
     async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>>;
-    /// Types into a terminal nobody else types into: returns when the satellite has typed every byte, once and in order.
+    /// Sends input to a session whose keyboard is free. Returns when the satellite has written every byte to the PTY, once and
+    /// in order.
     ///
     /// # Errors
-    /// `Conflict` where a viewer has the keyboard. After `Unavailable` some of the bytes may have been typed.
+    /// `Conflict` if a viewer holds the keyboard. After `Unavailable`, some of the bytes may have been written.
     async fn send_input(&self, id: SessionId, data: Bytes) -> Result<()>;
-    /// Changes a terminal's size.
+    /// Changes the size of a session.
     async fn resize(&self, id: SessionId, size: Size) -> Result<()>;
-    /// Ends a terminal with its whole process tree, and returns when that is gone. One whose satellite is offline counts
-    /// as ended at once, and is ended there when the satellite comes back.
+    /// Ends a session with its whole process tree, and returns when the processes are gone. If the satellite is offline, the
+    /// session counts as ended at once, and is ended on the satellite when it reconnects.
     async fn terminate(&self, id: SessionId) -> Result<()>;
-    /// Subscribes to what happens in a session from now on, beginning with its current screen, as a viewer that only reads. A
-    /// listener that is slow holds up nobody: it gets [`ToViewer::Reset`] in the place of what it missed.
+    /// Subscribes to the events of a session as a viewer that only reads, beginning with the current screen. A slow listener
+    /// delays nobody: it gets [`ToViewer::Reset`] in place of the events that it missed.
     async fn subscribe(&self, id: SessionId) -> Result<Subscription<SessionEvent>>;
     /// Attaches a viewer, which may type too.
     async fn attach(&self, id: SessionId, request: AttachRequest) -> Result<Attachment>;
@@ -107,10 +108,11 @@ pub enum ViewerAction {
     Message(FromViewer),
 }
 
-/// Events of a subscription that wait for their listener: output of 2 MiB at most. Then the listener is a slow viewer.
+/// The events of a subscription that are buffered for its listener: 2 MiB of output at most. Beyond it, the listener is a slow
+/// viewer.
 pub(crate) const SUBSCRIBED_EVENTS: usize = 32;
 
-/// Returns what a viewer that only reads asks for.
+/// Returns the request of a viewer that only reads.
 pub(crate) fn read_only() -> AttachRequest {
     AttachRequest { mode: ViewMode::ReadOnly, ..AttachRequest::default() }
 }

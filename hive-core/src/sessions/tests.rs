@@ -1,4 +1,4 @@
-//! Terminals whose satellites are played over a `ChannelLink`: what is promised whatever is cut.
+//! Tests of sessions with a simulated satellite over a `ChannelLink`.
 
 mod ending;
 mod looker;
@@ -25,7 +25,7 @@ use machine::Machine;
 
 const NAME: &str = "web-server-01";
 
-/// Settings under which what usually takes half a minute takes no time.
+/// Settings with short timeouts for claims.
 fn hasty() -> Settings {
     Settings {
         claim_stall: Duration::from_millis(200),
@@ -45,13 +45,13 @@ async fn a_machine() -> (Hive, Machine) {
     (hive, machine)
 }
 
-/// Opens a terminal on a satellite.
+/// Opens a session on a satellite.
 async fn open(hive: &Hive, machine: &mut Machine) -> Session {
     let acting = hive.as_system();
     machine.during(acting.sessions().create(SessionCreate::on(machine.id))).await.unwrap()
 }
 
-/// A hive, a satellite, a terminal there, and who types into it.
+/// A hive, a satellite, a session on it, and the viewer with its keyboard.
 async fn a_terminal() -> (Hive, Machine, SessionId, Looker) {
     let (hive, mut machine) = a_machine().await;
     let id = open(&hive, &mut machine).await.id;
@@ -59,13 +59,13 @@ async fn a_terminal() -> (Hive, Machine, SessionId, Looker) {
     (hive, machine, id, looker)
 }
 
-/// What the trail says of an action, the latest first.
+/// Returns the audit records of an action, the latest first.
 async fn trail(hive: &Hive, action: &str) -> Vec<hive_wire::api::AuditEntry> {
     let query = AuditQuery { action: Some(action.into()), ..AuditQuery::default() };
     hive.as_system().audit().query(query, PageRequest::default()).await.unwrap().items
 }
 
-/// Two people of two teams, and a satellite of the first one's.
+/// Two users of two teams, and a satellite of the first one's team.
 async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Machine) {
     let system = hive.as_system();
     let mut acting = Vec::new();
@@ -87,8 +87,9 @@ async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Machine) {
     (anna, bert, machine)
 }
 
-/// Bytes that differ from place to place.
+/// Returns pseudo-random bytes, in which a byte at a wrong offset is noticed.
 fn noise(len: usize) -> Vec<u8> {
+    // The same sequence in every run: a test that fails is repeatable.
     let mut state = 7u32;
     let next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -37,6 +37,7 @@ impl OutputCursor {
     /// Moves to the start of a new attachment.
     pub(super) fn on_attached(&mut self, attached: &Attached) -> Option<Discontinuity> {
         match &attached.modes {
+            // A fresh screen may begin before the cursor: its tail repeats output that was shown.
             Some(modes) => Some(self.reset_to(attached.output, modes.clone())),
             None => self.skip_to(attached.output),
         }
@@ -58,6 +59,7 @@ impl OutputCursor {
     /// Accepts output and returns the part that is new. Missing bytes before it were handled with
     /// [`skip_to`](Self::skip_to).
     pub(super) fn take(&mut self, offset: u64, mut data: Bytes) -> Bytes {
+        // After a reconnect the hive may begin before the cursor. All of the bytes may be known.
         let known = self.position.saturating_sub(offset).min(data.len() as u64);
         data.advance(known as usize);
         self.position += data.len() as u64;
@@ -122,6 +124,7 @@ impl PendingInput {
 
     /// Queues all of the bytes or none.
     pub(super) fn push(&mut self, data: &[u8]) -> Result<(), InputRefusal> {
+        // Input without the keyboard is not kept for later: it would surprise whoever watches when the keyboard comes.
         if !self.control.is_mine {
             return Err(InputRefusal::NotWriter);
         }
@@ -151,10 +154,12 @@ impl PendingInput {
 
     /// Notes that the satellite has written everything before `offset`.
     pub(super) fn on_applied(&mut self, offset: u64) {
+        // The offset may be outside: input of other writers is confirmed with the same offsets.
         let applied = offset.clamp(self.start, self.end());
         self.kept.advance((applied - self.start) as usize);
         self.start = applied;
         self.sent = self.sent.max(applied);
+        // The confirmation makes room in the window, so refused input may fit now.
         self.is_refused = false;
     }
 
@@ -163,10 +168,12 @@ impl PendingInput {
         let lost = match (self.control.is_mine, control.is_mine) {
             // The hive passes on what was sent before this offset.
             (true, false) => self.cut_to(control.input),
+            // The kept bytes are of an earlier lease, and the hive has all of them.
             (false, true) => {
                 self.restart_at(control.input);
                 0
             }
+            // Another holder, or the same lease: nothing of this viewer is affected.
             _ => 0,
         };
         self.control = control;
@@ -177,11 +184,15 @@ impl PendingInput {
     /// Notes the holder of the keyboard on a new attachment, and what is to be sent there again. Returns the number of
     /// bytes that will not reach the satellite.
     pub(super) fn on_attached(&mut self, control: Control, who: Reattach) -> u64 {
+        // All three: the viewer held the keyboard before, holds it now, and nobody else had it in between.
         let goes_on = self.control.is_mine && control.is_mine && who == Reattach::Writer;
         let lost = if goes_on {
             self.resend_from(control.input);
             0
         } else {
+            // How much of the kept input has arrived is known in two cases: the viewer had lost the keyboard before, or the
+            // hive remembers it and states where its input ended. Otherwise all of it counts as lost: reporting too much is
+            // safer than too little.
             let is_end_told = !self.control.is_mine || (who == Reattach::Viewer && !control.is_mine);
             let lost = if is_end_told { self.cut_to(control.input) } else { self.unapplied() as u64 };
             self.restart_at(control.input);
@@ -212,6 +223,7 @@ impl PendingInput {
 
     /// Bytes that the hive has are kept as well: it may be killed before the satellite has them.
     fn resend_from(&mut self, offset: u64) {
+        // The hive has more input than this viewer ever sent. No kept byte has to be sent again.
         if offset > self.end() {
             return self.restart_at(offset);
         }

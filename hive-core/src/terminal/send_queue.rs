@@ -46,6 +46,7 @@ impl SendQueue {
 
     /// Queues a request.
     pub(super) fn request(&mut self, message: FromViewer) {
+        // A person who presses a key twice asks once.
         let is_asked = self.messages.back() == Some(&message);
         if !is_asked && self.messages.len() < MAX_MESSAGES {
             self.messages.push_back(message);
@@ -54,6 +55,7 @@ impl SendQueue {
 
     /// Notes that the output before `end` is on the screen.
     pub(super) fn on_shown(&mut self, end: u64, now: Instant) {
+        // The delay counts from the first byte: steady output must not postpone the acknowledgement for ever.
         let since = self.acks.shown.map_or(now, |(_, since)| since);
         self.acks.shown = Some((end, since));
     }
@@ -66,6 +68,7 @@ impl SendQueue {
         if let Some((offset, data)) = self.input.next() {
             return Some(ViewerAction::Input { offset, data });
         }
+        // Acknowledgements go last: a hive that waits for them only sends less output, while a keystroke must not wait.
         let message = self.messages.front().cloned();
         message.or_else(|| self.acks.next(now)).map(ViewerAction::Message)
     }
@@ -93,6 +96,7 @@ impl SendQueue {
 
     /// Drops size and requests: they are outdated when the connection is restored.
     pub(super) fn on_disconnected(&mut self) {
+        // The request to attach again contains the size.
         self.size = None;
         self.messages.clear();
     }
@@ -116,6 +120,7 @@ struct OutputAcks {
 impl OutputAcks {
     fn due_at(&self) -> Option<Instant> {
         let (end, since) = self.shown?;
+        // Either direction: a reset may move the output back.
         let is_much = end.abs_diff(self.sent) >= ACK_BYTES;
         Some(if is_much { since } else { since + ACK_DELAY })
     }

@@ -119,6 +119,7 @@ impl Terminal {
     /// The errors of [`SessionManager::attach`] for this first attempt.
     pub async fn open(hive: Arc<dyn SessionManager>, id: SessionId, options: ViewOptions) -> Result<Self> {
         let request = AttachRequest { viewer: None, output: None, mode: options.mode.clone(), size: options.size };
+        // The first attempt is not repeated: a caller wants to know at once that the session does not exist.
         let Attachment { attached, output, input } = hive.attach(id, request).await?;
         Ok(Self {
             hive,
@@ -153,6 +154,7 @@ impl Terminal {
     /// [`TerminalEvent::Refused`]. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<TerminalEvent> {
         loop {
+            // One step may give several events, such as those of a reconnect. Nothing is read until they are taken.
             if let Some(event) = self.pending_events.pop_front() {
                 return Some(event);
             }
@@ -234,9 +236,11 @@ impl Terminal {
             self.release_control();
         }
         let last_messages = async {
+            // A broken connection is not restored: the caller is leaving and would wait for nothing else.
             while !self.is_disconnected() && self.queue.has_unsent() {
                 match self.step().await {
                     Some(TerminalStep::Sent(action, Ok(()))) => self.queue.on_sent(&action),
+                    // Events are dropped, because nobody reads them any more.
                     Some(TerminalStep::Received(Some(_)) | TerminalStep::Waited) => {}
                     _ => return,
                 }
@@ -252,6 +256,8 @@ impl Terminal {
             ConnState::Connected { output, input } => {
                 let due = self.queue.due_at();
                 Some(tokio::select! {
+                    // Sending goes first. It does not starve the output: it waits while the queue is empty, and only input,
+                    // requests and due acknowledgements fill the queue.
                     biased;
                     (action, outcome) = send_next(input.as_mut(), &self.queue) => TerminalStep::Sent(action, outcome),
                     event = output.next() => TerminalStep::Received(event),
@@ -260,6 +266,7 @@ impl Terminal {
             }
             ConnState::Backoff { until } => {
                 sleep_until(*until).await;
+                // The attempt is part of the state. A caller that drops this future with each keystroke does not restart it.
                 self.state = ConnState::Connecting(self.attach_again());
                 Some(TerminalStep::Waited)
             }
@@ -278,12 +285,16 @@ impl Terminal {
     fn on_sent(&mut self, action: &ViewerAction, outcome: Result<()>) {
         match (outcome, action) {
             (Err(Error::Unavailable(cause)), _) => self.on_disconnected(cause.to_string(), Duration::ZERO),
+            // Kept: the keyboard or the window has changed, and an event about it is on its way.
             (Err(_), ViewerAction::Input { .. }) => self.queue.input.on_refused(),
+            // A refused request counts as sent. It would be refused again.
             _ => self.queue.on_sent(action),
         }
     }
 
     fn on_event(&mut self, event: SessionEvent) {
+        // Only an event shows that the connection works. A hive that accepts viewers and drops them at once would otherwise
+        // be tried again without a delay.
         self.backoff.reset();
         match event {
             SessionEvent::Output { offset, data } => self.on_output(offset, data),
@@ -292,6 +303,7 @@ impl Terminal {
     }
 
     fn on_output(&mut self, offset: u64, data: Bytes) {
+        // Missing bytes are reported even if no message announced the gap.
         let discontinuity = self.cursor.skip_to(offset);
         self.pending_events.extend(discontinuity.map(event_of));
         let data = self.cursor.take(offset, data);
@@ -314,6 +326,7 @@ impl Terminal {
             ToViewer::Ended(end) => return self.on_ended(end.clone()),
             ToViewer::Error { error } if is_final(&error.code) => return self.on_refused(error.clone().into()),
             ToViewer::Error { error } => return self.on_disconnected(error.message.clone(), Duration::ZERO),
+            // The number of lost bytes is dropped: with a connection, the event itself shows when the keyboard was lost.
             ToViewer::Control(control) => drop(self.queue.input.on_control(control.clone())),
             ToViewer::Resized(size) => self.session.size = *size,
             ToViewer::Link { online } => self.session.online = *online,
@@ -335,6 +348,7 @@ impl Terminal {
     }
 
     fn on_disconnected(&mut self, cause: String, at_least: Duration) {
+        // The session had ended when the viewer attached. There is nothing to return to.
         if let Some(end) = self.session.end.clone() {
             return self.on_ended(end);
         }
@@ -364,12 +378,15 @@ impl Terminal {
         let Attached { session, viewer, control, is_resumed, .. } = attached;
         let reattach = match (is_resumed, viewer == self.viewer) {
             (true, _) => Reattach::Writer,
+            // The hive gives a viewer its earlier id only if it remembers it.
             (false, true) => Reattach::Viewer,
             (false, false) => Reattach::New,
         };
         let lost_input = self.queue.on_attached(control.clone(), reattach, self.cursor.position());
+        // The order matters to a screen: the connection is back, then what is missing, then what has changed.
         self.pending_events.push_back(TerminalEvent::Reconnected { lost_input });
         self.pending_events.extend(discontinuity.map(event_of));
+        // Without the offset, which changes with all input and concerns nobody.
         let has_control_changed =
             (control.is_mine, &control.holder) != (control_before.is_mine, &control_before.holder);
         let changes = [
@@ -420,6 +437,7 @@ fn event_of(discontinuity: Discontinuity) -> TerminalEvent {
 
 /// A random number from 0 up to 1.
 fn roll() -> f64 {
+    // One byte is enough to spread viewers that lost the same hive.
     let mut random = [0];
     SystemEntropy.fill(&mut random);
     f64::from(random[0]) / 256.0

@@ -1,4 +1,4 @@
-//! Each query of the client reads back as the server reads it.
+//! Tests that the server reads each query of the client as it was meant.
 
 use hive_wire::agent::Channel;
 use hive_wire::api::{
@@ -15,6 +15,7 @@ const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
 
 /// Makes a call and returns the parameters that the server received.
 async fn sent<T>(call: impl AsyncFnOnce(RemoteHive) -> Result<T, Error>) -> Vec<(String, String)> {
+    // The answer does not matter, so it is the same error for all calls.
     let mut server = Canned::serve(&[answer("404 Not Found", "")]).await;
     assert!(call(server.hive()).await.is_err());
     let request = server.requests.recv().await.unwrap();

@@ -1,4 +1,4 @@
-//! How terminals end, and what satellites may not say of them.
+//! Tests of the ends of sessions, and of satellites that violate the protocol.
 
 use bytes::Bytes;
 use hive_wire::agent::{PtyStarted, ToServer};
@@ -101,6 +101,7 @@ async fn a_terminal_its_satellite_does_not_know_any_more_is_lost() {
 #[tokio::test]
 async fn a_terminal_that_is_being_opened_on_a_new_link_is_not_lost() {
     let (hive, mut machine) = a_machine().await;
+    // The race has several outcomes. Each round may hit another one.
     for _ in 0..20 {
         let acting = hive.as_system();
         let (id, wanted) = (machine.id, SessionCreate::on(machine.id));
@@ -113,7 +114,7 @@ async fn a_terminal_that_is_being_opened_on_a_new_link_is_not_lost() {
                 assert_eq!(session.status, SessionStatus::Open);
                 machine.during(hive.as_system().sessions().terminate(session.id)).await.unwrap();
             }
-            // The link was not there, or was cut under the request: nothing of it stays.
+            // There was no link, or it was cut after the request. The session must not stay open.
             Err(error) => {
                 assert!(matches!(error.code(), ErrorCode::SatelliteOffline | ErrorCode::Unavailable), "{error}");
             }

@@ -1,4 +1,4 @@
-//! A viewer as a test has it: what it was shown, and what it was told.
+//! A viewer for tests, which records its output and its messages.
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -13,14 +13,14 @@ pub(super) struct Looker {
     pub(super) attached: Attached,
     output: Box<dyn AttachmentOutput>,
     input: Box<dyn AttachmentInput>,
-    /// What is on its screen, since the last reset.
+    /// The output since the last reset.
     pub(super) shown: Vec<u8>,
-    /// The offset behind it.
+    /// The offset behind the output.
     pub(super) end: u64,
     pub(super) told: Vec<ToViewer>,
     pub(super) control: Control,
     pub(super) ended: Option<SessionEnd>,
-    /// Whether it acknowledges what it is shown.
+    /// Whether it acknowledges output.
     pub(super) is_acking: bool,
 }
 
@@ -44,7 +44,7 @@ impl Looker {
         }
     }
 
-    /// One that opened the terminal and types into it.
+    /// Attaches a viewer that takes the keyboard if it is free.
     pub(super) async fn typing(acting: &ActingHive, id: SessionId) -> Self {
         Self::attach(acting, id, request(ViewMode::Control)).await
     }
@@ -53,12 +53,12 @@ impl Looker {
         Self::attach(acting, id, request(ViewMode::ReadOnly)).await
     }
 
-    /// What it says when it comes back.
+    /// Returns its request to attach again.
     pub(super) fn comeback(&self) -> AttachRequest {
         AttachRequest { viewer: Some(self.attached.viewer), output: Some(self.end), ..AttachRequest::default() }
     }
 
-    /// Takes the next event. False where there is none any more.
+    /// Takes the next event. Returns false if the attachment is over.
     pub(super) async fn step(&mut self) -> bool {
         match self.output.next().await {
             Some(SessionEvent::Output { offset, data }) => {
@@ -91,12 +91,12 @@ impl Looker {
         self.told.push(told);
     }
 
-    /// Takes all that is there now.
+    /// Takes all events that are available now.
     pub(super) fn look(&mut self) {
         while self.step().now_or_never() == Some(true) {}
     }
 
-    /// Looks until this holds.
+    /// Takes events until a condition holds.
     pub(super) async fn until(&mut self, holds: impl Fn(&Self) -> bool) {
         while !holds(self) {
             assert!(self.step().await, "the attachment is over; told: {:?}", self.told);
@@ -115,7 +115,7 @@ impl Looker {
         self.input.send(ViewerAction::Input { offset, data: Bytes::copy_from_slice(text) }).await
     }
 
-    /// Types where it is.
+    /// Sends input at its current offset.
     pub(super) async fn write(&mut self, text: &[u8]) {
         let offset = self.control.input;
         self.send(offset, text).await.unwrap();

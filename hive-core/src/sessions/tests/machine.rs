@@ -1,4 +1,4 @@
-//! A satellite played over a `ChannelLink`: its terminals live on when the link is cut, as real ones do.
+//! A simulated satellite over a `ChannelLink`. Its sessions continue when the link is cut, as those of an agent do.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::identity::authentication::VerifyMode;
 use crate::link::{ChannelLink, LinkEnd, Outgoing};
 use crate::link_handler::AttachedSatellite;
 
-/// Bytes of output a satellite keeps.
+/// The bytes of output that a satellite keeps.
 const RING: u64 = 1024 * 1024;
 
 pub(super) struct Machine {
@@ -24,13 +24,13 @@ pub(super) struct Machine {
     link: Option<(AttachedSatellite, LinkEnd)>,
     pub(super) terminals: BTreeMap<SessionId, Pty>,
     last_stream: u32,
-    /// What it answers to the wish for a terminal, where it does not open it.
+    /// The answer to a request for a session, if it refuses it.
     pub(super) refusal: Option<SessionEnd>,
-    /// Whether it types what it gets.
+    /// Whether it confirms input.
     pub(super) is_reading: bool,
 }
 
-/// A terminal on the satellite.
+/// A session on the satellite.
 #[derive(Default)]
 pub(super) struct Pty {
     pub(super) output: Vec<u8>,
@@ -58,7 +58,7 @@ pub(super) fn exited(code: i32) -> SessionEnd {
 }
 
 impl Machine {
-    /// A satellite that has just registered, with a link.
+    /// Registers a satellite and opens a link.
     pub(super) async fn online(hive: &Hive, name: &str) -> Self {
         let registered = register(hive, name).await;
         Self::registered(hive, registered).await
@@ -78,17 +78,19 @@ impl Machine {
         machine
     }
 
-    /// Opens a link; the one before may still be there.
+    /// Opens a link. An earlier one may still be open.
     pub(super) async fn connect(&mut self, hive: &Hive) {
         let identity = hive.authenticate_satellite(&self.registered.api_key, VerifyMode::Full).await.unwrap();
         let (link, end) = ChannelLink::pair();
         let mut hello = handshake(self.id, "journal-1");
         hello.sessions = self.terminals.keys().copied().collect();
+        // Streams and credit start anew on each link.
         for pty in self.terminals.values_mut() {
             (pty.stream, pty.limit) = (None, 0);
         }
         let attached = hive.attach(identity, hello, link).await.unwrap();
         self.link = Some((attached, end));
+        // An end is reported on each link until it is acknowledged.
         for (id, pty) in &self.terminals {
             if let Some(end) = pty.end.clone() {
                 let ended = ToServer::PtyEnded { session_id: *id, end };
@@ -97,17 +99,18 @@ impl Machine {
         }
     }
 
-    /// Cuts the link: what is on it is lost.
+    /// Cuts the link. The messages on it are lost.
     pub(super) fn cut(&mut self) {
         self.link = None;
     }
 
-    /// Does what the hive says until something else is done.
+    /// Handles the messages of the hive until `work` is done.
     pub(super) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {
             let Some((_, end)) = &mut self.link else { return work.await };
             let message = tokio::select! {
+                // The work goes first, so that the state of the satellite is that of the moment when the work was done.
                 biased;
                 done = &mut work => return done,
                 message = end.next() => message,
@@ -119,7 +122,7 @@ impl Machine {
         }
     }
 
-    /// Does what the hive says until this holds.
+    /// Handles the messages of the hive until a condition holds.
     pub(super) async fn until(&mut self, holds: impl Fn(&Self) -> bool) {
         while !holds(self) {
             let (_, end) = self.link.as_mut().expect("a link");
@@ -128,7 +131,7 @@ impl Machine {
         }
     }
 
-    /// Does all that the hive has said so far.
+    /// Handles the messages that the hive has sent so far.
     pub(super) async fn settle(&mut self) {
         loop {
             let Some((_, end)) = &mut self.link else { return };
@@ -144,7 +147,7 @@ impl Machine {
         }
     }
 
-    /// Says something that need not be accepted.
+    /// Sends a message that the hive may refuse.
     pub(super) async fn say(&mut self, message: ToServer) -> crate::Result<()> {
         self.link.as_mut().expect("a link").0.on_control(message).await
     }
@@ -161,7 +164,7 @@ impl Machine {
         self.pty(id).stream.expect("a stream")
     }
 
-    /// Lets the program write as much as the flow allows; gives how much that was.
+    /// Lets the program write as much as the flow control allows. Returns the number of bytes.
     pub(super) async fn print(&mut self, id: SessionId, bytes: &[u8]) -> usize {
         let pty = self.terminals.get_mut(&id).unwrap();
         let room = match pty.keep {
@@ -174,7 +177,7 @@ impl Machine {
         count
     }
 
-    /// Ends the program, behind all its output.
+    /// Ends the program, after all its output.
     pub(super) async fn exit(&mut self, id: SessionId, end: SessionEnd) {
         self.flush(id).await;
         self.terminals.get_mut(&id).unwrap().end = Some(end.clone());

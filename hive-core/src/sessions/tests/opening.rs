@@ -1,4 +1,4 @@
-//! A terminal that is opened, and whose doors stay closed to others.
+//! Tests of opening sessions, and of their access control.
 
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{AuditResult, EndReason, SatelliteStatus, SatelliteUpdate, SessionFilter, SessionStatus, Size};

@@ -1,4 +1,4 @@
-//! What is cut goes on, to the byte, in both directions.
+//! Tests of sessions whose links, viewers and hives are cut: every byte arrives once, in both directions.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::*;
 use crate::store::Store;
 use crate::store::sqlite;
 
-/// A hive that can be killed: the next one has the same store.
+/// A hive that can be killed. The next one has the same store.
 struct Mortal {
     store: Arc<dyn Store>,
 }
@@ -125,7 +125,7 @@ async fn a_hive_that_was_killed_finds_its_terminals_again() {
             machine.during(looker.until(|looker| looker.end > shown)).await;
             machine.settle().await;
         }
-        // Killed: nobody says goodbye, and what is under way is lost.
+        // The hive is killed without a shutdown. Messages in flight are lost.
         machine.print(id, &output[machine.pty(id).output.len()..]).await;
         let comeback = looker.comeback();
         let shown = std::mem::take(&mut looker.shown);
@@ -145,7 +145,7 @@ async fn a_hive_that_was_killed_finds_its_terminals_again() {
     assert!(looker.shown == output);
 }
 
-/// One terminal and one who types there, with everything between them being cut at random.
+/// A session and a viewer that types, while links and hives between them are cut at random.
 struct Storm {
     mortal: Mortal,
     hives: Vec<Hive>,
@@ -187,7 +187,7 @@ impl Storm {
     async fn write(&mut self, count: usize) {
         let text: Vec<u8> = (self.typed.len()..self.typed.len() + count).map(|n| (n % 251) as u8).collect();
         let offset = self.typed.len() as u64;
-        // What does not fit waits with who types, who here just does not type it.
+        // A real viewer keeps input that exceeds the window. This one does not type it.
         if self.looker.send(offset, &text).await.is_ok() {
             self.typed.extend(text);
         }
@@ -200,7 +200,7 @@ impl Storm {
         }
     }
 
-    /// The viewer is cut off, and comes back.
+    /// Cuts the viewer off and attaches it again.
     async fn come_back(&mut self) {
         let (acting, comeback) = (self.hive().as_system(), self.looker.comeback());
         let mut again = self.machine.during(Looker::attach(&acting, self.id, comeback)).await;
@@ -212,7 +212,7 @@ impl Storm {
         self.looker = again;
     }
 
-    /// The hive dies with all it has in memory, and with its links.
+    /// Kills the hive, with its memory and its links.
     async fn kill_hive(&mut self) {
         self.hive().services().context.shutdown().cancel();
         self.machine.cut();

@@ -1,4 +1,4 @@
-//! Several viewers of one terminal.
+//! Tests of several viewers of one session.
 
 use hive_wire::api::Size;
 use hive_wire::session::{AttachRequest, FromViewer, ToViewer, ViewMode};

@@ -114,7 +114,7 @@ fn a_keyboard_that_is_still_ours_gets_what_it_does_not_have() {
     input.on_applied(2);
     assert_eq!(input.on_attached(mine(4), Reattach::Writer), 0);
     check_says(&mut input, 4, "ef");
-    // The hive was killed with "cd" in its hands.
+    // The hive was killed before it passed "cd" on.
     assert_eq!(input.on_attached(mine(2), Reattach::Writer), 0);
     check_says(&mut input, 2, "cdef");
 }
@@ -165,19 +165,19 @@ fn what_is_refused_is_said_again_when_something_has_changed() {
     check_says(&mut input, 0, "abc");
 }
 
-/// What may happen to a keyboard.
+/// One step of a random test.
 #[derive(Debug, Clone)]
 enum Step {
     Type(u8),
     Say,
     Apply(u8),
     TellApplied,
-    /// Whether the hive is killed with it, and whether another types before the viewer is back.
+    /// The connection is cut. The hive may be killed too, and another viewer may type before this one is back.
     Cut {
         is_killed: bool,
         other: bool,
     },
-    /// Another takes the keyboard, types, and gives it back.
+    /// Another viewer takes the keyboard, types, and gives it back.
     Lend,
 }
 
@@ -192,14 +192,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A hive and a satellite in the least number of messages: bytes the hive took, how many of them the satellite has.
+/// A hive and a satellite, reduced to the accepted bytes and the number of those that the satellite has.
 #[derive(Default)]
 struct Far {
     taken: Vec<u8>,
     applied: usize,
 }
 
-/// A viewer that types numbers from 1 to 250 in turn, and another that types zeros.
+/// A viewer that types the numbers from 1 to 250 in turn, and another that types zeros.
 struct World {
     input: PendingInput,
     far: Far,
@@ -233,7 +233,7 @@ impl World {
         }
     }
 
-    /// The hive takes only what goes on where it is.
+    /// Sends the pending input. The hive accepts only bytes without a gap.
     fn say(&mut self) {
         while let Some((offset, data)) = say(&mut self.input) {
             let known = self.far.taken.len().checked_sub(offset as usize).expect("no byte is left out");
@@ -243,6 +243,7 @@ impl World {
 
     fn cut(&mut self, is_killed: bool, other: bool) {
         if is_killed {
+            // The hive loses what the satellite does not have yet.
             self.far.taken.truncate(self.far.applied);
         }
         if other {
@@ -260,7 +261,7 @@ impl World {
         assert_eq!(self.input.unapplied(), 0);
     }
 
-    /// What the viewer typed, as the satellite has it.
+    /// Returns the input of the viewer that has arrived.
     fn arrived(&self) -> Vec<u8> {
         self.far.taken.iter().copied().filter(|key| *key != 0).collect()
     }
@@ -286,7 +287,7 @@ proptest! {
     fn a_keyboard_that_changes_hands_doubles_nothing_and_counts_what_it_loses(steps in prop::collection::vec(step(), 0..200)) {
         let mut world = World::new();
         for step in steps {
-            // A hive that is killed while the keyboard is another's loses what nobody is there to count.
+            // Input that a killed hive had passed on for another lease is lost, and no side can count it.
             let is_uncounted = matches!(step, Step::Cut { is_killed: true, .. }) && world.far.applied < world.far.taken.len();
             if !is_uncounted {
                 world.run(step);
@@ -307,7 +308,7 @@ proptest! {
         let mut cursor = OutputCursor::starting_with(&attached(0, None));
         let mut screen: Vec<Option<u8>> = Vec::new();
         for (overlap, count, dropped) in cuts {
-            // The hive begins a little before where the viewer is, or behind it where its ring has moved on.
+            // The hive begins a little before the viewer's offset, or behind it if its ring has moved on.
             let begin = (cursor.position() + dropped.saturating_sub(60)).saturating_sub(overlap);
             if let Some(Discontinuity::Gap { from, to }) = cursor.on_attached(&attached(begin, None)) {
                 screen.extend((from..to).map(|_| None));

@@ -1,4 +1,4 @@
-//! A terminal over a hive that does what the test says.
+//! Tests of `Terminal` over a scripted hive.
 
 use std::sync::Mutex;
 
@@ -42,17 +42,17 @@ fn attached(output: u64, control: Control) -> Attached {
     Attached { session: session(), viewer: ViewerId::new(SEED), output, modes: None, control, is_resumed: true }
 }
 
-/// What the hive answers to the next who attaches.
+/// The answer of the hive to the next attempt to attach.
 type Answer = Result<Attached>;
 
-/// A hive in the hands of a test.
+/// A hive that gives the answers of a test.
 struct Scripted {
     answers: Mutex<VecDeque<Answer>>,
     requests: mpsc::Sender<AttachRequest>,
     ways: mpsc::Sender<FarEnd>,
 }
 
-/// The other end of one attachment. Dropping it breaks the state.
+/// The other end of one attachment. Dropping it breaks the connection.
 struct FarEnd {
     tell: mpsc::Sender<SessionEvent>,
     sent: mpsc::Receiver<ViewerAction>,
@@ -113,14 +113,14 @@ impl SessionManager for Scripted {
         let answer = self.answers.lock().unwrap().pop_front();
         let attached = answer.unwrap_or_else(|| Err(Error::Unavailable("connection refused".into())))?;
         let (tell, output) = mpsc::channel(16);
-        // Room for one: what is sent waits until the test listens.
+        // Room for one action. The viewer waits until the test receives it.
         let (input, sent) = mpsc::channel(1);
         self.ways.send(FarEnd { tell, sent }).await.unwrap();
         Ok(Attachment { attached, output: Box::new(Output(output)), input: Box::new(Input(input)) })
     }
 }
 
-/// A terminal, and the hive it looks at.
+/// A `Terminal` and its hive.
 struct World {
     terminal: Terminal,
     hive: Arc<Scripted>,
@@ -153,7 +153,7 @@ impl World {
         self.terminal.next().await.expect("the terminal is not over")
     }
 
-    /// What the terminal says, while nothing happens to it.
+    /// Returns the next action of the terminal. No event may occur meanwhile.
     async fn sent(&mut self, state: &mut FarEnd) -> ViewerAction {
         tokio::select! {
             sent = state.sent.recv() => sent.unwrap(),
