@@ -104,7 +104,7 @@ impl Principal {
         match (&self.role, reach) {
             (PlatformRole::GlobalAdmin, _) => Some(Role::Admin),
             (PlatformRole::GlobalUser, ResourceScope::Team(team)) => self.teams.get(&team).cloned(),
-            // The lowest role is enough for one's own things, and grants nothing else there.
+            // The lowest role is enough: it has the permission for one's own API keys.
             (PlatformRole::GlobalUser, ResourceScope::Own) => Some(Role::Viewer),
             // Satellites without a team are for global admins only. A role of a later version grants nothing here, although
             // its teams may be known: it may be a role with fewer rights.

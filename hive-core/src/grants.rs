@@ -98,7 +98,7 @@ impl From<RevokeReason> for Error {
         match reason {
             RevokeReason::Credential => Self::AuthInvalid,
             // `Unavailable` and not `Forbidden`: the rights that are left may suffice, so a client is to try again.
-            RevokeReason::Rights => Self::unavailable("what the caller may do has changed"),
+            RevokeReason::Rights => Self::unavailable("the caller's rights have changed; call again"),
         }
     }
 }

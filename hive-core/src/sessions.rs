@@ -1,10 +1,10 @@
 //! The sessions of this process.
 //!
-//! The modules, in the order in which a session uses them: `service` implements the public trait. `opening` stores a session
-//! and asks its satellite to start it. `linking` resumes the sessions of a satellite over a new link. `live` is one open
-//! session. It consists of plain structs without I/O: `flow` (flow control of the output), `input_buffer` (input in flight),
-//! `keyboard` (the viewer that may type), `modes` (the terminal modes that a fresh screen needs) and `viewers`. `attachment`
-//! is the attachment of one viewer. `ending` ends sessions. `housekeeping` handles timeouts.
+//! The modules, in the order in which a session uses them: `manager` is the public trait. `service` implements it. `opening`
+//! stores a session and asks its satellite to start it. `linking` resumes the sessions of a satellite over a new link.
+//! `live` is one open session. It consists of plain structs without I/O: `flow` (flow control of the output), `input_buffer`
+//! (input in flight), `keyboard` (the viewer that may type), `modes` (the terminal modes that a fresh screen needs) and
+//! `viewers`. `attachment` is the attachment of one viewer. `ending` ends sessions. `housekeeping` handles timeouts.
 //!
 //! The store holds which sessions exist and how they ended. Their input and output is kept in memory only, both here and on
 //! the satellite. Either side can restart, and a viewer continues with the bytes that the other side still has.

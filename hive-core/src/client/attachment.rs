@@ -258,10 +258,10 @@ impl RemoteAttachmentInput {
         let AttachmentState { may_type, has_ended, .. } = &*self.0;
         match action {
             ViewerAction::Input { .. } if has_ended.load(Ordering::Relaxed) => {
-                return Err(Error::Conflict("the terminal has ended".into()));
+                return Err(Error::Conflict("the session has ended".into()));
             }
             ViewerAction::Input { .. } if !may_type.load(Ordering::Relaxed) => {
-                return Err(Error::Conflict("another has the keyboard".into()));
+                return Err(Error::Conflict("another viewer has the keyboard".into()));
             }
             ViewerAction::Message(FromViewer::Resize(size)) => check_size(*size)?,
             // Input may follow without waiting for the answer. If the hive denies the keyboard, it refuses the input.
@@ -288,7 +288,7 @@ fn read(message: Option<Result<Message, SocketError>>) -> ReceivedMessage {
         Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
             Ok(ToViewer::Unknown) => ReceivedMessage::Nothing,
             Ok(told) => ReceivedMessage::Event(SessionEvent::Message(told)),
-            Err(error) => ReceivedMessage::End(format!("the hive said something that cannot be read: {error}")),
+            Err(error) => ReceivedMessage::End(format!("the hive sent a message that cannot be read: {error}")),
         },
         Some(Ok(Message::Binary(bytes))) => match Frame::decode(bytes) {
             Ok(Frame { kind: FrameKind::Data, stream: STREAM, offset, payload, .. }) => {
@@ -296,15 +296,15 @@ fn read(message: Option<Result<Message, SocketError>>) -> ReceivedMessage {
             }
             // A frame of another stream or kind: of a later version.
             Ok(_) => ReceivedMessage::Nothing,
-            Err(error) => ReceivedMessage::End(format!("the hive sent something that cannot be read: {error}")),
+            Err(error) => ReceivedMessage::End(format!("the hive sent a frame that cannot be read: {error}")),
         },
         Some(Ok(Message::Close(frame))) => {
             let reason = frame.map(|frame| frame.reason.to_string()).filter(|reason| !reason.is_empty());
-            ReceivedMessage::End(reason.unwrap_or_else(|| "the hive hung up".into()))
+            ReceivedMessage::End(reason.unwrap_or_else(|| "the hive closed the connection".into()))
         }
         Some(Ok(_)) => ReceivedMessage::Nothing,
         Some(Err(error)) => ReceivedMessage::End(error.to_string()),
-        None => ReceivedMessage::End("the hive hung up".into()),
+        None => ReceivedMessage::End("the hive closed the connection".into()),
     }
 }
 

@@ -153,6 +153,6 @@ struct ClosedInput;
 #[async_trait]
 impl AttachmentInput for ClosedInput {
     async fn send(&mut self, _action: ViewerAction) -> Result<()> {
-        Err(Error::Conflict("the terminal has ended".into()))
+        Err(Error::Conflict("the session has ended".into()))
     }
 }

@@ -60,7 +60,7 @@ impl Sessions {
             Ok(SessionState::Ended(_)) => Ok(()),
             Ok(SessionState::Closed) => Err(Error::unavailable("the server stops")),
             Ok(_) => self.end(row, end_as(EndReason::Killed, None)).await,
-            Err(_) => Err(Error::unavailable("the satellite did not end the terminal in time")),
+            Err(_) => Err(Error::unavailable("the satellite did not end the session in time")),
         }
     }
 

@@ -14,7 +14,7 @@ const MAX_IN_FLIGHT: usize = 16;
 pub(super) enum Refused {
     #[error("input leaves a gap")]
     Gap,
-    #[error("more input than may be under way")]
+    #[error("more input in flight than allowed")]
     BeyondWindow,
 }
 

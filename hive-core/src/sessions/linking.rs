@@ -25,7 +25,7 @@ impl Sessions {
             if let Err(error) = sessions.resume(&link, &listed).await {
                 warn!(satellite.id = %link.satellite, error = %error, "sessions not resumed");
                 // A link over which some sessions are not resumed would leave them silent until it breaks by itself.
-                link.close(close::GOING_AWAY, "the server cannot resume terminals now");
+                link.close(close::GOING_AWAY, "the server cannot resume sessions now");
             }
         });
     }

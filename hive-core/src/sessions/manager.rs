@@ -2,7 +2,8 @@
 //!
 //! A session outlives its link, its viewers and a restart of the server. Output and input are counted in bytes from the
 //! start of the session, so that a viewer that reconnects continues at the offset it has reached. [`SessionManager`] is
-//! the service, [`Attachment`] the connection of one viewer. [`Terminal`](crate::terminal::Terminal) is a viewer that reattaches by itself.
+//! the service, [`Attachment`] the connection of one viewer. [`Terminal`](crate::terminal::Terminal) is a viewer that
+//! reattaches by itself.
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -150,13 +150,14 @@ impl Sessions {
                 linger_seconds: settings.session_linger.as_secs(),
             },
         );
-        // The link may have been lost before the session was on it. Then nothing would end the wait below early.
+        // The link may have been lost before the session was on it. The session would then wait for an answer for ever, and
+        // never count as away.
         self.check_link(session, &link);
         let has_started = session.wait_for(|state| matches!(state, SessionState::Open { .. } | SessionState::Ended(_)));
         match tokio::time::timeout(START_TIMEOUT, has_started).await {
             Ok(SessionState::Open { .. } | SessionState::Ended(_)) => Ok(()),
             Ok(_) => Err(Error::unavailable("the server stops")),
-            Err(_) => Err(Error::unavailable("the satellite did not open the terminal in time")),
+            Err(_) => Err(Error::unavailable("the satellite did not open the session in time")),
         }
     }
 }
@@ -181,7 +182,7 @@ fn is_without_satellite(end: &SessionEnd) -> bool {
 
 /// The error for a session that its satellite did not open.
 fn refusal(end: SessionEnd) -> Error {
-    let message = "the satellite did not open the terminal".into();
+    let message = "the satellite did not open the session".into();
     let error = end.error.unwrap_or(ErrorBody { code: ErrorCode::Unavailable, message });
     // Only codes that mean the same to the caller pass. A satellite could otherwise claim that the caller's key is invalid.
     match error.code {

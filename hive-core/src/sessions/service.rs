@@ -175,7 +175,7 @@ impl Sessions {
 
     /// Returns an open session whose satellite has a link to it now.
     async fn linked_session(&self, row: &SessionRow) -> Result<Arc<LiveSession>> {
-        let ended = || Error::Conflict("the terminal has ended".into());
+        let ended = || Error::Conflict("the session has ended".into());
         let session = self.known_session(row).await?.ok_or_else(ended)?;
         match session.state() {
             SessionState::Open { is_online: true } => Ok(session),
@@ -210,7 +210,7 @@ impl Sessions {
     }
 
     fn attach_to_ended(&self, row: SessionRow) -> Result<Attachment> {
-        let end = row.end.clone().ok_or_else(|| Error::internal("an ended terminal without an end"))?;
+        let end = row.end.clone().ok_or_else(|| Error::internal("an ended session without an end"))?;
         let attached = Attached {
             session: self.view(row),
             viewer: ViewerId::new(self.context.seed()),
@@ -290,7 +290,7 @@ async fn wait_until_typed(session: &LiveSession, end: u64) -> Result<()> {
     };
     match tokio::time::timeout(INPUT_TIMEOUT, typed).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Error::unavailable("the terminal ended before everything was typed")),
-        Err(_) => Err(Error::unavailable("the program does not read what is typed")),
+        Ok(false) => Err(Error::unavailable("the session ended before all input was written")),
+        Err(_) => Err(Error::unavailable("the program does not read its input")),
     }
 }

@@ -189,7 +189,7 @@ impl Terminal {
         self.queue.input.push(&data).map_err(|refused| {
             Error::Conflict(match (refused, &self.control().holder) {
                 (InputRefusal::NoRoom, _) => {
-                    "too much input is under way; wait until the satellite has read some".into()
+                    "too much input is in flight; wait until the satellite has read some".into()
                 }
                 (InputRefusal::NotWriter, Some(holder)) => format!("{holder} has the keyboard"),
                 (InputRefusal::NotWriter, None) => "the keyboard is not yours; take it first".into(),

@@ -62,7 +62,7 @@ impl LiveSession {
             // The keyboard belongs to the viewer, so an old attachment of the same viewer would pass the next check.
             state.attached_viewer(id)?;
             if !state.keyboard.may_type(id.viewer, offset) {
-                return Err(Error::Conflict("another has the keyboard".into()));
+                return Err(Error::Conflict("another viewer has the keyboard".into()));
             }
             state.accept_input(now, offset, data)
         })
@@ -254,7 +254,7 @@ impl LiveState {
         }
         // It need not have asked: the holder may hand the keyboard to any attached viewer that is not read-only.
         let heir = self.viewers.by_number(to).filter(|(_, viewer)| !viewer.is_read_only).map(|(id, _)| id);
-        let heir = heir.ok_or_else(|| Error::Conflict(format!("no viewer {to} is there who types")))?;
+        let heir = heir.ok_or_else(|| Error::Conflict(format!("viewer {to} is not attached, or is read-only")))?;
         self.hand_over(now, |keyboard, next| keyboard.give(heir, next));
         Ok(())
     }
@@ -269,20 +269,20 @@ impl LiveState {
 
     fn check_typist(&mut self, id: AttachmentId) -> Result<()> {
         if self.attached_viewer(id)?.is_read_only {
-            return Err(Error::Conflict("a viewer that only reads never types".into()));
+            return Err(Error::Conflict("a read-only viewer cannot have the keyboard".into()));
         }
         Ok(())
     }
 
     fn check_alive(&self) -> Result<()> {
         if self.end.is_some() {
-            return Err(Error::Conflict("the terminal has ended".into()));
+            return Err(Error::Conflict("the session has ended".into()));
         }
         Ok(())
     }
 
     fn attached_viewer(&mut self, id: AttachmentId) -> Result<&mut Viewer> {
-        let gone = || Error::unavailable("this viewer is attached elsewhere now");
+        let gone = || Error::unavailable("another attachment of this viewer has replaced this one");
         self.viewers.at(id).ok_or_else(gone)
     }
 }
