@@ -8,13 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Optional, Union
 
+from ._convert import from_native
 from ._errors import awaited, called
 from ._native import hive_ffi as native
 from ._options import CommandLine, CommandOptions, command_of, seconds
-from ._records import (
+from ._native.records import (
     ApiKey,
     AuditEntry,
     AuditVerification,
+    Channel,
     CommandInfo,
     CommandResult,
     ExecEvent,
@@ -26,6 +28,7 @@ from ._records import (
     NewApiKey,
     NewRegistrationToken,
     NewUser,
+    PowerAction,
     RegistrationToken,
     Satellite,
     SatelliteEvent,
@@ -33,7 +36,7 @@ from ._records import (
     Team,
     TeamMember,
     User,
-    ours,
+    ViewMode,
 )
 from ._streams import Opened, Stream
 from ._terminal import Terminal
@@ -44,8 +47,6 @@ if TYPE_CHECKING:
 Targets = Union[str, Iterable[str]]
 """Satellites: names, ids, ``tag:x`` or ``all``; one or several."""
 
-PowerAction = Literal["shutdown", "reboot", "sleep", "hibernate", "cancel"]
-ViewMode = Literal["control", "take", "read_only"]
 Role = Literal["viewer", "operator", "admin"]
 
 _EXPORT_BATCH = 1000
@@ -227,7 +228,7 @@ class Hive(Opened):
         return commands
 
     async def command_output(
-        self, command_id: str, channel: Literal["stdout", "stderr"] = "stdout", *, start: int = 0
+        self, command_id: str, channel: Channel = "stdout", *, start: int = 0
     ) -> bytes:
         """Some of a command's output: a mebibyte at most, and empty where there is no more, or none yet."""
         which = native.Channel[channel.upper()]
@@ -503,7 +504,7 @@ class Hive(Opened):
         return key
 
     async def _call(self, call: Callable[[Any], Any]) -> Any:
-        return ours(await awaited(call(await self._open())))
+        return from_native(await awaited(call(await self._open())))
 
     def _stream(self, opening: Callable[[Any], Any]) -> Stream[Any]:
         async def opened() -> Any:
@@ -540,7 +541,7 @@ class _Progress(native.JobProgress):  # type: ignore[misc, name-defined, unused-
 
     def on_event(self, event: Any) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._progress, ours(event))
+            self._loop.call_soon_threadsafe(self._progress, from_native(event))
         except RuntimeError:
             # The loop is closed: nobody listens any more.
             pass
@@ -550,7 +551,7 @@ async def audit_verify_file(
     path: Union[str, os.PathLike[str]], public_key: Optional[str] = None
 ) -> AuditVerification:
     """Checks an exported trail, without a hive. Without a public key, it is believed to be signed by the key it names."""
-    found: AuditVerification = ours(await awaited(native.audit_verify_file(os.fspath(path), public_key)))
+    found: AuditVerification = from_native(await awaited(native.audit_verify_file(os.fspath(path), public_key)))
     return found
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Mapping, Optional, Sequence, TypedDict, Union
+from typing import Mapping, Optional, Sequence, TypedDict, Union
 
 from ._native import hive_ffi as native
+from ._native.records import Priority
 
 CommandLine = Union[str, Sequence[str]]
 """A line for the satellite's shell, or a program and its arguments, which run without a shell."""
-
-
-Priority = Literal["immediate", "high", "normal", "low"]
-"""What goes first on a busy satellite."""
 
 
 class CommandOptions(TypedDict, total=False):

@@ -6,8 +6,8 @@ import asyncio
 from types import TracebackType
 from typing import Any, AsyncIterator, Awaitable, Callable, Generator, Generic, Optional, TypeVar
 
+from ._convert import from_native
 from ._errors import Conflict, awaited, called
-from ._records import ours
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="Opened")
@@ -80,7 +80,7 @@ class Stream(Opened, Generic[T]):
         while await opened.wait():
             item = called(opened.take)
             if item is not None:
-                taken: T = ours(item)
+                taken: T = from_native(item)
                 return taken
         raise StopAsyncIteration
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, AsyncIterator, Awaitable, Callable, Optional, Union
 
+from ._convert import from_native
 from ._errors import awaited, called, error_of
 from ._native import hive_ffi as native
-from ._records import Session, TerminalEnded, TerminalEvent, TerminalOutput, TerminalRefused, ours
+from ._native.records import Session, TerminalEnded, TerminalEvent, TerminalOutput, TerminalRefused
 from ._streams import Opened
 
 
@@ -29,7 +30,7 @@ class Terminal(Opened):
         """The terminal as it was last heard of, once it is open."""
         if self._opened is None:
             raise RuntimeError("this Terminal is not open")
-        session: Session = ours(self._opened.session())
+        session: Session = from_native(self._opened.session())
         return session
 
     async def write(self, data: Union[bytes, str]) -> None:
@@ -114,7 +115,7 @@ class Terminal(Opened):
             taken = called(opened.take)
             if taken is None:
                 continue
-            event: TerminalEvent = ours(taken)
+            event: TerminalEvent = from_native(taken)
             if isinstance(event, TerminalRefused):
                 raise error_of(event.error.code, event.error.message)
             if isinstance(event, TerminalEnded):

@@ -31,7 +31,7 @@ from typing import (
 
 from . import _hive, _streams, _terminal
 from ._options import CommandLine, CommandOptions
-from ._records import ExecEvent, JobEvent, SatelliteEvent, Session, TerminalEnded, TerminalEvent
+from ._native.records import ExecEvent, JobEvent, SatelliteEvent, Session, TerminalEnded, TerminalEvent, ViewMode
 
 if TYPE_CHECKING:
     from typing_extensions import Concatenate, ParamSpec, Unpack
@@ -254,7 +254,7 @@ class Hive(_Sync[_hive.Hive]):
         return Terminal(terminal, self._loop).__enter__()
 
     def attach(
-        self, session_id: str, *, mode: _hive.ViewMode = "control", cols: Optional[int] = None, rows: Optional[int] = None
+        self, session_id: str, *, mode: ViewMode = "control", cols: Optional[int] = None, rows: Optional[int] = None
     ) -> Terminal:
         """Looks at a terminal that is there."""
         return Terminal(self._inner.attach(session_id, mode=mode, cols=cols, rows=rows), self._loop).__enter__()
