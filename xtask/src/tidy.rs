@@ -102,7 +102,10 @@ fn faults_of(name: &str, text: &str) -> Vec<String> {
 }
 
 fn is_crate_root(name: &str) -> bool {
-    name.ends_with("src/lib.rs") || name.ends_with("src/main.rs") || name.contains("/src/bin/")
+    // A program with modules is the folder `src/bin/NAME`, and its root is `main.rs`.
+    let in_bin = name.split_once("/src/bin/").map(|(_, path)| path);
+    let is_program = in_bin.is_some_and(|path| !path.contains('/') || path.ends_with("/main.rs"));
+    name.ends_with("src/lib.rs") || name.ends_with("src/main.rs") || is_program
 }
 
 fn fault_of_line(name: &str, line: &str) -> Option<&'static str> {
