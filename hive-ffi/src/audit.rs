@@ -34,6 +34,7 @@ impl Hive {
         details: Json,
     ) -> Result<AuditEntry, HiveError> {
         let log = |hive: Arc<dyn HiveApi>| async move {
+            // In Python the text was made from an object. In Swift it is the text of the caller.
             let details = serde_json::from_str(&details.0);
             let details = details.map_err(|error| HiveError::invalid("details", format!("is no JSON: {error}")))?;
             let target = AuditTarget { kind: target_kind, id: target_id };
@@ -45,6 +46,7 @@ impl Hive {
     /// Exports the whole log, one line per item. Written to a file, one per line, they are what `audit_verify_file` reads.
     pub async fn audit_export(&self) -> Result<Arc<AuditExport>, HiveError> {
         let lines = self.call(|hive| async move { Ok(hive.audit().export().await?) }).await?;
+        // Only the manifest proves that the export is complete.
         let is_last = |line: &AuditExportLine| matches!(line, AuditExportLine::Manifest { .. });
         let lines = or_broken(lines, "the export broke off before its manifest", is_last);
         let lines = lines.map(|line| line.map(|line| serde_json::json!(line).to_string()));

@@ -29,6 +29,7 @@ impl Backend {
             Self::Remote(remote) => Ok(Arc::new(remote.client().await?)),
             Self::LoggedIn(client) => Ok(Arc::new(client.clone())),
             #[cfg(feature = "embedded")]
+            // The program owns the data directory, so it acts with all permissions.
             Self::Embedded(embedded) => Ok(Arc::new(embedded.hive().await?.as_system())),
         }
     }
@@ -74,6 +75,7 @@ impl LazyRemote {
             let connecting = spawn_blocking(move || RemoteHive::connect(&url, api_key));
             connecting.await.map_err(|error| HiveError::internal(error.to_string()))?.map_err(HiveError::from)
         };
+        // A failed attempt leaves the cell empty, and the next call tries again.
         self.client.get_or_try_init(connect).await.cloned()
     }
 }

@@ -55,7 +55,9 @@ impl Hive {
             Ok(hive.commands().exec_stream(parse_targets(&targets)?, command, options).await?)
         };
         let events = self.call(start).await?;
+        // No event marks the end of the stream: it is complete when every accepted command has ended.
         let events = or_broken(events, "the events broke off; the commands go on", every_command_ended());
+        // Converted after the check of the end: an event of an unknown kind is left out, and still counts there.
         let events = events.filter_map(|event| ready(event.and_then(ExecEvent::from_wire).transpose()));
         Ok(ExecEvents::new(self.engine.clone(), events))
     }
@@ -138,6 +140,7 @@ fn every_command_ended() -> impl FnMut(&api::ExecEvent) -> bool + Send + 'static
     move |event| {
         match event {
             api::ExecEvent::Accepted { satellite_id, .. } => drop(open.insert(*satellite_id)),
+            // A satellite that could not get the command has an `Exit` without an `Accepted`.
             api::ExecEvent::Exit(result) => drop(open.remove(&result.satellite_id)),
             api::ExecEvent::Output { .. } | api::ExecEvent::Link { .. } | api::ExecEvent::Unknown(_) => {}
         }

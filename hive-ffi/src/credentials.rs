@@ -54,7 +54,7 @@ impl Hive {
         self.call(create).await
     }
 
-    /// Lists the registration tokens of the caller's teams, newest first; a global admin sees all.
+    /// Lists the registration tokens that the caller may manage, newest first.
     pub async fn registration_token_list(&self) -> Result<Vec<RegistrationToken>, HiveError> {
         let list = |hive: Arc<dyn HiveApi>| async move {
             Ok(hive.identity().registration_token_list().await?.into_iter().map(RegistrationToken::from).collect())

@@ -30,6 +30,7 @@ impl Embedded {
         if self.closed.is_cancelled() {
             return Err(HiveError::conflict("this hive was closed; open it again"));
         }
+        // A failed attempt, such as a directory in use, leaves the cell empty: the next call tries again.
         let open = async || match &self.dir {
             Some(dir) => hive_core::Hive::builder().data_dir(dir).build().await,
             None => hive_core::Hive::builder().in_memory().build().await,
@@ -42,6 +43,7 @@ impl Embedded {
         let config = hive_server::Config { listen, ..hive_server::Config::default() };
         let server = hive_server::Server::bind(config, self.hive().await?.clone()).await.map_err(bind_error)?;
         let (address, closed) = (server.local_addr(), self.closed.clone());
+        // A task of the engine, not of the object: `close` waits for it through `servers`.
         drop(self.tasks.start(self.servers.track_future(server.run(closed))));
         Ok(address)
     }
@@ -55,6 +57,7 @@ impl Embedded {
     pub(crate) async fn close(&self) {
         self.start_closing();
         self.servers.close();
+        // The servers first: they end the links while the hive still takes their last results.
         self.servers.wait().await;
         if let Some(hive) = self.hive.get() {
             hive.shutdown().await;

@@ -43,13 +43,16 @@ impl Engine {
         if let Some(engine) = current.upgrade() {
             return Ok(engine);
         }
+        // A fixed number of threads: the default is one per core, in a process that has threads of its own.
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(THREADS).thread_name("hive").enable_all();
+        // Threads of `spawn_blocking` count as well. They run code of this library at the end of the process, too.
         let runtime = builder.on_thread_start(|| count(|alive| alive + 1)).on_thread_stop(|| count(|alive| alive - 1));
         let runtime = runtime.build();
         let runtime = runtime.map_err(|error| HiveError::unavailable(format!("cannot start threads: {error}")))?;
         let tasks = Tasks { handle: runtime.handle().clone(), tracker: TaskTracker::new() };
         let engine = Arc::new(Self { runtime: Mutex::new(Some(runtime)), tasks });
+        // A weak reference: the engine ends with the last object.
         *current = Arc::downgrade(&engine);
         Ok(engine)
     }
@@ -68,6 +71,7 @@ impl Engine {
         T: Send + 'static,
         F: Future<Output = Result<T, HiveError>> + Send + 'static,
     {
+        // The languages poll the future on their own threads. A task runs on the threads of the engine, where tokio needs it.
         let running = AbortOnDropHandle::new(self.tasks.start(work));
         running.await.unwrap_or_else(|error| Err(HiveError::internal(format!("the call was aborted: {error}"))))
     }
@@ -80,6 +84,7 @@ impl Tasks {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
+        // Tracked for `tasks_under_way`, which tests use to find tasks that were left behind.
         self.tracker.spawn_on(task, &self.handle)
     }
 }
@@ -93,6 +98,7 @@ impl Drop for Engine {
     }
 }
 
+// A poisoned lock is used on: no panic leaves a half-written value behind any of these locks.
 fn count(change: impl FnOnce(usize) -> usize) {
     let (alive, ended) = &LIVE_THREADS;
     let mut alive = alive.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,6 +112,7 @@ fn count(change: impl FnOnce(usize) -> usize) {
 /// It must not be called on a thread of the library.
 #[uniffi::export]
 pub fn shut_down() {
+    // Objects may still hold the engine. Without its runtime, their calls fail.
     let running = CURRENT.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
     if let Some(runtime) = running.and_then(|engine| engine.take_runtime()) {
         runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);

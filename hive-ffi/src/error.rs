@@ -38,6 +38,7 @@ macro_rules! errors {
             fn new(code: ErrorCode, message: String, details: Option<String>) -> Self {
                 match code {
                     $(ErrorCode::$name => Self::$name { message, details },)*
+                    // The code is kept, so that a program can handle it before it is updated.
                     other => Self::Unknown { code: other.as_str().into(), message, details },
                 }
             }

@@ -68,6 +68,7 @@ impl Hive {
         F: Future<Output = Result<T, HiveError>> + Send + 'static,
     {
         let backend = self.backend.clone();
+        // A clone: the aborted task of a cancelled call may hold the backend a little longer than this object.
         self.engine.run(async move { work(backend.api().await?).await }).await
     }
 }

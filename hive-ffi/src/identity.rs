@@ -119,6 +119,7 @@ async fn find_user(hive: &dyn HiveApi, id_or_name: &str) -> Result<UserId, HiveE
     if let Ok(id) = id_or_name.parse() {
         return Ok(id);
     }
+    // There is no lookup by login name.
     let identity = hive.identity();
     let users = every_page(|page| identity.user_list(page)).await?;
     Ok(users.into_iter().find(|user| user.username == id_or_name).ok_or_else(|| missing("user", id_or_name))?.id)

@@ -43,9 +43,11 @@ impl Hive {
             let job = submit(hive.as_ref(), &targets, command, options).await?.id;
             let job = follow(hive.as_ref(), job, progress.as_deref()).await?;
             let jobs = hive.jobs();
+            // The events carry no output. The targets tell which commands have some.
             let ended = every_page(|page| jobs.list_targets(job.id, page)).await?;
             let results =
                 futures_util::stream::iter(ended.into_iter().map(|target| target_result(hive.clone(), target)));
+            // `buffered` keeps the order of the targets, by name.
             Ok(FanOut { job: job.into(), results: results.buffered(MAX_FETCHES).try_collect().await? })
         };
         self.call(run).await

@@ -57,6 +57,7 @@ impl Hive {
     /// Returns what happens to satellites from now on.
     pub async fn satellite_events(&self) -> Result<Arc<SatelliteEvents>, HiveError> {
         let events = self.call(|hive| async move { Ok(hive.satellites().subscribe().await?) }).await?;
+        // Events of an unknown kind are left out: a program of this version cannot handle them.
         let events = events.filter_map(async |event| SatelliteEvent::from_wire(event));
         // Events have no end: whenever the stream ends, it has broken off.
         let broken = "the events broke off: list the satellites anew, and listen again";

@@ -73,6 +73,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // `drop` cannot wait for the server. A closed hive refuses further calls at once.
         if let Ok(embedded) = self.backend.embedded() {
             embedded.start_closing();
         }

@@ -17,6 +17,7 @@ impl Hive {
     pub async fn session_create(&self, satellite: String, options: SessionOptions) -> Result<Session, HiveError> {
         let create = move |hive: Arc<dyn HiveApi>| async move {
             let SessionOptions { shell, env, size } = options;
+            // The default of the wire, 80 × 24.
             let api::Size { cols, rows } = size.map(api::Size::from).unwrap_or_default();
             let satellite_id = find_satellite_id(hive.as_ref(), &satellite).await?;
             let request = SessionCreate { satellite_id, cols, rows, shell, env: env.into_iter().collect() };
@@ -35,6 +36,7 @@ impl Hive {
         let attach = move |hive: Arc<dyn HiveApi>| async move {
             let session: SessionId = parse_id("session", &session)?;
             let options = ViewOptions { mode: mode.into(), size: size.map(api::Size::from) };
+            // Only this first attempt can fail the call. Afterwards the terminal reattaches by itself.
             Ok(terminal::Terminal::open(hive.sessions(), session, options).await?)
         };
         let terminal = self.call(attach).await?;

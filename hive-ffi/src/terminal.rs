@@ -49,6 +49,7 @@ impl Terminal {
     pub fn take(&self) -> Result<Option<TerminalEvent>, HiveError> {
         let Some((event, end)) = self.events.take()? else { return Ok(None) };
         if let Some(end) = end {
+            // The latest end acknowledges all output before it. A driver that has ended does not matter.
             self.acknowledged.send_replace(end);
         }
         Ok(Some(event))
@@ -87,6 +88,7 @@ impl Terminal {
 
     /// Detaches: ends the events, sends the accepted input, and releases the keyboard. The program continues.
     pub async fn close(&self) {
+        // First the events: a reader that waits is woken even if the driver is busy.
         self.events.close();
         // Without an answer, the driver has ended and thereby detached.
         self.ask(DriverRequest::Leave).await;
@@ -97,6 +99,7 @@ impl Terminal {
     pub(crate) fn new(terminal: terminal::Terminal, engine: Arc<Engine>) -> Arc<Self> {
         let (requests, incoming) = mpsc::channel(MAX_REQUESTS);
         let (sender, receiver) = mpsc::channel(MAX_EVENTS);
+        // Acknowledgements are cumulative: only the latest one counts.
         let (acknowledged, acks) = watch::channel(0);
         let session = Arc::new(Mutex::new(terminal.session().clone().into()));
         let driver = Driver::new(terminal, incoming, sender, acks, session.clone());
@@ -113,6 +116,7 @@ impl Terminal {
         let (reply, mut answer) = oneshot::channel();
         self.send(request(reply)).await.ok()?;
         tokio::select! {
+            // A driver may have answered and then ended.
             biased;
             answer = &mut answer => answer.ok(),
             () = self.requests.closed() => answer.try_recv().ok(),
@@ -139,6 +143,7 @@ fn until_last_event(
                 is_over = matches!(event, TerminalEvent::Ended { .. } | TerminalEvent::Refused { .. });
                 Some(Ok((event, end)))
             }
+            // The driver ends without a last event if the hive is closed under it.
             None if is_over => None,
             None => {
                 is_over = true;

@@ -37,6 +37,7 @@ pub(super) async fn follow(
             Err(hive_core::Error::Unavailable(_)) if failed_attempts < MAX_FAILED_ATTEMPTS => failed_attempts += 1,
             Err(error) => return Err(error.into()),
         }
+        // The stream broke off, or the hive is away. The job continues on the hive.
         tokio::time::sleep(RETRY_DELAY).await;
     }
 }

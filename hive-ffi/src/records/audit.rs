@@ -51,6 +51,7 @@ impl From<api::AuditEntry> for AuditEntry {
             seq: entry.seq,
             id: entry.id.to_string(),
             timestamp: system_time(entry.timestamp),
+            // Actor and target are flat here, because a record of three texts is of no use alone.
             actor_kind: entry.actor.kind,
             actor_id: entry.actor.id,
             actor_name: entry.actor.name,

@@ -48,6 +48,7 @@ impl Command {
             args,
             env: env.into_iter().collect(),
             cwd,
+            // JSON has no bytes.
             stdin: stdin.map(|bytes| BASE64.encode(&bytes)),
             timeout_seconds: self.timeout_seconds,
             expires_in_seconds: self.expires_in_seconds,

@@ -42,6 +42,7 @@ impl TryFrom<api::ExecResult> for CommandResult {
             satellite_id: result.satellite_id.to_string(),
             satellite_name: result.satellite_name.to_string(),
             command_id: result.command_id.map(|id| id.to_string()),
+            // As text: a status of a newer hive is passed on as it is.
             status: result.status.as_str().to_owned(),
             exit_code: result.exit_code,
             stdout: bytes(&result.stdout)?,

@@ -81,6 +81,7 @@ impl RegistrationTokenOptions {
     /// Returns the request, without the satellite to take over: a name has to be looked up first.
     pub(crate) fn into_request(self) -> Result<api::RegistrationTokenCreate, HiveError> {
         let Self { team_id, expires_in_hours, description, tags, allowed_tags, for_satellite: _ } = self;
+        // The scope follows from the team, so that the two cannot contradict each other.
         let request = match team_id {
             Some(team) => api::RegistrationTokenCreate::team(parse_id("team_id", &team)?),
             None => api::RegistrationTokenCreate::global(),

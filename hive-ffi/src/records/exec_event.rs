@@ -21,6 +21,7 @@ impl Channel {
         match channel {
             agent::Channel::Stdout => Some(Self::Stdout),
             agent::Channel::Stderr => Some(Self::Stderr),
+            // The enum of the binding is closed: in Swift, every `switch` over it is complete.
             agent::Channel::Unknown(_) => None,
         }
     }
@@ -80,6 +81,7 @@ impl ExecEvent {
                 Some(Self::Accepted { satellite_id: satellite_id.to_string(), command_id: command_id.to_string() })
             }
             api::ExecEvent::Output { satellite_id, channel, offset, data } => {
+                // Output of an unknown channel is neither standard output nor standard error: it is left out.
                 let Some(channel) = Channel::from_wire(&channel) else { return Ok(None) };
                 Some(Self::Output { satellite_id: satellite_id.to_string(), channel, offset, data: bytes(&data)? })
             }

@@ -53,6 +53,7 @@ impl From<api::Job> for Job {
         Self {
             id: job.id.to_string(),
             status: job.status.as_str().to_owned(),
+            // A program need not know all statuses to wait for the end.
             is_over: job.status.is_terminal(),
             summary: job.summary,
             targets: job.targets,

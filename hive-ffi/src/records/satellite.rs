@@ -48,6 +48,7 @@ pub struct Satellite {
 
 impl From<api::Satellite> for Satellite {
     fn from(satellite: api::Satellite) -> Self {
+        // One flat record: a nested one would be another class in each language.
         let SystemInfo { hostname, os, os_version, arch, cpu_cores, memory_total_mb, .. } = satellite.system;
         Self {
             id: satellite.id.to_string(),

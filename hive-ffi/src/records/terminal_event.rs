@@ -82,7 +82,9 @@ impl TerminalEvent {
     /// Converts an event; none for a message that means nothing to a viewer.
     pub(crate) fn from_core(event: terminal::TerminalEvent) -> Option<Self> {
         match event {
+            // The end of the output stays with the object, which acknowledges it when the event is taken.
             terminal::TerminalEvent::Output { data, .. } => Some(Self::Output { data: data.into() }),
+            // Offsets mean nothing to a caller that never saw one. The length of the gap does.
             terminal::TerminalEvent::Gap { from, to } => Some(Self::Gap { bytes: to.saturating_sub(from) }),
             terminal::TerminalEvent::Reset { modes } => Some(Self::Reset { modes }),
             terminal::TerminalEvent::Disconnected { cause, retry_in } => Some(Self::Disconnected { cause, retry_in }),
@@ -101,6 +103,7 @@ impl TerminalEvent {
             ToViewer::ControlRequested { by, name } => Some(Self::ControlRequested { by, name }),
             ToViewer::Resized(size) => Some(Self::Resized { size: size.into() }),
             ToViewer::Link { online } => Some(Self::Link { online }),
+            // The others are for the terminal itself, which handles them before.
             _ => None,
         }
     }

@@ -73,6 +73,7 @@ impl Driver {
     /// Runs until the terminal ends, the object detaches, or the object is dropped.
     pub(super) async fn run(mut self) {
         loop {
+            // First the input that waits: a request that follows it is not read before it is written.
             self.write_pending();
             match self.wait().await {
                 Wakeup::ReaderReady => self.pass_on(),
@@ -81,6 +82,7 @@ impl Driver {
                     self.publish_session();
                 }
                 Wakeup::Request(Some(DriverRequest::Leave(reply))) => {
+                    // `leave` sends the accepted input, and waits for that at most a second.
                     self.terminal.leave().await;
                     reply.send(()).ok();
                     return;
@@ -91,6 +93,7 @@ impl Driver {
                     self.terminal.ack(end);
                 }
                 Wakeup::RetryInput => {}
+                // The terminal has ended, and its last event was passed on: there is nothing to leave.
                 Wakeup::Event(None) => return,
                 Wakeup::Request(None) | Wakeup::Dropped => return self.terminal.leave().await,
             }
@@ -149,6 +152,7 @@ impl Driver {
 
     fn publish_session(&self) {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        // The object reads the session without a request, because its getter must not wait.
         *session = self.terminal.session().clone().into();
     }
 }

@@ -3,8 +3,8 @@
 >>> async with Hive.connect("http://127.0.0.1:3000", "hive_key_…") as hive:  # doctest: +SKIP
 ...     print((await hive.exec("web", "uptime", timeout=5)).text)
 
-:class:`Hive` is the whole interface, of a hive elsewhere and of one in this process; :mod:`satellite_hive.sync` is the same
-without ``async``. Every failure is a :class:`HiveError`, one class a code.
+:class:`Hive` is the whole interface, of a remote hive and of one in this process; :mod:`satellite_hive.sync` is the same
+without ``async``. Every error is a :class:`HiveError`, with one class per code.
 """
 
 # First: it is in force before anything is called.

@@ -1,4 +1,4 @@
-"""Exceptions, one class a code of the hive's interfaces."""
+"""Exceptions: one class per error code of a hive."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class HiveError(Exception):
     """Why something could not be done. An error of a newer version is this class itself, with that version's code."""
 
     code: str = "UNKNOWN"
-    """The stable word, the same in every interface of a hive."""
+    """The error code, the same in every interface of a hive."""
 
     def __init__(self, message: str, details: Any = None) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
-        """For programs: the field that broke a rule, the command that goes on …"""
+        """Data for programs: the field that breaks a rule, the command that continues …"""
 
 
 class AuthRequired(HiveError):
@@ -172,13 +172,13 @@ def error_of(code: str, message: str, details: Optional[str] = None) -> HiveErro
 
 
 def translated(error: Any) -> HiveError:
-    """The exception for an error of the library below."""
+    """The exception for an error of the native library."""
     parts = native.error_parts(error)
     return error_of(parts.code, parts.message, parts.details)
 
 
 async def awaited(call: Awaitable[T]) -> T:
-    """Waits for a call of the library below."""
+    """Waits for a call of the native library."""
     try:
         return await call
     except native.HiveError as error:
@@ -186,7 +186,7 @@ async def awaited(call: Awaitable[T]) -> T:
 
 
 def called(call: Callable[[], T]) -> T:
-    """Makes a call of the library below that does not wait."""
+    """Makes a call of the native library that does not wait."""
     try:
         return call()
     except native.HiveError as error:

@@ -1,4 +1,4 @@
-"""The hive, here or elsewhere."""
+"""The hive, embedded or remote."""
 
 from __future__ import annotations
 
@@ -50,33 +50,33 @@ Targets = Union[str, Iterable[str]]
 Role = Literal["viewer", "operator", "admin"]
 
 _EXPORT_BATCH = 1000
-"""Lines of an exported trail that are written at once."""
+"""Lines of an exported log that are written at once."""
 
 
 class Hive(Opened):
-    """A hive: one elsewhere (:meth:`connect`, :meth:`login`), or one in this process (:meth:`open`).
+    """A hive: a remote one (:meth:`connect`, :meth:`login`), or one in this process (:meth:`open`).
 
-    Both are used alike. ``async with`` opens it and closes it again; without, the first call opens it, and it ends with the
-    object. Every failure is a :class:`HiveError`. A task that is cancelled while it awaits gives up its call.
+    Both have the same calls. ``async with`` opens and closes it. Otherwise the first call opens it, and it ends with the
+    object. Every error is a :class:`HiveError`. Cancelling a task that awaits a call cancels the call.
     """
 
     @classmethod
     def connect(cls, url: str, api_key: str) -> Hive:
-        """Names a hive by its URL, and acts on it with a key.
+        """Names a remote hive by its URL, and acts on it with an API key.
 
-        Nothing is sent yet; a URL that is none is :class:`InvalidInput` with the first call.
+        Nothing is sent yet. The first call raises :class:`InvalidInput` for an invalid URL.
         """
         connected = called(lambda: native.Hive.connect(url, api_key))
         return cls(lambda: _ready(connected))
 
     @classmethod
     def login(cls, url: str, username: str, password: str) -> Hive:
-        """Logs in to a hive with a password, and acts on it as that user until the login ends."""
+        """Logs in to a remote hive with a password, and acts on it as that user until the login ends."""
         return cls(lambda: native.Hive.login(url, username, password))
 
     @classmethod
     def open(cls, path: Union[str, os.PathLike[str], None] = None) -> Hive:
-        """A hive in this process, whose data lies in a directory; in memory, and gone with the object, where none is given."""
+        """A hive in this process with its data in a directory; without one, in memory and lost with the object."""
         opened = called(lambda: native.Hive.open(None if path is None else os.fspath(path)))
         return cls(lambda: _ready(opened))
 
@@ -84,9 +84,9 @@ class Hive(Opened):
         await awaited(opened.close())
 
     def serve(self, address: str = "127.0.0.1:3000") -> Server:
-        """Lets satellites and clients reach a hive in this process over HTTP. Port 0 takes a free one.
+        """Lets satellites and clients reach a hive in this process over HTTP. Port 0 takes a free port.
 
-        The hive is over with its server: satellites that were told to go are not let in again.
+        The end of the server closes the hive: its satellites were told to reconnect, and it does not accept them again.
         """
 
         async def opening() -> Any:
@@ -105,9 +105,9 @@ class Hive(Opened):
         search: Optional[str] = None,
         team_id: Optional[str] = None,
     ) -> list[Satellite]:
-        """All satellites the caller may see and of which everything that is given holds, by name."""
-        wanted = native.SatelliteFilter(online=online, status=status, tags=list(tags), search=search, team_id=team_id)
-        satellites: list[Satellite] = await self._call(lambda hive: hive.satellite_list(wanted))
+        """The satellites that the caller may see and that meet all given conditions, by name."""
+        matching = native.SatelliteFilter(online=online, status=status, tags=list(tags), search=search, team_id=team_id)
+        satellites: list[Satellite] = await self._call(lambda hive: hive.satellite_list(matching))
         return satellites
 
     async def satellite(self, satellite: str) -> Satellite:
@@ -125,7 +125,7 @@ class Hive(Opened):
         region: Optional[str] = None,
         team_id: Union[str, None, Literal[False]] = None,
     ) -> Satellite:
-        """Changes what a person may change of a satellite. What is ``None`` stays; ``team_id=False`` is the whole hive."""
+        """Changes a satellite. ``None`` changes nothing; ``team_id=False`` is the whole hive."""
         scopes: Any = native.SatelliteScope
         scope = None if team_id is None else scopes.GLOBAL() if team_id is False else scopes.TEAM(team_id)
         labels = None if tags is None else list(tags)
@@ -134,15 +134,15 @@ class Hive(Opened):
         return changed
 
     async def satellite_remove(self, satellite: str) -> None:
-        """Removes a satellite: its key is dead, its link ended, its open commands are cancelled or of unknown outcome."""
+        """Removes a satellite. Its key is invalid, its link ends, and its open commands are cancelled or of unknown outcome."""
         await self._call(lambda hive: hive.satellite_remove(satellite))
 
     async def satellite_disconnect(self, satellite: str) -> None:
-        """Ends a satellite's link. It comes back unless it was removed."""
+        """Ends a satellite's link. The satellite reconnects unless it was removed."""
         await self._call(lambda hive: hive.satellite_disconnect(satellite))
 
     def events(self) -> Stream[SatelliteEvent]:
-        """What happens to satellites from now on. Raises :class:`Unavailable` where it breaks off."""
+        """What happens to satellites from now on. Raises :class:`Unavailable` if it breaks off."""
         return self._stream(lambda hive: hive.satellite_events())
 
     # Commands.
@@ -150,10 +150,10 @@ class Hive(Opened):
     async def exec(self, satellite: str, command: CommandLine, **options: Unpack[CommandOptions]) -> CommandResult:
         """Runs a command on one satellite, by its name or id, and waits for its end.
 
-        A program that fails is a result. A satellite that is offline is :class:`SatelliteOffline`, and nothing was stored.
+        A program that fails is a result. A satellite that is offline is :class:`SatelliteOffline`, and nothing is stored.
         """
-        wanted = command_of(command, options)
-        result: CommandResult = await self._call(lambda hive: hive.exec(satellite, wanted))
+        request = command_of(command, options)
+        result: CommandResult = await self._call(lambda hive: hive.exec(satellite, request))
         return result
 
     async def exec_many(
@@ -164,9 +164,9 @@ class Hive(Opened):
         concurrency: Optional[int] = None,
         **options: Unpack[CommandOptions],
     ) -> list[CommandResult]:
-        """Runs a command on many satellites and waits for all of them. One that could not be given it is ``not_run``."""
-        names, wanted = _list(targets), command_of(command, options)
-        results: list[CommandResult] = await self._call(lambda hive: hive.exec_many(names, wanted, concurrency))
+        """Runs a command on many satellites and waits for all. The status is ``not_run`` where it could not be delivered."""
+        names, request = _list(targets), command_of(command, options)
+        results: list[CommandResult] = await self._call(lambda hive: hive.exec_many(names, request, concurrency))
         return results
 
     def exec_stream(
@@ -177,9 +177,9 @@ class Hive(Opened):
         concurrency: Optional[int] = None,
         **options: Unpack[CommandOptions],
     ) -> Stream[ExecEvent]:
-        """Like :meth:`exec_many`, and tells what happens while it happens. Closing it leaves the commands running."""
-        names, wanted = _list(targets), command_of(command, options)
-        return self._stream(lambda hive: hive.exec_stream(names, wanted, concurrency))
+        """Like :meth:`exec_many`, with the events as they happen. Closing it leaves the commands running."""
+        names, request = _list(targets), command_of(command, options)
+        return self._stream(lambda hive: hive.exec_stream(names, request, concurrency))
 
     async def fan_out(
         self,
@@ -191,33 +191,33 @@ class Hive(Opened):
         deadline: Optional[float] = None,
         **options: Unpack[CommandOptions],
     ) -> FanOut:
-        """Runs a command on many satellites as a job, and returns what it did everywhere.
+        """Runs a command on many satellites as a job, and returns all results.
 
-        ``progress`` is called on the event loop with each :data:`JobEvent`. The job goes on when nobody waits for it any more,
-        and however often the hive is restarted.
+        ``progress`` is called on the event loop with each :data:`JobEvent`. The job continues without its caller, and over
+        restarts of the hive.
         """
-        names, wanted = _list(targets), command_of(command, options)
-        how = native.FanOutOptions(concurrency=concurrency, deadline_seconds=seconds(deadline))
-        told = None if progress is None else _Progress(progress)
-        result: FanOut = await self._call(lambda hive: hive.fan_out(names, wanted, how, told))
+        names, request = _list(targets), command_of(command, options)
+        fan_out = native.FanOutOptions(concurrency=concurrency, deadline_seconds=seconds(deadline))
+        observer = None if progress is None else _Progress(progress)
+        result: FanOut = await self._call(lambda hive: hive.fan_out(names, request, fan_out, observer))
         return result
 
     async def submit(self, satellite: str, command: CommandLine, **options: Unpack[CommandOptions]) -> str:
         """Stores a command for a satellite, online or not, and returns its id at once."""
-        wanted = command_of(command, options)
-        command_id: str = await self._call(lambda hive: hive.submit(satellite, wanted))
+        request = command_of(command, options)
+        command_id: str = await self._call(lambda hive: hive.submit(satellite, request))
         return command_id
 
     async def power(
         self, satellite: str, action: PowerAction, *, delay: float = 0, message: Optional[str] = None
     ) -> CommandResult:
-        """Changes a machine's power and waits for the satellite's word that it has been set going."""
+        """Changes a machine's power state, and waits until the satellite reports that the change has started."""
         change, wait = native.PowerAction[action.upper()], round(delay)
         result: CommandResult = await self._call(lambda hive: hive.power(satellite, change, wait, message))
         return result
 
     async def command(self, command_id: str) -> Optional[CommandInfo]:
-        """A command with its output so far; ``None`` where there is none, or the caller may not know of it."""
+        """A command with its output so far; ``None`` if it does not exist, or the caller may not see it."""
         info: Optional[CommandInfo] = await self._call(lambda hive: hive.command_get(command_id))
         return info
 
@@ -230,13 +230,13 @@ class Hive(Opened):
     async def command_output(
         self, command_id: str, channel: Channel = "stdout", *, start: int = 0
     ) -> bytes:
-        """Some of a command's output: a mebibyte at most, and empty where there is no more, or none yet."""
+        """Output of a command from an offset on: at most 1 MiB, and nothing at the end of what there is so far."""
         which = native.Channel[channel.upper()]
         output: bytes = await self._call(lambda hive: hive.command_output(command_id, which, start))
         return output
 
     async def command_cancel(self, command_id: str) -> CommandInfo:
-        """Ends a command: a queued one at once, a running one when its whole process tree is gone."""
+        """Cancels a command: a queued one at once, a running one when its process tree is gone."""
         info: CommandInfo = await self._call(lambda hive: hive.command_cancel(command_id))
         return info
 
@@ -251,14 +251,14 @@ class Hive(Opened):
         deadline: Optional[float] = None,
         **options: Unpack[CommandOptions],
     ) -> Job:
-        """Stores a job and begins it."""
-        names, wanted = _list(targets), command_of(command, options)
-        how = native.FanOutOptions(concurrency=concurrency, deadline_seconds=seconds(deadline))
-        job: Job = await self._call(lambda hive: hive.job_submit(names, wanted, how))
+        """Stores a job and starts it."""
+        names, request = _list(targets), command_of(command, options)
+        fan_out = native.FanOutOptions(concurrency=concurrency, deadline_seconds=seconds(deadline))
+        job: Job = await self._call(lambda hive: hive.job_submit(names, request, fan_out))
         return job
 
     async def job(self, job_id: str) -> Optional[Job]:
-        """A job; ``None`` where there is none, or the caller may not know of one of its satellites."""
+        """A job; ``None`` if it does not exist, or the caller may not see one of its satellites."""
         job: Optional[Job] = await self._call(lambda hive: hive.job_get(job_id))
         return job
 
@@ -269,7 +269,7 @@ class Hive(Opened):
         return jobs
 
     async def job_targets(self, job_id: str) -> list[JobTarget]:
-        """All satellites of a job by name. Their output is asked for by their commands."""
+        """All satellites of a job by name. The output is that of their commands."""
         targets: list[JobTarget] = await self._call(lambda hive: hive.job_target_list(job_id))
         return targets
 
@@ -293,7 +293,7 @@ class Hive(Opened):
         cols: int = 80,
         rows: int = 24,
     ) -> Terminal:
-        """Opens a terminal on a satellite, and looks at it: ``async with hive.terminal("web") as terminal``."""
+        """Opens a session on a satellite, and attaches to it: ``async with hive.terminal("web-server-01") as terminal``."""
         size = native.Size(cols=cols, rows=rows)
         options = native.SessionOptions(shell=shell, env=dict(env or {}), size=size)
 
@@ -307,7 +307,7 @@ class Hive(Opened):
     def attach(
         self, session_id: str, *, mode: ViewMode = "control", cols: Optional[int] = None, rows: Optional[int] = None
     ) -> Terminal:
-        """Looks at a terminal that is there."""
+        """Attaches to a session."""
         size = None if cols is None or rows is None else native.Size(cols=cols, rows=rows)
         how = native.ViewMode[mode.upper()]
 
@@ -317,29 +317,29 @@ class Hive(Opened):
         return Terminal(opening)
 
     async def sessions(self, satellite: Optional[str] = None, *, ended: bool = False) -> list[Session]:
-        """Terminals, newest first; those that have ended only where asked for."""
+        """Sessions, newest first; ended ones only with ``ended``."""
         sessions: list[Session] = await self._call(lambda hive: hive.session_list(satellite, ended))
         return sessions
 
     async def session(self, session_id: str) -> Optional[Session]:
-        """A terminal, ended ones too; ``None`` where there is none, or the caller may not know of it."""
+        """A session, also one that has ended; ``None`` if it does not exist, or the caller may not see it."""
         session: Optional[Session] = await self._call(lambda hive: hive.session_get(session_id))
         return session
 
     async def session_input(self, session_id: str, data: Union[bytes, str]) -> None:
-        """Types into a terminal nobody else types into, and waits until the satellite has typed every byte."""
+        """Sends input to a session whose keyboard nobody holds, and waits until the satellite has passed on every byte."""
         typed = data.encode() if isinstance(data, str) else data
         await self._call(lambda hive: hive.session_input(session_id, typed))
 
     async def session_resize(self, session_id: str, cols: int, rows: int) -> None:
-        """Changes a terminal's size."""
+        """Changes the size of a session."""
         await self._call(lambda hive: hive.session_resize(session_id, native.Size(cols=cols, rows=rows)))
 
     async def session_terminate(self, session_id: str) -> None:
-        """Ends a terminal with its whole process tree."""
+        """Ends a session with its process tree."""
         await self._call(lambda hive: hive.session_terminate(session_id))
 
-    # The audit trail.
+    # The audit log.
 
     async def audit(
         self,
@@ -352,24 +352,24 @@ class Hive(Opened):
         limit: int = 100,
         page: int = 1,
     ) -> list[AuditEntry]:
-        """Audit records of which everything that is given holds, newest first."""
-        wanted = native.AuditFilter(actor=actor, action=action, satellite_id=satellite_id, since=since, until=until)
+        """Audit records that meet all given conditions, newest first."""
+        matching = native.AuditFilter(actor=actor, action=action, satellite_id=satellite_id, since=since, until=until)
         part = native.PageRequest(page=page, per_page=limit)
-        entries: list[AuditEntry] = await self._call(lambda hive: hive.audit_query(wanted, part))
+        entries: list[AuditEntry] = await self._call(lambda hive: hive.audit_query(matching, part))
         return entries
 
     async def audit_log(self, action: str, target_kind: str, target_id: str, details: Any = None) -> AuditEntry:
-        """Appends a record of the caller's own."""
+        """Appends a record of the caller."""
         known = {} if details is None else details
         entry: AuditEntry = await self._call(lambda hive: hive.audit_log(action, target_kind, target_id, known))
         return entry
 
     def audit_lines(self) -> Stream[str]:
-        """The whole trail, a line of JSON an item; the last is the signed manifest."""
+        """The whole log. Each item is a line of JSON; the last one is the signed manifest."""
         return self._stream(lambda hive: hive.audit_export())
 
     async def audit_export(self, path: Union[str, os.PathLike[str]]) -> int:
-        """Writes the whole trail to a file that anybody can verify, and returns the number of records."""
+        """Writes the whole log to a file that anybody can verify, and returns the number of records."""
         written, batch = 0, []
         async with self.audit_lines() as lines:
             with await asyncio.to_thread(Path(path).open, "w", encoding="utf-8") as file:
@@ -384,11 +384,11 @@ class Hive(Opened):
         return written + len(batch) - 1
 
     async def audit_verify(self) -> AuditVerification:
-        """Checks the stored trail from its first record to its last."""
+        """Verifies the stored log from its first record to its last."""
         found: AuditVerification = await self._call(lambda hive: hive.audit_verify())
         return found
 
-    # Who there is.
+    # Users, teams and credentials.
 
     async def me(self) -> Me:
         """Who the caller is."""
@@ -416,7 +416,7 @@ class Hive(Opened):
         return keys
 
     async def api_key_rotate(self, key_id: str) -> NewApiKey:
-        """Gives one of the caller's API keys another secret. The one before is dead at once."""
+        """Gives one of the caller's API keys another secret. The former secret is invalid at once."""
         key: NewApiKey = await self._call(lambda hive: hive.api_key_rotate(key_id))
         return key
 
@@ -452,7 +452,7 @@ class Hive(Opened):
         return token
 
     async def registration_tokens(self) -> list[RegistrationToken]:
-        """The registration tokens the caller may make, newest first."""
+        """The registration tokens that the caller may manage, newest first."""
         tokens: list[RegistrationToken] = await self._call(lambda hive: hive.registration_token_list())
         return tokens
 
@@ -471,17 +471,17 @@ class Hive(Opened):
         return users
 
     async def user_update(self, user: str, *, admin: Optional[bool] = None, disabled: Optional[bool] = None) -> User:
-        """Changes a user, named by their id or login name. Who is disabled loses all logins, and their keys are refused."""
+        """Changes a user, named by their id or login name. A disabled user loses all logins; their keys are refused."""
         changed: User = await self._call(lambda hive: hive.user_update(user, admin, disabled))
         return changed
 
     async def user_password_reset(self, user: str) -> str:
-        """Gives a user a random password, and returns it: it is told nowhere else. All their logins end."""
+        """Gives a user a random password. This is the only time that it is shown. All their logins end."""
         password: str = await self._call(lambda hive: hive.user_password_reset(user))
         return password
 
     async def password_change(self, current: str, new: str) -> None:
-        """Gives the caller another password. All logins end, the caller's own too; API keys stay."""
+        """Changes the caller's password. All logins end, the caller's own too; API keys stay."""
         await self._call(lambda hive: hive.password_change(current, new))
 
     async def team_members(self, team: str) -> list[TeamMember]:
@@ -490,12 +490,12 @@ class Hive(Opened):
         return members
 
     async def team_member_put(self, team: str, username: str, role: Role) -> TeamMember:
-        """Makes a user a member of a team, or changes what they are there."""
+        """Makes a user a member of a team, or changes their role."""
         member: TeamMember = await self._call(lambda hive: hive.team_member_put(team, username, role))
         return member
 
     async def team_member_remove(self, team: str, user: str) -> None:
-        """Takes a user out of a team."""
+        """Removes a user from a team."""
         await self._call(lambda hive: hive.team_member_remove(team, user))
 
     async def user_api_key_create(self, username: str, name: str) -> NewApiKey:
@@ -514,18 +514,18 @@ class Hive(Opened):
 
 
 class Server(Opened):
-    """Where a hive in this process can be reached. It ends with its object."""
+    """A server of a hive in this process. It ends with its object."""
 
     @property
     def url(self) -> str:
-        """Where it listens, once it does."""
+        """The URL that it listens on, once it is open."""
         if self._opened is None:
             raise RuntimeError("this Server does not listen")
         url: str = self._opened.url()
         return url
 
     async def stop(self) -> None:
-        """Answers what was asked, tells the satellites to come back, and closes the hive."""
+        """Answers the open requests, tells the satellites to reconnect, and closes the hive."""
         await self.aclose()
 
     async def _end(self, opened: Any) -> None:
@@ -533,7 +533,7 @@ class Server(Opened):
 
 
 class _Progress(native.JobProgress):  # type: ignore[misc, name-defined, unused-ignore]
-    """Hands what a thread of the library tells to the event loop."""
+    """Passes the events of a job from a thread of the library to the event loop."""
 
     def __init__(self, progress: Callable[[JobEvent], object]) -> None:
         self._progress = progress
@@ -543,20 +543,20 @@ class _Progress(native.JobProgress):  # type: ignore[misc, name-defined, unused-
         try:
             self._loop.call_soon_threadsafe(self._progress, from_native(event))
         except RuntimeError:
-            # The loop is closed: nobody listens any more.
+            # The loop is closed, and with it the caller.
             pass
 
 
 async def audit_verify_file(
     path: Union[str, os.PathLike[str]], public_key: Optional[str] = None
 ) -> AuditVerification:
-    """Checks an exported trail, without a hive. Without a public key, it is believed to be signed by the key it names."""
+    """Verifies an exported log, without a hive. Without a public key, the key that the export names is trusted."""
     found: AuditVerification = from_native(await awaited(native.audit_verify_file(os.fspath(path), public_key)))
     return found
 
 
 def tasks_under_way() -> int:
-    """How many calls and terminals are under way in this process, for whoever looks for one that was forgotten."""
+    """The number of calls and terminals that are open in this process. It helps to find a forgotten one."""
     count: int = native.tasks_under_way()
     return count
 

@@ -1,4 +1,4 @@
-"""What can be said of a command, and how it is handed down."""
+"""A command and its options."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ CommandLine = Union[str, Sequence[str]]
 
 
 class CommandOptions(TypedDict, total=False):
-    """How a command is run; each may be left out."""
+    """How to run a command. Every option may be left out."""
 
     timeout: float
-    """When it is ended by force, in seconds; after 60 unless given."""
+    """Seconds until it is killed; 60 unless given."""
     env: Mapping[str, str]
     """Added to its environment. Values may be secrets."""
     cwd: str
-    """Where it runs; the agent user's home unless given."""
+    """Its working directory; the home of the agent's user unless given."""
     stdin: Union[bytes, str]
     """Its standard input, at most 512 KiB."""
     expires_in: float
-    """How long it may wait for its satellite, in seconds; 300 unless given."""
+    """Seconds that it may wait for its satellite; 300 unless given."""
     idempotent: bool
-    """The caller's word that running it twice does no harm."""
+    """Whether running it twice does no harm."""
     priority: Priority
-    """What goes first on a busy satellite; ``immediate`` where the caller waits and ``normal`` otherwise, unless given."""
+    """Its place in the queue of a busy satellite; ``immediate`` if the caller waits and ``normal`` otherwise, unless given."""
     idempotency_key: str
-    """The same key and command within 24 hours run once."""
+    """A command with the same key within 24 hours runs once."""
 
 
 def command_of(line: CommandLine, options: CommandOptions) -> native.Command:
-    """The command for the library below."""
+    """The command for the native library."""
     unknown = set(options) - set(CommandOptions.__annotations__)
     if unknown:
         raise TypeError(f"no such option of a command: {', '.join(sorted(unknown))}")
@@ -55,5 +55,5 @@ def command_of(line: CommandLine, options: CommandOptions) -> native.Command:
 
 
 def seconds(time: Optional[float]) -> Optional[int]:
-    """Whole seconds, and one at least."""
+    """Whole seconds, at least one."""
     return None if time is None else max(1, math.ceil(time))

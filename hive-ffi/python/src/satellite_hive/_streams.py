@@ -1,4 +1,4 @@
-"""What is opened by its first use, and read with ``async for``."""
+"""Objects that are opened by their first use, and streams that are read with ``async for``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Self = TypeVar("Self", bound="Opened")
 
 
 class Opened:
-    """Something that is opened once: by ``await``, by ``async with``, or by its first use."""
+    """An object that is opened once: by ``await``, by ``async with``, or by its first use."""
 
     def __init__(self, opening: Callable[[], Awaitable[Any]]) -> None:
         self._opening: Optional[Callable[[], Awaitable[Any]]] = opening
@@ -55,8 +55,8 @@ class Opened:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Ends it. What was opened is let go, here and on the other side."""
-        # With them goes what they hold.
+        """Closes it, here and on the hive."""
+        # Both are dropped: the closure of `_opening` also keeps the hive alive.
         opened, self._opened, self._opening = self._opened, None, None
         if opened is not None:
             await self._end(opened)
@@ -66,10 +66,10 @@ class Opened:
 
 
 class Stream(Opened, Generic[T]):
-    """What happens, for one reader: ``async for event in stream``.
+    """A stream for one reader: ``async for event in stream``.
 
-    It begins with its first use; ``async with`` begins it before what is to be seen. Who stops waiting for the next one, as
-    with a timeout, loses nothing.
+    It starts with its first use; ``async with`` starts it before the next statement. A reader that stops waiting for the next
+    item, as with a timeout, loses none.
     """
 
     def __aiter__(self) -> AsyncIterator[T]:

@@ -1,4 +1,4 @@
-"""Terminals that do not die."""
+"""One viewer of a session."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ from ._streams import Opened
 
 
 class Terminal(Opened):
-    """A terminal on a satellite, as one viewer sees it.
+    """One viewer of a session.
 
-    ``async for`` gives its output in chunks of bytes, :meth:`events` everything that happens. A way to the hive that breaks is
-    found again by itself, and nothing is lost or typed twice. Closing it leaves; the program lives on.
+    ``async for`` yields the output in chunks of bytes, :meth:`events` all events. If the connection to the hive breaks, the
+    viewer reattaches by itself, and no input or output is lost or repeated. Closing it detaches; the program continues.
     """
 
     def __init__(self, opening: Callable[[], Awaitable[Any]]) -> None:
         super().__init__(opening)
-        self._held = b""
+        self._unread = b""
         self.ended: Optional[TerminalEnded] = None
         """How the program ended, once it has."""
 
     @property
     def session(self) -> Session:
-        """The terminal as it was last heard of, once it is open."""
+        """The session as last reported, once the terminal is open."""
         if self._opened is None:
             raise RuntimeError("this Terminal is not open")
         session: Session = from_native(self._opened.session())
         return session
 
     async def write(self, data: Union[bytes, str]) -> None:
-        """Types. Waits until all of it is taken over, not until the program has read it."""
+        """Sends input. Waits until all of it is accepted, not until the program has read it."""
         await awaited((await self._open()).write(data.encode() if isinstance(data, str) else bytes(data)))
 
     async def resize(self, cols: int, rows: int) -> None:
-        """Says that the viewer's screen has another size."""
+        """Reports another size of the viewer's screen."""
         await awaited((await self._open()).resize(native.Size(cols=cols, rows=rows)))
 
     async def take_control(self) -> None:
-        """Takes the keyboard from whoever has it."""
+        """Takes the keyboard from its holder."""
         await awaited((await self._open()).take_control())
 
     async def request_control(self) -> None:
-        """Asks who has the keyboard for it."""
+        """Asks the holder of the keyboard for it."""
         await awaited((await self._open()).request_control())
 
     async def release_control(self) -> None:
-        """Lets the keyboard go."""
+        """Releases the keyboard."""
         await awaited((await self._open()).release_control())
 
     async def grant_control(self, to: int) -> None:
-        """Gives the keyboard to who asked for it, by the number in :class:`TerminalControlRequested`."""
+        """Gives the keyboard to a viewer that asked for it, by the number in :class:`TerminalControlRequested`."""
         await awaited((await self._open()).grant_control(to))
 
     async def events(self) -> AsyncIterator[TerminalEvent]:
-        """Everything that happens, to the program's end."""
+        """All events, to the end of the program."""
         while (event := await self._next()) is not None:
             yield event
 
@@ -72,38 +72,38 @@ class Terminal(Opened):
         return chunk
 
     async def read_until(self, text: Union[bytes, str], *, timeout: Optional[float] = None) -> bytes:
-        """Returns the output up to this text, and the text. What follows it is for the next reader.
+        """Returns the output up to and including this text. The rest is left for the next read.
 
-        Raises ``EOFError`` where the program ends before, and ``TimeoutError`` where the time is over; then what was read
-        is for the next reader.
+        Raises ``EOFError`` if the program ends before, and ``TimeoutError`` after the timeout. Then all output is left for
+        the next read.
         """
-        wanted = text.encode() if isinstance(text, str) else text
+        pattern = text.encode() if isinstance(text, str) else text
         try:
-            return await asyncio.wait_for(self._read_until(wanted), timeout)
+            return await asyncio.wait_for(self._read_until(pattern), timeout)
         except asyncio.TimeoutError:
-            raise TimeoutError(f"the program did not say {wanted!r} in time") from None
+            raise TimeoutError(f"the program did not print {pattern!r} in time") from None
 
-    async def _read_until(self, wanted: bytes) -> bytes:
-        looked_at = 0
-        while (at := self._held.find(wanted, looked_at)) < 0:
-            looked_at = max(0, len(self._held) - len(wanted) + 1)
-            held, self._held = self._held, b""
+    async def _read_until(self, pattern: bytes) -> bytes:
+        searched = 0
+        while (at := self._unread.find(pattern, searched)) < 0:
+            searched = max(0, len(self._unread) - len(pattern) + 1)
+            unread, self._unread = self._unread, b""
             try:
                 chunk = await self._chunk()
             except BaseException:
-                self._held = held
+                self._unread = unread
                 raise
-            self._held = held + (chunk or b"")
+            self._unread = unread + (chunk or b"")
             if chunk is None:
-                raise EOFError(f"the program ended before it said {wanted!r}")
-        end = at + len(wanted)
-        read, self._held = self._held[:end], self._held[end:]
+                raise EOFError(f"the program ended before it printed {pattern!r}")
+        end = at + len(pattern)
+        read, self._unread = self._unread[:end], self._unread[end:]
         return read
 
     async def _chunk(self) -> Optional[bytes]:
-        if self._held:
-            held, self._held = self._held, b""
-            return held
+        if self._unread:
+            unread, self._unread = self._unread, b""
+            return unread
         while (event := await self._next()) is not None:
             if isinstance(event, TerminalOutput):
                 return event.data

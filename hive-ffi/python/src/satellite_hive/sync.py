@@ -54,7 +54,7 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Does some work there, and gives it up where we are interrupted."""
+        """Runs work on the loop, and cancels it if the caller is interrupted."""
         if self._loop.is_closed():
             work.close()
             raise RuntimeError("this Hive was closed")
@@ -73,7 +73,7 @@ class _Loop:
 
 
 class _Sync(Generic[Async]):
-    """Something asynchronous, and the loop it lives on."""
+    """An asynchronous object, and the loop that it runs on."""
 
     def __init__(self, inner: Async, loop: _Loop) -> None:
         self._inner = inner
@@ -92,7 +92,7 @@ class _Sync(Generic[Async]):
         self.close()
 
     def close(self) -> None:
-        """Ends it. What was opened is let go, here and on the other side."""
+        """Closes it, here and on the hive."""
         self._loop.run(self._inner.aclose())
 
 
@@ -107,7 +107,7 @@ def _waiting(
 
 
 class Stream(_Sync["_streams.Stream[T]"], Generic[T]):
-    """What happens, for one reader: ``for event in stream``."""
+    """A stream for one reader: ``for event in stream``."""
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -117,11 +117,11 @@ class Stream(_Sync["_streams.Stream[T]"], Generic[T]):
 
 
 class Terminal(_Sync[_terminal.Terminal]):
-    """A terminal on a satellite, as one viewer sees it; its methods are those of :class:`satellite_hive.Terminal`."""
+    """One viewer of a session; its methods are those of :class:`satellite_hive.Terminal`."""
 
     @property
     def session(self) -> Session:
-        """The terminal as it was last heard of, once it is open."""
+        """The session as last reported, once the terminal is open."""
         return self._inner.session
 
     @property
@@ -154,11 +154,11 @@ class Terminal(_Sync[_terminal.Terminal]):
 
 
 class Server(_Sync[_hive.Server]):
-    """Where a hive in this process can be reached."""
+    """A server of a hive in this process."""
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL that it listens on."""
         return self._inner.url
 
     stop = _waiting(_hive.Server.stop)
@@ -169,7 +169,7 @@ class Hive(_Sync[_hive.Hive]):
 
     @classmethod
     def connect(cls, url: str, api_key: str) -> Hive:
-        """Names a hive by its URL, and acts on it with a key. Nothing is sent yet."""
+        """Names a remote hive by its URL, and acts on it with an API key. Nothing is sent yet."""
         return cls(_hive.Hive.connect(url, api_key), _Loop())
 
     @classmethod
@@ -179,23 +179,23 @@ class Hive(_Sync[_hive.Hive]):
 
     @classmethod
     def open(cls, path: Union[str, os.PathLike[str], None] = None) -> Hive:
-        """A hive in this process, whose data lies in a directory; in memory where none is given."""
+        """A hive in this process with its data in a directory; without one, in memory."""
         return cls(_hive.Hive.open(path), _Loop())
 
     def __init__(self, inner: _hive.Hive, loop: _Loop) -> None:
         super().__init__(inner, loop)
-        # Also at the program's end, while its threads still run.
+        # A finalizer also runs at the end of the program, while its threads still run.
         weakref.finalize(self, loop.close)
 
     def close(self) -> None:
-        """Ends it, and the thread it lived on."""
+        """Closes it, and ends its thread."""
         try:
             super().close()
         finally:
             self._loop.close()
 
     def serve(self, address: str = "127.0.0.1:3000") -> Server:
-        """Lets satellites and clients reach a hive in this process over HTTP. Port 0 takes a free one."""
+        """Lets satellites and clients reach a hive in this process over HTTP. Port 0 takes a free port."""
         return Server(self._inner.serve(address), self._loop).__enter__()
 
     satellites = _waiting(_hive.Hive.satellites)
@@ -226,7 +226,7 @@ class Hive(_Sync[_hive.Hive]):
         concurrency: Optional[int] = None,
         **options: Unpack[CommandOptions],
     ) -> Stream[ExecEvent]:
-        """Like :meth:`exec_many`, and tells what happens while it happens."""
+        """Like :meth:`exec_many`, with the events as they happen."""
         events = self._inner.exec_stream(targets, command, concurrency=concurrency, **options)
         return Stream(events, self._loop).__enter__()
 
@@ -237,7 +237,7 @@ class Hive(_Sync[_hive.Hive]):
     job_cancel = _waiting(_hive.Hive.job_cancel)
 
     def job_watch(self, job_id: str) -> Stream[JobEvent]:
-        """What happens to a job until it has ended, beginning with what has happened."""
+        """The events of a job until it has ended, beginning with what has happened already."""
         return Stream(self._inner.job_watch(job_id), self._loop).__enter__()
 
     def terminal(
@@ -249,14 +249,14 @@ class Hive(_Sync[_hive.Hive]):
         cols: int = 80,
         rows: int = 24,
     ) -> Terminal:
-        """Opens a terminal on a satellite, and looks at it."""
+        """Opens a session on a satellite, and attaches to it."""
         terminal = self._inner.terminal(satellite, shell=shell, env=env, cols=cols, rows=rows)
         return Terminal(terminal, self._loop).__enter__()
 
     def attach(
         self, session_id: str, *, mode: ViewMode = "control", cols: Optional[int] = None, rows: Optional[int] = None
     ) -> Terminal:
-        """Looks at a terminal that is there."""
+        """Attaches to a session."""
         return Terminal(self._inner.attach(session_id, mode=mode, cols=cols, rows=rows), self._loop).__enter__()
 
     sessions = _waiting(_hive.Hive.sessions)
@@ -271,7 +271,7 @@ class Hive(_Sync[_hive.Hive]):
     audit_verify = _waiting(_hive.Hive.audit_verify)
 
     def audit_lines(self) -> Stream[str]:
-        """The whole trail, a line of JSON an item; the last is the signed manifest."""
+        """The whole log. Each item is a line of JSON; the last one is the signed manifest."""
         return Stream(self._inner.audit_lines(), self._loop).__enter__()
 
     me = _waiting(_hive.Hive.me)

@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         arguments.get(at + 1)
     };
     if option("--language").is_some_and(|language| language == "python") {
+        // maturin and `cargo xtask` both pass the library last.
         let library = arguments.last().ok_or("the last argument is the library")?;
         python_records::write(library, option("--out-dir").ok_or("--out-dir is missing")?)?;
     }

@@ -87,6 +87,7 @@ impl Module {
         write!(class, "\n@dataclass(frozen=True)\nclass {name}{base}:\n{}", docstring("    ", doc))?;
         for field in fields {
             let type_name = python_type(&field.as_type())?;
+            // A secret is not part of the `repr`, and so not of logs.
             let default = if is_secret(&field.as_type()) { " = field(repr=False)" } else { "" };
             write!(class, "\n    {}: {type_name}{default}\n{}", field.name(), docstring("    ", field.docstring()))?;
         }
@@ -144,6 +145,7 @@ impl Module {
 /// The names of the records and enums that a call can return, also as a part of another one.
 fn returned_types(interface: &ComponentInterface) -> BTreeSet<String> {
     let returns = interface.iter_callables().filter_map(|callable| callable.return_type().cloned());
+    // Events are returned by the `take` of their streams, and observers get the same ones.
     let mut open: Vec<Type> = returns.collect();
     let mut names = BTreeSet::new();
     while let Some(returned) = open.pop() {

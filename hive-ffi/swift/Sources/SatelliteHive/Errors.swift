@@ -1,19 +1,19 @@
-//  Failures: one case a code, as in every interface of a hive.
+//  Errors: one case per code.
 
 import Foundation
 import HiveFFI
 
-/// Why something could not be done. Cases are the codes: `catch HiveError.SatelliteOffline(let message, _)`.
+/// Why a call failed. Each code is a case: `catch HiveError.SatelliteOffline(let message, _)`.
 public typealias HiveError = HiveFFI.HiveError
 
 extension HiveError {
-    /// The stable word for it, such as `SATELLITE_OFFLINE`.
+    /// The error code, such as `SATELLITE_OFFLINE`.
     public var code: String { errorParts(error: self).code }
 
     /// For people.
     public var message: String { errorParts(error: self).message }
 
-    /// JSON for programs: the field that broke a rule, the command that goes on …
+    /// JSON for programs: the field that breaks a rule, the command that continues …
     public var details: String? { errorParts(error: self).details }
 }
 

@@ -2,9 +2,9 @@
 
 import HiveFFI
 
-/// What happens, for one reader, until it is over or the task that reads is cancelled.
+/// A stream for one reader. It ends with its last element, or when the task that reads it is cancelled.
 ///
-/// It throws where it breaks off. It ends, here and on the other side, when it is forgotten.
+/// It throws if it breaks off. It also ends when its last reference is dropped.
 public struct Events<Element: Sendable>: AsyncSequence, Sendable {
     let source: EventSource<Element>
 
@@ -12,7 +12,7 @@ public struct Events<Element: Sendable>: AsyncSequence, Sendable {
         AsyncIterator(source: source)
     }
 
-    /// Ends it, for who reads as well.
+    /// Ends it, also for a reader that waits.
     public func close() {
         source.close()
     }
@@ -26,7 +26,7 @@ public struct Events<Element: Sendable>: AsyncSequence, Sendable {
     }
 }
 
-/// A stream of the library below: wait, then take.
+/// A stream of the library, which is read in two steps: wait, then take.
 struct EventSource<Element: Sendable>: Sendable {
     let wait: @Sendable () async -> Bool
     let take: @Sendable () throws -> Element?

@@ -1,12 +1,12 @@
-//  The hive, here or elsewhere.
+//  The hive, embedded or remote.
 
 import Foundation
 import HiveFFI
 
-/// A hive: one elsewhere (`connect`, `login`), or one in this process (`open`).
+/// A hive: a remote one (`connect`, `login`), or one in this process (`open`).
 ///
-/// Both are used alike. Every failure is a `HiveError`. Satellites are named by their name or id, targets by those, `tag:x` or `all`.
-/// A call that has begun is waited for, also by a task that is cancelled; streams end with their task.
+/// Both have the same calls. Every error is a `HiveError`. A satellite is given by its name or id, a target also as `tag:x` or `all`.
+/// A call that has started is waited for, also by a cancelled task. Streams end with their task.
 public final class Hive: Sendable {
     let inner: HiveFFI.Hive
 
@@ -14,35 +14,35 @@ public final class Hive: Sendable {
         self.inner = inner
     }
 
-    /// Names a hive by its URL, and acts on it with a key. Nothing is sent yet; a URL that is none is refused by the first call.
+    /// Names a remote hive by its URL, and acts on it with an API key. Nothing is sent yet. The first call refuses an invalid URL.
     public static func connect(url: String, apiKey: String) throws -> Hive {
         Hive(try HiveFFI.Hive.connect(url: url, apiKey: apiKey))
     }
 
-    /// Logs in to a hive with a password, and acts on it as that user until the login ends.
+    /// Logs in to a remote hive with a password, and acts on it as that user until the login ends.
     public static func login(url: String, username: String, password: String) async throws -> Hive {
         Hive(try await HiveFFI.Hive.login(url: url, username: username, password: password))
     }
 
-    /// A hive in this process, whose data lies in a directory; in memory where none is given. The first call opens it.
+    /// A hive in this process with its data in a directory; without one, in memory. The first call opens it.
     public static func open(path: String? = nil) throws -> Hive {
         Hive(try HiveFFI.Hive.open(path: path))
     }
 
-    /// Lets satellites and clients reach a hive in this process over HTTP. Port 0 takes a free one.
+    /// Lets satellites and clients reach a hive in this process over HTTP. Port 0 takes a free port.
     ///
-    /// The hive is over with its server: satellites that were told to go are not let in again.
+    /// The end of the server closes the hive: its satellites were told to reconnect, and it does not accept them again.
     public func serve(_ address: String = "127.0.0.1:3000") async throws -> Server {
         Server(try await inner.serve(address: address))
     }
 
-    /// Ends what this object does, and waits for it. A hive elsewhere goes on.
+    /// Ends the work of this object, and waits for it. A remote hive keeps running.
     public func close() async throws {
         try await inner.close()
     }
 }
 
-/// Where a hive in this process can be reached. It ends with its object.
+/// A server of a hive in this process. It ends with its object.
 public final class Server: Sendable {
     let inner: HiveFFI.Server
 
@@ -50,10 +50,10 @@ public final class Server: Sendable {
         self.inner = inner
     }
 
-    /// Where it listens.
+    /// The URL that it listens on.
     public var url: String { inner.url() }
 
-    /// Answers what was asked, tells the satellites to come back, and closes the hive.
+    /// Answers the open requests, tells the satellites to reconnect, and closes the hive.
     public func stop() async throws {
         try await inner.stop()
     }
@@ -62,7 +62,7 @@ public final class Server: Sendable {
 // MARK: Satellites
 
 extension Hive {
-    /// All satellites the caller may see and the filter lets through, by name.
+    /// The satellites that the caller may see and that match the filter, by name.
     public func satellites(_ filter: SatelliteFilter = SatelliteFilter()) async throws -> [Satellite] {
         try await inner.satelliteList(filter: filter)
     }
@@ -72,18 +72,18 @@ extension Hive {
         try await inner.satelliteGet(satellite: name)
     }
 
-    /// Changes what a person may change of a satellite.
+    /// Changes a satellite.
     @discardableResult
     public func update(_ satellite: String, _ update: SatelliteUpdate) async throws -> Satellite {
         try await inner.satelliteUpdate(satellite: satellite, update: update)
     }
 
-    /// Removes a satellite: its key is dead, its link ended, its open commands are cancelled or of unknown outcome.
+    /// Removes a satellite. Its key is invalid, its link ends, and its open commands are cancelled or of unknown outcome.
     public func remove(_ satellite: String) async throws {
         try await inner.satelliteRemove(satellite: satellite)
     }
 
-    /// Ends a satellite's link. It comes back unless it was removed.
+    /// Ends a satellite's link. The satellite reconnects unless it was removed.
     public func disconnect(_ satellite: String) async throws {
         try await inner.satelliteDisconnect(satellite: satellite)
     }
@@ -107,23 +107,23 @@ extension Hive {
         try await inner.execMany(targets: targets, command: command, concurrency: concurrency)
     }
 
-    /// The same, and tells what happens while it happens.
+    /// The same, with the events as they happen.
     public func stream(on targets: [String], _ command: Command, concurrency: UInt32? = nil) async throws -> Events<ExecEvent> {
         let events = try await inner.execStream(targets: targets, command: command, concurrency: concurrency)
         return Events(source: EventSource(events))
     }
 
-    /// Runs a command on many satellites as a job, tells how it goes on, and returns what it did everywhere.
+    /// Runs a command on many satellites as a job, reports its progress, and returns all results.
     ///
-    /// `progress` is called on a thread of the library. The job goes on when nobody waits for it any more.
+    /// `progress` is called on a thread of the library. The job continues without its caller.
     public func fanOut(
         to targets: [String],
         _ command: Command,
         options: FanOutOptions = FanOutOptions(),
         progress: (@Sendable (JobEvent) -> Void)? = nil
     ) async throws -> FanOut {
-        let told = progress.map { ProgressCall($0) }
-        return try await inner.fanOut(targets: targets, command: command, options: options, progress: told)
+        let observer = progress.map { ProgressCall($0) }
+        return try await inner.fanOut(targets: targets, command: command, options: options, progress: observer)
     }
 
     /// Stores a command for a satellite, online or not, and returns its id at once.
@@ -131,7 +131,7 @@ extension Hive {
         try await inner.submit(satellite: satellite, command: command)
     }
 
-    /// Changes a machine's power and waits for the satellite's word that it has been set going.
+    /// Changes a machine's power state, and waits until the satellite reports that the change has started.
     @discardableResult
     public func power(
         _ satellite: String, _ action: PowerAction, delay seconds: UInt32 = 0, message: String? = nil
@@ -144,13 +144,13 @@ extension Hive {
         try await inner.commandGet(command: id)
     }
 
-    /// Ends a command: a queued one at once, a running one when its whole process tree is gone.
+    /// Cancels a command: a queued one at once, a running one when its process tree is gone.
     @discardableResult
     public func cancel(command id: String) async throws -> CommandInfo {
         try await inner.commandCancel(command: id)
     }
 
-    /// Stores a job and begins it.
+    /// Stores a job and starts it.
     public func submit(
         job targets: [String], _ command: Command, options: FanOutOptions = FanOutOptions()
     ) async throws -> Job {
@@ -178,13 +178,13 @@ extension Hive {
         try await inner.jobCancel(job: id)
     }
 
-    /// What happens to a job until it has ended, beginning with what has happened.
+    /// The events of a job until it has ended, beginning with what has happened already.
     public func watch(job id: String) async throws -> Events<JobEvent> {
         Events(source: EventSource(try await inner.jobWatch(job: id)))
     }
 }
 
-/// A closure as the library below calls it.
+/// A closure as the library calls it.
 private final class ProgressCall: JobProgress {
     private let call: @Sendable (JobEvent) -> Void
 
@@ -197,32 +197,32 @@ private final class ProgressCall: JobProgress {
     }
 }
 
-// MARK: Terminals
+// MARK: Sessions
 
 extension Hive {
-    /// Opens a terminal on a satellite, and looks at it.
+    /// Opens a session on a satellite, and attaches to it.
     public func terminal(on satellite: String, options: SessionOptions = SessionOptions()) async throws -> Terminal {
         let session = try await inner.sessionCreate(satellite: satellite, options: options)
         return try await attach(session.id, size: options.size)
     }
 
-    /// Looks at a terminal that is there.
+    /// Attaches to a session.
     public func attach(_ session: String, mode: ViewMode = .control, size: Size? = nil) async throws -> Terminal {
         Terminal(try await inner.sessionAttach(session: session, mode: mode, size: size))
     }
 
-    /// Terminals, newest first; those that have ended only where asked for.
+    /// Sessions, newest first; ended ones only with `ended`.
     public func sessions(on satellite: String? = nil, ended: Bool = false) async throws -> [Session] {
         try await inner.sessionList(satellite: satellite, ended: ended)
     }
 
-    /// Ends a terminal with its whole process tree.
+    /// Ends a session with its process tree.
     public func terminate(session id: String) async throws {
         try await inner.sessionTerminate(session: id)
     }
 }
 
-// MARK: The audit trail
+// MARK: The audit log
 
 extension Hive {
     /// Audit records, newest first.
@@ -230,23 +230,23 @@ extension Hive {
         try await inner.auditQuery(filter: filter, page: page)
     }
 
-    /// The whole trail, a line of JSON an element; the last is the signed manifest.
+    /// The whole log. Each element is a line of JSON; the last one is the signed manifest.
     public func auditLines() async throws -> Events<String> {
         Events(source: EventSource(try await inner.auditExport()))
     }
 
-    /// Checks the stored trail from its first record to its last.
+    /// Verifies the stored log from its first record to its last.
     public func verifyAudit() async throws -> AuditVerification {
         try await inner.auditVerify()
     }
 
-    /// Checks an exported trail, without a hive.
+    /// Verifies an exported log, without a hive.
     public static func verifyAudit(file path: String, publicKey: String? = nil) async throws -> AuditVerification {
         try await auditVerifyFile(path: path, publicKey: publicKey)
     }
 }
 
-// MARK: Who there is
+// MARK: Users, teams and credentials
 
 extension Hive {
     /// Who the caller is.
@@ -309,12 +309,12 @@ extension Hive {
         try await inner.userUpdate(user: user, isAdmin: isAdmin, disabled: disabled)
     }
 
-    /// Gives a user a random password, and returns it: it is told nowhere else.
+    /// Gives a user a random password. This is the only time that it is shown.
     public func resetPassword(user: String) async throws -> String {
         try await inner.userPasswordReset(user: user)
     }
 
-    /// Gives the caller another password. All logins end; API keys stay.
+    /// Changes the caller's password. All logins end; API keys stay.
     public func changePassword(current: String, new: String) async throws {
         try await inner.passwordChange(current: current, new: new)
     }
@@ -324,18 +324,18 @@ extension Hive {
         try await inner.teamMemberList(team: team)
     }
 
-    /// Makes a user a member of a team, or changes what they are there: `viewer`, `operator` or `admin`.
+    /// Makes a user a member of a team, or changes their role: `viewer`, `operator` or `admin`.
     @discardableResult
     public func put(member username: String, inTeam team: String, role: String) async throws -> TeamMember {
         try await inner.teamMemberPut(team: team, username: username, role: role)
     }
 
-    /// Takes a user out of a team.
+    /// Removes a user from a team.
     public func remove(member user: String, fromTeam team: String) async throws {
         try await inner.teamMemberRemove(team: team, user: user)
     }
 
-    /// Gives one of the caller's API keys another secret. The one before is dead at once.
+    /// Gives one of the caller's API keys another secret. The former secret is invalid at once.
     public func rotate(apiKey id: String) async throws -> NewApiKey {
         try await inner.apiKeyRotate(key: id)
     }
@@ -345,7 +345,7 @@ extension Hive {
         try await inner.userApiKeyCreate(username: username, name: name)
     }
 
-    /// The registration tokens the caller may make, newest first.
+    /// The registration tokens that the caller may manage, newest first.
     public func registrationTokens() async throws -> [RegistrationToken] {
         try await inner.registrationTokenList()
     }

@@ -1,12 +1,12 @@
-//  Terminals that do not die.
+//  One viewer of a session.
 
 import Foundation
 import HiveFFI
 
-/// A terminal on a satellite, as one viewer sees it.
+/// One viewer of a session.
 ///
-/// A way to the hive that breaks is found again by itself, and nothing is lost or typed twice. Leaving, or forgetting the object,
-/// leaves the program running.
+/// If the connection to the hive breaks, the viewer reattaches by itself, and no input or output is lost or repeated. Closing it, or
+/// dropping its last reference, leaves the program running.
 public final class Terminal: Sendable {
     let inner: HiveFFI.Terminal
 
@@ -14,10 +14,10 @@ public final class Terminal: Sendable {
         self.inner = inner
     }
 
-    /// The terminal as it was last heard of.
+    /// The session as last reported.
     public var session: Session { inner.session() }
 
-    /// Everything that happens, to the program's end. One reads at a time.
+    /// All events, to the end of the program. It has one reader at a time.
     public var events: TerminalEvents { TerminalEvents(terminal: inner) }
 
     /// The output alone, in chunks.
@@ -31,56 +31,56 @@ public final class Terminal: Sendable {
         }
     }
 
-    /// Types. Returns when all of it is taken over, not when the program has read it.
+    /// Sends input. Returns when all of it is accepted, not when the program has read it.
     public func write(_ text: String) async throws {
         try await write(Data(text.utf8))
     }
 
-    /// Types bytes.
+    /// Sends bytes as input.
     public func write(_ data: Data) async throws {
         try await inner.write(data: data)
     }
 
-    /// Says that the viewer's screen has another size.
+    /// Reports another size of the viewer's screen.
     public func resize(cols: UInt16, rows: UInt16) async throws {
         try await inner.resize(size: Size(cols: cols, rows: rows))
     }
 
-    /// Takes the keyboard from whoever has it.
+    /// Takes the keyboard from its holder.
     public func takeControl() async throws {
         try await inner.takeControl()
     }
 
-    /// Asks who has the keyboard for it.
+    /// Asks the holder of the keyboard for it.
     public func requestControl() async throws {
         try await inner.requestControl()
     }
 
-    /// Lets the keyboard go.
+    /// Releases the keyboard.
     public func releaseControl() async throws {
         try await inner.releaseControl()
     }
 
-    /// Gives the keyboard to who asked for it, by the number in `controlRequested`.
+    /// Gives the keyboard to a viewer that asked for it, by the number in `controlRequested`.
     public func grantControl(to viewer: UInt32) async throws {
         try await inner.grantControl(to: viewer)
     }
 
-    /// Leaves. The program lives on.
+    /// Detaches. The program continues.
     public func close() async {
         await inner.close()
     }
 }
 
-/// The hive does not let a viewer in any more. The program may live on.
+/// The hive refuses a viewer. The program may still run.
 public struct TerminalRefused: Error {
     /// Why.
     public let failure: ErrorBody
 }
 
-/// What happens in a terminal.
+/// The events of a terminal.
 ///
-/// A task that is cancelled stops reading, and the terminal stays open for another: what had come is for the next reader.
+/// A cancelled task stops reading, and the terminal stays open. The next reader continues with the next event.
 public struct TerminalEvents: AsyncSequence, Sendable {
     public typealias Element = TerminalEvent
 

@@ -1,4 +1,4 @@
-//  What goes in and comes out: plain values, `Codable` and `Sendable`.
+//  The plain values of arguments and results, `Codable` and `Sendable`.
 
 import Foundation
 import HiveFFI
