@@ -3,7 +3,9 @@
 //! The dispatcher does not depend on a link. A link asks it for [`RunningCommand`]s and learns of their progress from
 //! the [`DirtySet`]. Without a link the commands continue.
 
+mod admission;
 mod concurrency;
+mod execution;
 mod running_command;
 
 use std::collections::HashMap;
@@ -12,22 +14,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hive_wire::agent::{Channel, Command, CommandResult, ErrorBody, Payload, Received};
-use hive_wire::api::CommandStatus;
-use hive_wire::{CommandId, ErrorCode};
+use hive_wire::CommandId;
+use hive_wire::agent::{Channel, Command, Received};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::config::{Account, AgentConfig};
 use crate::dirty_set::DirtySet;
-use crate::executors::process::{self, PipeDrain, ProcessOutcome, ProcessOutputs, Program, StopSignals};
-use crate::executors::{self, unsupported};
+use crate::executors::process::{self, PipeDrain};
 use crate::identity::DataDir;
-use crate::journal::{
-    self, CommandLedger, DeliveryDecision, Journal, JournalFile, JournalRecord, OpenedJournal, PowerStart,
-};
+use crate::journal::{self, CommandLedger, Journal, JournalFile, OpenedJournal};
 use crate::metrics::Counters;
 use crate::policy::Policy;
 use crate::process_tree;
@@ -35,7 +33,7 @@ use crate::random;
 use crate::spool::{Spool, SpoolReader};
 use crate::storage::disk::{self, DiskHealth};
 
-use concurrency::{ConcurrencyClass, ConcurrencySlots};
+use concurrency::ConcurrencySlots;
 
 pub(crate) use running_command::{ExecutionProgress, RunningCommand};
 
@@ -224,153 +222,6 @@ impl Dispatcher {
         DeliveryOutcome::Accepted
     }
 
-    /// Decides about a command that is new to this process. Returns it, with the record of its start if it is to run;
-    /// `None` where it cannot run now, in which case no trace of it stays here.
-    fn admit(
-        &self,
-        state: &mut DispatcherState,
-        command: &Command,
-        time_left: Option<Duration>,
-    ) -> Option<(Arc<RunningCommand>, Option<JournalRecord>)> {
-        let id = command.id;
-        let decision = match state.ledger.decide(id, command.expires_in_ms, self.boot_id()) {
-            // The server knows of a start that is not in this journal, so another journal recorded it.
-            DeliveryDecision::Run | DeliveryDecision::Expired if command.started => DeliveryDecision::Unknown,
-            decision => decision,
-        };
-        let progress = match decision {
-            DeliveryDecision::Run => match self.refusal(&command.payload) {
-                None => {
-                    // Checked after the policy: a refusal needs no time limit.
-                    let time_left = time_left?;
-                    if !state.slots.acquire(ConcurrencyClass::of(&command.payload)) {
-                        return None;
-                    }
-                    let started = self.start_record(command, time_left);
-                    // In memory before it is on disk, so that a second delivery finds it.
-                    state.ledger.apply(&started);
-                    let command = Self::insert(state, command, ExecutionProgress::default());
-                    return Some((command, Some(started)));
-                }
-                Some(refusal) => not_run(id, CommandStatus::Failed, Some(refusal)),
-            },
-            DeliveryDecision::Expired => not_run(id, CommandStatus::Expired, None),
-            DeliveryDecision::Unknown => self.with_stored_output(id, not_run(id, CommandStatus::OutcomeUnknown, None)),
-            DeliveryDecision::Answer(result) => {
-                let result = Some(result);
-                self.with_stored_output(id, ExecutionProgress { result, ..ExecutionProgress::default() })
-            }
-            // A running command is in `commands` and was found there before.
-            DeliveryDecision::Reattach => not_run(id, CommandStatus::OutcomeUnknown, None),
-        };
-        Some((Self::insert(state, command, progress), None))
-    }
-
-    /// Adds the output that an earlier process left in the spool.
-    fn with_stored_output(&self, id: CommandId, progress: ExecutionProgress) -> ExecutionProgress {
-        ExecutionProgress { is_started: true, produced: self.spool.stored_len(id), ..progress }
-    }
-
-    fn insert(state: &mut DispatcherState, command: &Command, progress: ExecutionProgress) -> Arc<RunningCommand> {
-        let command = Arc::new(RunningCommand::new(command.id, command.payload.command_type(), clock::now(), progress));
-        state.commands.insert(command.id, command.clone());
-        command
-    }
-
-    /// The reason why a command is refused before its start.
-    fn refusal(&self, payload: &Payload) -> Option<ErrorBody> {
-        match payload {
-            Payload::Unknown { command_type, .. } => Some(unsupported::refusal(command_type)),
-            Payload::Exec(_) | Payload::Power(_) => self.settings.policy.check(payload).err(),
-        }
-    }
-
-    fn start_record(&self, command: &Command, time_left: Duration) -> JournalRecord {
-        let power = match &command.payload {
-            Payload::Power(spec) => {
-                Some(PowerStart { action: spec.action.clone(), boot_id: self.settings.boot_id.clone() })
-            }
-            Payload::Exec(_) | Payload::Unknown { .. } => None,
-        };
-        JournalRecord::Started { id: command.id, expires_at: clock::now().plus(time_left), power }
-    }
-
-    /// Journals the start, runs the command, journals the end.
-    async fn run_command(self: Arc<Self>, command: Arc<RunningCommand>, payload: Payload, started: JournalRecord) {
-        let outcome = if let Err(cause) = self.journal.append_durably(&started).await {
-            error!(command.id = %command.id, error = %cause, "cannot journal a command; it is not run");
-            let message = self.disk.record_failure(journal::NAME, &cause);
-            let refusal = ErrorBody { code: ErrorCode::Unavailable, message };
-            ProcessOutcome::without_run(CommandStatus::Failed, Some(refusal))
-        } else {
-            debug!(command.id = %command.id, kind = command.kind.as_str(), "command started");
-            // Read after the sync, so that it includes the record of this start.
-            let position = self.journal.position();
-            command.update(|progress| {
-                progress.is_started = true;
-                progress.journal_position = Some(position);
-            });
-            self.dirty.mark(command.id);
-            self.execute(&command, &payload).await
-        };
-        let is_power = matches!(payload, Payload::Power(_));
-        if is_power && self.stopping.is_cancelled() && outcome.status == CommandStatus::Cancelled {
-            // The shutdown that stops this agent may be the one the command has issued. The next boot decides.
-            return;
-        }
-        self.finish(&command, outcome, ConcurrencyClass::of(&payload)).await;
-    }
-
-    async fn execute(&self, command: &Arc<RunningCommand>, payload: &Payload) -> ProcessOutcome {
-        let spec = executors::exec_spec(payload, self.settings.power_helper.as_deref());
-        let program = match spec.and_then(|spec| Program::of_spec(command.id, &spec, &self.settings.account)) {
-            Ok(program) => program,
-            Err(error) => return ProcessOutcome::without_run(CommandStatus::Failed, Some(error)),
-        };
-        let outputs = ProcessOutputs {
-            stdout: self.spool.writer(command.id, Channel::Stdout),
-            stderr: self.spool.writer(command.id, Channel::Stderr),
-            drain: &self.drain,
-            on_growth: |channel, len| self.report_growth(command, channel, len),
-        };
-        let stop = StopSignals { cancel: command.cancel.clone(), shutdown: self.stopping.clone() };
-        process::run(program, outputs, &stop).await
-    }
-
-    fn report_growth(&self, command: &RunningCommand, channel: Channel, len: u64) {
-        command.update(|progress| match channel {
-            Channel::Stdout => progress.produced.stdout = len,
-            Channel::Stderr => progress.produced.stderr = len,
-            Channel::Unknown(_) => {}
-        });
-        self.dirty.mark(command.id);
-    }
-
-    async fn finish(&self, command: &RunningCommand, outcome: ProcessOutcome, class: ConcurrencyClass) {
-        self.counters.command_ended(&outcome.status, outcome.duration);
-        let result = CommandResult {
-            id: command.id,
-            status: outcome.status,
-            exit_code: outcome.exit_code,
-            duration_ms: outcome.duration.as_millis() as u64,
-            sent: outcome.output_len,
-            truncated: outcome.is_truncated,
-            error: outcome.error,
-        };
-        debug!(command.id = %command.id, status = result.status.as_str(), "command ended");
-        let finished = JournalRecord::Finished { at: clock::now(), result: result.clone() };
-        {
-            let mut state = self.state();
-            state.ledger.apply(&finished);
-            // Released together with the ledger's update: a command that is delivered now sees both or neither.
-            state.slots.release(class);
-        }
-        // The result is sent before it is written: one that is lost with this process is reported as unknown.
-        command.update(|progress| progress.result = Some(result));
-        self.dirty.mark(command.id);
-        self.write(&finished).await;
-    }
-
     /// Cancels a command if it is still running.
     pub(crate) fn cancel(&self, id: CommandId) {
         if let Some(command) = self.command(id) {
@@ -408,30 +259,6 @@ impl Dispatcher {
         true
     }
 
-    async fn write(&self, record: &JournalRecord) {
-        if let Err(error) = self.journal.append(record).await {
-            error!(%error, "cannot write the journal");
-        }
-    }
-
-    async fn compact_if_large(&self) {
-        if self.journal.needs_compacting() {
-            self.compact().await;
-        }
-    }
-
-    async fn compact(&self) {
-        let content = || {
-            let now = clock::now();
-            let mut state = self.state();
-            state.ledger.prune(now);
-            state.ledger.to_lines(now)
-        };
-        if let Err(error) = self.journal.compact(content).await {
-            error!(%error, "cannot rewrite the journal");
-        }
-    }
-
     /// Accepts no more commands, ends the running ones, and waits until their ends are on disk.
     pub(crate) async fn stop(&self) {
         self.stopping.cancel();
@@ -452,20 +279,6 @@ impl Dispatcher {
     fn state(&self) -> MutexGuard<'_, DispatcherState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The progress of a command that is not run.
-fn not_run(id: CommandId, status: CommandStatus, error: Option<ErrorBody>) -> ExecutionProgress {
-    let result = CommandResult {
-        id,
-        status,
-        exit_code: None,
-        duration_ms: 0,
-        sent: Received::default(),
-        truncated: false,
-        error,
-    };
-    ExecutionProgress { result: Some(result), ..ExecutionProgress::default() }
 }
 
 #[cfg(test)]

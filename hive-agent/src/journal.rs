@@ -5,26 +5,30 @@
 //! an unknown command may have run before. Only the start of a command waits for the disk, before its process exists;
 //! ends are written while they are sent. The journal contains neither commands nor output.
 //!
-//! [`CommandLedger`] is the same information as a plain struct in memory, and makes the decisions. This module is the
-//! file and the thread that writes it.
+//! [`CommandLedger`] is the same information as a plain struct in memory, and makes the decisions. [`format`] is the text
+//! of the file without I/O, [`file`] the file, [`writer`] the thread that writes it.
 
 mod file;
+mod format;
 mod ledger;
+mod power_start;
+mod record;
+mod writer;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hive_wire::agent::CommandResult;
-use hive_wire::{CommandId, Timestamp};
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
 
 use crate::storage::disk::DiskHealth;
 
+use writer::{JournalWrite, write_all};
+
 pub(crate) use file::{JournalFile, OpenedJournal};
-pub(crate) use ledger::{CommandLedger, DeliveryDecision, PowerStart};
+pub(crate) use ledger::{CommandLedger, DeliveryDecision};
+pub(crate) use power_start::PowerStart;
+pub(crate) use record::JournalRecord;
 
 /// Records that may wait for the disk. When the queue is full, the next command waits to be started.
 const QUEUE: usize = 1024;
@@ -33,39 +37,6 @@ const MIN_COMPACT_SIZE: u64 = 256 * 1024;
 
 /// What error messages call it.
 pub(crate) const NAME: &str = "its journal";
-
-/// One line of the file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "record", rename_all = "snake_case")]
-pub(crate) enum JournalRecord {
-    /// The command is about to start.
-    Started {
-        id: CommandId,
-        expires_at: Timestamp,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        power: Option<PowerStart>,
-    },
-    /// The command has ended.
-    Finished { at: Timestamp, result: CommandResult },
-    /// The server has stored the result.
-    Acknowledged { id: CommandId, expires_at: Timestamp },
-    /// A line of a later version.
-    #[serde(other)]
-    Unknown,
-}
-
-impl JournalRecord {
-    fn to_line(&self) -> io::Result<Vec<u8>> {
-        file::line(self)
-    }
-}
-
-enum JournalWrite {
-    Append(Vec<u8>),
-    /// Appends, and answers after the sync.
-    Sync(Vec<u8>, oneshot::Sender<io::Result<()>>),
-    Rewrite(Vec<u8>),
-}
 
 /// Writes the journal. The order of lines in the file is the order of calls.
 #[derive(Debug)]
@@ -161,68 +132,6 @@ impl Journal {
 
 fn writer_gone() -> io::Error {
     io::Error::other("the journal's writer is gone")
-}
-
-/// The thread: everything that waits is written with one sync.
-fn write_all(
-    mut file: JournalFile,
-    mut work: mpsc::Receiver<JournalWrite>,
-    size: &AtomicU64,
-    position: &AtomicU64,
-    disk: &DiskHealth,
-) {
-    while let Some(first) = work.blocking_recv() {
-        let mut lines = Vec::new();
-        let mut waiters = Vec::new();
-        let mut next = Some(first);
-        // Everything that waits is collected first: one sync then covers many commands.
-        while let Some(item) = next {
-            match item {
-                JournalWrite::Append(line) => lines.extend(line),
-                JournalWrite::Sync(line, done) => {
-                    lines.extend(line);
-                    waiters.push(done);
-                }
-                // The batch before the rewrite belongs to the old file and is written first.
-                JournalWrite::Rewrite(content) => {
-                    write_batch(&mut file, &mut lines, &mut waiters, position, disk);
-                    log_failure(file.rewrite(&content), disk);
-                }
-            }
-            next = work.try_recv().ok();
-        }
-        write_batch(&mut file, &mut lines, &mut waiters, position, disk);
-        size.store(file.size(), Ordering::Relaxed);
-    }
-}
-
-fn write_batch(
-    file: &mut JournalFile,
-    lines: &mut Vec<u8>,
-    waiters: &mut Vec<oneshot::Sender<io::Result<()>>>,
-    position: &AtomicU64,
-    disk: &DiskHealth,
-) {
-    // A batch without a waiting caller needs no sync.
-    let is_durable = !waiters.is_empty();
-    let written = file.append(lines, is_durable);
-    lines.clear();
-    if is_durable && written.is_ok() {
-        // Before the answers are sent: the acknowledgement of a command contains a position that includes its start.
-        position.store(file.position(), Ordering::Release);
-    }
-    for done in waiters.drain(..) {
-        let answer = written.as_ref().map(|&()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
-        // A caller that no longer waits has dropped the command.
-        drop(done.send(answer));
-    }
-    log_failure(written, disk);
-}
-
-fn log_failure(written: io::Result<()>, disk: &DiskHealth) {
-    if let Err(error) = written {
-        error!("{}", disk.record_failure(NAME, &error));
-    }
 }
 
 #[cfg(test)]

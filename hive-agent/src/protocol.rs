@@ -1,22 +1,24 @@
 //! The protocol of the link, without a socket: messages come in and go out as values, so that any transport can carry it.
 //!
-//! [`handshake`] opens a link. [`link`] handles what comes in, [`send_scheduler`] decides what goes out next, [`command_sender`]
-//! is one command on one link, [`session_link`] one session, and [`link_clock`] measures how old a message is.
+//! [`handshake`] opens a link. [`link`] handles what comes in, [`send_scheduler`] decides what goes out next.
+//! [`command_sender`] is one command on one link, with a [`channel_sender`] for each of its outputs. [`session_link`] is
+//! one session, with its [`session_stream`]. [`link_clock`] measures how old a message is. [`disconnect`] is why a link
+//! ended.
 
+mod channel_sender;
 mod command_sender;
+mod disconnect;
 pub(crate) mod handshake;
 pub(crate) mod link;
 pub(crate) mod link_clock;
 mod send_scheduler;
 mod session_link;
+mod session_stream;
 
-use std::time::Duration;
-
-use hive_wire::agent::{ToServer, close};
+use hive_wire::agent::ToServer;
 use hive_wire::frame::Frame;
-use secrecy::SecretString;
 
-use crate::http;
+pub(crate) use disconnect::DisconnectReason;
 
 /// A message to the server.
 #[derive(Debug, PartialEq)]
@@ -25,63 +27,4 @@ pub(crate) enum AgentMessage {
     Data(Frame),
     /// Asks for a pong, to measure the latency of the link.
     Ping,
-}
-
-/// Why a link, or the attempt to open one, ended.
-#[derive(Debug)]
-pub(crate) enum DisconnectReason {
-    /// The agent stops.
-    Stopped,
-    /// The server does not accept the key.
-    KeyRejected,
-    /// The server gave the satellite a new key.
-    NewKey(SecretString),
-    /// Another agent connected with the same identity.
-    Replaced,
-    /// Another agent with the same identity is online, and the server does not take this one in beside it.
-    IdentityConflict,
-    /// The server violated the protocol. The link is closed with an error, and opened again.
-    ProtocolViolation(String),
-    /// Anything else: it is tried again, but not before `retry_after`.
-    Lost { cause: String, retry_after: Duration },
-}
-
-impl DisconnectReason {
-    pub(crate) fn lost(cause: impl Into<String>) -> Self {
-        Self::Lost { cause: cause.into(), retry_after: Duration::ZERO }
-    }
-
-    /// The server sent a disconnect message.
-    pub(crate) fn disconnected(reason: &str, retry_after_ms: Option<u64>) -> Self {
-        Self::Lost {
-            cause: format!("the server disconnected: {reason:?}"),
-            retry_after: Duration::from_millis(retry_after_ms.unwrap_or(0)).min(http::MAX_RETRY_AFTER),
-        }
-    }
-
-    /// The server closed the link with this code.
-    pub(crate) fn closed(code: u16, reason: &str) -> Self {
-        match code {
-            close::AUTH_FAILED => Self::KeyRejected,
-            close::REPLACED => Self::Replaced,
-            close::IDENTITY_CONFLICT => Self::IdentityConflict,
-            code => Self::lost(format!("the server closed the link ({code}, {reason:?})")),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_server_can_send_a_satellite_away_for_good() {
-        let check = |requested, expected| match DisconnectReason::disconnected("restart", requested) {
-            DisconnectReason::Lost { retry_after, .. } => assert_eq!(retry_after, expected, "{requested:?}"),
-            other => panic!("{other:?}"),
-        };
-        check(None, Duration::ZERO);
-        check(Some(700), Duration::from_millis(700));
-        check(Some(u64::MAX), http::MAX_RETRY_AFTER);
-    }
 }

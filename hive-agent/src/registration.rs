@@ -5,6 +5,8 @@
 //! token is used only if the hive accepts no key.
 
 mod attempt;
+mod key_check;
+mod recovery;
 mod token;
 
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use hive_wire::HiveId;
 use hive_wire::backoff::{Backoff, BackoffLimits};
 use hive_wire::satellite_api::{RegisterRequest, RegisterSystemInfo};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tracing::{error, info, warn};
 
 use crate::clock;
@@ -26,6 +28,7 @@ use crate::random;
 use crate::satellite_api::{AuthRejection, CallError, SatelliteApiClient};
 use crate::storage::disk;
 
+use key_check::KeyCheck;
 use token::TokenSource;
 
 /// The file of a registration whose answer was not received yet.
@@ -41,17 +44,6 @@ pub(crate) struct Registrar {
     backoff_limits: BackoffLimits,
     key_rejection: KeyRejectionPolicy,
     language: Language,
-}
-
-/// The hive's answer about one key, or about all keys.
-enum KeyCheck {
-    Accepted,
-    Rejected {
-        /// Whether the hive knows one of them as replaced.
-        is_superseded: bool,
-    },
-    /// Another hive answers, which cannot reject the key.
-    OtherHive(CallError),
 }
 
 impl Registrar {
@@ -127,110 +119,6 @@ impl Registrar {
             }
             result => result,
         }
-    }
-
-    /// Offers all keys in their order, and notes which one was accepted.
-    async fn try_keys(&self, identity: &mut AgentIdentity) -> KeyCheck {
-        let mut is_superseded = false;
-        for (place, key) in identity.keys.offer_order().iter().enumerate() {
-            match self.check_key(identity, key).await {
-                KeyCheck::Accepted => {
-                    let now = clock::now();
-                    identity.keys.accept(key, now);
-                    identity.last_verified = Some(now);
-                    info!(satellite.id = %identity.satellite_id, "the stored key is valid");
-                    if place > 0 {
-                        warn!(
-                            "the hive accepts an older key of this satellite; it was probably restored from a backup"
-                        );
-                    }
-                    return KeyCheck::Accepted;
-                }
-                KeyCheck::Rejected { is_superseded: this_one } => is_superseded |= this_one,
-                KeyCheck::OtherHive(error) => return KeyCheck::OtherHive(error),
-            }
-        }
-        KeyCheck::Rejected { is_superseded }
-    }
-
-    /// Offers one key until a hive answers.
-    async fn check_key(&self, identity: &AgentIdentity, key: &SecretString) -> KeyCheck {
-        let mut backoff = Backoff::new(self.backoff_limits);
-        loop {
-            let Err(error) = self.api.heartbeat(identity.satellite_id, key, identity.hive_id).await else {
-                return KeyCheck::Accepted;
-            };
-            match error.auth_rejection(identity.hive_id) {
-                Some(AuthRejection::Rejected { is_superseded }) => return KeyCheck::Rejected { is_superseded },
-                Some(AuthRejection::OtherHive(_)) => return KeyCheck::OtherHive(error),
-                _ => self.wait(&mut backoff, &error, identity.hive_id).await,
-            }
-        }
-    }
-
-    /// Recovers a satellite whose keys were all rejected: with a token, or if the hive accepts one of them later.
-    async fn recover(
-        &self,
-        mut identity: AgentIdentity,
-        mut is_superseded: bool,
-        mut is_other_hive: bool,
-    ) -> Result<AgentIdentity, Error> {
-        let mut refused_token: Option<SecretString> = None;
-        loop {
-            // A token is meant for the hive that is there now, so the id of the earlier hive is not sent.
-            let hive = identity.hive_id.filter(|_| !is_other_hive);
-            let result = match self.token.get().await {
-                // A refused token is not sent again; a file may contain another one the next time.
-                Ok(Some(token)) if refused_token.as_ref().is_none_or(|before| !is_same(before, &token)) => {
-                    let result = self.register_again(&token, hive, &identity).await;
-                    refused_token = Some(token);
-                    result
-                }
-                Ok(_) => Err(Error::KeyRejected),
-                Err(error) => Err(error),
-            };
-            let error = match result {
-                Ok(identity) => return Ok(identity),
-                Err(error) => error,
-            };
-            let KeyRejectionPolicy::Retry(interval) = self.key_rejection else { return Err(error) };
-            if !matches!(error, Error::KeyRejected) {
-                error!("{}", messages::explain(&error, self.language));
-            }
-            // Jitter, because all satellites of a restored hive would otherwise return together.
-            let delay = interval + interval.mul_f64(random::fraction() / 2.0);
-            let message = messages::keys_rejected(is_superseded, self.language);
-            error!(retry_in_ms = delay.as_millis() as u64, "{message}");
-            tokio::time::sleep(delay).await;
-            match self.try_keys(&mut identity).await {
-                KeyCheck::Accepted => return self.restore_keys(identity),
-                KeyCheck::Rejected { is_superseded: now } => (is_superseded, is_other_hive) = (now, false),
-                KeyCheck::OtherHive(_) => is_other_hive = true,
-            }
-        }
-    }
-
-    /// Restores the key file that was set aside.
-    fn restore_keys(&self, identity: AgentIdentity) -> Result<AgentIdentity, Error> {
-        self.data.put_back(&identity)?;
-        info!(satellite.id = %identity.satellite_id, "the hive accepts a key that it had rejected");
-        Ok(identity)
-    }
-
-    /// Registers again. If it is the same satellite, the earlier keys are kept behind the new one, in case the hive is
-    /// restored from another backup.
-    async fn register_again(
-        &self,
-        token: &SecretString,
-        hive: Option<HiveId>,
-        earlier: &AgentIdentity,
-    ) -> Result<AgentIdentity, Error> {
-        let mut identity = self.register(token, hive).await?;
-        if identity.is_same(earlier) {
-            identity.keys.add_older(earlier.keys.clone(), clock::now());
-            self.data.keep(&identity)?;
-        }
-        Ok(identity)
     }
 
     async fn register(&self, token: &SecretString, hive: Option<HiveId>) -> Result<AgentIdentity, Error> {
@@ -330,10 +218,6 @@ impl Registrar {
         };
         Error::NotAHive { server: self.api.server().to_string(), status }
     }
-}
-
-fn is_same(one: &SecretString, other: &SecretString) -> bool {
-    one.expose_secret() == other.expose_secret()
 }
 
 fn register_request(config: &AgentConfig) -> RegisterRequest {

@@ -2,13 +2,17 @@
 //!
 //! Each variable has three names, `HIVE_X`, `DEPLOYSTACK_X` and `SATELLITE_X`. The first one that is set wins.
 
+mod environment;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use hive_agent::config::{ServerUrl, parse_satellite_url};
-use hive_agent::{AgentConfig, Error, KeyRejectionPolicy, Language};
+use hive_agent::{AgentConfig, Error, KeyRejectionPolicy};
 use hive_wire::SatelliteName;
+
+pub(crate) use environment::EnvVars;
 
 /// The satellite agent: connects to a hive and runs the commands and sessions that the hive asks for.
 #[derive(Debug, Default, Parser)]
@@ -133,41 +137,6 @@ pub(crate) enum AgentLogFormat {
     Json,
 }
 
-/// Looks up variables under all their names.
-pub(crate) struct EnvVars<F> {
-    pub(crate) variable: F,
-}
-
-impl<F: Fn(&str) -> Option<String>> EnvVars<F> {
-    /// Returns a setting by its name without `HIVE_`. An empty value counts as not set.
-    pub(crate) fn get(&self, suffix: &str) -> Option<String> {
-        // `SATELLITE_NAME`, and not `SATELLITE_SATELLITE_NAME`.
-        let short = suffix.strip_prefix("SATELLITE_").unwrap_or(suffix);
-        let names = [format!("HIVE_{suffix}"), format!("DEPLOYSTACK_{suffix}"), format!("SATELLITE_{short}")];
-        names.iter().find_map(|name| (self.variable)(name).filter(|value| !value.trim().is_empty()))
-    }
-
-    fn list(&self, suffix: &str) -> Vec<String> {
-        let text = self.get(suffix).unwrap_or_default();
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-        items.map(ToOwned::to_owned).collect()
-    }
-
-    fn flag(&self, suffix: &str, setting: &'static str) -> Result<Option<bool>, Error> {
-        let parse = |text: String| match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Ok(true),
-            "false" | "0" | "no" | "off" => Ok(false),
-            _ => Err(wrong(setting, "true or false is needed")),
-        };
-        self.get(suffix).map(parse).transpose()
-    }
-
-    /// The language of messages.
-    pub(crate) fn language(&self) -> Language {
-        Language::of_locale(&self.variable)
-    }
-}
-
 fn wrong(setting: &'static str, reason: &str) -> Error {
     Error::Setting { setting, reason: reason.to_owned() }
 }
@@ -252,113 +221,4 @@ fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use secrecy::ExposeSecret;
-
-    fn config(flags: &[&str], variables: &[(&str, &str)]) -> Result<AgentConfig, Error> {
-        let flags = Flags::try_parse_from([&["satellite-agent"], flags].concat()).unwrap();
-        let variable = |name: &str| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        flags.into_config(&EnvVars { variable })
-    }
-
-    #[test]
-    fn flags_win_over_environment_and_environment_over_defaults() {
-        let variables = [
-            ("HIVE_SERVER_URL", "http://env:1"),
-            ("HIVE_SATELLITE_NAME", "name-from-env"),
-            ("HIVE_TAGS", "a, b"),
-            ("HIVE_ALLOW_POWER", "no"),
-        ];
-        let from_env = config(&[], &variables).unwrap();
-        assert_eq!(from_env.server.to_string(), "http://env:1");
-        assert_eq!(from_env.name.as_str(), "name-from-env");
-        assert_eq!(from_env.tags, ["a", "b"]);
-        assert!(!from_env.policy.allow_power_commands && from_env.policy.allow_shell);
-        assert_eq!(from_env.data_dir, PathBuf::from("persistent_data"));
-        let flags = [
-            "--server",
-            "http://flag:1",
-            "--name",
-            "name-from-flag",
-            "--tag",
-            "c",
-            "--allow-power",
-            "true",
-            "--local-api",
-            "off",
-            "--max-sessions",
-            "3",
-            "--claim-linger",
-            "0.5",
-        ];
-        let from_flags = config(&flags, &variables).unwrap();
-        assert_eq!(from_flags.server.to_string(), "http://flag:1");
-        assert_eq!(from_flags.name.as_str(), "name-from-flag");
-        assert_eq!(from_flags.tags, ["c"]);
-        assert!(from_flags.policy.allow_power_commands && from_flags.local_api.is_none());
-        assert_eq!((from_flags.max_sessions, from_flags.claim_linger), (3, Duration::from_millis(500)));
-    }
-
-    #[test]
-    fn a_variable_has_three_names() {
-        let check = |variables: &[(&str, &str)], server: &str, name: &str| {
-            let config = config(&[], variables).unwrap();
-            assert_eq!((config.server.to_string().as_str(), config.name.as_str()), (server, name));
-        };
-        check(
-            &[("DEPLOYSTACK_BACKEND_URL", "http://x"), ("DEPLOYSTACK_SATELLITE_NAME", "satellite-1")],
-            "http://x",
-            "satellite-1",
-        );
-        check(&[("SATELLITE_SERVER_URL", "http://x"), ("SATELLITE_NAME", "satellite-1")], "http://x", "satellite-1");
-        check(
-            &[
-                ("DEPLOYSTACK_SERVER_URL", "http://old"),
-                ("HIVE_SERVER_URL", "http://new"),
-                ("HIVE_SATELLITE_NAME", "satellite-1"),
-            ],
-            "http://new",
-            "satellite-1",
-        );
-    }
-
-    #[test]
-    fn the_name_is_looked_at_first() {
-        assert!(matches!(config(&["--name", "short", "--server", "nonsense"], &[]), Err(Error::Name(_))));
-        assert!(matches!(config(&[], &[]), Err(Error::Name(_))));
-        assert!(matches!(config(&["--name", "long-enough"], &[]), Err(Error::Setting { setting: "--server", .. })));
-    }
-
-    #[test]
-    fn a_token_comes_from_a_flag_or_else_from_the_environment() {
-        let check = |flags: &[&str], variables: &[(&str, &str)], token: Option<&str>, file: Option<&str>| {
-            let flags = [&["--server", "http://x:1", "--name", "web-server-01"], flags].concat();
-            let config = config(&flags, variables).unwrap();
-            let got = config.registration_token.as_ref().map(ExposeSecret::expose_secret);
-            assert_eq!(
-                (got, config.registration_token_file),
-                (token, file.map(PathBuf::from)),
-                "{flags:?} {variables:?}"
-            );
-        };
-        let (token, file) = (("HIVE_REGISTRATION_TOKEN", "t-env\n"), ("HIVE_REGISTRATION_TOKEN_FILE", "/f/env"));
-        check(&[], &[], None, None);
-        check(&[], &[token], Some("t-env"), None);
-        check(&[], &[file], None, Some("/f/env"));
-        check(&[], &[("SATELLITE_REGISTRATION_TOKEN_FILE", "-")], None, Some("-"));
-        check(&["--registration-token-file", "-"], &[token, file], None, Some("-"));
-        check(&["--registration-token", "t-flag"], &[token, file], Some("t-flag"), None);
-        let both = ["satellite-agent", "--registration-token", "t", "--registration-token-file", "f"];
-        assert!(Flags::try_parse_from(both).is_err());
-    }
-
-    #[test]
-    fn the_token_is_not_shown() {
-        let flags = Flags::try_parse_from(["satellite-agent", "--registration-token", "hunter2"]).unwrap();
-        assert!(!format!("{flags:?}").contains("hunter2"));
-    }
-}
+mod tests;

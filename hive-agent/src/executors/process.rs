@@ -5,14 +5,15 @@
 //! its whole process tree, and only when no process is left. This module knows neither the link nor the journal.
 
 mod child;
+mod outcome;
+mod output_pipe;
 mod pipe_drain;
 mod program;
+mod spawn;
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::pin::pin;
 use std::process::ExitStatus;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -20,7 +21,7 @@ use futures_util::future::{FusedFuture as _, join};
 use hive_wire::ErrorCode;
 use hive_wire::agent::{Channel, ErrorBody, Received};
 use hive_wire::api::CommandStatus;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -29,15 +30,15 @@ use crate::process_tree;
 use crate::spool::SpoolWriter;
 
 use child::ChildProcess;
+use outcome::{EndCause, outcome};
+use output_pipe::{OutputPipe, store_output};
 
+pub(crate) use outcome::ProcessOutcome;
 pub(crate) use pipe_drain::PipeDrain;
 pub(crate) use program::{Program, environment, home, marker, not_started};
 
 /// How long the pipes are read after the main process has exited, if a background child holds them open.
 const DRAIN: Duration = Duration::from_millis(200);
-/// The largest chunk read from a pipe at once.
-const PIECE: usize = 32 * 1024;
-
 /// The signals that end a command by force.
 #[derive(Debug, Clone)]
 pub(crate) struct StopSignals {
@@ -45,31 +46,6 @@ pub(crate) struct StopSignals {
     pub(crate) cancel: CancellationToken,
     /// The agent stops.
     pub(crate) shutdown: CancellationToken,
-}
-
-/// How a process ended.
-#[derive(Debug)]
-pub(crate) struct ProcessOutcome {
-    pub(crate) status: CommandStatus,
-    pub(crate) exit_code: Option<i32>,
-    pub(crate) error: Option<ErrorBody>,
-    pub(crate) duration: Duration,
-    pub(crate) output_len: Received,
-    pub(crate) is_truncated: bool,
-}
-
-impl ProcessOutcome {
-    /// The outcome of a command that was not run.
-    pub(crate) fn without_run(status: CommandStatus, error: Option<ErrorBody>) -> Self {
-        Self {
-            status,
-            exit_code: None,
-            error,
-            duration: Duration::ZERO,
-            output_len: Received::default(),
-            is_truncated: false,
-        }
-    }
 }
 
 /// Where the output of a process goes.
@@ -88,14 +64,6 @@ impl<F> ProcessOutputs<'_, F> {
         let message = self.stdout.loss().or(self.stderr.loss())?.to_owned();
         Some(ErrorBody { code: ErrorCode::Unavailable, message })
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum EndCause {
-    Exited,
-    TimedOut,
-    Cancelled,
-    Stopped,
 }
 
 /// Runs a process to its end.
@@ -179,79 +147,11 @@ async fn supervise<F: Fn(Channel, u64)>(
     (ending, status)
 }
 
-/// One of a process's outputs until its end.
-struct OutputPipe {
-    reader: Option<pipe::Receiver>,
-    /// The pipe is not read, because the spool has no room.
-    is_blocked: Arc<AtomicBool>,
-}
-
-impl OutputPipe {
-    fn new(reader: Option<pipe::Receiver>) -> Self {
-        Self { reader, is_blocked: Arc::default() }
-    }
-}
-
-/// Reads a pipe to its end, whatever happens to the bytes. The process is blocked only while its output is kept in
-/// memory, on a full disk, and the server has not read it.
-async fn store_output(pipe: &mut OutputPipe, writer: &mut SpoolWriter, on_growth: impl Fn(u64)) {
-    let Some(reader) = &mut pipe.reader else { return };
-    // Allocated as needed: a thousand commands that wait for output must not cost megabytes.
-    let mut piece = Vec::new();
-    loop {
-        pipe.is_blocked.store(true, Ordering::Relaxed);
-        writer.room().await;
-        pipe.is_blocked.store(false, Ordering::Relaxed);
-        piece.clear();
-        // The first read is small: most commands write less than 1 KiB, or nothing.
-        piece.reserve(if piece.capacity() == 0 { 1024 } else { PIECE });
-        match reader.read_buf(&mut piece).await {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {
-                let before = writer.len();
-                let len = writer.append(&piece);
-                // Output beyond the limit does not grow the spool, and the link need not be woken.
-                if len > before {
-                    on_growth(len);
-                }
-            }
-        }
-    }
-    pipe.reader = None;
-}
-
 /// A process may exit without reading its input, so a failed write is no error.
 async fn write_stdin(pipe: Option<pipe::Sender>, input: Option<Vec<u8>>) {
     if let Some((mut pipe, input)) = pipe.zip(input) {
         drop(pipe.write_all(&input).await);
     }
-}
-
-/// The exit code is reported as the process gave it. A process that timed out gave none; for one that was cancelled
-/// only the signal is reported.
-fn outcome(ending: EndCause, status: std::io::Result<ExitStatus>) -> (CommandStatus, Option<i32>, Option<ErrorBody>) {
-    let of_signal = |status: &ExitStatus| status.signal().map(|signal| 128 + signal);
-    let exit_code = status.as_ref().ok().and_then(|status| match ending {
-        EndCause::Exited => status.code().or_else(|| of_signal(status)),
-        EndCause::TimedOut => None,
-        EndCause::Cancelled | EndCause::Stopped => of_signal(status),
-    });
-    let (status, error) = match ending {
-        EndCause::TimedOut => (CommandStatus::TimedOut, None),
-        EndCause::Cancelled => (CommandStatus::Cancelled, None),
-        EndCause::Stopped => {
-            (CommandStatus::Cancelled, Some((ErrorCode::Unavailable, "the satellite was stopped".to_owned())))
-        }
-        EndCause::Exited => match (exit_code, status) {
-            (Some(0), _) => (CommandStatus::Succeeded, None),
-            (_, Ok(_)) => (CommandStatus::Failed, None),
-            (_, Err(error)) => (
-                CommandStatus::OutcomeUnknown,
-                Some((ErrorCode::Internal, format!("cannot wait for the process: {error}"))),
-            ),
-        },
-    };
-    (status, exit_code, error.map(|(code, message)| ErrorBody { code, message }))
 }
 
 #[cfg(test)]

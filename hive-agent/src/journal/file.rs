@@ -4,37 +4,15 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::JournalRecord;
+use super::format::{JournalHeader, ParsedJournal, VERSION, count, line, parse};
 use crate::random;
-use crate::storage::checksum::Checksum;
 use crate::storage::{disk, files};
 
-/// The version that is written. Version 1 had no checksums.
-const VERSION: u32 = 2;
 /// The number of start ids that are kept.
 const MAX_STARTS: usize = 32;
-/// Separates the JSON of a line, in which it is escaped, from the checksum.
-const SEPARATOR: u8 = b'\t';
-
-/// The first line.
-#[derive(Serialize, Deserialize)]
-struct JournalHeader {
-    journal: String,
-    version: u32,
-    /// Records ever appended before the last rewrite.
-    #[serde(default)]
-    appended: u64,
-    /// Records that the last rewrite kept.
-    #[serde(default)]
-    kept: u64,
-    /// The start ids of the processes that wrote the journal, the latest last.
-    #[serde(default)]
-    starts: Vec<String>,
-}
-
 /// An open journal.
 #[derive(Debug)]
 pub(crate) struct JournalFile {
@@ -193,11 +171,6 @@ fn ignore_full_disk(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The number of complete lines. JSON contains no line breaks of its own.
-fn count(lines: &[u8]) -> u64 {
-    lines.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")).count() as u64
-}
-
 fn write_whole(path: &Path, header: &JournalHeader, lines: &[u8]) -> io::Result<(File, u64)> {
     let mut content = line(header)?;
     content.extend_from_slice(lines);
@@ -207,216 +180,5 @@ fn write_whole(path: &Path, header: &JournalHeader, lines: &[u8]) -> io::Result<
     Ok((file, size))
 }
 
-/// The content of a journal's file.
-struct ParsedJournal {
-    header: JournalHeader,
-    records: Vec<JournalRecord>,
-    /// The offset behind the last complete line.
-    size: u64,
-    /// A last record that is complete except for the end of its line.
-    unfinished: Option<JournalRecord>,
-}
-
-/// Parses a whole file. `None` if it is damaged.
-fn parse(content: &[u8]) -> Option<ParsedJournal> {
-    let mut lines = content.split_inclusive(|&byte| byte == b'\n');
-    let first = lines.next()?.strip_suffix(b"\n")?;
-    let header = read::<JournalHeader>(first, true)?;
-    // Version 1 wrote lines without checksums, which are accepted only in its own files.
-    let is_old = header.version < VERSION;
-    let mut parsed = ParsedJournal { header, records: Vec::new(), size: first.len() as u64 + 1, unfinished: None };
-    for line in lines {
-        match line.strip_suffix(b"\n") {
-            Some(whole) => parsed.records.push(read(whole, is_old)?),
-            // The last byte may be a damaged line end.
-            None => parsed.unfinished = read(line, false).or_else(|| read(&line[..line.len() - 1], false)),
-        }
-        if line.ends_with(b"\n") {
-            parsed.size += line.len() as u64;
-        }
-    }
-    Some(parsed)
-}
-
-/// Encodes a line: JSON, checksum, line end.
-pub(super) fn line(content: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(content)?;
-    let checksum = Checksum::of(&line);
-    line.push(SEPARATOR);
-    writeln!(line, "{checksum}")?;
-    Ok(line)
-}
-
-/// Decodes a line without its end. `None` if the checksum is wrong.
-fn read<T: for<'l> Deserialize<'l>>(line: &[u8], may_be_bare: bool) -> Option<T> {
-    let json = match line.iter().rposition(|&byte| byte == SEPARATOR) {
-        Some(at) => Some(&line[..at]).filter(|json| Checksum::of(json).is(&line[at + 1..])),
-        None => Some(line).filter(|_| may_be_bare),
-    };
-    serde_json::from_slice(json?).ok()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use hive_wire::id::Seed;
-    use hive_wire::{CommandId, Timestamp};
-    use proptest::prelude::*;
-
-    fn record(n: u8) -> JournalRecord {
-        JournalRecord::Started {
-            id: CommandId::new(Seed { unix_millis: 1, random: [n; 10] }),
-            expires_at: Timestamp::from_micros(i64::from(n)),
-            power: None,
-        }
-    }
-
-    fn journal(count: u8) -> (tempfile::TempDir, PathBuf, String) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("journal.jsonl");
-        let mut opened = JournalFile::open(&path).unwrap();
-        for n in 0..count {
-            opened.file.append(&record(n).to_line().unwrap(), false).unwrap();
-        }
-        (dir, path, opened.file.id)
-    }
-
-    #[test]
-    fn a_journal_is_found_again() {
-        let (_dir, path, id) = journal(3);
-        let opened = JournalFile::open(&path).unwrap();
-        assert_eq!(opened.file.id, id);
-        assert_eq!(opened.records, [record(0), record(1), record(2)]);
-    }
-
-    #[test]
-    fn a_torn_last_line_is_cut_off() {
-        let (_dir, path, id) = journal(2);
-        for torn in [&b"{\"record\":\"star"[..], b"\0\0\0\0", b"x"] {
-            let mut content = fs::read(&path).unwrap();
-            content.extend_from_slice(torn);
-            fs::write(&path, content).unwrap();
-            let mut opened = JournalFile::open(&path).unwrap();
-            assert_eq!((opened.records.len(), &opened.file.id), (2, &id));
-            opened.file.append(b"", true).unwrap();
-        }
-        let mut opened = JournalFile::open(&path).unwrap();
-        opened.file.append(&record(2).to_line().unwrap(), true).unwrap();
-        assert_eq!(JournalFile::open(&path).unwrap().records.len(), 3);
-    }
-
-    #[test]
-    fn damage_begins_another_journal() {
-        let damage: [fn(&str) -> String; 4] = [
-            |content| content.replacen("\"rec", "rec", 1),
-            |content| content.replacen("\"cmd_0", "\"cmd_1", 1),
-            |content| content.replacen('\t', " ", 2),
-            |content| format!("{content}garbage\n"),
-        ];
-        for damage in damage {
-            let (_dir, path, id) = journal(3);
-            let content = damage(&fs::read_to_string(&path).unwrap());
-            fs::write(&path, &content).unwrap();
-            let opened = JournalFile::open(&path).unwrap();
-            assert_ne!(opened.file.id, id);
-            assert!(opened.records.is_empty());
-            assert_eq!(fs::read_to_string(path.with_extension("broken")).unwrap(), content);
-        }
-    }
-
-    #[test]
-    fn a_journal_without_checksums_is_read_and_gets_some() {
-        let (_dir, path, _) = journal(0);
-        let old = |record: &JournalRecord| serde_json::to_string(record).unwrap() + "\n";
-        let content = format!("{{\"journal\":\"0123456789\",\"version\":1}}\n{}{}", old(&record(0)), old(&record(1)));
-        fs::write(&path, content).unwrap();
-        let mut opened = JournalFile::open(&path).unwrap();
-        assert_eq!((&*opened.file.id, &opened.records[..]), ("0123456789", &[record(0), record(1)][..]));
-        opened.file.append(&record(2).to_line().unwrap(), false).unwrap();
-        let mut opened = JournalFile::open(&path).unwrap();
-        assert_eq!(opened.records, [record(0), record(1), record(2)]);
-        opened.file.rewrite(&record(2).to_line().unwrap()).unwrap();
-        let content = fs::read_to_string(&path).unwrap();
-        assert!(content.lines().count() == 2 && content.lines().all(|line| line.contains('\t')), "{content}");
-    }
-
-    #[test]
-    fn a_line_of_a_newer_version_is_no_damage() {
-        let (_dir, path, id) = journal(1);
-        let mut opened = JournalFile::open(&path).unwrap();
-        let newer = line(&serde_json::json!({"record": "from_the_future", "x": 1})).unwrap();
-        opened.file.append(&newer, false).unwrap();
-        opened.file.append(&record(1).to_line().unwrap(), false).unwrap();
-        let opened = JournalFile::open(&path).unwrap();
-        assert_eq!(opened.file.id, id);
-        assert_eq!(opened.records, [record(0), JournalRecord::Unknown, record(1)]);
-    }
-
-    #[test]
-    fn the_position_counts_every_record_ever_appended() {
-        let (_dir, path, _) = journal(3);
-        let reopened = || JournalFile::open(&path).unwrap().file;
-        assert_eq!(reopened().position, 3);
-        reopened().rewrite(&record(9).to_line().unwrap()).unwrap();
-        assert_eq!(reopened().position, 3, "a rewrite appends nothing");
-        reopened().append(&record(10).to_line().unwrap(), true).unwrap();
-        reopened().append(b"", true).unwrap();
-        assert_eq!(reopened().position, 4);
-        reopened().start("process", &[]).unwrap();
-        assert_eq!(reopened().position, 4);
-        let torn = [fs::read(&path).unwrap(), record(11).to_line().unwrap()[..9].to_vec()].concat();
-        fs::write(&path, torn).unwrap();
-        assert_eq!(reopened().position, 4, "half a record is none");
-    }
-
-    #[test]
-    fn the_latest_processes_are_remembered() {
-        let (_dir, path, _) = journal(1);
-        for n in 0..MAX_STARTS + 2 {
-            JournalFile::open(&path).unwrap().file.start(&format!("process-{n}"), &[]).unwrap();
-        }
-        let file = JournalFile::open(&path).unwrap().file;
-        assert_eq!((file.starts.len(), &*file.starts[0]), (MAX_STARTS, "process-2"));
-        assert_eq!(file.starts.last().unwrap(), &format!("process-{}", MAX_STARTS + 1));
-    }
-
-    #[test]
-    fn a_rewritten_journal_keeps_its_id() {
-        let (_dir, path, id) = journal(3);
-        let mut opened = JournalFile::open(&path).unwrap();
-        opened.file.rewrite(&record(9).to_line().unwrap()).unwrap();
-        opened.file.append(&record(10).to_line().unwrap(), true).unwrap();
-        let opened = JournalFile::open(&path).unwrap();
-        assert_eq!(opened.file.id, id);
-        assert_eq!(opened.records, [record(9), record(10)]);
-    }
-
-    proptest! {
-        #[test]
-        fn a_journal_cut_anywhere_behind_its_first_line_loses_only_the_end(cut in 0usize..2000) {
-            let (_dir, path, id) = journal(10);
-            let content = fs::read(&path).unwrap();
-            let first_line = content.iter().position(|&byte| byte == b'\n').unwrap() + 1;
-            let cut = first_line + cut % (content.len() - first_line + 1);
-            fs::write(&path, &content[..cut]).unwrap();
-            let opened = JournalFile::open(&path).unwrap();
-            let whole: Vec<_> = (0..10).map(record).take(opened.records.len()).collect();
-            prop_assert_eq!(&opened.file.id, &id);
-            prop_assert_eq!(opened.records, whole);
-        }
-
-        #[test]
-        fn a_changed_byte_is_no_other_journal(place in any::<usize>(), flip in 1u8..) {
-            let (_dir, path, id) = journal(5);
-            let mut content = fs::read(&path).unwrap();
-            let place = place % content.len();
-            content[place] ^= flip;
-            fs::write(&path, &content).unwrap();
-            let opened = JournalFile::open(&path).unwrap();
-            let all: Vec<_> = (0..5).map(record).collect();
-            let is_whole = opened.file.id == id && opened.records == all;
-            let is_new = opened.file.id != id && opened.records.is_empty();
-            prop_assert!(is_whole || is_new, "{:?}", opened.records);
-        }
-    }
-}
+mod tests;

@@ -1,9 +1,9 @@
 //! Opens a link over a WebSocket: TCP, TLS, the upgrade with the key, the handshake.
 
 mod link;
+mod tcp;
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use hive_wire::satellite_api::HIVE_ID_HEADER;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
 use secrecy::SecretString;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::Error as SocketError;
@@ -36,11 +36,6 @@ pub(crate) use link::serve;
 const READ_BUFFER: usize = 4 * 1024;
 /// Bytes gathered before they are written, unless there is nothing more to gather.
 const WRITE_BUFFER: usize = 16 * 1024;
-
-/// Bytes that the kernel accepts before the network has taken them. The echo of a keystroke waits behind them; with the
-/// kernel's default this is seconds on a slow line.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-const UNSENT: u32 = 16 * 1024;
 
 /// Appended to an answer to the upgrade that no hive gives.
 const NO_WEBSOCKETS: &str =
@@ -97,7 +92,7 @@ impl Dialer {
     }
 
     async fn connect(&self) -> Result<TcpStream, DisconnectReason> {
-        let connected = connect(&self.server.host_and_port()).await;
+        let connected = tcp::connect(&self.server.host_and_port()).await;
         connected.map_err(|error| DisconnectReason::lost(format!("cannot connect to {}: {error}", self.server)))
     }
 
@@ -154,28 +149,6 @@ impl Dialer {
 /// WebSockets.
 fn hint(status: StatusCode) -> &'static str {
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS { "" } else { NO_WEBSOCKETS }
-}
-
-/// Connects to the first address that answers.
-async fn connect(host_and_port: &str) -> io::Result<TcpStream> {
-    let mut last_error = None;
-    for address in lookup_host(host_and_port).await? {
-        match connect_to(address).await {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last_error = Some(error),
-        }
-    }
-    Err(last_error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
-}
-
-async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A keystroke is one small packet and must not wait for others.
-    socket.set_nodelay(true)?;
-    let stream = socket.connect(address).await?;
-    #[cfg(any(target_os = "android", target_os = "linux"))]
-    socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
-    Ok(stream)
 }
 
 async fn exchange_handshake(socket: &mut LinkSocket, handshake: Handshake) -> Result<HandshakeAck, DisconnectReason> {

@@ -1,38 +1,20 @@
 //! Starts a process as the leader of a session of its own, without a controlling terminal: `/dev/tty` does not exist
 //! for it, and it cannot write to the terminal in which the agent was started.
 //!
-//! `posix_spawn` starts it. The standard library uses it as well but cannot set the session, and a `fork` of a process
-//! as large as the agent takes several times longer. A spawned process inherits the working directory of the thread
-//! that spawns it, so one thread with a working directory of its own starts all processes.
+//! [`spawn`](super::spawn) starts it; this module watches it until its end.
 
-use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::OnceLock;
 
-use nix::libc;
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::signal::{SigSet, Signal};
 use rustix::process::{Pid, WaitOptions, kill_process, waitpid};
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
 
-use super::Program;
-
-/// Processes that wait to be started. When the queue is full, the next command waits.
-const QUEUE: usize = 64;
-/// The thread's directory between two starts, so that it keeps no file system busy.
-const IDLE_DIRECTORY: &str = "/";
-/// Changes the directory on systems where a thread has none of its own.
-const IN_DIRECTORY: &str = r#"cd -- "$0" && exec "$@""#;
+use super::{Program, spawn};
 
 /// A running process. It is killed when this is dropped before its end was seen.
 #[derive(Debug)]
@@ -53,16 +35,6 @@ enum ExitWatch {
     Signal(Signals),
 }
 
-/// A process to start.
-struct SpawnRequest {
-    path: CString,
-    args: Vec<CString>,
-    env: Vec<CString>,
-    cwd: PathBuf,
-    stdio: [OwnedFd; 3],
-    started: oneshot::Sender<io::Result<Pid>>,
-}
-
 impl ChildProcess {
     pub(super) async fn start(program: &Program) -> io::Result<Self> {
         let (input, stdin) = match program.stdin {
@@ -74,18 +46,7 @@ impl ChildProcess {
         let stdin = stdin.map(pipe::Sender::from_owned_fd).transpose()?;
         let stdout = Some(pipe::Receiver::from_owned_fd(stdout.into())?);
         let stderr = Some(pipe::Receiver::from_owned_fd(stderr.into())?);
-        let (started, answer) = oneshot::channel();
-        let request = SpawnRequest {
-            path: c_string(program.path.as_os_str())?,
-            args: arguments(program)?,
-            env: environment(program)?,
-            cwd: program.cwd.clone(),
-            stdio: [input, output.into(), errors.into()],
-            started,
-        };
-        let thread_ended = || io::Error::other("the thread that starts programs is gone");
-        spawn_thread()?.send(request).await.map_err(|_| thread_ended())?;
-        let pid = answer.await.map_err(|_| thread_ended())??;
+        let pid = spawn::start(program, [input, output.into(), errors.into()]).await?;
         let end = ExitWatch::of(pid).inspect_err(|_| kill(pid))?;
         Ok(Self { pid, end, status: None, stdin, stdout, stderr })
     }
@@ -141,137 +102,8 @@ impl ExitWatch {
     }
 }
 
-fn kill(pid: Pid) {
+/// Kills a process that was not reaped yet.
+pub(super) fn kill(pid: Pid) {
     // It may have ended in the meantime.
     kill_process(pid, rustix::process::Signal::KILL).ok();
-}
-
-fn c_string(text: &OsStr) -> io::Result<CString> {
-    CString::new(text.as_bytes())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "nul byte found in provided data"))
-}
-
-fn arguments(program: &Program) -> io::Result<Vec<CString>> {
-    let words = std::iter::once(&program.name).chain(&program.args);
-    words.map(|word| c_string(word.as_ref())).collect()
-}
-
-/// Of variables that occur twice, the later ones win.
-fn environment(program: &Program) -> io::Result<Vec<CString>> {
-    let variables: BTreeMap<_, _> = program.env.iter().map(|(key, value)| (key, value)).collect();
-    variables.into_iter().map(|(key, value)| c_string(format!("{key}={value}").as_ref())).collect()
-}
-
-/// The thread that starts processes, one per agent process.
-fn spawn_thread() -> io::Result<&'static mpsc::Sender<SpawnRequest>> {
-    static THREAD: OnceLock<mpsc::Sender<SpawnRequest>> = OnceLock::new();
-    if let Some(thread) = THREAD.get() {
-        return Ok(thread);
-    }
-    let (sender, requests) = mpsc::channel(QUEUE);
-    std::thread::Builder::new().name("starter".into()).stack_size(128 * 1024).spawn(move || start_all(requests))?;
-    // If two callers race, the loser's thread ends at once because its channel is closed.
-    Ok(THREAD.get_or_init(|| sender))
-}
-
-fn start_all(mut requests: mpsc::Receiver<SpawnRequest>) {
-    // Once per thread: the result does not change.
-    let has_directory = own_directory().is_ok();
-    while let Some(request) = requests.blocking_recv() {
-        let started = if has_directory { start_in_directory(&request) } else { start_by_shell(&request) };
-        if let Err(Ok(pid)) = request.started.send(started) {
-            // The caller has given up.
-            kill(pid);
-        }
-    }
-}
-
-/// Gives this thread a working directory of its own.
-#[cfg(target_os = "linux")]
-fn own_directory() -> nix::Result<()> {
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn own_directory() -> nix::Result<()> {
-    Err(nix::errno::Errno::ENOSYS)
-}
-
-fn start_in_directory(request: &SpawnRequest) -> io::Result<Pid> {
-    nix::unistd::chdir(&request.cwd)?;
-    let started = spawn(&request.path, &request.args, request);
-    nix::unistd::chdir(IDLE_DIRECTORY)?;
-    started
-}
-
-/// Used where a container forbids a thread a directory of its own.
-fn start_by_shell(request: &SpawnRequest) -> io::Result<Pid> {
-    if !request.cwd.is_dir() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    // The shell would report a missing file as exit code 127 instead of an error.
-    nix::unistd::access(request.path.as_c_str(), nix::unistd::AccessFlags::X_OK)?;
-    let shell = c"/bin/sh".to_owned();
-    let mut args = vec![shell.clone(), c"-c".to_owned(), c_string(IN_DIRECTORY.as_ref())?];
-    args.extend([c_string(request.cwd.as_os_str())?, request.path.clone()]);
-    args.extend(request.args.iter().skip(1).cloned());
-    spawn(&shell, &args, request)
-}
-
-fn spawn(path: &CString, args: &[CString], request: &SpawnRequest) -> io::Result<Pid> {
-    let mut actions = PosixSpawnFileActions::init()?;
-    // `dup2` clears the close-on-exec flag of descriptors 0 to 2; all others are closed.
-    for (number, descriptor) in (0..).zip(&request.stdio) {
-        actions.add_dup2(descriptor.as_raw_fd(), number)?;
-    }
-    let mut attributes = PosixSpawnAttr::init()?;
-    let new_session = PosixSpawnFlags::from_bits_retain(libc::POSIX_SPAWN_SETSID.into());
-    attributes
-        .set_flags(new_session | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
-    // A signal that the agent blocks would stay blocked in the process.
-    attributes.set_sigmask(&SigSet::empty())?;
-    // Rust programs ignore SIGPIPE; their children must not inherit that.
-    attributes.set_sigdefault(&SigSet::from_iter([Signal::SIGPIPE]))?;
-    let pid = posix_spawn(path.as_c_str(), &actions, &attributes, args, &request.env)?;
-    Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("a process without a number"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read as _;
-
-    fn request(path: &str, cwd: PathBuf) -> (SpawnRequest, io::PipeReader) {
-        let (reader, output) = io::pipe().unwrap();
-        let words = ["sh", "-c", r#"pwd -P; echo "$1""#, "sh", "a  b"];
-        let request = SpawnRequest {
-            path: c_string(path.as_ref()).unwrap(),
-            args: words.map(|word| c_string(word.as_ref()).unwrap()).to_vec(),
-            env: Vec::new(),
-            cwd,
-            stdio: [File::open("/dev/null").unwrap().into(), output.into(), File::create("/dev/null").unwrap().into()],
-            started: oneshot::channel().0,
-        };
-        (request, reader)
-    }
-
-    #[test]
-    fn a_program_starts_in_its_directory_also_where_a_thread_has_none_of_its_own() {
-        let dir = tempfile::tempdir().unwrap();
-        let cwd = dir.path().canonicalize().unwrap();
-        let (request, mut reader) = request("/bin/sh", cwd.clone());
-        let pid = start_by_shell(&request).unwrap();
-        drop(request);
-        let mut output = String::new();
-        reader.read_to_string(&mut output).unwrap();
-        waitpid(Some(pid), WaitOptions::empty()).unwrap();
-        assert_eq!(output, format!("{}\na  b\n", cwd.display()));
-    }
-
-    #[test]
-    fn what_is_not_there_is_not_started_by_the_shell_either() {
-        let kind = |path: &str, cwd: &str| start_by_shell(&request(path, cwd.into()).0).unwrap_err().kind();
-        assert_eq!(kind("/no/such/file", "/"), io::ErrorKind::NotFound);
-        assert_eq!(kind("/bin/sh", "/no/such/directory"), io::ErrorKind::NotFound);
-    }
 }

@@ -1,5 +1,8 @@
 //! Commands with real processes.
 
+mod background;
+mod ends;
+
 use super::*;
 use crate::config::Account;
 use crate::spool::Spool;
@@ -65,6 +68,11 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
+}
+
+fn is_alive(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !String::from_utf8_lossy(&stat).contains(") Z ")
 }
 
 fn shell(line: &str) -> ExecSpec {
@@ -175,20 +183,6 @@ async fn output_beyond_the_cap_is_dropped_and_the_program_runs_on() {
 }
 
 #[tokio::test]
-async fn a_background_child_is_left_alone_and_waited_for_no_longer_than_a_moment() {
-    let bench = bench();
-    let begun = Instant::now();
-    let outcome = bench.run(&shell("echo early; (sleep 20; true) & echo $! > pid")).await;
-    assert_eq!(outcome.status, CommandStatus::Succeeded);
-    assert!(begun.elapsed() < Duration::from_secs(10));
-    assert_eq!(bench.output(Channel::Stdout), "early\n");
-    let pid: i32 = bench.file("pid").trim().parse().unwrap();
-    assert!(is_alive(pid));
-    let marker = format!("HIVE_COMMAND_ID={}", bench.id);
-    process_tree::end(process_tree::TreeRoot { pid: pid.cast_unsigned(), marker }).await;
-}
-
-#[tokio::test]
 async fn a_command_has_no_terminal() {
     let bench = bench();
     let line =
@@ -198,31 +192,6 @@ async fn a_command_has_no_terminal() {
     // If the test has a terminal, the command must not have it.
     assert_ne!(bench.run(&shell("echo X > /dev/tty")).await.status, CommandStatus::Succeeded);
     assert_ne!(bench.run(&shell("read x < /dev/tty")).await.status, CommandStatus::Succeeded);
-}
-
-#[tokio::test]
-async fn a_background_child_goes_on_writing_when_its_command_has_ended() {
-    let bench = bench();
-    let line = "(while :; do head -c 100000 /dev/zero; echo x >> alive; sleep 0.01; done) & echo $! > pid";
-    assert_eq!(bench.run(&shell(line)).await.status, CommandStatus::Succeeded);
-    let count = bench.file("alive").lines().count();
-    while bench.file("alive").lines().count() < count + 5 {
-        assert!(is_alive(bench.file("pid").trim().parse().unwrap()));
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    assert_eq!(bench.drain.count(), 2);
-    let marker = format!("HIVE_COMMAND_ID={}", bench.id);
-    process_tree::end(process_tree::TreeRoot { pid: bench.file("pid").trim().parse().unwrap(), marker }).await;
-    while bench.drain.count() > 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_command_that_leaves_nothing_behind_holds_no_pipe() {
-    let bench = bench();
-    bench.run(&shell("echo done")).await;
-    assert_eq!(bench.drain.count(), 0);
 }
 
 #[tokio::test]
@@ -237,110 +206,4 @@ async fn signals_reach_a_command_as_they_reach_others() {
         let of_pipe = 1 << (nix::libc::SIGPIPE - 1);
         assert_eq!(u64::from_str_radix(mask, 16).unwrap() & of_pipe, 0, "{name} {mask}");
     }
-}
-
-fn is_alive(pid: i32) -> bool {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !String::from_utf8_lossy(&stat).contains(") Z ")
-}
-
-/// A shell, a child, a grandchild in a session of its own, and an orphan in another session.
-const FAMILY: &str = "sleep 97 & echo $! >> pids
-    setsid sh -c 'echo $$ >> pids; sleep 97 & echo $! >> pids; wait' &
-    setsid sh -c 'setsid sleep 97 & echo $! >> pids'
-    echo $$ >> pids; wait";
-
-fn check_family_is_gone(bench: &Bench) {
-    let pids: Vec<i32> = bench.file("pids").lines().map(|line| line.parse().unwrap()).collect();
-    assert_eq!(pids.len(), 5);
-    for pid in pids {
-        assert!(!is_alive(pid), "{pid} is alive");
-    }
-}
-
-#[tokio::test]
-async fn a_timeout_ends_everything_the_command_started() {
-    let bench = bench();
-    let spec = ExecSpec { timeout_seconds: 2, ..shell(FAMILY) };
-    let outcome = bench.run(&spec).await;
-    assert_eq!(outcome.status, CommandStatus::TimedOut);
-    check_family_is_gone(&bench);
-}
-
-#[tokio::test]
-async fn a_process_whose_kernel_name_cuts_a_character_is_ended_like_others() {
-    let bench = bench();
-    // The kernel keeps 15 bytes of a name: "v2" and 13 bytes of three-byte characters.
-    let program = bench.dir.path().join("v2バックアップ処理");
-    std::fs::copy("/bin/sleep", &program).unwrap();
-    let spec = ExecSpec { args: Some(vec!["9".into()]), timeout_seconds: 1, ..shell(program.to_str().unwrap()) };
-    let outcome = bench.run(&spec).await;
-    assert_eq!(outcome.status, CommandStatus::TimedOut);
-    assert!(outcome.duration < Duration::from_secs(8), "{:?}", outcome.duration);
-    let child = ExecSpec { timeout_seconds: 1, ..shell(&format!("'{}' 9 & echo $! > pid; wait", program.display())) };
-    assert_eq!(bench.run(&child).await.status, CommandStatus::TimedOut);
-    assert!(!is_alive(bench.file("pid").trim().parse().unwrap()));
-}
-
-#[tokio::test]
-async fn a_command_whose_time_was_up_has_no_exit_code() {
-    let bench = bench();
-    for line in ["sleep 9", "trap 'exit 0' TERM; while :; do sleep 0.01; done"] {
-        let outcome = bench.run(&ExecSpec { timeout_seconds: 1, ..shell(line) }).await;
-        assert_eq!((outcome.status, outcome.exit_code), (CommandStatus::TimedOut, None), "{line}");
-    }
-}
-
-#[tokio::test]
-async fn a_cancel_ends_everything_the_command_started() {
-    let bench = bench();
-    let cancel = async {
-        while bench.file("pids").lines().count() < 5 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        bench.stop.cancel.cancel();
-    };
-    let spec = shell(FAMILY);
-    let (outcome, ()) = tokio::join!(bench.run(&spec), cancel);
-    assert_eq!((outcome.status, outcome.exit_code), (CommandStatus::Cancelled, Some(128 + 9)));
-    check_family_is_gone(&bench);
-}
-
-#[tokio::test]
-async fn a_stopped_agent_ends_its_commands_and_says_why() {
-    let bench = bench();
-    let stop = async {
-        bench.until_file("ready").await;
-        bench.stop.shutdown.cancel();
-    };
-    let spec = shell("echo before; echo x > ready; sleep 60");
-    let (outcome, ()) = tokio::join!(bench.run(&spec), stop);
-    assert_eq!(outcome.status, CommandStatus::Cancelled);
-    assert!(outcome.error.unwrap().message.contains("stopped"));
-    assert_eq!(bench.output(Channel::Stdout), "before\n");
-}
-
-#[tokio::test]
-async fn a_command_cancelled_before_its_start_never_starts() {
-    let bench = bench();
-    bench.stop.cancel.cancel();
-    let outcome = bench.run(&shell("echo x > ready")).await;
-    assert_eq!((outcome.status, outcome.exit_code), (CommandStatus::Cancelled, None));
-    assert_eq!(bench.file("ready"), "");
-}
-
-#[tokio::test]
-async fn a_command_that_forks_without_end_is_ended() {
-    let bench = bench();
-    let spec = ExecSpec {
-        timeout_seconds: 1,
-        ..shell("i=0; while [ $i -lt 200000 ]; do setsid sleep 30 & i=$((i+1)); sleep 0.01; done")
-    };
-    assert_eq!(bench.run(&spec).await.status, CommandStatus::TimedOut);
-    let marker = format!("HIVE_COMMAND_ID={}", bench.id);
-    let left = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
-        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).contains(&marker)
-    });
-    assert_eq!(left.count(), 0);
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::clock;
+use crate::identity::StoredKeys;
 use hive_wire::id::Seed;
+use hive_wire::{HiveId, SatelliteId};
 use secrecy::ExposeSecret as _;
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,0 +1,80 @@
+//! The thread that owns the file. Everything that waits is written with one sync.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::{JournalFile, NAME};
+use crate::storage::disk::DiskHealth;
+
+/// Work for the thread.
+pub(super) enum JournalWrite {
+    Append(Vec<u8>),
+    /// Appends, and answers after the sync.
+    Sync(Vec<u8>, oneshot::Sender<io::Result<()>>),
+    Rewrite(Vec<u8>),
+}
+
+/// Writes until the queue is closed.
+pub(super) fn write_all(
+    mut file: JournalFile,
+    mut work: mpsc::Receiver<JournalWrite>,
+    size: &AtomicU64,
+    position: &AtomicU64,
+    disk: &DiskHealth,
+) {
+    while let Some(first) = work.blocking_recv() {
+        let mut lines = Vec::new();
+        let mut waiters = Vec::new();
+        let mut next = Some(first);
+        // Everything that waits is collected first: one sync then covers many commands.
+        while let Some(item) = next {
+            match item {
+                JournalWrite::Append(line) => lines.extend(line),
+                JournalWrite::Sync(line, done) => {
+                    lines.extend(line);
+                    waiters.push(done);
+                }
+                // The batch before the rewrite belongs to the old file and is written first.
+                JournalWrite::Rewrite(content) => {
+                    write_batch(&mut file, &mut lines, &mut waiters, position, disk);
+                    log_failure(file.rewrite(&content), disk);
+                }
+            }
+            next = work.try_recv().ok();
+        }
+        write_batch(&mut file, &mut lines, &mut waiters, position, disk);
+        size.store(file.size(), Ordering::Relaxed);
+    }
+}
+
+fn write_batch(
+    file: &mut JournalFile,
+    lines: &mut Vec<u8>,
+    waiters: &mut Vec<oneshot::Sender<io::Result<()>>>,
+    position: &AtomicU64,
+    disk: &DiskHealth,
+) {
+    // A batch without a waiting caller needs no sync.
+    let is_durable = !waiters.is_empty();
+    let written = file.append(lines, is_durable);
+    lines.clear();
+    if is_durable && written.is_ok() {
+        // Before the answers are sent: the acknowledgement of a command contains a position that includes its start.
+        position.store(file.position(), Ordering::Release);
+    }
+    for done in waiters.drain(..) {
+        let answer = written.as_ref().map(|&()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
+        // A caller that no longer waits has dropped the command.
+        drop(done.send(answer));
+    }
+    log_failure(written, disk);
+}
+
+fn log_failure(written: io::Result<()>, disk: &DiskHealth) {
+    if let Err(error) = written {
+        error!("{}", disk.record_failure(NAME, &error));
+    }
+}

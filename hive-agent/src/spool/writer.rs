@@ -1,0 +1,122 @@
+//! Stores one output of a command: on disk, and in memory after the disk has failed.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hive_wire::CommandId;
+use hive_wire::agent::{Channel, MAX_OUTPUT};
+use tracing::warn;
+
+use super::Spool;
+use super::memory::MemoryTail;
+use crate::storage::files;
+
+/// Stores one output, up to [`MAX_OUTPUT`].
+#[derive(Debug)]
+pub(crate) struct SpoolWriter {
+    spool: Spool,
+    id: CommandId,
+    channel: Channel,
+    pub(super) path: PathBuf,
+    pub(super) file: Option<File>,
+    /// Where the output continues after the disk has failed.
+    tail: Option<Arc<MemoryTail>>,
+    len: u64,
+    is_truncated: bool,
+    loss: Option<String>,
+}
+
+impl SpoolWriter {
+    pub(super) fn new(spool: Spool, id: CommandId, channel: Channel, path: PathBuf) -> Self {
+        Self { spool, id, channel, path, file: None, tail: None, len: 0, is_truncated: false, loss: None }
+    }
+
+    /// Stores as many of these bytes as fit, and returns the length of the output so far.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> u64 {
+        let room = if self.is_truncated { 0 } else { MAX_OUTPUT - self.len };
+        let kept = &bytes[..bytes.len().min(room as usize)];
+        self.is_truncated |= kept.len() < bytes.len();
+        if self.tail.is_none()
+            && let Err(error) = self.write(kept)
+        {
+            self.continue_in_memory(&error);
+        }
+        if let Some(tail) = &self.tail {
+            if tail.append(kept) {
+                self.len += kept.len() as u64;
+            } else {
+                self.record_loss("there is no memory for it");
+            }
+        }
+        self.len
+    }
+
+    /// Waits until there is room for more. It waits only while the output is kept in memory, and only for a limited
+    /// time: if the server does not read, the rest is lost.
+    pub(crate) async fn room(&mut self) {
+        // On disk there is always room: a program is never blocked by the network.
+        let Some(tail) = self.tail.as_ref().filter(|_| !self.is_truncated) else { return };
+        if !tail.room().await {
+            self.record_loss("the server does not take it");
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            empty => empty.insert(create(&self.path)?),
+        };
+        file.write_all(bytes)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Continues in memory.
+    fn continue_in_memory(&mut self, error: &io::Error) {
+        let message = self.spool.disk.record_failure("the output of commands", error);
+        warn!(command.id = %self.id, "{message}");
+        // Cuts off a chunk that was written in part, so that a later reader of the file does not see it.
+        drop(self.file.as_ref().map(|file| file.set_len(self.len)));
+        self.tail = Some(self.spool.memory.begin(self.id, self.channel.clone(), self.len));
+        self.loss = Some(message);
+    }
+
+    fn record_loss(&mut self, why: &str) {
+        self.is_truncated = true;
+        if let Some(message) = &mut self.loss {
+            *message = format!("output was lost: {message}, and {why}");
+            warn!(command.id = %self.id, "{message}");
+        }
+    }
+
+    /// The length of the output so far.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether output was dropped.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.is_truncated
+    }
+
+    /// Why output was dropped, unless it exceeded the size limit.
+    pub(crate) fn loss(&self) -> Option<&str> {
+        self.loss.as_deref().filter(|_| self.is_truncated && self.len < MAX_OUTPUT)
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let create = || files::private_file().write(true).truncate(true).open(path);
+    match (create(), path.parent()) {
+        (Err(error), Some(dir)) if error.kind() == io::ErrorKind::NotFound => {
+            files::create_private_dir(dir)?;
+            create()
+        }
+        (created, _) => created,
+    }
+}
