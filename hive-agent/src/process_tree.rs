@@ -10,7 +10,7 @@ mod proc_stat;
 use std::time::Duration;
 
 #[cfg(not(target_os = "linux"))]
-use group::ProcessTree;
+use group::ProcessGroup as ProcessTree;
 #[cfg(target_os = "linux")]
 use linux::ProcessTree;
 

@@ -8,11 +8,11 @@ use nix::unistd::Pid;
 
 use super::TreeRoot;
 
-pub(super) struct ProcessTree {
+pub(super) struct ProcessGroup {
     group: Pid,
 }
 
-impl ProcessTree {
+impl ProcessGroup {
     pub(super) fn new(root: &TreeRoot) -> Self {
         Self { group: Pid::from_raw(root.pid.cast_signed()) }
     }
