@@ -32,6 +32,7 @@ use crate::process_tree;
 use crate::random;
 use crate::spool::{Spool, SpoolReader};
 use crate::storage::disk::{self, DiskHealth};
+use crate::system_error;
 
 use concurrency::ConcurrencySlots;
 
@@ -272,7 +273,7 @@ impl Dispatcher {
         }
         // Ends are written in the background; the process exits after this.
         if let Err(error) = self.journal.flush().await {
-            error!(%error, "cannot write the journal");
+            error!("the journal cannot be written: {}", system_error::text(&error));
         }
     }
 

@@ -12,7 +12,8 @@
 //!   run it, `spool` keeps its output. `storage` handles files and full disks for all of them.
 //! - `pty` does for terminal sessions what `dispatcher` does for commands. Both report progress to the link through a
 //!   `dirty_set`. `process_tree` ends the processes that either has started.
-//! - `status`, `metrics`, `machine` and `local_api` report the state of the agent.
+//! - `status`, `metrics`, `machine` and `local_api` report the state of the agent. `connect_failure` and `system_error`
+//!   put the errors of libraries and of the system into words.
 //!
 //! The library reads neither flags nor environment, and prints nothing. The feature `program` adds what the binary
 //! needs for that; a program that embeds an agent leaves it out.
@@ -56,6 +57,7 @@
 pub mod agent;
 mod clock;
 pub mod config;
+mod connect_failure;
 mod dirty_set;
 mod dispatcher;
 pub mod error;
@@ -79,6 +81,7 @@ mod satellite_api;
 mod spool;
 mod status;
 mod storage;
+mod system_error;
 #[cfg(test)]
 mod tests;
 mod transport;

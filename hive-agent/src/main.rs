@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use hive_agent::messages::{explain, token_is_visible};
-use hive_agent::{Agent, AgentConfig, Error, LinkState};
+use hive_agent::messages::{cannot_announce, cannot_start, explain, log_level_ignored, token_is_visible};
+use hive_agent::{Agent, AgentConfig, Error, Language, LinkState};
 use hive_wire::escape;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::filter::Directive;
 use tracing_subscriber::fmt::format::debug_fn;
 
 use settings::{AgentLogFormat, EnvVars, Flags};
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
     let environment = EnvVars { variable: |name: &str| std::env::var(name).ok() };
     let language = environment.language();
     let level = flags.log_level.clone().or_else(|| environment.get("LOG_LEVEL"));
-    start_logs(flags.log_format, level.as_deref());
+    // Before the settings are checked, so that every warning about them has the chosen format.
+    start_logs(flags.log_format, level.as_deref(), language);
     if flags.shows_token() {
         tracing::warn!("{}", token_is_visible(language));
     }
@@ -41,8 +43,12 @@ fn main() -> ExitCode {
             print_error(&explain(&error, language));
             ExitCode::from(error.exit_code())
         }
-        Err(ExitCause::System(error)) => {
-            print_error(&error.to_string());
+        Err(ExitCause::Start(error)) => {
+            print_error(&cannot_start(&error, language));
+            ExitCode::FAILURE
+        }
+        Err(ExitCause::Output(error)) => {
+            print_error(&cannot_announce(&error, language));
             ExitCode::FAILURE
         }
     }
@@ -51,18 +57,15 @@ fn main() -> ExitCode {
 /// Why the process exits without a signal.
 enum ExitCause {
     Agent(Error),
-    System(io::Error),
-}
-
-impl From<io::Error> for ExitCause {
-    fn from(error: io::Error) -> Self {
-        Self::System(error)
-    }
+    /// The system gives no runtime or no signals.
+    Start(io::Error),
+    /// Standard output is closed.
+    Output(io::Error),
 }
 
 /// A single thread is enough for an agent, and saves a wake-up between a message and a process.
 fn run(config: AgentConfig) -> Result<(), ExitCause> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ExitCause::Start)?;
     let ended = runtime.block_on(serve(config));
     // A blocking thread may hang on a dead file system, which must not prevent the exit.
     runtime.shutdown_timeout(THREAD_GRACE);
@@ -71,8 +74,8 @@ fn run(config: AgentConfig) -> Result<(), ExitCause> {
 
 async fn serve(config: AgentConfig) -> Result<(), ExitCause> {
     let shutdown = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ExitCause::Start)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ExitCause::Start)?;
     let signalled = async {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -96,7 +99,7 @@ async fn run_until(shutdown: &CancellationToken, config: AgentConfig) -> Result<
     let announcement = announce(agent.link_state(), agent.name().to_owned(), agent.local_api());
     let (ended, announced) = tokio::join!(agent.run(shutdown.clone()), announcement);
     ended.map_err(ExitCause::Agent)?;
-    Ok(announced?)
+    announced.map_err(ExitCause::Output)
 }
 
 /// Prints the line that says that the satellite is online. Returns without it if the agent ends first.
@@ -117,8 +120,15 @@ async fn announce(
     out.flush()
 }
 
-fn start_logs(format: AgentLogFormat, level: Option<&str>) {
-    let filter = EnvFilter::new(level.unwrap_or("info"));
+fn start_logs(format: AgentLogFormat, level: Option<&str>, language: Language) {
+    let parts = level.unwrap_or("info").split(',');
+    // The library would print its own words about a part that it does not know.
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        parts.partition(|part| part.is_empty() || part.parse::<Directive>().is_ok());
+    for part in unknown {
+        print_error(&log_level_ignored(part, language));
+    }
+    let filter = EnvFilter::new(known.join(","));
     let logs = tracing_subscriber::fmt().with_env_filter(filter);
     match format {
         AgentLogFormat::Text => {

@@ -4,14 +4,17 @@
 
 mod warnings;
 
-use hive_wire::escape::{self, error_chain};
+use std::io::{self, ErrorKind};
+
+use hive_wire::escape;
 use hive_wire::satellite_api::ErrorResponse;
 
 use crate::error::Error;
 use crate::language::Language;
 
+pub use crate::system_error::describe;
 pub(crate) use warnings::{identity_conflict, keys_rejected, other_name, unauthorized};
-pub use warnings::{token_is_visible, unreachable};
+pub use warnings::{log_level_ignored, token_is_visible, unreachable};
 
 /// Explains an error: one line for what is wrong, one for what to do.
 pub fn explain(error: &Error, language: Language) -> String {
@@ -19,7 +22,23 @@ pub fn explain(error: &Error, language: Language) -> String {
     if next.is_empty() { what } else { format!("{what}\n{next}") }
 }
 
-fn what_happened(error: &Error, language: Language) -> String {
+/// The process cannot start, because of the system.
+pub fn cannot_start(error: &io::Error, language: Language) -> String {
+    let cause = describe(error, language);
+    language.pick(format!("the agent cannot start: {cause}"), format!("Der Agent kann nicht starten: {cause}"))
+}
+
+/// Standard output does not take the line that says that the satellite is online.
+pub fn cannot_announce(error: &io::Error, language: Language) -> String {
+    let cause = describe(error, language);
+    language.pick(
+        format!("standard output does not take the line of the event online: {cause}"),
+        format!("Die Standardausgabe nimmt die Zeile des Ereignisses online nicht an: {cause}"),
+    )
+}
+
+/// Explains what is wrong, on one line.
+pub(crate) fn what_happened(error: &Error, language: Language) -> String {
     match error {
         Error::Name(name) => language.pick(name.to_string(), name.in_german()),
         Error::Setting { setting, reason } => language.pick(
@@ -38,22 +57,32 @@ fn what_happened(error: &Error, language: Language) -> String {
             "the registration token is malformed: it must look like hive_satellite_global_… or hive_satellite_team_… and be complete",
             "Das Registrierungstoken ist fehlerhaft: Es muss wie hive_satellite_global_… oder hive_satellite_team_… aussehen und vollständig sein",
         ),
-        Error::TokenFile { path, source } => language.pick(
-            format!("the registration token cannot be read from {}: {source}", path.display()),
-            format!("Das Registrierungstoken kann nicht aus {} gelesen werden: {source}", path.display()),
-        ),
-        Error::DataDir { path, source } => language.pick(
-            format!("the data directory {} cannot be written: {source}", path.display()),
-            format!("In das Datenverzeichnis {} kann nicht geschrieben werden: {source}", path.display()),
-        ),
+        Error::TokenFile { path, source } => {
+            let cause = describe(source, language);
+            language.pick(
+            format!("the registration token cannot be read from {}: {cause}", path.display()),
+            format!("Das Registrierungstoken kann nicht aus {} gelesen werden: {cause}", path.display()),
+        )
+        }
+        Error::DataDir { path, source } => {
+            let cause = describe(source, language);
+            language.pick(
+            format!("the data directory {} cannot be written: {cause}", path.display()),
+            format!("In das Datenverzeichnis {} kann nicht geschrieben werden: {cause}", path.display()),
+        )
+        }
         Error::DataDirInUse(path) => language.pick(
             format!("another agent already runs with the data directory {}", path.display()),
             format!("Mit dem Datenverzeichnis {} läuft bereits ein anderer Agent", path.display()),
         ),
-        Error::StoredKey { path, source } => language.pick(
-            format!("the stored key {} cannot be read: {source}", path.display()),
-            format!("Der gespeicherte Schlüssel {} ist nicht lesbar: {source}", path.display()),
-        ),
+        Error::StoredKey { path, source } => {
+            let cause = describe(source, language);
+            language.pick(
+            format!("the stored key {} cannot be read: {cause}", path.display()),
+            format!("Der gespeicherte Schlüssel {} ist nicht lesbar: {cause}", path.display()),
+        )
+        }
+        // In the language of the server, which knows why it refuses.
         Error::Refused(refusal) => printable(&refusal.message),
         Error::NotAHive { server, status } => language.pick(
             format!("{server} answers, but not as a hive (status {status})"),
@@ -63,11 +92,24 @@ fn what_happened(error: &Error, language: Language) -> String {
             "the server accepts none of this satellite's keys, and no registration token was given; the keys are kept in backend.key.rejected.json",
             "Der Server nimmt keinen Schlüssel dieses Satelliten an, und es wurde kein Registrierungstoken angegeben; die Schlüssel bleiben in backend.key.rejected.json",
         ),
-        Error::LocalApi { address, source } => language.pick(
-            format!("the local status pages cannot listen on {address}: {source}"),
-            format!("Die lokalen Statusseiten können nicht auf {address} lauschen: {source}"),
+        Error::LocalApi { address, source } => {
+            let cause = describe(source, language);
+            language.pick(
+            format!("the local status pages cannot listen on {address}: {cause}"),
+            format!("Die lokalen Statusseiten können nicht auf {address} lauschen: {cause}"),
+        )
+        }
+        Error::Certificates(source) if source.kind() == ErrorKind::NotFound => language.pick(
+            "this machine has no root certificates, so the certificate of the server cannot be checked",
+            "Auf dieser Maschine gibt es keine Wurzelzertifikate; das Zertifikat des Servers kann nicht geprüft werden",
         ),
-        Error::Certificates(_) => error_chain(error),
+        Error::Certificates(source) => {
+            let cause = describe(source, language);
+            language.pick(
+                format!("the root certificates of this machine cannot be loaded: {cause}"),
+                format!("Die Wurzelzertifikate dieser Maschine können nicht geladen werden: {cause}"),
+            )
+        }
     }
 }
 

@@ -104,7 +104,10 @@ impl Registrar {
                 Ok(path) => {
                     warn!(path = %path.display(), "the hive accepts none of the stored keys; they are set aside");
                 }
-                Err(error) => error!(%error, "the hive accepts none of the stored keys, and they cannot be set aside"),
+                Err(error) => {
+                    let cause = messages::what_happened(&error, self.language);
+                    error!("the hive accepts none of the stored keys, and they cannot be set aside: {cause}");
+                }
             }
             return self.recover(identity, is_superseded, is_other_hive).await;
         }
@@ -175,7 +178,8 @@ impl Registrar {
         match self.data.keep(identity) {
             Ok(()) => info!(satellite.id = %identity.satellite_id, "the server issued a new key"),
             Err(error) => {
-                error!(%error, "cannot store the satellite's new key; after a restart it must register again");
+                let cause = messages::what_happened(&error, self.language);
+                error!("cannot store the satellite's new key; after a restart it must register again: {cause}");
             }
         }
     }
@@ -190,7 +194,8 @@ impl Registrar {
             return;
         }
         if let Err(error) = self.data.keep(identity) {
-            error!(%error, "cannot store which key the server has accepted");
+            let cause = messages::what_happened(&error, self.language);
+            error!("cannot store which key the server has accepted: {cause}");
         }
     }
 
@@ -205,7 +210,7 @@ impl Registrar {
         let delay = backoff.next_delay_after(error.retry_after(), random::fraction());
         let message = match error.auth_rejection(hive) {
             Some(rejection) => messages::unauthorized(&server, rejection, hive, self.language),
-            None => messages::unreachable(&server, &error.cause(), self.language),
+            None => messages::unreachable(&server, &error.describe(self.language), self.language),
         };
         warn!(retry_in_ms = delay.as_millis() as u64, "{message}");
         tokio::time::sleep(delay).await;

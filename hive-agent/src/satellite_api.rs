@@ -6,10 +6,9 @@ mod call_error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hive_wire::escape::error_chain;
 use hive_wire::satellite_api::{HIVE_ID_HEADER, HeartbeatRequest, RegisterRequest, RegisterResponse};
 use hive_wire::{HiveId, SatelliteId};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{Method, Request, StatusCode, header};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -20,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::ServerUrl;
+use crate::connect_failure::ConnectFailure;
 use crate::http::{authorization, retry_after};
 
 pub(crate) use auth_rejection::AuthRejection;
@@ -31,6 +31,9 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 1024 * 1024;
+
+/// The cause where a credential cannot be sent.
+const NOT_A_HEADER: &str = "the key or the token contains characters that a header cannot carry";
 
 /// The client of the hive's satellite API.
 #[derive(Debug)]
@@ -95,7 +98,7 @@ impl SatelliteApiClient {
         hive: Option<HiveId>,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
-        let json = serde_json::to_vec(body).map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let json = serde_json::to_vec(body).expect("a request has no keys that are not text");
         let request = self
             .request(Method::POST, path, Some(bearer), hive)
             .header(header::CONTENT_TYPE, "application/json")
@@ -133,13 +136,16 @@ impl SatelliteApiClient {
         timeout: Duration,
     ) -> Result<Bytes, CallError> {
         let exchange = async {
-            let request = request.map_err(|error| CallError::Unreachable(error.to_string()))?;
-            let response =
-                self.client.request(request).await.map_err(|error| CallError::Unreachable(error_chain(&error)))?;
+            let request = request.map_err(|_| CallError::Unreachable(ConnectFailure::Other(NOT_A_HEADER.into())))?;
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| CallError::Unreachable(ConnectFailure::of(&error)))?;
             let (head, body) = response.into_parts();
             // A server that is not a hive may send any amount.
             let body = Limited::new(body, MAX_ANSWER).collect().await;
-            let body = body.map_err(|error| CallError::Unreachable(error.to_string()))?.to_bytes();
+            let body = body.map_err(|error| CallError::Unreachable(body_failure(&*error)))?.to_bytes();
             if head.status.is_success() {
                 return Ok(body);
             }
@@ -151,6 +157,14 @@ impl SatelliteApiClient {
         };
         tokio::time::timeout(timeout, exchange)
             .await
-            .unwrap_or_else(|_| Err(CallError::Unreachable(format!("no answer within {} s", timeout.as_secs()))))
+            .unwrap_or_else(|_| Err(CallError::Unreachable(ConnectFailure::TimedOut)))
     }
+}
+
+/// Why the body of an answer could not be read.
+fn body_failure(error: &(dyn std::error::Error + 'static)) -> ConnectFailure {
+    if error.is::<LengthLimitError>() {
+        return ConnectFailure::Other(format!("its answer is longer than {MAX_ANSWER} bytes, so it is no hive"));
+    }
+    ConnectFailure::of(error)
 }

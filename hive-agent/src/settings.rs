@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use hive_agent::config::{ServerUrl, parse_satellite_url};
-use hive_agent::{AgentConfig, Error, KeyRejectionPolicy};
+use hive_agent::messages::describe;
+use hive_agent::{AgentConfig, Error, KeyRejectionPolicy, Language};
 use hive_wire::SatelliteName;
 
 pub(crate) use environment::EnvVars;
@@ -101,7 +102,7 @@ Exit codes: 0 stopped, 2 a setting, the name, the token or the data directory is
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    Duration::try_from_secs_f64(seconds).map_err(|_| "a number of seconds from 0 on is needed".to_owned())
 }
 
 impl Flags {
@@ -215,8 +216,9 @@ impl Flags {
 
 /// Makes the path absolute, because the helper is started from another directory.
 fn absolute(path: Option<PathBuf>) -> Result<Option<PathBuf>, Error> {
-    let resolve =
-        |path: PathBuf| std::path::absolute(path).map_err(|error| wrong("--power-helper", &error.to_string()));
+    let resolve = |path: PathBuf| {
+        std::path::absolute(path).map_err(|error| wrong("--power-helper", &describe(&error, Language::English)))
+    };
     path.map(resolve).transpose()
 }
 

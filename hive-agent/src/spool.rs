@@ -22,6 +22,7 @@ use tracing::warn;
 
 use crate::storage::disk::{self, DiskHealth};
 use crate::storage::files;
+use crate::system_error;
 
 use memory::MemorySpool;
 
@@ -77,7 +78,8 @@ impl Spool {
         for channel in [Channel::Stdout, Channel::Stderr] {
             match fs::remove_file(self.path(id, channel)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    warn!(command.id = %id, %error, "cannot remove a command's output");
+                    let cause = system_error::text(&error);
+                    warn!(command.id = %id, "the output of a command cannot be removed: {cause}");
                 }
                 _ => {}
             }

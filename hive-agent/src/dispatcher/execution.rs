@@ -13,6 +13,7 @@ use crate::clock;
 use crate::executors;
 use crate::executors::process::{self, ProcessOutcome, ProcessOutputs, Program, StopSignals};
 use crate::journal::{self, JournalRecord};
+use crate::system_error;
 
 impl Dispatcher {
     /// Journals the start, runs the command, journals the end.
@@ -23,8 +24,8 @@ impl Dispatcher {
         started: JournalRecord,
     ) {
         let outcome = if let Err(cause) = self.journal.append_durably(&started).await {
-            error!(command.id = %command.id, error = %cause, "cannot journal a command; it is not run");
             let message = self.disk.record_failure(journal::NAME, &cause);
+            error!(command.id = %command.id, "a command is not run, because its start cannot be recorded: {message}");
             let refusal = ErrorBody { code: ErrorCode::Unavailable, message };
             ProcessOutcome::without_run(CommandStatus::Failed, Some(refusal))
         } else {
@@ -98,7 +99,7 @@ impl Dispatcher {
 
     pub(super) async fn write(&self, record: &JournalRecord) {
         if let Err(error) = self.journal.append(record).await {
-            error!(%error, "cannot write the journal");
+            error!("the journal cannot be written: {}", system_error::text(&error));
         }
     }
 
@@ -116,7 +117,7 @@ impl Dispatcher {
             state.ledger.to_lines(now)
         };
         if let Err(error) = self.journal.compact(content).await {
-            error!(%error, "cannot rewrite the journal");
+            error!("the journal cannot be rewritten: {}", system_error::text(&error));
         }
     }
 }

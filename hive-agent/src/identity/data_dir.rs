@@ -84,7 +84,7 @@ impl DataDir {
             Ok(None) => Ok(StoredIdentity::Unregistered),
             Err(error) => {
                 // It is not needed: the satellite registers again and gets a new key.
-                warn!(error = %error_chain(&error), "the keys that were set aside cannot be read");
+                warn!("the keys that were set aside cannot be read: {}", error_chain(&error));
                 Ok(StoredIdentity::Unregistered)
             }
         }

@@ -10,6 +10,7 @@ use super::JournalRecord;
 use super::format::{JournalHeader, ParsedJournal, VERSION, count, line, parse};
 use crate::random;
 use crate::storage::{disk, files};
+use crate::system_error;
 
 /// The number of start ids that are kept.
 const MAX_STARTS: usize = 32;
@@ -164,7 +165,7 @@ impl JournalFile {
 fn ignore_full_disk(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if disk::is_disk_error(&error) => {
-            warn!(%error, "the journal cannot be written; no commands run until it can");
+            warn!("the journal cannot be written, and no commands run until it can: {}", system_error::text(&error));
             Ok(())
         }
         written => written,

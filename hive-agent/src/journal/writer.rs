@@ -8,6 +8,7 @@ use tracing::error;
 
 use super::{JournalFile, NAME};
 use crate::storage::disk::DiskHealth;
+use crate::system_error;
 
 /// Work for the thread.
 pub(super) enum JournalWrite {
@@ -66,7 +67,9 @@ fn write_batch(
         position.store(file.position(), Ordering::Release);
     }
     for done in waiters.drain(..) {
-        let answer = written.as_ref().map(|&()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
+        // An `io::Error` cannot be cloned, and several callers may wait for one sync.
+        let answer =
+            written.as_ref().map(|&()| ()).map_err(|error| io::Error::new(error.kind(), system_error::text(error)));
         // A caller that no longer waits has dropped the command.
         drop(done.send(answer));
     }

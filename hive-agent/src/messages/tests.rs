@@ -24,7 +24,7 @@ fn refused(code: &str, instructions: &str) -> Error {
 
 #[test]
 fn every_message_is_distinct_and_says_what_next() {
-    let io = || std::io::Error::other("disk");
+    let io = || io::Error::other("disk");
     let errors = [
         Error::TokenMissing,
         Error::TokenPlaceholder,

@@ -115,6 +115,20 @@ pub fn token_is_visible(language: Language) -> String {
     )
 }
 
+/// A part of the log level is not one. The other parts apply.
+pub fn log_level_ignored(part: &str, language: Language) -> String {
+    language.pick(
+        format!(
+            "{part:?} in --log-level (HIVE_LOG_LEVEL) is ignored: error, warn, info, debug, trace or a filter such as \
+             hive_agent=debug is needed"
+        ),
+        format!(
+            "{part:?} in --log-level (HIVE_LOG_LEVEL) wird ignoriert: error, warn, info, debug, trace oder ein Filter wie \
+             hive_agent=debug wird gebraucht"
+        ),
+    )
+}
+
 /// The satellite keeps the name under which it is registered.
 pub(crate) fn other_name(registered: &str, requested: &str, language: Language) -> String {
     language.pick(

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::AgentMessage;
 use crate::spool::SpoolReader;
+use crate::system_error;
 
 /// What was sent of one output over this link.
 #[derive(Debug)]
@@ -73,7 +74,8 @@ impl ChannelSender {
                 Some(AgentMessage::Data(Frame::data(stream, chunk.offset, bytes, chunk.is_last)))
             }
             Err(error) => {
-                warn!(command.id = %id, %error, "cannot read a command's output; the rest of it is lost");
+                let cause = system_error::text(&error);
+                warn!(command.id = %id, "the output of a command cannot be read, and the rest of it is lost: {cause}");
                 self.is_broken = true;
                 None
             }

@@ -7,6 +7,7 @@ use hive_wire::SessionId;
 use tracing::warn;
 
 use crate::storage::files;
+use crate::system_error;
 
 /// A directory with one empty file per open session, named by its id.
 #[derive(Debug)]
@@ -24,7 +25,8 @@ impl SessionFiles {
         let written = files::create_private_dir(&self.dir)
             .and_then(|()| files::private_file().write(true).open(self.dir.join(id.to_string())));
         if let Err(error) = written {
-            warn!(session.id = %id, %error, "cannot write the file of an open session; if this agent is killed, its processes will not be found");
+            let cause = system_error::text(&error);
+            warn!(session.id = %id, "the file of an open session cannot be written, so its processes are not found if this agent is killed: {cause}");
         }
     }
 

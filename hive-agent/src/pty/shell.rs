@@ -13,6 +13,7 @@ use tokio::process::Child;
 use crate::config::Account;
 use crate::executors::process;
 use crate::process_tree::TreeRoot;
+use crate::system_error;
 
 /// The terminal type that programs see.
 const TERM: &str = "xterm-256color";
@@ -63,7 +64,7 @@ impl LoginShell {
     pub(crate) fn start(&self, size: Size) -> Result<(Child, Pty), ErrorBody> {
         let (pty, line) = open(size).map_err(|error| ErrorBody {
             code: ErrorCode::Unavailable,
-            message: format!("the satellite cannot open a pseudo-terminal: {error}"),
+            message: format!("the satellite cannot open a pseudo-terminal: {}", system_error::text(&cause(error))),
         })?;
         let started = Command::new(&self.path)
             .arg0(self.login_name())

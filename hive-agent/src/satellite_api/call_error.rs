@@ -7,12 +7,14 @@ use hive_wire::satellite_api::ErrorResponse;
 use hyper::StatusCode;
 
 use super::AuthRejection;
+use crate::connect_failure::ConnectFailure;
+use crate::language::Language;
 
 /// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum CallError {
     /// There was no answer.
-    Unreachable(String),
+    Unreachable(ConnectFailure),
     /// The answer has an error status.
     Status {
         status: StatusCode,
@@ -46,10 +48,12 @@ impl CallError {
     }
 
     /// The cause, for the log.
-    pub(crate) fn cause(&self) -> String {
+    pub(crate) fn describe(&self, language: Language) -> String {
         match self {
-            Self::Unreachable(cause) => cause.clone(),
-            Self::Status { status, .. } => format!("it answers {status}"),
+            Self::Unreachable(failure) => failure.describe(language),
+            Self::Status { status, .. } => {
+                language.pick(format!("it answers {status}"), format!("er antwortet mit {status}"))
+            }
         }
     }
 }

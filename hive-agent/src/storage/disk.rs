@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use nix::errno::Errno;
 
 use crate::storage::files;
+use crate::system_error;
 
 /// A disk with fewer free bytes is reported as full.
 const MIN_FREE: f64 = 64.0 * 1024.0;
@@ -32,7 +33,8 @@ impl DiskHealth {
 
     /// Records that something could not be written. Returns the message, which names the directory.
     pub(crate) fn record_failure(&self, what: &str, error: &io::Error) -> String {
-        let message = format!("the satellite cannot write {what} in {}: {error}", self.dir.display());
+        let message =
+            format!("the satellite cannot write {what} in {}: {}", self.dir.display(), system_error::text(error));
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
         message
     }

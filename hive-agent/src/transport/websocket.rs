@@ -25,7 +25,9 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use crate::clock;
 use crate::config::{AgentConfig, ServerUrl};
+use crate::connect_failure::ConnectFailure;
 use crate::http;
+use crate::language::Language;
 use crate::protocol::handshake::{check_ack, heartbeat_interval};
 use crate::protocol::link_clock::LinkClock;
 use crate::protocol::{AgentMessage, DisconnectReason};
@@ -93,7 +95,7 @@ impl Dialer {
 
     async fn connect(&self) -> Result<TcpStream, DisconnectReason> {
         let connected = tcp::connect(&self.server.host_and_port()).await;
-        connected.map_err(|error| DisconnectReason::lost(format!("cannot connect to {}: {error}", self.server)))
+        connected.map_err(|failure| self.lost(&failure))
     }
 
     async fn upgrade(
@@ -130,6 +132,11 @@ impl Dialer {
         Ok(request)
     }
 
+    /// The causes of a link are logged in English and stand on the status pages.
+    fn lost(&self, failure: &ConnectFailure) -> DisconnectReason {
+        DisconnectReason::lost(format!("cannot connect to {}: {}", self.server, failure.describe(Language::English)))
+    }
+
     fn upgrade_error(&self, error: SocketError) -> DisconnectReason {
         match error {
             // Not final: the registrar asks over HTTPS whether it is the satellite's own hive that rejects the key.
@@ -140,7 +147,7 @@ impl Dialer {
                 cause: format!("{} answers {}{}", self.server, response.status(), hint(response.status())),
                 retry_after: http::retry_after(response.headers()).unwrap_or_default(),
             },
-            error => DisconnectReason::lost(format!("{}: {error}", self.server)),
+            error => self.lost(&ConnectFailure::of(&error)),
         }
     }
 }
@@ -154,7 +161,7 @@ fn hint(status: StatusCode) -> &'static str {
 async fn exchange_handshake(socket: &mut LinkSocket, handshake: Handshake) -> Result<HandshakeAck, DisconnectReason> {
     let hello = encode(AgentMessage::Control(ToServer::Handshake(Box::new(handshake))));
     let sent = async { socket.send(hello?).await };
-    sent.await.map_err(|error| DisconnectReason::lost(error.to_string()))?;
+    sent.await.map_err(|error| connection_lost(&error))?;
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(message))) => match serde_json::from_str(&message) {
@@ -167,7 +174,7 @@ async fn exchange_handshake(socket: &mut LinkSocket, handshake: Handshake) -> Re
             },
             Some(Ok(Message::Close(frame))) => return Err(close_reason(frame)),
             Some(Ok(_)) => {}
-            Some(Err(error)) => return Err(DisconnectReason::lost(error.to_string())),
+            Some(Err(error)) => return Err(connection_lost(&error)),
             None => return Err(DisconnectReason::lost("the server closed the connection before the handshake")),
         }
     }
@@ -180,6 +187,14 @@ fn encode(message: AgentMessage) -> Result<Message, SocketError> {
         AgentMessage::Data(frame) => Message::Binary(frame.encode()),
         AgentMessage::Ping => Message::Ping(Bytes::new()),
     })
+}
+
+/// The meaning of an error of an open connection.
+fn connection_lost(error: &SocketError) -> DisconnectReason {
+    DisconnectReason::lost(format!(
+        "the connection to the server broke: {}",
+        ConnectFailure::of(error).describe(Language::English)
+    ))
 }
 
 /// The meaning of a close frame.

@@ -8,6 +8,8 @@ use hive_wire::ErrorCode;
 use hive_wire::agent::{ErrorBody, Received};
 use hive_wire::api::CommandStatus;
 
+use crate::system_error;
+
 /// How a process ended.
 #[derive(Debug)]
 pub(crate) struct ProcessOutcome {
@@ -65,7 +67,7 @@ pub(super) fn outcome(
             (_, Ok(_)) => (CommandStatus::Failed, None),
             (_, Err(error)) => (
                 CommandStatus::OutcomeUnknown,
-                Some((ErrorCode::Internal, format!("cannot wait for the process: {error}"))),
+                Some((ErrorCode::Internal, format!("cannot wait for the process: {}", system_error::text(&error)))),
             ),
         },
     };

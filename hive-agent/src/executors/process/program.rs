@@ -11,6 +11,7 @@ use hive_wire::{CommandId, ErrorCode};
 
 use crate::config::Account;
 use crate::process_tree::TreeRoot;
+use crate::system_error;
 
 /// Set in the environment of every process of a command, to find those that left its process group.
 const MARKER: &str = "HIVE_COMMAND_ID";
@@ -134,7 +135,7 @@ pub(crate) fn not_started(name: &str, error: &std::io::Error) -> ErrorBody {
     let is_our_fault = matches!(error.kind(), OutOfMemory | ResourceBusy | WouldBlock);
     ErrorBody {
         code: if is_our_fault { ErrorCode::Unavailable } else { ErrorCode::InvalidInput },
-        message: format!("cannot start {name:?}: {error}"),
+        message: format!("cannot start {name:?}: {}", system_error::text(error)),
     }
 }
 

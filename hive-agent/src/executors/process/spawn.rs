@@ -55,8 +55,9 @@ pub(super) async fn start(program: &Program, stdio: [OwnedFd; 3]) -> io::Result<
 }
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
-    CString::new(text.as_bytes())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "nul byte found in provided data"))
+    CString::new(text.as_bytes()).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidInput, "its name, an argument or a variable contains a nul byte")
+    })
 }
 
 fn arguments(program: &Program) -> io::Result<Vec<CString>> {

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::error::{Error as SocketError, ProtocolError}
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::sync::CancellationToken;
 
-use super::{LinkSocket, close_reason, encode};
+use super::{LinkSocket, close_reason, connection_lost, encode};
 use crate::protocol::DisconnectReason;
 use crate::protocol::link::LinkProtocol;
 
@@ -57,7 +57,7 @@ async fn exchange(
             () = stop.cancelled() => return send_shutdown(protocol, sink).await,
             sent = std::future::poll_fn(|context| send_next(sink, protocol, &mut is_flushed, context)) => {
                 if let Err(error) = sent {
-                    return DisconnectReason::lost(error.to_string());
+                    return connection_lost(&error);
                 }
             }
             // While there is no room for answers nothing is read, so TCP slows the server down.
@@ -85,9 +85,7 @@ fn on_message(
         Some(Ok(Message::Text(json))) => match serde_json::from_str(&json) {
             Ok(message) => protocol.on_control(message),
             // The unreadable message may have been a command. A new link makes the server deliver it again.
-            Err(error) => {
-                Err(DisconnectReason::ProtocolViolation(format!("the server sent an unreadable message: {error}")))
-            }
+            Err(error) => Err(DisconnectReason::ProtocolViolation(message_fault(&error))),
         },
         Some(Ok(Message::Binary(bytes))) => on_binary(protocol, bytes),
         Some(Ok(Message::Pong(_))) => {
@@ -100,6 +98,16 @@ fn on_message(
         Some(Err(error)) => Err(read_error(error)),
         None => Err(DisconnectReason::lost("the server closed the connection")),
     }
+}
+
+/// What is wrong with a control message.
+fn message_fault(error: &serde_json::Error) -> String {
+    if error.is_data() {
+        // The name of the field is the only hint at a version that does not fit.
+        return format!("the server sent a message that is not one of the protocol: {error}");
+    }
+    let (line, column) = (error.line(), error.column());
+    format!("the server sent a message that is not JSON (line {line}, column {column})")
 }
 
 fn on_binary(protocol: &mut LinkProtocol<'_>, bytes: Bytes) -> Result<(), DisconnectReason> {
@@ -131,11 +139,11 @@ async fn send_shutdown(
 fn read_error(error: SocketError) -> DisconnectReason {
     match error {
         // Tungstenite reports a closed TCP connection as a protocol error.
-        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => DisconnectReason::lost(error.to_string()),
+        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => connection_lost(&error),
         SocketError::Protocol(_) | SocketError::Utf8(_) | SocketError::Capacity(_) => {
             DisconnectReason::ProtocolViolation(error.to_string())
         }
-        error => DisconnectReason::lost(error.to_string()),
+        error => connection_lost(&error),
     }
 }
 
