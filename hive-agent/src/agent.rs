@@ -52,6 +52,7 @@ impl Agent {
     ///
     /// A hive that cannot be reached is retried without limit, so this may take long. Dropping the future cancels it.
     pub async fn connect(config: AgentConfig) -> Result<Self, Error> {
+        // Locked before anything is read: a second agent could otherwise run a command of this one again.
         let data = Arc::new(DataDir::open(&config.data_dir)?);
         let counters = Arc::new(Counters::new());
         let boot_id = config.boot_id.clone().or_else(machine::boot_id);
@@ -145,6 +146,7 @@ impl Agent {
     }
 
     async fn stop_work(dispatcher: &Dispatcher, sessions: &AgentSessions) {
+        // At the same time: each may take its whole time limit, and a service manager kills an agent that takes long.
         tokio::join!(dispatcher.stop(), sessions.stop());
     }
 }

@@ -263,6 +263,7 @@ impl Dispatcher {
     /// Accepts no more commands, ends the running ones, and waits until their ends are on disk.
     pub(crate) async fn stop(&self) {
         self.stopping.cancel();
+        // `wait` below returns only for a closed tracker.
         self.tasks.close();
         let running = self.commands().iter().filter(|command| !command.has_ended()).count();
         if running > 0 {

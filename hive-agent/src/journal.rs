@@ -55,6 +55,7 @@ pub(crate) struct Journal {
 impl Journal {
     /// Starts the thread that owns the file. It ends when the journal is dropped and everything is written.
     pub(crate) fn start(file: JournalFile, disk: Arc<DiskHealth>) -> io::Result<Self> {
+        // Bounded: on a slow disk commands wait to be started, and memory does not grow.
         let (queue, work) = mpsc::channel(QUEUE);
         let size = Arc::new(AtomicU64::new(file.size()));
         let position = Arc::new(AtomicU64::new(file.position()));

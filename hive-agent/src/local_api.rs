@@ -74,6 +74,7 @@ async fn answer_all(socket: TcpStream, pages: Arc<StatusPages>) {
         .timer(TokioTimer::new())
         // One request per connection keeps slots free for other users of the machine.
         .keep_alive(false)
+        // The pages take no body, so a longer request is a mistake or an attack.
         .max_buf_size(8 * 1024)
         .serve_connection(TokioIo::new(socket), service)
         .await;

@@ -89,12 +89,14 @@ impl MetricsSampler {
         if let Some(system) = &mut self.system {
             system.refresh_cpu_usage();
             system.refresh_memory();
+            // Some containers hide the memory.
             let total = system.total_memory().max(1);
             let used = total.saturating_sub(system.available_memory());
             metrics.cpu_percent = system.global_cpu_usage();
             metrics.memory_percent = (used as f64 / total as f64 * 100.0) as f32;
         }
         if let Some(networks) = &mut self.networks {
+            // `true` drops interfaces that are gone, such as those of ended containers.
             networks.refresh(true);
             metrics.network_rx_bytes = networks.values().map(sysinfo::NetworkData::total_received).sum();
             metrics.network_tx_bytes = networks.values().map(sysinfo::NetworkData::total_transmitted).sum();

@@ -71,6 +71,7 @@ impl Counters {
             self.commands[n].fetch_add(1, Relaxed);
         }
         self.duration_micros.fetch_add(duration.as_micros() as u64, Relaxed);
+        // A longer duration than the last bound counts only in the total.
         if let Some(n) = BUCKETS.iter().position(|bound| duration <= Duration::from_millis(*bound)) {
             self.durations[n].fetch_add(1, Relaxed);
         }

@@ -57,6 +57,7 @@ impl Policy {
         if !self.allow_shell {
             return Err(blocked("sessions are not allowed on this satellite"));
         }
+        // Only the program: whoever may type into a shell may run anything in it.
         self.check_text(shell)?;
         self.check_program(shell, false, env)
     }

@@ -116,6 +116,7 @@ impl ReconnectLoop {
                         "identity_conflict: another agent is online as this satellite".to_owned(),
                     )
                 }
+                // Not at once: a server that repeats the message would be dialled in a tight loop.
                 DisconnectReason::ProtocolViolation(cause) => (backoff.next_delay(jitter), cause),
                 DisconnectReason::Lost { cause, retry_after } => (backoff.next_delay_after(retry_after, jitter), cause),
             };

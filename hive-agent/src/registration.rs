@@ -75,6 +75,7 @@ impl Registrar {
                 match self.try_keys(&mut identity).await {
                     KeyCheck::Accepted => self.restore_keys(identity),
                     KeyCheck::Rejected { is_superseded } => self.recover(identity, is_superseded, false).await,
+                    // Another hive never accepts these keys, so only a token helps.
                     KeyCheck::OtherHive(_) => self.recover(identity, false, true).await,
                 }
             }
@@ -201,6 +202,7 @@ impl Registrar {
 
     fn warn_of_other_name(&self, identity: &AgentIdentity) {
         if identity.satellite_name != self.request.name {
+            // No error: an administrator may have renamed the satellite at the hive.
             warn!("{}", messages::other_name(&identity.satellite_name, &self.request.name, self.language));
         }
     }
@@ -219,6 +221,7 @@ impl Registrar {
     fn not_a_hive(&self, error: &CallError) -> Error {
         let status = match error {
             CallError::Status { status, .. } => status.as_u16(),
+            // Never gets here, because a server without an answer is tried again.
             CallError::Unreachable(_) => 0,
         };
         Error::NotAHive { server: self.api.server().to_string(), status }

@@ -48,6 +48,7 @@ impl SatelliteApiClient {
         // The connector is wrapped by TLS and must accept `https` URLs.
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        // Shorter than a whole call, so that the next address of the host is tried within it.
         tcp.set_connect_timeout(Some(HEALTH_TIMEOUT));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls.clone())
@@ -104,6 +105,7 @@ impl SatelliteApiClient {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::from(json));
         let answer = self.call(request, TIMEOUT).await?;
+        // The login page of a proxy is answered with 200 as well, and counts as something that is not a hive.
         serde_json::from_slice(&answer).map_err(|_| CallError::Status {
             status: StatusCode::OK,
             retry_after: None,

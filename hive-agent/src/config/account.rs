@@ -25,10 +25,12 @@ impl Account {
         let home = user.as_ref().map(|user| user.dir.to_string_lossy().into_owned());
         let shell = user.as_ref().map(|user| user.shell.to_string_lossy().into_owned());
         Self {
+            // Fixed, because a library does not read the environment of the program that embeds it.
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
             home: home.filter(|home| !home.is_empty()).unwrap_or_else(|| "/".into()),
             user: user.map_or_else(|| nix::unistd::geteuid().to_string(), |user| user.name),
             shell: shell.filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into()),
+            // The one locale with UTF-8 that needs no installed package.
             lang: "C.UTF-8".into(),
             extra: Vec::new(),
         }

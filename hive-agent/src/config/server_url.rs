@@ -22,6 +22,7 @@ impl ServerUrl {
 
     /// Host and port.
     pub(crate) fn host_and_port(&self) -> String {
+        // The last colon of an IPv6 address stands inside its brackets.
         let has_port = self.authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
         match (has_port, self.is_tls) {
             (true, _) => self.authority.clone(),
@@ -65,6 +66,7 @@ impl std::str::FromStr for ServerUrl {
         if authority.contains('@') || uri.query().is_some() {
             return Err(invalid("a user, a password or a query have no place in it"));
         }
+        // Every path that is appended begins with a slash.
         Ok(Self { is_tls, authority: authority.to_owned(), base_path: uri.path().trim_end_matches('/').to_owned() })
     }
 }

@@ -67,6 +67,7 @@ impl Dispatcher {
         command.update(|progress| match channel {
             Channel::Stdout => progress.produced.stdout = len,
             Channel::Stderr => progress.produced.stderr = len,
+            // This agent writes only the outputs that it knows.
             Channel::Unknown(_) => {}
         });
         self.dirty.mark(command.id);

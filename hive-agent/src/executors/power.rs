@@ -53,6 +53,7 @@ fn system_tool(spec: &PowerSpec, message: String) -> Result<Vec<String>, ErrorBo
 /// `shutdown` counts in minutes, so a delay is rounded up. The message stands behind `--`, so that it is never parsed
 /// as an option.
 fn shutdown(flag: &str, spec: &PowerSpec, message: String) -> Vec<String> {
+    // Rounded up: the machine must not go down before the time that users were told.
     let minutes = spec.delay_seconds.div_ceil(60);
     let mut words = vec!["shutdown".into(), flag.into(), "--".into(), format!("+{minutes}")];
     if !message.is_empty() {

@@ -157,6 +157,7 @@ fn lock_exclusively(mut file: File) -> Result<Flock<File>, Errno> {
             Err((unlocked, Errno::EWOULDBLOCK)) => file = unlocked,
             result => return result.map_err(|(_, errno)| errno),
         }
+        // Blocks its thread for half a second at most, and only after an agent was killed.
         std::thread::sleep(LOCK_INTERVAL);
     }
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)

@@ -42,6 +42,7 @@ pub(crate) struct StoredKeys {
 impl StoredKeys {
     /// Returns these keys, `None` if there are none.
     pub(crate) fn of(mut accepted: Vec<DatedKey>, candidate: Option<DatedKey>) -> Option<Self> {
+        // A file that was edited by hand may hold more.
         accepted.truncate(MAX_KEYS);
         let is_empty = accepted.is_empty() && candidate.is_none();
         (!is_empty).then_some(Self { accepted, candidate })

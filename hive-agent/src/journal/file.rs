@@ -140,6 +140,7 @@ impl JournalFile {
             empty => empty.insert(files::private_file().write(true).truncate(false).open(&self.path)?),
         };
         file.set_len(self.size)?;
+        // Otherwise the next line would leave a hole of zeros where the bytes were cut off.
         file.seek(io::SeekFrom::End(0))?;
         self.is_torn = false;
         Ok(())

@@ -73,6 +73,7 @@ impl CommandLedger {
     pub(crate) fn apply(&mut self, record: &JournalRecord) {
         match record {
             JournalRecord::Started { id, expires_at, power } => {
+                // A start that is read twice must not undo the end of the command.
                 self.entries.entry(*id).or_insert_with(|| LedgerEntry {
                     expires_at: *expires_at,
                     state: EntryState::Running(power.clone()),
@@ -132,6 +133,7 @@ impl CommandLedger {
     /// Drops commands that cannot be delivered again.
     pub(crate) fn prune(&mut self, now: Timestamp) {
         self.entries.retain(|_, entry| match entry.state {
+            // However long ago it was started: its end is still to be recorded.
             EntryState::Running(_) => true,
             EntryState::Interrupted(_) | EntryState::Finished(_) => now < entry.expires_at.plus(RESULT_RETENTION),
             EntryState::Acknowledged => now < entry.expires_at.plus(ACKNOWLEDGED_RETENTION),

@@ -25,6 +25,7 @@ pub(crate) enum JournalRecord {
     /// The server has stored the result.
     Acknowledged { id: CommandId, expires_at: Timestamp },
     /// A line of a later version.
+    // Read as a record, so that an older agent does not take the journal for damaged.
     #[serde(other)]
     Unknown,
 }

@@ -83,6 +83,7 @@ impl ProcessTree {
     fn kill(&self, mut known: Members) {
         for _ in 0..FREEZING_ROUNDS {
             let found = self.find(&known);
+            // A process may have started another one before it was stopped.
             let has_new = found.keys().any(|pid| !known.contains_key(pid));
             signal(&found, Signal::SIGSTOP);
             known = found;
@@ -109,6 +110,7 @@ impl ProcessTree {
             process.group == self.root
                 || process.session == self.root
                 || known.get(&pid) == Some(&process.started)
+                // Last, because it reads another file of each process.
                 || self.is_marked(pid)
         };
         let mut members: Members = processes

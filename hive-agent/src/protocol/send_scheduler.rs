@@ -251,6 +251,7 @@ impl SendScheduler {
             push(&mut self.lanes, Lane::Control, AgentMessage::Control(message));
         }
         if self.lanes.is_full(Lane::Control) || self.lanes.is_full(Lane::Bulk) {
+            // It keeps its turn, because the lane has room again after the next message.
             return (has_sent, true);
         }
         let (next_stream, owners) = (&mut self.next_stream, &mut self.owners);

@@ -78,6 +78,7 @@ impl SessionStream {
     fn next_applied(&mut self, session: &AgentSession) -> Option<AgentMessage> {
         self.is_ack_next = false;
         let offset = session.applied();
+        // Several writes in a row are acknowledged by one message.
         if offset == self.applied {
             return None;
         }

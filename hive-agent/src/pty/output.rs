@@ -49,6 +49,7 @@ impl OutputRing {
 
     /// Sets the offset up to which output may be read, and the first byte that a claim needs.
     pub(crate) fn set_flow(&mut self, limit: u64, keep: Option<u64>) {
+        // Taken as it is, also if it is lower: a restarted server does not know the earlier limit.
         self.limit = limit;
         self.keep = keep;
     }

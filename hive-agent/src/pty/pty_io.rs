@@ -101,6 +101,7 @@ impl PtyIo {
     fn read(&mut self, context: &mut Context<'_>, room: u64, read: &mut usize) -> io::Result<()> {
         let most = room.min(BATCH as u64) as usize;
         while *read < most {
+            // The buffer stays empty: the ring copies what it needs, and no byte is cleared before a read.
             let space = self.buffer.spare_capacity_mut();
             let len = space.len().min(most - *read);
             let mut piece = ReadBuf::uninit(&mut space[..len]);

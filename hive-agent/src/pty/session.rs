@@ -74,6 +74,7 @@ impl AgentSession {
     /// Attaches a link, for a server that has `received` so much output.
     pub(crate) fn attach(&self, received: Option<u64>) -> ResumePoint {
         let mut state = self.state();
+        // The claim of the earlier link is kept until this one states its own.
         state.timers.on_link_resumed();
         ResumePoint {
             output: state.output.resume_offset(received),

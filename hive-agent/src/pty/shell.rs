@@ -71,6 +71,7 @@ impl LoginShell {
             .env_clear()
             .envs(self.env.iter().map(|(key, value)| (key, value)))
             .current_dir(&self.cwd)
+            // A task that panics must not leave a shell behind that nobody ends.
             .kill_on_drop(true)
             .spawn(line);
         let child = started.map_err(|error| process::not_started(&self.path, &cause(error)))?;

@@ -46,6 +46,7 @@ impl SessionTimers {
             linger: linger.min(MAX_TIMEOUT),
             idle: idle.map(|idle| idle.min(MAX_TIMEOUT)),
         };
+        // The server has stated no claim on a new session yet, and may be lost before it does.
         Self { limits, used_at: now, unlinked_since: None, unclaimed_since: Some(now) }
     }
 

@@ -39,6 +39,7 @@ impl Registrar {
                     return KeyCheck::Accepted;
                 }
                 KeyCheck::Rejected { is_superseded: this_one } => is_superseded |= this_one,
+                // The other keys are not shown to it: a foreign hive should learn as little as possible.
                 KeyCheck::OtherHive(error) => return KeyCheck::OtherHive(error),
             }
         }
@@ -55,6 +56,7 @@ impl Registrar {
             match error.auth_rejection(identity.hive_id) {
                 Some(AuthRejection::Rejected { is_superseded }) => return KeyCheck::Rejected { is_superseded },
                 Some(AuthRejection::OtherHive(_)) => return KeyCheck::OtherHive(error),
+                // An outage, a proxy, or a hive that an older key file does not name: none of them can reject a key.
                 _ => self.wait(&mut backoff, &error, identity.hive_id).await,
             }
         }

@@ -25,6 +25,7 @@ impl Registrar {
         loop {
             // A token is meant for the hive that is there now, so the id of the earlier hive is not sent.
             let hive = identity.hive_id.filter(|_| !is_other_hive);
+            // Read again in each round: an administrator may have put a token into the file since.
             let result = match self.token.get().await {
                 // A refused token is not sent again; a file may contain another one the next time.
                 Ok(Some(token)) if refused_token.as_ref().is_none_or(|before| !is_same(before, &token)) => {

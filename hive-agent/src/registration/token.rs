@@ -82,6 +82,7 @@ fn read(input: impl Read) -> io::Result<SecretString> {
     let mut text = String::new();
     // The path may be wrong and name a device or a large file.
     input.take(MAX_FILE).read_to_string(&mut text)?;
+    // Editors and `echo` end the file with a line break.
     Ok(text.trim().into())
 }
 
@@ -97,6 +98,7 @@ fn check(token: &SecretString) -> Result<(), Error> {
     if is_placeholder {
         return Err(Error::TokenPlaceholder);
     }
+    // Only the format is checked: the key that proves the signature is at the hive.
     let is_part =
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     match credential::registration_jwt(token) {

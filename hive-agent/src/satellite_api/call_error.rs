@@ -29,6 +29,7 @@ impl CallError {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
+            // 429 is how a hive asks its callers to come back later.
             Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
         }
     }

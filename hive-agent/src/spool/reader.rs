@@ -40,6 +40,7 @@ impl SpoolReader {
         if from_disk > 0 {
             let file = match &mut self.file {
                 Some(file) => file,
+                // Opened late: most readers of a resumed link have nothing left to read.
                 empty => empty.insert(File::open(&self.path)?),
             };
             file.read_exact_at(&mut piece, offset)?;

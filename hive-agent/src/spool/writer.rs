@@ -113,6 +113,7 @@ impl SpoolWriter {
 fn create(path: &Path) -> io::Result<File> {
     let create = || files::private_file().write(true).truncate(true).open(path);
     match (create(), path.parent()) {
+        // The directory is missing if the disk was full when the agent started.
         (Err(error), Some(dir)) if error.kind() == io::ErrorKind::NotFound => {
             files::create_private_dir(dir)?;
             create()

@@ -37,6 +37,7 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
 /// Options for a file that only the agent's user may read.
 pub(crate) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
+    // Set at creation: a later `chmod` would leave a moment in which others can open the file.
     options.create(true).mode(0o600);
     options
 }

@@ -108,6 +108,7 @@ impl Dialer {
         let limits = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
+            // A larger message cannot be one of the protocol, and is refused before memory is spent on it.
             .max_message_size(Some(MAX_MESSAGE + HEADER_LEN))
             .max_frame_size(Some(MAX_MESSAGE + HEADER_LEN));
         let upgraded =

@@ -39,6 +39,7 @@ impl ChildProcess {
     pub(super) async fn start(program: &Program) -> io::Result<Self> {
         let (input, stdin) = match program.stdin {
             Some(_) => io::pipe().map(|(input, stdin)| (input.into(), Some(OwnedFd::from(stdin))))?,
+            // Not the input of the agent, which may be the terminal in which it was started.
             None => (File::open("/dev/null")?.into(), None),
         };
         let (stdout, output) = io::pipe()?;

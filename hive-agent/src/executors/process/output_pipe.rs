@@ -38,6 +38,7 @@ pub(super) async fn store_output(pipe: &mut OutputPipe, writer: &mut SpoolWriter
         // The first read is small: most commands write less than 1 KiB, or nothing.
         piece.reserve(if piece.capacity() == 0 { 1024 } else { PIECE });
         match reader.read_buf(&mut piece).await {
+            // An error of a pipe has no remedy, and the exit code still tells how the process ended.
             Ok(0) | Err(_) => break,
             Ok(_) => {
                 let before = writer.len();

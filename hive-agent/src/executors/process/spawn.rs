@@ -98,6 +98,7 @@ fn start_all(mut requests: mpsc::Receiver<SpawnRequest>) {
 /// Gives this thread a working directory of its own.
 #[cfg(target_os = "linux")]
 fn own_directory() -> nix::Result<()> {
+    // From now on `chdir` moves this thread alone.
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS)
 }
 
@@ -109,6 +110,7 @@ fn own_directory() -> nix::Result<()> {
 fn start_in_directory(request: &SpawnRequest) -> io::Result<Pid> {
     nix::unistd::chdir(&request.cwd)?;
     let started = spawn(&request.path, &request.args, request);
+    // Also after a failed start: a directory in use could not be unmounted.
     nix::unistd::chdir(IDLE_DIRECTORY)?;
     started
 }
@@ -123,6 +125,7 @@ fn start_by_shell(request: &SpawnRequest) -> io::Result<Pid> {
     let shell = c"/bin/sh".to_owned();
     let mut args = vec![shell.clone(), c"-c".to_owned(), c_string(IN_DIRECTORY.as_ref())?];
     args.extend([c_string(request.cwd.as_os_str())?, request.path.clone()]);
+    // The first argument is the name, and the shell gives the program its path instead.
     args.extend(request.args.iter().skip(1).cloned());
     spawn(&shell, &args, request)
 }

@@ -54,6 +54,7 @@ async fn exchange(
     loop {
         protocol.fill();
         tokio::select! {
+            // Cancelled only after commands and sessions have ended, so that their ends are still sent.
             () = stop.cancelled() => return send_shutdown(protocol, sink).await,
             sent = std::future::poll_fn(|context| send_next(sink, protocol, &mut is_flushed, context)) => {
                 if let Err(error) = sent {
@@ -149,6 +150,7 @@ fn read_error(error: SocketError) -> DisconnectReason {
 
 /// Closes the link with the reason, if the server still reads.
 async fn close_with_error(sink: &mut (impl Sink<Message, Error = SocketError> + Unpin), reason: &str) {
+    // Half a character at the end would make the close frame invalid.
     let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
     let close = CloseFrame { code: close::PROTOCOL_ERROR.into(), reason: reason.into() };
     drop(tokio::time::timeout(CLOSE_TIMEOUT, sink.send(Message::Close(Some(close)))).await);
