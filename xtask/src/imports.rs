@@ -7,6 +7,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+/// The sources of all crates.
+pub(crate) const SOURCES: [&str; 10] = [
+    "hive-agent/src",
+    "hive-cli/src",
+    "hive-core/src",
+    "hive-core/store/conformance/src",
+    "hive-core/store/src",
+    "hive-core/wire/src",
+    "hive-ffi/src",
+    "hive-server/src",
+    "tests/testkit/src",
+    "xtask/src",
+];
+
 /// One use of a module by another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Edge {

@@ -4,22 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::imports::Sources;
+use crate::imports::{SOURCES, Sources};
 use crate::run::root;
-
-/// The sources whose types are compared. Tests are left out.
-const SOURCES: [&str; 10] = [
-    "hive-agent/src",
-    "hive-cli/src",
-    "hive-core/src",
-    "hive-core/store/conformance/src",
-    "hive-core/store/src",
-    "hive-core/wire/src",
-    "hive-ffi/src",
-    "hive-server/src",
-    "tests/testkit/src",
-    "xtask/src",
-];
 
 /// Names that mean the same in each crate: what went wrong in it.
 const SHARED: [&str; 2] = ["Error", "Result"];
