@@ -94,14 +94,9 @@ fn measure() -> anyhow::Result<()> {
 /// Somebody who is in many teams, and one of them.
 fn operator(source: &ClockAndRng) -> (Principal, TeamId) {
     let teams: Vec<TeamId> = (0..TEAMS).map(|_| TeamId::new(source.seed())).collect();
-    let principal = Principal {
-        credential: Credential::Login(UserId::new(source.seed())),
-        name: "anna".into(),
-        ip: None,
-        role: PlatformRole::GlobalUser,
-        teams: teams.iter().map(|team| (*team, Role::Operator)).collect(),
-        scopes: None,
-    };
+    let credential = Credential::Login(UserId::new(source.seed()));
+    let principal = Principal::new(credential, "anna", PlatformRole::GlobalUser)
+        .teams(teams.iter().map(|team| (*team, Role::Operator)).collect());
     (principal, teams[TEAMS / 2])
 }
 

@@ -25,7 +25,7 @@ use hive_core::store::{
     StoreResult,
 };
 use hive_core::wire::agent::SystemInfo;
-use hive_core::wire::api::{Actor, CommandEnd, CommandStatus, CommandType, TokenScope};
+use hive_core::wire::api::{Actor, CommandEnd, CommandStatus, TokenScope};
 use hive_core::wire::{AuditId, CommandId, RegistrationTokenId, SatelliteId};
 use serde_json::json;
 use support::figure::is_asked_for;
@@ -190,23 +190,9 @@ impl Desk {
 
     fn command(&self) -> NewCommand {
         let now = self.source.now();
-        NewCommand {
-            id: CommandId::new(self.source.seed()),
-            satellite_id: self.satellite,
-            job_id: None,
-            command_type: CommandType::Exec,
-            payload: r#"{"command":"uptime","timeout_seconds":60}"#.into(),
-            summary: "uptime".into(),
-            idempotent: false,
-            priority: 2,
-            timeout_seconds: 60,
-            actor: actor(),
-            authorised_by: Authority::Role,
-            team_id: None,
-            created_at: now,
-            expires_at: now.plus(DAY),
-            delivery: None,
-        }
+        NewCommand::new(CommandId::new(self.source.seed()), self.satellite, actor(), now, now.plus(DAY))
+            .payload(r#"{"command":"uptime","timeout_seconds":60}"#.into())
+            .summary("uptime".into())
     }
 
     fn outcome(&self) -> CommandOutcome {

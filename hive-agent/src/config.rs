@@ -17,50 +17,52 @@ use crate::policy::Policy;
 pub use account::Account;
 pub use server_url::{ServerUrl, parse_satellite_url};
 
-/// The settings of one agent.
-#[derive(Debug, Clone)]
-pub struct AgentConfig {
-    /// The address of the hive.
-    pub server: ServerUrl,
-    /// The name under which the satellite registers.
-    pub name: SatelliteName,
-    /// Used at the first start. Needed again only if the server no longer accepts any stored key.
-    pub registration_token: Option<SecretString>,
-    /// A file with the token, read when the token is needed; `-` is standard input.
-    pub registration_token_file: Option<PathBuf>,
-    /// What happens if the server accepts none of the stored keys and there is no token.
-    pub key_rejection: KeyRejectionPolicy,
-    /// The directory of the keys, the journal and the output of commands.
-    pub data_dir: PathBuf,
-    /// The satellite's public base URL, sent at registration.
-    pub satellite_url: Option<String>,
-    /// Labels to claim at registration. The token decides which of them are granted.
-    pub tags: Vec<String>,
-    /// What the hive may do on this machine.
-    pub policy: Policy,
-    /// A program for power commands, with the arguments `action delay_seconds message`, instead of the system's tools.
-    pub power_helper: Option<PathBuf>,
-    /// The address of the local status pages; `None` for no pages.
-    pub local_api: Option<SocketAddr>,
-    /// The environment of commands and sessions.
-    pub account: Account,
-    /// The delays between attempts to connect.
-    pub reconnect: BackoffLimits,
-    /// The time limit for each step of connecting: TCP with TLS, the upgrade, the handshake.
-    pub handshake_timeout: Duration,
-    /// The largest number of commands that run at the same time, without power commands. More of them wait at the hive.
-    pub max_running: usize,
-    /// The largest number of sessions at the same time, including those whose end the hive has not acknowledged.
-    /// Further ones fail with `RATE_LIMITED`.
-    pub max_sessions: usize,
-    /// How long the processes of a session that ends may take to handle SIGHUP before they are killed.
-    pub session_kill_grace: Duration,
-    /// How long a session without a link keeps claimed output and blocks its program.
-    pub claim_linger: Duration,
-    /// The id of the machine's boot; read from the kernel by default.
-    pub boot_id: Option<String>,
-    /// The language of messages for people.
-    pub language: Language,
+hive_wire::with_setters! {
+    /// The settings of one agent.
+    #[derive(Debug, Clone)]
+    pub struct AgentConfig {
+        /// The address of the hive.
+        pub server: ServerUrl,
+        /// The name under which the satellite registers.
+        pub name: SatelliteName,
+        /// Used at the first start. Needed again only if the server no longer accepts any stored key.
+        pub registration_token: Option<SecretString>,
+        /// A file with the token, read when the token is needed; `-` is standard input.
+        pub registration_token_file: Option<PathBuf>,
+        /// What happens if the server accepts none of the stored keys and there is no token.
+        pub key_rejection: KeyRejectionPolicy,
+        /// The directory of the keys, the journal and the output of commands.
+        pub data_dir: PathBuf,
+        /// The satellite's public base URL, sent at registration.
+        pub satellite_url: Option<String>,
+        /// Labels to claim at registration. The token decides which of them are granted.
+        pub tags: Vec<String>,
+        /// What the hive may do on this machine.
+        pub policy: Policy,
+        /// A program for power commands, with the arguments `action delay_seconds message`, instead of the system's tools.
+        pub power_helper: Option<PathBuf>,
+        /// The address of the local status pages; `None` for no pages.
+        pub local_api: Option<SocketAddr>,
+        /// The environment of commands and sessions.
+        pub account: Account,
+        /// The delays between attempts to connect.
+        pub reconnect: BackoffLimits,
+        /// The time limit for each step of connecting: TCP with TLS, the upgrade, the handshake.
+        pub handshake_timeout: Duration,
+        /// The largest number of commands that run at the same time, without power commands. More of them wait at the hive.
+        pub max_running: usize,
+        /// The largest number of sessions at the same time, including those whose end the hive has not acknowledged.
+        /// Further ones fail with `RATE_LIMITED`.
+        pub max_sessions: usize,
+        /// How long the processes of a session that ends may take to handle SIGHUP before they are killed.
+        pub session_kill_grace: Duration,
+        /// How long a session without a link keeps claimed output and blocks its program.
+        pub claim_linger: Duration,
+        /// The id of the machine's boot; read from the kernel by default.
+        pub boot_id: Option<String>,
+        /// The language of messages for people.
+        pub language: Language,
+    }
 }
 
 impl AgentConfig {

@@ -35,6 +35,7 @@ fn implied_by(permission: &Permission) -> Option<Permission> {
 
 /// The credential with which a caller was authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Credential {
     /// A login of this user.
     Login(UserId),
@@ -54,34 +55,34 @@ impl Credential {
     }
 }
 
-/// An authenticated caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    /// The credential.
-    pub credential: Credential,
-    /// The name for people, and for the audit log.
-    pub name: String,
-    /// The IP address of the call.
-    pub ip: Option<String>,
-    /// The platform role.
-    pub role: PlatformRole,
-    /// The role in each team.
-    pub teams: BTreeMap<TeamId, Role>,
-    /// The permissions to which an API key is limited; `None` if it has all permissions of its owner.
-    pub scopes: Option<BTreeSet<Permission>>,
+hive_wire::with_setters! {
+    /// An authenticated caller.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Principal {
+        /// The credential.
+        pub credential: Credential,
+        /// The name for people, and for the audit log.
+        pub name: String,
+        /// The IP address of the call.
+        pub ip: Option<String>,
+        /// The platform role.
+        pub role: PlatformRole,
+        /// The role in each team.
+        pub teams: BTreeMap<TeamId, Role>,
+        /// The permissions to which an API key is limited; `None` if it has all permissions of its owner.
+        pub scopes: Option<BTreeSet<Permission>>,
+    }
 }
 
 impl Principal {
+    /// A principal without an address and teams, and with no limit beside its role.
+    pub fn new(credential: Credential, name: impl Into<String>, role: PlatformRole) -> Self {
+        Self { credential, name: name.into(), ip: None, role, teams: BTreeMap::new(), scopes: None }
+    }
+
     /// The hive itself, with every permission.
     pub fn system() -> Self {
-        Self {
-            credential: Credential::System,
-            name: "system".into(),
-            ip: None,
-            role: PlatformRole::GlobalAdmin,
-            teams: BTreeMap::new(),
-            scopes: None,
-        }
+        Self::new(Credential::System, "system", PlatformRole::GlobalAdmin)
     }
 
     /// Returns the user behind the credential.

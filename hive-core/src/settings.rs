@@ -23,46 +23,48 @@ pub enum ClaimedTags {
 /// The longest [`Settings::lost_grace`].
 pub const MAX_LOST_GRACE: Duration = Duration::from_mins(10);
 
-/// The settings of a hive. Every interval may be shortened for tests.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The hive's address as satellites and people reach it; the issuer of its tokens.
-    pub external_url: String,
-    /// When a registered satellite becomes active.
-    pub activation: Activation,
-    /// What becomes of labels that a satellite claims beyond those its token allows.
-    pub claimed_tags: ClaimedTags,
-    /// Time between heartbeats.
-    pub heartbeat_interval: Duration,
-    /// The time without a message after which a satellite counts as offline.
-    pub heartbeat_timeout: Duration,
-    /// How long a satellite that is online may take to answer a ping, before another process takes its place.
-    pub answer_time: Duration,
-    /// How long a login lasts.
-    pub login_lifetime: Duration,
-    /// How long beyond its timeout a waiting call waits for a command's result: the time to kill and to report.
-    pub result_grace: Duration,
-    /// How long after its timeout a delivered command may be without a report before its outcome counts as unknown. At
-    /// most [`MAX_LOST_GRACE`], because satellites keep an id no longer than that after its expiry.
-    pub lost_grace: Duration,
-    /// Time between two looks for overdue commands.
-    pub sweep_interval: Duration,
-    /// How many satellites per second are asked to reconnect when the hive stops.
-    pub return_rate: u32,
-    /// The most terminals of one satellite.
-    pub max_sessions_per_satellite: u32,
-    /// The most commands of one satellite that may be open; more of them are refused with `RateLimited`.
-    pub max_queue_per_satellite: u32,
-    /// The most open commands of one caller, those of jobs left out; more of them are refused with `RateLimited`.
-    pub max_open_per_caller: u32,
-    /// How long a terminal outlives its satellite's link.
-    pub session_linger: Duration,
-    /// How long a terminal may be without input and output before it is ended; forever if `None`.
-    pub session_idle_timeout: Option<Duration>,
-    /// How long the viewer that types may leave output unread before the program stops waiting for it.
-    pub claim_stall: Duration,
-    /// How long the keyboard and the unread output of a disconnected viewer are kept for it.
-    pub claim_linger: Duration,
+hive_wire::with_setters! {
+    /// The settings of a hive. Every interval may be shortened for tests.
+    #[derive(Debug, Clone)]
+    pub struct Settings {
+        /// The hive's address as satellites and people reach it; the issuer of its tokens.
+        pub external_url: String,
+        /// When a registered satellite becomes active.
+        pub activation: Activation,
+        /// What becomes of labels that a satellite claims beyond those its token allows.
+        pub claimed_tags: ClaimedTags,
+        /// Time between heartbeats.
+        pub heartbeat_interval: Duration,
+        /// The time without a message after which a satellite counts as offline.
+        pub heartbeat_timeout: Duration,
+        /// How long a satellite that is online may take to answer a ping, before another process takes its place.
+        pub answer_time: Duration,
+        /// How long a login lasts.
+        pub login_lifetime: Duration,
+        /// How long beyond its timeout a waiting call waits for a command's result: the time to kill and to report.
+        pub result_grace: Duration,
+        /// How long after its timeout a delivered command may be without a report before its outcome counts as unknown. At
+        /// most [`MAX_LOST_GRACE`], because satellites keep an id no longer than that after its expiry.
+        pub lost_grace: Duration,
+        /// Time between two looks for overdue commands.
+        pub sweep_interval: Duration,
+        /// How many satellites per second are asked to reconnect when the hive stops.
+        pub return_rate: u32,
+        /// The most terminals of one satellite.
+        pub max_sessions_per_satellite: u32,
+        /// The most commands of one satellite that may be open; more of them are refused with `RateLimited`.
+        pub max_queue_per_satellite: u32,
+        /// The most open commands of one caller, those of jobs left out; more of them are refused with `RateLimited`.
+        pub max_open_per_caller: u32,
+        /// How long a terminal outlives its satellite's link.
+        pub session_linger: Duration,
+        /// How long a terminal may be without input and output before it is ended; forever if `None`.
+        pub session_idle_timeout: Option<Duration>,
+        /// How long the viewer that types may leave output unread before the program stops waiting for it.
+        pub claim_stall: Duration,
+        /// How long the keyboard and the unread output of a disconnected viewer are kept for it.
+        pub claim_linger: Duration,
+    }
 }
 
 impl Default for Settings {

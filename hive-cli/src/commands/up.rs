@@ -81,12 +81,12 @@ async fn reject_second_instance(data_dir: &Path) -> Result<()> {
 }
 
 async fn open(args: &UpArgs) -> Result<Hive> {
-    let settings = Settings { external_url: format!("http://{}", reachable(args.listen)), ..Settings::default() };
+    let settings = Settings::default().external_url(format!("http://{}", reachable(args.listen)));
     Ok(Hive::builder().data_dir(&args.data_dir).settings(settings).build().await?)
 }
 
 async fn bind(args: &UpArgs, hive: Hive) -> Result<Server> {
-    let limits = Limits { shutdown_grace: SERVER_GRACE, ..Limits::default() };
+    let limits = Limits::default().shutdown_grace(SERVER_GRACE);
     let config = hive_server::Config { listen: args.listen, limits, ..hive_server::Config::default() };
     Server::bind(config, hive).await.map_err(|error| cannot_listen(args.listen, &error))
 }

@@ -15,7 +15,7 @@ use super::in_flight::{CommandMeta, SatelliteRef};
 use super::payload::{Work, action_of, seal};
 use super::queue::{CommandClass, FullQueue, QueuedCommand, Rank};
 use super::result::into_answer;
-use crate::access::{Authority, Permission, Principal};
+use crate::access::{Permission, Principal};
 use crate::audit::draft::{Subject, intent};
 use crate::authorization::inactive;
 use crate::commands::{ExecOptions, ExecReport};
@@ -104,7 +104,7 @@ impl Commands {
         let payload = seal(&work.payload, id, &self.keys.vault, self.context.source());
         let command = self.new_command(principal, id, row, &work, rank, payload);
         // Where it has a slot, it is stored as delivered, so that the hand-over costs no second write.
-        let command = NewCommand { delivery: link.as_ref().map(|link| self.delivery(link)), ..command };
+        let command = command.delivery(link.as_ref().map(|link| self.delivery(link)));
         let (created_at, expires_at) = (command.created_at, command.expires_at);
         // Before it is stored: a link that opens right then delivers it, and its result may arrive before this task goes on.
         // A call that waits follows the command from here on, also while it is queued: otherwise it would poll the
@@ -197,7 +197,7 @@ impl Commands {
         (job, deadline_at): (JobId, Timestamp),
     ) -> NewCommand {
         let command = self.new_command(principal, id, row, work, work.rank(Rank::Normal), String::new());
-        NewCommand { job_id: Some(job), expires_at: deadline_at, ..command }
+        command.job_id(Some(job)).expires_at(deadline_at)
     }
 
     fn new_command(
@@ -209,24 +209,16 @@ impl Commands {
         rank: Rank,
         payload: String,
     ) -> NewCommand {
-        NewCommand {
-            id,
-            satellite_id: row.id,
-            job_id: None,
-            command_type: work.command_type(),
-            priority: rank.number(),
-            payload,
-            summary: work.summary(),
-            idempotent: work.idempotent,
-            timeout_seconds: work.timeout_seconds,
-            actor: principal.actor(),
-            authorised_by: Authority::Role,
-            team_id: row.team_id,
-            created_at: self.context.now(),
-            // Whether something is over is decided by the time that does not jump.
-            expires_at: self.context.steady().plus(Duration::from_secs(u64::from(work.expires_in_seconds))),
-            delivery: None,
-        }
+        // Whether something is over is decided by the time that does not jump.
+        let expires_at = self.context.steady().plus(Duration::from_secs(u64::from(work.expires_in_seconds)));
+        NewCommand::new(id, row.id, principal.actor(), self.context.now(), expires_at)
+            .command_type(work.command_type())
+            .priority(rank.number())
+            .payload(payload)
+            .summary(work.summary())
+            .idempotent(work.idempotent)
+            .timeout_seconds(work.timeout_seconds)
+            .team_id(row.team_id)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The modules, in the order in which a command passes them:
 //!
 //! - [`open`] makes the enums of words to which other versions may add;
+//! - [`with_setters`] makes structs to which fields may be added;
 //! - [`id`] names every thing by a type of its own, [`name`] and [`time`] are the other words all messages share;
 //! - [`credential`] is the shape of API keys and registration tokens;
 //! - `command` and `terminal` are the words and shapes that the REST interface and the link share;
@@ -36,6 +37,7 @@ pub mod open;
 pub mod query;
 pub mod satellite_api;
 pub mod session;
+mod setters;
 pub mod stream;
 mod terminal;
 pub mod time;

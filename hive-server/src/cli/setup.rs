@@ -15,8 +15,8 @@ pub(super) async fn run_setup(hive: &Hive, command: SetupCommand) -> hive_core::
             add_user(hive, &username, PlatformRole::GlobalUser).await
         }
         SetupCommand::ApiKey(ApiKeyCommand::Create { username, name }) => {
-            let wanted = ApiKeyCreate { name, ..ApiKeyCreate::default() };
-            let key = hive.as_system().api_key_create_for(&username, wanted).await?;
+            let request = ApiKeyCreate { name, ..ApiKeyCreate::default() };
+            let key = hive.as_system().api_key_create_for(&username, request).await?;
             Ok(json!({ "api_key": key.api_key }))
         }
         SetupCommand::Team(TeamCommand::Create { slug }) => {
@@ -31,7 +31,7 @@ pub(super) async fn run_setup(hive: &Hive, command: SetupCommand) -> hive_core::
 }
 
 async fn add_user(hive: &Hive, username: &str, role: PlatformRole) -> hive_core::Result<Value> {
-    let wanted = UserCreate { username: username.to_owned(), role };
-    let NewUser { user, password } = hive.as_system().identity().user_create(wanted).await?;
+    let request = UserCreate { username: username.to_owned(), role };
+    let NewUser { user, password } = hive.as_system().identity().user_create(request).await?;
     Ok(json!({ "username": user.username, "password": password.0 }))
 }

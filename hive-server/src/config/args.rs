@@ -64,29 +64,30 @@ impl ServeArgs {
 
     /// The settings of the hive.
     pub fn settings(&self) -> Settings {
-        let default = Settings::default();
+        let (mut settings, sessions) = (Settings::default(), &self.sessions);
+        replace(&mut settings.external_url, self.external_url.clone());
+        replace(&mut settings.activation, self.activation);
+        replace(&mut settings.claimed_tags, self.claimed_tags);
+        replace(&mut settings.heartbeat_interval, self.heartbeat_interval);
+        replace(&mut settings.heartbeat_timeout, self.heartbeat_timeout);
+        replace(&mut settings.lost_grace, self.lost_grace);
         // After a shutdown satellites are asked to reconnect as fast as they will be admitted.
-        let return_rate = self.limits.handshake_rate.filter(|rate| *rate > 0).unwrap_or(default.return_rate);
-        let sessions = &self.sessions;
-        Settings {
-            external_url: self.external_url.clone().unwrap_or(default.external_url),
-            activation: self.activation.unwrap_or(default.activation),
-            claimed_tags: self.claimed_tags.unwrap_or(default.claimed_tags),
-            heartbeat_interval: self.heartbeat_interval.unwrap_or(default.heartbeat_interval),
-            heartbeat_timeout: self.heartbeat_timeout.unwrap_or(default.heartbeat_timeout),
-            lost_grace: self.lost_grace.unwrap_or(default.lost_grace),
-            max_queue_per_satellite: self.queues.max_queue_per_satellite.unwrap_or(default.max_queue_per_satellite),
-            max_open_per_caller: self.queues.max_open_per_caller.unwrap_or(default.max_open_per_caller),
-            max_sessions_per_satellite: sessions.max_sessions_per_agent.unwrap_or(default.max_sessions_per_satellite),
-            session_linger: sessions.session_linger.unwrap_or(default.session_linger),
-            session_idle_timeout: sessions
-                .session_idle_timeout
-                .map_or(default.session_idle_timeout, |timeout| timeout.0),
-            claim_stall: sessions.claim_stall.unwrap_or(default.claim_stall),
-            claim_linger: sessions.claim_linger.unwrap_or(default.claim_linger),
-            return_rate,
-            ..default
-        }
+        replace(&mut settings.return_rate, self.limits.handshake_rate.filter(|rate| *rate > 0));
+        replace(&mut settings.max_queue_per_satellite, self.queues.max_queue_per_satellite);
+        replace(&mut settings.max_open_per_caller, self.queues.max_open_per_caller);
+        replace(&mut settings.max_sessions_per_satellite, sessions.max_sessions_per_agent);
+        replace(&mut settings.session_linger, sessions.session_linger);
+        replace(&mut settings.session_idle_timeout, sessions.session_idle_timeout.map(|timeout| timeout.0));
+        replace(&mut settings.claim_stall, sessions.claim_stall);
+        replace(&mut settings.claim_linger, sessions.claim_linger);
+        settings
+    }
+}
+
+/// Replaces a default by the argument, if it is given.
+fn replace<T>(default: &mut T, argument: Option<T>) {
+    if let Some(argument) = argument {
+        *default = argument;
     }
 }
 
@@ -142,16 +143,12 @@ struct LimitArgs {
 
 impl LimitArgs {
     fn limits(&self) -> Limits {
-        let default = Limits::default();
-        Limits {
-            handshake_rate: self.handshake_rate.unwrap_or(default.handshake_rate),
-            max_handshakes: self.max_handshakes.unwrap_or(default.max_handshakes),
-            handshake_timeout: self.handshake_timeout.unwrap_or(default.handshake_timeout),
-            max_unauthenticated: self.max_unauthenticated.unwrap_or(default.max_unauthenticated),
-            max_unauthenticated_per_address: self
-                .max_unauthenticated_per_address
-                .unwrap_or(default.max_unauthenticated_per_address),
-            ..default
-        }
+        let mut limits = Limits::default();
+        replace(&mut limits.handshake_rate, self.handshake_rate);
+        replace(&mut limits.max_handshakes, self.max_handshakes);
+        replace(&mut limits.handshake_timeout, self.handshake_timeout);
+        replace(&mut limits.max_unauthenticated, self.max_unauthenticated);
+        replace(&mut limits.max_unauthenticated_per_address, self.max_unauthenticated_per_address);
+        limits
     }
 }

@@ -2,36 +2,38 @@
 
 use std::time::Duration;
 
-/// Limits and timeouts of a server.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The most bytes of a request body; a larger one is answered 413.
-    pub body_bytes: usize,
-    /// How long a connection may take to send the head of a request, including the idle time between two requests.
-    pub header_timeout: Duration,
-    /// How long a new connection may take until its caller is authenticated, and the link of a satellite until its
-    /// handshake has arrived.
-    pub handshake_timeout: Duration,
-    /// The most connections of unauthenticated callers; 0 for no limit. With one more, the oldest is closed.
-    pub max_unauthenticated: usize,
-    /// The most connections of unauthenticated callers from one address; 0 for no limit.
-    pub max_unauthenticated_per_address: usize,
-    /// How long sending one message to a satellite may take; then its link is closed.
-    pub write_timeout: Duration,
-    /// The most satellites that authenticate at the same time; 0 for no limit. Others are answered 503 with `Retry-After`.
-    pub max_handshakes: usize,
-    /// The most satellites that begin to authenticate in a second; 0 for no limit. Others are answered as above.
-    pub handshake_rate: u32,
-    /// How long a stopping server waits for open requests. Accepted commands continue without them.
-    pub request_grace: Duration,
-    /// How long after the beginning of a shutdown all connections are closed.
-    pub shutdown_grace: Duration,
-    /// The period over which the satellites of a stopping server are asked to spread their reconnects.
-    pub reconnect_jitter: Duration,
-    /// How often an idle event stream sends a comment, so that proxies keep it open.
-    pub keep_alive: Duration,
-    /// How often a viewer of a session is pinged; after three intervals without an answer its socket is closed.
-    pub viewer_ping: Duration,
+hive_core::wire::with_setters! {
+    /// Limits and timeouts of a server.
+    #[derive(Debug, Clone)]
+    pub struct Limits {
+        /// The most bytes of a request body; a larger one is answered 413.
+        pub body_bytes: usize,
+        /// How long a connection may take to send the head of a request, including the idle time between two requests.
+        pub header_timeout: Duration,
+        /// How long a new connection may take until its caller is authenticated, and the link of a satellite until its
+        /// handshake has arrived.
+        pub handshake_timeout: Duration,
+        /// The most connections of unauthenticated callers; 0 for no limit. With one more, the oldest is closed.
+        pub max_unauthenticated: usize,
+        /// The most connections of unauthenticated callers from one address; 0 for no limit.
+        pub max_unauthenticated_per_address: usize,
+        /// How long sending one message to a satellite may take; then its link is closed.
+        pub write_timeout: Duration,
+        /// The most satellites that authenticate at the same time; 0 for no limit. Others are answered 503 with `Retry-After`.
+        pub max_handshakes: usize,
+        /// The most satellites that begin to authenticate in a second; 0 for no limit. Others are answered as above.
+        pub handshake_rate: u32,
+        /// How long a stopping server waits for open requests. Accepted commands continue without them.
+        pub request_grace: Duration,
+        /// How long after the beginning of a shutdown all connections are closed.
+        pub shutdown_grace: Duration,
+        /// The period over which the satellites of a stopping server are asked to spread their reconnects.
+        pub reconnect_jitter: Duration,
+        /// How often an idle event stream sends a comment, so that proxies keep it open.
+        pub keep_alive: Duration,
+        /// How often a viewer of a session is pinged; after three intervals without an answer its socket is closed.
+        pub viewer_ping: Duration,
+    }
 }
 
 impl Default for Limits {

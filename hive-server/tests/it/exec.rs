@@ -176,7 +176,7 @@ async fn an_unknown_priority_is_refused() {
 
 #[tokio::test]
 async fn a_full_queue_gives_a_retry_delay() {
-    let settings = Settings { max_queue_per_satellite: 2, ..Settings::default() };
+    let settings = Settings::default().max_queue_per_satellite(2);
     let server = TestServer::with(Limits::default(), settings).await;
     let key = server.admin().await;
     let satellite = server.register("web-server-01", None).await;

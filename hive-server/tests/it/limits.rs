@@ -27,7 +27,7 @@ async fn idle(server: &TestServer) -> RawConnection {
 
 #[tokio::test]
 async fn an_unauthenticated_connection_is_closed_after_the_timeout() {
-    let server = server(Limits { handshake_timeout: Duration::from_millis(100), ..Limits::default() }).await;
+    let server = server(Limits::default().handshake_timeout(Duration::from_millis(100))).await;
     assert_eq!(idle(&server).await.closed().await, "");
     let mut halfway = idle(&server).await;
     halfway.write("POST /api/v1/auth/login HTTP/1.1\r\nhost: hive\r\ncontent-le").await;
@@ -42,7 +42,7 @@ async fn an_unauthenticated_connection_is_closed_after_the_timeout() {
 
 #[tokio::test]
 async fn an_authenticated_connection_is_not_limited() {
-    let limits = Limits { handshake_timeout: Duration::from_millis(500), max_unauthenticated: 1, ..Limits::default() };
+    let limits = Limits::default().handshake_timeout(Duration::from_millis(500)).max_unauthenticated(1);
     let server = server(limits).await;
     let key = server.admin().await;
     let mut authenticated = server.send_request("GET", "/api/v1/auth/me", &key, Value::Null).await;
@@ -56,10 +56,7 @@ async fn an_authenticated_connection_is_not_limited() {
 
 #[tokio::test]
 async fn over_the_limit_the_oldest_connection_is_closed() {
-    for limits in [
-        Limits { max_unauthenticated: 2, ..Limits::default() },
-        Limits { max_unauthenticated_per_address: 2, ..Limits::default() },
-    ] {
+    for limits in [Limits::default().max_unauthenticated(2), Limits::default().max_unauthenticated_per_address(2)] {
         let server = server(limits).await;
         let first = idle(&server).await;
         let mut second = idle(&server).await;
@@ -86,7 +83,7 @@ async fn the_connection_of_a_probe_is_closed_after_the_response() {
 #[tokio::test]
 async fn the_limits_apply_to_the_forwarded_address() {
     let hive = Hive::builder().in_memory().build().await.unwrap();
-    let limits = Limits { max_unauthenticated_per_address: 1, ..Limits::default() };
+    let limits = Limits::default().max_unauthenticated_per_address(1);
     let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     let server = TestServer::of(hive, Config { limits, trusted_proxies, ..Config::default() }).await;
     let slow_login = async |address: &str| {
@@ -151,7 +148,7 @@ async fn the_size_of_unauthenticated_requests_is_limited() {
 
 #[tokio::test]
 async fn a_handshake_has_a_size_limit_and_a_timeout() {
-    let limits = Limits { handshake_timeout: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits::default().handshake_timeout(Duration::from_millis(500));
     let server = server(limits).await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.connect(&satellite.api_key).await.unwrap();
@@ -176,7 +173,7 @@ fn retry_after<T>(refused: Result<T, tungstenite::Error>) -> u64 {
 
 #[tokio::test]
 async fn concurrent_handshakes_are_limited() {
-    let server = server(Limits { max_handshakes: 1, ..Limits::default() }).await;
+    let server = server(Limits::default().max_handshakes(1)).await;
     let (one, two) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
     let mut first = server.connect(&one.api_key).await.unwrap();
     assert!(retry_after(server.connect(&two.api_key).await) >= 1);
@@ -196,7 +193,7 @@ fn from_address(address: [u8; 4], path: &str, key: Option<&str>, body: Value) ->
 
 #[tokio::test]
 async fn refused_requests_use_up_the_rate_of_their_address_alone() {
-    let server = server(Limits { handshake_rate: 20, ..Limits::default() }).await;
+    let server = server(Limits::default().handshake_rate(20)).await;
     let mut fleet = Vec::new();
     for number in 0..6 {
         fleet.push(server.register(&format!("web-server-{number:02}"), None).await);
@@ -226,7 +223,7 @@ async fn refused_requests_use_up_the_rate_of_their_address_alone() {
 
 #[tokio::test]
 async fn a_satellite_has_two_pending_handshakes_and_the_oldest_is_closed() {
-    let server = server(Limits { max_handshakes: 4, ..Limits::default() }).await;
+    let server = server(Limits::default().max_handshakes(4)).await;
     let (greedy, other) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
     let mut begun = Vec::new();
     for _ in 0..8 {
@@ -244,7 +241,7 @@ async fn a_satellite_has_two_pending_handshakes_and_the_oldest_is_closed() {
 
 #[tokio::test]
 async fn a_satellite_that_authenticates_too_often_is_refused_and_takes_nothing_from_others() {
-    let server = server(Limits { handshake_rate: 100, ..Limits::default() }).await;
+    let server = server(Limits::default().handshake_rate(100)).await;
     let (greedy, other) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
     let path = format!("/api/satellites/{}/heartbeat", greedy.id);
     let heartbeat = |key: &str| server.call(from_address([203, 0, 113, 7], &path, Some(key), json!({})));
@@ -268,7 +265,7 @@ async fn a_satellite_that_authenticates_too_often_is_refused_and_takes_nothing_f
 
 #[tokio::test]
 async fn retry_delays_are_spread() {
-    let server = server(Limits { handshake_rate: 2, ..Limits::default() }).await;
+    let server = server(Limits::default().handshake_rate(2)).await;
     let satellite = server.register("web-server-01", None).await;
     let mut delays = Vec::new();
     while delays.len() < 40 {

@@ -59,7 +59,7 @@ async fn a_satellite_is_online_while_its_link_is_open() {
 
 #[tokio::test]
 async fn a_link_without_a_handshake_is_closed() {
-    let limits = Limits { handshake_timeout: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits::default().handshake_timeout(Duration::from_millis(50));
     let server = TestServer::with(limits, Settings::default()).await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.connect(&satellite.api_key).await.unwrap();
@@ -126,11 +126,8 @@ async fn a_newer_link_replaces_the_older_one() {
 
 #[tokio::test]
 async fn a_link_without_heartbeats_is_closed() {
-    let settings = Settings {
-        heartbeat_interval: Duration::from_millis(50),
-        heartbeat_timeout: Duration::from_millis(400),
-        ..Settings::default()
-    };
+    let settings =
+        Settings::default().heartbeat_interval(Duration::from_millis(50)).heartbeat_timeout(Duration::from_millis(400));
     let server = TestServer::with(Limits::default(), settings).await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;

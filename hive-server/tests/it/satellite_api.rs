@@ -98,7 +98,7 @@ async fn the_registration_method_needs_no_authentication() {
 
 #[tokio::test]
 async fn a_registration_above_the_rate_gets_a_retry_delay() {
-    let server = TestServer::with(Limits { handshake_rate: 1, ..Limits::default() }, Settings::default()).await;
+    let server = TestServer::with(Limits::default().handshake_rate(1), Settings::default()).await;
     assert_eq!(register(&server, "any", "web-server-01").await.status, 401);
     let answer = register(&server, "any", "web-server-01").await;
     answer.assert_satellite_error(503, "unavailable");

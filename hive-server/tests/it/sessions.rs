@@ -114,7 +114,7 @@ async fn a_session_needs_an_online_satellite() {
 
 #[tokio::test]
 async fn the_number_of_sessions_is_limited() {
-    let settings = Settings { max_sessions_per_satellite: 1, ..Settings::default() };
+    let settings = Settings::default().max_sessions_per_satellite(1);
     let server = TestServer::with(Limits::default(), settings).await;
     let key = server.admin().await;
     let fake = FakeSession::open(&server, &key).await;

@@ -22,8 +22,7 @@ async fn answer(server: &TestServer, path: &str) -> String {
 
 #[tokio::test]
 async fn a_stopping_server_answers_open_requests_and_refuses_changes() {
-    let patient =
-        Limits { request_grace: Duration::from_secs(20), shutdown_grace: Duration::from_secs(30), ..Limits::default() };
+    let patient = Limits::default().request_grace(Duration::from_secs(20)).shutdown_grace(Duration::from_secs(30));
     let server = TestServer::with(patient, Settings::default()).await;
     let key = server.admin().await;
     let satellite = server.register("web-server-01", None).await;

@@ -122,7 +122,7 @@ async fn a_protocol_violation_closes_the_socket() {
 
 #[tokio::test]
 async fn a_socket_without_a_first_message_is_closed() {
-    let limits = Limits { handshake_timeout: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits::default().handshake_timeout(Duration::from_millis(50));
     let server = TestServer::with(limits, Settings::default()).await;
     let key = server.admin().await;
     let session = FakeSession::open(&server, &key).await;
@@ -132,7 +132,7 @@ async fn a_socket_without_a_first_message_is_closed() {
 
 #[tokio::test]
 async fn a_viewer_that_answers_no_pings_is_detached() {
-    let limits = Limits { viewer_ping: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits::default().viewer_ping(Duration::from_millis(50));
     let server = TestServer::with(limits, Settings::default()).await;
     let key = server.admin().await;
     let session = FakeSession::open(&server, &key).await;
@@ -148,7 +148,7 @@ async fn a_viewer_that_answers_no_pings_is_detached() {
 
 #[tokio::test]
 async fn input_of_a_viewer_that_does_not_read_is_received() {
-    let settings = Settings { claim_stall: Duration::from_millis(200), ..Settings::default() };
+    let settings = Settings::default().claim_stall(Duration::from_millis(200));
     let server = TestServer::with(Limits::default(), settings).await;
     let key = server.admin().await;
     let mut session = FakeSession::open(&server, &key).await;

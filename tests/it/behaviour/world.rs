@@ -85,12 +85,10 @@ impl World {
             Engine::Sqlite => None,
         };
         // Shorter and smaller than the defaults, so that a claim reaches each limit soon.
-        let settings = Settings {
-            result_grace: Duration::from_secs(5),
-            max_sessions_per_satellite: 3,
-            sweep_interval: Duration::from_secs(1),
-            ..Settings::default()
-        };
+        let settings = Settings::default()
+            .result_grace(Duration::from_secs(5))
+            .max_sessions_per_satellite(3)
+            .sweep_interval(Duration::from_secs(1));
         let mut builder = Hive::builder().data_dir(dir.path().join("hive")).settings(settings);
         if let Some(database) = &database {
             builder = builder.database(database.url().parse().unwrap());

@@ -42,17 +42,16 @@ pub(crate) async fn commands_are_stored_all_or_none(on: &Fixture) {
 pub(crate) async fn a_command_reads_back_as_it_was_stored(on: &Fixture) {
     let satellite = on.satellite().await;
     let plain = on.new_command(satellite.id);
-    let full = NewCommand {
-        job_id: Some(JobId::new(on.seed())),
-        command_type: CommandType::Power,
-        priority: 0,
+    let full = on
+        .new_command(satellite.id)
+        .job_id(Some(JobId::new(on.seed())))
+        .command_type(CommandType::Power)
+        .priority(0)
         // Quotes, a control character and a non-ASCII letter: values must be bound and not spliced.
-        payload: "{\"text\":\"'; DROP TABLE users; -- \u{1b}ä\"}".into(),
-        idempotent: true,
-        team_id: satellite.team_id,
-        delivery: Some(delivery(on)),
-        ..on.new_command(satellite.id)
-    };
+        .payload("{\"text\":\"'; DROP TABLE users; -- \u{1b}ä\"}".into())
+        .idempotent(true)
+        .team_id(satellite.team_id)
+        .delivery(Some(delivery(on)));
     for (new, status) in [(plain, CommandStatus::Queued), (full, CommandStatus::Delivered)] {
         on.insert(new.clone()).await;
         let expected = CommandRow {
@@ -143,7 +142,7 @@ pub(crate) async fn a_delivery_may_change_the_expiry(on: &Fixture) {
 
 pub(crate) async fn an_idempotent_command_may_be_delivered_again(on: &Fixture) {
     let satellite = on.satellite().await.id;
-    let id = on.insert(NewCommand { idempotent: true, ..on.new_command(satellite) }).await;
+    let id = on.insert(on.new_command(satellite).idempotent(true)).await;
     let elsewhere = Delivery { journal_id: "journal-2".into(), at: on.now(), expires_at: None };
     assert!(on.store.command_deliver(id, delivery(on)).await.unwrap());
     assert!(on.store.command_start(id, on.now()).await.unwrap());
@@ -213,10 +212,7 @@ pub(crate) async fn an_ended_command_stays_as_it_is(on: &Fixture) {
 pub(crate) async fn open_commands_come_oldest_first(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let now = on.now();
-    let made = |minutes: u64| NewCommand {
-        created_at: now.minus(Duration::from_secs(minutes * 60)),
-        ..on.new_command(satellite)
-    };
+    let made = |minutes: u64| on.new_command(satellite).created_at(now.minus(Duration::from_secs(minutes * 60)));
     let (middle, oldest, newest, ended) = (made(2), made(3), made(1), made(4));
     let ids = [&oldest, &middle, &newest].map(|command| command.id);
     for command in [&middle, &oldest, &newest, &ended] {
@@ -230,15 +226,13 @@ pub(crate) async fn open_commands_come_oldest_first(on: &Fixture) {
 pub(crate) async fn queued_commands_come_by_priority_then_age(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let now = on.now();
-    let made = |priority, age: u64| NewCommand {
-        priority,
-        created_at: now.minus(Duration::from_secs(age)),
-        ..on.new_command(satellite)
+    let made = |priority, age: u64| {
+        on.new_command(satellite).priority(priority).created_at(now.minus(Duration::from_secs(age)))
     };
-    let power = NewCommand { command_type: CommandType::Power, ..made(2, 5) };
+    let power = made(2, 5).command_type(CommandType::Power);
     // A command of a job waits for its turn there, and one that was delivered waits for nothing.
-    let of_a_job = NewCommand { job_id: Some(JobId::new(on.seed())), ..made(0, 9) };
-    let handed = NewCommand { delivery: Some(delivery(on)), ..made(0, 9) };
+    let of_a_job = made(0, 9).job_id(Some(JobId::new(on.seed())));
+    let handed = made(0, 9).delivery(Some(delivery(on)));
     let (urgent, old, young, low) = (made(0, 1), made(2, 3), made(2, 2), made(3, 9));
     for command in [&low, &young, &power, &of_a_job, &handed, &old, &urgent] {
         on.insert(command.clone()).await;
@@ -268,7 +262,7 @@ pub(crate) async fn queued_commands_come_by_priority_then_age(on: &Fixture) {
 
 pub(crate) async fn only_a_delivered_command_is_queued_again(on: &Fixture) {
     let satellite = on.satellite().await.id;
-    let delivered = || NewCommand { delivery: Some(delivery(on)), ..on.new_command(satellite) };
+    let delivered = || on.new_command(satellite).delivery(Some(delivery(on)));
     let id = on.insert(delivered()).await;
     assert!(on.store.command_requeue(id, on.now()).await.unwrap());
     assert!(!on.store.command_requeue(id, on.now()).await.unwrap());
@@ -288,14 +282,14 @@ pub(crate) async fn only_a_queued_command_gets_another_expiry(on: &Fixture) {
     let queued = on.insert(on.new_command(satellite)).await;
     assert!(on.store.command_set_expiry(queued, expires_at).await.unwrap());
     assert_eq!(on.stored(queued).await.expires_at, expires_at);
-    let handed = on.insert(NewCommand { delivery: Some(delivery(on)), ..on.new_command(satellite) }).await;
+    let handed = on.insert(on.new_command(satellite).delivery(Some(delivery(on)))).await;
     assert!(!on.store.command_set_expiry(handed, expires_at).await.unwrap());
 }
 
 pub(crate) async fn open_commands_are_counted(on: &Fixture) {
     let (satellite, caller) = (on.satellite().await.id, on.unique());
     let made = |job_id| {
-        let mut command = NewCommand { job_id, ..on.new_command(satellite) };
+        let mut command = on.new_command(satellite).job_id(job_id);
         command.actor.id.clone_from(&caller);
         command
     };
@@ -318,7 +312,7 @@ pub(crate) async fn commands_are_listed_newest_first(on: &Fixture) {
     let now = on.now();
     let mut ids = Vec::new();
     for second in 0..5 {
-        let command = NewCommand { created_at: now.plus(Duration::from_secs(second)), ..on.new_command(satellite) };
+        let command = on.new_command(satellite).created_at(now.plus(Duration::from_secs(second)));
         ids.insert(0, on.insert(command).await);
     }
     for (offset, range) in [(0, 0..3), (3, 3..5), (5, 5..5)] {
@@ -331,8 +325,8 @@ pub(crate) async fn commands_are_listed_newest_first(on: &Fixture) {
 pub(crate) async fn overdue_commands_are_found(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let (now, second) = (on.now(), Duration::from_secs(1));
-    let expires = |expires_at| NewCommand { expires_at, timeout_seconds: 10, ..on.new_command(satellite) };
-    let handed = |at| NewCommand { delivery: Some(Delivery { at, ..delivery(on) }), ..expires(now.plus(second * 300)) };
+    let expires = |expires_at| on.new_command(satellite).expires_at(expires_at).timeout_seconds(10);
+    let handed = |at| expires(now.plus(second * 300)).delivery(Some(Delivery { at, ..delivery(on) }));
     let limit = now.minus(second * 15);
     let queued = on.insert(expires(now)).await;
     let silent = on.insert(handed(limit)).await;
@@ -368,7 +362,7 @@ pub(crate) async fn nothing_is_stored_for_a_removed_satellite(on: &Fixture) {
         assert_eq!(on.store.command_list(id, &VisibleTeams::All, RowRange::ALL).await.unwrap(), (Vec::new(), 0));
     }
     assert!(on.records_by(&actor).await.is_empty(), "there is no record of what was not stored");
-    let now_global = NewCommand { team_id: None, ..on.new_command(reassigned.id) };
+    let now_global = on.new_command(reassigned.id).team_id(None);
     let inserted = on.store.command_insert(vec![now_global], Some(key(on, &actor, "a")), on.draft_by(&actor)).await;
     assert_eq!(inserted.unwrap(), CommandInsertOutcome::New, "the key is not spent");
     assert_eq!(on.records_by(&actor).await.len(), 1);
@@ -396,7 +390,7 @@ pub(crate) async fn commands_are_listed_by_the_team_they_were_given_in(on: &Fixt
     let (satellite, other) = (on.satellite().await, on.team().await);
     let before = on.insert(on.new_command(satellite.id)).await;
     on.store.satellite_update(satellite.id, assigned(on, Some(other)), on.draft()).await.unwrap();
-    let after = on.insert(NewCommand { team_id: Some(other), ..on.new_command(satellite.id) }).await;
+    let after = on.insert(on.new_command(satellite.id).team_id(Some(other))).await;
     let check = async |visible: VisibleTeams, expected: &[CommandId]| {
         let (rows, total) = on.store.command_list(satellite.id, &visible, RowRange::ALL).await.unwrap();
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
@@ -413,7 +407,7 @@ pub(crate) async fn commands_are_listed_by_the_team_they_were_given_in(on: &Fixt
 pub(crate) async fn an_ai_client_needs_a_rule_or_a_plan(on: &Fixture) {
     let satellite = on.satellite().await.id;
     let insert = async |kind: &str, authorised_by: Authority| {
-        let mut command = NewCommand { authorised_by, ..on.new_command(satellite) };
+        let mut command = on.new_command(satellite).authorised_by(authorised_by);
         command.actor.kind = kind.into();
         on.store.command_insert(vec![command], None, on.draft()).await
     };

@@ -13,7 +13,7 @@ use hive_store::{
 };
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{
-    Actor, AuditEntry, AuditQuery, CommandEnd, CommandStatus, CommandType, PlatformRole, Size, Team, TokenScope, User,
+    Actor, AuditEntry, AuditQuery, CommandEnd, CommandStatus, PlatformRole, Size, Team, TokenScope, User,
 };
 use hive_wire::id::Seed;
 use hive_wire::{
@@ -182,23 +182,10 @@ impl Fixture {
     /// Returns a command for a satellite in the team in which it registered.
     pub(crate) fn new_command(&self, satellite: SatelliteId) -> NewCommand {
         let now = self.now();
-        NewCommand {
-            id: CommandId::new(self.seed()),
-            satellite_id: satellite,
-            job_id: None,
-            command_type: CommandType::Exec,
-            priority: 2,
-            payload: r#"{"command":"true"}"#.into(),
-            summary: "true".into(),
-            idempotent: false,
-            timeout_seconds: 60,
-            actor: self.draft().actor,
-            authorised_by: Authority::Role,
-            team_id: self.team_of(satellite),
-            created_at: now,
-            expires_at: now.plus(DAY),
-            delivery: None,
-        }
+        NewCommand::new(CommandId::new(self.seed()), satellite, self.draft().actor, now, now.plus(DAY))
+            .payload(r#"{"command":"true"}"#.into())
+            .summary("true".into())
+            .team_id(self.team_of(satellite))
     }
 
     pub(crate) async fn insert(&self, command: NewCommand) -> CommandId {

@@ -50,7 +50,7 @@ fn new_job(on: &Fixture) -> NewJob {
 
 /// Adds a satellite with a command to a job.
 fn add(on: &Fixture, job: &mut NewJob, commands: &mut Vec<NewCommand>, satellite: &SatelliteRow) {
-    let command = NewCommand { job_id: Some(job.id), team_id: satellite.team_id, ..on.new_command(satellite.id) };
+    let command = on.new_command(satellite.id).job_id(Some(job.id)).team_id(satellite.team_id);
     job.targets.push(target(satellite, Ok(command.id)));
     commands.push(command);
 }

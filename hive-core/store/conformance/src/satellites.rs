@@ -3,8 +3,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hive_store::access::VisibleTeams;
 use hive_store::{
-    Assignment, Delivery, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewCommand, NewSatellite, RowRange,
-    SatellitePatch, SatelliteQuery, StoreError,
+    Assignment, Delivery, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewSatellite, RowRange, SatellitePatch,
+    SatelliteQuery, StoreError,
 };
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{CommandStatus, SatelliteStatus};
@@ -274,8 +274,8 @@ pub(crate) async fn an_assignment_ends_what_is_open(on: &Fixture) {
     let id = satellite.id;
     let queued = on.insert(on.new_command(id)).await;
     let delivery = Delivery { journal_id: "journal-1".into(), at: now, expires_at: None };
-    let running = on.insert(NewCommand { delivery: Some(delivery.clone()), ..on.new_command(id) }).await;
-    let ended = on.insert(NewCommand { delivery: Some(delivery), ..on.new_command(id) }).await;
+    let running = on.insert(on.new_command(id).delivery(Some(delivery.clone()))).await;
+    let ended = on.insert(on.new_command(id).delivery(Some(delivery))).await;
     on.store.command_finish(ended, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap();
     let rename = SatellitePatch { name: Some(on.name()), ..SatellitePatch::default() };
     on.store.satellite_update(id, rename, on.draft()).await.unwrap().unwrap();

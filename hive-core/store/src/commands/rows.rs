@@ -2,44 +2,76 @@
 
 use bytes::Bytes;
 use hive_wire::agent::Channel;
-use hive_wire::api::{Actor, CommandEnd, CommandStatus, CommandType};
+use hive_wire::agent::DEFAULT_TIMEOUT_SECONDS;
+use hive_wire::api::{Actor, CommandEnd, CommandStatus, CommandType, Priority};
 use hive_wire::{CommandId, JobId, SatelliteId, TeamId, Timestamp};
 
 use crate::access::Authority;
 
-/// A command to store.
-#[derive(Debug, Clone)]
-pub struct NewCommand {
-    /// Its id.
-    pub id: CommandId,
-    /// Its satellite.
-    pub satellite_id: SatelliteId,
-    /// The job to which it belongs.
-    pub job_id: Option<JobId>,
-    /// Its type.
-    pub command_type: CommandType,
-    /// Its priority: 0 immediate, 1 high, 2 normal, 3 low.
-    pub priority: u8,
-    /// Its payload as JSON with sealed secrets. Empty for a command of a job, which has the payload.
-    pub payload: String,
-    /// A summary for people.
-    pub summary: String,
-    /// Whether it may run more than once.
-    pub idempotent: bool,
-    /// The timeout, in seconds.
-    pub timeout_seconds: u32,
-    /// The actor who asked for it.
-    pub actor: Actor,
-    /// The authority of the actor.
-    pub authorised_by: Authority,
-    /// The team of the satellite.
-    pub team_id: Option<TeamId>,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// Until when it may start.
-    pub expires_at: Timestamp,
-    /// The delivery, if it is sent to its satellite at once. It is then stored as delivered.
-    pub delivery: Option<Delivery>,
+hive_wire::with_setters! {
+    /// A command to store.
+    #[derive(Debug, Clone)]
+    pub struct NewCommand {
+        /// Its id.
+        pub id: CommandId,
+        /// Its satellite.
+        pub satellite_id: SatelliteId,
+        /// The job to which it belongs.
+        pub job_id: Option<JobId>,
+        /// Its type.
+        pub command_type: CommandType,
+        /// Its priority: 0 immediate, 1 high, 2 normal, 3 low.
+        pub priority: u8,
+        /// Its payload as JSON with sealed secrets. Empty for a command of a job, which has the payload.
+        pub payload: String,
+        /// A summary for people.
+        pub summary: String,
+        /// Whether it may run more than once.
+        pub idempotent: bool,
+        /// The timeout, in seconds.
+        pub timeout_seconds: u32,
+        /// The actor who asked for it.
+        pub actor: Actor,
+        /// The authority of the actor.
+        pub authorised_by: Authority,
+        /// The team of the satellite.
+        pub team_id: Option<TeamId>,
+        /// When it was created.
+        pub created_at: Timestamp,
+        /// Until when it may start.
+        pub expires_at: Timestamp,
+        /// The delivery, if it is sent to its satellite at once. It is then stored as delivered.
+        pub delivery: Option<Delivery>,
+    }
+}
+
+impl NewCommand {
+    /// A command that runs a program, is of no job and no team, and is queued with the usual priority.
+    pub fn new(
+        id: CommandId,
+        satellite_id: SatelliteId,
+        actor: Actor,
+        created_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            satellite_id,
+            job_id: None,
+            command_type: CommandType::Exec,
+            priority: Priority::Normal.rank(),
+            payload: String::new(),
+            summary: String::new(),
+            idempotent: false,
+            timeout_seconds: DEFAULT_TIMEOUT_SECONDS,
+            actor,
+            authorised_by: Authority::Role,
+            team_id: None,
+            created_at,
+            expires_at,
+            delivery: None,
+        }
+    }
 }
 
 /// A delivery of a command to a satellite.
