@@ -37,8 +37,7 @@ impl IdentityService {
     /// Checks that a team exists.
     pub(crate) async fn check_team(&self, team: Option<TeamId>) -> Result<()> {
         let Some(team) = team else { return Ok(()) };
-        let exists = self.store.team_list().await?.iter().any(|known| known.id == team);
-        exists.then_some(()).ok_or_else(|| no_team(team))
+        self.store.team_get(team).await?.map(drop).ok_or_else(|| no_team(team))
     }
 
     /// Checks that the principal manages the members of a team.

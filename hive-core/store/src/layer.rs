@@ -184,6 +184,7 @@ layer! {
     }
     TeamStore {
         team_create(team: Team, audit: AuditDraft) -> ();
+        team_get(id: TeamId) -> Option<Team>;
         team_list() -> Vec<Team>;
         team_member_put(team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> ();
         team_member_remove(team: TeamId, user: UserId, audit: AuditDraft) -> bool;

@@ -146,6 +146,9 @@ pub(crate) async fn a_slug_is_taken_once(on: &Fixture) {
     let teams = on.store.team_list().await.unwrap();
     assert_eq!(teams.iter().filter(|team| team.slug == slug).count(), 1);
     assert!(teams.is_sorted_by(|a, b| a.slug < b.slug));
+    let created = teams.into_iter().find(|team| team.slug == slug).unwrap();
+    assert_eq!(on.store.team_get(created.id).await.unwrap(), Some(created));
+    assert_eq!(on.store.team_get(TeamId::new(on.seed())).await.unwrap(), None);
 }
 
 pub(crate) async fn a_member_has_the_last_role(on: &Fixture) {

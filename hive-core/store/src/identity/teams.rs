@@ -13,6 +13,8 @@ use crate::audit::AuditDraft;
 pub trait TeamStore: Send + Sync {
     /// Stores a team. Fails with `Taken` if the slug is in use.
     async fn team_create(&self, team: Team, audit: AuditDraft) -> StoreResult<()>;
+    /// Returns a team.
+    async fn team_get(&self, id: TeamId) -> StoreResult<Option<Team>>;
     /// Lists all teams by slug.
     async fn team_list(&self) -> StoreResult<Vec<Team>>;
     /// Adds a user to a team, or changes their role in it.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use hive_wire::api::{Team, TeamMember};
 use hive_wire::{TeamId, UserId};
 
-use super::{SqlStore, Statement, statements};
+use super::{Row, SqlStore, Statement, statements};
 use crate::access::Role;
 use crate::audit::AuditDraft;
 use crate::{StoreResult, TeamStore};
@@ -16,11 +16,14 @@ impl TeamStore for SqlStore {
         self.add(statement, "slug", audit).await
     }
 
+    async fn team_get(&self, id: TeamId) -> StoreResult<Option<Team>> {
+        let row = self.fetch_optional(Statement::new(statements::TEAM_GET).text(id)).await?;
+        row.as_ref().map(read_team).transpose()
+    }
+
     async fn team_list(&self) -> StoreResult<Vec<Team>> {
         let rows = self.fetch_all(Statement::new(statements::TEAM_LIST)).await?;
-        rows.iter()
-            .map(|row| Ok(Team { id: row.parse("id")?, slug: row.text("slug")?, created_at: row.time("created_at")? }))
-            .collect()
+        rows.iter().map(read_team).collect()
     }
 
     async fn team_member_put(&self, team: TeamId, user: UserId, role: Role, audit: AuditDraft) -> StoreResult<()> {
@@ -49,4 +52,8 @@ impl TeamStore for SqlStore {
         let rows = self.fetch_all(Statement::new(statements::TEAM_MEMBERSHIPS).text(user)).await?;
         rows.iter().map(|row| Ok((row.parse("team_id")?, row.string_enum("role")?))).collect()
     }
+}
+
+fn read_team(row: &Row) -> StoreResult<Team> {
+    Ok(Team { id: row.parse("id")?, slug: row.text("slug")?, created_at: row.time("created_at")? })
 }

@@ -31,6 +31,7 @@ pub(in crate::sql) const USER_UPDATE: &str = concat!(
 pub(in crate::sql) const USER_PASSWORD_SET: &str = "UPDATE users SET password_hash = $2, login_generation = login_generation + 1 \
      WHERE id = $1 AND ($3 IS NULL OR password_hash = $3)";
 pub(in crate::sql) const TEAM_INSERT: &str = "INSERT INTO teams (id, slug, created_at) VALUES ($1, $2, $3)";
+pub(in crate::sql) const TEAM_GET: &str = "SELECT id, slug, created_at FROM teams WHERE id = $1";
 pub(in crate::sql) const TEAM_LIST: &str = "SELECT id, slug, created_at FROM teams ORDER BY slug";
 pub(in crate::sql) const TEAM_MEMBER_PUT: &str = "INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3) \
      ON CONFLICT (team_id, user_id) DO UPDATE SET role = excluded.role";
