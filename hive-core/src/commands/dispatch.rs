@@ -66,19 +66,15 @@ impl Commands {
         }
         let in_flight = self.store.command_list_in_flight(satellite).await?;
         // All slots are taken before the first command is sent: a new command must not get a slot that is not free.
-        for command in &in_flight {
-            link.queue.begin(command.id, CommandClass::of(&command.command_type));
+        for (id, command_type) in &in_flight {
+            link.queue.begin(*id, CommandClass::of(command_type));
         }
-        for command in in_flight {
+        for (id, _) in in_flight {
             if link.handle.wait_for_capacity().await.is_err() {
                 return Ok(());
             }
-            let (id, job) = (command.id, command.job_id);
-            self.deliver(command, link, None).await?;
-            // Its job may have been cancelled while the satellite was away.
-            if self.is_of_cancelled_job(job) {
-                link.send_cancel(id);
-            }
+            let delivered = self.deliver_in_flight(id, link).await;
+            self.pass_over_unreadable(link, id, delivered)?;
         }
         // The queue opens last: until then no new command gets a slot, and none overtakes those of before.
         self.fill_queue(link).await?;
@@ -87,6 +83,39 @@ impl Commands {
             self.emit(&CommandEvent::SatelliteReady { job });
         }
         Ok(())
+    }
+
+    /// Brings a command that was handed over before to a new link of its satellite.
+    async fn deliver_in_flight(self: &Arc<Self>, id: CommandId, link: &CommandLink) -> Result<()> {
+        let row = self.store.command_get(id).await?;
+        let is_in_flight = |row: &CommandRow| !row.status.is_terminal() && row.status != CommandStatus::Queued;
+        let Some(row) = row.filter(is_in_flight) else {
+            // It has ended since it was listed, or is queued again.
+            link.queue.end(id);
+            return Ok(());
+        };
+        let job = row.job_id;
+        self.deliver(row, link, None).await?;
+        // Its job may have been cancelled while the satellite was away.
+        if self.is_of_cancelled_job(job) {
+            link.send_cancel(id);
+        }
+        Ok(())
+    }
+
+    /// Checks the result of work on one command for a link. A command that cannot be read gets no slot, and the link stays for the
+    /// others.
+    pub(super) fn pass_over_unreadable<T>(
+        &self,
+        link: &CommandLink,
+        id: CommandId,
+        result: Result<T>,
+    ) -> Result<Option<T>> {
+        let passed = self.context.unreadable_rows().pass_over("command", id, result)?;
+        if passed.is_none() {
+            link.queue.end(id);
+        }
+        Ok(passed)
     }
 
     /// Brings one open command to a link, whether there is a slot for it or not. A job gives the time, from now on, within which

@@ -258,12 +258,11 @@ impl Commands {
             return Ok(false);
         }
         // In their order, and many of them in one commit.
-        let jobs: Vec<_> = batch.iter().map(|command| command.job).collect();
+        let commands: Vec<_> = batch.iter().map(|command| (command.id, command.job)).collect();
         let prepared: Vec<_> = batch.into_iter().map(|command| self.prepare_queued(link, command)).collect();
-        let mut prepared = stream::iter(prepared).buffered(BATCH).zip(stream::iter(jobs));
-        while let Some((prepared, job)) = prepared.next().await {
-            let Some(prepared) = prepared? else { continue };
-            let id = prepared.id;
+        let mut prepared = stream::iter(prepared).buffered(BATCH).zip(stream::iter(commands));
+        while let Some((prepared, (id, job))) = prepared.next().await {
+            let Some(prepared) = self.pass_over_unreadable(link, id, prepared)?.flatten() else { continue };
             self.send_prepared(prepared, link).await?;
             if self.is_of_cancelled_job(job) {
                 // The job may have been cancelled before the command was sent.

@@ -113,7 +113,10 @@ impl Commands {
             // not accepted.
             None => {
                 self.count_not_in_flight(satellite, id)?;
-                match self.store.command_get(id).await? {
+                let row = self.store.command_get(id).await.map_err(Error::from);
+                // Without an acknowledgement the satellite keeps the result, until the row can be read again.
+                let Some(row) = self.pass_over_unreadable(link, id, row)? else { return Ok(()) };
+                match row {
                     Some(row) if row.satellite_id == satellite && row.status.is_terminal() => {}
                     row => return self.note_foreign(satellite, id, row.as_ref()),
                 }

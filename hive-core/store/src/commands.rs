@@ -5,6 +5,7 @@ mod rows;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
+use hive_wire::api::CommandType;
 use hive_wire::{CommandId, JobId, SatelliteId, Timestamp};
 
 use crate::access::VisibleTeams;
@@ -55,8 +56,9 @@ pub trait CommandStore: Send + Sync {
     async fn command_set_expiry(&self, id: CommandId, expires_at: Timestamp) -> StoreResult<bool>;
     /// Lists the open commands of a satellite, oldest first.
     async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>>;
-    /// Lists the open commands of a satellite that were delivered, oldest first.
-    async fn command_list_in_flight(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>>;
+    /// Lists the open commands of a satellite that were delivered, oldest first. It reads no more of them than their ids and types,
+    /// so that one that cannot be read does not hide the others.
+    async fn command_list_in_flight(&self, satellite: SatelliteId) -> StoreResult<Vec<(CommandId, CommandType)>>;
     /// Lists up to `limit` queued commands of a satellite by priority, then age. Commands of jobs are left out, because the job
     /// decides when they are delivered. With a page, only commands of its class and priority that come after its key.
     async fn command_list_queued(

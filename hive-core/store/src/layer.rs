@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
 use hive_wire::api::{
-    AuditEntry, AuditQuery, AuditVerification, RegistrationTokenInfo, SessionEnd, Size, Team, TeamMember, User,
+    AuditEntry, AuditQuery, AuditVerification, CommandType, RegistrationTokenInfo, SessionEnd, Size, Team, TeamMember,
+    User,
 };
 use hive_wire::{
     ApiKeyId, AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId, SatelliteName, SessionId, TeamId, Timestamp,
@@ -138,7 +139,7 @@ layer! {
         command_requeue(id: CommandId, now: Timestamp) -> bool;
         command_set_expiry(id: CommandId, expires_at: Timestamp) -> bool;
         command_list_open(satellite: SatelliteId) -> Vec<CommandRow>;
-        command_list_in_flight(satellite: SatelliteId) -> Vec<CommandRow>;
+        command_list_in_flight(satellite: SatelliteId) -> Vec<(CommandId, CommandType)>;
         command_list_queued(satellite: SatelliteId, page: Option<QueuePage>, limit: u32) -> Vec<QueuedCommandRow>;
         command_list_waiting_jobs(satellite: SatelliteId) -> Vec<JobId>;
         command_count_open() -> Vec<OpenCommandCount>;

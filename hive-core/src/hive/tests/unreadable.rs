@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hive_wire::api::{CommandStatus, ExecCommand, JobStatus, OutputEncoding, Target};
-use hive_wire::{CommandId, JobId};
+use hive_wire::{CommandId, JobId, SatelliteId};
 
 use super::{NAME, connect, register};
 use crate::clock::{Clock, ClockAndRng, ManualClock, SystemClock};
@@ -61,6 +61,11 @@ async fn hive_over(store: Arc<CorruptStore>, source: ClockAndRng) -> Hive {
     Hive::builder().store(store).keys(keys).source(source).settings(settings).build().await.unwrap()
 }
 
+async fn submit(hive: &Hive, satellite: SatelliteId) -> CommandId {
+    let commands = hive.as_system().commands();
+    commands.submit(satellite, ExecCommand::shell("true"), ExecOptions::default()).await.unwrap()
+}
+
 async fn until(is_so: impl AsyncFn() -> bool) {
     let waiting = async {
         while !is_so().await {
@@ -93,6 +98,53 @@ async fn a_command_that_cannot_be_read_does_not_keep_others_from_expiring() {
     until(async || status(damaged).await == CommandStatus::Expired).await;
     until(async || hive.housekeeping_counts().unreadable_rows == 0).await;
     assert_eq!(hive.housekeeping_counts().failures, 0, "it concerns the row alone");
+}
+
+#[tokio::test]
+async fn a_command_in_flight_that_cannot_be_read_leaves_the_link_for_the_others() {
+    let store = CorruptStore::new().await;
+    let before = hive_over(store.clone(), ClockAndRng::default()).await;
+    let registered = register(&before, NAME).await;
+    let mut satellite = connect(&before, &registered, "journal-1").await;
+    let (damaged, good) = (submit(&before, registered.id).await, submit(&before, registered.id).await);
+    assert_eq!([satellite.command().await.id, satellite.command().await.id], [damaged, good]);
+    drop(satellite);
+    before.shutdown().await;
+
+    *lock(&store.command) = Some(damaged);
+    let hive = hive_over(store.clone(), ClockAndRng::default()).await;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    assert_eq!(satellite.command().await.id, good);
+    assert_eq!(hive.housekeeping_counts().unreadable_rows, 1);
+    // The result of the damaged one is not acknowledged, and the link stays.
+    satellite.finish(damaged, CommandStatus::Succeeded, 0, 0).await;
+    satellite.finish(good, CommandStatus::Succeeded, 0, 0).await;
+    assert_eq!(satellite.acknowledged().await, good);
+    let third = submit(&hive, registered.id).await;
+    assert_eq!(satellite.command().await.id, third);
+    drop(satellite);
+
+    *lock(&store.command) = None;
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    assert_eq!([satellite.command().await.id, satellite.command().await.id], [damaged, third]);
+    satellite.finish(damaged, CommandStatus::Succeeded, 0, 0).await;
+    assert_eq!(satellite.acknowledged().await, damaged);
+    assert_eq!(hive.housekeeping_counts().unreadable_rows, 0);
+}
+
+#[tokio::test]
+async fn a_queued_command_that_cannot_be_read_does_not_keep_others_from_the_link() {
+    let store = CorruptStore::new().await;
+    let hive = hive_over(store.clone(), ClockAndRng::default()).await;
+    let registered = register(&hive, NAME).await;
+    drop(connect(&hive, &registered, "journal-1").await);
+    let (damaged, good) = (submit(&hive, registered.id).await, submit(&hive, registered.id).await);
+    *lock(&store.command) = Some(damaged);
+    let mut satellite = connect(&hive, &registered, "journal-1").await;
+    assert_eq!(satellite.command().await.id, good);
+    satellite.finish(good, CommandStatus::Succeeded, 0, 0).await;
+    assert_eq!(satellite.acknowledged().await, good);
+    assert_eq!(hive.housekeeping_counts().unreadable_rows, 1);
 }
 
 #[tokio::test]

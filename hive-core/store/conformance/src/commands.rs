@@ -256,7 +256,7 @@ pub(crate) async fn queued_commands_come_by_priority_then_age(on: &Fixture) {
     check(page(true, 2, None), 10, &[&power]).await;
     check(page(true, 2, Some(&power)), 10, &[]).await;
     let in_flight = on.store.command_list_in_flight(satellite).await.unwrap();
-    assert_eq!(in_flight.iter().map(|row| row.id).collect::<Vec<_>>(), [handed.id]);
+    assert_eq!(in_flight, [(handed.id, handed.command_type)]);
     assert_eq!(on.store.command_list_waiting_jobs(satellite).await.unwrap(), [of_a_job.job_id.unwrap()]);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hive_wire::agent::{Channel, ErrorBody, Received};
-use hive_wire::api::{CommandEnd, CommandStatus};
+use hive_wire::api::{CommandEnd, CommandStatus, CommandType};
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId, Timestamp};
 
 use super::filter::Filter;
@@ -106,8 +106,9 @@ impl CommandStore for SqlStore {
         self.commands(Statement::new(statements::COMMAND_LIST_OPEN).text(satellite)).await
     }
 
-    async fn command_list_in_flight(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>> {
-        self.commands(Statement::new(statements::COMMAND_LIST_IN_FLIGHT).text(satellite)).await
+    async fn command_list_in_flight(&self, satellite: SatelliteId) -> StoreResult<Vec<(CommandId, CommandType)>> {
+        let rows = self.fetch_all(Statement::new(statements::COMMAND_LIST_IN_FLIGHT).text(satellite)).await?;
+        rows.iter().map(|row| Ok((row.parse("id")?, row.string_enum("command_type")?))).collect()
     }
 
     async fn command_list_queued(

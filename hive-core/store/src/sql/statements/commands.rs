@@ -76,12 +76,8 @@ pub(in crate::sql) const COMMAND_LIST_OPEN: &str = concat!(
     command_columns!(),
     " FROM satellite_commands WHERE satellite_id = $1 AND finished_at IS NULL ORDER BY created_at, id"
 );
-pub(in crate::sql) const COMMAND_LIST_IN_FLIGHT: &str = concat!(
-    "SELECT ",
-    command_columns!(),
-    " FROM satellite_commands WHERE satellite_id = $1 AND finished_at IS NULL AND status <> 'queued' \
-     ORDER BY created_at, id"
-);
+pub(in crate::sql) const COMMAND_LIST_IN_FLIGHT: &str = "SELECT id, command_type FROM satellite_commands \
+     WHERE satellite_id = $1 AND finished_at IS NULL AND status <> 'queued' ORDER BY created_at, id";
 pub(in crate::sql) const COMMAND_LIST_QUEUED: &str =
     concat!(queued_select!(), " ORDER BY priority, created_at, id LIMIT $2");
 // The comparison of pairs continues after the last command of the page before, in the order of `satellite_commands_open`.
