@@ -101,9 +101,11 @@ impl Principal {
         Actor { kind: kind.into(), id, name: self.name.clone(), ip: self.ip.clone() }
     }
 
-    fn role_at(&self, reach: ResourceScope) -> Option<Role> {
-        match (&self.role, reach) {
+    fn role_at(&self, scope: ResourceScope<'_>) -> Option<Role> {
+        match (&self.role, scope) {
             (PlatformRole::GlobalAdmin, _) => Some(Role::Admin),
+            // No credential is limited to tags yet: the role on a satellite is the role in its team.
+            (_, ResourceScope::Satellite { team, tags: _ }) => self.role_at(ResourceScope::team(team)),
             (PlatformRole::GlobalUser, ResourceScope::Team(team)) => self.teams.get(&team).cloned(),
             // The lowest role is enough: it has the permission for one's own API keys.
             (PlatformRole::GlobalUser, ResourceScope::Own) => Some(Role::Viewer),
@@ -116,19 +118,40 @@ impl Principal {
 
 /// The resources on which an action is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceScope {
-    /// The hive as a whole, and satellites without a team.
+pub enum ResourceScope<'r> {
+    /// The hive as a whole, and what belongs to no team.
     Platform,
-    /// One team and its satellites.
+    /// One team, and what belongs to it.
     Team(TeamId),
+    /// One satellite.
+    Satellite {
+        /// Its team. `None` for a satellite that serves all teams.
+        team: Option<TeamId>,
+        /// Its tags.
+        tags: &'r [String],
+    },
     /// The caller's own things.
     Own,
 }
 
-impl ResourceScope {
-    /// Returns the scope of a satellite of this team.
-    pub fn satellite(team: Option<TeamId>) -> Self {
+impl ResourceScope<'_> {
+    /// The scope of what belongs to this team, or to no team.
+    pub fn team(team: Option<TeamId>) -> Self {
         team.map_or(Self::Platform, Self::Team)
+    }
+}
+
+/// Something that a caller may see or not: a row of the store, or an event.
+pub trait Resource {
+    /// The permission to see it.
+    fn read_permission(&self) -> Permission;
+
+    /// The scope that it belongs to.
+    fn scope(&self) -> ResourceScope<'_>;
+
+    /// The scope that the satellite of an event has moved to, where the event is for those who lose sight of the satellite.
+    fn moved_to(&self) -> Option<ResourceScope<'_>> {
+        None
     }
 }
 
@@ -143,10 +166,10 @@ pub enum AccessDecision {
     Hide,
 }
 
-/// Decides whether `principal` may use `permission` on the resources of `reach`.
-pub fn may(principal: &Principal, permission: &Permission, reach: ResourceScope) -> AccessDecision {
+/// Decides whether `principal` may use `permission` on the resources of `scope`.
+pub fn may(principal: &Principal, permission: &Permission, scope: ResourceScope<'_>) -> AccessDecision {
     // A caller without any role there must not learn from the error which ids exist.
-    let Some(role) = principal.role_at(reach) else {
+    let Some(role) = principal.role_at(scope) else {
         return AccessDecision::Hide;
     };
     let is_in_scope = |wanted: &Permission| {
@@ -161,6 +184,13 @@ pub fn may(principal: &Principal, permission: &Permission, reach: ResourceScope)
     } else {
         AccessDecision::Forbid
     }
+}
+
+/// Decides whether `principal` may see a row or an event. [`visible_teams`] says the same of all rows of a query.
+pub fn may_see(principal: &Principal, resource: &impl Resource) -> bool {
+    let permission = resource.read_permission();
+    let sees = |scope| may(principal, &permission, scope) == AccessDecision::Allow;
+    sees(resource.scope()) && !resource.moved_to().is_some_and(sees)
 }
 
 /// Returns the teams on whose resources `principal` may use `permission`.
@@ -184,6 +214,9 @@ pub struct SatelliteIdentity {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_map, btree_set};
+    use proptest::prelude::*;
+
     use super::*;
     use hive_wire::id::Seed;
 
@@ -228,7 +261,7 @@ mod tests {
     #[test]
     fn another_team_is_hidden_and_not_forbidden() {
         let operator = user(PlatformRole::GlobalUser, &[(team(1), Role::Operator)]);
-        let check = |permission, reach, verdict| assert_eq!(may(&operator, &permission, reach), verdict);
+        let check = |permission, scope, verdict| assert_eq!(may(&operator, &permission, scope), verdict);
         check(Permission::SatellitesExec, ResourceScope::Team(team(1)), AccessDecision::Allow);
         check(Permission::SatellitesPower, ResourceScope::Team(team(1)), AccessDecision::Forbid);
         check(Permission::SatellitesRead, ResourceScope::Team(team(2)), AccessDecision::Hide);
@@ -263,12 +296,12 @@ mod tests {
 
     #[test]
     fn what_is_not_known_grants_nothing() {
-        let reaches = [ResourceScope::Platform, ResourceScope::Team(team(1)), ResourceScope::Own];
+        let everywhere = [ResourceScope::Platform, ResourceScope::Team(team(1)), ResourceScope::Own];
         let later = |word: &str| user(PlatformRole::GlobalUser, &[(team(1), Role::from(word))]);
         for permission in Permission::KNOWN {
             let unknown_user = user(PlatformRole::from("global_auditor"), &[(team(1), Role::Admin)]);
-            for reach in reaches {
-                assert_ne!(may(&unknown_user, permission, reach), AccessDecision::Allow, "{permission} at {reach:?}");
+            for scope in everywhere {
+                assert_ne!(may(&unknown_user, permission, scope), AccessDecision::Allow, "{permission} at {scope:?}");
             }
             assert_ne!(
                 may(&later("auditor"), permission, ResourceScope::Team(team(1))),
@@ -289,5 +322,80 @@ mod tests {
         assert_eq!(visible_teams(&mixed, &Permission::SatellitesRead), VisibleTeams::Teams(vec![team(1), team(2)]));
         assert_eq!(visible_teams(&mixed, &Permission::SatellitesExec), VisibleTeams::Teams(vec![team(2)]));
         assert_eq!(visible_teams(&Principal::system(), &Permission::SatellitesExec), VisibleTeams::All);
+    }
+
+    /// Something of a satellite, that may have moved.
+    struct Thing<'r> {
+        permission: Permission,
+        scope: ResourceScope<'r>,
+        moved_to: Option<ResourceScope<'r>>,
+    }
+
+    impl Resource for Thing<'_> {
+        fn read_permission(&self) -> Permission {
+            self.permission.clone()
+        }
+
+        fn scope(&self) -> ResourceScope<'_> {
+            self.scope
+        }
+
+        fn moved_to(&self) -> Option<ResourceScope<'_>> {
+            self.moved_to
+        }
+    }
+
+    fn satellite(team: Option<TeamId>) -> ResourceScope<'static> {
+        ResourceScope::Satellite { team, tags: &[] }
+    }
+
+    #[test]
+    fn who_loses_sight_of_a_satellite_sees_that_it_leaves() {
+        let (blue, red) = (team(1), team(2));
+        let leaves = Thing {
+            permission: Permission::SatellitesRead,
+            scope: satellite(Some(blue)),
+            moved_to: Some(satellite(Some(red))),
+        };
+        let check = |teams: &[TeamId], expected: bool| {
+            let teams: Vec<_> = teams.iter().map(|team| (*team, Role::Viewer)).collect();
+            assert_eq!(may_see(&user(PlatformRole::GlobalUser, &teams), &leaves), expected, "{teams:?}");
+        };
+        check(&[blue], true);
+        check(&[red], false);
+        check(&[blue, red], false);
+        check(&[], false);
+        assert!(!may_see(&Principal::system(), &leaves), "it sees the satellite wherever that is");
+        let leaves_all = Thing { scope: satellite(None), ..leaves };
+        assert!(!may_see(&user(PlatformRole::GlobalUser, &[(blue, Role::Admin)]), &leaves_all));
+    }
+
+    fn a_permission() -> impl Strategy<Value = Permission> {
+        (0..=Permission::KNOWN.len())
+            .prop_map(|n| Permission::KNOWN.get(n).cloned().unwrap_or_else(|| Permission::from("secrets.read")))
+    }
+
+    fn a_principal() -> impl Strategy<Value = Principal> {
+        let role = prop_oneof![Just("global_admin"), Just("global_user"), Just("auditor")].prop_map(PlatformRole::from);
+        let in_team = prop_oneof![Just("admin"), Just("operator"), Just("viewer"), Just("guest")].prop_map(Role::from);
+        let teams = btree_map((0..4_u8).prop_map(team), in_team, 0..4);
+        let scopes = proptest::option::of(btree_set(a_permission(), 0..6));
+        (role, teams, scopes).prop_map(|(role, teams, scopes)| Principal { teams, scopes, ..user(role, &[]) })
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_is_seen_where_its_team_is_visible(
+            principal in a_principal(),
+            permission in a_permission(),
+            team in proptest::option::of((0..5_u8).prop_map(team)),
+        ) {
+            let is_visible = visible_teams(&principal, &permission).covers(team);
+            for scope in [ResourceScope::team(team), satellite(team)] {
+                let row = Thing { permission: permission.clone(), scope, moved_to: None };
+                prop_assert_eq!(may_see(&principal, &row), is_visible, "{:?}", scope);
+            }
+            prop_assert!(permission.is_known() || !is_visible, "an unknown word grants nothing");
+        }
     }
 }

@@ -1,20 +1,62 @@
 //! Permission checks of the services, with the errors that callers see.
 
 use hive_wire::SatelliteId;
+use hive_wire::api::RegistrationTokenInfo;
 
-use crate::access::{AccessDecision, Permission, Principal, ResourceScope, may};
-use crate::store::{SatelliteRow, SatelliteStore};
+use crate::access::{AccessDecision, Permission, Principal, Resource, ResourceScope, may};
+use crate::store::{CommandRow, SatelliteRow, SatelliteStore, SessionRow};
 use crate::{Error, Result};
+
+impl Resource for SatelliteRow {
+    fn read_permission(&self) -> Permission {
+        Permission::SatellitesRead
+    }
+
+    fn scope(&self) -> ResourceScope<'_> {
+        ResourceScope::Satellite { team: self.team_id, tags: &self.tags }
+    }
+}
+
+/// A command stays with the team in which it was given.
+impl Resource for CommandRow {
+    fn read_permission(&self) -> Permission {
+        Permission::SatellitesRead
+    }
+
+    fn scope(&self) -> ResourceScope<'_> {
+        ResourceScope::team(self.team_id)
+    }
+}
+
+impl Resource for SessionRow {
+    fn read_permission(&self) -> Permission {
+        Permission::SessionsOpen
+    }
+
+    fn scope(&self) -> ResourceScope<'_> {
+        ResourceScope::team(self.team_id)
+    }
+}
+
+impl Resource for RegistrationTokenInfo {
+    fn read_permission(&self) -> Permission {
+        Permission::TokensManage
+    }
+
+    fn scope(&self) -> ResourceScope<'_> {
+        ResourceScope::team(self.team_id)
+    }
+}
 
 /// Checks a permission on one resource. Where the principal may not know of the resource, it fails with `hidden`: the error
 /// for a resource that does not exist.
 pub(crate) fn authorize(
     principal: &Principal,
     permission: &Permission,
-    reach: ResourceScope,
+    scope: ResourceScope<'_>,
     hidden: impl FnOnce() -> Error,
 ) -> Result<()> {
-    match may(principal, permission, reach) {
+    match may(principal, permission, scope) {
         AccessDecision::Allow => Ok(()),
         AccessDecision::Forbid => Err(forbidden(permission)),
         AccessDecision::Hide => Err(hidden()),
@@ -22,8 +64,8 @@ pub(crate) fn authorize(
 }
 
 /// Checks a permission that is not about one resource.
-pub(crate) fn authorize_action(principal: &Principal, permission: &Permission, reach: ResourceScope) -> Result<()> {
-    authorize(principal, permission, reach, || forbidden(permission))
+pub(crate) fn authorize_action(principal: &Principal, permission: &Permission, scope: ResourceScope<'_>) -> Result<()> {
+    authorize(principal, permission, scope, || forbidden(permission))
 }
 
 /// The error of a caller who has not the permission.
@@ -38,7 +80,7 @@ pub(crate) fn authorize_satellite(
     permission: &Permission,
 ) -> Result<SatelliteRow> {
     let hidden = || Error::SatelliteNotFound(row.id.to_string());
-    authorize(principal, permission, ResourceScope::satellite(row.team_id), hidden)?;
+    authorize(principal, permission, row.scope(), hidden)?;
     Ok(row)
 }
 

@@ -5,7 +5,7 @@ use hive_wire::{CommandId, SatelliteId};
 
 use super::Commands;
 use super::result::info;
-use crate::access::{Permission, Principal, ResourceScope, visible_teams};
+use crate::access::{Permission, Principal, Resource as _, visible_teams};
 use crate::authorization::{authorize, hidden_now};
 use crate::store::CommandRow;
 use crate::validate::row_range;
@@ -23,7 +23,7 @@ impl Commands {
             return Ok(None);
         };
         let hidden = || Error::NotFound { what: "command", id: id.to_string() };
-        match authorize(principal, permission, ResourceScope::satellite(row.team_id), hidden) {
+        match authorize(principal, permission, row.scope(), hidden) {
             Ok(()) => Ok(Some(row)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -8,7 +8,7 @@ use super::authentication::principal_of;
 use super::jwt::{self, RegistrationTokenRef, TokenError};
 use super::service::IdentityService;
 use crate::access::{
-    AccessDecision, Authority, Credential, Permission, Principal, ResourceScope, VisibleTeams, may, visible_teams,
+    AccessDecision, Authority, Credential, Permission, Principal, ResourceScope, VisibleTeams, may, may_see, visible_teams,
 };
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
@@ -34,7 +34,7 @@ impl IdentityService {
         } = token;
         check_known("scope", &scope)?;
         let team_id = checked_team(&scope, team_id)?;
-        authorize_action(principal, &Permission::TokensManage, ResourceScope::satellite(team_id))?;
+        authorize_action(principal, &Permission::TokensManage, ResourceScope::team(team_id))?;
         self.check_team(team_id).await?;
         check_note("description", description.as_deref())?;
         check_labels("tags", tags.iter())?;
@@ -85,7 +85,7 @@ impl IdentityService {
     pub(super) async fn revoke_registration_token(&self, principal: &Principal, id: RegistrationTokenId) -> Result<()> {
         let no_token = || Error::NotFound { what: "registration token", id: id.to_string() };
         let token = self.token_store.registration_token_get(id).await?.ok_or_else(no_token)?;
-        if !visible_teams(principal, &Permission::TokensManage).covers(token.team_id) {
+        if !may_see(principal, &token) {
             // A token of another team looks as if it did not exist.
             return Err(no_token());
         }
@@ -121,7 +121,7 @@ impl IdentityService {
         };
         let is_disabled = user.disabled_at.is_some();
         let maker = principal_of(Credential::Login(user.id), user, teams, None, scopes);
-        let verdict = may(&maker, &Permission::TokensManage, ResourceScope::satellite(token.info.team_id));
+        let verdict = may(&maker, &Permission::TokensManage, ResourceScope::team(token.info.team_id));
         Ok(!is_disabled && verdict == AccessDecision::Allow)
     }
 

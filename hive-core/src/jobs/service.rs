@@ -82,7 +82,7 @@ impl Jobs {
         let row = self.store.job_get(id).await?.ok_or_else(|| no_job(id))?;
         let mut forbidden = Ok(());
         for team in &row.teams {
-            match authorize(principal, permission, ResourceScope::satellite(*team), || no_job(id)) {
+            match authorize(principal, permission, ResourceScope::team(*team), || no_job(id)) {
                 // That one satellite is hidden counts more than that another one is forbidden.
                 Err(hidden @ Error::NotFound { .. }) => return Err(hidden),
                 checked => forbidden = forbidden.and(checked),

@@ -15,7 +15,7 @@ use super::attachment::{attachment, attachment_to_ended};
 use super::live::{LiveSession, SessionState, ViewerIdentity};
 use super::opening::SessionRequest;
 use super::records::subject;
-use crate::access::{Permission, Principal, ResourceScope, VisibleTeams, visible_teams};
+use crate::access::{Permission, Principal, Resource as _, VisibleTeams, visible_teams};
 use crate::audit::AuditAction;
 use crate::audit::draft::{intent, record};
 use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for};
@@ -131,7 +131,7 @@ impl Sessions {
         let row = self.store.session_get(id).await?.ok_or_else(no_session)?;
         // The team of the session, which is the team of the satellite when it was opened. A satellite that changes its team
         // leaves its sessions to the old one.
-        authorize(principal, &Permission::SessionsOpen, ResourceScope::satellite(row.team_id), no_session)?;
+        authorize(principal, &Permission::SessionsOpen, row.scope(), no_session)?;
         Ok(row)
     }
 
