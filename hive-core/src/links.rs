@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use hive_wire::agent::{ToAgent, close};
 use hive_wire::{SatelliteId, Timestamp};
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::Notify;
 
 use self::unexpected::{UnexpectedKind, UnexpectedMessages};
 use crate::link::{AgentLink, Close, LinkClosed, Outgoing};
-use crate::sync::{lock, read, write};
+use crate::sync::{Turn, Turns, lock, read, write};
 use crate::{Error, Result};
 
 /// A live link.
@@ -98,8 +98,7 @@ pub(crate) struct Links {
     table: RwLock<LinkTable>,
     /// What satellites with a link report to be wrong with them.
     problems: RwLock<HashMap<SatelliteId, Vec<String>>>,
-    /// One lock a satellite, for its handshakes.
-    turns: Mutex<HashMap<SatelliteId, Arc<tokio::sync::Mutex<()>>>>,
+    handshakes: Turns<SatelliteId>,
     /// The process that was last refused beside a satellite, and when that was reported.
     conflicts: Mutex<HashMap<SatelliteId, (Box<str>, Timestamp)>>,
     unexpected: Mutex<UnexpectedMessages>,
@@ -108,10 +107,8 @@ pub(crate) struct Links {
 
 impl Links {
     /// Waits until no other handshake of this satellite is being handled.
-    pub(crate) async fn handshake_turn(&self, id: SatelliteId) -> HandshakeTurn<'_> {
-        // The map is locked for the look-up alone: a turn may take as long as the answer to a ping.
-        let mutex = lock(&self.turns).entry(id).or_default().clone();
-        HandshakeTurn { links: self, id, guard: Some(mutex.lock_owned().await) }
+    pub(crate) async fn handshake_turn(&self, id: SatelliteId) -> Turn<'_, SatelliteId> {
+        self.handshakes.take(id).await
     }
 
     /// Registers a link that is not live yet, so that whatever revokes its key from here on closes it.
@@ -260,24 +257,6 @@ impl Drop for JoiningLink<'_> {
     }
 }
 
-/// The right to handle a handshake of this satellite. The next one waits until it is dropped.
-pub(crate) struct HandshakeTurn<'l> {
-    links: &'l Links,
-    id: SatelliteId,
-    guard: Option<OwnedMutexGuard<()>>,
-}
-
-impl Drop for HandshakeTurn<'_> {
-    fn drop(&mut self) {
-        let mut turns = lock(&self.links.turns);
-        drop(self.guard.take());
-        // Nobody else holds it or waits for it: under the lock of the map nobody can begin to.
-        if turns.get(&self.id).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            turns.remove(&self.id);
-        }
-    }
-}
-
 /// The error of a satellite that breaks the protocol. Its link is to be closed.
 pub(crate) fn protocol_violation(rule: impl ToString) -> Error {
     Error::invalid("link", rule.to_string())
@@ -343,19 +322,6 @@ mod tests {
         let (link, _end) = ChannelLink::pair();
         drop(links.join(id(1), link));
         assert!(links.table.read().unwrap().joining.is_empty() && !links.is_online(id(1)));
-    }
-
-    #[tokio::test]
-    async fn handshakes_of_one_satellite_are_looked_at_one_by_one() {
-        let links = Links::default();
-        let first = links.handshake_turn(id(1)).await;
-        drop(links.handshake_turn(id(2)).await);
-        let waiting = links.handshake_turn(id(1));
-        let mut waiting = std::pin::pin!(waiting);
-        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        drop(first);
-        drop(waiting.await);
-        assert!(links.turns.lock().unwrap().is_empty(), "nothing is left of them");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,9 +1,13 @@
-//! Locks that ignore poisoning.
+//! Locks that ignore poisoning, and turns.
 //!
 //! A panic under one of the hive's locks concerns one entry of a map at most. With poisoning, every later holder of the lock would
 //! panic too, and one failed request would stop the whole hive.
 
+mod turns;
+
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub(crate) use turns::{Turn, Turns};
 
 /// Locks a mutex.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
