@@ -3,6 +3,7 @@
 mod audit;
 mod command;
 mod command_end;
+mod event;
 mod exec_body;
 mod identity;
 mod job;
@@ -25,13 +26,14 @@ pub use command::{
     CommandInfo, ExecCommand, ExecEvent, ExecManyRequest, ExecResult, InvalidTarget, MAX_IN_FLIGHT, OutputEncoding,
     PowerRequest, Priority, Target, TargetStatus,
 };
+pub use event::{EventCursor, EventCursorError, Resync};
 pub use identity::{
     ApiKeyCreate, ApiKeyInfo, LoginRequest, LoginResponse, Me, NewApiKey, NewPassword, NewRegistrationToken, NewUser,
     PasswordChange, PlatformRole, RegistrationTokenCreate, RegistrationTokenInfo, Role, Team, TeamCreate, TeamMember,
     TeamMemberPut, TokenScope, User, UserCreate, UserUpdate,
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
-pub use query::{CommandQuery, ExecQuery, OutputQuery, SatelliteListQuery, SatelliteSessionsQuery, StatusFilter};
+pub use query::{CommandQuery, EventQuery, ExecQuery, OutputQuery, SatelliteListQuery, SatelliteSessionsQuery, StatusFilter};
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
 pub use session::{Session, SessionCreate, SessionFilter, SessionInput, SessionStatus};
 

@@ -6,7 +6,7 @@
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{OutputEncoding, SatelliteFilter, SatelliteStatus};
+use super::{EventCursor, OutputEncoding, SatelliteFilter, SatelliteStatus};
 use crate::TeamId;
 use crate::agent::Channel;
 use crate::open::known;
@@ -131,6 +131,15 @@ impl Default for OutputQuery {
     }
 }
 
+/// The query of `GET /events`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventQuery {
+    /// Begin behind this position instead of now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<EventCursor>,
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -164,6 +173,7 @@ mod tests {
                 team: Some(TeamId::new(SEED)),
             });
         }
+        check(EventQuery { after: Some(EventCursor { epoch: u64::MAX, seq: 7 }) });
         check(PageRequest { page: 2, per_page: 1000 });
         check(SessionFilter { satellite_id: Some(SatelliteId::new(SEED)), ended: true });
         check(SatelliteSessionsQuery { ended: true });

@@ -197,6 +197,8 @@ fn satellites_over_rest() {
     golden.check("event_key_replaced", &api::SatelliteEvent::KeyReplaced { seq: 5, id, name: other_name.clone() });
     golden.check("event_conflict", &api::SatelliteEvent::Conflict { seq: 6, id, name: other_name });
     golden.check("event_removed", &api::SatelliteEvent::Removed { seq: 4, id });
+    let cursor = api::EventCursor { epoch: 0x9f3a_1c07_b2d4_e856, seq: 7 };
+    golden.check("event_resync", &api::Resync { cursor });
     golden.close();
 }
 
