@@ -49,6 +49,7 @@ pub use audit::AuditLogger;
 pub use client::RemoteHive;
 pub use commands::CommandRouter;
 pub use error::{Error, Result};
+pub use events::{EventItem, PublishedEvent};
 pub use hive::{ActingHive, Hive, HiveBuilder};
 pub use identity::Identity;
 pub use jobs::JobManager;

@@ -67,7 +67,7 @@ impl LinkHandler {
         // From here on the drop of `attached` removes the link, whatever fails.
         let attached = AttachedSatellite { handler: self.clone(), link: link.clone(), streams: HashMap::new() };
         let id = link.satellite();
-        self.events.publish(|seq| SatelliteEvent::Online { seq, id, name });
+        self.events.publish(id, |seq| SatelliteEvent::Online { seq, id, name });
         self.sessions.start_resuming(link.handle.clone(), listed);
         self.commands.start_delivery(link);
         Ok(attached)
@@ -230,7 +230,7 @@ impl Drop for AttachedSatellite {
         }
         info!(satellite.id = %id, "satellite offline");
         let last_seen = Some(context.now());
-        events.publish(|seq| SatelliteEvent::Offline { seq, id, last_seen });
+        events.publish(id, |seq| SatelliteEvent::Offline { seq, id, last_seen });
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use self::unexpected::{UnexpectedKind, UnexpectedMessages};
 use crate::link::{AgentLink, Close, LinkClosed, Outgoing};
-use crate::sync::{Turn, Turns, lock, read, write};
+use crate::sync::{TurnGuard, Turns, lock, read, write};
 use crate::{Error, Result};
 
 /// A live link.
@@ -107,7 +107,7 @@ pub(crate) struct Links {
 
 impl Links {
     /// Waits until no other handshake of this satellite is being handled.
-    pub(crate) async fn handshake_turn(&self, id: SatelliteId) -> Turn<'_, SatelliteId> {
+    pub(crate) async fn handshake_turn(&self, id: SatelliteId) -> TurnGuard<'_, SatelliteId> {
         self.handshakes.take(id).await
     }
 

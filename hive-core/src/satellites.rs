@@ -29,6 +29,7 @@ use crate::identity::service::IdentityService;
 use crate::links::Links;
 use crate::observers::Observers;
 use crate::store::{AuditStore, RegistrationTokenStore, SatelliteStore, Store};
+use crate::sync::Turns;
 
 pub use authentication::KeyRejection;
 pub use device_registry::DeviceRegistry;
@@ -47,6 +48,9 @@ pub(crate) struct Satellites {
     heartbeats: heartbeats::HeartbeatBuffer,
     positions: journal_positions::JournalPositions,
     observers: Observers<dyn SatelliteObserver>,
+    /// Held from the reading or changing of a row until its team and tags are noted for events, and its events published: they
+    /// are published in the order of the commits.
+    row_turns: Turns<SatelliteId>,
 }
 
 /// Why the store has ended what was open on a satellite.
@@ -98,6 +102,7 @@ impl Satellites {
             heartbeats: heartbeats::HeartbeatBuffer::default(),
             positions: journal_positions::JournalPositions::default(),
             observers: Observers::default(),
+            row_turns: Turns::default(),
         }
     }
 

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 /// Events for one listener, over a bounded channel.
 ///
-/// A listener that falls behind by more than the bound loses its subscription: the stream ends, and it lists anew and
-/// subscribes again. Dropping it unsubscribes.
+/// Whoever feeds it waits for a listener that is behind. What that means for the listener is said where it subscribes. Dropping
+/// it unsubscribes.
 #[derive(Debug)]
 #[must_use = "a subscription that is dropped has ended"]
 pub struct Subscription<T> {

@@ -7,7 +7,7 @@ mod turns;
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub(crate) use turns::{Turn, Turns};
+pub(crate) use turns::{TurnGuard, Turns};
 
 /// Locks a mutex.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

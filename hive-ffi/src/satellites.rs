@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use hive_core::EventItem;
 
 use crate::feed::or_broken;
 use crate::lookup::{every_page, find_satellite, find_satellite_id};
@@ -56,9 +57,11 @@ impl Hive {
 
     /// Returns what happens to satellites from now on.
     pub async fn satellite_events(&self) -> Result<Arc<SatelliteEvents>, HiveError> {
-        let events = self.call(|hive| async move { Ok(hive.satellites().subscribe().await?) }).await?;
+        let events = self.call(|hive| async move { Ok(hive.satellites().subscribe(None).await?) }).await?;
+        // A listener for whom something was dropped is told to list anew, as one whose stream broke off.
+        let events = events.take_while(|item| std::future::ready(!matches!(item, EventItem::Resync(_))));
         // Events of an unknown kind are left out: a program of this version cannot handle them.
-        let events = events.filter_map(async |event| SatelliteEvent::from_wire(event));
+        let events = events.filter_map(async |item| SatelliteEvent::from_wire(item.event()?.clone()));
         // Events have no end: whenever the stream ends, it has broken off.
         let broken = "the events broke off: list the satellites anew, and listen again";
         Ok(SatelliteEvents::new(self.engine.clone(), or_broken(events, broken, |_| false)))

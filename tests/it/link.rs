@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use hive_testkit::{FaultProxy, SatelliteOptions, ServerOptions, TestHive, TestSatellite, until};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{counted_to, text};
 
@@ -111,31 +111,6 @@ async fn a_slow_link_is_a_link() {
     let satellite = behind(&hive, &proxy).await;
     proxy.delay(Duration::from_millis(50));
     assert_eq!(hive.exec(&satellite, "echo slow").await["stdout"], "slow\n");
-}
-
-#[tokio::test]
-async fn events_tell_who_comes_and_goes() {
-    let hive = TestHive::start().await;
-    let mut events = hive.rest().call("GET", "/api/v1/events").events().await;
-    let mut satellite = hive.satellite("web-server-01").await;
-    let id = satellite.id().to_owned();
-    let mut next = async |wanted: &str| -> Value {
-        loop {
-            let (name, event) = events.next().await.expect("the stream goes on");
-            assert_eq!(event["data"]["id"], *id);
-            if name == wanted {
-                return event;
-            }
-        }
-    };
-    let online = next("satellite:online").await;
-    assert_eq!(online["data"]["name"], "web-server-01");
-    hive.rest().put(&satellite.path(""), &json!({"tags": ["web"]})).await.data();
-    let updated = next("satellite:updated").await;
-    assert_eq!(updated["data"]["changes"]["tags"], json!(["web"]));
-    satellite.process().kill();
-    let offline = next("satellite:offline").await;
-    assert!(offline["data"]["seq"].as_u64() > online["data"]["seq"].as_u64());
 }
 
 #[tokio::test]

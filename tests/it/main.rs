@@ -15,6 +15,7 @@ mod command_line;
 mod crash;
 mod database;
 mod driven;
+mod events;
 mod every_endpoint;
 mod exec;
 mod fanout;

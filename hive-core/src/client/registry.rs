@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use hive_wire::api::{
-    ApiError, Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteListQuery, SatelliteUpdate,
+    ApiError, EventCursor, EventQuery, Page, PageRequest, Satellite, SatelliteFilter, SatelliteListQuery,
+    SatelliteUpdate,
 };
 use hive_wire::satellite_api::{ErrorResponse, RegisterRequest, RegisterResponse, RegisteredSatellite};
 use hive_wire::{ErrorCode, SatelliteId};
@@ -11,7 +12,7 @@ use secrecy::SecretString;
 
 use super::Client;
 use super::transport::{Patience, with_query};
-use crate::{DeviceRegistry, Error, Result, Subscription};
+use crate::{DeviceRegistry, Error, EventItem, Result, Subscription};
 
 #[async_trait]
 impl DeviceRegistry for Client {
@@ -69,9 +70,10 @@ impl DeviceRegistry for Client {
         Ok(found)
     }
 
-    async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>> {
+    async fn subscribe(&self, after: Option<EventCursor>) -> Result<Subscription<EventItem>> {
         let call = self.transport.get(&["api", "v1", "events"]).header(header::ACCEPT, "text/event-stream");
-        Ok(self.events(self.transport.send(call, Patience::Command).await?))
+        let call = with_query(call, &EventQuery { after })?;
+        Ok(self.satellite_events(self.transport.send(call, Patience::Command).await?))
     }
 }
 

@@ -160,7 +160,7 @@ async fn a_dropped_subscription_ends_its_reader() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n: hello\n\n".to_owned();
     let server = Canned::serve(&[head]).await;
     let hive = server.hive();
-    drop(hive.satellites().subscribe().await.unwrap());
+    drop(hive.satellites().subscribe(None).await.unwrap());
     hive.client.readers.close();
     tokio::time::timeout(Duration::from_secs(5), hive.client.readers.wait()).await.expect("the reader ends");
 }

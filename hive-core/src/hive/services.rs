@@ -64,7 +64,7 @@ impl Services {
         let context = ServiceContext::new(hive.id, source, settings, disk);
         let keys = Arc::new(keys);
         let grants = Arc::new(AccessGrants::new(store.clone(), context.clone()));
-        let events = Arc::new(Events::new(store.clone(), grants.clone()));
+        let events = Arc::new(Events::new(grants.clone(), context.source()));
         let audit = Arc::new(AuditLog::new(&store, keys.clone(), grants.clone(), context.clone()));
         let auth_failures = Arc::new(AuthFailures::start(store.clone(), context.clone()));
         let identity =

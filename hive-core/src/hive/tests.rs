@@ -4,6 +4,7 @@ mod access;
 mod clones;
 mod commands;
 mod digests;
+mod events;
 mod lost;
 mod queue;
 mod registering;

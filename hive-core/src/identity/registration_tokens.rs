@@ -8,7 +8,8 @@ use super::authentication::principal_of;
 use super::jwt::{self, RegistrationTokenRef, TokenError};
 use super::service::IdentityService;
 use crate::access::{
-    AccessDecision, Authority, Credential, Permission, Principal, ResourceScope, VisibleTeams, may, may_see, visible_teams,
+    AccessDecision, Authority, Credential, Permission, Principal, ResourceScope, VisibleTeams, may, may_see,
+    visible_teams,
 };
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};

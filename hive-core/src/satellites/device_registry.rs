@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use hive_wire::SatelliteId;
-use hive_wire::api::{Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
+use hive_wire::api::{EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate};
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use secrecy::SecretString;
 
-use crate::{Result, Subscription};
+use crate::{EventItem, Result, Subscription};
 
 /// The registry of satellites.
 #[async_trait]
@@ -41,7 +41,31 @@ pub trait DeviceRegistry: Send + Sync {
     /// Lists the satellites that carry a tag.
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>>;
 
-    /// Subscribes to the events of the satellites that the caller may see. A satellite that moves to a team the caller
-    /// is not in is reported as removed.
-    async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>>;
+    /// Subscribes to what happens to satellites the caller may see: from now on, or behind the position of an item that the
+    /// caller got before. A satellite that goes to a team the caller is not in is reported as removed.
+    ///
+    /// A subscriber gets every event once and in order. Where it does not, because it was too slow, came back too late or came
+    /// back to another process, it gets an [`EventItem::Resync`], and never has to look for gaps.
+    ///
+    /// ```no_run
+    /// # use hive_core::{DeviceRegistry, EventItem, Result, wire::api::{PageRequest, SatelliteFilter}};
+    /// # async fn follow(satellites: &dyn DeviceRegistry) -> Result<()> {
+    /// let mut after = None;
+    /// loop {
+    ///     let mut events = satellites.subscribe(after).await?;
+    ///     while let Some(item) = events.next().await {
+    ///         match &item {
+    ///             EventItem::Event(published) => println!("{:?}", published.event()),
+    ///             EventItem::Resync(_) => {
+    ///                 let page = satellites.list(SatelliteFilter::default(), PageRequest::default()).await?;
+    ///                 println!("{} satellites", page.total);
+    ///             }
+    ///             _ => {}
+    ///         }
+    ///         after = Some(item.cursor());
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    async fn subscribe(&self, after: Option<EventCursor>) -> Result<Subscription<EventItem>>;
 }

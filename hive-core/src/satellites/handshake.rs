@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_wire::SatelliteName;
 use hive_wire::agent::{Handshake, HandshakeAck, PROTOCOL_VERSION, ToAgent};
 use hive_wire::api::{AuditResult, SatelliteEvent};
+use hive_wire::{SatelliteId, SatelliteName};
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -15,6 +15,7 @@ use super::reported_text::{cut, cut_system_info};
 use crate::access::SatelliteIdentity;
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, draft, satellite_actor};
+use crate::events::EventSubject;
 use crate::link::{AgentLink, Outgoing};
 use crate::links::LinkHandle;
 use crate::store::{JournalRow, SatelliteRow};
@@ -51,7 +52,7 @@ impl Satellites {
         let presented = checked(&handshake)?;
         // One handshake of a satellite at a time: two copies that connect at once must not both be accepted.
         let _turn = self.links.handshake_turn(id).await;
-        let row = self.store.satellite_get(id).await?.ok_or(Error::AuthInvalid)?;
+        let row = self.current_row(id).await?;
         let seen = self.journal_seen(&row);
         // Before the link joins, which closes the one that is there.
         self.refuse_second_process(&row, &presented, seen.as_ref()).await?;
@@ -67,6 +68,14 @@ impl Satellites {
         let handle = joining.admit(journal_id, presented.start_id.map(Into::into)).ok_or(Error::AuthInvalid)?;
         info!(satellite.id = %id, satellite.name = %row.name, "satellite online");
         Ok(AcceptedLink { handle, name: row.name })
+    }
+
+    /// Reads the row of a satellite that is about to have events of its link.
+    async fn current_row(&self, id: SatelliteId) -> Result<SatelliteRow> {
+        let _turn = self.row_turns.take(id).await;
+        let row = self.store.satellite_get(id).await?.ok_or(Error::AuthInvalid)?;
+        self.events.note_subject(EventSubject::from(&row));
+        Ok(row)
     }
 
     /// Returns the journal of this satellite that was seen last, with its highest position that is known here or in the store.
@@ -120,7 +129,7 @@ impl Satellites {
             draft(&self.context, actor, AuditAction::SatelliteConflict, subject, details, AuditResult::Failure);
         let record = record.with_error(Some("identity_conflict".into()));
         self.store.satellite_conflict(id, record.timestamp, record).await?;
-        self.events.publish(|seq| SatelliteEvent::Conflict { seq, id, name: row.name.clone() });
+        self.events.publish(id, |seq| SatelliteEvent::Conflict { seq, id, name: row.name.clone() });
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use crate::Result;
 use crate::audit::draft::{Subject, draft, satellite_actor};
 use crate::audit::{AuditAction, AuditDraft};
 use crate::error::Error;
+use crate::events::EventSubject;
 use crate::identity::auth_failures::{AuthFailure, AuthFailureKind};
 use crate::identity::jwt::{RegistrationTokenRef, TokenError};
 use crate::identity::verifier::hash_key;
@@ -80,6 +81,11 @@ impl Satellites {
         let replaces = matches!(takeover, Takeover::Replace(_));
         let action = if replaces { AuditAction::SatelliteKeyReplace } else { AuditAction::SatelliteRegister };
         let draft = record(action, AuditResult::Success, None);
+        // A new satellite needs none: nobody else knows it.
+        let _turn = match takeover {
+            Takeover::Replace(id) => Some(self.row_turns.take(id).await),
+            _ => None,
+        };
         // The store checks token and name once more, in the transaction of the change: what was read above may be old.
         let outcome = self.store.satellite_register(registration.id, satellite.clone(), draft).await;
         match outcome.map_err(Error::from)? {
@@ -202,11 +208,14 @@ impl Satellites {
         // Before the answer: whatever uses the key of before is out when the new one is given.
         self.links.close(row.id, close::AUTH_FAILED, "the satellite registered again, with a new key");
         info!(satellite.id = %row.id, satellite.name = %row.name, replaces, "satellite registered");
+        let now = EventSubject::from(&row);
+        let mut before = now.clone();
         if replaces {
-            self.events.publish(|seq| SatelliteEvent::KeyReplaced { seq, id: row.id, name: row.name.clone() });
+            before = self.events.note_subject(now.clone()).unwrap_or(before);
+            self.events.publish(row.id, |seq| SatelliteEvent::KeyReplaced { seq, id: row.id, name: row.name.clone() });
         }
         let changes = [("status".to_owned(), json!(row.status))].into();
-        self.events.publish(|seq| SatelliteEvent::Updated { seq, id: row.id, changes });
+        self.events.publish_change(before, now, changes);
         RegisteredSatellite {
             id: row.id,
             name: row.name.to_string(),

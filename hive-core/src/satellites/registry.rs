@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hive_wire::agent::{ToAgent, close};
-use hive_wire::api::{Page, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteUpdate};
+use hive_wire::api::{EventCursor, Page, PageRequest, Satellite, SatelliteFilter, SatelliteUpdate};
 use hive_wire::credential::{Secret, satellite_key};
 use hive_wire::satellite_api::{RegisterRequest, RegisteredSatellite};
 use hive_wire::{SatelliteId, TeamId};
@@ -18,13 +18,13 @@ use crate::access::{Permission, Principal, ResourceScope, visible_teams};
 use crate::audit::draft::{Subject, record};
 use crate::audit::{AuditAction, AuditDraft};
 use crate::authorization::{authorize_action, satellite_for};
-use crate::events::Audience;
+use crate::events::EventSubject;
 use crate::handle::ServiceHandle;
 use crate::identity::verifier::hash_key;
 use crate::satellites::DeviceRegistry;
 use crate::store::{Assignment, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow};
 use crate::validate::{check_known, check_labels, normalized, row_range};
-use crate::{Error, Result, Subscription};
+use crate::{Error, EventItem, Result, Subscription};
 
 #[async_trait]
 impl DeviceRegistry for ServiceHandle<Satellites> {
@@ -64,8 +64,8 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
         Ok(rows.into_iter().map(|row| self.service.view(row)).collect())
     }
 
-    async fn subscribe(&self) -> Result<Subscription<SatelliteEvent>> {
-        self.service.events.subscribe(&self.principal).await
+    async fn subscribe(&self, after: Option<EventCursor>) -> Result<Subscription<EventItem>> {
+        self.service.events.subscribe(&self.principal, after).await
     }
 }
 
@@ -134,8 +134,8 @@ impl Satellites {
         let SatelliteUpdate { name, tags, status, region, team_id: _ } = update;
         let (assignment, api_key) = assignment.unzip();
         let patch = SatellitePatch { name, tags: tags.map(normalized), status, region, assignment };
-        let (satellites, team) = (self.clone(), row.team_id);
-        let change = async move { satellites.apply_update(id, team, patch, api_key, changes, record).await };
+        let (satellites, before) = (self.clone(), EventSubject::from(&row));
+        let change = async move { satellites.apply_update(before, patch, api_key, changes, record).await };
         self.context.run_to_end(change).await
     }
 
@@ -150,19 +150,21 @@ impl Satellites {
 
     async fn apply_update(
         &self,
-        id: SatelliteId,
-        team: Option<TeamId>,
+        before: EventSubject,
         patch: SatellitePatch,
         api_key: Option<Secret>,
         changes: BTreeMap<String, Value>,
         record: AuditDraft,
     ) -> Result<Satellite> {
+        let id = before.satellite;
+        let turn = self.row_turns.take(id).await;
         let row = self.store.satellite_update(id, patch, record).await?;
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
-        self.events.publish(|seq| SatelliteEvent::Updated { seq, id, changes });
+        let now = EventSubject::from(&row);
+        let before = self.events.note_subject(now.clone()).unwrap_or(before);
+        self.events.publish_change(before, now, changes);
+        drop(turn);
         if let Some(api_key) = api_key {
-            let leaving = Audience::Leaving { from: team, to: row.team_id };
-            self.events.publish_to(leaving, |seq| SatelliteEvent::Removed { seq, id });
             // Before the key: the satellite is asked to end what it runs over the link that it still has.
             self.revoke(id, Revocation::MovedTo(row.team_id)).await;
             self.send_key(id, api_key);
@@ -179,17 +181,21 @@ impl Satellites {
         let details = json!({ "name": row.name });
         let record = record(&self.context, principal, AuditAction::SatelliteRemove, Subject::satellite(&row), details);
         let satellites = self.clone();
-        self.context.run_to_end(async move { satellites.apply_removal(id, row.team_id, record).await }).await
+        self.context.run_to_end(async move { satellites.apply_removal(EventSubject::from(&row), record).await }).await
     }
 
-    async fn apply_removal(&self, id: SatelliteId, team: Option<TeamId>, record: AuditDraft) -> Result<()> {
+    async fn apply_removal(&self, before: EventSubject, record: AuditDraft) -> Result<()> {
+        let id = before.satellite;
+        let turn = self.row_turns.take(id).await;
         if !self.store.satellite_remove(id, self.context.now(), record).await? {
             return Err(Error::SatelliteNotFound(id.to_string()));
         }
+        let former = self.events.forget_subject(id).unwrap_or(before);
+        drop(turn);
         self.revoke(id, Revocation::Removed).await;
         self.links.close(id, close::GOING_AWAY, "the satellite was removed");
         self.positions.remove(id);
-        self.events.publish_to(Audience::Former(team), |seq| SatelliteEvent::Removed { seq, id });
+        self.events.publish_removal(former);
         Ok(())
     }
 

@@ -22,11 +22,11 @@ impl<K> Default for Turns<K> {
 
 impl<K: Eq + Hash + Copy> Turns<K> {
     /// Waits until nobody else has the turn of this key. Those who wait get it in their order.
-    pub(crate) async fn take(&self, key: K) -> Turn<'_, K> {
+    pub(crate) async fn take(&self, key: K) -> TurnGuard<'_, K> {
         // The map is locked for the look-up alone: a turn may take as long as the answer to a ping.
         let mutex = lock(&self.mutexes).entry(key).or_default().clone();
         // Before it waits: a caller that is cancelled meanwhile leaves nothing behind.
-        let mut turn = Turn { turns: self, key, guard: None };
+        let mut turn = TurnGuard { turns: self, key, guard: None };
         turn.guard = Some(mutex.lock_owned().await);
         turn
     }
@@ -34,13 +34,13 @@ impl<K: Eq + Hash + Copy> Turns<K> {
 
 /// A turn. The next one waits until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn<'t, K: Eq + Hash> {
+pub(crate) struct TurnGuard<'t, K: Eq + Hash> {
     turns: &'t Turns<K>,
     key: K,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
-impl<K: Eq + Hash> Drop for Turn<'_, K> {
+impl<K: Eq + Hash> Drop for TurnGuard<'_, K> {
     fn drop(&mut self) {
         let mut mutexes = lock(&self.turns.mutexes);
         drop(self.guard.take());

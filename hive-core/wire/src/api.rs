@@ -33,7 +33,9 @@ pub use identity::{
     TeamMemberPut, TokenScope, User, UserCreate, UserUpdate,
 };
 pub use job::{Job, JobCounts, JobCreate, JobEvent, JobStatus, JobTarget};
-pub use query::{CommandQuery, EventQuery, ExecQuery, OutputQuery, SatelliteListQuery, SatelliteSessionsQuery, StatusFilter};
+pub use query::{
+    CommandQuery, EventQuery, ExecQuery, OutputQuery, SatelliteListQuery, SatelliteSessionsQuery, StatusFilter,
+};
 pub use satellite::{Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate};
 pub use session::{Session, SessionCreate, SessionFilter, SessionInput, SessionStatus};
 

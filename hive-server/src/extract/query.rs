@@ -37,7 +37,7 @@ fn parse<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Error> 
 mod tests {
     use super::*;
     use hive_core::wire::api::{
-        AuditQuery, ExecQuery, OutputQuery, PageRequest, SatelliteFilter, SatelliteListQuery, SessionFilter,
+        AuditQuery, EventQuery, ExecQuery, OutputQuery, PageRequest, SatelliteFilter, SatelliteListQuery, SessionFilter,
     };
 
     fn read<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
@@ -68,6 +68,11 @@ mod tests {
             "unknown variant `stdin`, expected `stdout` or `stderr`",
         );
         check_refused::<AuditQuery>("since=now", "since", "not a time such as 2026-02-05T05:42:00Z (RFC 3339)");
+        check_refused::<EventQuery>(
+            "after=7",
+            "after",
+            "not a cursor such as 9f3a1c07b2d4e856-1042, as an event has it in its id",
+        );
         check_refused::<SessionFilter>(
             "satellite_id=x",
             "satellite_id",

@@ -7,8 +7,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hive_core::Error;
 use hive_core::wire::api::{
-    AuditQuery, CommandQuery, ExecQuery, OutputQuery, PageRequest, SatelliteListQuery, SatelliteSessionsQuery,
-    SessionFilter,
+    AuditQuery, CommandQuery, EventQuery, ExecQuery, OutputQuery, PageRequest, SatelliteListQuery,
+    SatelliteSessionsQuery, SessionFilter,
 };
 use hive_core::wire::query::names;
 
@@ -55,6 +55,7 @@ fn query_names(method: &Method, path: &str) -> Vec<&'static str> {
         ("GET" | "HEAD", "/satellites/{id}/commands" | "/jobs" | "/jobs/{id}/targets" | "/users") => {
             names::<PageRequest>().to_vec()
         }
+        ("GET" | "HEAD", "/events") => names::<EventQuery>().to_vec(),
         ("GET" | "HEAD", "/sessions") => names::<SessionFilter>().to_vec(),
         ("GET" | "HEAD", "/satellites/{id}/sessions") => names::<SatelliteSessionsQuery>().to_vec(),
         ("GET" | "HEAD", "/commands/{id}") => names::<CommandQuery>().to_vec(),
@@ -77,6 +78,7 @@ mod tests {
     #[test]
     fn the_names_are_the_documented_ones() {
         check_names(Method::GET, "/satellites", &["status", "online", "tag", "search", "team", "page", "per_page"]);
+        check_names(Method::GET, "/events", &["after"]);
         check_names(Method::GET, "/jobs", &["page", "per_page"]);
         check_names(Method::GET, "/sessions", &["satellite_id", "ended"]);
         check_names(Method::GET, "/satellites/{id}/sessions", &["ended"]);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed check panics")]
 
 mod binary;
+mod events;
 mod exec;
 mod harness;
 mod limits;

@@ -44,7 +44,7 @@ async fn what_is_open_ends_with_the_right_to_it(world: World) {
     let (api, seconds) = (olga.api.as_ref(), unique_seconds());
     let command = || ExecCommand::shell(format!("echo begun; sleep {seconds}"));
 
-    let mut events = api.satellites().subscribe().await.unwrap();
+    let mut events = api.satellites().subscribe(None).await.unwrap();
     let target = || vec![Target::Id(machine.id)];
     let mut stream = api.commands().exec_stream(target(), command(), ExecOptions::default()).await.unwrap();
     let Some(ExecEvent::Accepted { command_id, .. }) = stream.next().await else { panic!("not accepted") };
@@ -87,7 +87,7 @@ async fn what_is_open_ends_with_the_right_to_it(world: World) {
 async fn a_lower_role_ends_what_is_open(world: World) {
     let team = world.team("ops").await;
     let olga = world.somebody("olga", &[(team, Role::Operator)]).await;
-    let mut events = olga.api.satellites().subscribe().await.unwrap();
+    let mut events = olga.api.satellites().subscribe(None).await.unwrap();
     world.hive.as_system().identity().team_member_remove(team, olga.user).await.unwrap();
     until_over(&mut events).await;
     world.end().await;
@@ -107,7 +107,7 @@ async fn who_looks_away_leaves_no_task(world: World) {
         let mut stream = api.commands().exec_stream(vec![Target::All], sleep(), ExecOptions::default()).await.unwrap();
         let Some(ExecEvent::Accepted { command_id, .. }) = stream.next().await else { panic!("not accepted") };
         let open = (
-            api.satellites().subscribe().await.unwrap(),
+            api.satellites().subscribe(None).await.unwrap(),
             api.jobs().subscribe(job.id).await.unwrap(),
             api.audit().export().await.unwrap(),
             api.sessions().attach(session.id, AttachRequest::default()).await.unwrap(),
@@ -131,7 +131,7 @@ async fn the_hive_ends_though_nobody_reads(world: World) {
     // 23 MB: more than all buffers on the way hold, so that the writers of the stream have to wait.
     let flood = ExecCommand::shell("seq 1 3000000");
     let streams = (
-        api.satellites().subscribe().await.unwrap(),
+        api.satellites().subscribe(None).await.unwrap(),
         api.commands().exec_stream(vec![Target::All], flood, ExecOptions::default()).await.unwrap(),
         api.audit().export().await.unwrap(),
     );

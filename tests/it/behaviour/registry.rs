@@ -1,9 +1,10 @@
 //! The registry of satellites, and what it tells of them.
 
-use hive_core::Subscription;
 use hive_core::wire::api::{
-    PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType, SatelliteUpdate,
+    EventCursor, PageRequest, Satellite, SatelliteEvent, SatelliteFilter, SatelliteStatus, SatelliteType,
+    SatelliteUpdate,
 };
+use hive_core::{EventItem, Subscription};
 use hive_testkit::{SatelliteOptions, until};
 
 use super::world::{NAME, request};
@@ -15,6 +16,7 @@ claims!(
     an_update_changes_what_it_names,
     labels_may_be_odd,
     what_happens_to_satellites_is_told,
+    who_comes_back_to_the_events_misses_nothing,
     a_removed_satellite_is_gone,
     a_satellites_status_of_a_later_version_is_kept,
 );
@@ -109,10 +111,10 @@ async fn labels_may_be_odd(world: World) {
 }
 
 /// Waits for the event that is meant.
-async fn heard(events: &mut Subscription<SatelliteEvent>, is_meant: impl Fn(&SatelliteEvent) -> bool) {
+async fn heard(events: &mut Subscription<EventItem>, is_meant: impl Fn(&SatelliteEvent) -> bool) {
     let listening = async {
-        while let Some(event) = events.next().await {
-            if is_meant(&event) {
+        while let Some(item) = events.next().await {
+            if item.event().is_some_and(&is_meant) {
                 return;
             }
         }
@@ -122,8 +124,8 @@ async fn heard(events: &mut Subscription<SatelliteEvent>, is_meant: impl Fn(&Sat
 }
 
 async fn what_happens_to_satellites_is_told(world: World) {
-    let mut events = world.api().satellites().subscribe().await.unwrap();
-    let left = world.api().satellites().subscribe().await.unwrap();
+    let mut events = world.api().satellites().subscribe(None).await.unwrap();
+    let left = world.api().satellites().subscribe(None).await.unwrap();
     let machine = world.satellite().await;
     let meant = machine.id;
     heard(&mut events, |event| matches!(event, SatelliteEvent::Online { .. }) && event.satellite() == Some(meant))
@@ -144,6 +146,42 @@ async fn what_happens_to_satellites_is_told(world: World) {
     world.api().satellites().remove(meant).await.unwrap();
     heard(&mut events, |event| matches!(event, SatelliteEvent::Removed { .. }) && event.satellite() == Some(meant))
         .await;
+    world.end().await;
+}
+
+/// Waits for the next item that this version knows.
+async fn next_item(events: &mut Subscription<EventItem>) -> EventItem {
+    loop {
+        let item = tokio::time::timeout(hive_testkit::PATIENCE, events.next()).await.expect("an item comes");
+        let item = item.expect("the stream goes on");
+        if !matches!(item.event(), Some(SatelliteEvent::Unknown(_))) {
+            return item;
+        }
+    }
+}
+
+async fn who_comes_back_to_the_events_misses_nothing(world: World) {
+    let id = world.absent(NAME, None).await;
+    let mut events = world.api().satellites().subscribe(None).await.unwrap();
+    let begin = next_item(&mut events).await;
+    assert!(matches!(begin, EventItem::Bookmark(_)), "{begin:?}");
+    drop(events);
+    for tag in ["one", "two"] {
+        let tags = Some(vec![tag.to_owned()]);
+        world.api().satellites().update(id, SatelliteUpdate { tags, ..SatelliteUpdate::default() }).await.unwrap();
+    }
+    let mut after = begin.cursor();
+    for tag in ["one", "two"] {
+        let mut events = world.api().satellites().subscribe(Some(after)).await.unwrap();
+        let item = next_item(&mut events).await;
+        let Some(SatelliteEvent::Updated { seq, changes, .. }) = item.event() else { panic!("{item:?}") };
+        assert_eq!((changes["tags"][0].as_str(), *seq), (Some(tag), item.cursor().seq));
+        after = item.cursor();
+    }
+    let too_old = EventCursor { epoch: after.epoch ^ 1, ..after };
+    let mut events = world.api().satellites().subscribe(Some(too_old)).await.unwrap();
+    let item = next_item(&mut events).await;
+    assert!(matches!(item, EventItem::Resync(now) if now.epoch == after.epoch && now.seq >= after.seq), "{item:?}");
     world.end().await;
 }
 

@@ -44,6 +44,7 @@ pub struct Answer {
 pub struct StreamedEvents {
     body: Incoming,
     buffer: BytesMut,
+    last_id: Option<String>,
     _connection: JoinSet<()>,
 }
 
@@ -141,7 +142,7 @@ impl Call {
             let body = response.into_body().collect().await.unwrap().to_bytes();
             panic!("not a stream of events: {}", String::from_utf8_lossy(&body));
         }
-        StreamedEvents { body: response.into_body(), buffer: BytesMut::new(), _connection: connection }
+        StreamedEvents { body: response.into_body(), buffer: BytesMut::new(), last_id: None, _connection: connection }
     }
 
     async fn open(self) -> Result<(Response<Incoming>, JoinSet<()>)> {
@@ -194,6 +195,7 @@ impl StreamedEvents {
     pub async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some(block) = self.take_block() {
+                self.last_id = field(&block, "id").map(str::to_owned).or(self.last_id.take());
                 if let Some(event) = parse(&block) {
                     return Some(event);
                 }
@@ -205,6 +207,11 @@ impl StreamedEvents {
                 Err(_trailers) => return None,
             }
         }
+    }
+
+    /// The id that was sent last: with it as `Last-Event-ID` another stream continues behind this one.
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
     }
 
     /// All events until the end of the stream.
@@ -226,9 +233,11 @@ impl StreamedEvents {
 
 /// Reads the lines of one event; `None` for a comment that only keeps the connection alive.
 fn parse(block: &str) -> Option<(String, Value)> {
-    let field =
-        |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_start);
-    let data = field("data")?;
+    let data = field(block, "data")?;
     let value = serde_json::from_str(data).unwrap_or_else(|error| panic!("event data is not JSON ({error}): {data}"));
-    Some((field("event").unwrap_or("message").to_owned(), value))
+    Some((field(block, "event").unwrap_or("message").to_owned(), value))
+}
+
+fn field<'b>(block: &'b str, name: &str) -> Option<&'b str> {
+    block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_start)
 }

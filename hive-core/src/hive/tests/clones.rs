@@ -88,7 +88,7 @@ async fn until(hive: &Hive, id: CommandId, expected: CommandStatus) {
 async fn a_copy_beside_a_satellite_that_answers_is_refused() {
     let hive = hive().await;
     let registered = register(&hive, NAME).await;
-    let mut events = hive.as_system().satellites().subscribe().await.unwrap();
+    let mut events = hive.as_system().satellites().subscribe(None).await.unwrap();
     let mut satellite = connect_as(&hive, &registered, FIRST).await;
     let copy = Process { start_id: "process-2", earlier: &["process-1"], ..FIRST };
     for _ in 0..2 {
@@ -110,7 +110,8 @@ async fn a_copy_beside_a_satellite_that_answers_is_refused() {
     assert_eq!(trail.total, 1, "once an hour for each process");
     let mut conflicts = 0;
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(20), events.next()).await {
-        conflicts += usize::from(matches!(event, SatelliteEvent::Conflict { id, .. } if id == registered.id));
+        let is_conflict = matches!(event.event(), Some(SatelliteEvent::Conflict { id, .. }) if *id == registered.id);
+        conflicts += usize::from(is_conflict);
     }
     assert_eq!(conflicts, 1);
 }

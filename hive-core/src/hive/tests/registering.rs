@@ -70,7 +70,7 @@ async fn a_heartbeat_is_a_sign_of_life() {
 async fn a_token_made_for_a_satellite_takes_its_place_at_once() {
     let hive = hive().await;
     let (registered, other) = (register(&hive, NAME).await, register(&hive, "web-server-02").await);
-    let mut events = hive.as_system().satellites().subscribe().await.unwrap();
+    let mut events = hive.as_system().satellites().subscribe(None).await.unwrap();
     let mut satellite = connect(&hive, &registered, "journal-1").await;
     let create = RegistrationTokenCreate { for_satellite: Some(registered.id), ..global() };
     let made_for = with_token(&hive, create).await;
@@ -89,8 +89,8 @@ async fn a_token_made_for_a_satellite_takes_its_place_at_once() {
     hive.authenticate_satellite(&other.api_key, VerifyMode::Full).await.unwrap();
     assert_eq!(records(&hive, "satellite.key_replace").await, 1);
     loop {
-        if let SatelliteEvent::KeyReplaced { id, name, .. } = events.next().await.unwrap() {
-            break assert_eq!((id, name.as_str()), (again.id, NAME));
+        if let Some(SatelliteEvent::KeyReplaced { id, name, .. }) = events.next().await.unwrap().event() {
+            break assert_eq!((*id, name.as_str()), (again.id, NAME));
         }
     }
 }

@@ -17,17 +17,18 @@ use crate::hive::{ActingHive, Hive};
 use crate::identity::authentication::VerifyMode;
 use crate::jobs::JobOptions;
 use crate::link::{ChannelLink, Outgoing};
+use crate::{EventItem, Subscription};
 
 /// Two teams with an operator each, and a satellite of the first.
-struct Teams {
-    hive: Hive,
-    red: TeamId,
-    anna: ActingHive,
-    bert: ActingHive,
-    satellite: Satellite,
+pub(super) struct Teams {
+    pub(super) hive: Hive,
+    pub(super) red: TeamId,
+    pub(super) anna: ActingHive,
+    pub(super) bert: ActingHive,
+    pub(super) satellite: Satellite,
 }
 
-async fn two_teams() -> Teams {
+pub(super) async fn two_teams() -> Teams {
     let hive = hive().await;
     let system = hive.as_system();
     let blue = system.identity().team_create(TeamCreate { slug: "blue".into() }).await.unwrap().id;
@@ -168,20 +169,32 @@ async fn what_is_queued_is_cancelled_with_the_change_of_team() {
     assert!(nothing.is_err(), "{nothing:?}");
 }
 
+/// Returns the next event.
+pub(super) async fn event(events: &mut Subscription<EventItem>) -> SatelliteEvent {
+    let next = async {
+        loop {
+            if let Some(event) = events.next().await.expect("the stream goes on").event() {
+                return event.clone();
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), next).await.expect("an event comes")
+}
+
 #[tokio::test]
 async fn who_sees_a_satellite_no_more_is_told_that_it_is_gone() {
     let teams = two_teams().await;
     let (id, system) = (teams.satellite.id, teams.hive.as_system());
-    let mut of_blue = teams.anna.satellites().subscribe().await.unwrap();
-    let mut of_red = teams.bert.satellites().subscribe().await.unwrap();
+    let mut of_blue = teams.anna.satellites().subscribe(None).await.unwrap();
+    let mut of_red = teams.bert.satellites().subscribe(None).await.unwrap();
     teams.move_to_red().await;
-    assert!(matches!(of_blue.next().await, Some(SatelliteEvent::Removed { id: gone, .. }) if gone == id));
-    assert!(matches!(of_red.next().await, Some(SatelliteEvent::Updated { id: new, .. }) if new == id));
+    assert!(matches!(event(&mut of_blue).await, SatelliteEvent::Removed { id: gone, .. } if gone == id));
+    assert!(matches!(event(&mut of_red).await, SatelliteEvent::Updated { id: new, .. } if new == id));
     drop(teams.satellite);
-    assert!(matches!(of_red.next().await, Some(SatelliteEvent::Offline { .. })));
+    assert!(matches!(event(&mut of_red).await, SatelliteEvent::Offline { .. }));
     system.satellites().remove(id).await.unwrap();
-    assert!(matches!(of_red.next().await, Some(SatelliteEvent::Removed { id: gone, .. }) if gone == id));
-    let nothing = tokio::time::timeout(Duration::from_millis(20), of_blue.next()).await;
+    assert!(matches!(event(&mut of_red).await, SatelliteEvent::Removed { id: gone, .. } if gone == id));
+    let nothing = tokio::time::timeout(Duration::from_millis(20), event(&mut of_blue)).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }
 

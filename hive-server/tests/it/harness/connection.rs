@@ -58,6 +58,11 @@ impl RawConnection {
         }
     }
 
+    /// Returns what the server has sent, as far as it was read.
+    pub(crate) fn text(&self) -> &str {
+        &self.received
+    }
+
     /// Reads until the server closes the connection. Returns what it sent.
     pub(crate) async fn read_to_end(mut self) -> String {
         self.stream.read_to_string(&mut self.received).await.unwrap();
