@@ -6,6 +6,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hive_wire::Timestamp;
@@ -18,17 +19,17 @@ const SIZE: usize = 64 * 1024;
 /// How long a successful probe counts.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The probe file in the directory of the database, and the time of the last successful probe.
+/// The directory of the database, and the time of the last successful probe.
 #[derive(Debug)]
 pub(crate) struct DiskProbe {
-    path: PathBuf,
+    dir: PathBuf,
+    probes: AtomicU64,
     good_at: Mutex<Option<Timestamp>>,
 }
 
 impl DiskProbe {
     pub(crate) fn in_dir(dir: &Path) -> Self {
-        // Named by process: two processes on one database must not remove each other's file.
-        Self { path: dir.join(format!("disk-{}.probe", std::process::id())), good_at: Mutex::default() }
+        Self { dir: dir.to_owned(), probes: AtomicU64::new(0), good_at: Mutex::default() }
     }
 
     /// Checks that the disk accepts a write now, or did a few seconds ago.
@@ -45,7 +46,9 @@ impl DiskProbe {
 
     /// Checks that the disk accepts a write now.
     pub(crate) async fn check_now(&self, now: Timestamp) -> Result<()> {
-        let path = self.path.clone();
+        // Named by process and probe: concurrent probes must not remove each other's file.
+        let number = self.probes.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(format!("disk-{}-{number}.probe", std::process::id()));
         // A failing disk may block for many seconds, and must not block the runtime.
         let tried = tokio::task::spawn_blocking(move || write_and_remove(&path)).await.map_err(Error::internal)?;
         // A failure is not kept: the disk may have room again at the next call.
@@ -67,7 +70,19 @@ fn write_and_remove(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
+
     use super::*;
+
+    #[tokio::test]
+    async fn concurrent_probes_do_not_disturb_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let probe = DiskProbe::in_dir(dir.path());
+        for result in join_all((0..50).map(|_| probe.check_now(Timestamp::from_micros(0)))).await {
+            result.unwrap();
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+    }
 
     #[tokio::test]
     async fn a_good_answer_counts_for_a_while_and_a_bad_one_does_not() {

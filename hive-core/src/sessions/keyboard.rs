@@ -106,8 +106,9 @@ impl Keyboard {
         }
     }
 
-    /// Takes it from a viewer that will not type any more, attached or cut off.
+    /// Takes it from a viewer that will not type any more, attached or cut off, and drops its request.
     pub(super) fn give_up(&mut self, viewer: ViewerId, next: u64) {
+        self.waiting.retain(|waiting| *waiting != viewer);
         if self.writer() == Some(viewer) {
             self.pass_on(next);
         }

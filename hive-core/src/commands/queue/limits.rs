@@ -86,14 +86,16 @@ impl OpenCommandCounts {
 
     /// Replaces the counts with those of the store.
     pub(crate) fn replace(&self, open: Vec<OpenCommandCount>) {
-        let mut counts = Counts::default();
+        let (mut satellites, mut callers) = (HashMap::<_, u32>::new(), HashMap::<_, u32>::new());
         for OpenCommandCount { satellite_id, created_by, is_of_job, count } in open {
-            *counts.satellites.entry(satellite_id).or_default() += count;
+            *satellites.entry(satellite_id).or_default() += count;
             if !is_of_job {
-                *counts.callers.entry(created_by).or_default() += count;
+                *callers.entry(created_by).or_default() += count;
             }
         }
-        *self.lock() = counts;
+        let mut counts = self.lock();
+        // The mark stays: it may have been set after the store was read.
+        (counts.satellites, counts.callers) = (satellites, callers);
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -145,5 +147,8 @@ mod tests {
         assert_eq!(counts.add(satellite(2), Some("one"), &settings), Err(FullQueue::Caller));
         assert_eq!(counts.add(satellite(1), Some("two"), &settings), Ok(()));
         assert_eq!(counts.add(satellite(1), Some("two"), &settings), Err(FullQueue::Satellite));
+        counts.mark_stale();
+        counts.replace(Vec::new());
+        assert!(counts.take_stale(), "what was marked while the store was read is counted again");
     }
 }

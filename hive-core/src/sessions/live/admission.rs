@@ -62,7 +62,8 @@ impl LiveState {
         viewer.size = request.size;
         viewer.acked = cursor;
         viewer.told_applied = applied;
-        if is_writer && is_read_only {
+        // Also if it does not hold the keyboard: a request from its former attachment may wait for it.
+        if is_read_only {
             self.hand_over(now, |keyboard, next| keyboard.give_up(id, next));
         }
         if gets_keyboard {

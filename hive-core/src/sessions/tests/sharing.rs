@@ -91,6 +91,20 @@ async fn one_that_only_reads_never_gets_the_keyboard() {
 }
 
 #[tokio::test]
+async fn a_viewer_that_comes_back_to_read_has_no_request_for_the_keyboard_left() {
+    let (hive, _machine, id, mut writer) = a_terminal().await;
+    let mut waiting = Looker::typing(&hive.as_system(), id).await;
+    waiting.say(FromViewer::RequestControl).await.unwrap();
+    // The old attachment is still there: it has not been found broken yet.
+    let read = AttachRequest { mode: ViewMode::ReadOnly, ..waiting.comeback() };
+    let mut reader = Looker::attach(&hive.as_system(), id, read).await;
+    assert_eq!(reader.attached.viewer, waiting.attached.viewer);
+    writer.say(FromViewer::ReleaseControl).await.unwrap();
+    writer.until(|looker| looker.control.holder.is_none()).await;
+    assert_eq!(reader.send(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
+}
+
+#[tokio::test]
 async fn the_keyboard_of_one_that_is_cut_off_is_kept_for_a_while() {
     let hive = hive_with(hasty()).await;
     let mut machine = Machine::online(&hive, NAME).await;
