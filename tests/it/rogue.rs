@@ -1,9 +1,12 @@
 //! A satellite that violates the protocol: what it reports about commands of others is not accepted.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use hive_testkit::{TestHive, TestSatellite, until};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -49,7 +52,13 @@ impl Rogue {
 
     /// Opens a new link.
     pub(crate) async fn come_back(self, hive: &TestHive) -> Self {
-        let link = Self::dial(hive, &self.key).await.unwrap();
+        // The hive limits how often one satellite may connect. A rogue that is refused waits as any other.
+        let link = loop {
+            match Self::dial(hive, &self.key).await {
+                Err(Error::Http(answer)) if answer.status() == 429 => sleep(Duration::from_millis(200)).await,
+                dialled => break dialled.unwrap(),
+            }
+        };
         let mut rogue = Self { id: self.id, ..link };
         rogue.shake_hands(&[]).await;
         rogue

@@ -7,9 +7,9 @@ use hive_core::wire::SatelliteId;
 use tokio::time::Instant;
 
 /// Authentications that may come in one burst. A satellite behind a link that breaks again and again needs a few.
-const BURST: f64 = 30.0;
+const BURST: f64 = 100.0;
 /// Authentications per second after the burst.
-const PER_SECOND: f64 = 3.0;
+const PER_SECOND: f64 = 10.0;
 /// Satellites with a bucket. Above it full buckets are dropped, and all of them where none is full.
 const MAX_SATELLITES: usize = 32 * 1024;
 
@@ -92,9 +92,9 @@ mod tests {
     #[test]
     fn a_flood_of_one_satellite_leaves_the_others_alone() {
         let (mut rates, now) = (SatelliteRates::default(), Instant::now());
-        assert_eq!(admitted(&mut rates, satellite(1), now), 30);
-        assert_eq!(admitted(&mut rates, satellite(2), now), 30);
-        assert_eq!(admitted(&mut rates, satellite(1), now + Duration::from_secs(2)), 6);
+        assert_eq!(admitted(&mut rates, satellite(1), now), 100);
+        assert_eq!(admitted(&mut rates, satellite(2), now), 100);
+        assert_eq!(admitted(&mut rates, satellite(1), now + Duration::from_secs(2)), 20);
     }
 
     #[test]
