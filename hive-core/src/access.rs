@@ -172,10 +172,10 @@ pub fn may(principal: &Principal, permission: &Permission, scope: ResourceScope<
     let Some(role) = principal.role_at(scope) else {
         return AccessDecision::Hide;
     };
-    let is_in_scope = |wanted: &Permission| {
+    let is_in_scope = |permission: &Permission| {
         let scopes = principal.scopes.as_ref();
         scopes.is_none_or(|scopes| {
-            scopes.contains(wanted) || implied_by(wanted).is_some_and(|broader| scopes.contains(&broader))
+            scopes.contains(permission) || implied_by(permission).is_some_and(|broader| scopes.contains(&broader))
         })
     };
     // Both: scopes restrict a key and never give it more than its owner has.
@@ -284,9 +284,9 @@ mod tests {
     fn who_may_run_commands_may_run_jobs_and_not_the_other_way_round() {
         let mut key = user(PlatformRole::GlobalAdmin, &[]);
         let mut check = |scope, permission, verdict| {
-            let said = format!("{scope:?} {permission:?}");
+            let case = format!("{scope:?} {permission:?}");
             key.scopes = Some([scope].into());
-            assert_eq!(may(&key, &permission, ResourceScope::Platform), verdict, "{said}");
+            assert_eq!(may(&key, &permission, ResourceScope::Platform), verdict, "{case}");
         };
         check(Permission::SatellitesExec, Permission::JobsRun, AccessDecision::Allow);
         check(Permission::JobsRun, Permission::JobsRun, AccessDecision::Allow);

@@ -142,7 +142,7 @@ impl Error {
             Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
             Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Internal(_) | Self::Corrupt(_) => ErrorCode::Internal,
-            Self::Other(told) => told.code.clone(),
+            Self::Other(error_body) => error_body.code.clone(),
         }
     }
 
@@ -313,7 +313,7 @@ mod tests {
     fn errors(text: &str, number: u32) -> Vec<Error> {
         let text = || text.to_owned();
         let command = CommandId::new(Seed { unix_millis: number.into(), random: [7; 10] });
-        let told = |code| ApiError { code, message: text(), details: Some(json!({ "request_id": text() })) };
+        let error_body = |code| ApiError { code, message: text(), details: Some(json!({ "request_id": text() })) };
         let result = ExecResult {
             satellite_id: SatelliteId::new(Seed { unix_millis: 1, random: [1; 10] }),
             satellite_name: "web-server-01".try_into().unwrap(),
@@ -350,9 +350,9 @@ mod tests {
             Error::Unavailable("of a disk".into()),
             Error::Corrupt("SELECT".into()),
             Error::internal("SELECT"),
-            Error::internal(told(ErrorCode::Internal)),
-            Error::Other(told(ErrorCode::LinkRequired)),
-            Error::Other(told(ErrorCode::from("FROM_THE_FUTURE"))),
+            Error::internal(error_body(ErrorCode::Internal)),
+            Error::Other(error_body(ErrorCode::LinkRequired)),
+            Error::Other(error_body(ErrorCode::from("FROM_THE_FUTURE"))),
         ];
         errors.extend(words);
         errors
@@ -401,9 +401,9 @@ mod tests {
             for error in errors(&text, number) {
                 is_listed(&error);
                 let sent = serde_json::to_string(&error.to_wire()).unwrap();
-                let told: ApiError = serde_json::from_str(&sent).unwrap();
-                prop_assert_eq!(&told.code, &error.code());
-                let rebuilt = Error::from_wire(told);
+                let error_body: ApiError = serde_json::from_str(&sent).unwrap();
+                prop_assert_eq!(&error_body.code, &error.code());
+                let rebuilt = Error::from_wire(error_body);
                 prop_assert_eq!(seen(&rebuilt), seen(&error));
                 prop_assert_eq!(rebuilt.code(), error.code());
             }

@@ -289,12 +289,12 @@ mod tests {
             ends.push(open(&links, id(number)).1);
         }
         links.close_all("the server stops", 100);
-        let mut told = Vec::new();
+        let mut delays = Vec::new();
         for end in &mut ends {
-            told.extend(end.next().await.unwrap_err().retry_after_ms);
+            delays.extend(end.next().await.unwrap_err().retry_after_ms);
         }
-        told.sort_unstable();
-        assert_eq!(told, (0..50).map(|place| place * 10).collect::<Vec<_>>());
+        delays.sort_unstable();
+        assert_eq!(delays, (0..50).map(|place| place * 10).collect::<Vec<_>>());
     }
 
     #[tokio::test]

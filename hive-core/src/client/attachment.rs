@@ -221,7 +221,7 @@ impl RemoteAttachmentOutput {
         let asking =
             self.shared.poll(&self.shared.wakers.output, &waiting, |ends, context| ends.poll_send(&mut ping, context));
         match asking {
-            Poll::Ready(asked) => asked,
+            Poll::Ready(keepalive) => keepalive,
             // The socket is full. The silence then ends the connection.
             Poll::Pending => Ok(()),
         }
@@ -287,7 +287,7 @@ fn read(message: Option<Result<Message, SocketError>>) -> ReceivedMessage {
     match message {
         Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
             Ok(ToViewer::Unknown) => ReceivedMessage::Nothing,
-            Ok(told) => ReceivedMessage::Event(SessionEvent::Message(told)),
+            Ok(message) => ReceivedMessage::Event(SessionEvent::Message(message)),
             Err(error) => ReceivedMessage::End(format!("the hive sent a message that cannot be read: {error}")),
         },
         Some(Ok(Message::Binary(bytes))) => match Frame::decode(bytes) {

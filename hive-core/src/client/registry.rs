@@ -58,8 +58,8 @@ impl DeviceRegistry for Client {
         let filter = SatelliteFilter { tags: vec![tag.to_owned()], ..SatelliteFilter::default() };
         let mut found = Vec::new();
         for page in 1.. {
-            let wanted = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
-            let Page { items, total, .. } = self.list(filter.clone(), wanted).await?;
+            let request = PageRequest { page, per_page: PageRequest::MAX_PER_PAGE };
+            let Page { items, total, .. } = self.list(filter.clone(), request).await?;
             let is_last = items.len() < PageRequest::MAX_PER_PAGE as usize;
             found.extend(items);
             // Both conditions: satellites may be added or removed between two pages.

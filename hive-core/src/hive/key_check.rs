@@ -123,15 +123,15 @@ mod tests {
             let path = dir.path().join("keys").join(name);
             let key = std::fs::read(&path).unwrap();
             std::fs::remove_file(&path).unwrap();
-            let said = refusal(dir.path()).await;
-            assert!(said.contains(&path.display().to_string()), "{said}");
+            let message = refusal(dir.path()).await;
+            assert!(message.contains(&path.display().to_string()), "{message}");
             assert!(!path.exists());
             std::fs::write(&path, key).unwrap();
         }
         started(dir.path()).await.unwrap();
         std::fs::remove_dir_all(dir.path().join("keys")).unwrap();
-        let said = refusal(dir.path()).await;
-        assert!(["vault.json", "token.key", "audit.key"].iter().all(|name| said.contains(name)), "{said}");
+        let message = refusal(dir.path()).await;
+        assert!(["vault.json", "token.key", "audit.key"].iter().all(|name| message.contains(name)), "{message}");
     }
 
     #[tokio::test]
@@ -144,9 +144,9 @@ mod tests {
             let path = one.join("keys").join(name);
             let right = std::fs::read(&path).unwrap();
             std::fs::copy(other.join("keys").join(name), &path).unwrap();
-            let said = refusal(&one).await;
-            assert!(said.contains(&path.display().to_string()), "{said}");
-            assert_eq!(said.matches("one/keys/").count(), 1, "{said}");
+            let message = refusal(&one).await;
+            assert!(message.contains(&path.display().to_string()), "{message}");
+            assert_eq!(message.matches("one/keys/").count(), 1, "{message}");
             std::fs::write(&path, right).unwrap();
         }
         started(&one).await.unwrap();

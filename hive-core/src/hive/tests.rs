@@ -125,7 +125,7 @@ impl Satellite {
     }
 
     /// What it is told beside commands, which around the opening of a link may come twice.
-    pub(crate) async fn told(&mut self) -> ToAgent {
+    pub(crate) async fn next_message(&mut self) -> ToAgent {
         loop {
             match self.end.next().await.unwrap() {
                 Outgoing::Control(ToAgent::Command(_)) => {}
@@ -190,16 +190,16 @@ async fn a_satellite_is_shown_as_it_has_told_from_its_first_moment() {
     assert_eq!((shown.agent_version.as_deref(), shown.system.kernel.as_str()), (Some("0.1.0"), "6.1.0"));
     assert!(shown.last_seen.is_some());
 
-    let told = |problems: Vec<String>| {
+    let problems_message = |problems: Vec<String>| {
         let metrics = Some(Metrics { problems, ..Metrics::default() });
         ToServer::HeartbeatPong { timestamp: hive.source().now(), metrics, capacity: None }
     };
-    satellite.attached.on_control(told(vec!["no space is left".into()])).await.unwrap();
+    satellite.attached.on_control(problems_message(vec!["no space is left".into()])).await.unwrap();
     let problems = async || hive.as_system().satellites().get(registered.id).await.unwrap().unwrap().problems;
     assert_eq!(problems().await, ["no space is left"]);
-    satellite.attached.on_control(told(Vec::new())).await.unwrap();
+    satellite.attached.on_control(problems_message(Vec::new())).await.unwrap();
     assert_eq!(problems().await, [""; 0]);
-    satellite.attached.on_control(told(vec!["no space is left".into()])).await.unwrap();
+    satellite.attached.on_control(problems_message(vec!["no space is left".into()])).await.unwrap();
     drop(satellite);
     assert_eq!(problems().await, [""; 0], "what is wrong with one that is away is not known");
 }

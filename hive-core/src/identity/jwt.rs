@@ -203,12 +203,12 @@ mod tests {
         let source = ClockAndRng::default();
         let now = source.now();
         let until = now.plus(Duration::from_hours(1));
-        let wanted = RegistrationTokenRef { id: RegistrationTokenId::new(source.seed()), team_id: None };
-        let token = sign_registration(&secret(), "http://hive", wanted, "admin", now, until);
+        let expected = RegistrationTokenRef { id: RegistrationTokenId::new(source.seed()), team_id: None };
+        let token = sign_registration(&secret(), "http://hive", expected, "admin", now, until);
         let check = |text: &str, at: Timestamp, expected| assert_eq!(read_registration(&secret(), text, at), expected);
-        check(&token, now, Ok((wanted, now)));
+        check(&token, now, Ok((expected, now)));
         check(&token, until.plus(Duration::from_secs(61)), Err(TokenError::Expired));
-        check(&token.replace("hive_", "deploystack_"), now, Ok((wanted, now)));
+        check(&token.replace("hive_", "deploystack_"), now, Ok((expected, now)));
         check(&token.replace("_global_", "_team_"), now, Err(TokenError::ScopeMismatch));
         // The shorter signature is malformed where its last letter has bits too many.
         let shortened = read_registration(&secret(), &token[..token.len() - 4], now);
@@ -228,10 +228,10 @@ mod tests {
         let token = sign_login(&secret(), "http://hive", of(user), now, until);
         assert!(read_login(&secret(), &token, late).is_ok());
         assert!(read_login(&secret(), &token, now.minus(Duration::from_hours(24))).is_ok(), "made by a clock ahead");
-        let wanted = RegistrationTokenRef { id: RegistrationTokenId::new(source.seed()), team_id: None };
-        let token = sign_registration(&secret(), "http://hive", wanted, "admin", now, until);
+        let expected = RegistrationTokenRef { id: RegistrationTokenId::new(source.seed()), team_id: None };
+        let token = sign_registration(&secret(), "http://hive", expected, "admin", now, until);
         let (read, used_at) = read_registration(&secret(), &token, late).unwrap();
-        assert!(read == wanted && used_at < until, "the store takes it as used before it expired");
+        assert!(read == expected && used_at < until, "the store takes it as used before it expired");
     }
 
     #[test]

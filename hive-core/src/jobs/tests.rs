@@ -66,12 +66,12 @@ async fn targets(hive: &Hive, id: JobId) -> Vec<JobTarget> {
 /// Waits for the end of a job, and gives all that was told.
 async fn ended(hive: &Hive, id: JobId) -> (Job, Vec<JobEvent>) {
     let mut events = hive.as_system().jobs().subscribe(id).await.unwrap();
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     loop {
         let event = tokio::time::timeout(Duration::from_secs(30), events.next()).await.expect("the job goes on");
-        match event.expect("the end of the job is told") {
-            JobEvent::Ended(job) => return (*job, told),
-            event => told.push(event),
+        match event.expect("the end of the job is received") {
+            JobEvent::Ended(job) => return (*job, received),
+            event => received.push(event),
         }
     }
 }
@@ -113,7 +113,7 @@ async fn a_job_runs_on_all_of_its_targets_and_says_how_each_ended() {
         let command = run(satellite, exit_code).await;
         assert!(matches!(command.payload, Payload::Exec(exec) if exec.command == "uptime"));
     }
-    let (job, told) = ended(&hive, id).await;
+    let (job, received) = ended(&hive, id).await;
     assert_eq!((job.status.clone(), job.counts.total(), job.counts.ended()), (JobStatus::Failed, 3, 3));
     assert!(job.finished_at.is_some());
     let expected = [
@@ -127,7 +127,7 @@ async fn a_job_runs_on_all_of_its_targets_and_says_how_each_ended() {
     let reason = targets[2].error.as_ref().unwrap();
     assert!(reason.message.contains("web-server-02"), "{reason:?}");
     let is_end = |event: &&JobEvent| matches!(event, JobEvent::Target { .. });
-    assert_eq!(told.iter().filter(is_end).count(), 3, "each end is told once: {told:?}");
+    assert_eq!(received.iter().filter(is_end).count(), 3, "each end is received once: {received:?}");
     let again = ended(&hive, id).await;
     assert_eq!((&again.0, again.1.len()), (&job, 3), "and again to who comes later");
     let records = records(&hive, "satellite.exec_multi").await;
@@ -141,9 +141,9 @@ async fn a_target_in_maintenance_is_not_run_and_says_why() {
     let mut fleet = fleet(&hive, 2).await;
     let maintenance = SatelliteUpdate { status: Some(SatelliteStatus::Maintenance), ..SatelliteUpdate::default() };
     hive.as_system().satellites().update(fleet.registered[0].id, maintenance).await.unwrap();
-    for asked in [Target::All, Target::Tag("web".into())] {
+    for target in [Target::All, Target::Tag("web".into())] {
         let command = ExecCommand::shell("true");
-        let id = hive.as_system().jobs().submit(vec![asked], command, JobOptions::default()).await.unwrap().id;
+        let id = hive.as_system().jobs().submit(vec![target], command, JobOptions::default()).await.unwrap().id;
         run(&mut fleet.satellites[1], 0).await;
         assert_eq!(ended(&hive, id).await.0.status, JobStatus::Failed);
         let targets = targets(&hive, id).await;
@@ -302,8 +302,8 @@ async fn a_cancel_ends_the_queue_at_once_and_what_runs_by_its_satellite() {
     let running = fleet.satellites[0].command().await.id;
     let job = hive.as_system().jobs().cancel(id).await.unwrap();
     assert_eq!((job.status.clone(), job.counts.queued(), job.counts.running()), (JobStatus::Cancelling, 0, 1));
-    let asked = fleet.satellites[0].end.next().await.unwrap();
-    assert_eq!(asked, Outgoing::Control(ToAgent::CommandCancel { id: running }));
+    let target = fleet.satellites[0].end.next().await.unwrap();
+    assert_eq!(target, Outgoing::Control(ToAgent::CommandCancel { id: running }));
     fleet.satellites[0].finish(running, CommandStatus::Cancelled, 137, 0).await;
     let (job, _) = ended(&hive, id).await;
     assert_eq!(job.status, JobStatus::Cancelled);
@@ -365,8 +365,8 @@ async fn a_job_with_a_hidden_satellite_is_hidden() {
         let create = RegistrationTokenCreate { scope: TokenScope::Team, team_id: Some(team.id), ..global() };
         let secret = token(&system, create).await;
         hive.register_satellite(&secret, request(&format!("{slug}-server-01")), None, None).await.unwrap();
-        let wanted = UserCreate { username: format!("{slug}-user"), role: PlatformRole::GlobalUser };
-        system.identity().user_create(wanted).await.unwrap();
+        let request = UserCreate { username: format!("{slug}-user"), role: PlatformRole::GlobalUser };
+        system.identity().user_create(request).await.unwrap();
         system.team_member_add(slug, &format!("{slug}-user"), Role::Operator).await.unwrap();
         let key = system.api_key_create_for(&format!("{slug}-user"), ApiKeyCreate::default()).await.unwrap();
         acting.push(hive.acting_as(hive.authenticate_api_key(&key.api_key, None, VerifyMode::Full).await.unwrap()));

@@ -50,9 +50,9 @@ impl Takeover {
     /// Decides by the satellite that has the name, and by what the token allows.
     pub(crate) fn decide(holder: Option<NameHolder>, token: TokenTerms) -> Self {
         // Also while the satellite is online: whoever made the token meant this satellite.
-        if let Some(wanted) = token.for_satellite {
+        if let Some(named) = token.for_satellite {
             return match holder {
-                Some(holder) if holder.id == wanted && holder.team_id == token.team_id => Self::Replace(wanted),
+                Some(holder) if holder.id == named && holder.team_id == token.team_id => Self::Replace(named),
                 _ => Self::Refused(Refusal::OtherSatellite),
             };
         }

@@ -125,7 +125,7 @@ impl AttachmentInput for LocalAttachmentInput {
                 if message == FromViewer::TakeControl && session.has_other_writer(Some(id.viewer)) {
                     sessions.record_take(principal, session).await?;
                 }
-                session.say(now, *id, &message)
+                session.on_message(now, *id, &message)
             }
         }
     }

@@ -34,7 +34,7 @@ pub(super) struct Flow {
     claims: Vec<Claim>,
     received: u64,
     /// The credit that was last sent on this link.
-    told: Option<Credit>,
+    last_credit: Option<Credit>,
 }
 
 /// The claim of one viewer, for which the program waits.
@@ -70,7 +70,7 @@ impl Claim {
 impl Flow {
     /// The flow control of a session of which `received` bytes of output have arrived.
     pub(super) fn new(received: u64, timeouts: ClaimTimeouts) -> Self {
-        Self { timeouts, claims: Vec::new(), received, told: None }
+        Self { timeouts, claims: Vec::new(), received, last_credit: None }
     }
 
     /// Gives a viewer a claim on the output from `acked` on. A viewer that was cut off gets its earlier claim back.
@@ -133,7 +133,7 @@ impl Flow {
 
     /// Starts again on another link: credit that was sent on the old one may not have arrived.
     pub(super) fn on_link(&mut self) {
-        self.told = None;
+        self.last_credit = None;
     }
 
     /// Removes the claims that have expired. Returns whether there were any.
@@ -146,31 +146,33 @@ impl Flow {
     /// Returns the credit that is to be sent to the satellite now, and notes it as sent. Returns `None` until half a window
     /// was read, so that credit costs few messages. A claim that needs earlier bytes is reported at once, and so are the
     /// first claim and the end of the last.
-    pub(super) fn tell(&mut self) -> Option<Credit> {
+    pub(super) fn next_credit(&mut self) -> Option<Credit> {
         let (credit, window) = self.credit();
-        let is_worth_telling = self.told.is_none_or(|told| match (credit.keep, told.keep) {
+        let is_worth_sending = self.last_credit.is_none_or(|last_credit| match (credit.keep, last_credit.keep) {
             // A claim needs earlier bytes. The satellite may overwrite them.
             (Some(keep), Some(before)) if keep < before => true,
             // The progress of `keep` counts too. A window that has shrunk raises no limit for a while, but the bytes that
             // the satellite keeps fill its ring, and it stops reading the program until it may drop some of them.
-            (Some(keep), Some(before)) => credit.limit.saturating_sub(told.limit).max(keep - before) >= window / 2,
-            (None, None) => credit.limit >= told.limit + window / 2,
+            (Some(keep), Some(before)) => {
+                credit.limit.saturating_sub(last_credit.limit).max(keep - before) >= window / 2
+            }
+            (None, None) => credit.limit >= last_credit.limit + window / 2,
             // The first claim, or the last one ended: the program has to wait from now on, or may run on.
             _ => true,
         });
-        if !is_worth_telling {
+        if !is_worth_sending {
             return None;
         }
         // Credit is never taken back: the satellite may have used it already.
-        let limit = self.told.map_or(0, |told| told.limit).max(credit.limit);
-        self.told = Some(Credit { limit, ..credit });
-        self.told
+        let limit = self.last_credit.map_or(0, |last_credit| last_credit.limit).max(credit.limit);
+        self.last_credit = Some(Credit { limit, ..credit });
+        self.last_credit
     }
 
     /// Returns the limit of the output by the credit that was sent on this link.
     pub(super) fn limit(&self) -> u64 {
         // Output may have skipped beyond the limit: a gap moves the offset and needs no credit.
-        self.told.map_or(self.received, |told| told.limit.max(self.received))
+        self.last_credit.map_or(self.received, |last_credit| last_credit.limit.max(self.received))
     }
 
     /// Returns the credit by the slowest claim, and the size of its window.
@@ -207,22 +209,22 @@ mod tests {
     #[test]
     fn without_a_claim_the_output_runs_on() {
         let mut flow = Flow::new(1000, PATIENCE);
-        assert_eq!(flow.tell(), Some(Credit { limit: 1000 + INITIAL_WINDOW, keep: None }));
+        assert_eq!(flow.next_credit(), Some(Credit { limit: 1000 + INITIAL_WINDOW, keep: None }));
         flow.on_output(at(1), 2000);
-        assert_eq!(flow.tell(), None, "a little output is not worth a message");
+        assert_eq!(flow.next_credit(), None, "a little output is not worth a message");
         flow.on_output(at(2), 1000 + INITIAL_WINDOW);
-        assert_eq!(flow.tell(), Some(Credit { limit: 1000 + 2 * INITIAL_WINDOW, keep: None }));
+        assert_eq!(flow.next_credit(), Some(Credit { limit: 1000 + 2 * INITIAL_WINDOW, keep: None }));
     }
 
     #[test]
     fn a_claim_holds_the_output_until_it_is_read() {
         let mut flow = Flow::new(0, PATIENCE);
         flow.claim(at(0), viewer(1), 0);
-        let Some(Credit { limit, keep: Some(0) }) = flow.tell() else { panic!() };
+        let Some(Credit { limit, keep: Some(0) }) = flow.next_credit() else { panic!() };
         flow.on_output(at(0), limit);
-        assert_eq!(flow.tell(), None);
+        assert_eq!(flow.next_credit(), None);
         flow.on_ack(at(1), viewer(1), limit);
-        let next = flow.tell().unwrap();
+        let next = flow.next_credit().unwrap();
         assert!(next.limit > limit && next.keep == Some(limit), "{next:?}");
     }
 
@@ -231,12 +233,12 @@ mod tests {
         let mut flow = Flow::new(0, PATIENCE);
         flow.claim(at(0), viewer(1), 0);
         flow.claim(at(0), viewer(2), 0);
-        let first = flow.tell().unwrap();
+        let first = flow.next_credit().unwrap();
         flow.on_output(at(0), first.limit);
         flow.on_ack(at(1), viewer(1), first.limit);
-        assert_eq!(flow.tell(), None);
+        assert_eq!(flow.next_credit(), None);
         flow.drop_claim(viewer(2));
-        assert_eq!(flow.tell().unwrap().keep, Some(first.limit));
+        assert_eq!(flow.next_credit().unwrap().keep, Some(first.limit));
     }
 
     #[test]
@@ -250,7 +252,7 @@ mod tests {
         flow.on_ack(at(118), viewer(1), 20);
         assert!(flow.expire(at(119)), "the same acknowledgement again is no progress");
         assert!(!flow.has_claim(viewer(1)));
-        assert_eq!(flow.tell().unwrap().keep, None);
+        assert_eq!(flow.next_credit().unwrap().keep, None);
     }
 
     #[test]
@@ -262,7 +264,7 @@ mod tests {
         assert!(!flow.expire(at(30)), "a viewer that is cut off cannot read");
         flow.claim(at(30), viewer(1), 60);
         assert!(!flow.expire(at(35)));
-        assert_eq!(flow.tell().unwrap().keep, Some(60));
+        assert_eq!(flow.next_credit().unwrap().keep, Some(60));
         flow.cut_off(at(36), viewer(1));
         assert!(flow.expire(at(66)));
     }
@@ -270,35 +272,35 @@ mod tests {
     #[test]
     fn the_first_claim_and_the_end_of_the_last_are_told_at_once() {
         let mut flow = Flow::new(0, PATIENCE);
-        let free = flow.tell().unwrap();
+        let free = flow.next_credit().unwrap();
         flow.claim(at(0), viewer(1), 0);
-        assert_eq!(flow.tell(), Some(Credit { limit: free.limit, keep: Some(0) }), "credit is never taken back");
+        assert_eq!(flow.next_credit(), Some(Credit { limit: free.limit, keep: Some(0) }), "credit is never taken back");
         flow.drop_claim(viewer(1));
-        assert_eq!(flow.tell().unwrap().keep, None);
+        assert_eq!(flow.next_credit().unwrap().keep, None);
     }
 
     #[test]
     fn nobody_waits_for_what_is_lost() {
         let mut flow = Flow::new(0, PATIENCE);
         flow.claim(at(0), viewer(1), 0);
-        let limit = flow.tell().unwrap().limit;
+        let limit = flow.next_credit().unwrap().limit;
         flow.skip_to(at(1), 10 * limit);
-        assert_eq!(flow.tell().unwrap().keep, Some(10 * limit), "or the satellite would stand still for ever");
+        assert_eq!(flow.next_credit().unwrap().keep, Some(10 * limit), "or the satellite would stand still for ever");
         assert!(!flow.expire(at(100)));
     }
 
     #[test]
     fn another_link_is_told_anew() {
         let mut flow = Flow::new(0, PATIENCE);
-        let told = flow.tell();
-        assert_eq!(flow.tell(), None);
+        let last_credit = flow.next_credit();
+        assert_eq!(flow.next_credit(), None);
         flow.on_link();
-        assert_eq!(flow.tell(), told);
+        assert_eq!(flow.next_credit(), last_credit);
     }
 
     /// How far a satellite sends: its ring holds the kept bytes, less a reserve for the last output of the program.
-    fn reach(told: Credit) -> u64 {
-        told.keep.map_or(u64::MAX, |keep| keep + SCROLLBACK as u64 * 7 / 8).min(told.limit)
+    fn reach(last_credit: Credit) -> u64 {
+        last_credit.keep.map_or(u64::MAX, |keep| keep + SCROLLBACK as u64 * 7 / 8).min(last_credit.limit)
     }
 
     proptest! {
@@ -307,24 +309,24 @@ mod tests {
         fn a_reader_is_never_left_stuck(steps in proptest::collection::vec((0u64..400_000, 0u64..400_000, 0u64..800), 1..200)) {
             let mut flow = Flow::new(0, PATIENCE);
             flow.claim(Duration::ZERO, viewer(1), 0);
-            let mut told = flow.tell().unwrap();
+            let mut last_credit = flow.next_credit().unwrap();
             let (mut now, mut sent, mut read) = (Duration::ZERO, 0u64, 0u64);
             for (wants_to_send, wants_to_read, millis) in steps {
                 now += Duration::from_millis(millis);
-                sent = (sent + wants_to_send).min(reach(told));
+                sent = (sent + wants_to_send).min(reach(last_credit));
                 flow.on_output(now, sent);
                 read = (read + wants_to_read).min(sent);
                 flow.on_ack(now, viewer(1), read);
-                if let Some(next) = flow.tell() {
-                    prop_assert!(next.limit >= told.limit && next.keep == Some(read));
-                    told = next;
+                if let Some(next) = flow.next_credit() {
+                    prop_assert!(next.limit >= last_credit.limit && next.keep == Some(read));
+                    last_credit = next;
                 }
-                prop_assert!(told.limit <= read + MAX_WINDOW);
+                prop_assert!(last_credit.limit <= read + MAX_WINDOW);
             }
-            let sent = reach(told);
+            let sent = reach(last_credit);
             flow.on_output(now, sent);
             flow.on_ack(now, viewer(1), sent);
-            prop_assert!(flow.tell().is_some_and(|next| reach(next) > sent));
+            prop_assert!(flow.next_credit().is_some_and(|next| reach(next) > sent));
         }
     }
 }

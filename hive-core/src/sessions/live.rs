@@ -38,7 +38,7 @@ const TAIL: u64 = 64 * 1024;
 const ENDED_STAY: Duration = Duration::from_mins(1);
 /// Confirmed input that is reported to the writer at once. Less is reported with the next tick. A quarter of the window: a
 /// viewer that pastes gets room before its window is full.
-const WORTH_TELLING: u64 = INPUT_WINDOW / 4;
+const REPORT_STEP: u64 = INPUT_WINDOW / 4;
 
 /// One session.
 pub(crate) struct LiveSession {
@@ -263,7 +263,7 @@ impl LiveState {
         if size != self.size {
             self.size = size;
             self.tell_all(ViewerEvent::Size);
-            self.settle(now, false);
+            self.send_pending(now, false);
         }
     }
 
@@ -286,7 +286,7 @@ impl LiveState {
             InputLease::CutOff(viewer, _) => self.flow.cut_off(now, viewer),
             InputLease::Nobody => {}
         }
-        self.settle(now, false);
+        self.send_pending(now, false);
         self.tell_flow();
     }
 
@@ -314,7 +314,7 @@ impl LiveState {
             // messages with each tick cannot fill the link.
             linked.unanswered = 0;
         }
-        self.settle(now, false);
+        self.send_pending(now, false);
         // Sizes are stored with a tick and not with each message: a window that is dragged sends dozens a second.
         let size = (self.is_open && self.end.is_none() && self.size != self.stored_size).then_some(self.size);
         // It counts as stored even if the write fails. A size is no reason to retry, and the next change is written again.
@@ -326,11 +326,11 @@ impl LiveState {
     fn note_applied(&mut self, least: u64) -> bool {
         let applied = self.input.applied();
         let Some(viewer) = self.keyboard.writer().and_then(|writer| self.viewers.get(writer)) else { return false };
-        let is_worth_telling = applied >= viewer.told_applied + least;
-        if is_worth_telling {
+        let is_worth_reporting = applied >= viewer.reported_applied + least;
+        if is_worth_reporting {
             viewer.pending.note(ViewerEvent::Applied);
         }
-        is_worth_telling
+        is_worth_reporting
     }
 
     /// Returns the holder of the keyboard for one viewer, and the offset where that viewer types next, or where its input

@@ -73,8 +73,8 @@ async fn two_teams(hive: &Hive) -> (ActingHive, ActingHive, Machine) {
     for (name, slug) in [("anna", "blue"), ("bert", "red")] {
         let team = system.identity().team_create(TeamCreate { slug: slug.into() }).await.unwrap();
         teams.push(team.id);
-        let wanted = UserCreate { username: name.into(), role: PlatformRole::GlobalUser };
-        system.identity().user_create(wanted).await.unwrap();
+        let request = UserCreate { username: name.into(), role: PlatformRole::GlobalUser };
+        system.identity().user_create(request).await.unwrap();
         system.team_member_add(slug, name, Role::Operator).await.unwrap();
         let key = system.api_key_create_for(name, hive_wire::api::ApiKeyCreate::default()).await.unwrap().api_key;
         acting.push(hive.acting_as(hive.authenticate_api_key(&key, None, VerifyMode::Full).await.unwrap()));

@@ -29,7 +29,7 @@ pub(super) struct Viewer {
     /// The offset of the output that it has acknowledged.
     pub(super) acked: u64,
     /// The offset of confirmed input that was last reported to it.
-    pub(super) told_applied: u64,
+    pub(super) reported_applied: u64,
     /// The input offset at which it lost the keyboard.
     pub(super) lost_keyboard_at: Option<u64>,
     pub(super) pending: PendingEvents,
@@ -134,7 +134,7 @@ impl Viewers {
             is_read_only: false,
             size: None,
             acked: 0,
-            told_applied: 0,
+            reported_applied: 0,
             lost_keyboard_at,
             pending: PendingEvents::default(),
         };
@@ -262,8 +262,8 @@ mod tests {
             pending.note(ViewerEvent::Size);
             pending.note(ViewerEvent::Request(by));
         }
-        let told: Vec<_> = std::iter::from_fn(|| pending.take(true)).collect();
-        assert_eq!((told[0], told.len()), (ViewerEvent::Size, 1 + MAX_REQUESTS));
+        let events: Vec<_> = std::iter::from_fn(|| pending.take(true)).collect();
+        assert_eq!((events[0], events.len()), (ViewerEvent::Size, 1 + MAX_REQUESTS));
     }
 
     #[test]
@@ -273,12 +273,12 @@ mod tests {
 
     #[test]
     fn a_keyboard_that_went_and_came_back_did_not_stay() {
-        let told = |has_keyboard| {
+        let events = |has_keyboard| {
             let mut pending = PendingEvents([ViewerEvent::Control, ViewerEvent::LostKeyboard].into());
             std::iter::from_fn(|| pending.take(has_keyboard)).collect::<Vec<_>>()
         };
-        assert_eq!(told(true), [ViewerEvent::LostKeyboard, ViewerEvent::Control]);
-        assert_eq!(told(false), [ViewerEvent::Control]);
+        assert_eq!(events(true), [ViewerEvent::LostKeyboard, ViewerEvent::Control]);
+        assert_eq!(events(false), [ViewerEvent::Control]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ async fn impatient_hive() -> Hive {
     Hive::builder().in_memory().settings(settings).build().await.unwrap()
 }
 
-fn told(id: SatelliteId, process: Process) -> Handshake {
+fn handshake_of(id: SatelliteId, process: Process) -> Handshake {
     Handshake {
         journal_position: Some(process.position),
         start_id: Some(process.start_id.into()),
@@ -44,7 +44,7 @@ fn told(id: SatelliteId, process: Process) -> Handshake {
 async fn try_as(hive: &Hive, registered: &RegisteredSatellite, process: Process) -> Result<Satellite> {
     let identity = hive.authenticate_satellite(&registered.api_key, VerifyMode::Full).await?;
     let (link, mut end) = ChannelLink::pair();
-    let attached = hive.attach(identity, told(registered.id, process), link).await?;
+    let attached = hive.attach(identity, handshake_of(registered.id, process), link).await?;
     assert!(matches!(end.next().await.unwrap(), Outgoing::Control(ToAgent::HandshakeAck(_))));
     Ok(Satellite { id: registered.id, attached, end })
 }

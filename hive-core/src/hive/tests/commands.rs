@@ -88,13 +88,13 @@ async fn a_lost_journal_makes_the_outcome_unknown() {
 async fn a_result_is_taken_only_from_the_satellite_that_was_asked() {
     let hive = hive().await;
     let (one, two) = (register(&hive, NAME).await, register(&hive, "web-server-02").await);
-    let mut asked = connect(&hive, &one, "journal-1").await;
+    let mut satellite = connect(&hive, &one, "journal-1").await;
     let mut other = connect(&hive, &two, "journal-2").await;
-    let waiting = exec(&hive, asked.id, "true");
-    let command = asked.command().await;
+    let waiting = exec(&hive, satellite.id, "true");
+    let command = satellite.command().await;
     other.finish(command.id, CommandStatus::Succeeded, 0, 0).await;
     assert!(!status(&hive, command.id).await.is_terminal());
-    asked.finish(command.id, CommandStatus::Failed, 7, 0).await;
+    satellite.finish(command.id, CommandStatus::Failed, 7, 0).await;
     assert_eq!(waiting.await.unwrap().unwrap().exit_code, Some(7));
 }
 

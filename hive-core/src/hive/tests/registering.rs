@@ -175,8 +175,8 @@ async fn a_token_is_worth_no_more_than_its_maker() {
         ..Principal::system()
     };
     let create = async |username: &str, role| {
-        let wanted = UserCreate { username: username.into(), role };
-        system.identity().user_create(wanted).await.unwrap().user
+        let request = UserCreate { username: username.into(), role };
+        system.identity().user_create(request).await.unwrap().user
     };
     let refused = async |token: &SecretString, name: &str| {
         let result = hive.register_satellite(token, request(name), None, None).await;

@@ -173,7 +173,7 @@ async fn who_waits_for_a_command_hears_that_its_satellite_was_removed() {
     let ended = waiting.await.unwrap().unwrap();
     assert_eq!((ended.status, ended.stdout.as_str()), (TargetStatus::Command(CommandStatus::OutcomeUnknown), "so far"));
     assert_eq!(ended.error.unwrap().message, "the satellite was removed");
-    assert_eq!(satellite.told().await, ToAgent::CommandCancel { id: command });
+    assert_eq!(satellite.next_message().await, ToAgent::CommandCancel { id: command });
     satellite.end.next().await.expect_err("its link is closed");
     let found = hive.as_system().commands().get(command, OutputEncoding::Lossy).await.unwrap().unwrap();
     assert_eq!(found.stdout, "so far");

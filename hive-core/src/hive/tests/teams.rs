@@ -119,15 +119,15 @@ async fn what_runs_ends_with_the_change_of_team() {
     teams.satellite.send_output(command, 0, b"before").await;
     teams.move_to_red().await;
     // The cancel comes before the new key: the link of the old key closes behind it.
-    assert_eq!(teams.satellite.told().await, ToAgent::CommandCancel { id: command });
+    assert_eq!(teams.satellite.next_message().await, ToAgent::CommandCancel { id: command });
     assert!(matches!(teams.satellite.end.next().await.unwrap(), Outgoing::Control(ToAgent::RotateKey { .. })));
     teams.satellite.end.next().await.expect_err("the link of the old key is closed");
     let stream = hive_wire::frame::StreamId(3);
     // What the satellite sent before it read the cancel.
     let open = ToServer::StreamOpen { stream, command_id: command, channel: Channel::Stdout, offset: 6 };
     teams.satellite.attached.on_control(open).await.unwrap();
-    let said = hive_wire::frame::Frame::data(stream, 6, bytes::Bytes::from_static(b"after"), false);
-    teams.satellite.attached.on_frame(said).await.unwrap();
+    let frame = hive_wire::frame::Frame::data(stream, 6, bytes::Bytes::from_static(b"after"), false);
+    teams.satellite.attached.on_frame(frame).await.unwrap();
     let (mut output, mut ends) = (Vec::new(), Vec::new());
     while let Some(event) = events.next().await {
         match event {
@@ -164,7 +164,7 @@ async fn what_is_queued_is_cancelled_with_the_change_of_team() {
     }
     // It was away at the change, and may run the command still.
     let mut satellite = connect_again(&teams.hive, id).await;
-    assert_eq!(satellite.told().await, ToAgent::CommandCancel { id: running });
+    assert_eq!(satellite.next_message().await, ToAgent::CommandCancel { id: running });
     let nothing = tokio::time::timeout(Duration::from_millis(50), satellite.end.next()).await;
     assert!(nothing.is_err(), "{nothing:?}");
 }

@@ -38,7 +38,7 @@ async fn records(hive: &Hive) -> Vec<AuditEntry> {
 }
 
 /// What a record says: what was shown, its id, and why it failed.
-fn told(entry: &AuditEntry) -> (&str, &str, &str) {
+fn summary_of(entry: &AuditEntry) -> (&str, &str, &str) {
     assert_eq!(entry.actor.ip.as_deref(), Some(HERE), "{entry:?}");
     (&entry.target.kind, &entry.target.id, entry.details["reason"].as_str().unwrap())
 }
@@ -95,7 +95,7 @@ async fn each_kind_of_failure_is_recorded_with_its_public_id_and_no_secret() {
         ("password", &*user_id, "wrong"),
         ("satellite_key", &*satellite_id, "refused"),
     ];
-    let all: Vec<_> = records.iter().map(told).collect();
+    let all: Vec<_> = records.iter().map(summary_of).collect();
     assert_eq!(all[..8], expected);
     assert_eq!((all[8].0, all[8].2), ("registration_token", "used"));
     assert!(all[8].1.starts_with("reg_"), "{:?}", all[8]);

@@ -61,7 +61,7 @@ impl LiveState {
         viewer.is_read_only = is_read_only;
         viewer.size = request.size;
         viewer.acked = cursor;
-        viewer.told_applied = applied;
+        viewer.reported_applied = applied;
         // Also if it does not hold the keyboard: a request from its former attachment may wait for it.
         if is_read_only {
             self.hand_over(now, |keyboard, next| keyboard.give_up(id, next));
@@ -88,22 +88,22 @@ impl LiveState {
 
     /// The viewer's id: the requested one if the viewer is known by it or was the writer before a restart of the hive, else a
     /// new one.
-    fn identity(&self, wanted: Option<ViewerId>, who: &ViewerIdentity) -> ViewerId {
+    fn identity(&self, requested: Option<ViewerId>, who: &ViewerIdentity) -> ViewerId {
         let is_own = |id: &ViewerId| {
             // After a restart, the satellite reports the id of the writer, and its actor is not known. The id is random, and
             // only that viewer and the satellite have it.
             let is_last_writer = self.keyboard.writer() == Some(*id) && self.viewers.name(*id).is_none();
             self.viewers.knows(*id, &who.actor) || is_last_writer
         };
-        wanted.filter(is_own).unwrap_or(who.fresh)
+        requested.filter(is_own).unwrap_or(who.fresh)
     }
 
     /// Where a viewer's output begins. If the requested bytes are gone, the writer gets a gap, and all others a fresh screen.
-    fn beginning(&self, wanted: Option<u64>, is_writer: bool) -> (u64, Option<String>) {
+    fn beginning(&self, requested: Option<u64>, is_writer: bool) -> (u64, Option<String>) {
         // After a restart of the hive, a viewer may have more output than has arrived here again, by one window at most. A
         // larger offset was never sent to any viewer.
         let is_possible = |offset: &u64| *offset <= self.ring.end() + MAX_WINDOW;
-        match wanted.filter(is_possible) {
+        match requested.filter(is_possible) {
             Some(offset) if offset >= self.ring.start() || is_writer => (offset, None),
             _ => {
                 let (offset, modes) = self.tail();

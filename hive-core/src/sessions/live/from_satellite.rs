@@ -9,7 +9,7 @@ use hive_wire::frame::Frame;
 use hive_wire::session::SCROLLBACK;
 use hive_wire::stream::{Receiver, Ring};
 
-use super::{Linked, LiveSession, LiveState, Phase, TAIL, WORTH_TELLING};
+use super::{Linked, LiveSession, LiveState, Phase, REPORT_STEP, TAIL};
 use crate::Result;
 use crate::links::LinkHandle;
 use crate::links::protocol_violation;
@@ -118,7 +118,7 @@ impl LiveSession {
     /// As [`on_frame`](Self::on_frame).
     pub(crate) fn on_applied(&self, now: Duration, epoch: u64, offset: u64) -> Result<()> {
         // `read`, not `change`: almost every keystroke is confirmed, and its echo wakes the viewers anyway.
-        let is_worth_telling = self.read(|state| {
+        let is_worth_reporting = self.read(|state| {
             let Some(linked) = state.linked().filter(|linked| linked.link.epoch == epoch) else {
                 return Ok(false);
             };
@@ -126,11 +126,11 @@ impl LiveSession {
             state.input.on_applied(offset).map_err(protocol_violation)?;
             // The confirmation may have made room in the window for input that waits here.
             state.send_input(now);
-            state.settle(now, false);
+            state.send_pending(now, false);
             self.applied.send_replace(state.input.applied());
-            Ok::<_, crate::Error>(state.note_applied(WORTH_TELLING))
+            Ok::<_, crate::Error>(state.note_applied(REPORT_STEP))
         })?;
-        if is_worth_telling {
+        if is_worth_reporting {
             self.changes.send_replace(());
         }
         Ok(())
@@ -197,7 +197,7 @@ impl LiveState {
         self.tell_all(ViewerEvent::Link);
         self.tell_flow();
         // Size and writer go before the input: a program that reads the input may ask for the size at once.
-        self.settle(now, false);
+        self.send_pending(now, false);
         self.send_input(now);
         Ok(())
     }
@@ -233,7 +233,7 @@ impl LiveState {
         self.ring.append(&new);
         self.flow.on_output(now, self.ring.end());
         self.tell_flow();
-        self.settle(now, false);
+        self.send_pending(now, false);
         Ok(())
     }
 

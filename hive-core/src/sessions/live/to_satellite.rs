@@ -32,7 +32,7 @@ impl LiveState {
             return;
         }
         while let Some((offset, bytes)) = self.input.next_frame() {
-            self.settle(now, true);
+            self.send_pending(now, true);
             if let Some(linked) = self.linked() {
                 linked.link.send_best_effort(Frame::data(linked.stream, offset, bytes, false));
             }
@@ -44,7 +44,7 @@ impl LiveState {
         let id = self.id;
         match &mut self.phase {
             Phase::Linked(linked) if self.end.is_none() => {
-                if let Some(credit) = self.flow.tell() {
+                if let Some(credit) = self.flow.next_credit() {
                     // Before the message is sent: output under the new credit must find it granted.
                     linked.receiver.grant(credit.limit);
                     linked.link.send_best_effort(flow_message(id, credit));
@@ -53,7 +53,7 @@ impl LiveState {
             // If the offsets are known, output can follow the satellite's answer without a round trip. After a restart they are
             // not known, and a limit of this side would mean nothing.
             Phase::Asked(link) if self.is_known => {
-                if let Some(credit) = self.flow.tell() {
+                if let Some(credit) = self.flow.next_credit() {
                     link.send_best_effort(flow_message(id, credit));
                 }
             }
@@ -63,7 +63,7 @@ impl LiveState {
 
     /// Sends size and writer to the satellite if they have changed, unless too many messages are unanswered. If input follows
     /// (`is_urgent`), they are sent in any case. The input window then limits how often.
-    pub(super) fn settle(&mut self, now: Duration, is_urgent: bool) {
+    pub(super) fn send_pending(&mut self, now: Duration, is_urgent: bool) {
         let (session_id, size, writer) = (self.id, self.size, self.keyboard.writer());
         let redraw = self.redraw.is_wanted && now >= self.redraw.not_before;
         let Some(linked) = self.linked() else { return };
@@ -90,7 +90,7 @@ impl LiveState {
         // A shell on the normal screen would only print its prompt again.
         if self.checkpoints.wants_redraw() {
             self.redraw.is_wanted = true;
-            self.settle(now, false);
+            self.send_pending(now, false);
         }
     }
 }

@@ -113,7 +113,7 @@ impl LiveSession {
     /// # Errors
     /// `Conflict` if it is not allowed, or not now. `InvalidInput` for an invalid size. `Unavailable` if another attachment
     /// replaced this one.
-    pub(crate) fn say(&self, now: Duration, id: AttachmentId, message: &FromViewer) -> Result<()> {
+    pub(crate) fn on_message(&self, now: Duration, id: AttachmentId, message: &FromViewer) -> Result<()> {
         // Acknowledgements are frequent, and no viewer waits for what they change.
         if let FromViewer::Ack { offset } = message {
             return self.read(|state| state.on_ack(now, id, *offset));
@@ -129,8 +129,8 @@ impl LiveState {
         }
         // Messages go before output, so that a viewer with much unread output learns at once that it lost the keyboard. There
         // are few of them: each kind is pending at most once, except for requests, which are limited.
-        if let Some(told) = self.next_notice(id) {
-            return Next::Event(SessionEvent::Message(told));
+        if let Some(notice) = self.next_notice(id) {
+            return Next::Event(SessionEvent::Message(notice));
         }
         match self.ring.read(*cursor, MAX_PAYLOAD) {
             // A cursor beyond the ring also reads nothing. After a restart of the hive, a viewer has more output than has
@@ -178,7 +178,7 @@ impl LiveState {
             ViewerEvent::Applied => {
                 // The offset of now, not that of the event: a viewer that reads slowly skips the offsets in between.
                 let offset = self.input.applied();
-                self.viewers.at(id)?.told_applied = offset;
+                self.viewers.at(id)?.reported_applied = offset;
                 ToViewer::Applied { offset }
             }
             ViewerEvent::Request(by) => {
@@ -236,10 +236,10 @@ impl LiveState {
     fn on_request(&mut self, now: Duration, id: AttachmentId) -> Result<()> {
         self.check_typist(id)?;
         let number = self.attached_viewer(id)?.number;
-        let mut asked = LeaseRequest::Granted;
-        self.hand_over(now, |keyboard, next| asked = keyboard.ask(id.viewer, next));
+        let mut lease = LeaseRequest::Granted;
+        self.hand_over(now, |keyboard, next| lease = keyboard.ask(id.viewer, next));
         // A holder that was cut off gets no request. Its lease ends by itself, and the keyboard goes to the first in line.
-        if let LeaseRequest::HeldBy(holder) = asked
+        if let LeaseRequest::HeldBy(holder) = lease
             && let Some(holder) = self.viewers.get(holder)
         {
             holder.pending.note(ViewerEvent::Request(number));

@@ -18,7 +18,7 @@ async fn an_end_is_told_behind_all_output_stored_and_acknowledged() {
     looker.until(|looker| looker.ended.is_some()).await;
     assert_eq!((&looker.shown[..], &looker.ended), (&b"logout\r\n"[..], &Some(exited(3))));
     assert!(!looker.step().await);
-    assert_eq!(looker.send(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
+    assert_eq!(looker.send_input(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
     machine.until(|machine| machine.terminals.is_empty()).await;
     let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!((session.status, session.end), (SessionStatus::Ended, Some(exited(3))));
@@ -104,9 +104,9 @@ async fn a_terminal_that_is_being_opened_on_a_new_link_is_not_lost() {
     // The race has several outcomes. Each round may hit another one.
     for _ in 0..20 {
         let acting = hive.as_system();
-        let (id, wanted) = (machine.id, SessionCreate::on(machine.id));
+        let (id, request) = (machine.id, SessionCreate::on(machine.id));
         let creating =
-            tokio_util::task::TaskTracker::new().spawn(async move { acting.sessions().create(wanted).await });
+            tokio_util::task::TaskTracker::new().spawn(async move { acting.sessions().create(request).await });
         machine.cut();
         machine.connect(&hive).await;
         match machine.during(creating).await.unwrap() {
@@ -134,7 +134,7 @@ async fn a_satellite_that_changes_its_team_leaves_its_terminals_behind() {
     hive.as_system().satellites().update(machine.id, to_all).await.unwrap();
     looker.until(|looker| looker.ended.is_some()).await;
     assert_eq!(looker.ended.as_ref().unwrap().reason, EndReason::Killed);
-    assert_eq!(looker.send(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
+    assert_eq!(looker.send_input(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
     machine.until(|machine| machine.pty(id).end.is_some()).await;
 }
 
@@ -164,11 +164,11 @@ async fn another_satellite_has_no_say_in_a_terminal() {
     let stream = StreamId(1);
     let started =
         PtyStarted { session_id: id, stream, output: 0, input: 0, keep: None, writer: None, size: Size::default() };
-    rogue.say(ToServer::PtyStarted(started)).await.unwrap();
+    rogue.send(ToServer::PtyStarted(started)).await.unwrap();
     rogue.send_frame(Frame::data(stream, 0, Bytes::from_static(b"evil"), false)).await.unwrap();
-    rogue.say(ToServer::PtyGap { session_id: id, from: 0, to: 1000 }).await.unwrap();
-    rogue.say(ToServer::PtyApplied { session_id: id, offset: 0 }).await.unwrap();
-    rogue.say(ToServer::PtyEnded { session_id: id, end: exited(0) }).await.unwrap();
+    rogue.send(ToServer::PtyGap { session_id: id, from: 0, to: 1000 }).await.unwrap();
+    rogue.send(ToServer::PtyApplied { session_id: id, offset: 0 }).await.unwrap();
+    rogue.send(ToServer::PtyEnded { session_id: id, end: exited(0) }).await.unwrap();
     let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!(session.status, SessionStatus::Open);
     let second = Looker::attach(&hive.as_system(), id, wish(ViewMode::ReadOnly)).await;
@@ -183,13 +183,13 @@ async fn a_satellite_that_breaks_the_protocol_is_told_apart() {
     let frame = |offset, len| Frame::data(stream, offset, vec![0; len].into(), false);
     assert!(machine.send_frame(frame(1, 1)).await.is_err(), "a gap");
     assert!(machine.send_frame(frame(u64::MAX - 1, 1)).await.is_err(), "an offset out of reach");
-    machine.settle().await;
+    machine.wait_until_idle().await;
     for n in 0..4 {
         machine.send_frame(frame(n * 65536, 65536)).await.unwrap();
     }
     assert!(machine.send_frame(frame(4 * 65536, 1)).await.is_err(), "beyond the credit");
-    assert!(machine.say(ToServer::PtyApplied { session_id: id, offset: 1 }).await.is_err(), "never typed");
-    assert!(machine.say(ToServer::PtyGap { session_id: id, from: 0, to: u64::MAX }).await.is_err());
+    assert!(machine.send(ToServer::PtyApplied { session_id: id, offset: 1 }).await.is_err(), "never typed");
+    assert!(machine.send(ToServer::PtyGap { session_id: id, from: 0, to: u64::MAX }).await.is_err());
     let stray = Frame::data(StreamId(99), 0, Bytes::from_static(b"x"), false);
     assert!(machine.send_frame(stray).await.is_err());
 }

@@ -17,7 +17,7 @@ pub(super) struct Looker {
     pub(super) shown: Vec<u8>,
     /// The offset behind the output.
     pub(super) end: u64,
-    pub(super) told: Vec<ToViewer>,
+    pub(super) messages: Vec<ToViewer>,
     pub(super) control: Control,
     pub(super) ended: Option<SessionEnd>,
     /// Whether it acknowledges output.
@@ -38,7 +38,7 @@ impl Looker {
             output,
             input,
             shown: Vec::new(),
-            told: Vec::new(),
+            messages: Vec::new(),
             ended: None,
             is_acking: true,
         }
@@ -68,17 +68,17 @@ impl Looker {
                 self.shown.extend_from_slice(&data);
                 self.end += data.len() as u64;
                 if self.is_acking {
-                    self.say(FromViewer::Ack { offset: self.end }).await.unwrap();
+                    self.send(FromViewer::Ack { offset: self.end }).await.unwrap();
                 }
             }
-            Some(SessionEvent::Message(told)) => self.on_told(told),
+            Some(SessionEvent::Message(message)) => self.on_message(message),
             None => return false,
         }
         true
     }
 
-    fn on_told(&mut self, told: ToViewer) {
-        match &told {
+    fn on_message(&mut self, message: ToViewer) {
+        match &message {
             ToViewer::Gap { to, .. } => self.end = *to,
             ToViewer::Reset { output, .. } => {
                 self.end = *output;
@@ -88,7 +88,7 @@ impl Looker {
             ToViewer::Ended(end) => self.ended = Some(end.clone()),
             _ => {}
         }
-        self.told.push(told);
+        self.messages.push(message);
     }
 
     /// Takes all events that are available now.
@@ -99,7 +99,7 @@ impl Looker {
     /// Takes events until a condition holds.
     pub(super) async fn until(&mut self, holds: impl Fn(&Self) -> bool) {
         while !holds(self) {
-            assert!(self.step().await, "the attachment is over; told: {:?}", self.told);
+            assert!(self.step().await, "the attachment is over; messages: {:?}", self.messages);
         }
     }
 
@@ -107,18 +107,18 @@ impl Looker {
         self.until(|looker| looker.shown.ends_with(text)).await;
     }
 
-    pub(super) async fn say(&mut self, message: FromViewer) -> crate::Result<()> {
+    pub(super) async fn send(&mut self, message: FromViewer) -> crate::Result<()> {
         self.input.send(ViewerAction::Message(message)).await
     }
 
-    pub(super) async fn send(&mut self, offset: u64, text: &[u8]) -> crate::Result<()> {
+    pub(super) async fn send_input(&mut self, offset: u64, text: &[u8]) -> crate::Result<()> {
         self.input.send(ViewerAction::Input { offset, data: Bytes::copy_from_slice(text) }).await
     }
 
     /// Sends input at its current offset.
     pub(super) async fn write(&mut self, text: &[u8]) {
         let offset = self.control.input;
-        self.send(offset, text).await.unwrap();
+        self.send_input(offset, text).await.unwrap();
         self.control.input += text.len() as u64;
     }
 }

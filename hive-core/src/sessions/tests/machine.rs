@@ -132,7 +132,7 @@ impl Machine {
     }
 
     /// Handles the messages that the hive has sent so far.
-    pub(super) async fn settle(&mut self) {
+    pub(super) async fn wait_until_idle(&mut self) {
         loop {
             let Some((_, end)) = &mut self.link else { return };
             let message = tokio::select! {
@@ -148,7 +148,7 @@ impl Machine {
     }
 
     /// Sends a message that the hive may refuse.
-    pub(super) async fn say(&mut self, message: ToServer) -> crate::Result<()> {
+    pub(super) async fn send(&mut self, message: ToServer) -> crate::Result<()> {
         self.link.as_mut().expect("a link").0.on_control(message).await
     }
 

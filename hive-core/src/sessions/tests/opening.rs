@@ -30,14 +30,14 @@ async fn a_terminal_is_opened_and_its_echo_comes_back() {
 #[tokio::test]
 async fn what_is_asked_for_reaches_the_satellite_and_secrets_no_record() {
     let (hive, mut machine) = a_machine().await;
-    let wanted = SessionCreate {
+    let request = SessionCreate {
         cols: 132,
         rows: 50,
         shell: Some("/bin/zsh".into()),
         env: [("TOKEN".into(), "hunter2".into())].into(),
         ..SessionCreate::on(machine.id)
     };
-    let session = machine.during(hive.as_system().sessions().create(wanted)).await.unwrap();
+    let session = machine.during(hive.as_system().sessions().create(request)).await.unwrap();
     assert_eq!(machine.pty(session.id).size, Size { cols: 132, rows: 50 });
     assert_eq!((session.size, session.shell.as_deref()), (Size { cols: 132, rows: 50 }, Some("/bin/zsh")));
     let records = serde_json::to_string(&trail(&hive, "session.create").await).unwrap();
@@ -47,15 +47,15 @@ async fn what_is_asked_for_reaches_the_satellite_and_secrets_no_record() {
 #[tokio::test]
 async fn a_field_that_breaks_a_rule_is_named() {
     let (hive, machine) = a_machine().await;
-    let check = async |field: &str, wanted: SessionCreate| {
-        let error = hive.as_system().sessions().create(wanted).await.unwrap_err().to_string();
+    let check = async |field: &str, request: SessionCreate| {
+        let error = hive.as_system().sessions().create(request).await.unwrap_err().to_string();
         assert!(error.starts_with(field), "{error}");
     };
-    let wanted = || SessionCreate::on(machine.id);
-    check("cols", SessionCreate { cols: 0, ..wanted() }).await;
-    check("rows", SessionCreate { rows: 1001, ..wanted() }).await;
-    check("shell", SessionCreate { shell: Some("zsh".into()), ..wanted() }).await;
-    check("env", SessionCreate { env: [("A=B".into(), String::new())].into(), ..wanted() }).await;
+    let request = || SessionCreate::on(machine.id);
+    check("cols", SessionCreate { cols: 0, ..request() }).await;
+    check("rows", SessionCreate { rows: 1001, ..request() }).await;
+    check("shell", SessionCreate { shell: Some("zsh".into()), ..request() }).await;
+    check("env", SessionCreate { env: [("A=B".into(), String::new())].into(), ..request() }).await;
 }
 
 #[tokio::test]

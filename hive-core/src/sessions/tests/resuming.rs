@@ -28,7 +28,7 @@ impl Mortal {
 #[tokio::test]
 async fn output_goes_on_to_the_byte_over_many_links() {
     let (hive, mut machine, id, mut looker) = a_terminal().await;
-    machine.settle().await;
+    machine.wait_until_idle().await;
     let output = noise(3_000_000);
     let (mut printed, mut cuts) = (0, 0);
     while looker.end < output.len() as u64 {
@@ -40,7 +40,7 @@ async fn output_goes_on_to_the_byte_over_many_links() {
         cuts += 1;
     }
     assert!(looker.shown == output && cuts > 5, "{cuts} cuts");
-    assert!(!looker.told.iter().any(|told| matches!(told, ToViewer::Gap { .. } | ToViewer::Reset { .. })));
+    assert!(!looker.messages.iter().any(|messages| matches!(messages, ToViewer::Gap { .. } | ToViewer::Reset { .. })));
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn what_is_typed_while_the_link_is_cut_arrives_once_and_in_order() {
         looker.write(line.as_bytes()).await;
         typed.extend_from_slice(line.as_bytes());
         match n % 5 {
-            0 => machine.settle().await,
+            0 => machine.wait_until_idle().await,
             2 => machine.cut(),
             4 => machine.connect(&hive).await,
             _ => {}
@@ -66,9 +66,9 @@ async fn what_is_typed_while_the_link_is_cut_arrives_once_and_in_order() {
 async fn a_viewer_is_told_when_the_satellite_goes_and_when_it_is_back() {
     let (hive, mut machine, _, mut looker) = a_terminal().await;
     machine.cut();
-    looker.until(|looker| looker.told.last() == Some(&ToViewer::Link { online: false })).await;
+    looker.until(|looker| looker.messages.last() == Some(&ToViewer::Link { online: false })).await;
     machine.connect(&hive).await;
-    let is_back = |looker: &Looker| looker.told.last() == Some(&ToViewer::Link { online: true });
+    let is_back = |looker: &Looker| looker.messages.last() == Some(&ToViewer::Link { online: true });
     machine.during(looker.until(is_back)).await;
 }
 
@@ -86,7 +86,7 @@ async fn a_viewer_that_was_cut_off_goes_on_where_it_was() {
     assert_eq!((looker.attached.viewer, looker.attached.control.input, looker.attached.output), (number, 2, 10));
     assert_eq!(looker.attached.modes, None);
     looker.until_shown(b"een").await;
-    looker.send(0, b"vim\r").await.unwrap();
+    looker.send_input(0, b"vim\r").await.unwrap();
     machine.until(|machine| machine.pty(id).input == b"vim\r").await;
     assert_eq!(trail(&hive, "session.attach").await.len(), 1, "who comes back is known");
 }
@@ -97,7 +97,7 @@ async fn a_viewer_that_comes_back_before_it_was_missed_takes_its_own_place() {
     let mut looker = Looker::attach(&hive.as_system(), id, stale.comeback()).await;
     assert!(looker.attached.is_resumed);
     assert!(!stale.step().await);
-    assert_eq!(stale.send(0, b"x").await.unwrap_err().code(), ErrorCode::Unavailable);
+    assert_eq!(stale.send_input(0, b"x").await.unwrap_err().code(), ErrorCode::Unavailable);
     drop(stale);
     looker.write(b"y").await;
     machine.until(|machine| machine.pty(id).input == b"y").await;
@@ -116,14 +116,14 @@ async fn a_hive_that_was_killed_finds_its_terminals_again() {
         let hive = hives.last().unwrap();
         machine.until(|machine| machine.pty(id).keep.is_some()).await;
         typed.extend_from_slice(&[n; 10]);
-        looker.send(typed.len() as u64 - 10, &[n; 10]).await.unwrap();
+        looker.send_input(typed.len() as u64 - 10, &[n; 10]).await.unwrap();
         machine.until(|machine| machine.pty(id).input == typed).await;
         let end = (looker.end + 300_000).min(output.len() as u64);
         while looker.end < end {
             let shown = looker.end;
             machine.print(id, &output[machine.pty(id).output.len()..end as usize]).await;
             machine.during(looker.until(|looker| looker.end > shown)).await;
-            machine.settle().await;
+            machine.wait_until_idle().await;
         }
         // The hive is killed without a shutdown. Messages in flight are lost.
         machine.print(id, &output[machine.pty(id).output.len()..]).await;
@@ -163,7 +163,7 @@ impl Storm {
         let mut machine = Machine::online(&hive, NAME).await;
         let id = open(&hive, &mut machine).await.id;
         let looker = Looker::typing(&hive.as_system(), id).await;
-        machine.settle().await;
+        machine.wait_until_idle().await;
         Self { mortal, hives: vec![hive], machine, id, looker, output: noise(3_000_000), typed: Vec::new() }
     }
 
@@ -180,7 +180,7 @@ impl Storm {
             4..8 => self.write(usize::from(chance) * 7).await,
             8..11 => self.print().await,
             11..14 => self.looker.look(),
-            _ => self.machine.settle().await,
+            _ => self.machine.wait_until_idle().await,
         }
     }
 
@@ -188,7 +188,7 @@ impl Storm {
         let text: Vec<u8> = (self.typed.len()..self.typed.len() + count).map(|n| (n % 251) as u8).collect();
         let offset = self.typed.len() as u64;
         // A real viewer keeps input that exceeds the window. This one does not type it.
-        if self.looker.send(offset, &text).await.is_ok() {
+        if self.looker.send_input(offset, &text).await.is_ok() {
             self.typed.extend(text);
         }
     }
@@ -206,9 +206,9 @@ impl Storm {
         let mut again = self.machine.during(Looker::attach(&acting, self.id, comeback)).await;
         assert!(again.attached.is_resumed && again.attached.modes.is_none());
         again.shown = std::mem::take(&mut self.looker.shown);
-        again.told = std::mem::take(&mut self.looker.told);
+        again.messages = std::mem::take(&mut self.looker.messages);
         let taken = again.control.input as usize;
-        again.send(taken as u64, &self.typed[taken..]).await.unwrap();
+        again.send_input(taken as u64, &self.typed[taken..]).await.unwrap();
         self.looker = again;
     }
 
@@ -236,12 +236,12 @@ async fn whatever_is_cut_every_byte_arrives_once_in_both_directions() {
         machine.print(*id, &output[printed..]).await;
         let printed = machine.pty(*id).output.len() as u64;
         machine.during(looker.until(|looker| looker.end == printed)).await;
-        machine.settle().await;
+        machine.wait_until_idle().await;
     }
     machine.until(|machine| machine.pty(*id).input.len() == typed.len()).await;
     assert!(looker.shown == *output, "output differs");
     assert!(machine.pty(*id).input == *typed, "input differs");
-    assert!(!looker.told.iter().any(|told| matches!(told, ToViewer::Gap { .. } | ToViewer::Reset { .. })));
+    assert!(!looker.messages.iter().any(|messages| matches!(messages, ToViewer::Gap { .. } | ToViewer::Reset { .. })));
     assert!(hives.len() > 5 && typed.len() > 100_000, "{} hives, {} bytes typed", hives.len(), typed.len());
 }
 
@@ -277,8 +277,8 @@ async fn without_a_claim_what_is_beyond_the_ring_is_a_stated_gap() {
     machine.connect(&hive).await;
     let end = 6 + output.len() as u64;
     machine.during(looker.until(|looker| looker.end == end)).await;
-    let is_reset = |told: &ToViewer| matches!(told, ToViewer::Reset { .. });
-    assert!(looker.told.iter().any(is_reset), "{:?}", looker.told);
+    let is_reset = |messages: &ToViewer| matches!(messages, ToViewer::Reset { .. });
+    assert!(looker.messages.iter().any(is_reset), "{:?}", looker.messages);
     assert!(output.ends_with(&looker.shown));
 }
 
@@ -302,9 +302,10 @@ async fn one_that_types_and_stays_away_too_long_hears_of_the_gap() {
     assert!(looker.attached.control.is_mine, "but nobody else came");
     let end = 6 + output.len() as u64;
     machine.during(looker.until(|looker| looker.end == end)).await;
-    let Some(ToViewer::Gap { from: 6, to }) = looker.told.iter().find(|told| matches!(told, ToViewer::Gap { .. }))
+    let Some(ToViewer::Gap { from: 6, to }) =
+        looker.messages.iter().find(|messages| matches!(messages, ToViewer::Gap { .. }))
     else {
-        panic!("{:?}", looker.told)
+        panic!("{:?}", looker.messages)
     };
     assert!(looker.shown == output[*to as usize - 6..]);
 }
@@ -314,7 +315,7 @@ async fn a_size_set_while_the_satellite_was_away_is_told_when_it_is_back() {
     let (hive, mut machine, id, mut looker) = a_terminal().await;
     machine.cut();
     for cols in 1..=1000 {
-        looker.say(FromViewer::Resize(Size { cols, rows: 10 })).await.unwrap();
+        looker.send(FromViewer::Resize(Size { cols, rows: 10 })).await.unwrap();
     }
     machine.connect(&hive).await;
     machine.until(|machine| machine.pty(id).size == Size { cols: 1000, rows: 10 }).await;

@@ -16,14 +16,14 @@ async fn one_types_and_all_see() {
     let mut second = Looker::typing(&hive.as_system(), id).await;
     let mut reader = Looker::reading(&hive.as_system(), id).await;
     assert_eq!(control(&second), (false, Some("system")));
-    assert_eq!(second.send(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
-    assert_eq!(reader.send(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
+    assert_eq!(second.send_input(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
+    assert_eq!(reader.send_input(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
     writer.write(b"y").await;
     machine.print(id, b"y").await;
     for looker in [&mut writer, &mut second, &mut reader] {
         looker.until_shown(b"y").await;
     }
-    machine.settle().await;
+    machine.wait_until_idle().await;
     assert_eq!(machine.pty(id).input, b"y");
     assert_eq!(hive.as_system().sessions().get(id).await.unwrap().unwrap().viewers, 3);
 }
@@ -33,21 +33,21 @@ async fn the_keyboard_is_asked_for_and_given() {
     let (hive, mut machine, id, mut first) = a_terminal().await;
     let mut second = Looker::typing(&hive.as_system(), id).await;
     first.write(b"one").await;
-    second.say(FromViewer::RequestControl).await.unwrap();
-    first.until(|looker| matches!(looker.told.last(), Some(ToViewer::ControlRequested { by: 2, .. }))).await;
-    assert_eq!(second.say(FromViewer::GrantControl { to: 2 }).await.unwrap_err().code(), ErrorCode::Conflict);
-    assert_eq!(first.say(FromViewer::GrantControl { to: 9 }).await.unwrap_err().code(), ErrorCode::Conflict);
-    first.say(FromViewer::GrantControl { to: 2 }).await.unwrap();
+    second.send(FromViewer::RequestControl).await.unwrap();
+    first.until(|looker| matches!(looker.messages.last(), Some(ToViewer::ControlRequested { by: 2, .. }))).await;
+    assert_eq!(second.send(FromViewer::GrantControl { to: 2 }).await.unwrap_err().code(), ErrorCode::Conflict);
+    assert_eq!(first.send(FromViewer::GrantControl { to: 9 }).await.unwrap_err().code(), ErrorCode::Conflict);
+    first.send(FromViewer::GrantControl { to: 2 }).await.unwrap();
     second.until(|looker| looker.control.is_mine).await;
     first.until(|looker| !looker.control.is_mine).await;
     assert_eq!((first.control.input, second.control.input), (3, 3));
     second.write(b"two").await;
     machine.until(|machine| machine.pty(id).input == b"onetwo").await;
     assert_eq!(machine.pty(id).writer, Some(second.attached.viewer));
-    second.say(FromViewer::ReleaseControl).await.unwrap();
+    second.send(FromViewer::ReleaseControl).await.unwrap();
     machine.until(|machine| machine.pty(id).writer.is_none()).await;
     first.until(|looker| looker.control.holder.is_none()).await;
-    first.say(FromViewer::RequestControl).await.unwrap();
+    first.send(FromViewer::RequestControl).await.unwrap();
     first.until(|looker| looker.control.is_mine).await;
 }
 
@@ -58,9 +58,9 @@ async fn a_keyboard_that_is_taken_leaves_nothing_of_its_holder_behind() {
     let mut second = Looker::attach(&hive.as_system(), id, wish(ViewMode::Take)).await;
     assert!(second.control.is_mine && !second.attached.is_resumed);
     second.write(b"ls ").await;
-    assert_eq!(first.send(3, b"-rf").await.unwrap_err().code(), ErrorCode::Conflict);
-    first.say(FromViewer::TakeControl).await.unwrap();
-    let stale = first.send(3, b"-rf").await.unwrap_err();
+    assert_eq!(first.send_input(3, b"-rf").await.unwrap_err().code(), ErrorCode::Conflict);
+    first.send(FromViewer::TakeControl).await.unwrap();
+    let stale = first.send_input(3, b"-rf").await.unwrap_err();
     assert_eq!(
         stale.code(),
         ErrorCode::Conflict,
@@ -68,7 +68,7 @@ async fn a_keyboard_that_is_taken_leaves_nothing_of_its_holder_behind() {
     );
     let mine_or_not: Vec<_> = {
         first.until(|looker| looker.control.is_mine && looker.control.input == 6).await;
-        let controls = first.told.iter().filter_map(|told| match told {
+        let controls = first.messages.iter().filter_map(|message| match message {
             ToViewer::Control(control) => Some((control.is_mine, control.input)),
             _ => None,
         });
@@ -85,23 +85,23 @@ async fn one_that_only_reads_never_gets_the_keyboard() {
     let (hive, _machine, id, mut writer) = a_terminal().await;
     let mut reader = Looker::reading(&hive.as_system(), id).await;
     for wish in [FromViewer::RequestControl, FromViewer::TakeControl] {
-        assert_eq!(reader.say(wish).await.unwrap_err().code(), ErrorCode::Conflict);
+        assert_eq!(reader.send(wish).await.unwrap_err().code(), ErrorCode::Conflict);
     }
-    assert_eq!(writer.say(FromViewer::GrantControl { to: 2 }).await.unwrap_err().code(), ErrorCode::Conflict);
+    assert_eq!(writer.send(FromViewer::GrantControl { to: 2 }).await.unwrap_err().code(), ErrorCode::Conflict);
 }
 
 #[tokio::test]
 async fn a_viewer_that_comes_back_to_read_has_no_request_for_the_keyboard_left() {
     let (hive, _machine, id, mut writer) = a_terminal().await;
     let mut waiting = Looker::typing(&hive.as_system(), id).await;
-    waiting.say(FromViewer::RequestControl).await.unwrap();
+    waiting.send(FromViewer::RequestControl).await.unwrap();
     // The old attachment is still there: it has not been found broken yet.
     let read = AttachRequest { mode: ViewMode::ReadOnly, ..waiting.comeback() };
     let mut reader = Looker::attach(&hive.as_system(), id, read).await;
     assert_eq!(reader.attached.viewer, waiting.attached.viewer);
-    writer.say(FromViewer::ReleaseControl).await.unwrap();
+    writer.send(FromViewer::ReleaseControl).await.unwrap();
     writer.until(|looker| looker.control.holder.is_none()).await;
-    assert_eq!(reader.send(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
+    assert_eq!(reader.send_input(0, b"x").await.unwrap_err().code(), ErrorCode::Conflict);
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn the_keyboard_of_one_that_is_cut_off_is_kept_for_a_while() {
     assert_eq!(control(&second), (false, Some("system")));
     let error = hive.as_system().sessions().send_input(id, "x".into()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict);
-    second.say(FromViewer::RequestControl).await.unwrap();
+    second.send(FromViewer::RequestControl).await.unwrap();
     machine.during(second.until(|looker| looker.control.is_mine)).await;
     let first = Looker::attach(&hive.as_system(), id, comeback).await;
     assert!(!first.control.is_mine && !first.attached.is_resumed);
@@ -128,13 +128,13 @@ async fn a_terminal_has_the_size_of_who_types() {
     let size = |cols| Size { cols, rows: 30 };
     let wish = AttachRequest { size: Some(size(200)), ..AttachRequest::default() };
     let mut second = Looker::attach(&hive.as_system(), id, wish).await;
-    first.say(FromViewer::Resize(size(100))).await.unwrap();
-    second.say(FromViewer::Resize(size(201))).await.unwrap();
+    first.send(FromViewer::Resize(size(100))).await.unwrap();
+    second.send(FromViewer::Resize(size(201))).await.unwrap();
     machine.until(|machine| machine.pty(id).size == size(100)).await;
-    second.until(|looker| looker.told.last() == Some(&ToViewer::Resized(size(100)))).await;
-    second.say(FromViewer::TakeControl).await.unwrap();
+    second.until(|looker| looker.messages.last() == Some(&ToViewer::Resized(size(100)))).await;
+    second.send(FromViewer::TakeControl).await.unwrap();
     machine.until(|machine| machine.pty(id).size == size(201)).await;
-    let error = second.say(FromViewer::Resize(size(0))).await.unwrap_err();
+    let error = second.send(FromViewer::Resize(size(0))).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidInput);
 }
 
@@ -142,25 +142,25 @@ async fn a_terminal_has_the_size_of_who_types() {
 async fn a_storm_of_sizes_does_not_fill_the_link_and_the_last_one_wins() {
     let (_hive, mut machine, id, mut looker) = a_terminal().await;
     for n in 1..=1000 {
-        looker.say(FromViewer::Resize(Size { cols: n, rows: 10 })).await.unwrap();
+        looker.send(FromViewer::Resize(Size { cols: n, rows: 10 })).await.unwrap();
     }
     let last = Size { cols: 1000, rows: 10 };
     looker.write(b"stty size\r").await;
     machine.until(|machine| !machine.pty(id).input.is_empty()).await;
-    assert_eq!(machine.pty(id).size, last, "the size is told before what is typed behind it");
+    assert_eq!(machine.pty(id).size, last, "the size is messages before what is typed behind it");
     assert!(machine.pty(id).resizes < 50, "{}", machine.pty(id).resizes);
 }
 
 #[tokio::test]
 async fn one_that_comes_late_sees_the_screen() {
     let (hive, mut machine, id, mut writer) = a_terminal().await;
-    machine.settle().await;
+    machine.wait_until_idle().await;
     let text = "0123456789\r\n".repeat(20_000);
     let mut printed = 0;
     while printed < text.len() {
         printed += machine.print(id, &text.as_bytes()[printed..]).await;
         machine.during(writer.until(|looker| looker.end == printed as u64)).await;
-        machine.settle().await;
+        machine.wait_until_idle().await;
     }
     machine.print(id, b"\x1b[?1049h\x1b[?1hvim").await;
     let mut late = Looker::reading(&hive.as_system(), id).await;
@@ -173,7 +173,7 @@ async fn one_that_comes_late_sees_the_screen() {
     while printed < picture.len() {
         printed += machine.print(id, &picture[printed..]).await;
         machine.during(writer.until(|looker| looker.shown.ends_with(&picture[..printed]))).await;
-        machine.settle().await;
+        machine.wait_until_idle().await;
     }
     let later = Looker::reading(&hive.as_system(), id).await;
     assert_eq!(later.attached.modes.as_deref(), Some("\x1b[?1049h\x1b[?1h"));
@@ -186,18 +186,18 @@ async fn a_viewer_that_never_reads_costs_little_slows_nobody_and_comes_back_with
     for _ in 0..50 {
         stalled.push(Looker::reading(&hive.as_system(), id).await);
     }
-    machine.settle().await;
+    machine.wait_until_idle().await;
     let output = noise(8_000_000);
     let mut printed = 0;
     while writer.end < output.len() as u64 {
         printed += machine.print(id, &output[printed..]).await;
         machine.during(writer.until(|looker| looker.end == printed as u64)).await;
-        machine.settle().await;
+        machine.wait_until_idle().await;
     }
     assert!(writer.shown == output, "what who types sees is whole");
     for mut looker in stalled {
         looker.until(|looker| looker.end == output.len() as u64).await;
-        assert_eq!(looker.told.iter().filter(|told| matches!(told, ToViewer::Reset { .. })).count(), 1);
+        assert_eq!(looker.messages.iter().filter(|messages| matches!(messages, ToViewer::Reset { .. })).count(), 1);
         assert!(output.ends_with(&looker.shown) && looker.shown.len() <= 64 * 1024);
     }
 }
@@ -219,7 +219,7 @@ async fn a_program_waits_for_who_types_and_not_for_long() {
     assert!(hive.as_system().sessions().get(id).await.unwrap().is_some());
     writer.is_acking = true;
     machine.during(writer.until(|looker| looker.end == 4_000_000)).await;
-    assert!(writer.told.iter().any(|told| matches!(told, ToViewer::Gap { .. })));
+    assert!(writer.messages.iter().any(|messages| matches!(messages, ToViewer::Gap { .. })));
     machine.until(|machine| machine.pty(id).keep.is_some()).await;
     writer.write(b"q").await;
     machine.until(|machine| machine.pty(id).input == b"q").await;
@@ -231,7 +231,7 @@ async fn typing_without_looking_needs_a_free_keyboard() {
     let acting = hive.as_system();
     let error = acting.sessions().send_input(id, "x".into()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict);
-    writer.say(FromViewer::ReleaseControl).await.unwrap();
+    writer.send(FromViewer::ReleaseControl).await.unwrap();
     let text = noise(200_000);
     machine.during(acting.sessions().send_input(id, text.clone().into())).await.unwrap();
     assert!(machine.pty(id).input == text, "all of it is typed when the call returns");
@@ -250,7 +250,7 @@ async fn keystrokes_on_a_slow_link_go_together() {
     machine.until(|machine| machine.pty(id).frames == 16).await;
     machine.is_reading = true;
     let applied = ToApplied(machine.pty(id).input.len() as u64);
-    machine.say(applied.of(id)).await.unwrap();
+    machine.send(applied.of(id)).await.unwrap();
     machine.until(|machine| machine.pty(id).input.len() == 1000).await;
     assert_eq!(machine.pty(id).frames, 17);
 }
