@@ -15,8 +15,11 @@ use hive_wire::{ApiKeyId, SatelliteId, SatelliteName, TeamId};
 use super::teams::{event, two_teams};
 use super::{NAME, connect, global, hive, register, request, token};
 use crate::access::Role;
+use crate::audit::AuditDraft;
 use crate::hive::{ActingHive, Hive, Settings, VerifyMode};
-use crate::store::{ApiKeyOwner, Database, RowRange, SatelliteQuery, SatelliteRow, Store, StoreLayer, StoreResult};
+use crate::store::{
+    ApiKeyOwner, Database, RowRange, SatellitePatch, SatelliteQuery, SatelliteRow, Store, StoreLayer, StoreResult,
+};
 use crate::{EventItem, Subscription};
 
 const SUBSCRIBERS: usize = 1_000;
@@ -194,6 +197,54 @@ async fn who_follows_the_events_of_changes_that_race_ends_where_the_store_is() {
         assert_eq!(known.is_there, is_there, "of {row:?}");
         assert!(!is_there || known.tags == Some(serde_json::json!(row.tags)), "{known:?} of {row:?}");
     }
+}
+
+/// Answers the first change of a satellite late, when the next one is committed if that is possible at all.
+struct LateAnswer {
+    below: Arc<dyn Store>,
+    changes: AtomicU64,
+}
+
+#[async_trait]
+impl StoreLayer for LateAnswer {
+    fn below(&self) -> &dyn Store {
+        self.below.as_ref()
+    }
+
+    async fn satellite_update(
+        &self,
+        id: SatelliteId,
+        patch: SatellitePatch,
+        audit: AuditDraft,
+    ) -> StoreResult<Option<SatelliteRow>> {
+        let row = self.below.satellite_update(id, patch, audit).await;
+        if self.changes.fetch_add(1, Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        row
+    }
+}
+
+#[tokio::test]
+async fn events_of_changes_come_in_the_order_of_the_commits() {
+    let below = Database::in_memory().open().await.unwrap();
+    let store = Arc::new(LateAnswer { below, changes: AtomicU64::new(0) });
+    let hive = Hive::builder().store(store).build().await.unwrap();
+    let (id, system) = (register(&hive, NAME).await.id, hive.as_system());
+    let before = now(&hive).await;
+    let change = |tag| {
+        let system = &system;
+        async move { system.satellites().update(id, tagged(tag)).await.unwrap() }
+    };
+    join_all([change("one"), change("two")]).await;
+    let mut events = system.satellites().subscribe(Some(before)).await.unwrap();
+    let mut tags = Vec::new();
+    for _ in 0..2 {
+        let SatelliteEvent::Updated { changes, .. } = event(&mut events).await else { panic!("no change") };
+        tags.push(changes["tags"][0].clone());
+    }
+    let stored = system.satellites().get(id).await.unwrap().unwrap().tags;
+    assert_eq!(tags.last().unwrap(), &serde_json::json!(stored[0]), "of {tags:?}");
 }
 
 #[tokio::test]
