@@ -97,7 +97,7 @@ fn is_ready(address: SocketAddr) -> std::io::Result<bool> {
     Ok(answer.starts_with("HTTP/1.1 200"))
 }
 
-/// Appends records to the trail of a hive whose server is stopped.
+/// Appends records to the log of a hive whose server is stopped.
 async fn write_records(hive: &TestHive, count: u64) -> anyhow::Result<()> {
     let store = sqlite::open(&hive.data_dir().join("hive.db")).await?;
     let source = ClockAndRng::default();

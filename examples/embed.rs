@@ -36,9 +36,9 @@ async fn main() -> anyhow::Result<()> {
     assert_eq!(in_production[0].id, registered.id);
 
     // The token that was made and the satellite that registered: what changes something leaves a record.
-    let trail = system.audit().verify().await?;
-    println!("{} audit records, valid: {}", trail.records, trail.valid);
-    assert!(trail.valid && trail.records == 2);
+    let audit_log = system.audit().verify().await?;
+    println!("{} audit records, valid: {}", audit_log.records, audit_log.valid);
+    assert!(audit_log.valid && audit_log.records == 2);
     hive.shutdown().await;
     Ok(())
 }

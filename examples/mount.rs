@@ -31,7 +31,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    // With the callers' addresses, which the audit trail tells.
+    // With the callers' addresses, which the audit log tells.
     let serving = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
     let serving = tasks.spawn(serving.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
 

@@ -1,6 +1,6 @@
 //! Messages for people: what is wrong, and what to do next. In English, and in German if the locale is German.
 //!
-//! [`explain`] is for an error that ends the agent. [`warnings`] are for the log of an agent that continues.
+//! [`explain`] is for an error that ends the agent. The warnings are for the log of an agent that continues.
 
 mod warnings;
 

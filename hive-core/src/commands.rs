@@ -6,7 +6,7 @@
 //! get. `revocation` and `overdue` end commands that their satellite does not end.
 //!
 //! This module does not know what gives the commands of a job their turns. Jobs follow their commands as a
-//! [`CommandObserver`].
+//! `CommandObserver`.
 
 mod accept;
 mod cancel;

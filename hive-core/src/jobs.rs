@@ -1,6 +1,6 @@
 //! Jobs: one command for many satellites, and which target is next.
 //!
-//! [`plan`] decides and does no I/O. Each job that has not ended has one [`JobDriver`] around its plan, whose task (`driver`)
+//! `plan` decides and does no I/O. Each job that has not ended has one `JobDriver` around its plan, whose task (`driver`)
 //! hands its commands over; nothing else does. `submit` resolves the targets and makes the job durable, `service` is what
 //! callers may ask, `events` is how they follow a job. The store holds all that must last: after a start, housekeeping gives
 //! every open job its driver again.

@@ -1,7 +1,7 @@
 //! Satellites: the registry, registration, authentication, handshakes, and the positions of their journals.
 //!
 //! This module does not know what a change of a satellite means for its commands, jobs and sessions. They follow the
-//! satellites as [`SatelliteObserver`]s.
+//! satellites as `SatelliteObserver`s.
 
 mod activation;
 mod authentication;

@@ -64,7 +64,7 @@ pub(crate) async fn run(cli: ServerCli, print: fn(&Value)) -> CliResult {
 
 /// Checks the audit log and the database. Damage that keeps the hive from opening has been reported before.
 async fn check(hive: &Hive, database: &Database) -> hive_core::Result<(bool, Value)> {
-    let (trail, faults) = (hive.as_system().audit().verify().await?, database.check().await?);
-    let is_sound = trail.valid && faults.is_empty();
-    Ok((is_sound, json!({ "sound": is_sound, "database": { "faults": faults }, "audit": trail })))
+    let (audit_log, faults) = (hive.as_system().audit().verify().await?, database.check().await?);
+    let is_sound = audit_log.valid && faults.is_empty();
+    Ok((is_sound, json!({ "sound": is_sound, "database": { "faults": faults }, "audit": audit_log })))
 }

@@ -1,4 +1,4 @@
-//! The audit trail: complete, and proof against those who would change it.
+//! The audit log: complete, and proof against those who would change it.
 
 use std::path::PathBuf;
 
@@ -94,7 +94,7 @@ async fn how_long_ago_a_record_was_made_counts_by_the_clock_of_the_hive() {
 async fn a_trail_that_goes_to_standard_output_is_whole_and_has_nothing_beside_it() {
     let hive = busy_hive().await;
     let exported = hive.cli(["audit", "export", "--output", "-"]).await.expect_success();
-    let path = hive.dir().join("trail.jsonl");
+    let path = hive.dir().join("audit.jsonl");
     std::fs::write(&path, &exported.stdout).unwrap();
     let verified = hive.cli(["-o", "json", "audit", "verify", path.to_str().unwrap()]).await.expect_success().json();
     let records = exported.stdout.lines().count() as u64 - 1;
@@ -102,17 +102,17 @@ async fn a_trail_that_goes_to_standard_output_is_whole_and_has_nothing_beside_it
     assert!(exported.stderr.contains(&format!("{records} records")), "{}", exported.stderr);
 }
 
-/// An exported trail that can be damaged.
-struct Trail {
+/// An exported log that can be damaged.
+struct AuditExport {
     hive: TestHive,
     path: PathBuf,
     lines: Vec<String>,
 }
 
-impl Trail {
-    async fn export() -> Self {
+impl AuditExport {
+    async fn create() -> Self {
         let hive = busy_hive().await;
-        let path = hive.dir().join("trail.jsonl");
+        let path = hive.dir().join("audit.jsonl");
         hive.cli(["audit", "export", "--output", path.to_str().unwrap()]).await.expect_success();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.ends_with('\n'));
@@ -154,42 +154,42 @@ fn position(lines: &[String], word: &str) -> usize {
 
 #[tokio::test]
 async fn every_damage_to_an_exported_trail_is_named() {
-    let trail = Trail::export().await;
-    let intact = trail.verify(&trail.lines).await.expect_success().json();
+    let export = AuditExport::create().await;
+    let intact = export.verify(&export.lines).await.expect_success().json();
     assert_eq!(intact["valid"], true);
-    let last = trail.lines.len() as u64 - 1;
+    let last = export.lines.len() as u64 - 1;
     assert_eq!(intact["records"], last);
 
-    let changed = position(&trail.lines, "registration_token.create");
+    let changed = position(&export.lines, "registration_token.create");
     let seq = changed as u64 + 1;
-    trail.check(|lines| lines[changed] = change(&lines[changed]), json!({"fault": "changed", "seq": seq})).await;
-    trail.check(|lines| drop(lines.remove(2)), json!({"fault": "removed", "first": 3, "last": 3})).await;
-    trail.check(|lines| drop(lines.drain(1..4)), json!({"fault": "removed", "first": 2, "last": 4})).await;
+    export.check(|lines| lines[changed] = change(&lines[changed]), json!({"fault": "changed", "seq": seq})).await;
+    export.check(|lines| drop(lines.remove(2)), json!({"fault": "removed", "first": 3, "last": 3})).await;
+    export.check(|lines| drop(lines.drain(1..4)), json!({"fault": "removed", "first": 2, "last": 4})).await;
     // The manifest stays, so that only its count shows the missing end.
     let cut = json!({"fault": "tail_cut", "last_seq": last - 2, "expected": last});
-    trail.check(|lines| drop(lines.drain(lines.len() - 3..lines.len() - 1)), cut).await;
-    trail.check(|lines| drop(lines.pop()), json!({"fault": "manifest_missing"})).await;
-    trail.check(|lines| lines[1] = "{}".into(), json!({"fault": "unreadable", "line": 2})).await;
+    export.check(|lines| drop(lines.drain(lines.len() - 3..lines.len() - 1)), cut).await;
+    export.check(|lines| drop(lines.pop()), json!({"fault": "manifest_missing"})).await;
+    export.check(|lines| lines[1] = "{}".into(), json!({"fault": "unreadable", "line": 2})).await;
     // Records and manifest agree, so that only the signature shows it.
     let forge = |lines: &mut Vec<String>| {
         let end = lines.len() - 1;
         lines[end] = lines[end].replace(&format!("\\\"last_seq\\\":{last}"), &format!("\\\"last_seq\\\":{}", last - 1));
         lines.remove(end - 1);
     };
-    trail.check(forge, json!({"fault": "manifest_forged"})).await;
+    export.check(forge, json!({"fault": "manifest_forged"})).await;
 }
 
 #[tokio::test]
 async fn moved_and_slipped_in_records_are_named() {
-    let trail = Trail::export().await;
-    let finished = trail.verify(&swapped(&trail.lines)).await;
+    let export = AuditExport::create().await;
+    let finished = export.verify(&swapped(&export.lines)).await;
     assert_ne!(finished.code, Some(0));
     assert!(finished.stdout.contains("reordered"), "{}", finished.stdout);
 
-    let mut lines = trail.lines.clone();
+    let mut lines = export.lines.clone();
     // The copy has a valid hash: only its position is wrong.
     lines.insert(3, lines[1].clone());
-    let finished = trail.verify(&lines).await;
+    let finished = export.verify(&lines).await;
     assert_ne!(finished.code, Some(0));
     assert!(finished.stdout.contains("inserted") || finished.stdout.contains("reordered"), "{}", finished.stdout);
 }
@@ -202,13 +202,13 @@ fn swapped(lines: &[String]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_trail_signed_by_another_hive_is_not_ours() {
-    let trail = Trail::export().await;
-    let path = trail.path.to_str().unwrap();
-    let own = trail.hive.cli(["-o", "json", "audit", "verify", path]).await.json();
+    let export = AuditExport::create().await;
+    let path = export.path.to_str().unwrap();
+    let own = export.hive.cli(["-o", "json", "audit", "verify", path]).await.json();
     let key = text(&own["public_key"]);
-    trail.hive.cli(["audit", "verify", path, "--public-key", key]).await.expect_success();
+    export.hive.cli(["audit", "verify", path, "--public-key", key]).await.expect_success();
     // Intact, and signed with another key.
-    let other = Trail::export().await;
+    let other = AuditExport::create().await;
     let finished = other.hive.cli(["audit", "verify", other.path.to_str().unwrap(), "--public-key", key]).await;
     assert_ne!(finished.code, Some(0));
 }
@@ -239,11 +239,11 @@ async fn damage_to_the_database_is_named() {
     assert_eq!((&intact["valid"], &intact["faults"]), (&json!(true), &json!([])));
     assert!(intact["records"].as_u64() > Some(5));
 
-    sql(&hive, "UPDATE audit_log SET record = replace(record, 'success', 'failure') WHERE seq = 2").await;
+    sql(&hive, "UPDATE export SET record = replace(record, 'success', 'failure') WHERE seq = 2").await;
     let found = verify().await;
     assert_eq!(found["valid"], false);
     assert!(found["faults"].as_array().unwrap().contains(&json!({"fault": "changed", "seq": 2})), "{found}");
-    sql(&hive, "DELETE FROM audit_log WHERE seq = 4").await;
+    sql(&hive, "DELETE FROM export WHERE seq = 4").await;
     let found = verify().await;
     assert!(
         found["faults"].as_array().unwrap().contains(&json!({"fault": "removed", "first": 4, "last": 4})),

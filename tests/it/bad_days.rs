@@ -45,8 +45,8 @@ fn command_id(answer: &Answer) -> String {
 }
 
 async fn expect_whole_trail(hive: &TestHive) {
-    let trail = hive.rest().get("/api/v1/audit/verify").await.data();
-    assert_eq!(trail["valid"], true, "{trail}");
+    let audit_log = hive.rest().get("/api/v1/audit/verify").await.data();
+    assert_eq!(audit_log["valid"], true, "{audit_log}");
 }
 
 /// Flips a bit in one byte of a file.

@@ -66,8 +66,8 @@ async fn no_secret_is_written_anywhere() {
             said.push_str(&finished.stderr);
         }
     }
-    let trail = hive.dir().join("trail.jsonl");
-    hive.cli(["audit", "export", "--output", trail.to_str().unwrap()]).await.expect_success();
+    let audit_log = hive.dir().join("audit.jsonl");
+    hive.cli(["audit", "export", "--output", audit_log.to_str().unwrap()]).await.expect_success();
     satellite.process().stop().await;
     hive.server().stop().await;
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{Result, Subscription};
 
-/// The audit trail as a service.
+/// The audit log as a service.
 #[async_trait]
 pub trait AuditLogger: Send + Sync {
     /// Appends a record of the caller's own. `action` is taken as it is; actor, time and place in the chain are not the
@@ -20,9 +20,9 @@ pub trait AuditLogger: Send + Sync {
     /// Returns a record; `None` where there is none, or the caller may not know of it.
     async fn get(&self, id: AuditId) -> Result<Option<AuditEntry>>;
 
-    /// Gives the whole trail and, as its last line, the signed manifest. A stream that ends without a manifest has failed.
+    /// Gives the whole log and, as its last line, the signed manifest. A stream that ends without a manifest has failed.
     async fn export(&self) -> Result<Subscription<AuditExportLine>>;
 
-    /// Checks the stored trail from its first record to its last.
+    /// Checks the stored log from its first record to its last.
     async fn verify(&self) -> Result<AuditVerification>;
 }

@@ -60,7 +60,7 @@ async fn a_terminal() -> (Hive, Machine, SessionId, Looker) {
 }
 
 /// Returns the audit records of an action, the latest first.
-async fn trail(hive: &Hive, action: &str) -> Vec<hive_wire::api::AuditEntry> {
+async fn audit_log(hive: &Hive, action: &str) -> Vec<hive_wire::api::AuditEntry> {
     let query = AuditQuery { action: Some(action.into()), ..AuditQuery::default() };
     hive.as_system().audit().query(query, PageRequest::default()).await.unwrap().items
 }

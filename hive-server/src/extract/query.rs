@@ -68,11 +68,7 @@ mod tests {
             "unknown variant `stdin`, expected `stdout` or `stderr`",
         );
         check_refused::<AuditQuery>("since=now", "since", "not a time such as 2026-02-05T05:42:00Z (RFC 3339)");
-        check_refused::<EventQuery>(
-            "after=7",
-            "after",
-            "not a cursor such as 9f3a1c07b2d4e856-1042, as an event has it in its id",
-        );
+        check_refused::<EventQuery>("after=7", "after", "must be the id of an event, such as 9f3a1c07b2d4e856-1042");
         check_refused::<SessionFilter>(
             "satellite_id=x",
             "satellite_id",

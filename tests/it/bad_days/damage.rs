@@ -133,9 +133,9 @@ async fn a_log_that_ends_too_early_is_recovered_and_told() {
 async fn a_database_that_has_lost_its_newest_changes_is_refused() {
     let (mut hive, _satellite, ids) = used(3).await;
     let mark = hive.data_dir().join("audit.head");
-    let trail = hive.rest().get("/api/v1/audit/verify").await.data();
+    let audit_log = hive.rest().get("/api/v1/audit/verify").await.data();
     let marked = || -> Value { serde_json::from_slice(&std::fs::read(&mark).unwrap_or_default()).unwrap_or_default() };
-    until("the end of the trail is marked", async || marked()["seq"] == trail["records"]).await;
+    until("the end of the log is marked", async || marked()["seq"] == audit_log["records"]).await;
     let log = log_of_killed(&mut hive);
     let database = hive.data_dir().join("hive.db");
     // Kept, to show that the same data is accepted once it is whole again.
@@ -169,8 +169,8 @@ async fn a_command_that_was_changed_on_the_disk_is_not_run() {
     satellite.restart().await;
     hive.until_status(&id, "outcome_unknown").await;
     assert!(hive.server().log().contains("stored command cannot be read"), "{}", hive.server().log());
-    let trail = hive.rest().get("/api/v1/audit/verify").await.data();
-    assert_eq!(trail["valid"], false, "the trail shows it too: {trail}");
+    let audit_log = hive.rest().get("/api/v1/audit/verify").await.data();
+    assert_eq!(audit_log["valid"], false, "the log shows it too: {audit_log}");
     let (is_sound, said) = check(&hive).await;
     assert!(!is_sound && said["audit"]["valid"] == false && said["database"]["faults"] == json!([]), "{said}");
 }

@@ -112,9 +112,9 @@ impl World {
                 return Err(format!("{broken}: {one:?} {entry:?}\nanswers: {:#?}", one.answers));
             }
         }
-        let trail = self.hive.rest().get("/api/v1/audit/verify").await.data();
-        if trail["valid"] != true {
-            return Err(format!("the trail has holes: {trail}"));
+        let audit_log = self.hive.rest().get("/api/v1/audit/verify").await.data();
+        if audit_log["valid"] != true {
+            return Err(format!("the log has holes: {audit_log}"));
         }
         Ok(tally)
     }

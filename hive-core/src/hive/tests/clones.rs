@@ -106,8 +106,8 @@ async fn a_copy_beside_a_satellite_that_answers_is_refused() {
     let shown = hive.as_system().satellites().get(registered.id).await.unwrap().unwrap();
     assert!(shown.online && shown.conflict_at.is_some());
     let about = AuditQuery { action: Some("satellite.conflict".into()), ..AuditQuery::default() };
-    let trail = hive.as_system().audit().query(about, PageRequest::default()).await.unwrap();
-    assert_eq!(trail.total, 1, "once an hour for each process");
+    let audit_log = hive.as_system().audit().query(about, PageRequest::default()).await.unwrap();
+    assert_eq!(audit_log.total, 1, "once an hour for each process");
     let mut conflicts = 0;
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(20), events.next()).await {
         let is_conflict = matches!(event.event(), Some(SatelliteEvent::Conflict { id, .. }) if *id == registered.id);

@@ -45,8 +45,8 @@ async fn a_command_runs_and_its_caller_gets_the_output() {
     assert_eq!(satellite.acknowledged().await, command.id);
     assert_eq!(status(&hive, command.id).await, CommandStatus::Succeeded);
     let about_exec = AuditQuery { action: Some("satellite.exec".into()), ..AuditQuery::default() };
-    let trail = hive.as_system().audit().query(about_exec, PageRequest::default()).await.unwrap();
-    let results: Vec<_> = trail.items.into_iter().map(|entry| entry.result).collect();
+    let audit_log = hive.as_system().audit().query(about_exec, PageRequest::default()).await.unwrap();
+    let results: Vec<_> = audit_log.items.into_iter().map(|entry| entry.result).collect();
     assert_eq!(results, [AuditResult::Success, AuditResult::Intent]);
     assert!(hive.as_system().audit().verify().await.unwrap().valid);
 }

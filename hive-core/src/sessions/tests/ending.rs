@@ -22,7 +22,7 @@ async fn an_end_is_told_behind_all_output_stored_and_acknowledged() {
     machine.until(|machine| machine.terminals.is_empty()).await;
     let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!((session.status, session.end), (SessionStatus::Ended, Some(exited(3))));
-    let record = &trail(&hive, "session.end").await[0];
+    let record = &audit_log(&hive, "session.end").await[0];
     assert_eq!(record.details["exit_code"], 3);
     assert_eq!(record.details["output_bytes"], 8);
     let text = serde_json::to_string(record).unwrap();
@@ -60,8 +60,8 @@ async fn to_terminate_ends_it_on_the_satellite() {
     assert_eq!(looker.ended.as_ref().unwrap().reason, EndReason::Killed);
     machine.until(|machine| machine.terminals.is_empty()).await;
     hive.as_system().sessions().terminate(id).await.expect("to end what has ended is fine");
-    let trail = trail(&hive, "session.terminate").await;
-    assert_eq!((trail.len(), trail[0].result.clone()), (1, AuditResult::Intent));
+    let audit_log = audit_log(&hive, "session.terminate").await;
+    assert_eq!((audit_log.len(), audit_log[0].result.clone()), (1, AuditResult::Intent));
 }
 
 #[tokio::test]

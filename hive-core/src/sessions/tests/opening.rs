@@ -23,7 +23,7 @@ async fn a_terminal_is_opened_and_its_echo_comes_back() {
     looker.until_shown(b"Cargo.toml\r\n").await;
     let session = hive.as_system().sessions().get(id).await.unwrap().unwrap();
     assert_eq!((session.status, session.online, session.viewers), (SessionStatus::Open, true, 1));
-    let results: Vec<_> = trail(&hive, "session.create").await.into_iter().map(|entry| entry.result).collect();
+    let results: Vec<_> = audit_log(&hive, "session.create").await.into_iter().map(|entry| entry.result).collect();
     assert_eq!(results, [AuditResult::Success, AuditResult::Intent]);
 }
 
@@ -40,7 +40,7 @@ async fn what_is_asked_for_reaches_the_satellite_and_secrets_no_record() {
     let session = machine.during(hive.as_system().sessions().create(request)).await.unwrap();
     assert_eq!(machine.pty(session.id).size, Size { cols: 132, rows: 50 });
     assert_eq!((session.size, session.shell.as_deref()), (Size { cols: 132, rows: 50 }, Some("/bin/zsh")));
-    let records = serde_json::to_string(&trail(&hive, "session.create").await).unwrap();
+    let records = serde_json::to_string(&audit_log(&hive, "session.create").await).unwrap();
     assert!(records.contains("TOKEN") && !records.contains("hunter2"), "{records}");
 }
 
@@ -87,7 +87,7 @@ async fn what_the_satellite_refuses_is_said_and_leaves_nothing_open() {
     assert_eq!(acting.sessions().list(SessionFilter::default()).await.unwrap(), []);
     let all = acting.sessions().list(SessionFilter { ended: true, ..SessionFilter::default() }).await.unwrap();
     assert_eq!(all.len(), 3);
-    assert_eq!(trail(&hive, "session.create").await[0].result, AuditResult::Failure);
+    assert_eq!(audit_log(&hive, "session.create").await[0].result, AuditResult::Failure);
 }
 
 #[tokio::test]

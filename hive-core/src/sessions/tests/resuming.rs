@@ -88,7 +88,7 @@ async fn a_viewer_that_was_cut_off_goes_on_where_it_was() {
     looker.until_shown(b"een").await;
     looker.send_input(0, b"vim\r").await.unwrap();
     machine.until(|machine| machine.pty(id).input == b"vim\r").await;
-    assert_eq!(trail(&hive, "session.attach").await.len(), 1, "who comes back is known");
+    assert_eq!(audit_log(&hive, "session.attach").await.len(), 1, "who comes back is known");
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ async fn a_keyboard_that_is_taken_leaves_nothing_of_its_holder_behind() {
     assert_eq!(mine_or_not, [(false, 3), (true, 6)], "that it was lost in between does not go by unseen");
     first.write(b"cd").await;
     machine.until(|machine| machine.pty(id).input == b"rm ls cd").await;
-    assert_eq!(trail(&hive, "session.take_control").await.len(), 2);
+    assert_eq!(audit_log(&hive, "session.take_control").await.len(), 2);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ impl EventCursor {
 
 /// A text that is no cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor such as 9f3a1c07b2d4e856-1042, as an event has it in its id")]
+#[error("must be the id of an event, such as 9f3a1c07b2d4e856-1042")]
 pub struct EventCursorError;
 
 impl fmt::Display for EventCursor {

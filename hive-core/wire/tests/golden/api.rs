@@ -1,4 +1,4 @@
-//! Bodies of REST: commands, satellites, the audit trail, errors.
+//! Bodies of REST: commands, satellites, the audit log, errors.
 
 use hive_wire::agent::Channel;
 use hive_wire::api::{self, CommandStatus, ExecEvent, JobEvent, TargetStatus};

@@ -1,4 +1,4 @@
-"""The audit trail, and who there is."""
+"""The audit log, and who there is."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ async def test_the_trail_is_asked_and_proved(place: Place, tmp_path: Path) -> No
     assert outcome.seq > intent.seq and isinstance(intent.details, dict)
     assert (await place.hive.audit_verify()).valid
 
-    trail = tmp_path / "trail.jsonl"
-    records = await place.hive.audit_export(trail)
-    found = await audit_verify_file(trail)
+    audit_log = tmp_path / "audit.jsonl"
+    records = await place.hive.audit_export(audit_log)
+    found = await audit_verify_file(audit_log)
     assert found.valid and found.records == records and found.public_key
-    trail.write_text(trail.read_text().replace("satellite.exec", "satellite.exit"))
-    changed = await audit_verify_file(trail, found.public_key)
+    audit_log.write_text(audit_log.read_text().replace("satellite.exec", "satellite.exit"))
+    changed = await audit_verify_file(audit_log, found.public_key)
     assert not changed.valid and changed.faults[0]["fault"] == "changed"
 
 
