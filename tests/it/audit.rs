@@ -239,11 +239,11 @@ async fn damage_to_the_database_is_named() {
     assert_eq!((&intact["valid"], &intact["faults"]), (&json!(true), &json!([])));
     assert!(intact["records"].as_u64() > Some(5));
 
-    sql(&hive, "UPDATE export SET record = replace(record, 'success', 'failure') WHERE seq = 2").await;
+    sql(&hive, "UPDATE audit_log SET record = replace(record, 'success', 'failure') WHERE seq = 2").await;
     let found = verify().await;
     assert_eq!(found["valid"], false);
     assert!(found["faults"].as_array().unwrap().contains(&json!({"fault": "changed", "seq": 2})), "{found}");
-    sql(&hive, "DELETE FROM export WHERE seq = 4").await;
+    sql(&hive, "DELETE FROM audit_log WHERE seq = 4").await;
     let found = verify().await;
     assert!(
         found["faults"].as_array().unwrap().contains(&json!({"fault": "removed", "first": 4, "last": 4})),
