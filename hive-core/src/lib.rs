@@ -88,12 +88,12 @@ pub use subscription::Subscription;
 /// ```compile_fail,E0277
 /// struct Mine;
 /// impl hive_core::HiveApi for Mine {
-///     fn satellites(&self) -> std::sync::Arc<dyn hive_core::DeviceRegistry> { unimplemented!() }
-///     fn commands(&self) -> std::sync::Arc<dyn hive_core::CommandRouter> { unimplemented!() }
-///     fn jobs(&self) -> std::sync::Arc<dyn hive_core::JobManager> { unimplemented!() }
-///     fn sessions(&self) -> std::sync::Arc<dyn hive_core::SessionManager> { unimplemented!() }
-///     fn audit(&self) -> std::sync::Arc<dyn hive_core::AuditLogger> { unimplemented!() }
-///     fn identity(&self) -> std::sync::Arc<dyn hive_core::Identity> { unimplemented!() }
+///     fn satellites(&self) -> std::sync::Arc<dyn hive_core::DeviceRegistry> { loop {} }
+///     fn commands(&self) -> std::sync::Arc<dyn hive_core::CommandRouter> { loop {} }
+///     fn jobs(&self) -> std::sync::Arc<dyn hive_core::JobManager> { loop {} }
+///     fn sessions(&self) -> std::sync::Arc<dyn hive_core::SessionManager> { loop {} }
+///     fn audit(&self) -> std::sync::Arc<dyn hive_core::AuditLogger> { loop {} }
+///     fn identity(&self) -> std::sync::Arc<dyn hive_core::Identity> { loop {} }
 /// }
 /// ```
 pub trait HiveApi: sealed::Sealed + Send + Sync {
