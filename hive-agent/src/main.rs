@@ -17,10 +17,11 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::filter::Directive;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use settings::{AgentLogFormat, EnvVars, Flags};
 
@@ -123,23 +124,23 @@ async fn announce(
 fn start_logs(format: AgentLogFormat, level: Option<&str>, language: Language) {
     let parts = level.unwrap_or("info").split(',');
     // The library would print its own words about a part that it does not know.
-    let (known, unknown): (Vec<_>, Vec<_>) =
-        parts.partition(|part| part.is_empty() || part.parse::<Directive>().is_ok());
+    let (known, unknown): (Vec<_>, Vec<_>) = parts.partition(|part| part.is_empty() || part.parse::<Targets>().is_ok());
     for part in unknown {
         print_error(&log_level_ignored(part, language));
     }
-    let filter = EnvFilter::new(known.join(","));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter);
+    let filter = known.join(",").parse::<Targets>().expect("each part was parsed before");
+    let logs = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer();
     match format {
         AgentLogFormat::Text => {
             let fields = debug_fn(|to, field, value| {
                 let is_styled = to.has_ansi_escapes();
                 escape::log_field(to, field.name(), value, is_styled)
             });
-            let logs = logs.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
-            logs.fmt_fields(fields.delimited(" ")).init();
+            let lines = lines.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+            logs.with(lines.fmt_fields(fields.delimited(" "))).init();
         }
-        AgentLogFormat::Json => logs.with_writer(|| escape::JsonLines(io::stderr())).json().init(),
+        AgentLogFormat::Json => logs.with(lines.with_writer(|| escape::JsonLines(io::stderr())).json()).init(),
     }
 }
 

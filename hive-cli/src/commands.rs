@@ -23,9 +23,11 @@ mod users;
 mod whoami;
 
 use hive_core::wire::escape::log_field;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::{CallCommand, Cli, CliCommand, LocalCommand};
 use crate::error::Result;
@@ -35,7 +37,7 @@ use invocation::Invocation;
 
 /// Runs a command and returns the exit code.
 pub(crate) async fn run(cli: Cli, printer: Printer) -> Result<u8> {
-    log(if cli.command.is_interactive() { "off" } else { "warn" });
+    log(if cli.command.is_interactive() { LevelFilter::OFF } else { LevelFilter::WARN });
     let selector = cli.global.selector();
     let result = match cli.command {
         CliCommand::Call(command) => return call(selector, printer, command).await,
@@ -81,15 +83,16 @@ async fn dispatch(invocation: &Invocation, printer: Printer, command: CallComman
 }
 
 /// Sends the log to standard error. Without `HIVE_LOG` it has warnings, and nothing while a session is on the terminal.
-fn log(default: &str) {
-    let filter = EnvFilter::try_from_env("HIVE_LOG").unwrap_or_else(|_| default.into());
+fn log(default: LevelFilter) {
+    let from_environment = std::env::var("HIVE_LOG").ok().and_then(|filter| filter.parse::<Targets>().ok());
+    let filter = from_environment.unwrap_or_else(|| Targets::new().with_default(default));
     // Values come from hives and satellites: the fields escape what could control the terminal.
     let fields = debug_fn(|to, field, value| {
         let is_styled = to.has_ansi_escapes();
         log_field(to, field.name(), value, is_styled)
     });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.fmt_fields(fields.delimited(" ")).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).fmt_fields(fields.delimited(" "));
+    tracing_subscriber::registry().with(filter).with(lines).init();
 }
 
 /// Returns the name of an enum's value on the wire.

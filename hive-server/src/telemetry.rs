@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use hive_core::wire::escape::{JsonLines, log_field};
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::format::debug_fn;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +34,13 @@ impl FromStr for LogFormat {
 
 /// What is logged: a level, or levels per module.
 #[derive(Debug, Clone)]
-pub struct LogFilter(String);
+pub struct LogFilter(Targets);
 
 impl FromStr for LogFilter {
-    type Err = tracing_subscriber::filter::ParseError;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        EnvFilter::builder().parse(text).map(|_| Self(text.to_owned()))
+        text.parse().map(Self)
     }
 }
 
@@ -60,17 +61,19 @@ fn subscriber<W>(
 where
     W: Write + Send + Sync + 'static,
 {
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&filter.0));
+    let log = tracing_subscriber::registry().with(filter.0.clone());
+    let lines = tracing_subscriber::fmt::layer();
     match format {
         LogFormat::Text => {
             let fields = debug_fn(|to, field, value| {
                 let is_styled = to.has_ansi_escapes();
                 log_field(to, field.name(), value, is_styled)
             });
-            Box::new(log.with_ansi(is_coloured).with_writer(to).fmt_fields(fields.delimited(" ")).finish())
+            let lines = lines.with_ansi(is_coloured).with_writer(to).fmt_fields(fields.delimited(" "));
+            Box::new(log.with(lines))
         }
         // Flattened, so that log collectors index the fields of an event by their names.
-        LogFormat::Json => Box::new(log.with_writer(move || JsonLines(to())).json().flatten_event(true).finish()),
+        LogFormat::Json => Box::new(log.with(lines.with_writer(move || JsonLines(to())).json().flatten_event(true))),
     }
 }
 
@@ -100,7 +103,7 @@ mod tests {
     fn an_event_cannot_forge_a_line_in_any_format() {
         let forged = "x\r\n2026-02-05T05:42:00Z  INFO forged\u{1b}[2K\u{7f}\u{9b}31m\u{202e}";
         for format in [LogFormat::Text, LogFormat::Json] {
-            let log = subscriber(format, &LogFilter("info".into()), false, || Writer);
+            let log = subscriber(format, &"info".parse().unwrap(), false, || Writer);
             tracing::subscriber::with_default(log, || {
                 let span = tracing::info_span!("call", name = %forged);
                 let _entered = span.enter();
