@@ -4,22 +4,31 @@ use anyhow::Result;
 
 use crate::package::Check;
 use crate::run::{self, WORKSPACE, built, cargo, root, works};
+use crate::steps::StepTimes;
 use crate::{matrix, package, tidy};
 
 /// Comments that become help texts are read in terminals, where a URL stands bare.
 const DOC_RULES: &str = "-D warnings -A rustdoc::bare_urls";
 
-pub(crate) fn run() -> Result<()> {
-    tidy::run()?;
-    run::run(&mut cargo(["fmt", "--all", "--check"]))?;
-    run::run(cargo(["clippy", "--all-targets"]).args(WORKSPACE).args(["--", "-D", "warnings"]))?;
-    // With the examples, which need what the tests need: the same dependencies as above, and not once more with fewer features.
+pub(crate) fn run(steps: &mut StepTimes) -> Result<()> {
+    steps.step("tidy", tidy::run)?;
+    steps.step("fmt", || run::run(&mut cargo(["fmt", "--all", "--check"])))?;
+    steps.step("clippy", clippy)?;
+    steps.step("doc", doc)?;
+    steps.step("fuzz targets", fuzz_targets)?;
+    steps.step("each feature alone", matrix::run)?;
+    steps.step("packages", || package::run(Check::Contents))?;
+    steps.step("deny", deny)
+}
+
+fn clippy() -> Result<()> {
+    run::run(cargo(["clippy", "--all-targets"]).args(WORKSPACE).args(["--", "-D", "warnings"]))
+}
+
+/// With the examples, which need what the tests need: the same dependencies as above, and not once more with fewer features.
+fn doc() -> Result<()> {
     let documented = ["--lib", "--bins", "--examples"];
-    run::run(cargo(["doc", "--no-deps"]).args(documented).args(WORKSPACE).env("RUSTDOCFLAGS", DOC_RULES))?;
-    fuzz_targets()?;
-    matrix::run()?;
-    package::run(Check::Contents)?;
-    deny()
+    run::run(cargo(["doc", "--no-deps"]).args(documented).args(WORKSPACE).env("RUSTDOCFLAGS", DOC_RULES))
 }
 
 /// The fuzz targets lie outside of the workspace: nothing else would notice that they do not compile any more.

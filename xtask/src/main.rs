@@ -1,7 +1,9 @@
 //! The project's chores: `cargo xtask test`, `lint`, `bench`, `bindings`, `wheel`, `swift`, `package`, `keyring`, `soak`,
 //! `chaos`, `ci`.
 //!
-//! - [`mod@test`] builds the binaries and runs everything that proves something, on a machine that [`machine`] has made ready;
+//! - [`ci`] is what a change must pass, in a time that is limited, and [`steps`] the table of where that time went;
+//! - [`mod@test`] builds the binaries and runs the tests of a tier ([`tiers`]) on a machine that [`machine`] has made ready, and
+//!   [`slowest`] says which tests took longest;
 //! - [`lint`] holds what can be held without running it, [`tidy`] what no other tool looks at, [`trees`] what the small crates
 //!   depend on, [`find_it`] the answers of `docs/find-it.md`, [`matrix`] each crate with each of its features alone,
 //!   [`mod@package`] what others would get;
@@ -14,6 +16,7 @@
 
 mod bench;
 mod bindings;
+mod ci;
 mod find_it;
 mod hive;
 mod imports;
@@ -24,24 +27,33 @@ mod matrix;
 mod package;
 mod postgres;
 mod run;
+mod slowest;
+mod steps;
 mod table;
 mod test;
 mod tidy;
+mod tiers;
 mod trees;
 mod type_names;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
+use steps::StepTimes;
 use test::TestDatabase;
+use tiers::Tier;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's chores")]
 enum Chore {
-    /// Runs all tests: units, doctests, examples, bindings, and end to end on SQLite and again on PostgreSQL.
+    /// Runs the tests: units, doctests, examples, bindings, and end to end on SQLite, and a slice of them on PostgreSQL.
     Test {
-        /// Runs only the tests whose name contains this, and no examples or bindings.
+        /// Runs only the tests whose name contains this, on both databases, and no examples or bindings.
         filter: Option<String>,
+        /// Runs everything on both databases, the long tests too.
+        #[arg(long, conflicts_with_all = ["filter", "database"])]
+        all: bool,
         /// Runs only the end-to-end tests, on this database.
         #[arg(long, value_name = "sqlite|postgres")]
         database: Option<TestDatabase>,
@@ -80,15 +92,22 @@ enum Chore {
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// What a change must pass: lint, then test.
-    Ci,
+    /// What a change must pass: lint, then test. Fails where both together take more than 40 minutes.
+    Ci {
+        /// When the run began, in seconds since 1970, so that what was compiled before counts.
+        #[arg(long)]
+        began: Option<u64>,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Chore::parse() {
-        Chore::Test { filter, database: None } => test::run(filter.as_deref()),
-        Chore::Test { filter, database: Some(database) } => test::end_to_end(database, filter.as_deref()),
-        Chore::Lint => lint::run(),
+        Chore::Test { filter, database: Some(database), .. } => test::end_to_end(database, filter.as_deref()),
+        Chore::Test { filter, all, .. } => {
+            let tier = if all { Tier::All } else { Tier::Usual };
+            with_times(|steps| test::run(filter.as_deref(), tier, steps))
+        }
+        Chore::Lint => with_times(lint::run),
         Chore::Tidy => tidy::run(),
         Chore::Bench { names } => bench::run(&names),
         Chore::Package => package::run(package::Check::Build),
@@ -98,7 +117,7 @@ fn main() -> ExitCode {
         Chore::Keyring => test::keyring(),
         Chore::Soak { seconds } => test::soak(seconds),
         Chore::Chaos { rounds, seed } => test::chaos(rounds, seed),
-        Chore::Ci => lint::run().and_then(|()| test::run(None)),
+        Chore::Ci { began } => ci::run(began),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -107,4 +126,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs the steps of a chore, and prints how long each took.
+fn with_times(chore: impl FnOnce(&mut StepTimes) -> Result<()>) -> Result<()> {
+    let mut steps = StepTimes::start();
+    let done = chore(&mut steps);
+    println!("\n{steps}");
+    done
 }

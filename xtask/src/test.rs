@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 use crate::hive::UpHive;
 use crate::postgres::Postgres;
 use crate::run::{self, WORKSPACE, built, cargo, program, root, without_us, works};
-use crate::{bindings, machine};
+use crate::steps::StepTimes;
+use crate::tiers::{END_TO_END_IN_NEXTEST, Selection, Tier};
+use crate::{bindings, machine, slowest};
 
 /// The profile of everything that runs in tests, so that nothing is compiled twice.
 const PROFILE: &str = "debug";
@@ -36,25 +38,41 @@ impl TestDatabase {
             Self::Postgres => "postgres",
         }
     }
+
+    /// The profile of nextest for tests on this database (`.config/nextest.toml`).
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Sqlite => "default",
+            Self::Postgres => "postgres",
+        }
+    }
 }
 
-pub(crate) fn run(filter: Option<&str>) -> Result<()> {
-    build()?;
+/// Runs a tier, or the tests whose name contains `filter` on both databases.
+pub(crate) fn run(filter: Option<&str>, tier: Tier, steps: &mut StepTimes) -> Result<()> {
+    steps.step("build", build)?;
     let postgres = Postgres::start()?;
+    let (on_sqlite, on_postgres) = match (filter, tier) {
+        (Some(filter), _) => (Selection::Named(filter), Selection::Named(filter)),
+        (None, Tier::Usual) => (Selection::Usual, Selection::PostgresSlice),
+        (None, Tier::All) => (Selection::All, Selection::All),
+    };
     if filter.is_none() {
-        doctests()?;
-        from_outside()?;
+        steps.step("doctests", doctests)?;
+        from_outside(steps)?;
     }
     // Last, because their last lines are the summary. What fails on one database is no reason not to try the other.
-    let on_sqlite = tests(TestDatabase::Sqlite, TESTED, filter, &postgres);
-    let on_postgres = tests(TestDatabase::Postgres, END_TO_END, filter, &postgres);
+    let on_sqlite = steps.step("tests, SQLite", || tests(TestDatabase::Sqlite, &TESTED, on_sqlite, &postgres));
+    let on_postgres =
+        steps.step("tests, PostgreSQL", || tests(TestDatabase::Postgres, &END_TO_END, on_postgres, &postgres));
+    slowest::print(&[TestDatabase::Sqlite, TestDatabase::Postgres].map(TestDatabase::profile));
     on_sqlite.and(on_postgres)
 }
 
 /// Runs the end-to-end tests on one database.
 pub(crate) fn end_to_end(database: TestDatabase, filter: Option<&str>) -> Result<()> {
     build()?;
-    tests(database, END_TO_END, filter, &Postgres::start()?)
+    tests(database, &END_TO_END, filter.map_or(Selection::All, Selection::Named), &Postgres::start()?)
 }
 
 /// All in one go, with the targets and features of the test run, so that it finds everything built.
@@ -63,22 +81,22 @@ fn build() -> Result<()> {
     run::run(cargo(["build"]).args(WORKSPACE).args(TESTED).arg("--examples"))
 }
 
-fn tests<const N: usize>(
-    database: TestDatabase,
-    targets: [&str; N],
-    filter: Option<&str>,
-    postgres: &Postgres,
-) -> Result<()> {
+fn tests(database: TestDatabase, targets: &[&str], selection: Selection<'_>, postgres: &Postgres) -> Result<()> {
     let has_nextest = works("cargo-nextest", ["--version"]);
     let mut tests = if has_nextest { cargo(["nextest", "run"]) } else { cargo(["test"]) };
-    tests.args(WORKSPACE).args(targets).arg("--no-fail-fast").args(filter);
+    tests.args(WORKSPACE).args(targets).arg("--no-fail-fast");
     // Those that need PostgreSQL are left out only where nobody has started one. That a filter leaves none of the end-to-end
     // tests is no failure: it found others.
-    let [all, none_is_fine] = [["--run-ignored", "all"], ["--no-tests", "pass"]];
     if has_nextest {
-        tests.args(all).args(if N == END_TO_END.len() { &none_is_fine[..] } else { &[] });
+        tests.args(["--run-ignored", "all", "--profile", database.profile()]);
+        if targets == END_TO_END {
+            selection.select_in_nextest(END_TO_END_IN_NEXTEST, tests.args(["--no-tests", "pass"]));
+        } else {
+            selection.select_in_nextest("all()", &mut tests);
+        }
     } else {
         tests.args(["--", "--include-ignored"]);
+        selection.select_in_cargo_test(&mut tests);
     }
     tests.env("HIVE_TEST_POSTGRES", postgres.url()).env("HIVE_TEST_DATABASE", database.name());
     // Member binaries get no `CARGO_BIN_EXE_*` in the root package: the testkit finds them here.
@@ -121,10 +139,10 @@ fn doctests() -> Result<()> {
 }
 
 /// What drives a hive from outside: the examples and the bindings.
-fn from_outside() -> Result<()> {
+fn from_outside(steps: &mut StepTimes) -> Result<()> {
     let hive = UpHive::start(PROFILE)?;
-    examples(&hive)?;
-    bindings::test(&hive, PROFILE)
+    steps.step("examples", || examples(&hive))?;
+    steps.step("bindings", || bindings::test(&hive, PROFILE))
 }
 
 /// Runs each example as it is.

@@ -1,0 +1,90 @@
+//! Which tests run when: the tiers of CONTRIBUTING.md.
+//!
+//! - Usual: everything on SQLite but the long tests, and on PostgreSQL the tests of its store and [`POSTGRES_SLICE`].
+//! - All: everything on both, and longer where a test can be made longer.
+//!
+//! The name of a test decides, so that nothing has to be marked twice.
+
+use std::process::Command;
+
+/// The end-to-end tests that run on PostgreSQL each time: what lies behind them is SQL, a transaction, or a database that is
+/// gone. What else there is runs on PostgreSQL with `cargo xtask test --all`.
+const POSTGRES_SLICE: [&str; 8] =
+    ["audit::", "backup::", "crash::", "database::", "faults::", "jobs::", "queue::", "storm::"];
+
+/// Whose end-to-end tests drive servers on another database: `satellite-hive` alone has any.
+pub(crate) const END_TO_END_IN_NEXTEST: &str = "binary_id(satellite-hive::it)";
+
+/// Where tests lie that run only with `cargo xtask test --all`: in a module of this name.
+const LONG: &str = "long::";
+
+/// How long what can be made longer takes with `cargo xtask test --all`.
+const LONGER: [(&str, &str); 2] = [("HIVE_CHAOS_ROUNDS", "300"), ("HIVE_SOAK_SECONDS", "60")];
+
+/// How much is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tier {
+    Usual,
+    All,
+}
+
+/// Which tests of a target are run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Selection<'f> {
+    /// Everything.
+    All,
+    /// Everything but the long ones.
+    Usual,
+    /// What PostgreSQL answers for each time.
+    PostgresSlice,
+    /// Those whose name contains this, long or not.
+    Named(&'f str),
+}
+
+impl Selection<'_> {
+    /// Adds what selects these tests among those of `targets` to `cargo nextest run`. `targets` is an expression of nextest.
+    pub(crate) fn select_in_nextest(self, targets: &str, tests: &mut Command) {
+        let expression = match self {
+            Self::All | Self::Named(_) => targets.to_owned(),
+            Self::Usual => format!("{targets} & {}", not_long()),
+            Self::PostgresSlice => {
+                let modules = POSTGRES_SLICE.map(|module| format!("test(/^{module}/)")).join(" | ");
+                format!("{targets} & ({modules}) & {}", not_long())
+            }
+        };
+        tests.args(["-E", &expression]);
+        match self {
+            Self::All => tests.envs(LONGER),
+            Self::Named(name) => tests.arg(name),
+            Self::Usual | Self::PostgresSlice => tests,
+        };
+    }
+
+    /// Adds the same behind the `--` of `cargo test`, which knows parts of names only.
+    pub(crate) fn select_in_cargo_test(self, tests: &mut Command) {
+        match self {
+            Self::All => tests.envs(LONGER),
+            Self::Usual => tests.args(["--skip", LONG]),
+            Self::PostgresSlice => tests.args(POSTGRES_SLICE).args(["--skip", LONG]),
+            Self::Named(name) => tests.arg(name),
+        };
+    }
+}
+
+fn not_long() -> String {
+    format!("not test(/(^|::){LONG}/)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::root;
+
+    #[test]
+    fn the_slice_for_postgres_names_modules_that_are_there() {
+        for module in POSTGRES_SLICE {
+            let file = root().join("tests").join("it").join(module.replace("::", ".rs"));
+            assert!(file.is_file(), "there is no {}", file.display());
+        }
+    }
+}
