@@ -48,7 +48,6 @@ pub(super) static DIALECT: Dialect = Dialect {
     // Separate statements: each has its own snapshot, so that the head is read as it is when the lock was granted.
     begin_at_head: concat!(begin!(), "; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1"),
     begin_reading: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    command_insert_and_audit: sql::POSTGRES_COMMAND_INSERT_AND_AUDIT,
     aborts_on_error: true,
     after_failed_commit: None,
     table_names: "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1",

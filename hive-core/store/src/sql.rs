@@ -3,7 +3,7 @@
 //! In the order in which a call meets it:
 //!
 //! - each trait of the store is implemented in a file of its own (`satellites`, `commands`, …);
-//! - `statements` has the SQL, `filter` builds the conditions of lists;
+//! - `statements` has the SQL, `filter` builds the conditions of lists, `many_rows` the statements of many rows;
 //! - `binding` binds our types to a statement, `fields` reads them from a row;
 //! - reads use one of a few connections of a `pool`; writes are queued for the task of `writer`, which runs all that wait in
 //!   one transaction;
@@ -28,6 +28,7 @@ mod connection;
 mod error;
 mod fields;
 mod filter;
+mod many_rows;
 mod migrations;
 mod pool;
 mod statements;
@@ -42,7 +43,7 @@ use futures_util::future::BoxFuture;
 
 use crate::StoreResult;
 use crate::audit::AuditDraft;
-use writer::{OnError, Transaction, Writer};
+use writer::{Transaction, Writer};
 
 pub(super) use binding::{Statement, Value};
 pub(super) use connection::{Connection, Connector, Dialect};
@@ -50,10 +51,6 @@ pub(super) use error::{cause, map_db_error};
 pub(super) use fields::Row;
 pub(super) use migrations::{Version, run as migrate};
 pub(super) use pool::Pool;
-#[cfg(feature = "postgres")]
-pub(super) use statements::POSTGRES_COMMAND_INSERT_AND_AUDIT;
-#[cfg(feature = "sqlite")]
-pub(super) use statements::SQLITE_COMMAND_INSERT_AND_AUDIT;
 
 /// A store in an SQL database.
 #[derive(Debug)]
@@ -104,35 +101,21 @@ impl SqlStore {
         T: Send + 'static,
         W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
     {
-        self.writer.run(work, OnError::RollbackToSavepoint).await
-    }
-
-    /// Like [`write`](Self::write) without the cost of a savepoint, for work that fails at its first statement or not at all.
-    ///
-    /// If a later statement fails nevertheless, the other writes of the same batch fail too.
-    async fn write_without_savepoint<T, W>(&self, work: W) -> StoreResult<T>
-    where
-        T: Send + 'static,
-        W: for<'t> FnOnce(&'t mut Transaction) -> BoxFuture<'t, StoreResult<T>> + Send + 'static,
-    {
-        self.writer.run(work, OnError::AbortBatch).await
+        self.writer.run(work).await
     }
 
     /// Runs a statement without an audit record. Returns whether it changed a row.
     async fn execute_unaudited(&self, statement: Statement) -> StoreResult<bool> {
-        self.write_without_savepoint(move |transaction| {
-            Box::pin(async move { Ok(transaction.execute(statement).await? > 0) })
-        })
-        .await
+        self.write(move |transaction| Box::pin(async move { Ok(transaction.execute(statement).await? > 0) })).await
     }
 
     /// Runs a statement, and appends the audit record if it changed a row. Returns whether it did.
     async fn execute_audited(&self, statement: Statement, audit: AuditDraft) -> StoreResult<bool> {
-        self.write_without_savepoint(move |transaction| {
+        self.write(move |transaction| {
             Box::pin(async move {
                 let has_changed = transaction.execute(statement).await? > 0;
                 if has_changed {
-                    transaction.audit(audit).await?;
+                    transaction.audit(audit);
                 }
                 Ok(has_changed)
             })

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use hive_store::access::{Authority, VisibleTeams};
 use hive_store::{
     Assignment, CommandInsertOutcome, CommandOutcome, CommandRow, Delivery, IdempotencyKey, NewCommand,
     OpenCommandCount, QueuePage, RowRange, SatellitePatch,
 };
-use hive_wire::agent::ErrorBody;
+use hive_wire::agent::{Channel, ErrorBody, Received};
 use hive_wire::api::{CommandEnd, CommandStatus, CommandType};
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId};
 
@@ -169,6 +170,33 @@ pub(crate) async fn a_command_ends_once(on: &Fixture) {
     assert_eq!(winners.len(), 1);
     assert_eq!(on.stored(id).await.end.exit_code, Some(winners[0]));
     assert_eq!(on.records_by(&actor).await.len(), 2);
+}
+
+pub(crate) async fn a_change_that_fails_leaves_the_others(on: &Fixture) {
+    let (satellite, actor) = (on.satellite().await.id, on.unique());
+    let mut commands: Vec<_> = (0..=100).map(|_| on.new_command(satellite)).collect();
+    // One that is stored already, in the middle of the others.
+    commands[50].id = on.insert(on.new_command(satellite)).await;
+    let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
+    let insert = |command| on.store.command_insert(vec![command], None, on.draft_by(&actor));
+    for (index, inserted) in join_all(commands.into_iter().map(insert)).await.into_iter().enumerate() {
+        assert_eq!(inserted.ok(), (index != 50).then_some(CommandInsertOutcome::New), "{index}");
+    }
+    assert_eq!(on.records_by(&actor).await.len(), 100);
+    let finish = |id: &CommandId| {
+        // The gap is found after the status was changed.
+        let output = vec![(Channel::Stdout, u64::from(*id == ids[50]), Bytes::from_static(b"x"))];
+        let outcome = CommandOutcome { output, ..on.outcome(CommandStatus::Succeeded) };
+        on.store.command_finish(*id, outcome, vec![on.draft_by(&actor)])
+    };
+    for (index, finished) in join_all(ids.iter().map(finish)).await.into_iter().enumerate() {
+        assert_eq!(finished.ok(), (index != 50).then_some(true), "{index}");
+    }
+    assert_eq!(on.records_by(&actor).await.len(), 200);
+    let open = on.store.command_list_open(satellite).await.unwrap();
+    assert_eq!(open.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[50]]);
+    assert_eq!(on.store.command_output_len(ids[50]).await.unwrap(), Received::default());
+    assert_eq!(on.store.command_output_len(ids[51]).await.unwrap(), Received { stdout: 1, stderr: 0 });
 }
 
 pub(crate) async fn a_queued_command_is_delivered_or_ended_and_never_both(on: &Fixture) {

@@ -97,6 +97,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         commands::a_delivery_may_change_the_expiry,
         commands::an_idempotent_command_may_be_delivered_again,
         commands::a_command_ends_once,
+        commands::a_change_that_fails_leaves_the_others,
         commands::a_queued_command_is_delivered_or_ended_and_never_both,
         commands::an_ended_command_stays_as_it_is,
         commands::open_commands_come_oldest_first,

@@ -62,7 +62,8 @@ pub(crate) async fn the_last_chunks_are_stored_with_the_end(on: &Fixture) {
     append(on, id, 0, b"he").await;
     let piece = |offset, bytes: &'static [u8]| (Channel::Stdout, offset, Bytes::from_static(bytes));
     let with = |output| CommandOutcome { output, ..on.outcome(CommandStatus::Succeeded) };
-    let end = with(vec![piece(0, b"hel"), piece(3, b"lo"), (Channel::Stderr, 0, Bytes::from_static(b"!"))]);
+    let stderr = |offset, bytes: &'static [u8]| (Channel::Stderr, offset, Bytes::from_static(bytes));
+    let end = with(vec![piece(0, b"hel"), piece(3, b"lo"), stderr(0, b""), stderr(0, b"!")]);
     assert!(on.store.command_finish(id, end, Vec::new()).await.unwrap());
     assert_eq!(read(on, id, Channel::Stdout, 0).await, &b"hello"[..]);
     assert_eq!(read(on, id, Channel::Stderr, 0).await, &b"!"[..]);

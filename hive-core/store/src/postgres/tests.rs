@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::audit::{AuditAction, AuditDraft};
 use crate::fixture::draft;
-use crate::sql::checks::TAMPERINGS;
+use crate::sql::checks::{TAMPERINGS, a_request_that_fails_fails_alone};
 use crate::{AuditStore, RowRange, SatelliteQuery, SatelliteStore};
 
 /// Returns the address of a database on the server for tests.
@@ -158,4 +158,10 @@ async fn tampering_with_the_table_is_found_and_named() {
         run(&name, tampering).await;
         assert_eq!(store.audit_verify().await.unwrap().faults, [fault], "{tampering}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn a_request_that_fails_leaves_the_others_of_its_batch() {
+    a_request_that_fails_fails_alone(&open(&database().await).await).await;
 }

@@ -7,7 +7,7 @@ use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification, ChainFault};
 use super::binding::storable;
 use super::fields::corrupt_column;
 use super::filter::Filter;
-use super::{Row, SqlStore, Statement, statements};
+use super::{Row, SqlStore, Statement, Value, statements};
 use crate::access::VisibleTeams;
 use crate::audit::chain::{self, ChainVerifier};
 use crate::audit::{AuditDraft, AuditRecord};
@@ -19,7 +19,7 @@ const VERIFY_BATCH: u32 = 500;
 #[async_trait]
 impl AuditStore for SqlStore {
     async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry> {
-        self.write_without_savepoint(move |transaction| Box::pin(transaction.audit(draft))).await
+        self.write(move |transaction| Box::pin(async move { Ok(transaction.audit(draft).clone()) })).await
     }
 
     async fn audit_list(
@@ -79,10 +79,10 @@ impl AuditStore for SqlStore {
     }
 }
 
-/// Binds a record to the statement that inserts it.
-pub(super) fn bind_audit(statement: Statement, entry: &AuditEntry, record: String) -> Statement {
+/// Returns the values of a record for the statement that inserts it.
+pub(super) fn audit_row(entry: &AuditEntry, record: &str) -> Vec<Value> {
     let columns = AuditColumns::of(entry);
-    statement
+    Statement::values_only()
         .number(entry.seq)
         .bind(columns.id)
         .bind(columns.timestamp)
@@ -96,6 +96,7 @@ pub(super) fn bind_audit(statement: Statement, entry: &AuditEntry, record: Strin
         .bind(record)
         .text(&entry.previous_hash)
         .text(&entry.hash)
+        .values
 }
 
 /// The columns by which a record is searched. They repeat fields of its text, which is what the hash covers.

@@ -32,6 +32,11 @@ impl Statement {
         Self { text: Cow::Borrowed(text), values: Vec::new() }
     }
 
+    /// A statement without a text, of which only the values are used.
+    pub(super) fn values_only() -> Self {
+        Self::new("")
+    }
+
     /// Binds the next value.
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
@@ -80,6 +85,18 @@ impl Statement {
 
     pub(super) fn number_opt(self, value: Option<impl TryInto<i64>>) -> Self {
         self.bind(Value::Integer(value.map(|value| value.try_into().unwrap_or(i64::MAX))))
+    }
+}
+
+impl Value {
+    /// Returns NULL of the same type.
+    pub(super) fn to_null(&self) -> Self {
+        match self {
+            Self::Text(_) => Self::Text(None),
+            Self::Integer(_) => Self::Integer(None),
+            Self::Bool(_) => Self::Bool(None),
+            Self::Bytes(_) => Self::Bytes(None),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Commands in an SQL database.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,8 +11,9 @@ use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId, Timestamp};
 
 use super::filter::Filter;
 use super::idempotency::{self, EarlierRequest};
-use super::writer::{OnError, Transaction};
-use super::{Row, SqlStore, Statement, output, statements};
+use super::many_rows::MAX_ROWS;
+use super::writer::{ChangeKind, CommandChange, Transaction};
+use super::{Row, SqlStore, Statement, Value, output, statements};
 use crate::access::VisibleTeams;
 use crate::audit::AuditDraft;
 use crate::{
@@ -27,9 +29,13 @@ impl CommandStore for SqlStore {
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
     ) -> StoreResult<CommandInsertOutcome> {
-        // One command without an idempotency key takes the short way.
+        // One command without an idempotency key shares a statement with others: this is most of what a hive writes.
         let commands = match <[NewCommand; 1]>::try_from(commands) {
-            Ok([command]) if idempotency.is_none() => return self.insert_one(command, audit).await,
+            Ok([command]) if idempotency.is_none() => {
+                let (id, values) = (command.id, command_row(command));
+                let is_new = self.change(id, ChangeKind::Insert, values, Vec::new(), vec![audit]).await?;
+                return Ok(if is_new { CommandInsertOutcome::New } else { CommandInsertOutcome::NoSatellite });
+            }
             Ok(command) => Vec::from(command),
             Err(commands) => commands,
         };
@@ -50,10 +56,8 @@ impl CommandStore for SqlStore {
                         EarlierRequest::Job(_) | EarlierRequest::Different => CommandInsertOutcome::Conflict,
                     });
                 }
-                for command in commands {
-                    transaction.execute(bind_command(Statement::new(statements::COMMAND_INSERT), command)).await?;
-                }
-                transaction.audit(audit).await?;
+                insert(transaction, commands).await?;
+                transaction.audit(audit);
                 Ok(CommandInsertOutcome::New)
             })
         })
@@ -62,13 +66,13 @@ impl CommandStore for SqlStore {
 
     async fn command_deliver(&self, id: CommandId, delivery: Delivery) -> StoreResult<bool> {
         let Delivery { journal_id, at, expires_at } = delivery;
-        let statement =
-            Statement::new(statements::COMMAND_DELIVER).text(id).bind(journal_id).time(at).time_opt(expires_at);
-        self.execute_unaudited(statement).await
+        let row = Statement::values_only().text(id).bind(journal_id).time(at).time_opt(expires_at).values;
+        self.change(id, ChangeKind::Deliver, row, Vec::new(), Vec::new()).await
     }
 
     async fn command_start(&self, id: CommandId, now: Timestamp) -> StoreResult<bool> {
-        self.execute_unaudited(Statement::new(statements::COMMAND_START).text(id).time(now)).await
+        let row = Statement::values_only().text(id).time(now).values;
+        self.change(id, ChangeKind::Start, row, Vec::new(), Vec::new()).await
     }
 
     async fn command_finish(
@@ -77,7 +81,7 @@ impl CommandStore for SqlStore {
         outcome: CommandOutcome,
         audit: Vec<AuditDraft>,
     ) -> StoreResult<bool> {
-        self.finish_command(statements::COMMAND_FINISH, id, outcome, audit).await
+        self.change(id, ChangeKind::Finish, outcome_row(id, &outcome), outcome.output, audit).await
     }
 
     async fn command_finish_queued(
@@ -86,7 +90,7 @@ impl CommandStore for SqlStore {
         outcome: CommandOutcome,
         audit: Vec<AuditDraft>,
     ) -> StoreResult<bool> {
-        self.finish_command(statements::COMMAND_FINISH_QUEUED, id, outcome, audit).await
+        self.change(id, ChangeKind::FinishQueued, outcome_row(id, &outcome), outcome.output, audit).await
     }
 
     async fn command_requeue(&self, id: CommandId, now: Timestamp) -> StoreResult<bool> {
@@ -178,7 +182,10 @@ impl CommandStore for SqlStore {
         offset: u64,
         bytes: Bytes,
     ) -> StoreResult<()> {
-        self.write(move |transaction| Box::pin(output::append(transaction, id, channel, offset, bytes))).await
+        self.write(move |transaction| {
+            Box::pin(async move { output::append(transaction, id, &channel, offset, bytes).await })
+        })
+        .await
     }
 
     async fn command_output_len(&self, id: CommandId) -> StoreResult<Received> {
@@ -195,16 +202,16 @@ impl SqlStore {
         self.fetch_all(statement).await?.iter().map(read_command).collect()
     }
 
-    /// Inserts one command and its record in one round trip: this is most of what a hive writes.
-    async fn insert_one(&self, command: NewCommand, audit: AuditDraft) -> StoreResult<CommandInsertOutcome> {
-        self.write_without_savepoint(move |transaction| {
-            Box::pin(async move {
-                let statements = Statement::new(transaction.dialect().command_insert_and_audit);
-                let record = transaction.audit_with(bind_command(statements, command), audit).await?;
-                Ok(if record.is_some() { CommandInsertOutcome::New } else { CommandInsertOutcome::NoSatellite })
-            })
-        })
-        .await
+    /// Changes a command. Output and audit records are stored only if the change applies. Returns whether it did.
+    async fn change(
+        &self,
+        id: CommandId,
+        kind: ChangeKind,
+        values: Vec<Value>,
+        output: Vec<(Channel, u64, Bytes)>,
+        audit: Vec<AuditDraft>,
+    ) -> StoreResult<bool> {
+        self.writer.change(CommandChange { id, kind, values, output, audit }).await
     }
 }
 
@@ -218,51 +225,30 @@ pub(super) async fn is_in_team(
     Ok(transaction.fetch_optional(statement).await?.is_some())
 }
 
-impl SqlStore {
-    /// Sets the final status of a command. False if the statement matched no row.
-    async fn finish_command(
-        &self,
-        text: &'static str,
-        id: CommandId,
-        outcome: CommandOutcome,
-        audit: Vec<AuditDraft>,
-    ) -> StoreResult<bool> {
-        let update = bind_outcome(Statement::new(text), id, &outcome);
-        // Appending output fails if it leaves a gap, after the status was changed.
-        let can_fail_later = !outcome.output.is_empty();
-        let on_error = if can_fail_later { OnError::RollbackToSavepoint } else { OnError::AbortBatch };
-        self.writer.run(move |transaction| Box::pin(finish(transaction, update, id, outcome, audit)), on_error).await
+/// Inserts commands, except those whose satellite was removed or belongs to another team now. Returns the ids of the inserted
+/// ones.
+pub(super) async fn insert(transaction: &mut Transaction, commands: Vec<NewCommand>) -> StoreResult<HashSet<String>> {
+    let mut rows: Vec<_> = commands.into_iter().map(command_row).collect();
+    let mut inserted = HashSet::new();
+    while !rows.is_empty() {
+        let rest = rows.split_off(MAX_ROWS.min(rows.len()));
+        let rows =
+            transaction.fetch_all(statements::COMMAND_INSERT.with_rows(std::mem::replace(&mut rows, rest))).await?;
+        for row in &rows {
+            inserted.insert(row.text("id")?);
+        }
     }
+    Ok(inserted)
 }
 
-async fn finish(
-    transaction: &mut Transaction,
-    update: Statement,
-    id: CommandId,
-    outcome: CommandOutcome,
-    audit: Vec<AuditDraft>,
-) -> StoreResult<bool> {
-    // The first final status stays. Output and records of a later one are dropped.
-    if transaction.execute(update).await? == 0 {
-        return Ok(false);
-    }
-    for (channel, offset, bytes) in outcome.output {
-        output::append(transaction, id, channel, offset, bytes).await?;
-    }
-    for draft in audit {
-        transaction.audit(draft).await?;
-    }
-    Ok(true)
-}
-
-/// Binds a command to the statement that inserts it.
-pub(super) fn bind_command(statement: Statement, command: NewCommand) -> Statement {
+/// Returns the values of a command for the statement that inserts it.
+fn command_row(command: NewCommand) -> Vec<Value> {
     // A command with a delivery is stored as delivered, which saves the write of the delivery.
     let (status, journal_id, delivered_at, attempts) = match command.delivery {
         Some(Delivery { journal_id, at, .. }) => (CommandStatus::Delivered, Some(journal_id), Some(at), 1),
         None => (CommandStatus::Queued, None, None, 0),
     };
-    statement
+    Statement::values_only()
         .text(command.id)
         .text(command.satellite_id)
         .text_opt(command.job_id)
@@ -284,12 +270,13 @@ pub(super) fn bind_command(statement: Statement, command: NewCommand) -> Stateme
         .text(command.authorised_by)
         .number(command.priority)
         .number(attempts)
+        .values
 }
 
-fn bind_outcome(statement: Statement, id: CommandId, outcome: &CommandOutcome) -> Statement {
+fn outcome_row(id: CommandId, outcome: &CommandOutcome) -> Vec<Value> {
     let CommandEnd { exit_code, duration_ms, truncated, error } = &outcome.end;
     let error = error.as_ref();
-    statement
+    Statement::values_only()
         .text(id)
         .bind(outcome.status.as_str())
         .number_opt(*exit_code)
@@ -298,6 +285,7 @@ fn bind_outcome(statement: Statement, id: CommandId, outcome: &CommandOutcome) -
         .bind(error.map(|error| error.code.as_str()))
         .text_opt(error.map(|error| &error.message))
         .time(outcome.finished_at)
+        .values
 }
 
 fn read_command(row: &Row) -> StoreResult<CommandRow> {

@@ -17,8 +17,6 @@ pub(crate) struct Dialect {
     pub(crate) begin_at_head: &'static str,
     /// Begins a read transaction on a snapshot.
     pub(crate) begin_reading: &'static str,
-    /// Inserts a command and its audit record in one round trip.
-    pub(crate) command_insert_and_audit: &'static str,
     /// Whether a failed statement aborts the transaction back to the last savepoint.
     pub(crate) aborts_on_error: bool,
     /// Overwrites what a failed commit may have left behind, if the database needs that.

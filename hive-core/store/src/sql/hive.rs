@@ -15,7 +15,7 @@ impl HiveStore for SqlStore {
     }
 
     async fn hive_create(&self, hive: HiveRow) -> StoreResult<HiveRow> {
-        self.write_without_savepoint(move |transaction| Box::pin(create(transaction, hive))).await
+        self.write(move |transaction| Box::pin(create(transaction, hive))).await
     }
 
     async fn hive_keys_set(&self, keys: Fingerprints, audit: AuditDraft) -> StoreResult<()> {

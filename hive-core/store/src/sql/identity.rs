@@ -12,10 +12,10 @@ use crate::audit::AuditDraft;
 impl SqlStore {
     /// Runs an insert with its audit record. `unique` names the value that may be taken.
     async fn add(&self, statement: Statement, unique: &'static str, audit: AuditDraft) -> StoreResult<()> {
-        self.write_without_savepoint(move |transaction| {
+        self.write(move |transaction| {
             Box::pin(async move {
                 transaction.execute(statement).await.map_err(map_unique_violation(unique))?;
-                transaction.audit(audit).await?;
+                transaction.audit(audit);
                 Ok(())
             })
         })

@@ -7,12 +7,13 @@ use hive_wire::agent::ErrorBody;
 use hive_wire::api::{CommandStatus, JobCounts, TargetStatus};
 use hive_wire::{CommandId, ErrorCode, JobId, TeamId, Timestamp};
 
-use super::commands::{bind_command, read_end};
+use super::commands::{self, read_end};
 use super::fields::corrupt_column;
 use super::filter::Filter;
 use super::idempotency::{self, EarlierRequest};
+use super::many_rows::MAX_ROWS;
 use super::writer::Transaction;
-use super::{Row, SqlStore, Statement, statements};
+use super::{Row, SqlStore, Statement, Value, statements};
 use crate::access::VisibleTeams;
 use crate::audit::AuditDraft;
 use crate::{
@@ -41,16 +42,13 @@ impl JobStore for SqlStore {
                     });
                 }
                 let mut job = job;
-                for command in commands {
-                    let id = command.id;
-                    if transaction.execute(bind_command(Statement::new(statements::COMMAND_INSERT), command)).await?
-                        == 0
-                    {
-                        set_not_run(&mut job, id);
-                    }
+                let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
+                let inserted = commands::insert(transaction, commands).await?;
+                for id in ids.into_iter().filter(|id| !inserted.contains(&id.to_string())) {
+                    set_not_run(&mut job, id);
                 }
                 insert(transaction, job).await?;
-                transaction.audit(audit).await?;
+                transaction.audit(audit);
                 Ok(JobInsertOutcome::New)
             })
         })
@@ -105,7 +103,7 @@ impl JobStore for SqlStore {
                     return Ok(false);
                 }
                 transaction.execute(Statement::new(statements::JOB_COMMANDS_CANCEL).text(id).time(now)).await?;
-                transaction.audit(audit).await?;
+                transaction.audit(audit);
                 Ok(true)
             })
         })
@@ -174,13 +172,14 @@ async fn insert(transaction: &mut Transaction, job: NewJob) -> StoreResult<()> {
         .time(job.created_at)
         .time(job.deadline_at);
     transaction.execute(statement).await?;
-    for team in teams {
-        // A column of a primary key cannot be NULL: the empty text stands for "no team".
-        let team = team.map(|team| team.to_string()).unwrap_or_default();
-        transaction.execute(Statement::new(statements::JOB_TEAM_INSERT).text(job.id).bind(team)).await?;
+    let teams: Vec<_> = teams.into_iter().map(|team| team_row(job.id, team)).collect();
+    for rows in teams.chunks(MAX_ROWS) {
+        transaction.execute(statements::JOB_TEAM_INSERT.with_rows(rows.to_vec())).await?;
     }
-    for (index, target) in job.targets.into_iter().enumerate() {
-        insert_target(transaction, job.id, index, target).await?;
+    let targets: Vec<_> = job.targets.into_iter().enumerate().collect();
+    for targets in targets.chunks(MAX_ROWS) {
+        let rows = targets.iter().map(|(place, target)| target_row(job.id, *place, target)).collect();
+        transaction.execute(statements::JOB_TARGET_INSERT.with_rows(rows)).await?;
     }
     Ok(())
 }
@@ -194,28 +193,25 @@ fn set_not_run(job: &mut NewJob, id: CommandId) {
     }
 }
 
-async fn insert_target(
-    transaction: &mut Transaction,
-    job: JobId,
-    index: usize,
-    target: NewJobTarget,
-) -> StoreResult<()> {
+fn team_row(job: JobId, team: Option<TeamId>) -> Vec<Value> {
+    // A column of a primary key cannot be NULL: the empty text stands for "no team".
+    let team = team.map(|team| team.to_string()).unwrap_or_default();
+    Statement::values_only().text(job).bind(team).values
+}
+
+fn target_row(job: JobId, place: usize, target: &NewJobTarget) -> Vec<Value> {
     let NewJobTarget { satellite_id, satellite_name, team_id, command } = target;
-    let (command, error) = match command {
-        Ok(command) => (Some(command), None),
-        Err(error) => (None, Some(error)),
-    };
-    let statement = Statement::new(statements::JOB_TARGET_INSERT)
+    let error = command.as_ref().err();
+    Statement::values_only()
         .text(job)
-        .number(index)
+        .number(place)
         .text(satellite_id)
         .text(satellite_name)
-        .text_opt(team_id)
-        .text_opt(command)
-        .bind(error.as_ref().map(|error| error.code.as_str()))
-        .bind(error.map(|error| error.message));
-    transaction.execute(statement).await?;
-    Ok(())
+        .text_opt(*team_id)
+        .text_opt(command.as_ref().ok())
+        .bind(error.map(|error| error.code.as_str()))
+        .text_opt(error.map(|error| &error.message))
+        .values
 }
 
 fn read_target(row: &Row) -> StoreResult<JobTargetRow> {

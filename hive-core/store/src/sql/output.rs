@@ -17,12 +17,12 @@ const CHUNK: usize = 64 * 1024;
 pub(super) async fn append(
     transaction: &mut Transaction,
     id: CommandId,
-    channel: Channel,
+    channel: &Channel,
     offset: u64,
     mut bytes: Bytes,
 ) -> StoreResult<()> {
     let last =
-        transaction.fetch_optional(Statement::new(statements::OUTPUT_LENGTH).text(id).string_enum(&channel)).await?;
+        transaction.fetch_optional(Statement::new(statements::OUTPUT_LENGTH).text(id).string_enum(channel)).await?;
     let stored = last.as_ref().map_or(Ok(0), |row| row.number("total"))?;
     // A satellite repeats what was not acknowledged before its link broke.
     let Some(repeated) = u64::checked_sub(stored, offset) else {

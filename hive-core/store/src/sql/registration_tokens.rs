@@ -14,7 +14,7 @@ use crate::{NewRegistrationTokenRow, RegistrationTokenRow, RegistrationTokenStor
 #[async_trait]
 impl RegistrationTokenStore for SqlStore {
     async fn registration_token_create(&self, token: NewRegistrationTokenRow, audit: AuditDraft) -> StoreResult<()> {
-        self.write_without_savepoint(move |transaction| {
+        self.write(move |transaction| {
             Box::pin(async move {
                 let statement = Statement::new(statements::TOKEN_INSERT)
                     .text(token.id)
@@ -31,7 +31,7 @@ impl RegistrationTokenStore for SqlStore {
                     .json(&token.allowed_tags)
                     .text_opt(token.for_satellite);
                 transaction.execute(statement).await?;
-                transaction.audit(audit).await?;
+                transaction.audit(audit);
                 Ok(())
             })
         })

@@ -70,9 +70,8 @@ impl SatelliteStore for SqlStore {
     }
 
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, mut audit: AuditDraft) -> StoreResult<bool> {
-        self.write_without_savepoint(move |transaction| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                // Nothing was changed if this matches no row, so that no savepoint is needed before.
                 if transaction.execute(Statement::new(statements::SATELLITE_REMOVE).text(id).time(now)).await? == 0 {
                     return Ok(false);
                 }
@@ -80,7 +79,7 @@ impl SatelliteStore for SqlStore {
                 let delivered = CommandStatus::OutcomeUnknown;
                 let ended = end_open_work(transaction, id, delivered, "the satellite was removed", now).await?;
                 add_ended(&mut audit, ended);
-                transaction.audit(audit).await?;
+                transaction.audit(audit);
                 Ok(true)
             })
         })
@@ -109,7 +108,7 @@ impl SatelliteStore for SqlStore {
     }
 
     async fn satellite_seen(&self, seen: Vec<Heartbeat>) -> StoreResult<()> {
-        self.write_without_savepoint(move |transaction| {
+        self.write(move |transaction| {
             Box::pin(async move {
                 for Heartbeat { id, at, system, agent_version } in seen {
                     // The host name has a column of its own, because a search looks for it.
@@ -134,14 +133,11 @@ impl SatelliteStore for SqlStore {
             .bind(journal.id)
             .bind(journal.start_id)
             .number_opt(journal.position);
-        self.write_without_savepoint(move |transaction| {
-            Box::pin(async move { transaction.execute(statement).await.map(drop) })
-        })
-        .await
+        self.write(move |transaction| Box::pin(async move { transaction.execute(statement).await.map(drop) })).await
     }
 
     async fn satellite_journal_advance(&self, positions: Vec<JournalPosition>) -> StoreResult<()> {
-        self.write_without_savepoint(move |transaction| {
+        self.write(move |transaction| {
             Box::pin(async move {
                 for JournalPosition { satellite_id, journal_id, position } in positions {
                     let statement = Statement::new(statements::SATELLITE_JOURNAL_ADVANCE)
@@ -215,7 +211,7 @@ async fn update(
         let ended = end_open_work(transaction, id, delivered, why, audit.timestamp).await?;
         add_ended(&mut audit, ended);
     }
-    transaction.audit(audit).await?;
+    transaction.audit(audit);
     read_satellite(&row).map(Some)
 }
 

@@ -8,13 +8,6 @@ macro_rules! audit_columns {
     };
 }
 
-// The columns of a record after the 20 values of a command.
-macro_rules! audit_values_behind {
-    () => {
-        "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33"
-    };
-}
-
 mod audit;
 mod commands;
 mod idempotency;
@@ -26,7 +19,7 @@ mod satellites;
 mod sessions;
 
 pub(super) use audit::*;
-pub(crate) use commands::*;
+pub(super) use commands::*;
 pub(super) use idempotency::*;
 pub(super) use identity::*;
 pub(super) use jobs::*;

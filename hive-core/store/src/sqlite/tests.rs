@@ -5,7 +5,7 @@ use super::*;
 use crate::AuditStore;
 use crate::audit::AuditDraft;
 use crate::fixture::draft;
-use crate::sql::checks::TAMPERINGS;
+use crate::sql::checks::{TAMPERINGS, a_request_that_fails_fails_alone};
 
 async fn open(dir: &tempfile::TempDir) -> SqlStore {
     super::open(&dir.path().join("hive.db")).await.unwrap()
@@ -139,4 +139,10 @@ async fn tampering_with_the_table_is_found_and_named() {
     for (tampering, fault) in TAMPERINGS.into_iter().chain([no_text]) {
         assert_eq!(faults_after(tampering).await, [fault], "{tampering}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_fails_leaves_the_others_of_its_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    a_request_that_fails_fails_alone(&open(&dir).await).await;
 }

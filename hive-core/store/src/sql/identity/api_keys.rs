@@ -41,10 +41,10 @@ impl ApiKeyStore for SqlStore {
         audit: AuditDraft,
     ) -> StoreResult<Option<ApiKeyRow>> {
         let statement = Statement::new(statements::API_KEY_ROTATE).text(id).text(user).bind(hash).time(now);
-        self.write_without_savepoint(move |transaction| {
+        self.write(move |transaction| {
             Box::pin(async move {
                 let Some(row) = transaction.fetch_optional(statement).await? else { return Ok(None) };
-                transaction.audit(audit).await?;
+                transaction.audit(audit);
                 read_api_key(&row).map(Some)
             })
         })

@@ -40,7 +40,7 @@ impl UserStore for SqlStore {
     }
 
     async fn user_update(&self, id: UserId, patch: UserPatch, audit: AuditDraft) -> StoreResult<UserUpdateOutcome> {
-        self.write_without_savepoint(move |transaction| {
+        self.write(move |transaction| {
             Box::pin(async move {
                 let Some(row) = transaction.fetch_optional(Statement::new(statements::USER_GET).text(id)).await? else {
                     return Ok(UserUpdateOutcome::Unknown);
@@ -49,7 +49,7 @@ impl UserStore for SqlStore {
                 let Some(row) = transaction.fetch_optional(update(&read_user(&row)?, &patch)).await? else {
                     return Ok(UserUpdateOutcome::LastAdmin);
                 };
-                transaction.audit(audit).await?;
+                transaction.audit(audit);
                 Ok(UserUpdateOutcome::Updated(read_user(&row)?))
             })
         })

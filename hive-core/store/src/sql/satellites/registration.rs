@@ -46,7 +46,7 @@ pub(super) async fn register(
     };
     // The draft has the id of a new satellite. After a takeover it is that of the existing one.
     audit.target.id = row.id.to_string();
-    transaction.audit(audit).await?;
+    transaction.audit(audit);
     Ok(RegisterOutcome::Registered(Box::new(row)))
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn register_again(
     let renew = Statement::new(statements::SATELLITE_KEY_RENEW).text(id).bind(api_key_hash).time(now);
     let row = transaction.fetch_optional(renew).await?.ok_or_else(|| corrupt_column("id"))?;
     audit.target.id = id.to_string();
-    transaction.audit(audit).await?;
+    transaction.audit(audit);
     read_satellite(&row).map(Some)
 }
 

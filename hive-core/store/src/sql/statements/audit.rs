@@ -1,9 +1,16 @@
 //! Statements for the audit log.
 
-pub(in crate::sql) const AUDIT_INSERT: &str = concat!(
-    "INSERT INTO audit_log (",
+use crate::sql::many_rows::ManyRowsStatement;
+
+pub(in crate::sql) static AUDIT_INSERT: ManyRowsStatement = ManyRowsStatement::new(
     audit_columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+    concat!(
+        "INSERT INTO audit_log (",
+        audit_columns!(),
+        ") SELECT ",
+        audit_columns!(),
+        " FROM v WHERE seq IS NOT NULL"
+    ),
 );
 pub(in crate::sql) const AUDIT_LIST: &str = "SELECT seq, record, previous_hash, hash FROM audit_log a";
 pub(in crate::sql) const AUDIT_COUNT: &str = "SELECT COUNT(*) AS total FROM audit_log a";

@@ -1,20 +1,11 @@
 //! Statements for commands.
 
+use crate::sql::many_rows::ManyRowsStatement;
+
 macro_rules! command_columns {
     () => {
         "id, satellite_id, job_id, command_type, priority, payload, summary, idempotent, timeout_seconds, actor, target_team_id, status, \
          journal_id, exit_code, duration_ms, truncated, error_code, error_message, created_at, expires_at, finished_at"
-    };
-}
-
-macro_rules! command_insert {
-    () => {
-        "INSERT INTO satellite_commands (id, satellite_id, job_id, command_type, payload, summary, idempotent, \
-         timeout_seconds, actor, created_by, target_team_id, status, journal_id, truncated, created_at, expires_at, \
-         delivered_at, updated_at, actor_kind, authorised_by, priority, attempts) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, FALSE, $14, $15, $16, $14, $17, $18, $19, $20 \
-         WHERE EXISTS (SELECT 1 FROM satellites \
-         WHERE id = $2 AND deleted_at IS NULL AND team_id IS NOT DISTINCT FROM $11)"
     };
 }
 
@@ -28,47 +19,57 @@ macro_rules! queued_select {
 // The start of a short command may not have been stored: it is the end less the duration, which is in milliseconds.
 macro_rules! command_finish {
     () => {
-        "UPDATE satellite_commands SET status = $2, exit_code = $3, duration_ms = $4, truncated = $5, error_code = $6, \
-         error_message = $7, started_at = COALESCE(started_at, $8 - $4 * 1000), finished_at = $8, updated_at = $8 \
-         WHERE id = $1"
+        "UPDATE satellite_commands SET status = v.status, exit_code = v.exit_code, duration_ms = v.duration_ms, \
+         truncated = v.truncated, error_code = v.error_code, error_message = v.error_message, \
+         started_at = COALESCE(started_at, v.at - v.duration_ms * 1000), finished_at = v.at, updated_at = v.at \
+         FROM v WHERE id = v.command"
     };
 }
 
-/// Inserts nothing if the satellite was removed or belongs to another team now.
-pub(in crate::sql) const COMMAND_INSERT: &str = command_insert!();
-/// Both statements in one call, as two statements: SQLite has no INSERT in a WITH clause.
-#[cfg(feature = "sqlite")]
-pub(crate) const SQLITE_COMMAND_INSERT_AND_AUDIT: &str = concat!(
-    command_insert!(),
-    "; INSERT INTO audit_log (",
-    audit_columns!(),
-    ") SELECT ",
-    audit_values_behind!(),
-    " WHERE EXISTS (SELECT 1 FROM satellite_commands WHERE id = $1)"
-);
-/// Both in one statement: the extended protocol of PostgreSQL takes only one.
-#[cfg(feature = "postgres")]
-pub(crate) const POSTGRES_COMMAND_INSERT_AND_AUDIT: &str = concat!(
-    "WITH command AS (",
-    command_insert!(),
-    " RETURNING id) INSERT INTO audit_log (",
-    audit_columns!(),
-    ") SELECT ",
-    audit_values_behind!(),
-    " FROM command"
+macro_rules! command_finish_columns {
+    () => {
+        "command, status, exit_code, duration_ms, truncated, error_code, error_message, at"
+    };
+}
+
+/// Returns the commands that were inserted: none for a satellite that was removed or belongs to another team now.
+pub(in crate::sql) static COMMAND_INSERT: ManyRowsStatement = ManyRowsStatement::new(
+    "command, satellite, job_id, command_type, payload, summary, idempotent, timeout_seconds, actor, created_by, \
+     team, status, journal_id, created_at, expires_at, delivered_at, actor_kind, authorised_by, priority, attempts",
+    "INSERT INTO satellite_commands (id, satellite_id, job_id, command_type, payload, summary, idempotent, \
+     timeout_seconds, actor, created_by, target_team_id, status, journal_id, truncated, created_at, expires_at, \
+     delivered_at, updated_at, actor_kind, authorised_by, priority, attempts) \
+     SELECT v.command, v.satellite, v.job_id, v.command_type, v.payload, v.summary, v.idempotent, v.timeout_seconds, \
+     v.actor, v.created_by, v.team, v.status, v.journal_id, FALSE, v.created_at, v.expires_at, v.delivered_at, \
+     v.created_at, v.actor_kind, v.authorised_by, v.priority, v.attempts FROM v \
+     WHERE EXISTS (SELECT 1 FROM satellites s \
+     WHERE s.id = v.satellite AND s.deleted_at IS NULL AND s.team_id IS NOT DISTINCT FROM v.team) RETURNING id",
 );
 // An idempotent command may run more than once, so that it may be delivered to another journal.
-pub(in crate::sql) const COMMAND_DELIVER: &str = "UPDATE satellite_commands SET status = 'delivered', journal_id = $2, \
-     delivered_at = $3, updated_at = $3, attempts = attempts + 1, expires_at = COALESCE($4, expires_at) WHERE id = $1 AND finished_at IS NULL AND (status = 'queued' OR idempotent)";
-pub(in crate::sql) const COMMAND_START: &str = "UPDATE satellite_commands SET status = 'started', started_at = $2, updated_at = $2 \
-     WHERE id = $1 AND status = 'delivered'";
+pub(in crate::sql) static COMMAND_DELIVER: ManyRowsStatement = ManyRowsStatement::new(
+    "command, journal, at, expires",
+    "UPDATE satellite_commands SET status = 'delivered', journal_id = v.journal, delivered_at = v.at, \
+     updated_at = v.at, attempts = attempts + 1, expires_at = COALESCE(v.expires, expires_at) \
+     FROM v WHERE id = v.command AND finished_at IS NULL AND (status = 'queued' OR idempotent) RETURNING id",
+);
+pub(in crate::sql) static COMMAND_START: ManyRowsStatement = ManyRowsStatement::new(
+    "command, at",
+    "UPDATE satellite_commands SET status = 'started', started_at = v.at, updated_at = v.at \
+     FROM v WHERE id = v.command AND status = 'delivered' RETURNING id",
+);
 pub(in crate::sql) const COMMAND_REQUEUE: &str = "UPDATE satellite_commands SET status = 'queued', journal_id = NULL, \
      delivered_at = NULL, updated_at = $2 WHERE id = $1 AND status = 'delivered'";
 pub(in crate::sql) const COMMAND_SET_EXPIRY: &str =
     "UPDATE satellite_commands SET expires_at = $2 WHERE id = $1 AND status = 'queued'";
 // The first final status stays: a command that has ended matches no row.
-pub(in crate::sql) const COMMAND_FINISH: &str = concat!(command_finish!(), " AND finished_at IS NULL");
-pub(in crate::sql) const COMMAND_FINISH_QUEUED: &str = concat!(command_finish!(), " AND status = 'queued'");
+pub(in crate::sql) static COMMAND_FINISH: ManyRowsStatement = ManyRowsStatement::new(
+    command_finish_columns!(),
+    concat!(command_finish!(), " AND finished_at IS NULL RETURNING id"),
+);
+pub(in crate::sql) static COMMAND_FINISH_QUEUED: ManyRowsStatement = ManyRowsStatement::new(
+    command_finish_columns!(),
+    concat!(command_finish!(), " AND satellite_commands.status = 'queued' RETURNING id"),
+);
 pub(in crate::sql) const COMMAND_GET: &str =
     concat!("SELECT ", command_columns!(), " FROM satellite_commands WHERE id = $1");
 pub(in crate::sql) const COMMAND_LIST_OPEN: &str = concat!(

@@ -1,5 +1,7 @@
 //! Statements for jobs.
 
+use crate::sql::many_rows::ManyRowsStatement;
+
 macro_rules! job_columns {
     () => {
         "j.id, j.status, j.summary, j.asked, j.teams, j.concurrency, j.timeout_seconds, j.expires_in_seconds, j.actor, \
@@ -10,9 +12,15 @@ macro_rules! job_columns {
 pub(in crate::sql) const JOB_INSERT: &str = "INSERT INTO jobs (id, payload, summary, asked, teams, status, concurrency, \
      timeout_seconds, expires_in_seconds, actor, actor_kind, created_by, authorised_by, created_at, deadline_at) \
      VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-pub(in crate::sql) const JOB_TEAM_INSERT: &str = "INSERT INTO job_teams (job_id, team_id) VALUES ($1, $2)";
-pub(in crate::sql) const JOB_TARGET_INSERT: &str = "INSERT INTO job_targets (job_id, place, satellite_id, satellite_name, \
-     team_id, command_id, error_code, error_message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+pub(in crate::sql) static JOB_TEAM_INSERT: ManyRowsStatement = ManyRowsStatement::new(
+    "job, team",
+    "INSERT INTO job_teams (job_id, team_id) SELECT v.job, v.team FROM v WHERE v.job IS NOT NULL",
+);
+pub(in crate::sql) static JOB_TARGET_INSERT: ManyRowsStatement = ManyRowsStatement::new(
+    "job, place, satellite, name, team, command, code, message",
+    "INSERT INTO job_targets (job_id, place, satellite_id, satellite_name, team_id, command_id, error_code, error_message) \
+     SELECT v.job, v.place, v.satellite, v.name, v.team, v.command, v.code, v.message FROM v WHERE v.job IS NOT NULL",
+);
 pub(in crate::sql) const JOB_PAYLOAD: &str = "SELECT payload FROM jobs WHERE id = $1";
 pub(in crate::sql) const JOB_GET: &str = concat!("SELECT ", job_columns!(), " FROM jobs j WHERE j.id = $1");
 pub(in crate::sql) const JOB_LIST: &str = concat!("SELECT ", job_columns!(), " FROM jobs j");

@@ -1,4 +1,7 @@
 //! A write transaction, with the head of the audit chain.
+//!
+//! The requests of a batch run in units, one after the other. A unit that fails is undone, and the others stay. Audit records
+//! are sealed in memory, and appended together before the commit.
 
 use std::sync::Arc;
 
@@ -6,14 +9,16 @@ use hive_wire::api::AuditEntry;
 
 use crate::audit::AuditDraft;
 use crate::audit::chain::{self, GENESIS_HASH};
-use crate::sql::audit::bind_audit;
+use crate::sql::audit::audit_row;
 use crate::sql::pool::{Pool, PooledConnection};
 use crate::sql::{Dialect, Row, Statement, statements};
 use crate::{StoreError, StoreResult};
 
-const SAVEPOINT: &str = "SAVEPOINT request";
-const MOVE_SAVEPOINT: &str = "RELEASE request; SAVEPOINT request";
-const ROLLBACK_TO_SAVEPOINT: &str = "ROLLBACK TO request";
+const SAVEPOINT: &str = "SAVEPOINT unit";
+const MOVE_SAVEPOINT: &str = "RELEASE unit; SAVEPOINT unit";
+const ROLLBACK_TO_SAVEPOINT: &str = "ROLLBACK TO unit";
+/// The most audit records of one statement.
+const MAX_RECORDS: usize = 256;
 
 /// The last record of the audit chain. It is read in each transaction, because other processes append records too.
 #[derive(Debug, Clone)]
@@ -22,18 +27,39 @@ struct Head {
     hash: String,
 }
 
+/// An audit record that is not appended yet, with its canonical text.
+type SealedRecord = (AuditEntry, String);
+
 #[derive(Debug)]
 pub(in crate::sql) struct Transaction {
     connection: PooledConnection,
     head: Head,
-    /// The head at the savepoint, if one was set.
-    head_at_savepoint: Option<Head>,
-    /// Whether nothing was changed since the savepoint.
-    is_at_savepoint: bool,
-    /// Whether the current request may have changed something.
-    has_changes: bool,
+    records: Vec<SealedRecord>,
+    unit: Unit,
+    savepoint: Savepoint,
     /// Whether a statement failed and the database aborted the transaction back to the savepoint.
     is_aborted: bool,
+}
+
+/// What runs now, and how it is undone.
+#[derive(Debug)]
+struct Unit {
+    /// The head and the number of records when it began.
+    head: Head,
+    records: usize,
+    /// Whether units before it have changed something.
+    has_predecessors: bool,
+    /// Whether it has run a statement.
+    has_begun: bool,
+}
+
+/// Where the savepoint of the transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Savepoint {
+    NotSet,
+    /// Nothing was changed since.
+    Here,
+    Behind,
 }
 
 impl Transaction {
@@ -41,16 +67,11 @@ impl Transaction {
     pub(super) async fn begin(pool: &Arc<Pool>) -> StoreResult<Self> {
         loop {
             let mut connection = pool.take().await?;
-            match read_head(&mut connection).await {
+            match begin_at_head(&mut connection).await {
                 Ok(head) => {
-                    return Ok(Self {
-                        connection,
-                        head,
-                        head_at_savepoint: None,
-                        is_at_savepoint: false,
-                        has_changes: false,
-                        is_aborted: false,
-                    });
+                    let unit = Unit { head: head.clone(), records: 0, has_predecessors: false, has_begun: false };
+                    let (records, savepoint) = (Vec::new(), Savepoint::NotSet);
+                    return Ok(Self { connection, head, records, unit, savepoint, is_aborted: false });
                 }
                 // Nothing was begun on it, so that another one can be tried safely.
                 Err(_) if connection.was_lost_while_idle() => {}
@@ -63,95 +84,70 @@ impl Transaction {
         }
     }
 
-    pub(in crate::sql) fn dialect(&self) -> &'static Dialect {
-        self.connection.dialect()
-    }
-
     /// Runs a statement and returns how many rows it changed.
     pub(in crate::sql) async fn execute(&mut self, statement: Statement) -> StoreResult<u64> {
-        let rows = self.connection.execute(statement).await;
-        self.record_result(&rows);
-        rows
+        self.begin_statement().await?;
+        let result = self.connection.execute(statement).await;
+        self.end_statement(result)
+    }
+
+    /// Runs a statement and returns its rows.
+    pub(in crate::sql) async fn fetch_all(&mut self, statement: Statement) -> StoreResult<Vec<Row>> {
+        self.begin_statement().await?;
+        let result = self.connection.fetch_all(statement).await;
+        self.end_statement(result)
     }
 
     /// Runs a statement that returns at most one row.
     pub(in crate::sql) async fn fetch_optional(&mut self, statement: Statement) -> StoreResult<Option<Row>> {
-        let rows = self.connection.fetch_all(statement).await;
-        self.record_result(&rows);
-        Ok(rows?.pop())
+        Ok(self.fetch_all(statement).await?.pop())
     }
 
-    /// Appends an audit record.
-    pub(in crate::sql) async fn audit(&mut self, draft: AuditDraft) -> StoreResult<AuditEntry> {
-        let entry = self.audit_with(Statement::new(statements::AUDIT_INSERT), draft).await?;
-        Ok(entry.expect("an insert of values inserts them"))
-    }
-
-    /// Runs statements of which the last one appends an audit record. The caller has bound all values before those of the
-    /// record. `None` if no row was inserted, and therefore no record.
-    pub(in crate::sql) async fn audit_with(
-        &mut self,
-        statements: Statement,
-        draft: AuditDraft,
-    ) -> StoreResult<Option<AuditEntry>> {
-        let (entry, record) = chain::seal(draft, self.head.seq + 1, &self.head.hash);
-        // If the last of several statements fails, the first one has changed something already.
-        self.mark_changed();
-        if self.execute(bind_audit(statements, &entry, record)).await? == 0 {
-            return Ok(None);
-        }
+    /// Adds an audit record to the chain. It is appended to the log before the commit.
+    pub(in crate::sql) fn audit(&mut self, draft: AuditDraft) -> &AuditEntry {
+        let (entry, text) = chain::seal(draft, self.head.seq + 1, &self.head.hash);
         self.head = Head { seq: entry.seq, hash: entry.hash.clone() };
-        Ok(Some(entry))
+        &self.records.push_mut((entry, text)).0
     }
 
-    fn record_result<T>(&mut self, result: &StoreResult<T>) {
-        match result {
-            Ok(_) => self.mark_changed(),
-            Err(_) => self.is_aborted = self.dialect().aborts_on_error,
+    /// Begins the next unit. Everything before stays if it fails.
+    pub(super) fn begin_unit(&mut self) {
+        self.unit = Unit {
+            head: self.head.clone(),
+            records: self.records.len(),
+            // The records of the units before depend on the head that this transaction has read.
+            has_predecessors: self.unit.has_predecessors || self.unit.has_begun || !self.records.is_empty(),
+            has_begun: false,
+        };
+    }
+
+    /// Undoes the current unit. Fails if the units before it are lost with it.
+    pub(super) async fn undo_unit(&mut self) -> StoreResult<()> {
+        if self.unit.has_begun && self.unit.has_predecessors {
+            self.connection.script(ROLLBACK_TO_SAVEPOINT).await?;
+            self.savepoint = Savepoint::Here;
+        } else if self.unit.has_begun {
+            // It is the first one, and had no savepoint. The lock is released in between, so that the head may be another one.
+            self.rollback().await;
+            self.unit.head = begin_at_head(&mut self.connection).await?;
+            self.savepoint = Savepoint::NotSet;
         }
-    }
-
-    fn mark_changed(&mut self) {
-        self.has_changes = true;
-        self.is_at_savepoint = false;
-    }
-
-    /// Resets what is known of the request before.
-    pub(super) fn begin_request(&mut self) {
-        self.has_changes = false;
-    }
-
-    /// Whether the current request may have changed something.
-    pub(super) fn has_changes(&self) -> bool {
-        self.has_changes
-    }
-
-    /// Sets the savepoint of the next request, and releases the one before.
-    pub(super) async fn savepoint(&mut self) -> StoreResult<()> {
-        // After a rollback to it the savepoint is still there, and a round trip can be saved.
-        if !self.is_at_savepoint {
-            let script = if self.head_at_savepoint.is_none() { SAVEPOINT } else { MOVE_SAVEPOINT };
-            self.connection.script(script).await?;
-        }
-        self.head_at_savepoint = Some(self.head.clone());
-        self.is_at_savepoint = true;
-        Ok(())
-    }
-
-    /// Undoes the changes since the savepoint. Fails if the database rolled back the whole transaction.
-    pub(super) async fn rollback_to_savepoint(&mut self) -> StoreResult<()> {
-        self.connection.script(ROLLBACK_TO_SAVEPOINT).await?;
-        self.head = self.head_at_savepoint.clone().expect("a savepoint was set before");
-        self.is_at_savepoint = true;
+        self.head = self.unit.head.clone();
+        self.records.truncate(self.unit.records);
+        self.unit.has_begun = false;
         self.is_aborted = false;
         Ok(())
     }
 
-    /// Commits.
+    /// Appends the audit records and commits.
     pub(super) async fn commit(&mut self) -> StoreResult<()> {
         // PostgreSQL answers COMMIT of an aborted transaction with success, and rolls back.
         if self.is_aborted {
             return Err(StoreError::Unavailable("a statement of the transaction failed".into()));
+        }
+        for records in self.records.chunks(MAX_RECORDS) {
+            let rows = records.iter().map(|(entry, text)| audit_row(entry, text)).collect();
+            self.connection.execute(statements::AUDIT_INSERT.with_rows(rows)).await?;
         }
         if let Err(error) = self.connection.script("COMMIT").await {
             self.rollback().await;
@@ -159,6 +155,36 @@ impl Transaction {
             return Err(error);
         }
         Ok(())
+    }
+
+    pub(super) async fn rollback(&mut self) {
+        // It fails if the database has rolled back by itself, which is the same result.
+        self.connection.script("ROLLBACK").await.ok();
+    }
+
+    /// Sets the savepoint before the first statement of a unit.
+    async fn begin_statement(&mut self) -> StoreResult<()> {
+        let needs_savepoint = !self.unit.has_begun && self.unit.has_predecessors;
+        self.unit.has_begun = true;
+        if needs_savepoint {
+            match self.savepoint {
+                Savepoint::NotSet => drop(self.connection.script(SAVEPOINT).await?),
+                Savepoint::Behind => drop(self.connection.script(MOVE_SAVEPOINT).await?),
+                // After a rollback to it the savepoint is still there, and a round trip can be saved.
+                Savepoint::Here => {}
+            }
+            self.savepoint = Savepoint::Behind;
+        }
+        Ok(())
+    }
+
+    fn end_statement<T>(&mut self, result: StoreResult<T>) -> StoreResult<T> {
+        self.is_aborted |= result.is_err() && self.dialect().aborts_on_error;
+        result
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        self.connection.dialect()
     }
 
     /// Overwrites what a failed commit may have left in the database's log.
@@ -171,14 +197,9 @@ impl Transaction {
             self.rollback().await;
         }
     }
-
-    pub(super) async fn rollback(&mut self) {
-        // It fails if the database has rolled back by itself, which is the same result.
-        self.connection.script("ROLLBACK").await.ok();
-    }
 }
 
-async fn read_head(connection: &mut PooledConnection) -> StoreResult<Head> {
+async fn begin_at_head(connection: &mut PooledConnection) -> StoreResult<Head> {
     let begin = connection.dialect().begin_at_head;
     let rows = connection.script(begin).await?;
     match rows.last() {

@@ -1,0 +1,86 @@
+//! Statements that take many rows in one call.
+//!
+//! Each call of a statement costs the same however many rows it has: on SQLite a change of the thread, on PostgreSQL a round
+//! trip. The rows are the values of a table expression `v`, so that all databases have the same text:
+//!
+//! ```sql
+//! WITH v (command, at) AS (VALUES ($1, $2), ($3, $4)) UPDATE … FROM v WHERE id = v.command RETURNING id
+//! ```
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+use super::{Statement, Value};
+
+/// The most rows of one statement. With the widest rows, this is well below the most placeholders of a statement, which are
+/// 32,766 in SQLite.
+pub(super) const MAX_ROWS: usize = 1024;
+/// A statement has a text for each power of two up to [`MAX_ROWS`].
+const SIZES: usize = MAX_ROWS.ilog2() as usize + 1;
+
+/// A statement that takes rows. A row of NULLs must have no effect.
+#[derive(Debug)]
+pub(super) struct ManyRowsStatement {
+    /// The names of the columns of `v`.
+    columns: &'static str,
+    /// The statement after the table expression.
+    body: &'static str,
+    /// The texts, by the power of two. The driver prepares a text once, so that there must be few of them.
+    texts: [OnceLock<String>; SIZES],
+}
+
+impl ManyRowsStatement {
+    pub(super) const fn new(columns: &'static str, body: &'static str) -> Self {
+        Self { columns, body, texts: [const { OnceLock::new() }; SIZES] }
+    }
+
+    /// Returns the statement with these rows, at least one and at most [`MAX_ROWS`]. They are filled up to a power of two with
+    /// rows of NULLs.
+    pub(super) fn with_rows(&'static self, rows: Vec<Vec<Value>>) -> Statement {
+        let empty: Vec<Value> = rows[0].iter().map(Value::to_null).collect();
+        let size = rows.len().next_power_of_two();
+        let text = self.texts[size.ilog2() as usize].get_or_init(|| self.text(size, empty.len()));
+        let mut values = Vec::with_capacity(size * empty.len());
+        let missing = size - rows.len();
+        values.extend(rows.into_iter().flatten());
+        for _ in 0..missing {
+            values.extend(empty.iter().cloned());
+        }
+        Statement { text: Cow::Borrowed(text), values }
+    }
+
+    fn text(&self, size: usize, width: usize) -> String {
+        let mut text = format!("WITH v ({}) AS (VALUES ", self.columns);
+        for placeholder in 1..=size * width {
+            let before = match placeholder {
+                1 => "(",
+                _ if placeholder % width == 1 || width == 1 => "), (",
+                _ => ", ",
+            };
+            write!(text, "{before}${placeholder}").expect("a String takes all text");
+        }
+        text + ")) " + self.body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static PAIRS: ManyRowsStatement = ManyRowsStatement::new("a, b", "SELECT a FROM v");
+
+    #[test]
+    fn rows_are_filled_up_to_a_power_of_two() {
+        let rows = (1..=3).map(|number| vec![Value::from("x"), Value::from(number)]).collect();
+        let Statement { text, values } = PAIRS.with_rows(rows);
+        assert_eq!(text, "WITH v (a, b) AS (VALUES ($1, $2), ($3, $4), ($5, $6), ($7, $8)) SELECT a FROM v");
+        assert_eq!(values[4..], ["x".into(), 3.into(), Value::Text(None), Value::Integer(None)]);
+    }
+
+    #[test]
+    fn one_row_needs_no_filling() {
+        let Statement { text, values } = PAIRS.with_rows(vec![vec![Value::from("x"), Value::from(1)]]);
+        assert_eq!((&*text, values.len()), ("WITH v (a, b) AS (VALUES ($1, $2)) SELECT a FROM v", 2));
+    }
+}
