@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::clock;
 use crate::config::{Account, AgentConfig};
 use crate::dirty_set::DirtySet;
-use crate::executors::process::{self, PipeDrain};
+use crate::executors::process::{self, PipeDrain, UnkilledCommands};
 use crate::identity::DataDir;
 use crate::journal::{self, CommandLedger, Journal, JournalFile, OpenedJournal};
 use crate::metrics::Counters;
@@ -50,6 +50,8 @@ pub(crate) struct Dispatcher {
     disk: Arc<DiskHealth>,
     /// Reads the output of background children of ended commands. Nothing waits for it.
     drain: PipeDrain,
+    /// What could not be killed of ended commands.
+    unkilled: UnkilledCommands,
     dirty: DirtySet<CommandId>,
     settings: DispatcherSettings,
     counters: Arc<Counters>,
@@ -114,6 +116,7 @@ impl Dispatcher {
             spool,
             disk: data.disk().clone(),
             drain: PipeDrain::new(),
+            unkilled: UnkilledCommands::default(),
             dirty: DirtySet::default(),
             settings: DispatcherSettings {
                 policy: config.policy.clone(),
@@ -167,7 +170,7 @@ impl Dispatcher {
 
     /// Problems of this agent, as sentences for people.
     pub(crate) fn problems(&self) -> Vec<String> {
-        self.disk.problem().into_iter().collect()
+        self.disk.problem().into_iter().chain(self.unkilled.problem()).collect()
     }
 
     /// The commands with progress.

@@ -99,7 +99,7 @@ fn answer<B>(request: &Request<B>, pages: &StatusPages) -> Response<Full<Bytes>>
 
 impl StatusPages {
     fn health(&self) -> Value {
-        let problems = self.dispatcher.problems();
+        let problems = [self.dispatcher.problems(), self.sessions.problems()].concat();
         json!({
             "status": if problems.is_empty() { "ok" } else { "degraded" },
             "problems": problems,

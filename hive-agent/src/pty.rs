@@ -31,7 +31,7 @@ use crate::config::{Account, AgentConfig};
 use crate::dirty_set::DirtySet;
 use crate::identity::DataDir;
 use crate::policy::Policy;
-use crate::process_tree;
+use crate::process_tree::{self, SurvivorList};
 
 use pty_io::PtyIo;
 use session_files::SessionFiles;
@@ -54,6 +54,8 @@ pub(crate) struct AgentSessions {
     /// The ends of sessions of an earlier process that was killed, until the server has acknowledged them.
     lost_ends: Mutex<BTreeMap<SessionId, SessionEnd>>,
     files: Arc<SessionFiles>,
+    /// What could not be killed of ended sessions.
+    unkilled: Arc<SurvivorList>,
     dirty: Arc<DirtySet<SessionId>>,
     settings: SessionSettings,
     tasks: TaskTracker,
@@ -75,6 +77,7 @@ impl AgentSessions {
             sessions: Mutex::default(),
             lost_ends: Mutex::default(),
             files: Arc::new(SessionFiles::new(data.join("sessions"))),
+            unkilled: Arc::default(),
             dirty: Arc::default(),
             settings: SessionSettings {
                 policy: config.policy.clone(),
@@ -138,6 +141,11 @@ impl AgentSessions {
         self.sessions().values().filter(|session| !session.has_ended()).count()
     }
 
+    /// Problems of the sessions, as sentences for people.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.unkilled.problem("processes of ended sessions").into_iter().collect()
+    }
+
     /// Starts a session. A session with this id that exists already is returned as it is.
     pub(crate) fn start(&self, spec: &PtySpec) -> Result<Arc<AgentSession>, ErrorBody> {
         if let Some(session) = self.get(spec.session_id) {
@@ -185,6 +193,7 @@ impl AgentSessions {
             root: shell.root(pid),
             dirty: self.dirty.clone(),
             files: self.files.clone(),
+            unkilled: self.unkilled.clone(),
             stopping: self.stopping.clone(),
             kill_grace: self.settings.kill_grace,
         };

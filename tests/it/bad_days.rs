@@ -3,6 +3,7 @@
 mod clocks;
 mod damage;
 mod disks;
+mod hangs;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -57,6 +57,7 @@ impl Dispatcher {
             stdout: self.spool.writer(command.id, Channel::Stdout),
             stderr: self.spool.writer(command.id, Channel::Stderr),
             drain: &self.drain,
+            unkilled: &self.unkilled,
             on_growth: |channel, len| self.report_growth(command, channel, len),
         };
         let stop = StopSignals { cancel: command.cancel.clone(), shutdown: self.stopping.clone() };

@@ -2,7 +2,8 @@
 //!
 //! A command has ended when its main process has exited. What is left in the pipes is read for a short time; background
 //! children are left running, and their later output is read and dropped. A command that is ended by force ends with
-//! its whole process tree, and only when no process is left. This module knows neither the link nor the journal.
+//! its whole process tree, and only when no process is left or the rest cannot be killed. This module knows neither the
+//! link nor the journal.
 
 mod child;
 mod outcome;
@@ -10,7 +11,9 @@ mod output_pipe;
 mod pipe_drain;
 mod program;
 mod spawn;
+mod unkilled;
 
+use std::io;
 use std::pin::pin;
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
@@ -26,7 +29,7 @@ use tokio::net::unix::pipe;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::process_tree;
+use crate::process_tree::{self, Survivors};
 use crate::spool::SpoolWriter;
 
 use child::ChildProcess;
@@ -36,6 +39,7 @@ use output_pipe::{OutputPipe, store_output};
 pub(crate) use outcome::ProcessOutcome;
 pub(crate) use pipe_drain::PipeDrain;
 pub(crate) use program::{Program, environment, home, marker, not_started};
+pub(crate) use unkilled::UnkilledCommands;
 
 /// How long the pipes are read after the main process has exited, if a background child holds them open.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -54,6 +58,8 @@ pub(crate) struct ProcessOutputs<'a, F> {
     pub(crate) stderr: SpoolWriter,
     /// Reads the output of background children after the command has ended.
     pub(crate) drain: &'a PipeDrain,
+    /// Keeps what cannot be killed until it ends.
+    pub(crate) unkilled: &'a UnkilledCommands,
     /// Called with the new length of an output that has grown.
     pub(crate) on_growth: F,
 }
@@ -83,8 +89,11 @@ pub(crate) async fn run<F: Fn(Channel, u64)>(
             return ProcessOutcome::without_run(CommandStatus::Failed, Some(not_started(&program.name, &error)));
         }
     };
-    let (ending, status) = supervise(&mut child, program, &mut outputs, stop).await;
-    let (status, exit_code, error) = outcome(ending, status);
+    let (ending, status, survivors) = supervise(&mut child, program, &mut outputs, stop).await;
+    let (status, exit_code, error) = outcome(ending, status, &survivors);
+    if !survivors.is_empty() {
+        outputs.unkilled.add(&survivors, child);
+    }
     // The error of the process is more important than the one of its output.
     let error = error.or_else(|| outputs.loss());
     ProcessOutcome {
@@ -102,7 +111,7 @@ async fn supervise<F: Fn(Channel, u64)>(
     mut program: Program,
     outputs: &mut ProcessOutputs<'_, F>,
     stop: &StopSignals,
-) -> (EndCause, std::io::Result<ExitStatus>) {
+) -> (EndCause, io::Result<Option<ExitStatus>>, Survivors) {
     let (on_growth, drain) = (&outputs.on_growth, outputs.drain);
     let (mut stdout, mut stderr) = (OutputPipe::new(child.stdout.take()), OutputPipe::new(child.stderr.take()));
     let is_blocked = [&stdout, &stderr].map(|pipe| pipe.is_blocked.clone());
@@ -126,11 +135,12 @@ async fn supervise<F: Fn(Channel, u64)>(
         }
     };
     // The process id stays reserved until the main process is reaped, so no other process can be hit.
-    if let (false, Some(root)) = (matches!(ending, EndCause::Exited), child.id()) {
-        process_tree::end(program.root(root)).await;
-    }
-    // Reaps the main process, also after its tree was killed.
-    let status = child.wait().await;
+    let survivors = match child.id() {
+        Some(root) if !matches!(ending, EndCause::Exited) => process_tree::end(program.root(root)).await,
+        _ => Survivors::default(),
+    };
+    // Reaps the main process, also after its tree was killed. One that cannot be killed is not waited for.
+    let status = if survivors.is_empty() { child.wait().await.map(Some) } else { child.try_wait() };
     // Everything was read or the time is over: the command has ended. Time in which the pipes were not read does not
     // count.
     while !pipes.is_terminated() && tokio::time::timeout(DRAIN, &mut pipes).await.is_err() {
@@ -144,7 +154,7 @@ async fn supervise<F: Fn(Channel, u64)>(
         // A command that was ended by force has no children left whose output would need a reader.
         [stdout, stderr].into_iter().filter_map(|pipe| pipe.reader).for_each(|reader| drain.take(reader));
     }
-    (ending, status)
+    (ending, status, survivors)
 }
 
 /// A process may exit without reading its input, so a failed write is no error.

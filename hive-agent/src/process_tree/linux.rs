@@ -9,13 +9,15 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::TreeRoot;
-use super::proc_stat::{ProcessStat, processes, read};
+use super::proc_stat::{ProcessStat, name, processes, read};
+use super::{Survivor, Survivors, TreeRoot};
 
 /// How often the processes found are stopped and new ones looked for. A stopped process starts no others.
 const FREEZING_ROUNDS: usize = 16;
-/// The longest pause between two scans.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause between two scans while processes may end by themselves.
+const LONGEST_GRACE_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause between two scans after SIGKILL. What has not ended by then may not end for a long time.
+const LONGEST_KILL_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct ProcessTree {
     root: i32,
@@ -29,18 +31,19 @@ type Members = BTreeMap<i32, u64>;
 /// Growing pauses between scans.
 struct PollDelay {
     next: Duration,
+    longest: Duration,
     total: Duration,
 }
 
 impl PollDelay {
-    fn new() -> Self {
-        Self { next: Duration::from_micros(200), total: Duration::ZERO }
+    fn new(longest: Duration) -> Self {
+        Self { next: Duration::from_micros(200), longest, total: Duration::ZERO }
     }
 
     fn pause(&mut self) {
         thread::sleep(self.next);
         self.total += self.next;
-        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        self.next = (self.next * 2).min(self.longest);
     }
 }
 
@@ -49,38 +52,38 @@ impl ProcessTree {
         Self { root: root.pid.cast_signed(), marker: root.marker.clone().into_bytes() }
     }
 
-    pub(super) fn hang_up(&self, grace: Duration) {
+    pub(super) fn hang_up(&self, grace: Duration, kill_timeout: Duration) -> Survivors {
         let mut members = self.find(&Members::new());
         signal(&members, Signal::SIGHUP);
         // A stopped process handles SIGHUP only after SIGCONT.
         signal(&members, Signal::SIGCONT);
-        let mut pauses = PollDelay::new();
+        let mut pauses = PollDelay::new(LONGEST_GRACE_PAUSE);
         while !members.is_empty() && pauses.total < grace {
             pauses.pause();
             members = self.find(&members);
         }
-        if !members.is_empty() {
-            self.kill(members);
-        }
+        if members.is_empty() { Survivors::default() } else { self.kill(members, kill_timeout) }
     }
 
-    pub(super) fn end(&self) {
+    pub(super) fn end(&self, kill_timeout: Duration) -> Survivors {
         // Started with the root alone, which is known to exist; `kill` looks for the others.
-        self.kill(read(self.root).map(|root| (self.root, root.started)).into_iter().collect());
+        let root = read(self.root).map(|root| (self.root, root.started));
+        self.kill(root.into_iter().collect(), kill_timeout)
     }
 
-    pub(super) fn end_marked(&self) -> usize {
+    pub(super) fn end_marked(&self, kill_timeout: Duration) -> usize {
         let members = self.find(&Members::new());
         let count = members.len();
         if count > 0 {
-            self.kill(members);
+            let survivors = self.kill(members, kill_timeout);
+            return count - survivors.processes.len().min(count);
         }
         count
     }
 
     /// Stops all processes first, so that none starts another while they are killed. `known` are members found
-    /// before.
-    fn kill(&self, mut known: Members) {
+    /// before. Gives up after `timeout`.
+    fn kill(&self, mut known: Members, timeout: Duration) -> Survivors {
         for _ in 0..FREEZING_ROUNDS {
             let found = self.find(&known);
             // A process may have started another one before it was stopped.
@@ -91,11 +94,12 @@ impl ProcessTree {
                 break;
             }
         }
-        let mut pauses = PollDelay::new();
+        let mut pauses = PollDelay::new(LONGEST_KILL_PAUSE);
         loop {
             known = self.find(&known);
-            if known.is_empty() {
-                return;
+            // The pauses grow, so the number of scans is bounded as well.
+            if known.is_empty() || pauses.total >= timeout {
+                return survivors(&known);
             }
             // SIGKILL also ends stopped processes, so SIGCONT is not needed.
             signal(&known, Signal::SIGKILL);
@@ -137,9 +141,17 @@ impl ProcessTree {
     }
 }
 
+fn survivors(members: &Members) -> Survivors {
+    let survivor = |(&pid, &started): (&i32, &u64)| Survivor { pid: pid.cast_unsigned(), started, name: name(pid) };
+    Survivors { processes: members.iter().map(survivor).collect(), is_incomplete: false }
+}
+
 fn signal(members: &Members, signal: Signal) {
     for &pid in members.keys() {
         // It may have ended in the meantime.
         kill(Pid::from_raw(pid), signal).ok();
     }
 }
+
+#[cfg(test)]
+mod tests;

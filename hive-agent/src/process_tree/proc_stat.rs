@@ -28,6 +28,18 @@ pub(super) fn read(pid: i32) -> Option<ProcessStat> {
     parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// The name of a process, as the kernel keeps it. Empty if it has ended.
+pub(super) fn name(pid: i32) -> String {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    parse_name(&stat).map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default()
+}
+
+fn parse_name(stat: &[u8]) -> Option<&[u8]> {
+    let start = stat.iter().position(|&byte| byte == b'(')? + 1;
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    stat.get(start..end)
+}
+
 /// Parses a line of `/proc/PID/stat`. The name consists of arbitrary bytes, including blanks, brackets and line
 /// breaks, and the kernel cuts it at 15 bytes, possibly within a character. The fields behind it are ASCII.
 fn parse(stat: &[u8]) -> Option<ProcessStat> {
@@ -52,6 +64,7 @@ mod tests {
         let stat = [b"1 (", name, rest.as_bytes()].concat();
         let found = parse(&stat).map(|it| (it.parent, it.group, it.session, it.started));
         assert_eq!(found, is_alive.then_some((2, 3, 4, 99)), "{name:?}");
+        assert_eq!(parse_name(&stat), Some(name));
     }
 
     #[test]
@@ -63,5 +76,6 @@ mod tests {
         check(b"\xff\xfe", "S", true);
         check(b"\xff", "Z", false);
         assert!(parse(b"1 (x").is_none() && parse(b"1 (x) S 2").is_none() && parse(b"").is_none());
+        assert!(parse_name(b")(").is_none() && parse_name(b"").is_none());
     }
 }

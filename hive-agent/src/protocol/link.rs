@@ -229,7 +229,8 @@ impl<'a> LinkProtocol<'a> {
 
     /// Answers a heartbeat, and sends a ping whose round trip is the latency of this link.
     fn answer_heartbeat(&mut self) {
-        let (active_sessions, problems) = (self.sessions.active() as u32, self.dispatcher.problems());
+        let active_sessions = self.sessions.active() as u32;
+        let problems = [self.dispatcher.problems(), self.sessions.problems()].concat();
         let metrics = Metrics { active_sessions, problems, ..self.sampler.metrics() };
         let capacity = Some(self.dispatcher.capacity());
         self.scheduler.push(ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics), capacity });

@@ -6,19 +6,20 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hive_wire::SessionId;
+use hive_wire::agent::ErrorBody;
 use hive_wire::api::{EndReason, SessionEnd};
 use hive_wire::session::INPUT_WINDOW;
+use hive_wire::{ErrorCode, SessionId};
 use tokio::process::Child;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::pty_io::{BATCH, IoCounts, PtyIo};
 use super::session::AgentSession;
 use super::session_files::SessionFiles;
 use crate::dirty_set::DirtySet;
-use crate::process_tree::{self, TreeRoot};
+use crate::process_tree::{self, SurvivorList, Survivors, TreeRoot};
 
 /// How long a PTY is read after all processes of the session have ended, if another process holds it open.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -38,6 +39,8 @@ pub(super) struct SessionTask {
     pub(super) root: TreeRoot,
     pub(super) dirty: Arc<DirtySet<SessionId>>,
     pub(super) files: Arc<SessionFiles>,
+    /// What could not be killed of ended sessions.
+    pub(super) unkilled: Arc<SurvivorList>,
     /// The agent stops.
     pub(super) stopping: CancellationToken,
     pub(super) kill_grace: Duration,
@@ -54,11 +57,17 @@ impl SessionTask {
     /// Runs the session to its end.
     pub(super) async fn run(mut self) {
         let reason = self.serve().await;
-        let exit_code = self.end().await;
-        // Removed only now, when no process is left that a restarted agent would have to end.
+        let (exit_code, survivors) = self.end().await;
+        let left = survivors.message();
+        if let Some(left) = &left {
+            warn!(session.id = %self.session.id, "a session was ended: {left}");
+            self.unkilled.add(&survivors);
+        }
+        // Removed only now, when no process is left that a restarted agent could end.
         self.files.remove(self.session.id);
         debug!(session.id = %self.session.id, reason = reason.as_str(), exit_code, "session ended");
-        self.session.set_end(SessionEnd { reason, exit_code, error: None });
+        let error = left.map(|message| ErrorBody { code: ErrorCode::Internal, message });
+        self.session.set_end(SessionEnd { reason, exit_code, error });
         self.notify_link();
     }
 
@@ -96,20 +105,22 @@ impl SessionTask {
         }
     }
 
-    /// Ends all processes that are left and reads their last output. Returns the exit code.
-    async fn end(&mut self) -> Option<i32> {
+    /// Ends all processes that are left and reads their last output. Returns the exit code and what cannot be killed.
+    async fn end(&mut self) -> (Option<i32>, Survivors) {
         let mut gone = pin!(process_tree::hang_up(self.root.clone(), self.kill_grace));
-        loop {
+        let survivors = loop {
             tokio::select! {
-                () = &mut gone => break,
+                survivors = &mut gone => break survivors,
                 // Processes may write to the PTY while they handle SIGHUP, and block if nobody reads.
                 () = read_final_output(&mut self.io) => self.notify_link(),
             }
-        }
-        let status = self.child.wait().await.ok();
+        };
+        // A program that cannot be killed is not waited for. The runtime reaps it when it ends.
+        let status =
+            if survivors.is_empty() { self.child.wait().await.ok() } else { self.child.try_wait().ok().flatten() };
         // Everything was read or the time is over: the session has ended.
         drop(tokio::time::timeout(DRAIN, read_to_end(&mut self.io)).await);
-        status.and_then(|status| status.code().or(status.signal().map(|signal| 128 + signal)))
+        (status.and_then(|status| status.code().or(status.signal().map(|signal| 128 + signal))), survivors)
     }
 
     fn notify_link(&self) {

@@ -1,4 +1,4 @@
-//! Disks that are full, and disks that fail.
+//! Disks that are full, disks that fail, and disks that do not answer.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -73,6 +73,60 @@ impl Drop for SmallDisk {
     }
 }
 
+/// A small disk of its own that can hang: a process that writes to it then waits in the kernel, where SIGKILL does not end
+/// it. It is gone with the value, which must outlive everything that uses it.
+#[derive(Debug)]
+pub struct HangingDisk {
+    dir: TempDir,
+    is_hanging: bool,
+}
+
+impl HangingDisk {
+    /// Makes one that works. Needs root, or `sudo` without a password.
+    pub fn new() -> Self {
+        let disk = Self { dir: tempfile::tempdir().unwrap(), is_hanging: false };
+        let (image, owner) = (disk.dir.path().join("image"), (nix::unistd::getuid(), nix::unistd::getgid()));
+        File::create(&image).unwrap().set_len(32 * 1024 * 1024).unwrap();
+        let owner = format!("root_owner={}:{}", owner.0, owner.1);
+        run(as_root("mkfs.ext4").args(["-q", "-E", &owner]).arg(&image));
+        std::fs::create_dir(disk.path()).unwrap();
+        run(as_root("mount").args(["-o", "loop"]).arg(&image).arg(disk.path()));
+        disk
+    }
+
+    /// Its top.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("disk")
+    }
+
+    /// Lets it hang from now on. Reads of what is in the cache go on.
+    pub fn hang(&mut self) {
+        run(as_root("fsfreeze").arg("--freeze").arg(self.path()));
+        self.is_hanging = true;
+    }
+
+    /// Lets it work again. Everything that waits for it goes on.
+    pub fn end(&mut self) {
+        run(as_root("fsfreeze").arg("--unfreeze").arg(self.path()));
+        self.is_hanging = false;
+    }
+}
+
+impl Default for HangingDisk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for HangingDisk {
+    fn drop(&mut self) {
+        if self.is_hanging {
+            as_root("fsfreeze").arg("--unfreeze").arg(self.path()).status().ok();
+        }
+        as_root("umount").arg("--lazy").arg(self.path()).status().ok();
+    }
+}
+
 /// A process whose writes do not reach the disk: each `fsync` fails with an input/output error, until the value is gone.
 #[derive(Debug)]
 pub struct FailingDisk {
@@ -111,6 +165,14 @@ impl Drop for FailingDisk {
     fn drop(&mut self) {
         self.detach();
     }
+}
+
+fn run(command: &mut Command) {
+    let ended = command.status();
+    assert!(
+        ended.is_ok_and(|status| status.success()),
+        "{command:?} failed: the tests of disks that hang need root and loop devices"
+    );
 }
 
 fn as_root(name: &str) -> Command {

@@ -7,8 +7,8 @@
 //! - [`TestHive::rest`] and [`TestHive::cli`] drive it from outside: [`Rest`] over HTTP, [`Finished`] is what a command
 //!   line left behind;
 //! - [`Console`] is a program on a terminal, with somebody in front of it;
-//! - [`FaultProxy`] stands in a link and breaks it, [`SmallDisk`] is soon full, [`FailingDisk`] keeps nothing, and a
-//!   [`WallClock`] is wrong;
+//! - [`FaultProxy`] stands in a link and breaks it, [`SmallDisk`] is soon full, [`FailingDisk`] keeps nothing, a
+//!   [`HangingDisk`] does not answer, and a [`WallClock`] is wrong;
 //! - [`PostgresDatabase`] is where it keeps its data when the run is about PostgreSQL;
 //! - [`Simulator`] is thousands of satellites without machines, each with a real link;
 //! - [`Process`] signals, kills and waits, [`procfs`] looks at what a process has started;
@@ -45,7 +45,7 @@ pub use binaries::binary;
 pub use cli::Finished;
 pub use console::Console;
 pub use database::{Engine, PostgresDatabase};
-pub use disk::{FailingDisk, SmallDisk};
+pub use disk::{FailingDisk, HangingDisk, SmallDisk};
 pub use faults::{FaultProxy, Toward, Upgrades};
 pub use future::{Later, LaterProxy};
 pub use hive::{ServerOptions, TestHive};

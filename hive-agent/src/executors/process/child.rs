@@ -60,19 +60,25 @@ impl ChildProcess {
     /// Waits for the end. Cancel-safe.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
-            if let Some(status) = self.status {
-                return Ok(status);
-            }
             // The status is checked first: an end before the descriptor was opened raises no event.
-            if let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)? {
-                self.status = Some(ExitStatus::from_raw(status.as_raw()));
-                continue;
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
             }
             match &mut self.end {
                 ExitWatch::Descriptor(descriptor) => descriptor.readable().await?.clear_ready(),
                 ExitWatch::Signal(children) => drop(children.recv().await),
             }
         }
+    }
+
+    /// Reaps the process if it has ended.
+    pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.status.is_none()
+            && let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)?
+        {
+            self.status = Some(ExitStatus::from_raw(status.as_raw()));
+        }
+        Ok(self.status)
     }
 }
 

@@ -8,6 +8,7 @@ use hive_wire::ErrorCode;
 use hive_wire::agent::{ErrorBody, Received};
 use hive_wire::api::CommandStatus;
 
+use crate::process_tree::Survivors;
 use crate::system_error;
 
 /// How a process ended.
@@ -45,22 +46,25 @@ pub(super) enum EndCause {
 }
 
 /// The exit code is reported as the process gave it. A process that timed out gave none; for one that was cancelled
-/// only the signal is reported.
+/// only the signal is reported. A main process that cannot be killed has no exit status.
 pub(super) fn outcome(
     ending: EndCause,
-    status: std::io::Result<ExitStatus>,
+    status: std::io::Result<Option<ExitStatus>>,
+    survivors: &Survivors,
 ) -> (CommandStatus, Option<i32>, Option<ErrorBody>) {
     let of_signal = |status: &ExitStatus| status.signal().map(|signal| 128 + signal);
-    let exit_code = status.as_ref().ok().and_then(|status| match ending {
+    let exit_code = status.as_ref().ok().and_then(Option::as_ref).and_then(|status| match ending {
         EndCause::Exited => status.code().or_else(|| of_signal(status)),
         EndCause::TimedOut => None,
         EndCause::Cancelled | EndCause::Stopped => of_signal(status),
     });
     let (status, error) = match ending {
-        EndCause::TimedOut => (CommandStatus::TimedOut, None),
-        EndCause::Cancelled => (CommandStatus::Cancelled, None),
+        // Not `UNAVAILABLE`, which invites the caller to try again while the command still runs.
+        EndCause::TimedOut => (CommandStatus::TimedOut, survivors.message().map(|left| (ErrorCode::Internal, left))),
+        EndCause::Cancelled => (CommandStatus::Cancelled, survivors.message().map(|left| (ErrorCode::Internal, left))),
         EndCause::Stopped => {
-            (CommandStatus::Cancelled, Some((ErrorCode::Unavailable, "the satellite was stopped".to_owned())))
+            let left = survivors.message().map(|left| format!("; {left}")).unwrap_or_default();
+            (CommandStatus::Cancelled, Some((ErrorCode::Unavailable, format!("the satellite was stopped{left}"))))
         }
         EndCause::Exited => match (exit_code, status) {
             (Some(0), _) => (CommandStatus::Succeeded, None),

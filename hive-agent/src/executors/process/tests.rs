@@ -20,6 +20,7 @@ struct Bench {
     account: Account,
     stop: StopSignals,
     drain: PipeDrain,
+    unkilled: UnkilledCommands,
 }
 
 fn bench() -> Bench {
@@ -32,6 +33,7 @@ fn bench() -> Bench {
         account: Account { home: dir.path().to_string_lossy().into_owned(), ..Account::of_this_user() },
         stop: StopSignals { cancel: CancellationToken::new(), shutdown: CancellationToken::new() },
         drain: PipeDrain::new(),
+        unkilled: UnkilledCommands::default(),
         dir,
     }
 }
@@ -46,6 +48,7 @@ impl Bench {
             stdout: self.spool.writer(self.id, Channel::Stdout),
             stderr: self.spool.writer(self.id, Channel::Stderr),
             drain: &self.drain,
+            unkilled: &self.unkilled,
             on_growth: |_, _| {},
         };
         run(program, outputs, &self.stop).await
