@@ -1,7 +1,13 @@
 //! The journal's file: recovery after a crash, appending, rewriting.
+//!
+//! The file is extended by zeros in segments, and records overwrite the zeros. The sync of a record then changes no size
+//! and allocates no block, and is one flush of the disk instead of a commit of the file system's own journal. Zeros are
+//! written and not only reserved with `fallocate`, because a block that was only reserved is converted when it is first
+//! written, which is such a commit again. An agent that stops cuts the zeros off.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
@@ -14,6 +20,11 @@ use crate::system_error;
 
 /// The number of start ids that are kept.
 const MAX_STARTS: usize = 32;
+/// The zeros that are written ahead of the records, enough for about 60 commands.
+const SEGMENT: usize = 32 * 1024;
+/// With fewer zeros left, the next segment is written.
+const MIN_AHEAD: u64 = SEGMENT as u64 / 2;
+
 /// An open journal.
 #[derive(Debug)]
 pub(crate) struct JournalFile {
@@ -25,6 +36,8 @@ pub(crate) struct JournalFile {
     exists: bool,
     /// The offset behind the last complete line.
     size: u64,
+    /// The offset behind the last zero that was written ahead. It equals `size` if there is none.
+    allocated: u64,
     /// Whether there may be an incomplete line behind `size`.
     is_torn: bool,
     /// The number of records ever appended. A rewrite does not change it.
@@ -63,7 +76,8 @@ impl JournalFile {
         // The header counts records up to the last rewrite, of which `kept` are in the file again.
         let position = header.appended + (records.len() as u64).saturating_sub(header.kept);
         let (path, id, starts) = (path.to_owned(), header.journal, header.starts);
-        let mut file = Self { path, id, file: None, exists: true, size, is_torn: true, position, starts };
+        let mut file =
+            Self { path, id, file: None, exists: true, size, allocated: size, is_torn: true, position, starts };
         ignore_full_disk(file.repair())?;
         if let Some(record) = unfinished {
             // Written again with its line end: the record may be of a command that was started.
@@ -75,7 +89,8 @@ impl JournalFile {
 
     fn create(path: &Path) -> io::Result<OpenedJournal> {
         let (path, id, starts) = (path.to_owned(), random::unique_id()?, Vec::new());
-        let mut file = Self { path, id, file: None, exists: false, size: 0, is_torn: true, position: 0, starts };
+        let mut file =
+            Self { path, id, file: None, exists: false, size: 0, allocated: 0, is_torn: true, position: 0, starts };
         ignore_full_disk(file.repair())?;
         Ok(OpenedJournal { file, records: Vec::new() })
     }
@@ -112,11 +127,13 @@ impl JournalFile {
         self.repair()?;
         // Set before the write: if it fails in the middle, the next append cuts the rest off.
         self.is_torn = true;
-        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        let written = file.write_all(lines).and_then(|()| if is_durable { file.sync_data() } else { Ok(()) });
+        let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let written =
+            file.write_all_at(lines, self.size).and_then(|()| if is_durable { file.sync_data() } else { Ok(()) });
         match written {
             Ok(()) => {
                 self.size += lines.len() as u64;
+                self.allocated = self.allocated.max(self.size);
                 self.position += count(lines);
                 self.is_torn = false;
             }
@@ -124,6 +141,30 @@ impl JournalFile {
             Err(_) => drop(self.repair()),
         }
         written
+    }
+
+    /// Writes the next segment of zeros if few are left. It takes a sync, so it is called when nobody waits.
+    ///
+    /// If there is no space, records are appended behind the end of the file for as long as that works.
+    pub(super) fn allocate_ahead(&mut self) {
+        if self.is_torn || self.allocated - self.size >= MIN_AHEAD {
+            return;
+        }
+        let Some(file) = &self.file else { return };
+        let allocated = file.write_all_at(&[0; SEGMENT], self.allocated).and_then(|()| file.sync_data());
+        match allocated {
+            Ok(()) => self.allocated += SEGMENT as u64,
+            // The last free bytes of a disk are for records: what was written of the segment is given back.
+            Err(_) => drop(file.set_len(self.allocated)),
+        }
+    }
+
+    /// Cuts off the zeros that were written ahead.
+    pub(super) fn cut_to_size(&mut self) {
+        let cut = self.file.as_ref().map_or(Ok(()), |file| file.set_len(self.size));
+        // The reader ignores zeros at the end, so nothing is lost if they stay.
+        drop(cut);
+        self.allocated = self.size;
     }
 
     /// Cuts off an incomplete line. Left in the middle of the file, it would make the whole journal unreadable at the
@@ -140,8 +181,7 @@ impl JournalFile {
             empty => empty.insert(files::private_file().write(true).truncate(false).open(&self.path)?),
         };
         file.set_len(self.size)?;
-        // Otherwise the next line would leave a hole of zeros where the bytes were cut off.
-        file.seek(io::SeekFrom::End(0))?;
+        self.allocated = self.size;
         self.is_torn = false;
         Ok(())
     }
@@ -156,7 +196,7 @@ impl JournalFile {
             starts: self.starts.clone(),
         };
         let (file, size) = write_whole(&self.path, &header, lines)?;
-        (self.file, self.size) = (Some(file), size);
+        (self.file, self.size, self.allocated) = (Some(file), size, size);
         (self.exists, self.is_torn) = (true, false);
         Ok(())
     }
@@ -177,9 +217,8 @@ fn write_whole(path: &Path, header: &JournalHeader, lines: &[u8]) -> io::Result<
     let mut content = line(header)?;
     content.extend_from_slice(lines);
     files::write_atomically(path, &content)?;
-    let mut file = files::private_file().write(true).truncate(false).open(path)?;
-    let size = file.seek(io::SeekFrom::End(0))?;
-    Ok((file, size))
+    let file = files::private_file().write(true).truncate(false).open(path)?;
+    Ok((file, content.len() as u64))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The format of the journal's file: JSON lines with checksums behind a header. No I/O.
+//! The format of the journal's file: JSON lines with checksums behind a header, and zeros behind the last line. No I/O.
 
 use std::io::{self, Write as _};
 
@@ -11,6 +11,9 @@ use crate::storage::checksum::Checksum;
 pub(super) const VERSION: u32 = 2;
 /// Separates the JSON of a line, in which it is escaped, from the checksum.
 const SEPARATOR: u8 = b'\t';
+
+/// Zeros in a row that are not damage of single bytes.
+const MIN_HOLE: usize = 16;
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
@@ -46,17 +49,39 @@ pub(super) fn parse(content: &[u8]) -> Option<ParsedJournal> {
     // Version 1 wrote lines without checksums, which are accepted only in its own files.
     let is_old = header.version < VERSION;
     let mut parsed = ParsedJournal { header, records: Vec::new(), size: first.len() as u64 + 1, unfinished: None };
-    for line in lines {
-        match line.strip_suffix(b"\n") {
-            Some(whole) => parsed.records.push(read(whole, is_old)?),
-            // The last byte may be a damaged line end.
-            None => parsed.unfinished = read(line, false).or_else(|| read(&line[..line.len() - 1], false)),
+    for line in lines.by_ref() {
+        let Some(whole) = line.strip_suffix(b"\n") else {
+            parsed.unfinished = read_unfinished(line);
+            break;
+        };
+        match read(whole, is_old) {
+            Some(record) => parsed.records.push(record),
+            // A power loss may keep later pages of the last write and lose earlier ones, which still contain zeros.
+            // Nothing was started because of these records. Behind them there is no whole record: one would mean that
+            // the disk has lost bytes of an earlier write.
+            None if has_hole(whole) && !lines.any(|line| is_record(line, is_old)) => break,
+            None => return None,
         }
-        if line.ends_with(b"\n") {
-            parsed.size += line.len() as u64;
-        }
+        parsed.size += line.len() as u64;
     }
     Some(parsed)
+}
+
+/// Decodes a last line that has no end.
+fn read_unfinished(line: &[u8]) -> Option<JournalRecord> {
+    // The zeros that were written ahead. JSON contains none.
+    let end = line.iter().rposition(|&byte| byte != 0)? + 1;
+    // The last byte may be a damaged line end.
+    read(&line[..end], false).or_else(|| read(&line[..end - 1], false))
+}
+
+/// Whether some of the zeros that were written ahead are left in the line. One zero byte may be damage.
+fn has_hole(line: &[u8]) -> bool {
+    line.windows(MIN_HOLE).any(|window| window.iter().all(|&byte| byte == 0))
+}
+
+fn is_record(line: &[u8], may_be_bare: bool) -> bool {
+    line.strip_suffix(b"\n").is_some_and(|whole| read::<JournalRecord>(whole, may_be_bare).is_some())
 }
 
 /// Encodes a line: JSON, checksum, line end.

@@ -46,9 +46,16 @@ pub(super) fn write_all(
             }
             next = work.try_recv().ok();
         }
+        let has_records = !lines.is_empty();
         write_batch(&mut file, &mut lines, &mut waiters, position, disk);
         size.store(file.size(), Ordering::Relaxed);
+        // After the answers, and only while nobody waits.
+        if has_records && work.is_empty() {
+            file.allocate_ahead();
+        }
     }
+    // The agent stops: the file ends with its last record, as tools and people expect.
+    file.cut_to_size();
 }
 
 fn write_batch(

@@ -133,6 +133,56 @@ fn a_rewritten_journal_keeps_its_id() {
     assert_eq!(opened.records, [record(9), record(10)]);
 }
 
+#[test]
+fn zeros_that_were_written_ahead_end_the_journal() {
+    let (_dir, path, id) = journal(1);
+    let mut file = JournalFile::open(&path).unwrap().file;
+    file.allocate_ahead();
+    let allocated = fs::metadata(&path).unwrap().len();
+    assert_eq!(allocated, file.size + SEGMENT as u64);
+    file.append(&record(1).to_line().unwrap(), true).unwrap();
+    file.allocate_ahead();
+    assert_eq!(fs::metadata(&path).unwrap().len(), allocated, "a record overwrites zeros");
+    let mut opened = JournalFile::open(&path).unwrap();
+    assert_eq!((&opened.file.id, &opened.records[..]), (&id, &[record(0), record(1)][..]));
+    assert_eq!(fs::metadata(&path).unwrap().len(), opened.file.size);
+    for n in 2..250 {
+        opened.file.append(&record(n).to_line().unwrap(), false).unwrap();
+        opened.file.allocate_ahead();
+        assert!(opened.file.allocated - opened.file.size >= MIN_AHEAD);
+    }
+    opened.file.cut_to_size();
+    assert!(!fs::read(&path).unwrap().contains(&0));
+    assert_eq!(JournalFile::open(&path).unwrap().records, (0..250).map(record).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_record_that_lost_only_its_end_to_zeros_is_kept() {
+    let (_dir, path, _) = journal(2);
+    let mut content = fs::read(&path).unwrap();
+    content.pop();
+    content.extend([0; 4096]);
+    fs::write(&path, content).unwrap();
+    assert_eq!(JournalFile::open(&path).unwrap().records, [record(0), record(1)]);
+    let content = fs::read(&path).unwrap();
+    assert!(content.ends_with(b"\n") && !content.contains(&0), "it is written again, with its end");
+}
+
+#[test]
+fn a_last_write_of_which_only_later_pages_arrived_is_cut_off() {
+    let (_dir, path, id) = journal(1);
+    let whole = fs::read(&path).unwrap();
+    let line = record(1).to_line().unwrap();
+    let torn = |end: &[u8]| [&whole[..], &[0; 40][..], &line[40..], end, &[0; 4096][..]].concat();
+    fs::write(&path, torn(b"")).unwrap();
+    let opened = JournalFile::open(&path).unwrap();
+    assert_eq!((&opened.file.id, &opened.records[..]), (&id, &[record(0)][..]));
+    assert_eq!(fs::read(&path).unwrap(), whole);
+    // A whole record behind it may be of a later write, which was made after this one had arrived.
+    fs::write(&path, torn(&record(2).to_line().unwrap())).unwrap();
+    assert_ne!(JournalFile::open(&path).unwrap().file.id, id);
+}
+
 proptest! {
     #[test]
     fn a_journal_cut_anywhere_behind_its_first_line_loses_only_the_end(cut in 0usize..2000) {
