@@ -21,7 +21,7 @@ async fn the_server_says_where_it_listens_and_nothing_else() {
 
 #[tokio::test]
 async fn admins_and_keys_are_made_beside_a_running_server() {
-    let hive = TestHive::start().await;
+    let hive = TestHive::start_empty().await;
     let admin = hive.server_command(&["admin", "create", "--username", "second"]).await;
     assert_eq!(keys(&admin), BTreeSet::from(["username", "password"]));
     assert_eq!(admin["username"], "second");

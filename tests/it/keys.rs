@@ -294,7 +294,7 @@ async fn a_hive_says_why_it_does_not_accept_a_key() {
 
 #[tokio::test]
 async fn a_new_hive_says_so_once_and_one_without_its_keys_does_not_start() {
-    let mut hive = TestHive::start().await;
+    let mut hive = TestHive::start_empty().await;
     let count = |hive: &mut TestHive| hive.server().log().matches("this is a new hive").count();
     assert_eq!(count(&mut hive), 1);
     hive.kill_server();

@@ -14,10 +14,8 @@ use crate::database::{Engine, PostgresDatabase};
 use crate::process::Process;
 use crate::rest::Rest;
 use crate::satellite::{SatelliteOptions, TestSatellite, home};
+use crate::seed::{ADMIN, TestAdmin, seed};
 use crate::wait::{until, until_some};
-
-/// The admin of every test hive.
-const ADMIN: &str = "admin";
 
 /// How a server is started.
 #[derive(Debug, Clone, Default)]
@@ -40,8 +38,7 @@ pub struct TestHive {
     // The server ends before its folder goes.
     server: Process,
     url: String,
-    api_key: String,
-    password: String,
+    admin: TestAdmin,
     options: ServerOptions,
     dir: TempDir,
     /// Its own, in a run about PostgreSQL. It goes last.
@@ -61,17 +58,21 @@ impl TestHive {
 
     /// Starts a hive on a free port, with options of the server.
     pub async fn start_with(mut options: ServerOptions) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut database = None;
-        let engine = options.engine.unwrap_or_else(Engine::of_this_run);
-        if options.database.is_none() && engine == Engine::Postgres {
-            database = Some(PostgresDatabase::create().await);
-            options.database = database.as_ref().map(PostgresDatabase::url);
-        }
+        let (dir, database) = storage(&mut options).await;
+        let admin = seed(&data_dir(dir.path(), &options), options.database.as_deref()).await;
         let (server, url) = start_server(dir.path(), "127.0.0.1:0", &options).await;
-        let mut hive = Self { server, url, api_key: String::new(), password: String::new(), options, dir, database };
-        hive.password = text(&hive.server_command(&["admin", "create", "--username", ADMIN]).await["password"]);
-        hive.api_key = hive.new_api_key(ADMIN).await;
+        Self { server, url, admin, options, dir, database }
+    }
+
+    /// Starts a hive where there is nothing, and makes its admin with the server's own commands, as an operator does.
+    pub async fn start_empty() -> Self {
+        let mut options = ServerOptions::default();
+        let (dir, database) = storage(&mut options).await;
+        let (server, url) = start_server(dir.path(), "127.0.0.1:0", &options).await;
+        let admin = TestAdmin { password: String::new(), api_key: String::new() };
+        let mut hive = Self { server, url, admin, options, dir, database };
+        hive.admin.password = text(&hive.server_command(&["admin", "create", "--username", ADMIN]).await["password"]);
+        hive.admin.api_key = hive.new_api_key(ADMIN).await;
         hive
     }
 
@@ -82,12 +83,12 @@ impl TestHive {
 
     /// The admin's API key.
     pub fn api_key(&self) -> &str {
-        &self.api_key
+        &self.admin.api_key
     }
 
     /// The admin's password.
     pub fn password(&self) -> &str {
-        &self.password
+        &self.admin.password
     }
 
     /// Where the server and the satellites keep what they keep, and where their logs are.
@@ -117,7 +118,7 @@ impl TestHive {
 
     /// The admin over HTTP.
     pub fn rest(&self) -> Rest {
-        self.anonymous().with("x-api-key", &self.api_key)
+        self.anonymous().with("x-api-key", &self.admin.api_key)
     }
 
     /// Somebody without credentials over HTTP.
@@ -147,7 +148,7 @@ impl TestHive {
         let mut command = Command::new(binary("hive"));
         // The environment of the developer must not reach the programs under test.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.dir.path()).env("HIVE_URL", url).env("HIVE_API_KEY", &self.api_key);
+        command.env("HOME", self.dir.path()).env("HIVE_URL", url).env("HIVE_API_KEY", &self.admin.api_key);
         command.args(args);
         command
     }
@@ -269,7 +270,7 @@ impl TestHive {
     /// Starts a second server on the same data, and the admin who calls it.
     pub async fn second_server(&self) -> (Process, Rest) {
         let (server, url) = start_server(self.dir.path(), "127.0.0.1:0", &self.options).await;
-        (server, Rest::new(&url).with("x-api-key", &self.api_key))
+        (server, Rest::new(&url).with("x-api-key", &self.admin.api_key))
     }
 
     /// Starts the server again on the same port and data.
@@ -289,6 +290,18 @@ impl TestHive {
         self.server_command(&["restore", "--from", backup.to_str().unwrap()]).await;
         self.restart_server().await;
     }
+}
+
+/// The folder of a new hive, and its own database in a run about PostgreSQL.
+async fn storage(options: &mut ServerOptions) -> (TempDir, Option<PostgresDatabase>) {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = options.engine.unwrap_or_else(Engine::of_this_run);
+    if options.database.is_some() || engine == Engine::Sqlite {
+        return (dir, None);
+    }
+    let database = PostgresDatabase::create().await;
+    options.database = Some(database.url());
+    (dir, Some(database))
 }
 
 fn data_dir(dir: &Path, options: &ServerOptions) -> PathBuf {

@@ -2,7 +2,7 @@
 //!
 //! In the order in which a test meets them:
 //!
-//! - [`TestHive`] starts a real `hive-server` on a free port, with an admin and an API key made by its own commands;
+//! - [`TestHive`] starts a real `hive-server` on a free port, on a hive that has an admin with an API key;
 //! - [`TestSatellite`] is a real `satellite-agent` of that hive;
 //! - [`TestHive::rest`] and [`TestHive::cli`] drive it from outside: [`Rest`] over HTTP, [`Finished`] is what a command
 //!   line left behind;
@@ -37,6 +37,7 @@ mod process;
 pub mod procfs;
 mod rest;
 mod satellite;
+mod seed;
 mod simulator;
 mod wait;
 mod wall_clock;
