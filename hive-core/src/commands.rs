@@ -2,8 +2,9 @@
 //!
 //! The modules in the order of a command: `payload` is what it does, `accept` stores it, `queue` decides when it gets a
 //! slot at its satellite, `dispatch` hands it to a link of `links`, `reports` handles what its satellite reports,
-//! `in_flight` holds its output until it is stored and wakes its followers, `ending` ends it, `result` is what callers
-//! get. `revocation` and `overdue` end commands that their satellite does not end.
+//! `in_flight` holds its output until it is stored and wakes its followers, `spill` stores output early where there is too
+//! much, `ending` ends it, `result` is what callers get. `revocation` and `overdue` end commands that their satellite does
+//! not end.
 //!
 //! This module does not know what gives the commands of a job their turns. Jobs follow their commands as a
 //! `CommandObserver`.
@@ -25,6 +26,7 @@ mod requeue;
 pub(crate) mod result;
 mod revocation;
 mod router;
+mod spill;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
@@ -97,6 +99,7 @@ impl Commands {
         context: ServiceContext,
     ) -> Self {
         Self {
+            in_flight: in_flight::InFlightCommands::new(context.settings().max_buffered_output),
             store: store.clone(),
             job_store: store.clone(),
             satellite_store: store.clone(),
@@ -105,7 +108,6 @@ impl Commands {
             auth_failures,
             presence,
             context,
-            in_flight: in_flight::InFlightCommands::default(),
             open: queue::OpenCommandCounts::default(),
             links: links::CommandLinks::default(),
             open_jobs: open_jobs::OpenJobs::default(),

@@ -1,15 +1,17 @@
 //! The grants of open streams and attachments. They outlive the call that opened them, but not the rights of the caller.
 //!
 //! Each of them holds a [`GrantGuard`]. A change in this process that takes a right away revalidates the user's grants at once
-//! ([`AccessGrants::revalidate`]). Housekeeping revalidates all grants, for changes that another process made to the same
+//! ([`AccessGrants::revalidate`]). Housekeeping revalidates all grants, by credential, for changes that another process made to the same
 //! database and for keys that expire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use futures_util::{StreamExt, stream};
 use hive_wire::api::{PlatformRole, Role};
 use hive_wire::{TeamId, UserId};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -19,11 +21,16 @@ use crate::store::{ApiKeyOwner, IdentityStore};
 use crate::sync::lock;
 use crate::{Error, Result};
 
+/// Credentials that are read from the store at the same time: callers need its connections too.
+const READS_AT_ONCE: usize = 4;
+
 /// All issued grants.
 pub(crate) struct AccessGrants {
     store: Arc<dyn IdentityStore>,
     context: ServiceContext,
     issued: Mutex<Issued>,
+    /// The credentials that were revalidated since the last sweep that came to its end.
+    done_in_sweep: Mutex<HashSet<Credential>>,
 }
 
 #[derive(Default)]
@@ -40,6 +47,24 @@ struct Grant {
     before: Option<GrantSnapshot>,
     revoked: OnceLock<RevokeReason>,
     is_revoked: CancellationToken,
+}
+
+impl Grant {
+    /// Revokes the grant if its credential, whose state this is now, does not allow it any more.
+    fn revoke_by(&self, state: &CredentialState) {
+        let Some(before) = &self.before else { return };
+        let reason = match state {
+            CredentialState::Valid(now) => now.revoked_since(before),
+            // Foreign now, but valid when the grant was issued: the row was deleted meanwhile.
+            CredentialState::Refused | CredentialState::Foreign => Some(RevokeReason::Credential),
+        };
+        if let Some(reason) = reason {
+            // Before the token is cancelled: whoever it wakes reads the reason. It is set already if the grant was revoked
+            // before, and then the first reason counts.
+            self.revoked.set(reason).ok();
+            self.is_revoked.cancel();
+        }
+    }
 }
 
 /// The role and teams of a caller, and the version of its credential.
@@ -137,7 +162,7 @@ impl std::fmt::Debug for GrantGuard {
 
 impl AccessGrants {
     pub(crate) fn new(store: Arc<dyn IdentityStore>, context: ServiceContext) -> Self {
-        Self { store, context, issued: Mutex::default() }
+        Self { store, context, issued: Mutex::default(), done_in_sweep: Mutex::default() }
     }
 
     /// Issues a grant to a principal.
@@ -184,24 +209,53 @@ impl AccessGrants {
         Ok(())
     }
 
-    /// Revokes the grants of a user, or of all users, that are no longer valid. A credential that cannot be read now is left
-    /// for the next revalidation.
-    pub(crate) async fn revalidate(&self, user: Option<UserId>) {
-        // A copy, because the lock must not be held over the reads of the store.
-        let grants: Vec<_> = lock(&self.issued).grants.values().cloned().collect();
-        for grant in grants.into_iter().filter(|grant| user.is_none() || grant.credential.user() == user) {
-            match self.revocation(&grant).await {
-                Ok(None) => {}
-                Ok(Some(reason)) => {
-                    // Before the token is cancelled: whoever it wakes reads the reason. It is set already if the grant was
-                    // revoked before, and then the first reason counts.
-                    grant.revoked.set(reason).ok();
-                    grant.is_revoked.cancel();
-                }
+    /// Revokes the grants of a user that are no longer valid. A credential that cannot be read now is left for the next
+    /// revalidation.
+    pub(crate) async fn revalidate(&self, user: UserId) {
+        let due = self.by_credential(|credential| credential.user() == Some(user));
+        self.revalidate_each(due).await;
+    }
+
+    /// Revokes the grants that are no longer valid, of all users. Each credential is read once, however many grants it has.
+    ///
+    /// It takes no longer than one `sweep_interval`. Where the store is too slow for all credentials, the next call goes on with
+    /// those that are left.
+    pub(crate) async fn revalidate_all(&self) {
+        let mut due = self.by_credential(|_| true);
+        {
+            let done = lock(&self.done_in_sweep);
+            due.retain(|credential, _| !done.contains(credential));
+        }
+        let period = self.context.settings().sweep_interval;
+        match timeout(period, self.revalidate_each(due)).await {
+            Ok(()) => lock(&self.done_in_sweep).clear(),
+            Err(_) => warn!("the store is too slow to revalidate all grants in time; the next sweep goes on"),
+        }
+    }
+
+    async fn revalidate_each(&self, due: HashMap<Credential, Vec<Arc<Grant>>>) {
+        let checks = due.into_iter().map(|(credential, grants)| async move {
+            match self.credential_state(credential).await {
+                Ok(state) => grants.iter().for_each(|grant| grant.revoke_by(&state)),
                 // An unreachable store must not end all streams at once.
                 Err(error) => warn!(error = %error, "a grant cannot be revalidated now"),
             }
+            lock(&self.done_in_sweep).insert(credential);
+        });
+        stream::iter(checks).buffer_unordered(READS_AT_ONCE).collect::<()>().await;
+    }
+
+    /// Returns the grants that the hive can revoke, by their credential.
+    fn by_credential(&self, is_due: impl Fn(Credential) -> bool) -> HashMap<Credential, Vec<Arc<Grant>>> {
+        let mut due: HashMap<_, Vec<_>> = HashMap::new();
+        // Copies, because the lock must not be held over the reads of the store.
+        for grant in lock(&self.issued).grants.values() {
+            // Without a snapshot the embedding program vouched for the caller. The hive has no row by which it could be revoked.
+            if grant.before.is_some() && is_due(grant.credential) {
+                due.entry(grant.credential).or_default().push(grant.clone());
+            }
         }
+        due
     }
 
     /// Returns whether a key is refused regardless of its secret: it is expired or revoked, or its user is disabled.
@@ -209,16 +263,6 @@ impl AccessGrants {
         let ApiKeyOwner { key, user, teams: _ } = owner;
         let is_expired = key.expires_at.is_some_and(|end| end <= self.context.now());
         is_expired || key.revoked_at.is_some() || user.disabled_at.is_some()
-    }
-
-    async fn revocation(&self, grant: &Grant) -> Result<Option<RevokeReason>> {
-        // The embedding program vouched for this caller. The hive has no row by which it could be revoked.
-        let Some(before) = &grant.before else { return Ok(None) };
-        Ok(match self.credential_state(grant.credential).await? {
-            CredentialState::Valid(now) => now.revoked_since(before),
-            // Foreign now, but valid when the grant was issued: the row was deleted meanwhile.
-            CredentialState::Refused | CredentialState::Foreign => Some(RevokeReason::Credential),
-        })
     }
 
     async fn credential_state(&self, credential: Credential) -> Result<CredentialState> {

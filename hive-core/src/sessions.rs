@@ -30,6 +30,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hive_wire::api::Size;
 use hive_wire::{SatelliteId, SessionId};
 use tokio::time::Instant;
 
@@ -63,6 +64,8 @@ pub(crate) struct Sessions {
     context: ServiceContext,
     /// The open sessions, and those that ended less than a minute ago.
     live: Mutex<Entries>,
+    /// Sizes that changed and are not stored yet.
+    unstored_sizes: Mutex<HashMap<SessionId, Size>>,
     /// The origin of the times that are passed to the sessions.
     origin: Instant,
 }
@@ -111,6 +114,7 @@ impl Sessions {
             links,
             context,
             live: Mutex::default(),
+            unstored_sizes: Mutex::default(),
             origin: Instant::now(),
         }
     }

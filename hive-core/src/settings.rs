@@ -56,6 +56,9 @@ hive_wire::with_setters! {
         pub max_queue_per_satellite: u32,
         /// The most open commands of one caller, those of jobs left out; more of them are refused with `RateLimited`.
         pub max_open_per_caller: u32,
+        /// The output of commands that may be in memory before it is stored, in bytes, of all commands together. Above it,
+        /// output is stored early, and satellites wait for that. At least one frame of each command in flight is in memory.
+        pub max_buffered_output: usize,
         /// How long a terminal outlives its satellite's link.
         pub session_linger: Duration,
         /// How long a terminal may be without input and output before it is ended; forever if `None`.
@@ -84,6 +87,7 @@ impl Default for Settings {
             max_sessions_per_satellite: 10,
             max_queue_per_satellite: 50_000,
             max_open_per_caller: 10_000,
+            max_buffered_output: 64 * 1024 * 1024,
             session_linger: Duration::from_mins(10),
             session_idle_timeout: Some(Duration::from_hours(24)),
             claim_stall: Duration::from_secs(10),

@@ -107,8 +107,8 @@ impl Commands {
         let command = command.delivery(link.as_ref().map(|link| self.delivery(link)));
         let (created_at, expires_at) = (command.created_at, command.expires_at);
         // Before it is stored: a link that opens right then delivers it, and its result may arrive before this task goes on.
-        // A call that waits follows the command from here on, also while it is queued: otherwise it would poll the
-        // store.
+        // A call that waits follows the command from here on, also while it is queued: otherwise it would look for it in
+        // the store.
         if link.is_some() || (is_awaited && is_online) {
             self.in_flight.begin(id, command_meta(principal, row, &work), Received::default());
         }

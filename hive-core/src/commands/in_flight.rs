@@ -1,13 +1,24 @@
 //! Commands that satellites work on now: output that is not stored yet, and who waits for the end.
 //!
 //! Output is buffered up to one chunk a stream and then stored, so that a large one is on disk. Each follower of a command keeps an
-//! offset of its own: a slow one delays nobody and misses nothing.
+//! offset of its own: a slow one delays nobody and misses nothing. All buffers together have a limit, above which output is stored
+//! early ([`InFlightCommands::begin_spill`]).
+//!
+//! A command has a lock of its own, and the map has one for each of its shards, which is held to look a command up: a busy command
+//! delays no other. A caller may also wait for a command that is not in flight ([`WatchedCommand::Absent`]).
+
+mod absent;
+mod output_buffer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hive_wire::agent::{Channel, MAX_OUTPUT, Received};
 use hive_wire::api::{Actor, CommandType};
 use hive_wire::{CommandId, JobId, SatelliteId, SatelliteName, TeamId, Timestamp};
@@ -16,11 +27,15 @@ use tokio::sync::watch;
 use crate::store::{CommandOutcome, CommandRow};
 use crate::sync::lock;
 
-/// Output of one stream that is buffered before it is stored.
-const CHUNK: usize = 64 * 1024;
+pub(crate) use absent::WatchedCommand;
+pub(crate) use output_buffer::OutputChunk;
+use output_buffer::{BufferedBytes, OutputBuffer, detached};
+
 /// The output of an ended command that is kept for its followers; more of it they read from the store. A thousand commands
 /// whose output nobody asks for must not hold memory.
 const MAX_RETAINED: usize = 8 * 1024;
+/// The parts of the map, each with a lock of its own.
+const SHARDS: usize = 64;
 
 /// What audit records and answers need to know of a command.
 #[derive(Debug, Clone)]
@@ -69,11 +84,17 @@ pub(crate) struct SatelliteRef {
 
 struct InFlightCommand {
     meta: CommandMeta,
+    state: Mutex<CommandState>,
+    progress: watch::Sender<CommandProgress>,
+}
+
+struct CommandState {
     stdout: OutputBuffer,
     stderr: OutputBuffer,
     is_cancelled: bool,
+    /// Whether it was removed from the map. Somebody who had looked it up before may still have it.
+    is_over: bool,
     contact: Contact,
-    progress: watch::Sender<CommandProgress>,
 }
 
 /// When a command was sent to its satellite, and when the satellite last reported something of it.
@@ -92,54 +113,19 @@ impl Contact {
     }
 }
 
-/// The end of one output: everything before `offset` is stored.
-#[derive(Default)]
-struct OutputBuffer {
-    offset: u64,
-    bytes: BytesMut,
-}
-
-impl OutputBuffer {
-    fn starting_at(offset: u64) -> Self {
-        Self { offset, ..Self::default() }
-    }
-
-    fn end(&self) -> u64 {
-        self.offset + self.bytes.len() as u64
-    }
-
-    /// Adds the new part of bytes that begin at or before the end.
-    fn add(&mut self, offset: u64, bytes: &Bytes) {
-        // After a reconnect a satellite may send again what has arrived already.
-        let known = self.end().saturating_sub(offset).min(bytes.len() as u64);
-        self.bytes.extend_from_slice(&bytes[known as usize..]);
-    }
-
-    /// Drops the bytes before `end`.
-    fn drop_until(&mut self, end: u64) {
-        let len = (end.saturating_sub(self.offset) as usize).min(self.bytes.len());
-        drop(self.bytes.split_to(len));
-        self.offset += len as u64;
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes.len() >= CHUNK
-    }
-}
-
 /// A command that was ended by a change of its satellite. Its followers do not know yet.
 pub(crate) struct RevokedCommand {
     pub(crate) id: CommandId,
     /// Output that is not stored yet.
     pub(crate) buffered: Vec<(Channel, u64, Bytes)>,
-    progress: watch::Sender<CommandProgress>,
+    command: Arc<InFlightCommand>,
 }
 
 impl RevokedCommand {
     /// Reports the end to the followers. They read the outcome from the store.
     pub(crate) fn finish(self) {
         let finished = Arc::new(FinishedCommand { outcome: None });
-        self.progress.send_modify(|progress| progress.finished = Some(finished));
+        self.command.progress.send_modify(|progress| progress.finished = Some(finished));
     }
 }
 
@@ -155,130 +141,180 @@ pub(crate) enum OutputError {
 }
 
 /// All commands that satellites work on now.
-#[derive(Default)]
 pub(crate) struct InFlightCommands {
-    commands: Mutex<HashMap<CommandId, InFlightCommand>>,
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+    buffered: BufferedBytes,
+    max_buffered: usize,
+    is_spilling: AtomicBool,
+}
+
+#[derive(Default)]
+struct Shard {
+    commands: HashMap<CommandId, Arc<InFlightCommand>>,
+    /// Those who wait for commands that are not here.
+    absent: absent::AbsentCommands,
+}
+
+/// The right to store output early. Nobody else has it at the same time.
+pub(crate) struct Spill<'a> {
+    commands: &'a InFlightCommands,
+}
+
+impl Drop for Spill<'_> {
+    fn drop(&mut self) {
+        self.commands.is_spilling.store(false, Ordering::Release);
+    }
 }
 
 impl InFlightCommands {
+    /// No commands, whose output together takes about `max_buffered` bytes of memory at most.
+    pub(crate) fn new(max_buffered: usize) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            buffered: BufferedBytes::default(),
+            max_buffered,
+            is_spilling: AtomicBool::new(false),
+        }
+    }
+
     /// Adds a command, of whose output `stored` is stored. One that is there stays as it is.
     pub(crate) fn begin(&self, id: CommandId, meta: CommandMeta, stored: Received) {
-        self.with(|commands| {
-            commands.entry(id).or_insert_with(|| InFlightCommand {
-                meta,
-                stdout: OutputBuffer::starting_at(stored.stdout),
-                stderr: OutputBuffer::starting_at(stored.stderr),
+        let mut shard = self.shard(id);
+        shard.commands.entry(id).or_insert_with(|| {
+            let state = CommandState {
+                stdout: OutputBuffer::starting_at(stored.stdout, self.buffered.clone()),
+                stderr: OutputBuffer::starting_at(stored.stderr, self.buffered.clone()),
                 is_cancelled: false,
+                is_over: false,
                 contact: Contact::default(),
-                progress: watch::Sender::new(CommandProgress { received: stored, finished: None }),
-            });
+            };
+            let progress = watch::Sender::new(CommandProgress { received: stored, finished: None });
+            Arc::new(InFlightCommand { meta, state: Mutex::new(state), progress })
         });
+        shard.absent.wake(id, false);
     }
 
     /// Marks a command as cancelled, also where its satellite does not have it yet, and follows it; `None` where no satellite
     /// works on it.
     pub(crate) fn cancel(&self, id: CommandId) -> Option<watch::Receiver<CommandProgress>> {
-        self.with(|commands| {
-            let command = commands.get_mut(&id)?;
-            command.is_cancelled = true;
-            // Still under the lock, so that an end comes after the subscription and wakes it.
-            Some(command.progress.subscribe())
-        })
+        let command = self.find(id)?;
+        command.state().is_cancelled = true;
+        Some(command.progress.subscribe())
     }
 
     pub(crate) fn is_cancelled(&self, id: CommandId) -> bool {
-        self.with(|commands| commands.get(&id).is_some_and(|command| command.is_cancelled))
+        self.find(id).is_some_and(|command| command.state().is_cancelled)
     }
 
     /// Notes that a command is sent to its satellite, for the first time or again.
     pub(crate) fn note_sent(&self, id: CommandId, now: Timestamp) {
-        self.with(|commands| {
-            if let Some(command) = commands.get_mut(&id) {
-                command.contact.sent = Some(now);
-            }
-        });
+        if let Some(command) = self.find(id) {
+            command.state().contact.sent = Some(now);
+        }
     }
 
     /// Notes that a satellite has reported something of a command.
     pub(crate) fn note_heard(&self, id: CommandId, now: Timestamp) {
-        self.with(|commands| {
-            if let Some(command) = commands.get_mut(&id) {
-                command.contact.heard = Some(now);
-            }
-        });
+        if let Some(command) = self.find(id) {
+            command.state().contact.heard = Some(now);
+        }
     }
 
     /// Returns until when the satellite of a command may still report its end; `None` where this process did not send it.
     pub(crate) fn expected_until(&self, id: CommandId, timeout: Duration, grace: Duration) -> Option<Timestamp> {
-        self.with(|commands| commands.get(&id)?.contact.expected_until(timeout, grace))
+        self.find(id)?.state().contact.expected_until(timeout, grace)
     }
 
     /// Follows a command; `None` where no satellite works on it.
     pub(crate) fn follow(&self, id: CommandId) -> Option<watch::Receiver<CommandProgress>> {
-        self.with(|commands| commands.get(&id).map(|command| command.progress.subscribe()))
+        Some(self.find(id)?.progress.subscribe())
     }
 
     /// Returns what is known of a command, where this satellite works on it.
     pub(crate) fn meta(&self, id: CommandId, satellite: SatelliteId) -> Option<CommandMeta> {
-        let meta = self.with(|commands| commands.get(&id).map(|command| command.meta.clone()))?;
-        (meta.satellite == satellite).then_some(meta)
+        let command = self.find(id)?;
+        (command.meta.satellite == satellite).then(|| command.meta.clone())
     }
 
     /// Returns how much output has arrived, stored or buffered.
     pub(crate) fn received(&self, id: CommandId) -> Option<Received> {
-        self.with(|commands| commands.get(&id).map(|command| command.progress.borrow().received))
+        Some(self.find(id)?.progress.borrow().received)
     }
 
-    /// Accepts output. Returns the buffer once it has grown to a chunk: store it, and report that by
-    /// [`note_stored`](Self::note_stored).
+    /// Accepts output. Returns whether the buffer is to be stored now: then [`full_chunk`](Self::full_chunk) has it.
     pub(crate) fn add_output(
         &self,
         id: CommandId,
         channel: &Channel,
         offset: u64,
         bytes: &Bytes,
-    ) -> Result<Option<(u64, Bytes)>, OutputError> {
-        self.with(|commands| {
-            let command = commands.get_mut(&id).ok_or(OutputError::NotInFlight)?;
-            // Output of a channel of a newer version is dropped, and its stream goes on.
-            let Some(buffer) = command.buffer(channel) else { return Ok(None) };
-            if offset > buffer.end() {
-                return Err(OutputError::Gap);
-            }
-            if offset + bytes.len() as u64 > MAX_OUTPUT {
-                return Err(OutputError::BeyondCap);
-            }
-            buffer.add(offset, bytes);
-            // A copy: until the store has the chunk, readers find it here.
-            let full = buffer.is_full().then(|| (buffer.offset, Bytes::copy_from_slice(&buffer.bytes)));
-            let received = Received { stdout: command.stdout.end(), stderr: command.stderr.end() };
-            command.progress.send_modify(|progress| progress.received = received);
-            Ok(full)
-        })
+    ) -> Result<bool, OutputError> {
+        let command = self.find(id).ok_or(OutputError::NotInFlight)?;
+        // Copied before the lock is taken.
+        let bytes = detached(bytes);
+        let mut state = command.state();
+        // It ended after it was found.
+        if state.is_over {
+            return Err(OutputError::NotInFlight);
+        }
+        // Output of a channel of a newer version is dropped, and its stream goes on.
+        let Some(buffer) = state.buffer(channel) else { return Ok(false) };
+        if offset > buffer.end() {
+            return Err(OutputError::Gap);
+        }
+        if offset + bytes.len() as u64 > MAX_OUTPUT {
+            return Err(OutputError::BeyondCap);
+        }
+        buffer.add(offset, bytes);
+        let must_store = self.must_store(buffer);
+        let received = Received { stdout: state.stdout.end(), stderr: state.stderr.end() };
+        command.progress.send_modify(|progress| progress.received = received);
+        Ok(must_store)
+    }
+
+    /// Returns buffered output, where it has grown to a chunk, or where all buffers together are over their limit. Once it is stored,
+    /// report that by [`note_stored`](Self::note_stored).
+    pub(crate) fn full_chunk(&self, id: CommandId, channel: &Channel) -> Option<(u64, Bytes)> {
+        let chunk = {
+            let command = self.find(id)?;
+            let mut state = command.state();
+            let buffer = state.buffer(channel)?;
+            // Shared, and not taken out: until the store has the chunk, readers find it here.
+            self.must_store(buffer).then(|| buffer.chunk())?
+        };
+        Some((chunk.offset, chunk.into_bytes()))
+    }
+
+    fn must_store(&self, buffer: &OutputBuffer) -> bool {
+        buffer.is_full() || (buffer.len() > 0 && self.is_over_limit())
     }
 
     /// Drops buffered output that is stored by now.
     pub(crate) fn note_stored(&self, id: CommandId, channel: &Channel, end: u64) {
-        self.with(|commands| {
-            if let Some(buffer) = commands.get_mut(&id).and_then(|command| command.buffer(channel)) {
-                buffer.drop_until(end);
-            }
-        });
+        let Some(command) = self.find(id) else { return };
+        if let Some(buffer) = command.state().buffer(channel) {
+            buffer.drop_until(end);
+        }
     }
 
-    /// Returns buffered output from `from` on; `None` where it is stored, or not here.
+    /// Returns some buffered output from `from` on; `None` where it is stored, or not here.
     pub(crate) fn output(&self, id: CommandId, channel: &Channel, from: u64) -> Option<Bytes> {
-        self.with(|commands| {
-            let buffer = commands.get_mut(&id)?.buffer(channel)?;
-            // What is before the buffer is in the store.
-            let skip = from.checked_sub(buffer.offset)? as usize;
-            (skip < buffer.bytes.len()).then(|| Bytes::copy_from_slice(&buffer.bytes[skip..]))
-        })
+        // What is before the buffer is in the store.
+        self.find(id)?.state().buffer(channel)?.segment(from)
     }
 
     /// Returns all buffered output, to be stored with the end.
     pub(crate) fn buffered(&self, id: CommandId) -> Vec<(Channel, u64, Bytes)> {
-        self.with(|commands| commands.get(&id).map(InFlightCommand::buffered).unwrap_or_default())
+        self.find(id).map(|command| command.buffered()).unwrap_or_default()
+    }
+
+    /// Begins to store output early, if all buffers together are over their limit and nobody does so already.
+    pub(crate) fn begin_spill(&self) -> Option<Spill<'_>> {
+        let is_mine = self.is_over_limit() && !self.is_spilling.swap(true, Ordering::Acquire);
+        // Not `then_some`: the drop of a right that is not given away would end the other one.
+        is_mine.then(|| Spill { commands: self })
     }
 
     /// Removes a command and reports the end to its followers.
@@ -289,8 +325,13 @@ impl InFlightCommands {
             outcome.output.clear();
         }
         // Removed before the followers are woken: whoever looks for it from then on finds the end in the store.
-        let command = self.with(|commands| commands.remove(&id));
+        let command = {
+            let mut shard = self.shard(id);
+            shard.absent.wake(id, true);
+            shard.commands.remove(&id)
+        };
         if let Some(command) = command {
+            command.state().is_over = true;
             let finished = Arc::new(FinishedCommand { outcome });
             command.progress.send_modify(|progress| progress.finished = Some(finished));
         }
@@ -302,107 +343,105 @@ impl InFlightCommands {
         satellite: SatelliteId,
         is_matching: impl Fn(&CommandMeta) -> bool,
     ) -> Vec<RevokedCommand> {
-        self.with(|commands| {
-            let is_revoked =
-                |command: &InFlightCommand| command.meta.satellite == satellite && is_matching(&command.meta);
-            let revoked = commands.extract_if(|_, command| is_revoked(command));
-            revoked
-                .map(|(id, command)| RevokedCommand { id, buffered: command.buffered(), progress: command.progress })
-                .collect()
-        })
+        let is_revoked = |meta: &CommandMeta| meta.satellite == satellite && is_matching(meta);
+        let mut revoked = Vec::new();
+        for shard in &self.shards {
+            revoked.extend(lock(shard).commands.extract_if(|_, command| is_revoked(&command.meta)));
+        }
+        let end = |(id, command): (CommandId, Arc<InFlightCommand>)| {
+            command.state().is_over = true;
+            RevokedCommand { id, buffered: command.buffered(), command }
+        };
+        revoked.into_iter().map(end).collect()
     }
 
     /// Returns how many there are.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
-        self.with(|commands| commands.len())
+        self.shards.iter().map(|shard| lock(shard).commands.len()).sum()
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut HashMap<CommandId, InFlightCommand>) -> T) -> T {
-        // `work` is not async, so that the lock is never held while something is awaited.
-        work(&mut lock(&self.commands))
+    /// Returns the bytes in all buffers together.
+    #[cfg(test)]
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.buffered.get()
+    }
+
+    /// Whether all buffers together are over their limit, and nobody stores output early.
+    pub(crate) fn needs_spill(&self) -> bool {
+        self.is_over_limit() && !self.is_spilling.load(Ordering::Relaxed)
+    }
+
+    fn is_over_limit(&self) -> bool {
+        self.buffered.get() > self.max_buffered
+    }
+
+    fn find(&self, id: CommandId) -> Option<Arc<InFlightCommand>> {
+        self.shard(id).commands.get(&id).cloned()
+    }
+
+    fn shard(&self, id: CommandId) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[self.hasher.hash_one(id) as usize % SHARDS])
+    }
+}
+
+impl Spill<'_> {
+    /// Returns the fullest buffers: storing them leaves half of the limit free.
+    pub(crate) fn fullest(&self) -> Vec<(CommandId, Channel)> {
+        let mut all = Vec::new();
+        for shard in &self.commands.shards {
+            // Copies, so that no command is locked while its shard is.
+            all.extend(lock(shard).commands.iter().map(|(id, command)| (*id, command.clone())));
+        }
+        let mut buffers: Vec<(usize, CommandId, Channel)> = Vec::new();
+        for (id, command) in all {
+            let state = command.state();
+            buffers.push((state.stdout.len(), id, Channel::Stdout));
+            buffers.push((state.stderr.len(), id, Channel::Stderr));
+        }
+        buffers.retain(|(len, ..)| *len > 0);
+        buffers.sort_unstable_by(|(a, ..), (b, ..)| b.cmp(a));
+        let mut left = self.commands.buffered.get().saturating_sub(self.commands.max_buffered / 2);
+        let is_needed = |(len, ..): &(usize, CommandId, Channel)| {
+            let is_needed = left > 0;
+            left = left.saturating_sub(*len);
+            is_needed
+        };
+        buffers.into_iter().take_while(is_needed).map(|(_, id, channel)| (id, channel)).collect()
+    }
+
+    /// Returns what is buffered of one stream now; `None` if there is nothing.
+    pub(crate) fn chunk(&self, id: CommandId, channel: &Channel) -> Option<OutputChunk> {
+        let command = self.commands.find(id)?;
+        let mut state = command.state();
+        let buffer = state.buffer(channel)?;
+        (buffer.len() > 0).then(|| buffer.chunk())
     }
 }
 
 impl InFlightCommand {
-    fn buffered(&self) -> Vec<(Channel, u64, Bytes)> {
-        let buffers = [(Channel::Stdout, &self.stdout), (Channel::Stderr, &self.stderr)];
-        let with_bytes = buffers.into_iter().filter(|(_, buffer)| !buffer.bytes.is_empty());
-        with_bytes.map(|(channel, buffer)| (channel, buffer.offset, Bytes::copy_from_slice(&buffer.bytes))).collect()
+    fn state(&self) -> MutexGuard<'_, CommandState> {
+        // Its holders are not async, so that the lock is never held while something is awaited.
+        lock(&self.state)
     }
 
+    fn buffered(&self) -> Vec<(Channel, u64, Bytes)> {
+        let chunks = {
+            let state = self.state();
+            let buffers = [(Channel::Stdout, &state.stdout), (Channel::Stderr, &state.stderr)];
+            let with_bytes = buffers.into_iter().filter(|(_, buffer)| buffer.len() > 0);
+            with_bytes.map(|(channel, buffer)| (channel, buffer.chunk())).collect::<Vec<_>>()
+        };
+        chunks.into_iter().map(|(channel, chunk)| (channel, chunk.offset, chunk.into_bytes())).collect()
+    }
+}
+
+impl CommandState {
     fn buffer(&mut self, channel: &Channel) -> Option<&mut OutputBuffer> {
         match channel {
             Channel::Stdout => Some(&mut self.stdout),
             Channel::Stderr => Some(&mut self.stderr),
             Channel::Unknown(_) => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hive_wire::id::Seed;
-
-    fn one_command() -> (InFlightCommands, CommandId, SatelliteId) {
-        let seed = Seed { unix_millis: 1, random: [1; 10] };
-        let (id, satellite) = (CommandId::new(seed), SatelliteId::new(seed));
-        let actor = Actor { kind: "system".into(), id: "system".into(), name: "system".into(), ip: None };
-        let meta = CommandMeta { satellite, team: None, job: None, command_type: CommandType::Exec, actor };
-        let commands = InFlightCommands::default();
-        commands.begin(id, meta, Received::default());
-        (commands, id, satellite)
-    }
-
-    #[test]
-    fn output_that_comes_twice_is_taken_once() {
-        let (commands, id, _) = one_command();
-        for (offset, bytes) in [(0, "abc"), (0, "abc"), (1, "bcde")] {
-            commands.add_output(id, &Channel::Stdout, offset, &Bytes::from_static(bytes.as_bytes())).unwrap();
-        }
-        assert_eq!(commands.output(id, &Channel::Stdout, 0).unwrap(), "abcde");
-        assert_eq!(commands.add_output(id, &Channel::Stdout, 6, &Bytes::from_static(b"x")), Err(OutputError::Gap));
-    }
-
-    #[test]
-    fn a_full_chunk_is_dropped_only_once_it_is_stored() {
-        let (commands, id, _) = one_command();
-        let (offset, chunk) = commands.add_output(id, &Channel::Stderr, 0, &vec![7; CHUNK].into()).unwrap().unwrap();
-        assert_eq!((offset, chunk.len()), (0, CHUNK));
-        assert!(commands.output(id, &Channel::Stderr, 0).is_some());
-        commands.note_stored(id, &Channel::Stderr, CHUNK as u64);
-        assert!(commands.output(id, &Channel::Stderr, 0).is_none());
-        assert_eq!(commands.received(id).unwrap().stderr, CHUNK as u64);
-    }
-
-    #[test]
-    fn a_command_is_expected_until_its_time_is_up_or_its_output_ends() {
-        let (commands, id, _) = one_command();
-        let at = |seconds| Timestamp::from_micros(0).plus(Duration::from_secs(seconds));
-        let until = || commands.expected_until(id, Duration::from_secs(5), Duration::from_mins(1));
-        assert_eq!(until(), None, "it was not sent from here");
-        commands.note_sent(id, at(100));
-        commands.note_heard(id, at(101));
-        assert_eq!(until(), Some(at(165)));
-        commands.note_heard(id, at(130));
-        assert_eq!(until(), Some(at(190)), "its output still comes");
-        commands.note_sent(id, at(200));
-        assert_eq!(until(), Some(at(265)), "it may begin only now");
-    }
-
-    #[test]
-    fn another_satellite_has_no_say() {
-        let (commands, id, satellite) = one_command();
-        let other = SatelliteId::new(Seed { unix_millis: 1, random: [2; 10] });
-        assert!(commands.meta(id, satellite).is_some());
-        assert!(commands.meta(id, other).is_none());
-    }
-
-    #[test]
-    fn output_beyond_the_cap_is_refused() {
-        let (commands, id, _) = one_command();
-        let too_far = commands.add_output(id, &Channel::Stdout, 0, &vec![0; MAX_OUTPUT as usize + 1].into());
-        assert_eq!(too_far, Err(OutputError::BeyondCap));
     }
 }

@@ -64,7 +64,7 @@ impl Commands {
 
     /// Buffers output until a chunk is full, and stores that before the satellite may send on.
     pub(crate) async fn on_output(
-        &self,
+        self: &Arc<Self>,
         satellite: SatelliteId,
         id: CommandId,
         channel: Channel,
@@ -76,7 +76,9 @@ impl Commands {
             return Ok(());
         }
         self.in_flight.note_heard(id, self.context.steady());
-        let full = self.in_flight.add_output(id, &channel, offset, bytes).map_err(protocol_violation)?;
+        let is_full = self.in_flight.add_output(id, &channel, offset, bytes).map_err(protocol_violation)?;
+        self.spill_if_over_limit();
+        let full = if is_full { self.in_flight.full_chunk(id, &channel) } else { None };
         let Some((offset, chunk)) = full else { return Ok(()) };
         let end = offset + chunk.len() as u64;
         let retry = self.context.retry_window();

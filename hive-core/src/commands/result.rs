@@ -1,5 +1,6 @@
 //! What became of a command, with its output or with a reader of it. A large output is in no answer: it is read piece by piece.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use bytes::Bytes;
 use hive_wire::agent::{Channel, Received};
 use hive_wire::api::{CommandEnd, CommandInfo, CommandStatus, ExecResult, OutputEncoding, TargetStatus};
 use hive_wire::{CommandId, ErrorCode};
+use tokio::sync::watch;
 
 use super::Commands;
-use super::in_flight::{CommandProgress, FinishedCommand, SatelliteRef};
+use super::in_flight::{CommandProgress, FinishedCommand, SatelliteRef, WatchedCommand};
 use crate::commands::{CommandReport, ExecReport, OutputReader, OutputSource, encode};
 use crate::store::{CommandOutcome, CommandRow, JobTargetRow};
 use crate::{Error, Result};
@@ -20,11 +22,11 @@ const INLINE: u64 = 64 * 1024;
 /// Output read from the store at a time.
 const READ_AT_ONCE: usize = 256 * 1024;
 
+/// Commands that are looked for in the store at once.
+const CHECKED_AT_ONCE: usize = 500;
+
 /// Output of each stream that an error carries.
 const MAX_ERROR_OUTPUT: usize = 1024 * 1024;
-
-/// The pause between two looks whether a command is in flight again: after a restart its satellite is not back yet.
-const RETURN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The output of a command of this hive: buffered in memory, or stored.
 #[derive(Debug)]
@@ -87,20 +89,42 @@ impl Commands {
         tokio::time::timeout(timeout, end).await.is_ok()
     }
 
-    /// Waits until a command has ended. Returns its end where this process saw it. After a restart, a call may come before the
-    /// satellite has reconnected: then the store is polled until the command is in flight again.
+    /// Waits until a command has ended. Returns its end where this process saw it.
     async fn end_of(&self, id: CommandId) -> Result<Option<CommandProgress>> {
+        let Some(mut progress) = self.follow_when_in_flight(id).await? else { return Ok(None) };
+        let end = progress.wait_for(|progress| progress.finished.is_some()).await;
+        Ok(end.ok().map(|end| end.clone()))
+    }
+
+    /// Follows a command once it is in flight; `None` where it has ended before. After a restart, a call may come before the
+    /// satellite has reconnected.
+    pub(super) async fn follow_when_in_flight(
+        &self,
+        id: CommandId,
+    ) -> Result<Option<watch::Receiver<CommandProgress>>> {
         loop {
-            if let Some(mut progress) = self.in_flight.follow(id) {
-                let end = progress.wait_for(|progress| progress.finished.is_some()).await;
-                return Ok(end.ok().map(|end| end.clone()));
-            }
+            let mut absent = match self.in_flight.watch(id) {
+                WatchedCommand::InFlight(progress) => return Ok(Some(progress)),
+                WatchedCommand::Absent(absent) => absent,
+            };
+            // Read after this waits: an end that is stored from now on wakes it.
             let row = self.store.command_get(id).await?;
-            if row.is_none_or(|row| row.status.is_terminal()) {
+            if row.is_none_or(|row| row.status.is_terminal()) || absent.changed().await {
                 return Ok(None);
             }
-            tokio::time::sleep(RETURN_INTERVAL).await;
         }
+    }
+
+    /// Looks in the store whether commands have ended for which somebody waits, and that are not in flight here. It reads once for
+    /// all of them.
+    pub(crate) async fn check_absent(&self) -> Result<()> {
+        for ids in self.in_flight.absent().chunks(CHECKED_AT_ONCE) {
+            let open: HashSet<_> = self.store.command_list_unfinished(ids).await?.into_iter().collect();
+            for id in ids.iter().filter(|id| !open.contains(id)) {
+                self.in_flight.note_absent_ended(*id);
+            }
+        }
+        Ok(())
     }
 
     /// Returns a reader of a command's output. The permission is checked by the caller.

@@ -74,7 +74,9 @@ impl CommandStream {
         let mut sent = Received::default();
         let mut was_online = true;
         let mut link_checks = interval(LINK_CHECK_INTERVAL);
-        if let Some(mut progress) = self.commands.in_flight.follow(id) {
+        let timeout = self.commands.call_timeout(self.timeout_seconds);
+        let progress = tokio::time::timeout(timeout, self.commands.follow_when_in_flight(id)).await;
+        if let Some(mut progress) = progress.unwrap_or(Ok(None))? {
             loop {
                 // A block of its own: the borrow locks the channel, and must not be held across an await.
                 let (received, has_ended) = {

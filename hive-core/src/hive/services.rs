@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::key_check::IdentifiedHive;
 use crate::Result;
@@ -23,6 +24,9 @@ use crate::satellites::{SatelliteObserver, Satellites};
 use crate::sessions::{Sessions, tick_interval};
 use crate::settings::Settings;
 use crate::store::Store;
+
+/// How often it is checked whether commands have ended elsewhere for which callers wait here.
+const ABSENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// All services, the lowest first.
 pub(crate) struct Services {
@@ -141,15 +145,22 @@ impl Services {
         let mut concerns = vec![
             Concern::new("open jobs", every, jobs, |jobs| async move { jobs.resume_open().await }),
             Concern::new("overdue commands", every, commands, |commands| async move { commands.end_overdue().await }),
+            Concern::new("absent commands", every.min(ABSENT_INTERVAL), commands, |commands| async move {
+                commands.check_absent().await
+            }),
             Concern::new("open command counts", every, commands, |commands| async move {
                 commands.recount_if_stale().await
             }),
             Concern::new("lost sessions", every, sessions, |sessions| async move { sessions.end_lost().await }),
             Concern::new("session timers", tick_interval(settings), sessions, |sessions| async move {
-                sessions.tick().await
+                sessions.tick();
+                Ok(())
+            }),
+            Concern::new("session sizes", tick_interval(settings), sessions, |sessions| async move {
+                sessions.store_sizes().await
             }),
             Concern::new("access grants", every, grants, |grants| async move {
-                grants.revalidate(None).await;
+                grants.revalidate_all().await;
                 Ok(())
             }),
             Concern::new(

@@ -7,6 +7,7 @@ mod digests;
 mod events;
 mod lost;
 mod queue;
+mod reads;
 mod registering;
 mod removal;
 mod strays;

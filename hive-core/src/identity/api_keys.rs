@@ -67,7 +67,7 @@ impl IdentityService {
         let record = record(&self.context, principal, AuditAction::ApiKeyRotate, Subject::new(id), details);
         let rotated = self.store.api_key_rotate(id, user, hash_key(&secret, source), source.now(), record).await?;
         // Also where nothing was rotated: then the key has ended, and the streams that it opened end here.
-        self.grants.revalidate(Some(user)).await;
+        self.grants.revalidate(user).await;
         let row = rotated.ok_or_else(|| Error::Conflict("the API key was revoked before or has expired".into()))?;
         Ok(NewApiKey { api_key: user_key(id, &secret), info: info(row) })
     }
@@ -76,7 +76,7 @@ impl IdentityService {
         let record = record(&self.context, principal, AuditAction::ApiKeyRevoke, Subject::new(id), json!({}));
         let is_revoked = self.store.api_key_revoke(id, user, self.context.now(), record).await?;
         // Before the answer, so that no stream of the key goes on when the caller reads that it is revoked.
-        self.grants.revalidate(Some(user)).await;
+        self.grants.revalidate(user).await;
         is_revoked.then_some(()).ok_or_else(|| no_api_key(id))
     }
 }

@@ -61,7 +61,7 @@ impl IdentityService {
         let record = record(&self.context, principal, AuditAction::TeamMemberPut, subject, details);
         self.store.team_member_put(team, user.id, role.clone(), record).await?;
         // A lower role ends the streams that need more.
-        self.grants.revalidate(Some(user.id)).await;
+        self.grants.revalidate(user.id).await;
         Ok(TeamMember { user_id: user.id, username: user.username, role })
     }
 
@@ -87,7 +87,7 @@ impl IdentityService {
         let record =
             record(&self.context, principal, AuditAction::TeamMemberRemove, subject, json!({ "user_id": user }));
         let is_removed = self.store.team_member_remove(team, user, record).await?;
-        self.grants.revalidate(Some(user)).await;
+        self.grants.revalidate(user).await;
         is_removed.then_some(()).ok_or_else(|| Error::NotFound { what: "team member", id: user.to_string() })
     }
 

@@ -53,7 +53,7 @@ impl IdentityService {
         match self.store.user_update(user.id, patch, record).await? {
             UserUpdateOutcome::Updated(user) => {
                 // Who was disabled loses open streams too, not only the next request.
-                self.grants.revalidate(Some(user.id)).await;
+                self.grants.revalidate(user.id).await;
                 Ok(user)
             }
             UserUpdateOutcome::LastAdmin => Err(Error::Conflict("this is the last global admin".into())),
@@ -67,7 +67,7 @@ impl IdentityService {
         let subject = Subject::new(user.id);
         let record = record(&self.context, principal, AuditAction::UserPasswordReset, subject, details);
         let is_set = self.store.user_password_set(user.id, hash, None, record).await?;
-        self.grants.revalidate(Some(user.id)).await;
+        self.grants.revalidate(user.id).await;
         is_set.then_some(NewPassword { password }).ok_or_else(|| no_user(user.id))
     }
 
@@ -90,7 +90,7 @@ impl IdentityService {
         let record = record(&self.context, principal, AuditAction::UserPasswordChange, Subject::new(user), json!({}));
         // Only where the checked password is still the current one.
         let is_set = self.store.user_password_set(user, hash, Some(row.password_hash), record).await?;
-        self.grants.revalidate(Some(user)).await;
+        self.grants.revalidate(user).await;
         is_set.then_some(()).ok_or_else(wrong)
     }
 

@@ -26,6 +26,9 @@ use crate::store::{Assignment, RowRange, SatellitePatch, SatelliteQuery, Satelli
 use crate::validate::{check_known, check_labels, normalized, row_range};
 use crate::{Error, EventItem, Result, Subscription};
 
+/// Rows that are read in one go.
+const ROWS_AT_ONCE: usize = 250;
+
 #[async_trait]
 impl DeviceRegistry for ServiceHandle<Satellites> {
     async fn register(&self, token: SecretString, request: RegisterRequest) -> Result<RegisteredSatellite> {
@@ -60,7 +63,7 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
         let mut query = SatelliteQuery::visible_to(visible_teams(&self.principal, &Permission::SatellitesRead));
         query.tags = vec![tag.to_owned()];
-        let (rows, _) = self.service.store.satellite_list(&query, RowRange::ALL).await?;
+        let rows = self.service.rows_matching(&query).await?;
         Ok(rows.into_iter().map(|row| self.service.view(row)).collect())
     }
 
@@ -93,6 +96,7 @@ impl Satellites {
             tags: filter.tags,
             search: filter.search,
             team_id: filter.team_id,
+            ids: None,
         };
         let (items, total) = match filter.online {
             None => {
@@ -100,15 +104,42 @@ impl Satellites {
                 (rows.into_iter().map(|row| self.view(row)).collect(), total)
             }
             Some(online) => {
-                // Presence is in memory, so that the store can neither filter by it nor count.
-                let (rows, _) = self.store.satellite_list(&query, RowRange::ALL).await?;
-                let all = rows.into_iter().map(|row| self.view(row)).filter(|satellite| satellite.online == online);
-                let all: Vec<_> = all.collect();
-                let total = all.len() as u64;
-                (all.into_iter().skip(range.offset as usize).take(range.limit as usize).collect(), total)
+                // Presence is in memory, so that the store can neither filter by it nor count. It gives the ids, from an
+                // index, and the rows of one page.
+                let mut ids = self.store.satellite_list_ids(&query).await?;
+                ids.retain(|id| self.links.is_online(*id) == online);
+                let total = ids.len() as u64;
+                let page = ids.iter().skip(range.offset as usize).take(range.limit as usize).copied().collect();
+                let rows = self.rows_of(&query, page).await?;
+                // The link of one may have come or gone since the ids were looked at: a page has what it says.
+                let views = rows.into_iter().map(|row| self.view(row)).filter(|satellite| satellite.online == online);
+                (views.collect(), total)
             }
         };
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
+    }
+
+    /// Returns all satellites that match, by name. It reads their rows in parts, so that the descriptions of thousands of
+    /// machines do not occupy a worker at once.
+    pub(super) async fn rows_matching(&self, query: &SatelliteQuery) -> Result<Vec<SatelliteRow>> {
+        let ids = self.store.satellite_list_ids(query).await?;
+        let mut rows = Vec::with_capacity(ids.len());
+        for part in ids.chunks(ROWS_AT_ONCE) {
+            rows.extend(self.rows_of(query, part.to_vec()).await?);
+            // A reader's connection may answer without waiting.
+            tokio::task::yield_now().await;
+        }
+        Ok(rows)
+    }
+
+    /// Returns those of these satellites that match, by name.
+    async fn rows_of(&self, query: &SatelliteQuery, ids: Vec<SatelliteId>) -> Result<Vec<SatelliteRow>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = SatelliteQuery { ids: Some(ids), ..query.clone() };
+        let (rows, _) = self.store.satellite_list(&query, RowRange::ALL).await?;
+        Ok(rows)
     }
 
     async fn update(

@@ -7,7 +7,7 @@ use hive_wire::api::{SatelliteStatus, Target};
 use super::Satellites;
 use crate::access::{Permission, Principal, visible_teams};
 use crate::authorization::{authorize_satellite, satellite_for};
-use crate::store::{RowRange, SatelliteQuery, SatelliteRow};
+use crate::store::{SatelliteQuery, SatelliteRow};
 use crate::{Error, Result};
 
 /// The most targets of a request; a label, or `all`, stands for any number of satellites.
@@ -69,7 +69,7 @@ impl Satellites {
     ) -> Result<Vec<SatelliteRow>> {
         let mut query = SatelliteQuery::visible_to(visible_teams(principal, permission));
         query.tags = tags;
-        let (mut rows, _) = self.store.satellite_list(&query, RowRange::ALL).await?;
+        let mut rows = self.rows_matching(&query).await?;
         // One in maintenance is a target that is not run. One that was never activated is no part of the fleet yet.
         rows.retain(|row| row.status != SatelliteStatus::Inactive);
         Ok(rows)

@@ -9,8 +9,9 @@ use hive_wire::api::EndReason;
 
 use super::Sessions;
 use super::ending::end_as;
+use crate::Result;
 use crate::settings::Settings;
-use crate::{Error, Result};
+use crate::sync::lock;
 
 /// How long a session may outlive its linger time here. The satellite counts from the moment when it noticed the loss of the
 /// link, which may be later.
@@ -31,20 +32,27 @@ fn is_lost(now: Duration, away_since: Duration, linger: Duration) -> bool {
 }
 
 impl Sessions {
-    /// Handles the timeouts of all sessions.
-    pub(crate) async fn tick(&self) -> Result<()> {
-        let mut result = Ok(());
+    /// Handles the timeouts of all sessions. It does not wait for the store, which must not keep claims and leases alive.
+    pub(crate) fn tick(&self) {
         for session in self.all() {
             let tick = session.tick(self.now());
             if tick.is_over {
                 self.remove(session.id);
             }
-            // A size that cannot be stored must not keep the claims of the other sessions alive, so the loop goes on.
             if let Some(size) = tick.size {
-                result = result.and(self.store.session_resize(session.id, size).await.map_err(Error::from));
+                lock(&self.unstored_sizes).insert(session.id, size);
             }
         }
-        result
+    }
+
+    /// Stores the sizes that the ticks found changed. Those that cannot be stored are dropped: the next change of a size is
+    /// stored again.
+    pub(crate) async fn store_sizes(&self) -> Result<()> {
+        let sizes = std::mem::take(&mut *lock(&self.unstored_sizes));
+        for (id, size) in sizes {
+            self.store.session_resize(id, size).await?;
+        }
+        Ok(())
     }
 
     /// Ends sessions whose satellite has been away for too long, and those that another process has ended.
@@ -52,14 +60,14 @@ impl Sessions {
         // Before the store is read: a session that is added after that would be missing in the result and count as ended.
         let unknown: Vec<_> = self.all().into_iter().filter(|session| session.is_unheard_of()).collect();
         let open = self.store.session_list_open_ids().await?;
+        let is_open: HashSet<_> = open.iter().copied().collect();
+        for session in unknown.iter().filter(|session| !is_open.contains(&session.id)) {
+            session.end(self.now(), end_as(EndReason::Lost, None));
+        }
         for id in &open {
             // Each row is read by itself. One that cannot be read must not keep the others from ending.
             let ended = self.end_if_lost(*id).await;
             self.context.unreadable_rows().pass_over("session", id, ended)?;
-        }
-        let is_open: HashSet<_> = open.into_iter().collect();
-        for session in unknown.iter().filter(|session| !is_open.contains(&session.id)) {
-            session.end(self.now(), end_as(EndReason::Lost, None));
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ pub trait SessionManager: Send + Sync {
     async fn create(&self, params: SessionCreate) -> Result<Session>;
     /// Returns a session, open or ended. `None` if it does not exist, or if it is hidden from the caller.
     async fn get(&self, id: SessionId) -> Result<Option<Session>>;
-    /// Lists sessions, newest first.
+    /// Lists sessions, newest first: all that are open, and the latest 1,000 that have ended if the filter asks for them.
     async fn list(&self, filter: SessionFilter) -> Result<Vec<Session>>;
     /// Sends input to a session whose keyboard is free. Returns when the satellite has written every byte to the PTY, once and
     /// in order.

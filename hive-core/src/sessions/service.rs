@@ -1,5 +1,6 @@
 //! The public trait [`SessionManager`] over the sessions of this process.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +22,11 @@ use crate::audit::draft::{intent, record};
 use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for};
 use crate::handle::ServiceHandle;
 use crate::sessions::{Attachment, SUBSCRIBED_EVENTS, SessionEvent, SessionManager, check_size, forward, read_only};
-use crate::store::{SessionQuery, SessionRow};
+use crate::store::{RowRange, SessionQuery, SessionRow};
 use crate::{Error, Result, Subscription};
 
-/// The most sessions of a list.
-const MAX_LISTED: u32 = 1000;
+/// The most ended sessions of a list.
+const MAX_ENDED: u32 = 1000;
 /// How long a call waits for a satellite that has not reported a session since this process started.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a program may leave input unread before a call that sends input fails.
@@ -146,8 +147,16 @@ impl Sessions {
             Some(satellite) => hidden_now(self.satellite_store.as_ref(), principal, satellite, permission).await?,
             None => None,
         };
-        let query = SessionQuery { visible, satellite_id: filter.satellite_id, ended: filter.ended };
-        let rows = self.store.session_list(&query, MAX_LISTED).await?;
+        let open = SessionQuery { visible, satellite_id: filter.satellite_id, ended: Some(false) };
+        // All of them: those that have ended must not push out one that is open.
+        let mut rows = self.store.session_list(&open, RowRange::ALL).await?;
+        if filter.ended {
+            let ended = SessionQuery { ended: Some(true), ..open };
+            rows.extend(self.store.session_list(&ended, RowRange { offset: 0, limit: MAX_ENDED }).await?);
+            // One that ended between the two reads is in both. The later read has its end.
+            rows.sort_by_key(|row| (Reverse((row.created_at, row.id)), row.status != SessionStatus::Ended));
+            rows.dedup_by_key(|row| row.id);
+        }
         // A satellite that is hidden now may have belonged to a team of the caller. Then its sessions of that time are listed.
         if let Some(hidden) = hidden.filter(|_| rows.is_empty()) {
             return Err(hidden);

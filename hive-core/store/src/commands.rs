@@ -71,8 +71,8 @@ pub trait CommandStore: Send + Sync {
     async fn command_list_waiting_jobs(&self, satellite: SatelliteId) -> StoreResult<Vec<JobId>>;
     /// Counts the open commands by satellite, by actor, and by whether they belong to a job.
     async fn command_count_open(&self) -> StoreResult<Vec<OpenCommandCount>>;
-    /// Lists the commands of a satellite whose team is in visible, newest first, and returns the total. The team is that of the
-    /// satellite when the command was stored.
+    /// Lists the commands of a satellite whose team is in visible, newest first, and returns the total, which is exact up to
+    /// [`RowRange::MAX_COUNTED`]. The team is that of the satellite when the command was stored.
     async fn command_list(
         &self,
         satellite: SatelliteId,
@@ -96,6 +96,8 @@ pub trait CommandStore: Send + Sync {
         grace: std::time::Duration,
         limit: u32,
     ) -> StoreResult<Vec<CommandId>>;
+    /// Returns those of these commands that have not ended. One call takes up to 1,000 ids.
+    async fn command_list_unfinished(&self, ids: &[CommandId]) -> StoreResult<Vec<CommandId>>;
     /// Appends a chunk of output. Bytes that are stored already are skipped, so that a chunk may be repeated. Fails with `Corrupt`
     /// if there would be a gap. Not audited.
     async fn command_output_append(

@@ -29,7 +29,8 @@ pub trait JobStore: Send + Sync {
     async fn job_payload(&self, id: JobId) -> StoreResult<Option<String>>;
     /// Returns a job.
     async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>>;
-    /// Lists the jobs all of whose teams are in visible, newest first, and returns the total.
+    /// Lists the jobs all of whose teams are in visible, newest first, and returns the total, which is exact up to
+    /// [`RowRange::MAX_COUNTED`].
     async fn job_list(&self, visible: &VisibleTeams, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)>;
     /// Lists the open jobs, oldest first.
     async fn job_list_open(&self) -> StoreResult<Vec<JobId>>;

@@ -118,6 +118,7 @@ layer! {
         satellite_get(id: SatelliteId) -> Option<SatelliteRow>;
         satellite_find(name: &SatelliteName) -> Option<SatelliteRow>;
         satellite_list(query: &SatelliteQuery, range: RowRange) -> (Vec<SatelliteRow>, u64);
+        satellite_list_ids(query: &SatelliteQuery) -> Vec<SatelliteId>;
         satellite_update(id: SatelliteId, patch: SatellitePatch, audit: AuditDraft) -> Option<SatelliteRow>;
         satellite_remove(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
         satellite_activate(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
@@ -146,6 +147,7 @@ layer! {
         command_list(satellite: SatelliteId, visible: &VisibleTeams, range: RowRange) -> (Vec<CommandRow>, u64);
         command_list_revoked(satellite: SatelliteId, journal_id: &str, since: Timestamp, limit: u32) -> Vec<CommandId>;
         command_list_overdue(now: Timestamp, grace: std::time::Duration, limit: u32) -> Vec<CommandId>;
+        command_list_unfinished(ids: &[CommandId]) -> Vec<CommandId>;
         command_output_append(id: CommandId, channel: Channel, offset: u64, bytes: Bytes) -> ();
         command_output_len(id: CommandId) -> Received;
         command_output(id: CommandId, channel: Channel, from: u64, limit: usize) -> Bytes;
@@ -169,7 +171,7 @@ layer! {
         session_insert(session: NewSession, limit: u32, audit: AuditDraft) -> bool;
         session_open(id: SessionId, audit: AuditDraft) -> bool;
         session_get(id: SessionId) -> Option<SessionRow>;
-        session_list(query: &SessionQuery, limit: u32) -> Vec<SessionRow>;
+        session_list(query: &SessionQuery, range: RowRange) -> Vec<SessionRow>;
         session_list_open(satellite: Option<SatelliteId>) -> Vec<SessionRow>;
         session_list_open_ids() -> Vec<SessionId>;
         session_end(id: SessionId, end: SessionEnd, now: Timestamp, audit: AuditDraft) -> bool;

@@ -53,7 +53,10 @@ pub(super) static DIALECT: Dialect = Dialect {
     table_names: "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1",
     column_names: "SELECT column_name::text AS name, data_type::text AS kind FROM information_schema.columns \
          WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position",
-    migrations: &[include_str!("../migrations/postgres/0001_foundation.sql")],
+    migrations: &[
+        include_str!("../migrations/postgres/0001_foundation.sql"),
+        include_str!("../migrations/postgres/0002_reads.sql"),
+    ],
 };
 
 /// Opens the database, and sets up its tables where they are missing.

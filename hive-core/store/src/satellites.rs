@@ -48,6 +48,8 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_find(&self, name: &SatelliteName) -> StoreResult<Option<SatelliteRow>>;
     /// Lists satellites by name, and returns the total.
     async fn satellite_list(&self, query: &SatelliteQuery, range: RowRange) -> StoreResult<(Vec<SatelliteRow>, u64)>;
+    /// Lists the ids of satellites by name. It reads no more of them.
+    async fn satellite_list_ids(&self, query: &SatelliteQuery) -> StoreResult<Vec<SatelliteId>>;
     /// Changes a satellite. Fails with `Taken` if another satellite has the new name.
     ///
     /// An assignment to another team replaces the key, keeps the previous one as superseded, and ends what is open on the

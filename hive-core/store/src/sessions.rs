@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use hive_wire::api::{Actor, SessionEnd, SessionStatus, Size};
 use hive_wire::{SatelliteId, SatelliteName, SessionId, TeamId, Timestamp};
 
-use crate::StoreResult;
 use crate::access::{Authority, VisibleTeams};
 use crate::audit::AuditDraft;
+use crate::{RowRange, StoreResult};
 
 /// Terminal sessions. Their input and output is not stored.
 #[async_trait]
@@ -18,8 +18,8 @@ pub trait SessionStore: Send + Sync {
     async fn session_open(&self, id: SessionId, audit: AuditDraft) -> StoreResult<bool>;
     /// Returns a session, which may have ended.
     async fn session_get(&self, id: SessionId) -> StoreResult<Option<SessionRow>>;
-    /// Lists up to `limit` sessions, newest first.
-    async fn session_list(&self, query: &SessionQuery, limit: u32) -> StoreResult<Vec<SessionRow>>;
+    /// Lists sessions, newest first.
+    async fn session_list(&self, query: &SessionQuery, range: RowRange) -> StoreResult<Vec<SessionRow>>;
     /// Lists the open sessions of a satellite, or of all satellites, oldest first.
     async fn session_list_open(&self, satellite: Option<SatelliteId>) -> StoreResult<Vec<SessionRow>>;
     /// Lists the ids of all sessions that have not ended, oldest first. It reads no more of them.
@@ -86,6 +86,6 @@ pub struct SessionQuery {
     pub visible: VisibleTeams,
     /// Only sessions on this satellite.
     pub satellite_id: Option<SatelliteId>,
-    /// Whether to include ended sessions.
-    pub ended: bool,
+    /// Only sessions that have ended, or only those that have not.
+    pub ended: Option<bool>,
 }

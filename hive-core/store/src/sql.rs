@@ -41,8 +41,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::StoreResult;
 use crate::audit::AuditDraft;
+use crate::{RowRange, StoreResult};
+use filter::Filter;
 use writer::{Transaction, Writer};
 
 pub(super) use binding::{Statement, Value};
@@ -57,12 +58,20 @@ pub(super) use pool::Pool;
 pub struct SqlStore {
     readers: Arc<Pool>,
     writer: Writer,
+    /// The texts of the statements that read, for tests of how they are executed.
+    #[cfg(test)]
+    noted: std::sync::Mutex<Vec<String>>,
 }
 
 impl SqlStore {
     /// A store that reads and writes through these pools. The writer's pool has one connection.
     pub(super) fn new(readers: Arc<Pool>, writer: Arc<Pool>) -> Self {
-        Self { readers, writer: Writer::start(writer) }
+        Self {
+            readers,
+            writer: Writer::start(writer),
+            #[cfg(test)]
+            noted: std::sync::Mutex::default(),
+        }
     }
 
     /// Finishes the writes that are queued, and closes the database. Later calls fail with `Unavailable`.
@@ -75,6 +84,8 @@ impl SqlStore {
 
     /// Runs a statement that reads, and returns its rows.
     async fn fetch_all(&self, statement: Statement) -> StoreResult<Vec<Row>> {
+        #[cfg(test)]
+        self.noted.lock().unwrap().push(statement.text.to_string());
         loop {
             let mut connection = self.readers.take().await?;
             let rows = connection.fetch_all(statement.clone()).await;
@@ -93,6 +104,12 @@ impl SqlStore {
     /// Runs a statement that returns one row, and reads its column `total`.
     async fn fetch_total(&self, statement: Statement) -> StoreResult<u64> {
         self.fetch_optional(statement).await?.ok_or_else(|| fields::corrupt_column("total"))?.number("total")
+    }
+
+    /// Counts the rows of a list, up to one more than [`RowRange::MAX_COUNTED`].
+    async fn fetch_counted(&self, filter: &Filter, select: &str) -> StoreResult<u64> {
+        let limit = RowRange::MAX_COUNTED as i64 + 1;
+        self.fetch_total(filter.statement(select, statements::COUNT_LIMIT, &[limit])).await
     }
 
     /// Runs `work` in a transaction. If it fails, its changes are undone.
@@ -121,6 +138,12 @@ impl SqlStore {
             })
         })
         .await
+    }
+
+    /// Returns the texts of the statements that were read with.
+    #[cfg(all(test, feature = "sqlite"))]
+    fn read_statements(&self) -> Vec<String> {
+        self.noted.lock().unwrap().clone()
     }
 
     /// Runs a statement on the writer's connection.

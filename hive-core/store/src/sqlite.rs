@@ -53,7 +53,10 @@ pub(super) static DIALECT: Dialect = Dialect {
     after_failed_commit: Some("BEGIN IMMEDIATE; PRAGMA user_version = 0; COMMIT"),
     table_names: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name",
     column_names: "SELECT name, type AS kind FROM pragma_table_info($1) ORDER BY cid",
-    migrations: &[include_str!("../migrations/sqlite/0001_foundation.sql")],
+    migrations: &[
+        include_str!("../migrations/sqlite/0001_foundation.sql"),
+        include_str!("../migrations/sqlite/0002_reads.sql"),
+    ],
 };
 
 /// Opens a database file, and creates it if it is missing.

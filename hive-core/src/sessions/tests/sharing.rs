@@ -1,10 +1,14 @@
 //! Tests of several viewers of one session.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use hive_wire::api::Size;
 use hive_wire::session::{AttachRequest, FromViewer, ToViewer, ViewMode};
 
 use super::looker::request as wish;
 use super::*;
+use crate::store::{Database, Store, StoreLayer, StoreResult};
 
 fn control(looker: &Looker) -> (bool, Option<&str>) {
     (looker.control.is_mine, looker.control.holder.as_deref())
@@ -120,6 +124,35 @@ async fn the_keyboard_of_one_that_is_cut_off_is_kept_for_a_while() {
     machine.during(second.until(|looker| looker.control.is_mine)).await;
     let first = Looker::attach(&hive.as_system(), id, comeback).await;
     assert!(!first.control.is_mine && !first.attached.is_resumed);
+}
+
+/// A store that never answers when a size is stored.
+struct StuckSizes(Arc<dyn Store>);
+
+#[async_trait]
+impl StoreLayer for StuckSizes {
+    fn below(&self) -> &dyn Store {
+        self.0.as_ref()
+    }
+
+    async fn session_resize(&self, _: SessionId, _: Size) -> StoreResult<()> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_keeps_no_claim_alive() {
+    let store = Arc::new(StuckSizes(Database::in_memory().open().await.unwrap()));
+    let hive = Hive::builder().store(store).settings(hasty()).build().await.unwrap();
+    let mut machine = Machine::online(&hive, NAME).await;
+    let id = open(&hive, &mut machine).await.id;
+    let wish = AttachRequest { size: Some(Size { cols: 200, rows: 30 }), ..AttachRequest::default() };
+    let first = Looker::attach(&hive.as_system(), id, wish).await;
+    machine.until(|machine| machine.pty(id).size.cols == 200).await;
+    drop(first);
+    let mut second = Looker::typing(&hive.as_system(), id).await;
+    second.send(FromViewer::RequestControl).await.unwrap();
+    machine.during(second.until(|looker| looker.control.is_mine)).await;
 }
 
 #[tokio::test]

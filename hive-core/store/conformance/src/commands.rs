@@ -371,6 +371,25 @@ pub(crate) async fn overdue_commands_are_found(on: &Fixture) {
     assert_eq!(on.store.command_list_overdue(now, second * 5, 1).await.unwrap().len(), 1);
 }
 
+pub(crate) async fn unfinished_commands_are_told_from_others(on: &Fixture) {
+    let satellite = on.satellite().await.id;
+    let queued = on.insert(on.new_command(satellite)).await;
+    let delivered = on.insert(on.new_command(satellite).delivery(Some(delivery(on)))).await;
+    let ended = on.insert(on.new_command(satellite)).await;
+    on.store.command_finish(ended, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap();
+    let unfinished = async |ids: &[CommandId]| {
+        let mut found = on.store.command_list_unfinished(ids).await.unwrap();
+        found.sort();
+        found
+    };
+    let mut open = [queued, delivered];
+    open.sort();
+    let nobodys = CommandId::new(on.seed());
+    assert_eq!(unfinished(&[ended, queued, nobodys, delivered]).await, open);
+    assert_eq!(unfinished(&[queued]).await, [queued]);
+    assert_eq!(unfinished(&[]).await, []);
+}
+
 /// Returns a patch that assigns a satellite to a team.
 pub(crate) fn assigned(on: &Fixture, team_id: Option<TeamId>) -> SatellitePatch {
     let assignment = Some(Assignment { team_id, api_key_hash: format!("$argon2id${}", on.unique()) });

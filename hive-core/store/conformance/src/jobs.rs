@@ -354,6 +354,34 @@ pub(crate) async fn jobs_are_listed_newest_first_and_by_team(on: &Fixture) {
     assert!((before.len()..=after.len()).contains(&(total as usize)));
 }
 
+pub(crate) async fn a_list_has_the_counts_of_each_job(on: &Fixture) {
+    let team = on.team().await;
+    let (one, other) = (on.register(&on.name(), Some(team)).await, on.register(&on.name(), Some(team)).await);
+    let insert = async |satellites: &[&SatelliteRow]| {
+        let (mut job, mut commands) = (new_job(on), Vec::new());
+        for satellite in satellites {
+            add(on, &mut job, &mut commands, satellite);
+        }
+        let id = job.id;
+        let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
+        on.store.job_insert(job, commands, None, on.draft()).await.unwrap();
+        (id, ids)
+    };
+    let (both, _) = insert(&[&one, &other]).await;
+    let (half, commands) = insert(&[&one, &other]).await;
+    let (ended, last) = insert(&[&one]).await;
+    for command in [commands[0], last[0]] {
+        on.store.command_finish(command, on.outcome(CommandStatus::Failed), Vec::new()).await.unwrap();
+    }
+    let end = JobEnd { counts: counts([(status(CommandStatus::Failed), 1)]), ..end(on, JobStatus::Failed) };
+    assert!(on.store.job_finish(ended, end, on.draft()).await.unwrap());
+    let (rows, _) = on.store.job_list(&VisibleTeams::Teams(vec![team]), RowRange::ALL).await.unwrap();
+    let of = |id| &rows.iter().find(|row| row.id == id).unwrap().counts;
+    assert_eq!(*of(both), counts([(status(CommandStatus::Queued), 2)]));
+    assert_eq!(*of(half), counts([(status(CommandStatus::Queued), 1), (status(CommandStatus::Failed), 1)]));
+    assert_eq!(*of(ended), counts([(status(CommandStatus::Failed), 1)]));
+}
+
 pub(crate) async fn two_processes_cancel_and_end_a_job_once(one: &Fixture, other: &Fixture) {
     let (id, commands) = job(one).await;
     let cancel = |on: &Fixture| {

@@ -197,6 +197,7 @@ pub(crate) async fn a_list_has_what_matches_the_filter(on: &Fixture) {
         let (rows, total) = on.store.satellite_list(&query, RowRange::ALL).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), expected, "{query:?}");
         assert_eq!(total, expected.len() as u64);
+        assert_eq!(on.store.satellite_list_ids(&query).await.unwrap(), expected, "{query:?}");
     };
     let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
     check(both.clone(), vec![&plain, &tagged, &foreign]).await;
@@ -213,7 +214,11 @@ pub(crate) async fn a_list_has_what_matches_the_filter(on: &Fixture) {
     check(SatelliteQuery { tags: tags(&["eu", "db"]), ..mine.clone() }, vec![&tagged]).await;
     check(SatelliteQuery { tags: tags(&["web", "db"]), ..mine.clone() }, vec![]).await;
     check(SatelliteQuery { search: Some(tagged.name.as_str()[4..].into()), ..both.clone() }, vec![&tagged]).await;
-    check(SatelliteQuery { search: Some("ost-1".into()), ..mine }, vec![&plain, &tagged]).await;
+    check(SatelliteQuery { search: Some("ost-1".into()), ..mine.clone() }, vec![&plain, &tagged]).await;
+    let some = Some(vec![foreign.id, tagged.id, SatelliteId::new(on.seed())]);
+    check(SatelliteQuery { ids: some.clone(), ..both.clone() }, vec![&tagged, &foreign]).await;
+    check(SatelliteQuery { ids: some, ..mine }, vec![&tagged]).await;
+    check(SatelliteQuery { ids: Some(Vec::new()), ..both }, vec![]).await;
 }
 
 pub(crate) async fn a_search_has_no_wildcards(on: &Fixture) {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hive_store::access::VisibleTeams;
-use hive_store::{NewSession, SatellitePatch, SessionQuery, SessionRow, StoreError};
+use hive_store::{NewSession, RowRange, SatellitePatch, SessionQuery, SessionRow, StoreError};
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{EndReason, SessionEnd, SessionStatus, Size};
 use hive_wire::{ErrorCode, SatelliteId, SessionId};
@@ -196,21 +196,25 @@ pub(crate) async fn sessions_are_listed_newest_first_and_by_team(on: &Fixture) {
     let sees = |teams: &[Option<hive_wire::TeamId>]| SessionQuery {
         visible: VisibleTeams::Teams(teams.iter().copied().flatten().collect()),
         satellite_id: None,
-        ended: true,
+        ended: None,
     };
     let check = async |query: SessionQuery, limit, expected: &[SessionId]| {
-        assert_eq!(ids(&on.store.session_list(&query, limit).await.unwrap()), expected, "{query:?}");
+        let range = RowRange { offset: 0, limit };
+        assert_eq!(ids(&on.store.session_list(&query, range).await.unwrap()), expected, "{query:?}");
     };
     let both = sees(&[ours.team_id, theirs.team_id]);
     check(both.clone(), 100, &[foreign, newest, middle, oldest]).await;
     check(both.clone(), 2, &[foreign, newest]).await;
-    check(SessionQuery { ended: false, ..both.clone() }, 100, &[foreign, newest, oldest]).await;
+    check(SessionQuery { ended: Some(false), ..both.clone() }, 100, &[foreign, newest, oldest]).await;
+    check(SessionQuery { ended: Some(true), ..both.clone() }, 100, &[middle]).await;
+    let second = on.store.session_list(&both, RowRange { offset: 1, limit: 2 }).await.unwrap();
+    assert_eq!(ids(&second), [newest, middle]);
     check(SessionQuery { satellite_id: Some(ours.id), ..both.clone() }, 100, &[newest, middle, oldest]).await;
-    check(SessionQuery { satellite_id: Some(ours.id), ended: false, ..both }, 1, &[newest]).await;
+    check(SessionQuery { satellite_id: Some(ours.id), ended: Some(false), ..both }, 1, &[newest]).await;
     check(sees(&[theirs.team_id]), 100, &[foreign]).await;
     check(SessionQuery { satellite_id: Some(theirs.id), ..sees(&[ours.team_id]) }, 100, &[]).await;
     check(sees(&[]), 100, &[]).await;
-    let all = SessionQuery { visible: VisibleTeams::All, satellite_id: Some(theirs.id), ended: false };
+    let all = SessionQuery { visible: VisibleTeams::All, satellite_id: Some(theirs.id), ended: Some(false) };
     check(all, 100, &[foreign]).await;
 }
 

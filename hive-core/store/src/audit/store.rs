@@ -13,7 +13,8 @@ use crate::{RowRange, StoreResult};
 pub trait AuditStore: Send + Sync {
     /// Appends a record without another change.
     async fn audit_append(&self, draft: AuditDraft) -> StoreResult<AuditEntry>;
-    /// Lists the records in visible, newest first, and returns the total.
+    /// Lists the records in visible, newest first, and returns the total. With a filter, or of records that are not all in
+    /// visible, it is exact up to [`RowRange::MAX_COUNTED`].
     async fn audit_list(
         &self,
         query: &AuditQuery,

@@ -87,12 +87,14 @@ pub struct SatelliteQuery {
     pub search: Option<String>,
     /// Only satellites of this team.
     pub team_id: Option<TeamId>,
+    /// Only these satellites. One call takes up to 1,000 ids.
+    pub ids: Option<Vec<SatelliteId>>,
 }
 
 impl SatelliteQuery {
     /// All satellites in visible.
     pub fn visible_to(visible: VisibleTeams) -> Self {
-        Self { visible, status: None, tags: Vec::new(), search: None, team_id: None }
+        Self { visible, status: None, tags: Vec::new(), search: None, team_id: None, ids: None }
     }
 }
 

@@ -3,6 +3,9 @@
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use hive_wire::api::ChainFault;
 
+#[cfg(feature = "sqlite")]
+pub(crate) use super::statements::plans::check_plans;
+
 use super::writer::Transaction;
 use super::{SqlStore, Statement};
 use crate::fixture::draft;

@@ -155,7 +155,9 @@ impl CommandStore for SqlStore {
         filter.and_text("satellite_id = ?", Some(satellite)).visible_to("target_team_id", visible);
         let list = filter.statement(statements::COMMAND_LIST, statements::COMMAND_PAGE_NEWEST, &range.values());
         let rows = self.commands(list).await?;
-        Ok((rows, self.fetch_total(filter.statement(statements::COMMAND_COUNT, "", &[])).await?))
+        let counted = self.fetch_counted(&filter, statements::COMMAND_ROWS_COUNTED).await?;
+        let total = range.total(counted, rows.len());
+        Ok((rows, total))
     }
 
     async fn command_list_revoked(
@@ -171,8 +173,15 @@ impl CommandStore for SqlStore {
     }
 
     async fn command_list_overdue(&self, now: Timestamp, grace: Duration, limit: u32) -> StoreResult<Vec<CommandId>> {
-        let statement = Statement::new(statements::COMMAND_LIST_OVERDUE).time(now).number(grace.as_micros());
+        let statement = Statement::new(statements::COMMAND_LIST_OVERDUE).time(now).time(now.minus(grace));
         self.fetch_all(statement.number(limit)).await?.iter().map(|row| row.parse("id")).collect()
+    }
+
+    async fn command_list_unfinished(&self, ids: &[CommandId]) -> StoreResult<Vec<CommandId>> {
+        let mut filter = Filter::default();
+        filter.one_of("id", ids).and_raw("finished_at IS NULL");
+        let rows = self.fetch_all(filter.statement(statements::COMMAND_LIST_UNFINISHED, "", &[])).await?;
+        rows.iter().map(|row| row.parse("id")).collect()
     }
 
     async fn command_output_append(

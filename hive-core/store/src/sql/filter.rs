@@ -36,35 +36,47 @@ impl Filter {
         self
     }
 
+    /// Restricts the list to rows whose `column` is one of these.
+    pub(super) fn one_of(&mut self, column: &str, values: impl IntoIterator<Item = impl ToString>) -> &mut Self {
+        match self.bind_all(values) {
+            // `IN ()` is no SQL.
+            placeholders if placeholders.is_empty() => self.and_raw("1 = 0"),
+            placeholders => self.and_raw(&format!("{column} IN ({placeholders})")),
+        }
+    }
+
+    /// Whether there is no condition.
+    pub(super) fn is_empty(&self) -> bool {
+        self.conditions.is_empty()
+    }
+
     /// Restricts the list to rows of teams in `visible`. `column` has the team.
     pub(super) fn visible_to(&mut self, column: &str, visible: &VisibleTeams) -> &mut Self {
-        match self.placeholders(visible) {
-            // `IN ()` is no SQL.
-            Some(placeholders) if placeholders.is_empty() => self.and_raw("1 = 0"),
-            Some(placeholders) => self.and_raw(&format!("{column} IN ({placeholders})")),
-            None => self,
+        match visible {
+            VisibleTeams::All => self,
+            VisibleTeams::Teams(teams) => self.one_of(column, teams),
         }
     }
 
-    /// Restricts the list to rows all of whose teams are in `visible`. `elsewhere` is a sub-query for the teams of a row, which
-    /// lacks its condition at the end: `NOT IN (…)`.
-    pub(super) fn all_visible(&mut self, elsewhere: &str, visible: &VisibleTeams) -> &mut Self {
-        match self.placeholders(visible) {
-            Some(placeholders) if placeholders.is_empty() => self.and_raw("1 = 0"),
-            Some(placeholders) => self.and_raw(&format!("NOT EXISTS ({elsewhere} NOT IN ({placeholders}))")),
-            None => self,
+    /// Restricts the list to rows that have a team in `visible` and none that is not. `of` is a sub-query for the ids of the
+    /// rows of a team, and `elsewhere` one for the teams of a row. Both lack their condition at the end: `IN (…)`, `NOT IN (…)`.
+    pub(super) fn all_visible(&mut self, column: &str, of: &str, elsewhere: &str, visible: &VisibleTeams) -> &mut Self {
+        let VisibleTeams::Teams(teams) = visible else { return self };
+        let placeholders = self.bind_all(teams);
+        if placeholders.is_empty() {
+            return self.and_raw("1 = 0");
         }
+        // The first condition follows from the second, because every row has a team. It is what an index answers.
+        self.and_raw(&format!("{column} IN ({of} IN ({placeholders}))"));
+        self.and_raw(&format!("NOT EXISTS ({elsewhere} NOT IN ({placeholders}))"))
     }
 
-    /// Binds the teams in `visible` and returns their placeholders. `None` if all teams are visible.
-    fn placeholders(&mut self, visible: &VisibleTeams) -> Option<String> {
-        let VisibleTeams::Teams(teams) = visible else {
-            return None;
-        };
-        let first = self.values.len() + 1;
-        self.values.extend(teams.iter().map(|team| Value::from(team.to_string())));
-        let placeholders: Vec<_> = (first..first + teams.len()).map(|index| format!("${index}")).collect();
-        Some(placeholders.join(", "))
+    /// Binds values, and returns their placeholders.
+    fn bind_all(&mut self, values: impl IntoIterator<Item = impl ToString>) -> String {
+        let first = self.values.len();
+        self.values.extend(values.into_iter().map(|value| Value::from(value.to_string())));
+        let placeholders: Vec<_> = (first + 1..=self.values.len()).map(|index| format!("${index}")).collect();
+        placeholders.join(", ")
     }
 
     /// Returns the statement `select` with these conditions, followed by `rest`, in which each `?` stands for the next of

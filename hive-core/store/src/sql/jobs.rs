@@ -1,6 +1,6 @@
 //! Jobs in an SQL database.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use hive_wire::agent::ErrorBody;
@@ -20,6 +20,9 @@ use crate::{
     IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewCommand, NewJob, NewJobTarget,
     RowRange, StoreResult,
 };
+
+/// Jobs whose targets are counted in one statement.
+const MAX_COUNTED_JOBS: usize = 1000;
 
 #[async_trait]
 impl JobStore for SqlStore {
@@ -62,24 +65,16 @@ impl JobStore for SqlStore {
 
     async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>> {
         let row = self.fetch_optional(Statement::new(statements::JOB_GET).text(id)).await?;
-        match row {
-            Some(row) => self.read_job(&row).await.map(Some),
-            None => Ok(None),
-        }
+        Ok(self.read_jobs(row.as_slice()).await?.pop())
     }
 
     async fn job_list(&self, visible: &VisibleTeams, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)> {
         let mut filter = Filter::default();
-        filter.all_visible(statements::JOB_TEAMS_ELSEWHERE, visible);
+        filter.all_visible("j.id", statements::JOBS_OF_TEAMS, statements::JOB_TEAMS_ELSEWHERE, visible);
         let rows =
             self.fetch_all(filter.statement(statements::JOB_LIST, statements::JOB_PAGE, &range.values())).await?;
-        let total = self.fetch_total(filter.statement(statements::JOB_COUNT, "", &[])).await?;
-        // Open jobs need a second statement each for their counts.
-        let mut jobs = Vec::with_capacity(rows.len());
-        for row in &rows {
-            jobs.push(self.read_job(row).await?);
-        }
-        Ok((jobs, total))
+        let counted = self.fetch_counted(&filter, statements::JOB_ROWS_COUNTED).await?;
+        Ok((self.read_jobs(&rows).await?, range.total(counted, rows.len())))
     }
 
     async fn job_list_open(&self) -> StoreResult<Vec<JobId>> {
@@ -119,39 +114,57 @@ impl JobStore for SqlStore {
 }
 
 impl SqlStore {
-    async fn read_job(&self, row: &Row) -> StoreResult<JobRow> {
-        let id = row.parse("id")?;
-        // Only a job that has ended has its counts stored.
-        let counts = match row.json_opt("counts")? {
-            Some(counts) => counts,
-            None => self.job_counts(id).await?,
-        };
-        Ok(JobRow {
-            id,
-            status: row.string_enum("status")?,
-            summary: row.text("summary")?,
-            asked: row.json("asked")?,
-            teams: row.json("teams")?,
-            counts,
-            concurrency: row.number("concurrency")?,
-            timeout_seconds: row.number("timeout_seconds")?,
-            expires_in_seconds: row.number("expires_in_seconds")?,
-            actor: row.json("actor")?,
-            created_at: row.time("created_at")?,
-            deadline_at: row.time("deadline_at")?,
-            cancelled_at: row.time_opt("cancelled_at")?,
-            finished_at: row.time_opt("finished_at")?,
-        })
+    /// Reads jobs. Only a job that has ended has its counts stored, and those of all others need one more statement.
+    async fn read_jobs(&self, rows: &[Row]) -> StoreResult<Vec<JobRow>> {
+        let mut open = HashMap::new();
+        for row in rows {
+            if row.text_opt("counts")?.is_none() {
+                open.insert(row.parse("id")?, JobCounts::default());
+            }
+        }
+        self.count_targets(&mut open).await?;
+        rows.iter().map(|row| read_job(row, &mut open)).collect()
     }
 
-    /// Counts the targets of an open job by status.
-    async fn job_counts(&self, id: JobId) -> StoreResult<JobCounts> {
-        let mut counts = JobCounts::default();
-        for row in &self.fetch_all(Statement::new(statements::JOB_COUNTS).text(id)).await? {
-            counts.add(&read_status(row)?, row.number("targets")?);
+    /// Counts the targets of jobs by status.
+    pub(super) async fn count_targets(&self, jobs: &mut HashMap<JobId, JobCounts>) -> StoreResult<()> {
+        let ids: Vec<_> = jobs.keys().copied().collect();
+        for ids in ids.chunks(MAX_COUNTED_JOBS) {
+            let mut filter = Filter::default();
+            filter.one_of("t.job_id", ids);
+            let counts = filter.statement(statements::JOB_COUNTS, statements::JOB_COUNTS_GROUPS, &[]);
+            for row in &self.fetch_all(counts).await? {
+                let counts = jobs.entry(row.parse("job_id")?).or_default();
+                counts.add(&read_status(row)?, row.number("targets")?);
+            }
         }
-        Ok(counts)
+        Ok(())
     }
+}
+
+/// Reads a job. The counts of one that has not ended are taken out of `open`.
+fn read_job(row: &Row, open: &mut HashMap<JobId, JobCounts>) -> StoreResult<JobRow> {
+    let id = row.parse("id")?;
+    let counts = match row.json_opt("counts")? {
+        Some(counts) => counts,
+        None => open.remove(&id).unwrap_or_default(),
+    };
+    Ok(JobRow {
+        id,
+        status: row.string_enum("status")?,
+        summary: row.text("summary")?,
+        asked: row.json("asked")?,
+        teams: row.json("teams")?,
+        counts,
+        concurrency: row.number("concurrency")?,
+        timeout_seconds: row.number("timeout_seconds")?,
+        expires_in_seconds: row.number("expires_in_seconds")?,
+        actor: row.json("actor")?,
+        created_at: row.time("created_at")?,
+        deadline_at: row.time("deadline_at")?,
+        cancelled_at: row.time_opt("cancelled_at")?,
+        finished_at: row.time_opt("finished_at")?,
+    })
 }
 
 async fn insert(transaction: &mut Transaction, job: NewJob) -> StoreResult<()> {

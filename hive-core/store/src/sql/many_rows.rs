@@ -50,6 +50,12 @@ impl ManyRowsStatement {
         Statement { text: Cow::Borrowed(text), values }
     }
 
+    /// Returns the text of the statement with two rows.
+    #[cfg(all(test, feature = "sqlite"))]
+    pub(super) fn example(&self) -> String {
+        self.text(2, self.columns.split(',').count())
+    }
+
     fn text(&self, size: usize, width: usize) -> String {
         let mut text = format!("WITH v ({}) AS (VALUES ", self.columns);
         for placeholder in 1..=size * width {

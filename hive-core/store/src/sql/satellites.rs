@@ -60,6 +60,11 @@ impl SatelliteStore for SqlStore {
         Ok((rows.iter().map(read_satellite).collect::<StoreResult<_>>()?, total))
     }
 
+    async fn satellite_list_ids(&self, query: &SatelliteQuery) -> StoreResult<Vec<SatelliteId>> {
+        let list = filter(query).statement(statements::SATELLITE_LIST_IDS, " ORDER BY s.name", &[]);
+        self.fetch_all(list).await?.iter().map(|row| row.parse("id")).collect()
+    }
+
     async fn satellite_update(
         &self,
         id: SatelliteId,
@@ -158,7 +163,7 @@ impl SatelliteStore for SqlStore {
 }
 
 fn filter(query: &SatelliteQuery) -> Filter {
-    let SatelliteQuery { visible, status, tags, search, team_id } = query;
+    let SatelliteQuery { visible, status, tags, search, team_id, ids } = query;
     let mut filter = Filter::default();
     filter.and_raw("s.deleted_at IS NULL").visible_to("s.team_id", visible).and_text("s.team_id = ?", *team_id);
     // Each tag is a condition of its own: a satellite must have all of them.
@@ -170,6 +175,9 @@ fn filter(query: &SatelliteQuery) -> Filter {
         r"(LOWER(s.name) LIKE LOWER(?) ESCAPE '\' OR LOWER(s.hostname) LIKE LOWER(?) ESCAPE '\')",
         search.as_deref().map(like_pattern),
     );
+    if let Some(ids) = ids {
+        filter.one_of("s.id", ids);
+    }
     filter
 }
 

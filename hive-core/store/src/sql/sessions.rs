@@ -9,7 +9,7 @@ use super::fields::corrupt_column;
 use super::filter::Filter;
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
-use crate::{NewSession, SessionQuery, SessionRow, SessionStore, StoreResult};
+use crate::{NewSession, RowRange, SessionQuery, SessionRow, SessionStore, StoreResult};
 
 #[async_trait]
 impl SessionStore for SqlStore {
@@ -26,14 +26,14 @@ impl SessionStore for SqlStore {
         row.as_ref().map(read_session).transpose()
     }
 
-    async fn session_list(&self, query: &SessionQuery, limit: u32) -> StoreResult<Vec<SessionRow>> {
+    async fn session_list(&self, query: &SessionQuery, range: RowRange) -> StoreResult<Vec<SessionRow>> {
         let SessionQuery { visible, satellite_id, ended } = query;
         let mut filter = Filter::default();
         filter.visible_to("s.team_id", visible).and_text("s.satellite_id = ?", *satellite_id);
-        if !ended {
-            filter.and_raw("s.ended_at IS NULL");
+        if let Some(has_ended) = ended {
+            filter.and_raw(if *has_ended { "s.ended_at IS NOT NULL" } else { "s.ended_at IS NULL" });
         }
-        self.sessions(&filter, " ORDER BY s.created_at DESC, s.id DESC LIMIT ?", &[limit.into()]).await
+        self.sessions(&filter, " ORDER BY s.created_at DESC, s.id DESC LIMIT ? OFFSET ?", &range.values()).await
     }
 
     async fn session_list_open(&self, satellite: Option<SatelliteId>) -> StoreResult<Vec<SessionRow>> {

@@ -8,12 +8,21 @@ macro_rules! audit_columns {
     };
 }
 
+// `filter` appends the conditions, and COUNT_LIMIT closes the sub-query: no more rows are counted than that.
+macro_rules! counted {
+    ($table:literal) => {
+        concat!("SELECT COUNT(*) AS total FROM (SELECT 1 AS counted FROM ", $table)
+    };
+}
+
 mod audit;
 mod commands;
 mod idempotency;
 mod identity;
 mod jobs;
 mod output;
+#[cfg(all(test, feature = "sqlite"))]
+pub(super) mod plans;
 mod registration_tokens;
 mod satellites;
 mod sessions;
@@ -27,6 +36,8 @@ pub(super) use output::*;
 pub(super) use registration_tokens::*;
 pub(super) use satellites::*;
 pub(super) use sessions::*;
+
+pub(super) const COUNT_LIMIT: &str = " LIMIT ?) AS rows_counted";
 
 pub(super) const HIVE_GET: &str = "SELECT id, created_at, keys FROM hive";
 pub(super) const HIVE_INSERT: &str = "INSERT INTO hive (id, created_at, keys) VALUES ($1, $2, $3)";

@@ -5,7 +5,7 @@ use super::*;
 use crate::AuditStore;
 use crate::audit::AuditDraft;
 use crate::fixture::draft;
-use crate::sql::checks::{TAMPERINGS, a_request_that_fails_fails_alone};
+use crate::sql::checks::{TAMPERINGS, a_request_that_fails_fails_alone, check_plans};
 
 async fn open(dir: &tempfile::TempDir) -> SqlStore {
     super::open(&dir.path().join("hive.db")).await.unwrap()
@@ -145,4 +145,10 @@ async fn tampering_with_the_table_is_found_and_named() {
 async fn a_request_that_fails_leaves_the_others_of_its_batch() {
     let dir = tempfile::tempdir().unwrap();
     a_request_that_fails_fails_alone(&open(&dir).await).await;
+}
+
+#[tokio::test]
+async fn no_statement_reads_a_table_that_grows_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    check_plans(&open(&dir).await).await;
 }

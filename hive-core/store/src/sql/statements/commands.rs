@@ -98,12 +98,17 @@ pub(in crate::sql) const COMMAND_COUNT_OPEN: &str = "SELECT satellite_id, create
      WHERE finished_at IS NULL GROUP BY 1, 2, 3";
 pub(in crate::sql) const COMMAND_LIST: &str = concat!("SELECT ", command_columns!(), " FROM satellite_commands");
 pub(in crate::sql) const COMMAND_PAGE_NEWEST: &str = " ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?";
-pub(in crate::sql) const COMMAND_COUNT: &str = "SELECT COUNT(*) AS total FROM satellite_commands";
+pub(in crate::sql) const COMMAND_ROWS_COUNTED: &str = counted!("satellite_commands");
+/// `filter` appends the ids.
+pub(in crate::sql) const COMMAND_LIST_UNFINISHED: &str = "SELECT id FROM satellite_commands";
 /// Its conditions are those of the index `satellite_commands_revoked`.
 pub(in crate::sql) const COMMAND_LIST_REVOKED: &str = "SELECT id FROM satellite_commands WHERE satellite_id = $1 \
      AND finished_at IS NOT NULL AND journal_id IS NOT NULL AND error_code = 'SATELLITE_NOT_FOUND' \
      AND journal_id = $2 AND finished_at > $3 ORDER BY finished_at DESC, id LIMIT $4";
-// The timeout of a delivered command counts from the delivery, because the satellite may not have reported the start.
-pub(in crate::sql) const COMMAND_LIST_OVERDUE: &str = "SELECT id FROM satellite_commands WHERE finished_at IS NULL \
-     AND CASE status WHEN 'queued' THEN expires_at ELSE delivered_at + timeout_seconds * 1000000 + $2 END <= $1 \
+// The timeout of a delivered command counts from the delivery, because the satellite may not have reported the start. Each half
+// has an index of its own, with the same condition and the same expression.
+pub(in crate::sql) const COMMAND_LIST_OVERDUE: &str = "SELECT id FROM (SELECT id, expires_at FROM satellite_commands \
+     WHERE finished_at IS NULL AND status = 'queued' AND expires_at <= $1 UNION ALL \
+     SELECT id, expires_at FROM satellite_commands \
+     WHERE finished_at IS NULL AND status <> 'queued' AND delivered_at + timeout_seconds * 1000000 <= $2) AS overdue \
      ORDER BY expires_at LIMIT $3";

@@ -25,12 +25,15 @@ pub(in crate::sql) const JOB_PAYLOAD: &str = "SELECT payload FROM jobs WHERE id 
 pub(in crate::sql) const JOB_GET: &str = concat!("SELECT ", job_columns!(), " FROM jobs j WHERE j.id = $1");
 pub(in crate::sql) const JOB_LIST: &str = concat!("SELECT ", job_columns!(), " FROM jobs j");
 pub(in crate::sql) const JOB_PAGE: &str = " ORDER BY j.created_at DESC, j.id DESC LIMIT ? OFFSET ?";
-pub(in crate::sql) const JOB_COUNT: &str = "SELECT COUNT(*) AS total FROM jobs j";
-/// `filter` appends the teams in visible.
+pub(in crate::sql) const JOB_ROWS_COUNTED: &str = counted!("jobs j");
+/// `filter` appends the teams in visible to both.
+pub(in crate::sql) const JOBS_OF_TEAMS: &str = "SELECT job_id FROM job_teams WHERE team_id";
 pub(in crate::sql) const JOB_TEAMS_ELSEWHERE: &str = "SELECT 1 FROM job_teams t WHERE t.job_id = j.id AND t.team_id";
 pub(in crate::sql) const JOB_LIST_OPEN: &str = "SELECT id FROM jobs WHERE finished_at IS NULL ORDER BY created_at, id";
-pub(in crate::sql) const JOB_COUNTS: &str = "SELECT c.status AS status, COUNT(*) AS targets FROM job_targets t \
-     LEFT JOIN satellite_commands c ON c.id = t.command_id WHERE t.job_id = $1 GROUP BY c.status";
+/// `filter` appends the ids of the jobs.
+pub(in crate::sql) const JOB_COUNTS: &str = "SELECT t.job_id AS job_id, c.status AS status, COUNT(*) AS targets \
+     FROM job_targets t LEFT JOIN satellite_commands c ON c.id = t.command_id";
+pub(in crate::sql) const JOB_COUNTS_GROUPS: &str = " GROUP BY t.job_id, c.status";
 // A target without a command has the error of the target, any other that of its command.
 pub(in crate::sql) const JOB_TARGET_LIST: &str = "SELECT t.satellite_id, t.satellite_name, t.team_id, t.command_id, c.status, \
      c.exit_code, c.duration_ms, COALESCE(c.truncated, FALSE) AS truncated, \

@@ -9,6 +9,7 @@ macro_rules! satellite_columns {
 
 pub(in crate::sql) const SATELLITE_COUNT: &str = "SELECT COUNT(*) AS total FROM satellites s";
 pub(in crate::sql) const SATELLITE_LIST: &str = concat!("SELECT ", satellite_columns!(), " FROM satellites s");
+pub(in crate::sql) const SATELLITE_LIST_IDS: &str = "SELECT s.id FROM satellites s";
 pub(in crate::sql) const SATELLITE_GET: &str =
     concat!("SELECT ", satellite_columns!(), " FROM satellites WHERE id = $1 AND deleted_at IS NULL");
 pub(in crate::sql) const SATELLITE_FIND: &str =

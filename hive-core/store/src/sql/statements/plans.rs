@@ -1,0 +1,203 @@
+//! How SQLite executes each statement: none may read a whole table that grows.
+
+use std::collections::BTreeSet;
+
+use hive_wire::api::AuditQuery;
+use hive_wire::id::Seed;
+use hive_wire::{CommandId, SatelliteId, TeamId};
+
+use super::*;
+use crate::access::VisibleTeams;
+use crate::sql::{SqlStore, Statement};
+use crate::{
+    AuditStore, CommandStore, JobStore, RegistrationTokenStore, RowRange, SatelliteQuery, SatelliteStore, SessionQuery,
+    SessionStore,
+};
+
+/// Names constants together with their texts.
+macro_rules! texts {
+    ($($name:ident)*) => { [$((stringify!($name), &$name)),*] };
+}
+
+/// Indexes that have entries for open rows only. Those are few, and reading them is the purpose of the statement.
+const INDEXES_OF_OPEN_ROWS: [&str; 3] = ["jobs_open", "sessions_open", "satellite_commands_open"];
+
+/// What a statement may read as a whole: a part of its text, of the step that reads, and the reason.
+const EXCUSES: [(&str, &str, &str); 17] = [
+    ("WITH v (", "v", "they are the rows of the statement itself"),
+    ("UNION ALL", "overdue", "the sub-query before it has its conditions"),
+    ("AS rows_counted", "rows_counted", "the sub-query before it has its conditions"),
+    ("INSERT INTO satellite", "job_targets", "the check of a reference, which is skipped unless one is broken"),
+    ("FROM hive", "hive", "it has one row"),
+    ("UPDATE hive", "hive", "it has one row"),
+    ("FROM teams ORDER BY slug", "teams", "the API lists all teams, which people create by hand"),
+    ("FROM users ORDER BY username LIMIT", "sqlite_autoindex_users_2", "it stops at its page"),
+    ("COUNT(*) AS total FROM users", "COVERING INDEX", "people are few, and only the index is read"),
+    ("FROM users o WHERE o.id <>", "o", "it stops at the first other admin, and people are few"),
+    ("FROM registration_tokens t", "t", "the API lists all tokens"),
+    ("FROM audit_log a ORDER BY a.seq DESC LIMIT", "a", "it stops at its page"),
+    ("FROM jobs j ORDER BY j.created_at DESC", "jobs_created", "it stops at its page"),
+    (
+        "COUNT(*) AS total FROM (SELECT 1 AS counted FROM jobs j LIMIT",
+        "COVERING INDEX",
+        "it stops at the most that is counted",
+    ),
+    ("FROM sessions s JOIN satellites", "sessions_created", "it stops at its page"),
+    ("SELECT s.id FROM satellites s", "satellites_listed", "only the index is read, without the rows"),
+    ("FROM satellites s WHERE", "satellites_", "it stops at its page, or only the index is read"),
+];
+
+/// The constants that are no statement by themselves, and those that a list completes.
+const PARTS: [&str; 16] = [
+    "SATELLITE_COUNT",
+    "SATELLITE_LIST",
+    "SATELLITE_LIST_IDS",
+    "COMMAND_LIST",
+    "COMMAND_PAGE_NEWEST",
+    "COMMAND_ROWS_COUNTED",
+    "COMMAND_LIST_UNFINISHED",
+    "JOB_LIST",
+    "JOB_PAGE",
+    "JOB_ROWS_COUNTED",
+    "JOB_TEAMS_ELSEWHERE",
+    "JOBS_OF_TEAMS",
+    "JOB_COUNTS",
+    "JOB_COUNTS_GROUPS",
+    "AUDIT_ROWS_COUNTED",
+    "COUNT_LIMIT",
+];
+
+fn constants() -> Vec<(&'static str, &'static str)> {
+    let all = texts!(
+        HIVE_GET HIVE_INSERT HIVE_KEYS_SET
+        AUDIT_LIST AUDIT_ENDS AUDIT_RECORDS AUDIT_ROWS
+        COMMAND_REQUEUE COMMAND_SET_EXPIRY COMMAND_GET COMMAND_LIST_OPEN COMMAND_LIST_IN_FLIGHT COMMAND_LIST_QUEUED
+        COMMAND_PAGE COMMAND_PAGE_POWER COMMAND_LIST_WAITING_JOBS COMMAND_COUNT_OPEN COMMAND_LIST_REVOKED
+        COMMAND_LIST_OVERDUE
+        IDEMPOTENCY_PURGE IDEMPOTENCY_FIND IDEMPOTENCY_INSERT
+        USER_INSERT USER_GET USER_FIND USER_LIST USER_COUNT USER_UPDATE USER_PASSWORD_SET
+        TEAM_INSERT TEAM_GET TEAM_LIST TEAM_MEMBER_PUT TEAM_MEMBER_REMOVE TEAM_MEMBER_LIST TEAM_MEMBERSHIPS
+        API_KEY_INSERT API_KEY_OWNER API_KEY_LIST API_KEY_ROTATE API_KEY_REVOKE
+        JOB_INSERT JOB_PAYLOAD JOB_GET JOB_LIST_OPEN JOB_TARGET_LIST JOB_TARGET_COUNT
+        JOB_CANCEL JOB_COMMANDS_CANCEL JOB_FINISH
+        OUTPUT_LENGTH OUTPUT_INSERT OUTPUT_LENGTHS OUTPUT_CHUNKS
+        TOKEN_INSERT TOKEN_ROW TOKEN_GET TOKEN_LIST TOKEN_TAKE TOKEN_REVOKE
+        SATELLITE_GET SATELLITE_FIND SATELLITE_KEY SATELLITE_BY_NAME SATELLITE_INSERT SATELLITE_RENEW SATELLITE_UPDATE
+        SATELLITE_OF_TEAM SATELLITE_KEY_SUPERSEDE SUPERSEDED_KEYS SUPERSEDED_KEYS_PRUNE SATELLITE_REMOVE
+        SATELLITE_ACTIVATE SATELLITE_SEEN SATELLITE_REGISTERED_BY SATELLITE_KEY_RENEW SATELLITE_JOURNAL_SET
+        SATELLITE_JOURNAL_ADVANCE SATELLITE_CONFLICT SATELLITE_TAGS_CLEAR SATELLITE_TAG_INSERT SATELLITE_COMMANDS_END
+        SATELLITE_SESSIONS_END
+        SESSION_INSERT SESSION_OPEN SESSION_END SESSION_RESIZE SESSION_LIST_OPEN_IDS SESSION_LIST SESSION_GET
+    );
+    all.map(|(name, text)| (name, *text)).to_vec()
+}
+
+/// The statements that take many rows, with two.
+fn of_many_rows() -> Vec<(&'static str, String)> {
+    let all = texts!(
+        AUDIT_INSERT COMMAND_INSERT COMMAND_DELIVER COMMAND_START COMMAND_FINISH COMMAND_FINISH_QUEUED JOB_TEAM_INSERT
+        JOB_TARGET_INSERT OUTPUT_INSERT_AT_END
+    );
+    all.map(|(name, statement)| (name, statement.example())).to_vec()
+}
+
+/// Runs every list with each of its filters, so that the store notes the statements.
+async fn run_lists(store: &SqlStore) {
+    let seed = Seed { unix_millis: 1, random: [1; 10] };
+    let (team, satellite) = (TeamId::new(seed), SatelliteId::new(seed));
+    let page = RowRange { offset: 10, limit: 10 };
+    for visible in [VisibleTeams::All, VisibleTeams::Teams(vec![team])] {
+        let all = SatelliteQuery::visible_to(visible.clone());
+        for query in [
+            all.clone(),
+            SatelliteQuery { team_id: Some(team), ..all.clone() },
+            SatelliteQuery { status: Some(hive_wire::api::SatelliteStatus::Active), ..all.clone() },
+            SatelliteQuery { tags: vec!["web".into()], ..all.clone() },
+            SatelliteQuery { search: Some("web".into()), ..all.clone() },
+            SatelliteQuery { ids: Some(vec![satellite]), ..all },
+        ] {
+            store.satellite_list(&query, page).await.unwrap();
+            store.satellite_list_ids(&query).await.unwrap();
+        }
+        let all = AuditQuery::default();
+        let at = Some(hive_wire::Timestamp::from_micros(1));
+        for query in [
+            all.clone(),
+            AuditQuery { actor: Some("anna".into()), ..all.clone() },
+            AuditQuery { action: Some("audit.note".into()), ..all.clone() },
+            AuditQuery { satellite_id: Some(satellite), ..all.clone() },
+            AuditQuery { since: at, until: at, ..all },
+        ] {
+            store.audit_list(&query, &visible, page).await.unwrap();
+        }
+        store.command_list(satellite, &visible, page).await.unwrap();
+        store.job_list(&visible, page).await.unwrap();
+        for satellite_id in [None, Some(satellite)] {
+            for ended in [None, Some(true), Some(false)] {
+                let query = SessionQuery { visible: visible.clone(), satellite_id, ended };
+                store.session_list(&query, page).await.unwrap();
+            }
+        }
+        store.registration_token_list(&visible).await.unwrap();
+    }
+    store.session_list_open(Some(satellite)).await.unwrap();
+    store.command_list_unfinished(&[CommandId::new(seed)]).await.unwrap();
+    let mut jobs =
+        std::collections::HashMap::from([(hive_wire::JobId::new(seed), hive_wire::api::JobCounts::default())]);
+    store.count_targets(&mut jobs).await.unwrap();
+}
+
+/// Returns the steps of a statement that read a whole table without an excuse.
+async fn scans(store: &SqlStore, text: &str) -> Vec<String> {
+    let explained = Statement { text: format!("EXPLAIN QUERY PLAN {text}").into(), values: Vec::new() };
+    let steps = store.fetch_all(explained).await.unwrap();
+    let steps = steps.iter().map(|step| step.text("detail").unwrap());
+    let is_scan =
+        |step: &String| step.starts_with("SCAN ") && !step.contains("CONSTANT ROW") && !step.contains("(subquery");
+    let is_excused = |step: &String| {
+        let index = step.rsplit("INDEX ").next().unwrap_or_default();
+        INDEXES_OF_OPEN_ROWS.contains(&index)
+            || EXCUSES.iter().any(|(of, by, _)| text.contains(of) && step["SCAN ".len()..].contains(by))
+    };
+    steps.filter(is_scan).filter(|step| !is_excused(step)).collect()
+}
+
+/// Checks the plans of all statements in a store on SQLite.
+///
+/// # Panics
+/// If one reads a table that grows as a whole.
+pub(crate) async fn check_plans(store: &SqlStore) {
+    run_lists(store).await;
+    let lists = store.read_statements();
+    assert!(lists.len() > 30, "the lists were noted: {}", lists.len());
+    let is_list = |name: &str| ["AUDIT_LIST", "SESSION_LIST", "TOKEN_LIST"].contains(&name);
+    let constants = constants().into_iter().filter(|(name, _)| !is_list(name));
+    let constants = constants.map(|(name, text)| (name, text.to_owned())).chain(of_many_rows());
+    let mut found = Vec::new();
+    for (name, text) in constants.chain(lists.into_iter().map(|text| ("a list", text))) {
+        for step in scans(store, &text).await {
+            found.push(format!("{name}: {step}\n    {text}"));
+        }
+    }
+    assert!(found.is_empty(), "add an index, or an excuse to EXCUSES:\n{}", found.join("\n"));
+}
+
+#[test]
+fn every_statement_is_explained() {
+    let mut declared = BTreeSet::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql/statements");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.push(format!("{folder}.rs").into());
+    for file in files.iter().filter(|file| !file.ends_with("plans.rs")) {
+        for line in std::fs::read_to_string(file).unwrap().lines() {
+            let constant = line.split_once(" const ").and_then(|(_, rest)| rest.split_once(": &str ="));
+            let many = line.split_once(" static ").and_then(|(_, rest)| rest.split_once(": ManyRowsStatement ="));
+            declared.extend(constant.or(many).map(|(name, _)| name.to_owned()));
+        }
+    }
+    let explained =
+        constants().into_iter().map(|(name, _)| name).chain(of_many_rows().into_iter().map(|(name, _)| name));
+    let known = explained.chain(PARTS).map(str::to_owned).collect();
+    let difference: Vec<_> = declared.symmetric_difference(&known).collect();
+    assert!(difference.is_empty(), "add to `constants`, or to PARTS: {difference:?}");
+}
