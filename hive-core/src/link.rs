@@ -7,6 +7,8 @@ use hive_wire::frame::Frame;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::sync::lock;
+
 /// One message to a satellite.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outgoing {
@@ -144,7 +146,7 @@ impl AgentLink for ChannelLink {
     }
 
     fn close(&self, close: Close) {
-        self.close.lock().expect("nothing panics while it holds this lock").get_or_insert(close);
+        lock(&self.close).get_or_insert(close);
         self.closing.cancel();
     }
 }
@@ -165,7 +167,7 @@ impl LinkEnd {
     }
 
     fn close_reason(&self) -> Close {
-        let close = self.link.close.lock().expect("nothing panics while it holds this lock").clone();
+        let close = lock(&self.link.close).clone();
         close.expect("the reason is set before the token is cancelled")
     }
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::UnauthenticatedConnection;
+use crate::limits::{UnauthenticatedConnection, lock};
 use hive_core::wire::escape::error_chain;
 
 /// How long a result is served from the cache.
@@ -75,7 +75,7 @@ struct CachedHealth {
 impl HealthCache {
     /// Stores a result, and logs it if it differs from the one before.
     fn put(&self, health: CachedHealth) {
-        let mut last = self.0.lock().expect("nothing panics while it holds this lock");
+        let mut last = lock(&self.0);
         let before = last.as_ref().and_then(|health| health.problem.clone());
         match &health.problem {
             Some(problem) if before.as_ref() != Some(problem) => {
@@ -89,7 +89,7 @@ impl HealthCache {
 
     /// Returns the last result while it is fresh. The first caller after that gets `None` and has to check.
     fn get(&self, now: Instant) -> Option<CachedHealth> {
-        let mut last = self.0.lock().expect("nothing panics while it holds this lock");
+        let mut last = lock(&self.0);
         let health = last.as_mut()?;
         if now < health.at + CACHE_TTL {
             return Some(health.clone());

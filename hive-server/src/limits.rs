@@ -18,7 +18,7 @@ mod satellite_rates;
 mod token_bucket;
 mod unauthenticated;
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::auth_failures::{AuthFailureLimiter, FailureCost};
 pub(crate) use self::connections::{ConnectionLimiter, UnauthenticatedConnection};
@@ -42,6 +42,7 @@ impl Limiters {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("nothing panics while it holds this lock")
+/// Locks a mutex. It ignores poisoning, as everywhere in the workspace: with it, one failed request would stop all others.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

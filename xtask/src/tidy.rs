@@ -123,6 +123,9 @@ fn fault_of_line(name: &str, line: &str) -> Option<&'static str> {
     if is_core && !is_test && line.contains("std::env::") {
         return Some("hive-core reads no environment");
     }
+    if name.starts_with("hive-") && line.contains(".lock().expect(") {
+        return Some("a poisoned lock is used all the same: unwrap_or_else(PoisonError::into_inner)");
+    }
     if name.starts_with("hive-core/src/") && name != DRAFTS && line.contains("AuditDraft::new(") {
         return Some("drafts of audit records are made in audit/draft.rs alone");
     }
@@ -169,6 +172,7 @@ mod tests {
         check("hive-core/store/src/postgres/tests.rs", "let url = std::env::var(\"URL\");\n", &[]);
         check("hive-agent/src/config.rs", "let home = std::env::var(\"HOME\");\n", &[]);
         check("hive-core/src/audit/draft.rs", "AuditDraft::new(id)\n", &[]);
+        check("hive-agent/src/pty.rs", "let state = self.0.lock().expect(\"no panic\");\n", &["a poisoned lock"]);
         check("hive-core/src/jobs/driver.rs", "AuditDraft::new(id)\n", &["audit/draft.rs alone"]);
         check("hive-cli/src/output.rs", &"\n".repeat(1001), &["two ideas"]);
     }

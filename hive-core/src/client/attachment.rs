@@ -25,6 +25,7 @@ use super::idle_timer::{IdleTimer, KeepaliveAction};
 use super::transport::Transport;
 use super::websocket::ClientSocket;
 use crate::sessions::{Attachment, AttachmentInput, AttachmentOutput, SessionEvent, ViewerAction, check_size};
+use crate::sync::lock;
 use crate::{Error, Result};
 
 /// How long attaching may take. A hive that was restarted waits 10 seconds for the satellite.
@@ -113,7 +114,7 @@ impl AttachmentState {
         // Before the socket is polled: a wake-up in between must find this waker.
         half.register(context.waker());
         // The lock is held for one poll and never over an await, so the halves do not delay each other.
-        let mut ends = self.ends.lock().expect("nothing panics while it holds this lock");
+        let mut ends = lock(&self.ends);
         work(&mut ends, &mut Context::from_waker(&self.waker))
     }
 }

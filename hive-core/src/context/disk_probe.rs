@@ -12,6 +12,7 @@ use std::time::Duration;
 use hive_wire::Timestamp;
 
 use crate::store::DiskError;
+use crate::sync::lock;
 use crate::{Error, Result};
 
 /// Size of the probe file, in bytes: larger than a usual change.
@@ -37,7 +38,7 @@ impl DiskProbe {
     /// # Errors
     /// `Unavailable` with the fault of the disk.
     pub(crate) async fn check(&self, now: Timestamp) -> Result<()> {
-        let good_at = *self.good_at.lock().expect("nothing panics while it holds this lock");
+        let good_at = *lock(&self.good_at);
         if good_at.is_some_and(|at| now.since(at) < FRESH) {
             return Ok(());
         }
@@ -53,7 +54,7 @@ impl DiskProbe {
         let tried = tokio::task::spawn_blocking(move || write_and_remove(&path)).await.map_err(Error::internal)?;
         // A failure is not kept: the disk may have room again at the next call.
         let is_good = tried.is_ok();
-        *self.good_at.lock().expect("nothing panics while it holds this lock") = is_good.then_some(now);
+        *lock(&self.good_at) = is_good.then_some(now);
         tried.map_err(|error| Error::Unavailable(Box::new(DiskError::from(error))))
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
+use crate::limits::lock;
+
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The shortest time between two warnings.
@@ -61,7 +63,7 @@ impl RefusedRequests {
 
 impl InvalidHopWarnings {
     pub(super) fn warn(&self, proxy: Option<IpAddr>, now: Instant) {
-        let due = self.0.lock().expect("nothing panics while it holds this lock").record(now);
+        let due = lock(&self.0).record(now);
         if let (Some(count), Some(proxy)) = (due, proxy) {
             tracing::warn!(
                 proxy.address = %proxy,
