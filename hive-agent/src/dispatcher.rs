@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, Command, Received};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -32,14 +33,19 @@ use crate::process_tree;
 use crate::random;
 use crate::spool::{Spool, SpoolReader};
 use crate::storage::disk::{self, DiskHealth};
+use crate::storage::disk_thread::DiskThread;
 use crate::system_error;
 
+use admission::AdmissionStep;
 use concurrency::ConcurrencySlots;
 
 pub(crate) use running_command::{ExecutionProgress, RunningCommand};
 
 /// How long a stopping agent waits until its commands have ended.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a check of the disk may take. A disk that takes longer is reported as a problem.
+const DISK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Accepts commands and runs each at most once.
 #[derive(Debug)]
@@ -48,11 +54,12 @@ pub(crate) struct Dispatcher {
     journal: Journal,
     spool: Spool,
     disk: Arc<DiskHealth>,
+    disk_thread: DiskThread,
     /// Reads the output of background children of ended commands. Nothing waits for it.
     drain: PipeDrain,
     /// What could not be killed of ended commands.
     unkilled: UnkilledCommands,
-    dirty: DirtySet<CommandId>,
+    dirty: Arc<DirtySet<CommandId>>,
     settings: DispatcherSettings,
     counters: Arc<Counters>,
     tasks: TaskTracker,
@@ -103,7 +110,8 @@ impl Dispatcher {
             Err(error) if disk::is_disk_error(&error) => warn!("{}", data.disk().record_failure(journal::NAME, &error)),
             started => started?,
         }
-        let spool = Spool::open(data.join("spool"), data.disk().clone())?;
+        let disk_thread = DiskThread::start()?;
+        let spool = Spool::open(data.join("spool"), data.disk().clone(), disk_thread.clone())?;
         // A crash may leave output whose result was acknowledged.
         spool.sweep(|id| ledger.needs_output(id))?;
         Ok(Self {
@@ -115,9 +123,10 @@ impl Dispatcher {
             journal: Journal::start(file, data.disk().clone())?,
             spool,
             disk: data.disk().clone(),
+            disk_thread,
             drain: PipeDrain::new(),
             unkilled: UnkilledCommands::default(),
-            dirty: DirtySet::default(),
+            dirty: Arc::default(),
             settings: DispatcherSettings {
                 policy: config.policy.clone(),
                 power_helper: config.power_helper.clone(),
@@ -168,9 +177,21 @@ impl Dispatcher {
         self.settings.boot_id.as_deref()
     }
 
-    /// Problems of this agent, as sentences for people.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        self.disk.problem().into_iter().chain(self.unkilled.problem()).collect()
+    /// Problems of this agent, as sentences for people. Returns after [`DISK_TIMEOUT`] at the latest.
+    pub(crate) async fn problems(&self) -> Vec<String> {
+        let disk = self.disk.clone();
+        let check = self.disk_thread.run(move || Ok(disk.problem()));
+        let problem = match tokio::time::timeout(DISK_TIMEOUT, check).await {
+            // The only error is a thread that has ended.
+            Ok(checked) => checked.unwrap_or_default(),
+            Err(_) => Some(self.disk.not_responding()),
+        };
+        problem.into_iter().chain(self.unkilled.problem()).collect()
+    }
+
+    /// Runs a task of the link. A stopping agent waits for it.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// The commands with progress.
@@ -188,9 +209,10 @@ impl Dispatcher {
         self.state().commands.values().cloned().collect()
     }
 
-    /// Opens a reader of a command's output.
-    pub(crate) fn reader(&self, id: CommandId, channel: Channel) -> SpoolReader {
-        self.spool.reader(id, channel)
+    /// Opens a reader of a command's output, which holds one of `slots` for each chunk that was read and not taken. The
+    /// command is marked in the dirty set when a chunk can be taken.
+    pub(crate) fn reader(&self, id: CommandId, channel: Channel, slots: Arc<Semaphore>) -> SpoolReader {
+        self.spool.reader(id, channel, slots, self.dirty.clone())
     }
 
     /// How many commands may run at the same time, for the handshake and the heartbeat. Power commands do not count.
@@ -207,7 +229,7 @@ impl Dispatcher {
         }
         let id = command.id;
         // The lock covers decision and insertion: a command that is delivered twice must not start twice.
-        let started = {
+        let admitted = {
             let mut state = self.state();
             match state.commands.get(&id) {
                 Some(_) => None,
@@ -217,9 +239,15 @@ impl Dispatcher {
                 },
             }
         };
-        if let Some((running, Some(started))) = started {
-            let dispatcher = Arc::clone(self);
-            self.tasks.spawn(async move { dispatcher.run_command(running, command.payload, started).await });
+        let dispatcher = Arc::clone(self);
+        match admitted {
+            Some((running, AdmissionStep::Run(started))) => {
+                self.tasks.spawn(async move { dispatcher.run_command(running, command.payload, started).await });
+            }
+            Some((running, AdmissionStep::ReportStored(result))) => {
+                self.tasks.spawn(async move { dispatcher.report_stored(&running, result).await });
+            }
+            Some((_, AdmissionStep::Reported)) | None => {}
         }
         // Also for a command that is known already: the link sends its acknowledgement again.
         self.dirty.mark(id);
@@ -253,7 +281,7 @@ impl Dispatcher {
         self.tasks.spawn(async move {
             // Most commands write no output and have no file to remove.
             if produced != Received::default() {
-                dispatcher.spool.remove(id);
+                dispatcher.spool.remove(id).await;
             }
             if let Some(record) = record {
                 dispatcher.write(&record).await;

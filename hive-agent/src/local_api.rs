@@ -67,8 +67,8 @@ pub(crate) async fn serve(listener: TcpListener, pages: Arc<StatusPages>, tasks:
 
 async fn answer_all(socket: TcpStream, pages: Arc<StatusPages>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&request, &pages);
-        async move { Ok::<_, Infallible>(response) }
+        let pages = pages.clone();
+        async move { Ok::<_, Infallible>(answer(&request, &pages).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -83,12 +83,12 @@ async fn answer_all(socket: TcpStream, pages: Arc<StatusPages>) {
     }
 }
 
-fn answer<B>(request: &Request<B>, pages: &StatusPages) -> Response<Full<Bytes>> {
+async fn answer<B>(request: &Request<B>, pages: &StatusPages) -> Response<Full<Bytes>> {
     if request.method() != Method::GET {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into());
     }
     match request.uri().path() {
-        "/health" => page(&pages.health()),
+        "/health" => page(&pages.health().await),
         "/metrics" => plain(StatusCode::OK, pages.metrics()),
         "/api/status/backend" => page(&pages.backend()),
         "/api/status/registration" => page(&pages.registration()),
@@ -98,8 +98,8 @@ fn answer<B>(request: &Request<B>, pages: &StatusPages) -> Response<Full<Bytes>>
 }
 
 impl StatusPages {
-    fn health(&self) -> Value {
-        let problems = [self.dispatcher.problems(), self.sessions.problems()].concat();
+    async fn health(&self) -> Value {
+        let problems = [self.dispatcher.problems().await, self.sessions.problems()].concat();
         json!({
             "status": if problems.is_empty() { "ok" } else { "degraded" },
             "problems": problems,

@@ -149,8 +149,8 @@ impl ReconnectLoop {
         backoff.reset();
         self.registrar.note_accepted(&mut self.identity, &key, hive_id);
         self.report_online();
-        let protocol = LinkProtocol::new(&self.dispatcher, &self.sessions, &self.counters, clock);
-        websocket::serve(protocol, socket, heartbeat_interval, stop).await
+        let (protocol, checks) = LinkProtocol::new(&self.dispatcher, &self.sessions, &self.counters, clock);
+        websocket::serve(protocol, checks, socket, heartbeat_interval, stop).await
     }
 
     fn report_online(&mut self) {

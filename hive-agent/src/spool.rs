@@ -1,8 +1,8 @@
 //! The output of commands on disk, until the server has acknowledged it: `spool/<command>.stdout` and `.stderr`.
 //!
-//! A file is created with its first byte, so that a command without output costs none. Reads and writes are plain
-//! system calls on the page cache. They take a few microseconds for chunks of this size, and are made directly in the
-//! async tasks.
+//! A file is created with its first byte, so that a command without output costs none. Reads and writes are made on the
+//! [`DiskThread`], in the order in which they were requested: a disk that hangs delays the commands that write output,
+//! and neither the link nor a session.
 //!
 //! Output that a full disk does not take is kept in [`memory`] until the server has it, so that a caller who listens
 //! misses nothing.
@@ -18,9 +18,13 @@ use std::sync::Arc;
 
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, Received};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::dirty_set::DirtySet;
 use crate::storage::disk::{self, DiskHealth};
+use crate::storage::disk_thread::DiskThread;
 use crate::storage::files;
 use crate::system_error;
 
@@ -35,18 +39,21 @@ pub(crate) struct Spool {
     pub(crate) dir: PathBuf,
     disk: Arc<DiskHealth>,
     memory: Arc<MemorySpool>,
+    thread: DiskThread,
+    /// Reads that wait for the thread.
+    tasks: TaskTracker,
 }
 
 impl Spool {
     /// Creates the directory. If the disk is full, it is created with the first output.
-    pub(crate) fn open(dir: PathBuf, disk: Arc<DiskHealth>) -> io::Result<Self> {
+    pub(crate) fn open(dir: PathBuf, disk: Arc<DiskHealth>, thread: DiskThread) -> io::Result<Self> {
         match files::create_private_dir(&dir) {
             Err(error) if disk::is_disk_error(&error) => {
                 warn!("{}", disk.record_failure("the output of commands", &error));
             }
             made => made?,
         }
-        Ok(Self { dir, disk, memory: Arc::default() })
+        Ok(Self { dir, disk, memory: Arc::default(), thread, tasks: TaskTracker::new() })
     }
 
     fn path(&self, id: CommandId, channel: Channel) -> PathBuf {
@@ -60,20 +67,38 @@ impl Spool {
         SpoolWriter::new(spool, id, channel, path)
     }
 
-    /// Opens a reader of one output.
-    pub(crate) fn reader(&self, id: CommandId, channel: Channel) -> SpoolReader {
-        let path = self.path(id, channel.clone());
-        SpoolReader::new(self.memory.clone(), id, channel, path)
+    /// Opens a reader of one output. It holds one of `slots` for each chunk that was read and not taken, and marks the
+    /// command in `ready` when a chunk can be taken.
+    pub(crate) fn reader(
+        &self,
+        id: CommandId,
+        channel: Channel,
+        slots: Arc<Semaphore>,
+        ready: Arc<DirtySet<CommandId>>,
+    ) -> SpoolReader {
+        SpoolReader::new(self.clone(), id, channel, slots, ready)
     }
 
     /// The length of a command's output on disk.
-    pub(crate) fn stored_len(&self, id: CommandId) -> Received {
-        let len = |channel| fs::metadata(self.path(id, channel)).map_or(0, |file| file.len());
-        Received { stdout: len(Channel::Stdout), stderr: len(Channel::Stderr) }
+    pub(crate) async fn stored_len(&self, id: CommandId) -> Received {
+        let [stdout, stderr] = [Channel::Stdout, Channel::Stderr].map(|channel| self.path(id, channel));
+        let len = |path: PathBuf| fs::metadata(path).map_or(0, |file| file.len());
+        let measured = self.thread.run(move || Ok(Received { stdout: len(stdout), stderr: len(stderr) }));
+        measured.await.unwrap_or_default()
     }
 
     /// Removes a command's output.
-    pub(crate) fn remove(&self, id: CommandId) {
+    pub(crate) async fn remove(&self, id: CommandId) {
+        let spool = self.clone();
+        let removed = self.thread.run(move || {
+            spool.remove_files(id);
+            Ok(())
+        });
+        // The only error is a thread that has ended.
+        drop(removed.await);
+    }
+
+    fn remove_files(&self, id: CommandId) {
         self.memory.remove(id);
         for channel in [Channel::Stdout, Channel::Stderr] {
             match fs::remove_file(self.path(id, channel)) {
@@ -86,7 +111,7 @@ impl Spool {
         }
     }
 
-    /// Removes the output of commands that are not needed any more.
+    /// Removes the output of commands that are not needed any more. Called before there is anything to delay.
     pub(crate) fn sweep(&self, is_needed: impl Fn(CommandId) -> bool) -> io::Result<()> {
         if !self.dir.is_dir() {
             return Ok(());
@@ -95,7 +120,7 @@ impl Spool {
             let name = entry?.file_name();
             let id = name.to_str().and_then(|name| name.split('.').next()?.parse().ok());
             match id {
-                Some(id) if !is_needed(id) => self.remove(id),
+                Some(id) if !is_needed(id) => self.remove_files(id),
                 _ => {}
             }
         }
@@ -108,7 +133,7 @@ impl Spool {
     /// A spool on a disk that works.
     pub(crate) fn of_dir(dir: PathBuf) -> Self {
         let disk = Arc::new(DiskHealth::new(&dir));
-        Self::open(dir, disk).unwrap()
+        Self::open(dir, disk, DiskThread::start().unwrap()).unwrap()
     }
 }
 

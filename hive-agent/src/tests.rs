@@ -5,6 +5,7 @@ mod keys;
 mod links;
 pub(crate) mod scripted_hive;
 mod sessions;
+mod slow_disk;
 
 use std::time::Duration;
 

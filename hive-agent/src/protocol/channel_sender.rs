@@ -3,7 +3,7 @@
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, ToServer};
 use hive_wire::frame::{Frame, StreamId};
-use hive_wire::stream::{INITIAL_WINDOW, Sender};
+use hive_wire::stream::{Chunk, INITIAL_WINDOW, Sender};
 use tracing::warn;
 
 use super::AgentMessage;
@@ -16,6 +16,8 @@ pub(super) struct ChannelSender {
     channel: Channel,
     reader: SpoolReader,
     sender: Sender,
+    /// The next chunk, while the spool reads it.
+    reading: Option<Chunk>,
     /// Opened just before the first byte. A command without output opens no stream.
     stream: Option<StreamId>,
     produced: u64,
@@ -33,6 +35,7 @@ impl ChannelSender {
             channel,
             reader,
             sender: Sender::resuming_at(offset),
+            reading: None,
             stream: None,
             produced: 0,
             delivered: offset,
@@ -48,9 +51,10 @@ impl ChannelSender {
     pub(super) fn is_done(&self) -> bool {
         // A stream without new bytes is never opened, so there is no last frame to wait for.
         let has_nothing_new = !self.has_begun() && self.produced <= self.delivered;
-        has_nothing_new || self.is_broken || self.sender.is_done()
+        has_nothing_new || self.is_broken || (self.sender.is_done() && self.reading.is_none())
     }
 
+    /// The next message. `None` also while the spool reads: the command is then marked as one with progress.
     pub(super) fn next(&mut self, id: CommandId, new_stream: impl FnOnce() -> StreamId) -> Option<AgentMessage> {
         if self.is_broken {
             return None;
@@ -67,8 +71,12 @@ impl ChannelSender {
                 })
             });
         };
-        let chunk = self.sender.next_chunk()?;
-        match self.reader.read(chunk.offset, chunk.len) {
+        let chunk = self.reading.take().or_else(|| self.sender.next_chunk())?;
+        let Some(read) = self.reader.read(chunk.offset, chunk.len) else {
+            self.reading = Some(chunk);
+            return None;
+        };
+        match read {
             Ok(bytes) => {
                 self.delivered = chunk.offset + chunk.len as u64;
                 Some(AgentMessage::Data(Frame::data(stream, chunk.offset, bytes, chunk.is_last)))
@@ -80,6 +88,11 @@ impl ChannelSender {
                 None
             }
         }
+    }
+
+    /// Whether the spool reads the next chunk.
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading.is_some()
     }
 
     /// Updates the length of the output. With `is_complete` no more is produced.

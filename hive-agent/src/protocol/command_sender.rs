@@ -87,9 +87,19 @@ impl CommandSender {
                 self.is_stderr_next = (n == 1) == matches!(piece, AgentMessage::Control(_));
                 return Some(piece);
             }
+            // The stream keeps its turn while the spool reads its next chunk.
+            if self.outputs[n].is_reading() {
+                return None;
+            }
         }
         let has_output = self.outputs.iter().any(ChannelSender::has_begun);
         if has_output { self.take_result().map(AgentMessage::Control) } else { None }
+    }
+
+    /// Whether the spool reads a chunk.
+    #[cfg(test)]
+    pub(super) fn is_reading(&self) -> bool {
+        self.outputs.iter().any(ChannelSender::is_reading)
     }
 
     fn take_result(&mut self) -> Option<ToServer> {

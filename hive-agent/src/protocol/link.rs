@@ -7,6 +7,7 @@ use hive_wire::agent::{Command, Metrics, PtySpec, ToAgent, ToServer};
 use hive_wire::api::{EndReason, SessionEnd};
 use hive_wire::frame::{Frame, FrameKind};
 use hive_wire::{CommandId, SessionId};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -30,16 +31,26 @@ pub(crate) struct LinkProtocol<'a> {
     clock: LinkClock,
     /// When the ping was queued whose pong is awaited.
     pinged: Option<Instant>,
+    checks: mpsc::Sender<ProblemCheck>,
+}
+
+/// What a check of this agent has found.
+pub(crate) struct ProblemCheck {
+    problems: Vec<String>,
+    /// The server awaits the answer of a heartbeat.
+    is_asked: bool,
 }
 
 impl<'a> LinkProtocol<'a> {
+    /// Returns the protocol, and the checks that [`on_check`](Self::on_check) handles.
     pub(crate) fn new(
         dispatcher: &'a Arc<Dispatcher>,
         sessions: &'a AgentSessions,
         counters: &'a Counters,
         clock: LinkClock,
-    ) -> Self {
-        let mut link = Self {
+    ) -> (Self, mpsc::Receiver<ProblemCheck>) {
+        let (checks, checked) = mpsc::channel(1);
+        let link = Self {
             dispatcher,
             sessions,
             counters,
@@ -47,12 +58,11 @@ impl<'a> LinkProtocol<'a> {
             sampler: MetricsSampler::new(),
             clock,
             pinged: None,
+            checks,
         };
-        if !dispatcher.problems().is_empty() {
-            // A full disk is reported at once and not with the next heartbeat.
-            link.answer_heartbeat();
-        }
-        link
+        // A full disk is reported at once and not with the next heartbeat.
+        link.check_problems(false);
+        (link, checked)
     }
 
     /// The commands with progress that this link has not handled yet.
@@ -118,7 +128,7 @@ impl<'a> LinkProtocol<'a> {
             ToAgent::HeartbeatPing { timestamp: _, sent_at } => {
                 // Heartbeats are the messages that are least likely to have waited in a queue.
                 self.clock.compare(clock::steady(), sent_at);
-                self.answer_heartbeat();
+                self.check_problems(true);
             }
             ToAgent::Disconnect { reason, retry_after_ms } => {
                 return Err(DisconnectReason::disconnected(&reason, retry_after_ms));
@@ -227,10 +237,24 @@ impl<'a> LinkProtocol<'a> {
         self.scheduler.push(ToServer::PtyEnded { session_id, end });
     }
 
-    /// Answers a heartbeat, and sends a ping whose round trip is the latency of this link.
-    fn answer_heartbeat(&mut self) {
+    /// Checks this agent. A disk that hangs delays the answer of the heartbeat, and nothing else of this link.
+    fn check_problems(&self, is_asked: bool) {
+        let (dispatcher, checks) = (Arc::clone(self.dispatcher), self.checks.clone());
+        self.dispatcher.spawn(async move {
+            let problems = dispatcher.problems().await;
+            // A link that is gone needs no answer.
+            drop(checks.send(ProblemCheck { problems, is_asked }).await);
+        });
+    }
+
+    /// Answers a heartbeat, and sends a ping whose round trip is the latency of this link. Without a heartbeat it does
+    /// so only if there is a problem.
+    pub(crate) fn on_check(&mut self, check: ProblemCheck) {
+        let problems = [check.problems, self.sessions.problems()].concat();
+        if problems.is_empty() && !check.is_asked {
+            return;
+        }
         let active_sessions = self.sessions.active() as u32;
-        let problems = [self.dispatcher.problems(), self.sessions.problems()].concat();
         let metrics = Metrics { active_sessions, problems, ..self.sampler.metrics() };
         let capacity = Some(self.dispatcher.capacity());
         self.scheduler.push(ToServer::HeartbeatPong { timestamp: clock::now(), metrics: Some(metrics), capacity });

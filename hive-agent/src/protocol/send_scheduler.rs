@@ -10,6 +10,7 @@ use hive_wire::agent::{Channel, Received, ToServer};
 use hive_wire::frame::{Frame, StreamId};
 use hive_wire::stream::{Lane, Lanes, StreamError};
 use hive_wire::{CommandId, SessionId};
+use tokio::sync::Semaphore;
 use tracing::error;
 
 use super::AgentMessage;
@@ -20,8 +21,10 @@ use crate::pty::AgentSession;
 use crate::spool::SpoolReader;
 
 /// Messages per lane. While the control lane is full, nothing is read from the server. While the bulk lane is full,
-/// nothing is read from the spool.
+/// no read of the spool begins.
 const LANE: usize = 4;
+/// Chunks that are read from the spool and not in a lane yet.
+const READS: usize = 4;
 
 /// Output of sessions. At most one message waits in this lane, so that the echo of a keystroke waits behind one frame
 /// of other sessions at most.
@@ -44,6 +47,8 @@ pub(super) struct SendScheduler {
     /// Commands that may have something to send, each at most once.
     ready: VecDeque<CommandId>,
     next_stream: u32,
+    /// Bounds the chunks that wait for a lane, however many commands have output.
+    read_slots: Arc<Semaphore>,
 }
 
 impl SendScheduler {
@@ -59,6 +64,7 @@ impl SendScheduler {
             owners: HashMap::new(),
             ready: VecDeque::new(),
             next_stream: 1,
+            read_slots: Arc::new(Semaphore::new(READS)),
         }
     }
 
@@ -160,11 +166,9 @@ impl SendScheduler {
             Some(known) if !known.has_sent_result => known.resend_ack(),
             _ => {
                 self.detach(id);
-                self.begin(
-                    id,
-                    received,
-                    [Channel::Stdout, Channel::Stderr].map(|channel| dispatcher.reader(id, channel)),
-                );
+                let reader = |channel| dispatcher.reader(id, channel, self.read_slots.clone());
+                let readers = [Channel::Stdout, Channel::Stderr].map(reader);
+                self.begin(id, received, readers);
             }
         }
         self.make_ready(id);

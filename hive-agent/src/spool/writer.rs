@@ -1,10 +1,12 @@
 //! Stores one output of a command: on disk, and in memory after the disk has failed.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hive_wire::CommandId;
 use hive_wire::agent::{Channel, MAX_OUTPUT};
 use tracing::warn;
@@ -20,7 +22,7 @@ pub(crate) struct SpoolWriter {
     id: CommandId,
     channel: Channel,
     pub(super) path: PathBuf,
-    pub(super) file: Option<File>,
+    pub(super) file: Option<Arc<File>>,
     /// Where the output continues after the disk has failed.
     tail: Option<Arc<MemoryTail>>,
     len: u64,
@@ -33,18 +35,23 @@ impl SpoolWriter {
         Self { spool, id, channel, path, file: None, tail: None, len: 0, is_truncated: false, loss: None }
     }
 
-    /// Stores as many of these bytes as fit, and returns the length of the output so far.
-    pub(crate) fn append(&mut self, bytes: &[u8]) -> u64 {
+    /// Stores as many of these bytes as fit, and returns the length of the output so far. Not cancel-safe: bytes that
+    /// are written while the future is dropped are written again by the next call.
+    pub(crate) async fn append(&mut self, bytes: Bytes) -> u64 {
         let room = if self.is_truncated { 0 } else { MAX_OUTPUT - self.len };
-        let kept = &bytes[..bytes.len().min(room as usize)];
+        let kept = bytes.slice(..bytes.len().min(room as usize));
         self.is_truncated |= kept.len() < bytes.len();
-        if self.tail.is_none()
-            && let Err(error) = self.write(kept)
-        {
-            self.continue_in_memory(&error);
+        if kept.is_empty() {
+            return self.len;
+        }
+        if self.tail.is_none() {
+            match self.write(kept.clone()).await {
+                Ok(()) => self.len += kept.len() as u64,
+                Err(error) => self.continue_in_memory(&error),
+            }
         }
         if let Some(tail) = &self.tail {
-            if tail.append(kept) {
+            if tail.append(&kept) {
                 self.len += kept.len() as u64;
             } else {
                 self.record_loss("there is no memory for it");
@@ -63,16 +70,21 @@ impl SpoolWriter {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let file = match &mut self.file {
-            Some(file) => file,
-            empty => empty.insert(create(&self.path)?),
-        };
-        file.write_all(bytes)?;
-        self.len += bytes.len() as u64;
+    async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
+        let (file, path, len) = (self.file.clone(), self.path.clone(), self.len);
+        let written = self.spool.thread.run(move || {
+            let file = match file {
+                Some(file) => file,
+                None => Arc::new(create(&path)?),
+            };
+            let written = file.write_all_at(&bytes, len);
+            if written.is_err() {
+                // Cuts off a chunk that was written in part, so that a later reader of the file does not see it.
+                drop(file.set_len(len));
+            }
+            written.map(|()| file)
+        });
+        self.file = Some(written.await?);
         Ok(())
     }
 
@@ -80,8 +92,6 @@ impl SpoolWriter {
     fn continue_in_memory(&mut self, error: &io::Error) {
         let message = self.spool.disk.record_failure("the output of commands", error);
         warn!(command.id = %self.id, "{message}");
-        // Cuts off a chunk that was written in part, so that a later reader of the file does not see it.
-        drop(self.file.as_ref().map(|file| file.set_len(self.len)));
         self.tail = Some(self.spool.memory.begin(self.id, self.channel.clone(), self.len));
         self.loss = Some(message);
     }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 
@@ -35,18 +35,31 @@ impl DiskHealth {
     pub(crate) fn record_failure(&self, what: &str, error: &io::Error) -> String {
         let message =
             format!("the satellite cannot write {what} in {}: {}", self.dir.display(), system_error::text(error));
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
+        *self.last_failure() = Some(message.clone());
         message
     }
 
     /// The current problem. After a failure, a probe file is written to find out whether the disk works again.
+    /// It reads and writes the disk, so it belongs on [`DiskThread`](super::disk_thread::DiskThread).
     pub(crate) fn problem(&self) -> Option<String> {
-        let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        // Tested only after a failure: a probe on every heartbeat would wear out the disk.
-        if problem.is_some() && self.probe().is_ok() {
-            *problem = None;
+        let known = self.last_failure().clone();
+        // Tested only after a failure: a probe on every heartbeat would wear out the disk. The lock is not held
+        // meanwhile, because a disk that hangs must not block whoever reports the next failure.
+        if known.is_some() && self.probe().is_ok() {
+            // A failure that was recorded meanwhile stays.
+            self.last_failure().take_if(|problem| Some(&*problem) == known.as_ref());
         }
-        problem.clone().or_else(|| self.is_nearly_full().then(|| format!("no space is left in {}", self.dir.display())))
+        let problem = self.last_failure().clone();
+        problem.or_else(|| self.is_nearly_full().then(|| format!("no space is left in {}", self.dir.display())))
+    }
+
+    /// The problem of a disk that does not answer in time.
+    pub(crate) fn not_responding(&self) -> String {
+        format!("the disk of {} does not respond", self.dir.display())
+    }
+
+    fn last_failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn probe(&self) -> io::Result<()> {

@@ -43,11 +43,11 @@ async fn a_result_survives_the_agent_until_it_is_acknowledged() {
     let agent = machine.start();
     let line = shell(1, "echo run >> runs; echo out");
     assert_eq!(agent.run(line.clone()).await, result);
-    let mut reader = agent.dispatcher.reader(id(1), Channel::Stdout);
-    assert_eq!(reader.read(0, 4).unwrap(), "out\n");
+    let mut reader = agent.dispatcher.reader(id(1), Channel::Stdout, Arc::new(Semaphore::new(1)));
+    assert_eq!(reader.read_all(0, 4).await.unwrap(), "out\n");
     assert!(agent.dispatcher.acknowledge(id(1)));
     agent.dispatcher.stop().await;
-    assert_eq!(agent.dispatcher.spool.stored_len(id(1)), Received::default());
+    assert_eq!(agent.dispatcher.spool.stored_len(id(1)).await, Received::default());
     drop(agent);
 
     let agent = machine.start();
@@ -66,7 +66,7 @@ async fn a_killed_agent_does_not_know_how_its_commands_ended() {
     let agent = machine.start();
     let result = agent.run(shell(1, "echo run >> runs; echo partial; sleep 60")).await;
     assert_eq!(result.status, CommandStatus::OutcomeUnknown);
-    let progress = agent.until(1, |_| true).await;
+    let progress = agent.until(1, |progress| progress.result.is_some()).await;
     assert_eq!(progress.produced.stdout, 8, "what was kept of its output is told");
     assert_eq!(count_lines(&machine.file("runs")), 1);
 }

@@ -1,8 +1,10 @@
 //! Who sends next over a link.
 
 use super::*;
+use crate::dirty_set::DirtySet;
 use crate::pty::tests::{opened_as, session_id};
 use crate::spool::Spool;
+use bytes::Bytes;
 use hive_wire::agent::CommandResult;
 use hive_wire::api::CommandStatus;
 use hive_wire::id::Seed;
@@ -11,20 +13,42 @@ fn id(n: u8) -> CommandId {
     CommandId::new(Seed { unix_millis: 1, random: [n; 10] })
 }
 
-fn attached(scheduler: &mut SendScheduler, spool: &Spool, n: u8, output: &[u8]) {
-    spool.writer(id(n), Channel::Stdout).append(output);
-    let readers = [Channel::Stdout, Channel::Stderr].map(|channel| spool.reader(id(n), channel));
-    scheduler.begin(id(n), Received::default(), readers);
+struct SpoolRig {
+    _dir: tempfile::TempDir,
+    spool: Spool,
+    /// Commands of which a chunk was read.
+    ready: Arc<DirtySet<CommandId>>,
+}
+
+fn rig() -> SpoolRig {
+    let dir = tempfile::tempdir().unwrap();
+    SpoolRig { spool: Spool::of_dir(dir.path().to_owned()), ready: Arc::default(), _dir: dir }
+}
+
+/// Fills the lanes as a link does, which waits for what the spool reads.
+async fn fill(scheduler: &mut SendScheduler, rig: &SpoolRig) {
+    scheduler.fill();
+    while !scheduler.lanes.is_full(Lane::Bulk) && scheduler.commands.values().any(CommandSender::is_reading) {
+        rig.ready.take().await.into_iter().for_each(|id| scheduler.make_ready(id));
+        scheduler.fill();
+    }
+}
+
+async fn attached(scheduler: &mut SendScheduler, rig: &SpoolRig, n: u8, output: &[u8]) {
+    rig.spool.writer(id(n), Channel::Stdout).append(Bytes::copy_from_slice(output)).await;
+    let slots = scheduler.read_slots.clone();
+    let reader = |channel| rig.spool.reader(id(n), channel, slots.clone(), rig.ready.clone());
+    scheduler.begin(id(n), Received::default(), [Channel::Stdout, Channel::Stderr].map(reader));
+    let produced = rig.spool.stored_len(id(n)).await;
     let result = CommandResult {
         id: id(n),
         status: CommandStatus::Succeeded,
         exit_code: Some(0),
         duration_ms: 1,
-        sent: spool.stored_len(id(n)),
+        sent: produced,
         truncated: false,
         error: None,
     };
-    let produced = spool.stored_len(id(n));
     scheduler
         .advance(id(n), ExecutionProgress { is_started: true, journal_position: None, produced, result: Some(result) });
 }
@@ -37,19 +61,18 @@ fn kind(message: &AgentMessage) -> String {
     }
 }
 
-#[test]
-fn control_overtakes_output_and_outputs_take_turns() {
-    let dir = tempfile::tempdir().unwrap();
-    let spool = Spool::of_dir(dir.path().to_owned());
+#[tokio::test]
+async fn control_overtakes_output_and_outputs_take_turns() {
+    let rig = rig();
     let mut scheduler = SendScheduler::new();
-    attached(&mut scheduler, &spool, 1, &vec![b'x'; 200_000]);
-    attached(&mut scheduler, &spool, 2, &vec![b'y'; 200_000]);
-    scheduler.fill();
+    attached(&mut scheduler, &rig, 1, &vec![b'x'; 200_000]).await;
+    attached(&mut scheduler, &rig, 2, &vec![b'y'; 200_000]).await;
+    fill(&mut scheduler, &rig).await;
     assert_eq!(scheduler.ready.len(), 2);
-    attached(&mut scheduler, &spool, 3, b"");
+    attached(&mut scheduler, &rig, 3, b"").await;
     let mut order = Vec::new();
     loop {
-        scheduler.fill();
+        fill(&mut scheduler, &rig).await;
         let Some(message) = scheduler.pop() else { break };
         order.push(kind(&message));
     }
@@ -65,16 +88,15 @@ fn control_overtakes_output_and_outputs_take_turns() {
     assert!(scheduler.ready.is_empty());
 }
 
-#[test]
-fn a_slow_link_holds_only_a_few_messages() {
-    let dir = tempfile::tempdir().unwrap();
-    let spool = Spool::of_dir(dir.path().to_owned());
+#[tokio::test]
+async fn a_slow_link_holds_only_a_few_messages() {
+    let rig = rig();
     let mut scheduler = SendScheduler::new();
     for n in 0..50 {
-        attached(&mut scheduler, &spool, n, &vec![b'x'; 100_000]);
+        attached(&mut scheduler, &rig, n, &vec![b'x'; 100_000]).await;
     }
-    scheduler.fill();
-    scheduler.fill();
+    fill(&mut scheduler, &rig).await;
+    fill(&mut scheduler, &rig).await;
     let mut count = 0;
     while scheduler.pop().is_some() {
         count += 1;
@@ -103,12 +125,11 @@ fn next(scheduler: &mut SendScheduler) -> String {
     scheduler.pop().as_ref().map(kind).unwrap_or_default()
 }
 
-#[test]
-fn sessions_go_before_commands_and_behind_control() {
-    let dir = tempfile::tempdir().unwrap();
-    let spool = Spool::of_dir(dir.path().to_owned());
+#[tokio::test]
+async fn sessions_go_before_commands_and_behind_control() {
+    let rig = rig();
     let mut scheduler = SendScheduler::new();
-    attached(&mut scheduler, &spool, 1, &vec![b'x'; 200_000]);
+    attached(&mut scheduler, &rig, 1, &vec![b'x'; 200_000]).await;
     scheduler.fill();
     let session = with_session(&mut scheduler, 2);
     produce(&mut scheduler, &session, 100_000);

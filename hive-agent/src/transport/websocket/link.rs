@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use hive_wire::agent::close;
 use hive_wire::frame::Frame;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::{Error as SocketError, ProtocolError};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{LinkSocket, close_reason, connection_lost, encode};
 use crate::protocol::DisconnectReason;
-use crate::protocol::link::LinkProtocol;
+use crate::protocol::link::{LinkProtocol, ProblemCheck};
 
 /// Heartbeat intervals without any message after which the link counts as lost.
 const MISSED_HEARTBEATS: u32 = 3;
@@ -28,12 +29,13 @@ const MAX_REASON: usize = 123;
 /// Serves an open link until it ends.
 pub(crate) async fn serve(
     mut protocol: LinkProtocol<'_>,
+    checks: mpsc::Receiver<ProblemCheck>,
     socket: LinkSocket,
     heartbeat_interval: Duration,
     stop: &CancellationToken,
 ) -> DisconnectReason {
     let (mut sink, stream) = socket.split();
-    let end = exchange(&mut protocol, &mut sink, stream, heartbeat_interval, stop).await;
+    let end = exchange(&mut protocol, checks, &mut sink, stream, heartbeat_interval, stop).await;
     if let DisconnectReason::ProtocolViolation(reason) = &end {
         close_with_error(&mut sink, reason).await;
     }
@@ -42,6 +44,7 @@ pub(crate) async fn serve(
 
 async fn exchange(
     protocol: &mut LinkProtocol<'_>,
+    mut checks: mpsc::Receiver<ProblemCheck>,
     sink: &mut (impl Sink<Message, Error = SocketError> + Unpin),
     mut stream: impl Stream<Item = Result<Message, SocketError>> + Unpin,
     heartbeat_interval: Duration,
@@ -69,6 +72,7 @@ async fn exchange(
                     return end;
                 }
             }
+            Some(check) = checks.recv(), if protocol.has_room() => protocol.on_check(check),
             ids = dirty_sessions.take() => protocol.on_session_progress(ids),
             ids = dirty_commands.take() => protocol.on_command_progress(ids),
             () = &mut silence_timer => {
