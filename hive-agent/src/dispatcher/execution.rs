@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use hive_wire::ErrorCode;
+use futures_util::future::join;
 use hive_wire::agent::{Channel, CommandResult, ErrorBody, Payload};
 use hive_wire::api::CommandStatus;
+use hive_wire::{CommandId, ErrorCode};
 use tracing::{debug, error};
 
 use super::concurrency::ConcurrencyClass;
 use super::{Dispatcher, RunningCommand};
 use crate::clock;
 use crate::executors;
-use crate::executors::process::{self, ProcessOutcome, ProcessOutputs, Program, StopSignals};
+use crate::executors::process::{self, PreparedProgram, ProcessOutcome, ProcessOutputs, Program, StopSignals};
 use crate::journal::{self, JournalRecord};
 use crate::system_error;
 
@@ -23,7 +24,10 @@ impl Dispatcher {
         payload: Payload,
         started: JournalRecord,
     ) {
-        let outcome = if let Err(cause) = self.journal.append_durably(&started).await {
+        // The program is prepared while the record is written. It starts only after that.
+        let recording = self.journal.append_durably(&started);
+        let (recorded, prepared) = join(recording, async { self.prepare(command.id, &payload) }).await;
+        let outcome = if let Err(cause) = recorded {
             let message = self.disk.record_failure(journal::NAME, &cause);
             error!(command.id = %command.id, "a command is not run, because its start cannot be recorded: {message}");
             let refusal = ErrorBody { code: ErrorCode::Unavailable, message };
@@ -37,7 +41,10 @@ impl Dispatcher {
                 progress.journal_position = Some(position);
             });
             self.dirty.mark(command.id);
-            self.execute(&command, &payload).await
+            match prepared {
+                Ok(program) => self.execute(&command, program).await,
+                Err(error) => ProcessOutcome::without_run(CommandStatus::Failed, Some(error)),
+            }
         };
         let is_power = matches!(payload, Payload::Power(_));
         if is_power && self.stopping.is_cancelled() && outcome.status == CommandStatus::Cancelled {
@@ -47,12 +54,12 @@ impl Dispatcher {
         self.finish(&command, outcome, ConcurrencyClass::of(&payload)).await;
     }
 
-    async fn execute(&self, command: &Arc<RunningCommand>, payload: &Payload) -> ProcessOutcome {
-        let spec = executors::exec_spec(payload, self.settings.power_helper.as_deref());
-        let program = match spec.and_then(|spec| Program::of_spec(command.id, &spec, &self.settings.account)) {
-            Ok(program) => program,
-            Err(error) => return ProcessOutcome::without_run(CommandStatus::Failed, Some(error)),
-        };
+    fn prepare(&self, id: CommandId, payload: &Payload) -> Result<PreparedProgram, ErrorBody> {
+        let spec = executors::exec_spec(payload, self.settings.power_helper.as_deref())?;
+        Ok(process::prepare(Program::of_spec(id, &spec, &self.settings.account)?))
+    }
+
+    async fn execute(&self, command: &Arc<RunningCommand>, program: PreparedProgram) -> ProcessOutcome {
         let outputs = ProcessOutputs {
             stdout: self.spool.writer(command.id, Channel::Stdout),
             stderr: self.spool.writer(command.id, Channel::Stderr),
@@ -96,6 +103,8 @@ impl Dispatcher {
         // The result is sent before it is written: one that is lost with this process is reported as unknown.
         command.update(|progress| progress.result = Some(result));
         self.dirty.mark(command.id);
+        // The link sends the result first; the thread of the journal would compete with it for a processor.
+        tokio::task::yield_now().await;
         self.write(&finished).await;
     }
 

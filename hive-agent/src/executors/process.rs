@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::process_tree::{self, Survivors};
 use crate::spool::SpoolWriter;
 
-use child::ChildProcess;
+use child::{ChildProcess, PreparedProcess};
 use outcome::{EndCause, outcome};
 use output_pipe::{OutputPipe, store_output};
 
@@ -72,9 +72,20 @@ impl<F> ProcessOutputs<'_, F> {
     }
 }
 
+/// A program with its pipes. Preparing it costs system calls, and can be done while the disk is written.
+pub(crate) struct PreparedProgram {
+    program: Program,
+    process: io::Result<PreparedProcess>,
+}
+
+/// Prepares a process, and starts nothing.
+pub(crate) fn prepare(program: Program) -> PreparedProgram {
+    PreparedProgram { process: PreparedProcess::new(&program), program }
+}
+
 /// Runs a process to its end.
 pub(crate) async fn run<F: Fn(Channel, u64)>(
-    program: Program,
+    PreparedProgram { program, process }: PreparedProgram,
     mut outputs: ProcessOutputs<'_, F>,
     stop: &StopSignals,
 ) -> ProcessOutcome {
@@ -83,7 +94,11 @@ pub(crate) async fn run<F: Fn(Channel, u64)>(
         return ProcessOutcome::without_run(CommandStatus::Cancelled, None);
     }
     let started_at = Instant::now();
-    let mut child = match ChildProcess::start(&program).await {
+    let child = match process {
+        Ok(process) => ChildProcess::start(process).await,
+        Err(error) => Err(error),
+    };
+    let mut child = match child {
         Ok(child) => child,
         Err(error) => {
             return ProcessOutcome::without_run(CommandStatus::Failed, Some(not_started(&program.name, &error)));

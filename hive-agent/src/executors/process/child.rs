@@ -16,6 +16,16 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use super::{Program, spawn};
 
+/// A process that can be started: its pipes are open.
+#[derive(Debug)]
+pub(super) struct PreparedProcess {
+    request: spawn::SpawnRequest,
+    started: spawn::StartedProcess,
+    stdin: Option<pipe::Sender>,
+    stdout: pipe::Receiver,
+    stderr: pipe::Receiver,
+}
+
 /// A running process. It is killed when this is dropped before its end was seen.
 #[derive(Debug)]
 pub(super) struct ChildProcess {
@@ -35,8 +45,8 @@ enum ExitWatch {
     Signal(Signals),
 }
 
-impl ChildProcess {
-    pub(super) async fn start(program: &Program) -> io::Result<Self> {
+impl PreparedProcess {
+    pub(super) fn new(program: &Program) -> io::Result<Self> {
         let (input, stdin) = match program.stdin {
             Some(_) => io::pipe().map(|(input, stdin)| (input.into(), Some(OwnedFd::from(stdin))))?,
             // Not the input of the agent, which may be the terminal in which it was started.
@@ -45,11 +55,19 @@ impl ChildProcess {
         let (stdout, output) = io::pipe()?;
         let (stderr, errors) = io::pipe()?;
         let stdin = stdin.map(pipe::Sender::from_owned_fd).transpose()?;
-        let stdout = Some(pipe::Receiver::from_owned_fd(stdout.into())?);
-        let stderr = Some(pipe::Receiver::from_owned_fd(stderr.into())?);
-        let pid = spawn::start(program, [input, output.into(), errors.into()]).await?;
+        let stdout = pipe::Receiver::from_owned_fd(stdout.into())?;
+        let stderr = pipe::Receiver::from_owned_fd(stderr.into())?;
+        let (request, started) = spawn::request(program, [input, output.into(), errors.into()])?;
+        Ok(Self { request, started, stdin, stdout, stderr })
+    }
+}
+
+impl ChildProcess {
+    pub(super) async fn start(process: PreparedProcess) -> io::Result<Self> {
+        let PreparedProcess { request, started, stdin, stdout, stderr } = process;
+        let pid = spawn::start(request, started).await?;
         let end = ExitWatch::of(pid).inspect_err(|_| kill(pid))?;
-        Ok(Self { pid, end, status: None, stdin, stdout, stderr })
+        Ok(Self { pid, end, status: None, stdin, stdout: Some(stdout), stderr: Some(stderr) })
     }
 
     /// The process id, until the end was seen. The number is not reused before that.

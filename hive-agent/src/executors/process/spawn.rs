@@ -29,7 +29,8 @@ const IDLE_DIRECTORY: &str = "/";
 const IN_DIRECTORY: &str = r#"cd -- "$0" && exec "$@""#;
 
 /// A process to start.
-struct SpawnRequest {
+#[derive(Debug)]
+pub(super) struct SpawnRequest {
     path: CString,
     args: Vec<CString>,
     env: Vec<CString>,
@@ -38,8 +39,11 @@ struct SpawnRequest {
     started: oneshot::Sender<io::Result<Pid>>,
 }
 
-/// Starts a program with these descriptors as its input, output and error output.
-pub(super) async fn start(program: &Program, stdio: [OwnedFd; 3]) -> io::Result<Pid> {
+/// Receives the id of the process that was started.
+pub(super) type StartedProcess = oneshot::Receiver<io::Result<Pid>>;
+
+/// A program that is to get these descriptors as its input, output and error output.
+pub(super) fn request(program: &Program, stdio: [OwnedFd; 3]) -> io::Result<(SpawnRequest, StartedProcess)> {
     let (started, answer) = oneshot::channel();
     let request = SpawnRequest {
         path: c_string(program.path.as_os_str())?,
@@ -49,6 +53,11 @@ pub(super) async fn start(program: &Program, stdio: [OwnedFd; 3]) -> io::Result<
         stdio,
         started,
     };
+    Ok((request, answer))
+}
+
+/// Starts a program.
+pub(super) async fn start(request: SpawnRequest, answer: StartedProcess) -> io::Result<Pid> {
     let thread_ended = || io::Error::other("the thread that starts programs is gone");
     spawn_thread()?.send(request).await.map_err(|_| thread_ended())?;
     answer.await.map_err(|_| thread_ended())?

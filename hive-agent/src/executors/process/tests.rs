@@ -51,7 +51,7 @@ impl Bench {
             unkilled: &self.unkilled,
             on_growth: |_, _| {},
         };
-        run(program, outputs, &self.stop).await
+        run(prepare(program), outputs, &self.stop).await
     }
 
     fn output(&self, channel: Channel) -> String {
