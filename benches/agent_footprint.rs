@@ -1,4 +1,5 @@
-//! What a satellite costs its machine: the binary as it is shipped, its memory when idle, the time until it is online.
+//! What a satellite costs its machine: the binary as it is shipped, its memory when idle, the time until it is online,
+//! and the sync of its journal before each command.
 
 mod support {
     pub(crate) mod figure;
@@ -11,7 +12,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use hive_testkit::TestHive;
+use hive_testkit::{TestHive, procfs, until};
+use serde_json::json;
 use support::figure::{Figure, is_asked_for};
 use support::memory::Memory;
 use support::samples::percentile;
@@ -21,6 +23,7 @@ use tokio::time::{Instant, sleep};
 
 const NAME: &str = "footprint-satellite";
 const STARTS: usize = 10;
+const COMMANDS: usize = 300;
 /// When memory is looked at: the start is over, and the first heartbeat is not due.
 const SETTLED: Duration = Duration::from_secs(5);
 
@@ -53,8 +56,11 @@ async fn main() -> anyhow::Result<()> {
 
     let agent = start(&binary, hive.url(), data_dir).await?;
     sleep(SETTLED).await;
-    let memory = Memory::of(agent.id().context("the agent runs")?)?;
+    let pid = agent.id().context("the agent runs")?;
+    let memory = Memory::of(pid)?;
+    let syncs = journal_syncs(&hive, &registered.path("/exec"), pid).await?;
     stop(agent).await?;
+    report("journal_sync_p50", &syncs, "us", "strace -T of fdatasync, 300 commands in turn");
     report("idle_pss", &[memory.proportional as f64], "bytes", "smaps_rollup, 5 s after the `online` line");
     report("idle_rss", &[memory.resident as f64], "bytes", "smaps_rollup, 5 s after the `online` line");
     Ok(())
@@ -88,6 +94,26 @@ async fn start(binary: &Path, url: &str, data_dir: &Path) -> anyhow::Result<Chil
         }
     }
     anyhow::bail!("the agent ended before it was online")
+}
+
+/// How long each sync of the journal takes, in microseconds, while commands run in turn. Needs root and strace.
+async fn journal_syncs(hive: &TestHive, path: &str, pid: u32) -> anyhow::Result<Vec<f64>> {
+    let log = hive.dir().join("syncs");
+    let mut strace = Command::new("strace");
+    strace.args(["--quiet=all", "--follow-forks", "--syscall-times", "--trace=fdatasync"]);
+    strace.arg("--output").arg(&log).args(["--attach", &pid.to_string()]).kill_on_drop(true);
+    let mut tracer = strace.stdin(Stdio::null()).spawn()?;
+    until("strace holds all threads", async || procfs::are_threads_traced(pid as i32)).await;
+    for _ in 0..COMMANDS {
+        let answer = hive.rest().post(path, &json!({"command": "true"})).await;
+        ensure!(answer.is_success(), "{}", answer.text());
+    }
+    tracer.kill().await?;
+    // A line ends with the time in brackets: `<0.000083>`.
+    let seconds = |line: &str| line.rsplit_once('<')?.1.strip_suffix('>')?.parse::<f64>().ok();
+    let syncs: Vec<_> = std::fs::read_to_string(log)?.lines().filter_map(seconds).map(|took| took * 1e6).collect();
+    ensure!(syncs.len() >= COMMANDS, "{} syncs of {COMMANDS} commands", syncs.len());
+    Ok(syncs)
 }
 
 async fn stop(mut agent: Child) -> anyhow::Result<()> {
