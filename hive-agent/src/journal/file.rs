@@ -151,7 +151,7 @@ impl JournalFile {
             return;
         }
         let Some(file) = &self.file else { return };
-        let allocated = file.write_all_at(&[0; SEGMENT], self.allocated).and_then(|()| file.sync_data());
+        let allocated = file.write_all_at(&vec![0; SEGMENT], self.allocated).and_then(|()| file.sync_data());
         match allocated {
             Ok(()) => self.allocated += SEGMENT as u64,
             // The last free bytes of a disk are for records: what was written of the segment is given back.
