@@ -2,7 +2,8 @@
 //!
 //! A real server and a real satellite, one HTTP connection that stays open, and beside them asyncssh on an open
 //! connection. They take turns, so that whatever else the machine does hits them alike. SSH starts the command by the
-//! user's login shell; a second figure therefore runs it by that shell here too.
+//! user's login shell, in an empty home, so that the shell reads no start-up file; a second figure therefore runs it by that
+//! shell here too.
 
 mod support {
     pub(crate) mod asyncssh;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
@@ -27,6 +27,7 @@ struct Hello {
     version: String,
     server: String,
     shell: String,
+    home: Vec<PathBuf>,
 }
 
 impl Asyncssh {
@@ -48,8 +49,10 @@ impl Asyncssh {
         let mut from_client = BufReader::new(client.stdout.take().context("stdout was piped")?).lines();
         // It says this once its connection is open, which is not measured.
         let hello = from_client.next_line().await?.context("asyncssh did not connect")?;
-        let Hello { version, server, shell } = serde_json::from_str(&hello)?;
-        let name = format!("asyncssh {version} on an open connection to {server}, login shell {shell}");
+        let Hello { version, server, shell, home } = serde_json::from_str(&hello)?;
+        // Otherwise the start-up files of a shell would be measured.
+        ensure!(home == [sshd.home()], "sshd runs commands in another home than an empty one: {home:?}");
+        let name = format!("asyncssh {version} on an open connection to {server}, login shell {shell}, empty home");
         Ok(Self { name, shell, to_client, from_client, _client: client, _sshd: sshd })
     }
 

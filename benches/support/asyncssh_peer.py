@@ -17,7 +17,14 @@ async def main(port: int, key: str, host_key: str, command: str) -> None:
     async with asyncssh.connect(
         "127.0.0.1", port, username=account.pw_name, client_keys=[key], known_hosts=trusted, config=None, agent_path=None
     ) as connection:
-        hello = {"version": asyncssh.__version__, "server": connection.get_extra_info("server_version"), "shell": account.pw_shell}
+        home = (await connection.run('cd "$HOME" && pwd && ls -A', check=True)).stdout.split()
+        hello = {
+            "version": asyncssh.__version__,
+            "server": connection.get_extra_info("server_version"),
+            "shell": account.pw_shell,
+            # The directory, and the names in it.
+            "home": home,
+        }
         print(json.dumps(hello), flush=True)
         loop = asyncio.get_running_loop()
         while await loop.run_in_executor(None, sys.stdin.readline):

@@ -1,5 +1,5 @@
-//! An sshd of our own on a loopback port, with its own keys and configuration and an empty home, so that nobody's start-up
-//! files are measured.
+//! An sshd of our own on a loopback port, with its own keys and configuration. Its commands run in an empty home and read no
+//! start-up file, so that nobody's profile is measured.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,11 @@ impl Sshd {
     /// The private key it lets in.
     pub(crate) fn user_key(&self) -> PathBuf {
         self.directory.path().join("user_key")
+    }
+
+    /// The home directory of the commands, which is empty.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.directory.path().join("home")
     }
 
     /// Its own public key.
@@ -81,6 +86,7 @@ async fn start(directory: &Path) -> anyhow::Result<(Child, u16)> {
 fn configuration(directory: &Path, home: &Path, port: u16) -> String {
     let directory = directory.display();
     let home = home.display();
+    // SHLVL: a bash that sshd starts, and that finds itself the first shell, reads the .bashrc of its home and of the system.
     format!(
         "ListenAddress 127.0.0.1:{port}\n\
          HostKey {directory}/host_key\n\
@@ -89,10 +95,12 @@ fn configuration(directory: &Path, home: &Path, port: u16) -> String {
          UsePAM no\n\
          StrictModes no\n\
          PermitRootLogin yes\n\
+         PermitUserEnvironment no\n\
+         PermitUserRC no\n\
          PasswordAuthentication no\n\
          PrintMotd no\n\
          LogLevel QUIET\n\
-         SetEnv HOME={home}\n"
+         SetEnv HOME={home} SHLVL=1\n"
     )
 }
 
