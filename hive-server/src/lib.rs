@@ -3,7 +3,7 @@
 //! The modules, in the order in which a request passes them:
 //!
 //! - [`config`]: addresses, trusted proxies, limits, and the flags that set them;
-//! - [`server`] accepts connections and shuts down; `limits` bounds unauthenticated callers;
+//! - [`server`] accepts connections and shuts down; `read_ahead` is one of them, `limits` bounds unauthenticated callers;
 //! - [`routes`] finds the handler, `auth` authenticates the caller, `extract` parses body, query and path;
 //! - `rest`, `satellites` and `ws` are the three edges: each parses a request, calls the hive as a principal and maps the
 //!   result;
@@ -25,6 +25,7 @@ mod error;
 mod extract;
 mod health;
 mod limits;
+mod read_ahead;
 mod rest;
 mod satellites;
 mod ws;

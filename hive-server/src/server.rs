@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::limits::UnauthenticatedConnection;
+use crate::read_ahead::ReadAhead;
 use crate::routes::router;
 use crate::state::AppState;
 
@@ -169,7 +170,7 @@ async fn serve_connection(
         .timer(TokioTimer::new())
         .header_read_timeout(state.limits().header_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(ReadAhead::new(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let evicted_or_timed_out = async {

@@ -20,8 +20,8 @@ use crate::state::AppState;
 
 /// The most bytes of one message: a full data frame, which is larger than any control message.
 const MAX_MESSAGE_BYTES: usize = 128 * 1024;
-/// Bytes per read. A viewer sends little.
-const READ_BUFFER: usize = 4096;
+/// The read buffer. A viewer sends little.
+const READ_BUFFER: usize = 512;
 /// Messages are written at once, without a buffer.
 const WRITE_BUFFER: usize = 0;
 
