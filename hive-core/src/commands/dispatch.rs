@@ -56,12 +56,20 @@ impl Commands {
     /// sent again, and the outcome of those of another journal is unknown.
     async fn deliver_open(self: &Arc<Self>, link: &CommandLink) -> Result<()> {
         let satellite = link.satellite();
-        let Some(row) = self.satellite_store.satellite_get(satellite).await? else {
+        let Some(open) = self.satellite_store.satellite_open_work(satellite).await? else {
             return Ok(());
         };
-        // Before the status is checked: a satellite that accepts no commands may still run those that were revoked.
-        self.cancel_revoked(link).await?;
-        if !row.status.accepts_commands() {
+        if open.has_revoked {
+            // Before the status is checked: a satellite that accepts no commands may still run those that were revoked.
+            self.cancel_revoked(link).await?;
+        }
+        if !open.status.accepts_commands() {
+            return Ok(());
+        }
+        if !open.has_commands {
+            // What is stored from here on finds the link, and is offered to its queue.
+            link.queue.window().open(Vec::new());
+            self.start_hand_over(link);
             return Ok(());
         }
         let in_flight = self.store.command_list_in_flight(satellite).await?;

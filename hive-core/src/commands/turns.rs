@@ -12,7 +12,7 @@ use super::in_flight::CommandMeta;
 use super::links::CommandLink;
 use super::queue::QueuedCommand;
 use crate::Result;
-use crate::store::CommandRow;
+use crate::store::{CommandRow, TurnRow};
 
 /// What came of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,10 @@ pub(crate) enum Turn {
 
 impl Commands {
     /// Brings a command whose turn it is to its satellite. It may start within `expires_in` from now on.
-    pub(crate) async fn hand_over(self: &Arc<Self>, row: CommandRow, expires_in: Duration) -> Result<Turn> {
+    pub(crate) async fn hand_over(self: &Arc<Self>, turn: TurnRow, expires_in: Duration) -> Result<Turn> {
+        let TurnRow { command: row, satellite } = turn;
         let Some(link) = self.links.get(row.satellite_id) else { return Ok(Turn::Deferred) };
-        let satellite = self.satellite_store.satellite_get(row.satellite_id).await?;
-        if !satellite.is_some_and(|satellite| satellite.status.accepts_commands()) {
+        if !satellite.is_some_and(|status| status.accepts_commands()) {
             return Ok(Turn::Deferred);
         }
         let (id, job, now) = (row.id, row.job_id, self.context.steady());

@@ -1,5 +1,6 @@
 //! Carries out what a job's plan decides, until the job has ended.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::audit::excerpt::is_cut;
 use crate::audit::{AuditAction, AuditDraft};
 use crate::authorization::inactive;
 use crate::commands::Turn;
-use crate::store::{JobEnd, JobRow, RowRange};
+use crate::store::{JobEnd, JobRow, RowRange, TurnRow};
 use crate::{Error, Result};
 
 /// Hand-overs at the same time: so many share one commit of the store.
@@ -99,7 +100,9 @@ impl Jobs {
     }
 
     async fn hand_over_all(self: &Arc<Self>, job: &JobDriver, turns: Vec<CommandId>) -> Result<()> {
-        let hand_overs: Vec<_> = turns.into_iter().map(|command| self.hand_over(job, command)).collect();
+        let mut rows = self.read_turns(&turns).await;
+        let hand_overs: Vec<_> =
+            turns.into_iter().map(|command| self.hand_over(job, command, rows.remove(&command))).collect();
         // In any order: the targets of a job do not wait for each other here.
         let mut done = stream::iter(hand_overs).buffer_unordered(HAND_OVERS);
         let mut result = Ok(());
@@ -110,9 +113,16 @@ impl Jobs {
         result
     }
 
+    /// Reads many commands in one statement. A command that is missing here is read by itself.
+    async fn read_turns(&self, turns: &[CommandId]) -> HashMap<CommandId, TurnRow> {
+        // An error concerns all of them, and one damaged row is enough for it. Each command then has its own result.
+        let rows = self.command_store.command_list_turns(turns.to_vec()).await.unwrap_or_default();
+        rows.into_iter().map(|row| (row.command.id, row)).collect()
+    }
+
     /// Brings a command whose turn it is to its satellite.
-    async fn hand_over(self: &Arc<Self>, job: &JobDriver, command: CommandId) -> Result<()> {
-        let turn = self.try_hand_over(job, command).await;
+    async fn hand_over(self: &Arc<Self>, job: &JobDriver, command: CommandId, row: Option<TurnRow>) -> Result<()> {
+        let turn = self.try_hand_over(job, command, row).await;
         match &turn {
             Ok(Turn::HandedOver) => job.change(|plan| plan.note_handed_over(command)),
             Ok(Turn::Deferred) => job.change(|plan| plan.defer(command, Instant::now())),
@@ -122,12 +132,19 @@ impl Jobs {
         turn.map(drop)
     }
 
-    async fn try_hand_over(self: &Arc<Self>, job: &JobDriver, command: CommandId) -> Result<Turn> {
-        let Some(row) = self.command_store.command_get(command).await? else {
-            return Err(Error::internal("a job's command is not there"));
+    async fn try_hand_over(
+        self: &Arc<Self>,
+        job: &JobDriver,
+        command: CommandId,
+        row: Option<TurnRow>,
+    ) -> Result<Turn> {
+        let row = match row {
+            Some(row) => Some(row),
+            None => self.command_store.command_list_turns(vec![command]).await?.pop(),
         };
-        if row.status.is_terminal() {
-            job.change(|plan| plan.note_ended(command, row.status, row.end.exit_code));
+        let row = row.ok_or_else(|| Error::internal("a job's command is not there"))?;
+        if row.command.status.is_terminal() {
+            job.change(|plan| plan.note_ended(command, row.command.status, row.command.end.exit_code));
             return Ok(Turn::HandedOver);
         }
         self.commands.hand_over(row, job.expires_in).await

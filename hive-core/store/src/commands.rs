@@ -14,7 +14,7 @@ use crate::{RowRange, StoreResult};
 
 pub use rows::{
     CommandInsertOutcome, CommandOutcome, CommandRow, Delivery, IdempotencyKey, NewCommand, OpenCommandCount,
-    QueuePage, QueuedCommandRow,
+    QueuePage, QueuedCommandRow, TurnRow,
 };
 
 /// Commands and their output.
@@ -54,6 +54,8 @@ pub trait CommandStore: Send + Sync {
     async fn command_requeue(&self, id: CommandId, now: Timestamp) -> StoreResult<bool>;
     /// Changes the expiry of a queued command. False for any other.
     async fn command_set_expiry(&self, id: CommandId, expires_at: Timestamp) -> StoreResult<bool>;
+    /// Returns those of these commands that exist, in any order, each with the status of its satellite.
+    async fn command_list_turns(&self, ids: Vec<CommandId>) -> StoreResult<Vec<TurnRow>>;
     /// Lists the open commands of a satellite, oldest first.
     async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>>;
     /// Lists the open commands of a satellite that were delivered, oldest first. It reads no more of them than their ids and types,

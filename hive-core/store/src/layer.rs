@@ -18,10 +18,10 @@ use crate::{
     ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore,
     Delivery, Fingerprints, Heartbeat, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore,
     JobTargetRow, JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationTokenRow, NewSatellite, NewSession,
-    NewUserRow, OpenCommandCount, QueuePage, QueuedCommandRow, RegisterOutcome, RegistrationRetry,
+    NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome, RegistrationRetry,
     RegistrationTokenRow, RegistrationTokenStore, RowRange, SatelliteKeyRow, SatellitePatch, SatelliteQuery,
-    SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store, StoreResult, TeamStore, UserPatch,
-    UserRow, UserStore, UserUpdateOutcome,
+    SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store, StoreResult, TeamStore, TurnRow,
+    UserPatch, UserRow, UserStore, UserUpdateOutcome,
 };
 
 /// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
@@ -122,6 +122,7 @@ layer! {
         satellite_update(id: SatelliteId, patch: SatellitePatch, audit: AuditDraft) -> Option<SatelliteRow>;
         satellite_remove(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
         satellite_activate(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;
+        satellite_open_work(id: SatelliteId) -> Option<OpenWork>;
         satellite_key(id: SatelliteId) -> Option<SatelliteKeyRow>;
         satellite_superseded_keys(id: SatelliteId, limit: u32) -> Vec<String>;
         satellite_superseded_keys_prune(before: Timestamp) -> ();
@@ -139,6 +140,7 @@ layer! {
         command_get(id: CommandId) -> Option<CommandRow>;
         command_requeue(id: CommandId, now: Timestamp) -> bool;
         command_set_expiry(id: CommandId, expires_at: Timestamp) -> bool;
+        command_list_turns(ids: Vec<CommandId>) -> Vec<TurnRow>;
         command_list_open(satellite: SatelliteId) -> Vec<CommandRow>;
         command_list_in_flight(satellite: SatelliteId) -> Vec<(CommandId, CommandType)>;
         command_list_queued(satellite: SatelliteId, page: Option<QueuePage>, limit: u32) -> Vec<QueuedCommandRow>;

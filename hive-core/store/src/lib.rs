@@ -50,7 +50,7 @@ mod fixture;
 pub use audit::AuditStore;
 pub use commands::{
     CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, NewCommand,
-    OpenCommandCount, QueuePage, QueuedCommandRow,
+    OpenCommandCount, QueuePage, QueuedCommandRow, TurnRow,
 };
 pub use database::{Database, InvalidDatabase};
 pub use disk::{DiskError, DiskFault};
@@ -65,8 +65,8 @@ pub use layer::StoreLayer;
 pub use registration_tokens::{NewRegistrationTokenRow, RegistrationTokenRow, RegistrationTokenStore, TokenState};
 pub use row_range::RowRange;
 pub use satellites::{
-    Assignment, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewSatellite, RegisterOutcome, RegistrationRetry,
-    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore,
+    Assignment, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewSatellite, OpenWork, RegisterOutcome,
+    RegistrationRetry, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore,
 };
 pub use sessions::{NewSession, SessionQuery, SessionRow, SessionStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

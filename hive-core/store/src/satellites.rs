@@ -11,7 +11,8 @@ use crate::{RowRange, StoreResult};
 
 pub use registration::{NamePolicy, NewSatellite, RegisterOutcome, RegistrationRetry};
 pub use rows::{
-    Assignment, Heartbeat, JournalPosition, JournalRow, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow,
+    Assignment, Heartbeat, JournalPosition, JournalRow, OpenWork, SatelliteKeyRow, SatellitePatch, SatelliteQuery,
+    SatelliteRow,
 };
 
 /// Satellites. Methods skip removed ones, unless they say otherwise.
@@ -65,6 +66,9 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_remove(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
     /// Activates an inactive satellite. True for the one caller that did it, whose audit record is written.
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool>;
+    /// Returns the status of a satellite, and which kinds of commands a new link has to bring: one statement instead of a list of
+    /// each kind, because most satellites have none.
+    async fn satellite_open_work(&self, id: SatelliteId) -> StoreResult<Option<OpenWork>>;
     /// Returns the hash that verifies the key of a satellite.
     async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>>;
     /// Lists up to `limit` hashes of superseded keys of a satellite, newest first.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use hive_store::{
     OpenCommandCount, QueuePage, RowRange, SatellitePatch,
 };
 use hive_wire::agent::{Channel, ErrorBody, Received};
-use hive_wire::api::{CommandEnd, CommandStatus, CommandType};
+use hive_wire::api::{CommandEnd, CommandStatus, CommandType, SatelliteStatus};
 use hive_wire::{CommandId, ErrorCode, JobId, SatelliteId, TeamId};
 
 use crate::CALLERS;
@@ -115,6 +116,28 @@ pub(crate) async fn an_idempotency_key_is_its_owners_and_ends(on: &Fixture) {
     assert_eq!(insert(key(on, &other, "b")).await, CommandInsertOutcome::New, "somebody else's key");
     assert_eq!(insert(key(on, &one, "c")).await, CommandInsertOutcome::New, "the key has ended");
     assert_eq!(insert(key(on, &one, "a")).await, CommandInsertOutcome::Conflict);
+}
+
+pub(crate) async fn many_commands_are_read_at_once(on: &Fixture) {
+    let (here, removed) = (on.satellite().await.id, on.satellite().await.id);
+    on.store.satellite_activate(here, on.now(), on.draft()).await.unwrap();
+    let mut expected = BTreeMap::new();
+    // More than one statement takes.
+    for _ in 0..130 {
+        expected.insert(on.insert(on.new_command(here)).await, Some(SatelliteStatus::Active));
+    }
+    let lost = on.insert(on.new_command(removed)).await;
+    on.store.satellite_remove(removed, on.now(), on.draft()).await.unwrap();
+    expected.insert(lost, None);
+    let mut asked: Vec<_> = expected.keys().copied().collect();
+    asked.push(CommandId::new(on.seed()));
+    let turns = on.store.command_list_turns(asked).await.unwrap();
+    assert_eq!(turns.len(), expected.len(), "each is there once, and the unknown one is not");
+    for turn in &turns {
+        assert_eq!(turn.command, on.stored(turn.command.id).await);
+    }
+    assert_eq!(turns.into_iter().map(|turn| (turn.command.id, turn.satellite)).collect::<BTreeMap<_, _>>(), expected);
+    assert_eq!(on.store.command_list_turns(Vec::new()).await.unwrap(), []);
 }
 
 pub(crate) async fn a_command_is_delivered_and_started_once(on: &Fixture) {

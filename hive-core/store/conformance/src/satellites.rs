@@ -180,6 +180,31 @@ pub(crate) async fn a_conflict_is_stored(on: &Fixture) {
     assert_eq!(on.records_by(&actor).await.len(), 1);
 }
 
+pub(crate) async fn a_new_link_learns_what_is_open(on: &Fixture) {
+    let (satellite, team) = (on.satellite().await, on.team().await);
+    let id = satellite.id;
+    let open = async || {
+        let open = on.store.satellite_open_work(id).await.unwrap().unwrap();
+        (open.status, open.has_commands, open.has_revoked)
+    };
+    assert_eq!(open().await, (SatelliteStatus::Inactive, false, false));
+    on.store.satellite_activate(id, on.now(), on.draft()).await.unwrap();
+    let queued = on.insert(on.new_command(id)).await;
+    assert_eq!(open().await, (SatelliteStatus::Active, true, false), "one is queued");
+    on.store.command_finish(queued, on.outcome(CommandStatus::Succeeded), Vec::new()).await.unwrap();
+    assert_eq!(open().await, (SatelliteStatus::Active, false, false), "it has ended");
+    let delivered = on.insert(on.new_command(id)).await;
+    on.store
+        .command_deliver(delivered, Delivery { journal_id: "j".into(), at: on.now(), expires_at: None })
+        .await
+        .unwrap();
+    assert_eq!(open().await, (SatelliteStatus::Active, true, false), "one is delivered");
+    on.store.satellite_update(id, assigned(on, Some(team)), on.draft()).await.unwrap().unwrap();
+    assert_eq!(open().await, (SatelliteStatus::Active, false, true), "the assignment ended it");
+    on.store.satellite_remove(id, on.now(), on.draft()).await.unwrap();
+    assert_eq!(on.store.satellite_open_work(id).await.unwrap(), None);
+}
+
 pub(crate) async fn a_list_has_what_matches_the_filter(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let plain = on.register(&on.name(), Some(ours)).await;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hive_wire::agent::Channel;
 use hive_wire::agent::DEFAULT_TIMEOUT_SECONDS;
-use hive_wire::api::{Actor, CommandEnd, CommandStatus, CommandType, Priority};
+use hive_wire::api::{Actor, CommandEnd, CommandStatus, CommandType, Priority, SatelliteStatus};
 use hive_wire::{CommandId, JobId, SatelliteId, TeamId, Timestamp};
 
 use crate::access::Authority;
@@ -186,6 +186,15 @@ pub struct QueuedCommandRow {
     pub priority: u8,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+/// A command whose turn it may be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnRow {
+    /// The command.
+    pub command: CommandRow,
+    /// The status of its satellite; `None` if the satellite was removed.
+    pub satellite: Option<SatelliteStatus>,
 }
 
 /// A number of open commands.

@@ -65,6 +65,17 @@ pub struct JournalPosition {
     pub position: u64,
 }
 
+/// The status of a satellite, and which kinds of commands its next link has to bring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenWork {
+    /// The status of the satellite.
+    pub status: SatelliteStatus,
+    /// Whether a command of the satellite has not ended.
+    pub has_commands: bool,
+    /// Whether a delivered command was ended by an assignment of the satellite to another team, at any time.
+    pub has_revoked: bool,
+}
+
 /// The hash that verifies the key of a satellite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SatelliteKeyRow {

@@ -18,8 +18,11 @@ use crate::access::VisibleTeams;
 use crate::audit::AuditDraft;
 use crate::{
     CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, NewCommand,
-    OpenCommandCount, QueuePage, QueuedCommandRow, RowRange, StoreResult,
+    OpenCommandCount, QueuePage, QueuedCommandRow, RowRange, StoreResult, TurnRow,
 };
+
+/// Commands that one statement reads by their ids.
+const READ_AT_ONCE: usize = 128;
 
 #[async_trait]
 impl CommandStore for SqlStore {
@@ -104,6 +107,18 @@ impl CommandStore for SqlStore {
     async fn command_get(&self, id: CommandId) -> StoreResult<Option<CommandRow>> {
         let row = self.fetch_optional(Statement::new(statements::COMMAND_GET).text(id)).await?;
         row.as_ref().map(read_command).transpose()
+    }
+
+    async fn command_list_turns(&self, ids: Vec<CommandId>) -> StoreResult<Vec<TurnRow>> {
+        let mut turns = Vec::with_capacity(ids.len());
+        for batch in ids.chunks(READ_AT_ONCE) {
+            let rows = self.fetch_all(turns_of(batch)).await?;
+            for row in &rows {
+                turns
+                    .push(TurnRow { command: read_command(row)?, satellite: row.string_enum_opt("satellite_status")? });
+            }
+        }
+        Ok(turns)
     }
 
     async fn command_list_open(&self, satellite: SatelliteId) -> StoreResult<Vec<CommandRow>> {
@@ -317,6 +332,15 @@ fn read_command(row: &Row) -> StoreResult<CommandRow> {
         expires_at: row.time("expires_at")?,
         finished_at: row.time_opt("finished_at")?,
     })
+}
+
+fn turns_of(ids: &[CommandId]) -> Statement {
+    // Few texts, which a connection prepares once: the last id fills up the list.
+    let count = ids.len().next_power_of_two();
+    let placeholders: Vec<_> = (1..=count).map(|index| format!("${index}")).collect();
+    let text = format!("{}({})", statements::COMMAND_LIST_TURNS, placeholders.join(", "));
+    let filled = ids.iter().chain(ids.last().into_iter().cycle()).take(count);
+    filled.fold(Statement { text: text.into(), values: Vec::new() }, Statement::text)
 }
 
 fn read_queued(row: &Row) -> StoreResult<QueuedCommandRow> {

@@ -16,7 +16,7 @@ use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{
-    Heartbeat, JournalPosition, JournalRow, NewSatellite, RegisterOutcome, RegistrationRetry, RowRange,
+    Heartbeat, JournalPosition, JournalRow, NewSatellite, OpenWork, RegisterOutcome, RegistrationRetry, RowRange,
     SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, StoreResult,
 };
 
@@ -93,6 +93,18 @@ impl SatelliteStore for SqlStore {
 
     async fn satellite_activate(&self, id: SatelliteId, now: Timestamp, audit: AuditDraft) -> StoreResult<bool> {
         self.execute_audited(Statement::new(statements::SATELLITE_ACTIVATE).text(id).time(now), audit).await
+    }
+
+    async fn satellite_open_work(&self, id: SatelliteId) -> StoreResult<Option<OpenWork>> {
+        let row = self.fetch_optional(Statement::new(statements::SATELLITE_OPEN_WORK).text(id)).await?;
+        row.map(|row| {
+            Ok(OpenWork {
+                status: row.string_enum("status")?,
+                has_commands: row.int("has_commands")? != 0,
+                has_revoked: row.int("has_revoked")? != 0,
+            })
+        })
+        .transpose()
     }
 
     async fn satellite_key(&self, id: SatelliteId) -> StoreResult<Option<SatelliteKeyRow>> {

@@ -72,6 +72,13 @@ pub(in crate::sql) static COMMAND_FINISH_QUEUED: ManyRowsStatement = ManyRowsSta
 );
 pub(in crate::sql) const COMMAND_GET: &str =
     concat!("SELECT ", command_columns!(), " FROM satellite_commands WHERE id = $1");
+/// The ids follow in parentheses.
+pub(in crate::sql) const COMMAND_LIST_TURNS: &str = concat!(
+    "SELECT ",
+    command_columns!(),
+    ", (SELECT s.status FROM satellites s WHERE s.id = satellite_commands.satellite_id AND s.deleted_at IS NULL) \
+     AS satellite_status FROM satellite_commands WHERE id IN "
+);
 pub(in crate::sql) const COMMAND_LIST_OPEN: &str = concat!(
     "SELECT ",
     command_columns!(),

@@ -14,6 +14,14 @@ pub(in crate::sql) const SATELLITE_GET: &str =
     concat!("SELECT ", satellite_columns!(), " FROM satellites WHERE id = $1 AND deleted_at IS NULL");
 pub(in crate::sql) const SATELLITE_FIND: &str =
     concat!("SELECT ", satellite_columns!(), " FROM satellites WHERE name = $1 AND deleted_at IS NULL");
+// The conditions are those of the indices `satellite_commands_open` and `satellite_commands_revoked`. The cast: PostgreSQL would
+// return a 4-byte integer, which is not read as an `i64`.
+pub(in crate::sql) const SATELLITE_OPEN_WORK: &str = "SELECT s.status, \
+     CAST(CASE WHEN EXISTS (SELECT 1 FROM satellite_commands c WHERE c.satellite_id = s.id AND c.finished_at IS NULL) \
+     THEN 1 ELSE 0 END AS BIGINT) AS has_commands, \
+     CAST(CASE WHEN EXISTS (SELECT 1 FROM satellite_commands c WHERE c.satellite_id = s.id AND c.finished_at IS NOT NULL \
+     AND c.journal_id IS NOT NULL AND c.error_code = 'SATELLITE_NOT_FOUND') THEN 1 ELSE 0 END AS BIGINT) AS has_revoked \
+     FROM satellites s WHERE s.id = $1 AND s.deleted_at IS NULL";
 pub(in crate::sql) const SATELLITE_KEY: &str = "SELECT api_key_hash, key_generation FROM satellites WHERE id = $1 AND deleted_at IS NULL AND api_key_hash IS NOT NULL";
 pub(in crate::sql) const SATELLITE_BY_NAME: &str =
     "SELECT id, team_id FROM satellites WHERE name = $1 AND deleted_at IS NULL";
