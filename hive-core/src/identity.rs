@@ -4,6 +4,7 @@ mod api_keys;
 pub(crate) mod auth_failures;
 pub(crate) mod authentication;
 pub(crate) mod jwt;
+mod key_hash;
 mod passwords;
 mod registration_tokens;
 pub(crate) mod service;

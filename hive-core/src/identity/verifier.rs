@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::authentication::VerifyMode;
+use super::key_hash;
 use crate::clock::ClockAndRng;
 use crate::sync::lock;
 use crate::{Error, Result};
@@ -49,7 +50,9 @@ impl CredentialVerifier {
         if lock(&self.remembered).contains(&fingerprint) {
             return true;
         }
-        let is_key = mode == VerifyMode::Full && matches(secret, hash);
+        // A hash of other parameters is one of an earlier version.
+        let is_key =
+            mode == VerifyMode::Full && key_hash::verify(secret, hash).unwrap_or_else(|| matches(secret, hash));
         if is_key {
             // Locked a second time: the hash is not computed under the lock, which all callers need.
             let mut remembered = lock(&self.remembered);
@@ -81,7 +84,7 @@ impl CredentialVerifier {
 
 /// Hashes the random secret of a key.
 pub(crate) fn hash_key(secret: &str, source: &ClockAndRng) -> String {
-    hash_with(&key_params(), secret, &source.random::<16>())
+    key_hash::hash(secret, &source.random())
 }
 
 /// Hashes a password.
@@ -108,11 +111,6 @@ fn hash_with(params: &Params, secret: &str, salt: &[u8]) -> String {
     let hash: PasswordHash =
         argon2.hash_password_with_salt(secret.as_bytes(), salt).expect("the salt has a length argon2 takes");
     hash.to_string()
-}
-
-/// For 32 random bytes: m = 256 KiB, t = 1.
-fn key_params() -> Params {
-    Params::new(256, 1, 1, None).expect("the parameters are in range")
 }
 
 /// OWASP's: m = 19 MiB, t = 2.
