@@ -1,6 +1,5 @@
 //! When a registered satellite becomes active.
 
-use hive_wire::SatelliteId;
 use hive_wire::api::{AuditResult, SatelliteStatus};
 use serde_json::json;
 
@@ -9,16 +8,17 @@ use crate::Result;
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, draft, satellite_actor};
 use crate::settings::Activation;
+use crate::store::SatelliteRow;
 
 impl Satellites {
     /// Activates an inactive satellite where a heartbeat is enough for that. Returns whether this call did it.
-    pub(super) async fn activate(&self, id: SatelliteId, status: &SatelliteStatus) -> Result<bool> {
+    pub(super) async fn activate(&self, row: &SatelliteRow) -> Result<bool> {
         let is_automatic = self.context.settings().activation == Activation::Heartbeat;
-        if *status != SatelliteStatus::Inactive || !is_automatic {
+        if row.status != SatelliteStatus::Inactive || !is_automatic {
             return Ok(false);
         }
-        let row = self.store.satellite_get(id).await?;
-        let subject = Subject::new(id).of_team(row.and_then(|row| row.team_id));
+        let id = row.id;
+        let subject = Subject::satellite(row);
         let details = json!({ "by": "heartbeat" });
         let actor = satellite_actor(id);
         let record =

@@ -59,7 +59,7 @@ impl Satellites {
         let joining = self.links.join(id, link.clone());
         // After the link is registered: a key that is replaced from here on closes it.
         self.check_generation(&identity).await?;
-        self.activate(id, &row.status).await?;
+        self.activate(&row).await?;
         let journal_id: Arc<str> = self.store_journal(&row, &presented, seen.as_ref()).await?.into();
         self.note_heartbeat(id, Some(cut_system_info(handshake.system)), Some(cut(handshake.version)));
         // Before the link is known to others: no message may overtake the answer.

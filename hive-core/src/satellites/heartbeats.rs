@@ -98,7 +98,7 @@ impl Satellites {
             return Err(no_satellite());
         }
         let row = self.store.satellite_get(id).await?.ok_or_else(no_satellite)?;
-        let is_activated = self.activate(id, &row.status).await?;
+        let is_activated = self.activate(&row).await?;
         let agent_version = heartbeat.version.map(|version| version.chars().take(MAX_VERSION).collect());
         self.note_heartbeat(id, None, agent_version);
         // The row was read before this call activated the satellite.
