@@ -29,8 +29,10 @@ const READERS: usize = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between attempts to open a new file that another process is setting up: the switch to WAL ignores the busy timeout.
 const OPEN_RETRY: Duration = Duration::from_millis(20);
-/// The page cache of each connection: a negative number is a size in KiB.
+/// The page cache of the writer: a negative number is a size in KiB.
 const CACHE: &str = "-8000";
+/// The page cache of each reader. They read the same pages, which the system has in memory once.
+const READER_CACHE: &str = "-2000";
 
 // SQLite's primary result codes; the extended ones carry more in the bits above.
 const BUSY: i32 = 5;
@@ -69,7 +71,9 @@ pub async fn open(path: &Path) -> StoreResult<SqlStore> {
     let mut readers: Vec<Box<dyn Connection>> = Vec::with_capacity(READERS);
     for _ in 0..READERS {
         // Readers cannot write by mistake, which would bypass the writer.
-        readers.push(Box::new(connect(&options.clone().pragma("query_only", "ON")).await?));
+        readers.push(Box::new(
+            connect(&options.clone().pragma("query_only", "ON").pragma("cache_size", READER_CACHE)).await?,
+        ));
     }
     Ok(SqlStore::new(Pool::fixed(readers), Pool::fixed(vec![Box::new(writer)])))
 }
