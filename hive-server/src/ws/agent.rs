@@ -51,13 +51,18 @@ pub(super) async fn upgrade(
     let deadline = request_parts.deadline();
     let slots = HandshakeSlots { permit, guard: state.limiters().handshakes.begin(identity.id) };
     // Held until the link is closed, so that a shutdown waits for the close handshake.
-    let open_link = state.links().token();
+    let open_link_token = state.links().token();
     Ok(upgrade.on_upgrade(move |socket| {
         let socket = Socket::new(socket, state.limits().write_timeout);
-        Box::pin(async move {
-            serve(state, identity, slots, socket, deadline).await;
-            drop(open_link);
-        })
+        // The future of the handshake is freed before the link runs, which stays open for days.
+        let opening = Box::pin(open_link(state, identity, slots, socket, deadline));
+        async move {
+            let link = opening.await;
+            if let Some(link) = link {
+                Box::pin(link.run()).await;
+            }
+            drop(open_link_token);
+        }
     }))
 }
 
@@ -80,28 +85,29 @@ struct HandshakeSlots {
     guard: HandshakeGuard,
 }
 
-async fn serve(
+/// Opens the link, or closes the socket.
+async fn open_link(
     state: AppState,
     identity: SatelliteIdentity,
     slots: HandshakeSlots,
     mut socket: Socket,
     deadline: Instant,
-) {
+) -> Option<Link> {
     let HandshakeSlots { permit, guard } = slots;
-    let opened = Box::pin(async {
-        tokio::select! {
-            // The replacement first: a handshake that was replaced must not attach its satellite.
-            biased;
-            () = guard.replaced() => Err(LinkClose::replaced()),
-            opened = open(&state, identity, &mut socket, deadline) => opened,
-        }
-    })
-    .await;
-    // Returned before the link runs, because a link stays open for days.
+    let opened = tokio::select! {
+        // The replacement first: a handshake that was replaced must not attach its satellite.
+        biased;
+        () = guard.replaced() => Err(LinkClose::replaced()),
+        opened = open(&state, identity, &mut socket, deadline) => opened,
+    };
+    // Returned before the socket is closed, which may take a second.
     drop((permit, guard));
     match opened {
-        Ok((attached, end)) => Box::pin(Link::new(state, socket, attached, end).run()).await,
-        Err(close) => Box::pin(socket.close(close, state.reconnect_jitter_ms())).await,
+        Ok((attached, end)) => Some(Link::new(state, socket, attached, end)),
+        Err(close) => {
+            socket.close(close, state.reconnect_jitter_ms()).await;
+            None
+        }
     }
 }
 

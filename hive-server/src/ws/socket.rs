@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use futures_util::{FutureExt as _, SinkExt};
 use hive_core::link::{Close, Outgoing};
 use hive_core::wire::agent::{MAX_MESSAGE, ToServer};
 use hive_core::wire::frame::Frame;
@@ -64,9 +65,14 @@ impl Socket {
         } else {
             Message::Binary(bytes)
         };
-        // With a timeout: a satellite that stops reading must not hold its loop, which also checks heartbeats.
-        let sent = timeout(self.write_timeout, self.socket.send(message)).await;
-        sent.is_ok_and(|sent| sent.is_ok()).then_some(()).ok_or(LinkClose::ConnectionLost)
+        let mut sending = SinkExt::send(&mut *self.socket, message);
+        let sent = match (&mut sending).now_or_never() {
+            Some(sent) => sent.is_ok(),
+            // With a timeout: a satellite that stops reading must not hold its loop, which also checks heartbeats. Boxed: a link
+            // that is idle, or whose satellite reads, has no space for the timer.
+            None => Box::pin(timeout(self.write_timeout, sending)).await.is_ok_and(|sent| sent.is_ok()),
+        };
+        sent.then_some(()).ok_or(LinkClose::ConnectionLost)
     }
 
     /// Closes the link, and waits for the satellite to answer the close frame.
