@@ -198,6 +198,7 @@ fn describe(fault: &ChainFault) -> String {
         }
         ChainFault::ManifestMissing => "there is no manifest, so a cut end cannot be seen".into(),
         ChainFault::ManifestForged => "the manifest was not signed by the key".into(),
+        ChainFault::CheckpointForged { seq } => format!("record {seq} is a checkpoint that the hive did not sign"),
         ChainFault::Unreadable { line } => format!("line {line} is not a record"),
         ChainFault::Unknown(fault) => fault.to_string(),
     }

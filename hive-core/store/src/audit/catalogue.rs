@@ -115,6 +115,8 @@ actions! {
     RegistrationTokenRevoke = "registration_token.revoke" on ["registration_token"];
     /// The audit log was exported.
     AuditExport = "audit.export" on ["audit"];
+    /// Old records were deleted. The details have the signed checkpoint, where a verification begins.
+    AuditCheckpoint = "audit.checkpoint" on ["audit"];
     /// A program recorded something of its own. Its action and its target are in the details.
     AuditNote = "audit.note" on ["note"];
     /// Other key files were accepted than those that wrote the database.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::checkpoint::{AuditCheckpoint, CheckpointRecord};
 use super::{AuditDraft, AuditRecord};
 
 /// The previous hash of the first record.
@@ -19,6 +20,8 @@ pub const GENESIS_HASH: &str = "000000000000000000000000000000000000000000000000
 
 /// The most faults that are reported. Verification of a chain with more ends there, so that memory is bounded.
 const MAX_FAULTS: usize = 1000;
+/// The most checkpoints that are kept. With more, those that cover least are dropped: a log begins at its last one.
+const MAX_CHECKPOINTS: usize = 1000;
 
 /// Makes the entry that follows `previous_hash` in the chain. Returns it with its canonical text.
 pub fn seal(draft: AuditDraft, seq: u64, previous_hash: &str) -> (AuditEntry, String) {
@@ -39,6 +42,13 @@ pub fn seal(draft: AuditDraft, seq: u64, previous_hash: &str) -> (AuditEntry, St
     let record = canonical_text(&entry);
     entry.hash = hash(previous_hash, &record);
     (entry, record)
+}
+
+/// Whether a stored record is intact, has this number, and follows the record with this hash.
+pub fn is_next(stored: &AuditRecord, seq: u64, previous_hash: &str) -> bool {
+    let inner = serde_json::from_str::<RecordSeq>(&stored.record).ok().map(|text| text.seq);
+    let is_intact = hash(&stored.previous_hash, &stored.record) == stored.hash;
+    is_intact && inner == Some(seq) && stored.seq == seq && stored.previous_hash == previous_hash
 }
 
 /// Parses a stored record.
@@ -87,6 +97,10 @@ pub struct ChainVerifier {
     gaps: BTreeMap<u64, Gap>,
     /// The last record whose successor has another previous hash, with its own hash.
     disputed: Option<(u64, String)>,
+    /// The hash of the last deleted record, by its number and the key that signed the checkpoint.
+    checkpoints: BTreeMap<(u64, String), String>,
+    /// The key that checkpoints must be signed with. `None` for any key.
+    trusted_key: Option<String>,
     faults: Vec<ChainFault>,
 }
 
@@ -104,8 +118,8 @@ struct Gap {
     last: u64,
     /// The hash of the record before the gap.
     left: String,
-    /// The previous hash of the record after the gap.
-    right: String,
+    /// The previous hash of the record after the gap. `None` if that record was changed.
+    right: Option<String>,
 }
 
 /// The part of a record's text that has its sequence number.
@@ -133,8 +147,16 @@ impl ChainVerifier {
             early: BTreeMap::new(),
             gaps: BTreeMap::new(),
             disputed: None,
+            checkpoints: BTreeMap::new(),
+            trusted_key: None,
             faults: Vec::new(),
         }
+    }
+
+    /// Accepts only checkpoints that are signed with this public key, in base64. Without it, the key of the manifest counts,
+    /// and without a manifest any key, which detects accidents and no forgery.
+    pub fn trust(&mut self, public_key: &str) {
+        self.trusted_key = Some(public_key.trim().to_owned());
     }
 
     /// Adds the next record.
@@ -149,7 +171,9 @@ impl ChainVerifier {
         // The number in the text is covered by the hash, the stored number is not.
         let seq = inner.filter(|_| is_intact).unwrap_or(stored.seq);
         let (previous_hash, hash) = (stored.previous_hash.clone(), stored.hash.clone());
-        if !is_intact {
+        if is_intact {
+            self.read_checkpoint(stored, seq);
+        } else {
             self.faults.push(ChainFault::Changed { seq });
         }
         let is_regular =
@@ -179,7 +203,9 @@ impl ChainVerifier {
 
     /// Returns the result. A genuine manifest is needed to detect a removed or forged tail.
     pub fn finish(mut self, manifest: Option<&AuditManifest>) -> AuditVerification {
-        self.settle_pending(manifest.map(|manifest| manifest.last_seq));
+        let trusted_key = self.trusted_key.take().or_else(|| manifest.map(|manifest| manifest.public_key.clone()));
+        self.checkpoints.retain(|(_, key), _| trusted_key.as_ref().is_none_or(|trusted| trusted == key));
+        self.settle_pending(manifest);
         if let Some(manifest) = manifest {
             self.compare_with(manifest);
         }
@@ -191,6 +217,19 @@ impl ChainVerifier {
             head_hash: self.last_hash,
             public_key: None,
             faults: self.faults,
+        }
+    }
+
+    fn read_checkpoint(&mut self, stored: &AuditRecord, seq: u64) {
+        match CheckpointRecord::read(stored) {
+            CheckpointRecord::None => {}
+            CheckpointRecord::Signed(AuditCheckpoint { last_seq, last_hash, public_key, .. }) => {
+                self.checkpoints.insert((last_seq, public_key), last_hash);
+                if self.checkpoints.len() > MAX_CHECKPOINTS {
+                    self.checkpoints.pop_first();
+                }
+            }
+            CheckpointRecord::Forged => self.faults.push(ChainFault::CheckpointForged { seq }),
         }
     }
 
@@ -276,7 +315,8 @@ impl ChainVerifier {
         let (first, last) = (self.next, behind.seq - 1);
         // Unreadable lines may be the missing records. They are reported already.
         if behind.seq - first > behind.unreadable {
-            self.gaps.insert(first, Gap { last, left: self.last_hash.clone(), right: behind.previous_hash.clone() });
+            let right = behind.is_intact.then(|| behind.previous_hash.clone());
+            self.gaps.insert(first, Gap { last, left: self.last_hash.clone(), right });
         }
         let is_between = |seq: &u64| (first..=last).contains(seq);
         for early in self.early.extract_if(.., |seq, _| is_between(seq)).map(|(_, early)| early).collect::<Vec<_>>() {
@@ -295,13 +335,13 @@ impl ChainVerifier {
         let is_missing = here.seq <= gap.last;
         // A record at the edge of a gap must fit the hash on that side.
         let fits_left = here.seq != first || here.previous_hash == gap.left;
-        let fits_right = here.seq != gap.last || here.hash == gap.right;
+        let fits_right = here.seq != gap.last || gap.right.as_ref().is_none_or(|right| here.hash == *right);
         if !is_missing || here.is_intact && !(fits_left && fits_right) {
             return false;
         }
         let Gap { last, left, right } = self.gaps.remove(&first).expect("the gap was just found");
         if first < here.seq {
-            self.gaps.insert(first, Gap { last: here.seq - 1, left, right: here.previous_hash.clone() });
+            self.gaps.insert(first, Gap { last: here.seq - 1, left, right: Some(here.previous_hash.clone()) });
         }
         if here.seq < last {
             self.gaps.insert(here.seq + 1, Gap { last, left: here.hash.clone(), right });
@@ -326,7 +366,8 @@ impl ChainVerifier {
     }
 
     /// Decides about the records that were kept, after the last record.
-    fn settle_pending(&mut self, last_seq: Option<u64>) {
+    fn settle_pending(&mut self, manifest: Option<&AuditManifest>) {
+        let last_seq = manifest.map(|manifest| manifest.last_seq);
         match self.ahead.take() {
             // Beyond the end that the manifest names, it was added later.
             Some(ahead) if last_seq.is_some_and(|last| ahead.seq > last) => self.report_inserted(ahead.seq),
@@ -338,8 +379,31 @@ impl ChainVerifier {
             self.report_inserted(seq);
         }
         for (first, gap) in std::mem::take(&mut self.gaps) {
-            self.faults.push(ChainFault::Removed { first, last: gap.last });
+            let first = self.first_removed(first, &gap, manifest);
+            if first <= gap.last {
+                self.faults.push(ChainFault::Removed { first, last: gap.last });
+            }
         }
+    }
+
+    /// Returns the first missing record of a gap that no checkpoint covers.
+    fn first_removed(&self, first: u64, gap: &Gap, manifest: Option<&AuditManifest>) -> u64 {
+        // A log may be pruned while it is read, so that a gap may be behind its first records. An export with a manifest has
+        // no such gap.
+        if manifest.is_some() && first > 1 {
+            return first;
+        }
+        let mut first_removed = first;
+        for ((last_seq, _), last_hash) in self.checkpoints.range(..=(gap.last, String::from(char::MAX))) {
+            let is_of_other_log = *last_seq == gap.last && gap.right.as_ref().is_some_and(|right| right != last_hash);
+            if !is_of_other_log {
+                first_removed = first_removed.max(last_seq + 1);
+            }
+        }
+        // What the manifest names was in the file when it was signed.
+        manifest
+            .filter(|manifest| manifest.first_seq > 0)
+            .map_or(first_removed, |manifest| first_removed.min(manifest.first_seq.max(first)))
     }
 
     fn compare_with(&mut self, manifest: &AuditManifest) {
@@ -360,7 +424,10 @@ impl ChainVerifier {
 
 fn first_seq(fault: &ChainFault) -> u64 {
     match fault {
-        ChainFault::Changed { seq } | ChainFault::Reordered { seq } | ChainFault::Inserted { seq } => *seq,
+        ChainFault::Changed { seq }
+        | ChainFault::Reordered { seq }
+        | ChainFault::Inserted { seq }
+        | ChainFault::CheckpointForged { seq } => *seq,
         ChainFault::Removed { first, .. } => *first,
         ChainFault::TailCut { .. }
         | ChainFault::ManifestMissing

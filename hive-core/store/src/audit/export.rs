@@ -13,7 +13,7 @@ use super::AuditRecord;
 use super::chain::{ChainVerifier, GENESIS_HASH};
 use super::signer::{self, AuditSigner};
 use super::store::AuditStore;
-use crate::StoreResult;
+use crate::{StoreError, StoreResult};
 
 /// The version of the file format.
 const VERSION: u32 = 1;
@@ -49,6 +49,12 @@ pub async fn export_log(
         // Fewer than asked for: it is the end of the log.
         let is_last = batch.len() < BATCH as usize;
         for AuditRecord { seq, record, previous_hash, hash } in batch {
+            if first_seq > 0 && seq > last_seq + 1 && is_pruned(store, last_seq).await? {
+                // Without a manifest the file is not taken for a whole one.
+                return Err(StoreError::Unavailable(
+                    "the audit log was pruned during the export; export it again".into(),
+                ));
+            }
             first_seq = if first_seq == 0 { seq } else { first_seq };
             (last_seq, head_hash) = (seq, hash.clone());
             if lines.send(AuditExportLine::Record { seq, previous_hash, hash, record }).await.is_err() {
@@ -64,6 +70,12 @@ pub async fn export_log(
     // The receiver may be gone.
     lines.send(sign(signer, &manifest)).await.ok();
     Ok(())
+}
+
+/// Whether a record that was there is deleted now, by another process. Otherwise a gap behind it is a fault of the log, which
+/// the file has to show.
+async fn is_pruned(store: &dyn AuditStore, seq: u64) -> StoreResult<bool> {
+    Ok(store.audit_records(seq, 1).await?.first().is_none_or(|record| record.seq != seq))
 }
 
 fn sign(signer: &AuditSigner, manifest: &AuditManifest) -> AuditExportLine {
@@ -114,6 +126,9 @@ pub fn verify_export(reader: impl BufRead, pinned_public_key: Option<&str>) -> R
         .map(|key| signer::public_key(key).map(|_| key.trim()).ok_or(ExportError::InvalidKey))
         .transpose()?;
     let mut verifier = ChainVerifier::new();
+    if let Some(key) = pinned {
+        verifier.trust(key);
+    }
     let mut manifest = None;
     for line in read_export(reader) {
         match line? {

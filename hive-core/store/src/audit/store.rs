@@ -25,6 +25,7 @@ pub trait AuditStore: Send + Sync {
     async fn audit_get(&self, id: AuditId, visible: &VisibleTeams) -> StoreResult<Option<AuditEntry>>;
     /// Returns up to `limit` stored records in order, from number `first_seq` on.
     async fn audit_records(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditRecord>>;
-    /// Verifies the whole stored chain.
-    async fn audit_verify(&self) -> StoreResult<AuditVerification>;
+    /// Verifies the whole stored chain. A pruned log begins at a checkpoint ([`AuditCheckpoint`](super::AuditCheckpoint)), which
+    /// must be signed with the public key in base64. Without a key, any key is accepted.
+    async fn audit_verify(&self, public_key: Option<&str>) -> StoreResult<AuditVerification>;
 }

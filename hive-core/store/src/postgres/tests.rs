@@ -64,7 +64,7 @@ async fn stores_that_set_up_one_new_database_at_once_wait_for_each_other() {
     for store in &stores {
         store.audit_append(draft()).await.unwrap();
     }
-    assert_eq!(stores[0].audit_verify().await.unwrap().records, 8);
+    assert_eq!(stores[0].audit_verify(None).await.unwrap().records, 8);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn connections_that_were_cut_while_idle_are_replaced() {
         let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
         run("postgres", cut).await;
     }
-    assert!(store.audit_verify().await.unwrap().valid);
+    assert!(store.audit_verify(None).await.unwrap().valid);
 }
 
 /// Cuts the connection that commits a record of this action.
@@ -124,7 +124,7 @@ async fn a_connection_lost_at_the_commit_is_never_a_success() {
     // The other writes of the same transaction fail too.
     let results = join_all((0..20).map(|n| store.audit_append(if n == 7 { cut() } else { draft() }))).await;
     let acknowledged = results.iter().filter(|result| result.is_ok()).count() as u64;
-    let verification = store.audit_verify().await.unwrap();
+    let verification = store.audit_verify(None).await.unwrap();
     assert!(verification.valid && verification.records == 1 + acknowledged, "{acknowledged} {verification:?}");
     assert!(acknowledged < 20);
     assert_eq!(store.audit_append(draft()).await.unwrap().seq, 2 + acknowledged);
@@ -143,7 +143,7 @@ async fn a_writer_that_disappears_does_not_block_the_others() {
     other.script(DIALECT.begin).await.unwrap();
     assert!(matches!(store.audit_append(draft()).await, Err(StoreError::Unavailable(_))), "not while the lock is held");
     while store.audit_append(draft()).await.is_err() {}
-    assert!(store.audit_verify().await.unwrap().valid);
+    assert!(store.audit_verify(None).await.unwrap().valid);
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn tampering_with_the_table_is_found_and_named() {
             store.audit_append(draft()).await.unwrap();
         }
         run(&name, tampering).await;
-        assert_eq!(store.audit_verify().await.unwrap().faults, [fault], "{tampering}");
+        assert_eq!(store.audit_verify(None).await.unwrap().faults, [fault], "{tampering}");
     }
 }
 

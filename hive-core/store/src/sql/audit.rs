@@ -64,8 +64,11 @@ impl AuditStore for SqlStore {
         self.fetch_all(statement).await?.iter().map(read_record).collect()
     }
 
-    async fn audit_verify(&self) -> StoreResult<AuditVerification> {
+    async fn audit_verify(&self, public_key: Option<&str>) -> StoreResult<AuditVerification> {
         let mut verifier = ChainVerifier::new();
+        if let Some(key) = public_key {
+            verifier.trust(key);
+        }
         // From the lowest number there can be: a forged record may be before the first one.
         let mut next = i64::MIN;
         loop {

@@ -23,7 +23,7 @@ async fn stores_that_set_up_one_new_file_at_once_wait_for_each_other() {
     for store in &stores {
         store.audit_append(draft()).await.unwrap();
     }
-    assert_eq!(stores[0].audit_verify().await.unwrap().records, 8);
+    assert_eq!(stores[0].audit_verify(None).await.unwrap().records, 8);
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn what_was_acknowledged_is_there_after_the_store_was_dropped() {
         let unfinished = futures_util::future::join_all((0..10).map(|_| store.audit_append(draft())));
         tokio::time::timeout(Duration::from_micros(500), unfinished).await.ok();
         drop(store);
-        let verification = open(&dir).await.audit_verify().await.unwrap();
+        let verification = open(&dir).await.audit_verify(None).await.unwrap();
         assert!(verification.valid && verification.records >= round, "{verification:?}");
     }
 }
@@ -49,7 +49,7 @@ async fn a_closed_store_has_finished_its_writes_and_takes_no_more() {
     closed.unwrap();
     assert!(matches!(store.audit_append(draft()).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.audit_records(1, 1).await, Err(StoreError::Unavailable(_))));
-    let there = open(&dir).await.audit_verify().await.unwrap().records;
+    let there = open(&dir).await.audit_verify(None).await.unwrap().records;
     assert_eq!(there, u64::from(appended.is_ok()));
 }
 
@@ -119,7 +119,7 @@ async fn a_full_disk_fails_every_write_and_corrupts_nothing() {
     }
     store.run("PRAGMA max_page_count = 1000000").await;
     assert_eq!(store.audit_append(big()).await.unwrap().seq, 2);
-    assert!(store.audit_verify().await.unwrap().valid);
+    assert!(store.audit_verify(None).await.unwrap().valid);
 }
 
 /// Runs a statement on a chain of five records, and returns the faults that the verification finds.
@@ -130,7 +130,7 @@ async fn faults_after(tampering: &'static str) -> Vec<ChainFault> {
         store.audit_append(draft()).await.unwrap();
     }
     connect_directly(&dir).await.script(tampering).await.unwrap();
-    store.audit_verify().await.unwrap().faults
+    store.audit_verify(None).await.unwrap().faults
 }
 
 #[tokio::test]

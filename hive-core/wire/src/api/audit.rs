@@ -161,7 +161,7 @@ pub enum ChainFault {
         /// The record.
         seq: u64,
     },
-    /// Records are missing.
+    /// Records are missing, and no signed checkpoint says that they were pruned.
     Removed {
         /// The first missing one.
         first: u64,
@@ -189,6 +189,11 @@ pub enum ChainFault {
     ManifestMissing,
     /// The manifest's signature is not that of the key.
     ManifestForged,
+    /// The record claims to be a checkpoint of a pruned log, and its signature is not valid.
+    CheckpointForged {
+        /// The record.
+        seq: u64,
+    },
     /// A line is no record.
     Unreadable {
         /// Which line, from 1.

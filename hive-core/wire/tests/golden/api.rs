@@ -255,6 +255,7 @@ fn the_audit_trail() {
         api::ChainFault::ManifestMissing,
         api::ChainFault::ManifestForged,
         api::ChainFault::Unreadable { line: 7 },
+        api::ChainFault::CheckpointForged { seq: 8 },
     ];
     let verification = api::AuditVerification {
         valid: false,

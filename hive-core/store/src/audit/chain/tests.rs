@@ -3,9 +3,10 @@ use hive_wire::id::Seed;
 use hive_wire::{AuditId, Timestamp};
 use serde_json::json;
 
-use super::ChainFault::{Changed, Inserted, Removed, Reordered, TailCut, Unreadable};
+use super::ChainFault::{Changed, CheckpointForged, Inserted, Removed, Reordered, TailCut, Unreadable};
 use super::*;
-use crate::audit::AuditAction;
+use crate::audit::{AuditAction, AuditSigner};
+use crate::fixture::signer;
 
 fn draft(n: u64) -> AuditDraft {
     AuditDraft {
@@ -322,4 +323,159 @@ fn no_tampering_goes_unnoticed() {
         let is_tampered = lines != whole;
         assert_eq!(verify(&lines, Some(&manifest)).is_empty(), !is_tampered, "round {round}");
     }
+}
+
+/// Appends the record of a checkpoint that covers the records up to `last_seq`.
+fn append_checkpoint(lines: &mut Vec<AuditRecord>, signer: &AuditSigner, last_seq: u64) {
+    let covered = lines.iter().find(|line| line.seq == last_seq).unwrap();
+    let details = AuditCheckpoint::sign(signer, last_seq, &covered.hash);
+    append(lines, details);
+}
+
+fn append(lines: &mut Vec<AuditRecord>, details: Value) {
+    let last = lines.last().unwrap();
+    let draft = AuditDraft { action: AuditAction::AuditCheckpoint, details, ..draft(last.seq + 1) };
+    let (entry, record) = seal(draft, last.seq + 1, &last.hash);
+    lines.push(AuditRecord { seq: entry.seq, record, previous_hash: entry.previous_hash, hash: entry.hash });
+}
+
+/// A chain of 20 that was pruned up to record 5 and then up to record 8.
+fn pruned(signer: &AuditSigner) -> Vec<AuditRecord> {
+    let mut lines = chain_of(10);
+    for last_seq in [5, 8] {
+        append_checkpoint(&mut lines, signer, last_seq);
+        lines.retain(|line| line.seq > last_seq);
+    }
+    for _ in 0..8 {
+        let last = lines.last().unwrap();
+        lines.push(sealed(last.seq + 1, last.seq + 1, &last.hash.clone()));
+    }
+    lines
+}
+
+/// Verifies with and without a manifest, with the key of the hive.
+fn check_pruned(signer: &AuditSigner, tamper: impl FnOnce(&mut Vec<AuditRecord>), expected: &[ChainFault]) {
+    let mut lines = pruned(signer);
+    let manifest = AuditManifest { public_key: signer.public_key(), ..manifest(&lines) };
+    tamper(&mut lines);
+    for manifest in [Some(&manifest), None] {
+        let mut verifier = ChainVerifier::new();
+        verifier.trust(&signer.public_key());
+        lines.iter().for_each(|line| verifier.add(line));
+        assert_eq!(verifier.finish(manifest).faults, expected, "{manifest:?}");
+    }
+}
+
+#[test]
+fn a_chain_that_was_pruned_twice_begins_at_its_last_checkpoint() {
+    let signer = signer();
+    check_pruned(&signer, |_| {}, &[]);
+    // Without a key that is trusted, any key is.
+    assert_eq!(verify(&pruned(&signer), None), []);
+}
+
+#[test]
+fn a_record_more_than_the_checkpoint_covers_is_missing() {
+    let signer = signer();
+    check_pruned(&signer, |lines| drop(lines.remove(0)), &[Removed { first: 9, last: 9 }]);
+    check_pruned(&signer, |lines| drop(lines.drain(..2)), &[Removed { first: 9, last: 10 }]);
+    check_pruned(&signer, |lines| drop(lines.drain(4..6)), &[Removed { first: 13, last: 14 }]);
+}
+
+#[test]
+fn without_its_checkpoint_the_beginning_is_missing() {
+    let signer = signer();
+    // The last checkpoint is record 12, and the one before it is record 11.
+    check_pruned(
+        &signer,
+        |lines| drop(lines.remove(3)),
+        &[Removed { first: 6, last: 8 }, Removed { first: 12, last: 12 }],
+    );
+    let both = |lines: &mut Vec<AuditRecord>| drop(lines.drain(2..4));
+    check_pruned(&signer, both, &[Removed { first: 1, last: 8 }, Removed { first: 11, last: 12 }]);
+}
+
+#[test]
+fn a_changed_checkpoint_is_found() {
+    let signer = signer();
+    let change = |line: &mut AuditRecord| {
+        assert!(line.record.contains(r#"\"last_seq\":8"#), "{}", line.record);
+        line.record = line.record.replace(r#"\"last_seq\":8"#, r#"\"last_seq\":9"#);
+    };
+    check_pruned(&signer, |lines| change(&mut lines[3]), &[Removed { first: 6, last: 8 }, Changed { seq: 12 }]);
+    // Also if everything after it is hashed again.
+    let rehashed = |lines: &mut Vec<AuditRecord>| {
+        drop(lines.remove(0));
+        change(&mut lines[2]);
+        lines.truncate(3);
+        lines[2].hash = hash(&lines[2].previous_hash, &lines[2].record);
+    };
+    let mut lines = pruned(&signer);
+    rehashed(&mut lines);
+    assert_eq!(verify(&lines, None), [Removed { first: 6, last: 9 }, CheckpointForged { seq: 12 }]);
+}
+
+#[test]
+fn a_checkpoint_of_another_key_or_another_chain_covers_nothing() {
+    let [signer, stranger] = [signer(), signer()];
+    let mut forged = chain_of(10);
+    append_checkpoint(&mut forged, &stranger, 8);
+    forged.retain(|line| line.seq > 8);
+    let mut verifier = ChainVerifier::new();
+    verifier.trust(&signer.public_key());
+    forged.iter().for_each(|line| verifier.add(line));
+    assert_eq!(verifier.finish(None).faults, [Removed { first: 1, last: 8 }]);
+    // A genuine checkpoint, of a chain with another record 8.
+    let mut other = chain_of(10);
+    append(&mut other, AuditCheckpoint::sign(&signer, 8, &hash("", "another record")));
+    other.retain(|line| line.seq > 8);
+    assert_eq!(verify(&other, None), [Removed { first: 1, last: 8 }]);
+    // A checkpoint of records that come after it.
+    let mut early = chain_of(3);
+    append(&mut early, AuditCheckpoint::sign(&signer, 9, &hash("", "")));
+    assert_eq!(verify(&early, None), [CheckpointForged { seq: 4 }]);
+}
+
+#[test]
+fn a_checkpoint_whose_records_are_still_there_is_no_fault() {
+    let signer = signer();
+    let mut lines = chain_of(10);
+    append_checkpoint(&mut lines, &signer, 8);
+    assert_eq!(verify(&lines, None), []);
+    assert_eq!(verify(&lines, Some(&manifest(&lines))), []);
+}
+
+#[test]
+fn a_chain_that_is_pruned_while_it_is_read_has_no_faults() {
+    let signer = signer();
+    let mut lines = chain_of(10);
+    append_checkpoint(&mut lines, &signer, 8);
+    // Records 1 to 3 were read before, and those from 9 on after.
+    lines.retain(|line| line.seq <= 3 || line.seq > 8);
+    assert_eq!(verify(&lines, None), []);
+    // A file has a manifest, and no such gap.
+    let signed = AuditManifest { public_key: signer.public_key(), ..manifest(&lines) };
+    assert_eq!(verify(&lines, Some(&signed)), [Removed { first: 4, last: 8 }]);
+}
+
+#[test]
+fn records_that_the_manifest_names_are_not_excused_by_a_checkpoint() {
+    let signer = signer();
+    let mut lines = chain_of(10);
+    append_checkpoint(&mut lines, &signer, 8);
+    let signed = AuditManifest { public_key: signer.public_key(), ..manifest(&lines) };
+    lines.retain(|line| line.seq > 8);
+    assert_eq!(verify(&lines, Some(&signed)), [Removed { first: 1, last: 8 }]);
+}
+
+#[test]
+fn a_log_of_which_only_the_checkpoint_is_left_goes_on() {
+    let signer = signer();
+    let mut lines = chain_of(4);
+    append_checkpoint(&mut lines, &signer, 4);
+    lines.retain(|line| line.seq > 4);
+    assert_eq!((verify(&lines, None), lines.len()), (Vec::new(), 1));
+    append_checkpoint(&mut lines, &signer, 5);
+    lines.retain(|line| line.seq > 5);
+    assert_eq!((verify(&lines, None), lines[0].seq), (Vec::new(), 6));
 }
