@@ -10,6 +10,8 @@ use crate::BoxError;
 pub enum DiskFault {
     /// There is no space left.
     Full,
+    /// There is so little space left that new work is refused.
+    NearlyFull,
     /// It is read-only.
     ReadOnly,
     /// Reads, writes or syncs fail.
@@ -21,6 +23,7 @@ impl DiskFault {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::NearlyFull => "nearly_full",
             Self::ReadOnly => "read_only",
             Self::Failing => "failing",
         }
@@ -43,6 +46,7 @@ impl std::fmt::Display for DiskFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Full => "the disk of the hive's database is full",
+            Self::NearlyFull => "the disk of the hive's database is nearly full",
             Self::ReadOnly => "the disk of the hive's database is read-only",
             Self::Failing => "the disk of the hive's database fails",
         })

@@ -15,11 +15,11 @@ use hive_wire::{
 use crate::access::{Role, VisibleTeams};
 use crate::audit::{AuditDraft, AuditRecord};
 use crate::{
-    ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore,
+    ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore,
     Delivery, Fingerprints, Heartbeat, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore,
     JobTargetRow, JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationTokenRow, NewSatellite, NewSession,
     NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome, RegistrationRetry,
-    RegistrationTokenRow, RegistrationTokenStore, RowRange, SatelliteKeyRow, SatellitePatch, SatelliteQuery,
+    RegistrationTokenRow, RegistrationTokenStore, RetentionStore, RowRange, SatelliteKeyRow, SatellitePatch, SatelliteQuery,
     SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store, StoreResult, TeamStore, TurnRow,
     UserPatch, UserRow, UserStore, UserUpdateOutcome,
 };
@@ -221,6 +221,15 @@ layer! {
         audit_list(query: &AuditQuery, visible: &VisibleTeams, range: RowRange) -> (Vec<AuditEntry>, u64);
         audit_get(id: AuditId, visible: &VisibleTeams) -> Option<AuditEntry>;
         audit_records(first_seq: u64, limit: u32) -> Vec<AuditRecord>;
-        audit_verify() -> AuditVerification;
+        audit_verify(public_key: Option<&str>) -> AuditVerification;
+    }
+    RetentionStore {
+        command_output_prune(before: Timestamp, limit: u32) -> u64;
+        command_prune(before: Timestamp, limit: u32) -> u64;
+        job_prune(before: Timestamp, limit: u32) -> u64;
+        session_prune(before: Timestamp, limit: u32) -> u64;
+        satellite_prune(before: Timestamp, limit: u32) -> u64;
+        audit_prune(range: AuditRange, checkpoint: AuditDraft) -> bool;
+        space_reclaim() -> bool;
     }
 }

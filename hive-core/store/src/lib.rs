@@ -19,6 +19,7 @@ mod hive;
 mod identity;
 mod jobs;
 mod registration_tokens;
+mod retention;
 mod satellites;
 mod sessions;
 
@@ -63,6 +64,7 @@ pub use identity::{
 pub use jobs::{JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewJob, NewJobTarget};
 pub use layer::StoreLayer;
 pub use registration_tokens::{NewRegistrationTokenRow, RegistrationTokenRow, RegistrationTokenStore, TokenState};
+pub use retention::{AuditRange, RetentionStore};
 pub use row_range::RowRange;
 pub use satellites::{
     Assignment, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewSatellite, OpenWork, RegisterOutcome,
@@ -98,6 +100,7 @@ pub trait Store:
     + IdentityStore
     + RegistrationTokenStore
     + AuditStore
+    + RetentionStore
 {
 }
 
@@ -110,5 +113,6 @@ impl<T> Store for T where
         + IdentityStore
         + RegistrationTokenStore
         + AuditStore
+        + RetentionStore
 {
 }

@@ -50,12 +50,15 @@ pub(super) static DIALECT: Dialect = Dialect {
     begin_reading: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     aborts_on_error: true,
     after_failed_commit: None,
+    // Autovacuum does it.
+    reclaim_space: None,
     table_names: "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1",
     column_names: "SELECT column_name::text AS name, data_type::text AS kind FROM information_schema.columns \
          WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position",
     migrations: &[
         include_str!("../migrations/postgres/0001_foundation.sql"),
         include_str!("../migrations/postgres/0002_reads.sql"),
+        include_str!("../migrations/postgres/0003_retention.sql"),
     ],
 };
 

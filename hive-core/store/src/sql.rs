@@ -20,6 +20,7 @@ mod identity;
 mod jobs;
 mod output;
 mod registration_tokens;
+mod retention;
 mod satellites;
 mod sessions;
 

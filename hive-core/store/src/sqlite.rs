@@ -14,7 +14,8 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode, SqliteSynchronous,
+    SqliteArguments, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode,
+    SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Sqlite};
 
@@ -53,11 +54,14 @@ pub(super) static DIALECT: Dialect = Dialect {
     // The log may contain the whole transaction although its COMMIT failed. After a kill, SQLite would recover it as if it had
     // been acknowledged. This script has no effect but to overwrite the first page of it.
     after_failed_commit: Some("BEGIN IMMEDIATE; PRAGMA user_version = 0; COMMIT"),
+    // 256 pages are 1 MiB. Each may have to be moved within the file.
+    reclaim_space: Some(("PRAGMA freelist_count", "PRAGMA incremental_vacuum(256)")),
     table_names: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name",
     column_names: "SELECT name, type AS kind FROM pragma_table_info($1) ORDER BY cid",
     migrations: &[
         include_str!("../migrations/sqlite/0001_foundation.sql"),
         include_str!("../migrations/sqlite/0002_reads.sql"),
+        include_str!("../migrations/sqlite/0003_retention.sql"),
     ],
 };
 
@@ -67,7 +71,7 @@ pub async fn open(path: &Path) -> StoreResult<SqlStore> {
     // Before SQLite opens the file, because it truncates the log then.
     corruption::check_log(path).await?;
     let options = options().filename(path);
-    let writer = open_writer(path, &options).await.map_err(corruption::with_path(path))?;
+    let writer = open_writer(path, &options_of_new(path)).await.map_err(corruption::with_path(path))?;
     let mut readers: Vec<Box<dyn Connection>> = Vec::with_capacity(READERS);
     for _ in 0..READERS {
         // Readers cannot write by mistake, which would bypass the writer.
@@ -90,7 +94,8 @@ pub(super) async fn connect_to(path: &Path, is_new: bool) -> StoreResult<Box<dyn
     if is_new {
         create_private(path)?;
     }
-    Ok(Box::new(connect(&options().filename(path)).await.map_err(corruption::with_path(path))?))
+    let options = if is_new { options_of_new(path) } else { options().filename(path) };
+    Ok(Box::new(connect(&options).await.map_err(corruption::with_path(path))?))
 }
 
 /// Opens a database in memory, which is deleted with the store.
@@ -120,6 +125,15 @@ fn options() -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("cache_size", CACHE)
         .disable_statement_logging()
+}
+
+/// The options of the first connection. An empty file becomes one that can get smaller. In an existing file without that, free
+/// pages are used again.
+fn options_of_new(path: &Path) -> SqliteConnectOptions {
+    let is_empty = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
+    let options = options().filename(path);
+    // Not in other files: setting it again would write to the file.
+    if is_empty { options.auto_vacuum(SqliteAutoVacuum::Incremental) } else { options }
 }
 
 async fn connect(options: &SqliteConnectOptions) -> StoreResult<SqliteConnection> {
@@ -209,5 +223,7 @@ fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
     Some(code & 0xff)
 }
 
+#[cfg(test)]
+mod retention_tests;
 #[cfg(test)]
 mod tests;

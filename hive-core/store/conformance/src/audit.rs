@@ -15,9 +15,11 @@ use crate::fixture::Fixture;
 const WRITES: usize = 200;
 
 async fn check_chain(on: &Fixture) {
-    let verification = on.store.audit_verify().await.unwrap();
+    let verification = on.store.audit_verify(None).await.unwrap();
     assert!(verification.valid, "{verification:?}");
-    let mut next = 1;
+    // A pruned log begins later.
+    let mut next = on.store.audit_records(0, 1).await.unwrap()[0].seq;
+    let first = next;
     loop {
         let lines = on.store.audit_records(next, 100).await.unwrap();
         if lines.is_empty() {
@@ -27,7 +29,7 @@ async fn check_chain(on: &Fixture) {
         next += lines.len() as u64;
     }
     // Concurrent checks may have appended records since the verification.
-    assert!(next > verification.records);
+    assert!(next - first >= verification.records);
 }
 
 pub(crate) async fn records_have_no_gaps_however_many_write(on: &Fixture) {

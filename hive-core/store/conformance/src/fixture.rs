@@ -52,6 +52,11 @@ impl Fixture {
         Seed { unix_millis: self.now().unix_millis(), random: random() }
     }
 
+    /// Returns a seed for an id of this time.
+    pub(crate) fn seed_at(&self, at: Timestamp) -> Seed {
+        Seed { unix_millis: at.unix_millis(), random: random() }
+    }
+
     /// Returns a word that no other check uses.
     pub(crate) fn unique(&self) -> String {
         HEXLOWER.encode(&random::<10>())

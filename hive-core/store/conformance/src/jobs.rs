@@ -30,7 +30,7 @@ fn counts<const N: usize>(of: [(TargetStatus, u64); N]) -> JobCounts {
     counts
 }
 
-fn new_job(on: &Fixture) -> NewJob {
+pub(crate) fn new_job(on: &Fixture) -> NewJob {
     let now = on.now();
     NewJob {
         id: JobId::new(on.seed()),
@@ -49,7 +49,7 @@ fn new_job(on: &Fixture) -> NewJob {
 }
 
 /// Adds a satellite with a command to a job.
-fn add(on: &Fixture, job: &mut NewJob, commands: &mut Vec<NewCommand>, satellite: &SatelliteRow) {
+pub(crate) fn add(on: &Fixture, job: &mut NewJob, commands: &mut Vec<NewCommand>, satellite: &SatelliteRow) {
     let command = on.new_command(satellite.id).job_id(Some(job.id)).team_id(satellite.team_id);
     job.targets.push(target(satellite, Ok(command.id)));
     commands.push(command);

@@ -35,6 +35,7 @@ mod identity;
 mod jobs;
 mod output;
 mod registration;
+mod retention;
 mod satellites;
 mod sessions;
 
@@ -155,6 +156,13 @@ pub async fn check_all(store: Arc<dyn Store>) {
         audit::a_change_that_fails_leaves_no_record,
         audit::records_are_found_by_their_fields,
         audit::records_of_other_teams_are_hidden,
+        retention::old_output_is_deleted_from_its_end_and_marked,
+        retention::ended_commands_without_output_are_deleted_when_they_are_old,
+        retention::an_old_job_goes_with_its_commands,
+        retention::ended_sessions_are_deleted_when_they_are_old,
+        retention::a_removed_satellite_is_forgotten_and_its_name_stays_where_it_is_shown,
+        retention::the_audit_log_is_pruned_once_up_to_its_checkpoint,
+        retention::free_space_is_returned_until_there_is_none,
     );
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct Dialect {
     pub(crate) aborts_on_error: bool,
     /// Overwrites what a failed commit may have left behind, if the database needs that.
     pub(crate) after_failed_commit: Option<&'static str>,
+    /// Returns the `freelist_count` of the database file, and returns some of these pages to the file system; if the database
+    /// has that to do.
+    pub(crate) reclaim_space: Option<(&'static str, &'static str)>,
     /// Returns the `name` of each table.
     pub(crate) table_names: &'static str,
     /// Returns `name` and `kind` of each column of a table, in their order.

@@ -24,6 +24,7 @@ mod output;
 #[cfg(all(test, feature = "sqlite"))]
 pub(super) mod plans;
 mod registration_tokens;
+mod retention;
 mod satellites;
 mod sessions;
 
@@ -34,6 +35,7 @@ pub(super) use identity::*;
 pub(super) use jobs::*;
 pub(super) use output::*;
 pub(super) use registration_tokens::*;
+pub(super) use retention::*;
 pub(super) use satellites::*;
 pub(super) use sessions::*;
 

@@ -1,13 +1,14 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
+use hive_store::access::VisibleTeams;
 use hive_store::audit::{AuditAction, AuditDraft};
 use hive_store::backup::{BackupError, HiveLocation, create, restore};
 use hive_store::key_files::{self, KEY_FILES};
-use hive_store::{Database, Store};
+use hive_store::{Database, RowRange, Store};
 use hive_store_conformance::check_all;
 use hive_wire::AuditId;
-use hive_wire::api::Actor;
+use hive_wire::api::{Actor, AuditQuery};
 use hive_wire::id::Seed;
 
 /// A location below a directory.
@@ -54,15 +55,19 @@ async fn what_is_restored_is_what_was_backed_up() {
     let dir = tempfile::tempdir().unwrap();
     let (one, store) = busy(&dir).await;
     let file = backup_of(&one).await;
-    let records = store.audit_verify().await.unwrap().records;
+    let records = store.audit_verify(None).await.unwrap().records;
+    // The log was pruned, so that it has fewer records than its last number says.
+    let newest = RowRange { offset: 0, limit: 1 };
+    let (newest, _) = store.audit_list(&AuditQuery::default(), &VisibleTeams::All, newest).await.unwrap();
     let other = location_in(&dir, "other");
     let summary = restore(&other, || Ok(Cursor::new(&file))).await.unwrap();
     assert!(summary.rows > records, "{summary:?}");
     assert_eq!(content(&backup_of(&other).await), content(&file));
     let restored = other.database.open().await.unwrap();
-    let verification = restored.audit_verify().await.unwrap();
+    let verification = restored.audit_verify(None).await.unwrap();
     assert!(verification.valid && verification.records == records, "{verification:?}");
-    assert_eq!(restored.audit_append(draft()).await.unwrap().seq, records + 1, "the chain goes on");
+    assert!(newest[0].seq > records, "{newest:?}");
+    assert_eq!(restored.audit_append(draft()).await.unwrap().seq, newest[0].seq + 1, "the chain goes on");
     // There is a hive now.
     let again = restore(&other, || Ok(Cursor::new(&file))).await;
     assert!(matches!(again, Err(BackupError::NotEmpty(_))), "{again:?}");
