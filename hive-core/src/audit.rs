@@ -6,6 +6,7 @@ pub(crate) mod draft;
 pub(crate) mod excerpt;
 mod head_file;
 mod logger;
+mod pruning;
 mod service;
 
 pub(crate) use hive_store::audit::export_log;
@@ -14,4 +15,5 @@ pub use hive_store::audit::{AuditAction, AuditDraft, AuditSigner, ExportError, c
 pub(crate) use head_file::AuditHeadFile;
 pub use head_file::reset_audit_head;
 pub use logger::AuditLogger;
+pub(crate) use pruning::sign_beginning_again;
 pub(crate) use service::AuditLog;

@@ -32,6 +32,7 @@ pub mod link;
 mod link_handler;
 mod links;
 mod observers;
+mod retention;
 mod retry;
 pub mod satellites;
 pub mod sessions;

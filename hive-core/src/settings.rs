@@ -23,6 +23,8 @@ pub enum ClaimedTags {
 /// The longest [`Settings::lost_grace`].
 pub const MAX_LOST_GRACE: Duration = Duration::from_mins(10);
 
+const DAY: Duration = Duration::from_hours(24);
+
 hive_wire::with_setters! {
     /// The settings of a hive. Every interval may be shortened for tests.
     #[derive(Debug, Clone)]
@@ -67,6 +69,18 @@ hive_wire::with_setters! {
         pub claim_stall: Duration,
         /// How long the keyboard and the unread output of a disconnected viewer are kept for it.
         pub claim_linger: Duration,
+        /// How long records of the audit log are kept; forever if `None`.
+        pub retain_audit: Option<Duration>,
+        /// How long the output of a command is kept after its end; as long as the command if `None`.
+        pub retain_output: Option<Duration>,
+        /// How long commands, jobs and sessions are kept after their end; forever if `None`.
+        pub retain_commands: Option<Duration>,
+        /// How long what is known of a satellite is kept after its removal; forever if `None`.
+        pub retain_removed: Option<Duration>,
+        /// How often data that is too old is looked for.
+        pub prune_interval: Duration,
+        /// The least pause between two batches of rows that are deleted.
+        pub prune_pause: Duration,
     }
 }
 
@@ -92,6 +106,12 @@ impl Default for Settings {
             session_idle_timeout: Some(Duration::from_hours(24)),
             claim_stall: Duration::from_secs(10),
             claim_linger: Duration::from_secs(30),
+            retain_audit: Some(90 * DAY),
+            retain_output: Some(7 * DAY),
+            retain_commands: Some(90 * DAY),
+            retain_removed: Some(7 * DAY),
+            prune_interval: Duration::from_hours(1),
+            prune_pause: Duration::from_millis(50),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::imports::{Edge, SOURCES, Sources};
 use crate::run::root;
 
 /// The services of hive-core, the lowest first: what each may use, of services, is what stands before it. ARCHITECTURE.md says why.
-const SERVICES: [&str; 14] = [
+const SERVICES: [&str; 15] = [
     "context",
     "grants",
     "events",
@@ -22,6 +22,7 @@ const SERVICES: [&str; 14] = [
     "sessions",
     "link_handler",
     "housekeeping",
+    "retention",
     "hive",
 ];
 

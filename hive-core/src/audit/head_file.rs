@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
-use crate::store::AuditStore;
+use super::pruning::newest_checkpoints;
+use crate::store::Store;
 use crate::sync::lock;
 use crate::{Error, Result};
 
@@ -38,21 +39,23 @@ struct AuditHead {
 /// The file of one data directory.
 pub(crate) struct AuditHeadFile {
     path: PathBuf,
-    store: Arc<dyn AuditStore>,
+    store: Arc<dyn Store>,
     head: Mutex<AuditHead>,
 }
 
 impl AuditHeadFile {
-    /// Reads the file, and refuses a database whose audit log has not come as far.
+    /// Reads the file, and refuses a database whose audit log has not come as far. The record may have been pruned since, behind
+    /// a checkpoint that was signed with this key.
     ///
     /// # Errors
     /// `Corrupt` where acknowledged changes are missing.
-    pub(crate) async fn open(data_dir: &Path, store: Arc<dyn AuditStore>) -> Result<Self> {
+    pub(crate) async fn open(data_dir: &Path, store: Arc<dyn Store>, public_key: &str) -> Result<Self> {
         let path = data_dir.join(FILE);
         let head = read(&path).await;
         if let Some(head) = &head {
             let stored = store.audit_records(head.seq, 1).await?.pop();
-            if stored.is_none_or(|line| line.seq != head.seq || line.hash != head.hash) {
+            let is_there = stored.is_some_and(|line| line.seq == head.seq && line.hash == head.hash);
+            if !is_there && !is_pruned(store.as_ref(), public_key, head).await? {
                 return Err(Error::Corrupt(lost(&path, head).into()));
             }
         }
@@ -79,6 +82,17 @@ impl AuditHeadFile {
         }
         Ok(())
     }
+}
+
+/// Whether the record of the head was pruned.
+async fn is_pruned(store: &dyn Store, public_key: &str, head: &AuditHead) -> Result<bool> {
+    let is_behind = |seq| seq > head.seq;
+    if !store.audit_records(0, 1).await?.first().is_some_and(|first| is_behind(first.seq)) {
+        return Ok(false);
+    }
+    // The last pruned record may be the head itself, and must then be the same one.
+    let checkpoints = newest_checkpoints(store, public_key).await?;
+    Ok(checkpoints.iter().any(|it| is_behind(it.last_seq) || it.last_seq == head.seq && it.last_hash == head.hash))
 }
 
 /// A file that cannot be read is ignored: it is soon written anew.

@@ -8,6 +8,7 @@ use hive_wire::api::{
     AuditEntry, AuditExportLine, AuditQuery, AuditResult, AuditTarget, AuditVerification, Page, PageRequest,
 };
 use serde_json::{Value, json};
+use tokio::sync::RwLock;
 use tracing::warn;
 
 use super::draft::{Subject, draft, record};
@@ -29,10 +30,12 @@ const MAX_WORD: usize = 128;
 
 /// The audit log.
 pub(crate) struct AuditLog {
-    store: Arc<dyn AuditStore>,
-    keys: Arc<Keys>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) keys: Arc<Keys>,
     grants: Arc<AccessGrants>,
-    context: ServiceContext,
+    pub(super) context: ServiceContext,
+    /// Held for reading by each export: the log is not pruned under it.
+    pub(super) exports: RwLock<()>,
 }
 
 impl AuditLog {
@@ -42,7 +45,7 @@ impl AuditLog {
         grants: Arc<AccessGrants>,
         context: ServiceContext,
     ) -> Self {
-        Self { store: store.clone(), keys, grants, context }
+        Self { store: store.clone(), keys, grants, context, exports: RwLock::default() }
     }
 }
 
@@ -86,8 +89,10 @@ impl AuditLogger for ServiceHandle<AuditLog> {
         let (listener, subscription) = Subscription::channel();
         let (log, lines) = (self.service.clone(), listener.clone());
         let export = async move {
+            let _not_pruned = log.exports.read().await;
             let now = log.context.now();
-            if let Err(error) = export_log(log.store.as_ref(), &log.keys.audit, now, &lines).await {
+            let store: &dyn AuditStore = log.store.as_ref();
+            if let Err(error) = export_log(store, &log.keys.audit, now, &lines).await {
                 warn!(error = %error, "audit export ended early");
             }
         };
@@ -97,7 +102,8 @@ impl AuditLogger for ServiceHandle<AuditLog> {
 
     async fn verify(&self) -> Result<AuditVerification> {
         self.authorize_platform()?;
-        Ok(self.service.store.audit_verify().await?)
+        let AuditLog { store, keys, .. } = &*self.service;
+        Ok(store.audit_verify(Some(&keys.audit.public_key())).await?)
     }
 }
 
