@@ -1,7 +1,9 @@
 //! State that all services of a hive share: time and randomness, settings, background tasks and their shutdown.
 
 mod disk_probe;
+mod disk_space;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hive_wire::id::Seed;
@@ -17,6 +19,29 @@ use crate::unreadable::UnreadableRows;
 use crate::{Error, Result};
 
 pub(crate) use disk_probe::DiskProbe;
+pub use disk_space::DiskLevel;
+#[cfg(test)]
+pub(crate) use disk_space::DiskSpace;
+pub(crate) use disk_space::DiskSpaceMonitor;
+
+/// The disk of a database that is a file.
+pub(crate) struct DatabaseDisk {
+    probe: DiskProbe,
+    space: DiskSpaceMonitor,
+}
+
+impl DatabaseDisk {
+    /// The disk of this directory.
+    pub(crate) fn in_dir(dir: &Path) -> Self {
+        Self { probe: DiskProbe::in_dir(dir), space: DiskSpaceMonitor::in_dir(dir) }
+    }
+
+    /// The same, with other readings of its space.
+    #[cfg(test)]
+    pub(crate) fn with_space(self, space: DiskSpaceMonitor) -> Self {
+        Self { space, ..self }
+    }
+}
 
 /// The shared context. It is cheap to clone. It holds no service, so that a task with a context does not keep the hive alive.
 #[derive(Clone)]
@@ -30,7 +55,7 @@ struct ContextState {
     started_at: Timestamp,
     settings: Settings,
     /// The disk of the database, if the database is a file.
-    disk: Option<DiskProbe>,
+    disk: Option<DatabaseDisk>,
     unreadable_rows: UnreadableRows,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -38,7 +63,7 @@ struct ContextState {
 
 impl ServiceContext {
     /// The context of a hive that starts now.
-    pub(crate) fn new(hive_id: HiveId, source: ClockAndRng, settings: Settings, disk: Option<DiskProbe>) -> Self {
+    pub(crate) fn new(hive_id: HiveId, source: ClockAndRng, settings: Settings, disk: Option<DatabaseDisk>) -> Self {
         let started_at = source.steady();
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let unreadable_rows = UnreadableRows::default();
@@ -133,7 +158,7 @@ impl ServiceContext {
     /// `Unavailable` that states the problem of the disk.
     pub(crate) async fn check_disk_recently(&self) -> Result<()> {
         match &self.shared.disk {
-            Some(disk) => disk.check(self.steady()).await,
+            Some(disk) => disk.probe.check(self.steady()).await,
             None => Ok(()),
         }
     }
@@ -144,7 +169,30 @@ impl ServiceContext {
     /// As [`check_disk_recently`](Self::check_disk_recently).
     pub(crate) async fn check_disk(&self) -> Result<()> {
         match &self.shared.disk {
-            Some(disk) => disk.check_now(self.steady()).await,
+            Some(disk) => disk.probe.check_now(self.steady()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a reading of the space of the disk.
+    pub(crate) async fn observe_disk_space(&self) {
+        if let Some(disk) = &self.shared.disk {
+            disk.space.observe(self.steady()).await;
+        }
+    }
+
+    /// Returns how much space the disk had when it was last read.
+    pub(crate) fn disk_level(&self) -> DiskLevel {
+        self.shared.disk.as_ref().map(|disk| disk.space.level()).unwrap_or_default()
+    }
+
+    /// Checks that the disk has space for new work.
+    ///
+    /// # Errors
+    /// `Unavailable` that states the problem of the disk.
+    pub(crate) async fn check_disk_space(&self) -> Result<()> {
+        match &self.shared.disk {
+            Some(disk) => disk.space.check(self.steady()).await,
             None => Ok(()),
         }
     }

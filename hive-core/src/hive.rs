@@ -27,6 +27,7 @@ use crate::identity::auth_failures::AuthFailure;
 use crate::link::AgentLink;
 
 pub use crate::audit::reset_audit_head;
+pub use crate::context::DiskLevel;
 pub use crate::housekeeping::HousekeepingCounts;
 pub use crate::identity::auth_failures::{AuthFailureKind, AuthFailureTotals, network_of};
 pub use crate::identity::authentication::VerifyMode;
@@ -104,6 +105,12 @@ impl Hive {
         // A user that does not exist: the lookup costs next to nothing.
         self.services().store.user_get(UserId::new(self.source().seed())).await?;
         self.services().context.check_disk_recently().await
+    }
+
+    /// Returns how much space the disk of the database had when it was last looked at. Always enough where the database is not a
+    /// file of this machine.
+    pub fn disk_level(&self) -> DiskLevel {
+        self.services().context.disk_level()
     }
 
     /// Ends all attachments and links, asks the satellites to reconnect later, and waits for the tasks of the hive.

@@ -13,6 +13,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use hive_core::Hive;
+use hive_core::hive::DiskLevel;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -133,7 +134,11 @@ async fn alive() -> Json<Value> {
 /// unauthenticated callers see it.
 async fn ready(State(health): State<HealthCheck>) -> (StatusCode, Json<Value>) {
     match health.problem().await {
-        None => (StatusCode::OK, alive().await),
+        // Reads, results and sessions go on: the server stays in use while its disk fills up, and says that it does.
+        None => match health.0.hive.disk_level() {
+            DiskLevel::Enough => (StatusCode::OK, alive().await),
+            level => (StatusCode::OK, Json(json!({ "status": "ok", "disk": level.as_str() }))),
+        },
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "reason": reason }))),
     }
 }

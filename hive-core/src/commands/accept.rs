@@ -83,6 +83,7 @@ impl Commands {
         work: Work,
         options: AcceptOptions,
     ) -> Result<CommandId> {
+        self.context.check_disk_space().await?;
         let AcceptOptions { idempotency_key, is_awaited } = options;
         // What makes two requests the same. Priority and expiry do not count, so that a repetition may have less time
         // left.

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use super::services::{ServiceParts, Services};
 use super::{Hive, HiveInner, Settings, key_check};
+use crate::audit::sign_beginning_again;
 use crate::clock::ClockAndRng;
-use crate::context::DiskProbe;
+use crate::context::DatabaseDisk;
+#[cfg(test)]
+use crate::context::DiskSpaceMonitor;
 use crate::keys::{Keys, KeysError};
 use crate::store::{self, Database, Fingerprints, Store};
 use crate::{Error, Result};
@@ -23,6 +26,8 @@ pub struct HiveBuilder {
     accepts_other_keys: bool,
     source: ClockAndRng,
     settings: Settings,
+    #[cfg(test)]
+    disk_space: Option<DiskSpaceMonitor>,
 }
 
 impl HiveBuilder {
@@ -84,6 +89,13 @@ impl HiveBuilder {
         self
     }
 
+    /// Reads the space of the database's disk in another way.
+    #[cfg(test)]
+    pub(crate) fn disk_space(mut self, disk_space: DiskSpaceMonitor) -> Self {
+        self.disk_space = Some(disk_space);
+        self
+    }
+
     /// Opens storage and keys and starts the hive. Must be called within a tokio runtime.
     pub async fn build(self) -> Result<Hive> {
         if let Some(dir) = &self.data_dir {
@@ -92,11 +104,16 @@ impl HiveBuilder {
         let (store, disk) = match (self.store, self.database) {
             // Where a store from outside keeps its data is not known, so that there is no disk to probe.
             (Some(store), _) => (store, None),
-            (None, Some(database)) => (database.open().await?, database.dir().map(DiskProbe::in_dir)),
+            (None, Some(database)) => (database.open().await?, database.dir().map(DatabaseDisk::in_dir)),
             (None, None) => {
                 let database = Database::default_in(self.data_dir.as_deref()).map_err(Error::internal)?;
-                (database.open().await?, database.dir().map(DiskProbe::in_dir))
+                (database.open().await?, database.dir().map(DatabaseDisk::in_dir))
             }
+        };
+        #[cfg(test)]
+        let disk = match (disk, self.disk_space) {
+            (Some(disk), Some(space)) => Some(disk.with_space(space)),
+            (disk, _) => disk,
         };
         let key_dir = self.data_dir.as_ref().map(|dir| dir.join("keys"));
         let (fingerprints, keys) = match (self.keys, &key_dir) {
@@ -116,6 +133,9 @@ impl HiveBuilder {
         let check = key_check::KeyFileCheck { fingerprints, dir: key_dir.as_deref(), accepts_others };
         let hive = check.identify(store.as_ref(), &self.source).await?;
         let is_new = hive.is_new;
+        if accepts_others {
+            sign_beginning_again(store.as_ref(), &keys.audit, &self.source).await?;
+        }
         let parts = ServiceParts { hive, store, keys, source: self.source, settings: self.settings, disk };
         let services = Services::build(parts, self.data_dir.as_deref()).await?;
         let housekeeping = services.start_housekeeping();

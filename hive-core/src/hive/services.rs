@@ -9,7 +9,7 @@ use crate::Result;
 use crate::audit::{AuditHeadFile, AuditLog};
 use crate::clock::ClockAndRng;
 use crate::commands::Commands;
-use crate::context::{DiskProbe, ServiceContext};
+use crate::context::{DatabaseDisk, ServiceContext};
 use crate::events::Events;
 use crate::exec::Exec;
 use crate::grants::AccessGrants;
@@ -20,6 +20,7 @@ use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::link_handler::LinkHandler;
 use crate::links::Links;
+use crate::retention::Retention;
 use crate::satellites::{SatelliteObserver, Satellites};
 use crate::sessions::{Sessions, tick_interval};
 use crate::settings::Settings;
@@ -44,6 +45,7 @@ pub(crate) struct Services {
     pub(crate) exec: Arc<Exec>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) link_handler: Arc<LinkHandler>,
+    pub(crate) retention: Arc<Retention>,
 }
 
 /// What the services are built from.
@@ -54,7 +56,7 @@ pub(super) struct ServiceParts {
     pub(super) source: ClockAndRng,
     pub(super) settings: Settings,
     /// Where the database is a file.
-    pub(super) disk: Option<DiskProbe>,
+    pub(super) disk: Option<DatabaseDisk>,
 }
 
 impl Services {
@@ -62,7 +64,7 @@ impl Services {
     pub(super) async fn build(parts: ServiceParts, data_dir: Option<&Path>) -> Result<Self> {
         let ServiceParts { hive, store, keys, source, settings, disk } = parts;
         let audit_head = match data_dir {
-            Some(dir) => Some(Arc::new(AuditHeadFile::open(dir, store.clone()).await?)),
+            Some(dir) => Some(Arc::new(AuditHeadFile::open(dir, store.clone(), &keys.audit.public_key()).await?)),
             None => None,
         };
         let context = ServiceContext::new(hive.id, source, settings, disk);
@@ -101,6 +103,7 @@ impl Services {
             sessions.clone(),
             context.clone(),
         ));
+        let retention = Arc::new(Retention::new(store.clone(), audit.clone(), context.clone()));
         let services = Self {
             context,
             store,
@@ -116,6 +119,7 @@ impl Services {
             exec,
             sessions,
             link_handler,
+            retention,
         };
         // Connected before anything runs, so that no event is missed.
         services.connect();
@@ -141,7 +145,7 @@ impl Services {
         let settings = self.context.settings();
         let every = settings.sweep_interval;
         let Self { grants, auth_failures, links, satellites, commands, jobs, sessions, .. } = self;
-        let context = self.context.clone();
+        let (context, disk) = (self.context.clone(), self.context.clone());
         let mut concerns = vec![
             Concern::new("open jobs", every, jobs, |jobs| async move { jobs.resume_open().await }),
             Concern::new("overdue commands", every, commands, |commands| async move { commands.end_overdue().await }),
@@ -184,12 +188,20 @@ impl Services {
                     Ok(())
                 }
             }),
+            Concern::new("disk space", every, &self.retention, move |_| {
+                let context = disk.clone();
+                async move {
+                    context.observe_disk_space().await;
+                    Ok(())
+                }
+            }),
             Concern::new("authentication failures", every, auth_failures, |failures| async move {
                 failures.summarise().await;
                 Ok(())
             })
             .also_at_shutdown(),
         ];
+        concerns.extend(self.retention.concerns());
         if let Some(head) = &self.audit_head {
             concerns.push(
                 Concern::new("audit head", every, head, |head| async move { head.advance().await }).also_at_shutdown(),

@@ -46,6 +46,7 @@ impl Jobs {
     }
 
     async fn store_and_begin(self: &Arc<Self>, principal: &Principal, request: JobRequest) -> Result<JobId> {
+        self.context.check_disk_space().await?;
         let concurrency = request.concurrency.unwrap_or(DEFAULT_IN_FLIGHT);
         check_range("concurrency", concurrency, 1, MAX_IN_FLIGHT)?;
         let deadline_seconds = request.deadline_seconds.unwrap_or(DEFAULT_DEADLINE_SECONDS);

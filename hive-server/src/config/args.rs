@@ -10,8 +10,8 @@ use hive_core::hive::{Activation, ClaimedTags, Settings};
 use ipnet::IpNet;
 
 use super::values::{
-    IdleTimeout, parse_activation, parse_claimed_tags, parse_idle_timeout, parse_lost_grace, parse_network,
-    parse_seconds,
+    IdleTimeout, RetentionAge, parse_activation, parse_claimed_tags, parse_days, parse_idle_timeout, parse_lost_grace,
+    parse_network, parse_seconds,
 };
 use super::{Config, Limits};
 use crate::telemetry::{LogFilter, LogFormat};
@@ -48,6 +48,8 @@ pub struct ServeArgs {
     sessions: SessionArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    retention: RetentionArgs,
     /// The format of log lines
     #[arg(long, env = "HIVE_LOG_FORMAT", default_value = "text", value_name = "text|json")]
     pub log_format: LogFormat,
@@ -80,6 +82,7 @@ impl ServeArgs {
         replace(&mut settings.session_idle_timeout, sessions.session_idle_timeout.map(|timeout| timeout.0));
         replace(&mut settings.claim_stall, sessions.claim_stall);
         replace(&mut settings.claim_linger, sessions.claim_linger);
+        self.retention.apply(&mut settings);
         settings
     }
 }
@@ -120,6 +123,41 @@ struct SessionArgs {
     // Hidden: only tests change it.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
     claim_linger: Option<Duration>,
+}
+
+#[derive(Args)]
+struct RetentionArgs {
+    /// Days for which records of the audit log are kept; 0 to keep them for ever
+    #[arg(long, env = "HIVE_RETAIN_AUDIT_DAYS", value_name = "DAYS", value_parser = parse_days)]
+    retain_audit_days: Option<RetentionAge>,
+    /// Days for which the output of a command is kept after its end; 0 to keep it as long as the command
+    #[arg(long, env = "HIVE_RETAIN_OUTPUT_DAYS", value_name = "DAYS", value_parser = parse_days)]
+    retain_output_days: Option<RetentionAge>,
+    /// Days for which commands, jobs and sessions are kept after their end; 0 to keep them for ever
+    #[arg(long, env = "HIVE_RETAIN_COMMANDS_DAYS", value_name = "DAYS", value_parser = parse_days)]
+    retain_commands_days: Option<RetentionAge>,
+    /// Days for which the data of a removed satellite is kept; 0 to keep it for ever
+    #[arg(long, env = "HIVE_RETAIN_REMOVED_DAYS", value_name = "DAYS", value_parser = parse_days)]
+    retain_removed_days: Option<RetentionAge>,
+    /// Seconds between two looks for data that is too old
+    // Hidden: only tests and benchmarks change it.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
+    prune_interval: Option<Duration>,
+    /// The least pause in seconds between two batches of rows that are deleted
+    // Hidden: only tests and benchmarks change it.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, hide = true)]
+    prune_pause: Option<Duration>,
+}
+
+impl RetentionArgs {
+    fn apply(&self, settings: &mut Settings) {
+        replace(&mut settings.retain_audit, self.retain_audit_days.map(|kept| kept.0));
+        replace(&mut settings.retain_output, self.retain_output_days.map(|kept| kept.0));
+        replace(&mut settings.retain_commands, self.retain_commands_days.map(|kept| kept.0));
+        replace(&mut settings.retain_removed, self.retain_removed_days.map(|kept| kept.0));
+        replace(&mut settings.prune_interval, self.prune_interval);
+        replace(&mut settings.prune_pause, self.prune_pause);
+    }
 }
 
 #[derive(Args)]

@@ -10,6 +10,22 @@ use ipnet::IpNet;
 #[derive(Clone, Copy)]
 pub(super) struct IdleTimeout(pub(super) Option<Duration>);
 
+/// How long something is kept; `None` for ever.
+#[derive(Clone, Copy)]
+pub(super) struct RetentionAge(pub(super) Option<Duration>);
+
+/// The most days: a hundred years.
+const MAX_DAYS: u64 = 36_500;
+
+pub(super) fn parse_days(text: &str) -> Result<RetentionAge, &'static str> {
+    let days: u64 = text.parse().map_err(|_| "must be a number of days, or 0 for ever")?;
+    match days {
+        0 => Ok(RetentionAge(None)),
+        1..=MAX_DAYS => Ok(RetentionAge(Some(Duration::from_hours(24 * days)))),
+        _ => Err("must be at most 36500 days, or 0 for ever"),
+    }
+}
+
 pub(super) fn parse_network(text: &str) -> Result<IpNet, &'static str> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| address()).map_err(|_| "must be an address or a network such as 10.0.0.0/8")
