@@ -29,6 +29,7 @@ mod local;
 mod lost;
 mod queue;
 mod registration;
+mod retention;
 mod rogue;
 mod secrets;
 mod sessions;

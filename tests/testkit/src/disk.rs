@@ -50,6 +50,15 @@ impl SmallDisk {
         }
     }
 
+    /// Takes room until this many bytes are left.
+    pub fn fill_to(&self, left: u64) {
+        let mut file = File::options().create(true).append(true).open(self.ballast()).unwrap();
+        let piece = [0; 16 * 1024];
+        while self.total() - self.used() > left {
+            file.write_all(&piece).unwrap();
+        }
+    }
+
     /// Gives the room back.
     pub fn free(&self) {
         std::fs::remove_file(self.ballast()).unwrap();
@@ -59,6 +68,11 @@ impl SmallDisk {
     pub fn used(&self) -> u64 {
         let stat = nix::sys::statvfs::statvfs(self.path()).unwrap();
         (stat.blocks() - stat.blocks_free()) * stat.fragment_size()
+    }
+
+    fn total(&self) -> u64 {
+        let stat = nix::sys::statvfs::statvfs(self.path()).unwrap();
+        stat.blocks() * stat.fragment_size()
     }
 
     fn ballast(&self) -> PathBuf {

@@ -273,6 +273,11 @@ impl TestHive {
         (server, Rest::new(&url).with("x-api-key", &self.admin.api_key))
     }
 
+    /// Sets the further arguments of the server, for its next start.
+    pub(crate) fn set_server_args(&mut self, args: &[&str]) {
+        self.options.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    }
+
     /// Starts the server again on the same port and data.
     pub async fn restart_server(&mut self) {
         // The port of before: satellites and callers know no other.

@@ -41,6 +41,7 @@ mod seed;
 mod simulator;
 mod wait;
 mod wall_clock;
+mod year;
 
 pub use binaries::binary;
 pub use cli::Finished;
