@@ -101,7 +101,9 @@ async fn a_nearly_full_disk_takes_no_new_commands_and_everything_else() {
     let command = satellite.command().await;
     assert_eq!(command.id, running);
     satellite.finish(running, CommandStatus::Succeeded, 0, 0).await;
-    acting.commands().cancel(other).await.unwrap();
+    let cancel = acting.commands();
+    let (cancelled, ()) = tokio::join!(cancel.cancel(other), satellite.finish(other, CommandStatus::Cancelled, 0, 0));
+    assert_eq!(cancelled.unwrap().status, CommandStatus::Cancelled);
     assert!(hive.is_ready().await);
     free.store(50, Ordering::SeqCst);
     until("there is space again", async || exec().await.is_ok()).await;
