@@ -3,14 +3,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hive_wire::AuditId;
-use hive_wire::api::{Actor, AuditExportLine, AuditTarget, PageRequest};
-use hive_wire::id::Seed;
+use hive_wire::api::{AuditExportLine, AuditTarget, PageRequest};
 use serde_json::json;
 
 use super::*;
 use crate::Hive;
-use crate::audit::{AuditDraft, verify_export};
+use crate::audit::verify_export;
 use crate::clock::{ManualClock, SystemEntropy};
 use crate::settings::Settings;
 use crate::store::{Database, StoreLayer, StoreResult};
@@ -246,9 +244,8 @@ fn check_count(ages: &[i64], expected: Option<usize>) {
     let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
     let record = |age: &i64| {
         let timestamp = Timestamp::from_micros(now.as_micros() - age * DAY.as_micros() as i64);
-        let actor = Actor { kind: "system".into(), id: "system".into(), name: "system".into(), ip: None };
-        let id = AuditId::new(Seed { unix_millis: 0, random: [0; 10] });
-        let draft = AuditDraft::new(id, timestamp, actor, AuditAction::AuditNote, "1");
+        let source = ClockAndRng { clock: Arc::new(ManualClock::at(timestamp)), entropy: Arc::new(SystemEntropy) };
+        let draft = system_record(&source, AuditAction::AuditNote, Subject::new("1"), json!({}));
         let (entry, record) = chain::seal(draft, 1, GENESIS_HASH);
         AuditRecord { seq: 1, record, previous_hash: entry.previous_hash, hash: entry.hash }
     };
