@@ -120,7 +120,7 @@ impl DiskSpaceMonitor {
         match changed {
             None => {}
             Some(DiskLevel::Enough) => {
-                info!(free_bytes, total_bytes, %dir, "the disk of the hive's database has space again")
+                info!(free_bytes, total_bytes, %dir, "the disk of the hive's database has space again");
             }
             Some(DiskLevel::Low) => {
                 warn!(free_bytes, total_bytes, %dir, "less than 10 % of the disk of the hive's database is free");

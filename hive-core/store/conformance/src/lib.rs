@@ -156,6 +156,14 @@ pub async fn check_all(store: Arc<dyn Store>) {
         audit::a_change_that_fails_leaves_no_record,
         audit::records_are_found_by_their_fields,
         audit::records_of_other_teams_are_hidden,
+    );
+    check_retention(fixture).await;
+}
+
+/// Checks the deletion of old rows.
+async fn check_retention(fixture: &Fixture) {
+    run!(
+        fixture,
         retention::old_output_is_deleted_from_its_end_and_marked,
         retention::ended_commands_without_output_are_deleted_when_they_are_old,
         retention::an_old_job_goes_with_its_commands,

@@ -53,7 +53,7 @@ impl RetentionStore for SqlStore {
     }
 
     async fn space_reclaim(&self) -> StoreResult<bool> {
-        self.write_without_savepoint(move |transaction| Box::pin(reclaim(transaction))).await
+        self.write(move |transaction| Box::pin(reclaim(transaction))).await
     }
 }
 
