@@ -17,7 +17,7 @@ use crate::store::RetentionStore;
 use crate::{Error, Result};
 
 /// Rows that are deleted in one transaction.
-const ROWS: u32 = 500;
+const ROWS: u32 = 200;
 /// Chunks of output that are deleted in one transaction: up to 4 MiB.
 const CHUNKS: u32 = 64;
 /// The most batches of a turn.

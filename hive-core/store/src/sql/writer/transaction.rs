@@ -183,7 +183,7 @@ impl Transaction {
         result
     }
 
-    fn dialect(&self) -> &'static Dialect {
+    pub(in crate::sql) fn dialect(&self) -> &'static Dialect {
         self.connection.dialect()
     }
 
