@@ -60,6 +60,6 @@ pub(crate) async fn a_request_that_fails_fails_alone(store: &SqlStore) {
     }
     assert!(store.write(fail_late).await.is_err());
     assert!(store.team_list().await.unwrap().is_empty());
-    let verification = store.audit_verify().await.unwrap();
+    let verification = store.audit_verify(None).await.unwrap();
     assert!(verification.valid && verification.records == appended, "{appended} {verification:?}");
 }
