@@ -15,13 +15,13 @@ use hive_wire::{
 use crate::access::{Role, VisibleTeams};
 use crate::audit::{AuditDraft, AuditRecord};
 use crate::{
-    ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore,
-    Delivery, Fingerprints, Heartbeat, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore,
-    JobTargetRow, JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationTokenRow, NewSatellite, NewSession,
-    NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome, RegistrationRetry,
-    RegistrationTokenRow, RegistrationTokenStore, RetentionStore, RowRange, SatelliteKeyRow, SatellitePatch, SatelliteQuery,
-    SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store, StoreResult, TeamStore, TurnRow,
-    UserPatch, UserRow, UserStore, UserUpdateOutcome,
+    ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow,
+    CommandStore, Delivery, Fingerprints, Heartbeat, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome,
+    JobRow, JobStore, JobTargetRow, JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationTokenRow,
+    NewSatellite, NewSession, NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome,
+    RegistrationRetry, RegistrationTokenRow, RegistrationTokenStore, RetentionStore, RowRange, SatelliteKeyRow,
+    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store,
+    StoreResult, TeamStore, TurnRow, UserPatch, UserRow, UserStore, UserUpdateOutcome,
 };
 
 /// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
