@@ -177,7 +177,7 @@ impl ServiceContext {
     /// Takes a reading of the space of the disk.
     pub(crate) async fn observe_disk_space(&self) {
         if let Some(disk) = &self.shared.disk {
-            disk.space.observe(self.steady()).await;
+            disk.space.observe().await;
         }
     }
 
@@ -192,7 +192,7 @@ impl ServiceContext {
     /// `Unavailable` that states the problem of the disk.
     pub(crate) async fn check_disk_space(&self) -> Result<()> {
         match &self.shared.disk {
-            Some(disk) => disk.space.check(self.steady()).await,
+            Some(disk) => disk.space.check().await,
             None => Ok(()),
         }
     }

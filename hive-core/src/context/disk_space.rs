@@ -5,17 +5,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
 
-use hive_wire::Timestamp;
 use tracing::{info, warn};
 
 use crate::store::{DiskError, DiskFault};
 use crate::sync::lock;
 use crate::{Error, Result};
 
-/// How long a reading counts for a call that would be refused.
-const FRESH: Duration = Duration::from_secs(1);
 /// Free space below which a large disk is critical; a smaller one below 2 %.
 const MOST_RESERVED: u64 = 1024 * 1024 * 1024;
 
@@ -82,13 +78,7 @@ impl DiskWatch {
 pub(crate) struct DiskSpaceMonitor {
     dir: PathBuf,
     read: std::sync::Arc<SpaceReader>,
-    state: Mutex<MonitorState>,
-}
-
-#[derive(Default)]
-struct MonitorState {
-    watch: DiskWatch,
-    read_at: Option<Timestamp>,
+    watch: Mutex<DiskWatch>,
 }
 
 impl DiskSpaceMonitor {
@@ -97,25 +87,21 @@ impl DiskSpaceMonitor {
     }
 
     pub(crate) fn with_reader(dir: &Path, read: SpaceReader) -> Self {
-        Self { dir: dir.to_owned(), read: std::sync::Arc::new(read), state: Mutex::default() }
+        Self { dir: dir.to_owned(), read: std::sync::Arc::new(read), watch: Mutex::default() }
     }
 
     pub(crate) fn level(&self) -> DiskLevel {
-        lock(&self.state).watch.level
+        lock(&self.watch).level
     }
 
     /// Takes a reading. A change of the level is logged. A disk whose space cannot be read keeps its level.
-    pub(crate) async fn observe(&self, now: Timestamp) {
+    pub(crate) async fn observe(&self) {
         let (dir, read) = (self.dir.clone(), self.read.clone());
         // A failing disk may block for many seconds, and must not block the runtime.
         let Ok(Ok(space)) = tokio::task::spawn_blocking(move || read(&dir)).await else {
             return;
         };
-        let changed = {
-            let mut state = lock(&self.state);
-            state.read_at = Some(now);
-            state.watch.observe(space)
-        };
+        let changed = lock(&self.watch).observe(space);
         let (free_bytes, total_bytes, dir) = (space.free, space.total, self.dir.display());
         match changed {
             None => {}
@@ -138,15 +124,12 @@ impl DiskSpaceMonitor {
     ///
     /// # Errors
     /// `Unavailable` at the level [`DiskLevel::Critical`].
-    pub(crate) async fn check(&self, now: Timestamp) -> Result<()> {
+    pub(crate) async fn check(&self) -> Result<()> {
         if self.level() != DiskLevel::Critical {
             return Ok(());
         }
         // There may be space again, before the next regular reading.
-        let is_fresh = lock(&self.state).read_at.is_some_and(|at| now.since(at) < FRESH);
-        if !is_fresh {
-            self.observe(now).await;
-        }
+        self.observe().await;
         if self.level() != DiskLevel::Critical {
             return Ok(());
         }
@@ -229,20 +212,18 @@ mod tests {
             move |_: &Path| Ok(DiskSpace { free: free.load(Ordering::SeqCst), total: 100 })
         };
         let monitor = DiskSpaceMonitor::with_reader(Path::new("/data"), Box::new(read));
-        let at = |seconds| Timestamp::from_micros(0).plus(Duration::from_secs(seconds));
         free.store(1, Ordering::SeqCst);
-        monitor.check(at(0)).await.unwrap();
+        monitor.check().await.unwrap();
         assert_eq!(monitor.level(), DiskLevel::Enough, "only a regular reading begins to refuse");
-        monitor.observe(at(0)).await;
-        let error = monitor.check(at(0)).await.unwrap_err().to_wire();
+        monitor.observe().await;
+        let error = monitor.check().await.unwrap_err().to_wire();
         assert_eq!(
             (error.code.as_str(), error.details.unwrap()["disk"].as_str()),
             ("UNAVAILABLE", Some("nearly_full"))
         );
         assert!(error.message.starts_with("the disk of the hive's database is nearly full"), "{}", error.message);
         free.store(50, Ordering::SeqCst);
-        assert!(monitor.check(at(0)).await.is_err(), "the reading is fresh");
-        monitor.check(at(1)).await.unwrap();
+        monitor.check().await.unwrap();
         assert_eq!(monitor.level(), DiskLevel::Enough);
     }
 
@@ -250,9 +231,8 @@ mod tests {
     async fn the_disk_of_a_directory_has_a_size() {
         let dir = tempfile::tempdir().unwrap();
         let monitor = DiskSpaceMonitor::in_dir(dir.path());
-        monitor.observe(Timestamp::from_micros(0)).await;
         let space = read_space(dir.path()).unwrap();
         assert!(space.total > 0 && space.free <= space.total, "{space:?}");
-        assert!(lock(&monitor.state).read_at.is_some());
+        monitor.observe().await;
     }
 }
