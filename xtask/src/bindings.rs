@@ -12,10 +12,13 @@ use anyhow::{Context, Result};
 
 use crate::hive::UpHive;
 use crate::machine;
-use crate::run::{self, built, cargo, program};
+use crate::run::{self, WORKSPACE, built, cargo, program};
 
 /// The profile of the generator, and of what is only tried here.
 const PROFILE: &str = "debug";
+
+/// What is built before bindings are tried. With the examples, which need what the tests need: with the features of the tests.
+const BUILT: [&str; 3] = ["--lib", "--bins", "--examples"];
 
 /// Tries all bindings against a running hive.
 pub(crate) fn test(hive: &UpHive, profile: &str) -> Result<()> {
@@ -26,8 +29,7 @@ pub(crate) fn test(hive: &UpHive, profile: &str) -> Result<()> {
 /// Tries all bindings by themselves.
 pub(crate) fn run() -> Result<()> {
     machine::ensure(&machine::BINDINGS)?;
-    run::run(&mut cargo(["build", "--bins", "--package", "hive-cli", "--package", "hive-agent"]))?;
-    build()?;
+    run::run(cargo(["build"]).args(WORKSPACE).args(BUILT))?;
     test(&UpHive::start(PROFILE)?, PROFILE)
 }
 

@@ -59,7 +59,11 @@ enum Chore {
         database: Option<TestDatabase>,
     },
     /// Checks format, lints, documentation and the rules of the house.
-    Lint,
+    Lint {
+        /// Checks the fuzz targets too, and each crate with each of its features alone.
+        #[arg(long)]
+        all: bool,
+    },
     /// Checks the rules of the house alone.
     Tidy,
     /// Measures: one JSON line a figure, and a table of them.
@@ -97,17 +101,17 @@ enum Chore {
         /// When the run began, in seconds since 1970, so that what was compiled before counts.
         #[arg(long)]
         began: Option<u64>,
+        /// Checks and runs everything, without a limit on the time.
+        #[arg(long)]
+        all: bool,
     },
 }
 
 fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Test { filter, database: Some(database), .. } => test::end_to_end(database, filter.as_deref()),
-        Chore::Test { filter, all, .. } => {
-            let tier = if all { Tier::All } else { Tier::Usual };
-            with_times(|steps| test::run(filter.as_deref(), tier, steps))
-        }
-        Chore::Lint => with_times(lint::run),
+        Chore::Test { filter, all, .. } => with_times(|steps| test::run(filter.as_deref(), Tier::of(all), steps)),
+        Chore::Lint { all } => with_times(|steps| lint::run(Tier::of(all), steps)),
         Chore::Tidy => tidy::run(),
         Chore::Bench { names } => bench::run(&names),
         Chore::Package => package::run(package::Check::Build),
@@ -117,7 +121,7 @@ fn main() -> ExitCode {
         Chore::Keyring => test::keyring(),
         Chore::Soak { seconds } => test::soak(seconds),
         Chore::Chaos { rounds, seed } => test::chaos(rounds, seed),
-        Chore::Ci { began } => ci::run(began),
+        Chore::Ci { began, all } => ci::run(Tier::of(all), began),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

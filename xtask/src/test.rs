@@ -88,7 +88,7 @@ fn tests(database: TestDatabase, targets: &[&str], selection: Selection<'_>, pos
     // Those that need PostgreSQL are left out only where nobody has started one. That a filter leaves none of the end-to-end
     // tests is no failure: it found others.
     if has_nextest {
-        tests.args(["--run-ignored", "all", "--profile", database.profile()]);
+        tests.args(["--run-ignored", "all", "--profile", database.profile(), "--test-threads", &at_once().to_string()]);
         if targets == END_TO_END {
             selection.select_in_nextest(END_TO_END_IN_NEXTEST, tests.args(["--no-tests", "pass"]));
         } else {
@@ -101,6 +101,11 @@ fn tests(database: TestDatabase, targets: &[&str], selection: Selection<'_>, pos
     tests.env("HIVE_TEST_POSTGRES", postgres.url()).env("HIVE_TEST_DATABASE", database.name());
     // Member binaries get no `CARGO_BIN_EXE_*` in the root package: the testkit finds them here.
     run::run(tests.env("HIVE_BIN_DIR", built(PROFILE)))
+}
+
+/// How many tests run at the same time: one that waits for another process, or for a heartbeat, needs no processor.
+fn at_once() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Runs the tests of logins beside a keyring of their own.

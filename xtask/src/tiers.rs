@@ -1,7 +1,7 @@
 //! Which tests run when: the tiers of CONTRIBUTING.md.
 //!
 //! - Usual: everything on SQLite but the long tests, and on PostgreSQL the tests of its store and [`POSTGRES_SLICE`].
-//! - All: everything on both, and longer where a test can be made longer.
+//! - All: everything on both, and longer where a test can be made longer; and the checks that compile all dependencies anew.
 //!
 //! The name of a test decides, so that nothing has to be marked twice.
 
@@ -26,6 +26,12 @@ const LONGER: [(&str, &str); 2] = [("HIVE_CHAOS_ROUNDS", "300"), ("HIVE_SOAK_SEC
 pub(crate) enum Tier {
     Usual,
     All,
+}
+
+impl Tier {
+    pub(crate) fn of(all: bool) -> Self {
+        if all { Self::All } else { Self::Usual }
+    }
 }
 
 /// Which tests of a target are run.

@@ -2,14 +2,15 @@
 //!
 //! What pip downloads is kept below `target/python`, so that a second run needs no network.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{at, emptied, generator};
+use super::{BUILT, at, emptied, generator};
 use crate::hive::UpHive;
-use crate::run::{built, output_of, program, root, run, without_us};
+use crate::run::{WORKSPACE, built, output_of, program, root, run, without_us};
 
 /// What builds and checks the wheel, and what reads C as Swift does.
 const TOOLS: [&str; 4] = ["maturin>=1.9,<2", "mypy>=1.11", "typing_extensions", "libclang>=16"];
@@ -65,14 +66,16 @@ impl Python {
         Ok(python)
     }
 
-    /// Compiles the library, without what writes bindings, and wraps it.
+    /// Compiles the library and wraps it. What is given away is without what writes bindings.
     fn wheel(&self, profile: &str, dir: &Path) -> Result<PathBuf> {
         emptied(dir)?;
         let mut maturin = without_us(at(&self.tool("maturin")));
         maturin.args(["build", "--out"]).arg(dir).current_dir(sources());
         match profile {
             // Packed, and tried for what it asks of other machines, only where it is for them.
-            "debug" => maturin.args(["--profile", "dev", "--compatibility", "linux", "--compression-method", "stored"]),
+            "debug" => maturin
+                .args(["--profile", "dev", "--compatibility", "linux", "--compression-method", "stored"])
+                .env("CARGO", self.cargo_of_workspace()?),
             _ => maturin.args(["--profile", profile]),
         };
         // The generator finds in the library's symbols what it has to write down: they are kept.
@@ -81,6 +84,19 @@ impl Python {
         let wheels = files(dir, "whl")?;
         ensure!(wheels.len() == 1, "maturin wrote {} wheels", wheels.len());
         wheels.into_iter().next().context("no wheel")
+    }
+
+    /// A cargo that compiles the library as everything else here is compiled. maturin asks for its package alone, which would
+    /// compile 290 crates once more, with other features.
+    fn cargo_of_workspace(&self) -> Result<PathBuf> {
+        let (script, cargo) = (self.home.join("cargo"), std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+        let what = [&WORKSPACE[..], &BUILT].concat().join(" ");
+        let build = format!("build {what} --message-format json-render-diagnostics");
+        let text =
+            format!("#!/bin/sh\nif [ \"$1\" = rustc ]; then exec \"{cargo}\" {build}; fi\nexec \"{cargo}\" \"$@\"\n");
+        std::fs::write(&script, text).with_context(|| format!("cannot write {}", script.display()))?;
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+        Ok(script)
     }
 
     /// maturin looks for a generator of this name.
