@@ -227,9 +227,10 @@ impl AccessGrants {
             due.retain(|credential, _| !done.contains(credential));
         }
         let period = self.context.settings().sweep_interval;
-        match timeout(period, self.revalidate_each(due)).await {
-            Ok(()) => lock(&self.done_in_sweep).clear(),
-            Err(_) => warn!("the store is too slow to revalidate all grants in time; the next sweep goes on"),
+        if timeout(period, self.revalidate_each(due)).await.is_ok() {
+            lock(&self.done_in_sweep).clear();
+        } else {
+            warn!("the store is too slow to revalidate all grants in time; the next sweep goes on");
         }
     }
 

@@ -39,6 +39,8 @@ mod writer;
 pub(super) mod checks;
 
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::PoisonError;
 
 use futures_util::future::BoxFuture;
 
@@ -86,7 +88,7 @@ impl SqlStore {
     /// Runs a statement that reads, and returns its rows.
     async fn fetch_all(&self, statement: Statement) -> StoreResult<Vec<Row>> {
         #[cfg(test)]
-        self.noted.lock().unwrap().push(statement.text.to_string());
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push(statement.text.to_string());
         loop {
             let mut connection = self.readers.take().await?;
             let rows = connection.fetch_all(statement.clone()).await;
@@ -144,7 +146,7 @@ impl SqlStore {
     /// Returns the texts of the statements that were read with.
     #[cfg(all(test, feature = "sqlite"))]
     fn read_statements(&self) -> Vec<String> {
-        self.noted.lock().unwrap().clone()
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Runs a statement on the writer's connection.

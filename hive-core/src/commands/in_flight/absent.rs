@@ -74,14 +74,12 @@ impl InFlightCommands {
     /// Follows a command, or waits for it where it is not in flight.
     pub(crate) fn watch(&self, id: CommandId) -> WatchedCommand<'_> {
         let mut shard = self.shard(id);
-        match shard.commands.get(&id) {
-            Some(command) => WatchedCommand::InFlight(command.progress.subscribe()),
-            // Under the same lock as the lookup, so that a command that becomes in flight now wakes this.
-            None => {
-                let has_ended = Some(shard.absent.subscribe(id));
-                WatchedCommand::Absent(AbsentCommand { commands: self, id, has_ended })
-            }
+        if let Some(command) = shard.commands.get(&id) {
+            return WatchedCommand::InFlight(command.progress.subscribe());
         }
+        // Under the same lock as the lookup, so that a command that becomes in flight now wakes this.
+        let has_ended = Some(shard.absent.subscribe(id));
+        WatchedCommand::Absent(AbsentCommand { commands: self, id, has_ended })
     }
 
     /// Returns the commands for which somebody waits, and that are not in flight.

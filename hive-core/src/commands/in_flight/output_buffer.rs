@@ -176,7 +176,7 @@ mod tests {
             buffer.drop_until(dropped);
             assert_eq!(total.get(), all.len() - dropped as usize);
             assert_eq!(buffer.chunk().into_bytes(), all[dropped as usize..]);
-            for from in [dropped, (dropped + 20_000) / 2, 19_999] {
+            for from in [dropped, u64::midpoint(dropped, 20_000), 19_999] {
                 let mut read = Vec::new();
                 while let Some(segment) = buffer.segment(from + read.len() as u64) {
                     read.extend_from_slice(&segment);
