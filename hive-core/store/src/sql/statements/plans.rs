@@ -50,7 +50,7 @@ const EXCUSES: [(&str, &str, &str); 17] = [
 ];
 
 /// The constants that are no statement by themselves, and those that a list completes.
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 17] = [
     "SATELLITE_COUNT",
     "SATELLITE_LIST",
     "SATELLITE_LIST_IDS",
@@ -58,6 +58,7 @@ const PARTS: [&str; 16] = [
     "COMMAND_PAGE_NEWEST",
     "COMMAND_ROWS_COUNTED",
     "COMMAND_LIST_UNFINISHED",
+    "COMMAND_LIST_TURNS",
     "JOB_LIST",
     "JOB_PAGE",
     "JOB_ROWS_COUNTED",
@@ -88,7 +89,7 @@ fn constants() -> Vec<(&'static str, &'static str)> {
         SATELLITE_OF_TEAM SATELLITE_KEY_SUPERSEDE SUPERSEDED_KEYS SUPERSEDED_KEYS_PRUNE SATELLITE_REMOVE
         SATELLITE_ACTIVATE SATELLITE_SEEN SATELLITE_REGISTERED_BY SATELLITE_KEY_RENEW SATELLITE_JOURNAL_SET
         SATELLITE_JOURNAL_ADVANCE SATELLITE_CONFLICT SATELLITE_TAGS_CLEAR SATELLITE_TAG_INSERT SATELLITE_COMMANDS_END
-        SATELLITE_SESSIONS_END
+        SATELLITE_SESSIONS_END SATELLITE_OPEN_WORK
         OUTPUT_PRUNE_MARK OUTPUT_PRUNE COMMAND_PRUNE JOB_TARGETS_PRUNE JOB_TEAMS_PRUNE JOB_PRUNE SESSION_PRUNE
         SATELLITE_TAGS_PRUNE SATELLITE_KEYS_PRUNE SATELLITE_CLEAR SATELLITE_PRUNE AUDIT_PRUNE
         SESSION_INSERT SESSION_OPEN SESSION_END SESSION_RESIZE SESSION_LIST_OPEN_IDS SESSION_LIST SESSION_GET
@@ -146,6 +147,7 @@ async fn run_lists(store: &SqlStore) {
     }
     store.session_list_open(Some(satellite)).await.unwrap();
     store.command_list_unfinished(&[CommandId::new(seed)]).await.unwrap();
+    store.command_list_turns(vec![CommandId::new(seed)]).await.unwrap();
     let mut jobs =
         std::collections::HashMap::from([(hive_wire::JobId::new(seed), hive_wire::api::JobCounts::default())]);
     store.count_targets(&mut jobs).await.unwrap();
