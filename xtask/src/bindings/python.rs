@@ -92,8 +92,10 @@ impl Python {
         let (script, cargo) = (self.home.join("cargo"), std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
         let what = [&WORKSPACE[..], &BUILT].concat().join(" ");
         let build = format!("build {what} --message-format json-render-diagnostics");
-        let text =
-            format!("#!/bin/sh\nif [ \"$1\" = rustc ]; then exec \"{cargo}\" {build}; fi\nexec \"{cargo}\" \"$@\"\n");
+        // What it starts is told of the real one, as in every other build: else some of it may be compiled anew.
+        let text = format!(
+            "#!/bin/sh\nexport CARGO=\"{cargo}\"\nif [ \"$1\" = rustc ]; then exec \"$CARGO\" {build}; fi\nexec \"$CARGO\" \"$@\"\n"
+        );
         std::fs::write(&script, text).with_context(|| format!("cannot write {}", script.display()))?;
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
         Ok(script)
