@@ -361,7 +361,9 @@ fn check_pruned(signer: &AuditSigner, tamper: impl FnOnce(&mut Vec<AuditRecord>)
     for manifest in [Some(&manifest), None] {
         let mut verifier = ChainVerifier::new();
         verifier.trust(&signer.public_key());
-        lines.iter().for_each(|line| verifier.add(line));
+        for line in &lines {
+            verifier.add(line);
+        }
         assert_eq!(verifier.finish(manifest).faults, expected, "{manifest:?}");
     }
 }
@@ -423,7 +425,9 @@ fn a_checkpoint_of_another_key_or_another_chain_covers_nothing() {
     forged.retain(|line| line.seq > 8);
     let mut verifier = ChainVerifier::new();
     verifier.trust(&signer.public_key());
-    forged.iter().for_each(|line| verifier.add(line));
+    for line in &forged {
+        verifier.add(line);
+    }
     assert_eq!(verifier.finish(None).faults, [Removed { first: 1, last: 8 }]);
     // A genuine checkpoint, of a chain with another record 8.
     let mut other = chain_of(10);
