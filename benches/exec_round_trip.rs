@@ -51,8 +51,9 @@ async fn main() -> anyhow::Result<()> {
     }
     let hive = TestHive::start().await;
     let satellite = hive.satellite("round-trip-satellite").await;
-    let mut ours = KeepAlive::open(hive.url(), hive.api_key()).await?;
+    // First: it may have to be installed, and the server closes a connection that is idle for so long.
     let mut peer = Asyncssh::connect("true").await?;
+    let mut ours = KeepAlive::open(hive.url(), hive.api_key()).await?;
     let samples = measure(&mut ours, &satellite.path("/exec"), &mut peer).await?;
     for (name, percent) in [("p50", 50), ("p95", 95)] {
         report(name, percent, &samples.ours, "sh -c true", &peer, &samples.peer);
