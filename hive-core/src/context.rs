@@ -147,7 +147,7 @@ impl ServiceContext {
     }
 
     /// Begins a window in which an operation for a link is tried again while the storage is not reachable. It is half of the
-    /// silence that either side of a link tolerates, because nothing else of the link is handled meanwhile.
+    /// silence that either side of a link tolerates. What the satellite reports meanwhile waits behind it.
     pub(crate) fn retry_window(&self) -> RetryWindow {
         RetryWindow::new(self.settings().heartbeat_timeout / 2, self.shared.shutdown.clone())
     }

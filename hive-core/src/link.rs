@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hive_wire::agent::ToAgent;
+use hive_wire::agent::{ToAgent, close};
 use hive_wire::frame::Frame;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::Error;
 use crate::sync::lock;
 
 /// One message to a satellite.
@@ -51,6 +52,26 @@ pub struct Close {
     pub reason: String,
     /// The shortest time before the next attempt, in milliseconds.
     pub retry_after_ms: Option<u64>,
+}
+
+impl From<&Error> for Close {
+    /// The end of a link by an error of the hive or of its satellite.
+    fn from(error: &Error) -> Self {
+        let code = match error {
+            // Errors of the server: the satellite keeps its key and reconnects later.
+            Error::Unavailable(_)
+            | Error::Internal(_)
+            | Error::Corrupt(_)
+            | Error::RateLimited { .. }
+            | Error::QueueFull { .. } => close::OVERLOADED,
+            Error::AuthInvalid | Error::AuthRequired | Error::SatelliteNotFound(_) | Error::Forbidden(_) => {
+                close::AUTH_FAILED
+            }
+            Error::Conflict(_) => close::IDENTITY_CONFLICT,
+            _ => close::PROTOCOL_ERROR,
+        };
+        Self { code, reason: error.to_string(), retry_after_ms: None }
+    }
 }
 
 /// The link cannot take the message: it is closed, or its satellite does not read.
@@ -118,7 +139,7 @@ impl AgentLink for ChannelLink {
         self.outgoing.try_send(message).map_err(|error| {
             if let mpsc::error::TrySendError::Full(_) = error {
                 self.close(Close {
-                    code: hive_wire::agent::close::OVERLOADED,
+                    code: close::OVERLOADED,
                     reason: "the satellite does not read".into(),
                     retry_after_ms: None,
                 });
@@ -223,6 +244,6 @@ mod tests {
         for _ in 0..ChannelLink::CAPACITY {
             end.next().await.unwrap();
         }
-        assert_eq!(end.next().await.unwrap_err().code, hive_wire::agent::close::OVERLOADED);
+        assert_eq!(end.next().await.unwrap_err().code, close::OVERLOADED);
     }
 }

@@ -1,5 +1,9 @@
 //! Handles the messages of a satellite's link: each is passed to the service it concerns.
+//!
+//! A message never waits for the store. What needs it goes into the queue of [`reports`], and a task stores it.
 
+mod output;
+mod reports;
 mod sessions;
 
 use std::collections::HashMap;
@@ -8,10 +12,11 @@ use std::sync::Arc;
 use hive_wire::agent::{Channel, Handshake, Metrics, ToAgent, ToServer};
 use hive_wire::api::SatelliteEvent;
 use hive_wire::frame::{Frame, FrameKind, StreamId};
-use hive_wire::stream::Receiver;
 use hive_wire::{CommandId, SatelliteId, escape};
 use tracing::{debug, info};
 
+use self::output::OutputStream;
+use self::reports::{Report, ReportQueue};
 use crate::access::SatelliteIdentity;
 use crate::commands::{CommandLink, Commands};
 use crate::context::ServiceContext;
@@ -65,7 +70,12 @@ impl LinkHandler {
         let AcceptedLink { handle, name } = self.satellites.accept_link(identity, handshake, link).await?;
         let link = self.commands.open_link(handle, capacity);
         // From here on the drop of `attached` removes the link, whatever fails.
-        let attached = AttachedSatellite { handler: self.clone(), link: link.clone(), streams: HashMap::new() };
+        let attached = AttachedSatellite {
+            handler: self.clone(),
+            link: link.clone(),
+            streams: HashMap::new(),
+            reports: Arc::default(),
+        };
         let id = link.satellite();
         self.events.publish(id, |seq| SatelliteEvent::Online { seq, id, name });
         self.sessions.start_resuming(link.handle.clone(), listed);
@@ -79,12 +89,14 @@ pub struct AttachedSatellite {
     handler: Arc<LinkHandler>,
     link: CommandLink,
     streams: HashMap<StreamId, LinkMessage>,
+    /// What waits for the store.
+    reports: Arc<ReportQueue>,
 }
 
 /// A stream from the satellite.
 enum LinkMessage {
     /// One output of a command.
-    Output { command: CommandId, channel: Channel, receiver: Receiver },
+    Output(Arc<OutputStream>),
     /// The output of a session.
     Session(Arc<LiveSession>),
     /// A session that this process does not have: its output is dropped.
@@ -97,31 +109,54 @@ impl AttachedSatellite {
         self.link.satellite()
     }
 
-    /// Handles a control message.
+    /// Handles a control message, and waits until the store has what it reports. For programs that handle one message after the
+    /// other; a link with terminals takes [`accept_control`](Self::accept_control).
     ///
     /// # Errors
     /// `InvalidInput` where the satellite breaks the protocol, others where the hive could not store what it reported. Either
     /// way the link is to be closed: with the next one both sides agree anew on what is open.
     pub async fn on_control(&mut self, message: ToServer) -> Result<()> {
+        self.accept_control(message)?;
+        self.reports.settled().await
+    }
+
+    /// Handles a frame of data, and waits until the store has what is to be stored of it.
+    ///
+    /// # Errors
+    /// As [`on_control`](Self::on_control).
+    pub async fn on_frame(&mut self, frame: Frame) -> Result<()> {
+        self.accept_frame(frame)?;
+        self.reports.settled().await
+    }
+
+    /// Handles a control message without waiting for the store. What needs the store is stored by a task of the hive, in the
+    /// order of the messages, and acknowledged after that. Where it cannot be stored, the hive closes the link.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the satellite breaks the protocol, `Unavailable` where too much waits for the store. The link is to
+    /// be closed.
+    pub fn accept_control(&mut self, message: ToServer) -> Result<()> {
         let LinkHandler { links, commands, satellites, context, .. } = &*self.handler;
         match message {
             ToServer::HeartbeatPong { timestamp: _, metrics, capacity } => self.on_heartbeat(metrics, capacity),
-            ToServer::Busy { id } => commands.on_busy(&self.link, id).await?,
-            ToServer::CommandAck { id, journal_position } => {
-                let is_known = commands.on_start(&self.link, id).await?;
+            ToServer::Busy { id } => self.queue(Report::Busy(id))?,
+            ToServer::CommandAck { id, .. } if !commands.on_start(&self.link, id) => {
                 // A report about a command that it was not given says nothing about its journal.
-                if let Some(position) = journal_position.filter(|_| is_known) {
+                self.queue(Report::UnknownCommand(id))?;
+            }
+            ToServer::CommandAck { id: _, journal_position } => {
+                if let Some(position) = journal_position {
                     satellites.note_journal_position(&self.link.handle, position);
                 }
             }
             ToServer::StreamOpen { stream, command_id, channel, offset } => {
-                self.on_stream_open(stream, command_id, channel, offset).await?;
+                self.on_stream_open(stream, command_id, channel, offset)?;
             }
-            ToServer::CommandResult(result) => commands.on_result(&self.link, result).await?,
-            ToServer::PtyStarted(started) => self.on_pty_started(started).await?,
-            ToServer::PtyGap { session_id, from, to } => self.on_pty_gap(session_id, from, to).await?,
-            ToServer::PtyApplied { session_id, offset } => self.on_pty_applied(session_id, offset).await?,
-            ToServer::PtyEnded { session_id, end } => self.on_pty_ended(session_id, end).await?,
+            ToServer::CommandResult(result) => self.queue(Report::of_result(result))?,
+            ToServer::PtyStarted(started) => self.on_pty_started(started)?,
+            ToServer::PtyGap { session_id, from, to } => self.on_pty_gap(session_id, from, to)?,
+            ToServer::PtyApplied { session_id, offset } => self.on_pty_applied(session_id, offset)?,
+            ToServer::PtyEnded { session_id, end } => self.on_pty_ended(session_id, end)?,
             ToServer::Handshake(_) => return Err(Error::invalid("handshake", "comes once")),
             ToServer::Disconnect { reason } => {
                 debug!(satellite.id = %self.satellite(), reason = %escape::text(&cut(reason)), "satellite leaves");
@@ -136,41 +171,37 @@ impl AttachedSatellite {
         Ok(())
     }
 
-    /// Handles a frame of data.
+    /// Handles a frame of data without waiting for the store.
     ///
     /// # Errors
-    /// As [`on_control`](Self::on_control).
-    pub async fn on_frame(&mut self, frame: Frame) -> Result<()> {
+    /// As [`accept_control`](Self::accept_control).
+    pub fn accept_frame(&mut self, frame: Frame) -> Result<()> {
         if frame.kind != FrameKind::Data {
             // Frames of a kind that a newer version added are ignored.
             return Ok(());
         }
         let LinkHandler { commands, sessions, .. } = &*self.handler;
-        let incoming = self.streams.get_mut(&frame.stream);
+        let incoming = self.streams.get(&frame.stream);
         match incoming.ok_or_else(|| protocol_violation("frame of a stream that is not open"))? {
             LinkMessage::Session(session) => session.on_frame(sessions.now(), self.link.handle.epoch, &frame),
             LinkMessage::UnknownSession => Ok(()),
-            LinkMessage::Output { command, channel, receiver } => {
-                let new = receiver.accept(&frame).map_err(protocol_violation)?;
-                let (command, channel, received) = (*command, channel.clone(), receiver.received());
-                // `accept` has cut off what was received before.
-                let offset = received - new.len() as u64;
-                commands.on_output(self.link.satellite(), command, channel, offset, &new).await?;
-                // Only now: until the output is buffered or stored, the satellite must not send more of it.
-                self.grant_credit(frame.stream, received);
-                Ok(())
+            LinkMessage::Output(output) => {
+                let output = output.clone();
+                let outcome = output.on_frame(commands, &self.link, &frame)?;
+                if let Some(limit) = outcome.limit {
+                    self.send(ToAgent::StreamCredit { stream: frame.stream, limit });
+                }
+                if outcome.is_ended {
+                    self.streams.remove(&frame.stream);
+                }
+                if outcome.is_full { self.queue(Report::Output(output)) } else { Ok(()) }
             }
         }
     }
 
-    /// Grants a command's satellite credit for more output, or removes the stream where it has ended.
-    fn grant_credit(&mut self, stream: StreamId, stored: u64) {
-        let Some(LinkMessage::Output { receiver, .. }) = self.streams.get_mut(&stream) else { return };
-        if let Some(limit) = receiver.consumed_to(stored) {
-            self.send(ToAgent::StreamCredit { stream, limit });
-        } else if receiver.is_ended() {
-            self.streams.remove(&stream);
-        }
+    /// Queues a report for the store.
+    fn queue(&self, report: Report) -> Result<()> {
+        self.handler.queue_report(&self.link, &self.reports, report)
     }
 
     fn on_heartbeat(&self, metrics: Option<Metrics>, capacity: Option<u32>) {
@@ -186,17 +217,13 @@ impl AttachedSatellite {
         satellites.note_heartbeat(self.satellite(), None, None);
     }
 
-    async fn on_stream_open(
-        &mut self,
-        stream: StreamId,
-        command: CommandId,
-        channel: Channel,
-        offset: u64,
-    ) -> Result<()> {
+    fn on_stream_open(&mut self, stream: StreamId, command: CommandId, channel: Channel, offset: u64) -> Result<()> {
         self.check_stream(stream)?;
-        self.handler.commands.on_stream_open(self.satellite(), command, &channel, offset).await?;
-        let receiver = Receiver::resuming_at(offset);
-        self.streams.insert(stream, LinkMessage::Output { command, channel, receiver });
+        if !self.handler.commands.on_stream_open(self.satellite(), command, &channel, offset)? {
+            self.queue(Report::UnknownCommand(command))?;
+        }
+        let output = OutputStream::new(stream, command, channel, offset);
+        self.streams.insert(stream, LinkMessage::Output(Arc::new(output)));
         Ok(())
     }
 
@@ -219,6 +246,7 @@ impl Drop for AttachedSatellite {
     fn drop(&mut self) {
         let LinkHandler { events, links, commands, sessions, context, .. } = &*self.handler;
         let id = self.satellite();
+        self.reports.detach();
         // The queue closes before the presence ends: a command that comes in between is queued in the store for the
         // next link.
         commands.close_link(&self.link);

@@ -66,7 +66,11 @@ impl LinkHandle {
     }
 
     pub(crate) fn close(&self, code: u16, reason: &str) {
-        self.link.close(closed(code, reason));
+        self.end(closed(code, reason));
+    }
+
+    pub(crate) fn end(&self, close: Close) {
+        self.link.close(close);
     }
 }
 

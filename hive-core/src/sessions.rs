@@ -130,7 +130,7 @@ impl Sessions {
     }
 
     /// Returns a session, if it belongs to this satellite.
-    fn get_of(&self, id: SessionId, satellite: SatelliteId) -> Option<Arc<LiveSession>> {
+    pub(crate) fn get_of(&self, id: SessionId, satellite: SatelliteId) -> Option<Arc<LiveSession>> {
         self.get(id).filter(|session| session.satellite == satellite)
     }
 

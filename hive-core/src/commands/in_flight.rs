@@ -274,6 +274,13 @@ impl InFlightCommands {
         Ok(must_store)
     }
 
+    /// Returns whether the buffer of a stream is to be stored now.
+    pub(crate) fn has_full_chunk(&self, id: CommandId, channel: &Channel) -> bool {
+        let Some(command) = self.find(id) else { return false };
+        let mut state = command.state();
+        state.buffer(channel).is_some_and(|buffer| self.must_store(buffer))
+    }
+
     /// Returns buffered output, where it has grown to a chunk, or where all buffers together are over their limit. Once it is stored,
     /// report that by [`note_stored`](Self::note_stored).
     pub(crate) fn full_chunk(&self, id: CommandId, channel: &Channel) -> Option<(u64, Bytes)> {

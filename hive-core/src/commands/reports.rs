@@ -24,10 +24,9 @@ const START_DELAY: Duration = Duration::from_millis(20);
 impl Commands {
     /// Notes that a command runs. False where the satellite was not given it. It is stored in the background: the result may well
     /// arrive first, and then it wins.
-    pub(crate) async fn on_start(self: &Arc<Self>, link: &CommandLink, id: CommandId) -> Result<bool> {
+    pub(crate) fn on_start(self: &Arc<Self>, link: &CommandLink, id: CommandId) -> bool {
         if self.in_flight.meta(id, link.satellite()).is_none() {
-            self.note_unknown(link.satellite(), id).await?;
-            return Ok(false);
+            return false;
         }
         let (commands, started_at) = (self.clone(), self.context.now());
         self.context.spawn(async move {
@@ -39,47 +38,56 @@ impl Commands {
                 warn!(command.id = %id, error = %error, "the start of a command was not stored");
             }
         });
-        Ok(true)
+        true
     }
 
-    /// Checks that a stream of output begins where its command's output ends.
-    pub(crate) async fn on_stream_open(
+    /// Checks that a stream of output begins where its command's output ends. False where the satellite was not given the
+    /// command: the stream is not refused, because the command may have ended here while the message was on its way.
+    pub(crate) fn on_stream_open(
         &self,
         satellite: SatelliteId,
         id: CommandId,
         channel: &Channel,
         offset: u64,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.in_flight.meta(id, satellite).is_none() {
-            // Counted but not refused: the command may have ended here while the message was on its way.
-            self.note_unknown(satellite, id).await?;
+            return Ok(false);
         }
         let has_gap = match (self.in_flight.received(id), channel) {
             (Some(received), Channel::Stdout) => offset > received.stdout,
             (Some(received), Channel::Stderr) => offset > received.stderr,
             _ => false,
         };
-        if has_gap { Err(protocol_violation("stream begins behind what was received")) } else { Ok(()) }
+        if has_gap { Err(protocol_violation("stream begins behind what was received")) } else { Ok(true) }
     }
 
-    /// Buffers output until a chunk is full, and stores that before the satellite may send on.
-    pub(crate) async fn on_output(
+    /// Buffers output. Returns whether it is to be stored now: then [`store_output`](Self::store_output) stores it.
+    pub(crate) fn on_output(
         self: &Arc<Self>,
         satellite: SatelliteId,
         id: CommandId,
-        channel: Channel,
+        channel: &Channel,
         offset: u64,
         bytes: &Bytes,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.in_flight.meta(id, satellite).is_none() {
             // The command was ended meanwhile (removed, overdue): its output is dropped.
-            return Ok(());
+            return Ok(false);
         }
         self.in_flight.note_heard(id, self.context.steady());
-        let is_full = self.in_flight.add_output(id, &channel, offset, bytes).map_err(protocol_violation)?;
+        let is_full = self.in_flight.add_output(id, channel, offset, bytes).map_err(protocol_violation)?;
         self.spill_if_over_limit();
-        let full = if is_full { self.in_flight.full_chunk(id, &channel) } else { None };
-        let Some((offset, chunk)) = full else { return Ok(()) };
+        Ok(is_full)
+    }
+
+    /// Returns whether buffered output of a stream is to be stored now.
+    pub(crate) fn has_full_chunk(&self, id: CommandId, channel: &Channel) -> bool {
+        self.in_flight.has_full_chunk(id, channel)
+    }
+
+    /// Stores the buffered output of a stream, if it is to be stored now. Returns the offset up to which it is stored by that.
+    pub(crate) async fn store_output(&self, id: CommandId, channel: &Channel) -> Result<Option<u64>> {
+        let Some((offset, chunk)) = self.in_flight.full_chunk(id, channel) else { return Ok(None) };
         let end = offset + chunk.len() as u64;
         let retry = self.context.retry_window();
         loop {
@@ -91,8 +99,8 @@ impl Commands {
                 break;
             }
         }
-        self.in_flight.note_stored(id, &channel, end);
-        Ok(())
+        self.in_flight.note_stored(id, channel, end);
+        Ok(Some(end))
     }
 
     /// Stores a result, and acknowledges it once it is stored.
@@ -162,7 +170,7 @@ impl Commands {
     }
 
     /// Notes a message about a command that does not run on its satellite. One about a command that has ended is fine.
-    pub(super) async fn note_unknown(&self, satellite: SatelliteId, id: CommandId) -> Result<()> {
+    pub(crate) async fn note_unknown(&self, satellite: SatelliteId, id: CommandId) -> Result<()> {
         self.count_not_in_flight(satellite, id)?;
         // A command that cannot be read now is not held against the satellite.
         let Ok(row) = self.store.command_get(id).await else { return Ok(()) };

@@ -10,6 +10,7 @@ mod queue;
 mod reads;
 mod registering;
 mod removal;
+mod slow_store;
 mod strays;
 mod teams;
 mod unreadable;
@@ -112,16 +113,7 @@ impl Satellite {
     }
 
     pub(crate) async fn finish(&mut self, id: CommandId, status: CommandStatus, exit_code: i32, stdout: u64) {
-        let sent = Received { stdout, stderr: 0 };
-        let result = CommandResult {
-            id,
-            status,
-            exit_code: Some(exit_code),
-            duration_ms: 3,
-            sent,
-            truncated: false,
-            error: None,
-        };
+        let result = result_of(id, status, exit_code, stdout);
         self.attached.on_control(ToServer::CommandResult(result)).await.unwrap();
     }
 
@@ -145,6 +137,18 @@ impl Satellite {
                 other => panic!("not an acknowledgement: {other:?}"),
             }
         }
+    }
+}
+
+pub(crate) fn result_of(id: CommandId, status: CommandStatus, exit_code: i32, stdout: u64) -> CommandResult {
+    CommandResult {
+        id,
+        status,
+        exit_code: Some(exit_code),
+        duration_ms: 3,
+        sent: Received { stdout, stderr: 0 },
+        truncated: false,
+        error: None,
     }
 }
 

@@ -7,6 +7,7 @@ use hive_wire::agent::{PtyStarted, ToAgent};
 use hive_wire::api::{EndReason, SessionEnd};
 use hive_wire::frame::StreamId;
 
+use super::reports::Report;
 use super::{AttachedSatellite, LinkMessage};
 use crate::Result;
 use crate::links::protocol_violation;
@@ -16,7 +17,7 @@ use crate::sessions::LiveSession;
 impl AttachedSatellite {
     /// Handles the report that a session is there. One that is not this satellite's, or not any more, is to be ended; its output
     /// until then is dropped.
-    pub(super) async fn on_pty_started(&mut self, started: PtyStarted) -> Result<()> {
+    pub(super) fn on_pty_started(&mut self, started: PtyStarted) -> Result<()> {
         let (id, stream) = (started.session_id, started.stream);
         // A report replaces an earlier one of the same session, also where that named another stream.
         self.remove_stream(id);
@@ -24,58 +25,46 @@ impl AttachedSatellite {
         if self.streams.contains_key(&stream) {
             return Err(protocol_violation("stream number in use"));
         }
-        let Some(session) = self.session(id).await? else {
+        let Some(session) = self.session(id)? else {
             self.streams.insert(stream, LinkMessage::UnknownSession);
             self.send(ToAgent::PtyEnd { session_id: id });
             return Ok(());
         };
         self.add_stream(stream, session.clone());
-        let retry = self.handler.context.retry_window();
-        loop {
-            let stored = self.handler.sessions.on_started(&session, &self.link.handle, &started).await;
-            if !retry.should_retry(&stored).await {
-                return stored;
-            }
-        }
+        // Its output may follow at once, while the store has it as starting.
+        let is_new = self.handler.sessions.on_started(&session, &self.link.handle, &started)?;
+        if is_new { self.queue(Report::SessionStarted(session)) } else { Ok(()) }
     }
 
-    pub(super) async fn on_pty_gap(&self, id: SessionId, from: u64, to: u64) -> Result<()> {
-        let Some(session) = self.session(id).await? else { return Ok(()) };
+    pub(super) fn on_pty_gap(&self, id: SessionId, from: u64, to: u64) -> Result<()> {
+        let Some(session) = self.session(id)? else { return Ok(()) };
         session.on_gap(self.handler.sessions.now(), self.link.handle.epoch, from, to)
     }
 
-    pub(super) async fn on_pty_applied(&self, id: SessionId, offset: u64) -> Result<()> {
-        let Some(session) = self.session(id).await? else { return Ok(()) };
+    pub(super) fn on_pty_applied(&self, id: SessionId, offset: u64) -> Result<()> {
+        let Some(session) = self.session(id)? else { return Ok(()) };
         session.on_applied(self.handler.sessions.now(), self.link.handle.epoch, offset)
     }
 
-    /// Handles the report that a session is gone, and acknowledges it once that is stored.
-    pub(super) async fn on_pty_ended(&mut self, id: SessionId, end: SessionEnd) -> Result<()> {
+    /// Handles the report that a session is gone. It is acknowledged once it is stored.
+    pub(super) fn on_pty_ended(&mut self, id: SessionId, end: SessionEnd) -> Result<()> {
         let reason = match end.reason {
             EndReason::Unknown(word) => EndReason::Unknown(cut(word.into_string()).into()),
             known => known,
         };
         let end = SessionEnd { reason, error: end.error.map(known_error), ..end };
-        let sessions = &self.handler.sessions;
-        let retry = self.handler.context.retry_window();
-        let is_its_own = loop {
-            let stored = sessions.on_ended(self.satellite(), id, end.clone()).await;
-            if !retry.should_retry(&stored).await {
-                break stored?;
-            }
-        };
-        // Not acknowledged: the session is of another satellite, or there is none.
-        if !is_its_own {
-            return sessions.note_unknown(self.satellite(), id).await;
-        }
+        // All its output was sent before this message.
         self.remove_stream(id);
-        self.send(ToAgent::PtyEndAck { session_id: id });
-        Ok(())
+        self.queue(Report::SessionEnded(id, end))
     }
 
-    /// Returns a session that this process has of this satellite.
-    async fn session(&self, id: SessionId) -> Result<Option<Arc<LiveSession>>> {
-        self.handler.sessions.reported(self.satellite(), id).await
+    /// Returns a session that this process has of this satellite. An unknown one is noted.
+    fn session(&self, id: SessionId) -> Result<Option<Arc<LiveSession>>> {
+        let session = self.handler.sessions.get_of(id, self.satellite());
+        if session.is_none() {
+            self.queue(Report::UnknownSession(id))?;
+        }
+        Ok(session)
     }
 
     fn add_stream(&mut self, stream: StreamId, session: Arc<LiveSession>) {

@@ -64,43 +64,31 @@ impl Sessions {
         Ok(())
     }
 
-    /// Returns a session of this satellite that this process has.
-    ///
-    /// # Errors
-    /// `InvalidInput` if the satellite reports too many unknown sessions.
-    pub(crate) async fn reported(&self, satellite: SatelliteId, id: SessionId) -> Result<Option<Arc<LiveSession>>> {
-        let session = self.get_of(id, satellite);
-        if session.is_none() {
-            self.note_unknown(satellite, id).await?;
-        }
-        Ok(session)
-    }
-
-    /// Handles the satellite's report that a session has started or was resumed.
-    pub(crate) async fn on_started(
-        &self,
-        session: &LiveSession,
-        link: &LinkHandle,
-        started: &PtyStarted,
-    ) -> Result<()> {
-        let is_open = match session.on_started(self.now(), link, started)? {
-            Started::Linked { is_new: false } => true,
-            Started::Linked { is_new: true } => self.open_in_store(session).await?,
-            Started::Ended => false,
+    /// Handles the satellite's report that a session has started or was resumed. Returns whether it is new, and
+    /// [`store_started`](Self::store_started) is to store that its program runs.
+    pub(crate) fn on_started(&self, session: &LiveSession, link: &LinkHandle, started: &PtyStarted) -> Result<bool> {
+        match session.on_started(self.now(), link, started)? {
+            Started::Linked { is_new } => return Ok(is_new),
+            Started::Ended => {}
             // A satellite that opens sessions by itself is noted, and closed if it does so often.
             Started::Unasked => {
                 let kind = UnexpectedKind::UnrequestedSession;
                 self.links.note_unexpected(session.satellite, kind, session.id, self.context.steady())?;
-                false
             }
-        };
-        if !is_open {
+        }
+        link.send_best_effort(ToAgent::PtyEnd { session_id: session.id });
+        Ok(false)
+    }
+
+    /// Stores that a session's program runs. One that was ended meanwhile is ended on its satellite as well.
+    pub(crate) async fn store_started(&self, session: &LiveSession, link: &LinkHandle) -> Result<()> {
+        if !self.open_in_store(session).await? {
             link.send_best_effort(ToAgent::PtyEnd { session_id: session.id });
         }
         Ok(())
     }
 
-    /// Stores that a session's program runs. Returns false if the session was ended meanwhile.
+    /// Returns false if the session was ended meanwhile.
     async fn open_in_store(&self, session: &LiveSession) -> Result<bool> {
         let Some(row) = self.store.session_get(session.id).await? else { return Ok(false) };
         // Open already if an earlier attempt was stored and its answer was lost.

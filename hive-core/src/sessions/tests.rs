@@ -48,7 +48,10 @@ async fn a_machine() -> (Hive, Machine) {
 /// Opens a session on a satellite.
 async fn open(hive: &Hive, machine: &mut Machine) -> Session {
     let acting = hive.as_system();
-    machine.during(acting.sessions().create(SessionCreate::on(machine.id))).await.unwrap()
+    let session = machine.during(acting.sessions().create(SessionCreate::on(machine.id))).await.unwrap();
+    // The first credit was sent with the request, and may not be read yet.
+    machine.wait_until_idle().await;
+    session
 }
 
 /// A hive, a satellite, a session on it, and the viewer with its keyboard.

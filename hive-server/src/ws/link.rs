@@ -1,11 +1,9 @@
-//! The open link of one satellite: receives and sends messages, and checks heartbeats. The hive handles the messages.
-//!
-//! The futures that handle a message are boxed, so that the future of an idle link has no space for them.
+//! The open link of one satellite: receives and sends messages, and checks heartbeats. The hive handles the messages, and stores
+//! what they report in a task of its own: this loop never waits for the store.
 
 use hive_core::hive::AttachedSatellite;
 use hive_core::link::{LinkEnd, Outgoing};
 use hive_core::wire::agent::{ToAgent, ToServer};
-use hive_core::wire::frame::{Frame, FrameKind};
 use tokio::time::{Instant, sleep_until};
 
 use super::close::LinkClose;
@@ -35,7 +33,7 @@ impl Link {
             let next_timer = self.ping_at.min(self.timeout_at());
             // Not biased: a flood in one direction must not starve the other one.
             let step = tokio::select! {
-                incoming = self.socket.receive() => self.on_incoming(incoming).await,
+                incoming = self.socket.receive() => self.on_incoming(incoming),
                 outgoing = self.end.next() => self.socket.forward(outgoing).await,
                 () = sleep_until(next_timer) => self.on_timer().await,
             };
@@ -53,30 +51,20 @@ impl Link {
         self.last_received + self.state.hive().settings().heartbeat_timeout
     }
 
-    async fn on_incoming(&mut self, incoming: Result<SocketMessage, LinkClose>) -> Result<(), LinkClose> {
-        let handled = match incoming? {
-            SocketMessage::Control(message) => self.on_control(message).await,
-            SocketMessage::Frame(frame) => self.on_frame(frame).await,
-            SocketMessage::KeepAlive => Ok(()),
-        };
-        // After the handling: the satellite may be silent while the server is slow.
+    fn on_incoming(&mut self, incoming: Result<SocketMessage, LinkClose>) -> Result<(), LinkClose> {
         self.last_received = Instant::now();
-        handled
-    }
-
-    async fn on_control(&mut self, message: ToServer) -> Result<(), LinkClose> {
-        match message {
-            ToServer::Handshake(_) => Err(LinkClose::protocol("a second handshake")),
-            ToServer::Disconnect { .. } => Err(LinkClose::normal()),
-            message => Ok(Box::pin(self.attached.on_control(message)).await?),
+        match incoming? {
+            SocketMessage::Control(message) => self.on_control(message),
+            SocketMessage::Frame(frame) => Ok(self.attached.accept_frame(frame)?),
+            SocketMessage::KeepAlive => Ok(()),
         }
     }
 
-    async fn on_frame(&mut self, frame: Frame) -> Result<(), LinkClose> {
-        match frame.kind {
-            FrameKind::Data => Ok(Box::pin(self.attached.on_frame(frame)).await?),
-            // Frame kinds of later versions are ignored.
-            _ => Ok(()),
+    fn on_control(&mut self, message: ToServer) -> Result<(), LinkClose> {
+        match message {
+            ToServer::Handshake(_) => Err(LinkClose::protocol("a second handshake")),
+            ToServer::Disconnect { .. } => Err(LinkClose::normal()),
+            message => Ok(self.attached.accept_control(message)?),
         }
     }
 

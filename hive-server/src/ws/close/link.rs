@@ -46,20 +46,7 @@ impl LinkClose {
 
 impl From<Error> for LinkClose {
     fn from(error: Error) -> Self {
-        let code = match error {
-            // Errors of the server: the satellite keeps its key and reconnects later.
-            Error::Unavailable(_)
-            | Error::Internal(_)
-            | Error::Corrupt(_)
-            | Error::RateLimited { .. }
-            | Error::QueueFull { .. } => close::OVERLOADED,
-            Error::AuthInvalid | Error::AuthRequired | Error::SatelliteNotFound(_) | Error::Forbidden(_) => {
-                close::AUTH_FAILED
-            }
-            Error::Conflict(_) => close::IDENTITY_CONFLICT,
-            _ => close::PROTOCOL_ERROR,
-        };
-        Self::with_code(code, error.to_string())
+        Self::Frame(Close::from(&error))
     }
 }
 
