@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use hive_wire::agent::{ToAgent, close};
+use hive_wire::stream::Lane;
 use hive_wire::{SatelliteId, Timestamp};
 use tokio::sync::Notify;
 
@@ -60,9 +61,15 @@ impl LinkHandle {
         tokio::time::timeout(timeout, answered).await.is_ok()
     }
 
-    /// Waits until at least half of the link's room for messages is free.
-    pub(crate) async fn wait_for_capacity(&self) -> Result<(), LinkClosed> {
-        self.link.ready().await
+    /// Waits until at least half of the link's room for messages of a lane is free.
+    pub(crate) async fn wait_for_capacity(&self, lane: Lane) -> Result<(), LinkClosed> {
+        self.link.ready(lane).await
+    }
+
+    /// Waits until at least half of the link's room for commands is free, whatever their size.
+    pub(crate) async fn wait_for_commands(&self) -> Result<(), LinkClosed> {
+        self.link.ready(Lane::Commands).await?;
+        self.link.ready(Lane::Bulk).await
     }
 
     pub(crate) fn close(&self, code: u16, reason: &str) {

@@ -131,7 +131,7 @@ impl Commands {
                 let prepared =
                     PreparedCommand { id, satellite: row.id, class, payload: work.payload, expires_at, started: false };
                 // Many callers at once must not close the link of a satellite that reads as fast as it can.
-                match link.handle.wait_for_capacity().now_or_never() {
+                match link.handle.wait_for_capacity(prepared.lane()).now_or_never() {
                     Some(_) => self.send_prepared(prepared, &link).await?,
                     None => self.send_when_ready(prepared, link),
                 }

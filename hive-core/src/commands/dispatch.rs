@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use hive_wire::agent::{Command, Payload, Received, ToAgent, close};
 use hive_wire::api::CommandStatus;
+use hive_wire::stream::Lane;
 use hive_wire::{CommandId, SatelliteId, Timestamp};
 use tracing::{debug, warn};
 
@@ -13,6 +14,7 @@ use super::in_flight::CommandMeta;
 use super::links::CommandLink;
 use super::queue::{CommandClass, QueuedCommand};
 use super::{CommandEvent, Commands};
+use crate::link::lane;
 use crate::store::{CommandRow, Delivery};
 use crate::{Error, Result};
 
@@ -25,6 +27,13 @@ pub(crate) struct PreparedCommand {
     pub(super) expires_at: Timestamp,
     /// Whether a journal recorded its start before.
     pub(super) started: bool,
+}
+
+impl PreparedCommand {
+    /// The lane of its message.
+    pub(super) fn lane(&self) -> Lane {
+        lane::of_payload(&self.payload)
+    }
 }
 
 impl Commands {
@@ -78,7 +87,7 @@ impl Commands {
             link.queue.begin(*id, CommandClass::of(command_type));
         }
         for (id, _) in in_flight {
-            if link.handle.wait_for_capacity().await.is_err() {
+            if link.handle.wait_for_commands().await.is_err() {
                 return Ok(());
             }
             let delivered = self.deliver_in_flight(id, link).await;
@@ -230,7 +239,7 @@ impl Commands {
         self.context.spawn_until_shutdown(async move {
             let id = prepared.id;
             // Where the link is closed, `send_prepared` takes the newest one.
-            link.handle.wait_for_capacity().await.ok();
+            link.handle.wait_for_capacity(prepared.lane()).await.ok();
             if let Err(error) = commands.send_prepared(prepared, &link).await {
                 warn!(command.id = %id, error = %error, "command waits for the satellite's next link");
             }

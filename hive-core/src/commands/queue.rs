@@ -246,7 +246,7 @@ impl Commands {
 
     /// Hands over commands that have their slots. False where the satellite accepts nothing now.
     async fn hand_over_batch(self: &Arc<Self>, link: &CommandLink, batch: Vec<QueuedCommand>) -> Result<bool> {
-        if !self.accepts_commands_now(link.satellite()).await? || link.handle.wait_for_capacity().await.is_err() {
+        if !self.accepts_commands_now(link.satellite()).await? || link.handle.wait_for_commands().await.is_err() {
             for command in &batch {
                 link.queue.end(command.id);
                 // Jobs wait by themselves for satellites that cannot be used.

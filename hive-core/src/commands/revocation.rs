@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use hive_wire::SatelliteId;
+use hive_wire::stream::Lane;
 use tracing::warn;
 
 use super::Commands;
@@ -64,7 +65,7 @@ impl Commands {
         let since = self.context.now().minus(MAX_LOST_GRACE + MAX_LIFE);
         let journal_id = &link.handle.journal_id;
         for id in self.store.command_list_revoked(link.satellite(), journal_id, since, MAX_CANCELS).await? {
-            if link.handle.wait_for_capacity().await.is_err() {
+            if link.handle.wait_for_capacity(Lane::Commands).await.is_err() {
                 return Ok(());
             }
             link.send_cancel(id);

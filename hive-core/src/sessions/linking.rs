@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hive_wire::agent::{PtyStarted, ToAgent, close};
 use hive_wire::api::{EndReason, SessionEnd, SessionStatus};
+use hive_wire::stream::Lane;
 use hive_wire::{SatelliteId, SessionId};
 use tracing::warn;
 
@@ -43,7 +44,7 @@ impl Sessions {
             let session = self.live_session(row);
             if listed.contains(&row.id) {
                 // A link that is closed is no failure of this task. The next link resumes the sessions.
-                if link.wait_for_capacity().await.is_err() {
+                if link.wait_for_capacity(Lane::Interactive).await.is_err() {
                     return Ok(());
                 }
                 session.resume(link);
@@ -56,7 +57,7 @@ impl Sessions {
         }
         // The satellite has these, and they are not open in the store: they ended while it was away.
         for id in listed.iter().filter(|id| open.iter().all(|row| row.id != **id)) {
-            if link.wait_for_capacity().await.is_err() {
+            if link.wait_for_capacity(Lane::Interactive).await.is_err() {
                 return Ok(());
             }
             link.send_best_effort(ToAgent::PtyEnd { session_id: *id });

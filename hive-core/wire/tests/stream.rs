@@ -246,11 +246,11 @@ proptest! {
     }
 
     #[test]
-    fn the_most_urgent_lane_goes_first_and_each_keeps_its_order(pushed in vec(0usize..3, 0..60), capacity in 1usize..20) {
+    fn the_most_urgent_lane_goes_first_and_each_keeps_its_order(pushed in vec(0usize..Lane::ALL.len(), 0..60), capacity in 1usize..20) {
         let mut lanes = Lanes::new(capacity);
         let mut kept = Vec::new();
         for (number, lane) in pushed.into_iter().enumerate() {
-            let lane = [Lane::Control, Lane::Interactive, Lane::Bulk][lane];
+            let lane = Lane::ALL[lane];
             let was_full = lanes.is_full(lane);
             match lanes.push(lane, (lane, number)) {
                 Ok(()) => kept.push((lane, number)),

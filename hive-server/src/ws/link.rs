@@ -7,7 +7,7 @@ use hive_core::wire::agent::{ToAgent, ToServer};
 use tokio::time::{Instant, sleep_until};
 
 use super::close::LinkClose;
-use super::socket::{Socket, SocketMessage};
+use super::socket::{Socket, SocketEvent, SocketMessage};
 use crate::state::AppState;
 
 /// The link of an attached satellite.
@@ -30,12 +30,14 @@ impl Link {
     /// Forwards messages until either side closes the link.
     pub(super) async fn run(mut self) {
         let close = loop {
-            let next_timer = self.ping_at.min(self.timeout_at());
+            let next_timer = self.next_timer();
+            let is_writing = self.socket.write_until().is_some();
             // Not biased: a flood in one direction must not starve the other one.
             let step = tokio::select! {
-                incoming = self.socket.receive() => self.on_incoming(incoming),
-                outgoing = self.end.next() => self.socket.forward(outgoing).await,
-                () = sleep_until(next_timer) => self.on_timer().await,
+                event = self.socket.next() => self.on_event(event),
+                // The most urgent message, chosen when the socket can take it.
+                outgoing = self.end.next(), if !is_writing => self.socket.start_send(outgoing),
+                () = sleep_until(next_timer) => self.on_timer(),
             };
             if let Err(close) = step {
                 break close;
@@ -51,9 +53,15 @@ impl Link {
         self.last_received + self.state.hive().settings().heartbeat_timeout
     }
 
-    fn on_incoming(&mut self, incoming: Result<SocketMessage, LinkClose>) -> Result<(), LinkClose> {
+    fn next_timer(&self) -> Instant {
+        let next = self.ping_at.min(self.timeout_at());
+        self.socket.write_until().map_or(next, |until| next.min(until))
+    }
+
+    fn on_event(&mut self, event: Result<SocketEvent, LinkClose>) -> Result<(), LinkClose> {
+        let SocketEvent::Received(message) = event? else { return Ok(()) };
         self.last_received = Instant::now();
-        match incoming? {
+        match message {
             SocketMessage::Control(message) => self.on_control(message),
             SocketMessage::Frame(frame) => Ok(self.attached.accept_frame(frame)?),
             SocketMessage::KeepAlive => Ok(()),
@@ -68,10 +76,14 @@ impl Link {
         }
     }
 
-    async fn on_timer(&mut self) -> Result<(), LinkClose> {
+    fn on_timer(&mut self) -> Result<(), LinkClose> {
         let now = Instant::now();
         if now >= self.timeout_at() {
             return Err(LinkClose::timeout("no heartbeat was received in time"));
+        }
+        // A satellite that does not read counts as disconnected.
+        if self.socket.write_until().is_some_and(|until| now >= until) {
+            return Err(LinkClose::ConnectionLost);
         }
         if now < self.ping_at {
             return Ok(());
@@ -80,6 +92,8 @@ impl Link {
         self.ping_at = now + self.state.hive().settings().heartbeat_interval;
         let source = self.state.hive().source();
         let ping = ToAgent::HeartbeatPing { timestamp: source.now(), sent_at: Some(source.steady()) };
-        self.socket.send(Outgoing::Control(ping)).await
+        // Through the lanes, because a message may be on its way. A link that is closed says so by itself.
+        self.end.send(Outgoing::Control(ping)).ok();
+        Ok(())
     }
 }

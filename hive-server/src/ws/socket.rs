@@ -1,13 +1,15 @@
 //! The WebSocket of one satellite. Sending has a timeout, and receiving a size limit.
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
-use futures_util::{FutureExt as _, SinkExt};
+use futures_util::future::poll_fn;
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hive_core::link::{Close, Outgoing};
 use hive_core::wire::agent::{MAX_MESSAGE, ToServer};
 use hive_core::wire::frame::Frame;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::close::{LinkClose, close_frame, disconnect_message};
 
@@ -24,32 +26,67 @@ pub(super) enum SocketMessage {
     KeepAlive,
 }
 
+/// What has happened on the socket of an open link.
+pub(super) enum SocketEvent {
+    /// A message was received.
+    Received(SocketMessage),
+    /// The message that was sent is written, and another one may be sent.
+    Written,
+}
+
 /// A WebSocket with the protocol of links.
 pub(super) struct Socket {
     /// Boxed, because it is moved from future to future, and each would have space for it.
     socket: Box<WebSocket>,
     write_timeout: Duration,
+    /// Until when the message that was sent must be written; none where it is.
+    write_until: Option<Instant>,
 }
 
 impl Socket {
     pub(super) fn new(socket: WebSocket, write_timeout: Duration) -> Self {
-        Self { socket: Box::new(socket), write_timeout }
+        Self { socket: Box::new(socket), write_timeout, write_until: None }
     }
 
-    /// Waits for the next message. Cancel-safe.
-    pub(super) async fn receive(&mut self) -> Result<SocketMessage, LinkClose> {
-        self.receive_at_most(MAX_MESSAGE).await
+    /// Writes what is left of the message that was sent, and receives meanwhile: a satellite with a slow line is heard while a
+    /// large message is on its way. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<SocketEvent, LinkClose> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<SocketEvent, LinkClose>> {
+        if self.write_until.is_some()
+            && let Poll::Ready(written) = self.socket.poll_flush_unpin(cx)
+        {
+            self.write_until = None;
+            return Poll::Ready(written.map(|()| SocketEvent::Written).map_err(|_| LinkClose::ConnectionLost));
+        }
+        self.socket.poll_next_unpin(cx).map(|message| received(message, MAX_MESSAGE).map(SocketEvent::Received))
+    }
+
+    /// Returns until when the message that was sent must be written; none where another one may be sent.
+    pub(super) fn write_until(&self) -> Option<Instant> {
+        self.write_until
+    }
+
+    /// Begins to send a message of the hive, which [`next`](Self::next) goes on with. Returns the reason where the hive closes the
+    /// link.
+    pub(super) fn start_send(&mut self, outgoing: Result<Outgoing, Close>) -> Result<(), LinkClose> {
+        let message = encode(&outgoing.map_err(LinkClose::Frame)?);
+        self.socket.start_send_unpin(message).map_err(|_| LinkClose::ConnectionLost)?;
+        // Mostly it is written by now, so that the next message need not wait for a turn of the loop.
+        match self.socket.flush().now_or_never() {
+            Some(written) => written.map_err(|_| LinkClose::ConnectionLost),
+            None => {
+                self.write_until = Some(Instant::now() + self.write_timeout);
+                Ok(())
+            }
+        }
     }
 
     /// Waits for the next message. A longer one closes the link.
     pub(super) async fn receive_at_most(&mut self, bytes: usize) -> Result<SocketMessage, LinkClose> {
-        match self.socket.recv().await {
-            // Checked here too: the limit of the socket itself is that of an open link, and cannot change.
-            Some(Ok(message)) if len(&message) > bytes => Err(LinkClose::protocol("the message is too long")),
-            Some(Ok(message)) => read(message),
-            Some(Err(error)) => Err(LinkClose::protocol(error.to_string())),
-            None => Err(LinkClose::ConnectionLost),
-        }
+        received(self.socket.recv().await, bytes)
     }
 
     /// Sends a message of the hive, or returns the reason for which the hive closes the link.
@@ -59,12 +96,7 @@ impl Socket {
 
     /// Sends a message. A satellite that does not read it in time counts as disconnected.
     pub(super) async fn send(&mut self, outgoing: Outgoing) -> Result<(), LinkClose> {
-        let (is_text, bytes) = outgoing.encode();
-        let message = if is_text {
-            Message::Text(Utf8Bytes::try_from(bytes).expect("JSON is UTF-8"))
-        } else {
-            Message::Binary(bytes)
-        };
+        let message = encode(&outgoing);
         let mut sending = SinkExt::send(&mut *self.socket, message);
         let sent = match (&mut sending).now_or_never() {
             Some(sent) => sent.is_ok(),
@@ -90,6 +122,21 @@ impl Socket {
         // Reads what the satellite still sends: unread bytes would reset the connection before it has read the reason.
         while let Some(Ok(_)) = self.socket.recv().await {}
         Ok(())
+    }
+}
+
+fn encode(outgoing: &Outgoing) -> Message {
+    let (is_text, bytes) = outgoing.encode();
+    if is_text { Message::Text(Utf8Bytes::try_from(bytes).expect("JSON is UTF-8")) } else { Message::Binary(bytes) }
+}
+
+fn received(message: Option<Result<Message, axum::Error>>, max_bytes: usize) -> Result<SocketMessage, LinkClose> {
+    match message {
+        // Checked here too: the limit of the socket itself is that of an open link, and cannot change.
+        Some(Ok(message)) if len(&message) > max_bytes => Err(LinkClose::protocol("the message is too long")),
+        Some(Ok(message)) => read(message),
+        Some(Err(error)) => Err(LinkClose::protocol(error.to_string())),
+        None => Err(LinkClose::ConnectionLost),
     }
 }
 

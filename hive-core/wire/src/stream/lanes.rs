@@ -9,16 +9,24 @@ pub enum Lane {
     Control,
     /// What somebody waits for at a keyboard: keystrokes one way, the output of sessions the other way.
     Interactive,
-    /// Output of commands, and whatever else may be large.
+    /// Commands, and what is said about them.
+    Commands,
+    /// Output of commands, commands with a large payload, and whatever else may be large.
     Bulk,
 }
 
-const LANES: usize = 3;
+impl Lane {
+    /// All lanes, the most urgent first.
+    pub const ALL: [Self; 4] = [Self::Control, Self::Interactive, Self::Commands, Self::Bulk];
+}
+
+/// The room that an empty lane keeps, in messages. The memory of a burst is returned: most links are idle.
+const KEPT: usize = 16;
 
 /// Outgoing messages by lane. Each lane is bounded and keeps the order of its messages.
 #[derive(Debug)]
 pub struct Lanes<T> {
-    queues: [VecDeque<T>; LANES],
+    queues: [VecDeque<T>; Lane::ALL.len()],
     capacity: usize,
 }
 
@@ -40,11 +48,26 @@ impl<T> Lanes<T> {
 
     /// Takes the most urgent message.
     pub fn pop(&mut self) -> Option<T> {
-        self.queues.iter_mut().find_map(VecDeque::pop_front)
+        let queue = self.queues.iter_mut().find(|queue| !queue.is_empty())?;
+        let message = queue.pop_front();
+        if queue.is_empty() && queue.capacity() > KEPT {
+            *queue = VecDeque::new();
+        }
+        message
     }
 
     /// Whether a lane takes no more.
     pub fn is_full(&self, lane: Lane) -> bool {
-        self.queues[lane as usize].len() >= self.capacity
+        self.len(lane) >= self.capacity
+    }
+
+    /// How many messages wait in a lane.
+    pub fn len(&self, lane: Lane) -> usize {
+        self.queues[lane as usize].len()
+    }
+
+    /// The messages that wait in a lane, the next first.
+    pub fn waiting(&self, lane: Lane) -> impl Iterator<Item = &T> {
+        self.queues[lane as usize].iter()
     }
 }
