@@ -33,6 +33,10 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// The most bytes of the head of a request.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
+/// The bytes that the kernel takes of a connection before it has sent those before: more than a fast line sends between two wake-ups.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT: u32 = 128 * 1024;
+
 /// How long sending a finished response may take during a shutdown.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -125,6 +129,18 @@ impl Server {
     }
 }
 
+/// Bounds what the kernel keeps of a connection and has not sent yet. Without a bound it takes megabytes for a slow line, and a
+/// keystroke waits behind them: the order of the lanes is that of the writes.
+#[cfg(target_os = "linux")]
+fn limit_unsent(stream: &TcpStream) {
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT) {
+        tracing::debug!(%error, "the unsent bytes of a connection have no bound");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_unsent(_: &TcpStream) {}
+
 async fn delay_accept(error: io::Error) {
     tracing::warn!(%error, "cannot accept a connection");
     sleep(ACCEPT_RETRY_DELAY).await;
@@ -149,6 +165,7 @@ async fn serve_connection(
         tracing::debug!(%error, "a connection was closed before it was served");
         return;
     }
+    limit_unsent(&stream);
     let app = TowerToHyperService::new(app);
     let has_requests = AtomicBool::new(false);
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
