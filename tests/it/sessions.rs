@@ -5,6 +5,7 @@ mod crowd;
 mod escaped;
 mod feel;
 mod keyboard;
+mod lanes;
 mod life;
 mod programs;
 mod resume;
