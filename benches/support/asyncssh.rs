@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
-use crate::support::sshd::{Sshd, run};
+use crate::support::sshd::{HOME, Sshd, run};
 
 /// An open SSH connection that runs one command again and again.
 pub(crate) struct Asyncssh {
@@ -51,7 +51,10 @@ impl Asyncssh {
         let hello = from_client.next_line().await?.context("asyncssh did not connect")?;
         let Hello { version, server, shell, home } = serde_json::from_str(&hello)?;
         // Otherwise the start-up files of a shell would be measured.
-        ensure!(home == [sshd.home()], "sshd runs commands in another home than an empty one: {home:?}");
+        ensure!(
+            home == [sshd.user_key().with_file_name(HOME)],
+            "sshd runs commands in another home than an empty one: {home:?}"
+        );
         let name = format!("asyncssh {version} on an open connection to {server}, login shell {shell}, empty home");
         Ok(Self { name, shell, to_client, from_client, _client: client, _sshd: sshd })
     }

@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio::process::Child;
 
 const SSHD: &str = "/usr/sbin/sshd";
+/// The home directory of the commands, which is empty, beside the keys.
+pub(crate) const HOME: &str = "home";
 /// How often the start of sshd is looked for, 20 ms apart.
 const ATTEMPTS: u32 = 250;
 
@@ -35,11 +37,6 @@ impl Sshd {
         self.directory.path().join("user_key")
     }
 
-    /// The home directory of the commands, which is empty.
-    pub(crate) fn home(&self) -> PathBuf {
-        self.directory.path().join("home")
-    }
-
     /// Its own public key.
     pub(crate) fn host_key(&self) -> PathBuf {
         self.directory.path().join("host_key.pub")
@@ -62,7 +59,7 @@ async fn start(directory: &Path) -> anyhow::Result<(Child, u16)> {
     for key in ["host_key", "user_key"] {
         run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(directory.join(key)))?;
     }
-    let home = directory.join("home");
+    let home = directory.join(HOME);
     std::fs::create_dir(&home)?;
     // sshd cannot choose a port by itself. This one was free a moment ago.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
