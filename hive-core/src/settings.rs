@@ -59,7 +59,8 @@ hive_wire::with_setters! {
         /// The most open commands of one caller, those of jobs left out; more of them are refused with `RateLimited`.
         pub max_open_per_caller: u32,
         /// The output of commands that may be in memory before it is stored, in bytes, of all commands together. Above it,
-        /// output is stored early, and satellites wait for that. At least one frame of each command in flight is in memory.
+        /// output is stored early, and satellites get no more credit until it is. What they may send with the credit that they
+        /// have comes on top: one window of each stream.
         pub max_buffered_output: usize,
         /// How long a terminal outlives its satellite's link.
         pub session_linger: Duration,
