@@ -8,18 +8,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
 use super::pruning::newest_checkpoints;
 use crate::store::Store;
+use crate::store::audit::AuditHead;
 use crate::sync::lock;
 use crate::{Error, Result};
 
 const FILE: &str = "audit.head";
-/// Records that are read at once, and how many times that is done in one go: where many came at once, the next one goes on.
-const BATCH: u32 = 500;
-const BATCHES: u32 = 20;
 
 /// Removes the head of the audit log from a data directory, because another database was put there on purpose.
 pub fn reset_audit_head(data_dir: &Path) -> std::io::Result<()> {
@@ -27,13 +24,6 @@ pub fn reset_audit_head(data_dir: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// The newest record that was noted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct AuditHead {
-    seq: u64,
-    hash: String,
 }
 
 /// The file of one data directory.
@@ -62,21 +52,10 @@ impl AuditHeadFile {
         Ok(Self { path, store, head: Mutex::new(head.unwrap_or_default()) })
     }
 
-    /// Moves the head to where the audit log is now, or some way there.
+    /// Moves the head to where the audit log is now.
     pub(crate) async fn advance(&self) -> Result<()> {
-        let before = lock(&self.head).clone();
-        let mut head = before.clone();
-        for _ in 0..BATCHES {
-            let mut lines = self.store.audit_records(head.seq + 1, BATCH).await?;
-            let count = lines.len();
-            if let Some(last) = lines.pop() {
-                head = AuditHead { seq: last.seq, hash: last.hash };
-            }
-            if count < BATCH as usize {
-                break;
-            }
-        }
-        if head != before {
+        let Some(head) = self.store.audit_head().await? else { return Ok(()) };
+        if head != *lock(&self.head) {
             write(&self.path, &head).await.map_err(|error| Error::Unavailable(error.into()))?;
             *lock(&self.head) = head;
         }

@@ -17,6 +17,6 @@ mod store;
 pub use catalogue::AuditAction;
 pub use checkpoint::AuditCheckpoint;
 pub use export::{ExportError, export_log, read_export, verify_export};
-pub use model::{AuditDraft, AuditRecord};
+pub use model::{AuditDraft, AuditHead, AuditRecord};
 pub use signer::AuditSigner;
 pub use store::AuditStore;

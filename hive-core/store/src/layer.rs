@@ -13,7 +13,7 @@ use hive_wire::{
 };
 
 use crate::access::{Role, VisibleTeams};
-use crate::audit::{AuditDraft, AuditRecord};
+use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{
     ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow,
     CommandStore, Delivery, Fingerprints, Heartbeat, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome,
@@ -221,6 +221,7 @@ layer! {
         audit_list(query: &AuditQuery, visible: &VisibleTeams, range: RowRange) -> (Vec<AuditEntry>, u64);
         audit_get(id: AuditId, visible: &VisibleTeams) -> Option<AuditEntry>;
         audit_records(first_seq: u64, limit: u32) -> Vec<AuditRecord>;
+        audit_head() -> Option<AuditHead>;
         audit_verify(public_key: Option<&str>) -> AuditVerification;
     }
     RetentionStore {

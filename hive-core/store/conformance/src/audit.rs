@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hive_store::access::VisibleTeams;
-use hive_store::audit::AuditAction;
+use hive_store::audit::{AuditAction, AuditHead};
 use hive_store::{CommandOutcome, RowRange};
 use hive_wire::SatelliteId;
 use hive_wire::agent::Channel;
@@ -39,6 +39,16 @@ pub(crate) async fn records_have_no_gaps_however_many_write(on: &Fixture) {
     places.dedup();
     assert_eq!(places.len(), WRITES);
     check_chain(on).await;
+}
+
+pub(crate) async fn the_head_is_the_last_record(on: &Fixture) {
+    let mut entry = on.store.audit_append(on.draft()).await.unwrap();
+    for _ in 0..3 {
+        let head = on.store.audit_head().await.unwrap().unwrap();
+        // Others may use the store at the same time.
+        assert!(head.seq > entry.seq || head == AuditHead { seq: entry.seq, hash: entry.hash }, "{head:?}");
+        entry = on.store.audit_append(on.draft()).await.unwrap();
+    }
 }
 
 pub(crate) async fn two_processes_write_one_chain(one: &Fixture, other: &Fixture) {

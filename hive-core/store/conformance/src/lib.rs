@@ -152,6 +152,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         identity::an_api_key_is_revoked_once_and_by_its_owner,
         identity::a_valid_api_key_is_rotated_by_its_owner,
         audit::records_have_no_gaps_however_many_write,
+        audit::the_head_is_the_last_record,
         audit::a_record_is_what_was_drafted,
         audit::a_change_that_fails_leaves_no_record,
         audit::records_are_found_by_their_fields,

@@ -2,6 +2,7 @@
 
 use hive_wire::api::{Actor, AuditResult, AuditTarget};
 use hive_wire::{AuditId, TeamId, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::AuditAction;
@@ -105,6 +106,15 @@ pub struct AuditRecord {
     pub record: String,
     /// The hash of the record before.
     pub previous_hash: String,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// The last record of the audit log: with it, a log that has lost its end is detected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// Its sequence number.
+    pub seq: u64,
     /// Its hash.
     pub hash: String,
 }

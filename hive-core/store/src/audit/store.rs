@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use hive_wire::AuditId;
 use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification};
 
-use super::{AuditDraft, AuditRecord};
+use super::{AuditDraft, AuditHead, AuditRecord};
 use crate::access::VisibleTeams;
 use crate::{RowRange, StoreResult};
 
@@ -25,6 +25,8 @@ pub trait AuditStore: Send + Sync {
     async fn audit_get(&self, id: AuditId, visible: &VisibleTeams) -> StoreResult<Option<AuditEntry>>;
     /// Returns up to `limit` stored records in order, from number `first_seq` on.
     async fn audit_records(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditRecord>>;
+    /// Returns the last record. It reads one row, however long the log is.
+    async fn audit_head(&self) -> StoreResult<Option<AuditHead>>;
     /// Verifies the whole stored chain. A pruned log begins at a checkpoint ([`AuditCheckpoint`](super::AuditCheckpoint)), which
     /// must be signed with the public key in base64. Without a key, any key is accepted.
     async fn audit_verify(&self, public_key: Option<&str>) -> StoreResult<AuditVerification>;

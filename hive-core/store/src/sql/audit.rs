@@ -10,7 +10,7 @@ use super::filter::Filter;
 use super::{Row, SqlStore, Statement, Value, statements};
 use crate::access::VisibleTeams;
 use crate::audit::chain::{self, ChainVerifier};
-use crate::audit::{AuditDraft, AuditRecord};
+use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{AuditStore, RowRange, StoreResult};
 
 /// Records that are read at once for the verification.
@@ -62,6 +62,11 @@ impl AuditStore for SqlStore {
     async fn audit_records(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditRecord>> {
         let statement = Statement::new(statements::AUDIT_RECORDS).number(first_seq).number(limit);
         self.fetch_all(statement).await?.iter().map(read_record).collect()
+    }
+
+    async fn audit_head(&self) -> StoreResult<Option<AuditHead>> {
+        let row = self.fetch_optional(Statement::new(statements::AUDIT_HEAD)).await?;
+        row.as_ref().map(read_head).transpose()
     }
 
     async fn audit_verify(&self, public_key: Option<&str>) -> StoreResult<AuditVerification> {
@@ -169,6 +174,10 @@ fn satellite_of(entry: &AuditEntry) -> Option<String> {
         return Some(entry.target.id.clone());
     }
     entry.details.get("satellite_id").and_then(|id| id.as_str()).map(str::to_owned)
+}
+
+pub(super) fn read_head(row: &Row) -> StoreResult<AuditHead> {
+    Ok(AuditHead { seq: row.number("seq")?, hash: row.text("hash")? })
 }
 
 fn read_record(row: &Row) -> StoreResult<AuditRecord> {

@@ -12,6 +12,7 @@ pub(in crate::sql) static AUDIT_INSERT: ManyRowsStatement = ManyRowsStatement::n
         " FROM v WHERE seq IS NOT NULL"
     ),
 );
+pub(in crate::sql) const AUDIT_HEAD: &str = "SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1";
 pub(in crate::sql) const AUDIT_LIST: &str = "SELECT seq, record, previous_hash, hash FROM audit_log a";
 pub(in crate::sql) const AUDIT_ROWS_COUNTED: &str = counted!("audit_log a");
 // Two statements in one: SQLite answers each from the end of the primary key, and both together by reading the table.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use hive_wire::api::AuditEntry;
 
-use crate::audit::AuditDraft;
 use crate::audit::chain::{self, GENESIS_HASH};
-use crate::sql::audit::audit_row;
+use crate::audit::{AuditDraft, AuditHead};
+use crate::sql::audit::{audit_row, read_head};
 use crate::sql::pool::{Pool, PooledConnection};
 use crate::sql::{Dialect, Row, Statement, statements};
 use crate::{StoreError, StoreResult};
@@ -20,20 +20,14 @@ const ROLLBACK_TO_SAVEPOINT: &str = "ROLLBACK TO unit";
 /// The most audit records of one statement.
 const MAX_RECORDS: usize = 256;
 
-/// The last record of the audit chain. It is read in each transaction, because other processes append records too.
-#[derive(Debug, Clone)]
-struct Head {
-    seq: u64,
-    hash: String,
-}
-
 /// An audit record that is not appended yet, with its canonical text.
 type SealedRecord = (AuditEntry, String);
 
 #[derive(Debug)]
 pub(in crate::sql) struct Transaction {
     connection: PooledConnection,
-    head: Head,
+    /// The last record of the chain. It is read in each transaction, because other processes append records too.
+    head: AuditHead,
     records: Vec<SealedRecord>,
     unit: Unit,
     savepoint: Savepoint,
@@ -45,7 +39,7 @@ pub(in crate::sql) struct Transaction {
 #[derive(Debug)]
 struct Unit {
     /// The head and the number of records when it began.
-    head: Head,
+    head: AuditHead,
     records: usize,
     /// Whether units before it have changed something.
     has_predecessors: bool,
@@ -106,7 +100,7 @@ impl Transaction {
     /// Adds an audit record to the chain. It is appended to the log before the commit.
     pub(in crate::sql) fn audit(&mut self, draft: AuditDraft) -> &AuditEntry {
         let (entry, text) = chain::seal(draft, self.head.seq + 1, &self.head.hash);
-        self.head = Head { seq: entry.seq, hash: entry.hash.clone() };
+        self.head = AuditHead { seq: entry.seq, hash: entry.hash.clone() };
         &self.records.push_mut((entry, text)).0
     }
 
@@ -199,11 +193,11 @@ impl Transaction {
     }
 }
 
-async fn begin_at_head(connection: &mut PooledConnection) -> StoreResult<Head> {
+async fn begin_at_head(connection: &mut PooledConnection) -> StoreResult<AuditHead> {
     let begin = connection.dialect().begin_at_head;
     let rows = connection.script(begin).await?;
     match rows.last() {
-        Some(row) => Ok(Head { seq: row.number("seq")?, hash: row.text("hash")? }),
-        None => Ok(Head { seq: 0, hash: GENESIS_HASH.to_owned() }),
+        Some(row) => read_head(row),
+        None => Ok(AuditHead { seq: 0, hash: GENESIS_HASH.to_owned() }),
     }
 }
