@@ -27,6 +27,7 @@ pub(crate) mod result;
 mod revocation;
 mod router;
 mod spill;
+mod starts;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,7 @@ pub(crate) struct Commands {
     presence: Arc<Links>,
     context: ServiceContext,
     in_flight: in_flight::InFlightCommands,
+    starts: starts::PendingStarts,
     open: queue::OpenCommandCounts,
     links: links::CommandLinks,
     open_jobs: open_jobs::OpenJobs,
@@ -108,6 +110,7 @@ impl Commands {
             auth_failures,
             presence,
             context,
+            starts: starts::PendingStarts::default(),
             open: queue::OpenCommandCounts::default(),
             links: links::CommandLinks::default(),
             open_jobs: open_jobs::OpenJobs::default(),

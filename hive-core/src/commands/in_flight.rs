@@ -238,6 +238,11 @@ impl InFlightCommands {
         (command.meta.satellite == satellite).then(|| command.meta.clone())
     }
 
+    /// Returns whether a satellite works on a command.
+    pub(crate) fn is_in_flight(&self, id: CommandId) -> bool {
+        self.find(id).is_some()
+    }
+
     /// Returns how much output has arrived, stored or buffered.
     pub(crate) fn received(&self, id: CommandId) -> Option<Received> {
         Some(self.find(id)?.progress.borrow().received)

@@ -1,13 +1,12 @@
 //! What satellites report of commands: from the satellite that was given the command only.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hive_wire::agent::{Channel, CommandResult, ErrorBody, ToAgent};
 use hive_wire::api::{CommandEnd, CommandStatus};
 use hive_wire::{CommandId, ErrorCode, SatelliteId};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::Commands;
 use super::links::CommandLink;
@@ -18,26 +17,13 @@ use crate::satellites::reported_text::{cut, known_error};
 use crate::store::{CommandOutcome, CommandRow};
 use crate::{Error, Result};
 
-/// How long the start of a command waits to be stored together with its end.
-const START_DELAY: Duration = Duration::from_millis(20);
-
 impl Commands {
-    /// Notes that a command runs. False where the satellite was not given it. It is stored in the background: the result may well
-    /// arrive first, and then it wins.
+    /// Notes that a command runs. False where the satellite was not given it.
     pub(crate) fn on_start(self: &Arc<Self>, link: &CommandLink, id: CommandId) -> bool {
         if self.in_flight.meta(id, link.satellite()).is_none() {
             return false;
         }
-        let (commands, started_at) = (self.clone(), self.context.now());
-        self.context.spawn(async move {
-            // Most commands end within milliseconds, and their end stores the start as well: one write less for each.
-            if commands.ends_within(id, START_DELAY).await {
-                return;
-            }
-            if let Err(error) = commands.store.command_start(id, started_at).await {
-                warn!(command.id = %id, error = %error, "the start of a command was not stored");
-            }
-        });
+        self.note_start(id);
         true
     }
 

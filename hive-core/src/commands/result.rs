@@ -82,13 +82,6 @@ impl Commands {
         Ok(CommandSnapshot { result: without_output(id, satellite, row.status, row.end), len, finished: None })
     }
 
-    /// Returns whether a command ends within this time, or is not in flight any more.
-    pub(super) async fn ends_within(&self, id: CommandId, timeout: Duration) -> bool {
-        let Some(mut progress) = self.in_flight.follow(id) else { return true };
-        let end = progress.wait_for(|progress| progress.finished.is_some());
-        tokio::time::timeout(timeout, end).await.is_ok()
-    }
-
     /// Waits until a command has ended. Returns its end where this process saw it.
     async fn end_of(&self, id: CommandId) -> Result<Option<CommandProgress>> {
         let Some(mut progress) = self.follow_when_in_flight(id).await? else { return Ok(None) };
