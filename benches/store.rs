@@ -11,31 +11,37 @@ mod support {
 }
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
 use criterion::BenchmarkGroup;
 use criterion::measurement::WallTime;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use hive_core::access::Authority;
 use hive_core::audit::{AuditAction, AuditDraft};
 use hive_core::clock::ClockAndRng;
 use hive_core::store::{
-    CommandOutcome, Database, NamePolicy, NewCommand, NewRegistrationTokenRow, NewSatellite, RegisterOutcome, Store,
-    StoreResult,
+    CommandOutcome, Database, NamePolicy, NewCommand, NewJob, NewJobTarget, NewRegistrationTokenRow, NewSatellite,
+    RegisterOutcome, Store, StoreResult,
 };
 use hive_core::wire::agent::SystemInfo;
 use hive_core::wire::api::{Actor, CommandEnd, CommandStatus, TokenScope};
-use hive_core::wire::{AuditId, CommandId, RegistrationTokenId, SatelliteId};
+use hive_core::wire::{AuditId, CommandId, JobId, RegistrationTokenId, SatelliteId};
 use serde_json::json;
-use support::figure::is_asked_for;
+use support::figure::{Figure, is_asked_for};
 use support::measured::{Unit, criterion, report};
+use support::samples::percentile;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 /// What is under way at the same time.
 const CROWD: usize = 64;
 const MICROSECONDS: Unit = ("µs", 1e3);
+/// The targets of a large job, and how many of them are measured.
+const TARGETS: usize = 10_000;
+const JOBS: usize = 10;
+const SATELLITE: &str = "measured-satellite";
 const DAY: Duration = Duration::from_hours(24);
 /// The benches of one database, by the words behind its name.
 const MEASURED: [(&str, &str); 5] = [
@@ -57,7 +63,10 @@ fn main() -> anyhow::Result<()> {
         databases.push(("store_postgres", url.parse()?));
     }
     for (bench, database) in databases {
-        measure(bench, &database)?;
+        let runtime = Runtime::new()?;
+        let desk = runtime.block_on(Desk::open(&database))?;
+        measure(bench, &runtime, &desk);
+        measure_jobs(bench, &runtime, &desk)?;
         for (name, command) in MEASURED {
             report(bench, name, None, MICROSECONDS, command)?;
         }
@@ -65,18 +74,36 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(bench: &str, database: &Database) -> anyhow::Result<()> {
-    let runtime = Runtime::new()?;
-    let desk = runtime.block_on(Desk::open(database))?;
+fn measure(bench: &str, runtime: &Runtime, desk: &Desk) {
     let mut criterion = criterion();
     let mut group = criterion.benchmark_group(bench);
-    let mut run = |name: &str, work: Work, size: usize| bench_one(&mut group, &runtime, &desk, (name, work, size));
+    let mut run = |name: &str, work: Work, size: usize| bench_one(&mut group, runtime, desk, (name, work, size));
     run("command_insert", Work::Insert, 1);
     run("command_finish", Work::Finish, 1);
     run("audit_append", Work::Append, 1);
     run("command_insert_crowd", Work::Insert, CROWD);
     run("command_finish_crowd", Work::Finish, CROWD);
     group.finish();
+}
+
+/// Measures how long it takes to store a large job, and how long another write waits meanwhile.
+fn measure_jobs(bench: &'static str, runtime: &Runtime, desk: &Desk) -> anyhow::Result<()> {
+    let (mut took, mut waited) = (Vec::new(), Vec::new());
+    runtime.block_on(async {
+        for _ in 0..JOBS {
+            let (of_job, of_others) = desk.insert_job_beside_others().await?;
+            took.push(of_job.as_secs_f64() * 1e3);
+            waited.push(of_others.as_secs_f64() * 1e3);
+        }
+        anyhow::Ok(())
+    })?;
+    let job = format!("one job with {TARGETS} targets");
+    let other = format!(
+        "the longest of the single commands that are inserted one after the other beside a job of {TARGETS} targets"
+    );
+    for (name, samples, command) in [("job_insert", took, job), ("command_insert_beside_job", waited, other)] {
+        Figure { bench, name, value: percentile(&samples, 50), unit: "ms", peer: None, command }.print(&samples);
+    }
     Ok(())
 }
 
@@ -148,6 +175,55 @@ impl Desk {
         Ok(began.elapsed())
     }
 
+    /// Inserts a large job, and single commands one after the other until it is stored. Returns how long the job took, and the
+    /// longest of the commands.
+    async fn insert_job_beside_others(&self) -> StoreResult<(Duration, Duration)> {
+        let (job, commands) = self.job();
+        let is_stored = AtomicBool::new(false);
+        let insert = async {
+            let began = Instant::now();
+            self.store.job_insert(job, commands, None, self.draft()).await?;
+            is_stored.store(true, Ordering::Relaxed);
+            StoreResult::Ok(began.elapsed())
+        };
+        let others = async {
+            let mut longest = Duration::ZERO;
+            while !is_stored.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                self.store.command_insert(vec![self.command()], None, self.draft()).await?;
+                longest = longest.max(began.elapsed());
+            }
+            StoreResult::Ok(longest)
+        };
+        try_join(insert, others).await
+    }
+
+    fn job(&self) -> (NewJob, Vec<NewCommand>) {
+        let (id, now) = (JobId::new(self.source.seed()), self.source.now());
+        let commands: Vec<_> = (0..TARGETS).map(|_| self.command().job_id(Some(id)).payload(String::new())).collect();
+        let target = |command: &NewCommand| NewJobTarget {
+            satellite_id: command.satellite_id,
+            satellite_name: SATELLITE.try_into().expect("it is a name"),
+            team_id: None,
+            command: Ok(command.id),
+        };
+        let job = NewJob {
+            id,
+            payload: r#"{"command":"uptime","timeout_seconds":60}"#.into(),
+            summary: "uptime".into(),
+            asked: vec!["all".into()],
+            targets: commands.iter().map(target).collect(),
+            concurrency: 64,
+            timeout_seconds: 60,
+            expires_in_seconds: 300,
+            actor: actor(),
+            authorised_by: Authority::Role,
+            created_at: now,
+            deadline_at: now.plus(DAY),
+        };
+        (job, commands)
+    }
+
     async fn register(&self) -> anyhow::Result<SatelliteId> {
         let now = self.source.now();
         let token = NewRegistrationTokenRow {
@@ -167,7 +243,7 @@ impl Desk {
         self.store.registration_token_create(token, self.draft()).await?;
         let satellite = NewSatellite {
             id: self.satellite,
-            name: "measured-satellite".try_into()?,
+            name: SATELLITE.try_into()?,
             team_id: None,
             capabilities: Vec::new(),
             tags: Vec::new(),

@@ -41,6 +41,9 @@ pub use manager::{JobManager, JobOptions};
 pub(crate) use plan::{TargetState, TargetTransition};
 pub(crate) use submit::JobRequest;
 
+/// How long storing a job may take. What began before and is not complete was given up.
+const MAX_STORING: Duration = Duration::from_mins(10);
+
 /// All jobs.
 pub(crate) struct Jobs {
     store: Arc<dyn JobStore>,
@@ -105,13 +108,27 @@ impl Jobs {
     async fn begin(self: &Arc<Self>, id: JobId) -> Result<()> {
         let Some(row) = self.store.job_get(id).await? else { return Ok(()) };
         let (targets, _) = self.store.job_target_list(id, RowRange::ALL).await?;
-        let job = JobDriver::new(self, &row, &targets);
+        self.add_and_drive(JobDriver::of_stored(self, &row, &targets));
+        Ok(())
+    }
+
+    /// Adds a job and starts its task, unless it is there.
+    fn add_and_drive(self: &Arc<Self>, job: Arc<JobDriver>) {
         // Several callers may have read the job at the same time: one of them gives it its driver.
         if self.add(job.clone()) {
-            self.commands.open_job(id);
+            self.commands.open_job(job.id);
             // The hive may have stopped after the store had the cancel and before the satellites were asked.
             self.cancel_in_flight(&job);
             self.drive(job);
+        }
+    }
+
+    /// Ends jobs that were not stored to their end, because their process was killed.
+    pub(crate) async fn sweep(&self) -> Result<()> {
+        let now = self.context.now();
+        if self.store.job_sweep(now.minus(MAX_STORING), now).await? > 0 {
+            // Their commands were counted at the start.
+            self.commands.mark_counts_stale();
         }
         Ok(())
     }
@@ -219,19 +236,26 @@ pub(crate) struct JobEventCursor {
 }
 
 impl JobDriver {
-    /// A job as it is stored.
-    fn new(jobs: &Jobs, row: &JobRow, targets: &[JobTargetRow]) -> Arc<Self> {
+    /// A job that was just stored.
+    fn of_new(jobs: &Jobs, row: &JobRow, targets: Vec<TargetState>) -> Arc<Self> {
+        // Nothing is in flight yet.
+        Self::new(jobs, row, targets, |_| Duration::ZERO)
+    }
+
+    /// A job as it was read from the store.
+    fn of_stored(jobs: &Jobs, row: &JobRow, targets: &[JobTargetRow]) -> Arc<Self> {
+        let now = jobs.context.steady();
+        let left = |index: usize| targets[index].expires_at.unwrap_or(now).since(now);
+        Self::new(jobs, row, targets.iter().map(target_state).collect(), left)
+    }
+
+    /// `left` returns how long the command of a target that is in flight may still start.
+    fn new(jobs: &Jobs, row: &JobRow, targets: Vec<TargetState>, left: impl Fn(usize) -> Duration) -> Arc<Self> {
         let expires_in = Duration::from_secs(row.expires_in_seconds.into());
         // The agent gives up a command by itself that it does not start before its expiry, or that runs too long.
         let run = jobs.commands.call_timeout(row.timeout_seconds);
         let rules = Rules { concurrency: row.concurrency as usize, wait: expires_in, hold: expires_in + run };
-        let now = jobs.context.steady();
-        let left = |index: usize| {
-            let expires_at = targets[index].expires_at.unwrap_or(now);
-            expires_at.since(now).min(expires_in) + run
-        };
-        let states = targets.iter().map(target_state).collect();
-        let mut plan = Plan::new(rules, states, Instant::now(), left);
+        let mut plan = Plan::new(rules, targets, Instant::now(), |index| left(index).min(expires_in) + run);
         if row.cancelled_at.is_some() {
             plan.stop();
         }

@@ -50,6 +50,6 @@ impl Exec {
         // Somebody waits for it, as for a command of one satellite.
         let work = work.ranked(Rank::Immediate);
         let request = JobRequest { targets, work, idempotency_key, concurrency, deadline_seconds: None, permission };
-        self.jobs.start(principal, request).await
+        Ok(self.jobs.start(principal, request).await?.id)
     }
 }

@@ -148,6 +148,7 @@ impl Services {
         let (context, disk) = (self.context.clone(), self.context.clone());
         let mut concerns = vec![
             Concern::new("open jobs", every, jobs, |jobs| async move { jobs.resume_open().await }),
+            Concern::new("incomplete jobs", PRUNE_INTERVAL, jobs, |jobs| async move { jobs.sweep().await }),
             Concern::new("overdue commands", every, commands, |commands| async move { commands.end_overdue().await }),
             Concern::new("absent commands", every.min(ABSENT_INTERVAL), commands, |commands| async move {
                 commands.check_absent().await

@@ -26,8 +26,7 @@ impl JobManager for ServiceHandle<Jobs> {
         let work = Work::exec(command)?;
         let permission = Permission::JobsRun;
         let request = JobRequest { targets, work, idempotency_key, concurrency, deadline_seconds, permission };
-        let id = self.service.start(&self.principal, request).await?;
-        self.service.view_of(id).await
+        self.service.start(&self.principal, request).await.map(job)
     }
 
     async fn get(&self, id: JobId) -> Result<Option<Job>> {

@@ -1,21 +1,21 @@
 //! Resolving a job's targets, and making it durable.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hive_wire::agent::ErrorBody;
-use hive_wire::api::{MAX_IN_FLIGHT, Target};
+use hive_wire::api::{CommandStatus, JobCounts, JobStatus, MAX_IN_FLIGHT, Target, TargetStatus};
 use hive_wire::{CommandId, JobId, TeamId, Timestamp};
 use serde_json::json;
 
-use super::Jobs;
+use super::{JobDriver, Jobs, TargetState};
 use crate::access::{Authority, Permission, Principal};
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, intent};
 use crate::commands::key_in_use;
 use crate::commands::payload::{Work, seal};
-use crate::store::{JobInsertOutcome, NewCommand, NewJob, NewJobTarget, SatelliteRow};
+use crate::store::{JobInsertOutcome, JobRow, NewCommand, NewJob, NewJobTarget, SatelliteRow};
 use crate::validate::check_range;
 use crate::{Error, Result};
 
@@ -40,12 +40,12 @@ pub(crate) struct JobRequest {
 impl Jobs {
     /// Resolves the targets, makes the job durable and begins it. The same request gives the same job. A caller that is cancelled
     /// changes nothing.
-    pub(crate) async fn start(self: &Arc<Self>, principal: &Principal, request: JobRequest) -> Result<JobId> {
+    pub(crate) async fn start(self: &Arc<Self>, principal: &Principal, request: JobRequest) -> Result<JobRow> {
         let (jobs, principal) = (self.clone(), principal.clone());
         self.context.run_to_end(async move { jobs.store_and_begin(&principal, request).await }).await
     }
 
-    async fn store_and_begin(self: &Arc<Self>, principal: &Principal, request: JobRequest) -> Result<JobId> {
+    async fn store_and_begin(self: &Arc<Self>, principal: &Principal, request: JobRequest) -> Result<JobRow> {
         self.context.check_disk_space().await?;
         let concurrency = request.concurrency.unwrap_or(DEFAULT_IN_FLIGHT);
         check_range("concurrency", concurrency, 1, MAX_IN_FLIGHT)?;
@@ -54,7 +54,7 @@ impl Jobs {
         let rows = self.satellites.resolve(principal, &request.targets, &request.permission).await?;
         let deadline_at = self.context.steady().plus(Duration::from_secs(deadline_seconds.into()));
         let (job, commands) = self.new_job(principal, &request, &rows, concurrency, deadline_at);
-        let id = job.id;
+        let (id, row, targets) = (job.id, job_row(&job), job.targets.iter().map(new_target).collect::<Vec<_>>());
         // What makes two requests the same, as for a single command.
         let same_request = json!([job.asked, request.work.payload, request.work.timeout_seconds]);
         let key = self.commands.idempotency_key(principal, request.idempotency_key, &same_request)?;
@@ -66,26 +66,37 @@ impl Jobs {
         let record = intent(&self.context, principal, AuditAction::SatelliteExecMulti, subject, details);
         let counted: Vec<_> = commands.iter().map(|command| command.satellite_id).collect();
         let inserted = self.store.job_insert(job, commands, key, record).await;
-        if !matches!(inserted, Ok(JobInsertOutcome::New)) {
+        if !matches!(inserted, Ok(JobInsertOutcome::New { .. })) {
             for satellite in counted {
                 self.commands.uncount(satellite);
             }
         }
         match inserted? {
-            JobInsertOutcome::New => {
-                // Where this fails, the caller gets an error for a job that is stored. The same key finds it, and
-                // housekeeping begins it.
-                self.begin(id).await?;
-                Ok(id)
-            }
+            JobInsertOutcome::New { not_run } => Ok(self.begin_new(row, targets, not_run)),
             // It may be of a team that the caller has left since.
-            JobInsertOutcome::Existing(id)
-                if matches!(self.find_for(principal, id, &request.permission).await, Ok(Some(_))) =>
-            {
-                Ok(id)
+            JobInsertOutcome::Existing(id) => {
+                let found = self.find_for(principal, id, &request.permission).await;
+                found.ok().flatten().ok_or_else(key_in_use)
             }
-            JobInsertOutcome::Existing(_) | JobInsertOutcome::Conflict => Err(key_in_use()),
+            JobInsertOutcome::Conflict => Err(key_in_use()),
         }
+    }
+
+    /// Gives a job that was just stored its driver. The plan is built from what was inserted: reading it back would cost as much
+    /// again.
+    fn begin_new(self: &Arc<Self>, row: JobRow, mut targets: Vec<TargetState>, not_run: Vec<CommandId>) -> JobRow {
+        let not_run: HashSet<_> = not_run.into_iter().collect();
+        for target in &mut targets {
+            // Its satellite was removed, or given to another team, after the targets were resolved.
+            if target.command.take_if(|command| not_run.contains(command)).is_some() {
+                target.status = TargetStatus::NotRun;
+                self.commands.uncount(target.satellite);
+            }
+        }
+        let job = JobDriver::of_new(self, &row, targets);
+        let counts = job.counts();
+        self.add_and_drive(job);
+        JobRow { counts, ..row }
     }
 
     /// The job with its targets, and the commands of those that can be given one now.
@@ -136,6 +147,38 @@ impl Jobs {
     fn count_target(&self, row: &SatelliteRow) -> Result<(), ErrorBody> {
         let checked = self.commands.check_online(row).and_then(|()| self.commands.count(row, None));
         checked.map_err(|error: Error| ErrorBody::from(&error))
+    }
+}
+
+/// A job as it is stored, before any of its targets has its turn.
+fn job_row(job: &NewJob) -> JobRow {
+    let teams: BTreeSet<_> = job.targets.iter().map(|target| target.team_id).collect();
+    JobRow {
+        id: job.id,
+        status: JobStatus::Running,
+        summary: job.summary.clone(),
+        asked: job.asked.clone(),
+        teams: teams.into_iter().collect(),
+        counts: JobCounts::default(),
+        concurrency: job.concurrency,
+        timeout_seconds: job.timeout_seconds,
+        expires_in_seconds: job.expires_in_seconds,
+        actor: job.actor.clone(),
+        created_at: job.created_at,
+        deadline_at: job.deadline_at,
+        cancelled_at: None,
+        finished_at: None,
+    }
+}
+
+fn new_target(target: &NewJobTarget) -> TargetState {
+    let command = target.command.as_ref().ok().copied();
+    TargetState {
+        satellite: target.satellite_id,
+        name: target.satellite_name.clone(),
+        command,
+        status: command.map_or(TargetStatus::NotRun, |_| TargetStatus::Command(CommandStatus::Queued)),
+        exit_code: None,
     }
 }
 

@@ -17,7 +17,11 @@ pub trait JobStore: Send + Sync {
     /// Stores a job with its targets and commands, all or none.
     ///
     /// A target whose satellite was removed, or does not belong to the team of the target any more, is stored as not run. With an
-    /// idempotency key that is in use, nothing is stored: `Existing` if the body is the same, else `Conflict`.
+    /// idempotency key that is in use, no job is stored: `Existing` if the body is the same, else `Conflict`.
+    ///
+    /// A large job is stored in several transactions, between which other writes take place. Nobody sees it before the last one.
+    /// If that does not come, the job is never seen, its audit record is not written, and its commands end as `cancelled`: at
+    /// once, or if the process was killed, by [`job_sweep`](Self::job_sweep).
     async fn job_insert(
         &self,
         job: NewJob,
@@ -25,6 +29,8 @@ pub trait JobStore: Send + Sync {
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
     ) -> StoreResult<JobInsertOutcome>;
+    /// Ends the jobs whose storing began before a time and was not completed, with their commands. Returns how many.
+    async fn job_sweep(&self, before: Timestamp, now: Timestamp) -> StoreResult<u64>;
     /// Returns the payload of the commands of a job.
     async fn job_payload(&self, id: JobId) -> StoreResult<Option<String>>;
     /// Returns a job.

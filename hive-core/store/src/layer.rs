@@ -161,6 +161,7 @@ layer! {
             idempotency: Option<IdempotencyKey>,
             audit: AuditDraft
         ) -> JobInsertOutcome;
+        job_sweep(before: Timestamp, now: Timestamp) -> u64;
         job_payload(id: JobId) -> Option<String>;
         job_get(id: JobId) -> Option<JobRow>;
         job_list(visible: &VisibleTeams, range: RowRange) -> (Vec<JobRow>, u64);

@@ -30,6 +30,11 @@ fn counts<const N: usize>(of: [(TargetStatus, u64); N]) -> JobCounts {
     counts
 }
 
+/// The outcome where every command is stored.
+fn new() -> JobInsertOutcome {
+    JobInsertOutcome::New { not_run: Vec::new() }
+}
+
 pub(crate) fn new_job(on: &Fixture) -> NewJob {
     let now = on.now();
     NewJob {
@@ -71,7 +76,7 @@ async fn job_on(on: &Fixture, satellites: &[SatelliteRow]) -> (JobId, Vec<Comman
         add(on, &mut job, &mut commands, satellite);
     }
     let (id, ids) = (job.id, commands.iter().map(|command| command.id).collect());
-    assert_eq!(on.store.job_insert(job, commands, None, on.draft()).await.unwrap(), JobInsertOutcome::New);
+    assert_eq!(on.store.job_insert(job, commands, None, on.draft()).await.unwrap(), new());
     (id, ids)
 }
 
@@ -117,10 +122,61 @@ pub(crate) async fn a_job_is_stored_with_its_targets_all_or_none(on: &Fixture) {
     assert!(on.store.command_list_open(satellite.id).await.unwrap().is_empty());
     assert!(on.records_by(&actor).await.is_empty());
     let inserted = on.store.job_insert(job, commands, None, on.draft_by(&actor)).await.unwrap();
-    assert_eq!(inserted, JobInsertOutcome::New);
+    assert_eq!(inserted, new());
     assert_eq!(targets(on, id).await.len(), 1);
     assert_eq!(on.store.command_list_open(satellite.id).await.unwrap().len(), 1);
     assert_eq!(on.records_by(&actor).await.len(), 1);
+}
+
+async fn listed(on: &Fixture, id: JobId) -> bool {
+    let (rows, _) = on.store.job_list(&VisibleTeams::All, RowRange::ALL).await.unwrap();
+    rows.iter().any(|row| row.id == id)
+}
+
+pub(crate) async fn a_large_job_is_stored_all_or_none(on: &Fixture) {
+    let (satellite, actor) = (on.satellite().await, on.unique());
+    let large = || {
+        let (mut job, mut commands) = (new_job(on), Vec::new());
+        // So many that a store need not take them in one transaction.
+        for _ in 0..2_500 {
+            add(on, &mut job, &mut commands, &satellite);
+        }
+        (job, commands)
+    };
+    let is_stored = async |id| on.store.job_get(id).await.unwrap().is_some();
+    let open = async || on.store.command_list_open(satellite.id).await.unwrap().len();
+    let (mut broken, commands) = large();
+    // The last target's command is not stored.
+    broken.targets.push(target(&satellite, Ok(CommandId::new(on.seed()))));
+    let (id, insert) = (broken.id, on.store.job_insert(broken, commands, None, on.draft_by(&actor)));
+    assert!(insert.await.is_err());
+    assert!(!is_stored(id).await && !on.store.job_list_open().await.unwrap().contains(&id));
+    assert_eq!((open().await, on.records_by(&actor).await.len()), (0, 0));
+    // Callers that give up after any time, as if the process had been killed.
+    for patience in [0, 5, 20, 80].map(Duration::from_millis) {
+        let (mut job, commands) = large();
+        // So old that the sweep below ends no job of others that use the store at the same time.
+        job.created_at = on.now().minus(30 * DAY);
+        let id = job.id;
+        let insert = on.store.job_insert(job, commands, None, on.draft_by(&actor));
+        let inserted = tokio::time::timeout(patience, insert).await;
+        // Queued behind what was begun.
+        on.store.audit_append(on.draft()).await.unwrap();
+        on.store.job_sweep(on.now().minus(20 * DAY), on.now()).await.unwrap();
+        if is_stored(id).await {
+            assert_eq!(targets(on, id).await.len(), 2_500);
+            assert!(on.store.job_cancel(id, on.now(), on.draft()).await.unwrap());
+        } else {
+            assert!(!matches!(inserted, Ok(Ok(_))));
+        }
+        assert_eq!(open().await, 0);
+        assert_eq!(listed(on, id).await, is_stored(id).await);
+    }
+    let (job, commands) = large();
+    let id = job.id;
+    assert_eq!(on.store.job_insert(job, commands, None, on.draft_by(&actor)).await.unwrap(), new());
+    let statuses: Vec<_> = targets(on, id).await.iter().map(|target| target.status.clone()).collect();
+    assert_eq!(statuses, vec![status(CommandStatus::Queued); 2_500]);
 }
 
 pub(crate) async fn a_job_reads_back_as_it_was_stored(on: &Fixture) {
@@ -237,8 +293,7 @@ pub(crate) async fn an_idempotency_key_stores_one_job_of_many(on: &Fixture) {
         (id, on.store.job_insert(job, commands, Some(key(body)), on.draft_by(&owner)).await.unwrap())
     };
     let results = join_all((0..CALLERS).map(|_| insert("a"))).await;
-    let (new, others): (Vec<_>, Vec<_>) =
-        results.into_iter().partition(|(_, inserted)| *inserted == JobInsertOutcome::New);
+    let (new, others): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, inserted)| *inserted == new());
     assert_eq!(new.len(), 1);
     assert!(others.iter().all(|(_, inserted)| *inserted == JobInsertOutcome::Existing(new[0].0)));
     assert_eq!(insert("b").await.1, JobInsertOutcome::Conflict);
@@ -409,8 +464,9 @@ pub(crate) async fn a_target_that_was_removed_is_stored_as_not_run(on: &Fixture)
     // After the targets were resolved and before the job is stored.
     on.store.satellite_remove(removed.id, on.now(), on.draft()).await.unwrap();
     on.store.satellite_update(reassigned.id, assigned(on, None), on.draft()).await.unwrap();
-    let id = job.id;
-    assert_eq!(on.store.job_insert(job, commands, None, on.draft()).await.unwrap(), JobInsertOutcome::New);
+    let (id, not_run) = (job.id, commands[1..].iter().map(|command| command.id).collect());
+    let inserted = on.store.job_insert(job, commands, None, on.draft()).await.unwrap();
+    assert_eq!(inserted, JobInsertOutcome::New { not_run });
     let [one, two, three] = targets(on, id).await.try_into().unwrap();
     assert_eq!(one.status, TargetStatus::Command(CommandStatus::Queued));
     for target in [two, three] {

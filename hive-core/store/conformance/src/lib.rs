@@ -119,6 +119,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         output::output_is_read_from_any_byte_in_whole_chunks,
         output::the_last_chunks_are_stored_with_the_end,
         jobs::a_job_is_stored_with_its_targets_all_or_none,
+        jobs::a_large_job_is_stored_all_or_none,
         jobs::a_target_that_was_removed_is_stored_as_not_run,
         jobs::a_job_reads_back_as_it_was_stored,
         jobs::a_target_has_the_status_of_its_command,

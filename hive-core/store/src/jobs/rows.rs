@@ -49,10 +49,13 @@ pub struct NewJobTarget {
 }
 
 /// The outcome of storing a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobInsertOutcome {
     /// The job is stored.
-    New,
+    New {
+        /// The commands that are not stored, because their targets are not run.
+        not_run: Vec<CommandId>,
+    },
     /// The same request was stored before, as this job.
     Existing(JobId),
     /// The key is in use by another request. Nothing was stored.

@@ -1,24 +1,21 @@
 //! Jobs in an SQL database.
 
-use std::collections::{BTreeSet, HashMap};
+mod insert;
+
+use std::collections::HashMap;
 
 use async_trait::async_trait;
-use hive_wire::agent::ErrorBody;
 use hive_wire::api::{CommandStatus, JobCounts, TargetStatus};
-use hive_wire::{CommandId, ErrorCode, JobId, TeamId, Timestamp};
+use hive_wire::{JobId, Timestamp};
 
-use super::commands::{self, read_end};
+use super::commands::read_end;
 use super::fields::corrupt_column;
 use super::filter::Filter;
-use super::idempotency::{self, EarlierRequest};
-use super::many_rows::MAX_ROWS;
-use super::writer::Transaction;
-use super::{Row, SqlStore, Statement, Value, statements};
+use super::{Row, SqlStore, Statement, statements};
 use crate::access::VisibleTeams;
 use crate::audit::AuditDraft;
 use crate::{
-    IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewCommand, NewJob, NewJobTarget,
-    RowRange, StoreResult,
+    IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewCommand, NewJob, RowRange, StoreResult,
 };
 
 /// Jobs whose targets are counted in one statement.
@@ -33,29 +30,11 @@ impl JobStore for SqlStore {
         idempotency: Option<IdempotencyKey>,
         audit: AuditDraft,
     ) -> StoreResult<JobInsertOutcome> {
-        self.write(move |transaction| {
-            Box::pin(async move {
-                if let Some(key) = idempotency
-                    && let Some(earlier) =
-                        idempotency::claim(transaction, key, &[], Some(job.id), audit.timestamp).await?
-                {
-                    return Ok(match earlier {
-                        EarlierRequest::Job(id) => JobInsertOutcome::Existing(id),
-                        EarlierRequest::Commands(_) | EarlierRequest::Different => JobInsertOutcome::Conflict,
-                    });
-                }
-                let mut job = job;
-                let ids: Vec<_> = commands.iter().map(|command| command.id).collect();
-                let inserted = commands::insert(transaction, commands).await?;
-                for id in ids.into_iter().filter(|id| !inserted.contains(&id.to_string())) {
-                    set_not_run(&mut job, id);
-                }
-                insert(transaction, job).await?;
-                transaction.audit(audit);
-                Ok(JobInsertOutcome::New)
-            })
-        })
-        .await
+        self.insert_job(job, commands, idempotency, audit).await
+    }
+
+    async fn job_sweep(&self, before: Timestamp, now: Timestamp) -> StoreResult<u64> {
+        self.end_all_hidden(before, now).await
     }
 
     async fn job_payload(&self, id: JobId) -> StoreResult<Option<String>> {
@@ -70,6 +49,7 @@ impl JobStore for SqlStore {
 
     async fn job_list(&self, visible: &VisibleTeams, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)> {
         let mut filter = Filter::default();
+        filter.and_raw(statements::JOB_IS_SHOWN);
         filter.all_visible("j.id", statements::JOBS_OF_TEAMS, statements::JOB_TEAMS_ELSEWHERE, visible);
         let rows =
             self.fetch_all(filter.statement(statements::JOB_LIST, statements::JOB_PAGE, &range.values())).await?;
@@ -165,66 +145,6 @@ fn read_job(row: &Row, open: &mut HashMap<JobId, JobCounts>) -> StoreResult<JobR
         cancelled_at: row.time_opt("cancelled_at")?,
         finished_at: row.time_opt("finished_at")?,
     })
-}
-
-async fn insert(transaction: &mut Transaction, job: NewJob) -> StoreResult<()> {
-    let teams: BTreeSet<Option<TeamId>> = job.targets.iter().map(|target| target.team_id).collect();
-    let statement = Statement::new(statements::JOB_INSERT)
-        .text(job.id)
-        .bind(job.payload)
-        .bind(job.summary)
-        .json(&job.asked)
-        .json(&teams)
-        .number(job.concurrency)
-        .number(job.timeout_seconds)
-        .number(job.expires_in_seconds)
-        .json(&job.actor)
-        .bind(job.actor.kind)
-        .bind(job.actor.id)
-        .text(job.authorised_by)
-        .time(job.created_at)
-        .time(job.deadline_at);
-    transaction.execute(statement).await?;
-    let teams: Vec<_> = teams.into_iter().map(|team| team_row(job.id, team)).collect();
-    for rows in teams.chunks(MAX_ROWS) {
-        transaction.execute(statements::JOB_TEAM_INSERT.with_rows(rows.to_vec())).await?;
-    }
-    let targets: Vec<_> = job.targets.into_iter().enumerate().collect();
-    for targets in targets.chunks(MAX_ROWS) {
-        let rows = targets.iter().map(|(place, target)| target_row(job.id, *place, target)).collect();
-        transaction.execute(statements::JOB_TARGET_INSERT.with_rows(rows)).await?;
-    }
-    Ok(())
-}
-
-/// Replaces the command of a target by the reason why it is not run: its satellite was removed or given to another team after
-/// the job's targets were resolved.
-fn set_not_run(job: &mut NewJob, id: CommandId) {
-    for target in job.targets.iter_mut().filter(|target| target.command == Ok(id)) {
-        let message = format!("no satellite {}", target.satellite_name);
-        target.command = Err(ErrorBody { code: ErrorCode::SatelliteNotFound, message });
-    }
-}
-
-fn team_row(job: JobId, team: Option<TeamId>) -> Vec<Value> {
-    // A column of a primary key cannot be NULL: the empty text stands for "no team".
-    let team = team.map(|team| team.to_string()).unwrap_or_default();
-    Statement::values_only().text(job).bind(team).values
-}
-
-fn target_row(job: JobId, place: usize, target: &NewJobTarget) -> Vec<Value> {
-    let NewJobTarget { satellite_id, satellite_name, team_id, command } = target;
-    let error = command.as_ref().err();
-    Statement::values_only()
-        .text(job)
-        .number(place)
-        .text(satellite_id)
-        .text(satellite_name)
-        .text_opt(*team_id)
-        .text_opt(command.as_ref().ok())
-        .bind(error.map(|error| error.code.as_str()))
-        .text_opt(error.map(|error| &error.message))
-        .values
 }
 
 fn read_target(row: &Row) -> StoreResult<JobTargetRow> {
