@@ -45,9 +45,14 @@ macro_rules! begin {
 
 pub(super) static DIALECT: Dialect = Dialect {
     begin: begin!(),
-    // Separate statements: each has its own snapshot, so that the head is read as it is when the lock was granted.
-    begin_at_head: concat!(begin!(), "; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1"),
+    // Separate statements: each has its own snapshot, so that the head is read as it is when the lock was granted. A plan that is
+    // kept from when the tables were empty would read them from end to end.
+    begin_at_head: concat!(
+        begin!(),
+        "; SET LOCAL plan_cache_mode = force_custom_plan; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1"
+    ),
     begin_reading: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    numbers_many_rows: true,
     aborts_on_error: true,
     after_failed_commit: None,
     // Autovacuum does it.

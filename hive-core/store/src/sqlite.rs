@@ -50,6 +50,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     begin: "BEGIN IMMEDIATE",
     begin_at_head: "BEGIN IMMEDIATE; SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1",
     begin_reading: "BEGIN",
+    numbers_many_rows: false,
     aborts_on_error: false,
     // The log may contain the whole transaction although its COMMIT failed. After a kill, SQLite would recover it as if it had
     // been acknowledged. This script has no effect but to overwrite the first page of it.

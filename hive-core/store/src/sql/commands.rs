@@ -256,8 +256,7 @@ pub(super) async fn insert(transaction: &mut Transaction, commands: Vec<NewComma
     let mut inserted = HashSet::new();
     while !rows.is_empty() {
         let rest = rows.split_off(MAX_ROWS.min(rows.len()));
-        let rows =
-            transaction.fetch_all(statements::COMMAND_INSERT.with_rows(std::mem::replace(&mut rows, rest))).await?;
+        let rows = transaction.run_rows(&statements::COMMAND_INSERT, std::mem::replace(&mut rows, rest)).await?;
         for row in &rows {
             inserted.insert(row.text("id")?);
         }

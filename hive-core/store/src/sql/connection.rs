@@ -17,6 +17,8 @@ pub(crate) struct Dialect {
     pub(crate) begin_at_head: &'static str,
     /// Begins a read transaction on a snapshot.
     pub(crate) begin_reading: &'static str,
+    /// Whether the placeholders of a statement of many rows have numbers.
+    pub(crate) numbers_many_rows: bool,
     /// Whether a failed statement aborts the transaction back to the last savepoint.
     pub(crate) aborts_on_error: bool,
     /// Overwrites what a failed commit may have left behind, if the database needs that.

@@ -158,7 +158,7 @@ async fn claim(
 async fn insert_row(transaction: &mut Transaction, row: Statement, teams: Vec<Vec<Value>>) -> StoreResult<()> {
     transaction.execute(row).await?;
     for rows in teams.chunks(MAX_ROWS) {
-        transaction.execute(statements::JOB_TEAM_INSERT.with_rows(rows.to_vec())).await?;
+        transaction.run_rows(&statements::JOB_TEAM_INSERT, rows.to_vec()).await?;
     }
     Ok(())
 }
@@ -188,7 +188,7 @@ async fn insert_targets(
         })
         .collect();
     for rows in rows.chunks(MAX_ROWS) {
-        transaction.execute(statements::JOB_TARGET_INSERT.with_rows(rows.to_vec())).await?;
+        transaction.run_rows(&statements::JOB_TARGET_INSERT, rows.to_vec()).await?;
     }
     Ok(not_run)
 }

@@ -92,7 +92,7 @@ async fn apply(transaction: &mut Transaction, changes: &mut [&mut ChangeRequest]
         for requests in of_kind.chunks_mut(MAX_ROWS) {
             // Copies: the change may have to run again.
             let rows = requests.iter().map(|request| request.change.values.clone()).collect();
-            let changed = transaction.fetch_all(kind.statement().with_rows(rows)).await?;
+            let changed = transaction.run_rows(kind.statement(), rows).await?;
             let changed = changed.iter().map(|row| row.text("id")).collect::<StoreResult<HashSet<_>>>()?;
             for request in requests {
                 request.result = Some(Ok(changed.contains(&request.change.id.to_string())));
@@ -132,7 +132,7 @@ async fn append_output(transaction: &mut Transaction, changes: &[&mut CommandCha
         let rows: Vec<_> = first.map(|(id, channel, offset, bytes)| chunk_row(*id, channel, *offset, bytes)).collect();
         let mut inserted = HashSet::new();
         if !rows.is_empty() {
-            for row in transaction.fetch_all(statements::OUTPUT_INSERT_AT_END.with_rows(rows)).await? {
+            for row in transaction.run_rows(&statements::OUTPUT_INSERT_AT_END, rows).await? {
                 inserted.insert((row.text("command_id")?, row.text("channel")?));
             }
         }

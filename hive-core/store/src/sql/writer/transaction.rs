@@ -10,8 +10,9 @@ use hive_wire::api::AuditEntry;
 use crate::audit::chain::{self, GENESIS_HASH};
 use crate::audit::{AuditDraft, AuditHead};
 use crate::sql::audit::{audit_row, read_head};
+use crate::sql::many_rows::ManyRowsStatement;
 use crate::sql::pool::{Pool, PooledConnection};
-use crate::sql::{Dialect, Row, Statement, statements};
+use crate::sql::{Dialect, Row, Statement, Value, statements};
 use crate::{StoreError, StoreResult};
 
 const SAVEPOINT: &str = "SAVEPOINT unit";
@@ -92,6 +93,15 @@ impl Transaction {
         self.end_statement(result)
     }
 
+    /// Runs a statement with these rows, at most [`MAX_ROWS`](crate::sql::many_rows::MAX_ROWS), and returns its rows.
+    pub(in crate::sql) async fn run_rows(
+        &mut self,
+        statement: &'static ManyRowsStatement,
+        rows: Vec<Vec<Value>>,
+    ) -> StoreResult<Vec<Row>> {
+        self.fetch_all(statement.with_rows(rows, self.dialect())).await
+    }
+
     /// Runs a statement that returns at most one row.
     pub(in crate::sql) async fn fetch_optional(&mut self, statement: Statement) -> StoreResult<Option<Row>> {
         Ok(self.fetch_all(statement).await?.pop())
@@ -141,7 +151,8 @@ impl Transaction {
         }
         for records in self.records.chunks(MAX_RECORDS) {
             let rows = records.iter().map(|(entry, text)| audit_row(entry, text)).collect();
-            self.connection.execute(statements::AUDIT_INSERT.with_rows(rows)).await?;
+            let statement = statements::AUDIT_INSERT.with_rows(rows, self.connection.dialect());
+            self.connection.execute(statement).await?;
         }
         if let Err(error) = self.connection.script("COMMIT").await {
             self.rollback().await;
