@@ -1,7 +1,8 @@
 //! Storing a job.
 //!
 //! A large job is stored in several transactions, so that no other write waits for all of it. It is hidden until the last one,
-//! which stores its idempotency key and its audit record too. A job whose last transaction never comes stays hidden, and is
+//! which stores its idempotency key and its audit record too: until then its row has the negative of its time, so that the
+//! indexes by time leave it out. A job whose last transaction never comes stays hidden, and is
 //! ended by `job_sweep`: none of its commands is ever delivered, because only the driver of a visible job does that.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -18,9 +19,6 @@ use crate::{IdempotencyKey, JobInsertOutcome, NewCommand, NewJob, NewJobTarget, 
 
 /// Targets of one transaction.
 const STEP: usize = 1000;
-/// The status of a job that is hidden. It is no status of a job elsewhere.
-const HIDDEN: &str = "storing";
-const VISIBLE: &str = "running";
 
 /// A target with its command, if there is one.
 type TargetCommand = (NewJobTarget, Option<NewCommand>);
@@ -34,15 +32,16 @@ impl SqlStore {
         audit: AuditDraft,
     ) -> StoreResult<JobInsertOutcome> {
         let (id, now) = (job.id, audit.timestamp);
-        let (row, teams, targets) = split(job, commands);
-        if targets.len() <= STEP {
+        let is_large = job.targets.len() > STEP;
+        let (row, teams, targets) = split(job, commands, is_large);
+        if !is_large {
             return self
                 .write(move |transaction| {
                     Box::pin(async move {
                         if let Some(earlier) = claim(transaction, idempotency, id, now).await? {
                             return Ok(earlier);
                         }
-                        insert_row(transaction, row.bind(VISIBLE), teams).await?;
+                        insert_row(transaction, row, teams).await?;
                         let not_run = insert_targets(transaction, id, 0, targets).await?;
                         transaction.audit(audit);
                         Ok(JobInsertOutcome::New { not_run })
@@ -50,7 +49,7 @@ impl SqlStore {
                 })
                 .await;
         }
-        let inserted = self.insert_in_steps(id, (row.bind(HIDDEN), teams, targets), idempotency, audit).await;
+        let inserted = self.insert_in_steps(id, (row, teams, targets), idempotency, audit).await;
         if !matches!(inserted, Ok(JobInsertOutcome::New { .. }))
             && let Err(error) = self.end_hidden(id, now).await
         {
@@ -94,7 +93,7 @@ impl SqlStore {
 
     /// Ends the hidden jobs whose storing began before a time. Returns how many.
     pub(super) async fn end_all_hidden(&self, before: Timestamp, now: Timestamp) -> StoreResult<u64> {
-        let rows = self.fetch_all(Statement::new(statements::JOB_LIST_HIDDEN).time(before)).await?;
+        let rows = self.fetch_all(Statement::new(statements::JOB_LIST_HIDDEN).bind(-before.as_micros())).await?;
         for row in &rows {
             self.end_hidden(row.parse("id")?, now).await?;
         }
@@ -113,8 +112,9 @@ impl SqlStore {
     }
 }
 
-/// Splits a job into its row without the status, the rows of its teams, and its targets with their commands.
-fn split(job: NewJob, commands: Vec<NewCommand>) -> (Statement, Vec<Vec<Value>>, Vec<TargetCommand>) {
+/// Splits a job into the insert of its row, the rows of its teams, and its targets with their commands.
+fn split(job: NewJob, commands: Vec<NewCommand>, is_hidden: bool) -> (Statement, Vec<Vec<Value>>, Vec<TargetCommand>) {
+    let created_at = job.created_at.as_micros();
     let teams: BTreeSet<Option<TeamId>> = job.targets.iter().map(|target| target.team_id).collect();
     let row = Statement::new(statements::JOB_INSERT)
         .text(job.id)
@@ -129,7 +129,7 @@ fn split(job: NewJob, commands: Vec<NewCommand>) -> (Statement, Vec<Vec<Value>>,
         .bind(job.actor.kind)
         .bind(job.actor.id)
         .text(job.authorised_by)
-        .time(job.created_at)
+        .bind(if is_hidden { -created_at } else { created_at })
         .time(job.deadline_at);
     let teams = teams.into_iter().map(|team| team_row(job.id, team)).collect();
     let mut commands: HashMap<_, _> = commands.into_iter().map(|command| (command.id, command)).collect();

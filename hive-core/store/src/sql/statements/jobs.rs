@@ -11,7 +11,7 @@ macro_rules! job_columns {
 
 pub(in crate::sql) const JOB_INSERT: &str = "INSERT INTO jobs (id, payload, summary, asked, teams, status, concurrency, \
      timeout_seconds, expires_in_seconds, actor, actor_kind, created_by, authorised_by, created_at, deadline_at) \
-     VALUES ($1, $2, $3, $4, $5, $15, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+     VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 pub(in crate::sql) static JOB_TEAM_INSERT: ManyRowsStatement = ManyRowsStatement::new(
     "job, team",
     "INSERT INTO job_teams (job_id, team_id) SELECT v.job, v.team FROM v WHERE v.job IS NOT NULL",
@@ -23,27 +23,27 @@ pub(in crate::sql) static JOB_TARGET_INSERT: ManyRowsStatement = ManyRowsStateme
 );
 pub(in crate::sql) const JOB_PAYLOAD: &str = "SELECT payload FROM jobs WHERE id = $1";
 pub(in crate::sql) const JOB_GET: &str =
-    concat!("SELECT ", job_columns!(), " FROM jobs j WHERE j.id = $1 AND j.status <> 'storing'");
+    concat!("SELECT ", job_columns!(), " FROM jobs j WHERE j.id = $1 AND j.created_at >= 0");
 pub(in crate::sql) const JOB_LIST: &str = concat!("SELECT ", job_columns!(), " FROM jobs j");
 pub(in crate::sql) const JOB_PAGE: &str = " ORDER BY j.created_at DESC, j.id DESC LIMIT ? OFFSET ?";
 pub(in crate::sql) const JOB_ROWS_COUNTED: &str = counted!("jobs j");
-/// A job that is being stored is hidden.
-pub(in crate::sql) const JOB_IS_SHOWN: &str = "j.status <> 'storing'";
+/// A job that is being stored is hidden: its row has the negative of its time.
+pub(in crate::sql) const JOB_IS_SHOWN: &str = "j.created_at >= 0";
 pub(in crate::sql) const JOB_SHOW: &str =
-    "UPDATE jobs SET status = 'running' WHERE id = $1 AND status = 'storing' AND finished_at IS NULL";
+    "UPDATE jobs SET created_at = -created_at WHERE id = $1 AND created_at < 0 AND finished_at IS NULL";
 pub(in crate::sql) const JOB_LIST_HIDDEN: &str =
-    "SELECT id FROM jobs WHERE finished_at IS NULL AND status = 'storing' AND created_at < $1";
+    "SELECT id FROM jobs WHERE finished_at IS NULL AND created_at < 0 AND created_at > $1";
 pub(in crate::sql) const JOB_COMMANDS_END_HIDDEN: &str = "UPDATE satellite_commands SET status = 'cancelled', \
      finished_at = $2, updated_at = $2 WHERE finished_at IS NULL \
      AND id IN (SELECT command_id FROM job_targets WHERE job_id = $1 AND place >= $3 AND place < $4) \
-     AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND status = 'storing')";
+     AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND created_at < 0)";
 pub(in crate::sql) const JOB_END_HIDDEN: &str =
-    "UPDATE jobs SET finished_at = $2 WHERE id = $1 AND status = 'storing' AND finished_at IS NULL";
+    "UPDATE jobs SET finished_at = $2 WHERE id = $1 AND created_at < 0 AND finished_at IS NULL";
 /// `filter` appends the teams in visible to both.
 pub(in crate::sql) const JOBS_OF_TEAMS: &str = "SELECT job_id FROM job_teams WHERE team_id";
 pub(in crate::sql) const JOB_TEAMS_ELSEWHERE: &str = "SELECT 1 FROM job_teams t WHERE t.job_id = j.id AND t.team_id";
 pub(in crate::sql) const JOB_LIST_OPEN: &str =
-    "SELECT id FROM jobs WHERE finished_at IS NULL AND status <> 'storing' ORDER BY created_at, id";
+    "SELECT id FROM jobs WHERE finished_at IS NULL AND created_at >= 0 ORDER BY created_at, id";
 /// `filter` appends the ids of the jobs.
 pub(in crate::sql) const JOB_COUNTS: &str = "SELECT t.job_id AS job_id, c.status AS status, COUNT(*) AS targets \
      FROM job_targets t LEFT JOIN satellite_commands c ON c.id = t.command_id";
@@ -61,7 +61,7 @@ pub(in crate::sql) const JOB_TARGET_LIST: &str = "SELECT t.satellite_id, t.satel
      WHERE t.job_id = $1 ORDER BY t.place LIMIT $2 OFFSET $3";
 pub(in crate::sql) const JOB_TARGET_COUNT: &str = "SELECT COUNT(*) AS total FROM job_targets WHERE job_id = $1";
 pub(in crate::sql) const JOB_CANCEL: &str =
-    "UPDATE jobs SET status = 'cancelling', cancelled_at = $2 WHERE id = $1 AND status = 'running'";
+    "UPDATE jobs SET status = 'cancelling', cancelled_at = $2 WHERE id = $1 AND status = 'running' AND created_at >= 0";
 // Delivered commands are left out: their satellites end them, and report it.
 pub(in crate::sql) const JOB_COMMANDS_CANCEL: &str = "UPDATE satellite_commands SET status = 'cancelled', finished_at = $2, \
      updated_at = $2 WHERE status = 'queued' AND id IN (SELECT command_id FROM job_targets WHERE job_id = $1)";
