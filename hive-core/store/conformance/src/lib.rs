@@ -59,6 +59,7 @@ macro_rules! run {
 ///
 /// # Panics
 /// If a check fails.
+#[expect(clippy::too_many_lines, reason = "it is a list")]
 pub async fn check_all(store: Arc<dyn Store>) {
     let fixture = &Fixture::new(store);
     run!(
