@@ -25,7 +25,7 @@ macro_rules! texts {
 const INDEXES_OF_OPEN_ROWS: [&str; 3] = ["jobs_open", "sessions_open", "satellite_commands_open"];
 
 /// What a statement may read as a whole: a part of its text, of the step that reads, and the reason.
-const EXCUSES: [(&str, &str, &str); 15] = [
+const EXCUSES: [(&str, &str, &str); 16] = [
     ("WITH v (", "v", "they are the rows of the statement itself"),
     ("UNION ALL", "overdue", "the sub-query before it has its conditions"),
     ("AS rows_counted", "rows_counted", "the sub-query before it has its conditions"),
@@ -38,13 +38,14 @@ const EXCUSES: [(&str, &str, &str); 15] = [
     ("FROM users o WHERE o.id <>", "o", "it stops at the first other admin, and people are few"),
     ("FROM registration_tokens t", "t", "the API lists all tokens"),
     ("FROM audit_log a ORDER BY a.seq DESC LIMIT", "a", "it stops at its page"),
+    ("FROM audit_log ORDER BY seq DESC LIMIT 1", "audit_log", "it stops at the last record"),
     ("FROM sessions s JOIN satellites", "sessions_created", "it stops at its page"),
     ("SELECT s.id FROM satellites s", "satellites_listed", "only the index is read, without the rows"),
     ("FROM satellites s WHERE", "satellites_", "it stops at its page, or only the index is read"),
 ];
 
 /// The constants that are no statement by themselves, and those that a list completes.
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 18] = [
     "SATELLITE_COUNT",
     "SATELLITE_LIST",
     "SATELLITE_LIST_IDS",
