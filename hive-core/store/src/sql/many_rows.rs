@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-use super::{Dialect, Statement, Value};
+use super::{Statement, Value};
 
 /// The most rows of one statement. With the widest rows, this is well below the most placeholders of a statement, which are
 /// 32,766 in SQLite.
@@ -46,11 +46,11 @@ impl ManyRowsStatement {
 
     /// Returns the statement with these rows, at least one and at most [`MAX_ROWS`]. They are filled up to a power of two with
     /// rows of NULLs.
-    pub(super) fn with_rows(&'static self, rows: Vec<Vec<Value>>, dialect: &Dialect) -> Statement {
+    pub(super) fn with_rows(&'static self, rows: Vec<Vec<Value>>, is_numbered: bool) -> Statement {
         let empty: Vec<Value> = rows[0].iter().map(Value::to_null).collect();
         let size = rows.len().next_power_of_two();
-        let texts = if dialect.numbers_many_rows { &self.numbered } else { &self.unnumbered };
-        let text = texts[size.ilog2() as usize].get_or_init(|| self.text(size, empty.len(), dialect));
+        let texts = if is_numbered { &self.numbered } else { &self.unnumbered };
+        let text = texts[size.ilog2() as usize].get_or_init(|| self.text(size, empty.len(), is_numbered));
         let mut values = Vec::with_capacity(size * empty.len());
         let missing = size - rows.len();
         values.extend(rows.into_iter().flatten());
@@ -63,10 +63,10 @@ impl ManyRowsStatement {
     /// Returns the text of the statement with two rows.
     #[cfg(all(test, feature = "sqlite"))]
     pub(super) fn example(&self) -> String {
-        self.text(2, self.columns.split(',').count(), &crate::sqlite::DIALECT)
+        self.text(2, self.columns.split(',').count(), false)
     }
 
-    fn text(&self, size: usize, width: usize, dialect: &Dialect) -> String {
+    fn text(&self, size: usize, width: usize, is_numbered: bool) -> String {
         let mut text = format!("WITH v ({}) AS (VALUES ", self.columns);
         for placeholder in 1..=size * width {
             let before = match placeholder {
@@ -75,7 +75,7 @@ impl ManyRowsStatement {
                 _ => ", ",
             };
             text.push_str(before);
-            if dialect.numbers_many_rows {
+            if is_numbered {
                 write!(text, "${placeholder}").expect("a String takes all text");
             } else {
                 text.push('?');
@@ -85,25 +85,23 @@ impl ManyRowsStatement {
     }
 }
 
-#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{postgres, sqlite};
 
     static PAIRS: ManyRowsStatement = ManyRowsStatement::new("a, b", "SELECT a FROM v");
 
     #[test]
     fn rows_are_filled_up_to_a_power_of_two() {
         let rows = (1..=3).map(|number| vec![Value::from("x"), Value::from(number)]).collect();
-        let Statement { text, values } = PAIRS.with_rows(rows, &postgres::DIALECT);
+        let Statement { text, values } = PAIRS.with_rows(rows, true);
         assert_eq!(text, "WITH v (a, b) AS (VALUES ($1, $2), ($3, $4), ($5, $6), ($7, $8)) SELECT a FROM v");
         assert_eq!(values[4..], ["x".into(), 3.into(), Value::Text(None), Value::Integer(None)]);
     }
 
     #[test]
     fn one_row_needs_no_filling_and_sqlite_no_numbers() {
-        let Statement { text, values } =
-            PAIRS.with_rows(vec![vec![Value::from("x"), Value::from(1)]], &sqlite::DIALECT);
+        let Statement { text, values } = PAIRS.with_rows(vec![vec![Value::from("x"), Value::from(1)]], false);
         assert_eq!((&*text, values.len()), ("WITH v (a, b) AS (VALUES (?, ?)) SELECT a FROM v", 2));
     }
 }

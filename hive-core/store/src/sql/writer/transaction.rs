@@ -99,7 +99,7 @@ impl Transaction {
         statement: &'static ManyRowsStatement,
         rows: Vec<Vec<Value>>,
     ) -> StoreResult<Vec<Row>> {
-        self.fetch_all(statement.with_rows(rows, self.dialect())).await
+        self.fetch_all(statement.with_rows(rows, self.dialect().numbers_many_rows)).await
     }
 
     /// Runs a statement that returns at most one row.
@@ -151,7 +151,7 @@ impl Transaction {
         }
         for records in self.records.chunks(MAX_RECORDS) {
             let rows = records.iter().map(|(entry, text)| audit_row(entry, text)).collect();
-            let statement = statements::AUDIT_INSERT.with_rows(rows, self.connection.dialect());
+            let statement = statements::AUDIT_INSERT.with_rows(rows, self.dialect().numbers_many_rows);
             self.connection.execute(statement).await?;
         }
         if let Err(error) = self.connection.script("COMMIT").await {
