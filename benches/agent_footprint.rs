@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use hive_testkit::{TestHive, procfs, until};
+use hive_testkit::{TestHive, until};
 use serde_json::json;
 use support::figure::{Figure, is_asked_for};
 use support::memory::Memory;
@@ -100,10 +100,14 @@ async fn start(binary: &Path, url: &str, data_dir: &Path) -> anyhow::Result<Chil
 async fn journal_syncs(hive: &TestHive, path: &str, pid: u32) -> anyhow::Result<Vec<f64>> {
     let log = hive.dir().join("syncs");
     let mut strace = Command::new("strace");
-    strace.args(["--quiet=all", "--follow-forks", "--syscall-times", "--trace=fdatasync"]);
-    strace.arg("--output").arg(&log).args(["--attach", &pid.to_string()]).kill_on_drop(true);
+    strace.args(["--quiet=all", "--syscall-times", "--trace=fdatasync"]);
+    // This thread alone: the system calls of the others, which go on meanwhile, would delay strace.
+    let thread = journal_thread(pid)?;
+    strace.arg("--output").arg(&log).args(["--attach", &thread]).kill_on_drop(true);
     let mut tracer = strace.stdin(Stdio::null()).spawn()?;
-    until("strace holds all threads", async || procfs::are_threads_traced(pid as i32)).await;
+    let status = format!("/proc/{thread}/status");
+    let is_traced = || std::fs::read_to_string(&status).is_ok_and(|status| !status.contains("TracerPid:\t0\n"));
+    until("strace holds the thread", async || is_traced()).await;
     for _ in 0..COMMANDS {
         let answer = hive.rest().post(path, &json!({"command": "true"})).await;
         ensure!(answer.is_success(), "{}", answer.text());
@@ -114,6 +118,17 @@ async fn journal_syncs(hive: &TestHive, path: &str, pid: u32) -> anyhow::Result<
     let syncs: Vec<_> = std::fs::read_to_string(log)?.lines().filter_map(seconds).map(|took| took * 1e6).collect();
     ensure!(syncs.len() >= COMMANDS, "{} syncs of {COMMANDS} commands", syncs.len());
     Ok(syncs)
+}
+
+/// The id of the thread that writes the journal.
+fn journal_thread(pid: u32) -> anyhow::Result<String> {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?;
+        if std::fs::read_to_string(thread.path().join("comm"))?.trim() == "journal" {
+            return Ok(thread.file_name().to_string_lossy().into_owned());
+        }
+    }
+    anyhow::bail!("the agent has no thread that writes its journal")
 }
 
 async fn stop(mut agent: Child) -> anyhow::Result<()> {
