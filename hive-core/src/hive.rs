@@ -34,6 +34,7 @@ pub use crate::identity::authentication::VerifyMode;
 pub use crate::link_handler::AttachedSatellite;
 pub use crate::satellites::{KeyRejection, RegistrationError, TokenProblem};
 pub use crate::settings::{Activation, ClaimedTags, MAX_LOST_GRACE, Settings};
+pub use crate::telemetry::TelemetryCounts;
 pub use acting::ActingHive;
 pub use builder::HiveBuilder;
 pub(crate) use services::Services;
@@ -126,6 +127,11 @@ impl Hive {
     /// Returns how often housekeeping has failed since the start.
     pub fn housekeeping_counts(&self) -> HousekeepingCounts {
         self.inner.housekeeping.counts(&self.services().context)
+    }
+
+    /// Returns how much telemetry was stored and dropped since the start.
+    pub fn telemetry_counts(&self) -> TelemetryCounts {
+        self.services().telemetry.counts()
     }
 
     pub(crate) fn services(&self) -> &Services {

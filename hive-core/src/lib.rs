@@ -39,6 +39,7 @@ pub mod sessions;
 mod settings;
 pub mod subscription;
 mod sync;
+mod telemetry;
 pub mod terminal;
 mod unreadable;
 mod validate;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use hive_wire::agent::{Channel, Handshake, Metrics, ToAgent, ToServer};
 use hive_wire::api::SatelliteEvent;
 use hive_wire::frame::{Frame, FrameKind, StreamId};
-use hive_wire::{CommandId, SatelliteId, escape};
+use hive_wire::{CommandId, SatelliteId, TeamId, escape};
 use tracing::{debug, info};
 
 use self::output::OutputStream;
@@ -67,12 +67,13 @@ impl LinkHandler {
         link: Arc<dyn AgentLink>,
     ) -> Result<AttachedSatellite> {
         let (listed, capacity) = (handshake.sessions.clone(), handshake.capacity);
-        let AcceptedLink { handle, name } = self.satellites.accept_link(identity, handshake, link).await?;
+        let AcceptedLink { handle, name, team_id } = self.satellites.accept_link(identity, handshake, link).await?;
         let link = self.commands.open_link(handle, capacity);
         // From here on the drop of `attached` removes the link, whatever fails.
         let attached = AttachedSatellite {
             handler: self.clone(),
             link: link.clone(),
+            team_id,
             streams: HashMap::new(),
             reports: Arc::default(),
         };
@@ -88,6 +89,8 @@ impl LinkHandler {
 pub struct AttachedSatellite {
     handler: Arc<LinkHandler>,
     link: CommandLink,
+    /// Its team. A satellite that is given to another team gets a new link.
+    team_id: Option<TeamId>,
     streams: HashMap<StreamId, LinkMessage>,
     /// What waits for the store.
     reports: Arc<ReportQueue>,
@@ -209,12 +212,13 @@ impl AttachedSatellite {
         if let Some(capacity) = capacity {
             commands.set_capacity(&self.link, capacity);
         }
-        if let Some(metrics) = metrics {
-            let problems = metrics.problems.into_iter().take(MAX_PROBLEMS).map(cut).collect();
-            links.set_problems(self.satellite(), problems);
-        }
+        let metrics = metrics.map(|metrics| {
+            let problems: Vec<_> = metrics.problems.into_iter().take(MAX_PROBLEMS).map(cut).collect();
+            links.set_problems(self.satellite(), problems.clone());
+            Metrics { problems, ..metrics }
+        });
         self.link.handle.on_answer();
-        satellites.note_heartbeat(self.satellite(), None, None);
+        satellites.note_heartbeat(self.satellite(), self.team_id, metrics);
     }
 
     fn on_stream_open(&mut self, stream: StreamId, command: CommandId, channel: Channel, offset: u64) -> Result<()> {

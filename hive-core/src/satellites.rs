@@ -5,6 +5,7 @@
 
 mod activation;
 mod authentication;
+mod descriptions;
 mod device_registry;
 mod handshake;
 mod heartbeats;
@@ -30,10 +31,12 @@ use crate::links::Links;
 use crate::observers::Observers;
 use crate::store::{AuditStore, RegistrationTokenStore, SatelliteStore, Store};
 use crate::sync::Turns;
+use crate::telemetry::Telemetry;
 
 pub use authentication::KeyRejection;
 pub use device_registry::DeviceRegistry;
 pub(crate) use handshake::AcceptedLink;
+pub use heartbeats::SatelliteHeartbeat;
 pub use registration::{RegistrationError, TokenProblem};
 
 /// All satellites.
@@ -45,7 +48,8 @@ pub(crate) struct Satellites {
     events: Arc<Events>,
     links: Arc<Links>,
     context: ServiceContext,
-    heartbeats: heartbeats::HeartbeatBuffer,
+    telemetry: Arc<Telemetry>,
+    descriptions: descriptions::DescriptionBuffer,
     positions: journal_positions::JournalPositions,
     observers: Observers<dyn SatelliteObserver>,
     /// Held from the reading or changing of a row until its team and tags are noted for events, and its events published: they
@@ -89,6 +93,7 @@ impl Satellites {
         identity: Arc<IdentityService>,
         events: Arc<Events>,
         links: Arc<Links>,
+        telemetry: Arc<Telemetry>,
         context: ServiceContext,
     ) -> Self {
         Self {
@@ -99,7 +104,8 @@ impl Satellites {
             events,
             links,
             context,
-            heartbeats: heartbeats::HeartbeatBuffer::default(),
+            telemetry,
+            descriptions: descriptions::DescriptionBuffer::default(),
             positions: journal_positions::JournalPositions::default(),
             observers: Observers::default(),
             row_turns: Turns::default(),

@@ -10,6 +10,7 @@ mod signals;
 use hive_core::Hive;
 use hive_core::hive::reset_audit_head;
 use hive_core::store::Database;
+use hive_core::store::backup::BackupScope;
 use serde_json::{Value, json};
 
 use self::args::ServerCommand;
@@ -24,8 +25,9 @@ pub(crate) type CliResult = Result<(), Box<dyn std::error::Error>>;
 pub(crate) async fn run(cli: ServerCli, print: fn(&Value)) -> CliResult {
     match cli.command {
         None => serve(cli.serve, cli.data, print).await,
-        Some(ServerCommand::Backup { output }) => {
-            backup::create(&cli.data.backup_source()?, &output).await?.iter().for_each(print);
+        Some(ServerCommand::Backup { output, with_telemetry }) => {
+            let scope = if with_telemetry { BackupScope::HiveAndTelemetry } else { BackupScope::Hive };
+            backup::create(&cli.data.backup_source()?, scope, &output).await?.iter().for_each(print);
             Ok(())
         }
         Some(ServerCommand::Restore { from }) => {
@@ -35,7 +37,7 @@ pub(crate) async fn run(cli: ServerCli, print: fn(&Value)) -> CliResult {
             Ok(reset_audit_head(&data_dir)?)
         }
         Some(ServerCommand::AcceptKeys) => {
-            let hive = cli.data.builder()?.accept_other_keys().build().await?;
+            let hive = cli.data.builder_beside_server().await?.accept_other_keys().build().await?;
             hive.shutdown().await;
             print(&json!({ "accepted": true, "hive_id": hive.id() }));
             Ok(())
@@ -44,7 +46,7 @@ pub(crate) async fn run(cli: ServerCli, print: fn(&Value)) -> CliResult {
             // Building a hive creates what is missing, and a check must not do that.
             cli.data.expect_hive()?;
             let database = cli.data.database()?;
-            let hive = cli.data.builder()?.build().await?;
+            let hive = cli.data.builder_beside_server().await?.build().await?;
             let found = check(&hive, &database).await;
             // Before the result is checked: a hive that failed has to release its database as well.
             hive.shutdown().await;
@@ -53,7 +55,7 @@ pub(crate) async fn run(cli: ServerCli, print: fn(&Value)) -> CliResult {
             if is_sound { Ok(()) } else { Err("stored data is damaged".into()) }
         }
         Some(ServerCommand::Setup(command)) => {
-            let hive = cli.data.builder()?.build().await?;
+            let hive = cli.data.builder_beside_server().await?.build().await?;
             let document = run_setup(&hive, command).await;
             hive.shutdown().await;
             print(&document?);
@@ -62,9 +64,17 @@ pub(crate) async fn run(cli: ServerCli, print: fn(&Value)) -> CliResult {
     }
 }
 
-/// Checks the audit log and the database. Damage that keeps the hive from opening has been reported before.
+/// Checks the audit log and the databases. Damage that keeps the hive from opening has been reported before. Damaged telemetry is
+/// reported and is no damage of the hive: its server sets it aside at the next start.
 async fn check(hive: &Hive, database: &Database) -> hive_core::Result<(bool, Value)> {
     let (audit_log, faults) = (hive.as_system().audit().verify().await?, database.check().await?);
     let is_sound = audit_log.valid && faults.is_empty();
-    Ok((is_sound, json!({ "sound": is_sound, "database": { "faults": faults }, "audit": audit_log })))
+    let telemetry = database.check_telemetry().await?;
+    let document = json!({
+        "sound": is_sound,
+        "database": { "faults": faults },
+        "telemetry": { "faults": telemetry },
+        "audit": audit_log,
+    });
+    Ok((is_sound, document))
 }

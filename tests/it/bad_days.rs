@@ -4,6 +4,7 @@ mod clocks;
 mod damage;
 mod disks;
 mod hangs;
+mod telemetry_file;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

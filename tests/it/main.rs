@@ -37,3 +37,4 @@ mod shutdown;
 mod storm;
 mod support;
 mod teams;
+mod telemetry;

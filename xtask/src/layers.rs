@@ -8,13 +8,14 @@ use crate::imports::{Edge, SOURCES, Sources};
 use crate::run::root;
 
 /// The services of hive-core, the lowest first: what each may use, of services, is what stands before it. ARCHITECTURE.md says why.
-const SERVICES: [&str; 15] = [
+const SERVICES: [&str; 16] = [
     "context",
     "grants",
     "events",
     "audit",
     "identity",
     "links",
+    "telemetry",
     "satellites",
     "commands",
     "jobs",

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use hive_wire::api::{ApiKeyCreate, NewApiKey, TeamMember};
+use hive_wire::{SatelliteId, Timestamp};
 
 use super::Hive;
 use crate::access::{Permission, Principal, ResourceScope, Role};
 use crate::authorization::authorize_action;
 use crate::handle::ServiceHandle;
+use crate::satellites::SatelliteHeartbeat;
 use crate::{AuditLogger, CommandRouter, DeviceRegistry, HiveApi, Identity, JobManager, Result, SessionManager};
 
 /// The hive as `principal` may use it. Each service checks the permission in the call that needs it.
@@ -65,6 +67,28 @@ impl ActingHive {
         authorize_action(&self.principal, &Permission::UsersManage, ResourceScope::Platform)?;
         let identity = &self.hive.services().identity;
         identity.create_api_key(&self.principal, identity.find_user(username).await?.id, key).await
+    }
+
+    /// Returns the last heartbeat of a satellite; `None` if there was none, or the telemetry was lost.
+    ///
+    /// # Errors
+    /// `SatelliteNotFound` where the caller may not read the satellite; `Unavailable` where the telemetry cannot be read.
+    pub async fn latest_heartbeat(&self, satellite: SatelliteId) -> Result<Option<SatelliteHeartbeat>> {
+        self.hive.services().satellites.latest_heartbeat(&self.principal, satellite).await
+    }
+
+    /// Lists up to `limit` heartbeats of a satellite that have the state of its machine, newest first: those before a time, and
+    /// from the satellite's time in the teams of the caller. The last few seconds may be missing.
+    ///
+    /// # Errors
+    /// As [`latest_heartbeat`](Self::latest_heartbeat).
+    pub async fn heartbeat_history(
+        &self,
+        satellite: SatelliteId,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<SatelliteHeartbeat>> {
+        self.hive.services().satellites.heartbeat_history(&self.principal, satellite, before, limit).await
     }
 
     /// Makes a user a member of the team of this slug, or changes their role there.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tracing::warn;
+
 use super::services::{ServiceParts, Services};
 use super::{Hive, HiveInner, Settings, key_check};
 use crate::audit::sign_beginning_again;
@@ -11,7 +13,7 @@ use crate::context::DatabaseDisk;
 #[cfg(test)]
 use crate::context::DiskSpaceMonitor;
 use crate::keys::{Keys, KeysError};
-use crate::store::{self, Database, Fingerprints, Store};
+use crate::store::{self, Database, Fingerprints, Store, TelemetryStore};
 use crate::{Error, Result};
 
 /// Builds a [`Hive`]. Ends in [`build`](Self::build).
@@ -22,6 +24,7 @@ pub struct HiveBuilder {
     data_dir: Option<PathBuf>,
     database: Option<Database>,
     store: Option<Arc<dyn Store>>,
+    telemetry: Option<Arc<dyn TelemetryStore>>,
     keys: Option<Keys>,
     accepts_other_keys: bool,
     source: ClockAndRng,
@@ -53,10 +56,17 @@ impl HiveBuilder {
         self
     }
 
-    /// Uses another store.
+    /// Uses another store. The telemetry stays where it is without it: in the database of the builder, or in the data directory.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Uses another store for telemetry.
+    #[must_use]
+    pub fn telemetry(mut self, telemetry: Arc<dyn TelemetryStore>) -> Self {
+        self.telemetry = Some(telemetry);
         self
     }
 
@@ -101,14 +111,15 @@ impl HiveBuilder {
         if let Some(dir) = &self.data_dir {
             store::private_files::create_dir(dir).map_err(|error| Error::Unavailable(error.into()))?;
         }
-        let (store, disk) = match (self.store, self.database) {
+        let database = match self.database {
+            Some(database) => Ok(database),
+            None => Database::default_in(self.data_dir.as_deref()),
+        };
+        let (store, disk) = match (self.store, &database) {
             // Where a store from outside keeps its data is not known, so that there is no disk to probe.
             (Some(store), _) => (store, None),
-            (None, Some(database)) => (database.open().await?, database.dir().map(DatabaseDisk::in_dir)),
-            (None, None) => {
-                let database = Database::default_in(self.data_dir.as_deref()).map_err(Error::internal)?;
-                (database.open().await?, database.dir().map(DatabaseDisk::in_dir))
-            }
+            (None, Ok(database)) => (database.open().await?, database.dir().map(DatabaseDisk::in_dir)),
+            (None, Err(error)) => return Err(Error::internal(error.clone())),
         };
         #[cfg(test)]
         let disk = match (disk, self.disk_space) {
@@ -136,11 +147,22 @@ impl HiveBuilder {
         if accepts_others {
             sign_beginning_again(store.as_ref(), &keys.audit, &self.source).await?;
         }
-        let parts = ServiceParts { hive, store, keys, source: self.source, settings: self.settings, disk };
+        let telemetry = match self.telemetry {
+            Some(telemetry) => telemetry,
+            None => open_telemetry(&database.map_err(Error::internal)?, is_new).await?,
+        };
+        let parts = ServiceParts { hive, store, telemetry, keys, source: self.source, settings: self.settings, disk };
         let services = Services::build(parts, self.data_dir.as_deref()).await?;
         let housekeeping = services.start_housekeeping();
         Ok(Hive { inner: Arc::new(HiveInner { services, housekeeping, is_new }) })
     }
+}
+
+async fn open_telemetry(database: &Database, is_new: bool) -> Result<Arc<dyn TelemetryStore>> {
+    if let Some(file) = database.telemetry_file().filter(|file| !is_new && !file.exists()) {
+        warn!(path = %file.display(), "the telemetry database is missing, and a new one is created; commands, users and the audit log are not concerned");
+    }
+    Ok(database.open_telemetry().await?)
 }
 
 /// Keys that cannot be read may be on a full disk, which can pass. Damaged keys need an operator.

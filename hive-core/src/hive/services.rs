@@ -24,7 +24,8 @@ use crate::retention::Retention;
 use crate::satellites::{SatelliteObserver, Satellites};
 use crate::sessions::{Sessions, tick_interval};
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Store, TelemetryStore};
+use crate::telemetry::Telemetry;
 
 /// How often it is checked whether commands have ended elsewhere for which callers wait here.
 const ABSENT_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,6 +40,7 @@ pub(crate) struct Services {
     pub(crate) auth_failures: Arc<AuthFailures>,
     pub(crate) identity: Arc<IdentityService>,
     pub(crate) links: Arc<Links>,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) satellites: Arc<Satellites>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) jobs: Arc<Jobs>,
@@ -52,6 +54,7 @@ pub(crate) struct Services {
 pub(super) struct ServiceParts {
     pub(super) hive: IdentifiedHive,
     pub(super) store: Arc<dyn Store>,
+    pub(super) telemetry: Arc<dyn TelemetryStore>,
     pub(super) keys: Keys,
     pub(super) source: ClockAndRng,
     pub(super) settings: Settings,
@@ -62,7 +65,7 @@ pub(super) struct ServiceParts {
 impl Services {
     /// Builds the services. `data_dir` is where the head of the audit log is noted.
     pub(super) async fn build(parts: ServiceParts, data_dir: Option<&Path>) -> Result<Self> {
-        let ServiceParts { hive, store, keys, source, settings, disk } = parts;
+        let ServiceParts { hive, store, telemetry, keys, source, settings, disk } = parts;
         let audit_head = match data_dir {
             Some(dir) => Some(Arc::new(AuditHeadFile::open(dir, store.clone(), &keys.audit.public_key()).await?)),
             None => None,
@@ -77,8 +80,15 @@ impl Services {
             IdentityService::new(&store, keys.clone(), grants.clone(), auth_failures.clone(), context.clone());
         let identity = Arc::new(identity);
         let links = Arc::new(Links::default());
-        let satellites = Satellites::new(&store, identity.clone(), events.clone(), links.clone(), context.clone());
-        let satellites = Arc::new(satellites);
+        let telemetry = Arc::new(Telemetry::new(telemetry, context.clone()));
+        let satellites = Arc::new(Satellites::new(
+            &store,
+            identity.clone(),
+            events.clone(),
+            links.clone(),
+            telemetry.clone(),
+            context.clone(),
+        ));
         let commands = Commands::new(&store, keys.clone(), auth_failures.clone(), links.clone(), context.clone());
         let commands = Arc::new(commands);
         let jobs = Arc::new(Jobs::new(
@@ -113,6 +123,7 @@ impl Services {
             auth_failures,
             identity,
             links,
+            telemetry,
             satellites,
             commands,
             jobs,
@@ -144,7 +155,7 @@ impl Services {
     pub(super) fn start_housekeeping(&self) -> Arc<Housekeeping> {
         let settings = self.context.settings();
         let every = settings.sweep_interval;
-        let Self { grants, auth_failures, links, satellites, commands, jobs, sessions, .. } = self;
+        let Self { grants, auth_failures, links, telemetry, satellites, commands, jobs, sessions, .. } = self;
         let (context, disk) = (self.context.clone(), self.context.clone());
         let mut concerns = vec![
             Concern::new("open jobs", every, jobs, |jobs| async move { jobs.resume_open().await }),
@@ -168,12 +179,11 @@ impl Services {
                 grants.revalidate_all().await;
                 Ok(())
             }),
-            Concern::new(
-                "heartbeats",
-                every,
-                satellites,
-                |satellites| async move { satellites.flush_heartbeats().await },
-            )
+            Concern::new("telemetry", every, telemetry, |telemetry| async move { telemetry.flush().await })
+                .also_at_shutdown(),
+            Concern::new("satellite descriptions", every, satellites, |satellites| async move {
+                satellites.flush_descriptions().await
+            })
             .also_at_shutdown(),
             Concern::new("journal positions", every, satellites, |satellites| async move {
                 satellites.flush_journal_positions().await

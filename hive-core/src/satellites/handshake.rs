@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hive_wire::agent::{Handshake, HandshakeAck, PROTOCOL_VERSION, ToAgent};
 use hive_wire::api::{AuditResult, SatelliteEvent};
-use hive_wire::{SatelliteId, SatelliteName};
+use hive_wire::{SatelliteId, SatelliteName, TeamId};
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -18,7 +18,7 @@ use crate::audit::draft::{Subject, draft, satellite_actor};
 use crate::events::EventSubject;
 use crate::link::{AgentLink, Outgoing};
 use crate::links::LinkHandle;
-use crate::store::{JournalRow, SatelliteRow};
+use crate::store::{JournalRow, SatelliteDescription, SatelliteRow};
 use crate::{Error, Result};
 
 /// How often one process that is refused is reported: it tries again and again.
@@ -28,6 +28,7 @@ const CONFLICT_INTERVAL: Duration = Duration::from_hours(1);
 pub(crate) struct AcceptedLink {
     pub(crate) handle: LinkHandle,
     pub(crate) name: SatelliteName,
+    pub(crate) team_id: Option<TeamId>,
 }
 
 impl Satellites {
@@ -61,13 +62,15 @@ impl Satellites {
         self.check_generation(&identity).await?;
         self.activate(&row).await?;
         let journal_id: Arc<str> = self.store_journal(&row, &presented, seen.as_ref()).await?.into();
-        self.note_heartbeat(id, Some(cut_system_info(handshake.system)), Some(cut(handshake.version)));
+        let (system, agent_version) = (Some(cut_system_info(handshake.system)), Some(cut(handshake.version)));
+        self.note_description(SatelliteDescription { id, system, agent_version });
+        self.note_heartbeat(id, row.team_id, None);
         // Before the link is known to others: no message may overtake the answer.
         link.send(Outgoing::from(ToAgent::HandshakeAck(Box::new(self.acceptance())))).ok();
         // None where it was closed meanwhile: its key was replaced, or the satellite removed.
         let handle = joining.admit(journal_id, presented.start_id.map(Into::into)).ok_or(Error::AuthInvalid)?;
         info!(satellite.id = %id, satellite.name = %row.name, "satellite online");
-        Ok(AcceptedLink { handle, name: row.name })
+        Ok(AcceptedLink { handle, name: row.name, team_id: row.team_id })
     }
 
     /// Reads the row of a satellite that is about to have events of its link.

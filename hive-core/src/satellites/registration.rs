@@ -137,11 +137,7 @@ impl Satellites {
     /// Returns which satellite has a name, and whether it is online or was a moment ago.
     async fn name_holder(&self, name: &SatelliteName) -> Result<Option<NameHolder>> {
         let Some(row) = self.store.satellite_find(name).await? else { return Ok(None) };
-        let noted = self.heartbeats.get(row.id).map(|heartbeat| heartbeat.at);
-        // Heartbeats reach the store later.
-        let heard = row.last_heartbeat.max(noted);
-        let gone_since = self.context.now().minus(self.context.settings().heartbeat_timeout);
-        let is_present = self.links.is_online(row.id) || heard.is_some_and(|heard| heard > gone_since);
+        let is_present = self.is_present(&row).await;
         Ok(Some(NameHolder { id: row.id, team_id: row.team_id, is_present }))
     }
 

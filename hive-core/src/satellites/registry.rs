@@ -42,7 +42,7 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
 
     async fn get(&self, id: SatelliteId) -> Result<Option<Satellite>> {
         match self.service.row_for(&self.principal, id, &Permission::SatellitesRead).await {
-            Ok(row) => Ok(Some(self.service.view(row))),
+            Ok(row) => Ok(Some(self.service.view(row).await)),
             Err(Error::SatelliteNotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -64,7 +64,7 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
         let mut query = SatelliteQuery::visible_to(visible_teams(&self.principal, &Permission::SatellitesRead));
         query.tags = vec![tag.to_owned()];
         let rows = self.service.rows_matching(&query).await?;
-        Ok(rows.into_iter().map(|row| self.service.view(row)).collect())
+        Ok(self.service.views(rows).await)
     }
 
     async fn subscribe(&self, after: Option<EventCursor>) -> Result<Subscription<EventItem>> {
@@ -74,7 +74,12 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
 
 impl Satellites {
     /// Finds a satellite on which the principal has the permission.
-    async fn row_for(&self, principal: &Principal, id: SatelliteId, permission: &Permission) -> Result<SatelliteRow> {
+    pub(super) async fn row_for(
+        &self,
+        principal: &Principal,
+        id: SatelliteId,
+        permission: &Permission,
+    ) -> Result<SatelliteRow> {
         satellite_for(self.store.as_ref(), principal, id, permission).await
     }
 
@@ -101,7 +106,7 @@ impl Satellites {
         let (items, total) = match filter.online {
             None => {
                 let (rows, total) = self.store.satellite_list(&query, range).await?;
-                (rows.into_iter().map(|row| self.view(row)).collect(), total)
+                (self.views(rows).await, total)
             }
             Some(online) => {
                 // Presence is in memory, so that the store can neither filter by it nor count. It gives the ids, from an
@@ -112,8 +117,9 @@ impl Satellites {
                 let page = ids.iter().skip(range.offset as usize).take(range.limit as usize).copied().collect();
                 let rows = self.rows_of(&query, page).await?;
                 // The link of one may have come or gone since the ids were looked at: a page has what it says.
-                let views = rows.into_iter().map(|row| self.view(row)).filter(|satellite| satellite.online == online);
-                (views.collect(), total)
+                let mut items = self.views(rows).await;
+                items.retain(|satellite| satellite.online == online);
+                (items, total)
             }
         };
         Ok(Page { items, total, page: page.page, per_page: page.per_page })
@@ -204,7 +210,7 @@ impl Satellites {
                 observer.on_usable(id);
             }
         }
-        Ok(self.view(row))
+        Ok(self.view(row).await)
     }
 
     async fn remove(self: &Arc<Self>, principal: &Principal, id: SatelliteId) -> Result<()> {
@@ -226,6 +232,7 @@ impl Satellites {
         self.revoke(id, Revocation::Removed).await;
         self.links.close(id, close::GOING_AWAY, "the satellite was removed");
         self.positions.remove(id);
+        self.telemetry.forget(id);
         self.events.publish_removal(former);
         Ok(())
     }

@@ -1,12 +1,28 @@
 //! A stored satellite as clients see it.
 
+use hive_wire::Timestamp;
 use hive_wire::api::{Satellite, SatelliteType};
 
 use super::Satellites;
 use crate::store::SatelliteRow;
 
 impl Satellites {
-    pub(super) fn view(&self, row: SatelliteRow) -> Satellite {
+    pub(super) async fn view(&self, row: SatelliteRow) -> Satellite {
+        let last_seen = self.telemetry.last_seen(&[row.id]).await.remove(&row.id);
+        self.view_at(row, last_seen)
+    }
+
+    pub(super) async fn views(&self, rows: Vec<SatelliteRow>) -> Vec<Satellite> {
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let mut last_seen = self.telemetry.last_seen(&ids).await;
+        let view = |row: SatelliteRow| {
+            let seen = last_seen.remove(&row.id);
+            self.view_at(row, seen)
+        };
+        rows.into_iter().map(view).collect()
+    }
+
+    fn view_at(&self, row: SatelliteRow, last_seen: Option<Timestamp>) -> Satellite {
         let SatelliteRow {
             id,
             name,
@@ -19,17 +35,15 @@ impl Satellites {
             satellite_url,
             system,
             agent_version,
-            last_heartbeat,
             journal: _,
             conflict_at,
             created_at,
             updated_at,
         } = row;
-        // A heartbeat that is not stored yet counts as much as one that is.
-        let heartbeat = self.heartbeats.get(id);
-        let last_seen = heartbeat.as_ref().map(|heartbeat| heartbeat.at).max(last_heartbeat);
+        // A description that is not stored yet counts as much as one that is.
+        let described = self.descriptions.get(id);
         let (new_system, new_version) =
-            heartbeat.map(|heartbeat| (heartbeat.system, heartbeat.agent_version)).unwrap_or_default();
+            described.map(|described| (described.system, described.agent_version)).unwrap_or_default();
         Satellite {
             id,
             name,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::{Store, StoreResult};
+use crate::{Store, StoreResult, TelemetryStore};
 
 /// The address of a database, which is not opened yet: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
 ///
@@ -97,6 +97,45 @@ impl Database {
         }
     }
 
+    /// Opens the telemetry of its hive, and runs the missing migrations. For an SQLite file it is `telemetry.db` in the same
+    /// directory: one that is missing or cannot be read is replaced.
+    pub async fn open_telemetry(&self) -> StoreResult<Arc<dyn TelemetryStore>> {
+        match &self.0 {
+            #[cfg(feature = "sqlite")]
+            Address::File(path) => Ok(Arc::new(crate::sqlite::telemetry::open(path).await?)),
+            #[cfg(feature = "sqlite")]
+            Address::Memory => Ok(Arc::new(crate::sqlite::telemetry::in_memory().await?)),
+            #[cfg(feature = "postgres")]
+            Address::Postgres(address) => Ok(Arc::new(crate::postgres::telemetry::open(address).await?)),
+            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+            none => match *none {},
+        }
+    }
+
+    /// Returns the file of the telemetry of an SQLite file.
+    pub fn telemetry_file(&self) -> Option<std::path::PathBuf> {
+        match &self.0 {
+            #[cfg(feature = "sqlite")]
+            Address::File(path) => Some(crate::sqlite::telemetry::file_of(path)),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => None,
+            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+            none => match *none {},
+        }
+    }
+
+    /// As [`check`](Self::check), of the telemetry. A missing file has no faults.
+    ///
+    /// # Errors
+    /// If it cannot be read at all.
+    pub async fn check_telemetry(&self) -> StoreResult<Vec<String>> {
+        match self.telemetry_file() {
+            #[cfg(feature = "sqlite")]
+            Some(file) if file.exists() => crate::sqlite::telemetry::check(&file).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Checks all of it for corruption, while a server may be using it. Returns one line for each fault. PostgreSQL is not
     /// checked: that is left to its administrator.
     ///
@@ -121,6 +160,23 @@ impl Database {
             Address::Memory => Err(crate::StoreError::Unavailable("a hive in memory cannot be copied".into())),
             #[cfg(feature = "postgres")]
             Address::Postgres(address) => crate::postgres::connect_to(address).await,
+        }
+    }
+
+    /// Opens a connection to the telemetry, without checks and migrations. `None` if there is none. With `is_new`, a missing file
+    /// is created.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "only files are made"))]
+    pub(super) async fn connect_telemetry(&self, is_new: bool) -> StoreResult<Option<Box<dyn crate::sql::Connection>>> {
+        match &self.0 {
+            #[cfg(feature = "sqlite")]
+            Address::File(path) if is_new || crate::sqlite::telemetry::file_of(path).exists() => {
+                crate::sqlite::telemetry::connect_to(path, is_new).await.map(Some)
+            }
+            #[cfg(feature = "sqlite")]
+            Address::File(_) | Address::Memory => Ok(None),
+            #[cfg(feature = "postgres")]
+            Address::Postgres(address) => crate::postgres::telemetry::connect_to(address).await.map(Some),
         }
     }
 }

@@ -16,12 +16,12 @@ use crate::access::{Role, VisibleTeams};
 use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{
     ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow,
-    CommandStore, Delivery, Fingerprints, Heartbeat, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome,
-    JobRow, JobStore, JobTargetRow, JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationTokenRow,
-    NewSatellite, NewSession, NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome,
-    RegistrationRetry, RegistrationTokenRow, RegistrationTokenStore, RetentionStore, RowRange, SatelliteKeyRow,
-    SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery, SessionRow, SessionStore, Store,
-    StoreResult, TeamStore, TurnRow, UserPatch, UserRow, UserStore, UserUpdateOutcome,
+    CommandStore, Delivery, Fingerprints, HiveRow, HiveStore, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow,
+    JobStore, JobTargetRow, JournalPosition, JournalRow, NewCommand, NewJob, NewRegistrationTokenRow, NewSatellite,
+    NewSession, NewUserRow, OpenCommandCount, OpenWork, QueuePage, QueuedCommandRow, RegisterOutcome,
+    RegistrationRetry, RegistrationTokenRow, RegistrationTokenStore, RetentionStore, RowRange, SatelliteDescription,
+    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, SessionQuery, SessionRow,
+    SessionStore, Store, StoreResult, TeamStore, TurnRow, UserPatch, UserRow, UserStore, UserUpdateOutcome,
 };
 
 /// Declares each method twice: in [`StoreLayer`], where it calls the store below by default, and in its own trait, for every
@@ -126,7 +126,7 @@ layer! {
         satellite_key(id: SatelliteId) -> Option<SatelliteKeyRow>;
         satellite_superseded_keys(id: SatelliteId, limit: u32) -> Vec<String>;
         satellite_superseded_keys_prune(before: Timestamp) -> ();
-        satellite_seen(seen: Vec<Heartbeat>) -> ();
+        satellite_describe(descriptions: Vec<SatelliteDescription>) -> ();
         satellite_journal_set(id: SatelliteId, journal: JournalRow) -> ();
         satellite_journal_advance(positions: Vec<JournalPosition>) -> ();
         satellite_conflict(id: SatelliteId, now: Timestamp, audit: AuditDraft) -> bool;

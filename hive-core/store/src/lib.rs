@@ -2,8 +2,9 @@
 //!
 //! - There is one trait for each kind of thing, such as [`SatelliteStore`]. [`Store`] is all of them together.
 //! - [`Database`] opens a store on SQLite or PostgreSQL. A [`StoreLayer`] changes a few methods of another store.
-//! - Each change takes the audit record of the change ([`audit::AuditDraft`]), and commits both in one transaction. Methods for
-//!   telemetry say that they are not audited.
+//! - What satellites report again and again is not part of it: [`TelemetryStore`] has a database of its own, which may be lost.
+//! - Each change takes the audit record of the change ([`audit::AuditDraft`]), and commits both in one transaction. Methods without
+//!   a record say that they are not audited.
 //! - What must happen once is one method, and never a read followed by a write. Such a method returns which caller did it.
 //! - Methods return rows. Rows are internal to the hive: the services convert them to the types of `hive_wire::api`.
 //!
@@ -22,6 +23,7 @@ mod registration_tokens;
 mod retention;
 mod satellites;
 mod sessions;
+mod telemetry;
 
 // What they share.
 pub mod access;
@@ -67,12 +69,13 @@ pub use registration_tokens::{NewRegistrationTokenRow, RegistrationTokenRow, Reg
 pub use retention::{AuditRange, RetentionStore};
 pub use row_range::RowRange;
 pub use satellites::{
-    Assignment, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewSatellite, OpenWork, RegisterOutcome,
-    RegistrationRetry, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore,
+    Assignment, JournalPosition, JournalRow, NamePolicy, NewSatellite, OpenWork, RegisterOutcome, RegistrationRetry,
+    SatelliteDescription, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore,
 };
 pub use sessions::{NewSession, SessionQuery, SessionRow, SessionStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub use sql::SqlStore;
+pub use sql::{SqlStore, SqlTelemetryStore};
+pub use telemetry::{HeartbeatRow, MAX_GLOBAL_HEARTBEATS, MAX_TEAM_HEARTBEATS, TelemetryStore};
 
 /// Everything a hive keeps.
 ///

@@ -6,6 +6,7 @@
 
 mod address;
 mod connection;
+pub mod telemetry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use sqlx::ConnectOptions;
 use tokio::time::timeout;
 
 use self::connection::{PostgresConnection, map_error};
-use crate::sql::{self, Connection, Connector, Dialect, Pool, SqlStore};
+use crate::sql::{self, Connection, Connector, Dialect, Pool, Schema, SqlStore};
 use crate::{BoxError, StoreError, StoreResult};
 
 pub use address::{InvalidAddress, PostgresAddress};
@@ -60,11 +61,16 @@ pub(super) static DIALECT: Dialect = Dialect {
     table_names: "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1",
     column_names: "SELECT column_name::text AS name, data_type::text AS kind FROM information_schema.columns \
          WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position",
-    migrations: &[
-        include_str!("../migrations/postgres/0001_foundation.sql"),
-        include_str!("../migrations/postgres/0002_reads.sql"),
-        include_str!("../migrations/postgres/0003_retention.sql"),
-    ],
+    schema: &Schema {
+        versions: "schema_migrations",
+        marker: "hive",
+        migrations: &[
+            include_str!("../migrations/postgres/0001_foundation.sql"),
+            include_str!("../migrations/postgres/0002_reads.sql"),
+            include_str!("../migrations/postgres/0003_retention.sql"),
+            include_str!("../migrations/postgres/0004_telemetry.sql"),
+        ],
+    },
 };
 
 /// Opens the database, and sets up its tables where they are missing.
@@ -73,13 +79,17 @@ pub async fn open(address: &PostgresAddress) -> StoreResult<SqlStore> {
     sql::migrate(&mut *first).await?;
     // The pools make their own connections, with other timeouts.
     first.close().await?;
-    let connector = Arc::new(PostgresConnector { address: address.clone(), statement_timeout: STATEMENT_TIMEOUT });
+    let connector = Arc::new(PostgresConnector::of_hive(address, STATEMENT_TIMEOUT));
     Ok(SqlStore::new(Pool::with_connector(connector.clone(), READERS), Pool::with_connector(connector, 1)))
 }
 
 /// Opens a connection without migrations, with long timeouts.
 pub(super) async fn connect_to(address: &PostgresAddress) -> StoreResult<Box<dyn Connection>> {
-    let connector = PostgresConnector { address: address.clone(), statement_timeout: MIGRATION_TIMEOUT };
+    connect_patiently(PostgresConnector::of_hive(address, MIGRATION_TIMEOUT)).await
+}
+
+/// Opens a connection for migrations and backups.
+async fn connect_patiently(connector: PostgresConnector) -> StoreResult<Box<dyn Connection>> {
     let mut connection = connector.connect().await?;
     check_encoding(&mut *connection).await?;
     connection.script(MIGRATION_SETUP_SQL).await?;
@@ -109,10 +119,18 @@ struct ConnectError {
 #[derive(Debug)]
 struct PostgresConnector {
     address: PostgresAddress,
+    dialect: &'static Dialect,
+    /// Runs first on every connection.
+    setup: &'static str,
     statement_timeout: Duration,
 }
 
 impl PostgresConnector {
+    /// Opens connections to the tables of the hive.
+    fn of_hive(address: &PostgresAddress, statement_timeout: Duration) -> Self {
+        Self { address: address.clone(), dialect: &DIALECT, setup: SESSION_SETUP_SQL, statement_timeout }
+    }
+
     fn failed(&self, source: impl Into<BoxError>) -> StoreError {
         StoreError::Unavailable(Box::new(ConnectError { address: self.address.clone(), source: source.into() }))
     }
@@ -123,8 +141,8 @@ impl Connector for PostgresConnector {
     async fn connect(&self) -> StoreResult<Box<dyn Connection>> {
         let connecting = async {
             let connection = self.address.options().connect().await.map_err(map_error)?;
-            let mut connection = PostgresConnection::new(connection, self.statement_timeout);
-            connection.script(SESSION_SETUP_SQL).await?;
+            let mut connection = PostgresConnection::new(connection, self.dialect, self.statement_timeout);
+            connection.script(self.setup).await?;
             StoreResult::Ok(connection)
         };
         match timeout(CONNECT_TIMEOUT, connecting).await {

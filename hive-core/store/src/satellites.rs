@@ -11,8 +11,8 @@ use crate::{RowRange, StoreResult};
 
 pub use registration::{NamePolicy, NewSatellite, RegisterOutcome, RegistrationRetry};
 pub use rows::{
-    Assignment, Heartbeat, JournalPosition, JournalRow, OpenWork, SatelliteKeyRow, SatellitePatch, SatelliteQuery,
-    SatelliteRow,
+    Assignment, JournalPosition, JournalRow, OpenWork, SatelliteDescription, SatelliteKeyRow, SatellitePatch,
+    SatelliteQuery, SatelliteRow,
 };
 
 /// Satellites. Methods skip removed ones, unless they say otherwise.
@@ -75,12 +75,12 @@ pub trait SatelliteStore: Send + Sync {
     async fn satellite_superseded_keys(&self, id: SatelliteId, limit: u32) -> StoreResult<Vec<String>>;
     /// Deletes the keys that were superseded before this time. Not audited: they authenticate nobody.
     async fn satellite_superseded_keys_prune(&self, before: Timestamp) -> StoreResult<()>;
-    /// Stores heartbeats, all in one transaction. The time of the last heartbeat only increases. Not audited: telemetry.
-    async fn satellite_seen(&self, seen: Vec<Heartbeat>) -> StoreResult<()>;
-    /// Sets the journal and the process of a satellite's link. Not audited: telemetry.
+    /// Stores how satellites describe themselves, all in one transaction. Not audited: it comes with every link.
+    async fn satellite_describe(&self, descriptions: Vec<SatelliteDescription>) -> StoreResult<()>;
+    /// Sets the journal and the process of a satellite's link. Not audited: it comes with every link.
     async fn satellite_journal_set(&self, id: SatelliteId, journal: JournalRow) -> StoreResult<()>;
     /// Raises the positions of journals. A position that is lower than the stored one, or of another journal, has no effect. Not
-    /// audited: telemetry.
+    /// audited: it comes with every command.
     async fn satellite_journal_advance(&self, positions: Vec<JournalPosition>) -> StoreResult<()>;
     /// Sets the time at which another process with the identity of this satellite was refused. False if there is no such
     /// satellite. The audit record is written only for true.

@@ -27,7 +27,7 @@ pub trait SessionStore: Send + Sync {
     /// Ends a session. True for the one caller that did it, whose audit record is written.
     async fn session_end(&self, id: SessionId, end: SessionEnd, now: Timestamp, audit: AuditDraft)
     -> StoreResult<bool>;
-    /// Stores the size of an open session. Not audited: telemetry.
+    /// Stores the size of an open session. Not audited: it follows the window of a viewer.
     async fn session_resize(&self, id: SessionId, size: Size) -> StoreResult<()>;
 }
 

@@ -23,6 +23,7 @@ mod registration_tokens;
 mod retention;
 mod satellites;
 mod sessions;
+mod telemetry;
 
 mod binding;
 mod connection;
@@ -53,8 +54,10 @@ pub(super) use binding::{Statement, Value};
 pub(super) use connection::{Connection, Connector, Dialect};
 pub(super) use error::{cause, map_db_error};
 pub(super) use fields::Row;
-pub(super) use migrations::{Version, run as migrate};
+pub(super) use migrations::{Schema, Version, run as migrate};
 pub(super) use pool::Pool;
+
+pub use telemetry::SqlTelemetryStore;
 
 /// A store in an SQL database.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! takes the lock of the file before it reads anything.
 
 mod corruption;
+pub mod telemetry;
 mod wal;
 
 use std::path::Path;
@@ -21,7 +22,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Sqlite};
 
 pub(super) use corruption::check;
 
-use super::sql::{self, Connection, Dialect, Pool, Row, SqlStore, Statement, Value};
+use super::sql::{self, Connection, Dialect, Pool, Row, Schema, SqlStore, Statement, Value};
 use super::{DiskError, DiskFault, StoreError, StoreResult};
 
 /// Connections for reads.
@@ -59,11 +60,16 @@ pub(super) static DIALECT: Dialect = Dialect {
     reclaim_space: Some(("PRAGMA freelist_count", "PRAGMA incremental_vacuum(256)")),
     table_names: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name",
     column_names: "SELECT name, type AS kind FROM pragma_table_info($1) ORDER BY cid",
-    migrations: &[
-        include_str!("../migrations/sqlite/0001_foundation.sql"),
-        include_str!("../migrations/sqlite/0002_reads.sql"),
-        include_str!("../migrations/sqlite/0003_retention.sql"),
-    ],
+    schema: &Schema {
+        versions: "schema_migrations",
+        marker: "hive",
+        migrations: &[
+            include_str!("../migrations/sqlite/0001_foundation.sql"),
+            include_str!("../migrations/sqlite/0002_reads.sql"),
+            include_str!("../migrations/sqlite/0003_retention.sql"),
+            include_str!("../migrations/sqlite/0004_telemetry.sql"),
+        ],
+    },
 };
 
 /// Opens a database file, and creates it if it is missing.
@@ -76,16 +82,15 @@ pub async fn open(path: &Path) -> StoreResult<SqlStore> {
     let mut readers: Vec<Box<dyn Connection>> = Vec::with_capacity(READERS);
     for _ in 0..READERS {
         // Readers cannot write by mistake, which would bypass the writer.
-        readers.push(Box::new(
-            connect(&options.clone().pragma("query_only", "ON").pragma("cache_size", READER_CACHE)).await?,
-        ));
+        let options = options.clone().pragma("query_only", "ON").pragma("cache_size", READER_CACHE);
+        readers.push(Box::new(connect(&options, &DIALECT).await?));
     }
     Ok(SqlStore::new(Pool::fixed(readers), Pool::fixed(vec![Box::new(writer)])))
 }
 
-async fn open_writer(path: &Path, options: &SqliteConnectOptions) -> StoreResult<SqliteConnection> {
-    let mut first = connect_with_retry(&options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
-    corruption::check_tables(path, &mut first).await?;
+async fn open_writer(path: &Path, options: &SqliteConnectOptions) -> StoreResult<DialectConnection> {
+    let mut first = connect_with_retry(&options.clone().journal_mode(SqliteJournalMode::Wal), &DIALECT).await?;
+    corruption::check_tables(path, &mut first.inner).await?;
     sql::migrate(&mut first).await?;
     Ok(first)
 }
@@ -96,12 +101,12 @@ pub(super) async fn connect_to(path: &Path, is_new: bool) -> StoreResult<Box<dyn
         create_private(path)?;
     }
     let options = if is_new { options_of_new(path) } else { options().filename(path) };
-    Ok(Box::new(connect(&options).await.map_err(corruption::with_path(path))?))
+    Ok(Box::new(connect(&options, &DIALECT).await.map_err(corruption::with_path(path))?))
 }
 
 /// Opens a database in memory, which is deleted with the store.
 pub async fn in_memory() -> StoreResult<SqlStore> {
-    let mut only = connect(&options().filename(":memory:")).await?;
+    let mut only = connect(&options().filename(":memory:"), &DIALECT).await?;
     sql::migrate(&mut only).await?;
     // Such a database belongs to one connection, which reads and writes share.
     let pool = Pool::fixed(vec![Box::new(only)]);
@@ -137,40 +142,51 @@ fn options_of_new(path: &Path) -> SqliteConnectOptions {
     if is_empty { options.auto_vacuum(SqliteAutoVacuum::Incremental) } else { options }
 }
 
-async fn connect(options: &SqliteConnectOptions) -> StoreResult<SqliteConnection> {
-    options.connect().await.map_err(map_error)
+/// A connection, and which tables are behind it.
+#[derive(Debug)]
+struct DialectConnection {
+    inner: SqliteConnection,
+    dialect: &'static Dialect,
 }
 
-async fn connect_with_retry(options: &SqliteConnectOptions) -> StoreResult<SqliteConnection> {
+async fn connect(options: &SqliteConnectOptions, dialect: &'static Dialect) -> StoreResult<DialectConnection> {
+    let inner = options.connect().await.map_err(map_error)?;
+    Ok(DialectConnection { inner, dialect })
+}
+
+async fn connect_with_retry(
+    options: &SqliteConnectOptions,
+    dialect: &'static Dialect,
+) -> StoreResult<DialectConnection> {
     let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
     loop {
         match options.connect().await {
             Err(error) if is_busy(&error) && tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(OPEN_RETRY).await;
             }
-            result => return result.map_err(map_error),
+            result => return Ok(DialectConnection { inner: result.map_err(map_error)?, dialect }),
         }
     }
 }
 
 #[async_trait]
-impl Connection for SqliteConnection {
+impl Connection for DialectConnection {
     fn dialect(&self) -> &'static Dialect {
-        &DIALECT
+        self.dialect
     }
 
     async fn execute(&mut self, statement: Statement) -> StoreResult<u64> {
-        let done = Executor::execute(self, query(statement)).await.map_err(map_error)?;
+        let done = Executor::execute(&mut self.inner, query(statement)).await.map_err(map_error)?;
         Ok(done.rows_affected())
     }
 
     async fn fetch_all(&mut self, statement: Statement) -> StoreResult<Vec<Row>> {
-        let rows = Executor::fetch_all(self, query(statement)).await.map_err(map_error)?;
+        let rows = Executor::fetch_all(&mut self.inner, query(statement)).await.map_err(map_error)?;
         Ok(rows.into_iter().map(Row::new).collect())
     }
 
     fn fetch(&mut self, statement: Statement) -> BoxStream<'_, StoreResult<Row>> {
-        Executor::fetch(self, query(statement)).map_ok(Row::new).map_err(map_error).boxed()
+        Executor::fetch(&mut self.inner, query(statement)).map_ok(Row::new).map_err(map_error).boxed()
     }
 
     async fn script(&mut self, text: &'static str) -> StoreResult<Vec<Row>> {
@@ -179,7 +195,7 @@ impl Connection for SqliteConnection {
     }
 
     async fn close(self: Box<Self>) -> StoreResult<()> {
-        sqlx::Connection::close(*self).await.map_err(map_error)
+        sqlx::Connection::close(self.inner).await.map_err(map_error)
     }
 }
 

@@ -58,6 +58,12 @@ impl DataArgs {
         Ok(Hive::builder().data_dir(self.data_dir).database(database))
     }
 
+    /// A builder for a hive that a server may be serving at the same time. It leaves the telemetry to that server.
+    pub(super) async fn builder_beside_server(self) -> Result<HiveBuilder, Box<dyn std::error::Error>> {
+        let telemetry = Database::in_memory().open_telemetry().await?;
+        Ok(self.builder()?.telemetry(telemetry))
+    }
+
     /// What a backup is made of.
     pub(super) fn backup_source(self) -> Result<hive_core::store::backup::HiveLocation, InvalidDatabase> {
         let database = self.database()?;
@@ -72,6 +78,9 @@ pub(super) enum ServerCommand {
         /// The file, or - for standard output; it holds all secrets of the hive
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
+        /// Includes the telemetry: heartbeats with the state of the machines
+        #[arg(long)]
+        with_telemetry: bool,
     },
     /// Restores a backup into an empty data directory and database
     Restore {

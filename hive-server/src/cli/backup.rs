@@ -6,15 +6,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use hive_core::clock::ClockAndRng;
-use hive_core::store::backup::{self, BackupError, BackupSummary, HiveLocation};
+use hive_core::store::backup::{self, BackupError, BackupScope, BackupSummary, HiveLocation};
 use serde_json::{Value, json};
 
 /// Writes a backup to a new file, and returns its summary. `-` is standard output: then nothing else is printed, because the
 /// last line of a backup is its summary.
-pub(super) async fn create(location: &HiveLocation, output: &Path) -> Result<Option<Value>, BackupError> {
+pub(super) async fn create(
+    location: &HiveLocation,
+    scope: BackupScope,
+    output: &Path,
+) -> Result<Option<Value>, BackupError> {
     if output.as_os_str() == "-" {
         let mut stdout = BufWriter::new(io::stdout());
-        backup::create(location, ClockAndRng::default().now(), &mut stdout).await?;
+        backup::create(location, scope, ClockAndRng::default().now(), &mut stdout).await?;
         stdout.flush()?;
         return Ok(None);
     }
@@ -25,7 +29,7 @@ pub(super) async fn create(location: &HiveLocation, output: &Path) -> Result<Opt
     let part = PathBuf::from(format!("{}.part", output.display()));
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(with_name(&part))?;
     let mut file = BufWriter::new(opened);
-    let written = backup::create(location, ClockAndRng::default().now(), &mut file).await;
+    let written = backup::create(location, scope, ClockAndRng::default().now(), &mut file).await;
     let summary = written.and_then(|summary| {
         file.flush()?;
         // Before the rename: a crash must not leave an incomplete file under the final name.

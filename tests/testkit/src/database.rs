@@ -62,6 +62,14 @@ impl PostgresDatabase {
         format!("postgres://{}:{}@{address}/{}", self.server.get_username(), Self::PASSWORD, self.name)
     }
 
+    /// Runs a statement in a transaction that lasts as long as the returned connection.
+    pub async fn hold(&self, statement: &str) -> PgConnection {
+        let mut connection = self.server.clone().database(&self.name).connect().await.unwrap();
+        // A test's own words.
+        connection.execute(AssertSqlSafe(format!("BEGIN; {statement}"))).await.unwrap();
+        connection
+    }
+
     /// Runs a statement behind the server's back; how many rows it changed.
     pub async fn execute(&self, statement: &str) -> u64 {
         run(&self.server.clone().database(&self.name), statement.to_owned()).await

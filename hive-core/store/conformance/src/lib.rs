@@ -18,7 +18,8 @@
 //! # }
 //! ```
 //!
-//! If several processes can open one database, open it twice and call [`check_shared`] too.
+//! If several processes can open one database, open it twice and call [`check_shared`] too. [`check_telemetry`] and
+//! [`check_shared_telemetry`] do the same for telemetry.
 //!
 //! Each check creates its own rows under random names. The checks can therefore run one after the other on one store, and
 //! on a store that is in use. A check that fails panics.
@@ -38,10 +39,11 @@ mod registration;
 mod retention;
 mod satellites;
 mod sessions;
+mod telemetry;
 
 use std::sync::Arc;
 
-use hive_store::Store;
+use hive_store::{Store, TelemetryStore};
 
 use fixture::Fixture;
 
@@ -91,7 +93,7 @@ pub async fn check_all(store: Arc<dyn Store>) {
         satellites::a_list_has_what_matches_the_filter,
         satellites::a_search_has_no_wildcards,
         satellites::a_page_is_a_part_of_the_list,
-        satellites::heartbeats_only_go_forward,
+        satellites::a_description_replaces_what_it_names,
         commands::commands_are_stored_all_or_none,
         commands::a_command_reads_back_as_it_was_stored,
         commands::an_idempotency_key_stores_one_request_of_many,
@@ -175,6 +177,32 @@ async fn check_retention(fixture: &Fixture) {
         retention::the_audit_log_is_pruned_once_up_to_its_checkpoint,
         retention::free_space_is_returned_until_there_is_none,
     );
+}
+
+/// Checks every promise of [`TelemetryStore`].
+///
+/// # Panics
+/// If a check fails.
+pub async fn check_telemetry(store: Arc<dyn TelemetryStore>) {
+    let store = store.as_ref();
+    run!(
+        store,
+        telemetry::heartbeats_only_go_forward,
+        telemetry::the_last_metrics_stay,
+        telemetry::a_heartbeat_is_stored_once,
+        telemetry::the_newest_heartbeats_are_kept,
+        telemetry::heartbeats_are_listed_newest_first_and_by_team,
+        telemetry::times_are_read_for_many_satellites,
+        telemetry::a_deleted_satellite_has_no_telemetry,
+    );
+}
+
+/// Checks the promises between two telemetry stores that are open on one database.
+///
+/// # Panics
+/// If a check fails.
+pub async fn check_shared_telemetry(one: Arc<dyn TelemetryStore>, other: Arc<dyn TelemetryStore>) {
+    Box::pin(telemetry::two_processes_write_the_same_satellites(one, other)).await;
 }
 
 /// Checks the promises between two stores that are open on one database.

@@ -3,8 +3,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use hive_store::access::VisibleTeams;
 use hive_store::{
-    Assignment, Delivery, Heartbeat, JournalPosition, JournalRow, NamePolicy, NewSatellite, RowRange, SatellitePatch,
-    SatelliteQuery, StoreError,
+    Assignment, Delivery, JournalPosition, JournalRow, NamePolicy, NewSatellite, RowRange, SatelliteDescription,
+    SatellitePatch, SatelliteQuery, StoreError,
 };
 use hive_wire::agent::SystemInfo;
 use hive_wire::api::{CommandStatus, SatelliteStatus};
@@ -251,7 +251,7 @@ pub(crate) async fn a_search_has_no_wildcards(on: &Fixture) {
     let hostname = r"50%_\host'";
     let system = SystemInfo { hostname: hostname.into(), ..SystemInfo::default() };
     on.store
-        .satellite_seen(vec![Heartbeat { id: satellite.id, at: on.now(), system: Some(system), agent_version: None }])
+        .satellite_describe(vec![SatelliteDescription { id: satellite.id, system: Some(system), agent_version: None }])
         .await
         .unwrap();
     let found = async |search: &str| {
@@ -284,19 +284,18 @@ pub(crate) async fn a_page_is_a_part_of_the_list(on: &Fixture) {
     }
 }
 
-pub(crate) async fn heartbeats_only_go_forward(on: &Fixture) {
+pub(crate) async fn a_description_replaces_what_it_names(on: &Fixture) {
     let before = on.satellite().await;
-    let (early, late) = (on.now(), on.now().plus(Duration::from_secs(1)));
     let system = SystemInfo { hostname: "renamed".into(), uptime_seconds: 7, ..SystemInfo::default() };
-    let told = Heartbeat { id: before.id, at: late, system: Some(system.clone()), agent_version: Some("0.2.0".into()) };
-    let silent = Heartbeat { id: before.id, at: early, system: None, agent_version: None };
+    let whole =
+        SatelliteDescription { id: before.id, system: Some(system.clone()), agent_version: Some("0.2.0".into()) };
+    let empty = SatelliteDescription { id: before.id, system: None, agent_version: None };
     // An unknown satellite among others is skipped, and the others are stored.
-    let nobody = Heartbeat { id: SatelliteId::new(on.seed()), ..silent.clone() };
-    on.store.satellite_seen(vec![told, nobody, silent]).await.unwrap();
+    let nobody = SatelliteDescription { id: SatelliteId::new(on.seed()), ..whole.clone() };
+    on.store.satellite_describe(vec![whole, nobody, empty]).await.unwrap();
     let after = on.store.satellite_get(before.id).await.unwrap().unwrap();
-    assert_eq!(after.last_heartbeat, Some(late));
     assert_eq!((after.system, after.agent_version.as_deref()), (system, Some("0.2.0")));
-    assert_eq!(after.updated_at, before.updated_at, "a sign of life is no change");
+    assert_eq!(after.updated_at, before.updated_at, "it is no change of the satellite");
 }
 
 pub(crate) async fn an_assignment_ends_what_is_open(on: &Fixture) {

@@ -31,6 +31,9 @@ pub(super) struct Header {
     pub(super) format: u32,
     /// The schema version of the database.
     pub(super) migration: i64,
+    /// The schema version of the telemetry, if that is in the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) telemetry: Option<i64>,
     pub(super) program: String,
     pub(super) created_at: Timestamp,
 }
@@ -85,6 +88,14 @@ impl<R: BufRead> RecordReader<R> {
         // The message of serde may repeat a part of the line, which has secrets.
         let line = serde_json::from_slice(&bytes).map_err(|_| BackupError::Corrupt("a line cannot be read".into()))?;
         Ok(Some((line, bytes)))
+    }
+
+    /// Reads the first record.
+    pub(super) fn header(&mut self) -> Result<Header, BackupError> {
+        match self.next()? {
+            Some(BackupRecord::Header(header)) => Ok(header),
+            _ => Err(BackupError::Corrupt("it has no header".into())),
+        }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<BackupRecord>, BackupError> {

@@ -10,7 +10,7 @@ use super::{BackupError, rows};
 use crate::sql::{Connection, Row, Statement, Value};
 use crate::{StoreError, StoreResult};
 
-/// All tables. A table comes after those that it refers to, because foreign keys are checked on restore.
+/// All tables of the hive. A table comes after those that it refers to, because foreign keys are checked on restore.
 pub(super) const TABLES: [&str; 18] = [
     "hive",
     "teams",
@@ -32,8 +32,11 @@ pub(super) const TABLES: [&str; 18] = [
     "audit_log",
 ];
 
-/// The table of the schema version. It is not in a backup: the migrations fill it.
-const MIGRATIONS_TABLE: &str = "schema_migrations";
+/// All tables of telemetry.
+pub(super) const TELEMETRY_TABLES: [&str; 2] = ["satellite_presence", "satellite_heartbeats"];
+
+/// The tables of the schema versions. They are not in a backup: the migrations fill them.
+const MIGRATIONS_TABLES: [&str; 2] = ["schema_migrations", "telemetry_migrations"];
 
 /// A table of a database.
 pub(super) struct TableDump {
@@ -55,15 +58,19 @@ enum ColumnType {
     Bytes,
 }
 
-/// Returns the tables of a database. An unknown table is an error: the backup would lack it.
-pub(super) async fn all(connection: &mut dyn Connection) -> StoreResult<Vec<TableDump>> {
+/// Returns those of the tables `wanted` that a database has. An unknown table is an error: the backup would lack it.
+pub(super) async fn all(
+    connection: &mut dyn Connection,
+    wanted: &'static [&'static str],
+) -> StoreResult<Vec<TableDump>> {
+    let known = || TABLES.iter().chain(&TELEMETRY_TABLES).chain(&MIGRATIONS_TABLES);
     for name in names(connection).await? {
-        if !TABLES.contains(&&*name) && name != MIGRATIONS_TABLE {
+        if !known().any(|known| *known == name) {
             return Err(StoreError::Corrupt(format!("the table {name} is not one of a hive")));
         }
     }
-    let mut tables = Vec::with_capacity(TABLES.len());
-    for name in TABLES {
+    let mut tables = Vec::with_capacity(wanted.len());
+    for name in wanted {
         // Earlier schemas lack some.
         let columns = columns(connection, name).await?;
         if !columns.is_empty() {

@@ -20,7 +20,7 @@ fn write_keys(dir: &std::path::Path) {
 
 async fn backup_of(location: &HiveLocation) -> Vec<u8> {
     let mut file = Vec::new();
-    create(location, now(), &mut file).await.unwrap();
+    create(location, BackupScope::Hive, now(), &mut file).await.unwrap();
     file
 }
 
@@ -51,8 +51,12 @@ async fn every_table_is_in_a_backup() {
     let location = location_in(&dir, "one");
     private_files::create_dir(location.keys.parent().unwrap()).unwrap();
     drop(location.database.open().await.unwrap());
-    let mut connection = location.database.connect(false).await.unwrap();
-    let known = tables::all(&mut *connection).await.unwrap();
-    assert_eq!(known.len() + 1, tables::names(&mut *connection).await.unwrap().len(), "all but the versions");
-    assert_eq!(known.len(), tables::TABLES.len());
+    drop(location.database.open_telemetry().await.unwrap());
+    let hive = (location.database.connect(false).await.unwrap(), &tables::TABLES[..]);
+    let telemetry = (location.database.connect_telemetry(false).await.unwrap().unwrap(), &tables::TELEMETRY_TABLES[..]);
+    for (mut connection, tables) in [hive, telemetry] {
+        let known = tables::all(&mut *connection, tables).await.unwrap();
+        assert_eq!(known.len() + 1, tables::names(&mut *connection).await.unwrap().len(), "all but the versions");
+        assert_eq!(known.len(), tables.len());
+    }
 }

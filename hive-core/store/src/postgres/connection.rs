@@ -12,7 +12,6 @@ use sqlx::{AssertSqlSafe, Either, Executor, Postgres, raw_sql};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::DIALECT;
 use crate::sql::{self, Connection, Dialect, Row, Statement, Value};
 use crate::{DiskError, DiskFault, StoreError, StoreResult};
 
@@ -30,13 +29,14 @@ const IO_ERROR: &str = "58030";
 #[derive(Debug)]
 pub(super) struct PostgresConnection {
     inner: PgConnection,
+    dialect: &'static Dialect,
     statement_timeout: Duration,
     is_lost: bool,
 }
 
 impl PostgresConnection {
-    pub(super) fn new(inner: PgConnection, statement_timeout: Duration) -> Self {
-        Self { inner, statement_timeout, is_lost: false }
+    pub(super) fn new(inner: PgConnection, dialect: &'static Dialect, statement_timeout: Duration) -> Self {
+        Self { inner, dialect, statement_timeout, is_lost: false }
     }
 
     /// Marks the connection as lost until [`end_statement`](Self::end_statement) has seen the answer. If the caller drops the
@@ -65,7 +65,7 @@ impl PostgresConnection {
 #[async_trait]
 impl Connection for PostgresConnection {
     fn dialect(&self) -> &'static Dialect {
-        &DIALECT
+        self.dialect
     }
 
     async fn execute(&mut self, statement: Statement) -> StoreResult<u64> {

@@ -136,10 +136,8 @@ async fn a_writer_that_disappears_does_not_block_the_others() {
     let name = database().await;
     let store = open(&name).await;
     // A process that takes the lock and then does nothing.
-    let mut other = PostgresConnector { address: url(&name).parse().unwrap(), statement_timeout: STATEMENT_TIMEOUT }
-        .connect()
-        .await
-        .unwrap();
+    let connector = PostgresConnector::of_hive(&url(&name).parse().unwrap(), STATEMENT_TIMEOUT);
+    let mut other = connector.connect().await.unwrap();
     other.script(DIALECT.begin).await.unwrap();
     assert!(matches!(store.audit_append(draft()).await, Err(StoreError::Unavailable(_))), "not while the lock is held");
     while store.audit_append(draft()).await.is_err() {}

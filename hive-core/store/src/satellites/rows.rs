@@ -31,15 +31,13 @@ pub struct SatelliteRow {
     pub system: SystemInfo,
     /// The version of the agent.
     pub agent_version: Option<String>,
-    /// The time of its last heartbeat.
-    pub last_heartbeat: Option<Timestamp>,
     /// The journal of its last link.
     pub journal: Option<JournalRow>,
     /// When another process with its identity was last refused, if that was after it got its key.
     pub conflict_at: Option<Timestamp>,
     /// When it first registered.
     pub created_at: Timestamp,
-    /// When the row last changed, other than by telemetry.
+    /// When the row last changed, other than by what the satellite reports with its links.
     pub updated_at: Timestamp,
 }
 
@@ -133,15 +131,13 @@ pub struct Assignment {
     pub api_key_hash: String,
 }
 
-/// A heartbeat.
+/// How a satellite describes itself when it connects. `None` keeps the value.
 #[derive(Debug, Clone)]
-pub struct Heartbeat {
+pub struct SatelliteDescription {
     /// The satellite.
     pub id: SatelliteId,
-    /// Its time.
-    pub at: Timestamp,
-    /// The description of the machine, if the heartbeat has one.
+    /// The machine.
     pub system: Option<SystemInfo>,
-    /// The version of the agent, if the heartbeat has one.
+    /// The version of the agent.
     pub agent_version: Option<String>,
 }

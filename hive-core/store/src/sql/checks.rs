@@ -4,7 +4,7 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 use hive_wire::api::ChainFault;
 
 #[cfg(feature = "sqlite")]
-pub(crate) use super::statements::plans::check_plans;
+pub(crate) use super::statements::plans::{check_plans, check_telemetry_plans};
 
 use super::writer::Transaction;
 use super::{SqlStore, Statement};

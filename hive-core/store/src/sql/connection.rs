@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use super::{Row, Statement};
+use super::{Row, Schema, Statement};
 use crate::StoreResult;
 
 /// The SQL that differs between databases.
@@ -30,8 +30,8 @@ pub(crate) struct Dialect {
     pub(crate) table_names: &'static str,
     /// Returns `name` and `kind` of each column of a table, in their order.
     pub(crate) column_names: &'static str,
-    /// The text of each migration. Its version is its index, counted from 1.
-    pub(crate) migrations: &'static [&'static str],
+    /// The tables, and how they came to be.
+    pub(crate) schema: &'static Schema,
 }
 
 /// A connection to a database.

@@ -16,8 +16,8 @@ use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
 use crate::audit::AuditDraft;
 use crate::{
-    Heartbeat, JournalPosition, JournalRow, NewSatellite, OpenWork, RegisterOutcome, RegistrationRetry, RowRange,
-    SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, StoreResult,
+    JournalPosition, JournalRow, NewSatellite, OpenWork, RegisterOutcome, RegistrationRetry, RowRange,
+    SatelliteDescription, SatelliteKeyRow, SatellitePatch, SatelliteQuery, SatelliteRow, SatelliteStore, StoreResult,
 };
 
 #[async_trait]
@@ -124,15 +124,14 @@ impl SatelliteStore for SqlStore {
         self.execute_unaudited(Statement::new(statements::SUPERSEDED_KEYS_PRUNE).time(before)).await.map(drop)
     }
 
-    async fn satellite_seen(&self, seen: Vec<Heartbeat>) -> StoreResult<()> {
+    async fn satellite_describe(&self, descriptions: Vec<SatelliteDescription>) -> StoreResult<()> {
         self.write(move |transaction| {
             Box::pin(async move {
-                for Heartbeat { id, at, system, agent_version } in seen {
+                for SatelliteDescription { id, system, agent_version } in descriptions {
                     // The host name has a column of its own, because a search looks for it.
                     let hostname = system.as_ref().map(|system| &system.hostname);
-                    let statement = Statement::new(statements::SATELLITE_SEEN)
+                    let statement = Statement::new(statements::SATELLITE_DESCRIBE)
                         .text(id)
-                        .time(at)
                         .text_opt(hostname)
                         .json_opt(system.as_ref())
                         .bind(agent_version);
@@ -296,7 +295,6 @@ fn read_satellite(row: &Row) -> StoreResult<SatelliteRow> {
         satellite_url: row.text_opt("satellite_url")?,
         system: row.json::<SystemInfo>("system_info")?,
         agent_version: row.text_opt("agent_version")?,
-        last_heartbeat: row.time_opt("last_heartbeat")?,
         journal: read_journal(row)?,
         conflict_at: row.time_opt("conflict_at")?,
         created_at: row.time("created_at")?,

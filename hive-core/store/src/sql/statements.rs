@@ -27,6 +27,7 @@ mod registration_tokens;
 mod retention;
 mod satellites;
 mod sessions;
+mod telemetry;
 
 pub(super) use audit::*;
 pub(super) use commands::*;
@@ -38,6 +39,7 @@ pub(super) use registration_tokens::*;
 pub(super) use retention::*;
 pub(super) use satellites::*;
 pub(super) use sessions::*;
+pub(super) use telemetry::*;
 
 pub(super) const COUNT_LIMIT: &str = " LIMIT ?) AS rows_counted";
 

@@ -25,7 +25,19 @@ const MAX_CHECKS: u32 = 3;
 
 /// Refuses a database with a corrupt log. Call it before SQLite opens the database, because SQLite changes the log.
 pub(super) async fn check_log(database: &Path) -> StoreResult<()> {
-    let path = with_suffix(database, "-wal");
+    match damaged_frame(database).await? {
+        None => Ok(()),
+        Some(frame) => Err(StoreError::Corrupt(format!(
+            "{} is damaged in frame {frame}, and what was acknowledged after it would be lost; put back a backup, or accept \
+             the loss by deleting that file",
+            log_of(database).display()
+        ))),
+    }
+}
+
+/// Returns the number of the first damaged frame of a database's log that others follow.
+pub(super) async fn damaged_frame(database: &Path) -> StoreResult<Option<u64>> {
+    let path = log_of(database);
     let mut state = inspect(&path).await?;
     for _ in 1..MAX_CHECKS {
         if !matches!(state, WalState::Corrupt { .. }) {
@@ -35,21 +47,21 @@ pub(super) async fn check_log(database: &Path) -> StoreResult<()> {
         state = inspect(&path).await?;
     }
     match state {
-        WalState::Complete => Ok(()),
+        WalState::Complete => Ok(None),
         WalState::Truncated => {
             tracing::warn!(
                 path = %path.display(),
                 "the database's log ends within a transaction, which is left out: it was under way when the server was killed, \
                  or the file was cut off"
             );
-            Ok(())
+            Ok(None)
         }
-        WalState::Corrupt { frame } => Err(StoreError::Corrupt(format!(
-            "{} is damaged in frame {frame}, and what was acknowledged after it would be lost; put back a backup, or accept \
-             the loss by deleting that file",
-            path.display()
-        ))),
+        WalState::Corrupt { frame } => Ok(Some(frame)),
     }
+}
+
+fn log_of(database: &Path) -> PathBuf {
+    with_suffix(database, "-wal")
 }
 
 async fn inspect(path: &Path) -> StoreResult<WalState> {
@@ -114,7 +126,8 @@ struct OpenError {
     source: crate::BoxError,
 }
 
-fn with_suffix(database: &Path, suffix: &str) -> PathBuf {
+/// Adds a suffix to the name of a file.
+pub(super) fn with_suffix(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);
     name.into()

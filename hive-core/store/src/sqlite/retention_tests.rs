@@ -44,9 +44,9 @@ async fn a_file_gets_smaller_unless_it_was_made_without_that() {
         let path = dir.path().join("hive.db");
         if !is_new {
             let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-            let mut before = options.connect().await.unwrap();
+            let mut before = connect(&options, &DIALECT).await.unwrap();
             before.script("CREATE TABLE before (id INTEGER); DROP TABLE before").await.unwrap();
-            sqlx::Connection::close(before).await.unwrap();
+            Connection::close(Box::new(before)).await.unwrap();
         }
         let store = open(&dir).await;
         for _ in 0..120 {

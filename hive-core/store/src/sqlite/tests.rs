@@ -12,8 +12,9 @@ async fn open(dir: &tempfile::TempDir) -> SqlStore {
 }
 
 /// Opens a connection that is not the store's.
-async fn connect_directly(dir: &tempfile::TempDir) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(dir.path().join("hive.db")).create_if_missing(true).connect().await.unwrap()
+async fn connect_directly(dir: &tempfile::TempDir) -> DialectConnection {
+    let options = SqliteConnectOptions::new().filename(dir.path().join("hive.db")).create_if_missing(true);
+    connect(&options, &DIALECT).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +70,7 @@ async fn a_database_of_before_the_first_release_is_refused_in_one_line_and_left_
     let tables = "CREATE TABLE schema_migrations (version INTEGER NOT NULL PRIMARY KEY); INSERT INTO schema_migrations \
          VALUES (1), (2), (3), (4); CREATE TABLE teams (id TEXT NOT NULL PRIMARY KEY)";
     before.script(tables).await.unwrap();
-    sqlx::Connection::close(before).await.unwrap();
+    Connection::close(Box::new(before)).await.unwrap();
     let error = super::open(&dir.path().join("hive.db")).await.unwrap_err();
     assert!(matches!(error, StoreError::Unsupported), "{error:?}");
     assert_eq!(error.to_string().lines().count(), 1);

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use hive_store::access::VisibleTeams;
 use hive_store::audit::{AuditAction, AuditDraft};
-use hive_store::backup::{BackupError, HiveLocation, create, restore};
+use hive_store::backup::{BackupError, BackupScope, HiveLocation, create, restore};
 use hive_store::key_files::{self, KEY_FILES};
 use hive_store::{Database, RowRange, Store};
-use hive_store_conformance::check_all;
+use hive_store_conformance::{check_all, check_telemetry};
 use hive_wire::AuditId;
 use hive_wire::api::{Actor, AuditQuery};
 use hive_wire::id::Seed;
@@ -31,8 +31,12 @@ async fn busy(dir: &tempfile::TempDir) -> (HiveLocation, Arc<dyn Store>) {
 }
 
 async fn backup_of(location: &HiveLocation) -> Vec<u8> {
+    backup_with(location, BackupScope::Hive).await
+}
+
+async fn backup_with(location: &HiveLocation, scope: BackupScope) -> Vec<u8> {
     let mut file = Vec::new();
-    create(location, "2026-11-30T12:00:00Z".parse().unwrap(), &mut file).await.unwrap();
+    create(location, scope, "2026-11-30T12:00:00Z".parse().unwrap(), &mut file).await.unwrap();
     file
 }
 
@@ -91,4 +95,33 @@ async fn a_backup_that_is_not_whole_is_refused_and_leaves_nothing() {
         assert!(matches!(restored, Err(BackupError::Corrupt(_))), "{number}: {restored:?}");
         assert!(!other.keys.exists());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_is_in_a_backup_that_asks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, _store) = busy(&dir).await;
+    check_telemetry(one.database.open_telemetry().await.unwrap()).await;
+    let (without, with) = (backup_of(&one).await, backup_with(&one, BackupScope::HiveAndTelemetry).await);
+    for (file, is_included) in [(without, false), (with, true)] {
+        let has = content(&file).iter().any(|line| line.contains("satellite_heartbeats"));
+        assert_eq!(has, is_included);
+        let other = location_in(&dir, &format!("other-{is_included}"));
+        restore(&other, || Ok(Cursor::new(&file))).await.unwrap();
+        assert_eq!(other.database.telemetry_file().unwrap().exists(), is_included);
+        let telemetry = other.database.open_telemetry().await.unwrap();
+        // The restored telemetry is written on.
+        check_telemetry(telemetry).await;
+        assert_eq!(other.database.check_telemetry().await.unwrap(), Vec::<String>::new());
+        let scope = if is_included { BackupScope::HiveAndTelemetry } else { BackupScope::Hive };
+        assert!(backup_with(&other, scope).await.len() >= file.len());
+    }
+    // Telemetry of another hive is not replaced.
+    let third = location_in(&dir, "third");
+    std::fs::create_dir(dir.path().join("third")).unwrap();
+    std::fs::write(third.database.telemetry_file().unwrap(), "").unwrap();
+    let with = backup_with(&one, BackupScope::HiveAndTelemetry).await;
+    let refused = restore(&third, || Ok(Cursor::new(&with))).await;
+    assert!(matches!(refused, Err(BackupError::NotEmpty(_))), "{refused:?}");
+    assert!(!third.keys.exists());
 }

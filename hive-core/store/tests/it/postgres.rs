@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hive_store::{Store, postgres};
-use hive_store_conformance::{check_all, check_shared};
+use hive_store::{Store, TelemetryStore, postgres};
+use hive_store_conformance::{check_all, check_shared, check_shared_telemetry, check_telemetry};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 
@@ -51,4 +51,14 @@ async fn two_stores_on_one_database_keep_every_promise() {
     check_shared(Arc::clone(&one), Arc::clone(&other)).await;
     // Both in full use at once.
     tokio::join!(check_all(one), check_all(other));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+async fn telemetry_keeps_every_promise() {
+    let address = url(&database().await).parse().unwrap();
+    let open = async || Arc::new(postgres::telemetry::open(&address).await.unwrap());
+    let (one, other): (Arc<dyn TelemetryStore>, Arc<dyn TelemetryStore>) = (open().await, open().await);
+    check_telemetry(one.clone()).await;
+    check_shared_telemetry(one, other).await;
 }

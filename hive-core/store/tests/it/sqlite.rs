@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hive_store::{Store, StoreError, sqlite};
-use hive_store_conformance::{check_all, check_shared};
+use hive_store::{Store, StoreError, TelemetryStore, sqlite};
+use hive_store_conformance::{check_all, check_shared, check_shared_telemetry, check_telemetry};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor};
 
@@ -54,4 +54,14 @@ async fn two_stores_on_one_file_keep_every_promise() {
     check_shared(Arc::clone(&one), Arc::clone(&other)).await;
     // Both in full use at once.
     tokio::join!(check_all(one), check_all(other));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_keeps_every_promise() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = async || Arc::new(sqlite::telemetry::open(&file(&dir)).await.unwrap());
+    let (one, other): (Arc<dyn TelemetryStore>, Arc<dyn TelemetryStore>) = (open().await, open().await);
+    check_telemetry(one.clone()).await;
+    check_shared_telemetry(one, other).await;
+    check_telemetry(Arc::new(sqlite::telemetry::in_memory().await.unwrap())).await;
 }

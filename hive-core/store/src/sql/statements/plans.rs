@@ -10,10 +10,10 @@ use hive_wire::{CommandId, SatelliteId, TeamId};
 
 use super::*;
 use crate::access::VisibleTeams;
-use crate::sql::{SqlStore, Statement};
+use crate::sql::{SqlStore, SqlTelemetryStore, Statement};
 use crate::{
     AuditStore, CommandStore, JobStore, RegistrationTokenStore, RowRange, SatelliteQuery, SatelliteStore, SessionQuery,
-    SessionStore,
+    SessionStore, TelemetryStore,
 };
 
 /// Names constants together with their texts.
@@ -45,7 +45,9 @@ const EXCUSES: [(&str, &str, &str); 16] = [
 ];
 
 /// The constants that are no statement by themselves, and those that a list completes.
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 20] = [
+    "HEARTBEAT_LIST",
+    "HEARTBEAT_IS_KEPT",
     "SATELLITE_COUNT",
     "SATELLITE_LIST",
     "SATELLITE_LIST_IDS",
@@ -83,7 +85,7 @@ fn constants() -> Vec<(&'static str, &'static str)> {
         TOKEN_INSERT TOKEN_ROW TOKEN_GET TOKEN_LIST TOKEN_TAKE TOKEN_REVOKE
         SATELLITE_GET SATELLITE_FIND SATELLITE_KEY SATELLITE_BY_NAME SATELLITE_INSERT SATELLITE_RENEW SATELLITE_UPDATE
         SATELLITE_OF_TEAM SATELLITE_KEY_SUPERSEDE SUPERSEDED_KEYS SUPERSEDED_KEYS_PRUNE SATELLITE_REMOVE
-        SATELLITE_ACTIVATE SATELLITE_SEEN SATELLITE_REGISTERED_BY SATELLITE_KEY_RENEW SATELLITE_JOURNAL_SET
+        SATELLITE_ACTIVATE SATELLITE_DESCRIBE SATELLITE_REGISTERED_BY SATELLITE_KEY_RENEW SATELLITE_JOURNAL_SET
         SATELLITE_JOURNAL_ADVANCE SATELLITE_CONFLICT SATELLITE_TAGS_CLEAR SATELLITE_TAG_INSERT SATELLITE_COMMANDS_END
         SATELLITE_SESSIONS_END SATELLITE_OPEN_WORK
         OUTPUT_PRUNE_MARK OUTPUT_PRUNE COMMAND_PRUNE JOB_TARGETS_PRUNE JOB_TEAMS_PRUNE JOB_PRUNE SESSION_PRUNE
@@ -100,6 +102,15 @@ fn of_many_rows() -> Vec<(&'static str, String)> {
         JOB_TARGET_INSERT OUTPUT_INSERT_AT_END
     );
     all.map(|(name, statement)| (name, statement.example())).to_vec()
+}
+
+/// The statements of telemetry, which has a database of its own.
+fn of_telemetry() -> Vec<(&'static str, String)> {
+    let all = texts!(
+        PRESENCE_STORE PRESENCE_TIMES PRESENCE_DELETE HEARTBEAT_ADD HEARTBEAT_PRUNE HEARTBEAT_DELETE
+    );
+    let all = all.map(|(name, statement)| (name, statement.example()));
+    all.into_iter().chain([("PRESENCE_GET", PRESENCE_GET.to_owned())]).collect()
 }
 
 /// Runs every list with each of its filters, so that the store notes the statements.
@@ -175,8 +186,29 @@ pub(crate) async fn check_plans(store: &SqlStore) {
     let is_list = |name: &str| ["AUDIT_LIST", "SESSION_LIST", "TOKEN_LIST"].contains(&name);
     let constants = constants().into_iter().filter(|(name, _)| !is_list(name));
     let constants = constants.map(|(name, text)| (name, text.to_owned())).chain(of_many_rows());
+    expect_no_scans(store, constants.chain(lists.into_iter().map(|text| ("a list", text)))).await;
+}
+
+/// Checks the plans of all statements of telemetry, in a store on SQLite.
+///
+/// # Panics
+/// As [`check_plans`].
+pub(crate) async fn check_telemetry_plans(store: &SqlTelemetryStore) {
+    let seed = Seed { unix_millis: 1, random: [1; 10] };
+    for visible in [VisibleTeams::All, VisibleTeams::Teams(vec![TeamId::new(seed)])] {
+        for before in [None, Some(hive_wire::Timestamp::from_micros(1))] {
+            store.heartbeat_list(SatelliteId::new(seed), &visible, before, 10).await.unwrap();
+        }
+    }
+    let store = store.below();
+    let lists = store.read_statements();
+    assert!(lists.len() >= 4, "the lists were noted: {}", lists.len());
+    expect_no_scans(store, of_telemetry().into_iter().chain(lists.into_iter().map(|text| ("a list", text)))).await;
+}
+
+async fn expect_no_scans(store: &SqlStore, statements: impl Iterator<Item = (&'static str, String)>) {
     let mut found = Vec::new();
-    for (name, text) in constants.chain(lists.into_iter().map(|text| ("a list", text))) {
+    for (name, text) in statements {
         for step in scans(store, &text).await {
             found.push(format!("{name}: {step}\n    {text}"));
         }
@@ -197,8 +229,8 @@ fn every_statement_is_explained() {
             declared.extend(constant.or(many).map(|(name, _)| name.to_owned()));
         }
     }
-    let explained =
-        constants().into_iter().map(|(name, _)| name).chain(of_many_rows().into_iter().map(|(name, _)| name));
+    let of_values = of_many_rows().into_iter().chain(of_telemetry()).map(|(name, _)| name);
+    let explained = constants().into_iter().map(|(name, _)| name).chain(of_values);
     let known = explained.chain(PARTS).map(str::to_owned).collect();
     let difference: Vec<_> = declared.symmetric_difference(&known).collect();
     assert!(difference.is_empty(), "add to `constants`, or to PARTS: {difference:?}");

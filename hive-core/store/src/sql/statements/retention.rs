@@ -51,10 +51,10 @@ pub(in crate::sql) const SATELLITE_KEYS_PRUNE: &str = "DELETE FROM superseded_ke
 // The name stays: sessions show it.
 pub(in crate::sql) const SATELLITE_CLEAR: &str = "UPDATE satellites SET capabilities = '[]', tags = '[]', claimed_tags = '[]', \
      hostname = '', system_info = '{}', start_id = NULL, journal_id = NULL, journal_position = NULL, conflict_at = NULL, \
-     last_heartbeat = NULL, agent_version = NULL, satellite_url = NULL, region = NULL WHERE id IN (SELECT id FROM satellites \
+     agent_version = NULL, satellite_url = NULL, region = NULL WHERE id IN (SELECT id FROM satellites \
      WHERE deleted_at < $1 AND (capabilities <> '[]' OR tags <> '[]' OR claimed_tags <> '[]' OR hostname <> '' \
      OR system_info <> '{}' OR start_id IS NOT NULL OR journal_id IS NOT NULL OR journal_position IS NOT NULL \
-     OR conflict_at IS NOT NULL OR last_heartbeat IS NOT NULL OR agent_version IS NOT NULL OR satellite_url IS NOT NULL \
+     OR conflict_at IS NOT NULL OR agent_version IS NOT NULL OR satellite_url IS NOT NULL \
      OR region IS NOT NULL) LIMIT $2)";
 pub(in crate::sql) const SATELLITE_PRUNE: &str = "DELETE FROM satellites WHERE id IN (SELECT s.id FROM satellites s \
      WHERE s.deleted_at < $1 AND NOT EXISTS (SELECT 1 FROM satellite_commands c WHERE c.satellite_id = s.id) \

@@ -3,7 +3,7 @@
 macro_rules! satellite_columns {
     () => {
         "id, name, team_id, status, capabilities, tags, claimed_tags, region, satellite_url, system_info, agent_version, \
-         last_heartbeat, journal_id, start_id, journal_position, conflict_at, created_at, updated_at"
+         journal_id, start_id, journal_position, conflict_at, created_at, updated_at"
     };
 }
 
@@ -62,10 +62,8 @@ pub(in crate::sql) const SATELLITE_REMOVE: &str = "UPDATE satellites SET api_key
 // The condition on the status makes one of several callers the one that did it.
 pub(in crate::sql) const SATELLITE_ACTIVATE: &str = "UPDATE satellites SET status = 'active', updated_at = $2 \
      WHERE id = $1 AND status = 'inactive' AND deleted_at IS NULL";
-// Heartbeats are buffered and may be stored out of order, so that the later time stays.
-pub(in crate::sql) const SATELLITE_SEEN: &str = "UPDATE satellites SET \
-     last_heartbeat = CASE WHEN last_heartbeat > $2 THEN last_heartbeat ELSE $2 END, hostname = COALESCE($3, hostname), \
-     system_info = COALESCE($4, system_info), agent_version = COALESCE($5, agent_version) WHERE id = $1 AND deleted_at IS NULL";
+pub(in crate::sql) const SATELLITE_DESCRIBE: &str = "UPDATE satellites SET hostname = COALESCE($2, hostname), \
+     system_info = COALESCE($3, system_info), agent_version = COALESCE($4, agent_version) WHERE id = $1 AND deleted_at IS NULL";
 // The last condition: after a later registration, the attempt of an earlier one must not replace its key.
 pub(in crate::sql) const SATELLITE_REGISTERED_BY: &str = "SELECT s.id, s.name, s.team_id FROM satellites s \
      JOIN registration_tokens t ON t.satellite_id = s.id AND (t.team_id = s.team_id OR (t.team_id IS NULL AND s.team_id IS NULL)) \
