@@ -37,7 +37,7 @@ pub(super) enum SocketEvent {
 /// A WebSocket with the protocol of links.
 pub(super) struct Socket {
     /// Boxed, because it is moved from future to future, and each would have space for it.
-    socket: Box<WebSocket>,
+    connection: Box<WebSocket>,
     write_timeout: Duration,
     /// Until when the message that was sent must be written; none where it is.
     write_until: Option<Instant>,
@@ -45,7 +45,7 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(socket: WebSocket, write_timeout: Duration) -> Self {
-        Self { socket: Box::new(socket), write_timeout, write_until: None }
+        Self { connection: Box::new(socket), write_timeout, write_until: None }
     }
 
     /// Writes what is left of the message that was sent, and receives meanwhile: a satellite with a slow line is heard while a
@@ -56,12 +56,12 @@ impl Socket {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<SocketEvent, LinkClose>> {
         if self.write_until.is_some()
-            && let Poll::Ready(written) = self.socket.poll_flush_unpin(cx)
+            && let Poll::Ready(written) = self.connection.poll_flush_unpin(cx)
         {
             self.write_until = None;
             return Poll::Ready(written.map(|()| SocketEvent::Written).map_err(|_| LinkClose::ConnectionLost));
         }
-        self.socket.poll_next_unpin(cx).map(|message| received(message, MAX_MESSAGE).map(SocketEvent::Received))
+        self.connection.poll_next_unpin(cx).map(|message| received(message, MAX_MESSAGE).map(SocketEvent::Received))
     }
 
     /// Returns until when the message that was sent must be written; none where another one may be sent.
@@ -73,20 +73,18 @@ impl Socket {
     /// link.
     pub(super) fn start_send(&mut self, outgoing: Result<Outgoing, Close>) -> Result<(), LinkClose> {
         let message = encode(&outgoing.map_err(LinkClose::Frame)?);
-        self.socket.start_send_unpin(message).map_err(|_| LinkClose::ConnectionLost)?;
+        self.connection.start_send_unpin(message).map_err(|_| LinkClose::ConnectionLost)?;
         // Mostly it is written by now, so that the next message need not wait for a turn of the loop.
-        match self.socket.flush().now_or_never() {
-            Some(written) => written.map_err(|_| LinkClose::ConnectionLost),
-            None => {
-                self.write_until = Some(Instant::now() + self.write_timeout);
-                Ok(())
-            }
+        if let Some(written) = self.connection.flush().now_or_never() {
+            return written.map_err(|_| LinkClose::ConnectionLost);
         }
+        self.write_until = Some(Instant::now() + self.write_timeout);
+        Ok(())
     }
 
     /// Waits for the next message. A longer one closes the link.
     pub(super) async fn receive_at_most(&mut self, bytes: usize) -> Result<SocketMessage, LinkClose> {
-        received(self.socket.recv().await, bytes)
+        received(self.connection.recv().await, bytes)
     }
 
     /// Sends a message of the hive, or returns the reason for which the hive closes the link.
@@ -97,7 +95,7 @@ impl Socket {
     /// Sends a message. A satellite that does not read it in time counts as disconnected.
     pub(super) async fn send(&mut self, outgoing: Outgoing) -> Result<(), LinkClose> {
         let message = encode(&outgoing);
-        let mut sending = SinkExt::send(&mut *self.socket, message);
+        let mut sending = SinkExt::send(&mut *self.connection, message);
         let sent = match (&mut sending).now_or_never() {
             Some(sent) => sent.is_ok(),
             // With a timeout: a satellite that stops reading must not hold its loop, which also checks heartbeats. Boxed: a link
@@ -118,9 +116,9 @@ impl Socket {
         if let Some(message) = disconnect_message(&close, reconnect_jitter_ms) {
             self.send(Outgoing::Control(message)).await?;
         }
-        self.socket.send(Message::Close(Some(close_frame(&close)))).await.map_err(|_| LinkClose::ConnectionLost)?;
+        self.connection.send(Message::Close(Some(close_frame(&close)))).await.map_err(|_| LinkClose::ConnectionLost)?;
         // Reads what the satellite still sends: unread bytes would reset the connection before it has read the reason.
-        while let Some(Ok(_)) = self.socket.recv().await {}
+        while let Some(Ok(_)) = self.connection.recv().await {}
         Ok(())
     }
 }
