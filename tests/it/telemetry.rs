@@ -63,11 +63,11 @@ impl FileLock {
         let mut command = Command::new("python3");
         command.args(["-c", script]).arg(file).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut held = [0; 4];
+        let mut held = [0; 5];
         let mut output = child.stdout.take().unwrap();
         tokio::task::spawn_blocking(move || {
             std::io::Read::read_exact(&mut output, &mut held).unwrap();
-            assert_eq!(&held, b"held");
+            assert_eq!(&held, b"held\n");
         })
         .await
         .unwrap();

@@ -80,7 +80,7 @@ async fn a_cut_link_resumes_where_the_hive_stands() {
     std::fs::write(rig.dir.path().join("go"), "").unwrap();
     let (result, transcript) = link.result().await;
     assert_eq!(transcript.offsets, [4]);
-    assert_eq!(transcript.bytes, b"456789abcdef");
+    assert_eq!(transcript.bytes, b"456789abcdef", "{result:?}");
     assert_eq!((result.status.clone(), result.sent.stdout), (CommandStatus::Succeeded, 16));
     drop(link);
     // The result was lost as well.

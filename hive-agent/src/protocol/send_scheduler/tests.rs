@@ -1,5 +1,7 @@
 //! Who sends next over a link.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::dirty_set::DirtySet;
 use crate::pty::tests::{opened_as, session_id};
@@ -28,8 +30,17 @@ fn rig() -> SpoolRig {
 /// Fills the lanes as a link does, which waits for what the spool reads.
 async fn fill(scheduler: &mut SendScheduler, rig: &SpoolRig) {
     scheduler.fill();
-    while !scheduler.lanes.is_full(Lane::Bulk) && scheduler.commands.values().any(CommandSender::is_reading) {
-        rig.ready.take().await.into_iter().for_each(|id| scheduler.make_ready(id));
+    while !scheduler.lanes.is_full(Lane::Bulk) {
+        let reading = scheduler.commands.values().filter(|command| command.is_reading()).count();
+        if reading == 0 {
+            return;
+        }
+        // All of them, so that the order of the turns does not depend on the speed of the disk.
+        let mut read = BTreeSet::new();
+        while read.len() < reading {
+            read.extend(rig.ready.take().await);
+        }
+        read.into_iter().for_each(|id| scheduler.make_ready(id));
         scheduler.fill();
     }
 }
