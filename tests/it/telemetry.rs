@@ -32,16 +32,13 @@ pub(crate) async fn last_seen(hive: &TestHive, satellite: &TestSatellite) -> Val
 /// How many heartbeats with metrics are stored.
 async fn stored(hive: &TestHive) -> u64 {
     const COUNT: &str = "SELECT seq FROM satellite_heartbeats";
-    match hive.database() {
-        Some(database) => database.execute(COUNT).await,
-        None => {
-            let script =
-                "import sqlite3, sys; print(len(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))";
-            let mut command = tokio::process::Command::new("python3");
-            command.args(["-c", script]).arg(file_of(hive)).arg(COUNT);
-            Finished::run(command).await.expect_success().stdout.trim().parse().unwrap()
-        }
+    if let Some(database) = hive.database() {
+        return database.execute(COUNT).await;
     }
+    let script = "import sqlite3, sys; print(len(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))";
+    let mut command = tokio::process::Command::new("python3");
+    command.args(["-c", script]).arg(file_of(hive)).arg(COUNT);
+    Finished::run(command).await.expect_success().stdout.trim().parse().unwrap()
 }
 
 /// Waits until heartbeats are stored that were not before.

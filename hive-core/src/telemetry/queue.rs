@@ -74,7 +74,9 @@ mod tests {
     #[test]
     fn a_full_queue_drops_its_oldest_and_counts_them() {
         let mut queue = TelemetryQueue::default();
-        heartbeats(0..MAX + 3).into_iter().for_each(|heartbeat| queue.push(heartbeat));
+        for heartbeat in heartbeats(0..MAX + 3) {
+            queue.push(heartbeat);
+        }
         assert_eq!((queue.len(), queue.dropped()), (MAX_WAITING, 3));
         assert_eq!(queue.take(2), heartbeats(3..5));
     }
@@ -82,7 +84,9 @@ mod tests {
     #[test]
     fn what_could_not_be_stored_comes_first_again() {
         let mut queue = TelemetryQueue::default();
-        heartbeats(0..10).into_iter().for_each(|heartbeat| queue.push(heartbeat));
+        for heartbeat in heartbeats(0..10) {
+            queue.push(heartbeat);
+        }
         let taken = queue.take(4);
         queue.push(heartbeat(10));
         queue.put_back(taken);
@@ -93,9 +97,13 @@ mod tests {
     #[test]
     fn what_is_put_back_into_a_full_queue_is_the_oldest() {
         let mut queue = TelemetryQueue::default();
-        heartbeats(0..MAX).into_iter().for_each(|heartbeat| queue.push(heartbeat));
+        for heartbeat in heartbeats(0..MAX) {
+            queue.push(heartbeat);
+        }
         let taken = queue.take(5);
-        heartbeats(MAX..MAX + 3).into_iter().for_each(|heartbeat| queue.push(heartbeat));
+        for heartbeat in heartbeats(MAX..MAX + 3) {
+            queue.push(heartbeat);
+        }
         queue.put_back(taken);
         assert_eq!((queue.len(), queue.dropped()), (MAX_WAITING, 3));
         assert_eq!(queue.take(3), heartbeats(3..6));
@@ -104,7 +112,9 @@ mod tests {
     #[test]
     fn a_removed_satellite_waits_no_longer() {
         let mut queue = TelemetryQueue::default();
-        heartbeats(0..4).into_iter().for_each(|heartbeat| queue.push(heartbeat));
+        for heartbeat in heartbeats(0..4) {
+            queue.push(heartbeat);
+        }
         queue.remove(heartbeat(1).satellite_id);
         assert_eq!(queue.take(100), [heartbeat(0), heartbeat(2)]);
     }

@@ -7,6 +7,9 @@ use serde_json::json;
 
 use crate::telemetry::{NAME, expect_work, file_of, hive_on, last_seen, until_stored};
 
+/// What the server warns of, and how the files of a data directory get there.
+type Damage = (&'static str, fn(&Path));
+
 #[tokio::test]
 async fn a_heartbeat_is_not_written_to_the_database_of_the_hive() {
     let hive = hive_on(Engine::Sqlite).await;
@@ -30,7 +33,7 @@ async fn a_hive_that_has_lost_its_telemetry_starts_and_works() {
     let mut hive = hive_on(Engine::Sqlite).await;
     let satellite = hive.satellite(NAME).await;
     until_stored(&hive).await;
-    let damages: [(&str, fn(&Path)); 3] = [
+    let damages: [Damage; 3] = [
         ("the telemetry database is missing", |dir| {
             for name in ["telemetry.db", "telemetry.db-wal", "telemetry.db-shm"] {
                 std::fs::remove_file(dir.join(name)).unwrap();

@@ -40,7 +40,9 @@ async fn fill(scheduler: &mut SendScheduler, rig: &SpoolRig) {
         while read.len() < reading {
             read.extend(rig.ready.take().await);
         }
-        read.into_iter().for_each(|id| scheduler.make_ready(id));
+        for id in read {
+            scheduler.make_ready(id);
+        }
         scheduler.fill();
     }
 }

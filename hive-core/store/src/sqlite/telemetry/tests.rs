@@ -30,6 +30,11 @@ async fn pragma(dir: &tempfile::TempDir, pragma: &'static str) -> i64 {
     sqlx::query_scalar(pragma).fetch_one(&mut connection.inner).await.unwrap()
 }
 
+/// What SQLite answers to `PRAGMA auto_vacuum`.
+const INCREMENTAL: i64 = 2;
+/// What SQLite answers to `PRAGMA synchronous`.
+const NORMAL: i64 = 1;
+
 /// A file with a heartbeat, as a server that was killed leaves it.
 async fn written() -> tempfile::TempDir {
     let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -46,8 +51,6 @@ async fn the_file_frees_its_pages_and_does_not_wait_for_the_disk() {
     let dir = written().await;
     let store = open(&database(&dir)).await.unwrap();
     assert_eq!(latest(&store).await, Some(heartbeat()));
-    const INCREMENTAL: i64 = 2;
-    const NORMAL: i64 = 1;
     assert_eq!(pragma(&dir, "PRAGMA auto_vacuum").await, INCREMENTAL);
     assert_eq!(pragma(&dir, "PRAGMA synchronous").await, NORMAL);
     let many: Vec<_> = (0..400).map(|n| SatelliteId::new(Seed { unix_millis: n, random: [1; 10] })).collect();
