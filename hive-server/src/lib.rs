@@ -8,17 +8,17 @@
 //! - `rest`, `satellites` and `ws` are the three edges: each parses a request, calls the hive as a principal and maps the
 //!   result;
 //! - `error` maps errors to responses, `ws::close` to close codes;
-//! - `health` answers probes; [`telemetry`] sets up the log.
+//! - `health` answers probes; [`log`] sets up the log.
 //!
 //! The server decides nothing: permissions and effects are in `hive-core`. No edge calls another.
 
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod log;
 pub mod routes;
 pub mod server;
 pub mod state;
-pub mod telemetry;
 
 mod auth;
 mod error;

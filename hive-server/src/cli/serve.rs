@@ -1,7 +1,7 @@
 //! Serves a hive until a signal ends it.
 
 use hive_server::config::args::ServeArgs;
-use hive_server::{Server, telemetry};
+use hive_server::{Server, log};
 use serde_json::{Value, json};
 
 use super::CliResult;
@@ -10,7 +10,7 @@ use super::rlimit::raise_open_files;
 use super::signals::shutdown_on_signals;
 
 pub(super) async fn serve(args: ServeArgs, data: DataArgs, print: fn(&Value)) -> CliResult {
-    telemetry::init(args.log_format, &args.log_level)?;
+    log::init(args.log_format, &args.log_level)?;
     // Before the hive is built, because its database opens files too.
     raise_open_files();
     let hive = data.builder()?.settings(args.settings()).build().await?;

@@ -14,7 +14,7 @@ use super::values::{
     parse_network, parse_seconds,
 };
 use super::{Config, Limits};
-use crate::telemetry::{LogFilter, LogFormat};
+use crate::log::{LogFilter, LogFormat};
 
 #[derive(Args)]
 pub struct ServeArgs {
