@@ -34,8 +34,10 @@ fn machine() -> DispatcherRig {
     DispatcherRig { dir, config }
 }
 
+/// The id of a command. Another process has other ones, because tests that run at the same time would end each other's
+/// processes.
 fn id(n: u8) -> CommandId {
-    CommandId::new(Seed { unix_millis: 1, random: [n; 10] })
+    CommandId::new(Seed { unix_millis: std::process::id().into(), random: [n; 10] })
 }
 
 fn command(n: u8, payload: Payload) -> Command {

@@ -145,8 +145,10 @@ impl ScriptedHive {
     }
 }
 
+/// The id of a command. Another process has other ones, because tests that run at the same time would end each other's
+/// processes.
 pub(crate) fn command_id(n: u8) -> CommandId {
-    CommandId::new(Seed { unix_millis: 1, random: [n; 10] })
+    CommandId::new(Seed { unix_millis: std::process::id().into(), random: [n; 10] })
 }
 
 /// A command with a shell line. The hive has `received` so many bytes of its standard output.
