@@ -26,7 +26,8 @@ async fn an_echo_does_not_wait_for_the_disk_of_the_spool() {
     nix::unistd::mkfifo(&output, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     let mut view = SessionView::open(&mut link, session_spec()).await;
     view.type_line(&mut link, "stty -echo; echo ready; cat").await;
-    view.until(&mut link, "ready").await;
+    // The program's line, not the echo of the typed one: nothing else of the session may come before the acknowledgement.
+    view.until(&mut link, "ready\r\n").await;
 
     link.send_control(shell(1, "echo spooled; : > written", 0)).await;
     while !matches!(link.next().await, FromAgent::Control(ToServer::CommandAck { .. })) {}
