@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use self::unexpected::{UnexpectedKind, UnexpectedMessages};
 use crate::link::{AgentLink, Close, LinkClosed, Outgoing};
-use crate::sync::{TurnGuard, Turns, lock, read, write};
+use crate::sync::{KeyedMutex, KeyedMutexGuard, lock, read, write};
 use crate::{Error, Result};
 
 /// A live link.
@@ -109,7 +109,7 @@ pub(crate) struct Links {
     table: RwLock<LinkTable>,
     /// What satellites with a link report to be wrong with them.
     problems: RwLock<HashMap<SatelliteId, Vec<String>>>,
-    handshakes: Turns<SatelliteId>,
+    handshakes: KeyedMutex<SatelliteId>,
     /// The process that was last refused beside a satellite, and when that was reported.
     conflicts: Mutex<HashMap<SatelliteId, (Box<str>, Timestamp)>>,
     unexpected: Mutex<UnexpectedMessages>,
@@ -118,8 +118,8 @@ pub(crate) struct Links {
 
 impl Links {
     /// Waits until no other handshake of this satellite is being handled.
-    pub(crate) async fn handshake_turn(&self, id: SatelliteId) -> TurnGuard<'_, SatelliteId> {
-        self.handshakes.take(id).await
+    pub(crate) async fn lock_handshake(&self, id: SatelliteId) -> KeyedMutexGuard<'_, SatelliteId> {
+        self.handshakes.lock(id).await
     }
 
     /// Registers a link that is not live yet, so that whatever revokes its key from here on closes it.

@@ -30,7 +30,7 @@ use crate::identity::service::IdentityService;
 use crate::links::Links;
 use crate::observers::Observers;
 use crate::store::{AuditStore, RegistrationTokenStore, SatelliteStore, Store};
-use crate::sync::Turns;
+use crate::sync::KeyedMutex;
 use crate::telemetry::Telemetry;
 
 pub use authentication::KeyRejection;
@@ -54,7 +54,7 @@ pub(crate) struct Satellites {
     observers: Observers<dyn SatelliteObserver>,
     /// Held from the reading or changing of a row until its team and tags are noted for events, and its events published: they
     /// are published in the order of the commits.
-    row_turns: Turns<SatelliteId>,
+    row_locks: KeyedMutex<SatelliteId>,
 }
 
 /// Why the store has ended what was open on a satellite.
@@ -108,7 +108,7 @@ impl Satellites {
             descriptions: descriptions::DescriptionBuffer::default(),
             positions: journal_positions::JournalPositions::default(),
             observers: Observers::default(),
-            row_turns: Turns::default(),
+            row_locks: KeyedMutex::default(),
         }
     }
 

@@ -1,13 +1,13 @@
-//! Locks that ignore poisoning, and turns.
+//! Locks that ignore poisoning, and a mutex for each of many keys.
 //!
 //! A panic under one of the hive's locks concerns one entry of a map at most. With poisoning, every later holder of the lock would
 //! panic too, and one failed request would stop the whole hive.
 
-mod turns;
+mod keyed_mutex;
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub(crate) use turns::{TurnGuard, Turns};
+pub(crate) use keyed_mutex::{KeyedMutex, KeyedMutexGuard};
 
 /// Locks a mutex.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

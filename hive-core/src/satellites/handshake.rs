@@ -52,7 +52,7 @@ impl Satellites {
         }
         let presented = checked(&handshake)?;
         // One handshake of a satellite at a time: two copies that connect at once must not both be accepted.
-        let _turn = self.links.handshake_turn(id).await;
+        let _handshake = self.links.lock_handshake(id).await;
         let row = self.current_row(id).await?;
         let seen = self.journal_seen(&row);
         // Before the link joins, which closes the one that is there.
@@ -75,7 +75,7 @@ impl Satellites {
 
     /// Reads the row of a satellite that is about to have events of its link.
     async fn current_row(&self, id: SatelliteId) -> Result<SatelliteRow> {
-        let _turn = self.row_turns.take(id).await;
+        let _row = self.row_locks.lock(id).await;
         let row = self.store.satellite_get(id).await?.ok_or(Error::AuthInvalid)?;
         self.events.note_subject(EventSubject::from(&row));
         Ok(row)

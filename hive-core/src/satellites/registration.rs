@@ -83,7 +83,7 @@ impl Satellites {
         let draft = record(action, AuditResult::Success, None);
         // A new satellite needs none: nobody else knows it.
         let _turn = match takeover {
-            Takeover::Replace(id) => Some(self.row_turns.take(id).await),
+            Takeover::Replace(id) => Some(self.row_locks.lock(id).await),
             _ => None,
         };
         // The store checks token and name once more, in the transaction of the change: what was read above may be old.

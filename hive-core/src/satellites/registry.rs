@@ -194,13 +194,13 @@ impl Satellites {
         record: AuditDraft,
     ) -> Result<Satellite> {
         let id = before.satellite;
-        let turn = self.row_turns.take(id).await;
+        let row_lock = self.row_locks.lock(id).await;
         let row = self.store.satellite_update(id, patch, record).await?;
         let row = row.ok_or_else(|| Error::SatelliteNotFound(id.to_string()))?;
         let now = EventSubject::from(&row);
         let before = self.events.note_subject(now.clone()).unwrap_or(before);
         self.events.publish_change(before, now, changes);
-        drop(turn);
+        drop(row_lock);
         if let Some(api_key) = api_key {
             // Before the key: the satellite is asked to end what it runs over the link that it still has.
             self.revoke(id, Revocation::MovedTo(row.team_id)).await;
@@ -223,12 +223,12 @@ impl Satellites {
 
     async fn apply_removal(&self, before: EventSubject, record: AuditDraft) -> Result<()> {
         let id = before.satellite;
-        let turn = self.row_turns.take(id).await;
+        let row_lock = self.row_locks.lock(id).await;
         if !self.store.satellite_remove(id, self.context.now(), record).await? {
             return Err(Error::SatelliteNotFound(id.to_string()));
         }
         let former = self.events.forget_subject(id).unwrap_or(before);
-        drop(turn);
+        drop(row_lock);
         self.revoke(id, Revocation::Removed).await;
         self.links.close(id, close::GOING_AWAY, "the satellite was removed");
         self.positions.remove(id);
