@@ -1,10 +1,12 @@
 //! Signed tokens: HS256 JWTs for logins and for registration.
 
+use chrono::DateTime;
 use hive_wire::api::{PlatformRole, TokenScope};
 use hive_wire::credential::{GLOBAL_TOKEN_PREFIX, TEAM_TOKEN_PREFIX, registration_jwt};
 use hive_wire::{RegistrationTokenId, TeamId, Timestamp, UserId};
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jwt_compact::ValidationError;
+use jwt_compact::alg::{Hs256, Hs256Key};
+use jwt_compact::prelude::*;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -45,8 +47,6 @@ pub(crate) struct LoginClaims {
     pub(crate) aud: String,
     pub(crate) sub: UserId,
     pub(crate) roles: Vec<PlatformRole>,
-    pub(crate) iat: i64,
-    pub(crate) exp: i64,
     /// All logins of a user end when the user's generation is raised.
     #[serde(default)]
     pub(crate) generation: u64,
@@ -65,8 +65,6 @@ pub(crate) struct LoginToken {
 pub(crate) struct RegistrationClaims {
     pub(crate) iss: String,
     pub(crate) aud: String,
-    pub(crate) iat: i64,
-    pub(crate) exp: i64,
     pub(crate) jti: String,
     pub(crate) scope: TokenScope,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,17 +93,18 @@ pub(crate) fn sign_login(
         aud: LOGIN_AUDIENCE.into(),
         sub: login.user,
         roles: vec![login.role],
-        iat: now.as_seconds(),
-        exp: until.as_seconds(),
         generation: login.generation,
     };
-    sign(secret, &claims)
+    sign(secret, claims, now, until)
 }
 
 /// Reads a login token.
 pub(crate) fn read_login(secret: &SecretSlice<u8>, token: &str, now: Timestamp) -> Result<LoginClaims, TokenError> {
-    let claims: LoginClaims = verify(secret, token, LOGIN_AUDIENCE)?;
-    if is_over(claims.exp, now) { Err(TokenError::Expired) } else { Ok(claims) }
+    let (claims, exp): (LoginClaims, _) = verify(secret, token)?;
+    if claims.aud != LOGIN_AUDIENCE {
+        return Err(TokenError::Forged);
+    }
+    if is_over(exp, now) { Err(TokenError::Expired) } else { Ok(claims) }
 }
 
 /// Signs a registration token. The prefix before the JWT shows people its scope.
@@ -124,15 +123,13 @@ pub(crate) fn sign_registration(
     let claims = RegistrationClaims {
         iss: issuer.into(),
         aud: REGISTRATION_AUDIENCE.into(),
-        iat: now.as_seconds(),
-        exp: until.as_seconds(),
         jti: format!("{kind}_{}", token.id),
         scope,
         team_id: token.team_id,
         created_by: created_by.into(),
         permissions: vec!["satellite:register".into()],
     };
-    format!("{prefix}{}", sign(secret, &claims))
+    format!("{prefix}{}", sign(secret, claims, now, until))
 }
 
 /// Reads a registration token and returns when it counts as used. Whether it was used before or revoked, the store knows.
@@ -142,8 +139,11 @@ pub(crate) fn read_registration(
     now: Timestamp,
 ) -> Result<(RegistrationTokenRef, Timestamp), TokenError> {
     let jwt = registration_jwt(token).ok_or(TokenError::Malformed)?;
-    let claims: RegistrationClaims = verify(secret, jwt, REGISTRATION_AUDIENCE)?;
-    if is_over(claims.exp, now) {
+    let (claims, exp): (RegistrationClaims, _) = verify(secret, jwt)?;
+    if claims.aud != REGISTRATION_AUDIENCE {
+        return Err(TokenError::Forged);
+    }
+    if is_over(exp, now) {
         return Err(TokenError::Expired);
     }
     // The prefix is not signed: it must not show a scope that the claims do not have.
@@ -154,7 +154,7 @@ pub(crate) fn read_registration(
     }
     let id = claims.jti.split_once('_').and_then(|(_, id)| id.parse().ok()).ok_or(TokenError::Malformed)?;
     // The store has no leeway: a token that is used within it counts as used at the last moment of its life.
-    let last_moment = Timestamp::from_micros(claims.exp.saturating_mul(1_000_000).saturating_sub(1));
+    let last_moment = Timestamp::from_micros(exp.saturating_mul(1_000_000).saturating_sub(1));
     Ok((RegistrationTokenRef { id, team_id: claims.team_id }, now.min(last_moment)))
 }
 
@@ -163,25 +163,30 @@ fn is_over(exp: i64, now: Timestamp) -> bool {
     exp.saturating_add(LEEWAY_SECONDS) <= now.as_seconds()
 }
 
-fn sign(secret: &SecretSlice<u8>, claims: &impl Serialize) -> String {
-    let key = EncodingKey::from_secret(secret.expose_secret());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key)
-        .expect("claims are plain data and the key is a secret")
+fn sign<C: Serialize>(secret: &SecretSlice<u8>, claims: C, now: Timestamp, until: Timestamp) -> String {
+    let mut claims = Claims::new(claims);
+    claims.issued_at = DateTime::from_timestamp(now.as_seconds(), 0);
+    claims.expiration = DateTime::from_timestamp(until.as_seconds(), 0);
+    let header = Header::empty().with_token_type("JWT");
+    Hs256.token(&header, &claims, &key(secret)).expect("claims are plain data and any secret is a key")
 }
 
-/// Verifies signature and audience. The times are checked by the caller, with the hive's own clock.
-fn verify<C: DeserializeOwned>(secret: &SecretSlice<u8>, token: &str, audience: &str) -> Result<C, TokenError> {
-    // No other algorithm is accepted, whatever the header names (RFC 8725, section 3.1). The audience keeps a token of
-    // one kind from being used as another (RFC 8725, section 3.9).
-    let mut validation = Validation::new(Algorithm::HS256);
-    validation.set_audience(&[audience]);
-    validation.validate_exp = false;
-    let key = DecodingKey::from_secret(secret.expose_secret());
-    let data = jsonwebtoken::decode::<C>(token, &key, &validation).map_err(|error| match error.kind() {
-        ErrorKind::InvalidSignature | ErrorKind::InvalidAudience => TokenError::Forged,
+/// Verifies the signature and returns the claims with the time of expiry, in Unix seconds. The audience, which keeps a token
+/// of one kind from being used as another (RFC 8725, section 3.9), and the time by the hive's clock are checked by the caller.
+fn verify<C: DeserializeOwned>(secret: &SecretSlice<u8>, token: &str) -> Result<(C, i64), TokenError> {
+    let token = UntrustedToken::new(token).map_err(|_| TokenError::Malformed)?;
+    // No other algorithm is accepted, whatever the header names (RFC 8725, section 3.1).
+    let verified = Hs256.validator::<C>(&key(secret)).validate(&token).map_err(|error| match error {
+        ValidationError::InvalidSignature => TokenError::Forged,
         _ => TokenError::Malformed,
     })?;
-    Ok(data.claims)
+    let (_, claims) = verified.into_parts();
+    let exp = claims.expiration.ok_or(TokenError::Malformed)?;
+    Ok((claims.custom, exp.timestamp()))
+}
+
+fn key(secret: &SecretSlice<u8>) -> Hs256Key {
+    Hs256Key::new(secret.expose_secret())
 }
 
 #[cfg(test)]
@@ -244,5 +249,18 @@ mod tests {
         assert_eq!(read_login(&secret(), &token, now).map(|claims| claims.sub).ok(), Some(user));
         assert!(read_login(&secret(), &token, until.plus(Duration::from_secs(61))).is_err());
         assert!(read_registration(&secret(), &format!("{GLOBAL_TOKEN_PREFIX}{token}"), now).is_err());
+    }
+
+    /// Its members have another order (RFC 7515, section 4).
+    #[test]
+    fn a_token_of_an_earlier_version_is_read() {
+        let token = concat!(
+            "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.",
+            "eyJpc3MiOiJodHRwOi8vaGl2ZSIsImF1ZCI6ImhpdmUtYXBpIiwic3ViIjoidXNyXzAxa2dlM2g5MDBlNDE4NjEwNT",
+            "ByM2dnMjhhIiwicm9sZXMiOlsiZ2xvYmFsX2FkbWluIl0sImlhdCI6MTc3MDAwMDAwMCwiZXhwIjoxNzcwMDAzNjAwLCJnZW5lcmF0aW9uIjoxfQ",
+            ".m7Un9YJRh9dWHi4D1Hg3d6owNFK5ID9cRVwfG76w_z4"
+        );
+        let claims = read_login(&secret(), token, Timestamp::from_micros(1_770_000_001_000_000)).unwrap();
+        assert_eq!((claims.generation, claims.roles), (1, vec![PlatformRole::GlobalAdmin]));
     }
 }
