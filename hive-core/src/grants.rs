@@ -268,7 +268,7 @@ impl AccessGrants {
 
     async fn credential_state(&self, credential: Credential) -> Result<CredentialState> {
         Ok(match credential {
-            Credential::System => CredentialState::Foreign,
+            Credential::System | Credential::Configured => CredentialState::Foreign,
             Credential::ApiKey(key, _) => match self.store.api_key_owner(key).await? {
                 None => CredentialState::Foreign,
                 Some(owner) if self.is_key_over(&owner) => CredentialState::Refused,

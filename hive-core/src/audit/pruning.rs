@@ -10,7 +10,7 @@ use hive_wire::api::AuditQuery;
 
 use super::draft::{Subject, system_record};
 use super::service::AuditLog;
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 use crate::audit::chain::{self, GENESIS_HASH};
 use crate::audit::{AuditAction, AuditSigner};
 use crate::clock::ClockAndRng;
@@ -107,7 +107,7 @@ fn checkpoint_record(
 pub(super) async fn newest_checkpoints(store: &dyn Store, public_key: &str) -> Result<Vec<AuditCheckpoint>> {
     let action = Some(AuditAction::AuditCheckpoint.as_str().to_owned());
     let query = AuditQuery { action, ..AuditQuery::default() };
-    let (entries, _) = store.audit_list(&query, &VisibleTeams::All, RowRange { offset: 0, limit: NEWEST }).await?;
+    let (entries, _) = store.audit_list(&query, &VisibleScope::ALL, RowRange { offset: 0, limit: NEWEST }).await?;
     let checkpoints = entries.iter().filter_map(|entry| AuditCheckpoint::verified(&entry.details));
     Ok(checkpoints.filter(|checkpoint| checkpoint.public_key == public_key).collect())
 }

@@ -12,7 +12,7 @@ use tokio::sync::RwLock;
 use tracing::warn;
 
 use super::draft::{Subject, draft, record};
-use crate::access::{Permission, Principal, ResourceScope, VisibleTeams, visible_teams};
+use crate::access::{Permission, Principal, ResourceScope, VisibleScope, visible_scope};
 use crate::audit::{AuditAction, AuditLogger, export_log};
 use crate::authorization::{authorize_action, forbidden};
 use crate::context::ServiceContext;
@@ -114,9 +114,9 @@ impl ServiceHandle<AuditLog> {
 }
 
 /// Returns the teams whose records the principal may read.
-fn readable(principal: &Principal) -> Result<VisibleTeams> {
-    let visible = visible_teams(principal, &Permission::AuditRead);
-    if visible == VisibleTeams::Teams(Vec::new()) {
+fn readable(principal: &Principal) -> Result<VisibleScope> {
+    let visible = visible_scope(principal, &Permission::AuditRead);
+    if visible.is_nothing() {
         return Err(forbidden(&Permission::AuditRead));
     }
     Ok(visible)

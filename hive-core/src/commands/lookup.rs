@@ -5,7 +5,7 @@ use hive_wire::{CommandId, SatelliteId};
 
 use super::Commands;
 use super::result::info;
-use crate::access::{Permission, Principal, Resource as _, visible_teams};
+use crate::access::{Permission, Principal, Resource as _, visible_scope};
 use crate::authorization::{authorize, hidden_now};
 use crate::store::CommandRow;
 use crate::validate::row_range;
@@ -40,7 +40,7 @@ impl Commands {
         let range = row_range(page)?;
         let permission = &Permission::SatellitesRead;
         let hidden = hidden_now(self.satellite_store.as_ref(), principal, satellite, permission).await?;
-        let (rows, total) = self.store.command_list(satellite, &visible_teams(principal, permission), range).await?;
+        let (rows, total) = self.store.command_list(satellite, &visible_scope(principal, permission), range).await?;
         // Commands that were given in a team of the caller are listed, also where the satellite is hidden from it by
         // now.
         if let Some(hidden) = hidden.filter(|_| total == 0) {

@@ -158,5 +158,5 @@ pub(super) fn principal_of(
     ip: Option<String>,
     scopes: Option<BTreeSet<Permission>>,
 ) -> Principal {
-    Principal { credential, name: user.username, ip, role: user.role, teams: teams.into_iter().collect(), scopes }
+    Principal { ip, teams: teams.into_iter().collect(), scopes, ..Principal::new(credential, user.username, user.role) }
 }

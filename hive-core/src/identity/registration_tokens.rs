@@ -8,8 +8,7 @@ use super::authentication::principal_of;
 use super::jwt::{self, RegistrationTokenRef, TokenError};
 use super::service::IdentityService;
 use crate::access::{
-    AccessDecision, Authority, Credential, Permission, Principal, ResourceScope, VisibleTeams, may, may_see,
-    visible_teams,
+    AccessDecision, Authority, Credential, Permission, Principal, ResourceScope, may, may_see, visible_scope,
 };
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
@@ -75,8 +74,8 @@ impl IdentityService {
     }
 
     pub(super) async fn list_registration_tokens(&self, principal: &Principal) -> Result<Vec<RegistrationTokenInfo>> {
-        let visible = visible_teams(principal, &Permission::TokensManage);
-        if visible == VisibleTeams::Teams(Vec::new()) {
+        let visible = visible_scope(principal, &Permission::TokensManage);
+        if visible.is_nothing() {
             // An empty list would say that there are no tokens.
             return Err(forbidden(&Permission::TokensManage));
         }

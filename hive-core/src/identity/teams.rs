@@ -5,7 +5,7 @@ use hive_wire::{TeamId, UserId};
 use serde_json::json;
 
 use super::service::IdentityService;
-use crate::access::{Permission, Principal, ResourceScope, Role, VisibleTeams, visible_teams};
+use crate::access::{Permission, Principal, ResourceScope, Role, visible_scope};
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, record};
 use crate::authorization::authorize;
@@ -28,9 +28,8 @@ impl IdentityService {
     /// Lists the teams of which the principal may see the satellites.
     pub(super) async fn visible_teams(&self, principal: &Principal) -> Result<Vec<Team>> {
         let mut teams = self.store.team_list().await?;
-        if let VisibleTeams::Teams(visible) = visible_teams(principal, &Permission::SatellitesRead) {
-            teams.retain(|team| visible.contains(&team.id));
-        }
+        let visible = visible_scope(principal, &Permission::SatellitesRead).teams;
+        teams.retain(|team| visible.covers(Some(team.id)));
         Ok(teams)
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::submit::only_team;
 use super::{JobRequest, Jobs, no_job};
-use crate::access::{Permission, Principal, ResourceScope, visible_teams};
+use crate::access::{Permission, Principal, ResourceScope, visible_scope};
 use crate::audit::AuditAction;
 use crate::audit::draft::{Subject, intent};
 use crate::audit::excerpt::is_cut;
@@ -34,7 +34,7 @@ impl JobManager for ServiceHandle<Jobs> {
     }
 
     async fn list(&self, page: PageRequest) -> Result<Page<Job>> {
-        let visible = visible_teams(&self.principal, &Permission::SatellitesRead);
+        let visible = visible_scope(&self.principal, &Permission::SatellitesRead);
         let (rows, total) = self.service.store.job_list(&visible, row_range(page)?).await?;
         let items = rows.into_iter().map(job).collect();
         Ok(Page { items, total, page: page.page, per_page: page.per_page })

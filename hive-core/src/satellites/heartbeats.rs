@@ -7,7 +7,7 @@ use hive_wire::{SatelliteId, TeamId, Timestamp};
 use serde_json::json;
 
 use super::Satellites;
-use crate::access::{Permission, Principal, SatelliteIdentity, visible_teams};
+use crate::access::{Permission, Principal, SatelliteIdentity, visible_scope};
 use crate::store::{HeartbeatRow, SatelliteDescription, SatelliteRow};
 use crate::{Error, Result};
 
@@ -99,7 +99,7 @@ impl Satellites {
     ) -> Result<Vec<SatelliteHeartbeat>> {
         self.row_for(principal, id, &Permission::SatellitesRead).await?;
         // What a satellite reported in another team is not shown to the team that it serves now.
-        let visible = visible_teams(principal, &Permission::SatellitesRead);
-        Ok(self.telemetry.history(id, &visible, before, limit).await?.into_iter().map(Into::into).collect())
+        let visible = visible_scope(principal, &Permission::SatellitesRead);
+        Ok(self.telemetry.history(id, &visible.teams, before, limit).await?.into_iter().map(Into::into).collect())
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::{Revocation, Satellites};
-use crate::access::{Permission, Principal, ResourceScope, visible_teams};
+use crate::access::{Permission, Principal, ResourceScope, visible_scope};
 use crate::audit::draft::{Subject, record};
 use crate::audit::{AuditAction, AuditDraft};
 use crate::authorization::{authorize_action, satellite_for};
@@ -61,7 +61,7 @@ impl DeviceRegistry for ServiceHandle<Satellites> {
     }
 
     async fn get_by_tag(&self, tag: &str) -> Result<Vec<Satellite>> {
-        let mut query = SatelliteQuery::visible_to(visible_teams(&self.principal, &Permission::SatellitesRead));
+        let mut query = SatelliteQuery::visible_to(visible_scope(&self.principal, &Permission::SatellitesRead));
         query.tags = vec![tag.to_owned()];
         let rows = self.service.rows_matching(&query).await?;
         Ok(self.service.views(rows).await)
@@ -96,7 +96,7 @@ impl Satellites {
     async fn list(&self, principal: &Principal, filter: SatelliteFilter, page: PageRequest) -> Result<Page<Satellite>> {
         let range = row_range(page)?;
         let query = SatelliteQuery {
-            visible: visible_teams(principal, &Permission::SatellitesRead),
+            visible: visible_scope(principal, &Permission::SatellitesRead),
             status: filter.status,
             tags: filter.tags,
             search: filter.search,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hive_wire::api::{SatelliteStatus, Target};
 
 use super::Satellites;
-use crate::access::{Permission, Principal, visible_teams};
+use crate::access::{Permission, Principal, visible_scope};
 use crate::authorization::{authorize_satellite, satellite_for};
 use crate::store::{SatelliteQuery, SatelliteRow};
 use crate::{Error, Result};
@@ -67,7 +67,7 @@ impl Satellites {
         tags: Vec<String>,
         permission: &Permission,
     ) -> Result<Vec<SatelliteRow>> {
-        let mut query = SatelliteQuery::visible_to(visible_teams(principal, permission));
+        let mut query = SatelliteQuery::visible_to(visible_scope(principal, permission));
         query.tags = tags;
         let mut rows = self.rows_matching(&query).await?;
         // One in maintenance is a target that is not run. One that was never activated is no part of the fleet yet.

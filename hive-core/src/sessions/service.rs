@@ -16,7 +16,7 @@ use super::attachment::{attachment, attachment_to_ended};
 use super::live::{LiveSession, SessionState, ViewerIdentity};
 use super::opening::SessionRequest;
 use super::records::subject;
-use crate::access::{Permission, Principal, Resource as _, VisibleTeams, visible_teams};
+use crate::access::{Permission, Principal, Resource as _, visible_scope};
 use crate::audit::AuditAction;
 use crate::audit::draft::{intent, record};
 use crate::authorization::{authorize, forbidden, hidden_now, inactive, satellite_for};
@@ -138,9 +138,9 @@ impl Sessions {
 
     async fn list(&self, principal: &Principal, filter: SessionFilter) -> Result<Vec<Session>> {
         let permission = &Permission::SessionsOpen;
-        let visible = visible_teams(principal, permission);
+        let visible = visible_scope(principal, permission);
         // An empty list would look like a fleet without sessions.
-        if visible == VisibleTeams::Teams(Vec::new()) {
+        if visible.is_nothing() {
             return Err(forbidden(permission));
         }
         let hidden = match filter.satellite_id {

@@ -1,9 +1,11 @@
 //! The access types that are stored or that filter queries: permissions of an API key, the authority behind a command, and
-//! the teams whose rows a caller may see.
+//! the scope of the rows that a caller may see.
 //!
 //! Decisions are not made here. Which role grants which permission is in `hive_core::access`.
 
 mod authority;
+
+use std::collections::BTreeSet;
 
 use hive_wire::{TeamId, open_enum};
 
@@ -16,10 +18,22 @@ open_enum! {
     pub enum Permission {
         /// Read satellites and their state.
         SatellitesRead = "satellites.read",
+        /// Read the metrics of satellites.
+        MetricsRead = "metrics.read",
         /// Run commands.
         SatellitesExec = "satellites.exec",
+        /// Read what commands do and print: lines, arguments, errors and output.
+        CommandsRead = "commands.read",
         /// Start and cancel jobs.
         JobsRun = "jobs.run",
+        /// Open terminal sessions.
+        SessionsOpen = "sessions.open",
+        /// Read files of satellites.
+        FilesRead = "files.read",
+        /// Write files of satellites.
+        FilesWrite = "files.write",
+        /// Forward ports of satellites.
+        ForwardOpen = "forward.open",
         /// Change the name and the tags of satellites.
         SatellitesTag = "satellites.tag",
         /// Shut down and reboot satellites.
@@ -28,18 +42,36 @@ open_enum! {
         SatellitesDelete = "satellites.delete",
         /// Set the status and the region of satellites.
         SatellitesManage = "satellites.manage",
-        /// Open terminal sessions.
-        SessionsOpen = "sessions.open",
+        /// Make installers of agents.
+        ProvisionManage = "provision.manage",
         /// Read the audit log.
         AuditRead = "audit.read",
         /// Create, list and revoke registration tokens.
         TokensManage = "tokens.manage",
+        /// Create and change groups of satellites.
+        GroupsManage = "groups.manage",
         /// Create and change users.
         UsersManage = "users.manage",
         /// Create teams and change their members.
         TeamsManage = "teams.manage",
         /// Create, list and revoke one's own API keys.
         ApiKeysOwn = "api_keys.own",
+        /// List and revoke the API keys of others.
+        ApiKeysAny = "api_keys.any",
+        /// Read and change the settings of the hive.
+        SettingsManage = "settings.manage",
+        /// Read what was used.
+        UsageRead = "usage.read",
+        /// Read alerts and their rules.
+        AlertsRead = "alerts.read",
+        /// Acknowledge alerts.
+        AlertsAck = "alerts.ack",
+        /// Create and change the rules of alerts, and webhooks.
+        AlertsManage = "alerts.manage",
+        /// Use MCP servers.
+        McpUse = "mcp.use",
+        /// Install and configure MCP servers.
+        McpInstall = "mcp.install",
     }
 }
 
@@ -59,5 +91,36 @@ impl VisibleTeams {
             Self::All => true,
             Self::Teams(teams) => team.is_some_and(|team| teams.contains(&team)),
         }
+    }
+}
+
+/// The rows that a caller may see: a condition of the query, so that lists and totals are under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisibleScope {
+    /// The teams.
+    pub teams: VisibleTeams,
+    /// The tags of which a satellite has to have one. With them, rows that are not about a satellite are hidden.
+    pub tags: Option<BTreeSet<String>>,
+}
+
+impl VisibleScope {
+    /// All rows.
+    pub const ALL: Self = Self { teams: VisibleTeams::All, tags: None };
+
+    /// The rows of these teams.
+    pub fn of_teams(teams: impl IntoIterator<Item = TeamId>) -> Self {
+        Self { teams: VisibleTeams::Teams(teams.into_iter().collect()), tags: None }
+    }
+
+    /// Whether nothing is visible, whatever is stored.
+    pub fn is_nothing(&self) -> bool {
+        self.teams == VisibleTeams::Teams(Vec::new())
+    }
+
+    /// Whether a row of this team is visible. `tags` has those of its satellite; `None` for a row of no satellite.
+    pub fn covers(&self, team: Option<TeamId>, tags: Option<&[String]>) -> bool {
+        let has_tag =
+            |selected: &BTreeSet<String>| tags.is_some_and(|tags| tags.iter().any(|tag| selected.contains(tag)));
+        self.teams.covers(team) && self.tags.as_ref().is_none_or(has_tag)
     }
 }

@@ -8,7 +8,7 @@ use hive_wire::agent::{Channel, Received};
 use hive_wire::api::CommandType;
 use hive_wire::{CommandId, JobId, SatelliteId, Timestamp};
 
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 use crate::audit::AuditDraft;
 use crate::{RowRange, StoreResult};
 
@@ -78,7 +78,7 @@ pub trait CommandStore: Send + Sync {
     async fn command_list(
         &self,
         satellite: SatelliteId,
-        visible: &VisibleTeams,
+        visible: &VisibleScope,
         range: RowRange,
     ) -> StoreResult<(Vec<CommandRow>, u64)>;
     /// Lists up to `limit` commands, latest first, that ended after `since` because the satellite was removed or assigned to

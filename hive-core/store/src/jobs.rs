@@ -5,7 +5,7 @@ mod rows;
 use async_trait::async_trait;
 use hive_wire::{JobId, Timestamp};
 
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 use crate::audit::AuditDraft;
 use crate::{IdempotencyKey, NewCommand, RowRange, StoreResult};
 
@@ -37,7 +37,7 @@ pub trait JobStore: Send + Sync {
     async fn job_get(&self, id: JobId) -> StoreResult<Option<JobRow>>;
     /// Lists the jobs all of whose teams are in visible, newest first, and returns the total, which is exact up to
     /// [`RowRange::MAX_COUNTED`].
-    async fn job_list(&self, visible: &VisibleTeams, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)>;
+    async fn job_list(&self, visible: &VisibleScope, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)>;
     /// Lists the open jobs, oldest first.
     async fn job_list_open(&self) -> StoreResult<Vec<JobId>>;
     /// Lists the targets of a job in their order, and returns the total.

@@ -12,7 +12,7 @@ use hive_wire::{
     UserId,
 };
 
-use crate::access::{Role, VisibleTeams};
+use crate::access::{Role, VisibleScope};
 use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{
     ApiKeyOwner, ApiKeyRow, ApiKeyStore, AuditRange, AuditStore, CommandInsertOutcome, CommandOutcome, CommandRow,
@@ -146,7 +146,7 @@ layer! {
         command_list_queued(satellite: SatelliteId, page: Option<QueuePage>, limit: u32) -> Vec<QueuedCommandRow>;
         command_list_waiting_jobs(satellite: SatelliteId) -> Vec<JobId>;
         command_count_open() -> Vec<OpenCommandCount>;
-        command_list(satellite: SatelliteId, visible: &VisibleTeams, range: RowRange) -> (Vec<CommandRow>, u64);
+        command_list(satellite: SatelliteId, visible: &VisibleScope, range: RowRange) -> (Vec<CommandRow>, u64);
         command_list_revoked(satellite: SatelliteId, journal_id: &str, since: Timestamp, limit: u32) -> Vec<CommandId>;
         command_list_overdue(now: Timestamp, grace: std::time::Duration, limit: u32) -> Vec<CommandId>;
         command_list_unfinished(ids: &[CommandId]) -> Vec<CommandId>;
@@ -164,7 +164,7 @@ layer! {
         job_sweep(before: Timestamp, now: Timestamp) -> u64;
         job_payload(id: JobId) -> Option<String>;
         job_get(id: JobId) -> Option<JobRow>;
-        job_list(visible: &VisibleTeams, range: RowRange) -> (Vec<JobRow>, u64);
+        job_list(visible: &VisibleScope, range: RowRange) -> (Vec<JobRow>, u64);
         job_list_open() -> Vec<JobId>;
         job_target_list(id: JobId, range: RowRange) -> (Vec<JobTargetRow>, u64);
         job_cancel(id: JobId, now: Timestamp, audit: AuditDraft) -> bool;
@@ -214,13 +214,13 @@ layer! {
         registration_token_create(token: NewRegistrationTokenRow, audit: AuditDraft) -> ();
         registration_token_get(id: RegistrationTokenId) -> Option<RegistrationTokenInfo>;
         registration_token_row(id: RegistrationTokenId) -> Option<RegistrationTokenRow>;
-        registration_token_list(visible: &VisibleTeams) -> Vec<RegistrationTokenInfo>;
+        registration_token_list(visible: &VisibleScope) -> Vec<RegistrationTokenInfo>;
         registration_token_revoke(id: RegistrationTokenId, now: Timestamp, audit: AuditDraft) -> bool;
     }
     AuditStore {
         audit_append(draft: AuditDraft) -> AuditEntry;
-        audit_list(query: &AuditQuery, visible: &VisibleTeams, range: RowRange) -> (Vec<AuditEntry>, u64);
-        audit_get(id: AuditId, visible: &VisibleTeams) -> Option<AuditEntry>;
+        audit_list(query: &AuditQuery, visible: &VisibleScope, range: RowRange) -> (Vec<AuditEntry>, u64);
+        audit_get(id: AuditId, visible: &VisibleScope) -> Option<AuditEntry>;
         audit_records(first_seq: u64, limit: u32) -> Vec<AuditRecord>;
         audit_head() -> Option<AuditHead>;
         audit_verify(public_key: Option<&str>) -> AuditVerification;

@@ -5,7 +5,7 @@ use hive_wire::api::{Actor, RegistrationTokenInfo, TokenScope};
 use hive_wire::{RegistrationTokenId, SatelliteId, TeamId, Timestamp};
 
 use crate::StoreResult;
-use crate::access::{Authority, VisibleTeams};
+use crate::access::{Authority, VisibleScope};
 use crate::audit::AuditDraft;
 
 /// Registration tokens. The secret text of a token is not stored: it is signed by the hive and has the id in it.
@@ -18,7 +18,7 @@ pub trait RegistrationTokenStore: Send + Sync {
     /// Returns a token with its creator.
     async fn registration_token_row(&self, id: RegistrationTokenId) -> StoreResult<Option<RegistrationTokenRow>>;
     /// Lists the tokens in visible, newest first.
-    async fn registration_token_list(&self, visible: &VisibleTeams) -> StoreResult<Vec<RegistrationTokenInfo>>;
+    async fn registration_token_list(&self, visible: &VisibleScope) -> StoreResult<Vec<RegistrationTokenInfo>>;
     /// Revokes a token that was neither consumed nor revoked. False for any other.
     async fn registration_token_revoke(
         &self,

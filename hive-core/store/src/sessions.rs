@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use hive_wire::api::{Actor, SessionEnd, SessionStatus, Size};
 use hive_wire::{SatelliteId, SatelliteName, SessionId, TeamId, Timestamp};
 
-use crate::access::{Authority, VisibleTeams};
+use crate::access::{Authority, VisibleScope};
 use crate::audit::AuditDraft;
 use crate::{RowRange, StoreResult};
 
@@ -83,7 +83,7 @@ pub struct SessionRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionQuery {
     /// Only sessions in visible.
-    pub visible: VisibleTeams,
+    pub visible: VisibleScope,
     /// Only sessions on this satellite.
     pub satellite_id: Option<SatelliteId>,
     /// Only sessions that have ended, or only those that have not.

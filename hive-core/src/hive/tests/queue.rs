@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{NAME, Satellite, connect, handshake, hive, register};
 use crate::Error;
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 use crate::clock::{ClockAndRng, ManualClock};
 use crate::commands::ExecOptions;
 use crate::hive::{Hive, Settings};
@@ -306,7 +306,7 @@ async fn a_queue_that_is_full_takes_no_more_and_says_so() {
     let first = submit(&hive, two.id, "true").await;
     submit(&hive, two.id, "true").await;
     check(&hive, two.id, of_the_caller()).await;
-    let (_, total) = hive.services().store.command_list(two.id, &VisibleTeams::All, RowRange::ALL).await.unwrap();
+    let (_, total) = hive.services().store.command_list(two.id, &VisibleScope::ALL, RowRange::ALL).await.unwrap();
     assert_eq!(total, 2, "what was refused is not stored");
     hive.shutdown().await;
 
@@ -392,7 +392,7 @@ async fn a_caller_who_hangs_up_leaves_a_command_that_ends_or_none() {
     let all_ended = async {
         loop {
             let (rows, _) =
-                hive.services().store.command_list(registered.id, &VisibleTeams::All, RowRange::ALL).await.unwrap();
+                hive.services().store.command_list(registered.id, &VisibleScope::ALL, RowRange::ALL).await.unwrap();
             if rows.iter().all(|row| row.status.is_terminal()) {
                 return rows;
             }

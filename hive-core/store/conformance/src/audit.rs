@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::VisibleTeams;
+use hive_store::access::VisibleScope;
 use hive_store::audit::{AuditAction, AuditHead};
 use hive_store::{CommandOutcome, RowRange};
 use hive_wire::SatelliteId;
@@ -84,7 +84,7 @@ pub(crate) async fn a_record_is_what_was_drafted(on: &Fixture) {
         hash: entry.hash.clone(),
     };
     assert_eq!(entry, expected);
-    assert_eq!(on.store.audit_get(draft.id, &VisibleTeams::All).await.unwrap(), Some(expected));
+    assert_eq!(on.store.audit_get(draft.id, &VisibleScope::ALL).await.unwrap(), Some(expected));
     let line = on.store.audit_records(entry.seq, 1).await.unwrap().remove(0);
     assert_eq!((line.seq, line.previous_hash, line.hash), (entry.seq, entry.previous_hash, entry.hash));
 }
@@ -135,7 +135,7 @@ pub(crate) async fn records_are_found_by_their_fields(on: &Fixture) {
     }
     let by_actor = || AuditQuery { actor: Some(actor.clone()), ..AuditQuery::default() };
     let check = async |query: AuditQuery, range, expected: &[usize], total: u64| {
-        let (entries, found) = on.store.audit_list(&query, &VisibleTeams::All, range).await.unwrap();
+        let (entries, found) = on.store.audit_list(&query, &VisibleScope::ALL, range).await.unwrap();
         let expected: Vec<_> = expected.iter().map(|index| ids[*index]).collect();
         assert_eq!((entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), found), (expected, total), "{query:?}");
     };
@@ -153,13 +153,13 @@ pub(crate) async fn records_of_other_teams_are_hidden(on: &Fixture) {
     let (ours, theirs) = (on.team().await, on.team().await);
     let append = async |team_id| on.store.audit_append(on.draft().with_team(team_id)).await.unwrap().id;
     let (mine, foreign, global) = (append(Some(ours)).await, append(Some(theirs)).await, append(None).await);
-    let visible = VisibleTeams::Teams(vec![ours]);
+    let visible = VisibleScope::of_teams([ours]);
     let (entries, total) = on.store.audit_list(&AuditQuery::default(), &visible, RowRange::ALL).await.unwrap();
     assert!(entries.iter().all(|entry| entry.team_id == Some(ours)));
     assert_eq!(total, entries.len() as u64);
     assert!(on.store.audit_get(mine, &visible).await.unwrap().is_some());
     for hidden in [foreign, global] {
         assert!(on.store.audit_get(hidden, &visible).await.unwrap().is_none());
-        assert!(on.store.audit_get(hidden, &VisibleTeams::All).await.unwrap().is_some());
+        assert!(on.store.audit_get(hidden, &VisibleScope::ALL).await.unwrap().is_some());
     }
 }

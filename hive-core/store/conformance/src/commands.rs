@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use hive_store::access::{Authority, VisibleTeams};
+use hive_store::access::{Authority, VisibleScope};
 use hive_store::{
     Assignment, CommandInsertOutcome, CommandOutcome, CommandRow, Delivery, IdempotencyKey, NewCommand,
     OpenCommandCount, QueuePage, RowRange, SatellitePatch,
@@ -368,7 +368,7 @@ pub(crate) async fn commands_are_listed_newest_first(on: &Fixture) {
     }
     for (offset, range) in [(0, 0..3), (3, 3..5), (5, 5..5)] {
         let (rows, total) =
-            on.store.command_list(satellite, &VisibleTeams::All, RowRange { offset, limit: 3 }).await.unwrap();
+            on.store.command_list(satellite, &VisibleScope::ALL, RowRange { offset, limit: 3 }).await.unwrap();
         assert_eq!((rows.iter().map(|row| row.id).collect::<Vec<_>>(), total), (ids[range].to_vec(), 5));
     }
 }
@@ -429,7 +429,7 @@ pub(crate) async fn nothing_is_stored_for_a_removed_satellite(on: &Fixture) {
             let inserted = on.store.command_insert(vec![on.new_command(id)], key, on.draft_by(&actor)).await.unwrap();
             assert_eq!(inserted, CommandInsertOutcome::NoSatellite);
         }
-        assert_eq!(on.store.command_list(id, &VisibleTeams::All, RowRange::ALL).await.unwrap(), (Vec::new(), 0));
+        assert_eq!(on.store.command_list(id, &VisibleScope::ALL, RowRange::ALL).await.unwrap(), (Vec::new(), 0));
     }
     assert!(on.records_by(&actor).await.is_empty(), "there is no record of what was not stored");
     let now_global = on.new_command(reassigned.id).team_id(None);
@@ -461,17 +461,17 @@ pub(crate) async fn commands_are_listed_by_the_team_they_were_given_in(on: &Fixt
     let before = on.insert(on.new_command(satellite.id)).await;
     on.store.satellite_update(satellite.id, assigned(on, Some(other)), on.draft()).await.unwrap();
     let after = on.insert(on.new_command(satellite.id).team_id(Some(other))).await;
-    let check = async |visible: VisibleTeams, expected: &[CommandId]| {
+    let check = async |visible: VisibleScope, expected: &[CommandId]| {
         let (rows, total) = on.store.command_list(satellite.id, &visible, RowRange::ALL).await.unwrap();
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         assert_eq!((ids.as_slice(), total), (expected, expected.len() as u64), "{visible:?}");
     };
     let team = satellite.team_id.unwrap();
-    check(VisibleTeams::Teams(vec![team]), &[before]).await;
-    check(VisibleTeams::Teams(vec![other]), &[after]).await;
-    check(VisibleTeams::Teams(vec![team, other]), &[after, before]).await;
-    check(VisibleTeams::All, &[after, before]).await;
-    check(VisibleTeams::Teams(Vec::new()), &[]).await;
+    check(VisibleScope::of_teams([team]), &[before]).await;
+    check(VisibleScope::of_teams([other]), &[after]).await;
+    check(VisibleScope::of_teams([team, other]), &[after, before]).await;
+    check(VisibleScope::ALL, &[after, before]).await;
+    check(VisibleScope::of_teams([]), &[]).await;
 }
 
 pub(crate) async fn an_ai_client_needs_a_rule_or_a_plan(on: &Fixture) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
-use hive_store::access::{Authority, VisibleTeams};
+use hive_store::access::{Authority, VisibleScope};
 use hive_store::audit::{AuditAction, AuditDraft};
 use hive_store::{
     ApiKeyRow, CommandInsertOutcome, CommandOutcome, CommandRow, NamePolicy, NewCommand, NewRegistrationTokenRow,
@@ -85,7 +85,7 @@ impl Fixture {
     /// Returns the records of an actor, oldest first.
     pub(crate) async fn records_by(&self, actor: &str) -> Vec<AuditEntry> {
         let query = AuditQuery { actor: Some(actor.into()), ..AuditQuery::default() };
-        let (mut records, total) = self.store.audit_list(&query, &VisibleTeams::All, RowRange::ALL).await.unwrap();
+        let (mut records, total) = self.store.audit_list(&query, &VisibleScope::ALL, RowRange::ALL).await.unwrap();
         assert_eq!(records.len() as u64, total);
         records.reverse();
         records

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::{Authority, VisibleTeams};
+use hive_store::access::{Authority, VisibleScope};
 use hive_store::{
     CommandOutcome, Delivery, IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobTargetRow, NewCommand, NewJob,
     NewJobTarget, RowRange, SatelliteRow,
@@ -132,7 +132,7 @@ pub(crate) async fn a_job_is_stored_with_its_targets_all_or_none(on: &Fixture) {
 }
 
 async fn listed(on: &Fixture, id: JobId) -> bool {
-    let (rows, _) = on.store.job_list(&VisibleTeams::All, RowRange::ALL).await.unwrap();
+    let (rows, _) = on.store.job_list(&VisibleScope::ALL, RowRange::ALL).await.unwrap();
     rows.iter().any(|row| row.id == id)
 }
 
@@ -396,7 +396,8 @@ pub(crate) async fn jobs_are_listed_newest_first_and_by_team(on: &Fixture) {
     let mixed = insert(2, &[&at[0], &at[2]]).await;
     let hives = insert(4, &[&at[0], &at[3]]).await;
     let list = async |teams: Vec<TeamId>, offset, limit| {
-        let (rows, total) = on.store.job_list(&VisibleTeams::Teams(teams), RowRange { offset, limit }).await.unwrap();
+        let (rows, total) =
+            on.store.job_list(&VisibleScope::of_teams(teams), RowRange { offset, limit }).await.unwrap();
         (rows.into_iter().map(|row| row.id).collect::<Vec<_>>(), total)
     };
     assert_eq!(list(vec![ours], 0, 10).await, (vec![newest, oldest], 2));
@@ -405,7 +406,7 @@ pub(crate) async fn jobs_are_listed_newest_first_and_by_team(on: &Fixture) {
     assert_eq!(list(vec![theirs], 0, 10).await, (vec![], 0));
     assert_eq!(list(vec![], 0, 10).await, (vec![], 0));
     let everything = async || {
-        let (rows, total) = on.store.job_list(&VisibleTeams::All, RowRange::ALL).await.unwrap();
+        let (rows, total) = on.store.job_list(&VisibleScope::ALL, RowRange::ALL).await.unwrap();
         (rows.into_iter().map(|row| row.id).collect::<Vec<_>>(), total)
     };
     // Concurrent checks add jobs and delete old ones: the total is checked when none did.
@@ -440,7 +441,7 @@ pub(crate) async fn a_list_has_the_counts_of_each_job(on: &Fixture) {
     }
     let end = JobEnd { counts: counts([(status(CommandStatus::Failed), 1)]), ..end(on, JobStatus::Failed) };
     assert!(on.store.job_finish(ended, end, on.draft()).await.unwrap());
-    let (rows, _) = on.store.job_list(&VisibleTeams::Teams(vec![team]), RowRange::ALL).await.unwrap();
+    let (rows, _) = on.store.job_list(&VisibleScope::of_teams([team]), RowRange::ALL).await.unwrap();
     let of = |id| &rows.iter().find(|row| row.id == id).unwrap().counts;
     assert_eq!(*of(both), counts([(status(CommandStatus::Queued), 2)]));
     assert_eq!(*of(half), counts([(status(CommandStatus::Queued), 1), (status(CommandStatus::Failed), 1)]));

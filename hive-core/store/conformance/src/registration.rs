@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::{Authority, VisibleTeams};
+use hive_store::access::{Authority, VisibleScope};
 use hive_store::{
     NamePolicy, NewRegistrationTokenRow, NewSatellite, RegisterOutcome, RegistrationRetry, RowRange, SatellitePatch,
     SatelliteQuery, TokenState,
@@ -29,7 +29,7 @@ pub(crate) async fn a_token_registers_one_satellite_of_many(on: &Fixture) {
     // Each caller has a name of its own: only the token can stop the others.
     let outcomes = join_all((0..CALLERS).map(register)).await;
     assert_eq!((registered(&outcomes), used(&outcomes)), (1, CALLERS - 1));
-    let visible = VisibleTeams::Teams(team.into_iter().collect());
+    let visible = VisibleScope::of_teams(team);
     let (rows, _) = on.store.satellite_list(&SatelliteQuery::visible_to(visible), RowRange::ALL).await.unwrap();
     let records = on.records_by(&actor).await;
     assert_eq!((rows.len(), records.len()), (1, 1));
@@ -228,9 +228,9 @@ pub(crate) async fn tokens_are_listed_by_team(on: &Fixture) {
         let tokens = on.store.registration_token_list(&visible).await.unwrap();
         tokens.into_iter().map(|token| token.token_id).collect::<Vec<_>>()
     };
-    assert_eq!(list(VisibleTeams::Teams(vec![ours])).await, [second, first], "newest first");
-    assert_eq!(list(VisibleTeams::Teams(Vec::new())).await, []);
-    let all = list(VisibleTeams::All).await;
+    assert_eq!(list(VisibleScope::of_teams([ours])).await, [second, first], "newest first");
+    assert_eq!(list(VisibleScope::of_teams([])).await, []);
+    let all = list(VisibleScope::ALL).await;
     assert!([first, foreign, global, second].iter().all(|token| all.contains(token)));
 }
 

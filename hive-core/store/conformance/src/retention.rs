@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::VisibleTeams;
+use hive_store::access::VisibleScope;
 use hive_store::audit::{AuditAction, AuditCheckpoint, AuditDraft, AuditSigner};
 use hive_store::{AuditRange, CommandOutcome, JobEnd, NewCommand, RowRange, SessionQuery, StoreResult};
 use hive_wire::agent::Channel;
@@ -171,7 +171,7 @@ pub(crate) async fn ended_sessions_are_deleted_when_they_are_old(on: &Fixture) {
         assert!(on.store.session_end(id, end(), at, on.draft()).await.unwrap());
     }
     until_none(async |limit| on.store.session_prune(cutoff, limit).await).await;
-    let query = SessionQuery { visible: VisibleTeams::All, satellite_id: Some(satellite), ended: None };
+    let query = SessionQuery { visible: VisibleScope::ALL, satellite_id: Some(satellite), ended: None };
     let mut left: Vec<_> =
         on.store.session_list(&query, RowRange::ALL).await.unwrap().into_iter().map(|row| row.id).collect();
     left.sort();

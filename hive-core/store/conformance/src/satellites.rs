@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::VisibleTeams;
+use hive_store::access::VisibleScope;
 use hive_store::{
     Assignment, Delivery, JournalPosition, JournalRow, NamePolicy, NewSatellite, RowRange, SatelliteDescription,
     SatellitePatch, SatelliteQuery, StoreError,
@@ -29,7 +29,7 @@ pub(crate) async fn a_removed_satellite_is_gone_and_its_commands_end(on: &Fixtur
     assert_eq!(on.store.satellite_get(id).await.unwrap(), None);
     assert_eq!(on.store.satellite_find(&satellite.name).await.unwrap(), None);
     assert_eq!(on.store.satellite_key(id).await.unwrap(), None);
-    let query = SatelliteQuery { team_id: satellite.team_id, ..SatelliteQuery::visible_to(VisibleTeams::All) };
+    let query = SatelliteQuery { team_id: satellite.team_id, ..SatelliteQuery::visible_to(VisibleScope::ALL) };
     assert_eq!(on.store.satellite_list(&query, RowRange::ALL).await.unwrap(), (Vec::new(), 0));
     assert!(on.store.command_list_open(id).await.unwrap().is_empty());
     let statuses = [queued, delivered, ended].map(|command| on.stored(command));
@@ -214,8 +214,8 @@ pub(crate) async fn a_list_has_what_matches_the_filter(on: &Fixture) {
     on.store.satellite_update(tagged.id, labels, on.draft()).await.unwrap();
     on.store.satellite_activate(tagged.id, on.now(), on.draft()).await.unwrap();
 
-    let both = SatelliteQuery::visible_to(VisibleTeams::Teams(vec![ours, theirs]));
-    let mine = SatelliteQuery::visible_to(VisibleTeams::Teams(vec![ours]));
+    let both = SatelliteQuery::visible_to(VisibleScope::of_teams([ours, theirs]));
+    let mine = SatelliteQuery::visible_to(VisibleScope::of_teams([ours]));
     let check = async |query: SatelliteQuery, mut expected: Vec<&hive_store::SatelliteRow>| {
         expected.sort_by(|a, b| a.name.cmp(&b.name));
         let expected: Vec<_> = expected.iter().map(|row| row.id).collect();
@@ -227,10 +227,10 @@ pub(crate) async fn a_list_has_what_matches_the_filter(on: &Fixture) {
     let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
     check(both.clone(), vec![&plain, &tagged, &foreign]).await;
     check(mine.clone(), vec![&plain, &tagged]).await;
-    check(SatelliteQuery::visible_to(VisibleTeams::Teams(Vec::new())), vec![]).await;
+    check(SatelliteQuery::visible_to(VisibleScope::of_teams([])), vec![]).await;
     check(SatelliteQuery { team_id: Some(theirs), ..mine.clone() }, vec![]).await;
     check(
-        SatelliteQuery { team_id: Some(ours), ..SatelliteQuery::visible_to(VisibleTeams::All) },
+        SatelliteQuery { team_id: Some(ours), ..SatelliteQuery::visible_to(VisibleScope::ALL) },
         vec![&plain, &tagged],
     )
     .await;
@@ -258,7 +258,7 @@ pub(crate) async fn a_search_has_no_wildcards(on: &Fixture) {
         let query = SatelliteQuery {
             search: Some(search.into()),
             team_id: satellite.team_id,
-            ..SatelliteQuery::visible_to(VisibleTeams::All)
+            ..SatelliteQuery::visible_to(VisibleScope::ALL)
         };
         on.store.satellite_list(&query, RowRange::ALL).await.unwrap().1 == 1
     };
@@ -276,7 +276,7 @@ pub(crate) async fn a_page_is_a_part_of_the_list(on: &Fixture) {
     for _ in 0..5 {
         on.register(&on.name(), team).await;
     }
-    let query = SatelliteQuery { team_id: team, ..SatelliteQuery::visible_to(VisibleTeams::All) };
+    let query = SatelliteQuery { team_id: team, ..SatelliteQuery::visible_to(VisibleScope::ALL) };
     let (all, _) = on.store.satellite_list(&query, RowRange::ALL).await.unwrap();
     for (offset, range) in [(0, 0..2), (2, 2..4), (4, 4..5), (6, 5..5)] {
         let page = on.store.satellite_list(&query, RowRange { offset, limit: 2 }).await.unwrap();

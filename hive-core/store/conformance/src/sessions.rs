@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hive_store::access::VisibleTeams;
+use hive_store::access::VisibleScope;
 use hive_store::{NewSession, RowRange, SatellitePatch, SessionQuery, SessionRow, StoreError};
 use hive_wire::agent::ErrorBody;
 use hive_wire::api::{EndReason, SessionEnd, SessionStatus, Size};
@@ -194,7 +194,7 @@ pub(crate) async fn sessions_are_listed_newest_first_and_by_team(on: &Fixture) {
     end(on, middle).await;
 
     let sees = |teams: &[Option<hive_wire::TeamId>]| SessionQuery {
-        visible: VisibleTeams::Teams(teams.iter().copied().flatten().collect()),
+        visible: VisibleScope::of_teams(teams.iter().copied().flatten()),
         satellite_id: None,
         ended: None,
     };
@@ -214,7 +214,7 @@ pub(crate) async fn sessions_are_listed_newest_first_and_by_team(on: &Fixture) {
     check(sees(&[theirs.team_id]), 100, &[foreign]).await;
     check(SessionQuery { satellite_id: Some(theirs.id), ..sees(&[ours.team_id]) }, 100, &[]).await;
     check(sees(&[]), 100, &[]).await;
-    let all = SessionQuery { visible: VisibleTeams::All, satellite_id: Some(theirs.id), ended: Some(false) };
+    let all = SessionQuery { visible: VisibleScope::ALL, satellite_id: Some(theirs.id), ended: Some(false) };
     check(all, 100, &[foreign]).await;
 }
 

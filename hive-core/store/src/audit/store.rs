@@ -5,7 +5,7 @@ use hive_wire::AuditId;
 use hive_wire::api::{AuditEntry, AuditQuery, AuditVerification};
 
 use super::{AuditDraft, AuditHead, AuditRecord};
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 use crate::{RowRange, StoreResult};
 
 /// The audit log.
@@ -18,11 +18,11 @@ pub trait AuditStore: Send + Sync {
     async fn audit_list(
         &self,
         query: &AuditQuery,
-        visible: &VisibleTeams,
+        visible: &VisibleScope,
         range: RowRange,
     ) -> StoreResult<(Vec<AuditEntry>, u64)>;
     /// Returns a record in visible.
-    async fn audit_get(&self, id: AuditId, visible: &VisibleTeams) -> StoreResult<Option<AuditEntry>>;
+    async fn audit_get(&self, id: AuditId, visible: &VisibleScope) -> StoreResult<Option<AuditEntry>>;
     /// Returns up to `limit` stored records in order, from number `first_seq` on.
     async fn audit_records(&self, first_seq: u64, limit: u32) -> StoreResult<Vec<AuditRecord>>;
     /// Returns the last record. It reads one row, however long the log is.

@@ -92,7 +92,7 @@ async fn a_database_that_cannot_keep_all_text_is_refused() {
 async fn connections_that_were_cut_while_idle_are_replaced() {
     let name = database().await;
     let store = open(&name).await;
-    let everything = SatelliteQuery::visible_to(crate::access::VisibleTeams::All);
+    let everything = SatelliteQuery::visible_to(crate::access::VisibleScope::ALL);
     for seq in 1..=3 {
         assert_eq!(store.audit_append(draft()).await.unwrap().seq, seq);
         join_all((0..8).map(|_| store.satellite_list(&everything, RowRange::ALL)))

@@ -4,7 +4,7 @@ use hive_wire::agent::SystemInfo;
 use hive_wire::api::SatelliteStatus;
 use hive_wire::{SatelliteId, SatelliteName, TeamId, Timestamp};
 
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 
 /// A stored satellite.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,7 +87,7 @@ pub struct SatelliteKeyRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SatelliteQuery {
     /// Only satellites in visible.
-    pub visible: VisibleTeams,
+    pub visible: VisibleScope,
     /// Only satellites with this status.
     pub status: Option<SatelliteStatus>,
     /// Only satellites with all of these tags.
@@ -102,7 +102,7 @@ pub struct SatelliteQuery {
 
 impl SatelliteQuery {
     /// All satellites in visible.
-    pub fn visible_to(visible: VisibleTeams) -> Self {
+    pub fn visible_to(visible: VisibleScope) -> Self {
         Self { visible, status: None, tags: Vec::new(), search: None, team_id: None, ids: None }
     }
 }

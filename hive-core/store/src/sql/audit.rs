@@ -8,7 +8,7 @@ use super::binding::storable;
 use super::fields::corrupt_column;
 use super::filter::Filter;
 use super::{Row, SqlStore, Statement, Value, statements};
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 use crate::audit::chain::{self, ChainVerifier};
 use crate::audit::{AuditDraft, AuditHead, AuditRecord};
 use crate::{AuditStore, RowRange, StoreResult};
@@ -25,7 +25,7 @@ impl AuditStore for SqlStore {
     async fn audit_list(
         &self,
         query: &AuditQuery,
-        visible: &VisibleTeams,
+        visible: &VisibleScope,
         range: RowRange,
     ) -> StoreResult<(Vec<AuditEntry>, u64)> {
         let mut filter = Filter::default();
@@ -33,7 +33,7 @@ impl AuditStore for SqlStore {
             .and_text("(a.actor_id = ? OR a.actor_name = ?)", query.actor.as_ref())
             .and_text("a.action = ?", query.action.as_ref())
             .and_text("a.satellite_id = ?", query.satellite_id)
-            .visible_to("a.team_id", visible);
+            .visible_to("a.team_id", Some("a.satellite_id"), visible);
         // `since` is included and `until` is not, so that adjacent periods do not overlap.
         if let Some(since) = query.since {
             filter.and("a.timestamp >= ?", since.as_micros());
@@ -52,9 +52,9 @@ impl AuditStore for SqlStore {
         Ok((rows.iter().map(read_entry).collect::<StoreResult<_>>()?, total))
     }
 
-    async fn audit_get(&self, id: AuditId, visible: &VisibleTeams) -> StoreResult<Option<AuditEntry>> {
+    async fn audit_get(&self, id: AuditId, visible: &VisibleScope) -> StoreResult<Option<AuditEntry>> {
         let mut filter = Filter::default();
-        filter.and_text("a.id = ?", Some(id)).visible_to("a.team_id", visible);
+        filter.and_text("a.id = ?", Some(id)).visible_to("a.team_id", Some("a.satellite_id"), visible);
         let row = self.fetch_optional(filter.statement(statements::AUDIT_LIST, "", &[])).await?;
         row.as_ref().map(read_entry).transpose()
     }

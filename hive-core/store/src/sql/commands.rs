@@ -14,7 +14,7 @@ use super::idempotency::{self, EarlierRequest};
 use super::many_rows::MAX_ROWS;
 use super::writer::{ChangeKind, CommandChange, Transaction};
 use super::{Row, SqlStore, Statement, Value, output, statements};
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 use crate::audit::AuditDraft;
 use crate::{
     CommandInsertOutcome, CommandOutcome, CommandRow, CommandStore, Delivery, IdempotencyKey, NewCommand,
@@ -163,11 +163,15 @@ impl CommandStore for SqlStore {
     async fn command_list(
         &self,
         satellite: SatelliteId,
-        visible: &VisibleTeams,
+        visible: &VisibleScope,
         range: RowRange,
     ) -> StoreResult<(Vec<CommandRow>, u64)> {
         let mut filter = Filter::default();
-        filter.and_text("satellite_id = ?", Some(satellite)).visible_to("target_team_id", visible);
+        filter.and_text("satellite_id = ?", Some(satellite)).visible_to(
+            "target_team_id",
+            Some("satellite_id"),
+            visible,
+        );
         let list = filter.statement(statements::COMMAND_LIST, statements::COMMAND_PAGE_NEWEST, &range.values());
         let rows = self.commands(list).await?;
         let counted = self.fetch_counted(&filter, statements::COMMAND_ROWS_COUNTED).await?;

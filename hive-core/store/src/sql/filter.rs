@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Statement, Value};
 use crate::RowRange;
-use crate::access::VisibleTeams;
+use crate::access::{VisibleScope, VisibleTeams};
 
 /// Conditions that are joined by AND, and the values of their placeholders.
 #[derive(Debug, Default)]
@@ -50,8 +50,22 @@ impl Filter {
         self.conditions.is_empty()
     }
 
-    /// Restricts the list to rows of teams in `visible`. `column` has the team.
-    pub(super) fn visible_to(&mut self, column: &str, visible: &VisibleTeams) -> &mut Self {
+    /// Restricts the list to rows in `visible`. `team` is the column with the team of a row, and `satellite` the one with its
+    /// satellite; `None` for rows of no satellite.
+    pub(super) fn visible_to(&mut self, team: &str, satellite: Option<&str>, visible: &VisibleScope) -> &mut Self {
+        self.of_visible_teams(team, &visible.teams);
+        let Some(tags) = &visible.tags else { return self };
+        let placeholders = self.bind_all(tags);
+        match satellite {
+            Some(column) if !placeholders.is_empty() => self.and_raw(&format!(
+                "{column} IN (SELECT satellite_id FROM satellite_tags WHERE tag IN ({placeholders}))"
+            )),
+            _ => self.and_raw("1 = 0"),
+        }
+    }
+
+    /// Restricts the list to rows of these teams.
+    pub(super) fn of_visible_teams(&mut self, column: &str, visible: &VisibleTeams) -> &mut Self {
         match visible {
             VisibleTeams::All => self,
             VisibleTeams::Teams(teams) => self.one_of(column, teams),
@@ -69,6 +83,18 @@ impl Filter {
         // The first condition follows from the second, because every row has a team. It is what an index answers.
         self.and_raw(&format!("{column} IN ({of} IN ({placeholders}))"));
         self.and_raw(&format!("NOT EXISTS ({elsewhere} NOT IN ({placeholders}))"))
+    }
+
+    /// Restricts the list to rows none of whose satellites lacks the tags of `visible`. `unselected` is a sub-query for the
+    /// satellites of a row; it lacks the list of those with the tags at its end: `NOT IN (…)`.
+    pub(super) fn all_selected(&mut self, unselected: &str, visible: &VisibleScope) -> &mut Self {
+        let Some(tags) = &visible.tags else { return self };
+        let placeholders = self.bind_all(tags);
+        if placeholders.is_empty() {
+            return self.and_raw("1 = 0");
+        }
+        let selected = format!("SELECT satellite_id FROM satellite_tags WHERE tag IN ({placeholders})");
+        self.and_raw(&format!("NOT EXISTS ({unselected} NOT IN ({selected}))"))
     }
 
     /// Binds values, and returns their placeholders.
@@ -136,8 +162,21 @@ mod tests {
     #[test]
     fn a_caller_without_teams_sees_nothing() {
         let mut filter = Filter::default();
-        filter.visible_to("team_id", &VisibleTeams::Teams(Vec::new()));
+        filter.visible_to("team_id", None, &VisibleScope::of_teams([]));
         assert_eq!(filter.statement("SELECT 1", "", &[]).text, "SELECT 1 WHERE 1 = 0");
+    }
+
+    #[test]
+    fn a_caller_with_tags_sees_satellites_with_one_of_them_and_nothing_else() {
+        let tags = ["a", "b"].map(str::to_owned).into();
+        let visible = VisibleScope { tags: Some(tags), ..VisibleScope::ALL };
+        let check = |satellite, expected: &str| {
+            let mut filter = Filter::default();
+            filter.visible_to("team_id", satellite, &visible);
+            assert_eq!(filter.statement("SELECT 1", "", &[]).text, expected);
+        };
+        check(Some("id"), "SELECT 1 WHERE id IN (SELECT satellite_id FROM satellite_tags WHERE tag IN ($1, $2))");
+        check(None, "SELECT 1 WHERE 1 = 0");
     }
 
     #[test]

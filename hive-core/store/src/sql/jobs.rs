@@ -12,7 +12,7 @@ use super::commands::read_end;
 use super::fields::corrupt_column;
 use super::filter::Filter;
 use super::{Row, SqlStore, Statement, statements};
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 use crate::audit::AuditDraft;
 use crate::{
     IdempotencyKey, JobEnd, JobInsertOutcome, JobRow, JobStore, JobTargetRow, NewCommand, NewJob, RowRange, StoreResult,
@@ -47,10 +47,11 @@ impl JobStore for SqlStore {
         Ok(self.read_jobs(row.as_slice()).await?.pop())
     }
 
-    async fn job_list(&self, visible: &VisibleTeams, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)> {
+    async fn job_list(&self, visible: &VisibleScope, range: RowRange) -> StoreResult<(Vec<JobRow>, u64)> {
         let mut filter = Filter::default();
         filter.and_raw(statements::JOB_IS_SHOWN);
-        filter.all_visible("j.id", statements::JOBS_OF_TEAMS, statements::JOB_TEAMS_ELSEWHERE, visible);
+        filter.all_visible("j.id", statements::JOBS_OF_TEAMS, statements::JOB_TEAMS_ELSEWHERE, &visible.teams);
+        filter.all_selected(statements::JOB_TARGETS_UNSELECTED, visible);
         let rows =
             self.fetch_all(filter.statement(statements::JOB_LIST, statements::JOB_PAGE, &range.values())).await?;
         let counted = self.fetch_counted(&filter, statements::JOB_ROWS_COUNTED).await?;

@@ -7,7 +7,7 @@ use hive_wire::{RegistrationTokenId, Timestamp};
 use super::filter::Filter;
 use super::writer::Transaction;
 use super::{Row, SqlStore, Statement, statements};
-use crate::access::VisibleTeams;
+use crate::access::VisibleScope;
 use crate::audit::AuditDraft;
 use crate::{NewRegistrationTokenRow, RegistrationTokenRow, RegistrationTokenStore, StoreResult, TokenState};
 
@@ -52,9 +52,9 @@ impl RegistrationTokenStore for SqlStore {
         .transpose()
     }
 
-    async fn registration_token_list(&self, visible: &VisibleTeams) -> StoreResult<Vec<RegistrationTokenInfo>> {
+    async fn registration_token_list(&self, visible: &VisibleScope) -> StoreResult<Vec<RegistrationTokenInfo>> {
         let mut filter = Filter::default();
-        filter.visible_to("t.team_id", visible);
+        filter.visible_to("t.team_id", None, visible);
         let statement = filter.statement(statements::TOKEN_LIST, " ORDER BY t.created_at DESC, t.id DESC", &[]);
         self.fetch_all(statement).await?.iter().map(read_token).collect()
     }

@@ -176,7 +176,10 @@ impl SatelliteStore for SqlStore {
 fn filter(query: &SatelliteQuery) -> Filter {
     let SatelliteQuery { visible, status, tags, search, team_id, ids } = query;
     let mut filter = Filter::default();
-    filter.and_raw("s.deleted_at IS NULL").visible_to("s.team_id", visible).and_text("s.team_id = ?", *team_id);
+    filter
+        .and_raw("s.deleted_at IS NULL")
+        .visible_to("s.team_id", Some("s.id"), visible)
+        .and_text("s.team_id = ?", *team_id);
     // Each tag is a condition of its own: a satellite must have all of them.
     filter.and_text("s.status = ?", status.as_ref().map(enum_string));
     for tag in tags {

@@ -29,7 +29,7 @@ impl SessionStore for SqlStore {
     async fn session_list(&self, query: &SessionQuery, range: RowRange) -> StoreResult<Vec<SessionRow>> {
         let SessionQuery { visible, satellite_id, ended } = query;
         let mut filter = Filter::default();
-        filter.visible_to("s.team_id", visible).and_text("s.satellite_id = ?", *satellite_id);
+        filter.visible_to("s.team_id", Some("s.satellite_id"), visible).and_text("s.satellite_id = ?", *satellite_id);
         if let Some(has_ended) = ended {
             filter.and_raw(if *has_ended { "s.ended_at IS NOT NULL" } else { "s.ended_at IS NULL" });
         }

@@ -83,7 +83,7 @@ impl TelemetryStore for SqlTelemetryStore {
         limit: u32,
     ) -> StoreResult<Vec<HeartbeatRow>> {
         let mut filter = Filter::default();
-        filter.and("h.satellite_id = ?", satellite.to_string()).visible_to("h.team_id", visible);
+        filter.and("h.satellite_id = ?", satellite.to_string()).of_visible_teams("h.team_id", visible);
         filter.and_raw(statements::HEARTBEAT_IS_KEPT);
         if let Some(before) = before {
             filter.and("h.timestamp < ?", before.as_micros());

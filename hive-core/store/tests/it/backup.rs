@@ -1,7 +1,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use hive_store::access::VisibleTeams;
+use hive_store::access::VisibleScope;
 use hive_store::audit::{AuditAction, AuditDraft};
 use hive_store::backup::{BackupError, BackupScope, HiveLocation, create, restore};
 use hive_store::key_files::{self, KEY_FILES};
@@ -62,7 +62,7 @@ async fn what_is_restored_is_what_was_backed_up() {
     let records = store.audit_verify(None).await.unwrap().records;
     // The log was pruned, so that it has fewer records than its last number says.
     let newest = RowRange { offset: 0, limit: 1 };
-    let (newest, _) = store.audit_list(&AuditQuery::default(), &VisibleTeams::All, newest).await.unwrap();
+    let (newest, _) = store.audit_list(&AuditQuery::default(), &VisibleScope::ALL, newest).await.unwrap();
     let other = location_in(&dir, "other");
     let summary = restore(&other, || Ok(Cursor::new(&file))).await.unwrap();
     assert!(summary.rows > records, "{summary:?}");

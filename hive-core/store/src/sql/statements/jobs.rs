@@ -42,6 +42,9 @@ pub(in crate::sql) const JOB_END_HIDDEN: &str =
 /// `filter` appends the teams in visible to both.
 pub(in crate::sql) const JOBS_OF_TEAMS: &str = "SELECT job_id FROM job_teams WHERE team_id";
 pub(in crate::sql) const JOB_TEAMS_ELSEWHERE: &str = "SELECT 1 FROM job_teams t WHERE t.job_id = j.id AND t.team_id";
+/// `filter` appends the satellites that a caller is limited to.
+pub(in crate::sql) const JOB_TARGETS_UNSELECTED: &str =
+    "SELECT 1 FROM job_targets g WHERE g.job_id = j.id AND g.satellite_id";
 pub(in crate::sql) const JOB_LIST_OPEN: &str =
     "SELECT id FROM jobs WHERE finished_at IS NULL AND created_at >= 0 ORDER BY created_at, id";
 /// `filter` appends the ids of the jobs.

@@ -9,7 +9,7 @@ use hive_wire::id::Seed;
 use hive_wire::{CommandId, SatelliteId, TeamId};
 
 use super::*;
-use crate::access::VisibleTeams;
+use crate::access::{VisibleScope, VisibleTeams};
 use crate::sql::{SqlStore, SqlTelemetryStore, Statement};
 use crate::{
     AuditStore, CommandStore, JobStore, RegistrationTokenStore, RowRange, SatelliteQuery, SatelliteStore, SessionQuery,
@@ -45,7 +45,7 @@ const EXCUSES: [(&str, &str, &str); 16] = [
 ];
 
 /// The constants that are no statement by themselves, and those that a list completes.
-const PARTS: [&str; 20] = [
+const PARTS: [&str; 21] = [
     "HEARTBEAT_LIST",
     "HEARTBEAT_IS_KEPT",
     "SATELLITE_COUNT",
@@ -61,6 +61,7 @@ const PARTS: [&str; 20] = [
     "JOB_ROWS_COUNTED",
     "JOB_TEAMS_ELSEWHERE",
     "JOBS_OF_TEAMS",
+    "JOB_TARGETS_UNSELECTED",
     "JOB_COUNTS",
     "JOB_COUNTS_GROUPS",
     "JOB_IS_SHOWN",
@@ -118,7 +119,8 @@ async fn run_lists(store: &SqlStore) {
     let seed = Seed { unix_millis: 1, random: [1; 10] };
     let (team, satellite) = (TeamId::new(seed), SatelliteId::new(seed));
     let page = RowRange { offset: 10, limit: 10 };
-    for visible in [VisibleTeams::All, VisibleTeams::Teams(vec![team])] {
+    let tagged = VisibleScope { tags: Some(["web".to_owned()].into()), ..VisibleScope::ALL };
+    for visible in [VisibleScope::ALL, VisibleScope::of_teams([team]), tagged] {
         let all = SatelliteQuery::visible_to(visible.clone());
         for query in [
             all.clone(),
