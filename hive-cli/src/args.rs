@@ -1,6 +1,7 @@
 //! The arguments.
 
 mod access;
+mod api;
 mod audit;
 mod exec;
 mod global;
@@ -18,6 +19,7 @@ mod users;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use access::{ApiKeysCommand, Scope, TokensCommand, TokensCreateArgs};
+pub(crate) use api::{ApiArgs, Field as ApiField};
 pub(crate) use audit::{AuditCommand, AuditListArgs, AuditVerifyArgs, RecordRef};
 pub(crate) use exec::{CommandsCommand, ExecArgs, JobsCommand, PowerArgs};
 pub(crate) use global::Global;
@@ -133,6 +135,8 @@ pub(crate) enum CallCommand {
     /// Manage your API keys
     #[command(subcommand, alias = "keys")]
     ApiKeys(ApiKeysCommand),
+    /// Call any path of the API
+    Api(ApiArgs),
 }
 
 impl CliCommand {

@@ -1,5 +1,6 @@
 //! Runs the commands: one file for each group.
 
+mod api;
 mod api_keys;
 mod audit;
 mod completions;
@@ -77,6 +78,7 @@ async fn dispatch(invocation: &Invocation, printer: Printer, command: CallComman
         CallCommand::Users(command) => users::run(hive, printer, command).await,
         CallCommand::Passwd(_) => users::passwd(hive, printer).await,
         CallCommand::Teams(command) => teams::run(hive, printer, command).await,
+        CallCommand::Api(args) => api::run(hive, printer, args).await,
         CallCommand::ApiKeys(command) => api_keys::run(hive, printer, command).await,
     };
     result.map(|()| 0)

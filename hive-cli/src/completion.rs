@@ -1,8 +1,10 @@
-//! Shell completion of satellites, tags, sessions and profiles. The hive is asked for their names.
+//! Shell completion of satellites, tags, sessions, profiles and paths of the API. The hive is asked for their names.
 //!
 //! The shell runs `hive` with [`VARIABLE`] set and waits for the answer at each press of Tab. So a hive that is slow,
 //! out of reach or not configured yields no names, and never a message: it would stand in the middle of the line that
 //! is being typed.
+
+mod api_paths;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use hive_core::RemoteHive;
+use hive_core::client::ApiRequest;
 use hive_core::wire::api::{PageRequest, Satellite, SatelliteFilter, SessionFilter};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -66,6 +69,22 @@ pub(crate) fn profiles() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let profiles = Profiles::load().ok();
         profiles.iter().flat_map(Profiles::iter).map(|(name, _)| CompletionCandidate::new(name)).collect()
+    })
+}
+
+/// Completes methods of the API.
+pub(crate) fn api_methods() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| ["GET", "POST", "PUT", "DELETE"].map(CompletionCandidate::new).into())
+}
+
+/// Completes paths of the API, as the hive describes them.
+pub(crate) fn api_paths() -> ArgValueCompleter {
+    ArgValueCompleter::new(|prefix: &OsStr| {
+        let typed = prefix.to_string_lossy().into_owned();
+        with_hive(async move |hive| {
+            let document = hive.request(ApiRequest::new("GET", "/api/v1/openapi.json")).await?.json().await?;
+            Ok(api_paths::completed(&document, &typed).into_iter().map(CompletionCandidate::new).collect())
+        })
     })
 }
 

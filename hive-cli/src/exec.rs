@@ -10,7 +10,7 @@ pub(crate) mod follow;
 pub(crate) mod groups;
 pub(crate) mod interrupts;
 pub(crate) mod job;
-mod line_buffer;
+pub(crate) mod line_buffer;
 pub(crate) mod progress;
 pub(crate) mod results;
 pub(crate) mod target_results;

@@ -4,6 +4,7 @@
 //! acts as the owner of its API key, and the hive checks the permissions. The modules:
 //!
 //! - `transport` sends requests and reads bounded answers. `tls` configures TLS. `unreachable` classifies connection errors;
+//! - `request` calls any path, for what the traits do not have;
 //! - `registry`, `router`, `job`, `session`, `audit` and `identity` implement one trait each;
 //! - `stream` turns an endless body into a [`Subscription`](crate::Subscription). `lines` and `sse` split it;
 //! - `websocket` opens a socket. `attachment` is a viewer of a session on one. `idle_timer` detects a silent hive.
@@ -15,6 +16,7 @@ mod idle_timer;
 mod job;
 mod lines;
 mod registry;
+mod request;
 mod router;
 mod session;
 mod sse;
@@ -34,6 +36,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::task::TaskTracker;
 
 use crate::{AuditLogger, CommandRouter, DeviceRegistry, HiveApi, Identity, JobManager, Result, SessionManager};
+pub use request::{ApiRequest, ApiResponse};
 use transport::{RemoteCredential, Transport};
 pub use unreachable::{Obstacle, Unreachable};
 

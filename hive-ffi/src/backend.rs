@@ -34,6 +34,18 @@ impl Backend {
         }
     }
 
+    /// Returns the client of a remote hive.
+    pub(crate) async fn remote(&self) -> Result<RemoteHive, HiveError> {
+        match self {
+            Self::Remote(remote) => remote.client().await,
+            Self::LoggedIn(client) => Ok(client.clone()),
+            #[cfg(feature = "embedded")]
+            Self::Embedded(_) => Err(HiveError::conflict(
+                "this is a hive in this process: serve it, and connect to the URL of its server",
+            )),
+        }
+    }
+
     /// Returns the embedded hive.
     #[cfg(feature = "embedded")]
     pub(crate) fn embedded(&self) -> Result<&Embedded, HiveError> {

@@ -3,7 +3,7 @@
 //! The modules in the order in which a call reaches them:
 //!
 //! - [`Hive`] is the whole interface, embedded ([`Hive::open`]) or remote ([`Hive::connect`]). Its methods are in `satellites`,
-//!   `commands`, `jobs`, `sessions`, `audit`, `identity` and `credentials`; those of an embedded hive alone are in `server`;
+//!   `commands`, `jobs`, `sessions`, `audit`, `identity` and `credentials`, and `request` for any other call; those of an embedded hive alone are in `server`;
 //! - `backend` is the hive that carries out the calls: `embedded`, or a client;
 //! - `engine` is the runtime of all objects, and ends with the last of them;
 //! - [`records`] are the plain values of arguments and results; `lookup` finds what arguments name;
@@ -32,6 +32,7 @@ mod hive;
 mod identity;
 mod jobs;
 mod lookup;
+mod request;
 mod satellites;
 #[cfg(feature = "embedded")]
 mod server;

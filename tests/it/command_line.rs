@@ -1,5 +1,6 @@
 //! `hive`, as somebody meets it who has nothing but the program: at a terminal, in a script, and where something is wrong.
 
+mod api;
 mod completing;
 mod errors;
 mod fake;

@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Satellites", &["satellites", "tokens"]),
     ("Commands and sessions", &["exec", "jobs", "commands", "shell", "sessions", "power"]),
     ("Access and audit", &["users", "teams", "passwd", "api-keys", "audit"]),
-    ("More", &["completions", "help"]),
+    ("More", &["api", "completions", "help"]),
 ];
 
 pub(super) const ABOUT: &str = "\

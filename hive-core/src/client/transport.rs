@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 const API_KEY: header::HeaderName = header::HeaderName::from_static("x-api-key");
 /// The most bytes of an answer. Beyond it the call fails, although the hive has executed it.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
+pub(super) const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// The most bytes of an answer with the output of commands.
 const MAX_RESULTS: usize = 512 * 1024 * 1024;
 /// The most bytes of an error.
@@ -87,7 +87,12 @@ impl Transport {
 
     /// Creates a request below the base URL. Each part of `path` is one segment, and is encoded as such.
     pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        let request = self.client.request(method, self.url(path));
+        self.request_url(method, self.url(path))
+    }
+
+    /// Creates a request of a URL of the hive.
+    pub(super) fn request_url(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.client.request(method, url);
         match self.authorization() {
             Some((name, value)) => request.header(name, value),
             None => request,
@@ -260,7 +265,7 @@ fn parse_base(text: &str) -> Result<Url> {
 }
 
 /// Reads a body of at most `limit` bytes.
-async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>> {
+pub(super) async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(interrupted)? {
         // Counted while reading: the length in the header may be missing or wrong.
@@ -272,7 +277,7 @@ async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-fn interrupted(error: reqwest::Error) -> Error {
+pub(super) fn interrupted(error: reqwest::Error) -> Error {
     Error::Unavailable(format!("the answer broke off: {}", root_cause(&error.without_url())).into())
 }
 

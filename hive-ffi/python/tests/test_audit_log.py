@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import NAME, Fleet, Place
 
-from satellite_hive import AuthInvalid, Conflict, Hive, audit_verify_file
+from satellite_hive import AuthInvalid, Conflict, Hive, SatelliteNotFound, audit_verify_file
 
 
 async def test_the_trail_is_asked_and_proved(place: Place, tmp_path: Path) -> None:
@@ -35,6 +35,18 @@ async def test_who_calls_is_known(fleet: Fleet) -> None:
         assert (await hive.api_key_rotate(key.info.id)).api_key != key.api_key
         await hive.api_key_revoke(key.info.id)
         assert [known.name for known in await hive.api_keys() if not known.revoked_at] == ["tests"]
+
+
+async def test_any_path_of_the_api_is_called(fleet: Fleet) -> None:
+    async with Hive.connect(fleet.server.url, fleet.api_key) as hive:
+        [satellite] = (await hive.request("GET", f"/api/v1/satellites?search={NAME}"))["data"]
+        assert satellite["name"] == NAME
+        changed = await hive.request("PUT", f"/api/v1/satellites/{satellite['id']}", {"tags": ["web"]})
+        assert changed["data"]["tags"] == ["web"]
+        with pytest.raises(SatelliteNotFound):
+            await hive.request("GET", "/api/v1/satellites/sat_00000000000000000000000000")
+    with pytest.raises(Conflict):
+        await fleet.hive.request("GET", "/api/v1/satellites")
 
 
 async def test_a_token_of_a_team_is_listed_and_revoked(fleet: Fleet) -> None:

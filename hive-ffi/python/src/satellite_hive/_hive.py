@@ -364,6 +364,13 @@ class Hive(Opened):
         entry: AuditEntry = await self._call(lambda hive: hive.audit_log(action, target_kind, target_id, known))
         return entry
 
+    async def request(self, method: str, path: str, json: Any = None) -> Any:
+        """Calls any path of a remote hive's API, and returns the answer as it is, with its envelope.
+
+        For what has no method of its own. ``GET /api/v1/openapi.json`` describes all paths; a query is part of the path.
+        """
+        return await self._call(lambda hive: hive.request(method, path, json))
+
     def audit_lines(self) -> Stream[str]:
         """The whole log. Each item is a line of JSON; the last one is the signed manifest."""
         return self._stream(lambda hive: hive.audit_export())

@@ -265,6 +265,8 @@ class Hive(_Sync[_hive.Hive]):
     session_resize = _waiting(_hive.Hive.session_resize)
     session_terminate = _waiting(_hive.Hive.session_terminate)
 
+    request = _waiting(_hive.Hive.request)
+
     audit = _waiting(_hive.Hive.audit)
     audit_log = _waiting(_hive.Hive.audit_log)
     audit_export = _waiting(_hive.Hive.audit_export)

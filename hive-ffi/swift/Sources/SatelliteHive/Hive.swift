@@ -222,6 +222,17 @@ extension Hive {
     }
 }
 
+// MARK: Any other call
+
+extension Hive {
+    /// Calls a path of a remote hive's API, for what has no method of its own, and returns the JSON of the answer.
+    ///
+    /// `GET /api/v1/openapi.json` describes all paths; a query is part of the path.
+    public func request(_ method: String, _ path: String, json: String? = nil) async throws -> String {
+        try await inner.request(method: method, path: path, json: json)
+    }
+}
+
 // MARK: The audit log
 
 extension Hive {
