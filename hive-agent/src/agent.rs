@@ -176,7 +176,9 @@ impl LocalApi {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::scripted_hive::{KEY, ScriptedHive, SessionView, TOKEN, satellite_id, session_spec, shell};
+    use crate::tests::config_for;
+    use hive_test_peers::FakeHive;
+    use hive_test_peers::hive::{KEY, SessionView, TOKEN, satellite_id, session_spec, shell};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
 
@@ -190,9 +192,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_local_pages_tell_everything_but_secrets() {
-        let mut hive = ScriptedHive::start().await;
+        let hive = FakeHive::start().await;
         let dir = tempfile::tempdir().unwrap();
-        let agent = Agent::connect(hive.config(dir.path())).await.unwrap();
+        let agent = Agent::connect(config_for(&hive, dir.path())).await.unwrap();
         assert_eq!((agent.satellite_id(), agent.name()), (satellite_id(), "web-server-01"));
         let (address, mut state, stop) = (agent.local_api().unwrap(), agent.link_state(), CancellationToken::new());
         let visit = async {

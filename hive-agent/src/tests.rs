@@ -3,13 +3,16 @@
 mod commands;
 mod keys;
 mod links;
-pub(crate) mod scripted_hive;
 mod sessions;
 mod slow_disk;
 
+use std::path::Path;
 use std::time::Duration;
 
+use hive_test_peers::hive::{HiveLink, KEY, TOKEN, command_id, hive_id, shell};
+use hive_test_peers::{FakeHive, FromSatellite};
 use hive_wire::ErrorCode;
+use hive_wire::SatelliteName;
 use hive_wire::agent::{
     Channel, ErrorBody, HandshakeAck, PROTOCOL_VERSION, Payload, Received, SUBPROTOCOL, ToAgent, ToServer, close,
 };
@@ -23,18 +26,28 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{Agent, AgentConfig, Error, KeyRejectionPolicy, clock};
-use scripted_hive::{FromAgent, HiveLink, KEY, ScriptedHive, command_id, hive_id, shell};
 
 struct AgentRig {
-    hive: ScriptedHive,
+    hive: FakeHive,
     dir: TempDir,
     config: AgentConfig,
 }
 
+/// A configuration for a satellite of this hive.
+pub(crate) fn config_for(hive: &FakeHive, dir: &Path) -> AgentConfig {
+    let name = SatelliteName::try_from("web-server-01").unwrap();
+    let mut config = AgentConfig::new(hive.url().parse().unwrap(), name, dir.join("data"));
+    config.registration_token = Some(TOKEN.into());
+    config.reconnect.initial = Duration::from_millis(20);
+    config.reconnect.max = Duration::from_millis(100);
+    config.account.home = dir.to_string_lossy().into_owned();
+    config
+}
+
 async fn rig() -> AgentRig {
-    let hive = ScriptedHive::start().await;
+    let hive = FakeHive::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let config = hive.config(dir.path());
+    let config = config_for(&hive, dir.path());
     AgentRig { hive, dir, config }
 }
 

@@ -3,9 +3,9 @@
 mod api;
 mod completing;
 mod errors;
-mod fake;
 mod keyring;
 mod logins;
+mod other_servers;
 mod people;
 mod pipes;
 mod shown;

@@ -99,7 +99,7 @@ async fn who_does_not_say_who_they_are_gets_nothing() {
             // A key of the right form that was never made.
             .with("x-api-key", "hive_key_01kge3h900e41861050r3gg28a_0123456789012345678901234567890123456789012"),
         // A valid key, of the wrong kind.
-        hive.anonymous().with("x-api-key", &satellite.api_key()),
+        hive.anonymous().with("x-api-key", satellite.api_key()),
         // A JWT with the algorithm `none` (RFC 8725, section 2.1).
         hive.anonymous().bearer("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9."),
     ];

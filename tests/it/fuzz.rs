@@ -4,11 +4,11 @@
 //! `HIVE_FUZZ_SEED` and `HIVE_FUZZ_ROUNDS` repeat a failure or look for longer.
 
 mod garbage;
-mod hostile_hive;
 
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use hive_test_peers::FakeHive;
 use hive_testkit::{SatelliteOptions, TestHive, until};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,7 +16,6 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use self::garbage::Garbage;
-use self::hostile_hive::HostileHive;
 use crate::rogue::Rogue;
 use crate::support::{Dice, number};
 
@@ -115,19 +114,26 @@ async fn garbage_instead_of_http_is_answered_or_hung_up_on() {
     assert!(!hive.server().log().contains("panicked"), "seed {}: {}", seed(), hive.server().log());
 }
 
+/// The next link of a satellite, whatever it says in its handshake: it is the one under test.
+async fn hostile_link(hostile: &FakeHive) -> WebSocketStream<TcpStream> {
+    let (mut link, _) = hostile.raw_link().await;
+    link.accept_as(None, 30).await;
+    link.socket
+}
+
 #[tokio::test]
 async fn garbage_from_a_hive_ends_the_link_and_never_the_satellite() {
     let hive = TestHive::start().await;
-    let hostile = HostileHive::in_front_of(hive.url()).await;
+    let hostile = FakeHive::in_front_of(hive.url()).await;
     let mut options = SatelliteOptions { server: Some(hostile.url()), ..SatelliteOptions::default() };
     options.args(["--reconnect-initial", "0.02", "--reconnect-max", "0.05", "--max-running", "8"]);
     let mut satellite = hive.satellite_with("web-server-01", options).await;
     // The same process at the end: a crash and a restart would show.
     let pid = satellite.process().pid();
     let mut dice = Dice::of(seed());
-    hostile.turn(true);
+    hostile.take_over();
     let mut closed = 0;
-    let mut link = hostile.link().await;
+    let mut link = hostile_link(&hostile).await;
     for _ in 0..rounds(120) {
         let garbage = Garbage::of(&mut dice);
         match answer(&mut link, &garbage.bytes(false)).await {
@@ -140,11 +146,11 @@ async fn garbage_from_a_hive_ends_the_link_and_never_the_satellite() {
         }
         // One that waits for more dials again only when this one is gone.
         drop(link);
-        link = hostile.link().await;
+        link = hostile_link(&hostile).await;
     }
     assert!(closed > 10, "only {closed} pieces were garbage enough");
     drop(link);
-    hostile.turn(false);
+    hostile.lead_to(hive.url());
     until("the satellite is back", async || hive.rest().get(&satellite.path("")).await.data()["online"] == true).await;
     assert_eq!(hive.exec(&satellite, "echo still here").await["stdout"], "still here\n");
     assert_eq!(satellite.process().pid(), pid);

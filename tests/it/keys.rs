@@ -1,75 +1,30 @@
 //! A satellite's key is never lost: not to a proxy, not to another hive, not to a restored one.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hive_agent::{Agent, AgentConfig};
+use hive_test_peers::FakeHive;
 use hive_testkit::{SatelliteOptions, TestHive, TestSatellite, until};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::support::text;
 
-/// Something at an address that satellites know: it passes on to a hive, or answers 401 by itself.
-struct Gate {
-    address: SocketAddr,
-    target: Arc<Mutex<Option<SocketAddr>>>,
-    _stop: DropGuard,
+/// Satellites that know the hive by the address of this proxy.
+fn options(gate: &FakeHive) -> SatelliteOptions {
+    let mut options = SatelliteOptions { server: Some(gate.url()), ..Default::default() };
+    options.args(["--reconnect-max", "0.2"]);
+    options
 }
 
-impl Gate {
-    async fn before(hive: &TestHive) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let (target, tasks) = (Arc::new(Mutex::new(Some(address_of(hive)))), TaskTracker::new());
-        let (shared, tracker, stopped) = (Arc::clone(&target), tasks.clone(), stop.clone());
-        tasks.spawn(stopped.clone().run_until_cancelled_owned(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let target = *shared.lock().unwrap();
-                tracker.spawn(stopped.clone().run_until_cancelled_owned(pass(socket, target)));
-            }
-        }));
-        Self { address, target, _stop: stop.drop_guard() }
-    }
-
-    fn lead_to(&self, hive: &TestHive) {
-        *self.target.lock().unwrap() = Some(address_of(hive));
-    }
-
-    fn answer_401(&self) {
-        *self.target.lock().unwrap() = None;
-    }
-
-    fn options(&self) -> SatelliteOptions {
-        let mut options = SatelliteOptions { server: Some(format!("http://{}", self.address)), ..Default::default() };
-        options.args(["--reconnect-max", "0.2"]);
-        options
-    }
-}
-
-fn address_of(hive: &TestHive) -> SocketAddr {
-    hive.url().strip_prefix("http://").unwrap().parse().unwrap()
-}
-
-async fn pass(mut socket: TcpStream, target: Option<SocketAddr>) {
-    let Some(target) = target else {
-        let mut request = [0; 4096];
-        // Read first: a socket that is closed with unread bytes is reset, and the answer is lost with it.
-        let _read = socket.read(&mut request).await;
-        // As of a proxy that wants a login of its own: without the id of a hive.
-        let answer = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic\r\ncontent-length: 6\r\nconnection: close\r\n\r\nlog in";
-        socket.write_all(answer.as_bytes()).await.ok();
-        return;
-    };
-    if let Ok(mut there) = TcpStream::connect(target).await {
-        copy_bidirectional(&mut socket, &mut there).await.ok();
-    }
+/// Answers as a proxy that wants a login of its own: without the id of a hive.
+fn answer_401(gate: &FakeHive) {
+    let answer =
+        "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic\r\ncontent-length: 6\r\nconnection: close\r\n\r\nlog in";
+    gate.answer_with(|_| answer.into());
 }
 
 fn stored(data_dir: &Path) -> Value {
@@ -85,26 +40,26 @@ async fn until_said(satellite: &mut TestSatellite, words: &str) {
 async fn a_proxy_that_answers_401_costs_no_key() {
     let hive = TestHive::start().await;
     // The address stays the same, and what is behind it changes.
-    let gate = Gate::before(&hive).await;
-    let mut satellite = hive.satellite_with("web-server-01", gate.options()).await;
+    let gate = FakeHive::in_front_of(hive.url()).await;
+    let mut satellite = hive.satellite_with("web-server-01", options(&gate)).await;
     let before = stored(satellite.data_dir());
     assert!(before["hive_id"].is_string() && before["keys"].as_array().unwrap().len() == 1, "{before}");
     satellite.process().stop().await;
-    gate.answer_401();
+    answer_401(&gate);
     satellite.start_again();
     until_said(&mut satellite, "answers 401, but not as a hive").await;
     assert_eq!(stored(satellite.data_dir()), before);
-    gate.lead_to(&hive);
+    gate.lead_to(hive.url());
     satellite.process().event("online").await;
     // The same while it runs.
-    gate.answer_401();
+    answer_401(&gate);
     let mut hive = hive;
     hive.kill_server();
     let mut count = async || satellite.process().log().matches("answers 401, but not as a hive").count();
     let said = count().await;
     until("the agent says it again", async || count().await > said).await;
     hive.restart_server().await;
-    gate.lead_to(&hive);
+    gate.lead_to(hive.url());
     hive.until_online(&satellite, true).await;
     assert_eq!(stored(satellite.data_dir())["api_key"], before["api_key"]);
 }
@@ -112,10 +67,10 @@ async fn a_proxy_that_answers_401_costs_no_key() {
 #[tokio::test]
 async fn another_hive_at_the_address_costs_no_key() {
     let (mut hive, other) = (TestHive::start().await, TestHive::start().await);
-    let gate = Gate::before(&hive).await;
-    let mut satellite = hive.satellite_with("web-server-01", gate.options()).await;
+    let gate = FakeHive::in_front_of(hive.url()).await;
+    let mut satellite = hive.satellite_with("web-server-01", options(&gate)).await;
     let key = satellite.api_key();
-    gate.lead_to(&other);
+    gate.lead_to(other.url());
     hive.kill_server();
     until_said(&mut satellite, "is another hive").await;
     satellite.process().stop().await;
@@ -125,7 +80,7 @@ async fn another_hive_at_the_address_costs_no_key() {
     assert!(!satellite.data_dir().join("backend.key.rejected.json").exists());
     assert_eq!(other.rest().get("/api/v1/satellites").await.data().as_array().map(Vec::len), Some(0));
     hive.restart_server().await;
-    gate.lead_to(&hive);
+    gate.lead_to(hive.url());
     satellite.process().event("online").await;
 }
 

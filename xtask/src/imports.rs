@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// The sources of all crates.
-pub(crate) const SOURCES: [&str; 10] = [
+pub(crate) const SOURCES: [&str; 11] = [
     "hive-agent/src",
     "hive-cli/src",
     "hive-core/src",
@@ -17,6 +17,7 @@ pub(crate) const SOURCES: [&str; 10] = [
     "hive-core/wire/src",
     "hive-ffi/src",
     "hive-server/src",
+    "tests/peers/src",
     "tests/testkit/src",
     "xtask/src",
 ];

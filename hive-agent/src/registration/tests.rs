@@ -4,7 +4,9 @@ mod keys;
 
 use super::*;
 use crate::http;
-use crate::tests::scripted_hive::{KEY, ScriptedHive, TOKEN, hive_id, rejection, satellite_id};
+use crate::tests::config_for;
+use hive_test_peers::FakeHive;
+use hive_test_peers::hive::{KEY, TOKEN, hive_id, rejection, satellite_id};
 use hive_wire::id::Seed;
 use hive_wire::satellite_api::RejectionClass;
 use secrecy::ExposeSecret as _;
@@ -12,12 +14,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 struct RegistrationRig {
-    hive: ScriptedHive,
+    hive: FakeHive,
     dir: TempDir,
 }
 
 async fn rig() -> RegistrationRig {
-    RegistrationRig { hive: ScriptedHive::start().await, dir: tempfile::tempdir().unwrap() }
+    RegistrationRig { hive: FakeHive::start().await, dir: tempfile::tempdir().unwrap() }
 }
 
 impl RegistrationRig {
@@ -31,7 +33,7 @@ impl RegistrationRig {
     }
 
     fn registrar(&self, token: Option<&str>, key_rejection: KeyRejectionPolicy) -> Result<Registrar, Error> {
-        let mut config = self.hive.config(self.dir.path());
+        let mut config = config_for(&self.hive, self.dir.path());
         config.registration_token = token.map(Into::into);
         config.key_rejection = key_rejection;
         config.tags = vec!["blue".into()];

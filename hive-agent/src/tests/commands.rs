@@ -8,10 +8,10 @@ async fn a_command_is_acknowledged_streamed_and_ended() {
     let (agent, mut link) = rig.start_and_link().await;
     link.send_control(shell(1, "echo hello; exit 3", 0)).await;
     let acknowledged = ToServer::CommandAck { id: command_id(1), journal_position: Some(1) };
-    assert_eq!(link.next().await, FromAgent::Control(acknowledged));
+    assert_eq!(link.next().await, FromSatellite::Control(acknowledged));
     let open =
         ToServer::StreamOpen { stream: StreamId(1), command_id: command_id(1), channel: Channel::Stdout, offset: 0 };
-    assert_eq!(link.next().await, FromAgent::Control(open));
+    assert_eq!(link.next().await, FromSatellite::Control(open));
     let (result, transcript) = link.result().await;
     assert_eq!((result.status, result.exit_code), (CommandStatus::Failed, Some(3)));
     assert_eq!(result.sent, Received { stdout: 6, stderr: 0 });
@@ -68,7 +68,7 @@ async fn a_cut_link_resumes_where_the_hive_stands() {
     let line = "printf 0123456789; until [ -e go ]; do sleep 0.01; done; printf abcdef";
     link.send_control(shell(1, line, 0)).await;
     let received = loop {
-        if let FromAgent::Data(frame) = link.next().await {
+        if let FromSatellite::Frame(frame) = link.next().await {
             break frame;
         }
     };
@@ -100,7 +100,7 @@ async fn no_more_is_sent_than_there_is_credit() {
     link.send_control(shell(1, &format!("head -c {total} /dev/zero"), 0)).await;
     let mut sent = 0;
     while sent < INITIAL_WINDOW {
-        if let FromAgent::Data(frame) = link.next().await {
+        if let FromSatellite::Frame(frame) = link.next().await {
             sent = frame.end();
         }
     }
@@ -131,9 +131,9 @@ async fn a_stopping_agent_tells_what_became_of_its_commands() {
     let mut rig = rig().await;
     let (agent, mut link) = rig.start_and_link().await;
     link.send_control(shell(1, "echo hello; sleep 60", 0)).await;
-    while !matches!(link.next().await, FromAgent::Data(_)) {}
+    while !matches!(link.next().await, FromSatellite::Frame(_)) {}
     let (result, ()) = tokio::join!(link.result(), agent.stop());
     assert_eq!(result.0.status, CommandStatus::Cancelled);
     assert_eq!(result.0.sent.stdout, 6);
-    assert_eq!(link.next().await, FromAgent::Control(ToServer::Disconnect { reason: "shutdown".into() }));
+    assert_eq!(link.next().await, FromSatellite::Control(ToServer::Disconnect { reason: "shutdown".into() }));
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_handshake_tells_who_comes() {
-    let mut rig = rig().await;
+    let rig = rig().await;
     let agent = rig.start();
     let (mut link, handshake) = rig.hive.raw_link().await;
     assert_eq!(handshake.protocol_version, PROTOCOL_VERSION);
@@ -16,13 +16,13 @@ async fn the_handshake_tells_who_comes() {
     link.accept(1).await;
     let timestamp = clock::now();
     link.send_control(ToAgent::HeartbeatPing { timestamp, sent_at: None }).await;
-    let FromAgent::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
+    let FromSatellite::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
         panic!("no answer to a heartbeat");
     };
     assert!(metrics.memory_percent > 0.0);
     agent.stop().await;
-    assert_eq!(link.next().await, FromAgent::Control(ToServer::Disconnect { reason: "shutdown".into() }));
-    assert_eq!(link.next().await, FromAgent::Closed);
+    assert_eq!(link.next().await, FromSatellite::Control(ToServer::Disconnect { reason: "shutdown".into() }));
+    assert_eq!(link.try_next().await, None);
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn what_cannot_be_read_ends_the_link_and_may_come_again_on_the_next() {
     let (agent, mut link) = rig.start_and_link().await;
     for damaged in ["not json", r#"{"type":"command","id":"nonsense"}"#] {
         link.send_text(damaged).await;
-        assert_eq!(link.next().await, FromAgent::Closed);
+        assert_eq!(link.try_next().await, None);
         link = rig.hive.link().await;
     }
     link.send_control(shell(1, "true", 0)).await;
@@ -54,20 +54,20 @@ async fn what_cannot_be_read_ends_the_link_and_may_come_again_on_the_next() {
 
 #[tokio::test]
 async fn a_silent_hive_is_left_and_tried_again() {
-    let mut rig = rig().await;
+    let rig = rig().await;
     let agent = rig.start();
     let (mut link, _) = rig.hive.raw_link().await;
     link.accept(0).await;
     let begun = tokio::time::Instant::now();
     let _next = rig.hive.link().await;
     assert!(begun.elapsed() >= Duration::from_secs(3));
-    assert_eq!(link.next().await, FromAgent::Closed);
+    assert_eq!(link.try_next().await, None);
     agent.stop().await;
 }
 
 #[tokio::test]
 async fn a_busy_hive_is_left_alone_for_as_long_as_it_asks() {
-    let mut rig = rig().await;
+    let rig = rig().await;
     rig.hive.answer_once("/ws/agent", 503, "");
     let agent = rig.start();
     let begun = tokio::time::Instant::now();
@@ -82,7 +82,7 @@ async fn a_busy_hive_is_left_alone_for_as_long_as_it_asks() {
 
 #[tokio::test]
 async fn a_refused_handshake_is_tried_again() {
-    let mut rig = rig().await;
+    let rig = rig().await;
     let agent = rig.start();
     let (mut link, _) = rig.hive.raw_link().await;
     let refusal = HandshakeAck {

@@ -6,6 +6,7 @@ mod output;
 
 use std::ops::RangeInclusive;
 
+use hive_test_peers::hive::{SessionView, session_spec};
 use hive_wire::ViewerId;
 use hive_wire::agent::PtySpec;
 use hive_wire::api::{EndReason, SessionEnd, Size};
@@ -13,7 +14,6 @@ use hive_wire::frame::{Frame, FrameKind};
 use hive_wire::id::Seed;
 use hive_wire::session::INPUT_WINDOW;
 
-use super::scripted_hive::{SessionView, session_spec};
 use super::*;
 
 /// A shell, a child, a child in a process session of its own, an orphan in another one, and a child that ignores
@@ -165,7 +165,7 @@ async fn a_heartbeat_counts_the_sessions_that_are_open() {
     views[0].type_line(&mut link, "stty -echo; exit").await;
     views[0].until_end(&mut link).await;
     link.send_control(ToAgent::HeartbeatPing { timestamp: clock::now(), sent_at: None }).await;
-    let FromAgent::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
+    let FromSatellite::Control(ToServer::HeartbeatPong { metrics: Some(metrics), .. }) = link.next().await else {
         panic!()
     };
     assert_eq!(metrics.active_sessions, 1);
@@ -197,7 +197,7 @@ async fn check_refused(rig: &mut AgentRig, spec: PtySpec, code: ErrorCode, part:
     let (agent, mut link) = rig.start_and_link().await;
     let id = spec.session_id;
     link.send_control(ToAgent::PtyStart(Box::new(spec))).await;
-    let FromAgent::Control(ToServer::PtyEnded { session_id, end }) = link.next().await else {
+    let FromSatellite::Control(ToServer::PtyEnded { session_id, end }) = link.next().await else {
         panic!("it was not refused")
     };
     let error = end.error.unwrap();

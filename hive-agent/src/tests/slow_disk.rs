@@ -1,18 +1,18 @@
 //! A disk that does not answer. A FIFO stands for it: a process that opens one for writing waits until it is read.
 
 use super::*;
+use hive_test_peers::hive::{SessionView, session_spec};
 use hive_wire::agent::Metrics;
 use nix::sys::stat::Mode;
-use scripted_hive::{SessionView, session_spec};
 
 async fn problems(link: &mut HiveLink) -> Vec<String> {
     link.send_control(ToAgent::HeartbeatPing { timestamp: clock::now(), sent_at: None }).await;
     loop {
         match link.next().await {
-            FromAgent::Control(ToServer::HeartbeatPong { metrics: Some(Metrics { problems, .. }), .. }) => {
+            FromSatellite::Control(ToServer::HeartbeatPong { metrics: Some(Metrics { problems, .. }), .. }) => {
                 return problems;
             }
-            FromAgent::Control(ToServer::PtyApplied { .. }) => {}
+            FromSatellite::Control(ToServer::PtyApplied { .. }) => {}
             other => panic!("{other:?} instead of the answer of a heartbeat"),
         }
     }
@@ -30,7 +30,7 @@ async fn an_echo_does_not_wait_for_the_disk_of_the_spool() {
     view.until(&mut link, "ready\r\n").await;
 
     link.send_control(shell(1, "echo spooled; : > written", 0)).await;
-    while !matches!(link.next().await, FromAgent::Control(ToServer::CommandAck { .. })) {}
+    while !matches!(link.next().await, FromSatellite::Control(ToServer::CommandAck { .. })) {}
     while !rig.dir.path().join("written").exists() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::Request;
 use bytes::Bytes;
 use hive_core::hive::Settings;
 use hive_core::wire::CommandId;
@@ -14,7 +12,7 @@ use hive_server::Limits;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::harness::{FakeSatellite, TestServer, request};
+use super::harness::{FakeSatellite, TestServer};
 
 const OUTPUT: &[u8] = b"hello \xff\n";
 
@@ -64,8 +62,8 @@ async fn a_command_is_answered_with_its_result() {
     assert_eq!(result["stdout"], "aGVsbG8g/wo=");
     let stored = server.get(&key, &format!("/api/v1/commands/{id}")).await;
     assert_eq!(stored.json()["data"]["stdout"], "hello \u{fffd}\n");
-    let parsed: Envelope<CommandInfo> = serde_json::from_str(&stored.text).unwrap();
-    assert_eq!(stored.text, serde_json::to_string(&parsed).unwrap(), "a streamed object is what serde writes");
+    let parsed: Envelope<CommandInfo> = serde_json::from_str(&stored.text()).unwrap();
+    assert_eq!(stored.text(), serde_json::to_string(&parsed).unwrap(), "a streamed object is what serde writes");
     let listed = server.get(&key, &format!("/api/v1/satellites/{}/commands", satellite.id)).await.json();
     assert_eq!(listed["pagination"]["total"], 1);
 }
@@ -76,18 +74,15 @@ async fn a_command_is_watched_as_a_stream_of_events() {
     let key = server.admin().await;
     let satellite = server.register("web-server-01", None).await;
     let mut link = server.online(&satellite).await;
-    let request = Request::post("/api/v1/exec")
-        .header("x-api-key", &key)
-        .header("content-type", "application/json")
-        .header("accept", "text/event-stream")
-        .body(Body::from(json!({ "targets": ["all"], "command": "echo" }).to_string()))
-        .unwrap();
-    let (answer, _) = tokio::join!(server.call(request), run_command(&mut link));
+    let stream = server.rest(&key).with("accept", "text/event-stream");
+    let body = json!({ "targets": ["all"], "command": "echo" });
+    let (answer, _) = tokio::join!(stream.post("/api/v1/exec", &body), run_command(&mut link));
     assert_eq!(answer.headers["content-type"], "text/event-stream");
-    let names: Vec<_> = answer.text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    let text = answer.text();
+    let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     assert_eq!(names, ["accepted", "output", "exit"], "{answer:?}");
     let data: Vec<Value> =
-        answer.text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|json| json.parse().unwrap()).collect();
+        text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|json| json.parse().unwrap()).collect();
     assert_eq!((&data[1]["event"], &data[1]["data"]), (&json!("output"), &json!("aGVsbG8g/wo=")));
 }
 
@@ -120,9 +115,8 @@ async fn an_idempotency_key_gives_the_same_command() {
     let path = format!("/api/v1/satellites/{}/exec?wait=false", satellite.id);
     drop(server.online(&satellite).await);
     let post = async |command: &str, idempotency_key: &str| {
-        let mut request = request("POST", &path, Some(&key), Some(json!({ "command": command })));
-        request.headers_mut().insert("idempotency-key", idempotency_key.parse().unwrap());
-        server.call(request).await
+        let rest = server.rest(&key).with("idempotency-key", idempotency_key);
+        rest.post(&path, &json!({ "command": command })).await
     };
     let first = post("true", "k1").await;
     assert_eq!(first.status, 202, "{first:?}");
@@ -166,7 +160,7 @@ async fn an_unknown_priority_is_refused() {
     ] {
         let refused = server.post(&key, path, body).await;
         refused.assert_error(400, "INVALID_INPUT");
-        assert!(refused.text.contains("urgent") && refused.text.contains("priority"), "{refused:?}");
+        assert!(refused.text().contains("urgent") && refused.text().contains("priority"), "{refused:?}");
     }
     drop(server.online(&satellite).await);
     for word in ["immediate", "high", "normal", "low"] {

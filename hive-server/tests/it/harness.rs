@@ -7,9 +7,6 @@ pub(crate) mod viewer;
 
 use std::net::SocketAddr;
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
 use hive_core::Hive;
 use hive_core::access::Role;
 use hive_core::hive::Settings;
@@ -18,10 +15,8 @@ use hive_core::wire::api::{
     ApiKeyCreate, PlatformRole, RegistrationTokenCreate, Team, TeamCreate, TokenScope, UserCreate,
 };
 use hive_core::wire::satellite_api::{RegisterRequest, RegisteredSatellite};
-use hive_server::{AppState, Config, Limits, Server, router};
-use http_body_util::BodyExt;
-use hyper::service::Service;
-use hyper_util::service::TowerToHyperService;
+use hive_server::{Config, Limits, Server};
+use hive_test_peers::{Answer, Rest};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -34,42 +29,12 @@ use tokio_util::task::TaskTracker;
 pub(crate) use self::connection::RawConnection;
 pub(crate) use self::satellite::{FakeSatellite, handshake};
 
-/// A running server and its router.
+/// A running server.
 pub(crate) struct TestServer {
     pub(crate) hive: Hive,
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
     pub(crate) running: TaskTracker,
-    app: Router,
-}
-
-/// A response with its whole body.
-#[derive(Debug)]
-pub(crate) struct TestResponse {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
-}
-
-impl TestResponse {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("the body is not JSON: {self:?}"))
-    }
-
-    /// Asserts that this is an error of the REST API.
-    pub(crate) fn assert_error(&self, status: u16, code: &str) {
-        assert_eq!(self.status.as_u16(), status, "{self:?}");
-        assert_eq!(self.json()["success"], false, "{self:?}");
-        assert_eq!(self.json()["error"]["code"], code, "{self:?}");
-    }
-
-    /// Asserts that this is an error of the satellite API.
-    pub(crate) fn assert_satellite_error(&self, status: u16, word: &str) {
-        assert_eq!(self.status.as_u16(), status, "{self:?}");
-        assert_eq!(self.json()["success"], false, "{self:?}");
-        assert_eq!(self.json()["error"], word, "{self:?}");
-        assert!(!self.json()["message"].as_str().unwrap().is_empty(), "{self:?}");
-    }
 }
 
 impl TestServer {
@@ -85,20 +50,32 @@ impl TestServer {
     /// Starts a server for this hive on a free port.
     pub(crate) async fn of(hive: Hive, config: Config) -> Self {
         let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..config };
-        let app = router(AppState::new(&config, hive.clone()));
         let server = Server::bind(config, hive.clone()).await.unwrap();
         let (address, stop, running) = (server.local_addr(), CancellationToken::new(), TaskTracker::new());
         running.spawn(server.run(stop.clone()));
         running.close();
-        Self { hive, address, stop, running, app }
+        Self { hive, address, stop, running }
     }
 
-    /// Sends a request to the router, without a connection.
-    pub(crate) async fn call(&self, request: Request<Body>) -> TestResponse {
-        let response = TowerToHyperService::new(self.app.clone()).call(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        TestResponse { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.into()).unwrap() }
+    /// A caller without credentials.
+    pub(crate) fn anonymous(&self) -> Rest {
+        Rest::new(&self.url())
+    }
+
+    /// A caller with this API key.
+    pub(crate) fn rest(&self, key: &str) -> Rest {
+        self.anonymous().with("x-api-key", key)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Sends a request with this API key and this body.
+    pub(crate) async fn call(&self, method: &str, path: &str, key: Option<&str>, body: Option<Value>) -> Answer {
+        let rest = key.map_or_else(|| self.anonymous(), |key| self.rest(key));
+        let call = rest.call(method, path);
+        body.into_iter().fold(call, |call, body| call.json(&body)).answer().await
     }
 
     /// Sends a request over a new connection.
@@ -113,12 +90,12 @@ impl TestServer {
         RawConnection::new(TcpStream::connect(self.address).await.unwrap())
     }
 
-    pub(crate) async fn get(&self, key: &str, path: &str) -> TestResponse {
-        self.call(request("GET", path, Some(key), None)).await
+    pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
+        self.rest(key).get(path).await
     }
 
-    pub(crate) async fn post(&self, key: &str, path: &str, body: Value) -> TestResponse {
-        self.call(request("POST", path, Some(key), Some(body))).await
+    pub(crate) async fn post(&self, key: &str, path: &str, body: Value) -> Answer {
+        self.rest(key).post(path, &body).await
     }
 
     /// Creates a user with this role. Returns an API key of theirs.
@@ -193,16 +170,5 @@ impl TestServer {
         let mut link = self.connect(&satellite.api_key).await.unwrap();
         link.handshake(satellite).await;
         link
-    }
-}
-
-pub(crate) fn request(method: &str, path: &str, key: Option<&str>, body: Option<Value>) -> Request<Body> {
-    let mut builder = Request::builder().method(method).uri(path);
-    if let Some(key) = key {
-        builder = builder.header("x-api-key", key);
-    }
-    match body {
-        Some(body) => builder.header("content-type", "application/json").body(body.to_string().into()).unwrap(),
-        None => builder.body(Body::empty()).unwrap(),
     }
 }

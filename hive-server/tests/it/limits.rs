@@ -1,18 +1,16 @@
 //! Limits on unauthenticated callers.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
-use axum::http::HeaderValue;
 use hive_core::Hive;
 use hive_core::hive::Settings;
 use hive_core::wire::agent::{ToServer, close};
 use hive_server::{Config, Limits};
+use hive_test_peers::Answer;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite;
 
-use super::harness::{RawConnection, TestServer, handshake, request};
+use super::harness::{RawConnection, TestServer, handshake};
 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nhost: hive\r\n\r\n";
 
@@ -110,14 +108,10 @@ async fn the_limits_apply_to_the_forwarded_address() {
 #[tokio::test]
 async fn an_invalid_forwarded_address_is_refused() {
     let hive = Hive::builder().in_memory().build().await.unwrap();
-    let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     let server = TestServer::of(hive, Config { trusted_proxies, ..Config::default() }).await;
-    let call = async |path: &str, forwarded: &[u8]| {
-        let mut request = request("GET", path, None, None);
-        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 1))));
-        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_bytes(forwarded).unwrap());
-        server.call(request).await
-    };
+    let call =
+        async |path: &str, forwarded: &[u8]| server.anonymous().with("x-forwarded-for", forwarded).get(path).await;
     for unreadable in [&b"\xff\xfe"[..], b"unknown", b"203.0.113.7:99999", b"203.0.113.7, \xe9"] {
         for path in ["/api/v1/auth/me", "/api/satellites/register/status", "/health/ready", "/nowhere"] {
             let refused = call(path, unreadable).await;
@@ -139,11 +133,9 @@ async fn the_size_of_unauthenticated_requests_is_limited() {
 
     let long = "x".repeat(64 * 1024);
     let login = json!({ "username": "anna", "password": long });
-    server.call(request("POST", "/api/v1/auth/login", None, Some(login))).await.assert_error(413, "PAYLOAD_TOO_LARGE");
-    let mut registration =
-        request("POST", "/api/satellites/register", None, Some(json!({ "name": "web-server-01", "tags": [long] })));
-    registration.headers_mut().insert("authorization", "Bearer x".parse().unwrap());
-    assert_eq!(server.call(registration).await.status, 413);
+    server.call("POST", "/api/v1/auth/login", None, Some(login)).await.assert_error(413, "PAYLOAD_TOO_LARGE");
+    let registration = json!({ "name": "web-server-01", "tags": [long] });
+    assert_eq!(server.anonymous().bearer("x").post("/api/satellites/register", &registration).await.status, 413);
 }
 
 #[tokio::test]
@@ -182,13 +174,9 @@ async fn concurrent_handshakes_are_limited() {
 }
 
 /// A request of a satellite from this address.
-fn from_address(address: [u8; 4], path: &str, key: Option<&str>, body: Value) -> axum::http::Request<axum::body::Body> {
-    let mut request = request("POST", path, None, Some(body));
-    request.extensions_mut().insert(ConnectInfo(SocketAddr::from((address, 1))));
-    if let Some(key) = key {
-        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
-    }
-    request
+async fn call_from(server: &TestServer, address: [u8; 4], path: &str, key: Option<&str>, body: Value) -> Answer {
+    let rest = server.anonymous().at(address);
+    key.map_or_else(|| rest.clone(), |key| rest.bearer(key)).post(path, &body).await
 }
 
 #[tokio::test]
@@ -201,13 +189,13 @@ async fn refused_requests_use_up_the_rate_of_their_address_alone() {
     let heartbeat = format!("/api/satellites/{}/heartbeat", fleet[0].id);
     let mut wrong = fleet[0].api_key.clone();
     wrong.replace_range(wrong.len() - 4.., "AAAA");
-    let (attacker, other) = ([203, 0, 113, 7], [203, 0, 113, 8]);
+    let (attacker, other) = ([127, 0, 113, 7], [127, 0, 113, 8]);
     for key in [None, Some("nonsense"), Some(&*wrong)] {
         for _ in 0..100 {
             for (path, body) in [(&*heartbeat, json!({})), ("/api/satellites/register", json!({ "name": "x-server" }))]
             {
-                let answer = server.call(from_address(attacker, path, key, body)).await;
-                assert!([401, 503].contains(&answer.status.as_u16()), "{answer:?}");
+                let answer = call_from(&server, attacker, path, key, body).await;
+                assert!([401, 503].contains(&answer.status), "{answer:?}");
             }
         }
     }
@@ -216,9 +204,9 @@ async fn refused_requests_use_up_the_rate_of_their_address_alone() {
         links.push(server.online(satellite).await);
     }
     let token = server.registration_token(None).await;
-    let registration =
-        from_address(other, "/api/satellites/register", Some(&token), json!({ "name": "new-server-01" }));
-    assert_eq!(server.call(registration).await.status, 200, "another address can register");
+    let body = json!({ "name": "new-server-01" });
+    let registered = call_from(&server, other, "/api/satellites/register", Some(&token), body).await;
+    assert_eq!(registered.status, 200, "another address can register");
 }
 
 #[tokio::test]
@@ -244,12 +232,12 @@ async fn a_satellite_that_authenticates_too_often_is_refused_and_takes_nothing_f
     let server = server(Limits::default().handshake_rate(300)).await;
     let (greedy, other) = (server.register("web-server-01", None).await, server.register("web-server-02", None).await);
     let path = format!("/api/satellites/{}/heartbeat", greedy.id);
-    let heartbeat = |key: &str| server.call(from_address([203, 0, 113, 7], &path, Some(key), json!({})));
+    let heartbeat = async |key: &str| call_from(&server, [127, 0, 113, 7], &path, Some(key), json!({})).await;
     let mut statuses = Vec::new();
     for _ in 0..400 {
         let answer = heartbeat(&greedy.api_key).await;
         assert!(answer.status == 200 || answer.headers["retry-after"] == "1", "{answer:?}");
-        statuses.push(answer.status.as_u16());
+        statuses.push(answer.status);
     }
     assert!(statuses[..100].iter().all(|status| *status == 200), "{statuses:?}");
     assert!(statuses.iter().filter(|status| **status == 429).count() > 100, "{statuses:?}");
@@ -258,7 +246,7 @@ async fn a_satellite_that_authenticates_too_often_is_refused_and_takes_nothing_f
     let mut wrong = other.api_key.clone();
     wrong.replace_range(wrong.len() - 4.., "AAAA");
     for _ in 0..40 {
-        assert!([401, 503].contains(&heartbeat(&wrong).await.status.as_u16()));
+        assert!([401, 503].contains(&heartbeat(&wrong).await.status));
     }
     server.online(&other).await;
 }
@@ -282,12 +270,8 @@ async fn an_address_with_too_many_wrong_keys_is_not_verified() {
     let server = server(Limits::default()).await;
     let (known, fresh) =
         (server.admin().await, server.user("otto", hive_core::wire::api::PlatformRole::GlobalUser).await);
-    let me = async |key: &str, address: [u8; 4]| {
-        let mut request = request("GET", "/api/v1/auth/me", Some(key), None);
-        request.extensions_mut().insert(ConnectInfo(SocketAddr::from((address, 1))));
-        server.call(request).await.status.as_u16()
-    };
-    let (here, there) = ([203, 0, 113, 7], [203, 0, 113, 8]);
+    let me = async |key: &str, address: [u8; 4]| server.rest(key).at(address).get("/api/v1/auth/me").await.status;
+    let (here, there) = ([127, 0, 113, 7], [127, 0, 113, 8]);
     assert_eq!(me(&known, here).await, 200);
     let mut wrong = 0;
     while me("hive_key_nonsense", here).await == 401 {

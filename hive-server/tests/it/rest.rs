@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::Request;
 use hive_core::wire::api::{NewUser, PlatformRole, UserCreate};
 use hive_core::wire::id::Seed;
 use hive_core::wire::{ApiKeyId, AuditId, CommandId, RegistrationTokenId, SatelliteId, SessionId};
 use serde_json::json;
 
-use super::harness::{TestServer, request};
+use super::harness::TestServer;
 
 const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
 
@@ -62,9 +60,9 @@ async fn every_route_needs_authentication() {
     let server = TestServer::start().await;
     for (method, path) in routes() {
         let body = (method != "GET").then(|| json!({ "nonsense": true }));
-        let answer = server.call(request(method, &path, None, body.clone())).await;
+        let answer = server.call(method, &path, None, body.clone()).await;
         answer.assert_error(401, "AUTH_REQUIRED");
-        let answer = server.call(request(method, &path, Some("hive_key_x"), body)).await;
+        let answer = server.call(method, &path, Some("hive_key_x"), body).await;
         answer.assert_error(401, "AUTH_INVALID");
     }
 }
@@ -76,11 +74,10 @@ async fn a_key_may_come_in_either_header_and_a_login_as_a_bearer_token() {
     let otto = UserCreate { username: "otto".into(), role: PlatformRole::GlobalUser };
     let NewUser { user, password } = server.hive.as_system().identity().user_create(otto).await.unwrap();
     let login = json!({ "username": user.username, "password": password });
-    let login = server.call(request("POST", "/api/v1/auth/login", None, Some(login))).await;
+    let login = server.call("POST", "/api/v1/auth/login", None, Some(login)).await;
     let jwt = login.json()["data"]["token"].as_str().unwrap().to_owned();
     let check = async |header: &str, value: String, name: &str| {
-        let request = Request::get("/api/v1/auth/me").header(header, value).body(Body::empty()).unwrap();
-        let answer = server.call(request).await;
+        let answer = server.anonymous().with(header, value).get("/api/v1/auth/me").await;
         assert_eq!(answer.json()["data"]["user"]["username"], name, "{answer:?}");
     };
     check("x-api-key", key.clone(), "anna").await;
@@ -94,13 +91,13 @@ async fn wrong_credentials_have_one_error_code() {
     server.admin().await;
     for name in ["anna", "nobody"] {
         let login = json!({ "username": name, "password": "wrong" });
-        let answer = server.call(request("POST", "/api/v1/auth/login", None, Some(login))).await;
+        let answer = server.call("POST", "/api/v1/auth/login", None, Some(login)).await;
         answer.assert_error(401, "AUTH_INVALID");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
     for value in ["Basic YTpi", "Bearer", "Bearer nonsense", "Bearer hive_key_nonsense"] {
-        let request = Request::get("/api/v1/auth/me").header("authorization", value).body(Body::empty()).unwrap();
-        server.call(request).await.assert_error(401, "AUTH_INVALID");
+        let answer = server.anonymous().with("authorization", value).get("/api/v1/auth/me").await;
+        answer.assert_error(401, "AUTH_INVALID");
     }
 }
 
@@ -122,7 +119,7 @@ async fn an_invalid_input_is_named() {
     let server = TestServer::start().await;
     let key = server.admin().await;
     let check = async |method: &str, path: &str, body: Option<serde_json::Value>, field: &str| {
-        let answer = server.call(request(method, path, Some(&key), body)).await;
+        let answer = server.call(method, path, Some(&key), body).await;
         answer.assert_error(400, "INVALID_INPUT");
         assert_eq!(answer.json()["error"]["details"]["field"], field, "{answer:?}");
     };
@@ -146,12 +143,9 @@ async fn an_invalid_input_is_named() {
 #[tokio::test]
 async fn a_form_is_not_accepted_as_a_body() {
     let server = TestServer::start().await;
-    let request = Request::post("/api/v1/teams")
-        .header("x-api-key", server.admin().await)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from(r#"{"slug":"ours"}"#))
-        .unwrap();
-    server.call(request).await.assert_error(400, "INVALID_INPUT");
+    let form = server.rest(&server.admin().await).call("POST", "/api/v1/teams").body(r#"{"slug":"ours"}"#);
+    let answer = form.with("content-type", "application/x-www-form-urlencoded").answer().await;
+    answer.assert_error(400, "INVALID_INPUT");
 }
 
 #[tokio::test]
@@ -179,7 +173,7 @@ async fn a_satellite_of_another_team_is_not_found() {
         ("POST", format!("{path}/power"), Some(json!({ "action": "reboot" }))),
         ("GET", format!("{path}/commands"), None),
     ] {
-        let answer = server.call(request(method, &path, Some(&blue_key), body)).await;
+        let answer = server.call(method, &path, Some(&blue_key), body).await;
         answer.assert_error(404, "SATELLITE_NOT_FOUND");
     }
     let list = server.get(&blue_key, "/api/v1/satellites").await.json();
@@ -194,7 +188,7 @@ async fn satellites_are_listed_filtered_and_changed() {
         let satellite = server.register(name, None).await;
         let tags: &[&str] = if name.starts_with("web") { &["web", "prod"] } else { &["prod"] };
         let path = format!("/api/v1/satellites/{}", satellite.id);
-        let answer = server.call(request("PUT", &path, Some(&key), Some(json!({ "tags": tags })))).await;
+        let answer = server.call("PUT", &path, Some(&key), Some(json!({ "tags": tags }))).await;
         assert_eq!(answer.json()["data"]["name"], name, "{answer:?}");
     }
     let check = async |query: &str, total: u64| {
@@ -228,10 +222,10 @@ async fn keys_tokens_and_teams_are_created_listed_and_revoked() {
     };
     check("/api/v1/teams", json!({ "slug": "ours" }), "/id").await;
     let token = check("/api/v1/registration-tokens", json!({ "scope": "global" }), "/token_id").await;
-    let revoked = server.call(request("DELETE", &token, Some(&key), None)).await;
+    let revoked = server.call("DELETE", &token, Some(&key), None).await;
     assert_eq!(revoked.json(), json!({ "success": true, "data": null }));
     let second = check("/api/v1/api-keys", json!({ "name": "second" }), "/info/id").await;
-    assert_eq!(server.call(request("DELETE", &second, Some(&key), None)).await.status, 200);
+    assert_eq!(server.call("DELETE", &second, Some(&key), None).await.status, 200);
 }
 
 #[tokio::test]
@@ -248,15 +242,16 @@ async fn the_audit_log_is_read_verified_and_exported() {
     assert_eq!(server.get(&key, "/api/v1/audit/verify").await.json()["data"]["valid"], true);
     let export = server.get(&key, "/api/v1/audit/export").await;
     assert_eq!(export.headers["content-type"], "application/jsonl");
-    assert!(export.text.ends_with('\n') && export.text.lines().last().unwrap().contains("\"manifest\""));
+    let export = export.text();
+    assert!(export.ends_with('\n') && export.lines().last().unwrap().contains("\"manifest\""));
 }
 
 #[tokio::test]
 async fn health_needs_no_authentication() {
     let server = TestServer::start().await;
     for path in ["/health", "/health/live", "/health/ready", "/api/health"] {
-        let answer = server.call(request("GET", path, None, None)).await;
-        assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({ "status": "ok" })), "{path}");
+        let answer = server.call("GET", path, None, None).await;
+        assert_eq!((answer.status, answer.json()), (200, json!({ "status": "ok" })), "{path}");
     }
 }
 

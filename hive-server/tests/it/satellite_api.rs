@@ -1,25 +1,17 @@
 //! The HTTPS API for satellites: registration, heartbeats, registration tokens and errors.
 
-use axum::body::Body;
-use axum::http::Request;
 use hive_core::hive::Settings;
 use hive_server::Limits;
+use hive_test_peers::Answer;
 use serde_json::{Value, json};
 
-use super::harness::{TestResponse, TestServer, request};
+use super::harness::TestServer;
 
-async fn bearer(server: &TestServer, method: &str, path: &str, token: &str, body: Value) -> TestResponse {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()))
-        .unwrap();
-    server.call(request).await
+async fn bearer(server: &TestServer, method: &str, path: &str, token: &str, body: Value) -> Answer {
+    server.anonymous().bearer(token).call(method, path).json(&body).answer().await
 }
 
-async fn register(server: &TestServer, token: &str, name: &str) -> TestResponse {
+async fn register(server: &TestServer, token: &str, name: &str) -> Answer {
     let body = json!({ "name": name, "system_info": { "os": "linux", "node_version": "22" } });
     bearer(server, "POST", "/api/satellites/register", token, body).await
 }
@@ -43,7 +35,7 @@ async fn a_token_gives_one_valid_key() {
 async fn each_refused_registration_has_its_error() {
     let server = TestServer::start().await;
     let body = Some(json!({ "name": "web-server-01" }));
-    let missing = server.call(request("POST", "/api/satellites/register", None, body)).await;
+    let missing = server.call("POST", "/api/satellites/register", None, body).await;
     missing.assert_satellite_error(401, "registration_token_required");
     register(&server, "nonsense", "web-server-01").await.assert_satellite_error(401, "registration_token_invalid");
     let token = server.registration_token(None).await;
@@ -62,7 +54,7 @@ async fn a_satellite_cannot_send_heartbeats_for_another_one() {
     let path = format!("/api/satellites/{}/heartbeat", other.id);
     bearer(&server, "POST", &path, &one.api_key, json!({})).await.assert_satellite_error(404, "satellite_not_found");
     bearer(&server, "POST", &path, "nonsense", json!({})).await.assert_satellite_error(401, "auth_invalid");
-    let nameless = server.call(request("POST", &path, None, Some(json!({})))).await;
+    let nameless = server.call("POST", &path, None, Some(json!({}))).await;
     nameless.assert_satellite_error(401, "auth_required");
 }
 
@@ -75,13 +67,13 @@ async fn tokens_are_created_listed_and_revoked_under_the_documented_paths() {
         "/api/satellites/global/registration-tokens".to_owned(),
         format!("/api/teams/{}/satellites/registration-tokens", team.id),
     ] {
-        server.call(request("GET", &path, None, None)).await.assert_satellite_error(401, "auth_required");
+        server.call("GET", &path, None, None).await.assert_satellite_error(401, "auth_required");
         server.post(&operator, &path, json!({})).await;
-        let made = server.call(request("POST", &path, Some(&key), None)).await.json();
+        let made = server.call("POST", &path, Some(&key), None).await.json();
         assert!(made["token"].as_str().unwrap().starts_with("hive_satellite_"), "{made}");
         let one = format!("{path}/{}", made["token_id"].as_str().unwrap());
         assert_eq!(server.get(&key, &path).await.json()["tokens"].as_array().unwrap().len(), 1);
-        let revoked = server.call(request("DELETE", &one, Some(&key), None)).await;
+        let revoked = server.call("DELETE", &one, Some(&key), None).await;
         assert_eq!(revoked.json(), json!({ "success": true }));
         let token = made["token"].as_str().unwrap();
         register(&server, token, "web-server-01").await.assert_satellite_error(401, "registration_token_revoked");
@@ -91,7 +83,7 @@ async fn tokens_are_created_listed_and_revoked_under_the_documented_paths() {
 #[tokio::test]
 async fn the_registration_method_needs_no_authentication() {
     let server = TestServer::start().await;
-    let status = server.call(request("GET", "/api/satellites/register/status", None, None)).await.json();
+    let status = server.call("GET", "/api/satellites/register/status", None, None).await.json();
     assert_eq!((&status["registration_method"], &status["token_required"]), (&json!("token_based"), &json!(true)));
     assert_eq!(status["supported_prefixes"].as_array().unwrap().len(), 4);
 }

@@ -8,8 +8,8 @@ use hive_core::wire::id::Seed;
 use hive_server::Limits;
 use serde_json::{Value, json};
 
+use super::harness::TestServer;
 use super::harness::session::{FakeSession, Inbound};
-use super::harness::{TestServer, request};
 
 fn unknown() -> SessionId {
     SessionId::new(Seed { unix_millis: 1, random: [1; 10] })
@@ -43,7 +43,7 @@ async fn input_and_size_are_sent_to_the_satellite() {
     let (input_path, resize) = (session.path("/input"), session.path("/resize"));
     let typing = server.post(&key, &input_path, json!({ "data": "bHMK" }));
     let (answer, input) = tokio::join!(typing, session.read(3));
-    assert_eq!((answer.status.as_u16(), input.as_str()), (200, "ls\n"), "{answer:?}");
+    assert_eq!((answer.status, input.as_str()), (200, "ls\n"), "{answer:?}");
     let answer = server.post(&key, &resize, json!({ "cols": 200, "rows": 50 })).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     match session.next().await {
@@ -64,12 +64,12 @@ async fn an_ended_session_is_listed_on_request() {
         session.satellite.send(&ToServer::PtyEnded { session_id: session.id, end }).await;
         assert!(matches!(session.next().await, Inbound::Control(ToAgent::PtyEndAck { .. })));
     };
-    let (answer, ()) = tokio::join!(server.call(request("DELETE", &path, Some(&key), None)), satellite);
-    assert_eq!((answer.status.as_u16(), answer.json()["success"].clone()), (200, json!(true)), "{answer:?}");
+    let (answer, ()) = tokio::join!(server.call("DELETE", &path, Some(&key), None), satellite);
+    assert_eq!((answer.status, answer.json()["success"].clone()), (200, json!(true)), "{answer:?}");
     assert_eq!(server.get(&key, "/api/v1/sessions").await.json()["data"], json!([]));
     let ended = server.get(&key, "/api/v1/sessions?ended=true").await.json()["data"][0].clone();
     assert_eq!((&ended["status"], &ended["end"]["reason"]), (&json!("ended"), &json!("killed")), "{ended}");
-    let again = server.call(request("DELETE", &path, Some(&key), None)).await;
+    let again = server.call("DELETE", &path, Some(&key), None).await;
     assert_eq!(again.status, 200, "terminating an ended session succeeds: {again:?}");
 }
 
@@ -79,7 +79,7 @@ async fn invalid_requests_are_refused() {
     let key = server.admin().await;
     let session = FakeSession::open(&server, &key).await;
     let check = async |method: &str, path: &str, body: Option<Value>, status: u16, code: &str| {
-        let answer = server.call(request(method, path, Some(&key), body)).await;
+        let answer = server.call(method, path, Some(&key), body).await;
         answer.assert_error(status, code);
     };
     let satellite = server.register("web-server-02", None).await;
@@ -141,7 +141,7 @@ async fn a_session_of_another_team_is_not_found() {
         ("POST", session.path("/resize"), Some(json!({ "cols": 10, "rows": 10 }))),
         ("GET", session.path("/attach"), None),
     ] {
-        let answer = server.call(request(method, &path, Some(&blue_key), body)).await;
+        let answer = server.call(method, &path, Some(&blue_key), body).await;
         answer.assert_error(404, "SESSION_NOT_FOUND");
     }
     assert_eq!(server.get(&blue_key, "/api/v1/sessions").await.json()["data"], json!([]));

@@ -2,9 +2,10 @@
 
 use hive_core::wire::id::Seed;
 use hive_core::wire::{SatelliteId, SessionId, TeamId, UserId};
+use hive_test_peers::Answer;
 use serde_json::{Value, json};
 
-use super::harness::{TestResponse, TestServer, request};
+use super::harness::TestServer;
 use super::rest::routes;
 
 const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
@@ -42,7 +43,7 @@ fn bodies() -> Vec<(&'static str, String, Value)> {
 /// Fields whose value is one of a list of words.
 const WORDS: [&str; 4] = ["status", "action", "scope", "role"];
 
-fn assert_named(answer: &TestResponse, call: &str, field: &str, part: &str) {
+fn assert_named(answer: &Answer, call: &str, field: &str, part: &str) {
     answer.assert_error(400, "INVALID_INPUT");
     let details = &answer.json()["error"]["details"];
     assert_eq!(details["field"], field, "{call}: {details}");
@@ -55,7 +56,7 @@ async fn an_unknown_field_of_a_body_is_named() {
     let admin = server.admin().await;
     for (method, path, mut body) in bodies() {
         body["nonsense"] = json!(1);
-        let answer = server.call(request(method, &path, Some(&admin), Some(body))).await;
+        let answer = server.call(method, &path, Some(&admin), Some(body)).await;
         assert_named(&answer, &format!("{method} {path}"), "nonsense", "nonsense");
     }
 }
@@ -71,7 +72,7 @@ async fn an_unknown_word_of_a_body_is_named_with_the_known_ones() {
             let known = body[field].as_str().unwrap();
             let mut wrong = body.clone();
             wrong[field] = json!("nonsense");
-            let answer = server.call(request(method, &path, Some(&admin), Some(wrong))).await;
+            let answer = server.call(method, &path, Some(&admin), Some(wrong)).await;
             assert_named(&answer, &format!("{method} {path}"), field, "`nonsense`");
             assert_named(&answer, &format!("{method} {path}"), field, &format!("`{known}`"));
             count += 1;
@@ -85,7 +86,7 @@ async fn an_unknown_name_of_a_query_is_named() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for (method, path) in routes() {
-        let answer = server.call(request(method, &format!("{path}?nonsense=1"), Some(&admin), None)).await;
+        let answer = server.call(method, &format!("{path}?nonsense=1"), Some(&admin), None).await;
         assert_named(&answer, &format!("{method} {path}"), "nonsense", "unknown name");
     }
     let answer = server.get(&admin, "/api/v1/satellites?stauts=active").await;
@@ -113,8 +114,6 @@ async fn unknown_names_of_satellites_are_ignored() {
     let server = TestServer::start().await;
     let token = server.registration_token(None).await;
     let body = json!({ "name": "web-server-01", "nonsense": 1 });
-    let mut call = request("POST", "/api/satellites/register?nonsense=1", None, Some(body));
-    call.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-    let answer = server.call(call).await;
+    let answer = server.anonymous().bearer(&token).post("/api/satellites/register?nonsense=1", &body).await;
     assert!(answer.json()["success"].as_bool().unwrap(), "{}", answer.json());
 }

@@ -69,7 +69,7 @@ impl Callers<'_> {
         }
         let path = if waits { path.clone() } else { format!("{path}?wait=false") };
         let (told, answers) = if has_key {
-            let rest = self.rest.with("idempotency-key", &format!("number-{number}"));
+            let rest = self.rest.with("idempotency-key", format!("number-{number}"));
             ask_until_told(&rest, &path, &command).await
         } else {
             let (told, answer) = ask(&self.rest, &path, &command).await;

@@ -3,7 +3,7 @@
 use hive_testkit::{Finished, SatelliteOptions, TestHive};
 
 use super::Home;
-use super::fake::Fake;
+use super::other_servers::{tls_server, web_server};
 use super::tls::TlsFront;
 
 /// Checks how a call failed: its exit code, and words of what is said about it.
@@ -41,11 +41,11 @@ async fn a_hive_that_is_not_there_is_told_by_what_is_in_the_way() {
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
     assert!(wrong.stderr.contains("must start with http"), "{}", wrong.stderr);
 
-    let web = Fake::web_server().await;
-    check(&whoami(&home, &web.url).await, 76, &["not as a hive does", "address of a hive"]);
-    let tls = Fake::tls_server().await;
-    check(&whoami(&home, &tls.url).await, 76, &["cannot reach", &tls.url.replace("http://", "try https://")]);
-    assert!(web.requests() >= 1 && tls.requests() >= 1);
+    let web = web_server().await;
+    check(&whoami(&home, &web.url()).await, 76, &["not as a hive does", "address of a hive"]);
+    let tls = tls_server().await;
+    check(&whoami(&home, &tls.url()).await, 76, &["cannot reach", &tls.url().replace("http://", "try https://")]);
+    assert!(!web.requests().is_empty() && !tls.requests().is_empty());
 }
 
 #[tokio::test]

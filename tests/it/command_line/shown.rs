@@ -2,29 +2,30 @@
 
 use std::time::Duration;
 
+use hive_test_peers::FakeHive;
 use hive_testkit::{FaultProxy, Finished, Process, TestHive, binary, until};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::Home;
-use super::fake::Fake;
+use super::other_servers::crowded;
 
 /// `hive` for the fake hive.
-fn asking(fake: &Fake, args: &[&str]) -> Command {
+fn asking(fake: &FakeHive, args: &[&str]) -> Command {
     let mut command = Home::new().command(args);
-    command.current_dir("/").env("HIVE_URL", &fake.url).env("HIVE_API_KEY", "k").env("LANG", "C.UTF-8");
+    command.current_dir("/").env("HIVE_URL", fake.url()).env("HIVE_API_KEY", "k").env("LANG", "C.UTF-8");
     command
 }
 
 #[tokio::test]
 async fn ten_thousand_satellites_are_listed_soon_and_in_pages() {
     // A fake: 10,000 real satellites would take minutes to register.
-    let fake = Fake::crowded(10_000).await;
+    let fake = crowded(10_000).await;
     let began = Instant::now();
     let list = Finished::run(asking(&fake, &["satellites", "list"])).await.expect_success();
     assert!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
-    assert_eq!((list.stdout.lines().count(), fake.requests()), (10_001, 10));
+    assert_eq!((list.stdout.lines().count(), fake.requests().len()), (10_001, 10));
     assert!(list.stdout.lines().all(|line| !line.contains('…')), "a program wants all of it");
     // Both stand at the same column of a screen: a letter of the second is two columns wide.
     let column = |number: usize, word: &str| {
@@ -36,20 +37,20 @@ async fn ten_thousand_satellites_are_listed_soon_and_in_pages() {
 
     let few =
         Finished::run(asking(&fake, &["-o", "json", "satellites", "list", "--limit", "5"])).await.expect_success();
-    assert_eq!((few.json().as_array().unwrap().len(), fake.requests()), (5, 11));
+    assert_eq!((few.json().as_array().unwrap().len(), fake.requests().len()), (5, 11));
     let lines = Finished::run(asking(&fake, &["-o", "jsonl", "satellites", "list"])).await.expect_success();
     assert!(lines.stdout.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["name"].is_string()));
 
     let mut cut = Command::new("/bin/sh");
     cut.args(["-c", "\"$0\" satellites list | head -1"]).arg(binary("hive"));
-    cut.env("HIVE_URL", &fake.url).env("HIVE_API_KEY", "k");
+    cut.env("HIVE_URL", fake.url()).env("HIVE_API_KEY", "k");
     let cut = Finished::run(cut).await;
     assert!(cut.stdout.starts_with("NAME") && cut.stderr.is_empty(), "{} {}", cut.stdout, cut.stderr);
 }
 
 #[tokio::test]
 async fn colours_are_for_people_unless_somebody_says_otherwise() {
-    let fake = Fake::crowded(2).await;
+    let fake = crowded(2).await;
     let has_colours = async |args: &[&str], environment: &[(&str, &str)]| {
         let mut command = asking(&fake, args);
         command.envs(environment.iter().copied());
@@ -68,7 +69,7 @@ async fn colours_are_for_people_unless_somebody_says_otherwise() {
         let home = Home::new();
         let mut command = home.command(list);
         command
-            .env("HIVE_URL", &fake.url)
+            .env("HIVE_URL", fake.url())
             .env("HIVE_API_KEY", "k")
             .env("TERM", "xterm-256color")
             .envs(environment.iter().copied());

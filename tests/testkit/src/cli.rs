@@ -5,7 +5,7 @@ use std::process::Output;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::wait::PATIENCE;
+use hive_test_peers::PATIENCE;
 
 /// What a command line left behind.
 #[derive(Debug)]

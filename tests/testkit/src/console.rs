@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::wait::PATIENCE;
+use hive_test_peers::PATIENCE;
 
 /// How long a program that has ended may still be heard: what it wrote last is on its way.
 const ECHO: Duration = Duration::from_millis(200);

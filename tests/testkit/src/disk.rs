@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 use crate::procfs;
-use crate::wait::until;
+use hive_test_peers::until;
 
 /// A small disk of its own. It is gone with the value, which must outlive everything that uses it.
 #[derive(Debug)]

@@ -12,10 +12,10 @@ use crate::cli::Finished;
 use crate::console::Console;
 use crate::database::{Engine, PostgresDatabase};
 use crate::process::Process;
-use crate::rest::Rest;
 use crate::satellite::{SatelliteOptions, TestSatellite, home};
 use crate::seed::{ADMIN, TestAdmin, seed};
-use crate::wait::{until, until_some};
+use hive_test_peers::Rest;
+use hive_test_peers::{until, until_some};
 
 /// How a server is started.
 #[derive(Debug, Clone, Default)]

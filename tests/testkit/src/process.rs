@@ -12,7 +12,7 @@ use nix::unistd;
 use serde_json::Value;
 
 use crate::procfs::{self, Pid};
-use crate::wait::until_some;
+use hive_test_peers::until_some;
 
 /// How much of a log a panicking test prints.
 const TAIL: u64 = 8 * 1024;

@@ -8,7 +8,7 @@ use std::path::Path;
 use hive_core::Hive;
 use hive_core::wire::api::{ApiKeyCreate, PlatformRole, UserCreate};
 
-use crate::wait::until;
+use hive_test_peers::until;
 
 /// The admin of every test hive.
 pub(crate) const ADMIN: &str = "admin";

@@ -30,7 +30,7 @@ async fn an_end_by_force_leaves_nothing_behind() {
     link.send_control(ToAgent::PtyEndAck { session_id: view.id }).await;
     link.send_control(ToAgent::PtyEnd { session_id: view.id }).await;
     let lost = SessionEnd { reason: EndReason::Lost, exit_code: None, error: None };
-    assert_eq!(link.next().await, FromAgent::Control(ToServer::PtyEnded { session_id: view.id, end: lost }));
+    assert_eq!(link.next().await, FromSatellite::Control(ToServer::PtyEnded { session_id: view.id, end: lost }));
     agent.stop().await;
 }
 
@@ -62,7 +62,7 @@ async fn a_stopping_agent_ends_its_sessions_and_says_so() {
     assert_eq!(end.reason, EndReason::Killed);
     assert!(begun.elapsed() < Duration::from_secs(5));
     rig.check_family_is_gone();
-    assert_eq!(link.next().await, FromAgent::Control(ToServer::Disconnect { reason: "shutdown".into() }));
+    assert_eq!(link.next().await, FromSatellite::Control(ToServer::Disconnect { reason: "shutdown".into() }));
 }
 
 #[tokio::test]

@@ -16,10 +16,10 @@ const SEED: Seed = Seed { unix_millis: 1, random: [1; 10] };
 /// Makes a call and returns the parameters that the server received.
 async fn sent<T>(call: impl AsyncFnOnce(RemoteHive) -> Result<T, Error>) -> Vec<(String, String)> {
     // The answer does not matter, so it is the same error for all calls.
-    let mut server = Canned::serve(&[answer("404 Not Found", "")]).await;
-    assert!(call(server.hive()).await.is_err());
-    let request = server.requests.recv().await.unwrap();
-    let path = request.split(' ').nth(1).unwrap();
+    let server = canned(&[answer("404 Not Found", "")]).await;
+    assert!(call(client_of(&server)).await.is_err());
+    let heads = server.heads();
+    let path = heads[0].split(' ').nth(1).unwrap();
     let url = reqwest::Url::parse(&format!("http://hive{path}")).unwrap();
     url.query_pairs().into_owned().collect()
 }

@@ -1,5 +1,7 @@
 //! A small HTTP client: one connection a call, so that a call shares its fate with nothing else.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -7,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::wait::PATIENCE;
@@ -16,7 +18,9 @@ use crate::wait::PATIENCE;
 #[derive(Debug, Clone)]
 pub struct Rest {
     authority: String,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Vec<u8>)>,
+    /// The address it calls from, where it matters.
+    address: Option<IpAddr>,
 }
 
 /// A call to be made.
@@ -52,21 +56,27 @@ impl Rest {
     /// A caller without credentials.
     pub fn new(url: &str) -> Self {
         let authority = url.strip_prefix("http://").expect("tests use plain HTTP").trim_end_matches('/');
-        Self { authority: authority.to_owned(), headers: Vec::new() }
+        Self { authority: authority.to_owned(), headers: Vec::new(), address: None }
+    }
+
+    /// The same caller at another address. On the loopback, all of 127.0.0.0/8 are.
+    #[must_use]
+    pub fn at(&self, address: impl Into<IpAddr>) -> Self {
+        Self { address: Some(address.into()), ..self.clone() }
     }
 
     /// The same caller with one more header.
     #[must_use]
-    pub fn with(&self, header: &str, value: &str) -> Self {
+    pub fn with(&self, header: &str, value: impl AsRef<[u8]>) -> Self {
         let mut rest = self.clone();
-        rest.headers.push((header.to_owned(), value.to_owned()));
+        rest.headers.push((header.to_owned(), value.as_ref().to_owned()));
         rest
     }
 
     /// The same caller with an `Authorization: Bearer`.
     #[must_use]
     pub fn bearer(&self, token: &str) -> Self {
-        self.with("authorization", &format!("Bearer {token}"))
+        self.with("authorization", format!("Bearer {token}"))
     }
 
     /// A call with an empty body.
@@ -93,12 +103,19 @@ impl Rest {
     pub async fn delete(&self, path: &str) -> Answer {
         self.call("DELETE", path).answer().await
     }
+
+    async fn connect(&self) -> Result<TcpStream> {
+        let Some(address) = self.address else { return Ok(TcpStream::connect(&self.authority).await?) };
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((address, 0).into())?;
+        Ok(socket.connect(self.authority.parse()?).await?)
+    }
 }
 
 impl Call {
     /// The same call with a header.
     #[must_use]
-    pub fn with(mut self, header: &str, value: &str) -> Self {
+    pub fn with(mut self, header: &str, value: impl AsRef<[u8]>) -> Self {
         self.rest = self.rest.with(header, value);
         self
     }
@@ -146,14 +163,14 @@ impl Call {
     }
 
     async fn open(self) -> Result<(Response<Incoming>, JoinSet<()>)> {
-        let stream = TcpStream::connect(&self.rest.authority).await.context("cannot connect")?;
+        let stream = self.rest.connect().await.context("cannot connect")?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let mut task = JoinSet::new();
         // An error of the connection is an error of the call as well.
         task.spawn(async move { drop(connection.await) });
         let mut request = Request::builder().method(self.method).uri(self.path).header("host", &self.rest.authority);
         for (header, value) in &self.rest.headers {
-            request = request.header(header, value);
+            request = request.header(header, value.as_slice());
         }
         Ok((sender.send_request(request.body(Full::new(self.body))?).await?, task))
     }
@@ -182,6 +199,19 @@ impl Answer {
         let json = self.json();
         assert!(!self.is_success() && json["success"] == false, "not refused: {} {json}", self.status);
         (self.status, json["error"]["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Asserts that this is an error of the REST API.
+    pub fn assert_error(&self, status: u16, code: &str) {
+        assert_eq!(self.refusal(), (status, code.to_owned()), "{}", self.text());
+    }
+
+    /// Asserts that this is an error of the satellite API, which explains itself.
+    pub fn assert_satellite_error(&self, status: u16, word: &str) {
+        let json = self.json();
+        assert_eq!((self.status, json["success"] == false), (status, true), "{json}");
+        assert_eq!(json["error"], word, "{json}");
+        assert!(!json["message"].as_str().unwrap().is_empty(), "{json}");
     }
 
     /// Whether the status is 2xx.

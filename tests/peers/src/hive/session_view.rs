@@ -3,48 +3,33 @@
 use bytes::Bytes;
 use hive_wire::SessionId;
 use hive_wire::agent::{PtySpec, PtyStarted, ToAgent, ToServer};
-use hive_wire::api::{SessionEnd, Size};
+use hive_wire::api::SessionEnd;
 use hive_wire::frame::{Frame, StreamId};
-use hive_wire::id::Seed;
 
-use super::{FromAgent, HiveLink};
+use super::HiveLink;
+use crate::message::FromSatellite;
 
 /// How much more output is let through than has arrived.
 const WINDOW: u64 = 256 * 1024;
 
-/// A shell without a prompt. Its id is unique, because tests that run at the same time would end each other's
-/// processes.
-pub(crate) fn session_spec() -> PtySpec {
-    let mut random = [0; 10];
-    getrandom::fill(&mut random).unwrap();
-    PtySpec {
-        session_id: SessionId::new(Seed { unix_millis: 1, random }),
-        shell: Some("/bin/sh".into()),
-        size: Size::default(),
-        env: [("PS1".to_owned(), String::new())].into(),
-        idle_timeout_seconds: None,
-        linger_seconds: 600,
-    }
-}
-
 /// The state of a session as a hive sees it.
 #[derive(Debug)]
-pub(crate) struct SessionView {
-    pub(crate) id: SessionId,
-    pub(crate) stream: StreamId,
-    pub(crate) output: Vec<u8>,
+pub struct SessionView {
+    pub id: SessionId,
+    pub stream: StreamId,
+    pub output: Vec<u8>,
     /// The offset behind the last byte of output.
-    pub(crate) received: u64,
-    pub(crate) typed: u64,
-    pub(crate) applied: u64,
-    pub(crate) gaps: Vec<(u64, u64)>,
-    pub(crate) end: Option<SessionEnd>,
+    pub received: u64,
+    pub typed: u64,
+    pub applied: u64,
+    pub gaps: Vec<(u64, u64)>,
+    pub end: Option<SessionEnd>,
     /// Whether a claim on the output is held.
-    pub(crate) has_claim: bool,
+    pub has_claim: bool,
 }
 
 impl SessionView {
-    pub(crate) fn new(id: SessionId) -> Self {
+    pub fn new(id: SessionId) -> Self {
         Self {
             id,
             stream: StreamId(0),
@@ -58,12 +43,12 @@ impl SessionView {
         }
     }
 
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.output).into_owned()
     }
 
     /// Opens a session and waits until it has started.
-    pub(crate) async fn open(link: &mut HiveLink, spec: PtySpec) -> Self {
+    pub async fn open(link: &mut HiveLink, spec: PtySpec) -> Self {
         let mut view = Self::new(spec.session_id);
         link.send_control(ToAgent::PtyStart(Box::new(spec))).await;
         view.begin(link).await;
@@ -72,7 +57,7 @@ impl SessionView {
     }
 
     /// Attaches it to another link, and lets its output flow.
-    pub(crate) async fn attach(&mut self, link: &mut HiveLink) -> PtyStarted {
+    pub async fn attach(&mut self, link: &mut HiveLink) -> PtyStarted {
         link.send_control(ToAgent::PtyAttach { session_id: self.id, received: Some(self.received) }).await;
         let started = self.begin(link).await;
         self.let_flow(link).await;
@@ -80,9 +65,9 @@ impl SessionView {
     }
 
     /// Waits for `pty_started`.
-    pub(crate) async fn begin(&mut self, link: &mut HiveLink) -> PtyStarted {
+    pub async fn begin(&mut self, link: &mut HiveLink) -> PtyStarted {
         match link.next().await {
-            FromAgent::Control(ToServer::PtyStarted(started)) if started.session_id == self.id => {
+            FromSatellite::Control(ToServer::PtyStarted(started)) if started.session_id == self.id => {
                 self.stream = started.stream;
                 self.received = started.output;
                 started
@@ -91,31 +76,31 @@ impl SessionView {
         }
     }
 
-    pub(crate) async fn let_flow(&self, link: &mut HiveLink) {
+    pub async fn let_flow(&self, link: &mut HiveLink) {
         let keep = self.has_claim.then_some(self.received);
         link.send_control(ToAgent::PtyFlow { session_id: self.id, limit: self.received + WINDOW, keep }).await;
     }
 
     /// Types a line.
-    pub(crate) async fn type_line(&mut self, link: &mut HiveLink, line: &str) {
+    pub async fn type_line(&mut self, link: &mut HiveLink, line: &str) {
         self.type_in(link, format!("{line}\n")).await;
     }
 
-    pub(crate) async fn type_in(&mut self, link: &mut HiveLink, bytes: impl Into<Bytes>) {
+    pub async fn type_in(&mut self, link: &mut HiveLink, bytes: impl Into<Bytes>) {
         let frame = Frame::data(self.stream, self.typed, bytes.into(), false);
         self.typed = frame.end();
         link.send_frame(&frame).await;
     }
 
     /// Reads until the output contains `part`.
-    pub(crate) async fn until(&mut self, link: &mut HiveLink, part: &str) {
+    pub async fn until(&mut self, link: &mut HiveLink, part: &str) {
         while !self.text().contains(part) {
             self.next(link).await;
         }
     }
 
     /// Reads until it has ended. Returns its end.
-    pub(crate) async fn until_end(&mut self, link: &mut HiveLink) -> SessionEnd {
+    pub async fn until_end(&mut self, link: &mut HiveLink) -> SessionEnd {
         loop {
             match self.end.clone() {
                 Some(end) => return end,
@@ -125,25 +110,27 @@ impl SessionView {
     }
 
     /// Reads the next message, and lets more output flow.
-    pub(crate) async fn next(&mut self, link: &mut HiveLink) {
+    pub async fn next(&mut self, link: &mut HiveLink) {
         match link.next().await {
-            FromAgent::Data(frame) if frame.stream == self.stream => {
+            FromSatellite::Frame(frame) if frame.stream == self.stream => {
                 assert_eq!(frame.offset, self.received, "output is in order and without a gap");
                 self.received = frame.end();
                 self.output.extend_from_slice(&frame.payload);
                 self.let_flow(link).await;
             }
-            FromAgent::Control(ToServer::PtyGap { session_id, from, to }) if session_id == self.id => {
+            FromSatellite::Control(ToServer::PtyGap { session_id, from, to }) if session_id == self.id => {
                 assert_eq!(from, self.received);
                 self.received = to;
                 self.gaps.push((from, to));
                 self.let_flow(link).await;
             }
-            FromAgent::Control(ToServer::PtyApplied { session_id, offset }) if session_id == self.id => {
+            FromSatellite::Control(ToServer::PtyApplied { session_id, offset }) if session_id == self.id => {
                 assert!(offset >= self.applied && offset <= self.typed);
                 self.applied = offset;
             }
-            FromAgent::Control(ToServer::PtyEnded { session_id, end }) if session_id == self.id => self.end = Some(end),
+            FromSatellite::Control(ToServer::PtyEnded { session_id, end }) if session_id == self.id => {
+                self.end = Some(end);
+            }
             other => panic!("{other:?} means nothing for {}", self.id),
         }
     }
